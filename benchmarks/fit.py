@@ -39,7 +39,7 @@ from intermodal.local.weights.gguf import parse_header, read_header
 from intermodal.sizing.gguf_shape import gguf_shape
 from intermodal.sizing.memory import model_memory
 from intermodal.sizing.model_sources import local_model
-from intermodal.sizing.serving_settings import ServingSettings
+from intermodal.sizing.shape import ServingSettings
 
 ROOT = Path(__file__).parent.parent
 SMOLLM2 = Path.home() / ".cache/intermodal/weights/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf"

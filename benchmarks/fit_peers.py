@@ -29,8 +29,7 @@ from tests.unit.sizing.headers import shape, tensor  # noqa: E402 - its folder i
 
 from intermodal.sizing.memory import model_memory  # noqa: E402
 from intermodal.sizing.model_sources import local_model  # noqa: E402
-from intermodal.sizing.serving_settings import ALL, ServingSettings  # noqa: E402
-from intermodal.sizing.shape import Layer, ModelShape  # noqa: E402
+from intermodal.sizing.shape import ALL, Layer, ModelShape, ServingSettings  # noqa: E402  # noqa: E402
 from intermodal.sizing.vllm import VllmSettings, text_bytes  # noqa: E402
 
 GIB, MIB = 2**30, 2**20

@@ -18,8 +18,8 @@ sys.path.insert(0, str(ROOT))
 
 from tests.unit.sizing import models  # noqa: E402
 
-from intermodal.sizing.machine_options import machine_of_options  # noqa: E402
-from intermodal.sizing.serving_settings import ALL, ServingSettings  # noqa: E402
+from intermodal.sizing.machines import machine_of_options  # noqa: E402
+from intermodal.sizing.shape import ALL, ServingSettings  # noqa: E402
 from intermodal.sizing.speed import model_speed  # noqa: E402
 
 DATA = ROOT / "tests" / "unit" / "sizing" / "data" / "published_speeds.csv"

@@ -115,11 +115,11 @@ def _of_file(texts: tuple[str, ...], prompt: str) -> str:
 
 def _claimed(made: Row, plan: Any) -> None:
     """The claims of the steps, which are the lines "keeps ...; loses ..." of EXPLAIN, and the notes of the plan."""
-    from intermodal.plans import explain_lines
+    from intermodal.plans import explain
 
     steps = [step for step in plan.chosen.steps if isinstance(step, Call | Transform)]
     made.keeps = sorted({aspect for step in steps for aspect in step.keeps})
     made.loses = sorted({aspect for step in steps for aspect in step.loses})
-    shown = [explain_lines.aspects(step) for step in steps if step.keeps or step.loses]
+    shown = [explain.aspects(step) for step in steps if step.keeps or step.loses]
     made.planned = "\n".join([plan.headline, *shown, *plan.notes])
     made.verdict = str(plan.chosen.verdict)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import dataclass
+from html import escape
 from typing import Generic, TypeVar
 
 from intermodal.events import FieldEvidence, Result, Usage
+from intermodal.plans import numbers
 from intermodal.plans.plan import Plan
 
 T = TypeVar("T")
@@ -53,6 +57,54 @@ class Answer(Generic[T]):
 
     def _repr_html_(self) -> str:
         """Return an answer for a notebook: text, pictures and sound, its cost, and the plan below it."""
-        from intermodal.plans.answer_html import answer_html
 
-        return answer_html(self.result, self.plan)
+        return _answer_html(self.result, self.plan)
+
+
+# An answer in a notebook: text, pictures and sound, its cost, and the plan below it.
+
+
+def _answer_html(result: Result, plan: Plan) -> str:
+    """Return a fragment of HTML without scripts or links. The model's text is escaped, and its media are embedded as
+    data.
+    """
+    pieces: list[str] = []
+    if result.data is not None:
+        pieces.append(f"<pre>{escape(json.dumps(result.data, indent=2, ensure_ascii=False))}</pre>")
+    elif result.text:
+        pieces.append(f'<div style="white-space:pre-wrap">{escape(result.text)}</div>')
+    if result.transcript is not None and not result.text:
+        pieces.append(f'<div style="white-space:pre-wrap">{escape(result.transcript.text)}</div>')
+    if result.scores:
+        rows = "".join(
+            f"<tr><td>{escape(label)}</td><td>{score:.3f}</td></tr>" for label, score in result.scores.items()
+        )
+        pieces.append(f"<table>{rows}</table>")
+    if result.embedding:
+        pieces.append(f"<div>a vector of {len(result.embedding):,} numbers</div>")
+    for drawn in result.images:
+        pieces.append(
+            f'<img style="max-width:100%" alt="a picture that was made" src="{_data(drawn.media_type, drawn.data)}">'
+        )
+    if result.speech is not None:
+        pieces.append(f'<audio controls src="{_data(result.speech.media_type, result.speech.data)}"></audio>')
+    pieces.append(f"<div><small>{escape(_took(result))}</small></div>")
+    pieces += [f"<div><small>note: {escape(note)}</small></div>" for note in result.notes]
+    pieces.append(f"<details><summary>plan</summary>{plan._repr_html_()}</details>")
+    return "".join(pieces)
+
+
+def _data(media_type: str, data: bytes) -> str:
+    return f"data:{escape(media_type, quote=True)};base64,{base64.b64encode(data).decode()}"
+
+
+def _took(result: Result) -> str:
+    """Return the answering endpoint, tokens, money and seconds; unknown ones are left out, or marked."""
+    usage = result.usage
+    tokens = [
+        f"{count:,} tokens {way}"
+        for count, way in ((usage.input_tokens, "in"), (usage.output_tokens, "out"))
+        if count is not None
+    ]
+    cost = "cost not known" if result.cost is None else f"${numbers.plain_money(result.cost)}"
+    return ", ".join([result.endpoint, *tokens, cost, f"{numbers.plain_seconds(result.seconds)} s"])

@@ -33,8 +33,7 @@ from intermodal.errors import InputError, IntermodalError, NoRoute, PlanStale, U
 from intermodal.planner.catalog_index import needs_consent
 from intermodal.planner.planning_case import question_of
 from intermodal.plans.facts import QuestionFacts, needs_conversion
-from intermodal.plans.plan import REPLAN, Inputs, Plan, SavedPlan
-from intermodal.plans.references import PartRef, input_references
+from intermodal.plans.plan import REPLAN, Inputs, PartRef, Plan, SavedPlan, input_references
 from intermodal.plans.step import Call, Check
 from intermodal.plans.step_parameters import parameters_of
 from intermodal.request import JsonOutput, Policy, Request, ScoresOutput

@@ -13,7 +13,7 @@ from tests.e2e.servers import weights_of
 
 from intermodal.sizing.memory import model_memory
 from intermodal.sizing.model_sources import local_model
-from intermodal.sizing.serving_settings import ServingSettings
+from intermodal.sizing.shape import ServingSettings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
 

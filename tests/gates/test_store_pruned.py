@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intermodal.events import Usage
-from intermodal.store import learned_figures, pruning, rollups
+from intermodal.store import learned_figures, pruning
 from intermodal.store.attempt_journal import AttemptTemplate
 from intermodal.store.attempts import DirectAttemptRow
 from intermodal.store.database import Store
@@ -289,7 +289,7 @@ def test_several_that_prune_at_once_count_nothing_twice(tmp_path: Path) -> None:
             database.close()
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(6) as pool:
-        patch.setattr(rollups, "STEP", 100)
+        patch.setattr(pruning, "STEP", 100)
         gone = sum(pool.map(work, range(6)))
     assert said(store) == before
     assert gone == 6000 - len(store.attempts(-1)) > 4000

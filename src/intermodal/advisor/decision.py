@@ -27,19 +27,19 @@ from intermodal.errors import NoRoute
 from intermodal.planner import plan_without_id
 from intermodal.planner.eligibility.strength_floors import DEFAULT_FLOOR, floor_missed
 from intermodal.planner.explanation.plan_text import nearest_keeper_text
+from intermodal.plans.explain import fold_rejections
 from intermodal.plans.facts import Facts
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import plain_money, plain_seconds
 from intermodal.plans.plan import Candidate, Plan
-from intermodal.plans.rejections import fold_rejections
 from intermodal.plans.statistics import NO_STATISTICS, Statistics
 from intermodal.plans.step import Call
 from intermodal.plans.verdict import VerdictName
 from intermodal.quantity import exact, unknown
 from intermodal.questions.keyword_needs import needs_from_keywords
 from intermodal.request import TIERS, Request
+from intermodal.sizing.machines import rental_words
 from intermodal.sizing.memory import memory_floor
-from intermodal.sizing.rental_prices import rental_words
 
 OTHERS, REASONS = 2, 3
 

@@ -18,8 +18,7 @@ from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.content import Kind
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.planner.catalog_index import JOBS, Job
-from intermodal.plans.plan import Candidate, Plan
-from intermodal.plans.references import input_steps
+from intermodal.plans.plan import Candidate, Plan, input_steps
 from intermodal.plans.step import Call
 from intermodal.questions.word_requests import asks_for_words
 from intermodal.request import Aspect

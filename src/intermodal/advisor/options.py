@@ -47,7 +47,7 @@ from intermodal.request import (
     Tier,
 )
 from intermodal.request_builder import check_output, checked_region
-from intermodal.sizing.machine_options import compute_of_cores, describe_cards, machine_of_options, with_assumptions
+from intermodal.sizing.machines import compute_of_cores, describe_cards, machine_of_options, with_assumptions
 
 MOST_USERS = 1024
 T = TypeVar("T", bound=str)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from intermodal.model_fit.fit import FitCell, FitReport
+from intermodal.model_fit.fit import FitCell, FitReport, VllmReport
 from intermodal.model_fit.fit_output import gib, in_place, machine_line, pace_lines, verdict, vllm_sentence
-from intermodal.model_fit.vllm_fit import VllmReport
 from intermodal.plans.svg import Drawing, shortened, width
-from intermodal.sizing.accelerators import GIB
-from intermodal.sizing.machine_options import describe_machine
+from intermodal.sizing.machines import GIB, describe_machine
 from intermodal.sizing.placement import CapacityCheck, Verdict
 from intermodal.sizing.server_command import format_context
 

@@ -185,12 +185,12 @@ def exit_code(result: Result) -> int:
 
 def _plan_text(plan: Plan, *, whole: bool) -> str:
     """Return the plan as ``explain`` shows it; or one line of it, after its verdict where that is not "enough"."""
-    from intermodal.plans import explain_lines
+    from intermodal.plans import explain
     from intermodal.plans.explain import explain as as_text
 
     if whole:
         return as_text(plan)
-    line = explain_lines.one_line(plan.chosen)
+    line = explain.one_line(plan.chosen)
     return line if plan.chosen.verdict.startswith("enough") else f"{plan.headline}\n{line}"
 
 

@@ -322,7 +322,7 @@ def eval_table(report: EvaluationReport) -> str:
 def _routes(report: EvaluationReport) -> str:
     from intermodal.cli.rendering.tables import count
     from intermodal.cli.rendering.tables import money as dollars
-    from intermodal.plans.text_table import format_table
+    from intermodal.plans.numbers import format_table
 
     who = [f"{row.number}  {row.route.endpoint}: {row.route.words}" for row in report.routes]
     head = ("route", "right", "95 % interval", "tokens in", "out", "cost a run", "median", "p95", "loses", "failed")
@@ -353,7 +353,7 @@ def _seconds(value: float | None) -> str:
 
 def _against(report: EvaluationReport) -> str:
     """Each route against the best one it shares items with. All pairs are in the document and in the HTML report."""
-    from intermodal.plans.text_table import format_table
+    from intermodal.plans.numbers import format_table
 
     first: dict[int, int] = {}
     for each in report.comparisons:

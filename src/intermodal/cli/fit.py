@@ -14,13 +14,11 @@ from click.shell_completion import CompletionItem
 from intermodal.cli.arguments.request_options import listed, svg_option
 
 if TYPE_CHECKING:
-    from intermodal.model_fit.fit import FitReport
+    from intermodal.model_fit.fit import FitQuery, FitReport, VllmReport
     from intermodal.model_fit.fit_check import FitComparison
-    from intermodal.model_fit.fit_query import FitQuery
     from intermodal.model_fit.ranking import RankedModel, Work
-    from intermodal.model_fit.vllm_fit import VllmReport
     from intermodal.plans.machine import Machine
-    from intermodal.sizing.load_log import TermComparison
+    from intermodal.sizing.memory import TermComparison
 
 EPILOG = """\b
 Examples
@@ -49,7 +47,7 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
 
 def card_begun(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Cards for the shell that begin as typed; in "2xH100" and after a comma what follows counts."""
-    from intermodal.sizing.accelerators import complete_card_name as names
+    from intermodal.sizing.machines import complete_card_name as names
 
     before, rest = re.split(r"(?i)((?:.*,)?\s*(?:\d+\s*x\s*)?)", begun, maxsplit=1)[1:] or ("", begun)
     return [CompletionItem(f"{before}{name}") for name in names(rest)[:MOST_NAMES]]
@@ -96,8 +94,8 @@ def fit(**given: Any) -> None:
     """
     from intermodal.cli.arguments.files import OutputFile, check_output_files, check_standard_output
     from intermodal.cli.pull import weights_store
+    from intermodal.model_fit.fit import VllmReport
     from intermodal.model_fit.fit import fit as worked_out
-    from intermodal.model_fit.vllm_fit import VllmReport
 
     svg_file, as_json = given["svg_file"], given["as_json"]
     if given["checked"] is not None:
@@ -150,7 +148,7 @@ def _as_pulled(wish: FitQuery, *, quiet: bool) -> FitQuery:
 
 def wish_of(given: dict[str, Any]) -> FitQuery:
     """Return the wish that the options describe."""
-    from intermodal.model_fit.fit_query import FitQuery, parse_cache_types, parse_contexts
+    from intermodal.model_fit.fit import FitQuery, parse_cache_types, parse_contexts
 
     type_k, type_v = parse_cache_types(given["kv"])
     return FitQuery(
@@ -164,9 +162,8 @@ def wish_of(given: dict[str, Any]) -> FitQuery:
 def _rank(given: dict[str, Any]) -> None:
     """``--all``: every model that could run there."""
     from intermodal.errors import UsageError
-    from intermodal.model_fit.fit import this_machine
-    from intermodal.model_fit.fit_query import PROMPT
-    from intermodal.sizing.machine_options import machine_of_options
+    from intermodal.model_fit.fit import PROMPT, this_machine
+    from intermodal.sizing.machines import machine_of_options
 
     if not given["everything"]:
         raise UsageError("no model is named", where="MODEL", todo="name one, or rank all with --all")
@@ -226,7 +223,7 @@ def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> No
 
 def _plain() -> bool:
     """Return whether the output cannot show bar characters."""
-    from intermodal.model_fit.text_bars import FILLS
+    from intermodal.model_fit.fit_output import FILLS
 
     try:
         FILLS.encode(sys.stdout.encoding or "ascii")
@@ -274,7 +271,7 @@ ROWS = 25
 def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool, slots: int = 1, kv: str = "f16") -> None:
     """Print what fits, strongest first."""
     from intermodal.cli.pull import weights_store
-    from intermodal.model_fit.fit_query import parse_cache_types, parse_contexts
+    from intermodal.model_fit.fit import parse_cache_types, parse_contexts
     from intermodal.model_fit.ranking import RankingQuery, rank_models
 
     type_k, type_v = parse_cache_types(kv)
@@ -293,7 +290,7 @@ def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool, slots: int = 
 def named(words: str) -> Machine:
     """The machine of ``--fits``: a size of memory, or a card."""
     from intermodal.errors import UsageError
-    from intermodal.sizing.machine_options import machine_of_options, parse_memory
+    from intermodal.sizing.machines import machine_of_options, parse_memory
 
     try:
         parse_memory(words)
@@ -304,9 +301,8 @@ def named(words: str) -> Machine:
 
 def _table(machine: Machine, found: tuple[RankedModel, ...]) -> None:
     from intermodal.cli.rendering.tables import echo_table
-    from intermodal.model_fit.fit_output import gib
-    from intermodal.model_fit.text_bars import rate
-    from intermodal.sizing.machine_options import describe_machine
+    from intermodal.model_fit.fit_output import gib, rate
+    from intermodal.sizing.machines import describe_machine
 
     fitting = [each for each in found if each.verdict in ("fits", "tight")]
     click.echo(describe_machine(machine))
@@ -363,7 +359,7 @@ def _check_prediction(given: dict[str, Any], said: str) -> None:
 
 def _echo_comparison(found: FitComparison) -> None:
     from intermodal.cli.rendering.tables import echo_table
-    from intermodal.model_fit.text_bars import rate
+    from intermodal.model_fit.fit_output import rate
 
     click.echo(f"{found.model}{f': {found.server.words}' if found.server is not None else ''}")
     if found.rows:
@@ -381,8 +377,7 @@ def _echo_comparison(found: FitComparison) -> None:
 
 
 def _comparison_cells(row: TermComparison) -> tuple[str, ...]:
-    from intermodal.sizing.load_log import MIB
-    from intermodal.sizing.memory_corrections import TOKENS
+    from intermodal.sizing.memory import MIB, TOKENS
 
     unit, digits = (1, 0) if row.name == TOKENS else (MIB, 2 if row.source == "log" else 0)
     low, mid, high = (f"{value / unit:,.{digits}f}" for value in

@@ -595,7 +595,7 @@ def _tell(plan: HubPull) -> None:
 def _sentence(plan: HubPull) -> str:
     """Return whether it fits, with the two numbers."""
     from intermodal.model_fit.fit_output import SAID, gib, verdict
-    from intermodal.sizing.accelerators import GIB
+    from intermodal.sizing.machines import GIB
 
     if plan.report is not None:
         return verdict(plan.report)

@@ -206,7 +206,7 @@ def _beside(server: ManagedServer) -> str:
     """Return the prediction beside the actual memory in one line; with its buffers if its log lists them."""
     from intermodal.cli.rendering.tables import held
     from intermodal.local.servers.memory_comparison import PROCESS
-    from intermodal.sizing.memory_corrections import TOKENS
+    from intermodal.sizing.memory import TOKENS
 
     if server.comparison is None:
         return ""

@@ -4,8 +4,8 @@ Both the schema and the value come from others: a client, a model. So every step
 a value is counted against a budget (``budget.py``); an error is one cause and not a tree; no reference is fetched; and
 patterns are matched by an engine without backtracking (``patterns.py``).
 
-``compiler.py``, ``keywords.py``, ``node.py`` and ``references.py`` make a schema into checks, and reject one that is
-invalid or too large. ``repair.py`` reads what a model wrote; ``schema_prompt.py`` and ``allowed_values.py`` tell a
+``compiler.py``, ``keywords.py`` and ``references.py`` make a schema into checks, and reject one that is invalid or too
+large. ``repair.py`` reads what a model wrote; ``schema_prompt.py`` and ``allowed_values.py`` tell a
 model and a reader what a schema asks for.
 """
 

@@ -17,8 +17,7 @@ import msgspec
 from intermodal.bounded_cache import BoundedCache
 from intermodal.json_schema.budget import BudgetExhausted, StepBudget, check_size
 from intermodal.json_schema.errors import InvalidSchema, Violation, shorten
-from intermodal.json_schema.keywords import CHECKS, ORDER, TYPES, is_number
-from intermodal.json_schema.node import SchemaNode
+from intermodal.json_schema.keywords import CHECKS, ORDER, TYPES, SchemaNode, is_number
 from intermodal.json_schema.patterns import TOGETHER, Pattern, compile_pattern
 from intermodal.json_schema.references import NAMED, ONE, SEVERAL, Resource, SchemaResources
 

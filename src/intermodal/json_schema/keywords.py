@@ -13,10 +13,89 @@ from fractions import Fraction
 from math import isfinite
 from typing import Any, Protocol
 
-from intermodal.json_schema.budget import StepBudget
+from intermodal.json_schema.budget import DEPTH, StepBudget
 from intermodal.json_schema.errors import Violation, nearest_violation
-from intermodal.json_schema.node import Check, EvaluatedMembers, SchemaNode
 from intermodal.json_schema.patterns import Pattern
+from intermodal.json_schema.references import Resource
+
+# One compiled schema: its checks, and the members of a value that they evaluated.
+
+
+class EvaluatedMembers:
+    """The names and items of one value that a matching schema evaluated, for ``unevaluated...``.
+
+    ``items``: how many from the beginning. ``at``: others, by index.
+    """
+
+    __slots__ = ("all_items", "all_names", "at", "items", "names")
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.at: set[int] = set()
+        self.items = 0
+        self.all_names = self.all_items = False
+
+    def add(self, other: EvaluatedMembers, budget: StepBudget) -> None:
+        budget.spend(1 + len(other.names) + len(other.at))
+        self.names |= other.names
+        self.at |= other.at
+        self.items = max(self.items, other.items)
+        self.all_names = self.all_names or other.all_names
+        self.all_items = self.all_items or other.all_items
+
+
+Check = Callable[[Any, StepBudget, "EvaluatedMembers | None"], "Violation | None"]
+
+
+class SchemaNode:
+    """A schema with its checks, filled in once it is compiled.
+
+    ``collects``: it has a keyword for unevaluated members. ``scoped``: the path by which it was reached matters.
+    """
+
+    __slots__ = ("checks", "collects", "resource", "scoped")
+
+    def __init__(self, resource: Resource, *, collects: bool = False) -> None:
+        self.checks: list[Check] = []
+        self.collects = collects
+        self.resource = resource
+        self.scoped = False
+
+    def apply(self, value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+        """Return the violation of a value, None if it is valid. ``seen`` collects evaluated members; None if not
+        needed.
+
+        Raises BudgetExhausted and Cancelled, after which ``budget`` must not be used again.
+        """
+        budget.left -= 1 + len(self.checks)
+        if budget.left < 0:
+            budget.refill()
+        depth = budget.depth
+        if depth >= DEPTH:
+            raise budget.too_deep()
+        budget.depth = depth + 1
+        entered = self.scoped and self._enter(budget)
+        noted = EvaluatedMembers() if self.collects else seen
+        found = None
+        for check in self.checks:
+            found = check(value, budget, noted)
+            if found is not None:
+                break
+        else:
+            if self.collects and seen is not None and noted is not None:
+                seen.add(noted, budget)
+        if entered:
+            budget.scope.pop()
+        budget.depth = depth
+        return found
+
+    def _enter(self, budget: StepBudget) -> bool:
+        """Return whether this is in another resource than its reference."""
+        if budget.scope and budget.scope[-1] is self.resource:
+            return False
+        budget.scope.append(self.resource)
+        return True
+
 
 Sized = type[str] | type[list[Any]] | type[dict[str, Any]]
 
@@ -38,8 +117,6 @@ class Context(Protocol):
 
 
 # ---- any value
-
-
 def _type(types: Any, context: Context) -> Check:
     names: Sequence[str] = (types,) if isinstance(types, str) else types
     tests = tuple(TYPES[name] for name in names)
@@ -59,10 +136,10 @@ def _type(types: Any, context: Context) -> Check:
 
 
 def _enum(values: Any, context: Context) -> Check:
-    known = {canonical(value, context.budget) for value in values}
+    known = {_canonical(value, context.budget) for value in values}
 
     def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
-        if canonical(value, budget) in known:
+        if _canonical(value, budget) in known:
             return None
         return Violation("enum", "{} is not one of {}", value, values)
 
@@ -70,12 +147,12 @@ def _enum(values: Any, context: Context) -> Check:
 
 
 def _const(wanted: Any, context: Context) -> Check:
-    known = canonical(wanted, context.budget)
+    known = _canonical(wanted, context.budget)
     length = len(wanted) if isinstance(wanted, (dict, list)) else -1
 
     def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         same_length = (len(value) if isinstance(value, (dict, list)) else -1) == length
-        if same_length and canonical(value, budget) == known:
+        if same_length and _canonical(value, budget) == known:
             return None
         return Violation("const", "{} was expected", wanted)
 
@@ -83,8 +160,6 @@ def _const(wanted: Any, context: Context) -> Check:
 
 
 # ---- numbers and texts
-
-
 def _bound(keyword: str, said: str, wrong: Callable[[Any, Any], bool]) -> Callable[[Any, Context], Check]:
     """A keyword that compares a number."""
 
@@ -101,7 +176,7 @@ def _bound(keyword: str, said: str, wrong: Callable[[Any, Any], bool]) -> Callab
 
 def _multiple_of(factor: Any, context: Context) -> Check:
     def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
-        if is_number(value) and not is_multiple(value, factor, budget):
+        if is_number(value) and not _is_multiple(value, factor, budget):
             return Violation("multipleOf", "{} is not a multiple of {}", value, factor)
         return None
 
@@ -140,8 +215,6 @@ def _pattern(written: Any, context: Context) -> Check:
 
 
 # ---- objects
-
-
 def _properties(schemas: Any, context: Context) -> Check:
     nodes = {name: context.node(inner, name) for name, inner in schemas.items()}
 
@@ -268,8 +341,6 @@ def _dependent_schemas(schemas: Any, context: Context) -> Check:
 
 
 # ---- arrays
-
-
 def _prefix_items(schemas: Any, context: Context) -> Check:
     nodes = [context.node(inner, number) for number, inner in enumerate(schemas)]
 
@@ -341,7 +412,7 @@ def _unique_items(wanted: Any, context: Context) -> Check | None:
             return None
         known: set[str] = set()
         for item in value:
-            one = canonical(item, budget)
+            one = _canonical(item, budget)
             if one in known:
                 return Violation("uniqueItems", "{} has non-unique elements", value)
             known.add(one)
@@ -351,8 +422,6 @@ def _unique_items(wanted: Any, context: Context) -> Check | None:
 
 
 # ---- several schemas for one value
-
-
 def _ref(reference: Any, context: Context) -> Check:
     return context.target(reference)[0].apply
 
@@ -463,8 +532,6 @@ def _if(schema: Any, context: Context) -> Check:
 
 
 # ---- unevaluated items and properties
-
-
 def _unevaluated_properties(schema: Any, context: Context) -> Check:
     node = context.node(schema)
 
@@ -560,10 +627,7 @@ CHECKS: dict[str, Callable[[Any, Context], Check | None]] = {
 }  # fmt: skip
 ORDER = {keyword: number for number, keyword in enumerate(CHECKS)}
 
-
 # ---- values -----------------------------------------------------------------------------------------
-
-
 TYPES: dict[str, Callable[[Any], bool]] = {
     "null": lambda value: value is None,
     "boolean": lambda value: value is True or value is False,
@@ -578,13 +642,13 @@ TYPES: dict[str, Callable[[Any], bool]] = {
 is_number = TYPES["number"]
 
 
-def canonical(value: Any, budget: StepBudget) -> str:
+def _canonical(value: Any, budget: StepBudget) -> str:
     """Return a text that two values share exactly where they are equal: 1 equals 1.0 but not true; order of names is
     ignored.
 
     Text is the key because numbers can be chosen so that their hashes collide.
 
-    >>> canonical({"b": 1.0, "a": [True]}, StepBudget(100)) == canonical({"a": [True], "b": 1}, StepBudget(100))
+    >>> _canonical({"b": 1.0, "a": [True]}, StepBudget(100)) == _canonical({"a": [True], "b": 1}, StepBudget(100))
     True
     """
     made: list[str] = []
@@ -629,9 +693,9 @@ def _number(value: int | float, budget: StepBudget) -> str:
     return hex(value)
 
 
-def is_multiple(value: int | float, of: int | float, budget: StepBudget) -> bool:
+def _is_multiple(value: int | float, of: int | float, budget: StepBudget) -> bool:
     """Return whether a number is a multiple: of a fraction by floating-point division, exactly if that overflows."""
-    if not isfinite_number(value):
+    if not _isfinite_number(value):
         return False
     try:
         if isinstance(of, float):
@@ -643,7 +707,7 @@ def is_multiple(value: int | float, of: int | float, budget: StepBudget) -> bool
         return (Fraction(value) / Fraction(of)).denominator == 1
 
 
-def isfinite_number(value: int | float) -> bool:
+def _isfinite_number(value: int | float) -> bool:
     return isinstance(value, int) or isfinite(value)
 
 

@@ -3,7 +3,7 @@
 Belongs here: answers about real files and machines. Does not belong here: the formulas (``sizing/``), or running a
 model (``local/embedded/``, ``local/servers/``).
 
-- fit: ``fit_query``, ``fit``, ``vllm_fit``, ``diffusion_fit``, ``fit_check``; shown by ``fit_output`` and ``text_bars``
+- fit: ``fit``, ``diffusion_fit``, ``fit_check``; shown by ``fit_output``
 - choice: ``ranking``, ``recommendation``
 - pulls: ``hub_pull``
 """

@@ -7,8 +7,10 @@ The model that is asked about is found by ``find_model``: a file, a folder, a na
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final, Literal
 
 from msgspec.structs import replace
 
@@ -20,16 +22,13 @@ from intermodal.local.hardware.model_measurements import load_corrections as kep
 from intermodal.local.servers.resolver import CONTEXT, locate_model
 from intermodal.local.weights.registry import HubSource
 from intermodal.local.weights.store import WeightsStore
-from intermodal.model_fit.fit_query import FitQuery
-from intermodal.model_fit.vllm_fit import VllmReport, vllm_report
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity
-from intermodal.sizing.fit_changes import FitChange, fit_changes
-from intermodal.sizing.machine_options import machine_of_options
-from intermodal.sizing.memory import ServingSettings
-from intermodal.sizing.memory_corrections import Correction
-from intermodal.sizing.model_sources import SizedModel, local_model, remote_model
-from intermodal.sizing.model_stores import StoredModel, stored_models
+from intermodal.sizing.fit_changes import FitChange, fit_changes, vllm_changes, vllm_command
+from intermodal.sizing.kv_cache import TYPES
+from intermodal.sizing.machines import machine_of_options
+from intermodal.sizing.memory import Correction
+from intermodal.sizing.model_sources import SizedModel, StoredModel, local_model, remote_model, stored_models
 from intermodal.sizing.placement import (
     CapacityCheck,
     PlacedModel,
@@ -43,8 +42,201 @@ from intermodal.sizing.placement import (
 )
 from intermodal.sizing.quantizations import QUANTIZATIONS, USUAL, Quantization, quantization, quantization_of
 from intermodal.sizing.server_command import ModelReference, server_command
-from intermodal.sizing.shape import ModelShape
+from intermodal.sizing.shape import ALL, ModelShape, ServingSettings
 from intermodal.sizing.speed import ModelSpeed, model_speed, with_measurements
+from intermodal.sizing.vllm import VllmCapacity, VllmSettings, vllm_capacity
+
+# The question that ``fit`` answers, and how its options are written.
+
+
+_Engine = Literal["llama.cpp", "vllm"]
+PROMPT: Final = 1000  # tokens before the first word, by default
+_TOKENS = re.compile(r"(\d+(?:\.\d+)?)\s*([km]?)", re.IGNORECASE)
+_TIMES = {"": 1, "k": 1024, "m": 1024 * 1024}
+_MOST_TOKENS = 1 << 30
+
+
+class FitQuery(Value):
+    """A question to ``fit``.
+
+    Attributes:
+        model: a file, a URL, ``hf:OWNER/REPO…``, or a name (see ``find_model``). projector, draft: beside it, or
+            "".
+        contexts: tokens of each text; () for one that is usual. slots: texts at once.
+        quantizations: of the table; () for the usual ones. type_k, type_v: of the cache.
+        gpus, ram: a machine in words; () and "" for this one. prompt: tokens before the first word.
+        engine: what serves it; "" for llama.cpp of GGUF files and vLLM of safetensors.
+    """
+
+    model: str
+    projector: str = ""
+    draft: str = ""
+    contexts: tuple[int, ...] = ()
+    slots: int = 1
+    quantizations: tuple[str, ...] = ()
+    type_k: str = "f16"
+    type_v: str = "f16"
+    gpus: tuple[str, ...] = ()
+    ram: str = ""
+    prompt: int = PROMPT
+    engine: _Engine | Literal[""] = ""
+
+
+def parse_contexts(words: str) -> tuple[int, ...]:
+    """Contexts as people write them.
+
+    >>> parse_contexts("8k,32k, 131072")
+    (8192, 32768, 131072)
+    """
+    found = []
+    for word in words.split(","):
+        said = _TOKENS.fullmatch(word.strip())
+        tokens = float(said[1]) * _TIMES[said[2].lower()] if said else 0.0
+        if not 1 <= tokens <= _MOST_TOKENS:
+            raise UsageError(
+                f"{word.strip()!r} is not a context length",
+                where=setting("ctx"),
+                todo="write 8k, 32768, or 8k,32k,128k",
+            )
+        found.append(int(tokens))
+    return tuple(dict.fromkeys(found))
+
+
+def parse_cache_types(words: str) -> tuple[str, str]:
+    """Types of keys and of values.
+
+    >>> parse_cache_types("q8_0"), parse_cache_types("f16,q8_0")
+    (('q8_0', 'q8_0'), ('f16', 'q8_0'))
+    """
+    some = [word.strip().lower() for word in words.split(",")]
+    for word in some:
+        if word not in TYPES:
+            raise UsageError(
+                f"{word!r} is not a cache type", where=setting("kv"), todo=f"write one of {', '.join(TYPES)}"
+            )
+    if len(some) > 2:
+        raise UsageError(
+            "a cache has two types", where=setting("kv"), todo="write one, or that of keys and that of values"
+        )
+    return some[0], some[-1]
+
+
+# ``intermodal fit --engine vllm``: vLLM takes a share of each card, and the rest of it is cache for requests.
+
+
+_VLLM_CONTEXT = 8192  # tokens of a request, where the model allows more and none are stated
+_CACHES = {"f16": 2, "bf16": 2, "f32": 4, "q8_0": 1}  # bytes of a number; vLLM's own eight bits are fp8
+
+
+class VllmReport(Value):
+    """The answer.
+
+    Attributes:
+        served: of each card. context: tokens of each text. room: bytes of one card that vLLM takes.
+        table: texts at once, by context. changes: what would make it fit, the cheapest first; () where it does.
+    """
+
+    subject: ModelReference
+    name: str
+    machine: Machine
+    here: bool
+    context: int
+    serving: VllmSettings
+    served: VllmCapacity
+    pace: ModelSpeed
+    room: int
+    table: tuple[tuple[int, Quantity], ...]
+    command: str
+    changes: tuple[FitChange, ...] = ()
+    read: int = 0
+    requests: int = 0
+
+    @property
+    def parts(self) -> tuple[tuple[str, float], ...]:
+        """Return the division of one card, in bytes: the rest of the share that vLLM takes is for texts."""
+        found = self.served
+        return ("weights", found.weights.mid), ("overhead", found.overhead.mid), ("keys and values", found.cache.mid)
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.served.fits is None:
+            return "tight" if self.served.texts.known else "unknown"
+        if not self.served.fits:
+            return "no"
+        return "fits" if self.served.texts.low >= self.serving.slots else "tight"
+
+
+def _vllm_report(
+    wish: FitQuery, subject: ModelReference, shape: ModelShape, machine: Machine, *, here: bool,
+    corrections: tuple[Correction, ...] = (),
+) -> VllmReport:  # fmt: skip
+    """Return the report, from values alone. ``corrections``: measurements of its files on this machine.
+
+    Raises:
+        UsageError: there is no card, it is one that vLLM does not run on, the cards do not divide the model, or keys
+            and values are wanted in a type that vLLM has not.
+    """
+    if not machine.gpus:
+        raise UsageError(
+            "vLLM is sized for cards, and there is none",
+            where=setting("engine", "vllm"),
+            todo=hint("name one with {gpu}"),
+        )
+    if any(gpu.name.startswith("Apple") for gpu in machine.gpus):
+        raise UsageError(
+            "vLLM itself runs on the processor of Apple's chips only, and the plugin for their graphics part "
+            "(vllm-metal) has memory of its own rules", where=setting("engine", "vllm"),
+            todo=hint("size a GGUF of it for llama.cpp: hf:OWNER/REPO-GGUF {engine=}", "llama.cpp"),
+        )  # fmt: skip
+    if wish.projector or wish.draft:
+        option = setting("mmproj") if wish.projector else setting("draft")
+        raise UsageError("is of llama.cpp", where=option, todo="leave it out: vLLM reads one folder")
+    if wish.type_k not in _CACHES or wish.type_k != wish.type_v:
+        raise UsageError(
+            f"vLLM keeps no {wish.type_k} cache", where=setting("kv"), todo="write f16, or q8_0 for its fp8"
+        )
+    context = max(wish.contexts) if wish.contexts else min(shape.context or _VLLM_CONTEXT, _VLLM_CONTEXT)
+    smallest = min(machine.gpus, key=lambda gpu: gpu.memory)
+    serving = VllmSettings(
+        memory=smallest.memory, length=context, slots=wish.slots, cards=len(machine.gpus),
+        cache_bytes=_CACHES[wish.type_k],
+    )  # fmt: skip
+    found = vllm_capacity(shape, serving, corrections)
+    sizes = wish.contexts or table_contexts(shape, ())
+
+    def decode(of: ModelShape, tried: VllmSettings) -> Quantity:
+        return _pace(of, tried.length, machine, replace(wish, slots=tried.slots)).decode
+
+    whole = VllmReport(
+        subject=subject,
+        name=subject.path or subject.reference,
+        machine=machine,
+        here=here,
+        context=context,
+        serving=serving,
+        served=found,
+        pace=_pace(shape, context, machine, wish),
+        room=round(smallest.memory * serving.utilization),
+        table=tuple(
+            (length, vllm_capacity(shape, replace(serving, length=length), corrections).texts) for length in sizes
+        ),
+        command=vllm_command(wish.model.removeprefix("hf:"), serving),
+    )
+    if whole.verdict in ("fits", "unknown"):
+        return whole
+    return replace(whole, changes=vllm_changes(wish.model.removeprefix("hf:"), shape, serving, decode, corrections))
+
+
+def _pace(shape: ModelShape, context: int, machine: Machine, wish: FitQuery) -> ModelSpeed:
+    """Tensor parallelism reads on all cards at the same time: as one card with the bandwidth of all of the slowest."""
+    slowest = min(machine.gpus, key=lambda gpu: gpu.bandwidth)
+    cards = len(machine.gpus)
+    name = f"{cards} cards like {slowest.name}" if cards > 1 else slowest.name
+    one = replace(slowest, name=name, bandwidth=slowest.bandwidth * cards, compute=slowest.compute * cards)
+    settings = ServingSettings(context=context * wish.slots, slots=wish.slots, gpu_layers=ALL)
+    return model_speed(
+        shape, settings, replace(machine, gpus=(one,)), prompt=min(wish.prompt, context), users=wish.slots
+    )
 
 
 class FitCell(Value):
@@ -112,7 +304,7 @@ def fit(wish: FitQuery, weights: WeightsStore, env: Mapping[str, str]) -> FitRep
     measured = kept_corrections(cache_dir(env), sized.where) if here else ()
     engine = wish.engine or ("llama.cpp" if sized.shape.format == "gguf" else "vllm")
     if engine == "vllm":
-        served = vllm_report(wish, subject, sized.shape, machine, here=here, corrections=measured)
+        served = _vllm_report(wish, subject, sized.shape, machine, here=here, corrections=measured)
         return replace(served, name=name, read=sized.read, requests=sized.requests)
     if sized.shape.format != "gguf":
         raise UsageError("llama.cpp reads GGUF files, and these are safetensors", where=setting("engine"),
@@ -241,8 +433,6 @@ def this_machine(env: Mapping[str, str]) -> Machine:
 
 
 # ---- the model --------------------------------------------------------------------------------------
-
-
 REMOTE = ("hf:", "http://", "https://")
 
 

@@ -21,14 +21,19 @@ from intermodal.local.servers.footprint import ServerFootprint, candidate_key_va
 from intermodal.local.servers.memory_comparison import MemoryComparison, compare_memory
 from intermodal.local.servers.records import ServerRecords, ServerState, all_records, latest_start_log
 from intermodal.local.weights.store import WeightsStore
-from intermodal.model_fit.fit import REMOTE, find_model, find_projector_and_draft, fit, this_machine
+from intermodal.model_fit.fit import (
+    REMOTE,
+    FitQuery,
+    VllmReport,
+    find_model,
+    find_projector_and_draft,
+    fit,
+    this_machine,
+)
 from intermodal.model_fit.fit_output import FIT_VERSION, correction, plain_amount, rows
-from intermodal.model_fit.fit_query import FitQuery
-from intermodal.model_fit.vllm_fit import VllmReport
 from intermodal.quantity import Quantity
-from intermodal.sizing.load_log import TermComparison, compare_terms, logged_terms
-from intermodal.sizing.machine_options import without_cards
-from intermodal.sizing.memory_corrections import Correction
+from intermodal.sizing.machines import without_cards
+from intermodal.sizing.memory import Correction, TermComparison, compare_terms, logged_terms
 from intermodal.sizing.speed import model_speed
 from intermodal.today import today
 

@@ -5,23 +5,53 @@ JSON is in bytes, tokens and seconds; null means unknown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from intermodal.model_fit.fit import FitCell, FitReport
-from intermodal.model_fit.text_bars import bar_lines, change_lines, rate
-from intermodal.model_fit.vllm_fit import VllmReport
-from intermodal.plans.numbers import counted, size
-from intermodal.plans.text_table import format_table
+from intermodal.model_fit.fit import FitCell, FitReport, VllmReport
+from intermodal.plans.numbers import counted, format_table, size
 from intermodal.quantity import Quantity
-from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.fit_changes import FitChange
-from intermodal.sizing.load_log import TermComparison
-from intermodal.sizing.machine_options import describe_machine
-from intermodal.sizing.memory import MemoryTerm
-from intermodal.sizing.memory_corrections import Correction
+from intermodal.sizing.machines import GIB, describe_machine
+from intermodal.sizing.memory import Correction, MemoryTerm, TermComparison
 from intermodal.sizing.placement import CapacityCheck, Verdict
 from intermodal.sizing.server_command import format_context
+
+_WIDTH: Final = 60  # letters of a bar
+FILLS: Final = "█▓▒░"
+_PLAIN: Final = "#=+-"
+
+
+def _bar_lines(
+    name: str, parts: Sequence[tuple[str, float]], room: float, gib: float, *, plain: bool = False
+) -> list[str]:
+    """Return one stacked bar, ``room`` marked on it, and its legend. ``gib``: of the room, as shown."""
+    fills = _PLAIN if plain else FILLS
+    most = max(room, sum(amount for _, amount in parts)) or 1
+    drawn = "".join(
+        fills[index % len(fills)] * round(_WIDTH * amount / most) for index, (_, amount) in enumerate(parts)
+    )
+    end = round(_WIDTH * room / most)
+    line = f"{drawn[:end]:{'.' if plain else '·'}<{end}}|{drawn[end:]}"
+    legend = [f"{fills[index % len(fills)]} {part}" for index, (part, _) in enumerate(parts)]
+    return [f"{name:<7} {line} {gib:.1f} GiB", f"{'':<8}{'  '.join(legend)}"]
+
+
+def _change_lines(changes: Iterable[FitChange], users: int) -> Iterator[str]:
+    """Yield changes with their costs and commands. ``users``: texts that are written at once."""
+    each = " of each text" if users > 1 else ""
+    for change in changes:
+        low, high = rate(change.decode.low), rate(change.decode.high)
+        pace = f"; writes {low} to {high}/s{each}" if change.decode.known else ""
+        yield f"  {change.what}: {change.needed.mid / GIB:.1f} of {change.room / GIB:.1f} GiB{pace}"
+        yield f"    costs {change.gives_up}"
+        yield f"    {change.command}"
+
+
+def rate(value: float) -> str:
+    """Tokens a second, two figures below ten."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
 
 SAID: Final[dict[Verdict, str]] = {
     "fits": "fits", "tight": "may fit", "no": "does not fit", "unknown": "whether it fits is unknown",
@@ -30,13 +60,12 @@ _MARKS: Final[dict[Verdict, str]] = {"fits": "", "tight": " ~", "no": " !", "unk
 _LEGEND: Final = "GiB in the place that is tightest; ~ may fit, ! does not fit"
 _PLACES: Final = {"card": "of the card", "cards": "of the cards", "memory": "of memory"}
 
+_Line = tuple[tuple[str, Verdict | None], ...]  # pieces of a line, each with the verdict that colours it
 
-Line = tuple[tuple[str, Verdict | None], ...]  # pieces of a line, each with the verdict that colours it
 
-
-def text(report: FitReport, *, plain: bool = False) -> list[Line]:
+def text(report: FitReport, *, plain: bool = False) -> list[_Line]:
     """Lines in pieces, each with the verdict that colours it."""
-    found: list[Line] = [*_plainly([f"{report.name} on {machine_line(report)}"])]
+    found: list[_Line] = [*_plainly([f"{report.name} on {machine_line(report)}"])]
     found.append(((verdict(report), report.verdict),))
     if report.requests:
         found += _plainly([f"  by its header: {size(report.read)} in {counted(report.requests, 'request')}"])
@@ -45,13 +74,13 @@ def text(report: FitReport, *, plain: bool = False) -> list[Line]:
     if report.placed.memory.correction is not None:
         found += _plainly([f"  corrected: {report.placed.memory.correction.words}"])
     found += _plainly([*_beyond_training(report), *_not_all_given(report)])
-    found += _plainly(["", *terms(report), "", *bars(report, plain=plain), "", *speed(report), _largest(report), ""])
+    found += _plainly(["", *terms(report), "", *_bars(report, plain=plain), "", *speed(report), _largest(report), ""])
     found += table(report)
     if report.changes:
         found += _plainly(["", "what would make it fit, cheapest first"])
         if not any(change.same_machine for change in report.changes):
             found += _plainly(["  no settings are enough: this machine needs a smaller model"])
-        found += _plainly(change_lines(report.changes, report.pace.users))
+        found += _plainly(_change_lines(report.changes, report.pace.users))
     elif report.verdict == "fits":
         found += _plainly(["", f"run  {report.command}"])
     else:
@@ -59,7 +88,7 @@ def text(report: FitReport, *, plain: bool = False) -> list[Line]:
     return found
 
 
-def _plainly(lines: Iterable[str]) -> list[Line]:
+def _plainly(lines: Iterable[str]) -> list[_Line]:
     return [((line, None),) for line in lines]
 
 
@@ -124,12 +153,12 @@ def terms(report: FitReport) -> list[str]:
     return format_table(("memory", "bytes", "where", "", ""), rows)
 
 
-def bars(report: FitReport, *, plain: bool = False) -> list[str]:
+def _bars(report: FitReport, *, plain: bool = False) -> list[str]:
     """One stacked bar a place, and which filling is what."""
     return [
         line
         for check in report.placed.checks
-        for line in bar_lines(check.where, in_place(report, check), check.room, check.room / GIB, plain=plain)
+        for line in _bar_lines(check.where, in_place(report, check), check.room, check.room / GIB, plain=plain)
     ]
 
 
@@ -186,7 +215,7 @@ def _on_host(report: FitReport) -> bool:
     return settings.gpu_layers >= 0 or settings.host_experts > 0
 
 
-def table(report: FitReport) -> Iterator[Line]:
+def table(report: FitReport) -> Iterator[_Line]:
     """Context by quantization."""
     rows = _by_quantization(report.cells)
     head = ["", *(format_context(cell.context) for cell in next(iter(rows.values()), []))]
@@ -255,8 +284,6 @@ def _seconds(value: float) -> str:
 
 
 # ---- JSON -------------------------------------------------------------------------------------------
-
-
 FIT_VERSION = 1
 
 
@@ -293,7 +320,7 @@ def document(report: FitReport) -> dict[str, Any]:
         },
         "largest_context": report.largest or None,
         "table": [_cell_document(cell) for cell in report.cells],
-        "changes": [change_document(change) for change in report.changes],
+        "changes": [_change_document(change) for change in report.changes],
         "command": report.command,
         "header": {"bytes": report.read, "requests": report.requests},
     }  # fmt: skip
@@ -329,7 +356,7 @@ def _cell_document(cell: FitCell) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def change_document(change: FitChange) -> dict[str, Any]:
+def _change_document(change: FitChange) -> dict[str, Any]:
     """Return a change, and its command."""
     return {
         "what": change.what, "gives_up": change.gives_up, "cost": round(change.cost, 4), "room": change.room,
@@ -372,7 +399,6 @@ def correction(found: Correction | None) -> dict[str, Any] | None:
 
 
 # ---- vLLM -----------------------------------------------------------------------------------------
-
 _VLLM_SAID: dict[Verdict, str] = {"fits": "fits", "tight": "may fit", "no": "does not fit", "unknown": "nobody knows"}
 
 
@@ -396,7 +422,7 @@ def vllm_lines(report: VllmReport, *, plain: bool = False) -> Iterator[tuple[str
     ]
     yield from ((line, None) for line in format_table(("memory", "GiB", "where", ""), rows))
     yield "", None
-    yield from ((line, None) for line in bar_lines("card", report.parts, report.room, report.room / GIB, plain=plain))
+    yield from ((line, None) for line in _bar_lines("card", report.parts, report.room, report.room / GIB, plain=plain))
     yield "", None
     yield f"remembers {_count(found.tokens)} tokens at once", None
     if report.pace.decode.known:
@@ -411,7 +437,7 @@ def vllm_lines(report: VllmReport, *, plain: bool = False) -> Iterator[tuple[str
     yield "", None
     if report.changes:
         yield "what would make it fit, cheapest first", None
-        yield from ((line, None) for line in change_lines(report.changes, report.pace.users))
+        yield from ((line, None) for line in _change_lines(report.changes, report.pace.users))
     elif report.verdict != "no":
         yield f"run  {report.command}", None
     else:
@@ -447,7 +473,7 @@ def vllm_document(report: VllmReport) -> dict[str, Any]:
         "speed": {"users": report.pace.users, "decode": plain_amount(report.pace.decode)},
         "table": [{"context": length, "texts": plain_amount(texts)} for length, texts in report.table],
         "problems": list(found.problems), "command": report.command, "correction": correction(found.correction),
-        "changes": [change_document(change) for change in report.changes],
+        "changes": [_change_document(change) for change in report.changes],
         "header": {"bytes": report.read, "requests": report.requests},
     }  # fmt: skip
 

@@ -39,15 +39,13 @@ from intermodal.local.weights.lockfile import LockedFile, LockedModel, ModelTrai
 from intermodal.local.weights.registry import WeightsRow, is_plain_file_name
 from intermodal.local.weights.store import WeightsStore
 from intermodal.local.weights.transfer import SourceFailed
-from intermodal.model_fit.fit import FitReport, RelatedFiles, report
+from intermodal.model_fit.fit import FitQuery, FitReport, RelatedFiles, report
 from intermodal.model_fit.fit_output import gib
-from intermodal.model_fit.fit_query import FitQuery
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between
-from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.gguf_shape import is_model, is_projector, parts
-from intermodal.sizing.machine_options import without_cards
+from intermodal.sizing.machines import GIB, without_cards
 from intermodal.sizing.model_sources import (
     HubReference,
     chosen_file,

@@ -35,19 +35,18 @@ from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between, unknown
 from intermodal.request import TIERS
-from intermodal.sizing.accelerators import GIB
+from intermodal.sizing.machines import GIB
 from intermodal.sizing.memory import (
     BITS,
-    ServingSettings,
     cache_of_contexts,
     memory_of_file,
     memory_of_parameters,
     weight_bytes,
 )
-from intermodal.sizing.model_sources import local_model
-from intermodal.sizing.model_stores import stored_models
+from intermodal.sizing.model_sources import local_model, stored_models
 from intermodal.sizing.placement import CapacityCheck, Verdict, check_capacity, everything_on_cards, place_model
 from intermodal.sizing.quantizations import QUANTIZATIONS
+from intermodal.sizing.shape import ServingSettings
 from intermodal.sizing.speed import model_speed, speed_of_parameters
 
 Work = Literal["chat", "sight"]

@@ -25,7 +25,7 @@ from intermodal.model_fit.ranking import (
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between
 from intermodal.request import Tier
-from intermodal.sizing.machine_options import without_cards
+from intermodal.sizing.machines import without_cards
 from intermodal.sizing.placement import CapacityCheck, Verdict, check_capacity
 from intermodal.sizing.speed import speed_of_parameters
 

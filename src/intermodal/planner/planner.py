@@ -36,10 +36,10 @@ from intermodal.planner.speech_translation import plan_translation, planning_cas
 from intermodal.planner.text_recognition import asks_for_recognition, plan_recognition
 from intermodal.plans import numbers
 from intermodal.plans.direct_calls import why_not_direct
+from intermodal.plans.explain import fold_rejections
 from intermodal.plans.facts import ConversionOutcome, Facts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Candidate, Inputs, Outranked, Plan, Rejected
-from intermodal.plans.rejections import fold_rejections
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.verdict import joined_names
 from intermodal.plans.wording_by_surface import for_surface

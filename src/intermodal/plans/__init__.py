@@ -1,10 +1,9 @@
 """Plans as values, and what shows them: EXPLAIN text, pictures, timelines. Nothing here does I/O.
 
-- values: ``plan``, ``step``, ``facts``, ``machine``, ``statistics``, ``verdict``, ``rejections``
-- text: ``explain``, ``explain_lines``, ``analyze``, ``timeline_text``, ``text_table``, ``numbers``,
-  ``wording_by_surface``
-- pictures: ``plan_svg``, ``plan_graph``, ``graph_layout``, ``timeline_svg``, ``timeline``, ``cpu_schedule``, ``svg``,
-  ``answer_html``; ``display`` is how a plan finds them
+- values: ``plan``, ``step``, ``step_parameters``, ``facts``, ``machine``, ``statistics``, ``verdict``, ``direct_calls``
+- text: ``explain``, ``analyze``, ``timeline_text``, ``numbers``, ``wording_by_surface``
+- pictures: ``plan_svg``, ``plan_graph``, ``timeline_svg``, ``timeline``, ``cpu_schedule``, ``svg``; ``display`` is how
+  a plan finds them
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ def _text(plan: Plan) -> str:
 
 
 def _svg(plan: Plan, name: str) -> str:
-    from intermodal.plans.plan_svg import svg
+    from intermodal.plans.plan_svg import plan_svg
 
-    return svg(plan, name)
+    return plan_svg(plan, name)
 
 
 RENDERERS["text"], RENDERERS["svg"] = _text, _svg

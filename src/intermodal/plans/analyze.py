@@ -6,9 +6,8 @@ import math
 
 from intermodal.events import Actual, AttemptFailed, Result
 from intermodal.plans import numbers
-from intermodal.plans.plan import Candidate, Plan
+from intermodal.plans.plan import Candidate, Plan, input_steps
 from intermodal.plans.plan_graph import checks_by_step
-from intermodal.plans.references import input_steps
 from intermodal.plans.step import Call, Check, Step
 from intermodal.plans.timeline import finding_text, milliseconds, unplanned
 from intermodal.quantity import Quantity, q_error, total

@@ -11,15 +11,193 @@ total ... / counted: ... / sends: ... / note ... / fallback ... / not chosen ...
 
 from __future__ import annotations
 
-from intermodal.plans import explain_lines, numbers
-from intermodal.plans.plan import Candidate, NativeInput, Plan, Send
-from intermodal.plans.references import PartRef, input_references, takes_step
-from intermodal.plans.rejections import fold_rejections
-from intermodal.plans.step import SPEED_BASIS, Call, Step, Transform
+import re
+from collections.abc import Callable, Iterable
+
+from intermodal.hints import action, consent_to, hint
+from intermodal.plans import numbers
+from intermodal.plans.facts import Need
+from intermodal.plans.plan import (
+    Candidate,
+    NativeInput,
+    Outranked,
+    PartNeeds,
+    PartRef,
+    Plan,
+    Rejected,
+    Send,
+    input_references,
+    takes_step,
+)
+from intermodal.plans.step import SPEED_BASIS, Call, Portion, Step, Transform
 from intermodal.plans.step_parameters import GenerateAnswer, JsonDelivery
 from intermodal.quantity import Quantity, total
 
-WIDTH = 116
+# Rejections for people: hosts without consent in one line, models that were not pulled in one line.
+
+
+LISTED = 4  # endpoints a folded line names
+_PULL = ": intermodal pull "
+Words = tuple[str, bool]  # a reason, and whether it names all there is to name, so that no endpoints need follow
+
+
+def fold_rejections(rows: Iterable[Rejected]) -> tuple[Rejected, ...]:
+    """The same rejections, those of a rule that has many reasons of one kind as one row where the first stood."""
+    ordered = list(rows)
+    found: list[Rejected] = []
+    done: set[str] = set()
+    for row in ordered:
+        words = _FOLDED.get(row.rule)
+        alike = [each for each in ordered if each.rule == row.rule]
+        if words is None or len(alike) == 1:
+            found.append(row)
+        elif row.rule not in done:
+            done.add(row.rule)
+            names = [name for each in alike for name in each.endpoints]
+            reason, named = words(alike)
+            found.append(
+                Rejected(
+                    rule=row.rule,
+                    reason=reason,
+                    count=sum(each.count for each in alike),
+                    endpoints=() if named else tuple(names[:LISTED]),
+                )
+            )
+    return tuple(found)
+
+
+def _consent(rows: list[Rejected]) -> Words:
+    hosts = sorted({name.partition(":")[0] for row in rows for name in row.endpoints})
+    more = sum(row.hosts for row in rows)
+    named = f"{', '.join(hosts)} and {more} more" if more else ", ".join(hosts)
+    return hint("no consent for hosts {}: {}", named, consent_to()), True
+
+
+def _not_ready(rows: list[Rejected]) -> Words:
+    pulls = [str(row.reason).partition(_PULL) for row in rows]
+    if not all(pull for _, pull, _ in pulls):
+        return hint(
+            "{}; others lack something else ({})",
+            rows[0].reason,
+            action("intermodal models NAME", http="see /v1/models"),
+        ), False
+    names = list(dict.fromkeys(name for _, _, name in pulls))
+    return f"weights not here{_PULL}{' '.join(names[:LISTED])}{' …' if len(names) > LISTED else ''}", True
+
+
+_FOLDED: dict[str, Callable[[list[Rejected]], Words]] = {"consent": _consent, "not_ready": _not_ready}
+
+
+# Single lines beside a route: data and destinations, other routes, and rejections.
+
+
+# Loopback and private addresses: requests to them go on to where the host row states (a proxy in front of a service).
+_NEAR = re.compile(r"localhost\b|127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|\[?::1|\[?f[cd]")
+
+
+def place_of_send(sent: Send) -> str:
+    """The host of the URL as people know it; of one near by that stands for another place, that place too."""
+    rest = sent.url.partition("://")[2] or sent.url
+    where = rest.partition("/")[0] or sent.host
+    return f"{where} ({sent.host}, {sent.zone})" if _NEAR.match(where) else where
+
+
+def brief(candidate: Candidate) -> str:
+    """Return a fallback: endpoint, route, losses, cost, destination."""
+    figures = f"{numbers.money(candidate.total.cost)}  {numbers.seconds(candidate.total.seconds)}"
+    away = _destinations(candidate)
+    sends = f"  sends to {away}" if away else ""
+    return f"{candidate.endpoint}  {candidate.summary}{missing(candidate)}  {figures}{sends}"
+
+
+def one_line(candidate: Candidate) -> str:
+    """Return the route with its price and seconds, the data that leaves the machine, and its losses, on one line."""
+    estimate = candidate.total
+    away = _destinations(candidate)
+    leaves = f"sends to {away}" if away else "nothing leaves this machine"
+    lost = f"; loses {', '.join(candidate.loses)}" if candidate.loses else ""
+    figures = f"{numbers.money(estimate.cost)}, {numbers.seconds(estimate.seconds)}"
+    return f"{candidate.summary} by {candidate.endpoint or 'no model'}: {figures}; {leaves}{lost}"
+
+
+def _destinations(candidate: Candidate) -> str:
+    """Where a route sends to, each place once; "" where nothing leaves the machine."""
+    return ", ".join(dict.fromkeys(map(place_of_send, candidate.sends)))
+
+
+def missing(candidate: Candidate) -> str:
+    """Return the needs that a route seems to lose, to follow its summary; "" if none."""
+    lost = dict.fromkeys(warning.split(" ", 2)[1] for warning in candidate.warnings if warning.startswith("loses "))
+    fewer = "; leaves out pages" if any(warning.startswith("leaves out ") for warning in candidate.warnings) else ""
+    return f"{'; loses ' if lost else ''}{', '.join(lost)}{fewer}"
+
+
+def _needs_lines(part_needs: PartNeeds) -> str:
+    """Return the question's needs of a part, with the evidence: 'call.wav: tone (0.92, like "Is she angry?")'."""
+    words = [_need(need) for need in part_needs.needed]
+    if part_needs.unsure:
+        words.append(f"unsure: {', '.join(map(_need, part_needs.unsure))}")
+    return f"{part_needs.title}: {', '.join(words)}"
+
+
+def _need(need: Need) -> str:
+    evidence = f'{need.score:.2f}, like "{need.like}"' if need.like else "named in the question"
+    return f"{need.aspect} ({evidence})"
+
+
+def outranked(other: Outranked) -> str:
+    return f"{other.endpoint}  {other.summary}  {other.reason}"
+
+
+def rejected(row: Rejected) -> str:
+    """Return a reason, and the endpoints it concerns."""
+    if row.count == 1 and row.endpoints:
+        return f"{row.endpoints[0]}  {row.reason}"
+    more = ", …" if row.count > len(row.endpoints) else ""
+    names = f" ({', '.join(row.endpoints)}{more})" if row.endpoints else ""
+    return f"{row.count:,} endpoints: {row.reason}{names}"
+
+
+def total_line(candidate: Candidate) -> str:
+    """Return the total of the route: "$0, 16 s (6.1..124), 1.6 s of it loading, memory 5.1 GiB (4.6..6.7)"."""
+    estimate = candidate.total
+    words = [numbers.money(estimate.cost), numbers.seconds(estimate.seconds)]
+    if estimate.load_seconds.high:
+        words.append(f"{numbers.plain_seconds(estimate.load_seconds.mid)} s of it loading")
+    if estimate.memory.high:
+        words.append(f"memory {numbers.memory(estimate.memory)}")
+    return ", ".join(words)
+
+
+def kept(step: Transform | Call) -> str:
+    """Return the aspects a step keeps, with their share where counted: "most words (12 of 18 scenes), timing"."""
+    partly = {portion.aspect: portion for portion in step.partly}
+    return ", ".join(_amount(partly[aspect]) if aspect in partly else aspect for aspect in step.keeps)
+
+
+def _amount(portion: Portion) -> str:
+    surely = {"scenes": "", "seconds": " recognised with confidence before"}.get(portion.unit, " surely read before")
+    return f"{portion.amount} {portion.aspect} ({portion.kept:,} of {portion.of:,} {portion.unit}{surely})"
+
+
+def aspects(step: Transform | Call) -> str:
+    kept_, lost = kept(step), ", ".join(step.loses)
+    return "; ".join(part for part in (f"keeps {kept_}" if kept_ else "", f"loses {lost}" if lost else "") if part)
+
+
+def condition(step: Step) -> str:
+    """Return the cost of a check that has to act: "up to $0.0003, 8.0 s more if so"; "" for nothing."""
+    estimate = step.estimate
+    unknown = not estimate.cost.known
+    words = ["price unknown" if unknown else f"${numbers.plain_money(estimate.cost.high)}"] if (
+        unknown or estimate.cost.high
+    ) else []  # fmt: skip
+    if estimate.seconds.high:
+        words.append(f"{numbers.plain_seconds(estimate.seconds.high)} s")
+    return f"up to {', '.join(words)} more" if words else ""
+
+
+_WIDTH = 116
 LABEL = 13  # columns of "fallback 1", "not chosen", "rejected"
 ALIKE = 6  # children that do the same, up to which each is shown
 SHOWN = 2  # of more than that, so many are shown and the rest summed up
@@ -47,24 +225,24 @@ def _lines(plan: Plan, *, everything: bool, runs: bool) -> str:
         f"inputs {plan.inputs}   catalog {plan.catalog or '-'}   statistics {plan.statistics}   as of {plan.as_of}"
     )
     lines += tree(plan.chosen)
-    lines.append(f"total: {explain_lines.total(plan.chosen)}   weakest link {plan.chosen.tier}")
+    lines.append(f"total: {total_line(plan.chosen)}   weakest link {plan.chosen.tier}")
     if runs:
         lines += wrapped(f"runs: {_how_it_runs(plan)}", "      ")
     for counted in plan.chosen.counted:
         lines += wrapped(f"counted: {counted}", "         ")
     for needs in plan.needs:
-        lines += wrapped(f"needs: {explain_lines.needs(needs)}", "       ")
+        lines += wrapped(f"needs: {_needs_lines(needs)}", "       ")
     lines += _checks(plan.chosen)
     lines += sends(plan.chosen.sends)
     for note in plan.notes:
         lines += wrapped(f"note: {note}", "      ")
     for place, candidate in enumerate(plan.fallbacks, 1):
-        lines += _labelled(f"fallback {place}", explain_lines.brief(candidate))
+        lines += _labelled(f"fallback {place}", brief(candidate))
     for other in plan.outranked:
-        lines += _labelled("not chosen", explain_lines.outranked(other))
+        lines += _labelled("not chosen", outranked(other))
     for row in plan.rejected if everything else fold_rejections(plan.rejected):
         if everything or row.rule not in _HIDDEN:
-            lines += _labelled("rejected", explain_lines.rejected(row))
+            lines += _labelled("rejected", rejected(row))
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -75,8 +253,6 @@ def _how_it_runs(plan: Plan) -> str:
 
 
 # ---- the tree ---------------------------------------------------------------------------------
-
-
 def tree(candidate: Candidate) -> list[str]:
     """The answering step with everything that leads to it below."""
     by_id = {step.id: step for step in candidate.steps}
@@ -144,7 +320,7 @@ def _root(step: Step, candidate: Candidate, more: bool) -> list[str]:
     if estimate.seconds.basis not in ("", SPEED_BASIS):
         lines.append(f"{bar}{' ' * (len(head) - 1)}seconds: {estimate.seconds.basis}")
     if step.keeps or step.loses:
-        lines.append(f"{bar}{' ' * (len(head) - 1)}{explain_lines.aspects(step)}")
+        lines.append(f"{bar}{' ' * (len(head) - 1)}{aspects(step)}")
     if step.room is not None:
         lines.append(f"{bar}{' ' * (len(head) - 1)}asks for a context of {step.room:,} tokens")
     if corrected := _corrected(step):
@@ -179,7 +355,7 @@ def _node(child: Child, by_id: dict[str, Step], candidate: Candidate, indent: st
     pad = f"{indent}{rail}{'│' if below else ' '}{' ' * (len(head) - 1)}"
     details = _details(child)
     one_line = f"{pad}{'  '.join(details)}"
-    if details and len(one_line) > WIDTH and len(details) > 1:
+    if details and len(one_line) > _WIDTH and len(details) > 1:
         lines += [f"{pad}{details[0]}", f"{pad}{'  '.join(details[1:])}"]
     elif details:
         lines.append(one_line)
@@ -217,7 +393,7 @@ def _tokens_of_text(step: Transform) -> Quantity:
 def _details(step: Step) -> list[str]:
     words = []
     if isinstance(step, Call | Transform) and (step.keeps or step.loses):
-        words.append(explain_lines.aspects(step))
+        words.append(aspects(step))
     if isinstance(step, Call):
         words += _cost_and_time(step)
         words += [step.note, _corrected(step)]
@@ -245,8 +421,6 @@ def _many(steps: list[Step]) -> str:
 
 
 # ---- the lists --------------------------------------------------------------------------------
-
-
 def _checks(candidate: Candidate) -> list[str]:
     """Return the checks of a plan: escalations as conditions with a price, the rest in one line."""
     lines: list[str] = []
@@ -274,7 +448,7 @@ def sends(sent: tuple[Send, ...]) -> list[str]:
         return ["sends: nothing leaves this machine"]
     by_place: dict[str, list[str]] = {}
     for each in sent:
-        by_place.setdefault(explain_lines.place(each), []).append(f"{each.what} (from {each.origin})")
+        by_place.setdefault(place_of_send(each), []).append(f"{each.what} (from {each.origin})")
     lines: list[str] = []
     for place, things in by_place.items():
         shown = things if len(things) <= 12 else [*things[:12], f"{len(things) - 12} more"]
@@ -296,7 +470,7 @@ def _frontier(plan: Plan, frontier: tuple[Candidate, ...]) -> str:
                 f"{numbers.plain_seconds(total.seconds.mid)} s" if total.seconds.known else "unknown",
                 candidate.tier,
                 candidate.endpoint,
-                f"{candidate.summary}{explain_lines.missing(candidate)}{mark}",
+                f"{candidate.summary}{missing(candidate)}{mark}",
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
@@ -309,11 +483,11 @@ def _frontier(plan: Plan, frontier: tuple[Candidate, ...]) -> str:
 
 
 def wrapped(text: str, indent: str) -> list[str]:
-    """The text in lines of at most ``WIDTH`` columns where its words allow it, later ones indented."""
+    """The text in lines of at most ``_WIDTH`` columns where its words allow it, later ones indented."""
     lines: list[str] = []
     rest = text
-    while len(rest) > WIDTH:
-        cut = rest.rfind(" ", len(indent) + 20, WIDTH + 1)
+    while len(rest) > _WIDTH:
+        cut = rest.rfind(" ", len(indent) + 20, _WIDTH + 1)
         if cut < 0:
             break
         lines.append(rest[:cut].rstrip())

@@ -1,8 +1,8 @@
-"""Numbers as people read them, the same everywhere: "1,212 (1,180..1,240)", "$0.0011", "6.1 s", "unknown"."""
+"""Numbers and tables as people read them: "1,212 (1,180..1,240)", "$0.0011", "6.1 s", "unknown"."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from intermodal.quantity import Quantity
 
@@ -128,3 +128,15 @@ def _ranged(quantity: Quantity, form: Callable[[float], str], unit: str) -> str:
     if low == mid == high:
         return f"{mid}{unit}"
     return f"{mid}{unit} ({'' if quantity.low == 0 else low}..{high})"
+
+
+def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table, rows under their heads; the last column may be as long as it likes.
+
+    >>> format_table(("plan", "USD"), [("cheap", "1"), ("best", "20")])
+    ['plan   USD', 'cheap  1', 'best   20']
+    """
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
+    ]

@@ -1,4 +1,10 @@
-"""A plan: the chosen route, its fallbacks, and the rejections with reasons. Frozen, ordered, content-hashed."""
+"""A plan: the chosen route, its fallbacks, and the rejections with reasons. Frozen, ordered, content-hashed.
+
+The inputs of its steps are references:
+
+>>> str(PartRef(0)), parse_reference("step:1a2b3c4d")
+('part:0', StepRef(id='1a2b3c4d'))
+"""
 
 from __future__ import annotations
 
@@ -6,9 +12,11 @@ from html import escape
 from typing import Literal
 
 import msgspec
+from msgspec import Struct
 
 from intermodal.catalog.types import Catalog
 from intermodal.content import Kind, Value
+from intermodal.errors import PlanStale
 from intermodal.hints import action
 from intermodal.plans.display import RENDERERS
 from intermodal.plans.facts import Facts, Need
@@ -22,6 +30,7 @@ from intermodal.request import Aspect, Message, Objective, Request, Tier, Zone
 PLAN_VERSION = 1
 REPLAN = action("run intermodal explain --save again", python="plan it again", http="plan it again")
 INPUTS_VERSION = 1
+
 # An endpoint that is tried out gets one of so many requests, and so many in all until it is measured.
 EXPLORED_EVERY = 10
 EXPLORED_MOST = 5
@@ -244,3 +253,65 @@ class SavedPlan(Value):
     facts: Facts
     kind: Literal["intermodal.plan"] = "intermodal.plan"
     version: int = PLAN_VERSION
+
+
+# References of a step to its inputs: a part of the request, or the result of another step.
+#
+# A plan stores them as text, ``part:0`` or ``step:1a2b3c4d``. No other module reads or writes this form.
+
+
+class PartRef(Struct, frozen=True, gc=False):
+    """A part of the request, as it came, by its index among all parts."""
+
+    index: int
+
+    def __str__(self) -> str:
+        return f"part:{self.index}"
+
+
+class StepRef(Struct, frozen=True, gc=False):
+    """What another step makes, by the id of that step."""
+
+    id: str
+
+    def __str__(self) -> str:
+        return f"step:{self.id}"
+
+
+Reference = PartRef | StepRef
+
+
+def parse_reference(text: str) -> Reference:
+    """Return the reference that a plan stores as text. Raises ValueError for anything else."""
+    kind, _, name = text.partition(":")
+    if kind == "step" and name:
+        return StepRef(name)
+    if kind == "part" and name.isdecimal():
+        return PartRef(int(name))
+    raise ValueError(f"the input {text[:40]!r} is neither part:NUMBER nor step:ID")
+
+
+def input_references(step: Step) -> tuple[Reference, ...]:
+    """Return the inputs of a step in order. Raises PlanStale for one that is no reference."""
+    try:
+        return tuple(map(parse_reference, step.inputs))
+    except ValueError as error:
+        raise PlanStale(str(error), where=f"step {step.id} ({step.op})", todo=REPLAN) from None
+
+
+def input_steps(step: Step) -> tuple[str, ...]:
+    """Return the ids of the steps whose results a step takes, in order."""
+    return tuple(each.id for each in input_references(step) if isinstance(each, StepRef))
+
+
+def takes_step(step: Step, id: str) -> bool:
+    """Return whether a step takes the result of the step with this id.
+
+    Nothing is parsed: a check may take the results of 1,000 conversions, and each of these asks.
+    """
+    return str(StepRef(id)) in step.inputs
+
+
+def takes_part(step: Step) -> bool:
+    """Return whether a step takes a part of the request as it came."""
+    return any(isinstance(each, PartRef) for each in input_references(step))

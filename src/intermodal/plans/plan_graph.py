@@ -10,11 +10,10 @@ from collections.abc import Iterable
 from typing import Literal
 
 from intermodal.content import Kind, Value
-from intermodal.plans import explain_lines, numbers
+from intermodal.plans import explain, numbers
 from intermodal.plans.cpu_schedule import NEAR
-from intermodal.plans.explain_lines import place
-from intermodal.plans.plan import Candidate, NativeInput, Send
-from intermodal.plans.references import PartRef, input_references, input_steps
+from intermodal.plans.explain import place_of_send
+from intermodal.plans.plan import Candidate, NativeInput, PartRef, Send, input_references, input_steps
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.quantity import Quantity, total
 
@@ -206,7 +205,7 @@ class _Maker:
         self._paths = paths
         self._checks = checks_by_step(candidate)
         self._drawn: set[str] = set()  # a check that looks at several steps stands under the first
-        self._away = {each.host: place(each) for each in candidate.sends if each.zone not in NEAR}
+        self._away = {each.host: place_of_send(each) for each in candidate.sends if each.zone not in NEAR}
         self._taken = {str(PartRef(each.part)): each for each in candidate.takes}
 
     def node(self, key: str, keys: list[str], column: int) -> GraphNode:
@@ -282,7 +281,7 @@ class _Maker:
             lines += [CardLine(text=word) for word in (of if of != size else "", note) if word]
         lines += figures(steps, last=first is self._last or first.op in _ANSWERING)
         if isinstance(first, Call | Transform):
-            lines += [CardLine(text=f"keeps {explain_lines.kept(first)}", style="good")] if first.keeps else []
+            lines += [CardLine(text=f"keeps {explain.kept(first)}", style="good")] if first.keeps else []
             lines += [CardLine(text=f"loses {', '.join(first.loses)}", style="warn")] if first.loses else []
         if isinstance(first, Call) and first.note:
             lines.append(CardLine(text=first.note))
@@ -381,5 +380,5 @@ def sent(candidate: Candidate) -> dict[str, list[Send]]:
     """Return the data that leaves the machine, by destination as people know it."""
     found: dict[str, list[Send]] = {}
     for each in candidate.sends:
-        found.setdefault(place(each), []).append(each)
+        found.setdefault(place_of_send(each), []).append(each)
     return found

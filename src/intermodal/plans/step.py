@@ -6,7 +6,10 @@ step made). A step carries sizes and parameters; ``cost_model`` prices it; it ne
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
+
+import msgspec
 
 from intermodal.catalog.types import Task
 from intermodal.content import Value
@@ -126,3 +129,11 @@ class Check(Value, tag_field="step", tag="check"):
 
 
 Step = Transform | Call | Check
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def step_id(op: str, endpoint: str, params: ParameterPairs, inputs: tuple[str, ...]) -> str:
+    """Return the first 8 hex digits of SHA-256 over what a step does, with what and to what."""
+    return hashlib.sha256(_encode((op, endpoint, params, inputs))).hexdigest()[:8]

@@ -13,9 +13,8 @@ from intermodal.content import Value
 from intermodal.events import Actual, Checked, Result
 from intermodal.plans import cpu_schedule, numbers
 from intermodal.plans.cpu_schedule import DECODER_USE, NEAR, REMOTE_USE, CoreUse, CpuTask
-from intermodal.plans.plan import Candidate, Plan
+from intermodal.plans.plan import Candidate, Plan, input_steps
 from intermodal.plans.plan_graph import ALIKE, SHOWN, last_call
-from intermodal.plans.references import input_steps
 from intermodal.plans.step import Call, Check, Step, Transform
 
 State = Literal["ran", "cached", "did not run", "another route"]

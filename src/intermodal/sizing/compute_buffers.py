@@ -24,8 +24,7 @@ from typing import Final
 
 from intermodal.quantity import Quantity, between, exact
 from intermodal.sizing.kv_cache import cache_cells, quantized, window_cells
-from intermodal.sizing.serving_settings import ServingSettings
-from intermodal.sizing.shape import Layer, ModelShape
+from intermodal.sizing.shape import Layer, ModelShape, ServingSettings
 
 _FLOAT: Final = 4
 _MASK: Final = 2  # bytes of a place of the mask with flash attention

@@ -17,9 +17,8 @@ from intermodal.content import Value
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import counted
 from intermodal.quantity import Quantity
-from intermodal.sizing.accelerators import GIB, find_card
-from intermodal.sizing.machine_options import card
-from intermodal.sizing.memory_corrections import Correction
+from intermodal.sizing.machines import GIB, card, find_card
+from intermodal.sizing.memory import Correction
 from intermodal.sizing.placement import (
     PlacedModel,
     largest,
@@ -30,8 +29,7 @@ from intermodal.sizing.placement import (
 )
 from intermodal.sizing.quantizations import QUANTIZATIONS, USUAL, Quantization, bits, requantized
 from intermodal.sizing.server_command import ModelReference, format_context, server_command
-from intermodal.sizing.serving_settings import ALL, ServingSettings
-from intermodal.sizing.shape import ModelShape
+from intermodal.sizing.shape import ALL, ModelShape, ServingSettings
 from intermodal.sizing.speed import model_speed
 from intermodal.sizing.vllm import VllmCapacity, VllmSettings, most_heads, text_bytes, vllm_capacity
 

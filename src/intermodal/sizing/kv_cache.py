@@ -12,8 +12,7 @@ from intermodal.content import Value
 from intermodal.errors import UsageError
 from intermodal.hints import setting
 from intermodal.local.weights.gguf import BLOCKS
-from intermodal.sizing.serving_settings import ServingSettings
-from intermodal.sizing.shape import Layer, ModelShape
+from intermodal.sizing.shape import Layer, ModelShape, ServingSettings
 
 _PAD: Final = 256
 # Types of keys and values in llama.cpp (``kv_cache_types`` of its common/arg.cpp), with numbers and bytes a block.

@@ -14,7 +14,8 @@ A model without a header is sized by its file, or by parameters and quantization
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -25,23 +26,114 @@ from intermodal.hints import setting
 from intermodal.quantity import Quantity, between, exact, total, unknown
 from intermodal.sizing.compute_buffers import compute_buffer, input_buffer, output_buffer
 from intermodal.sizing.kv_cache import index_bytes, layer_bytes, state_bytes
-from intermodal.sizing.memory_corrections import Correction, corrected_amount, correction_flags, matching_correction
 from intermodal.sizing.quantizations import OFF, QUANTIZATIONS
-from intermodal.sizing.serving_settings import Device, ServingSettings
-from intermodal.sizing.shape import EncoderShape, ModelShape
+from intermodal.sizing.shape import ALL, Device, EncoderShape, ModelShape, ServingSettings
+
+# Ratios of measured to predicted memory, which correct later predictions for the same file.
+#
+# A ratio is of one term, so that it holds for other contexts and slots too: those are in the terms. It holds for a
+# file,
+# for the flags that change how a term comes about (``correction_flags``), and for the program that was measured.
+
+
+BUFFERS: Final = "buffers"  # a ratio over all terms but those of a process or a driver itself
+_TERMS_BESIDE: Final = ("program", "backend")  # those
+TOKENS: Final = "tokens"  # of vLLM's cache
+
+
+class CorrectionRatio(Value):
+    """The ratio of a real term to the predicted one (its middle); a range if it could not be determined more
+    closely.
+    """
+
+    name: str
+    device: Device
+    low: float
+    mid: float
+    high: float
+
+
+class Correction(Value):
+    """The result of one comparison.
+
+    Attributes:
+        flags: see ``correction_flags``. program: the file or package that was run; "" if unknown.
+        build: as the server calls it. taken: ISO date.
+    """
+
+    flags: str
+    build: str
+    taken: str
+    ratios: tuple[CorrectionRatio, ...]
+    program: str = ""
+
+    @property
+    def words(self) -> str:
+        return f"as {self.build or 'a server'} took here on {self.taken}"
+
+    def of(self, name: str, device: Device) -> CorrectionRatio | None:
+        found = (ratio for ratio in self.ratios if (ratio.name, ratio.device) == (name, device))
+        return next(found, None)
+
+
+def correction_flags(settings: ServingSettings) -> str:
+    """The settings that a ratio depends on; not context and slots, which terms are proportional to.
+
+    >>> correction_flags(ServingSettings(context=8192, gpu_layers=-1))
+    'llama.cpp -ctk f16 -ctv f16 -fa on -ub 512 -ngl all'
+    """
+    words = ["llama.cpp", "-ctk", settings.type_k, "-ctv", settings.type_v]
+    words += ["-fa", "on" if settings.flash_attention else "off", "-ub", str(settings.ubatch)]
+    words += ["-ngl", "all" if settings.gpu_layers == ALL else str(settings.gpu_layers)]
+    words += ["--n-cpu-moe", str(settings.host_experts)] if settings.host_experts else []
+    words += [
+        word
+        for word, is_so in (
+            ("--swa-full", settings.swa_full),
+            ("--no-kv-offload", settings.cache_on_host),
+            ("--no-mmproj-offload", settings.projector_on_host),
+        )
+        if is_so
+    ]
+    for option, beside in (("--mmproj", settings.projector), ("-md", settings.draft)):
+        words += [option, str(beside.weights)] if beside is not None else []
+    return " ".join(words)
+
+
+def matching_correction(corrections: Iterable[Correction], said: str, program: str = "") -> Correction | None:
+    """The newest of these flags; where a ``program`` is known, of no other one."""
+    alike = [each for each in corrections if each.flags == said and (not program or each.program in ("", program))]
+    return max(alike, key=lambda each: each.taken, default=None)
+
+
+def corrected_amount(name: str, device: Device, amount: Quantity, correction: Correction) -> Quantity:
+    """A term with the ratio that was measured of it; as it is where none was, or where it is exact and was right."""
+    ratio = correction.of(name, device)
+    if ratio is None and name not in _TERMS_BESIDE:
+        ratio = correction.of(BUFFERS, device)
+    if ratio is None or not amount.known:
+        return amount
+    if amount.certainty == "exact" and ratio.mid == 1:
+        return amount
+    low, mid, high = (share * amount.mid for share in (ratio.low, ratio.mid, ratio.high))
+    return between(low, mid, high, correction.words)
+
 
 # CUDA's context and libraries: memory that tools show beyond the buffers of the log, 153 MiB to 500 MiB.
 _BACKEND: Final = (150 * 2**20, 250 * 2**20, 500 * 2**20)
+
 # Measured with xllamacpp 2026.10 beside weights, cache and buffers, after a prompt (benchmarks/results/fit.md): code
 # and threads, and for each word of the vocabulary its text and where it is found.
 _PROGRAM: Final = (30e6, 54e6, 110e6)
 _WORD: Final = (100, 250, 600)
+
 # Bytes that llama.cpp reserves for a node of its graphs, of which the figures above contain ``_NODES``: measured with
 # qwen35 at two batch sizes. It allows for more nodes than any graph has (``graph_max_nodes``), 40 a token of a batch
 # where a state is updated in pieces (gated delta nets).
 _NODE: Final = 900
 _NODES: Final = 1024
 _IN_PIECES: Final = frozenset(("qwen3next", "kimi-linear", "qwen35", "qwen35moe", "deepseek4"))
+
 # Compute buffers of a vision encoder, beside a formula that only holds for plain vision transformers: shares of its
 # tensors.
 _PROJECTOR_LEAST, _PROJECTOR_MOST = 0.15, 0.6
@@ -132,8 +224,6 @@ def _checked(settings: ServingSettings) -> None:
 
 
 # ---- the model ---------------------------------------------------------------------------------------
-
-
 def _model_terms(shape: ModelShape, settings: ServingSettings, prefix: str = "") -> list[MemoryTerm]:
     place = LayerPlacement(shape, settings)
     terms = [*_weights(shape, settings, place, prefix), *_cache(shape, settings, place, prefix)]
@@ -243,8 +333,6 @@ def _cache_certainty(shape: ModelShape, size: int) -> Quantity:
 
 
 # ---- beside the model --------------------------------------------------------------------------------
-
-
 def _projector_terms(settings: ServingSettings) -> list[MemoryTerm]:
     if settings.projector is None:
         return []
@@ -276,13 +364,13 @@ def _draft_terms(settings: ServingSettings) -> list[MemoryTerm]:
 
 
 # ---- without a header -------------------------------------------------------------------------------
-
-
 USUAL: Final = "Q4_K_M"  # the most widely used one
 BITS: Final = QUANTIZATIONS[USUAL].bits
+
 # Of a file: with the cache of a short request, its buffers and the program.
-BESIDE: Final = (1.02, 1.15, 1.4)
+_QUANTIZED_BESIDE: Final = (1.02, 1.15, 1.4)
 _SIXTEEN: Final = 16
+
 # Bytes that a token's keys and values take in f16, by the published shapes of open models: gpt-oss-20b 49,152 at most,
 # DeepSeek-V3 70,272, Qwen3-30B-A3B 98,304, Llama-3.2-3B 114,688, Llama-3.1-8B 131,072, Qwen3-8B 147,456, Qwen2.5-72B
 # 327,680, Phi-3-mini 393,216. It does not follow from the number of parameters; hybrids take less.
@@ -296,7 +384,7 @@ def weight_bytes(parameters: float, quantization: str = USUAL) -> float:
 
 def memory_of_file(size: float) -> Quantity:
     """Bytes it takes, by the size of its file."""
-    low, mid, high = (share * size for share in BESIDE)
+    low, mid, high = (share * size for share in _QUANTIZED_BESIDE)
     return between(low, mid, high, "the size of its file, its cache and buffers")
 
 
@@ -309,7 +397,7 @@ def memory_of_parameters(parameters: float | None, quantization: str = USUAL) ->
     if not parameters:
         return unknown("its size is not published")
     weights = weight_bytes(parameters, quantization)
-    low, mid, high = (share * off * weights for share, off in zip(BESIDE, OFF, strict=True))
+    low, mid, high = (share * off * weights for share, off in zip(_QUANTIZED_BESIDE, OFF, strict=True))
     return between(
         low, mid, high, f"{QUANTIZATIONS[quantization].bits:.1f} bits of each of its parameters, its cache and buffers"
     )
@@ -346,16 +434,75 @@ def memory_floor(parameters: float | None) -> Quantity:
     )
 
 
-__all__ = [
-    "Device",
-    "MemoryTerm",
-    "ModelMemory",
-    "ServingSettings",
-    "cache_of_contexts",
-    "memory_floor",
-    "memory_of_file",
-    "memory_of_parameters",
-    "memory_of_requests",
-    "model_memory",
-    "weight_bytes",
-]
+# Memory that llama.cpp logs when it loads a model, as terms of the prediction.
+
+
+MIB: Final = 1 << 20
+_DIGITS: Final = 0.03 * MIB  # two after the point, of a few lines
+_LINE: Final = re.compile(r"(\S+) +(model|KV|RS|compute|output) buffer size = +(\d+(?:\.\d+)?) MiB")
+_TERMS: Final = {"model": "weights", "KV": "cache", "RS": "state", "compute": "compute", "output": "output"}
+
+
+class TermComparison(Value):
+    """A term as predicted and as it really was, in bytes, or in tokens if its name says so.
+
+    ``source``: of the real value, "log" for the server's own log. ``real`` is 0 if unknown.
+    """
+
+    name: str
+    device: Device
+    predicted: Quantity
+    real: float
+    source: str = "log"
+
+    @property
+    def error(self) -> float | None:
+        """Return the error of the prediction's middle, relative to the real value; None if that is unknown."""
+        return self.predicted.mid / self.real - 1 if self.real and self.predicted.known else None
+
+    @property
+    def as_logged(self) -> bool:
+        """Return whether the two agree to the digits of a log."""
+        return abs(self.real - self.predicted.mid) <= _DIGITS
+
+    @property
+    def inside(self) -> bool:
+        """Return whether the real value was within the predicted range, to the digits of a log."""
+        return self.predicted.known and self.predicted.low - _DIGITS <= self.real <= self.predicted.high + _DIGITS
+
+
+def logged_terms(log: str) -> dict[tuple[str, Device], float]:
+    """Bytes a term and device. A buffer that is laid out anew counts as it was at last.
+
+    >>> logged_terms("load_tensors:   CPU_Mapped model buffer size =    92.12 MiB")[("weights", "host")] / 2**20
+    92.12
+    """
+    buffers: dict[tuple[str, str], list[float]] = {}
+    for place, kind, size in _LINE.findall(log):
+        some = buffers.setdefault((place, kind), [])
+        if kind == "compute" or kind == "output":
+            some.clear()
+        some.append(float(size) * MIB)
+    found: dict[tuple[str, Device], float] = {}
+    for (place, kind), sizes in buffers.items():
+        device: Device = "host" if place.startswith("CPU") or "Host" in place else "device"
+        key: tuple[str, Device] = (_TERMS[kind], device)
+        found[key] = found.get(key, 0.0) + sum(sizes)
+    return found
+
+
+def compare_terms(memory: ModelMemory, log: str) -> tuple[TermComparison, ...]:
+    """Every term that was predicted or logged and has a name in both."""
+    logged = logged_terms(log)
+    names: list[tuple[str, Device]] = list(logged)
+    for term in memory.terms:
+        if term.name in _TERMS.values():
+            named: tuple[str, Device] = (term.name, term.device)
+            names.append(named)
+    found: dict[tuple[str, Device], TermComparison] = {}
+    for key in names:
+        device: Device = key[1]
+        found[key] = TermComparison(
+            name=key[0], device=device, predicted=memory.of(key[0], device), real=logged.get(key, 0.0)
+        )
+    return tuple(found.values())

@@ -14,12 +14,10 @@ from msgspec.structs import replace
 from intermodal.content import Value
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between, total
-from intermodal.sizing.machine_options import certain_memory, memory_for_models
-from intermodal.sizing.memory import MemoryTerm, ModelMemory, ServingSettings, model_memory
-from intermodal.sizing.memory_corrections import Correction
+from intermodal.sizing.machines import certain_memory, memory_for_models
+from intermodal.sizing.memory import Correction, MemoryTerm, ModelMemory, model_memory
 from intermodal.sizing.quantizations import OFF, Quantization, requantized
-from intermodal.sizing.serving_settings import ALL
-from intermodal.sizing.shape import ModelShape
+from intermodal.sizing.shape import ALL, ModelShape, ServingSettings
 
 Verdict = Literal["fits", "tight", "no", "unknown"]
 Where = Literal["card", "cards", "memory"]

@@ -8,7 +8,7 @@ from typing import Final
 
 from intermodal.content import Value
 from intermodal.sizing.quantizations import with_quantization
-from intermodal.sizing.serving_settings import ServingSettings
+from intermodal.sizing.shape import ServingSettings
 
 EVERY_LAYER: Final = 99  # more than any model has, which llama.cpp takes for all
 

@@ -29,8 +29,7 @@ from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between, unknown
 from intermodal.sizing.kv_cache import row_bytes, state_bytes
 from intermodal.sizing.memory import BITS, LayerPlacement
-from intermodal.sizing.serving_settings import ALL, ServingSettings
-from intermodal.sizing.shape import Layer, ModelShape
+from intermodal.sizing.shape import ALL, Layer, ModelShape, ServingSettings
 
 _Three = tuple[float, float, float]
 DENSE: Final[_Three] = (0.4, 0.58, 0.85)

@@ -17,7 +17,7 @@ from intermodal.content import Value
 from intermodal.errors import UsageError
 from intermodal.hints import setting
 from intermodal.quantity import Quantity, between, exact, unknown
-from intermodal.sizing.memory_corrections import TOKENS, Correction, corrected_amount, matching_correction
+from intermodal.sizing.memory import TOKENS, Correction, corrected_amount, matching_correction
 from intermodal.sizing.shape import Layer, ModelShape
 
 GIB: Final = 1 << 30
@@ -66,7 +66,7 @@ class VllmCapacity(Value):
 
 
 def serving_flags(serving: VllmSettings) -> str:
-    """The settings that a ratio of its tokens depends on (see ``memory_corrections.py``).
+    """The settings that a ratio of its tokens depends on (see ``memory.py``).
 
     >>> serving_flags(VllmSettings(cards=2))
     'vllm --tensor-parallel-size 2 --gpu-memory-utilization 0.9 --kv-cache-dtype auto'

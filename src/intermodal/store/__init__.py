@@ -7,7 +7,7 @@ attempt_journal, group_commit, atomic_file     durability: the crash journal, sh
 epochs, learned_figures, answer_lengths        what plans are told of earlier runs
 speed_regression                               the fits behind those figures, and their priors
 token_calibration, estimate_accuracy           servers' token counts beside ours; how good estimates were
-rollups, pruning                               sums by day, and the deletion of old rows
+pruning                                        the deletion of old rows, and totals by day that outlive them
 conversion_cache, image_vectors                caches of conversions and of image embeddings
 recognition_quality, measured_strengths        what was read or heard badly; results of evaluations
 process_identity, cpu_contention, sliced_work  which process wrote a row, load by others, long work in slices

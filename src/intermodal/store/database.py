@@ -18,7 +18,7 @@ from intermodal.events import AttemptState
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.statistics import Statistics
 from intermodal.request import Message, Policy
-from intermodal.store import attempts, cpu_contention, epochs, estimate_accuracy, learned_figures, pruning, rollups
+from intermodal.store import attempts, cpu_contention, epochs, estimate_accuracy, learned_figures, pruning
 from intermodal.store.attempt_journal import AttemptJournal
 from intermodal.store.attempts import DirectAttemptRow
 from intermodal.store.group_commit import GroupCommitter
@@ -194,7 +194,7 @@ class Store:
     def summary(self) -> Summary:
         """Return the totals of the store, for ``intermodal usage``."""
         self._once()
-        totals = rollups.totals(self._database)
+        totals = pruning.totals(self._database)
         newest, first = epochs.newest(self._database), epochs.oldest(self._database)
         rows = attempts.recent(self._database, learned_figures.READ)
         if first.number:  # those that were planned with nothing learned are graded apart

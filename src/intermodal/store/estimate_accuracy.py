@@ -22,7 +22,7 @@ from intermodal.store.learned_figures import (
     passed_over,
     without_contention,
 )
-from intermodal.store.rollups import PICO, EndpointTotal, UsageTotals
+from intermodal.store.pruning import PICO, EndpointTotal, UsageTotals
 from intermodal.store.rows import (
     AttemptRow,
     Drift,

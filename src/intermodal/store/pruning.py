@@ -1,12 +1,12 @@
-"""Deletes old rows: they are rolled up (``rollups.py``) and deleted, a few at a time, concurrently with writers.
+"""Deletes old rows: they are rolled up into totals by day and deleted, a few at a time, concurrently with writers.
 
 Never deleted: open and running rows; the newest rows of every endpoint and the first that were made, from which
 figures, grades and drifts are computed (``learned_figures.READ``); attempts that a journal still names, as its reader
 checks for their rows (``attempt_journal.py``). So pruning changes no plan, and no total of ``intermodal usage``.
 
-A batch is one short transaction, as large as takes ``HELD`` seconds; the lock is then free for as long, since a process
-that waits for SQLite's lock polls for it. If a process is killed, its batch is rolled back. Several may prune at once
-without harm; ``prune_lock`` only avoids duplicate work.
+A batch is one short transaction, as large as takes ``_HELD`` seconds; the lock is then free for as long, since a
+process that waits for SQLite's lock polls for it. If a process is killed, its batch is rolled back. Several may prune
+at once without harm; ``prune_lock`` only avoids duplicate work.
 
 The file does not shrink: its free pages hold the next rows. Releasing them would mean to move pages under the lock,
 only to allocate them again a moment later.
@@ -20,17 +20,180 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intermodal.content import Value
 from intermodal.errors import StoreError
-from intermodal.store import attempt_journal, attempts, epochs, learned_figures, rollups
+from intermodal.store import attempt_journal, attempts, epochs, learned_figures
+from intermodal.store.attempts import DIED
 from intermodal.store.sqlite_file import Database, shown
 
 if TYPE_CHECKING:
     import sqlite3
 
-HELD = 0.01  # seconds that the write lock is held at a time
+    from intermodal.store.sqlite_file import Database
+
+
+# Totals of ended rows by day, endpoint and operation, for ``intermodal usage`` after the rows are deleted.
+#
+# Ended rows are numbered in the order they ended and never change, so one number tells which of them are rolled up: all
+# up to it, each once. Totals and that number are written in one transaction. Rows up to it may be deleted at any time
+# without changing a total (``prune`` below).
+#
+# Money is summed in whole picodollars (1e-12 USD), each row rounded once, whether it is read from its row or was rolled
+# up before: so a total is the same to the last digit whatever was deleted meanwhile. Seconds are whole microseconds,
+# estimates whole thousandths of a token.
+
+
+PICO = 1e12  # picodollars in a dollar
+STEP = 5000  # rows that are added up in one transaction
+_VAST = "1e6"  # USD: an impossible cost is not counted in picodollars, of which 64 bits hold nine million USD
+_SPENT = "COALESCE(cost, cost_high)"
+
+# Rows that inform estimates: ``figures.counts``, where input tokens were estimated and reported.
+_COMPARED = (
+    "state = 'settled' AND error = '' AND NOT cached AND bench <> 'crowded'"
+    " AND COALESCE(input_tokens, 0) > 0 AND COALESCE(est_input_tokens, 0) <> 0"
+)
+
+
+def _whole(value: str, times: str) -> str:
+    return f"CAST(ROUND({value} * {times}) AS INTEGER)"
+
+
+_COLUMNS: dict[str, str] = {
+    "attempts": "1",
+    "failed": "error <> ''",
+    "input_tokens": "COALESCE(input_tokens, 0)",
+    "output_tokens": "COALESCE(output_tokens, 0)",
+    "pico": f"CASE WHEN {_SPENT} < {_VAST} THEN {_whole(_SPENT, '1e12')} ELSE 0 END",
+    "vast": f"CASE WHEN {_SPENT} < {_VAST} THEN 0.0 ELSE {_SPENT} END",
+    "micros": _whole("COALESCE(seconds, 0)", "1e6"),
+    "compared": f"({_COMPARED})",
+    "input_estimated": f"CASE WHEN {_COMPARED} THEN {_whole('est_input_tokens', '1e3')} ELSE 0 END",
+    "input_counted": f"CASE WHEN {_COMPARED} THEN input_tokens ELSE 0 END",
+    "output_estimated": f"CASE WHEN {_COMPARED} THEN {_whole('COALESCE(est_output_tokens, 0)', '1e3')} ELSE 0 END",
+    "output_counted": f"CASE WHEN {_COMPARED} THEN COALESCE(output_tokens, 0) ELSE 0 END",
+    "pico_estimated": f"CASE WHEN {_COMPARED} AND est_cost < {_VAST} THEN {_whole('est_cost', '1e12')} ELSE 0 END",
+    "pico_billed": f"CASE WHEN {_COMPARED} AND cost < {_VAST} THEN {_whole('cost', '1e12')} ELSE 0 END",
+}
+_OF_ROWS = ", ".join(f"SUM({expression}) AS {name}" for name, expression in _COLUMNS.items())
+_OF_SUMS = ", ".join(f"SUM({name}) AS {name}" for name in _COLUMNS)
+_OPEN = "state IN ('reserved', 'sent')"  # in the words of the index
+_RUNS = (
+    "SELECT COALESCE(SUM(runs), 0), COALESCE(SUM(runs * (outcome = 'running')), 0),"
+    " COALESCE(SUM(runs * (outcome = ?)), 0)"
+    " FROM (SELECT outcome, 1 AS runs FROM runs UNION ALL SELECT outcome, runs FROM run_sums)"
+)
+
+
+class EndpointTotal(NamedTuple):
+    """Of one endpoint, in the units of this module."""
+
+    endpoint: str
+    attempts: int
+    failed: int
+    input_tokens: int
+    output_tokens: int
+    pico: int
+    vast: float
+    micros: int
+    compared: int
+    input_estimated: int
+    input_counted: int
+    output_estimated: int
+    output_counted: int
+    pico_estimated: int
+    pico_billed: int
+
+    def plus(self, other: EndpointTotal) -> EndpointTotal:
+        return EndpointTotal._make((self.endpoint, *(one + two for one, two in zip(self[1:], other[1:], strict=True))))
+
+    @property
+    def cost(self) -> float:
+        """USD."""
+        return self.pico / PICO + self.vast
+
+
+class UsageTotals(NamedTuple):
+    """All there ever was. ``endpoints`` by name; ``kept``: attempts that still have a row."""
+
+    endpoints: tuple[EndpointTotal, ...] = ()
+    runs: int = 0
+    running: int = 0
+    interrupted: int = 0
+    open: int = 0
+    kept: int = 0
+
+
+def totals(database: Database) -> UsageTotals:
+    """Return the totals, and the rows not yet added, as of one moment."""
+    with database.snapshot() as connection:
+        if connection is None:
+            return UsageTotals()
+        upto = _rolled_up_to(connection)
+        found: dict[str, EndpointTotal] = {}
+        for row in _totals(connection, upto):
+            found[row.endpoint] = found[row.endpoint].plus(row) if row.endpoint in found else row
+        runs, running, interrupted = connection.execute(_RUNS, (DIED,)).fetchone()
+        kept, open_ = connection.execute(
+            f"SELECT (SELECT COUNT(*) FROM attempts), (SELECT COUNT(*) FROM attempts WHERE {_OPEN})"
+        ).fetchone()
+    return UsageTotals(tuple(found[name] for name in sorted(found)), runs, running, interrupted, open_, kept)
+
+
+def _totals(connection: sqlite3.Connection, upto: int) -> Iterator[EndpointTotal]:
+    selects = (
+        f"SELECT endpoint, {_OF_SUMS} FROM sums GROUP BY endpoint",
+        f"SELECT endpoint, {_OF_ROWS} FROM attempts WHERE sequence > {upto:d} GROUP BY endpoint",
+        f"SELECT endpoint, {_OF_ROWS} FROM attempts WHERE {_OPEN} GROUP BY endpoint",
+    )
+    for select in selects:
+        for row in connection.execute(select):
+            yield EndpointTotal(*row)
+
+
+def _rolled_up_to(connection: sqlite3.Connection) -> int:
+    """The number up to which ended rows are in the sums."""
+    found: int = connection.execute("SELECT sequence FROM summed").fetchone()[0]
+    return found
+
+
+def _roll_up(database: Database) -> int:
+    """Take the next ended rows into the sums; returns how many numbers that were, 0 where there is nothing left.
+
+    They are read without the write lock, which is held for a moment at the end; if another process was first, its
+    result counts.
+    """
+    with database.snapshot() as connection:
+        if connection is None:
+            return 0
+        since = _rolled_up_to(connection)
+        upto = connection.execute(
+            "SELECT MAX(sequence) FROM (SELECT sequence FROM attempts WHERE sequence > ? ORDER BY sequence LIMIT ?)",
+            (since, STEP),
+        ).fetchone()[0]
+        if upto is None:
+            return 0
+        groups = connection.execute(
+            f"SELECT substr(finished, 1, 10) AS day, endpoint, op, {_OF_ROWS} FROM attempts"
+            " WHERE sequence > ? AND sequence <= ? GROUP BY 1, 2, 3",
+            (since, upto),
+        ).fetchall()
+    with database.writing(later=True) as connection:
+        if _rolled_up_to(connection) == since:
+            connection.executemany(_ADD, map(tuple, groups))
+            connection.execute("UPDATE summed SET sequence = ?", (upto,))
+    return int(upto - since)
+
+
+_ADD = (
+    f"INSERT INTO sums (day, endpoint, op, {', '.join(_COLUMNS)}) VALUES (?, ?, ?{', ?' * len(_COLUMNS)})"
+    f" ON CONFLICT DO UPDATE SET {', '.join(f'{name} = {name} + excluded.{name}' for name in _COLUMNS)}"
+)
+
+
+_HELD = 0.01  # seconds that the write lock is held at a time
 _FEWEST, _MOST = 20, 2000  # rows of a batch
 _LOOKED = 2000  # rows that are examined together; if none of them is old, no later one is
 _PLACES = 500  # values of one statement; SQLite was built for 999 at least
@@ -74,8 +237,8 @@ def prune(
     with database.reading() as connection:
         if connection is None:
             return PruneResult()
-    while rollups.roll_up(database):
-        rest(HELD)
+    while _roll_up(database):
+        rest(_HELD)
     before = "" if keep.seconds is None else datetime.fromtimestamp(now() - keep.seconds, UTC).isoformat()
     batch = _Batch(database, rest)
     return PruneResult(
@@ -87,7 +250,7 @@ def prune(
 
 
 class _Batch:
-    """Deletes rows, as many at a time as can be in ``HELD`` seconds."""
+    """Deletes rows, as many at a time as can be in ``_HELD`` seconds."""
 
     def __init__(self, database: Database, rest: Callable[[float], None]) -> None:
         self.database = database
@@ -106,9 +269,9 @@ class _Batch:
                 gone += do(connection, taken)
             took = time.monotonic() - began
             at += len(taken)
-            if len(taken) == self._size or took > HELD:
-                self._size = round(min(max(self._size * min(max(HELD / max(took, 1e-6), 0.5), 2.0), _FEWEST), _MOST))
-            self._rest(max(took, HELD))
+            if len(taken) == self._size or took > _HELD:
+                self._size = round(min(max(self._size * min(max(_HELD / max(took, 1e-6), 0.5), 2.0), _FEWEST), _MOST))
+            self._rest(max(took, _HELD))
         return gone
 
 
@@ -128,12 +291,10 @@ def _old(database: Database, select: str, upto: int, old: Callable[[sqlite3.Row]
 
 
 # ---- attempts -------------------------------------------------------------------------------------
-
-
 def _attempts(batch: _Batch, keep: RetentionPolicy, before: str, noted: frozenset[str]) -> int:
     with batch.database.snapshot() as connection:
         assert connection is not None
-        upto = rollups.rolled_up_to(connection)
+        upto = _rolled_up_to(connection)
         first = epochs.oldest(batch.database).ended
         held = {name: _held(connection, name, first) for name in attempts.endpoints_of(connection)}
         newest = connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM attempts").fetchone()[0]
@@ -182,8 +343,6 @@ def _ranges(keys: Sequence[tuple[Any, ...]]) -> list[tuple[int, int]]:
 
 
 # ---- runs -----------------------------------------------------------------------------------------
-
-
 def _runs(batch: _Batch, keep: RetentionPolicy, before: str) -> int:
     with batch.database.reading() as connection:
         assert connection is not None
@@ -215,8 +374,6 @@ def _counted(connection: sqlite3.Connection, keys: Sequence[tuple[object, ...]])
 
 
 # ---- the rest -------------------------------------------------------------------------------------
-
-
 def _transforms(batch: _Batch, keep: RetentionPolicy, before: str) -> int:
     """They cost nothing, and no total includes them."""
     keys: list[tuple[object, ...]] = []
@@ -250,8 +407,6 @@ def _epochs(batch: _Batch, before: str) -> int:
 
 
 # ---- the pruning thread ---------------------------------------------------------------------------
-
-
 @contextmanager
 def prune_lock(store: Path) -> Iterator[bool]:
     """Return whether this process holds the lock, so that no other prunes this store. The kernel releases it when a

@@ -33,8 +33,7 @@ from intermodal.transport.connection_errors import (
     unanswered_error,
 )
 from intermodal.transport.decompression import DecompressionError, Decompressor, decompressor_for
-from intermodal.transport.idle_timeout import IdleTimeout
-from intermodal.transport.timeouts import KEEP_ALIVE, Timeouts
+from intermodal.transport.timeouts import KEEP_ALIVE, IdleTimeout, Timeouts
 
 if TYPE_CHECKING:
     import ssl

@@ -9,9 +9,7 @@ from typing import Protocol
 
 from intermodal import errors
 from intermodal.transport.connection_errors import silent_host_error
-from intermodal.transport.deadline import Deadline
-from intermodal.transport.idle_timeout import IdleTimeout
-from intermodal.transport.timeouts import Timeouts
+from intermodal.transport.timeouts import Deadline, IdleTimeout, Timeouts
 
 MAX_ERROR_BODY = 1 << 20  # bytes
 

@@ -1,17 +1,24 @@
-"""Timeouts of a host, in seconds: to connect, to begin, to continue."""
+"""Timeouts of a host, in seconds: to connect, to begin, to continue; and the deadlines that keep them."""
 
 from __future__ import annotations
 
+import asyncio
 import math
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from intermodal.catalog.types import TimeoutSettings
 from intermodal.content import Value
 
+if TYPE_CHECKING:
+    from anyio import CancelScope
+
+
 CONNECT_TIMEOUT = 10.0  # seconds
 FIRST_BYTE_TIMEOUT = 300.0  # seconds; a local model may read a long prompt for minutes
-TRIAL_TIMEOUT = 30.0  # the same, of an endpoint that is called to measure it while another route is left
+_TRIAL_TIMEOUT = 30.0  # the same, of an endpoint that is called to measure it while another route is left
 IDLE_TIMEOUT = 60.0  # seconds between two chunks of a reply that has begun
 KEEP_ALIVE = 4.0  # seconds; below the 5 s after which common servers close, so that a reuse does not race with it
 
@@ -26,7 +33,7 @@ class Timeouts(Value, frozen=True):
     idle: float = IDLE_TIMEOUT
     thinking: float = 0.0
     total: float = math.inf
-    trial: float = TRIAL_TIMEOUT
+    trial: float = _TRIAL_TIMEOUT
 
     def as_said(self, waits: TimeoutSettings) -> Timeouts:
         """Return these timeouts with the stated ones in place."""
@@ -46,3 +53,92 @@ class Timeouts(Value, frozen=True):
             connect=min(self.connect, seconds), first_byte=min(self.first_byte, seconds),
             idle=min(self.idle, seconds), thinking=min(self.thinking, seconds), total=self.total, trial=self.trial,
         )  # fmt: skip
+
+
+# Deadlines that do not charge a host for delays of this process.
+#
+# A process that was stopped, or got no turn on a busy machine, wakes with the time over and the answer in its socket.
+# So at the deadline the event loop first reads what has arrived, and only then cancels the wait.
+
+
+class Deadline:
+    """A context whose inside is cancelled when time is up; ``over`` tells afterwards that it was.
+
+    ``deadline`` is on the clock of the event loop (``time.monotonic``), and may be set while it is entered.
+    """
+
+    def __init__(self, deadline: float = math.inf) -> None:
+        self.over = False
+        self._deadline = deadline
+        self._scope: CancelScope | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> Deadline:
+        import anyio
+
+        self._scope = anyio.CancelScope()
+        self._scope.__enter__()
+        self.until(self._deadline)
+        return self
+
+    def until(self, deadline: float) -> None:
+        """Nothing where it was left already."""
+        self._deadline = deadline
+        if self._scope is None:
+            return
+        self._stop()
+        if deadline < math.inf:
+            self._timer = asyncio.get_running_loop().call_at(deadline, self._up)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        assert self._scope is not None
+        self._stop()
+        scope, self._scope = self._scope, None
+        swallowed = bool(scope.__exit__(kind, error, trace))
+        self.over = scope.cancelled_caught
+        return swallowed
+
+    def _up(self) -> None:
+        """Timers run after received data, in each turn of the loop: one more turn, and the data was read."""
+        assert self._scope is not None
+        self._timer = asyncio.get_running_loop().call_later(0, self._scope.cancel)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+# How long an answer that has begun may pause. Pure: times are arguments.
+
+
+class IdleTimeout:
+    """Until when the next piece of an answer that has begun must have come.
+
+    Any byte shows that the connection lives, which is waited for ``idle`` seconds; only words show that the answer goes
+    on, which may take ``thinking`` seconds where that is longer. An answer that comes as one document has no words
+    before its end: then ``thinking`` is what all of it may take.
+    """
+
+    __slots__ = ("_idle", "_said_at", "_thinking")
+
+    def __init__(self, idle: float, thinking: float) -> None:
+        self._idle = idle
+        self._thinking = max(idle, thinking)
+        self._said_at = -math.inf
+
+    def word(self, now: float) -> None:
+        """A piece of the answer came."""
+        self._said_at = now
+
+    def paused(self, seconds: float) -> None:
+        """Record that nothing was read for so long, as the reader of the answer was behind: the host was not the one
+        silent.
+        """
+        self._said_at += seconds
+
+    def until(self, now: float) -> float:
+        """Return the moment at which the host has been silent for too long; a byte came ``now``."""
+        return min(now + self._idle, self._said_at + self._thinking)

@@ -35,12 +35,10 @@ from intermodal.errors import NoRoute, UnknownModel, UsageError
 from intermodal.planner import plan_from
 from intermodal.plans import svg as drawing
 from intermodal.plans.facts import Facts, PartFacts, QuestionFacts
-from intermodal.plans.numbers import plain_seconds
-from intermodal.plans.plan import Candidate, Inputs, Plan
-from intermodal.plans.references import input_steps
+from intermodal.plans.numbers import format_table, plain_seconds
+from intermodal.plans.plan import Candidate, Inputs, Plan, input_steps
 from intermodal.plans.step import Call, Check, Step
 from intermodal.plans.svg import Colour, number
-from intermodal.plans.text_table import format_table
 from intermodal.quantity import Quantity, exact, total, unknown
 from intermodal.request import DEFAULT_MAX_COST, Message, Policy, Request, Sampling, TextOutput
 from intermodal.today import today

@@ -26,9 +26,9 @@ from intermodal.local.servers.context_reduction import with_reduced_contexts
 from intermodal.local.servers.memory_estimate import gguf_memory
 from intermodal.local.weights.store import weights_store
 from intermodal.plans.machine import Gpu, Machine
-from intermodal.sizing.memory_corrections import BUFFERS, Correction, CorrectionRatio, correction_flags
+from intermodal.sizing.memory import BUFFERS, Correction, CorrectionRatio, correction_flags
 from intermodal.sizing.model_sources import SizedModel, local_model
-from intermodal.sizing.serving_settings import ServingSettings
+from intermodal.sizing.shape import ServingSettings
 
 pytestmark = pytest.mark.usefixtures("own_weights")
 

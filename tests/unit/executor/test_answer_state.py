@@ -16,7 +16,7 @@ from intermodal.protocols.calls import (
     WireTextDelta,
     WireUsage,
 )
-from intermodal.transport.idle_timeout import IdleTimeout
+from intermodal.transport.timeouts import IdleTimeout
 
 PIECES: list[tuple[WireEvent, bool]] = [
     (WireTextDelta(text="a"), True), (WireTextDelta(text=""), False), (WireTextDelta(text=" \n"), False),

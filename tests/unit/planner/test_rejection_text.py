@@ -8,8 +8,8 @@ from tests.plans import runner
 
 from intermodal.errors import NoRoute
 from intermodal.planner import plan
+from intermodal.plans.explain import fold_rejections
 from intermodal.plans.plan import Rejected
-from intermodal.plans.rejections import fold_rejections
 from intermodal.request import Policy
 
 

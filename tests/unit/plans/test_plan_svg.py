@@ -13,9 +13,9 @@ from tests.unit.plans import example_plans
 
 from intermodal.plans import plan_svg, svg
 from intermodal.plans.explain import explain
-from intermodal.plans.graph_layout import Card, layout
 from intermodal.plans.plan import Plan
 from intermodal.plans.plan_graph import graph
+from intermodal.plans.plan_svg import Card, layout
 from intermodal.plans.step import Call, Check
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -236,4 +236,4 @@ def test_a_notebook_shows_the_picture_and_the_text() -> None:
 
 def test_a_picture_of_forty_files_stays_small() -> None:
     """It is kept with every plan that a notebook shows."""
-    assert len(plan_svg.svg(example_plans.many(40))) < 40_000
+    assert len(plan_svg.plan_svg(example_plans.many(40))) < 40_000

@@ -10,7 +10,7 @@ from tests.unit.plans import example_plans
 
 from intermodal.errors import PlanStale
 from intermodal.planner_inputs import check_steps
-from intermodal.plans.references import (
+from intermodal.plans.plan import (
     PartRef,
     Reference,
     StepRef,

@@ -14,8 +14,7 @@ import pytest
 from intermodal.local.weights.gguf import GgufHeader, GgufTensor
 from intermodal.sizing.gguf_shape import gguf_shape
 from intermodal.sizing.memory import model_memory
-from intermodal.sizing.serving_settings import ALL, ServingSettings
-from intermodal.sizing.shape import ModelShape
+from intermodal.sizing.shape import ALL, ModelShape, ServingSettings
 
 BENCHMARKS = str(Path(__file__).parents[3] / "benchmarks")
 sys.path.insert(0, BENCHMARKS)

@@ -9,16 +9,19 @@ import pytest
 from intermodal.errors import UsageError
 from intermodal.plans.machine import Gpu, Machine
 from intermodal.quantity import exact
-from intermodal.sizing.accelerators import (
+from intermodal.sizing.machines import (
     GIB,
     accelerators,
     card_of_driver,
     complete_card_name,
+    describe_machine,
     find_card,
+    machine_of_options,
     parse_card_name,
+    parse_memory,
     usable_memory,
+    with_assumptions,
 )
-from intermodal.sizing.machine_options import describe_machine, machine_of_options, parse_memory, with_assumptions
 
 MIB = 1 << 20
 

@@ -17,8 +17,7 @@ from intermodal.sizing.memory import (
     model_memory,
 )
 from intermodal.sizing.quantizations import OFF
-from intermodal.sizing.serving_settings import ALL, ServingSettings
-from intermodal.sizing.shape import ModelShape
+from intermodal.sizing.shape import ALL, ModelShape, ServingSettings
 
 MIB = 2**20
 

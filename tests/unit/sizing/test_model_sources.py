@@ -18,7 +18,7 @@ from intermodal.errors import InputMissing, UsageError, WeightsError
 from intermodal.local.weights import safetensors
 from intermodal.sizing.memory import model_memory
 from intermodal.sizing.model_sources import SizedModel, local_model, parse_hub_reference, remote_model
-from intermodal.sizing.serving_settings import ServingSettings
+from intermodal.sizing.shape import ServingSettings
 
 REPO = "owner/repo"
 

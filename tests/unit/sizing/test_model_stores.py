@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from intermodal.sizing.model_stores import StoredModel, stored_models
+from intermodal.sizing.model_sources import StoredModel, stored_models
 
 
 def put(path: Path, size: int) -> Path:

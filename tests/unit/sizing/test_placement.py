@@ -9,9 +9,8 @@ from tests.unit.sizing import models
 from intermodal.errors import UsageError
 from intermodal.plans.machine import Machine
 from intermodal.quantity import between, exact, unknown
-from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.fit_changes import FitChange, fit_changes
-from intermodal.sizing.machine_options import certain_memory, machine_of_options
+from intermodal.sizing.machines import GIB, certain_memory, machine_of_options
 from intermodal.sizing.placement import (
     CapacityCheck,
     PlacedModel,
@@ -25,7 +24,7 @@ from intermodal.sizing.placement import (
 )
 from intermodal.sizing.quantizations import QUANTIZATIONS, bits, quantization, quantization_of, requantized
 from intermodal.sizing.server_command import ModelReference, server_command
-from intermodal.sizing.serving_settings import ServingSettings
+from intermodal.sizing.shape import ServingSettings
 from intermodal.sizing.speed import model_speed
 
 QWEN = ModelReference(reference="hf:Qwen/Qwen3-30B-A3B-GGUF/Qwen3-30B-A3B-Q4_K_M.gguf", quantization="Q4_K_M")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date
 
-from intermodal.sizing.machine_options import machine_of_options
-from intermodal.sizing.rental_prices import HOURS, rental_words, rentals
+from intermodal.sizing.machines import HOURS, machine_of_options, rental_words, rentals
 
 
 def test_every_price_has_a_source_a_day_and_who_read_it() -> None:

@@ -9,7 +9,7 @@ from tests.unit.sizing.headers import header, tensor
 from intermodal.errors import UsageError, WeightsError
 from intermodal.sizing.gguf_shape import gguf_shape, parts
 from intermodal.sizing.memory import model_memory
-from intermodal.sizing.serving_settings import ALL, ServingSettings
+from intermodal.sizing.shape import ALL, ServingSettings
 
 LAYER = (tensor("blk.0.attn_q.weight", (64, 64)), tensor("blk.1.attn_q.weight", (64, 64)))
 TABLE = tensor("token_embd.weight", (64, 100))

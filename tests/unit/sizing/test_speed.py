@@ -11,9 +11,8 @@ from tests.unit.sizing import models
 
 from intermodal.plans.machine import Gpu, Machine
 from intermodal.quantity import exact
-from intermodal.sizing.machine_options import machine_of_options
-from intermodal.sizing.serving_settings import ALL, ServingSettings
-from intermodal.sizing.shape import Layer, ModelShape
+from intermodal.sizing.machines import machine_of_options
+from intermodal.sizing.shape import ALL, Layer, ModelShape, ServingSettings
 from intermodal.sizing.speed import device_work, model_speed, replace_estimate, speed_of_parameters, with_measurements
 
 MODELS = {

@@ -9,7 +9,7 @@ from tests.unit.sizing import headers
 from intermodal.errors import UsageError
 from intermodal.quantity import Quantity
 from intermodal.sizing.fit_changes import fits_all_requests, vllm_changes
-from intermodal.sizing.memory_corrections import TOKENS, Correction, CorrectionRatio
+from intermodal.sizing.memory import TOKENS, Correction, CorrectionRatio
 from intermodal.sizing.shape import ModelShape
 from intermodal.sizing.vllm import GIB, VllmSettings, page_bytes, serving_flags, text_bytes, vllm_capacity
 

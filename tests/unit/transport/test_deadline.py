@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from intermodal.transport.deadline import Deadline
+from intermodal.transport.timeouts import Deadline
 
 pytestmark = pytest.mark.anyio
 

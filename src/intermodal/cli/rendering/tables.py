@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from intermodal.plans.numbers import held, size
-from intermodal.plans.text_table import format_table
+from intermodal.plans.numbers import format_table, held, size
 
 if TYPE_CHECKING:
     from intermodal.quantity import Quantity

@@ -19,7 +19,7 @@ from intermodal.errors import BudgetExceeded, IntermodalError, StoreError
 from intermodal.executor.attempt.accounting import AttemptEnding, upper_bound
 from intermodal.executor.preparation.conversion_metrics import range_of
 from intermodal.hints import hint
-from intermodal.plans.references import input_steps
+from intermodal.plans.plan import input_steps
 from intermodal.plans.step import Call
 from intermodal.quantity import Quantity
 from intermodal.store.rows import FILM_SOUND, Reservation, Work

@@ -48,8 +48,7 @@ from intermodal.protocols.openai_media import speech, transcription
 from intermodal.protocols.reply_decoder import NO_REASON, ReplyDecoder
 from intermodal.protocols.rerank import decode_rerank, encode_rerank, rerank_address
 from intermodal.transport.addresses import HostAddress
-from intermodal.transport.deadline import Deadline
-from intermodal.transport.timeouts import Timeouts
+from intermodal.transport.timeouts import Deadline, Timeouts
 
 if TYPE_CHECKING:
     from intermodal.transport.response import Response

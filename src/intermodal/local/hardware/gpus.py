@@ -15,8 +15,7 @@ from msgspec.structs import replace
 
 from intermodal.errors import UsageError
 from intermodal.plans.machine import Gpu
-from intermodal.sizing.accelerators import card_of_driver, find_card
-from intermodal.sizing.machine_options import card
+from intermodal.sizing.machines import card, card_of_driver, find_card
 
 PATIENCE = 5.0  # seconds for a driver's tool; it answers in 0.05 to 1
 _MIB = 1 << 20

@@ -38,7 +38,7 @@ def machine_survey(folder: Path | None = None) -> Machine:
 
     from intermodal.local.hardware.gpus import detect_gpus
     from intermodal.local.hardware.memory_bandwidth import load_bandwidth
-    from intermodal.sizing.machine_options import compute_of_cores, with_assumptions
+    from intermodal.sizing.machines import compute_of_cores, with_assumptions
 
     here, name = machine_snapshot(), processor()
     measured = load_bandwidth(folder, name, here.cores) if folder else None

@@ -15,7 +15,7 @@ import msgspec
 from intermodal.files.file_lock import exclusive_lock, replace_file
 
 if TYPE_CHECKING:
-    from intermodal.sizing.memory_corrections import Correction
+    from intermodal.sizing.memory import Correction
 
 T = TypeVar("T")
 
@@ -89,6 +89,6 @@ def corrections_changed_at(folder: Path) -> int:
 def _kind() -> type[tuple[Correction, ...]]:
     """Return the type of a file's corrections. Imported here: every request calls ``corrections_changed_at``, and only
     readers need the formulas."""
-    from intermodal.sizing.memory_corrections import Correction
+    from intermodal.sizing.memory import Correction
 
     return tuple[Correction, ...]

@@ -24,9 +24,9 @@ from intermodal.local.servers.server_rows import server_name
 from intermodal.local.weights.store import WeightsStore
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between
-from intermodal.sizing.memory_corrections import Correction, correction_flags, matching_correction
+from intermodal.sizing.memory import Correction, correction_flags, matching_correction
 from intermodal.sizing.model_sources import local_model
-from intermodal.sizing.serving_settings import ServingSettings
+from intermodal.sizing.shape import ServingSettings
 
 MIN_CONTEXT: Final = 512  # tokens: less has no room for a question and an answer
 

@@ -35,7 +35,7 @@ from intermodal.local.servers.server_status import (
     resident_memory,
     unmapped_memory,
 )
-from intermodal.sizing.serving_settings import ALL, ServingSettings
+from intermodal.sizing.shape import ALL, ServingSettings
 from intermodal.sizing.vllm import VllmSettings
 
 Engine = Literal["llama.cpp", "vllm", "ollama"]

@@ -35,7 +35,7 @@ from intermodal.local.servers.records import (
 )
 from intermodal.local.tokenizers.template_marks import marks_in
 from intermodal.plans.numbers import held, size
-from intermodal.sizing.memory_corrections import Correction
+from intermodal.sizing.memory import Correction
 from intermodal.store.process_identity import is_alive, is_dead, pid_of
 
 _LOOK = 0.05  # seconds between two looks at a record

@@ -18,12 +18,21 @@ from intermodal.local.servers.records import ServerSpec, ServerState
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between, total
-from intermodal.sizing.load_log import TermComparison, compare_terms, logged_terms
-from intermodal.sizing.memory import ModelMemory, model_memory
-from intermodal.sizing.memory_corrections import BESIDE, BUFFERS, TOKENS, Correction, CorrectionRatio, correction_flags
+from intermodal.sizing.memory import (
+    _TERMS_BESIDE,
+    BUFFERS,
+    TOKENS,
+    Correction,
+    CorrectionRatio,
+    ModelMemory,
+    TermComparison,
+    compare_terms,
+    correction_flags,
+    logged_terms,
+    model_memory,
+)
 from intermodal.sizing.model_sources import local_model
-from intermodal.sizing.serving_settings import Device, ServingSettings
-from intermodal.sizing.shape import ModelShape
+from intermodal.sizing.shape import Device, ModelShape, ServingSettings
 from intermodal.sizing.vllm import VllmSettings, serving_flags, vllm_capacity
 from intermodal.today import today
 
@@ -145,7 +154,7 @@ def _ratio(name: str, device: Device, share: float) -> CorrectionRatio:
 def _ollama(shape: ModelShape, settings: ServingSettings, found: ServerFootprint) -> ComparedTerms:
     """Compare the totals that Ollama reports; its runner is llama.cpp or its own engine, with another graph layout."""
     predicted = model_memory(shape, settings)
-    terms = [term for term in predicted.terms if term.name not in BESIDE]
+    terms = [term for term in predicted.terms if term.name not in _TERMS_BESIDE]
     both = total([term.amount for term in terms])
     if not both.known:
         return [], [], [f"nothing can be predicted: {both.basis}"]

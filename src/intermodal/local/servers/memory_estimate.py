@@ -9,12 +9,10 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from intermodal.sizing.memory import model_memory
-from intermodal.sizing.memory_corrections import Correction
+from intermodal.sizing.memory import Correction, model_memory
 from intermodal.sizing.model_sources import local_model
 from intermodal.sizing.placement import largest
-from intermodal.sizing.serving_settings import ServingSettings
-from intermodal.sizing.shape import ModelShape
+from intermodal.sizing.shape import ModelShape, ServingSettings
 from intermodal.sizing.vllm import VllmSettings, text_bytes
 
 MemoryRange = tuple[float, float, float]

@@ -22,7 +22,7 @@ from intermodal.local.servers.programs import PROGRAMS, program_version
 from intermodal.local.servers.records import ServerSpec
 from intermodal.local.weights.registry import WeightsRow
 from intermodal.local.weights.store import WeightsStore
-from intermodal.sizing.memory_corrections import Correction
+from intermodal.sizing.memory import Correction
 from intermodal.sizing.model_sources import local_model
 from intermodal.sizing.shape import ModelShape
 

@@ -10,28 +10,45 @@ import hashlib
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import Literal
 
 import msgspec
 
 from intermodal.catalog.types import Endpoint, Task
 from intermodal.content import Kind
 from intermodal.cost_model.context_window import planned_context
+from intermodal.cost_model.image_tokens import image_tokens
 from intermodal.cost_model.levels import HIGH, LOW, ZEROS, Levels, plus, quantity
 from intermodal.cost_model.rates import LOCAL_ZONES
-from intermodal.cost_model.token_rules import TokenRules
-from intermodal.cost_model.tokens import CHARS_OF_TOKEN, Vocabulary
+from intermodal.cost_model.token_rules import (
+    TokenRules,
+    native_audio_tokens,
+    native_document_tokens,
+    native_video_tokens,
+)
+from intermodal.cost_model.tokens import CHARS_OF_TOKEN, Vocabulary, text_part_tokens
 from intermodal.planner.candidates.egress import route_sends, spoken_answer_sends
-from intermodal.planner.candidates.native_inputs import native_inputs, text_file_inputs
 from intermodal.planner.candidates.quality_checks import evidence_check, transcript_check
 from intermodal.planner.candidates.step_builder import StepBuilder
-from intermodal.planner.candidates.step_ids import step_id
-from intermodal.planner.catalog_index import Job, tier_name
-from intermodal.planner.conversion.conversion_option import TASK_OF, ConvertersByJob
-from intermodal.planner.conversion.conversion_steps import at_each, transcription_parameters, transcription_title
+from intermodal.planner.catalog_index import tier_name
+from intermodal.planner.conversion.conversion_option import (
+    TASK_OF,
+    ConversionOption,
+    ConvertersByJob,
+    PartConversion,
+    native_tokens,
+)
+from intermodal.planner.conversion.conversion_steps import (
+    as_range,
+    at_each,
+    transcription_parameters,
+    transcription_title,
+)
 from intermodal.planner.conversion.earlier_readings import transcribed_portion
 from intermodal.planner.conversion.fidelity import transcribed_channels, transcript_fidelity
 from intermodal.planner.explanation.plan_text import counting_source, route_summary, strength_text, tools_text
 from intermodal.planner.explanation.verdict_builder import verdict_name
+from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment
 from intermodal.planner.route_estimates.call_demand import calibrated_input, retry_tokens, token_basis
@@ -48,9 +65,9 @@ from intermodal.planner.route_estimates.image_generation import image_parameters
 from intermodal.planner.route_estimates.routes import Route, ended, main_speed_of, peak_memory_levels, unloads_first
 from intermodal.planner.route_estimates.voice_selection import needs_voice, speaks, voice_load_seconds
 from intermodal.planner.route_estimates.voice_selection import voice_memory_bytes as voice_memory
-from intermodal.plans.plan import Candidate, NativeInput
-from intermodal.plans.references import StepRef
-from intermodal.plans.step import SPEED_BASIS, Call, CallOp, Check, Portion, StepEstimate
+from intermodal.plans.facts import PartFacts
+from intermodal.plans.plan import Candidate, NativeInput, StepRef
+from intermodal.plans.step import SPEED_BASIS, Call, CallOp, Check, Portion, StepEstimate, step_id
 from intermodal.plans.step_parameters import (
     DrawImage,
     EmbedContent,
@@ -61,10 +78,121 @@ from intermodal.plans.step_parameters import (
     StepParameters,
     TranslateText,
 )
-from intermodal.quantity import Quantity, between
+from intermodal.quantity import Quantity, between, exact, total
 from intermodal.request import Aspect, SpeechOutput, TranscriptOutput
 
-TITLES: dict[str, str] = {
+# Parts that reach the answering endpoint unconverted: media it accepts, and text files.
+
+
+_TOGETHER = 8  # parts alike up to which each is listed by itself
+
+
+def _text_file_inputs(case: PlanningCase, vocabulary: Vocabulary) -> list[NativeInput]:
+    """Return the texts given as files, without the prompt itself; many files as one entry."""
+    texts = case.text_files
+    if len(texts) > _TOGETHER:
+        chars = sum(part.chars for part in texts)
+        title = f"{texts[0].name} and {len(texts) - 1} more, {chars:,} chars"
+        tokens = total([text_part_tokens(part, vocabulary) for part in texts])
+        return [NativeInput(part=texts[0].index, title=title, kind="text", tokens=tokens, count=len(texts))]
+    return [
+        NativeInput(
+            part=part.index, title=f"{part.name} {part.chars:,} chars", kind="text",
+            tokens=text_part_tokens(part, vocabulary),
+        )
+        for part in texts
+    ]  # fmt: skip
+
+
+def _native_inputs(bundle: Bundle, option: ConversionOption, token_rules: TokenRules) -> list[NativeInput]:
+    """Return the parts that go in without becoming text; many alike as one entry."""
+    if len(bundle.parts) > _TOGETHER:
+        basis = _native_tokens(option.conversions[0], token_rules).basis
+        tokens = total([quantity(each, basis, 0) for each in native_tokens(option, token_rules)])
+        return [
+            NativeInput(
+                part=bundle.parts[0].index,
+                title=bundle.title,
+                kind=bundle.kind,
+                tokens=tokens,
+                count=len(bundle.parts),
+                counted_as=_counted_as(bundle, option.conversions[0]),
+            )
+        ]
+    found: list[NativeInput] = []
+    for part, conversion in zip(bundle.parts, option.conversions, strict=True):
+        if option.name in ("watch", "frames", "resized") and conversion.steps:
+            found += _apart(part, conversion, token_rules)
+            continue
+        title = f"{part.name} {_size_text(part, conversion)}"
+        found.append(
+            NativeInput(
+                part=part.index, title=title, kind=bundle.kind, tokens=_native_tokens(conversion, token_rules),
+                counted_as=_counted_as(bundle, conversion),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _counted_as(bundle: Bundle, conversion: PartConversion) -> Kind | Literal[""]:
+    """Return "image" for pages that are shown, which count as pictures."""
+    return "image" if bundle.kind == "document" and conversion.pictures else ""
+
+
+def _apart(part: PartFacts, conversion: PartConversion, token_rules: TokenRules) -> list[NativeInput]:
+    """Return a video or an animation in tracks: its frames, and its sound where that goes in unconverted."""
+    found: list[NativeInput] = []
+    for step in conversion.steps:
+        if step.shown and step.op == "demux":
+            found.append(
+                NativeInput(
+                    part=part.index,
+                    title=f"{part.name} {step.title}",
+                    kind="audio",
+                    tokens=native_audio_tokens(token_rules.audio, conversion.sound),
+                )
+            )
+        if step.shown and step.op in ("frames", "resize"):
+            title = f"{part.name} {step.title}"
+            found.append(
+                NativeInput(part=part.index, title=title, kind="image", tokens=_pictured(conversion, token_rules.image))
+            )
+    return found
+
+
+def _native_tokens(conversion: PartConversion, token_rules: TokenRules) -> Quantity:
+    if conversion.leaves:
+        return native_document_tokens(token_rules, conversion.leaves)
+    if conversion.film is not None:
+        return native_video_tokens(token_rules.video, conversion.film)
+    return (
+        _pictured(conversion, token_rules.image)
+        if conversion.pictures
+        else native_audio_tokens(token_rules.audio, conversion.sound)
+    )
+
+
+def _pictured(conversion: PartConversion, rule: str) -> Quantity:
+    tokens = exact(0.0)
+    for width, height, detail in conversion.pictures:
+        tokens = tokens + image_tokens(rule, width, height, detail).times(as_range(conversion.many))
+    return tokens
+
+
+def _size_text(part: PartFacts, conversion: PartConversion) -> str:
+    if part.kind in ("audio", "video"):
+        return f"{part.seconds.mid:.3g} s"
+    if part.kind == "image":
+        return f"{part.width}x{part.height}"
+    count = len(conversion.leaves or conversion.pictures)
+    return (
+        f"{count} page{'s' if count != 1 else ''}"
+        if conversion.leaves
+        else f"{count} picture{'s' if count != 1 else ''} of pages"
+    )
+
+
+_TITLES: dict[str, str] = {
     "text": "answer",
     "json": "JSON answer",
     "embedding": "embedding",
@@ -162,7 +290,7 @@ class CandidateBuilder:
         elif op == "score" and not endpoint.model.answers_in_words and not endpoint.model.matches_pictures:
             judged = "feature-extraction"
         parameters = self._parameters(route)
-        title = TITLES[case.output]
+        title = _TITLES[case.output]
         if op == "speak":
             title = "the text"
         if op == "translate":
@@ -408,13 +536,13 @@ class CandidateBuilder:
         token_rules = self.case.token_rules(route.group)
         vocabulary = self.case.vocabulary(model)
         if vocabulary not in self._texts:
-            self._texts[vocabulary] = text_file_inputs(self.case, vocabulary)
+            self._texts[vocabulary] = _text_file_inputs(self.case, vocabulary)
         found = list(self._texts[vocabulary])
         for bundle, option in zip(self.case.bundles, route.assignment.options, strict=True):
             if option.name == "native" or option.pictures:
                 key = (id(option), token_rules)
                 if key not in self._taken:
-                    self._taken[key] = native_inputs(bundle, option, token_rules)
+                    self._taken[key] = _native_inputs(bundle, option, token_rules)
                 found += self._taken[key]
         counted = [calibrated_input(self.case, route.group, route.rates, each) for each in found]
         return tuple(sorted(counted, key=lambda each: each.part))
@@ -430,6 +558,3 @@ def _levels_of(case: PlanningCase, route: Route, made: AnswerTokens) -> tuple[Le
 
 def _plain_chars(tokens: Levels) -> Levels:
     return (tokens[0] * CHARS_OF_TOKEN, tokens[1] * CHARS_OF_TOKEN, tokens[2] * CHARS_OF_TOKEN)
-
-
-__all__ = ["CandidateBuilder", "Job", "step_id"]

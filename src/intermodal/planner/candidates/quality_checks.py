@@ -13,7 +13,6 @@ from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint
 from intermodal.cost_model.levels import HIGH, quantity
-from intermodal.planner.candidates.step_ids import step_id
 from intermodal.planner.conversion import conversion_steps
 from intermodal.planner.conversion.conversion_option import ConversionOption, ConversionStep, ConvertersByJob
 from intermodal.planner.conversion.conversion_options import allowed_converters
@@ -22,8 +21,8 @@ from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment
 from intermodal.plans.facts import ConversionOutcome, PartFacts
-from intermodal.plans.references import StepRef
-from intermodal.plans.step import Call, Check, CheckOp, Step, StepEstimate
+from intermodal.plans.plan import StepRef
+from intermodal.plans.step import Call, Check, CheckOp, Step, StepEstimate, step_id
 
 _CHECKS: dict[str, CheckOp] = {"transcribe": "transcript", "read": "reading"}
 _WHAT: dict[str, str] = {"transcribe": "transcript", "read": "reading"}

@@ -8,7 +8,6 @@ from intermodal.catalog.types import Endpoint
 from intermodal.cost_model.levels import Levels, levels, quantity
 from intermodal.cost_model.tokens import CHARS_OF_TOKEN
 from intermodal.planner.candidates.quality_checks import conversion_checks
-from intermodal.planner.candidates.step_ids import step_id
 from intermodal.planner.conversion.conversion_option import (
     TASK_OF,
     ConversionOption,
@@ -25,8 +24,8 @@ from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment, parts_with_loads
 from intermodal.plans.cpu_schedule import core_use
 from intermodal.plans.facts import PartFacts
-from intermodal.plans.references import PartRef, StepRef
-from intermodal.plans.step import Call, CallOp, Check, Step, StepEstimate, Transform, TransformOp
+from intermodal.plans.plan import PartRef, StepRef
+from intermodal.plans.step import Call, CallOp, Check, Step, StepEstimate, Transform, TransformOp, step_id
 from intermodal.plans.step_parameters import SelectPages, TranscribeSpeech
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect

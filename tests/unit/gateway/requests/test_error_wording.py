@@ -90,7 +90,7 @@ def test_every_kind_of_error_names_settings_as_its_reader_sets_them(kind: type[B
 SHOWN_BY_THE_COMMAND_LINE = (
     "cli", "testing", "local/servers/programs.py", "local/servers/footprint.py",
     "sizing/server_command.py",
-    "sizing/memory_corrections.py", "local/embedded", "local/hardware/gpus.py", "local/weights/wheels.py",
+    "sizing/memory.py", "local/embedded", "local/hardware/gpus.py", "local/weights/wheels.py",
     "charts/html.py",
 )  # fmt: skip
 COMMAND = re.compile(r"(intermodal|pull|serve|pip|vllm|explain|fit)\b[^;(]*? --[a-z]")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from intermodal.local.hardware import gpus, machine, memory_bandwidth
-from intermodal.sizing.accelerators import GIB
+from intermodal.sizing.machines import GIB
 
 MIB = 1 << 20
 

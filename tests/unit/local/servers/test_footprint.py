@@ -9,8 +9,8 @@ from tests.unit.local.servers.fake_servers import OLLAMA_ROW, VLLM_METRICS, olla
 
 from intermodal.errors import CredentialsRefused, Unreachable, UsageError
 from intermodal.local.servers.footprint import parse_llama_options, read_footprint
-from intermodal.sizing.memory_corrections import Correction
-from intermodal.sizing.serving_settings import ALL
+from intermodal.sizing.memory import Correction
+from intermodal.sizing.shape import ALL
 
 
 def test_ollama_says_its_bytes_its_context_and_its_version() -> None:

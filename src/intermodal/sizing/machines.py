@@ -1,0 +1,540 @@
+"""Machines: cards and chips by name with memory, bandwidth and compute, and machines that options describe.
+
+Rows are dated and have their source (``data/``). A card without a rental row has no price.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, Literal, cast
+
+from msgspec.structs import replace
+
+from intermodal.content import Value
+from intermodal.errors import UsageError
+from intermodal.hints import hint, setting
+from intermodal.plans.machine import Gpu, Machine
+from intermodal.plans.numbers import counted
+from intermodal.quantity import Quantity, between, exact, unknown
+
+# Graphics cards and chips by name: memory, bandwidth and compute, as dated rows with their source.
+#
+# A name means a row if it is the row's name but for case, spaces and the maker's brands. Nothing looser: a laptop chip
+# has three fifths of the bandwidth of the desktop card it is named after, and other names differ by as little.
+
+
+DATA = Path(__file__).parent / "data"
+_Form = Literal["desktop", "laptop", "server", "unified"]
+_Limit = Literal["", "metal", "half"]
+GIB = 1 << 30
+
+_MARKS = re.compile(r"\((r|tm)\)|[®™]")
+_MEMORY = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*(gb|gib)(?![a-z])")
+_LAPTOP = re.compile(r"\blaptop\b|\bnotebook\b")
+
+# Words that makers and drivers write around a name, and people leave out.
+_BRANDS = re.compile(
+    r"\b(nvidia|amd|ati|intel|apple|geforce|radeon|instinct|tesla|quadro|graphics|generation|gpu|card|corporation|chip)\b"
+)
+
+# How a chip is mounted or which memory is on it: cards of one name, often with the same memory.
+_VARIANT = re.compile(r"(pcie|sxm[2-6]?|nvl|cnx|hbm2e|hbm2|hbm3e|hbm3|dgxs|fhhl|\d\dcore)")
+_NEAR = 3
+
+# Graphics units of processors without memory of their own: a row would double the machine's memory.
+_SHARED = re.compile(
+    r"\b(igpu|integrated|onboard|apu|iris|uhd|hd graphics|vega (3|6|7|8|10|11)|radeon graphics|(radeon )?[4-8]\d0m)\b"
+)
+
+
+class Accelerator(Value):
+    """One row.
+
+    Attributes:
+        memory: bytes, of each size it is sold with. bandwidth: bytes a second. watts: 0 if not published.
+        compute: operations a second of the fastest products that llama.cpp uses; 0 if not published.
+        released: ISO date. source: of these numbers.
+        also: other names. limit: the rule by which its graphics part gets memory.
+    """
+
+    vendor: str
+    name: str
+    form: _Form
+    released: str
+    memory: tuple[int, ...]
+    bandwidth: float
+    compute: float
+    watts: float
+    source: str
+    also: tuple[str, ...] = ()
+    limit: _Limit = ""
+
+    @property
+    def unified(self) -> bool:
+        """Return whether it shares the machine's memory."""
+        return self.form == "unified"
+
+    @property
+    def title(self) -> str:
+        """Return maker and name in everyday form."""
+        return self.name if self.name.startswith(self.vendor) else f"{self.vendor} {self.name}"
+
+
+def usable_memory(memory: int, limit: _Limit) -> int:
+    """Bytes of a machine's memory that the graphics part of its chip may use.
+
+    Metal's recommended working set is two thirds of up to 36 GiB and three quarters of more (``iogpu.wired_limit_mb``
+    raises it); Linux maps half of the memory for a graphics part of AMD (``ttm.pages_limit``). As their systems come.
+    """
+    if limit == "metal":
+        return memory * 2 // 3 if memory <= 36 * GIB else memory * 3 // 4
+    return memory // 2 if limit == "half" else memory
+
+
+class CardName(Value):
+    """The facts in a name: the name without brands (``key``) and variants, the variants, and memory in bytes or 0."""
+
+    key: str
+    variants: tuple[str, ...]
+    memory: int
+
+
+@lru_cache(2048)
+def parse_card_name(words: str) -> CardName:
+    """Take a name apart.
+
+    >>> parse_card_name("NVIDIA GeForce RTX 4090 Laptop GPU").key, parse_card_name("A100-SXM4-80GB").variants
+    ('rtx4090mobile', ('sxm4',))
+    """
+    text = _MARKS.sub(" ", words.lower()).replace("-", " ").replace("_", " ")
+    text = _LAPTOP.sub("mobile", text.replace("max q", "maxq"))
+    size = _MEMORY.search(text)
+    text = _BRANDS.sub(" ", _MEMORY.sub(" ", text))
+    joined = re.sub(r"[^a-z0-9+.]", "", text)
+    variants = tuple(_VARIANT.findall(joined))
+    return CardName(key=_VARIANT.sub("", joined), variants=variants, memory=round(float(size[1]) * GIB) if size else 0)
+
+
+@lru_cache(1)
+def accelerators() -> tuple[Accelerator, ...]:
+    """Every row, those stated by hand first and instead of others of the same name."""
+    stated = tuple(_rows("stated.csv"))
+    known = {_whole(row.name) for row in stated}
+    return (*stated, *(row for row in _rows("accelerators.csv") if _whole(row.name) not in known))
+
+
+def find_card(
+    words: str, where: str = setting("gpu"), among: tuple[Accelerator, ...] | None = None
+) -> tuple[Accelerator, int]:
+    """Return the one row that a name means, and its memory in bytes.
+
+    Raises:
+        UsageError: nothing is called so (the nearest are named), or several are and differ in memory (they are named).
+    """
+    rows = accelerators() if among is None else among
+    asked = parse_card_name(words)
+    found = _called(asked, rows)
+    if not found:
+        raise UsageError(f"no graphics card is known as {words!r}", where=where, todo=_nearest(words, rows))
+    sizes = sorted({size for row in found for size in row.memory})
+    if asked.memory:
+        kept = tuple(row for row in found if asked.memory in row.memory)
+        if not kept:
+            have = ", ".join(f"{size / GIB:g} GB" for size in sizes)
+            raise UsageError(f"{found[0].title} has {have}, not {asked.memory / GIB:g} GB", where=where,
+                             todo="name one of these")  # fmt: skip
+        return _slowest(kept), asked.memory
+    if len(sizes) > 1:
+        names = ", ".join(f'"{_plain(words)} {size / GIB:g}GB"' for size in sizes)
+        raise UsageError(f"{words!r} is sold with different memory", where=where, todo=f"write one of {names}")
+    return _slowest(found), sizes[0]
+
+
+def card_of_driver(name: str, memory: int) -> Accelerator | None:
+    """The row of a card that a driver names, of as much memory as the driver reports; None where none is known.
+
+    Drivers report some hundred MiB less than the nominal size.
+    """
+    near = [
+        row
+        for row in _called(parse_card_name(name), accelerators())
+        if any(0.93 * size <= memory <= 1.01 * size for size in row.memory)
+    ]
+    return _slowest(near) if near else None
+
+
+def _called(asked: CardName, rows: tuple[Accelerator, ...]) -> tuple[Accelerator, ...]:
+    """Return the rows of a name. Of variants, the stated ones; a name without its series matches if one row has it."""
+    also = tuple(row for row in rows if any(_means(each, asked, row) for each in row.also))
+    if also:
+        return also
+    same = [row for row in rows if parse_card_name(row.name).key == asked.key]
+    if not same and asked.key[:1].isdigit():
+        series = [
+            row
+            for row in rows
+            if re.fullmatch(f"(rtx|gtx|rx|arc){re.escape(asked.key)}", parse_card_name(row.name).key)
+        ]
+        same = series if len({parse_card_name(row.name).key for row in series}) == 1 else []
+    if asked.variants:
+        same = [row for row in same if set(asked.variants) <= _mounted(row)]
+    return tuple(same)
+
+
+def _means(also: str, asked: CardName, row: Accelerator) -> bool:
+    said = parse_card_name(also)
+    fits = asked.memory in (0, said.memory) if said.memory else asked.memory in (0, *row.memory)
+    return fits and (said.key, said.variants) == (asked.key, asked.variants)
+
+
+def _mounted(row: Accelerator) -> set[str]:
+    """Its variants, also as drivers write them: "sxm" for "sxm5"."""
+    said = parse_card_name(row.name).variants
+    return {*said, *(each.rstrip("23456") for each in said if each.startswith("sxm"))}
+
+
+def _slowest(rows: Iterable[Accelerator]) -> Accelerator:
+    """Of cards that a name does not tell apart, the one that promises least."""
+    return min(rows, key=lambda row: (row.bandwidth, row.compute))
+
+
+def _whole(name: str) -> tuple[str, tuple[str, ...], int]:
+    said = parse_card_name(name)
+    return said.key, said.variants, said.memory
+
+
+def _plain(words: str) -> str:
+    return _MEMORY.sub("", words).strip()
+
+
+def complete_card_name(words: str) -> tuple[str, ...]:
+    """Names that begin so, without spaces, so that a shell takes each for one word; brands may be left out.
+
+    >>> complete_card_name("rtx409")
+    ('RTX-4090', 'RTX-4090-D', 'RTX-4090-Max-Q', 'RTX-4090-Mobile')
+    """
+    wanted = re.sub(r"[^a-z0-9]", "", words.lower())
+    names = {_short(row.name): None for row in accelerators()}
+    return tuple(sorted(name for name in names if name.lower().replace("-", "").startswith(wanted)))
+
+
+def _short(name: str) -> str:
+    """A name as people write it: without brands and spaces."""
+    plain = re.sub(_BRANDS.pattern, " ", name, flags=re.IGNORECASE)
+    return "-".join(re.findall(r"[A-Za-z0-9+.]+", plain))
+
+
+def _nearest(words: str, rows: tuple[Accelerator, ...]) -> str:
+    if _SHARED.search(words.lower()):
+        return hint(
+            "a graphics part without memory of its own is about as fast as the machine's memory: write {gpu=} {ram=}",
+            "none",
+            "16GB DDR5-5600",
+        )
+    keys = {parse_card_name(row.name).key: row.title for row in rows} | {
+        _whole(a)[0]: row.title for row in rows for a in row.also
+    }
+    asked = parse_card_name(words).key
+    near = get_close_matches(asked, keys, _NEAR, 0.6) or _alike(asked, words, rows)
+    names = list(dict.fromkeys(keys.get(each, each) for each in near))
+    return f"nearest are {', '.join(names)}" if names else hint("write its memory instead: {gpu=}", "24GB")
+
+
+def _alike(asked: str, words: str, rows: tuple[Accelerator, ...]) -> list[str]:
+    """Where no name is spelled nearly so: the newest with other numbers between the same letters, or of a maker."""
+    if not asked:
+        maker = [row for row in rows if row.vendor.lower() in words.lower()]
+        return [row.title for row in sorted(maker, key=lambda row: row.released, reverse=True)[:_NEAR]]
+    letters = re.sub(r"\d+", "#", asked)
+    same = [row for row in rows if re.sub(r"\d+", "#", parse_card_name(row.name).key) == letters]
+    return [row.title for row in sorted(same, key=lambda row: row.released, reverse=True)[:_NEAR]]
+
+
+def _rows(name: str) -> Iterable[Accelerator]:
+    with (DATA / name).open(newline="") as file:
+        for row in csv.DictReader(line for line in file if not line.startswith("#")):
+            yield Accelerator(
+                vendor=row["vendor"],
+                name=row["name"],
+                form=cast("_Form", row["form"]),
+                released=row["released"],
+                memory=tuple(round(float(size) * GIB) for size in row["memory"].split(";")),
+                bandwidth=float(row["bandwidth"]) * 1e9,
+                compute=float(row["tflops"] or 0) * 1e12,
+                watts=float(row["watts"] or 0),
+                source=row["source"],
+                also=tuple(filter(None, (row.get("also") or "").split(";"))),
+                limit=cast("_Limit", row.get("limit") or ""),
+            )
+
+
+# Machines named by options: ``--gpu "RTX 4090"``, ``--gpu 2xH100``, ``--ram "64GB DDR5-5600"``.
+
+
+_MOST_CARDS = 64
+_NO_CARD = frozenset({"none", "no", "cpu"})
+
+_TIMES = re.compile(r"^(\d+)\s*x\s*(?=\S)|\s+x\s*(\d+)$", re.IGNORECASE)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(gib|gb|g|mib|mb|tib|tb)\b", re.IGNORECASE)
+_UNITS = {"gib": GIB, "gb": GIB, "g": GIB, "mib": 1 << 20, "mb": 1 << 20, "tib": 1 << 40, "tb": 1 << 40}
+_DDR = re.compile(r"(?:lp)?ddr\d[a-z]?[- ](\d{4,5})", re.IGNORECASE)
+_CHANNELS = re.compile(r"(\d+)\s*(?:ch|channels?)\b", re.IGNORECASE)
+_MOST_MEMORY = 1e15
+_SYSTEM = 2 * GIB  # of a machine's memory, for its system and other programs; a quarter of a small one
+
+# The bandwidth of two channels of memory, from DDR4-2666 to DDR5-6400 (channels * transfers * 8 bytes): the assumption
+# where none is stated.
+_TWO_CHANNELS = (42.7e9, 70e9, 102.4e9)
+
+# A core's products with AVX2: two multiply-adds of 8 numbers a clock, at 1.5 to 6 GHz. Newer ones do more in int8.
+_CORE = (48e9, 96e9, 200e9)
+
+
+def machine_of_options(gpus: Iterable[str], ram: str = "", *, cores: int = 8) -> Machine:
+    """The machine that ``--gpu`` and ``--ram`` name.
+
+    Args:
+        gpus: each as it was given; one may name several, divided by commas. "none" for no card.
+        ram: memory, its speed and channels beside it if they are known; "" for memory that nobody stated (0).
+        cores: of its processor. Cards are free; of memory the system has its part (``_SYSTEM``).
+
+    Raises:
+        UsageError: a card or a size that is none.
+    """
+    memory, bandwidth = parse_memory(ram) if ram else (0, between(*_assumed(2), "2 channels of DDR4 or DDR5, assumed"))
+    found: list[tuple[Gpu, int]] = []
+    for word in (each.strip() for given in gpus for each in given.split(",")):
+        if word.lower() in _NO_CARD:
+            continue
+        if not word:
+            raise UsageError("names no card", where=setting("gpu"), todo=hint("write {gpu=}", "RTX 4090"))
+        found += _cards(word, memory)
+    cards = [card for card, _ in found]
+    if len(cards) > _MOST_CARDS:
+        raise UsageError(f"{len(cards)} cards", where=setting("gpu"), todo=f"name {_MOST_CARDS} at most")
+    shared = max((sold for card, sold in found if card.unified), default=0)
+    if shared:
+        memory, bandwidth = max(memory, shared), _chip(cards)
+    free = _memory_left_by_system(memory)
+    return Machine(
+        cores=cores,
+        memory=memory,
+        free=free,
+        gpus=tuple(replace(card, free=min(card.memory, free)) if card.unified else card for card in cards),
+        bandwidth=bandwidth,
+        compute=compute_of_cores(cores),
+    )
+
+
+def _memory_left_by_system(memory: int) -> int:
+    """Return the bytes of a machine's memory that a model may take, if its free memory cannot be queried."""
+    return memory - min(_SYSTEM, memory // 4)
+
+
+def with_assumptions(machine: Machine, measured: Quantity | None = None) -> Machine:
+    """Return a machine with its memory bandwidth: as ``measured``, else of its chip, else assumed; and with the free
+    memory of a chip's graphics part, which is at most that of the machine.
+    """
+    shared = [gpu for gpu in machine.gpus if gpu.unified]
+    assumed = between(*_assumed(2), "2 channels of DDR4 or DDR5, assumed (--measure finds it out)")
+    bandwidth = measured or (_chip(shared) if shared else assumed)
+    gpus = tuple(_with_free(gpu, machine) for gpu in machine.gpus)
+    return replace(machine, gpus=gpus, bandwidth=bandwidth)
+
+
+def _with_free(gpu: Gpu, machine: Machine) -> Gpu:
+    if not gpu.unified or gpu.free is not None:
+        return gpu
+    memory = gpu.memory or machine.memory
+    return replace(gpu, memory=memory, free=min(memory, machine.free))
+
+
+def parse_memory(words: str) -> tuple[int, Quantity]:
+    """Bytes of memory, and bytes a second it gives at most: ``64GB``, ``64GB DDR5-5600``, ``256GB DDR4-3200 8ch``.
+
+    >>> parse_memory("64GB DDR5-5600")[1].mid / 1e9
+    89.6
+    """
+    size, speed, channels = _SIZE.search(words), _DDR.search(words), _CHANNELS.search(words)
+    left = words
+    for part in (size, speed, channels):
+        left = left.replace(part[0], "", 1) if part else left
+    amount = float(size[1]) * _UNITS[size[2].lower()] if size else 0.0
+    many = int(channels[1]) if channels else 2
+    if left.strip(" ,") or not 0 < amount <= _MOST_MEMORY or not 1 <= many <= 64:
+        raise UsageError(f"{words!r} is no memory", where=setting("ram"), todo='write 64GB, or "64GB DDR5-5600 2ch"')
+    if speed is None:
+        return int(amount), between(*_assumed(many), f"{counted(many, 'channel')} of DDR4 or DDR5, assumed")
+    peak = many * float(speed[1]) * 1e6 * 8
+    return int(amount), exact(peak, f"{counted(many, 'channel')} of {speed[0]}, {peak / 1e9:.0f} GB/s")
+
+
+def compute_of_cores(cores: int) -> Quantity:
+    """Operations a second of a processor of which only the cores are known."""
+    low, mid, high = (each * cores for each in _CORE)
+    return between(low, mid, high, f"{counted(cores, 'core')} with AVX2, from 1.5 to 6 GHz")
+
+
+def card(row: Accelerator, memory: int, free: int | None = None) -> Gpu:
+    """Return a card of ``memory`` bytes with the facts of its row. ``free``: bytes of them, None if unknown."""
+    may = usable_memory(memory, row.limit) if row.unified else memory
+    return Gpu(
+        name=row.title if _sized(row.title) or row.unified else f"{row.title} {memory / GIB:g} GB",
+        memory=may, free=may if free is None and row.unified else free, bandwidth=row.bandwidth, compute=row.compute,
+        watts=row.watts, unified=row.unified, source=row.source,
+    )  # fmt: skip
+
+
+def _describe_card(gpu: Gpu) -> str:
+    """A card in a line: its name, memory and bandwidth."""
+    speed = f", {gpu.bandwidth / 1e9:,.0f} GB/s" if gpu.bandwidth else ""
+    of = " of the machine's" if gpu.unified else ""
+    return f"{gpu.name} ({gpu.memory / GIB:.1f} GiB{of}{speed})"
+
+
+def describe_cards(cards: Iterable[Gpu]) -> str:
+    """Cards in a line, alike ones counted; "" for none."""
+    alike = Counter(map(_describe_card, cards))
+    return ", ".join(f"{count} x {words}" if count > 1 else words for words, count in alike.items())
+
+
+def memory_for_models(machine: Machine) -> tuple[Literal["card", "cards", "memory"], int]:
+    """Where models go, and the bytes that are free there: the cards where there are any, else the memory."""
+    if not machine.gpus:
+        return "memory", machine.free
+    room = sum(gpu.memory if gpu.free is None else gpu.free for gpu in machine.gpus)
+    return "cards" if len(machine.gpus) > 1 else "card", room
+
+
+def without_cards(machine: Machine) -> Machine:
+    """Return the machine as a model in a process of ours sees it: processor and memory, as no layer of it is put on a
+    card.
+    """
+    return replace(machine, gpus=())
+
+
+# The free memory of a named card is unknown. By llama.cpp's logs a T4 gave 14,814 of its 16,384 MiB, an RTX 2070 7,777
+# of 8,192 and an RTX PRO 6000 97,252 of 98,304: error correction and the driver take the rest.
+_LEAST_GIVEN: Final = 0.904
+
+
+def certain_memory(machine: Machine) -> int:
+    """The bytes of ``memory_for_models`` that are there for certain."""
+    if not machine.gpus:
+        return machine.free
+    return sum(
+        round(gpu.memory * (1.0 if gpu.unified else _LEAST_GIVEN)) if gpu.free is None else gpu.free
+        for gpu in machine.gpus
+    )
+
+
+def describe_machine(machine: Machine) -> str:
+    """A machine in a line: cards, cores, memory."""
+    memory = f"{machine.memory / GIB:.1f} GiB of memory" if machine.memory else "memory not stated"
+    memory += f" ({machine.free / GIB:.1f} free)" if machine.memory else ""
+    cores = counted(machine.cores, "core") + ("" if machine.processor else ", assumed")
+    return ", ".join([describe_cards(machine.gpus) or cores, memory])
+
+
+def _cards(word: str, memory: int) -> list[tuple[Gpu, int]]:
+    """The cards of one word, each with the memory it is sold with."""
+    times = _TIMES.search(word)
+    count = int(times[1] or times[2]) if times else 1
+    name = (word[: times.start()] + word[times.end() :]).strip() if times else word
+    if not 1 <= count <= _MOST_CARDS:
+        raise UsageError(
+            f"{word!r} is not a valid number of cards", where=setting("gpu"), todo=f"write 1 to {_MOST_CARDS}"
+        )
+    size = _SIZE.fullmatch(name)
+    if size is not None:
+        amount = int(float(size[1]) * _UNITS[size[2].lower()])
+        if not 0 < amount <= _MOST_MEMORY:
+            raise UsageError(f"{word!r} is no card", where=setting("gpu"), todo=hint("write {gpu=}", "24GB"))
+        gpu = Gpu(name=f"a card of {amount / GIB:g} GB", memory=amount, free=amount, source="its memory, as stated")
+        return [(gpu, amount)] * count
+    row, sold = find_card(name if not memory or _SIZE.search(name) else _with_memory(name, memory))
+    return [(card(row, sold), sold)] * count
+
+
+def _with_memory(name: str, memory: int) -> str:
+    """A chip whose memory is the machine's is asked for with that; a card has its own."""
+    try:
+        row, _ = find_card(f"{name} {memory / GIB:g}GB")
+    except UsageError:
+        return name
+    return f"{name} {memory / GIB:g}GB" if row.unified else name
+
+
+def _chip(cards: list[Gpu]) -> Quantity:
+    """Return the processor beside a graphics part: it reads the same memory, at most as fast."""
+    fastest = max(card.bandwidth for card in cards if card.unified)
+    if not fastest:
+        return unknown("the bandwidth of its memory is unknown")
+    low, mid, high = (share * fastest for share in (0.3, 0.6, 0.9))
+    return between(low, mid, high, f"the {fastest / 1e9:,.0f} GB/s of its chip, which the processor shares")
+
+
+def _assumed(channels: int) -> tuple[float, float, float]:
+    low, mid, high = (peak * channels / 2 for peak in _TWO_CHANNELS)
+    return low, mid, high
+
+
+def _sized(name: str) -> bool:
+    return re.search(r"\d GB\b", name) is not None
+
+
+# Rental prices of cards: dated rows with their source (``data/rentals.csv``); a card without a row has no price.
+
+
+HOURS: Final = 730  # of a month, as rental prices count
+
+
+class Rental(Value):
+    """One row. ``card``: as a machine names it. ``read``: ISO date; ``by``: the reader of the source."""
+
+    card: str
+    usd_hour: float
+    provider: str
+    source: str
+    read: str
+    by: str
+
+
+@lru_cache(1)
+def rentals() -> tuple[Rental, ...]:
+    """Every row."""
+    with (DATA / "rentals.csv").open(newline="") as file:
+        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    return tuple(
+        Rental(
+            card=card(*find_card(row["card"])).name, usd_hour=float(row["usd_hour"]), provider=row["provider"],
+            source=row["source"], read=row["read"], by=row["by"],
+        )
+        for row in rows
+    )  # fmt: skip
+
+
+def rental_words(machine: Machine) -> str:
+    """Return the monthly rent of a machine's cards, by the rows of that very card; "" without a row."""
+    names = {gpu.name for gpu in machine.gpus}
+    if len(names) != 1 or not machine.gpus[0].bandwidth:  # none, several, or one of which only the memory was stated
+        return ""
+    many = len(machine.gpus)
+    name = next(iter(names))
+    found = sorted((row for row in rentals() if row.card == name), key=lambda row: row.usd_hour)
+    if not found:
+        return f"no rental price of {name} is known, so renting is not compared"
+    least, most = found[0], found[-1]
+    cards = f"{many} x {name}" if many > 1 else name
+    a_month = f"${many * least.usd_hour * HOURS:,.0f}"
+    said = f"{least.provider} ${least.usd_hour:g} an hour ({least.source}, read {least.read} by {least.by})"
+    if most.usd_hour > least.usd_hour:
+        a_month += f" to ${many * most.usd_hour * HOURS:,.0f}"
+        said += f" to {most.provider} ${most.usd_hour:g} ({most.source}, read {most.read} by {most.by})"
+    return f"renting {cards} day and night: {a_month} a month, by {counted(len(found), 'price')}: {said}"
