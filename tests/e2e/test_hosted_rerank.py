@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.e2e.command import intermodal
+from tests.unit.gateway.gateway_server import GatewayServer
 
+from intermodal.gateway.quotas.key_generation import digest
+from intermodal.gateway.quotas.quota_types import Budget, VirtualKey
+from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 from intermodal.testing import FakeHost
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -117,6 +123,53 @@ def test_a_host_that_fails_is_an_error_of_one_sentence_and_its_attempt_is_kept(
     code, _, err = ranked("--model", "acme/ranker")
     assert code != 0 and "cloud:acme/ranker" in err and said in err and "Traceback" not in err, err
     assert host.attempts
+
+
+BODY = {"model": "acme/ranker", "query": QUERY, "documents": list(PASSAGES), "top_n": 2}
+
+
+@pytest.mark.parametrize("path", ["/v1/rerank", "/v2/rerank", "/rerank"])
+def test_the_gateway_passes_documents_on_to_a_host_and_says_what_it_cost(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    configured(host, tmp_path, monkeypatch)
+    with GatewayServer() as served:
+        found = served.post(path, BODY)
+    assert found.status_code == 200, found.text
+    assert [each["index"] for each in found.json()["results"]] == [1, 0]
+    assert float(found.headers["x-intermodal-cost"]) == pytest.approx(0.002)
+    assert found.headers["x-intermodal-route"] == RERANKER and found.headers["x-intermodal-sends"] == "cloud"
+    assert len(host.attempts) == 1
+
+
+def test_many_documents_are_as_many_searches_as_the_host_bills(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured(host, tmp_path, monkeypatch)
+    with GatewayServer() as served:
+        found = served.post("/v1/rerank", BODY | {"documents": [f"office {at}" for at in range(250)], "top_n": 3})
+    assert found.status_code == 200, found.text
+    assert [len(attempt.json["documents"]) for attempt in host.attempts] == [100, 100, 50]
+    assert float(found.headers["x-intermodal-cost"]) == pytest.approx(0.006)
+
+
+def test_a_key_whose_budget_has_no_room_for_a_search_sends_nothing(
+    host: FakeHost, own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured(host, tmp_path, monkeypatch)
+    (own_home / "data").mkdir(exist_ok=True)
+    secrets = {name: f"im-{name}-{'0' * 40}" for name in ("poor", "rich")}
+    with closing(SqliteQuotaStore(own_home / "data" / FILE)) as quota_store:
+        for name, limit in (("poor", 1_000_000), ("rich", 3_000_000)):  # of a billionth of a USD
+            budget = Budget(unit="usd", limit=limit)
+            key = VirtualKey(id=f"k-{name}", name=name, budgets=(budget,))
+            quota_store.add(msgspec.structs.replace(key, digest=digest(secrets[name])))
+    with GatewayServer() as served:
+        refused = served.post("/v1/rerank", BODY, authorization=f"Bearer {secrets['poor']}")
+        assert refused.status_code == 429 and host.attempts == [], refused.text
+        assert served.post("/v1/rerank", BODY, authorization=f"Bearer {secrets['rich']}").status_code == 200
+        again = served.post("/v1/rerank", BODY, authorization=f"Bearer {secrets['rich']}")
+        assert again.status_code == 429 and len(host.attempts) == 1, "0.002 of 0.003 are spent"
 
 
 def test_a_host_elsewhere_is_refused_in_the_config(

@@ -108,24 +108,29 @@ async def billed_run(
 
 
 @asynccontextmanager
-async def free_call(
+async def billed_call(
     ledger: QuotaManager | None, asked: GatewayRequest, claim: QuotaClaim
-) -> AsyncIterator[Callable[[int], None]]:
-    """Admit a call that costs nothing by the key's rates, and yield a function that records its tokens.
+) -> AsyncIterator[Callable[[int, float | None], None]]:
+    """Admit a call without a plan by the key's rates and budgets, and yield a function that records its tokens and USD.
+
+    A call that ends without recording took nothing that anybody knows of; with an unknown cost, all of the claim.
 
     Raises RequestRefused.
-
-    A call that ends otherwise took none that anybody knows of.
     """
-    if ledger is None:
-        yield lambda tokens: None
-        return
-    given = await _admit(ledger, asked, claim)
-    took = [0]
+    took: tuple[int, float | None] = (0, 0.0)
+
+    def record(tokens: int, cost: float | None) -> None:
+        nonlocal took
+        took = (tokens, cost)
+
+    given = await _admit(ledger, asked, claim) if ledger is not None else None
     try:
-        yield took.append
+        yield record
     finally:
-        ledger.settle(given, cost=0.0, tokens=sum(took), unreported=0.0)
+        tokens, cost = took
+        asked.served.spent(cost)
+        if ledger is not None and given is not None:
+            ledger.settle(given, cost=cost, tokens=tokens, unreported=0.0)
 
 
 async def _admit(ledger: QuotaManager, asked: GatewayRequest, claim: QuotaClaim) -> QuotaReservation:

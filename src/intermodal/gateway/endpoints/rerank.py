@@ -1,4 +1,5 @@
-"""Endpoint for reranking: documents in the order in which they answer a query, by an encoder on this machine."""
+"""Endpoint for reranking: documents in the order in which they answer a query, by an encoder on this machine or by a
+host's own endpoint."""
 
 from __future__ import annotations
 
@@ -6,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from intermodal import errors
 from intermodal.concurrency.offload import offload
+from intermodal.content import Text
 from intermodal.events import Usage
-from intermodal.gateway.billing import free_call
+from intermodal.gateway.billing import billed_call
 from intermodal.gateway.endpoints.media import policy_of, unknown_fields
 from intermodal.gateway.endpoints.models import JSON_HEADERS
 from intermodal.gateway.http1.http_types import GatewayRequest
@@ -17,45 +19,81 @@ from intermodal.gateway.requests.body_limits import decode_body
 from intermodal.gateway.requests.request_policy import body_fields
 from intermodal.gateway.response_metadata import cost_headers, host_names, ignored_header
 from intermodal.protocols import rerank as wire
+from intermodal.quantity import exact
+from intermodal.request import Message, Request
 from intermodal.telemetry.request_record import ModelCall
 
 if TYPE_CHECKING:
+    from intermodal.catalog.types import Endpoint
     from intermodal.gateway.context import GatewayContext
+    from intermodal.protocols.rerank import RerankCall
+    from intermodal.request import Policy
+    from intermodal.retrieval.passage_ranking import Passage, RerankResult
 
 RERANK_FIELDS = frozenset({"model", "query", "documents", "top_n", "return_documents", "intermodal", "user"})
 _CHARACTERS = 2  # of a token, at the least
 
 
 async def rerank(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """``POST /v1/rerank``, ``/v2/rerank`` and ``/rerank``. Nothing leaves this machine, and it costs nothing.
+    """``POST /v1/rerank``, ``/v2/rerank`` and ``/rerank``: by a model on this machine, which is free, or at a host.
 
     All documents are read, whatever their number.
     """
-    from intermodal.retrieval.passage_ranking import Passage, Ranker, ranking_endpoint
+    from intermodal.retrieval.passage_ranking import Passage, RankingWork, ranking_endpoints
 
     fields = await body_fields(asked, context.limits)
     call = await decode_body(wire.read_rerank_request, asked.body)
     policy, client = policy_of(context, asked, call.model, fields), context.client
     await client.looked()
-    endpoint = ranking_endpoint(client.catalog_for(policy), policy.model)
-    if policy.hosts and endpoint.host.id not in policy.hosts:
-        hosts = ", ".join(policy.hosts)
-        raise errors.NoRoute(f"no model that ranks is at {hosts}", todo="leave the host out: ranking is done here")
+    work = RankingWork(call.query, list(map(len, call.documents)))
+    endpoint, *others = ranking_endpoints(client.catalog_for(policy), policy.model, policy, work)
+    if policy.hosts:
+        able = [each for each in (endpoint, *others) if each.host.id in policy.hosts]
+        if not able:
+            hosts = ", ".join(policy.hosts)
+            raise errors.NoRoute(f"no model that ranks is at {hosts}", todo="leave the host out, or name another")
+        endpoint = able[0]
     passages = [Passage(text=text) for text in call.documents]
-    letters = len(call.query) * len(passages) + sum(map(len, call.documents))
-    claim = QuotaClaim(cost=0.0, tokens=letters // _CHARACTERS + 1, endpoints=(endpoint.id,))
-    ranker = Ranker(endpoint, client.runtimes, store=client.store)
-    async with free_call(context.ledger, asked, claim) as book:
-        ranked = await ranker.rank(call.query, passages, top=call.top or len(passages), most=len(passages))
-        book(ranked.tokens)
+    ranked = await _ranked(context, asked, policy, endpoint, call, passages)
     usage = Usage(input_tokens=ranked.tokens, output_tokens=0)
-    seconds = ranked.seconds
-    asked.served.called(ModelCall(op="score", step="rank", endpoint=endpoint, usage=usage, cost=0.0, seconds=seconds))
-    context.metrics.passed(endpoint.id, ranked.tokens, 0, 0.0)
+    seconds, cost = ranked.seconds, ranked.cost
+    asked.served.called(ModelCall(op="score", step="rank", endpoint=endpoint, usage=usage, cost=cost, seconds=seconds))
+    context.metrics.passed(endpoint.id, ranked.tokens, 0, cost or 0.0)
     found = [(each.index, each.score) for each in ranked.results]
     body = await offload(call.texts, wire.write_rerank, call, found, asked.served.id, ranked.tokens)
     head = {
-        "x-intermodal-route": endpoint.id, "x-intermodal-sends": host_names(()), **cost_headers(0.0, 1),
+        "x-intermodal-route": endpoint.id, "x-intermodal-sends": ranked.host or host_names(()), **cost_headers(cost, 1),
         "x-intermodal-verdict": "no_language_model", **ignored_header(unknown_fields(fields, RERANK_FIELDS)),
     }  # fmt: skip
     await reply.send(200, body, {**JSON_HEADERS, **head})
+
+
+async def _ranked(
+    context: GatewayContext, asked: GatewayRequest, policy: Policy, endpoint: Endpoint, call: RerankCall,
+    passages: list[Passage],
+) -> RerankResult:  # fmt: skip
+    """Rank within the rates and budgets of the key: at a host, for no more than was claimed."""
+    from intermodal.retrieval.hosted_ranking import HostedRanking, ranking_cost
+    from intermodal.retrieval.passage_ranking import Ranker
+
+    client, sizes = context.client, list(map(len, call.documents))
+    letters = len(call.query) * len(passages) + sum(sizes)
+    hosted, most = None, exact(0.0, "runs on this machine")
+    if endpoint.host.zone != "process":
+        most = ranking_cost(endpoint, call.query, sizes)
+        limit = min(policy.max_cost, most.high) if most.known else policy.max_cost
+        request = Request(messages=(Message(role="user", parts=(Text(text=call.query),)),), policy=policy)
+        hosted = HostedRanking(endpoint, client.world(await client.prepare(request)), limit)
+    claim = QuotaClaim(
+        cost=most.high if most.known else None, tokens=letters // _CHARACTERS + 1, endpoints=(endpoint.id,)
+    )
+    ranker = Ranker(endpoint, client.runtimes, store=client.store, hosted=hosted)
+    async with billed_call(context.ledger, asked, claim) as record:
+        try:
+            ranked = await ranker.rank(call.query, passages, top=call.top or len(passages), most=len(passages))
+        except BaseException:
+            if hosted is not None:
+                record(0, hosted.cost)
+            raise
+        record(ranked.tokens, ranked.cost)
+    return ranked
