@@ -90,10 +90,12 @@ class SpeechOutput(Value, tag_field="kind", tag="speech"):
 class ScoresOutput(Value, tag_field="kind", tag="scores"):
     """How well each label fits, 0..1: classification.
 
-    ``labels``: () asks a classifier for those that it has itself.
+    ``labels``: () asks a classifier for those that it has itself. ``independent``: each is judged by itself, so that
+    several may apply, or none; else one of them does.
     """
 
     labels: tuple[str, ...] = ()
+    independent: bool = False
 
 
 class ImageOutput(Value, tag_field="kind", tag="image"):

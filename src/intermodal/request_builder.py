@@ -20,7 +20,7 @@ from intermodal.config_tables import REQUEST_DEFAULTS
 from intermodal.content import KINDS, BytesSource, File, Part, PathSource, Source, Text, UrlSource
 from intermodal.errors import ConfigError, UsageError
 from intermodal.events import Result
-from intermodal.hints import command, setting
+from intermodal.hints import command, hint, setting
 from intermodal.plugin_outputs import output_format, output_plugins
 from intermodal.request import (
     HOTTEST,
@@ -275,8 +275,13 @@ def check_output(output: Output | None, seed: object = None) -> None:
     if not isinstance(output, ScoresOutput):
         return
     labels = [label.strip() for label in output.labels]
-    if len(labels) == 1:
-        raise UsageError("one label cannot be compared with others", todo="give two labels or more")
+    if len(labels) == 1 and not output.independent:
+        raise UsageError(
+            "one label cannot be compared with others",
+            todo=hint("give two labels or more, or judge it by itself ({})", setting("independent")),
+        )  # fmt: skip
+    if output.independent and not labels:
+        raise UsageError("no labels are given to be judged each by itself", todo="give one or more")
     if len(labels) > MOST_LABELS:
         raise UsageError(
             f"{len(labels):,} labels cannot be held against one request", todo=f"give {MOST_LABELS:,} at most"

@@ -32,6 +32,7 @@ from intermodal.catalog.model_folders import (
     is_model_folder,
     onnx_memory,
     read_model_config,
+    scores_pairs_independently,
 )
 from intermodal.catalog.model_names import find_by_name, split_name
 from intermodal.catalog.plugin_rows import http_protocols, missing_protocol, runtime_plugins
@@ -418,6 +419,9 @@ def _contrastive(model: Model, served: ServedRow) -> Model:
     if not model.image_tokens and is_model_folder(served.weights):
         tokens = image_tokens_of_config(read_model_config(Path(served.weights).expanduser()))
         model = msgspec.structs.replace(model, image_tokens=f"fixed:{tokens}")
+    if is_model_folder(served.weights):
+        config = read_model_config(Path(served.weights).expanduser())
+        model = msgspec.structs.replace(model, independent=scores_pairs_independently(config))
     return model if model.objective else msgspec.structs.replace(model, objective=("contrastive",))
 
 
@@ -431,7 +435,8 @@ def _encoder(model: Model, served: ServedRow) -> Model:
     trained = (Strength(task=head.task, tier="medium", evidence=evidence),)
     return msgspec.structs.replace(
         model, tasks=(head.task,), input=("text",), output=("scores",),
-        labels=head.labels if head.kind == "labels" else (), context=served.context or context_of_config(config),
+        labels=head.labels if head.kind == "labels" else (), independent=head.several or head.kind == "entails",
+        context=served.context or context_of_config(config),
         strength=model.strength if served.tier is not None else trained,
         adaptation=model.adaptation or ("" if head.kind == "words" else "one task"),
         objective=model.objective or (("masked-token",) if head.kind == "words" else ()),

@@ -291,7 +291,7 @@ class Model(Value):
         vocabulary: whose factors estimate its text without a tokenizer (``catalog/token_rules.py``), "" if its
             vocabulary is unknown.
         image_tokens: the rule that counts its pictures if it is not its family's (``Catalog.families``), "" otherwise.
-        labels: of its classification head; () if it has none.
+        labels: of its classification head; () if it has none. independent: it judges each label by itself, or can.
         drawn: the rule of ``cost_model/image_tokens.py`` that counts pictures it makes, "" if none is known.
         diffusion: settings of a model that is evaluated here, step by step; None of any other.
         licence, permits: of its weights, in words, and what it permits; "" if unknown.
@@ -317,6 +317,7 @@ class Model(Value):
     vocabulary: str = ""
     image_tokens: str = ""
     labels: tuple[str, ...] = ()
+    independent: bool = False
     drawn: str = ""
     diffusion: DiffusionSettings | None = None
     marks: tuple[str, ...] = ()

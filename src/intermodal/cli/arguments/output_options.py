@@ -63,9 +63,9 @@ SPEECH_FORMATS = ("wav", "mp3")
 FORMATS = (*TRANSCRIPT_FORMATS, *SPEECH_FORMATS, *PICTURE_FORMATS)
 # Explanations of options, by parameter.
 _FOR = {
-    "schema_file": "json", "voice": "speech", "verbatim": "speech", "labels": "scores", "size": "image",
-    "count": "image", "steps": "image", "guidance": "image", "sampler": "image", "strength": "image", "mask": "image",
-    "negative": "image", "quality": "image",
+    "schema_file": "json", "voice": "speech", "verbatim": "speech", "labels": "scores", "independent": "scores",
+    "size": "image", "count": "image", "steps": "image", "guidance": "image", "sampler": "image", "strength": "image",
+    "mask": "image", "negative": "image", "quality": "image",
 }  # fmt: skip
 _SPELLED = {name: "--schema" if name == "schema_file" else f"--{name}" for name in (*_FOR, "to")}
 _IMPLIED: Mapping[str, str] = {"wav": "speech", "mp3": "speech", "png": "image", "jpeg": "image", "webp": "image"}
@@ -156,7 +156,7 @@ def _speech(given: Mapping[str, Any]) -> SpeechOutput:
 
 def _scores(given: Mapping[str, Any]) -> ScoresOutput:
     labels = tuple(word for words in given.get("labels") or () for word in words)
-    return ScoresOutput(labels=labels)
+    return ScoresOutput(labels=labels, independent=bool(given.get("independent")))
 
 
 def image_output(given: Mapping[str, Any]) -> ImageOutput:

@@ -154,6 +154,8 @@ _SHARED = [
     click.option("--verbatim", is_flag=True, help="Speak the prompt itself, without answering it."),
     click.option("--labels", type=listed, multiple=True, metavar="LIST",
                  help="Score how well each of these labels fits: invoice,letter,photo of a cat"),
+    click.option("--independent", is_flag=True,
+                 help="Judge each label by itself, so that several may apply, or none."),
     click.option("--size", default="", metavar="WxH", help="Size of a generated picture, in pixels: 1024x1024"),
     click.option("--count", type=click.IntRange(1, 10), default=None, metavar="N", help="How many pictures to draw."),
     click.option("--quality", type=click.Choice(QUALITIES), default=None, help="Quality of a picture."),

@@ -133,7 +133,7 @@ async def run_head(job: CallJob, world: Dependencies, line: AttemptContext) -> C
     """Score labels by an encoder's head, words for a mask, or sentences by entailment."""
     await line.sending()
     if job.endpoint.model.entails:
-        found = await world.runtimes.entail(job.endpoint, job.text, job.labels)
+        found = await world.runtimes.entail(job.endpoint, job.text, job.labels, independent=job.independent)
     elif job.endpoint.model.fills_masks:
         found = await world.runtimes.fill(job.endpoint, job.text, job.labels)
     else:

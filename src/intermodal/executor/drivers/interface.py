@@ -21,6 +21,7 @@ class CallJob(Value, frozen=True):
 
     Attributes:
         lines: sentences to be spoken, in ``voice`` ("" for the default), or passages to be ranked for ``text``.
+        independent: labels are judged each by itself, where the model can do both.
         labels: labels to compare with ``text`` or ``pictures`` by their vectors.
         beside: media that go into the one vector of a text.
         language: the speech's, ISO 639-1, "" where it is not stated. into: that of the translation, "" for none.
@@ -38,6 +39,7 @@ class CallJob(Value, frozen=True):
     lines: tuple[str, ...] = ()
     voice: str = ""
     labels: tuple[str, ...] = ()
+    independent: bool = False
     drawing: ImageCall | None = None
     beside: tuple[WireMedia, ...] = ()
     language: str = ""

@@ -277,7 +277,9 @@ async def score_by_head(
     """The scores of these labels, in their order; of all that the head has where none are given."""
     masked, entails = endpoint.model.fills_masks, endpoint.model.entails
     said = tuple(HEAD_HYPOTHESIS.format(label) for label in labels) if entails else labels if masked else ()
-    done = await run.do(CallJob(step=step, endpoint=endpoint, text=text, labels=said))
+    output = run.state.request.output
+    independent = isinstance(output, ScoresOutput) and output.independent
+    done = await run.do(CallJob(step=step, endpoint=endpoint, text=text, labels=said, independent=independent))
     await run.state.emit(StepFinished(actual=done.actual))
     scores = done.made.told
     assert scores is not None

@@ -88,10 +88,10 @@ class EncoderModel:
             at += len(each)
         return {**self._told(rows, cut, scores=scores, labels=[]), "query_cut": shortened}
 
-    def entail(self, text: str, sentences: list[str]) -> dict[str, Any]:
+    def entail(self, text: str, sentences: list[str], *, independent: bool = False) -> dict[str, Any]:
         """Return the probability of each sentence among all: a softmax over the entailment of each by the text.
 
-        Of a single one it is entailment against contradiction.
+        ``independent``, or of a single one, it is entailment against contradiction.
         """
         self._must_be("entails", "no entailment")
         windows, cut = self._windows([(text, each) for each in sentences], whole="second")
@@ -104,7 +104,7 @@ class EncoderModel:
             at += len(each)
         contradicts, entails = self.head.entailment
         found = numpy.stack(means)
-        if len(sentences) > 1:
+        if len(sentences) > 1 and not independent:
             scores = _softmax(found[:, entails], numpy)
         else:
             scores = _softmax(found[:, [contradicts, entails]], numpy)[:, 1]
@@ -269,11 +269,11 @@ def rank(path: str, name: str, query: str, texts: list[str]) -> dict[str, Any]:
     return _model.rank(query, texts)
 
 
-def entail(path: str, name: str, text: str, sentences: list[str]) -> dict[str, Any]:
+def entail(path: str, name: str, text: str, sentences: list[str], independent: bool = False) -> dict[str, Any]:
     """Return how well a text entails sentences."""
     load(path, name)
     assert _model is not None
-    return _model.entail(text, sentences)
+    return _model.entail(text, sentences, independent=independent)
 
 
 def fill(path: str, name: str, text: str, labels: list[str]) -> dict[str, Any]:

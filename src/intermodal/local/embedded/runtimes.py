@@ -204,9 +204,12 @@ class EmbeddedRuntimes:
         """Return how well each text answers the query, by an encoder that reads both at once."""
         return _judged(*await self._work(endpoint, "rank", {"query": query, "texts": list(texts)}))
 
-    async def entail(self, endpoint: Endpoint, text: str, sentences: tuple[str, ...]) -> EncoderResult:
-        """Return how well the text entails each sentence, of all of them together."""
-        return _judged(*await self._work(endpoint, "entail", {"text": text, "sentences": list(sentences)}))
+    async def entail(
+        self, endpoint: Endpoint, text: str, sentences: tuple[str, ...], *, independent: bool = False
+    ) -> EncoderResult:
+        """Return how well the text entails each sentence: beside the others, or ``independent`` of them."""
+        given = {"text": text, "sentences": list(sentences), "independent": independent}
+        return _judged(*await self._work(endpoint, "entail", given))
 
     async def fill(self, endpoint: Endpoint, text: str, words: tuple[str, ...] = ()) -> EncoderResult:
         """Return the probabilities of words for a mask: of these, else of the likeliest."""

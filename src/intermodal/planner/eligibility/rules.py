@@ -238,6 +238,8 @@ def labels(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     if job != "score" or not isinstance(output, ScoresOutput):
         return ""
     model = group.first.model
+    if output.independent and not (model.independent or model.entails):
+        return "is not known to judge each label by itself: it chooses one among all"
     if model.classifies:
         unknown = unknown_labels(output.labels, model.labels)
         verb = "is no label" if len(unknown) == 1 else "are no labels"

@@ -120,6 +120,32 @@ def test_it_is_chosen_beside_vectors_and_a_language_model_without_being_named(in
     assert plan["verdict"]["language_model"]["endpoint"]
 
 
+def test_labels_are_judged_each_by_itself_where_that_is_asked_for(inference: Path) -> None:
+    text = "The lamp broke."
+    ran = intermodal("ask", "--json", "--model", "nli", "--independent", "--labels", "praise,complaint", text)
+    assert ran.code == 0, ran.err
+    scores = ran.document["scores"]
+    for label in ("praise", "complaint"):
+        pair = f"the lamp broke . this example is {label} ."
+        assert scores[label] == pytest.approx(1 / (1 + math.exp(logit(pair, 0) - logit(pair, 2))), abs=1e-5)
+    alone = intermodal("ask", "--json", "--model", "nli", "--independent", "--labels", "praise", text).document
+    assert alone["scores"] == {"praise": pytest.approx(scores["praise"], abs=1e-6)}
+
+
+def test_what_chooses_one_label_among_all_is_not_asked_to_judge_each_by_itself(inference: Path) -> None:
+    ran = intermodal("explain", "--json", "--independent", "--labels", "praise,complaint", "The lamp broke.", "--all")
+    plan = ran.document["plan"]
+    assert plan["chosen"]["endpoint"] == "mine:test/nli"
+    rows = [row for row in plan["rejected"] if "not known to judge each label by itself" in row["reason"]]
+    assert "embedded:intfloat/multilingual-e5-small" in [name for row in rows for name in row["endpoints"]]
+    named = intermodal("ask", "--independent", "--labels", "a,b", "--model", "multilingual-e5-small", "The lamp broke.")
+    assert named.code not in (0, 10, 11, 12) and "not known to judge each label by itself" in named.err
+    one = intermodal("ask", "--labels", "praise", "The lamp broke.")
+    assert one.code not in (0, 10, 11, 12) and "--independent" in one.err
+    none = intermodal("ask", "--independent", "--output", "scores", "The lamp broke.")
+    assert none.code not in (0, 10, 11, 12) and "no labels are given" in none.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
