@@ -106,11 +106,18 @@ def of_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shared_conversions(own_home: Path, of_session: Path) -> None:
     """Transcripts and recognised text that an earlier test made are found in the cache, as on a user's machine.
 
-    For tests that promise nothing of how a file is heard or read, but of what is done with its words.
+    For tests that promise nothing of how a file is heard or read, but of what is done with its words. Another worker may
+    fill the cache at any moment.
     """
     folder = of_session / "conversions"
     folder.mkdir(exist_ok=True)
     (own_home / "cache" / FOLDER).symlink_to(folder, target_is_directory=True)
+
+
+@pytest.fixture
+def own_conversions(shared_conversions: None, own_home: Path) -> None:
+    """The cache is empty after all, and filled by this test alone: for two plans that are to be alike."""
+    (own_home / "cache" / FOLDER).unlink()
 
 
 @pytest.fixture(autouse=True)

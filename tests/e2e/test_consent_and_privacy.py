@@ -69,6 +69,7 @@ def test_local_means_local(hosted: FakeHost) -> None:
     assert hosted.attempts == []
 
 
+@pytest.mark.usefixtures("own_conversions")
 def test_a_key_in_the_environment_changes_nothing_until_consent(monkeypatch: pytest.MonkeyPatch, media: Path) -> None:
     arguments = ("explain", "What does he ask?", str(media / "jfk.wav"), "--json")
     before = intermodal(*arguments).document

@@ -20,7 +20,7 @@ from intermodal.testing import FakeHost
 sys.path.insert(0, str(Path(__file__).parent))
 from command import intermodal
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.usefixtures("shared_conversions")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 READER = "text:desk/smollm2-135m"
 FACT = "The signal box at Trondheim was painted purple in 1931."

@@ -138,6 +138,7 @@ def test_json_by_schema_validates(media: Path, tmp_path: Path) -> None:
     assert set(json.loads(ran.out)) == {"invoice", "total"}
 
 
+@pytest.mark.usefixtures("own_conversions")
 def test_explain_is_the_same_bytes_twice_and_contacts_nothing(media: Path) -> None:
     arguments = ("explain", "What does he ask?", str(media / "jfk.wav"), str(media / "report.pdf"))
     first, second = intermodal(*arguments), intermodal(*arguments)
@@ -147,6 +148,7 @@ def test_explain_is_the_same_bytes_twice_and_contacts_nothing(media: Path) -> No
     assert "sends: nothing leaves this machine" in first.out
 
 
+@pytest.mark.usefixtures("own_conversions")
 def test_an_approved_plan_is_run_exactly(media: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
     saved = intermodal(
@@ -172,6 +174,7 @@ def test_an_approved_plan_is_refused_when_its_file_changed(media: Path, tmp_path
     assert "changed" in ran.err
 
 
+@pytest.mark.usefixtures("own_conversions")
 def test_planners_inputs_replay_to_the_same_plan(media: Path, tmp_path: Path) -> None:
     inputs = tmp_path / "inputs.json"
     first = intermodal("explain", "Total?", str(media / "screenshot-invoice.png"), "--inputs", str(inputs))
@@ -199,8 +202,8 @@ def test_piped_input_is_a_file() -> None:
     assert ran.out.strip()
 
 
-def test_the_store_tells_what_was_run(media: Path, own_home: Path) -> None:
-    (own_home / "cache" / "derived").unlink()  # what other tests heard: nothing is run where the transcript is known
+@pytest.mark.usefixtures("own_conversions")
+def test_the_store_tells_what_was_run(media: Path) -> None:
     transcript(str(media / "jfk.wav"))
     usage: Ran = intermodal("usage", "--json")
     assert usage.answered, usage.err

@@ -21,7 +21,7 @@ from tests.e2e.servers import LlamaServer, trace_of
 from intermodal import Client
 from intermodal.plans.plan import Call, Plan
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.usefixtures("shared_conversions")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 EXAMPLES = Path(__file__).parents[2] / "examples" / "prompts"
 FORMATS = ("invoice.prompt", "invoice.poml", "invoice.prompty", "invoice.baml")
 

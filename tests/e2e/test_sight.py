@@ -19,7 +19,7 @@ from tests.media.tiny_eye import world
 sys.path.insert(0, str(Path(__file__).parent))
 from command import Ran, intermodal
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.usefixtures("shared_conversions")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 Both = tuple[LlamaServer, LlamaServer]
 LOOKS = "Describe the picture: what colour, what shape?"

@@ -14,7 +14,7 @@ from tests.media.tiny_eye import world
 sys.path.insert(0, str(Path(__file__).parent))
 from command import intermodal
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.usefixtures("shared_conversions")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 TALK = (
     Path(__file__).parents[2] / "examples" / "media" / "talk-over-stills.mp4"

@@ -12,7 +12,7 @@ from tests.e2e.servers import LlamaServer, llama_server
 import intermodal as package
 from intermodal.events import AttemptFailed, Replanned
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.usefixtures("shared_conversions")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
 def test_a_server_said_to_see_that_does_not_gets_the_words_of_the_picture_instead(
