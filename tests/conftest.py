@@ -106,8 +106,8 @@ def of_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shared_conversions(own_home: Path, of_session: Path) -> None:
     """Transcripts and recognised text that an earlier test made are found in the cache, as on a user's machine.
 
-    For tests that promise nothing of how a file is heard or read, but of what is done with its words. Another worker may
-    fill the cache at any moment.
+    For tests that promise nothing of how a file is heard or read, but of what is done with its words. Another worker
+    may fill the cache at any moment.
     """
     folder = of_session / "conversions"
     folder.mkdir(exist_ok=True)

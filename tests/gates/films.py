@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 from PIL import Image, ImageDraw
 
 SIZE = (320, 180)
-_FAST, _REALTIME = {"preset": "ultrafast"}, {"deadline": "realtime", "cpu-used": "8"}
+_FAST = {"preset": "ultrafast"}
+_REALTIME = {"deadline": "realtime", "cpu-used": "8", "threads": "1"}  # several would wait for each other by spinning
 QUICK = {
     "libx264": _FAST, "libx265": {**_FAST, "x265-params": "log-level=none"}, "libvpx": _REALTIME,
     "libvpx-vp9": _REALTIME, "libsvtav1": {"preset": "12"},
