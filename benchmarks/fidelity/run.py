@@ -1,4 +1,4 @@
-"""What a model receives of 196 files whose contents are known, beside other libraries on the same files.
+"""What a model receives of 210 files whose contents are known, beside other libraries on the same files.
 
     python benchmarks/fidelity/run.py [--only pdf] [--half fit] [--peers] [--list] [--write]
 
@@ -223,7 +223,7 @@ def body(
     before: dict[str, dict[str, list[float]]] | None = None,
 ) -> str:  # fmt: skip
     """The tables: by class and half, peers beside, by kind, and claims."""
-    parts = [f"{len(picked)} files, {sum(len(each.checks) for each in picked)} checks."]
+    parts = [f"{len(picked)} files, {sum(len(each.checks) for each in picked)} checks. Ours are of {commit()}."]
     rows = []
     for group in dict.fromkeys(each.group for each in picked):
         for half in ("fit", "report"):
@@ -244,6 +244,16 @@ def body(
     parts.append(report.table(("class", "kind", "right", "of"), _by_kind(picked, ours)))
     parts.append(claims_table(picked, ours))
     return "\n\n".join(parts)
+
+
+def commit() -> str:
+    """The commit whose sources ran, and whether they were changed since."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+    head = git("rev-parse", "--short=8", "HEAD") or "a copy without its history"
+    return f"{head} with changes that are in no commit" if git("status", "--porcelain", "src") else f"commit {head}"
 
 
 def _beside(picked: Sequence[Sample], ours: dict[str, Row], peers: dict[str, dict[str, Row]]) -> list[tuple[str, ...]]:

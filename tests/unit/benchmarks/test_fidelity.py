@@ -28,6 +28,8 @@ TABLE = "| Goods | Amount |\n|---|---|\n| oak boards | 1,280.50 |"
         (checks.order("one", "two"), "one\ntwo", "two\none"),
         (checks.row("oak boards", "1,280.50"), TABLE, "oak boards\n1,280.50"),
         (checks.row("oak boards", "1,280.50"), "oak boards\t1,280.50", "oak boards1,280.50"),
+        (checks.neighbours("Cork", "", "87"), "| Cork |  | 87 |", "| Cork | 87 |"),
+        (checks.neighbours("Cork", "", "87"), "Goods\tCork\t\t87", "Cork\t12\t87"),
         (checks.heading("Part 7"), "## Part 7", "Part 7"),
         (checks.indented("if x:", "y = 1"), "if x:\n    y = 1", "if x:\ny = 1"),
         (checks.share_of("a b c d", 0.75), "a b c", "a b"),
