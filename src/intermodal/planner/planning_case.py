@@ -45,6 +45,7 @@ from intermodal.plans.statistics import NO_STATISTICS, Statistics
 from intermodal.plans.verdict import joined_names
 from intermodal.quantity import Quantity
 from intermodal.questions.keyword_needs import needs_from_keywords, words_of
+from intermodal.questions.word_requests import with_words_alone
 from intermodal.request import (
     EmbeddingOutput,
     ImageOutput,
@@ -265,7 +266,7 @@ def make_case(
     if job == "draw":
         check_image_settings(request, facts)
     question = question_of(request)
-    question_facts = facts.question or needs_from_keywords(question)
+    question_facts = facts.question or _needs_without_model(question, facts)
     if output != "text":
         question_facts = msgspec.structs.replace(question_facts, words_alone=False)
     texts, files, media = _split(request, facts)
@@ -426,6 +427,13 @@ def question_of(request: Request) -> str:
         if text or not any(isinstance(part, ToolResult) for part in before):
             break
     return question_excerpt(without_schema(text, request.output))
+
+
+def _needs_without_model(question: str, facts: Facts) -> QuestionFacts:
+    """Return what the words of a question tell of its needs."""
+    found = needs_from_keywords(question)
+    shown = any(part.kind in ("image", "document") for part in facts.parts)
+    return with_words_alone(found, question) if shown else found
 
 
 def question_excerpt(text: str) -> str:

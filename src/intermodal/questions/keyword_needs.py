@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from intermodal.plans.facts import Medium, MediumNeeds, Need, QuestionFacts
-from intermodal.questions.word_requests import with_words_alone
 from intermodal.request import ASPECTS, Aspect
 
 # Whole words of the question by the aspect that they need. English only, as the docs state.
@@ -75,8 +74,7 @@ def needs_from_keywords(question: str) -> QuestionFacts:
     """Return the needs that the words of a question name, of any medium; others stay open."""
     named = needed_aspects(question)
     needed = tuple(Need(aspect=aspect) for aspect in ASPECTS if aspect in named)
-    media = tuple(MediumNeeds(medium=medium, needed=needed) for medium in MEDIA) if needed else ()
-    return with_words_alone(QuestionFacts(media=media), question)
+    return QuestionFacts(media=tuple(MediumNeeds(medium=medium, needed=needed) for medium in MEDIA) if needed else ())
 
 
 def _asks_colour(said: str) -> bool:

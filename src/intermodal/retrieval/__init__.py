@@ -1,6 +1,8 @@
-"""Search on this machine: pictures by words or by a picture (``find``), passages ranked for a query (``rerank``).
+"""Search: pictures by words or by a picture (``find``), passages ranked for a query (``rerank``), the first on this
+machine, the second here or at a host.
 
 picture_search.py   the index of pictures, and the nearest to a query
 passage_ranking.py  passages of texts and files, and pages of long documents, ranked by an encoder or by vectors
+hosted_ranking.py   passages ranked by a host's own endpoint, and what that costs
 ready_models.py     the models that can do either, and are ready
 """

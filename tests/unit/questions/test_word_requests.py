@@ -7,7 +7,7 @@ import time
 import pytest
 
 from intermodal.questions.keyword_needs import needs_from_keywords
-from intermodal.questions.word_requests import asks_for_words
+from intermodal.questions.word_requests import asks_for_words, with_words_alone
 
 WORDS_ALONE = """
 What does the picture say?
@@ -143,10 +143,12 @@ def test_a_question_about_the_words_or_the_picture_is_none(question: str) -> Non
 
 
 def test_what_the_words_alone_are_asked_of_is_needed_for_nothing_else() -> None:
-    found = needs_from_keywords("What does the picture say?")
+    said = "What does the picture say?"
+    found = with_words_alone(needs_from_keywords(said), said)
     assert found.words_alone
     assert [need.aspect for need in found.of("photo").needed] == ["words"]
-    other = needs_from_keywords("What does the picture show?")
+    said = "What does the picture show?"
+    other = with_words_alone(needs_from_keywords(said), said)
     assert not other.words_alone and [need.aspect for need in other.of("photo").needed] == ["appearance"]
 
 
