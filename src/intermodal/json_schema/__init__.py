@@ -10,7 +10,7 @@ model and a reader what a schema asks for.
 """
 
 from intermodal.json_schema.budget import BudgetExhausted, Cancelled, StepBudget
-from intermodal.json_schema.compiler import CompiledSchema, cached_schema, compile_schema, usable_schema
+from intermodal.json_schema.compiler import CompiledSchema, cached_schema, compile_schema, schema_digest, usable_schema
 from intermodal.json_schema.errors import InvalidSchema, Violation
 from intermodal.json_schema.repair import align_value, read_json, repair
 
@@ -26,5 +26,6 @@ __all__ = [
     "cached_schema",
     "read_json",
     "repair",
+    "schema_digest",
     "usable_schema",
 ]

@@ -217,13 +217,12 @@ class SchemaCache:
         )
         self._lock = Lock()
 
-    def get(self, schema: Any, budget: StepBudget) -> CompiledSchema:
-        """Return the compiled schema. Raises what ``usable_schema`` raises; only usable schemas are kept."""
-        check_size(schema, budget)
-        try:
-            digest = blake2b(msgspec.json.encode(schema), digest_size=16).digest()
-        except (TypeError, OverflowError, msgspec.ValidationError, UnicodeEncodeError) as error:
-            raise InvalidSchema(f"the schema cannot be written as JSON ({error})") from None
+    def get(self, schema: Any, budget: StepBudget, digest: bytes = b"") -> CompiledSchema:
+        """Return the compiled schema. Raises what ``usable_schema`` raises; only usable schemas are kept.
+
+        ``digest``: of this schema (``schema_digest``), where it is known.
+        """
+        digest = digest or schema_digest(schema, budget)
         with self._lock:
             found = self._by_digest.get(digest)
             if found is not None:
@@ -238,9 +237,24 @@ class SchemaCache:
 _CACHE = SchemaCache()
 
 
-def cached_schema(schema: Any, budget: StepBudget) -> CompiledSchema:
-    """Return the compiled schema from this process's cache. Raises InvalidSchema, BudgetExhausted and Cancelled."""
-    return _CACHE.get(schema, budget)
+def cached_schema(schema: Any, budget: StepBudget, digest: bytes = b"") -> CompiledSchema:
+    """Return the compiled schema from this process's cache. Raises InvalidSchema, BudgetExhausted and Cancelled.
+
+    ``digest``: of this schema (``schema_digest``), where it is known.
+    """
+    return _CACHE.get(schema, budget, digest)
+
+
+def schema_digest(schema: Any, budget: StepBudget) -> bytes:
+    """Return the digest that a schema is cached by.
+
+    Raises InvalidSchema for one that is too large or not JSON, BudgetExhausted and Cancelled.
+    """
+    check_size(schema, budget)
+    try:
+        return blake2b(msgspec.json.encode(schema), digest_size=16).digest()
+    except (TypeError, OverflowError, msgspec.ValidationError, UnicodeEncodeError) as error:
+        raise InvalidSchema(f"the schema cannot be written as JSON ({error})") from None
 
 
 # ---- the metaschema ---------------------------------------------------------------------------------

@@ -141,21 +141,21 @@ class UpstreamResponse(AnswerState):
     error: errors.IntermodalError | None = None
     items: Sequence[Mapping[str, Any]] = ()  # that clients may name later
     counted_here: int | None = None  # tokens of an answer that was stopped before its host counted them
+    over = False
+    _then: Callable[[errors.IntermodalError | None], None] | None = None
+    _size = 0
 
     def __init__(
         self, endpoint: str, secret: str, reader: ReplyReader, clock: Clock, limit: int | None, *,
         guarded: bool = False, streamed: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(endpoint, limit=limit, guarded=guarded, streamed=streamed)
-        self.over = False
         self._secret = secret
         self._reader = reader
         self._clock = clock
         self._status = 0
         self._headers: Mapping[str, str] = {}
         self._body: list[bytes] = []
-        self._size = 0
-        self._then: Callable[[errors.IntermodalError | None], None] | None = None
 
     # ---- for the waiting client
 

@@ -25,6 +25,7 @@ from intermodal.executor.direct.protocol_adapters import BodyStart, ProtocolAdap
 from intermodal.executor.drivers.codecs import picture_types
 from intermodal.executor.outputs import json_answer
 from intermodal.executor.preparation.request_size import counting_rules
+from intermodal.json_schema import StepBudget, schema_digest
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.plans.step import Call
@@ -97,6 +98,7 @@ class CompiledPlan:
         output = inputs.request.output
         self.schema = output if isinstance(output, JsonOutput) else None
         self.held = self.schema is not None and _held(self.schema, endpoint)
+        self._schema_digest = b""  # once an answer was checked
         self.plan = plan
         self.explores = plan.explores
         self.step = step
@@ -210,6 +212,14 @@ class CompiledPlan:
             self.schema, self.endpoint.host, enforced=self.held,
             speaks_of_json=lambda: b"json" in _messages_of(chat, self.adapter.conversation_field).lower(),
         )  # fmt: skip
+
+    def parse(self, text: str, budget: StepBudget) -> json_answer.ParsedAnswer:
+        """Return the JSON value of an answer, checked against the schema. Raises what ``json_answer.parse`` raises."""
+        assert self.schema is not None
+        schema = self.schema.schema
+        if not self._schema_digest:
+            self._schema_digest = schema_digest(schema, budget)
+        return json_answer.parse(text, schema, budget, self._schema_digest)
 
     def last_words(self, chat: ParsedChat) -> str:
         """The words that the conversation ends in."""

@@ -50,7 +50,6 @@ from intermodal.protocols.upstream_response import (
     StreamedResponse,
     UpstreamResponse,
 )
-from intermodal.request import JsonOutput
 from intermodal.store.attempt_journal import uuid_of
 from intermodal.store.attempts import DirectAttemptRow
 from intermodal.store.rows import Work
@@ -68,6 +67,17 @@ OnEnd = Callable[["Unanswered | None"], None]  # called with None once the clien
 class DirectAttempt:
     """One attempt at a direct call."""
 
+    # What stays so in most attempts stands here, so that an attempt costs little to begin.
+    _connection: HostConnection | None = None
+    _shortened: ShortenedCall | None = None
+    _slot = -1  # in the attempt journal
+    _weighed: Work | None = None
+    _over: OnEnd | None = None
+    _late: asyncio.TimerHandle | None = None  # the deadline
+    _connecting: asyncio.Task[HostConnection] | None = None
+    _verdict: errors.IntermodalError | Verdict | None = None
+    _forgotten = False
+
     def __init__(self, engine: DirectEngine, chat: ParsedChat, compiled: CompiledPlan, sink: DirectSink) -> None:
         self._engine = engine
         self._chat = chat
@@ -80,15 +90,6 @@ class DirectAttempt:
         self._ids = new_ids(self._started)
         self._account: AttemptAccount
         self._exchange: UpstreamResponse  # from when it listens until it is forgotten
-        self._connection: HostConnection | None = None
-        self._shortened: ShortenedCall | None = None
-        self._slot = -1  # in the attempt journal
-        self._weighed: Work | None = None
-        self._over: OnEnd | None = None
-        self._late: asyncio.TimerHandle | None = None  # the deadline
-        self._connecting: asyncio.Task[HostConnection] | None = None
-        self._verdict: errors.IntermodalError | Verdict | None = None
-        self._forgotten = False
 
     # ---- in a task -----------------------------------------------------------------------------
 
@@ -383,16 +384,16 @@ class DirectAttempt:
         if not text.strip():  # without a word nothing is shown
             return None
         try:
-            return self._fault(json_answer.parse(text, schema.schema, StepBudget(json_answer.INLINE)))
+            return self._fault(self._compiled.parse(text, StepBudget(json_answer.INLINE)))
         except BudgetExhausted as problem:
             if problem.deep:
                 return self._unchecked(problem)
-        return self._loop.create_task(self._judged_apart(text, schema))
+        return self._loop.create_task(self._judged_apart(text))
 
-    async def _judged_apart(self, text: str, schema: JsonOutput) -> errors.IntermodalError | None:
+    async def _judged_apart(self, text: str) -> errors.IntermodalError | None:
         """The same of a long answer, in a thread."""
         try:
-            return self._fault(await json_answer.run_in_thread(partial(json_answer.parse, text, schema.schema)))
+            return self._fault(await json_answer.run_in_thread(partial(self._compiled.parse, text)))
         except BudgetExhausted as problem:
             return self._unchecked(problem)
 
@@ -420,7 +421,7 @@ class DirectAttempt:
             return exchange.begun
         text = "".join(exchange.text)
         try:
-            parsed = json_answer.parse(text, schema.schema, StepBudget(json_answer.INLINE))
+            parsed = self._compiled.parse(text, StepBudget(json_answer.INLINE))
         except BudgetExhausted:
             return False
         return json_answer.stands(parsed, text, cut=exchange.finish == "length", whole=schema.whole)

@@ -50,10 +50,10 @@ class ParsedAnswer(Value, frozen=True):
     mended: tuple[str, ...] = ()
 
 
-def parse(text: str, schema: dict[str, Any], budget: StepBudget) -> ParsedAnswer:
+def parse(text: str, schema: dict[str, Any], budget: StepBudget, digest: bytes = b"") -> ParsedAnswer:
     """The JSON value in an answer, checked: the one that is what the schema asks for. Chatter and code fences around
     it are left out; what is not JSON, or not what the schema asks for, is put right where it has one reading
-    (``json_schema/repair.py``).
+    (``json_schema/repair.py``). ``digest``: of the schema (``schema_digest``), where it is known.
 
     Raises BudgetExhausted where neither is decided within the budget, Cancelled, and what ``cached_schema`` raises.
     """
@@ -61,16 +61,16 @@ def parse(text: str, schema: dict[str, Any], budget: StepBudget) -> ParsedAnswer
         values = _values(text, budget)
     except ValueError as error:
         return ParsedAnswer(problem=f"not JSON ({error})")
-    checked = [_checked(each, schema, budget) for each in values]
+    checked = [_checked(each, schema, budget, digest) for each in values]
     valid = [each for each in checked if not each.problem]
     if any(each.data != valid[0].data for each in valid):
         return ParsedAnswer(problem="it holds several answers that differ")
     return (valid or checked)[0]
 
 
-def _checked(found: ParsedAnswer, schema: dict[str, Any], budget: StepBudget) -> ParsedAnswer:
+def _checked(found: ParsedAnswer, schema: dict[str, Any], budget: StepBudget, digest: bytes) -> ParsedAnswer:
     """A value held against its schema."""
-    known = cached_schema(schema, budget)
+    known = cached_schema(schema, budget, digest)
     violation = known.violation(found.data, budget)
     if violation is None:
         return found

@@ -166,9 +166,11 @@ class DirectChats:
         policy = self._policy(asked, chat)
         if policy is None:
             return None
-        question = client.known_question_needs(question_excerpt(chat.asked)) if _open(chat, policy) else None
-        if question is None and _open(chat, policy):
-            return None
+        question = None
+        if _open(chat, policy):
+            question = client.known_question_needs(question_excerpt(chat.asked))
+            if question is None:
+                return None
         catalog = client.catalog_for(policy)
         if self._measures.count_by(catalog):
             asked.chat = None

@@ -35,6 +35,8 @@ class LineSplitter:
         end = self.end
         if self.folds and (self._half or b"\r" in data):
             data = self._folded(data)
+        if not self.rest and not self._long and data.endswith(end):  # as nearly all reads
+            return data[: -len(end)].split(end)
         if len(self.rest) > _LONG or self._long:
             self._long += self.rest + data
             self.rest = b""

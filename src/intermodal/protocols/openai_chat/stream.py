@@ -40,7 +40,17 @@ class OpenAIChatStream(StreamedResponse):
     def _event(self, event: bytes, through: list[bytes]) -> End:
         """Look at an event; what of it goes on is put into ``through``."""
         if self._like is not None and not self._halves.held and (text := self._like.words(event)) is not None:
-            return self._words(text, event, through)
+            ends = self.say(text)
+            if ends and self._cuts(through):
+                return "stopped"
+            through.append(event)
+            if not self.output_seen and not text.isspace():
+                self.output_seen = True
+            return "stopped" if ends else ""
+        return self._parsed(event, through)
+
+    def _parsed(self, event: bytes, through: list[bytes]) -> End:
+        """The same of an event that has to be parsed."""
         simple = event.startswith(b"data: ") and b"\n" not in event
         payload = event[6:] if simple else event_data(event)
         if not payload:
@@ -84,16 +94,6 @@ class OpenAIChatStream(StreamedResponse):
         """
         unnamed = bool(piece.calls) and piece.unnamed(self.calls)
         return unnamed or bool(self._teller.silent and piece.finish and piece.text)
-
-    def _words(self, text: str, event: bytes, through: list[bytes]) -> End:
-        """A chunk of words and nothing else."""
-        ends = self.say(text)
-        if ends and self._cuts(through):
-            return "stopped"
-        through.append(event)
-        if not self.output_seen and not text.isspace():
-            self.output_seen = True
-        return "stopped" if ends else ""
 
     def _part(self, words: str, thoughts: str) -> bytes:
         """The event that says these."""
@@ -175,7 +175,7 @@ class OpenAIChatStream(StreamedResponse):
         return payload if piece.usage is not None else rewrite_reply(payload, self._model, None, b"")
 
     def _joined(self, through: list[bytes]) -> bytes:
-        data = super()._joined(through)
+        data = b"\n\n".join(through) + b"\n\n" if through else b""
         for field, instead in self._renamed:
             data = data.replace(field, instead)
         return data
