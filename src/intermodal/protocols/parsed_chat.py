@@ -162,10 +162,9 @@ class ConversationReader:
     ``plain``: words and pictures are all there is.
     """
 
-    before: bytes | None = None
     plain = True
     _joined = False  # a turn has several texts
-    _calling: frozenset[int] = frozenset()  # turns that call a tool, answer a call or think
+    _answered: Any = None  # the digest up to the last answer
 
     def __init__(self, owner: str, measure: TextMeasurer) -> None:
         self.digest = begin_digest(owner)
@@ -173,6 +172,7 @@ class ConversationReader:
         self.pictures: list[ImageFacts] = []
         self._measure = measure
         self._turns: list[list[str]] = []  # words of each
+        self._calling: set[int] = set()  # turns that call a tool, answer a call or think
         self._sizes: list[TextSizes] = []  # of all these words
 
     def begin(self, role: str) -> None:
@@ -228,13 +228,13 @@ class ConversationReader:
 
     def answered(self) -> None:
         """Mark the end of an answer: the conversation may be known up to here."""
-        self.before = self.digest.copy().digest()
+        self._answered = self.digest.copy()
 
     def _calls(self, what: str, text: str, *more: object) -> bool:
         if len(text) > LONG:
             return False
         self.plain = False
-        self._calling |= {len(self._turns) - 1}
+        self._calling.add(len(self._turns) - 1)
         self.shapes += ((what, *more), self._measure.sizes(text).shape)
         return True
 
@@ -290,7 +290,8 @@ class ConversationReader:
         return ParsedChat(
             body=body, fields=fields, model=model, stream=stream, usage=usage,
             shape=(name, model, stream, settings, question, *self.shapes),
-            pictures=pictures, texts=self._texts(), messages=len(self._turns), before=self.before, said=self.digest,
+            pictures=pictures, texts=self._texts(), messages=len(self._turns),
+            before=None if self._answered is None else self._answered.digest(), said=self.digest,
             written=written, plain=self.plain, asked=asked if pictures else "",
         )  # fmt: skip
 
