@@ -11,7 +11,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -135,6 +135,7 @@ def utf8_error(data: bytes | str) -> str:
 
 
 MAX_TOKEN_COUNT = 10**12  # tokens: a larger count is a host's error, and its price would not fit into a row
+TokenCount = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKEN_COUNT)]
 
 
 def as_token_count(value: Any) -> int | None:

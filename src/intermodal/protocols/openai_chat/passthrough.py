@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from intermodal.protocols.calls import WireUsage
-from intermodal.protocols.framing.json_body import MAX_TOKEN_COUNT, dumps, has_valid_counts, join_object, split_object
+from intermodal.protocols.framing.json_body import TokenCount, dumps, has_valid_counts, join_object, split_object
 from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
 from intermodal.protocols.openai_chat import server as openai_chat_server
 from intermodal.protocols.openai_chat.reply import FINISH_REASONS, map_finish_reason, read_usage, with_reasoning
@@ -49,27 +49,24 @@ _UNSAID = msgspec.Raw()
 _NEEDED = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
-_Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKEN_COUNT)]
-
-
 class _Given(msgspec.Struct, forbid_unknown_fields=True):
-    cached_tokens: _Number | None = None
-    audio_tokens: _Number | None = None
+    cached_tokens: TokenCount | None = None
+    audio_tokens: TokenCount | None = None
 
 
 class _OutputTokenDetails(msgspec.Struct, forbid_unknown_fields=True):
-    reasoning_tokens: _Number | None = None
-    audio_tokens: _Number | None = None
-    accepted_prediction_tokens: _Number | None = None
-    rejected_prediction_tokens: _Number | None = None
+    reasoning_tokens: TokenCount | None = None
+    audio_tokens: TokenCount | None = None
+    accepted_prediction_tokens: TokenCount | None = None
+    rejected_prediction_tokens: TokenCount | None = None
 
 
 class _Counts(msgspec.Struct, forbid_unknown_fields=True):
     """Usage as OpenAI and most others write it."""
 
-    prompt_tokens: _Number
-    completion_tokens: _Number
-    total_tokens: _Number
+    prompt_tokens: TokenCount
+    completion_tokens: TokenCount
+    total_tokens: TokenCount
     prompt_tokens_details: _Given | None = None
     completion_tokens_details: _OutputTokenDetails | None = None
 

@@ -8,8 +8,15 @@ from typing import Any
 import msgspec
 
 from intermodal.protocols.calls import WireUsage
-from intermodal.protocols.framing.json_body import add_run_metadata, dumps, has_valid_counts, join_object, split_object
-from intermodal.protocols.openai_chat.reply import read_usage
+from intermodal.protocols.framing.json_body import (
+    TokenCount,
+    add_run_metadata,
+    dumps,
+    has_valid_counts,
+    join_object,
+    split_object,
+)
+from intermodal.protocols.openai_chat.reply import read_usage, with_reasoning
 from intermodal.protocols.openai_responses import server
 from intermodal.protocols.openai_responses.reply import explains_end, finish_reason
 from intermodal.protocols.reply_chunk import ReplyChunk
@@ -26,12 +33,32 @@ _COUNTS = tuple(
     )
 )  # fmt: skip
 _NEEDED = ("input_tokens", "output_tokens", "total_tokens")
+_Detail = TokenCount | msgspec.UnsetType | None
 # Fields that clients rely on, for hosts that omit them.
 _USUAL: Mapping[str, msgspec.Raw] = split_object(
     b'{"object":"response","error":null,"incomplete_details":null,"instructions":null,"metadata":{},'
     b'"parallel_tool_calls":true,"tool_choice":"auto","tools":[],"temperature":null,"top_p":null,'
     b'"max_output_tokens":null}'
 )
+
+
+class _InputDetails(msgspec.Struct, forbid_unknown_fields=True):
+    cached_tokens: _Detail = msgspec.UNSET
+    cache_write_tokens: _Detail = msgspec.UNSET
+
+
+class _OutputDetails(msgspec.Struct, forbid_unknown_fields=True):
+    reasoning_tokens: _Detail = msgspec.UNSET
+
+
+class _Counts(msgspec.Struct, forbid_unknown_fields=True):
+    """Usage as OpenAI and most others write it."""
+
+    input_tokens: TokenCount
+    output_tokens: TokenCount
+    total_tokens: TokenCount
+    input_tokens_details: _InputDetails
+    output_tokens_details: _OutputDetails
 
 
 class OutputPart(msgspec.Struct):
@@ -116,11 +143,14 @@ class ResponseObject(msgspec.Struct):
         raw = bytes(self.usage)
         if not raw or raw == _NULL:
             return None, b""
-        tree = _any.decode(raw)
-        usage = read_usage(tree, self.service_tier or "")
-        if not (all(name in raw for name in _COUNTS) and has_valid_counts(tree, _NEEDED)):
-            raw = dumps(server.write_usage(usage))
-        return usage, raw
+        tier = self.service_tier or ""
+        try:
+            usage, plain = _usage_of(_counts.decode(raw), tier)
+        except msgspec.ValidationError:
+            tree = _any.decode(raw)
+            usage = read_usage(tree, tier)
+            plain = all(name in raw for name in _COUNTS) and has_valid_counts(tree, _NEEDED)
+        return usage, raw if plain else dumps(server.write_usage(usage))
 
     def ending(self, *, called: bool) -> str:
         """Why it ended, in the words of everything else."""
@@ -133,7 +163,24 @@ class ResponseObject(msgspec.Struct):
 
 _reply = msgspec.json.Decoder(ResponseObject)
 _any = msgspec.json.Decoder(dict[str, Any])
+_counts = msgspec.json.Decoder(_Counts)
 _output = msgspec.json.Decoder(list[dict[str, Any]])
+
+
+def _usage_of(told: _Counts, tier: str) -> tuple[WireUsage, bool]:
+    """Return the usage as ``read_usage`` does, and whether it has every count that clients rely on."""
+    given, made = told.input_tokens_details, told.output_tokens_details
+    cached, written, thought = given.cached_tokens, given.cache_write_tokens, made.reasoning_tokens
+    plain = cached is not msgspec.UNSET and written is not msgspec.UNSET and thought is not msgspec.UNSET
+    thought = None if thought is msgspec.UNSET else thought
+    usage = WireUsage(
+        input_tokens=told.input_tokens,
+        output_tokens=with_reasoning(told.input_tokens, told.output_tokens, thought, told.total_tokens),
+        cached_tokens=None if cached is msgspec.UNSET else cached,
+        cache_write_tokens=None if written is msgspec.UNSET else written,
+        reasoning_tokens=thought, tier=tier.lower(),
+    )  # fmt: skip
+    return usage, plain
 
 
 def reply_of(data: bytes | msgspec.Raw) -> ResponseObject:

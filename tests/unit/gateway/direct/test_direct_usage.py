@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intermodal.protocols.framing.json_body import dumps, has_valid_counts
 from intermodal.protocols.openai_chat.passthrough import usage_in
 from intermodal.protocols.openai_chat.reply import read_usage
+from intermodal.protocols.openai_responses.passthrough import reply_of
+from intermodal.protocols.openai_responses.server import write_usage
 
 numbers: st.SearchStrategy[Any] = st.one_of(st.integers(-3, 2000), st.sampled_from([None, True, 1.5, "7", [], 10**30]))
 given_details = st.one_of(
@@ -52,3 +55,30 @@ def test_usage_is_read_as_everywhere_else(usage: dict[str, Any], tier: str) -> N
 )  # fmt: skip
 def test_the_usual_ones_are(usage: dict[str, Any]) -> None:
     assert usage_in(json.dumps(usage).encode(), "")[0] == read_usage(usage)
+
+
+counts = st.one_of(st.integers(0, 2000), numbers)
+response_usages = st.fixed_dictionaries(
+    {
+        "input_tokens": counts, "output_tokens": counts, "total_tokens": counts,
+        "input_tokens_details": st.fixed_dictionaries(
+            {}, optional={"cached_tokens": counts, "cache_write_tokens": counts, "audio_tokens": st.just(1)}
+        ),
+        "output_tokens_details": st.fixed_dictionaries({}, optional={"reasoning_tokens": counts}),
+    },
+    optional={"cost": counts},
+)  # fmt: skip
+NEEDED = ("input_tokens", "output_tokens", "total_tokens")
+RELIED_ON = (
+    *NEEDED, "input_tokens_details", "cached_tokens", "cache_write_tokens", "output_tokens_details", "reasoning_tokens",
+)  # fmt: skip
+
+
+@given(response_usages, st.sampled_from(["", "Flex"]))
+def test_usage_of_a_response_is_read_as_everywhere_else_and_goes_on_where_it_is_whole(
+    usage: dict[str, Any], tier: str
+) -> None:
+    raw, expected = json.dumps(usage).encode(), read_usage(usage, tier)
+    whole = all(f'"{name}"'.encode() in raw for name in RELIED_ON) and has_valid_counts(usage, NEEDED)
+    found = reply_of(json.dumps({"usage": usage, "service_tier": tier}).encode()).counted()
+    assert found == (expected, raw if whole else dumps(write_usage(expected)))
