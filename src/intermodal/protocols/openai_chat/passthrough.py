@@ -110,23 +110,29 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
     reason = choice.finish_reason or ""
     if reason.lower() == "error":  # OpenRouter: the provider failed in mid-answer
         return None
-    calls = tuple([
-        (place if call.index is None else call.index, call.id or "", (call.function and call.function.name) or "")
-        for place, call in enumerate(said.tool_calls)
-    ]) if said.tool_calls else ()  # fmt: skip
+    calls, arguments = _calls_in(said.tool_calls) if said.tool_calls else ((), "")
     if calls and choice.message is not None and not all(name for _, name, _ in calls):  # its calls get ids
         return None
     text, refusal, thoughts = said.content or "", said.refusal or "", said.reasoning_content or said.reasoning or ""
-    functions = [call.function for call in said.tool_calls if call.function] if said.tool_calls else ()
     visible = text.strip() or thoughts
     seen = bool(calls or visible)
     # Whether it has any content (``protocols/answer_state.py: is_output``).
-    alive = bool(visible.strip() or refusal.strip() or any(each.name or each.arguments for each in functions))
+    alive = bool(visible.strip() or refusal.strip() or arguments or any(name for _, _, name in calls))
     finish = FINISH_REASONS.get(reason) or (map_finish_reason(reason) if reason else "")
     indexes = (choice.index or 0,) if len(reply.choices) == 1 else tuple([each.index or 0 for each in reply.choices])
     model = bytes(reply.model)
-    beside = "".join([thoughts, *[each.arguments or "" for each in functions]]) if functions else thoughts
+    beside = thoughts + arguments
     return ReplyChunk(text, seen, refusal, finish, usage, counted, model, calls, False, alive, indexes, beside)
+
+
+def _calls_in(given: list[_Call]) -> tuple[tuple[tuple[int, str, str], ...], str]:
+    """Return calls of tools by index, id and name, and their arguments."""
+    calls, arguments = list[tuple[int, str, str]](), ""
+    for place, call in enumerate(given):
+        function = call.function or _NO_FUNCTION
+        calls.append((place if call.index is None else call.index, call.id or "", function.name or ""))
+        arguments += function.arguments or ""
+    return tuple(calls), arguments
 
 
 def of_choice(data: bytes, index: Any) -> bytes:
@@ -184,4 +190,4 @@ def _halved(data: bytes) -> ReplyChunk | None:
     return replace(piece, text=(said.get("message") or said.get("delta"))["content"], halved=True)
 
 
-_NOTHING, _NO_GIVEN, _NO_MADE = _ChatMessage(), _Given(), _OutputTokenDetails()
+_NO_FUNCTION, _NOTHING, _NO_GIVEN, _NO_MADE = _Function(), _ChatMessage(), _Given(), _OutputTokenDetails()
