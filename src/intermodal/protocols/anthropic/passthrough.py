@@ -9,7 +9,7 @@ import msgspec
 from intermodal.protocols.anthropic.reply import FINISH_REASONS, AnthropicUsage
 from intermodal.protocols.anthropic.server import write_usage
 from intermodal.protocols.calls import WireUsage
-from intermodal.protocols.framing.json_body import dumps, has_valid_counts, join_object, split_object
+from intermodal.protocols.framing.json_body import TokenCount, dumps, has_valid_counts, join_object, split_object
 from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
 from intermodal.protocols.reply_chunk import ReplyChunk
 from intermodal.protocols.reply_decoder import map_reason
@@ -44,8 +44,28 @@ class _Reply(msgspec.Struct):
     delta: _Block | None = None
 
 
+class _CacheCreation(msgspec.Struct, forbid_unknown_fields=True):
+    ephemeral_5m_input_tokens: TokenCount | None = None
+    ephemeral_1h_input_tokens: TokenCount | None = None
+
+
+class _Counts(msgspec.Struct, forbid_unknown_fields=True):
+    """Usage as Anthropic and most others write it."""
+
+    input_tokens: TokenCount
+    output_tokens: TokenCount
+    cache_creation_input_tokens: TokenCount | None = None
+    cache_read_input_tokens: TokenCount | None = None
+    cache_creation: _CacheCreation | None = None
+    server_tool_use: None = None
+    service_tier: str | None = None
+    inference_geo: str | None = None
+
+
+_NOT_KEPT = _CacheCreation()
 _reply = msgspec.json.Decoder(_Reply)
 _any = msgspec.json.Decoder(dict[str, Any])
+_counts = msgspec.json.Decoder(_Counts)
 
 
 class AnthropicEvent(NamedTuple):
@@ -68,11 +88,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
     """Parse a reply; None if it is not a message: then the codec identifies it."""
     try:
         reply = _reply.decode(data)
-        counted = bytes(reply.usage)
-        tree = _any.decode(counted) if counted and counted != _NULL else {}
-        usage = AnthropicUsage().add(tree)
-        if not has_valid_counts(tree, _NEEDED):
-            counted = dumps(write_usage(usage or WireUsage()))
+        usage, counted = _counted(bytes(reply.usage))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if reply.type != "message":
@@ -84,6 +100,27 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
     beside = "".join(block.thinking or bytes(block.input).decode(errors="replace") for block in reply.content)
     seen, finish = bool(reply.content), finish_of(reply.stop_reason)
     return ReplyChunk(text, seen, "", finish, usage, counted, bytes(reply.model), calls, beside=beside)
+
+
+def _counted(raw: bytes) -> tuple[WireUsage | None, bytes]:
+    """Return the usage of a whole reply as ``AnthropicUsage`` does, and the same as clients get it.
+
+    Raises MsgspecError if it is not an object.
+    """
+    try:
+        told = _counts.decode(raw or b"{}")
+    except msgspec.ValidationError:
+        tree = _any.decode(raw) if raw and raw != _NULL else {}
+        usage = AnthropicUsage().add(tree)
+        return usage, raw if has_valid_counts(tree, _NEEDED) else dumps(write_usage(usage or WireUsage()))
+    read, written = told.cache_read_input_tokens, told.cache_creation_input_tokens
+    counted = WireUsage(
+        input_tokens=told.input_tokens + (read or 0) + (written or 0), output_tokens=told.output_tokens,
+        cached_tokens=read, cache_write_tokens=written,
+        cache_write_1h_tokens=(told.cache_creation or _NOT_KEPT).ephemeral_1h_input_tokens,
+        tier=(told.service_tier or "").lower(),
+    )  # fmt: skip
+    return counted, raw
 
 
 def event_of(data: bytes) -> AnthropicEvent | None:

@@ -9,6 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intermodal.protocols.anthropic import passthrough as anthropic_passthrough
+from intermodal.protocols.anthropic import server as anthropic_server
+from intermodal.protocols.anthropic.reply import AnthropicUsage
+from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import dumps, has_valid_counts
 from intermodal.protocols.openai_chat.passthrough import usage_in
 from intermodal.protocols.openai_chat.reply import read_usage
@@ -82,3 +86,31 @@ def test_usage_of_a_response_is_read_as_everywhere_else_and_goes_on_where_it_is_
     whole = all(f'"{name}"'.encode() in raw for name in RELIED_ON) and has_valid_counts(usage, NEEDED)
     found = reply_of(json.dumps({"usage": usage, "service_tier": tier}).encode()).counted()
     assert found == (expected, raw if whole else dumps(write_usage(expected)))
+
+
+kept = st.one_of(
+    st.none(),
+    st.dictionaries(
+        st.sampled_from(["ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens", "other_tokens"]), counts, max_size=3
+    ),
+)
+message_usages = st.fixed_dictionaries(
+    {},
+    optional={
+        "input_tokens": counts, "output_tokens": counts, "cache_creation_input_tokens": counts,
+        "cache_read_input_tokens": counts, "cache_creation": kept, "thinking_tokens": counts,
+        "service_tier": st.sampled_from([None, "standard", "Batch"]),
+        "server_tool_use": st.sampled_from([None, {"web_search_requests": 0}]),
+    },
+)  # fmt: skip
+
+
+@given(message_usages)
+def test_usage_of_a_message_is_read_as_in_a_stream_and_goes_on_where_it_is_whole(usage: dict[str, Any]) -> None:
+    raw, expected = json.dumps(usage).encode(), AnthropicUsage().add(usage)
+    whole = has_valid_counts(usage, ("input_tokens", "output_tokens"))
+    message = {"type": "message", "content": [], "stop_reason": "end_turn", "model": "m", "usage": usage}
+    found = anthropic_passthrough.read(json.dumps(message).encode())
+    assert found is not None
+    counted = raw if whole else dumps(anthropic_server.write_usage(expected or WireUsage()))
+    assert (found.usage, found.counted) == (expected, counted)
