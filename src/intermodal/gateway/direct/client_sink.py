@@ -100,10 +100,8 @@ class ClientSink(DirectSink):
         self._shortened: ShortenedCall | None = None
         self._silence: StreamKeepalive | None = None
 
-    def handover(self, failure: Unanswered | None) -> Handover | None:
+    def handover(self, failure: Unanswered) -> Handover:
         """Return a call that did not answer, with the quota that is reserved for it."""
-        if failure is None:
-            return None
         self._asked.served.not_direct = failure.why
         return Handover(failure.tried, self._given)
 
@@ -275,7 +273,7 @@ class ClientSink(DirectSink):
     def done(self, failure: Unanswered | None) -> None:
         over, self._over = self._over, None
         if over is not None:
-            over(self._asked, self.writer, self.handover(failure))
+            over(self._asked, self.writer, None if failure is None else self.handover(failure))
 
     def close(self) -> None:
         if self._silence is not None:

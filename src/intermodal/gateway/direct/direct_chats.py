@@ -336,7 +336,8 @@ class DirectChats:
         sink = ClientSink(self._context, planned, ready.chat, asked, reply)
         attempt = DirectAttempt(self.engine, ready.chat, planned.compiled, sink)
         try:
-            return sink.handover(await attempt.go())
+            failure = await attempt.go()
+            return None if failure is None else sink.handover(failure)
         finally:
             attempt.forget()
 
