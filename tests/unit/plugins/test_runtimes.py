@@ -35,7 +35,13 @@ def transcribe(model, pcm, language):
     yield Segment(start=0.0, end=1.0, text="ask not {word}")
     yield Segment(start=1.0, end=len(pcm) / 32000, text="what your country")
 def read(model, png, language):
-    return [ReadLine(text="Invoice {word}", confidence=0.99, box=(10, 10, 200, 40))]
+    table = ((0, 0, "Goods"), (0, 2, "Units"), (1, 0, "Cork"), (1, 1, "oak"), (1, 2, "87"))
+    cells = [
+        ReadLine(text=text, confidence=0.99, box=(10 + 90 * x, 60 + 30 * y, 90 + 90 * x, 80 + 30 * y), cell=(0, y, x))
+        for y, x, text in table
+    ]
+    odd = ReadLine(text="no cell", confidence=0.99, box=(10, 200, 200, 220), cell=(1,))
+    return [ReadLine(text="Invoice {word}", confidence=0.99, box=(10, 10, 200, 40)), *cells, odd]
 """
 TRANSCRIPT = ("ask", "-q", "--output", "transcript", "-m", "stub:acme/ear")
 
@@ -80,7 +86,8 @@ def test_a_picture_is_read_by_an_installed_runtime_for_a_model_that_cannot_see(
         plan = python.intermodal("explain", *asked)
         assert "stub:acme/reader" in plan.out, plan
         done = python.intermodal("ask", *asked)
-        assert done.out == "4711.\n" and "Invoice 4711" in str(fake.attempts[0].body), done
+        assert done.out == "4711.\n", done
+        assert "Invoice 4711\nGoods\t\tUnits\nCork\toak\t87\nno cell" in fake.attempts[0].text, "its table with it"
 
 
 FAILING = {

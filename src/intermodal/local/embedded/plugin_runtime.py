@@ -52,7 +52,11 @@ def read(
     """Read the lines of a picture, in the form that the other runtimes reply in."""
     load(path, name, runtime)
     made = _values(runtime, "read", _run(runtime, "read", _models[runtime, path], png, language), ReadLine)
-    return {"lines": [[line.text, line.confidence, _corners(line), line.unread] for line in made]}
+    return {"lines": [[line.text, line.confidence, _corners(line), line.unread, _cell(line)] for line in made]}
+
+
+def _cell(line: ReadLine) -> tuple[int, ...]:
+    return line.cell if len(line.cell) == 3 else ()
 
 
 def _corners(line: ReadLine) -> list[tuple[float, float]]:
