@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
 from intermodal.json_schema.budget import StepBudget
 from intermodal.json_schema.errors import InvalidSchema
-
-# JSON Pointers (RFC 6901): the path to a place in JSON.
-
-
-def pointer(path: Iterable[str | int]) -> str:
-    """Return the pointer to a place; "" is all of it.
-
-    >>> pointer(("items", 0, "price/unit"))
-    '/items/0/price~1unit'
-    """
-    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
-
-
-def steps(said: str) -> list[str]:
-    """Return the steps of a pointer; what stands before its first slash is none.
-
-    >>> steps("/items/0/price~1unit"), steps("#/$defs/a"), steps("")
-    (['items', '0', 'price/unit'], ['$defs', 'a'], [])
-    """
-    return [step.replace("~1", "/").replace("~0", "~") for step in said.split("/")[1:]]
-
+from intermodal.json_schema.pointer import steps
 
 # Keywords whose value is a schema, a list of them, or an object of them.
 ONE = frozenset({
