@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ ROOT = Path(__file__).parent.parent
 DEFAULT_WEIGHTS = ("smollm2-135m-instruct", "whisper-base", "whisper-tiny.en", "piper-en-us-joe-medium")
 REAL_WEIGHTS = cache_dir(os.environ) / "weights"
 SECRET = re.compile(r"(_API_KEY|_TOKEN|_SECRET)$")
+
+_homes = count()
 
 # Tests start hundreds of processes. Where no compiled files are kept, as in many containers, each compiles us again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -80,7 +83,9 @@ def full_gates(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Config, data and cache in a folder of this test; no keys; the weights of the real cache, linked in."""
-    home = tmp_path_factory.mktemp("intermodal-home")
+    # Not by ``mktemp``, which looks through the folders of all tests before it for the next number.
+    home = tmp_path_factory.getbasetemp() / "homes" / f"{next(_homes):05}"
+    home.mkdir(0o700, parents=True)
     for name in list(os.environ):
         if name.startswith(("INTERMODAL_", "OTEL_")) or SECRET.search(name):
             monkeypatch.delenv(name)
