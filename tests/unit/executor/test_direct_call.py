@@ -18,7 +18,6 @@ from intermodal.executor.api import (
     CompiledPlan,
     DirectAttempt,
     DirectEngine,
-    DirectSink,
     HostAccess,
     ShortenedCall,
     Unanswered,
@@ -62,7 +61,9 @@ class Bytes:
 
 
 @dataclass
-class Sink(DirectSink):
+class Sink:
+    """A ``DirectSink`` that keeps what it is told."""
+
     writer: Bytes = field(default_factory=Bytes)
     told: list[str] = field(default_factory=list)
     report: CallReport | None = None
@@ -73,6 +74,12 @@ class Sink(DirectSink):
     async def admit(self) -> ShortenedCall | None:
         self.told.append("admit")
         return None
+
+    def admitted(self) -> None: ...
+
+    def release(self) -> None: ...
+
+    def abandon(self, failure: Unanswered) -> None: ...
 
     def planned(self) -> None:
         self.told.append("planned")
@@ -96,8 +103,18 @@ class Sink(DirectSink):
     def answered(self, text: str, calls: tuple[ToolCall, ...], items: Sequence[Mapping[str, Any]]) -> None:
         self.told.append(f"answered {text}")
 
+    def fail(self, error: Exception) -> None:
+        raise error
+
     def break_off(self, error: BaseException) -> None:
         self.told.append(f"broken {type(error).__name__}")
+
+    def interruption(self) -> BaseException:
+        return RuntimeError("it stops")
+
+    def cancelled(self) -> None: ...
+
+    def done(self, failure: Unanswered | None) -> None: ...
 
     def close(self) -> None:
         self.told.append("close")

@@ -48,9 +48,12 @@ class CallReport(NamedTuple):
 
 
 class DirectSink(Protocol):
-    """The caller's side of one direct call. ``writer``: writes to the client."""
+    """The caller's side of one direct call."""
 
-    writer: ClientWriter
+    @property
+    def writer(self) -> ClientWriter:
+        """Writes to the client."""
+        ...
 
     # ---- before it is sent
 

@@ -13,7 +13,6 @@ from intermodal.content import ToolCall
 from intermodal.executor.api import (
     CallReport,
     CompiledPlan,
-    DirectSink,
     ShortenedCall,
     Unanswered,
 )
@@ -79,10 +78,11 @@ class ChatPlan:
         self.notes = (*plan.notes, *chosen.warnings)
 
 
-class ClientSink(DirectSink):
-    """One client that waits for a direct call. ``over``: called at the end of a call without a task."""
+class ClientSink:
+    """One client that waits for a direct call: the executor's ``DirectSink``.
 
-    writer: ResponseWriter
+    ``over``: called at the end of a call without a task.
+    """
 
     def __init__(
         self, context: GatewayContext, planned: ChatPlan, chat: ParsedChat, asked: GatewayRequest,
