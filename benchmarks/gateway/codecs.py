@@ -82,7 +82,7 @@ def chat_of(read: Callable[..., Any], body_of: Callable[[bytes], Any], body: byt
 def steps() -> dict[str, Callable[[], Any]]:
     """Return what is measured."""
     parsed_chat = import_module("intermodal.protocols.parsed_chat")
-    extraction = import_module("intermodal.protocols.framing.media_extraction")
+    extraction = import_module("intermodal.protocols.framing.inline_media")
     measure = Sizes(parsed_chat.TextSizes)
     found: dict[str, Callable[[], Any]] = {}
     for name, chat in CHATS.items():

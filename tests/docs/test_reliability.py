@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from intermodal.executor.attempt import circuit_breaker, retry
-from intermodal.protocols.errors.error_rules import ERROR_RULES, ErrorRule
+from intermodal.protocols.errors.classification import ERROR_RULES, ErrorRule
 from intermodal.transport import timeouts
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"

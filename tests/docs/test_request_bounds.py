@@ -13,7 +13,7 @@ from intermodal.executor.attempt import circuit_breaker
 from intermodal.executor.direct import compiled_plan
 from intermodal.gateway import server_client
 from intermodal.gateway.direct import direct_chats, text_size_cache
-from intermodal.gateway.endpoints import token_ids
+from intermodal.gateway.endpoints import media
 from intermodal.gateway.http1 import connection
 from intermodal.gateway.http1.http_types import HttpLimits
 from intermodal.gateway.quotas import lease_pool
@@ -37,7 +37,7 @@ BOUNDS = {
     "bytes of a body": f"{LIMITS.body >> 20} MiB, else 413",
     "bytes of JSON that are no media": f"{LIMITS.text >> 20} MiB, else 413",
     "values in JSON: messages, parts, keys, numbers": f"{body_limits.MAX_VALUES:,}, else 413",
-    "values in a request for vectors, tokens included": f"{token_ids.MAX_TOKEN_VALUES:,}, else 413",
+    "values in a request for vectors, tokens included": f"{media.MAX_TOKEN_VALUES:,}, else 413",
     "fields of the body itself": f"{body_limits.MAX_FIELDS:,}, else 400",
     "objects and arrays in each other": f"{body_limits.MAX_DEPTH}, else 400",
     "pictures, recordings, films, documents": f"{LIMITS.media:,}, else 413",

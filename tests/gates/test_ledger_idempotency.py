@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from intermodal.gateway.quotas import idempotency, sqlite_store
-from intermodal.gateway.quotas.database_schema import CHANGES
 from intermodal.gateway.quotas.quota_manager import QuotaManager
 from intermodal.gateway.quotas.quota_store import FirstUse, IdempotentRequest, StoredReply
 from intermodal.gateway.quotas.quota_types import QuotaRefusal
-from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
+from intermodal.gateway.quotas.sqlite_store import CHANGES, FILE, SqliteQuotaStore
 
 pytestmark = pytest.mark.anyio
 REPLY = StoredReply(status=200, content_type="application/json", body=b'{"answer": 42}')

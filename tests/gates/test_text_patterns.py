@@ -24,7 +24,7 @@ from intermodal.executor.preparation import prompt
 from intermodal.media.text.invisible_characters import strip_invisible
 from intermodal.planner.conversion import page_relevance
 from intermodal.protocols import answer_state
-from intermodal.protocols.errors import classification, error_rules
+from intermodal.protocols.errors import classification
 from intermodal.questions import keyword_needs as questions
 
 pytestmark = pytest.mark.gate
@@ -73,10 +73,10 @@ def patterns() -> Iterator[tuple[str, re.Pattern[Any]]]:
         for attribute, value in held.items():
             for pattern in found_in(value):
                 yield f"{name}.{attribute}", pattern
-    for row in error_rules.ERROR_RULES:
+    for row in classification.ERROR_RULES:
         if row.words:
             yield "protocols.errors.rules.ROWS", re.compile(row.words, re.IGNORECASE)
-    for words, _ in error_rules.MODALITY_PATTERNS:
+    for words, _ in classification.MODALITY_PATTERNS:
         yield "protocols.errors.rules.KINDS", re.compile(words, re.IGNORECASE)
 
 

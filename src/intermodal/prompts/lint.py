@@ -16,8 +16,8 @@ from intermodal.cost_model.tokens import text_tokens
 from intermodal.errors import InputError, InputMissing, IntermodalError, PromptError
 from intermodal.plans.numbers import plain_money
 from intermodal.prompts import formats, sample_arguments
+from intermodal.prompts.prompt import NOTHING
 from intermodal.prompts.prompt_file import Level, PromptFile, error_location, model_names
-from intermodal.prompts.prompt_request import NOTHING
 
 _TAKEN_WHOLE = ("image", "audio", "video")
 

@@ -24,8 +24,8 @@ from intermodal.protocols.conversation import (
     text_identity,
 )
 from intermodal.protocols.framing.image_facts import ImageFacts
+from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.framing.json_body import split_object
-from intermodal.protocols.framing.media_extraction import ExtractedBody
 from intermodal.protocols.request_fields import IDENTIFIERS, DirectFields, ignored_content
 
 # Fields that vary within a shape: their presence is part of it, their content is not.

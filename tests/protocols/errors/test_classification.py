@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from intermodal import errors
 from intermodal.executor.attempt.retry import RetryLimits, decide
-from intermodal.protocols.errors.classification import MAX_QUOTE, MAX_RETRY_AFTER, classify, quote, retry_after
+from intermodal.protocols.errors.classification import MAX_QUOTE, classify, quote
+from intermodal.protocols.errors.retry_after import MAX_RETRY_AFTER, retry_after
 
 
 def of(status: int, body: Any, **headers: str) -> errors.CallError:

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from intermodal import errors
-from intermodal.protocols.errors.classification import SchemaRefused, classify, parse_failed_reply
-from intermodal.protocols.errors.error_rules import ERROR_RULES
+from intermodal.protocols.errors.classification import ERROR_RULES, SchemaRefused, classify, parse_failed_reply
 from intermodal.protocols.openai_chat.request import OpenAIChatDecoder
 
 CallError, ContextExceeded, ContentRefused = errors.CallError, errors.ContextExceeded, errors.ContentRefused

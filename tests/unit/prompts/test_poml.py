@@ -324,7 +324,7 @@ def test_a_picture_that_its_alt_stands_for_is_named_with_its_line(tmp_path: Path
 
 def test_a_schema_may_come_as_an_argument(tmp_path: Path) -> None:
     from intermodal.config import Config
-    from intermodal.prompts.prompt_request import request_of
+    from intermodal.prompts.prompt import request_of
 
     file = read(tmp_path, "<poml><p>x</p><output-schema>{{ schema }}</output-schema></poml>")
     schema = {"type": "object", "properties": {"a": {"type": "string"}}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable
 from typing import cast
 
 from intermodal import errors
@@ -10,6 +12,7 @@ from intermodal.content import Kind
 from intermodal.executor.drivers.interface import CallJob
 from intermodal.executor.preparation.preflight import kinds_in
 from intermodal.request import Zone
+from intermodal.store.rows import Work
 
 # Runtimes of one's own, which media can kill; a service of others is many machines.
 NEAR: tuple[Zone, ...] = ("machine", "network")
@@ -58,3 +61,59 @@ def _media_kinds(job: CallJob) -> tuple[Kind, ...]:
     if job.sound is not None:
         return ("audio",)
     return ("image",) if job.pictures else ()
+
+
+# Detect truncated prompts by comparing the server's token count with ours. Pure.
+#
+# Ollama drops the oldest messages of a prompt that is too long and cuts the rest, with only a line in its log
+# (``server/prompt.go``); other runtimes can be configured to do the same. The answer is then to another question.
+
+
+_EXACT = 0.85  # of our count where the text was counted by the model's own vocabulary
+_ROUGH = 0.5  # for estimated counts: in nearly all texts a token has between 2 and 8 characters
+
+# Rulers, tables and zeros do not count: a vocabulary may have one token for 64 signs of a kind, or for three digits. A
+# word takes at least one token in any vocabulary.
+_WORDS, _FIGURE = re.compile(r"[^\W\d_]+"), re.compile(r"\d")
+
+_LEAST = 400  # tokens that have to be missing
+
+
+def detect_truncated_prompt(
+    endpoint: Endpoint, work: Work, counted: int | None, texts: Callable[[], Iterable[str]]
+) -> errors.ContextExceeded | None:
+    """Return the error for a prompt of which far fewer tokens were read than sent; None where all were, or it is
+    unknown.
+
+    The error names the endpoint's limit (``limit``) only where the text was counted with the model's own vocabulary:
+    that limit is stored and used by plans. Where the text was estimated, it names how much was too much (``cut``): this
+    client sends the endpoint no more prompts of that size.
+
+    Args:
+        counted: prompt tokens by the server, media and cached ones included.
+        texts: what was sent, read only where a closer check is needed.
+    """
+    if endpoint.host.zone not in NEAR or counted is None or not work.text_tokens:
+        return None
+    # Pictures and sound do not count: their tokens are known less well than those of text.
+    expected = work.text_tokens * (_EXACT if work.text_exact else _ROUGH)
+    if expected - counted < _LEAST or not (work.text_exact or _minimum_tokens(texts()) - counted >= _LEAST):
+        return None
+    error = errors.ContextExceeded(
+        f"read {counted:,} tokens of a prompt of about {work.text_tokens:,.0f}: it cut the rest without a word",
+        where=endpoint.id,
+        todo="give it a longer context where it is started, send less (a shorter text, fewer pages), or ask another",
+        status=200,
+    )
+    error.limit = counted if work.text_exact else None
+    error.cut = int(work.text_tokens)
+    return error
+
+
+def _minimum_tokens(texts: Iterable[str]) -> int:
+    """Return a lower bound of the tokens of some texts in any vocabulary.
+
+    >>> _minimum_tokens(["=" * 6000, "The total is 1,380,500 euros."])
+    6
+    """
+    return sum(len(_WORDS.findall(text)) + len(_FIGURE.findall(text)) // 3 for text in texts)

@@ -8,5 +8,5 @@ sink                          what the caller implements: admit a call, write it
 compiled_plan                 the plan of all chats of one shape, compiled once; ``not_direct``: which need a run
 engine, direct_attempt        what calls share, and one call
 protocol_adapters             what differs between APIs: a row for each of their folders in ``protocols/``
-attempt_ids, attempt_writer   rows of the store, written in batches
+attempt_writer                rows of the store with their ids, written in batches
 """

@@ -30,11 +30,10 @@ from intermodal.executor.attempt.answer_notes import (
     stop_note,
     stops_loops,
 )
-from intermodal.executor.attempt.capability_learning import context_lesson
-from intermodal.executor.attempt.prompt_truncation import detect_truncated_prompt
+from intermodal.executor.attempt.capability_learning import context_lesson, detect_truncated_prompt
 from intermodal.executor.attempt.step_caller import PriorAttempt, count_answer_tokens
 from intermodal.executor.conversion.checks import repeats
-from intermodal.executor.direct.attempt_ids import new_ids
+from intermodal.executor.direct.attempt_writer import new_ids
 from intermodal.executor.direct.compiled_plan import CompiledPlan, ShortenedCall
 from intermodal.executor.direct.engine import DirectEngine
 from intermodal.executor.direct.sink import CallReport, DirectSink, Unanswered

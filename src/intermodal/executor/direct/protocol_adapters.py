@@ -25,8 +25,8 @@ from intermodal.protocols.anthropic import passthrough as anthropic_passthrough
 from intermodal.protocols.anthropic import request as anthropic_request
 from intermodal.protocols.anthropic.stream import AnthropicStream
 from intermodal.protocols.calls import ChatCall, EncodedRequest, Error, ReplyEncoder, WireEvent
+from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.framing.json_body import join_object, split_object
-from intermodal.protocols.framing.media_extraction import ExtractedBody
 from intermodal.protocols.ollama import chat_shape as ollama_shape
 from intermodal.protocols.ollama import passthrough as ollama_passthrough
 from intermodal.protocols.ollama import request as ollama_request

@@ -17,7 +17,7 @@ from intermodal import errors
 from intermodal.catalog.types import Host
 from intermodal.concurrency.offload import HEAVY, LONG, is_long, offload
 from intermodal.events import Drawn
-from intermodal.executor.attempt.prompt_truncation import detect_truncated_prompt
+from intermodal.executor.attempt.capability_learning import detect_truncated_prompt
 from intermodal.executor.chat_answer import ChatAnswer, thought_of
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.codecs import VectorCodec, chat_codec, picture_codec, vector_codec

@@ -20,10 +20,9 @@ from intermodal.gateway.billing import quota_error, rate_limit_headers
 from intermodal.gateway.direct.handover import Handover, settle
 from intermodal.gateway.error_answers import answer_cancelled, answer_failure
 from intermodal.gateway.failures import error_code, interrupted
-from intermodal.gateway.http1 import stream_keepalive
+from intermodal.gateway.http1 import response_writer
 from intermodal.gateway.http1.http_types import GatewayRequest
-from intermodal.gateway.http1.response_writer import ResponseWriter, header_lines
-from intermodal.gateway.http1.stream_keepalive import StreamKeepalive
+from intermodal.gateway.http1.response_writer import ResponseWriter, StreamKeepalive, header_lines
 from intermodal.gateway.quotas.lease_pool import QuotaReservation
 from intermodal.gateway.quotas.quota_types import BUDGET_REFUSALS, QuotaRefusal, claim_for_plan
 from intermodal.gateway.response_metadata import plan_headers, report_failure
@@ -185,7 +184,7 @@ class ClientSink:
     def wait(self) -> None:
         if self._compiled.adapter.dialect.comment:
             self._silence = StreamKeepalive(self.writer, self._comment)
-            self._silence.last(stream_keepalive.FIRST_COMMENT_SECONDS)
+            self._silence.last(response_writer.FIRST_COMMENT_SECONDS)
 
     def begin(self) -> None:
         if self._silence is not None:
@@ -206,7 +205,7 @@ class ClientSink:
         waited = time.monotonic() - self._began
         self.writer.put(b": %b: no word yet, %d s\n\n" % (self._compiled.step.op.encode(), waited))
         if self._silence is not None:
-            self._silence.last(stream_keepalive.COMMENT_SECONDS)
+            self._silence.last(response_writer.COMMENT_SECONDS)
 
     def metadata(self, cost: float | None, seconds: float, notes: Sequence[str]) -> bytes:
         """Return the run metadata in the format of ``response_metadata.py``."""

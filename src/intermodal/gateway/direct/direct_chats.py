@@ -54,7 +54,7 @@ from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.protocols.calls import NotExpressible
 from intermodal.protocols.framing.image_facts import ImageFacts
-from intermodal.protocols.framing.media_extraction import ExtractedBody, extract_media
+from intermodal.protocols.framing.inline_media import ExtractedBody, extract_media
 from intermodal.protocols.parsed_chat import ParsedChat
 from intermodal.request import JsonOutput, Policy, Request
 from intermodal.request_builder import with_config_labels

@@ -26,10 +26,9 @@ from intermodal.events import (
 from intermodal.gateway import response_metadata
 from intermodal.gateway.endpoints.models import JSON_HEADERS
 from intermodal.gateway.failures import error_code, interrupted
-from intermodal.gateway.http1 import stream_keepalive
+from intermodal.gateway.http1 import response_writer
 from intermodal.gateway.http1.http_types import GatewayRequest
-from intermodal.gateway.http1.response_writer import ResponseWriter
-from intermodal.gateway.http1.stream_keepalive import StreamKeepalive
+from intermodal.gateway.http1.response_writer import ResponseWriter, StreamKeepalive
 from intermodal.gateway.requests.body_limits import check_media_count, decode_body
 from intermodal.gateway.requests.chat_defaults import check_output, with_default_limit
 from intermodal.gateway.requests.prompt_files import parse_answer
@@ -253,7 +252,7 @@ class ChatStream:
 
     async def run(self) -> None:
         if self._dialect.comment:
-            self._silence.last(stream_keepalive.FIRST_COMMENT_SECONDS)
+            self._silence.last(response_writer.FIRST_COMMENT_SECONDS)
         try:
             await self._events()
         except asyncio.CancelledError:
@@ -324,4 +323,4 @@ class ChatStream:
         doing = " ".join("".join(c if c.isprintable() else " " for c in self._doing).split())[:200]
         self._begin()
         self._reply.put(self._dialect.comment % doing.encode("utf-8", "replace"))
-        self._silence.last(stream_keepalive.COMMENT_SECONDS)
+        self._silence.last(response_writer.COMMENT_SECONDS)

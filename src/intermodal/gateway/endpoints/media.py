@@ -12,11 +12,12 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from intermodal import errors
+from intermodal.catalog.shipped_rows import shipped_families
 from intermodal.concurrency.offload import LONG, offload
+from intermodal.config import Config
 from intermodal.content import Audio, BytesSource, File, Image, Part, Text, Transcript
 from intermodal.events import Finished, StepFinished
 from intermodal.gateway import response_metadata
-from intermodal.gateway.endpoints import token_ids
 from intermodal.gateway.endpoints.models import JSON_HEADERS
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
@@ -31,6 +32,7 @@ from intermodal.gateway.requests.request_policy import (
     policy_overrides,
 )
 from intermodal.gateway.runs import plan_request, run_plan
+from intermodal.local.tokenizers import byte_pair
 from intermodal.protocols.calls import ImageCall
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.ollama.server import read_embed, write_embed
@@ -51,6 +53,46 @@ from intermodal.request_builder import check_output
 if TYPE_CHECKING:
     from intermodal.gateway.context import GatewayContext
 
+
+# Decodes texts that a client sends as token ids.
+#
+# Ids mean nothing without their vocabulary, which a request does not name. Clients that send them (LangChain's
+# embeddings) use the vocabulary of the model that they ask for, if its name is one of OpenAI's, and guess for others.
+
+
+MAX_TOKEN_VALUES = 400_000  # values of such a body: OpenAI takes 300,000 tokens a request
+_INSTEAD = "send texts (in LangChain: check_embedding_ctx_length=False)"
+
+
+async def _decode_token_ids(tokens: tuple[tuple[int, ...], ...], model: str, config: Config) -> tuple[str, ...]:
+    """Return the texts. ``model``: as asked for. Raises RequestRefused if the vocabulary is unknown."""
+    name = _encoding(model, config)
+    if not name:
+        what = f"the input is token ids of an unknown vocabulary: {model} is not a name of OpenAI's"
+        raise RequestRefused(what, status=400, todo=f"{_INSTEAD}, or let the server's config serve one of these names")
+    return await asyncio.to_thread(_decoded, name, tokens)
+
+
+def _encoding(model: str, config: Config) -> str:
+    """Return the vocabulary by the name that the client used, else by that of the model behind it."""
+    for name in (model, config.serve.aliases.get(model, "")):
+        found = shipped_families().newest(name, "text") if name else ""
+        if found in byte_pair.ENCODINGS:
+            return found
+    return ""
+
+
+def _decoded(name: str, tokens: tuple[tuple[int, ...], ...]) -> tuple[str, ...]:
+    encoding = byte_pair.load_encoding(name)
+    if encoding is None:
+        what = f"the input is in tokens, and the server has no vocabulary of {name}"
+        raise RequestRefused(what, status=400, todo=f"{_INSTEAD}, or have intermodal[tokenizers] installed there")
+    try:
+        return tuple(map(encoding.decode, tokens))
+    except KeyError as error:
+        raise RequestRefused(f"{error.args[0]} is no token of {name}", status=400, todo=_INSTEAD) from None
+
+
 # Fields of a request that are understood, door by door. Others are named in a header of the answer.
 _COMMON = frozenset({"model", "intermodal", "user"})
 EMBEDDINGS_FIELDS = _COMMON | {"input", "encoding_format", "dimensions"}
@@ -65,7 +107,7 @@ TRANSCRIPTION_FIELDS = frozenset({
     "file", "model", "language", "response_format", "timestamp_granularities[]", "stream", "user",
 })  # fmt: skip
 TRANSLATION_FIELDS = TRANSCRIPTION_FIELDS - {"language"}
-MAX_CONCURRENT_TEXTS = 4  # texts of one request that are embedded at the same time
+_MAX_CONCURRENT_TEXTS = 4  # texts of one request that are embedded at the same time
 
 
 class RunResult(NamedTuple):
@@ -117,7 +159,7 @@ def unknown_fields(fields: Iterable[str], known: frozenset[str]) -> tuple[str, .
 
 async def create_embeddings(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /v1/embeddings``."""
-    fields = await body_fields(asked, context.limits, token_ids.MAX_TOKEN_VALUES)
+    fields = await body_fields(asked, context.limits, MAX_TOKEN_VALUES)
     wanted = await decode_body(wire.read_embedding_request, asked.body)
     made = await _embed_texts(context, asked, fields, wanted, EMBEDDINGS_FIELDS)
     usage = {"prompt_tokens": made.tokens, "total_tokens": made.tokens, "intermodal": made.about}
@@ -157,11 +199,11 @@ async def _embed_texts(
     call = wanted.call
     policy = policy_of(context, asked, call.model, fields)
     if wanted.tokens:
-        call = replace(call, texts=await token_ids.decode_token_ids(wanted.tokens, call.model, context.client.config))
+        call = replace(call, texts=await _decode_token_ids(wanted.tokens, call.model, context.client.config))
     if empty := [f"input[{place}]" for place, text in enumerate(call.texts) if not text.strip()]:
         raise RequestRefused(f"{', '.join(empty[:10])} holds no text to embed", status=400, todo="leave it out")
     ignored = unknown_fields(fields, known)
-    room = asyncio.Semaphore(MAX_CONCURRENT_TEXTS)
+    room = asyncio.Semaphore(_MAX_CONCURRENT_TEXTS)
 
     async def one(text: str) -> RunResult:
         async with room:

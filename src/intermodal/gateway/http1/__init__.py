@@ -1,8 +1,7 @@
 """The HTTP/1.1 server: connections, request heads and bodies within limits, responses. It knows no route.
 
-connection.py       one client connection: parses requests, enforces limits, runs the application's answer
+connection.py       one client connection: parses requests and chunks, enforces limits, runs the application's answer
 http_types.py       the head of a request, and the limits on what clients may send
-chunk_sizes.py      the sizes that chunked bodies announce
-response_writer.py  one response, whole or streamed; stream_keepalive.py: comments while a stream is silent
+response_writer.py  one response, whole or streamed, with comments while a stream is silent
 write_batching.py   joins small writes of one turn of the event loop
 """

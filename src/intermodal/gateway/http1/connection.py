@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 import httptools
 
-from intermodal.gateway.http1.chunk_sizes import ChunkSizes
 from intermodal.gateway.http1.http_types import GatewayRequest, HttpLimits, RequestHead
 from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.http1.write_batching import WriteBatcher
@@ -29,8 +28,57 @@ from intermodal.protocols.errors.responses import RequestRefused
 if TYPE_CHECKING:
     from intermodal.gateway.direct.handover import Handover
 
-MAX_WRITE_BUFFER = 32 << 10  # bytes that wait for a slow reader before the writer has to wait
-MAX_UNSENT = 64 << 10  # bytes that the system may hold besides which it has not even sent
+
+# Sizes that the chunks of a body announce (RFC 9112, section 7.1), read ahead of the bytes that follow them.
+#
+# The HTTP parser reports the bytes of a chunk as they arrive and not how many were announced, so a body that is larger
+# than allowed would be refused only once it has arrived.
+
+
+_HEX_DIGITS = 16  # of a size that a 64-bit parser takes
+_CRLF = 2
+
+
+class ChunkSizes:
+    """The chunk sizes of one body. The parser judges whether the framing is valid; what this cannot read it ignores."""
+
+    def __init__(self) -> None:
+        self._announced = 0
+        self._skip = 0  # bytes before the next line: the data of a chunk and its line end
+        self._line = b""  # the start of a line that is split between two reads
+        self._size = -1  # that the line announces; -1 while it is not read
+        self._over = False
+
+    def feed(self, data: bytes, start: int = 0) -> int:
+        """Return how many bytes all chunks have announced so far, those in ``data`` from ``start`` included."""
+        while not self._over and start < len(data):
+            if self._skip:
+                step = min(self._skip, len(data) - start)
+                self._skip -= step
+                start += step
+                continue
+            end = data.find(b"\n", start)
+            if self._size < 0:
+                self._line += data[start : min(start + _HEX_DIGITS + _CRLF, len(data) if end < 0 else end + 1)]
+                if end >= 0 or len(self._line) > _HEX_DIGITS:  # an extension may follow, of any length
+                    self._announce(self._line)
+            if end < 0:
+                break
+            self._skip, self._size, self._line = self._size + _CRLF, -1, b""
+            start = end + 1
+        return self._announced
+
+    def _announce(self, line: bytes) -> None:
+        try:
+            self._size = int(line.partition(b";")[0].strip(), 16)
+        except ValueError:
+            self._size = 0
+        self._announced += self._size
+        self._over = self._size == 0
+
+
+_MAX_WRITE_BUFFER = 32 << 10  # bytes that wait for a slow reader before the writer has to wait
+_MAX_UNSENT = 64 << 10  # bytes that the system may hold besides which it has not even sent
 _TCP, _NOTSENT_LOWAT = 6, {"linux": 25, "darwin": 0x201}  # of setsockopt
 _READ = 64 << 10  # bytes that are read at once: in chunks of a byte each they are 10,000 calls of the parser's
 _LARGE = 256 << 10  # bytes of a body that is received where it stays: gathered and joined, it would be there twice
@@ -136,7 +184,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=MAX_WRITE_BUFFER)
+        self._transport.set_write_buffer_limits(high=_MAX_WRITE_BUFFER)
         self._transport.max_size = _READ  # type: ignore[attr-defined]
         _limit_socket_buffer(transport)
         self._serving.connections.add(self)
@@ -624,7 +672,7 @@ def _limit_socket_buffer(transport: asyncio.BaseTransport) -> None:
     line = transport.get_extra_info("socket")
     if line is not None and sys.platform in _NOTSENT_LOWAT:
         with suppress(OSError):
-            line.setsockopt(_TCP, _NOTSENT_LOWAT[sys.platform], MAX_UNSENT)
+            line.setsockopt(_TCP, _NOTSENT_LOWAT[sys.platform], _MAX_UNSENT)
 
 
 class _BodyReceiver(asyncio.BufferedProtocol):

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from intermodal.bounded_cache import BoundedCache
-from intermodal.gateway.quotas.budget_periods import period_at
 from intermodal.gateway.quotas.lease import Lease
 from intermodal.gateway.quotas.quota_store import LeaseGrant, LeaseReport, LeaseRequest
 from intermodal.gateway.quotas.quota_types import (
@@ -22,6 +21,7 @@ from intermodal.gateway.quotas.quota_types import (
     QuotaClaim,
     RateLimit,
     VirtualKey,
+    period_at,
     to_nanodollars,
 )
 

@@ -8,6 +8,7 @@ request.
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from intermodal.content import Value
@@ -16,6 +17,7 @@ from intermodal.quantity import Quantity
 if TYPE_CHECKING:
     from intermodal.plans.plan import Candidate, Plan
     from intermodal.request import Policy
+
 
 POLICY = "policy:"
 NANODOLLARS = 1_000_000_000  # nanodollars in a dollar
@@ -117,7 +119,7 @@ class QuotaClaim(Value, frozen=True):
     requests: int = 1
 
 
-MAX_PAID_ATTEMPTS = 3  # a run makes no more that may cost money (``executor/attempt/retry.py``)
+_MAX_PAID_ATTEMPTS = 3  # a run makes no more that may cost money (``executor/attempt/retry.py``)
 
 
 def claim_for_plan(plan: Plan) -> QuotaClaim:
@@ -140,7 +142,7 @@ def max_run_cost(plan: Plan, policy: Policy) -> float | None:
     most = _largest([route.total.cost for route in _routes(plan)])
     if most is None or not policy.pay_twice:
         return most
-    return min(most * MAX_PAID_ATTEMPTS, max(policy.max_cost, most))
+    return min(most * _MAX_PAID_ATTEMPTS, max(policy.max_cost, most))
 
 
 def _routes(plan: Plan) -> tuple[Candidate, ...]:
@@ -188,3 +190,23 @@ class RateRemaining(Value, frozen=True):
     limit: int
     remaining: int
     reset: float
+
+
+# The periods of budgets, in UTC: hour, day, month or total.
+
+
+def period_at(period: Period, now: float) -> tuple[str, float]:
+    """Return the name and end of the period that ``now`` (seconds since the epoch) is in; ("", infinity)
+    for "total".
+    """
+    if period == "total":
+        return "", math.inf
+    day = datetime.fromtimestamp(now, UTC)
+    if period == "hour":
+        begin = day.replace(minute=0, second=0, microsecond=0)
+        return begin.strftime("%Y-%m-%dT%H"), (begin + timedelta(hours=1)).timestamp()
+    begin = day.replace(hour=0, minute=0, second=0, microsecond=0)
+    if period == "day":
+        return begin.strftime("%Y-%m-%d"), (begin + timedelta(days=1)).timestamp()
+    following = (begin.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return begin.strftime("%Y-%m"), following.timestamp()

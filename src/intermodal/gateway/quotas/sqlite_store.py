@@ -7,17 +7,18 @@ same remainder.
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from intermodal.errors import StoreError
-from intermodal.gateway.quotas import idempotency, key_rows, token_buckets
+import msgspec
+
+from intermodal.errors import StoreError, UsageError
+from intermodal.gateway.quotas import idempotency, token_buckets
 from intermodal.gateway.quotas import lease_journal as journals
-from intermodal.gateway.quotas.budget_periods import period_at
-from intermodal.gateway.quotas.database_schema import CHANGES
 from intermodal.gateway.quotas.key_generation import new_id
 from intermodal.gateway.quotas.quota_store import (
     AccountSpending,
@@ -30,19 +31,129 @@ from intermodal.gateway.quotas.quota_store import (
     LeaseRequest,
     StoredReply,
 )
-from intermodal.gateway.quotas.quota_types import Account, Period, VirtualKey
+from intermodal.gateway.quotas.quota_types import Account, Period, VirtualKey, period_at
 from intermodal.store.process_identity import identity, is_dead
 from intermodal.store.sqlite_file import Database, shown
 
 if TYPE_CHECKING:
     import sqlite3
 
+
+# Tables of the gateway's file, as changes from version to version, like ``store/sqlite_file.py``.
+#
+# keys: the secret's hash, never the secret. spending: the amount that an account spent in a period, over all workers;
+# ``unknown`` is the part that counts at an upper bound. leases: the amounts that a worker has drawn, as sums since the
+# lease began; of a rate limit only its idle amount. workers: processes that draw, and when each last reported (seconds
+# since the epoch). buckets: level of a token bucket at an instant. answers: replies stored under idempotency keys;
+# answers_kept: their total bytes, maintained by triggers whichever version writes to the file.
+
+
+CHANGES: dict[int, str] = {
+    1: """
+CREATE TABLE schema (version INTEGER NOT NULL);
+CREATE TABLE keys (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, digest BLOB NOT NULL UNIQUE, row BLOB NOT NULL, revoked REAL
+);
+CREATE UNIQUE INDEX keys_named ON keys (name) WHERE revoked IS NULL;
+CREATE TABLE keys_version (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
+INSERT INTO keys_version VALUES (1, 0);
+CREATE TABLE spending (
+    account TEXT NOT NULL, start TEXT NOT NULL, spent INTEGER NOT NULL DEFAULT 0, unknown INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (account, start)
+) WITHOUT ROWID;
+CREATE TABLE workers (id TEXT PRIMARY KEY, process TEXT NOT NULL);
+CREATE TABLE leases (
+    worker TEXT NOT NULL, account TEXT NOT NULL, start TEXT NOT NULL, slot INTEGER NOT NULL,
+    taken INTEGER NOT NULL, spent INTEGER NOT NULL DEFAULT 0, unknown INTEGER NOT NULL DEFAULT 0,
+    returned INTEGER NOT NULL DEFAULT 0, idle INTEGER NOT NULL,
+    PRIMARY KEY (account, start, worker)
+) WITHOUT ROWID;
+CREATE TABLE buckets (name TEXT PRIMARY KEY, level REAL NOT NULL, updated REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE answers (
+    row INTEGER PRIMARY KEY, owner TEXT NOT NULL, name BLOB NOT NULL, digest BLOB NOT NULL, worker TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('running', 'done', 'long', 'lost')), expires REAL NOT NULL,
+    status INTEGER NOT NULL DEFAULT 0, content_type TEXT NOT NULL DEFAULT '', body BLOB NOT NULL DEFAULT x'',
+    UNIQUE (owner, name)
+);
+CREATE INDEX answers_expire ON answers (expires);
+""",
+    2: "ALTER TABLE workers ADD COLUMN seen REAL NOT NULL DEFAULT 0;",
+    3: """
+CREATE TABLE answers_kept (one INTEGER PRIMARY KEY CHECK (one = 1), bytes INTEGER NOT NULL);
+INSERT INTO answers_kept SELECT 1, COALESCE(SUM(LENGTH(body)), 0) FROM answers;
+CREATE TRIGGER answers_come AFTER INSERT ON answers BEGIN
+    UPDATE answers_kept SET bytes = bytes + LENGTH(NEW.body);
+END;
+CREATE TRIGGER answers_change AFTER UPDATE OF body ON answers BEGIN
+    UPDATE answers_kept SET bytes = bytes - LENGTH(OLD.body) + LENGTH(NEW.body);
+END;
+CREATE TRIGGER answers_go AFTER DELETE ON answers BEGIN
+    UPDATE answers_kept SET bytes = bytes - LENGTH(OLD.body);
+END;
+CREATE INDEX answers_oldest ON answers (expires) WHERE state = 'done' AND LENGTH(body) > 0;
+""",
+    4: "ALTER TABLE answers ADD COLUMN headers TEXT NOT NULL DEFAULT '';",
+}
+
+
+# Rows of virtual keys. They are never deleted: a gateway that once had keys does not become open again.
+
+
+def version(connection: sqlite3.Connection) -> int:
+    number: int = connection.execute("SELECT number FROM keys_version").fetchone()[0]
+    return number
+
+
+def _all_keys(connection: sqlite3.Connection) -> tuple[VirtualKey, ...]:
+    """Return all keys in the order in which they were made."""
+    rows = connection.execute("SELECT row, digest, revoked FROM keys ORDER BY rowid").fetchall()
+    return tuple(
+        msgspec.structs.replace(
+            msgspec.json.decode(row["row"], type=VirtualKey), digest=row["digest"], revoked=row["revoked"]
+        )
+        for row in rows
+    )
+
+
+def add(connection: sqlite3.Connection, key: VirtualKey) -> None:
+    """Add a key. Raises UsageError if an active key has that name."""
+    body = msgspec.json.encode(msgspec.structs.replace(key, digest=b"", revoked=None))
+    if connection.execute("SELECT 1 FROM keys WHERE name = ? AND revoked IS NULL", (key.name,)).fetchone():
+        raise UsageError(
+            f"there is a key {key.name!r} already",
+            where="keys create",
+            todo=f"take another name, or: intermodal keys revoke {key.name}",
+        )
+    connection.execute("INSERT INTO keys (id, name, digest, row) VALUES (?, ?, ?, ?)",
+                       (key.id, key.name, key.digest, body))  # fmt: skip
+    connection.execute("UPDATE keys_version SET number = number + 1")
+
+
+def _update(connection: sqlite3.Connection, key: str, edit: Callable[[VirtualKey], VirtualKey]) -> VirtualKey:
+    """Edit a key and return it. Raises UsageError if it was revoked meanwhile."""
+    found = next((each for each in _all_keys(connection) if each.id == key and each.revoked is None), None)
+    if found is None:
+        raise UsageError("the key is revoked", where="keys set", todo="see: intermodal keys list")
+    edited = edit(found)
+    made = msgspec.structs.replace(edited, id=found.id, name=found.name, digest=found.digest, start=found.start)
+    body = msgspec.json.encode(msgspec.structs.replace(made, digest=b"", revoked=None))
+    connection.execute("UPDATE keys SET row = ? WHERE id = ?", (body, key))
+    connection.execute("UPDATE keys_version SET number = number + 1")
+    return made
+
+
+def revoke(connection: sqlite3.Connection, key: str, now: float) -> None:
+    connection.execute("UPDATE keys SET revoked = ? WHERE id = ? AND revoked IS NULL", (now, key))
+    connection.execute("UPDATE keys_version SET number = number + 1")
+
+
 FILE = "gateway.sqlite3"
-SILENT_SECONDS = (
+_SILENT_SECONDS = (
     600.0  # a worker of another host is dead after this time without a sign of life; workers give one a minute
 )
+
 # How many days hourly and daily spending is kept; months and totals are few, and stay.
-SPENDING_RETENTION_DAYS: Mapping[Period, int] = {"hour": 35, "day": 400}
+_SPENDING_RETENTION_DAYS: Mapping[Period, int] = {"hour": 35, "day": 400}
 PRUNE_ROUNDS = 100  # old replies are deleted in at most so many transactions: one large one would delay requests
 BUSY_SECONDS = 5.0  # how long a transaction waits for the write lock
 _OUT = "taken - spent - returned"  # SQL: the amount of a lease that is drawn and not settled
@@ -78,23 +189,23 @@ class SqliteQuotaStore:
 
     def version(self) -> int:
         with self._reader.reading() as connection:
-            return key_rows.version(connection) if connection is not None else 0
+            return version(connection) if connection is not None else 0
 
     def every_key(self) -> tuple[VirtualKey, ...]:
         with self._reader.reading() as connection:
-            return key_rows.all_keys(connection) if connection is not None else ()
+            return _all_keys(connection) if connection is not None else ()
 
     def add(self, key: VirtualKey) -> None:
         with self._database.writing() as connection:
-            key_rows.add(connection, key)
+            add(connection, key)
 
     def change(self, key: str, edit: Callable[[VirtualKey], VirtualKey]) -> VirtualKey:
         with self._database.writing() as connection:
-            return key_rows.update(connection, key, edit)
+            return _update(connection, key, edit)
 
     def revoke(self, key: str, now: float) -> None:
         with self._database.writing() as connection:
-            key_rows.revoke(connection, key, now)
+            revoke(connection, key, now)
 
     def spent(self) -> tuple[AccountSpending, ...]:
         with self._reader.reading() as connection:
@@ -109,7 +220,7 @@ class SqliteQuotaStore:
     def prune(self) -> int:
         now, deleted = self._clock(), 0
         with self._database.writing(later=True) as connection:
-            for period, days in SPENDING_RETENTION_DAYS.items():
+            for period, days in _SPENDING_RETENTION_DAYS.items():
                 deleted += connection.execute(
                     "DELETE FROM spending WHERE account LIKE ? AND start < ? AND NOT EXISTS (SELECT 1 FROM leases"
                     " WHERE leases.account = spending.account AND leases.start = spending.start)",
@@ -165,7 +276,7 @@ class SqliteQuotaStore:
         """Return True if a process ended. A process of another host or container counts as ended if it is silent."""
         if self._is_gone(process):
             return True
-        return process.split("/")[0] != self._process.split("/")[0] and self._clock() - seen > SILENT_SECONDS
+        return process.split("/")[0] != self._process.split("/")[0] and self._clock() - seen > _SILENT_SECONDS
 
     def _journal(self, worker: str) -> Path:
         # The boot id in the name keeps journals of before a restart of the machine from being read: after a power loss
@@ -245,11 +356,11 @@ def _balance(connection: sqlite3.Connection, account: Account, start: str, worke
         (worker, account.id, start),
     ).fetchone()
     spent = row["spent"] if row is not None else 0
-    limit = account.limit if account.limit is not None else UNLIMITED
+    limit = account.limit if account.limit is not None else _UNLIMITED
     return spent, limit - spent - out, idle
 
 
-UNLIMITED = 1 << 62
+_UNLIMITED = 1 << 62
 
 
 def _write_report(connection: sqlite3.Connection, worker: str, report: LeaseReport, now: float) -> int:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from intermodal.concurrency.offload import LONG, offload
 from intermodal.gateway.http1.http_types import MAX_TEXT, GatewayRequest
 from intermodal.protocols.errors.responses import RequestRefused
-from intermodal.protocols.framing.media_extraction import extract_media
+from intermodal.protocols.framing.inline_media import extract_media
 
 T = TypeVar("T")
 MAX_VALUES = 100_000

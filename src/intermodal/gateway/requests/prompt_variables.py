@@ -16,7 +16,7 @@ from intermodal.content import BytesSource, Text, UrlSource
 from intermodal.errors import IntermodalError
 from intermodal.gateway.requests.request_policy import intersect_policies
 from intermodal.hints import words
-from intermodal.prompts import argument_values, media_references, prompt_request, sample_arguments, source_text
+from intermodal.prompts import argument_values, media_references, prompt, sample_arguments, source_text
 from intermodal.prompts.media_references import value_of
 from intermodal.prompts.prompt import check_kinds, choose_plan
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, MediaValue, PromptFile
@@ -160,7 +160,7 @@ def render_prompt(
     file, own = kept.file, messages_from_call(call)
     tools = call.tools
     with source_text.cached_texts(kept.texts, closed=True):
-        made = prompt_request.request_of(
+        made = prompt.request_of(
             file, given, {}, config, history=own if file.history else (), tools=tools
         )  # fmt: skip
         sample_arguments.check_files(file, made.messages, given)

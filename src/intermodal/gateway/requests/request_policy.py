@@ -35,8 +35,8 @@ from intermodal.gateway.requests.body_limits import (
     is_deeper,
 )
 from intermodal.protocols.errors.responses import RequestRefused
+from intermodal.protocols.framing.inline_media import ExtractedBody, extract_media
 from intermodal.protocols.framing.json_body import utf8_error
-from intermodal.protocols.framing.media_extraction import ExtractedBody, extract_media
 from intermodal.protocols.framing.surrogates import first_lone_surrogate
 from intermodal.request import (
     LICENCES,

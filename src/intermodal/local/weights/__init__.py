@@ -3,10 +3,9 @@
     registry (and *.toml), lockfile   what the files of a model are, with their checksums and sources
     store                             the folder of verified files, and pulls into it
     hub, wheels, debian_packages, transfer
-                                      the sources that files are fetched from
+                                      the sources that files are fetched from, the catalog's snapshot included
     gguf, safetensors, onnx, diffusion_files
                                       headers, read without trusting them
-    snapshot_download                 fetches the packages of the catalog's snapshot
 
 Nothing that is downloaded is imported or run.
 """

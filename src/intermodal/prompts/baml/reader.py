@@ -28,8 +28,9 @@ from intermodal.content import Role, Text
 from intermodal.errors import NotInstalled, PromptError
 from intermodal.prompts import prompt_options
 from intermodal.prompts.baml import template_limits
-from intermodal.prompts.baml.baml_types import BamlArgument, BamlTypes
 from intermodal.prompts.baml.declarations import (
+    BamlArgument,
+    BamlTypes,
     Declaration,
     Expression,
     FieldDeclaration,

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from intermodal.content import MediaPart, Part, Role, Text
 from intermodal.errors import NotInstalled, OutputInvalid
-from intermodal.prompts.baml.baml_types import MEDIA
+from intermodal.prompts.baml.declarations import MEDIA
 from intermodal.prompts.prompt_file import MediaValue
 from intermodal.prompts.rendering import MOST_LETTERS, TemplateError
 from intermodal.request import Message

@@ -30,7 +30,7 @@ from intermodal.prompts.conversion.template_tree import (
     TemplateTree,
     with_spelling,
 )
-from intermodal.prompts.dotprompt.litellm_dialect import LitellmTemplate
+from intermodal.prompts.dotprompt.reader import LitellmTemplate
 from intermodal.prompts.prompt_file import PromptFile, model_names
 from intermodal.prompts.rendering import TemplateError
 

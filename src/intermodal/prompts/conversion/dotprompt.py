@@ -41,8 +41,7 @@ from intermodal.prompts.conversion.template_tree import (
     media_names,
 )
 from intermodal.prompts.dotprompt.handlebars import BLOCKS, HELPERS, NUMBER, STEP
-from intermodal.prompts.dotprompt.litellm_dialect import is_dialect
-from intermodal.prompts.dotprompt.reader import ROLES, DotpromptTemplate, json_schema
+from intermodal.prompts.dotprompt.reader import ROLES, DotpromptTemplate, is_dialect, json_schema
 from intermodal.prompts.prompt_file import Argument, PromptFile
 from intermodal.prompts.rendering import MOST_LETTERS, TemplateError, located
 

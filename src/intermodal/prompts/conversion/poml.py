@@ -51,6 +51,7 @@ from intermodal.prompts.poml.expansion import (
     MEDIA_TYPES,
     MOST_INCLUDES,
     SRC,
+    Element,
     Expansion,
     canonical,
     file_text,
@@ -60,7 +61,6 @@ from intermodal.prompts.poml.expansion import (
     sole_expression,
     split_expressions,
 )
-from intermodal.prompts.poml.markup import Element
 from intermodal.prompts.poml.reader import PomlTemplate, located
 from intermodal.prompts.prompt_file import Argument, PromptFile
 from intermodal.prompts.rendering import Placeholders, TemplateError

@@ -1,6 +1,5 @@
 """dotprompt, Google's ``.prompt``, as a format of prompt files: front matter, schemas, templates.
 
-reader.py           the format, with Picoschema as JSON Schema
+reader.py           the format, with Picoschema as JSON Schema, and LiteLLM's dialect
 handlebars.py       Handlebars templates: what they use, and rendering within bounds
-litellm_dialect.py  LiteLLM's dialect
 """

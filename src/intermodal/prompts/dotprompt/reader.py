@@ -22,14 +22,113 @@ from intermodal.content import MediaPart, Part, Role, Text
 from intermodal.errors import PromptError, SchemaInvalid
 from intermodal.prompts import prompt_options
 from intermodal.prompts.argument_values import arguments_from_schema, arguments_from_template
-from intermodal.prompts.dotprompt import litellm_dialect
 from intermodal.prompts.dotprompt.handlebars import HandlebarsTemplate, TemplateUses
+from intermodal.prompts.jinja import MarkedTemplate
 from intermodal.prompts.media_references import media_part, within
 from intermodal.prompts.prompt_file import Argument, Level, MediaValue, PromptFile, PromptFinding, Template
-from intermodal.prompts.rendering import Slot, TemplateError, located, with_history
+from intermodal.prompts.rendering import Placeholders, Slot, TemplateError, located, with_history
 from intermodal.prompts.source_text import FrontMatter, SplitFile, shown_value, split_front_matter, text_of
 from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
 from intermodal.request_builder import suggestion
+
+# LiteLLM's dialect of ``.prompt``: settings at the top, a template of Jinja, and lines that begin with a role.
+#
+# It is recognised by what dotprompt does not have, and read with a warning. ``System:``, ``User:`` and ``Assistant:``
+# open a message where they begin a line of the file's own text; such a line in a value is text.
+
+
+# Settings that stand at the top -> how dotprompt calls them under ``config``.
+_SETTINGS: Mapping[str, str] = {
+    "temperature": "temperature", "max_tokens": "maxOutputTokens", "top_p": "topP",
+    "frequency_penalty": "frequencyPenalty", "presence_penalty": "presencePenalty",
+}  # fmt: skip
+_LITELLM_ROLES: Mapping[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
+_ROLE = re.compile(r"(?m)(?:^[ \t]*|(?<=[%}]\}))(System|User|Assistant):[ \t]*")
+_HANDLEBARS = re.compile(r"\{\{\{|\{\{~?\s*(?:[#/^>!&]|(?:role|media|history|section|json)\b|else\b)")
+_TYPES = {
+    "str": "string", "int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object",
+    "string": "string", "integer": "integer", "number": "number", "boolean": "boolean", "array": "array",
+    "object": "object",
+}  # fmt: skip
+
+
+def is_dialect(said: Mapping[str, Any], body: str) -> bool:
+    """Return whether a file is of this dialect: settings at the top level or Jinja blocks, and no tag of dotprompt's
+    own.
+    """
+    looser = "{%" in body or any(key in said for key in _SETTINGS)
+    return looser and "ext" not in said and _HANDLEBARS.search(body) is None
+
+
+def _plain_schema(schema: Any) -> Any:
+    """A schema whose types are Python's as one of dotprompt's: JSON Schema of fields where every type is a name.
+
+    >>> _plain_schema({"age?": "int"})["properties"]
+    {'age': {'type': ['integer', 'null']}}
+    """
+    if not isinstance(schema, Mapping) or not schema or not all(_is_type(each) for each in schema.values()):
+        return schema
+    fields: dict[str, Any] = {}
+    for key, word in schema.items():
+        kind = _TYPES[str(word).strip()]
+        fields[key.removesuffix("?")] = {"type": [kind, "null"] if key.endswith("?") else kind}
+    required = [key for key in schema if not key.endswith("?")]
+    return {"type": "object", "properties": fields, "required": required, "additionalProperties": False}
+
+
+def _is_type(word: Any) -> bool:
+    return isinstance(word, str) and word.strip() in _TYPES
+
+
+class LitellmTemplate(MarkedTemplate):
+    """The body, in which a mark stands where a role may be."""
+
+    def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
+        made: list[Message] = []
+        role: Role = "user"
+        text = ""
+        for piece in self.pieces(values):
+            if isinstance(piece, str):
+                text += piece
+            elif not text.rstrip(" \t") or text.rstrip(" \t").endswith("\n"):
+                made += _message(role, text)
+                role, text = _LITELLM_ROLES[piece.value], ""
+            else:
+                text += f"{piece.value.capitalize()}: "  # within a line it is a word
+        made += _message(role, text)
+        return with_history(made, history)
+
+
+def _message(role: Role, text: str) -> list[Message]:
+    return [Message(role=role, parts=(Text(text=text.strip()),))] if text.strip() else []
+
+
+def _template_of(path: Path, text: str, first: int) -> LitellmTemplate:
+    """The template of a body. Raises PromptError with file and line."""
+    marks = Placeholders[Slot]()
+    text = _ROLE.sub(lambda found: marks.put(Slot("role", found[1].lower())), text)
+    return LitellmTemplate.of(path, text, first, marks)
+
+
+def arguments(
+    template: LitellmTemplate, schema: Mapping[str, Any] | None, default: Mapping[str, Any], lines: Mapping[str, int]
+) -> tuple[Argument, ...]:
+    """Return the arguments of a file: those of its schema, and others that its template reads."""
+    return tuple(_arguments(template, schema, default, lines))
+
+
+def _arguments(
+    template: LitellmTemplate, schema: Mapping[str, Any] | None, default: Mapping[str, Any], lines: Mapping[str, int]
+) -> Iterator[Argument]:
+    declared = arguments_from_schema(schema, TemplateUses(), default, {}, lines) if schema is not None else ()
+    yield from declared
+    names, needed = template.body.names(), template.body.needed()
+    for name, line in names.items():
+        if name not in {each.name for each in declared}:
+            given = default.get(name)
+            where = template.first + line - 1
+            yield Argument(name=name, kind="json", required=name in needed and given is None, default=given, line=where)
+
 
 ROLES: Mapping[str, Role] = {
     "system": "system", "user": "user", "model": "assistant", "assistant": "assistant", "tool": "tool",
@@ -140,7 +239,7 @@ class _Reader:
         blank = len(source.body) - len(source.body.lstrip()) if source.declared else 0
         self._first = source.first + source.body.count("\n", 0, blank)
         self._body = body
-        self._looser = litellm_dialect.is_dialect(self._said, body)
+        self._looser = is_dialect(self._said, body)
         self._findings: list[PromptFinding] = []
 
     def prompt(self) -> PromptFile:
@@ -158,7 +257,7 @@ class _Reader:
         template, common, history = read(schema, default, wanted, closed)
         sampling, settings, unread = prompt_options.sampling(self._config(), self._front)
         self._findings += unread
-        own = {*litellm_dialect.SETTINGS, *(key for key in self._said if "." in key)}
+        own = {*_SETTINGS, *(key for key in self._said if "." in key)}
         self._findings += self._front.unknown(_KEYS, "put what is yours under metadata", but=own)
         tools, undefined = self._tools()
         return PromptFile(
@@ -212,21 +311,21 @@ class _Reader:
         closed: bool,
     ) -> tuple[Template, tuple[Argument, ...], bool]:
         """The same of LiteLLM's dialect."""
-        template = litellm_dialect.template_of(self._path, self._body, self._first)
+        template = _template_of(self._path, self._body, self._first)
         if "{%" in self._body or template.marks.kept:
             first = self._body.index("{%") if "{%" in self._body else 0
             line = self._first + self._body.count("\n", 0, first)
             what = "is LiteLLM's dialect: the template is read as Jinja, and System: at the start of a line as a role"
             todo = 'write it as dotprompt has it: {{#if name}}, {{role "system"}}'
             self._findings.append(PromptFinding("warning", line, what, todo))
-        return template, litellm_dialect.arguments(template, schema, default, self._lines_of(schema or {})), False
+        return template, arguments(template, schema, default, self._lines_of(schema or {})), False
 
     def _lines_of(self, schema: Mapping[str, Any]) -> dict[str, int]:
         return {name: self._line_of_field(name) for name in schema.get("properties", {})}
 
     def _schema(self, table: Mapping[str, Any], key: str) -> dict[str, Any] | None:
         said = table.get("schema")
-        return json_schema(litellm_dialect.plain_schema(said) if self._looser else said, self._fail((key, "schema")))
+        return json_schema(_plain_schema(said) if self._looser else said, self._fail((key, "schema")))
 
     def _template(self) -> HandlebarsTemplate:
         try:
@@ -309,7 +408,7 @@ class _Reader:
 
     def _config(self) -> Mapping[str, Any]:
         config = dict(self._table("config"))
-        for loose, ours in litellm_dialect.SETTINGS.items():
+        for loose, ours in _SETTINGS.items():
             if loose in self._said:
                 config.setdefault(ours, self._said[loose])
                 what = f"{loose!r} stands at the top, as LiteLLM has it; dotprompt has it under config"
@@ -364,8 +463,6 @@ class _Reader:
 
 
 # ---- Picoschema -------------------------------------------------------------------------------------
-
-
 _SCALARS = frozenset({"string", "boolean", "null", "number", "integer", "any"})
 _KINDS = _SCALARS | {"object", "array"}
 _WILDCARD = "(*)"
@@ -453,6 +550,3 @@ def _described(text: str) -> tuple[str, str]:
 
 
 FORMAT = Dotprompt()
-
-
-__all__ = ["FORMAT", "Dotprompt", "DotpromptMessage", "DotpromptTemplate"]

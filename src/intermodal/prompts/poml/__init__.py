@@ -1,7 +1,6 @@
 """Microsoft's POML as a format of prompt files: values are put into a ``.poml``, and pomlight lays it out.
 
 reader.py       the format
-markup.py       tags of a document, with their lines
-expansion.py    conditions, loops, includes, folders, media and data
+expansion.py    tags of a document with their lines; conditions, loops, includes, folders, media and data
 expressions.py  evaluates ``{{ }}``: names, items, operators and a table of methods, over plain data
 """

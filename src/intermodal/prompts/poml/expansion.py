@@ -26,10 +26,86 @@ from intermodal.json_schema.errors import InvalidSchema
 from intermodal.json_schema.patterns import compile_pattern
 from intermodal.prompts.media_references import URL, media_part, part_of, within
 from intermodal.prompts.poml import expressions
-from intermodal.prompts.poml.markup import Element, parse
 from intermodal.prompts.prompt_file import ArgumentKind, MediaValue
 from intermodal.prompts.rendering import Placeholders, RenderingBudget, TemplateError
 from intermodal.prompts.source_text import names_of, text_of
+
+# POML's markup as elements with their lines. Nothing outside of the text is looked up.
+
+
+_MOST_DEEP = 60
+_TAG = re.compile(
+    r"<(/?)([a-zA-Z_][\w-]*)((?:\s+[\w:.\-]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*)\s*(/?)>"
+)  # fmt: skip
+_ATTRIBUTE = re.compile(r"([\w:.\-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+
+
+@dataclass
+class Element:
+    """A tag with its contents. ``line``: of the tag, from 1."""
+
+    tag: str
+    attrs: dict[str, str] = field(default_factory=dict)
+    children: list[Element | str] = field(default_factory=list)
+    line: int = 1
+
+    @property
+    def text(self) -> str:
+        """The words in it, tags left out."""
+        return "".join(each for each in self.children if isinstance(each, str))
+
+
+def parse(text: str) -> Element:
+    """The root of a text; of several elements, or of words beside one, an element around them.
+
+    Raises TemplateError with its line where tags do not fit.
+    """
+    text = _without_comments(text)
+    root = Element("_root")
+    stack = [root]
+    at = 0
+    line = 1
+    for found in _TAG.finditer(text):
+        if found.start() > at:
+            stack[-1].children.append(text[at : found.start()])
+        line += text.count("\n", at, found.start())
+        at = found.end()
+        closing, tag, attributes, closed = found.groups()
+        if closing:
+            if len(stack) == 1 or stack[-1].tag != tag:
+                opened = f"{stack[-1].tag!r} of line {stack[-1].line}" if len(stack) > 1 else "nothing"
+                raise TemplateError(f"</{tag}> closes {opened}", line, todo="close the last opened tag")
+            stack.pop()
+        else:
+            attrs = {each[1]: each[2] if each[2] is not None else each[3] for each in _ATTRIBUTE.finditer(attributes)}
+            made = Element(tag, attrs, [], line)
+            stack[-1].children.append(made)
+            if not closed:
+                stack.append(made)
+            if len(stack) > _MOST_DEEP:
+                raise TemplateError("is nested too deep", line, todo="use fewer tags within tags")
+        line += found[0].count("\n")
+    if at < len(text):
+        stack[-1].children.append(text[at:])
+    if len(stack) > 1:
+        raise TemplateError(f"<{stack[-1].tag}> is not closed", stack[-1].line, todo="close it")
+    elements = [each for each in root.children if isinstance(each, Element)]
+    words = any(isinstance(each, str) and each.strip() for each in root.children)
+    return elements[0] if len(elements) == 1 and not words else root
+
+
+def _without_comments(text: str) -> str:
+    """The text with the line ends of its comments alone."""
+    pieces, at = [], 0
+    while (start := text.find("<!--", at)) >= 0:
+        end = text.find("-->", start + 4)
+        if end < 0:
+            line = text.count("\n", 0, start) + 1
+            raise TemplateError("a comment is not closed", line, todo="close it with -->")
+        pieces += [text[at:start], "\n" * text.count("\n", start, end)]
+        at = end + 3
+    return "".join((*pieces, text[at:]))
+
 
 _LOOP = re.compile(r"\s*([A-Za-z_$][\w$]*)\s+in\s+(.+)", re.DOTALL)
 MEDIA_TYPES: Mapping[str, str] = {"img": "image/*", "audio": "audio/*"}  # documents are recognised by their bytes
@@ -37,6 +113,7 @@ SRC: Mapping[str, ArgumentKind] = {"img": "image", "audio": "audio", "document":
 _WORDS = frozenset({"txt", "md", "markdown", "json", "jsonl", "csv", "tsv", "py", "js", "ts", "html", "xml", "yaml",
                     "yml", "poml", "toml", "log", "css", "sql", "java", "c", "h", "cpp", "go", "rs", "sh"})  # fmt: skip
 MOST_INCLUDES = 20
+
 # Attributes that hold data, by tag: given beside the text.
 DATA: Mapping[str, tuple[str, ...]] = {
     "table": ("records", "columns"), "object": ("data",), "tree": ("items",), "conversation": ("messages",),
@@ -66,7 +143,7 @@ def sole_expression(word: str) -> str:
     return pieces[1] if len(pieces) == 3 and not pieces[0] and not pieces[2] else ""
 
 
-def bare(word: str) -> str:
+def _bare(word: str) -> str:
     """An expression without the braces that may stand around it."""
     text = word.strip()
     return text[2:-2] if text.startswith("{{") and text.endswith("}}") else text
@@ -80,7 +157,7 @@ def loop_of(word: str) -> re.Match[str] | None:
 def parsed(word: str, line: int) -> expressions.Node:
     """The tree of an expression, with or without braces. Raises TemplateError with the line."""
     try:
-        return expressions.parse(bare(word))
+        return expressions.parse(_bare(word))
     except TemplateError as error:
         raise TemplateError(str(error), line, error.todo) from None
 
@@ -203,7 +280,7 @@ class Expansion:
 
     def _value(self, word: str, names: Mapping[str, Any], element: Element) -> Any:
         try:
-            return expressions.value(expressions.parse(bare(word)), names, self._budget)
+            return expressions.value(expressions.parse(_bare(word)), names, self._budget)
         except TemplateError as error:
             raise TemplateError(str(error), element.line, error.todo) from None
 
@@ -243,7 +320,7 @@ class Expansion:
         if said.get("showContent", "false").lower() != "false":
             raise TemplateError("files of a folder are named only", element.line, todo="show each with <document>")
         tree = FolderTree(self._folder, element.line, chosen="{{" in element.attrs.get("src", ""))
-        return tree.read(said.get("src", ""), said.get("maxDepth", str(DEPTH)), said.get("filter", ""))
+        return tree.read(said.get("src", ""), said.get("maxDepth", str(_DEPTH)), said.get("filter", ""))
 
     def _listed(self, entry: FolderEntry) -> Iterator[str]:
         yield f"<item>{self._quoted(entry.name)}"
@@ -304,7 +381,6 @@ class Expansion:
 
 
 ENTITIES = {"#": "#hash;", "&": "#amp;", "<": "#lt;", ">": "#gt;", "{": "#lbrace;", "}": "#rbrace;", "\x00": ""}
-
 
 _BLOCKS = frozenset({"list", "table", "p", "cp", "object", "document", "folder", "img", "audio", "section"})
 
@@ -383,8 +459,6 @@ def _json(text: str) -> Any:
 
 
 # ---- files of a document ------------------------------------------------------------------------------
-
-
 @dataclass
 class DocumentReads:
     """Names that a document takes and does not make itself, with lines; those that go in whatever else is given; as
@@ -466,9 +540,7 @@ def _take(word: str, element: Element, made: Mapping[str, str], found: DocumentR
 
 
 # ---- folders ----------------------------------------------------------------------------------------
-
-
-DEPTH = 3  # levels below the folder, unless maxDepth states another number
+_DEPTH = 3  # levels below the folder, unless maxDepth states another number
 _DEEPEST = 16
 _MOST = 2_000  # names
 _STEPS = 1_000_000  # of matching a filter

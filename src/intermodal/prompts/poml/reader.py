@@ -18,8 +18,7 @@ from intermodal import answer_schema as schemas
 from intermodal.content import Part, Role, Text
 from intermodal.errors import NotInstalled, PromptError, SchemaInvalid
 from intermodal.prompts import prompt_options
-from intermodal.prompts.poml.expansion import DocumentReads, Expansion, canonical, reads_of
-from intermodal.prompts.poml.markup import Element, parse
+from intermodal.prompts.poml.expansion import DocumentReads, Element, Expansion, canonical, parse, reads_of
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, PromptFile, PromptFinding
 from intermodal.prompts.rendering import TemplateError, with_history
 from intermodal.prompts.source_text import FrontMatter

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from intermodal.protocols.framing.image_facts import image_in_base64
-from intermodal.protocols.framing.media_extraction import ExtractedBody
+from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.parsed_chat import (
     ConversationReader,
     Opened,

@@ -39,7 +39,7 @@ def image_in_data_url(
 ) -> ImageFacts | None:
     """A picture in a data URI, in quotes as JSON has it; None for what the media worker has to look at.
 
-    ``media`` tells which base64 is meant (``media_extraction.py``). It is read through, for the digest, a slice at a
+    ``media`` tells which base64 is meant (``inline_media.py``). It is read through, for the digest, a slice at a
     time: neither a string nor a whole copy is made of it.
     """
     head = bytes(url[1:32])

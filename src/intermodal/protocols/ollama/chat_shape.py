@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from intermodal.protocols.calls import CodedImage
 from intermodal.protocols.framing.image_facts import ImageFacts, image_in_base64
+from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.framing.json_body import dumps, loads
-from intermodal.protocols.framing.media_extraction import ExtractedBody
 from intermodal.protocols.ollama.request import write_turns
 from intermodal.protocols.ollama.server import read_turns
 from intermodal.protocols.parsed_chat import (

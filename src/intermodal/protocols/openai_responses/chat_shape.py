@@ -9,8 +9,8 @@ from typing import Any
 
 from intermodal.protocols.calls import CodedImage
 from intermodal.protocols.framing.image_facts import ImageFacts, image_in_data_url
+from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.framing.json_body import dumps, loads
-from intermodal.protocols.framing.media_extraction import ExtractedBody
 from intermodal.protocols.openai_responses.request import write_turns
 from intermodal.protocols.openai_responses.server import read_turns
 from intermodal.protocols.parsed_chat import (

@@ -72,7 +72,7 @@ def test_a_failure_before_the_first_word_has_its_own_status(
     house: GatewayServer, host: FakeHost, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "intermodal.gateway.http1.stream_keepalive.FIRST_COMMENT_SECONDS", 30.0
+        "intermodal.gateway.http1.response_writer.FIRST_COMMENT_SECONDS", 30.0
     )  # however slow this machine is
     host.fault = Fault(fault)
     found = house.post("/v1/chat/completions", ASKED)
@@ -116,8 +116,8 @@ def kept_open(house: GatewayServer, host: FakeHost, comments: int, **headers: st
 def test_a_silent_stream_is_kept_open_by_comments(
     house: GatewayServer, host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("intermodal.gateway.http1.stream_keepalive.FIRST_COMMENT_SECONDS", 0.1)
-    monkeypatch.setattr("intermodal.gateway.http1.stream_keepalive.COMMENT_SECONDS", 0.1)
+    monkeypatch.setattr("intermodal.gateway.http1.response_writer.FIRST_COMMENT_SECONDS", 0.1)
+    monkeypatch.setattr("intermodal.gateway.http1.response_writer.COMMENT_SECONDS", 0.1)
     stream = kept_open(house, host, 3)
     assert said(stream.events) == WORDS and stream.done
     host.answer = WORDS
@@ -129,8 +129,8 @@ def test_a_silent_stream_is_kept_open_by_comments(
 def test_a_buffered_stream_is_kept_open_and_comes_at_once(
     house: GatewayServer, host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("intermodal.gateway.http1.stream_keepalive.FIRST_COMMENT_SECONDS", 0.1)
-    monkeypatch.setattr("intermodal.gateway.http1.stream_keepalive.COMMENT_SECONDS", 0.1)
+    monkeypatch.setattr("intermodal.gateway.http1.response_writer.FIRST_COMMENT_SECONDS", 0.1)
+    monkeypatch.setattr("intermodal.gateway.http1.response_writer.COMMENT_SECONDS", 0.1)
     stream = kept_open(house, host, 2, **{"x-intermodal-stream": "buffered"})
     assert stream.done
     (delta,) = [event["choices"][0]["delta"] for event in stream.events if event["choices"][0]["delta"].get("content")]

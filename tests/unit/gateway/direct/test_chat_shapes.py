@@ -20,7 +20,7 @@ from intermodal.media.text.script_counts import count_scripts
 from intermodal.planner.planning_case import question_of
 from intermodal.protocols.anthropic import chat_shape as anthropic_shape
 from intermodal.protocols.calls import WireText
-from intermodal.protocols.framing.media_extraction import ExtractedBody
+from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.ollama import chat_shape as ollama_shape
 from intermodal.protocols.openai_chat import chat_shape as openai_chat_shape
 from intermodal.protocols.openai_responses import chat_shape as openai_responses_shape

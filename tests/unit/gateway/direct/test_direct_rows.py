@@ -17,7 +17,7 @@ from intermodal.gateway.direct.text_size_cache import TextSizeCache
 from intermodal.gateway.state.conversations import _digest
 from intermodal.planner.planning_case import question_of
 from intermodal.protocols.calls import ChatCall
-from intermodal.protocols.framing.media_extraction import ExtractedBody
+from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.ollama import chat_shape as ollama_shape
 from intermodal.protocols.ollama import request as ollama_request
 from intermodal.protocols.openai_responses import chat_shape as openai_responses_shape

@@ -17,7 +17,7 @@ from tests.unit.gateway.direct.test_direct_cancellation import clean, request
 from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, until
 
 from intermodal.executor.direct.compiled_plan import CompiledPlan
-from intermodal.gateway.http1 import stream_keepalive
+from intermodal.gateway.http1 import response_writer
 from intermodal.gateway.http1.connection import Connection
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
@@ -328,7 +328,7 @@ def test_a_stream_is_kept_open_while_its_host_is_connected_to(
             await asyncio.sleep(0.01)
         return await connect(self, target, where)
 
-    monkeypatch.setattr(stream_keepalive, "FIRST_COMMENT_SECONDS", 0.2)
+    monkeypatch.setattr(response_writer, "FIRST_COMMENT_SECONDS", 0.2)
     monkeypatch.setattr(ConnectionPool, "connect", slow)
     PLAYS["now"] = answer(["Pa", "ris"])
     with GatewayServer() as house, socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from tests.unit.gateway.direct.test_direct_images import png
 
 from intermodal.protocols.anthropic import chat_shape as anthropic_shape
-from intermodal.protocols.framing.media_extraction import LEAST, ExtractedBody, extract_media
+from intermodal.protocols.framing.inline_media import LEAST, ExtractedBody, extract_media
 from intermodal.protocols.openai_chat import chat_shape as openai_chat_shape
 from intermodal.protocols.parsed_chat import LONG, ParsedChat, TextMeasurer, TextSizes
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from intermodal.gateway.quotas.budget_periods import period_at
 from intermodal.gateway.quotas.lease import Lease
 from intermodal.gateway.quotas.lease_journal import LeaseJournal
 from intermodal.gateway.quotas.lease_pool import LeasePool, QuotaReservation
@@ -26,6 +25,7 @@ from intermodal.gateway.quotas.quota_types import (
     QuotaRefusal,
     RateLimit,
     VirtualKey,
+    period_at,
     to_nanodollars,
 )
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
