@@ -27,6 +27,7 @@ FITTED = Path(__file__).parents[2] / "scripts" / "question_examples.txt"
 PEOPLE = {
     name: Path(__file__).with_name(f"questions_{name}.txt") for name in ("unseen", "daily", "misleading", "strangers")
 }
+FROZEN = Path(__file__).with_name("questions_frozen.txt")
 _MEDIA: dict[str, Medium] = {
     "photo": "photo", "chart": "photo", "screenshot": "page", "scan": "page", "recording": "audio", "music": "audio",
     "film": "video", "pdf": "document", "scanned-pdf": "document", "table": "document", "pictures": "photo",
@@ -127,7 +128,10 @@ def asked_outside() -> Iterator[Asked]:
 
 # ---- in the manner of people -----------------------------------------------------------------------------
 
-_TRADES: dict[str, tuple[Medium, ...]] = {**_SHOWN, "scan": ("page",), "scanned-pdf": ("document",), "mail": ()}
+_TRADES: dict[str, tuple[Medium, ...]] = {
+    **_SHOWN, "scan": ("page",), "scanned-pdf": ("document",), "mail": (),
+    "music": ("audio",), "table": ("document",),
+}  # fmt: skip
 _ALSO: dict[str, tuple[Medium, ...]] = {"chart": ("photo",)}  # what a chart with few letters is looked at as
 
 
