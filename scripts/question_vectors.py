@@ -42,6 +42,7 @@ from intermodal.questions.needs_regression import (
     ExamplesHeader,
     Reals,
     centred,
+    embedded_form,
     of_length_one,
     pairs_of,
     question_needs,
@@ -87,12 +88,13 @@ class Vectors:
     """Vectors of texts, each computed once."""
 
     def __init__(self) -> None:
-        self._known: dict[str, list[float]] = {}
+        self._known: dict[str, NDArray[np.float16]] = {}
 
-    def of(self, text: str) -> list[float]:
-        if text not in self._known:
-            self._known[text] = e5.embed("", MODEL, text, True)["vector"]
-        return self._known[text]
+    def of(self, text: str) -> NDArray[np.float16]:
+        form = embedded_form(text)
+        if form not in self._known:
+            self._known[form] = np.array(e5.embed("", MODEL, form, True)["vector"], np.float16)  # half the memory
+        return self._known[form]
 
     def all(self, texts: Collection[str]) -> Reals:
         return np.array([self.of(text) for text in texts], np.float32)
@@ -191,7 +193,7 @@ def cross_validated(rows: tuple[ExampleRow, ...], vectors: Vectors) -> Counter[t
         examples = loaded(fitted((*rows, *of_people(of_trades(FITTED), without=out)), vectors, ""))
         for trade in of_trades(FITTED):
             if trade.person in out:
-                facts = question_needs([vectors.of(text) for text in sentences(trade.question)], examples)
+                facts = question_needs([vectors.of(text).tolist() for text in sentences(trade.question)], examples)
                 count[trade.suffices, trade.told(facts)] += 1
                 if trade.told(facts) != trade.suffices:
                     sys.stdout.write(f"{trade.suffices} told {trade.told(facts)}: {trade.file} | {trade.question}\n")

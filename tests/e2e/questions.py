@@ -2,9 +2,8 @@
 
 questions_held_out.txt was written beside the first examples, questions_later.txt in four sets after that; it says what
 each of them measured before its failures were looked at. questions_outside.txt, by somebody who had not read the
-examples, says what suffices, words or more. Those of questions_unseen.txt, questions_daily.txt,
-questions_misleading.txt and questions_strangers.txt are in the manner of people at work and at home, as the examples of
-scripts/question_examples.txt are; each file says who wrote it and what it measured at first.
+examples, says what suffices, words or more. questions_frozen.txt was written before any answer to it was seen, and is
+in the form of scripts/question_examples.txt, whose questions are the examples.
 """
 
 from __future__ import annotations
@@ -24,9 +23,6 @@ HELD_OUT = Path(__file__).with_name("questions_held_out.txt")
 LATER = Path(__file__).with_name("questions_later.txt")
 OUTSIDE = Path(__file__).with_name("questions_outside.txt")
 FITTED = Path(__file__).parents[2] / "scripts" / "question_examples.txt"
-PEOPLE = {
-    name: Path(__file__).with_name(f"questions_{name}.txt") for name in ("unseen", "daily", "misleading", "strangers")
-}
 FROZEN = Path(__file__).with_name("questions_frozen.txt")
 _MEDIA: dict[str, Medium] = {
     "photo": "photo", "chart": "photo", "screenshot": "page", "scan": "page", "recording": "audio", "music": "audio",

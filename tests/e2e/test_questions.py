@@ -7,16 +7,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from importlib import import_module
 from math import ceil
 from pathlib import Path
 
+import numpy as np
 import pytest
-from tests.e2e.questions import HELD_OUT, LATER, PEOPLE, asked_outside, of_trades, pairs
+from tests.e2e.questions import FITTED, FROZEN, HELD_OUT, LATER, asked_outside, of_trades, pairs
 
 from intermodal import request_builder
 from intermodal.client import AsyncClient
+from intermodal.content import Kind
+from intermodal.local.embedded import e5
 from intermodal.plans.explain import explain
-from intermodal.questions.needs_regression import BEYOND_WORDS, load_examples
+from intermodal.questions.needs_regression import (
+    BEYOND,
+    BEYOND_WORDS,
+    centred,
+    embedded_form,
+    load_examples,
+    of_length_one,
+    question_needs,
+)
 from intermodal.questions.question_reader import QuestionReader
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
@@ -38,7 +50,7 @@ async def test_what_questions_need_is_told_as_well_as_it_was_measured(
     reader: QuestionReader, asked: Path, right_at_least: float, wrong_at_most: int, words_only_at_most: int,
     full_gates: bool,
 ) -> None:  # fmt: skip
-    """Measured: 186 of 195 right and 9 wrong; of the later ones 312 of 322 and 8; 1 and 0 words only."""
+    """Measured: 186 of 195 right and 8 wrong; of the later ones 313 of 322 and 8; 1 and 0 words only."""
     right, asked_in, wrong, words_only = Counter[str](), Counter[str](), 0, 0
     half = 1 if full_gates else 2
     for pair in list(pairs(asked.read_text("utf-8")))[::half]:
@@ -57,7 +69,7 @@ async def test_what_questions_need_is_told_as_well_as_it_was_measured(
 
 
 async def test_no_question_of_a_stranger_that_needs_more_is_said_to_need_words_alone(reader: QuestionReader) -> None:
-    """Measured: 138 of 145 right."""
+    """Measured: 141 of 145 right."""
     right = 0
     for asked in asked_outside():
         facts = await reader.needs(asked.question, ("image", "audio", "video", "document"))
@@ -65,36 +77,48 @@ async def test_no_question_of_a_stranger_that_needs_more_is_said_to_need_words_a
         told = asked.told(facts)
         assert (asked.suffices, told) != ("more", "words"), asked
         right += told == asked.suffices
-    assert right >= 0.92 * len(list(asked_outside()))
+    assert right >= 0.95 * len(list(asked_outside()))
 
 
-@pytest.mark.parametrize(
-    ("name", "right_at_least", "words_only_at_most"),
-    [("unseen", 0.94, 0), ("daily", 0.86, 2), ("misleading", 0.88, 3), ("strangers", 0.88, 1)],
-    ids=list(PEOPLE),
-)
-async def test_verdicts_on_questions_of_people_are_as_right_as_they_were_measured(
-    reader: QuestionReader, name: str, right_at_least: float, words_only_at_most: int, full_gates: bool
+async def test_verdicts_on_the_frozen_questions_are_as_right_as_they_were_measured(
+    reader: QuestionReader, full_gates: bool
 ) -> None:
-    """Measured: 178 of 186, 175 of 200, 215 of 240 and 154 of 172 right; 0, 2, 3 and 1 said to need words alone though
-    more is."""
+    """Measured: 383 of 403 right, 2 said to need words alone though more is, in thirteen languages."""
     right = words_only = 0
     half = 1 if full_gates else 2
-    trades = list(of_trades(PEOPLE[name]))[half - 1 :: half]
+    trades = list(of_trades(FROZEN))[::half]
     for trade in trades:
         facts = await reader.needs(trade.question, ("image", "audio", "video", "document"))
         assert facts is not None
         told = trade.told(facts)
         words_only += (trade.suffices, told) == ("more", "words")
         right += told == trade.suffices
-    assert right >= right_at_least * len(trades)
-    assert words_only <= ceil(words_only_at_most / half)
+    assert right >= 0.94 * len(trades)
+    assert words_only <= ceil(3 / half)
 
 
-@pytest.mark.parametrize("asked", PEOPLE.values(), ids=PEOPLE)
-def test_no_question_of_people_that_is_reported_on_is_an_example(asked: Path) -> None:
-    known = {text.casefold().strip(" .?!") for text in load_examples().texts}
-    assert not [trade for trade in of_trades(asked) if trade.question.casefold().strip(" .?!") in known]
+async def test_a_question_needs_the_same_however_it_is_typed(reader: QuestionReader) -> None:
+    kinds: tuple[Kind, ...] = ("audio", "image")
+    asked = [
+        await reader.needs(each, kinds) for each in ("Is she angry?", "is she angry", "IS SHE ANGRY!", "¿Is she angry")
+    ]
+    assert asked[0] is not None
+    assert asked.count(asked[0]) == len(asked)
+
+
+def test_no_frozen_question_is_an_example() -> None:
+    known = {embedded_form(text) for text in load_examples().texts}
+    assert not [trade for trade in of_trades(FROZEN) if embedded_form(trade.question) in known]
+
+
+def test_the_vectors_that_are_kept_are_those_of_the_model() -> None:
+    """Of every three hundredth example, as scripts/question_vectors.py writes them."""
+    examples = load_examples()
+    places = list(range(0, len(examples.texts), 300))
+    forms = [embedded_form(examples.texts[place]) for place in places]
+    vectors = np.array([e5.embed("", examples.model, form, True)["vector"] for form in forms], np.float32)
+    own = of_length_one(centred(vectors, examples.mean, examples.directions) @ examples.axes.T)
+    assert (own * examples.vectors[places]).sum(axis=1).min() > 0.995
 
 
 def test_no_question_of_a_stranger_is_an_example() -> None:
@@ -106,6 +130,25 @@ def test_no_question_of_a_stranger_is_an_example() -> None:
 def test_no_question_that_is_reported_on_is_an_example(asked: Path) -> None:
     known = {text.casefold().strip(" .?!") for text in load_examples().texts}
     assert not [p.question for p in pairs(asked.read_text("utf-8")) if p.question.casefold().strip(" .?!") in known]
+
+
+def test_the_script_fits_examples_that_tell_whether_words_suffice_for_themselves(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On every twelfth example. Measured: ZZ."""
+    monkeypatch.syspath_prepend(str(FITTED.parent))
+    script = import_module("question_vectors")
+    vectors = script.Vectors()
+    rows = script.sources()[1][::12]
+    path = tmp_path / "examples.bin"
+    path.write_bytes(script.fitted(rows, vectors, ""))
+    examples = load_examples(path)
+    asked = [(row, medium) for row in rows for medium in row.media]
+    right = 0
+    for row, medium in asked:
+        told = question_needs([vectors.of(row.text)], examples).of(medium)
+        right += bool(BEYOND[medium] & {need.aspect for need in told.needed}) == bool(BEYOND[medium] & set(row.needs))
+    assert right >= 0.95 * len(asked)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -42,8 +43,10 @@ OTHER = 0.2  # weight of examples of another medium
 NETS = 0.5  # weight of the networks beside the votes, of whether words are not enough
 NEEDED = 0.5  # score from which on an aspect is needed ...
 UNSURE = 0.35  # ... and from which on it may be
-MORE = 0.44  # score of "words are not enough" from which on something beyond them is needed ...
-DOUBT = 0.35  # ... and from which on it may be needed: a wrong "words suffice" is worse than a doubt
+MORE: dict[Medium, float] = {  # score of "words are not enough" from which on something beyond them is needed
+    "photo": 0.48, "image": 0.45, "pictures": 0.48, "video": 0.46, "page": 0.42, "audio": 0.42, "document": 0.38,
+}  # fmt: skip
+DOUBT = 0.03  # below that it may be needed: a wrong "words suffice" is worse than a doubt
 NEAR = 0.25  # cosine below which the nearest example tells nothing about a question
 WHOLE = 160  # characters up to which a question is looked at as it is: its sentences explain each other
 LONGEST = 240  # characters of a sentence that are looked at: computing a vector takes as long as the text is
@@ -63,6 +66,7 @@ OUTPUTS: tuple[str, ...] = (*ASPECTS, "more")  # each aspect, and whether words 
 _MORE = OUTPUTS.index("more")
 _END = re.compile(r"(?<=[.!?。！？؟])\s*(?=\S)|\n+")
 _ASKS = ("?", "？", "؟")
+_AT_ENDS = " \t.!?¡¿…。！？؟"  # signs that say nothing of what is asked
 
 
 class NeedsNetwork(Struct, frozen=True):
@@ -129,6 +133,17 @@ def sentences(question: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def embedded_form(sentence: str) -> str:
+    """Return the form of a sentence whose vector is compared: without case and signs at the ends.
+
+    A question typed in haste then needs what a written one does.
+
+    >>> embedded_form("¿Está enfadado?"), embedded_form("está enfadado")
+    ('está enfadado', 'está enfadado')
+    """
+    return unicodedata.normalize("NFKC", sentence).lower().strip(_AT_ENDS) or sentence
+
+
 def _joined(parts: Iterable[str]) -> Iterator[str]:
     """Yield sentences, each that is too short to have a subject joined to the one before: "He seems upset. Is he?"."""
     before = ""
@@ -156,7 +171,7 @@ def of_length_one(vectors: Reals) -> Reals:
 
 
 def question_needs(vectors: Iterable[Sequence[float]], examples: Examples) -> QuestionFacts:
-    """Return the needs of a question of every medium. ``vectors``: of the texts of ``sentences``."""
+    """Return the needs of a question of every medium. ``vectors``: of ``sentences``, each in its ``embedded_form``."""
     found = np.array([list(vector) for vector in vectors], np.float32).reshape(-1, len(examples.mean))
     vectors = centred(found, examples.mean, examples.directions)
     cosines = np.asarray(of_length_one(vectors @ examples.axes.T) @ examples.vectors.T, np.float32)
@@ -190,7 +205,7 @@ def _of_medium(medium: Medium, vectors: Reals, cosines: Reals, examples: Example
         by_sentence, cosines = by_sentence[asks], cosines[asks]
     best: dict[str, float] = dict(zip(OUTPUTS, map(float, by_sentence.max(axis=0)), strict=True))
     near = cosines.max(axis=0)
-    needed, unsure = _decided(BEYOND[_like(medium)], best)
+    needed, unsure = _decided(medium, best)
     if near[_needing(medium, "", examples)].max(initial=-1.0) < NEAR:
         unsure += needed
         needed.clear()
@@ -201,18 +216,22 @@ def _of_medium(medium: Medium, vectors: Reals, cosines: Reals, examples: Example
     )
 
 
-def _decided(beyond: frozenset[Aspect], best: Mapping[str, float]) -> tuple[list[Aspect], list[Aspect]]:
+def _decided(medium: Medium, best: Mapping[str, float]) -> tuple[list[Aspect], list[Aspect]]:
     """Aspects that are needed, and that may be. Where words are not enough something beyond them is among the needs,
     and nothing where they are."""
+    beyond = BEYOND[_like(medium)]
     others: list[Aspect] = [aspect for aspect in ASPECTS if aspect not in beyond]
     own: list[Aspect] = [aspect for aspect in ASPECTS if aspect in beyond]
     needed, unsure = _from(NEEDED, others, best), _from(UNSURE, others, best, below=NEEDED)
     first: list[Aspect] = [max(own, key=lambda aspect: best[aspect])]
-    if best["more"] >= MORE:
+    if best["more"] >= MORE[medium]:
         needed += _from(NEEDED, own, best) or first
         unsure.extend(aspect for aspect in _from(UNSURE, own, best, below=NEEDED) if aspect not in needed)
-    elif best["more"] >= DOUBT:
+    elif best["more"] >= MORE[medium] - DOUBT:
         unsure += _from(UNSURE, own, best) or first
+    elif not needed and "words" in unsure:  # nothing else is left that it could be about
+        unsure.remove("words")
+        needed.append("words")
     return needed, unsure
 
 

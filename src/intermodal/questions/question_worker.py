@@ -12,7 +12,13 @@ import msgspec
 
 from intermodal.concurrency.worker_process import serve
 from intermodal.local.embedded import e5
-from intermodal.questions.needs_regression import Examples, load_examples, question_needs, sentences
+from intermodal.questions.needs_regression import (
+    Examples,
+    embedded_form,
+    load_examples,
+    question_needs,
+    sentences,
+)
 
 
 @lru_cache(maxsize=1)
@@ -23,7 +29,7 @@ def _examples() -> Examples:
 def needs(question: str) -> Any:
     """``QuestionFacts`` of every medium, as plain values."""
     model = _examples().model
-    vectors = [e5.embed("", model, text, query=True)["vector"] for text in sentences(question)]
+    vectors = [e5.embed("", model, embedded_form(text), query=True)["vector"] for text in sentences(question)]
     return msgspec.to_builtins(question_needs(vectors, _examples()))
 
 

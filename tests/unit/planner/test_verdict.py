@@ -133,6 +133,42 @@ def test_what_a_question_may_need_makes_it_unknown_where_text_loses_it(
     assert (value == "unknown") == ("the question may need tone of call.wav" in made.headline)
 
 
+def of_spreadsheet(ask: str, *parts: dict[str, Any], origins: tuple[str, ...]) -> Plan:
+    """A plan about the text that was extracted from a file, and other parts."""
+    sheet = {"kind": "text", "name": "sales.xlsx", "words": 120}
+    inputs = runner.inputs_of({"catalog": "acme", "consent": ["acme"], "ask": ask, "part": [sheet, *parts]})
+    facts = [
+        part if part.name == "prompt" else msgspec.structs.replace(part, origins=each)
+        for part, each in zip(inputs.facts.parts, ((), origins, ("sales.xlsx", "document")), strict=False)
+    ]
+    return invariants.plan_of(
+        msgspec.structs.replace(inputs, facts=msgspec.structs.replace(inputs.facts, parts=tuple(facts)))
+    )
+
+
+def test_the_text_of_a_spreadsheet_is_not_enough_for_how_its_cells_look() -> None:
+    made = of_spreadsheet("Is the cell of March red or green?", origins=("sales.xlsx", "document"))
+    assert made.verdict.value == "not_enough" and "appearance of sales.xlsx is needed and lost" in made.headline
+    assert made.headline.replace("\n", " ").endswith("saved as a PDF it could be seen")
+
+
+@pytest.mark.parametrize(
+    ("ask", "parts", "origins"),
+    [
+        ("What is the total written there?", (), ("sales.xlsx", "document")),
+        ("Is the cell of March red or green?", (), ()),
+        ("Is the logo red or green?", (PHOTO,), ("sales.xlsx", "document")),
+    ],
+    ids=["its words are needed", "a text file", "a picture in it may be meant"],
+)
+def test_the_text_of_a_file_is_enough_otherwise(
+    ask: str, parts: tuple[dict[str, Any], ...], origins: tuple[str, ...]
+) -> None:
+    made = of_spreadsheet(ask, *parts, origins=origins)
+    assert "sales.xlsx" not in [part.title for part in made.verdict.parts]
+    assert made.verdict.value in ("enough", "enough_with_loss", "broader_needed")
+
+
 def test_what_somebody_stated_is_needed_and_known() -> None:
     made = planned("acme", "Hvad er det her?", CALL, policy={"keep": ["tone"]})
     assert made.verdict.value == "broader_needed" and made.verdict.parts[0].needs == ("tone",)

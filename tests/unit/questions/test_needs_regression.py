@@ -19,6 +19,7 @@ from intermodal.questions.needs_regression import (
     Examples,
     ExamplesHeader,
     NeedsNetwork,
+    embedded_form,
     load_examples,
     of_length_one,
     question_needs,
@@ -97,9 +98,26 @@ def test_whether_words_suffice_is_decided_before_which_aspect_beyond_them_is_nee
     assert [list(each) for each in needs(found, "audio")] == [needed, unsure]
 
 
+@pytest.mark.parametrize(("strength", "needed"), [(0.8, ["words"]), (0.6, [])], ids=["perhaps words", "nothing"])
+def test_where_nothing_beyond_words_is_needed_words_that_may_be_needed_are(strength: float, needed: list[str]) -> None:
+    found = question_needs([(0.0, 1.0, 0.0)], examples(strength=strength))
+    assert [list(each) for each in needs(found, "audio")] == [needed, []]
+
+
+@pytest.mark.parametrize(
+    "typed", ["Is she angry?", "is she angry", "IS SHE ANGRY!!", "¿Is she angry", "Ｉｓ she angry？"]
+)
+def test_a_sentence_is_compared_without_case_and_the_signs_at_its_ends(typed: str) -> None:
+    assert embedded_form(typed) == "is she angry"
+
+
+def test_a_sentence_of_signs_is_compared_as_it_is() -> None:
+    assert embedded_form("?!") == "?!"
+
+
 @pytest.mark.parametrize(
     ("nets", "needed", "unsure"),
-    [((), [], ["tone"]), ((1.0,), ["tone"], []), ((-1.0,), [], []), ((0.5, -1.0), [], ["tone"])],
+    [((), [], ["tone"]), ((1.0,), ["tone"], []), ((-1.0,), [], []), ((0.5, -0.9), [], ["tone"])],
     ids=["no network", "more than words", "words", "networks that differ"],
 )
 def test_networks_have_half_a_say_in_whether_words_suffice(

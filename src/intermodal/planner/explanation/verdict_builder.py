@@ -40,6 +40,8 @@ from intermodal.request import Aspect, ScoresOutput
 
 # How media become text without a vision model.
 _AS_TEXT = {"audio": "transcribe", "image": "read", "document": "extract"}
+_LOOKS: tuple[Aspect, ...] = ("appearance",)
+_AS_PDF = Other(endpoint="", summary="", kept_out="it is read as text here; saved as a PDF it could be seen")
 _NOT_ANSWERED = ("transcribe", "embed", "speak", "draw")  # jobs that no language model does
 Rank = tuple[float, bool, bool, float, float, str]
 
@@ -49,7 +51,8 @@ def verdict_of(case: PlanningCase, chosen: Route, found: SearchResult, floor: in
     parts = part_judgements(case, chosen.assignment)
     value = judge(parts, answers=answers_in_words(case, chosen))
     if value == "not_enough":
-        return Verdict(value=value, parts=parts, keeps=_keeping(case, chosen, found, floor))
+        in_file = judge(parts[: len(case.bundles)]) != "not_enough"
+        return Verdict(value=value, parts=parts, keeps=_AS_PDF if in_file else _keeping(case, chosen, found, floor))
     if value == "no_language_model":
         beside = _lettered(case, chosen, found, floor) if _of_text(case, chosen) else None
         return Verdict(value=value, parts=parts, instead=instead_of(case, chosen), language_model=beside)
@@ -136,7 +139,25 @@ def part_judgements(case: PlanningCase, assignment: Assignment) -> tuple[Judged,
     """Return each bundle with its needs and its losses."""
     if case.job == "transcribe":
         return ()  # only the words of a recording are needed
-    return tuple(_judged(case, bundle, option) for bundle, option in zip(case.bundles, assignment.options, strict=True))
+    pairs = zip(case.bundles, assignment.options, strict=True)
+    return (*(_judged(case, bundle, option) for bundle, option in pairs), *_extracted_texts(case))
+
+
+def _extracted_texts(case: PlanningCase) -> Iterator[Judged]:
+    """Yield the texts of office files whose looks the question needs: fills and fonts stay behind, and no route shows
+    such a file.
+
+    Pictures in a file are parts of their own: where one of those is needed for its looks, the question may be about
+    that. A chart is no loss, as it is drawn from numbers that are in the text.
+    """
+    needed = any(need.aspect == "appearance" for need in case.asked.of("document").needed)
+    if case.job != "generate" or not needed:
+        return
+    seen = (bundle for bundle in case.bundles if bundle.needs.get("appearance") == MUST_KEEP)
+    pictured = {name for bundle in seen for part in bundle.parts for name in part.origins}
+    for part in case.facts.parts:
+        if part.kind == "text" and "document" in part.origins and part.name not in pictured:
+            yield Judged(title=part.name, needs=_LOOKS, as_text=_LOOKS, loses=_LOOKS)
 
 
 def _judged(case: PlanningCase, bundle: Bundle, option: ConversionOption) -> Judged:
