@@ -15,9 +15,8 @@ from uuid import uuid4
 from intermodal import errors
 from intermodal.protocols.calls import Error, Finish, TokenLogprobs, WireEvent, WireUsage
 from intermodal.protocols.errors import classification
+from intermodal.protocols.framing.event_streams import LineTooLong, NdjsonReader, SseEvent, SseReader
 from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, dumps, loads
-from intermodal.protocols.framing.ndjson import NdjsonReader
-from intermodal.protocols.framing.sse import LineTooLong, SseEvent, SseReader
 from intermodal.protocols.framing.surrogates import EventSurrogateJoiner, join_all_surrogates, loads_with_surrogates
 
 MAX_DOCUMENT = 64 << 20  # bytes of a reply that is one JSON document

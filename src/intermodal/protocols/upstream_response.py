@@ -24,8 +24,8 @@ from intermodal.protocols.calls import (
 )
 from intermodal.protocols.conversation import collect_turn
 from intermodal.protocols.errors import classification
+from intermodal.protocols.framing.event_streams import MAX_PIECE, EventSplitter, LineSplitter, PieceTooLong
 from intermodal.protocols.framing.json_body import split_object
-from intermodal.protocols.framing.splitter import MAX_PIECE, EventSplitter, LineSplitter, PieceTooLong
 from intermodal.protocols.framing.surrogates import SurrogateJoiner, join_surrogates
 from intermodal.protocols.reply_chunk import ReplyChunk
 from intermodal.protocols.reply_decoder import BLANK, NO_ANSWER, UNEXPLAINED, UNFINISHED, ReplyDecoder

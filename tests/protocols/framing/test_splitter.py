@@ -8,9 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intermodal.protocols.framing.ndjson import NdjsonReader
-from intermodal.protocols.framing.splitter import EventSplitter, LineSplitter, PieceTooLong, event_data
-from intermodal.protocols.framing.sse import SseReader
+from intermodal.protocols.framing.event_streams import (
+    EventSplitter,
+    LineSplitter,
+    NdjsonReader,
+    PieceTooLong,
+    SseReader,
+    event_data,
+)
 
 LONG = "x" * (70 << 10)
 EVENTS = st.lists(

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intermodal.protocols.framing import sse
-from intermodal.protocols.framing.sse import SseEvent, SseReader
+from intermodal.protocols.framing import event_streams
+from intermodal.protocols.framing.event_streams import SseEvent, SseReader
 
 
 def read(*chunks: bytes) -> list[SseEvent]:
@@ -57,9 +57,9 @@ def test_broken_utf8_is_replaced_not_raised() -> None:
 
 
 def test_a_line_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sse, "MAX_LINE", 1000)
+    monkeypatch.setattr(event_streams, "MAX_LINE", 1000)
     reader = SseReader()
-    with pytest.raises(sse.LineTooLong):
+    with pytest.raises(event_streams.LineTooLong):
         for _ in range(200):
             reader.feed(b"data: 12345")
 

@@ -29,8 +29,7 @@ from intermodal.protocols.calls import (
     WireTextDelta,
     WireUsage,
 )
-from intermodal.protocols.framing.ndjson import NdjsonReader
-from intermodal.protocols.framing.sse import MAX_LINE, LineTooLong
+from intermodal.protocols.framing.event_streams import MAX_LINE, LineTooLong, NdjsonReader
 from intermodal.protocols.ollama import embeddings as ollama_embeddings
 from intermodal.protocols.ollama.request import OllamaDecoder, encode_request
 from intermodal.request import JsonOutput, Sampling, Tool

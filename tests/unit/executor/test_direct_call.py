@@ -24,7 +24,7 @@ from intermodal.executor.api import (
     compile_plan,
 )
 from intermodal.media.text.script_counts import count_scripts
-from intermodal.protocols.framing.media_extraction import extract_media
+from intermodal.protocols.framing.inline_media import extract_media
 from intermodal.protocols.parsed_chat import ParsedChat, TextSizes
 from intermodal.request_builder import make_request
 from intermodal.testing import FakeHost, Fault

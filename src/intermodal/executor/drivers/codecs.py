@@ -25,8 +25,7 @@ from intermodal.protocols.calls import (
     WireEvent,
     WireUsage,
 )
-from intermodal.protocols.framing.ndjson import NdjsonReader
-from intermodal.protocols.framing.sse import SseReader
+from intermodal.protocols.framing.event_streams import NdjsonReader, SseReader
 from intermodal.protocols.reply_decoder import ReplyDecoder
 
 # The codec of a plugin's protocol: two functions of its module, as the codecs of ``protocols/`` are called.

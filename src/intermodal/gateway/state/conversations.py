@@ -30,7 +30,7 @@ from intermodal.request import Message, Policy, Request
 from intermodal.request_builder import next_turn
 
 if TYPE_CHECKING:
-    from intermodal.gateway.workers.shared_table import SharedTable
+    from intermodal.gateway.workers.shared_state import SharedTable
 
 MAX_CONVERSATIONS = 4096
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from intermodal.bounded_cache import BoundedCache
-from intermodal.gateway.workers.shared_table import row_key
+from intermodal.gateway.workers.shared_state import row_key
 from intermodal.plans.plan import Plan
 
 if TYPE_CHECKING:
-    from intermodal.gateway.workers.shared_table import ChunkedSharedTable
+    from intermodal.gateway.workers.shared_state import ChunkedSharedTable
 
 MAX_PLANS, MAX_PLAN_BYTES = 1024, 4 << 20  # plans, and bytes of all of them
 _AGAIN = 1.0  # seconds after which a repeated plan is recorded again, so that it counts among the latest

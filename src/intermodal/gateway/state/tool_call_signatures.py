@@ -20,7 +20,7 @@ from intermodal.protocols.gemini.thought_signatures import signature_block, sign
 from intermodal.request import Message, Request
 
 if TYPE_CHECKING:
-    from intermodal.gateway.workers.shared_table import ChunkedSharedTable
+    from intermodal.gateway.workers.shared_state import ChunkedSharedTable
 
 MAX_SIGNATURES, MAX_SIGNATURE_BYTES = 4096, 8 << 20  # each call is kept under two names
 _ANY = "any"  # kept with the latest: without it no signature needs to be looked up

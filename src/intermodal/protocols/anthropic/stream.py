@@ -9,8 +9,8 @@ from intermodal.protocols.anthropic.passthrough import AnthropicEvent, counts_in
 from intermodal.protocols.anthropic.reply import AnthropicUsage
 from intermodal.protocols.anthropic.server import write_usage
 from intermodal.protocols.calls import WireUsage
+from intermodal.protocols.framing.event_streams import event_data
 from intermodal.protocols.framing.json_body import dumps
-from intermodal.protocols.framing.splitter import event_data
 from intermodal.protocols.openai_chat.server import sse_event
 from intermodal.protocols.reply_chunk import rewrite_reply
 from intermodal.protocols.reply_decoder import NO_ANSWER

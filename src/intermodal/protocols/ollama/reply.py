@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from intermodal.protocols.calls import ReasoningDelta, ToolCallDelta, WireTextDelta, WireUsage
+from intermodal.protocols.framing.event_streams import NdjsonReader
 from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, as_token_count, dumps
-from intermodal.protocols.framing.ndjson import NdjsonReader
 from intermodal.protocols.reply_decoder import ReplyDecoder, map_reason, read_logprobs, tool_call_id
 
 # Ollama's words for why the answer ended -> OpenTelemetry GenAI's.

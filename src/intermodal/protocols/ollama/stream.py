@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from intermodal.protocols.framing.event_streams import LineSplitter
 from intermodal.protocols.framing.json_body import dumps, join_object, split_object
-from intermodal.protocols.framing.splitter import LineSplitter
 from intermodal.protocols.reply_decoder import BLANK
 from intermodal.protocols.transcoding import TranscodedStream
 from intermodal.protocols.upstream_response import End

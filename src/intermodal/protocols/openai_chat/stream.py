@@ -10,8 +10,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from intermodal.protocols.calls import ReplyEncoder, ToolCallDelta, WireUsage
+from intermodal.protocols.framing.event_streams import event_data
 from intermodal.protocols.framing.json_body import dumps, join_object, split_object
-from intermodal.protocols.framing.splitter import event_data
 from intermodal.protocols.openai_chat.passthrough import DONE, UNCOUNTED, of_choice, read
 from intermodal.protocols.openai_chat.reply import chosen_index
 from intermodal.protocols.openai_chat.server import write_usage

@@ -14,8 +14,8 @@ import msgspec
 
 from intermodal.protocols.calls import Error, ReplyEncoder, WireUsage
 from intermodal.protocols.errors.responses import error_response
+from intermodal.protocols.framing.event_streams import event_data
 from intermodal.protocols.framing.json_body import dumps, join_object, split_object
-from intermodal.protocols.framing.splitter import event_data
 from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
 from intermodal.protocols.openai_chat.server import sse_event
 from intermodal.protocols.openai_responses.passthrough import (

@@ -15,7 +15,7 @@ from intermodal.content import Part, Text, ToolCall
 from intermodal.events import Finished
 from intermodal.gateway.state.conversations import conversation_digest
 from intermodal.gateway.state.tool_call_signatures import ToolCallSignatures
-from intermodal.gateway.workers.shared_table import ChunkedSharedTable, SharedTable
+from intermodal.gateway.workers.shared_state import ChunkedSharedTable, SharedTable
 from intermodal.protocols.gemini.thought_signatures import signature_block, signatures_by_call
 from intermodal.request import Message, Request
 from intermodal.testing import FakeVendor

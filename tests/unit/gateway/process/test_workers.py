@@ -16,8 +16,7 @@ import pytest
 
 from intermodal.errors import UsageError
 from intermodal.gateway.metrics import Gauges, Metrics
-from intermodal.gateway.workers.shared_state import SharedState, create_shared_memory
-from intermodal.gateway.workers.shared_table import ChunkedSharedTable, SharedTable
+from intermodal.gateway.workers.shared_state import ChunkedSharedTable, SharedState, SharedTable, create_shared_memory
 from intermodal.gateway.workers.sockets import SharedSocket, bind_sockets
 
 

@@ -1,0 +1,221 @@
+"""Streams cut into lines and events, whatever their protocol: incremental readers that take bytes cut anywhere.
+
+What goes through as it came is cut without being decoded; server-sent events and newline-delimited JSON
+are read.
+"""
+
+from __future__ import annotations
+
+from intermodal.content import Value
+
+# Cut a stream into lines or events as they came: bytes that go through are not decoded.
+
+
+MAX_PIECE = 8 << 20  # bytes of a line or event that goes through
+_LONG = 64 << 10  # bytes of one that is neither copied nor searched again with each read
+
+
+class PieceTooLong(ValueError):
+    """The server sent a line or an event longer than a stream may have."""
+
+
+class LineSplitter:
+    """Feed it bytes as they arrive; it returns the lines that they complete, without their ends."""
+
+    end = b"\n"
+    folds = False  # a carriage return ends a line, too
+    _half = b""  # one at the very end, which may be half of a line's end
+
+    def __init__(self, most: int = MAX_PIECE) -> None:
+        self.rest = b""  # of a line, its beginning
+        self._long = bytearray()  # the same of a long one
+        self._most = most
+
+    @property
+    def pending(self) -> int:
+        """Return the bytes of the unfinished line."""
+        return len(self.rest) + len(self._long)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the lines that the bytes complete. Raises PieceTooLong where they complete none of one that is."""
+        end = self.end
+        if self.folds and (self._half or b"\r" in data):
+            data = self._folded(data)
+        if not self.rest and not self._long and data.endswith(end):  # as nearly all reads
+            return data[: -len(end)].split(end)
+        if len(self.rest) > _LONG or self._long:
+            self._long += self.rest + data
+            self.rest = b""
+            if end not in self._long[-len(data) - len(end) + 1 :]:
+                return self._none()
+            data = bytes(self._long)
+            self._long.clear()
+        elif self.rest:
+            data = self.rest + data
+        cut = data.rfind(end)
+        if cut < 0:
+            self.rest = data
+            return self._none()
+        self.rest = data[cut + len(end) :]
+        return data[:cut].split(end)
+
+    def _folded(self, data: bytes) -> bytes:
+        data = self._half + data
+        self._half = data[-1:] if data.endswith(b"\r") else b""
+        return data.removesuffix(self._half).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _none(self) -> list[bytes]:
+        if self.pending > self._most:
+            raise PieceTooLong
+        return []
+
+    def close(self) -> list[bytes]:
+        """Return what had no end."""
+        rest = self.rest or bytes(self._long)
+        self.rest = b""
+        self._long.clear()
+        return [rest] if rest else []
+
+
+class EventSplitter(LineSplitter):
+    """The same of server-sent events, which end in an empty line. Ends of lines become newlines."""
+
+    end = b"\n\n"
+    folds = True
+
+    def close(self) -> list[bytes]:
+        if self._half:
+            self._half = b""
+            return [*super().feed(b"\n"), *super().close()]
+        return super().close()
+
+
+def event_data(event: bytes) -> bytes:
+    """Return the data of an event that is not one line of it: comments and other fields are left out.
+
+    Its lines are joined by a tab, which JSON takes where it takes the end of a line, so that it can be sent in one.
+    """
+    name, _, data = event.partition(b"\n")  # as nearly all that have a name
+    if data.startswith(b"data:") and b"\n" not in data and not name.startswith(b"data:"):
+        return data[5:].strip()
+    lines = [line[5:].lstrip(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
+    return b"\t".join(lines).strip()
+
+
+# An incremental reader of server-sent events: takes bytes cut anywhere, returns events.
+#
+# It follows "event stream interpretation" of the WHATWG HTML standard, with two allowances that real servers need: a
+# stream without its last blank line still yields its last event, and a bare line of JSON (an error written without
+# framing) counts as an event.
+
+
+MAX_LINE = 32 << 20  # bytes; no legitimate event is longer
+_BOM = b"\xef\xbb\xbf"
+
+
+class SseEvent(Value, frozen=True):
+    """One event. ``event`` is "" unless the server named it; the lines of ``data`` are joined by newlines."""
+
+    data: str
+    event: str = ""
+
+
+class LineTooLong(ValueError):
+    """The server sent a line longer than ``MAX_LINE``."""
+
+
+class SseReader:
+    """Feed it bytes as they arrive; it returns the events that they complete."""
+
+    def __init__(self) -> None:
+        self._partial = bytearray()  # the unfinished line
+        self._skip_newline = False  # the last chunk ended in CR, so a leading LF belongs to it
+        self._at_start = True
+        self._data: list[str] = []
+        self._said = 0  # characters in self._data
+        self._event = ""
+
+    @property
+    def pending(self) -> int:
+        """Return the bytes of the unfinished event."""
+        return len(self._partial) + self._said
+
+    def feed(self, chunk: bytes) -> list[SseEvent]:
+        """Return the events that the bytes complete. Raises LineTooLong."""
+        found: list[SseEvent] = []
+        if self._skip_newline and chunk:
+            self._skip_newline = False
+            chunk = chunk.removeprefix(b"\n")
+        for piece in chunk.splitlines(keepends=True):
+            self._partial += piece
+            if len(self._partial) > MAX_LINE:
+                raise LineTooLong
+            if piece[-1:] in b"\r\n":
+                self._end_line(found)
+        self._skip_newline = self._skip_newline or chunk.endswith(b"\r")
+        return found
+
+    def close(self) -> list[SseEvent]:
+        """Return the events that were waiting for a line end or a blank line."""
+        found: list[SseEvent] = []
+        if self._partial:
+            self._end_line(found)
+        self._dispatch(found)
+        return found
+
+    def _end_line(self, found: list[SseEvent]) -> None:
+        raw = bytes(self._partial)
+        self._partial.clear()
+        if self._at_start:
+            self._at_start = False
+            raw = raw.removeprefix(_BOM)
+        line = raw.rstrip(b"\r\n").decode("utf-8", "replace")
+        if not line:
+            self._dispatch(found)
+        elif line.startswith("{"):
+            found.append(SseEvent(data=line))
+        elif not line.startswith(":"):
+            name, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            if name == "data":
+                self._data.append(value)
+                self._said += len(value)
+            elif name == "event":
+                self._event = value
+
+    def _dispatch(self, found: list[SseEvent]) -> None:
+        if self._data:
+            found.append(SseEvent(data="\n".join(self._data), event=self._event))
+        self._data, self._said = [], 0
+        self._event = ""
+
+
+# An incremental reader of newline-delimited JSON: takes bytes cut anywhere, returns lines.
+
+
+class NdjsonReader:
+    """Feed it bytes as they arrive; it returns the lines that they complete, without blank ones."""
+
+    def __init__(self) -> None:
+        self._lines = LineSplitter(MAX_LINE)
+
+    @property
+    def pending(self) -> int:
+        """Return the bytes of the unfinished line."""
+        return self._lines.pending
+
+    def feed(self, chunk: bytes) -> list[SseEvent]:
+        """Return the lines that the bytes complete. Raises LineTooLong."""
+        try:
+            return _events(self._lines.feed(chunk))
+        except PieceTooLong:
+            raise LineTooLong from None
+
+    def close(self) -> list[SseEvent]:
+        """Return the last line, where it ended without a newline."""
+        return _events(self._lines.close())
+
+
+def _events(lines: list[bytes]) -> list[SseEvent]:
+    found = (line.decode("utf-8", "replace").strip() for line in lines)
+    return [SseEvent(data=line) for line in found if line]
