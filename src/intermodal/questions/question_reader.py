@@ -56,7 +56,7 @@ class QuestionReader:
 
         None for a question without words, and where no sentence model is installed, or it is overloaded or failed.
         """
-        if not question.strip() or not any(kind in _MEDIA for kind in kinds):
+        if not any(map(str.isalnum, question)) or not any(kind in _MEDIA for kind in kinds):
             return None
         found = self._known.get(question) or await self._asked(question)
         if found is None:

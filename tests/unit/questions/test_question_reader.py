@@ -51,6 +51,12 @@ async def child(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Child]:
     yield found
 
 
+@pytest.mark.parametrize("signs", ["", "  ", "???", "…!", "?!\n؟"])
+async def test_of_a_question_without_a_letter_nothing_is_told(child: Child, signs: str) -> None:
+    assert await QuestionReader().needs(signs, ("audio",)) is None
+    assert not child.asked
+
+
 async def test_a_question_is_asked_about_once_and_of_the_media_that_are_there(child: Child) -> None:
     reader = QuestionReader()
     assert reader.known("Is it a dog?", ("image",)) is None
