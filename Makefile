@@ -90,7 +90,7 @@ bench-fidelity: setup ## what reaches a model of 208 files of known contents, be
 	@FIDELITY_PEERS="$(FIDELITY_PEERS)" $(BIN)/python benchmarks/fidelity/run.py --peers --write
 
 # Sets of questions and cases of which `make test` takes a part are held whole, too.
-GATES := tests/gates tests/e2e/test_questions.py tests/unit/planner/test_regret.py tests/unit/gateway/direct
+GATES := tests/gates tests/unit/planner/test_regret.py tests/unit/gateway/direct
 
 gates: setup ## the reliability gates in full; writes out/gates.txt
 	@mkdir -p out
