@@ -11,11 +11,11 @@ A protocol's folder holds up to three chat modules, named alike in every folder:
 - ``server.py`` is the other direction, for the gateway: ``decode_request(body)`` reads a client's request,
   ``StreamEncoder`` and ``encode_reply`` write the answer.
 
-Three more serve hosts that speak the client's own protocol, whose bytes go through as they came:
+Two more serve hosts that speak the client's own protocol, whose bytes go through as they came:
 
 - ``chat_shape.py`` reads of a client's request what its plan depends on.
 - ``passthrough.py`` reads of a host's reply what it says, and writes the run's summary into its bytes.
-- ``stream.py`` does so for a stream, event by event: a subclass of ``upstream_response.StreamedResponse``, or of
+  For a stream it does so event by event: a subclass of ``upstream_response.StreamedResponse``, or of
   ``transcoding.TranscodedStream`` where events are decoded and written again.
 
 Further endpoints of a protocol are modules beside them (``embeddings.py``, ``images.py``).

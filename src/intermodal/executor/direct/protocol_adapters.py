@@ -23,23 +23,23 @@ from intermodal.plans.step import Call
 from intermodal.protocols.anthropic import chat_shape as anthropic_shape
 from intermodal.protocols.anthropic import passthrough as anthropic_passthrough
 from intermodal.protocols.anthropic import request as anthropic_request
-from intermodal.protocols.anthropic.stream import AnthropicStream
+from intermodal.protocols.anthropic.passthrough import AnthropicStream
 from intermodal.protocols.calls import ChatCall, EncodedRequest, Error, ReplyEncoder, WireEvent
 from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.framing.json_body import join_object, split_object
 from intermodal.protocols.ollama import chat_shape as ollama_shape
 from intermodal.protocols.ollama import passthrough as ollama_passthrough
 from intermodal.protocols.ollama import request as ollama_request
-from intermodal.protocols.ollama.stream import OllamaStream
+from intermodal.protocols.ollama.passthrough import OllamaStream
 from intermodal.protocols.openai_chat import chat_shape as openai_chat_shape
 from intermodal.protocols.openai_chat import passthrough as openai_chat_passthrough
 from intermodal.protocols.openai_chat import request as openai_chat_request
-from intermodal.protocols.openai_chat.stream import OpenAIChatStream
+from intermodal.protocols.openai_chat.passthrough import OpenAIChatStream
 from intermodal.protocols.openai_responses import chat_shape as openai_responses_shape
 from intermodal.protocols.openai_responses import passthrough as openai_responses_passthrough
 from intermodal.protocols.openai_responses import request as openai_responses_request
+from intermodal.protocols.openai_responses.passthrough import OpenAIResponsesStream
 from intermodal.protocols.openai_responses.server import echoed_fields
-from intermodal.protocols.openai_responses.stream import OpenAIResponsesStream
 from intermodal.protocols.parsed_chat import ParsedChat, TextMeasurer
 from intermodal.protocols.reply_chunk import ReplyChunk, rewrite_reply
 from intermodal.protocols.reply_decoder import ReplyDecoder

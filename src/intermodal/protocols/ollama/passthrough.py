@@ -1,4 +1,4 @@
-"""Parse replies of Ollama's chat API as far as the direct path needs, and write them with run metadata."""
+"""Replies of Ollama's chat API that are passed through: parsed as far as the direct path needs, and streams of them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from typing import Any
 import msgspec
 
 from intermodal.protocols.calls import WireUsage
+from intermodal.protocols.framing.event_streams import LineSplitter
 from intermodal.protocols.framing.json_body import as_token_count, dumps, join_object, loads, split_object
 from intermodal.protocols.ollama.reply import FINISH_REASONS, finish_reason
 from intermodal.protocols.ollama.server import duration_fields
 from intermodal.protocols.reply_chunk import ReplyChunk
+from intermodal.protocols.reply_decoder import BLANK
+from intermodal.protocols.transcoding import TranscodedStream
+from intermodal.protocols.upstream_response import End
 
 UNCOUNTED = b"{}"
 
@@ -81,3 +85,89 @@ def finished(data: bytes | memoryview, model: str, counted: bytes, about: bytes)
 
 
 _UNCOUNTED = {"prompt_eval_count": msgspec.Raw(b"0"), "eval_count": msgspec.Raw(b"0")}
+
+
+# Pass a stream of Ollama's chat API through, line by line; see ``upstream_response.py``.
+#
+# Lines of plain words go through with the client's model name. Any other line (tool calls, the end, unusual JSON) is
+# decoded and written again, so that tool calls have ids and come whole, before the end, as everywhere else.
+
+
+class _StreamedMessage(msgspec.Struct):
+    role: str
+    content: str
+    thinking: str | None = None
+    tool_calls: msgspec.Raw = msgspec.Raw()
+
+
+class _Line(msgspec.Struct):
+    model: msgspec.Raw
+    created_at: str
+    message: _StreamedMessage
+    done: bool
+    error: msgspec.Raw = msgspec.Raw()
+
+
+_line = msgspec.json.Decoder(_Line)
+
+
+class OllamaStream(TranscodedStream):
+    """A stream of Ollama's JSON lines."""
+
+    _split = LineSplitter
+    _piece = "a line"
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._end_line = b""
+        self._renaming = (b"", b"")  # a host's name of its model as it writes it, and the client's
+
+    def _take(self, data: bytes) -> None:
+        self._go_through(data, self._heard)
+
+    def _ended(self) -> None:
+        if self._splitter.pending and not self.over:  # the last line may be without its end
+            self._take(b"\n")
+        super()._ended()
+
+    def _heard(self, line: bytes, through: list[bytes]) -> End:
+        line = line.strip(BLANK)
+        if not line:
+            return ""
+        if self._decoding.waits:  # for the rest of a character
+            return self._anew(line, through)
+        try:
+            found = _line.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return self._anew(line, through)
+        message = found.message
+        if found.done or bytes(found.error) or bytes(message.tool_calls) or message.role != "assistant":
+            return self._anew(line, through)
+        model = bytes(found.model)
+        if self._renaming[0] != b'"model":' + model:
+            self._renaming = (b'"model":' + model, b'"model":' + dumps(self._model))
+        if self._renaming[0] not in line:
+            return self._anew(line, through)
+        text = message.content
+        if self.say(text, message.thinking or "") and self._cuts(through):
+            return "stopped"
+        through.append(line.replace(*self._renaming, 1) + b"\n")
+        if text.strip() or (message.thinking and message.thinking.strip()):
+            self.output_seen = True
+        if self.first_at is None and (message.thinking or text.strip()):
+            self.first_at = self._clock.monotonic()
+        return "stopped" if self.stopped else ""
+
+    def _anew(self, line: bytes, through: list[bytes]) -> End:
+        self._end_line = line
+        return self._pass_decoded(self._decoding.feed(line + b"\n"), through)
+
+    def _ending(self, data: bytes) -> bytes:
+        """Return the end of the stream, with the host's additional fields and its own durations."""
+        before, _, last = data.rstrip(b"\n").rpartition(b"\n")
+        try:
+            more = split_object(self._end_line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            more = {}
+        ours = {name: raw for name, raw in split_object(last).items() if name not in more or name != "total_duration"}
+        return before + b"\n" * bool(before) + join_object({**more, **ours}) + b"\n"

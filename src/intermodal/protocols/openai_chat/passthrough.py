@@ -1,4 +1,4 @@
-"""Parse replies of OpenAI's chat API as far as the direct path needs, and write them with run metadata."""
+"""Replies of OpenAI's chat API that are passed through: parsed as far as the direct path needs, and streams of them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from intermodal.protocols.calls import WireUsage
+from intermodal.protocols.calls import ReplyEncoder, ToolCallDelta, WireUsage
+from intermodal.protocols.framing.event_streams import event_data
 from intermodal.protocols.framing.json_body import TokenCount, dumps, has_valid_counts, join_object, split_object
 from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
 from intermodal.protocols.openai_chat import server as openai_chat_server
-from intermodal.protocols.openai_chat.reply import FINISH_REASONS, map_finish_reason, read_usage, with_reasoning
-from intermodal.protocols.reply_chunk import ReplyChunk
+from intermodal.protocols.openai_chat.reply import (
+    FINISH_REASONS,
+    chosen_index,
+    map_finish_reason,
+    read_usage,
+    with_reasoning,
+)
+from intermodal.protocols.openai_chat.server import write_usage
+from intermodal.protocols.reply_chunk import ReplyChunk, rewrite_reply
+from intermodal.protocols.upstream_response import End, StreamedResponse
 
 DONE = openai_chat_server.DONE
 UNCOUNTED = dumps(openai_chat_server.write_usage(WireUsage()))  # what clients get where a host counts nothing
@@ -191,3 +200,251 @@ def _halved(data: bytes) -> ReplyChunk | None:
 
 
 _NO_FUNCTION, _NOTHING, _NO_GIVEN, _NO_MADE = _Function(), _ChatMessage(), _Given(), _OutputTokenDetails()
+
+
+# Pass a stream of OpenAI's chat completions through; see ``upstream_response.py``.
+#
+# Nearly all chunks are like the one before but for their words, so that they are compared and not parsed.
+
+
+_NAMES = 4  # of one model, in one stream
+
+
+class OpenAIChatStream(StreamedResponse):
+    """A stream of chunks."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._encoder: ReplyEncoder | None = None  # for replies in an unusual form
+        self._last_events: list[bytes] = []  # events that state why it ended, until it is known whether it can stand
+        self._named = b""  # the model's name as the host last wrote it
+        self._renamed: list[tuple[bytes, bytes]] = []
+        self._last = b""  # the event with the usage
+        self._counted = b""
+        self._sample = b""  # any event, to make others like it
+        self._like: ChunkTemplate | None = None  # a chunk that others are like
+        self._tries = TRIES
+        self._ours: tuple[Any, ...] = ()  # index of the choice that is the answer
+
+    def _event(self, event: bytes, through: list[bytes]) -> End:
+        """Look at an event; what of it goes on is put into ``through``."""
+        if self._like is not None and not self._halves.held and (text := self._like.words(event)) is not None:
+            ends = self.say(text)
+            if ends and self._cuts(through):
+                return "stopped"
+            through.append(event)
+            if not self.output_seen and not text.isspace():
+                self.output_seen = True
+            return "stopped" if ends else ""
+        return self._parsed(event, through)
+
+    def _parsed(self, event: bytes, through: list[bytes]) -> End:
+        """The same of an event that has to be parsed."""
+        simple = event.startswith(b"data: ") and b"\n" not in event
+        payload = event[6:] if simple else event_data(event)
+        if not payload:
+            return ""
+        if payload == b"[DONE]":
+            return "done" if self.finish else self._unexplained(through)
+        piece = None if b"event: error" in event and not simple else read(payload)
+        if piece is None or self._odd(piece):
+            return self._reread_event(event, through)
+        if piece.indexes != self._ours or piece.halved or self._halves.held:
+            looked = self._looked(payload, piece)
+            if looked is None:
+                return ""
+            simple &= looked[0] is payload
+            payload, piece = looked
+        if self.finish and piece.of_an_answer:  # it is over
+            return self._dropped(payload, piece)
+        if self.say(piece.text, piece.beside + piece.refusal) and self._cuts(through, called=bool(piece.calls)):
+            return "stopped"
+        self._note(piece)
+        through = self._last_events if self.finish and self._teller.silent else through
+        self._sample = payload
+        if piece.model != self._named or not piece.model:
+            payload, simple = self._rename(payload, piece), False
+        if piece.usage is not None:
+            self._last, self._counted = payload, piece.counted
+            if piece.text or piece.halved or piece.calls or piece.finish:
+                through.append(b"data: " + rewrite_reply(payload, self._model, None, b""))
+        else:
+            through.append(event if simple else b"data: " + payload)
+        if piece.visible and self.first_at is None:
+            self.first_at = self._clock.monotonic()
+        if self._tries and len(self.text) > 1 and simple and piece.of_words:  # the first word goes out before that
+            self._tries -= 1
+            self._like = chunk_template_of(event, piece)
+        return "stopped" if self.stopped else ""
+
+    def _odd(self, piece: ReplyChunk) -> bool:
+        """Return whether the parts of a chunk are sent one by one: calls without a name, or the last words of an answer
+        that may still be rejected, together with its end.
+        """
+        unnamed = bool(piece.calls) and piece.unnamed(self.calls)
+        return unnamed or bool(self._teller.silent and piece.finish and piece.text)
+
+    def _part(self, words: str, thoughts: str) -> bytes:
+        """The event that says these."""
+        choice = {
+            "index": 0, "delta": {"content": words} if words else {"reasoning_content": thoughts}, "finish_reason": None
+        }  # fmt: skip
+        ours = {"object": "chat.completion.chunk", "model": self._model, "choices": [choice]}
+        before = split_object(self._sample or b"{}")  # has the id of the answer, and when it was made
+        before.pop("usage", None)
+        return b"data: " + join_object(before, {name: dumps(value) for name, value in ours.items()})
+
+    def _unexplained(self, through: list[bytes]) -> End:
+        """Return the end of a stream that did not state why it ended."""
+        if self._teller.reasonless:
+            self.finish = "content_filter" if self.refusal else "stop"
+            through.append(self._why("stop"))
+            return "done"
+        return super()._unexplained(through)
+
+    def _dropped(self, payload: bytes, piece: ReplyChunk) -> End:
+        """Drop text after the end of the answer, but record the counts that come with it."""
+        if piece.usage is not None:
+            self.usage, self._last, self._counted = piece.usage, payload, piece.counted
+        return ""
+
+    def _note(self, piece: ReplyChunk) -> None:
+        super()._note(piece)
+        if self.finish:
+            self._like = None  # from here on each event is looked at
+
+    def _looked(self, payload: bytes, piece: ReplyChunk) -> tuple[bytes, ReplyChunk] | None:
+        """Return the chunk without choices that were not requested (the first is ours), None if it is empty.
+
+        Split characters are forwarded unchanged, since the client joins the pieces; the recorded text is joined, too.
+        """
+        if piece.indexes:
+            self._ours = self._ours or (chosen_index(piece.indexes),)
+            if piece.indexes != self._ours and not piece.halved:
+                payload = of_choice(payload, *self._ours)
+                ours = read(payload)
+                if ours is None or not (ours.indexes or ours.usage):
+                    return None
+                piece = ours
+        if piece.halved or self._halves.held:
+            piece = replace(piece, text=self._halves.join(piece.text))
+        return payload, piece
+
+    def _reread_event(self, event: bytes, through: list[bytes]) -> End:
+        """An event as few hosts write it, such as words in parts, put into plain ones."""
+        events = self._reread(event + b"\n\n", part=True)
+        if events is None:
+            self._pass_before_failure(through)
+            return ""
+        encoder = self._encoder = self._encoder or self._reader.encoder(self._model)
+        end: End = ""
+        for found in events:
+            if isinstance(found, WireUsage):
+                self.usage, self._counted = found, dumps(write_usage(found))
+            if isinstance(found, ToolCallDelta) and found.index in self.calls:  # which has its id
+                found = replace(found, id="")
+            for plain in encoder.feed(found).removesuffix(DONE).split(b"\n\n"):
+                end = self._event(plain, through) or end
+        return end
+
+    def _rename(self, payload: bytes, piece: ReplyChunk) -> bytes:
+        """Record the model's name as this host writes it, and its replacement. Return the event, renamed if events
+        cannot be renamed in bulk.
+        """
+        name, model = dumps(self._model), piece.model
+        if model == name:
+            self._named = model
+            return payload
+        for between in (b"", b" "):
+            field = b'"model":' + between + model
+            if model and field in payload:
+                self._named = model
+                self._renamed = [*self._renamed[1 - _NAMES :], (field, b'"model":' + name)]
+                return payload
+        return payload if piece.usage is not None else rewrite_reply(payload, self._model, None, b"")
+
+    def _joined(self, through: list[bytes]) -> bytes:
+        data = b"\n\n".join(through) + b"\n\n" if through else b""
+        for field, instead in self._renamed:
+            data = data.replace(field, instead)
+        return data
+
+    def _finish(self, data: bytes, *, stopped: bool = False) -> None:
+        if stopped:
+            self._counted = dumps(write_usage(self._stopped()))
+            data += self._why("length") + b"\n\n"
+        elif self._found_wrong(data):
+            return
+        else:
+            data += self._joined(self._last_events)
+        metadata = self._teller.metadata(self)
+        if self._teller.wanted:
+            payload, counted = self._last or self._sample or b"{}", self._counted or UNCOUNTED
+            data += b"data: " + rewrite_reply(payload, self._model, counted, metadata, chunk=True) + b"\n\n"
+        self._reply.last(data + DONE)
+        self._succeed()
+
+    def _why(self, reason: str) -> bytes:
+        """Return an event with the finish reason, which the host omitted."""
+        return (
+            b'data: {"object":"chat.completion.chunk","model":%b,'
+            b'"choices":[{"index":0,"delta":{},"finish_reason":"%b"}]}' % (dumps(self._model), reason.encode())
+        )
+
+    def _come_whole(self, data: bytes) -> None:
+        """Send a whole answer as a stream."""
+        events = self._reread(data)
+        if events is None:
+            return
+        encoder = self._reader.encoder(self._model)
+        through: list[bytes] = []
+        for event in events:
+            if isinstance(event, WireUsage):
+                self.usage, self._counted = event, dumps(write_usage(event))
+            for plain in encoder.feed(event).removesuffix(DONE).split(b"\n\n"):
+                self._event(plain, through)
+        self._pass(through, "done")
+
+
+# ---- chunks that differ in their words only ------------------------------------------------------
+# A JSON string without quotes, backslashes and control characters represents itself. So a chunk that begins and ends
+# with the same bytes as an earlier one carries the text between them and nothing else new. Comparing takes a third of
+# the time of parsing.
+TRIES = 4  # chunks of one stream that are tried: hosts that write something new into each have none that are alike
+_MARKS = (b'"content":"', b'"content": "')
+_DATA = len(b"data: ")
+_PROBE = "pr0be-of-5omething-nobody-writes"
+
+
+class ChunkTemplate:
+    """The bytes before and after the words of a chunk."""
+
+    __slots__ = ("_after", "_before", "_end", "_least", "_start")
+
+    def __init__(self, before: bytes, after: bytes) -> None:
+        self._before, self._after = before, after
+        self._start, self._end = len(before), -len(after)
+        self._least = len(before) + len(after)
+
+    def words(self, event: bytes) -> str | None:
+        """Return the text of a chunk that matches the template; None for any other."""
+        if event[: self._start] != self._before or event[self._end :] != self._after or len(event) < self._least:
+            return None
+        try:
+            text = event[self._start : self._end].decode()
+        except UnicodeDecodeError:
+            return None
+        return text if '"' not in text and "\\" not in text and text.isprintable() else None
+
+
+def chunk_template_of(event: bytes, piece: ReplyChunk) -> ChunkTemplate | None:
+    """Return the template of a chunk in one line of data with text alone; None if that is not evident."""
+    said = piece.text.encode("utf-8", "surrogatepass") + b'"'
+    for mark in _MARKS:
+        at = event.find(mark + said)
+        if at < 0:
+            continue
+        before, after = event[: at + len(mark)], event[at + len(mark) + len(said) - 1 :]
+        if read(b"%b%b%b" % (before[_DATA:], _PROBE.encode(), after)) == replace(piece, text=_PROBE):
+            return ChunkTemplate(before, after)
+    return None

@@ -1,13 +1,15 @@
-"""Parse replies of OpenAI's Responses API as far as the direct path needs, and write them with run metadata."""
+"""Replies of OpenAI's Responses API that are passed through: parsed as far as the direct path needs, and streams."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
-from intermodal.protocols.calls import WireUsage
+from intermodal.protocols.calls import Error, ReplyEncoder, WireUsage
+from intermodal.protocols.errors.responses import error_response
+from intermodal.protocols.framing.event_streams import event_data
 from intermodal.protocols.framing.json_body import (
     TokenCount,
     add_run_metadata,
@@ -16,12 +18,19 @@ from intermodal.protocols.framing.json_body import (
     join_object,
     split_object,
 )
+from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
 from intermodal.protocols.openai_chat.reply import read_usage, with_reasoning
+from intermodal.protocols.openai_chat.server import sse_event
 from intermodal.protocols.openai_responses import server
 from intermodal.protocols.openai_responses.reply import explains_end, finish_reason
+from intermodal.protocols.openai_responses.server import echoed_fields, write_usage
 from intermodal.protocols.reply_chunk import ReplyChunk
+from intermodal.protocols.reply_decoder import UNFINISHED
+from intermodal.protocols.transcoding import TranscodedStream
+from intermodal.protocols.upstream_response import End, StreamedResponse
 
 UNCOUNTED = dumps(server.write_usage(WireUsage()))
+
 # Characters of a unique id. Clients refer to the response by it later, so a short one, which may repeat, is replaced.
 OWN_ID = 20
 _NULL = b"null"
@@ -34,6 +43,7 @@ _COUNTS = tuple(
 )  # fmt: skip
 _NEEDED = ("input_tokens", "output_tokens", "total_tokens")
 _Detail = TokenCount | msgspec.UnsetType | None
+
 # Fields that clients rely on, for hosts that omit them.
 _USUAL: Mapping[str, msgspec.Raw] = split_object(
     b'{"object":"response","error":null,"incomplete_details":null,"instructions":null,"metadata":{},'
@@ -228,3 +238,321 @@ def begun(data: bytes | msgspec.Raw, model: str, asked: Mapping[str, msgspec.Raw
 def items_of(data: bytes | memoryview) -> list[dict[str, Any]]:
     """Return the items of a response that clients may refer to later."""
     return [item for item in _output.decode(split_object(data)["output"]) if isinstance(item.get("id"), str)]
+
+
+# Pass a stream of OpenAI's Responses API through; see ``upstream_response.py``.
+#
+# Clients assemble the answer from many kinds of events and notice every missing one. So a stream is passed through only
+# if it begins as OpenAI's own do: the response, an item in it, a part in that, then words. Any other stream, and one
+# that may have to be stopped in the middle, is decoded and written again.
+
+
+_NAMES = frozenset({"message", "function_call", "reasoning"})
+_BEGINS = frozenset({"response.created", "response.in_progress", "response.queued"})
+_ENDS = frozenset({"response.completed", "response.incomplete"})
+_BESIDE = ("response.reasoning", "response.function_call_arguments")  # kinds of pieces that are no words
+_FAILS = frozenset({"response.failed", "error"})
+
+
+class _Event(msgspec.Struct):
+    type: str
+    sequence_number: int
+    output_index: int = -1
+    content_index: int = -1
+    item_id: str = ""
+    delta: str = ""
+    logprobs: msgspec.Raw = msgspec.Raw()
+    item: msgspec.Raw = msgspec.Raw()
+    response: msgspec.Raw = msgspec.Raw()
+
+
+_NOTHING = _Event("", 0)
+_event = msgspec.json.Decoder(_Event)
+_item = msgspec.json.Decoder(OutputItem)
+
+
+class OpenAIResponsesStream(TranscodedStream):
+    """A stream of OpenAI's typed events."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._asked = echoed_fields(self._teller.fields)
+        self._through = True  # let through so far
+        self._kept: list[bytes] = []  # all of the response, until something is shown
+        self._started: Mapping[str, msgspec.Raw] = {}
+        self._items: dict[int, OutputItem] = {}  # those that were begun, by their places
+        self._done: dict[int, bytes] = {}
+        self._parts: dict[tuple[int, int], list[str]] = {}  # the text of each part that was begun
+        self._made: dict[int, list[str]] = {}  # thoughts, or arguments, of each item of these
+        self._number = 0
+        self._closing = b""  # the events that end an answer which is stopped midway
+        self._answer: tuple[str, bytes, bytes] = ("", b"", b"")  # the last event: kind, response, and its usage
+
+    def _fresh(self) -> ReplyEncoder:
+        self.items = kept = list[Mapping[str, Any]]()
+        return self._reader.encoder(self._model, keep=kept.append, asked=self._asked)
+
+    # ---- bytes to events
+
+    def _take(self, data: bytes) -> None:
+        StreamedResponse._take(self, data)
+
+    def _ended(self) -> None:
+        if self._splitter.pending and not self._whole and not self.over:  # the last line may be without its end
+            self._take(b"\n\n")
+        if self.over:
+            return
+        if self._whole:  # no stream, although one was wanted
+            self._through = False
+            self._hear(self._decoding.feed(b"".join(self._body)))
+        if self._through:
+            self._fail(self._cut(UNFINISHED))
+        else:
+            super()._ended()
+
+    def _event(self, event: bytes, through: list[bytes]) -> End:
+        if not self._through:
+            return self._anew(event, through)
+        if not self.begun:
+            self._kept.append(event)
+        payload = event_data(event)
+        if not payload:
+            return ""
+        if payload == b"[DONE]":
+            return self._unexplained(through) if self.begun else self._start_anew(through)
+        try:
+            found = self._found(payload)
+            end = self._look(found)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            found, end = _NOTHING, None
+        if end is None:
+            if not self.begun:
+                return self._start_anew(through)
+            end = self._unusual(event, through)
+        if end == "stopped" and (part := self._shown_part(payload)):
+            through.append(part)
+        elif not end and not self.over:
+            through.append(self._beginning(found) if found.type in _BEGINS else event + b"\n\n")
+        return end
+
+    # ---- events let through
+
+    def _found(self, payload: bytes) -> _Event:
+        """Parse an event. Raises MsgspecError. Split characters are forwarded unchanged and recorded joined."""
+        try:
+            found = _event.decode(payload)
+        except msgspec.DecodeError:
+            without = without_lone_surrogates(payload)
+            if without is None:
+                raise
+            found = _event.decode(without)
+            if found.delta:
+                found.delta = self._halves.join(loads_with_surrogates(payload)["delta"])
+        else:
+            if self._halves.held and found.delta:
+                found.delta = self._halves.join(found.delta)
+        return found
+
+    def _look(self, found: _Event) -> End | None:
+        """Process an event and return the end it brings; None if the event is not as expected."""
+        kind, place = found.type, found.output_index
+        self.output_seen = self.output_seen or bool(found.delta and not found.delta.isspace())
+        self._number = max(self._number, found.sequence_number)
+        if kind == "response.output_text.delta":
+            part = self._parts.get((place, found.content_index))
+            if part is None or not found.logprobs:
+                return None
+            ends = self.say(found.delta)
+            part.append(self.allowed[0] if self.overran else found.delta)
+            if self.first_at is None and found.delta.strip():
+                self._seen()
+            return self._stop() if ends else ""
+        elif kind in _BEGINS:
+            self._started = split_object(found.response)
+            return "" if reply_of(found.response).plain else None
+        elif kind in _ENDS:
+            return self._look_at_end(found)
+        elif kind == "response.output_item.added":
+            return self._begin_item(place, _item.decode(found.item))
+        elif kind == "response.output_item.done":
+            if self._id_of(place) != _item.decode(found.item).id:
+                return None
+            self._done[place] = bytes(found.item)
+        elif kind == "response.content_part.added":
+            if self._id_of(place) != found.item_id:
+                return None
+            self._parts.setdefault((place, found.content_index), [])
+        elif kind == "response.refusal.delta":
+            self.refusal.append(found.delta)
+        elif kind in _FAILS or not self._started:
+            return None
+        elif kind.startswith(_BESIDE) and found.delta:
+            ends = self.say("", found.delta)
+            self._made.setdefault(place, []).append(self.allowed[1] if self.overran else found.delta)
+            self._seen()
+            return self._stop() if ends else ""
+        return ""
+
+    def _seen(self) -> None:
+        if self.first_at is None:
+            self.first_at = self._clock.monotonic()
+
+    def _begin_item(self, place: int, item: OutputItem) -> End | None:
+        if not self._started or item.type not in _NAMES or len(item.id) < OWN_ID:
+            return None
+        self._items[place] = item
+        if item.type == "function_call":
+            self.calls[place] = (item.call_id, item.name)
+            self._seen()
+        return ""
+
+    def _look_at_end(self, found: _Event) -> End | None:
+        reply = reply_of(found.response)
+        count = len(reply.output or ())
+        known = self.begun or (count == len(self._done) and reply.plain)
+        if reply.failed or not reply.ended or not self._started or not known:
+            return None
+        raw = bytes(found.response)
+        if count < len(self._done):
+            raw = join_object(split_object(raw), {"output": self._output()})
+        self.usage, counted = reply.counted()
+        self._ends(reply.ending(called=bool(self.calls)))
+        self._answer = (found.type, raw, counted)
+        return "done"
+
+    def _shown_part(self, payload: bytes) -> bytes:
+        """The event of a piece that the answer ends with, as far as it is shown."""
+        tree = split_object(payload)
+        if self.overran:
+            part = "".join(self.allowed)
+            if not part:
+                return b""
+            tree["delta"] = msgspec.Raw(dumps(part))
+        kind = str(msgspec.json.decode(tree["type"]))
+        return b"event: %b\ndata: %b\n\n" % (kind.encode(), join_object(tree))
+
+    def _stop(self) -> End:
+        """End an answer that is not to go on; what it said so far is all of it."""
+        if self.stopped == "blanks":
+            self._fail(self.blanks_error())
+            return ""
+        usage = dumps(write_usage(self._stopped()))
+        self._closing = b"".join(self._closed())
+        ended = {"status": b'"incomplete"', "incomplete_details": b'{"reason":"max_output_tokens"}'}
+        raw = join_object(self._started, {**ended, "output": self._output()})
+        self._number += 1
+        self._answer = ("response.incomplete", raw, usage)
+        return "stopped"
+
+    def _closed(self) -> Iterator[bytes]:
+        """Yield the events that close open elements: a text, the part that it is in, and the part's item."""
+        for place, first in self._items.items():
+            if place in self._done:
+                continue
+            name, parts = first.id, []
+            for at, number in sorted(part for part in self._parts if part[0] == place):
+                text = "".join(self._parts[at, number])
+                inside = {"item_id": name, "output_index": place, "content_index": number}
+                part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+                yield self._typed("response.output_text.done", {**inside, "text": text, "logprobs": []})
+                yield self._typed("response.content_part.done", {**inside, "part": part})
+                parts.append(part)
+            item = self._cut_short(place, first, parts)
+            self._done[place] = dumps(item)
+            yield self._typed("response.output_item.done", {"output_index": place, "item": item})
+
+    def _cut_short(self, place: int, first: OutputItem, parts: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return an item that was begun, with its content so far."""
+        item = {"id": first.id, "type": first.type, "status": "incomplete"}
+        made = "".join(self._made.get(place, ()))
+        if first.type == "function_call":
+            return {**item, "call_id": first.call_id, "name": first.name, "arguments": made}
+        if first.type == "reasoning":
+            return {**item, "summary": [{"type": "summary_text", "text": made}] if made else []}
+        return {**item, "role": "assistant", "content": parts}
+
+    def _id_of(self, place: int) -> str | None:
+        first = self._items.get(place)
+        return None if first is None else first.id
+
+    def _typed(self, kind: str, tree: dict[str, Any]) -> bytes:
+        self._number += 1
+        return sse_event({"type": kind, "sequence_number": self._number, **tree}, kind)
+
+    def _ends(self, reason: str) -> None:
+        self.finish = "content_filter" if self.refusal else reason
+
+    def _unexplained(self, through: list[bytes]) -> End:
+        if not self._teller.reasonless:
+            return super()._unexplained(through)
+        self._ends("tool_call" if self.calls else "stop")
+        self._number += 1
+        raw = join_object(self._started, {"status": b'"completed"', "output": self._output()})
+        self._answer = ("response.completed", raw, b"")
+        return "done"
+
+    def _unusual(self, event: bytes, through: list[bytes]) -> End:
+        """After something was shown it goes on as it is, unless it is an error."""
+        for found in self._decoding.feed(event + b"\n\n"):
+            if isinstance(found, WireUsage):
+                self.usage = found
+            elif isinstance(found, Error):
+                self._pass(through, "")
+                self._fail(found.error)
+        return ""
+
+    def _beginning(self, found: _Event) -> bytes:
+        return self._written(found.type, found.sequence_number, begun(found.response, self._model, self._asked))
+
+    def _output(self) -> bytes:
+        return b"[" + b",".join(self._done.values()) + b"]"
+
+    def _written(self, kind: str, number: int, response: bytes) -> bytes:
+        name = kind.encode()
+        return b'event: %b\ndata: {"type":"%b","sequence_number":%d,"response":%b}\n\n' % (name, name, number, response)
+
+    # ---- rewritten events
+
+    def _start_anew(self, through: list[bytes]) -> End:
+        """From its beginning: nothing of it was shown."""
+        self._through = False
+        through.clear()
+        self._held.clear()
+        self._size = 0
+        self.restart()
+        kept, self._kept = self._kept, []
+        end: End = ""
+        for event in kept:
+            end = self._anew(event, through)
+            if end or self.over:
+                break
+        return end
+
+    def _anew(self, event: bytes, through: list[bytes]) -> End:
+        return self._pass_decoded(self._decoding.feed(event + b"\n\n"), through)
+
+    # ---- the end
+
+    def _finish(self, data: bytes, *, stopped: bool = False) -> None:
+        if not self._through:
+            super()._finish(data, stopped=stopped)
+            return
+        if not stopped and self._found_wrong(data):
+            return
+        data += self._closing
+        kind, raw, counted = self._answer
+        response = finished(raw, self._model, counted or UNCOUNTED, self._teller.metadata(self), self._asked)
+        self.items = items_of(response)
+        self._reply.last(data + self._written(kind, self._number, response))
+        self._succeed()
+
+    def broken(self, error: BaseException) -> bytes:
+        if not (self._through and self.begun):
+            return super().broken(error)
+        answer = error_response(error)
+        failed = {
+            "status": b'"failed"', "output": self._output(),
+            "error": dumps({"code": answer.code or answer.openai, "message": answer.message, **answer.told}),
+        }  # fmt: skip
+        response = begun(join_object(self._started, failed), self._model, self._asked)
+        return self._written("response.failed", self._number + 1, response)

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from intermodal.protocols.openai_chat.passthrough import read
-from intermodal.protocols.openai_chat.stream import chunk_template_of
+from intermodal.protocols.openai_chat.passthrough import chunk_template_of, read
 
 SEED = 20_261_126
 LETTERS = [
