@@ -21,9 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from intermodal.config import cache_dir
 from intermodal.store.conversion_cache import FOLDER
+
+# Hypothesis fails an example that takes 200 ms, which says as much of the machine as of the code.
+settings.register_profile("any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 ROOT = Path(__file__).parent.parent
 DEFAULT_WEIGHTS = ("smollm2-135m-instruct", "whisper-base", "whisper-tiny.en", "piper-en-us-joe-medium")

@@ -268,7 +268,6 @@ def test_C1_C2_no_history_spends_more_than_the_budget_or_forgets_what_was_spent(
         settings=settings(
             max_examples=2000 if full_gates else 25,
             stateful_step_count=50,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -91,7 +91,7 @@ def test_a_fresh_key_is_not_refused_what_its_rate_holds(workers: int, tmp_path: 
     assert not said
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 1 << 32), workers=st.integers(1, 4), most=st.integers(1, 60_000), many=st.integers(1, 120),
     slowest=st.sampled_from([0.0, 0.02, 0.2]), apart=st.sampled_from([0.0, 0.1]),

@@ -158,7 +158,7 @@ _url = st.one_of(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(_url)
 @example("http://127.0.0.1\\@1.1.1.1/")
 @example("http://1.1.1.1#@127.0.0.1/")

@@ -103,7 +103,6 @@ def test_c3_ledger_invariants(full_gates: bool) -> None:
         settings=settings(
             max_examples=examples,
             stateful_step_count=25,
-            deadline=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),
         ),

@@ -99,7 +99,7 @@ class History:
         self.store.finish_run(msgspec.structs.replace(run, outcome="finished"))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 1 << 32), read=st.integers(1, 30))
 def test_what_was_used_adds_up_to_the_same_whatever_is_pruned(seed: int, read: int) -> None:
     chance = random.Random(seed)

@@ -8,7 +8,7 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.protocols.calls import WIRES, Wire
 
@@ -47,7 +47,6 @@ def grown(tree: Any) -> Any:
     return SHORT.get(tree, tree) if isinstance(tree, str) else tree
 
 
-@settings(deadline=None)
 @given(TREES, st.booleans())
 def test_whatever_a_body_holds_it_is_read_as_any_parser_reads_it(tree: Any, escaped: bool) -> None:
     whole = grown(tree)
@@ -55,7 +54,6 @@ def test_whatever_a_body_holds_it_is_read_as_any_parser_reads_it(tree: Any, esca
     assert read_json_with_media(body, lambda found: found) == whole
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(["@long", "@uri"]), min_size=1, max_size=3))
 def test_media_are_taken_without_a_second_reading(names: list[str]) -> None:
     strings = grown(names)

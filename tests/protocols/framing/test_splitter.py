@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from intermodal.protocols.framing.event_streams import (
@@ -31,7 +31,6 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(places)]
 
 
-@settings(deadline=None)
 @given(EVENTS, ENDS, st.lists(st.integers(0, 1 << 20), max_size=8), st.booleans())
 def test_events_have_the_data_that_a_reader_of_them_finds(
     events: list[str], end: str, cuts: list[int], whole: bool
@@ -48,7 +47,6 @@ def test_events_have_the_data_that_a_reader_of_them_finds(
     assert [data for data in found if data] == [data for data in said if data]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(["{}", "", " ", LONG, '"\u00e4"', "\r"]), max_size=6), st.lists(st.integers(0, 1 << 20))
 )

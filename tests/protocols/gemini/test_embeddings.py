@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from google.genai import types
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.protocols.calls import BYTES, TEXTS
 
@@ -41,7 +41,6 @@ def kind_of(media: WireMedia) -> str:
     return "application/pdf" if isinstance(media, WireDocument) else media.media_type
 
 
-@settings(deadline=None)
 @given(
     media=st.lists(MEDIA, min_size=1, max_size=4),
     texts=st.lists(st.text("ab é", min_size=1, max_size=9), max_size=2),

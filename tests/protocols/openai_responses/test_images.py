@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.responses import Response
 from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming
@@ -67,7 +67,6 @@ def test_the_tool_draws_where_a_row_says_so_and_the_pictures_address_elsewhere()
     assert supported_image_options(MASKED) == {"size", "quality", "format", "edits", "mask"}
 
 
-@settings(deadline=None)
 @given(
     prompt=TEXTS,
     images=st.lists(

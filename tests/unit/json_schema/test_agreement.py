@@ -61,7 +61,7 @@ def schemas(*references: str) -> st.SearchStrategy[Any]:
     return st.recursive(st.booleans() | st.just({}), extended, max_leaves=6)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, suppress_health_check=list(HealthCheck))
 @given(schemas("#/$defs/x", "#/$defs/y"), schemas("#/$defs/y"), schemas(), st.lists(VALUES, min_size=1, max_size=5))
 def test_verdicts_are_those_of_jsonschema(main: Any, x: Any, y: Any, values: list[Any]) -> None:
     schema = {**(main if isinstance(main, dict) else {"allOf": [main]}), "$defs": {"x": x, "y": y}}
@@ -100,7 +100,7 @@ def put(node: Any, path: tuple[Any, ...], value: Any) -> Any:
     return [put(each, path[1:], value) if number == path[0] else each for number, each in enumerate(node)]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(places(SOUND)), ODD)
 def test_what_is_no_schema_is_what_the_metaschema_says(path: tuple[Any, ...], odd: Any) -> None:
     schema = put(SOUND, path, odd)

@@ -166,7 +166,7 @@ JSON = st.recursive(
 BENT = st.lists(st.tuples(st.integers(0, 200), st.sampled_from('[]{},:"0-e\\ntNI x')), max_size=3)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(JSON, st.sampled_from([None, 1]), BENT)
 def test_a_long_text_is_read_as_a_short_one(value: Any, indent: int | None, bent: list[tuple[int, str]]) -> None:
     text = json.dumps(value, indent=indent)

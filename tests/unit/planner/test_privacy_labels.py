@@ -151,7 +151,7 @@ labels_ = st.lists(st.sampled_from(LABELS), max_size=3, unique=True).map(tuple)
     release=st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(("text", "image"))), max_size=3),
     into=st.sampled_from(("text", "image")),
 )
-@settings(max_examples=600, deadline=None, derandomize=True)
+@settings(max_examples=600, derandomize=True)
 def test_no_label_is_looser_for_being_read_by_the_last_part_of_a_name(
     name: str, kind: Kind, origins: tuple[str, ...], private: tuple[str, ...],
     release: list[tuple[str, Kind]], into: Kind,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from tests.plans import invariants, runner
 from tests.unit.planner.requests import part
@@ -18,7 +18,7 @@ from intermodal.planner import frontier
 from intermodal.plans.plan import Plan
 
 ASKS = ("What is the total?", "Is the caller angry?", "What does the chart show?")
-quick = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=150, derandomize=True)
 
 
 @st.composite

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from tests.unit.planner.requests import cases, inputs_of
 
 from intermodal.content import KINDS
@@ -16,7 +16,7 @@ from intermodal.plans.explain import explain, explain_all
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.plans.step import Call
 
-quick = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+quick = settings(max_examples=120, derandomize=True)
 
 
 def planned(inputs: Inputs) -> Plan | None:
@@ -128,7 +128,7 @@ def test_steps_run_in_order_and_stand_for_every_part(case: dict[str, object]) ->
         assert parts == sorted(parts)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, derandomize=True)
 @given(cases())
 def test_why_not_has_an_answer_for_every_endpoint(case: dict[str, object]) -> None:
     inputs = inputs_of(case)

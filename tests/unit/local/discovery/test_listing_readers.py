@@ -40,7 +40,7 @@ SIGNS = DiscoveryRules(forwarded_keys=("remote_host", "remote"))
 
 
 @given(tree=st.dictionaries(WORDS, TREES, max_size=6), form=st.sampled_from(sorted(READERS)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_reply_whatever_it_holds_is_more_than_a_reply(tree: dict[str, Any], form: str) -> None:
     """Every reader takes any JSON, and what it makes of it can be folded and is typed as it says."""
     said = list(READERS[form](tree, "/path", "asked", SIGNS))
