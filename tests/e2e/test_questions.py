@@ -97,6 +97,25 @@ async def test_a_question_needs_the_same_however_it_is_typed(reader: QuestionRea
     assert asked.count(asked[0]) == len(asked)
 
 
+@pytest.mark.parametrize(
+    ("question", "looks"),
+    [
+        ("What does it say, and what colour is it?", True),
+        ("What is written, and what does it look like?", True),
+        ("was steht da und welche farbe hat das auto", True),
+        ("What is depicted and what does the caption say?", True),
+        ("What is the total and when is it due?", False),
+        ("Quanto costa e dove si paga?", False),
+    ],
+)
+async def test_a_sentence_that_joins_questions_needs_what_each_of_them_does(
+    reader: QuestionReader, question: str, looks: bool
+) -> None:
+    facts = await reader.needs(question, ("image",))
+    assert facts is not None
+    assert ("appearance" in {need.aspect for need in facts.of("image").needed}) is looks
+
+
 def test_no_frozen_question_is_an_example() -> None:
     known = {embedded_form(text) for text in load_examples().texts}
     assert not [trade for trade in of_trades(FROZEN) if embedded_form(trade.question) in known]

@@ -20,7 +20,7 @@ from tests.media.tiny_eye import world
 import intermodal
 from intermodal.catalog.types import Endpoint
 from intermodal.content import BytesSource
-from intermodal.errors import NoRoute
+from intermodal.errors import NoContentFound, NoRoute
 from intermodal.planner import frontier
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Transform
@@ -92,8 +92,11 @@ def test_A10_no_byte_of_a_picture_reaches_a_server_that_takes_text_only(
                 continue
             for candidate in (plan.chosen, *plan.fallbacks, *frontier(prepared.inputs)):
                 _only_takers_get_pictures(candidate, prepared.inputs.facts.parts, client.asynchronous.catalog.by_id)
-            list(client.execute(prepared, plan))
-            answered += 1
+            try:
+                list(client.execute(prepared, plan))
+                answered += 1
+            except NoContentFound:  # its words were asked for, and it has none
+                pass
             assert trace_of(text_server.reached, *pool.pictures) == "", f"request {number}: {request}"
             for server in (text_server, eye_server):  # neither hears
                 assert b"input_audio" not in server.reached and b"input_video" not in server.reached

@@ -49,6 +49,7 @@ tells_schema = true
 quirks = ["no_system"]
 max_images = 4
 counts_text = "vllm"
+rerank = "/rerank"
 carries = ["document"]
 not_asked = ["*-pro"]
 regions = ["eu"]
@@ -177,6 +178,7 @@ VALUES: tuple[Any, ...] = (
 ONLY_READING = (
     ("consent",), ("trusted_hosts",),
     ("discovery", "addresses"), ("hosts", "box"), ("hosts", "box", "base_url"), ("hosts", "box", "id"),
+    ("hosts", "box", "rerank"),
     *(("hosts", "box", "models", 0, key) for key in ("tasks", "input", "context", "max_output")),
 )  # fmt: skip
 

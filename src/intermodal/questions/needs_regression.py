@@ -51,6 +51,8 @@ NEAR = 0.25  # cosine below which the nearest example tells nothing about a ques
 WHOLE = 160  # characters up to which a question is looked at as it is: its sentences explain each other
 LONGEST = 240  # characters of a sentence that are looked at: computing a vector takes as long as the text is
 SHORT = 24  # characters of a sentence below which it is read with the one before
+CLAUSE = 8  # characters of a question that is joined to another, at least
+CERTAIN = 0.8  # score of "words are not enough" from which on a joined question counts by itself
 SENTENCES = 4  # of a longer question that are looked at; those with a question mark come first
 MEDIA: tuple[Medium, ...] = ("photo", "page", "image", "pictures", "audio", "video", "document")
 EXAMPLED: tuple[Medium, ...] = ("photo", "page", "pictures", "audio", "video", "document")
@@ -64,6 +66,14 @@ BEYOND: dict[str, frozenset[Aspect]] = {  # aspects of a medium that its text do
 OUTPUTS: tuple[str, ...] = (*ASPECTS, "more")  # each aspect, and whether words are not enough
 
 _MORE = OUTPUTS.index("more")
+_JOINS = re.compile(  # "and" before a word that asks
+    r"[,;]?\s+(?:and|und|et|y|e|en|и|i)\s+(?="
+    r"(?:what|who|how|which|where|when|why|is|are|does|do|was|wer|wie|welch\w*|wo|wann|warum|ist|sind"
+    r"|que|qu['’]\w*|qui|quel\w*|comment|où|quand|pourquoi|qué|quién\w*|cómo|cuál\w*|dónde|cuándo"
+    r"|che|chi|come|quale|quali|dove|perché|o que|quem|como|qual|quais|onde|quando|wat|hoe|welke|waar"
+    r"|что|кто|как|как\w*|где|когда|почему)\b)",
+    re.IGNORECASE,
+)
 _END = re.compile(r"(?<=[.!?。！？؟])\s*(?=\S)|\n+")
 _ASKS = ("?", "？", "؟")
 _AT_ENDS = " \t.!?¡¿…。！？؟"  # signs that say nothing of what is asked
@@ -133,6 +143,22 @@ def sentences(question: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def joined_questions(question: str) -> tuple[str, ...]:
+    """Return the questions that a short one joins by "and", () where it joins none.
+
+    A vector of both together tells the needs of one. Each alone lacks what the other says of its subject, so it counts
+    only where it certainly needs more than words (``CERTAIN``).
+
+    >>> joined_questions("What does it say, and what colour is it?")
+    ('What does it say', 'what colour is it?')
+    """
+    whole = " ".join(question.split())
+    if len(whole) > WHOLE:
+        return ()
+    found = [part.strip(" ,;") for part in _JOINS.split(whole)]
+    return tuple(found) if len(found) > 1 and all(len(part) >= CLAUSE for part in found) else ()
+
+
 def embedded_form(sentence: str) -> str:
     """Return the form of a sentence whose vector is compared: without case and signs at the ends.
 
@@ -170,14 +196,21 @@ def of_length_one(vectors: Reals) -> Reals:
     return np.asarray(vectors / np.where(lengths == 0, 1, lengths), np.float32)
 
 
-def question_needs(vectors: Iterable[Sequence[float]], examples: Examples) -> QuestionFacts:
-    """Return the needs of a question of every medium. ``vectors``: of ``sentences``, each in its ``embedded_form``."""
+def question_needs(
+    vectors: Iterable[Sequence[float]], examples: Examples, joined: Iterable[Sequence[float]] = ()
+) -> QuestionFacts:
+    """Return the needs of a question of every medium.
+
+    ``vectors``: of ``sentences``; ``joined``: of ``joined_questions``; each text in its ``embedded_form``.
+    """
+    alone = list(joined)
+    vectors = [*vectors, *alone]
     found = np.array([list(vector) for vector in vectors], np.float32).reshape(-1, len(examples.mean))
     vectors = centred(found, examples.mean, examples.directions)
     cosines = np.asarray(of_length_one(vectors @ examples.axes.T) @ examples.vectors.T, np.float32)
     whole = of_length_one(vectors)
     return QuestionFacts(
-        by=examples.model, media=tuple(_of_medium(medium, whole, cosines, examples) for medium in MEDIA)
+        by=examples.model, media=tuple(_of_medium(medium, whole, cosines, examples, len(alone)) for medium in MEDIA)
     )
 
 
@@ -195,11 +228,17 @@ def scores(medium: Medium, vectors: Reals, cosines: Reals, examples: Examples) -
     return np.asarray((said + 1) / 2, np.float32)
 
 
-def _of_medium(medium: Medium, vectors: Reals, cosines: Reals, examples: Examples) -> MediumNeeds:
-    """The needs of all sentences together: of each output the highest score, of those sentences that ask something."""
+def _of_medium(medium: Medium, vectors: Reals, cosines: Reals, examples: Examples, joined: int) -> MediumNeeds:
+    """The needs of all sentences together: of each output the highest score, of those sentences that ask something.
+
+    ``joined``: how many of the last rows are of joined questions.
+    """
     if not len(cosines):
         return MediumNeeds(medium=medium)
     by_sentence = scores(medium, vectors, cosines, examples)
+    counts = np.arange(len(cosines)) < len(cosines) - joined
+    counts |= by_sentence[:, _MORE] >= CERTAIN
+    by_sentence, cosines = by_sentence[counts], cosines[counts]
     asks = by_sentence.max(axis=1) >= NEEDED
     if asks.any():
         by_sentence, cosines = by_sentence[asks], cosines[asks]

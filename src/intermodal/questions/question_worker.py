@@ -15,6 +15,7 @@ from intermodal.local.embedded import e5
 from intermodal.questions.needs_regression import (
     Examples,
     embedded_form,
+    joined_questions,
     load_examples,
     question_needs,
     sentences,
@@ -29,8 +30,12 @@ def _examples() -> Examples:
 def needs(question: str) -> Any:
     """``QuestionFacts`` of every medium, as plain values."""
     model = _examples().model
-    vectors = [e5.embed("", model, embedded_form(text), query=True)["vector"] for text in sentences(question)]
-    return msgspec.to_builtins(question_needs(vectors, _examples()))
+
+    def vectors(texts: tuple[str, ...]) -> list[Any]:
+        return [e5.embed("", model, embedded_form(text), query=True)["vector"] for text in texts]
+
+    found = question_needs(vectors(sentences(question)), _examples(), vectors(joined_questions(question)))
+    return msgspec.to_builtins(found)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from intermodal.questions.needs_regression import (
     ExamplesHeader,
     NeedsNetwork,
     embedded_form,
+    joined_questions,
     load_examples,
     of_length_one,
     question_needs,
@@ -148,6 +149,29 @@ def test_a_question_that_is_near_to_nothing_is_never_sure() -> None:
 def test_each_sentence_adds_what_it_needs() -> None:
     found = question_needs([(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)], examples())
     assert set(needs(found, "audio")[0]) == {"tone", "words"}
+
+
+@pytest.mark.parametrize(
+    ("strength", "needed"), [(2.0, {"tone", "words"}), (1.4, {"words"})], ids=["certain", "not certain"]
+)
+def test_a_joined_question_counts_where_it_certainly_needs_more_than_words(strength: float, needed: set[str]) -> None:
+    found = question_needs([(0.0, 1.0, 0.0)], examples(strength=strength), joined=[(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)])
+    assert set(needs(found, "audio")[0]) == needed
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        ("What does it say, and what colour is it?", ("What does it say", "what colour is it?")),
+        ("was steht da und welche farbe hat das auto", ("was steht da", "welche farbe hat das auto")),
+        ("Что написано и какого цвета машина?", ("Что написано", "какого цвета машина?")),
+        ("What is the name and the address?", ()),
+        ("Who and what is it?", ()),
+        ("word " * 40 + "and what is it?", ()),
+    ],
+)
+def test_a_short_sentence_is_parted_where_it_joins_questions(question: str, found: tuple[str, ...]) -> None:
+    assert joined_questions(question) == found
 
 
 def test_what_tells_languages_apart_does_not_count() -> None:
