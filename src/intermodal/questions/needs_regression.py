@@ -67,7 +67,7 @@ OUTPUTS: tuple[str, ...] = (*ASPECTS, "more")  # each aspect, and whether words 
 
 _MORE = OUTPUTS.index("more")
 _JOINS = re.compile(  # "and" before a word that asks
-    r"[,;]?\s+(?:and|und|et|y|e|en|и|i)\s+(?="
+    r"[,;]? (?:and|und|et|y|e|en|и|i) (?="
     r"(?:what|who|how|which|where|when|why|is|are|does|do|was|wer|wie|welch\w*|wo|wann|warum|ist|sind"
     r"|que|qu['’]\w*|qui|quel\w*|comment|où|quand|pourquoi|qué|quién\w*|cómo|cuál\w*|dónde|cuándo"
     r"|che|chi|come|quale|quali|dove|perché|o que|quem|como|qual|quais|onde|quando|wat|hoe|welke|waar"

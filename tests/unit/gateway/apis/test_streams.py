@@ -7,6 +7,7 @@ import random
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -146,8 +147,9 @@ def leave(
     after: bytes = b"",
     headers: dict[str, str] | None = None,
     host: FakeHost | None = None,
+    when: Callable[[], object] | None = None,
 ) -> None:
-    """Ask, wait for these bytes of the answer, and hang up."""
+    """Ask, wait for these bytes of the answer, and hang up. Without any: once the host is asked, or ``when``."""
     import json
 
     body = json.dumps(tree).encode()
@@ -161,7 +163,7 @@ def leave(
             assert piece, found
             found += piece
         if not after:
-            until(lambda: host is None or host.attempts)
+            until(when or (lambda: host is None or host.attempts))
 
 
 @pytest.mark.parametrize("stream", [True, False])
