@@ -3,7 +3,7 @@ place, whoever the host is and whatever API the client speaks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -65,15 +65,6 @@ CASES: dict[str, Case] = {
     **{f"{door}nearloops": stream(door, [PATTERN] * 60, zone="machine") for door in DOORS},
     "wholeloops": Case([Model([one_document(PATTERN * 60)])], {"max_tokens": 900}),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BothPaths]:
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        BothPaths(CASES, tmp_path_factory.mktemp("beside"), patch).open() as both,
-    ):
-        yield both
 
 
 @pytest.mark.parametrize("name", CASES)

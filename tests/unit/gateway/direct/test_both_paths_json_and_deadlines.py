@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from tests.gates import upstreams
 from tests.gates.faulty_host import DONE, HEAD, LAST, ROLE, ScriptedReply, answer, chunk, delta, usage
 from tests.unit.gateway.direct.both_paths import BothPaths, Case, Model, unlike
@@ -202,22 +200,6 @@ SAMPLE = (
     "tellsvalid", "livevalid", "livebreaks", "livecut", "livesilent", "livelong", "livelongbreaks", "livewhole",
     "intime", "intimelive", "intimethen", "late", "lateother", "latebeforeaword", "lateinthemiddle", "laterepair",
 )  # fmt: skip
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    full = metafunc.config.getoption("--full-gates")
-    metafunc.parametrize("name", tuple(CASES) if full else SAMPLE)
-
-
-@pytest.fixture(scope="module")
-def beside(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BothPaths]:
-    names = CASES if request.config.getoption("--full-gates") else SAMPLE
-    cases = {name: CASES[name] for name in names}
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        BothPaths(cases, tmp_path_factory.mktemp("beside"), patch).open() as both,
-    ):
-        yield both
 
 
 def test_json_and_deadlines_are_passed_on_as_the_executor_answers_them(beside: BothPaths, name: str) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
-import pytest
 from PIL import Image
 from tests.gates.faulty_host import (
     DONE,
@@ -415,22 +413,6 @@ SAMPLE = (
     "cutinband", "namederror", "firstinband", "ones503", "twos500", "twogone", "livetoolong", "thenbusy",
     "once",
 )  # fmt: skip
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    full = metafunc.config.getoption("--full-gates")
-    metafunc.parametrize("name", tuple(CASES) if full else SAMPLE)
-
-
-@pytest.fixture(scope="module")
-def beside(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BothPaths]:
-    names = CASES if request.config.getoption("--full-gates") else SAMPLE
-    cases = {name: CASES[name] for name in names}
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        BothPaths(cases, tmp_path_factory.mktemp("beside"), patch).open() as both,
-    ):
-        yield both
 
 
 def test_the_direct_path_answers_as_the_executor_does(beside: BothPaths, name: str) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pytest
 from tests.gates import upstreams
 from tests.gates.faulty_host import HEAD, LAST, ScriptedReply, chunk, refusal
 from tests.unit.gateway.direct.both_paths import BothPaths, Case, Model, unlike
@@ -404,23 +403,6 @@ SHARED = {f"{way}{fault}" for way in ("one", "two", "live", "then") for fault in
 CUTS = [name for name in CASES if re.fullmatch(r".at\d+(fin)?", name)]
 LEFT_OUT = {name for name in CASES if name[1:] in SHARED} | set(CUTS).difference(random.Random(SEED).sample(CUTS, 6))
 SAMPLE = tuple(name for name in CASES if name not in LEFT_OUT)
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    full = metafunc.config.getoption("--full-gates")
-    if "name" in metafunc.fixturenames:
-        metafunc.parametrize("name", tuple(CASES) if full else SAMPLE)
-
-
-@pytest.fixture(scope="module")
-def beside(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BothPaths]:
-    names = CASES if request.config.getoption("--full-gates") else SAMPLE
-    cases = {name: CASES[name] for name in names}
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        BothPaths(cases, tmp_path_factory.mktemp("beside"), patch).open() as both,
-    ):
-        yield both
 
 
 def test_a_stream_as_openai_writes_it_is_let_through(beside: BothPaths) -> None:

@@ -2,7 +2,7 @@ r"""A host that cuts an emoji between its two code units (``"\ud83d"``, ``"\ude0
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -102,15 +102,6 @@ CASES["called"] = Case(
     ],
     {"stream": True, "tools": [{"type": "function", "function": {"name": "weather"}}]},
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BothPaths]:
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        BothPaths(CASES, tmp_path_factory.mktemp("halves"), patch).open() as both,
-    ):
-        yield both
 
 
 def together(value: Any) -> Any:

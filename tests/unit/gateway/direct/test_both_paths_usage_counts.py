@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -154,12 +153,6 @@ for name, (wire_protocol, usage) in APART.items():
         CASES[f"{name}{how}"] = Case(
             [Model([odd(play, {"usage": usage})])], {"stream": bool(how)}, wire_protocol=wire_protocol
         )
-
-
-@pytest.fixture(scope="module")
-def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BothPaths]:
-    with pytest.MonkeyPatch.context() as patch, BothPaths(CASES, tmp_path_factory.mktemp("odd"), patch).open() as both:
-        yield both
 
 
 @pytest.mark.parametrize("name", CASES)

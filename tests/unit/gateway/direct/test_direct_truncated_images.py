@@ -27,12 +27,6 @@ WHOLE = {"png": drawn("PNG", (220, 160)), "jpeg": drawn("JPEG", (220, 160)), "we
 CASES = {kind: Case([Model([GOOD], row=SEES)]) for kind in WHOLE}
 
 
-@pytest.fixture(scope="module")
-def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BothPaths]:
-    with pytest.MonkeyPatch.context() as patch, BothPaths(CASES, tmp_path_factory.mktemp("cut"), patch).open() as both:
-        yield both
-
-
 def asking(kind: str, data: bytes) -> list[dict[str, Any]]:
     url = f"data:image/{kind};base64,{b64encode(data).decode()}"
     parts = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "What is this?"}]
