@@ -412,6 +412,11 @@ def _grids(most: int, least: int = 1) -> tuple[tuple[int, int], ...]:
     return tuple(sorted(found, key=lambda grid: grid[0] * grid[1]))
 
 
+def _with_whole(tiles: int) -> int:
+    """How many pictures a model sees: the tiles, and the picture once whole where it is several of them."""
+    return tiles + 1 if tiles > 1 else 1
+
+
 def _least_scaling(width: int, height: int, tile: float, most: int) -> tuple[int, int]:
     """The grid that needs the least scaling up; where all must scale down, the one that needs the least of that.
 
@@ -492,8 +497,7 @@ def _llama4_tiles(width: int, height: int, detail: str, arguments: RuleArguments
     """
     one, tile, most = arguments.numbers
     columns, rows = _least_scaling(width, height, tile, int(most))
-    count = columns * rows
-    return exact(one * (count + 1 if count > 1 else 1), "Llama 4's tiles")
+    return exact(one * _with_whole(columns * rows), "Llama 4's tiles")
 
 
 # SmolVLM and Idefics3: the picture is scaled up to a longest side, cut into tiles, and seen once whole.
@@ -519,9 +523,7 @@ def _idefics_tiles(width: int, height: int, detail: str, arguments: RuleArgument
     wide, high = _idefics_scaled(width, height, int(longest))
     across, down = math.ceil(wide / tile), math.ceil(high / tile)
     count = across * down
-    return exact(
-        one * (count + 1 if count > 1 else 1), f"tiles of {tile:g} after scaling to {longest:g}, and the whole"
-    )
+    return exact(one * _with_whole(count), f"tiles of {tile:g} after scaling to {longest:g}, and the whole")
 
 
 def _idefics_scaled(width: int, height: int, longest: int) -> tuple[int, int]:
@@ -560,8 +562,7 @@ def _internvl_tiles(width: int, height: int, detail: str, arguments: RuleArgumen
     if detail == "low":
         return exact(one, "one tile")
     columns, rows = _nearest_shape(width, height, tile, int(most))
-    count = columns * rows
-    return exact(one * (count + 1 if count > 1 else 1), "InternVL's tiles")
+    return exact(one * _with_whole(columns * rows), "InternVL's tiles")
 
 
 # LLaVA-NeXT (1.6): the whole picture, and the unpadded grid of the best resolution with a newline per row.
@@ -627,7 +628,7 @@ def _command_a_tiles(width: int, height: int, detail: str, arguments: RuleArgume
     count = columns * rows
     if detail == "low":
         count = 1
-    found = 2 + (one + 1) * (count + 1 if count > 1 else 1)
+    found = 2 + (one + 1) * _with_whole(count)
     return between(
         found, found, max(found, _COHERE_HOSTED_TOKENS), "Cohere's tiles; a host states more for a small picture"
     )
@@ -641,8 +642,7 @@ def _aya_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -
     """
     one, tile, most = arguments.numbers
     columns, rows = _nearest_shape(width, height, tile, int(most))
-    count = columns * rows
-    return exact(one * (count + 1 if count > 1 else 1), "Aya Vision's tiles")
+    return exact(one * _with_whole(columns * rows), "Aya Vision's tiles")
 
 
 # Grok's pictures.

@@ -17,7 +17,6 @@ from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint
 from intermodal.cost_model.levels import HIGH, MID, ZEROS, quantity
-from intermodal.cost_model.memory import fits
 from intermodal.errors import NoRoute
 from intermodal.hints import hint
 from intermodal.planner.candidates.egress import converter_sends
@@ -32,7 +31,8 @@ from intermodal.planner.explanation.plan_text import part_needs, policy_line
 from intermodal.planner.explanation.verdict_builder import part_judgements
 from intermodal.planner.planning_case import PlanningCase, make_case
 from intermodal.planner.route_estimates.assignment import Assignment, assign
-from intermodal.planner.route_estimates.routes import Route, peak_memory_levels
+from intermodal.planner.route_estimates.routes import Route, peak_memory_levels, route_limits
+from intermodal.planner.route_search.objectives import objective_number
 from intermodal.plans import numbers
 from intermodal.plans.plan import Candidate, Outranked, Plan
 from intermodal.plans.step import Call, StepEstimate
@@ -140,23 +140,13 @@ def _recognition(case: PlanningCase, conversions: ConvertersByJob, option: Conve
     endpoint = option.conversions[0].steps[-1].endpoint
     assert endpoint is not None
     made = assign(case, (option,), case.token_rules(case.index.group_of[endpoint.id]))
-    return _Recognition(case, conversions, made, endpoint, _number(case, made))
-
-
-def _number(case: PlanningCase, made: Assignment) -> float:
-    money, seconds = made.cost[MID], made.before[MID]
-    if case.policy.objective == "fastest":
-        return seconds
-    if case.policy.objective == "default":
-        return round(money + seconds * case.policy.time_value + made.penalty, 9)
-    return round(money, 9)
+    number = objective_number(case.policy, made.cost[MID], made.before[MID], made.penalty)
+    return _Recognition(case, conversions, made, endpoint, round(number, 9))
 
 
 def _is_within_limits(found: _Recognition) -> bool:
-    case, made = found.case, found.assignment
-    cost, deadline = made.cost[HIGH], case.policy.deadline
-    affordable = cost <= case.policy.max_cost or (cost == math.inf and case.policy.takes_unknown_prices)
-    return affordable and (deadline is None or made.before[HIGH] <= deadline) and fits(case.machine, made.peak[HIGH])
+    made = found.assignment
+    return route_limits(found.case, 0).afford(made.cost[HIGH], made.before[HIGH], made.peak[HIGH])
 
 
 def _why_not(found: _Recognition, route: Route) -> str:

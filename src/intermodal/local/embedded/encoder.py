@@ -70,8 +70,7 @@ class EncoderModel:
         if self.head.several:
             scores = (1 / (1 + numpy.exp(-numpy.clip(logits, -500, 500)))).max(axis=0)
         else:
-            weights = numpy.array([len(row.ids) for row in rows], dtype="float64")
-            scores = (_softmax(logits, numpy) * (weights / weights.sum())[:, None]).sum(axis=0)
+            scores = self._mean(_softmax(logits, numpy), rows)
         return self._told(rows, cut, scores=[float(each) for each in scores], labels=list(self.head.labels))
 
     def rank(self, query: str, texts: list[str]) -> dict[str, Any]:
@@ -99,8 +98,7 @@ class EncoderModel:
         logits = self._run(rows)
         numpy, means, at = self._numpy, [], 0
         for each in windows:
-            weights = numpy.array([len(row.ids) for row in each], dtype="float64")
-            means.append((logits[at : at + len(each)] * (weights / weights.sum())[:, None]).sum(axis=0))
+            means.append(self._mean(logits[at : at + len(each)], each))
             at += len(each)
         contradicts, entails = self.head.entailment
         found = numpy.stack(means)
@@ -173,6 +171,11 @@ class EncoderModel:
         if len(row.ids) <= most and len(query) <= self.most * _CHARACTERS:
             return query, False
         return query[: row.offsets[min(most, len(row.ids)) - 1][1]], True
+
+    def _mean(self, numbers: Any, rows: Sequence[Any]) -> Any:
+        """Return the mean over the windows of a text, weighted by their tokens."""
+        weights = self._numpy.array([len(row.ids) for row in rows], dtype="float64")
+        return (numbers * (weights / weights.sum())[:, None]).sum(axis=0)
 
     def _windows(
         self, texts: Sequence[tuple[str, ...]], *, whole: Literal["first", "second"] = "first"

@@ -241,6 +241,14 @@ class RouteLimits(Struct, frozen=True):
     floor: int
     counts_context: bool
 
+    def afford(self, cost: float, seconds: float, memory: float) -> bool:
+        """Return whether USD, seconds and bytes, each at its high end, are within the limits."""
+        return (
+            (cost <= self.cost or (self.unknown and cost == math.inf))
+            and seconds <= self.seconds
+            and memory <= self.free
+        )
+
     def allow(
         self,
         case: PlanningCase,
@@ -252,9 +260,7 @@ class RouteLimits(Struct, frozen=True):
         own_tier: int,
     ) -> bool:
         """Return whether a route is within every limit."""
-        if own_tier < self.floor or numbers.seconds_high > self.seconds or numbers.memory > self.free:
-            return False
-        if numbers.cost_high > self.cost and not (self.unknown and numbers.cost_high == math.inf):
+        if own_tier < self.floor or not self.afford(numbers.cost_high, numbers.seconds_high, numbers.memory):
             return False
         most = group.first.host.max_images
         if most is not None and needs.pictures > most:

@@ -65,7 +65,7 @@ class AssignmentPool(Struct, eq=False):
     def numbers(self, prices: Coefficients) -> list[float]:
         """Return the approximate score of each assignment at an endpoint with these coefficients."""
         if not self.lines:
-            weighed = objective_weights(self.case)
+            weighed = objective_weights(self.case.policy)
             self.lines = [_linear_score(each, weighed) for each in self.assignments]
         base, text, image, audio, length = prices
         base += self.text * text

@@ -23,7 +23,7 @@ from intermodal.planner.conversion.conversion_option import Loss
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.call_demand import CallDemand, answering_task
 from intermodal.planner.route_estimates.routes import RouteNumbers
-from intermodal.request import Objective
+from intermodal.request import Objective, Policy
 
 UNKNOWN_PRICE = 1e6  # USD: after every known price, and still a number that JSON can carry
 Key = tuple[float | str, ...]
@@ -46,7 +46,7 @@ class _RouteMeasures(NamedTuple):
 
 
 def _default(of: _RouteMeasures) -> tuple[float, ...]:
-    return (round(of.money + of.seconds * of.case.request.policy.time_value + of.needs.penalty, 9),)
+    return (round(objective_number(of.case.request.policy, of.money, of.seconds, of.needs.penalty), 9),)
 
 
 def _cheapest(of: _RouteMeasures) -> tuple[float, ...]:
@@ -78,9 +78,16 @@ _WEIGHTS: dict[Objective, tuple[float, float, float]] = {
 }
 
 
-def objective_weights(case: PlanningCase) -> tuple[float, float, float]:
+def objective_weights(policy: Policy) -> tuple[float, float, float]:
     """Return the weights of a USD, a second and a USD of penalty in the objective's number."""
-    return _WEIGHTS.get(case.policy.objective, (1.0, case.policy.time_value, 1.0))
+    return _WEIGHTS.get(policy.objective, (1.0, policy.time_value, 1.0))
+
+
+def objective_number(policy: Policy, money: float, seconds: float, penalty: float = 0.0) -> float:
+    """Return the objective's number, for "best" the money. An unknown price, which is infinite, counts only where money
+    does."""
+    usd, second, lost = objective_weights(policy)
+    return (money * usd if usd else 0.0) + seconds * second + penalty * lost
 
 
 def is_scalar_objective(case: PlanningCase) -> bool:

@@ -122,7 +122,7 @@ class Search:
         self.only = only
         self.every = every
         self.ends = ends
-        self.weights = objective_weights(case)
+        self.weights = objective_weights(case.policy)
         self.by_number = is_scalar_objective(case)
         self.limits: RouteLimits = route_limits(case, floors.answer)
         self.routes: list[Route] = []
@@ -543,7 +543,7 @@ class SearchQueue:
 
     def __init__(self, case: PlanningCase) -> None:
         self.case = case
-        self._weights = objective_weights(case)
+        self._weights = objective_weights(case.policy)
         self._by_number = is_scalar_objective(case)
         self._entries: list[tuple[Key, int, QueuedGroup | QueuedBatch]] = []
 
