@@ -142,6 +142,23 @@ def test_the_gateway_passes_documents_on_to_a_host_and_says_what_it_cost(
     assert len(host.attempts) == 1
 
 
+def test_a_policy_that_names_a_host_is_ranked_there_though_another_is_cheaper(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured(host, tmp_path, monkeypatch)
+    path = tmp_path / "intermodal.toml"
+    dear = path.read_text().replace("hosts.cloud", "hosts.dear").replace("0.002", "0.004")
+    named = '[policies.there]\nhosts = ["dear"]\n[policies.nowhere]\nhosts = ["groq"]\n'
+    path.write_text(f"{path.read_text()}{dear}{named}")
+    body = {"query": QUERY, "documents": list(PASSAGES)}
+    with GatewayServer() as served:
+        found = served.post("/v1/rerank", {"model": "policy:there", **body})
+        assert found.headers["x-intermodal-route"] == "dear:acme/ranker", found.text
+        assert served.post("/v1/rerank", {"model": "auto", **body}).headers["x-intermodal-route"] == RERANKER
+        refused = served.post("/v1/rerank", {"model": "policy:nowhere", **body})
+    assert refused.status_code >= 400 and "no model that ranks is at groq" in refused.text
+
+
 def test_many_documents_are_as_many_searches_as_the_host_bills(
     host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

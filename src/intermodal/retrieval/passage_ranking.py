@@ -33,9 +33,11 @@ from intermodal.events import Usage
 from intermodal.executor.outputs.vector_math import cosine
 from intermodal.hints import command, hint
 from intermodal.planner import plan_from
+from intermodal.planner.catalog_index import is_allowed
 from intermodal.planner.conversion.page_relevance import page_scores as by_words
 from intermodal.planner.conversion.page_relevance import select_pages
 from intermodal.planner.planning_case import question_of
+from intermodal.planner.route_search.objectives import objective_number
 from intermodal.plans.facts import Facts, PageFacts, PageRanking, PartFacts
 from intermodal.plans.verdict import Instead, Other, Verdict
 from intermodal.quantity import Quantity, between, exact, unknown
@@ -128,14 +130,16 @@ class RerankResult(Value):
     verdict: Verdict = Verdict()
 
 
-def ranking_endpoint(catalog: Catalog, name: str = "", policy: Policy | None = None) -> Endpoint:
+def ranking_endpoint(
+    catalog: Catalog, name: str = "", policy: Policy | None = None, work: RankingWork | None = None
+) -> Endpoint:
     """Return the model that ranks: the named one, else the strongest reranker that is ready, else an embedding model.
 
     ``policy``: what hosts may be given and what that may cost; without one, models on this machine alone are chosen.
 
     Raises NoRoute where none may be used, UsageError for a model that cannot rank.
     """
-    return ranking_endpoints(catalog, name, policy)[0]
+    return ranking_endpoints(catalog, name, policy, work)[0]
 
 
 class RankingWork(NamedTuple):
@@ -162,6 +166,11 @@ def ranking_endpoints(
         catalog, name, _rank, unable="ranks no passages", kind="a reranker or a model of vectors",
         none="no model is here that ranks passages", usual=_USUAL,
     )  # fmt: skip
+    if policy is not None and policy.hosts:
+        able = [each for each in able if each.host.id in policy.hosts]
+        if not able:
+            hosts = ", ".join(policy.hosts)
+            raise NoRoute(f"no model that ranks is at {hosts}", todo="leave the host out, or name another")
     reasons = [(each, _kept_out(catalog, each, policy, work)) for each in able]
     free = [each for each, why in reasons if why is None]
     if not free:
@@ -188,7 +197,7 @@ def _kept_out(
         return f"it computes beyond {policy.farthest}, where this may go", "name a model nearer, or none"
     if policy.private:
         return "some of this is private, and passages would leave this machine", "name a model that is here, or none"
-    if host.zone in ("network", "internet") and host.id not in (*catalog.consent, *policy.hosts):
+    if not is_allowed(endpoint, catalog) and host.id not in policy.hosts:
         return f"no consent for host {host.id}", command(f"intermodal hosts add {host.id}")
     cost = ranking_cost(endpoint, work.query, work.sizes) if work is not None else exact(0.0, "nothing yet")
     if not cost.known and not policy.takes_unknown_prices:
@@ -207,11 +216,10 @@ def _order(policy: Policy | None, work: RankingWork | None, endpoint: Endpoint) 
         if endpoint.host.zone != "process":
             price = ranking_cost(endpoint, work.query, work.sizes)
             cost = price.mid if price.known else math.inf
-    objective = "default" if policy is None else policy.objective
-    time_value = 0.0 if policy is None else policy.time_value
-    number = {
-        "fastest": seconds, "cheapest": cost, "best": -float(tier_strength(endpoint)),
-    }.get(objective, cost + seconds * time_value)  # fmt: skip
+    if policy is not None and policy.objective == "best":
+        number = -float(tier_strength(endpoint))
+    else:
+        number = cost if policy is None else objective_number(policy, cost, seconds)
     return (-_rank(endpoint), number, seconds, endpoint.id)
 
 

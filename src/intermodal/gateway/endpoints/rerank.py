@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from intermodal import errors
 from intermodal.concurrency.offload import offload
 from intermodal.content import Text
 from intermodal.events import Usage
@@ -39,20 +38,14 @@ async def rerank(context: GatewayContext, asked: GatewayRequest, reply: Response
 
     All documents are read, whatever their number.
     """
-    from intermodal.retrieval.passage_ranking import Passage, RankingWork, ranking_endpoints
+    from intermodal.retrieval.passage_ranking import Passage, RankingWork, ranking_endpoint
 
     fields = await body_fields(asked, context.limits)
     call = await decode_body(wire.read_rerank_request, asked.body)
     policy, client = policy_of(context, asked, call.model, fields), context.client
     await client.looked()
     work = RankingWork(call.query, list(map(len, call.documents)))
-    endpoint, *others = ranking_endpoints(client.catalog_for(policy), policy.model, policy, work)
-    if policy.hosts:
-        able = [each for each in (endpoint, *others) if each.host.id in policy.hosts]
-        if not able:
-            hosts = ", ".join(policy.hosts)
-            raise errors.NoRoute(f"no model that ranks is at {hosts}", todo="leave the host out, or name another")
-        endpoint = able[0]
+    endpoint = ranking_endpoint(client.catalog_for(policy), policy.model, policy, work)
     passages = [Passage(text=text) for text in call.documents]
     ranked = await _ranked(context, asked, policy, endpoint, call, passages)
     usage = Usage(input_tokens=ranked.tokens, output_tokens=0)
