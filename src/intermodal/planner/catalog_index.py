@@ -108,8 +108,8 @@ class EndpointGroup(Struct, eq=False):
         A task without a figure is judged by the model's general strength; a model without any figure counts as the
         weakest.
         """
-        general = self.tiers.get("text-generation", self.strongest)
-        return self.tiers.get(task, general)
+        found = self.tiers.get(task)
+        return self.tiers.get("text-generation", self.strongest) if found is None else found
 
     def take_over(self, other: EndpointGroup | None) -> None:
         """Reuse results for the same members in another catalog with the same token rules."""

@@ -222,9 +222,11 @@ def _fallbacks(case: PlanningCase, routes: list[Route], chosen: Route) -> list[R
     """
     good: dict[str, Route] = {}
     rest: dict[str, Route] = {}
+    loss = chosen.loss
     for route in routes:
-        if route.endpoint.id != chosen.endpoint.id:
-            (good if route.loss <= chosen.loss else rest).setdefault(route.endpoint.id, route)
+        id = route.endpoint.id
+        if id != chosen.endpoint.id and id not in good:
+            (good if route.loss <= loss else rest).setdefault(id, route)
     found = [*good.values(), *(route for name, route in rest.items() if name not in good)][:FALLBACKS]
     if found and all(_leans_on(route, chosen) for route in found):
         # Nothing would be left if the chosen one could not be reached.

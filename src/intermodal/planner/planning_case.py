@@ -42,7 +42,7 @@ from intermodal.plans.facts import Facts, PartFacts, QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import INPUTS_VERSION
 from intermodal.plans.statistics import NO_STATISTICS, Statistics
-from intermodal.plans.verdict import joined_names
+from intermodal.plans.verdict import Judged, joined_names
 from intermodal.quantity import Quantity
 from intermodal.questions.keyword_needs import needs_from_keywords, words_of
 from intermodal.questions.word_requests import with_words_alone
@@ -93,6 +93,7 @@ class PlanningCase(Struct):
         tight: no endpoint has room, money and time for an answer as long as the request allows; it is cut to what
             there is.
         hopeful: no endpoint surely has room for the tools, whose tokens are unknown; one that has room for few may try.
+        judged: what the verdict says of the parts on each conversion option.
         translating: the language in which an answering model writes the transcript, "" for none
             (``planner/speech_translation.py``).
         hopeful_pictures: the same of pictures, where every endpoint that surely has room loses what the question needs.
@@ -140,6 +141,7 @@ class PlanningCase(Struct):
     rates_cache: dict[str, Rates]
     assignments: dict[object, object]
     page_worth: dict[int, list[float]]
+    judged: dict[object, Judged]
     rates_of_media: MediaRates
     voice: Voice | None
     tight: bool = False
@@ -179,18 +181,16 @@ class PlanningCase(Struct):
 
         An endpoint that draws on this machine gets the memory that a picture of the requested size takes.
         """
-        known = self._rates(endpoint)
-        if self.job != "draw" or known.diffusion is None:
-            return known
-        memory = drawing_memory(known.diffusion, known.memory, self.request, self.facts)
-        return msgspec.structs.replace(known, memory=memory)
-
-    def _rates(self, endpoint: Endpoint) -> Rates:
-        if endpoint.id not in self.informed:
-            return known_rates(endpoint, self.as_of, self.effort)
         found = self.rates_cache.get(endpoint.id)
         if found is None:
-            found = self.rates_cache[endpoint.id] = endpoint_rates(endpoint, self.statistics, self.as_of, self.effort)
+            if endpoint.id in self.informed:
+                found = endpoint_rates(endpoint, self.statistics, self.as_of, self.effort)
+            else:
+                found = known_rates(endpoint, self.as_of, self.effort)
+            if self.job == "draw" and found.diffusion is not None:
+                memory = drawing_memory(found.diffusion, found.memory, self.request, self.facts)
+                found = msgspec.structs.replace(found, memory=memory)
+            self.rates_cache[endpoint.id] = found
         return found
 
     def thought(self, endpoint: Endpoint, effort: ThinkingRequest) -> tuple[Quantity, float]:
@@ -305,7 +305,7 @@ def make_case(
         stated=_stated(request.sampling), pages_in=_shared_vocabulary(catalog, named),
         effort=thinking_request_of(request.settings),
         vocabularies=frozenset(name for text in texts for name in text.tokens) | _counted_beside(facts),
-        text_cache={}, framings={}, rates_cache={}, assignments={}, page_worth={},
+        text_cache={}, framings={}, rates_cache={}, assignments={}, page_worth={}, judged={},
         rates_of_media=media_rates(statistics), voice=None,
     )  # fmt: skip
 

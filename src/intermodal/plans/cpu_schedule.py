@@ -10,9 +10,9 @@ of them at once are slower than one after the other.
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from intermodal.catalog.types import Endpoint
@@ -104,10 +104,10 @@ class TaskGraph:
     """Steps that wait for each other and share a machine, to be scheduled for several lengths that they may have."""
 
     def __init__(self, uses: Sequence[CoreUse], after: Sequence[tuple[int, ...]], cores: int, decoders: int) -> None:
-        names = list(dict.fromkeys(use.process for use in uses))
+        names: dict[str, int] = {}
         self.cores = cores
         self.needs = [min(cores, use.cores) for use in uses]
-        self.process = [names.index(use.process) for use in uses]
+        self.process = [names.setdefault(use.process, len(names)) for use in uses]
         self.places = [concurrent_steps(name, decoders) for name in names]
         self.decodes = [use == DECODER_USE for use in uses]
         self.waits = list(map(len, after))
@@ -117,70 +117,54 @@ class TaskGraph:
                 self.then[before].append(place)
 
     def schedule(self, seconds: Sequence[float]) -> Schedule:
-        """When steps of so many seconds run."""
-        run = _Run(self, seconds)
-        run.begin([place for place, count in enumerate(self.waits) if not count])
-        while run.running:
-            run.begin(run.end_next())
-        return Schedule(run.starts, run.decoding)
-
-
-class _Run:
-    """A schedule in the making: running steps with their ends, and waiting ones."""
-
-    def __init__(self, graph: TaskGraph, seconds: Sequence[float]) -> None:
-        self.starts = [0.0] * len(seconds)
-        self.running: list[tuple[float, int]] = []  # a heap by the time at which a step ends
-        self.decoding = 0
-        self._graph, self._seconds = graph, seconds
-        self._free, self._now, self._number = graph.cores, 0.0, 0
-        self._places, self._waits = graph.places.copy(), graph.waits.copy()
+        """When steps of so many seconds run. One loop, as a plan of several files makes dozens of schedules."""
+        needs, process, decodes = self.needs, self.process, self.decodes
+        starts = [0.0] * len(seconds)
+        running: list[tuple[float, int]] = []  # a heap by the time at which a step ends
+        free, now, number, waiting, decoding, most = self.cores, 0.0, 0, 0, 0, 0
+        places, waits = self.places.copy(), self.waits.copy()
         # By process: in which place a step became ready, and which it is.
-        self._queues: list[deque[tuple[int, int]]] = [deque() for _ in graph.places]
-
-    def begin(self, ready: list[int]) -> None:
-        """Queue the steps that are ready, and start those that can."""
-        needs, process = self._graph.needs, self._graph.process
-        for place in ready:
-            if needs[place]:
-                self._queues[process[place]].append((self._number, place))
-                self._number += 1
-            else:
-                self._run(place)
-        while self._free:
-            heads = [queue[0] for queue, free in zip(self._queues, self._places, strict=True) if queue and free]
-            if not heads:
-                return
-            place = min(heads)[1]
-            if needs[place] > self._free:
-                return
-            self._queues[process[place]].popleft()
-            self._places[process[place]] -= 1
-            self._free -= needs[place]
-            self._run(place)
-
-    def _run(self, place: int) -> None:
-        seconds = self._seconds[place]
-        self.starts[place] = self._now
-        heapq.heappush(self.running, (self._now + seconds, place))
-        if seconds >= DECODER_START_SECONDS and self._graph.decodes[place]:
-            long = [each for end, each in self.running if end > self._now and self._graph.decodes[each]]
-            self.decoding = max(self.decoding, sum(self._seconds[each] >= DECODER_START_SECONDS for each in long))
-
-    def end_next(self) -> list[int]:
-        """Advance to the next end of a step. Returns the steps that are ready then, in order."""
-        graph, ready = self._graph, []
-        self._now = self.running[0][0]
-        while self.running and self.running[0][0] == self._now:
-            place = heapq.heappop(self.running)[1]
-            if graph.needs[place]:
-                self._places[graph.process[place]] += 1
-                self._free += graph.needs[place]
-            for after in graph.then[place]:
-                self._waits[after] -= 1
-                if not self._waits[after]:
-                    ready.append(after)
-        return sorted(ready)
+        queues: list[deque[tuple[int, int]]] = [deque() for _ in places]
+        ready = [place for place, count in enumerate(waits) if not count]
+        while True:
+            for place in ready:
+                if needs[place]:
+                    queues[process[place]].append((number, place))
+                    number, waiting = number + 1, waiting + 1
+                else:
+                    starts[place] = now
+                    heappush(running, (now + seconds[place], place))
+            while free and waiting:
+                first: tuple[int, int] | None = None
+                for at, places_left in enumerate(places):
+                    if places_left and queues[at] and (first is None or queues[at][0] < first):
+                        first = queues[at][0]
+                if first is None or needs[first[1]] > free:
+                    break
+                place = first[1]
+                queues[process[place]].popleft()
+                places[process[place]] -= 1
+                free, waiting = free - needs[place], waiting - 1
+                starts[place] = now
+                heappush(running, (now + seconds[place], place))
+                if decodes[place] and seconds[place] >= DECODER_START_SECONDS:
+                    decoding += 1
+                    most = decoding if decoding > most else most
+            if not running:
+                return Schedule(starts, most)
+            ready, now = [], running[0][0]
+            while running and running[0][0] == now:
+                place = heappop(running)[1]
+                if needs[place]:
+                    places[process[place]] += 1
+                    free += needs[place]
+                    decoding -= decodes[place] and seconds[place] >= DECODER_START_SECONDS
+                for after in self.then[place]:
+                    waits[after] -= 1
+                    if not waits[after]:
+                        ready.append(after)
+            if len(ready) > 1:
+                ready.sort()
 
 
 def concurrent_steps(process: str, decoders: int) -> int:

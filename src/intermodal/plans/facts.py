@@ -274,7 +274,10 @@ class QuestionFacts(Value):
 
     def of(self, medium: Medium) -> MediumNeeds:
         """Return the needs of one medium; none if they are unknown."""
-        return next((each for each in self.media if each.medium == medium), MediumNeeds(medium=medium))
+        for each in self.media:
+            if each.medium == medium:
+                return each
+        return MediumNeeds(medium=medium)
 
 
 class ScriptFacts(Value):

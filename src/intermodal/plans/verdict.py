@@ -51,6 +51,8 @@ class Judged(Value):
     def may_need(self) -> list[Aspect]:
         """Return the losses of text or this route that may be needed: all of them while the needs are unknown."""
         lost = {*self.as_text, *self.loses}
+        if self.told and lost.isdisjoint(self.unsure):
+            return []
         return [aspect for aspect in ASPECTS if aspect in lost and (not self.told or aspect in self.unsure)]
 
 
@@ -113,15 +115,20 @@ def judge(parts: Sequence[Judged], *, answers: bool = True) -> VerdictName:
     >>> judge([Judged("photo.jpg", needs=("appearance",), as_text=("appearance",), loses=("appearance",))])
     'not_enough'
     """
-    if any(part.told and set(part.needs) & set(part.loses) for part in parts):
-        return "not_enough"
+    beyond_text = lossy = False
+    for part in parts:
+        lossy = lossy or bool(part.as_text or part.loses or part.left_out)
+        for aspect in part.needs if part.told else ():
+            if aspect in part.loses:
+                return "not_enough"
+            beyond_text = beyond_text or aspect in part.as_text
     if not answers:
         return "no_language_model"
-    if any(part.told and set(part.needs) & set(part.as_text) for part in parts):
+    if beyond_text:
         return "broader_needed"
-    if any(part.may_need for part in parts):
-        return "unknown"
-    return "enough_with_loss" if any(part.as_text or part.loses or part.left_out for part in parts) else "enough"
+    if not lossy:
+        return "enough"
+    return "unknown" if any(part.may_need for part in parts) else "enough_with_loss"
 
 
 # ---- sentences ----------------------------------------------------------------------------------------

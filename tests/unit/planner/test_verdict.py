@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.plans import invariants, runner
+from tests.plans import catalogs, invariants, runner
 
 from intermodal.catalog.types import UnlistedHost
 from intermodal.planner import plan_from
+from intermodal.planner.alternatives import alternatives
 from intermodal.plans.explain import explain
 from intermodal.plans.facts import MediumNeeds, Need, QuestionFacts
 from intermodal.plans.plan import Plan
@@ -83,6 +84,24 @@ def test_where_a_language_model_would_do_it_is_said_though_a_broader_one_answers
     assert made.verdict.value == "enough_with_loss" and other is not None
     assert "a language model would be enough" in made.headline
     assert other.endpoint and other.summary == "text read from the picture" and other.cost.known
+
+
+def test_the_language_model_beside_a_broader_one_is_the_best_of_a_large_catalog() -> None:
+    compared = 0
+    for seed in range(6):
+        inputs = runner.inputs_of({"catalog": "acme", "ask": "What is the total of this invoice?", "part": [LETTER]})
+        inputs = msgspec.structs.replace(inputs, catalog=catalogs.many(300, seed=seed, hosts=12))
+        made = plan_from(inputs)
+        if made.verdict.value != "enough_with_loss" or made.chosen.summary != "picture as it is":
+            continue
+        every = alternatives(inputs, most=100_000, below_floor=False)
+        best = min(
+            (each for each in every if each.summary == "text read from the picture"), key=lambda each: each.score
+        )
+        other = made.verdict.language_model
+        assert other is not None and other.endpoint == best.endpoint, (seed, other, best.score)
+        compared += 1
+    assert compared > 3
 
 
 def test_what_is_lost_and_not_needed_is_named_in_the_first_line() -> None:

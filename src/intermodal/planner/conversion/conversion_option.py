@@ -165,6 +165,15 @@ class ConversionOption(Struct, eq=False, gc=False):
         """Return the losses that no money and no time make up for."""
         return self.diverted, self.lost
 
+    @property
+    def perceived(self) -> bool:
+        """Return whether a model that answers or describes gets something as picture or sound, not only as words."""
+        if not self.kinds <= TEXT:
+            return True
+        if not self.converters:
+            return False
+        return any(step.op == "describe" for conversion in self.conversions for step in conversion.steps)
+
 
 def make_option(
     case: PlanningCase,
@@ -195,15 +204,16 @@ def make_option(
     loses: tuple[Aspect, ...]
     if aspects is None:
         keeps = kept_aspects(name, bundle.kind)
-        lost_by_part = [lost_aspects(name, part, compared=bundle.compared) for part in _distinct(bundle)]
-        loses = tuple(dict.fromkeys(aspect for each in lost_by_part for aspect in each))
+        lost_by_part = [lost_aspects(name, part, compared=bundle.compared) for part in distinct_parts(bundle)]
+        loses = tuple(dict.fromkeys([aspect for each in lost_by_part for aspect in each]))
     else:
         keeps, loses = aspects
-    missed: tuple[Aspect, ...] = tuple(aspect for aspect in bundle.needs if aspect in loses)
+    missed: list[Aspect] = [aspect for aspect in bundle.needs if aspect in loses]
+    prices = [bundle.needs[aspect] for aspect in missed]
     made = ConversionOption(
         name=name, converters=(), kinds=kinds, keeps=keeps, loses=loses,
-        penalty=sum(bundle.needs[aspect] for aspect in missed if bundle.needs[aspect] < MUST_KEEP), missed=missed,
-        lost=sum(bundle.needs[aspect] == MUST_KEEP for aspect in missed) * len(bundle.parts),
+        penalty=sum([price for price in prices if price < MUST_KEEP]), missed=tuple(missed),
+        lost=prices.count(MUST_KEEP) * len(bundle.parts),
         text=ZEROS, made=ZEROS, cost=ZEROS, transforms=ZEROS, local=ZEROS, network=ZEROS,
         work=ZEROS, chain=ZEROS, by={},
         pictures={}, sound=ZEROS, tier=NO_TIER, conversions=conversions, natives=[],
@@ -236,9 +246,11 @@ def without_words(option: ConversionOption, bundle: Bundle) -> ConversionOption:
     )  # fmt: skip
 
 
-def _distinct(bundle: Bundle) -> list[PartFacts]:
-    """Return the parts that may lose different things: documents differ in their figures, other kinds do not."""
-    if bundle.kind != "document":
+def distinct_parts(bundle: Bundle) -> list[PartFacts]:
+    """Return the parts that may lose different things: documents differ in their figures and recordings in their
+    channels, other kinds do not.
+    """
+    if bundle.kind not in ("audio", "document"):
         return bundle.parts[:1]
     return list(dict(zip(bundle.shapes, bundle.parts, strict=True)).values())
 
@@ -262,9 +274,13 @@ def _add_up(option: ConversionOption, bundle: Bundle, case: PlanningCase) -> Non
                 option.tier = min(option.tier, case.index.group_of[step.endpoint.id].tier(TASK_OF[step.op]))
         for picture in conversion.pictures:
             option.pictures[picture] = plus(option.pictures.get(picture, ZEROS), times(conversion.many, count))
-        option.sound = plus(option.sound, times(levels(conversion.sound), count))
-        blocks, lines = blocks + conversion.blocks * count, plus(lines, times(conversion.lines, count))
-        if conversion.film is not None or conversion.leaves or conversion.sound.high or not conversion.sound.known:
+        heard = bool(conversion.sound.high) or not conversion.sound.known
+        if heard:
+            option.sound = plus(option.sound, times(levels(conversion.sound), count))
+        blocks += conversion.blocks * count
+        if conversion.lines != ZEROS:
+            lines = plus(lines, times(conversion.lines, count))
+        if heard or conversion.film is not None or conversion.leaves:
             option.natives.append((conversion, count))
     if blocks and case.job not in WORDS_ALONE:
         option.text = plus(option.text, plus(times(BLOCK, blocks), product(MARK, lines)))

@@ -229,11 +229,16 @@ def document_options(
     pages = [
         kept_pages.get(part.index, page_count) for part, page_count in zip(bundle.parts, bundle.pages, strict=True)
     ]
-    scanned = sum(page.scanned for some in pages for page in some)
-    rendered = sum(needs_rendering(page) for some in pages for page in some)
-    every = sum(len(some) for some in pages)
-    page_count = sum(len(some) for some in bundle.pages)
-    figures = sum(bool(page.figures) and not page.scanned for some in pages for page in some)
+    scanned = rendered = figures = 0
+    for some in pages:
+        for page in some:
+            if page.scanned:
+                scanned, rendered = scanned + 1, rendered + 1
+            else:
+                figures += bool(page.figures)
+                rendered += needs_rendering(page)
+    every = sum([len(some) for some in pages])
+    page_count = sum([len(some) for some in bundle.pages])
     readers = conversions.get("read", [])
 
     def way(
@@ -308,8 +313,8 @@ def _document_conversion(
             steps=(conversion_steps.render(case, part, pages, shown=True),),
             pictures=tuple(map(conversion_steps.page_pixels, pages)),
         )
-    texts = tuple(page for page in pages if not page.scanned)
-    scans = tuple(page for page in pages if page.scanned)
+    texts = tuple([page for page in pages if not page.scanned])
+    scans = tuple([page for page in pages if page.scanned]) if len(texts) < len(pages) else ()
     found: list[ConversionStep] = [conversion_steps.extract(case, part, texts)] if texts else []
     blocks = len(texts)
     if name == "mixed":
@@ -322,7 +327,7 @@ def _document_conversion(
         found.append(conversion_steps.render(case, part, scans, shown=False))
         found.append(conversion_steps.read_pages(case, part, scans, reader, case.rates(reader), len(found) - 1))
         blocks += len(scans)
-    pictured = tuple(page for page in texts if page.figures)
+    pictured = tuple([page for page in texts if page.figures])
     if name == "extract" and pictured and reader is not None:
         found.append(conversion_steps.render_figures(case, part, pictured))
         found.append(conversion_steps.read_figures(case, part, pictured, reader, len(found) - 1))

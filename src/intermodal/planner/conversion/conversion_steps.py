@@ -375,11 +375,12 @@ def question_key(case: PlanningCase) -> str:
 
 def extract(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...]) -> ConversionStep:
     """Return the step of extracting the text layer of pages."""
+    numbers = page_numbers(pages)
     return with_outcome(
         ConversionStep(
-            op="extract", title=pages_title(page_numbers(pages)), pages=page_numbers(pages),
+            op="extract", title=pages_title(numbers), pages=numbers,
             tokens=total([layer_tokens(case, page) for page in pages]),
-            parameters=ExtractText(pages=page_numbers(pages)),
+            parameters=ExtractText(pages=numbers),
             seconds=at_each(lambda level: extract_seconds(case.rates_of_media, level, len(pages))),
         ),
         part,
@@ -393,11 +394,12 @@ def layer_tokens(case: PlanningCase, page: PageFacts) -> Quantity:
 
 def render(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], *, shown: bool) -> ConversionStep:
     """Return the step of rendering pages as pictures."""
-    megapixels = sum(width * height for width, height, _ in map(page_pixels, pages)) / 1e6
+    numbers = page_numbers(pages)
+    megapixels = sum([width * height for width, height, _ in map(page_pixels, pages)]) / 1e6
     return with_outcome(
         ConversionStep(
-            op="render", title=f"{pages_title(page_numbers(pages))} at {DEFAULT_DPI} dpi", pages=page_numbers(pages),
-            parameters=RenderPages(pages=page_numbers(pages), dpi=DEFAULT_DPI), shown=shown,
+            op="render", title=f"{pages_title(numbers)} at {DEFAULT_DPI} dpi", pages=numbers,
+            parameters=RenderPages(pages=numbers, dpi=DEFAULT_DPI), shown=shown,
             count=len(pages),
             tokens=exact(0.0), seconds=at_each(lambda level: render_seconds(case.rates_of_media, level, megapixels)),
         ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from functools import cache
 
 from intermodal.content import Kind
 from intermodal.plans.facts import Medium, MediumNeeds, PartFacts, QuestionFacts
@@ -105,7 +106,7 @@ def aspects_needed(
     open_ = not set(keep) & set(there) and (
         not (question_facts.by and medium_needs.needed) or bool(medium_needs.unsure)
     )
-    looks = any(needs.get(aspect) == MUST_KEEP for aspect in VISUAL_ASPECTS)
+    looks = MUST_KEEP in map(needs.get, VISUAL_ASPECTS)
     for aspect in _suggested_aspects(part):
         # A question that is not about appearance is about the text, if there is any: nothing else is left.
         plain = open_ and aspect == "words" and part.kind in ("image", "document") and not looks
@@ -118,7 +119,7 @@ def aspects_needed(
     if figure_pages(part):
         needs["figures"] = MUST_KEEP
     if compared and part.kind == "image":
-        needs |= _comparison_needs(question_facts, any(needs.get(aspect) == MUST_KEEP for aspect in VISUAL_ASPECTS))
+        needs |= _comparison_needs(question_facts, MUST_KEEP in map(needs.get, VISUAL_ASPECTS))
     return needs
 
 
@@ -192,7 +193,7 @@ def transcript_fidelity(part: PartFacts, *, timed: bool) -> KeptAndLost:
 
 def in_aspect_order(aspects: Collection[str]) -> tuple[Aspect, ...]:
     """Return aspects in their canonical order."""
-    return tuple(aspect for aspect in ASPECTS if aspect in aspects)
+    return tuple([aspect for aspect in ASPECTS if aspect in aspects]) if aspects else ()
 
 
 def transcribed_channels(part: PartFacts) -> int:
@@ -247,19 +248,26 @@ def _suggested_by_picture(part: PartFacts) -> tuple[Aspect, ...]:
 
 def kept_aspects(option: str, kind: Kind) -> tuple[Aspect, ...]:
     """Return what an option keeps of a kind; unconverted media and pictures of pages keep everything."""
-    return KEPT_BY_OPTION.get(option, {}).get(kind, ASPECTS_OF_KIND[kind])
+    kinds = KEPT_BY_OPTION.get(option)
+    return ASPECTS_OF_KIND[kind] if kinds is None else kinds.get(kind, ASPECTS_OF_KIND[kind])
 
 
 def lost_aspects(option: str, part: PartFacts, *, compared: bool = False) -> tuple[Aspect, ...]:
     """Return what an option loses of this part. A page without drawings has no figures to lose."""
-    keeps = kept_aspects(option, part.kind)
-    lost: tuple[Aspect, ...] = tuple(aspect for aspect in ASPECTS_OF_KIND[part.kind] if aspect not in keeps)
+    lost: tuple[Aspect, ...] = _usually_lost(option, part.kind)
     if part.kind == "image" and part.frames > 1 and option != "frames":
         lost = (*lost, "motion")  # it is the first frame that goes
     if compared and part.kind == "image" and option in WORD_OPTIONS:
         lost = (*lost, "comparison")
     if transcribed_channels(part) > 1:
         lost = tuple(aspect for aspect in lost if aspect != "speakers")
-    if part.kind == "document" and all(page.figure_share < 0.02 for page in part.pages):
+    if "figures" in lost and part.kind == "document" and all(page.figure_share < 0.02 for page in part.pages):
         return tuple(aspect for aspect in lost if aspect != "figures")
     return lost
+
+
+@cache
+def _usually_lost(option: str, kind: Kind) -> tuple[Aspect, ...]:
+    """Return what an option loses of a kind, whatever is special about a part."""
+    keeps = kept_aspects(option, kind)
+    return tuple(aspect for aspect in ASPECTS_OF_KIND[kind] if aspect not in keeps)

@@ -20,7 +20,7 @@ _READ, _ASKED = 10_000.0, 100_000.0  # more than any words are worth
 
 
 def page_numbers(pages: Iterable[PageFacts]) -> tuple[int, ...]:
-    return tuple(page.number for page in pages)
+    return tuple([page.number for page in pages])
 
 
 def stem(word: str) -> str:

@@ -31,14 +31,12 @@ def with_fewer_pages(
     Args:
         context: tokens the endpoint holds. tokens: high estimate of the current input. cap: room for the answer.
     """
-    places = [
-        place
-        for place, (bundle, option) in enumerate(zip(case.bundles, assignment.options, strict=True))
-        if bundle.kind == "document" and option.name in _SELECTABLE and any(len(pages) > 1 for pages in bundle.pages)
-    ]
-    if not places or case.job != "generate" or context == math.inf:
+    if case.job != "generate" or context == math.inf:
         return None
-    of_documents = sum(assignment.options[place].text[HIGH] for place in places)
+    places = _selectable(case, assignment.options)
+    if not places:
+        return None
+    of_documents = sum([assignment.options[place].text[HIGH] for place in places])
     # Room for a full answer first; a page that leaves only the least room is still better than a refusal.
     stated = case.request.sampling.max_tokens is not None and not case.tight
     full = cap if stated else min(DEFAULT_ANSWER[case.output], context // 4)
@@ -53,6 +51,20 @@ def with_fewer_pages(
     return None
 
 
+def _selectable(case: PlanningCase, options: tuple[ConversionOption, ...]) -> tuple[int, ...]:
+    """Return the places of the bundles whose options make text of pages that can be chosen from."""
+    found = case.assignments.get(("places", options))
+    if not isinstance(found, tuple):
+        found = case.assignments["places", options] = tuple(
+            place
+            for place, (bundle, option) in enumerate(zip(case.bundles, options, strict=True))
+            if bundle.kind == "document"
+            and option.name in _SELECTABLE
+            and any(len(pages) > 1 for pages in bundle.pages)
+        )
+    return found
+
+
 class PagePool(Struct, eq=False):
     """All pages to choose from: part index and page, tokens, relevance; and the tokens of the smallest choice."""
 
@@ -62,7 +74,7 @@ class PagePool(Struct, eq=False):
     least: float
 
 
-def _pool(case: PlanningCase, places: list[int]) -> PagePool:
+def _pool(case: PlanningCase, places: tuple[int, ...]) -> PagePool:
     key = ("pool", *places)
     found = case.assignments.get(key)
     if not isinstance(found, PagePool):
@@ -85,7 +97,7 @@ def _select(
     assignment: Assignment,
     token_rules: TokenRules,
     conversions: ConvertersByJob,
-    places: list[int],
+    places: tuple[int, ...],
     budget: float,
 ) -> Assignment | None:
     """Return the assignment in which every document keeps its best page, then the best pages of all that fit."""

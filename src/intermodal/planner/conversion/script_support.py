@@ -28,9 +28,11 @@ def unreadable_scripts(case: PlanningCase, part: PartFacts) -> tuple[str, ...]:
     """Return the scripts of most of a part's words that no reader of this machine knows."""
     if not part.pages:
         return (part.script,) if _unknown(case, part.script) else ()
-    letters = {page.number: page.letters.mid if page.scanned else float(page.chars) for page in part.pages}
     missing = [page for page in part.pages if page.scanned and _unknown(case, page.script)]
-    if not missing or sum(letters[page.number] for page in missing) < MOST * sum(letters.values()):
+    if not missing:
+        return ()
+    letters = {page.number: page.letters.mid if page.scanned else float(page.chars) for page in part.pages}
+    if sum(letters[page.number] for page in missing) < MOST * sum(letters.values()):
         return ()
     return tuple(dict.fromkeys(page.script for page in missing))
 

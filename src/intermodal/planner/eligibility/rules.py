@@ -12,7 +12,7 @@ The first rule that is violated is the reason. Adding a rule takes a function an
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
@@ -284,12 +284,12 @@ def drawing(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def modality(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
-    for kind in ("video", "document"):
-        if kind in option.kinds and not group.remote:
+    for kind in () if group.remote else ("video", "document"):
+        if kind in option.kinds:
             return f"{bundle.title} is {_IS[kind]}, and nothing on this machine is given a whole one: it is taken apart"
-    missing = sorted(option.kinds - group.inputs)
-    if not missing:
+    if option.kinds <= group.inputs:
         return ""
+    missing = sorted(option.kinds - group.inputs)
     doubted = "".join(
         f" ({provenance.describe_dispute(each)})" for each in provenance.disputes_about(group.first.doubts, missing)
     )
@@ -327,6 +327,8 @@ _DOING = {
 
 def keep(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
     """Reject options that lose a stated aspect."""
+    if not case.request.policy.keep:
+        return ""
     lost = [aspect for aspect in case.policy.keep if aspect in option.loses]
     if not lost:
         return ""
@@ -340,7 +342,7 @@ def keep(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: P
 
 def labelled(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
     """Reject options that lose what a picture shows, where labels are scored against it."""
-    if case.job != "score" or not option.lost:
+    if not option.lost:
         return ""
     if (
         group.first.model.matches_pictures and bundle.kind == "image"
@@ -352,14 +354,14 @@ def labelled(group: EndpointGroup, option: ConversionOption, bundle: Bundle, cas
 
 def as_pictures(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
     """Give models that compare pictures with texts pictures, and no words about them."""
-    if case.job not in ("score", "embed") or not group.first.model.matches_pictures or option.kinds == {"image"}:
+    if not group.first.model.matches_pictures or option.kinds == {"image"}:
         return ""
     return f"compares pictures, and {_DOING.get(option.name, 'this way')} makes something else of {bundle.title}"
 
 
 def drawn_from(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
     """Reject words about a picture that is to be drawn from: they would make another picture."""
-    if case.job != "draw" or bundle.kind != "image":
+    if bundle.kind != "image":
         return ""
     if option.name == "native":
         edits = EDITS in supported_image_options(group.first.host)
@@ -454,11 +456,14 @@ _AS: dict[Job, str] = {
 
 
 class Rule(Struct, frozen=True):
-    """A rule. ``name``: the stable word that ``Rejected.rule`` carries."""
+    """A rule. ``name``: the stable word that ``Rejected.rule`` carries. ``jobs``: the ones that it is about, () for
+    all.
+    """
 
     name: str
     stage: Literal["endpoint", "option", "route"]
     check: Callable[..., str]
+    jobs: tuple[Job, ...] = ()
 
 
 RULES: tuple[Rule, ...] = (
@@ -481,9 +486,9 @@ RULES: tuple[Rule, ...] = (
     Rule("privacy", "option", privacy),
     Rule("refused", "option", as_it_is),
     Rule("keep", "option", keep),
-    Rule("labelled", "option", labelled),
-    Rule("as_pictures", "option", as_pictures),
-    Rule("drawn_from", "option", drawn_from),
+    Rule("labelled", "option", labelled, ("score",)),
+    Rule("as_pictures", "option", as_pictures, ("score", "embed")),
+    Rule("drawn_from", "option", drawn_from, ("draw",)),
     Rule("floor", "route", floor),
     Rule("images", "route", images),
     Rule("media", "route", media),
@@ -495,7 +500,12 @@ RULES: tuple[Rule, ...] = (
 )
 _ORDER = {rule.name: place for place, rule in enumerate(RULES)}
 _ENDPOINT = tuple((rule.name, rule.check) for rule in RULES if rule.stage == "endpoint")
-_OPTION_RULES = tuple((rule.name, rule.check) for rule in RULES if rule.stage == "option")
+_OPTION_RULES: dict[Job, tuple[tuple[str, Callable[..., str]], ...]] = {
+    job: tuple(
+        (rule.name, rule.check) for rule in RULES if rule.stage == "option" and (not rule.jobs or job in rule.jobs)
+    )
+    for job in get_args(Job)
+}
 _ROUTE = tuple((rule.name, rule.check) for rule in RULES if rule.stage == "route")
 
 Reason = tuple[str, str]  # rule, words
@@ -513,7 +523,7 @@ def endpoint_rejection(group: EndpointGroup, job: Job, case: PlanningCase, *, co
 def option_rejection(
     group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase
 ) -> Reason | None:
-    for name, check in _OPTION_RULES:
+    for name, check in _OPTION_RULES[case.job]:
         reason = check(group, option, bundle, case)
         if reason:
             return name, reason

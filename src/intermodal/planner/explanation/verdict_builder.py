@@ -11,7 +11,7 @@ from intermodal.catalog.types import Task
 from intermodal.content import Kind
 from intermodal.hints import hint
 from intermodal.planner.catalog_index import EndpointGroup, Job, tier_name
-from intermodal.planner.conversion.conversion_option import TEXT, ConversionOption, without_reading
+from intermodal.planner.conversion.conversion_option import TEXT, ConversionOption, distinct_parts, without_reading
 from intermodal.planner.conversion.converters import TASKS
 from intermodal.planner.conversion.fidelity import (
     MUST_KEEP,
@@ -32,6 +32,7 @@ from intermodal.planner.planning_case import PlanningCase, make_case
 from intermodal.planner.route_estimates.assignment import Assignment, assign
 from intermodal.planner.route_estimates.call_demand import answering_tier, call_demand
 from intermodal.planner.route_estimates.routes import Route, price_route, priced_route
+from intermodal.planner.route_search.route_in_words import best_route_in_words
 from intermodal.planner.route_search.search import SearchResult
 from intermodal.plans.step import SPEED_BASIS
 from intermodal.plans.verdict import Instead, Judged, Other, Verdict, VerdictName, judge
@@ -60,7 +61,7 @@ def verdict_of(case: PlanningCase, chosen: Route, found: SearchResult, floor: in
         return Verdict(value=value, parts=parts, encoder=_encoder(case, chosen, found, floor))
     if case.job == "score" and value == "broader_needed":
         return Verdict(value=value, parts=parts, contrastive=_contrastive(case, chosen, found, floor))
-    if value in ("enough", "enough_with_loss") and uses_perception(chosen.assignment):
+    if value in ("enough", "enough_with_loss") and chosen.assignment.perceived:
         return Verdict(value=value, parts=parts, language_model=_text_alternative(case, chosen, found))
     return Verdict(value=value, parts=parts)
 
@@ -93,7 +94,7 @@ def _contrastive(case: PlanningCase, chosen: Route, found: SearchResult, floor: 
 
 def _of_text(case: PlanningCase, route: Route) -> bool:
     """Return whether labels are scored against text alone."""
-    return case.job == "score" and not uses_perception(route.assignment)
+    return case.job == "score" and not route.assignment.perceived
 
 
 def _lettered(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
@@ -139,8 +140,13 @@ def part_judgements(case: PlanningCase, assignment: Assignment) -> tuple[Judged,
     """Return each bundle with its needs and its losses."""
     if case.job == "transcribe":
         return ()  # only the words of a recording are needed
-    pairs = zip(case.bundles, assignment.options, strict=True)
-    return (*(_judged(case, bundle, option) for bundle, option in pairs), *_extracted_texts(case))
+    found: list[Judged] = []
+    for bundle, option in zip(case.bundles, assignment.options, strict=True):
+        judged = case.judged.get(option)
+        if judged is None:
+            judged = case.judged[option] = _judged(case, bundle, option)
+        found.append(judged)
+    return (*found, *_extracted_texts(case))
 
 
 def _extracted_texts(case: PlanningCase) -> Iterator[Judged]:
@@ -162,11 +168,11 @@ def _extracted_texts(case: PlanningCase) -> Iterator[Judged]:
 
 def _judged(case: PlanningCase, bundle: Bundle, option: ConversionOption) -> Judged:
     as_text = _as_text(bundle)
-    if option.kinds - TEXT and any(unreadable_scripts(case, part) for part in bundle.parts):
+    if not option.kinds <= TEXT and any(unreadable_scripts(case, part) for part in bundle.parts):
         as_text |= {"words"}  # this route uses no reader that could read them
-    stated = set(case.policy.keep) & {*option.keeps, *option.loses, *as_text}
-    priced: set[Aspect] = {aspect for aspect, price in bundle.needs.items() if price == MUST_KEEP}
-    needs = stated | priced
+    needs: set[Aspect] = {aspect for aspect, price in bundle.needs.items() if price == MUST_KEEP}
+    if case.policy.keep:
+        needs |= set(case.policy.keep) & {*option.keeps, *option.loses, *as_text}
     return Judged(
         title=bundle.title,
         told=needs_are_known(case, bundle),
@@ -196,10 +202,10 @@ def needs_are_known(case: PlanningCase, bundle: Bundle) -> bool:
 
 def _unsure(case: PlanningCase, bundle: Bundle) -> set[Aspect]:
     """Return what the question may need of these parts."""
-    medium_needs = [case.asked.of(medium_of(bundle.parts[0]))]
-    medium_needs += [case.asked.of("pictures")] if bundle.compared else []
-    unsure: set[Aspect] = {need.aspect for each in medium_needs for need in each.unsure}
-    return unsure & set(bundle.needs)
+    unsure = case.asked.of(medium_of(bundle.parts[0])).unsure
+    if bundle.compared:
+        unsure = (*unsure, *case.asked.of("pictures").unsure)
+    return {need.aspect for need in unsure if need.aspect in bundle.needs}
 
 
 def _as_text(bundle: Bundle) -> set[Aspect]:
@@ -209,18 +215,8 @@ def _as_text(bundle: Bundle) -> set[Aspect]:
     option = _AS_TEXT.get(bundle.kind)
     if option is None:
         return set()
-    return {aspect for part in bundle.parts for aspect in lost_aspects(option, part, compared=bundle.compared)}
-
-
-def uses_perception(assignment: Assignment) -> bool:
-    """Return whether a model that answers or describes gets something as picture or sound, not only converted to its
-    words.
-    """
-    return any(
-        option.kinds - TEXT
-        or any(step.op == "describe" for conversion in option.conversions for step in conversion.steps)
-        for option in assignment.options
-    )
+    every = [lost_aspects(option, part, compared=bundle.compared) for part in distinct_parts(bundle)]
+    return {aspect for lost in every for aspect in lost}
 
 
 # ---- routes that were not taken ------------------------------------------------------------------------
@@ -228,11 +224,11 @@ def uses_perception(assignment: Assignment) -> bool:
 
 def _text_alternative(case: PlanningCase, chosen: Route, found: SearchResult) -> Other:
     """Return the best route on which a language model answers from text and keeps the needs."""
-    for route in found.routes:
-        if route.demand.lost <= chosen.demand.lost and not uses_perception(route.assignment):
-            return Other(
-                endpoint=route.endpoint.id, summary=route_summary(case, route.assignment), cost=_usd(route.numbers.cost)
-            )
+    route = best_route_in_words(found.search, chosen.demand.lost)
+    if route is not None:
+        return Other(
+            endpoint=route.endpoint.id, summary=route_summary(case, route.assignment), cost=_usd(route.numbers.cost)
+        )
     for bundle, choices in zip(case.bundles, found.search.choices, strict=True):
         if not any(option.kinds <= TEXT for option in choices):
             return Other(endpoint="", summary="", kept_out=_not_as_text(case, found, bundle))
@@ -380,7 +376,6 @@ def _options_rejection(case: PlanningCase, group: EndpointGroup, assignment: Ass
 
 __all__ = [
     "answers_in_words",
-    "uses_perception",
     "instead_of",
     "needs_are_known",
     "part_judgements",

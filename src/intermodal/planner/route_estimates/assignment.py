@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from operator import add, itemgetter
 
 import msgspec
 from msgspec import Struct
@@ -15,11 +16,25 @@ from intermodal.cost_model.levels import HIGH, LEVELS, ZEROS, Levels, larger, pl
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.cost_model.request_limits import NO_MEDIA, MediaAmounts
 from intermodal.cost_model.token_rules import TokenRules
-from intermodal.planner.conversion.conversion_option import NO_TIER, ConversionOption, Loss, native_tokens
+from intermodal.planner.conversion.conversion_option import (
+    NO_TIER,
+    ConversionOption,
+    ConversionStep,
+    Loss,
+    native_tokens,
+)
 from intermodal.planner.conversion.conversion_steps import at_each
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
-from intermodal.plans.cpu_schedule import DECODER_BYTES, DECODER_START_SECONDS, CoreUse, TaskGraph, core_use, decoders
+from intermodal.plans.cpu_schedule import (
+    DECODER_BYTES,
+    DECODER_START_SECONDS,
+    DECODER_USE,
+    CoreUse,
+    TaskGraph,
+    core_use,
+    decoders,
+)
 from intermodal.quantity import Quantity
 
 LEFT_OUT_PENALTY = 0.01  # USD for not reading every page
@@ -69,6 +84,11 @@ class Assignment(Struct, eq=False, gc=False):
         """Return the losses that no money and no time make up for."""
         return self.diverted, self.lost
 
+    @property
+    def perceived(self) -> bool:
+        """Return whether a model that answers or describes gets something as picture or sound, not only as words."""
+        return any(option.perceived for option in self.options)
+
 
 def assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], token_rules: TokenRules) -> Assignment:
     """Add up one option per bundle. Where nothing goes in unconverted, the result is the same under all token rules."""
@@ -102,10 +122,12 @@ def _assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], token_rule
                 memory = plus(memory, case.rates(used).memory)
                 ending = plus(ending, case.rates(used).memory) if used.host.zone == "process" else ending
     lost = {aspect for option in chosen for aspect in option.loses}
-    left_out = sum(option.left_out for option in chosen)
+    left_out = sum([option.left_out for option in chosen])
     most = decoders(case.machine, memory[HIGH])
     before, decoding = conversion_seconds(case, chosen, frozenset(cold), most)
-    beside = at_each(lambda level: max(0.0, decoding[level] - 1) * DECODER_BYTES)
+    beside = ZEROS
+    if max(decoding) > 1:
+        beside = at_each(lambda level: max(0.0, decoding[level] - 1) * DECODER_BYTES)
     text, image, audio = _tokens(chosen, token_rules)
     amounts = _media_amounts(chosen)
     return Assignment(
@@ -114,11 +136,11 @@ def _assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], token_rule
         made=summed([option.made for option in chosen]), cost=summed([option.cost for option in chosen]),
         before=before, load=load, memory=memory, peak=plus(memory, beside), ending=ending, decoders=most,
         pictures=amounts.pictures, held=amounts,
-        penalty=sum(option.penalty for option in chosen) + (LEFT_OUT_PENALTY if left_out else 0.0),
-        diverted=sum(option.diverted for option in chosen), lost=sum(option.lost for option in chosen),
-        missed=sum(len(option.missed) for option in chosen) + (1 if left_out else 0),
+        penalty=sum([option.penalty for option in chosen]) + (LEFT_OUT_PENALTY if left_out else 0.0),
+        diverted=sum([option.diverted for option in chosen]), lost=sum([option.lost for option in chosen]),
+        missed=sum([len(option.missed) for option in chosen]) + (1 if left_out else 0),
         kept=len({aspect for option in chosen for aspect in option.keeps} - lost),
-        tier=min((option.tier for option in chosen), default=NO_TIER), cold=frozenset(cold), left_out=left_out,
+        tier=min([NO_TIER, *[option.tier for option in chosen]]), cold=frozenset(cold), left_out=left_out,
     )  # fmt: skip
 
 
@@ -171,7 +193,7 @@ def conversion_seconds(
     """Return the seconds until everything is converted, ``cold`` converters being loaded, and how many decoders run at
     once.
     """
-    steps = sum(option.steps for option in chosen)
+    steps = sum([option.steps for option in chosen])
     if not steps:
         return ZEROS, ZEROS
     if steps > MANY:
@@ -179,9 +201,9 @@ def conversion_seconds(
     graph, seconds = _graph(case, chosen, cold, decoders)
     ends, decoding = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
     for level in LEVELS:
-        lengths = [float(each[level]) for each in seconds]
+        lengths = [each[level] for each in seconds]
         made = graph.schedule(lengths)
-        ends[level] = max(map(float.__add__, made.starts, lengths))
+        ends[level] = max(map(add, made.starts, lengths))
         decoding[level] = float(made.decoding)
     return (ends[0], ends[1], ends[2]), (decoding[0], decoding[1], decoding[2])
 
@@ -195,7 +217,9 @@ def parts_with_loads(
     """
     loaded = set[str]()
     for bundle, option in zip(case.bundles, chosen, strict=True):
-        left = frozenset(each.id for each in option.converters if each.id in cold and each.id not in loaded)
+        left = frozenset[str]()
+        if cold and option.converters:
+            left = frozenset([each.id for each in option.converters if each.id in cold and each.id not in loaded])
         for place, conversion in enumerate(option.conversions):
             yield bundle, option, place, left
             if left and any(step.endpoint is not None for step in conversion.steps):
@@ -210,18 +234,23 @@ def _graph(
     uses: list[CoreUse] = []
     afters: list[tuple[int, ...]] = []
     seconds: list[Levels] = []
-    for _, option, place, left in sorted(
-        parts_with_loads(case, chosen, cold), key=lambda each: each[0].parts[each[2]].index
-    ):  # fmt: skip
-        first, waits = len(uses), set(left)
-        for step in option.conversions[place].steps:
-            length = step.seconds
-            if step.endpoint is not None and step.endpoint.id in waits:
-                waits.remove(step.endpoint.id)
-                length = plus(length, case.rates(step.endpoint).load)
-            uses.append(core_use(step.endpoint, case.machine.cores))
+    rows: list[tuple[int, tuple[ConversionStep, ...], frozenset[str]]] = []
+    for bundle, option, place, left in parts_with_loads(case, chosen, cold):
+        steps = option.conversions[place].steps
+        if steps:
+            rows.append((bundle.parts[place].index, steps, left))
+    rows.sort(key=itemgetter(0))
+    for _, steps, left in rows:
+        first, waits = len(uses), set(left) if left else left
+        for step in steps:
+            endpoint = step.endpoint
+            uses.append(core_use(endpoint, case.machine.cores) if endpoint is not None else DECODER_USE)
             afters.append((first + step.of,) if step.of >= 0 else ())
-            seconds.append(length)
+            if endpoint is not None and endpoint.id in waits:
+                waits -= {endpoint.id}
+                seconds.append(plus(step.seconds, case.rates(endpoint).load))
+            else:
+                seconds.append(step.seconds)
     return TaskGraph(uses, afters, case.machine.cores, decoders), seconds
 
 

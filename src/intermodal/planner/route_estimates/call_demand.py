@@ -254,7 +254,9 @@ def answer_limit(case: PlanningCase, rates: Rates, tokens_high: float) -> float:
     """
     if case.job != "generate":
         return 0.0
-    limit = min(full_answer_limit(case, rates), rates.most_out)
+    limit = full_answer_limit(case, rates)
+    if limit > rates.most_out:
+        limit = rates.most_out
     room = rates.context - tokens_high
     if case.request.sampling.max_tokens is not None and not case.tight:
         # Only the room for reasoning is reduced; the stated limit of the answer stays.

@@ -52,8 +52,9 @@ def answer_tokens(case: PlanningCase, endpoint: Endpoint, rates: Rates, cap: flo
         made = _wordless_output(case, endpoint, sound)
         return AnswerTokens(made, made[MID])
     low, mid, mean = expected_answer(case, endpoint, rates)
-    mid = min(mid, cap)
-    return AnswerTokens((min(low, cap), mid, cap), max(mid, min(mean, cap)))
+    if mean > cap or mid > cap or low > cap:
+        low, mid, mean = min(low, cap), min(mid, cap), min(mean, cap)
+    return AnswerTokens((low, mid, cap), mean if mean > mid else mid)
 
 
 def _wordless_output(case: PlanningCase, endpoint: Endpoint, sound: Levels) -> Levels:
@@ -78,8 +79,10 @@ def expected_answer(case: PlanningCase, endpoint: Endpoint, rates: Rates) -> Ans
     found = expected_length(case.statistics, endpoint.id, case.answer_kind) if learned else None
     if found is not None and not reports_reasoning(case, endpoint):
         return found
-    low, mid, _ = rates.thought
     usual = found or case.typical_answer
+    if rates.thought == ZEROS:
+        return usual
+    low, mid, _ = rates.thought
     return AnswerLength(usual.low + low, usual.mid + mid, usual.mean + mid)
 
 

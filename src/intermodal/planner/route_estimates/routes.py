@@ -116,9 +116,10 @@ def price_route(case: PlanningCase, endpoint: Endpoint, remote: bool, rates: Rat
         # Where a server counts the prompt and the answer's limit together, it would refuse: a usual answer, then.
         cap = min(cap, max(float(DEFAULT_ANSWER[case.output]), math.floor(rates.context - needs.total[MID])))
     numbers = _price(case, endpoint, remote, rates, needs, cap)
+    if not (case.tight or (rates.room and case.stated == math.inf)):  # the latter is room for thought, which we chose
+        return numbers
     limits = (case.policy.max_cost, math.inf if case.policy.deadline is None else case.policy.deadline)
-    gives_way = case.tight or (rates.room and case.stated == math.inf)  # room for thought, which we chose
-    if not gives_way or (numbers.cost_high <= limits[0] and numbers.seconds_high <= limits[1]):
+    if numbers.cost_high <= limits[0] and numbers.seconds_high <= limits[1]:
         return numbers
     least = _price(case, endpoint, remote, rates, needs, min(cap, least_answer_limit(case, rates)))
     share = 1.0  # the share of the span: both grow evenly with the answer
@@ -137,8 +138,11 @@ def _price(
     """Return the numbers of a route whose answer has at most ``cap`` tokens."""
     made = answer_tokens(case, endpoint, rates, cap, needs.sound)
     out = made.tokens
-    cost, seconds = typical_call_cost(case, rates, needs, made)
+    cost, seconds = final_call_cost(case, rates, MID, needs, out[MID], made.paid)
     cost_high, seconds_high = final_call_cost(case, rates, HIGH, needs, out[HIGH])
+    missing_cost = missing_seconds = 0.0
+    if case.job == "generate" and made.paid >= cap:
+        missing_cost, missing_seconds = _missing_answer_cost(case, endpoint, rates, needs, made, cap)
     if needs.again:
         more_cost, more_seconds = repair_cost(case, rates, needs, out[HIGH])
         cost_high, seconds_high = cost_high + more_cost, seconds_high + more_seconds
@@ -162,9 +166,10 @@ def _price(
         cost_high + needs.cost[HIGH],
         needs.before[MID] + seconds,
         needs.before[HIGH] + seconds_high,
-        peak_memory(case, endpoint, needs, loaded),
+        peak_memory(case, endpoint, needs, loaded) if needs.peak else loaded,
         cap,
-        *_missing_answer_cost(case, endpoint, rates, needs, made, cap),
+        missing_cost,
+        missing_seconds,
         endpoint.host.zone not in LOCAL_ZONES and rates.basis_of(main_speed_of(case.job)) == PLACEHOLDER,
     )
 
@@ -173,8 +178,6 @@ def _missing_answer_cost(
     case: PlanningCase, endpoint: Endpoint, rates: Rates, needs: CallDemand, made: AnswerTokens, cap: float
 ) -> tuple[float, float]:
     """Return USD and seconds of the part of a usual answer for which there is no room."""
-    if case.job != "generate" or made.paid < cap:
-        return 0.0, 0.0
     usual = usual_answer(case, endpoint, rates, cap, needs.sound)
     if usual.paid <= cap:
         return 0.0, 0.0
@@ -286,14 +289,16 @@ def route_limits(case: PlanningCase, floor: int) -> RouteLimits:
 
 def unloads_first(case: PlanningCase, endpoint: Endpoint, needs: CallDemand, answering: float) -> bool:
     """Return whether converters are unloaded before the answer, as ``answering`` bytes more would not fit."""
-    if not (needs.ending and answering) or endpoint.id in needs.cold:
+    if not needs.ending or not answering or endpoint.id in needs.cold:
         return False
     return not fits(case.machine, needs.memory + answering)
 
 
 def peak_memory(case: PlanningCase, endpoint: Endpoint, needs: CallDemand, answering: float) -> float:
     """Return the bytes of a route whose answering model takes ``answering`` bytes that are not loaded yet."""
-    stays = needs.memory - needs.ending if unloads_first(case, endpoint, needs, answering) else needs.memory
+    stays = needs.memory
+    if needs.ending and unloads_first(case, endpoint, needs, answering):
+        stays -= needs.ending
     return max(stays + answering, needs.peak)
 
 

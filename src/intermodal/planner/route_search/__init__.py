@@ -2,5 +2,5 @@
 
 search.py               the search, and its queue of groups by lower bound
 lower_bounds.py         the bounds             assignment_pools.py    assignments shared by endpoints alike
-objectives.py           the key that orders routes
+objectives.py           the key that orders routes                route_in_words.py      the best one over text alone
 """

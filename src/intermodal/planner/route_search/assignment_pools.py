@@ -18,6 +18,7 @@ from intermodal.planner.catalog_index import EndpointGroup
 from intermodal.planner.conversion.conversion_option import (
     NO_TIER,
     ConversionOption,
+    Loss,
     NativeTokens,
     native_refusal,
     native_tokens,
@@ -66,7 +67,7 @@ class AssignmentPool(Struct, eq=False):
         """Return the approximate score of each assignment at an endpoint with these coefficients."""
         if not self.lines:
             weighed = objective_weights(self.case.policy)
-            self.lines = [_linear_score(each, weighed) for each in self.assignments]
+            self.lines = [linear_score(each, weighed) for each in self.assignments]
         base, text, image, audio, length = prices
         base += self.text * text
         return [
@@ -89,22 +90,37 @@ def pool_assignments(pool: AssignmentPool, lanes: AssignmentPools) -> list[Assig
     return pool.assignments
 
 
-def _linear_score(each: Assignment, weighed: Weights) -> tuple[float, float, float, float, float]:
+def linear_score(each: Assignment, weighed: Weights) -> tuple[float, float, float, float, float]:
+    """Return the score of an assignment before the last call, and its tokens and seconds of sound, to be priced."""
     money, time, loss = weighed
     fixed = comparable_price(each.cost[MID]) * money + each.before[MID] * time + each.penalty * loss
     return fixed, each.text[MID], each.image[MID], each.audio[MID], each.sound[MID]
 
 
-def _open_options(usable: list[list[ConversionOption]], cores: int) -> OpenOptions:
-    waits = any(option.network[MID] > 0 for choices in usable for option in choices)
-    tier = min((max([option.tier for option in choices]) for choices in usable), default=NO_TIER)
-    least = [min(option.loss for option in choices) for choices in usable]
-    return OpenOptions(usable, waits, cores, tier, (sum(each[0] for each in least), sum(each[1] for each in least)), {})
+def open_options(usable: list[list[ConversionOption]], cores: int) -> OpenOptions:
+    """Return the open options of each bundle, with what holds for all of them."""
+    waits, tier, diverted, lost = False, NO_TIER, 0, 0
+    for choices in usable:
+        strongest = 0
+        for option in choices:
+            waits = waits or option.network[MID] > 0
+            strongest = max(strongest, option.tier)
+        tier = min(tier, strongest)
+        least = _least_loss(choices)
+        diverted, lost = diverted + least[0], lost + least[1]
+    return OpenOptions(usable, waits, cores, tier, (diverted, lost), {})
 
 
-def _least_lost(choices: list[ConversionOption]) -> list[ConversionOption]:
-    least = min(option.loss for option in choices)
-    return [option for option in choices if option.loss == least]
+def _least_loss(choices: list[ConversionOption]) -> Loss:
+    return min([(option.diverted, option.lost) for option in choices])
+
+
+def least_lost(choices: list[ConversionOption]) -> list[ConversionOption]:
+    """Return the options that lose the least."""
+    if len(choices) <= 1:
+        return choices
+    diverted, lost = _least_loss(choices)
+    return [option for option in choices if option.diverted == diverted and option.lost == lost]
 
 
 def _differ_in_loss(choices: list[ConversionOption]) -> bool:
@@ -124,6 +140,7 @@ class AssignmentPools:
         self._shared: dict[tuple[object, tuple[int, ...]], OpenOrClosed] = {}
         self._assignments: dict[tuple[object, TokenRules], list[Assignment]] = {}
         self._lanes: dict[tuple[object, TokenRules, Vocabulary, str, str], AssignmentPool] = {}
+        self._pools: dict[EndpointGroup, AssignmentPool] = {}
         self._fans: dict[int, OpenOptions] = {}
         self._texts: dict[tuple[Vocabulary, str, str], float] = {}
 
@@ -178,13 +195,20 @@ class AssignmentPools:
 
     def pool(self, group: EndpointGroup) -> AssignmentPool:
         """Return the pool of a group that has options for every bundle."""
+        found = self._pools.get(group)
+        if found is None:
+            found = self._pools[group] = self._pool(group)
+        return found
+
+    def _pool(self, group: EndpointGroup) -> AssignmentPool:
+        """Return the pool that a group shares with others."""
         model, schema_by = group.first.model, self.case.schema_by(group)
         case = self.case
         key = (group.input_profile, case.token_rules(group), case.vocabulary(model), schema_by, case.tool_rule(group))
         found = self._lanes.get(key)
         if found is None:
             transcribes = case.job == "transcribe"
-            text = 0.0 if transcribes else self._text(key[2], schema_by, key[4])
+            text = 0.0 if transcribes else self.text(key[2], schema_by, key[4])
             found = self._lanes[key] = AssignmentPool(self.case, group, [], {}, text, [])
         return found
 
@@ -192,9 +216,9 @@ class AssignmentPools:
         """Return the bound of a batch."""
         if self.case.job == "transcribe":
             sound = sum(choices[0].sound[MID] for choices in usable)
-            return BatchBound(self.case, 0.0, sound, row.token_rules, _open_options([], self.case.machine.cores))
+            return BatchBound(self.case, 0.0, sound, row.token_rules, open_options([], self.case.machine.cores))
         return BatchBound(
-            self.case, self._text(row.vocabulary, row.schema_by, row.tool_rule), 0.0, row.token_rules, self._fan(usable)
+            self.case, self.text(row.vocabulary, row.schema_by, row.tool_rule), 0.0, row.token_rules, self._fan(usable)
         )
 
     def _fan(self, usable: list[list[ConversionOption]]) -> OpenOptions:
@@ -206,12 +230,12 @@ class AssignmentPools:
         found = self._fans.get(id(usable))
         if found is None:
             cores = self.case.machine.cores
-            found = self._fans[id(usable)] = _open_options([_least_lost(choices) for choices in usable], cores)
+            found = self._fans[id(usable)] = open_options([least_lost(choices) for choices in usable], cores)
             if self._ends and any(map(_differ_in_loss, usable)):
-                found.every = _open_options(usable, cores)
+                found.every = open_options(usable, cores)
         return found
 
-    def _text(self, vocabulary: Vocabulary, schema_by: str, tool_rule: str) -> float:
+    def text(self, vocabulary: Vocabulary, schema_by: str, tool_rule: str) -> float:
         """Return the tokens of the sender's words and of the framing."""
         key = (vocabulary, schema_by, tool_rule)
         found = self._texts.get(key)

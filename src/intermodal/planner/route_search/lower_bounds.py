@@ -156,7 +156,7 @@ class OpenOptions(Struct, eq=False):
         branches: list[list[Branch]] = []
         for options in plain.branches:
             made = [_with_natives(option, token_rules) if option[4].counted else option for option in options]
-            if any(option[4].natives for option in options):  # left in for want of its tokens, which are known now
+            if [option for option in options if option[4].natives]:  # left in for want of tokens, which are known now
                 made = [mine for mine in made if not mine[4].natives or not _is_dominated(mine, made)]
             branches.append(made)
         return OptionSums(plain.fixed, words, pixels, sound, plain.options, plain.places, branches)

@@ -16,9 +16,8 @@ high end. An unknown price counts as more than any other; where money does not d
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
 
+from intermodal.planner.catalog_index import EndpointGroup
 from intermodal.planner.conversion.conversion_option import Loss
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.call_demand import CallDemand, answering_task
@@ -28,49 +27,7 @@ from intermodal.request import Objective, Policy
 UNKNOWN_PRICE = 1e6  # USD: after every known price, and still a number that JSON can carry
 Key = tuple[float | str, ...]
 NUMBER_PLACE = 2  # place of the objective's first number in a key
-
-
-class _RouteMeasures(NamedTuple):
-    """The inputs of the objectives. ``surely``: the seconds, at their high end if they are a placeholder. ``away``: 1
-    if neither the model's vendor nor this machine serves it.
-    """
-
-    case: PlanningCase
-    endpoint: str
-    money: float
-    seconds: float
-    surely: float
-    needs: CallDemand
-    tier: int
-    away: float
-
-
-def _default(of: _RouteMeasures) -> tuple[float, ...]:
-    return (round(objective_number(of.case.request.policy, of.money, of.seconds, of.needs.penalty), 9),)
-
-
-def _cheapest(of: _RouteMeasures) -> tuple[float, ...]:
-    return (round(of.money, 9), of.away)
-
-
-def _fastest(of: _RouteMeasures) -> tuple[float, ...]:
-    return (round(of.surely, 6),)
-
-
-def _best(of: _RouteMeasures) -> tuple[float, ...]:
-    standing = of.case.index.standing(of.endpoint, answering_task(of.case, of.needs))
-    return (-float(of.tier), float(of.needs.missed), *standing, of.away, round(of.money, 9))
-
-
-_FIRST: dict[Objective, Callable[[_RouteMeasures], tuple[float, ...]]] = {
-    "default": _default,
-    "cheapest": _cheapest,
-    "fastest": _fastest,
-    "best": _best,
-}
 MONEY_PLACE_OF_BEST = 6  # place of the money among the numbers of "best"
-
-
 _WEIGHTS: dict[Objective, tuple[float, float, float]] = {
     "cheapest": (1.0, 0.0, 0.0),
     "fastest": (0.0, 1.0, 0.0),
@@ -95,9 +52,13 @@ def is_scalar_objective(case: PlanningCase) -> bool:
     return case.policy.objective != "best" and case.job not in ("transcribe", "draw")
 
 
-def lower_bound_key(case: PlanningCase, least: Loss, number: float, tier: int) -> Key:
-    """Return a key that no route of a group can undercut: its least loss, least number and best tier."""
-    return (*least, -float(tier), 0.0, -math.inf) if case.policy.objective == "best" else (*least, number)
+def lower_bound_keys(
+    case: PlanningCase, groups: list[EndpointGroup], least: Loss, numbers: list[float], converters_tier: int
+) -> list[Key]:
+    """Return per group a key that none of its routes can undercut: its least loss, least number and best tier."""
+    if case.policy.objective == "best":
+        return [(*least, -float(min(group.strongest, converters_tier)), 0.0, -math.inf) for group in groups]
+    return [(*least, number) for number in numbers]
 
 
 def ranking_key(case: PlanningCase, endpoint_id: str, numbers: RouteNumbers, needs: CallDemand, tier: int) -> Key:
@@ -105,9 +66,17 @@ def ranking_key(case: PlanningCase, endpoint_id: str, numbers: RouteNumbers, nee
     seconds = numbers.seconds + numbers.missing_seconds
     money = numbers.cost + numbers.missing_cost if numbers.cost < math.inf else UNKNOWN_PRICE
     away = case.index.away(endpoint_id)
-    surely = numbers.seconds_high if numbers.untimed else seconds
-    measured = _RouteMeasures(case, endpoint_id, money, seconds, surely, needs, tier, away)
-    first = _FIRST[case.request.policy.objective](measured)
+    policy = case.request.policy
+    first: tuple[float, ...]
+    if policy.objective == "default":
+        first = (round(objective_number(policy, money, seconds, needs.penalty), 9),)
+    elif policy.objective == "cheapest":
+        first = (round(money, 9), away)
+    elif policy.objective == "fastest":
+        first = (round(numbers.seconds_high if numbers.untimed else seconds, 6),)
+    else:
+        standing = case.index.standing(endpoint_id, answering_task(case, needs))
+        first = (-float(tier), float(needs.missed), *standing, away, round(money, 9))
     paced = (1.0, 0.0) if numbers.untimed else (0.0, round(seconds, 6))
     rest = (*paced, -float(needs.kept), round(money, 9), away, endpoint_id)
     return (needs.diverted, needs.lost, *first, *rest)
@@ -115,6 +84,7 @@ def ranking_key(case: PlanningCase, endpoint_id: str, numbers: RouteNumbers, nee
 
 def candidate_score(case: PlanningCase, ordered: Key) -> float:
     """Return the number a candidate shows: what its objective minimises; for "best" the money."""
-    shown = ordered[NUMBER_PLACE + MONEY_PLACE_OF_BEST if case.policy.objective == "best" else NUMBER_PLACE]
+    objective = case.request.policy.objective
+    shown = ordered[NUMBER_PLACE + MONEY_PLACE_OF_BEST if objective == "best" else NUMBER_PLACE]
     assert isinstance(shown, float)
     return shown

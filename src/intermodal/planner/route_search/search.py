@@ -14,6 +14,7 @@ import math
 from bisect import insort
 from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -79,13 +80,14 @@ from intermodal.planner.route_search.objectives import (
     Key,
     candidate_score,
     is_scalar_objective,
-    lower_bound_key,
+    lower_bound_keys,
     objective_weights,
     ranking_key,
 )
 from intermodal.plans.verdict import joined_names
 
 ENOUGH = 9  # endpoints to list: the chosen, three fallbacks, five outranked
+_BY_KEY = attrgetter("key")
 
 _PAGES = action(hint(" ({pages})"), http="")  # a client of the gateway sends fewer pages, as the remedy states
 
@@ -153,7 +155,7 @@ class Search:
             self.select_pages = True
             self._go_through(line)
             self.misses.take_over(before, contexts=not self.routes)
-        self.routes.sort(key=lambda route: route.key)
+        self.routes.sort(key=_BY_KEY)
         self._improve()
         return SearchResult(self.routes, self.misses.rows(), self.conversions, self)
 
@@ -168,6 +170,11 @@ class Search:
             for entry, weighed in _extremes(passed):
                 if not self._is_inside(entry):
                     self._price_extreme(entry, weighed)
+
+    @property
+    def is_pruned(self) -> bool:
+        """Return whether endpoints that cannot be among the best may have been left out."""
+        return len(self._top) >= ENOUGH and self.by_number and not self.every
 
     def _is_beyond(self, bound: Key) -> bool:
         """Return whether no route with this bound can enter the list."""
@@ -264,10 +271,14 @@ class Search:
                 self._price(entry, endpoint, rates, self._picked(entry, coefficients(case, rates, self.weights)))
             return
         known = known_coefficients(case, row, self.weights, group)
-        bounds = shape.bounds(known, self.weights, enough=self._enough(shape.fan.least))
-        for endpoint, prices, bound in zip(some, known, bounds, strict=True):
-            if bound <= self._enough(shape.fan.least):
-                self._price(entry, endpoint, case.rates(endpoint), self._picked(entry, prices))
+        enough = self._enough(shape.fan.least)
+        bounds = shape.bounds(known, self.weights, enough=enough)
+        for place in sorted(range(len(some)), key=bounds.__getitem__):
+            if bounds[place] > enough:
+                break
+            endpoint = some[place]
+            self._price(entry, endpoint, case.rates(endpoint), self._picked(entry, known[place]))
+            enough = self._enough(shape.fan.least)
 
     def _enough(self, least: Loss) -> float:
         """Return the score from which on a route with these losses cannot enter the list."""
@@ -478,9 +489,9 @@ class Search:
             while current is not None:
                 near = list(self._near(current, known))
                 self.routes += near
-                best = min(near, key=lambda route: route.key, default=None)
+                best = min(near, key=_BY_KEY, default=None)
                 current = best if best is not None and best.key < current.key else None
-        self.routes.sort(key=lambda route: route.key)
+        self.routes.sort(key=_BY_KEY)
 
     def _near(self, route: Route, known: set[tuple[str, Assignment]]) -> Iterator[Route]:
         """Yield routes to the same endpoint with one bundle taking another option, except those already ``known``."""
@@ -581,7 +592,6 @@ class SearchQueue:
             numbers = [hull.bound(ideal, self._weights) for ideal in row.ideals]
         else:
             numbers = hull.bounds(known_coefficients(case, row, self._weights), self._weights)
-        for group, ideal, number in zip(row.groups, row.ideals, numbers, strict=True):
-            tier = min(group.strongest, hull.fan.tier)
-            bound: Key = lower_bound_key(case, hull.fan.least, number, tier)
+        bounds = lower_bound_keys(case, row.groups, hull.fan.least, numbers, hull.fan.tier)
+        for group, ideal, bound in zip(row.groups, row.ideals, bounds, strict=True):
             yield QueuedGroup(FIRST if group.number in case.special else bound, group, row, hull, ideal)
