@@ -242,6 +242,17 @@ class BatchBound(Struct, eq=False):
         return self.fan.picks(self.token_rules, prices, weighed, waits)
 
 
+def least_added(
+    option: ConversionOption, token_rules: TokenRules, prices: Coefficients, weighed: Weights, cores: int
+) -> float:
+    """Return the least that an option adds to the score of a route to an endpoint with these coefficients."""
+    _, text, image, audio, _ = prices
+    fixed, words, pixels, sound = _option(option, weighed, False, cores)
+    if option.counted:
+        fixed, words, pixels, sound, _ = _with_natives((fixed, words, pixels, sound, option), token_rules)
+    return fixed + words * text + pixels * image + sound * audio
+
+
 def _possibly_best(options: list[Branch]) -> list[Branch]:
     """Return the options that may be best at some token price. Unconverted media depend on the rules, so they stay."""
     plain = [option for option in options if not option[4].counted]

@@ -68,6 +68,7 @@ def _groups(search: Search, lost: int) -> Iterator[_Queued]:
     speaks_alone = case.output == "speech"
     words = {option for choices in search.choices for option in choices if not option.perceived}
     made: dict[int, Assignment | None] = {}
+    added: dict[Assignment, tuple[float, float]] = {}
     kept: dict[tuple[tuple[ConversionOption, ...], ...], Assignment | None] = {}
     for row in group_batches(case, search.left, search.floors.answer)[0]:
         usable = search.pools.usable(row.groups[0])
@@ -81,7 +82,9 @@ def _groups(search: Search, lost: int) -> Iterator[_Queued]:
         assignment = made[id(usable)]
         if assignment is None or assignment.lost > lost:
             continue
-        fixed, tokens = linear_score(assignment, search.weights)[:2]
+        if assignment not in added:
+            added[assignment] = linear_score(assignment, search.weights)[:2]
+        fixed, tokens = added[assignment]
         tokens += search.pools.text(row.vocabulary, row.schema_by, row.tool_rule)
         for group, prices in zip(row.groups, known_coefficients(case, row, search.weights), strict=True):
             if speaks_alone and is_mute(case, group.first):

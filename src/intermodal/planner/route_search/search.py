@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint
 from intermodal.cost_model.rates import Rates
+from intermodal.cost_model.token_rules import TokenRules
 from intermodal.hints import action, hint
 from intermodal.planner.catalog_index import LISTED, EndpointGroup
 from intermodal.planner.conversion.conversion_option import ConversionOption, ConvertersByJob, Loss
@@ -73,6 +74,7 @@ from intermodal.planner.route_search.lower_bounds import (
     Weights,
     coefficients,
     known_coefficients,
+    least_added,
     least_coefficients,
 )
 from intermodal.planner.route_search.objectives import (
@@ -87,6 +89,7 @@ from intermodal.planner.route_search.objectives import (
 from intermodal.plans.verdict import joined_names
 
 ENOUGH = 9  # endpoints to list: the chosen, three fallbacks, five outranked
+ROUNDED = 1e-9  # numbers of keys are rounded to so much
 _BY_KEY = attrgetter("key")
 
 _PAGES = action(hint(" ({pages})"), http="")  # a client of the gateway sends fewer pages, as the remedy states
@@ -501,9 +504,10 @@ class Search:
         if route.assignment.left_out or not isinstance(usable, list):
             return
         current = route.assignment.options
+        hopeless = self._hopeless(route, pool, token_rules)
         for place, choices in enumerate(usable):
             for option in choices:
-                if option is current[place]:
+                if option is current[place] or hopeless(place, option):
                     continue
                 made = assign(self.case, (*current[:place], option, *current[place + 1 :]), token_rules)
                 if (route.endpoint.id, made) in known:
@@ -513,6 +517,29 @@ class Search:
                 if other is not None and (route.endpoint.id, other.assignment) not in known:
                     known.add((route.endpoint.id, other.assignment))
                     yield other
+
+    def _hopeless(
+        self, route: Route, pool: AssignmentPool, token_rules: TokenRules
+    ) -> Callable[[int, ConversionOption], bool]:
+        """Return what tells whether a route, with one bundle taking another option, is worse than all that are
+        listed.
+        """
+        if not self.is_pruned or self.ends:
+            return lambda place, option: False
+        cores, weights, last = self.case.machine.cores, self.weights, self._top[-1]
+        prices = coefficients(self.case, route.rates, weights)
+        current = route.assignment.options
+        added = [least_added(option, token_rules, prices, weights, cores) for option in current]
+        number = prices[0] + pool.text * prices[1] + sum(added)
+        diverted, lost = route.assignment.loss
+
+        def hopeless(place: int, option: ConversionOption) -> bool:
+            before = current[place]
+            loss = diverted - before.diverted + option.diverted, lost - before.lost + option.lost
+            least = number - added[place] + least_added(option, token_rules, prices, weights, cores)
+            return (*loss, least - ROUNDED) > last
+
+        return hopeless
 
 
 def _extremes(passed: list[QueuedGroup]) -> list[tuple[QueuedGroup, Weights]]:
