@@ -46,7 +46,9 @@ An exception is Python's, so it names keyword arguments; the command line and th
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from intermodal.hints import Surface, words
 
@@ -89,6 +91,8 @@ class IntermodalError(Exception):
     ``hints``: these sentences with their settings as values, for other surfaces to word; read as attributes they are in
     words of Python.
 
+    ``details``: further fields of its JSON document on the command line.
+
     ``stale``: a connection kept from an earlier request ended without a message. That tells nothing about this request
     or its recipient: a host ends such a connection when it has been idle for too long, or after each reply (llama.cpp
     after each stream), and the end crossed with the request.
@@ -98,6 +102,7 @@ class IntermodalError(Exception):
     code: ClassVar[str] = "error"
     retryable: ClassVar[bool] = False
     stale = False
+    details: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self, what: str, *, where: str = "", todo: str = "", step: str = "", reasons: tuple[str, ...] = ()

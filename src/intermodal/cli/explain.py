@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from intermodal.cli.arguments.request_options import asked_files, build_request, request_options, stated, svg_option
-from intermodal.errors import UsageError
+from intermodal.errors import NoRoute, UsageError
 
 if TYPE_CHECKING:
     from intermodal.plans.plan import Inputs, Plan
@@ -82,7 +83,11 @@ def explain(**given: Any) -> None:
         else:
             click.echo(reason)
         return
-    plan = plan_from(inputs)
+    try:
+        plan = plan_from(inputs)
+    except NoRoute as error:
+        _show_what_if(inputs, error, as_json=given["as_json"])
+        raise
     if given["save"]:
         _save_plan(Path(given["save"]), plan, inputs)
         click.echo(f"saved {given['save']}; run it with: intermodal ask --plan {given['save']}", err=True)
@@ -130,6 +135,28 @@ def _inputs(given: dict[str, Any]) -> Inputs:
         write_json(file, inputs)
         click.echo(f"saved {file}; plan from it with: intermodal explain --inputs {file}", err=True)
     return inputs
+
+
+def _show_what_if(inputs: Inputs, error: NoRoute, *, as_json: bool) -> None:
+    """Show the routes that consent, a key or weights would open, beside the error that none is reachable."""
+    from intermodal.advisor.what_if import what_if
+    from intermodal.config import load_config, snapshot_file
+    from intermodal.plans.numbers import money, seconds
+
+    config = load_config(os.environ)
+    routes = what_if(inputs, user=config.hosts, hosts=config.trusted_hosts, own_snapshot=snapshot_file(os.environ))
+    if as_json:
+        error.details = {"what_if": routes}
+        return
+    if routes:
+        click.echo("If every model of the catalog could be used (its prices; no service was contacted):")
+    for route in routes:
+        click.echo(f"\n{route.headline}")
+        click.echo(f"  {route.endpoint}   {money(route.cost)}, {seconds(route.seconds)}")
+        for command in route.todo:
+            click.echo(f"  to use it: {command}")
+    if routes:
+        click.echo()
 
 
 def _save_plan(path: Path, plan: Plan, inputs: Inputs) -> None:

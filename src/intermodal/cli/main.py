@@ -284,7 +284,7 @@ def _fail(error: errors.IntermodalError, as_json: bool, hint: str = "") -> NoRet
         body: dict[str, Any] = {"code": error.code, "what": said.what, "where": said.where, "todo": said.todo}
         if said.reasons or isinstance(error, errors.NoRoute):
             body["reasons"] = list(said.reasons)
-        print_document("error", body)
+        print_document("error", {**body, **error.details})
     else:
         click.echo(f"intermodal: {one_line(str(said))}", err=True)
         for reason in said.reasons:

@@ -1,0 +1,120 @@
+"""What-if planning: the routes of a request if no host lacked consent or a key, and no weights had to be fetched.
+
+For a request that nothing reachable can answer. Whoever has no model yet gets the verdict, the price and the command
+that makes a route reachable. No service is contacted: hosted prices come from the catalog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from intermodal.advisor.candidate_catalog import OWN_SERVER, candidate_catalog
+from intermodal.advisor.question import Hardware
+from intermodal.catalog.host_rows import HostRow
+from intermodal.catalog.types import Catalog, Endpoint
+from intermodal.content import Value
+from intermodal.cost_model.rates import LOCAL_ZONES
+from intermodal.errors import IntermodalError
+from intermodal.planner.planner import plan
+from intermodal.plans.plan import Candidate, Inputs
+from intermodal.plans.step import Call
+from intermodal.plans.verdict import VerdictName
+from intermodal.quantity import Quantity
+from intermodal.request import ZONES, Request
+
+_PULL = "intermodal pull "
+
+
+class WhatIfRoute(Value):
+    """A route that would be taken if everything in the catalog could be used.
+
+    Attributes:
+        place: "hosted" if a service answers, "local" if this machine does everything.
+        headline: the first line of its plan. verdict: in one word.
+        endpoint: the one that answers. endpoints: all that the route uses.
+        cost: USD. seconds: with loading.
+        todo: the commands that make it reachable.
+    """
+
+    place: str
+    headline: str
+    verdict: VerdictName
+    endpoint: str
+    endpoints: tuple[str, ...]
+    cost: Quantity
+    seconds: Quantity
+    todo: tuple[str, ...]
+
+
+def what_if(
+    inputs: Inputs, *, user: tuple[HostRow, ...] = (), hosts: tuple[str, ...] = (), own_snapshot: Path | None = None
+) -> tuple[WhatIfRoute, ...]:
+    """Return the best hosted route and the best local one for a request that nothing reachable can answer.
+
+    Args:
+        inputs: of the planner, with the catalog of what is reachable.
+        user: host rows of the config. hosts: only these are trusted; () for all.
+
+    Either is left out where the request's own limits exclude it.
+    """
+    policy = inputs.request.policy
+    if policy.model:
+        return ()  # a named model is the reason, and no other answers in its place
+    found = candidate_catalog(
+        Hardware(machine=inputs.machine, words=""),
+        inputs.as_of,
+        user=user,
+        hosts=tuple(policy.hosts) or hosts,
+        policy=policy,
+        own_snapshot=own_snapshot,
+    ).catalog
+    catalog = found.among(tuple(each for each in found.endpoints if each.host is not OWN_SERVER))
+    here = replace(policy, farthest=min(policy.farthest, "machine", key=ZONES.index))
+    policies = dict.fromkeys((policy, here))
+    routes = (_route(inputs, replace(inputs.request, policy=each), catalog) for each in policies)
+    return tuple({each.endpoints: each for each in routes if each is not None}.values())
+
+
+def _route(inputs: Inputs, request: Request, catalog: Catalog) -> WhatIfRoute | None:
+    try:
+        made = plan(request, inputs.facts, catalog, inputs.machine, inputs.statistics, inputs.as_of)
+    except IntermodalError:
+        return None
+    names = _endpoints(made.chosen)
+    used = [catalog.by_id[name] for name in names]
+    return WhatIfRoute(
+        place="local" if all(each.host.zone in LOCAL_ZONES for each in used) else "hosted",
+        headline=made.headline,
+        verdict=made.verdict.value,
+        endpoint=made.chosen.endpoint,
+        endpoints=names,
+        cost=made.chosen.total.cost,
+        seconds=made.chosen.total.seconds,
+        todo=_joined(dict.fromkeys(filter(None, (_todo(each, inputs.catalog) for each in used)))),
+    )
+
+
+def _endpoints(candidate: Candidate) -> tuple[str, ...]:
+    steps = (step.endpoint for step in candidate.steps if isinstance(step, Call))
+    return tuple(dict.fromkeys((*steps, candidate.endpoint)))
+
+
+def _todo(endpoint: Endpoint, reachable: Catalog) -> str:
+    """Return the command that makes an endpoint reachable, "" where it is."""
+    known = reachable.by_id.get(endpoint.id)
+    if known is not None and not known.ready:
+        return known.todo
+    if endpoint.host.zone in LOCAL_ZONES or endpoint.host.id in reachable.consent:
+        return ""
+    return f"intermodal hosts add {endpoint.host.id}"
+
+
+def _joined(commands: Iterable[str]) -> tuple[str, ...]:
+    """Return the commands with all weights to fetch in one of them."""
+    every = list(commands)
+    weights = [each.removeprefix(_PULL) for each in every if each.startswith(_PULL)]
+    others = tuple(each for each in every if not each.startswith(_PULL))
+    return (*others, _PULL + " ".join(weights)) if weights else others
