@@ -48,6 +48,8 @@ class Page:
         self.top = 90
 
     def line(self, text: str, *, size: int = 28, style: str = "plain", left: int = 90, gap: float = 1.5) -> None:
+        if self.top + size > self.image.height:
+            raise ValueError(f"the page is full before {text!r}")
         self.pen.text((left, self.top), text, fill=self.ink, font=font(style, size))
         self.top += round(size * gap)
 

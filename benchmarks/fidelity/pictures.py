@@ -225,7 +225,7 @@ def _code(chance: Chance) -> Made:
 
 @recipe("pictures", "tall screenshot", "png")
 def _tall(chance: Chance) -> Made:
-    lines = chance.sentences(150)
+    lines = chance.sentences(135)
 
     def make() -> bytes:
         page = Page(1000, 12_000)
@@ -234,7 +234,7 @@ def _tall(chance: Chance) -> Made:
             page.top += 20
         return png(page.image)
 
-    checks = [*has(lines[0], lines[40], lines[90], lines[149]), order(lines[3], lines[60], lines[120], lines[149])]
+    checks = [*has(lines[0], lines[40], lines[90], lines[134]), order(lines[3], lines[60], lines[120], lines[134])]
     return Made(make, [*checks, share_of(_words(lines), 0.95)], _words(lines))
 
 

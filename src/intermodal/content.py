@@ -154,6 +154,7 @@ class Transcript(Value):
         seconds: length of the recording.
         segments: in time order; empty when there was no speech.
         unheard: seconds without a recognised word that are about as loud as those with words.
+        masked: of them, the seconds of noise, in which words would not be heard.
         into: ISO 639-1 code of the language that the words were translated into, "" where they were not.
     """
 
@@ -163,6 +164,7 @@ class Transcript(Value):
     seconds: float = 0.0
     segments: tuple[Segment, ...] = ()
     unheard: float = 0.0
+    masked: float = 0.0
     into: str = ""
 
     @property

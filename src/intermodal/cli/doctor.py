@@ -301,9 +301,9 @@ def _about_scripts() -> DoctorFinding:
     known = tesseract.languages(pulled_languages(_readable(weights_store())))
     if not known:
         what = "pictures in Cyrillic, Greek, Arabic, Devanagari and other scripts (Tesseract, a separate program)"
-        return DoctorFinding(
-            area="runtime", name="tesseract", state="missing", what=what, todo=tesseract.install_hint()
-        )
+        packages = tesseract.system_packages("rus")
+        todo = tesseract.install_hint() + (f"; or, of the system's packages: {packages}" if packages else "")
+        return DoctorFinding(area="runtime", name="tesseract", state="missing", what=what, todo=todo)
     what = ", ".join(f"{script} ({language.code})" for script, language in known.items())
     return DoctorFinding(area="runtime", name="tesseract", state="ok", what=f"pictures in {what} (Tesseract)")
 

@@ -250,10 +250,10 @@ class RouteRun:
                 remember_reading(cache, facts, piece.page, self._makers.readers, by=step.endpoint, sure=sure)
 
     def _keep_unheard(self, step: Call, part: int, transcript: Transcript) -> None:
-        """Remember how much of a recording was transcribed with doubt, or that it is now transcribed well."""
+        """Remember how much of a recording was transcribed with doubt or not at all, or that it is now heard well."""
         remember_hearing(
             self.state.world.derived, self.state.opened.facts.parts[part], by=step.endpoint,
-            sure=conversion_checks.confident_seconds(transcript),
+            sure=conversion_checks.heard_seconds(transcript),
             language=conversions.language_of(step, self.state.request.policy.language),
         )  # fmt: skip
 

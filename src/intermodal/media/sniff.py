@@ -134,7 +134,8 @@ _CLASSES = {
 _STREAMS = (("__properties_version1.0", MSG), ("PowerPoint Document", PPT), ("WordDocument", DOC), ("Workbook", XLS),
             ("Book\0", XLS))  # fmt: skip
 _LOCKED_STREAM = "EncryptedPackage".encode("utf-16-le")
-_HEAD = 65_536  # bytes in which a film states its tracks
+_HEAD = 65_536  # bytes in which a film states its tracks, and an archive ends
+_MAX_DIRECTORY = 4 << 20  # bytes of an archive's names
 _CUT_WITHIN = 8_192  # the largest Layer III frame has 1,441 bytes
 _SOUND_BRANDS = frozenset((b"M4A ", b"M4B ", b"M4P "))
 _PICTURE_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis"))
@@ -333,16 +334,40 @@ def _office(data: Data, name: str) -> tuple[Kind, str] | None:
         kind = data[30 + len(_NAMED_FIRST) : 128]
         return next((("document", media_type) for mark, media_type in _MIMETYPES if kind.startswith(mark)), None) or (
             "document", ZIP)  # fmt: skip
-    head = data[:4096] + data[-_HEAD:]
-    if b"[Content_Types].xml" in head:
-        found = next((media_type for folder, media_type in _OFFICE if folder in head), "")
+    members = _members(data)
+    if b"[Content_Types].xml" in members:
+        found = next((kind for folder, kind in _OFFICE if any(each.startswith(folder) for each in members)), "")
         if found:
             return "document", found
-    if b"Index/Document.iwa" in head or b".iwa" in data[-_HEAD:]:
+    if any(each.startswith(b"Index/") and each.endswith(b".iwa") for each in members) or b"Index.zip" in members:
         raise InputUnsupported(
             "is a document of Pages, Numbers or Keynote, which is not taken", where=name, todo="export it as PDF"
         )
-    return "document", EPUB if b"META-INF/container.xml" in head and b".opf" in head else ZIP
+    book = b"META-INF/container.xml" in members and any(each.endswith(b".opf") for each in members)
+    return "document", EPUB if book else ZIP
+
+
+def _members(data: Data) -> set[bytes]:
+    """Return the names in the directory of a ZIP file, at its end (APPNOTE 4.3.12 and 4.3.16).
+
+    Names elsewhere in it do not count: it may hold a workbook as it is. Of a file that is cut, those of its first
+    members.
+    """
+    tail = data[-_HEAD:]
+    end = tail.rfind(b"PK\x05\x06")
+    last = len(data) - len(tail) + end
+    start = last - int.from_bytes(tail[end + 12 : end + 16], "little") if end >= 0 else -1
+    if start < 0:
+        places = [found.start() for found in re.finditer(rb"PK\x03\x04", data[:4096])]
+        return {data[at + 30 : at + 30 + int.from_bytes(data[at + 26 : at + 28], "little")] for at in places}
+    directory = data[start : min(last, start + _MAX_DIRECTORY)]
+    found: set[bytes] = set()
+    at = 0
+    while directory[at : at + 4] == b"PK\x01\x02":
+        name, extra, comment = (int.from_bytes(directory[at + n : at + n + 2], "little") for n in (28, 30, 32))
+        found.add(directory[at + 46 : at + 46 + name])
+        at += 46 + name + extra + comment
+    return found
 
 
 def _of_compound(data: Data) -> str:

@@ -204,6 +204,18 @@ def test_loud_seconds_without_a_word_are_said_to_be_there() -> None:
         assert not said or remarks[0].startswith("no words were heard in 11 of 23 s of call.wav that are as loud")
 
 
+def test_seconds_of_loud_noise_are_not_counted_as_heard_and_those_of_music_are() -> None:
+    """The next plan says that most of the words of such a recording are kept, or few, and not all of them."""
+    segments = (Segment(start=0, end=12, text="We weigh the bales before noon.", certainty=0.9),)
+    for masked, heard in ((0.0, (0, 0)), (1.0, (0, 0)), (11.0, (12, 23)), (30.0, (12, 42))):
+        transcript = Transcript(segments=segments, seconds=12.0 + masked, unheard=masked, masked=masked)
+        assert checks.heard_seconds(transcript) == heard
+        assert checks.heard_seconds(msgspec.structs.replace(transcript, masked=0.0)) == (0, 0)
+    doubted = (*segments, Segment(start=12, end=18, text="Will the bales be there?", certainty=0.2))
+    assert checks.heard_seconds(Transcript(segments=doubted, seconds=18.0)) == (12, 18)
+    assert checks.heard_seconds(Transcript(segments=doubted, seconds=30.0, unheard=12.0, masked=12.0)) == (12, 30)
+
+
 def test_an_ear_that_does_not_say_how_long_it_heard_is_not_said_to_have_missed_words() -> None:
     """A hosted one may answer with its words alone."""
     transcript = Transcript(segments=(Segment(start=0, end=0, text="We weigh the bales before noon."),))

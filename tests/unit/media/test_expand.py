@@ -7,6 +7,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import AsyncIterator, Callable
+from email.message import EmailMessage
 from pathlib import Path
 
 import PIL.Image
@@ -187,6 +188,20 @@ async def test_a_mail_becomes_its_words_and_its_attachments_taken_apart_in_turn(
         "letter.eml, notes.txt": (*mail, "notes.txt"),
     }
     assert [note.split(":")[0] for note in text.notes] == ["attachment old.zip left out", "attachment cut.png left out"]
+
+
+async def test_a_forwarded_mail_is_an_attachment_with_its_words(worker: MediaWorker) -> None:
+    """In a worker of its own, sealed before any mail was written."""
+    letter, inner = EmailMessage(), EmailMessage()
+    inner["From"], inner["Subject"] = "jan@vos.example", "Figures"
+    inner.set_content("Can we get the figures by noon?")
+    letter["From"], letter["Subject"] = "petra@vos.example", "Fwd: Figures"
+    letter.set_content("See below.")
+    letter.add_attachment(inner)
+    parts = await taken(worker, "letter.eml", letter.as_bytes())
+    texts = [part.text for part in parts if isinstance(part, Text)]
+    assert len(texts) == 2 and texts[0].endswith("See below.")
+    assert "Subject: Figures" in texts[1] and texts[1].endswith("Can we get the figures by noon?")
 
 
 async def test_a_mail_of_a_page_only_shows_its_pictures_in_place(worker: MediaWorker) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import threading
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import intermodal
 from intermodal.errors import InputBroken, InputEmpty, InputUnsupported
 from intermodal.media import request_media
 from intermodal.media import sniff as sniffing
-from intermodal.media.sniff import read_text, sniff
+from intermodal.media.sniff import DOCX, EPUB, XLSX, ZIP, read_text, sniff
 
 
 @pytest.mark.parametrize(
@@ -50,6 +52,39 @@ def test_mp3_cut_in_the_middle_of_a_frame_is_still_mp3(media: Path) -> None:
     frame = b"\xff\xfb\x90\x00"  # one header alone is chance
     with pytest.raises(InputUnsupported, match="no kind"):
         sniff(b"\0" * 99 + frame + b"\0" * 2000, "chance.mp3")
+
+
+def archive(members: dict[str, bytes], comment: bytes = b"") -> bytes:
+    """A ZIP file whose members are stored as they are, so that their own names are among its bytes."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+        file.comment = comment
+    return made.getvalue()
+
+
+BOOK = archive({"[Content_Types].xml": b"<Types/>", "xl/workbook.xml": b"<workbook/>"})
+LETTER = archive({"[Content_Types].xml": b"<Types/>", "word/document.xml": b"<document/>"})
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (BOOK, XLSX),
+        (LETTER, DOCX),
+        (archive({"book.xlsx": BOOK, "letter.docx": LETTER}), ZIP),
+        (archive({"[Content_Types].xml": b"", "word/document.xml": b"", "word/embeddings/book.xlsx": BOOK}), DOCX),
+        (archive({"[Content_Types].xml": b"", "xl/workbook.xml": b"", "xl/embeddings/letter.docx": LETTER}), XLSX),
+        (archive({"a.txt": b"word/document.xml and [Content_Types].xml"}, b"PK, and [Content_Types].xml, xl/"), ZIP),
+        (archive({"META-INF/container.xml": b"", "OEBPS/content.opf": b""}), EPUB),
+        (archive({"novel.epub": archive({"META-INF/container.xml": b"", "OEBPS/content.opf": b""})}), ZIP),
+        (LETTER[: len(LETTER) // 2], DOCX),  # cut: what opens it says so
+        (archive({}), ZIP),
+    ],
+)
+def test_an_archive_is_told_by_its_own_names_and_not_by_those_of_files_in_it(data: bytes, expected: str) -> None:
+    assert sniff(data, "x") == ("document", expected)
 
 
 def test_pdf_may_have_rubbish_before_its_header(media: Path) -> None:

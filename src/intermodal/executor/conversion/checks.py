@@ -68,7 +68,7 @@ def _transcript_texts(product: StepProduct, name: str) -> list[str]:
     if transcript.unheard and transcript.unheard >= _UNHEARD * transcript.seconds:
         return [
             f"no words were heard in {transcript.unheard:,.0f} of {transcript.seconds:,.0f} s of {name} that are as "
-            "loud as its words: if that is speech, it is missing"
+            "loud as its words: if that is speech, its words are missing"
         ]
     return []
 
@@ -205,6 +205,16 @@ def confident_seconds(transcript: Transcript) -> tuple[int, int]:
     if doubted < max(SPOILT * spoken, 0.5):
         return (0, 0)
     return (round(spoken - doubted), max(1, round(spoken)))
+
+
+def heard_seconds(transcript: Transcript) -> tuple[int, int]:
+    """Return the seconds that were transcribed with confidence, and all that may be speech; (0, 0) where nearly all
+    were. Speech in loud noise is none to a detector of voices, so that all of the noise may be speech."""
+    surely, spoken = confident_seconds(transcript)
+    if not transcript.masked or transcript.masked < _UNHEARD * transcript.seconds:
+        return surely, spoken
+    length = sum(each.end - each.start for each in transcript.segments)
+    return (surely if spoken else round(length)), max(1, round(length + transcript.masked))
 
 
 def _doubted(segments: Sequence[Segment]) -> list[Segment]:

@@ -334,6 +334,7 @@ def merge_channels(left: Transcript, right: Transcript) -> Transcript:
         seconds=max(left.seconds, right.seconds),
         segments=tuple(sorted(segments, key=lambda segment: segment.start)),
         unheard=max(left.unheard, right.unheard),
+        masked=max(left.masked, right.masked),
         into=more.into,
     )
 

@@ -93,7 +93,9 @@ async def translation_result(run: RouteRun, step: Call, answer: str, heard: Tran
             what = f"{step.endpoint} did not keep the lines of the transcript apart, so the translation has no times"
             await run.state.emit(Note(text=what, step=step.id, warns=True))
     source = heard if heard is not None else Transcript()
-    transcript = msgspec.structs.replace(source, segments=found, seconds=seconds, certainty=0.0, unheard=0.0, into=into)
+    transcript = msgspec.structs.replace(
+        source, segments=found, seconds=seconds, certainty=0.0, unheard=0.0, masked=0.0, into=into
+    )
     await run.state.emit(Committed(endpoint=step.endpoint))
     await run.state.emit(TextDelta(text=transcript.text))
     return run.finished(step, transcript=transcript)

@@ -29,7 +29,7 @@ _NEEDS: dict[str, tuple[tuple[str, ...], str]] = {
 # protocol -> how its program is found, and what to do when it is not there
 _PROGRAMS: dict[str, tuple[Callable[[], str], str]] = {
     "piper": (piper.program, piper.TODO),
-    "tesseract": (tesseract.program, tesseract.PROGRAM),
+    "tesseract": (tesseract.program, tesseract.install_program()),
 }
 _HELPERS = ("tesseract",)  # serves no endpoint: it helps one that recognises text
 

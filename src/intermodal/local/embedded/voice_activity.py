@@ -35,6 +35,9 @@ PAUSE = 1.0  # seconds without a voice: the filter removes 2 s less 0.4 s on eac
 UNHEARD = 2.0  # seconds of a voice without a word: more than a breath plus the error of word times
 UNHEARD_FROM = 3.0  # seconds without a word from which on they are looked at
 AS_LOUD = 0.7  # of the mean level of segments with words
+FLAT = 0.3  # geometric over arithmetic mean of a frame's spectrum, from which on it is noise: hiss has 0.56
+_VOICE_BANDS = slice(9, 103)  # of the spectrum of a frame: 300 to 3,400 Hz
+_JUDGED = 33  # frames, about a second, that are noise or not
 _LOOK = 30 * RATE  # samples of one window of Whisper
 
 
@@ -112,7 +115,14 @@ def split_recording(samples: Any) -> list[tuple[int, int]]:
     return [*found, (start, len(samples))]
 
 
-def seconds_without_words(samples: Any, heard: Sequence[tuple[float, float]]) -> float:
+class UnheardStretches(NamedTuple):
+    """``seconds`` without words that are about as loud as those with words; ``masked``: of them, those of noise."""
+
+    seconds: float
+    masked: float
+
+
+def seconds_without_words(samples: Any, heard: Sequence[tuple[float, float]]) -> UnheardStretches:
     """Return the seconds without words that are about as loud as those with words: words may be missing there. Pauses
     and fainter passages do not count. ``heard``: the times of words, in seconds.
     """
@@ -122,15 +132,31 @@ def seconds_without_words(samples: Any, heard: Sequence[tuple[float, float]]) ->
     spoken = numpy.zeros(len(power), bool)
     for start, end in heard:
         spoken[int(start / frame) : int(end / frame) + 1] = True
+    missing = masked = 0.0
     if not spoken.any():
-        return 0.0
-    least, missing = float(power[spoken].mean()) * AS_LOUD**2, 0.0
+        return UnheardStretches(missing, masked)
+    least = float(power[spoken].mean()) * AS_LOUD**2
     edges = [0.0, *(time for stretch in sorted(heard) for time in stretch), len(power) * frame]
     for before, after in zip(edges[::2], edges[1::2], strict=True):
         between = power[int(before / frame) : int(after / frame)]
         if after - before >= UNHEARD_FROM and float(between.mean()) >= least:
             missing += after - before
-    return missing
+            masked += (after - before) * noise_share(samples[int(before * RATE) : int(after * RATE)])
+    return UnheardStretches(missing, masked)
+
+
+def noise_share(samples: Any) -> float:
+    """Return the share of seconds of noise, in which speech drowns: the spectrum is flat where voices are. Music has
+    tones, over which speech is heard."""
+    numpy = import_library("numpy")
+    length, found = _JUDGED * _FRAME, 0
+    starts = range(0, len(samples) - length + 1, length)
+    for start in starts:
+        frames = samples[start : start + length].reshape(-1, _FRAME) * numpy.hanning(_FRAME)
+        power = numpy.abs(numpy.fft.rfft(frames))[:, _VOICE_BANDS] ** 2 + 1e-9
+        flat = numpy.exp(numpy.log(power).mean(axis=1)) / power.mean(axis=1)
+        found += bool(numpy.median(flat) >= FLAT)
+    return found / max(1, len(starts))
 
 
 class DetectedSpeech(NamedTuple):

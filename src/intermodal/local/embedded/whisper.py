@@ -107,6 +107,7 @@ def transcribe(path: str, name: str, pcm: Data, language: str, translate: bool =
             _hear(model, speech, language, found, offset=start / RATE, total=total, translate=translate)
     if not found.segments:
         return {"language": "", "confidence": 0.0, "seconds": total, "segments": []}
+    unheard = seconds_without_words(samples, [(start, end) for start, end, *_ in found.segments])
     # A monolingual model does not detect its language, it assumes it: nothing was measured.
     measured = model.model.is_multilingual or language
     return {
@@ -115,7 +116,8 @@ def transcribe(path: str, name: str, pcm: Data, language: str, translate: bool =
         "seconds": total,
         "certainty": math.exp(found.likely / found.tokens) if found.tokens else 0.0,
         "segments": found.segments,
-        "unheard": seconds_without_words(samples, [(start, end) for start, end, *_ in found.segments]),
+        "unheard": unheard.seconds,
+        "masked": unheard.masked,
     }
 
 

@@ -7,7 +7,8 @@ pictures; every other attachment is a file of its own.
 from __future__ import annotations
 
 import email
-import email.parser  # which ``email`` imports late
+import email.generator  # which a mail within a mail is written with, and ``email`` imports late, as the parser
+import email.parser
 import email.policy
 from email.message import EmailMessage
 from typing import Any

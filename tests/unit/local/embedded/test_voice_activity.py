@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import wave
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -17,8 +18,11 @@ from intermodal.local.embedded import voice_activity, whisper
 RATE = voice_activity.RATE
 
 
-def tone(seconds: float, height: float) -> np.ndarray:
-    return (np.sin(np.arange(int(seconds * RATE)) * 0.3) * height * 32_767).astype("<i2")
+SPEECH = Path(__file__).parents[4] / "examples" / "media" / "jfk.wav"
+
+
+def tone(seconds: float, height: float, step: float = 0.3) -> np.ndarray:
+    return (np.sin(np.arange(int(seconds * RATE)) * step) * height * 32_767).astype("<i2")
 
 
 def test_a_long_recording_is_cut_where_it_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,8 +97,24 @@ def test_loud_seconds_without_a_word_are_counted(rest: np.ndarray, seconds: floa
     samples = np.concatenate([tone(6, 0.2), rest, tone(4, 0.2)])
     after = 6 + len(rest) / RATE
     heard = [(0.0, 3.0), (3.0, 6.0), (after, after + 4)]
-    assert voice_activity.seconds_without_words(samples, heard) == pytest.approx(seconds, abs=0.1)
-    assert voice_activity.seconds_without_words(samples, []) == 0, "of a recording without a word that is said already"
+    assert voice_activity.seconds_without_words(samples, heard).seconds == pytest.approx(seconds, abs=0.1)
+    assert voice_activity.seconds_without_words(samples, []) == (0, 0), "of a recording without a word it is known"
+
+
+def test_loud_noise_is_told_from_music_and_from_speech() -> None:
+    chance = numpy.random.default_rng(5)
+    hiss = chance.normal(0, 3_000, 8 * RATE).astype("<i2")
+    murmur = (30 * numpy.convolve(chance.normal(0, 300, 8 * RATE), numpy.ones(4) / 4, "same")).astype("<i2")
+    chord = sum(tone(8, 0.05, step) for step in (0.086, 0.109, 0.130, 0.173, 0.218))
+    with wave.open(str(SPEECH)) as file:
+        speech = numpy.frombuffer(file.readframes(file.getnframes()), "<i2")
+    for noise in (hiss, murmur):
+        assert voice_activity.noise_share(noise) > 0.9
+    for other in (chord, speech):
+        assert voice_activity.noise_share(other) < 0.1
+    samples = np.concatenate([tone(6, 0.1), hiss, chord])
+    found = voice_activity.seconds_without_words(samples, [(0.0, 3.0), (3.0, 6.0)])
+    assert found.seconds == pytest.approx(16, abs=0.1) and found.masked == pytest.approx(8, abs=1)
 
 
 class Word(NamedTuple):
