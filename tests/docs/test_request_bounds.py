@@ -114,6 +114,7 @@ def test_the_page_has_every_table_of_what_clients_make_up() -> None:
     assert written == {name: path for name, path in found.items() if name != "tokens of words"}
     text = " ".join(SECTION.split())
     assert f"{FUNCTIONS['']:,} results at most" in text and f"{max(FUNCTIONS.values()):,} names of models" in text
+    assert f"`tokenizers`, which keeps the tokens of {token_counter.WORDS:,} words of each" in text
     assert f"the journal names {attempt_journal.TEMPLATES:,} kinds" in text
     shared = (
         f"{shared_state.CONVERSATIONS:,} places of conversations, "

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -181,17 +181,22 @@ def recent(database: Database, most: int, *, upto: int | None = None) -> tuple[A
 
 
 def recent_of(
-    database: Database, endpoint: str, most: int, *, upto: int | None = None, pause: Pause = no_pause
-) -> list[AttemptRow]:
-    """Return the newest ended rows of one endpoint. Read in slices, so that a gateway that reads every few seconds
+    database: Database, endpoint: str, most: int, *, upto: int | None = None, pause: Pause = no_pause,
+    wanted: Callable[[AttemptRow], bool] | None = None, enough: int | None = None,
+) -> list[AttemptRow]:  # fmt: skip
+    """Return the newest ended rows of one endpoint in the order they ended: of the newest ``most`` those that are
+    ``wanted``, and no more than ``enough`` of them. Read in slices, so that a gateway that reads every few seconds
     stays small."""
     found: list[AttemptRow] = []
-    while len(found) < most:
-        rows = _newest(database, "*", endpoint, min(SLICE, most - len(found)), upto)
-        found += map(_attempt, rows)
+    enough = most if enough is None else enough
+    while most > 0 and len(found) < enough:
+        rows = _newest(database, "*", endpoint, min(SLICE, most), upto)
+        for row in map(_attempt, rows):
+            if len(found) < enough and (wanted is None or wanted(row)):
+                found.append(row)
         if len(rows) < SLICE:
             break
-        upto = found[-1].sequence - 1
+        most, upto = most - len(rows), rows[-1]["sequence"] - 1
         pause()
     return found[::-1]
 

@@ -73,8 +73,14 @@ def learn(database: Database, *, at_once: bool = False, pause: Pause = no_pause)
     transforms = attempts.recent_made(database, learned_figures.WINDOW)
     pause()
 
+    def wanted(row: AttemptRow) -> bool:
+        return learned_figures.informs(row, failed)
+
     def rows_of(endpoint: str) -> list[AttemptRow]:
-        return attempts.recent_of(database, endpoint, learned_figures.READ, upto=ended, pause=pause)
+        return attempts.recent_of(
+            database, endpoint, learned_figures.READ, upto=ended, pause=pause, wanted=wanted,
+            enough=learned_figures.WINDOW,
+        )  # fmt: skip
 
     found = learned_figures.of_endpoints(last.number + 1, endpoints, rows_of, failed, transforms, pause)
     begin, looked = "INSERT OR IGNORE INTO epochs VALUES (?, ?, ?, ?, ?, ?)", ended + made

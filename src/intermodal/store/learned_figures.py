@@ -95,6 +95,7 @@ __all__ = [
     "TOKENS_PER_LETTER",
     "TRANSFORMS",
     "WINDOW",
+    "informs",
     "is_informative",
     "observations",
     "percentile",
@@ -153,9 +154,12 @@ def of_endpoints(
 
 def _window(rows: Iterable[AttemptRow], failed: Set[tuple[str, str]]) -> list[AttemptRow]:
     """Return the newest informative rows of an endpoint."""
-    return [row for row in rows if is_informative(row) and (row.reservation.run, row.reservation.step) not in failed][
-        -WINDOW:
-    ]
+    return [row for row in rows if informs(row, failed)][-WINDOW:]
+
+
+def informs(row: AttemptRow, failed: Set[tuple[str, str]]) -> bool:
+    """Return whether a row informs about its endpoint, and no attempt at its step ``failed``."""
+    return is_informative(row) and (row.reservation.run, row.reservation.step) not in failed
 
 
 def is_informative(row: AttemptRow) -> bool:

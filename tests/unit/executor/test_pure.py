@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import wave
 
@@ -116,6 +117,22 @@ def test_what_breaks_the_schema_is_said_in_a_few_words(text: str, problem: str) 
 
 def spoken(*texts: str) -> Transcript:
     return Transcript(segments=tuple(Segment(start=i, end=i + 1, text=text) for i, text in enumerate(texts)))
+
+
+def test_an_answer_that_is_no_json_leaves_nothing_for_the_collector() -> None:
+    """A gateway reads thousands of them, and what waits for a collection of all generations stays for a minute."""
+    texts = ("no JSON", "no JSON but {", 'one {"n": 1} and [', '{"n": 1} or {"n": 2}', "[1, }")
+    gc.collect()
+    gc.disable()
+    try:
+        assert all(json_answer.parse(text, SCHEMA, StepBudget(10_000)) for text in texts)
+        gc.collect()
+        before = gc.collect()
+        for text in texts:
+            json_answer.parse(text, SCHEMA, StepBudget(10_000))
+        assert before == gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_a_stuck_ear_is_noticed_and_a_chorus_is_not() -> None:

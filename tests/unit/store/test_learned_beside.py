@@ -14,7 +14,7 @@ import pytest
 
 from intermodal.events import Usage
 from intermodal.plans.statistics import Statistics
-from intermodal.store import epochs, learned_figures
+from intermodal.store import attempts, epochs, learned_figures
 from intermodal.store.database import Store
 from intermodal.store.rows import AttemptOutcome, Reservation, Work
 from intermodal.store.speed_regression import stated_speed
@@ -169,3 +169,34 @@ def test_what_is_held_while_figures_are_worked_out_does_not_grow_with_the_endpoi
             database.close()
 
     assert peak(8) < 2 * peak(2), "figures of more endpoints, and no rows of theirs"
+
+
+def test_rows_that_teach_nothing_are_not_held_and_change_no_figure(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+
+    def watched(epoch: int, endpoints: list[str], rows_of: Any, *rest: Any) -> Statistics:
+        def counted(endpoint: str) -> Any:
+            rows = rows_of(endpoint)
+            held.append(len(rows))
+            return rows
+
+        return _work_out(epoch, endpoints, counted, *rest)
+
+    monkeypatch.setattr(store, "_learn", lambda: None)
+    with store._database.writing(later=True):
+        for number in range(3 * learned_figures.READ):
+            if number % 5:
+                end_one(store, number, tokens=50 * (number % 40 + 1))
+            else:
+                key = store.reserve(Reservation(run=f"r{number}", step="s", op="generate", task="t", endpoint="e:m"))
+                store.sent(key)
+                store.void(key, AttemptOutcome(error="call"))
+    database = Database(store.path)
+    rows = attempts.recent(database, learned_figures.READ)
+    monkeypatch.setattr(learned_figures, "of_endpoints", watched)
+    epochs.learn(database, at_once=True)
+    assert held == [learned_figures.WINDOW]
+    monkeypatch.undo()
+    assert epochs.newest(database).statistics == learned_figures.statistics(1, rows)

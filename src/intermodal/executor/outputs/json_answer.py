@@ -90,7 +90,7 @@ def _values(text: str, budget: StepBudget) -> list[ParsedAnswer]:
             return [ParsedAnswer(data=value, text=body)]
         raise json.JSONDecodeError("Extra data", body, end)
     except ValueError as error:
-        why, at = error, 0
+        why, at = str(error), 0  # no error: its traceback has this frame, and the frame would have the error
     found: list[ParsedAnswer] = []
     for tried in range(_TRIED):
         begins = _BEGIN.search(body, at)
@@ -100,9 +100,9 @@ def _values(text: str, budget: StepBudget) -> list[ParsedAnswer]:
             one, at = _value(body, begins.start(), budget)
             found.append(one)
         except ValueError as error:
-            why, at = (error if not tried else why), begins.end()
+            why, at = (str(error) if not tried else why), begins.end()
     if not found:
-        raise why
+        raise ValueError(why)
     return found
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,37 @@ from intermodal.planner_inputs import vocabularies_to_count
 from intermodal.request_builder import make_request
 from intermodal.sync_client import Client
 
+# A process of its own, whose heap has nothing else in it.
+NEW_WORDS = """
+import ctypes, random
+from pathlib import Path
+from tokenizers import Tokenizer, models, pre_tokenizers
+from intermodal.local.tokenizers import token_counter
+
+class Blocks(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena o s h mapped u f used free top".split()]
+
+def used():
+    library = ctypes.CDLL(None)
+    library.mallinfo2.restype = Blocks
+    return library.mallinfo2().used
+
+made = Tokenizer(models.BPE(vocab={letter: at for at, letter in enumerate("0123456789abcdef")}, merges=[]))
+made.pre_tokenizer = pre_tokenizers.Whitespace()
+made.save("vocabulary.json")
+state = Path("vocabulary.json").stat()
+read = token_counter._read(Path("vocabulary.json"), state.st_mtime_ns, state.st_size)
+chance = random.Random(1)
+
+def count(words):
+    for _ in range(words):
+        assert len(read.encode(f"{chance.getrandbits(64):016x}").ids) == 16
+
+count(2 * token_counter.WORDS)
+before = used()
+count(9_000)
+print(used() - before)
+"""
 LONG = "It was the best of times, it was the worst of times; it was the age of wisdom. " * 60
 
 
@@ -73,3 +107,9 @@ def test_only_hosts_with_consent_name_vocabularies() -> None:
 
     assert named() == frozenset()
     assert "o200k_base" in named("openai") and "o200k_base" not in named("google")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallinfo2 is glibc's")
+def test_a_vocabulary_remembers_no_more_words_than_the_page_says(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", NEW_WORDS], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 256 << 10
