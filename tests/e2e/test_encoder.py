@@ -14,7 +14,7 @@ from tests.e2e.command import intermodal
 from tests.e2e.onnx_folders import BERT, config, copied, cut
 
 from intermodal.client import AsyncClient
-from intermodal.errors import UsageError
+from intermodal.errors import NoRoute, UsageError
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Call, Transform
 from intermodal.request import ScoresOutput
@@ -115,10 +115,26 @@ async def test_labels_that_are_judged_by_themselves_are_not_together_1(
     changed(folder, problem_type="multi_label_classification")
     monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, "encoder", several=folder)))
     async with AsyncClient() as client:
-        scores = (await client.ask(LATE, output=ScoresOutput(), model="several")).result.scores
+        result = (await client.ask(LATE, output=ScoresOutput(), model="several")).result
+        made = await client.plan(LATE, output=ScoresOutput(), model="several")
+        one = await client.ask(LATE, output=ScoresOutput(labels=("delivery",), independent=True), model="several")
+    scores = result.scores
     assert all(0 <= score <= 1 for score in scores.values())
     assert max(scores, key=scores.__getitem__) == "delivery"
     assert abs(sum(scores.values()) - 1) > 1e-4
+    assert one.result.scores == pytest.approx({"delivery": scores["delivery"]})
+    kind = "each score is the probability of that label by itself (sigmoid): several may be high, or none"
+    assert kind in made.notes and kind in result.notes
+
+
+async def test_labels_of_which_one_applies_are_refused_where_each_is_to_be_judged_by_itself(
+    client: AsyncClient,
+) -> None:
+    with pytest.raises(NoRoute) as told:
+        await client.plan(LATE, output=ScoresOutput(labels=("delivery",), independent=True), model=TINY)
+    assert "is not known to judge each label by itself" in str(told.value)
+    made = await client.plan(LATE, output=ScoresOutput(), model=TINY)
+    assert any("shares of 1 among all labels of the head (softmax)" in note for note in made.notes)
 
 
 async def test_of_two_classifiers_one_is_to_be_named_where_labels_are_not(

@@ -18,12 +18,18 @@ from intermodal.config import cache_dir, data_dir
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 MEDIA = Path(__file__).parents[1] / "media"
 SUBJECTS, OFFICES, CLIP = "desk/Tiny-Subjects", "desk/tiny-offices", "desk/tiny-clip"
+SEVERAL, SIGLIP = "desk/tiny-several", "desk/tiny-siglip"
 
 
 def files_of(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, bytes]:
     """Files of a model as a repository has them, by their paths."""
     found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     return {name: data for name, data in found.items() if name not in without}
+
+
+def _with(files: dict[str, bytes], **fields: object) -> bytes:
+    """Return the configuration of a model with other values."""
+    return json.dumps({**json.loads(files["config.json"]), **fields}).encode()
 
 
 @pytest.fixture(autouse=True)
@@ -36,11 +42,13 @@ def own_weights(own_home: Path) -> Path:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    classifier = files_of(MEDIA / "tiny_bert" / "classifier")
+    classifier, clip = files_of(MEDIA / "tiny_bert" / "classifier"), files_of(MEDIA / "tiny_clip")
     repositories = {
         SUBJECTS: {**classifier, "onnx/model_quantized.onnx": b"other", "README.md": b"# subjects"},
         OFFICES: files_of(MEDIA / "tiny_bert" / "reranker"),
         CLIP: files_of(MEDIA / "tiny_clip"),
+        SEVERAL: {**classifier, "config.json": _with(classifier, problem_type="multi_label_classification")},
+        SIGLIP: {**clip, "config.json": _with(clip, model_type="siglip", logit_scale=2.0, logit_bias=-4.0)},
         "Xenova/ms-marco-MiniLM-L-6-v2": files_of(MEDIA / "tiny_bert" / "reranker"),
         "desk/no-tokenizer": {name: data for name, data in classifier.items() if name != "tokenizer.json"},
         "desk/no-head": {**classifier, "config.json": b'{"architectures": ["BertModel"]}'},
@@ -69,6 +77,32 @@ def test_a_classifier_is_pulled_pinned_and_scores_its_labels(hub: HubServer, own
     (model,) = lock["models"]
     assert (model["runtime"], model["revision"]) == ("encoder", hub.commit(SUBJECTS))
     assert all(len(file["sha256"]) == 64 for file in model["files"])
+
+
+def test_a_pulled_head_of_several_labels_judges_each_by_itself_and_says_so(hub: HubServer) -> None:
+    assert intermodal("pull", f"hf:{SEVERAL}", "-q").code == 0
+    text = "the parcel with the lamp is a week late"
+    asked = intermodal("ask", "--json", "--independent", "--labels", "delivery", text)
+    assert asked.code == 0, asked.err
+    assert asked.document["plan"]["chosen"]["endpoint"] == "embedded:desk/tiny-several"
+    assert 0.5 < asked.document["scores"]["delivery"] <= 1
+    kind = "each score is the probability of that label by itself (sigmoid)"
+    assert any(kind in note for note in asked.document["notes"])
+    assert kind in " ".join(intermodal("explain", "--independent", "--labels", "delivery,praise", text).out.split())
+
+
+def test_a_pulled_siglip_judges_each_label_by_itself_and_a_clip_is_refused_for_that(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    (tmp_path / "red.png").write_bytes(world.shape("red", "star").png)
+    asked = ("--independent", "--labels", "a red star", str(tmp_path / "red.png"))
+    assert intermodal("pull", f"hf:{CLIP}", "-q").code == 0
+    refused = intermodal("explain", *asked)
+    assert refused.code != 0 and "is not known to judge each label by itself" in refused.err, refused.err
+    assert intermodal("pull", f"hf:{SIGLIP}", "-q").code == 0
+    made = intermodal("explain", *asked)
+    assert made.code == 0, made.err
+    assert "embedded:desk/tiny-siglip" in made.out and "by itself (sigmoid)" in " ".join(made.out.split())
 
 
 def test_a_reranker_is_pulled_and_ranks(hub: HubServer) -> None:

@@ -105,18 +105,25 @@ def parameters_are_written_as_they_are_read(candidate: Candidate) -> None:
 
 
 def last_step_answers(inputs: Inputs, candidate: Candidate) -> None:
-    """The last step is a call at the route's endpoint over every part, in part order; every step leads to it."""
+    """The last step is a call at the route's endpoint over every part, in part order; every step leads to it.
+
+    Of a route of words alone it is their conversion, or puts the texts together.
+    """
     last = candidate.answering
-    assert last.endpoint == candidate.endpoint
-    assert (last.part == -1) != (last.op == "read"), "text recognition alone is about its part, an answer about all"
+    calls = [step for step in candidate.steps if isinstance(step, Call)]
+    if candidate.words_alone:
+        assert candidate.endpoint == (calls[-1].endpoint if calls else ""), "the last that recognises, if any does"
+        assert not any(step.op in ("generate", "describe") for step in calls), "no model answers"
+    else:
+        assert isinstance(last, Call) and last.endpoint == candidate.endpoint
     by_id = {step.id: step for step in candidate.steps}
     stands_for = [_part_of(ref, by_id) for ref in last.inputs]
     assert stands_for == sorted(stands_for), "parts out of order"
     every = {part.index for part in inputs.facts.parts}
-    if last.op == "transcribe":
+    if last.op == "transcribe" and last.part < 0:
         every = {part.index for part in inputs.facts.parts if part.kind == "audio" or part.channels}
-    if last.op == "read":
-        every = {part.index for part in inputs.facts.parts if part.kind in ("image", "document")}
+    if candidate.words_alone:
+        every = {part.index for part in inputs.facts.parts if part.kind != "text"}
     assert set(stands_for) == every, f"stands for parts {stands_for}, asked were {sorted(every)}"
     assert candidate.last is last or candidate.last.inputs == (f"step:{last.id}",), "a voice speaks the answer"
     used = {candidate.last.id}
@@ -164,6 +171,8 @@ def within_limits(inputs: Inputs, candidate: Candidate) -> None:
     assert not total.cost.known or total.cost.high <= policy.max_cost + CENT_OF_A_CENT
     assert policy.deadline is None or total.seconds.high <= policy.deadline + 0.01
     assert not set(policy.keep) & set(candidate.loses), "a stated aspect is lost"
+    if candidate.words_alone:
+        return  # no model is given what is made
     answering, last = inputs.catalog.by_id[candidate.endpoint], candidate.answering.estimate
     if answering.model.matches_pictures:
         return  # each picture and each text is looked at by itself

@@ -16,7 +16,7 @@ from intermodal.advisor.advice import Advice, AdviceStep, DecisionFork, OfferPla
 from intermodal.advisor.break_even import break_even, capacity, own_cost, requests_at_once
 from intermodal.advisor.candidate_catalog import CONTEXT_EACH, OWN_SERVER, CandidateCatalog
 from intermodal.advisor.hypothetical_request import LABELS, hypothetical_request
-from intermodal.advisor.model_uses import TITLES, ModelUse, UseName, job_of, narrowed, use_of, uses
+from intermodal.advisor.model_uses import RECOGNITION, TITLES, ModelUse, UseName, job_of, narrowed, use_of, uses
 from intermodal.advisor.question import DAYS, OPTION_NAMES, PROMPT, AdviceQuestion, check
 from intermodal.catalog import provenance
 from intermodal.catalog.shipped_rows import describe_data_policy
@@ -62,7 +62,7 @@ class QuestionPlanner(Struct):
     def with_answers(self) -> QuestionPlanner:
         """Return the planner of the same question where a model is to answer, though its words alone were enough."""
         told = self.facts.question or needs_from_keywords(self.question.prompt)
-        told = msgspec.structs.replace(told, words_alone=False)
+        told = msgspec.structs.replace(told, words_alone=())
         return msgspec.structs.replace(self, facts=msgspec.structs.replace(self.facts, question=told))
 
     def plan(self, catalog: Catalog, request: Request) -> Plan:
@@ -226,7 +226,7 @@ def _picks(
     """Return the decision, and the choices without the models before it."""
     question = planning.question
     found = [RoutePick(use=decided, title=TITLES[decided], offer=made)]
-    while len(found) < MOST_PICKS:
+    while made.endpoint and len(found) < MOST_PICKS:
         rest = offers.without(frozenset(pick.offer.model for pick in found), planning.as_of)
         try:
             pick = _pick(msgspec.structs.replace(planning, catalog=rest))
@@ -290,7 +290,7 @@ def _offer(planning: QuestionPlanner, use: ModelUse, place: OfferPlace) -> Route
     only this use keeps."""
     if place == "hosted" and planning.no_host:
         return RouteOffer(place=place, refused=(planning.no_host,))
-    if use.name != "reading":
+    if use.name not in RECOGNITION:
         planning = planning.with_answers()
     catalog = narrowed(planning.catalog, use, use.job or job_of(planning.question), place)
     request = planning.request
@@ -336,15 +336,16 @@ _ABLE = {"vision": "sees it whole", "hearing": "hears it whole", "omni": "both s
 
 
 def _place(candidate: Candidate, catalog: Catalog) -> OfferPlace:
-    return "here" if catalog.by_id[candidate.endpoint].host.zone in LOCAL_ZONES else "hosted"
+    endpoint = catalog.by_id.get(candidate.endpoint)  # none where no model is needed
+    return "here" if endpoint is None or endpoint.host.zone in LOCAL_ZONES else "hosted"
 
 
 def offer(planning: QuestionPlanner, made: Plan, place: OfferPlace) -> RouteOffer:
     """A plan as an offer."""
     route = made.chosen
-    endpoint = planning.catalog.by_id[route.endpoint]
+    endpoint = planning.catalog.by_id.get(route.endpoint)  # none where no model is needed
     volume = planning.question.volume
-    usd = route.total.cost if route.total.cost.known else unknown(f"no price of {endpoint.id} is known")
+    usd = route.total.cost if route.total.cost.known else unknown(f"no price of {route.endpoint} is known")
     monthly = unknown("the number of requests is not stated") if volume is None else usd.scaled(volume.per_month)
     calls = [planning.catalog.by_id[step.endpoint] for step in route.steps if isinstance(step, Call)]
     slots = planning.question.hardware.users if all(each.host is OWN_SERVER for each in calls) else 1
@@ -356,8 +357,8 @@ def offer(planning: QuestionPlanner, made: Plan, place: OfferPlace) -> RouteOffe
         )
     return RouteOffer(
         place=place,
-        endpoint=endpoint.id,
-        model=endpoint.model.id,
+        endpoint=route.endpoint,
+        model="" if endpoint is None else endpoint.model.id,
         summary=route.summary,
         steps=_steps(route),
         usd=usd,
@@ -366,7 +367,7 @@ def offer(planning: QuestionPlanner, made: Plan, place: OfferPlace) -> RouteOffe
         load=route.total.load_seconds,
         slots=slots,
         memory=route.total.memory,
-        floor=memory_floor(endpoint.model.parameters),
+        floor=memory_floor(None if endpoint is None else endpoint.model.parameters),
         tokens_in=route.answering.estimate.input_tokens,
         tokens_out=route.answering.estimate.output_tokens,
         tier=route.tier,
@@ -377,9 +378,12 @@ def offer(planning: QuestionPlanner, made: Plan, place: OfferPlace) -> RouteOffe
         lost=route.lost,
         score=route.score,
         sends=bool(route.sends),
-        terms=_terms(planning.question, endpoint),
-        contested=_contested_facts(route, endpoint),
-        counted=endpoint.host is not OWN_SERVER or not planning.question.by_bill or planning.question.hardware.stated,
+        terms="no model is used" if endpoint is None else _terms(planning.question, endpoint),
+        contested=() if endpoint is None else _contested_facts(route, endpoint),
+        counted=endpoint is None
+        or endpoint.host is not OWN_SERVER
+        or not planning.question.by_bill
+        or planning.question.hardware.stated,
         others=tuple(f"{each.endpoint}: {each.reason}" for each in made.outranked[:OTHERS]),
     )
 
@@ -421,7 +425,8 @@ def _contested_facts(route: Candidate, endpoint: Endpoint) -> tuple[str, ...]:
 
 def _steps(route: Candidate) -> tuple[AdviceStep, ...]:
     """Each operation of each endpoint once."""
-    found = dict.fromkeys((step.op, step.endpoint if isinstance(step, Call) else "") for step in route.steps)
+    steps = [step for step in route.steps if step.op != "concat"]
+    found = dict.fromkeys((step.op, step.endpoint if isinstance(step, Call) else "") for step in steps)
     return tuple(AdviceStep(op=op, endpoint=endpoint) for op, endpoint in found)
 
 
@@ -465,6 +470,8 @@ _BY_OUTPUT: dict[UseName, str] = {
     "matching": "labels are held against what pictures show, and no words come out",
     "drawing": "a picture comes out, and no words",
     "reading": "the output is the words of a picture, with no answer to generate",
+    "reading and recognition": "the output is the words of the files, with no answer to generate",
+    "extraction": "the output is the words of the file, which have only to be extracted",
 }
 
 
@@ -565,6 +572,8 @@ _ENDS: dict[UseName, str] = {
     "matching": "labels are held against what pictures show, and no words are wanted",
     "drawing": "a picture is wanted, and no words",
     "reading": "the words of a picture are wanted, with no answer to generate",
+    "reading and recognition": "the words of the files are wanted, with no answer to generate",
+    "extraction": "the words of a file are wanted, and have only to be extracted",
 }
 
 

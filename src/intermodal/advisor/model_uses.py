@@ -8,6 +8,7 @@ accept no more than that use needs, and if that is not enough, the purpose of th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from typing import Literal
 
 import msgspec
@@ -20,12 +21,12 @@ from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.planner.catalog_index import JOBS, Job
 from intermodal.plans.plan import Candidate, Plan, input_steps
 from intermodal.plans.step import Call
-from intermodal.questions.word_requests import asks_for_words
+from intermodal.questions.word_requests import kinds_asked_for_words
 from intermodal.request import Aspect
 
 UseName = Literal[
     "llm", "cascade", "vision", "hearing", "omni", "recognition", "translation", "synthesis", "embedding", "encoding",
-    "matching", "drawing", "reading",
+    "matching", "drawing", "reading", "reading and recognition", "extraction",
 ]  # fmt: skip
 TITLES: dict[UseName, str] = {
     "llm": "an LLM",
@@ -41,7 +42,10 @@ TITLES: dict[UseName, str] = {
     "matching": "a contrastive model",
     "drawing": "an image generation model",
     "reading": "a text recognition model (OCR)",
+    "reading and recognition": "models that recognise text (OCR) and speech",
+    "extraction": "no model: the text is in the file",
 }
+RECOGNITION: frozenset[UseName] = frozenset(("reading", "recognition", "reading and recognition"))
 _SEEN: frozenset[str] = frozenset(("image", "document"))
 _MADE = {"render": "sight", "frames": "sight", "demux": "hearing"}  # what a transform produces for the answering call
 
@@ -100,7 +104,8 @@ def uses(question: AdviceQuestion) -> tuple[ModelUse, ...]:
     takes = set(question.takes)
     seen = takes & {"image", "document", "video"}
     heard = takes & {"audio", "video"}
-    alone = [ModelUse("reading", _EVERYTHING, answers=_reads)] if seen and asks_for_words(question.prompt) else []
+    given = takes & {"image", "document", "audio", "video"}
+    alone = _recognition(given) if given and given <= {*kinds_asked_for_words(question.prompt)} else []
     found = [*alone, ModelUse("cascade" if seen or heard else "llm", frozenset(("text",)))]
     if seen:
         found.append(ModelUse("vision", frozenset(("text", "image", "document")), ("layout",)))
@@ -111,6 +116,14 @@ def uses(question: AdviceQuestion) -> tuple[ModelUse, ...]:
     if question.makes == "speech":
         found.append(ModelUse("omni", _EVERYTHING, ("tone",) if heard else (), speaks=True))
     return tuple(found)
+
+
+def _recognition(takes: AbstractSet[Kind]) -> list[ModelUse]:
+    """Return the use of models that recognise the words of such files, where nothing else is asked of these."""
+    name: UseName = "reading" if takes <= {"image", "document"} else "recognition"
+    if takes & {"image", "document"} and takes & {"audio", "video"}:
+        name = "reading and recognition"
+    return [ModelUse(name, _EVERYTHING, answers=_recognizes)]
 
 
 def _scoring(question: AdviceQuestion) -> tuple[ModelUse, ...]:
@@ -128,8 +141,8 @@ def _scoring(question: AdviceQuestion) -> tuple[ModelUse, ...]:
     )
 
 
-def _reads(endpoint: Endpoint) -> bool:
-    return "image-to-text" in endpoint.model.tasks
+def _recognizes(endpoint: Endpoint) -> bool:
+    return bool({"image-to-text", "automatic-speech-recognition"} & {*endpoint.model.tasks})
 
 
 def _writes(endpoint: Endpoint) -> bool:
@@ -139,6 +152,10 @@ def _writes(endpoint: Endpoint) -> bool:
 _INSTEAD: dict[str, UseName] = {
     "contrastive model": "matching", "encoder": "encoding", "embedding model": "embedding",
     "speech translation": "translation",
+}  # fmt: skip
+_ALONE: dict[str, UseName] = {
+    "text extraction": "extraction", "text recognition": "reading", "speech recognition": "recognition",
+    "text and speech recognition": "reading and recognition",
 }  # fmt: skip
 
 
@@ -150,9 +167,9 @@ def use_of(plan: Plan, makes: OutputName) -> UseName:
     last, answering = candidate.last, candidate.answering
     if last.op in ("transcribe", "score") and plan.verdict.instead in _INSTEAD:
         return _INSTEAD[plan.verdict.instead]
-    ends: dict[str, UseName] = {
-        "transcribe": "recognition", "embed": "embedding", "draw": "drawing", "read": "reading",
-    }  # fmt: skip
+    if candidate.words_alone and plan.verdict.instead in _ALONE:
+        return _ALONE[plan.verdict.instead]
+    ends: dict[str, UseName] = {"transcribe": "recognition", "embed": "embedding", "draw": "drawing"}
     if last.op in ends:
         return ends[last.op]
     if last.op == "speak" and answering is last:
@@ -215,7 +232,8 @@ def _narrowed(endpoints: Iterable[Endpoint], use: ModelUse | None, job: Job, pla
             yield from _not_asked(endpoint, job)
             continue
         if job not in jobs:
-            if not (use is not None and use.name == "reading" and place == "hosted" and here):
+            alone = job == "generate" and use is not None and use.name in RECOGNITION
+            if not (alone and place == "hosted" and here):
                 yield endpoint
             continue
         if place == "hosted" and here:

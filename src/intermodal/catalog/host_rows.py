@@ -118,6 +118,7 @@ _OVERLAID = (
     "translates",
     "tokenizer",
     "labels",
+    "independent",
     "image_tokens",
     "marks",
     "parameters",
@@ -143,6 +144,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
         translates: languages it can translate any speech into ("en"); () for none.
         tokenizer: vocabulary that its text is counted with.
         labels: of its head, if it is a classifier.
+        independent: it judges each label by itself (sigmoid), so that several may hold.
         image_tokens: rule by which it counts pictures, with its numbers ("openai_tile:85:170").
         marks: special tokens of its chat template, besides those of known families ("<turn>").
         parameters: how many it has.
@@ -184,6 +186,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
     translates: tuple[str, ...] = ()
     tokenizer: str = ""
     labels: tuple[str, ...] = ()
+    independent: bool = False
     image_tokens: str = ""
     marks: tuple[str, ...] = ()
     parameters: float | None = None
@@ -247,6 +250,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
             translates=self.translates,
             tokenizer=self.tokenizer,
             labels=self.labels,
+            independent=self.independent,
             image_tokens=self.image_tokens,
             marks=self.marks,
             tier=self.tier,

@@ -38,12 +38,17 @@ from intermodal.plans.cpu_schedule import DECODER_USE, core_use
 from intermodal.plans.plan import Candidate, PartRef, input_references, input_steps, takes_step
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.plans.step_parameters import ReadText, TranscribeSpeech
+from intermodal.request import TranscriptOutput
 from intermodal.store.recognition_quality import remember_hearing, remember_reading
 
 if TYPE_CHECKING:
     import anyio
 
     from intermodal.content import Transcript
+
+
+# Speaking an answer streams while it is made, and texts are put together at the end.
+_NO_CONVERSION = ("generate", "concat")
 
 
 class RouteRun:
@@ -60,8 +65,8 @@ class RouteRun:
         self._replanner = replanner
         self._surprise: ReplanReason | None = None
         self._twins: dict[str, anyio.Lock] = {}  # by the cache key of the product
-        # Checks of an answer may stand behind the call that makes it.
-        self._last = next((step for step in reversed(candidate.steps) if isinstance(step, Call)), None)
+        # Checks of an answer may stand behind the step that makes it.
+        self._last = next((step for step in reversed(candidate.steps) if not isinstance(step, Check)), None)
 
     @cached_property
     def _makers(self) -> conversions.Converters:
@@ -90,12 +95,24 @@ class RouteRun:
                 return made.part
         raise errors.PlanStale("converts nothing that was given", where=step.endpoint, todo="plan again", step=step.id)
 
-    def answers(self, step: Step) -> bool:
-        """Return whether this call is the last of the route."""
-        return step is self._last
+    @property
+    def words_alone(self) -> bool:
+        """Whether no model answers, and the words of the files are the answer. A transcript is one of its own kind."""
+        return self._candidate.words_alone and not isinstance(self.state.request.output, TranscriptOutput)
 
-    async def prepare_answer(self) -> Call:
-        """Run every conversion that the answering call depends on, and return that call.
+    def answers(self, step: Step) -> bool:
+        """Return whether the result of this step is the answer, or a part of it."""
+        last = self._last
+        return step is last or (last is not None and last.op == "concat" and takes_step(last, step.id))
+
+    def last_call(self) -> Call | None:
+        """Return the last call of the route, None where it has none."""
+        return next((step for step in reversed(self._candidate.steps) if isinstance(step, Call)), None)
+
+    async def prepare_answer(self) -> Transform | Call:
+        """Run every conversion that the answering step depends on, and return that step.
+
+        Where the words of files are the answer, that step is itself a conversion, and is made.
 
         Raises Reroute where a fallback may take over, ReplanRequested where the plan is to be made again.
         """
@@ -104,9 +121,9 @@ class RouteRun:
             raise errors.PlanStale("has no step that answers", where="plan", todo="plan again")
         await self._take_from_cache()
         self.stop_for_replan()
-        # Speaking an answer is no conversion: it streams while it is made.
         needed = await offload(len(last.inputs) > MANY, self._needed, last)
-        await self._convert([step for step in needed if step is not last and step.op != "generate"])
+        kept = [step for step in needed if step.op not in _NO_CONVERSION and (step is not last or self.words_alone)]
+        await self._convert(kept)
         self.stop_for_replan()
         await self._make_room()
         return last
@@ -149,7 +166,7 @@ class RouteRun:
         await self._made(step, product, Actual(step=step.id, seconds=0.0, cached=True, began=self.now()))
         return True
 
-    def _needed(self, last: Call) -> list[Step]:
+    def _needed(self, last: Step) -> list[Step]:
         """Return the steps that the rest of the route depends on, in the plan's order."""
         by_id = {step.id: step for step in self._candidate.steps}
         needed: set[str] = set()
@@ -429,9 +446,17 @@ class RouteRun:
             found[index] = (*found.get(index, ()), *pieces)
         return found
 
-    def finished(self, step: Call, **fields: object) -> Finished:
+    def words_of(self, step: Transform | Call) -> Mapping[int, tuple[ModelInput, ...]]:
+        """Return the texts that the last step of a route of words alone makes or puts together, by part."""
+        found: dict[int, tuple[ModelInput, ...]] = {}
+        for each in input_steps(step) if step.op == "concat" else (step.id,):
+            product = self.state.products[each]
+            found[product.part] = (*found.get(product.part, ()), *product.pieces)
+        return found
+
+    def finished(self, step: Transform | Call, **fields: object) -> Finished:
         known = Finished(
-            endpoint=step.endpoint,
+            endpoint=step.endpoint if isinstance(step, Call) else self._candidate.endpoint,
             cost=None if self.ledger.unknown else self.ledger.spent,
             seconds=self.state.world.clock() - self.started,
         )

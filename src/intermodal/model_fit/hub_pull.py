@@ -654,11 +654,12 @@ def _onnx_traits(taken: OnnxSelection, config: Mapping[str, Any]) -> ModelTraits
         return ModelTraits(
             memory=figures, sees=True, embeds=True, pictures=image_tokens_of_config(config),
             tasks=("zero-shot-image-classification", "feature-extraction"),
+            independent=scores_pairs_independently(config),
         )  # fmt: skip
     head = encoder_head(config)
     return ModelTraits(
         context=context_of_config(config), memory=figures, tasks=(head.task,),
-        labels=head.labels if head.kind == "labels" else (),
+        labels=head.labels if head.kind == "labels" else (), independent=head.several,
     )  # fmt: skip
 
 

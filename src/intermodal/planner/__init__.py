@@ -7,7 +7,7 @@ planner.py             ``plan``: the order of it all      planning_case.py    th
 catalog_index.py       the catalog by groups of endpoints that every rule treats alike
 part_bundles.py        parts that share one conversion option
 alternatives.py        every route; the Pareto frontier   speech_translation.py  the two kinds of translating routes
-text_recognition.py    the words of a picture alone, beside routes on which a model answers
+recognition.py         the words of files alone, beside routes on which a model answers
 session_affinity.py    staying with the endpoint of the last turn      exploration.py  trying unmeasured endpoints
 
 conversion/            how media reach an endpoint, what each option keeps, loses and takes

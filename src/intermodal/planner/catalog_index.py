@@ -323,7 +323,7 @@ def _likeness(endpoint: Endpoint) -> tuple[object, ...]:
             (model.drawn, model.diffusion, supported_image_options(host)) if "image" in model.output else None,
             endpoint.rationed,
             endpoint.doubts, endpoint_terms(endpoint), "strict_subset" in host.quirks, endpoint.translates,
-            model.labels,
+            model.labels, model.independent,
         )  # fmt: skip
     return found
 

@@ -11,10 +11,10 @@ from operator import le
 from intermodal.planner.candidates.candidate_builder import CandidateBuilder
 from intermodal.planner.planner import decide
 from intermodal.planner.planning_case import make_case
+from intermodal.planner.recognition import recognition_candidate
 from intermodal.planner.route_estimates.routes import Route
 from intermodal.planner.route_search.search import Search
 from intermodal.planner.speech_translation import plan_each, planning_cases, translation_order
-from intermodal.planner.text_recognition import recognition_candidate
 from intermodal.plans.plan import Candidate, Inputs
 from intermodal.request import TIERS
 

@@ -28,12 +28,12 @@ from intermodal.planner.explanation.remedies import remedy
 from intermodal.planner.explanation.verdict_builder import verdict_of
 from intermodal.planner.exploration import exploration_note, exploration_route
 from intermodal.planner.planning_case import PlanningCase, inputs_digest, make_case
+from intermodal.planner.recognition import asks_for_recognition, plan_recognition
 from intermodal.planner.route_estimates.call_demand import answering_task
 from intermodal.planner.route_estimates.routes import Route
 from intermodal.planner.route_estimates.voice import Voice
 from intermodal.planner.session_affinity import prefer_previous_endpoint
 from intermodal.planner.speech_translation import plan_translation, planning_cases
-from intermodal.planner.text_recognition import asks_for_recognition, plan_recognition
 from intermodal.plans import numbers
 from intermodal.plans.direct_calls import why_not_direct
 from intermodal.plans.explain import fold_rejections

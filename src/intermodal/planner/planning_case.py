@@ -268,7 +268,7 @@ def make_case(
     question = question_of(request)
     question_facts = facts.question or _needs_without_model(question, facts)
     if output != "text":
-        question_facts = msgspec.structs.replace(question_facts, words_alone=False)
+        question_facts = msgspec.structs.replace(question_facts, words_alone=())
     texts, files, media = _split(request, facts)
     question_parts = _question_parts(request, facts)
     ignored: tuple[str, ...] = ()
@@ -432,8 +432,7 @@ def question_of(request: Request) -> str:
 def _needs_without_model(question: str, facts: Facts) -> QuestionFacts:
     """Return what the words of a question tell of its needs."""
     found = needs_from_keywords(question)
-    shown = any(part.kind in ("image", "document") for part in facts.parts)
-    return with_words_alone(found, question) if shown else found
+    return with_words_alone(found, question) if any(part.kind != "text" for part in facts.parts) else found
 
 
 def question_excerpt(text: str) -> str:

@@ -181,7 +181,7 @@ def _with(case: PlanningCase, plan: Plan, other: Plan) -> Plan:
 
 def _comparison(candidate: Candidate, into: str) -> str:
     """Return one kind of route in numbers, and the aspects of the speech that it keeps."""
-    total, last = candidate.total, candidate.last
+    total, last = candidate.total, candidate.call
     costs = f"{numbers.money(total.cost)}, {numbers.seconds(total.seconds)}"
     if last.op == "transcribe":
         return (

@@ -225,7 +225,8 @@ def _lines(plan: Plan, *, everything: bool, runs: bool) -> str:
         f"inputs {plan.inputs}   catalog {plan.catalog or '-'}   statistics {plan.statistics}   as of {plan.as_of}"
     )
     lines += tree(plan.chosen)
-    lines.append(f"total: {total_line(plan.chosen)}   weakest link {plan.chosen.tier}")
+    weakest = f"weakest link {plan.chosen.tier}" if plan.chosen.endpoint else "no model"
+    lines.append(f"total: {total_line(plan.chosen)}   {weakest}")
     if runs:
         lines += wrapped(f"runs: {_how_it_runs(plan)}", "      ")
     for counted in plan.chosen.counted:
@@ -256,7 +257,7 @@ def _how_it_runs(plan: Plan) -> str:
 def tree(candidate: Candidate) -> list[str]:
     """The answering step with everything that leads to it below."""
     by_id = {step.id: step for step in candidate.steps}
-    last = candidate.steps[-1]
+    last = candidate.last
     children = _children(last, by_id, candidate)
     lines = _root(last, candidate, bool(children))
     for place, child in enumerate(children):
@@ -300,11 +301,13 @@ def _summed(children: list[Child]) -> list[Child]:
     return found
 
 
-def _root(step: Step, candidate: Candidate, more: bool) -> list[str]:
-    assert isinstance(step, Call)
+def _root(step: Transform | Call, candidate: Candidate, more: bool) -> list[str]:
     estimate = step.estimate
     head = f"{step.op.capitalize()}  "
     bar = "│" if more else " "
+    if isinstance(step, Transform):
+        details = [f"{bar}{' ' * (len(head) - 1)}{'  '.join(_details(step))}"] if _details(step) else []
+        return [f"{head}{_what(step, candidate)}", *details]
     figures = []
     if estimate.input_tokens.high or not estimate.input_tokens.known:
         figures.append(f"in {numbers.count(estimate.input_tokens)}")

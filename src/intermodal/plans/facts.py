@@ -264,13 +264,13 @@ class QuestionFacts(Value):
     """The needs of a question by medium, estimated before planning.
 
     ``by``: the sentence model whose vectors decided; "" if only English keywords of the question were examined, which
-    give some needs and leave the others open. ``words_alone``: all of the question asks for the words of its pictures
-    and documents, and for nothing else.
+    give some needs and leave the others open. ``words_alone``: kinds of files of which all of the question asks for the
+    words, and for nothing else.
     """
 
     by: str = ""
     media: tuple[MediumNeeds, ...] = ()
-    words_alone: bool = False
+    words_alone: tuple[Kind, ...] = ()
 
     def of(self, medium: Medium) -> MediumNeeds:
         """Return the needs of one medium; none if they are unknown."""

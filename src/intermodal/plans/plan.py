@@ -22,7 +22,7 @@ from intermodal.plans.display import RENDERERS
 from intermodal.plans.facts import Facts, Need
 from intermodal.plans.machine import Machine
 from intermodal.plans.statistics import Statistics
-from intermodal.plans.step import Call, Check, Step, StepEstimate
+from intermodal.plans.step import Call, Check, Step, StepEstimate, Transform
 from intermodal.plans.verdict import Verdict, VerdictName
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect, Message, Objective, Request, Tier, Zone
@@ -71,8 +71,9 @@ class Candidate(Value):
     """One complete route.
 
     Attributes:
-        steps: in an order in which they can run; the last one answers, or speaks the answer made before.
-        endpoint: of the step that answers.
+        steps: in an order in which they can run; the last one answers, or speaks the answer made before. Where no model
+            answers, it is a conversion, or puts the texts of several together.
+        endpoint: of the step that answers; where no model does, of the last one that recognises, "" for none.
         total: cost and tokens summed; seconds scheduled over the machine's resources, loading included; memory of
             everything that has to be loaded for it on this machine, together, beside what is there already, or of
             decoders that work at once, if that is more.
@@ -112,15 +113,25 @@ class Candidate(Value):
     ends: tuple[str, ...] = ()
 
     @property
-    def last(self) -> Call:
-        """The call that ends the route."""
-        last = self.steps[-1]
+    def last(self) -> Transform | Call:
+        """The step that ends the route; checks of its result may stand behind it."""
+        return next(step for step in reversed(self.steps) if not isinstance(step, Check))
+
+    @property
+    def call(self) -> Call:
+        """The call that ends the route, where one does."""
+        last = self.last
         assert isinstance(last, Call)
         return last
 
     @property
-    def answering(self) -> Call:
-        """The call that answers: the last one, or the one before a voice that speaks its words."""
+    def words_alone(self) -> bool:
+        """Whether no model answers: the words of the files, as they are extracted or recognised, are the answer."""
+        return self.last.op == "concat" or self.last.part >= 0
+
+    @property
+    def answering(self) -> Transform | Call:
+        """The step that answers: the last one, or the one before a voice that speaks its words."""
         last = self.last
         made = next((s for s in self.steps if isinstance(s, Call) and s.op == "generate" and s.part < 0), None)
         return made if last.op == "speak" and made is not None else last

@@ -76,11 +76,6 @@ class PlanGraph(Value):
     paths: tuple[tuple[str, ...], ...]
 
 
-def last_call(candidate: Candidate) -> Call:
-    """The step that answers; checks of the answer may stand behind it."""
-    return next(step for step in reversed(candidate.steps) if isinstance(step, Call))
-
-
 def checks_by_step(candidate: Candidate) -> dict[str, list[Check]]:
     """Return for each step the checks of its result."""
     found: dict[str, list[Check]] = {}
@@ -94,7 +89,7 @@ def checks_by_step(candidate: Candidate) -> dict[str, list[Check]]:
 def graph(candidate: Candidate) -> PlanGraph:
     """Return the graph of a route."""
     by_id: dict[str, Step] = {step.id: step for step in candidate.steps if not isinstance(step, Check)}
-    last = last_call(candidate)
+    last = candidate.last
     paths = _with_prompt(_paths(last, by_id), by_id, candidate)
     stands_for = _merged(paths, by_id)
     drawn = list(dict.fromkeys(tuple(stands_for.get(key, key) for key in path) for path in paths))
@@ -113,7 +108,7 @@ def graph(candidate: Candidate) -> PlanGraph:
 Paths = list[tuple[str, ...]]
 
 
-def _paths(last: Call, by_id: dict[str, Step]) -> Paths:
+def _paths(last: Transform | Call, by_id: dict[str, Step]) -> Paths:
     """Return every path from a part to the last step, ordered so that paths with the same beginning are adjacent."""
 
     def back(step: Step) -> Paths:
@@ -198,7 +193,7 @@ def _columns(paths: Paths) -> dict[str, int]:
 class _Maker:
     """Writes the cards of one route."""
 
-    def __init__(self, candidate: Candidate, by_id: dict[str, Step], last: Call, paths: Paths) -> None:
+    def __init__(self, candidate: Candidate, by_id: dict[str, Step], last: Transform | Call, paths: Paths) -> None:
         self._candidate = candidate
         self._by_id = by_id
         self._last = last
@@ -260,7 +255,7 @@ class _Maker:
         if any(step.op == "demux" for step in steps):
             return "video"
         for step in steps:
-            if step is not self._last or step.op == "transcribe":
+            if step is not self._last or self._candidate.words_alone or step.op == "transcribe":
                 return _KINDS.get(step.op, "image" if step.op in ("read", "describe") else "")
         return native.kind if native is not None else ""
 
@@ -301,8 +296,9 @@ class _Maker:
 
     def answer(self, column: int) -> GraphNode:
         made = self._last.estimate.output_tokens
-        title = "transcript" if self._last.op == "transcribe" else self._last.title or ANSWER
-        lines = (CardLine(text=numbers.tokens(made)),) if made.high and self._last.op != "transcribe" else ()
+        transcript = self._last.op == "transcribe" and not self._candidate.words_alone
+        title = "transcript" if transcript else (ANSWER if self._candidate.words_alone else self._last.title or ANSWER)
+        lines = (CardLine(text=numbers.tokens(made)),) if made.high and not transcript else ()
         return GraphNode(key=ANSWER, shape="answer", title=title, lines=lines, column=column, hint=title)
 
 

@@ -17,7 +17,7 @@ from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
 # Transform ops are deterministic and weightless; call ops have weights or a price.
-TransformOp = Literal["extract", "render", "select", "frames", "demux", "subtitles", "resize"]
+TransformOp = Literal["extract", "render", "select", "frames", "demux", "subtitles", "resize", "concat"]
 CallOp = Literal["read", "transcribe", "describe", "generate", "translate", "embed", "speak", "score", "draw"]
 CheckOp = Literal["transcript", "reading", "size", "valid_json", "evidence"]
 
@@ -66,6 +66,9 @@ class Portion(Value):
 
 class Transform(Value, tag_field="step", tag="transform"):
     """A deterministic, weightless conversion done in the media worker.
+
+    ``concat`` puts the texts of several conversions together, as the answer of a route on which no model answers; it
+    has the part -1.
 
     ``params``: the operator's parameters as they are stored; ``plans/step_parameters.py`` reads and writes them, typed.
     ``partly``: of what it keeps, that of which some is counted to be missing; of a call, too.

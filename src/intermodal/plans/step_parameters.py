@@ -257,6 +257,10 @@ class SpeakText(StepParameters, frozen=True):
     format: Word = ""
 
 
+class ConcatenateTexts(StepParameters, frozen=True):
+    """Texts are put together in the order of their parts, each under the name of its file."""
+
+
 class DrawImage(StepParameters, frozen=True):
     """The settings of generated images, stated or decided by the planner; None and "" where the host decides."""
 
@@ -273,7 +277,7 @@ class DrawImage(StepParameters, frozen=True):
 
 PARAMETERS: Mapping[TransformOp | CallOp, type[StepParameters]] = {
     "extract": ExtractText, "render": RenderPages, "select": SelectPages, "frames": SampleFrames,
-    "demux": ExtractSound, "subtitles": ExtractSubtitles, "resize": ResizeImage,
+    "demux": ExtractSound, "subtitles": ExtractSubtitles, "resize": ResizeImage, "concat": ConcatenateTexts,
     "read": ReadText, "transcribe": TranscribeSpeech, "describe": DescribeImages, "generate": GenerateAnswer,
     "translate": TranslateText, "embed": EmbedContent, "score": ScoreLabels, "speak": SpeakText, "draw": DrawImage,
 }  # fmt: skip

@@ -14,7 +14,7 @@ from intermodal.events import Actual, Checked, Result
 from intermodal.plans import cpu_schedule, numbers
 from intermodal.plans.cpu_schedule import DECODER_USE, NEAR, REMOTE_USE, CoreUse, CpuTask
 from intermodal.plans.plan import Candidate, Plan, input_steps
-from intermodal.plans.plan_graph import ALIKE, SHOWN, last_call
+from intermodal.plans.plan_graph import ALIKE, SHOWN
 from intermodal.plans.step import Call, Check, Step, Transform
 
 State = Literal["ran", "cached", "did not run", "another route"]
@@ -105,7 +105,7 @@ def timeline(plan: Plan, result: Result) -> Timeline:
 def schedule(candidate: Candidate) -> dict[str, TimelineSpan]:
     """When each step of a route is to run, at the middle of its estimates; checks take no time."""
     away = {each.host for each in candidate.sends if each.zone not in NEAR}
-    last = last_call(candidate)
+    last = candidate.last
     before = [step for step in candidate.steps if not isinstance(step, Check) and step is not last]
     places = {step.id: place for place, step in enumerate(before)}
     tasks = []

@@ -22,7 +22,7 @@ VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
 # What serves where no language model is needed, in everyday words.
 Instead = Literal[
     "", "contrastive model", "encoder", "embedding model", "speech recognition", "speech translation",
-    "speech synthesis", "image generator", "text recognition",
+    "speech synthesis", "image generator", "text recognition", "text and speech recognition", "text extraction",
 ]  # fmt: skip
 MOST_NAMED = 4  # names in a sentence; of more, the first and how many others
 
@@ -88,7 +88,7 @@ class Verdict(Value):
         language_model: where a broader route was chosen though a language model would do, the route of that; where
             another kind of model scores labels of a text, the nearest route of a language model, to compare;
             where a transcriber translates, that of a model that would translate its transcript;
-            where only the words of a picture are asked for, that of a model that would answer.
+            where only the words of files are asked for, that of a model that would answer.
         keeps: where something needed is lost, the nearest route that would keep it.
         instead: where no language model is needed, what kind of model does it.
         contrastive: where a model that writes picks among labels of pictures, the route of a contrastive one.

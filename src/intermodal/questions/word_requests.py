@@ -1,7 +1,11 @@
-"""Requests for the words of a picture or scan and nothing else: "What does the picture say?", "Read the QR code".
+"""Requests for the words of files and nothing else: "What does the picture say?", "Transcribe this", "Read the code".
 
-Text recognition answers these by itself. A question about the words ("What does it say about the rent?") is another
-thing, so a request counts only if all of it is one of the sentences below; what they leave open is no such request.
+Text and speech recognition answer these by themselves. A question about the words ("What does it say about the rent?")
+or one that wants something made of them ("Transcribe and summarise") is another thing, so a request counts only if all
+of it is one of the sentences below; what they leave open is no such request.
+
+Each sentence holds for some media. A picture or page has words to be read, a recording has words to be heard, and a
+film has both: of a film a sentence counts only where it says which ("What is said?", "Transcribe").
 
 Languages: en de fr es pt it ru zh ja ar.
 """
@@ -10,28 +14,71 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Final
+from typing import Final, Literal
 
+from intermodal.content import Kind
 from intermodal.plans.facts import Medium, MediumNeeds, Need, QuestionFacts
 from intermodal.questions.answer_kinds import fold_text
 
-_READ: tuple[Medium, ...] = ("photo", "page", "image", "document")
 MOST: Final = 160  # characters; no request for the words alone is longer
 
-# Placeholders of the sentences: <it> is the picture, <text> its words, <code> a bar code. Repetitions are possessive: a
-# request that repeats "please" is not tried in every way there is.
-_WORDS = {
-    "<it>": (
-        r"(?:(?:this|that|the|my|these|diese[smrn]?|de[mnr]|das|die|cette?|ce|la|le|l'|est[ea]|el|ess[ea]|[ao]|n[ao]"
-        r"|quest[aoe]|il|lo|sull[ao'] ?|sul|dell[ao'] ?|del|du) ?)?"
-        r"(?:attached |scanned |angehangte[ns]? )?"
-        r"(?:picture|image|photo(?:graph)?|screenshot|scan|page|document|pdf|sign|letter|receipt|note|label|poster|card"
-        r"|slide|form|file|it|this|that"
-        r"|bild|foto|seite|dokument|datei|schild|brief|beleg|zettel|plakat|scan"
-        r"|photographie|capture(?: d'ecran)?|fichier|panneau|lettre|affiche"
-        r"|imagen|foto(?:grafia)?|captura(?: de pantalla)?|pagina|documento|archivo|cartel|carta|recibo"
-        r"|imagem|captura(?: de tela)?|ficheiro|arquivo|placa|immagine|cartello|lettera|ricevuta)"
+Source = Literal["page", "recording", "film"]
+_KINDS: dict[Source, tuple[Kind, ...]] = {"page": ("image", "document"), "recording": ("audio",), "film": ("video",)}
+_MEDIA: dict[Kind, tuple[Medium, ...]] = {
+    "image": ("photo", "page", "image"), "document": ("document",), "audio": ("audio",), "video": ("video",),
+}  # fmt: skip
+
+# Nouns of any file and of each source, in the languages with Latin letters.
+_FILE = (
+    r"files?|attachments?|it|this|that|these|those|them|they|both|all|everything"
+    r"|dateie?n?|anhange?|anlagen?|alles|beide"
+    r"|fichiers?|pieces? jointes?|tout|ceci|cela"
+    r"|archivos?|ficheros?|adjuntos?|esto|todo"
+    r"|ficheiros?|arquivos?|anexos?|isto|isso|tudo"
+    r"|file|allegat[oi]|questo|tutto"
+)
+_NOUNS: dict[Source, str] = {
+    "page": (
+        r"pictures?|images?|photos?|photographs?|screenshots?|scans?|pages?|documents?|pdfs?|signs?|letters?|receipts?"
+        r"|notes?|labels?|posters?|cards?|slides?|forms?"
+        r"|bild(?:e[rsn]?)?|bildern|fotos?|seiten?|dokument(?:s|en?)?|schild(?:e[rsn]?|ern)?|brief(?:e[sn]?)?"
+        r"|belege?n?|zettel[sn]?|plakate?n?"
+        r"|photographies?|captures?(?: d'ecran)?|panneaux?|lettres?|affiches?"
+        r"|imagen(?:es)?|fotografias?|capturas?(?: de pantalla)?|paginas?|documentos?|cartel(?:es)?|cartas?|recibos?"
+        r"|imagem|imagens|capturas? de tela|placas?|digitalizac(?:ao|oes)"
+        r"|immagin[ei]|pagin[ae]|document[oi]|cartell[oi]|letter[ae]|ricevut[ae]|scansion[ei]"
     ),
+    "recording": (
+        r"recordings?|audios?|audio files?|sounds?|sound files?|speech|voices?|voice (?:messages?|memos?|notes?)"
+        r"|voicemails?|messages?|calls?|phone calls?|conversations?|interviews?|meetings?|lectures?|podcasts?|talks?"
+        r"|aufnahmen?|aufzeichnung(?:en)?|audiodateie?n?|tonaufnahmen?|sprachnachricht(?:en)?|sprachmemos?|gesprach(?:e?s?|en)"
+        r"|anruf(?:e?s?|en)|telefonate?s?|besprechung(?:en)?|vortrag(?:e?s?)|vortrage|ton"
+        r"|enregistrements?|messages? (?:vocal|vocaux)|appels?|conversations?|entretiens?|reunions?"
+        r"|grabacion(?:es)?|mensajes? de voz|notas? de voz|llamadas?|conversacion(?:es)?|entrevistas?|reunion(?:es)?"
+        r"|gravac(?:ao|oes)|mensage(?:m|ns) de voz|chamadas?|conversas?|reuniao|reunioes"
+        r"|registrazion[ei]|messaggi[o]? vocal[ei]|chiamat[ae]|conversazion[ei]|intervist[ae]|riunion[ei]"
+    ),
+    "film": (
+        r"videos?|films?|movies?|clips?|footage|video files?|videodateie?n?|filme?[sn]?|filmati?|filmato|peliculas?"
+        r"|pelliculas?|conversations?|interviews?|meetings?|lectures?|talks?|gesprach(?:e?s?|en)|vortrag(?:e?s?)"
+        r"|(?:speech|audio(?: tracks?)?|sound(?: ?tracks?)?|tonspur|ton|bande[- ]son|son|audio)"
+        r"(?: (?:of|from|in|des|vom|du|de la|del|do|da) (?:the |this |my |el |la |o )?"
+        r"(?:videos?|films?|movies?|clips?|peliculas?|filmato))?"
+    ),
+}  # fmt: skip
+# Placeholders of the sentences: <it> is the file, <text> its words, <code> a bar code. Repetitions are possessive: a
+# request that repeats "please" is not tried in every way there is. Noun phrases are found before sentences are tried:
+# within each sentence, they would make an expression of a megabyte.
+_BEFORE = (
+    r"(?:(?:all|both|each|alle[nr]?|beide[nr]?|tous|toutes|todos|todas|tutti|tutte)(?: of)? )?"
+    r"(?:(?:this|that|the|my|these|those|diese[smrn]?|de[mnrs]|das|die|ces?|cet(?:te)?|la|les?|l'|est[aeo]s?|el|los|las"
+    r"|ess[ae]s?|[ao]s?|n[ao]s?|quest[aoei]|il|lo|gli|i|sull[aoe'] ?|sul|sui|sugli|[dn]ell[aoe'] ?|dall[aoe'] ?|dei|del"
+    r"|dos|das|des|du|meine[rsmn]?) ?)?"
+    r"(?:attached |scanned |angehangte[ns]? )?"
+)
+_IT = "\N{OBJECT REPLACEMENT CHARACTER}"  # stands for a noun phrase in the sentences
+_LONGEST = 7  # words of a noun phrase: "all of the audio of the film"
+_WORDS = {
     "<text>": (
         r"(?:(?:all|only|just|alle?n?|gesamten|ganzen|nur|tout|todo|tutto|of|the|any|d[ea][nr]|das|le|les|el|il"
         r"|o|os|la|las|i|del) )*+"
@@ -48,115 +95,238 @@ _POLITE = (
     r"|puedes|puede|pode|podes|per favore|puoi|пожалуиста) ?,? ?)*+"
 )  # fmt: skip
 _TAIL = (
-    r"(?:,? ?(?:please|word for word|verbatim|exactly|as it is|aloud|out loud|for me|to me|bitte|wortlich|wort fur wort"
-    r"|s'il te plait|s'il vous plait|mot a mot|por favor|palabra por palabra|per favore|parola per parola"
-    r"|пожалуиста))*+"
+    r"(?: ?,? ?(?:please|word for word|verbatim|exactly|as it is|aloud|out loud|for me|to me|in full|bitte|wortlich"
+    r"|wort fur wort|s'il te plait|s'il vous plait|mot a mot|por favor|palabra por palabra|per favore"
+    r"|parola per parola|пожалуиста|дословно))*+"
 )  # fmt: skip
-# All of a request, without its politeness and marks.
-_LATIN = (
-    r"what (?:does|do) (?:<it>|<code>) says?(?: on it)?",
+
+# All of a request, without its politeness and marks. Each table holds for the sources that are named beside it.
+_TO_READ = (
     r"what(?:'s| is| was| does it say) (?:written |printed |said )?(?:here|on it|there)",
     r"what(?:'s| is) (?:written|printed) (?:here|(?:in|on) <it>)",
     r"what (?:text|words)(?: is| are)?(?: written| printed)?(?: here| (?:in|on) <it>)",
     r"what(?:'s| is| are) (?:the text|the words|written) (?:in|on|of) <it>",
-    r"(?:read|transcribe|ocr|type out|write out|copy)(?: me)? <it>(?: out)?",
-    r"(?:read|transcribe|extract|ocr|recogni[sz]e|type out|write out|copy|get|give me|return|output|print|show me)"
-    r"(?: out)? <text>(?: written| printed)?(?: (?:from|in|on|of) <it>)?",
+    r"what (?:do|does) <code> says?(?: on it)?",
+    r"(?:read|ocr|copy)(?: me)? <it>(?: out)?",
+    r"(?:read|ocr|recogni[sz]e|copy)(?: out)? <text>(?: written| printed)?(?: (?:from|in|on|of) <it>)?",
     r"(?:read|scan|decode) <code>(?: (?:from|in|on) <it>)?",
     r"what (?:does|do) <code> (?:contain|encode|hold)s?",
     r"what(?:'s| is) (?:in|on) <code>",
     r"(?:text recognition|ocr)",
-    r"was steht (?:hier|da|dort|drauf|darauf|(?:auf|in) <it>)(?: geschrieben)?",
-    r"was sagt (?:<it>|<code>)",
-    r"(?:lies|lesen sie|transkribiere?|extrahiere?|erkenne|gib|tippe?)(?: mir)? (?:<text>|<it>|<code>)"
-    r"(?: (?:aus|von|auf|in|im|vom) <it>)?(?: vor| ab| aus)?",
-    r"(?:<text>|<it>|<code>)(?: (?:aus|von|auf|in|im|vom) <it>)? (?:vorlesen|abtippen|auslesen|transkribieren)",
+    r"was steht (?:hier|da|dort|drauf|darauf|(?:auf|in|im) <it>)(?: geschrieben)?",
+    r"was sagt <code>",
+    r"(?:lies|lesen sie|erkenne)(?: mir)? (?:<text>|<it>|<code>)(?: (?:aus|von|auf|in|im|vom) <it>)?(?: vor| ab| aus)?",
+    r"(?:<text>|<it>|<code>)(?: (?:aus|von|auf|in|im|vom) <it>)? (?:vorlesen|auslesen)",
     r"qu'est-ce qui est (?:ecrit|imprime)(?: ici| (?:sur|dans) <it>)?",
-    r"que dit (?:<it>|<code>)",
-    r"(?:lis|lisez|transcris|transcrivez|extrais|extrayez|copie|copiez)(?:-moi)? (?:<text>|<it>|<code>)"
-    r"(?: (?:de|du|dans|sur|a partir de) <it>)?",
-    r"que (?:dice|pone|esta escrito)(?: aqui| (?:en )?<it>| <code>)?",
-    r"(?:lee|lea|leeme|transcribe|transcriba|extrae|extraiga|copia|copie) (?:<text>|<it>|<code>)"
-    r"(?: (?:de|del|en) <it>)?",
-    r"o que (?:diz|esta escrito)(?: aqui| (?:em )?<it>| <code>)?",
-    r"(?:leia|le|transcreva|extraia|copie) (?:<text>|<it>|<code>)(?: (?:de|d[ao]|em|n[ao]) ?<it>)?",
-    r"(?:che )?cosa (?:dice|c'e scritto|e scritto)(?: qui| (?:su )?<it>| <code>)?",
-    r"(?:leggi|legga|leggimi|trascrivi|trascriva|estrai|estragga|copia) (?:<text>|<it>|<code>)"
+    r"que dit <code>",
+    r"(?:lis|lisez|copie|copiez)(?:-moi)? (?:<text>|<it>|<code>)(?: (?:de|du|des|dans|sur|a partir de) <it>)?",
+    r"que (?:pone|esta escrito)(?: aqui| (?:en )?<it>| <code>)?",
+    r"que dice (?:aqui|<code>)",
+    r"(?:lee|lea|leeme|copia|copie) (?:<text>|<it>|<code>)(?: (?:de|del|en) <it>)?",
+    r"o que esta escrito(?: aqui| (?:em )?<it>| <code>)?",
+    r"o que diz (?:aqui|<code>)",
+    r"(?:leia|le|copie) (?:<text>|<it>|<code>)(?: (?:de|d[ao]s?|em|n[ao]s?) ?<it>)?",
+    r"(?:che )?cosa (?:c'e scritto|e scritto)(?: qui| (?:su )?<it>| <code>)?",
+    r"(?:che )?cosa dice (?:qui|<code>)",
+    r"(?:leggi|legga|leggimi|copia) (?:<text>|<it>|<code>)"
     r"(?: (?:(?:da|dal|dall[ao'] ?|di|in|nel|nella|nell') ?)?<it>)?",
-)  # fmt: skip
-_PICTURE_RU = (
-    r"(?:(?:на|в|с|этои|этом|этого|этот|эту|это) )*+"
-    r"(?:картинк\w|изображени\w|фото|фотографи\w|скане?|странице?|документе?)"
-)
-_OTHERS = (
-    rf"что (?:здесь |тут |там )?(?:написано|напечатано)(?: здесь| тут| {_PICTURE_RU})?",
-    rf"что {_PICTURE_RU} написано",
-    rf"(?:прочитаи|прочти|распознаи|извлеки|перепиши)(?:те)? (?:мне )?(?:весь )?"
-    rf"(?:текст|надпись|qr-?код|штрих-?код|{_PICTURE_RU})"
-    rf"(?: {_PICTURE_RU})?",
-    r"[请請]?(?:这|這|此)?(?:张|張|幅)?[图圖照](?:片|像|中|里|裡|上)*(?:写|寫)(?:了|着|的)*(?:是)?什[么麼]",
+    r"что (?:здесь |тут |там )?(?:написано|напечатано)(?: здесь| тут| <ru>)?",
+    r"что <ru> написано",
+    r"(?:прочитаи|прочти|распознаи|перепиши)(?:те)? (?:мне )?(?:весь )?"
+    r"(?:текст|надпись|qr-?код|штрих-?код|<ru>)(?: <ru>)?",
+    r"[请請]?(?:这|這|此)?(?:张|張|幅|些)?<han>(?:片|像|中|里|裡|上)*(?:写|寫)(?:了|着|的)*(?:是)?什[么麼]",
     r"(?:上面|这里|這裡)(?:写|寫)(?:了|着|的)*(?:是)?什[么麼]",
-    r"[请請]?(?:提取|识别|識別|读出|讀出|念出|转录|轉錄|抄写)(?:一下)?(?:这|這|此)?(?:张|張)?(?:[图圖照]片?(?:中|里|裡|上)*的?)?"
+    r"[请請]?(?:识别|識別|读出|讀出|念出|抄写)(?:一下)?(?:(?:这|這|此)?(?:张|張|些)?<han>(?:中|里|裡|上)*的?)?"
     r"(?:所有|全部)?的?(?:文字|文本|内容|二维码|二維碼|条形码|條碼)",
-    r"(?:この)?(?:画像|写真|ここ|スキャン|ページ)?(?:に|には|の中に)?(?:は)?何(?:と|て|が)書(?:いて|かれて)(?:いますか|いる|ありますか|ある|あるの)?",
-    r"(?:この)?(?:画像|写真|スキャン|ページ)?(?:の|から|内の)?(?:すべての|全ての)?(?:テキスト|文字|文章|qrコード|バーコード)を"
-    r"(?:読んで|読み取って|読み上げて|抽出して|書き起こして|認識して)(?:ください|くれ|下さい)?",
-    r"(?:この)?(?:画像|写真|スキャン|ページ)?(?:を|の)?文字起こし(?:を)?(?:して)?(?:ください|下さい)?",
-    r"ما(?:ذا)? (?:هو )?(?:ال)?(?:مكتوب|كتب)(?: هنا| (?:في|على) (?:هذه )?(?:الصورة|الصفحة|المستند))?",
-    r"(?:اقرا|استخرج|انسخ) (?:كل )?(?:النص|الكلمات|رمز qr)(?: (?:من|في) (?:هذه )?(?:الصورة|الصفحة|المستند))?",
+    r"(?:これらの|この)?(?:<kana>|ここ)?(?:に|には|の中に)?(?:は)?何(?:と|て|が)書(?:いて|かれて)(?:いますか|いる|ありますか|ある|あるの)?",
+    r"(?:これらの|この)?<kana>?(?:の|から|内の)?(?:すべての|全ての)?(?:テキスト|文字|文章|qrコード|バーコード)を"
+    r"(?:読んで|読み取って|読み上げて|認識して)(?:ください|くれ|下さい)?",
+    r"ما(?:ذا)? (?:هو )?(?:ال)?(?:مكتوب|كتب)(?: هنا| (?:في|على) <arab>)?",
+    r"(?:اقرا|انسخ) (?:كل )?(?:النص|الكلمات|رمز qr)(?: (?:من|في) <arab>)?",
 )  # fmt: skip
+_TO_READ_OR_HEAR = (
+    r"what (?:do|does) <it> says?(?: on it)?",
+    r"(?:transcribe|extract|type out|write out|get|give me|return|output|print|show me)(?: out)? <text>"
+    r"(?: written| printed)?(?: (?:from|in|on|of) <it>)?",
+    r"(?:convert|turn) <it> (?:in)?to (?:written |plain )?text",
+    r"was sagt <it>",
+    r"(?:extrahiere?|gib|tippe?)(?: mir)? <text>(?: (?:aus|von|auf|in|im|vom) <it>)?(?: aus| ab)?",
+    r"<text>(?: (?:aus|von|auf|in|im|vom) <it>)? (?:abtippen|extrahieren)",
+    r"que dit <it>",
+    r"(?:extrais|extrayez) <text>(?: (?:de|du|des|dans|sur|a partir de) ?<it>)?",
+    r"que dicen?(?: (?:en )?<it>)?",
+    r"(?:extrae|extraiga) <text>(?: (?:de|del|en) ?<it>)?",
+    r"o que diz(?: (?:em )?<it>)?",
+    r"extraia <text>(?: (?:de|d[ao]s?|em|n[ao]s?) ?<it>)?",
+    r"(?:che )?cosa (?:dice|dicono)(?: (?:su )?<it>)?",
+    r"(?:estrai|estragga) <text>(?: (?:(?:da|dal|dall[aoe'] ?|dai|di|in|nel|nella|nell') ?)?<it>)?",
+    r"извлеки(?:те)? (?:мне )?(?:весь )?текст(?: из)?(?: <ru>)?",
+    r"[请請]?提取(?:一下)?(?:(?:这|這|此)?(?:张|張|段|些|个|個)?<han>(?:中|里|裡|上)*的?)?(?:所有|全部)?的?(?:文字|文本|内容)",
+    r"(?:これらの|この)?<kana>?(?:の|から|内の)?(?:すべての|全ての)?(?:テキスト|文字|文章)を(?:抽出して|書き起こして)(?:ください|くれ|下さい)?",
+    r"استخرج (?:كل )?(?:النص|الكلمات)(?: (?:من|في) <arab>)?",
+)  # fmt: skip
+_TO_TRANSCRIBE = (
+    r"(?:transcribe|transcript|transcription|write out|type out)",
+    r"(?:transcribe|write out|type out)(?: me)? <it>(?: out)?(?: (?:in)?to text)?",
+    r"(?:a |the )?(?:full |complete |literal |verbatim )?(?:transcript|transcription)(?: of <it>)?",
+    r"(?:make|create|write|get|give me|show me|i need|i want|return|output|produce)(?: me)? (?:a |the )?"
+    r"(?:full |complete |literal |verbatim )?(?:transcript|transcription)(?: (?:of|from|for) <it>)?",
+    r"(?:transkribiere?n?|transkribieren sie|verschriftliche|verschriftlichen)(?: mir)?(?: <it>)?",
+    r"<it> (?:transkribieren|verschriftlichen|abtippen)",
+    r"(?:(?:erstelle?|mach(?:e|en)?|schreibe?|gib)(?: mir)? )?(?:eine? |das |die )?"
+    r"(?:transkript|transkription|abschrift)(?: (?:von )?<it>)?(?: erstellen)?",
+    r"(?:transcris|transcrivez|transcrire)(?:-moi)?(?: (?:<it>|<text>(?: (?:de|du|des|dans|sur) ?<it>)?))?",
+    r"(?:(?:fais|faites|donne|donnez)(?:-moi)? )?(?:une |la )?transcription(?: (?:de )?<it>)?",
+    r"(?:transcribe|transcriba|transcribir)(?: (?:<it>|<text>(?: (?:de|del|en) ?<it>)?))?",
+    r"(?:(?:haz|haga|dame|deme|quiero|necesito) )?(?:una |la )?transcripcion(?: (?:del? )?<it>)?",
+    r"(?:transcreva|transcreve|transcrever)(?: (?:<it>|<text>(?: (?:de|d[ao]s?|em|n[ao]s?) ?<it>)?))?",
+    r"(?:(?:faca|faz|quero|preciso de) )?(?:uma |a )?transcricao(?: (?:d[aeo]s? )?<it>)?",
+    r"(?:trascrivi|trascriva|trascrivere)(?: (?:<it>|<text>(?: (?:(?:da|dal|di|in|nel|nella|nell') ?)?<it>)?))?",
+    r"(?:(?:fai|fammi|dammi|voglio) )?(?:una |la )?trascrizione(?: (?:di |del )?<it>)?",
+    r"(?:расшифруи|транскрибируи|запиши текстом)(?:те)?(?: (?:мне|<ru>|текст))*+",
+    r"(?:сделаи(?:те)? )?(?:полную )?(?:расшифровк[ау]|транскрипци[юя])(?: <ru>)?",
+    r"[请請]?(?:把|将|將)?(?:(?:这|這|此)?(?:张|張|段|些|个|個)?<han>)?(?:转录|轉錄|转写|轉寫|听写|聽寫)(?:一下)?"
+    r"(?:(?:这|這|此)?(?:张|張|段|些|个|個)?<han>(?:中|里|裡|上)*)?的?(?:所有|全部)?(?:文字|文本|内容)?",
+    r"[请請]?(?:把|将|將)(?:这|這|此)?(?:张|張|段|些|个|個)?<han>(?:转换?|轉換?)(?:成|为|為)(?:文字|文本)",
+    r"(?:これらの|この)?<kana>?(?:を|の)?(?:文字起こし|書き起こし)(?:を)?(?:して)?(?:ください|下さい)?",
+    r"(?:これらの|この)?<kana>(?:を|の内容を)?書き起こして(?:ください|下さい|くれ)?",
+    r"(?:فرغ|فرغ لي|اكتب نص|قم بتفريغ|تفريغ|نسخ)(?: نص)?(?: <arab>)?",
+)  # fmt: skip
+_TO_HEAR = (
+    r"what(?:'s| is| was| are| were)(?: being)? (?:said|spoken)(?: here| there| (?:in|on) <it>)?",
+    r"what (?:do|did|are) they (?:say|saying)(?: (?:in|on) <it>)?",
+    r"(?:write|type|put) (?:down |out )?(?:what (?:is|was) (?:said|spoken)|the speech|every word|the spoken words)"
+    r"(?: down)?(?: (?:in|on|of) <it>)?",
+    r"(?:speech to text|speech recognition)",
+    r"was (?:wird|wurde) (?:hier |da |dort |(?:in|im|auf) <it> )?(?:gesagt|gesprochen)",
+    r"was sagen sie(?: (?:in|im|auf) <it>)?",
+    r"schreib(?:e|en sie)?(?: mir)? (?:auf|mit) ?, was (?:hier |da |(?:in|im|auf) <it> )?(?:gesagt|gesprochen) wird",
+    r"que (?:dit-on|disent-ils|disent-elles)(?: (?:dans|sur) <it>)?",
+    r"qu'est-ce qui (?:est|a ete) dit(?: ici| (?:dans|sur) <it>)?",
+    r"qu'est-ce qu(?:'on|'ils|'elles) di(?:t|sent)(?: (?:dans|sur) <it>)?",
+    r"que (?:se dice|dicen|se ha dicho)(?: aqui| en <it>)?",
+    r"o que (?:e dito|foi dito|se diz|dizem|eles dizem)(?: aqui| (?:em )?<it>)?",
+    r"(?:che )?cosa (?:viene detto|si dice|e stato detto|dicono)(?: qui| (?:in |nel(?:la)? ?)?<it>)?",
+    r"что (?:здесь |тут |там )?(?:говорят|говорится|говорили|сказано|сказали)(?: здесь| тут)?(?: <ru>)?",
+    r"(?:(?:这|這|此)?(?:张|張|段|些|个|個)?<han>(?:中|里|裡|上)+)?(?:他们|她们|他們|人们)?(?:都)?(?:说|說)(?:了|着|的)*(?:是|些)*什[么麼]",
+    r"(?:これらの|この)?<kana>?(?:で|では|の中で)?(?:は)?何(?:と|て|を)?(?:言って|話して)(?:いますか|いる|いるの)",
+    r"(?:これらの|この)?<kana>?(?:で|では|の中で)?(?:は)?何が(?:話されて|語られて)(?:いますか|いる|いるの)",
+    r"ماذا (?:يقال|قيل|يقولون|قالوا)(?: هنا| في <arab>)?",
+)  # fmt: skip
+_TABLES: tuple[tuple[tuple[str, ...], tuple[Source, ...]], ...] = (
+    (_TO_READ, ("page",)),
+    (_TO_READ_OR_HEAR, ("page", "recording")),
+    (_TO_TRANSCRIBE, ("page", "recording", "film")),
+    (_TO_HEAR, ("recording", "film")),
+)
+# Nouns of each source, and of any file, in the languages with letters of their own.
+_RU: dict[Source, str] = {
+    "page": r"картин\w+|изображени\w+|фото|фотографи\w+|скан\w*|страниц\w+|документ\w*|файл\w*",
+    "recording": (
+        r"запис[ьиеях]+м?|аудио\w*|звук\w*|разговор\w*|звон\w+|голосово\w+|сообщени\w+|интервью|лекци\w+|файл\w*"
+    ),
+    "film": r"видео\w*|фильм\w*|ролик\w*|клип\w*|запис[ьиеях]+м?|разговор\w*|интервью|лекци\w+",
+}
+_HAN: dict[Source, str] = {
+    "page": r"(?:[图圖照]片?像?|扫描件?|文件|文档|文檔|截图|pdf)",
+    "recording": r"(?:录音|錄音|音频|音頻|语音|語音|对话|對話|电话|電話|会议|會議|采访|文件)",
+    "film": r"(?:视频|視頻|影片|录像|錄像|短片)",
+}
+_KANA: dict[Source, str] = {
+    "page": r"(?:画像|写真|スキャン|ページ|書類|文書|ファイル|pdf)",
+    "recording": r"(?:音声|録音|会話|通話|会議|インタビュー|音声ファイル|ファイル)",
+    "film": r"(?:動画|ビデオ|映像|映画)",
+}
+_ARAB: dict[Source, str] = {
+    "page": r"(?:هذه |هذا )?(?:الصورة|الصور|الصفحة|الصفحات|المستند|المستندات|الملف|الملفات)",
+    "recording": r"(?:هذه |هذا )?(?:التسجيل|التسجيلات|الصوت|المقطع الصوتي|المكالمة|المحادثة|الملف|الملفات)",
+    "film": r"(?:هذه |هذا )?(?:الفيديو|المقطع|الفيلم)",
+}
 _EDGES = " \t\r\n.!?:;,。！？、،؟¡¿\"'«»“”„-"
 
 
 @cache
-def _sentences() -> re.Pattern[str]:
-    """Return one expression for all sentences. It takes 20 ms to compile, so ``_outline`` is tried before it."""
-    every = "|".join((*_LATIN, *_OTHERS))
-    for word, meant in _WORDS.items():
+def _sentences(source: Source) -> re.Pattern[str]:
+    """Return one expression for all sentences about a source; 10 ms to compile, so ``_outline`` is tried first."""
+    every = "|".join(sentence for table, sources in _TABLES if source in sources for sentence in table)
+    words = {
+        **_WORDS, "<it>": _IT,
+        "<ru>": rf"(?:(?:на|в|во|с|со|из|эти|этих|этои|этом|этого|этот|эту|это) )*+(?:{_RU[source]})",
+        "<han>": _HAN[source], "<kana>": _KANA[source], "<arab>": _ARAB[source],
+    }  # fmt: skip
+    for word, meant in words.items():
         every = every.replace(word, meant)
     return _request(every)
 
 
 @cache
 def _outline(ascii_only: bool) -> re.Pattern[str]:
-    """Return the sentences with anything in place of a placeholder: what it does not match, they do not either.
+    """Return the sentences about any source with anything in place of a placeholder: what it does not match, they do
+    not either.
 
     Sentences in other scripts are left out for a question without any letter of them.
     """
-    every = "|".join(_LATIN if ascii_only else (*_LATIN, *_OTHERS))
-    for word in _WORDS:
-        every = every.replace(word, ".*")
-    return _request(every)
+    every = "|".join(each for table, _ in _TABLES for each in table if not ascii_only or each.isascii())
+    return _request(re.sub("<[a-z]+>", ".*", every))
 
 
 def _request(sentences: str) -> re.Pattern[str]:
     return re.compile(f"{_POLITE}(?:{fold_text(sentences)}){_TAIL}")
 
 
-def asks_for_words(question: str) -> bool:
-    """Return whether a question about pictures asks for the words in them and nothing else.
+@cache
+def _noun_phrase(source: Source) -> re.Pattern[str]:
+    """Return the expression for a file of a source, as sentences name it."""
+    nouns = f"{_NOUNS[source]}|{_NOUNS['recording']}" if source == "film" else _NOUNS[source]
+    return re.compile(f"{_BEFORE}(?:{nouns}|{_FILE})")
 
-    >>> asks_for_words("What does the picture say?"), asks_for_words("Was steht auf dem Bild?")
-    (True, True)
-    >>> asks_for_words("What does the picture say about the rent?"), asks_for_words("Read the text and translate it.")
-    (False, False)
+
+def _asks(plain: str, source: Source) -> bool:
+    """Return whether a folded question is a sentence about a source, with or without naming it."""
+    sentences, phrase = _sentences(source), _noun_phrase(source)
+    if sentences.fullmatch(plain):
+        return True
+    words = plain.split(" ")
+    spans = (
+        (start, end) for start in range(len(words)) for end in range(start + 1, min(start + _LONGEST, len(words)) + 1)
+    )
+    return any(
+        phrase.fullmatch(" ".join(words[start:end]))
+        and sentences.fullmatch(" ".join((*words[:start], _IT, *words[end:])))
+        for start, end in spans
+    )
+
+
+def kinds_asked_for_words(question: str) -> tuple[Kind, ...]:
+    """Return the kinds of files of which a question asks for the words and nothing else, () for any other question.
+
+    >>> kinds_asked_for_words("What does the picture say?"), kinds_asked_for_words("Was wird gesagt?")
+    (('image', 'document'), ('audio', 'video'))
+    >>> kinds_asked_for_words("What does it say about the rent?"), kinds_asked_for_words("Transcribe and translate")
+    ((), ())
     """
     if len(question) > MOST:
-        return False
-    plain = re.sub(r"\s+", " ", fold_text(question.replace("’", "'"))).strip(_EDGES)
+        return ()
+    folded = fold_text(question.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")).replace(_IT, "")
+    plain = re.sub(r"\s+", " ", folded.replace(",", " , ")).strip(_EDGES)
     if not plain or _outline(plain.isascii()).fullmatch(plain) is None:
-        return False
-    return _sentences().fullmatch(plain) is not None
+        return ()
+    found: tuple[Kind, ...] = ()
+    for source, kinds in _KINDS.items():
+        if _asks(plain, source):
+            found += kinds
+    return found
 
 
 def with_words_alone(facts: QuestionFacts, question: str) -> QuestionFacts:
-    """Return the facts about a question; if it asks for the words alone, pictures and documents are needed for them."""
-    if not asks_for_words(question):
+    """Return the facts about a question: of the kinds of which it asks for the words alone, nothing else is needed."""
+    kinds = kinds_asked_for_words(question)
+    if not kinds:
         return facts
-    needed = (Need(aspect="words"),)
-    others = tuple(each for each in facts.media if each.medium not in _READ)
-    media = (*(MediumNeeds(medium=medium, needed=needed) for medium in _READ), *others)
-    return QuestionFacts(by=facts.by, media=media, words_alone=True)
+    media = [medium for kind in kinds for medium in _MEDIA[kind]]
+    others = tuple(each for each in facts.media if each.medium not in media)
+    needed = tuple(MediumNeeds(medium=medium, needed=(Need(aspect="words"),)) for medium in media)
+    return QuestionFacts(by=facts.by, media=(*needed, *others), words_alone=kinds)
 
 
-__all__ = ["asks_for_words", "with_words_alone"]
+__all__ = ["kinds_asked_for_words", "with_words_alone"]

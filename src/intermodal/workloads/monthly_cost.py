@@ -716,7 +716,7 @@ class Discounts:
                 yield f"no price of a batch is known of {', '.join(plain)}: the standard price counts"
             if len(plain) < len(hosted):
                 yield _WAITS
-        answering = plan.chosen.answering.endpoint
+        answering = plan.chosen.endpoint
         if self._tokens and answering in hosted and self.cached(catalog.by_id[answering])[1] is None:
             yield f"no price of cached text is known of {answering}: it counts as any other"
 

@@ -83,8 +83,8 @@ async def test_the_nearest_label_wins_and_all_of_them_sum_to_one(tmp_path: Path)
     assert sum(result.scores.values()) == pytest.approx(1.0)
     assert result.scores["letter"] / result.scores["invoice"] == pytest.approx(math.exp(-0.01 / TEMPERATURE))
     assert result.scores["photo of a cat"] < 1e-9
-    (said,) = [event.text for event in bench.events if isinstance(event, Note)]
-    assert said == UNCALIBRATED
+    kind, said = [event.text for event in bench.events if isinstance(event, Note)]
+    assert said == UNCALIBRATED and "shares of 1 among these labels (softmax)" in kind
 
 
 async def test_scores_say_what_eval_measured_of_them(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ async def test_scores_say_what_eval_measured_of_them(tmp_path: Path) -> None:
     bench = Bench(tmp_path, (measured,))
     request, opened = asked("Please pay 42 euros.", output=ScoresOutput(labels=LABELS))
     await bench.run(plan(route(score("part:0", endpoint=measured))), request, opened)
-    (said,) = [event.text for event in bench.events if isinstance(event, Note)]
+    *_, said = [event.text for event in bench.events if isinstance(event, Note)]
     assert said == f"how often its best label is right was measured: {source}"
 
 

@@ -13,6 +13,7 @@ from intermodal.planner_inputs import check_steps
 from intermodal.plans.step import Call, CallOp, ParameterPairs, Transform, TransformOp
 from intermodal.plans.step_parameters import (
     PARAMETERS,
+    ConcatenateTexts,
     DescribeImages,
     DrawImage,
     ExtractSubtitles,
@@ -41,6 +42,7 @@ WRITTEN: list[tuple[TransformOp | CallOp, StepParameters, ParameterPairs]] = [
     ("frames", SampleFrames(fps=0.333, most=64), (("fps", "0.333"), ("most", "64"))),
     ("subtitles", ExtractSubtitles(track=0, timed=True), (("track", "0"), ("times", "each"))),
     ("resize", ResizeImage(max_side=2000), (("max_side", "2000"),)),
+    ("concat", ConcatenateTexts(), ()),
     (
         "transcribe", TranscribeSpeech(format="srt", language="fr", into="en", separate_channels=True),
         (("format", "srt"), ("language", "fr"), ("translate", "en"), ("channels", "apart")),

@@ -94,7 +94,7 @@ class CompiledPlan:
         self, chat: ParsedChat, inputs: Inputs, plan: Plan, endpoint: Endpoint, target: HttpTarget,
         tariff: tuple[RateCard, ...], adapter: ProtocolAdapter,
     ) -> None:  # fmt: skip
-        step = plan.chosen.last
+        step = plan.chosen.call
         output = inputs.request.output
         self.schema = output if isinstance(output, JsonOutput) else None
         self.held = self.schema is not None and _held(self.schema, endpoint)
@@ -256,7 +256,7 @@ def compile_plan(
     why = not_direct(chat, inputs, plan, adapter, means)
     if why:
         return why
-    step, endpoint = plan.chosen.last, inputs.catalog.by_id[plan.chosen.last.endpoint]
+    step, endpoint = plan.chosen.call, inputs.catalog.by_id[plan.chosen.endpoint]
     waits = means.timeouts.as_said(endpoint.host.timeouts)
     if not chat.stream:
         waits = replace(waits, first_byte=_patience(step, waits.first_byte) or waits.first_byte)
@@ -277,7 +277,7 @@ def not_direct(chat: ParsedChat, inputs: Inputs, plan: Plan, adapter: ProtocolAd
     if plan.not_direct:
         return plan.not_direct
     request, chosen = inputs.request, plan.chosen
-    step, endpoint = chosen.last, inputs.catalog.by_id[chosen.endpoint]
+    step, endpoint = chosen.call, inputs.catalog.by_id[chosen.endpoint]
     if inputs.asked:
         return "its host counts its tokens first"
     return (

@@ -21,19 +21,17 @@ from intermodal.executor.attempt.step_caller import FinishedCall
 from intermodal.executor.conversion import checks
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.interface import CallJob
-from intermodal.executor.outputs import images, json_answer, scores, translation
+from intermodal.executor.outputs import file_text, images, json_answer, scores, translation
 from intermodal.executor.outputs import speech as outputs_speech
 from intermodal.executor.outputs.evidence_check import JsonAnswer, check_evidence
 from intermodal.executor.outputs.first_word_gate import CommitGate
 from intermodal.executor.outputs.json_answer import run_bounded
 from intermodal.executor.preparation import prompt
-from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput, TextInput
+from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput
 from intermodal.executor.preparation.part_inputs import measure_work
 from intermodal.executor.preparation.preflight import (
-    EmptyFile,
     check_context_window,
     check_modalities,
-    describe_empty,
     empty_files,
     partly_unread_files,
     unreadable_files,
@@ -41,10 +39,7 @@ from intermodal.executor.preparation.preflight import (
 from intermodal.executor.preparation.request_size import measure_request
 from intermodal.executor.route_run import RouteRun
 from intermodal.json_schema import BudgetExhausted, InvalidSchema
-from intermodal.local.embedded import tesseract
-from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import Call
-from intermodal.plans.verdict import joined_names
 from intermodal.protocols.calls import ChatCall, WireMessage
 from intermodal.protocols.errors.classification import SchemaRefused
 from intermodal.protocols.request_fields import scale_thinking
@@ -61,9 +56,9 @@ async def _generate(run: RouteRun, step: Call) -> Finished:
     long = is_long(request.messages)
     messages = await offload(long, prompt.chat_messages, request, stands_for, facts.parts, endpoint.model.marks)
     if nothing := await offload(long, empty_files, request, stands_for, facts):
-        raise _no_content_error(run, step, nothing)
+        raise file_text.no_content_error(run, step, nothing)
     if unread := await offload(long, unreadable_files, request, stands_for, facts):
-        raise _unreadable_error(run, step, unread)
+        raise file_text.unreadable_error(run, step, unread)
     await run.state.emit_held_notes()
     schema = request.output if isinstance(request.output, JsonOutput) else None
     enforced = schema is not None and schema_delivery(endpoint.host, await _closable(schema)) != "asked"
@@ -192,42 +187,6 @@ def is_brief(step: Call) -> bool:
     return step.estimate.seconds.known and step.estimate.seconds.for_limit() <= BRIEF_SECONDS
 
 
-def _no_content_error(run: RouteRun, step: Call, missing: tuple[EmptyFile, ...]) -> Exception:
-    """Return the error for files without content: a model would make something up, so it is not called.
-
-    A fallback may still convert pictures and pages with another option; silence stays silence. The error names what
-    was not found, so no note does; of a video it may name one track only.
-    """
-    state = run.state
-    for op, part in list(state.unsaid):
-        if any(each.covers(op, part) for each in missing):
-            del state.unsaid[op, part]
-    error = errors.NoContentFound(
-        f"{describe_empty(missing)[:-1]}, so there is nothing to ask {step.endpoint} about",
-        todo="check the file, ask without it, or name a model that takes it as it is",
-        step=step.id,
-    )
-    visual = all(state.opened.facts.parts[each.part].kind in ("image", "document") for each in missing)
-    return Reroute(error, step, "was given nothing of the files") if visual else error
-
-
-def _unreadable_error(run: RouteRun, step: Call, parts: tuple[PartFacts, ...]) -> Reroute:
-    """Files whose words could not be read for the most part: an answer made of the rest would look like one about them.
-
-    A fallback may look at them instead.
-    """
-    state = run.state
-    for part in parts:
-        state.unsaid.pop(("read", part.index), None)
-    found = [each.said for each in state.finished.values() if each.problem == "script"]
-    problem = "; ".join(found) or f"most words of {joined_names(part.name for part in parts)} cannot be read here"
-    error = errors.InputUnreadable(
-        f"{problem}, so {step.endpoint} was not asked about it",
-        todo=f"{tesseract.install_hint()}; or add a model that sees pictures: intermodal hosts add", step=step.id,
-    )  # fmt: skip
-    return Reroute(error, step, "was given few of the words")
-
-
 def _is_refusal(done: FinishedCall, speaker: CommitGate) -> bool:
     """Return whether the model refused without an answer: an error with its reason, and no other endpoint is tried."""
     made = done.made
@@ -320,28 +279,6 @@ async def _transcribe(run: RouteRun, step: Call) -> Finished:
     return run.finished(step, transcript=transcript, looped=looped)
 
 
-async def _read(run: RouteRun, step: Call) -> Finished:
-    """Return the words of a picture or scan as the answer, as text recognition has them.
-
-    Where there are none, or most cannot be read, a fallback may look at it instead.
-    """
-    product = run.state.products.get(step.id) or await run.convert_by_call(step)
-    run.stop_for_replan()
-    request, facts = run.state.request, run.state.opened.facts
-    stands_for = {product.part: product.pieces}
-    if nothing := empty_files(request, stands_for, facts):
-        raise _no_content_error(run, step, nothing)
-    if unread := unreadable_files(request, stands_for, facts):
-        raise _unreadable_error(run, step, unread)
-    await run.state.emit_held_notes()
-    pages = [
-        piece.text.strip() for piece in product.pieces if isinstance(piece, TextInput) and not prompt.is_empty(piece)
-    ]
-    await run.state.emit(Committed(endpoint=step.endpoint))
-    await run.state.emit(TextDelta(text="\n\n".join(filter(None, pages))))
-    return run.finished(step, finish_reason="stop", unread=partly_unread_files(stands_for, facts))
-
-
 async def _translate(run: RouteRun, step: Call) -> Finished:
     """Return the transcript in another language. Silence is not translated."""
     endpoint = run.state.endpoint(step)
@@ -386,7 +323,6 @@ async def _speak(run: RouteRun, step: Call) -> Finished:
 FINAL_CALLS: Mapping[str, Callable[[RouteRun, Call], Awaitable[Finished]]] = {
     "generate": _generate,
     "transcribe": _transcribe,
-    "read": _read,
     "translate": _translate,
     "embed": _embed,
     "speak": _speak,
@@ -398,6 +334,11 @@ FINAL_CALLS: Mapping[str, Callable[[RouteRun, Call], Awaitable[Finished]]] = {
 async def run_to_answer(run: RouteRun) -> Finished:
     """Run a route to its end: prepare its inputs, then make the answering call."""
     last = await run.prepare_answer()
-    finished = await FINAL_CALLS[last.op](run, last)
+    if run.words_alone:
+        finished = await file_text.answer(run, last)
+    elif isinstance(last, Call):
+        finished = await FINAL_CALLS[last.op](run, last)
+    else:
+        raise errors.PlanStale("ends with a step that answers nothing", where="plan", todo="plan again", step=last.id)
     await run.state.emit_held_notes()
     return finished

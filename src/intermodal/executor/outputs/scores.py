@@ -24,6 +24,7 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.encoder_heads import HYPOTHESIS as HEAD_HYPOTHESIS
 from intermodal.catalog.encoder_heads import label_indices, unknown_labels
+from intermodal.catalog.score_kinds import scores_text
 from intermodal.catalog.types import Endpoint, Objective, Task
 from intermodal.content import Text
 from intermodal.events import Actual, Committed, Finished, Note, StepFinished
@@ -66,6 +67,7 @@ async def score(run: RouteRun, step: Call) -> Finished:
     else:
         scores = await _scores(run, step, endpoint, output.labels)
         found = dict(zip(output.labels, scores, strict=True))
+    await run.state.emit(Note(text=scores_text(endpoint.model, independent=output.independent), step=step.id))
     await run.state.emit(Note(text=calibration_note(endpoint, step.task), step=step.id))
     await run.state.emit(Committed(endpoint=step.endpoint))
     return run.finished(step, scores=found)

@@ -284,14 +284,19 @@ def text_to_embed(request: Request, stands_for: Mapping[int, tuple[ModelInput, .
         if isinstance(part, Text):
             texts.append(sanitize(part.text) if part.name else part.text)
         else:
-            pieces = stands_for.get(index, ())
-            if any(map(video_timeline.is_timed, pieces)):
-                texts.append(sanitize(video_timeline.text_of(pieces)))
-                continue
-            texts += [
-                sanitize(p.text) for p in sorted(pieces, key=_page) if isinstance(p, TextInput) and not is_empty(p)
-            ]
+            texts.append(sanitize(words_alone(stands_for.get(index, ()))))
     return "\n\n".join(text.strip() for text in texts if text.strip())
+
+
+def words_alone(pieces: tuple[ModelInput, ...], *, speakers: bool = False) -> str:
+    """Return the words of one part in order, by page, or by time for a video; without headings, "" where none are.
+
+    ``speakers``: of speech, after who says it, where that is known.
+    """
+    if any(map(video_timeline.is_timed, pieces)):
+        return video_timeline.text_of(pieces, speakers=speakers)
+    found = (piece.text for piece in sorted(pieces, key=_page) if isinstance(piece, TextInput) and not is_empty(piece))
+    return "\n\n".join(filter(None, map(str.strip, found)))
 
 
 # Two letters that can be spoken are one token, or two, in today's vocabularies; figures take one each.

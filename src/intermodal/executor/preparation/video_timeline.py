@@ -53,10 +53,14 @@ def in_time(pieces: Sequence[ModelInput]) -> tuple[tuple[ModelInput, ...], str, 
     return tuple(piece for piece in pieces if not is_timed(piece)), _heading(moving), tuple(found)
 
 
-def text_of(pieces: Sequence[ModelInput]) -> str:
-    """The words alone, in the order of time, for an embedding."""
+def text_of(pieces: Sequence[ModelInput], *, speakers: bool = False) -> str:
+    """The words alone, in the order of time; ``speakers``: after who says them, where that is known."""
     moving = _merged([piece for piece in pieces if isinstance(piece, TextInput) and piece.source])
-    return "\n".join(piece.text for piece in moving if isinstance(piece, TextInput))
+    return "\n".join(
+        f"{piece.speaker}: {piece.text}" if speakers and piece.speaker else piece.text
+        for piece in moving
+        if isinstance(piece, TextInput)
+    )
 
 
 def _heading(moving: Sequence[TextInput | ImageInput]) -> str:

@@ -51,7 +51,8 @@ class ModelTraits(Value):
         parameters, active: numbers in it, and those that work on one token.
         memory: bytes resident. decode, prompt: tokens a second; zeros if unknown.
         sees, hears: by its projector. embeds: it makes vectors, not words.
-        tasks: of a model in ONNX; () if a language model's follow from the rest. labels: of its head.
+        tasks: of a model in ONNX; () if a language model's follow from the rest. labels: of its head. independent: it
+            judges each label by itself.
         pictures: tokens of a picture, 0 if it accepts none.
     """
 
@@ -67,6 +68,7 @@ class ModelTraits(Value):
     embeds: bool = False
     tasks: tuple[Task, ...] = ()
     labels: tuple[str, ...] = ()
+    independent: bool = False
     pictures: int = 0
 
 
@@ -138,6 +140,7 @@ class LockedModel(Value):
         return ServedRow(
             id=f"{self.repo.partition('/')[0].lower()}/{self.name}", served_as=self.name, tasks=traits.tasks,
             input=("text", "image") if traits.sees else ("text",), labels=traits.labels,
+            independent=traits.independent,
             image_tokens=f"fixed:{traits.pictures}" if traits.pictures else "", context=traits.context or None,
             memory=traits.memory if traits.memory[1] else None, weights=self.name,
             tier=None if traits.sees else "medium",

@@ -226,6 +226,7 @@ def _own_aspects(step: ConversionStep, option: ConversionOption) -> tuple[tuple[
         if isinstance(step.parameters, TranscribeSpeech) and step.parameters.separate_channels:
             own.add("speakers")
         lost = {*LOST_BY_STEP.get(step.op, ())} | ({"words"} & own if step.op == "transcribe" else set())
+        lost |= {"timing"} & own  # of words that are put together without it
         arrives = own - (lost & {*option.loses})
         keeps = in_aspect_order(arrives)
         return keeps, tuple(aspect for aspect in option.loses if aspect in lost)

@@ -93,7 +93,7 @@ def aspects_needed(
     ``shows``: what it shows is needed, whatever the question is. ``compared``: it is one of several pictures, so a
     question about what they show may be about all of them together.
     """
-    if question_facts.words_alone and part.kind in ("image", "document") and not keep:
+    if part.kind in question_facts.words_alone and not keep:
         return {"words": MUST_KEEP}
     there = ASPECTS_OF_KIND[part.kind] if part.frames <= 1 else (*ASPECTS_OF_KIND[part.kind], "motion")
     medium_needs = question_facts.of(medium_of(part))

@@ -225,9 +225,15 @@ def _picture_tracks(case: PlanningCase, bundle: Bundle, conversions: ConvertersB
     found += [VideoTrack("read", (reader,), spread) for reader in readers for spread in (sharp, scant)]
     found += [VideoTrack("described", (describer,), wide) for describer in describers]
     found += [VideoTrack("both", (readers[0], describer), sharp) for describer in describers if readers]
-    if (shows_no_writing(part) and not describers) or not (readers or describers):
+    unread = _is_only_heard(case, part) or (shows_no_writing(part) and not describers)
+    if unread or not (readers or describers):
         found.append(VideoTrack("blind"))
     return found
+
+
+def _is_only_heard(case: PlanningCase, part: PartFacts) -> bool:
+    """Return whether nothing is asked of a video but what is said in it."""
+    return bool(part.channels or part.subtitles) and "video" in case.asked.words_alone
 
 
 def _tracks_option(case: PlanningCase, bundle: Bundle, sound: VideoTrack, pictures: VideoTrack) -> ConversionOption:
@@ -243,7 +249,7 @@ def _tracks_option(case: PlanningCase, bundle: Bundle, sound: VideoTrack, pictur
         lambda place: _video_conversion(
             case, bundle.parts[place], sound, pictures, timed=needs_timestamps(case.policy.keep, bundle.needs)
         ),
-        aspects=_aspects(bundle.parts[0], sound, pictures),
+        aspects=_aspects(bundle.parts[0], sound, pictures, only_heard=_is_only_heard(case, bundle.parts[0])),
     )  # fmt: skip
     if sound.name == "heard" and loses_words(case, bundle, sound.endpoints[0]):
         made = wordless_way(made, bundle)
@@ -303,9 +309,11 @@ def _missed_scenes_penalty(part: PartFacts, pictures: VideoTrack) -> float:
     return small + DETAIL_PENALTY * max(0.0, 1.0 - spread.most / max(1.0, expected))
 
 
-def _aspects(part: PartFacts, sound: VideoTrack, pictures: VideoTrack) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:
+def _aspects(
+    part: PartFacts, sound: VideoTrack, pictures: VideoTrack, *, only_heard: bool = False
+) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:
     """Return the aspects that a pair of tracks keeps and loses. An absent aspect (the tone of a silent film) is not
-    lost.
+    lost. ``only_heard``: words on the screen are none of those that are asked for.
     """
     there: set[Aspect] = set(ASPECTS_OF_KIND["video"])
     kept: set[Aspect] = set(_ASPECTS_OF_PICTURES[pictures.name])
@@ -319,7 +327,7 @@ def _aspects(part: PartFacts, sound: VideoTrack, pictures: VideoTrack) -> tuple[
         there.discard("tone")
     if pictures.name in _OPTIONS_WITH_WRITING and sound.name != "deaf":
         kept.add("words")
-    if pictures.name not in _OPTIONS_WITH_WRITING and not shows_no_writing(part):
+    if pictures.name not in _OPTIONS_WITH_WRITING and not shows_no_writing(part) and not only_heard:
         kept.discard("words")
     if pictures.name != "blind":
         kept.add("timing")

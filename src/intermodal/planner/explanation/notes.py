@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 
 from intermodal.catalog import provenance
+from intermodal.catalog.score_kinds import scores_text
 from intermodal.cost_model.levels import HIGH, MID
 from intermodal.cost_model.memory import reduced_context
 from intermodal.hints import command, hint
 from intermodal.planner.conversion.earlier_readings import portion_notes
 from intermodal.planner.conversion.video_options import scene_notes, subtitle_notes
 from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_estimates.assignment import Assignment
 from intermodal.planner.route_estimates.call_demand import answer_length
 from intermodal.planner.route_estimates.routes import Route
 from intermodal.plans.numbers import plain_money, plain_seconds
@@ -23,7 +25,7 @@ from intermodal.plans.step_parameters import (
     takes_separate_channels,
 )
 from intermodal.plans.verdict import joined_names
-from intermodal.request import DEFAULT_MAX_COST
+from intermodal.request import DEFAULT_MAX_COST, ScoresOutput
 
 
 def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[str]:
@@ -61,13 +63,10 @@ def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[
     found += _unlicensed(case, chosen)
     found += _not_yet(case, candidate)
     found += _unverified(case, candidate)
-    found += [f"{part.name}: {note}" for part in case.facts.parts for note in part.notes]
-    found += _film_notes(case, chosen)
     found += _chosen_by(case, chosen)
-    names = {part.index: part.name for part in case.facts.parts}
-    if case.job == "transcribe":
-        names[-1] = case.bundles[0].parts[0].name  # its one call is the last one, which belongs to no part
-    found += portion_notes(candidate.steps, names)
+    if isinstance(case.request.output, ScoresOutput):
+        found.append(scores_text(chosen.endpoint.model, independent=case.request.output.independent))
+    found += file_notes(case, chosen.assignment, candidate)
     found += _channels(case, candidate)
     found += _foreign(case, chosen, candidate)
     if case.policy.pages:
@@ -78,6 +77,18 @@ def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[
     if case.ignored:
         found.append(f"not used for a transcript: {joined_names(list(case.ignored))}")
     return found
+
+
+def file_notes(case: PlanningCase, assignment: Assignment, candidate: Candidate) -> list[str]:
+    """Return the notes on the files themselves, whatever answers: on their content, tracks and earlier readings."""
+    names = {part.index: part.name for part in case.facts.parts}
+    if case.job == "transcribe":
+        names[-1] = case.bundles[0].parts[0].name  # its one call is the last one, which belongs to no part
+    return [
+        *(f"{part.name}: {note}" for part in case.facts.parts for note in part.notes),
+        *_film_notes(case, assignment),
+        *portion_notes(candidate.steps, names),
+    ]
 
 
 def _chosen_by(case: PlanningCase, chosen: Route) -> list[str]:
@@ -114,9 +125,9 @@ def _channels(case: PlanningCase, candidate: Candidate) -> list[str]:
     return [f"speakers of {name} are told apart by its two channels, not within one" for name in names]
 
 
-def _film_notes(case: PlanningCase, chosen: Route) -> list[str]:
+def _film_notes(case: PlanningCase, assignment: Assignment) -> list[str]:
     found: list[str] = []
-    for bundle, option in zip(case.bundles, chosen.assignment.options, strict=True):
+    for bundle, option in zip(case.bundles, assignment.options, strict=True):
         if option.name != "watch":
             continue
         for part, conversion in zip(bundle.parts, option.conversions, strict=True):

@@ -151,7 +151,7 @@ def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, ve
     if kind:
         shown = f": {looked_at}" if looked_at and case.job == "draw" else ""
         beside = _or_language_model(verdict)
-        return hint("no language model needed: {}{}{}{}{}", kind, after, shown, _falls_short(verdict), beside)
+        return hint("no language model needed: {}{}{}{}{}", kind, after, shown, falls_short(verdict), beside)
     if looked_at:
         return hint("multimodal call{}: {}{}", after, _beside(case, looked_at, verdict), _or_contrastive(verdict))
     return hint("LLM call{}: {}{}", after, _alone(case, assignment, answering, verdict), _or_contrastive(verdict))
@@ -184,7 +184,7 @@ def _matching(case: PlanningCase, verdict: Verdict, after: str) -> str:
         what = f"{titles} as a vector, in one space with words" if titles else "words as a vector, in one with pictures"
     else:
         what = f"labels are held against what {titles} shows{after}"
-    return hint("a contrastive model is enough, no language model is needed: {}{}", what, _falls_short(verdict))
+    return hint("a contrastive model is enough, no language model is needed: {}{}", what, falls_short(verdict))
 
 
 _OTHER_KINDS: dict[str, str] = {
@@ -208,7 +208,7 @@ def _alone(case: PlanningCase, assignment: Assignment, answering: Endpoint, verd
     if case.translating:
         how += f" and is translated into {case.translating}"
     if verdict.value == "not_enough":
-        return hint("a language model is not enough, {}{}", how, _falls_short(verdict, _unreadable(case, verdict)))
+        return hint("a language model is not enough, {}{}", how, falls_short(verdict, loss_reason(case, verdict)))
     if verdict.value == "broader_needed":
         describers = joined_names(_describers(assignment))
         return f"a language model alone is not enough, {_beyond(verdict)}; {describers} sees it and puts it in words"
@@ -220,7 +220,7 @@ def _alone(case: PlanningCase, assignment: Assignment, answering: Endpoint, verd
 def _beside(case: PlanningCase, looked_at: str, verdict: Verdict) -> str:
     """Return the verdict on a route whose last model gets more than text."""
     if verdict.value == "not_enough":
-        return hint("{}, and this is not enough{}", looked_at, _falls_short(verdict))
+        return hint("{}, and this is not enough{}", looked_at, falls_short(verdict))
     if verdict.value == "broader_needed":
         return f"a language model is not enough, {_beyond(verdict)}; {looked_at}, which keeps it"
     if verdict.value == "unknown":
@@ -263,7 +263,7 @@ def _open(verdict: Verdict) -> str:
     return hint("whether a language model is enough is not known: {}", why)
 
 
-def _unreadable(case: PlanningCase, verdict: Verdict) -> str:
+def loss_reason(case: PlanningCase, verdict: Verdict) -> str:
     """Return why existing words are lost, and what would read them."""
     lost_words = any("words" in part.loses and "words" in part.needs for part in verdict.parts)
     why = script_support.unreadable_reason(case, case.facts.parts) if lost_words else ""
@@ -293,7 +293,7 @@ def _verb_for(subject: str) -> str:
     return "are" if many else "is"
 
 
-def _falls_short(verdict: Verdict, why: str = "") -> str:
+def falls_short(verdict: Verdict, why: str = "") -> str:
     """Return the needs that are lost, the reason, and the route that would keep them."""
     loss = needed_and_lost(verdict)
     if verdict.value != "not_enough":

@@ -18,12 +18,13 @@ from intermodal.planner.eligibility.eligible_endpoints import (
 from intermodal.planner.eligibility.strength_floors import search_with_floors
 from intermodal.planner.planner import PlanDecision, compare_routes, decide, plan_from
 from intermodal.planner.planning_case import PlanningCase, make_case
+from intermodal.planner.recognition import asks_for_recognition
 from intermodal.planner.route_estimates.routes import Route
 from intermodal.planner.route_estimates.voice_selection import speaks
 from intermodal.planner.route_search.search import Search
 from intermodal.planner.speech_translation import case_for, fallback_order, plan_each, planning_cases, translation_order
-from intermodal.planner.text_recognition import asks_for_recognition
 from intermodal.plans.plan import Inputs, Plan
+from intermodal.plans.step import Call
 
 MOST = 5  # endpoints of one model that are answered for
 _DOES: dict[str, str] = {
@@ -49,29 +50,33 @@ def why_not(inputs: Inputs, name: str) -> str:
     kinds = planning_cases(case)
     decisions, _ = plan_each(kinds, decide)
     alone = _recognition_plan(inputs, case)
-    lines = [
-        f"{endpoint.id}: {_beside_recognition(alone, endpoint) or _in(kinds, decisions, endpoint)}"
-        for endpoint in endpoints[:MOST]
-    ]
+    lines = []
+    for endpoint in endpoints[:MOST]:
+        if alone is None:
+            words = _in(kinds, decisions, endpoint)
+        else:
+            words = _beside_recognition(alone, endpoint) or _answer(case, next(iter(decisions), None), endpoint)
+        lines.append(f"{endpoint.id}: {words}")
     if len(endpoints) > MOST:
         lines.append(f"… and {len(endpoints) - MOST} more hosts of it")
     return "\n".join(lines)
 
 
 def _recognition_plan(inputs: Inputs, case: PlanningCase) -> Plan | None:
-    """Return the plan if text recognition alone answers, None for any other."""
+    """Return the plan if recognition alone answers, None for any other."""
     made = plan_from(inputs) if asks_for_recognition(case) else None
-    return made if made is not None and made.chosen.last.op == "read" else None
+    return made if made is not None and made.chosen.words_alone else None
 
 
-def _beside_recognition(made: Plan | None, endpoint: Endpoint) -> str:
-    """Return the place of an endpoint in a plan of text recognition alone, "" where it has none."""
-    if made is None:
-        return ""
+def _beside_recognition(made: Plan, endpoint: Endpoint) -> str:
+    """Return the place of an endpoint in a plan of recognition alone, "" where it has none."""
     if endpoint.id == made.chosen.endpoint:
         return "it is the chosen one"
+    for step in made.chosen.steps:
+        if isinstance(step, Call) and step.endpoint == endpoint.id:
+            return f"it is in the plan: it {_DOES[step.op]} {step.title}"
     places = [place for place, each in enumerate(made.fallbacks, 1) if each.endpoint == endpoint.id]
-    return f"it is fallback {places[0]}: text recognition alone needs no answer of it" if places else ""
+    return f"it is fallback {places[0]}: {made.chosen.summary} needs no answer of it" if places else ""
 
 
 def _in(kinds: Sequence[PlanningCase], decisions: list[PlanDecision], endpoint: Endpoint) -> str:

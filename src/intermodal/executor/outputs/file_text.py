@@ -1,0 +1,139 @@
+"""Answers without a model: the words of the files, as they were extracted or recognised; and the errors for files
+without words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from intermodal import errors
+from intermodal.concurrency.offload import offload
+from intermodal.events import Actual, Committed, Finished, Note, StepFinished, StepStarted, TextDelta
+from intermodal.executor.attempt.answer_notes import answer_notes
+from intermodal.executor.attempt.retry import Reroute
+from intermodal.executor.preparation import prompt
+from intermodal.executor.preparation.model_inputs import ModelInput
+from intermodal.executor.preparation.preflight import (
+    EmptyFile,
+    describe_empty,
+    empty_files,
+    partly_unread_files,
+    unreadable_files,
+)
+from intermodal.executor.route_run import RouteRun
+from intermodal.local.embedded import tesseract
+from intermodal.plans.facts import Facts, PartFacts
+from intermodal.plans.step import Call, Transform
+from intermodal.plans.verdict import joined_names
+from intermodal.request import Sampling
+
+CountTokens = Callable[[str], int | None]
+COUNTED_BY = "smollm2"  # the vocabulary that counts an answer which no model wrote
+CHARS_OF_TOKEN = 4  # where it is not installed
+
+
+async def answer(run: RouteRun, step: Transform | Call) -> Finished:
+    """Return the words of the files as the answer.
+
+    Limits of an answer hold as they do for one that a model writes: it ends before a stop sequence, and is cut at the
+    stated number of tokens. Where there are no words, or most cannot be read, a fallback may look at the files instead.
+    """
+    request, facts = run.state.request, run.state.opened.facts
+    stands_for = run.words_of(step)
+    if nothing := empty_files(request, stands_for, facts):
+        raise no_content_error(run, step, nothing)
+    if unread := unreadable_files(request, stands_for, facts):
+        raise unreadable_error(run, step, unread)
+    await run.state.emit_held_notes()
+    if step.op == "concat":
+        await run.state.emit(StepStarted(step=step.id, title=step.title, op=step.op))
+        await run.state.emit(StepFinished(actual=Actual(step=step.id, seconds=0.0, began=run.now())))
+    limit = request.sampling.max_tokens
+    whole = text_of_files(stands_for, facts)
+    text, reason = await offload(True, limited, whole, request.sampling, partial(run.state.world.count, COUNTED_BY))
+    finished = run.finished(step, finish_reason=reason, unread=partly_unread_files(stands_for, facts))
+    for note in answer_notes(reason, text, limit, called=False) if reason == "length" else ():
+        await run.state.emit(Note(text=note, step=step.id, warns=True))
+    await run.state.emit(Committed(endpoint=finished.endpoint))
+    await run.state.emit(TextDelta(text=text))
+    return finished
+
+
+def text_of_files(stands_for: Mapping[int, tuple[ModelInput, ...]], facts: Facts) -> str:
+    """Return the words of the files in their order; of several, each under its name. One without words has no entry."""
+    found = {
+        index: words for index in sorted(stands_for) if (words := prompt.words_alone(stands_for[index], speakers=True))
+    }
+    if len(stands_for) == 1:
+        return "".join(found.values())
+    return "\n\n".join(f"{prompt.shown_name(facts.parts[index].name)}:\n{words}" for index, words in found.items())
+
+
+def limited(text: str, sampling: Sampling, count: CountTokens) -> tuple[str, str]:
+    """Return the text within the limits of an answer, and why it ends: "stop" or "length".
+
+    >>> limited("one two three", Sampling(max_tokens=2), lambda text: len(text.split()))
+    ('one two ', 'length')
+    >>> limited("one. two.", Sampling(stop=(". ",)), lambda text: len(text.split()))
+    ('one', 'stop')
+    """
+    ends = [place for stop in sampling.stop if stop and (place := text.find(stop)) >= 0]
+    text = text[: min(ends, default=len(text))]
+    limit = sampling.max_tokens
+    if limit is None or _tokens(text, count) <= limit:
+        return text, "stop"
+    fits, exceeds = 0, len(text)
+    while exceeds - fits > 1:
+        middle = (fits + exceeds) // 2
+        if _tokens(text[:middle], count) <= limit:
+            fits = middle
+        else:
+            exceeds = middle
+    return text[:fits], "length"
+
+
+def _tokens(text: str, count: CountTokens) -> int:
+    found = count(text)
+    return -(-len(text) // CHARS_OF_TOKEN) if found is None else found
+
+
+def no_content_error(run: RouteRun, step: Transform | Call, missing: tuple[EmptyFile, ...]) -> Exception:
+    """Return the error for files without content: a model would make something up, so it is not called.
+
+    A fallback may still convert pictures and pages with another option; silence stays silence. The error names what
+    was not found, so no note does; of a video it may name one track only.
+    """
+    state = run.state
+    for op, part in list(state.unsaid):
+        if any(each.covers(op, part) for each in missing):
+            del state.unsaid[op, part]
+    found = describe_empty(missing)
+    if not run.words_alone and isinstance(step, Call):
+        found = f"{found[:-1]}, so there is nothing to ask {step.endpoint} about"
+    error = errors.NoContentFound(
+        found.rstrip("."), todo="check the file, ask without it, or name a model that takes it as it is", step=step.id
+    )
+    visual = all(state.opened.facts.parts[each.part].kind in ("image", "document") for each in missing)
+    call = run.last_call()
+    return Reroute(error, call, "was given nothing of the files") if visual and call is not None else error
+
+
+def unreadable_error(run: RouteRun, step: Transform | Call, parts: tuple[PartFacts, ...]) -> Exception:
+    """Return the error for files whose words could not be read for the most part: an answer made of the rest would look
+    like one about them.
+
+    A fallback may look at them instead.
+    """
+    state = run.state
+    for part in parts:
+        state.unsaid.pop(("read", part.index), None)
+    found = [each.said for each in state.finished.values() if each.problem == "script"]
+    problem = "; ".join(found) or f"most words of {joined_names(part.name for part in parts)} cannot be read here"
+    asked = f", so {step.endpoint} was not asked about it" if not run.words_alone and isinstance(step, Call) else ""
+    error = errors.InputUnreadable(
+        f"{problem}{asked}",
+        todo=f"{tesseract.install_hint()}; or add a model that sees pictures: intermodal hosts add", step=step.id,
+    )  # fmt: skip
+    call = run.last_call()
+    return error if call is None else Reroute(error, call, "was given few of the words")

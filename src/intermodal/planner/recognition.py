@@ -1,0 +1,391 @@
+"""Requests for the words of files and nothing else: text and speech recognition alone, beside the routes on which a
+model answers.
+
+The route is the conversions without the call after them: the same steps, estimates and checks as where a model is given
+the words. It is considered only where the whole question asks for the words of such files
+(``QuestionFacts.words_alone``), or where a model that recognises text or speech was named. Whatever it loses counts as
+on any route; the objective decides between the two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections.abc import Callable, Iterator
+
+import msgspec
+from msgspec import Struct
+
+from intermodal.catalog.types import Endpoint
+from intermodal.cost_model.levels import HIGH, MID, ZEROS, quantity
+from intermodal.cost_model.token_rules import NO_RULES
+from intermodal.errors import NoRoute
+from intermodal.hints import hint
+from intermodal.planner.candidates.egress import converter_sends
+from intermodal.planner.candidates.step_builder import PreparationSteps, StepBuilder
+from intermodal.planner.catalog_index import Job, tier_name
+from intermodal.planner.conversion.conversion_option import (
+    TEXT,
+    ConversionOption,
+    ConversionStep,
+    ConvertersByJob,
+    Loss,
+)
+from intermodal.planner.conversion.conversion_options import conversion_options
+from intermodal.planner.conversion.converters import StrengthFloors, shortlist_converters
+from intermodal.planner.conversion.fidelity import in_aspect_order
+from intermodal.planner.eligibility.eligible_endpoints import eligible_endpoints, jobs_needed
+from intermodal.planner.eligibility.strength_floors import DEFAULT_FLOOR
+from intermodal.planner.explanation.notes import file_notes
+from intermodal.planner.explanation.plan_text import falls_short, loss_reason, part_needs, policy_line
+from intermodal.planner.explanation.verdict_builder import part_judgements
+from intermodal.planner.part_bundles import Bundle
+from intermodal.planner.planning_case import PlanningCase, make_case
+from intermodal.planner.route_estimates.assignment import Assignment, assign
+from intermodal.planner.route_estimates.routes import Route, peak_memory_levels, route_limits
+from intermodal.planner.route_search.objectives import objective_number
+from intermodal.plans import numbers
+from intermodal.plans.numbers import counted
+from intermodal.plans.plan import Candidate, Outranked, Plan, StepRef, parse_reference
+from intermodal.plans.step import Step, StepEstimate, Transform, step_id
+from intermodal.plans.step_parameters import ConcatenateTexts
+from intermodal.plans.verdict import Instead, Other, Verdict, joined_names, judge
+from intermodal.request import TIERS
+
+_JOBS: tuple[Job, ...] = ("read", "transcribe")  # what recognises
+# Of a route that ends with the words of a file.
+_STEPS = ("extract", "render", "read", "demux", "subtitles", "transcribe")
+_INSTEAD: dict[frozenset[str], Instead] = {
+    frozenset(): "text extraction",
+    frozenset(("read",)): "text recognition",
+    frozenset(("transcribe",)): "speech recognition",
+    frozenset(("read", "transcribe")): "text and speech recognition",
+}
+NOT_DIRECT = "no model answers"
+
+
+class _Recognition(Struct):
+    """A route that ends with the words of files. ``number``: what the objective minimises.
+
+    ``endpoint``: the last that recognises, None where all words are extracted.
+    """
+
+    case: PlanningCase
+    conversions: ConvertersByJob
+    assignment: Assignment
+    endpoint: Endpoint | None
+    number: float
+
+    @property
+    def name(self) -> str:
+        return "" if self.endpoint is None else self.endpoint.id
+
+    @property
+    def order(self) -> tuple[float | str, ...]:
+        return (*self.assignment.loss, self.number, self.assignment.before[MID], self.name)
+
+    @property
+    def instead(self) -> Instead:
+        """Return what serves in place of a model that answers."""
+        return _INSTEAD[frozenset(step.op for step in _steps(self.assignment) if step.op in _JOBS)]
+
+    @property
+    def summary(self) -> str:
+        return f"{self.instead} alone"
+
+
+def _steps(assignment: Assignment) -> Iterator[ConversionStep]:
+    for option in assignment.options:
+        for conversion in option.conversions:
+            yield from conversion.steps
+
+
+def asks_for_recognition(case: PlanningCase) -> bool:
+    """Return whether the words of the files may be the answer: nothing but these is asked of any of them."""
+    request = case.request
+    if case.job != "generate" or case.output != "text" or request.tools or len(request.messages) != 1:
+        return False
+    if case.text_files or case.policy.translate or not case.bundles:
+        return False
+    images = (part for bundle in case.bundles if bundle.kind == "image" for part in bundle.parts)
+    if any(part.frames > 1 for part in images):  # of which the first frame alone would be read
+        return False
+    asked = all(bundle.kind in case.asked.words_alone for bundle in case.bundles)
+    if case.named is None:
+        return asked
+    named = [case.index.group_of[name] for name in case.named]
+    return all({*group.jobs} & {*_JOBS} for group in named) and (asked or not case.question.strip())
+
+
+def plan_recognition(case: PlanningCase, plan_of: Callable[[PlanningCase], tuple[Route, Plan]]) -> Plan:
+    """Return the plan of the better route: recognition alone, or the one on which a model answers.
+
+    Raises NoRoute where neither is open.
+    """
+    try:
+        route, plan = plan_of(case)
+    except NoRoute as error:
+        found = _best(case)
+        if found is None:
+            raise
+        return _plan(found, None, error if case.named is None else None)  # beside a named one, no other is looked for
+    found = _best(case)
+    if found is None:
+        return plan
+    why = _why_not(found, route)
+    if why:
+        return msgspec.structs.replace(plan, outranked=(_outranked(found, why), *plan.outranked))
+    return _plan(found, plan, None)
+
+
+def recognition_candidate(case: PlanningCase) -> Candidate | None:
+    """Return the route of recognition alone where it may answer this request, None elsewhere."""
+    found = _best(case) if asks_for_recognition(case) else None
+    return None if found is None else _candidate(found)
+
+
+def _best(case: PlanningCase) -> _Recognition | None:
+    """Return the best route of recognition alone within the limits of the request, None where none is open."""
+    if case.named is not None:
+        request = case.request
+        free = msgspec.structs.replace(request, policy=msgspec.structs.replace(case.policy, model=""))
+        unnamed = make_case(free, case.facts, case.index.catalog, case.machine, case.statistics, case.as_of)
+        found = [each for each in _all(unnamed) if set() < _recognizers(each.assignment) <= case.named]
+    else:
+        found = _all(case)
+    return min(filter(_is_within_limits, found), key=lambda each: each.order, default=None)
+
+
+def _recognizers(assignment: Assignment) -> set[str]:
+    """Return the endpoints that recognise text or speech on a route."""
+    return {used.id for option in assignment.options for used in option.converters}
+
+
+def _all(case: PlanningCase) -> list[_Recognition]:
+    """Return the routes under the highest floors that leave one for every file; readers and transcribers of its own."""
+    jobs, stated = jobs_needed(case), case.policy.at_least
+    left = eligible_endpoints(case, jobs)
+    floors = range(DEFAULT_FLOOR, -1, -1) if stated is None else (TIERS.index(stated),)
+    steps = itertools.product(*(floors if job in jobs else (0,) for job in ("transcribe", "read")))
+    for hear, read in sorted(steps, key=lambda each: (-sum(each), each)):
+        conversions, _ = shortlist_converters(case, left, StrengthFloors(answer=0, hear=hear, read=read), None)
+        options = [_word_options(case, bundle, conversions) for bundle in case.bundles]
+        if all(options):
+            return [
+                _recognition(case, conversions, chosen)
+                for pair in itertools.product(*([*conversions.get(job, []), None] for job in _JOBS))
+                if (chosen := _by(pair, options)) is not None
+            ]
+    return []
+
+
+def _word_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[ConversionOption]:
+    found = map(_without_times, filter(_ends_with_words, conversion_options(case, bundle, conversions)))
+    return [each for each in found if not set(case.policy.keep) & set(each.loses)]
+
+
+def _without_times(option: ConversionOption) -> ConversionOption:
+    """Return the option with its times lost: the words are the answer, and stand without them."""
+    if "timing" not in option.keeps:
+        return option
+    keeps = tuple(aspect for aspect in option.keeps if aspect != "timing")
+    loses = in_aspect_order({*option.loses, "timing"})
+    return msgspec.structs.replace(option, keeps=keeps, loses=loses, refused={}, weighed={}, options={})
+
+
+def _by(
+    used: tuple[Endpoint | None, ...], options: list[list[ConversionOption]]
+) -> tuple[ConversionOption, ...] | None:
+    """Return the option of each bundle that loses least, of those by these endpoints; None where not all are used."""
+    names = {each.id for each in used if each is not None}
+    able = [[each for each in some if {one.id for one in each.converters} <= names] for some in options]
+    if not all(able):
+        return None
+    chosen = tuple(min(some, key=_option_order) for some in able)
+    return chosen if {one.id for option in chosen for one in option.converters} == names else None
+
+
+def _option_order(option: ConversionOption) -> tuple[Loss, float, float, float]:
+    return option.loss, option.penalty, option.cost[MID], option.chain[MID]
+
+
+def _ends_with_words(option: ConversionOption) -> bool:
+    """Return whether an option is the words of files, extracted or recognised, of all there is."""
+    return option.kinds <= TEXT and not option.left_out and all(
+        conversion.steps and all(step.op in _STEPS for step in conversion.steps) for conversion in option.conversions
+    )  # fmt: skip
+
+
+def _recognition(
+    case: PlanningCase, conversions: ConvertersByJob, chosen: tuple[ConversionOption, ...]
+) -> _Recognition:
+    endpoint = _last_recognizer(case, chosen)
+    rules = NO_RULES if endpoint is None else case.token_rules(case.index.group_of[endpoint.id])
+    made = assign(case, chosen, rules)
+    number = objective_number(case.policy, made.cost[MID], made.before[MID], made.penalty)
+    return _Recognition(case, conversions, made, endpoint, round(number, 9))
+
+
+def _last_recognizer(case: PlanningCase, chosen: tuple[ConversionOption, ...]) -> Endpoint | None:
+    """Return the endpoint of the last call, in the order of the parts; None where all words are extracted."""
+    found = [
+        (part.index, place, step.endpoint)
+        for bundle, option in zip(case.bundles, chosen, strict=True)
+        for part, conversion in zip(bundle.parts, option.conversions, strict=True)
+        for place, step in enumerate(conversion.steps)
+        if step.endpoint is not None
+    ]
+    return max(found, key=lambda each: each[:2])[2] if found else None
+
+
+def _is_within_limits(found: _Recognition) -> bool:
+    made = found.assignment
+    return route_limits(found.case, 0).afford(made.cost[HIGH], made.before[HIGH], made.peak[HIGH])
+
+
+def _why_not(found: _Recognition, route: Route) -> str:
+    """Return why a route on which a model answers is better, "" where it is not."""
+    case, made = found.case, found.assignment
+    if made.loss != route.loss:
+        return "loses words that the question asks for" if made.loss > route.loss else ""
+    objective = case.policy.objective
+    if objective == "best":
+        return f"{tier_name(made.tier)} < {tier_name(route.tier)}" if made.tier < route.tier else ""
+    theirs = {"default": route.score, "fastest": route.seconds}.get(objective, route.cost)
+    if found.number <= theirs:
+        return ""
+    if objective == "fastest":
+        return f"{numbers.plain_seconds(found.number)} s > {numbers.plain_seconds(theirs)} s"
+    return f"${numbers.plain_money(found.number)} > ${numbers.plain_money(theirs)}"
+
+
+def _compared(found: _Recognition, other: Outranked) -> Outranked:
+    """Return a route that was compared with the best one on which a model answers, compared with this one."""
+    cost, seconds, objective = other.total.cost, other.total.seconds, found.case.policy.objective
+    if not (cost.known and seconds.known) or objective == "best" or other.reason.startswith("loses"):
+        return other
+    money, time = f"${numbers.plain_money(cost.mid)}", f"{numbers.plain_seconds(seconds.mid)} s"
+    if objective == "fastest":
+        return msgspec.structs.replace(other, reason=f"{time} > {numbers.plain_seconds(found.number)} s")
+    spent = f"{money} + {time}" if objective == "default" else money
+    return msgspec.structs.replace(other, reason=f"{spent} > ${numbers.plain_money(found.number)}")
+
+
+def _outranked(found: _Recognition, why: str) -> Outranked:
+    return Outranked(endpoint=found.name, summary=found.summary, total=_total(found), reason=why)
+
+
+def _total(found: _Recognition) -> StepEstimate:
+    made = found.assignment
+    return StepEstimate(
+        output_tokens=quantity(made.made, "sum", 0),
+        cost=quantity(made.cost, "price not known" if made.cost[HIGH] == math.inf else "price list", 8),
+        seconds=quantity(made.before, "schedule over cores and network", 3),
+        load_seconds=quantity(made.load, "cold start", 3),
+        memory=quantity(peak_memory_levels(made, ZEROS, ends=False), "of what is loaded for it", 0),
+    )
+
+
+def _candidate(found: _Recognition) -> Candidate:
+    case, made = found.case, found.assignment
+    before, total = StepBuilder(case, found.conversions).before(made), _total(found)
+    steps = _answered(case, before)
+    names = ",".join(step.id for step in steps)
+    hashed = hashlib.sha256(msgspec.json.encode((names, found.summary, total, found.number)))
+    return Candidate(
+        id=hashed.hexdigest()[:12],
+        steps=steps,
+        endpoint=found.name,
+        total=total,
+        score=found.number,
+        tier=tier_name(min(made.tier, len(TIERS) - 1)),
+        keeps=before.keeps,
+        loses=before.loses,
+        sends=tuple(converter_sends(case, made, {})),
+        warnings=before.warnings,
+        summary=found.summary,
+        checks=tuple(each for each in before.checks if each.op != "size"),  # no model is given what is made
+        lost=made.lost,
+        verdict=_verdict(found, None).value,
+        cores=case.machine.cores,
+        decoders=made.decoders,
+    )
+
+
+def _answered(case: PlanningCase, before: PreparationSteps) -> tuple[Step, ...]:
+    """Return the steps; where several make words, one more that puts these together."""
+    words = tuple(each for each in before.inputs if isinstance(parse_reference(each), StepRef))
+    if len(words) == 1:
+        return before.steps
+    files = counted(sum(len(bundle.parts) for bundle in case.bundles), "file")
+    params = ConcatenateTexts().pairs()
+    concat = Transform(
+        id=step_id("concat", "", params, words), op="concat", inputs=words, part=-1, title=f"texts of {files}",
+        params=params, keeps=before.keeps, loses=before.loses,
+    )  # fmt: skip
+    return (*before.steps, concat)
+
+
+def _verdict(found: _Recognition, beside: Other | None, keeps: Other | None = None) -> Verdict:
+    parts = part_judgements(found.case, found.assignment)
+    value = judge(parts, answers=False)
+    keeps = keeps if value == "not_enough" else None
+    return Verdict(value=value, parts=parts, instead=found.instead, language_model=beside, keeps=keeps)
+
+
+def _plan(found: _Recognition, plan: Plan | None, error: NoRoute | None) -> Plan:
+    """Return the plan of recognition alone. ``plan``: that of a model; ``error``: why none is open."""
+    case, chosen = found.case, _candidate(found)
+    beside = _beside(plan, error)
+    # Where the other route loses it as well, that plan knows what would keep it.
+    verdict = _verdict(found, beside, beside if plan is None else plan.verdict.keeps)
+    others = () if plan is None else (plan.chosen, *plan.fallbacks)
+    return Plan(
+        id="",
+        headline=_headline(found, beside, verdict),
+        policy_line=policy_line(case, TIERS[DEFAULT_FLOOR]),
+        objective=case.policy.objective,
+        chosen=chosen,
+        fallbacks=others,
+        outranked=() if plan is None else tuple(_compared(found, each) for each in plan.outranked),
+        rejected=() if plan is None else plan.rejected,
+        notes=_notes(found, chosen),
+        catalog=case.index.catalog.version,
+        statistics=case.statistics.epoch,
+        as_of=case.as_of,
+        needs=part_needs(case),
+        verdict=verdict,
+        not_direct=NOT_DIRECT,
+    )
+
+
+def _beside(plan: Plan | None, error: NoRoute | None) -> Other:
+    """Return the route on which a model answers, in numbers; or why there is none, where one was looked for."""
+    if plan is not None:
+        total = plan.chosen.total
+        return Other(endpoint=plan.chosen.endpoint, summary=plan.chosen.summary, cost=total.cost, seconds=total.seconds)
+    reason = "" if error is None else str(error.hints.reasons[0] if error.reasons else error.hints.what)
+    return Other(endpoint="", summary="", kept_out=reason)
+
+
+def _notes(found: _Recognition, chosen: Candidate) -> tuple[str, ...]:
+    limit, made = found.case.request.sampling.max_tokens, found.assignment.made[MID]
+    notes = [*chosen.warnings]
+    if limit is not None and made > limit:
+        cut = "the words are about {} tokens, and are cut after {} ({max-tokens})"
+        notes.append(hint(cut, f"{made:,.0f}", f"{limit:,}"))
+    return tuple(dict.fromkeys([*notes, *file_notes(found.case, found.assignment, chosen)]))
+
+
+def _headline(found: _Recognition, beside: Other, verdict: Verdict) -> str:
+    what = f"only the words of {joined_names(bundle.title for bundle in found.case.bundles)} are asked for"
+    short = falls_short(verdict, loss_reason(found.case, verdict))
+    text = hint("no language model needed: {}, as {}{}", found.summary, what, short)
+    if not beside.endpoint or beside.seconds is None:
+        return hint("{}; no model that answers is open: {}", text, beside.kept_out) if beside.kept_out else text
+    price = f"{numbers.money(beside.cost)}, {numbers.seconds(beside.seconds)}"
+    return hint("{}; a model that answers: {} ({})", text, beside.endpoint, price)
+
+
+__all__ = ["asks_for_recognition", "plan_recognition", "recognition_candidate"]
