@@ -99,6 +99,8 @@ class Hint(str):
 
     def words(self, surface: Surface) -> str:
         """Spell the sentence for a surface."""
+        if surface == "command line":
+            return str(self)
         return "".join(_words(part, surface) for part in self.parts)
 
 

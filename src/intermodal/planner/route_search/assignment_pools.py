@@ -167,19 +167,20 @@ class AssignmentPools:
     def _open(self, group: EndpointGroup) -> OpenOrClosed:
         found: list[list[ConversionOption]] = []
         for bundle, choices in zip(self.case.bundles, self.choices, strict=True):
-            reasons: list[Reason] = []
             good: list[ConversionOption] = []
+            shut: list[ConversionOption] = []
             for each in choices:
                 if each.name == "read_along" and not group.cannot_read:
                     continue
                 option = without_reading(each, bundle) if group.cannot_read else each
-                reason = rules.option_rejection(group, option, bundle, self.case)
-                if reason is None:
-                    good.append(option)
-                else:
-                    reasons.append(reason)
+                # Most are shut by what the endpoint takes; in words that is said only where nothing is open.
+                is_open = (
+                    option.kinds <= group.inputs and rules.option_rejection(group, option, bundle, self.case) is None
+                )
+                (good if is_open else shut).append(option)
             if not good:
-                return bundle, reasons
+                reasons = [rules.option_rejection(group, option, bundle, self.case) for option in shut]
+                return bundle, [reason for reason in reasons if reason is not None]
             found.append(prefer_native_for_named(self.case, bundle, without_needless_descriptions(bundle, good)))
         return found
 

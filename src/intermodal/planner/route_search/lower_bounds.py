@@ -155,8 +155,12 @@ class OpenOptions(Struct, eq=False):
                 words, pixels, sound = words + text[MID], pixels + image[MID], sound + audio[MID]
         branches: list[list[Branch]] = []
         for options in plain.branches:
-            made = [_with_natives(option, token_rules) if option[4].counted else option for option in options]
-            if [option for option in options if option[4].natives]:  # left in for want of tokens, which are known now
+            natives = False
+            made: list[Branch] = []
+            for option in options:
+                natives = natives or bool(option[4].natives)
+                made.append(_with_natives(option, token_rules) if option[4].counted else option)
+            if natives:  # left in for want of their tokens, which are known now
                 made = [mine for mine in made if not mine[4].natives or not _is_dominated(mine, made)]
             branches.append(made)
         return OptionSums(plain.fixed, words, pixels, sound, plain.options, plain.places, branches)
