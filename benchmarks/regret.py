@@ -16,9 +16,9 @@ request.
 The requests are halved, odd and even places. *Before*: the route chosen on an empty store. *After*: the route chosen
 with the statistics of the other half's runs. Every route is run ``TURNS`` times, one turn of all after another, so that
 a busy spell meets them alike, and what counts is the middle of its turns. The best route is the cheapest of several
-noisy measurements, so regret is never understated. Beside the clock the processor seconds of all programs that took
-part are counted: they do not depend on who else is at the machine, but know nothing of waiting, nor of two steps at
-once.
+noisy measurements, so regret is never understated. Beside the clock the processor seconds of the busiest thread of
+every program that took part are counted, and the round trips: what is waited for where nobody else is at the machine.
+They do not depend on who is, but know nothing of two steps at once.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 import psutil
 import report
-from regret_hosts import hosts
+from regret_hosts import FAR, hosts
 from regret_set import Asked, requests, warming
 
 import intermodal
@@ -66,7 +66,8 @@ class Run(msgspec.Struct, omit_defaults=True):
 
     ``money``, ``seconds`` and ``penalty`` make its cost; ``estimate`` is the score planned on an empty store. ``error``
     is the code of one that failed. ``load`` is of the machine when it began. ``chosen``: on an empty store. ``turn``:
-    its how many-th run, from 0. ``processor``: seconds of it that all programs of the run used.
+    its how many-th run, from 0. ``processor``: seconds of it that all programs of the run used; ``work``: of each the
+    thread that used most, and the round trips.
     """
 
     request: str
@@ -83,6 +84,7 @@ class Run(msgspec.Struct, omit_defaults=True):
     chosen: bool = False
     turn: int = 0
     processor: float = 0.0
+    work: float = 0.0
     replans: int = 0
 
 
@@ -201,17 +203,41 @@ def measure(user: intermodal.Client, derived: Path, asked: Asked, candidate: Can
         return run
     run.load_seconds = round(sum(actual.load_seconds for actual in result.actuals), 3)
     run.seconds = round(result.seconds - run.load_seconds, 4)
-    run.processor = round(_processor() - used, 3)
+    after = _processor()
+    trips = sum(isinstance(step, Call) and step.endpoint.startswith("far-") for step in candidate.steps)
+    run.processor = round(after.seconds - used.seconds, 3)
+    run.work = round(_busiest(used, after) + FAR * trips, 3)
     run.money = result.cost or 0.0
     run.replans = len(result.replans)
     return run
 
 
-def _processor() -> float:
-    """Processor seconds of this process, its runtimes and its servers, those that ended among them."""
+class Processor(NamedTuple):
+    """Seconds that this process, its runtimes and its servers have used so far, those that ended among them; and those
+    of each thread, by process.
+    """
+
+    seconds: float
+    threads: dict[int, dict[int, float]]
+
+
+def _processor() -> Processor:
     me = psutil.Process()
-    times = [each.cpu_times() for each in (me, *me.children(recursive=True))]
-    return float(sum(each.user + each.system + each.children_user + each.children_system for each in times))
+    seconds, threads = 0.0, dict[int, dict[int, float]]()
+    for each in (me, *me.children(recursive=True)):
+        times = each.cpu_times()
+        seconds += times.user + times.system + times.children_user + times.children_system
+        threads[each.pid] = {one.id: one.user_time + one.system_time for one in each.threads()}
+    return Processor(seconds, threads)
+
+
+def _busiest(before: Processor, after: Processor) -> float:
+    """Sum over the processes of what their busiest thread used."""
+    found = 0.0
+    for pid, threads in after.threads.items():
+        earlier = before.threads.get(pid, {})
+        found += max((seconds - earlier.get(id, 0.0) for id, seconds in threads.items()), default=0.0)
+    return found
 
 
 def warm(user: intermodal.Client, derived: Path) -> None:
@@ -262,13 +288,23 @@ def run_half(user: intermodal.Client, derived: Path, half: list[Asked], journal:
 
 
 def _apart(todo: list[tuple[Asked, Candidate, Inputs]]) -> list[tuple[Asked, Candidate, Inputs]]:
-    """No request right after itself: a server keeps the beginning of the last prompt, and would start half-way."""
+    """No request reaches a server right after itself: it keeps the beginning of the last prompt, and would start
+    half-way. A server and its far-away double are one.
+    """
     made: list[tuple[Asked, Candidate, Inputs]] = []
-    waiting = list(todo)
+    waiting, last = list(todo), dict[str, str]()
     while waiting:
-        place = next((at for at, each in enumerate(waiting) if not made or each[0] is not made[-1][0]), 0)
-        made.append(waiting.pop(place))
+        fresh_ones = (
+            at for at, each in enumerate(waiting) if all(last.get(one) != each[0].name for one in _servers(each))
+        )
+        made.append(waiting.pop(next(fresh_ones, 0)))
+        last |= dict.fromkeys(_servers(made[-1]), made[-1][0].name)
     return made
+
+
+def _servers(of: tuple[Asked, Candidate, Inputs]) -> set[str]:
+    calls = (step for step in of[1].steps if isinstance(step, Call))
+    return {step.endpoint.partition(":")[0].removeprefix("far-") for step in calls}
 
 
 def choose_after(
@@ -310,7 +346,8 @@ def run_all(asked: list[Asked], journal: Journal, size: Size) -> None:
 
 class Regret(msgspec.Struct):
     """Of one request: cost of the choice over cost of the best, less one. ``work``: the same of the choice after, with
-    processor seconds for those of the clock. ``noise``: of the first choice, the dearest turn over the cheapest.
+    processor seconds (``Run.work``) for those of the clock. ``noise``: of the first choice, the dearest turn over the
+    cheapest.
     """
 
     asked: Asked
@@ -332,7 +369,9 @@ def _named(run: Run) -> str:
 def cost(run: Run, asked: Asked, *, work: bool = False) -> float:
     if run.error:
         return math.inf
-    return run.money + (run.processor if work else run.seconds) * asked.request.policy.time_value + run.penalty
+    return (
+        run.money + (run.work or run.processor if work else run.seconds) * asked.request.policy.time_value + run.penalty
+    )
 
 
 def middle(turns: list[Run], asked: Asked, *, work: bool = False) -> float:
@@ -383,7 +422,8 @@ def body(found: list[Regret], journal: Journal, size: Size) -> str:
         f"running: median {report.median(loads):.1f}, p95 {report.percentile(loads, 0.95):.1f}. Goal of every "
         "class after learning: median <= 10 %, p95 <= 100 %.\n\n"
         "*Noise*: of the turns of the first choice, the dearest over the cheapest. *Work*: regret after learning with "
-        "processor seconds in place of the clock's.\n\n"
+        "the processor seconds of every program's busiest thread in place of the clock's, which no other program at "
+        "the machine changes.\n\n"
         + report.table(
             (
                 "requests",
