@@ -24,6 +24,7 @@ from intermodal.telemetry.request_record import RequestRecord
 
 RouteChange = Replanned | Rerouted
 NO_ROUTE = "none"  # in place of an endpoint, where none was called
+STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # proxies hold nothing back
 
 
 def plan_headers(
@@ -103,6 +104,21 @@ def cost_headers(cost: float | None, attempts: int) -> dict[str, str]:
     return {**known, "x-intermodal-attempts": str(attempts)}
 
 
+def route_summary(plan: Plan, route: str, now: RouteChange | None = None) -> dict[str, Any]:
+    """Return the part of the metadata object that is known once an endpoint answers. ``now``: the route taken instead
+    of the planned one.
+    """
+    chosen = plan.chosen
+    return {
+        "plan": plan.id,
+        "route": route,
+        "planned": chosen.endpoint,
+        "summary": now.summary if now is not None else chosen.summary,
+        "loses": list(now.loses if now is not None else chosen.loses),
+        "sends": list(now.sends) if now is not None else [sent(send) for send in chosen.sends],
+    }
+
+
 class RunMetadata:
     """Collects the metadata of a run from its events. ``notes``: notes to add to those of the plan."""
 
@@ -150,14 +166,8 @@ class RunMetadata:
         """Return the metadata object beside the usage. ``cost`` in USD, None if unknown; ``seconds`` of
         the whole run.
         """
-        chosen, now = self._plan.chosen, self.now
         return {
-            "plan": self._plan.id,
-            "route": finished.endpoint,
-            "planned": chosen.endpoint,
-            "summary": now.summary if now is not None else chosen.summary,
-            "loses": list(now.loses if now is not None else chosen.loses),
-            "sends": list(now.sends) if now is not None else [sent(send) for send in chosen.sends],
+            **route_summary(self._plan, finished.endpoint, self.now),
             "cost": finished.cost,
             "attempts": self.attempts,
             "seconds": round(finished.seconds, 3),

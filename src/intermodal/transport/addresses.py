@@ -82,6 +82,13 @@ def is_this_machine(host: str) -> bool:
         return host.rstrip(".").lower() == "localhost"
 
 
+def goes_by_proxy(base_url: str, path: str, *, internet: bool, proxies: bool) -> bool:
+    """Return whether a request takes a proxy of the environment, which may name some (``proxies``): one to the
+    internet does, except to this machine.
+    """
+    return internet and proxies and not is_this_machine(parse_address(base_url, path).host)
+
+
 async def port_is_open(address: str, seconds: float = 0.25) -> bool:
     """Return whether a port accepts connections; far cheaper than a request if none does."""
     from urllib.parse import urlsplit

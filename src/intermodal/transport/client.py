@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from intermodal import errors
 from intermodal.protocols.calls import EncodedRequest
-from intermodal.transport.addresses import HostAddress, is_this_machine, parse_address
+from intermodal.transport.addresses import HostAddress, goes_by_proxy, parse_address
 from intermodal.transport.connection_errors import UNREADABLE, unanswered_error
 from intermodal.transport.response import PendingRequest, Response, SendRecord
 from intermodal.transport.timeouts import Timeouts
@@ -151,7 +151,7 @@ class Transport:
         an address or key that cannot be used. The status is the caller's to judge.
         """
         exchange = PendingRequest(where or _name(server, encoded.path), timeouts, record)
-        if proxied and self.proxies and not is_this_machine(parse_address(server.base_url, encoded.path).host):
+        if goes_by_proxy(server.base_url, encoded.path, internet=proxied, proxies=self.proxies):
             from intermodal.transport.proxy import Proxies
 
             if self._proxied is None:

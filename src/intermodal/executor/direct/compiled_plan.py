@@ -36,7 +36,7 @@ from intermodal.protocols.request_fields import scale_thinking, unenforced_tools
 from intermodal.request import JsonOutput, Request, TextOutput
 from intermodal.store.attempt_journal import AttemptTemplate
 from intermodal.store.rows import RunRow, Work, names_kept
-from intermodal.transport.addresses import HostAddress, is_this_machine, parse_address
+from intermodal.transport.addresses import HostAddress, goes_by_proxy
 from intermodal.transport.http1 import HttpTarget
 from intermodal.transport.timeouts import FIRST_BYTE_TIMEOUT, Timeouts
 
@@ -292,8 +292,7 @@ def _host_not_direct(endpoint: Endpoint, adapter: ProtocolAdapter, means: HostAc
     host = endpoint.host
     if host.protocol != adapter.protocol:
         return "its host speaks another API than its client"
-    proxied = host.zone == "internet" and means.proxies
-    if proxied and not is_this_machine(parse_address(host.base_url, adapter.path).host):
+    if goes_by_proxy(host.base_url, adapter.path, internet=host.zone == "internet", proxies=means.proxies):
         return "it goes through a proxy"
     return ""
 

@@ -25,10 +25,9 @@ from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter, StreamKeepalive, header_lines
 from intermodal.gateway.quotas.lease_pool import QuotaReservation
 from intermodal.gateway.quotas.quota_types import BUDGET_REFUSALS, QuotaRefusal, claim_for_plan
-from intermodal.gateway.response_metadata import plan_headers, report_failure
+from intermodal.gateway.response_metadata import STREAM_HEADERS, plan_headers, report_failure, route_summary
 from intermodal.gateway.state.conversations import digest_with_answer
 from intermodal.hints import words
-from intermodal.plans.plan import sent
 from intermodal.protocols.framing.json_body import dumps
 from intermodal.telemetry.request_record import ModelCall
 
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
 _JSON = "application/json"
 _SHORTENED = "the budget of this key has no room for an answer of {} tokens: it was asked for {} at most"
-_STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
+_STREAMED = header_lines(STREAM_HEADERS)
 
 
 class _RunMetadata(msgspec.Struct):
@@ -65,16 +64,11 @@ class ChatPlan:
 
     def __init__(self, compiled: CompiledPlan) -> None:
         plan = compiled.plan
-        chosen = plan.chosen
         self.compiled = compiled
         self.claim = claim_for_plan(plan)
         self.heads = header_lines(plan_headers(plan, ignored=compiled.ignored))
-        about = {
-            "plan": plan.id, "route": compiled.endpoint.id, "planned": chosen.endpoint, "summary": chosen.summary,
-            "loses": list(chosen.loses), "sends": [sent(send) for send in chosen.sends],
-        }  # fmt: skip
-        self.about = dumps(about)[:-1]
-        self.notes = (*plan.notes, *chosen.warnings)
+        self.about = dumps(route_summary(plan, compiled.endpoint.id))[:-1]
+        self.notes = (*plan.notes, *plan.chosen.warnings)
 
 
 class ClientSink:

@@ -302,7 +302,7 @@ class ChatStream:
             head = response_metadata.plan_headers(
                 self._job.plan, route=self._route, ignored=self._job.ignored, now=self._now
             )
-            about = {"content-type": self._dialect.stream_type, "cache-control": "no-cache", "x-accel-buffering": "no"}
+            about = {"content-type": self._dialect.stream_type, **response_metadata.STREAM_HEADERS}
             self._reply.begin(200, {**about, **head})
 
     # ---- keep-alives
