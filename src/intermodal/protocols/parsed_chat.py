@@ -23,7 +23,7 @@ from intermodal.protocols.conversation import (
     exact_identity,
     text_identity,
 )
-from intermodal.protocols.framing.image_facts import ImageFacts
+from intermodal.protocols.framing.image_facts import ImageFacts, image_in_base64, image_in_data_url
 from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.framing.json_body import split_object
 from intermodal.protocols.request_fields import IDENTIFIERS, DirectFields, ignored_content
@@ -34,7 +34,7 @@ LONG = 256 << 10  # characters of a text: the executor measures a longer one in 
 _word = msgspec.json.Decoder(str)
 _NO_MEDIUM = 100  # letters; longer words without a blank are media
 _TRUE, _FALSE, _NULL = b"true", b"false", b"null"
-_AS_THEY_CAME: Mapping[str, Sequence[bytes | memoryview]] = MappingProxyType({})
+AS_THEY_CAME: Mapping[str, Sequence[bytes | memoryview]] = MappingProxyType({})
 
 
 class TextSizes(NamedTuple):
@@ -81,7 +81,7 @@ class ParsedChat(msgspec.Struct, frozen=True):
     messages: int
     before: bytes | None
     said: Any
-    written: Mapping[str, Sequence[bytes | memoryview]] = _AS_THEY_CAME
+    written: Mapping[str, Sequence[bytes | memoryview]] = AS_THEY_CAME
     plain: bool = True
     asked: str = ""
 
@@ -148,16 +148,23 @@ def read_conversation(
     if opened is None or (unread and ignored_content(body.text, unread)):
         return None
     try:
-        return read(body, opened, ConversationReader(owner, measure))
+        return read(body, opened, ConversationReader(body, owner, measure))
     except _UNREADABLE:
         return None
 
 
-_UNREADABLE = (msgspec.MsgspecError, NotExpressible, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+class NotTaken(Exception):
+    """A chat has a part that is not for the direct path."""
+
+
+_UNREADABLE = (
+    NotTaken, msgspec.MsgspecError, NotExpressible, ValueError, LookupError, TypeError, AttributeError, RecursionError,
+)  # fmt: skip
 
 
 class ConversationReader:
-    """Told of the parts of a conversation in their order; each method is False for a part that is not taken.
+    """Is told of the parts of a conversation in their order (``MessageReceiver``). Raises NotTaken for a part that is
+    not for the direct path.
 
     ``plain``: words and pictures are all there is.
     """
@@ -166,37 +173,37 @@ class ConversationReader:
     _joined = False  # a turn has several texts
     _answered: Any = None  # the digest up to the last answer
 
-    def __init__(self, owner: str, measure: TextMeasurer) -> None:
+    def __init__(self, body: ExtractedBody, owner: str, measure: TextMeasurer) -> None:
         self.digest = begin_digest(owner)
         self.shapes: list[object] = []
         self.pictures: list[ImageFacts] = []
+        self._body = body
         self._measure = measure
         self._turns: list[list[str]] = []  # words of each
         self._calling: set[int] = set()  # turns that call a tool, answer a call or think
         self._sizes: list[TextSizes] = []  # of all these words
 
-    def begin(self, role: str) -> None:
+    def begin(self, role: Role) -> None:
         """A new turn."""
         self.digest.update(BEGINNINGS[role])
         self.shapes.append(role)
         self._turns.append([])
 
-    def says(self, role: str, text: str) -> bool:
+    def says(self, role: Role, text: str) -> None:
         """A new turn that begins with a text, as nearly all do."""
         identity = text_identity(text)
         if not identity or len(text) > LONG:
-            return False
+            raise NotTaken
         found = self._measure.sizes(text)
         self.digest.update(TEXT_BEGINNINGS[role] + identity)
         self.shapes += (role, found.shape)
         self._turns.append([text])
         self._sizes.append(found)
-        return True
 
-    def words(self, text: str) -> bool:
+    def words(self, text: str) -> None:
         identity = text_identity(text)
         if not identity or len(text) > LONG:
-            return False
+            raise NotTaken
         turn = self._turns[-1]
         if turn:
             self._joined = True
@@ -205,83 +212,93 @@ class ConversationReader:
         self._sizes.append(found)
         self.shapes.append(found.shape)
         self.digest.update(PART + identity)
-        return True
 
-    def picture(self, found: ImageFacts | None, detail: str) -> bool:
+    def image_url(self, url: str, detail: str) -> None:
+        self._picture(image_in_data_url(url.encode(), self._body.media), detail)
+
+    def image_data(self, coded: str, media_type: str | None = None) -> None:
+        named = None if media_type is None else media_type.encode()
+        self._picture(image_in_base64(self._body.media(memoryview(coded.encode())), named), "auto")
+
+    def _picture(self, found: ImageFacts | None, detail: str) -> None:
         if found is None:
-            return False
+            raise NotTaken
         self.digest.update(PART + found.digest)
-        self.pictures.append(found)
+        self.pictures.append(found if detail == "auto" else found._replace(detail=detail))
         self.shapes.append((found.media_type, found.width, found.height, found.size.bit_length(), detail))
-        return True
 
-    def call(self, tool: str, arguments: str) -> bool:
+    def call(self, id: str | None, tool: str, arguments: str) -> None:
         self.digest.update(PART + exact_identity(tool))
-        return self._calls("call", arguments, tool)
+        self._calls("call", arguments, tool)
 
-    def result(self, text: str) -> bool:
+    def result(self, id: str | None, text: str, *, tool: str = "", is_error: bool = False) -> None:
         self.digest.update(PART + exact_identity(text))
-        return self._calls("result", text)
+        self._calls("result", text)
 
-    def thought(self, text: str) -> bool:
-        return self._calls("thought", text)
+    def part(self, part: WirePart) -> None:
+        """A part that is neither text, image, call nor result: reasoning alone is taken."""
+        if isinstance(part, Reasoning):
+            self._calls("thought", part.text)
+        elif isinstance(part, Opaque):
+            self._calls("thought", part.body)
+        else:
+            raise NotTaken
 
     def answered(self) -> None:
         """Mark the end of an answer: the conversation may be known up to here."""
         self._answered = self.digest.copy()
 
-    def _calls(self, what: str, text: str, *more: object) -> bool:
+    def _calls(self, what: str, text: str, *more: object) -> None:
         if len(text) > LONG:
-            return False
+            raise NotTaken
         self.plain = False
         self._calling.add(len(self._turns) - 1)
         self.shapes += ((what, *more), self._measure.sizes(text).shape)
-        return True
 
-    def take(
-        self, messages: Iterable[WireMessage], seen: Callable[[CodedImage], ImageFacts | None]
-    ) -> list[WireMessage] | None:
+    def take(self, messages: Iterable[WireMessage], image: Callable[[CodedImage], None]) -> list[WireMessage]:
         """Be told of messages that the server side read. Return them with neighbouring texts in one part, as they go
-        to a host; None where one is not taken."""
+        to a host. ``image`` tells of an image."""
         taken: list[WireMessage] = []
         for message in messages:
             role, parts = message.role, message.parts
             only = parts[0] if len(parts) == 1 else None
             if isinstance(only, WireText):
-                done = self.says(role, only.text)
+                self.says(role, only.text)
             else:
                 self.begin(role)
                 kinds = set(map(type, parts))
-                done = not kinds <= {CodedImage} and all(self._take(role, part, seen) for part in parts)
+                if kinds <= {CodedImage}:
+                    raise NotTaken
+                for part in parts:
+                    self._take(role, part, image)
                 if kinds == {WireText}:
                     message = WireMessage(role=role, parts=(WireText(text="\n\n".join(self._turns[-1])),))
-            if not done:
-                return None
             if role == "assistant":
                 self.answered()
             taken.append(message)
-        return taken or None
+        if not taken:
+            raise NotTaken
+        return taken
 
-    def _take(self, role: Role, part: WirePart, seen: Callable[[CodedImage], ImageFacts | None]) -> bool:
+    def _take(self, role: Role, part: WirePart, image: Callable[[CodedImage], None]) -> None:
         if isinstance(part, WireText):
-            return self.words(part.text)
-        if isinstance(part, CodedImage):
-            return role == "user" and self.picture(seen(part), part.detail)
-        if isinstance(part, ToolResult):
-            return self.result(part.text)
-        if role != "assistant":
-            return False
-        if isinstance(part, ToolCall):
-            return self.call(part.name, part.arguments)
-        if isinstance(part, Reasoning):
-            return self.thought(part.text)
-        return isinstance(part, Opaque) and self.thought(part.body)
+            self.words(part.text)
+        elif isinstance(part, CodedImage) and role == "user":
+            image(part)
+        elif isinstance(part, ToolResult):
+            self.result(part.id, part.text)
+        elif isinstance(part, ToolCall) and role == "assistant":
+            self.call(part.id, part.name, part.arguments)
+        elif role == "assistant":
+            self.part(part)
+        else:
+            raise NotTaken
 
     # ---- all of them
 
     def chat(
         self, name: str, body: ExtractedBody, opened: Opened, settings: tuple[object, ...], *, usage: bool = True,
-        written: Mapping[str, Sequence[bytes | memoryview]] = _AS_THEY_CAME,
+        written: Mapping[str, Sequence[bytes | memoryview]] = AS_THEY_CAME,
     ) -> ParsedChat:  # fmt: skip
         """Return the chat of all that was told. ``name`` tells its protocol from others."""
         fields, model, stream = opened

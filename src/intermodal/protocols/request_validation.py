@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -33,6 +33,7 @@ from intermodal.protocols.calls import (
 from intermodal.protocols.framing.inline_media import InlineMedia, decode_base64, read_json_with_media, split_data_uri
 from intermodal.request import JsonOutput, TextOutput, Tool, ToolChoice
 
+T = TypeVar("T")
 W = TypeVar("W", bound=str)
 
 
@@ -72,6 +73,34 @@ def validation_message(error: msgspec.ValidationError, cls: type[Any], names: Ma
     called = names.get(place) or place.rpartition(".")[2] or "a value"
     said = describe_expected(text, cls, path)
     return f"{called} {said}" if said.startswith(("must", "is")) else f"{called}: {said}"
+
+
+def read_typed(value: Any, kind: type[T] | Any, unknown: Mapping[str, str], place: str = "") -> T:
+    """Return a client's value in the types of its protocol. Raises ValueError in the client's words.
+
+    ``unknown``: what is said of a word that is not known, by the end of its place. ``place``: of the value in the body.
+    """
+    try:
+        return cast("T", msgspec.convert(value, kind))
+    except msgspec.ValidationError as error:
+        text, path, *_ = *_PLACE.split(str(error)), ""
+        place = f"{place}.{path}" if place and path else place or path
+        word = re.fullmatch("Invalid value (.*)", text, re.DOTALL)
+        about = [said for end, said in unknown.items() if place.endswith(f".{end}")]
+        if word and about:
+            raise ValueError(about[0].format(_shortened(word[1]))) from None
+        if missing := re.fullmatch("Object missing required field `(.*)`", text):
+            raise ValueError(f"{missing[1]!r} is missing in {place}") from None
+        if typed := re.fullmatch("Expected `(.+?)`(?:, got `(.+?)`)?", text):
+            wanted = [_JSON.get(name, name) for name in typed[1].split(" | ") if name != "null"]
+            found = f", not {_JSON.get(typed[2], typed[2])}" if typed[2] else ""
+            raise ValueError(f"{place} must be {_either(wanted)}{found}") from None
+        raise ValueError(f"{place}: {text[:1].lower()}{text[1:]}") from None
+
+
+# msgspec's names of types -> JSON's.
+_JSON = {"str": "a string", "array": "an array", "object": "an object", "int": "a whole number", "float": "a number",
+         "bool": "true or false"}  # fmt: skip
 
 
 def _check_numbers(call: ChatCall) -> None:
@@ -193,7 +222,11 @@ def _either(words: Sequence[str]) -> str:
 
 def quote_value(value: Any) -> str:
     """Return a client's value as an error message quotes it."""
-    return repr(value) if len(repr(value)) <= _LONGEST else f"{repr(value)[:_LONGEST]}…"
+    return _shortened(repr(value))
+
+
+def _shortened(value: str) -> str:
+    return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
 
 
 _LONGEST = 80  # letters

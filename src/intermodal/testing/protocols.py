@@ -138,7 +138,12 @@ class Anthropic(FakeProtocol):
         elif block["type"] in ("image", "document"):
             found.media(block["source"]["media_type"], block["source"]["data"])
         elif block["type"] == "tool_result":
-            found.texts.append(block["content"])
+            said = block.get("content") or ""
+            if isinstance(said, str):
+                found.texts.append(said)
+            else:
+                for inner in said:
+                    self._block(inner, found)
         elif block["type"] == "thinking" and block["signature"] != SIGNATURE:
             raise FakeRefusal(400, "invalid_request_error", "Invalid `signature` in `thinking` block")
         elif block["type"] == "tool_use" and not isinstance(block["input"], dict):

@@ -610,7 +610,7 @@ class DirectAttempt:
             megapixels=round(sum(each.width * each.height for each in pictures) / 1e6, 4), pictures=len(pictures),
             text_tokens=rough.mid, messages=chat.messages,
             image_tokens=sum(
-                image_tokens(compiled.book.image, each.width, each.height, "auto").mid for each in pictures
+                image_tokens(compiled.book.image, each.width, each.height, each.detail).mid for each in pictures
             ),
         )  # fmt: skip
 

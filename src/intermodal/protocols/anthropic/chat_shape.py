@@ -6,11 +6,22 @@ full.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from intermodal.protocols.framing.image_facts import image_in_base64
+from intermodal.protocols.anthropic.messages import (
+    AssistantMessage,
+    Base64Source,
+    ImageBlock,
+    MergedTurns,
+    TextBlock,
+    ThinkingBlock,
+    ToolResultBlock,
+    ToolUseBlock,
+    UserMessage,
+    system_words,
+)
 from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.parsed_chat import (
     ConversationReader,
@@ -31,27 +42,27 @@ _NOT_ASKED = frozenset({"model", "messages", "system", "stream", "metadata"})
 _VARYING = frozenset({"metadata"})
 
 
-class _Source(msgspec.Struct):
-    type: str
-    media_type: str = ""
-    data: msgspec.Raw = msgspec.Raw()
+# The messages that go on as they came. What their types do not have goes on unread, as a client of this API means it.
 
 
-class _Block(msgspec.Struct):
-    type: str
-    text: str | None = None
-    source: _Source | None = None
-    id: str = ""
-    name: str = ""
-    input: msgspec.Raw = msgspec.Raw()
-    tool_use_id: str = ""
-    content: str | list[_Block] | None = None
-    thinking: str | None = None
+class _Image(ImageBlock, gc=False):
+    source: Base64Source
 
 
-class _Message(msgspec.Struct):
-    role: Literal["user", "assistant"]
-    content: str | list[_Block]
+class _ToolUse(ToolUseBlock, gc=False):
+    input: dict[str, Any]
+
+
+class _Result(ToolResultBlock, kw_only=True, gc=False):
+    content: str | list[TextBlock] | None = None
+
+
+class _User(UserMessage, gc=False):
+    content: str | list[TextBlock | _Image | _Result]
+
+
+class _Assistant(AssistantMessage, gc=False):
+    content: str | list[TextBlock | _ToolUse | ThinkingBlock]
 
 
 class _Output(msgspec.Struct, forbid_unknown_fields=True):
@@ -63,9 +74,9 @@ class _Output(msgspec.Struct, forbid_unknown_fields=True):
     format: dict[str, Any] | None = None
 
 
-_messages = msgspec.json.Decoder(list[_Message])
+_messages = msgspec.json.Decoder(list[_User | _Assistant])
 _output = msgspec.json.Decoder(_Output)
-_system = msgspec.json.Decoder(str | list[_Block])
+_system = msgspec.json.Decoder(str | list[TextBlock])
 
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
@@ -79,80 +90,13 @@ def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> Par
     system = _system.decode(fields["system"]) if "system" in fields else ""
     if "output_config" in fields:
         _output.decode(fields["output_config"])
-    reader = _Reader(body, turns)
-    if not reader.system(system) or not all(map(reader.message, messages)):
-        return None
+    merged = MergedTurns(turns)
+    if words := system_words(system):
+        merged.words("system", words)
+    last = ""
+    for message in messages:
+        if last == message.ROLE or not message.content:  # two of one role are one everywhere else
+            return None
+        last = message.ROLE
+        message.tell(merged)
     return turns.chat("messages", body, opened, settings_in(fields, _NOT_ASKED, _VARYING))
-
-
-class _Reader:
-    """Goes through the messages in their order; False from what is not taken."""
-
-    def __init__(self, body: ExtractedBody, turns: ConversationReader) -> None:
-        self._body = body
-        self._turns = turns
-        self._role = ""
-        self._last = ""  # role of the message before
-
-    def system(self, said: str | list[_Block]) -> bool:
-        if isinstance(said, str):
-            words = said
-        elif all(block.type == "text" and block.text is not None for block in said):
-            words = "\n\n".join(block.text or "" for block in said)
-        else:
-            return False
-        return not words or self._words("system", words)
-
-    def message(self, message: _Message) -> bool:
-        blocks = message.content
-        if message.role == self._last:  # two messages of one role are one everywhere else: the executor merges them
-            return False
-        self._last = message.role
-        if isinstance(blocks, str):
-            done = self._words(message.role, blocks)
-        else:
-            # Results come first: everywhere else they are a message of their own.
-            results = [block for block in blocks if block.type == "tool_result"]
-            rest = [block for block in blocks if block.type != "tool_result"]
-            done = all(map(self._result, results)) and all(self._block(message.role, block) for block in rest)
-            done = done and bool(blocks)
-        if message.role == "assistant":
-            self._turns.answered()
-        return done
-
-    def _turn(self, role: str) -> ConversationReader:
-        if role != self._role:  # neighbours of one role are one message
-            self._role = role
-            self._turns.begin(role)
-        return self._turns
-
-    def _words(self, role: str, text: str) -> bool:
-        if role == self._role:
-            return self._turns.words(text)
-        self._role = role
-        return self._turns.says(role, text)
-
-    def _result(self, block: _Block) -> bool:
-        content = block.content or ""
-        if not isinstance(content, str):
-            if not all(inner.type == "text" and inner.text is not None for inner in content):
-                return False
-            content = "\n".join(inner.text or "" for inner in content)
-        return self._turn("tool").result(content)
-
-    def _block(self, role: str, block: _Block) -> bool:
-        if block.type == "text" and block.text is not None:
-            return self._words(role, block.text)
-        if block.type == "image" and block.source is not None and role == "user":
-            return self._picture(block.source)
-        if block.type == "tool_use" and role == "assistant":
-            return self._turn(role).call(block.name, bytes(block.input).decode("utf-8", "replace"))
-        if block.type == "thinking" and block.thinking is not None and role == "assistant":
-            return self._turn(role).thought(block.thinking)
-        return False
-
-    def _picture(self, source: _Source) -> bool:
-        if source.type != "base64":
-            return False
-        found = image_in_base64(self._body.media(memoryview(source.data)[1:-1]), source.media_type.encode())
-        return self._turn("user").picture(found, "auto")

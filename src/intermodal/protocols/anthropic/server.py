@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from intermodal.content import Opaque, Reasoning, Refusal, Role, ToolCall, ToolResult
+from intermodal.content import Opaque, Reasoning, Refusal, ToolCall
+from intermodal.protocols.anthropic.messages import (
+    MEDIA,
+    UNKNOWN,
+    Conversation,
+    DocumentBlock,
+    ImageBlock,
+    MergedTurns,
+)
 from intermodal.protocols.calls import (
     ChatCall,
     Error,
@@ -14,11 +22,7 @@ from intermodal.protocols.calls import (
     ReasoningDelta,
     RefusalDelta,
     ToolCallDelta,
-    WireDocument,
     WireEvent,
-    WireImage,
-    WireLink,
-    WireMessage,
     WirePart,
     WireText,
     WireTextDelta,
@@ -29,23 +33,20 @@ from intermodal.protocols.conversation import (
     TurnBuilder,
     arguments_for_client,
     collect_turn,
-    merge_neighbours,
 )
 from intermodal.protocols.errors.responses import error_response
-from intermodal.protocols.framing.inline_media import decode_base64
 from intermodal.protocols.framing.json_body import dumps, loads
+from intermodal.protocols.message_receiver import MessageBuilder
 from intermodal.protocols.openai_chat.server import sse_event, with_run_summary
 from intermodal.protocols.request_fields import read_settings
 from intermodal.protocols.request_validation import (
-    DOCUMENT_TYPES,
-    READABLE_DOCUMENTS,
     quote_value,
     read_bool,
     read_messages,
     read_model,
     read_prompt,
     read_request,
-    read_role,
+    read_typed,
     require_list,
     require_text,
     tool_named,
@@ -62,7 +63,6 @@ STOP_REASONS: Mapping[str, str] = {
 # ---- the request -------------------------------------------------------------------------------
 
 
-ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 _CHOICES: Mapping[str, ToolChoice] = {"auto": "auto", "any": "required", "tool": "required", "none": "none"}
 _NAMES: Mapping[str, str] = {
     "sampling.stop": "stop_sequences", "output.schema": "output_config.format's schema",
@@ -78,16 +78,15 @@ def decode_request(body: bytes) -> ChatCall:
 
 
 def _read(tree: dict[str, Any]) -> ChatCall:
-    messages: list[WireMessage] = []
-    if system := _words(tree.get("system") or "", "system"):
-        messages.append(WireMessage(role="system", parts=(WireText(text=system),)))
-    prompt = read_prompt(tree, _read_media_part, _MEDIA)
-    for message in read_messages(tree, "messages", prompt):
-        messages += _read_message(message)
+    receiver = MessageBuilder()
+    prompt = read_prompt(tree, _read_media, MEDIA)
+    said = {"messages": read_messages(tree, "messages", prompt), "system": tree.get("system") or ""}
+    conversation: Conversation = read_typed(said, Conversation, UNKNOWN)
+    conversation.tell(receiver)
     tools, choice, parallel = _read_tools(tree)
     return ChatCall(
         model=read_model(tree, prompt),
-        messages=merge_neighbours(messages),
+        messages=receiver.messages(),
         output=_read_output(tree.get("output_config") or {}),
         sampling=Sampling(
             max_tokens=tree["max_tokens"],
@@ -105,12 +104,12 @@ def _read(tree: dict[str, Any]) -> ChatCall:
     )
 
 
-# Blocks that are media, and where each has its own.
-_MEDIA: Mapping[str, tuple[str, ...]] = {"image": ("source",), "document": ("source",)}
-
-
-def _read_media_part(block: Any) -> WirePart:
-    return _read_media(block["type"], block["source"], "")
+def _read_media(value: Any) -> WirePart:
+    """Return the part that a variable of a prompt holds."""
+    receiver = MessageBuilder()
+    block: ImageBlock | DocumentBlock = read_typed(value, ImageBlock | DocumentBlock, UNKNOWN, "a variable")
+    block.tell(MergedTurns(receiver), "user")
+    return receiver.parts[-1]
 
 
 def _read_marks(tree: dict[str, Any]) -> Iterator[tuple[Any, str]]:
@@ -152,87 +151,6 @@ def _read_tools(tree: Any) -> tuple[tuple[Tool, ...], ToolChoice, bool]:
     if chosen["type"] == "tool":
         tools = tool_named(chosen["name"], tools)
     return tools, choice, not chosen.get("disable_parallel_tool_use")
-
-
-def _words(content: Any, what: str) -> str:
-    if isinstance(content, str):
-        return content
-    return "\n\n".join(require_text(block["text"], what) for block in require_list(content, what))
-
-
-def _read_message(message: Any) -> Iterator[WireMessage]:
-    role, content = read_role(message, ROLES), message["content"]
-    if isinstance(content, str):
-        yield WireMessage(role=role, parts=(WireText(text=content),))
-        return
-    blocks = require_list(content, "content")
-    results = [block for block in blocks if block["type"] == "tool_result"]
-    shown: list[WirePart] = []  # media of tool results: the user's next message holds them
-    if results:
-        yield WireMessage(role="tool", parts=tuple(_read_result(block, shown) for block in results))
-    rest = [part for block in blocks if block["type"] != "tool_result" for part in _read_block(block, role)]
-    if shown or rest:
-        yield WireMessage(role=role, parts=(*shown, *rest))
-
-
-def _read_result(block: Any, shown: list[WirePart]) -> ToolResult:
-    content = block.get("content") or ""
-    said = [content] if isinstance(content, str) else []
-    for inner in () if isinstance(content, str) else content:
-        for part in _read_block(inner, "user"):
-            if isinstance(part, WireText):
-                said.append(part.text)
-            else:
-                shown.append(part)
-    return ToolResult(id=block["tool_use_id"], text="\n".join(said), is_error=block.get("is_error") is True)
-
-
-def _read_block(block: Any, role: Role) -> Iterator[WirePart]:
-    kind = block["type"]
-    if kind == "text":
-        yield WireText(text=require_text(block["text"], "a text"))
-    elif kind == "document":
-        yield from _read_document(block)
-    elif kind == "image":
-        yield _read_media(kind, block["source"], "")
-    elif kind == "tool_use":
-        yield ToolCall(id=block["id"], name=block["name"], arguments=dumps(block["input"]).decode())
-    elif kind == "thinking":
-        yield Reasoning(text=block["thinking"], signature=block.get("signature") or "")
-    elif role != "assistant":
-        raise ValueError(f"a block of type {quote_value(kind)} is not read here: send what it says as text")
-    else:  # hidden reasoning, and results of the vendor's own tools: only the vendor reads them
-        yield Opaque(wire="anthropic", body=dumps(block).decode())
-
-
-def _read_document(block: Any) -> Iterator[WirePart]:
-    """Remarks precede the document; so does a title, if there is no name to hold it."""
-    title, about = (
-        require_text(block.get("title") or "", "a title"),
-        require_text(block.get("context") or "", "a context"),
-    )
-    found = _read_media("document", block["source"], title)
-    told = [about] if isinstance(found, WireDocument) else [title, about]
-    if said := "\n\n".join(filter(None, told)):
-        yield WireText(text=said)
-    yield found
-
-
-def _read_media(kind: Any, source: Any, title: str) -> WirePart:
-    if source["type"] == "url":
-        return WireLink(of=kind, url=require_text(source["url"], "a url"))
-    if source["type"] == "text":
-        return WireText(text=require_text(source["data"], "a document"))
-    if source["type"] != "base64":
-        raise ValueError(f"a source of type {quote_value(source['type'])} is not read here: send base64, a url or text")
-    data = decode_base64(source["data"])
-    if kind == "image":
-        return WireImage(data=data, media_type=source["media_type"])
-    if source["media_type"] not in DOCUMENT_TYPES:
-        kind = quote_value(source["media_type"])
-        what = f"a document of type {kind} is not read here"
-        raise ValueError(f"{what}: send a {READABLE_DOCUMENTS}, or its text as a source of type text")
-    return WireDocument(data=data, name=title)
 
 
 # ---- the reply ---------------------------------------------------------------------------------

@@ -25,28 +25,28 @@ _MOST = 1 << 16  # pixels a side
 
 
 class ImageFacts(NamedTuple):
-    """``width``, ``height`` in pixels, as it is shown. ``size`` in bytes. ``digest``: SHA-256 of the bytes."""
+    """``width``, ``height`` in pixels, as it is shown. ``size`` in bytes. ``digest``: SHA-256 of the bytes.
+    ``detail``: how closely its client wants it looked at.
+    """
 
     media_type: str
     width: int
     height: int
     size: int
     digest: bytes
+    detail: str = "auto"
 
 
-def image_in_data_url(
-    url: memoryview, media: Callable[[memoryview], memoryview] = lambda coded: coded
-) -> ImageFacts | None:
-    """A picture in a data URI, in quotes as JSON has it; None for what the media worker has to look at.
+def image_in_data_url(url: bytes, media: Callable[[memoryview], memoryview] = lambda coded: coded) -> ImageFacts | None:
+    """A picture in a data URI; None for what the media worker has to look at.
 
     ``media`` tells which base64 is meant (``inline_media.py``). It is read through, for the digest, a slice at a
     time: neither a string nor a whole copy is made of it.
     """
-    head = bytes(url[1:32])
-    media_type, mark, _ = head.partition(b";base64,")
+    media_type, mark, _ = url[:31].partition(b";base64,")
     if not mark or not media_type.startswith(b"data:image/"):
         return None
-    return image_in_base64(media(url[1 + len(media_type) + len(mark) : -1]), media_type[5:])
+    return image_in_base64(media(memoryview(url)[len(media_type) + len(mark) :]), media_type[5:])
 
 
 def image_in_base64(coded: memoryview, media_type: bytes | None = None) -> ImageFacts | None:

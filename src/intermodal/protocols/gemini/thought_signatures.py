@@ -7,7 +7,7 @@ Source: Google's page "Thought Signatures" (https://ai.google.dev/gemini-api/doc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from intermodal.content import Opaque, ToolCall
@@ -49,6 +49,6 @@ def openai_chat_fields(signature: str) -> dict[str, Any]:
     return {"extra_content": {"google": {"thought_signature": signature}}} if signature else {}
 
 
-def from_openai_chat(call: Mapping[str, Any]) -> str:
-    """Return the signature of a call in OpenAI chat, "" where there is none."""
-    return as_text(as_mapping(as_mapping(call.get("extra_content")).get("google")).get("thought_signature"))
+def from_openai_chat(extra_content: Any) -> str:
+    """Return the signature in ``extra_content`` of a call in OpenAI chat, "" where there is none."""
+    return as_text(as_mapping(as_mapping(extra_content).get("google")).get("thought_signature"))

@@ -6,7 +6,6 @@ A tool result names its tool, and a tool call has an id: so messages are written
 from __future__ import annotations
 
 from intermodal.protocols.calls import CodedImage
-from intermodal.protocols.framing.image_facts import ImageFacts, image_in_base64
 from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.framing.json_body import dumps, loads
 from intermodal.protocols.ollama.request import write_turns
@@ -36,13 +35,7 @@ def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> Par
     fields, model, stream = opened
     stream = stream or bytes(fields.get("stream", b"null")) == b"null"  # null, the default
     given = read_turns(require_list(loads(bytes(fields["messages"])), "messages"), _coded)
-
-    def seen(image: CodedImage) -> ImageFacts | None:
-        return image_in_base64(body.media(memoryview(image.coded.encode())))
-
-    taken = turns.take(given, seen)
-    if taken is None:
-        return None
+    taken = turns.take(given, lambda image: turns.image_data(image.coded))
     settings = settings_in(fields, _NOT_ASKED, frozenset())
     written = body.whole(memoryview(dumps(write_turns(taken))))
     return turns.chat("ollama", body, (fields, model, stream), settings, written={"messages": written})

@@ -6,13 +6,26 @@ any error.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
-from intermodal.protocols.framing.image_facts import image_in_data_url
 from intermodal.protocols.framing.inline_media import ExtractedBody
+from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.openai_chat.messages import (
+    AssistantMessage,
+    CalledFunction,
+    ImagePart,
+    MediaUrl,
+    MessageToolCall,
+    SystemMessage,
+    TextPart,
+    ToolMessage,
+    UserMessage,
+)
 from intermodal.protocols.parsed_chat import (
+    AS_THEY_CAME,
     VARYING,
     ConversationReader,
     Opened,
@@ -30,46 +43,75 @@ KEPT = (
     *(name for name in passthrough_fields("openai") if name not in IDENTIFIERS),
 )  # fmt: skip
 _TAKEN = direct_fields("openai")
-# A field that is not listed is not passed on: a message goes on as it came, and the rest of it was not inspected.
+
+# The messages that go on as they came: every field is one that a host is sent, and says something. Others are the
+# executor's, since the rest of a message was not inspected.
 
 
-class _Function(msgspec.Struct, forbid_unknown_fields=True):
-    name: str
-    arguments: str
+class _Text(TextPart, gc=False, forbid_unknown_fields=True):
+    pass
 
 
-class _Call(msgspec.Struct, forbid_unknown_fields=True):
-    id: str
+class _Url(MediaUrl, gc=False, forbid_unknown_fields=True):
+    # "auto" is everybody's default, and some servers refuse the word
+    detail: Literal["low", "high"] | UnsetType = UNSET
+
+
+class _Image(ImagePart, gc=False, forbid_unknown_fields=True):
+    image_url: _Url
+
+
+class _System(SystemMessage, gc=False, forbid_unknown_fields=True):
+    content: str | UnsetType = UNSET
+
+
+class _User(UserMessage, gc=False, forbid_unknown_fields=True):
+    content: str | list[_Text | _Image] | UnsetType = UNSET
+
+
+class _Function(CalledFunction, gc=False, forbid_unknown_fields=True):
+    pass
+
+
+class _Call(MessageToolCall, kw_only=True, gc=False, forbid_unknown_fields=True):
+    type: Literal["function"]
     function: _Function
-    type: Literal["function"] = "function"
-    index: int | None = None
+    index: int | UnsetType = UNSET  # which hosts give it in a stream
+    extra_content: UnsetType = UNSET
 
 
-class _Url(msgspec.Struct, forbid_unknown_fields=True):
-    url: msgspec.Raw
-    detail: Literal["low", "high"] | None = None  # "auto" is everybody's default, and some servers refuse the word
+class _Assistant(AssistantMessage, gc=False, forbid_unknown_fields=True):
+    content: Annotated[str, Meta(min_length=1)] | UnsetType | None = UNSET
+    tool_calls: Annotated[list[_Call], Meta(min_length=1)] | UnsetType = UNSET
+    reasoning_content: UnsetType = UNSET
+    audio: UnsetType = UNSET
+    refusal: UnsetType = UNSET
+    function_call: UnsetType = UNSET
 
 
-class _Part(msgspec.Struct, forbid_unknown_fields=True):
-    type: str
-    text: str | None = None
-    image_url: _Url | None = None
+class _Tool(ToolMessage, kw_only=True, gc=False, forbid_unknown_fields=True):
+    content: str | UnsetType = UNSET
 
 
-class _Message(msgspec.Struct, forbid_unknown_fields=True):
-    role: Literal["system", "user", "assistant", "tool"]
-    content: str | list[_Part] | None = None
-    tool_calls: list[_Call] | None = None
-    tool_call_id: str | None = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-    refusal: Any = None
-    audio: Any = None
-    annotations: Any = None
-    function_call: Any = None
+# The same of clients that send an answer back with all of its fields, of which many say nothing. Not every host knows
+# them, so these messages are written again without.
+_Nothing = Annotated[list[Any], Meta(max_length=0)] | None
+_NoWords = Literal[""] | None
 
 
-_messages = msgspec.json.Decoder(list[_Message])
+class _WholeAssistant(AssistantMessage, gc=False, forbid_unknown_fields=True):
+    content: str | UnsetType | None = UNSET
+    tool_calls: list[_Call] | UnsetType | None = UNSET
+    reasoning_content: _NoWords | UnsetType = UNSET
+    audio: UnsetType | None = UNSET
+    refusal: _NoWords | UnsetType = UNSET
+    function_call: UnsetType | None = UNSET
+    reasoning: _NoWords | UnsetType = UNSET
+    annotations: _Nothing | UnsetType = UNSET
+
+
+_messages = msgspec.json.Decoder(list[_System | _User | _Assistant | _Tool])
+_whole_messages = msgspec.json.Decoder(list[_System | _User | _WholeAssistant | _Tool])
 _options = msgspec.json.Decoder(dict[str, Any])
 _NULL = b"null"
 
@@ -91,55 +133,33 @@ def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> Par
             return None
     if raw_field(fields, "n") not in (b"", b"1", _NULL):
         return None
-    for message in _messages.decode(fields["messages"]):
-        if not _message(message, body, turns):
+    written = AS_THEY_CAME
+    try:
+        messages = _messages.decode(fields["messages"])
+    except msgspec.ValidationError:
+        messages = list(map(_without_nothings, _whole_messages.decode(fields["messages"])))
+        written = {"messages": body.whole(memoryview(dumps(messages)))}
+    for message in messages:
+        if message.content.__class__ is not str and not _goes_on(message):
             return None
-    return turns.chat("chat", body, opened, settings_in(fields, _NOT_ASKED), usage=usage)
+        message.tell(turns)
+    return turns.chat("chat", body, opened, settings_in(fields, _NOT_ASKED), usage=usage, written=written)
 
 
 _NOT_ASKED = frozenset({"model", "messages", "stream", "stream_options", *VARYING})
 
 
-def _message(message: _Message, body: ExtractedBody, turns: ConversationReader) -> bool:
-    if message.reasoning_content or message.reasoning or message.refusal or message.audio or message.function_call:
-        return False
-    if message.annotations:
-        return False
-    role, content, calls = message.role, message.content, message.tool_calls
-    if role == "tool":
-        turns.begin(role)
-        named = message.tool_call_id is not None and not calls
-        return named and isinstance(content, str) and turns.result(content)
-    if isinstance(content, str):
-        if not turns.says(role, content):
-            return False
-    elif content is not None:
-        turns.begin(role)
-        if not _parts(role, content, body, turns):
-            return False
-    elif calls:
-        turns.begin(role)
-    else:
-        return False
-    if calls and (role != "assistant" or not all(turns.call(c.function.name, c.function.arguments) for c in calls)):
-        return False
-    if role == "assistant":
-        turns.answered()
-    return True
+def _without_nothings(
+    message: _System | _User | _WholeAssistant | _Tool,
+) -> _System | _User | _Assistant | _Tool:
+    if isinstance(message, _WholeAssistant):
+        return _Assistant(content=message.content or None, tool_calls=message.tool_calls or UNSET)
+    return message
 
 
-def _parts(role: str, content: list[_Part], body: ExtractedBody, turns: ConversationReader) -> bool:
-    """Words and pictures. Words alone are put together by the executor, which many templates need."""
-    if role != "user" or all(part.type == "text" for part in content):
-        return False
-    for part in content:
-        if part.type == "text" and part.text is not None:
-            done = turns.words(part.text)
-        elif part.type == "image_url" and part.image_url is not None:
-            found = image_in_data_url(memoryview(part.image_url.url), body.media)
-            done = turns.picture(found, part.image_url.detail or "auto")
-        else:
-            return False
-        if not done:
-            return False
-    return True
+def _goes_on(message: _System | _User | _Assistant | _Tool) -> bool:
+    """Return whether a message that is not one text goes on as it came. Words alone are put together by the executor,
+    which many templates need."""
+    if isinstance(message, _User):
+        return any(isinstance(part, ImagePart) for part in message.content or ())
+    return isinstance(message, _Assistant) and bool(message.tool_calls)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from intermodal.content import Reasoning, Refusal, Role, ToolCall, ToolResult
+from intermodal.content import Reasoning, Refusal
 from intermodal.protocols.calls import (
     ChatCall,
     Error,
@@ -16,39 +16,29 @@ from intermodal.protocols.calls import (
     SpeechDelta,
     TokenLogprobs,
     ToolCallDelta,
-    WireAudio,
-    WireDocument,
     WireEvent,
-    WireLink,
-    WireMessage,
     WirePart,
-    WireText,
     WireTextDelta,
     WireUsage,
-    WireVideo,
 )
-from intermodal.protocols.conversation import ToolCallIds, collect_turn
+from intermodal.protocols.conversation import collect_turn
 from intermodal.protocols.errors.responses import error_response
-from intermodal.protocols.framing.inline_media import decode_base64
 from intermodal.protocols.framing.json_body import dumps
-from intermodal.protocols.gemini.thought_signatures import from_openai_chat, openai_chat_fields, signature_block
+from intermodal.protocols.gemini.thought_signatures import openai_chat_fields
+from intermodal.protocols.message_receiver import MessageBuilder
+from intermodal.protocols.openai_chat.messages import MEDIA, UNKNOWN, ContentPart, Conversation
 from intermodal.protocols.request_fields import read_settings
 from intermodal.protocols.request_validation import (
-    decode_data_uri,
-    document_from_data_uri,
-    image_from_url,
-    quote_value,
     read_bool,
     read_messages,
     read_model,
     read_prompt,
     read_request,
     read_response_format,
-    read_role,
     read_stop,
     read_tool_choice,
     read_tools,
-    require_list,
+    read_typed,
     require_one_of,
     require_text,
     tool_named,
@@ -86,11 +76,13 @@ def _read(tree: dict[str, Any]) -> ChatCall:
     tools, choice = (
         _functions(tree) if before_tools else read_tool_choice(tree.get("tool_choice"), read_tools(tree.get("tools")))
     )
-    calls = ToolCallIds()
-    prompt = read_prompt(tree, _read_part, _MEDIA)
+    prompt = read_prompt(tree, _read_media, MEDIA)
+    said, turns = {"messages": read_messages(tree, "messages", prompt)}, MessageBuilder()
+    conversation: Conversation = read_typed(said, Conversation, UNKNOWN)
+    conversation.tell(turns)
     return ChatCall(
         model=read_model(tree, prompt),
-        messages=tuple(_read_message(message, calls) for message in read_messages(tree, "messages", prompt)),
+        messages=turns.messages(),
         output=_read_output(tree),
         sampling=Sampling(
             max_tokens=tree.get("max_completion_tokens", tree.get("max_tokens")),
@@ -139,101 +131,12 @@ def _read_output(tree: Any) -> TextOutput | JsonOutput | SpeechOutput:
     return read_response_format(tree.get("response_format"))
 
 
-ROLES: Mapping[str, Role] = {
-    "system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool",
-    "function": "tool",
-}  # fmt: skip
-
-
-def _read_message(message: Any, calls: ToolCallIds) -> WireMessage:
-    role = read_role(message, ROLES)
-    calls.begin(role)
-    content = message.get("content")
-    content = [] if content is None else content
-    words = [{"type": "text", "text": content}] if isinstance(content, str) else require_list(content, "content")
-    parts = tuple(map(_read_part, words))
-    if role == "tool":
-        said = "".join(part.text for part in parts if isinstance(part, WireText))
-        if len(parts) != sum(isinstance(part, WireText) for part in parts):
-            raise ValueError("a tool's result has words alone here: send its media in a message of the user")
-        by_name = message["role"] == "function"
-        name = calls.result(None, require_text(message["name"], "a name")) if by_name else message["tool_call_id"]
-        return WireMessage(role=role, parts=(ToolResult(id=name, text=said),))
-    if role == "assistant":
-        thought = message.get("reasoning_content")
-        refusal = message.get("refusal")
-        if message.get("audio") and not any(isinstance(part, WireText) and part.text for part in parts):
-            parts = (*parts, _read_spoken(message["audio"]))
-        parts = (
-            *((Reasoning(text=thought),) if thought else ()),
-            *parts,
-            *((Refusal(text=refusal),) if refusal else ()),
-            *(part for call in message.get("tool_calls") or () for part in _read_call(call)),
-            *_read_function_call(message.get("function_call"), calls),
-        )
-    return WireMessage(role=role, parts=parts)
-
-
-def _read_spoken(audio: Any) -> WireText:
-    """Return the text of a spoken answer."""
-    if not audio.get("transcript"):
-        raise ValueError("an answer is named by the id of its audio, which is not kept here: send its transcript")
-    return WireText(text=require_text(audio["transcript"], "a transcript"))
-
-
-def _read_call(call: Any) -> Iterator[WirePart]:
-    function = call["function"]
-    if signature := from_openai_chat(call):
-        yield signature_block(signature)
-    yield ToolCall(id=call["id"], name=function["name"], arguments=require_text(function["arguments"], "arguments"))
-
-
-def _read_function_call(call: Any, calls: ToolCallIds) -> Iterator[ToolCall]:
-    """Yield a call made through ``function_call``, with an id that its result will get too."""
-    if call:
-        name = require_text(call["name"], "a function's name")
-        yield ToolCall(id=calls.call(None, name), name=name, arguments=require_text(call["arguments"], "arguments"))
-
-
-# Parts that are media, and where each has its own.
-_MEDIA: Mapping[str, tuple[str, ...]] = {
-    kind: (kind,) for kind in ("image_url", "input_audio", "input_video", "video_url", "file", "document_url")
-}
-_PARTS = "text, image_url, input_audio, input_video, video_url, file and document_url"
-
-
-def _read_part(part: Any) -> WirePart:
-    kind = part["type"]
-    if kind == "text":
-        return WireText(text=require_text(part["text"], "a text"))
-    if kind == "refusal":
-        return Refusal(text=require_text(part["refusal"], "a refusal"))
-    if kind == "input_audio":
-        audio = part["input_audio"]
-        if isinstance(audio, str):  # as Mistral's clients send it
-            data = decode_base64(audio)
-            return WireAudio(data=data, format="wav" if data[:4] == b"RIFF" else "mp3")
-        return WireAudio(data=decode_base64(audio["data"]), format=audio["format"])
-    if kind == "input_video":
-        return WireVideo(data=decode_base64(part["input_video"]["data"]))
-    if kind == "file":
-        file = part["file"]
-        return document_from_data_uri(file.get("file_data"), file.get("filename"), file.get("file_id"))
-    if kind == "document_url":
-        found = decode_data_uri(part["document_url"])
-        if found is None:
-            return WireLink(of="document", url=part["document_url"])
-        return WireDocument(data=found[1], name=part.get("document_name") or "")
-    if kind == "image_url":
-        image = part["image_url"]
-        image = {"url": image} if isinstance(image, str) else image
-        return image_from_url(image["url"], image.get("detail") or "auto")
-    if kind == "video_url":
-        found = decode_data_uri(part["video_url"]["url"])
-        if found is None:
-            return WireLink(of="video", url=part["video_url"]["url"])
-        return WireVideo(data=found[1], media_type=found[0])
-    raise ValueError(f"a part of type {quote_value(kind)} is not read here: there are {_PARTS}")
+def _read_media(value: Any) -> WirePart:
+    """Return the part that a variable of a prompt holds."""
+    turns = MessageBuilder()
+    part: ContentPart = read_typed(value, ContentPart, UNKNOWN, "a variable")
+    part.tell(turns)
+    return turns.parts[0]
 
 
 # ---- the reply ---------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from intermodal.protocols.calls import CodedImage
-from intermodal.protocols.framing.image_facts import ImageFacts, image_in_data_url
 from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.framing.json_body import dumps, loads
 from intermodal.protocols.openai_responses.request import write_turns
@@ -42,13 +41,7 @@ def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> Par
     if any(name in fields and bytes(fields[name]) not in _NOTHING for name in _KEPT_ELSEWHERE):
         return None
     tree = {name: loads(bytes(fields[name])) for name in ("instructions", "input") if name in fields}
-
-    def seen(image: CodedImage) -> ImageFacts | None:
-        return image_in_data_url(memoryview(b'"%b"' % image.coded.encode()), body.media)
-
-    taken = turns.take(read_turns(tree, image=_coded), seen)
-    if taken is None:
-        return None
+    taken = turns.take(read_turns(tree, image=_coded), lambda image: turns.image_url(image.coded, image.detail))
     written = body.whole(memoryview(dumps(write_turns(taken))))
     return turns.chat("responses", body, opened, settings_in(fields, _NOT_ASKED), written={"input": written})
 

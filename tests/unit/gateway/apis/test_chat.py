@@ -177,7 +177,8 @@ def test_no_client_chooses_an_upstream_or_a_template(house: GatewayServer, host:
      ({"messages": "hi"}, "must be an array"), ({"messages": [{"role": "robot", "content": "x"}]}, "robot"),
      ({"temperature": "hot"}, "float"),
      ({"messages": [{"role": "user", "content": [{"type": "file", "file": {}}]}]}, "file_data"),
-     ({"messages": [{"role": "user", "content": {}}]}, "must be an array"), ({"model": ""}, "names no model"),
+     ({"messages": [{"role": "user", "content": {}}]}, "messages[0].content must be a string or an array"),
+     ({"model": ""}, "names no model"),
      ({"stream": "false"}, "neither true nor false"), ({"parallel_tool_calls": 0}, "neither true nor false"),
      ({"stream_options": True}, "not an object"), ({"stop": 1.5}, "stop must be a string or an array")],
 )  # fmt: skip

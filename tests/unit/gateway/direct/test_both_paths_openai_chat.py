@@ -66,11 +66,11 @@ def events(*data: bytes, head: bytes = HEAD, end: str = "") -> ScriptedReply:
     return ScriptedReply((head, *map(chunk, data), *((LAST,) if not end else ())), end=end, paid=True)  # type: ignore[arg-type]
 
 
-def picture(kind: str = "PNG", size: tuple[int, int] = (64, 48)) -> dict[str, Any]:
+def picture(kind: str = "PNG", size: tuple[int, int] = (64, 48), **more: str) -> dict[str, Any]:
     made = BytesIO()
     Image.new("RGB", size, (200, 30, 30)).save(made, kind)
     data = b64encode(made.getvalue()).decode()
-    return {"type": "image_url", "image_url": {"url": f"data:image/{kind.lower()};base64,{data}"}}
+    return {"type": "image_url", "image_url": {"url": f"data:image/{kind.lower()};base64,{data}", **more}}
 
 
 SEES = 'input = ["text", "image"]'
@@ -191,6 +191,10 @@ CASES: dict[str, Case] = {
     "turns": Case([Model([GOOD])], TURNS),
     "turnslive": Case([Model([STREAM])], TURNS | COUNTED),
     "png": Case([Model([GOOD], row=SEES)], asks([{"type": "text", "text": "What is this?"}, picture()])),
+    "pngdetail": Case(
+        [Model([GOOD], row=f'{SEES}\nimage_tokens = "openai_tile:85:170"')],
+        asks([{"type": "text", "text": "What is this?"}, picture(size=(640, 480), detail="low")]),
+    ),
     "jpegs": Case(
         [Model([STREAM], row=SEES)], COUNTED | asks([picture("JPEG"), {"type": "text", "text": "And this?"}, picture()])
     ),

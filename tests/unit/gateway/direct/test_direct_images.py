@@ -21,7 +21,7 @@ JPEG_MODES = ("L", "RGB", "CMYK")
 
 
 def look(data: bytes, kind: str) -> ImageFacts | None:
-    return image_in_data_url(memoryview(b'"data:image/%b;base64,%b"' % (kind.encode(), b64encode(data))))
+    return image_in_data_url(b"data:image/%b;base64,%b" % (kind.encode(), b64encode(data)))
 
 
 def drawn(mode: str, size: tuple[int, int], kind: str, **options: Any) -> bytes:
@@ -112,8 +112,8 @@ def test_base64_that_is_none_is_left_to_who_says_so() -> None:
     sizes = (drawn("RGB", (40, 30), "PNG", icc_profile=random.Random(SEED).randbytes(extra)) for extra in range(60, 99))
     coded = next(b64encode(data) for data in sizes if len(data) % 3)
     assert coded.endswith(b"=")
-    good = b'"data:image/png;base64,%b"'
-    assert image_in_data_url(memoryview(good % coded)) is not None
+    good = b"data:image/png;base64,%b"
+    assert image_in_data_url(good % coded) is not None
     middle = len(coded) // 8 * 4
     for bad in (
         coded.rstrip(b"="), coded + b"=", coded[:-1] + b"!", coded[:middle] + b"====" + coded[middle:],
@@ -121,11 +121,9 @@ def test_base64_that_is_none_is_left_to_who_says_so() -> None:
         coded.replace(b"A", b"\\/", 1),
         b" " + coded[:-1], b"", coded[:40],
     ):  # fmt: skip
-        assert image_in_data_url(memoryview(good % bad)) is None, bad[-20:]
+        assert image_in_data_url(good % bad) is None, bad[-20:]
     for address in (b"https://x.org/a.png", b"data:image/png,abc", b"data:;base64,", b"file:///etc/passwd", b""):
-        assert image_in_data_url(memoryview(b'"%b"' % address)) is None
-    assert image_in_data_url(memoryview(b"null")) is None
-    assert image_in_data_url(memoryview(b'["data:image/png;base64,%b"]' % coded)) is None
+        assert image_in_data_url(address) is None
 
 
 def test_damaged_pictures_are_never_given_a_wrong_size(full_gates: bool) -> None:

@@ -1,0 +1,77 @@
+"""What is told of a client's messages, part by part, by the types of a protocol's ``messages.py``.
+
+``MessageBuilder`` builds the messages of a call. ``ConversationReader`` (``parsed_chat.py``) measures a chat whose
+bytes go on as they came. So each protocol reads its messages in one place, for both.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from intermodal.content import Role, ToolCall, ToolResult
+from intermodal.protocols.calls import WireImage, WireMessage, WirePart, WireText
+from intermodal.protocols.conversation import ToolCallIds
+from intermodal.protocols.framing.inline_media import decode_base64
+from intermodal.protocols.request_validation import image_from_url
+
+
+class MessageReceiver(Protocol):
+    """Is told of the messages of a conversation in their order. It raises where it cannot take a part.
+
+    ``begin`` begins a message; ``says`` begins one with a text, as nearly all do; ``answered`` ends one of the
+    assistant. ``part`` takes what the others do not. An ``id`` of None is that of a client that gives none: its result
+    names the ``tool``.
+    """
+
+    def begin(self, role: Role) -> None: ...
+    def says(self, role: Role, text: str) -> None: ...
+    def words(self, text: str) -> None: ...
+    def image_url(self, url: str, detail: Any) -> None: ...
+    def image_data(self, coded: str, media_type: str) -> None: ...
+    def call(self, id: str | None, tool: str, arguments: str) -> None: ...
+    def result(self, id: str | None, text: str, *, tool: str = "", is_error: bool = False) -> None: ...
+    def part(self, part: WirePart) -> None: ...
+    def answered(self) -> None: ...
+
+
+class MessageBuilder:
+    """Builds the messages of a call."""
+
+    def __init__(self) -> None:
+        self._messages: list[tuple[Role, list[WirePart]]] = []
+        self._ids = ToolCallIds()
+        self.parts: list[WirePart] = []  # of the message that was begun last
+
+    def messages(self) -> tuple[WireMessage, ...]:
+        return tuple([WireMessage(role=role, parts=tuple(parts)) for role, parts in self._messages])
+
+    def begin(self, role: Role) -> None:
+        self._ids.begin(role)
+        self.parts = []
+        self._messages.append((role, self.parts))
+
+    def says(self, role: Role, text: str) -> None:
+        self.begin(role)
+        self.words(text)
+
+    def words(self, text: str) -> None:
+        self.parts.append(WireText(text=text))
+
+    def image_url(self, url: str, detail: Any) -> None:
+        self.parts.append(image_from_url(url, detail))
+
+    def image_data(self, coded: str, media_type: str) -> None:
+        self.parts.append(WireImage(data=decode_base64(coded), media_type=media_type))
+
+    def call(self, id: str | None, tool: str, arguments: str) -> None:
+        self.parts.append(ToolCall(id=self._ids.call(None, tool) if id is None else id, name=tool, arguments=arguments))
+
+    def result(self, id: str | None, text: str, *, tool: str = "", is_error: bool = False) -> None:
+        name = self._ids.result(None, tool) if id is None else id
+        self.parts.append(ToolResult(id=name, text=text, is_error=is_error))
+
+    def part(self, part: WirePart) -> None:
+        self.parts.append(part)
+
+    def answered(self) -> None:
+        pass
