@@ -63,6 +63,7 @@ async def stream_from_task(
     finally:
         await _stop([task])
         receive.close()
+        del task  # which has the error that it ended with, whose traceback has this frame
 
 
 async def cancel_tasks_of(owner: Hashable) -> None:

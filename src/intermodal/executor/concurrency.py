@@ -44,7 +44,14 @@ async def run_all(jobs: Sequence[Callable[[], Awaitable[None]]], at_once: int = 
         for job in jobs:
             group.start_soon(one, job)
     if failed:
-        raise failed[0]
+        raise _taken(failed)
+
+
+def _taken(failed: list[Exception]) -> Exception:
+    """Return the first error and empty the list: its traceback has frames that hold the list, and both would stay."""
+    first = failed[0]
+    failed.clear()
+    return first
 
 
 def split_estimate(step: Call, count: int) -> Call:

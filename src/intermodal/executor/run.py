@@ -181,7 +181,20 @@ class PlanRun:
             raise deadline_missed(limit, self._plan.chosen.endpoint)
 
     async def _run_routes(self) -> None:
-        """Run the chosen route, then fallbacks or replanned routes; each reuses finished conversions."""
+        """Run the chosen route, then fallbacks or replanned routes. Raises the error that the last of them ends with.
+
+        The error's traceback has this frame, so neither this nor what it calls by the end holds the error.
+        """
+        failed = await self._failed_routes()
+        self._too_long.clear()
+        if failed is not None:
+            try:
+                raise failed
+            finally:
+                del failed
+
+    async def _failed_routes(self) -> errors.IntermodalError | None:
+        """Run routes until one has answered; each reuses finished conversions. Return the error if none has."""
         parts = await offload(is_long(self._request.messages), _parts_of, self._request)
         state = RunState(self._request, self._opened, self._world, self._caller, self._emit, parts)
         replanner = Replanner(
@@ -218,7 +231,7 @@ class PlanRun:
             self._caller.others = tuple(waiting)
             try:
                 self._finished = await run_to_answer(RouteRun(candidate, state, self._ledger, self._started, replanner))
-                return
+                return None
             except ReplanRequested as again:
                 routes = await replanner.again(again.surprise, candidate, state)
                 waiting = list(routes) or [candidate, *waiting]
@@ -236,15 +249,17 @@ class PlanRun:
         instead = await replanner.instead(frozenset(failure.endpoint for failure in failures), error)
         if instead:
             error.todo = hint("{}; {}", error.hints.todo, instead) if error.todo else instead
-        raise error
+        return error
 
     async def _instead(
         self, failure: Reroute | errors.BudgetExceeded, candidate: Candidate, state: RunState, replanner: Replanner
     ) -> tuple[Candidate, ...]:
         """Return routes planned again after a limit was met; () where the failure is no limit or no other route
         exists."""
-        if isinstance(failure, Reroute) and _exceeded_context(failure) and failure.sent:
-            self._too_long.append(failure)
+        if isinstance(failure, Reroute):
+            failure.with_traceback(None)  # which has the frame that keeps it, so both would stay with the request
+            if _exceeded_context(failure) and failure.sent:
+                self._too_long.append(failure)
         surprise = self._blocked(failure)
         if surprise is None or not replanner.should_replan(surprise):
             return ()

@@ -77,13 +77,19 @@ class _Reply:
         """Wait for the headers. Raises CallError."""
         while not self.status:
             if self._error is not None:
-                raise self._error
+                raise self._taken(self._error)
             await self._changed()
+
+    def _taken(self, error: errors.CallError) -> errors.CallError:
+        """Return the error, with which the reply is over, and forget it: its traceback has frames that hold this
+        reply, and all would stay until cycles are collected."""
+        self._error, self._over = None, True
+        return error
 
     async def receive(self) -> bytes | None:
         while not self._pieces:
             if self._error is not None:
-                raise self._error
+                raise self._taken(self._error)
             if self._over:
                 return None
             await self._changed()

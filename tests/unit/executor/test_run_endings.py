@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+
 import anyio
 import pytest
 from tests.unit.executor.routes import Bench, asked, plan, route, say, until, using
 
 from intermodal import errors
 from intermodal.events import Finished, TextDelta
+from intermodal.executor.attempt.retry import Reroute
+from intermodal.executor.run import PlanRun
 from intermodal.request import Policy
 from intermodal.testing import FakeHost
 
@@ -76,3 +80,28 @@ async def test_a_reader_that_never_came_back_leaves_no_finished_event(bench: Ben
     with pytest.raises(errors.StreamCut):
         await bench.run(plan(route(say(model))), request, opened)
     assert not any(isinstance(event, Finished) for event in bench.events)
+
+
+async def test_a_run_that_fails_leaves_no_error_and_no_request_for_the_collector(bench: Bench, host: FakeHost) -> None:
+    """What waits for a collection of all generations stays for a minute in a gateway."""
+    first, second = using(bench, host, "fake/m-fault-http-503", "fake/n-fault-http-503")
+
+    async def failed() -> None:
+        request, opened = asked("?")
+        with pytest.raises(errors.CallError):
+            await bench.run(plan(route(say(first)), route(say(second))), request, opened)
+
+    def left() -> int:
+        return sum(isinstance(each, (Reroute, PlanRun)) for each in gc.get_objects())
+
+    await failed()
+    await anyio.lowlevel.checkpoint()
+    gc.collect()
+    gc.disable()
+    try:
+        before = left()
+        await failed()
+        await anyio.lowlevel.checkpoint()
+        assert before == left() == 0
+    finally:
+        gc.enable()
