@@ -70,7 +70,7 @@ def authenticate(ledger: QuotaManager, head: RequestHead) -> VirtualKey:
 
 @asynccontextmanager
 async def billed_run(
-    allowance: KeyAllowance, asked: GatewayRequest, plan: Plan, policy: Policy, events: AsyncGenerator[Event],
+    allowance: KeyAllowance, request: GatewayRequest, plan: Plan, policy: Policy, events: AsyncGenerator[Event],
     tried: PriorAttempt | None = None,
 ) -> AsyncIterator[AsyncGenerator[Event]]:  # fmt: skip
     """Yield the events of a run that the budgets admit, and settle its cost however it ends. Raises RequestRefused.
@@ -84,11 +84,11 @@ async def billed_run(
             async with aclosing(bill.watched(events)) as watched:
                 yield watched
         finally:
-            asked.served.spent(bill.cost)
+            request.served.spent(bill.cost)
         return
     if given is None:
         try:
-            given = allowance.given = await _admit(ledger, asked, claim_for_plan(plan))
+            given = allowance.given = await _admit(ledger, request, claim_for_plan(plan))
         except RequestRefused:
             await events.aclose()
             raise
@@ -99,8 +99,8 @@ async def billed_run(
             yield watched
     finally:
         took = allowance.counted(bill)
-        asked.served.spent(took["cost"])
-        asked.sent -= not bill.carried_out
+        request.served.spent(took["cost"])
+        request.sent -= not bill.carried_out
         if bill.nothing_sent:
             ledger.release(given)
         else:
@@ -109,7 +109,7 @@ async def billed_run(
 
 @asynccontextmanager
 async def billed_call(
-    ledger: QuotaManager | None, asked: GatewayRequest, claim: QuotaClaim
+    ledger: QuotaManager | None, request: GatewayRequest, claim: QuotaClaim
 ) -> AsyncIterator[Callable[[int, float | None], None]]:
     """Admit a call without a plan by the key's rates and budgets, and yield a function that records its tokens and USD.
 
@@ -123,25 +123,25 @@ async def billed_call(
         nonlocal took
         took = (tokens, cost)
 
-    given = await _admit(ledger, asked, claim) if ledger is not None else None
+    given = await _admit(ledger, request, claim) if ledger is not None else None
     try:
         yield record
     finally:
         tokens, cost = took
-        asked.served.spent(cost)
+        request.served.spent(cost)
         if ledger is not None and given is not None:
             ledger.settle(given, cost=cost, tokens=tokens, unreported=0.0)
 
 
-async def _admit(ledger: QuotaManager, asked: GatewayRequest, claim: QuotaClaim) -> QuotaReservation:
+async def _admit(ledger: QuotaManager, request: GatewayRequest, claim: QuotaClaim) -> QuotaReservation:
     """Reserve a claim for the key of a request, and tell the client its rates. Raises RequestRefused."""
-    async with asked.admitting:  # texts of one request are several runs at once, and one request of a rate
-        found = await ledger.admit(asked.key, replace(claim, requests=0 if asked.counted else 1))
-        asked.counted = asked.counted or not isinstance(found, QuotaRefusal)
-    asked.response_headers |= rate_limit_headers(*ledger.rates(asked.key))
+    async with request.admitting:  # texts of one request are several runs at once, and one request of a rate
+        found = await ledger.admit(request.key, replace(claim, requests=0 if request.counted else 1))
+        request.counted = request.counted or not isinstance(found, QuotaRefusal)
+    request.response_headers |= rate_limit_headers(*ledger.rates(request.key))
     if isinstance(found, QuotaRefusal):
         raise quota_error(found)
-    asked.sent += 1
+    request.sent += 1
     return found
 
 
@@ -357,35 +357,35 @@ def rate_limit_headers(requests: RateRemaining | None, tokens: RateRemaining | N
 
 
 async def begin_idempotent(
-    ledger: QuotaManager, asked: GatewayRequest
+    ledger: QuotaManager, request: GatewayRequest
 ) -> quota_store.FirstUse | quota_store.StoredReply | None:
     """Register a request under its Idempotency-Key, or return the stored reply; None without such a key.
 
     Raises RequestRefused.
     """
-    name = asked.head.headers.get(IDEMPOTENCY_HEADER, "")
-    if not name or asked.head.method != "POST":
+    name = request.head.headers.get(IDEMPOTENCY_HEADER, "")
+    if not name or request.head.method != "POST":
         return None
     if len(name) > MAX_IDEMPOTENCY_KEY:
         raise RequestRefused(f"the Idempotency-Key is longer than {MAX_IDEMPOTENCY_KEY} letters", status=400)
     found = await ledger.ask(
-        quota_store.IdempotentRequest(owner=asked.owner, name=name, digest=await asyncio.to_thread(_digest, asked))
+        quota_store.IdempotentRequest(owner=request.owner, name=name, digest=await asyncio.to_thread(_digest, request))
     )
     if isinstance(found, QuotaRefusal):
         raise quota_error(found)
     return found
 
 
-def _digest(asked: GatewayRequest) -> bytes:
+def _digest(request: GatewayRequest) -> bytes:
     """Return the SHA-256 of path and body. The boundary of a form is left out, since each retry chooses another."""
-    parted = multipart_boundary(asked.head.headers.get("content-type", ""))
-    body = asked.body.replace(b"--" + parted, b"--") if parted else asked.body
-    return hashlib.sha256(asked.head.path.encode("latin-1") + b"\0" + body).digest()
+    parted = multipart_boundary(request.head.headers.get("content-type", ""))
+    body = request.body.replace(b"--" + parted, b"--") if parted else request.body
+    return hashlib.sha256(request.head.path.encode("latin-1") + b"\0" + body).digest()
 
 
 @asynccontextmanager
 async def store_idempotent(
-    ledger: QuotaManager, fresh: quota_store.FirstUse, asked: GatewayRequest, reply: ResponseWriter
+    ledger: QuotaManager, fresh: quota_store.FirstUse, request: GatewayRequest, reply: ResponseWriter
 ) -> AsyncIterator[None]:
     """Store the answer for retries under this Idempotency-Key.
 
@@ -395,7 +395,7 @@ async def store_idempotent(
     try:
         yield
     finally:
-        if not asked.sent:
+        if not request.sent:
             await ledger.forget(fresh)
         elif reply.ended and reply.kept is not None:
             answer = quota_store.StoredReply(

@@ -33,21 +33,21 @@ def answer_error(
     reply.whole(status, body, {"content-type": "application/json", **about, **retry_headers(error)})
 
 
-def answer_failure(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter, error: Exception) -> None:
+def answer_failure(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter, error: Exception) -> None:
     """Report a failed request: as its answer, where nothing was sent yet."""
     context.note_failure(error)
-    asked.served.failed(error_code(error), broken=bool(reply.status))
+    request.served.failed(error_code(error), broken=bool(reply.status))
     if not reply.status:
-        answer_error(asked.head, error, reply, asked.served)
+        answer_error(request.head, error, reply, request.served)
     clear_tracebacks(error)
 
 
-def answer_cancelled(asked: GatewayRequest, reply: ResponseWriter) -> None:
+def answer_cancelled(request: GatewayRequest, reply: ResponseWriter) -> None:
     """Close a cancelled request; if the server is stopping and nothing was sent yet, inform the client."""
-    if not reply.status and not reply.gone:
+    if not reply.status and not reply.disconnected:
         reply.keep_alive = False
-        asked.served.failed("stopping")
-        answer_error(asked.head, interrupted(reply), reply, asked.served)
+        request.served.failed("stopping")
+        answer_error(request.head, interrupted(reply), reply, request.served)
 
 
 def retry_headers(error: BaseException) -> Mapping[str, str]:

@@ -29,12 +29,12 @@ def _chats(dialect: ClientApi, body: str = "") -> HttpRoute:
     return HttpRoute(partial(chat.answer_chat, dialect=dialect), body=body, passes=dialect)
 
 
-async def _preflight(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def _preflight(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """Answer a CORS preflight request."""
-    reply.whole(204, b"", preflight_headers(asked.head))
+    reply.whole(204, b"", preflight_headers(request.head))
 
 
-async def _get_openapi(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def _get_openapi(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /openapi.json``: the description of this table."""
     reply.whole(200, _openapi(), models.JSON_HEADERS)
 

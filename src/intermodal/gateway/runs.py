@@ -61,7 +61,7 @@ def run_plan(
     context: GatewayContext,
     prepared: PreparedRequest,
     plan: Plan,
-    asked: GatewayRequest,
+    request: GatewayRequest,
     *,
     live: bool = False,
     after: Handover | None = None,
@@ -72,11 +72,11 @@ def run_plan(
     client reads along. ``after``: the attempt made before the run. Raises RequestRefused.
     """
     tried, given = after or (None, None)
-    asked.served.planned(plan, live=live)
+    request.served.planned(plan, live=live)
     allowance = KeyAllowance(context.ledger, given)
     running = context.client.execute(prepared, plan, live=live, tried=tried, allowance=allowance)
-    events = _watched(running, context.metrics, asked.served)
-    return billed_run(allowance, asked, plan, prepared.inputs.request.policy, events, tried)
+    events = _watched(running, context.metrics, request.served)
+    return billed_run(allowance, request, plan, prepared.inputs.request.policy, events, tried)
 
 
 async def _watched(running: AsyncGenerator[Event], metrics: Metrics, served: RequestRecord) -> AsyncGenerator[Event]:

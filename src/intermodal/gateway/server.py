@@ -1,4 +1,4 @@
-"""The gateway itself: it listens, screens requests, answers them and shuts down in order."""
+"""The gateway: listens, screens requests, answers them, and shuts down gracefully."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ if TYPE_CHECKING:
     from intermodal.gateway.quotas.quota_manager import QuotaManager
     from intermodal.gateway.workers.worker import GatewayWorker
 
-_TURNS = 3  # turns of the event loop, after which a connection accepted a moment ago is registered
-_READS = 2  # turns after which all available data has been read: time without a turn counts against no client
-_LINGER = 2.0  # seconds in which a connection may send one more request and learn that it closes, as others take over
+_TURNS = 3  # turns of the event loop after which a newly accepted connection is registered
+_READS = 2  # turns after which all available data has been read, so that a stalled loop times out no client
+_LINGER = 2.0  # seconds in which an idle client may send one more request, whose reply announces the close
 _WAKE = 0.5  # seconds between two checks for silent connections
-_GIVE_BACK = 60.0  # seconds after which memory that is free is given back to the system
+_GIVE_BACK = 60.0  # seconds between two returns of free memory to the system
 
 
 class ListenSettings(NamedTuple):
-    """Where a gateway listens.
+    """Where a gateway listens, and within which limits.
 
     Attributes:
-        host, port: its address; port 0 takes a free one, which the gateway's ``port`` then is.
-        limits: on what clients may send; None takes those of the config.
-        drain: seconds that answers on their way get when it is stopped.
+        host, port: its address. Port 0 takes a free one, which ``Gateway.port`` then states.
+        limits: what clients may send; None takes the limits of the config.
+        drain: seconds that running answers get to finish when the gateway is stopped.
     """
 
     host: str = "127.0.0.1"
@@ -74,14 +74,14 @@ class Gateway:
     """Answers clients with a :class:`ServerClient`.
 
     Args:
-        client: what plans and runs.
+        client: plans and runs the requests.
         listen: where to listen, and within which limits; None takes a free port on loopback.
-        ledger: keys and budgets, started; None serves this machine alone, whoever asks.
-        log: gets sentences about mistakes of our own, and about prompt files that cannot be used.
-        prompts: prompt files; None serves those of the config's folder.
-        worker: what it is as one of several processes: where to listen, and what it shares with the others.
+        ledger: keys and budgets, already started; None serves every caller on this machine and no other.
+        log: receives sentences about internal errors and about prompt files that cannot be used.
+        prompts: the prompt files to serve; None serves those of the folder in the config.
+        worker: set where several processes serve: the sockets to listen on, and the state shared with the others.
 
-    ``tell``, where it is set, gets each request when it is answered, or turned away.
+    ``tell``, if set, is called with the record of each request when it has been answered or refused.
     """
 
     def __init__(
@@ -113,8 +113,8 @@ class Gateway:
         self.held = 0
         self.active = 0
         self.stopping = False
-        self.leaving = False  # others take over
-        self._over = False  # running requests were given up
+        self.leaving = False  # other processes take over
+        self._over = False  # running requests were cancelled
         self._drain = listen.drain
         self.context = GatewayContext(
             client,
@@ -142,11 +142,12 @@ class Gateway:
     # ---- for the connections
 
     def screen(self, head: RequestHead) -> VirtualKey:
-        """Return the key that a request presents, judged by its head alone.
+        """Check the head of a request and return the key that it presents.
 
-        Raises RequestRefused. Without a valid key every path that is not public is refused, whether it exists or not.
+        Raises RequestRefused. Without a valid key every path that is not public is refused, whether it exists or not,
+        so that the reply does not reveal which paths exist.
         """
-        if head.sound:  # except by the caller's identity and by stopping
+        if head.sound:  # screened before: only its key and a shutdown may have changed the result
             key = ANONYMOUS if self.ledger is None else self._key_of(self.ledger, head)
             if self.stopping or key.metrics:
                 head.sound = False
@@ -174,14 +175,14 @@ class Gateway:
 
     @staticmethod
     def _key_of(ledger: QuotaManager, head: RequestHead) -> VirtualKey:
-        """Return the key of a head that was screened before. Raises RequestRefused."""
+        """Return the key of a head that has been screened before. Raises RequestRefused."""
         key = head.key
         if key is None or not ledger.access.still(key):
             key = head.key = authenticate(ledger, head)
         return key
 
     def turn_away(self, head: RequestHead | None, error: BaseException, reply: ResponseWriter) -> None:
-        """Answer a request whose body is not read with an error."""
+        """Answer a request with an error before its body is read."""
         served = self._begin_record(head, RequestRecord(), 0)
         served.failed(error_code(error))
         reply.extra = {"x-request-id": served.id, **(self._guard.cors_headers(head) if head is not None else {})}
@@ -190,9 +191,7 @@ class Gateway:
         self._report(served, reply)
 
     def _begin_record(self, head: RequestHead | None, served: RequestRecord, size: int) -> RequestRecord:
-        """Fill in the record of a request when it begins, with a span where tracing is on. ``size``:
-        bytes of its body.
-        """
+        """Fill in the record of a request that begins, with a span if tracing is on. ``size``: bytes of its body."""
         if head is not None:
             served.method, served.path, served.version, served.size = head.method, head.path, head.version, size
             served.route = route_path(head)
@@ -212,132 +211,131 @@ class Gateway:
         if self.tell is not None:
             self.tell(served)
 
-    def pass_on(self, asked: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectAttempt | None:
-        """Forward the request synchronously if nothing has to be awaited; otherwise return None and let ``answer``
-        handle it.
+    def pass_on(self, request: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectAttempt | None:
+        """Start a direct call without a task if nothing has to be awaited first; otherwise return None.
 
-        ``over`` is called at the end. With a failure, before anything was sent to the client, ``answer`` continues from
-        there.
+        The caller then calls ``answer``. ``over`` is called when the call ends; if it failed before anything was sent
+        to the client, ``answer`` continues from that attempt.
         """
-        route = ROUTES.get((asked.head.method, asked.head.path))
+        route = ROUTES.get((request.head.method, request.head.path))
         if (
             route is None
             or route.passes is None
             or self.telemetry is not None
-            or IDEMPOTENCY_HEADER in asked.head.headers
+            or IDEMPOTENCY_HEADER in request.head.headers
         ):
             return None
-        if self._over or self._is_key_stale(asked):  # once all were cancelled, nobody would cancel it
+        if self._over or self._is_key_stale(request):  # after the shutdown has cancelled all, nothing would cancel it
             return None
         try:
-            attempt = self.direct.at_once(asked, route.passes, reply, over)
-        except Exception:  # ``answer`` finds the same error, and reports it
+            attempt = self.direct.at_once(request, route.passes, reply, over)
+        except Exception:  # ``answer`` meets the same error and reports it
             return None
         if attempt is None:
             return None
-        self._begin(asked, reply)
+        self._begin(request, reply)
         if not attempt.start():
             attempt.forget()
             self.active -= 1
             return None
-        asked.chat = None  # it has it
+        request.chat = None  # the attempt holds the parsed chat now
         return attempt
 
-    def _begin(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    def _begin(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         self.active += 1
         reply.keep_alive &= not self.leaving
-        served = self._begin_record(asked.head, asked.served, len(asked.body))
-        served.key = "" if asked.key is ANONYMOUS else asked.key.id
-        asked.response_headers["x-request-id"] = served.id
-        if "origin" in asked.head.headers:
-            asked.response_headers |= self._guard.cors_headers(asked.head)
-        reply.extra = asked.response_headers
+        served = self._begin_record(request.head, request.served, len(request.body))
+        served.key = "" if request.key is ANONYMOUS else request.key.id
+        request.response_headers["x-request-id"] = served.id
+        if "origin" in request.head.headers:
+            request.response_headers |= self._guard.cors_headers(request.head)
+        reply.extra = request.response_headers
 
-    async def answer(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
-        """Answer a request through its route, or with an error; under an Idempotency-Key, once."""
+    async def answer(self, request: GatewayRequest, reply: ResponseWriter) -> None:
+        """Answer a request by its route, or with an error. Under an Idempotency-Key it is executed once."""
         new_requester()
-        self._begin(asked, reply)
-        served = asked.served
+        self._begin(request, reply)
+        served = request.served
         if served.span is not None:
             served.span.enter()
         try:
             found = None
-            if asked.after is None:
-                self._recheck_key(asked)
-                found = await begin_idempotent(self.ledger, asked) if self.ledger is not None else None
+            if request.after is None:
+                self._recheck_key(request)
+                found = await begin_idempotent(self.ledger, request) if self.ledger is not None else None
             if isinstance(found, StoredReply):
                 again = dict(line.split(": ", 1) for line in found.headers.splitlines())
                 about = {"content-type": found.content_type, "idempotency-replayed": "true"}
                 reply.whole(found.status, found.body, {**again, **about})
             elif found is not None and self.ledger is not None:
-                async with store_idempotent(self.ledger, found, asked, reply):
-                    await self._answer(asked, reply)
+                async with store_idempotent(self.ledger, found, request, reply):
+                    await self._answer(request, reply)
             else:
-                await self._answer(asked, reply)
+                await self._answer(request, reply)
         except RequestRefused as error:
             served.failed(error_code(error))
-            answer_error(asked.head, error, reply, served)
+            answer_error(request.head, error, reply, served)
         finally:
-            self.ended(asked, reply)
+            self.ended(request, reply)
 
-    def ended(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
-        """Finish the accounting of a request that was answered or failed."""
+    def ended(self, request: GatewayRequest, reply: ResponseWriter) -> None:
+        """Count and report a request that was answered or failed."""
         self.active -= 1
-        self._end_record(asked.served, reply)
+        self._end_record(request.served, reply)
 
     def handed_on(self) -> None:
-        """Uncount a request that continues in a task, where it is counted again."""
+        """Stop counting a request as active here: it continues in a task, which counts it."""
         self.active -= 1
 
-    def unanswered(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    def unanswered(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         """Close a request whose task was cancelled before it began."""
-        if asked.after is not None:
-            self.direct.abandoned(asked.after)
-            asked.after = None
+        if request.after is not None:
+            self.direct.abandoned(request.after)
+            request.after = None
         else:
-            self._begin_record(asked.head, asked.served, len(asked.body))
-        answer_cancelled(asked, reply)
-        self._end_record(asked.served, reply)
+            self._begin_record(request.head, request.served, len(request.body))
+        answer_cancelled(request, reply)
+        self._end_record(request.served, reply)
 
-    def _is_key_stale(self, asked: GatewayRequest) -> bool:
+    def _is_key_stale(self, request: GatewayRequest) -> bool:
         """Return True if the key was checked so long ago that it may have been revoked since.
 
-        A body may take hours to arrive, and a pipelined request waits for the answers before its own.
+        A body may take hours to arrive, and a pipelined request waits for the replies to the requests before it.
         """
-        return monotonic() - asked.since > RECHECK_SECONDS
+        return monotonic() - request.since > RECHECK_SECONDS
 
-    def _recheck_key(self, asked: GatewayRequest) -> None:
+    def _recheck_key(self, request: GatewayRequest) -> None:
         """Check the key again if it was checked a while ago. Raises RequestRefused."""
-        if self.ledger is not None and asked.key is not ANONYMOUS and self._is_key_stale(asked):
-            asked.key = authenticate(self.ledger, asked.head)
+        if self.ledger is not None and request.key is not ANONYMOUS and self._is_key_stale(request):
+            request.key = authenticate(self.ledger, request.head)
 
-    async def _answer(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    async def _answer(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         try:
-            await self._routed(asked, reply)
+            await self._routed(request, reply)
         except asyncio.CancelledError:
-            answer_cancelled(asked, reply)
+            answer_cancelled(request, reply)
             raise
         except ConnectionResetError:
             return
         except Exception as error:
-            answer_failure(self.context, asked, reply, error)
+            answer_failure(self.context, request, reply, error)
 
-    async def _routed(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
-        """Answer on the direct path if the request may take it, else by its handler, which continues its attempt."""
-        route = find_route(asked.head)
-        if asked.after is None and route.passes is not None and await self.direct.answer(asked, reply, route.passes):
+    async def _routed(self, request: GatewayRequest, reply: ResponseWriter) -> None:
+        """Answer on the direct path if the plan is direct; otherwise by the handler, which continues its attempt."""
+        route = find_route(request.head)
+        if request.after is None and route.passes is not None and await self.direct.answer(request, reply, route.passes):
             return
         try:
-            await route.answer(self.context, asked, reply)
+            await route.answer(self.context, request, reply)
         finally:
-            if asked.after is not None:
-                self.direct.abandoned(asked.after)
-                asked.after = None
+            if request.after is not None:
+                self.direct.abandoned(request.after)
+                request.after = None
 
     # ---- for health checks and metrics
 
     def counters(self) -> tuple[Metrics, Gauges]:
-        """Publish this worker's metrics for the others, and return the counters and gauges of all workers."""
+        """Publish this worker's metrics for the other workers; return the counters and gauges of all of them."""
         if self.worker is None:
             return self.context.metrics, self._gauges()
         self._publish(self.worker, self._gauges())
@@ -354,7 +352,7 @@ class Gateway:
     # ---- life
 
     async def start(self) -> None:
-        """Listen. Raises UsageError where the port is taken, InputMissing where the prompts folder is missing."""
+        """Listen. Raises UsageError if the port is in use, InputMissing if the prompts folder does not exist."""
         await self.context.prompts.start()
         loop = asyncio.get_running_loop()
 
@@ -382,7 +380,7 @@ class Gateway:
         return f"http://{format_address(self.host, self.port)}"
 
     async def serve(self, *, signals: bool = False) -> None:
-        """Answer until ``stop`` is called or a signal comes, then drain. A second signal ends it at once."""
+        """Answer requests until ``stop`` is called or a signal arrives, then drain. A second signal ends it at once."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM) if signals else ():
             loop.add_signal_handler(number, self.stop)
@@ -403,14 +401,14 @@ class Gateway:
                 loop.remove_signal_handler(number)
 
     def stop(self) -> None:
-        """Shut down in order; called a second time, at once."""
+        """Shut down gracefully; at once if called a second time."""
         if self.stopping:
             self._hurry.set()
         self.stopping = True
         self._stop.set()
 
     def _watch_parent(self, worker: GatewayWorker, loop: asyncio.AbstractEventLoop) -> None:
-        """Report to the parent that this worker serves; stop when the parent is gone or starts a successor."""
+        """Report to the parent process that this worker serves; stop when the parent ends or starts a successor."""
 
         def orphaned() -> None:
             loop.remove_reader(worker.line)
@@ -421,14 +419,14 @@ class Gateway:
         worker.ready()
 
     def hand_over(self) -> None:
-        """Shut down in order while successors take new connections: no client is turned away."""
+        """Shut down gracefully while successors accept new connections, so that no client is refused."""
         self.leaving = True
         self._stop.set()
 
     async def _drain_connections(self) -> None:
         """Let running answers finish, refuse new requests with 503, and cancel the rest after the drain time.
 
-        Where successors take over, requests that have half arrived are still read and answered.
+        If successors take over, requests that have partly arrived are still read and answered.
         """
         if not self.stopping:
             await self._stop_accepting()
@@ -455,9 +453,9 @@ class Gateway:
         return self.active > 0 or (self.leaving and any(each.busy for each in self.connections))
 
     async def _announce_end(self) -> None:
-        """Let idle clients learn by ``connection: close`` that their connection ends.
+        """Let idle clients learn from a ``connection: close`` header that their connection ends.
 
-        A connection that is closed just as its client sends looks broken.
+        A client whose connection is closed while it sends a request would see a broken connection.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + _LINGER
@@ -466,7 +464,7 @@ class Gateway:
                 await asyncio.wait_for(self._hurry.wait(), 0.05)
 
     async def _stop_accepting(self) -> None:
-        """Stop accepting without losing a connection: asyncio forgets a socket accepted just before the close."""
+        """Stop accepting without losing a connection: asyncio drops a socket that it accepted just before the close."""
         for socket in (socket for server in self._servers for socket in server.sockets):
             asyncio.get_running_loop().remove_reader(socket.fileno())
         for _ in range(_TURNS):
@@ -495,7 +493,7 @@ class Gateway:
 
 
 def _shared_state(worker: GatewayWorker | None) -> dict[str, Any]:
-    """Return the state that one of several processes shares with the others; a single one has its own."""
+    """Return the state that a worker shares with the other workers; {} for a single process, which has its own."""
     if worker is None:
         return {}
     memory = worker.memory

@@ -78,7 +78,7 @@ class ClientSink:
     """
 
     def __init__(
-        self, context: GatewayContext, planned: ChatPlan, chat: ParsedChat, asked: GatewayRequest,
+        self, context: GatewayContext, planned: ChatPlan, chat: ParsedChat, request: GatewayRequest,
         reply: ResponseWriter, over: OnEnd | None = None,
     ) -> None:  # fmt: skip
         self.writer = reply
@@ -88,7 +88,7 @@ class ClientSink:
         self._planned = planned
         self._compiled = planned.compiled
         self._chat = chat
-        self._asked = asked
+        self._asked = request
         self._given: QuotaReservation | None = None
         self._shortened: ShortenedCall | None = None
         self._silence: StreamKeepalive | None = None

@@ -121,49 +121,49 @@ class DirectChats:
 
     # ---- may it be taken? ----------------------------------------------------------------------
 
-    async def ready(self, asked: GatewayRequest, dialect: ClientApi) -> MatchedChat | None:
+    async def ready(self, request: GatewayRequest, dialect: ClientApi) -> MatchedChat | None:
         """Return the matched chat if it may be direct. Raises RequestRefused for an invalid option or name."""
         adapter = self._adapter(dialect)
         if adapter is None:
-            _by_run(asked, "telemetry records what is said in it")
+            _by_run(request, "telemetry records what is said in it")
             return None
         await self._context.client.looked()
-        await offload(len(asked.body) > LONG, check_values, asked, MAX_VALUES, self._context.limits.text)
-        chat, asked.chat = asked.chat or await self._read(asked, adapter), None
+        await offload(len(request.body) > LONG, check_values, request, MAX_VALUES, self._context.limits.text)
+        chat, request.chat = request.chat or await self._read(request, adapter), None
         if chat is None:
-            if not asked.served.not_direct:
-                _by_run(asked, "it has a field or a part that is not passed on")
+            if not request.served.not_direct:
+                _by_run(request, "it has a field or a part that is not passed on")
             return None
         check_media_count(len(chat.pictures), self._context.limits.media)
-        policy = self._policy(asked, chat)
+        policy = self._policy(request, chat)
         if policy is None:
             return None
         catalog = self._context.client.catalog_for(policy)
         if self._measures.count_by(catalog):  # its sizes are in another's vocabularies
-            chat = await self._read(asked, adapter)
+            chat = await self._read(request, adapter)
             assert chat is not None
         question = (
             await self._context.client.question_needs(question_excerpt(chat.asked)) if _open(chat, policy) else None
         )
-        return self._known(asked, adapter, chat, policy, catalog, question)
+        return self._known(request, adapter, chat, policy, catalog, question)
 
     def at_once(
-        self, asked: GatewayRequest, dialect: ClientApi, reply: ResponseWriter, over: OnEnd
+        self, request: GatewayRequest, dialect: ClientApi, reply: ResponseWriter, over: OnEnd
     ) -> DirectAttempt | None:
         """Return the attempt for a chat whose shape is known, if nothing has to be awaited; the parsed chat is kept for
         ``ready``. Raises as ``ready`` does. ``over``: called when the attempt ends, if it is started.
         """
         adapter, client = self._adapter(dialect), self._context.client
-        if adapter is None or not client.up_to_date or len(asked.body) > LARGE_BODY:
+        if adapter is None or not client.up_to_date or len(request.body) > LARGE_BODY:
             return None
-        check_values(asked, MAX_VALUES, self._context.limits.text)
-        body = extract_media(asked.body)
+        check_values(request, MAX_VALUES, self._context.limits.text)
+        body = extract_media(request.body)
         if len(body.text) > _WORDS or _many_items(body.text):
             return None
-        chat = asked.chat = _read(asked, body, adapter, self._measures)
+        chat = request.chat = _read(request, body, adapter, self._measures)
         if chat is None:
             return None
-        policy = self._policy(asked, chat)
+        policy = self._policy(request, chat)
         if policy is None:
             return None
         question = None
@@ -173,12 +173,12 @@ class DirectChats:
                 return None
         catalog = client.catalog_for(policy)
         if self._measures.count_by(catalog):
-            asked.chat = None
+            request.chat = None
             return None
-        ready = self._known(asked, adapter, chat, policy, catalog, question)
+        ready = self._known(request, adapter, chat, policy, catalog, question)
         if ready is None or ready.planned is None:
             return None
-        sink = ClientSink(self._context, ready.planned, chat, asked, reply, over)
+        sink = ClientSink(self._context, ready.planned, chat, request, reply, over)
         return DirectAttempt(self.engine, chat, ready.planned.compiled, sink)
 
     def _adapter(self, dialect: ClientApi) -> ProtocolAdapter | None:
@@ -187,31 +187,31 @@ class DirectChats:
             return None
         return ADAPTERS.get(dialect.reads)
 
-    def _policy(self, asked: GatewayRequest, chat: ParsedChat) -> Policy | None:
+    def _policy(self, request: GatewayRequest, chat: ParsedChat) -> Policy | None:
         """Return the policy of the request; None if the executor must handle it. Raises RequestRefused."""
         client = self._context.client
-        asked.served.model = chat.model
+        request.served.model = chat.model
         own = bytes(chat.fields["intermodal"]) if "intermodal" in chat.fields else b""
-        policy = self._policies.get((chat.model, asked.head.wished, own))
+        policy = self._policies.get((chat.model, request.head.wished, own))
         if policy is None:
             if prompt_name(chat.model, client):
-                _by_run(asked, "it is made from a prompt file")
+                _by_run(request, "it is made from a prompt file")
                 return None
             policy = apply_overrides(
-                policy_for_model(chat.model, client), policy_overrides(asked.head.headers, chat.fields)
+                policy_for_model(chat.model, client), policy_overrides(request.head.headers, chat.fields)
             )
             if len(own) <= _WISHES:
-                self._policies[chat.model, asked.head.wished, own] = policy
+                self._policies[chat.model, request.head.wished, own] = policy
         if chat.stream and policy.streaming != "live":
-            _by_run(asked, "its stream is held back until it is complete")
+            _by_run(request, "its stream is held back until it is complete")
             return None
-        if asked.key.models or asked.key.policies:
-            check_model_allowed(asked.key, chat.model, client)
+        if request.key.models or request.key.policies:
+            check_model_allowed(request.key, chat.model, client)
         return policy
 
     def _known(
         self,
-        asked: GatewayRequest,
+        request: GatewayRequest,
         adapter: ProtocolAdapter,
         chat: ParsedChat,
         policy: Policy,
@@ -220,35 +220,35 @@ class DirectChats:
     ) -> MatchedChat | None:
         """Return the chat with the cached plan of its shape; None if the shape is known not to be direct."""
         place = self._context.conversations.place(chat.before) if chat.before is not None else None
-        key = (asked.owner, asked.head.wished, place, chat.shape, question)
+        key = (request.owner, request.head.wished, place, chat.shape, question)
         known = self._compiled_plans.get(key)
         if known is not None and known.holds(catalog, self._context.client):
             if isinstance(known.planned, str):
-                _by_run(asked, known.planned)
+                _by_run(request, known.planned)
                 return None
             return MatchedChat(chat, adapter, key, known.planned, policy, place, question)
         return MatchedChat(chat, adapter, key, None, policy, place, question)
 
-    async def _read(self, asked: GatewayRequest, adapter: ProtocolAdapter) -> ParsedChat | None:
-        body = await offload(len(asked.body) > LARGE_BODY, extract_media, asked.body)
+    async def _read(self, request: GatewayRequest, adapter: ProtocolAdapter) -> ParsedChat | None:
+        body = await offload(len(request.body) > LARGE_BODY, extract_media, request.body)
         if len(body.text) > SAMPLE_RATIO * FIRST_SAMPLE:
-            _by_run(asked, "it is too long")
+            _by_run(request, "it is too long")
             return None  # more than most models take: the executor refuses it before all of it is counted
         if _many_items(body.text):
-            _by_run(asked, "it has too many messages")
+            _by_run(request, "it has too many messages")
             return None
-        if len(asked.body) > LARGE_BODY or len(body.text) > _WORDS:
-            return await offload(True, _read, asked, body, adapter, self._measures.alone())
-        return _read(asked, body, adapter, self._measures)
+        if len(request.body) > LARGE_BODY or len(body.text) > _WORDS:
+            return await offload(True, _read, request, body, adapter, self._measures.alone())
+        return _read(request, body, adapter, self._measures)
 
     # ---- a shape that is new -------------------------------------------------------------------
 
-    async def learned(self, ready: MatchedChat, asked: GatewayRequest) -> ChatPlan | None:
+    async def learned(self, ready: MatchedChat, request: GatewayRequest) -> ChatPlan | None:
         """Plan the first chat of a shape, and remember how such chats go. Raises what planning raises."""
         context, client = self._context, self._context.client
         # The planner's inputs, taken together: by the time it runs, another look may have replaced them.
         machine, as_of, refusals = client.machine, client.today, client.upstreams.refusals
-        inputs = await self._inputs(ready, asked)
+        inputs = await self._inputs(ready, request)
         planned: ChatPlan | str = _PREPARED
         if inputs is None:
             catalog, epoch = client.catalog_for(ready.policy), client.epoch
@@ -262,7 +262,7 @@ class DirectChats:
         size = _size(ready.chat, planned)
         self._compiled_plans[ready.key] = _Known(planned, size, ref(catalog), machine, epoch, as_of, refusals)
         if isinstance(planned, str):
-            _by_run(asked, planned)
+            _by_run(request, planned)
             return None
         return planned
 
@@ -281,7 +281,7 @@ class DirectChats:
             return "it cannot be said to its host"  # the executor reports the error
         return ChatPlan(compiled) if isinstance(compiled, CompiledPlan) else compiled
 
-    async def _inputs(self, ready: MatchedChat, asked: GatewayRequest) -> Inputs | None:
+    async def _inputs(self, ready: MatchedChat, request: GatewayRequest) -> Inputs | None:
         """Return the planner's inputs. Pictures are seen as the direct path reads them: the text in them is not
         measured.
         """
@@ -297,43 +297,43 @@ class DirectChats:
                 call = replace(call, output=await check_output(call.output))
             except errors.IntermodalError:
                 return None  # the executor reports the error
-        request = continue_conversation(await offload(long, request_from_call, call, ready.policy), ready.place)
-        parts = await offload(long, list, request.parts())
+        run_request = continue_conversation(await offload(long, request_from_call, call, ready.policy), ready.place)
+        parts = await offload(long, list, run_request.parts())
         pictures = await offload(long, _pictures_in, parts)
         if pictures != len(ready.chat.pictures):
             return None
-        words = await offload(long, _without_pictures, request) if pictures else request
+        words = await offload(long, _without_pictures, run_request) if pictures else run_request
         prepared = await context.client.prepare(words)
         texts = list(prepared.inputs.facts.parts)
         if prepared.inputs.asked or len(texts) + pictures != len(parts):
             return None
-        whole = await offload(long, with_config_labels, request, context.client.config.private)
+        whole = await offload(long, with_config_labels, run_request, context.client.config.private)
         facts = await offload(long, _facts_of, parts, texts, ready.chat.pictures)
         known = replace(prepared.inputs.facts, parts=facts, question=ready.question)
         return replace(prepared.inputs, request=whole, facts=known)
 
     # ---- passing on ----------------------------------------------------------------------------
 
-    async def answer(self, asked: GatewayRequest, reply: ResponseWriter, dialect: ClientApi) -> bool:
-        """Answer a chat if its plan is direct. False: the executor is to go on, from ``asked.after`` if that is set.
+    async def answer(self, request: GatewayRequest, reply: ResponseWriter, dialect: ClientApi) -> bool:
+        """Answer a chat if its plan is direct. False: the executor is to go on, from ``request.after`` if that is set.
 
         Raises RequestRefused where the key's budget does not allow it, and what planning raises.
         """
-        ready = await self.ready(asked, dialect)
-        planned = None if ready is None else ready.planned or await self.learned(ready, asked)
+        ready = await self.ready(request, dialect)
+        planned = None if ready is None else ready.planned or await self.learned(ready, request)
         if ready is None or planned is None:
             return False
-        asked.after = await self.run(ready, planned, asked, reply)
-        return asked.after is None
+        request.after = await self.run(ready, planned, request, reply)
+        return request.after is None
 
     async def run(
-        self, ready: MatchedChat, planned: ChatPlan, asked: GatewayRequest, reply: ResponseWriter
+        self, ready: MatchedChat, planned: ChatPlan, request: GatewayRequest, reply: ResponseWriter
     ) -> Handover | None:
         """Answer. Failure where nothing was shown and the executor is to go on.
 
         Raises RequestRefused where the key's budget does not allow it.
         """
-        sink = ClientSink(self._context, planned, ready.chat, asked, reply)
+        sink = ClientSink(self._context, planned, ready.chat, request, reply)
         attempt = DirectAttempt(self.engine, ready.chat, planned.compiled, sink)
         try:
             failure = await attempt.go()
@@ -346,9 +346,9 @@ class DirectChats:
         failure.abandon(self._context.ledger)
 
 
-def _by_run(asked: GatewayRequest, why: str) -> None:
+def _by_run(request: GatewayRequest, why: str) -> None:
     """Record why a run answers, in words that end a sentence after "because"."""
-    asked.served.not_direct = why
+    request.served.not_direct = why
 
 
 _PREPARED = "it is prepared before it is sent"
@@ -379,11 +379,11 @@ def _many_items(text: bytes) -> bool:
 
 
 def _read(
-    asked: GatewayRequest, body: ExtractedBody, adapter: ProtocolAdapter, measures: TextSizeCache
+    request: GatewayRequest, body: ExtractedBody, adapter: ProtocolAdapter, measures: TextSizeCache
 ) -> ParsedChat | None:
-    chat = adapter.chat_of(body, asked.owner, measures)
+    chat = adapter.chat_of(body, request.owner, measures)
     if body.lifted and not body.complete:  # something in it only looks like a picture
-        chat = adapter.chat_of(ExtractedBody(asked.body), asked.owner, measures)
+        chat = adapter.chat_of(ExtractedBody(request.body), request.owner, measures)
     return chat
 
 

@@ -91,47 +91,47 @@ class PlannedChat:
 
 
 async def plan_chat(
-    context: GatewayContext, asked: GatewayRequest, dialect: ClientApi, *, exact: bool = False
+    context: GatewayContext, request: GatewayRequest, dialect: ClientApi, *, exact: bool = False
 ) -> PlannedChat:
     """Decode and plan a chat. ``exact``: for its own sizes, not those of its shape.
 
     Raises RequestRefused, ValueError and what planning raises.
     """
-    fields = await body_fields(asked, context.limits)
-    wishes = policy_overrides(asked.head.headers, fields)
-    decode = partial(dialect.decode, find=context.items.finder(asked.owner)) if dialect.refers else dialect.decode
-    call = await decode_body(decode, asked.body)
+    fields = await body_fields(request, context.limits)
+    wishes = policy_overrides(request.head.headers, fields)
+    decode = partial(dialect.decode, find=context.items.finder(request.owner)) if dialect.refers else dialect.decode
+    call = await decode_body(decode, request.body)
     if call.sampling.max_tokens is not None and call.sampling.max_tokens < 1:
         raise RequestRefused(
             "an answer has at least one token", status=400, todo="leave the limit out, or set 1 or more"
         )
-    asked.served.model = call.model
+    request.served.model = call.model
     long = is_long(call.messages, call.tools, call.output)
     check_media_count(await offload(long, _media, call), context.limits.media)
     if dialect.refers:
         await offload(long, _check_results, call)
-    rendered = await context.prompts.rendered(context.client, asked, call, context.limits)
+    rendered = await context.prompts.rendered(context.client, request, call, context.limits)
     if rendered is None:
         messages, policy = None, apply_overrides(policy_for_model(call.model, context.client), wishes)
-        check_model_allowed(asked.key, call.model, context.client)
+        check_model_allowed(request.key, call.model, context.client)
     else:
         call, messages, policy = rendered.call, rendered.messages, apply_overrides(rendered.policy, wishes)
     call = with_default_limit(call, context.client.config)
-    request = await offload(long, request_from_call, call, policy, messages)
-    request = await context.conversations.placed(request, asked.owner)
-    request = await context.signatures.put_back(request, asked.owner)
-    if not any(_says(part) for message in request.messages for part in message.parts):
+    run_request = await offload(long, request_from_call, call, policy, messages)
+    run_request = await context.conversations.placed(run_request, request.owner)
+    run_request = await context.signatures.put_back(run_request, request.owner)
+    if not any(_says(part) for message in run_request.messages for part in message.parts):
         raise _missing_messages(fields, dialect.asks)
     if isinstance(call.output, JsonOutput):
-        request = replace(request, output=await check_output(call.output))
-    prepared, plan = await plan_request(context, request, asked.owner, exact=exact, rendered=rendered)
+        run_request = replace(run_request, output=await check_output(call.output))
+    prepared, plan = await plan_request(context, run_request, request.owner, exact=exact, rendered=rendered)
     answering = prepared.inputs.catalog.by_id.get(plan.chosen.endpoint)
     protocol = answering.host.protocol if answering is not None else ""
     carried = len(call.cache) if protocol in PROMPT_CACHING_PROTOCOLS else 0
     ignored = unforwarded_fields(fields, call.settings, dialect.table, answering)
     ignored += unenforced_tools(call.tools, protocol)
-    ignored += await offload(len(asked.body) > LONG, ignored_content, asked.body, dialect.table, carried)
-    job = PlannedChat(call, request, prepared, plan, ignored)
+    ignored += await offload(len(request.body) > LONG, ignored_content, request.body, dialect.table, carried)
+    job = PlannedChat(call, run_request, prepared, plan, ignored)
     job.rendered = rendered
     if dialect is OPENAI_CHAT:
         job.usage = _usage_wanted(fields.get("stream_options"))
@@ -140,7 +140,7 @@ async def plan_chat(
     if dialect.refers:
         job.writes["asked"] = echoed_fields(fields)
     if dialect.refers and bytes(fields.get("store", b"")) != b"false":
-        job.writes["keep"] = context.items.keeper(asked.owner)
+        job.writes["keep"] = context.items.keeper(request.owner)
     return job
 
 
@@ -191,30 +191,30 @@ def _usage_wanted(options: msgspec.Raw | None) -> bool:
 
 
 async def answer_chat(
-    context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter, dialect: ClientApi
+    context: GatewayContext, request: GatewayRequest, reply: ResponseWriter, dialect: ClientApi
 ) -> None:
     """Answer a chat in this client API."""
-    asked.served.not_direct = asked.served.not_direct or "chats of its API are not passed on"
-    job = await plan_chat(context, asked, dialect)
-    job.after, asked.after = asked.after, None
+    request.served.not_direct = request.served.not_direct or "chats of its API are not passed on"
+    job = await plan_chat(context, request, dialect)
+    job.after, request.after = request.after, None
     if job.call.stream:
-        await ChatStream(context, asked, reply, dialect, job).run()
+        await ChatStream(context, request, reply, dialect, job).run()
     else:
-        await _whole(context, asked, reply, dialect, job)
+        await _whole(context, request, reply, dialect, job)
 
 
 async def _whole(
-    context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter, dialect: ClientApi, job: PlannedChat
+    context: GatewayContext, request: GatewayRequest, reply: ResponseWriter, dialect: ClientApi, job: PlannedChat
 ) -> None:
     metadata = job.run_metadata()
     run = RunEventEncoder(metadata.about)
     events: list[WireEvent] = []
     finished: Finished | None = None
-    async with run_plan(context, job.prepared, job.plan, asked, after=job.after) as happening:
+    async with run_plan(context, job.prepared, job.plan, request, after=job.after) as happening:
         async for event in job.typed(happening):
             metadata.feed(event)
             if isinstance(event, Finished):
-                await remember_turn(context, job.request, metadata, event, asked.owner)
+                await remember_turn(context, job.request, metadata, event, request.owner)
                 finished = event
             events += run.feed(event)
     assert finished is not None
@@ -233,13 +233,13 @@ class ChatStream:
     def __init__(
         self,
         context: GatewayContext,
-        asked: GatewayRequest,
+        request: GatewayRequest,
         reply: ResponseWriter,
         dialect: ClientApi,
         job: PlannedChat,
     ) -> None:
         self._context = context
-        self._asked = asked
+        self._asked = request
         self._reply = reply
         self._dialect = dialect
         self._job = job
@@ -256,7 +256,7 @@ class ChatStream:
         try:
             await self._events()
         except asyncio.CancelledError:
-            if not self._reply.gone:  # the server stops
+            if not self._reply.disconnected:  # the server stops
                 await self._fail(interrupted(self._reply))
             raise
         except ConnectionResetError:

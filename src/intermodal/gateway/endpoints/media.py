@@ -120,13 +120,13 @@ class RunResult(NamedTuple):
 
 
 async def _run(
-    context: GatewayContext, asked: GatewayRequest, request: Request, ignored: tuple[str, ...] = ()
+    context: GatewayContext, request: GatewayRequest, run_request: Request, ignored: tuple[str, ...] = ()
 ) -> RunResult:
-    prepared, plan = await plan_request(context, request, asked.owner)
+    prepared, plan = await plan_request(context, run_request, request.owner)
     metadata = response_metadata.RunMetadata(plan)
     took = [0, 0]
     finished: Finished | None = None
-    async with run_plan(context, prepared, plan, asked) as happening:
+    async with run_plan(context, prepared, plan, request) as happening:
         async for event in happening:
             metadata.feed(event)
             if isinstance(event, StepFinished):
@@ -145,11 +145,11 @@ def _request(parts: tuple[Part, ...], output: Output, policy: Policy, sampling: 
     )
 
 
-def policy_of(context: GatewayContext, asked: GatewayRequest, model: str, fields: Mapping[str, Raw]) -> Policy:
+def policy_of(context: GatewayContext, request: GatewayRequest, model: str, fields: Mapping[str, Raw]) -> Policy:
     """Return the policy of a request for this model, tightened by its headers and fields. Raises RequestRefused."""
-    asked.served.model = model
-    check_model_allowed(asked.key, model, context.client)
-    return apply_overrides(policy_for_model(model, context.client), policy_overrides(asked.head.headers, fields))
+    request.served.model = model
+    check_model_allowed(request.key, model, context.client)
+    return apply_overrides(policy_for_model(model, context.client), policy_overrides(request.head.headers, fields))
 
 
 def unknown_fields(fields: Iterable[str], known: frozenset[str]) -> tuple[str, ...]:
@@ -157,23 +157,23 @@ def unknown_fields(fields: Iterable[str], known: frozenset[str]) -> tuple[str, .
     return tuple(dict.fromkeys(name for name in fields if name not in known))
 
 
-async def create_embeddings(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def create_embeddings(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /v1/embeddings``."""
-    fields = await body_fields(asked, context.limits, MAX_TOKEN_VALUES)
-    wanted = await decode_body(wire.read_embedding_request, asked.body)
-    made = await _embed_texts(context, asked, fields, wanted, EMBEDDINGS_FIELDS)
+    fields = await body_fields(request, context.limits, MAX_TOKEN_VALUES)
+    wanted = await decode_body(wire.read_embedding_request, request.body)
+    made = await _embed_texts(context, request, fields, wanted, EMBEDDINGS_FIELDS)
     usage = {"prompt_tokens": made.tokens, "total_tokens": made.tokens, "intermodal": made.about}
     many = len(made.vectors) > 1
     body = await offload(many, wire.write_embeddings, made.vectors, wanted.call.model, wanted.encoding, usage)
     await reply.send(200, body, {**JSON_HEADERS, **made.head})
 
 
-async def ollama_embed(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def ollama_embed(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /api/embed``. A text that is too long is an error, as with Ollama's ``truncate: false``."""
-    fields = await body_fields(asked, context.limits)
-    wanted = await decode_body(read_embed, asked.body)
+    fields = await body_fields(request, context.limits)
+    wanted = await decode_body(read_embed, request.body)
     known = EMBED_FIELDS if bytes(fields.get("truncate", b"")) == b"false" else EMBED_FIELDS - {"truncate"}
-    made = await _embed_texts(context, asked, fields, wanted, known)
+    made = await _embed_texts(context, request, fields, wanted, known)
     many = len(made.vectors) > 1
     body = await offload(many, write_embed, made.vectors, wanted.call.model, made.tokens, made.about)
     await reply.send(200, body, {**JSON_HEADERS, **made.head})
@@ -190,14 +190,14 @@ class EmbeddingResponse(NamedTuple):
 
 async def _embed_texts(
     context: GatewayContext,
-    asked: GatewayRequest,
+    request: GatewayRequest,
     fields: Mapping[str, Raw],
     wanted: wire.EmbeddingRequest,
     known: frozenset[str],
 ) -> EmbeddingResponse:
     """Embed texts, each as a request of its own, several at once."""
     call = wanted.call
-    policy = policy_of(context, asked, call.model, fields)
+    policy = policy_of(context, request, call.model, fields)
     if wanted.tokens:
         call = replace(call, texts=await _decode_token_ids(wanted.tokens, call.model, context.client.config))
     if empty := [f"input[{place}]" for place, text in enumerate(call.texts) if not text.strip()]:
@@ -207,7 +207,7 @@ async def _embed_texts(
 
     async def one(text: str) -> RunResult:
         async with room:
-            return await _run(context, asked, _request((Text(text=text),), EmbeddingOutput(), policy), ignored)
+            return await _run(context, request, _request((Text(text=text),), EmbeddingOutput(), policy), ignored)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -250,34 +250,34 @@ def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first_error(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-async def create_speech(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def create_speech(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /v1/audio/speech``: speaks the text itself, which no model answers. The response is a file."""
-    fields = await body_fields(asked, context.limits)
-    call = await decode_body(wire.read_speech_request, asked.body)
-    policy = policy_of(context, asked, call.model, fields)
+    fields = await body_fields(request, context.limits)
+    call = await decode_body(wire.read_speech_request, request.body)
+    policy = policy_of(context, request, call.model, fields)
     output = SpeechOutput(format=call.format, voice=call.voice, verbatim=True)
-    request = _request((Text(text=call.text),), output, policy)
-    made = await _run(context, asked, request, unknown_fields(fields, SPEECH_FIELDS))
+    run_request = _request((Text(text=call.text),), output, policy)
+    made = await _run(context, request, run_request, unknown_fields(fields, SPEECH_FIELDS))
     if made.finished.speech is None:
         raise errors.CallError("made no sound", where=made.finished.endpoint, todo="ask another model")
     spoken = made.finished.speech
     await reply.send(200, spoken.data, {"content-type": spoken.media_type, **made.head})
 
 
-async def create_images(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def create_images(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /v1/images/generations``."""
-    fields = await body_fields(asked, context.limits)
-    call = await decode_body(wire.read_image_request, asked.body)
-    policy = policy_of(context, asked, call.model, fields)
-    await _draw(context, asked, reply, _DrawingRequest(call, policy, ignored=unknown_fields(fields, IMAGES_FIELDS)))
+    fields = await body_fields(request, context.limits)
+    call = await decode_body(wire.read_image_request, request.body)
+    policy = policy_of(context, request, call.model, fields)
+    await _draw(context, request, reply, _DrawingRequest(call, policy, ignored=unknown_fields(fields, IMAGES_FIELDS)))
 
 
-async def create_image_edits(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def create_image_edits(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /v1/images/edits``: a form with a picture or several, words, and perhaps a mask of the one picture.
 
     The mask is transparent, or white, where the picture may change.
     """
-    form = await _form(asked, EDITS_FIELDS)
+    form = await _form(request, EDITS_FIELDS)
     call = wire.read_edit_form(dict(form.fields))
     given = [form.files["image"]] if "image" in form.files else []
     given += [file for name, file in form.listed if name == "image[]"]
@@ -285,14 +285,14 @@ async def create_image_edits(context: GatewayContext, asked: GatewayRequest, rep
     if not given:
         sent = "as a file" if {"image", "image[]"}.intersection(form.names) else "in the field image"
         raise RequestRefused(f"the form needs a picture {sent}", status=400)
-    policy = policy_of(context, asked, call.model, {})
+    policy = policy_of(context, request, call.model, {})
     parts = [Image(source=BytesSource(data=data, name=_plain(name))) for name, data in given]
     if mask := form.files.get("mask"):
         if len(parts) > 1:
             raise RequestRefused("a mask is of one picture, and the form has several", status=400, todo="send one")
         parts.append(Image(source=BytesSource(data=mask[1], name=_plain(mask[0]) or "mask")))
     ignored = unknown_fields((*form.names, *files), EDITS_FIELDS)
-    await _draw(context, asked, reply, _DrawingRequest(call, policy, tuple(parts), mask=bool(mask), ignored=ignored))
+    await _draw(context, request, reply, _DrawingRequest(call, policy, tuple(parts), mask=bool(mask), ignored=ignored))
 
 
 class _DrawingRequest(NamedTuple):
@@ -306,38 +306,38 @@ class _DrawingRequest(NamedTuple):
     ignored: tuple[str, ...] = ()
 
 
-async def _draw(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter, wanted: _DrawingRequest) -> None:
+async def _draw(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter, wanted: _DrawingRequest) -> None:
     call = wanted.call
     output = ImageOutput(
         size=call.size, count=call.count, steps=call.steps, guidance=call.guidance, sampler=call.sampler,  # type: ignore[arg-type]
         negative=call.negative, strength=call.strength, mask=wanted.mask, quality=call.quality, format=call.format,
     )  # fmt: skip
     check_output(output, call.seed)
-    request = _request((Text(text=call.prompt), *wanted.parts), output, wanted.policy, Sampling(seed=call.seed))
-    made = await _run(context, asked, request, wanted.ignored)
+    run_request = _request((Text(text=call.prompt), *wanted.parts), output, wanted.policy, Sampling(seed=call.seed))
+    made = await _run(context, request, run_request, wanted.ignored)
     given, out = made.tokens
     usage = {"input_tokens": given, "output_tokens": out, "total_tokens": given + out, "intermodal": made.about}
     files = [(drawn.data, drawn.prompt) for drawn in made.finished.images]
     await reply.send(200, wire.write_images(files, int(time.time()), usage), {**JSON_HEADERS, **made.head})
 
 
-async def create_transcription(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def create_transcription(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /v1/audio/transcriptions``: a form with a recording or a video."""
-    await _transcribe(context, asked, reply, TRANSCRIPTION_FIELDS)
+    await _transcribe(context, request, reply, TRANSCRIPTION_FIELDS)
 
 
-async def create_translation(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def create_translation(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /v1/audio/translations``: a transcript in English, whatever is spoken.
 
     By a speech model that translates, or a language model that translates its transcript, as name or plan decides.
     """
-    await _transcribe(context, asked, reply, TRANSLATION_FIELDS, into="en")
+    await _transcribe(context, request, reply, TRANSLATION_FIELDS, into="en")
 
 
 async def _transcribe(
-    context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter, takes: frozenset[str], into: str = ""
+    context: GatewayContext, request: GatewayRequest, reply: ResponseWriter, takes: frozenset[str], into: str = ""
 ) -> None:
-    form = await _form(asked, TRANSCRIPTION_FIELDS)
+    form = await _form(request, TRANSCRIPTION_FIELDS)
     _check_transcription(form)
     wanted, model = form.field("response_format", "json"), form.field("model")
     if "file" not in form.files or not model:
@@ -345,27 +345,27 @@ async def _transcribe(
     if wanted not in wire.TRANSCRIPT_FORMATS:
         there = ", ".join(wire.TRANSCRIPT_FORMATS)
         raise RequestRefused(f"response_format is none of {there}: {wanted[:40]!r}", status=400)
-    policy = policy_of(context, asked, model, {})
+    policy = policy_of(context, request, model, {})
     language = form.field("language") if "language" in takes else ""
     policy = replace(policy, language=language or policy.language, translate=into)
     name, data = form.files["file"]
     source = BytesSource(data=data, name=_plain(name))
     part: Part = File(source=source) if _is_film(data) else Audio(source=source)
     ignored = unknown_fields(form.names, takes)
-    made = await _run(context, asked, _request((part,), TranscriptOutput(), policy), ignored)
+    made = await _run(context, request, _request((part,), TranscriptOutput(), policy), ignored)
     transcript = made.finished.transcript or Transcript()
     usage = {"type": "duration", "seconds": round(transcript.seconds), "intermodal": made.about}
     kind, body = wire.write_transcript(transcript, wanted, usage)
     await reply.send(200, body, {"content-type": kind, **made.head})
 
 
-async def _form(asked: GatewayRequest, known: frozenset[str]) -> MultipartForm:
+async def _form(request: GatewayRequest, known: frozenset[str]) -> MultipartForm:
     """Return the form in a body.
 
     Raises RequestRefused for a field that no request may set, or a known one that is sent twice.
     """
-    kind = asked.head.headers.get("content-type", "")
-    form = await offload(len(asked.body) > LONG, parse_multipart, kind, asked.body)
+    kind = request.head.headers.get("content-type", "")
+    form = await offload(len(request.body) > LONG, parse_multipart, kind, request.body)
     for name, count in Counter(form.names).items():
         check_field_allowed(name)
         if count > 1 and name in known and not name.endswith("[]"):

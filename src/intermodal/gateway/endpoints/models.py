@@ -178,41 +178,41 @@ def _row_of(context: GatewayContext, key: VirtualKey, name: str, see: str) -> di
     raise UnknownModel(f"there is no model named {name[:200]}", todo=f"see {see}")
 
 
-async def list_models(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def list_models(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /v1/models``."""
     await context.prompts.current()
-    data = _all(context, asked.key)
+    data = _all(context, request.key)
     first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
     more = {"first_id": first, "last_id": last, "has_more": False}  # as Anthropic's clients page
     reply.whole(200, dumps({"object": "list", "data": data, **more}), JSON_HEADERS)
 
 
-async def get_model(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def get_model(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /v1/models/NAME``."""
     from urllib.parse import unquote
 
-    name = unquote(asked.head.path.removeprefix("/v1/models/"))
+    name = unquote(request.head.path.removeprefix("/v1/models/"))
     await context.prompts.current()
-    reply.whole(200, dumps(_row_of(context, asked.key, name, "/v1/models")), JSON_HEADERS)
+    reply.whole(200, dumps(_row_of(context, request.key, name, "/v1/models")), JSON_HEADERS)
 
 
 # ---- Ollama's ------------------------------------------------------------------------------------
 
 
-async def ollama_tags(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def ollama_tags(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /api/tags``: models that chat. There is no file whose size or digest could be given."""
     await context.prompts.current()
     listed = [
-        _ollamas(row) | {"modified_at": "1970-01-01T00:00:00Z"} for row in _all(context, asked.key) if _chats(row)
+        _ollamas(row) | {"modified_at": "1970-01-01T00:00:00Z"} for row in _all(context, request.key) if _chats(row)
     ]
     reply.whole(200, dumps({"models": listed}), JSON_HEADERS)
 
 
-async def ollama_running(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def ollama_running(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /api/ps``: models that chat and are in this machine's memory now."""
     here = set(context.client.machine_now.loaded)
     there = [
-        row for row in model_rows(context.client.catalog, asked.key) if _chats(row) and here & set(row["endpoints"])
+        row for row in model_rows(context.client.catalog, request.key) if _chats(row) and here & set(row["endpoints"])
     ]
     listed = [_ollamas(row) | {"context_length": row["context_length"]} for row in there]
     reply.whole(200, dumps({"models": listed}), JSON_HEADERS)
@@ -232,14 +232,14 @@ def _calls(context: GatewayContext, row: Mapping[str, Any]) -> bool:
     return not served or any(endpoint.tools.takes is not False for endpoint in served)
 
 
-async def ollama_show(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def ollama_show(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /api/show``."""
-    fields = await body_fields(asked, context.limits)
+    fields = await body_fields(request, context.limits)
     await context.prompts.current()
     name = loads(bytes(fields.get("model", b'""'))) or loads(bytes(fields.get("name", b"null")))
     if not isinstance(name, str):
         raise RequestRefused("the body names no model", status=400)
-    row = _row_of(context, asked.key, name, "/api/tags")
+    row = _row_of(context, request.key, name, "/api/tags")
     kinds = row["architecture"]["input_modalities"]
     able = ["embedding"] if "embedding" in row["architecture"]["output_modalities"] else []
     if _chats(row):
@@ -256,6 +256,6 @@ async def ollama_show(context: GatewayContext, asked: GatewayRequest, reply: Res
     reply.whole(200, dumps(body), JSON_HEADERS)
 
 
-async def ollama_version(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def ollama_version(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /api/version``, by which Ollama's clients detect a server and its features."""
     reply.whole(200, dumps({"version": OLLAMA_VERSION, "intermodal": __version__}), JSON_HEADERS)

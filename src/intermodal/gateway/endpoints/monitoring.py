@@ -33,17 +33,17 @@ _SOUND = struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", 36 + 320, b"WAVEfmt ", 16, 1, 
 _SOUND += _SAMPLES
 
 
-async def healthz(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def healthz(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /healthz``: the event loop turns."""
     reply.whole(200, dumps({"status": "ok"}), JSON_HEADERS)
 
 
-async def root(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def root(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /``, by which Ollama's clients detect a server."""
     reply.whole(200, b"intermodal is running", {"content-type": "text/plain; charset=utf-8"})
 
 
-async def readyz(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def readyz(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /readyz``: 200 if media decode, the store is readable, a model can be called, and no shutdown is in
     progress.
     """
@@ -98,7 +98,7 @@ async def _has_endpoints(client: ServerClient) -> bool:
     return any(True for _ in callable_endpoints(client.catalog))
 
 
-async def get_metrics(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def get_metrics(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /metrics``: the counters of all workers, whichever one answers."""
     counted, now = context.server.counters()
     reply.whole(200, counted.text(now).encode(), {"content-type": METRICS_TYPE})

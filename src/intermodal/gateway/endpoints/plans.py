@@ -37,18 +37,18 @@ DOCUMENT_VERSION = 1
 _OLLAMAS, _PICTURES = frozenset({"options", "format", "keep_alive"}), b'"images"'
 
 
-async def explain_chat(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def explain_chat(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /v1/explain``: the body of a chat in any client API, planned and not run."""
-    job = await plan_chat(context, asked, await _dialect(context, asked), exact=True)
+    job = await plan_chat(context, request, await _dialect(context, request), exact=True)
     head = {**JSON_HEADERS, "x-intermodal-plan": job.plan.id, **ignored_header(job.ignored)}
     long = is_long(job.request.messages, job.request.tools, job.request.output)
     reply.whole(200, await offload(long, _written, job.plan), head)
 
 
-async def _dialect(context: GatewayContext, asked: GatewayRequest) -> ClientApi:
+async def _dialect(context: GatewayContext, request: GatewayRequest) -> ClientApi:
     """Return the client API of a body, by what only one of them has: Anthropic's header, or certain fields."""
-    fields = await body_fields(asked, context.limits)
-    if "anthropic-version" in asked.head.headers:
+    fields = await body_fields(request, context.limits)
+    if "anthropic-version" in request.head.headers:
         return ANTHROPIC_MESSAGES
     if "input" in fields or bytes(fields.get("prompt", b""))[:1] == b"{":
         return OPENAI_RESPONSES
@@ -59,22 +59,22 @@ async def _dialect(context: GatewayContext, asked: GatewayRequest) -> ClientApi:
     )
 
 
-async def get_plan(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def get_plan(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /v1/plans/ID``: one of the last few thousand plans, for its owner."""
-    name = asked.head.path.removeprefix("/v1/plans/")
-    found = context.plans.of(asked.owner, name)
+    name = request.head.path.removeprefix("/v1/plans/")
+    found = context.plans.of(request.owner, name)
     if found is None:
         raise RequestRefused("there is no such plan, or it is no longer kept", status=404, code="not_found")
     reply.whole(200, await offload(len(found.chosen.last.inputs) > MANY, _written, found), JSON_HEADERS)
 
 
-async def count_tokens(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def count_tokens(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /v1/messages/count_tokens``: the planner's estimate for the call that answers."""
-    body = asked.body
-    if "max_tokens" not in await body_fields(asked, context.limits):  # counting needs none, messages do
+    body = request.body
+    if "max_tokens" not in await body_fields(request, context.limits):  # counting needs none, messages do
         body = await decode_body(_with_a_limit, body)
     job = await plan_chat(
-        context, GatewayRequest(asked.head, body, asked.key, checked=True), ANTHROPIC_MESSAGES, exact=True
+        context, GatewayRequest(request.head, body, request.key, checked=True), ANTHROPIC_MESSAGES, exact=True
     )
     counted = job.plan.chosen.answering.estimate.input_tokens
     counts: dict[str, Any] = {"input_tokens": round(counted.mid)}

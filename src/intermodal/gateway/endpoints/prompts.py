@@ -43,10 +43,10 @@ def _argument(argument: Argument) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def list_prompts(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def list_prompts(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /v1/prompts``: prompts that this key may ask for, and files that cannot be used."""
     await context.prompts.current()
-    reply.whole(200, await offload(True, _list, context.prompts, asked.key), JSON_HEADERS)
+    reply.whole(200, await offload(True, _list, context.prompts, request.key), JSON_HEADERS)
 
 
 def _list(prompts: PromptFiles, key: VirtualKey) -> bytes:
@@ -60,9 +60,9 @@ def _error(wrong: UnreadablePrompt) -> dict[str, Any]:
     return {"file": wrong.file, "line": wrong.line or None, "message": message, "kept": wrong.kept}
 
 
-async def get_prompt(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def get_prompt(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /v1/prompts/NAME``."""
-    name = unquote(asked.head.path.removeprefix("/v1/prompts/")).removeprefix(PROMPT)
-    check_model_allowed(asked.key, PROMPT + name, context.client)
-    _, kept = await context.prompts.find(name, asked.key)
+    name = unquote(request.head.path.removeprefix("/v1/prompts/")).removeprefix(PROMPT)
+    check_model_allowed(request.key, PROMPT + name, context.client)
+    _, kept = await context.prompts.find(name, request.key)
     reply.whole(200, dumps(_prompt_document(kept)), JSON_HEADERS)

@@ -33,27 +33,27 @@ RERANK_FIELDS = frozenset({"model", "query", "documents", "top_n", "return_docum
 _CHARACTERS = 2  # of a token, at the least
 
 
-async def rerank(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def rerank(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /v1/rerank``, ``/v2/rerank`` and ``/rerank``: by a model on this machine, which is free, or at a host.
 
     All documents are read, whatever their number.
     """
     from intermodal.retrieval.passage_ranking import Passage, RankingWork, ranking_endpoint
 
-    fields = await body_fields(asked, context.limits)
-    call = await decode_body(wire.read_rerank_request, asked.body)
-    policy, client = policy_of(context, asked, call.model, fields), context.client
+    fields = await body_fields(request, context.limits)
+    call = await decode_body(wire.read_rerank_request, request.body)
+    policy, client = policy_of(context, request, call.model, fields), context.client
     await client.looked()
     work = RankingWork(call.query, list(map(len, call.documents)))
     endpoint = ranking_endpoint(client.catalog_for(policy), policy.model, policy, work)
     passages = [Passage(text=text) for text in call.documents]
-    ranked = await _ranked(context, asked, policy, endpoint, call, passages)
+    ranked = await _ranked(context, request, policy, endpoint, call, passages)
     usage = Usage(input_tokens=ranked.tokens, output_tokens=0)
     seconds, cost = ranked.seconds, ranked.cost
-    asked.served.called(ModelCall(op="score", step="rank", endpoint=endpoint, usage=usage, cost=cost, seconds=seconds))
+    request.served.called(ModelCall(op="score", step="rank", endpoint=endpoint, usage=usage, cost=cost, seconds=seconds))
     context.metrics.passed(endpoint.id, ranked.tokens, 0, cost or 0.0)
     found = [(each.index, each.score) for each in ranked.results]
-    body = await offload(call.texts, wire.write_rerank, call, found, asked.served.id, ranked.tokens)
+    body = await offload(call.texts, wire.write_rerank, call, found, request.served.id, ranked.tokens)
     head = {
         "x-intermodal-route": endpoint.id, "x-intermodal-sends": ranked.host or host_names(()), **cost_headers(cost, 1),
         "x-intermodal-verdict": "no_language_model", **ignored_header(unknown_fields(fields, RERANK_FIELDS)),
@@ -62,7 +62,7 @@ async def rerank(context: GatewayContext, asked: GatewayRequest, reply: Response
 
 
 async def _ranked(
-    context: GatewayContext, asked: GatewayRequest, policy: Policy, endpoint: Endpoint, call: RerankCall,
+    context: GatewayContext, request: GatewayRequest, policy: Policy, endpoint: Endpoint, call: RerankCall,
     passages: list[Passage],
 ) -> RerankResult:  # fmt: skip
     """Rank within the rates and budgets of the key: at a host, for no more than was claimed."""
@@ -75,13 +75,13 @@ async def _ranked(
     if endpoint.host.zone != "process":
         most = ranking_cost(endpoint, call.query, sizes)
         limit = min(policy.max_cost, most.high) if most.known else policy.max_cost
-        request = Request(messages=(Message(role="user", parts=(Text(text=call.query),)),), policy=policy)
-        hosted = HostedRanking(endpoint, client.world(await client.prepare(request)), limit)
+        run_request = Request(messages=(Message(role="user", parts=(Text(text=call.query),)),), policy=policy)
+        hosted = HostedRanking(endpoint, client.world(await client.prepare(run_request)), limit)
     claim = QuotaClaim(
         cost=most.high if most.known else None, tokens=letters // _CHARACTERS + 1, endpoints=(endpoint.id,)
     )
     ranker = Ranker(endpoint, client.runtimes, store=client.store, hosted=hosted)
-    async with billed_call(context.ledger, asked, claim) as record:
+    async with billed_call(context.ledger, request, claim) as record:
         try:
             ranked = await ranker.rank(call.query, passages, top=call.top or len(passages), most=len(passages))
         except BaseException:

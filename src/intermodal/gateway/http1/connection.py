@@ -124,19 +124,19 @@ class HttpApplication(Protocol):
     def turn_away(self, head: RequestHead | None, error: BaseException, reply: ResponseWriter) -> None:
         """Answer with an error, in the format of the route's API."""
 
-    def pass_on(self, asked: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> RunningAnswer | None:
+    def pass_on(self, request: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> RunningAnswer | None:
         """Answer without a task and call ``over`` at the end; return None where ``answer`` is needed."""
 
-    async def answer(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    async def answer(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         """Answer a request; raises nothing but a cancellation."""
 
-    def ended(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    def ended(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         """Finish a request that was answered without a task."""
 
     def handed_on(self) -> None:
         """Continue in a task what failed without one."""
 
-    def unanswered(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    def unanswered(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         """Close a request that was cancelled before ``answer`` began."""
 
 
@@ -144,7 +144,7 @@ class Connection(asyncio.Protocol):
     """One client connection. ``deadline`` (monotonic) is when its silence becomes too long, None while we work."""
 
     def __init__(self, serving: HttpApplication, loop: asyncio.AbstractEventLoop) -> None:
-        self.gone = False
+        self.disconnected = False
         self.deadline: float | None = None
         self.task: asyncio.Task[None] | RunningAnswer | None = None
         self._unbegun: tuple[GatewayRequest, ResponseWriter] | None = None  # the task's request, until it has begun
@@ -198,11 +198,11 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.gone = True
+        self.disconnected = True
         self._serving.connections.discard(self)
         self._let_go(self._length)
-        for asked, _ in self._waiting:
-            self._let_go(len(asked.body))
+        for request, _ in self._waiting:
+            self._let_go(len(request.body))
         self._length = 0
         self._waiting.clear()
         if self._room is not None:
@@ -458,13 +458,13 @@ class Connection(asyncio.Protocol):
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body, self._space, self._gathered = [], None, None
         self._last_head = self._head
-        asked = GatewayRequest(head=self._head, body=body, key=self._key, since=self._since)
+        request = GatewayRequest(head=self._head, body=body, key=self._key, since=self._since)
         self._length, self._head, self._size, self._target = 0, None, 0, b""  # the held bytes are the request's now
-        self._take(asked, keep_alive)
+        self._take(request, keep_alive)
 
-    def _take(self, asked: GatewayRequest, keep_alive: bool) -> None:
+    def _take(self, request: GatewayRequest, keep_alive: bool) -> None:
         self._inside = False
-        self._waiting.append((asked, keep_alive))
+        self._waiting.append((request, keep_alive))
         if self._room is None:  # a reader that takes nothing gets no more time by asking for more
             self.deadline = None
         self._next()
@@ -472,19 +472,19 @@ class Connection(asyncio.Protocol):
     # ---- answering
 
     def _next(self) -> None:
-        if self.task is not None or self.gone:
+        if self.task is not None or self.disconnected:
             return
         if self._waiting and not self._cut:
             if self._room is not None:  # the client does not read: answers would pile up
                 return
             self.deadline = None
-            asked, keep_alive = self._waiting.popleft()
+            request, keep_alive = self._waiting.popleft()
             reply = ResponseWriter(
-                self, keep_alive=keep_alive, chunked=asked.head.version == "1.1", headless=asked.head.method == "HEAD"
+                self, keep_alive=keep_alive, chunked=request.head.version == "1.1", headless=asked.head.method == "HEAD"
             )
-            self.task = self._serving.pass_on(asked, reply, self._passed)
+            self.task = self._serving.pass_on(request, reply, self._passed)
             if self.task is None:
-                self._in_a_task(asked, reply)
+                self._in_a_task(request, reply)
         elif self._last is not None:
             (head, error), self._last = self._last, None
             headless = head is not None and head.method == "HEAD"
@@ -505,38 +505,38 @@ class Connection(asyncio.Protocol):
             limits = self._serving.limits
             self._patience(limits.head_seconds if self._inside else limits.idle_seconds)
 
-    def _in_a_task(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
-        self._unbegun = (asked, reply)
-        self.task = self._loop.create_task(self._answer(asked, reply))
+    def _in_a_task(self, request: GatewayRequest, reply: ResponseWriter) -> None:
+        self._unbegun = (request, reply)
+        self.task = self._loop.create_task(self._answer(request, reply))
 
-    async def _answer(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    async def _answer(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         self._unbegun = None
         try:
-            await self._serving.answer(asked, reply)
+            await self._serving.answer(request, reply)
         except asyncio.CancelledError:
-            if not self.gone and not reply.ended:
+            if not self.disconnected and not reply.ended:
                 self._close()
             raise
         finally:
-            self._answered(asked, reply)
+            self._answered(request, reply)
 
-    def _passed(self, asked: GatewayRequest, reply: ResponseWriter, failure: Handover | None) -> None:
+    def _passed(self, request: GatewayRequest, reply: ResponseWriter, failure: Handover | None) -> None:
         if failure is None:
             try:
-                self._serving.ended(asked, reply)
+                self._serving.ended(request, reply)
             finally:
-                self._answered(asked, reply)
+                self._answered(request, reply)
         else:
             self._serving.handed_on()
-            asked.after = failure
-            self._in_a_task(asked, reply)
+            request.after = failure
+            self._in_a_task(request, reply)
 
-    def _answered(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
-        self._let_go(len(asked.body))
+    def _answered(self, request: GatewayRequest, reply: ResponseWriter) -> None:
+        self._let_go(len(request.body))
         self.task = None
         self._cut |= not reply.keep_alive or not reply.ended
         self._closing |= self._cut
-        if not reply.ended and not self.gone and self._transport is not None:
+        if not reply.ended and not self.disconnected and self._transport is not None:
             self._serving.outbox.flush()
             self._transport.abort()  # an answer that stops in the middle must not look whole
         if self._waiting or self._last is not None or self._closing:
@@ -549,9 +549,9 @@ class Connection(asyncio.Protocol):
         if self.task is not None:
             self.task.cancel()
         if self._unbegun is not None:
-            (asked, reply), self._unbegun = self._unbegun, None
-            self._serving.unanswered(asked, reply)
-            self._answered(asked, reply)
+            (request, reply), self._unbegun = self._unbegun, None
+            self._serving.unanswered(request, reply)
+            self._answered(request, reply)
 
     def write(self, data: bytes, *, last: bool = False) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -575,9 +575,9 @@ class Connection(asyncio.Protocol):
 
     async def writable(self) -> None:
         """Wait until the reader has caught up. Raises ConnectionResetError if it left."""
-        while self._room is not None and not self.gone:
+        while self._room is not None and not self.disconnected:
             await self._room.wait()
-        if self.gone:
+        if self.disconnected:
             raise ConnectionResetError
 
     # ---- limits

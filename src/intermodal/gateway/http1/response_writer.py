@@ -17,7 +17,7 @@ _lines_by_status: tuple[int, dict[int, str]] = (0, {})
 class ResponseConnection(Protocol):
     """The interface of a connection that a response needs."""
 
-    gone: bool
+    disconnected: bool
 
     def write(self, data: bytes, *, last: bool = False) -> None:
         """Write data. ``last``: nothing of this response follows, so it may be batched with others."""
@@ -66,9 +66,9 @@ class ResponseWriter:
         self.type = ""
 
     @property
-    def gone(self) -> bool:
+    def disconnected(self) -> bool:
         """True if the client left."""
-        return self._line.gone
+        return self._line.disconnected
 
     @property
     def behind(self) -> bool:
@@ -246,7 +246,7 @@ class StreamKeepalive:
         self._say = _nothing
 
     def _break(self) -> None:
-        if not self._reply.gone and not self._reply.ended:
+        if not self._reply.disconnected and not self._reply.ended:
             self._say()
 
 

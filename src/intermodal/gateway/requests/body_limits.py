@@ -27,19 +27,19 @@ _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def check_values(asked: GatewayRequest, most: int = MAX_VALUES, text: int = MAX_TEXT) -> None:
+def check_values(request: GatewayRequest, most: int = MAX_VALUES, text: int = MAX_TEXT) -> None:
     """Raise RequestRefused, 413, for a body with more than ``most`` values or ``text`` bytes of text.
 
     A body that passed is not searched again.
     """
-    if not asked.checked and len(asked.body) > min(most, text):
-        words = extract_media(asked.body).text
+    if not request.checked and len(request.body) > min(most, text):
+        words = extract_media(request.body).text
         if len(words) > text:
             what = f"the body holds more than {text >> 20} MiB besides pictures, sound and other media"
             raise RequestRefused(what, status=413, todo="send less text, or set max_text in [serve]")
         if has_more_values(most, words):
             raise RequestRefused(f"the body holds more than {most:,} values", status=413, todo="send fewer parts")
-    asked.checked = True
+    request.checked = True
 
 
 def check_media_count(count: int, most: int) -> None:

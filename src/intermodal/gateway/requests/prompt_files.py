@@ -82,7 +82,7 @@ class PromptFiles:
     # ---- request -----------------------------------------------------------------------------------
 
     async def rendered(
-        self, client: ServerClient, asked: GatewayRequest, call: ChatCall, limits: HttpLimits
+        self, client: ServerClient, request: GatewayRequest, call: ChatCall, limits: HttpLimits
     ) -> RenderedPrompt | None:
         """Return the rendered prompt that a call names; None if it names none.
 
@@ -96,8 +96,8 @@ class PromptFiles:
             return None
         own = not prompt_name(call.model, client)  # a model or a policy is named beside it
         for each in (PROMPT + name, call.model) if own else (call.model,):
-            check_model_allowed(asked.key, each, client)
-        folder, kept = await self.find(name, asked.key)
+            check_model_allowed(request.key, each, client)
+        folder, kept = await self.find(name, request.key)
         _check_version(kept, call)
         from intermodal.gateway.requests import prompt_variables
         from intermodal.prompts import argument_values

@@ -82,25 +82,25 @@ class PolicyOverrides(Value, forbid_unknown_fields=True):
     evidence: Evidence | None = None
 
 
-async def body_fields(asked: GatewayRequest, limits: HttpLimits, most: int = MAX_VALUES) -> dict[str, msgspec.Raw]:
+async def body_fields(request: GatewayRequest, limits: HttpLimits, most: int = MAX_VALUES) -> dict[str, msgspec.Raw]:
     """Return the fields of a body, undecoded; in ``messages`` and ``input`` a name stands for each large medium.
 
     Raises RequestRefused for a body that selects an upstream, holds a template or is endless. ``most``: values it may
     hold.
     """
-    return await offload(len(asked.body) > LONG, _fields_of, asked, most, limits.text)
+    return await offload(len(request.body) > LONG, _fields_of, request, most, limits.text)
 
 
-def _fields_of(asked: GatewayRequest, most: int, text: int) -> dict[str, msgspec.Raw]:
-    check_values(asked, most, text)
-    body = extract_media(asked.body)
+def _fields_of(request: GatewayRequest, most: int, text: int) -> dict[str, msgspec.Raw]:
+    check_values(request, most, text)
+    body = extract_media(request.body)
     try:
         found = msgspec.json.decode(body.text, type=dict[str, msgspec.Raw])
         if body.lifted and any(map(body.stands_in, found)):  # a name that looks like a picture
-            body = ExtractedBody(asked.body)
+            body = ExtractedBody(request.body)
             found = msgspec.json.decode(body.text, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise _unreadable(asked.body) from None
+        raise _unreadable(request.body) from None
     if len(found) > MAX_FIELDS:
         raise RequestRefused(
             f"the body has more than {MAX_FIELDS:,} fields", status=400, todo="send those that the API has"

@@ -19,7 +19,7 @@ LONG = " ".join(str(number * 7919 % 1_000_003) * 40 for number in range(6_000)) 
 class Line:
     """A connection that notes what is written, and in which turn of the loop."""
 
-    gone = False
+    disconnected = False
     behind = True
 
     def __init__(self) -> None:
