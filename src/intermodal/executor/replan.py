@@ -129,7 +129,7 @@ class Replanner:
             Replanned(
                 step=surprise.step, reason=surprise.reason, before=current.id, after=first.id, endpoint=first.endpoint,
                 plan=plan.id, seconds=round(now - began, 6), at=round(now - self._started, 6),
-                **state.gone.take(first),
+                **state.egress.take(first),
             )
         )  # fmt: skip
         if first.endpoint != current.endpoint:

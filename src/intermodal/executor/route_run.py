@@ -392,10 +392,10 @@ class RouteRun:
             Note(text=remark, step=step.id, warns=True)
             for remark in conversion_checks.remarks(step.op, product, self.state.name(product.part))
         ]
-        self.state.unsaid.pop((step.op, product.part), None)
+        self.state.held_notes.pop((step.op, product.part), None)
         if remarks and all(map(is_nearly_empty, product.pieces)):
             # They may be the whole result, and then an error reports it.
-            self.state.unsaid[step.op, product.part] = remarks
+            self.state.held_notes[step.op, product.part] = remarks
         else:
             for note in remarks:
                 await self.state.emit(note)

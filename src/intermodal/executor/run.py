@@ -1,9 +1,9 @@
-"""Runs a plan: its routes in order, the conversions of each as they become ready, and fallbacks until output is shown.
+"""Run a plan: the chosen route, and fallbacks until output has been shown.
 
-``PlanRun._run_routes`` is the loop of a run. For each route it *prepares* the steps (``RouteRun.prepare_answer``),
-makes the answering call with its *attempts* (``attempt/step_caller.py``), *checks* what came back
-(``conversion/checks.py``, ``outputs/``), *replans* what can be saved (``replan.py``) and *settles* the cost of every
-attempt (``attempt/ledger.py``).
+``PlanRun._run_routes`` is the loop of a run. For each route it runs the conversions (``RouteRun.prepare_answer``),
+makes the answering call in one or more attempts (``attempt/step_caller.py``), checks the results
+(``conversion/checks.py``, ``outputs/``), plans again where a result differs from the plan (``replan.py``), and settles
+the cost of every attempt (``attempt/ledger.py``).
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ from intermodal.store.rows import RunRow, names_kept
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
 
-_LESS = 0.9  # of a size that was too much; models count a few tokens more or less for the same text
-_WAITING_EVENTS = 64  # a slow reader slows the run, it does not fill the memory
+_SMALLER = 0.9  # share of a refused size that may fit: models count the same text differently
+_WAITING_EVENTS = 64  # a slow reader slows the run instead of filling the memory
 
 
 async def run(
@@ -57,12 +57,12 @@ async def run(
 ) -> AsyncGenerator[Event, None]:  # fmt: skip
     """Run a plan; yield its events as they happen, ``Finished`` last.
 
-    The work runs in a task of its own. Leaving the iterator (``break``, ``aclose``, a cancelled reader) cancels that
-    task within a second: calls stop, child processes end, rows are closed. ``contextlib.aclosing`` waits for the
-    clean-up; a plain ``break`` does not. asyncio only.
+    The run is a task of its own. Leaving the iterator (``break``, ``aclose``, a cancelled reader) cancels the task
+    within a second: calls stop, child processes end, rows are closed. ``contextlib.aclosing`` waits for the clean-up; a
+    plain ``break`` does not. Requires asyncio.
 
     Args:
-        tried: the first attempt where it was made before the run began.
+        tried: a first attempt that was made before the run; None if the run makes the first.
         allowance: the budget that pays for the run; checked before each attempt.
 
     Raises:
@@ -84,7 +84,7 @@ def _parts_of(request: Request) -> list[Part]:
 
 
 class PlanRun:
-    """One run of one plan: drives its routes, emits its events and writes its row."""
+    """One run of a plan: runs its routes, emits its events and writes its row."""
 
     def __init__(
         self, plan: Plan, request: Request, opened: OpenedMediaLike, world: Dependencies, send:
@@ -111,7 +111,7 @@ class PlanRun:
         if tried is not None:
             self._caller.tried = tried
             self._ledger.unknown |= tried.ending.counts is None
-            self._ledger.asked |= {tried.endpoint} if tried.sent else set()
+            self._ledger.contacted |= {tried.endpoint} if tried.sent else set()
             self._ledger.add_prior(tried.ending.counts or 0.0, taken=tried.ending.charge.maybe_paid)
 
     async def go(self) -> None:
@@ -158,14 +158,14 @@ class PlanRun:
         begin, self._ledger.begin = self._ledger.begin, None
 
         def write() -> None:
-            if begin is not None:  # nothing had to be called
+            if begin is not None:  # no attempt was made, so the row was not started
                 begin()
             self._world.store.finish_run(closed)
 
         try:
             await write_in_group_commit(self._world.store, write, later=True)
         except errors.IntermodalError:
-            # The rows that count money are closed already; an answer is not withheld for this one.
+            # The rows that count money are closed already. The answer is worth more than this row.
             return
 
     async def _in_time(self) -> None:
@@ -181,9 +181,9 @@ class PlanRun:
             raise deadline_missed(limit, self._plan.chosen.endpoint)
 
     async def _run_routes(self) -> None:
-        """Run the chosen route, then fallbacks or replanned routes. Raises the error that the last of them ends with.
+        """Run the chosen route, then fallbacks or replanned routes. Raises the error of the last one if none answers.
 
-        The error's traceback has this frame, so neither this nor what it calls by the end holds the error.
+        The traceback of the error refers to this frame, so no frame here may refer to the error.
         """
         failed = await self._failed_routes()
         self._too_long.clear()
@@ -202,17 +202,17 @@ class PlanRun:
             started=self._started, emit=self._emit,
         )  # fmt: skip
         failures: list[Reroute] = []
-        passed_over: list[tuple[Candidate, Reroute]] = []  # where an endpoint is to be left alone for a while
+        passed_over: list[tuple[Candidate, Reroute]] = []  # routes whose endpoint may not be called for a while
         waiting = [self._plan.chosen, *self._plan.fallbacks]
-        state.gone.route = self._plan.chosen
+        state.egress.route = self._plan.chosen
         await self._explore(waiting)
         while waiting or (passed_over and not self._caller.force):
             if not waiting:
-                # No other endpoint is left: those with an open breaker are called all the same.
+                # No other endpoint is left, so those with an open circuit breaker are called after all.
                 waiting, passed_over = [candidate for candidate, _ in passed_over], []
                 self._caller.force = True
             candidate = waiting.pop(0)
-            if self._as_long(candidate, state):
+            if self._is_too_long(candidate, state):
                 continue
             before = [*failures, *(failure for _, failure in passed_over)]
             if before:
@@ -225,9 +225,9 @@ class PlanRun:
                 for warning in candidate.warnings:
                     if warning not in self._plan.chosen.warnings:
                         await self._emit(Note(text=f"the fallback {warning}", step=last.step, warns=True))
-            if candidate is not state.gone.route:
-                told = state.gone.take(candidate)
-                await self._emit(Rerouted(after=candidate.id, endpoint=candidate.endpoint, **told))
+            if candidate is not state.egress.route:
+                route_fields = state.egress.take(candidate)
+                await self._emit(Rerouted(after=candidate.id, endpoint=candidate.endpoint, **route_fields))
             self._caller.others = tuple(waiting)
             try:
                 self._finished = await run_to_answer(RouteRun(candidate, state, self._ledger, self._started, replanner))
@@ -236,7 +236,7 @@ class PlanRun:
                 routes = await replanner.again(again.surprise, candidate, state)
                 waiting = list(routes) or [candidate, *waiting]
             except (Reroute, errors.BudgetExceeded) as failure:
-                routes = await self._instead(failure, candidate, state, replanner)
+                routes = await self._replanned_routes(failure, candidate, state, replanner)
                 if routes:
                     waiting = list(routes)
                 elif isinstance(failure, Reroute) and failure.held:
@@ -251,27 +251,29 @@ class PlanRun:
             error.todo = hint("{}; {}", error.hints.todo, instead) if error.todo else instead
         return error
 
-    async def _instead(
+    async def _replanned_routes(
         self, failure: Reroute | errors.BudgetExceeded, candidate: Candidate, state: RunState, replanner: Replanner
     ) -> tuple[Candidate, ...]:
-        """Return routes planned again after a limit was met; () where the failure is no limit or no other route
-        exists."""
+        """Return routes that are planned again after a limit was exceeded.
+
+        Returns () where the failure is not a limit, or no other route exists.
+        """
         if isinstance(failure, Reroute):
-            failure.with_traceback(None)  # which has the frame that keeps it, so both would stay with the request
+            failure.with_traceback(None)  # its frames refer to the failure, and both to the request
             if _exceeded_context(failure) and failure.sent:
                 self._too_long.append(failure)
         surprise = self._blocked(failure)
         if surprise is None or not replanner.should_replan(surprise):
             return ()
         found = await replanner.again(surprise, candidate, state)
-        return tuple(route for route in found if not self._as_long(route, state))
+        return tuple(route for route in found if not self._is_too_long(route, state))
 
-    def _as_long(self, candidate: Candidate, state: RunState) -> bool:
-        """Return whether a route would send a prompt again to an endpoint that could not hold it."""
-        return any(_is_as_long(candidate, failure, state, self._world) for failure in self._too_long)
+    def _is_too_long(self, candidate: Candidate, state: RunState) -> bool:
+        """Return whether a route would send a prompt to an endpoint that has refused one of that length."""
+        return any(_is_too_long_again(candidate, failure, state, self._world) for failure in self._too_long)
 
     async def _explore(self, waiting: list[Candidate]) -> None:
-        """Move the endpoint that the plan explores to the front when it is this run's turn to measure it."""
+        """Move the endpoint that the plan explores to the front if it is this run's turn to measure it."""
         name, world = self._plan.explores, self._world
         route = next((each for each in waiting if each.endpoint == name), None)
         if route is None or self._caller.tried is not None:
@@ -286,8 +288,7 @@ class PlanRun:
         self._caller.exploring = name
 
     def _blocked(self, failure: Reroute | errors.BudgetExceeded) -> ReplanReason | None:
-        """Return a reason to replan where a limit was met before anything was paid or shown; None for any other
-        failure."""
+        """Return a reason to replan if a limit was exceeded before any output was shown; None for other failures."""
         error = failure.error if isinstance(failure, Reroute) else failure
         limits = (errors.ContextExceeded, errors.UnsupportedModality, errors.BudgetExceeded)
         taught = isinstance(error, errors.CallError) and error.taught
@@ -300,7 +301,7 @@ class PlanRun:
         import anyio
 
         self._committed |= isinstance(event, Committed)
-        if not isinstance(event, TextDelta):  # words are shown at once; the events before them can wait for them
+        if not isinstance(event, TextDelta):  # only text has to reach the reader at once; other events may be queued
             try:
                 self._send.send_nowait(event)
                 return
@@ -309,7 +310,7 @@ class PlanRun:
         await self._send.send(event)
 
     def _hint(self, event: Event) -> None:
-        """Send a progress event; drop it where the reader is behind."""
+        """Send a progress event; drop it if the reader is behind."""
         import anyio
 
         try:
@@ -319,18 +320,19 @@ class PlanRun:
 
 
 def _final_error(failures: list[Reroute]) -> errors.IntermodalError:
-    """Return the error that the run ends with: the last failed call, else that the files hold nothing.
+    """Return the error that ends the run: that of the last failed call, else the last error.
 
-    Where a vision model was down and a text reader found nothing in the photo, the missing model is the cause.
+    A failed call comes first because it is the cause: if a vision model was down and text recognition found no text in
+    the photo, the missing model is what has to be fixed.
     """
     calls = (failure.error for failure in reversed(failures) if isinstance(failure.error, errors.CallError))
     return next(calls, failures[-1].error)
 
 
 def _may_replace(candidate: Candidate, failures: list[Reroute], state: RunState, world: Dependencies) -> bool:
-    """Return whether a fallback avoids the calls that failed, and has a larger context where length was the failure.
+    """Return whether a fallback may be tried: it repeats no failed call and uses no unreachable endpoint.
 
-    A fallback that needs an unreachable endpoint for any step is not tried.
+    If a prompt was too long, the fallback also needs a larger context window.
     """
     failed = {(failure.endpoint, failure.op) for failure in failures}
     gone = {failure.endpoint for failure in failures if isinstance(failure.error, errors.Unreachable)}
@@ -346,17 +348,19 @@ def _may_replace(candidate: Candidate, failures: list[Reroute], state: RunState,
 
 
 def _exceeded_context(failure: Reroute) -> bool:
-    """Return whether the prompt was too long for the endpoint. Limits on bytes or on the number of files tell nothing
-    about other endpoints."""
+    """Return whether the prompt was too long for the endpoint.
+
+    Limits on bytes or on the number of files do not count, since they say nothing about other endpoints.
+    """
     error = failure.error
     return isinstance(error, errors.ContextExceeded) and not isinstance(error, errors.RequestTooLarge)
 
 
-def _is_as_long(candidate: Candidate, failure: Reroute, state: RunState, world: Dependencies) -> bool:
-    """Return whether a route sends at least as much to an endpoint as it refused before.
+def _is_too_long_again(candidate: Candidate, failure: Reroute, state: RunState, world: Dependencies) -> bool:
+    """Return whether a route sends an endpoint at least as many tokens as it has refused.
 
-    A server that truncates prompts silently does so with each of its models, unless one is known to have a larger
-    context.
+    A server that truncates prompts silently does so for all its models, so a failure there also excludes its other
+    models, except those known to have a larger context window.
     """
     before = world.catalog.by_id.get(failure.endpoint)
     cut = isinstance(failure.error, errors.ContextExceeded) and failure.error.cut is not None
@@ -367,7 +371,7 @@ def _is_as_long(candidate: Candidate, failure: Reroute, state: RunState, world: 
         near = cut and before is not None and after is not None and before.host.id == after.host.id
         if step.endpoint == failure.endpoint or (near and _context_of(after) <= _context_of(before)):
             given = step.estimate.input_tokens
-            if failure.size is None or not given.known or given.high >= _LESS * failure.size:
+            if failure.size is None or not given.known or given.high >= _SMALLER * failure.size:
                 return True
     return False
 

@@ -1,5 +1,5 @@
-"""The state shared by the routes of a run: the request, finished conversions, data sent elsewhere, and the cores in
-use.
+"""The state shared by the routes of a run: the request, finished conversions, what was sent off this machine, and the
+cores in use.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class FinishedConversion(Value, frozen=True):
 
 
 class RunState:
-    """State shared by the routes of a run: the request, its files, and everything converted so far."""
+    """The request of a run, its files, and everything converted so far."""
 
     def __init__(
         self,
@@ -51,24 +51,25 @@ class RunState:
         self.world = world
         self.caller = caller
         self.emit = emit
-        self.gone = EgressLog(caller.ledger, world.catalog)
+        self.egress = EgressLog(caller.ledger, world.catalog)
         self.products: dict[str, StepProduct] = {}
-        self.finished: dict[str, FinishedConversion] = {}  # the same, with what their checks found
-        # Notes that nothing was found, by op and part: kept until it is known whether the answer states it.
-        self.unsaid: dict[tuple[str, int], list[Note]] = {}
+        self.finished: dict[str, FinishedConversion] = {}  # the same, with the findings of their checks
+        # Notes that a file holds nothing, by op and part. They are held back until it is known whether the answer
+        # states it.
+        self.held_notes: dict[tuple[str, int], list[Note]] = {}
         self.tokenizers = {endpoint.model.tokenizer for endpoint in world.catalog.endpoints} - {""} | {"smollm2"}
         self.prepare = InputPreparer(opened, world.media, parts)
-        self.places = CoreSlots(cores=1)  # of the route that is driven
+        self.places = CoreSlots(cores=1)  # of the route that is running
 
     def name(self, part: int) -> str:
         return self.opened.facts.parts[part].name if part >= 0 else ""
 
     async def emit_held_notes(self) -> None:
         """Emit the notes that were held back, once."""
-        for notes in list(self.unsaid.values()):
+        for notes in list(self.held_notes.values()):
             for note in notes:
                 await self.emit(note)
-        self.unsaid.clear()
+        self.held_notes.clear()
 
     def endpoint(self, step: Call) -> Endpoint:
         endpoint = self.world.catalog.by_id.get(step.endpoint)
@@ -78,7 +79,7 @@ class RunState:
 
 
 class EgressLog:
-    """Record what each route of a run sends off this machine. ``route``: the current one."""
+    """The record of what each route of a run sends off this machine. ``route`` is the current one."""
 
     def __init__(self, ledger: RunLedger, catalog: Catalog) -> None:
         self.route: Candidate | None = None
@@ -91,27 +92,26 @@ class EgressLog:
 
         ``sends`` covers this route and what earlier routes sent, or may have sent.
         """
-        asked, self._ledger.asked = self._ledger.asked, set()
-        hosts = {self._catalog.by_id[name].host.id for name in asked if name in self._catalog.by_id}
+        contacted, self._ledger.contacted = self._ledger.contacted, set()
+        hosts = {self._catalog.by_id[name].host.id for name in contacted if name in self._catalog.by_id}
         if self.route is not None:
             self._before += [sent(send) for send in self.route.sends if send.host in hosts]
         self.route = route
-        told: list[dict[str, str]] = []
+        sends: list[dict[str, str]] = []
         for send in (*self._before, *map(sent, route.sends)):
-            if send not in told:
-                told.append(send)
+            if send not in sends:
+                sends.append(send)
         return {
-            "summary": route.summary, "loses": tuple(route.loses), "calls": calls_of(route), "sends": tuple(told),
+            "summary": route.summary, "loses": tuple(route.loses), "calls": calls_of(route), "sends": tuple(sends),
             "verdict": route.verdict,
         }  # fmt: skip
 
 
 class CoreSlots:
-    """The cores of this machine, shared by the steps of one run by the rules of ``plans/cpu_schedule.py``.
+    """The cores of this machine, shared by the steps of a run by the rules of ``plans/cpu_schedule.py``.
 
-    ``async with slots.taken(use):`` waits until a step's cores are free and releases them at the end. A step takes all
-    it needs at once or nothing, so that no two steps can deadlock. ``decoders``: how many media decoders may run at a
-    time.
+    ``async with slots.taken(use):`` waits until a step's cores are free, and releases them at the end. A step takes all
+    its cores at once, so that no two steps can deadlock. ``decoders``: how many media decoders may run at a time.
     """
 
     def __init__(self, cores: int, decoders: int = 1) -> None:
@@ -119,7 +119,7 @@ class CoreSlots:
         self.decoders = decoders
         self._free = cores
         self._busy = Counter[str]()
-        self._waiting: dict[Any, CoreUse] = {}  # an event for each that waits, the first first
+        self._waiting: dict[Any, CoreUse] = {}  # an event for each waiting step, in order of arrival
 
     @asynccontextmanager
     async def taken(self, use: CoreUse) -> AsyncIterator[None]:
@@ -142,7 +142,7 @@ class CoreSlots:
         try:
             await turn.wait()
         except BaseException:
-            if self._waiting.pop(turn, None) is None:  # it was its turn as it was cancelled
+            if self._waiting.pop(turn, None) is None:  # cancelled after the cores were granted
                 self._give_back(use)
             else:
                 self._let_begin()  # the next one in the queue may need less

@@ -50,7 +50,7 @@ class _Breaker:
 @dataclass
 class _Exploration:
     passed: int = 0  # requests it was passed over for since the last that called it
-    asked: int = 0
+    requests: int = 0  # that explored it
 
 
 @dataclass
@@ -204,7 +204,7 @@ class EndpointHealth:
         if self.is_open(endpoint):
             return not self.seconds_open(endpoint, now)
         found = self._explorations.setdefault(endpoint, _Exploration())
-        if found.asked >= EXPLORED_MOST:
+        if found.requests >= EXPLORED_MOST:
             return False
         if found.passed < EXPLORED_EVERY - 1:
             found.passed += 1
@@ -219,8 +219,8 @@ class EndpointHealth:
         found = self._explorations.get(endpoint)
         if found is None or self.is_open(endpoint):
             return 0
-        found.passed, found.asked = 0, found.asked + 1
-        return found.asked
+        found.passed, found.requests = 0, found.requests + 1
+        return found.requests
 
     # ---- retry-after of endpoints ----------------------------------------------------------------
 

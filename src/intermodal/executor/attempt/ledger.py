@@ -69,7 +69,7 @@ class RunLedger:
         self.reserved = 0.0
         self.unknown = False  # some attempt's cost cannot be known
         self.maybe_paid = 0  # attempts that may have cost money
-        self.asked = set[str]()  # endpoints that something was sent to, since the route was taken
+        self.contacted = set[str]()  # endpoints that something was sent to since the route was chosen
         self._store = store
         self._allowance = allowance
         self._taken = False  # an attempt used tokens, or may have
@@ -185,7 +185,7 @@ class AttemptEntry:
             self._store.ready()
         else:
             await self.written()
-        self._ledger.asked.add(self._row.endpoint)
+        self._ledger.contacted.add(self._row.endpoint)
 
     def after(self) -> None:
         """Note that the last byte was sent. A free attempt's row is written a moment later, or with its first word."""

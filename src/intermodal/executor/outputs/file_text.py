@@ -105,9 +105,9 @@ def no_content_error(run: RouteRun, step: Transform | Call, missing: tuple[Empty
     was not found, so no note does; of a video it may name one track only.
     """
     state = run.state
-    for op, part in list(state.unsaid):
+    for op, part in list(state.held_notes):
         if any(each.covers(op, part) for each in missing):
-            del state.unsaid[op, part]
+            del state.held_notes[op, part]
     found = describe_empty(missing)
     if not run.words_alone and isinstance(step, Call):
         found = f"{found[:-1]}, so there is nothing to ask {step.endpoint} about"
@@ -127,7 +127,7 @@ def unreadable_error(run: RouteRun, step: Transform | Call, parts: tuple[PartFac
     """
     state = run.state
     for part in parts:
-        state.unsaid.pop(("read", part.index), None)
+        state.held_notes.pop(("read", part.index), None)
     found = [each.said for each in state.finished.values() if each.problem == "script"]
     problem = "; ".join(found) or f"most words of {joined_names(part.name for part in parts)} cannot be read here"
     asked = f", so {step.endpoint} was not asked about it" if not run.words_alone and isinstance(step, Call) else ""
