@@ -1,11 +1,11 @@
-"""From a request to an answer: read ``AsyncClient`` from top to bottom to know the project.
+"""The client: from a request to an answer. ``AsyncClient``, read from top to bottom, is the project on one page.
 
     request ─ open ─▶ facts ┐
     config, weights ─▶ catalog ├─ plan() ─▶ Plan ─ explain ─▶ text
     machine, statistics ──────┘               └── run() ─▶ events ─ fold ─▶ Result
 
-Planning is pure. What touches the world happens before it (``planner_inputs.py``) or after it (``executor/``). Other
-verbs are in ``client_verbs.py``; ``Client`` in ``sync_client.py`` has the same verbs for synchronous code.
+Planning is pure: all I/O happens before it (``planner_inputs.py``) or after it (``executor/``). Further verbs are in
+``client_verbs.py``. ``Client`` in ``sync_client.py`` has the same verbs for synchronous code.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ T = TypeVar("T")
 
 
 async def _answer_text(events: AsyncGenerator[Event]) -> AsyncGenerator[str]:
-    async with aclosing(events) as happening:
-        async for event in happening:
+    async with aclosing(events):
+        async for event in events:
             if isinstance(event, TextDelta):
                 yield event.text
 
@@ -49,11 +49,11 @@ class AsyncClient(ClientVerbs, ClientResources):
     """Plans and runs requests. Use it as ``async with AsyncClient() as client``.
 
     Args:
-        config: what the user allows and has; read from the config file when None.
-        env: environment for keys and folders; ``os.environ`` when None.
+        config: the user's hosts, models and limits; None reads the config file.
+        env: environment variables for keys and folders; None takes ``os.environ``.
         remember: keep conversations in the local store, for ``continued``.
-        keep_loaded: embedded models stay in memory after a run, for the next one. Otherwise each is ended when its run
-            needs it no more, so that fewer are in memory at once.
+        keep_loaded: keep embedded models in memory after a run, for the next one. If False, a run unloads each model
+            as soon as it no longer needs it, so that fewer are in memory at once.
     """
 
     # ---- verbs ----------------------------------------------------------------------------------
@@ -62,15 +62,15 @@ class AsyncClient(ClientVerbs, ClientResources):
     async def plan(
         self, prompt: str | Request, *files: FileLike, schema: Schema | None = None, **options: Unpack[AskOptions]
     ) -> Plan:
-        """Choose a route. Spends nothing, contacts no model.
+        """Choose a route. Spends nothing and contacts no model.
 
         Args:
-            prompt: the question, with files and options as ``ask`` takes them; or a request of ``make_request``.
+            prompt: the question, with files and options as in ``ask``; or a request from ``make_request``.
 
         Raises:
             UsageError: the first argument is neither a question nor a request, or an option is wrong.
-            InputError: a file or URL cannot be taken.
-            NoRoute: nothing reachable satisfies request and policy; ``reasons`` say why.
+            InputError: a file or URL cannot be read, or its content is not accepted.
+            NoRoute: no reachable model satisfies the request and the policy; ``reasons`` lists why.
         """
         request = request_builder.build_request(self.config, self.env, prompt, files, schema, options)
         return plan_from((await self.prepare(request, planning=True)).inputs)
@@ -100,9 +100,9 @@ class AsyncClient(ClientVerbs, ClientResources):
         self, prompt: str | Request, *files: Any, plan: Plan | None = None, schema: Schema | None = None,
         **options: Unpack[AskOptions],
     ) -> AsyncGenerator[Event]:  # fmt: skip
-        """Plan (unless a plan is given: then it is run exactly) and run; events as they happen.
+        """Plan and run a request; yield its events as they happen. Arguments and errors are those of ``run``.
 
-        A wrong argument is refused here, before the first event is asked for. The rest as in ``run``.
+        A wrong argument raises UsageError at the call, before the first event is read.
         """
         request, plan = self._to_run(prompt, files, plan, schema, options)
         return self._streamed(request, plan)
@@ -113,15 +113,15 @@ class AsyncClient(ClientVerbs, ClientResources):
         else:
             prepared = await prepare(request, self, counting=True, ranking=False)
             check_callable(plan, prepared.inputs.catalog)
-        made = plan or plan_from(prepared.inputs)
-        async with aclosing(self.execute(prepared, made, exact=plan is not None)) as events:
+        chosen = plan or plan_from(prepared.inputs)
+        async with aclosing(self.execute(prepared, chosen, exact=plan is not None)) as events:
             async for event in events:
                 yield event
 
     def _to_run(
         self, prompt: str | Request, files: tuple[Any, ...], plan: Plan | None, schema: Any, options: Any
     ) -> tuple[Request, Plan | None]:
-        """The request, and the plan that stands behind a request or is named."""
+        """Return the request, and the plan: the second argument after a request, or passed by name."""
         if isinstance(prompt, Request) and len(files) == 1 and isinstance(files[0], Plan | None):
             (plan,), files = files, ()
         if not isinstance(plan, Plan | None):
@@ -133,7 +133,7 @@ class AsyncClient(ClientVerbs, ClientResources):
         self, prompt: str | Request, *files: FileLike, plan: Plan | None = None, schema: Schema | None = None,
         **options: Unpack[AskOptions],
     ) -> AsyncGenerator[str]:  # fmt: skip
-        """The words of the answer as they come: ``stream``, and of its events the text alone."""
+        """Yield the text of the answer as it arrives: ``stream`` without its other events."""
         request, plan = self._to_run(prompt, files, plan, schema, options)
         return _answer_text(self._streamed(request, plan))
 
@@ -155,11 +155,17 @@ class AsyncClient(ClientVerbs, ClientResources):
         self, prompt: str | Request, *files: Any, plan: Plan | None = None, schema: Schema | None = None,
         **options: Unpack[AskOptions],
     ) -> Result:  # fmt: skip
-        """Plan (unless a plan is given), run, and add up the events.
+        """Plan and run a request; return its events folded into a result.
 
         Args:
-            prompt: the question, with files and options as ``ask`` takes them; or a request of ``make_request``, behind
-                which the plan may stand.
+            prompt: the question, with files and options as in ``ask``; or a request from ``make_request``, which a plan
+                may follow.
+            plan: run exactly this plan, without replanning; None plans first.
+
+        Raises:
+            UsageError, InputError, NoRoute: as in ``plan``.
+            CallError: an endpoint failed, and no fallback could take over.
+            OutputInvalid, BudgetExceeded: see ``intermodal.errors``.
         """
         request, plan = self._to_run(prompt, files, plan, schema, options)
         return fold([event async for event in self._streamed(request, plan)])
@@ -170,9 +176,11 @@ class AsyncClient(ClientVerbs, ClientResources):
     ) -> AsyncGenerator[Event]:  # fmt: skip
         """Run a plan over prepared inputs: the part of ``stream`` after planning.
 
-        ``exact``: run this plan and no other; if a step's result differs from the plan, a note says so, and there is no
-        replanning. ``live``: the answer is read while it is made; otherwise a short one is requested whole. ``tried``:
-        the first attempt was made already, and failed. ``allowance``: of a budget, queried before each attempt.
+        Args:
+            exact: run this plan and no other; if a step's result differs from the plan, emit a note and do not replan.
+            live: the caller reads the answer as it is generated; False requests a short answer without streaming.
+            tried: a first attempt that was made before the run, and failed.
+            allowance: the budget that pays for the run; checked before each attempt.
         """
         from intermodal.executor.run import run
         from intermodal.telemetry.event_log import log_event, log_plan
@@ -183,12 +191,12 @@ class AsyncClient(ClientVerbs, ClientResources):
         if not self._keep_loaded:
             await self._questions.close()
         world = self._world(prepared.inputs, exact=exact, live=live)
-        happening = run(plan, request, prepared.opened, world, tried, allowance)
+        events = run(plan, request, prepared.opened, world, tried, allowance)
         if self.telemetry is not None:
             from intermodal.telemetry.signals import trace_run
 
-            happening = trace_run(self.telemetry, happening, plan, prepared.inputs, live=live)
-        async with aclosing(happening) as events:
+            events = trace_run(self.telemetry, events, plan, prepared.inputs, live=live)
+        async with aclosing(events):
             async for event in events:
                 log_event(event)
                 if isinstance(event, TextDelta):
@@ -207,11 +215,11 @@ class AsyncClient(ClientVerbs, ClientResources):
     async def prepare(
         self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False, planning: bool = False
     ) -> PreparedRequest:
-        """Open media and gather what planning reads: the phases are in ``planner_inputs.py``."""
+        """Open the media and gather the planner's inputs, in the phases of ``planner_inputs.py``."""
         return await prepare(request, self, also=also, counting=counting, planning=planning)
 
     async def approved(self, saved: SavedPlan) -> PreparedRequest:
-        """Open the media of an approved plan again, and make sure they are the approved ones, or raise PlanStale."""
+        """Open the media of an approved plan again. Raises PlanStale where they differ from the approved ones."""
         check_steps(saved.plan, len(saved.facts.parts))
         prepared = await prepare(saved.request, self, ranking=False)
         check_approved(saved, prepared.inputs)
@@ -233,7 +241,7 @@ class AsyncClient(ClientVerbs, ClientResources):
     async def ask(
         self, prompt: str, *files: FileLike, schema: Any = None, **options: Unpack[AskOptions]
     ) -> Answer[Any]:
-        """One question, one answer; see :func:`intermodal.ask`."""
+        """Ask one question and return its answer; see :func:`intermodal.ask`."""
         request = request_builder.build_request(self.config, self.env, prompt, files, schema, options)
         prepared = await self.prepare(request, counting=True)
         plan = plan_from(prepared.inputs)
@@ -243,12 +251,12 @@ class AsyncClient(ClientVerbs, ClientResources):
         )
 
     def world(self, prepared: PreparedRequest) -> Dependencies:
-        """Return the dependencies of calls, for callers without a plan: a probe."""
+        """Return the dependencies of calls, for a caller without a plan, such as a probe."""
         return self._world(prepared.inputs, exact=True)
 
 
 def explain_analyze(plan: Plan, result: Result) -> str:
-    """Estimate beside actual, per step, with q-errors."""
+    """Return EXPLAIN ANALYZE: for each step, the estimate, the actual figure and their q-error."""
     return analyze.explain_analyze(plan, result)
 
 

@@ -1,4 +1,4 @@
-"""The ``intermodal`` command: verbs imported on first use, and the one place that maps errors to exit codes."""
+"""The ``intermodal`` command: imports each verb on first use, and maps errors to exit codes in one place."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ Examples
 
 
 class _Verbs(click.Group):
-    """Imports a verb's module only when that verb is called, so that ``--version`` costs nothing."""
+    """A group that imports a verb's module only when that verb is called, so that ``--version`` imports none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -82,7 +82,7 @@ class _Verbs(click.Group):
         module = importlib.import_module(f"intermodal.cli.{VERBS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
         if not any(parameter.name == "verbose" for parameter in command.params):
-            command.params.append(_verbose(hidden=True))  # before the verb or after it, as people type it
+            command.params.append(_verbose(hidden=True))  # people type it before the verb and after it
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -92,7 +92,7 @@ class _Verbs(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:  # click would take it for a failure of its own
+        except BrokenPipeError:  # click would report it as an error
             raise _ReaderLeft from None
 
     def resolve_command(
@@ -141,35 +141,35 @@ def app() -> None:
 app.params.insert(1, _verbose(hidden=False))
 
 
-# Containers that are made and not yet freed, until circles are looked for. As Python comes, at every 700, a verb that
-# reads the catalog spends nearly a third of its time looking through it.
-_LOOK = 10_000
+# Allocations between two runs of the garbage collector. At Python's default of 700, a verb that reads the catalog
+# spends nearly a third of its time in the collector.
+_GC_THRESHOLD = 10_000
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with the code that the error tree documents."""
+    """Run the command line and exit with the exit code of its error (``intermodal.errors``); 0 without one."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    gc.set_threshold(_LOOK)
+    gc.set_threshold(_GC_THRESHOLD)
     as_json = "--json" in arguments[: arguments.index("--")] if "--" in arguments else "--json" in arguments
     stopped = _stop_on_signals()
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:  # a file name that is not text must not end in a traceback
+        if reconfigure is not None:  # printing a file name that is not valid text must not raise
             reconfigure(errors="backslashreplace")
     try:
         code = app.main(arguments, prog_name="intermodal", standalone_mode=False)
         sys.stdout.flush()
-        gc.freeze()  # the system takes the memory back at once; looking for circles before takes up to 25 ms
+        gc.freeze()  # the system reclaims the memory; a last collection would take up to 25 ms
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _interrupted(as_json, stopped)
     except (_ReaderLeft, BrokenPipeError):
-        _drop_stdout()  # the reader has left
+        _drop_stdout()
         sys.exit(0)
-    except click.exceptions.NoArgsIsHelpError as error:  # no error: a group without a verb shows its help
+    except click.exceptions.NoArgsIsHelpError as error:  # not an error: a group without a verb prints its help
         click.echo(error.format_message())
         sys.exit(0)
     except click.UsageError as error:
@@ -195,18 +195,18 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 class _ReaderLeft(Exception):
-    """The reader of standard output has gone (``| head``)."""
+    """The reader of standard output closed it, as ``| head`` does."""
 
 
 def _open_closed_streams() -> None:
-    """Open /dev/null for closed streams: a caller may close what it does not need (``>&-``)."""
+    """Open /dev/null in place of standard streams that the caller closed (``>&-``)."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for the life of the process
 
 
 def _is_of_stdout(error: OSError) -> bool:
-    """A full or broken standard output: it fails again when flushed, or the error names no file."""
+    """Return True if the error comes from a full or broken standard output: such an error names no file."""
     return error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF) and error.filename is None
 
 
@@ -215,14 +215,17 @@ def _drop_stdout() -> None:
 
 
 def _stop_on_signals() -> list[int]:
-    """Make SIGTERM and SIGHUP stop as Ctrl-C does, children ended and store settled. The list gets the signal."""
+    """Make SIGTERM and SIGHUP act as Ctrl-C does: end child processes, settle the store, stop.
+
+    Return a list that receives the number of the signal.
+    """
     stopped: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopped.append(number)
         signal.raise_signal(signal.SIGINT)
 
-    with contextlib.suppress(ValueError):  # not the main thread: its caller has signals of its own
+    with contextlib.suppress(ValueError):  # outside the main thread the caller handles signals
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGHUP, stop)
     return stopped
@@ -239,13 +242,13 @@ def _interrupted(as_json: bool, stopped: list[int]) -> NoReturn:
 
 
 def _sentence(error: click.ClickException) -> str:
-    """click's words in our manner: no full stop, first letter small unless it is a name."""
+    """Return click's message in our style: no full stop, and a lower-case first letter unless it begins a name."""
     text = error.format_message().strip().rstrip(".")
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
 def _unexpected(error: BaseException) -> errors.IntermodalError:
-    """Return the report of a bug in intermodal: its place, and no values, which may be anything."""
+    """Return the error that reports a bug in intermodal: its place in the code, without values, which may be secret."""
     import traceback
 
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
@@ -261,7 +264,7 @@ def _unexpected(error: BaseException) -> errors.IntermodalError:
 
 
 def _first(group: BaseExceptionGroup[Any]) -> errors.IntermodalError | None:
-    """The error of ours inside a task group's."""
+    """Return the first intermodal error inside a task group's exception; None if there is none."""
     for error in group.exceptions:
         if isinstance(error, errors.IntermodalError):
             return error
@@ -276,18 +279,18 @@ def _help_hint(error: click.UsageError) -> str:
 
 
 def _fail(error: errors.IntermodalError, as_json: bool, hint: str = "") -> NoReturn:
-    """Report an error once: a sentence on stderr, or the error document on stdout; then exit."""
-    said = error.worded("command line")
+    """Print an error, as a sentence on stderr or as a JSON document on stdout, and exit."""
+    report = error.worded("command line")
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
-        body: dict[str, Any] = {"code": error.code, "what": said.what, "where": said.where, "todo": said.todo}
-        if said.reasons or isinstance(error, errors.NoRoute):
-            body["reasons"] = list(said.reasons)
+        body: dict[str, Any] = {"code": error.code, "what": report.what, "where": report.where, "todo": report.todo}
+        if report.reasons or isinstance(error, errors.NoRoute):
+            body["reasons"] = list(report.reasons)
         print_document("error", {**body, **error.details})
     else:
-        click.echo(f"intermodal: {one_line(str(said))}", err=True)
-        for reason in said.reasons:
+        click.echo(f"intermodal: {one_line(str(report))}", err=True)
+        for reason in report.reasons:
             click.echo(f"  - {one_line(reason)}", err=True)
         if hint:
             click.echo(hint, err=True)

@@ -1,4 +1,4 @@
-"""``plan``: resolve the request, search, choose, and explain the rejections."""
+"""``plan``: build the planning case, search the routes, choose one, and explain the rejections."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ OUTRANKED = 5
 
 
 class PlanDecision(Struct):
-    """A finished search with its choice. ``why_not`` asks it further questions."""
+    """A finished search with its choice. ``why_not`` answers further questions from it."""
 
     case: PlanningCase
     left: EligibleEndpoints
     settled: FloorSearch
     chosen: Route
     fallbacks: list[Route]
-    said: list[str]
+    notes: list[str]
     voice: Voice | None
     explored: Route | None = None
 
@@ -74,15 +74,15 @@ def plan(
     """Choose a route. Pure: no clock, network, environment or randomness; same inputs, same bytes.
 
     Args:
-        facts: what probing found, one entry per part of the request.
-        as_of: the date the plan is for, ISO: prices are dated.
-        surface: in whose words its sentences name settings; the plan and its id are the same for all.
+        facts: the findings of probing, one entry per part of the request.
+        as_of: the date for which to plan, ISO; prices are dated.
+        surface: the surface whose names for settings the sentences use. The plan's id is the same for all surfaces.
 
     Raises:
-        NoRoute: nothing satisfies request and policy, or a host that was named for this request cannot be called;
+        NoRoute: no route satisfies the request and the policy, or a host named for this request cannot be called.
             ``reasons`` has one sentence per rule, nearest miss first.
-        UnknownModel: ``policy.model`` names nothing, or several models.
-        UsageError: a label or a page that fits no part, a transcript of no recording or of several.
+        UnknownModel: ``policy.model`` names no model, or several.
+        UsageError: a label or a page number fits no part, or a transcript is requested of no recording or of several.
     """
     case = make_case(request, facts, catalog, machine, statistics, as_of)
     return with_id(case, _plan_case(case), surface)
@@ -91,9 +91,9 @@ def plan(
 def plan_without_id(
     request: Request, facts: Facts, catalog: Catalog, machine: Machine, statistics: Statistics, as_of: str
 ) -> Plan:
-    """Return the plan without its id and the digest of its inputs.
+    """Return the plan without its id and without the digest of its inputs.
 
-    Over a large catalog these take longer than the choice; a caller that compares many plans and keeps none skips them.
+    Over a large catalog these take longer than the choice, so a caller that only compares many plans omits them.
     """
     return for_surface(_plan_case(make_case(request, facts, catalog, machine, statistics, as_of)), "command line")
 
@@ -112,12 +112,12 @@ def _route_and_plan(case: PlanningCase) -> tuple[Route, Plan]:
 
 
 def plan_from(inputs: Inputs, surface: Surface = "command line") -> Plan:
-    """Return the plan for these inputs. A saved ``Inputs`` gives the same plan on any machine. Raises as ``plan``."""
+    """Return the plan for these inputs, which is the same on every machine. Raises as ``plan``."""
     return plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of, surface)
 
 
 def decide(case: PlanningCase) -> PlanDecision:
-    """Search, then choose among the routes that were found."""
+    """Search for routes and choose one. If there is none, search again under looser assumptions before giving up."""
     left = eligible_endpoints(case, jobs_needed(case))
     settled = search_with_floors(case, left)
     if not settled.found.routes and _too_long_an_answer(case, settled):
@@ -139,9 +139,9 @@ def decide(case: PlanningCase) -> PlanDecision:
 
 
 def _check_hosts(case: PlanningCase) -> None:
-    """Raise NoRoute for a host that was named and cannot be called: the caller expects its answer and no other.
+    """Raise NoRoute if a host that the policy names cannot be called, since the caller expects its answer.
 
-    During a run other hosts may take over.
+    A plan that is remade during a run is not checked: other hosts may take over there.
     """
     if case.resumed:
         return
@@ -174,22 +174,22 @@ def _check_hosts(case: PlanningCase) -> None:
 
 
 def _too_long_an_answer(case: PlanningCase, settled: FloorSearch) -> bool:
-    """Return whether an endpoint was rejected over context, money or time, which a shorter answer limit might avoid."""
+    """Return whether an endpoint was rejected for context, money or time, which a shorter answer might avoid."""
     return case.job == "generate" and any(
         row.rule in ("context", "max_cost", "deadline") for row in settled.found.refused
     )
 
 
 def _too_many_tools(case: PlanningCase, settled: FloorSearch) -> bool:
-    """Return whether an endpoint was rejected over its context, which fewer tool tokens might avoid."""
+    """Return whether an endpoint was rejected for its context, which a lower count of tool tokens might avoid."""
     return bool(case.request.tools) and any(row.rule == "context" for row in settled.found.refused)
 
 
 def _losing_less(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch) -> FloorSearch:
-    """Search again where the best route loses something that a model with more room would keep.
+    """Search again if the best route loses something that another route would keep with more room in its context.
 
-    Room comes from an answer shorter than the stated limit, and from pictures of unknown token counts, counted at their
-    least.
+    Room is gained by an answer shorter than the stated limit, and by counting pictures of unknown size in tokens at
+    their lowest estimate.
     """
     if case.resumed or not any(group.inputs - {"text"} for group in left.by_job[case.job]):
         return settled
@@ -217,8 +217,8 @@ def _loses_less(other: FloorSearch, settled: FloorSearch) -> bool:
 def _fallbacks(case: PlanningCase, routes: list[Route], chosen: Route) -> list[Route]:
     """Return the best route of each other endpoint; routes that keep what the question needs come first.
 
-    A fallback runs without approval, so a route that would answer about a colour from text read in a photo comes only
-    after routes that see the photo.
+    A fallback runs without approval. A route that would answer a question about a colour from the text in a photo
+    therefore comes after the routes whose model sees the photo.
     """
     good: dict[str, Route] = {}
     rest: dict[str, Route] = {}
@@ -229,7 +229,7 @@ def _fallbacks(case: PlanningCase, routes: list[Route], chosen: Route) -> list[R
             (good if route.loss <= loss else rest).setdefault(id, route)
     found = [*good.values(), *(route for name, route in rest.items() if name not in good)][:FALLBACKS]
     if found and all(_leans_on(route, chosen) for route in found):
-        # Nothing would be left if the chosen one could not be reached.
+        # All of them need the endpoint of the chosen route, and would fail with it.
         others = (route for route in routes if route.endpoint.id != chosen.endpoint.id)
         alone = next((route for route in others if not _leans_on(route, chosen)), None)
         if alone is not None:
@@ -239,27 +239,30 @@ def _fallbacks(case: PlanningCase, routes: list[Route], chosen: Route) -> list[R
     return found
 
 
-def _with_route(found: list[Route], wanted: Route) -> list[Route]:
-    """Return the list with ``wanted`` in it, in place of any other route of its endpoint."""
-    if wanted in found:
+def _with_route(found: list[Route], added: Route) -> list[Route]:
+    """Return the list with ``added``, which replaces any other route of its endpoint."""
+    if added in found:
         return found
-    return [*[route for route in found if route.endpoint.id != wanted.endpoint.id][: FALLBACKS - 1], wanted]
+    return [*[route for route in found if route.endpoint.id != added.endpoint.id][: FALLBACKS - 1], added]
 
 
 def _better_transcriber(case: PlanningCase, routes: list[Route], chosen: Route) -> Route | None:
-    """Return the strongest route that may repeat a bad transcript; only a fallback ever answers instead."""
+    """Return the strongest route that may transcribe again after a bad transcript; None if there is none.
+
+    It has to be a fallback, since only fallbacks replace the chosen route.
+    """
     bad = ConversionOutcome(op="transcribe", endpoint=chosen.endpoint.id, problem="empty")
     able = [route for route in routes if may_redo(case, route.endpoint, bad)]
     return max(able, key=lambda route: (route.own_tier, -route.score), default=None)
 
 
 def _leans_on(route: Route, chosen: Route) -> bool:
-    """Return whether a route converts something with the endpoint that answers on the chosen route."""
+    """Return whether a route uses the answering endpoint of the chosen route for a conversion."""
     return any(used.id == chosen.endpoint.id for option in route.assignment.options for used in option.converters)
 
 
 def no_route(case: PlanningCase, refused: list[EndpointRejection]) -> NoRoute:
-    """Return the error, with every reason."""
+    """Return the error for a request without a route, with every reason."""
     named = _named_rejections(case)
     named_ids = {row.ids for row in named}
     rows = fold_rejections(rejected_rows([*named, *(row for row in refused if row.ids not in named_ids)]))
@@ -287,7 +290,7 @@ def _rule_behind(case: PlanningCase, row: Rejected) -> str:
 
 
 def _named_rejections(case: PlanningCase) -> list[EndpointRejection]:
-    """Return why the named models cannot be called at all; these reasons come before all others."""
+    """Return why the named models cannot be called. These reasons come before all others."""
     found = []
     for name in sorted(case.named or ()):
         reason = rules.endpoint_rejection(case.index.group_of[name], case.job, case)
@@ -306,13 +309,13 @@ def _rejected_subject(row: Rejected) -> str:
 
 
 def plan_of_decision(decision: PlanDecision) -> Plan:
-    """Return the decision as a plan: candidates with steps, lists, sentences. ``with_id`` gives it its id."""
+    """Return the decision as a plan: candidates with their steps, rejections and sentences. ``with_id`` adds the id."""
     case, chosen, found = decision.case, decision.chosen, decision.settled.found
     builder = CandidateBuilder(case, found.conversions, [route.endpoint for route in decision.fallbacks])
     head = builder.candidate(chosen)
     fallbacks = tuple(builder.candidate(route) for route in decision.fallbacks)
     notes = [
-        *decision.said,
+        *decision.notes,
         *found.search.kept_out(chosen),
         *floor_notes(case, decision.left, decision.settled, chosen),
         *plan_notes(case, chosen, head),
@@ -339,21 +342,21 @@ def plan_of_decision(decision: PlanDecision) -> Plan:
     )
 
 
-def with_id(case: PlanningCase, made: Plan, surface: Surface = "command line") -> Plan:
+def with_id(case: PlanningCase, plan: Plan, surface: Surface = "command line") -> Plan:
     """Return the plan with the digest of its inputs and its id, which is computed from the command line's wording."""
-    made = msgspec.structs.replace(made, inputs=inputs_digest(case))
-    plain = for_surface(made, "command line")
-    worded = plain if surface == "command line" else for_surface(made, surface)
+    plan = msgspec.structs.replace(plan, inputs=inputs_digest(case))
+    plain = for_surface(plan, "command line")
+    worded = plain if surface == "command line" else for_surface(plan, surface)
     return msgspec.structs.replace(worded, id=plan_id(plain))
 
 
-def plan_id(made: Plan) -> str:
-    """First 12 hex digits of SHA-256 over the plan, its candidates standing for themselves by their content ids."""
+def plan_id(plan: Plan) -> str:
+    """Return the first 12 hex digits of a SHA-256 over the plan, in which candidates count by their content ids."""
     parts = (
-        made.headline, made.policy_line, made.objective, made.chosen.id, [c.id for c in made.fallbacks],
-        made.outranked, made.rejected, made.notes, made.inputs, made.catalog,
-        made.statistics, made.as_of, *((made.explores,) if made.explores else ()),
-        *((made.needs,) if made.needs else ()),
+        plan.headline, plan.policy_line, plan.objective, plan.chosen.id, [c.id for c in plan.fallbacks],
+        plan.outranked, plan.rejected, plan.notes, plan.inputs, plan.catalog,
+        plan.statistics, plan.as_of, *((plan.explores,) if plan.explores else ()),
+        *((plan.needs,) if plan.needs else ()),
     )  # fmt: skip
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:12]
 
@@ -383,7 +386,7 @@ def outranked_routes(
 
 
 def compare_routes(case: PlanningCase, route: Route, chosen: Route) -> str:
-    """Return why a feasible route was not chosen, in the objective's own numbers."""
+    """Return why a feasible route was not chosen, with the numbers that the objective compares."""
     if route.key < chosen.key and route.key[:-1] == chosen.key[:-1]:
         return "equal in every number, and the conversation stays with the endpoint of its last turn"
     if route.key < chosen.key:
@@ -416,7 +419,7 @@ def compare_routes(case: PlanningCase, route: Route, chosen: Route) -> str:
 
 
 def _tie(mine: Route, best: Route) -> str:
-    """Return what decided between two routes that the objective calls equal."""
+    """Return what decided between two routes with the same value of the objective."""
     if mine.seconds > best.seconds:
         return f"a tie, and slower: {_seconds(mine.seconds)} > {_seconds(best.seconds)}"
     if mine.demand.kept != best.demand.kept:
@@ -427,7 +430,7 @@ def _tie(mine: Route, best: Route) -> str:
 
 
 def _stands_behind(case: PlanningCase, route: Route, chosen: Route) -> str:
-    """Return what separates two routes of one tier, "" where only the numbers do."""
+    """Return what distinguishes two routes of the same tier; "" if only time and money do."""
     mine, best = (case.index.standing(each.endpoint.id, answering_task(case, each.demand)) for each in (route, chosen))
     if mine[0] != best[0]:
         return f"as strong, by weaker evidence ({_evidence(case, route)} and not {_evidence(case, chosen)})"
@@ -452,7 +455,7 @@ def _evidence(case: PlanningCase, route: Route) -> str:
 
 
 def _same_time(mine: Route, best: Route) -> str:
-    """Return what decided between routes of equal time: fidelity before money, money before the name."""
+    """Return what decided between routes of equal time: first fidelity, then money, then the name."""
     if mine.demand.kept != best.demand.kept:
         return "same time, keeps less"
     if mine.cost == best.cost:
@@ -463,7 +466,7 @@ def _same_time(mine: Route, best: Route) -> str:
 
 
 def _loses_more(case: PlanningCase, route: Route, chosen: Route) -> str:
-    """Return what a route loses that no price and no speed makes up for."""
+    """Return the loss that ranks a route lower, whatever its price and speed."""
     pairs = zip(case.bundles, route.assignment.options, chosen.assignment.options, strict=True)
     for bundle, option, better in pairs:
         if option.diverted > better.diverted:
@@ -490,9 +493,7 @@ def _seconds(value: float) -> str:
 
 
 def rejected_rows(refused: list[EndpointRejection]) -> tuple[Rejected, ...]:
-    """Return the rejections, nearest miss first: the later a rule stands in ``RULES``, the farther the endpoint
-    came.
-    """
+    """Return the rejections, nearest miss first: the endpoints that passed the most rules of ``RULES``."""
     ordered = sorted(refused, key=lambda each: (-rules.rule_order(each.rule), each.miss, each.reason, each.ids))
     return tuple(
         Rejected(rule=each.rule, reason=each.reason, count=each.count, endpoints=each.ids, hosts=each.hosts)

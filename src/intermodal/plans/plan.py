@@ -1,4 +1,4 @@
-"""A plan: the chosen route, its fallbacks, and the rejections with reasons. Frozen, ordered, content-hashed.
+"""A plan: the chosen route, its fallbacks, and the rejected candidates with reasons. Frozen, ordered, content-hashed.
 
 The inputs of its steps are references:
 
@@ -31,13 +31,13 @@ PLAN_VERSION = 1
 REPLAN = action("run intermodal explain --save again", python="plan it again", http="plan it again")
 INPUTS_VERSION = 1
 
-# An endpoint that is tried out gets one of so many requests, and so many in all until it is measured.
+# An explored endpoint gets one request in ``EXPLORED_EVERY``, and ``EXPLORED_MOST`` in all until it is measured.
 EXPLORED_EVERY = 10
 EXPLORED_MOST = 5
 
 
 class Send(Value):
-    """One thing that leaves this machine. ``what`` is an amount in words ("171 tok text", "1 image 1240x1754")."""
+    """Data that leaves this machine. ``what`` is the amount in words ("171 tok text", "1 image 1240x1754")."""
 
     what: str
     kind: Kind
@@ -48,15 +48,15 @@ class Send(Value):
 
 
 def sent(send: Send) -> dict[str, str]:
-    """Return the entry as it appears in output."""
+    """Return the fields of a ``Send`` under the names that output uses."""
     return {"what": send.what, "from": send.origin, "host": send.host, "zone": send.zone}
 
 
 class NativeInput(Value):
-    """A part, or ``count`` parts alike, that the last endpoint gets as it is or as pictures of its pages.
+    """A part, or ``count`` equal parts, that the last endpoint gets unconverted or as pictures of its pages.
 
-    ``kind`` is the part's, or of a video's track; ``counted_as`` that of the rule which counted it ("" where it is the
-    same).
+    ``kind`` is the kind of the part, or of a track of a video. ``counted_as`` is the kind whose token rule counted it,
+    "" if it is the same.
     """
 
     part: int
@@ -68,27 +68,27 @@ class NativeInput(Value):
 
 
 class Candidate(Value):
-    """One complete route.
+    """One complete route, with its estimates.
 
     Attributes:
-        steps: in an order in which they can run; the last one answers, or speaks the answer made before. Where no model
-            answers, it is a conversion, or puts the texts of several together.
-        endpoint: of the step that answers; where no model does, of the last one that recognises, "" for none.
-        total: cost and tokens summed; seconds scheduled over the machine's resources, loading included; memory of
-            everything that has to be loaded for it on this machine, together, beside what is there already, or of
-            decoders that work at once, if that is more.
+        steps: in an order in which they can run. The last one answers, or speaks the answer of the one before. Where no
+            model answers, it is a conversion, or a step that joins the texts of several conversions.
+        endpoint: of the step that answers; where no model does, of the last one that recognises text, "" for none.
+        total: cost and tokens are sums. Seconds are those of a schedule over the machine's resources, loading included.
+            Memory is that of all models which the route loads on this machine, or of decoders that run at the same
+            time, whichever is more.
         score: the number that the objective minimises, in its unit.
-        tier: the weakest link.
-        keeps, loses: aspects, with inferred needs that are lost in ``warnings``.
-        lost: number of needs that the answer depends on and the route loses, over all parts. diverted: parts that a
-            named model accepts unconverted and gets converted. Both come before the score.
-        sends: everything that leaves the machine.
+        tier: the strength of its weakest model.
+        keeps, loses: aspects. ``warnings`` names the lost aspects that the question seems to need.
+        lost: number of needs that the answer depends on and the route loses, over all parts. diverted: number of parts
+            that a named model accepts, and gets converted all the same. Both are compared before the score.
+        sends: everything that leaves this machine.
         takes: parts that reach the last endpoint without becoming text.
         checks: made after the last step, each with the price of its escalation.
         summary: the route in a few words ("transcript + picture as it is").
         verdict: whether a language model is enough, as far as this route shows it.
-        cores: of the machine, which the steps share. decoders: how many transforms may run at once.
-        ends: endpoints of this machine that have converted and end before the answer, as there is no memory for both.
+        cores: processor cores, which the steps share. decoders: how many transforms may run at the same time.
+        ends: endpoints on this machine that convert and are unloaded before the answer, as memory does not hold both.
     """
 
     id: str
@@ -114,36 +114,36 @@ class Candidate(Value):
 
     @property
     def last(self) -> Transform | Call:
-        """The step that ends the route; checks of its result may stand behind it."""
+        """The step that ends the route; only checks of its result may follow it."""
         return next(step for step in reversed(self.steps) if not isinstance(step, Check))
 
     @property
     def call(self) -> Call:
-        """The call that ends the route, where one does."""
+        """The call that ends the route; use it only where a call does."""
         last = self.last
         assert isinstance(last, Call)
         return last
 
     @property
     def words_alone(self) -> bool:
-        """Whether no model answers: the words of the files, as they are extracted or recognised, are the answer."""
+        """True if no model answers: the text of the files, as extracted or recognised, is the answer."""
         return self.last.op == "concat" or self.last.part >= 0
 
     @property
     def answering(self) -> Transform | Call:
-        """The step that answers: the last one, or the one before a voice that speaks its words."""
+        """The step that answers: the last one, or the one before it if the last one speaks the answer."""
         last = self.last
         made = next((s for s in self.steps if isinstance(s, Call) and s.op == "generate" and s.part < 0), None)
         return made if last.op == "speak" and made is not None else last
 
 
 def calls_of(candidate: Candidate) -> tuple[str, ...]:
-    """Operation and endpoint of each call, in order."""
+    """Return the operation and the endpoint of each call, in order."""
     return tuple(f"{step.op} {step.endpoint}" for step in candidate.steps if isinstance(step, Call))
 
 
 class Outranked(Value):
-    """A route that could, but is not the best. ``reason`` compares it with the chosen one."""
+    """A feasible route that is not the best. ``reason`` compares it with the chosen one."""
 
     endpoint: str
     summary: str
@@ -155,9 +155,9 @@ class PartNeeds(Value):
     """The question's needs of parts with the same conversion.
 
     Attributes:
-        part: the first of them, as ``Request.parts()`` counts; ``count`` of them, called ``title``.
+        part: index of the first of these parts in ``Request.parts()``. count: how many. title: their name in sentences.
         needed: aspects that the answer depends on. unsure: aspects that it may need. Each with its score and evidence.
-        by: the sentence model that estimated it; "" if only English keywords of the question were available.
+        by: the sentence model that estimated the needs; "" if they come from English keywords of the question.
     """
 
     part: int
@@ -169,11 +169,12 @@ class PartNeeds(Value):
 
 
 class Rejected(Value):
-    """Why some endpoints cannot serve. One row per (rule, class of endpoints); ``count`` of them, a few by id.
+    """Why some endpoints cannot serve the request: one row per rule and class of endpoints.
 
-    ``hosts``: of how many hosts, where the endpoints are counted and not listed.
-
-    ``rule`` is a stable word ("consent", "privacy", "floor", "modality", "context", "not_ready", …).
+    Attributes:
+        rule: a stable word ("consent", "privacy", "floor", "modality", "context", "not_ready", …).
+        count: number of endpoints. endpoints: a few of their ids. hosts: number of their hosts, where ``endpoints`` is
+            empty.
     """
 
     rule: str
@@ -187,17 +188,17 @@ class Plan(Value):
     """The route of a request, with its estimates and alternatives.
 
     Attributes:
-        id: SHA-256 over the other fields (candidates by their own content ids), first 12 hex digits.
+        id: the first 12 hex digits of a SHA-256 over the other fields, with candidates by their own content ids.
         headline: the kind of call ("LLM call after two conversions"), and the verdict in words.
-        verdict: whether a language model is enough, the needs and losses, and the route that would keep them.
+        verdict: whether a language model is enough, what the question needs, and the route that would keep it.
         policy_line: the policy in words, as EXPLAIN prints it.
         inputs: digest of the planner's inputs. catalog: its version. statistics: its epoch.
-        as_of: the date the plan was made for (prices are dated), ISO.
-        explores: endpoint of the fallback that is tried out, as it is unmeasured and may be better than the chosen one
-            (``planner/exploration.py``); "" for none.
-        needs: the question's needs of the media, as far as known.
-        not_direct: why it takes more than one call that is passed on (``plans/direct_calls.py``), "" if it does not.
-        notes: sentences for the user (floor not reached, language assumed, aspect lost).
+        as_of: the date for which the plan was made, ISO; prices are dated.
+        explores: endpoint of a fallback that is unmeasured and may be better than the chosen one, so that some requests
+            call it first (``planner/exploration.py``); "" for none.
+        needs: what the question needs of the media, as far as known.
+        not_direct: why the plan is more than one call that is passed on (``plans/direct_calls.py``); "" if it is one.
+        notes: sentences for the user: the floor was not reached, a language was assumed, an aspect is lost.
     """
 
     id: str
@@ -219,11 +220,11 @@ class Plan(Value):
     not_direct: str = ""
 
     def svg(self, name: str = "") -> str:
-        """The plan as a picture; see :func:`intermodal.plans.plan_svg.svg`."""
+        """Return the plan as a picture; see ``plans/plan_svg.py``."""
         return RENDERERS["svg"](self, name)
 
     def __str__(self) -> str:
-        """The EXPLAIN text."""
+        """Return the EXPLAIN text."""
         return RENDERERS["text"](self)
 
     def _repr_html_(self) -> str:
@@ -232,10 +233,10 @@ class Plan(Value):
 
 
 class Inputs(Value):
-    """Everything the planner reads. Saved and replayed by ``explain --inputs``; same inputs, same bytes.
+    """Everything the planner reads. ``explain --inputs`` saves and replays it: equal inputs give the same plan.
 
     ``asked`` has the original messages if files in them were expanded for ``request``; otherwise it is empty.
-    ``original`` is the one to open again later (an approved plan, the next turn).
+    ``original`` is the request to open again later, for an approved plan or the next turn of a conversation.
     """
 
     request: Request
@@ -249,14 +250,14 @@ class Inputs(Value):
 
     @property
     def original(self) -> Request:
-        """The request with its files whole."""
+        """The request before its files were expanded."""
         return msgspec.structs.replace(self.request, messages=self.asked) if self.asked else self.request
 
 
 class SavedPlan(Value):
-    """An approved plan on disk: the plan, and the request and facts it was made for.
+    """An approved plan on disk: the plan, and the request and facts for which it was made.
 
-    Bytes of in-memory parts travel along; files are named by path and checked by digest when run.
+    It contains the bytes of in-memory parts. Files are named by path, and checked against their digest at the run.
     """
 
     plan: Plan
@@ -272,7 +273,7 @@ class SavedPlan(Value):
 
 
 class PartRef(Struct, frozen=True, gc=False):
-    """A part of the request, as it came, by its index among all parts."""
+    """A part of the request, unconverted, by its index in ``Request.parts()``."""
 
     index: int
 
@@ -281,7 +282,7 @@ class PartRef(Struct, frozen=True, gc=False):
 
 
 class StepRef(Struct, frozen=True, gc=False):
-    """What another step makes, by the id of that step."""
+    """The result of another step, by the id of that step."""
 
     id: str
 
@@ -311,18 +312,18 @@ def input_references(step: Step) -> tuple[Reference, ...]:
 
 
 def input_steps(step: Step) -> tuple[str, ...]:
-    """Return the ids of the steps whose results a step takes, in order."""
+    """Return the ids of the steps whose results a step takes as inputs, in order."""
     return tuple(each.id for each in input_references(step) if isinstance(each, StepRef))
 
 
 def takes_step(step: Step, id: str) -> bool:
     """Return whether a step takes the result of the step with this id.
 
-    Nothing is parsed: a check may take the results of 1,000 conversions, and each of these asks.
+    Compares text without parsing it, since a check may take the results of 1,000 conversions, each of which calls this.
     """
     return str(StepRef(id)) in step.inputs
 
 
 def takes_part(step: Step) -> bool:
-    """Return whether a step takes a part of the request as it came."""
+    """Return whether a step takes a part of the request unconverted."""
     return any(isinstance(each, PartRef) for each in input_references(step))
