@@ -1,9 +1,8 @@
-"""An example of a plugin for intermodal: one thing of each kind."""
+"""An example of a plugin for intermodal: one thing of each kind. ``docs/plugins.md`` explains each."""
 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,12 @@ HOST = {
     "base_url": "https://api.example.com/v1",
     "key_env": "EXAMPLE_API_KEY",
     "protocol": "example-lines",
-    "models": [
-        {"id": "example/writer-8b", "context": 8192, "tier": "medium", "input_mtok": 0.05, "output_mtok": 0.20},
-    ],
+    "models": [{"id": "example/writer-8b", "context": 8192, "tier": "medium", "input_mtok": 0.05, "output_mtok": 0.20}],
 }
 
 
 class LINES:
-    """A protocol: the prompt goes out as JSON, the answer comes back as lines of JSON."""
+    """A protocol: the prompt is sent as JSON, the answer arrives as lines of JSON."""
 
     FRAMING = "ndjson"
 
@@ -31,9 +28,8 @@ class LINES:
         texts = [part.text for part in parts if isinstance(part, plugins.WireText)]
         if len(texts) < len(parts) or call.tools:
             raise plugins.NotExpressible.of("media and tools", host.name)
-        body = {"model": call.model, "prompt": "\n\n".join(texts), "most": call.sampling.max_tokens}
-        headers = (("content-type", "application/json"),)
-        return plugins.EncodedRequest(path="/write", headers=headers, segments=(json.dumps(body).encode(),))
+        body = json.dumps({"model": call.model, "prompt": "\n\n".join(texts), "max": call.sampling.max_tokens}).encode()
+        return plugins.EncodedRequest(path="/write", headers=(("content-type", "application/json"),), segments=(body,))
 
     @staticmethod
     def read_event(event: Mapping[str, Any]) -> Iterator[plugins.WireEvent]:
@@ -44,17 +40,16 @@ class LINES:
             yield plugins.Finish(reason=event["end"])
 
 
-def convert_calendar(data: bytes, name: str) -> plugins.ConvertedFile:
-    """Turn an iCalendar file into a line an appointment. Runs in the sandboxed media worker."""
+def convert_calendar(data: bytes, name: str) -> str:
+    """A converter: an iCalendar file becomes one line of text for each appointment."""
     lines = re.findall(r"^(BEGIN:VEVENT)|^(?:DTSTART|SUMMARY)[^:\n]*:(.*)$", data.decode(), re.MULTILINE)
     if not lines:
         raise plugins.InputBroken("is a calendar without appointments")
-    text = "".join("\n-" if begin else f" {value.strip()}" for begin, value in lines)
-    return plugins.ConvertedFile(text=f"Appointments of {name}:\n{text}")
+    return f"Appointments of {name}:\n" + "".join("\n-" if begin else f" {value.strip()}" for begin, value in lines)
 
 
 class CALENDAR:
-    """An output: appointments, asked for as JSON and written as an iCalendar file."""
+    """An output: an appointment, asked for as JSON and written as an iCalendar file."""
 
     output = plugins.JsonOutput(
         schema={
@@ -70,23 +65,13 @@ class CALENDAR:
         return f"BEGIN:VCALENDAR\nVERSION:2.0\n{event}\nEND:VCALENDAR"
 
 
-@dataclass
-class Question:
-    """A prompt file that is a question with names in braces: ``Who is {person}?``"""
-
-    text: str
-
-    def messages(
-        self, values: Mapping[str, Any], history: tuple[plugins.Message, ...] = ()
-    ) -> tuple[plugins.Message, ...]:
-        return (plugins.Message(role="user", parts=(plugins.Text(text=self.text.format_map(values)),)),)
-
-
 class QUESTIONS:
-    name = "question"
-    endings = (".question",)
+    """A format of prompt files: a question with names in braces, such as ``Who is {person}?``"""
+
+    name, endings = "question", (".question",)
 
     @staticmethod
     def read(path: Path, text: str) -> tuple[plugins.PromptFile, ...]:
         arguments = tuple(map(plugins.Argument, dict.fromkeys(re.findall(r"{(\w+)}", text))))
-        return (plugins.PromptFile(str(path), path.stem, "question", Question(text), arguments),)
+        template = plugins.TextTemplate(text.format_map)
+        return (plugins.PromptFile(str(path), path.stem, "question", template, arguments),)

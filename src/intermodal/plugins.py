@@ -1,15 +1,15 @@
-"""Everything that a plugin is written with: what each group of entry points takes, and the types that it needs.
+"""The contract of plugins: the object that each group of entry points takes, and the types for writing it.
 
 ``intermodal.hosts``       a ``dict``: the row of a host, with the fields of ``[hosts.NAME]`` in intermodal.toml
-``intermodal.protocols``   a ``ChatProtocol``, a module or an object: writes a chat for a host and reads its reply
+``intermodal.protocols``   a ``ChatProtocol``, a module or an object: encodes a chat for a host and reads its reply
 ``intermodal.converters``  a ``FileConverter``, called in the sandboxed media worker for files with that ending
-``intermodal.runtimes``    a ``SpeechRuntime`` or ``TextRuntime``: a model of a host's row, run in a process of its own
+``intermodal.runtimes``    a ``SpeechRuntime`` or ``TextRuntime``: runs a model of a host's row in a process of its own
 ``intermodal.prompts``     a ``PromptFormat``: reads prompt files by the endings of their names
-``intermodal.outputs``     an ``OutputFormat``: an answer asked for as JSON or text, and written in another format
+``intermodal.outputs``     an ``OutputFormat``: an answer requested as JSON or text and written in another format
 
-The name of an entry point is that of the host, of the protocol in its row, of the output, or the ending of the files.
-``docs/plugins.md`` explains each with an example; ``examples/plugin`` is a whole package. Types are imported on first
-use, so that importing this module costs next to nothing.
+The name of an entry point is the name of the host, protocol or output, or the ending of the files.
+``docs/plugins.md`` explains each with an example, and ``examples/plugin`` is a complete package. Types are imported on
+first use, so that importing this module loads nothing else.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from intermodal.prompts.prompt_file import PromptFile as PromptFile
     from intermodal.prompts.prompt_file import PromptFormat as PromptFormat
     from intermodal.prompts.prompt_file import Template as Template
+    from intermodal.prompts.prompt_file import TextTemplate as TextTemplate
     from intermodal.protocols.calls import ChatCall as ChatCall
     from intermodal.protocols.calls import EncodedRequest as EncodedRequest
     from intermodal.protocols.calls import Finish as Finish
@@ -51,34 +52,34 @@ if TYPE_CHECKING:
 
 
 class ChatProtocol(Protocol):
-    """Two functions that speak to a host and do no I/O.
+    """Two functions that encode requests and read replies of a host, without I/O.
 
-    Two attributes may stand beside them: ``FRAMING``, how events are parted in a reply ("sse", or "ndjson" for lines),
-    and ``IMAGE_TYPES``, a frozenset of the media types of images that they carry.
+    Two attributes are optional: ``FRAMING``, how a reply separates events ("sse", or "ndjson" for lines of JSON), and
+    ``IMAGE_TYPES``, a frozenset of the media types of images that the protocol carries.
     """
 
     def encode_request(self, call: ChatCall, host: Host, /) -> EncodedRequest:
-        """Return a chat in bytes, without a key. Raises NotExpressible for what the protocol cannot carry."""
+        """Return the request for a chat, without an API key. Raises NotExpressible for what it cannot carry."""
         ...
 
     def read_event(self, event: Mapping[str, Any], /) -> Iterable[WireEvent]:
-        """Return what an event of a reply says: pieces of the answer, its usage, and in the end why it finished."""
+        """Return the content of an event: text of the answer, its usage, and at the end its finish reason."""
         ...
 
 
 class FileConverter(Protocol):
-    """A function that turns a file into text, with pictures and attachments where it has any."""
+    """A function that converts a file to text, with its pictures and attachments if it has any."""
 
     def __call__(self, data: bytes, name: str, /) -> ConvertedFile | str:
-        """Convert. ``name`` is that of the file. Raises InputBroken for a file that is damaged."""
+        """Convert a file's bytes; ``name`` is the file's name. Raises InputBroken for a damaged file."""
         ...
 
 
 class SpeechRuntime(Protocol):
-    """Speech recognition in a process of its own, which has no key and no user's file."""
+    """Speech recognition in a process of its own, which has no API key and no file of the user."""
 
     def load(self, path: str, /) -> Any:
-        """Return the model. ``path`` is its weights' as the row names them, "" where it names none."""
+        """Return the loaded model. ``path`` is the ``weights`` of the row, "" if it states none."""
         ...
 
     def transcribe(self, model: Any, pcm: bytes, language: str, /) -> Transcript | Iterable[Segment]:
@@ -87,10 +88,10 @@ class SpeechRuntime(Protocol):
 
 
 class TextRuntime(Protocol):
-    """Recognition of text in pictures in a process of its own, which has no key and no user's file."""
+    """Text recognition in pictures in a process of its own, which has no API key and no file of the user."""
 
     def load(self, path: str, /) -> Any:
-        """Return the model. ``path`` is its weights' as the row names them, "" where it names none."""
+        """Return the loaded model. ``path`` is the ``weights`` of the row, "" if it states none."""
         ...
 
     def read(self, model: Any, png: bytes, language: str, /) -> Iterable[ReadLine]:
@@ -99,13 +100,13 @@ class TextRuntime(Protocol):
 
 
 class OutputFormat(Protocol):
-    """An output; ``output`` is what the model is asked for, mostly a ``JsonOutput`` with a schema."""
+    """An output. ``output`` is the built-in output that the model produces, mostly a ``JsonOutput`` with a schema."""
 
     @property
     def output(self) -> Output: ...
 
     def render(self, result: Result, /) -> str:
-        """Return the answer in this format. ``result.data`` has the JSON, ``result.text`` the words."""
+        """Return the answer in this format. ``result.data`` is its JSON data, ``result.text`` its text."""
         ...
 
 
@@ -114,7 +115,7 @@ _MODULES = {
     "content": ("ReadLine", "Segment", "Text", "Transcript"),
     "errors": ("CallError", "InputBroken", "PromptError"),
     "media.office.conversion_types": ("ConvertedFile", "EmbeddedFile"),
-    "prompts.prompt_file": ("Argument", "PromptFile", "PromptFormat", "Template"),
+    "prompts.prompt_file": ("Argument", "PromptFile", "PromptFormat", "Template", "TextTemplate"),
     "protocols.calls": (
         "ChatCall", "EncodedRequest", "Finish", "NotExpressible", "ReasoningDelta", "ToolCallDelta", "WireEvent",
         "WireImage", "WireText", "WireTextDelta", "WireUsage",

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from intermodal.content import Kind, MediaPart
+from intermodal.content import Kind, MediaPart, Text
 from intermodal.errors import IntermodalError, PromptError
 from intermodal.events import Result
 from intermodal.request import JsonOutput, Message, Output, Sampling, Settings, TextOutput, Tool
@@ -109,6 +109,17 @@ class Template(Protocol):
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
         """Render. ``values``: plain data, and ``MediaValue`` where media go. Raises PromptError with file and line."""
         ...
+
+
+@dataclass(frozen=True)
+class TextTemplate:
+    """A template of one user message in text. ``render`` returns its text for the values."""
+
+    render: Callable[[Mapping[str, Any]], str]
+
+    def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
+        """Return earlier messages, and the rendered one after them."""
+        return (*history, Message(role="user", parts=(Text(text=self.render(values)),)))
 
 
 @dataclass(frozen=True)
