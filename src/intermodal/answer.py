@@ -1,4 +1,4 @@
-"""``Answer``: what ``ask`` returns, with the result and the plan behind it."""
+"""``Answer``, the return value of ``ask``: the typed value, the result of the run, and its plan."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Answer(Generic[T]):
-    """The result of ``ask``: the text, the typed value with its evidence (with a schema), and its origin."""
+    """The return value of ``ask``.
+
+    Attributes:
+        value: the answer as its schema types it; without a schema, its text.
+        result: the result of the run. plan: the plan that ran.
+    """
 
     value: T
     result: Result
@@ -44,30 +49,24 @@ class Answer(Generic[T]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Remarks on the answer: a loss, a finding of a check, a changed route."""
+        """Notes on the answer: a lost aspect, a finding of a check, a changed route."""
         return self.result.notes
 
     @property
     def evidence(self) -> tuple[FieldEvidence, ...]:
-        """Where each value of a JSON answer stands in the files it was made from; () without a schema or a file."""
+        """The place of each value of a JSON answer in the files; () without a schema or a file."""
         return self.result.evidence
 
     def __str__(self) -> str:
         return self.result.text
 
     def _repr_html_(self) -> str:
-        """Return an answer for a notebook: text, pictures and sound, its cost, and the plan below it."""
-
+        """Return the answer for a notebook: text, pictures and sound, its cost, and the plan below it."""
         return _answer_html(self.result, self.plan)
 
 
-# An answer in a notebook: text, pictures and sound, its cost, and the plan below it.
-
-
 def _answer_html(result: Result, plan: Plan) -> str:
-    """Return a fragment of HTML without scripts or links. The model's text is escaped, and its media are embedded as
-    data.
-    """
+    """Return an HTML fragment without scripts or links: text is escaped, media are embedded as data URLs."""
     pieces: list[str] = []
     if result.data is not None:
         pieces.append(f"<pre>{escape(json.dumps(result.data, indent=2, ensure_ascii=False))}</pre>")
@@ -99,11 +98,11 @@ def _data(media_type: str, data: bytes) -> str:
 
 
 def _took(result: Result) -> str:
-    """Return the answering endpoint, tokens, money and seconds; unknown ones are left out, or marked."""
+    """Return the answering endpoint, tokens, cost and seconds. Unknown tokens are omitted; an unknown cost is stated."""
     usage = result.usage
     tokens = [
-        f"{count:,} tokens {way}"
-        for count, way in ((usage.input_tokens, "in"), (usage.output_tokens, "out"))
+        f"{count:,} tokens {direction}"
+        for count, direction in ((usage.input_tokens, "in"), (usage.output_tokens, "out"))
         if count is not None
     ]
     cost = "cost not known" if result.cost is None else f"${numbers.plain_money(result.cost)}"

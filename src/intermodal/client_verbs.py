@@ -1,4 +1,4 @@
-"""The verbs of a client beside plan, explain, run and stream. Each imports its package when it is called."""
+"""The verbs of a client besides plan, explain, run and stream. Each imports its package when it is called."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ if TYPE_CHECKING:
     from intermodal.store.image_vectors import ImageVectors
     from intermodal.workloads.monthly_cost import MonthlyCost
 
-_GIVEN: Final = "passages.txt"  # the name of texts that were given as they are
+_GIVEN: Final = "passages.txt"  # the name of passages that were passed as text
 
 
 class ClientVerbs:
-    """The verbs of a client that other packages do: prompt files, search on this machine, models, estimates, costs."""
+    """The verbs of a client that other packages implement: prompt files, search, models, estimates, costs."""
 
     def prompt(self: Any, path: str | os.PathLike[str], **options: Any) -> Prompt:
-        """A prompt file, ready to be explained and run.
+        """Return a prompt file, ready to be explained and run.
 
         Args:
             path: of the file, or ``FILE#NAME`` for a function or a variant of it.
-            options: of the policy and of sampling, as ``ask`` takes them; they go before what the file says.
+            options: of the policy and of sampling, as in ``ask``; they take precedence over those in the file.
 
         Raises:
-            PromptError: the file cannot be used; with its line. InputMissing: there is none.
+            PromptError: the file cannot be used; names the line. InputMissing: the file does not exist.
         """
         from intermodal.prompts.prompt import Prompt
 
@@ -61,18 +61,18 @@ class ClientVerbs:
         model: str = "",
         progress: picture_search.Progress | None = None,
     ) -> FindResult:
-        """Pictures of folders and files that are nearest to words, or to a picture.
+        """Find the pictures in folders and files that are nearest to words, or to a picture.
 
-        A contrastive model on this machine computes a picture's embedding once; it is kept in the cache.
+        A contrastive model on this machine computes the embedding of each picture once; the cache keeps it.
 
         Args:
-            query: words, or the path of a picture. paths: folders, with all that is below them, and files.
-            top: how many. model: which contrastive model; the strongest that is here where none is named.
-            progress: gets how many pictures were looked at, of how many, and the file.
+            query: words, or the path of a picture. paths: files, and folders, which are searched recursively.
+            top: how many to return. model: the contrastive model; "" takes the strongest on this machine.
+            progress: called with the number of pictures processed, their total, and the current file.
 
         Raises:
-            NoRoute: no contrastive model is here; ``reasons`` say why. InputError: a path is not there, or there are no
-            pictures. UsageError: an argument is wrong.
+            NoRoute: this machine has no contrastive model; ``reasons`` lists why. InputError: a path does not exist, or
+            there are no pictures. UsageError: an argument is wrong.
         """
         finder: PictureFinder = self.finder(model)
         try:
@@ -81,7 +81,7 @@ class ClientVerbs:
             finder.close()
 
     def finder(self: Any, model: str = "") -> PictureFinder:
-        """A contrastive model with its index, for several queries."""
+        """Return a contrastive model with its index, for several queries."""
         from intermodal.retrieval.picture_search import PictureFinder, contrastive_endpoint
 
         endpoint = contrastive_endpoint(self.catalog, model)
@@ -89,7 +89,7 @@ class ClientVerbs:
 
     @property
     def vectors(self: Any) -> ImageVectors:
-        """The index of pictures."""
+        """The cached embeddings of pictures."""
         from intermodal.store.image_vectors import FILE, ImageVectors
 
         return ImageVectors(cache_dir(self.env) / FILE)
@@ -98,19 +98,19 @@ class ClientVerbs:
         self: Any, query: str, passages: Sequence[str] = (), *, files: Sequence[FileLike] = (), top: int = 10,
         model: str = "", progress: passage_ranking.Progress | None = None,
     ) -> RerankResult:  # fmt: skip
-        """Passages in the order in which they answer a query, the best first.
+        """Rank passages by how well they answer a query, the best first.
 
-        An encoder reads the query with each passage, on this machine or, with consent, at a host with a rerank
-        endpoint, whichever is better; where there is none, vectors are compared here. Nothing is written.
+        A reranker reads the query with each passage, on this machine or, with consent, at a host with a rerank
+        endpoint, whichever is better. Without one, embeddings are compared on this machine.
 
         Args:
-            passages: texts. files: text files, which are ranked by their paragraphs, and documents, by their pages.
-            top: how many to return. model: a reranker or a model of vectors; the best where none is named.
-            progress: gets how many passages were read, and of how many.
+            passages: texts. files: text files, whose paragraphs are ranked, and documents, whose pages are ranked.
+            top: how many to return. model: a reranker or an embedding model; "" takes the best.
+            progress: called with the number of passages read, and their total.
 
         Raises:
-            NoRoute: nothing ranks that may be used; ``reasons`` say why. CallError: the host failed. InputError: a file
-            cannot be taken, or there is no text. UsageError: an argument is wrong.
+            NoRoute: no model that may be used can rank; ``reasons`` lists why. CallError: the host failed. InputError:
+            a file cannot be read, or there is no text. UsageError: an argument is wrong.
         """
         from intermodal.planner_inputs import prepare
         from intermodal.retrieval.hosted_ranking import HostedRanking
@@ -131,13 +131,13 @@ class ClientVerbs:
         ranking_endpoint(self.catalog, model, request.policy)  # before a file is opened
         given = [Passage(text=text) for text in passages]
         check_query(query, top)
-        if not files:  # else passages are known when they are opened, and are looked at then
+        if not files:  # passages of files are checked below, once the files are open
             check_passages(given)
         # Without ranking: the encoder reads the pages once, below.
-        gathered = await prepare(request, self, planning=True, ranking=False)
-        inputs = gathered.inputs
-        told, without = await passages_of(inputs.request, gathered.opened, self.media, besides=_GIVEN if given else "")
-        every = [*given, *told]
+        prepared = await prepare(request, self, planning=True, ranking=False)
+        inputs = prepared.inputs
+        read, without = await passages_of(inputs.request, prepared.opened, self.media, besides=_GIVEN if given else "")
+        every = [*given, *read]
         check_passages(every)
         work = ranking_work(query, every)
         endpoint, *others = ranking_endpoints(self.catalog, model, request.policy, work)
@@ -154,15 +154,15 @@ class ClientVerbs:
         )  # fmt: skip
 
     async def models(self: Any, name: str = "", *, ready: bool = False) -> tuple[Endpoint, ...]:
-        """The endpoints that plans choose from, servers of this machine looked for; no model is contacted.
+        """Return the endpoints that plans choose from, after discovering servers on this machine. Contacts no model.
 
         Args:
-            name: only those it stands for: ``vendor/model``, ``host:vendor/model`` or a short name, which is looked up
-                among all that is published.
-            ready: only those that can be called now. What keeps the others is in ``missing``, what to do in ``todo``.
+            name: only those of this name: ``vendor/model``, ``host:vendor/model`` or a short name, which is looked up
+                among all published models.
+            ready: only those that can be called now. For the others, ``missing`` states why and ``todo`` what to do.
 
         Raises:
-            UnknownModel: nothing is called ``name``, or several models are.
+            UnknownModel: ``name`` names no model, or several.
         """
         if not isinstance(name, str):
             raise UsageError(f"name={name!r} is not a name", todo='write models("gpt-4o")')
@@ -174,17 +174,18 @@ class ClientVerbs:
         self: Any, prompt: str, *files: FileLike, model: str, out_tokens: int | None = None, day: str = "",
         batch: bool = False, cached: int = 0,
     ) -> Estimate:  # fmt: skip
-        """Return tokens and USD of one call of a model, by its own rules and prices. Makes no plan, contacts no host.
+        """Return tokens and USD of one call of a model, by its token rules and prices. Contacts no host.
 
         Args:
-            prompt: the words of the call; "" for files alone.
+            prompt: the text of the call; "" for files alone.
             model: ``vendor/model``, ``host:vendor/model`` or a short name; it need not be reachable.
-            out_tokens: of the answer; None leaves it out of the bill. batch: at the price of a batch.
-            day: whose rules and prices, as "2026-11-25"; today for "". cached: tokens read from the host's cache.
+            out_tokens: tokens of the answer; None leaves it out of the bill. batch: use the prices of a batch.
+            day: the date whose rules and prices apply, such as "2026-11-25"; "" for today. cached: input tokens that
+                the host reads from its cache.
 
         Raises:
-            UnknownModel: nothing is called ``model``. InputError: a file cannot be taken.
-            UsageError: nothing to count, or a day before the model's first rule.
+            UnknownModel: ``model`` names no model. InputError: a file cannot be read.
+            UsageError: there is nothing to count, or ``day`` is before the model's first token rule.
         """
         from intermodal.estimates import EstimateOptions, estimate_of
 
@@ -197,14 +198,17 @@ class ClientVerbs:
     ) -> MonthlyCost:
         """Return the monthly cost of a workload, for several plans side by side. Spends nothing, contacts no model.
 
+        A plan that cannot be made is in the result with its reason.
+
         Args:
-            workload: a file of YAML, TOML or JSON as ``intermodal cost`` takes it, or such a document as a mapping.
-            keys: keys of the document (``requests``, ``prompt``, ``parts``, ``plans``, …); they go before those of
-                ``workload``, and make one by themselves. Files in ``parts`` are then named from the working directory.
+            workload: a YAML, TOML or JSON file as for ``intermodal cost``, or its content as a mapping.
+            keys: keys of the document (``requests``, ``prompt``, ``parts``, ``plans``, …). They take precedence over
+                those of ``workload``, which they can also replace: paths in ``parts`` are then relative to the working
+                directory.
 
         Raises:
-            UsageError: a key that no workload has, or a wrong value for one. InputError: a file cannot be taken.
-            UnknownModel: nothing is called as a plan's model. A plan that cannot be made is in the result, refused.
+            UsageError: an unknown key, or a wrong value. InputError: a file cannot be read.
+            UnknownModel: the model of a plan names no model.
         """
         from intermodal.workloads.monthly_cost import monthly_cost
         from intermodal.workloads.workload import workload_of
@@ -217,14 +221,14 @@ class SearchClient(ClientVerbs, ClientResources):
 
 
 def _reading_request(client: Any, query: str, passages: Sequence[str], files: Sequence[FileLike]) -> Request:
-    """The request by which a language model would read all of it."""
+    """Return the request with which a language model would read the query and all passages."""
     whole = "\n\n".join(passages)
     texts: tuple[FileLike, ...] = (Text(text=whole, name=_GIVEN),) if whole.strip() else ()
     return request_builder.build_request(client.config, client.env, query, (*texts, *files), None, {})
 
 
 def _language_model_alternative(inputs: Inputs) -> Other:
-    """Return the cost of a language model that reads everything and answers."""
+    """Return what a language model would cost that reads everything and answers."""
     from intermodal.planner import plan_from
 
     try:

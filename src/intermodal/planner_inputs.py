@@ -1,17 +1,17 @@
 """From a request to the planner's inputs: each phase once, in this order.
 
-    expand     documents, mails and archives are replaced by their contents
-    label      privacy labels of the config are added
-    open       every part is fetched, recognised and probed; the question's needs are estimated meanwhile
-    recall     results of earlier readings of the same bytes are added
-    discover   servers on this machine are looked up
-    catalog    the known endpoints, with contexts that the machine has memory for
-    count      tokens are counted where a vocabulary or a server can
-    collect    facts, catalog, machine, statistics and the date become the planner's ``Inputs``
-    rank       pages of documents that do not fit whole are ranked by an encoder
+    expand     replace documents, mails and archives by their contents
+    label      add the privacy labels of the config
+    open       fetch and probe every part; at the same time, estimate what the question needs of the media
+    recall     add the results of earlier readings of the same bytes
+    discover   look up servers on this machine
+    catalog    load the known endpoints, with context windows that fit the machine's memory
+    count      count tokens where a vocabulary or a server can
+    collect    make the planner's ``Inputs`` of facts, catalog, machine, statistics and date
+    rank       rank the pages of documents that do not fit whole, with an encoder
 
-The planner reads nothing else. What touches the world after it is in ``executor/``. A saved plan is checked against the
-same inputs before it is run.
+The planner reads nothing else; all I/O after planning is in ``executor/``. A saved plan is checked against the same
+inputs before it runs.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _AskNeeds = Callable[[str, "frozenset[Kind]"], Awaitable[QuestionFacts | None]]
 async def _open_media(
     request: Request, worker: MediaWorker, fetcher: CachingFetcher, ask_needs: _AskNeeds
 ) -> tuple[OpenedRequest, QuestionFacts | None]:
-    """Open the media of a request, and estimate meanwhile what its question needs of them.
+    """Open the media of a request; at the same time, estimate what its question needs of them.
 
     The estimate is None where there are no media, or where the output is their text alone and nothing is asked.
     ``fetcher`` has read the files already; ``ask_needs`` estimates needs of a question.
@@ -69,27 +69,27 @@ async def _open_media(
         return await open_request(request, worker, fetcher=fetcher), None
     import anyio
 
-    told: list[QuestionFacts | None] = []
+    needs: list[QuestionFacts | None] = []
     failed: list[IntermodalError] = []
     found: list[OpenedRequest] = []
 
     async def ask() -> None:
-        told.append(await ask_needs(question_of(request), kinds))
+        needs.append(await ask_needs(question_of(request), kinds))
 
     async with anyio.create_task_group() as group:
         group.start_soon(ask)
         try:
             found.append(await open_request(request, worker, fetcher=fetcher))
-        except IntermodalError as error:  # a group would hide which
+        except IntermodalError as error:  # a task group would wrap it
             failed.append(error)
             group.cancel_scope.cancel()
     if failed:
         raise failed[0]
-    return found[0], told[0]
+    return found[0], needs[0]
 
 
 async def _media_kinds(fetcher: CachingFetcher) -> frozenset[Kind]:
-    """Return the kinds of the files that were read, by their first bytes; others become known when they are opened."""
+    """Return the kinds of the files read so far, by their first bytes; those of others are known once they are open."""
     from intermodal.media.request_media import sniff_loaded
 
     found: set[Kind] = set()
@@ -105,9 +105,7 @@ _LONG_TEXT = 64 << 10  # characters counted at once, in 15 ms; more are counted 
 async def _with_token_counts(
     opened: OpenedRequest, request: Request, catalog: Catalog, by: TokenCounter, env: Mapping[str, str], *, ask: bool
 ) -> OpenedRequest:
-    """Return ``opened`` with exact counts of its texts: by local vocabularies, and by servers that count text, which
-    are called if ``ask`` says so.
-    """
+    """Return ``opened`` with exact token counts of its texts: by local vocabularies and, if ``ask``, by servers."""
     names, parts = vocabularies_to_count(catalog), opened.facts.parts
     long = (
         by.cold
@@ -130,7 +128,10 @@ def _with_vocabulary_counts(
 
 
 def _as_sent(request: Request) -> Callable[[int, str], str] | None:
-    """Return the text of a part as it goes into a prompt, if some of it is data of files; None if it goes unchanged."""
+    """Return a function from a part's text to its text in the prompt; None if the prompt has every text unchanged.
+
+    Text from files is sanitised there.
+    """
     data = {index for index, _, part in request.parts() if isinstance(part, MediaPart) or _is_data(part)}
     if not data:
         return None
@@ -144,7 +145,7 @@ def _is_data(part: Part) -> bool:
 
 
 def vocabularies_to_count(catalog: Catalog) -> frozenset[str]:
-    """Vocabularies of the models that may be asked elsewhere, after consent, and those of hosts on this machine."""
+    """Return the vocabularies of the models at hosts with consent, and at hosts on this machine."""
     return frozenset(
         e.model.tokenizer
         for e in catalog.endpoints
@@ -199,7 +200,7 @@ def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
 
 
 def check_callable(plan: Plan, catalog: Catalog) -> None:
-    """Raise NoRoute if the plan lacks what it takes to call one of its endpoints: a key."""
+    """Raise NoRoute if an endpoint of the plan is not ready to be called, for example for lack of a key."""
     for step in plan.chosen.steps:
         endpoint = catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None
         if endpoint is not None and not endpoint.ready:
@@ -208,7 +209,7 @@ def check_callable(plan: Plan, catalog: Catalog) -> None:
 
 @dataclass(frozen=True)
 class PreparedRequest:
-    """A request with everything planning needs, and its opened media."""
+    """The planner's inputs for a request, and its opened media."""
 
     inputs: Inputs
     opened: OpenedRequest
@@ -218,17 +219,17 @@ async def prepare(
     request: Request, client: ClientResources, *, also: tuple[str, ...] = (), counting: bool = False,
     planning: bool = False, ranking: bool = True,
 ) -> PreparedRequest:  # fmt: skip
-    """Open the media of a request and gather what planning reads.
+    """Open the media of a request and gather the planner's inputs.
 
     Args:
-        client: whose config, media workers, catalog and store are used.
-        also: further models that the catalog must have.
-        counting: servers may be looked for, and asked to count tokens.
-        planning: only a plan is made, for which hosts that are named need no key.
-        ranking: pages may be ranked by an encoder; not needed where the plan is given.
+        client: provides config, media workers, catalog and store.
+        also: further models that the catalog has to contain.
+        counting: discover servers on this machine, and let servers count tokens.
+        planning: the request is only planned, so that named hosts need no key.
+        ranking: let an encoder rank pages; not needed where the plan is given.
 
     Raises:
-        UsageError: this is not a Request. InputError: a file or URL cannot be taken.
+        UsageError: ``request`` is not a Request. InputError: a file or URL cannot be read.
     """
     from intermodal.media.expand import expand
     from intermodal.media.fetch import CachingFetcher
@@ -255,7 +256,7 @@ async def prepare(
 
 
 async def _recall(opened: OpenedRequest, client: ClientResources, language: str) -> OpenedRequest:
-    """Add what earlier readings and transcripts found of the same bytes, and which scripts can be read here."""
+    """Add the results of earlier readings and transcripts of the same bytes, and the scripts that OCR here can read."""
     if not any(map(needs_conversion, opened.facts.parts)):
         return opened
     import anyio.to_thread
@@ -275,15 +276,15 @@ def _with_recalled(opened: OpenedRequest, client: ClientResources, language: str
         facts = replace(facts, scripts=readable_scripts(client.weights, language))
     if facts is opened.facts:
         return opened
-    made = copy.copy(opened)
-    made.facts = facts
-    return made
+    recalled = copy.copy(opened)
+    recalled.facts = facts
+    return recalled
 
 
 async def _endpoints(
     policy: Policy, also: tuple[str, ...], client: ClientResources, *, planning: bool
 ) -> tuple[Catalog, Machine]:
-    """The catalog, with local models at the context that there is memory for; and the machine."""
+    """Return the catalog, in which local models have the context window that fits free memory; and the machine."""
     catalog = client.catalog_with(policy.hosts, (policy.model, *also))
     machine = client.machine_now
     catalog = await client.room.fitted(catalog, machine)
@@ -291,13 +292,13 @@ async def _endpoints(
 
 
 def _named_hosts(policy: Policy) -> tuple[str, ...]:
-    """The hosts that a request names, alone or before a model."""
+    """Return the hosts that a request names, alone or before a model."""
     host, colon, _ = policy.model.partition(":")
     return (*policy.hosts, *((host,) if colon else ()))
 
 
 async def _rank_pages(inputs: Inputs, opened: OpenedRequest, client: ClientResources) -> Inputs:
-    """Add how well each page answers the question, where an encoder is here and some pages have to be left out."""
+    """Add a score of how well each page answers the question, if pages have to be left out and an encoder is here."""
     if not any(part.kind == "document" for part in inputs.facts.parts):
         return inputs
     from intermodal.retrieval.passage_ranking import with_page_scores

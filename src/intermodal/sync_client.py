@@ -44,7 +44,7 @@ class Client:
     ) -> None:
         self.asynchronous = AsyncClient(config, env=env, remember=remember, keep_loaded=keep_loaded)
         self._bridge = SyncBridge()
-        # Also if the client is never closed: a loop that is still running holds up the end of the interpreter.
+        # Runs even if the client is never closed: a loop that still runs would delay the end of the interpreter.
         weakref.finalize(self, _close, self.asynchronous, self._bridge)
 
     @with_options(AskOptions)
@@ -66,7 +66,7 @@ class Client:
         schema: Schema | None = None,
         **options: Unpack[AskOptions],
     ) -> str:
-        """The plan as text."""
+        """Return the plan as text; see :meth:`AsyncClient.explain`."""
         return self._bridge.run(partial(self.asynchronous.explain, prompt, *files, schema=schema, **options))
 
     @overload
@@ -87,7 +87,7 @@ class Client:
         self, prompt: Any, *files: Any, plan: Plan | None = None, schema: Schema | None = None,
         **options: Unpack[AskOptions],
     ) -> Result:  # fmt: skip
-        """Plan (unless a plan is given), run, and add up the events; see :meth:`AsyncClient.run`."""
+        """Plan and run a request; return its result; see :meth:`AsyncClient.run`."""
         run = self.asynchronous.run
         return self._bridge.run(partial(run, prompt, *files, plan=plan, schema=schema, **options))
 
@@ -109,7 +109,7 @@ class Client:
         self, prompt: Any, *files: Any, plan: Plan | None = None, schema: Schema | None = None,
         **options: Unpack[AskOptions],
     ) -> Iterator[Event]:  # fmt: skip
-        """Plan (unless a plan is given) and run; events as they happen; see :meth:`AsyncClient.stream`."""
+        """Plan and run a request; yield its events as they happen; see :meth:`AsyncClient.stream`."""
         events = self.asynchronous.stream(prompt, *files, plan=plan, schema=schema, **options)
         return self._bridge.iterate(lambda: events)
 
@@ -122,7 +122,7 @@ class Client:
         schema: Schema | None = None,
         **options: Unpack[AskOptions],
     ) -> Iterator[str]:
-        """The words of the answer as they come."""
+        """Yield the text of the answer as it arrives; see :meth:`AsyncClient.stream_text`."""
         words = self.asynchronous.stream_text(prompt, *files, plan=plan, schema=schema, **options)
         return self._bridge.iterate(lambda: words)
 
@@ -156,7 +156,7 @@ class Client:
 
     @with_options(AskOptions)
     def ask(self, prompt: str, *files: FileLike, schema: Any = None, **options: Unpack[AskOptions]) -> Answer[Any]:
-        """One question, one answer; see :func:`intermodal.ask`."""
+        """Ask one question and return its answer; see :func:`intermodal.ask`."""
 
         async def call() -> Answer[Any]:
             return await self.asynchronous.ask(prompt, *files, schema=schema, **options)
@@ -167,9 +167,9 @@ class Client:
         self, prompt: str, *files: FileLike, model: str, out_tokens: int | None = None, day: str = "",
         batch: bool = False, cached: int = 0,
     ) -> Estimate:  # fmt: skip
-        """Tokens and USD of one call of a model; see :meth:`AsyncClient.estimate`."""
-        asked = partial(self.asynchronous.estimate, prompt, *files, model=model, out_tokens=out_tokens)
-        return self._bridge.run(partial(asked, day=day, batch=batch, cached=cached))
+        """Return tokens and USD of one call of a model; see :meth:`AsyncClient.estimate`."""
+        estimate = partial(self.asynchronous.estimate, prompt, *files, model=model, out_tokens=out_tokens)
+        return self._bridge.run(partial(estimate, day=day, batch=batch, cached=cached))
 
     @with_options(WorkloadKeys)
     def cost(
@@ -179,13 +179,13 @@ class Client:
         return self._bridge.run(partial(self.asynchronous.cost, workload, **keys))
 
     def prompt(self, path: str | PathLike[str], **options: Any) -> SyncPrompt:
-        """A prompt file, ready to be explained and run; see :meth:`AsyncClient.prompt`."""
+        """Return a prompt file, ready to be explained and run; see :meth:`AsyncClient.prompt`."""
         from intermodal.prompts.prompt import SyncPrompt
 
         return SyncPrompt(self.asynchronous.prompt(path, **options), self._bridge)
 
     def models(self, name: str = "", *, ready: bool = False) -> tuple[Endpoint, ...]:
-        """The endpoints that plans choose from; see :meth:`AsyncClient.models`."""
+        """Return the endpoints that plans choose from; see :meth:`AsyncClient.models`."""
         return self._bridge.run(partial(self.asynchronous.models, name, ready=ready))
 
     def find(
@@ -206,7 +206,7 @@ class Client:
         )
 
     def close(self) -> None:
-        """End every child process and connection. A copy in a forked child has none of its own.
+        """End every child process and connection. In a forked child, the copy of a client has none to end.
 
         A client that is garbage collected, or open when the interpreter ends, is closed in the same way.
         """

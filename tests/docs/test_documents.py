@@ -227,5 +227,13 @@ def test_modules_that_a_document_names_exist(document: Path) -> None:
     assert not sorted(path for path in named if not (package / path).exists() and not (ROOT / path).exists())
 
 
+def test_every_word_of_the_glossary_says_where_its_code_is() -> None:
+    words = (ROOT / "docs" / "glossary.md").read_text().partition("## Retired words")[0]
+    package = ROOT / "src" / "intermodal"
+    for row in re.findall(r"^\| \*\*.*$", words, re.MULTILINE):
+        places = re.findall(r"`([a-z_0-9/*]+(?:\.py|/))`", row.rsplit("|", 2)[1])
+        assert places and all(any(package.glob(place)) for place in places), row
+
+
 def test_the_architecture_is_read_in_one_sitting() -> None:
     assert len((ROOT / "ARCHITECTURE.md").read_text().split()) <= 1600

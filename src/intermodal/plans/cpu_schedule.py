@@ -1,11 +1,11 @@
 """The cores that a step occupies on this machine, and the schedule of steps that share it.
 
-The rules are here alone: the planner adds up its seconds by them (``schedule``), and the executor starts steps by them
-(``executor/run_state.py``). A step needs cores, and a process. There is one OCR process and one speech process, with
-several threads each; decoders (media workers) have a thread each, and there may be several. A step begins in the order
-in which steps became ready, when its process is free and cores suffice. A step that waits for its process is overtaken;
-one that waits for cores is not, or a step that needs many would never start. A model that writes takes all cores: two
-of them at once are slower than one after the other.
+The planner computes the seconds of a route by these rules (``schedule``), and the executor starts steps by them
+(``executor/run_state.py``). A step needs cores and a process. There is one OCR process and one speech process, with
+several threads each; there may be several decoders (media workers), with one thread each. Steps start in the order in
+which they became ready, as soon as their process and enough cores are free. A step that waits for its process may be
+overtaken. A step that waits for cores may not, or a step that needs many would never start. A language model takes all
+cores, since two at the same time are slower than one after the other.
 """
 
 from __future__ import annotations
@@ -19,17 +19,20 @@ from intermodal.catalog.types import Endpoint
 from intermodal.plans.machine import Machine
 
 NEAR = ("process", "machine")  # zones whose models share this machine's cores
-MOST_DECODERS = 8  # at most
-DECODER_START_SECONDS = 0.1  # seconds to start a decoder, about: a shorter job waits for a running one
-DECODER_BYTES = 128 << 20  # bytes of a decoder at its work: 57 to 107 MiB (benchmarks/results/large_files.md)
-# Threads from which on networks of the embedded sizes gain little: faster-whisper's default.
+MOST_DECODERS = 8
+DECODER_START_SECONDS = 0.1  # approximate seconds to start a decoder; a shorter job waits for a running one
+DECODER_BYTES = 128 << 20  # memory of a working decoder; 57 to 107 MiB measured (benchmarks/results/large_files.md)
+# Threads beyond which models of the embedded sizes gain little: faster-whisper's default.
 _ENOUGH = 4
-_PARALLEL = ("whisper", "ocr")  # protocols of processes beside which others run
+_PARALLEL = ("whisper", "ocr")  # protocols whose processes leave cores to other steps
 
 
 class CoreUse(NamedTuple):
-    """The resources of a step: cores, 0 elsewhere; and ``process``, which does one step at a time ("": a decoder, of
-    which there may be several).
+    """The resources of a step.
+
+    Attributes:
+        cores: processor cores; 0 for a step that runs on another machine.
+        process: the process that does it, one step at a time; "" for a decoder, of which there may be several.
     """
 
     cores: int
@@ -37,7 +40,7 @@ class CoreUse(NamedTuple):
 
 
 class CpuTask(NamedTuple):
-    """A step on a schedule. ``after``: places of the tasks that it waits for."""
+    """A step on a schedule. ``after``: indexes of the tasks that it waits for."""
 
     seconds: float
     use: CoreUse
@@ -49,8 +52,8 @@ REMOTE_USE = CoreUse(0)
 
 
 def threads(protocol: str, cores: int) -> int:
-    """Return the threads of an embedded runtime: all cores, or half of them for steps that others may run beside, and
-    at least four.
+    """Return the threads of an embedded runtime: all cores; for speech and OCR, which run beside other steps, half of
+    them, but at least four.
 
     >>> threads("llama", 8), threads("ocr", 2), threads("ocr", 6), threads("whisper", 16)
     (8, 2, 4, 8)
@@ -59,8 +62,9 @@ def threads(protocol: str, cores: int) -> int:
 
 
 def core_use(endpoint: Endpoint | None, cores: int) -> CoreUse:
-    """Return the resources of a conversion by this endpoint; None is a decoder. A server on this machine may use
-    anything, so it counts as using all cores.
+    """Return the resources of a conversion by this endpoint; None stands for a decoder.
+
+    A server on this machine counts as using all cores, since its use is unknown.
     """
     if endpoint is None:
         return DECODER_USE
@@ -72,8 +76,9 @@ def core_use(endpoint: Endpoint | None, cores: int) -> CoreUse:
 
 
 def decoders(machine: Machine, loads: float) -> int:
-    """Return how many decoders may work at once, beside runtimes that take ``loads`` bytes more: one, and another for
-    each core and its memory. A machine of unknown memory has enough.
+    """Return how many decoders may work at the same time, beside runtimes that load ``loads`` bytes.
+
+    One, and one more for each core and ``DECODER_BYTES`` of free memory. Unknown memory counts as enough.
     """
     most = min(machine.cores, MOST_DECODERS)
     if machine.memory:
@@ -82,14 +87,14 @@ def decoders(machine: Machine, loads: float) -> int:
 
 
 class Schedule(NamedTuple):
-    """When each task starts, and how many decoders there are for it, which short jobs start none of."""
+    """A schedule: the second at which each task starts, and how many decoders its long decoding jobs start."""
 
     starts: list[float]
     decoding: int
 
 
 def schedule(tasks: Sequence[CpuTask], cores: int, decoders: int) -> Schedule:
-    """When tasks run that become ready in their order, on so many cores.
+    """Return when tasks run on ``cores`` cores, given in the order in which they become ready.
 
     >>> hear, read = CpuTask(4.0, CoreUse(4, "hear")), CpuTask(3.0, CoreUse(4, "read"))
     >>> parse = CpuTask(1.0, DECODER_USE)
@@ -101,7 +106,7 @@ def schedule(tasks: Sequence[CpuTask], cores: int, decoders: int) -> Schedule:
 
 
 class TaskGraph:
-    """Steps that wait for each other and share a machine, to be scheduled for several lengths that they may have."""
+    """Steps that wait for each other and share a machine. It can be scheduled repeatedly, with different durations."""
 
     def __init__(self, uses: Sequence[CoreUse], after: Sequence[tuple[int, ...]], cores: int, decoders: int) -> None:
         names: dict[str, int] = {}
@@ -168,5 +173,5 @@ class TaskGraph:
 
 
 def concurrent_steps(process: str, decoders: int) -> int:
-    """Return how many steps a process does at a time: one, and decoders as many as there may be."""
+    """Return how many steps a process does at the same time: one; for decoders, as many as there may be."""
     return 1 if process else decoders

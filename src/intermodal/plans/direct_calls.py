@@ -1,7 +1,7 @@
-"""Which plans run directly: as one call whose client may speak to the host in the host's own API.
+"""Which plans are direct: a single call, for which the bytes of a client may be passed through to the host.
 
-This is a property of a plan and the row of its endpoint. What it is asked by (its API, its fields, its sizes) may need
-more, which ``executor/direct/compiled_plan.py`` decides for each shape of chats.
+This is a property of the plan and of its endpoint's row. The client's API, fields and sizes may still prevent it, which
+``executor/direct/compiled_plan.py`` decides for each shape of a chat.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ SEVERAL_STEPS = "its plan has several steps"
 
 
 def why_not_direct(route: Candidate, endpoint: Endpoint) -> str:
-    """Return why a route takes more than one call, in words that end a sentence after "because"; "" if it is direct.
+    """Return why a route is not direct, as the end of a sentence after "because"; "" if it is.
 
-    ``endpoint``: the row of the one that answers.
+    ``endpoint``: the row of the endpoint that answers.
     """
     step = route.steps[0]
     if len(route.steps) != 1:

@@ -1,6 +1,6 @@
-"""What a plan is shown by: its EXPLAIN text and its picture.
+"""The renderers of a plan: EXPLAIN text and picture.
 
-Both read plans, so a plan does not import them: the package registers them here, and they load when they are called.
+Renderers import plans, so a plan cannot import them. ``plans/__init__.py`` registers them here; they load when called.
 """
 
 from __future__ import annotations

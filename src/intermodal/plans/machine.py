@@ -1,4 +1,4 @@
-"""The machine a plan is made for. Rounded, so that the same machine gives the same plan."""
+"""The machine for which a plan is made. Its figures are rounded, so that the same machine gives the same plan."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ class Gpu(Value):
     """A graphics card, or the graphics part of a chip.
 
     Attributes:
-        memory: bytes that it may use; of a chip that shares the machine's memory, as much of that as its system
-            permits.
-        free: bytes of them that are free; None if not queried.
-        bandwidth: bytes a second of its memory. compute: operations a second. watts: under load. 0 for unknown.
+        memory: bytes that it may use. A chip that shares the machine's memory may use as much as its system permits.
+        free: free bytes of its memory; None if not queried.
+        bandwidth: bytes per second of its memory. compute: operations per second. watts: power under load. 0: unknown.
         unified: it shares the machine's memory.
-        source: of these numbers.
+        source: where these numbers come from.
     """
 
     name: str
@@ -29,11 +28,14 @@ class Gpu(Value):
 
 
 class Machine(Value):
-    """``memory`` and ``free`` in bytes, rounded down to 256 MiB. ``loaded``: endpoint ids that are warm.
+    """The machine as the planner reads it.
 
     Attributes:
-        processor: its name. bandwidth, compute: bytes a second of its memory and operations a second of its cores;
-            exact zeros if not measured, which never happens when a plan is made.
+        memory, free: bytes, rounded down to 256 MiB.
+        loaded: ids of endpoints whose model is in memory.
+        processor: its name.
+        bandwidth, compute: bytes per second of its memory, operations per second of its cores. Exact zeros where they
+            were not measured; planning never measures them.
     """
 
     cores: int = 1

@@ -1,4 +1,4 @@
-"""The actual costs of earlier runs, as the planner reads them. Filled from the store."""
+"""Statistics of earlier runs, as the planner reads them. ``store/learned_figures.py`` computes them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from intermodal.quantity import Quantity
 
 
 class Statistics(Value):
-    """``rows`` is keyed ``endpoint|figure``: figures are those of ``catalog.types.Speed`` by name,
-    and ``tokens_per_second_of_speech``, ``tokens_per_megapixel``, lengths of answers (``cost_model/answer_length.py``),
-    ``reasoning_tokens``, and how a server counts what goes in (``cost_model/token_calibration.py``).
-    ``epoch`` counts the refreshes; plans name it."""
+    """Figures learned from earlier runs.
+
+    Attributes:
+        epoch: the number of refreshes so far; plans name it.
+        rows: by ``endpoint|figure``. Figures are the fields of ``catalog.types.Speed``,
+            ``tokens_per_second_of_speech``, ``tokens_per_megapixel``, ``reasoning_tokens``, lengths of answers
+            (``cost_model/answer_length.py``), and corrections of token counts (``cost_model/token_calibration.py``).
+    """
 
     epoch: int = 0
     rows: dict[str, Quantity] = field(default_factory=dict)
@@ -21,4 +25,4 @@ class Statistics(Value):
         return self.rows.get(f"{endpoint}|{figure}")
 
 
-NO_STATISTICS = Statistics()  # of a machine that ran nothing yet
+NO_STATISTICS = Statistics()  # of a machine without earlier runs

@@ -1,6 +1,6 @@
 """The sentences of a plan in the words of a surface: command line, Python or HTTP.
 
-The planner makes them as hints; a plan has plain texts.
+The planner writes them as hints (``hints.py``), whose settings each surface names differently; a plan has plain text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _Row = TypeVar("_Row", Outranked, Rejected)
 
 
 def for_surface(plan: Plan, surface: Surface) -> Plan:
-    """The plan with every sentence as a plain text, in words of a surface."""
+    """Return the plan with every sentence as plain text, in the words of a surface."""
     return replace(
         plan,
         headline=words(plan.headline, surface),
