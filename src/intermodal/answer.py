@@ -98,7 +98,7 @@ def _data(media_type: str, data: bytes) -> str:
 
 
 def _took(result: Result) -> str:
-    """Return the answering endpoint, tokens, cost and seconds. Unknown tokens are omitted; an unknown cost is stated."""
+    """Return the answering endpoint, tokens, cost and seconds, without unknown tokens."""
     usage = result.usage
     tokens = [
         f"{count:,} tokens {direction}"

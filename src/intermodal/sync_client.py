@@ -222,9 +222,11 @@ class Client:
 
 
 def _close(asynchronous: AsyncClient, bridge: SyncBridge) -> None:
-    """Close a client; from another thread where this is the thread of its event loop, as when the garbage collector
-    runs
-    there: a loop cannot wait for itself."""
+    """Close a client.
+
+    In the thread of its event loop, where the garbage collector may call this, another thread does it: a loop cannot
+    wait for itself.
+    """
     if bridge.is_here:
         threading.Thread(target=_close, args=(asynchronous, bridge), name="intermodal-close").start()
         return

@@ -323,7 +323,11 @@ class Gateway:
     async def _routed(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         """Answer on the direct path if the plan is direct; otherwise by the handler, which continues its attempt."""
         route = find_route(request.head)
-        if request.after is None and route.passes is not None and await self.direct.answer(request, reply, route.passes):
+        if (
+            request.after is None
+            and route.passes is not None
+            and await self.direct.answer(request, reply, route.passes)
+        ):
             return
         try:
             await route.answer(self.context, request, reply)

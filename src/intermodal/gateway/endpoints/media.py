@@ -306,7 +306,9 @@ class _DrawingRequest(NamedTuple):
     ignored: tuple[str, ...] = ()
 
 
-async def _draw(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter, wanted: _DrawingRequest) -> None:
+async def _draw(
+    context: GatewayContext, request: GatewayRequest, reply: ResponseWriter, wanted: _DrawingRequest
+) -> None:
     call = wanted.call
     output = ImageOutput(
         size=call.size, count=call.count, steps=call.steps, guidance=call.guidance, sampler=call.sampler,  # type: ignore[arg-type]

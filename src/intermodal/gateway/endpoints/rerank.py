@@ -50,7 +50,9 @@ async def rerank(context: GatewayContext, request: GatewayRequest, reply: Respon
     ranked = await _ranked(context, request, policy, endpoint, call, passages)
     usage = Usage(input_tokens=ranked.tokens, output_tokens=0)
     seconds, cost = ranked.seconds, ranked.cost
-    request.served.called(ModelCall(op="score", step="rank", endpoint=endpoint, usage=usage, cost=cost, seconds=seconds))
+    request.served.called(
+        ModelCall(op="score", step="rank", endpoint=endpoint, usage=usage, cost=cost, seconds=seconds)
+    )
     context.metrics.passed(endpoint.id, ranked.tokens, 0, cost or 0.0)
     found = [(each.index, each.score) for each in ranked.results]
     body = await offload(call.texts, wire.write_rerank, call, found, request.served.id, ranked.tokens)
