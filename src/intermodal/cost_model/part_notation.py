@@ -30,8 +30,8 @@ def text(word: str) -> CountablePart:
         raise _not(word, setting("text"), f"{word!r} is not a text length", "500words or 3000chars")
     letters = (found[2] or "words").lower().startswith("c")
     chars = int(found[1]) * (1 if letters else CHARS_OF_WORD)
-    said = f"{int(found[1]):,} {'letters' if letters else 'words'}"
-    return CountablePart(kind="text", name=f"text of {said}", chars=chars, size=chars)
+    length = f"{int(found[1]):,} {'letters' if letters else 'words'}"
+    return CountablePart(kind="text", name=f"text of {length}", chars=chars, size=chars)
 
 
 def image(word: str) -> CountablePart:

@@ -165,8 +165,8 @@ def _check_hosts(case: PlanningCase) -> None:
         )
         error.rule = "not_ready"
         raise error
-    meant = {f"{name}:{case.policy.model}".lower() for name in case.policy.hosts}
-    withdrawn = [each for each in case.index.catalog.uncallable if each.name in meant]
+    named = {f"{name}:{case.policy.model}".lower() for name in case.policy.hosts}
+    withdrawn = [each for each in case.index.catalog.uncallable if each.name in named]
     if withdrawn and not any(id.partition(":")[0] in case.policy.hosts for id in case.named or ()):
         raise UnknownModel(
             hint("{} cannot be called: {}", withdrawn[0].id, withdrawn[0].why), todo=command(withdrawn[0].todo)

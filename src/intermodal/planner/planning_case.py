@@ -280,8 +280,8 @@ def make_case(
     measured = frozenset(key.partition("|")[0] for key in statistics.rows)
     statistics = known.informed(statistics)
     aware = frozenset(key.partition("|")[0] for key in statistics.rows)
-    wanted = request.output.schema if isinstance(request.output, JsonOutput) else None
-    schema = len(msgspec.json.encode(wanted)) if wanted is not None else 0
+    json_schema = request.output.schema if isinstance(request.output, JsonOutput) else None
+    schema = len(msgspec.json.encode(json_schema)) if json_schema is not None else 0
     kind = kind_of_request(request)
     length = request.answer_tokens
     usual = typical_length(kind) if length is None else AnswerLength(*(3 * (float(length),)))
@@ -299,7 +299,7 @@ def make_case(
         loaded=loaded,
         languages=frozenset(policy.language.split()) | frozenset(p.language for p, _ in media if p.language),
         schema_chars=schema, evident=bool(schema) and policy.evidence != "off" and bool(files or media),
-        closable=wanted is None or is_closable(wanted), labels=_label_tokens(request.output),
+        closable=json_schema is None or is_closable(json_schema), labels=_label_tokens(request.output),
         typical_answer=usual, answer_kind=kind, ranked_answer=usual.mid if job == "generate" else 0.0,
         paid_answer=usual.mean if job == "generate" else 0.0,
         stated=_stated(request.sampling), pages_in=_shared_vocabulary(catalog, named),

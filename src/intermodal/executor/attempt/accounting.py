@@ -53,7 +53,7 @@ class Charge(NamedTuple):
 
 _VOID = Charge("void", 0.0, False)
 _UNREPORTED, _NO_USAGE = WireUsage(), Usage()
-_NOTHING_TOLD: Mapping[str, int] = {}
+_NO_MODALITIES: Mapping[str, int] = {}
 
 
 def upper_bound(cost: Quantity) -> float | None:
@@ -218,7 +218,7 @@ class AttemptAccount:
         *, cut: bool = False,
     ) -> AttemptEnding:  # fmt: skip
         cost, first = charge.cost, self.first_at
-        told = dict(reported.input_by_modality) if reported.input_by_modality else _NOTHING_TOLD
+        by_modality = dict(reported.input_by_modality) if reported.input_by_modality else _NO_MODALITIES
         counts = self._most() if cost is None else cost
         lower = self._bound is not None and charge.state == "estimated"
         outcome = AttemptOutcome(
@@ -230,8 +230,8 @@ class AttemptAccount:
             cached=bool(reported.cached_tokens and reported.cached_tokens * 2 > (reported.input_tokens or 0)),
             error=code,
             reasoning_tokens=reported.reasoning_tokens,
-            told_image=told.get("image"),
-            told_audio=told.get("audio"),
+            told_image=by_modality.get("image"),
+            told_audio=by_modality.get("audio"),
             cut=cut,
         )
         return AttemptEnding(charge, outcome, counts)
@@ -290,8 +290,8 @@ def settle(
 
 
 def _dated(vectors: tuple[RateCard, ...], usage: WireUsage, moment: str) -> RateCard | None:
-    said = _BATCH.get(usage.tier, {"service_tier": usage.tier}) if usage.tier else {}
-    return rate_cards.effective_rates(vectors, moment or "9999-12-31", **said)
+    conditions = _BATCH.get(usage.tier, {"service_tier": usage.tier}) if usage.tier else {}
+    return rate_cards.effective_rates(vectors, moment or "9999-12-31", **conditions)
 
 
 def _own(endpoint: Endpoint, work: Work, moment: str) -> RateCard | None:
@@ -361,20 +361,20 @@ def _readings(vector: RateCard, usage: WireUsage, work: Work, *, silent: bool) -
     given = usage.input_tokens or 0
     if seconds and not rate_cards.AUDIO_LENGTH_UNITS.isdisjoint(units) and "input_audio_mtok" not in units:
         # Sound is billed by its length. If its tokens are not reported apart they count as text, the dearest reading.
-        told = _told(usage.input_by_modality, given)
-        given -= told.pop("audio", 0)
-        yield {**_given(usage, given, told), **made, "input_audio_seconds": seconds}
+        kinds_reported = _reported_kinds(usage.input_by_modality, given)
+        given -= kinds_reported.pop("audio", 0)
+        yield {**_given(usage, given, kinds_reported), **made, "input_audio_seconds": seconds}
         return
-    told = _told(usage.input_by_modality, given)
-    rest = given - sum(told.values()) - _said(usage.input_by_modality, "text")
+    kinds_reported = _reported_kinds(usage.input_by_modality, given)
+    rest = given - sum(kinds_reported.values()) - _reported_tokens(usage.input_by_modality, "text")
     sent = [kind for kind, amount in (("audio", work.audio_seconds), ("image", work.megapixels)) if amount]
-    for kind in ("", *(kind for kind in sent if kind not in told and rest > 0)):
-        kinds = {**told, kind: rest} if kind else told
+    for kind in ("", *(kind for kind in sent if kind not in kinds_reported and rest > 0)):
+        kinds = {**kinds_reported, kind: rest} if kind else kinds_reported
         yield _given(usage, given, kinds) | made
 
 
-def _told(by_modality: tuple[tuple[str, int], ...], most: int) -> dict[str, int]:
-    """Tokens by kind that has a price of its own; nothing where they are more than there were."""
+def _reported_kinds(by_modality: tuple[tuple[str, int], ...], most: int) -> dict[str, int]:
+    """Return the reported tokens of each kind with a price of its own; {} if they add up to more than ``most``."""
     found: dict[str, int] = {}
     for name, tokens in by_modality:
         if name in _KINDS:
@@ -382,7 +382,7 @@ def _told(by_modality: tuple[tuple[str, int], ...], most: int) -> dict[str, int]
     return found if sum(found.values()) <= most else {}
 
 
-def _said(by_modality: tuple[tuple[str, int], ...], name: str) -> int:
+def _reported_tokens(by_modality: tuple[tuple[str, int], ...], name: str) -> int:
     return dict(by_modality).get(name, 0)
 
 
@@ -394,13 +394,13 @@ def _given(usage: WireUsage, given: int, kinds: Mapping[str, int]) -> dict[str, 
     text = given - sum(kinds.values())
     written = min(usage.cache_write_tokens or 0, text)
     left = min(usage.cached_tokens or 0, given - written)
-    told = _told(usage.cached_by_modality, left)
-    of_text = min(left - sum(told.values()), text - written)
+    kinds_reported = _reported_kinds(usage.cached_by_modality, left)
+    of_text = min(left - sum(kinds_reported.values()), text - written)
     left -= of_text
     cached: dict[str, int] = {}
     for kind, tokens in kinds.items():
-        cached[kind] = min(tokens, told.get(kind, 0) if told else left)
-        left -= 0 if told else cached[kind]
+        cached[kind] = min(tokens, kinds_reported.get(kind, 0) if kinds_reported else left)
+        left -= 0 if kinds_reported else cached[kind]
     cached.pop("video", None)
     counts = {
         "input_tokens": given,
@@ -432,12 +432,12 @@ def _made(
     return found
 
 
-def _free(units: Mapping[str, rate_cards.Rate], way: str) -> bool:
+def _free(units: Mapping[str, rate_cards.Rate], direction: str) -> bool:
     """Return whether input or output tokens have a price and it is zero."""
     rates = [
         rate_cards.base_rate(rate)
         for name, rate in units.items()
-        if name in rate_cards.UNITS and {"tokens", way} <= rate_cards.UNITS[name].about
+        if name in rate_cards.UNITS and {"tokens", direction} <= rate_cards.UNITS[name].about
     ]
     return bool(rates) and not any(rates)
 

@@ -28,8 +28,8 @@ def is_refusal(finish: str, text: str, *, called: bool) -> bool:
 def refusal_error(endpoint: Endpoint, words: str, step: str) -> ContentRefused:
     """Return the error for a refusal, with the model's reason where it gave one."""
     reason = " ".join(words.split())[:300]
-    said = f': "{reason}"' if reason else ""
-    return ContentRefused(f"refused to answer{said}", where=endpoint.id, todo="ask differently", status=200, step=step)
+    why = f': "{reason}"' if reason else ""
+    return ContentRefused(f"refused to answer{why}", where=endpoint.id, todo="ask differently", status=200, step=step)
 
 
 def stop_note(endpoint: str, limit: int | None, *, looped: bool, overran: bool) -> str:

@@ -91,7 +91,7 @@ class RunLedger:
                 todo=hint("raise {max-cost}, or choose a cheaper route"),
                 step=step.id,
             )
-        row = reservation(step, endpoint, self.answer, run=self.run, work=work, asked=self.effort)
+        row = reservation(step, endpoint, self.answer, run=self.run, work=work, thinking=self.effort)
         self.reserved += high
         self._under_way += 1
         entry = AttemptEntry(self, self._store, row, upper_bound(step.estimate.cost))
@@ -134,16 +134,24 @@ class RunLedger:
 
 
 def reservation(
-    step: Call, endpoint: Endpoint, answer: str, *, run: str, work: Work, asked: ThinkingRequest = NO_THINKING_REQUEST
+    step: Call,
+    endpoint: Endpoint,
+    answer: str,
+    *,
+    run: str,
+    work: Work,
+    thinking: ThinkingRequest = NO_THINKING_REQUEST,
 ) -> Reservation:
-    """Return the row of an attempt before it is made. ``answer``: the kind of answer that was requested, at effort
-    ``asked``."""
+    """Return the row of an attempt before it is made.
+
+    ``answer``: the kind of answer that was requested. ``thinking``: the requested reasoning effort.
+    """
     estimate = step.estimate
     high = upper_bound(estimate.cost) or 0.0
     # A recording is transcribed as it is; sound that another step made for speech recognition is a film's.
     kind = FILM_SOUND if step.op == "transcribe" and input_steps(step) else ""
     if step.op == "generate":
-        kind = reasoning_figure(answer, effort_key(thinking_request_sent(asked, endpoint.host)))
+        kind = reasoning_figure(answer, effort_key(thinking_request_sent(thinking, endpoint.host)))
     return Reservation(
         run=run, step=step.id, op=step.op, task=step.task, endpoint=endpoint.id, zone=endpoint.host.zone,
         input_tokens=_mid(estimate.input_tokens), output_tokens=_mid(estimate.output_tokens),

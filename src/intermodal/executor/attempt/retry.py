@@ -190,12 +190,12 @@ def _resends(error: errors.IntermodalError, retry: errors.Retry, billing: errors
 def _delay(error: errors.IntermodalError, attempt: int, jitter: float) -> float | None:
     """Return the seconds to wait, never less than the endpoint asked for; None where it asked for too long."""
     window = min(LAST_WAIT, FIRST_WAIT * 2.0 ** (attempt - 1))
-    asked = error.retry_after if isinstance(error, errors.CallError) else None
-    if asked is None:
+    retry_after = error.retry_after if isinstance(error, errors.CallError) else None
+    if retry_after is None:
         return jitter * window
-    if asked > MAX_WAIT:
+    if retry_after > MAX_WAIT:
         return None
-    return max(0.0, asked) + jitter * FIRST_WAIT
+    return max(0.0, retry_after) + jitter * FIRST_WAIT
 
 
 _SPENT = "and too many of our calls to it were sent again already"
@@ -287,11 +287,11 @@ def _has_alternative(caller: RunCaller, name: str) -> bool:
 
 def should_reroute(caller: RunCaller, error: errors.IntermodalError, job: CallJob, decision: RetryDecision) -> bool:
     """Return whether another route is taken while this endpoint asks for a long wait. It is returned to if need be."""
-    asked = error.retry_after if isinstance(error, errors.CallError) else None
-    if decision.kind != "resend" or asked is None or asked <= REROUTE_AFTER or caller.force:
+    retry_after = error.retry_after if isinstance(error, errors.CallError) else None
+    if decision.kind != "resend" or retry_after is None or retry_after <= REROUTE_AFTER or caller.force:
         return False
     name = job.endpoint.id
-    caller.world.upstreams.pause(name, caller.world.clock() + asked)
+    caller.world.upstreams.pause(name, caller.world.clock() + retry_after)
     return _has_alternative(caller, name)
 
 

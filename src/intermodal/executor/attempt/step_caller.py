@@ -295,8 +295,8 @@ class PriorAttempt:
     def actual(self, before: tuple[float | None, ...]) -> Actual:
         """Return the actual figures of the step."""
         usage = self._made.usage
-        said = reported_usage(usage, usage.output_tokens)
-        return Actual(step=self._step, seconds=self.seconds, usage=said, cost=self.ending.charge.cost)
+        reported = reported_usage(usage, usage.output_tokens)
+        return Actual(step=self._step, seconds=self.seconds, usage=reported, cost=self.ending.charge.cost)
 
 
 class CallAttempt:
@@ -471,8 +471,8 @@ def count_answer_tokens(text: str, count: Callable[[str, str], int | None]) -> i
 def _without_key(key: str, error: errors.IntermodalError) -> errors.IntermodalError:
     """Remove the API key from an error's text where a host quoted it; a quote may end inside the key."""
     if key:
-        said = error.hints
-        error.what, error.todo = (_hidden(key, text) for text in (said.what, said.todo))
+        texts = error.hints
+        error.what, error.todo = (_hidden(key, text) for text in (texts.what, texts.todo))
     return error
 
 

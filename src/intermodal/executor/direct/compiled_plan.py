@@ -323,8 +323,8 @@ def _output_not_direct(chat: ParsedChat, request: Request, endpoint: Endpoint, a
 
 
 def _request_not_direct(chat: ParsedChat, request: Request, step: Call, endpoint: Endpoint) -> str:
-    asked, limit = request.sampling.max_tokens, output_limit(step, request)
-    if scale_thinking(request.settings, asked, limit, endpoint.host.protocol, endpoint.id) is not request.settings:
+    stated, limit = request.sampling.max_tokens, output_limit(step, request)
+    if scale_thinking(request.settings, stated, limit, endpoint.host.protocol, endpoint.id) is not request.settings:
         return "its settings are changed to fit its host"
     if not all(isinstance(part, _PARTS) for _, _, part in request.parts()):
         return "it has parts that are neither words nor pictures"
@@ -382,5 +382,5 @@ def _takes_pictures(chat: ParsedChat, endpoint: Endpoint) -> bool:
 def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> AttemptTemplate:
     names = names_kept([part.name for part in inputs.facts.parts])
     run = RunRow(id="", plan=plan.id, inputs=plan.inputs, endpoint=endpoint.id, objective=plan.objective, parts=names)
-    kind, asked = answer_length.kind_of_request(inputs.request), thinking_request_of(inputs.request.settings)
-    return AttemptTemplate(run=run, attempt=reservation(step, endpoint, kind, run="", work=Work(), asked=asked))
+    kind, thinking = answer_length.kind_of_request(inputs.request), thinking_request_of(inputs.request.settings)
+    return AttemptTemplate(run=run, attempt=reservation(step, endpoint, kind, run="", work=Work(), thinking=thinking))

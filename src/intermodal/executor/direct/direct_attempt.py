@@ -313,7 +313,7 @@ class DirectAttempt:
     def _stopped(self) -> None:
         """End a stream that the server interrupts with an error event."""
         writer = self._writer
-        if writer.status and not writer.ended and not writer.gone:
+        if writer.status and not writer.ended and not writer.disconnected:
             self._break_off(self._sink.interruption())
 
     def forget(self) -> None:

@@ -399,11 +399,11 @@ def _facts_of(
     """
     from intermodal.media.request_media import unique_names
 
-    said, seen = iter(texts), iter(pictures)
+    text_facts, picture_facts = iter(texts), iter(pictures)
     facts: list[PartFacts] = []
     for index, _, part in parts:
         if isinstance(part, Image):
-            found = next(seen)
+            found = next(picture_facts)
             facts.append(
                 PartFacts(
                     index=index, name=getattr(part.source, "name", "") or "bytes", kind="image",
@@ -412,7 +412,7 @@ def _facts_of(
                 )
             )  # fmt: skip
         else:
-            facts.append(replace(next(said), index=index))
+            facts.append(replace(next(text_facts), index=index))
     return unique_names(facts)
 
 

@@ -480,7 +480,10 @@ class Connection(asyncio.Protocol):
             self.deadline = None
             request, keep_alive = self._waiting.popleft()
             reply = ResponseWriter(
-                self, keep_alive=keep_alive, chunked=request.head.version == "1.1", headless=asked.head.method == "HEAD"
+                self,
+                keep_alive=keep_alive,
+                chunked=request.head.version == "1.1",
+                headless=request.head.method == "HEAD",
             )
             self.task = self._serving.pass_on(request, reply, self._passed)
             if self.task is None:
