@@ -42,7 +42,7 @@ class ClientWriter(Protocol):
     ended: bool
 
     @property
-    def gone(self) -> bool:
+    def disconnected(self) -> bool:
         """True if the client left."""
         ...
 

@@ -47,7 +47,7 @@ class Bytes:
 
     status: int = 0
     ended: bool = False
-    gone: bool = False
+    disconnected: bool = False
     behind: bool = False
     data: bytes = b""
 
