@@ -16,7 +16,7 @@ from intermodal.gateway.direct import direct_chats, text_size_cache
 from intermodal.gateway.endpoints import media
 from intermodal.gateway.http1 import connection
 from intermodal.gateway.http1.http_types import HttpLimits
-from intermodal.gateway.quotas import lease_pool
+from intermodal.gateway.quotas import budget_leases
 from intermodal.gateway.requests import body_limits, multipart
 from intermodal.gateway.state import conversations, plan_cache, plan_history, response_items, tool_call_signatures
 from intermodal.gateway.workers import shared_state
@@ -60,7 +60,7 @@ TABLES: dict[str, tuple[int, int | None]] = {
     "compiled plans by shape": (direct_chats.CACHED_PLANS, direct_chats.CACHED_BYTES),
     "policies by overrides": (direct_chats.POLICIES, None),
     "bills of plain counts": (compiled_plan.BILLS, None),
-    "leases by claim": (lease_pool.CACHED_CLAIMS, None),
+    "leases by claim": (budget_leases.CACHED_CLAIMS, None),
     "sizes of texts": (text_size_cache.KEPT, text_size_cache.ROOM),
     "what questions ask for": (text_size_cache.ASKED, text_size_cache.ASKED_ROOM),
     "what questions need": (question_reader.KEPT, question_reader.ROOM),

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from intermodal.catalog.model_names import resolve_name
 from intermodal.catalog.reasoning_effort import ThinkingRequest, thinking_request_of
-from intermodal.catalog.structured_output import SchemaDelivery, is_closable, schema_delivery
+from intermodal.catalog.schema_enforcement import SchemaDelivery, is_closable, schema_delivery
 from intermodal.catalog.types import Catalog, Endpoint, Model
 from intermodal.content import KINDS, Image, ImageDetail, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
 from intermodal.cost_model.answer_length import AnswerLength, kind_of_request, typical_length
@@ -79,7 +79,7 @@ class PlanningCase(Struct):
         schema_chars: of the answer's schema as it is, 0 without one.
         evident: the values of the answer are checked against the files.
         special: by class, the ids about which more is known than the catalog says.
-        closable: an answer that is forced into a schema can be everywhere where hosts are (``structured_output.py``).
+        closable: an answer that is forced into a schema can be everywhere where hosts are (``schema_enforcement.py``).
         answer_kind: what the question asks for (cost_model/answer_length.py), "json" with a schema.
         typical_answer: tokens of an answer where nothing was learned.
         ranked_answer: tokens of the answer whose seconds ranking counts, before what a model thinks and any limits.

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from intermodal import request_builder
 from intermodal.answer import Answer
-from intermodal.catalog.structured_output import is_closable, schema_delivery
+from intermodal.catalog.schema_enforcement import is_closable, schema_delivery
 from intermodal.concurrency.offload import offload
 from intermodal.concurrency.sync_bridge import SyncBridge
 from intermodal.config import Config

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from intermodal.catalog.structured_output import ANY_OBJECT
+from intermodal.catalog.schema_enforcement import ANY_OBJECT
 from intermodal.catalog.validation_messages import describe_expected
 from intermodal.config_tables import PROMPT
 from intermodal.content import Role

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from intermodal.catalog.structured_output import DATA_KEYWORDS, NAMED_SCHEMA_KEYWORDS, is_object_schema, subschemas
+from intermodal.catalog.schema_enforcement import DATA_KEYWORDS, NAMED_SCHEMA_KEYWORDS, is_object_schema, subschemas
 
 Schema = dict[str, Any]
 MAX_LENGTH = 200  # characters of a string without a limit: a line of an invoice, not a page

@@ -12,8 +12,7 @@ from intermodal.catalog.host_rows import HostRow
 from intermodal.catalog.model_kinds import MODEL_KINDS
 from intermodal.catalog.search import ModelFilter, filter_rows, row_kind
 from intermodal.catalog.shipped_rows import known_hosts
-from intermodal.catalog.snapshot.cheapest import cheapest_models
-from intermodal.catalog.snapshot.endpoints import snapshot_host_rows
+from intermodal.catalog.snapshot.endpoints import cheapest_models, snapshot_host_rows
 from intermodal.catalog.snapshot.file import (
     SHIPPED_SNAPSHOT,
     SNAPSHOT_FORMAT,

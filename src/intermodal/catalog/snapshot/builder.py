@@ -21,9 +21,8 @@ from intermodal.catalog.host_rows import HostRow
 from intermodal.catalog.model_kinds import infer_capabilities
 from intermodal.catalog.rate_cards import Rate, RateCard, base_rate, effective_rates, rate_cards_on
 from intermodal.catalog.shipped_rows import parse_toml
-from intermodal.catalog.snapshot.cheapest import cheapest_models
 from intermodal.catalog.snapshot.consensus import drop_disputed_claims
-from intermodal.catalog.snapshot.endpoints import protocol_of_host, snapshot_host_rows
+from intermodal.catalog.snapshot.endpoints import cheapest_models, protocol_of_host, snapshot_host_rows
 from intermodal.catalog.snapshot.file import (
     SHIPPED_SNAPSHOT,
     SNAPSHOT_FORMAT,

@@ -70,7 +70,7 @@ class SnapshotHeader(Value):
         size: bytes after this line.
         first: the size and number of the lines that come first: the models that shipped host rows name. They are
             needed at every start, and are not among the lines of their hosts.
-        cheapest: hosts and their names of the cheapest models that take media (``cheapest.py``), not among the first.
+        cheapest: hosts and their names of the cheapest models that take media (``endpoints.py``), not among the first.
     """
 
     intermodal_snapshot: int

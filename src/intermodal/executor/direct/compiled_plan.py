@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.reasoning_effort import thinking_request_of
-from intermodal.catalog.structured_output import ANY_OBJECT, is_closable, schema_delivery
+from intermodal.catalog.schema_enforcement import ANY_OBJECT, is_closable, schema_delivery
 from intermodal.catalog.types import Endpoint
 from intermodal.content import Image, Opaque, Reasoning, Text, ToolCall, ToolResult
 from intermodal.cost_model import answer_length

@@ -9,7 +9,7 @@ from functools import partial
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.structured_output import is_closable, schema_delivery
+from intermodal.catalog.schema_enforcement import is_closable, schema_delivery
 from intermodal.catalog.types import Endpoint, Host
 from intermodal.concurrency.offload import LONG, is_long, offload
 from intermodal.cost_model.context_window import output_limit, requested_context

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.structured_output import ANY_OBJECT
+from intermodal.catalog.schema_enforcement import ANY_OBJECT
 from intermodal.catalog.types import Host
 from intermodal.content import Value
 from intermodal.hints import hint

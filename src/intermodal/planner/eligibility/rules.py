@@ -19,7 +19,7 @@ from msgspec import Struct
 from intermodal.catalog import provenance
 from intermodal.catalog.encoder_heads import unknown_labels
 from intermodal.catalog.image_options import EDITS, supported_image_options
-from intermodal.catalog.structured_output import is_schema_guaranteed
+from intermodal.catalog.schema_enforcement import is_schema_guaranteed
 from intermodal.catalog.types import UNSUPPORTED_TOOL_CHOICES, FullContext
 from intermodal.cost_model.memory import fits, reduced_context
 from intermodal.cost_model.request_limits import MediaAmounts, RequestLimits, exceeded_limit

@@ -7,7 +7,7 @@ import math
 import msgspec
 from msgspec import Struct
 
-from intermodal.catalog.structured_output import ANY_OBJECT
+from intermodal.catalog.schema_enforcement import ANY_OBJECT
 from intermodal.catalog.types import Task
 from intermodal.cost_model.levels import HIGH, LOW, MID, ZEROS, Levels, levels, plus, quantity, summed, times
 from intermodal.cost_model.rates import Rates

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.catalog.structured_output import is_closable
+from intermodal.catalog.schema_enforcement import is_closable
 from intermodal.catalog.types import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.protocols import request_fields

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from intermodal.catalog.structured_output import ANY_OBJECT
+from intermodal.catalog.schema_enforcement import ANY_OBJECT
 from intermodal.content import Reasoning, Role, ToolCall, ToolResult
 from intermodal.protocols.calls import (
     ChatCall,

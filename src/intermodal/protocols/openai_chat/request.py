@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.catalog.structured_output import ANY_OBJECT, fits_host_subset, is_closable
+from intermodal.catalog.schema_enforcement import ANY_OBJECT, fits_host_subset, is_closable
 from intermodal.catalog.types import Host
 from intermodal.content import Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.protocols import request_fields

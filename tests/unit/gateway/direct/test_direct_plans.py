@@ -121,9 +121,9 @@ def test_what_is_learned_is_planned_with_once(house: GatewayServer, monkeypatch:
     learned: list[MatchedChat] = []
     learn = DirectChats.learned
 
-    async def noted(self: DirectChats, ready: MatchedChat, asked: GatewayRequest) -> ChatPlan | None:
+    async def noted(self: DirectChats, ready: MatchedChat, request: GatewayRequest) -> ChatPlan | None:
         learned.append(ready)
-        return await learn(self, ready, asked)
+        return await learn(self, ready, request)
 
     monkeypatch.setattr(DirectChats, "learned", noted)
     monkeypatch.setattr("intermodal.gateway.server_client.REFRESH_SECONDS", 1e9)  # no look comes in between
@@ -145,8 +145,8 @@ def test_a_plan_holds_with_what_it_was_made_with_and_not_with_what_came_meanwhil
     planned: list[MatchedChat] = []
     inputs = DirectChats._inputs
 
-    async def looked_meanwhile(self: DirectChats, ready: MatchedChat, asked: GatewayRequest) -> Inputs | None:
-        found = await inputs(self, ready, asked)
+    async def looked_meanwhile(self: DirectChats, ready: MatchedChat, request: GatewayRequest) -> Inputs | None:
+        found = await inputs(self, ready, request)
         client = self._context.client
         if not planned and other == "day":
             client.today = "2999-12-31"

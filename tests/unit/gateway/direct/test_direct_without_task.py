@@ -56,8 +56,8 @@ class Kinds:
         self.given: list[Any] = []
         pass_on = Gateway.pass_on
 
-        def noted(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter, over: Any) -> Any:
-            passage = pass_on(gateway, asked, reply, over)
+        def noted(gateway: Gateway, request: GatewayRequest, reply: ResponseWriter, over: Any) -> Any:
+            passage = pass_on(gateway, request, reply, over)
             self.seen.append("task" if passage is None else "passed")
             return passage
 
@@ -164,9 +164,9 @@ def test_who_leaves_between_the_failure_and_the_next_attempt_leaves_nothing(
     """Before the task that goes on has begun, and never will."""
     in_a_task = Connection._in_a_task
 
-    def gone(self: Connection, asked: GatewayRequest, reply: ResponseWriter) -> None:
-        in_a_task(self, asked, reply)
-        if asked.after is not None:
+    def gone(self: Connection, request: GatewayRequest, reply: ResponseWriter) -> None:
+        in_a_task(self, request, reply)
+        if request.after is not None:
             self._transport.abort()  # type: ignore[union-attr]
             self.connection_lost(None)
 
@@ -273,9 +273,9 @@ def test_a_server_that_stops_between_the_failure_and_the_next_attempt_says_so(
 ) -> None:
     in_a_task = Connection._in_a_task
 
-    def stops(self: Connection, asked: GatewayRequest, reply: ResponseWriter) -> None:
-        in_a_task(self, asked, reply)
-        if asked.after is not None:
+    def stops(self: Connection, request: GatewayRequest, reply: ResponseWriter) -> None:
+        in_a_task(self, request, reply)
+        if request.after is not None:
             self.cancel()
 
     monkeypatch.setattr(Connection, "_in_a_task", stops)

@@ -30,56 +30,56 @@ def without_tasks(gateway: Gateway) -> list[str]:
     Connection._in_a_task = _prepared  # type: ignore[method-assign]
     pass_on, gone = gateway.pass_on, _gone.setdefault(gateway, [])
 
-    def noted(asked: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectAttempt | None:
-        passage = pass_on(asked, reply, over)
+    def noted(request: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectAttempt | None:
+        passage = pass_on(request, reply, over)
         if passage is not None:
-            gone.append(asked.served.id)
+            gone.append(request.served.id)
         return passage
 
     gateway.pass_on = noted  # type: ignore[method-assign]
     return gone
 
 
-def _prepared(self: Connection, asked: GatewayRequest, reply: ResponseWriter) -> None:
+def _prepared(self: Connection, request: GatewayRequest, reply: ResponseWriter) -> None:
     gateway = self._serving
-    if not isinstance(gateway, Gateway) or gateway not in _gone or asked.after is not None:
-        _in_a_task(self, asked, reply)
+    if not isinstance(gateway, Gateway) or gateway not in _gone or request.after is not None:
+        _in_a_task(self, request, reply)
         return
 
     async def prepared() -> None:
         passage = None
         try:
             for _ in range(TRIES):
-                compiled = await _known(gateway, asked)
+                compiled = await _known(gateway, request)
                 if compiled is None:
                     break
-                passage = gateway.pass_on(asked, reply, self._passed)
+                passage = gateway.pass_on(request, reply, self._passed)
                 if passage is not None or not gateway.client.upstreams.free(compiled.endpoint.id, monotonic()):
                     break
                 await asyncio.sleep(0.005)  # for what is being learned or opened
         except asyncio.CancelledError:
-            self._answered(asked, reply)
+            self._answered(request, reply)
             raise
         except Exception:  # the task says what is wrong with it
             passage = None
         if passage is None:
-            _in_a_task(self, asked, reply)
+            _in_a_task(self, request, reply)
         else:
             self.task = passage
 
     self.task = self._loop.create_task(prepared())
 
 
-async def _known(gateway: Gateway, asked: GatewayRequest) -> CompiledPlan | None:
+async def _known(gateway: Gateway, request: GatewayRequest) -> CompiledPlan | None:
     """How it may go without a task, now that what it needs is at hand; None where it may not."""
-    dialect, direct = find_route(asked.head).passes, gateway.direct
+    dialect, direct = find_route(request.head).passes, gateway.direct
     if dialect is None or gateway.telemetry is not None:
         return None
-    ready = await direct.ready(asked, dialect)
+    ready = await direct.ready(request, dialect)
     while not gateway.client.up_to_date:  # on a slow machine a look takes longer than it is good for
         await asyncio.sleep(0.005)
         await gateway.client.looked()
-    planned = None if ready is None else ready.planned or await direct.learned(ready, asked)
+    planned = None if ready is None else ready.planned or await direct.learned(ready, request)
     if planned is None:
         return None
     compiled = planned.compiled
@@ -87,9 +87,9 @@ async def _known(gateway: Gateway, asked: GatewayRequest) -> CompiledPlan | None
     direct.engine.pool.free(open_one or await direct.engine.pool.connect(compiled.target, "test"))
     direct.engine.pool.reused -= open_one is not None
     if gateway.ledger is not None:
-        given = await gateway.ledger.admit(asked.key, planned.claim)
+        given = await gateway.ledger.admit(request.key, planned.claim)
         if not isinstance(given, QuotaReservation):
             return None
         QuotaManager.release(gateway.ledger, given)
-    asked.since = monotonic()
+    request.since = monotonic()
     return compiled

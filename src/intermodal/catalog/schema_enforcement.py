@@ -1,5 +1,7 @@
-"""Which hosts can force a JSON schema, and how the schema reaches the model. Read by the planner and by callers; a
-codec omits a schema its protocol cannot express.
+"""Which hosts enforce a JSON Schema while a model generates (structured outputs), and how the schema reaches the model.
+
+The planner and the executor read this; a codec omits a schema that its protocol cannot express. An answer that does not
+match its schema all the same is repaired in ``executor/outputs/``.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ def can_force(host: Host, closable: bool) -> bool:
     return host.forced_json and (closable or host.protocol not in CLOSED_OBJECT_PROTOCOLS)
 
 
-# How a schema reaches a model. "asked": in our prompt only; the answer is checked. "told": the host forces it without
-# showing it to the model, and our prompt states it. "forced": the host forces it and shows it to the model itself.
+# How a schema reaches a model. "asked": in our prompt only; the answer is checked. "told": the host enforces it without
+# showing it to the model, and our prompt states it. "forced": the host enforces it and shows it to the model itself.
 SchemaDelivery = Literal["asked", "told", "forced"]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from intermodal.catalog.structured_output import is_closable, is_schema_guaranteed
+from intermodal.catalog.schema_enforcement import is_closable, is_schema_guaranteed
 from intermodal.catalog.types import Host
 
 CLOSED = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
