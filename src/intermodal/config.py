@@ -47,7 +47,7 @@ from intermodal.config_tables import (
 )
 from intermodal.content import Value
 from intermodal.errors import ConfigError
-from intermodal.files.file_lock import exclusive_lock, file_mode, replace_file
+from intermodal.files.atomic_file import exclusive_lock, file_mode, replace_file
 from intermodal.hints import command
 from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Licence, Policy, Retention, Zone
 

@@ -108,13 +108,13 @@ def _show(found: FindResult, given: dict[str, Any]) -> None:
 
 def _write(bridge: SyncBridge, finder: PictureFinder, found: FindResult, path: Path) -> None:
     from intermodal.charts.html import search_page
-    from intermodal.store import atomic_file
+    from intermodal.files.atomic_file import write_private_file
 
     async def thumbnails() -> list[tuple[bytes, str]]:
         return [await finder.thumbnail(each.file, SIDE) for each in found.nearest]
 
     made = search_page(found, bridge.run(thumbnails))
-    atomic_file.replace_file(path.absolute(), made.encode("utf-8", "replace"))
+    write_private_file(path.absolute(), made.encode("utf-8", "replace"))
 
 
 def _forget(there: bool, *, as_json: bool) -> None:

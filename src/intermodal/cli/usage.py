@@ -82,14 +82,16 @@ def _row(attempt: dict[str, Any]) -> dict[str, Any]:
 
 def _prune(client: AsyncClient) -> PruneResult:
     from intermodal.errors import UsageError
+    from intermodal.files.atomic_file import display_path
     from intermodal.store.pruning import RetentionPolicy
-    from intermodal.store.sqlite_file import shown
 
     settings = client.config.store
     gone = client.store.prune(RetentionPolicy(seconds=settings.seconds, rows=settings.rows))
     if gone is None:
         raise UsageError(
-            "another process is pruning it right now", where=shown(client.store.path), todo="nothing: it will be done"
+            "another process is pruning it right now",
+            where=display_path(client.store.path),
+            todo="nothing: it will be done",
         )
     return gone
 

@@ -3,7 +3,7 @@
 ``database.py`` holds ``Store``, the one door; ``sqlite_file.py`` opens the file.
 
 attempts, rows                                 rows of attempts and runs, and their states
-attempt_journal, group_commit, atomic_file     durability: the crash journal, shared commits, files written whole
+attempt_journal, group_commit                  durability: the write-ahead journal, shared commits
 epochs, learned_figures, answer_lengths        what plans are told of earlier runs
 speed_regression                               the fits behind those figures, and their priors
 token_calibration, estimate_accuracy           servers' token counts beside ours; how good estimates were

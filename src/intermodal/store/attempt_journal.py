@@ -20,9 +20,9 @@ from typing import NamedTuple
 import msgspec
 
 from intermodal.errors import StoreError
+from intermodal.files.atomic_file import display_path
 from intermodal.store.process_identity import is_dead
 from intermodal.store.rows import Reservation, RunRow
-from intermodal.store.sqlite_file import shown
 
 SLOTS = 8192
 TEMPLATES = 2048  # templates from which on all are discarded, at the next moment without open attempts
@@ -150,7 +150,7 @@ def journaled_attempts(folder: Path) -> frozenset[str]:
                 found |= {uuid_of(attempt) for _, attempt, _, number in _SLOT.iter_unpack(data[:whole]) if number}
     except OSError as error:
         what = f"cannot be read ({(error.strerror or type(error).__name__).lower()})"
-        raise StoreError(what, where=shown(folder), todo="allow more open files (ulimit -n)") from None
+        raise StoreError(what, where=display_path(folder), todo="allow more open files (ulimit -n)") from None
     return frozenset(found)
 
 

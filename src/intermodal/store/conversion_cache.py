@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from intermodal.content import ReadLine, Transcript, Value
-from intermodal.store import atomic_file
+from intermodal.files.atomic_file import write_private_file
 
 FOLDER = "derived"  # in the cache folder
 CAPACITY = 1 << 30  # bytes
@@ -106,7 +106,7 @@ class ConversionCache:
         if len(body) > self.capacity:
             return
         with suppress(OSError):
-            atomic_file.replace_file(self._path(key), body)
+            write_private_file(self._path(key), body)
             self._evict()
 
     def entries(self) -> list[CacheEntry]:

@@ -15,6 +15,7 @@ import msgspec
 from intermodal.content import Value
 from intermodal.errors import StoreError
 from intermodal.events import AttemptState
+from intermodal.files.atomic_file import display_path
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.statistics import Statistics
 from intermodal.request import Message, Policy
@@ -36,7 +37,7 @@ from intermodal.store.rows import (
     TransformRow,
 )
 from intermodal.store.sliced_work import Pause, no_pause
-from intermodal.store.sqlite_file import Database, shown
+from intermodal.store.sqlite_file import Database
 
 T = TypeVar("T")
 LEARN_SECONDS = 5.0  # between two looks at direct attempts: there may be thousands a second ...
@@ -158,7 +159,7 @@ class Store:
             return AttemptJournal(self._journal_folder, identity())
         except OSError as error:
             what = f"cannot be made ({error.strerror or type(error).__name__})"
-            raise StoreError(what, where=shown(self._journal_folder), todo="free some space") from None
+            raise StoreError(what, where=display_path(self._journal_folder), todo="free some space") from None
 
     def passed(self, rows: Sequence[DirectAttemptRow]) -> None:
         """Write down calls that ended."""

@@ -17,8 +17,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from intermodal.errors import StoreError
+from intermodal.files.atomic_file import display_path
 from intermodal.store.sliced_work import Pause, no_pause
-from intermodal.store.sqlite_file import shown
 
 if TYPE_CHECKING:
     import sqlite3
@@ -81,7 +81,7 @@ class GroupCommitter:
             except RuntimeError as error:  # no thread is to be had; the next write tries again
                 self._thread, self._busy = None, False
                 self._waiting.clear()  # this one alone: others wait only for a thread that is there
-                what, where = f"cannot be written ({error})", shown(self._database.path)
+                what, where = f"cannot be written ({error})", display_path(self._database.path)
                 done.set_exception(StoreError(what, where=where, todo="end other programs, or allow more threads"))
         return done
 

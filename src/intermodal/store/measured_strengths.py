@@ -17,8 +17,7 @@ import msgspec
 from intermodal.catalog.types import Strength
 from intermodal.content import Value
 from intermodal.errors import StoreError
-from intermodal.store import atomic_file
-from intermodal.store.sqlite_file import shown
+from intermodal.files.atomic_file import display_path, write_json
 
 VERSION = 1
 FOLDER = "measured"  # below the data folder
@@ -85,7 +84,7 @@ def remember(folder: Path, data: Path, date: str, rows: Iterable[MeasuredStrengt
         named = {(row.endpoint, row.strength.task) for row in kept}
         kept += tuple(row for row in before.rows if (row.endpoint, row.strength.task) not in named)
     body = msgspec.json.encode(MeasuredFile(data=str(data.resolve()), date=date, rows=kept))
-    atomic_file.write_json(path, body, todo=_FORGET)
+    write_json(path, body, todo=_FORGET)
     return path
 
 
@@ -110,4 +109,4 @@ def _path(folder: Path, data: Path) -> Path:
 
 
 def _error(path: Path, what: str) -> StoreError:
-    return StoreError(what, where=shown(path), todo=_FORGET)
+    return StoreError(what, where=display_path(path), todo=_FORGET)

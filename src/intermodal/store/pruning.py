@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intermodal.content import Value
 from intermodal.errors import StoreError
+from intermodal.files.atomic_file import display_path
 from intermodal.store import attempt_journal, attempts, epochs, learned_figures
 from intermodal.store.attempts import DIED
-from intermodal.store.sqlite_file import Database, shown
+from intermodal.store.sqlite_file import Database
 
 if TYPE_CHECKING:
     import sqlite3
@@ -421,7 +422,9 @@ def prune_lock(store: Path) -> Iterator[bool]:
         file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-        raise StoreError(f"cannot be made ({reason})", where=shown(path), todo="make its folder writable") from None
+        raise StoreError(
+            f"cannot be made ({reason})", where=display_path(path), todo="make its folder writable"
+        ) from None
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from intermodal.errors import StoreError
+from intermodal.files.atomic_file import display_path
 
 if TYPE_CHECKING:
     import sqlite3
@@ -204,9 +205,9 @@ class Database:
                 return
         folder = next(parent for parent in self.path.absolute().parents if os.path.lexists(parent))
         if not folder.is_dir():
-            raise self._error(f"cannot be made: {shown(folder)} is not a folder", _NO_FOLDER)
+            raise self._error(f"cannot be made: {display_path(folder)} is not a folder", _NO_FOLDER)
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise self._error(f"cannot be made: {shown(folder)} is not writable", _WRITABLE)
+            raise self._error(f"cannot be made: {display_path(folder)} is not writable", _WRITABLE)
 
     def ready(self) -> None:
         """Open the file unless it is open. Raises StoreError; costs nothing after the first time."""
@@ -299,7 +300,7 @@ class Database:
             raise self._error(what, todo or self._remedy) from None
 
     def _error(self, what: str, todo: str) -> StoreError:
-        return StoreError(what, where=shown(self.path), todo=todo)
+        return StoreError(what, where=display_path(self.path), todo=todo)
 
 
 def _statements(script: str) -> Iterator[str]:
@@ -312,14 +313,6 @@ def _statements(script: str) -> Iterator[str]:
         if piece.strip() and sqlite3.complete_statement(begun):
             yield begun
             begun = ""
-
-
-def shown(path: Path) -> str:
-    """Return a path with the home directory as ``~``."""
-    try:
-        return f"~/{path.relative_to(Path.home())}"
-    except (ValueError, RuntimeError):
-        return str(path)
 
 
 _NO_FOLDER = "move that file away, or choose another place with INTERMODAL_HOME"

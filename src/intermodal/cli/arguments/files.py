@@ -23,7 +23,7 @@ import msgspec
 from intermodal.content import Audio, Document, File, Image, Part, PathSource, Video
 from intermodal.errors import InputBroken, InputMissing, UsageError
 from intermodal.events import Derived
-from intermodal.files.file_lock import file_mode, replace_file
+from intermodal.files.atomic_file import file_mode, replace_file
 from intermodal.protocols.openai_media.subtitles import subtitles
 from intermodal.request import Request
 

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from intermodal.errors import StoreError
-from intermodal.store.sqlite_file import shown
+from intermodal.files.atomic_file import display_path
 
 SLOTS = 4096  # accounts in use at once; a lease without a slot is charged whole if the process is killed
 _BYTES = 24  # a slot: spent, at risk, unknown
@@ -42,7 +42,7 @@ class LeaseJournal:
                     os.close(file)
             except OSError as error:
                 raise StoreError(
-                    f"cannot be made ({error.strerror or type(error).__name__})", where=shown(path),
+                    f"cannot be made ({error.strerror or type(error).__name__})", where=display_path(path),
                     todo="free some space, or make its folder writable",
                 ) from None  # fmt: skip
             self.numbers = memoryview(self._map).cast("q")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from intermodal.errors import StoreError, UsageError
+from intermodal.files.atomic_file import display_path
 from intermodal.gateway.quotas import idempotency, token_buckets
 from intermodal.gateway.quotas import lease_journal as journals
 from intermodal.gateway.quotas.key_generation import new_id
@@ -33,7 +34,7 @@ from intermodal.gateway.quotas.quota_store import (
 )
 from intermodal.gateway.quotas.quota_types import Account, Period, VirtualKey, period_at
 from intermodal.store.process_identity import identity, is_dead
-from intermodal.store.sqlite_file import Database, shown
+from intermodal.store.sqlite_file import Database
 
 if TYPE_CHECKING:
     import sqlite3
@@ -303,7 +304,7 @@ class SqliteQuotaStore:
     def _record_sign_of_life(self, connection: sqlite3.Connection, worker: str) -> None:
         """Record a sign of life. Raises StoreError if this worker was declared dead and charged."""
         if not connection.execute("UPDATE workers SET seen = ? WHERE id = ?", (self._clock(), worker)).rowcount:
-            raise StoreError("this worker was silent for too long and was declared dead", where=shown(self.path),
+            raise StoreError("this worker was silent for too long and was declared dead", where=display_path(self.path),
                              todo="start it again")  # fmt: skip
 
     # ---- idempotency --------------------------------------------------------------------------

@@ -29,8 +29,8 @@ from intermodal.catalog.types import Catalog, EndpointShortcoming, Host
 from intermodal.config import Config, data_dir
 from intermodal.content import Value
 from intermodal.errors import StoreError
+from intermodal.files.atomic_file import write_json
 from intermodal.local.discovery.scanner import scan_servers
-from intermodal.store import atomic_file
 from intermodal.today import today
 from intermodal.transport.addresses import HostAddress
 
@@ -182,7 +182,7 @@ def read_servers(folder: Path) -> tuple[DiscoveredServer, ...]:
 
 def keep_servers(folder: Path, servers: Iterable[DiscoveredServer]) -> None:
     """Store the findings. Raises StoreError."""
-    atomic_file.write_json(folder / SERVERS_FILE, msgspec.json.encode(ServersFile(servers=tuple(servers))))
+    write_json(folder / SERVERS_FILE, msgspec.json.encode(ServersFile(servers=tuple(servers))))
 
 
 def undated(server: DiscoveredServer) -> DiscoveredServer:
@@ -220,7 +220,7 @@ def keep_lessons(folder: Path, lessons: Iterable[CapabilityLesson]) -> None:
     """Keep lessons, each in place of the one there was about the same thing. Raises StoreError."""
     for lesson in lessons:
         name = hashlib.sha256(f"{lesson.endpoint} {lesson.about}".encode()).hexdigest()[:16]
-        atomic_file.write_json(folder / LESSONS_FOLDER / f"{name}.json", msgspec.json.encode(LessonFile(lesson=lesson)))
+        write_json(folder / LESSONS_FOLDER / f"{name}.json", msgspec.json.encode(LessonFile(lesson=lesson)))
 
 
 __all__ = [

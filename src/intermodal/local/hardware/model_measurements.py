@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from intermodal.files.file_lock import exclusive_lock, replace_file
+from intermodal.files.atomic_file import exclusive_lock, replace_file
 
 if TYPE_CHECKING:
     from intermodal.sizing.memory import Correction

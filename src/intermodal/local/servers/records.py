@@ -26,7 +26,7 @@ import msgspec
 from intermodal.config import state_dir
 from intermodal.content import Value
 from intermodal.errors import StoreError
-from intermodal.store import atomic_file
+from intermodal.files.atomic_file import format_json, write_private_file
 from intermodal.store.process_identity import host, is_dead
 
 MAX_LOG = 1 << 20  # bytes
@@ -233,7 +233,7 @@ class ServerRecords:
     def _write(self, name: str, value: Value) -> None:
         """Write whole, readable only by the user, as the file holds the key."""
         with self._told():
-            atomic_file.replace_file(self.folder / name, atomic_file.format_json(msgspec.json.encode(value)))
+            write_private_file(self.folder / name, format_json(msgspec.json.encode(value)))
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -23,7 +23,7 @@ from intermodal.catalog.model_folders import (
 from intermodal.catalog.types import BuiltInProtocol, Task
 from intermodal.content import Kind, Value
 from intermodal.errors import ConfigError
-from intermodal.files.file_lock import exclusive_lock, file_mode, replace_file
+from intermodal.files.atomic_file import exclusive_lock, file_mode, replace_file
 from intermodal.local.weights.registry import WeightsFile, WeightsRow
 
 LOCKFILE: Final = "weights-lock.json"

@@ -26,7 +26,7 @@ from intermodal.catalog.host_rows import ServedRow
 from intermodal.config import cache_dir, data_dir
 from intermodal.content import Value
 from intermodal.errors import IntermodalError, UnknownModel, UsageError, WeightsError
-from intermodal.files.file_lock import file_mode, replace_file
+from intermodal.files.atomic_file import file_mode, replace_file
 from intermodal.hints import hint
 from intermodal.local.weights.debian_packages import AddressDownloads
 from intermodal.local.weights.hub import Hub, hub_of

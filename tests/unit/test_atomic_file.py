@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from intermodal.files.file_lock import file_mode, replace_file
+from intermodal.files.atomic_file import file_mode, replace_file
 
 
 def test_a_file_is_there_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:

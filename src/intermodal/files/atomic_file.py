@@ -1,4 +1,4 @@
-"""Small files: replaced in one step, and locked while they are read, changed and written back."""
+"""Small files, written atomically: a reader sees the old file or the new one. And a lock for changing them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import msgspec
+
+from intermodal.errors import StoreError
 
 
 @contextmanager
@@ -44,6 +48,34 @@ def replace_file(path: Path, body: bytes, *, mode: int = 0o600) -> None:
         with suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def write_private_file(path: Path, body: bytes) -> None:
+    """Replace a file that its owner alone may read; create its folder if needed. Raises OSError as ``replace_file``."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    replace_file(path, body)
+
+
+def format_json(body: bytes) -> bytes:
+    """Return JSON indented, for people."""
+    return msgspec.json.format(body, indent=1) + b"\n"
+
+
+def write_json(path: Path, body: bytes, *, todo: str = "make its folder writable") -> None:
+    """Replace a private file by JSON, indented. Raises StoreError with ``todo`` as its fix."""
+    try:
+        write_private_file(path, format_json(body))
+    except OSError as error:
+        reason = (error.strerror or "unwritable").lower()
+        raise StoreError(f"cannot be written ({reason})", where=display_path(path), todo=todo) from None
+
+
+def display_path(path: Path) -> str:
+    """Return a path for people, with the home directory as ``~``."""
+    try:
+        return f"~/{path.relative_to(Path.home())}"
+    except (ValueError, RuntimeError):
+        return str(path)
 
 
 def file_mode(path: Path, *, private: bool) -> int:
