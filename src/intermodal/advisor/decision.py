@@ -15,9 +15,8 @@ from msgspec import Struct
 from intermodal.advisor.advice import Advice, AdviceStep, DecisionFork, OfferPlace, RouteOffer, RoutePick, UseOffers
 from intermodal.advisor.break_even import break_even, capacity, own_cost, requests_at_once
 from intermodal.advisor.candidate_catalog import CONTEXT_EACH, OWN_SERVER, CandidateCatalog
-from intermodal.advisor.hypothetical_request import LABELS, hypothetical_request
 from intermodal.advisor.model_uses import RECOGNITION, TITLES, ModelUse, UseName, job_of, narrowed, use_of, uses
-from intermodal.advisor.question import DAYS, OPTION_NAMES, PROMPT, AdviceQuestion, check
+from intermodal.advisor.question import DAYS, LABELS, OPTION_NAMES, PROMPT, AdviceQuestion, check, hypothetical_request
 from intermodal.catalog import provenance
 from intermodal.catalog.shipped_rows import describe_data_policy
 from intermodal.catalog.types import Catalog, Endpoint

@@ -32,7 +32,7 @@ from intermodal.transport.connection_errors import (
     silent_host_error,
     unanswered_error,
 )
-from intermodal.transport.decompression import DecompressionError, Decompressor, decompressor_for
+from intermodal.transport.response import DecompressionError, Decompressor, decompressor_for
 from intermodal.transport.timeouts import KEEP_ALIVE, IdleTimeout, Timeouts
 
 if TYPE_CHECKING:

@@ -22,8 +22,7 @@ from intermodal.transport.connection_errors import (
     connection_failure_reason,
     unanswered_error,
 )
-from intermodal.transport.decompression import DecompressionError, decompressor_for
-from intermodal.transport.response import PendingRequest, Response
+from intermodal.transport.response import DecompressionError, PendingRequest, Response, decompressor_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -1,9 +1,11 @@
-"""A request on its way and the reply to it, whichever connection carries them."""
+"""A request under way and its reply, whichever connection carries them; and decompression of replies within limits."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Mapping
+import re
+import zlib
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from time import monotonic
 from typing import Protocol
 
@@ -12,6 +14,8 @@ from intermodal.transport.connection_errors import silent_host_error
 from intermodal.transport.timeouts import Deadline, IdleTimeout, Timeouts
 
 MAX_ERROR_BODY = 1 << 20  # bytes
+UNPACK_SIZE = 64 << 10  # bytes that are unpacked at once
+_MAX_UNPACKED = 16 << 20  # bytes to which one piece may unpack; text and JSON shrink to a tenth
 
 
 class SendRecord(Protocol):
@@ -121,3 +125,49 @@ class Response:
             if len(body) >= limit:
                 break
         return bytes(body[:limit])
+
+
+class DecompressionError(Exception):
+    """The body cannot be unpacked; the text states why, as an error of the host."""
+
+
+class Decompressor:
+    """Decompresses a reply that is compressed although the request asked for none. ``name``: its content-encoding."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._with: zlib._Decompress | None = None  # chosen by the first byte
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the unpacked data, piece by piece. Raises DecompressionError."""
+        if not data:
+            return
+        if self._with is None:
+            self._with = self._made(data[0])
+        room = _MAX_UNPACKED
+        more = True  # the output may exceed a piece although all input was consumed
+        while (data or more) and not self._with.eof:
+            try:
+                piece = self._with.decompress(data, UNPACK_SIZE)
+            except zlib.error:
+                raise DecompressionError("sent a reply whose compression is broken") from None
+            room -= len(piece)
+            if room < 0:
+                raise DecompressionError("sent a reply that is far larger than it came")
+            if piece:
+                yield piece
+            data, more = self._with.unconsumed_tail, len(piece) == UNPACK_SIZE
+
+    def _made(self, first: int) -> zlib._Decompress:
+        if self._name in ("gzip", "x-gzip"):
+            return zlib.decompressobj(zlib.MAX_WBITS | 16)
+        if self._name == "deflate":  # some send it without the head that belongs to it, which begins so
+            return zlib.decompressobj(zlib.MAX_WBITS if first & 15 == 8 else -zlib.MAX_WBITS)
+        named = f" ({self._name})" if re.fullmatch(r"[\w-]{1,20}", self._name) else ""
+        raise DecompressionError(f"compresses its replies in a way that cannot be read{named}")
+
+
+def decompressor_for(headers: Mapping[str, str]) -> Decompressor | None:
+    """Return the decompressor for a reply with these headers (lower-case names); None if it is not compressed."""
+    name = headers.get("content-encoding", "").strip().lower()
+    return Decompressor(name) if name not in ("", "identity") else None

@@ -13,8 +13,8 @@ from intermodal.advisor.advice import Advice, RouteOffer
 from intermodal.advisor.candidate_catalog import candidate_catalog as everything
 from intermodal.advisor.candidate_catalog import server_speed, undominated
 from intermodal.advisor.decision import decide
-from intermodal.advisor.hypothetical_request import hypothetical_request
 from intermodal.advisor.options import make_question, parse_hardware
+from intermodal.advisor.question import hypothetical_request
 from intermodal.catalog.types import Endpoint, Price
 from intermodal.errors import NoRoute, UsageError
 from intermodal.planner import plan

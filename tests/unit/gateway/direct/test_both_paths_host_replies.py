@@ -17,7 +17,7 @@ from tests.gates.faulty_host import End, FaultyHost, ScriptedReply, chunk
 from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, sse
 
 from intermodal.protocols import answer_state
-from intermodal.transport.decompression import PIECE, Decompressor
+from intermodal.transport.response import UNPACK_SIZE, Decompressor
 
 Ask = Callable[..., Any]
 WAYS = ("direct", "executor")
@@ -211,7 +211,7 @@ def test_a_connection_that_breaks_after_the_finish_reason_breaks_off_nothing(
 def test_nothing_of_a_long_answer_is_lost_where_its_pieces_meet(pack: Callable[[bytes], bytes]) -> None:
     name = "gzip" if pack is gzip.compress else "deflate"
     for more in range(300):
-        data = b"x" * (PIECE + more)
+        data = b"x" * (UNPACK_SIZE + more)
         assert b"".join(Decompressor(name).feed(pack(data))) == data
 
 
