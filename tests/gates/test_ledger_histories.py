@@ -12,9 +12,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from intermodal.gateway.quotas.lease import Lease
+from intermodal.gateway.quotas.budget_leases import Lease, LeasePool, QuotaReservation
 from intermodal.gateway.quotas.lease_journal import LeaseJournal
-from intermodal.gateway.quotas.lease_pool import LeasePool, QuotaReservation
 from intermodal.gateway.quotas.quota_store import LeaseReport
 from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, QuotaClaim, VirtualKey
 from intermodal.gateway.quotas.sqlite_store import SqliteQuotaStore

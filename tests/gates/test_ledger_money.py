@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from intermodal.gateway.quotas.lease_pool import QuotaReservation
+from intermodal.gateway.quotas.budget_leases import QuotaReservation
 from intermodal.gateway.quotas.quota_manager import QuotaManager
 from intermodal.gateway.quotas.quota_store import AccountSpending
 from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, QuotaClaim, QuotaRefusal, RateLimit, VirtualKey
@@ -28,7 +28,7 @@ from pathlib import Path
 from intermodal.gateway.quotas.quota_manager import QuotaManager
 from intermodal.gateway.quotas.quota_types import QuotaClaim
 from intermodal.gateway.quotas.sqlite_store import SqliteQuotaStore
-from intermodal.gateway.quotas.lease_pool import QuotaReservation
+from intermodal.gateway.quotas.budget_leases import QuotaReservation
 
 async def main(path, calls, high, actual, together, stop):
     ledger = QuotaManager(SqliteQuotaStore(Path(path)))

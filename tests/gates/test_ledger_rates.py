@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intermodal.gateway.quotas import quota_manager as ledger_module
-from intermodal.gateway.quotas.lease_pool import QuotaReservation
+from intermodal.gateway.quotas.budget_leases import QuotaReservation
 from intermodal.gateway.quotas.quota_manager import QuotaManager
 from intermodal.gateway.quotas.quota_store import LeaseGrant, LeaseReport, LeaseRequest
 from intermodal.gateway.quotas.quota_types import QuotaClaim, RateLimit, VirtualKey

@@ -21,7 +21,7 @@ from intermodal.events import AttemptFailed, Event, Finished, Replanned, StepFin
 from intermodal.gateway.http1.http_types import POLICY_HEADER, GatewayRequest, RequestHead
 from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.quotas import quota_store
-from intermodal.gateway.quotas.lease_pool import QuotaReservation
+from intermodal.gateway.quotas.budget_leases import QuotaReservation
 from intermodal.gateway.quotas.quota_manager import QuotaManager
 from intermodal.gateway.quotas.quota_types import (
     QuotaClaim,

@@ -5,7 +5,9 @@ Handlers and the direct path get this and not the server, which listens, screens
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,7 +16,6 @@ from intermodal.gateway.metrics import Gauges, Metrics
 from intermodal.gateway.state.conversations import Conversations
 from intermodal.gateway.state.plan_cache import PlanCache
 from intermodal.gateway.state.plan_history import PlanHistory
-from intermodal.gateway.state.readiness import ReadinessCache
 from intermodal.gateway.state.response_items import ResponseItems
 from intermodal.gateway.state.tool_call_signatures import ToolCallSignatures
 from intermodal.protocols.errors.responses import error_response
@@ -24,6 +25,24 @@ if TYPE_CHECKING:
     from intermodal.gateway.quotas.quota_manager import QuotaManager
     from intermodal.gateway.requests.prompt_files import PromptFiles
     from intermodal.gateway.server_client import ServerClient
+
+READINESS_SECONDS = 5.0  # seconds for which the result of the readiness checks is reused
+
+
+class ReadinessCache:
+    """Each check by name, as of a few seconds ago at most."""
+
+    def __init__(self) -> None:
+        self._found: tuple[float, dict[str, bool]] | None = None
+        self._looking = asyncio.Lock()
+
+    async def get(self, look: Callable[[], Awaitable[dict[str, bool]]]) -> dict[str, bool]:
+        """Return the result, which ``look`` finds out anew if it is too old."""
+        async with self._looking:  # concurrent requests get the same answer
+            if self._found is None or time.monotonic() - self._found[0] >= READINESS_SECONDS:
+                found = await look()
+                self._found = (time.monotonic(), found)
+            return self._found[1]
 
 
 class ServerStatus(Protocol):

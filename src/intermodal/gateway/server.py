@@ -21,7 +21,7 @@ from intermodal.gateway.http1.connection import Connection, OnEnd
 from intermodal.gateway.http1.http_types import GatewayRequest, HttpLimits, RequestHead
 from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.http1.write_batching import WriteBatcher
-from intermodal.gateway.metrics import Gauges, Metrics
+from intermodal.gateway.metrics import Gauges, Metrics, merged_metrics, publish_metrics, resume_counts
 from intermodal.gateway.process.allocator import release_memory
 from intermodal.gateway.process.fd_limits import accept_backlog, limit_connections
 from intermodal.gateway.process.store_pruning import StorePruner
@@ -36,7 +36,6 @@ from intermodal.gateway.state.conversations import Conversations
 from intermodal.gateway.state.plan_history import PlanHistory
 from intermodal.gateway.state.response_items import ResponseItems
 from intermodal.gateway.state.tool_call_signatures import ToolCallSignatures
-from intermodal.gateway.workers import metrics_merge
 from intermodal.gateway.workers.sockets import bind_failure, format_address
 from intermodal.hints import hint
 from intermodal.protocols.errors.responses import RequestRefused
@@ -137,7 +136,7 @@ class Gateway:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         if worker is not None:
-            metrics_merge.resume_counts(self.context.metrics, worker)
+            resume_counts(self.context.metrics, worker)
 
     # ---- for the connections
 
@@ -343,14 +342,14 @@ class Gateway:
         if self.worker is None:
             return self.context.metrics, self._gauges()
         self._publish(self.worker, self._gauges())
-        return metrics_merge.merged_metrics(self.worker)
+        return merged_metrics(self.worker)
 
     def _gauges(self) -> Gauges:
         tasks = len(asyncio.all_tasks())
         return Gauges(connections=len(self.connections), active=self.active, held=self.held, tasks=tasks)
 
     def _publish(self, worker: GatewayWorker, now: Gauges | None) -> None:
-        if not metrics_merge.publish(worker, self.context.metrics, now):
+        if not publish_metrics(worker, self.context.metrics, now):
             self.context.note("this worker has too many counters to share")
 
     # ---- life

@@ -23,7 +23,7 @@ from intermodal.gateway.failures import error_code, interrupted
 from intermodal.gateway.http1 import response_writer
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter, StreamKeepalive, header_lines
-from intermodal.gateway.quotas.lease_pool import QuotaReservation
+from intermodal.gateway.quotas.budget_leases import QuotaReservation
 from intermodal.gateway.quotas.quota_types import BUDGET_REFUSALS, QuotaRefusal, claim_for_plan
 from intermodal.gateway.response_metadata import STREAM_HEADERS, plan_headers, report_failure, route_summary
 from intermodal.gateway.state.conversations import digest_with_answer

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from intermodal.executor.api import AttemptEnding, PriorAttempt
-    from intermodal.gateway.quotas.lease_pool import QuotaReservation
+    from intermodal.gateway.quotas.budget_leases import QuotaReservation
     from intermodal.gateway.quotas.quota_manager import QuotaManager
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from math import isfinite
 
-from intermodal.gateway.quotas.lease import Lease
+from intermodal.gateway.quotas.budget_leases import Lease
 from intermodal.gateway.quotas.quota_store import IdempotencyConflict
 from intermodal.gateway.quotas.quota_types import NANODOLLARS, QuotaClaim, QuotaRefusal, Unit, VirtualKey
 

@@ -1,6 +1,6 @@
 """The quota manager of one worker: it finds a request's key, admits it within its budgets, and settles its cost.
 
-Most requests need no I/O: they are reserved from leases in memory and settled there (``lease_pool.py``) within
+Most requests need no I/O: they are reserved from leases in memory and settled there (``budget_leases.py``) within
 microseconds. One thread of its own draws leases and writes reports, twenty times a second while there is something to
 write, so that no draw waits behind other work of a shared thread pool.
 
@@ -22,9 +22,8 @@ from typing import TypeVar
 from intermodal.errors import StoreError
 from intermodal.gateway.quotas import quota_errors
 from intermodal.gateway.quotas.authentication import Authenticator
-from intermodal.gateway.quotas.lease import Lease
+from intermodal.gateway.quotas.budget_leases import KeyLeases, Lease, LeasePool, QuotaReservation
 from intermodal.gateway.quotas.lease_journal import LeaseJournal
-from intermodal.gateway.quotas.lease_pool import KeyLeases, LeasePool, QuotaReservation
 from intermodal.gateway.quotas.quota_store import (
     FirstUse,
     IdempotencyConflict,

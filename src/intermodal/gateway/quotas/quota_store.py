@@ -1,7 +1,7 @@
 """The interface of the quota store, which the worker processes share.
 
 A process does not write for every request. It draws a *lease* on an account, reserves from the lease in memory
-(``lease_pool.py``), and regularly reports what it spent and returned. In whatever order the processes write, and
+(``budget_leases.py``), and regularly reports what it spent and returned. In whatever order the processes write, and
 whichever of them die, this holds for each account:
 
     spent + leases of all workers  <=  limit        every admitted request is part of a lease

@@ -3,6 +3,5 @@
 conversations.py    which endpoint answered a conversation last
 plan_cache.py       plans by the shape of a request; plan_history.py: plans by id
 response_items.py   items of answers that clients refer to by id
-readiness.py        the latest result of the readiness checks
 tool_call_signatures.py  signatures of tool calls, which hosts want back
 """

@@ -463,13 +463,13 @@ def test_a_worker_that_died_is_started_again_by_the_next_look(
     import os
     import signal
 
-    from intermodal.gateway.state import readiness
+    from intermodal.gateway import context
 
     assert house.http.get("/readyz").status_code == 200
     pid = house.gateway.client.media.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    monkeypatch.setattr(readiness, "READINESS_SECONDS", 0.0)
+    monkeypatch.setattr(context, "READINESS_SECONDS", 0.0)
     found = [house.http.get("/readyz").json()["checks"]["media"] for _ in range(2)]
     assert found[-1] is True and house.gateway.client.media.pid not in (None, pid)
 

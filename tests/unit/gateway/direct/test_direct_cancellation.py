@@ -15,7 +15,7 @@ import pytest
 from tests.gates.faulty_host import DONE, HEAD, LAST, ROLE, FaultyHost, ScriptedReply, chunk, delta, refusal
 from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, until
 
-from intermodal.gateway.quotas.lease_pool import QuotaReservation
+from intermodal.gateway.quotas.budget_leases import QuotaReservation
 from intermodal.store.attempt_journal import SLOTS
 
 pytestmark = pytest.mark.usefixtures("either_way")

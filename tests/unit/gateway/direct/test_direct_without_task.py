@@ -21,7 +21,7 @@ from intermodal.gateway.http1 import response_writer
 from intermodal.gateway.http1.connection import Connection
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
-from intermodal.gateway.quotas.lease_pool import QuotaReservation
+from intermodal.gateway.quotas.budget_leases import QuotaReservation
 from intermodal.gateway.server import Gateway
 from intermodal.store import epochs
 from intermodal.transport.http1 import ConnectionPool, HostConnection, HttpTarget

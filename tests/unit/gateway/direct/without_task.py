@@ -11,7 +11,7 @@ from intermodal.executor.direct.direct_attempt import DirectAttempt
 from intermodal.gateway.http1.connection import Connection, OnEnd
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
-from intermodal.gateway.quotas.lease_pool import QuotaReservation
+from intermodal.gateway.quotas.budget_leases import QuotaReservation
 from intermodal.gateway.quotas.quota_manager import QuotaManager
 from intermodal.gateway.routes import find_route
 from intermodal.gateway.server import Gateway

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from intermodal.gateway.quotas.lease import Lease
+from intermodal.gateway.quotas.budget_leases import Lease, LeasePool, QuotaReservation
 from intermodal.gateway.quotas.lease_journal import LeaseJournal
-from intermodal.gateway.quotas.lease_pool import LeasePool, QuotaReservation
 from intermodal.gateway.quotas.quota_manager import QuotaManager
 from intermodal.gateway.quotas.quota_store import LeaseGrant, LeaseReport, LeaseRequest
 from intermodal.gateway.quotas.quota_types import (

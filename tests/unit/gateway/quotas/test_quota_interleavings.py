@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from intermodal.errors import StoreError
-from intermodal.gateway.quotas.lease_pool import QuotaReservation
+from intermodal.gateway.quotas.budget_leases import QuotaReservation
 from intermodal.gateway.quotas.quota_manager import QuotaManager
 from intermodal.gateway.quotas.quota_store import (
     FirstUse,
