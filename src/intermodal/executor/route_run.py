@@ -15,7 +15,7 @@ from intermodal.catalog.types import Endpoint
 from intermodal.concurrency.offload import MANY, offload
 from intermodal.events import Actual, Checked, Finished, Note, StepFinished, StepProgress, StepStarted
 from intermodal.executor import replan
-from intermodal.executor.attempt.ledger import RunLedger, write_in_thread
+from intermodal.executor.attempt.ledger import RunLedger, count_letters, transform_row, write_in_thread
 from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.attempt.step_caller import FinishedCall, ReplanReason, ReplanRequested
 from intermodal.executor.concurrency import run_all
@@ -26,7 +26,6 @@ from intermodal.executor.conversion.media_transforms import run_transform
 from intermodal.executor.dependencies import Progress
 from intermodal.executor.drivers.interface import CallJob
 from intermodal.executor.outputs.first_word_gate import CommitGate
-from intermodal.executor.preparation import conversion_metrics
 from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput, StepProduct, TextInput
 from intermodal.executor.preparation.part_inputs import as_wav_input, decoder_use, measure_work
 from intermodal.executor.preparation.preflight import is_nearly_empty
@@ -215,7 +214,7 @@ class RouteRun:
                 seconds = self.now() - began
             self.state.products[step.id] = product
             facts = self.state.opened.facts.parts[step.part]
-            row = conversion_metrics.transform_row(step, facts, product, seconds, self.ledger.run)
+            row = transform_row(step, facts, product, seconds, self.ledger.run)
             if row is not None:
                 await write_in_thread(lambda: self.state.world.store.transformed(row))
             await self._made(step, product, Actual(step=step.id, seconds=seconds, began=began))
@@ -287,7 +286,7 @@ class RouteRun:
             else:
                 pictures = await state.prepare.pictures(step, state.products, endpoint)
         facts = state.opened.facts.parts[self.part_of(step)]
-        letters = conversion_metrics.count_letters(pictures, facts)
+        letters = count_letters(pictures, facts)
         tokens = audio_tokens(sounds[:1], counting_rules(endpoint, state.world.catalog)) if sounds else 0.0
         work = msgspec.structs.replace(measure_work(pictures, sounds[:1]), letters=letters, audio_tokens=tokens)
         job = CallJob(

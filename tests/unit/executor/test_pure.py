@@ -14,9 +14,9 @@ from intermodal import errors
 from intermodal.catalog.types import Catalog, Endpoint, Host, Model, Price
 from intermodal.content import ReadLine, Segment, Transcript
 from intermodal.executor.attempt.accounting import settle
+from intermodal.executor.attempt.ledger import count_letters
 from intermodal.executor.conversion import checks, conversions
 from intermodal.executor.outputs import json_answer
-from intermodal.executor.preparation import conversion_metrics
 from intermodal.executor.preparation.model_inputs import ImageInput, StepProduct, TextInput
 from intermodal.executor.preparation.part_inputs import measure_work, wav
 from intermodal.executor.preparation.preflight import check_context_window
@@ -285,7 +285,7 @@ def test_how_many_tokens_a_letter_takes_is_learned_from_pictures_in_latin_letter
 ) -> None:
     facts = PartFacts(index=0, name="page.png", kind="image", letters=between(200, 300, 500, "edges"), script=script)
     picture = ImageInput(data=b"", media_type="image/png", width=100, height=100)
-    assert conversion_metrics.count_letters((picture,), facts) == learned_from
+    assert count_letters((picture,), facts) == learned_from
 
 
 @pytest.mark.parametrize(
