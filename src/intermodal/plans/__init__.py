@@ -1,8 +1,8 @@
 """Plans as values, and what shows them: EXPLAIN text, pictures, timelines. Nothing here does I/O.
 
 - values: ``plan``, ``step``, ``step_parameters``, ``facts``, ``machine``, ``statistics``, ``verdict``, ``direct_calls``
-- text: ``explain``, ``analyze``, ``timeline_text``, ``numbers``, ``wording_by_surface``
-- pictures: ``plan_svg``, ``plan_graph``, ``timeline_svg``, ``timeline``, ``cpu_schedule``, ``svg``; ``display`` is how
+- text: ``explain``, ``analyze``, ``timeline``, ``numbers``, ``wording_by_surface``
+- pictures: ``plan_svg``, ``plan_graph``, ``timeline_svg``, ``cpu_schedule``, ``svg``; ``display`` is how
   a plan finds them
 """
 

@@ -5,8 +5,16 @@ from __future__ import annotations
 from intermodal.plans import numbers
 from intermodal.plans import svg as drawing
 from intermodal.plans.plan import Plan
-from intermodal.plans.timeline import Timeline, TimelineRow, TimelineSpan, label, outcome, span_words, ticks
-from intermodal.plans.timeline_text import text
+from intermodal.plans.timeline import (
+    Timeline,
+    TimelineRow,
+    TimelineSpan,
+    label,
+    outcome,
+    span_words,
+    ticks,
+    timeline_as_text,
+)
 
 LABEL, AXIS, TAIL = 250.0, 560.0, 150.0  # widths: names, time, figures
 MARGIN, ROW, HEAD = 20.0, 46.0, 96.0
@@ -48,7 +56,7 @@ class _Chart:
         for place, row in enumerate(sheet.rows):
             self._row(row, self._head + ROW * place)
         self._marks()
-        return picture.whole(f"Estimate against actual: {self._plan.headline}", text(sheet, 100))
+        return picture.whole(f"Estimate against actual: {self._plan.headline}", timeline_as_text(sheet, 100))
 
     @staticmethod
     def _words(at: float | None, words: str) -> str:

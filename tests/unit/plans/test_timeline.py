@@ -12,9 +12,9 @@ import pytest
 from tests.unit.plans import example_plans
 
 from intermodal.events import Actual, Replanned, Result, Retrying, fold
-from intermodal.plans import timeline_svg, timeline_text
+from intermodal.plans import timeline_svg
 from intermodal.plans.analyze import explain_analyze
-from intermodal.plans.timeline import Timeline, TimelineRow, schedule, ticks, timeline
+from intermodal.plans.timeline import Timeline, TimelineRow, schedule, ticks, timeline, timeline_as_text
 
 
 def rows(made_: Timeline) -> dict[str, TimelineRow]:
@@ -91,7 +91,7 @@ def test_a_run_that_does_not_say_when_steps_began_shows_them_one_after_another_a
     sheet = timeline(plan, run)
     assert not sheet.measured
     assert [row.actual.start for row in sheet.rows if row.actual] == [0.0, 2.0, 4.0]
-    assert "was not recorded" in timeline_text.text(sheet) and "was not recorded" in timeline_svg.svg(plan, sheet)
+    assert "was not recorded" in timeline_as_text(sheet) and "was not recorded" in timeline_svg.svg(plan, sheet)
 
 
 def test_many_steps_alike_are_summed() -> None:
@@ -107,9 +107,9 @@ def test_many_steps_alike_are_summed() -> None:
 
 def test_nothing_ran_is_a_timeline_too() -> None:
     sheet = timeline(example_plans.film(), Result())
-    assert timeline_text.text(sheet).count("did not run") == 7
+    assert timeline_as_text(sheet).count("did not run") == 7
     ET.fromstring(timeline_svg.svg(example_plans.film(), sheet))
-    empty = timeline_text.text(timeline(example_plans.many(1), Result(seconds=0.0)))
+    empty = timeline_as_text(timeline(example_plans.many(1), Result(seconds=0.0)))
     assert "0 s taken" in empty
 
 
@@ -132,7 +132,7 @@ def test_a_text_timeline_fits_any_terminal(width: int) -> None:
         msgspec.structs.replace(example_plans.film(), chosen=wide),
         example_plans.of_case("call_and_invoice"),
     ):
-        text = timeline_text.text(timeline(plan, example_plans.film_run()), width)
+        text = timeline_as_text(timeline(plan, example_plans.film_run()), width)
         long = [line for line in text.splitlines() if columns(line) > width]
         assert not long, long
 
@@ -148,7 +148,7 @@ def test_bars_are_as_long_as_the_times_they_stand_for() -> None:
             Actual(step=last.id, began=6.0, seconds=4.0),
         ),
     )
-    lines = timeline_text.text(timeline(plan, run), 116).splitlines()[:-1]  # without the legend
+    lines = timeline_as_text(timeline(plan, run), 116).splitlines()[:-1]  # without the legend
     planned, took = [line for line in lines if " plan " in line], [line for line in lines if " took " in line]
     assert len(planned) == len(took) == 3
     cells = [sum(line.count(glyph) for glyph in "█▓") for line in took]
@@ -159,12 +159,12 @@ def test_bars_are_as_long_as_the_times_they_stand_for() -> None:
 
 
 def test_plain_text_is_ascii_for_terminals_that_have_nothing_else() -> None:
-    text = timeline_text.text(timeline(example_plans.of_case("call_and_invoice"), Result()), 100, plain=True)
+    text = timeline_as_text(timeline(example_plans.of_case("call_and_invoice"), Result()), 100, plain=True)
     assert text.isascii() and "----" in text
 
 
 def test_names_cannot_drive_the_terminal() -> None:
-    text = timeline_text.text(timeline(example_plans.film(), example_plans.film_run()))
+    text = timeline_as_text(timeline(example_plans.film(), example_plans.film_run()))
     assert "\x07" not in text and "\u202e" not in text and "\x1b" not in text
 
 

@@ -290,13 +290,12 @@ def timeline_svg(plan: Plan, result: Result) -> str:
 
 def timeline_text(plan: Plan, result: Result) -> str:
     """The same as text, as wide as the terminal on standard error."""
-    from intermodal.plans import timeline_text as plans_timeline_text
-    from intermodal.plans.timeline import timeline
+    from intermodal.plans.timeline import BLOCKS, timeline, timeline_as_text
 
     columns = min(shutil.get_terminal_size().columns - 1, WIDEST) if sys.stderr.isatty() else PIPED
     try:
-        "".join(plans_timeline_text.BLOCKS).encode(sys.stderr.encoding or "ascii")
+        "".join(BLOCKS).encode(sys.stderr.encoding or "ascii")
         plain = False
     except (UnicodeEncodeError, LookupError):
         plain = True
-    return plans_timeline_text.text(timeline(plan, result), columns, plain=plain)
+    return timeline_as_text(timeline(plan, result), columns, plain=plain)
