@@ -13,8 +13,7 @@ from intermodal.catalog.schema_enforcement import is_closable, schema_delivery
 from intermodal.catalog.types import Endpoint, Host
 from intermodal.concurrency.offload import LONG, is_long, offload
 from intermodal.cost_model.context_window import output_limit, requested_context
-from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
-from intermodal.executor.attempt.accounting import add_actuals, remaining_estimate
+from intermodal.events import Committed, Finished, Note, StepFinished, TextDelta
 from intermodal.executor.attempt.answer_notes import answer_notes, is_refusal, refusal_error, stop_note, stops_loops
 from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.attempt.step_caller import FinishedCall
@@ -25,7 +24,7 @@ from intermodal.executor.outputs import file_text, images, json_answer, scores, 
 from intermodal.executor.outputs import speech as outputs_speech
 from intermodal.executor.outputs.evidence_check import JsonAnswer, check_evidence
 from intermodal.executor.outputs.first_word_gate import CommitGate
-from intermodal.executor.outputs.json_answer import run_bounded
+from intermodal.executor.outputs.json_repair import validated_answer
 from intermodal.executor.preparation import prompt
 from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput
 from intermodal.executor.preparation.part_inputs import measure_work
@@ -38,7 +37,6 @@ from intermodal.executor.preparation.preflight import (
 )
 from intermodal.executor.preparation.request_size import measure_request
 from intermodal.executor.route_run import RouteRun
-from intermodal.json_schema import BudgetExhausted, InvalidSchema
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import ChatCall, WireMessage
 from intermodal.protocols.errors.classification import SchemaRefused
@@ -81,7 +79,7 @@ async def _generate(run: RouteRun, step: Call) -> Finished:
         raise refusal_error(endpoint, done.made.refusal, done.actual.step)
     found = JsonAnswer(done=done, data=None)
     if schema is not None:
-        valid, data = await _validated(run, job, done, schema, speaker)
+        valid, data = await validated_answer(run, job, done, schema, speaker)
         found, repaired = JsonAnswer(done=valid, data=data), valid.actual is not done.actual
         ask = (
             partial(_with_schema, endpoint.host, messages, isinstance(job.chat.output, JsonOutput))
@@ -191,64 +189,6 @@ def _is_refusal(done: FinishedCall, speaker: CommitGate) -> bool:
     """Return whether the model refused without an answer: an error with its reason, and no other endpoint is tried."""
     made = done.made
     return not speaker.committed and is_refusal(made.finish_reason, made.text, called=made.called)
-
-
-async def _validated(
-    run: RouteRun, job: CallJob, done: FinishedCall, schema: JsonOutput, speaker: CommitGate
-) -> tuple[FinishedCall, object]:
-    """Return the data of a JSON answer. One not yet shown gets one repair call; one that calls tools is not checked."""
-    if done.made.called:
-        return done, None
-    parsed = await _parsed(run, job, done, schema)
-    cut = done.made.finish_reason == "length"
-    if parsed.problem and not speaker.committed and not cut and job.chat is not None:
-        reason = f"{job.endpoint.id} gave an answer that breaks the schema"
-        await run.state.emit(Retrying(step=job.step.id, reason=reason))
-        speaker.retract()
-        repair = msgspec.structs.replace(
-            job.chat, messages=prompt.with_repair(job.chat.messages, done.made.text, parsed.problem)
-        )
-        first = done.actual
-        work = msgspec.structs.replace(job.work, messages=0)  # more is sent than was weighed
-        repaired_job = msgspec.structs.replace(job, chat=repair, step=remaining_estimate(job.step, first), work=work)
-        done = await run.do(repaired_job, speaker)
-        done = msgspec.structs.replace(done, actual=add_actuals(first, done.actual))
-        parsed = await _parsed(run, job, done, schema)
-        cut = done.made.finish_reason == "length"
-    fault = json_answer.fault(
-        parsed, shown=speaker.committed, cut=cut, whole=schema.whole, endpoint=job.endpoint.id, step=job.step.id
-    )
-    if fault is not None:
-        await run.state.emit(StepFinished(actual=done.actual))  # it is paid for, and how much is known
-        raise fault
-    if parsed.problem or (parsed.mended and speaker.committed):
-        return done, None
-    if parsed.mended:
-        what = "; ".join(parsed.mended)
-        await run.state.emit(Note(text=f"the answer was put right without asking again: {what}", step=job.step.id))
-    if not speaker.committed and parsed.text != done.made.text.strip():  # a program reads it: nothing stands around it
-        speaker.correct(parsed.text)
-        done = msgspec.structs.replace(done, made=msgspec.structs.replace(done.made, text=parsed.text))
-    return done, parsed.data
-
-
-async def _parsed(run: RouteRun, job: CallJob, done: FinishedCall, schema: JsonOutput) -> json_answer.ParsedAnswer:
-    """The answer, held against its schema.
-
-    Raises:
-        OutputUnchecked: that takes too much work. A repeated call would be paid again, and the next answer need not
-            answer takes less.
-        SchemaInvalid: the schema is not usable, and the caller did not check it.
-    """
-    try:
-        return await run_bounded(partial(json_answer.parse, done.made.text, schema.schema))
-    except InvalidSchema as error:
-        await run.state.emit(StepFinished(actual=done.actual))
-        what = f"the schema cannot be used at {error.place[:200] or 'its top'}: {error.what}"
-        raise errors.SchemaInvalid(what, todo=error.todo, step=job.step.id) from None
-    except BudgetExhausted as error:
-        await run.state.emit(StepFinished(actual=done.actual))  # it is paid for, and how much is known
-        raise json_answer.unchecked(error, endpoint=job.endpoint.id, step=job.step.id) from None
 
 
 def _loops(done: FinishedCall, schema: JsonOutput | None) -> bool:
