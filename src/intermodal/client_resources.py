@@ -1,7 +1,7 @@
-"""The resources of a client: child processes, connections, store, catalog. Each is created on first use, and closed
-with the client.
+"""The resources of a client: child processes, connections, store, catalog.
 
-Planning reads some of it (catalog, weights, vocabularies, statistics); runs use the rest (media, runtimes, transport).
+Each is created on first use, and closed with the client. Planning reads some of them (catalog, weights, vocabularies,
+statistics); runs use the others (media workers, runtimes, transport).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _EXPORT_SECONDS = 3.0  # seconds for a collector to accept what is queued at the
 
 
 def _replan(inputs: Inputs, upstreams: EndpointHealth, surface: Surface, request: Request, facts: Facts) -> Plan:
-    """Plan the rest of a run, with the budget and time that are left, finished steps, and refusals of endpoints."""
+    """Plan the rest of a run from the remaining budget and time, the finished steps, and what endpoints refused."""
     from intermodal.planner import plan_from
 
     facts, catalog = upstreams.with_refusals(facts), upstreams.corrected(inputs.catalog)
@@ -54,7 +54,7 @@ def _replan(inputs: Inputs, upstreams: EndpointHealth, surface: Surface, request
 class ClientResources:
     """Child processes, connections, the store and the catalog of one client.
 
-    ``surface``: whose words a plan uses that is made again during a run.
+    ``surface``: the surface whose names for settings a plan uses that is made during a run.
     """
 
     surface: ClassVar[Surface] = "command line"
@@ -85,7 +85,7 @@ class ClientResources:
 
     @property
     def media(self) -> MediaWorker:
-        """Workers that decode media, in processes of their own that start on first use."""
+        """The media workers, processes that start on first use."""
         if self._media is None:
             from intermodal.local.hardware.machine import cores
             from intermodal.media.worker_client import MediaWorker
@@ -103,14 +103,14 @@ class ClientResources:
 
     @cached_property
     def room(self) -> ContextFitter:
-        """Offers local models at the context that there is memory for."""
+        """Fits the context windows of local models to the free memory."""
         from intermodal.local.servers.context_fit import ContextFitter
 
         return ContextFitter(self.weights, self.env)
 
     @property
     def runtimes(self) -> Any:
-        """Embedded models, which run in processes of this client."""
+        """The embedded models, which run in child processes of this client."""
         if self._runtimes is None:
             from intermodal.local.servers.client_runtimes import ClientRuntimes
 
@@ -135,12 +135,15 @@ class ClientResources:
 
     @cached_property
     def telemetry(self) -> Signals | None:
-        """Exports spans and metrics of runs; None unless the config enables it. OpenTelemetry's variables may be meant
-        for the program that embeds this client."""
+        """The export of spans and metrics; None unless the config enables it.
+
+        OpenTelemetry's environment variables alone enable nothing, since they may be meant for the program that uses
+        this client.
+        """
         from intermodal.telemetry.activation import DISABLED, is_enabled, start_telemetry
 
         settings = self.config.telemetry
-        switch = {name: said for name, said in self.env.items() if name == DISABLED}
+        switch = {name: value for name, value in self.env.items() if name == DISABLED}
         return start_telemetry(settings, self.env) if is_enabled(settings, switch) else None
 
     def _world(self, inputs: Inputs, *, exact: bool = False, live: bool = True) -> Dependencies:
@@ -166,33 +169,33 @@ class ClientResources:
         )  # fmt: skip
 
     def ocr_version(self) -> str:
-        """The version of text recognition on this machine, by which its results are cached."""
+        """Return the version of text recognition on this machine, which is part of the key of its cached results."""
         from intermodal.local.embedded.ocr_scripts import ocr_version
 
         return ocr_version(self.weights)
 
     async def question_needs(self, question: str, kinds: Collection[Kind] = PICTURES) -> QuestionFacts | None:
-        """Estimate what a question needs of media, without a request; None where no sentence model is here."""
+        """Estimate what a question needs of media, without a request; None if no sentence model is installed."""
         return await self._questions.needs(question, kinds)
 
     def known_question_needs(self, question: str, kinds: Collection[Kind] = PICTURES) -> QuestionFacts | None:
-        """Return an earlier estimate of ``question_needs``; None where there is none yet."""
+        """Return an earlier result of ``question_needs``; None if there is none."""
         return self._questions.known(question, kinds)
 
     @property
     def machine_now(self) -> Machine:
-        """The machine now, with the endpoints that are in its memory."""
+        """The machine at this moment, with the endpoints whose models are in its memory."""
         return self._machine(self._runtimes.loaded() if self._runtimes is not None else ())
 
     def _machine(self, loaded: tuple[str, ...]) -> Machine:
-        """Return the machine now. ``loaded``: endpoints in the memory of this client."""
+        """Return the machine at this moment. ``loaded``: endpoints whose models this client has in memory."""
         from intermodal.local.servers.server_rows import snapshot_with_servers
 
         return snapshot_with_servers(self.env, loaded)
 
     @property
     def catalog(self) -> Catalog:
-        """Every endpoint known now: shipped rows, the user's rows, installed and pulled models."""
+        """Every known endpoint: shipped rows, the user's rows, installed and pulled models."""
         return self._catalog(())
 
     def catalog_with(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
@@ -202,15 +205,15 @@ class ClientResources:
     def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
         """Return the catalog with consent for further hosts, and with models that are named."""
         weights = self.weights
-        made = self._known_now.catalog(hosts, self.config, self.known.servers, weights.present(), weights.pulled())
-        made = with_named(made, named, hosts=hosts, env=self.env, own_snapshot=snapshot_file(self.env))
-        made = self._upstreams.corrected(self.known.corrected(made))
-        if made != self._last_catalog:  # the planner caches facts about a catalog on the object
-            self._last_catalog = made
+        found = self._known_now.catalog(hosts, self.config, self.known.servers, weights.present(), weights.pulled())
+        found = with_named(found, named, hosts=hosts, env=self.env, own_snapshot=snapshot_file(self.env))
+        found = self._upstreams.corrected(self.known.corrected(found))
+        if found != self._last_catalog:  # an equal catalog is not replaced: the planner caches its index on the object
+            self._last_catalog = found
         return self._last_catalog
 
     def with_refusals(self, facts: Facts) -> Facts:
-        """Return the facts with what endpoints have refused of such requests."""
+        """Return the facts with the requests of this kind that endpoints have refused."""
         return self._upstreams.with_refusals(facts)
 
     async def aclose(self) -> None:
@@ -230,8 +233,8 @@ class ClientResources:
                 await self._media.close()
             if self._transport is not None:
                 await self._transport.aclose()
-            if (told := self.__dict__.pop("telemetry", None)) is not None:
-                await anyio.to_thread.run_sync(told.close, _EXPORT_SECONDS)
+            if (telemetry := self.__dict__.pop("telemetry", None)) is not None:
+                await anyio.to_thread.run_sync(telemetry.close, _EXPORT_SECONDS)
         if self._store is not None:
             self._store.close()
         self._runtimes = self._media = self._transport = self._store = None
