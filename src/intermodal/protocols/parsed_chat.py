@@ -153,17 +153,17 @@ def read_conversation(
         return None
 
 
-class NotTaken(Exception):
+class NotDirect(Exception):
     """A chat has a part that is not for the direct path."""
 
 
 _UNREADABLE = (
-    NotTaken, msgspec.MsgspecError, NotExpressible, ValueError, LookupError, TypeError, AttributeError, RecursionError,
+    NotDirect, msgspec.MsgspecError, NotExpressible, ValueError, LookupError, TypeError, AttributeError, RecursionError,
 )  # fmt: skip
 
 
 class ConversationReader:
-    """Is told of the parts of a conversation in their order (``MessageReceiver``). Raises NotTaken for a part that is
+    """Is told of the parts of a conversation in their order (``MessageReceiver``). Raises NotDirect for a part that is
     not for the direct path.
 
     ``plain``: words and pictures are all there is.
@@ -193,7 +193,7 @@ class ConversationReader:
         """A new turn that begins with a text, as nearly all do."""
         identity = text_identity(text)
         if not identity or len(text) > LONG:
-            raise NotTaken
+            raise NotDirect
         found = self._measure.sizes(text)
         self.digest.update(TEXT_BEGINNINGS[role] + identity)
         self.shapes += (role, found.shape)
@@ -203,7 +203,7 @@ class ConversationReader:
     def words(self, text: str) -> None:
         identity = text_identity(text)
         if not identity or len(text) > LONG:
-            raise NotTaken
+            raise NotDirect
         turn = self._turns[-1]
         if turn:
             self._joined = True
@@ -222,7 +222,7 @@ class ConversationReader:
 
     def _picture(self, found: ImageFacts | None, detail: str) -> None:
         if found is None:
-            raise NotTaken
+            raise NotDirect
         self.digest.update(PART + found.digest)
         self.pictures.append(found if detail == "auto" else found._replace(detail=detail))
         self.shapes.append((found.media_type, found.width, found.height, found.size.bit_length(), detail))
@@ -242,7 +242,7 @@ class ConversationReader:
         elif isinstance(part, Opaque):
             self._calls("thought", part.body)
         else:
-            raise NotTaken
+            raise NotDirect
 
     def answered(self) -> None:
         """Mark the end of an answer: the conversation may be known up to here."""
@@ -250,7 +250,7 @@ class ConversationReader:
 
     def _calls(self, what: str, text: str, *more: object) -> None:
         if len(text) > LONG:
-            raise NotTaken
+            raise NotDirect
         self.plain = False
         self._calling.add(len(self._turns) - 1)
         self.shapes += ((what, *more), self._measure.sizes(text).shape)
@@ -268,7 +268,7 @@ class ConversationReader:
                 self.begin(role)
                 kinds = set(map(type, parts))
                 if kinds <= {CodedImage}:
-                    raise NotTaken
+                    raise NotDirect
                 for part in parts:
                     self._take(role, part, image)
                 if kinds == {WireText}:
@@ -277,7 +277,7 @@ class ConversationReader:
                 self.answered()
             taken.append(message)
         if not taken:
-            raise NotTaken
+            raise NotDirect
         return taken
 
     def _take(self, role: Role, part: WirePart, image: Callable[[CodedImage], None]) -> None:
@@ -292,7 +292,7 @@ class ConversationReader:
         elif role == "assistant":
             self.part(part)
         else:
-            raise NotTaken
+            raise NotDirect
 
     # ---- all of them
 

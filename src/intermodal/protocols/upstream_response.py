@@ -36,7 +36,7 @@ End = Literal["", "done", "stopped"]
 
 
 class ClientWriter(Protocol):
-    """Writes an answer to a client that may be slow or gone. ``status`` is 0 until the head is written."""
+    """Writes an answer to a client, which may be slow or gone. ``status`` is 0 until the head is written."""
 
     status: int
     ended: bool

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from intermodal.protocols.anthropic.messages import (
-    AssistantMessage,
+    AnthropicAssistantMessage,
+    AnthropicUserMessage,
     Base64Source,
     ImageBlock,
     MergedTurns,
@@ -19,7 +20,6 @@ from intermodal.protocols.anthropic.messages import (
     ThinkingBlock,
     ToolResultBlock,
     ToolUseBlock,
-    UserMessage,
     system_words,
 )
 from intermodal.protocols.framing.inline_media import ExtractedBody
@@ -57,11 +57,11 @@ class _Result(ToolResultBlock, kw_only=True, gc=False):
     content: str | list[TextBlock] | None = None
 
 
-class _User(UserMessage, gc=False):
+class _User(AnthropicUserMessage, gc=False):
     content: str | list[TextBlock | _Image | _Result]
 
 
-class _Assistant(AssistantMessage, gc=False):
+class _Assistant(AnthropicAssistantMessage, gc=False):
     content: str | list[TextBlock | _ToolUse | ThinkingBlock]
 
 

@@ -47,7 +47,7 @@ class Base64Source(Value, gc=False, tag_field="type", tag="base64"):
     data: str
 
 
-class UrlSource(Value, gc=False, tag_field="type", tag="url"):
+class AnthropicUrlSource(Value, gc=False, tag_field="type", tag="url"):
     url: str
 
 
@@ -66,20 +66,20 @@ class TextBlock(Value, gc=False, tag_field="type", tag="text"):
 
 
 class ImageBlock(Value, gc=False, tag_field="type", tag="image"):
-    source: Base64Source | UrlSource | TextSource
+    source: Base64Source | AnthropicUrlSource | TextSource
 
     def tell(self, turns: MergedTurns, role: Role) -> None:
         source = self.source
         if isinstance(source, Base64Source):
             turns.turn(role).image_data(source.data, source.media_type)
-        elif isinstance(source, UrlSource):
+        elif isinstance(source, AnthropicUrlSource):
             turns.turn(role).part(WireLink(of="image", url=source.url))
         else:
             turns.words(role, source.data)
 
 
 class DocumentBlock(Value, gc=False, tag_field="type", tag="document"):
-    source: Base64Source | UrlSource | TextSource
+    source: Base64Source | AnthropicUrlSource | TextSource
     title: str | None = None
     context: str | None = None
 
@@ -91,7 +91,7 @@ class DocumentBlock(Value, gc=False, tag_field="type", tag="document"):
             turns.words(role, said)
         if isinstance(source, TextSource):
             turns.words(role, source.data)
-        elif isinstance(source, UrlSource):
+        elif isinstance(source, AnthropicUrlSource):
             turns.turn(role).part(WireLink(of="document", url=source.url))
         elif source.media_type in DOCUMENT_TYPES:
             turns.turn(role).part(WireDocument(data=decode_base64(source.data), name=self.title or ""))
@@ -146,7 +146,7 @@ def _told(blocks: Sequence[TextBlock | ImageBlock | DocumentBlock]) -> tuple[lis
     return words, [part for part in receiver.parts if not isinstance(part, WireText)]
 
 
-class OpaqueBlock(Value, gc=False):
+class VendorBlock(Value, gc=False):
     """A block that only the vendor reads: hidden reasoning, and results of the vendor's own tools."""
 
     block: dict[str, Any]
@@ -189,17 +189,17 @@ class _Message(Value, gc=False, tag_field="role"):
             block.tell(turns, role)
 
 
-class SystemMessage(_Message, gc=False, tag="system"):
+class AnthropicSystemMessage(_Message, gc=False, tag="system"):
     content: str | Sequence[TextBlock | ImageBlock | DocumentBlock]
     ROLE = "system"
 
 
-class UserMessage(_Message, gc=False, tag="user"):
+class AnthropicUserMessage(_Message, gc=False, tag="user"):
     content: str | Sequence[TextBlock | ImageBlock | DocumentBlock | ToolResultBlock]
     ROLE = "user"
 
 
-class AssistantMessage(_Message, gc=False, tag="assistant"):
+class AnthropicAssistantMessage(_Message, gc=False, tag="assistant"):
     ROLE = "assistant"
 
     def tell(self, turns: MergedTurns) -> None:
@@ -216,10 +216,10 @@ UNKNOWN: Mapping[str, str] = {
 }
 
 
-class Conversation(Value, gc=False):
+class AnthropicConversation(Value, gc=False):
     """What is said in a request. Messages of the assistant may hold blocks of any type."""
 
-    messages: list[SystemMessage | UserMessage | AssistantMessage]
+    messages: list[AnthropicSystemMessage | AnthropicUserMessage | AnthropicAssistantMessage]
     system: str | list[TextBlock] = ""
 
     def tell(self, receiver: MessageReceiver) -> None:
@@ -227,15 +227,15 @@ class Conversation(Value, gc=False):
         if words := system_words(self.system):
             turns.words("system", words)
         for number, message in enumerate(self.messages):
-            if isinstance(message, AssistantMessage) and not isinstance(message.content, str):
+            if isinstance(message, AnthropicAssistantMessage) and not isinstance(message.content, str):
                 blocks = enumerate(message.content)
                 content = [_block_of(block, f"messages[{number}].content[{place}]") for place, block in blocks]
-                message = AssistantMessage(content=content)
+                message = AnthropicAssistantMessage(content=content)
             message.tell(turns)
 
 
-def _block_of(given: Any, place: str) -> Block | OpaqueBlock:
+def _block_of(given: Any, place: str) -> Block | VendorBlock:
     if not isinstance(given, dict) or not isinstance(given.get("type"), str):
         raise ValueError(f"{place} must be an object with a type")
     kind = _BLOCKS.get(given["type"])
-    return OpaqueBlock(block=given) if kind is None else read_typed(given, kind, UNKNOWN, place)
+    return VendorBlock(block=given) if kind is None else read_typed(given, kind, UNKNOWN, place)

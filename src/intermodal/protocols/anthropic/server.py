@@ -9,7 +9,7 @@ from intermodal.content import Opaque, Reasoning, Refusal, ToolCall
 from intermodal.protocols.anthropic.messages import (
     MEDIA,
     UNKNOWN,
-    Conversation,
+    AnthropicConversation,
     DocumentBlock,
     ImageBlock,
     MergedTurns,
@@ -81,7 +81,7 @@ def _read(tree: dict[str, Any]) -> ChatCall:
     receiver = MessageBuilder()
     prompt = read_prompt(tree, _read_media, MEDIA)
     said = {"messages": read_messages(tree, "messages", prompt), "system": tree.get("system") or ""}
-    conversation: Conversation = read_typed(said, Conversation, UNKNOWN)
+    conversation: AnthropicConversation = read_typed(said, AnthropicConversation, UNKNOWN)
     conversation.tell(receiver)
     tools, choice, parallel = _read_tools(tree)
     return ChatCall(

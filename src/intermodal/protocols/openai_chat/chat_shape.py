@@ -14,15 +14,15 @@ from msgspec import UNSET, Meta, UnsetType
 from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.framing.json_body import dumps
 from intermodal.protocols.openai_chat.messages import (
-    AssistantMessage,
     CalledFunction,
     ImagePart,
     MediaUrl,
     MessageToolCall,
-    SystemMessage,
+    OpenAIAssistantMessage,
+    OpenAISystemMessage,
+    OpenAIToolMessage,
+    OpenAIUserMessage,
     TextPart,
-    ToolMessage,
-    UserMessage,
 )
 from intermodal.protocols.parsed_chat import (
     AS_THEY_CAME,
@@ -61,11 +61,11 @@ class _Image(ImagePart, gc=False, forbid_unknown_fields=True):
     image_url: _Url
 
 
-class _System(SystemMessage, gc=False, forbid_unknown_fields=True):
+class _System(OpenAISystemMessage, gc=False, forbid_unknown_fields=True):
     content: str | UnsetType = UNSET
 
 
-class _User(UserMessage, gc=False, forbid_unknown_fields=True):
+class _User(OpenAIUserMessage, gc=False, forbid_unknown_fields=True):
     content: str | list[_Text | _Image] | UnsetType = UNSET
 
 
@@ -80,7 +80,7 @@ class _Call(MessageToolCall, kw_only=True, gc=False, forbid_unknown_fields=True)
     extra_content: UnsetType = UNSET
 
 
-class _Assistant(AssistantMessage, gc=False, forbid_unknown_fields=True):
+class _Assistant(OpenAIAssistantMessage, gc=False, forbid_unknown_fields=True):
     content: Annotated[str, Meta(min_length=1)] | UnsetType | None = UNSET
     tool_calls: Annotated[list[_Call], Meta(min_length=1)] | UnsetType = UNSET
     reasoning_content: UnsetType = UNSET
@@ -89,7 +89,7 @@ class _Assistant(AssistantMessage, gc=False, forbid_unknown_fields=True):
     function_call: UnsetType = UNSET
 
 
-class _Tool(ToolMessage, kw_only=True, gc=False, forbid_unknown_fields=True):
+class _Tool(OpenAIToolMessage, kw_only=True, gc=False, forbid_unknown_fields=True):
     content: str | UnsetType = UNSET
 
 
@@ -99,7 +99,7 @@ _Nothing = Annotated[list[Any], Meta(max_length=0)] | None
 _NoWords = Literal[""] | None
 
 
-class _WholeAssistant(AssistantMessage, gc=False, forbid_unknown_fields=True):
+class _WholeAssistant(OpenAIAssistantMessage, gc=False, forbid_unknown_fields=True):
     content: str | UnsetType | None = UNSET
     tool_calls: list[_Call] | UnsetType | None = UNSET
     reasoning_content: _NoWords | UnsetType = UNSET

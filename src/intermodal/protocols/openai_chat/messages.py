@@ -140,15 +140,15 @@ class _Message(Value, gc=False, tag_field="role"):
         return [part.text for part in content or () if isinstance(part, TextPart)]
 
 
-class SystemMessage(_Message, gc=False, tag="system"):
+class OpenAISystemMessage(_Message, gc=False, tag="system"):
     ROLE = "system"
 
 
-class DeveloperMessage(SystemMessage, gc=False, tag="developer"):
+class OpenAIDeveloperMessage(OpenAISystemMessage, gc=False, tag="developer"):
     """The same from clients of reasoning models."""
 
 
-class UserMessage(_Message, gc=False, tag="user"):
+class OpenAIUserMessage(_Message, gc=False, tag="user"):
     ROLE = "user"
 
 
@@ -167,7 +167,7 @@ class SpokenAnswer(Value, gc=False):
     transcript: Any = None
 
 
-class AssistantMessage(_Message, gc=False, tag="assistant"):
+class OpenAIAssistantMessage(_Message, gc=False, tag="assistant"):
     tool_calls: Sequence[MessageToolCall] | UnsetType | None = UNSET
     reasoning_content: str | UnsetType | None = UNSET
     audio: SpokenAnswer | UnsetType | None = UNSET
@@ -211,7 +211,7 @@ class _ResultMessage(_Message, gc=False):
         return "".join(self.texts)
 
 
-class ToolMessage(_ResultMessage, kw_only=True, gc=False, tag="tool"):
+class OpenAIToolMessage(_ResultMessage, kw_only=True, gc=False, tag="tool"):
     tool_call_id: str
 
     def tell(self, turns: MessageReceiver) -> None:
@@ -219,7 +219,7 @@ class ToolMessage(_ResultMessage, kw_only=True, gc=False, tag="tool"):
         turns.result(self.tool_call_id, self.result)
 
 
-class FunctionMessage(_ResultMessage, kw_only=True, gc=False, tag="function"):
+class OpenAIFunctionMessage(_ResultMessage, kw_only=True, gc=False, tag="function"):
     name: str
 
     def tell(self, turns: MessageReceiver) -> None:
@@ -227,10 +227,17 @@ class FunctionMessage(_ResultMessage, kw_only=True, gc=False, tag="function"):
         turns.result(None, self.result, tool=self.name)
 
 
-class Conversation(Value, gc=False):
+class OpenAIConversation(Value, gc=False):
     """What is said in a request."""
 
-    messages: list[SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage | FunctionMessage]
+    messages: list[
+        OpenAISystemMessage
+        | OpenAIDeveloperMessage
+        | OpenAIUserMessage
+        | OpenAIAssistantMessage
+        | OpenAIToolMessage
+        | OpenAIFunctionMessage
+    ]
 
     def tell(self, turns: MessageReceiver) -> None:
         for message in self.messages:

@@ -26,7 +26,7 @@ from intermodal.protocols.errors.responses import error_response
 from intermodal.protocols.framing.json_body import dumps
 from intermodal.protocols.gemini.thought_signatures import openai_chat_fields
 from intermodal.protocols.message_receiver import MessageBuilder
-from intermodal.protocols.openai_chat.messages import MEDIA, UNKNOWN, ContentPart, Conversation
+from intermodal.protocols.openai_chat.messages import MEDIA, UNKNOWN, ContentPart, OpenAIConversation
 from intermodal.protocols.request_fields import read_settings
 from intermodal.protocols.request_validation import (
     read_bool,
@@ -78,7 +78,7 @@ def _read(tree: dict[str, Any]) -> ChatCall:
     )
     prompt = read_prompt(tree, _read_media, MEDIA)
     said, turns = {"messages": read_messages(tree, "messages", prompt)}, MessageBuilder()
-    conversation: Conversation = read_typed(said, Conversation, UNKNOWN)
+    conversation: OpenAIConversation = read_typed(said, OpenAIConversation, UNKNOWN)
     conversation.tell(turns)
     return ChatCall(
         model=read_model(tree, prompt),
