@@ -232,7 +232,10 @@ def _language_model_alternative(inputs: Inputs) -> Other:
     from intermodal.planner import plan_from
 
     try:
-        chosen = plan_from(inputs).chosen
+        made = plan_from(inputs)
     except NoRoute as error:
         return Other(endpoint="", summary="", kept_out=error.worded("command line").what)
+    chosen = next((each for each in (made.chosen, *made.fallbacks) if not each.words_alone), None)
+    if chosen is None:
+        return Other(endpoint="", summary="", kept_out="no model that answers is open here")
     return Other(endpoint=chosen.endpoint, summary=chosen.summary, cost=chosen.total.cost, seconds=chosen.total.seconds)

@@ -112,6 +112,8 @@ def notes(ranked: RerankResult) -> list[str]:
     if other is not None and other.endpoint and other.seconds is not None:
         price = f"{numbers.money(other.cost)}, {numbers.seconds(other.seconds)}"
         beside = f"; a language model that reads it all: {other.endpoint} ({price})"
+    elif other is not None and other.kept_out:
+        beside = f"; no language model is open that reads it all: {other.kept_out}"
     found.append(f"{kind}, no language model is needed to find passages{beside}")
     if ranked.passages > ranked.read:
         left = ranked.passages - ranked.read

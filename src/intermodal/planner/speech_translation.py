@@ -25,7 +25,7 @@ from intermodal.hints import PULL_LIST, hint
 from intermodal.languages import name_of
 from intermodal.planner.eligibility import rules
 from intermodal.planner.eligibility.strength_floors import DEFAULT_FLOOR
-from intermodal.planner.explanation.plan_text import policy_line
+from intermodal.planner.explanation.plan_text import or_language_model, policy_line
 from intermodal.planner.planning_case import PlanningCase, make_case
 from intermodal.planner.route_estimates.routes import Route
 from intermodal.plans import numbers
@@ -137,7 +137,10 @@ def plan_translation(kinds: Sequence[PlanningCase], plan_of: Callable[[PlanningC
     plan = msgspec.structs.replace(plan, policy_line=policy_line(case, TIERS[DEFAULT_FLOOR]))
     if plan.verdict.instead == "speech translation":
         beside = _beside(others[0][1].chosen) if others else Other(endpoint="", summary="", kept_out=_closed(errors[0]))
-        plan = msgspec.structs.replace(plan, verdict=msgspec.structs.replace(plan.verdict, language_model=beside))
+        verdict = msgspec.structs.replace(plan.verdict, language_model=beside)
+        plan = msgspec.structs.replace(
+            plan, verdict=verdict, headline=hint("{}{}", plan.headline, or_language_model(verdict))
+        )
     if others:
         return _with(case, plan, others[0][1])
     closed = hint("the other way into {} is not open: {}", case.into, _closed(errors[0]))

@@ -86,7 +86,7 @@ class Verdict(Value):
             ``unknown``: what is needed cannot be decided, and text loses something.
         parts: the media; () where only words go in.
         language_model: where a broader route was chosen though a language model would do, the route of that; where
-            another kind of model scores labels of a text, the nearest route of a language model, to compare;
+            another kind of model scores labels, the nearest route of a model that writes, to compare;
             where a transcriber translates, that of a model that would translate its transcript;
             where only the words of files are asked for, that of a model that would answer.
         keeps: where something needed is lost, the nearest route that would keep it.

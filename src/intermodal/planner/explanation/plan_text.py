@@ -138,20 +138,21 @@ def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, ve
     if case.job == "score" and not answering.model.answers_in_words:
         if answering.model.classifies:
             what = f"its head was trained for these labels{after}"
-            beside = _or_language_model(verdict)
+            beside = or_language_model(verdict)
             return hint("an encoder is enough, no language model is needed: {}{}", what, beside)
         if answering.model.entails:
             what = f"how well the text entails each label{after}"
             return hint(
-                "an encoder is enough, no language model is needed: it judges {}{}", what, _or_language_model(verdict)
+                "an encoder is enough, no language model is needed: it judges {}{}", what, or_language_model(verdict)
             )
         kind = "labels scored by an embedding model"
         if answering.model.fills_masks:
             kind = "an encoder says which word is masked"
     if kind:
-        shown = f": {looked_at}" if looked_at and case.job == "draw" else ""
-        beside = _or_language_model(verdict)
-        return hint("no language model needed: {}{}{}{}{}", kind, after, shown, falls_short(verdict), beside)
+        shown = f"; {looked_at}" if looked_at and case.job == "draw" else ""
+        beside = or_language_model(verdict)
+        reason = f", as {_REASONS[case.job]}" if case.job in _REASONS else ""
+        return hint("no language model needed: {}{}{}{}{}{}", kind, after, reason, shown, falls_short(verdict), beside)
     if looked_at:
         return hint("multimodal call{}: {}{}", after, _beside(case, looked_at, verdict), _or_contrastive(verdict))
     return hint("LLM call{}: {}{}", after, _alone(case, assignment, answering, verdict), _or_contrastive(verdict))
@@ -164,10 +165,11 @@ def _or_contrastive(verdict: Verdict) -> str:
     return hint("; {} may be enough: {}", kind, figures) if figures else ""
 
 
-def _or_language_model(verdict: Verdict) -> str:
-    """Return the language model that could score labels of a text, too, with its price."""
+def or_language_model(verdict: Verdict) -> str:
+    """Return the language model that could do it, too, with its price."""
     figures = _beside_in_numbers(verdict.language_model)
-    return hint("; a language model for it: {}", figures) if figures else ""
+    kind = "a model that sees and picks one" if verdict.instead == "contrastive model" else "a language model for it"
+    return hint("; {}: {}", kind, figures) if figures else ""
 
 
 def _beside_in_numbers(other: Other | None) -> str:
@@ -184,9 +186,19 @@ def _matching(case: PlanningCase, verdict: Verdict, after: str) -> str:
         what = f"{titles} as a vector, in one space with words" if titles else "words as a vector, in one with pictures"
     else:
         what = f"labels are held against what {titles} shows{after}"
-    return hint("a contrastive model is enough, no language model is needed: {}{}", what, falls_short(verdict))
+    beside = or_language_model(verdict)
+    return hint(
+        "a contrastive model is enough, no language model is needed: {}{}{}", what, falls_short(verdict), beside
+    )
 
 
+# Why no model has to answer.
+_REASONS: dict[str, str] = {
+    "transcribe": "the words of a recording come out, with no answer to generate",
+    "embed": "a vector comes out and no words",
+    "draw": "a picture comes out and no words",
+    "speak": "the text itself is spoken, with no answer to generate",
+}
 _OTHER_KINDS: dict[str, str] = {
     "transcribe": "speech recognition", "embed": "an embedding model", "draw": "an image generator",
     "speak": "speech synthesis",

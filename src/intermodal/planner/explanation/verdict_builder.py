@@ -55,7 +55,7 @@ def verdict_of(case: PlanningCase, chosen: Route, found: SearchResult, floor: in
         in_file = judge(parts[: len(case.bundles)]) != "not_enough"
         return Verdict(value=value, parts=parts, keeps=_AS_PDF if in_file else _keeping(case, chosen, found, floor))
     if value == "no_language_model":
-        beside = _lettered(case, chosen, found, floor) if _of_text(case, chosen) else None
+        beside = _lettered(case, chosen, found, floor) if case.job == "score" else None
         return Verdict(value=value, parts=parts, instead=instead_of(case, chosen), language_model=beside)
     if _of_text(case, chosen):
         return Verdict(value=value, parts=parts, encoder=_encoder(case, chosen, found, floor))
@@ -98,7 +98,8 @@ def _of_text(case: PlanningCase, route: Route) -> bool:
 
 
 def _lettered(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
-    """Return the nearest language model for labels of a text, where another kind of model scores them.
+    """Return the nearest model that writes for labels, where another kind of model scores them: of a text from the text
+    alone, of pictures one that sees them.
 
     None without labels. A named model is still compared.
     """
@@ -107,7 +108,8 @@ def _lettered(case: PlanningCase, chosen: Route, found: SearchResult, floor: int
         return None
     case = msgspec.structs.replace(case, named=None)
     writing = [group for group in case.index.groups if group.first.model.answers_in_words]
-    return _nearest(case, _as_text_only(_keepers(case, writing, chosen, found)), floor)
+    able = _keepers(case, writing, chosen, found)
+    return _nearest(case, _as_text_only(able) if _of_text(case, chosen) else able, floor)
 
 
 def _encoder(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
