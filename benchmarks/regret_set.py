@@ -164,7 +164,9 @@ _CLIPS = (
 def _speech() -> Iterator[Asked]:
     for name, start, seconds in _CLIPS:
         call = ("call.wav", clip(name, start, seconds))
-        yield _ask(f"speech: {seconds:g} s of {name} from {start:g}", "speech", "What is said?", call, language="en")
+        yield _ask(
+            f"speech: {seconds:g} s of {name} from {start:g}", "speech", "What is said about it?", call, language="en"
+        )
 
 
 def _transcripts() -> Iterator[Asked]:
@@ -230,7 +232,7 @@ def joined(*documents: bytes) -> bytes:
 
 def _video() -> Iterator[Asked]:
     talk = ("talk.mp4", TALK.read_bytes())
-    yield _ask("video: what is said", "video", "What is said?", talk, language="en")
+    yield _ask("video: what is said", "video", "What is said about it?", talk, language="en")
     yield _ask("video: what is shown", "video", "What is the total due on the invoice?", talk, language="en")
     yield _ask("video: both", "video", "Does what is said agree with what is shown?", talk, language="en")
     film = ("film.mp4", (MEDIA / "bigbuckbunny.mp4").read_bytes())

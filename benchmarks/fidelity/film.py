@@ -204,7 +204,9 @@ def _still(chance: Chance) -> Made:
         return _film([(_slide([title], "#f3ead8"), len(sound) / speech.RATE)], sound)
 
     text = " ".join(lines)
-    return Made(make, [*has(title), share_of(text, 0.85), read_or_told(text)], f"{text} {title}", "What is said?")
+    return Made(
+        make, [*has(title), share_of(text, 0.85), read_or_told(text)], f"{text} {title}", "What is said about it?"
+    )
 
 
 @recipe("video", "two channels of a film", "mp4")

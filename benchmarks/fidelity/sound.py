@@ -11,7 +11,7 @@ from fidelity import speech
 from fidelity.checks import Check, apart, at, has, heard, order, read_or_told, share_of, silent
 from fidelity.samples import Chance, Made, recipe
 
-ASKED = "What is said?"
+ASKED = "What is said about it?"
 
 
 @recipe("audio", "speech", "wav")

@@ -67,7 +67,9 @@ def test_of_300_pages_the_one_that_is_asked_for_is_found_and_the_rest_said_to_be
 
 
 def test_french_for_an_english_ear_is_refused_when_it_is_said_to_be_french(media: Path, english_ear: None) -> None:
-    ran = intermodal("ask", "What is said?", str(media / "french.flac"), "--language", "fr", "--max-tokens", "16")
+    ran = intermodal(
+        "ask", "What is said about it?", str(media / "french.flac"), "--language", "fr", "--max-tokens", "16"
+    )
     assert ran.code == 4
     assert "hears only en" in ran.err
     assert ran.out == ""
@@ -76,7 +78,7 @@ def test_french_for_an_english_ear_is_refused_when_it_is_said_to_be_french(media
 def test_french_for_an_english_ear_is_an_assumption_that_is_said_when_nobody_knows(
     media: Path, english_ear: None
 ) -> None:
-    ran = intermodal("ask", "What is said?", str(media / "french.flac"), "--max-tokens", "16")
+    ran = intermodal("ask", "What is said about it?", str(media / "french.flac"), "--max-tokens", "16")
     told = " ".join(ran.err.split())
     assert ran.code in (0, 4), told
     assert "hears only en" in told or "assum" in told, "whichever it is, it is said"

@@ -65,7 +65,7 @@ def test_what_a_film_shows_is_seen_where_there_is_an_eye(both: tuple[LlamaServer
 
 def test_a_film_without_speech_is_not_given_any(no_eye: LlamaServer, media: Path) -> None:
     ran = intermodal(
-        "ask", "What is said?", str(media / "bigbuckbunny.mp4"), "--temperature", "0", "--max-tokens", "24",
+        "ask", "What is said about it?", str(media / "bigbuckbunny.mp4"), "--temperature", "0", "--max-tokens", "24",
         "-m", READER, timeout=200,
     )  # fmt: skip
     assert ran.code == 3, ran.err

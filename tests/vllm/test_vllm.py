@@ -107,7 +107,7 @@ def test_a_picture_for_a_model_without_an_eye_is_a_clear_error_and_is_sent_once(
 def test_sound_for_a_model_without_an_ear_is_a_clear_error(with_eye: VllmServer, config: Path, media: Path) -> None:
     config.write_text(with_eye.row('["text", "image", "audio"]', context=str(CONTEXT)))
     with pytest.raises(errors.UnsupportedModality, match="audio"):
-        ask("What is said?", media / "jfk.wav", model=f"vllm:{with_eye.name}", keep=["tone"])
+        ask("What is said about it?", media / "jfk.wav", model=f"vllm:{with_eye.name}", keep=["tone"])
 
 
 def test_a_chat_model_that_is_asked_for_a_transcript_says_so_and_nothing_is_made_up(

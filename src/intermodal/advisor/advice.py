@@ -274,7 +274,8 @@ _COUNTED = {1: "", 2: "two, ", 3: "three, "}
 
 def _numbered(mark: str, pick: RoutePick) -> list[str]:
     offer = pick.offer
-    lines = _under(mark, f"{offer.endpoint}   as {pick.title}, {PLACES[offer.place]}   {offer.tier}")
+    who = f"{offer.endpoint}   as {pick.title}, {PLACES[offer.place]}   {offer.tier}" if offer.endpoint else pick.title
+    lines = _under(mark, who)
     memory = 1 if offer.memory.high else 0  # it stands below, at the kind
     lines += _under("", "   ".join(figures(offer)[: -memory or None]))
     about = [f"loses {', '.join(offer.loses)}"] if offer.loses else []
@@ -289,7 +290,8 @@ def headline(advice: Advice) -> str:
     spoken = advice.use != "synthesis" and any(step.op == "speak" for step in advice.offer.steps)
     titles = [advice.decided.title, *[TITLES["synthesis"]] * spoken]
     titles += [other.decided.title for other in advice.beside]
-    return f"{' and '.join(dict.fromkeys(titles))}, {PLACES[advice.place]}: {advice.endpoint}"
+    kinds = " and ".join(dict.fromkeys(titles))
+    return f"{kinds}, {PLACES[advice.place]}: {advice.endpoint}" if advice.endpoint else kinds
 
 
 def _said(label: str, sentence: str) -> list[str]:
@@ -313,7 +315,7 @@ def _under(label: str, sentence: str) -> list[str]:
 def _offer(offer: RouteOffer) -> list[str]:
     if not offer.there:
         return _under(PLACES[offer.place], f"no route: {offer.refused[0]}")
-    lines = _under(PLACES[offer.place], f"{offer.endpoint}   {offer.strength}")
+    lines = _under(PLACES[offer.place], f"{offer.endpoint}   {offer.strength}" if offer.endpoint else "no model")
     lines += _under("", steps(offer))
     lines += _under("", "   ".join(figures(offer)))
     about = [f"weakest link {offer.tier}"] if offer.weak else []

@@ -307,7 +307,8 @@ def _offer(planning: QuestionPlanner, use: ModelUse, place: OfferPlace) -> Route
         if use_of(found, planning.question.makes) == use.name:
             return offer(planning, found, place)
         other = TITLES[use_of(found, planning.question.makes)]
-        reasons = reasons or (f"{found.chosen.endpoint} would be used as {other}",)
+        used = f"{found.chosen.endpoint} would be used as {other}" if found.chosen.endpoint else f"{other} is enough"
+        reasons = reasons or (used,)
     return RouteOffer(place=place, refused=reasons)
 
 

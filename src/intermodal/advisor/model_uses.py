@@ -43,7 +43,7 @@ TITLES: dict[UseName, str] = {
     "drawing": "an image generation model",
     "reading": "a text recognition model (OCR)",
     "reading and recognition": "models that recognise text (OCR) and speech",
-    "extraction": "no model: the text is in the file",
+    "extraction": "text extraction, without a model",
 }
 RECOGNITION: frozenset[UseName] = frozenset(("reading", "recognition", "reading and recognition"))
 _SEEN: frozenset[str] = frozenset(("image", "document"))
@@ -228,11 +228,12 @@ def _narrowed(endpoints: Iterable[Endpoint], use: ModelUse | None, job: Job, pla
             continue
         tasks = (*endpoint.model.tasks, *(endpoint.scoring if job == "score" else ()))
         jobs = {each for task in tasks for each in JOBS.get(task, ())}
+        alone = job == "generate" and use is not None and use.name in RECOGNITION  # nothing is asked but recognition
         if use is not None and use.answers is not None and not use.answers(endpoint):
-            yield from _not_asked(endpoint, job)
+            if not alone:
+                yield from _not_asked(endpoint, job)
             continue
         if job not in jobs:
-            alone = job == "generate" and use is not None and use.name in RECOGNITION
             if not (alone and place == "hosted" and here):
                 yield endpoint
             continue

@@ -98,9 +98,10 @@ def _show(found: FindResult, given: dict[str, Any]) -> None:
 
     what = f"{counted(found.pictures, 'picture')} compared by {found.endpoint}, {found.looked_at:,} looked at now"
     click.echo(f"\n{what}; a score orders them and is no probability", err=True)
-    seen = f"a model that sees would be asked about each of {counted(found.pictures, 'picture')}"
-    enough = "a contrastive model is enough, no language model is needed to find pictures"
-    click.echo(f"{enough}: words and pictures share one space, $0 on this machine; {seen}", err=True)
+    if found.pictures:
+        seen = f"a model that sees would be asked about each of {counted(found.pictures, 'picture')}"
+        enough = "a contrastive model is enough, no language model is needed to find pictures"
+        click.echo(f"{enough}: words and pictures share one space, $0 on this machine; {seen}", err=True)
     for out in found.left_out[:5]:
         click.echo(f"note: {click.format_filename(out.file)} {out.why}, and was left out", err=True)
     if len(found.left_out) > 5:

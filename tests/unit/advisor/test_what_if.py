@@ -36,7 +36,7 @@ def test_the_error_document_has_both_routes_as_fields(cli: Cli, media: Path) -> 
 
 
 def test_the_weights_to_fetch_are_names_that_pull_knows(cli: Cli, media: Path) -> None:
-    route = cli("explain", "What is said?", str(media / "jfk.wav"), "--local", "--json").document["what_if"][0]
+    route = cli("explain", "What does he ask for?", str(media / "jfk.wav"), "--local", "--json").document["what_if"][0]
     (command,) = route["todo"]
     names = command.removeprefix("intermodal pull ").split()
     assert len(names) == 2  # one that transcribes, one that answers

@@ -77,7 +77,7 @@ def test_explain_contacts_nobody_and_says_the_same_twice(
 ) -> None:
     machine = Machine(cores=2, memory=8 << 30, free=6 << 30)  # other tests come and go on the real one
     monkeypatch.setattr("intermodal.local.hardware.machine.machine_snapshot", lambda loaded: machine)
-    question = ("explain", "What is said?", str(media / "jfk.wav"), "--at-least", "large")
+    question = ("explain", "What is said about it?", str(media / "jfk.wav"), "--at-least", "large")
     first, second = cli(*question), cli(*question)
     assert first.code == 0, first.err
     assert first.out == second.out
@@ -145,7 +145,7 @@ def test_an_approved_plan_runs_exactly_and_only_unchanged(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copy(media / "jfk.wav", "call.wav")
-    saved = cli("explain", "What is said?", "call.wav", "--at-least", "large", "--save", "plan.json", "--json")
+    saved = cli("explain", "What is said about it?", "call.wav", "--at-least", "large", "--save", "plan.json", "--json")
     assert saved.code == 0, saved.err
     monkeypatch.chdir("/")  # a plan runs from anywhere
     plan = str(tmp_path / "plan.json")
@@ -239,7 +239,15 @@ def test_what_was_heard_is_saved_even_when_the_answer_fails(
     heard = tmp_path / "out"
     bad = ServedRow(id="acme/bad-70b", served_as="bad-fault-policy", input_mtok=1.0, output_mtok=1.0, context=8192)
     connect(fake, EAR, bad)
-    arguments = ("ask", "What is said?", str(media / "jfk.wav"), "--at-least", "large", "--save-derived", str(heard))
+    arguments = (
+        "ask",
+        "What is said about it?",
+        str(media / "jfk.wav"),
+        "--at-least",
+        "large",
+        "--save-derived",
+        str(heard),
+    )
     failed = cli(*arguments, "-m", "bad-70b")
     assert failed.code == 5
     assert "ask not what your country" in (heard / "jfk.wav.transcribe.txt").read_text()

@@ -137,7 +137,7 @@ def test_a_plan_that_there_is_none_of_is_said_and_the_others_are_billed(cli: Cli
 
 
 def test_real_files_have_real_facts(cli: Cli, write: Any, media: Path) -> None:
-    path = write(f"workload: 1\nrequests: {{per_month: 10}}\nprompt: What is said?\nparts:\n"
+    path = write(f"workload: 1\nrequests: {{per_month: 10}}\nprompt: What is said about it?\nparts:\n"
                  f"  - file: {media / 'jfk.wav'}\n"
                  "plans: [{name: one, model: 'box:acme/talker-8b', hosts: [box], time_value: 0}]\n")  # fmt: skip
     (plan,) = plans(cli, path).values()

@@ -159,7 +159,7 @@ async def test_cover_art_makes_no_film(worker: MediaWorker, media: Path) -> None
 
 
 async def test_a_film_has_its_facts_among_those_of_a_request(worker: MediaWorker) -> None:
-    parts = (Text(text="What is said?"), Video(source=PathSource(path=str(TALK))))
+    parts = (Text(text="What is said about it?"), Video(source=PathSource(path=str(TALK))))
     opened = await open_request(Request(messages=(Message(role="user", parts=parts),)), worker)
     facts = opened.facts.parts[1]
     assert (facts.kind, facts.media_type, facts.name) == ("video", "video/mp4", "talk-over-stills.mp4")

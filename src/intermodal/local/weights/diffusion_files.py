@@ -220,16 +220,22 @@ def _is_whole(tensors: Iterable[_Tensor]) -> bool:
     )
 
 
+def _as_folder(place: Path) -> str:
+    """Return what else is to be done where one file is named: only in a folder are other files looked for."""
+    return ", and name their folder as its weights" if place.is_file() else ""
+
+
 def _check_whole(parts: Mapping[str, Path], place: Path) -> None:
     if not {"vae", "taesd"} & parts.keys():
         raise WeightsError(
             "has no VAE", where=place.name,
-            todo="put its VAE beside it, as vae.safetensors, or TAESD, as taesd.safetensors",
+            todo=f"put its VAE beside it, as vae.safetensors, or TAESD, as taesd.safetensors{_as_folder(place)}",
         )  # fmt: skip
     if not {"clip_l", "clip_g", "t5xxl", "llm"} & parts.keys():
         raise WeightsError(
             "has no text encoder", where=place.name,
-            todo="put the encoders of the model beside it: clip_l, clip_g, t5xxl or llm, as .safetensors or .gguf",
+            todo="put the encoders of the model beside it: clip_l, clip_g, t5xxl or llm, as .safetensors or .gguf"
+            f"{_as_folder(place)}",
         )  # fmt: skip
 
 
