@@ -37,19 +37,23 @@ _TOLD = 160  # characters of its error output
 
 
 def program() -> str:
-    """Return Piper's path, "" if it is not installed. Looked up, never run."""
+    """Return Piper's path, "" if it is not installed. Looked up, never run.
+
+    A gateway looks each second, and without ``pathlib``, which interns each part of a path: the interpreter's table of
+    names would fill with those that are gone, and double.
+    """
     named = os.environ.get(PLACE, "")
-    beside = str(Path(sys.executable).with_name("piper"))
+    beside = os.path.join(os.path.dirname(sys.executable), "piper")
     for found in (named and shutil.which(named), shutil.which(beside), shutil.which("piper")):
-        if found and (found == named or _speaks(Path(found))):
+        if found and (found == named or _speaks(found)):
             return found
     return ""
 
 
-def _speaks(path: Path) -> bool:
+def _speaks(path: str) -> bool:
     """Return whether a program is Piper and not its namesake, a script of Linux desktops that sets up mice."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             head = file.read(2048)
     except OSError:
         return False

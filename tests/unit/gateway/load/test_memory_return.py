@@ -79,6 +79,28 @@ beside.join()
 print(len([each for each in seen if first < each < last]))
 """
 
+NAMES = """
+import sys
+from intermodal.local.embedded import piper, tesseract
+from intermodal.local.hardware.machine import machine_snapshot
+
+sys.executable = "/opt/of-nobody-else/bin/python"
+intern = sys.intern
+
+def watched(name):
+    copy = name[:1] + name[1:]
+    if len(name) > 1 and intern(copy) is copy:
+        print(name)  # and nobody keeps it
+    return intern(name)
+
+def look():
+    piper.program(), tesseract.program(), machine_snapshot()
+
+look()
+sys.intern = watched
+look()
+"""
+
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="circles are looked for between calls there")
 def test_other_threads_have_turns_while_one_call_decodes_a_large_body() -> None:
@@ -112,3 +134,9 @@ def test_a_gateway_gives_back_beside_the_loop_while_it_serves(
         assert given.wait(20)
         assert house.chat().status_code == 200
         assert house._thread.ident not in where
+
+
+def test_looking_again_for_programs_and_cards_leaves_no_names_in_the_interpreter() -> None:
+    """A gateway looks each second; the table of interned names doubles when it is full of those that are gone."""
+    made = subprocess.run([sys.executable, "-c", NAMES], capture_output=True, text=True, check=True)
+    assert made.stdout == ""
