@@ -7,6 +7,7 @@
     python benchmarks/regret.py --each 4        four requests of every kind at most
     python benchmarks/regret.py --fresh         forget the journal first
     python benchmarks/regret.py --report        only report
+    python benchmarks/regret.py --idle          learn, choose and judge by the journal's runs as on an idle machine
 
 Cost of a route = money + seconds x time_value + the penalty its losses have in the objective: the planner's own
 measure, with what really happened in place of the estimates. Seconds are those of the whole run, models loaded, nothing
@@ -39,6 +40,7 @@ import msgspec
 import psutil
 import report
 from regret_hosts import FAR, hosts
+from regret_idle import idle_copy
 from regret_set import Asked, requests, warming
 
 import intermodal
@@ -341,6 +343,24 @@ def run_all(asked: list[Asked], journal: Journal, size: Size) -> None:
                 choose_after(user, derived, half, learned[1 - number], journal, size.turns)
 
 
+def run_idle(asked: list[Asked], journal: Journal) -> Journal:
+    """Learn from the runs of a journal as on an idle machine, and choose by that; nothing is run."""
+    halves = ("half-0", "half-1")
+    idle = Journal(idle_copy(journal.folder, journal.runs, halves))
+    learned: list[Statistics] = []
+    with hosts() as config:
+        for name in halves:
+            with client(idle.folder / name, config) as (user, _):
+                learned.append(user.asynchronous.store.learn())
+        for number, name in enumerate(halves):
+            with client(idle.folder / name, config) as (user, derived):
+                choose_after(user, derived, asked[number::2], learned[1 - number], idle, 0)
+    for choice in idle.choices.values():
+        if not idle.has(choice.request, choice.after):
+            print(f"chosen and never run: {choice.request}: {choice.after}", file=sys.stderr)
+    return idle
+
+
 # ---- the report -------------------------------------------------------------------------------------------
 
 
@@ -481,6 +501,7 @@ def main() -> None:
     given.add_argument("--quick", action="store_true", help="every sixth request, in a journal of its own")
     given.add_argument("--fresh", action="store_true", help="forget the journal first")
     given.add_argument("--report", action="store_true", help="only report what the journal has")
+    given.add_argument("--idle", action="store_true", help="the same runs as on an idle machine")
     given.add_argument("--only", default="", help="kinds of requests, with commas between them")
     given.add_argument("--each", type=int, default=0, help="requests of every kind at most, spread over them")
     given.add_argument("--most", type=int, default=MOST, help="routes of a request")
@@ -496,7 +517,9 @@ def main() -> None:
     asked = [each for each in asked if not options.only or each.kind in options.only.split(",")]
     asked = spread(asked, options.each) if options.each else asked
     size = Size(options.most, options.turns)
-    if not options.report:
+    if options.idle:
+        journal = run_idle(asked, journal)
+    elif not options.report:
         run_all(asked, journal, size)
     found = regrets(asked, journal)
     if not found:
@@ -504,7 +527,8 @@ def main() -> None:
     if options.quick:
         print(body(found, journal, size))
     else:
-        report.write(options.name, "Plan regret", body(found, journal, size))
+        name, title = (f"{options.name}-idle", "Plan regret, idle") if options.idle else (options.name, "Plan regret")
+        report.write(name, title, body(found, journal, size))
 
 
 if __name__ == "__main__":
