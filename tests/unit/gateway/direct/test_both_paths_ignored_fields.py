@@ -8,6 +8,7 @@ import pytest
 from tests.unit.gateway.requests.test_client_fields import PROTOCOLS, asked, before_one, ignored
 
 from intermodal.protocols.request_fields import FIELDS
+from intermodal.telemetry.request_record import RequestRecord
 
 pytestmark = pytest.mark.usefixtures("either_way")
 
@@ -23,12 +24,14 @@ def test_chats_with_fields_that_no_host_is_sent_are_passed_on_and_the_fields_nam
 ) -> None:
     house, vendor, model = before_one(protocol, request)
     path = PROTOCOLS[protocol]
+    records: list[RequestRecord] = []
+    house.gateway.tell = records.append
     fields = [name for name, field in FIELDS[protocol].items() if field.fate == "ignored" and "." not in name]
     assert len(fields) > 2
     for name in fields:
         body, before = asked(path, model=model, **{name: SAID.get(name, "x")}), house.taken
         direct = ignored(house.post(path, body))
-        assert house.taken - before == (name not in EXECUTED), name
+        assert house.taken - before == (name not in EXECUTED), (name, records[-1].not_direct)
         assert name not in vendor.attempts[-1].json or protocol == "ollama", name
         if name not in TYPED:
             before = house.taken
