@@ -90,7 +90,7 @@ def asked(client: intermodal.Client, host: FakeHost, sample: Sample, data: bytes
         result = client.run(request)
         made.seconds = processor() - before
         made.text = _of_file(host.attempts[-1].texts, sample.prompt)
-        made.found = "\n".join([*result.notes, *(each.said for each in result.checks if each.problem)])
+        made.found = "\n".join([*result.notes, *(each.message for each in result.checks if each.problem)])
         made.lines = [(line.text, line.confidence, line.unread) for each in result.derived for line in each.lines]
         made.certainty = [each.transcript.certainty for each in result.derived if each.transcript is not None]
     except intermodal.InputUnreadable as error:  # nothing arrives, and that is said

@@ -7,7 +7,7 @@ A part's class is what its *sender* declared; the true kind, digest and size are
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, dataclass_transform
+from typing import Any, Literal, dataclass_transform
 
 import msgspec
 from msgspec import Struct
@@ -27,6 +27,19 @@ class Value(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Types of which a request may hold thousands, and whose fields are plain values, have ``gc=False``: they cannot be in
     a reference cycle, and Python's collector, which stops the process, has a million objects fewer to visit.
     """
+
+
+def renamed_field(old: str, new: str) -> Any:
+    """Return a property that reads the field ``new`` under its former name, with a DeprecationWarning."""
+
+    def read(value: Any) -> Any:
+        import warnings
+
+        what = f"{type(value).__name__}.{old} is called {new}; the old name is removed in the next version"
+        warnings.warn(what, DeprecationWarning, stacklevel=2)
+        return getattr(value, new)
+
+    return property(read)
 
 
 class BytesSource(Value, gc=False, tag_field="from", tag="bytes"):

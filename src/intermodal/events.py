@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from msgspec import field
 
-from intermodal.content import Part, ReadLine, ToolCall, Transcript, Value
+from intermodal.content import Part, ReadLine, ToolCall, Transcript, Value, renamed_field
 
 
 class Usage(Value):
@@ -127,12 +127,17 @@ class Note(Value, tag_field="event", tag="note"):
 
 
 class Checked(Value, tag_field="event", tag="checked"):
-    """A check of a step's output. ``problem`` is "" when it passed, else the name of the problem."""
+    """A check of a step's output.
+
+    ``problem`` is "" when it passed, else the name of the problem, which ``message`` describes.
+    """
 
     step: str
     check: str
     problem: str = ""
-    said: str = ""
+    message: str = field(default="", name="said")
+
+    said = renamed_field("said", "message")
 
 
 class Replanned(Value, tag_field="event", tag="replanned"):
@@ -257,7 +262,7 @@ class Finished(Value, tag_field="event", tag="finished"):
 
     ``data`` is the parsed answer of a JSON output; ``embedding`` the vector of an embedding output; ``speech`` the
     sound of a speech output; ``images`` the pictures of an image output; ``scores`` those of the labels of a scores
-    output, 0..1, together 1; ``said`` the answer as parts, if it is more than text (tool calls, blocks that are sent
+    output, 0..1, together 1; ``parts`` the answer as parts, if it is more than text (tool calls, blocks that are sent
     back unchanged); ``evidence`` locates the values of a JSON answer; ``looped``: the answer repeats itself, and may
     have been stopped for that; ``unread``: files with words in a script that no reader here knows; ``finish_reason`` in
     OpenTelemetry GenAI's words ("stop", "length", "content_filter", "tool_call"); "length" also for an answer stopped
@@ -275,14 +280,16 @@ class Finished(Value, tag_field="event", tag="finished"):
     speech: Speech | None = None
     images: tuple[Drawn, ...] = ()
     scores: dict[str, float] = field(default_factory=dict)
-    said: tuple[Part, ...] = ()
+    parts: tuple[Part, ...] = field(default=(), name="said")
     cost: float | None = 0.0
     seconds: float = 0.0
+
+    said = renamed_field("said", "parts")
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The tool calls of the answer, for the caller to make."""
-        return tuple(part for part in self.said if isinstance(part, ToolCall))
+        return tuple(part for part in self.parts if isinstance(part, ToolCall))
 
 
 Event = (
@@ -317,7 +324,7 @@ class Result(Value):
         actuals: one per step, in the order they finished.
         derived: the result of every conversion, in that order.
         notes: for the user.
-        said: the answer as parts, if it is more than text. It goes into the next request as the assistant's message,
+        parts: the answer as parts, if it is more than text. It goes into the next request as the assistant's message,
             before the results of the tools it calls.
         checks, replans: findings of checks, and replannings, in order.
         retries: steps that were tried again. failures: every attempt that failed, and what followed.
@@ -335,7 +342,7 @@ class Result(Value):
     speech: Speech | None = None
     images: tuple[Drawn, ...] = ()
     scores: dict[str, float] = field(default_factory=dict)
-    said: tuple[Part, ...] = ()
+    parts: tuple[Part, ...] = field(default=(), name="said")
     checks: tuple[Checked, ...] = ()
     replans: tuple[Replanned, ...] = ()
     retries: tuple[Retrying, ...] = ()
@@ -353,10 +360,12 @@ class Result(Value):
         """Tokens of all steps together; None where no step reported them."""
         return usage_of(self.actuals)
 
+    said = renamed_field("said", "parts")
+
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """The tool calls of the answer: make them, and send another request with ``said`` and the results."""
-        return tuple(part for part in self.said if isinstance(part, ToolCall))
+        """The tool calls of the answer: make them, and send another request with ``parts`` and the results."""
+        return tuple(part for part in self.parts if isinstance(part, ToolCall))
 
 
 def usage_of(actuals: Iterable[Actual]) -> Usage:
@@ -414,7 +423,7 @@ def fold(events: Iterable[Event]) -> Result:
         speech=finished.speech,
         images=finished.images,
         scores=finished.scores,
-        said=finished.said,
+        parts=finished.parts,
         checks=tuple(checks),
         replans=tuple(replans),
         retries=tuple(retries),

@@ -117,7 +117,7 @@ async def _with_token_counts(
         return opened
     from intermodal.executor.preparation import server_tokens
 
-    return await server_tokens.count_on_servers(opened, request, catalog, by.told, by.vain, env, ask=ask)
+    return await server_tokens.count_on_servers(opened, request, catalog, by.server_counts, by.uncounted, env, ask=ask)
 
 
 def _with_vocabulary_counts(
@@ -250,7 +250,7 @@ async def prepare(
     inputs = Inputs(
         request=labelled, facts=replace(client.with_refusals(opened.facts), question=needs), catalog=catalog,
         machine=machine, statistics=client.store.statistics(), as_of=today(),
-        asked=request.messages if expanded is not request else (),
+        original_messages=request.messages if expanded is not request else (),
     )  # fmt: skip
     return PreparedRequest(await _rank_pages(inputs, opened, client) if ranking else inputs, opened)
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from intermodal.content import Part, Role, Value
+from intermodal.content import Part, Role, Value, renamed_field
 
 Objective = Literal["default", "cheapest", "fastest", "best"]
 OBJECTIVES: tuple[Objective, ...] = ("default", "cheapest", "fastest", "best")
@@ -53,16 +53,20 @@ class TextOutput(Value, tag_field="kind", tag="text"):
 class JsonOutput(Value, tag_field="kind", tag="json"):
     """An answer that validates against a JSON Schema (draft 2020-12).
 
-    ``whole``: an answer that was cut at the length limit is an error; else it is returned as far as it goes, without
-    data. ``told``: the text of the messages that states the schema to the model, "" if none does. It is not added a
-    second time, and is no part of the question. ``strict``: by a host that enforces it, and no other.
+    Attributes:
+        whole: an answer that was cut at the length limit is an error; otherwise it is returned as it is, without data.
+        schema_text: the text in the messages that states the schema to the model, "" if none does. It is not added
+            a second time, and is not part of the question.
+        strict: only a host that enforces the schema may answer.
     """
 
     schema: dict[str, Any]
     name: str = "answer"
     whole: bool = True
-    told: str = ""
+    schema_text: str = msgspec.field(default="", name="told")
     strict: bool = False
+
+    told = renamed_field("told", "schema_text")
 
 
 class TranscriptOutput(Value, tag_field="kind", tag="transcript"):
@@ -132,8 +136,8 @@ OUTPUT_NAMES = ("text", "json", "transcript", "embedding", "speech", "scores", "
 
 def without_schema(text: str, output: Output) -> str:
     """Return the question in a text of the sender: without the part that states the schema of the answer."""
-    told = output.told if isinstance(output, JsonOutput) else ""
-    return text.replace(told, " ") if told else text
+    schema_text = output.schema_text if isinstance(output, JsonOutput) else ""
+    return text.replace(schema_text, " ") if schema_text else text
 
 
 class Sampling(Value):

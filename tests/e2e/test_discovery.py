@@ -422,7 +422,7 @@ def test_a_runtime_that_a_picture_kills_is_never_sent_one_again(cli: Cli, found:
     assert server.reached.count(b"data:image") == 1
     (lesson,) = server_directory.read_lessons(config.data_dir(os.environ))
     assert (lesson.about, lesson.holds) == ("image", False)
-    assert lesson.said == "closed the connection without an answer when it was sent image"
+    assert lesson.message == "closed the connection without an answer when it was sent image"
 
 
 @FAMILIES

@@ -50,13 +50,13 @@ async def test_a_tool_is_called_and_its_result_is_answered_with_every_thought_wh
     assert first.finish_reason == "tool_call"
     (call,) = first.tool_calls
     assert (call.name, msgspec.json.decode(call.arguments)) == ("weather", {"city": "Basel"})
-    assert [type(part) for part in first.said if not isinstance(part, Opaque)] == [Reasoning, Text, ToolCall]
+    assert [type(part) for part in first.parts if not isinstance(part, Opaque)] == [Reasoning, Text, ToolCall]
 
-    answer = Message(role="assistant", parts=first.said)
+    answer = Message(role="assistant", parts=first.parts)
     result = Message(role="tool", parts=(ToolResult(id=call.id, text="rain"),))
     with FakeVendor(name, "It rains.") as vendor:  # refuses what was thought when it is not as it was sent
         second = await ask(vendor, ASKED, answer, result)
     assert second.text == "It rains."
     assert second.finish_reason == "stop"
-    assert second.said == ()
+    assert second.parts == ()
     assert any("rain" in text for text in vendor.attempts[0].texts)

@@ -309,7 +309,7 @@ def test_the_events_of_a_run_become_a_wire_s() -> None:
     counts = {"input_tokens": 5, "output_tokens": 2, "cached_tokens": 3, "cache_write_tokens": 1, "reasoning_tokens": 1}
     actual = events.Actual(step="s", seconds=1.0, usage=events.Usage(**counts))
     finished = events.Finished(
-        endpoint="h:m", finish_reason="tool_call", said=(ToolCall(id="1", name="f", arguments="{}"),)
+        endpoint="h:m", finish_reason="tool_call", parts=(ToolCall(id="1", name="f", arguments="{}"),)
     )
     given: tuple[events.Event, ...] = (
         events.StepStarted(step="s", title="t"),

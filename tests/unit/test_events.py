@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from intermodal.events import Actual, Finished, Note, StepFinished, TextDelta, fold
+import json
+
+import msgspec
+import pytest
+
+from intermodal.catalog.types import Catalog
+from intermodal.cli.rendering.json_document import plain_data
+from intermodal.content import Text
+from intermodal.events import Actual, Checked, Finished, Note, Result, StepFinished, TextDelta, fold
+from intermodal.plans.facts import Facts
+from intermodal.plans.machine import Machine
+from intermodal.plans.plan import Inputs
+from intermodal.plans.statistics import Statistics
+from intermodal.request import JsonOutput, Message, Request
 
 
 def test_text_actuals_and_notes_add_up_in_order() -> None:
@@ -24,3 +37,32 @@ def test_an_unfinished_run_folds_to_what_there_was_and_names_no_endpoint() -> No
     result = fold([TextDelta(text="Hel")])
     assert result.text == "Hel"
     assert result.endpoint == ""
+
+
+ASKED = Message(role="user", parts=(Text(text="What is it?"),))
+INPUTS = Inputs(
+    request=Request(messages=(ASKED,)), facts=Facts(), catalog=Catalog(), machine=Machine(), statistics=Statistics(),
+    as_of="2026-11-30", original_messages=(ASKED,),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "old", "new"),
+    [
+        (Result(parts=(Text(text="an answer"),)), "said", "parts"),
+        (Finished(endpoint="h:m", parts=(Text(text="an answer"),)), "said", "parts"),
+        (Checked(step="s", check="transcript", message="only 8 words"), "said", "message"),
+        (JsonOutput(schema={}, schema_text="as JSON"), "told", "schema_text"),
+        (INPUTS, "asked", "original_messages"),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else value,
+)
+def test_a_field_is_read_by_its_former_name_with_a_warning_and_has_that_name_in_json(
+    value: msgspec.Struct, old: str, new: str
+) -> None:
+    with pytest.warns(DeprecationWarning, match=f"{old} is called {new}"):
+        assert getattr(value, old) == getattr(value, new)
+    stored = json.loads(msgspec.json.encode(value))
+    assert stored[old] and new not in stored
+    assert msgspec.json.decode(msgspec.json.encode(value), type=type(value)) == value
+    assert old in plain_data(value) and new not in plain_data(value)

@@ -8,7 +8,7 @@ import msgspec
 
 from intermodal.advisor.model_uses import TITLES, UseName
 from intermodal.advisor.question import OwnedHardware, RequestVolume
-from intermodal.content import Value
+from intermodal.content import Value, renamed_field
 from intermodal.plans import numbers
 from intermodal.plans.explain import wrapped
 from intermodal.plans.verdict import Verdict
@@ -172,7 +172,7 @@ class Advice(Value):
         otherwise: the pick if a person waits and a second counts, if nobody is taken to wait; None where that is
             the same, or seconds count already.
         kinds: every use that came into question. path: how the decision was come to.
-        asked, assumed: what was stated, and what was not. sources: where the numbers come from.
+        stated, assumed: what was stated, and what was assumed. sources: where the numbers come from.
         rejected: of the decision's catalog, the reasons in the planner's words.
         beside: the same for what comes out besides the answer.
     """
@@ -185,7 +185,7 @@ class Advice(Value):
     kinds: tuple[UseOffers, ...]
     path: tuple[DecisionFork, ...]
     break_even: BreakEven
-    asked: str
+    stated: str = msgspec.field(name="asked")
     assumed: tuple[str, ...]
     sources: tuple[str, ...]
     by: str = ""
@@ -201,6 +201,8 @@ class Advice(Value):
     beside: tuple[Advice, ...] = ()
     verdict: Verdict = Verdict()
     version: int = ADVICE_VERSION
+
+    asked = renamed_field("asked", "stated")
 
     @property
     def decided(self) -> UseOffers:
@@ -247,7 +249,7 @@ def text(advice: Advice) -> str:
 def _body(advice: Advice) -> list[str]:
     """Return the text about each output."""
     lines = _said("label", advice.matters) if advice.matters else []
-    lines += _said("asked", advice.asked)
+    lines += _said("asked", advice.stated)
     lines += ["", *_best(advice)]
     for kind in advice.kinds:
         lines += ["", *_kind(advice, kind)]
@@ -418,5 +420,6 @@ def _plain(value: Any) -> Any:
             "high": value.high if known else None, "exactness": value.certainty, "basis": value.basis,
         }  # fmt: skip
     if isinstance(value, msgspec.Struct):
-        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+        names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+        return {stored: _plain(getattr(value, name)) for stored, name in names}
     return [_plain(each) for each in value] if isinstance(value, tuple | list) else value

@@ -65,7 +65,7 @@ def advice_for(
         hosts=_trusted_hosts(question.hosts, config),
         trusted=config.trusted_hosts,
         time_value=config.time_value,
-        told=_prompt_needs(question),
+        question_facts=_prompt_needs(question),
     )
     as_of = today()
     found = candidate_catalog(

@@ -151,7 +151,7 @@ def _advise(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, know
         kinds=tuple(merged),
         path=decision_path(question, merged, decided, made, best.verdict.value),
         break_even=break_even(question, next(kind for kind in merged if kind.use == decided), merged),
-        asked=_question_words(question),
+        stated=_question_words(question),
         assumed=_assumptions(question),
         sources=(*_sources(question, offers), *(f"counted: {line}" for line in best.chosen.counted)),
         notes=tuple(note.partition("; for better:")[0] for note in best.notes),  # all there is was looked at

@@ -130,8 +130,8 @@ class AdviceQuestion(Value):
         latency: seconds, at most. max_cost: USD a request, at most.
         licence, regions, retention: as in ``Policy``. trusted: hosts that may be named, () for all.
         waits: a person waits for each answer, so that seconds count beside money; None if unstated.
-        time_value: USD that one such second is worth. told: the prompt's needs of such media, None if only its keywords
-            are known.
+        time_value: USD that one such second is worth.
+        question_facts: the prompt's needs of such media, None if only its keywords are known.
         labels: to be scored; () for three of a word or two. translate: the language that speech is translated into, ""
             for its own.
         assumed: sentences about assumptions. beside: outputs besides ``makes``.
@@ -167,7 +167,7 @@ class AdviceQuestion(Value):
     trusted: tuple[str, ...] = ()
     waits: bool | None = None
     time_value: float = DEFAULT_TIME_VALUE
-    told: QuestionFacts | None = None
+    question_facts: QuestionFacts | None = None
     assumed: tuple[str, ...] = ()
     beside: tuple[OutputName, ...] = ()
 
@@ -307,7 +307,7 @@ def hypothetical_request(question: AdviceQuestion) -> tuple[Request, Facts]:
         policy=question.policy,
         answer_tokens=question.out_tokens,
     )
-    return request, Facts(parts=tuple(facts), question=question.told)
+    return request, Facts(parts=tuple(facts), question=question.question_facts)
 
 
 def part_names(pieces: tuple[CountablePart, ...]) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Literal
 
+import msgspec
 from msgspec.structs import replace
 
 from intermodal.catalog.types import (
@@ -31,7 +32,7 @@ _TASKS: Mapping[Kind, Task] = {"image": "image-text-to-text", "audio": "audio-te
 
 
 class CapabilityLesson(Value):
-    """``holds``: the endpoint supports it. ``said``: the endpoint's words, or the observation. ``day``: ISO."""
+    """``holds``: the endpoint supports it. ``message``: the endpoint's words, or the observation. ``day``: ISO."""
 
     endpoint: str
     about: LessonSubject
@@ -39,7 +40,7 @@ class CapabilityLesson(Value):
     level: Literal["probed", "observed"]
     day: str
     build: str = ""
-    said: str = ""
+    message: str = msgspec.field(default="", name="said")
 
     def holds_of(self, endpoint: Endpoint, today: str) -> bool:
         """Return whether the lesson still applies."""
@@ -53,7 +54,7 @@ def lessons_of(shortcoming: EndpointShortcoming, day: str) -> tuple[CapabilityLe
     itself."""
     return tuple(
         CapabilityLesson(endpoint=shortcoming.endpoint, about=kind, holds=False, level="observed", day=day,
-               build=shortcoming.build, said=shortcoming.said)
+               build=shortcoming.build, message=shortcoming.message)
         for kind in shortcoming.lacks
     )  # fmt: skip
 
@@ -71,7 +72,7 @@ def with_lessons(catalog: Catalog, lessons: Iterable[CapabilityLesson], today: s
 
 
 def _taught(endpoint: Endpoint, lesson: CapabilityLesson) -> Endpoint:
-    evidence = Evidence(level=lesson.level, source=lesson.said, checked=lesson.day)
+    evidence = Evidence(level=lesson.level, source=lesson.message, checked=lesson.day)
     if lesson.about == "tools":
         tools = ToolSupport(takes=lesson.holds, with_json=endpoint.tools.with_json, evidence=evidence)
         return replace(endpoint, tools=tools)

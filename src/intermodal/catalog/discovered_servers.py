@@ -74,7 +74,7 @@ class DiscoveredServer(Value):
     Attributes:
         kind: id of the shipped row that matches it, "" for none.
         address: its root ("http://127.0.0.1:11434"). date: of the look, UTC to the minute.
-        whole: all requests were made before time was up. said: its answer if it is of no known kind; with a kind, it
+        whole: all requests were made before time was up. message: its answer if it is of no known kind; with a kind, it
             was found at ``date``, and this is why it is unknown whether it still is there.
     """
 
@@ -84,7 +84,7 @@ class DiscoveredServer(Value):
     date: str = ""
     models: tuple[DiscoveredModel, ...] = ()
     whole: bool = True
-    said: str = ""
+    message: str = msgspec.field(default="", name="said")
 
     def build(self, model: DiscoveredModel) -> str:
         """Return a key of the server's version, the model's file and its inputs. While it is the same, lessons about

@@ -538,7 +538,7 @@ class EndpointShortcoming(Value):
     Attributes:
         lacks: kinds of part it refused. context: tokens it stated it holds. images: pictures it stated it accepts at
             once.
-        said: its words. build: the endpoint's at the time of the call.
+        message: its words. build: the endpoint's at the time of the call.
         suspected: it follows from an estimate of ours, so it holds for this client alone and is not stored.
     """
 
@@ -546,7 +546,7 @@ class EndpointShortcoming(Value):
     lacks: tuple[Kind, ...] = ()
     context: int | None = None
     images: int | None = None
-    said: str = ""
+    message: str = msgspec.field(default="", name="said")
     build: str = ""
     suspected: bool = False
 
@@ -638,5 +638,5 @@ def _corrected(endpoint: Endpoint, known: EndpointShortcoming) -> Endpoint:
     if known.images is not None:
         most = known.images if host.max_images is None else min(host.max_images, known.images)
         host = replace(host, max_images=most)
-    evidence = Evidence(level="observed", source=known.said) if kinds_left != endpoint.input else endpoint.evidence
+    evidence = Evidence(level="observed", source=known.message) if kinds_left != endpoint.input else endpoint.evidence
     return replace(endpoint, input=kinds_left, context=context, host=host, evidence=evidence)

@@ -384,7 +384,7 @@ def page(advice: Advice) -> str:
     """The whole advice as one HTML document."""
     every = (advice, *advice.beside)
     rows = [_row(kind, offer) for each in every for kind in each.kinds for offer in kind.offers]
-    made = f"{advice.asked}; {advice.as_of}, catalog {advice.catalog}, intermodal {__version__}"
+    made = f"{advice.stated}; {advice.as_of}, catalog {advice.catalog}, intermodal {__version__}"
     body = "\n".join(
         [
             f'<p class="dim">{escape(made)}</p>',

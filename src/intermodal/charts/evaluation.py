@@ -163,9 +163,9 @@ def _in_order(rows: Sequence[GradedTrial], numbers: dict[str, int]) -> list[Grad
 def _answer(row: GradedTrial, number: int) -> str:
     verdict, mark = ("good", "right") if row.grade.right else ("bad", "wrong")
     trial = row.trial
-    text = trial.answer or trial.said
+    text = trial.answer or trial.message
     text = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]} …"
-    said = f": {escape(row.grade.said)}" if row.grade.said else ""
+    said = f": {escape(row.grade.difference)}" if row.grade.difference else ""
     return (
         f'<details><summary>{number} <span class="{verdict}">{mark}</span>{said}</summary>'
         f"<pre>{escape(text)}</pre></details>"

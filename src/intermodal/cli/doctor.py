@@ -435,11 +435,11 @@ def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -
     for server in servers:
         at = server.address.partition("://")[2]
         if not server.kind:
-            yield DoctorFinding(area="server", name=at, state="unused", what=server.said,
+            yield DoctorFinding(area="server", name=at, state="unused", what=server.message,
                           todo=f"to use it: intermodal hosts add NAME --base-url {server.address}/v1")  # fmt: skip
             continue
-        if server.said:
-            what = f"{server.said}; on {server.date[:10]} it was {title(server)}, and plans go by that"
+        if server.message:
+            what = f"{server.message}; on {server.date[:10]} it was {title(server)}, and plans go by that"
             yield DoctorFinding(
                 area="server", name=at, state="unreachable", what=what, todo="see whether it still works"
             )
@@ -480,7 +480,7 @@ def _about_started_servers() -> Iterator[DoctorFinding]:
                 name=wanted.name,
                 state="broken",
                 what=state.reason if state is not None else "",
-                todo=f"see {server.log}, then: intermodal up {wanted.said}",
+                todo=f"see {server.log}, then: intermodal up {wanted.requested}",
             )
         else:
             reason = f": {state.reason}" if state is not None and state.reason else ""

@@ -55,7 +55,7 @@ def _meant(said: str, known: Iterable[ManagedServer]) -> str:
 
     for each in known:
         wanted = each.wanted
-        if said in (wanted.name, f"up.{wanted.name}", wanted.said, wanted.model, wanted.model_id):
+        if said in (wanted.name, f"up.{wanted.name}", wanted.requested, wanted.model, wanted.model_id):
             return wanted.name
     names = ", ".join(each.wanted.name for each in known) or "none"
     raise UnknownModel("no server of that name is known", where=said, todo=f"servers are: {names}")

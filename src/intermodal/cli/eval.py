@@ -421,7 +421,7 @@ def eval_document(report: EvaluationReport) -> dict[str, Any]:
             "repeat": row.trial.repeat,
             "right": row.grade.right,
             "score": row.grade.score,
-            "said": row.grade.said,
+            "said": row.grade.difference,
             **{
                 name: plain_data(getattr(row.trial, name))
                 for name in (

@@ -61,7 +61,7 @@ def probe(name: str, only: tuple[str, ...], yes: bool, as_json: bool) -> None:
         return
     from intermodal.cli.rendering.tables import echo_table
 
-    rows = [(each.about, _holds(each), each.said) for each in found]
+    rows = [(each.about, _holds(each), each.message) for each in found]
     rows += [(about, "not asked", "this host's protocol cannot express it") for about in plan.unsaid]
     echo_table(("of", endpoint.id, "what was seen"), rows)
     click.echo("kept: plans use it from now on, until the server or the model changes", err=True)

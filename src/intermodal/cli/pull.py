@@ -607,7 +607,7 @@ def _sentence(plan: HubPull) -> str:
 def _moved(plan: HubPull) -> str:
     model = plan.model
     return (
-        f"{model.name}: {model.asked} of {model.repo} is at {plan.moved[:12]} now, and {model.revision[:12]} is "
+        f"{model.name}: {model.requested} of {model.repo} is at {plan.moved[:12]} now, and {model.revision[:12]} is "
         f"pinned; to take it: intermodal pull {model.name} --update"
     )
 
@@ -674,7 +674,7 @@ def _document(store: WeightsStore, plan: HubPull) -> dict[str, Any]:
     path = store.path(model.name) if any(row.name == model.name for row in store.rows()) else None
     return {
         "name": model.name, "path": str(path) if path is not None else None, "repository": model.repo,
-        "revision": model.revision, "asked": model.asked, "moved": plan.moved or None,
+        "revision": model.revision, "asked": model.requested, "moved": plan.moved or None,
         "quantization": model.quantization or None, "why": plan.why or None, "size": model.size,
         "files": [{"path": file.path, "size": file.size, "sha256": file.sha256 or None} for file in model.files],
         "projector": model.projector or None, "licence": model.licence or None, "verdict": plan.verdict,

@@ -134,7 +134,7 @@ def grade_trials(items: Iterable[EvalItem], trials: Iterable[Trial]) -> tuple[Gr
     found = []
     for trial in trials:
         answer = RouteAnswer(text=trial.answer, data=trial.data, scores=trial.scores)
-        failed = AnswerGrade(right=False, score=0.0, said=trial.said)
+        failed = AnswerGrade(right=False, score=0.0, difference=trial.message)
         found.append(GradedTrial(trial=trial, grade=failed if trial.error else grade(by_id[trial.item], answer)))
     return tuple(found)
 

@@ -60,7 +60,7 @@ class BenchSample(Value):
     output_tokens: int | None = None
     cost: float | None = 0.0
     error: str = ""
-    said: str = ""
+    message: str = msgspec.field(default="", name="said")
 
     @property
     def decode(self) -> float | None:
@@ -94,7 +94,7 @@ class LoadLevel(Value):
     errors: dict[str, int]
     memory: int | None
     cost: float | None
-    said: str = ""
+    message: str = msgspec.field(default="", name="said")
 
 
 class BenchEndpoint(Value):
@@ -206,7 +206,7 @@ class Bench:
                 warm = await self._one(*await self._prepared(endpoint))
                 told(warm)
                 if warm.error:
-                    self.left[endpoint.id] = f"its warm-up failed: {warm.said}"
+                    self.left[endpoint.id] = f"its warm-up failed: {warm.message}"
                     continue
                 for concurrency in self.settings.concurrency:
                     store.bench = "crowded" if concurrency > 1 else "alone"
@@ -214,7 +214,7 @@ class Bench:
                     if endpoint.id in self.left:
                         break
                     if not self.levels[-1].first.count and self.levels[-1].errors:
-                        self.left[endpoint.id] = f"every request failed: {self.levels[-1].said}"
+                        self.left[endpoint.id] = f"every request failed: {self.levels[-1].message}"
                         break
         finally:
             store.bench = ""
@@ -259,7 +259,7 @@ class Bench:
         except IntermodalError as error:
             self.spent += plan.chosen.total.cost.for_limit()
             said = str(error.worded("command line"))
-            return BenchSample(seconds=time.perf_counter() - begun, error=error.code, said=said, cost=None)
+            return BenchSample(seconds=time.perf_counter() - begun, error=error.code, message=said, cost=None)
         seconds = time.perf_counter() - begun
         result = fold(events)
         self.spent += plan.chosen.total.cost.for_limit() if result.cost is None else result.cost
@@ -291,7 +291,7 @@ def summarize_level(
         output_tokens=percentiles([each.output_tokens for each in good]),
         errors=errors, memory=memory,
         cost=None if None in costs else sum(cost for cost in costs if cost is not None),
-        said=next((each.said for each in made if each.error), ""),
+        message=next((each.message for each in made if each.error), ""),
     )  # fmt: skip
 
 

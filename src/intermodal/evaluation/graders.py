@@ -37,11 +37,11 @@ class RouteAnswer(Value):
 
 
 class AnswerGrade(Value):
-    """``score`` is 0..1, how far the answer is right; ``said`` is the difference, "" for none."""
+    """``score``: how far the answer is right, 0..1. ``difference``: from the expected answer, in words; "" for none."""
 
     right: bool
     score: float
-    said: str = ""
+    difference: str = field(default="", name="said")
 
 
 def grade(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
@@ -50,7 +50,7 @@ def grade(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
 
 
 def _yes_or_no(right: bool, said: str) -> AnswerGrade:
-    return AnswerGrade(right=right, score=float(right), said="" if right else said)
+    return AnswerGrade(right=right, score=float(right), difference="" if right else said)
 
 
 def _exact(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
@@ -63,7 +63,7 @@ def _contains(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
     if item.all:
         missing = [str(one) for one, found in zip(item.accepted, there, strict=True) if not found]
         said = "" if not missing else f"lacks {', '.join(missing)}"
-        return AnswerGrade(right=not missing, score=sum(there) / len(there), said=said)
+        return AnswerGrade(right=not missing, score=sum(there) / len(there), difference=said)
     return _yes_or_no(any(there), f"does not say {_shown(item)}")
 
 
@@ -80,7 +80,7 @@ def _regex(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
     if item.all:
         missing = [str(one) for one, there in zip(item.accepted, found, strict=True) if not there]
         said = "" if not missing else f"does not match {', '.join(missing)}"
-        return AnswerGrade(right=not missing, score=sum(found) / len(found), said=said)
+        return AnswerGrade(right=not missing, score=sum(found) / len(found), difference=said)
     right = any(found)
     return _yes_or_no(right, f"does not match {_shown(item)}")
 
@@ -88,15 +88,15 @@ def _regex(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
 def _wer(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
     rate = min(word_error_rate(answer.text, str(one)) for one in item.accepted)
     right = rate <= item.max_wer + 1e-12
-    return AnswerGrade(right=right, score=max(0.0, 1.0 - rate), said=f"word error rate {rate:.3f}")
+    return AnswerGrade(right=right, score=max(0.0, 1.0 - rate), difference=f"word error rate {rate:.3f}")
 
 
 def _json(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
     given = answer.data if answer.data is not None else first_json(answer.text)
     if given is None:
-        return AnswerGrade(right=False, score=0.0, said="no JSON")
+        return AnswerGrade(right=False, score=0.0, difference="no JSON")
     good, of, differs = compare_leaves(item.expected, given, item.tolerance)
-    return AnswerGrade(right=good == of, score=good / of, said=f"differs at {differs}" if differs else "")
+    return AnswerGrade(right=good == of, score=good / of, difference=f"differs at {differs}" if differs else "")
 
 
 def _labels(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:

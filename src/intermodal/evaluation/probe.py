@@ -99,7 +99,7 @@ class ProbeResult(Value):
 
     about: LessonSubject
     holds: bool | None
-    said: str = ""
+    message: str = msgspec.field(default="", name="said")
     tokens: int | None = None
     seconds: float = 0.0
     cost: float | None = None
@@ -185,7 +185,7 @@ async def probe(client: AsyncClient, endpoint: Endpoint, plan: PlannedProbe) -> 
             day = today()
             lesson = CapabilityLesson(
                 endpoint=endpoint.id, about=about, holds=found.holds, level="probed", day=day, build=endpoint.build,
-                said=found.said,
+                message=found.message,
             )  # fmt: skip
             client.known.keep((lesson,))
         yield found
@@ -220,13 +220,13 @@ async def _probe_once(
     else:
         holds, said = _evidence(about, done.made, plain)
         return ProbeResult(
-            about=about, holds=holds, said=said, tokens=done.made.usage.input_tokens, cost=done.actual.cost,
+            about=about, holds=holds, message=said, tokens=done.made.usage.input_tokens, cost=done.actual.cost,
             seconds=round(world.clock() - began, 3),
         )  # fmt: skip
     if about == "text":
         raise error
     refused = False if _is_about_the_part(error) else None
-    return ProbeResult(about=about, holds=refused, said=error.what, seconds=round(world.clock() - began, 3))
+    return ProbeResult(about=about, holds=refused, message=error.what, seconds=round(world.clock() - began, 3))
 
 
 def _is_about_the_part(error: errors.IntermodalError) -> bool:
@@ -248,7 +248,7 @@ def _evidence(about: LessonSubject, made: CallResult, plain: int | None) -> tupl
             return False, f"answered, and left it out: {tokens:,} tokens with it, {plain:,} without"
         return True, f"counts {tokens - plain:,} tokens for it"
     if about == "tools":
-        called = any(isinstance(part, ToolCall) for part in made.said)
+        called = any(isinstance(part, ToolCall) for part in made.parts)
         return (True, "called it") if called else (None, "took it, and did not call it: whether it would is not shown")
     if about == "json":
         held = _is_json(made.text)

@@ -205,7 +205,7 @@ class Evaluation:
             own = bool(trial.error) and not trial.error.startswith(_OF_ITEM)
             failed[route.id] = failed[route.id] + 1 if own else 0
             if failed[route.id] >= _MOST_FAILURES_IN_A_ROW:
-                self.left_out[route.id] = f"failed {_MOST_FAILURES_IN_A_ROW} times in a row, last: {trial.said}"
+                self.left_out[route.id] = f"failed {_MOST_FAILURES_IN_A_ROW} times in a row, last: {trial.message}"
 
     def _affordable(self, candidate: Candidate, route: EvaluatedRoute) -> bool:
         """Reserve its highest cost, or return why that is impossible."""
@@ -307,7 +307,7 @@ class Evaluation:
         return msgspec.structs.replace(
             trial,
             error=error.code if error is not None else "",
-            said=str(error.worded("command line")) if error is not None else "",
+            message=str(error.worded("command line")) if error is not None else "",
             wall=round(result.seconds, 4),
             load_seconds=round(loading, 4),
             seconds=round(max(0.0, result.seconds - loading) + saved_seconds, 4),

@@ -96,7 +96,7 @@ class Trial(Value):
         item: its id. digest: of everything that determines the request, and of the bytes of its files.
         repeat: which of several, from 0. rank: the route's place in the planner's order for this item, 0 is its choice.
         answer, data, scores: the result. finish_reason: why it ended.
-        error, said: the code of the error it ended with, and its sentence; "" on success.
+        error, message: the code of the error it ended with, and its sentence; "" on success.
         seconds: wall time as if nothing had been converted before and everything was loaded.
         load_seconds: the actual loading. wall: by the clock.
         cost: USD the route takes, conversions included; None if unknown.
@@ -117,7 +117,7 @@ class Trial(Value):
     scores: dict[str, float] = field(default_factory=dict)
     finish_reason: str = ""
     error: str = ""
-    said: str = ""
+    message: str = field(default="", name="said")
     seconds: float = 0.0
     load_seconds: float = 0.0
     wall: float = 0.0

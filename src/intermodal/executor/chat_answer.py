@@ -72,7 +72,7 @@ class ChatAnswer:
             text="".join(self._text), refusal="".join(self._refusal), finish_reason=reason, overran=overran,
             beside=beside or "", candidates=self._candidates,
             pcm=b"".join(self._speech), rate=openai_chat_request.SPEECH_RATE if self._speech else 0, usage=usage,
-            said=() if overran else _turn_parts(self._turn),
+            parts=() if overran else _turn_parts(self._turn),
         )  # fmt: skip
 
 

@@ -271,7 +271,7 @@ def _outcome(finished: FinishedConversion) -> ConversionOutcome:
         pictures=sum(isinstance(piece, ImageInput) for piece in product.pieces),
         language=product.transcript.language if product.transcript is not None else "",
         problem=finished.problem,
-        said=finished.said,
+        message=finished.message,
     )
 
 
@@ -295,13 +295,15 @@ def judge(
     wrong = next(
         (finding for _, finding in looked if finding.problem not in ("", "size")), conversion_checks.CheckFinding()
     )
-    finished = FinishedConversion(step=step, product=product, tokens=tokens, problem=wrong.problem, said=wrong.said)
+    finished = FinishedConversion(
+        step=step, product=product, tokens=tokens, problem=wrong.problem, message=wrong.message
+    )
     if wrong.problem:
         remarked = wrong.problem in ("empty", "script")  # once is enough
-        surprise = ReplanReason(step=step.id, reason=wrong.said, already_reported=remarked)
+        surprise = ReplanReason(step=step.id, reason=wrong.message, already_reported=remarked)
         return ConversionJudgement(finished=finished, looked=looked, surprise=surprise)
     if size.problem:
-        surprise = ReplanReason(step=step.id, reason=size.said, only_size=True)
+        surprise = ReplanReason(step=step.id, reason=size.message, only_size=True)
         return ConversionJudgement(finished=finished, looked=looked, surprise=surprise)
     return ConversionJudgement(finished=finished, looked=looked)
 

@@ -411,7 +411,9 @@ class RouteRun:
         judged = await anyio.to_thread.run_sync(replan.judge, step, product, checks, self.state)
         self.state.finished[step.id] = judged.finished
         for looked, finding in judged.looked:
-            await self.state.emit(Checked(step=step.id, check=looked.op, problem=finding.problem, said=finding.said))
+            await self.state.emit(
+                Checked(step=step.id, check=looked.op, problem=finding.problem, message=finding.message)
+            )
         problem = judged.finished.problem
         surprise = judged.surprise or self._replanner.limit(self._candidate, self.state.products, step.id)
         if surprise is not None and self.answers(step):
@@ -422,7 +424,7 @@ class RouteRun:
         if surprise is not None and worse and self._replanner.should_replan(surprise):
             self._surprise = surprise
         elif problem in conversion_checks.WITHOUT_REMARK:
-            await self.state.emit(Note(text=judged.finished.said, step=step.id, warns=True))
+            await self.state.emit(Note(text=judged.finished.message, step=step.id, warns=True))
 
     def stop_for_replan(self) -> None:
         """Raise ReplanRequested where a conversion came out otherwise than planned."""

@@ -31,7 +31,7 @@ class FinishedConversion(Value, frozen=True):
     product: StepProduct
     tokens: dict[str, int]
     problem: str = ""
-    said: str = ""
+    message: str = ""
 
 
 class RunState:

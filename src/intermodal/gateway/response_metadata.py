@@ -78,7 +78,7 @@ def report_failure(error: BaseException, served: RequestRecord) -> dict[str, str
     The error repeats them in its body (``protocols/errors/responses.py``), since a stream's last event comes after its
     head. The route is the endpoint asked last.
     """
-    route, attempts, cost = served.asked or NO_ROUTE, served.attempts, served.spent_so_far
+    route, attempts, cost = served.last_endpoint or NO_ROUTE, served.attempts, served.spent_so_far
     seconds = round(time.monotonic() - served.began, 3)
     about = {"plan": served.plan or None, "route": route, "cost": cost, "attempts": attempts, "seconds": seconds}
     attach_run_summary(error, about)

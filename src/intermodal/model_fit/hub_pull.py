@@ -154,7 +154,7 @@ async def hub_pull(
     row = next((row for row in weights.shipped() if row.name == said and row.hub), None)
     wanted = parse_hub_reference(row.hub if row is not None else said)
     if wanted is None and before is not None:
-        wanted = HubReference(repo=before.repo, revision=before.asked)
+        wanted = HubReference(repo=before.repo, revision=before.requested)
     if wanted is None:
         raise UsageError(f"{said} names no repository of a hub", where="pull", todo="say hf:OWNER/REPO[:QUANT]")
     if before is not None and not update:
@@ -177,7 +177,7 @@ async def hub_pull(
     known = before or row or _row_of(wanted.repo, chosen.quantization, weights)
     made = LockedModel(
         name=known.name if known is not None else _name(chosen.files[0].name, wanted, weights, taken),
-        repo=wanted.repo, revision=listed.revision, asked=wanted.revision, quantization=chosen.quantization,
+        repo=wanted.repo, revision=listed.revision, requested=wanted.revision, quantization=chosen.quantization,
         files=tuple(
             LockedFile(path=file.name, size=file.size, sha256=file.sha256 or sums.get(file.name, ""))
             for file in (*chosen.files, *((projector,) if projector is not None else ()))
@@ -231,9 +231,9 @@ async def _again(
     """Return the pulled model, with the present commit of its branch. Raises WeightsError if the hub has other
     bytes.
     """
-    if wanted.revision not in ("main", before.asked, before.revision):
+    if wanted.revision not in ("main", before.requested, before.revision):
         raise UsageError(
-            f"is pinned to {before.revision[:12]} ({before.asked}), and {wanted.revision} is asked for", where=said,
+            f"is pinned to {before.revision[:12]} ({before.requested}), and {wanted.revision} is asked for", where=said,
             todo=hint("add {update} to take that instead"),
         )  # fmt: skip
     there = await _listed(
@@ -249,8 +249,8 @@ async def _again(
             continue
         raise WeightsError(what, where=before.name, todo=hint("find out why; add {update} to take the present files"))
     moved = ""
-    if before.asked != before.revision:
-        moved = (await _listed(replace(wanted, revision=before.asked), said, env)).revision
+    if before.requested != before.revision:
+        moved = (await _listed(replace(wanted, revision=before.requested), said, env)).revision
     moved = moved if moved != before.revision else ""
     if before.runtime != "llama":
         return HubPull(model=before, report=None, moved=moved, room=float(machine.free))
@@ -543,7 +543,7 @@ async def onnx_pull(
     traits = _onnx_traits(taken, config)
     sums = {file.name: await _sum(file, wanted, listed, said, env) for file in taken.files}
     return LockedModel(
-        name=name, repo=wanted.repo, revision=listed.revision, asked=wanted.revision,
+        name=name, repo=wanted.repo, revision=listed.revision, requested=wanted.revision,
         quantization=taken.ending.removeprefix("_"), runtime=taken.runtime,
         files=tuple(LockedFile(path=file.name, size=file.size, sha256=sums[file.name]) for file in taken.files),
         main="", licence=listed.licence, traits=traits, date=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -115,7 +115,7 @@ class PlanningCase(Struct):
     bundles: list[Bundle]
     ignored: tuple[str, ...]
     question: str
-    asked: QuestionFacts
+    question_facts: QuestionFacts
     named_pages: frozenset[int]
     named: frozenset[str] | None
     consented: frozenset[str]
@@ -293,7 +293,7 @@ def make_case(
         private_text=next((t.name for t in texts if is_private(policy, t)), ""),
         question_parts=question_parts, question_private=any(is_private(policy, text) for text in question_parts),
         bundles=make_bundles(media, policy, question_facts, labelled=job == "score"), ignored=ignored,
-        question=question, asked=question_facts, named_pages=named_pages(question),
+        question=question, question_facts=question_facts, named_pages=named_pages(question),
         named=named, consented=frozenset((*catalog.consent, *policy.hosts)),
         measured=measured, informed=aware, special=_special(known, aware | loaded | {request.previous_endpoint}),
         loaded=loaded,

@@ -111,7 +111,7 @@ def asks_for_recognition(case: PlanningCase) -> bool:
     images = (part for bundle in case.bundles if bundle.kind == "image" for part in bundle.parts)
     if any(part.frames > 1 for part in images):  # of which the first frame alone would be read
         return False
-    asked = all(bundle.kind in case.asked.words_alone for bundle in case.bundles)
+    asked = all(bundle.kind in case.question_facts.words_alone for bundle in case.bundles)
     if case.named is None:
         return asked
     named = [case.index.group_of[name] for name in case.named]

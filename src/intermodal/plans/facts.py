@@ -112,7 +112,7 @@ class ConversionOutcome(Value):
         language: ISO 639-1 of speech, "" if there is none.
         problem: "" for a good result; otherwise a check's finding ("empty", "looped", "language", "script",
             "confidence"): the same step is then not repeated for this part.
-        said: that finding in words.
+        message: that finding in words.
     """
 
     op: str
@@ -123,7 +123,7 @@ class ConversionOutcome(Value):
     pictures: int = 0
     language: str = ""
     problem: str = ""
-    said: str = ""
+    message: str = field(default="", name="said")
 
 
 class PartFacts(Value, gc=False):

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from intermodal.catalog.types import Catalog
-from intermodal.content import Kind, Value
+from intermodal.content import Kind, Value, renamed_field
 from intermodal.errors import PlanStale
 from intermodal.hints import action
 from intermodal.plans.display import RENDERERS
@@ -235,7 +235,7 @@ class Plan(Value):
 class Inputs(Value):
     """Everything the planner reads. ``explain --inputs`` saves and replays it: equal inputs give the same plan.
 
-    ``asked`` has the original messages if files in them were expanded for ``request``; otherwise it is empty.
+    ``original_messages`` has the messages before files in them were expanded for ``request``; () if none were.
     ``original`` is the request to open again later, for an approved plan or the next turn of a conversation.
     """
 
@@ -245,13 +245,19 @@ class Inputs(Value):
     machine: Machine
     statistics: Statistics
     as_of: str
-    asked: tuple[Message, ...] = ()
+    original_messages: tuple[Message, ...] = msgspec.field(default=(), name="asked")
     version: int = INPUTS_VERSION
+
+    asked = renamed_field("asked", "original_messages")
 
     @property
     def original(self) -> Request:
         """The request before its files were expanded."""
-        return msgspec.structs.replace(self.request, messages=self.asked) if self.asked else self.request
+        return (
+            msgspec.structs.replace(self.request, messages=self.original_messages)
+            if self.original_messages
+            else self.request
+        )
 
 
 class SavedPlan(Value):

@@ -220,7 +220,7 @@ def _marks(rows: list[TimelineRow], result: Result, plan: Plan) -> tuple[Timelin
 
 def finding_text(check: Checked) -> str:
     """Return a check's finding, in its own words if it has some."""
-    return check.said or check.problem or "fine"
+    return check.message or check.problem or "fine"
 
 
 def milliseconds(seconds: float) -> str:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
 
+import msgspec
+
 from intermodal.content import Value
 from intermodal.quantity import Quantity
 from intermodal.request import ASPECTS, Aspect
@@ -32,15 +34,15 @@ class Judged(Value):
 
     Attributes:
         title: their name in a sentence.
-        told: question or media determine their needs; otherwise ``needs`` are guesses, and nothing is called enough
-            because of them.
+        needs_known: the question or the media determine their needs; otherwise ``needs`` are guesses, and no verdict
+            says enough because of them.
         needs: aspects that the answer depends on, or that must be kept by request. unsure: those that it may need.
         as_text: aspects that their text does not carry, whichever model extracts, recognises or transcribes it.
         loses: aspects that this route loses. left_out: their pages that it leaves out.
     """
 
     title: str
-    told: bool = True
+    needs_known: bool = msgspec.field(default=True, name="told")
     needs: tuple[Aspect, ...] = ()
     unsure: tuple[Aspect, ...] = ()
     as_text: tuple[Aspect, ...] = ()
@@ -51,9 +53,9 @@ class Judged(Value):
     def may_need(self) -> list[Aspect]:
         """Return the losses of text or this route that may be needed: all of them while the needs are unknown."""
         lost = {*self.as_text, *self.loses}
-        if self.told and lost.isdisjoint(self.unsure):
+        if self.needs_known and lost.isdisjoint(self.unsure):
             return []
-        return [aspect for aspect in ASPECTS if aspect in lost and (not self.told or aspect in self.unsure)]
+        return [aspect for aspect in ASPECTS if aspect in lost and (not self.needs_known or aspect in self.unsure)]
 
 
 class Other(Value):
@@ -118,7 +120,7 @@ def judge(parts: Sequence[Judged], *, answers: bool = True) -> VerdictName:
     beyond_text = lossy = False
     for part in parts:
         lossy = lossy or bool(part.as_text or part.loses or part.left_out)
-        for aspect in part.needs if part.told else ():
+        for aspect in part.needs if part.needs_known else ():
             if aspect in part.loses:
                 return "not_enough"
             beyond_text = beyond_text or aspect in part.as_text
@@ -166,17 +168,17 @@ def aspects_of(pairs: Iterable[tuple[str, Iterable[Aspect]]]) -> str:
 
 def needed_and_lost(verdict: Verdict) -> str:
     """Return the needs that this route loses."""
-    return aspects_of((part.title, _both(part.needs, part.loses)) for part in verdict.parts if part.told)
+    return aspects_of((part.title, _both(part.needs, part.loses)) for part in verdict.parts if part.needs_known)
 
 
 def needed_beyond_text(verdict: Verdict) -> str:
     """Return the needs that a language model would lose."""
-    return aspects_of((part.title, _both(part.needs, part.as_text)) for part in verdict.parts if part.told)
+    return aspects_of((part.title, _both(part.needs, part.as_text)) for part in verdict.parts if part.needs_known)
 
 
 def maybe_needed(verdict: Verdict) -> str:
     """Return the possible needs that are lost here or would be lost by a language model."""
-    return aspects_of((part.title, part.may_need if part.told else ()) for part in verdict.parts)
+    return aspects_of((part.title, part.may_need if part.needs_known else ()) for part in verdict.parts)
 
 
 def lost(verdict: Verdict) -> str:

@@ -75,8 +75,8 @@ def request_of(
     request_builder.apply_config_defaults(said, config)
     made = request_builder.make_request("prompt", **said)
     output = file.output_with(values)
-    if isinstance(output, JsonOutput) and output.told and not _said(messages, output.told):
-        output = replace(output, told="")
+    if isinstance(output, JsonOutput) and output.schema_text and not _said(messages, output.schema_text):
+        output = replace(output, schema_text="")
     return replace(made, messages=messages, output=output, settings=file.settings, tools=_tools(file, tools))
 
 

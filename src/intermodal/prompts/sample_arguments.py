@@ -205,7 +205,7 @@ def with_sample_media(inputs: Inputs, request: Request, made: SampleArguments) -
     numbers = iter(range(len(facts)))
     whole = _mapped(inputs.request, lambda part: parts.get(next(numbers), part))
     return replace(inputs, request=whole, facts=Facts(parts=tuple(facts), tools=inputs.facts.tools,
-                   schema=inputs.facts.schema, scripts=inputs.facts.scripts), asked=())  # fmt: skip
+                   schema=inputs.facts.schema, scripts=inputs.facts.scripts), original_messages=())  # fmt: skip
 
 
 def _is_imagined(part: Part, made: SampleArguments) -> bool:

@@ -64,10 +64,11 @@ class ParsedChat(msgspec.Struct, frozen=True):
         shape: everything its plan depends on besides the catalog and the conversation's previous endpoint.
         stream, usage: whether it is to be streamed, and with the usage at its end.
         messages: their number. pictures: those it includes. texts: sizes of the messages' texts.
-        before, said: digests of the conversation up to the last answer (None: there is none yet), and of all of it.
+        before, conversation_digest: digests of the conversation up to the last answer (None: there is none yet), and of
+            all of it.
         written: fields that are forwarded in rewritten form, each in pieces.
         plain: all of it is text and pictures, which our own rules weigh.
-        asked: its question, if it includes pictures.
+        question: its question, if it includes pictures.
     """
 
     body: ExtractedBody
@@ -80,10 +81,10 @@ class ParsedChat(msgspec.Struct, frozen=True):
     texts: tuple[TextSizes, ...]
     messages: int
     before: bytes | None
-    said: Any
+    conversation_digest: Any
     written: Mapping[str, Sequence[bytes | memoryview]] = AS_THEY_CAME
     plain: bool = True
-    asked: str = ""
+    question: str = ""
 
     def words(self) -> Iterator[str]:
         """Yield all strings in the fields, without field names. For rare cases: the fields are parsed again."""
@@ -308,8 +309,8 @@ class ConversationReader:
             body=body, fields=fields, model=model, stream=stream, usage=usage,
             shape=(name, model, stream, settings, question, *self.shapes),
             pictures=pictures, texts=self._texts(), messages=len(self._turns),
-            before=None if self._answered is None else self._answered.digest(), said=self.digest,
-            written=written, plain=self.plain, asked=asked if pictures else "",
+            before=None if self._answered is None else self._answered.digest(), conversation_digest=self.digest,
+            written=written, plain=self.plain, question=asked if pictures else "",
         )  # fmt: skip
 
     def _asked(self) -> str:

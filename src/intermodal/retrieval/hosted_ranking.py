@@ -83,8 +83,8 @@ class HostedRanking:
                 done = await caller.call(job)
             except Reroute as failure:
                 raise failure.error from None
-            assert done.made.told is not None
-            found += [score for _, score in done.made.told.scores]
+            assert done.made.head_scores is not None
+            found += [score for _, score in done.made.head_scores.scores]
             tokens += done.made.usage.input_tokens or 0
             if progress is not None:
                 progress(len(found), len(texts))

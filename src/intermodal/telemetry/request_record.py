@@ -92,7 +92,7 @@ class RequestRecord(Struct, eq=False):
         method, path: the path without its query. route: one of few; "" if there is none.
         id: for ``x-request-id``; one of a process, and not secret. began: on the monotonic clock.
         key: id of the key, never the key. model: as requested. plan: its id.
-        endpoint: that answered. asked: that was called last.
+        endpoint: that answered. last_endpoint: that was called last.
         cost: USD of everything that was run, None if unknown. attempts: calls that were made.
         live: it is streamed. first: seconds to the first word of a stream.
         error: a stable code, "" for none.
@@ -112,7 +112,7 @@ class RequestRecord(Struct, eq=False):
     model: str = ""
     plan: str = ""
     endpoint: str = ""
-    asked: str = ""
+    last_endpoint: str = ""
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost: float | None = None
@@ -153,10 +153,10 @@ class RequestRecord(Struct, eq=False):
             self._used(event.actual.usage)
             if event.actual.step in self._calls and not event.actual.cached:
                 self.attempts += 1
-                self.asked = self._calls[event.actual.step]
+                self.last_endpoint = self._calls[event.actual.step]
         elif isinstance(event, AttemptFailed):
             self.attempts += 1
-            self.asked = event.endpoint
+            self.last_endpoint = event.endpoint
         elif isinstance(event, Finished):
             self.endpoint = event.endpoint
 
@@ -166,7 +166,7 @@ class RequestRecord(Struct, eq=False):
         With OpenTelemetry on, it becomes a span below the request's, with its measures.
         """
         self.attempts += call.attempts
-        self.asked = call.endpoint.id if call.endpoint is not None else self.asked
+        self.last_endpoint = call.endpoint.id if call.endpoint is not None else self.last_endpoint
         self._used(call.usage)
         self.spent(call.cost)
         if not call.error:

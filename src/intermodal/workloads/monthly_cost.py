@@ -613,7 +613,7 @@ async def _inputs(workload: Workload, client: InputGatherer) -> Inputs:
                       answer_tokens=workload.tokens or None)  # fmt: skip
     kinds: tuple[Kind, ...] = tuple(dict.fromkeys(part.kind for part in facts))
     told = await client.question_needs(workload.prompt, kinds)  # hypothetical media are treated as real ones
-    return replace(opened, request=request, facts=Facts(parts=tuple(facts), question=told), asked=())
+    return replace(opened, request=request, facts=Facts(parts=tuple(facts), question=told), original_messages=())
 
 
 def _imagined(workload: Workload, first: int) -> Iterator[tuple[ContentPart, PartFacts]]:

@@ -121,7 +121,7 @@ def item(compare: Compare, expected: object, **more: object) -> EvalItem:
 def test_answers_are_compared_as_the_item_says(asked: EvalItem, answer: str, right: bool) -> None:
     found = grade(asked, RouteAnswer(text=answer))
     assert found.right is right
-    assert 0 <= found.score <= 1 and (found.said == "") <= right
+    assert 0 <= found.score <= 1 and (found.difference == "") <= right
 
 
 def test_json_counts_leaves_and_forgives_what_was_not_asked() -> None:
@@ -129,10 +129,10 @@ def test_json_counts_leaves_and_forgives_what_was_not_asked() -> None:
     good = {"total": "EUR 12.50", "lines": [{"n": 1, "more": 0}, {"n": 2}], "paid": False, "extra": 1}
     assert grade(wanted, RouteAnswer(data=good)).right
     half = grade(wanted, RouteAnswer(data={"total": 12.5, "lines": [{"n": 1}], "paid": 0}))
-    assert not half.right and half.score == pytest.approx(0.5) and half.said == "differs at lines[1].n"
+    assert not half.right and half.score == pytest.approx(0.5) and half.difference == "differs at lines[1].n"
     assert not grade(wanted, RouteAnswer(data={**good, "lines": [*good["lines"], {"n": 3}]})).right  # type: ignore[misc]
     assert grade(item("json", {"a": 1}), RouteAnswer(text='Sure: {"a": 1} as asked')).right
-    assert grade(item("json", {"a": 1}), RouteAnswer(text="no")).said == "no JSON"
+    assert grade(item("json", {"a": 1}), RouteAnswer(text="no")).difference == "no JSON"
 
 
 def test_scores_name_their_highest_label() -> None:

@@ -164,7 +164,7 @@ def test_a_recording_of_which_little_was_heard_is_noted() -> None:
         sure = msgspec.structs.replace(product, transcript=msgspec.structs.replace(transcript, certainty=certainty))
         finding = checks.run_check("transcript", checks.CheckSubject(step=hear(1), product=sure, facts=facts))
         assert finding.problem == "confidence"
-        assert finding.said.startswith("in loop.wav only 8 words were heard in 22 s of speech")
+        assert finding.message.startswith("in loop.wav only 8 words were heard in 22 s of speech")
 
 
 SAID = (
@@ -193,7 +193,7 @@ def test_speech_that_its_ear_doubts_is_said_though_the_mean_of_the_recording_is_
     product = StepProduct(part=0, pieces=(TextInput(text=transcript.text, label="t"),), transcript=transcript)
     facts = PartFacts(index=0, name="call.wav", kind="audio")
     finding = checks.run_check("transcript", checks.CheckSubject(step=hear(1), product=product, facts=facts))
-    assert finding.said == said and finding.problem == ("confidence" if said else "")
+    assert finding.message == said and finding.problem == ("confidence" if said else "")
 
 
 def test_half_a_minute_that_says_the_same_over_and_over_is_doubted_however_sure_the_ear_is() -> None:
@@ -263,7 +263,7 @@ def test_lines_that_are_doubted_or_unread_are_said_though_the_mean_of_the_page_i
     facts = PartFacts(index=0, name="page.png", kind="image")
     product = StepProduct(part=0, pieces=(TextInput(text="print", label="t"),), lines=(lines,))
     finding = checks.run_check("reading", checks.CheckSubject(step=look(1), product=product, facts=facts))
-    assert said in finding.said and bool(finding.problem) == bool(said)
+    assert said in finding.message and bool(finding.problem) == bool(said)
 
 
 @pytest.mark.parametrize(("letters", "density", "missing"), [(60, 0.1, False), (400, 0.1, True), (400, 0.01, False)])
@@ -276,7 +276,7 @@ def test_far_more_letters_seen_than_read_are_said(letters: float, density: float
     product = StepProduct(part=0, pieces=(TextInput(text="print", label="t"),), lines=(lines,))
     finding = checks.run_check("reading", checks.CheckSubject(step=look(1), product=product, facts=facts))
     said = "60 letters were read from page.png where 400 and more are seen: some of its words may be missing"
-    assert finding.said == (said if missing else "")
+    assert finding.message == (said if missing else "")
 
 
 @pytest.mark.parametrize(("script", "learned_from"), [("", 300.0), ("Cyrillic", 0.0)])

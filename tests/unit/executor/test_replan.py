@@ -153,7 +153,7 @@ async def test_a_transcript_with_a_problem_goes_to_another_ear(bench: Bench, hos
     bench.options["plan_again"] = again
     result = await bench.run(plan(first), request, opened)
     (outcome,) = planner.outcomes()
-    assert outcome.problem == problem and said in outcome.said
+    assert outcome.problem == problem and said in outcome.message
     assert [(found.check, found.problem) for found in result.checks] == [("transcript", problem)]
     assert said in result.replans[0].reason
     assert WORDS in host.attempts[0].text and len(host.attempts) == 1
@@ -186,7 +186,7 @@ async def test_a_picture_that_should_hold_text_and_does_not_is_a_problem(bench: 
     assert planner.asked == [] and result.checks[0].problem == "", "a photo without words has no words to miss"
     opened.facts = Facts(parts=(opened.facts.parts[0], rename(dense, digest="another"), opened.facts.parts[2]))
     result = await bench.run(course, request, opened)
-    assert planner.outcomes()[0].problem == "empty" and "20% looks like text" in result.checks[0].said
+    assert planner.outcomes()[0].problem == "empty" and "20% looks like text" in result.checks[0].message
 
 
 async def test_words_an_eye_was_unsure_of_are_a_problem(bench: Bench, host: FakeHost) -> None:
@@ -495,5 +495,5 @@ def test_an_unknown_or_empty_range_is_no_range() -> None:
 def test_the_words_of_media_are_not_handed_to_the_planner() -> None:
     """D15: only size, language and a check's finding are."""
     assert set(ConversionOutcome.__struct_fields__) == {
-        "op", "endpoint", "params", "chars", "tokens", "pictures", "language", "problem", "said",
+        "op", "endpoint", "params", "chars", "tokens", "pictures", "language", "problem", "message",
     }  # fmt: skip

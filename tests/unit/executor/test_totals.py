@@ -79,5 +79,5 @@ def test_a_misread_figure_is_said_and_a_picture_that_adds_up_is_not() -> None:
         )
         product = StepProduct(part=0, pieces=(TextInput(text="bill", label="t"),), lines=(lines,))
         finding = checks.run_check("reading", checks.CheckSubject(step=look(1), product=product, facts=facts))
-        assert finding.said.startswith(said) and bool(finding.problem) == bool(said)
-        assert not said or finding.said.endswith("add up to 1,500.50: a figure may be wrong")
+        assert finding.message.startswith(said) and bool(finding.problem) == bool(said)
+        assert not said or finding.message.endswith("add up to 1,500.50: a figure may be wrong")

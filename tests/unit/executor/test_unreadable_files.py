@@ -169,7 +169,7 @@ async def test_the_next_plan_knows_how_many_seconds_of_speech_were_doubted(bench
     course = plan(route(hear(1), checked("transcript", "hear1r"), say(model, "step:hear1r")))
     result = await bench.run(course, request, opened)
     (found,) = result.checks
-    assert (found.problem, found.said.partition(":")[0]) == (
+    assert (found.problem, found.message.partition(":")[0]) == (
         "confidence",
         "4 of 12 s of speech in call.wav are doubted",
     )

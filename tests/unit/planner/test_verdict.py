@@ -125,7 +125,7 @@ def test_a_question_that_names_nothing_makes_the_verdict_unknown_and_never_enoug
     catalog: str, part: dict[str, Any]
 ) -> None:
     made = planned(catalog, "Hvad er det her?", part)
-    assert made.verdict.value == "unknown" and not made.verdict.parts[0].told
+    assert made.verdict.value == "unknown" and not made.verdict.parts[0].needs_known
     assert "not known" in made.headline and "is enough," not in made.headline
 
 

@@ -136,7 +136,7 @@ def film_run() -> Result:
         ),
         derived=(Derived(step="x9", name=FILM, op="transcribe"),),
         checks=(
-            Checked(step="t1", check="transcript", problem="looped", said=LOOPED),
+            Checked(step="t1", check="transcript", problem="looped", message=LOOPED),
             Checked(step="r1", check="reading"),
         ),
         replans=(

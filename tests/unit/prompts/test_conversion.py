@@ -57,7 +57,7 @@ def into(file: PromptFile, to: str) -> ConvertedPrompt:
 
 def said(file: PromptFile, given: dict[str, Any]) -> list[tuple[str, list[Any]]]:
     """What a file renders to, without white space around texts, and without the words in which BAML tells a schema."""
-    told = file.output.told if isinstance(file.output, JsonOutput) else ""
+    told = file.output.schema_text if isinstance(file.output, JsonOutput) else ""
     return shown(file.template.messages(argument_values.bind_values(file, given)), told)
 
 

@@ -38,7 +38,8 @@ def plain_data(value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
         config = value.__struct_config__
         tag = {config.tag_field: config.tag} if config.tag_field else {}
-        return {**tag, **{name: plain_data(getattr(value, name)) for name in value.__struct_fields__}}
+        names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+        return {**tag, **{stored: plain_data(getattr(value, name)) for stored, name in names}}
     if isinstance(value, list | tuple):
         return [plain_data(item) for item in value]
     if isinstance(value, dict):

@@ -89,7 +89,7 @@ def lesson_words(lesson: CapabilityLesson) -> str:
     does = "takes" if lesson.about not in ("json",) else "forces"
     verb = does if lesson.holds else f"does not {does.rstrip('s')}"
     by = "a probe" if lesson.level == "probed" else "a call"
-    said = f": {lesson.said}" if lesson.said else ""
+    said = f": {lesson.message}" if lesson.message else ""
     return f"{verb} {lesson.about}, by {by} of {lesson.day}{said}"
 
 

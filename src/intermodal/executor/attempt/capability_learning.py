@@ -26,15 +26,17 @@ def lesson_from_error(error: errors.IntermodalError, job: CallJob) -> EndpointSh
     given = _media_kinds(job)
     if given and endpoint.host.zone in NEAR and _crashed(error):
         words = f"{error.what} when it was sent {' and '.join(given)}"
-        return EndpointShortcoming(endpoint=endpoint.id, lacks=given, said=words, build=endpoint.build)
+        return EndpointShortcoming(endpoint=endpoint.id, lacks=given, message=words, build=endpoint.build)
     if isinstance(error, errors.UnsupportedModality):
         named = cast("Kind", error.kind)
         # If it does not say which kind it refuses, none of them is sent to it again.
         lacks = (named,) if named in given else given
-        found = EndpointShortcoming(endpoint=endpoint.id, lacks=lacks, said=error.what, build=endpoint.build)
+        found = EndpointShortcoming(endpoint=endpoint.id, lacks=lacks, message=error.what, build=endpoint.build)
         return found if lacks else None
     if isinstance(error, errors.RequestTooLarge):
-        return EndpointShortcoming(endpoint=endpoint.id, images=error.limit, said=error.what) if error.limit else None
+        return (
+            EndpointShortcoming(endpoint=endpoint.id, images=error.limit, message=error.what) if error.limit else None
+        )
     return context_lesson(error, endpoint)
 
 
@@ -46,7 +48,7 @@ def context_lesson(error: errors.IntermodalError, endpoint: Endpoint) -> Endpoin
     believed = endpoint.context or endpoint.model.context
     if not limit or (believed is not None and limit >= believed):
         return None
-    return EndpointShortcoming(endpoint=endpoint.id, context=limit, said=error.what, suspected=not error.limit)
+    return EndpointShortcoming(endpoint=endpoint.id, context=limit, message=error.what, suspected=not error.limit)
 
 
 def _crashed(error: errors.CallError) -> bool:

@@ -82,7 +82,7 @@ def _read(product: StepProduct, name: str) -> list[str]:
     pages = [piece.page for piece in product.pieces if isinstance(piece, TextInput)]
     every = [line for lines in product.lines for line in lines]
     missing = _legible(every, name) if any(line.unread for line in every) else None
-    findings = [missing.said] if missing is not None else []
+    findings = [missing.message] if missing is not None else []
     if len(pages) != len(read):
         return findings
     pairs = zip(pages, read, strict=True)
@@ -133,12 +133,13 @@ WITHOUT_REMARK = ("language", "confidence")  # problems that ``remarks`` does no
 
 
 class CheckFinding(Value, frozen=True):
-    """The finding of a check. ``problem``: a value of ``Outcome.problem``, "size", or "" if the check passed; ``said``:
-    a sentence that describes it.
+    """The finding of a check.
+
+    ``problem``: a value of ``Outcome.problem``, "size", or "" if the check passed; ``message`` describes it.
     """
 
     problem: str = ""
-    said: str = ""
+    message: str = ""
 
 
 class CheckSubject(Value, frozen=True):
@@ -164,24 +165,24 @@ def run_check(op: str, made: CheckSubject) -> CheckFinding:
 def _transcript(made: CheckSubject) -> CheckFinding:
     transcript, name = made.product.transcript, made.facts.name
     if transcript is None or not transcript.text:
-        return CheckFinding(problem="empty", said=f"no speech was found in {name}")
+        return CheckFinding(problem="empty", message=f"no speech was found in {name}")
     if looped(transcript) or repeats(transcript.text):
-        return CheckFinding(problem="looped", said=f"the transcript of {name} repeats itself")
+        return CheckFinding(problem="looped", message=f"the transcript of {name} repeats itself")
     languages = made.endpoint.model.languages if made.endpoint is not None else ()
     spoken, stated = transcript.language, made.language
     if stated and spoken and spoken != stated:
-        return CheckFinding(problem="language", said=f"{name} was heard in {spoken}, not in {stated}")
+        return CheckFinding(problem="language", message=f"{name} was heard in {spoken}, not in {stated}")
     if languages and spoken and spoken not in languages:
-        return CheckFinding(problem="language", said=f"{name} is in {spoken}, which this model was not made for")
+        return CheckFinding(problem="language", message=f"{name} is in {spoken}, which this model was not made for")
     if not transcript.certainty:
         return _missed(transcript, name)
     sure = f"(certain of its words to {transcript.certainty:.0%})"
     if len(languages) == 1 and transcript.certainty < _FOREIGN:
         return CheckFinding(
-            problem="language", said=f"{name} may not be in {languages[0]}, the only language of this model {sure}"
+            problem="language", message=f"{name} may not be in {languages[0]}, the only language of this model {sure}"
         )
     if transcript.certainty < _UNSURE:
-        return CheckFinding(problem="confidence", said=f"the transcript of {name} is a guess {sure}")
+        return CheckFinding(problem="confidence", message=f"the transcript of {name} is a guess {sure}")
     return _missed(transcript, name)
 
 
@@ -191,7 +192,7 @@ def _missed(transcript: Transcript, name: str) -> CheckFinding:
     if spoken:
         amount = "most" if surely >= _MOST * spoken else "few"
         text = f"{spoken - surely:,} of {spoken:,} s of speech in {name} are doubted: {amount} of its words arrive"
-        return CheckFinding(problem="confidence", said=f"{text} as they are")
+        return CheckFinding(problem="confidence", message=f"{text} as they are")
     return sparse_finding(name, sparse_speech(transcript))
 
 
@@ -235,7 +236,7 @@ def sparse_finding(name: str, lost: tuple[int, float]) -> CheckFinding:
         return CheckFinding()
     found = f"only {words} {'word was' if words == 1 else 'words were'} heard in {seconds:.0f} s of speech"
     return CheckFinding(
-        problem="confidence", said=f"in {name} {found}: some of it may be missing, especially repetitions"
+        problem="confidence", message=f"in {name} {found}: some of it may be missing, especially repetitions"
     )
 
 
@@ -258,18 +259,22 @@ def _reading(made: CheckSubject) -> CheckFinding:
         promised = _promised(made)
         if promised < _TEXT:
             return CheckFinding()
-        return CheckFinding(problem="empty", said=f"no text was found in {name}, where {promised:.0%} looks like text")
+        return CheckFinding(
+            problem="empty", message=f"no text was found in {name}, where {promised:.0%} looks like text"
+        )
     characters = sum(len(line.text) for line in lines)
     mean = sum(line.confidence * len(line.text) for line in lines) / max(1, characters)
     if mean < _LEGIBLE and not any(line.unread for line in lines):
-        return CheckFinding(problem="confidence", said=f"the text read from {name} is a guess (confidence {mean:.0%})")
+        return CheckFinding(
+            problem="confidence", message=f"the text read from {name} is a guess (confidence {mean:.0%})"
+        )
     return _legible(lines, name) or _inspect_size(made, characters) or _totals(made) or CheckFinding()
 
 
 def _totals(made: CheckSubject) -> CheckFinding | None:
     """Return the finding for totals that are one digit off the sum of the amounts above."""
     found = [each for lines in made.product.lines for each in mismatched_totals(lines_to_text(lines))]
-    return CheckFinding(problem="confidence", said=describe_mismatch(found, made.facts.name)) if found else None
+    return CheckFinding(problem="confidence", message=describe_mismatch(found, made.facts.name)) if found else None
 
 
 def _legible(lines: Sequence[ReadLine], name: str) -> CheckFinding | None:
@@ -290,7 +295,7 @@ def _legible(lines: Sequence[ReadLine], name: str) -> CheckFinding | None:
     sure, words = confident_lines(lines)
     amount = "most" if sure >= _MOST * words else "few"
     problem = "script" if unread else "confidence"
-    return CheckFinding(problem=problem, said=f"{' and '.join(findings)}: {amount} of its words arrive as they are")
+    return CheckFinding(problem=problem, message=f"{' and '.join(findings)}: {amount} of its words arrive as they are")
 
 
 def confident_lines(lines: Sequence[ReadLine]) -> tuple[int, int]:
@@ -315,7 +320,7 @@ def _inspect_size(made: CheckSubject, characters: int) -> CheckFinding | None:
         return None
     return CheckFinding(
         problem="confidence",
-        said=f"{characters:,} letters were read from {made.facts.name} where {least:,.0f} and more are seen: "
+        message=f"{characters:,} letters were read from {made.facts.name} where {least:,.0f} and more are seen: "
         "some of its words may be missing",
     )
 
@@ -344,7 +349,7 @@ def _in_range(found: float, planned: Quantity, unit: str, name: str) -> CheckFin
     if not planned.known or not planned.high or planned.low <= found <= planned.high:
         return CheckFinding()
     text = f"{name} became {found:,.0f} {unit} of text where {planned.low:,.0f} to {planned.high:,.0f} were planned"
-    return CheckFinding(problem="size", said=text)
+    return CheckFinding(problem="size", message=text)
 
 
 _INSPECTIONS: Mapping[str, Callable[[CheckSubject], CheckFinding]] = {

@@ -278,7 +278,7 @@ def not_direct(chat: ParsedChat, inputs: Inputs, plan: Plan, adapter: ProtocolAd
         return plan.not_direct
     request, chosen = inputs.request, plan.chosen
     step, endpoint = chosen.call, inputs.catalog.by_id[chosen.endpoint]
-    if inputs.asked:
+    if inputs.original_messages:
         return "its host counts its tokens first"
     return (
         _host_not_direct(endpoint, adapter, means)

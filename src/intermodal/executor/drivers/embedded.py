@@ -141,7 +141,7 @@ async def run_head(job: CallJob, world: Dependencies, line: AttemptContext) -> C
     line.loaded(found.load_seconds)
     scores = tuple(zip(found.labels, found.scores, strict=True))
     return CallResult(
-        told=HeadScores(scores=scores, windows=found.windows, cut=bool(found.cut)),
+        head_scores=HeadScores(scores=scores, windows=found.windows, cut=bool(found.cut)),
         usage=WireUsage(input_tokens=found.tokens, output_tokens=0),
         peak_memory=found.peak_memory,
     )

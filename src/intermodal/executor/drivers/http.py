@@ -220,7 +220,7 @@ async def rank(job: CallJob, world: Dependencies, line: AttemptContext, server: 
         body = await response.read(MAX_REPLY)
         reply = decode_rerank(body, job.endpoint.id, documents=len(job.lines), headers=response.headers)
     scores = tuple((str(at), score) for at, score in enumerate(reply.scores))
-    return CallResult(told=HeadScores(scores=scores), usage=reply.usage)
+    return CallResult(head_scores=HeadScores(scores=scores), usage=reply.usage)
 
 
 async def speak(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:

@@ -83,7 +83,7 @@ class CallResult(Value, frozen=True):
         looped: we stopped reading an answer that repeated itself; it has no usage then.
         overran: it went on after its token limit and was stopped there; it has usage only where it came whole.
         beside: what an answer that was stopped had besides words: reasoning, and arguments of tool calls.
-        said: everything a chat returned, in order, where that was not only text: tool calls, and blocks that go back
+        parts: everything a chat returned, in order, where that was not only text: tool calls, and blocks that go back
             unchanged.
     """
 
@@ -95,7 +95,7 @@ class CallResult(Value, frozen=True):
     vector: tuple[float, ...] = ()
     vectors: tuple[tuple[float, ...], ...] = ()
     contrastive: ContrastiveScale | None = None
-    told: HeadScores | None = None
+    head_scores: HeadScores | None = None
     candidates: tuple[tuple[str, float], ...] = ()
     drawn: tuple[Drawn, ...] = ()
     seed: int | None = None
@@ -106,13 +106,13 @@ class CallResult(Value, frozen=True):
     overran: bool = False
     beside: str = ""
     usage: WireUsage = WireUsage()
-    said: tuple[Part, ...] = ()
+    parts: tuple[Part, ...] = ()
     peak_memory: int | None = None
 
     @property
     def called(self) -> bool:
         """Whether it calls a tool."""
-        return any(isinstance(part, ToolCall) for part in self.said)
+        return any(isinstance(part, ToolCall) for part in self.parts)
 
 
 class AttemptContext(Protocol):

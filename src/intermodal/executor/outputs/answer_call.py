@@ -96,7 +96,7 @@ async def _generate(run: RouteRun, step: Call) -> Finished:
     speech = await outputs_speech.native_speech(run, step, done.made)
     return run.finished(
         step, finish_reason=done.made.finish_reason or "stop", data=found.data, evidence=found.evidence,
-        looped=looped, speech=speech, said=done.made.said, unread=partly_unread_files(stands_for, facts),
+        looped=looped, speech=speech, parts=done.made.parts, unread=partly_unread_files(stands_for, facts),
     )  # fmt: skip
 
 
@@ -201,7 +201,7 @@ async def _remark(run: RouteRun, done: FinishedCall, step: Call, limit: int | No
     tokens = done.actual.usage.output_tokens or limit
     thought = done.actual.usage.reasoning_tokens
     for note in answer_notes(
-        made.finish_reason, made.text, tokens, called=bool(made.said), thought=thought, repeats=looped,
+        made.finish_reason, made.text, tokens, called=bool(made.parts), thought=thought, repeats=looped,
         stopped=stop_note(step.endpoint, limit, looped=made.looped, overran=made.overran),
     ):  # fmt: skip
         await run.state.emit(Note(text=note, step=step.id, warns=True))

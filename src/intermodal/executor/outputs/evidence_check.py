@@ -110,7 +110,7 @@ async def check_evidence(
     fields = found.unverified
     remark = describe_unverified(found.data, fields, suffix) if fields else ""
     await state.emit(
-        Checked(step=job.step.id, check="evidence", problem="unverified" if fields else "", said=remark)
+        Checked(step=job.step.id, check="evidence", problem="unverified" if fields else "", message=remark)
     )  # fmt: skip
     if remark:
         await state.emit(Note(text=remark, step=job.step.id, warns=True))

@@ -128,7 +128,7 @@ def unreadable_error(run: RouteRun, step: Transform | Call, parts: tuple[PartFac
     state = run.state
     for part in parts:
         state.held_notes.pop(("read", part.index), None)
-    found = [each.said for each in state.finished.values() if each.problem == "script"]
+    found = [each.message for each in state.finished.values() if each.problem == "script"]
     problem = "; ".join(found) or f"most words of {joined_names(part.name for part in parts)} cannot be read here"
     asked = f", so {step.endpoint} was not asked about it" if not run.words_alone and isinstance(step, Call) else ""
     error = errors.InputUnreadable(

@@ -173,7 +173,7 @@ def schema_instruction(schema: JsonOutput, host: Host, *, enforced: bool, speaks
 
     Where it may be any object, hosts like OpenAI require the word JSON in a message, and there is no more to state.
     """
-    if schema.told:
+    if schema.schema_text:
         return ""
     if not enforced:
         return schema_prompt.embed_schema(schema.schema)

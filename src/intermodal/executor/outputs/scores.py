@@ -283,7 +283,7 @@ async def score_by_head(
     independent = isinstance(output, ScoresOutput) and output.independent
     done = await run.do(CallJob(step=step, endpoint=endpoint, text=text, labels=said, independent=independent))
     await run.state.emit(StepFinished(actual=done.actual))
-    scores = done.made.told
+    scores = done.made.head_scores
     assert scores is not None
     for what in _windows(scores, endpoint):
         await run.state.emit(Note(text=what, step=step.id, warns=scores.cut))

@@ -246,7 +246,7 @@ class ClientSink:
             keep = context.items.keeper(self._asked.owner)
             for item in items:
                 keep(item)
-        name = digest_with_answer(self._chat.said, text, calls)
+        name = digest_with_answer(self._chat.conversation_digest, text, calls)
         context.conversations.put(name, self._compiled.endpoint.id, self._compiled.policy)
 
     def fail(self, error: Exception) -> None:

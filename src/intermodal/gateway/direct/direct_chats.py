@@ -143,7 +143,7 @@ class DirectChats:
             chat = await self._read(request, adapter)
             assert chat is not None
         question = (
-            await self._context.client.question_needs(question_excerpt(chat.asked)) if _open(chat, policy) else None
+            await self._context.client.question_needs(question_excerpt(chat.question)) if _open(chat, policy) else None
         )
         return self._known(request, adapter, chat, policy, catalog, question)
 
@@ -168,7 +168,7 @@ class DirectChats:
             return None
         question = None
         if _open(chat, policy):
-            question = client.known_question_needs(question_excerpt(chat.asked))
+            question = client.known_question_needs(question_excerpt(chat.question))
             if question is None:
                 return None
         catalog = client.catalog_for(policy)
@@ -305,7 +305,7 @@ class DirectChats:
         words = await offload(long, _without_pictures, run_request) if pictures else run_request
         prepared = await context.client.prepare(words)
         texts = list(prepared.inputs.facts.parts)
-        if prepared.inputs.asked or len(texts) + pictures != len(parts):
+        if prepared.inputs.original_messages or len(texts) + pictures != len(parts):
             return None
         whole = await offload(long, with_config_labels, run_request, context.client.config.private)
         facts = await offload(long, _facts_of, parts, texts, ready.chat.pictures)
@@ -368,7 +368,7 @@ def _open(chat: ParsedChat, policy: Policy) -> bool:
     """Return whether the question's needs of its pictures may decide the endpoint: a named model gets them as they
     are.
     """
-    return bool(chat.pictures) and not policy.model and not chat.asked.isspace() and bool(chat.asked)
+    return bool(chat.pictures) and not policy.model and not chat.question.isspace() and bool(chat.question)
 
 
 def _many_items(text: bytes) -> bool:

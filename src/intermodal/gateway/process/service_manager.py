@@ -24,17 +24,17 @@ class ServiceWatchdog:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         place, period = environ.get("NOTIFY_SOCKET", ""), environ.get("WATCHDOG_USEC", "")
         ours = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())  # children inherit the variables
-        self.asked = bool(place and period.isdigit() and int(period) and ours)
-        self._period = int(period) / 1e6 / _SHARE if self.asked else 0.0
+        self.enabled = bool(place and period.isdigit() and int(period) and ours)
+        self._period = int(period) / 1e6 / _SHARE if self.enabled else 0.0
         self._place = f"\0{place[1:]}" if place.startswith("@") else place  # of the abstract namespace
         self._due = 0.0
-        if self.asked:
+        if self.enabled:
             faulthandler.enable()  # systemd ends a hung service by SIGABRT: every thread prints its stack
 
     def beat(self) -> None:
         """Send a report if one is due. An address without a listener is ignored."""
         now = time.monotonic()
-        if not self.asked or now < self._due:
+        if not self.enabled or now < self._due:
             return
         self._due = now + self._period
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
@@ -43,7 +43,7 @@ class ServiceWatchdog:
 
     def beat_while_turning(self, loop: asyncio.AbstractEventLoop) -> None:
         """Send reports for as long as the loop turns."""
-        if not self.asked:
+        if not self.enabled:
             return
 
         def beat() -> None:

@@ -95,7 +95,7 @@ def _shape(inputs: Inputs) -> bytes | None:
         return None
     parts: list[object] = []
     pictured = False
-    if inputs.asked:
+    if inputs.original_messages:
         return None
     for message in request.messages:
         for part in message.parts:

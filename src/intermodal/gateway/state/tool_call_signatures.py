@@ -34,7 +34,7 @@ class ToolCallSignatures:
 
     def keep(self, conversation: bytes, finished: Finished, owner: str) -> None:
         """Remember the signatures of an answer. ``conversation``: its digest after that answer."""
-        found = signatures_by_call(finished.said)
+        found = signatures_by_call(finished.parts)
         if not found:
             return
         keep = self._kept.keeper(_of(owner))

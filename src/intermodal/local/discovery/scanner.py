@@ -94,7 +94,7 @@ class _Visit:
         models = merge_reports(self._heard, signs.forwarded_names)
         return DiscoveredServer(
             address=self._place.base_url, kind=self._kind, version=self._version, date=self._date, models=models,
-            whole=self._whole, said="" if self._kind else self._strange(),
+            whole=self._whole, message="" if self._kind else self._strange(),
         )  # fmt: skip
 
     def _strange(self) -> str:

@@ -140,7 +140,7 @@ def _as_before(server: DiscoveredServer, before: DiscoveredServer | None) -> Dis
     all, as another program may listen there by now."""
     if server.whole or before is None or not before.kind or server.kind not in ("", before.kind):
         return server
-    return msgspec.structs.replace(before, whole=False, said=server.said)
+    return msgspec.structs.replace(before, whole=False, message=server.message)
 
 
 def _with_port(said: str, usual: str) -> str:

@@ -63,7 +63,7 @@ class ServerSpec(Value):
     """
 
     name: str
-    said: str
+    requested: str = msgspec.field(name="said")
     program: str
     path: str
     model: str
@@ -87,7 +87,7 @@ class ServerSpec(Value):
     def same(self, other: ServerSpec) -> bool:
         """Return whether one running server serves both: everything but time, idle limit and expected memory
         is equal."""
-        alike = {"since": "", "idle": 0.0, "said": "", "memory": (0.0, 0.0, 0.0)}
+        alike = {"since": "", "idle": 0.0, "requested": "", "memory": (0.0, 0.0, 0.0)}
         return msgspec.structs.replace(self, **alike) == msgspec.structs.replace(other, **alike)
 
 

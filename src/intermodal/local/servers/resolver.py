@@ -140,7 +140,7 @@ def _gguf(
     files = [*(path.with_name(part) for part, _ in found.files), *projector]
     encoders = [encoder.kind for encoder in eyes.encoders] if eyes is not None else []
     return ServerSpec(
-        name=name, said=wish.model, program=program, path=run,
+        name=name, requested=wish.model, program=program, path=run,
         model=str(path), projector=str(projector[0]) if projector else "", digest=_digest(files),
         model_id=known.id if known is not None else f"local/{name}", served_as=name,
         weights="", context=context, slots=wish.slots, idle=wish.idle,
@@ -176,7 +176,7 @@ def _folder(wish: ServerRequest, path: Path) -> ServerSpec:
     name = wish.name or _slug(path.name)
     program, run = _program(wish, "folder")
     return ServerSpec(
-        name=name, said=wish.model, program=program, path=run, model=str(path),
+        name=name, requested=wish.model, program=program, path=run, model=str(path),
         digest=_digest(sorted(path.glob("*.safetensors"))), model_id=f"local/{name}", served_as=name,
         context=context, slots=wish.slots, idle=wish.idle, memory=folder_memory(shape, context, wish.slots),
         disk=shape.weights, parameters=float(shape.parameters), since=_now(),

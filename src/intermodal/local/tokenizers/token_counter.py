@@ -53,8 +53,8 @@ class TokenCounter:
         self._warm = False
         self._broken: dict[str, SpecialTokens] = {}  # by tokenizer: the special tokens to break up in its texts
         # SHA-256 of a text -> tokenizer -> its server's count; and when a server returned no count.
-        self.told: BoundedCache[str, dict[str, int]] = BoundedCache("counts of texts by servers", TOLD)
-        self.vain: BoundedCache[tuple[str, str], float] = BoundedCache("texts that servers did not count", VAIN)
+        self.server_counts: BoundedCache[str, dict[str, int]] = BoundedCache("counts of texts by servers", TOLD)
+        self.uncounted: BoundedCache[tuple[str, str], float] = BoundedCache("texts that servers did not count", VAIN)
 
     def names(self) -> tuple[str, ...]:
         """Return the tokenizers on this machine that are small enough to count every request with."""
@@ -154,13 +154,13 @@ class TokenCounter:
             return None
         made = tool_definitions(tools)
         counts: dict[str, int] = {}
-        told = self.told.get(made.facts.digest, {})
+        told = self.server_counts.get(made.facts.digest, {})
         for name in (*self.names(), *sorted(filter(_countable, hosted))) if made.facts.chars >= _LONG else ():
             found = told[name] if name in told else self.count(name, made.text)
             if found is not None:
                 counts[name] = found
         if not counts.keys() <= told.keys():
-            self.told[made.facts.digest] = {**told, **counts}
+            self.server_counts[made.facts.digest] = {**told, **counts}
         return msgspec.structs.replace(made.facts, tokens=counts)
 
     def _schema(self, schema: Mapping[str, Any] | None, hosted: frozenset[str]) -> SchemaFacts | None:
@@ -174,14 +174,14 @@ class TokenCounter:
         text, facts = schema_text(schema)
         counts: dict[str, int] = {}
         mine = self.names()
-        known = self.told.get(facts.digest, {})
+        known = self.server_counts.get(facts.digest, {})
         for name in (*mine, *sorted(filter(_countable, hosted))) if facts.chars >= _LONG else mine:
             sent = self._marks(name).broken(text) if name in mine else text
             found = known[name] if name in known else self.count(name, sent)
             if found is not None:
                 counts[name] = found
         if not counts.keys() <= known.keys():
-            self.told[facts.digest] = {**known, **counts}
+            self.server_counts[facts.digest] = {**known, **counts}
         return msgspec.structs.replace(facts, tokens=counts)
 
     def _load(self, tokenizer: str) -> Any:

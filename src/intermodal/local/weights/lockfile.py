@@ -76,7 +76,7 @@ class LockedModel(Value):
     """A pinned model of a hub.
 
     Attributes:
-        name: in this store. repo: OWNER/REPO. asked: the requested branch or commit.
+        name: in this store. repo: OWNER/REPO. requested: the branch or commit that was asked for.
         revision: its commit. quantization: of its weights, "" if its name has none.
         main, projector: names of files; "" for no projector. licence: as the hub states it.
         date: ISO, UTC, when it was pinned. runtime: the protocol of the runtime that opens it: its main file, or its
@@ -88,7 +88,7 @@ class LockedModel(Value):
     revision: str
     files: tuple[LockedFile, ...]
     main: str
-    asked: str = "main"
+    requested: str = msgspec.field(default="main", name="asked")
     quantization: str = ""
     projector: str = ""
     licence: str = ""

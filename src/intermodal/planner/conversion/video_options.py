@@ -233,7 +233,7 @@ def _picture_tracks(case: PlanningCase, bundle: Bundle, conversions: ConvertersB
 
 def _is_only_heard(case: PlanningCase, part: PartFacts) -> bool:
     """Return whether nothing is asked of a video but what is said in it."""
-    return bool(part.channels or part.subtitles) and "video" in case.asked.words_alone
+    return bool(part.channels or part.subtitles) and "video" in case.question_facts.words_alone
 
 
 def _tracks_option(case: PlanningCase, bundle: Bundle, sound: VideoTrack, pictures: VideoTrack) -> ConversionOption:

@@ -430,15 +430,15 @@ def part_needs(case: PlanningCase) -> tuple[PartNeeds, ...]:
     found: list[PartNeeds] = []
     for bundle in case.bundles:
         first = bundle.parts[0]
-        medium_needs = case.asked.of(medium_of(first))
-        together = case.asked.of("pictures") if bundle.compared else MediumNeeds(medium="pictures")
+        medium_needs = case.question_facts.of(medium_of(first))
+        together = case.question_facts.of("pictures") if bundle.compared else MediumNeeds(medium="pictures")
         needed = tuple(need for need in (*medium_needs.needed, *together.needed) if need.aspect in bundle.needs)
         unsure = tuple(need for need in (*medium_needs.unsure, *together.unsure) if need.aspect in bundle.needs)
         if needed or unsure:
             found.append(
                 PartNeeds(
                     part=first.index, title=bundle.title, count=len(bundle.parts), needed=needed, unsure=unsure,
-                    by=case.asked.by,
+                    by=case.question_facts.by,
                 )
             )  # fmt: skip
     return tuple(found)
@@ -448,8 +448,8 @@ def _why(case: PlanningCase, aspect: Aspect, bundle: Bundle) -> str:
     """Return why an aspect seems to be needed; for words that exist, why they are lost."""
     if aspect == "words" and (why := script_support.unreadable_reason(case, bundle.parts)):
         return why
-    medium_needs = case.asked.of(medium_of(bundle.parts[0]))
-    together = case.asked.of("pictures")
+    medium_needs = case.question_facts.of(medium_of(bundle.parts[0]))
+    together = case.question_facts.of("pictures")
     if any(need.aspect == aspect for need in (*medium_needs.needed, *together.needed)):
         return NEEDED
     if any(need.aspect == aspect for need in (*medium_needs.unsure, *together.unsure)):

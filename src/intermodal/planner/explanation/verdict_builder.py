@@ -158,7 +158,7 @@ def _extracted_texts(case: PlanningCase) -> Iterator[Judged]:
     Pictures in a file are parts of their own: where one of those is needed for its looks, the question may be about
     that. A chart is no loss, as it is drawn from numbers that are in the text.
     """
-    needed = any(need.aspect == "appearance" for need in case.asked.of("document").needed)
+    needed = any(need.aspect == "appearance" for need in case.question_facts.of("document").needed)
     if case.job != "generate" or not needed:
         return
     seen = (bundle for bundle in case.bundles if bundle.needs.get("appearance") == MUST_KEEP)
@@ -177,7 +177,7 @@ def _judged(case: PlanningCase, bundle: Bundle, option: ConversionOption) -> Jud
         needs |= set(case.policy.keep) & {*option.keeps, *option.loses, *as_text}
     return Judged(
         title=bundle.title,
-        told=needs_are_known(case, bundle),
+        needs_known=needs_are_known(case, bundle),
         needs=in_aspect_order(needs),
         unsure=in_aspect_order(_unsure(case, bundle) - needs),
         as_text=in_aspect_order(as_text),
@@ -193,7 +193,7 @@ def needs_are_known(case: PlanningCase, bundle: Bundle) -> bool:
     what they are about; a recording, a video and a page with figures may be wanted for more than their words, and
     nothing is known of a picture that was not sampled.
     """
-    if case.asked.of(medium_of(bundle.parts[0])).needed or case.policy.keep or case.job == "score":
+    if case.question_facts.of(medium_of(bundle.parts[0])).needed or case.policy.keep or case.job == "score":
         return True
     if bundle.kind == "image":
         return all(part.text_density.known for part in bundle.parts)
@@ -204,9 +204,9 @@ def needs_are_known(case: PlanningCase, bundle: Bundle) -> bool:
 
 def _unsure(case: PlanningCase, bundle: Bundle) -> set[Aspect]:
     """Return what the question may need of these parts."""
-    unsure = case.asked.of(medium_of(bundle.parts[0])).unsure
+    unsure = case.question_facts.of(medium_of(bundle.parts[0])).unsure
     if bundle.compared:
-        unsure = (*unsure, *case.asked.of("pictures").unsure)
+        unsure = (*unsure, *case.question_facts.of("pictures").unsure)
     return {need.aspect for need in unsure if need.aspect in bundle.needs}
 
 

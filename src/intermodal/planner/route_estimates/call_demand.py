@@ -102,7 +102,7 @@ def _schema(case: PlanningCase, schema_by: str, vocabulary: Vocabulary) -> Level
     if schema_by == "forced":
         return (0.0, schema[1] / 2, schema[2])
     assert isinstance(case.request.output, JsonOutput)
-    if case.request.output.told:
+    if case.request.output.schema_text:
         return ZEROS
     if schema_by == "asked":
         return plus(schema, ASKED)

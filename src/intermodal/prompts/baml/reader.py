@@ -382,7 +382,7 @@ class _Function:
             return TextOutput()
         schema = self._project.kinds.schema(returns, aliases=True)
         told = self._project.told.words(self._block, self._project.runtime)
-        return JsonOutput(schema=json_output(schema).schema, name=returns.name or "answer", told=told)
+        return JsonOutput(schema=json_output(schema).schema, name=returns.name or "answer", schema_text=told)
 
 
 def _told(words: str, taken: BamlArgument) -> str:

@@ -154,7 +154,7 @@ Shown = list[tuple[str, list[Any]]]
 
 
 def _told(output: Output) -> str:
-    return output.told if isinstance(output, JsonOutput) else ""
+    return output.schema_text if isinstance(output, JsonOutput) else ""
 
 
 def _shown(messages: tuple[Message, ...], folds: bool, told: str) -> Shown:

@@ -176,7 +176,7 @@ class RunEventEncoder:
             )  # fmt: skip
         if not isinstance(event, events.Finished):
             return []
-        signatures = signatures_by_call(event.said)
+        signatures = signatures_by_call(event.parts)
         calls: list[WireEvent] = [
             ToolCallDelta(
                 index=index, id=call.id, name=call.name, arguments=call.arguments,

@@ -230,7 +230,7 @@ AGAIN = Request(messages=(*ASKED.messages, Message(role="assistant", parts=(CALL
 
 
 def keep(at: ToolCallSignatures, signature: Part) -> None:
-    finished = Finished(endpoint="e", said=(signature, CALL))
+    finished = Finished(endpoint="e", parts=(signature, CALL))
     at.keep(conversation_digest(ASKED, "", finished, "one"), finished, "one")
 
 

@@ -94,7 +94,7 @@ def test_a_chat_that_goes_through_is_known_and_measured_as_by_the_executor(
         messages = prompt.chat_messages(request, {})
         last = max((n for n, said in enumerate(request.messages) if said.role == "assistant"), default=-1)
         assert chat.before == (None if last < 0 else _digest(request.messages[: last + 1], "owner")), body
-        assert chat.said.digest() == _digest(request.messages, "owner"), body
+        assert chat.conversation_digest.digest() == _digest(request.messages, "owner"), body
         assert chat.shape[4] == measures.question(question_of(request), pictured=False), body
         parts = [part for message in messages for part in message.parts]
         assert chat.plain == all(isinstance(part, WireText) for part in parts), body

@@ -112,7 +112,7 @@ def test_a_conversation_is_written_and_known_again_as_by_the_executor(
         assert json.loads(b"".join(map(bytes, chat.written[name]))) == sent[name], body
         last = max((n for n, said in enumerate(request.messages) if said.role == "assistant"), default=-1)
         assert chat.before == (None if last < 0 else _digest(request.messages[: last + 1], "owner")), body
-        assert chat.said.digest() == _digest(request.messages, "owner"), body
+        assert chat.conversation_digest.digest() == _digest(request.messages, "owner"), body
         assert chat.messages == len(call.messages), body
         assert chat.shape[4] == measures.question(question_of(request), pictured=False), body
     assert taken > 300

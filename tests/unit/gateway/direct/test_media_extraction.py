@@ -55,8 +55,8 @@ def same(read: Callable[[ExtractedBody, str, TextMeasurer], ParsedChat | None], 
         assert (with_media is None) == (without is None)
     if with_media is None or without is None or not small.complete:
         return None
-    assert with_media.said.digest() == without.said.digest()
-    apart = {"body": None, "fields": None, "said": None}
+    assert with_media.conversation_digest.digest() == without.conversation_digest.digest()
+    apart = {"body": None, "fields": None, "conversation_digest": None}
     assert replace(with_media, **apart) == replace(without, **apart)
     for name, value in without.fields.items():
         assert b"".join(small.whole(memoryview(value))) == bytes(with_media.fields[name])

@@ -101,7 +101,7 @@ def test_a_lesson_holds_for_a_build_and_without_one_for_some_days() -> None:
         endpoint = host.endpoint(input=("text", "image"), zone="machine")
     catalog = Catalog(endpoints=(endpoint,))
     lesson = CapabilityLesson(
-        endpoint=endpoint.id, about="image", holds=False, level="observed", day="2026-11-01", said="no"
+        endpoint=endpoint.id, about="image", holds=False, level="observed", day="2026-11-01", message="no"
     )
     assert with_lessons(catalog, (lesson,), "2026-11-20").endpoints[0].input == ("text",)
     assert with_lessons(catalog, (lesson,), "2027-01-20") is catalog

@@ -54,7 +54,7 @@ def test_threads_of_models_wait_by_spinning_only_where_processors_are_free(
     env = start_child("os", protocol, "m")._env
     monkeypatch.setattr(os, "environ", env)
     assert child_support.threads_may_spin() == spins and (int(env["GOMP_SPINCOUNT"]) > 0) == spins
-    wanted = ServerSpec(name="m", said="m", program="xllamacpp", path="python", model="m.gguf")
+    wanted = ServerSpec(name="m", requested="m", program="xllamacpp", path="python", model="m.gguf")
     assert programs.PROGRAMS["xllamacpp"].start(wanted, 1, "key").env["GOMP_SPINCOUNT"] == env["GOMP_SPINCOUNT"]
 
 

@@ -53,7 +53,7 @@ class Home:
         self.python = self._program("python", f'exec "{sys.executable}" "{folder}/slow.py" "$@"')
         server = self._program("server", f'touch "{self.ran}"\nwhile :; do sleep 1; done')
         self.wanted = ServerSpec(
-            name="box", said="box", program=next(iter(PROGRAMS)), path=server, model=server, served_as="box",
+            name="box", requested="box", program=next(iter(PROGRAMS)), path=server, model=server, served_as="box",
         )  # fmt: skip
 
     def _program(self, name: str, text: str) -> str:

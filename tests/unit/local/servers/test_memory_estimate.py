@@ -87,7 +87,7 @@ def test_no_key_is_among_the_arguments_of_any_program_and_no_key_of_ours_reaches
     ours = {"PATH": "/bin", "OPENAI_API_KEY": "sk-ours", "AWS_SECRET_ACCESS_KEY": "theirs", "CUDA_VISIBLE_DEVICES": "0"}
     for name in ("llama-server", "xllamacpp"):
         wanted = ServerSpec(
-            name="n", said="n", program=name, path="/bin/x", model="/m.gguf", served_as="n", context=512
+            name="n", requested="n", program=name, path="/bin/x", model="/m.gguf", served_as="n", context=512
         )
         start = PROGRAMS[name].start(wanted, 1234, "sesame")
         assert "sesame" not in " ".join(start.command) and "sesame" in start.env.values()
@@ -108,7 +108,7 @@ def test_the_longest_context_that_fits_is_advised_where_a_shorter_one_does(tmp_p
     model.write_bytes(header(SMOL))
     shape = local_model(model).shape
     wanted = ServerSpec(
-        name="n", said="n", program="xllamacpp", path="", model=str(model), context=8192, slots=64,
+        name="n", requested="n", program="xllamacpp", path="", model=str(model), context=8192, slots=64,
         memory=gguf_memory(shape, None, 8192, 64),
     )  # fmt: skip
     free = 5_000_000_000
@@ -119,7 +119,7 @@ def test_the_longest_context_that_fits_is_advised_where_a_shorter_one_does(tmp_p
 def test_no_context_is_advised_where_the_weights_alone_do_not_fit() -> None:
     weights = 130_000_000_000
     wanted = ServerSpec(
-        name="n", said="n", program="xllamacpp", path="", model="/m.gguf", context=8192, disk=weights,
+        name="n", requested="n", program="xllamacpp", path="", model="/m.gguf", context=8192, disk=weights,
         memory=(weights, weights + 1e9, weights + 60e9),
     )  # fmt: skip
     assert "--context" not in refused(wanted, 20_000_000_000)
