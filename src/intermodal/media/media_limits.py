@@ -23,11 +23,12 @@ MAX_PAGES_SAMPLED: Final = 50  # scanned pages whose text density is measured
 MAX_PIXELS: Final = 40_000_000
 SAMPLE_SIDE: Final = 640  # pixels of the longer side at which text density is sampled
 MAX_FRAMES: Final = 5_000
+COUNTED_SIDE: Final = 2_000  # pixels of the longer side up to which a reading is estimated by all of a picture
 SAFE_SIDE: Final = 2_000  # pixels: no vendor is known to refuse a picture with no longer side, however many there are
 CONTRASTIVE_SIDE: Final = 768  # pixels of the shorter side given to a contrastive model, which looks at 224 to 512
-READ_WHOLE: Final = 2_000  # pixels of the longer side up to which a picture is read as it is; larger ones shrunk first,
-READ_LEAST: Final = 736  # where that leaves the shorter side so many, and in tiles where print is then too small
-TILE_SIDE: Final = 1_600  # pixels of such a tile ...
+READ_WHOLE: Final = 1_280  # pixels of the longer side up to which a picture is read as it is; larger ones shrunk first,
+READ_LEAST: Final = 736  # to so many of the shorter side, and in tiles where print is then too small
+TILE_SIDE: Final = 1_280  # pixels of such a tile, which is what memory is bounded by ...
 TILE_OVERLAP: Final = 200  # ... of which so many are its neighbour's too: more than a line of print is high
 
 # Speech of a film in lines of a prompt, each with a time.
@@ -68,24 +69,36 @@ MAX_REDIRECTS: Final = 5
 
 
 def read_megapixels(width: int, height: int) -> tuple[float, float, float]:
-    """Megapixels in which the embedded reader looks for lines: low, mid, high. High is with small print.
+    """Megapixels by which the seconds and the words of a reading are estimated: low, mid, high.
 
-    >>> read_megapixels(1240, 1755)
-    (2.1762, 2.1762, 2.1762)
-    >>> read_megapixels(3000, 4000)
-    (3.0, 3.0, 18.36)
+    They are the picture's own, by which finished readings are counted, of a longer side of at most ``COUNTED_SIDE``.
+    High is with small print, which is looked at again in tiles.
+
+    >>> read_megapixels(900, 1200), read_megapixels(2560, 2560)
+    ((1.08, 1.08, 1.08), (4.0, 4.0, 14.7456))
     >>> read_megapixels(1000, 12000)
-    (14.4, 14.4, 14.4)
+    (14.08, 14.08, 14.08)
     """
-    whole = width * height / 1e6
-    shrink = READ_WHOLE / max(width, height, 1)
-    if shrink >= 1:
+    whole, shrink = width * height / 1e6, shrink_to_read(width, height)
+    if shrink == 1:
         return (whole, whole, whole)
     tiled = _tiled(width) * _tiled(height) / 1e6
-    if min(width, height) * shrink < READ_LEAST:
+    if not shrink:
         return (tiled, tiled, tiled)
-    once = whole * shrink * shrink
-    return (once, once, once + tiled)
+    once = whole * min(1.0, COUNTED_SIDE / max(width, height)) ** 2
+    return (once, once, max(once, tiled))
+
+
+def shrink_to_read(width: int, height: int) -> float:
+    """Return the scale at which a picture is first searched for lines, 0 for a long and thin one: in tiles at once.
+
+    >>> shrink_to_read(800, 600), shrink_to_read(2560, 1280), shrink_to_read(1472, 2944), shrink_to_read(1000, 12000)
+    (1.0, 0.575, 0.5, 0.0)
+    """
+    if max(width, height) <= READ_WHOLE:
+        return 1.0
+    shrink = max(READ_WHOLE / max(width, height), READ_LEAST / min(width, height))
+    return shrink if shrink < 1 and width * height * shrink**2 <= READ_WHOLE**2 else 0.0
 
 
 def _tiled(length: int) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageDraw, ImageFont, TiffImagePlugin
 from tests.gates import corpus
 
 from intermodal import errors
@@ -47,6 +47,22 @@ def saved(pictures: list[Image.Image], form: str, **more: Any) -> bytes:
 def shown(frame: VideoFrame) -> Image.Image:
     assert frame.media_type == "image/png"
     return Image.open(io.BytesIO(frame.data), formats=["PNG"]).convert("RGB")
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG"])
+async def test_frames_that_differ_in_a_line_of_words_are_all_given(worker: MediaWorker, form: str) -> None:
+    """Though no scene ends: of the picture nearly nothing changes."""
+    slides = []
+    for words in ("Step 1: unplug it", "Step 2: wait 30 s", "Step 3: plug it in"):
+        slide = Image.new("RGB", (700, 240), "white")
+        ImageDraw.Draw(slide).text((90, 90), words, fill="black", font=ImageFont.load_default(44))
+        slides += [slide, slide]
+    data = saved(slides, form, duration=400)
+    found = await worker.frames(data, spread="scenes", most=12)
+    assert [round(frame.at, 1) for frame in found] == [0.0, 0.8, 1.6]
+    assert len({frame.data for frame in found}) == 3
+    fewer = await worker.frames(data, spread="scenes", most=2)
+    assert 1 <= len(fewer) <= 2
 
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG"])

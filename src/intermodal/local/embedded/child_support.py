@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
 import sys
@@ -44,6 +45,13 @@ def load_model(what: str, load: Callable[[], T]) -> T:
             where=what,
             todo=f"run: intermodal pull {what}, or free some memory",
         ) from None
+
+
+def return_free_memory() -> None:
+    """Return the free memory of this process's heap to the system, where the C library can (glibc)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def without_nul(text: str) -> str:

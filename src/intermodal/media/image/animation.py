@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from intermodal.errors import InputTooLarge
 from intermodal.media import header_readers, sandbox
@@ -17,6 +17,7 @@ from intermodal.media.video.scenes import FrameRequest, Report, sampling_rate
 _WORK = 1_500_000_000  # pixels of all frames: Pillow composes about 100 million a second, and does it twice
 _FRAME_COST = 30_000  # pixels that a small frame costs at least
 _LOOK = (320, 180)  # frames are shrunk to this before they are compared
+_STEP, _LEAST = 40, 20  # levels by which so many pixels of a shrunk frame differ where it says something else
 _TOLD = 0.02
 _PAGED = "image/tiff"
 
@@ -53,6 +54,12 @@ def frames(
             report(min(1.0, 0.7 + 0.3 * made / len(chosen)), f"frame {made} of {len(chosen)}")
 
 
+def _differ(one: Image.Image, other: Image.Image) -> bool:
+    """Return whether some letters of two pictures differ, more than dithering does."""
+    apart = ImageChops.difference(one, other).histogram()
+    return sum(apart[_STEP:]) >= _LEAST
+
+
 def _fitted(shown: Image.Image, side: int) -> dict[str, Any]:
     flat = decoder.flattened(decoder.upright(shown))
     if max(flat.size) > side:
@@ -75,16 +82,28 @@ def _chosen(
 ) -> dict[int, FrameRequest]:
     """Yield the chosen frames by index. Times are the file's; a frame without one stays a tenth of a second."""
     begins, looks, told, at = [], [], 0.0, 0.0
+    changed: list[int] = []  # frames that differ from the last one of them
+    last: Image.Image | None = None
     for place, shown in _walk(data, media_type, header.frames - 1):
         begins.append(at)
         at += header_readers.frame_seconds(shown.info.get("duration", 0) / 1000)
         shown.thumbnail(_LOOK, Image.Resampling.BOX)
+        grey = decoder.flattened(shown).convert("L")
+        if last is None or _differ(last, grey):
+            changed.append(place)
+            last = grey
         looks.append(decoder.flattened(shown).convert("RGB").resize(scenes.GRID, Image.Resampling.BOX))
         if (place + 1) / header.frames - told >= _TOLD:
             told = (place + 1) / header.frames
             report(0.7 * min(1.0, told), "looking for scenes")
     end = at
 
+    if rate is None and len(changed) <= most:  # all of them: words of another slide change little of a picture
+        ends = [begins[place] for place in changed[1:]] + [end]
+        return {
+            place: FrameRequest(moment=begins[place], at=round(begins[place], 3), until=round(until, 3))
+            for place, until in zip(changed, ends, strict=True)
+        }
     if rate is None:
         found, _ = frame_image.scenes_of(looks, begins, end, most)
         return {one.index: FrameRequest(moment=one.at, at=round(one.at, 3), until=round(one.until, 3)) for one in found}

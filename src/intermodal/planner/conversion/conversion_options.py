@@ -47,7 +47,7 @@ from intermodal.planner.conversion.fidelity import (
 )
 from intermodal.planner.conversion.page_relevance import page_numbers
 from intermodal.planner.conversion.script_support import loses_words
-from intermodal.planner.conversion.video_options import animation_option, video_options
+from intermodal.planner.conversion.video_options import animation_option, read_animation, video_options
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import PageFacts, PartFacts
@@ -205,13 +205,16 @@ def _read_along(case: PlanningCase, bundle: Bundle, reader: Endpoint) -> Convers
 def _as_text(
     case: PlanningCase, part: PartFacts, picture: Picture, reader: Endpoint | None, describer: Endpoint | None
 ) -> PartConversion:
-    found = []
-    if reader is not None:
+    found: list[ConversionStep] = []
+    if reader is not None and part.frames > 1:
+        found += read_animation(case, part, reader)
+    elif reader is not None:
         found.append(conversion_steps.read(case, part, reader, case.rates(reader)))
     if describer is not None:
         size = f"{part.width}x{part.height}"
         found.append(conversion_steps.describe(case, part, describer, conversion_steps.VisualInput(size, (picture,))))
-    return PartConversion(steps=tuple(found), blocks=len(found))
+    blocks = (reader is not None) + (describer is not None)
+    return PartConversion(steps=tuple(found), blocks=blocks)
 
 
 __all__ = ["allowed_converters", "conversion_options"]

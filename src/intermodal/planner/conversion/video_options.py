@@ -20,6 +20,7 @@ from intermodal.cost_model.levels import HIGH, LEVELS, MID, ZEROS, Levels, plus,
 from intermodal.media.media_limits import (
     FRAME_SIDE,
     FRAMES_DENSE,
+    FRAMES_LEAST,
     FRAMES_MOST,
     FRAMES_THRIFTY,
     READ_SIDE,
@@ -126,6 +127,14 @@ def animation_option(case: PlanningCase, bundle: Bundle) -> ConversionOption:
         )
 
     return make_option(case, bundle, "frames", frozenset(("image",)), passage)
+
+
+def read_animation(case: PlanningCase, part: PartFacts, reader: Endpoint) -> tuple[ConversionStep, ConversionStep]:
+    """Return the steps that read the text of an animation: its frames by scene, and each of them."""
+    spread = FrameSampling(FRAMES_LEAST, READ_SIDE)
+    count = _count(part, spread)
+    frames = conversion_steps.frames(case, part, spread.parameters(), count, _title(spread, count), shown=False)
+    return frames, conversion_steps.read_frames(case, part, reader, frames, _shape(part, spread.side), 0)
 
 
 def _whole_video(part: PartFacts) -> PartConversion:

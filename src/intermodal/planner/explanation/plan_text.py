@@ -408,7 +408,7 @@ def route_warnings(case: PlanningCase, assignment: Assignment) -> tuple[str, ...
             found += _left_out(bundle, option)
         found += _unread_figures(bundle, option)
         for part in bundle.parts:
-            if part.kind == "image" and part.frames > 1 and option.name != "frames":
+            if part.kind == "image" and part.frames > 1 and option.name not in ("frames", "read"):
                 found.append(f"takes only the first of {part.frames:,} frames of {part.name}")
     return tuple(found)
 
