@@ -3,7 +3,8 @@
 questions_held_out.txt was written beside the first examples, questions_later.txt in four sets after that; it says what
 each of them measured before its failures were looked at. questions_outside.txt, by somebody who had not read the
 examples, says what suffices, words or more. questions_frozen.txt was written before any answer to it was seen, and is
-in the form of scripts/question_examples.txt, whose questions are the examples.
+in the form of scripts/question_examples.txt, whose questions are the examples. So is questions_everyday.txt, which has
+more sorts of files, and questions about a file itself.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ LATER = Path(__file__).with_name("questions_later.txt")
 OUTSIDE = Path(__file__).with_name("questions_outside.txt")
 FITTED = Path(__file__).parents[2] / "scripts" / "question_examples.txt"
 FROZEN = Path(__file__).with_name("questions_frozen.txt")
+EVERYDAY = Path(__file__).with_name("questions_everyday.txt")
 _MEDIA: dict[str, Medium] = {
     "photo": "photo", "chart": "photo", "screenshot": "page", "scan": "page", "recording": "audio", "music": "audio",
     "film": "video", "pdf": "document", "scanned-pdf": "document", "table": "document", "pictures": "photo",
@@ -126,7 +128,10 @@ def asked_outside() -> Iterator[Asked]:
 
 _TRADES: dict[str, tuple[Medium, ...]] = {
     **_SHOWN, "scan": ("page",), "scanned-pdf": ("document",), "mail": (),
-    "music": ("audio",), "table": ("document",),
+    "music": ("audio",), "table": ("document",), "drawing": ("photo",), "map": ("photo",), "qr": ("photo",),
+    "handwriting": ("page",), "slides": ("document",), "call": ("audio",), "meeting": ("audio",),
+    "podcast": ("audio",), "silence": ("audio",), "screencast": ("video",), "lecture": ("video",),
+    "animation": ("video",),
 }  # fmt: skip
 _ALSO: dict[str, tuple[Medium, ...]] = {"chart": ("photo",)}  # what a chart with few letters is looked at as
 
