@@ -111,7 +111,7 @@ def _suffices(needs: MediumNeeds) -> Suffices:
         return "more"
     if beyond & {need.aspect for need in needs.unsure}:
         return "open"
-    if needed or needs.medium in ("page", "document", "pictures"):
+    if needed or needs.properties is not None or needs.medium in ("page", "document", "pictures"):
         return "words"
     return "more" if needs.medium == "photo" else "open"
 

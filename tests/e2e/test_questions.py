@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.e2e.questions import FITTED, FROZEN, HELD_OUT, LATER, asked_outside, of_trades, pairs
+from tests.e2e.questions import EVERYDAY, FITTED, FROZEN, HELD_OUT, LATER, asked_outside, of_trades, pairs
 
 from intermodal import request_builder
 from intermodal.client import AsyncClient
 from intermodal.content import Kind
 from intermodal.local.embedded import e5
 from intermodal.plans.explain import explain
+from intermodal.plans.step import Check
 from intermodal.questions.needs_regression import (
     BEYOND,
     BEYOND_WORDS,
@@ -74,18 +75,22 @@ async def test_no_question_of_a_stranger_that_needs_more_is_said_to_need_words_a
     assert right >= 0.95 * len(list(asked_outside()))
 
 
-async def test_verdicts_on_the_frozen_questions_are_as_right_as_they_were_measured(reader: QuestionReader) -> None:
-    """All are asked. Measured: 383 of 403 right, 2 said to need words alone though more is, in thirteen languages."""
+@pytest.mark.parametrize(("asked", "words_only_at_most"), [(FROZEN, 1), (EVERYDAY, 4)], ids=["frozen", "everyday"])
+async def test_verdicts_on_the_frozen_questions_are_as_right_as_they_were_measured(
+    reader: QuestionReader, asked: Path, words_only_at_most: int
+) -> None:
+    """All are asked. Measured: 386 of 403 right in thirteen languages and 394 of 409 in sixteen; 0 and 3 said to need
+    words alone though more is."""
     right = words_only = 0
-    trades = list(of_trades(FROZEN))
+    trades = list(of_trades(asked))
     for trade in trades:
         facts = await reader.needs(trade.question, ("image", "audio", "video", "document"))
         assert facts is not None
         told = trade.told(facts)
         words_only += (trade.suffices, told) == ("more", "words")
         right += told == trade.suffices
-    assert right >= 0.94 * len(trades)
-    assert words_only <= 3
+    assert right >= 0.95 * len(trades)
+    assert words_only <= words_only_at_most
 
 
 async def test_a_question_needs_the_same_however_it_is_typed(reader: QuestionReader) -> None:
@@ -116,9 +121,47 @@ async def test_a_sentence_that_joins_questions_needs_what_each_of_them_does(
     assert ("appearance" in {need.aspect for need in facts.of("image").needed}) is looks
 
 
-def test_no_frozen_question_is_an_example() -> None:
+@pytest.mark.parametrize("asked", [FROZEN, EVERYDAY], ids=["frozen", "everyday"])
+def test_no_frozen_question_is_an_example(asked: Path) -> None:
     known = {embedded_form(text) for text in load_examples().texts}
-    assert not [trade for trade in of_trades(FROZEN) if embedded_form(trade.question) in known]
+    assert not [trade for trade in of_trades(asked) if embedded_form(trade.question) in known]
+
+
+@pytest.mark.parametrize(
+    ("question", "file"),
+    [
+        ("How long does this recording last?", "jfk.wav"),
+        ("Wie viele Pixel hat das Bild?", "photo-cat.jpg"),
+        ("Quelle est la taille du fichier ?", "photo-cat.jpg"),
+        ("¿En qué formato está la imagen?", "photo-coffee.jpg"),
+        ("这段录音有多少秒?", "jfk.wav"),
+        ("この動画の長さは何秒ですか", "bigbuckbunny.mp4"),
+        ("Какое разрешение у этого видео?", "bigbuckbunny.mp4"),
+    ],
+)
+async def test_a_question_for_a_property_of_a_file_has_nothing_converted(media: Path, question: str, file: str) -> None:
+    async with AsyncClient() as client:
+        plan = await client.plan(request_builder.make_request(question, media / file))
+    assert [step.op for step in plan.chosen.steps if not isinstance(step, Check)] == ["properties", "generate"]
+    assert plan.verdict.value == "enough_with_loss"
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("How long is the guarantee valid?", "document"),
+        ("Wie lange hat sie schon Schmerzen?", "audio"),
+        ("How tall is the church in the picture?", "image"),
+        ("Which page mentions the deposit?", "document"),
+        ("¿Cuánto dura el curso que anuncia?", "audio"),
+    ],
+)
+async def test_a_question_for_a_length_in_the_contents_is_not_taken_for_one_of_the_file(
+    reader: QuestionReader, question: str, kind: Kind
+) -> None:
+    facts = await reader.needs(question, (kind,))
+    assert facts is not None
+    assert not any(each.properties_alone for each in facts.media)
 
 
 def test_the_vectors_that_are_kept_are_those_of_the_model() -> None:

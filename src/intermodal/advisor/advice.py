@@ -224,7 +224,7 @@ LABEL = 12  # columns of "break-even"
 PLACE = 9  # of "  hosted "
 _DONE = {
     "extract": "text of its pages", "render": "pages as pictures", "frames": "frames", "demux": "its sound",
-    "subtitles": "its subtitles",
+    "subtitles": "its subtitles", "properties": "its properties",
 }  # fmt: skip
 LOCAL = "local"
 UNPAID = "no host to pay"

@@ -4,6 +4,7 @@ fetch.py             opens a user's path or URL (the only module that does)
 url_policy.py        which URLs and addresses may be dialled                           pure
 pinned_connection.py dials an address that was checked
 sniff.py             kind and media type of bytes; which plugin converts what it does not know
+creation_date.py     when and with what a file was made, as its metadata states     pure
 header_readers.py    size, frames and tracks from headers                              pure, bounded
 expand.py            replaces documents, mails and archives by what is in them
 request_media.py     opens every part of a request: facts and bytes

@@ -34,6 +34,8 @@ class MediaProbeResult(Value):
     pages: tuple[PageFacts, ...] = ()
     subtitles: tuple[SubtitleFacts, ...] = ()
     notes: tuple[str, ...] = ()
+    created: str = ""
+    device: str = ""
 
 
 class Barcode(Value):

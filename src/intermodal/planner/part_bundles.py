@@ -11,7 +11,7 @@ from intermodal.content import ImageDetail, Kind
 from intermodal.errors import UsageError
 from intermodal.hints import hint
 from intermodal.planner.catalog_index import ENCODER as _ENCODER
-from intermodal.planner.conversion.fidelity import aspects_needed, is_page
+from intermodal.planner.conversion.fidelity import aspects_needed, is_page, medium_of
 from intermodal.planner.eligibility.privacy_labels import is_private, may_release
 from intermodal.plans.facts import PageFacts, PartFacts, QuestionFacts
 from intermodal.request import Aspect, Policy
@@ -30,6 +30,7 @@ class Bundle(Struct):
         needs: aspects the question probably needs, each with the price of losing it in USD.
         pages: per part, the pages that the request selects (documents only). whole: these are all pages.
         compared: the pictures are some of several, and the question may be about all of them together.
+        properties: properties of the files are asked for; properties_alone: and nothing of their contents.
     """
 
     kind: Kind
@@ -44,6 +45,8 @@ class Bundle(Struct):
     pages: list[tuple[PageFacts, ...]]
     whole: bool = True
     compared: bool = False
+    properties: bool = False
+    properties_alone: bool = False
 
     @property
     def title(self) -> str:
@@ -83,6 +86,7 @@ def make_bundles(
                 private,
                 private and part.name,
                 tuple(needs),
+                medium_of(part) if question.of(medium_of(part)).properties is not None else "",
                 bool(part.outcomes) and part.index,
                 size,
             )
@@ -90,6 +94,9 @@ def make_bundles(
             if bundle is None:
                 bundle = fine[key] = _bundle(part, private, policy, needs)
                 bundle.compared = compared and part.kind == "image"
+                asked = question.of(medium_of(part))
+                bundle.properties = asked.properties is not None and not labelled
+                bundle.properties_alone = bundle.properties and asked.properties_alone
             by_shape[shape] = bundle
         bundle.parts.append(part)
         bundle.shapes.append(shape)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 
 from intermodal.hints import action, consent_to, hint
 from intermodal.plans import numbers
-from intermodal.plans.facts import Need
+from intermodal.plans.facts import Need, PropertiesNeed
 from intermodal.plans.plan import (
     Candidate,
     NativeInput,
@@ -135,14 +135,19 @@ def missing(candidate: Candidate) -> str:
 def _needs_lines(part_needs: PartNeeds) -> str:
     """Return the question's needs of a part, with the evidence: 'call.wav: tone (0.92, like "Is she angry?")'."""
     words = [_need(need) for need in part_needs.needed]
+    if part_needs.properties is not None:
+        words.append(f"properties of the file ({_evidence(part_needs.properties)})")
     if part_needs.unsure:
         words.append(f"unsure: {', '.join(map(_need, part_needs.unsure))}")
     return f"{part_needs.title}: {', '.join(words)}"
 
 
 def _need(need: Need) -> str:
-    evidence = f'{need.score:.2f}, like "{need.like}"' if need.like else "named in the question"
-    return f"{need.aspect} ({evidence})"
+    return f"{need.aspect} ({_evidence(need)})"
+
+
+def _evidence(need: Need | PropertiesNeed) -> str:
+    return f'{need.score:.2f}, like "{need.like}"' if need.like else "named in the question"
 
 
 def outranked(other: Outranked) -> str:
@@ -371,7 +376,7 @@ def _what(step: Step, candidate: Candidate) -> str:
     made = step.estimate.output_tokens
     if isinstance(step, Call):
         return f"{step.endpoint}  {step.title} -> {numbers.tokens(made)}"
-    if isinstance(step, Transform) and step.op in ("extract", "subtitles"):
+    if isinstance(step, Transform) and step.op in ("extract", "subtitles", "properties"):
         return f"{step.title} -> {numbers.tokens(_tokens_of_text(step))}"
     if isinstance(step, Transform) and step.op in _TAKEN_AS:
         kinds = _TAKEN_AS[step.op]

@@ -14,6 +14,7 @@ from intermodal.request import Aspect
 
 Box = tuple[float, float, float, float]
 UNKNOWN_SCRIPT: Final = "another"  # an unknown script: an earlier reading met letters that the reader lacks
+PROPERTIES_ALONE: Final = 0.6  # score of a question for properties from which on contents may be left out
 SCANNED_BELOW: Final = 16  # characters: from here on a text layer is more than a page number or a stamp
 Medium = Literal["photo", "page", "image", "pictures", "audio", "video", "document"]
 
@@ -157,6 +158,7 @@ class PartFacts(Value, gc=False):
         origins: names and kinds of the files this was extracted from, and the name it shares with an earlier part; a
             privacy label on any of them holds for this part.
         notes: omissions of its extraction, and its defects, each a phrase after its name and a colon.
+        created: when it was made, and device: with what, as the file states it; "" where it does not.
     """
 
     index: int
@@ -189,6 +191,8 @@ class PartFacts(Value, gc=False):
     subtitles: tuple[SubtitleFacts, ...] = ()
     read_before: tuple[int, int] = (0, 0)
     read_by: str = ""
+    created: str = ""
+    device: str = ""
 
 
 def needs_conversion(part: PartFacts) -> bool:
@@ -246,6 +250,18 @@ class Need(Value, gc=False):
     like: str = ""
 
 
+class PropertiesNeed(Value, gc=False):
+    """A question that asks for properties of its file: length, pages, pixels, format, size, date.
+
+    Only the sentence model tells. By its words, "how long is the bridge" asks for one, too.
+
+    ``score``, ``like``: as of a ``Need``.
+    """
+
+    score: float = 1.0
+    like: str = ""
+
+
 class MediumNeeds(Value, gc=False):
     """The needs of a question of one medium.
 
@@ -253,11 +269,19 @@ class MediumNeeds(Value, gc=False):
         medium: a kind of part; of an image also ``photo`` (little text) or ``page`` (full of it); ``pictures`` for
             several, which have ``comparison`` alone.
         needed: aspects that the answer depends on. unsure: aspects that it may need: examples disagree.
+        properties: whether properties of the file are asked for, alone or beside those aspects.
     """
 
     medium: Medium
     needed: tuple[Need, ...] = ()
     unsure: tuple[Need, ...] = ()
+    properties: PropertiesNeed | None = None
+
+    @property
+    def properties_alone(self) -> bool:
+        """Return whether nothing but properties of the file is asked for, so that its contents need not be read."""
+        sure = self.properties is not None and self.properties.score >= PROPERTIES_ALONE
+        return sure and not self.needed and not self.unsure
 
 
 class QuestionFacts(Value):

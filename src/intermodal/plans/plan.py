@@ -19,7 +19,7 @@ from intermodal.content import Kind, Value, renamed_field
 from intermodal.errors import PlanStale
 from intermodal.hints import action
 from intermodal.plans.display import RENDERERS
-from intermodal.plans.facts import Facts, Need
+from intermodal.plans.facts import Facts, Need, PropertiesNeed
 from intermodal.plans.machine import Machine
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.step import Call, Check, Step, StepEstimate, Transform
@@ -158,6 +158,7 @@ class PartNeeds(Value):
         part: index of the first of these parts in ``Request.parts()``. count: how many. title: their name in sentences.
         needed: aspects that the answer depends on. unsure: aspects that it may need. Each with its score and evidence.
         by: the sentence model that estimated the needs; "" if they come from English keywords of the question.
+        properties: whether properties of the file are asked for (its length, pages, size).
     """
 
     part: int
@@ -166,6 +167,7 @@ class PartNeeds(Value):
     needed: tuple[Need, ...] = ()
     unsure: tuple[Need, ...] = ()
     by: str = ""
+    properties: PropertiesNeed | None = None
 
 
 class Rejected(Value):

@@ -17,7 +17,7 @@ from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
 # Transform ops are deterministic and weightless; call ops have weights or a price.
-TransformOp = Literal["extract", "render", "select", "frames", "demux", "subtitles", "resize", "concat"]
+TransformOp = Literal["extract", "render", "select", "frames", "demux", "subtitles", "resize", "concat", "properties"]
 CallOp = Literal["read", "transcribe", "describe", "generate", "translate", "embed", "speak", "score", "draw"]
 CheckOp = Literal["transcript", "reading", "size", "valid_json", "evidence"]
 

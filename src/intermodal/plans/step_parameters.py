@@ -187,6 +187,10 @@ class ResizeImage(StepParameters, frozen=True):
     detail: Annotated[ImageDetail, _choice(ImageDetail, "auto")] = "auto"
 
 
+class StateProperties(StepParameters, frozen=True):
+    """The statement of a file's properties has no parameters."""
+
+
 # ---- calls --------------------------------------------------------------------------------------
 
 
@@ -278,6 +282,7 @@ class DrawImage(StepParameters, frozen=True):
 PARAMETERS: Mapping[TransformOp | CallOp, type[StepParameters]] = {
     "extract": ExtractText, "render": RenderPages, "select": SelectPages, "frames": SampleFrames,
     "demux": ExtractSound, "subtitles": ExtractSubtitles, "resize": ResizeImage, "concat": ConcatenateTexts,
+    "properties": StateProperties,
     "read": ReadText, "transcribe": TranscribeSpeech, "describe": DescribeImages, "generate": GenerateAnswer,
     "translate": TranslateText, "embed": EmbedContent, "score": ScoreLabels, "speak": SpeakText, "draw": DrawImage,
 }  # fmt: skip

@@ -24,7 +24,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 import msgspec
 import numpy as np
@@ -32,7 +32,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from intermodal.content import Value
-from intermodal.plans.facts import Medium, MediumNeeds, Need, QuestionFacts
+from intermodal.plans.facts import Medium, MediumNeeds, Need, PropertiesNeed, QuestionFacts
 from intermodal.request import ASPECTS, Aspect
 
 Reals: TypeAlias = NDArray[np.float32]
@@ -43,6 +43,7 @@ OTHER = 0.2  # weight of examples of another medium
 NETS = 0.5  # weight of the networks beside the votes, of whether words are not enough
 NEEDED = 0.5  # score from which on an aspect is needed ...
 UNSURE = 0.35  # ... and from which on it may be
+PROPERTIES = 0.38  # score from which on properties of the file are asked for
 MORE: dict[Medium, float] = {  # score of "words are not enough" from which on something beyond them is needed
     "photo": 0.48, "image": 0.45, "pictures": 0.48, "video": 0.46, "page": 0.42, "audio": 0.42, "document": 0.38,
 }  # fmt: skip
@@ -51,8 +52,8 @@ NEAR = 0.25  # cosine below which the nearest example tells nothing about a ques
 WHOLE = 160  # characters up to which a question is looked at as it is: its sentences explain each other
 LONGEST = 240  # characters of a sentence that are looked at: computing a vector takes as long as the text is
 SHORT = 24  # characters of a sentence below which it is read with the one before
-CLAUSE = 8  # characters of a question that is joined to another, at least
-CERTAIN = 0.8  # score of "words are not enough" from which on a joined question counts by itself
+CLAUSE = 8  # characters of a question that is joined to another, at least; half as many of dense writing
+CERTAIN = 0.65  # score of "words are not enough" from which on a joined question counts by itself
 SENTENCES = 4  # of a longer question that are looked at; those with a question mark come first
 MEDIA: tuple[Medium, ...] = ("photo", "page", "image", "pictures", "audio", "video", "document")
 EXAMPLED: tuple[Medium, ...] = ("photo", "page", "pictures", "audio", "video", "document")
@@ -63,20 +64,32 @@ BEYOND: dict[str, frozenset[Aspect]] = {  # aspects of a medium that its text do
     "audio": frozenset(("speakers", "tone")),
     "video": frozenset(("layout", "appearance", "figures", "speakers", "tone", "motion")),
 }  # fmt: skip
-OUTPUTS: tuple[str, ...] = (*ASPECTS, "more")  # each aspect, and whether words are not enough
+OUTPUTS: tuple[str, ...] = (*ASPECTS, "properties", "more")  # each aspect; of the file; whether words are not enough
 
-_MORE = OUTPUTS.index("more")
-_JOINS = re.compile(  # "and" before a word that asks
-    r"[,;]? (?:and|und|et|y|e|en|и|i) (?="
+_MORE, _PROPERTIES = OUTPUTS.index("more"), OUTPUTS.index("properties")
+# What joins two questions. A short word is one only before a word that asks: "e" is "and" in Italian, "i" in Polish.
+_ASKING = (
     r"(?:what|who|how|which|where|when|why|is|are|does|do|was|wer|wie|welch\w*|wo|wann|warum|ist|sind"
-    r"|que|qu['’]\w*|qui|quel\w*|comment|où|quand|pourquoi|qué|quién\w*|cómo|cuál\w*|dónde|cuándo"
-    r"|che|chi|come|quale|quali|dove|perché|o que|quem|como|qual|quais|onde|quando|wat|hoe|welke|waar"
-    r"|что|кто|как|как\w*|где|когда|почему)\b)",
+    r"|que|qu['’]\w*|qui|quel\w*|comment|où|quand|pourquoi|qué|quién\w*|cómo|cuál\w*|cuánt\w*|dónde|cuándo|de qué"
+    r"|che|chi|come|quale|quali|quant\w*|dove|perché|di che|o que|quem|como|qual|quais|onde|wat|hoe|welke|waar"
+    r"|co|jak\w*|kto|gdzie|kiedy|ile|czy|vad|hur|vem|när)\b"
+)
+_JOINS = re.compile(
+    r"[,;]? (?:and|und|et|sowie|och|oraz|и|та|ve|और|그리고) (?=\w)"
+    rf"|[,;]? (?:y|e|en|i) (?={_ASKING})|[,;] (?={_ASKING})"
+    r"| و(?=(?:ما|ماذا|من|كم|كيف|هل|أين|متى|أي|لماذا|شو|ليش|مين)\b)"
+    r"|[，；、]|(?<=[\u3040-\u9fff]),|(?<=[가-힣])고 |[?!؟？！] (?=\w)|[？！](?=\w)",
     re.IGNORECASE,
 )
+_DENSE = re.compile(r"[\u3040-\u9fff가-힣]")  # a letter of these is worth two or three others
 _END = re.compile(r"(?<=[.!?。！？؟])\s*(?=\S)|\n+")
 _ASKS = ("?", "？", "؟")
 _AT_ENDS = " \t.!?¡¿…。！？؟"  # signs that say nothing of what is asked
+
+
+class _Evidence(TypedDict):
+    score: float
+    like: str
 
 
 class NeedsNetwork(Struct, frozen=True):
@@ -144,19 +157,23 @@ def sentences(question: str) -> tuple[str, ...]:
 
 
 def joined_questions(question: str) -> tuple[str, ...]:
-    """Return the questions that a short one joins by "and", () where it joins none.
+    """Return the questions that a short one joins, by "and", a comma or a question mark; () where it joins none.
 
     A vector of both together tells the needs of one. Each alone lacks what the other says of its subject, so it counts
     only where it certainly needs more than words (``CERTAIN``).
 
     >>> joined_questions("What does it say, and what colour is it?")
-    ('What does it say', 'what colour is it?')
+    ('What does it say', 'what colour is it')
     """
     whole = " ".join(question.split())
     if len(whole) > WHOLE:
         return ()
-    found = [part.strip(" ,;") for part in _JOINS.split(whole)]
-    return tuple(found) if len(found) > 1 and all(len(part) >= CLAUSE for part in found) else ()
+    found = [part for part in (part.strip(_AT_ENDS + ",;") for part in _JOINS.split(whole)) if _is_clause(part)]
+    return tuple(found[:SENTENCES]) if len(found) > 1 else ()
+
+
+def _is_clause(part: str) -> bool:
+    return len(part) + len(_DENSE.findall(part)) >= CLAUSE
 
 
 def embedded_form(sentence: str) -> str:
@@ -236,23 +253,37 @@ def _of_medium(medium: Medium, vectors: Reals, cosines: Reals, examples: Example
     if not len(cosines):
         return MediumNeeds(medium=medium)
     by_sentence = scores(medium, vectors, cosines, examples)
-    counts = np.arange(len(cosines)) < len(cosines) - joined
-    counts |= by_sentence[:, _MORE] >= CERTAIN
+    counts = _counted(by_sentence, joined)
     by_sentence, cosines = by_sentence[counts], cosines[counts]
-    asks = by_sentence.max(axis=1) >= NEEDED
+    asks = (by_sentence.max(axis=1) >= NEEDED) | (by_sentence[:, _PROPERTIES] >= PROPERTIES)
     if asks.any():
         by_sentence, cosines = by_sentence[asks], cosines[asks]
     best: dict[str, float] = dict(zip(OUTPUTS, map(float, by_sentence.max(axis=0)), strict=True))
     near = cosines.max(axis=0)
     needed, unsure = _decided(medium, best)
-    if near[_needing(medium, "", examples)].max(initial=-1.0) < NEAR:
+    far = near[_needing(medium, "", examples)].max(initial=-1.0) < NEAR
+    if far:
         unsure += needed
         needed.clear()
+    asked = best["properties"] >= PROPERTIES and not far
     return MediumNeeds(
         medium=medium,
         needed=_needs(needed, medium, best, near, examples),
         unsure=_needs(unsure, medium, best, near, examples),
+        properties=PropertiesNeed(**_evidence("properties", medium, best, near, examples)) if asked else None,
     )
+
+
+def _counted(by_sentence: Reals, joined: int) -> NDArray[np.bool_]:
+    """Return which rows count: all but those joined questions that are not certain.
+
+    Where one of them certainly asks for properties of the file, the others ask for something else, so all of them do.
+    """
+    alone = np.arange(len(by_sentence)) >= len(by_sentence) - joined
+    sure = by_sentence[:, _MORE] >= CERTAIN
+    if (alone & (by_sentence[:, _PROPERTIES] >= CERTAIN)).any():
+        sure |= alone
+    return np.asarray(~alone | sure)
 
 
 def _decided(medium: Medium, best: Mapping[str, float]) -> tuple[list[Aspect], list[Aspect]]:
@@ -268,7 +299,7 @@ def _decided(medium: Medium, best: Mapping[str, float]) -> tuple[list[Aspect], l
         unsure.extend(aspect for aspect in _from(UNSURE, own, best, below=NEEDED) if aspect not in needed)
     elif best["more"] >= MORE[medium] - DOUBT:
         unsure += _from(UNSURE, own, best) or first
-    elif not needed and "words" in unsure:  # nothing else is left that it could be about
+    elif not needed and "words" in unsure and best["properties"] < PROPERTIES:  # nothing else is left
         unsure.remove("words")
         needed.append("words")
     return needed, unsure
@@ -296,10 +327,15 @@ def _needs(
     found: list[Need] = []
     for aspect in ASPECTS:
         if aspect in aspects:
-            places = _needing(medium, aspect, examples)
-            like = examples.texts[places[near[places].argmax()]] if len(places) else ""
-            found.append(Need(aspect=aspect, score=round(min(max(best[aspect], 0.0), 1.0), 2), like=like))
+            found.append(Need(aspect=aspect, **_evidence(aspect, medium, best, near, examples)))
     return tuple(found)
+
+
+def _evidence(output: str, medium: Medium, best: Mapping[str, float], near: Reals, examples: Examples) -> _Evidence:
+    """Return the score of an output, and the nearest example that has it."""
+    places = _needing(medium, output, examples)
+    like = examples.texts[places[near[places].argmax()]] if len(places) else ""
+    return {"score": round(min(max(best[output], 0.0), 1.0), 2), "like": like}
 
 
 # ---- the example questions --------------------------------------------------------------------------

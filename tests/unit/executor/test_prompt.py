@@ -71,6 +71,21 @@ def test_pages_that_took_different_ways_come_in_their_order() -> None:
     assert said(message) == [WireText(text=pages)]
 
 
+def test_properties_of_a_film_stand_before_what_is_said_in_it() -> None:
+    film = File(source=BytesSource(data=b"", name="film.mp4"))
+    pieces = (
+        TextInput(text="Hello.", source="said", at=1.0, until=2.0),
+        TextInput(text="Length: 63 seconds", label="Properties of film.mp4", of_file=True),
+    )
+    (message,) = prompt.chat_messages(request(film, Text(text="How long is it?")), {0: pieces})
+    (text,) = message.parts
+    assert isinstance(text, WireText)
+    assert ending(text.text) == (
+        "Properties of film.mp4:\n---END\nLength: 63 seconds\n---END\n\n"
+        "What is said in the video:\n---END\n[0:01] said: Hello.\n---END\n\nHow long is it?"
+    )
+
+
 def test_roles_stay_and_media_text_is_never_an_instruction_of_the_system() -> None:
     """D15"""
     conversation = Request(

@@ -29,6 +29,7 @@ from intermodal.catalog.types import Endpoint
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor.attempt import answer_notes
 from intermodal.local.embedded.versions import CONVERTERS
+from intermodal.plans.step import Transform
 from intermodal.request import EmbeddingOutput, JsonOutput, Policy, Sampling, TranscriptOutput
 from intermodal.testing import FakeHost
 
@@ -552,6 +553,18 @@ async def test_a_host_that_is_not_there_costs_nothing(bench: Bench, host: FakeHo
     request, opened = asked("?")
     result = await bench.run(plan(route(say(gone)), route(say(model))), request, opened)
     assert result.cost == pytest.approx(host.bill) and bench.states() == ["void", "void", "void", "settled"]
+
+
+async def test_properties_of_a_file_reach_the_model_as_labelled_data_and_the_file_is_not_decoded(
+    bench: Bench, host: FakeHost
+) -> None:
+    (model,) = using(bench, host)
+    request, opened = asked("How long is it?", "call.wav")
+    told = Transform(id="told1", op="properties", inputs=("part:1",), part=1, title="properties")
+    await bench.run(plan(route(told, say(model, "step:told1"))), request, opened)
+    (message,) = host.attempts[0].json["messages"]
+    assert ending(message["content"]).startswith("Properties of call.wav:\n---END\nLength: 11 seconds (0:11)\n")
+    assert bench.media.asked == []
 
 
 async def test_a_run_over_its_budget_stops_before_it_sends(bench: Bench, host: FakeHost) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests.e2e.questions import FITTED
 
-from intermodal.plans.facts import Medium, QuestionFacts
+from intermodal.plans.facts import Medium, PropertiesNeed, QuestionFacts
 from intermodal.questions.needs_regression import (
     EXAMPLED,
     OUTPUTS,
@@ -151,8 +151,29 @@ def test_each_sentence_adds_what_it_needs() -> None:
     assert set(needs(found, "audio")[0]) == {"tone", "words"}
 
 
+def test_a_question_for_properties_of_a_file_needs_nothing_of_its_contents() -> None:
+    known = examples()
+    known.weights["audio"][0, OUTPUTS.index("properties")] = 2.0
+    known.weights["audio"][0, OUTPUTS.index("tone")] = known.weights["audio"][0, OUTPUTS.index("more")] = 0.0
+    known.needing["audio"]["properties"] = np.array([0], np.intp)
+    told = question_needs([(1.0, 0.0, 0.0)], known).of("audio")
+    assert told.properties == PropertiesNeed(score=1.0, like="Is she angry?")
+    assert told.properties_alone and not told.needed
+    assert question_needs([(0.0, 1.0, 0.0)], known).of("audio").properties is None
+
+
+def test_a_question_joined_to_one_for_properties_counts_whatever_it_needs() -> None:
+    known = examples()
+    known.weights["audio"][0] = 0.0
+    known.weights["audio"][0, OUTPUTS.index("properties")] = 2.0
+    known.needing["audio"]["properties"] = np.array([0], np.intp)
+    told = question_needs([(1.0, 0.0, 0.0)], known, joined=[(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)]).of("audio")
+    assert told.properties is not None and [need.aspect for need in told.needed] == ["words"]
+    assert not told.properties_alone
+
+
 @pytest.mark.parametrize(
-    ("strength", "needed"), [(2.0, {"tone", "words"}), (1.4, {"words"})], ids=["certain", "not certain"]
+    ("strength", "needed"), [(2.0, {"tone", "words"}), (1.2, {"words"})], ids=["certain", "not certain"]
 )
 def test_a_joined_question_counts_where_it_certainly_needs_more_than_words(strength: float, needed: set[str]) -> None:
     found = question_needs([(0.0, 1.0, 0.0)], examples(strength=strength), joined=[(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)])
@@ -162,11 +183,21 @@ def test_a_joined_question_counts_where_it_certainly_needs_more_than_words(stren
 @pytest.mark.parametrize(
     ("question", "found"),
     [
-        ("What does it say, and what colour is it?", ("What does it say", "what colour is it?")),
+        ("What does it say, and what colour is it?", ("What does it say", "what colour is it")),
         ("was steht da und welche farbe hat das auto", ("was steht da", "welche farbe hat das auto")),
-        ("Что написано и какого цвета машина?", ("Что написано", "какого цвета машина?")),
-        ("What is the name and the address?", ()),
+        ("Что написано и какого цвета машина?", ("Что написано", "какого цвета машина")),
+        ("What does it say? What colour is it?", ("What does it say", "What colour is it")),
+        ("What is shown, what does it say?", ("What is shown", "what does it say")),
+        ("Beschreib es und lies mir den Text vor", ("Beschreib es", "lies mir den Text vor")),
+        ("牌子上写了什么,旁边站着几个人", ("牌子上写了什么", "旁边站着几个人")),
+        ("何と書いてあって、どんな絵が描いてある?", ("何と書いてあって", "どんな絵が描いてある")),
+        ("가격이 얼마고 색깔은 뭐야", ("가격이 얼마", "색깔은 뭐야")),
+        ("ماذا كتب على اللافتة وكم شخصا يقف تحتها", ("ماذا كتب على اللافتة", "كم شخصا يقف تحتها")),
+        ("क्या लिखा है और वहाँ कितने लोग हैं", ("क्या लिखा है", "वहाँ कितने लोग हैं")),
+        ("co tu jest napisane i jakiego koloru jest samochód", ("co tu jest napisane", "jakiego koloru jest samochód")),
         ("Who and what is it?", ()),
+        ("What did I say?", ()),
+        ("متى وقت الدفع", ()),
         ("word " * 40 + "and what is it?", ()),
     ],
 )

@@ -13,6 +13,7 @@ from intermodal.executor.preparation.prompt import label
 from intermodal.executor.preparation.video_timeline import NOTHING_FOUND
 from intermodal.media.media_limits import line_of
 from intermodal.plans.facts import Box, PartFacts
+from intermodal.plans.file_properties import properties_text
 from intermodal.plans.step import Transform, TransformOp
 from intermodal.plans.step_parameters import (
     ExtractSound,
@@ -131,6 +132,15 @@ async def _resize(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLi
     return StepProduct(part=step.part, pieces=(picture,))
 
 
+async def _properties(
+    step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
+) -> StepProduct:
+    """Return the properties of a file, which probing found."""
+    facts: PartFacts = opened.facts.parts[step.part]
+    text = TextInput(text=properties_text(facts), label=label("Properties", facts.name), of_file=True)
+    return StepProduct(part=step.part, pieces=(text,))
+
+
 async def _select(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress) -> StepProduct:
     """Return an empty product: later steps name the pages they use, and this one shows the selection in the plan."""
     return StepProduct(part=step.part)
@@ -146,6 +156,7 @@ _OPS: Mapping[
     "demux": _demux,
     "subtitles": _subtitles,
     "resize": _resize,
+    "properties": _properties,
 }
 
 

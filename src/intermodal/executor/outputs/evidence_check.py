@@ -71,7 +71,7 @@ def sources_of(
         for piece in stands_for.get(index, ()):
             if not isinstance(piece, TextInput):
                 whole = False
-            elif index in transcripts and not piece.source:
+            elif index in transcripts and not piece.source and not piece.of_file:
                 files.append(_spoken(name, transcripts[index]))
             else:
                 files.append(EvidenceSource(name, piece.text, piece.page, piece.at))

@@ -24,6 +24,7 @@ class TextInput(Value, frozen=True, tag_field="piece", tag="words"):
         line: seconds after the start of a line within which it continues that line; 0 where it starts its own.
         speaker: of the words, where that is known.
         unread: how much of the text is missing, as it is in a script that the reader does not know.
+        of_file: it states properties of the file, and nothing of its contents.
     """
 
     text: str
@@ -35,6 +36,7 @@ class TextInput(Value, frozen=True, tag_field="piece", tag="words"):
     line: float = 0.0
     speaker: str = ""
     unread: UnreadShare = ""
+    of_file: bool = False
 
 
 class ImageInput(Value, frozen=True, tag_field="piece", tag="pixels"):

@@ -168,7 +168,8 @@ def in_order(pieces: tuple[ModelInput, ...], name: str = "", marks: SpecialToken
         for piece in pieces
     )
     still, heading, moving = video_timeline.in_time(seen)
-    return [*still, DataBlock(f"{heading} {_quoted(shown_name(name)) if name else 'the video'}", moving)]
+    untimed = [_block(piece, marks) if isinstance(piece, TextInput) else piece for piece in still]
+    return [*untimed, DataBlock(f"{heading} {_quoted(shown_name(name)) if name else 'the video'}", moving)]
 
 
 def _block(words: TextInput, marks: SpecialTokens) -> DataBlock:

@@ -19,6 +19,7 @@ from intermodal.files.file_bytes import PIECE, Data, memory_size
 from intermodal.media import container, header_readers, sandbox
 from intermodal.media.audio import channel_separation
 from intermodal.media.container import TODO
+from intermodal.media.creation_date import container_date
 from intermodal.media.media_limits import MAX_SECONDS, PCM_BYTES_PER_SECOND, PCM_RATE
 from intermodal.media.video import header as video_header
 from intermodal.media.worker_results import MediaProbeResult
@@ -49,13 +50,16 @@ def _probed(data: Data, media_type: str, *, compared: bool) -> MediaProbeResult:
         _open_sound(data, media_type) as (box, stream),
     ):
         rate, count = _check_stream(stream)
+        created = container_date(box.metadata)
         seconds = _length(box, stream, media_type, data)
         apart = compared and 0 < seconds.for_limit() <= MAX_SECONDS and differ(box, stream, count)
     if seconds.for_limit() > MAX_SECONDS:
         raise InputTooLarge(f"lasts more than {MAX_SECONDS // 3600} h", todo="cut it into shorter recordings")
     if seconds.mid <= 0:
         raise InputEmpty("holds no sound (0 seconds)", todo="check the recording")
-    return MediaProbeResult(seconds=seconds, sample_rate=rate, channels=count, separate_channels=apart, notes=notes)
+    return MediaProbeResult(
+        seconds=seconds, sample_rate=rate, channels=count, separate_channels=apart, notes=notes, created=created
+    )
 
 
 def differ(box: Any, stream: Any, count: int) -> bool:

@@ -31,7 +31,7 @@ from PIL import (
 )
 
 from intermodal.errors import InputBroken, InputTooLarge, InputUnsupported, NotInstalled
-from intermodal.media import header_readers, sandbox
+from intermodal.media import creation_date, header_readers, sandbox
 from intermodal.media.image import letter_counts, script_detection
 from intermodal.media.media_limits import MAX_FRAMES, MAX_PIXELS, SAMPLE_SIDE
 from intermodal.media.worker_results import MediaProbeResult
@@ -94,6 +94,7 @@ def probe(data: bytes, media_type: str) -> MediaProbeResult:
         if _orientation(image) in (5, 6, 7, 8):  # the four that lie on a side
             width, height = height, width
         density = text_density(image)
+        created, device = _making(image)
         grey = flattened(image).convert("L")
         counted = letter_counts.count_letters(grey, written=density.mid > 0)
         return MediaProbeResult(
@@ -104,6 +105,8 @@ def probe(data: bytes, media_type: str) -> MediaProbeResult:
             letters=counted,
             script=script_detection.detect_script(rotate_upright(grey, _orientation(image)), density, counted),
             seconds=exact(round(header.seconds, 3), "header") if header.seconds else Quantity(),
+            created=created,
+            device=device,
         )
 
 
@@ -270,6 +273,15 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # a damaged tag directory is no reason to refuse the pixels
         return 1
     return found if isinstance(found, int) else 1
+
+
+def _making(image: Image.Image) -> tuple[str, str]:
+    """Return when and with what a picture was taken, by its EXIF tags; "" for what they do not state."""
+    try:
+        tags = image.getexif()
+        return creation_date.exif_date(tags, tags.get_ifd(creation_date.EXIF_DETAILS)), creation_date.exif_device(tags)
+    except Exception:  # as above
+        return "", ""
 
 
 def _broken(error: Exception) -> InputBroken:

@@ -25,6 +25,7 @@ import pypdfium2.raw as raw
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
 from intermodal.files.file_bytes import Data, FileBytes, memory_size
 from intermodal.media import sandbox
+from intermodal.media.creation_date import normal_date
 from intermodal.media.image import letter_counts, script_detection
 from intermodal.media.media_limits import (
     MAX_PAGES,
@@ -71,12 +72,13 @@ def probe(data: Data, media_type: str) -> MediaProbeResult:
     """
     with sandbox.memory_limit(3 * memory_size(data) + (160 << 20)), _opened(data) as paper:
         notes = attachment_note(paper.document)
+        created = normal_date(paper.document.get_metadata_value("CreationDate"))
         pages = tuple(
             _page_facts(paper.document, number)
             for numbers in paper.stretches(range(1, paper.count + 1))
             for number in numbers
         )
-    return MediaProbeResult(pages=pages, notes=notes)
+    return MediaProbeResult(pages=pages, notes=notes, created=created)
 
 
 def with_samples(data: Data, probed: MediaProbeResult, density: Callable[[Any], Quantity]) -> MediaProbeResult:

@@ -22,6 +22,7 @@ from intermodal.files.file_bytes import Data, memory_size
 from intermodal.media import container, sandbox
 from intermodal.media.audio import decoder
 from intermodal.media.container import TODO, OpenContainer
+from intermodal.media.creation_date import container_date
 from intermodal.media.media_limits import (
     MAX_CUTS,
     MAX_PIXELS,
@@ -100,6 +101,7 @@ def probe(data: Data, media_type: str, density: Density) -> MediaProbeResult:
 
 def _probe(film: OpenVideo, density: Density) -> MediaProbeResult:
     sound = film.opened.sound
+    created = container_date(film.opened.container.metadata)
     rate, channels = decoder.check_sound(sound) if sound is not None else (0, 0)
     found = {
         film.keys.index(time): picture
@@ -125,6 +127,7 @@ def _probe(film: OpenVideo, density: Density) -> MediaProbeResult:
         separate_channels=apart,
         subtitles=written.tracks,
         notes=written.notes,
+        created=created,
         cuts=_cuts(film, {at: frame_image.thumbnail(picture) for at, picture in found.items()})[:MAX_CUTS],
         text_density=between(
             max(found.low for found in densities),

@@ -23,7 +23,7 @@ from intermodal.plans.step_parameters import DescribeImages
 from intermodal.quantity import total
 
 TOGETHER = 8  # parts alike up to which each is listed by itself
-MAKES_TEXT = ("extract", "read", "transcribe", "describe")
+MAKES_TEXT = ("extract", "read", "transcribe", "describe", "properties")
 
 
 SendCache = dict[object, list[tuple[str, Kind, str]]]  # entries by option, shared by routes
@@ -45,6 +45,7 @@ def route_sends(case: PlanningCase, route: Route, written: SendCache) -> tuple[S
                 found += _each(
                     bundle, option, route.endpoint, describe_sound if case.job == "transcribe" else _as_it_is, written
                 )
+                found += _each(bundle, option, route.endpoint, _derived, written)
                 continue
             found += _each(bundle, option, route.endpoint, _derived, written)
             if "audio" in option.kinds:

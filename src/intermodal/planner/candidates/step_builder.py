@@ -38,6 +38,7 @@ _TRANSFORMS: dict[str, TransformOp] = {
     "demux": "demux",
     "resize": "resize",
     "subtitles": "subtitles",
+    "properties": "properties",
 }
 _CALLS: dict[str, CallOp] = {"read": "read", "transcribe": "transcribe", "describe": "describe"}
 
@@ -138,7 +139,7 @@ class StepBuilder:
         if bundle.kind == "document" and option.left_out:
             steps.append(_select_step(part, source, conversion, bundle, place))
             source = str(StepRef(steps[0].id))
-        if option.name == "read_along":
+        if option.name in ("native", "read_along"):
             ends.append(source)
         warmed: set[str] = set()
         for conversion_step in conversion.steps:
@@ -219,6 +220,8 @@ class StepBuilder:
 
 def _own_aspects(step: ConversionStep, option: ConversionOption) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:
     """Return what a step keeps and loses: of several that stand for a part, its own share."""
+    if step.op == "properties":
+        return (), (option.loses if option.name == "properties" else ())
     if option.name in ("mixed", "figured", "watch", "both", "read_along"):
         if not step.shown:
             return (), ()

@@ -20,15 +20,16 @@ from intermodal.cost_model.token_rules import (
     native_document_tokens,
     native_video_tokens,
 )
-from intermodal.cost_model.tokens import BLOCK, MARK
+from intermodal.cost_model.tokens import BLOCK, MARK, text_tokens
 from intermodal.media.media_limits import MAX_FILE_BYTES, SAFE_SIDE
 from intermodal.planner.conversion.fidelity import MUST_KEEP, READ_BY_MODEL_ALONE, kept_aspects, lost_aspects
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import WORDS_ALONE, PlanningCase
 from intermodal.plans.cpu_schedule import core_use
 from intermodal.plans.facts import PageFacts, PartFacts
+from intermodal.plans.file_properties import main_property, properties_text
 from intermodal.plans.step import CallOp, TransformOp
-from intermodal.plans.step_parameters import StepParameters
+from intermodal.plans.step_parameters import StateProperties, StepParameters
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
@@ -107,7 +108,7 @@ class ConversionOption(Struct, eq=False, gc=False):
     Attributes:
         name: "native", "transcribe", "read", "describe", "both" (read and described), "extract", "render", "mixed",
             "figured" (text, and pages described), "frames" (an animation's), "watch" (a video, in tracks),
-            "read_along" (a picture unconverted, with the text read from it).
+            "read_along" (a picture unconverted, with the text read from it), "properties" (those of the file alone).
         converters: the transcribers, readers and describers it uses; () when nothing with weights is used.
         kinds: of input that reach the last endpoint, which must accept them.
         keeps, loses: aspects. ``missed``: the needs among the lost ones. ``lost``: those the question cannot do
@@ -198,7 +199,10 @@ def make_option(
         key = shape if same is None else (shape, same(place))
         conversion = memo.get(key)
         if conversion is None:
-            conversion = memo[key] = passage_of(place)
+            conversion = passage_of(place)
+            if states_properties(case, bundle):
+                conversion = _with_properties(conversion, bundle.parts[place])
+            memo[key] = conversion
         conversions.append(conversion)
     keeps: tuple[Aspect, ...]
     loses: tuple[Aspect, ...]
@@ -221,6 +225,20 @@ def make_option(
     )  # fmt: skip
     _add_up(made, bundle, case)
     return made
+
+
+def states_properties(case: PlanningCase, bundle: Bundle) -> bool:
+    """Return whether the properties of these files go into the prompt."""
+    return bundle.properties and case.job == "generate" and not case.translating
+
+
+def _with_properties(conversion: PartConversion, part: PartFacts) -> PartConversion:
+    """Return a conversion that also states the properties of its file, which are known and take no time."""
+    step = ConversionStep(
+        op="properties", title=main_property(part), tokens=text_tokens(len(properties_text(part))),
+        parameters=StateProperties(),
+    )  # fmt: skip
+    return replace(conversion, steps=(*conversion.steps, step), blocks=conversion.blocks + 1)
 
 
 def without_reading(option: ConversionOption, bundle: Bundle) -> ConversionOption:

@@ -7,6 +7,7 @@
     video     as it is | its sound and its pictures, each with an option of its own (video_options.py)
     document  as it is | extract (scanned pages rendered and read) | render | mixed (text of pages, and pictures of
               scanned pages and of those with figures) | figured (text, and such pages described)
+    any       nothing but the properties of the file, where only those are asked for
 
 An option applies to a whole bundle; its steps are what happens to one part. Pages whose text layer does not carry their
 content (scans, figures) are shown, read or described, or reported as lost.
@@ -30,6 +31,7 @@ from intermodal.planner.conversion.conversion_option import (
     PartConversion,
     Picture,
     make_option,
+    states_properties,
     without_words,
 )
 from intermodal.planner.conversion.earlier_readings import may_redo
@@ -61,7 +63,19 @@ def conversion_options(
 ) -> list[ConversionOption]:
     """Return every option for this bundle, whichever endpoint answers; rules exclude later what an endpoint cannot
     take.
+
+    Where properties of the files are asked for, each option states them, and one has nothing else.
     """
+    found = _content_options(case, bundle, conversions, kept_pages)
+    if bundle.properties_alone and states_properties(case, bundle):
+        found.append(make_option(case, bundle, "properties", TEXT, lambda place: PartConversion()))
+    return found
+
+
+def _content_options(
+    case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob, kept_pages: KeptPages | None
+) -> list[ConversionOption]:
+    """Return every option that gives a model something of the contents."""
     if case.job == "transcribe":
         return [
             make_option(

@@ -37,6 +37,7 @@ KEPT_BY_OPTION: dict[str, dict[Kind, tuple[Aspect, ...]]] = {  # option -> kind 
     "extract": {"document": ("words",)},
     "mixed": {"document": ("words", "appearance", "figures")},
     "figured": {"document": ("words", "appearance", "figures")},
+    "properties": {"image": (), "audio": (), "video": (), "document": ()},
 }
 KEPT_BY_STEP: dict[str, tuple[Aspect, ...]] = {  # the aspects that one step keeps, where several make up an option
     "transcribe": ("words", "timing"), "read": ("words",), "describe": ("appearance", "figures"),
@@ -53,7 +54,7 @@ READ_BY_MODEL_ALONE: dict[Kind, tuple[str, ...]] = {  # options in which the las
 }  # fmt: skip
 VISUAL_ASPECTS: frozenset[Aspect] = frozenset(("appearance", "figures", "motion"))  # aspects that text does not carry
 UNCONVERTED_OPTIONS = ("native", "resized", "frames", "read_along")  # options that keep the kind of the part
-WORD_OPTIONS = ("read", "describe", "both")  # options after which several pictures cannot be compared
+WORD_OPTIONS = ("read", "describe", "both", "properties")  # options after which several pictures cannot be compared
 
 FIGURE_PAGE = 0.1  # share of a page under pictures or drawings, from which on it is worth being seen
 FIGURE_SHARE = 0.3  # of a page covered by pictures or drawings, from which on they may be its subject ...
@@ -102,6 +103,8 @@ def aspects_needed(
         question.add("appearance")
     needs: dict[Aspect, float] = {aspect: MUST_KEEP for aspect in there if aspect in question}
     needs |= _uncertain_needs(medium_needs, there, needs)
+    if medium_needs.properties_alone and not shows:
+        return needs
     # What the question does not state follows from the medium.
     open_ = not set(keep) & set(there) and (
         not (question_facts.by and medium_needs.needed) or bool(medium_needs.unsure)

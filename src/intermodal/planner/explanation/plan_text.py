@@ -53,10 +53,11 @@ _OPTION_NAMES: dict[str, str] = {
     "frames": "frames of the animation",
     "resized": "picture made smaller",
     "read_along": "picture as it is and the text read from it",
+    "properties": "properties of the file alone",
 }
 _TRACKS: dict[str, str] = {
     "transcribe": "transcript", "demux": "its sound", "read": "text on the screen", "describe": "what is seen",
-    "frames": "frames", "subtitles": "its subtitles",
+    "frames": "frames", "subtitles": "its subtitles", "properties": "its properties",
 }  # fmt: skip
 _GOES_IN: dict[str, str] = {"image": "a picture", "audio": "sound", "document": "a document", "video": "a video"}
 _GO_IN: dict[str, str] = {"image": "pictures", "audio": "sound", "document": "documents", "video": "videos"}
@@ -209,14 +210,17 @@ def _alone(case: PlanningCase, assignment: Assignment, answering: Endpoint, verd
     """Return the verdict on a route whose last model gets text alone."""
     turned = [
         part
-        for bundle, option in zip(case.bundles, assignment.options, strict=True)
-        if option.name != "native"
+        for bundle, option in _pairs(case, assignment)
+        if option.name not in ("native", "properties")
         for part in bundle.parts
     ]
+    stated = [bundle.title for bundle, option in _pairs(case, assignment) if option.name == "properties"]
     names = [part.name for part in sorted(turned, key=lambda part: part.index)]
     verb = "become" if len(names) > 1 else "becomes"
     out = "speech" if case.output == "speech" else "text"
     how = f"{joined_names(names)} {verb} text first" if names else f"text goes in and {out} comes out"
+    if stated:
+        how = f"{f'{how}, and ' if names else ''}only properties of {joined_names(stated)} are asked for, which go in"
     if case.translating:
         how += f" and is translated into {case.translating}"
     if verdict.value == "not_enough":
@@ -227,6 +231,10 @@ def _alone(case: PlanningCase, assignment: Assignment, answering: Endpoint, verd
     if verdict.value == "unknown":
         return hint("{}; {}, which loses {}", _open(verdict), how, lost(verdict))
     return hint("a language model is enough, {}{}{}", how, _given_up(case, verdict), _no_matter(answering, turned))
+
+
+def _pairs(case: PlanningCase, assignment: Assignment) -> list[tuple[Bundle, ConversionOption]]:
+    return list(zip(case.bundles, assignment.options, strict=True))
 
 
 def _beside(case: PlanningCase, looked_at: str, verdict: Verdict) -> str:
@@ -384,7 +392,7 @@ def _video_summary(conversion: PartConversion) -> str:
     """Return what of a video reaches the model."""
     names = {
         "transcribe": "its transcript", "demux": "its sound", "subtitles": "its subtitles",
-        "read": "the text on the screen",
+        "read": "the text on the screen", "properties": "its properties",
     }  # fmt: skip
     return joined_names(
         [names.get(p.op, "frames" if p.op == "frames" else "descriptions") for p in conversion.steps if p.shown]
@@ -434,11 +442,11 @@ def part_needs(case: PlanningCase) -> tuple[PartNeeds, ...]:
         together = case.question_facts.of("pictures") if bundle.compared else MediumNeeds(medium="pictures")
         needed = tuple(need for need in (*medium_needs.needed, *together.needed) if need.aspect in bundle.needs)
         unsure = tuple(need for need in (*medium_needs.unsure, *together.unsure) if need.aspect in bundle.needs)
-        if needed or unsure:
+        if needed or unsure or bundle.properties:
             found.append(
                 PartNeeds(
                     part=first.index, title=bundle.title, count=len(bundle.parts), needed=needed, unsure=unsure,
-                    by=case.question_facts.by,
+                    by=case.question_facts.by, properties=medium_needs.properties if bundle.properties else None,
                 )
             )  # fmt: skip
     return tuple(found)

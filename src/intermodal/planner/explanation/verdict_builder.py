@@ -193,7 +193,8 @@ def needs_are_known(case: PlanningCase, bundle: Bundle) -> bool:
     what they are about; a recording, a video and a page with figures may be wanted for more than their words, and
     nothing is known of a picture that was not sampled.
     """
-    if case.question_facts.of(medium_of(bundle.parts[0])).needed or case.policy.keep or case.job == "score":
+    asked = case.question_facts.of(medium_of(bundle.parts[0]))
+    if asked.needed or asked.properties_alone or case.policy.keep or case.job == "score":
         return True
     if bundle.kind == "image":
         return all(part.text_density.known for part in bundle.parts)
