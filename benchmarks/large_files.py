@@ -45,10 +45,21 @@ shared pages once) at 1beaa189, in MiB, 2026-11-30, load 14:
 | MP4 of 4.11 GB | ask What is said about the best of times? | 795 | 570 | client 81, media.worker 73, whisper 415 |
 | PDF of 0.25 GB | ask --pages 1,8 Which lorry left on day 7? | 755 | 750 | client 143, media.worker 89, ocr 518 |
 
-The PDF stays above 600 MB by one step: finding lines on a page of 1240 x 1754 takes 290 MB in PP-OCRv6's first layers,
-a concatenation of 48 channels at half size and its copy. onnxruntime's arena is off already; another order of its nodes
-or a lower level of optimization saves nothing. Parts of a page cannot be searched one after the other: the network
-pools over all of its picture, and finds text on the empty lower half of a letter when it is given that alone.
+At 89edc61d the PDF takes 508: client 129, media.worker 21, ocr 297 at that moment (2026-11-30, load 17). What the
+reader took for pages of 1240 x 1754, one after the other (highest resident set in MiB, seconds of the processor):
+
+| | first page | later pages | seconds |
+|---|---|---|---|
+| as it was | 549 | 584 to 640 | 6.7, later 4.9 |
+| memory not planned ahead by onnxruntime | 496 | 499 | 7.7 |
+| and one heap that returns nothing within a page, and all after it | 538 | 538 | 4.1 |
+| and pages searched at 1,280 pixels instead of 2,000, two lines recognised at a time instead of six | 398 | 398 | 3.6 |
+
+Recognition took as much as finding lines: a place of a line is one of 18,000 letters, and six lines at once 70 MB a
+tensor. A plan of memory for a shape (its second page) is 86 MB larger than the tensors. Tensors of a page are 3 GB one
+after the other, and clearing the pages of memory that the kernel gives for them was 40 % of the processor time.
+In vain: strips of a picture through the first layers of the network alone (the result is the same, and its last layers
+take as much), onnxruntime's arena (386 to 505), another order of its nodes or a lower level of optimization.
 
 Before files were read where they lie (2026-11-29, the same machine, `explain`): a film of 0.50 GB took 564 MiB in the
 client and 541 MiB in the media worker (1,112 at once, 2.8 s of the processor; after it 88 and 65, 201 at once, 1.6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, time
 from typing import Any
 
@@ -112,6 +113,10 @@ def column_name(column: int) -> str:
     return name
 
 
+_LOCALE = re.compile(r"\[\$-[^\]]*\]")  # a language without a currency
+_CURRENCY = re.compile(r"\[\$([^\]-]+)(?:-[0-9A-Fa-f]+)?\]|[$€£¥₹₽₩₺₴₪]|\b(?:EUR|USD|GBP|CHF|JPY|CNY)\b")
+
+
 def column_index(name: str) -> int:
     """A column's place, counted from 0, by what a sheet calls it.
 
@@ -125,7 +130,12 @@ def column_index(name: str) -> int:
 
 
 def displayed_value(value: Any, form: str | None = None) -> str:
-    """A value as people read it: dates without an empty time, shares as percent where the format ``form`` does."""
+    """A value as people read it: dates without an empty time, shares as percent and amounts with their currency where
+    the format ``form`` has it. No digit is left out.
+
+    >>> displayed_value(0.125, "0%"), displayed_value(4200, "#,##0.00 €"), displayed_value(7.5, "[$CHF-807] #,##0")
+    ('12.5%', '4200 €', 'CHF 7.5')
+    """
     match value:
         case None:
             return ""
@@ -139,5 +149,18 @@ def displayed_value(value: Any, form: str | None = None) -> str:
             percent = form is not None and form.rstrip('"; ').endswith("%")
             number = value * 100 if percent else value
             plain = f"{number:.15g}" if isinstance(number, float) else str(number)
-            return f"{plain}%" if percent else plain
+            return f"{plain}%" if percent else _with_currency(plain, form or "")
     return " ".join(str(value).split())
+
+
+def _with_currency(number: str, form: str) -> str:
+    """Return a number with the currency of its format (ECMA-376 part 1, 18.8.31), on the side where it has it."""
+    first = _LOCALE.sub("", form.partition(";")[0])
+    found = _CURRENCY.search(first)
+    if found is None:
+        return number
+    symbol = (found[1] or found[0]).strip()
+    digits = re.search("[#0?]", first)
+    if digits is None or found.start() > digits.start():
+        return f"{number} {symbol}"
+    return f"{symbol} {number}" if symbol.isalpha() else f"{symbol}{number}"
