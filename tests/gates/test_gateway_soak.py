@@ -247,6 +247,7 @@ def flat(looks: list[Look], whole: bool) -> None:
         before = [look for look in looks if 0.45 < look.made / total <= 0.55]
         after = [look for look in looks if look.made > total * 0.9]
         grown = median(look.memory for look in after) - median(look.memory for look in before)
+        print(f"{grown / (1 << 20):.2f} MiB more in the second half")  # noqa: T201
         assert grown < RETAINED, f"{grown / (1 << 20):.1f} MiB more in the second half"
         for name in ("sockets", "tasks"):
             told = [median(getattr(look, name) for look in part) for part in (before, after)]
