@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from intermodal.quantity import Quantity
@@ -102,7 +103,13 @@ def plain_seconds(value: float) -> str:
 
 
 def plain_money(value: float) -> str:
-    """Up to 6 decimals, 3 significant digits."""
+    """Return USD with up to 6 decimals and 3 significant digits; "unknown" of an infinite price, which nobody states.
+
+    >>> plain_money(0.0012345), plain_money(1234.5), plain_money(float("inf"))
+    ('0.00123', '1,234.5', 'unknown')
+    """
+    if value == math.inf:
+        return "unknown"
     if value == 0:
         return "0"
     if value < 0.000001:
