@@ -57,7 +57,8 @@ def test_a_failure_after_the_first_word_may_have_been_billed_whatever_it_was() -
 def test_an_answer_is_settled_where_it_was_counted(
     billed: float | None, estimated: Quantity, counted: bool, state: str
 ) -> None:
-    assert accounting.charge_answer(billed, estimated, counted=counted) == (state, billed, True)
+    charge = accounting.charge_answer(billed, estimated, counted=counted)
+    assert (charge.state, charge.cost, charge.maybe_paid) == (state, billed, True)
 
 
 def test_an_answer_that_was_stopped_is_not_counted() -> None:

@@ -18,7 +18,7 @@ modalities, steps and tiers each at their own price), else the endpoint's own pr
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -37,7 +37,7 @@ from intermodal.store.rows import AttemptOutcome, Work
 ClosedState = Literal["settled", "estimated", "void"]
 
 
-class Charge(NamedTuple):
+class Charge(msgspec.Struct, frozen=True):
     """The state and cost that close an attempt's row.
 
     Attributes:
@@ -104,7 +104,7 @@ def _unknown(estimated: Quantity) -> Charge:
     return Charge("estimated", 0.0 if is_free(estimated) else None, True)
 
 
-class AttemptEnding(NamedTuple):
+class AttemptEnding(msgspec.Struct, frozen=True):
     """How an attempt ended, as its row, the budgets, the events and the metrics are told of it.
 
     Attributes:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
+import msgspec
+
 from intermodal.content import ToolCall
 from intermodal.events import Usage
 from intermodal.executor.attempt.accounting import AttemptEnding
@@ -27,7 +29,7 @@ class Unanswered(NamedTuple):
     why: str
 
 
-class CallReport(NamedTuple):
+class CallReport(msgspec.Struct, frozen=True):
     """A call that ended and that no run continues.
 
     Attributes:
