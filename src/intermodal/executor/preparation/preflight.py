@@ -5,7 +5,7 @@ A request is refused, never cut silently.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -126,11 +126,17 @@ def unreadable_files(
     """Return the files of the question most of whose words are in an unreadable script, where no other file of the
     conversation has content; else ()."""
     given = [index for index, _, part in request.parts() if not isinstance(part, Text) or part.name]
-    if any(not stands_for.get(index) or not all(map(is_nearly_empty, stands_for[index])) for index in given):
+    contents = {index: _contents(stands_for.get(index, ())) for index in given}
+    if any(not pieces or not all(map(is_nearly_empty, pieces)) for pieces in contents.values()):
         return ()
     first_of_question = sum(len(message.parts) for message in request.messages[:-1])
     in_question = [index for index in given if index >= first_of_question]
-    return tuple(facts.parts[index] for index in in_question if not all(map(is_empty, stands_for[index])))
+    return tuple(facts.parts[index] for index in in_question if not all(map(is_empty, contents[index])))
+
+
+def _contents(pieces: Iterable[ModelInput]) -> tuple[ModelInput, ...]:
+    """Return the inputs that a file's contents became, without its properties, which say nothing of them."""
+    return tuple(piece for piece in pieces if not (isinstance(piece, TextInput) and piece.of_file))
 
 
 def partly_unread_files(stands_for: Mapping[int, tuple[ModelInput, ...]], facts: Facts) -> tuple[str, ...]:
