@@ -13,6 +13,7 @@ Languages: en de fr es pt it ru zh ja ar.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Final, Literal
 
@@ -23,8 +24,8 @@ from intermodal.questions.answer_kinds import fold_text
 MOST: Final = 160  # characters; no request for the words alone is longer
 
 Source = Literal["page", "recording", "film"]
-_KINDS: dict[Source, tuple[Kind, ...]] = {"page": ("image", "document"), "recording": ("audio",), "film": ("video",)}
-_MEDIA: dict[Kind, tuple[Medium, ...]] = {
+_KINDS: Mapping[Source, tuple[Kind, ...]] = {"page": ("image", "document"), "recording": ("audio",), "film": ("video",)}
+_MEDIA: Mapping[Kind, tuple[Medium, ...]] = {
     "image": ("photo", "page", "image"), "document": ("document",), "audio": ("audio",), "video": ("video",),
 }  # fmt: skip
 
@@ -314,7 +315,7 @@ def kinds_asked_for_words(question: str) -> tuple[Kind, ...]:
     found: tuple[Kind, ...] = ()
     for source, kinds in _KINDS.items():
         if _asks(plain, source):
-            found += kinds
+            found = (*found, *kinds)
     return found
 
 
@@ -323,7 +324,7 @@ def with_words_alone(facts: QuestionFacts, question: str) -> QuestionFacts:
     kinds = kinds_asked_for_words(question)
     if not kinds:
         return facts
-    media = [medium for kind in kinds for medium in _MEDIA[kind]]
+    media: list[Medium] = [medium for kind in kinds for medium in _MEDIA[kind]]
     others = tuple(each for each in facts.media if each.medium not in media)
     needed = tuple(MediumNeeds(medium=medium, needed=(Need(aspect="words"),)) for medium in media)
     return QuestionFacts(by=facts.by, media=(*needed, *others), words_alone=kinds)
