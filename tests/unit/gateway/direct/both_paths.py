@@ -10,10 +10,11 @@ import json
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import httpx
@@ -30,6 +31,7 @@ from intermodal.gateway.quotas.key_generation import digest
 from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, VirtualKey
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 from intermodal.gateway.server import Gateway
+from intermodal.transport.http1 import ConnectionPool, HostConnection, HttpTarget
 
 ASKED = [{"role": "user", "content": "What is the capital of France?"}]
 NOWHERE = "http://127.0.0.1:9/v1"  # the discard port: below those that tests listen on
@@ -90,6 +92,7 @@ class BothPaths:
         self._houses: dict[str, GatewayServer] = {}
         self._homes: dict[str, Path] = {}
         self._settled: dict[str, list[Any]] = {}
+        self._began = 0.0  # the case that is asked
         self.text = ""  # what the client got last
         self._gone: list[str] = []  # without a task
 
@@ -99,6 +102,7 @@ class BothPaths:
             assert seconds >= 0
 
         self._monkeypatch.setattr(StepCaller, "sleep", at_once)
+        self._monkeypatch.setattr(ConnectionPool, "take", self._connection_of_this_case)
         with FaultyHost(self._play) as self._wall:
             path = self._folder / "intermodal.toml"
             path.write_text(config(self._cases, self._wall.base_url))
@@ -129,6 +133,20 @@ class BothPaths:
                 for house in self._houses.values():
                     house.__exit__(None, None, None)
 
+    @property
+    def _connection_of_this_case(self) -> Callable[[ConnectionPool, HttpTarget, float], HostConnection | None]:
+        """Take no connection that another case left: one path may have such a one and the other none, and then only one
+        of them sends again when it ends."""
+        take = ConnectionPool.take
+
+        def taken(pool: ConnectionPool, target: HttpTarget, now: float) -> HostConnection | None:
+            while (connection := take(pool, target, now)) is not None and connection.since < self._began:
+                pool.reused -= 1
+                connection.abort()
+            return connection
+
+        return taken
+
     def _play(self, model: str, number: int) -> ScriptedReply:
         name, place = model.rsplit("-", 1)
         plays = self._cases[name].models[int(place)].plays
@@ -147,6 +165,7 @@ class BothPaths:
     def ask(self, way: str, name: str, **more: Any) -> Seen:
         case, house, wall = self._cases[name], self._houses[way], self._wall
         gateway = house.gateway
+        self._began = monotonic()
         told: list[Any] = []
         gateway.tell = told.append
         spent = self._settled[way]
