@@ -32,7 +32,7 @@ from intermodal.content import Kind, MediaPart, Part, Text
 from intermodal.errors import InputError, IntermodalError, NoRoute, PlanStale, UsageError
 from intermodal.planner.catalog_index import needs_consent
 from intermodal.planner.planning_case import question_of
-from intermodal.plans.facts import QuestionFacts, needs_conversion
+from intermodal.plans.facts import QuestionFacts, need_conversion
 from intermodal.plans.plan import REPLAN, Inputs, PartRef, Plan, SavedPlan, input_references
 from intermodal.plans.step import Call, Check
 from intermodal.plans.step_parameters import parameters_of
@@ -257,7 +257,7 @@ async def prepare(
 
 async def _recall(opened: OpenedRequest, client: ClientResources, language: str) -> OpenedRequest:
     """Add the results of earlier readings and transcripts of the same bytes, and the scripts that OCR here can read."""
-    if not any(map(needs_conversion, opened.facts.parts)):
+    if not need_conversion(opened.facts.parts):
         return opened
     import anyio.to_thread
 

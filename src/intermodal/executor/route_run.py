@@ -34,7 +34,7 @@ from intermodal.executor.run_state import CoreSlots, RunState
 from intermodal.hints import hint
 from intermodal.languages import checked_language
 from intermodal.plans.cpu_schedule import DECODER_USE, core_use
-from intermodal.plans.plan import Candidate, PartRef, input_references, input_steps, takes_step
+from intermodal.plans.plan import Candidate, PartRef, input_references, input_steps, iterate_references, takes_step
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.plans.step_parameters import ReadText, TranscribeSpeech
 from intermodal.request import TranscriptOutput
@@ -434,7 +434,7 @@ class RouteRun:
     async def stands_for(self, step: Call, endpoint: Endpoint) -> Mapping[int, tuple[ModelInput, ...]]:
         """Return what the last call gets for each part, by index."""
         found: dict[int, tuple[ModelInput, ...]] = {}
-        for number, each in enumerate(input_references(step), 1):
+        for number, each in enumerate(iterate_references(step), 1):
             if not number % MANY:
                 await asyncio.sleep(0)
             if isinstance(each, PartRef):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ async def plan_request(
     it, whose model comes first.
     """
     client = context.client
+    await client.index_names(request.policy)
     await check_prompt_size(client, request)
 
     async def planned(inputs: Inputs) -> Plan:
@@ -49,6 +51,7 @@ async def plan_request(
 
     if rendered is None:
         prepared = await client.prepare(request, counting=True)
+        await asyncio.sleep(0)
         plan = await planned(prepared.inputs)
     else:
         prepared = await client.prepare(request, counting=True, also=rendered.models)

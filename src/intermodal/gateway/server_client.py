@@ -10,8 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from intermodal.bounded_cache import BoundedCache
+from intermodal.catalog.load import load_snapshot
+from intermodal.catalog.snapshot.endpoints import is_there
 from intermodal.catalog.types import Catalog, EndpointShortcoming
 from intermodal.client import AsyncClient
+from intermodal.concurrency.offload import offload
+from intermodal.config import snapshot_file
 from intermodal.errors import IntermodalError
 from intermodal.executor.api import EndpointHealth
 from intermodal.hints import Surface
@@ -124,6 +128,20 @@ class ServerClient(AsyncClient):
     def proxies(self) -> bool:
         """True if the environment names a proxy for hosts on the internet."""
         return Transport().proxies
+
+    def has_catalog_for(self, policy: Policy) -> bool:
+        """Return whether the catalog for a policy was made before, so that its model's name has been looked up."""
+        return (policy.hosts, (policy.model,)) in self._catalogs
+
+    async def index_names(self, policy: Policy) -> None:
+        """Index the names of the whole snapshot in a thread before a name that no endpoint has is looked up in it: on
+        the loop this would hold all other requests for a tenth of a second, once."""
+        word = policy.model.strip().lower()
+        if not word or self.has_catalog_for(policy):
+            return
+        names = load_snapshot(snapshot_file(self.env)).names
+        if not names.is_built and not is_there(word, self.catalog.by_id):
+            await offload(True, names.build)
 
     def _machine(self, loaded: tuple[str, ...]) -> Machine:
         now = time.monotonic()

@@ -4,6 +4,7 @@ medium (``questions/``). Read by the planner.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Literal
 
 from msgspec import field
@@ -195,11 +196,16 @@ class PartFacts(Value, gc=False):
     device: str = ""
 
 
-def needs_conversion(part: PartFacts) -> bool:
-    """Return whether its words have to be recognised, seen or transcribed: a picture, a recording, a film, a document
-    with such pages.
+def need_conversion(parts: Iterable[PartFacts]) -> bool:
+    """Return whether words of some part have to be recognised, seen or transcribed: of a picture, a recording, a film,
+    a document with such pages.
     """
-    return part.kind in ("image", "audio", "video") or any(page.scanned for page in part.pages)
+    for part in parts:  # a conversation has tens of thousands, so nothing is called for each of them
+        if part.kind in ("image", "audio", "video"):
+            return True
+        if part.pages and any(page.scanned for page in part.pages):
+            return True
+    return False
 
 
 class ToolFacts(Value):

@@ -8,6 +8,7 @@ The inputs of its steps are references:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from html import escape
 from typing import Literal
 
@@ -313,8 +314,14 @@ def parse_reference(text: str) -> Reference:
 
 def input_references(step: Step) -> tuple[Reference, ...]:
     """Return the inputs of a step in order. Raises PlanStale for one that is no reference."""
+    return tuple(iterate_references(step))
+
+
+def iterate_references(step: Step) -> Iterator[Reference]:
+    """Yield the inputs of a step in order, each read when it is its turn. Raises PlanStale for one that is no
+    reference."""
     try:
-        return tuple(map(parse_reference, step.inputs))
+        yield from map(parse_reference, step.inputs)
     except ValueError as error:
         raise PlanStale(str(error), where=f"step {step.id} ({step.op})", todo=REPLAN) from None
 

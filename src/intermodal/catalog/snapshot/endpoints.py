@@ -159,7 +159,7 @@ def endpoints_by_name(
 ) -> Iterator[tuple[HostRow, list[Endpoint]]]:
     """Yield endpoints of the whole snapshot, by host, for names that the catalog lacks; for an unknown name those with
     the nearest names, so that they can be suggested."""
-    wanted = [name.strip().lower() for name in names if name.strip() and not _is_there(name.strip().lower(), there)]
+    wanted = [name.strip().lower() for name in names if name.strip() and not is_there(name.strip().lower(), there)]
     if not wanted:
         return
     own = {row.id: row for row in rows}
@@ -173,7 +173,8 @@ def endpoints_by_name(
             yield row, list(_endpoints(models, row, some))
 
 
-def _is_there(name: str, there: Mapping[str, Endpoint]) -> bool:
+def is_there(name: str, there: Mapping[str, Endpoint]) -> bool:
+    """Return whether a name, in small letters, is the name of one of these endpoints or of its model."""
     return any(
         name in (id.lower(), each.model.id.lower(), each.served_as.lower())
         or each.model.id.lower().rpartition("/")[2].startswith(name)

@@ -141,11 +141,13 @@ def _contents(pieces: Iterable[ModelInput]) -> tuple[ModelInput, ...]:
 
 def partly_unread_files(stands_for: Mapping[int, tuple[ModelInput, ...]], facts: Facts) -> tuple[str, ...]:
     """Return the names of files with unread words that no vision model sees."""
-    return tuple(
-        facts.parts[index].name
-        for index, pieces in sorted(stands_for.items())
-        if any(_missing(piece) for piece in pieces) and not any(map(_is_visual, pieces))
-    )
+    unread = {  # nothing is called for each part, of which a conversation has tens of thousands
+        index: pieces
+        for index, pieces in stands_for.items()
+        for piece in pieces
+        if type(piece) is TextInput and piece.unread
+    }
+    return tuple(facts.parts[index].name for index in sorted(unread) if not any(map(_is_visual, unread[index])))
 
 
 def is_nearly_empty(piece: ModelInput) -> bool:

@@ -138,6 +138,7 @@ class DirectChats:
         policy = self._policy(request, chat)
         if policy is None:
             return None
+        await self._context.client.index_names(policy)
         catalog = self._context.client.catalog_for(policy)
         if self._measures.count_by(catalog):  # its sizes are in another's vocabularies
             chat = await self._read(request, adapter)
@@ -164,7 +165,7 @@ class DirectChats:
         if chat is None:
             return None
         policy = self._policy(request, chat)
-        if policy is None:
+        if policy is None or not client.has_catalog_for(policy):
             return None
         question = None
         if _open(chat, policy):
