@@ -91,7 +91,8 @@ class IntermodalError(Exception):
     ``hints``: these sentences with their settings as values, for other surfaces to word; read as attributes they are in
     words of Python.
 
-    ``details``: further fields of its JSON document on the command line.
+    ``details``: further fields of its JSON document on the command line; ``supplement``: further lines of its text
+    there.
 
     ``stale``: a connection kept from an earlier request ended without a message. That tells nothing about this request
     or its recipient: a host ends such a connection when it has been idle for too long, or after each reply (llama.cpp
@@ -103,6 +104,7 @@ class IntermodalError(Exception):
     retryable: ClassVar[bool] = False
     stale = False
     details: Mapping[str, Any] = MappingProxyType({})
+    supplement = ""
 
     def __init__(
         self, what: str, *, where: str = "", todo: str = "", step: str = "", reasons: tuple[str, ...] = ()

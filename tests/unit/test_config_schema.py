@@ -87,6 +87,7 @@ max_output = 512
 languages = ["en"]
 translates = ["en"]
 labels = ["good", "bad"]
+independent = true
 steps = 20
 guidance = 7.0
 side = 512

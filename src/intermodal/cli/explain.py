@@ -86,7 +86,7 @@ def explain(**given: Any) -> None:
     try:
         plan = plan_from(inputs)
     except NoRoute as error:
-        _show_what_if(inputs, error, as_json=given["as_json"])
+        _add_what_if(inputs, error)
         raise
     if given["save"]:
         _save_plan(Path(given["save"]), plan, inputs)
@@ -137,26 +137,20 @@ def _inputs(given: dict[str, Any]) -> Inputs:
     return inputs
 
 
-def _show_what_if(inputs: Inputs, error: NoRoute, *, as_json: bool) -> None:
-    """Show the routes that consent, a key or weights would open, beside the error that none is reachable."""
+def _add_what_if(inputs: Inputs, error: NoRoute) -> None:
+    """Add the routes that consent, a key or weights would open to the error that none is reachable."""
     from intermodal.advisor.what_if import what_if
     from intermodal.config import load_config, snapshot_file
     from intermodal.plans.numbers import money, seconds
 
     config = load_config(os.environ)
     routes = what_if(inputs, user=config.hosts, hosts=config.trusted_hosts, own_snapshot=snapshot_file(os.environ))
-    if as_json:
-        error.details = {"what_if": routes}
-        return
-    if routes:
-        click.echo("If every model of the catalog could be used (its prices; no service was contacted):")
+    error.details = {"what_if": routes}
+    lines = ["\nIf every model of the catalog could be used (its prices; no service was contacted):"] if routes else []
     for route in routes:
-        click.echo(f"\n{route.headline}")
-        click.echo(f"  {route.endpoint}   {money(route.cost)}, {seconds(route.seconds)}")
-        for command in route.todo:
-            click.echo(f"  to use it: {command}")
-    if routes:
-        click.echo()
+        lines += [f"\n{route.headline}", f"  {route.endpoint}   {money(route.cost)}, {seconds(route.seconds)}"]
+        lines += [f"  to use it: {command}" for command in route.todo]
+    error.supplement = "\n".join(lines)
 
 
 def _save_plan(path: Path, plan: Plan, inputs: Inputs) -> None:

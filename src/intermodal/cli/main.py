@@ -289,11 +289,8 @@ def _fail(error: errors.IntermodalError, as_json: bool, hint: str = "") -> NoRet
             body["reasons"] = list(report.reasons)
         print_document("error", {**body, **error.details})
     else:
-        click.echo(f"intermodal: {one_line(str(report))}", err=True)
-        for reason in report.reasons:
-            click.echo(f"  - {one_line(reason)}", err=True)
-        if hint:
-            click.echo(hint, err=True)
+        lines = [f"intermodal: {one_line(str(report))}", *(f"  - {one_line(reason)}" for reason in report.reasons)]
+        click.echo("\n".join((*lines, *filter(None, (hint, error.supplement)))), err=True)
     sys.exit(error.exit_code)
 
 
