@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from tests.call_counts import CallCount
 from tests.gates.slow_inputs import CHATS, LARGE, OPERATORS, OTHERS, Body, Door, answer, config_of, grown
 from tests.unit.gateway.gateway_server import GatewayServer
 
@@ -45,27 +45,23 @@ class Counted:
     """Counts calls: of each turn of the gateway's loop, and of the threads that it hands long work to."""
 
     def __init__(self) -> None:
-        self.longest = self.total = self._now = 0
+        self.longest = self.total = 0
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def clear(self) -> None:
         self.longest = self.total = 0
 
-    def event(self, frame: object, event: str, argument: object) -> None:
-        self._now += event in ("call", "c_call")
-
     def turn(self, run: Any, handle: Any) -> None:
         if getattr(handle, "_loop", None) is not self.loop:
             run(handle)
             return
-        self._now = 0
-        sys.setprofile(self.event)
+        count = CallCount()
         try:
-            run(handle)
+            with count:
+                run(handle)
         finally:
-            sys.setprofile(None)
-            self.longest = max(self.longest, self._now)
-            self.total += self._now
+            self.longest = max(self.longest, count.calls)
+            self.total += count.calls
 
 
 class CountedThreads(ThreadPoolExecutor):
@@ -77,18 +73,12 @@ class CountedThreads(ThreadPoolExecutor):
 
     def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         def run() -> Any:
-            found = 0
-
-            def event(frame: object, event: str, argument: object) -> None:
-                nonlocal found
-                found += event in ("call", "c_call")
-
-            sys.setprofile(event)
+            count = CallCount()
             try:
-                return function(*args, **kwargs)
+                with count:
+                    return function(*args, **kwargs)
             finally:
-                sys.setprofile(None)
-                self._counted.total += found
+                self._counted.total += count.calls
 
         return super().submit(run)
 

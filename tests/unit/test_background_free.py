@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.call_counts import CallCount
 
 from intermodal.concurrency import offload as offload_module
 from intermodal.concurrency.offload import LARGE, LOOKS, SLICE, free_in_background, offload
@@ -56,16 +56,9 @@ def test_what_has_many_parts_is_looked_through_in_the_thread() -> None:
     where: list[str] = []
     large = [Told(where) for _ in range(LARGE)]
     made = Holder(held=(*(Holder(held=(number,)) for number in range(LARGE - 2)), large))
-    calls = 0
-
-    def count(frame: object, event: str, argument: object) -> None:
-        nonlocal calls
-        calls += event in ("call", "c_call")
-
-    sys.setprofile(count)
-    free_in_background(made)
-    sys.setprofile(None)
-    assert calls < 10 * LOOKS
+    with CallCount() as count:
+        free_in_background(made)
+    assert count.calls < 10 * LOOKS
     del made, large
     until(lambda: len(where) == LARGE)
     assert set(where) == {"intermodal-freeing"}

@@ -14,12 +14,13 @@ from msgspec.structs import replace
 from intermodal.advisor.candidate_catalog import OWN_SERVER, candidate_catalog
 from intermodal.advisor.question import Hardware
 from intermodal.catalog.host_rows import HostRow
-from intermodal.catalog.types import Catalog, Endpoint
+from intermodal.catalog.types import Catalog
 from intermodal.content import Value
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.errors import IntermodalError
+from intermodal.planner.catalog_index import what_is_missing
 from intermodal.planner.planner import plan
-from intermodal.plans.plan import Candidate, Inputs
+from intermodal.plans.plan import Inputs
 from intermodal.plans.step import Call
 from intermodal.plans.verdict import VerdictName
 from intermodal.quantity import Quantity
@@ -83,8 +84,9 @@ def _route(inputs: Inputs, request: Request, catalog: Catalog) -> WhatIfRoute | 
         made = plan(request, inputs.facts, catalog, inputs.machine, inputs.statistics, inputs.as_of)
     except IntermodalError:
         return None
-    names = _endpoints(made.chosen)
+    names = tuple(dict.fromkeys(step.endpoint for step in made.chosen.steps if isinstance(step, Call)))
     used = [catalog.by_id[name] for name in names]
+    fixes = (what_is_missing(inputs.catalog.by_id.get(each.id, each), inputs.catalog)[1] for each in used)
     return WhatIfRoute(
         place="local" if all(each.host.zone in LOCAL_ZONES for each in used) else "hosted",
         headline=made.headline,
@@ -93,23 +95,8 @@ def _route(inputs: Inputs, request: Request, catalog: Catalog) -> WhatIfRoute | 
         endpoints=names,
         cost=made.chosen.total.cost,
         seconds=made.chosen.total.seconds,
-        todo=_joined(dict.fromkeys(filter(None, (_todo(each, inputs.catalog) for each in used)))),
+        todo=_joined(dict.fromkeys(filter(None, fixes))),
     )
-
-
-def _endpoints(candidate: Candidate) -> tuple[str, ...]:
-    steps = (step.endpoint for step in candidate.steps if isinstance(step, Call))
-    return tuple(dict.fromkeys((*steps, candidate.endpoint)))
-
-
-def _todo(endpoint: Endpoint, reachable: Catalog) -> str:
-    """Return the command that makes an endpoint reachable, "" where it is."""
-    known = reachable.by_id.get(endpoint.id)
-    if known is not None and not known.ready:
-        return known.todo
-    if endpoint.host.zone in LOCAL_ZONES or endpoint.host.id in reachable.consent:
-        return ""
-    return f"intermodal hosts add {endpoint.host.id}"
 
 
 def _joined(commands: Iterable[str]) -> tuple[str, ...]:

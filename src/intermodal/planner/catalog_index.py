@@ -283,6 +283,13 @@ def is_allowed(endpoint: Endpoint, catalog: Catalog) -> bool:
     return not needs_consent(endpoint) or endpoint.host.id in catalog.consent
 
 
+def what_is_missing(endpoint: Endpoint, catalog: Catalog) -> tuple[str, str]:
+    """Return why it cannot be called, and the fix; "" and "" if it can. Missing consent comes first."""
+    if not is_allowed(endpoint, catalog):
+        return "no consent", f"intermodal hosts add {endpoint.host.id}"
+    return (endpoint.missing, endpoint.todo) if not endpoint.ready else ("", "")
+
+
 def _groups(catalog: Catalog, families: dict[str, int]) -> list[EndpointGroup]:
     """``families``: of the rules of counting by model, as far as they were looked up."""
     consented = frozenset(catalog.consent)

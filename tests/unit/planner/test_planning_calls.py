@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.call_counts import CallCount
 from tests.plans import catalogs
 
+from intermodal.catalog.types import Catalog
 from intermodal.content import File, Part, PathSource, Text
 from intermodal.planner import plan
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
-from intermodal.plans.plan import Plan
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import between, exact
 from intermodal.request import Message, Policy, Request
@@ -55,58 +55,31 @@ def mixed(count: int) -> tuple[Request, Facts]:
     return request, Facts(parts=tuple(facts))
 
 
-def calls_of(call: Callable[[], object]) -> int:
-    """Calls of functions, of Python's and of C's."""
-    found = 0
-
-    def event(frame: object, event: str, argument: object) -> None:
-        nonlocal found
-        found += event in ("call", "c_call")
-
-    sys.setprofile(event)
-    try:
-        call()
-    finally:
-        sys.setprofile(None)
-    return found
+def calls_of_planning(parts: int, catalog: Catalog) -> int:
+    request, facts = mixed(parts)
+    with CallCount() as count:
+        plan(request, facts, catalog, catalogs.LAPTOP, Statistics(), DAY)
+    return count.calls
 
 
 @pytest.mark.parametrize(("parts", "endpoints", "most"), [(1, 5000, 7_000), (10, 5000, 14_000), (10, 15, 8_500)])
 def test_a_plan_of_a_known_shape_takes_few_calls(parts: int, endpoints: int, most: int) -> None:
-    request, facts = mixed(parts)
     catalog = catalogs.many(endpoints)
-
-    def planned() -> Plan:
-        return plan(request, facts, catalog, catalogs.LAPTOP, Statistics(), DAY)
-
-    planned()
-    assert calls_of(planned) <= most
+    calls_of_planning(parts, catalog)
+    assert calls_of_planning(parts, catalog) <= most
 
 
 def test_ten_times_the_parts_take_less_than_ten_times_the_calls() -> None:
     catalog = catalogs.many(1000)
-
-    def calls(parts: int) -> int:
-        request, facts = mixed(parts)
-
-        def planned() -> Plan:
-            return plan(request, facts, catalog, catalogs.LAPTOP, Statistics(), DAY)
-
-        planned()
-        return calls_of(planned)
-
-    assert calls(300) < 10 * calls(30)
+    for parts in (300, 30):
+        calls_of_planning(parts, catalog)
+    assert calls_of_planning(300, catalog) < 10 * calls_of_planning(30, catalog)
 
 
 FIRST = """
-import sys
 from tests.plans import catalogs
-from tests.unit.planner.test_planning_calls import DAY, calls_of, mixed
-from intermodal.planner import plan
-from intermodal.plans.statistics import Statistics
-request, facts = mixed(10)
-catalog = catalogs.catalog("all", ("acme",))
-print(calls_of(lambda: plan(request, facts, catalog, catalogs.LAPTOP, Statistics(), DAY)))
+from tests.unit.planner.test_planning_calls import calls_of_planning
+print(calls_of_planning(10, catalogs.catalog("all", ("acme",))))
 """
 
 

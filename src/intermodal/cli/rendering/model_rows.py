@@ -71,6 +71,8 @@ def snapshot_of(client: AsyncClient) -> Snapshot:
 
 
 def row_of_endpoint(endpoint: Endpoint, catalog: Catalog) -> ModelTableRow:
+    from intermodal.planner.catalog_index import what_is_missing
+
     model, (missing, todo) = endpoint.model, what_is_missing(endpoint, catalog)
     return ModelTableRow(
         id=endpoint.id, model=model.id, name=model.name, kind=model.kind, tasks=model.tasks, input=endpoint.input,
@@ -103,15 +105,6 @@ def all_rows(catalog: Catalog, snapshot: Snapshot, rows: Iterable[SnapshotRow]) 
         if (row.host, row.name) not in there and row.endpoint not in there:
             found.append(row_of_snapshot(row, snapshot))
     return found
-
-
-def what_is_missing(endpoint: Endpoint, catalog: Catalog) -> tuple[str, str]:
-    """Return why it cannot be called, and the fix; "" and "" if it can. Missing consent comes first."""
-    from intermodal.planner.catalog_index import is_allowed
-
-    if not is_allowed(endpoint, catalog):
-        return "no consent", f"intermodal hosts add {endpoint.host.id}"
-    return (endpoint.missing, endpoint.todo) if not endpoint.ready else ("", "")
 
 
 # ---- selection -----------------------------------------------------------------------------------
