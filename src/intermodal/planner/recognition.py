@@ -109,7 +109,7 @@ def asks_for_recognition(case: PlanningCase) -> bool:
     if case.text_files or case.policy.translate or not case.bundles:
         return False
     images = (part for bundle in case.bundles if bundle.kind == "image" for part in bundle.parts)
-    if any(part.frames > 1 for part in images):  # of which the first frame alone would be read
+    if any(part.frames > 1 for part in images):  # read frame by frame, which these routes do not put together
         return False
     asked = all(bundle.kind in case.question_facts.words_alone for bundle in case.bundles)
     if case.named is None:
