@@ -20,6 +20,7 @@ import av.subtitles.subtitle
 from intermodal.content import Value
 from intermodal.errors import InputBroken, InputUnsupported
 from intermodal.files.file_bytes import Data, open_reader
+from intermodal.media.header_readers import wave_header
 
 DEMUXERS = {
     "audio/wav": "wav",
@@ -70,6 +71,8 @@ def open_container(data: Data, media_type: str, *, what: str) -> Iterator[OpenCo
     options = {"protocol_whitelist": "pipe", "format_whitelist": demuxer, "max_streams": "64"}
     if may_hold_video(media_type):
         options["codec_whitelist"] = ",".join(sorted(PICTURE_CODECS | SOUND_CODECS))
+    if demuxer == "wav" and wave_header(data).promises_too_little:
+        options["ignore_length"] = "1"
     try:
         container = av.open(open_reader(data), format=demuxer, options=options, io_open=_refuse, buffer_size=_BUFFER)
     except (av.error.FFmpegError, ValueError):

@@ -244,6 +244,14 @@ class WaveHeader(Value):
     held: int
     claimed: int | None
 
+    @property
+    def promises_too_little(self) -> bool:
+        """Return whether there is sound beyond the end that the header states."""
+        return self.claimed is not None and self.claimed < self.held
+
+
+_CHUNKS_LOOKED_AT = 64
+
 
 def wave_header(data: Data) -> WaveHeader:
     """Read a RIFF or RF64 WAVE header. Raises ``InputBroken`` without a format or a data chunk."""
@@ -258,11 +266,30 @@ def wave_header(data: Data) -> WaveHeader:
         elif kind == b"data":
             held = len(data) - body
             claimed = large if size == 0xFFFFFFFF and large is not None else size
-            if claimed == 0xFFFFFFFF or (claimed == 0 and held > 8):
+            if claimed == 0xFFFFFFFF or (claimed == 0 and held > 8 and not _are_chunks(data, body)):
                 return WaveHeader(rate=rate, channels=channels, frame_bytes=frame, held=held, claimed=None)
-            return WaveHeader(rate=rate, channels=channels, frame_bytes=frame, held=min(held, claimed), claimed=claimed)
+            if claimed < held and _are_chunks(data, body + claimed):
+                held = claimed
+            return WaveHeader(rate=rate, channels=channels, frame_bytes=frame, held=held, claimed=claimed)
         at = body + size + (size & 1)
     raise InputBroken("is cut short before its sound begins", todo="check that the file is complete")
+
+
+def _are_chunks(data: Data, at: int) -> bool:
+    """Return whether what begins there is chunks (of tags, of cue points) or padding, and no further sound."""
+    for place in (at, at + 1):  # a chunk of an odd size is padded, by most writers
+        for _ in range(_CHUNKS_LOOKED_AT):
+            if place + 8 > len(data):
+                return True
+            if not all(0x20 <= byte < 0x7F for byte in data[place : place + 4]):
+                break
+            place += 8 + _number(data, place + 4, 4, "little")
+            place += place & 1
+            if place > len(data) + 1:
+                break
+        else:
+            return True
+    return False
 
 
 def tracks(data: Data) -> frozenset[str]:

@@ -88,6 +88,30 @@ async def test_an_animation_gives_one_frame_for_each_scene_at_its_time(
     assert [frame.at for frame in await worker.frames(data, spread="1 fps", most=9)] == pytest.approx([0.5, 1.5, 2.5])
 
 
+def _slides(count: int) -> list[Image.Image]:
+    made = []
+    for number in range(count):
+        slide = Image.new("RGB", (400, 120), "white")
+        ImageDraw.Draw(slide).text((20, 30), f"Step {number}", fill="black", font=ImageFont.load_default(44))
+        made.append(slide)
+    return made
+
+
+async def test_of_more_slides_than_are_taken_it_is_said_how_many_there_are(worker: MediaWorker) -> None:
+    found = await worker.frames(saved(_slides(20), "GIF", duration=1_000), spread="scenes", most=12)
+    assert [frame.scenes for frame in found] == [20] * 12
+    assert [frame.at for frame in found] == sorted({frame.at for frame in found})
+
+
+async def test_slides_that_stand_still_are_taken_before_the_fades_between_them(worker: MediaWorker) -> None:
+    slides, frames, lengths = _slides(4), [], []
+    for slide, after in zip(slides, [*slides[1:], slides[0]], strict=True):
+        frames += [slide, *(Image.blend(slide, after, share / 5) for share in range(1, 5))]
+        lengths += [1_500, 40, 40, 40, 40]
+    found = await worker.frames(saved(frames, "WEBP", duration=lengths, lossless=True), spread="scenes", most=6)
+    assert [frame.at for frame in found if frame.until - frame.at > 1] == pytest.approx([0, 1.66, 3.32, 4.98])
+
+
 async def test_a_frame_without_a_time_stays_a_tenth_of_a_second(worker: MediaWorker, three: list[Image.Image]) -> None:
     assert (await worker.probe(saved(three, "GIF", duration=0))).seconds.mid == pytest.approx(0.3)
     assert (await worker.probe(corpus.gif(7))).seconds.mid == pytest.approx(0.07), "it says one hundredth"

@@ -165,3 +165,41 @@ def test_an_opaque_picture_is_what_it_was() -> None:
         decoder.flattened(Image.open(io.BytesIO(made)).convert("RGBA")).tobytes()
         == Image.open(io.BytesIO(made)).tobytes()
     )
+
+
+_HIDDEN = (
+    '<text x="9" y="9" opacity="0">{}</text>',
+    '<g opacity="0.0"><text x="9" y="9">{}</text></g>',
+    '<text style="display:none" x="9" y="9">{}</text>',
+    '<text visibility="hidden" x="9" y="9">{}</text>',
+    '<g visibility="collapse"><text x="9" y="9">{}</text></g>',
+    '<text class="note old" x="9" y="9">{}</text>',
+    '<text id="draft" x="9" y="9">{}</text>',
+    '<text fill="none" x="9" y="9">{}</text>',
+    '<text fill-opacity="0%" x="9" y="9">{}</text>',
+    '<text font-size="0" x="9" y="9">{}</text>',
+    '<text x="9" y="9">before <tspan opacity="0">{}</tspan>after</text>',
+)
+
+
+@pytest.mark.parametrize("hidden", _HIDDEN)
+async def test_hidden_words_of_a_drawing_are_not_read_and_that_is_said(worker: MediaWorker, hidden: str) -> None:
+    data = (
+        f'<svg {NS} viewBox="0 0 99 99"><style>.old {{ display: none }} #draft {{ visibility: hidden }}</style>'
+        f'<text x="9" y="40">Seen</text>{hidden.format("Secret")}</svg>'
+    ).encode()
+    text = (await taken(worker, "flow.svg", data))[0]
+    assert isinstance(text, Text)
+    assert "Seen" in text.text and "Secret" not in text.text
+    assert ("before" in text.text and "after" in text.text) is ("before" in hidden)
+    assert text.notes == ("1 hidden element left out",)
+
+
+async def test_what_a_drawing_shows_within_something_hidden_is_read(worker: MediaWorker) -> None:
+    shown = (
+        '<g visibility="hidden"><text x="9" y="9" visibility="visible">One</text></g>'
+        '<text fill="none" stroke="red" x="9" y="20">Two</text><text opacity="0.4" x="9" y="30">Three</text>'
+    )
+    text = (await taken(worker, "flow.svg", f'<svg {NS} viewBox="0 0 99 99">{shown}</svg>'.encode()))[0]
+    assert isinstance(text, Text)
+    assert [word in text.text for word in ("One", "Two", "Three")] == [True] * 3 and text.notes == ()

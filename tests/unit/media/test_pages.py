@@ -42,6 +42,41 @@ def test_a_foot_that_is_content_stays() -> None:
     assert "IBAN DE02 1203 0000" in convert(page.encode(), "invoice.html", _probe).text
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        "<footer><p>Imprint 7421, printed in Husum by the owners</p></footer>",
+        '<aside class="sidebar"><p>Imprint 7421: our reader trip to Norway</p></aside>',
+        '<div role="complementary"><p>Imprint 7421: what else is new</p></div>',
+        '<div class="topNav"><span>Imprint 7421</span></div>',
+        '<div><a href="/a">Imprint 7421</a> <a href="/b">Boats</a> <a href="/c">Anchors</a></div>',
+        '<ul><li><a href="/a">Imprint 7421</a></li><li><a href="/b">Boats</a></li><li><a href="/c">Sails</a></li></ul>',
+    ],
+)
+@pytest.mark.parametrize("tag", ["main", "article"])
+def test_beside_what_a_page_calls_its_content_a_foot_or_a_side_column_goes(tag: str, beside: str) -> None:
+    page = f"<html><body><{tag}><h1>Lock closed</h1><p>{'</p><p>'.join(PROSE)}</p></{tag}>{beside}</body></html>"
+    found = convert(page.encode(), "page.html", _probe)
+    assert all(line in found.text for line in PROSE) and "7421" not in found.text
+    assert found.notes == ("1 menu, banner or side column left out",)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        "<footer>IBAN DE02 1203 0000 0000 2020 51</footer>",
+        '<footer>Write to <a href="mailto:ann@a.example">Ann</a></footer>',
+        "<aside><address>Pier 4, Emden</address></aside>",
+        "<aside><table><tr><td>Open</td><td>9 to 5</td></tr></table></aside>",
+        '<p>Sources: the <a href="https://a.example/1">log</a>, which Ann kept for eleven years of her life</p>',
+    ],
+)
+def test_how_somebody_is_reached_and_what_is_text_stays_beside_the_content(beside: str) -> None:
+    page = f"<html><body><main><h1>Lock closed</h1><p>{'</p><p>'.join(PROSE)}</p></main>{beside}</body></html>"
+    found = convert(page.encode(), "page.html", _probe)
+    assert not found.notes
+
+
 def test_pages_that_other_readers_made_are_kept_whole() -> None:
     text, notes = markdown(PAGES["article"].html, PictureCollector(_probe))
     assert "Jobs and careers" in text and notes == []

@@ -96,9 +96,30 @@ async def test_decoding_reports_how_far_it_is(worker: MediaWorker) -> None:
     assert 0 < told[0] < told[-1] <= 1
 
 
-async def test_a_wave_that_was_piped_has_no_length_and_is_taken(worker: MediaWorker) -> None:
-    assert (await worker.probe(corpus.wav(2, claimed_bytes=0xFFFFFFFF))).seconds.mid == 2
-    assert (await worker.probe(corpus.wav(2, claimed_bytes=0))).seconds.mid == 2
+@pytest.mark.parametrize("claimed", [0xFFFFFFFF, 0])
+async def test_a_wave_that_was_piped_has_no_length_and_is_taken(worker: MediaWorker, claimed: int) -> None:
+    found = await worker.probe(corpus.wav(2, claimed_bytes=claimed))
+    assert found.seconds.mid == 2
+    assert found.notes == ("its header does not say how much sound it holds: 2.0 s are there",)
+
+
+async def test_a_wave_whose_header_promises_less_than_is_there_is_heard_to_its_end(
+    worker: MediaWorker, media: Path
+) -> None:
+    whole = (media / "jfk.wav").read_bytes()
+    at = whole.index(b"data") + 4
+    short = whole[:at] + (2 * 16_000 * 2).to_bytes(4, "little") + whole[at + 4 :]
+    found = await worker.probe(short)
+    assert found.notes == ("its header promises 2.0 s of sound and 11.0 s are there",)
+    assert (await worker.pcm(short)).samples == (await worker.pcm(whole)).samples
+
+
+async def test_tags_behind_the_sound_of_a_wave_are_no_sound(worker: MediaWorker) -> None:
+    tags = b"LIST" + (10_000).to_bytes(4, "little") + b"INFO" + bytes(9_996)
+    for data in (corpus.wav(2) + tags, corpus.wav(2) + tags + bytes(5)):
+        found = await worker.probe(data)
+        assert (found.seconds.mid, found.notes) == (2, ())
+        assert (await worker.pcm(data)).seconds == pytest.approx(2, abs=0.01)
 
 
 # ---- pictures ------------------------------------------------------------------------------------

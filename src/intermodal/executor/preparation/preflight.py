@@ -88,7 +88,7 @@ class EmptyFile(msgspec.Struct, frozen=True):
     """Content of a file of the question that was searched and not found."""
 
     part: int  # place among all parts of the request
-    name: str  # of the file, or of the share of it that was examined
+    name: str  # of the file
     looked_for: tuple[str, ...]  # words for a reader, at least one
 
     def covers(self, op: str, part: int) -> bool:
@@ -113,7 +113,7 @@ def empty_files(
     return tuple(
         EmptyFile(
             part.index,
-            _search_text(part),
+            part.name,
             tuple(dict.fromkeys(_what(piece, part.kind) for piece in stands_for[part.index])),
         )
         for part in in_question
@@ -170,12 +170,6 @@ def describe_empty(nothing: Sequence[EmptyFile]) -> str:
     'No speech and no text was found in film.mp4.'
     """
     return " ".join(f"No {' and no '.join(each.looked_for)} was found in {each.name}." for each in nothing)
-
-
-def _search_text(part: PartFacts) -> str:
-    """A moving picture is read by its first frame alone."""
-    moving = part.kind == "image" and part.frames > 1
-    return f"the first of {part.frames} frames of {part.name}" if moving else part.name
 
 
 def _what(piece: ModelInput, kind: Kind) -> str:

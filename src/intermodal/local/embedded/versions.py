@@ -28,9 +28,9 @@ class ConverterVersion(NamedTuple):
 # (``local/embedded/``), or what else takes part (``describe``: what an eye is asked,
 # ``executor/conversion/picture_descriptions.py``; ``codes``: ``media/image/barcodes.py``).
 CONVERTERS: Final[dict[str, ConverterVersion]] = {
-    "audio": ConverterVersion(2, ("av",)),
+    "audio": ConverterVersion(3, ("av",)),
     "video": ConverterVersion(2, ("av", "pillow")),
-    "image": ConverterVersion(1, ("pillow",)),
+    "image": ConverterVersion(2, ("pillow",)),
     "document": ConverterVersion(1, ("pypdfium2",)),
     "whisper": ConverterVersion(2, ("faster-whisper", "ctranslate2")),
     "ocr": ConverterVersion(2, ("rapidocr", "onnxruntime", "opencv-python", "opencv-python-headless")),

@@ -33,7 +33,7 @@ _WALK_PACKETS = 400_000  # about 2 h 50 of MP3; counted in work, not in time, so
 _MAX_DECODED = 16 << 30  # bytes of sound at its own rate and channels, before resampling
 _MOST_LEAD = 600.0  # seconds of silence put before a sound that begins after its pictures
 _TODO = container.TODO
-_SLACK = 4_096  # bytes a WAVE header may promise too many
+_SLACK = 4_096  # bytes of sound that a WAVE header may promise too many or too few
 
 
 def probe(data: Data, media_type: str) -> MediaProbeResult:
@@ -219,14 +219,20 @@ def _implausible(rate: int) -> InputBroken:
 
 
 def _wave_notes(data: Data) -> tuple[str, ...]:
-    """Return a note if a WAVE file announces more sound than it has: it was cut, and the rest is used."""
+    """Return a note if the header of a WAVE file announces more or less sound than it has, or does not say how much:
+    all that is there is used."""
     wave = header_readers.wave_header(data)
-    if wave.held == 0 or (wave.claimed is not None and wave.claimed == 0):
+    if wave.held == 0:
         raise InputEmpty("holds no sound (0 seconds)", todo="check the recording")
     second = wave.frame_bytes * wave.rate
-    if wave.claimed is None or wave.claimed <= wave.held + _SLACK or not second:
+    if not second:
         return ()
-    return (f"its header promises {wave.claimed / second:,.1f} s of sound and {wave.held / second:,.1f} s are there",)
+    there = f"{wave.held / second:,.1f} s are there"
+    if wave.claimed is None:
+        return (f"its header does not say how much sound it holds: {there}",)
+    if abs(wave.claimed - wave.held) <= _SLACK:
+        return ()
+    return (f"its header promises {wave.claimed / second:,.1f} s of sound and {there}",)
 
 
 def _length(box: Any, stream: Any, media_type: str, data: Data) -> Quantity:

@@ -19,6 +19,7 @@ _FRAME_COST = 30_000  # pixels that a small frame costs at least
 _LOOK = (320, 180)  # frames are shrunk to this before they are compared
 _STEP, _LEAST = 40, 20  # levels by which so many pixels of a shrunk frame differ where it says something else
 _TOLD = 0.02
+_READABLE = 0.3  # seconds that a frame stands still from which on its words can be read
 _PAGED = "image/tiff"
 
 
@@ -39,9 +40,9 @@ def frames(
     with sandbox.memory_limit(decoder.decode_memory(header, data)):
         if paged:
             pages = header_readers.tiff_pages(data)[:most]
-            chosen = {place: FrameRequest(moment=0, at=0, until=0) for place in pages}
+            chosen, scenes_there = {place: FrameRequest(moment=0, at=0, until=0) for place in pages}, 0
         else:
-            chosen = _chosen(data, media_type, header, rate, most, report)
+            chosen, scenes_there = _chosen(data, media_type, header, rate, most, report)
         made = 0
         for number, shown in _walk(data, media_type, max(chosen, default=0)):
             wanted = chosen.get(number)
@@ -50,14 +51,14 @@ def frames(
             made += 1
             yield {
                 **_fitted(shown, side), "at": wanted.at, "until": wanted.until, "number": made if paged else 0,
+                "scenes": scenes_there,
             }  # fmt: skip
             report(min(1.0, 0.7 + 0.3 * made / len(chosen)), f"frame {made} of {len(chosen)}")
 
 
-def _differ(one: Image.Image, other: Image.Image) -> bool:
-    """Return whether some letters of two pictures differ, more than dithering does."""
-    apart = ImageChops.difference(one, other).histogram()
-    return sum(apart[_STEP:]) >= _LEAST
+def _differing_pixels(one: Image.Image, other: Image.Image) -> int:
+    """Return how many pixels of two pictures differ by more than dithering does; from ``_LEAST`` on, letters do."""
+    return sum(ImageChops.difference(one, other).histogram()[_STEP:])
 
 
 def _fitted(shown: Image.Image, side: int) -> dict[str, Any]:
@@ -79,18 +80,22 @@ def _walk(data: bytes, media_type: str, last: int) -> Iterator[tuple[int, Image.
 
 def _chosen(
     data: bytes, media_type: str, header: header_readers.PictureHeader, rate: float | None, most: int, report: Report
-) -> dict[int, FrameRequest]:
-    """Yield the chosen frames by index. Times are the file's; a frame without one stays a tenth of a second."""
+) -> tuple[dict[int, FrameRequest], int]:
+    """Return the chosen frames by index, and how many scenes there are; 0 where frames are taken evenly.
+
+    Times are the file's; a frame without one stays a tenth of a second.
+    """
     begins, looks, told, at = [], [], 0.0, 0.0
-    changed: list[int] = []  # frames that differ from the last one of them
+    changed: dict[int, int] = {}  # frames that differ from the last one of them, with the pixels that do
     last: Image.Image | None = None
     for place, shown in _walk(data, media_type, header.frames - 1):
         begins.append(at)
         at += header_readers.frame_seconds(shown.info.get("duration", 0) / 1000)
         shown.thumbnail(_LOOK, Image.Resampling.BOX)
         grey = decoder.flattened(shown).convert("L")
-        if last is None or _differ(last, grey):
-            changed.append(place)
+        differing = _LOOK[0] * _LOOK[1] if last is None else _differing_pixels(last, grey)
+        if differing >= _LEAST:
+            changed[place] = differing
             last = grey
         looks.append(decoder.flattened(shown).convert("RGB").resize(scenes.GRID, Image.Resampling.BOX))
         if (place + 1) / header.frames - told >= _TOLD:
@@ -98,15 +103,8 @@ def _chosen(
             report(0.7 * min(1.0, told), "looking for scenes")
     end = at
 
-    if rate is None and len(changed) <= most:  # all of them: words of another slide change little of a picture
-        ends = [begins[place] for place in changed[1:]] + [end]
-        return {
-            place: FrameRequest(moment=begins[place], at=round(begins[place], 3), until=round(until, 3))
-            for place, until in zip(changed, ends, strict=True)
-        }
     if rate is None:
-        found, _ = frame_image.scenes_of(looks, begins, end, most)
-        return {one.index: FrameRequest(moment=one.at, at=round(one.at, 3), until=round(one.until, 3)) for one in found}
+        return _by_change(changed, begins, end, looks, most)
     count = max(1, min(most, round(min(rate * end, most))))
     taken: dict[int, FrameRequest] = {}
     for number in range(count):
@@ -114,4 +112,28 @@ def _chosen(
         place = max(range(len(begins)), key=lambda one: begins[one] if begins[one] <= moment else -1.0)
         until = round(min(end, moment + end / count), 3)
         taken.setdefault(place, FrameRequest(moment=moment, at=round(moment, 3), until=until))
-    return taken
+    return taken, 0
+
+
+def _by_change(
+    changed: dict[int, int], begins: list[float], end: float, looks: list[Image.Image], most: int
+) -> tuple[dict[int, FrameRequest], int]:
+    """Return at most ``most`` frames, and how many scenes there are.
+
+    All frames that differ, where they are few: words of another slide change little of a picture. Of more, those that
+    stand still long enough to be read, the most changed first, and then the scenes of the rest, as of a film.
+    """
+    ends = dict(zip(changed, [*(begins[place] for place in list(changed)[1:]), end], strict=True))
+    if len(changed) <= most:
+        return {place: _moment(begins[place], until) for place, until in ends.items()}, len(changed)
+    still = [place for place, until in ends.items() if until - begins[place] >= _READABLE]
+    found, count = frame_image.scenes_of(looks, begins, end, most)
+    moving = [scene for scene in found if not any(scene.at <= begins[place] < scene.until for place in still)]
+    taken = sorted(still, key=lambda place: (frame_image.is_blank(looks[place]), -changed[place], place))[:most]
+    chosen = {place: _moment(begins[place], ends[place]) for place in taken}
+    chosen |= {scene.index: _moment(scene.at, scene.until) for scene in moving[: most - len(taken)]}
+    return dict(sorted(chosen.items())), len(still) + len(moving) if still else count
+
+
+def _moment(at: float, until: float) -> FrameRequest:
+    return FrameRequest(moment=at, at=round(at, 3), until=round(until, 3))

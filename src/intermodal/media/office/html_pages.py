@@ -3,10 +3,12 @@
 Nothing is fetched. Pictures in the page (``data:`` URIs) are kept; others are named by their alternative text.
 
 Boilerplate is what stands around the content: menus, cookie banners, side columns, link lists. It is recognised by the
-names of elements and by the share of their words that are links, without a learned model. An element that holds text of
-its own stays, and a page of which little would be left stays whole. Measured on the ten pages of ``tests/pages.py``,
-written before it: 58 of 58 passages of content are kept, 0 of 48 around them; trafilatura 2.3.1 keeps 55 and 2, and
-brings nine packages of 59 MB.
+names of elements and by the share of their words that are links, without a learned model. Where a page marks its
+content (``main``, ``article``), what is beside it and is called a foot, a head or a side column goes though it has text
+of its own, as do lists of links without a name; what has addresses, telephone or account numbers stays. Elsewhere an
+element that holds text of its own stays, and a page of which little would be left stays whole. Measured on the ten
+pages of ``tests/pages.py``, written before it: 58 of 58 passages of content are kept, 0 of 48 around them; trafilatura
+2.3.1 keeps 55 and 2, and brings nine packages of 59 MB.
 """
 
 from __future__ import annotations
@@ -161,17 +163,29 @@ _CONSENT = re.compile(r"cookie|consent|gdpr|ccpa|onetrust|didomi|usercentrics", 
 _BESIDE = re.compile(
     r"(?:^|[\s_-])(?:nav|navbar|navigation|menu|side-?bar|breadcrumbs?|toc|share|sharing|social|newsletter|subscribe|"
     r"advert(?:isement)?s?|ads?|promo(?:tion)?|related|recommend(?:ed|ations)?|most-?read|skip-?link|pagination|paywall|"
-    r"pop-?up|footer|masthead)(?:$|[\s_-])",
+    r"pop-?up|footer|masthead|menu-?bar|top-?nav|side-?nav)(?:$|[\s_-])",
     re.IGNORECASE,
 )
 
+_CAMEL = re.compile(r"([a-z])([A-Z])")
+
 _CONTENT = ("main", "article")
+
+_LISTS = ("ul", "ol", "div", "section", "p", "menu")
+
+_FEWEST_LINKS, _LIST_LINKED = 3, 0.8  # links, and share of the words in them, of a list of links without a name
+
+_REACHED = ("mailto:", "tel:")
+
+_NUMBER = re.compile(r"(?:\d[ ./()-]{0,2}){9}")  # of a telephone or an account: more digits than "2019-2026" has
 
 _LINKS = frozenset(("a", "button", "label", "option", "form", "nav"))
 
 _LINKED = 0.5  # share of the words in links from which an element is a list of links
 
 _MOST = 0.4  # of the page's words that one element of its frame may hold
+
+_LEAST_CONTENT = 0.3  # of the page's words that must be in what it marks as its content
 
 _MOST_WEIGHED = 200  # elements that are looked at closely
 
@@ -195,13 +209,19 @@ def remove_boilerplate(root: Any) -> int:
 
 def _frames(root: Any, whole: int) -> Iterator[Any]:
     """The outermost elements of the frame."""
+    marked = [each for each in root.find_all([*_CONTENT]) if each.find_parent([*_CONTENT]) is None]
+    has_content = sum(map(_size, marked)) >= _LEAST_CONTENT * whole
     waiting, weighed = [(root, False)], 0
     while waiting:
         element, inside = waiting.pop()
         for child in element.find_all(True, recursive=False):
-            if weighed < _MOST_WEIGHED and _is_told(child):
+            beside = has_content and not inside and child.find([*_CONTENT]) is None and child.name not in _CONTENT
+            if weighed < _MOST_WEIGHED and (_is_told(child) or (beside and child.name in _LISTS)):
                 weighed += 1
-                if _is_frame(child, inside, whole):
+                if _is_frame(child, inside, whole) if _is_told(child) else _is_list_of_links(child):
+                    yield child
+                    continue
+                if beside and _is_told(child) and _is_beside(child, whole):
                     yield child
                     continue
             waiting.append((child, inside or child.name in _CONTENT))
@@ -214,6 +234,20 @@ def _is_told(element: Any) -> bool:
     named = _names(element)
     by_name = bool(_BESIDE.search(named) or _CONSENT.search(named))
     return by_name or element.name in _FRAMES or element.get("role") in _ROLES
+
+
+def _is_beside(element: Any, whole: int) -> bool:
+    """Return whether an element beside marked content is none of it, though it has text of its own."""
+    if not 0 < _size(element) <= _MOST * whole or element.name == "form" or element.find(["h1", "table", "address"]):
+        return False
+    return _NUMBER.search(element.get_text(" ")) is None and not any(
+        str(link.get("href") or "").lower().startswith(_REACHED) for link in element.find_all("a")
+    )
+
+
+def _is_list_of_links(element: Any) -> bool:
+    size = _size(element)
+    return size > 0 and len(element.find_all("a")) >= _FEWEST_LINKS and _links(element) >= _LIST_LINKED * size
 
 
 def _is_frame(element: Any, inside: bool, whole: int) -> bool:
@@ -249,4 +283,5 @@ def _links(element: Any) -> int:
 
 
 def _names(element: Any) -> str:
-    return f"{element.get('id') or ''} {' '.join(element.get('class') or ())}"
+    """Return its id and classes; "mainNav" as "main-Nav"."""
+    return _CAMEL.sub(r"\1-\2", f"{element.get('id') or ''} {' '.join(element.get('class') or ())}")

@@ -58,6 +58,8 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     notes, left = list[str](), _cleaned(root, probe)
     if left:
         notes.append(f"{counted(left, 'picture')} in it left out: on the web, or of a kind that is not taken")
+    if hidden := _remove_hidden(root):
+        notes.append(f"{counted(hidden, 'hidden element')} left out")
     said = list(_words(root))
     try:
         width, height = _side(root)
@@ -106,6 +108,111 @@ def _cleaned(root: Any, probe: Probe) -> int:
     return left
 
 
+# ---- what is hidden ------------------------------------------------------------------------------
+
+_RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
+_SELECTOR = re.compile(r"(\*|[\w-]*)((?:[.#][\w-]+)*)")  # of one element, by its name, classes and id
+_INHERITED = ("visibility", "fill", "fill-opacity", "stroke", "stroke-opacity", "font-size")
+_HIDING = (*_INHERITED, "display", "opacity")
+_NONE = re.compile(r"0*\.?0*%?")
+_MAX_RULES = 500
+
+Rules = list[tuple[str, frozenset[str], dict[str, str]]]  # name, marks (".class", "#id"), declarations
+
+
+def _remove_hidden(root: Any) -> int:
+    """Take out, in place, what is not displayed, is transparent or has no ink; returns how many had words.
+
+    Style sheets count as far as their selectors are of one element alone; what an animation would show is hidden.
+    """
+    return _remove_hidden_in(root, _rules(root), {}, 0)
+
+
+def _remove_hidden_in(parent: Any, rules: Rules, style: dict[str, str], depth: int) -> int:
+    found = 0
+    for child in list(parent) if depth <= _MAX_DEPTH else ():
+        if local_name(child) in _UNSEEN:  # drawn where something refers to it, if at all
+            continue
+        own = _computed(child, rules, style)
+        found += _remove_hidden_in(child, rules, own, depth + 1)
+        if len(child):
+            gone = _is_gone(own)  # with all that it holds
+        else:
+            gone = _is_gone(own) or own.get("visibility") in ("hidden", "collapse")
+            gone = gone or (local_name(child) in ("text", "tspan", "textPath") and _has_no_ink(own))
+        if gone:
+            found += bool("".join(child.itertext()).strip())
+            _remove(parent, child)
+        elif len(child) and local_name(child) in ("text", "tspan") and _is_unseen_text(own):
+            found += bool((child.text or "").strip())
+            child.text = ""
+    return found
+
+
+def _is_unseen_text(style: dict[str, str]) -> bool:
+    return style.get("visibility") in ("hidden", "collapse") or _has_no_ink(style)
+
+
+def _is_gone(style: dict[str, str]) -> bool:
+    return style.get("display") == "none" or _is_zero(style.get("opacity"))
+
+
+def _has_no_ink(style: dict[str, str]) -> bool:
+    filled = style.get("fill") not in ("none", "transparent") and not _is_zero(style.get("fill-opacity"))
+    stroked = style.get("stroke", "none") not in ("none", "transparent") and not _is_zero(style.get("stroke-opacity"))
+    return not (filled or stroked) or _is_zero((style.get("font-size") or "").removesuffix("px"))
+
+
+def _is_zero(value: str | None) -> bool:
+    return bool(value) and _NONE.fullmatch(value or "") is not None
+
+
+def _remove(parent: Any, child: Any) -> None:
+    """Take a child out and leave the words that follow it."""
+    place = list(parent).index(child)
+    tail = child.tail or ""
+    if place:
+        parent[place - 1].tail = (parent[place - 1].tail or "") + tail
+    else:
+        parent.text = (parent.text or "") + tail
+    parent.remove(child)
+
+
+def _rules(root: Any) -> Rules:
+    """The rules of style sheets, of the least specific selectors first."""
+    found: list[tuple[int, str, frozenset[str], dict[str, str]]] = []
+    for element in root.iter():
+        if local_name(element) != "style":
+            continue
+        sheet = re.sub(r"/\*.*?\*/", " ", "".join(element.itertext())[:100_000], flags=re.DOTALL)
+        for selectors, body in _RULE.findall(sheet):
+            declared = {name: value for name, value in _declarations(body).items() if name in _HIDING}
+            for selector in map(str.strip, selectors.split(",") if declared else ()):
+                if selector and (match := _SELECTOR.fullmatch(selector)):
+                    marks = frozenset(re.findall(r"[.#][\w-]+", match[2]))
+                    weight = sum(100 if mark[0] == "#" else 10 for mark in marks) + bool(match[1].strip("*"))
+                    found.append((weight, match[1].strip("*"), marks, declared))
+    return [rule[1:] for rule in sorted(found[:_MAX_RULES], key=lambda rule: rule[0])]
+
+
+def _declarations(text: str) -> dict[str, str]:
+    pairs = (part.partition(":") for part in text.split(";"))
+    return {name.strip().lower(): value.replace("!important", "").strip() for name, _, value in pairs if value.strip()}
+
+
+def _computed(element: Any, rules: Rules, around: dict[str, str]) -> dict[str, str]:
+    """What an element's own attributes, the rules and its style say, and what it inherits."""
+    made = {name: value for name, value in around.items() if name in _INHERITED}
+    made |= {name: str(element.get(name)).strip() for name in _HIDING if element.get(name)}
+    marks = {f".{each}" for each in str(element.get("class") or "").split()} | {f"#{element.get('id')}"}
+    for name, needed, declared in rules:
+        if name in ("", local_name(element)) and needed <= marks:
+            made |= declared
+    return made | {
+        key: value for key, value in _declarations(str(element.get("style") or "")).items() if key in _HIDING
+    }
+
+
 def _is_taken(link: str, probe: Probe) -> bool:
     head, _, body = link.partition(",")
     if not head.startswith("data:image/") or not head.endswith(";base64"):
@@ -120,8 +227,13 @@ def _is_taken(link: str, probe: Probe) -> bool:
 def _words(root: Any) -> Iterator[str]:
     """Every text, title and description, a line each, blank and repeated ones left out."""
     found: dict[str, None] = {}
+    unused: set[Any] = set()
+    if not any(local_name(element) == "use" for element in root.iter()):  # which draws what is defined only
+        for element in root.iter():
+            if local_name(element) in ("defs", "symbol"):
+                unused.update(element.iter())
     for element in root.iter():
-        if local_name(element) in ("text", "title", "desc"):
+        if local_name(element) in ("text", "title", "desc") and element not in unused:
             lines = [" ".join(part.split()) for part in _lines(element)]
             found |= dict.fromkeys(line for line in lines if line)
     return iter(found)
@@ -192,8 +304,6 @@ def _labels(element: Any, matrix: Matrix, style: dict[str, str], depth: int) -> 
     if local_name(element) in _UNSEEN or depth > _MAX_DEPTH:
         return
     style = {**style, **_style(element)}
-    if style.get("display") == "none" or style.get("visibility") == "hidden":
-        return
     matrix = _times(matrix, _transform(str(element.get("transform") or "")))
     if local_name(element) == "text":
         yield from _lines_of(element, matrix, style)
@@ -230,7 +340,7 @@ def _label(text: str, x: float, y: float, matrix: Matrix, style: dict[str, str])
 
 
 def _style(element: Any) -> dict[str, str]:
-    names = ("font-size", "fill", "text-anchor", "display", "visibility")
+    names = ("font-size", "fill", "text-anchor")
     said = {name: str(element.get(name)) for name in names if element.get(name)}
     for part in str(element.get("style") or "").split(";"):
         name, _, value = part.partition(":")

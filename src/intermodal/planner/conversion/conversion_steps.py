@@ -288,6 +288,9 @@ def read_frames(
     megapixels = read_megapixels(*shape[:2])
     measured = case.statistics.get(reader.id, "tokens_per_megapixel")
     each = ocr_tokens(megapixels[MID], part.text_density, measured)
+    if part.kind == "image":  # sampled in its first frame alone, and the others may be full of words
+        unsampled = ocr_tokens(megapixels[MID], Quantity(certainty="unknown"), measured)
+        each = between(each.low, each.mid, max(each.high, unsampled.high), each.basis)
     written = levels(each)
     cost = at_each(lambda level: ocr_price(rates, count[level]))
     return with_outcome(

@@ -131,7 +131,7 @@ def animation_option(case: PlanningCase, bundle: Bundle) -> ConversionOption:
 
 def read_animation(case: PlanningCase, part: PartFacts, reader: Endpoint) -> tuple[ConversionStep, ConversionStep]:
     """Return the steps that read the text of an animation: its frames by scene, and each of them."""
-    spread = FrameSampling(FRAMES_LEAST, READ_SIDE)
+    spread = FrameSampling(FRAMES_LEAST if shows_no_writing(part) else FRAMES_MOST, READ_SIDE)
     count = _count(part, spread)
     frames = conversion_steps.frames(case, part, spread.parameters(), count, _title(spread, count), shown=False)
     return frames, conversion_steps.read_frames(case, part, reader, frames, _shape(part, spread.side), 0)
@@ -297,7 +297,10 @@ def _scenes(part: PartFacts) -> int:
 
 
 def scene_notes(part: PartFacts, most: int) -> list[str]:
-    """Return the note where a plan takes fewer frames than there are known scenes."""
+    """Return the note where a plan takes fewer frames than there are known scenes, or frames of an animation."""
+    if part.kind == "image":
+        frames, name = part.frames, part.name
+        return [f"at most {most} of {frames:,} frames of {name} are taken, by what changes"] if most < frames else []
     scenes = 1 + len(part.cuts)
     return [f"at most {most} of about {scenes} scenes of {part.name} are looked at"] if most < scenes else []
 
@@ -406,8 +409,8 @@ def _count(part: PartFacts, spread: FrameSampling) -> Levels:
         exact = float(min(spread.most, max(1, round(part.seconds.mid * spread.fps))))
         return (exact, exact, exact)
     if part.kind == "image":
-        most = float(min(spread.most, part.frames))
-        return (1.0, max(1.0, most / 2), most)
+        most = min(spread.most, part.frames)  # of many, the most are steps of a movement
+        return (1.0, max(1.0, min(most, FRAMES_LEAST) / 2), float(most))
     found = expected_scenes(part.seconds.mid, part.cuts)
     low, mid, high = (min(float(spread.most), max(1.0, found[level])) for level in LEVELS)
     return (low, mid, high)

@@ -128,8 +128,6 @@ def _channels(case: PlanningCase, candidate: Candidate) -> list[str]:
 def _film_notes(case: PlanningCase, assignment: Assignment) -> list[str]:
     found: list[str] = []
     for bundle, option in zip(case.bundles, assignment.options, strict=True):
-        if option.name != "watch":
-            continue
         for part, conversion in zip(bundle.parts, option.conversions, strict=True):
             given = [step.parameters for step in conversion.steps]
             for each in given:
