@@ -19,23 +19,23 @@ from intermodal.catalog.load import rate_card_lookup, with_named
 from intermodal.catalog.types import Catalog
 from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
 from intermodal.content import Kind
-from intermodal.executor.attempt.circuit_breaker import EndpointHealth
 from intermodal.hints import Surface
 from intermodal.local.discovery.catalog_cache import CatalogCache
 from intermodal.local.discovery.server_directory import ServerDirectory
 from intermodal.plans.cpu_schedule import MOST_DECODERS
-from intermodal.plans.facts import Facts, QuestionFacts
-from intermodal.plans.plan import Inputs, Plan
-from intermodal.questions.question_reader import QuestionReader
-from intermodal.request import Request
 
 if TYPE_CHECKING:
+    from intermodal.executor.attempt.circuit_breaker import EndpointHealth
     from intermodal.executor.dependencies import Dependencies
     from intermodal.local.servers.context_fit import ContextFitter
     from intermodal.local.tokenizers.token_counter import TokenCounter
     from intermodal.local.weights.store import WeightsStore
     from intermodal.media.worker_client import MediaWorker
+    from intermodal.plans.facts import Facts, QuestionFacts
     from intermodal.plans.machine import Machine
+    from intermodal.plans.plan import Inputs, Plan
+    from intermodal.questions.question_reader import QuestionReader
+    from intermodal.request import Request
     from intermodal.store.database import Store
     from intermodal.telemetry.signals import Signals
 
@@ -72,7 +72,6 @@ class ClientResources:
         self._remember = remember
         self._keep_loaded = keep_loaded
         self._media: MediaWorker | None = None
-        self._questions = QuestionReader()
         self._runtimes: Any = None
         self._transport: Any = None
         self._store: Store | None = None
@@ -80,7 +79,6 @@ class ClientResources:
         self.known = ServerDirectory(self.config, self.env)
         self._last_catalog = Catalog()
         self._known_now = CatalogCache(self.env)
-        self._upstreams = EndpointHealth(self.known.learn)
         self._weights: WeightsStore | None = None
 
     @property
@@ -100,6 +98,19 @@ class ClientResources:
 
             self._weights = weights_store(self.env)
         return self._weights
+
+    @cached_property
+    def _questions(self) -> QuestionReader:
+        from intermodal.questions.question_reader import QuestionReader
+
+        return QuestionReader()
+
+    @cached_property
+    def _upstreams(self) -> EndpointHealth:
+        """What is known of endpoints by calling them."""
+        from intermodal.executor.attempt.circuit_breaker import EndpointHealth
+
+        return EndpointHealth(self.known.learn)
 
     @cached_property
     def room(self) -> ContextFitter:
@@ -207,7 +218,9 @@ class ClientResources:
         weights = self.weights
         found = self._known_now.catalog(hosts, self.config, self.known.servers, weights.present(), weights.pulled())
         found = with_named(found, named, hosts=hosts, env=self.env, own_snapshot=snapshot_file(self.env))
-        found = self._upstreams.corrected(self.known.corrected(found))
+        found = self.known.corrected(found)
+        if "_upstreams" in self.__dict__:  # a client that called nothing learned nothing
+            found = self._upstreams.corrected(found)
         if found != self._last_catalog:  # an equal catalog is not replaced: the planner caches its index on the object
             self._last_catalog = found
         return self._last_catalog
@@ -228,7 +241,8 @@ class ClientResources:
                 await cancel_tasks_of(self._store)
             if self._runtimes is not None:
                 await self._runtimes.close()
-            await self._questions.close()
+            if "_questions" in self.__dict__:
+                await self._questions.close()
             if self._media is not None:
                 await self._media.close()
             if self._transport is not None:

@@ -16,7 +16,7 @@ from intermodal.content import Text
 from intermodal.errors import NoRoute, UsageError
 from intermodal.plans.verdict import Other
 from intermodal.request_builder import with_options
-from intermodal.workloads.workload import WorkloadKeys
+from intermodal.workloads.workload_keys import WorkloadKeys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,7 +85,7 @@ class ClientVerbs:
         from intermodal.retrieval.picture_search import PictureFinder, contrastive_endpoint
 
         endpoint = contrastive_endpoint(self.catalog, model)
-        return PictureFinder(endpoint, self.vectors, self.media, self.runtimes, sums=self.weights.sums)
+        return PictureFinder(endpoint, self.vectors, self.media, lambda: self.runtimes, sums=self.weights.sums)
 
     @property
     def vectors(self: Any) -> ImageVectors:

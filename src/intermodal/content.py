@@ -12,6 +12,8 @@ from typing import Any, Literal, dataclass_transform
 import msgspec
 from msgspec import Struct
 
+from intermodal.errors import InputBroken
+
 Kind = Literal["text", "image", "audio", "video", "document"]
 # The scripts of a text and their shares, sorted (``media/text/script_counts.py``); () if not inspected.
 Scripts = tuple[tuple[str, float], ...]
@@ -231,3 +233,13 @@ def together(texts: Iterable[Scripts]) -> Scripts:
 def scaled(scripts: Scripts, share: float) -> Scripts:
     """Return the script counts of a longer or shorter text of the same kind."""
     return tuple((name, units * share) for name, units in scripts)
+
+
+def in_utf8(words: str, name: str) -> bytes:
+    """Encode text as UTF-8. Raises InputBroken for a lone surrogate, which terminals make of other encodings."""
+    try:
+        return words.encode()
+    except UnicodeEncodeError:
+        raise InputBroken(
+            "holds characters that are not text", where=name, todo="check the encoding of your terminal"
+        ) from None

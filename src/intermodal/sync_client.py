@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 from intermodal.client import Answer, AsyncClient, PreparedRequest
 from intermodal.concurrency.sync_bridge import SyncBridge
 from intermodal.request_builder import AskOptions, FileLike, Schema, with_options
-from intermodal.workloads.workload import WorkloadKeys
+from intermodal.workloads.workload_keys import WorkloadKeys
 
 if TYPE_CHECKING:
     from intermodal.catalog.types import Endpoint

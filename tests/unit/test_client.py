@@ -27,7 +27,7 @@ from intermodal.config import load_config
 from intermodal.events import Actual, Usage
 from intermodal.media.worker_client import MediaWorker
 from intermodal.testing import FakeHost
-from intermodal.workloads import workload
+from intermodal.workloads import workload_keys
 from intermodal.workloads.workload import SCHEMA
 
 ANSWER = "Four words <b>of</b> answer."
@@ -226,13 +226,13 @@ def test_a_slip_in_a_workload_is_one_sentence(client: intermodal.Client, keys: d
 def test_the_keys_of_a_workload_are_those_of_its_schema() -> None:
     """What a type checker takes is what the document may have."""
     schema = json.loads(SCHEMA.read_text())
-    assert set(get_type_hints(workload.WorkloadKeys)) == set(schema["properties"]) - {"workload"}
+    assert set(get_type_hints(workload_keys.WorkloadKeys)) == set(schema["properties"]) - {"workload"}
     for keys, part in (
-        (workload.Requests, schema["properties"]["requests"]),
-        (workload.PartKeys, schema["$defs"]["part"]),
-        (workload.OutputKeys, schema["properties"]["output"]),
-        (workload.PolicyKeys, schema["$defs"]["policy"]),
-        (workload.PlanKeys, schema["$defs"]["plan"]),
+        (workload_keys.Requests, schema["properties"]["requests"]),
+        (workload_keys.PartKeys, schema["$defs"]["part"]),
+        (workload_keys.OutputKeys, schema["properties"]["output"]),
+        (workload_keys.PolicyKeys, schema["$defs"]["policy"]),
+        (workload_keys.PlanKeys, schema["$defs"]["plan"]),
     ):
         assert set(get_type_hints(keys)) == set(part["properties"]), keys.__name__
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.arguments.request_options import html_option, listed, money, seconds, svg_option, with_conditions
+from intermodal.cli.arguments.report_options import html_option, svg_option
+from intermodal.cli.arguments.request_options import listed, money, seconds, with_conditions
 from intermodal.request import ASPECTS, OBJECTIVES, TIERS
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.arguments.request_options import money, svg_option
+from intermodal.cli.arguments.report_options import svg_option
+from intermodal.cli.arguments.request_options import money
 from intermodal.request_builder import checked_hosts
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.arguments.request_options import html_option, svg_option
+from intermodal.cli.arguments.report_options import html_option, svg_option
 
 if TYPE_CHECKING:
     from intermodal.quantity import Quantity

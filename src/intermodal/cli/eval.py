@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from intermodal.cli.arguments.request_options import html_option, listed, money, seconds, with_all
+from intermodal.cli.arguments.report_options import html_option
+from intermodal.cli.arguments.request_options import listed, money, seconds, with_all
 
 if TYPE_CHECKING:
     from intermodal.client import AsyncClient

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.arguments.request_options import asked_files, build_request, request_options, stated, svg_option
+from intermodal.cli.arguments.report_options import svg_option
+from intermodal.cli.arguments.request_options import asked_files, build_request, request_options, stated
 from intermodal.errors import NoRoute, UsageError
 
 if TYPE_CHECKING:

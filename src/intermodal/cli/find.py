@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.arguments.request_options import html_option
+from intermodal.cli.arguments.report_options import html_option
 
 if TYPE_CHECKING:
     from intermodal.concurrency.sync_bridge import SyncBridge

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from intermodal.cli.arguments.request_options import listed, svg_option
+from intermodal.cli.arguments.report_options import svg_option
+from intermodal.cli.arguments.request_options import listed
 
 if TYPE_CHECKING:
     from intermodal.model_fit.fit import FitQuery, FitReport, VllmReport

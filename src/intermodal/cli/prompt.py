@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.arguments.request_options import listed, money, seconds, svg_option, with_all
+from intermodal.cli.arguments.report_options import svg_option
+from intermodal.cli.arguments.request_options import listed, money, seconds, with_all
 from intermodal.cli.eval import OVER_BUDGET, evaluation_of, run_options, said_options
 from intermodal.cli.eval import run as run_evaluation
 from intermodal.cli.eval import show as show_report

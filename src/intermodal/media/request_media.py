@@ -22,6 +22,7 @@ from intermodal.content import (
     ToolCall,
     ToolResult,
     Video,
+    in_utf8,
 )
 from intermodal.errors import InputBroken, InputTooLarge, InputUnsupported
 from intermodal.files.file_bytes import Data, memory_size, read_whole
@@ -133,16 +134,6 @@ class _RequestOpener:
         free_in_background(data)
         free_in_background(facts)
         return OpenedRequest(facts, data, frozenset(self._said))
-
-
-def in_utf8(words: str, name: str) -> bytes:
-    """Encode text as UTF-8. Raises InputBroken for a lone surrogate, which terminals make of other encodings."""
-    try:
-        return words.encode()
-    except UnicodeEncodeError:
-        raise InputBroken(
-            "holds characters that are not text", where=name, todo="check the encoding of your terminal"
-        ) from None
 
 
 def _text(index: int, part: Part, name: str, words: str) -> tuple[PartFacts, Data]:

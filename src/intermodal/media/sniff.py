@@ -12,6 +12,7 @@ from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputUnsu
 from intermodal.files.file_bytes import Data
 from intermodal.hints import hint
 from intermodal.media import header_readers
+from intermodal.media.file_endings import MEDIA_ENDINGS, ending_of
 from intermodal.media.media_limits import MAX_FILE_BYTES, PDF
 from intermodal.media.office.conversion_types import (
     ASS,
@@ -50,13 +51,6 @@ _PICTURE_TODO = "convert it to PNG or JPEG"
 NOT_UTF_8 = "is text, but not in UTF-8"
 _OFFICE_TODO = "save it as PDF"
 
-PICTURE_ENDINGS = frozenset(("png", "jpg", "jpeg", "webp", "gif", "tif", "tiff", "bmp", "heic", "heif", "avif"))
-# Endings that promise media, to report when the content is text.
-MEDIA_ENDINGS = PICTURE_ENDINGS | frozenset((
-    "wav", "mp3", "flac", "m4a", "aac", "ogg", "oga", "opus",
-    "mp4", "m4v", "mov", "webm", "mkv", "avi", "pdf", "docx", "xlsx", "pptx", "msg",
-    "odt", "ods", "odp", "odg", "doc", "xls", "ppt", "epub", "zip",
-))  # fmt: skip
 _TEXT_ENDINGS = frozenset(("txt", "text", "log", "tex", "ini", "py", "js", "php"))  # taken as their source
 _NOTEBOOK_ENDING = "ipynb"
 _PAGE_ENDINGS = frozenset(("html", "htm", "xhtml"))
@@ -507,9 +501,3 @@ def _text_type(data: Data, name: str) -> str:
         what = "only blanks" if blank else "text"
         raise InputBroken(f"is named .{ending} but holds {what}", where=name, todo="check what wrote this file")
     return _TEXT_TYPES.get(ending, "text/plain")
-
-
-def ending_of(name: str) -> str:
-    """Return the lower-case ending of a file name, "" when it has none."""
-    _, dot, ending = name.rpartition("/")[2].rpartition(".")
-    return ending.lower() if dot else ""

@@ -21,22 +21,21 @@ import anyio.to_thread
 
 from intermodal import errors
 from intermodal.catalog.model_folders import is_model_folder
-from intermodal.content import PathSource, Value
+from intermodal.content import PathSource, Value, in_utf8
 from intermodal.errors import InputEmpty, InputMissing, UsageError
 from intermodal.executor.outputs.captions import caption
 from intermodal.local.embedded.versions import converter_version
-from intermodal.media import fetch
+from intermodal.media.file_endings import PICTURE_ENDINGS, ending_of
 from intermodal.media.media_limits import CONTRASTIVE_SIDE
-from intermodal.media.request_media import in_utf8
-from intermodal.media.sniff import PICTURE_ENDINGS, ending_of
 from intermodal.retrieval.ready_models import ready_endpoints, tier_strength
-from intermodal.store.image_vectors import FileStamp, ImageVectors, pack_vector
+from intermodal.store.image_vectors import FileStamp, ImageVectors, IndexedFile, pack_vector
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
 
     from intermodal.catalog.types import Catalog, Endpoint
     from intermodal.executor.dependencies import LocalRuntimesLike
+    from intermodal.media.fetch import LoadedFile
     from intermodal.media.worker_client import MediaWorker
 
 _NUMBER: Final = 2  # counts our changes after which the same picture gets another vector
@@ -96,10 +95,14 @@ def contrastive_endpoint(catalog: Catalog, name: str = "") -> Endpoint:
 
 
 class PictureFinder:
-    """Finds pictures with one model. ``sums``: the checksum of weights in the store, which vectors depend on."""
+    """Finds pictures with one model.
+
+    ``runtimes`` returns what runs the model, which a search without a new picture or query never needs. ``sums``: the
+    checksum of weights in the store, which vectors depend on.
+    """
 
     def __init__(
-        self, endpoint: Endpoint, vectors: ImageVectors, media: MediaWorker, runtimes: LocalRuntimesLike,
+        self, endpoint: Endpoint, vectors: ImageVectors, media: MediaWorker, runtimes: Callable[[], LocalRuntimesLike],
         *, sums: Callable[[str], str],
     ) -> None:  # fmt: skip
         self._endpoint = endpoint
@@ -143,31 +146,36 @@ class PictureFinder:
 
     async def thumbnail(self, file: str, side: int) -> tuple[bytes, str]:
         """Return a small PNG of a picture, without metadata."""
-        loaded = await fetch.load(PathSource(path=file))
+        loaded = await _load(file)
         made = await self._media.picture(loaded.data, max_side=side, name=loaded.name)
         return made.data, made.media_type
 
     # ---- the index ------------------------------------------------------------------------------
 
-    def _forget(self, paths: Sequence[str | Path], stamps: Mapping[str, FileStamp], files: Iterable[str]) -> None:
+    def _forget(
+        self, paths: Sequence[str | Path], stamps: Mapping[str, FileStamp], files: Iterable[IndexedFile]
+    ) -> None:
         """Remove the entries of files in these folders that no longer exist."""
         folders = tuple(f"{canonical_path(Path(path).expanduser())}{os.sep}" for path in paths)
-        gone = [path for path in files if path not in stamps and path.startswith(folders)]
+        gone = [path for path, *_ in files if path not in stamps and path.startswith(folders)]
         self._vectors.drop(path for path in gone if not os.path.lexists(path))
 
     async def _indexed(
-        self, stamps: Mapping[str, FileStamp], files: Mapping[str, tuple[FileStamp, str]], progress: Progress | None
+        self, stamps: Mapping[str, FileStamp], files: Iterable[IndexedFile], progress: Progress | None
     ) -> tuple[dict[str, str], list[SkippedFile], int]:
         """Digests of all files whose vectors are here in the end, what could not be taken, and how many were made.
 
         ``files``: those that were looked at before, as they were then.
         """
-        digests = {path: digest for path, (stamp, digest) in files.items() if stamps.get(path) == stamp}
         known = await anyio.to_thread.run_sync(self._vectors.known, self._model)
-        todo = [path for path in stamps if digests.get(path, "") not in known]
-        made: dict[str, str] = {path: digest for path, digest in digests.items() if digest in known}
-        if not todo:
+        made = {
+            path: digest
+            for path, size, modified, digest in files
+            if digest in known and stamps.get(path) == (size, modified)
+        }
+        if len(made) == len(stamps):
             return made, [], 0
+        todo = [path for path in stamps if path not in made]
         left_out: list[SkippedFile] = []
         number = looked_at = 0
         waiting = iter(todo)
@@ -209,18 +217,18 @@ class PictureFinder:
 
     async def _decoded(self, path: str, known: set[str]) -> tuple[str, bytes]:
         """Digest and pixels of a file; no pixels where its vector is here under another name."""
-        loaded = await fetch.load(PathSource(path=path))
+        loaded = await _load(path)
         if loaded.digest in known:
             return loaded.digest, b""
         return loaded.digest, await self._small(loaded)
 
-    async def _small(self, loaded: fetch.LoadedFile) -> bytes:
+    async def _small(self, loaded: LoadedFile) -> bytes:
         picture = await self._media.picture(loaded.data, min_side=CONTRASTIVE_SIDE, name=loaded.name)
         return picture.data
 
     async def _looked_at(self, digest: str, picture: bytes) -> bytes:
         """The vector that the model makes of a picture; it is kept."""
-        seen = await self._runtimes.look(self._endpoint, picture)
+        seen = await self._runtimes().look(self._endpoint, picture)
         return await self._keep(digest, seen.vectors[0])
 
     # ---- the query --------------------------------------------------------------------------------
@@ -232,13 +240,13 @@ class PictureFinder:
         kept = await self._kept(digest)
         if kept is not None:
             return kept, False
-        found = await self._runtimes.place(self._endpoint, (said,))
+        found = await self._runtimes().place(self._endpoint, (said,))
         if found.cut:  # not cached: its note would appear once and never again
             return pack_vector(found.vectors[0]), True
         return await self._keep(digest, found.vectors[0]), False
 
     async def _of_picture(self, path: str) -> bytes:
-        loaded = await fetch.load(PathSource(path=path))
+        loaded = await _load(path)
         kept = await self._kept(loaded.digest)
         return kept if kept is not None else await self._looked_at(loaded.digest, await self._small(loaded))
 
@@ -273,6 +281,12 @@ def _comparison(wanted: bytes, count: int) -> Callable[[Sequence[bytes]], Sequen
 
     row = numpy.frombuffer(wanted, dtype="float32")
     return lambda vectors: (numpy.frombuffer(b"".join(vectors), dtype="float32").reshape(-1, row.size) @ row).tolist()
+
+
+async def _load(path: str) -> LoadedFile:
+    from intermodal.media import fetch  # a search among known pictures opens none
+
+    return await fetch.load(PathSource(path=path))
 
 
 def _why(error: errors.IntermodalError) -> str:
@@ -346,22 +360,26 @@ def _walk(folder: Path, found: dict[str, FileStamp]) -> None:
     waiting = [canonical_path(folder)]
     while waiting:
         entries = _entries(waiting.pop())
+        folders: list[str] = []
         for entry in entries:
+            # A linked folder may lead back here, so links to folders are not followed.
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+                continue
             # A picture in a folder is known by its ending; a file that is named is taken whatever it is called.
             if ending_of(entry.name) not in PICTURE_ENDINGS:
                 continue
             try:
-                if not entry.is_dir():
-                    stat = entry.stat()
-                    found[entry.path] = (stat.st_size, stat.st_mtime_ns)
+                stat = entry.stat()
             except OSError:  # a link to nothing, or gone meanwhile
                 continue
+            if not entry.is_symlink() or not entry.is_dir():
+                found[entry.path] = (stat.st_size, stat.st_mtime_ns)
         if len(found) > MOST:
             raise UsageError(
                 f"there are more than {MOST:,} pictures below it", where=str(folder), todo="name a smaller folder"
             )
-        # A linked folder may lead back here, so links to folders are not followed.
-        waiting += [entry.path for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
+        waiting += reversed(folders)
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:

@@ -37,6 +37,7 @@ _ALONE = "DELETE FROM vectors WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM fi
 # By what a file is known again without being read: its size, and when it was changed, in nanoseconds. Plain tuples, as
 # a search makes two for each of maybe 100,000 files.
 FileStamp: TypeAlias = tuple[int, int]
+IndexedFile: TypeAlias = tuple[str, int, int, str]  # path, stamp, digest; a row as SQLite returns it
 
 
 def pack_vector(vector: Sequence[float]) -> bytes:
@@ -57,10 +58,9 @@ class ImageVectors:
             path, changes=_CHANGES, busy=_BUSY_SECONDS, remedy="run: intermodal find --forget, and again"
         )
 
-    def files(self) -> dict[str, tuple[FileStamp, str]]:
-        """Every file that was looked at, as far as it is known: its stamp at that time, and its digest."""
-        rows = self._read("SELECT path, size, modified, digest FROM files")
-        return {path: ((size, modified), digest) for path, size, modified, digest in rows}
+    def files(self) -> list[IndexedFile]:
+        """Return every file that was processed: its path, its stamp at that time, and its digest."""
+        return list(map(tuple, self._read("SELECT path, size, modified, digest FROM files")))
 
     def known(self, model: str) -> set[str]:
         """Digests of which a model's vectors are here."""

