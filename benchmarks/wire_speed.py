@@ -35,21 +35,21 @@ from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.types import Host
 from intermodal.client import AsyncClient
 from intermodal.events import TextDelta
-from intermodal.protocols.anthropic import request as anthropic_request
+from intermodal.protocols.anthropic import codec as anthropic_codec
 from intermodal.protocols.calls import ChatCall, EncodedRequest, WireImage, WireMessage, WireText
-from intermodal.protocols.gemini import request as gemini_request
-from intermodal.protocols.ollama import request as ollama_request
-from intermodal.protocols.openai_chat import request as openai_chat_request
-from intermodal.protocols.openai_responses import request as openai_responses_request
+from intermodal.protocols.gemini import codec as gemini_codec
+from intermodal.protocols.ollama import codec as ollama_codec
+from intermodal.protocols.openai_chat import codec as openai_chat_codec
+from intermodal.protocols.openai_responses import codec as openai_responses_codec
 from intermodal.request import Zone
 from intermodal.request_builder import make_request
 
 WIRES: tuple[ModuleType, ...] = (
-    openai_chat_request,
-    openai_responses_request,
-    anthropic_request,
-    gemini_request,
-    ollama_request,
+    openai_chat_codec,
+    openai_responses_codec,
+    anthropic_codec,
+    gemini_codec,
+    ollama_codec,
 )
 MIB = 1 << 20
 KINDS: tuple[tuple[str, Zone], ...] = (("free", "machine"), ("may cost", "internet"))
@@ -86,7 +86,7 @@ def peak(work: Callable[[], object]) -> int:
 def codecs(runs: int) -> str:
     rows = []
     for size in (MIB, 20 * MIB):  # the allocator learns from what is freed which sizes to keep
-        openai_chat_request.decode_request(b"".join(openai_chat_request.encode_request(call_of(size), HOST).segments))
+        openai_chat_codec.decode_request(b"".join(openai_chat_codec.encode_request(call_of(size), HOST).segments))
     for wire in WIRES:
         took: dict[int, tuple[tuple[float, float], tuple[float, float]]] = {}
         memory = ""
@@ -94,7 +94,7 @@ def codecs(runs: int) -> str:
             call = call_of(size)
             encoded: EncodedRequest = wire.encode_request(call, HOST)
             body = b"".join(encoded.segments)
-            path = (encoded.path,) if wire is gemini_request else ()
+            path = (encoded.path,) if wire is gemini_codec else ()
 
             def encode(call: ChatCall = call, wire: Any = wire) -> object:
                 return wire.encode_request(call, HOST)

@@ -30,7 +30,7 @@ from intermodal.protocols.calls import (
     WireUsage,
 )
 from intermodal.protocols.errors import classification
-from intermodal.protocols.openai_chat import request as openai_chat_request
+from intermodal.protocols.openai_chat import codec as openai_chat_codec
 from intermodal.request import JsonOutput, Sampling
 from intermodal.transport.addresses import HostAddress
 from intermodal.transport.client import Transport
@@ -88,14 +88,14 @@ def chat(*parts: WirePart, stream: bool = True, schema: dict[str, object] | None
 
 async def ask(transport: Transport, base_url: str, call: ChatCall, *, key: str = KEY) -> list[WireEvent]:
     """Raises the classified error of a reply that is not 2xx. The server ends a connection after each stream."""
-    encoded = openai_chat_request.encode_request(call, HOST)
+    encoded = openai_chat_codec.encode_request(call, HOST)
     waits = Timeouts(first_byte=300)
     async with transport.post(HostAddress(base_url, key), encoded, timeouts=waits, fresh=True) as response:
         if response.status != 200:
             raise classification.classify(
                 response.status, response.headers, await response.read(), "real:m", secrets=(key,)
             )
-        decoder = openai_chat_request.OpenAIChatDecoder("real:m", headers=response.headers)
+        decoder = openai_chat_codec.OpenAIChatDecoder("real:m", headers=response.headers)
         events = [event async for chunk in response.chunks() for event in decoder.feed(chunk)]
         return events + decoder.close()
 
@@ -179,15 +179,15 @@ async def test_a_schema_that_the_server_cannot_use_is_the_caller_s_fault(transpo
 
 
 async def test_B1_a_real_stream_cut_at_any_byte_is_reassembled_or_an_error(transport: Transport, base_url: str) -> None:
-    encoded = openai_chat_request.encode_request(chat(WireText(text="Name three colours."), tokens=8), HOST)
+    encoded = openai_chat_codec.encode_request(chat(WireText(text="Name three colours."), tokens=8), HOST)
     async with transport.post(HostAddress(base_url, KEY), encoded) as response:
         body = await response.read()
-    decoder = openai_chat_request.OpenAIChatDecoder()
+    decoder = openai_chat_codec.OpenAIChatDecoder()
     whole = decoder.feed(body) + decoder.close()
     assert isinstance(whole[-1], Finish)
     for at in range(len(body)):
-        decoder = openai_chat_request.OpenAIChatDecoder()
+        decoder = openai_chat_codec.OpenAIChatDecoder()
         assert decoder.feed(body[:at]) + decoder.feed(body[at:]) + decoder.close() == whole
-        decoder = openai_chat_request.OpenAIChatDecoder()
+        decoder = openai_chat_codec.OpenAIChatDecoder()
         half = decoder.feed(body[:at]) + decoder.close()
         assert isinstance(half[-1], Error) or words(half) == words(whole)

@@ -24,11 +24,11 @@ from intermodal import config, errors
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.types import Host, Protocol
 from intermodal.content import ToolCall, ToolResult
-from intermodal.protocols.anthropic import request as anthropic_request
+from intermodal.protocols.anthropic import codec as anthropic_codec
 from intermodal.protocols.calls import ChatCall, Error, Finish, WireEvent, WireImage, WireMessage, WireText, WireUsage
 from intermodal.protocols.conversation import collect_turn
 from intermodal.protocols.errors import classification
-from intermodal.protocols.openai_responses import request as openai_responses_request
+from intermodal.protocols.openai_responses import codec as openai_responses_codec
 from intermodal.request import Sampling, Tool
 from intermodal.testing import Attempt, FakeVendor
 from intermodal.transport.addresses import HostAddress
@@ -41,7 +41,7 @@ HOST = Host(id="real")
 QUESTION = WireText(text="The total of the invoice is 42 euros. What is the total of the invoice?")
 ASKED = WireMessage(role="user", parts=(QUESTION,))
 BOTH = pytest.mark.parametrize(
-    "wire", [anthropic_request, openai_responses_request], ids=lambda wire: wire.__name__.split(".")[-1]
+    "wire", [anthropic_codec, openai_responses_codec], ids=lambda wire: wire.__name__.split(".")[-2]
 )
 
 

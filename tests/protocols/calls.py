@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from intermodal.catalog.types import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
-from intermodal.protocols.anthropic import request as anthropic_request
+from intermodal.protocols.anthropic import codec as anthropic_codec
 from intermodal.protocols.calls import (
     ChatCall,
     EncodedRequest,
@@ -30,10 +30,10 @@ from intermodal.protocols.calls import (
     WireText,
     WireVideo,
 )
-from intermodal.protocols.gemini import request as gemini_request
-from intermodal.protocols.ollama import request as ollama_request
-from intermodal.protocols.openai_chat import request as openai_chat_request
-from intermodal.protocols.openai_responses import request as openai_responses_request
+from intermodal.protocols.gemini import codec as gemini_codec
+from intermodal.protocols.ollama import codec as ollama_codec
+from intermodal.protocols.openai_chat import codec as openai_chat_codec
+from intermodal.protocols.openai_responses import codec as openai_responses_codec
 from intermodal.protocols.request_fields import FIELDS
 from intermodal.request import JsonOutput, Sampling, Settings, TextOutput, Tool
 
@@ -171,21 +171,21 @@ _REFUSING = {"no_audio", "no_video", "no_documents"}
 WIRES = (
     Wire(
         name="openai_chat",
-        module=openai_chat_request,
+        module=openai_chat_codec,
         media=("image", "audio", "video", "document"),
         opaque={"type": "secret"},
-        quirks=tuple(sorted(set(openai_chat_request.QUIRKS) - _REFUSING)),
+        quirks=tuple(sorted(set(openai_chat_codec.QUIRKS) - _REFUSING)),
     ),
     Wire(
         name="anthropic",
-        module=anthropic_request,
+        module=anthropic_codec,
         media=("image", "document"),
         opaque={"type": "redacted_thinking", "data": "aGk="},
         seed=False,
     ),
     Wire(
         name="gemini",
-        module=gemini_request,
+        module=gemini_codec,
         media=("image", "audio", "video", "document"),
         opaque={"thoughtSignature": "c2ln"},
         parallel=(True,),
@@ -194,7 +194,7 @@ WIRES = (
     ),
     Wire(
         name="ollama",
-        module=ollama_request,
+        module=ollama_codec,
         media=("image", "audio"),
         opaque={"type": "secret"},
         choices=("auto", "none"),
@@ -203,7 +203,7 @@ WIRES = (
     ),
     Wire(
         name="openai_responses",
-        module=openai_responses_request,
+        module=openai_responses_codec,
         media=("image", "audio", "document"),
         opaque={"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "aGk="},
         quirks=("bounded_schema", "strict_subset"),

@@ -9,19 +9,19 @@ from tests.gates import upstreams
 from tests.gates.test_streams_by_protocol import events_of
 
 from intermodal import errors
-from intermodal.protocols.anthropic import request as anthropic_request
+from intermodal.protocols.anthropic import codec as anthropic_codec
 from intermodal.protocols.calls import Error, Finish, ToolCallDelta, WireEvent, WireTextDelta, WireUsage
-from intermodal.protocols.gemini import request as gemini_request
-from intermodal.protocols.ollama import request as ollama_request
-from intermodal.protocols.openai_chat import request as openai_chat_request
-from intermodal.protocols.openai_responses import request as openai_responses_request
+from intermodal.protocols.gemini import codec as gemini_codec
+from intermodal.protocols.ollama import codec as ollama_codec
+from intermodal.protocols.openai_chat import codec as openai_chat_codec
+from intermodal.protocols.openai_responses import codec as openai_responses_codec
 from intermodal.protocols.reply_decoder import ReplyDecoder
 
 DECODERS: Mapping[str, Callable[[str], ReplyDecoder]] = {
-    "anthropic": anthropic_request.AnthropicDecoder, "gemini": gemini_request.GeminiDecoder,
-    "ollama": ollama_request.OllamaDecoder,
-    "openai": openai_chat_request.OpenAIChatDecoder,
-    "openai-responses": openai_responses_request.OpenAIResponsesDecoder,
+    "anthropic": anthropic_codec.AnthropicDecoder, "gemini": gemini_codec.GeminiDecoder,
+    "ollama": ollama_codec.OllamaDecoder,
+    "openai": openai_chat_codec.OpenAIChatDecoder,
+    "openai-responses": openai_responses_codec.OpenAIResponsesDecoder,
 }  # fmt: skip
 # What is in the event that says why the answer ended.
 REASONS = {

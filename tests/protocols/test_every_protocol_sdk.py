@@ -14,7 +14,7 @@ from tests.protocols.published import strictly
 from intermodal.catalog.shipped_rows import known_hosts
 from intermodal.catalog.types import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
-from intermodal.protocols.anthropic import request as anthropic_request
+from intermodal.protocols.anthropic import codec as anthropic_codec
 from intermodal.protocols.calls import (
     ChatCall,
     EmbeddingCall,
@@ -28,16 +28,16 @@ from intermodal.protocols.calls import (
     WireText,
     WireVideo,
 )
+from intermodal.protocols.gemini import codec as gemini_codec
 from intermodal.protocols.gemini import embeddings as gemini_embeddings
 from intermodal.protocols.gemini import images as gemini_images
-from intermodal.protocols.gemini import request as gemini_request
+from intermodal.protocols.ollama import codec as ollama_codec
 from intermodal.protocols.ollama import embeddings as ollama_embeddings
-from intermodal.protocols.ollama import request as ollama_request
-from intermodal.protocols.openai_chat import request as openai_chat_request
+from intermodal.protocols.openai_chat import codec as openai_chat_codec
 from intermodal.protocols.openai_media import embeddings as openai_media_embeddings
 from intermodal.protocols.openai_media import images as openai_media_images
 from intermodal.protocols.openai_media import speech
-from intermodal.protocols.openai_responses import request as openai_responses_request
+from intermodal.protocols.openai_responses import codec as openai_responses_codec
 from intermodal.request import JsonOutput, Sampling, Tool
 
 HOST = Host(id="h", forced_json=True)
@@ -106,7 +106,7 @@ def test_openai_s_chat(media: tuple[str, ...], stream: bool) -> None:
     from openai.types.chat import completion_create_params as params
 
     kind = params.CompletionCreateParamsStreaming if stream else params.CompletionCreateParamsNonStreaming
-    tree = tree_of(openai_chat_request, call_with("openai_chat", *media, stream=stream))
+    tree = tree_of(openai_chat_codec, call_with("openai_chat", *media, stream=stream))
     published(kind).validate_python(tree)
 
 
@@ -118,7 +118,7 @@ def test_mistral_s_chat(media: tuple[str, ...], stream: bool) -> None:
 
     (row,) = [row for row in known_hosts() if row.id == "mistral"]
     call = msgspec.structs.replace(call_with("openai_chat", *media, stream=stream), candidates=0)
-    tree = json.loads(b"".join(openai_chat_request.encode_request(call, row.host()).segments))
+    tree = json.loads(b"".join(openai_chat_codec.encode_request(call, row.host()).segments))
     kind: Any = models.ChatCompletionStreamRequest if stream else models.ChatCompletionRequest
     understood = json.loads(kind.model_validate(tree).model_dump_json(by_alias=True, exclude_none=True))
     assert lacking(tree, understood) == []
@@ -197,7 +197,7 @@ def test_openai_s_responses(media: tuple[str, ...], stream: bool) -> None:
     from openai.types.responses import response_create_params as params
 
     kind = params.ResponseCreateParamsStreaming if stream else params.ResponseCreateParamsNonStreaming
-    tree = tree_of(openai_responses_request, call_with("openai_responses", *media, stream=stream))
+    tree = tree_of(openai_responses_codec, call_with("openai_responses", *media, stream=stream))
     published(kind).validate_python(tree)
 
 
@@ -207,7 +207,7 @@ def test_anthropic_s_messages(media: tuple[str, ...], stream: bool) -> None:
     from anthropic.types import message_create_params as params
 
     kind = params.MessageCreateParamsStreaming if stream else params.MessageCreateParamsNonStreaming
-    tree = tree_of(anthropic_request, call_with("anthropic", *media, stream=stream))
+    tree = tree_of(anthropic_codec, call_with("anthropic", *media, stream=stream))
     published(kind).validate_python(tree)
 
 
@@ -216,7 +216,7 @@ def test_google_s_contents_and_config(media: tuple[str, ...]) -> None:
     """Google's types forbid a field that they do not know."""
     from google.genai import types
 
-    tree = tree_of(gemini_request, call_with("gemini", *media, stream=True))
+    tree = tree_of(gemini_codec, call_with("gemini", *media, stream=True))
     contents = [types.Content.model_validate(content) for content in tree.pop("contents")]
     assert [content.role for content in contents] == ["user", "model", "user"]
     types.Content.model_validate(tree.pop("systemInstruction"))
@@ -232,7 +232,7 @@ def test_google_s_contents_and_config(media: tuple[str, ...]) -> None:
 def test_ollama_s_chat(media: tuple[str, ...], stream: bool) -> None:
     from ollama._types import ChatRequest, Options
 
-    tree = tree_of(ollama_request, call_with("ollama", *media, stream=stream))
+    tree = tree_of(ollama_codec, call_with("ollama", *media, stream=stream))
     ChatRequest.model_validate(tree)
     assert tree["options"].keys() <= Options.model_fields.keys()
     # What only the server's newer versions know, and its Python client does not yet say.

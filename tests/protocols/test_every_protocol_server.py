@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from intermodal import errors, events
 from intermodal.content import BytesSource, Image, ToolCall, UrlSource
-from intermodal.protocols.anthropic import request as anthropic_request
+from intermodal.protocols.anthropic import codec as anthropic_codec
 from intermodal.protocols.anthropic import server as anthropic_server
 from intermodal.protocols.calls import (
     Error,
@@ -27,11 +27,11 @@ from intermodal.protocols.calls import (
 )
 from intermodal.protocols.conversation import AssistantTurn, collect_turn
 from intermodal.protocols.errors.responses import RunEventEncoder
-from intermodal.protocols.ollama import request as ollama_request
+from intermodal.protocols.ollama import codec as ollama_codec
 from intermodal.protocols.ollama import server as ollama_server
-from intermodal.protocols.openai_chat import request as openai_chat_request
+from intermodal.protocols.openai_chat import codec as openai_chat_codec
 from intermodal.protocols.openai_chat import server as openai_chat_server
-from intermodal.protocols.openai_responses import request as openai_responses_request
+from intermodal.protocols.openai_responses import codec as openai_responses_codec
 from intermodal.protocols.openai_responses import server as openai_responses_server
 from intermodal.protocols.reply_decoder import ReplyDecoder
 from intermodal.request import JsonOutput
@@ -55,25 +55,25 @@ SERVERS = (
         "openai_chat",
         lambda: openai_chat_server.OpenAIChatStreamEncoder("m", id="c1", created=1),
         lambda events: openai_chat_server.encode_reply(events, "m", id="c1", created=1),
-        openai_chat_request.OpenAIChatDecoder,
+        openai_chat_codec.OpenAIChatDecoder,
     ),
     Server(
         "openai_responses",
         lambda: openai_responses_server.OpenAIResponsesStreamEncoder("m", id="r1", created=1),
         lambda events: openai_responses_server.encode_reply(events, "m", id="r1", created=1),
-        openai_responses_request.OpenAIResponsesDecoder,
+        openai_responses_codec.OpenAIResponsesDecoder,
     ),
     Server(
         "anthropic",
         lambda: anthropic_server.AnthropicStreamEncoder("m", id="msg_1"),
         lambda events: anthropic_server.encode_reply(events, "m", id="msg_1"),
-        anthropic_request.AnthropicDecoder,
+        anthropic_codec.AnthropicDecoder,
     ),
     Server(
         "ollama",
         lambda: ollama_server.OllamaStreamEncoder("m", now=lambda: AT),
         lambda events: ollama_server.encode_reply(events, "m", now=lambda: AT),
-        ollama_request.OllamaDecoder,
+        ollama_codec.OllamaDecoder,
     ),
 )
 EVERY = pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.name)
@@ -257,7 +257,7 @@ def test_a_client_s_call_becomes_a_request_to_plan() -> None:
         "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
         "tool_choice": {"type": "function", "function": {"name": "f"}},
     }
-    call = openai_chat_request.decode_request(json.dumps(body).encode())
+    call = openai_chat_codec.decode_request(json.dumps(body).encode())
     request = request_from_call(call)
     assert call.model == "policy:cheapest"
     assert request.messages[0].parts[1:] == (
@@ -289,9 +289,9 @@ def _allowing(mode: str, *names: str, wrapped: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("wire", [openai_chat_request, openai_responses_request])
+@pytest.mark.parametrize("wire", [openai_chat_codec, openai_responses_codec])
 def test_of_several_tools_those_that_may_be_called_are_asked_for(wire: Any) -> None:
-    wrapped = wire is openai_chat_request
+    wrapped = wire is openai_chat_codec
     for mode in ("auto", "required"):
         body = {"model": "m", **_allowing(mode, "h", "f", wrapped=wrapped)}
         call = wire.decode_request(json.dumps(body).encode())

@@ -10,12 +10,12 @@ import pytest
 
 from intermodal.catalog.types import Host
 from intermodal.content import ToolCall, ToolResult
-from intermodal.protocols.anthropic import request as anthropic_request
+from intermodal.protocols.anthropic import codec as anthropic_codec
 from intermodal.protocols.calls import ChatCall, WireDocument, WireImage, WireMessage, WireText
-from intermodal.protocols.gemini import request as gemini_request
-from intermodal.protocols.ollama import request as ollama_request
-from intermodal.protocols.openai_chat import request as openai_chat_request
-from intermodal.protocols.openai_responses import request as openai_responses_request
+from intermodal.protocols.gemini import codec as gemini_codec
+from intermodal.protocols.ollama import codec as ollama_codec
+from intermodal.protocols.openai_chat import codec as openai_chat_codec
+from intermodal.protocols.openai_responses import codec as openai_responses_codec
 
 HOST = Host(id="h")
 PNG, PDF = b"\x89PNG\r\n\x1a\n....", b"%PDF-1.7 ...."
@@ -70,9 +70,9 @@ ASKED = ChatCall(model="m", messages=(
     WireMessage(role="user", parts=(WireImage(data=PNG), WireDocument(data=PDF), WireText(text="well?"))),
 ))  # fmt: skip
 ASKED_BY: dict[str, tuple[Any, dict[str, Any], tuple[str, ...]]] = {
-    "anthropic": (anthropic_request, ANTHROPIC, ()),
-    "openai_responses": (openai_responses_request, RESPONSES, ()),
-    "gemini": (gemini_request, GEMINI, ("/models/m:generateContent",)),
+    "anthropic": (anthropic_codec, ANTHROPIC, ()),
+    "openai_responses": (openai_responses_codec, RESPONSES, ()),
+    "gemini": (gemini_codec, GEMINI, ("/models/m:generateContent",)),
 }
 
 
@@ -83,23 +83,23 @@ def test_what_came_with_results_is_what_the_user_shows_next(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wire", [anthropic_request, gemini_request, ollama_request, openai_chat_request, openai_responses_request]
+    "wire", [anthropic_codec, gemini_codec, ollama_codec, openai_chat_codec, openai_responses_codec]
 )
 def test_every_wire_sends_it_on_with_no_message_between_the_results(wire: Any) -> None:
     """A server refuses a conversation in which something stands between a call and its results."""
     call = ASKED
-    if wire is ollama_request:  # it takes no paper
+    if wire is ollama_codec:  # it takes no paper
         last = WireMessage(role="user", parts=(WireImage(data=PNG), WireText(text="well?")))
         call = ChatCall(model="m", messages=(*ASKED.messages[:3], last))
     encoded = wire.encode_request(call, HOST)
     body = b"".join(encoded.segments)
-    back = wire.decode_request(body, *((encoded.path,) if wire is gemini_request else ()))
+    back = wire.decode_request(body, *((encoded.path,) if wire is gemini_codec else ()))
     roles = [message.role for message in back.messages]
     assert "tool" in roles and roles[-1] == "user"
     assert roles.index("tool") - 1 == roles.index("assistant")
     assert "user" not in roles[roles.index("tool") : len(roles) - 1]
     shown = [part for part in back.messages[-1].parts if isinstance(part, (WireImage, WireDocument))]
-    assert [part.data for part in shown] == ([PNG] if wire is ollama_request else [PNG, PDF])
+    assert [part.data for part in shown] == ([PNG] if wire is ollama_codec else [PNG, PDF])
     assert b64(PNG).encode() in body
 
 

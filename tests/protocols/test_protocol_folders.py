@@ -28,14 +28,13 @@ def test_every_protocol_over_http_has_a_codec() -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_folder_writes_requests_and_reads_replies_under_the_same_names(folder: str) -> None:
-    request = import_module(f"intermodal.protocols.{folder}.request")
-    reply = import_module(f"intermodal.protocols.{folder}.reply")
+    codec = import_module(f"intermodal.protocols.{folder}.codec")
     for name in ("encode_request", "normalise", "decode_request"):
-        assert callable(getattr(request, name))
-    assert request.IMAGE_TYPES
-    assert isinstance(request.QUIRKS, dict)
-    assert issubclass(request.Decoder, ReplyDecoder)
-    assert request.Decoder.__module__ == reply.__name__
+        assert callable(getattr(codec, name))
+    assert codec.IMAGE_TYPES
+    assert isinstance(codec.QUIRKS, dict)
+    assert issubclass(codec.Decoder, ReplyDecoder)
+    assert codec.Decoder.__module__ == codec.__name__
 
 
 @pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder != "gemini"])
@@ -48,9 +47,8 @@ def test_the_server_side_of_a_folder_reads_requests_and_writes_replies(folder: s
 @pytest.mark.parametrize("row", ADAPTERS.values(), ids=ADAPTERS)
 def test_what_goes_through_as_it_came_is_read_by_the_folder_of_its_protocol(row: ProtocolAdapter) -> None:
     folder = row.dialect.reads.partition(".")[0]
-    shape = import_module(f"intermodal.protocols.{folder}.chat_shape")
     passthrough = import_module(f"intermodal.protocols.{folder}.passthrough")
-    request = import_module(f"intermodal.protocols.{folder}.request")
-    assert (row.chat_of, row.kept) == (shape.chat_of, shape.KEPT)
+    codec = import_module(f"intermodal.protocols.{folder}.codec")
+    assert (row.chat_of, row.kept) == (passthrough.chat_of, passthrough.KEPT)
     assert (row.read, row.uncounted) == (passthrough.read, passthrough.UNCOUNTED)
-    assert (row.encode, row.decode, row.path) == (request.encode_request, request.Decoder, request.PATH)
+    assert (row.encode, row.decode, row.path) == (codec.encode_request, codec.Decoder, codec.PATH)

@@ -22,7 +22,7 @@ from intermodal.protocols.calls import (
     WireUsage,
 )
 from intermodal.protocols.conversation import TurnBuilder
-from intermodal.protocols.openai_chat import request as openai_chat_request
+from intermodal.protocols.openai_chat import codec as openai_chat_codec
 
 
 class ChatAnswer:
@@ -71,7 +71,7 @@ class ChatAnswer:
         return CallResult(
             text="".join(self._text), refusal="".join(self._refusal), finish_reason=reason, overran=overran,
             beside=beside or "", candidates=self._candidates,
-            pcm=b"".join(self._speech), rate=openai_chat_request.SPEECH_RATE if self._speech else 0, usage=usage,
+            pcm=b"".join(self._speech), rate=openai_chat_codec.SPEECH_RATE if self._speech else 0, usage=usage,
             parts=() if overran else _turn_parts(self._turn),
         )  # fmt: skip
 

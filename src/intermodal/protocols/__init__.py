@@ -5,18 +5,15 @@ on times, a clock is handed in.
 
 A protocol's folder holds up to three chat modules, named alike in every folder:
 
-- ``request.py`` writes a request to a host: ``encode_request(call, host)``, ``normalise(call, host)`` (the call as the
-  protocol can carry it), ``Decoder``, ``IMAGE_TYPES`` and ``QUIRKS``.
-- ``reply.py`` reads a host's reply: a subclass of ``reply_decoder.ReplyDecoder``.
+- ``codec.py`` calls a host: ``encode_request(call, host)`` writes a request, ``normalise(call, host)`` is the call as
+  the protocol can carry it, and ``Decoder``, a subclass of ``reply_decoder.ReplyDecoder``, reads the reply.
+  ``IMAGE_TYPES`` and ``QUIRKS`` say what the protocol takes.
 - ``server.py`` is the other direction, for the gateway: ``decode_request(body)`` reads a client's request,
   ``StreamEncoder`` and ``encode_reply`` write the answer.
-
-Two more serve hosts that speak the client's own protocol, whose bytes go through as they came:
-
-- ``chat_shape.py`` reads of a client's request what its plan depends on.
-- ``passthrough.py`` reads of a host's reply what it says, and writes the run's summary into its bytes.
-  For a stream it does so event by event: a subclass of ``upstream_response.StreamedResponse``, or of
-  ``transcoding.TranscodedStream`` where events are decoded and written again.
+- ``passthrough.py`` serves hosts that speak the client's own protocol, whose bytes go through as they came.
+  ``chat_of`` reads of a client's request what its plan depends on, ``read`` what a host's reply says. A stream is read
+  event by event: by a subclass of ``upstream_response.StreamedResponse``, or of ``transcoding.TranscodedStream`` where
+  events are decoded and written again.
 
 Further endpoints of a protocol are modules beside them (``embeddings.py``, ``images.py``).
 

@@ -1,4 +1,4 @@
-"""What is told of a client's messages, part by part, by the types of a protocol's ``messages.py``.
+"""What is told of a client's messages, part by part, by the types of messages in a protocol's ``server.py``.
 
 ``MessageBuilder`` builds the messages of a call. ``ConversationReader`` (``parsed_chat.py``) measures a chat whose
 bytes go on as they came. So each protocol reads its messages in one place, for both.

@@ -1,6 +1,6 @@
 """What the direct path reads of a client's chat: its shape, on which a plan depends, and its digest.
 
-Each protocol's ``chat_shape.py`` goes through the messages; what all of them collect is here. ``None`` in place of a
+Each protocol's ``passthrough.py`` goes through the messages; what all of them collect is here. ``None`` in place of a
 chat means that it is not for the direct path, for whatever reason: the server side reads it again and reports what is
 wrong.
 """

@@ -11,7 +11,7 @@ import pytest
 from intermodal import errors
 from intermodal.catalog.types import Host
 from intermodal.content import Opaque, Reasoning, ToolCall, ToolResult
-from intermodal.protocols.anthropic.request import AnthropicDecoder, encode_request
+from intermodal.protocols.anthropic.codec import AnthropicDecoder, encode_request
 from intermodal.protocols.calls import (
     ChatCall,
     Error,

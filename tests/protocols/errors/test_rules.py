@@ -10,7 +10,7 @@ import pytest
 
 from intermodal import errors
 from intermodal.protocols.errors.classification import ERROR_RULES, SchemaRefused, classify, parse_failed_reply
-from intermodal.protocols.openai_chat.request import OpenAIChatDecoder
+from intermodal.protocols.openai_chat.codec import OpenAIChatDecoder
 
 CallError, ContextExceeded, ContentRefused = errors.CallError, errors.ContextExceeded, errors.ContentRefused
 CredentialsRefused, Overloaded, RateLimited = errors.CredentialsRefused, errors.Overloaded, errors.RateLimited

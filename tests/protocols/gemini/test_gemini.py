@@ -32,7 +32,7 @@ from intermodal.protocols.calls import (
     WireVideo,
 )
 from intermodal.protocols.conversation import collect_turn
-from intermodal.protocols.gemini.request import GeminiDecoder, encode_request
+from intermodal.protocols.gemini.codec import GeminiDecoder, encode_request
 from intermodal.request import JsonOutput, Sampling, Tool
 
 HOST = Host(id="h", forced_json=True)

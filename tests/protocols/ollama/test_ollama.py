@@ -31,7 +31,7 @@ from intermodal.protocols.calls import (
 )
 from intermodal.protocols.framing.event_streams import MAX_LINE, LineTooLong, NdjsonReader
 from intermodal.protocols.ollama import embeddings as ollama_embeddings
-from intermodal.protocols.ollama.request import OllamaDecoder, encode_request
+from intermodal.protocols.ollama.codec import OllamaDecoder, encode_request
 from intermodal.request import JsonOutput, Sampling, Tool
 
 HOST = Host(id="h", forced_json=True)

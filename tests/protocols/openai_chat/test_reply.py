@@ -19,7 +19,7 @@ from intermodal.protocols.calls import (
     WireTextDelta,
     WireUsage,
 )
-from intermodal.protocols.openai_chat.request import OpenAIChatDecoder
+from intermodal.protocols.openai_chat.codec import OpenAIChatDecoder
 
 # As llama.cpp's server sent it (2026-10 build), shortened; one token is an emoji in UTF-8.
 LLAMA = (

@@ -21,7 +21,7 @@ from intermodal.protocols.calls import (
     WireText,
     WireVideo,
 )
-from intermodal.protocols.openai_chat.request import QUIRKS, decode_request, encode_request, normalise
+from intermodal.protocols.openai_chat.codec import QUIRKS, decode_request, encode_request, normalise
 from intermodal.request import EmbeddingOutput, JsonOutput, Sampling, TextOutput
 
 PLAIN = Host(id="h")

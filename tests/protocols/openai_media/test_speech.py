@@ -29,7 +29,7 @@ from intermodal.protocols.calls import (
     WireUsage,
 )
 from intermodal.protocols.conversation import collect_turn
-from intermodal.protocols.openai_chat import request as openai_chat_request
+from intermodal.protocols.openai_chat import codec as openai_chat_codec
 from intermodal.protocols.openai_chat import server as openai_chat_server
 from intermodal.protocols.openai_media import speech
 from intermodal.request import SpeechOutput
@@ -41,7 +41,7 @@ PCM = bytes(range(256)) * 4
 
 
 def said(call: ChatCall, host: Host = HOST) -> dict[str, Any]:
-    tree: dict[str, Any] = json.loads(b"".join(openai_chat_request.encode_request(call, host).segments))
+    tree: dict[str, Any] = json.loads(b"".join(openai_chat_codec.encode_request(call, host).segments))
     return tree
 
 
@@ -49,7 +49,7 @@ def read(*deltas: dict[str, Any], cut: int = 0) -> list[WireEvent]:
     """What is understood of a stream of these choices; ``cut``: in pieces of so many bytes."""
     body = b"".join(b"data: " + json.dumps({"choices": [delta]}).encode() + b"\n\n" for delta in deltas)
     body += b"data: [DONE]\n\n"
-    decoder = openai_chat_request.OpenAIChatDecoder("h:m")
+    decoder = openai_chat_codec.OpenAIChatDecoder("h:m")
     size = cut or len(body)
     events = [event for at in range(0, len(body), size) for event in decoder.feed(body[at : at + size])]
     return events + decoder.close()
@@ -129,7 +129,7 @@ def test_words_that_are_told_beside_a_transcript_are_read_once() -> None:
         openai_chat_server.encode_reply(events, "m", id="chatcmpl-1", created=1)[1],
         b"".join(map(openai_chat_server.OpenAIChatStreamEncoder("m", id="chatcmpl-1", created=1).feed, events)),
     ):
-        decoder = openai_chat_request.OpenAIChatDecoder("h:m")
+        decoder = openai_chat_codec.OpenAIChatDecoder("h:m")
         found = collect_turn([*decoder.feed(body), *decoder.close()])
         assert (found.text, found.speech) == ("Four.", PCM)
 
@@ -149,8 +149,8 @@ def test_every_request_reads_back(
     call = ChatCall(
         model="m", messages=ASKED, output=output, stream=stream, candidates=candidates, grammar=grammar
     )  # fmt: skip
-    encoded = openai_chat_request.encode_request(call, host)
-    assert openai_chat_request.decode_request(b"".join(encoded.segments)) == openai_chat_request.normalise(call, host)
+    encoded = openai_chat_codec.encode_request(call, host)
+    assert openai_chat_codec.decode_request(b"".join(encoded.segments)) == openai_chat_codec.normalise(call, host)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 7])
@@ -189,7 +189,7 @@ def test_what_is_no_base64_is_an_error_not_a_noise() -> None:
 def test_a_whole_document_speaks_as_well_and_tells_its_tokens() -> None:
     message = {"role": "assistant", "content": None, "audio": {"data": b64encode(PCM).decode(), "transcript": "Hi."}}
     usage = {"prompt_tokens": 5, "completion_tokens": 30, "completion_tokens_details": {"audio_tokens": 25}}
-    decoder = openai_chat_request.OpenAIChatDecoder("h:m")
+    decoder = openai_chat_codec.OpenAIChatDecoder("h:m")
     body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage}
     events = decoder.feed(json.dumps(body).encode()) + decoder.close()
     assert events == [
@@ -214,7 +214,7 @@ def test_probabilities_are_asked_for_where_they_are_told() -> None:
 @pytest.mark.parametrize(("quirks", "number"), [(("no_logprobs",), 5), ((), 21)])
 def test_probabilities_that_a_host_does_not_tell_are_not_asked_for(quirks: tuple[str, ...], number: int) -> None:
     with pytest.raises(NotExpressible):
-        openai_chat_request.encode_request(
+        openai_chat_codec.encode_request(
             ChatCall(model="m", messages=ASKED, candidates=number), Host(id="h", quirks=quirks)
         )
 

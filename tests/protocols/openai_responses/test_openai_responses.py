@@ -29,7 +29,7 @@ from intermodal.protocols.calls import (
     WireUsage,
 )
 from intermodal.protocols.conversation import collect_turn
-from intermodal.protocols.openai_responses.request import OpenAIResponsesDecoder, decode_request, encode_request
+from intermodal.protocols.openai_responses.codec import OpenAIResponsesDecoder, decode_request, encode_request
 from intermodal.request import JsonOutput, Sampling, Tool
 
 HOST = Host(id="h", forced_json=True, quirks=("strict_subset",))

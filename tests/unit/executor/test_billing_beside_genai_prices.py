@@ -23,11 +23,11 @@ from intermodal.catalog.snapshot import interpretation
 from intermodal.catalog.snapshot.builder import name_spellings
 from intermodal.catalog.types import Endpoint, Host, Model, Price
 from intermodal.executor.attempt.accounting import settle
-from intermodal.protocols.anthropic import reply as anthropic_reply
+from intermodal.protocols.anthropic import codec as anthropic_codec
 from intermodal.protocols.calls import WireUsage
-from intermodal.protocols.gemini import reply as gemini_reply
-from intermodal.protocols.openai_chat import reply as openai_chat_reply
-from intermodal.protocols.openai_responses import reply as openai_responses_reply
+from intermodal.protocols.gemini import codec as gemini_codec
+from intermodal.protocols.openai_chat import codec as openai_chat_codec
+from intermodal.protocols.openai_responses import codec as openai_responses_codec
 from intermodal.store.rows import Work
 
 MOMENTS = ("2026-11-25T12:00", "2026-03-01T12:00")
@@ -64,10 +64,10 @@ def generated(usage: dict[str, Any]) -> dict[str, Any]:
 
 
 SPOKEN = {
-    "chat": Spoken("openai", "chat", chat, openai_chat_reply.OpenAIChatDecoder),
-    "responses": Spoken("openai", "responses", responses, openai_responses_reply.OpenAIResponsesDecoder),
-    "anthropic": Spoken("anthropic", "default", message, anthropic_reply.AnthropicDecoder),
-    "gemini": Spoken("google", "default", generated, gemini_reply.GeminiDecoder),
+    "chat": Spoken("openai", "chat", chat, openai_chat_codec.OpenAIChatDecoder),
+    "responses": Spoken("openai", "responses", responses, openai_responses_codec.OpenAIResponsesDecoder),
+    "anthropic": Spoken("anthropic", "default", message, anthropic_codec.AnthropicDecoder),
+    "gemini": Spoken("google", "default", generated, gemini_codec.GeminiDecoder),
 }
 
 
@@ -246,5 +246,5 @@ def test_the_price_of_the_day_of_the_call_settles_it() -> None:
 def test_thinking_that_a_host_leaves_out_of_its_answer_is_billed() -> None:
     usage = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 420,
              "completion_tokens_details": {"reasoning_tokens": 300}}  # fmt: skip
-    assert openai_chat_reply.read_usage(usage).output_tokens == 320
-    assert openai_chat_reply.read_usage({**usage, "completion_tokens": 320}).output_tokens == 320
+    assert openai_chat_codec.read_usage(usage).output_tokens == 320
+    assert openai_chat_codec.read_usage({**usage, "completion_tokens": 320}).output_tokens == 320

@@ -20,24 +20,20 @@ from intermodal.client_apis import (
 )
 from intermodal.cost_model.context_window import requested_context
 from intermodal.plans.step import Call
-from intermodal.protocols.anthropic import chat_shape as anthropic_shape
+from intermodal.protocols.anthropic import codec as anthropic_codec
 from intermodal.protocols.anthropic import passthrough as anthropic_passthrough
-from intermodal.protocols.anthropic import request as anthropic_request
 from intermodal.protocols.anthropic.passthrough import AnthropicStream
 from intermodal.protocols.calls import ChatCall, EncodedRequest, Error, ReplyEncoder, WireEvent
 from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.framing.json_body import join_object, split_object
-from intermodal.protocols.ollama import chat_shape as ollama_shape
+from intermodal.protocols.ollama import codec as ollama_codec
 from intermodal.protocols.ollama import passthrough as ollama_passthrough
-from intermodal.protocols.ollama import request as ollama_request
 from intermodal.protocols.ollama.passthrough import OllamaStream
-from intermodal.protocols.openai_chat import chat_shape as openai_chat_shape
+from intermodal.protocols.openai_chat import codec as openai_chat_codec
 from intermodal.protocols.openai_chat import passthrough as openai_chat_passthrough
-from intermodal.protocols.openai_chat import request as openai_chat_request
 from intermodal.protocols.openai_chat.passthrough import OpenAIChatStream
-from intermodal.protocols.openai_responses import chat_shape as openai_responses_shape
+from intermodal.protocols.openai_responses import codec as openai_responses_codec
 from intermodal.protocols.openai_responses import passthrough as openai_responses_passthrough
-from intermodal.protocols.openai_responses import request as openai_responses_request
 from intermodal.protocols.openai_responses.passthrough import OpenAIResponsesStream
 from intermodal.protocols.openai_responses.server import echoed_fields
 from intermodal.protocols.parsed_chat import ParsedChat, TextMeasurer
@@ -144,31 +140,31 @@ class ProtocolAdapter:
 
 
 OPENAI = ProtocolAdapter(
-    dialect=OPENAI_CHAT, protocol="openai", path=openai_chat_request.PATH,
-    headers=lambda *asked: openai_chat_request.JSON_HEADERS,
-    chat_of=openai_chat_shape.chat_of, kept=openai_chat_shape.KEPT, identifiers=IDENTIFIERS,
-    named=openai_chat_request.field_name, encode=openai_chat_request.encode_request,
-    decode=openai_chat_request.Decoder, read=openai_chat_passthrough.read, live=OpenAIChatStream,
+    dialect=OPENAI_CHAT, protocol="openai", path=openai_chat_codec.PATH,
+    headers=lambda *asked: openai_chat_codec.JSON_HEADERS,
+    chat_of=openai_chat_passthrough.chat_of, kept=openai_chat_passthrough.KEPT, identifiers=IDENTIFIERS,
+    named=openai_chat_codec.field_name, encode=openai_chat_codec.encode_request,
+    decode=openai_chat_codec.Decoder, read=openai_chat_passthrough.read, live=OpenAIChatStream,
     uncounted=openai_chat_passthrough.UNCOUNTED, quiet={"usage": False},
 )  # fmt: skip
 ANTHROPIC = ProtocolAdapter(
-    dialect=ANTHROPIC_MESSAGES, protocol="anthropic", path=anthropic_request.PATH,
-    headers=anthropic_request.headers_for, chat_of=anthropic_shape.chat_of, kept=anthropic_shape.KEPT,
-    encode=anthropic_request.encode_request, schema="output_config", decode=anthropic_request.Decoder,
+    dialect=ANTHROPIC_MESSAGES, protocol="anthropic", path=anthropic_codec.PATH,
+    headers=anthropic_codec.headers_for, chat_of=anthropic_passthrough.chat_of, kept=anthropic_passthrough.KEPT,
+    encode=anthropic_codec.encode_request, schema="output_config", decode=anthropic_codec.Decoder,
     read=anthropic_passthrough.read, live=AnthropicStream, uncounted=anthropic_passthrough.UNCOUNTED,
 )  # fmt: skip
 RESPONSE = ProtocolAdapter(
-    dialect=OPENAI_RESPONSES, protocol="openai-responses", path=openai_responses_request.PATH, identifiers=IDENTIFIERS,
-    headers=lambda *asked: openai_responses_request.HEADERS, chat_of=openai_responses_shape.chat_of,
-    kept=openai_responses_shape.KEPT, encode=openai_responses_request.encode_request,
-    decode=openai_responses_request.Decoder, read=openai_responses_passthrough.read, live=OpenAIResponsesStream,
+    dialect=OPENAI_RESPONSES, protocol="openai-responses", path=openai_responses_codec.PATH, identifiers=IDENTIFIERS,
+    headers=lambda *asked: openai_responses_codec.HEADERS, chat_of=openai_responses_passthrough.chat_of,
+    kept=openai_responses_passthrough.KEPT, encode=openai_responses_codec.encode_request,
+    decode=openai_responses_codec.Decoder, read=openai_responses_passthrough.read, live=OpenAIResponsesStream,
     uncounted=openai_responses_passthrough.UNCOUNTED, write_reply=openai_responses_passthrough.finished,
     items=openai_responses_passthrough.items_of, again=echoed_fields, conversation_field="input",
 )  # fmt: skip
 LINES = ProtocolAdapter(
-    dialect=OLLAMA_CHAT, protocol="ollama", path=ollama_request.PATH, headers=lambda *asked: ollama_request.HEADERS,
-    chat_of=ollama_shape.chat_of, kept=ollama_shape.KEPT, encode=ollama_request.encode_request,
-    decode=ollama_request.Decoder, read=ollama_passthrough.read, live=OllamaStream,
+    dialect=OLLAMA_CHAT, protocol="ollama", path=ollama_codec.PATH, headers=lambda *asked: ollama_codec.HEADERS,
+    chat_of=ollama_passthrough.chat_of, kept=ollama_passthrough.KEPT, encode=ollama_codec.encode_request,
+    decode=ollama_codec.Decoder, read=ollama_passthrough.read, live=OllamaStream,
     uncounted=ollama_passthrough.UNCOUNTED, write_reply=ollama_passthrough.finished,
 )  # fmt: skip
 ADAPTERS: Mapping[str, ProtocolAdapter] = {

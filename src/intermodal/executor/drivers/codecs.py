@@ -116,13 +116,13 @@ def _plugin_codec(protocol: Protocol) -> PluginCodec:
 
 
 CHATS: Mapping[Protocol, str] = {
-    "openai": "intermodal.protocols.openai_chat.request",
-    "openai-responses": "intermodal.protocols.openai_responses.request",
-    "llama": "intermodal.protocols.openai_chat.request",
-    "started": "intermodal.protocols.openai_chat.request",
-    "anthropic": "intermodal.protocols.anthropic.request",
-    "gemini": "intermodal.protocols.gemini.request",
-    "ollama": "intermodal.protocols.ollama.request",
+    "openai": "intermodal.protocols.openai_chat.codec",
+    "openai-responses": "intermodal.protocols.openai_responses.codec",
+    "llama": "intermodal.protocols.openai_chat.codec",
+    "started": "intermodal.protocols.openai_chat.codec",
+    "anthropic": "intermodal.protocols.anthropic.codec",
+    "gemini": "intermodal.protocols.gemini.codec",
+    "ollama": "intermodal.protocols.ollama.codec",
 }
 _VECTORS: Mapping[Protocol, str] = {
     "openai": "intermodal.protocols.openai_media.embeddings",

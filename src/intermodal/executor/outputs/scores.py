@@ -42,7 +42,7 @@ from intermodal.hints import hint
 from intermodal.plans.step import Call
 from intermodal.plans.verdict import joined_names
 from intermodal.protocols.calls import ChatCall, NotExpressible
-from intermodal.protocols.openai_chat.request import MAX_CANDIDATES
+from intermodal.protocols.openai_chat.codec import MAX_CANDIDATES
 from intermodal.request import Request, Sampling, ScoresOutput
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

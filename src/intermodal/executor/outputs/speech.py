@@ -230,7 +230,7 @@ async def encode_speech(made: CallResult, step: Call, output: Output) -> Speech:
     """Return samples as a file in the requested format."""
     import anyio.to_thread
 
-    from intermodal.protocols.openai_chat.request import SPEECH_RATE
+    from intermodal.protocols.openai_chat.codec import SPEECH_RATE
 
     parameters = parameters_of(step)
     planned = parameters.format if isinstance(parameters, GenerateAnswer | SpeakText) else ""

@@ -18,7 +18,7 @@ from intermodal.config_tables import PROMPT
 from intermodal.gateway.endpoints import media
 from intermodal.gateway.endpoints.rerank import RERANK_FIELDS
 from intermodal.gateway.requests.request_policy import FORBIDDEN_FIELDS, PolicyOverrides
-from intermodal.protocols.openai_chat.messages import ROLES
+from intermodal.protocols.openai_chat.server import ROLES
 from intermodal.protocols.openai_media.server import MAX_TEXTS, TRANSCRIPT_FORMATS, Encoding
 from intermodal.protocols.openai_responses.server import ROLES as ITEM_ROLES
 from intermodal.protocols.rerank import MAX_DOCUMENTS

@@ -24,7 +24,7 @@ from intermodal.protocols.calls import (
     WireMedia,
 )
 from intermodal.protocols.framing.json_body import Base64, as_list, as_mapping, segments, valid_utf8
-from intermodal.protocols.gemini.reply import read_usage
+from intermodal.protocols.gemini.codec import read_usage
 from intermodal.protocols.openai_media.embeddings import check_vectors
 from intermodal.protocols.reply_decoder import read_object
 

@@ -15,7 +15,7 @@ from intermodal.catalog.types import Host
 from intermodal.protocols.calls import EncodedRequest, GeneratedImages, ImageCall, WireImage
 from intermodal.protocols.framing.inline_media import decode_base64
 from intermodal.protocols.framing.json_body import Base64, as_list, as_mapping, as_text, segments, valid_utf8
-from intermodal.protocols.gemini.reply import FINISH_REASONS, read_usage
+from intermodal.protocols.gemini.codec import FINISH_REASONS, read_usage
 from intermodal.protocols.image_generation import check_options, parse_reply, raise_no_image
 
 WIRE = "Gemini images"

@@ -1,4 +1,8 @@
-"""Replies of Ollama's chat API that are passed through: parsed as far as the direct path needs, and streams of them."""
+"""The passthrough of chats of Ollama's clients: their shape, and what the direct path reads of the replies.
+
+A tool result names its tool, and a tool call has an id. So the server side reads the messages and the codec writes
+them again.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,50 @@ from typing import Any
 
 import msgspec
 
-from intermodal.protocols.calls import WireUsage
+from intermodal.protocols.calls import CodedImage, WireUsage
 from intermodal.protocols.framing.event_streams import LineSplitter
+from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.framing.json_body import as_token_count, dumps, join_object, loads, split_object
-from intermodal.protocols.ollama.reply import FINISH_REASONS, finish_reason
-from intermodal.protocols.ollama.server import duration_fields
+from intermodal.protocols.ollama.codec import FINISH_REASONS, finish_reason, write_turns
+from intermodal.protocols.ollama.server import duration_fields, read_turns
+from intermodal.protocols.parsed_chat import (
+    ConversationReader,
+    Opened,
+    ParsedChat,
+    TextMeasurer,
+    read_conversation,
+    settings_in,
+)
 from intermodal.protocols.reply_chunk import ReplyChunk
 from intermodal.protocols.reply_decoder import BLANK
+from intermodal.protocols.request_fields import direct_fields
+from intermodal.protocols.request_validation import require_list, require_text
 from intermodal.protocols.transcoding import TranscodedStream
 from intermodal.protocols.upstream_response import End
+
+KEPT = ("messages",)
+_TAKEN = direct_fields("ollama")
+_NOT_ASKED = frozenset({"model", "messages", "stream"})
+
+
+def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
+    """Return the chat in a body; None where it is not for the direct path."""
+    return read_conversation(body, owner, measure, _TAKEN, _read, unread="ollama")
+
+
+def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:
+    fields, model, stream = opened
+    stream = stream or bytes(fields.get("stream", b"null")) == b"null"  # null, the default
+    given = read_turns(require_list(loads(bytes(fields["messages"])), "messages"), _coded)
+    taken = turns.take(given, lambda image: turns.image_data(image.coded))
+    settings = settings_in(fields, _NOT_ASKED, frozenset())
+    written = body.whole(memoryview(dumps(write_turns(taken))))
+    return turns.chat("ollama", body, (fields, model, stream), settings, written={"messages": written})
+
+
+def _coded(image: object) -> CodedImage:
+    return CodedImage(coded=require_text(image, "an image"))
+
 
 UNCOUNTED = b"{}"
 

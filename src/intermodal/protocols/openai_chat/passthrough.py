@@ -1,31 +1,189 @@
-"""Replies of OpenAI's chat API that are passed through: parsed as far as the direct path needs, and streams of them."""
+"""The passthrough of chats of OpenAI's clients: their shape, and what the direct path reads of the replies.
+
+``chat_of`` reads sizes and where large parts are, and copies nothing. It returns None for a chat that is not for the
+direct path, for whatever reason: the executor parses it again and reports any error. ``read`` and ``OpenAIChatStream``
+read what a reply and a stream say.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import replace
 
 from intermodal.protocols.calls import ReplyEncoder, ToolCallDelta, WireUsage
 from intermodal.protocols.framing.event_streams import event_data
+from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.framing.json_body import TokenCount, dumps, has_valid_counts, join_object, split_object
 from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
 from intermodal.protocols.openai_chat import server as openai_chat_server
-from intermodal.protocols.openai_chat.reply import (
+from intermodal.protocols.openai_chat.codec import (
     FINISH_REASONS,
     chosen_index,
     map_finish_reason,
     read_usage,
     with_reasoning,
 )
-from intermodal.protocols.openai_chat.server import write_usage
+from intermodal.protocols.openai_chat.server import (
+    CalledFunction,
+    ImagePart,
+    MediaUrl,
+    MessageToolCall,
+    OpenAIAssistantMessage,
+    OpenAISystemMessage,
+    OpenAIToolMessage,
+    OpenAIUserMessage,
+    TextPart,
+    write_usage,
+)
+from intermodal.protocols.parsed_chat import (
+    AS_THEY_CAME,
+    VARYING,
+    ConversationReader,
+    Opened,
+    ParsedChat,
+    TextMeasurer,
+    raw_field,
+    read_conversation,
+    settings_in,
+)
 from intermodal.protocols.reply_chunk import ReplyChunk, rewrite_reply
+from intermodal.protocols.request_fields import IDENTIFIERS, direct_fields, ignored_content, passthrough_fields
 from intermodal.protocols.upstream_response import End, StreamedResponse
+
+_NULL = b"null"
+
+
+# Fields that go on as they came. What others say is in the plan, or no host is told.
+KEPT = (
+    "messages", "temperature", "top_p", "stop", "tools", "tool_choice", "parallel_tool_calls", "seed",
+    *(name for name in passthrough_fields("openai") if name not in IDENTIFIERS),
+)  # fmt: skip
+_TAKEN = direct_fields("openai")
+
+
+# The messages that go on as they came: every field is one that a host is sent, and says something. Others are the
+# executor's, since the rest of a message was not inspected.
+class _Text(TextPart, gc=False, forbid_unknown_fields=True):
+    pass
+
+
+class _Url(MediaUrl, gc=False, forbid_unknown_fields=True):
+    # "auto" is everybody's default, and some servers refuse the word
+    detail: Literal["low", "high"] | UnsetType = UNSET
+
+
+class _Image(ImagePart, gc=False, forbid_unknown_fields=True):
+    image_url: _Url
+
+
+class _System(OpenAISystemMessage, gc=False, forbid_unknown_fields=True):
+    content: str | UnsetType = UNSET
+
+
+class _User(OpenAIUserMessage, gc=False, forbid_unknown_fields=True):
+    content: str | list[_Text | _Image] | UnsetType = UNSET
+
+
+class _CalledFunction(CalledFunction, gc=False, forbid_unknown_fields=True):
+    pass
+
+
+class _ToolCall(MessageToolCall, kw_only=True, gc=False, forbid_unknown_fields=True):
+    type: Literal["function"]
+    function: _CalledFunction
+    index: int | UnsetType = UNSET  # which hosts give it in a stream
+    extra_content: UnsetType = UNSET
+
+
+class _Assistant(OpenAIAssistantMessage, gc=False, forbid_unknown_fields=True):
+    content: Annotated[str, Meta(min_length=1)] | UnsetType | None = UNSET
+    tool_calls: Annotated[list[_ToolCall], Meta(min_length=1)] | UnsetType = UNSET
+    reasoning_content: UnsetType = UNSET
+    audio: UnsetType = UNSET
+    refusal: UnsetType = UNSET
+    function_call: UnsetType = UNSET
+
+
+class _Tool(OpenAIToolMessage, kw_only=True, gc=False, forbid_unknown_fields=True):
+    content: str | UnsetType = UNSET
+
+
+# The same of clients that send an answer back with all of its fields, of which many say nothing. Not every host knows
+# them, so these messages are written again without.
+_Nothing = Annotated[list[Any], Meta(max_length=0)] | None
+_NoWords = Literal[""] | None
+
+
+class _WholeAssistant(OpenAIAssistantMessage, gc=False, forbid_unknown_fields=True):
+    content: str | UnsetType | None = UNSET
+    tool_calls: list[_ToolCall] | UnsetType | None = UNSET
+    reasoning_content: _NoWords | UnsetType = UNSET
+    audio: UnsetType | None = UNSET
+    refusal: _NoWords | UnsetType = UNSET
+    function_call: UnsetType | None = UNSET
+    reasoning: _NoWords | UnsetType = UNSET
+    annotations: _Nothing | UnsetType = UNSET
+
+
+_messages = msgspec.json.Decoder(list[_System | _User | _Assistant | _Tool])
+_whole_messages = msgspec.json.Decoder(list[_System | _User | _WholeAssistant | _Tool])
+_options = msgspec.json.Decoder(dict[str, Any])
+
+
+def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
+    """Return the chat in a body; None where it is not for the direct path."""
+    return read_conversation(body, owner, measure, _TAKEN, _read)
+
+
+def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:
+    fields = opened[0]
+    if "tools" in fields and ignored_content(bytes(fields["tools"]), "openai"):
+        return None
+    usage = False
+    if "stream_options" in fields:
+        options = _options.decode(fields["stream_options"])
+        usage = options.get("include_usage") is True
+        if len(options) > ("include_usage" in options):  # others are named in the answer
+            return None
+    if raw_field(fields, "n") not in (b"", b"1", b"null"):
+        return None
+    written = AS_THEY_CAME
+    try:
+        messages = _messages.decode(fields["messages"])
+    except msgspec.ValidationError:
+        messages = list(map(_without_empty_fields, _whole_messages.decode(fields["messages"])))
+        written = {"messages": body.whole(memoryview(dumps(messages)))}
+    for message in messages:
+        if message.content.__class__ is not str and not _goes_on(message):
+            return None
+        message.tell(turns)
+    return turns.chat("chat", body, opened, settings_in(fields, _NOT_ASKED), usage=usage, written=written)
+
+
+_NOT_ASKED = frozenset({"model", "messages", "stream", "stream_options", *VARYING})
+
+
+def _without_empty_fields(
+    message: _System | _User | _WholeAssistant | _Tool,
+) -> _System | _User | _Assistant | _Tool:
+    if isinstance(message, _WholeAssistant):
+        return _Assistant(content=message.content or None, tool_calls=message.tool_calls or UNSET)
+    return message
+
+
+def _goes_on(message: _System | _User | _Assistant | _Tool) -> bool:
+    """Return whether a message that is not one text goes on as it came. Words alone are put together by the executor,
+    which many templates need."""
+    if isinstance(message, _User):
+        return any(isinstance(part, ImagePart) for part in message.content or ())
+    return isinstance(message, _Assistant) and bool(message.tool_calls)
+
 
 DONE = openai_chat_server.DONE
 UNCOUNTED = dumps(openai_chat_server.write_usage(WireUsage()))  # what clients get where a host counts nothing
-_NULL = b"null"
 
 
 class _Function(msgspec.Struct):

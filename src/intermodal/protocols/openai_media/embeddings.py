@@ -12,7 +12,7 @@ from intermodal import errors
 from intermodal.catalog.types import Host
 from intermodal.protocols.calls import EmbeddingCall, Embeddings, EncodedRequest, NotExpressible, WireUsage
 from intermodal.protocols.framing.json_body import dumps, valid_utf8
-from intermodal.protocols.openai_chat.reply import read_usage
+from intermodal.protocols.openai_chat.codec import read_usage
 from intermodal.protocols.reply_decoder import read_object
 
 WIRE = "OpenAI embeddings"

@@ -1,4 +1,8 @@
-"""Replies of OpenAI's Responses API that are passed through: parsed as far as the direct path needs, and streams."""
+"""The passthrough of OpenAI's Responses API: the shape of requests, and what the direct path reads of the replies.
+
+Clients send items back that came from elsewhere, with ids that no host knows. So the server side reads the items and
+the codec writes them again.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +11,66 @@ from typing import Any
 
 import msgspec
 
-from intermodal.protocols.calls import Error, ReplyEncoder, WireUsage
+from intermodal.protocols.calls import CodedImage, Error, ReplyEncoder, WireUsage
 from intermodal.protocols.errors.responses import error_response
 from intermodal.protocols.framing.event_streams import event_data
+from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.framing.json_body import (
     TokenCount,
     add_run_metadata,
     dumps,
     has_valid_counts,
     join_object,
+    loads,
     split_object,
 )
 from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
-from intermodal.protocols.openai_chat.reply import read_usage, with_reasoning
+from intermodal.protocols.openai_chat.codec import read_usage, with_reasoning
 from intermodal.protocols.openai_chat.server import sse_event
 from intermodal.protocols.openai_responses import server
-from intermodal.protocols.openai_responses.reply import explains_end, finish_reason
-from intermodal.protocols.openai_responses.server import echoed_fields, write_usage
+from intermodal.protocols.openai_responses.codec import explains_end, finish_reason, write_turns
+from intermodal.protocols.openai_responses.server import echoed_fields, read_turns, write_usage
+from intermodal.protocols.parsed_chat import (
+    VARYING,
+    ConversationReader,
+    Opened,
+    ParsedChat,
+    TextMeasurer,
+    read_conversation,
+    settings_in,
+)
 from intermodal.protocols.reply_chunk import ReplyChunk
 from intermodal.protocols.reply_decoder import UNFINISHED
+from intermodal.protocols.request_fields import direct_fields
+from intermodal.protocols.request_validation import require_text
 from intermodal.protocols.transcoding import TranscodedStream
 from intermodal.protocols.upstream_response import End, StreamedResponse
+
+KEPT = ("input",)
+_TAKEN = direct_fields("openai-responses")
+_NOT_ASKED = frozenset({"model", "instructions", "input", "stream", "store", "include", *VARYING})
+_KEPT_ELSEWHERE = ("previous_response_id", "conversation", "prompt")
+_EMPTY_VALUES = (b"null", b'""')
+
+
+def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
+    """Return the chat in a body; None where it is not for the direct path."""
+    return read_conversation(body, owner, measure, _TAKEN, _read, unread="openai-responses")
+
+
+def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:
+    fields = opened[0]
+    if any(name in fields and bytes(fields[name]) not in _EMPTY_VALUES for name in _KEPT_ELSEWHERE):
+        return None
+    tree = {name: loads(bytes(fields[name])) for name in ("instructions", "input") if name in fields}
+    taken = turns.take(read_turns(tree, image=_coded), lambda image: turns.image_url(image.coded, image.detail))
+    written = body.whole(memoryview(dumps(write_turns(taken))))
+    return turns.chat("responses", body, opened, settings_in(fields, _NOT_ASKED), written={"input": written})
+
+
+def _coded(url: Any, detail: Any) -> CodedImage:
+    return CodedImage(coded=require_text(url, "an image's url"), detail=detail)
+
 
 UNCOUNTED = dumps(server.write_usage(WireUsage()))
 

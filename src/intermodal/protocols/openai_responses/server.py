@@ -35,7 +35,6 @@ from intermodal.protocols.errors.responses import error_response
 from intermodal.protocols.framing.inline_media import decode_base64
 from intermodal.protocols.framing.json_body import dumps, loads
 from intermodal.protocols.openai_chat.server import sse_event, with_run_summary, write_error, write_logprobs
-from intermodal.protocols.openai_responses.reply import OWN
 from intermodal.protocols.request_fields import read_settings
 from intermodal.protocols.request_validation import (
     document_from_data_uri,
@@ -56,6 +55,7 @@ from intermodal.protocols.request_validation import (
 )
 from intermodal.request import Sampling
 
+OWN = "openai_responses"  # of content.Opaque
 ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 # ---- the request -------------------------------------------------------------------------------

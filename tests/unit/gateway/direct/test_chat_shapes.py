@@ -18,12 +18,12 @@ from intermodal.gateway.direct.text_size_cache import TextSizeCache
 from intermodal.gateway.state.conversations import _digest
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.planner.planning_case import question_of
-from intermodal.protocols.anthropic import chat_shape as anthropic_shape
+from intermodal.protocols.anthropic import passthrough as anthropic_passthrough
 from intermodal.protocols.calls import WireText
 from intermodal.protocols.framing.inline_media import ExtractedBody
-from intermodal.protocols.ollama import chat_shape as ollama_shape
-from intermodal.protocols.openai_chat import chat_shape as openai_chat_shape
-from intermodal.protocols.openai_responses import chat_shape as openai_responses_shape
+from intermodal.protocols.ollama import passthrough as ollama_passthrough
+from intermodal.protocols.openai_chat import passthrough as openai_chat_passthrough
+from intermodal.protocols.openai_responses import passthrough as openai_responses_passthrough
 from intermodal.request_from_call import request_from_call
 
 SEED = 20_261_130
@@ -70,10 +70,10 @@ def anthropic(chance: random.Random) -> dict[str, Any]:
 
 
 _APIS: dict[str, tuple[Callable[[random.Random], dict[str, Any]], Any, ClientApi]] = {
-    "openai_chat": (openai_chat, openai_chat_shape, OPENAI_CHAT),
-    "anthropic": (anthropic, anthropic_shape, ANTHROPIC_MESSAGES),
-    "openai_responses": (input_of, openai_responses_shape, OPENAI_RESPONSES),
-    "ollama": (messages_of, ollama_shape, OLLAMA_CHAT),
+    "openai_chat": (openai_chat, openai_chat_passthrough, OPENAI_CHAT),
+    "anthropic": (anthropic, anthropic_passthrough, ANTHROPIC_MESSAGES),
+    "openai_responses": (input_of, openai_responses_passthrough, OPENAI_RESPONSES),
+    "ollama": (messages_of, ollama_passthrough, OLLAMA_CHAT),
 }
 
 
@@ -116,7 +116,7 @@ def test_marks_of_openai_tools_are_named_and_not_sent(house: GatewayServer) -> N
     measures = TextSizeCache(house.gateway.client)
 
     def taken() -> bool:
-        found = openai_chat_shape.chat_of(ExtractedBody(json.dumps(body).encode()), "owner", measures)
+        found = openai_chat_passthrough.chat_of(ExtractedBody(json.dumps(body).encode()), "owner", measures)
         return found is not None
 
     assert taken()

@@ -18,10 +18,10 @@ from intermodal.gateway.state.conversations import _digest
 from intermodal.planner.planning_case import question_of
 from intermodal.protocols.calls import ChatCall
 from intermodal.protocols.framing.inline_media import ExtractedBody
-from intermodal.protocols.ollama import chat_shape as ollama_shape
-from intermodal.protocols.ollama import request as ollama_request
-from intermodal.protocols.openai_responses import chat_shape as openai_responses_shape
-from intermodal.protocols.openai_responses import request as openai_responses_request
+from intermodal.protocols.ollama import codec as ollama_codec
+from intermodal.protocols.ollama import passthrough as ollama_passthrough
+from intermodal.protocols.openai_responses import codec as openai_responses_codec
+from intermodal.protocols.openai_responses import passthrough as openai_responses_passthrough
 from intermodal.protocols.parsed_chat import ParsedChat
 from intermodal.request_from_call import request_from_call
 
@@ -119,6 +119,6 @@ def test_a_conversation_is_written_and_known_again_as_by_the_executor(
 
 
 _WIRES: dict[str, tuple[Callable[[random.Random], dict[str, Any]], Reads, ClientApi, Any]] = {
-    "input": (input_of, openai_responses_shape.chat_of, OPENAI_RESPONSES, openai_responses_request),
-    "messages": (messages_of, ollama_shape.chat_of, OLLAMA_CHAT, ollama_request),
+    "input": (input_of, openai_responses_passthrough.chat_of, OPENAI_RESPONSES, openai_responses_codec),
+    "messages": (messages_of, ollama_passthrough.chat_of, OLLAMA_CHAT, ollama_codec),
 }  # fmt: skip

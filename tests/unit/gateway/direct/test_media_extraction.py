@@ -12,9 +12,9 @@ import pytest
 from msgspec.structs import replace
 from tests.unit.gateway.direct.test_direct_images import png
 
-from intermodal.protocols.anthropic import chat_shape as anthropic_shape
+from intermodal.protocols.anthropic import passthrough as anthropic_passthrough
 from intermodal.protocols.framing.inline_media import LEAST, ExtractedBody, extract_media
-from intermodal.protocols.openai_chat import chat_shape as openai_chat_shape
+from intermodal.protocols.openai_chat import passthrough as openai_chat_passthrough
 from intermodal.protocols.parsed_chat import LONG, ParsedChat, TextMeasurer, TextSizes
 
 SEED = 20_261_126
@@ -64,7 +64,9 @@ def same(read: Callable[[ExtractedBody, str, TextMeasurer], ParsedChat | None], 
     return without
 
 
-@pytest.mark.parametrize(("read", "shown"), [(openai_chat_shape.chat_of, picture), (anthropic_shape.chat_of, block)])
+@pytest.mark.parametrize(
+    ("read", "shown"), [(openai_chat_passthrough.chat_of, picture), (anthropic_passthrough.chat_of, block)]
+)
 def test_pictures_that_are_lifted_are_the_pictures_that_were_sent(read: Any, shown: Any) -> None:
     chance = random.Random(SEED)
     for _ in range(60):
@@ -84,7 +86,7 @@ def test_pictures_that_are_lifted_are_the_pictures_that_were_sent(read: Any, sho
 def test_a_large_picture_is_not_in_what_is_read() -> None:
     body = json.dumps(openai([{"type": "text", "text": "?"}, picture(coded(1 << 20, random.Random(SEED)))])).encode()
     assert len(extract_media(body).text) < 300
-    assert same(openai_chat_shape.chat_of, body) is not None
+    assert same(openai_chat_passthrough.chat_of, body) is not None
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,7 @@ def test_what_only_looks_like_a_picture_is_seen_not_to_be_one(parts: list[Any]) 
     body = json.dumps(openai(parts)).encode()
     small = extract_media(body)
     assert small.lifted
-    chat = openai_chat_shape.chat_of(small, "me", Letters())
+    chat = openai_chat_passthrough.chat_of(small, "me", Letters())
     assert chat is None or not small.complete
 
 
@@ -111,7 +113,7 @@ def test_a_key_that_comes_twice_is_read_as_it_came() -> None:
     body = json.dumps(openai([{"type": "text", "text": "?"}, {"type": "image_url", "image_url": "HERE"}])).encode()
     body = body.replace(b'"HERE"', twice % tuple(pictures))
     small = extract_media(body)
-    openai_chat_shape.chat_of(small, "me", Letters())
+    openai_chat_passthrough.chat_of(small, "me", Letters())
     assert not small.complete
 
 
@@ -121,4 +123,4 @@ def test_bodies_that_end_anywhere_are_read_without_a_mistake() -> None:
     ).encode()
     chance = random.Random(SEED)
     for cut in [*range(60), *(chance.randrange(len(body)) for _ in range(200))]:
-        assert same(openai_chat_shape.chat_of, body[:cut]) is None
+        assert same(openai_chat_passthrough.chat_of, body[:cut]) is None
