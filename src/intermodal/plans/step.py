@@ -47,6 +47,9 @@ class StepEstimate(Value):
     cores: int = 0
 
 
+PortionUnit = Literal["scenes", "lines", "pages", "seconds"]
+
+
 class Portion(Value):
     """The share of an aspect that a step keeps, if it is counted and not complete.
 
@@ -57,11 +60,25 @@ class Portion(Value):
     aspect: Aspect
     kept: int
     of: int
-    unit: Literal["scenes", "lines", "pages", "seconds"]
+    unit: PortionUnit
 
     @property
     def amount(self) -> Literal["most", "few"]:
-        return "most" if 2 * self.kept >= self.of else "few"
+        return amount_kept(self.kept, self.of, self.unit)
+
+
+# Shares from which on most of the words are kept. Seconds are not words: their edges are a second off, speech in noise
+# may be denser than before it, and some words of what was heard with confidence are wrong.
+_MOST: dict[PortionUnit, float] = {"scenes": 0.5, "lines": 0.5, "pages": 0.5, "seconds": 0.6}
+
+
+def amount_kept(kept: int, of: int, unit: PortionUnit) -> Literal["most", "few"]:
+    """Return whether most of an aspect is kept where ``kept`` of ``of`` are.
+
+    >>> amount_kept(12, 24, "lines"), amount_kept(12, 24, "seconds")
+    ('most', 'few')
+    """
+    return "most" if kept >= _MOST[unit] * of else "few"
 
 
 class Transform(Value, tag_field="step", tag="transform"):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import docx
 import pytest
 from tests import documents
 from tests.unit.media.test_expand import RED, SIGN, pictures, taken, text_of
@@ -131,6 +133,33 @@ async def test_what_a_tracked_change_deleted_is_no_text(worker: MediaWorker) -> 
             "</text:changed-region></text:tracked-changes><text:p>a<text:s text:c='3'/>b &amp; c</text:p>")  # fmt: skip
     text = await text_of(worker, "a.odt", documents.open_document(body))
     assert " ".join(text.text.split()) == "a b & c" and text.notes == ("1 deletion of tracked changes left out",)
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        '<text:section text:display="none"><text:p>unseen</text:p></text:section>',
+        '<text:p>a<text:span text:style-name="Gone">unseen</text:span></text:p>',
+    ],
+)
+async def test_hidden_text_of_writer_is_left_out_and_that_is_said(worker: MediaWorker, hidden: str) -> None:
+    style = (
+        '<style:style xmlns:style="urn:oasis:names:tc:opendocument:xmlns:style:1.0" style:name="Gone">'
+        '<style:text-properties text:display="none"/></style:style>'
+    )
+    text = await text_of(worker, "a.odt", documents.open_document(f"{style}{hidden}<text:p>kept</text:p>"))
+    assert "kept" in text.text and "unseen" not in text.text and text.notes == ("1 hidden passage left out",)
+
+
+async def test_hidden_text_of_word_is_left_out_and_that_is_said(worker: MediaWorker) -> None:
+    document = docx.Document()
+    paragraph = document.add_paragraph("kept ")
+    for words, unseen in (("unseen ", True), ("also kept", False)):
+        paragraph.add_run(words).font.hidden = unseen
+    out = io.BytesIO()
+    document.save(out)
+    text = await text_of(worker, "a.docx", out.getvalue())
+    assert text.text == "kept also kept" and text.notes == ("1 hidden passage left out",)
 
 
 async def test_cells_that_repeat_to_the_end_of_a_sheet_cost_nothing(worker: MediaWorker) -> None:

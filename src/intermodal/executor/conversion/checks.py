@@ -20,7 +20,7 @@ from intermodal.executor.preparation.model_inputs import ImageInput, StepProduct
 from intermodal.executor.preparation.prompt import is_empty
 from intermodal.local.embedded.ocr_layout import DOUBTED, SPOILT, lines_to_text, lines_with_words
 from intermodal.plans.facts import PageFacts, PartFacts
-from intermodal.plans.step import Call, Transform
+from intermodal.plans.step import Call, Transform, amount_kept
 from intermodal.quantity import Quantity
 
 _LOOP = 4  # repetitions of a sentence from which on the transcriber is stuck, not the speaker
@@ -44,7 +44,6 @@ _DOUBTED = 0.5
 _COMPRESSED = 2.4  # length over length compressed, from which on Whisper itself takes words for a loop
 _WINDOW = 30.0  # seconds of words that are compressed together
 _UNHEARD = 0.1  # share of a recording that is loud and has no words, from which on it is reported
-_MOST = 0.5  # share of lines, or of seconds, that are not, from which on most of the words arrive
 # Letters read over the fewest that were counted by their edges, below which words are missing. 26 pages and pictures
 # of known words, small print, tables and charts among them, have 0.9 times as many and more.
 _READ = 0.4
@@ -190,7 +189,7 @@ def _missed(transcript: Transcript, name: str) -> CheckFinding:
     """Return the finding where some speech was transcribed badly, or not at all."""
     surely, spoken = confident_seconds(transcript)
     if spoken:
-        amount = "most" if surely >= _MOST * spoken else "few"
+        amount = amount_kept(surely, spoken, "seconds")
         text = f"{spoken - surely:,} of {spoken:,} s of speech in {name} are doubted: {amount} of its words arrive"
         return CheckFinding(problem="confidence", message=f"{text} as they are")
     return sparse_finding(name, sparse_speech(transcript))
@@ -293,7 +292,7 @@ def _legible(lines: Sequence[ReadLine], name: str) -> CheckFinding | None:
     if not findings:
         return None
     sure, words = confident_lines(lines)
-    amount = "most" if sure >= _MOST * words else "few"
+    amount = amount_kept(sure, words, "lines")
     problem = "script" if unread else "confidence"
     return CheckFinding(problem=problem, message=f"{' and '.join(findings)}: {amount} of its words arrive as they are")
 

@@ -1,8 +1,8 @@
 """DOCX to Markdown: mammoth makes HTML of it, which is converted as any page. In the worker.
 
 Included: body, tables, lists, links, footnotes, endnotes, comments (marked "Comment"), page headers and footers, the
-numbers of charts, the words of drawings. Left out, with a note: text deleted by tracked changes, equations, embedded
-files. Macros are never read.
+numbers of charts, the words of drawings. Left out, with a note: hidden text, text deleted by tracked changes,
+equations, embedded files. Macros are never read.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 import warnings
 import xml.dom.expatbuilder  # noqa: F401 - what minidom imports on its first parse
+import zipfile
 from io import BytesIO
 from typing import Any
+from xml.etree.ElementTree import tostring
 from xml.parsers.expat import ExpatError
 
 import mammoth
@@ -24,6 +26,8 @@ from intermodal.media.office.office_package import OfficePackage, Relation, char
 from intermodal.media.office.picture_collector import PictureCollector, Probe
 from intermodal.plans.numbers import counted
 
+_W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_VANISH = re.compile(rb"<w:vanish[ />]")
 _MAIN = "word/document.xml"
 # Nested lists that only the style tells: Word's "List Bullet 2" to "List Number 5".
 _NESTED = [
@@ -45,6 +49,7 @@ _LEFT_OUT = (  # (its mark in the body, its name)
 def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     package = OfficePackage(data)
     main = _main(package)
+    data, hidden = _without_hidden(data, package)
     gallery = PictureCollector(probe)
     kept: list[bytes] = []
 
@@ -76,6 +81,8 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         found = len(mark.findall(body))
         if found:
             notes.append(f"{counted(found, one, many)} left out")
+    if hidden:
+        notes.append(f"{counted(hidden, 'hidden passage')} left out")
     return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
 
 
@@ -85,6 +92,39 @@ def _main(package: OfficePackage) -> str:
     if main not in package.names:
         raise InputBroken("is damaged: its text is missing", todo="open it and save it again as DOCX")
     return main
+
+
+def _without_hidden(data: bytes, package: OfficePackage) -> tuple[bytes, int]:
+    """Return the file without hidden text (the font's property "vanish", ECMA-376-1, 17.3.2.41), and in how many
+    paragraphs there was some; what a style hides is not looked for."""
+    changed: dict[str, bytes] = {}
+    passages = 0
+    for name in package.files:
+        if not name.startswith("word/") or not _VANISH.search(package.read(name)):
+            continue
+        root = package.xml(name)
+        if root is None:
+            continue
+        found = 0
+        for parent in root.iter():
+            hidden = [run for run in parent if run.tag == f"{_W}r" and _is_hidden(run)]
+            found += any("".join(run.itertext()).strip() for run in hidden)
+            for run in hidden:
+                parent.remove(run)
+        passages += found
+        changed[name] = tostring(root)
+    if not passages:
+        return data, 0
+    out = BytesIO()
+    with zipfile.ZipFile(out, "w") as made:
+        for name in package.files:
+            made.writestr(name, changed.get(name) or package.read(name))
+    return out.getvalue(), passages
+
+
+def _is_hidden(run: Any) -> bool:
+    vanish = run.find(f"{_W}rPr/{_W}vanish")
+    return vanish is not None and vanish.get(f"{_W}val", "true") not in ("0", "false", "off")
 
 
 def _inside(source: str, kept: list[bytes]) -> bytes | None:

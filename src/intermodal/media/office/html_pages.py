@@ -169,7 +169,15 @@ _BESIDE = re.compile(
 
 _CAMEL = re.compile(r"([a-z])([A-Z])")
 
+_CAMEL = re.compile(r"([a-z])([A-Z])")
+
 _CONTENT = ("main", "article")
+
+_LISTS = ("ul", "ol", "div", "section", "p", "menu")
+
+_FEWEST_LINKS, _LIST_LINKED = 3, 0.8  # links, and share of the words in them, of a list of links without a name
+
+_REACHED = ("mailto:", "tel:")
 
 _LISTS = ("ul", "ol", "div", "section", "p", "menu")
 
@@ -184,6 +192,8 @@ _LINKS = frozenset(("a", "button", "label", "option", "form", "nav"))
 _LINKED = 0.5  # share of the words in links from which an element is a list of links
 
 _MOST = 0.4  # of the page's words that one element of its frame may hold
+
+_LEAST_CONTENT = 0.3  # of the page's words that must be in what it marks as its content
 
 _LEAST_CONTENT = 0.3  # of the page's words that must be in what it marks as its content
 
@@ -240,9 +250,7 @@ def _is_beside(element: Any, whole: int) -> bool:
     """Return whether an element beside marked content is none of it, though it has text of its own."""
     if not 0 < _size(element) <= _MOST * whole or element.name == "form" or element.find(["h1", "table", "address"]):
         return False
-    return _NUMBER.search(element.get_text(" ")) is None and not any(
-        str(link.get("href") or "").lower().startswith(_REACHED) for link in element.find_all("a")
-    )
+    return not any(str(link.get("href") or "").lower().startswith(_REACHED) for link in element.find_all("a"))
 
 
 def _is_list_of_links(element: Any) -> bool:

@@ -1,8 +1,8 @@
 """OpenDocument texts, slides and sheets (ODF 1.3) to HTML, which is converted as any page. In the worker.
 
 Included: headings, lists, tables, links, footnotes, comments (marked), page headers and footers, pictures, words of
-drawings, numbers of charts, speaker notes, hidden slides and sheets (marked). Left out, with a note: text deleted by
-tracked changes. Macros are never read, nothing is calculated.
+drawings, numbers of charts, speaker notes, hidden slides and sheets (marked). Left out, with a note: hidden text, and
+text deleted by tracked changes. Macros are never read, nothing is calculated.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ _UNSEEN = frozenset((
     f"{_TEXT}tracked-changes", f"{_OFFICE}forms", f"{_TEXT}sequence-decls", f"{_TEXT}variable-decls",
     f"{_TEXT}user-field-decls", f"{_PRESENTATION}notes", f"{_OFFICE}event-listeners", *_TITLES,
 ))  # fmt: skip
+_HIDEABLE = (f"{_TEXT}p", f"{_TEXT}h", f"{_TEXT}span", f"{_TEXT}section")
+_OF_PAGE = ("page", "header", "footer", "date-time", "page-number")  # what every page of notes has
 _MAX_SPACES = 100
 _MAX_COLUMNS, _MAX_ROWS = 16_384, 1_048_576  # of a sheet of LibreOffice 7.4 and later
 _TODO = "open it and save it again as ODT, ODS or ODP"
@@ -64,6 +66,8 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     deleted = sum(1 for _ in body.iter(f"{_TEXT}deletion"))
     if deleted:
         notes.append(f"{counted(deleted, 'deletion of tracked changes', 'deletions of tracked changes')} left out")
+    if writer.hidden_passages:
+        notes.append(f"{counted(writer.hidden_passages, 'hidden passage')} left out")
     if writer.hidden:
         notes.append(f"{counted(writer.hidden, 'hidden slide')} included")
     return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
@@ -76,7 +80,7 @@ class _Writer:
         self._package = package
         self._styles = package.xml("styles.xml")
         self._root = root
-        self.hidden = 0
+        self.hidden = self.hidden_passages = 0  # slides; passages of text
         self._slides = 0
         self._notes: list[str] = []  # footnotes, as they come
         self._ordered = dict(self._numbered())
@@ -84,7 +88,9 @@ class _Writer:
             str(style.get(f"{_STYLE}name"))
             for style in root.iter(f"{_STYLE}style")
             for each in style.iter()
-            if each.get(f"{_PRESENTATION}visibility") == "hidden" or each.get(f"{_TABLE}display") == "false"
+            if each.get(f"{_PRESENTATION}visibility") == "hidden"
+            or each.get(f"{_TABLE}display") == "false"
+            or each.get(f"{_TEXT}display") == "none"
         }
         self._how: dict[str, Callable[[Any], str]] = {
             f"{_TEXT}h": self._heading,
@@ -141,6 +147,9 @@ class _Writer:
     def _element(self, each: Any, style: str = "", level: int = 1) -> str:
         tag = str(each.tag)
         if tag in _UNSEEN:
+            return ""
+        if tag in _HIDEABLE and (each.get(f"{_TEXT}display") == "none" or self.is_unseen(each, f"{_TEXT}style-name")):
+            self.hidden_passages += bool("".join(each.itertext()).strip())
             return ""
         if tag == f"{_TEXT}p":
             return f"<p>{self._inner(each)}</p>"
@@ -224,7 +233,7 @@ class _Writer:
         title = _words_of(frame for frame in each if frame.get(f"{_PRESENTATION}class") == "title")
         notes = each.find(f"{_PRESENTATION}notes")
         said = _words_of(frame for frame in (() if notes is None else notes)
-                         if frame.get(f"{_PRESENTATION}class") == "notes")  # fmt: skip
+                         if frame.get(f"{_PRESENTATION}class") not in _OF_PAGE)  # fmt: skip
         head = f"Slide {self._slides}{' (hidden)' if hidden else ''}{f': {title}' if title else ''}"
         return f"<h2>{escape(head)}</h2>{self._inner(each)}" + (f"<p>Speaker notes: {escape(said)}</p>" if said else "")
 
