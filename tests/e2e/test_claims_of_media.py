@@ -5,11 +5,13 @@ A few of the files of ``benchmarks/fidelity``, whose run holds all of them to th
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 import intermodal
 from intermodal.local.embedded import tesseract
@@ -71,3 +73,19 @@ def test_words_in_a_script_that_nothing_here_reads_are_said_to_be_lost_before_an
     assert not row.error and not row.text
     assert "words" in row.loses and "Cyrillic" in row.planned
     assert "cannot be read here" in row.found
+
+
+def test_pages_of_a_fax_that_are_planned_again_are_not_said_to_lose_what_they_lost_before(
+    reading: tuple[intermodal.Client, FakeHost],
+) -> None:
+    """A page is said to lose its appearance once, with all others; none of them does anew when some are read."""
+    pages = [Image.new("1", (620, 877), 1) for _ in range(3)]
+    for number, page in enumerate(pages):
+        words = "\n".join(f"Berth {number}{line}: 8,{line}21.75" for line in range(12))
+        ImageDraw.Draw(page).text((60, 60), words, fill=0, font=ImageFont.load_default(22))
+    out = io.BytesIO()
+    pages[0].save(out, "TIFF", save_all=True, append_images=pages[1:])
+    sample = Sample("fax.tif", "pictures", "fax", out.getvalue, ())
+    row = asked(*reading, sample, out.getvalue())
+    assert "Berth 211" in row.text and "tokens of text where" in row.found, "else it is not planned again"
+    assert "the new plan loses" not in row.found

@@ -134,8 +134,9 @@ class Replanner:
         )  # fmt: skip
         if first.endpoint != current.endpoint:
             await self._emit(Note(text=f"{surprise.reason}: {first.endpoint} answers instead of {current.endpoint}"))
+        told = _losses(first) <= _losses(current)  # though in other words: of a page, and no longer of several together
         for warning in first.warnings:  # what is lost now and was not lost by the plan that was shown
-            if warning not in current.warnings:
+            if warning not in current.warnings and not (told and warning.startswith("loses ")):
                 await self._emit(Note(text=hint("the new plan {}", warning), step=surprise.step, warns=True))
         return routes
 
@@ -314,3 +315,8 @@ class ConversionJudgement(Value, frozen=True):
     finished: FinishedConversion
     looked: tuple[tuple[Check, conversion_checks.CheckFinding], ...] = ()
     surprise: ReplanReason | None = None
+
+
+def _losses(route: Candidate) -> set[tuple[int, Aspect]]:
+    """Return what a route loses, each aspect with the part that it is of."""
+    return {(step.part, aspect) for step in route.steps if isinstance(step, Call | Transform) for aspect in step.loses}

@@ -30,7 +30,7 @@ from PIL import (
     features,
 )
 
-from intermodal.errors import InputBroken, InputTooLarge, InputUnsupported, NotInstalled
+from intermodal.errors import InputBroken, InputError, InputTooLarge, InputUnsupported, NotInstalled
 from intermodal.media import creation_date, header_readers, sandbox
 from intermodal.media.image import letter_counts, script_detection
 from intermodal.media.media_limits import MAX_FRAMES, MAX_PIXELS, SAMPLE_SIDE
@@ -80,11 +80,14 @@ _AREA = _BLOCK * _BLOCK
 _LIGHT, _FEW, _STROKE = 208, 0.02, 9
 _DARK_PAPER = "#202020"
 _OPAQUE = 128  # alpha from which on a mask covers
+_SAMPLED_FRAMES = 4  # of an animation, beside its first ...
+_SAMPLED_PIXELS = 20_000_000  # ... as far as so many pixels of frames reach: Pillow composes 100 million a second
 _BROKEN_TODO = "check that the file is complete and opens elsewhere"
 
 
 def probe(data: bytes, media_type: str) -> MediaProbeResult:
-    """Size and frames from the header; text density from the first frame, which is decoded and so checked."""
+    """Size and frames from the header; text density from the first frame, which is decoded and so checked; of an
+    animation from that of a few frames which has the most."""
     header = checked_header(data, media_type)
     with sandbox.memory_limit(decode_memory(header, data)):
         image = open_image(data, media_type)
@@ -95,7 +98,7 @@ def probe(data: bytes, media_type: str) -> MediaProbeResult:
             width, height = height, width
         density = text_density(image)
         created, device = _making(image)
-        grey = flattened(image).convert("L")
+        grey, density = _densest(image, header, media_type, flattened(image).convert("L"), density)
         counted = letter_counts.count_letters(grey, written=density.mid > 0)
         return MediaProbeResult(
             width=width,
@@ -108,6 +111,28 @@ def probe(data: bytes, media_type: str) -> MediaProbeResult:
             created=created,
             device=device,
         )
+
+
+def _densest(
+    image: Image.Image, header: header_readers.PictureHeader, media_type: str, grey: Image.Image, density: Quantity
+) -> tuple[Image.Image, Quantity]:
+    """Return that frame of a few which has most text, with its density: an animation may begin with an empty slide.
+
+    ``grey`` and ``density`` are the first frame's, which stays where it has as much, and where a later one is damaged.
+    """
+    last = min(header.frames, _SAMPLED_PIXELS // max(1, header.width * header.height)) - 1
+    if media_type == "image/tiff" or last < 1:
+        return grey, density
+    for place in sorted({round(last * step / _SAMPLED_FRAMES) for step in range(1, _SAMPLED_FRAMES + 1)}):
+        try:
+            seek_frame(image, place)
+            load_pixels(image)
+        except InputError:
+            break
+        found = text_density(image)
+        if found.mid > density.mid:
+            grey, density = flattened(image).convert("L"), found
+    return grey, density
 
 
 def picture(data: bytes, media_type: str, max_side: int | None = None, min_side: int | None = None) -> dict[str, Any]:

@@ -287,10 +287,10 @@ def read_frames(
     count = frame_count(frames)
     megapixels = read_megapixels(*shape[:2])
     measured = case.statistics.get(reader.id, "tokens_per_megapixel")
-    each = ocr_tokens(megapixels[MID], part.text_density, measured)
-    if part.kind == "image":  # sampled in its first frame alone, and the others may be full of words
-        unsampled = ocr_tokens(megapixels[MID], Quantity(certainty="unknown"), measured)
-        each = between(each.low, each.mid, max(each.high, unsampled.high), each.basis)
+    if part.letters.known:  # of an animation
+        each = letter_tokens(part.letters, case.statistics.get(reader.id, "reading_factor"), part.script)
+    else:
+        each = ocr_tokens(megapixels[MID], part.text_density, measured)
     written = levels(each)
     cost = at_each(lambda level: ocr_price(rates, count[level]))
     return with_outcome(
