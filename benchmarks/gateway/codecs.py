@@ -86,12 +86,11 @@ def steps() -> dict[str, Callable[[], Any]]:
     measure = Sizes(parsed_chat.TextSizes)
     found: dict[str, Callable[[], Any]] = {}
     for name, chat in CHATS.items():
-        shape = import_module(f"intermodal.protocols.{name}.chat_shape")
         passthrough = import_module(f"intermodal.protocols.{name}.passthrough")
         body = json.dumps({"model": "m", "stream": True, **chat}).encode()
         reply = json.dumps(REPLIES[name]).encode()
         found[f"{name}: a chat of four messages"] = partial(
-            chat_of, shape.chat_of, extraction.ExtractedBody, body, measure
+            chat_of, passthrough.chat_of, extraction.ExtractedBody, body, measure
         )
         found[f"{name}: a whole reply"] = partial(passthrough.read, reply)
     for name, step in found.items():

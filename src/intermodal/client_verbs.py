@@ -113,8 +113,8 @@ class ClientVerbs:
             a file cannot be read, or there is no text. UsageError: an argument is wrong.
         """
         from intermodal.planner_inputs import prepare
-        from intermodal.retrieval.hosted_ranking import HostedRanking
         from intermodal.retrieval.passage_ranking import (
+            HostedRanking,
             Passage,
             Ranker,
             check_passages,

@@ -33,9 +33,8 @@ from intermodal.errors import InputError, IntermodalError, NoRoute, PlanStale, U
 from intermodal.planner.catalog_index import needs_consent
 from intermodal.planner.planning_case import question_of
 from intermodal.plans.facts import QuestionFacts, need_conversion
-from intermodal.plans.plan import REPLAN, Inputs, PartRef, Plan, SavedPlan, input_references
-from intermodal.plans.step import Call, Check
-from intermodal.plans.step_parameters import parameters_of
+from intermodal.plans.plan import Inputs, PartRef, Plan, SavedPlan, input_references
+from intermodal.plans.step import REPLAN, Call, Check, parameters_of
 from intermodal.request import JsonOutput, Policy, Request, ScoresOutput
 from intermodal.request_builder import continues_conversation, with_config_labels
 from intermodal.today import today

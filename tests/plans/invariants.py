@@ -16,8 +16,7 @@ from intermodal.errors import IntermodalError
 from intermodal.planner import frontier, plan, why_not
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Candidate, Inputs, Plan
-from intermodal.plans.step import Call, Step, Transform
-from intermodal.plans.step_parameters import DescribeImages, parameters_of
+from intermodal.plans.step import Call, DescribeImages, Step, Transform, parameters_of
 from intermodal.quantity import Quantity
 from intermodal.request import Policy
 

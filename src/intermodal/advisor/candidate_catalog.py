@@ -25,9 +25,9 @@ from intermodal.catalog.model_rows import ModelRow
 from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST
 from intermodal.catalog.shipped_rows import known_hosts, shipped_rows
 from intermodal.catalog.snapshot import interpretation
-from intermodal.catalog.snapshot.consensus import row_over_hosts
 from intermodal.catalog.snapshot.endpoints import JUDGE_MODELS, min_plausible_prices, snapshot_host_row
 from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
+from intermodal.catalog.snapshot.interpretation import row_over_hosts
 from intermodal.catalog.types import FREE, FREE_TIER, Catalog, Endpoint, Evidence, Host, Model, Speed, Strength
 from intermodal.content import Value
 from intermodal.cost_model.rates import LOCAL_ZONES

@@ -7,7 +7,7 @@
     snapshot/         hosted models out of published data
     discovered_servers, capability_lessons
                       what servers of this machine report, and what probes and calls showed
-    rate_cards, token_rules, reasoning_effort, schema_enforcement, image_options, default_speeds, score_kinds
+    rate_cards, token_rules, reasoning_effort, schema_enforcement, image_options, default_speeds
                       what a host bills, how a model counts and scores, and what a protocol can express
     model_names, search, model_facts
                       names, lookups, and every fact about a model with its source

@@ -14,8 +14,8 @@ from typing import Any
 from intermodal.catalog import model_kinds, provenance, rate_cards
 from intermodal.catalog.model_rows import ModelRow
 from intermodal.catalog.snapshot import interpretation
-from intermodal.catalog.snapshot.consensus import AgreedCapabilities, agreed_capabilities
 from intermodal.catalog.snapshot.file import SnapshotHeader, SnapshotRow
+from intermodal.catalog.snapshot.interpretation import AgreedCapabilities, agreed_capabilities
 from intermodal.catalog.types import Model
 from intermodal.content import Value
 from intermodal.quantity import Quantity

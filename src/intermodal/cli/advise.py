@@ -158,7 +158,7 @@ def advise(**given: Any) -> None:
 
 def _pieces(given: dict[str, Any]) -> tuple[CountablePart, ...]:
     """The sizes that options state."""
-    from intermodal.cost_model import part_notation as as_piece
+    from intermodal.cost_model import token_counts as as_piece
 
     return (
         *map(as_piece.text, given.pop("texts")), *map(as_piece.image, given.pop("images")),

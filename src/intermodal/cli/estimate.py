@@ -77,7 +77,7 @@ def estimate(**given: Any) -> None:
 
 def _imagined(given: Mapping[str, Any]) -> tuple[CountablePart, ...]:
     """The parts that options describe, what goes in before what comes out."""
-    from intermodal.cost_model import part_notation as as_piece
+    from intermodal.cost_model import token_counts as as_piece
     from intermodal.cost_model.token_counts import CountablePart
 
     pieces = [

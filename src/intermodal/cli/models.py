@@ -377,8 +377,7 @@ def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> ModelFacts:
     from intermodal.catalog.model_facts import host_offer, model_facts
     from intermodal.catalog.search import find_model_id
     from intermodal.catalog.shipped_rows import shipped_rows
-    from intermodal.catalog.snapshot.consensus import row_over_hosts
-    from intermodal.catalog.snapshot.interpretation import model_of
+    from intermodal.catalog.snapshot.interpretation import model_of, row_over_hosts
     from intermodal.sizing.memory import memory_floor
 
     model = find_model_id(catalog, snapshot, name)

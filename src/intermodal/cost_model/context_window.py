@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 from intermodal.catalog.types import Endpoint, Protocol
-from intermodal.plans.step import Call
-from intermodal.plans.step_parameters import GenerateAnswer, TranslateText, parameters_of
+from intermodal.plans.step import Call, GenerateAnswer, TranslateText, parameters_of
 from intermodal.request import Request
 
 # Chat templates put a few tokens around each message; a whole conversation's worth, generously.

@@ -35,8 +35,7 @@ from intermodal.hints import hint
 from intermodal.languages import checked_language
 from intermodal.plans.cpu_schedule import DECODER_USE, core_use
 from intermodal.plans.plan import Candidate, PartRef, input_references, input_steps, iterate_references, takes_step
-from intermodal.plans.step import Call, Check, Step, Transform
-from intermodal.plans.step_parameters import ReadText, TranscribeSpeech
+from intermodal.plans.step import Call, Check, ReadText, Step, TranscribeSpeech, Transform
 from intermodal.request import TranscriptOutput
 from intermodal.store.recognition_quality import remember_hearing, remember_reading
 

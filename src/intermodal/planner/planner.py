@@ -35,14 +35,12 @@ from intermodal.planner.route_estimates.voice import Voice
 from intermodal.planner.session_affinity import prefer_previous_endpoint
 from intermodal.planner.speech_translation import plan_translation, planning_cases
 from intermodal.plans import numbers
-from intermodal.plans.direct_calls import why_not_direct
 from intermodal.plans.explain import fold_rejections
 from intermodal.plans.facts import ConversionOutcome, Facts
 from intermodal.plans.machine import Machine
-from intermodal.plans.plan import Candidate, Inputs, Outranked, Plan, Rejected
+from intermodal.plans.plan import Candidate, Inputs, Outranked, Plan, Rejected, for_surface, why_not_direct
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.verdict import joined_names
-from intermodal.plans.wording_by_surface import for_surface
 from intermodal.request import TIERS, Request
 
 FALLBACKS = 3

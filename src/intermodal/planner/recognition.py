@@ -48,8 +48,7 @@ from intermodal.planner.route_search.objectives import objective_number
 from intermodal.plans import numbers
 from intermodal.plans.numbers import counted
 from intermodal.plans.plan import Candidate, Outranked, Plan, StepRef, parse_reference
-from intermodal.plans.step import Step, StepEstimate, Transform, step_id
-from intermodal.plans.step_parameters import ConcatenateTexts
+from intermodal.plans.step import ConcatenateTexts, Step, StepEstimate, Transform, step_id
 from intermodal.plans.verdict import Instead, Other, Verdict, joined_names, judge
 from intermodal.request import TIERS
 

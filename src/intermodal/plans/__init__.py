@@ -1,8 +1,7 @@
 """Plans as values, and what shows them: EXPLAIN text, pictures, timelines. Nothing here does I/O.
 
-- values: ``plan``, ``step``, ``step_parameters``, ``facts``, ``file_properties``, ``machine``, ``statistics``,
-  ``verdict``, ``direct_calls``
-- text: ``explain``, ``analyze``, ``timeline``, ``numbers``, ``wording_by_surface``
+- values: ``plan``, ``step``, ``facts``, ``file_properties``, ``machine``, ``statistics``, ``verdict``
+- text: ``explain``, ``analyze``, ``timeline``, ``numbers``
 - pictures: ``plan_svg``, ``plan_graph``, ``timeline_svg``, ``cpu_schedule``, ``svg``; ``display`` is how
   a plan finds them
 """

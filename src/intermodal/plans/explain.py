@@ -29,8 +29,7 @@ from intermodal.plans.plan import (
     input_references,
     takes_step,
 )
-from intermodal.plans.step import SPEED_BASIS, Call, Portion, Step, Transform
-from intermodal.plans.step_parameters import GenerateAnswer, JsonDelivery
+from intermodal.plans.step import SPEED_BASIS, Call, GenerateAnswer, JsonDelivery, Portion, Step, Transform
 from intermodal.quantity import Quantity, total
 
 # Rejections for people: hosts without consent in one line, models that were not pulled in one line.

@@ -4,32 +4,38 @@ The inputs of its steps are references:
 
 >>> str(PartRef(0)), parse_reference("step:1a2b3c4d")
 ('part:0', StepRef(id='1a2b3c4d'))
+
+A plan also states whether it is direct (``why_not_direct``): a single call, for which the bytes of a client may be
+passed through to the host. The client's API, fields and sizes may still prevent that, which
+``executor/direct/compiled_plan.py`` decides for each shape of a chat. ``for_surface`` puts its sentences into the words
+of the command line, Python or HTTP; the planner writes them as hints (``hints.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from intermodal.catalog.types import Catalog
+from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.content import Kind, Value, renamed_field
 from intermodal.errors import PlanStale
-from intermodal.hints import action
+from intermodal.hints import Hint, Surface, words
+from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.display import RENDERERS
 from intermodal.plans.facts import Facts, Need, PropertiesNeed
 from intermodal.plans.machine import Machine
 from intermodal.plans.statistics import Statistics
-from intermodal.plans.step import Call, Check, Step, StepEstimate, Transform
-from intermodal.plans.verdict import Verdict, VerdictName
+from intermodal.plans.step import REPLAN, Call, Check, Step, StepEstimate, Transform
+from intermodal.plans.verdict import Other, Verdict, VerdictName
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect, Message, Objective, Request, Tier, Zone
 
 PLAN_VERSION = 1
-REPLAN = action("run intermodal explain --save again", python="plan it again", http="plan it again")
 INPUTS_VERSION = 1
 
 # An explored endpoint gets one request in ``EXPLORED_EVERY``, and ``EXPLORED_MOST`` in all until it is measured.
@@ -200,7 +206,7 @@ class Plan(Value):
         explores: endpoint of a fallback that is unmeasured and may be better than the chosen one, so that some requests
             call it first (``planner/exploration.py``); "" for none.
         needs: what the question needs of the media, as far as known.
-        not_direct: why the plan is more than one call that is passed on (``plans/direct_calls.py``); "" if it is one.
+        not_direct: why the plan is more than one call that is passed on (``why_not_direct``); "" if it is one.
         notes: sentences for the user: the floor was not reached, a language was assumed, an aspect is lost.
     """
 
@@ -342,3 +348,65 @@ def takes_step(step: Step, id: str) -> bool:
 def takes_part(step: Step) -> bool:
     """Return whether a step takes a part of the request unconverted."""
     return any(isinstance(each, PartRef) for each in input_references(step))
+
+
+SEVERAL_STEPS = "its plan has several steps"
+
+
+def why_not_direct(route: Candidate, endpoint: Endpoint) -> str:
+    """Return why a route is not direct, as the end of a sentence after "because"; "" if it is.
+
+    ``endpoint``: the row of the endpoint that answers.
+    """
+    step = route.steps[0]
+    if len(route.steps) != 1:
+        return SEVERAL_STEPS
+    if not isinstance(step, Call) or step.op != "generate":
+        return "its call is not a chat"
+    if any(check.op != "valid_json" for check in route.checks):
+        return "its answer is checked against its files"
+    if endpoint.host.zone == "process" or endpoint.weights:
+        return "intermodal runs its model itself"
+    if endpoint.host.counts_text:
+        return "its host counts its tokens first"
+    if any(each.kind != "image" for each in route.takes):
+        return "it has files that are not pictures"
+    if route.takes and endpoint.host.zone in NEAR:
+        return "its pictures are encoded again for a host nearby"
+    return ""
+
+
+_Row = TypeVar("_Row", Outranked, Rejected)
+
+
+def for_surface(plan: Plan, surface: Surface) -> Plan:
+    """Return the plan with every sentence as plain text, in the words of a surface."""
+    return replace(
+        plan,
+        headline=words(plan.headline, surface),
+        verdict=_verdict(plan.verdict, surface),
+        chosen=_candidate(plan.chosen, surface),
+        fallbacks=tuple(_candidate(each, surface) for each in plan.fallbacks),
+        outranked=tuple(_reasoned(each, surface) for each in plan.outranked),
+        rejected=tuple(_reasoned(each, surface) for each in plan.rejected),
+        notes=tuple(words(each, surface) for each in plan.notes),
+    )
+
+
+def _reasoned(row: _Row, surface: Surface) -> _Row:
+    return replace(row, reason=words(row.reason, surface)) if isinstance(row.reason, Hint) else row
+
+
+def _candidate(made: Candidate, surface: Surface) -> Candidate:
+    if not any(isinstance(each, Hint) for each in made.warnings):
+        return made
+    return replace(made, warnings=tuple(words(each, surface) for each in made.warnings))
+
+
+def _verdict(made: Verdict, surface: Surface) -> Verdict:
+    phrased = {
+        name: replace(other, kept_out=words(other.kept_out, surface))
+        for name in made.__struct_fields__
+        if isinstance(other := getattr(made, name), Other) and isinstance(other.kept_out, Hint)
+    }
+    return replace(made, **phrased) if phrased else made

@@ -28,7 +28,7 @@ from intermodal.planner.planning_case import question_of
 from intermodal.plans import explain, numbers
 from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.plan import Inputs, Plan
-from intermodal.plans.step_parameters import GenerateAnswer
+from intermodal.plans.step import GenerateAnswer
 from intermodal.prompts import argument_values, formats, sample_arguments
 from intermodal.prompts.argument_values import media_of
 from intermodal.prompts.prompt_file import Argument, PromptFile

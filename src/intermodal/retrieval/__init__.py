@@ -2,7 +2,6 @@
 machine, the second here or at a host.
 
 picture_search.py   the index of pictures, and the nearest to a query
-passage_ranking.py  passages of texts and files, and pages of long documents, ranked by an encoder or by vectors
-hosted_ranking.py   passages ranked by a host's own endpoint, and what that costs
+passage_ranking.py  passages of texts and files, pages of long documents, ranked by an encoder, vectors or a host
 ready_models.py     the models that can do either, and are ready
 """

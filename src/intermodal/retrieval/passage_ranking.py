@@ -1,11 +1,14 @@
 """Ranks passages for a query, with an encoder that reads query and passage together and returns one score: on this
-machine, or at a host's own rerank endpoint (``hosted_ranking.py``).
+machine, or at a host's own rerank endpoint.
 
 That is exact and slow, so of many passages only those that share the rarest words with the query are read. Without such
 an encoder, vectors of query and passages are compared, which is coarser. Neither writes anything, so no language model
 is needed; the price of one that would read everything is shown beside.
 
 Passages of files are pages of documents that have a text layer, and texts by their paragraphs.
+
+Hosts bill a search, which is a request of up to 100 documents (Cohere's unit), or tokens. Which tokens a host counts is
+not published everywhere: at least those of the query once and of all passages, at most the query's beside each.
 """
 
 from __future__ import annotations
@@ -28,8 +31,13 @@ from msgspec.structs import replace
 from intermodal import errors
 from intermodal.concurrency.offload import offload
 from intermodal.content import Text, Value
+from intermodal.cost_model.tokens import text_tokens
 from intermodal.errors import IntermodalError, NoRoute
-from intermodal.events import Usage
+from intermodal.events import Event, Usage
+from intermodal.executor.attempt.ledger import RunLedger
+from intermodal.executor.attempt.retry import Reroute
+from intermodal.executor.attempt.step_caller import StepCaller
+from intermodal.executor.drivers.interface import CallJob
 from intermodal.executor.outputs.vector_math import cosine
 from intermodal.hints import command, hint
 from intermodal.planner import plan_from
@@ -39,18 +47,18 @@ from intermodal.planner.conversion.page_relevance import select_pages
 from intermodal.planner.planning_case import question_of
 from intermodal.planner.route_search.objectives import objective_number
 from intermodal.plans.facts import Facts, PageFacts, PageRanking, PartFacts
+from intermodal.plans.step import Call, StepEstimate
 from intermodal.plans.verdict import Instead, Other, Verdict
 from intermodal.quantity import Quantity, between, exact, unknown
 from intermodal.questions.keyword_needs import words_of
 from intermodal.request import ZONES
-from intermodal.retrieval.hosted_ranking import HostedRanking, ranking_cost
 from intermodal.retrieval.ready_models import ready_endpoints, tier_strength
 from intermodal.store.learned_figures import TOKENS_PER_LETTER
 from intermodal.store.rows import AttemptOutcome, Range, Reservation, Work
 
 if TYPE_CHECKING:
     from intermodal.catalog.types import Catalog, Endpoint, Speed
-    from intermodal.executor.dependencies import LocalRuntimesLike
+    from intermodal.executor.dependencies import Dependencies, LocalRuntimesLike
     from intermodal.media.request_media import OpenedRequest
     from intermodal.media.worker_client import MediaWorker
     from intermodal.plans.plan import Inputs
@@ -546,3 +554,69 @@ async def _read(
         scores = (await ranker.scores(question, texts)).scores
         found |= {(part.index, number): round(score, 6) for number, score in zip(numbers, scores, strict=True)}
     return found
+
+
+AT_ONCE: Final = 100  # passages of one request
+
+
+def ranking_cost(endpoint: Endpoint, query: str, sizes: Sequence[int]) -> Quantity:
+    """Return USD for passages of these sizes in characters; unknown where the price is."""
+    price = endpoint.price
+    if price.unsaid or (price.input_mtok is None and not price.request):
+        return unknown("price not known")
+    requests = math.ceil(len(sizes) / AT_ONCE) * price.request
+    rate = (price.input_mtok or 0.0) / 1e6
+    least, most = text_tokens(len(query) + sum(sizes)), text_tokens(len(query) * len(sizes) + sum(sizes))
+    if not rate:
+        return exact(requests, "price list")
+    return between(
+        requests + least.low * rate, requests + most.mid * rate, requests + most.high * rate, "price list"
+    )  # fmt: skip
+
+
+class HostedRanking:
+    """Scores passages at a host, within a limit of money."""
+
+    def __init__(self, endpoint: Endpoint, world: Dependencies, max_cost: float) -> None:
+        self._endpoint = endpoint
+        self._world = world
+        self._ledger = RunLedger(world.store, uuid.uuid4().hex, max_cost)
+
+    @property
+    def cost(self) -> float | None:
+        """USD of all calls, None where some price is not known."""
+        return None if self._ledger.unknown else self._ledger.spent
+
+    async def scores(
+        self, query: str, texts: Sequence[str], seconds: Quantity, progress: Callable[[int, int], None] | None = None
+    ) -> tuple[list[float], int]:
+        """Return a score of each text and the tokens that were counted. Raises the error of the call that failed."""
+
+        async def unheard(event: Event) -> None:
+            """Nobody listens to the events of a ranking."""
+
+        caller = StepCaller(self._world, self._ledger, unheard, lambda event: None, None)
+        found: list[float] = []
+        tokens = 0
+        for start in range(0, len(texts), AT_ONCE):
+            some = tuple(texts[start : start + AT_ONCE])
+            sizes = [len(text) for text in some]
+            letters = float(len(query) * len(some) + sum(sizes))
+            step = Call(
+                id=f"rank-{start}", op="score", task="text-ranking", endpoint=self._endpoint.id, inputs=(),
+                estimate=StepEstimate(
+                    input_tokens=text_tokens(int(letters)), output_tokens=exact(0.0, "no words come out"),
+                    cost=ranking_cost(self._endpoint, query, sizes), seconds=seconds,
+                ),
+            )  # fmt: skip
+            job = CallJob(step=step, endpoint=self._endpoint, text=query, lines=some, work=Work(letters=letters))
+            try:
+                done = await caller.call(job)
+            except Reroute as failure:
+                raise failure.error from None
+            assert done.made.head_scores is not None
+            found += [score for _, score in done.made.head_scores.scores]
+            tokens += done.made.usage.input_tokens or 0
+            if progress is not None:
+                progress(len(found), len(texts))
+        return found, tokens

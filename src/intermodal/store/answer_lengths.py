@@ -32,7 +32,7 @@ from intermodal.cost_model.answer_length import (
     typical_length,
 )
 from intermodal.quantity import Quantity
-from intermodal.store.sliced_work import Pause, no_pause
+from intermodal.store.rows import Pause, no_pause
 from intermodal.store.speed_regression import rounded
 
 ENOUGH = 20.0  # answers of one kind that weigh as much as the prior

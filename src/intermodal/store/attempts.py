@@ -33,16 +33,18 @@ from intermodal.events import AttemptState, Usage
 from intermodal.store import attempt_journal
 from intermodal.store.process_identity import identity, is_dead
 from intermodal.store.rows import (
+    SLICE,
     AttemptOutcome,
     AttemptRow,
+    Pause,
     Range,
     Reservation,
     RunRow,
     TransformRow,
     Work,
+    no_pause,
     size_bucket_of,
 )
-from intermodal.store.sliced_work import SLICE, Pause, no_pause
 
 if TYPE_CHECKING:
     import sqlite3

@@ -31,12 +31,13 @@ from intermodal.store.rows import (
     Bench,
     Conversation,
     Drift,
+    Pause,
     Reservation,
     RunRow,
     Summary,
     TransformRow,
+    no_pause,
 )
-from intermodal.store.sliced_work import Pause, no_pause
 from intermodal.store.sqlite_file import Database
 
 T = TypeVar("T")

@@ -19,8 +19,7 @@ from intermodal.content import Value
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity
 from intermodal.store import attempts, learned_figures
-from intermodal.store.rows import AttemptRow
-from intermodal.store.sliced_work import Pause, no_pause
+from intermodal.store.rows import AttemptRow, Pause, no_pause
 
 if TYPE_CHECKING:
     from intermodal.store.sqlite_file import Database

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from intermodal.errors import StoreError
 from intermodal.files.atomic_file import display_path
-from intermodal.store.sliced_work import Pause, no_pause
+from intermodal.store.rows import Pause, no_pause
 
 if TYPE_CHECKING:
     import sqlite3

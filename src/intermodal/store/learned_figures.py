@@ -50,8 +50,7 @@ from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity, between
 from intermodal.request import Zone
 from intermodal.store import answer_lengths, token_calibration
-from intermodal.store.rows import FILM_SOUND, AttemptRow, TransformRow
-from intermodal.store.sliced_work import Pause, no_pause, sliced
+from intermodal.store.rows import FILM_SOUND, AttemptRow, Pause, TransformRow, no_pause, sliced
 from intermodal.store.speed_regression import (
     CoefficientPrior,
     FittedCoefficient,

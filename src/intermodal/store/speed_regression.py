@@ -21,7 +21,7 @@ from intermodal.catalog.types import Speed
 from intermodal.cost_model.rates import assumed_speed
 from intermodal.quantity import Quantity, between
 from intermodal.request import Zone
-from intermodal.store.sliced_work import Pause, no_pause
+from intermodal.store.rows import Pause, no_pause
 
 _STEPS = 40
 _HUBER = 1.345  # residuals beyond so many standard deviations lose weight: 95 % efficient where nothing is odd

@@ -2,5 +2,5 @@
 
 ``signals.py`` turns a run's ``events`` into spans; nothing else in the package depends on telemetry.
 ``request_record.py`` collects what a gateway knows of one request, for its log and its span. Only ``otlp_export.py``
-opens connections. Names are in ``conventions.py``, ``activation.py`` decides whether telemetry is on.
+opens connections. ``activation.py`` decides whether telemetry is on.
 """

@@ -22,8 +22,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from intermodal._version import __version__
 from intermodal.config_tables import TelemetryTable
-from intermodal.telemetry.conventions import SCHEMA
-from intermodal.telemetry.signals import Signals
+from intermodal.telemetry.signals import SCHEMA, Signals
 
 _NAME = "intermodal"
 

@@ -3,6 +3,10 @@
 ``Signals`` makes them. ``RequestSpan`` is the span of one gateway request, by the conventions for HTTP servers;
 ``trace_run`` turns the events of a run into spans, one for each step of its plan, with failed attempts and what
 followed them. Prompts and answers are attributes only where the user enabled them, and media are never included.
+
+Names are those of OpenTelemetry's semantic conventions: for HTTP, and for generative AI as last released (1.41.1). The
+latter moved to a registry of their own (open-telemetry/semantic-conventions-genai), which has released nothing yet; its
+drafts replace ``gen_ai.client.token.usage``. A test compares names and units with the published package.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -40,11 +44,72 @@ from intermodal.events import (
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.plans.step import Call
 from intermodal.request import JsonOutput
-from intermodal.telemetry import conventions
 from intermodal.telemetry.request_record import ModelCall, redact
 
 if TYPE_CHECKING:
     from intermodal.telemetry.request_record import ModelCall, RequestRecord
+
+
+SCHEMA = "https://opentelemetry.io/schemas/1.41.1"
+
+# Our names of operations -> those of the conventions, where they have one. Others keep our name.
+OPERATIONS: Mapping[str, str] = {"generate": "chat", "translate": "chat", "describe": "chat", "embed": "embeddings"}
+# Ids of hosts that the conventions call by another name; every other host goes by its id.
+PROVIDERS: Mapping[str, str] = {"google": "gcp.gemini", "mistral": "mistral_ai", "xai": "x_ai"}
+OUTPUTS: Mapping[str, str] = {"speak": "speech", "draw": "image"}
+# Attributes of a call -> our names of what its host counted.
+COUNTED: Mapping[str, str] = {
+    "gen_ai.usage.input_tokens": "input_tokens",
+    "gen_ai.usage.output_tokens": "output_tokens",
+    "gen_ai.usage.cache_read.input_tokens": "cached_tokens",
+    "gen_ai.usage.cache_creation.input_tokens": "cache_write_tokens",
+    "gen_ai.usage.reasoning.output_tokens": "reasoning_tokens",
+}
+# Of HTTP: other methods are "_OTHER", since a client can make them up.
+METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
+
+
+class Histogram(NamedTuple):
+    """A histogram: name, unit, description, bounds of its buckets as the conventions recommend them."""
+
+    name: str
+    unit: str
+    about: str
+    buckets: tuple[float, ...]
+
+
+_SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+DURATION = Histogram("gen_ai.client.operation.duration", "s", "GenAI operation duration.", _SECONDS)
+TOKENS = Histogram(
+    "gen_ai.client.token.usage", "{token}", "Number of input and output tokens used.",
+    (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864),
+)  # fmt: skip
+FIRST_CHUNK = Histogram(
+    "gen_ai.client.operation.time_to_first_chunk", "s",
+    "Time to receive the first chunk, measured from when the client issues the generation request to when the first "
+    "chunk is received in the response stream.", _SECONDS,
+)  # fmt: skip
+SERVER_DURATION = Histogram(
+    "gen_ai.server.request.duration", "s",
+    "Generative AI server request duration such as time-to-last byte or last output token.", _SECONDS,
+)  # fmt: skip
+FIRST_TOKEN = Histogram(
+    "gen_ai.server.time_to_first_token", "s", "Time to generate first token for successful responses.",
+    (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
+)  # fmt: skip
+PER_TOKEN = Histogram(
+    "gen_ai.server.time_per_output_token", "s",
+    "Time per output token generated after the first token for successful responses.",
+    (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5),
+)  # fmt: skip
+HTTP_DURATION = Histogram(
+    "http.server.request.duration", "s", "Duration of HTTP server requests.",
+    (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
+)  # fmt: skip
+MEASURES = (DURATION, TOKENS, FIRST_CHUNK, SERVER_DURATION, FIRST_TOKEN, PER_TOKEN, HTTP_DURATION)
+COST = "intermodal.cost"
+MEDIA = "intermodal.media"
+
 
 Attributes = dict[str, str | int | float | bool]
 _NANO = 1_000_000_000
@@ -68,11 +133,11 @@ class Signals:
             each.name: meter.create_histogram(
                 each.name, each.unit, each.about, explicit_bucket_boundaries_advisory=each.buckets
             )
-            for each in conventions.MEASURES
+            for each in MEASURES
         }
-        self._cost = meter.create_counter(conventions.COST, "{USD}", "What calls cost, where that is known.")
+        self._cost = meter.create_counter(COST, "{USD}", "What calls cost, where that is known.")
 
-    def measure(self, what: conventions.Histogram, value: float, attributes: Attributes) -> None:
+    def measure(self, what: Histogram, value: float, attributes: Attributes) -> None:
         self._measures[what.name].record(value, attributes)
 
     def called(self, call: ModelCall, within: Context | None, plan: str) -> None:
@@ -112,12 +177,12 @@ class Signals:
 
     def _measured(self, call: ModelCall, about: Attributes) -> None:
         wrong: Attributes = {"error.type": call.error} if call.error else {}
-        self.measure(conventions.DURATION, call.seconds, about | wrong)
+        self.measure(DURATION, call.seconds, about | wrong)
         for kind, count in (("input", call.usage.input_tokens), ("output", call.usage.output_tokens)):
             if count is not None:
-                self.measure(conventions.TOKENS, count, {**about, "gen_ai.token.type": kind})
+                self.measure(TOKENS, count, {**about, "gen_ai.token.type": kind})
         if call.first is not None:
-            self.measure(conventions.FIRST_CHUNK, call.first, about)
+            self.measure(FIRST_CHUNK, call.first, about)
         if call.cost:
             self._cost.add(call.cost, about)
 
@@ -127,8 +192,8 @@ def endpoint_attributes(call: ModelCall) -> Attributes:
     endpoint = call.endpoint
     assert endpoint is not None
     found: Attributes = {
-        "gen_ai.operation.name": conventions.OPERATIONS.get(call.op, call.op),
-        "gen_ai.provider.name": conventions.PROVIDERS.get(endpoint.host.id, endpoint.host.id),
+        "gen_ai.operation.name": OPERATIONS.get(call.op, call.op),
+        "gen_ai.provider.name": PROVIDERS.get(endpoint.host.id, endpoint.host.id),
         "gen_ai.request.model": endpoint.served_as or endpoint.model.id,
     }
     if call.model:
@@ -139,12 +204,12 @@ def endpoint_attributes(call: ModelCall) -> Attributes:
 
 def _took(call: ModelCall) -> Attributes:
     found: Attributes = {}
-    for name, counted in conventions.COUNTED.items():
+    for name, counted in COUNTED.items():
         if (tokens := getattr(call.usage, counted)) is not None:
             found[name] = tokens
     if call.first is not None:
         found |= {"gen_ai.request.stream": True, "gen_ai.response.time_to_first_chunk": call.first}
-    kind = call.output or conventions.OUTPUTS.get(call.op, "")
+    kind = call.output or OUTPUTS.get(call.op, "")
     return found | ({"gen_ai.output.type": kind} if kind else {})
 
 
@@ -184,7 +249,7 @@ class RequestSpan:
     def __init__(self, signals: Signals, served: RequestRecord, headers: Mapping[str, str]) -> None:
         self._signals = signals
         self._http: Attributes = {
-            "http.request.method": served.method if served.method in conventions.METHODS else "_OTHER",
+            "http.request.method": served.method if served.method in METHODS else "_OTHER",
             "url.scheme": "http",
             "network.protocol.version": served.version,
         }
@@ -208,14 +273,14 @@ class RequestSpan:
     def planned(self, plan: Plan) -> None:
         if not self._plan:
             self._plan = plan.id
-            self._operation = conventions.OPERATIONS.get(plan.chosen.last.op, plan.chosen.last.op)
+            self._operation = OPERATIONS.get(plan.chosen.last.op, plan.chosen.last.op)
             self.span.set_attributes(plan_attributes(plan))
 
     def given(self, media: Iterable[tuple[str, str]]) -> None:
         """Files that the request has, each as its kind and the SHA-256 of its bytes (hex)."""
         told = [f"{kind} sha256:{digest}" for kind, digest in media]
         if told:
-            self.span.set_attribute(conventions.MEDIA, told)
+            self.span.set_attribute(MEDIA, told)
 
     def called(self, call: ModelCall) -> None:
         """A call that was made without the executor."""
@@ -238,7 +303,7 @@ class RequestSpan:
         told |= {"intermodal.cost": float(served.cost)} if served.cost is not None else {}
         self.span.set_attributes({**self._http, **told})
         self.span.end()
-        self._signals.measure(conventions.HTTP_DURATION, served.seconds, self._http)
+        self._signals.measure(HTTP_DURATION, served.seconds, self._http)
         if self._plan:
             self._measured(served, {"error.type": wrong} if failed or served.error else {})
 
@@ -250,13 +315,13 @@ class RequestSpan:
         }  # fmt: skip
         if served.endpoint:
             about["gen_ai.response.model"] = served.endpoint
-        self._signals.measure(conventions.SERVER_DURATION, served.seconds, about | wrong)
+        self._signals.measure(SERVER_DURATION, served.seconds, about | wrong)
         if wrong or served.first is None:
             return
-        self._signals.measure(conventions.FIRST_TOKEN, served.first, about)
+        self._signals.measure(FIRST_TOKEN, served.first, about)
         if served.output_tokens is not None and served.output_tokens > 1:
             rest = (served.seconds - served.first) / (served.output_tokens - 1)
-            self._signals.measure(conventions.PER_TOKEN, rest, about)
+            self._signals.measure(PER_TOKEN, rest, about)
 
 
 # ---- the spans of a run -----------------------------------------------------------------------------
@@ -322,7 +387,7 @@ class RunSpans:
         if request is not None:
             request.given(media)
         elif media:
-            self._running.set_attribute(conventions.MEDIA, [f"{kind} sha256:{digest}" for kind, digest in media])
+            self._running.set_attribute(MEDIA, [f"{kind} sha256:{digest}" for kind, digest in media])
 
     @property
     def _running(self) -> Span:

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from intermodal.config import Config
 from intermodal.content import BytesSource, File, Image, Text, Value
 from intermodal.content import Part as ContentPart
-from intermodal.cost_model import part_notation
+from intermodal.cost_model import token_counts
 from intermodal.cost_model.token_counts import CountablePart
 from intermodal.errors import IntermodalError, UsageError
 from intermodal.files import located_document
@@ -225,7 +225,7 @@ _FITS: Mapping[str, tuple[str, ...]] = {
     "count": ("image", "audio", "video", "pdf", "letters"),
 }  # fmt: skip
 _GRAMMAR: Mapping[str, Callable[[str], CountablePart]] = {
-    "image": part_notation.image, "audio": part_notation.audio, "video": part_notation.video, "pdf": part_notation.pdf,
+    "image": token_counts.image, "audio": token_counts.audio, "video": token_counts.video, "pdf": token_counts.pdf,
 }  # fmt: skip
 _OUTPUTS: Mapping[str, Callable[[Mapping[str, Any]], Output]] = {
     "text": lambda said: TextOutput(),

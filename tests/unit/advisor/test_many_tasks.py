@@ -14,7 +14,7 @@ from intermodal.advisor.question import AdviceQuestion
 from intermodal.catalog.load import load_snapshot
 from intermodal.catalog.shipped_rows import data_policies, shipped_rows
 from intermodal.catalog.snapshot import interpretation
-from intermodal.catalog.snapshot.consensus import agreed_capabilities
+from intermodal.catalog.snapshot.interpretation import agreed_capabilities
 from intermodal.plans.machine import Machine
 from intermodal.request import Retention
 

@@ -30,7 +30,7 @@ SPOKEN: dict[str, Protocol] = {
     ),
 }  # fmt: skip
 CODECS = (
-    "anthropic.request", "gemini.request", "ollama.request", "openai_chat.request", "openai_responses.request",
+    "anthropic.codec", "gemini.codec", "ollama.codec", "openai_chat.codec", "openai_responses.codec",
     "openai_media.images", "openai_media.transcription",
 )  # fmt: skip
 

@@ -8,8 +8,8 @@ from intermodal.catalog import provenance
 from intermodal.catalog.load import load_snapshot
 from intermodal.catalog.shipped_rows import shipped_rows
 from intermodal.catalog.snapshot import interpretation
-from intermodal.catalog.snapshot.consensus import agreed_capabilities, drop_disputed_claims, row_over_hosts
 from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
+from intermodal.catalog.snapshot.interpretation import agreed_capabilities, drop_disputed_claims, row_over_hosts
 
 OWN = {"acme-cloud": "acme"}
 SEEING, HEARING = ("text", "image"), ("text", "image", "audio")

@@ -10,14 +10,16 @@ from tests.unit.plans import example_plans
 
 from intermodal.errors import PlanStale
 from intermodal.planner_inputs import check_steps
-from intermodal.plans.step import Call, CallOp, ParameterPairs, Transform, TransformOp
-from intermodal.plans.step_parameters import (
+from intermodal.plans.step import (
     PARAMETERS,
+    Call,
+    CallOp,
     ConcatenateTexts,
     DescribeImages,
     DrawImage,
     ExtractSubtitles,
     GenerateAnswer,
+    ParameterPairs,
     RenderPages,
     ResizeImage,
     SampleFrames,
@@ -25,6 +27,8 @@ from intermodal.plans.step_parameters import (
     SpeakText,
     StepParameters,
     TranscribeSpeech,
+    Transform,
+    TransformOp,
     parameters_of,
 )
 

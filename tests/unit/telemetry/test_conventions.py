@@ -1,4 +1,4 @@
-"""Names, units and buckets are those of the published conventions, and not what somebody remembers of them."""
+"""Names, units and buckets are those of the published signals, and not what somebody remembers of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from intermodal.telemetry import conventions
+from intermodal.telemetry import signals
 
 PACKAGE = Path(util.find_spec("intermodal").submodule_search_locations[0])  # type: ignore[union-attr, index]
 PUBLISHED = ("gen_ai", "http", "url", "server", "error", "network")
@@ -39,7 +39,7 @@ def _said() -> set[str]:
 
 
 def test_every_attribute_is_a_published_one() -> None:
-    measures = {measure.name for measure in conventions.MEASURES}
+    measures = {measure.name for measure in signals.MEASURES}
     said = _said() - measures
     assert len(said) > 15, "the conventions' names are somewhere else now"
     assert not said - _published_attributes()
@@ -66,13 +66,13 @@ def test_every_measure_is_a_published_one_with_its_unit() -> None:
     if util.find_spec("opentelemetry.semconv._incubating.metrics.http_metrics") is None:
         pytest.skip("this version of the conventions' package has no metrics")
     published = _instruments("gen_ai") | _instruments("http")
-    for measure in conventions.MEASURES:
+    for measure in signals.MEASURES:
         assert published.get(measure.name) == (measure.unit, measure.about), measure.name
 
 
-@pytest.mark.parametrize(("ours", "enum"), [(conventions.OPERATIONS, "GenAiOperationNameValues"),
-                                            (conventions.PROVIDERS, "GenAiProviderNameValues"),
-                                            (conventions.OUTPUTS, "GenAiOutputTypeValues")])  # fmt: skip
+@pytest.mark.parametrize(("ours", "enum"), [(signals.OPERATIONS, "GenAiOperationNameValues"),
+                                            (signals.PROVIDERS, "GenAiProviderNameValues"),
+                                            (signals.OUTPUTS, "GenAiOutputTypeValues")])  # fmt: skip
 def test_what_is_called_otherwise_is_called_as_published(ours: dict[str, str], enum: str) -> None:
     module: Any = import_module("opentelemetry.semconv._incubating.attributes.gen_ai_attributes")
     published = {each.value for each in getattr(module, enum)}
@@ -86,6 +86,6 @@ def test_hosts_that_the_conventions_know_go_by_their_names() -> None:
     module: Any = import_module("opentelemetry.semconv._incubating.attributes.gen_ai_attributes")
     published = {each.value for each in module.GenAiProviderNameValues}
     for host in known_hosts():
-        said = conventions.PROVIDERS.get(host.id, host.id)
+        said = signals.PROVIDERS.get(host.id, host.id)
         near = {name for name in published if name.replace("_", "").replace("ai", "") == host.id.replace("ai", "")}
         assert said in published or not near, (host.id, near)

@@ -18,7 +18,7 @@ from tests.unit.telemetry.collector import Collector, Seen
 from intermodal.gateway.quotas.key_generation import digest, new_secret
 from intermodal.gateway.quotas.quota_types import VirtualKey
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
-from intermodal.telemetry import conventions
+from intermodal.telemetry import signals
 from intermodal.testing import FakeHost, Fault
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -136,7 +136,7 @@ def test_measures_are_those_of_the_conventions(configured: Path, collector: Coll
     with GatewayServer() as house:
         house.chat()
         house.chat(stream=True)
-    for measure in conventions.MEASURES:
+    for measure in signals.MEASURES:
         points = collector.points[measure.name]
         assert collector.units[measure.name] == measure.unit
         assert {point.buckets for point in points} == {tuple(map(float, measure.buckets))}, measure.name
@@ -148,7 +148,7 @@ def test_measures_are_those_of_the_conventions(configured: Path, collector: Coll
     (answered,) = collector.points["gen_ai.server.request.duration"]
     assert answered.about["gen_ai.provider.name"] == "intermodal"
     assert answered.about["gen_ai.response.model"] == "cloud:cloud/strong"
-    assert collector.points[conventions.COST][0].sum > 0
+    assert collector.points[signals.COST][0].sum > 0
 
 
 def picture() -> bytes:

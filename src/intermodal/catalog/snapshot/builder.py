@@ -21,7 +21,6 @@ from intermodal.catalog.host_rows import HostRow
 from intermodal.catalog.model_kinds import infer_capabilities
 from intermodal.catalog.rate_cards import Rate, RateCard, base_rate, effective_rates, rate_cards_on
 from intermodal.catalog.shipped_rows import parse_toml
-from intermodal.catalog.snapshot.consensus import drop_disputed_claims
 from intermodal.catalog.snapshot.endpoints import cheapest_models, protocol_of_host, snapshot_host_rows
 from intermodal.catalog.snapshot.file import (
     SHIPPED_SNAPSHOT,
@@ -32,7 +31,7 @@ from intermodal.catalog.snapshot.file import (
     SnapshotOrigin,
     SnapshotRow,
 )
-from intermodal.catalog.snapshot.interpretation import prices_of, task_counts
+from intermodal.catalog.snapshot.interpretation import drop_disputed_claims, prices_of, task_counts
 from intermodal.catalog.snapshot.sources import genai_prices, litellm_table, model_prices, models_dev
 from intermodal.catalog.snapshot.sources.genai_prices import GenaiPrices, GenaiPricesModel
 from intermodal.catalog.snapshot.sources.litellm_table import LitellmModel

@@ -26,8 +26,17 @@ from intermodal.media.media_limits import WORD_OF_PAGE, line_of
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.plan import PartRef, StepRef
-from intermodal.plans.step import Call, Check, ParameterPairs, Step, Transform
-from intermodal.plans.step_parameters import DescribeImages, ExtractSubtitles, ReadText, TranscribeSpeech
+from intermodal.plans.step import (
+    Call,
+    Check,
+    DescribeImages,
+    ExtractSubtitles,
+    ParameterPairs,
+    ReadText,
+    Step,
+    TranscribeSpeech,
+    Transform,
+)
 from intermodal.store.conversion_cache import CachedConversion, ContentOrigin, conversion_key
 
 CACHED_OPS = ("transcribe", "read", "describe")  # worth keeping; a transform is made again in milliseconds

@@ -14,14 +14,15 @@ from intermodal.executor.preparation.video_timeline import NOTHING_FOUND
 from intermodal.media.media_limits import line_of
 from intermodal.plans.facts import Box, PartFacts
 from intermodal.plans.file_properties import properties_text
-from intermodal.plans.step import Transform, TransformOp
-from intermodal.plans.step_parameters import (
+from intermodal.plans.step import (
     ExtractSound,
     ExtractSubtitles,
     ExtractText,
     RenderPages,
     ResizeImage,
     SampleFrames,
+    Transform,
+    TransformOp,
 )
 
 DEFAULT_FRAMES = 12  # where a step states no number

@@ -25,8 +25,7 @@ from intermodal.executor.preparation.preflight import check_modalities
 from intermodal.executor.preparation.request_size import measure_request
 from intermodal.executor.run_state import RunState
 from intermodal.plans.cpu_schedule import NEAR
-from intermodal.plans.step import Call
-from intermodal.plans.step_parameters import DescribeImages
+from intermodal.plans.step import Call, DescribeImages
 from intermodal.protocols.calls import ChatCall, WireImage, WireMessage, WireText
 from intermodal.request import Request, Sampling, without_schema
 from intermodal.store.conversion_cache import CachedConversion

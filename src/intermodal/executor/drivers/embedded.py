@@ -13,7 +13,7 @@ from intermodal.events import Drawn
 from intermodal.executor.conversion.conversions import merge_channels
 from intermodal.executor.dependencies import Dependencies, Progress
 from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult, ContrastiveScale, HeadScores
-from intermodal.plans.step_parameters import ReadText
+from intermodal.plans.step import ReadText
 from intermodal.protocols.calls import WireImage, WireUsage
 
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ from intermodal.executor.preparation.part_inputs import measure_work
 from intermodal.executor.route_run import RouteRun
 from intermodal.hints import hint
 from intermodal.planner.route_estimates.image_generation import image_generation, input_pictures
-from intermodal.plans.step import Call
-from intermodal.plans.step_parameters import DrawImage
+from intermodal.plans.step import Call, DrawImage
 from intermodal.protocols.calls import ImageCall, WireImage
 from intermodal.request import ImageOutput, Sampling
 

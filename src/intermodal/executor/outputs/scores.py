@@ -23,8 +23,7 @@ import msgspec
 
 from intermodal import errors
 from intermodal.catalog.encoder_heads import HYPOTHESIS as HEAD_HYPOTHESIS
-from intermodal.catalog.encoder_heads import label_indices, unknown_labels
-from intermodal.catalog.score_kinds import scores_text
+from intermodal.catalog.encoder_heads import label_indices, scores_text, unknown_labels
 from intermodal.catalog.types import Endpoint, Objective, Task
 from intermodal.content import Text
 from intermodal.events import Actual, Committed, Finished, Note, StepFinished

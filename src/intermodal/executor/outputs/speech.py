@@ -22,8 +22,7 @@ from intermodal.hints import hint
 from intermodal.media.audio.encoding import mp3, resample, wav
 from intermodal.media.text.invisible_characters import strip_invisible
 from intermodal.plans.plan import PartRef, input_references, input_steps
-from intermodal.plans.step import Call
-from intermodal.plans.step_parameters import GenerateAnswer, SpeakText, parameters_of
+from intermodal.plans.step import Call, GenerateAnswer, SpeakText, parameters_of
 from intermodal.request import Output, SpeechOutput, TextOutput
 from intermodal.store.rows import Work
 

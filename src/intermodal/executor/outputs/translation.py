@@ -15,8 +15,7 @@ from intermodal.executor.preparation.model_inputs import ModelInput, TextInput
 from intermodal.executor.route_run import RouteRun
 from intermodal.planner.speech_translation import translation_instruction
 from intermodal.plans.plan import input_steps
-from intermodal.plans.step import Call
-from intermodal.plans.step_parameters import TranslateText
+from intermodal.plans.step import Call, TranslateText
 from intermodal.request import Request
 
 _LINE = re.compile(r"^\s*(\d{1,6})\s*[:.)\]]\s*(\S.*?)\s*$")

@@ -34,8 +34,7 @@ from intermodal.media.media_limits import CONTRASTIVE_SIDE, MAX_FILE_BYTES, PDF
 from intermodal.plans.cpu_schedule import DECODER_USE, NEAR, REMOTE_USE, CoreUse
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import PartRef, StepRef, input_references, takes_part
-from intermodal.plans.step import Call
-from intermodal.plans.step_parameters import takes_separate_channels
+from intermodal.plans.step import Call, takes_separate_channels
 from intermodal.protocols.openai_media.transcription import ENDINGS
 from intermodal.store.rows import Work
 

@@ -25,8 +25,7 @@ from intermodal.gateway.requests.request_policy import body_fields
 from intermodal.gateway.response_metadata import ignored_header
 from intermodal.plans.explain import explain as as_text
 from intermodal.plans.explain import fold_rejections
-from intermodal.plans.plan import Plan
-from intermodal.plans.wording_by_surface import for_surface
+from intermodal.plans.plan import Plan, for_surface
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.framing.json_body import dumps
 

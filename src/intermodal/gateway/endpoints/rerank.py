@@ -68,8 +68,7 @@ async def _ranked(
     passages: list[Passage],
 ) -> RerankResult:  # fmt: skip
     """Rank within the rates and budgets of the key: at a host, for no more than was claimed."""
-    from intermodal.retrieval.hosted_ranking import HostedRanking, ranking_cost
-    from intermodal.retrieval.passage_ranking import Ranker
+    from intermodal.retrieval.passage_ranking import HostedRanking, Ranker, ranking_cost
 
     client, sizes = context.client, list(map(len, call.documents))
     letters = len(call.query) * len(passages) + sum(sizes)

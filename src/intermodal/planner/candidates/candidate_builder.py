@@ -67,16 +67,22 @@ from intermodal.planner.route_estimates.voice_selection import needs_voice, spea
 from intermodal.planner.route_estimates.voice_selection import voice_memory_bytes as voice_memory
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Candidate, NativeInput, StepRef
-from intermodal.plans.step import SPEED_BASIS, Call, CallOp, Check, Portion, StepEstimate, step_id
-from intermodal.plans.step_parameters import (
+from intermodal.plans.step import (
+    SPEED_BASIS,
+    Call,
+    CallOp,
+    Check,
     DrawImage,
     EmbedContent,
     GenerateAnswer,
     JsonDelivery,
+    Portion,
     ScoreLabels,
     SpeakText,
+    StepEstimate,
     StepParameters,
     TranslateText,
+    step_id,
 )
 from intermodal.quantity import Quantity, between, exact, total
 from intermodal.request import Aspect, SpeechOutput, TranscriptOutput

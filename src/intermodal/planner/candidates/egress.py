@@ -18,8 +18,7 @@ from intermodal.planner.route_estimates.routes import Route
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.numbers import counted
 from intermodal.plans.plan import Send
-from intermodal.plans.step import Call
-from intermodal.plans.step_parameters import DescribeImages
+from intermodal.plans.step import Call, DescribeImages
 from intermodal.quantity import total
 
 TOGETHER = 8  # parts alike up to which each is listed by itself

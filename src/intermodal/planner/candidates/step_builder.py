@@ -25,8 +25,18 @@ from intermodal.planner.route_estimates.assignment import Assignment, parts_with
 from intermodal.plans.cpu_schedule import core_use
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import PartRef, StepRef
-from intermodal.plans.step import Call, CallOp, Check, Step, StepEstimate, Transform, TransformOp, step_id
-from intermodal.plans.step_parameters import SelectPages, TranscribeSpeech
+from intermodal.plans.step import (
+    Call,
+    CallOp,
+    Check,
+    SelectPages,
+    Step,
+    StepEstimate,
+    TranscribeSpeech,
+    Transform,
+    TransformOp,
+    step_id,
+)
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 

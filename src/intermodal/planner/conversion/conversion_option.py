@@ -28,8 +28,7 @@ from intermodal.planner.planning_case import WORDS_ALONE, PlanningCase
 from intermodal.plans.cpu_schedule import core_use
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.plans.file_properties import main_property, properties_text
-from intermodal.plans.step import CallOp, TransformOp
-from intermodal.plans.step_parameters import StateProperties, StepParameters
+from intermodal.plans.step import CallOp, StateProperties, StepParameters, TransformOp
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 

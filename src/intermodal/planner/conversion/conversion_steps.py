@@ -60,7 +60,7 @@ from intermodal.planner.conversion.script_support import reader_script
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import ConversionOutcome, PageFacts, PartFacts, SubtitleFacts
 from intermodal.plans.numbers import counted
-from intermodal.plans.step_parameters import (
+from intermodal.plans.step import (
     DescribeImages,
     ExtractSound,
     ExtractSubtitles,

@@ -9,8 +9,7 @@ from intermodal.catalog.types import Endpoint
 from intermodal.planner.conversion.conversion_option import TASK_OF, ConversionStep, PartConversion
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import ConversionOutcome, PartFacts
-from intermodal.plans.step import Call, Portion, Step, Transform
-from intermodal.plans.step_parameters import SampleFrames
+from intermodal.plans.step import Call, Portion, SampleFrames, Step, Transform
 from intermodal.request import Aspect
 
 _VISUAL_ASPECTS: tuple[Aspect, ...] = ("words", "layout", "appearance", "figures")  # aspects that are lost with a scene

@@ -55,7 +55,7 @@ from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import PartFacts, SubtitleFacts
 from intermodal.plans.numbers import counted
-from intermodal.plans.step_parameters import SampleFrames
+from intermodal.plans.step import SampleFrames
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 

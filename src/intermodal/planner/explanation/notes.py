@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from intermodal.catalog import provenance
-from intermodal.catalog.score_kinds import scores_text
+from intermodal.catalog.encoder_heads import scores_text
 from intermodal.cost_model.levels import HIGH, MID
 from intermodal.cost_model.memory import reduced_context
 from intermodal.hints import command, hint
@@ -17,8 +17,8 @@ from intermodal.planner.route_estimates.call_demand import answer_length
 from intermodal.planner.route_estimates.routes import Route
 from intermodal.plans.numbers import plain_money, plain_seconds
 from intermodal.plans.plan import Candidate
-from intermodal.plans.step import Call
-from intermodal.plans.step_parameters import (
+from intermodal.plans.step import (
+    Call,
     DescribeImages,
     ExtractSubtitles,
     SampleFrames,

@@ -36,7 +36,7 @@ from intermodal.cost_model.rates import LOCAL_ZONES, Rates
 from intermodal.errors import UsageError
 from intermodal.hints import setting
 from intermodal.plans.facts import Facts, PartFacts
-from intermodal.plans.step_parameters import DrawImage
+from intermodal.plans.step import DrawImage
 from intermodal.request import ImageOutput, Quality, Request
 
 USUAL_SIZE = (1024, 1024)
