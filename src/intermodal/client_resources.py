@@ -215,10 +215,21 @@ class ClientResources:
 
     def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
         """Return the catalog with consent for further hosts, and with models that are named."""
+        return self._corrected(self._with_named(self._catalog_of_hosts(hosts), hosts, named))
+
+    def _catalog_of_hosts(self, hosts: tuple[str, ...]) -> Catalog:
+        """Return the catalog with consent for further hosts, before a model was named: the same one while nothing
+        changes."""
         weights = self.weights
-        found = self._known_now.catalog(hosts, self.config, self.known.servers, weights.present(), weights.pulled())
-        found = with_named(found, named, hosts=hosts, env=self.env, own_snapshot=snapshot_file(self.env))
-        found = self.known.corrected(found)
+        return self._known_now.catalog(hosts, self.config, self.known.servers, weights.present(), weights.pulled())
+
+    def _with_named(self, catalog: Catalog, hosts: tuple[str, ...], named: tuple[str, ...]) -> Catalog:
+        """Return the catalog with models that are named and only in the snapshot."""
+        return with_named(catalog, named, hosts=hosts, env=self.env, own_snapshot=snapshot_file(self.env))
+
+    def _corrected(self, catalog: Catalog) -> Catalog:
+        """Return the catalog with everything that was learned of its endpoints."""
+        found = self.known.corrected(catalog)
         if "_upstreams" in self.__dict__:  # a client that called nothing learned nothing
             found = self._upstreams.corrected(found)
         if found != self._last_catalog:  # an equal catalog is not replaced: the planner caches its index on the object

@@ -298,7 +298,10 @@ def _named_hosts(policy: Policy) -> tuple[str, ...]:
 
 async def _rank_pages(inputs: Inputs, opened: OpenedRequest, client: ClientResources) -> Inputs:
     """Add a score of how well each page answers the question, if pages have to be left out and an encoder is here."""
-    if not any(part.kind == "document" for part in inputs.facts.parts):
+    for part in inputs.facts.parts:  # a conversation has tens of thousands, so nothing is called for each of them
+        if part.kind == "document":
+            break
+    else:
         return inputs
     from intermodal.retrieval.passage_ranking import with_page_scores
 

@@ -94,6 +94,7 @@ class Gateway:
         """Of a request that is planned as if its like had never been seen."""
         self._house.gateway.direct._compiled_plans.clear()
         self._house.gateway.context.plan_cache._known.clear()
+        self._house.gateway.context.client._catalogs.clear()
         self._counted.clear()
         found = self.http.post(body.path, content=body.data, headers={"content-type": body.kind, **dict(body.headers)})
         assert found.status_code in (200, 400, 404, 413, 502), (body.data[:200], found.status_code, found.text[:500])

@@ -68,16 +68,6 @@ class NameIndex(Generic[T]):
     def __init__(self, items: Iterable[T], by: Callable[[T], EndpointNames]) -> None:
         self._items, self._called = list(items), by
 
-    @property
-    def is_built(self) -> bool:
-        """Return whether every form is indexed, so that even an unknown name takes no pass over the items."""
-        return "_by_pair" in vars(self)
-
-    def build(self) -> None:
-        """Index every form, which takes a tenth of a second for 8,000 items."""
-        for form in ("_by_model", "_by_served_as", "_by_last_word", "_by_plain", "_last_words", "_by_pair"):
-            getattr(self, form)
-
     def pick(self, word: str) -> list[T]:
         """Return the items that a name without a host means. Forms are tried from exact to loose: model, the host's own
         name, the model's last word, the same with other separators ("claude-sonnet-4.5"), the start of its last word.

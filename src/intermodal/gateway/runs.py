@@ -40,7 +40,7 @@ async def plan_request(
     it, whose model comes first.
     """
     client = context.client
-    await client.index_names(request.policy)
+    await client.look_up(request.policy)
     await check_prompt_size(client, request)
 
     async def planned(inputs: Inputs) -> Plan:

@@ -10,12 +10,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from intermodal.bounded_cache import BoundedCache
-from intermodal.catalog.load import load_snapshot
 from intermodal.catalog.snapshot.endpoints import is_there
 from intermodal.catalog.types import Catalog, EndpointShortcoming
 from intermodal.client import AsyncClient
 from intermodal.concurrency.offload import offload
-from intermodal.config import snapshot_file
 from intermodal.errors import IntermodalError
 from intermodal.executor.api import EndpointHealth
 from intermodal.hints import Surface
@@ -34,6 +32,8 @@ MAX_CATALOGS = 32  # by named model: a client can name anything
 
 class _CachedCatalog(NamedTuple):
     since: float
+    looked_in: Catalog  # without models that are named; with them it is ``named``
+    named: Catalog
     catalog: Catalog
     learned: tuple[EndpointShortcoming, ...]  # of those that are called; with them it is ``corrected``
     corrected: Catalog
@@ -133,15 +133,22 @@ class ServerClient(AsyncClient):
         """Return whether the catalog for a policy was made before, so that its model's name has been looked up."""
         return (policy.hosts, (policy.model,)) in self._catalogs
 
-    async def index_names(self, policy: Policy) -> None:
-        """Index the names of the whole snapshot in a thread before a name that no endpoint has is looked up in it: on
-        the loop this would hold all other requests for a tenth of a second, once."""
-        word = policy.model.strip().lower()
-        if not word or self.has_catalog_for(policy):
+    async def look_up(self, policy: Policy) -> None:
+        """Look up the model that a policy names in a thread if the whole snapshot has to be searched for it.
+
+        On the loop this would hold all other requests for several milliseconds, and for a tenth of a second the first
+        time, when names are indexed.
+        """
+        word, key = policy.model.strip().lower(), (policy.hosts, (policy.model,))
+        held = self._catalogs.get(key)
+        if not word or (held is not None and time.monotonic() - held.since <= REFRESH_SECONDS):
             return
-        names = load_snapshot(snapshot_file(self.env)).names
-        if not names.is_built and not is_there(word, self.catalog.by_id):
-            await offload(True, names.build)
+        catalog = self._catalog_of_hosts(policy.hosts)
+        if (held is not None and held.looked_in is catalog) or is_there(word, catalog.by_id):
+            return
+        named = await offload(True, self._with_named, catalog, *key)
+        found = _CachedCatalog(-math.inf, catalog, named, Catalog(), (), Catalog())
+        self._catalogs[key] = found if held is None else held._replace(since=-math.inf, looked_in=catalog, named=named)
 
     def _machine(self, loaded: tuple[str, ...]) -> Machine:
         now = time.monotonic()
@@ -153,10 +160,15 @@ class ServerClient(AsyncClient):
         now = time.monotonic()
         held = self._catalogs.get((hosts, named))
         if held is None or now - held.since > REFRESH_SECONDS:
-            made = super()._catalog(hosts, named)
+            looked_in = self._catalog_of_hosts(hosts)
+            is_same = held is not None and held.looked_in is looked_in
+            found = held.named if held is not None and is_same else self._with_named(looked_in, hosts, named)
+            made = self._corrected(found)
             # The planner caches facts about a catalog on the object.
-            same = held is not None and held.catalog == made
-            held = held._replace(since=now) if held is not None and same else _CachedCatalog(now, made, (), made)
+            if held is not None and held.catalog == made:
+                held = held._replace(since=now, looked_in=looked_in, named=found)
+            else:
+                held = _CachedCatalog(now, looked_in, found, made, (), made)
             self._catalogs[hosts, named] = held
         learned = self._upstreams.learned
         if held.learned != learned:

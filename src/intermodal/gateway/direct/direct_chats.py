@@ -6,6 +6,7 @@ its first attempt, and so is an answer that has to be repaired.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
@@ -42,6 +43,7 @@ from intermodal.gateway.requests.prompt_size_check import FIRST_SAMPLE, SAMPLE_R
 from intermodal.gateway.requests.request_policy import (
     apply_overrides,
     check_model_allowed,
+    is_plainly_allowed,
     policy_for_model,
     policy_overrides,
     prompt_name,
@@ -138,7 +140,8 @@ class DirectChats:
         policy = self._policy(request, chat)
         if policy is None:
             return None
-        await self._context.client.index_names(policy)
+        await check_model_allowed(request.key, chat.model, self._context.client)
+        await self._context.client.look_up(policy)
         catalog = self._context.client.catalog_for(policy)
         if self._measures.count_by(catalog):  # its sizes are in another's vocabularies
             chat = await self._read(request, adapter)
@@ -166,6 +169,8 @@ class DirectChats:
             return None
         policy = self._policy(request, chat)
         if policy is None or not client.has_catalog_for(policy):
+            return None
+        if not is_plainly_allowed(request.key, chat.model, client):
             return None
         question = None
         if _open(chat, policy):
@@ -206,8 +211,6 @@ class DirectChats:
         if chat.stream and policy.streaming != "live":
             _by_run(request, "its stream is held back until it is complete")
             return None
-        if request.key.models or request.key.policies:
-            check_model_allowed(request.key, chat.model, client)
         return policy
 
     def _known(
@@ -254,6 +257,7 @@ class DirectChats:
         if inputs is None:
             catalog, epoch = client.catalog_for(ready.policy), client.epoch
         else:
+            await asyncio.sleep(0)  # reading it and planning it are two steps of the loop
             plan = await context.plan_cache.shared(inputs)
             long = is_long(inputs.request.messages, inputs.request.tools, inputs.request.output)
             planned = await offload(long, self._compile, ready, inputs, plan) if plan is not None else _UNPLANNED
@@ -264,6 +268,7 @@ class DirectChats:
         self._compiled_plans[ready.key] = _Known(planned, size, ref(catalog), machine, epoch, as_of, refusals)
         if isinstance(planned, str):
             _by_run(request, planned)
+            await asyncio.sleep(0)  # it is read and planned again, for its own sizes
             return None
         return planned
 

@@ -113,7 +113,7 @@ async def plan_chat(
     rendered = await context.prompts.rendered(context.client, request, call, context.limits)
     if rendered is None:
         messages, policy = None, apply_overrides(policy_for_model(call.model, context.client), wishes)
-        check_model_allowed(request.key, call.model, context.client)
+        await check_model_allowed(request.key, call.model, context.client)
     else:
         call, messages, policy = rendered.call, rendered.messages, apply_overrides(rendered.policy, wishes)
     call = with_default_limit(call, context.client.config)

@@ -145,10 +145,10 @@ def _request(parts: tuple[Part, ...], output: Output, policy: Policy, sampling: 
     )
 
 
-def policy_of(context: GatewayContext, request: GatewayRequest, model: str, fields: Mapping[str, Raw]) -> Policy:
+async def policy_of(context: GatewayContext, request: GatewayRequest, model: str, fields: Mapping[str, Raw]) -> Policy:
     """Return the policy of a request for this model, tightened by its headers and fields. Raises RequestRefused."""
     request.served.model = model
-    check_model_allowed(request.key, model, context.client)
+    await check_model_allowed(request.key, model, context.client)
     return apply_overrides(policy_for_model(model, context.client), policy_overrides(request.head.headers, fields))
 
 
@@ -197,7 +197,7 @@ async def _embed_texts(
 ) -> EmbeddingResponse:
     """Embed texts, each as a request of its own, several at once."""
     call = wanted.call
-    policy = policy_of(context, request, call.model, fields)
+    policy = await policy_of(context, request, call.model, fields)
     if wanted.tokens:
         call = replace(call, texts=await _decode_token_ids(wanted.tokens, call.model, context.client.config))
     if empty := [f"input[{place}]" for place, text in enumerate(call.texts) if not text.strip()]:
@@ -254,7 +254,7 @@ async def create_speech(context: GatewayContext, request: GatewayRequest, reply:
     """``POST /v1/audio/speech``: speaks the text itself, which no model answers. The response is a file."""
     fields = await body_fields(request, context.limits)
     call = await decode_body(wire.read_speech_request, request.body)
-    policy = policy_of(context, request, call.model, fields)
+    policy = await policy_of(context, request, call.model, fields)
     output = SpeechOutput(format=call.format, voice=call.voice, verbatim=True)
     run_request = _request((Text(text=call.text),), output, policy)
     made = await _run(context, request, run_request, unknown_fields(fields, SPEECH_FIELDS))
@@ -268,7 +268,7 @@ async def create_images(context: GatewayContext, request: GatewayRequest, reply:
     """``POST /v1/images/generations``."""
     fields = await body_fields(request, context.limits)
     call = await decode_body(wire.read_image_request, request.body)
-    policy = policy_of(context, request, call.model, fields)
+    policy = await policy_of(context, request, call.model, fields)
     await _draw(context, request, reply, _DrawingRequest(call, policy, ignored=unknown_fields(fields, IMAGES_FIELDS)))
 
 
@@ -285,7 +285,7 @@ async def create_image_edits(context: GatewayContext, request: GatewayRequest, r
     if not given:
         sent = "as a file" if {"image", "image[]"}.intersection(form.names) else "in the field image"
         raise RequestRefused(f"the form needs a picture {sent}", status=400)
-    policy = policy_of(context, request, call.model, {})
+    policy = await policy_of(context, request, call.model, {})
     parts = [Image(source=BytesSource(data=data, name=_plain(name))) for name, data in given]
     if mask := form.files.get("mask"):
         if len(parts) > 1:
@@ -347,7 +347,7 @@ async def _transcribe(
     if wanted not in wire.TRANSCRIPT_FORMATS:
         there = ", ".join(wire.TRANSCRIPT_FORMATS)
         raise RequestRefused(f"response_format is none of {there}: {wanted[:40]!r}", status=400)
-    policy = policy_of(context, request, model, {})
+    policy = await policy_of(context, request, model, {})
     language = form.field("language") if "language" in takes else ""
     policy = replace(policy, language=language or policy.language, translate=into)
     name, data = form.files["file"]

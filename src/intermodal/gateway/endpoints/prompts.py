@@ -63,6 +63,6 @@ def _error(wrong: UnreadablePrompt) -> dict[str, Any]:
 async def get_prompt(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /v1/prompts/NAME``."""
     name = unquote(request.head.path.removeprefix("/v1/prompts/")).removeprefix(PROMPT)
-    check_model_allowed(request.key, PROMPT + name, context.client)
+    await check_model_allowed(request.key, PROMPT + name, context.client)
     _, kept = await context.prompts.find(name, request.key)
     reply.whole(200, dumps(_prompt_document(kept)), JSON_HEADERS)

@@ -96,7 +96,7 @@ class PromptFiles:
             return None
         own = not prompt_name(call.model, client)  # a model or a policy is named beside it
         for each in (PROMPT + name, call.model) if own else (call.model,):
-            check_model_allowed(request.key, each, client)
+            await check_model_allowed(request.key, each, client)
         folder, kept = await self.find(name, request.key)
         _check_version(kept, call)
         from intermodal.gateway.requests import prompt_variables

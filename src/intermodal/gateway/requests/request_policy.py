@@ -236,17 +236,25 @@ def policy_for_model(model: str, client: AsyncClient) -> Policy:
     raise UnknownModel(f"there is no policy named {wanted}", todo=todo)
 
 
-def check_model_allowed(key: VirtualKey, model: str, client: ServerClient) -> None:
+def is_plainly_allowed(key: VirtualKey, model: str, client: ServerClient) -> bool:
+    """Return whether the key allows this model or policy, before it is looked up in the catalog."""
+    model = without_latest_tag(model, client)
+    return key.asks(model, client.config.serve.aliases.get(model, model))
+
+
+async def check_model_allowed(key: VirtualKey, model: str, client: ServerClient) -> None:
     """Raise RequestRefused, 403, unless the key allows this model or policy by the name it was asked for.
 
     A key that allows a model allows it at every host, but not the reverse. A short name is not an alias of a model: it
     may refer to a different model tomorrow.
     """
+    if is_plainly_allowed(key, model, client):
+        return
     model = without_latest_tag(model, client)
     name = client.config.serve.aliases.get(model, model)
-    if key.asks(model, name):
-        return
-    there = client.catalog_for(Policy(model=name)).by_id.get(name)
+    named = Policy(model=name)
+    await client.look_up(named)
+    there = client.catalog_for(named).by_id.get(name)
     found = model_refusal(key, model, name, *((there.model.id,) if there is not None else ()))
     if found is not None:
         raise RequestRefused(found.words, status=found.status, code=found.code)
