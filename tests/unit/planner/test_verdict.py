@@ -299,6 +299,15 @@ def test_a_plan_beside_an_encoder_that_is_not_here_can_be_written_down() -> None
     assert over_http is not None and over_http.kept_out == "weights not here: intermodal pull e5"
 
 
+def test_labels_scored_by_a_description_need_the_model_that_describes() -> None:
+    policy = {"model": "intfloat/multilingual-e5-small"}
+    made = planned("desk", "", PHOTO, output="scores", policy=policy)
+    assert [step.op for step in made.chosen.steps] == ["describe", "score"]
+    assert made.verdict.value == made.chosen.verdict == "broader_needed" and not made.verdict.instead
+    assert made.headline.startswith("labels scored by an embedding model after one conversion: a language model alone")
+    assert made.headline.endswith("desk:llava/llava-7b sees it and puts it in words")
+
+
 def test_where_nobody_would_keep_it_that_is_said() -> None:
     made = planned("desk", "Is the caller angry?", CALL)
     assert made.verdict.keeps is None and made.headline.endswith("nothing that is known would keep it")

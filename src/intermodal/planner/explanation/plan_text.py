@@ -137,6 +137,10 @@ def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, ve
     if answering.model.matches_pictures:
         return _matching(case, verdict, after)
     if case.job == "score" and not answering.model.answers_in_words:
+        if describers(assignment):
+            scorer = "an encoder" if answering.model.classifies or answering.model.entails else "an embedding model"
+            alone = _alone(case, assignment, answering, verdict)
+            return hint("labels scored by {}{}: {}{}", scorer, after, alone, _or_contrastive(verdict))
         if answering.model.classifies:
             what = f"its head was trained for these labels{after}"
             beside = or_language_model(verdict)
@@ -226,8 +230,8 @@ def _alone(case: PlanningCase, assignment: Assignment, answering: Endpoint, verd
     if verdict.value == "not_enough":
         return hint("a language model is not enough, {}{}", how, falls_short(verdict, loss_reason(case, verdict)))
     if verdict.value == "broader_needed":
-        describers = joined_names(_describers(assignment))
-        return f"a language model alone is not enough, {_beyond(verdict)}; {describers} sees it and puts it in words"
+        seers = joined_names(describers(assignment))
+        return f"a language model alone is not enough, {_beyond(verdict)}; {seers} sees it and puts it in words"
     if verdict.value == "unknown":
         return hint("{}; {}, which loses {}", _open(verdict), how, lost(verdict))
     return hint("a language model is enough, {}{}{}", how, _given_up(case, verdict), _no_matter(answering, turned))
@@ -337,7 +341,7 @@ def _kept_out_text(other: Other) -> str:
     return hint(", but {}", other.kept_out) if other.kept_out else ""
 
 
-def _describers(assignment: Assignment) -> list[str]:
+def describers(assignment: Assignment) -> list[str]:
     """Return the models that look at something for the answering model."""
     pieces = (step for option in assignment.options for conversion in option.conversions for step in conversion.steps)
     return list(dict.fromkeys(p.endpoint.id for p in pieces if p.op == "describe" and p.endpoint is not None))

@@ -26,7 +26,7 @@ from intermodal.planner.conversion.video_options import aspects_lost_as_text
 from intermodal.planner.eligibility import rules
 from intermodal.planner.eligibility.eligible_endpoints import members_to_price
 from intermodal.planner.eligibility.strength_floors import DEFAULT_FLOOR
-from intermodal.planner.explanation.plan_text import route_summary
+from intermodal.planner.explanation.plan_text import describers, route_summary
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase, make_case
 from intermodal.planner.route_estimates.assignment import Assignment, assign
@@ -57,10 +57,10 @@ def verdict_of(case: PlanningCase, chosen: Route, found: SearchResult, floor: in
     if value == "no_language_model":
         beside = _lettered(case, chosen, found, floor) if case.job == "score" else None
         return Verdict(value=value, parts=parts, instead=instead_of(case, chosen), language_model=beside)
-    if _of_text(case, chosen):
-        return Verdict(value=value, parts=parts, encoder=_encoder(case, chosen, found, floor))
     if case.job == "score" and value == "broader_needed":
         return Verdict(value=value, parts=parts, contrastive=_contrastive(case, chosen, found, floor))
+    if _of_text(case, chosen):
+        return Verdict(value=value, parts=parts, encoder=_encoder(case, chosen, found, floor))
     if value in ("enough", "enough_with_loss") and chosen.assignment.perceived:
         return Verdict(value=value, parts=parts, language_model=_text_alternative(case, chosen, found))
     return Verdict(value=value, parts=parts)
@@ -134,8 +134,12 @@ def verdict_name(case: PlanningCase, route: Route) -> VerdictName:
 
 
 def answers_in_words(case: PlanningCase, route: Route) -> bool:
-    """Return whether a model answers in words, or chooses among labels as a writing model does."""
-    return case.job not in _NOT_ANSWERED and route.endpoint.model.answers_in_words
+    """Return whether a model answers in words, chooses among labels as a writing model does, or describes what is shown
+    for one that scores these.
+    """
+    if case.job in _NOT_ANSWERED:
+        return False
+    return route.endpoint.model.answers_in_words or bool(describers(route.assignment))
 
 
 def part_judgements(case: PlanningCase, assignment: Assignment) -> tuple[Judged, ...]:
