@@ -4,7 +4,8 @@ questions_held_out.txt was written beside the first examples, questions_later.tx
 each of them measured before its failures were looked at. questions_outside.txt, by somebody who had not read the
 examples, says what suffices, words or more. questions_frozen.txt was written before any answer to it was seen, and is
 in the form of scripts/question_examples.txt, whose questions are the examples. So is questions_everyday.txt, which has
-more sorts of files, and questions about a file itself.
+more sorts of files, and questions about a file itself; and questions_blind.txt, by somebody who knew neither the
+examples nor the method.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ OUTSIDE = Path(__file__).with_name("questions_outside.txt")
 FITTED = Path(__file__).parents[2] / "scripts" / "question_examples.txt"
 FROZEN = Path(__file__).with_name("questions_frozen.txt")
 EVERYDAY = Path(__file__).with_name("questions_everyday.txt")
+BLIND = Path(__file__).with_name("questions_blind.txt")
 _MEDIA: dict[str, Medium] = {
     "photo": "photo", "chart": "photo", "screenshot": "page", "scan": "page", "recording": "audio", "music": "audio",
     "film": "video", "pdf": "document", "scanned-pdf": "document", "table": "document", "pictures": "photo",
@@ -133,6 +135,7 @@ _TRADES: dict[str, tuple[Medium, ...]] = {
     "podcast": ("audio",), "silence": ("audio",), "screencast": ("video",), "lecture": ("video",),
     "animation": ("video",),
 }  # fmt: skip
+_PICTURES: frozenset[Medium] = frozenset(("photo", "page"))
 _ALSO: dict[str, tuple[Medium, ...]] = {"chart": ("photo",)}  # what a chart with few letters is looked at as
 
 
@@ -157,7 +160,10 @@ class Trade(Struct, frozen=True):
 
     def told(self, facts: QuestionFacts) -> Suffices:
         """What suffices by the needs that were told of its files. A mail has nothing but words."""
-        media = dict.fromkeys(medium for file in self.file.split("+") for medium in _TRADES[file])
+        files = self.file.split("+")
+        media = dict.fromkeys(medium for file in files for medium in _TRADES[file])
+        if sum(not _PICTURES.isdisjoint(_TRADES[file]) for file in files) > 1:
+            media["pictures"] = None
         found = [_suffices(facts.of(medium)) for medium in media]
         return "more" if "more" in found else "open" if "open" in found else "words"
 
