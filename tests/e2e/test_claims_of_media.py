@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import io
 import sys
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
@@ -89,3 +91,27 @@ def test_pages_of_a_fax_that_are_planned_again_are_not_said_to_lose_what_they_lo
     row = asked(*reading, sample, out.getvalue())
     assert "Berth 211" in row.text and "tokens of text where" in row.found, "else it is not planned again"
     assert "the new plan loses" not in row.found
+
+
+@pytest.mark.parametrize("loud", [0.02, 0.1, 0.2, 0.4])
+def test_noise_that_sets_in_within_a_sentence_is_told_where_it_takes_words(
+    loud: float, reading: tuple[intermodal.Client, FakeHost], media: Path
+) -> None:
+    """Whisper then makes up the end of a sentence, whose mean likelihood stays high."""
+    with wave.open(str(media / "jfk.wav")) as file:
+        parameters = file.getparams()
+        sound = numpy.frombuffer(file.readframes(file.getnframes()), "<i2") / 32_768
+    half = len(sound) // 2
+    noise = numpy.random.default_rng(4).normal(0, loud, len(sound) - half)
+    spoilt = numpy.concatenate((sound[:half], 0.6 * sound[half:] + noise))
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setparams(parameters)
+        file.writeframes((numpy.clip(spoilt, -1, 1) * 32_767).astype("<i2").tobytes())
+    truth = "And so my fellow Americans ask not what your country can do for you ask what you can do for your country"
+    sample = Sample("speech.wav", "audio", "noise", out.getvalue, (), truth, "What is said about it?")
+    row = asked(*reading, sample, out.getvalue())
+    assert not row.error
+    assert [claim for claim in claims(sample, row) if not claim.true] == []
+    if loud < 0.05:
+        assert arrived(sample, row) > 0.95 and not flagged(row), row.told

@@ -19,6 +19,7 @@ from intermodal.content import ReadLine, Segment, Transcript, Value
 from intermodal.executor.preparation.model_inputs import ImageInput, StepProduct, TextInput
 from intermodal.executor.preparation.prompt import is_empty
 from intermodal.local.embedded.ocr_layout import DOUBTED, SPOILT, lines_to_text, lines_with_words
+from intermodal.local.embedded.voice_activity import DOUBTED_WORDS
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.plans.step import Call, Transform, amount_kept
 from intermodal.quantity import Quantity
@@ -37,10 +38,10 @@ _UNSURE = 0.4  # below it, any transcriber was guessing
 _SPARSE = 0.8
 _SPARSE_FROM = 10.0  # seconds of one segment; in shorter ones a pause is nothing
 _WORD_LETTERS = 6
-# A segment with less likely words is doubted, and a recording where such segments are a share of it (``SPOILT``).
-# By whisper-base, of English under noise, echo, pauses, a narrow band, at other speeds: of the five recordings of which
-# fewer than four words in five arrive, 16 to 100 % is below; of the nine others, and of clean French, nothing.
-_DOUBTED = 0.5
+# A segment with words less likely than ``DOUBTED_WORDS`` is doubted, and a recording where such segments are a share of
+# it (``SPOILT``). By whisper-base, of English under noise, echo, pauses, a narrow band, at other speeds: of the five
+# recordings of which fewer than four words in five arrive, 16 to 100 % is below; of the nine others, and of clean
+# French, nothing.
 _COMPRESSED = 2.4  # length over length compressed, from which on Whisper itself takes words for a loop
 _WINDOW = 30.0  # seconds of words that are compressed together
 _UNHEARD = 0.1  # share of a recording that is loud and has no words, from which on it is reported
@@ -224,7 +225,7 @@ def _doubted(segments: Sequence[Segment]) -> list[Segment]:
         window = list(some)
         words = " ".join(each.text for each in window).encode()
         loops = len(words) > _COMPRESSED * len(zlib.compress(words))
-        found += [each for each in window if loops or 0 < each.certainty < _DOUBTED]
+        found += [each for each in window if loops or 0 < each.certainty < DOUBTED_WORDS]
     return found
 
 

@@ -34,6 +34,7 @@ _ROOM = 30 * RATE  # of their end, in which the cut may be
 PAUSE = 1.0  # seconds without a voice: the filter removes 2 s less 0.4 s on each side, and times are rough
 UNHEARD = 2.0  # seconds of a voice without a word: more than a breath plus the error of word times
 UNHEARD_FROM = 3.0  # seconds without a word from which on they are looked at
+DOUBTED_WORDS = 0.5  # mean probability of words, below which they are doubted
 AS_LOUD = 0.7  # of the mean level of segments with words
 FLAT = 0.3  # geometric over arithmetic mean of a frame's spectrum, from which on it is noise: hiss has 0.56
 _VOICE_BANDS = slice(9, 103)  # of the spectrum of a frame: 300 to 3,400 Hz

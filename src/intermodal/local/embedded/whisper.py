@@ -20,6 +20,7 @@ from intermodal.files.file_bytes import Data
 from intermodal.languages import iso_code, whisper_code
 from intermodal.local.embedded.child_support import import_library, load_model, thread_count
 from intermodal.local.embedded.voice_activity import (
+    DOUBTED_WORDS,
     NOTHING_SAID,
     RATE,
     DetectedSpeech,
@@ -34,6 +35,7 @@ from intermodal.local.embedded.voice_activity import (
 
 BEAM = 5
 TEMPERATURES = [0.0, 0.4, 0.8]
+_RUN = 6  # words in a row that are judged together
 _LEAST = 1e-3  # of the probability of a word, so that one of them does not make nothing of all the others
 _SPECTRUM_FRAMES = 6_000  # of 10 ms: a minute
 _models: dict[str, Any] = {}
@@ -166,8 +168,10 @@ def _hear(
 
 
 def _phrases(segment: Any, speech: DetectedSpeech) -> list[tuple[float, float, str, float]]:
-    """Return (start, end, words, certainty) of a Whisper segment, split where the voice pauses."""
-    apart = split_at_pauses(segment.words, speech.spoken) if segment.words else []
+    """Return (start, end, words, certainty) of a Whisper segment, split where the voice pauses, and around words that
+    are guesses."""
+    turns = split_at_pauses(segment.words, speech.spoken) if segment.words else []
+    apart = [words for turn in turns for words in split_at_doubt(turn)]
     if len(apart) < 2:
         sure = _certainty(segment.words) if segment.words else math.exp(min(0.0, segment.avg_logprob))
         return [(segment.start, segment.end, segment.text.strip(), sure)]
@@ -175,6 +179,26 @@ def _phrases(segment: Any, speech: DetectedSpeech) -> list[tuple[float, float, s
         (words[0].start, words[-1].end, "".join(each.word for each in words).strip(), _certainty(words))
         for words in apart
     ]
+
+
+def split_at_doubt(words: Sequence[Any]) -> list[list[Any]]:
+    """Split words around runs of unlikely ones: noise that sets in within a sentence leaves the mean of the sentence
+    high, and its end is invented. One unlikely word, a name, is no run.
+
+    ``words`` have a ``probability``.
+    """
+    logs = [math.log(max(float(each.probability), _LEAST)) for each in words]
+    doubted = [False] * len(words)
+    for start in range(len(words) - _RUN + 1):
+        if sum(logs[start : start + _RUN]) < _RUN * math.log(DOUBTED_WORDS):
+            unlikely = [place for place in range(start, start + _RUN) if logs[place] < math.log(DOUBTED_WORDS)]
+            doubted[unlikely[0] : unlikely[-1] + 1] = [True] * (unlikely[-1] + 1 - unlikely[0])
+    apart: list[list[Any]] = []
+    for place, word in enumerate(words):
+        if not place or doubted[place] != doubted[place - 1]:
+            apart.append([])
+        apart[-1].append(word)
+    return apart
 
 
 def _certainty(words: Sequence[Any]) -> float:
