@@ -118,7 +118,11 @@ async def embed_contrastive(job: CallJob, world: Dependencies, line: AttemptCont
         vector=vectors[0],
         vectors=vectors,
         contrastive=ContrastiveScale(
-            loss=first.loss, scale=first.scale, bias=first.bias, cut=found[-1].cut if texts else 0
+            loss=first.loss,
+            scale=first.scale,
+            bias=first.bias,
+            assumed=first.assumed_scale,
+            cut=found[-1].cut if texts else 0,
         ),
         usage=WireUsage(
             input_tokens=sum(each.tokens for each in found),

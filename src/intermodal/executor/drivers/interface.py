@@ -53,12 +53,14 @@ class CallJob(Value, frozen=True):
 class ContrastiveScale(Value, frozen=True):
     """The scoring of a contrastive model: cosines times ``scale``, plus ``bias``, through its ``loss`` function.
 
-    ``cut``: texts that are longer than the model reads.
+    ``assumed``: the scale is CLIP's, as the model's files state none. ``cut``: texts that are longer than the model
+    reads.
     """
 
     loss: ContrastiveLoss
     scale: float
     bias: float = 0.0
+    assumed: bool = False
     cut: int = 0
 
 

@@ -250,6 +250,9 @@ async def score_pictures(run: RouteRun, step: Call, endpoint: Endpoint, labels: 
     if matching.cut:
         what = f"{matching.cut} of the labels are longer than {endpoint.id} reads, and were cut"
         await run.state.emit(Note(text=what, step=step.id, warns=True))
+    if matching.assumed:
+        what = f"the files of {endpoint.id} state no scale, and CLIP's is taken: the order of its labels is its own"
+        await run.state.emit(Note(text=f"{what}, how far apart their scores are is not", step=step.id))
     picture_vectors, label_vectors = done.made.vectors[: len(pictures)], done.made.vectors[len(pictures) :]
     each = [pair_scores(vector, label_vectors, matching) for vector in picture_vectors]
     return tuple(sum(column) / len(each) for column in zip(*each, strict=True))

@@ -3,6 +3,10 @@
 A folder has the hub's layout: ``vision_model.onnx`` and ``text_model.onnx``, or one ``model.onnx``, beside
 ``tokenizer.json``, ``preprocessor_config.json`` and ``config.json``; the ONNX files may be in ``onnx/``. Images and
 texts are prepared as these files state, so that the vectors are those of the reference implementation.
+
+jina-clip differs in four points, taken from its published processor and ``encode_text``: its preprocessor has
+open_clip's words and rounds the middle of an image as torchvision does, texts are cut at 512 tokens, padding is the
+vocabulary's own word, and its files state no scale.
 """
 
 from __future__ import annotations
@@ -36,10 +40,11 @@ _POOLED: Final = (
 )
 _HIDDEN: Final = "last_hidden_state"
 _LOGITS: Final = "logits_per_image"
-_OWN_WAYS: Final = (
-    "resize_mode",
-    "interpolation",
-)  # of preprocessors that do otherwise than transformers' of CLIP and SigLIP
+_OPEN_CLIP: Final = ("resize_mode", "interpolation", "fill_color")  # keys of a preprocessor in open_clip's words
+_INTERPOLATIONS: Final = {"bicubic": 3, "bilinear": 2}  # as numbers of Pillow
+_JINA: Final = "jina_clip"  # model_type
+_JINA_CONTEXT: Final = 512  # tokens at which its own code cuts a text, and its training did
+_PADS: Final = ("[PAD]", "<pad>")  # of BERT, whose vocabulary version 1 has, and of XLM-RoBERTa, version 2
 
 _model: ContrastiveModel | None = None
 
@@ -52,6 +57,8 @@ class ContrastiveModel:
         config = read_json(folder / "config.json", MAX_CONFIG)
         self.loss: ContrastiveLoss = "sigmoid" if scores_pairs_independently(config) else "softmax"
         self._text_config = config.get("text_config") or {}
+        self._is_jina = config.get("model_type") == _JINA
+        self.assumed_scale = False
         self._tokens = image_tokens_of_config(config)
         self._prepare = _Preprocessor(read_json(folder / "preprocessor_config.json", MAX_CONFIG))
         self._texts = self._tokenizer(folder)
@@ -96,13 +103,15 @@ class ContrastiveModel:
 
     def _tokenizer(self, folder: Path) -> Any:
         made = load_tokenizer(folder)
-        most = self._text_config.get("max_position_embeddings")
+        most = _JINA_CONTEXT if self._is_jina else self._text_config.get("max_position_embeddings")
         sigmoid = self.loss == "sigmoid"
         if not isinstance(most, int) or not 2 <= most <= 8_192:
             most = 64 if sigmoid else 77
         made.enable_truncation(most)
         padding = made.padding or {}
         number = padding.get("pad_id", self._text_config.get("pad_token_id"))
+        if self._is_jina:  # the model detects padding by its number, as it is given no mask
+            number = next((id for id in map(made.token_to_id, _PADS) if id is not None), number)
         number = number if isinstance(number, int) else 1
         # SigLIP was trained on texts that are all of full length; CLIP looks no further than the end of a text.
         length = most if sigmoid else None
@@ -127,6 +136,9 @@ class ContrastiveModel:
         stated = logit_scale(config)
         if stated is not None:
             return math.exp(min(stated[0], 20.0)), stated[1]
+        if self._is_jina:  # where its training began, not where it ended; its whole model has no logits to measure by
+            self.assumed_scale = True
+            return _CLIP_SCALE, 0.0
         whole = self._vision if self._vision is self._said else open_session(both) if both is not None else None
         if whole is not None and _LOGITS in [output.name for output in whole.get_outputs()]:
             return self._measured(whole, folder)
@@ -192,9 +204,9 @@ class _Preprocessor:
     """The steps of ``preprocessor_config.json``, in its order: resize, crop, scale, normalise."""
 
     def __init__(self, config: dict[str, Any]) -> None:
-        own = next((name for name in _OWN_WAYS if config.get(name) is not None), "")
-        if own:
-            raise _unusable(f"{own}, of a preprocessor of its own")
+        self._rounds = any(config.get(name) is not None for name in _OPEN_CLIP)
+        if self._rounds:
+            config = _in_words_of_transformers(config)
         size, crop = config.get("size", 224), config.get("crop_size")
         self._cropped = bool(config.get("do_center_crop", crop is not None)) and crop is not None
         self._shortest = 0
@@ -224,7 +236,7 @@ class _Preprocessor:
         image = decode_rgb(data, self._resized if self._resizes else None, self._resample)
         pixels = numpy.frombuffer(image.data, dtype="uint8").reshape(image.height, image.width, 3).astype("float32")
         if self._crop is not None:
-            pixels = _cropped(pixels, self._crop, numpy)
+            pixels = _cropped(pixels, self._crop, numpy, rounds=self._rounds)
         pixels = pixels * numpy.float32(self._factor)
         pixels = (pixels - numpy.array(self._mean, dtype="float32")) / numpy.array(self._spread, dtype="float32")
         return numpy.ascontiguousarray(pixels.transpose(2, 0, 1), dtype="float32")
@@ -237,11 +249,44 @@ class _Preprocessor:
         return (min(64 * self._shortest, int(self._shortest * width / height)), self._shortest)
 
 
-def _cropped(pixels: Any, crop: tuple[int, int], numpy: Any) -> Any:
-    """Return the middle of an image, on black if it is smaller, as in the reference implementation."""
+def _in_words_of_transformers(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration of an open_clip preprocessor (``JinaCLIPImageProcessor``) in transformers' keys.
+
+    ``shortest`` resizes by the shorter side and takes the middle; ``squash`` resizes to the square. ``longest`` pads,
+    and no model with ONNX files was found that wants it.
+    """
+    mode, how, size = (
+        config.get("resize_mode", "shortest"),
+        config.get("interpolation", "bicubic"),
+        config.get("size", 224),
+    )
+    if isinstance(size, list) and len(size) == 2 and size[0] == size[1]:
+        size = size[0]
+    if mode not in ("shortest", "squash"):
+        raise _unusable(f"resize_mode {mode!r}")
+    if how not in _INTERPOLATIONS:
+        raise _unusable(f"interpolation {how!r}")
+    if not isinstance(size, int):
+        raise _unusable(f"a size of {size!r}")
+    cropped = mode == "shortest"
+    return {
+        "size": size, "do_center_crop": cropped, "crop_size": size if cropped else None,
+        "resample": _INTERPOLATIONS[how],
+        "image_mean": config.get("mean", config.get("image_mean")),
+        "image_std": config.get("std", config.get("image_std")),
+    }  # fmt: skip
+
+
+def _cropped(pixels: Any, crop: tuple[int, int], numpy: Any, *, rounds: bool = False) -> Any:
+    """Return the middle of an image, on black if it is smaller, as in the reference implementation.
+
+    ``rounds``: half a pixel is rounded to the even one, as torchvision does; transformers rounds it down.
+    """
     height, width = pixels.shape[:2]
     tall, wide = crop
     top, left = (height - tall) // 2, (width - wide) // 2
+    if rounds:
+        top, left = round((height - tall) / 2), round((width - wide) / 2)
     if top >= 0 and left >= 0:
         return pixels[top : top + tall, left : left + wide]
     ground = numpy.zeros((max(tall, height), max(wide, width), 3), dtype=pixels.dtype)
@@ -281,7 +326,9 @@ def load(path: str, name: str) -> dict[str, Any]:
     global _model
     if _model is None:
         _model = load_model(name, lambda: ContrastiveModel(Path(path)))
-    return {"loss": _model.loss, "scale": _model.scale, "bias": _model.bias}
+    return {
+        "loss": _model.loss, "scale": _model.scale, "bias": _model.bias, "assumed_scale": _model.assumed_scale,
+    }  # fmt: skip
 
 
 def picture(path: str, name: str, data: bytes) -> dict[str, Any]:

@@ -96,6 +96,7 @@ class ContrastiveResult(Value):
 
     Attributes:
         loss: what makes scores of cosines, after they are multiplied with ``scale`` and ``bias`` is added.
+        assumed_scale: the model's files state no scale, and CLIP's is taken.
         tokens: of texts, or the patches of a picture. cut: texts that are longer than the model reads.
     """
 
@@ -103,6 +104,7 @@ class ContrastiveResult(Value):
     loss: ContrastiveLoss
     scale: float
     bias: float = 0.0
+    assumed_scale: bool = False
     tokens: int = 0
     cut: int = 0
     seconds: float = 0.0

@@ -340,8 +340,8 @@ def _compared(reply: WorkerReply, load_seconds: float) -> ContrastiveResult:
     value = reply.value
     return ContrastiveResult(
         vectors=tuple(map(tuple, value["vectors"])), loss=value["loss"], scale=value["scale"], bias=value["bias"],
-        tokens=value["tokens"], cut=value["cut"], seconds=reply.seconds, load_seconds=load_seconds,
-        peak_memory=reply.peak_memory,
+        assumed_scale=value["assumed_scale"], tokens=value["tokens"], cut=value["cut"], seconds=reply.seconds,
+        load_seconds=load_seconds, peak_memory=reply.peak_memory,
     )  # fmt: skip
 
 

@@ -96,8 +96,9 @@ def test_the_whole_is_not_opened_where_the_configuration_says_both_numbers(tmp_p
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"resize_mode": "shortest"}, "resize_mode"),
-        ({"interpolation": "bicubic", "size": 224}, "interpolation"),
+        ({"resize_mode": "longest", "size": SIDE}, "resize_mode"),
+        ({"resize_mode": "shortest"}, "a size of"),
+        ({"interpolation": "lanczos", "size": SIDE}, "interpolation"),
         ({"image_mean": None}, "image_mean"),
         ({"image_std": [0.5, 0.5]}, "three numbers"),
     ],
