@@ -186,6 +186,12 @@ def test_words_of_a_document_are_no_picture_to_be_labelled(media: Path) -> None:
     assert "multilingual-e5-small" in ran.document["plan"]["chosen"]["endpoint"]
 
 
+def test_what_the_plan_says_of_scores_is_not_said_again_by_the_run(tmp_path: Path) -> None:
+    (tmp_path / "star.png").write_bytes(world.shape("red", "star").png)
+    ran = intermodal("ask", "--labels", "star,circle", str(tmp_path / "star.png"))
+    assert ran.code == 0 and ran.err.count("one is high even where none fits") == 1, ran.err
+
+
 # ---- what is refused -----------------------------------------------------------------------------------
 
 

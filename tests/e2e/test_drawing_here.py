@@ -304,6 +304,12 @@ async def test_a_mask_of_another_size_is_refused_before_anything_is_drawn(client
         await client.plan("a fox", ("photo.png", png(photo())), ("mask.png", left_half((32, 32))), output=output)
 
 
+async def test_a_mask_that_is_no_picture_is_refused_by_name(client: AsyncClient) -> None:
+    output = ImageOutput(steps=2, mask=True)
+    with pytest.raises(errors.UsageError, match=r"notes.txt is text, not a picture"):
+        await client.plan("a fox", ("photo.png", png(photo())), ("notes.txt", b"no picture"), output=output)
+
+
 async def test_a_mask_that_is_black_everywhere_is_refused(client: AsyncClient) -> None:
     black = png(Image.new("L", SIZE, 0))
     with pytest.raises(errors.InputUnsupported, match="entirely black"):

@@ -189,6 +189,14 @@ async def test_a_picture_whose_decoder_is_not_installed_is_left_out_and_says_wha
     assert set(why) == {"page.png", "broken.png"}
 
 
+def test_a_search_in_which_no_picture_can_be_taken_is_an_error_with_its_reason(album: Path) -> None:
+    (album / "none.png").write_bytes(b"")
+    one = intermodal("find", "a star", str(album / "none.png"))
+    assert one.code == 3 and "none.png: is empty" in one.err, one.err
+    both = intermodal("find", "a star", str(album / "none.png"), str(album / "broken.png"))
+    assert both.code == 3 and "1 other picture cannot be taken either" in both.err, both.err
+
+
 @pytest.mark.parametrize("failing", ["look", "picture"])
 async def test_what_breaks_a_search_reaches_the_caller_as_one_error(
     failing: str, album: Path, monkeypatch: pytest.MonkeyPatch

@@ -144,8 +144,9 @@ def ask(**given: Any) -> int:
         inputs = list(paths_of(prepared.inputs.original))
         check_output_files(targets, inputs)  # an approved plan and a conversation name files of their own
         check_target(prepared.inputs.request.output, given["to"], as_json=given["as_json"])
+        whole = given["explain"] or not sys.stderr.isatty()
         if not quiet:
-            click.echo(_plan_text(plan, whole=given["explain"] or not sys.stderr.isatty()) + "\n", err=True)
+            click.echo(_plan_text(plan, whole=whole) + "\n", err=True)
         try:
             _show(
                 client,
@@ -153,7 +154,12 @@ def ask(**given: Any) -> int:
                 plan,
                 events,
                 stream=_streams(prepared, given),
-                progress=Progress(quiet=quiet, silent=given["as_json"], preview=given["preview"] or ""),
+                progress=Progress(
+                    quiet=quiet,
+                    silent=given["as_json"],
+                    preview=given["preview"] or "",
+                    shown=plan.notes if whole and not quiet else (),
+                ),
                 exact=bool(given["plan_file"]),
             )
         finally:  # show what was made even when the last call failed

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
-from intermodal.catalog.types import Endpoint
+from intermodal.catalog.types import Endpoint, Model
 from intermodal.content import Text
 from intermodal.cost_model.answer_length import AnswerLength
 from intermodal.cost_model.levels import HIGH, levels, times
@@ -31,11 +31,12 @@ from intermodal.planner.route_estimates.routes import Route
 from intermodal.plans import numbers
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Candidate, Outranked, Plan, Rejected
-from intermodal.plans.verdict import Other
+from intermodal.plans.verdict import Other, joined_names
 from intermodal.request import TIERS, TextOutput
 
 T = TypeVar("T")
 
+_NAMED = 8  # languages that a comparison names one by one
 _LONGER = 1.5  # times the tokens of the transcript: the most of a translation; languages differ, lines are numbered
 _NUMBER = 4  # tokens of the number of a line, of which speech has one every few seconds
 FALLBACKS = 4
@@ -144,7 +145,7 @@ def plan_translation(kinds: Sequence[PlanningCase], plan_of: Callable[[PlanningC
     if others:
         return _with(case, plan, others[0][1])
     closed = hint("the other way into {} is not open: {}", case.into, _closed(errors[0]))
-    return msgspec.structs.replace(plan, notes=(*plan.notes, _comparison(plan.chosen, case.into), closed))
+    return msgspec.structs.replace(plan, notes=(*plan.notes, _comparison(case, plan.chosen), closed))
 
 
 def _closed(error: NoRoute) -> str:
@@ -174,7 +175,7 @@ def _with(case: PlanningCase, plan: Plan, other: Plan) -> Plan:
     why = f"{_score(case, other.chosen)} > {_score(case, plan.chosen)}"
     if other.chosen.score <= best:
         why = f"its weakest link is {other.chosen.tier}, and that of the chosen one {plan.chosen.tier}"
-    mine_, other_ = _comparison(plan.chosen, case.into), _comparison(other.chosen, case.into)
+    mine_, other_ = _comparison(case, plan.chosen), _comparison(case, other.chosen)
     options = [f"two ways into {case.into}: {mine_}; {other_}, after it: {why}"]
     return msgspec.structs.replace(
         plan, fallbacks=tuple(fallbacks), outranked=tuple(_unlike(rows)),
@@ -182,18 +183,30 @@ def _with(case: PlanningCase, plan: Plan, other: Plan) -> Plan:
     )  # fmt: skip
 
 
-def _comparison(candidate: Candidate, into: str) -> str:
-    """Return one kind of route in numbers, and the aspects of the speech that it keeps."""
+def _comparison(case: PlanningCase, candidate: Candidate) -> str:
+    """Return one kind of route in numbers, with its languages and the aspects of the speech that it keeps."""
     total, last = candidate.total, candidate.call
-    costs = f"{numbers.money(total.cost)}, {numbers.seconds(total.seconds)}"
+    model = case.index.catalog.by_id[last.endpoint].model
+    costs = f"{numbers.money(total.cost)}, {numbers.seconds(total.seconds)}; {_languages(model, last.op)}"
     if last.op == "transcribe":
         return (
-            f"{last.endpoint} hears it and writes {into} by itself ({costs}; the words as they were said are not kept)"
+            f"{last.endpoint} hears it and writes {case.into} by itself "
+            f"({costs}; the words as they were said are not kept)"
         )
     transcribers = [step.endpoint for step in candidate.steps if step.op == "transcribe"]
     source = f"what {transcribers[0]} hears" if transcribers else "the sound"
     note = "the words as they were said are kept" if transcribers else "the words as they were said are not kept"
     return f"{last.endpoint} translates {source} ({costs}; {note})"
+
+
+def _languages(model: Model, op: str) -> str:
+    """Return the languages that a model writes, as far as its row states them."""
+    if op == "transcribe":
+        return f"into {joined_names(model.translates)} and no other language"
+    if not model.languages:
+        return "its languages are not stated"
+    known = joined_names(model.languages) if len(model.languages) <= _NAMED else f"{len(model.languages)} languages"
+    return f"into {known}"
 
 
 def _score(case: PlanningCase, candidate: Candidate) -> str:

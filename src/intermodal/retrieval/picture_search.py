@@ -22,11 +22,12 @@ import anyio.to_thread
 from intermodal import errors
 from intermodal.catalog.model_folders import is_model_folder
 from intermodal.content import PathSource, Value, in_utf8
-from intermodal.errors import InputEmpty, InputMissing, UsageError
+from intermodal.errors import InputBroken, InputEmpty, InputMissing, UsageError
 from intermodal.executor.outputs.captions import caption
 from intermodal.local.embedded.versions import converter_version
 from intermodal.media.file_endings import PICTURE_ENDINGS, ending_of
 from intermodal.media.media_limits import CONTRASTIVE_SIDE
+from intermodal.plans.numbers import counted
 from intermodal.retrieval.ready_models import ready_endpoints, tier_strength
 from intermodal.store.image_vectors import FileStamp, ImageVectors, IndexedFile, pack_vector
 
@@ -127,6 +128,8 @@ class PictureFinder:
         stamps = await anyio.to_thread.run_sync(list_pictures, paths)
         files = await anyio.to_thread.run_sync(self._vectors.files)
         digests, left_out, looked_at = await self._indexed(stamps, files, progress)
+        if left_out and not digests:
+            raise _none_taken(left_out)
         await anyio.to_thread.run_sync(self._forget, paths, stamps, files)  # now: what was moved has its new name
         if picture:
             wanted, cut = await self._of_picture(picture), False
@@ -281,6 +284,13 @@ def _comparison(wanted: bytes, count: int) -> Callable[[Sequence[bytes]], Sequen
 
     row = numpy.frombuffer(wanted, dtype="float32")
     return lambda vectors: (numpy.frombuffer(b"".join(vectors), dtype="float32").reshape(-1, row.size) @ row).tolist()
+
+
+def _none_taken(left_out: Sequence[SkippedFile]) -> InputBroken:
+    """Return the error of a search in which no picture can be taken, with the reason of the first."""
+    first, more = left_out[0], len(left_out) - 1
+    others = f", and {counted(more, 'other picture')} cannot be taken either" if more else ""
+    return InputBroken(f"{first.why}{others}", where=first.file)
 
 
 async def _load(path: str) -> LoadedFile:

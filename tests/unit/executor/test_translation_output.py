@@ -63,6 +63,7 @@ def test_both_kinds_of_routes_are_compared_in_numbers(rows: Any, media: Path) ->
     (said,) = [note for note in made.notes if "writes en by itself" in note]
     assert "cloud:cloud/writer translates what" in said and "are not kept" in said and said.count("$") >= 3
     assert said.count(" s") >= 2
+    assert "into en and no other language" in said and "its languages are not stated" in said
 
 
 def test_an_ear_that_translates_is_asked_at_its_own_door(rows: Any, host: FakeHost, media: Path) -> None:
@@ -88,6 +89,17 @@ def test_a_language_model_translates_what_an_ear_wrote_down(rows: Any, host: Fak
     assert [(each.start, each.end) for each in made.segments] == [
         (each.start, each.end) for each in heard.transcript.segments
     ]
+
+
+def test_a_model_that_repeats_the_transcript_is_reported(rows: Any, host: FakeHost, media: Path) -> None:
+    """As a base model does with an instruction: it goes on with the text."""
+    rows(EAR, WRITES)
+    host.transcript = "Il fait beau à Paris aujourd'hui."
+    host.answer = "Transcript: Il fait beau à Paris aujourd'hui."
+    result = ask("", media / "french.flac", **ASKED)
+    assert any("did not translate all of it" in note for note in result.notes)
+    host.answer = "The weather is fine in Paris today."
+    assert not any("did not translate" in note for note in ask("", media / "french.flac", **ASKED).notes)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Self
 
@@ -26,19 +27,22 @@ class Progress:
     """Shows events that are not words. On a pipe only notes and retries are printed.
 
     ``quiet``: only notes that warn. ``silent``: nothing, as a document tells all of it. ``preview``: a file that gets
-    how a picture looks in the middle of its making.
+    how a picture looks in the middle of its making. ``shown``: notes that the plan above has already.
     """
 
-    def __init__(self, *, quiet: bool, silent: bool = False, preview: str = "") -> None:
+    def __init__(self, *, quiet: bool, silent: bool = False, preview: str = "", shown: Collection[str] = ()) -> None:
         self._preview = preview
         self._quiet = quiet or silent
         self._silent = silent
         self._moves = not self._quiet and sys.stderr.isatty()
         self._titles: dict[str, str] = {}
+        self._plan_notes = frozenset(shown)
         self._shown = False
 
     def speaks(self, event: Event) -> bool:
         """Showing this event prints a line of its own."""
+        if isinstance(event, Note) and event.text in self._plan_notes:
+            return False
         if self._quiet:
             return not self._silent and isinstance(event, Note) and event.warns
         return isinstance(event, Note | Retrying)
@@ -59,7 +63,7 @@ class Progress:
             self._titles.pop(event.actual.step, None)
             if self._titles:  # another step is still running
                 self._line(f"{next(iter(self._titles.values()))} …")
-        elif isinstance(event, Note):
+        elif isinstance(event, Note) and self.speaks(event):
             self._say(f"note: {event.text}")
         elif isinstance(event, Retrying):
             wait = f", in {event.delay:.1f} s" if event.delay else ""

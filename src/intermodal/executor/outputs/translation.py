@@ -18,6 +18,7 @@ from intermodal.plans.plan import input_steps
 from intermodal.plans.step import Call, TranslateText
 from intermodal.request import Request
 
+_SENTENCE = 4  # words from which on a line is no mere name
 _LINE = re.compile(r"^\s*(\d{1,6})\s*[:.)\]]\s*(\S.*?)\s*$")
 
 
@@ -43,6 +44,19 @@ def parse_lines(answer: str, transcript: Transcript) -> tuple[Segment, ...] | No
         return None
     pairs = zip(transcript.segments, texts, strict=True)
     return tuple(msgspec.structs.replace(each, text=text, certainty=0.0) for each, text in pairs)
+
+
+def repeats(transcript: Transcript, answer: str) -> bool:
+    """Return whether an answer holds a longer line of the transcript as it was said. Names and numbers are the same in
+    both languages, a sentence is not.
+
+    >>> said = Transcript(segments=(Segment(start=0, end=2, text="Il fait beau à Paris."),))
+    >>> repeats(said, "Translated: Il fait beau à Paris."), repeats(said, "The weather is fine in Paris.")
+    (True, False)
+    """
+    plain = " ".join(answer.split()).casefold()
+    lines = (" ".join(each.text.split()).casefold() for each in transcript.segments)
+    return any(len(line.split()) >= _SENTENCE and line in plain for line in lines)
 
 
 def numbered_lines(transcript: Transcript) -> str:
@@ -91,6 +105,9 @@ async def translation_result(run: RouteRun, step: Call, answer: str, heard: Tran
         if heard is not None:
             what = f"{step.endpoint} did not keep the lines of the transcript apart, so the translation has no times"
             await run.state.emit(Note(text=what, step=step.id, warns=True))
+    if heard is not None and repeats(heard, text):
+        what = f"the translation repeats the transcript: {step.endpoint} did not translate all of it"
+        await run.state.emit(Note(text=what, step=step.id, warns=True))
     source = heard if heard is not None else Transcript()
     transcript = msgspec.structs.replace(
         source, segments=found, seconds=seconds, certainty=0.0, unheard=0.0, masked=0.0, into=into

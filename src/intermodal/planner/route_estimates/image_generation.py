@@ -155,6 +155,11 @@ def check_image_settings(request: Request, facts: Facts) -> None:
         )  # fmt: skip
     if not output.mask:
         return
+    last = facts.parts[-1]  # the mask follows the picture that it is laid on
+    if last.kind != "image" and len(facts.parts) > len(given) + 1:
+        raise UsageError(
+            f"{last.name} is {last.kind}, not a picture", where=setting("mask"), todo="give a mask as PNG",
+        )  # fmt: skip
     if len(given) < 2:
         raise UsageError(
             "a mask says what of a picture may change, and no picture goes in", where=setting("mask"),
