@@ -64,6 +64,7 @@ def test_beside_what_a_page_calls_its_content_a_foot_or_a_side_column_goes(tag: 
 @pytest.mark.parametrize(
     "beside",
     [
+        "<footer>VAT no. DE 123 456 789, phone +49 491 123456</footer>",
         "<footer>IBAN DE02 1203 0000 0000 2020 51</footer>",
         '<footer>Write to <a href="mailto:ann@a.example">Ann</a></footer>',
         "<aside><address>Pier 4, Emden</address></aside>",
@@ -85,3 +86,14 @@ def test_pages_that_other_readers_made_are_kept_whole() -> None:
 def test_a_thousand_elements_in_one_another_are_no_matter() -> None:
     page = "<html><body>" + '<div class="menu"><a>x</a>' * 1_000 + f"<p>{PROSE[0]}</p>"
     assert PROSE[0] in convert(page.encode(), "deep.html", _probe).text
+
+
+def test_a_page_that_names_its_content_by_an_id_arrives_without_what_is_beside_it() -> None:
+    page = (
+        '<html><body><div id="header"><a href="/">Home 1</a> of the Gazette</div><div id="content"><h1>Lock</h1>'
+        f'<p>{"</p><p>".join(PROSE)}</p></div><div id="sidebar"><h3>Archive</h3><ul><li><a href="/1">January 2</a></li>'
+        '<li><a href="/2">May</a></li></ul></div><div id="footer">Powered by Boats 3</div></body></html>'
+    )
+    found = convert(page.encode(), "page.html", _probe)
+    assert all(line in found.text for line in PROSE)
+    assert [each for each in ("Home 1", "January 2", "Boats 3") if each in found.text] == []

@@ -167,17 +167,17 @@ _BESIDE = re.compile(
     re.IGNORECASE,
 )
 
-_CAMEL = re.compile(r"([a-z])([A-Z])")
+_CONTENT_IDS = frozenset((
+    "content", "main", "main-content", "maincontent", "article", "post", "entry", "page-content", "post-content",
+))  # fmt: skip
+
+_HEAD = re.compile(r"(?:^|[\s_-])(?:header|top-?bar|bottom-?bar)(?:$|[\s_-])", re.IGNORECASE)
+
+_HEADINGS = ("h2", "h3", "h4", "h5", "h6")
 
 _CAMEL = re.compile(r"([a-z])([A-Z])")
 
 _CONTENT = ("main", "article")
-
-_LISTS = ("ul", "ol", "div", "section", "p", "menu")
-
-_FEWEST_LINKS, _LIST_LINKED = 3, 0.8  # links, and share of the words in them, of a list of links without a name
-
-_REACHED = ("mailto:", "tel:")
 
 _LISTS = ("ul", "ol", "div", "section", "p", "menu")
 
@@ -192,8 +192,6 @@ _LINKS = frozenset(("a", "button", "label", "option", "form", "nav"))
 _LINKED = 0.5  # share of the words in links from which an element is a list of links
 
 _MOST = 0.4  # of the page's words that one element of its frame may hold
-
-_LEAST_CONTENT = 0.3  # of the page's words that must be in what it marks as its content
 
 _LEAST_CONTENT = 0.3  # of the page's words that must be in what it marks as its content
 
@@ -219,22 +217,29 @@ def remove_boilerplate(root: Any) -> int:
 
 def _frames(root: Any, whole: int) -> Iterator[Any]:
     """The outermost elements of the frame."""
-    marked = [each for each in root.find_all([*_CONTENT]) if each.find_parent([*_CONTENT]) is None]
+    marked = [each for each in root.find_all(_is_content) if each.find_parent(_is_content) is None]
     has_content = sum(map(_size, marked)) >= _LEAST_CONTENT * whole
-    waiting, weighed = [(root, False)], 0
+    around = {id(each) for content in marked for each in content.parents}  # what holds content is not beside it
+    waiting, weighed = [(root, False, not has_content)], 0
     while waiting:
-        element, inside = waiting.pop()
+        element, inside, within = waiting.pop()
         for child in element.find_all(True, recursive=False):
-            beside = has_content and not inside and child.find([*_CONTENT]) is None and child.name not in _CONTENT
-            if weighed < _MOST_WEIGHED and (_is_told(child) or (beside and child.name in _LISTS)):
+            beside = not within and id(child) not in around and not _is_content(child)
+            told = _is_told(child) or (beside and _HEAD.search(_names(child)) is not None)
+            if weighed < _MOST_WEIGHED and (told or (beside and child.name in _LISTS)):
                 weighed += 1
-                if _is_frame(child, inside, whole) if _is_told(child) else _is_list_of_links(child):
+                if _is_frame(child, inside, whole) if told else _is_list_of_links(child):
                     yield child
                     continue
-                if beside and _is_told(child) and _is_beside(child, whole):
+                if beside and told and _is_beside(child, whole):
                     yield child
                     continue
-            waiting.append((child, inside or child.name in _CONTENT))
+            waiting.append((child, inside or child.name in _CONTENT, within or _is_content(child)))
+
+
+def _is_content(element: Any) -> bool:
+    """Return whether a page calls an element its content, by its tag, role or id."""
+    return element.name in _CONTENT or element.get("role") == "main" or str(element.get("id")).lower() in _CONTENT_IDS
 
 
 def _is_told(element: Any) -> bool:
@@ -250,7 +255,8 @@ def _is_beside(element: Any, whole: int) -> bool:
     """Return whether an element beside marked content is none of it, though it has text of its own."""
     if not 0 < _size(element) <= _MOST * whole or element.name == "form" or element.find(["h1", "table", "address"]):
         return False
-    return not any(str(link.get("href") or "").lower().startswith(_REACHED) for link in element.find_all("a"))
+    links = (str(link.get("href") or "").lower() for link in element.find_all("a"))
+    return _NUMBER.search(element.get_text(" ")) is None and not any(link.startswith(_REACHED) for link in links)
 
 
 def _is_list_of_links(element: Any) -> bool:
@@ -277,12 +283,16 @@ def _size(element: Any) -> int:
 
 
 def _links(element: Any) -> int:
-    """Return the characters in links, buttons and fields, in elements beside the content by their names, and in a
-    copyright line.
+    """Return the characters in links, buttons and fields, in headings above links, in elements beside the content by
+    their names, and in a copyright line.
     """
     said = 0
+    linked = element.find("a") is not None
     for each in element.find_all(True, recursive=False):
         words = _size(each)
+        if linked and each.name in _HEADINGS:
+            said += words
+            continue
         if each.name in _LINKS or _BESIDE.search(_names(each)) or (words < 200 and "©" in each.get_text()):
             said += words
         elif words:
