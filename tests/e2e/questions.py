@@ -17,7 +17,7 @@ from typing import Literal, cast
 
 from msgspec import Struct
 
-from intermodal.plans.facts import Medium, MediumNeeds, QuestionFacts
+from intermodal.plans.facts import Medium, MediumNeeds, QuestionFacts, needs_looks
 from intermodal.questions.needs_regression import BEYOND, BEYOND_WORDS
 from intermodal.request import Aspect
 
@@ -165,6 +165,8 @@ class Trade(Struct, frozen=True):
         if sum(not _PICTURES.isdisjoint(_TRADES[file]) for file in files) > 1:
             media["pictures"] = None
         found = [_suffices(facts.of(medium)) for medium in media]
+        if set(files) == {"table"}:  # an office file, of which the text is read
+            return "more" if needs_looks(facts) else "words"
         return "more" if "more" in found else "open" if "open" in found else "words"
 
 

@@ -472,6 +472,7 @@ _BY_OUTPUT: dict[UseName, str] = {
     "reading": "the output is the words of a picture, with no answer to generate",
     "reading and recognition": "the output is the words of the files, with no answer to generate",
     "extraction": "the output is the words of the file, which have only to be extracted",
+    "properties": "the output is what is known of the file itself, which no model has to answer",
 }
 
 
@@ -574,6 +575,7 @@ _ENDS: dict[UseName, str] = {
     "reading": "the words of a picture are wanted, with no answer to generate",
     "reading and recognition": "the words of the files are wanted, with no answer to generate",
     "extraction": "the words of a file are wanted, and have only to be extracted",
+    "properties": "properties of the file itself are wanted, which no model has to answer",
 }
 
 

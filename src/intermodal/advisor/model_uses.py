@@ -26,7 +26,7 @@ from intermodal.request import Aspect
 
 UseName = Literal[
     "llm", "cascade", "vision", "hearing", "omni", "recognition", "translation", "synthesis", "embedding", "encoding",
-    "matching", "drawing", "reading", "reading and recognition", "extraction",
+    "matching", "drawing", "reading", "reading and recognition", "extraction", "properties",
 ]  # fmt: skip
 TITLES: dict[UseName, str] = {
     "llm": "an LLM",
@@ -44,6 +44,7 @@ TITLES: dict[UseName, str] = {
     "reading": "a text recognition model (OCR)",
     "reading and recognition": "models that recognise text (OCR) and speech",
     "extraction": "text extraction, without a model",
+    "properties": "the properties of the file, without a model",
 }
 RECOGNITION: frozenset[UseName] = frozenset(("reading", "recognition", "reading and recognition"))
 _SEEN: frozenset[str] = frozenset(("image", "document"))
@@ -155,7 +156,7 @@ _INSTEAD: dict[str, UseName] = {
 }  # fmt: skip
 _ALONE: dict[str, UseName] = {
     "text extraction": "extraction", "text recognition": "reading", "speech recognition": "recognition",
-    "text and speech recognition": "reading and recognition",
+    "text and speech recognition": "reading and recognition", "file properties": "properties",
 }  # fmt: skip
 
 

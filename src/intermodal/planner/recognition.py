@@ -1,10 +1,11 @@
-"""Requests for the words of files and nothing else: text and speech recognition alone, beside the routes on which a
-model answers.
+"""Requests for the words of files, or for their properties, and nothing else: text and speech recognition alone, or no
+model at all, beside the routes on which a model answers.
 
 The route is the conversions without the call after them: the same steps, estimates and checks as where a model is given
 the words. It is considered only where the whole question asks for the words of such files
 (``QuestionFacts.words_alone``), or where a model that recognises text or speech was named. Whatever it loses counts as
-on any route; the objective decides between the two.
+on any route; the objective decides between the two. Where the question is surely for properties of the files alone
+(``MediumNeeds.properties_answer``), these are the answer, as probing found them: exact, for nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from intermodal.planner.conversion.conversion_option import (
 )
 from intermodal.planner.conversion.conversion_options import conversion_options
 from intermodal.planner.conversion.converters import StrengthFloors, shortlist_converters
-from intermodal.planner.conversion.fidelity import in_aspect_order
+from intermodal.planner.conversion.fidelity import in_aspect_order, medium_of
 from intermodal.planner.eligibility.eligible_endpoints import eligible_endpoints, jobs_needed
 from intermodal.planner.eligibility.strength_floors import DEFAULT_FLOOR
 from intermodal.planner.explanation.notes import file_notes
@@ -46,6 +47,7 @@ from intermodal.planner.route_estimates.assignment import Assignment, assign
 from intermodal.planner.route_estimates.routes import Route, peak_memory_levels, route_limits
 from intermodal.planner.route_search.objectives import objective_number
 from intermodal.plans import numbers
+from intermodal.plans.facts import PartFacts
 from intermodal.plans.numbers import counted
 from intermodal.plans.plan import Candidate, Outranked, Plan, StepRef, parse_reference
 from intermodal.plans.step import ConcatenateTexts, Step, StepEstimate, Transform, step_id
@@ -53,7 +55,8 @@ from intermodal.plans.verdict import Instead, Other, Verdict, joined_names, judg
 from intermodal.request import TIERS
 
 _JOBS: tuple[Job, ...] = ("read", "transcribe")  # what recognises
-# Of a route that ends with the words of a file.
+# Of a route that ends with the words of a file, and the option of one that ends with its properties.
+_PROPERTIES = "properties"
 _STEPS = ("extract", "render", "read", "demux", "subtitles", "transcribe")
 _INSTEAD: dict[frozenset[str], Instead] = {
     frozenset(): "text extraction",
@@ -87,6 +90,8 @@ class _Recognition(Struct):
     @property
     def instead(self) -> Instead:
         """Return what serves in place of a model that answers."""
+        if asks_for_properties(self.case):
+            return "file properties"
         return _INSTEAD[frozenset(step.op for step in _steps(self.assignment) if step.op in _JOBS)]
 
     @property
@@ -101,12 +106,15 @@ def _steps(assignment: Assignment) -> Iterator[ConversionStep]:
 
 
 def asks_for_recognition(case: PlanningCase) -> bool:
-    """Return whether the words of the files may be the answer: nothing but these is asked of any of them."""
+    """Return whether the words of the files, or their properties, may be the answer: nothing but these is asked of any
+    of them."""
     request = case.request
     if case.job != "generate" or case.output != "text" or request.tools or len(request.messages) != 1:
         return False
     if case.text_files or case.policy.translate or not case.bundles:
         return False
+    if asks_for_properties(case):
+        return case.named is None
     images = (part for bundle in case.bundles if bundle.kind == "image" for part in bundle.parts)
     if any(part.frames > 1 for part in images):  # read frame by frame, which these routes do not put together
         return False
@@ -115,6 +123,18 @@ def asks_for_recognition(case: PlanningCase) -> bool:
         return asked
     named = [case.index.group_of[name] for name in case.named]
     return all({*group.jobs} & {*_JOBS} for group in named) and (asked or not case.question.strip())
+
+
+def asks_for_properties(case: PlanningCase) -> bool:
+    """Return whether properties of the files are surely all that is asked for, of each of them."""
+    if not case.bundles or case.policy.keep:
+        return False
+    asked = case.question_facts
+    return all(bundle.properties and asked.of(medium_of(part)).properties_answer for bundle, part in _firsts(case))
+
+
+def _firsts(case: PlanningCase) -> Iterator[tuple[Bundle, PartFacts]]:
+    return ((bundle, bundle.parts[0]) for bundle in case.bundles)
 
 
 def plan_recognition(case: PlanningCase, plan_of: Callable[[PlanningCase], tuple[Route, Plan]]) -> Plan:
@@ -180,7 +200,10 @@ def _all(case: PlanningCase) -> list[_Recognition]:
 
 
 def _word_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[ConversionOption]:
-    found = map(_without_times, filter(_ends_with_words, conversion_options(case, bundle, conversions)))
+    options = conversion_options(case, bundle, conversions)
+    if asks_for_properties(case):
+        return [option for option in options if option.name == _PROPERTIES]
+    found = map(_without_times, filter(_ends_with_words, options))
     return [each for each in found if not set(case.policy.keep) & set(each.loses)]
 
 
@@ -378,7 +401,8 @@ def _notes(found: _Recognition, chosen: Candidate) -> tuple[str, ...]:
 
 
 def _headline(found: _Recognition, beside: Other, verdict: Verdict) -> str:
-    what = f"only the words of {joined_names(bundle.title for bundle in found.case.bundles)} are asked for"
+    asked_for = "properties" if asks_for_properties(found.case) else "the words"
+    what = f"only {asked_for} of {joined_names(bundle.title for bundle in found.case.bundles)} are asked for"
     short = falls_short(verdict, loss_reason(found.case, verdict))
     text = hint("no language model needed: {}, as {}{}", found.summary, what, short)
     if not beside.endpoint or beside.seconds is None:

@@ -15,7 +15,8 @@ from intermodal.request import Aspect
 
 Box = tuple[float, float, float, float]
 UNKNOWN_SCRIPT: Final = "another"  # an unknown script: an earlier reading met letters that the reader lacks
-PROPERTIES_ALONE: Final = 0.6  # score of a question for properties from which on contents may be left out
+PROPERTIES_ALONE: Final = 0.6  # score of a question for properties from which on contents may be left out ...
+PROPERTIES_ANSWER: Final = 0.7  # ... and from which on the properties themselves are the answer
 SCANNED_BELOW: Final = 16  # characters: from here on a text layer is more than a page number or a stamp
 Medium = Literal["photo", "page", "image", "pictures", "audio", "video", "document"]
 
@@ -289,6 +290,11 @@ class MediumNeeds(Value, gc=False):
         sure = self.properties is not None and self.properties.score >= PROPERTIES_ALONE
         return sure and not self.needed and not self.unsure
 
+    @property
+    def properties_answer(self) -> bool:
+        """Return whether the properties of the file are so surely all that is asked for that no model need be asked."""
+        return self.properties_alone and self.properties is not None and self.properties.score >= PROPERTIES_ANSWER
+
 
 class QuestionFacts(Value):
     """The needs of a question by medium, estimated before planning.
@@ -308,6 +314,16 @@ class QuestionFacts(Value):
             if each.medium == medium:
                 return each
         return MediumNeeds(medium=medium)
+
+
+def needs_looks(question: QuestionFacts) -> bool:
+    """Return whether a question about an office file needs its looks, which its text does not carry.
+
+    That text has the rows of tables and the numbers of charts: a layout or figures that are needed beside words are in
+    it, and without words they are those to be seen. English keywords do not tell these apart.
+    """
+    needed = {need.aspect for need in question.of("document").needed}
+    return "appearance" in needed or bool(question.by and needed & {"layout", "figures"} and "words" not in needed)
 
 
 class ScriptFacts(Value):

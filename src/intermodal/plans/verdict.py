@@ -25,6 +25,7 @@ VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
 Instead = Literal[
     "", "contrastive model", "encoder", "embedding model", "speech recognition", "speech translation",
     "speech synthesis", "image generator", "text recognition", "text and speech recognition", "text extraction",
+    "file properties",
 ]  # fmt: skip
 MOST_NAMED = 4  # names in a sentence; of more, the first and how many others
 
@@ -84,7 +85,7 @@ class Verdict(Value):
             ``broader_needed``: text loses what is needed, and this route keeps it, with a model for pictures or sound.
             ``not_enough``: this route loses what is needed.
             ``no_language_model``: another kind of model does it (speech or text recognition, embeddings, speech,
-                pictures).
+                pictures), or none at all (the text or the properties of a file).
             ``unknown``: what is needed cannot be decided, and text loses something.
         parts: the media; () where only words go in.
         language_model: where a broader route was chosen though a language model would do, the route of that; where

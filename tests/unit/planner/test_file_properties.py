@@ -15,6 +15,7 @@ from intermodal.plans.file_properties import properties_text
 from intermodal.plans.plan import Plan
 
 LIKE = PropertiesNeed(score=0.95, like="how long is it")
+LIKELY = PropertiesNeed(score=0.65, like="how long is it")  # sure enough to leave the contents out, and not the model
 PARTS: list[tuple[Medium, dict[str, Any], str]] = [
     ("audio", CALL, "Length: 63 seconds (1:03)"),
     ("video", FILM, "Width and height: 640 x 360 pixels"),
@@ -37,7 +38,7 @@ def planned(asked: MediumNeeds, part: dict[str, Any], catalog: str = "embedded",
 def test_a_model_that_reads_text_is_enough_and_nothing_is_converted(
     medium: Medium, part: dict[str, Any], line: str
 ) -> None:
-    made = planned(MediumNeeds(medium=medium, properties=LIKE), part)
+    made = planned(MediumNeeds(medium=medium, properties=LIKELY), part)
     assert made.verdict.value == "enough_with_loss"
     assert "a language model is enough, only properties of" in made.headline
     assert [step.op for step in made.chosen.steps if step.op != "size"] == ["properties", "generate"]
@@ -45,7 +46,28 @@ def test_a_model_that_reads_text_is_enough_and_nothing_is_converted(
     (step,) = (step for step in made.chosen.steps if step.op == "properties")
     value = line.partition(": ")[2].partition(" (")[0]
     assert medium == "document" or medium == "video" or f"{part['name']} {value}" in step.title
-    assert 'properties of the file (0.95, like "how long is it")' in explain(made).replace("\n       ", " ")
+    assert 'properties of the file (0.65, like "how long is it")' in explain(made).replace("\n       ", " ")
+
+
+@by_medium
+@pytest.mark.parametrize("objective", ["default", "cheapest", "fastest", "best"])
+def test_no_model_is_asked_where_surely_nothing_but_properties_is_asked_for(
+    medium: Medium, part: dict[str, Any], line: str, objective: str
+) -> None:
+    made = planned(MediumNeeds(medium=medium, properties=LIKE), part, objective=objective)
+    assert [step.op for step in made.chosen.steps] == ["properties"]
+    assert (made.verdict.value, made.verdict.instead) == ("no_language_model", "file properties")
+    assert made.headline.startswith(
+        f"no language model needed: file properties alone, as only properties of {part['name']}"
+    )
+    assert made.chosen.total.cost.mid == 0 and not made.chosen.sends
+    assert made.verdict.language_model is not None and made.verdict.language_model.endpoint, "to compare"
+    assert [step.op for step in made.fallbacks[0].steps if step.op != "size"] == ["properties", "generate"]
+
+
+def test_a_named_model_answers_a_question_for_properties() -> None:
+    made = planned(MediumNeeds(medium="audio", properties=LIKE), CALL, model="smollm2-135m-instruct")
+    assert made.chosen.endpoint == "embedded:huggingfacetb/smollm2-135m-instruct"
 
 
 @by_medium

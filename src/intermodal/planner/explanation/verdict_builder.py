@@ -34,6 +34,7 @@ from intermodal.planner.route_estimates.call_demand import answering_tier, call_
 from intermodal.planner.route_estimates.routes import Route, price_route, priced_route
 from intermodal.planner.route_search.route_in_words import best_route_in_words
 from intermodal.planner.route_search.search import SearchResult
+from intermodal.plans.facts import needs_looks
 from intermodal.plans.step import SPEED_BASIS
 from intermodal.plans.verdict import Instead, Judged, Other, Verdict, VerdictName, judge
 from intermodal.quantity import Quantity, exact, unknown
@@ -162,8 +163,7 @@ def _extracted_texts(case: PlanningCase) -> Iterator[Judged]:
     Pictures in a file are parts of their own: where one of those is needed for its looks, the question may be about
     that. A chart is no loss, as it is drawn from numbers that are in the text.
     """
-    needed = any(need.aspect == "appearance" for need in case.question_facts.of("document").needed)
-    if case.job != "generate" or not needed:
+    if case.job != "generate" or not needs_looks(case.question_facts):
         return
     seen = (bundle for bundle in case.bundles if bundle.needs.get("appearance") == MUST_KEEP)
     pictured = {name for bundle in seen for part in bundle.parts for name in part.origins}
