@@ -21,7 +21,7 @@ _ENTRY = re.compile(r"^(\w+(?:, \w+)*): (.*)$")
 
 
 def config_json_schema() -> dict[str, Any]:
-    """The schema. Every key that may be written is in it, and no other."""
+    """Return the schema. Every key that may be written is in it, and no other."""
     made, parts = msgspec.json.schema_components([ConfigFile], ref_template="#/$defs/{name}")
     _refine(parts)
     for cls in _reachable(ConfigFile):
@@ -33,7 +33,7 @@ def config_json_schema() -> dict[str, Any]:
 
 
 def _reachable(cls: type[Any]) -> list[type[Any]]:
-    """A struct, and those that its fields hold."""
+    """Return a struct, and those that its fields hold."""
     found, open_ = [], [cls]
     while open_:
         each = open_.pop()
@@ -102,7 +102,7 @@ def attribute_docs(cls: type[Any]) -> dict[str, str]:
 
 
 def _plain(words: str) -> str:
-    """A docstring's words as editors show them: one paragraph, code in single backticks."""
+    """Return a docstring's words as editors show them: one paragraph, code in single backticks."""
     text = " ".join(words.replace("``", "`").split())
     return text[:1].upper() + text[1:]
 

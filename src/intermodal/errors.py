@@ -69,7 +69,7 @@ class Hints(NamedTuple):
     reasons: tuple[str, ...] = ()
 
     def worded(self, surface: Surface) -> Hints:
-        """The same as plain texts of a surface."""
+        """Return the same as plain texts of a surface."""
         what, where, todo = (words(text, surface) for text in self[:3])
         return Hints(what, where, todo, tuple(words(reason, surface) for reason in self.reasons))
 
@@ -405,7 +405,9 @@ class StoreError(IntermodalError):
 
 
 def by_code(code: str) -> type[IntermodalError]:
-    """The class whose ``code`` this is; the root when there is none (codes cross process boundaries as words)."""
+    """Return the class whose ``code`` this is; the root when there is none (codes cross process boundaries as
+    words).
+    """
     waiting: list[type[IntermodalError]] = [IntermodalError]
     while waiting:
         found = waiting.pop()

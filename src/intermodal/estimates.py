@@ -110,7 +110,7 @@ def _by_vectors(vectors: tuple[RateCard, ...], date: str, batch: bool) -> tuple[
 
 
 def _embedding_usage(vector: RateCard) -> UsagePrice:
-    """A vector as an answer to a usage."""
+    """Return a vector as an answer to a usage."""
 
     def billed(used: Usage) -> float | str:
         found = rate_cards.itemize(vector, used)
@@ -120,7 +120,7 @@ def _embedding_usage(vector: RateCard) -> UsagePrice:
 
 
 def find_model(catalog: Catalog, models: Snapshot, families: ModelFamilies, name: str) -> PricedModel:
-    """The model a name stands for; one with a host, that endpoint and no other.
+    """Return the model a name stands for; one with a host, that endpoint and no other.
 
     Raises:
         UnknownModel: nobody knows it, or several are called so; the message has the nearest names.
@@ -163,7 +163,7 @@ def find_model(catalog: Catalog, models: Snapshot, families: ModelFamilies, name
 
 
 def _of_model(catalog: Catalog, models: Snapshot, id: str) -> list[PricedModel]:
-    """A model wherever it is served, or as the catalog describes it where it is nowhere."""
+    """Return a model wherever it is served, or as the catalog describes it where it is nowhere."""
     found = [of_endpoint(endpoint, models) for endpoint in catalog.endpoints if endpoint.model.id == id]
     found += [_of_row(row, models) for row in models.by_model.get(id, ())]
     own = shipped_rows().rows.get(id)
@@ -185,7 +185,7 @@ def _at_own_server(catalog: Catalog, models: Snapshot, name: str) -> tuple[str, 
 
 
 def of_endpoint(endpoint: Endpoint, models: Snapshot) -> PricedModel:
-    """An endpoint, with the snapshot's dated prices where the price it has is the snapshot's."""
+    """Return an endpoint, with the snapshot's dated prices where the price it has is the snapshot's."""
     vectors = interpretation.rate_cards_of_endpoint(endpoint, models)
     row = models.named(endpoint.host.id, endpoint.served_as)
     return PricedModel(
@@ -197,7 +197,7 @@ def of_endpoint(endpoint: Endpoint, models: Snapshot) -> PricedModel:
 
 
 def _of_row(row: SnapshotRow, models: Snapshot) -> PricedModel:
-    """A model at a host, as published."""
+    """Return a model at a host, as published."""
     listed, own = interpretation.prices_of(row, models.header), shipped_rows().rows.get(row.id)
     return PricedModel(
         id=row.id, endpoint=row.endpoint, model=interpretation.model_of(row, own, models.header),
@@ -238,7 +238,7 @@ def _endpoints(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
 
 
 def _rows(models: Snapshot, families: ModelFamilies, name: str) -> list[SnapshotRow]:
-    """Rows of the snapshot of this name: at the vendor's own host, else at any."""
+    """Return rows of the snapshot of this name: at the vendor's own host, else at any."""
     wanted, short = name.strip().lower(), bare_name(name)
     if host_in_name(name):
         return [row for row in models.rows if row.name.lower() == wanted]
@@ -270,7 +270,7 @@ def _vendor(wanted: str) -> str:
 
 
 def _todo(error: UnknownModel, models: Snapshot, families: ModelFamilies, name: str) -> str:
-    """The nearest names of the snapshot and of the families whose rules are known."""
+    """Return the nearest names of the snapshot and of the families whose rules are known."""
     from difflib import get_close_matches
 
     if error.several:
@@ -296,7 +296,7 @@ class EstimateOptions(NamedTuple):
 async def estimate_of(
     prompt: str, files: tuple[FileLike, ...], wanted: EstimateOptions, config: Config, env: Mapping[str, str]
 ) -> Estimate:
-    """Tokens and money of one call with these words and files."""
+    """Return tokens and money of one call with these words and files."""
     out_tokens = wanted.out_tokens
     _check(wanted)
     if not isinstance(prompt, str):
@@ -342,7 +342,9 @@ def parse_day(text: str) -> str:
 
 
 def find_priced_model(name: str, config: Config, env: Mapping[str, str]) -> PricedModel:
-    """The model that a name stands for: of the user's own, the shipped and the published ones. Raises UnknownModel."""
+    """Return the model that a name stands for: of the user's own, the shipped and the published ones. Raises
+    UnknownModel.
+    """
     if config.hosts:
         from intermodal.request_builder import checked_config
 
@@ -387,7 +389,7 @@ class Estimate(Value):
 
 
 def rules_of(subject: PricedModel, families: ModelFamilies, date: str) -> ModelTokenRules:
-    """The rules of a model on a day; a rule that its own catalog row states outranks its family's.
+    """Return the rules of a model on a day; a rule that its own catalog row states outranks its family's.
 
     Raises:
         UsageError: the day is before the first rule of its family.
@@ -404,7 +406,7 @@ def estimate(
     batch: bool = False,
     cached: int = 0,
 ) -> Estimate:
-    """Tokens and money of a call of these pieces.
+    """Return tokens and money of a call of these pieces.
 
     Raises:
         UsageError: a piece is of a kind whose first rule is of a later day; more is cached than there is.
@@ -427,7 +429,7 @@ def estimate(
 
 
 def _bill(found: TokenCount, priced: tuple[UsagePrice, ...], cached: int) -> Quantity:
-    """The bill; where the price depends on the hour of the day, from the cheapest to the dearest of them."""
+    """Return the bill; where the price depends on the hour of the day, from the cheapest to the dearest of them."""
     bills = [price_of_parts(found.parts, each, cached=cached) for each in priced]
     if len(bills) == 1 or not all(each.known for each in bills):
         return bills[0]
@@ -466,7 +468,7 @@ def _with_contradictions(found: TokenCount, doubted: Mapping[str, DisputedCapabi
 
 
 def _with_reasoning(found: TokenCount, subject: PricedModel) -> TokenCount:
-    """The count with what the model thinks unasked before an answer: the stated length is that of the answer."""
+    """Return the count with what the model thinks unasked before an answer: the stated length is that of the answer."""
     thinks = thinking_of(subject.id) if subject.model is None else subject.model.thinking
     tokens = assumed_reasoning(thinks) if thinks is not None and not found.rejected else Quantity()
     if thinks is None or not tokens.high or not any(part.piece.kind == "output" for part in found.parts):
@@ -479,8 +481,9 @@ def _with_reasoning(found: TokenCount, subject: PricedModel) -> TokenCount:
 
 
 def _within_context(found: TokenCount, subject: PricedModel) -> TokenCount:
-    """The count, rejected where what goes in and comes out is more than the model holds. Vectors are made piece by
-    piece."""
+    """Return the count, rejected where what goes in and comes out is more than the model holds. Vectors are made piece
+    by piece.
+    """
     model = subject.model
     if found.rejected or model is None or model.output == ("embedding",):
         return found

@@ -256,8 +256,9 @@ def _squeezed(tokens: Iterable[str]) -> tuple[str, list[int]]:
 
 
 def _canonical(token: str) -> str:
-    """A number as it is compared among words: without groups and without noughts at the end. One that begins with a
-    nought and goes on is a name of something, and stays as it is."""
+    """Return a number as it is compared among words: without groups and without noughts at the end. One that begins
+    with a nought and goes on is a name of something, and stays as it is.
+    """
     worths = _worths(token)
     return token if not worths or re.match("0[0-9]", token) else str(worths[0].normalize())
 

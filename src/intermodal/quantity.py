@@ -58,7 +58,7 @@ class Quantity(Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
     def times(self, other: Quantity, *, basis: str = "") -> Quantity:
-        """The product of two non-negative quantities."""
+        """Return the product of two non-negative quantities."""
         certainty: Certainty = "estimated"
         if "unknown" in (self.certainty, other.certainty):
             certainty = "unknown"
@@ -77,11 +77,11 @@ class Quantity(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.certainty != "unknown"
 
     def for_limit(self) -> float:
-        """The value a hard limit compares with: ``high``, infinity when unknown."""
+        """Return the value a hard limit compares with: ``high``, infinity when unknown."""
         return self.high if self.known else math.inf
 
     def for_ranking(self) -> float:
-        """The value an objective compares with: ``mid``, infinity when unknown."""
+        """Return the value an objective compares with: ``mid``, infinity when unknown."""
         return self.mid if self.known else math.inf
 
 

@@ -6,5 +6,5 @@ from datetime import UTC, datetime
 
 
 def today() -> str:
-    """The day as ISO writes it, in UTC, so that prices change everywhere at once."""
+    """Return the day as ISO writes it, in UTC, so that prices change everywhere at once."""
     return datetime.now(UTC).date().isoformat()

@@ -232,7 +232,7 @@ PLACES = {"here": LOCAL, "hosted": "hosted"}
 
 
 def text(advice: Advice) -> str:
-    """All of it, short enough to be read."""
+    """Return all of it, short enough to be read."""
     lines = wrapped(f"decision: {headline(advice)}", " " * 10)
     lines += _said("because", advice.reason)
     lines += _said("call", advice.headline)
@@ -262,7 +262,7 @@ def _body(advice: Advice) -> list[str]:
 
 
 def _best(advice: Advice) -> list[str]:
-    """The best three, each of another model, and the pick if a person waits."""
+    """Return the best three, each of another model, and the pick if a person waits."""
     lines = [f"the best {_COUNTED[len(advice.best)]}by {advice.by}"]
     for place, pick in enumerate(advice.best, 1):
         lines += _numbered(str(place), pick)
@@ -371,7 +371,7 @@ def _dollars(value: float) -> str:
 
 
 def floor(memory: Quantity) -> str:
-    """Bytes that running it takes wherever it is, 4-bit to 16-bit."""
+    """Return bytes that running it takes wherever it is, 4-bit to 16-bit."""
     if not memory.known:
         return "unknown, its size is not published"
     low, high = memory.low / 2**30, memory.high / 2**30
@@ -404,7 +404,7 @@ def _used(endpoint: str, use: str) -> str:
 
 
 def document(advice: Advice) -> dict[str, Any]:
-    """The JSON of advice: amounts with low, mid and high, null where they are not known."""
+    """Return the JSON of advice: amounts with low, mid and high, null where they are not known."""
     plain = _plain(advice)
     assert isinstance(plain, dict)
     plain["advice_version"] = plain.pop("version")

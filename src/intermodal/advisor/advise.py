@@ -53,7 +53,7 @@ def advice_for(
     takes: str | Iterable[str], makes: str | Iterable[str] = "text", *, config: Config | None = None,
     env: Mapping[str, str] | None = None, **options: Unpack[AdviseOptions],
 ) -> Advice:  # fmt: skip
-    """The same, whose errors speak of the options of a command line."""
+    """Return the same, whose errors speak of the options of a command line."""
     env = os.environ if env is None else env
     config = load_config(env) if config is None else config
     stated = {key: value for key, value in options.items() if value is not None}
@@ -77,7 +77,7 @@ def advice_for(
 
 
 def _trusted_hosts(named: tuple[str, ...], config: Config) -> tuple[str, ...]:
-    """The hosts to look at. Raises UsageError for a named one that the config does not trust."""
+    """Return the hosts to look at. Raises UsageError for a named one that the config does not trust."""
     for name in named if config.trusted_hosts else ():
         if name not in config.trusted_hosts:
             raise UsageError(

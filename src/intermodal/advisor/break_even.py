@@ -20,7 +20,7 @@ MILESTONES = (100.0, 1_000.0, 10_000.0)  # USD a month
 
 
 def break_even(question: AdviceQuestion, decided: UseOffers, kinds: list[UseOffers]) -> BreakEven:
-    """The decision's hosted route against its route here; of other uses where it has none of its own."""
+    """Return the decision's hosted route against its route here; of other uses where it has none of its own."""
     (hosted, hosted_as), (here, here_as) = _offer_at("hosted", decided, kinds), _offer_at("here", decided, kinds)
     if hosted is None:
         return BreakEven(here=here.endpoint if here else "", words=_no_host(question))
@@ -73,7 +73,8 @@ def requests_at_once(slots: int) -> str:
 
 
 def mean_wait(seconds: float, servers: int, busy: float) -> float:
-    """Seconds that a request waits on the average, of ``servers`` that are ``busy`` (0 to 1) with ``seconds`` each.
+    """Return seconds that a request waits on the average, of ``servers`` that are ``busy`` (0 to 1) with ``seconds``
+    each.
 
     Requests come at random and their lengths scatter as much. Source: Sakasegawa, "An approximation formula
     Lq ~ alpha * rho^beta / (1 - rho)", 1977, as in Hopp and Spearman, Factory Physics. Exact for one server.

@@ -73,7 +73,7 @@ class CandidateCatalog(Value):
     whole: Catalog | None = None
 
     def without(self, models: frozenset[str], as_of: str) -> Catalog:
-        """The catalog without some models."""
+        """Return the catalog without some models."""
         names = frozenset(model.partition("@")[0] for model in models)  # "@eu" is where a model is, and no other model
         return undominated(self.catalog if self.whole is None else self.whole, as_of, without=names)
 
@@ -88,7 +88,7 @@ def candidate_catalog(
     measured: Mapping[str, tuple[Strength, ...]] | None = None,
     own_snapshot: Path | None = None,
 ) -> CandidateCatalog:
-    """The catalog for a piece of hardware.
+    """Return the catalog for a piece of hardware.
 
     Args:
         as_of: the day whose prices count, ISO.
@@ -177,9 +177,10 @@ def without_doubted_prices(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, .
 
 
 def undominated(catalog: Catalog, as_of: str, without: frozenset[str] = frozenset()) -> Catalog:
-    """The catalog without some models, and without endpoints that the planner would never price: those that enough
-    others of their class beat in every price and speed. It changes no plan, and asking several times over fewer is
-    quicker."""
+    """Return the catalog without some models, and without endpoints that the planner would never price: those that
+    enough others of their class beat in every price and speed. It changes no plan, and asking several times over fewer
+    is quicker.
+    """
     known, kept = catalog_index(catalog), set[str]()
     for group in known.groups:
         left = [each for each in group.members if each.model.id.partition("@")[0] not in without]
@@ -270,7 +271,7 @@ _UNPUBLISHED = "measured on 2 cores; no figure for a card is published"
 
 
 def server_speed(parameters: float, active: float, machine: Machine, users: int = 1) -> Speed:
-    """A server of one's own with a model of so many parameters in four bits, ``users`` texts at once."""
+    """Return a server of one's own with a model of so many parameters in four bits, ``users`` texts at once."""
     base = ZONE_SPEEDS["machine"]
     found = speed_of_parameters(parameters, active, machine, users=users)
     if not found.decode.known:  # a card of which only the memory is known: as of a server in the network

@@ -65,8 +65,10 @@ class QuestionPlanner(Struct):
         return msgspec.structs.replace(self, facts=msgspec.structs.replace(self.facts, question=told))
 
     def plan(self, catalog: Catalog, request: Request) -> Plan:
-        """The planner's choice. Where money alone ranks, what works here costs none, so that it would always do; so it
-        is asked only for what the machine can do beside its other work, or in a month where it is stated for this."""
+        """Return the planner's choice. Where money alone ranks, what works here costs none, so that it would always do;
+        so it is asked only for what the machine can do beside its other work, or in a month where it is stated for
+        this.
+        """
         made = self.unlimited(catalog, request)
         while self.question.by_bill and request.policy.farthest == "internet" and (busy := self._overworked(made)):
             every = tuple(_without_time(each) if each.id in busy else each for each in catalog.endpoints)
@@ -78,7 +80,7 @@ class QuestionPlanner(Struct):
         return made
 
     def unlimited(self, catalog: Catalog, request: Request) -> Plan:
-        """The planner's choice, however often it is asked for: what one machine cannot do, several do."""
+        """Return the planner's choice, however often it is asked for: what one machine cannot do, several do."""
         return plan_without_id(request, self.facts, catalog, self.machine, self.known, self.as_of)
 
     def _overworked(self, made: Plan) -> frozenset[str]:
@@ -91,7 +93,7 @@ class QuestionPlanner(Struct):
         return frozenset(each.id for each in used if each.host.zone in LOCAL_ZONES and busy > self._free(each))
 
     def _free(self, endpoint: Endpoint) -> float:
-        """Seconds a month that something here may work without being a machine of its own."""
+        """Return seconds a month that something here may work without being a machine of its own."""
         lent = endpoint.host.zone == "process" and not self.question.hardware.stated
         alone = MONTH * (self.question.hardware.users if endpoint.host is OWN_SERVER else 1)
         return MONTH * ALSO_MADE if lent else alone
@@ -169,7 +171,7 @@ ALSO_MADE = 0.05  # share of a month: spare time of a machine that is there for 
 
 
 def _deciding_plan(planning: QuestionPlanner, catalog: Catalog) -> Plan:
-    """The plan that decides over a catalog.
+    """Return the plan that decides over a catalog.
 
     If hosts' bills rank, a server that would have to be bought first is an answer only if its hardware was stated: with
     its monthly cost if that was stated too. The break-even states the price at which it pays. Otherwise it comes before
@@ -242,7 +244,7 @@ def _pick(planning: QuestionPlanner) -> RoutePick:
 
 
 def _pick_for_latency(planning: QuestionPlanner, first: RoutePick) -> RoutePick | None:
-    """The pick were a second worth something, where it is worth nothing and that makes a difference."""
+    """Return the pick were a second worth something, where it is worth nothing and that makes a difference."""
     question = planning.question
     if question.objective != "default" or question.somebody_waits or question.waits is not None:
         return None
@@ -253,7 +255,7 @@ def _pick_for_latency(planning: QuestionPlanner, first: RoutePick) -> RoutePick 
 
 
 def _with_deciding_route(kind: UseOffers, made: RouteOffer) -> UseOffers:
-    """The kind that decides, with the very route that does."""
+    """Return the kind that decides, with the very route that does."""
     offers = tuple(made if each.place == made.place else each for each in kind.offers)
     return msgspec.structs.replace(kind, offers=offers)
 
@@ -285,8 +287,9 @@ def _kind(planning: QuestionPlanner, use: ModelUse, decided: UseName, made: Rout
 
 
 def _offer(planning: QuestionPlanner, use: ModelUse, place: OfferPlace) -> RouteOffer:
-    """The best route of a use at a place. It is found freely where that is of this use already, else by stating what
-    only this use keeps."""
+    """Return the best route of a use at a place. It is found freely where that is of this use already, else by stating
+    what only this use keeps.
+    """
     if place == "hosted" and planning.no_host:
         return RouteOffer(place=place, refused=(planning.no_host,))
     if use.name not in RECOGNITION:
@@ -320,7 +323,7 @@ _KEEP = "which --keep asks for"
 
 
 def _reasons(error: NoRoute, use: ModelUse, *, stated: bool) -> tuple[str, ...]:
-    """Why there is no route.
+    """Return why there is no route.
 
     If no aspect that only this use keeps was requested, a rejection for losing it, or for an unsuitable speech model,
     means that no endpoint supports this use.
@@ -341,7 +344,7 @@ def _place(candidate: Candidate, catalog: Catalog) -> OfferPlace:
 
 
 def offer(planning: QuestionPlanner, made: Plan, place: OfferPlace) -> RouteOffer:
-    """A plan as an offer."""
+    """Return a plan as an offer."""
     route = made.chosen
     endpoint = planning.catalog.by_id.get(route.endpoint)  # none where no model is needed
     volume = planning.question.volume
@@ -389,7 +392,7 @@ def offer(planning: QuestionPlanner, made: Plan, place: OfferPlace) -> RouteOffe
 
 
 def _speed_sources(question: AdviceQuestion) -> str:
-    """Where the speeds of models on stated cards are from."""
+    """Return where the speeds of models on stated cards are from."""
     ears = (
         "speech recognition on a card by published factors, text recognition and synthesis by a wide range, as no "
         "figures are published"
@@ -424,7 +427,7 @@ def _contested_facts(route: Candidate, endpoint: Endpoint) -> tuple[str, ...]:
 
 
 def _steps(route: Candidate) -> tuple[AdviceStep, ...]:
-    """Each operation of each endpoint once."""
+    """Return each operation of each endpoint once."""
     steps = [step for step in route.steps if step.op != "concat"]
     found = dict.fromkeys((step.op, step.endpoint if isinstance(step, Call) else "") for step in steps)
     return tuple(AdviceStep(op=op, endpoint=endpoint) for op, endpoint in found)
@@ -582,7 +585,7 @@ _ENDS: dict[UseName, str] = {
 def decision_path(
     question: AdviceQuestion, kinds: list[UseOffers], decided: UseName, made: RouteOffer, verdict: VerdictName
 ) -> tuple[DecisionFork, ...]:
-    """The forks that lead to the decision."""
+    """Return the forks that lead to the decision."""
     if decided in _ENDS:
         return (_fork(WORDS, "no", _ENDS[decided], decided),)
     found = [_fork(WORDS, "yes", f"{question.makes} comes out")]
@@ -622,7 +625,7 @@ _NO = {
 
 
 def _fork(question: str, answer: Literal["yes", "no"], why: str, leads: UseName | Literal[""] = "") -> DecisionFork:
-    """A fork, with where its other answer would have led."""
+    """Return a fork, with where its other answer would have led."""
     other = (_NO if answer == "yes" else _YES).get(question, "")
     return DecisionFork(question=question, answer=answer, why=why, otherwise=other, leads=leads)
 
@@ -696,7 +699,7 @@ def penalty(question: AdviceQuestion, offer: RouteOffer) -> float:
 
 
 def why_lost(question: AdviceQuestion, kind: UseOffers, decided: UseName, made: RouteOffer) -> str:
-    """Why a use is not the decision, in the objective's own numbers."""
+    """Return why a use is not the decision, in the objective's own numbers."""
     if kind.use == decided:
         return ""
     best = kind.best
@@ -712,7 +715,7 @@ def why_lost(question: AdviceQuestion, kind: UseOffers, decided: UseName, made: 
 
 
 def compare_picks(question: AdviceQuestion, offer: RouteOffer, first: RouteOffer) -> str:
-    """A pick that comes after the first, in the objective's own numbers."""
+    """Return a pick that comes after the first, in the objective's own numbers."""
     return f"{_number(question, offer)} instead of {_number(question, first)}"
 
 

@@ -85,7 +85,7 @@ def job_of(question: AdviceQuestion) -> Job:
 
 
 def uses(question: AdviceQuestion) -> tuple[ModelUse, ...]:
-    """The uses that come into question, simplest first."""
+    """Return the uses that come into question, simplest first."""
     job = job_of(question)
     if job == "transcribe" and question.translate:
         return (
@@ -214,7 +214,7 @@ def _senses(candidate: Candidate) -> set[str]:
 
 
 def narrowed(catalog: Catalog, use: ModelUse | None, job: Job, place: Literal["hosted", "here", "any"]) -> Catalog:
-    """The catalog in which the answer is made at a place, by endpoints that take no more than a use does.
+    """Return the catalog in which the answer is made at a place, by endpoints that take no more than a use does.
 
     Converters (speech recognition, OCR, vision, a voice) stay where they are: a host's model may be given a text that
     was read here, but not the other way round.
@@ -246,7 +246,7 @@ def _narrowed(endpoints: Iterable[Endpoint], use: ModelUse | None, job: Job, pla
 
 
 def _not_asked(endpoint: Endpoint, job: Job) -> Iterable[Endpoint]:
-    """The endpoint as one that does not answer so: still there to convert what goes in, where it can."""
+    """Yield the endpoint as one that does not answer so: still there to convert what goes in, where it can."""
     jobs = {each for task in endpoint.model.tasks for each in JOBS.get(task, ())}
     if job == "generate":
         if endpoint.translates:
@@ -259,7 +259,7 @@ def _not_asked(endpoint: Endpoint, job: Job) -> Iterable[Endpoint]:
 
 
 def _as_used(endpoint: Endpoint, use: ModelUse) -> Endpoint:
-    """The endpoint, given no more than this use gives it."""
+    """Return the endpoint, given no more than this use gives it."""
     input = tuple(kind for kind in endpoint.input if kind in use.inputs)
     model = endpoint.model
     if not use.speaks and "audio" in model.output and "text" in model.output:

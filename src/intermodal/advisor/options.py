@@ -113,7 +113,7 @@ class AdviseOptions(TypedDict, total=False):
 def make_question(
     takes: str | Iterable[str], makes: str | Iterable[str], here: Machine, **options: Unpack[AdviseOptions]
 ) -> AdviceQuestion:
-    """A question.
+    """Return a question.
 
     Args:
         takes: kinds that go in ("pdf", "image"). makes: what comes out ("text"), the answer first.
@@ -210,7 +210,7 @@ def _check_types(options: AdviseOptions) -> None:
 
 
 def _piece_of(word: str, size: Size) -> CountablePart:
-    """A piece from a number or two."""
+    """Return a piece from a number or two."""
     kind = parse_kinds([word], "sizes")[0]
     numbers = size if isinstance(size, tuple) else (size,)
     wrong = (
@@ -233,7 +233,7 @@ def _piece_of(word: str, size: Size) -> CountablePart:
 
 
 def _words_of(given: str | Iterable[str]) -> list[str]:
-    """Words of a list, or of one word."""
+    """Return words of a list, or of one word."""
     some: list[object] = [given] if isinstance(given, str) or not _is_listed(given) else list(given)
     for each in some:
         if not isinstance(each, str):
@@ -437,7 +437,7 @@ def _named_hardware(word: str, here: Machine) -> Hardware:
 
 
 def this_machine(here: Machine) -> Hardware:
-    """The machine this runs on, with what is free now."""
+    """Return the machine this runs on, with what is free now."""
     gib = 2**30
     words = (
         f"this machine: {here.memory / gib:.3g} GiB of memory, {here.free / gib:.3g} free, "

@@ -78,7 +78,7 @@ _ANSWER = {"type": "object", "properties": {"answer": {"type": "string"}}, "requ
 
 
 def option_name(kind: str) -> str:
-    """A kind in the words of the options."""
+    """Return a kind in the words of the options."""
     return OPTION_NAMES.get(kind, kind)
 
 
@@ -290,7 +290,7 @@ def check(question: AdviceQuestion) -> None:
 
 
 def hypothetical_request(question: AdviceQuestion) -> tuple[Request, Facts]:
-    """The request of a question and its facts. No part has bytes: nothing can be sent."""
+    """Return the request of a question and its facts. No part has bytes: nothing can be sent."""
     parts: list[Part] = []
     facts: list[PartFacts] = []
     described = question.makes == "image" and "text" in question.takes  # the text says what to draw

@@ -46,7 +46,7 @@ _LINES = (("maybe-line", "maybe"), ("bad-line", "bad"), ("edge", "soft"))
 
 
 def svg(advice: Advice, name: str = "") -> str:
-    """The picture.
+    """Return the picture.
 
     Args:
         name: what ids and classes in it begin with; made from the advice when "".
@@ -136,7 +136,7 @@ def _fork(picture: drawing.Drawing, fork: DecisionFork, top: float) -> None:
 
 
 def _lines(advice: Advice) -> list[HostedCost]:
-    """The hosted route of every kind that has a known price, the decision's first."""
+    """Return the hosted route of every kind that has a known price, the decision's first."""
     found: list[HostedCost] = []
     others = iter(_LINES)
     for kind in sorted(advice.kinds, key=lambda each: each.use != advice.use):
@@ -284,7 +284,7 @@ class VolumeChart:
         picture.close()
 
     def _clipped(self, usd: float, first: float, last: float) -> str:
-        """A straight line of one price, as far as it is within the axes."""
+        """Return a straight line of one price, as far as it is within the axes."""
         if usd <= 0:
             return ""
         begin, end = max(first, self._y.low / usd), min(last, self._y.high / usd)
@@ -351,7 +351,7 @@ def _powers(axis: Axis) -> list[float]:
 
 
 def _short(value: float) -> str:
-    """A number on an axis.
+    """Return a number on an axis.
 
     >>> _short(1e6), _short(2500.0), _short(0.01)
     ('1M', '2.5k', '0.01')
@@ -381,7 +381,7 @@ _NOTE = (
 
 
 def page(advice: Advice) -> str:
-    """The whole advice as one HTML document."""
+    """Return the whole advice as one HTML document."""
     every = (advice, *advice.beside)
     rows = [_row(kind, offer) for each in every for kind in each.kinds for offer in kind.offers]
     made = f"{advice.stated}; {advice.as_of}, catalog {advice.catalog}, intermodal {__version__}"

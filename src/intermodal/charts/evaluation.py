@@ -27,7 +27,7 @@ _STYLE += "".join(f".hue{number}{{--hue:var(--h{number})}}" for number in range(
 
 
 def page(report: EvaluationReport) -> str:
-    """The whole report as one HTML document."""
+    """Return the whole report as one HTML document."""
     title = f"{report.data}: {len(report.routes)} routes side by side"
     asked = f"{report.runs} runs of {report.items} items, {report.date}, intermodal {__version__}"
     stopped = f'<p class="bad">Stopped early: {escape(report.stopped)}</p>' if report.stopped else ""

@@ -24,7 +24,7 @@ INK: Final[dict[Verdict, str]] = {"fits": "good", "tight": "warn", "no": "bad", 
 
 
 def svg(report: FitReport) -> str:
-    """The whole picture."""
+    """Return the whole picture."""
     rows: dict[str, list[FitCell]] = {}
     for cell in report.cells:
         rows.setdefault(cell.quantization, []).append(cell)
@@ -45,7 +45,7 @@ def svg(report: FitReport) -> str:
 
 
 def vllm_svg(report: VllmReport) -> str:
-    """The picture of what vLLM divides a card into, and of how many texts that is."""
+    """Return the picture of what vLLM divides a card into, and of how many texts that is."""
     said = vllm_sentence(report)
     high = 92 + BAR + 44 + 34 + 2 * ROW
     drawing = _drawing(report, f"vLLM on {describe_machine(report.machine)}", said, high)

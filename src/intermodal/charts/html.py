@@ -45,7 +45,9 @@ STYLE += "@media print{body{max-width:none}details>*{display:block}}"
 
 
 def document(title: str, body: str, style: str = STYLE, *, pictures: bool = False) -> str:
-    """A whole page. It may load nothing: neither a script nor a picture, nor a font; ``pictures``: it holds some."""
+    """Return a whole page. It may load nothing: neither a script nor a picture, nor a font; ``pictures``: it holds
+    some.
+    """
     images = "; img-src data:" if pictures else ""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -63,8 +65,9 @@ def cell_text(text: str) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
-    """A table; heads that begin with ``n:`` are of numbers. Ids and ranges may go on in the next line, so that many
-    columns fit on a page."""
+    """Return a table; heads that begin with ``n:`` are of numbers. Ids and ranges may go on in the next line, so that
+    many columns fit on a page.
+    """
     kinds = [' class="n"' if name.startswith("n:") else "" for name in head]
     heads = "".join(
         f'<th scope="col"{kind}>{cell_text(name.removeprefix("n:"))}</th>'
@@ -86,7 +89,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
 
 
 def monthly_cost_page(made: MonthlyCost) -> str:
-    """The whole page."""
+    """Return the whole page."""
     said = "".join(f"<li>{_safe(line.strip().removeprefix('- '))}</li>" for line in tables.sentences(made, notes=True))
     body = (
         f'<p class="dim">{_safe(tables.headline(made))}; intermodal {_safe(__version__)}</p>\n{svg(made)}\n'
@@ -121,7 +124,7 @@ figcaption{font-size:.85rem;overflow-wrap:anywhere}
 
 
 def search_page(found: FindResult, thumbnails: Sequence[tuple[bytes, str]]) -> str:
-    """The page; ``thumbnails`` are those of the nearest, in their order, each with its media type."""
+    """Return the page; ``thumbnails`` are those of the nearest, in their order, each with its media type."""
     asked = f"looks like {Path(found.query).name}" if found.by == "picture" else f"“{found.query}”"
     head = (
         f"{counted(found.pictures, 'picture')} compared by {found.endpoint}. A score is the cosine of two vectors: it "

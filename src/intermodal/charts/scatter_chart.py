@@ -49,7 +49,7 @@ class Axis(Value):
 
 
 def _nice_step(step: float) -> float:
-    """The next of 1, 2, 5, 10, … times a power of ten."""
+    """Return the next of 1, 2, 5, 10, … times a power of ten."""
     power = 10.0 ** math.floor(math.log10(step))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
 
@@ -148,7 +148,7 @@ def _frontier(places: list[tuple[float, float]]) -> list[str]:
 
 
 def _apart(points: Sequence[tuple[RouteReport, float]], axis: Axis) -> list[tuple[RouteReport, float, float]]:
-    """Each route, where it is along x, and where its number is: beside it where two would cover each other."""
+    """Return each route, where it is along x, and where its number is: beside it where two would cover each other."""
     taken: list[tuple[float, float]] = []
     found = []
     for row, value in points:
@@ -163,7 +163,9 @@ def _apart(points: Sequence[tuple[RouteReport, float]], axis: Axis) -> list[tupl
 
 
 def _bar(row: RouteReport, x: float, beside: float) -> str:
-    """The interval of a route. Where its number had to move, a line leads from it to where the route really is."""
+    """Return the interval of a route. Where its number had to move, a line leads from it to where the route really
+    is.
+    """
     y, low, high = _y(row.share), _y(row.low), _y(row.high)
     moved = f"M{x:.1f} {y:.1f}H{beside:.1f}" if abs(beside - x) > 1 else ""
     path = f"M{x:.1f} {high:.1f}V{low:.1f}M{x - 5:.1f} {high:.1f}h10M{x - 5:.1f} {low:.1f}h10{moved}"

@@ -219,7 +219,9 @@ def _plan_request(client: Client, given: dict[str, Any]) -> tuple[PreparedReques
 
 
 def _load_approved(client: Client, given: dict[str, Any]) -> tuple[PreparedRequest, Plan]:
-    """A saved plan, its media opened and compared. It is run as it is, so no other option of the request fits."""
+    """Return a saved plan, its media opened and compared. It is run as it is, so no other option of the request
+    fits.
+    """
     from intermodal.errors import UsageError
 
     if given["prompt"] or given["files"] or given["go_on"] or given["prompt_file"]:
@@ -238,7 +240,7 @@ def _load_approved(client: Client, given: dict[str, Any]) -> tuple[PreparedReque
 
 
 def load_plan(path: Path) -> SavedPlan:
-    """An approved plan from its file. Raises InputMissing or InputBroken."""
+    """Return an approved plan from its file. Raises InputMissing or InputBroken."""
     from intermodal.cli.arguments.files import load_json
     from intermodal.plans.plan import PLAN_VERSION, SavedPlan
 
@@ -328,8 +330,9 @@ def _targets(given: dict[str, Any]) -> tuple[OutputFile, ...]:
 
 
 def _extracted_texts(prepared: PreparedRequest) -> tuple[Derived, ...]:
-    """The texts that were taken out of documents, pages and mail before anything was planned: the answer is made of
-    them as of what conversions make."""
+    """Return the texts that were taken out of documents, pages and mail before anything was planned: the answer is made
+    of them as of what conversions make.
+    """
     from intermodal.content import Text
     from intermodal.events import Derived
 
@@ -404,7 +407,7 @@ def _finish(given: dict[str, Any], prepared: PreparedRequest, plan: Plan, result
 
 
 def _answer(plan: Plan, result: Result, analysis: str) -> dict[str, Any]:
-    """The document of ``ask --json``: every field there, whatever its value; ``plan`` as explain prints it."""
+    """Return the document of ``ask --json``: every field there, whatever its value; ``plan`` as explain prints it."""
     from intermodal.cli.arguments.output_options import best_label
     from intermodal.cli.rendering.json_document import plain_data
 
@@ -425,7 +428,7 @@ def transcript(heard: Any) -> dict[str, Any]:
 
 
 def plan_or_ask(prepared: PreparedRequest, config: Config, *, may_ask: bool) -> tuple[PreparedRequest, Plan]:
-    """The plan; a better one when the user, asked, allows its host. Raises as the planner does."""
+    """Return the plan; a better one when the user, asked, allows its host. Raises as the planner does."""
     from intermodal.client import plan_from
     from intermodal.errors import NoRoute
 
@@ -444,7 +447,7 @@ def plan_or_ask(prepared: PreparedRequest, config: Config, *, may_ask: bool) -> 
 
 
 def _better(prepared: PreparedRequest, config: Config, now: Plan | None) -> tuple[PreparedRequest, Plan] | None:
-    """The plan with every keyed host allowed, if it is stronger."""
+    """Return the plan with every keyed host allowed, if it is stronger."""
     import msgspec
 
     from intermodal.api_keys import find_key
@@ -511,7 +514,7 @@ def _agreed(plan: Plan, config: Config) -> bool:
 
 
 def plan_prompt_file(client: Client, given: Mapping[str, Any]) -> tuple[PreparedRequest, Plan, PromptFile]:
-    """The request of a prompt file and its arguments, the plan for it, and the file."""
+    """Return the request of a prompt file and its arguments, the plan for it, and the file."""
     import msgspec
 
     from intermodal.prompts.argument_values import parse_assignments
@@ -537,7 +540,7 @@ def plan_prompt_file(client: Client, given: Mapping[str, Any]) -> tuple[Prepared
 
 
 def with_value(file: PromptFile, result: Result) -> Result:
-    """The result with the value that the file's own parser reads off the answer, where its format has one.
+    """Return the result with the value that the file's own parser reads off the answer, where its format has one.
 
     Raises OutputInvalid where it finds none.
     """

@@ -132,7 +132,7 @@ def _about_config(config: Config) -> DoctorFinding:
 
 
 def _readable(store: WeightsStore) -> WeightsStore:
-    """The store, without its lock where that is damaged: it then knows what ships alone."""
+    """Return the store, without its lock where that is damaged: it then knows what ships alone."""
     from intermodal.errors import ConfigError
     from intermodal.local.weights.lockfile import WeightsLock
 

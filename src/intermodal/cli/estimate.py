@@ -76,7 +76,7 @@ def estimate(**given: Any) -> None:
 
 
 def _imagined(given: Mapping[str, Any]) -> tuple[CountablePart, ...]:
-    """The parts that options describe, what goes in before what comes out."""
+    """Return the parts that options describe, what goes in before what comes out."""
     from intermodal.cost_model import token_counts as as_piece
     from intermodal.cost_model.token_counts import CountablePart
 
@@ -93,7 +93,9 @@ def _imagined(given: Mapping[str, Any]) -> tuple[CountablePart, ...]:
 
 
 def _real(given: Mapping[str, Any], vocabulary: str) -> list[CountablePart]:
-    """The texts and files that are there, opened by the one door; words counted where their vocabulary is here."""
+    """Return the texts and files that are there, opened by the one door; words counted where their vocabulary is
+    here.
+    """
     found: list[CountablePart] = []
     if not given["texts"] and not given["files"]:
         return found

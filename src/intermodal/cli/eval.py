@@ -40,7 +40,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def run_options(most_routes: int) -> Callable[[F], F]:
-    """The options of the routes to run and of the results to keep; ``most_routes`` is the default number."""
+    """Return the options of the routes to run and of the results to keep; ``most_routes`` is the default number."""
     options = [
         click.option(
             "-m", "--model", default="", metavar="NAME", help="Only routes that answer with this model or endpoint."
@@ -339,7 +339,7 @@ def _routes(report: EvaluationReport) -> str:
 
 
 def interval(low: float, high: float) -> str:
-    """A range of shares: 69..90 %."""
+    """Return a range of shares: 69..90 %."""
     return f"{low * 100:.0f}..{high * 100:.0f} %"
 
 
@@ -353,7 +353,9 @@ def _seconds(value: float | None) -> str:
 
 
 def _against(report: EvaluationReport) -> str:
-    """Each route against the best one it shares items with. All pairs are in the document and in the HTML report."""
+    """Return each route against the best one it shares items with. All pairs are in the document and in the HTML
+    report.
+    """
     from intermodal.plans.numbers import format_table
 
     first: dict[int, int] = {}
@@ -375,7 +377,7 @@ def _against(report: EvaluationReport) -> str:
 
 
 def chance(value: float) -> str:
-    """A p-value."""
+    """Return a p-value."""
     return f"{value:.3f}" if value >= 0.001 else "<0.001"
 
 
@@ -407,7 +409,7 @@ def _rest(report: EvaluationReport) -> str:
 
 
 def eval_document(report: EvaluationReport) -> dict[str, Any]:
-    """The body of ``eval --json``: every field there. Answers are in it; they are the user's own."""
+    """Return the body of ``eval --json``: every field there. Answers are in it; they are the user's own."""
     from intermodal.cli.rendering.json_document import plain_data
 
     body: dict[str, Any] = plain_data(report)

@@ -39,7 +39,7 @@ _COLOURS = {"fits": "green", "tight": "yellow", "no": "red", "unknown": "yellow"
 
 
 def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Names for the shell that begin as typed, and files."""
+    """Return names for the shell that begin as typed, and files."""
     from intermodal.cli.pull import weights_store
 
     rows = [row for row in weights_store().rows() if row.runtime == "llama" and row.name.startswith(begun)]
@@ -289,7 +289,7 @@ def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool, slots: int = 
 
 
 def named(words: str) -> Machine:
-    """The machine of ``--fits``: a size of memory, or a card."""
+    """Return the machine of ``--fits``: a size of memory, or a card."""
     from intermodal.errors import UsageError
     from intermodal.sizing.machines import machine_of_options, parse_memory
 

@@ -368,7 +368,7 @@ LISTINGS: Mapping[Protocol, ModelListing] = {
 
 
 async def listed_models(host: Host, *, key: str = "", where: str = "", wait: float = 1.0) -> tuple[HostModel, ...]:
-    """The models of a host.
+    """Return the models of a host.
 
     Raises:
         Unreachable: nothing answers in ``wait`` seconds. CredentialsRefused: it wants a (different) key.

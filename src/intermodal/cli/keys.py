@@ -42,7 +42,7 @@ class RateLimitOption(click.ParamType[int]):
 
 
 def limit_options(*, changing: bool) -> Callable[[F], F]:
-    """The options for a key's limits. ``changing``: limits that are left out stay, and "none" removes one."""
+    """Return the options for a key's limits. ``changing``: limits that are left out stay, and "none" removes one."""
 
     def words(text: str, usual: str, away: str) -> str:
         return f"{text}; {away} takes it away." if changing else f"{text}{usual}"
@@ -130,7 +130,7 @@ def budgets_of(money: tuple[str, ...], tokens: tuple[str, ...]) -> tuple[Budget,
 
 
 def time_of(text: str, now: float) -> float | None:
-    """Seconds since the epoch."""
+    """Return seconds since the epoch."""
     if not text:
         return None
     from datetime import UTC, datetime

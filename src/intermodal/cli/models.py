@@ -204,7 +204,7 @@ def _check_task(task: str) -> None:
 
 
 def _checked_kind(name: str) -> str:
-    """A kind as ``kinds.KINDS`` has it, capitals and dashes aside."""
+    """Return a kind as ``kinds.KINDS`` has it, capitals and dashes aside."""
     from difflib import get_close_matches
 
     from intermodal.catalog.model_kinds import MODEL_KINDS as NAMES
@@ -535,7 +535,7 @@ def _in_plans(known: ModelFacts, catalog: Catalog) -> str:
 
 
 def document(known: ModelFacts, catalog: Catalog) -> dict[str, Any]:
-    """A model as ``--json`` gives it."""
+    """Return a model as ``--json`` gives it."""
     from intermodal.catalog.model_facts import missing_facts, price_disagreements
     from intermodal.cli.rendering.json_document import plain_data
     from intermodal.cli.rendering.model_rows import row_document as line

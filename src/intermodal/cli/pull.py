@@ -42,7 +42,7 @@ DEFAULTS = ("smollm2-135m-instruct", "whisper-base", "whisper-tiny.en")
 
 
 def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
-    """Names for the shell that begin as typed."""
+    """Return names for the shell that begin as typed."""
     return [row.name for row in weights_store().rows() if row.name.startswith(begun)]
 
 
@@ -192,7 +192,9 @@ def _remove(store: WeightsStore, names: tuple[str, ...], given: dict[str, Any]) 
 
 
 def _pulled_name(store: WeightsStore, said: str) -> str:
-    """The name under which a repository was pulled, or the name itself. Raises where there is none, or several."""
+    """Return the name under which a repository was pulled, or the name itself. Raises where there is none, or
+    several.
+    """
     if not said.startswith("hf:"):
         return said
     from intermodal.errors import UnknownModel, UsageError
@@ -296,13 +298,15 @@ def _list(store: WeightsStore, as_json: bool) -> None:
 
 
 def memory_needs(store: WeightsStore) -> dict[str, Quantity]:
-    """Bytes each row takes when loaded, by name: as plans reckon, or the row's own figure where no endpoint uses it."""
+    """Return bytes each row takes when loaded, by name: as plans reckon, or the row's own figure where no endpoint uses
+    it.
+    """
     used = {endpoint.weights: endpoint.memory for endpoint in _served(store)}
     return {row.name: used.get(row.name) or _need_of(row, store) for row in store.rows()}
 
 
 def contexts_of(store: WeightsStore) -> dict[str, int]:
-    """Tokens each row is loaded with, by name; of language models alone."""
+    """Return tokens each row is loaded with, by name; of language models alone."""
     return {endpoint.weights: endpoint.context for endpoint in _served(store) if endpoint.context}
 
 
@@ -409,7 +413,7 @@ def propose_model(store: WeightsStore, work: Work, given: dict[str, Any]) -> str
 
 
 def lines(found: Recommendation) -> list[str]:
-    """The proposal in words: size, memory, seconds, tier, and why."""
+    """Return the proposal in words: size, memory, seconds, tier, and why."""
     from intermodal.cli.rendering.tables import held, size
 
     chosen = found.chosen
@@ -429,7 +433,7 @@ def lines(found: Recommendation) -> list[str]:
 
 
 def document(found: Recommendation) -> dict[str, Any]:
-    """The proposal with all that was held beside it."""
+    """Return the proposal with all that was held beside it."""
     return {"for": found.work, "why": found.why, "chosen": _plain(found.chosen) if found.chosen is not None else None,
             "known": [_plain(each) for each in found.known]}  # fmt: skip
 
@@ -647,7 +651,7 @@ def _fetch(store: WeightsStore, plan: HubPull, asked: PullOptions) -> None:
 
 
 def _next(plan: HubPull) -> str:
-    """The command that uses it."""
+    """Return the command that uses it."""
     model, labels = plan.model, plan.model.traits.labels
     if model.runtime == "contrastive":
         return f'try: intermodal find "a red star" ~/Pictures --model {model.name}'

@@ -127,7 +127,7 @@ def _list(as_json: bool) -> None:
 
 
 def plain(server: ManagedServer) -> dict[str, Any]:
-    """A server as a document. Its key stays out of it."""
+    """Return a server as a document. Its key stays out of it."""
     from intermodal.local.servers.server_rows import endpoint_id
     from intermodal.model_fit.fit_output import rows
 
@@ -150,7 +150,7 @@ def plain(server: ManagedServer) -> dict[str, Any]:
 
 
 def resident_of(server: ManagedServer) -> int | None:
-    """Bytes resident now, None where it does not run."""
+    """Return bytes resident now, None where it does not run."""
     from intermodal.local.servers.server_status import resident_memory
 
     pid = _pid(server)

@@ -127,7 +127,7 @@ def _show(summary: Summary) -> None:
 
 
 def _apart(summary: Summary) -> str:
-    """The runs that did not end by themselves."""
+    """Return the runs that did not end by themselves."""
     found = [
         *([f"{summary.running} running"] if summary.running else []),
         *([f"{summary.interrupted} interrupted by the end of their process"] if summary.interrupted else []),

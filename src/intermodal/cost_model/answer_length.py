@@ -137,7 +137,7 @@ def kind_of(question: str) -> AnswerKind:
 
 
 def main_script(text: str) -> str:
-    """The script most of its letters are of, of which there are not only Latin ones; "" for Latin and for none.
+    """Return the script most of its letters are of, of which there are not only Latin ones; "" for Latin and for none.
 
     >>> main_script("何ですか"), main_script("What is 大?")
     ('kana', '')

@@ -65,7 +65,7 @@ def _openai_tile_refusal(width: int, height: int, detail: str, arguments: RuleAr
 
 
 def _openai_drawing_input(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """A picture given to gpt-image-1: tiles with a short side of 512; ``high`` is input_fidelity=high.
+    """Return a picture given to gpt-image-1: tiles with a short side of 512; ``high`` is input_fidelity=high.
 
     Numbers: base, tile, more for a square, more for any other shape.
 
@@ -216,7 +216,7 @@ _GEMMA_BUDGET_PLACES = {"low": 0, "auto": 1, "medium": 1, "high": 2, "ultra": 3,
 
 
 def gemma3(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """The same for every picture; ``high`` is pan and scan: as many again for each crop of a long picture.
+    """Return the same for every picture; ``high`` is pan and scan: as many again for each crop of a long picture.
 
     Numbers: tokens of a picture.
 
@@ -245,7 +245,7 @@ def _gemma_crops(width: int, height: int) -> int:
 
 
 def gemma4(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """The most whole cells of 48 pixels under a budget that keep the shape; a small picture is scaled up.
+    """Return the most whole cells of 48 pixels under a budget that keep the shape; a small picture is scaled up.
 
     Numbers: the budget of low, auto (and medium), high, ultra.
 
@@ -358,7 +358,7 @@ def _qwen_smart_resize(width: int, height: int, detail: str, arguments: RuleArgu
 
 
 def qwen_resized(width: float, height: float, factor: float, least: float, most: float) -> tuple[float, float]:
-    """The size a picture is brought to: sides multiples of ``factor``, pixels between ``least`` and ``most``."""
+    """Return the size a picture is brought to: sides multiples of ``factor``, pixels between ``least`` and ``most``."""
     wide, high = max(factor, round(width / factor) * factor), max(factor, round(height / factor) * factor)
     if wide * high > most:
         shrink = math.sqrt(width * height / most)
@@ -413,12 +413,12 @@ def _grids(most: int, least: int = 1) -> tuple[tuple[int, int], ...]:
 
 
 def _with_whole(tiles: int) -> int:
-    """How many pictures a model sees: the tiles, and the picture once whole where it is several of them."""
+    """Return how many pictures a model sees: the tiles, and the picture once whole where it is several of them."""
     return tiles + 1 if tiles > 1 else 1
 
 
 def _least_scaling(width: int, height: int, tile: float, most: int) -> tuple[int, int]:
-    """The grid that needs the least scaling up; where all must scale down, the one that needs the least of that.
+    """Return the grid that needs the least scaling up; where all must scale down, the one that needs the least of that.
 
     Of several with the same scale the one of fewest tiles. Source: transformers 5.24, ``get_optimal_tiled_canvas`` of
     mllama and cohere2_vision, ``get_best_fit`` of llama4, which do the same.
@@ -439,7 +439,8 @@ def _least_scaling(width: int, height: int, tile: float, most: int) -> tuple[int
 
 
 def _nearest_shape(width: int, height: int, tile: float, most: int, least: int = 1) -> tuple[int, int]:
-    """The grid whose shape is nearest to the picture's; of two alike the larger, while the picture fills half of it.
+    """Return the grid whose shape is nearest to the picture's; of two alike the larger, while the picture fills half of
+    it.
 
     Source: transformers 5.24, ``get_optimal_tiled_canvas`` of got_ocr2, which InternVL uses.
 
@@ -509,7 +510,8 @@ _IDEFICS_LONGEST_SIDE = 4096
 
 
 def _idefics_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Tokens of the tiles and of the whole picture; ``low`` is without splitting. Words about rows are not counted.
+    """Return tokens of the tiles and of the whole picture; ``low`` is without splitting. Words about rows are not
+    counted.
 
     Numbers: tile, longest side, tokens per tile.
 
@@ -594,7 +596,7 @@ def _llava_next_grid(width: int, height: int, detail: str, arguments: RuleArgume
 
 
 def _llava_resolution(width: int, height: int) -> tuple[int, int]:
-    """The resolution that keeps most pixels; of several the one that wastes least."""
+    """Return the resolution that keeps most pixels; of several the one that wastes least."""
     best, kept, wasted = _LLAVA_RESOLUTIONS[0], -1, 0
     for wide, high in _LLAVA_RESOLUTIONS:
         scale = min(wide / width, high / height)
@@ -674,7 +676,7 @@ def latent(width: int, height: int, detail: str, arguments: RuleArguments) -> Qu
 
 
 def fixed(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """The same for every picture (LLaVA-1.5 576, Gemma 3n 256, a small encoder 16). Numbers: tokens."""
+    """Return the same for every picture (LLaVA-1.5 576, Gemma 3n 256, a small encoder 16). Numbers: tokens."""
     return exact(arguments.numbers[0], "fixed by the model")
 
 

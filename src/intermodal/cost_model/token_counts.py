@@ -241,7 +241,7 @@ def image(word: str) -> CountablePart:
 
 
 def drawn(word: str) -> CountablePart:
-    """A picture that comes out: ``1024x1024`` or ``1024x1024:low``."""
+    """Return a picture that comes out: ``1024x1024`` or ``1024x1024:low``."""
     size, _, quality = word.partition(":")
     width, height = _size(size, word, setting("out-image"))
     quality = _one_of(quality or "high", QUALITIES, word, setting("out-image"), "quality")

@@ -125,7 +125,7 @@ UNKNOWN = Vocabulary()
 
 
 def text_part_tokens(part: PartFacts, vocabulary: Vocabulary) -> Quantity:
-    """Tokens of a text part: exact when its vocabulary counted it."""
+    """Return tokens of a text part: exact when its vocabulary counted it."""
     counted = part.tokens.get(vocabulary.counts) if vocabulary.counts else None
     if counted is not None:
         return exact(float(counted), "counted")
@@ -133,7 +133,7 @@ def text_part_tokens(part: PartFacts, vocabulary: Vocabulary) -> Quantity:
 
 
 def transcript_tokens(seconds: Quantity, measured: Quantity | None = None) -> Quantity:
-    """Tokens of a transcript. ``measured``: tokens per second of speech in this model's earlier runs."""
+    """Return tokens of a transcript. ``measured``: tokens per second of speech in this model's earlier runs."""
     if seconds.certainty == "exact" and seconds.mid == 0:
         return seconds
     if measured is not None:
@@ -142,7 +142,7 @@ def transcript_tokens(seconds: Quantity, measured: Quantity | None = None) -> Qu
 
 
 def ocr_tokens(megapixels: float, density: Quantity, measured: Quantity | None = None) -> Quantity:
-    """Tokens of the text in a picture, from its size and the share of it that looks like text."""
+    """Return tokens of the text in a picture, from its size and the share of it that looks like text."""
     if measured is not None:
         return measured.scaled(megapixels, basis=measured.basis)
     if not density.known:
@@ -154,7 +154,7 @@ def ocr_tokens(megapixels: float, density: Quantity, measured: Quantity | None =
 
 
 def page_tokens(megapixels: float, measured: Quantity | None = None, density: Quantity | None = None) -> Quantity:
-    """Tokens of the text on one scanned page of ``megapixels`` (at 150 dpi), ``density`` of it text."""
+    """Return tokens of the text on one scanned page of ``megapixels`` (at 150 dpi), ``density`` of it text."""
     if measured is not None:
         return measured.scaled(megapixels, basis=measured.basis)
     if density is None or not density.known:

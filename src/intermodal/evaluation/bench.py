@@ -187,7 +187,7 @@ class Bench:
         return endpoint.host.id in (*consent, *self.settings.common.get("hosts", ()))
 
     async def _prepared(self, endpoint: Endpoint) -> tuple[PreparedRequest, Plan]:
-        """A request that begins with other words than any before it."""
+        """Return a request that begins with other words than any before it."""
         settings = self.settings
         prompt = f"[{secrets.token_hex(4)}] {settings.prompt}"
         options: dict[str, Any] = {**settings.common, "model": endpoint.id, "max_tokens": settings.tokens}

@@ -303,7 +303,9 @@ def item_files(data: Dataset) -> Iterator[str]:
 
 
 def item_request(item: EvalItem, folder: Path, **common: Any) -> Request:
-    """The item as ``ask`` would get it; ``common`` are options of the evaluation, which the item's own outrank."""
+    """Return the item as ``ask`` would get it; ``common`` are options of the evaluation, which the item's own
+    outrank.
+    """
     sources = [
         PathSource(path=str(folder / source.path)) if isinstance(source, PathSource) else source
         for source in map(_source, item.files)
@@ -322,7 +324,7 @@ def item_request(item: EvalItem, folder: Path, **common: Any) -> Request:
 
 
 def example_dataset(file: PromptFile) -> tuple[Dataset, dict[str, PromptExample]]:
-    """The items of a file's examples, and the example of each by its id. Raises UsageError where there are none.
+    """Return the items of a file's examples, and the example of each by its id. Raises UsageError where there are none.
 
     An example of which nothing can be checked is left out.
     """
@@ -345,7 +347,7 @@ def example_dataset(file: PromptFile) -> tuple[Dataset, dict[str, PromptExample]
 async def example_requests(
     prompt: Prompt, examples: Mapping[str, PromptExample], *, one_route: bool
 ) -> dict[str, Request]:
-    """The request of each item. ``one_route``: that of the file's model, where it can be had; else of any.
+    """Return the request of each item. ``one_route``: that of the file's model, where it can be had; else of any.
 
     Raises PromptError with file and line for arguments that the file does not take.
     """
@@ -371,7 +373,7 @@ def _short(value: Any) -> str:
 
 
 def _named(value: Any) -> str:
-    """A medium by the name of its file or its URL."""
+    """Return a medium by the name of its file or its URL."""
     source = getattr(value, "source", None)
     name = getattr(source, "path", "") or getattr(source, "url", "") or getattr(source, "name", "")
     return os.path.basename(name) or type(value).__name__.lower()

@@ -100,7 +100,7 @@ def _json(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
 
 
 def _labels(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
-    """Which labels an answer names; one that is part of a longer one it names too does not count."""
+    """Return which labels an answer names; one that is part of a longer one it names too does not count."""
     if answer.scores:
         named = {max(answer.scores, key=lambda label: answer.scores[label])}
     else:
@@ -130,7 +130,7 @@ def _shown(item: EvalItem) -> str:
 
 
 def normalize(text: str) -> str:
-    """Text as it is compared: Unicode NFKC, small letters, single spaces, no punctuation around it.
+    """Return text as it is compared: Unicode NFKC, small letters, single spaces, no punctuation around it.
 
     >>> normalize("  “Gothenburg”. ")
     'gothenburg'
@@ -163,7 +163,9 @@ def numbers(text: str) -> list[float]:
 
 
 def _number_in_answer(said: str) -> float | None:
-    """One number. The last separator is a decimal one unless exactly three digits follow it, or it is repeated."""
+    """Return one number. The last separator is a decimal one unless exactly three digits follow it, or it is
+    repeated.
+    """
     digits, exponent, power = said.replace("−", "-").partition("e" if "e" in said else "E")
     digits = re.sub("['’\u00a0\u202f]", "", digits)
     last = max(digits.rfind("."), digits.rfind(","))
@@ -183,7 +185,7 @@ def _number_in_answer(said: str) -> float | None:
 
 
 def words(text: str) -> list[str]:
-    """Words as speech recognition is graded: small letters, no punctuation."""
+    """Return words as speech recognition is graded: small letters, no punctuation."""
     return _WORD.findall(unicodedata.normalize("NFKC", text[:MAX_ANSWER]).casefold().replace("’", "'"))
 
 
@@ -210,7 +212,7 @@ def word_error_rate(said: str, wanted: str) -> float:
 
 
 def first_json(text: str) -> Any:
-    """The first JSON object or list in a text, None where there is none."""
+    """Return the first JSON object or list in a text, None where there is none."""
     decoder = json.JSONDecoder()
     for match in re.finditer(r"[{\[]", text[:MAX_ANSWER]):
         try:

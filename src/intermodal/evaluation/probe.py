@@ -296,7 +296,7 @@ def _protocol_can_send(endpoint: Endpoint, call: ChatCall) -> bool:
 
 
 def sample_png() -> bytes:
-    """A PNG of 64 by 64 pixels: a red square on white."""
+    """Return a PNG of 64 by 64 pixels: a red square on white."""
     inner = range(SIDE // 4, SIDE * 3 // 4)
     rows = b"".join(
         b"\0" + b"".join(b"\xd0\x20\x20" if x in inner and y in inner else b"\xff\xff\xff" for x in range(SIDE))
@@ -311,7 +311,7 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 
 
 def sample_wav() -> bytes:
-    """A WAV of one second, 16 kHz, mono: a quiet tone of 440 Hz."""
+    """Return a WAV of one second, 16 kHz, mono: a quiet tone of 440 Hz."""
     count = int(RATE * SECONDS)
     samples = b"".join(
         struct.pack("<h", round(6000 * math.sin(2 * math.pi * 440 * number / RATE))) for number in range(count)
@@ -322,7 +322,7 @@ def sample_wav() -> bytes:
 
 
 def sample_pdf() -> bytes:
-    """A PDF of one page with three words on it."""
+    """Return a PDF of one page with three words on it."""
     text = b"BT /F1 24 Tf 30 100 Td (One small page) Tj ET"
     objects = (
         b"<< /Type /Catalog /Pages 2 0 R >>",

@@ -326,7 +326,7 @@ class Evaluation:
 
 
 def report(evaluation: Evaluation, date: str, reused: int = 0) -> EvaluationReport:
-    """Everything that is known now; also of an evaluation that was stopped."""
+    """Return everything that is known now; also of an evaluation that was stopped."""
     trials = evaluation.trials()
     rows = aggregation.grade_trials(evaluation.data.items, trials)
     routes = aggregation.report_routes(rows, evaluation.left_out)

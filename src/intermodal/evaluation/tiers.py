@@ -57,7 +57,7 @@ class TierMeasurement(Value):
 
 
 def tier_of(low: float) -> Tier:
-    """The tier that a lower end gives.
+    """Return the tier that a lower end gives.
 
     >>> tier_of(0.692), tier_of(0.1)
     ('medium', 'tiny')
@@ -123,7 +123,7 @@ def _one(endpoint: str, task: Task, items: Mapping[str, list[bool]], catalog: Ca
 
 
 def strength(found: TierMeasurement, data: str, date: str) -> Strength | None:
-    """A measurement as evidence; None where it gives no tier."""
+    """Return a measurement as evidence; None where it gives no tier."""
     if found.tier is None:
         return None
     sure = f", its best label at {found.sure:.2f} on average" if found.sure else ""
@@ -132,7 +132,7 @@ def strength(found: TierMeasurement, data: str, date: str) -> Strength | None:
 
 
 def wilson_interval(right: float, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share, (low, high); (0, 1) for nothing counted.
+    """Return the 95 % interval of a share, (low, high); (0, 1) for nothing counted.
 
     It stays inside 0..1 and holds its level with few items and shares near the ends, where the textbook interval
     fails. Sources: Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", JASA 1927;
@@ -170,7 +170,8 @@ def mcnemar_test(first: int, second: int) -> float:
 
 
 def holm_correction(chances: Sequence[float]) -> list[float]:
-    """The same chances, corrected for having been many: the smallest times n, the next times n - 1, never falling.
+    """Return the same chances, corrected for having been many: the smallest times n, the next times n - 1, never
+    falling.
 
     Source: Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 1979.
 

@@ -73,12 +73,12 @@ class StepActuals(Value):
 
 
 def last_call(candidate: Candidate) -> Call:
-    """The step that answers."""
+    """Return the step that answers."""
     return next(step for step in reversed(candidate.steps) if isinstance(step, Call))
 
 
 def evaluated_route(candidate: Candidate) -> EvaluatedRoute:
-    """The route a candidate takes."""
+    """Return the route a candidate takes."""
     last = last_call(candidate)
     before = [step for step in candidate.steps if step is not last and not isinstance(step, Check)]
     done = tuple(dict.fromkeys(f"{s.op} {s.endpoint}" if isinstance(s, Call) else s.op for s in before))
@@ -201,7 +201,7 @@ class TrialJournal:
             raise self._error("written", error) from None
 
     def done(self, key: tuple[str, str, int]) -> Trial | None:
-        """The finished run of this key; one that failed by bad luck is not finished."""
+        """Return the finished run of this key; one that failed by bad luck is not finished."""
         trial = self.trials.get(key)
         return None if trial is None or trial.error in AGAIN else trial
 

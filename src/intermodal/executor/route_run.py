@@ -371,7 +371,7 @@ class RouteRun:
         return looks.estimate.seconds.high > 0 or "valid_json" in checks
 
     def now(self) -> float:
-        """Seconds since the run began."""
+        """Return seconds since the run began."""
         return self.state.world.clock() - self.started
 
     def progress(self, step: Step) -> Progress:

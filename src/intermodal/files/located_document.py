@@ -47,7 +47,7 @@ class LocatedDocument(Value):
 
 
 def read_document(name: str, text: str) -> LocatedDocument:
-    """The document, by the ending of its name; YAML where it has another.
+    """Return the document, by the ending of its name; YAML where it has another.
 
     Raises UsageError with file and line for an invalid document.
     """
@@ -56,7 +56,7 @@ def read_document(name: str, text: str) -> LocatedDocument:
 
 
 def document_of(name: str, value: Any) -> LocatedDocument:
-    """The same of values that a program made: tuples are lists, paths are words, and there are no lines.
+    """Return the same of values that a program made: tuples are lists, paths are words, and there are no lines.
 
     Raises UsageError for a number that is none.
     """
@@ -116,7 +116,7 @@ def _toml(name: str, text: str) -> LocatedDocument:
 
 
 def _toml_lines(text: str) -> dict[Path, int]:
-    """Lines of tables and of keys that begin a line: what the parser does not tell, read off the text."""
+    """Return lines of tables and of keys that begin a line: what the parser does not tell, read off the text."""
     lines: dict[Path, int] = {}
     times: dict[Path, int] = {}
     table: Path = ()

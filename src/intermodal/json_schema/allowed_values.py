@@ -31,7 +31,7 @@ class AllowedValues:
         return tuple(each for schema in at for each in _listed(schema))
 
     def _opened(self, schema: Any) -> Iterator[Mapping[str, Any]]:
-        """A schema, and those that it is made of."""
+        """Yield a schema, and those that it is made of."""
         seen: list[Any] = []
         waiting = [schema]
         while waiting and self._left > 0:

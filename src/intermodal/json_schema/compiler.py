@@ -150,7 +150,7 @@ class Compiler:
         return found
 
     def pattern(self, written: str, place: str) -> Pattern:
-        """A pattern, compiled once. Raises InvalidSchema."""
+        """Return a pattern, compiled once. Raises InvalidSchema."""
         found = self._patterns.get(written)
         if found is None:
             try:
@@ -184,7 +184,7 @@ class _Context:
         return self._compiler.pattern(written, self.place)
 
     def target(self, reference: str) -> tuple[SchemaNode, str]:
-        """The node that a reference names, and the dynamic anchor that it named it by, "" for none."""
+        """Return the node that a reference names, and the dynamic anchor that it named it by, "" for none."""
         schema, resource, anchor = self._compiler.resources.target(reference, self._resource, self.place)
         return self._compiler.node(schema, resource, self.place), anchor
 

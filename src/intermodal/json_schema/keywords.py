@@ -161,7 +161,7 @@ def _const(wanted: Any, context: Context) -> Check:
 
 # ---- numbers and texts
 def _bound(keyword: str, said: str, wrong: Callable[[Any, Any], bool]) -> Callable[[Any, Context], Check]:
-    """A keyword that compares a number."""
+    """Return a keyword that compares a number."""
 
     def compiled(limit: Any, context: Context) -> Check:
         def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:

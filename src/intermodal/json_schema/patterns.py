@@ -136,7 +136,7 @@ class _Translation:
         return [*found, (rest, True)]
 
     def _until(self, depth: int) -> str:
-        """The pieces up to where so many groups are open again, the last bracket left out; -1 for the end."""
+        """Return the pieces up to where so many groups are open again, the last bracket left out; -1 for the end."""
         made: list[str] = []
         while self._at < len(self._text):
             if self._text[self._at] == ")" and depth >= 0 and self._depth == depth + 1:
@@ -207,8 +207,9 @@ class _Translation:
         return re.compile(r"[*+?]|\{(\d{1,6})(?:(,)(\d{1,6})?)?\}").match(self._text, self._at)
 
     def _counted(self, atom: str, begin: int = 0, *, single: bool = False) -> str:
-        """An atom, which begins there, with what repeats it. RE2 takes counts up to 1,000; the count of characters that
-        all of a text consists of is compared with its length."""
+        """Return an atom, which begins there, with what repeats it. RE2 takes counts up to 1,000; the count of
+        characters that all of a text consists of is compared with its length.
+        """
         found = self._quantifier()
         if found is None:
             return atom
@@ -247,7 +248,7 @@ class _Translation:
         return _literal(self._code(char))
 
     def _code(self, char: str) -> int:
-        """The character that an escape stands for."""
+        """Return the character that an escape stands for."""
         if char in _CONTROL:
             return _CONTROL[char]
         if char == "0":
@@ -331,7 +332,7 @@ class _Translation:
         return f"[{'^' if negated else ''}{''.join(made)}]"
 
     def _member(self, char: str) -> int | str:
-        """One character of a class, or what several are in RE2's words."""
+        """Return one character of a class, or what several are in RE2's words."""
         if char != "\\":
             return ord(char)
         escaped = self._next("a backslash at the end")

@@ -161,7 +161,7 @@ class _Repair:
 
 
 def _escaped(found: re.Match[str]) -> str:
-    """A sign as JSON has it within a text."""
+    """Return a sign as JSON has it within a text."""
     after, plain = found.groups()
     if plain is not None:
         return '\\"' if plain == '"' else _CONTROL.get(plain, f"\\u{ord(plain):04x}")
@@ -239,7 +239,7 @@ class _Reader:
                 return found, at
 
     def _opened(self, char: str, at: int) -> tuple[int, list[Any] | dict[str, Any] | None]:
-        """Where the first value in a list or an object begins; where there is none, the end of it, and it."""
+        """Return where the first value in a list or an object begins; where there is none, the end of it, and it."""
         made: list[Any] | dict[str, Any] = [] if char == "[" else {}
         at = self._blank(at)
         if self._text[at : at + 1] == ("]" if char == "[" else "}"):

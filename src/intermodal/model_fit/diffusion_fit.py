@@ -67,7 +67,7 @@ def _verdict(amount: Quantity, machine: Machine) -> Verdict:
 
 
 def lines(report: DiffusionFit) -> Iterator[tuple[str, Verdict | None]]:
-    """The answer in words; a line with a verdict has its colour."""
+    """Yield the answer in words; a line with a verdict has its colour."""
     model, usual = report.model, report.model.architecture
     yield (
         f"{report.name}   {usual.name}, a diffusion model; {model.parameters / 1e6:,.0f}M parameters take its steps, "
@@ -88,7 +88,7 @@ _WORDS: dict[Verdict, str] = {"fits": "fits", "tight": "may fit", "no": "does no
 
 
 def document(report: DiffusionFit) -> dict[str, Any]:
-    """The same as plain data."""
+    """Return the same as plain data."""
     model, usual = report.model, report.model.architecture
     return {
         "fit_version": FIT_VERSION,

@@ -317,12 +317,12 @@ def fit(wish: FitQuery, weights: WeightsStore, env: Mapping[str, str]) -> FitRep
 
 
 def machine_of(wish: FitQuery, env: Mapping[str, str]) -> Machine:
-    """The machine that is asked about: this one, or one that is named."""
+    """Return the machine that is asked about: this one, or one that is named."""
     return machine_of_options(wish.gpus, wish.ram) if wish.gpus or wish.ram else this_machine(env)
 
 
 def _siblings(path: Path) -> tuple[str, ...]:
-    """Names of the models in a file's folder."""
+    """Return names of the models in a file's folder."""
     try:
         return tuple(sorted(each.name for each in path.parent.glob("*.gguf")))
     except OSError:
@@ -330,7 +330,7 @@ def _siblings(path: Path) -> tuple[str, ...]:
 
 
 def _own_projector(name: str, weights: WeightsStore) -> str:
-    """The projector that was pulled with a model; "" for none."""
+    """Return the projector that was pulled with a model; "" for none."""
     found = weights.projector(name) if any(row.name == name for row in weights.rows()) else None
     return str(found) if found is not None else ""
 
@@ -352,7 +352,7 @@ def report(
     here: bool = False,
     beside: RelatedFiles | None = None,
 ) -> FitReport:
-    """The answer, of values alone."""
+    """Return the answer, of values alone."""
     beside = beside or RelatedFiles()
     context = max(wish.contexts) if wish.contexts else min(shape.context or CONTEXT, CONTEXT)
     asked = ServingSettings(
@@ -407,8 +407,9 @@ def _measured_correction(name: str, path: str, env: Mapping[str, str]) -> tuple[
 
 
 def measured_speeds(name: str, env: Mapping[str, str]) -> tuple[Quantity | None, Quantity | None]:
-    """Tokens a second that earlier runs here wrote and read with a model that intermodal serves itself; None where it
-    ran too few, or where ``name`` is no such model."""
+    """Return tokens a second that earlier runs here wrote and read with a model that intermodal serves itself; None
+    where it ran too few, or where ``name`` is no such model.
+    """
     from intermodal.catalog.shipped_rows import shipped_rows
     from intermodal.store.database import Store
 
@@ -437,7 +438,8 @@ REMOTE = ("hf:", "http://", "https://")
 
 
 def find_model(said: str, weights: WeightsStore, env: Mapping[str, str]) -> SizedModel:
-    """A path, a URL, ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]``, a name of ``pull --list`` or of another program's.
+    """Return a path, a URL, ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]``, a name of ``pull --list`` or of another
+    program's.
 
     Raises:
         UsageError: it names several models, or none of its kind. UnknownModel, InputMissing, NotInstalled: it is not
@@ -489,7 +491,7 @@ async def _remote(said: str, env: Mapping[str, str]) -> SizedModel:
 
 
 def _of_hub(said: str, weights: WeightsStore) -> str:
-    """Where a hub has the model of a row that is not pulled yet; "" where none does."""
+    """Return where a hub has the model of a row that is not pulled yet; "" where none does."""
     row = next((row for row in weights.rows() if row.name == said), None)
     if row is not None and row.hub and not row.files:
         return row.hub

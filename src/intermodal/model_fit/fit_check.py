@@ -152,7 +152,7 @@ def _file(said: str, found: ServerFootprint) -> str:
 
 
 def _found(model: str, weights: WeightsStore, env: Mapping[str, str]) -> ServerFootprint:
-    """The server that serves a model: of those of ``intermodal up``, then where such servers usually listen."""
+    """Return the server that serves a model: of those of ``intermodal up``, then where such servers usually listen."""
     where = "" if model.startswith(REMOTE) else find_model(model, weights, env).where
     for place in all_records(env):
         wanted = place.wanted() if where and _ready(place) is not None else None
@@ -177,7 +177,9 @@ def _found(model: str, weights: WeightsStore, env: Mapping[str, str]) -> ServerF
 
 
 def _asked(address: str, model: str, env: Mapping[str, str]) -> ServerFootprint:
-    """A server at an address that was named. It is sent a key where it wants one, and none of another program."""
+    """Return a server at an address that was named. It is sent a key where it wants one, and none of another
+    program.
+    """
     try:
         return read_footprint(address, wanted=model)
     except CredentialsRefused as wants:
@@ -209,7 +211,7 @@ def _place(name: str, env: Mapping[str, str]) -> ServerRecords | None:
 
 
 def _ready(place: ServerRecords) -> ServerState | None:
-    """The state of a server that answers; None of one that does not."""
+    """Return the state of a server that answers; None of one that does not."""
     state = place.state()
     return state if state is not None and state.phase == "ready" and state.lives else None
 
@@ -223,7 +225,7 @@ def _started(place: ServerRecords) -> ServerFootprint:
 
 
 def _listening(address: str, env: Mapping[str, str]) -> ServerRecords | None:
-    """The server of ``intermodal up`` at an address, whose log and key are known."""
+    """Return the server of ``intermodal up`` at an address, whose log and key are known."""
     port = urlsplit(address).port
     for place in all_records(env) if port and is_this_machine(address) else ():
         state = _ready(place)

@@ -49,7 +49,7 @@ def _change_lines(changes: Iterable[FitChange], users: int) -> Iterator[str]:
 
 
 def rate(value: float) -> str:
-    """Tokens a second, two figures below ten."""
+    """Return tokens a second, two figures below ten."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
@@ -64,7 +64,7 @@ _Line = tuple[tuple[str, Verdict | None], ...]  # pieces of a line, each with th
 
 
 def text(report: FitReport, *, plain: bool = False) -> list[_Line]:
-    """Lines in pieces, each with the verdict that colours it."""
+    """Return lines in pieces, each with the verdict that colours it."""
     found: list[_Line] = [*_plainly([f"{report.name} on {machine_line(report)}"])]
     found.append(((verdict(report), report.verdict),))
     if report.requests:
@@ -116,7 +116,7 @@ def _smaller_model(report: FitReport) -> str:
 
 
 def machine_line(report: FitReport) -> str:
-    """The machine, and whose it is."""
+    """Return the machine, and whose it is."""
     words = describe_machine(report.machine)
     return f"this machine: {words}" if report.here else words
 
@@ -137,7 +137,7 @@ def verdict(report: FitReport) -> str:
 
 
 def gib(amount: Quantity) -> str:
-    """Bytes as GiB, with the range where it shows."""
+    """Return bytes as GiB, with the range where it shows."""
     if not amount.known:
         return "unknown"
     low, mid, high = (f"{value / GIB:.1f}" for value in (amount.low, amount.mid, amount.high))
@@ -154,7 +154,7 @@ def terms(report: FitReport) -> list[str]:
 
 
 def _bars(report: FitReport, *, plain: bool = False) -> list[str]:
-    """One stacked bar a place, and which filling is what."""
+    """Return one stacked bar a place, and which filling is what."""
     return [
         line
         for check in report.placed.checks
@@ -258,7 +258,7 @@ def _cell(cell: FitCell) -> str:
 
 
 def amount(quantity: Quantity) -> str:
-    """Bytes of a term in the unit that suits them, with their range.
+    """Return bytes of a term in the unit that suits them, with their range.
 
     >>> from intermodal.quantity import between, exact
     >>> amount(exact(17.5 * 2**30)), amount(between(10 * 2**20, 20 * 2**20, 30 * 2**20, ""))
@@ -403,7 +403,7 @@ _VLLM_SAID: dict[Verdict, str] = {"fits": "fits", "tight": "may fit", "no": "doe
 
 
 def vllm_lines(report: VllmReport, *, plain: bool = False) -> Iterator[tuple[str, Verdict | None]]:
-    """The answer as text."""
+    """Yield the answer as text."""
     found, cards = report.served, len(report.machine.gpus)
     yield f"{report.name} by vLLM on {'this machine: ' if report.here else ''}{describe_machine(report.machine)}", None
     yield vllm_sentence(report), report.verdict
@@ -445,7 +445,7 @@ def vllm_lines(report: VllmReport, *, plain: bool = False) -> Iterator[tuple[str
 
 
 def vllm_sentence(report: VllmReport) -> str:
-    """The verdict in one line."""
+    """Return the verdict in one line."""
     found = report.served
     if report.verdict == "no":
         return (

@@ -191,7 +191,8 @@ async def hub_pull(
 
 
 async def as_pulled(wish: FitQuery, machine: Machine, env: Mapping[str, str]) -> tuple[FitQuery, str]:
-    """The wish with the file and the projector of a repository that pulling it would bring, and why this quantization.
+    """Return the wish with the file and the projector of a repository that pulling it would bring, and why this
+    quantization.
 
     The machine is the one in question, cards and all. A name that is no repository of GGUF files is returned unchanged;
     if the hub lists nothing, reading the model reports the error.
@@ -297,7 +298,7 @@ async def _shape(repo: str, file: str, revision: str, env: Mapping[str, str]) ->
 
 
 def _variants(listed: HubListing, wanted: HubReference) -> list[Variant]:
-    """The model that is meant, in every quantization that it may be taken in. Raises UsageError."""
+    """Return the model that is meant, in every quantization that it may be taken in. Raises UsageError."""
     by_name = {file.name: file for file in listed.files}
     if wanted.file or wanted.quant:
         name = wanted.file or chosen_file(listed.files, wanted)
@@ -531,7 +532,7 @@ def has_onnx(listed: HubListing, wanted: HubReference) -> bool:
 async def onnx_pull(
     wanted: HubReference, listed: HubListing, name: str, said: str, env: Mapping[str, str]
 ) -> LockedModel:
-    """The model as it would be pinned, under a name.
+    """Return the model as it would be pinned, under a name.
 
     Raises:
         UsageError: the repository has no model that a runtime here opens, or lacks a file of it. WeightsError: its
@@ -580,7 +581,7 @@ async def _config(wanted: HubReference, listed: HubListing, said: str, env: Mapp
 
 
 def _taken(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: HubReference) -> OnnxSelection:
-    """The files of the model that is meant, in the variant that is asked for, else in the best."""
+    """Return the files of the model that is meant, in the variant that is asked for, else in the best."""
     if _TWO_SIDES.search(str(config.get("model_type", "")).lower()):
         return _two_sides(files, config, wanted)
     head = encoder_head(config)

@@ -93,8 +93,9 @@ class RankingQuery(Value):
 def rank_models(
     machine: Machine, weights: WeightsStore, env: Mapping[str, str], wanted: RankingQuery | None = None
 ) -> tuple[RankedModel, ...]:
-    """All of them, those that fit first, then by tier; within a tier by evidence, then the larger ones first, exact
-    and quick ones first among alike."""
+    """Return all of them, those that fit first, then by tier; within a tier by evidence, then the larger ones first,
+    exact and quick ones first among alike.
+    """
     wanted = wanted or RankingQuery()
     known = {model.id: model for model in open_models(load_snapshot())}
     found = [*_here(machine, weights, env, wanted), *_pullable(machine, weights, wanted)]
@@ -105,7 +106,7 @@ def rank_models(
 
 
 def ranking_document(found: tuple[RankedModel, ...]) -> dict[str, Any]:
-    """The ranking of ``--all``."""
+    """Return the ranking of ``--all``."""
     return {
         "fit_version": FIT_VERSION,
         "models": [
@@ -290,7 +291,7 @@ def fetched_size(row: WeightsRow, model: Model | None) -> float:
 
 
 def served_row(name: str) -> ServedRow | None:
-    """The row of a host that serves the weights of that name."""
+    """Return the row of a host that serves the weights of that name."""
     return next((served for host in shipped_rows().hosts for served in host.models if served.weights == name), None)
 
 

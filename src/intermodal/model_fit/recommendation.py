@@ -86,8 +86,9 @@ class Recommendation(Value):
 
 
 def recommend(machine: Machine, weights: WeightsStore, work: Work) -> Recommendation:
-    """The strongest that certainly fits, of those that answer as fast as one reads, or hear as fast as one speaks,
-    where there are any."""
+    """Return the strongest that certainly fits, of those that answer as fast as one reads, or hear as fast as one
+    speaks, where there are any.
+    """
     known = tuple(_proposals(machine, weights, work))
     fitting = [each for each in known if each.verdict == "fits"]
     quick = [each for each in fitting if not each.slow]

@@ -229,7 +229,7 @@ def _rejected(plan: Plan, other: Plan) -> tuple[Rejected, ...]:
 
 
 def _neither(case: PlanningCase, errors: list[NoRoute]) -> NoRoute:
-    """The error, with the reasons against both kinds."""
+    """Return the error, with the reasons against both kinds."""
     every = dict.fromkeys(reason for error in errors for reason in error.hints.reasons)
     reasons = tuple(each for each in every if not str(each).endswith(_ANOTHER_KIND)) or tuple(every)
     transcriber, other = errors

@@ -57,7 +57,7 @@ def explain_analyze(plan: Plan, result: Result) -> str:
 
 
 def _route(plan: Plan, result: Result) -> Candidate:
-    """The route that answered: the chosen one, or the fallback that stepped in."""
+    """Return the route that answered: the chosen one, or the fallback that stepped in."""
     for candidate in (plan.chosen, *plan.fallbacks):
         if candidate.endpoint == result.endpoint:
             return candidate
@@ -181,7 +181,7 @@ def _tokens(found: list[Row], name: str, estimate: Quantity, actual: int | None)
 
 
 def _outside(estimate: Quantity, actual: float | None, slack: float) -> str:
-    """Where an actual lay that the range does not hold."""
+    """Return where an actual lay that the range does not hold."""
     if actual is None or not estimate.known or not estimate.high:
         return ""
     if actual > estimate.high + slack:
@@ -190,7 +190,7 @@ def _outside(estimate: Quantity, actual: float | None, slack: float) -> str:
 
 
 def _graded(estimate: Quantity, actual: float) -> float | None:
-    """The q-error of the middle estimate; None where one of the two is nothing."""
+    """Return the q-error of the middle estimate; None where one of the two is nothing."""
     if not estimate.known or not estimate.mid or not actual:
         return None
     error = q_error(estimate.mid, actual)

@@ -41,7 +41,9 @@ Words = tuple[str, bool]  # a reason, and whether it names all there is to name,
 
 
 def fold_rejections(rows: Iterable[Rejected]) -> tuple[Rejected, ...]:
-    """The same rejections, those of a rule that has many reasons of one kind as one row where the first stood."""
+    """Return the same rejections, those of a rule that has many reasons of one kind as one row where the first
+    stood.
+    """
     ordered = list(rows)
     found: list[Rejected] = []
     done: set[str] = set()
@@ -95,7 +97,7 @@ _NEAR = re.compile(r"localhost\b|127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.
 
 
 def place_of_send(sent: Send) -> str:
-    """The host of the URL as people know it; of one near by that stands for another place, that place too."""
+    """Return the host of the URL as people know it; of one near by that stands for another place, that place too."""
     rest = sent.url.partition("://")[2] or sent.url
     where = rest.partition("/")[0] or sent.host
     return f"{where} ({sent.host}, {sent.zone})" if _NEAR.match(where) else where
@@ -120,7 +122,7 @@ def one_line(candidate: Candidate) -> str:
 
 
 def _destinations(candidate: Candidate) -> str:
-    """Where a route sends to, each place once; "" where nothing leaves the machine."""
+    """Return where a route sends to, each place once; "" where nothing leaves the machine."""
     return ", ".join(dict.fromkeys(map(place_of_send, candidate.sends)))
 
 
@@ -217,7 +219,9 @@ def explain(plan: Plan, *, runs: bool = False) -> str:
 
 
 def explain_all(plan: Plan, frontier: tuple[Candidate, ...] = ()) -> str:
-    """The same, every rejection included, and the Pareto frontier (cost, seconds, strength, loss) where it is given."""
+    """Return the same, every rejection included, and the Pareto frontier (cost, seconds, strength, loss) where it is
+    given.
+    """
     text = _lines(plan, everything=True, runs=True)
     return f"{text}\n{_frontier(plan, frontier)}" if frontier else text
 
@@ -259,7 +263,7 @@ def _how_it_runs(plan: Plan) -> str:
 
 # ---- the tree ---------------------------------------------------------------------------------
 def tree(candidate: Candidate) -> list[str]:
-    """The answering step with everything that leads to it below."""
+    """Return the answering step with everything that leads to it below."""
     by_id = {step.id: step for step in candidate.steps}
     last = candidate.last
     children = _children(last, by_id, candidate)
@@ -490,7 +494,7 @@ def _frontier(plan: Plan, frontier: tuple[Candidate, ...]) -> str:
 
 
 def wrapped(text: str, indent: str) -> list[str]:
-    """The text in lines of at most ``_WIDTH`` columns where its words allow it, later ones indented."""
+    """Return the text in lines of at most ``_WIDTH`` columns where its words allow it, later ones indented."""
     lines: list[str] = []
     rest = text
     while len(rest) > _WIDTH:

@@ -9,7 +9,7 @@ from intermodal.quantity import Quantity
 
 
 def count(quantity: Quantity) -> str:
-    """A count with its range.
+    """Return a count with its range.
 
     >>> count(Quantity(low=1180, mid=1212, high=1240, certainty="estimated"))
     '1,212 (1,180..1,240)'
@@ -18,7 +18,7 @@ def count(quantity: Quantity) -> str:
 
 
 def counted(number: int, thing: str, many: str = "") -> str:
-    """A number with its noun.
+    """Return a number with its noun.
 
     >>> counted(1, "picture"), counted(1200, "picture"), counted(2, "box", "boxes")
     ('1 picture', '1,200 pictures', '2 boxes')
@@ -27,7 +27,7 @@ def counted(number: int, thing: str, many: str = "") -> str:
 
 
 def clock(seconds: float) -> str:
-    """A moment as people write it.
+    """Return a moment as people write it.
 
     >>> clock(3.4), clock(75), clock(3723)
     ('0:03', '1:15', '1:02:03')
@@ -58,7 +58,7 @@ def held(amount: float) -> str:
 
 
 def tokens(quantity: Quantity) -> str:
-    """A number of tokens with its range.
+    """Return a number of tokens with its range.
 
     >>> tokens(Quantity(low=140, mid=171, high=210, certainty="estimated"))
     '171 tok (140..210)'
@@ -67,7 +67,7 @@ def tokens(quantity: Quantity) -> str:
 
 
 def seconds(quantity: Quantity) -> str:
-    """A time with its range.
+    """Return a time with its range.
 
     >>> seconds(Quantity(low=2.0, mid=4.04, high=11.6, certainty="estimated"))
     '4.0 s (2.0..12)'
@@ -86,7 +86,7 @@ def money(quantity: Quantity) -> str:
 
 
 def memory(quantity: Quantity) -> str:
-    """Bytes with their range, in GiB.
+    """Return bytes with their range, in GiB.
 
     >>> memory(Quantity(low=9e8, mid=1.2e9, high=1.7e9, certainty="estimated")), memory(Quantity())
     ('1.1 GiB (0.8..1.6)', '0.0 GiB')
@@ -138,7 +138,7 @@ def _ranged(quantity: Quantity, form: Callable[[float], str], unit: str) -> str:
 
 
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table, rows under their heads; the last column may be as long as it likes.
+    """Return lines of a table, rows under their heads; the last column may be as long as it likes.
 
     >>> format_table(("plan", "USD"), [("cheap", "1"), ("best", "20")])
     ['plan   USD', 'cheap  1', 'best   20']

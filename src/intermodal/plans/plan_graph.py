@@ -229,7 +229,7 @@ class _Maker:
         )  # fmt: skip
 
     def _called(self, key: str) -> tuple[str, str]:
-        """A part's name, and its size where its steps tell it."""
+        """Return a part's name, and its size where its steps tell it."""
         name, size = _named(self._title(key))
         lengths = [_named(title)[1] for title in self._titles(key)]
         size = size.partition(" at ")[0]  # the resolution is shown with the pages
@@ -303,7 +303,7 @@ class _Maker:
 
 
 def figures(steps: list[Step], *, last: bool) -> Iterable[CardLine]:
-    """Tokens, money and time of a step, or of many summed up."""
+    """Return tokens, money and time of a step, or of many summed up."""
     made = total([step.estimate.output_tokens for step in steps])
     into = total([step.estimate.input_tokens for step in steps])
     cost = total([step.estimate.cost for step in steps])
@@ -348,7 +348,7 @@ def _hint(steps: list[Step]) -> str:
 
 
 def _several(names: list[str]) -> str:
-    """Names in a tooltip: the first ones, where there are many."""
+    """Return names in a tooltip: the first ones, where there are many."""
     more = [f"and {len(names) - LISTED:,} more"] if len(names) > LISTED else []
     return ", ".join([*names[:LISTED], *more])
 
@@ -358,13 +358,13 @@ def _times(title: str, count: int) -> str:
 
 
 def _named(title: str) -> tuple[str, str]:
-    """A title as its name and its size: ("call.wav", "63 s")."""
+    """Return a title as its name and its size: ("call.wav", "63 s")."""
     found = _SIZE.search(title)
     return (title[: found.start()], found["size"]) if found else (title, "")
 
 
 def _common(titles: list[str]) -> str:
-    """The words that titles begin with alike."""
+    """Return the words that titles begin with alike."""
     words = [title.split(" ") for title in titles]
     count = 0
     while all(len(some) > count and some[count] == words[0][count] for some in words):

@@ -149,7 +149,7 @@ class _Layout:
     # ---- columns and lanes ----------------------------------------------------------------------
 
     def _edges_with_lanes(self) -> dict[tuple[str, str], tuple[str, ...]]:
-        """Each edge once, with the first path that takes it."""
+        """Return each edge once, with the first path that takes it."""
         found: dict[tuple[str, str], tuple[str, ...]] = {}
         for path in self._graph.paths:
             for pair in pairwise(path):
@@ -321,7 +321,7 @@ _ICONS = {  # 14 x 14, one path each
 
 
 def plan_svg(plan: Plan, name: str = "") -> str:
-    """The picture of a plan.
+    """Return the picture of a plan.
 
     Args:
         plan: any plan.
@@ -443,7 +443,7 @@ def _apart(one: tuple[float, float], other: tuple[float, float]) -> float:
 
 
 def _towards(corner: tuple[float, float], other: tuple[float, float], far: float) -> tuple[float, float]:
-    """The point ``far`` from a corner on the level or upright line to another one."""
+    """Return the point ``far`` from a corner on the level or upright line to another one."""
     whole = _apart(corner, other) or 1.0
     return (corner[0] + (other[0] - corner[0]) * far / whole, corner[1] + (other[1] - corner[1]) * far / whole)
 
@@ -453,7 +453,7 @@ def _pair(point: tuple[float, float]) -> str:
 
 
 def _moved_icon(kind: str, left: float, top: float) -> str:
-    """An icon's path at a place: its first, absolute coordinates are relative to the icon's corner."""
+    """Return an icon's path at a place: its first, absolute coordinates are relative to the icon's corner."""
     found: list[str] = []
     for letter, rest in _commands(_ICONS[kind]):
         values = [float(value) for value in rest.split()]

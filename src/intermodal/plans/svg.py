@@ -60,7 +60,7 @@ _COLOURS: dict[str, Colour] = {  # by class
 
 
 def clean(text: str) -> str:
-    """Text that any XML reader takes, without what could turn or hide the text around it."""
+    """Return text that any XML reader takes, without what could turn or hide the text around it."""
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text.replace("\t", " ").replace("\n", " "))
 
 
@@ -74,7 +74,7 @@ def width(text: str, size: float, *, bold: bool = False) -> float:
 
 
 def shortened(text: str, size: float, room: float, *, bold: bool = False) -> str:
-    """The text if it fits, else its beginning and its end, which is where files have their kind.
+    """Return the text if it fits, else its beginning and its end, which is where files have their kind.
 
     >>> shortened("a-rather-long-name-of-a-recording.wav", 10, 130)
     'a-rather-lo…cording.wav'
@@ -91,7 +91,7 @@ def shortened(text: str, size: float, room: float, *, bold: bool = False) -> str
 
 
 def wrapped(text: str, size: float, room: float, most: int = 0) -> list[str]:
-    """Lines that fit; words too long are cut. More than ``most`` lines (0: any) end in an ellipsis."""
+    """Return lines that fit; words too long are cut. More than ``most`` lines (0: any) end in an ellipsis."""
     lines: list[str] = []
     for word in clean(text).split():
         if lines and width(f"{lines[-1]} {word}", size) <= room:
@@ -112,7 +112,7 @@ def _cut(text: str, size: float, room: float) -> str:
 
 
 def number(value: float) -> str:
-    """A coordinate: a tenth of a pixel is enough, and the same everywhere."""
+    """Return a coordinate: a tenth of a pixel is enough, and the same everywhere."""
     return f"{value:.1f}".rstrip("0").rstrip(".") if abs(value) >= 0.05 else "0"
 
 

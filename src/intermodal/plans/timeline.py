@@ -89,7 +89,7 @@ class Timeline(Value):
 
 
 def timeline(plan: Plan, result: Result) -> Timeline:
-    """The plan's schedule beside what happened."""
+    """Return the plan's schedule beside what happened."""
     spans = schedule(plan.chosen)
     actuals, measured = _began(result.actuals)
     planned = [step for step in plan.chosen.steps if not isinstance(step, Check)]
@@ -224,7 +224,7 @@ def finding_text(check: Checked) -> str:
 
 
 def milliseconds(seconds: float) -> str:
-    """A short time: "2.1 ms", "340 ms"."""
+    """Return a short time: "2.1 ms", "340 ms"."""
     value = seconds * 1000
     return f"{value:.1f} ms" if value < 9.95 else f"{value:,.0f} ms"
 
@@ -403,13 +403,13 @@ class _Sheet:
         return " " * start + load * (loaded - start) + run * (end - loaded)
 
     def _at(self, seconds: float) -> int:
-        """The column of a moment; the last one is for what goes on to the end."""
+        """Return the column of a moment; the last one is for what goes on to the end."""
         return min(round(seconds / self._timeline.end * self._bar), self._bar - 1 if seconds <= 0 else self._bar)
 
     # ---- marks and axis -------------------------------------------------------------------------
 
     def _letters(self) -> list[str]:
-        """A letter per mark; after z, numbers."""
+        """Return a letter per mark; after z, numbers."""
         count = len(self._timeline.marks)
         return [_LETTERS[place] if place < len(_LETTERS) else str(place + 1) for place in range(count)]
 
@@ -445,7 +445,7 @@ class _Sheet:
         return self._wrapped(f"{letter} {when} {clean(mark.text)}".replace("   ", "  "), "  ")
 
     def _wrapped(self, words: str, indent: str) -> list[str]:
-        """Lines no wider than the terminal, where spaces allow it."""
+        """Return lines no wider than the terminal, where spaces allow it."""
         found: list[str] = []
         rest = words
         while _columns(rest) > self._width:
@@ -466,7 +466,7 @@ def _columns(words: str) -> int:
 
 
 def _cut(words: str, room: int) -> str:
-    """The words, with "..." where they do not fit."""
+    """Return the words, with "..." where they do not fit."""
     words = clean(words)
     if _columns(words) <= room:
         return words

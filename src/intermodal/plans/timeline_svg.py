@@ -23,7 +23,7 @@ TITLE, TITLE_LINE = 15.0, 20.0  # size and height of a line of the title, of whi
 
 
 def svg(plan: Plan, timeline: Timeline, name: str = "") -> str:
-    """The picture of a run beside its plan. ``name`` as for the picture of a plan."""
+    """Return the picture of a run beside its plan. ``name`` as for the picture of a plan."""
     return _Chart(plan, timeline, name).whole()
 
 
@@ -63,7 +63,7 @@ class _Chart:
         return f"{numbers.plain_seconds(at)} s: {words}" if at is not None else words
 
     def _x(self, seconds: float) -> float:
-        """Where a moment is; what lies beyond the end of the axis is at its edge."""
+        """Return where a moment is; what lies beyond the end of the axis is at its edge."""
         return self._left + min(seconds / self._timeline.end, 1.0) * AXIS
 
     # ---- frame ----------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ class Verdict(Value):
 
 
 def judge(parts: Sequence[Judged], *, answers: bool = True) -> VerdictName:
-    """The verdict on a route.
+    """Return the verdict on a route.
 
     ``answers``: it takes a model that answers in words; a transcript or an embedding takes none.
 
@@ -138,7 +138,7 @@ def judge(parts: Sequence[Judged], *, answers: bool = True) -> VerdictName:
 
 
 def joined_names(names: Iterable[str]) -> str:
-    """Names as a sentence has them.
+    """Return names as a sentence has them.
 
     >>> joined_names(["a", "b", "c"])
     'a, b and c'
@@ -154,7 +154,7 @@ def _all(every: Sequence[str]) -> str:
 
 
 def aspects_of(pairs: Iterable[tuple[str, Iterable[Aspect]]]) -> str:
-    """Aspects and whose they are: "tone of call.wav, layout and figures of report.pdf"; "" for none.
+    """Return aspects and whose they are: "tone of call.wav, layout and figures of report.pdf"; "" for none.
 
     >>> aspects_of([("a.png", ["layout"]), ("b.png", ["layout"]), ("c.wav", [])])
     'layout of a.png and b.png'
@@ -183,12 +183,12 @@ def maybe_needed(verdict: Verdict) -> str:
 
 
 def lost(verdict: Verdict) -> str:
-    """All that this route loses."""
+    """Return all that this route loses."""
     return aspects_of((part.title, part.loses) for part in verdict.parts)
 
 
 def lost_as_text(verdict: Verdict) -> str:
-    """All that a language model would lose."""
+    """Return all that a language model would lose."""
     return aspects_of((part.title, part.as_text) for part in verdict.parts)
 
 

@@ -214,7 +214,9 @@ A = {"image": "a picture", "audio": "sound", "video": "a film", "document": "a d
 def wrong_kind(
     file: PromptFile, argument: Argument, medium: MediaValue | None, name: str, kind: Kind, media_type: str
 ) -> PromptError:
-    """The error of a file that is of another kind than its argument takes, or the place in it where it stands."""
+    """Return the error of a file that is of another kind than its argument takes, or the place in it where it
+    stands.
+    """
     wanted = " or ".join(A[each] for each in ((medium.kinds if medium is not None else ()) or argument.media))
     place = (medium.at if medium is not None else "") or argument.name
     within = f" at {place}" if place != argument.name else ""
@@ -276,7 +278,9 @@ _WRITTEN = {"number": "write a number", "integer": "write a whole number", "bool
 
 
 def _text_of(file: PromptFile, argument: Argument, path: str) -> str:
-    """The words of a file. Raises InputError, and PromptError with the argument's line for a file that has none."""
+    """Return the words of a file. Raises InputError, and PromptError with the argument's line for a file that has
+    none.
+    """
     from intermodal.media.fetch import read_text_file
 
     if not path:
@@ -308,7 +312,7 @@ def arguments_from_schema(
     media: Mapping[str, ArgumentKind],
     lines: Mapping[str, int],
 ) -> tuple[Argument, ...]:
-    """The arguments that a JSON Schema of the input declares. ``media``: kinds that the file states by name."""
+    """Return the arguments that a JSON Schema of the input declares. ``media``: kinds that the file states by name."""
     required = set(schema.get("required", ()))
     made = []
     for name, each in (schema.get("properties") or {}).items():
@@ -367,7 +371,7 @@ def _plain_kind(kinds: set[str], told: Mapping[str, Any]) -> ArgumentKind:
 def _media_kind(
     name: str, told: Mapping[str, Any], uses: TemplateUses, media: Mapping[str, ArgumentKind]
 ) -> ArgumentKind | None:
-    """The kind of media that an argument is; None where it is none."""
+    """Return the kind of media that an argument is; None where it is none."""
     if name in media:
         return media[name]
     items = told.get("items")

@@ -58,7 +58,9 @@ class GithubTemplate:
 
 
 def substitute(text: str, values: Mapping[str, Any], most: int) -> tuple[str, int]:
-    """The text with values in place of names, and its letters; where those are more than ``most``, it ends early."""
+    """Return the text with values in place of names, and its letters; where those are more than ``most``, it ends
+    early.
+    """
     pieces: list[str] = []
     length = at = 0
     for found in NAME.finditer(text):
@@ -83,7 +85,7 @@ class Github:
     endings = (".prompt.yml", ".prompt.yaml")
 
     def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
-        """The prompt of a file. Raises PromptError with file and line."""
+        """Return the prompt of a file. Raises PromptError with file and line."""
         return (_Reader(path, parse_mapping(path, text)).prompt(),)
 
 

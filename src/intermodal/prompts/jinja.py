@@ -71,7 +71,7 @@ class JinjaTemplate:
         return found
 
     def needed(self) -> set[str]:
-        """Names that go into the text whatever else is given."""
+        """Return names that go into the text whatever else is given."""
         from jinja2 import nodes
 
         found = set()
@@ -135,7 +135,7 @@ class MarkedTemplate:
 
 
 def _joined(pieces: list[str | Slot]) -> Iterator[str | Slot]:
-    """The same with texts that follow each other as one."""
+    """Yield the same with texts that follow each other as one."""
     texts: list[str] = []
     for piece in pieces:
         if isinstance(piece, str):
@@ -281,7 +281,7 @@ def _words(value: Any) -> str:
 
 
 def _nothing(value: Any) -> str:
-    """A missing value within a present one."""
+    """Return a missing value within a present one."""
     return ""
 
 
@@ -374,7 +374,7 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
 
 
 def _replaced(text: str, old: str, new: str) -> str:
-    """The text with ``old`` replaced, where that does not make it many times as long."""
+    """Return the text with ``old`` replaced, where that does not make it many times as long."""
     if len(text) + text.count(old) * len(new) > 4 * len(text) + (1 << 20):
         raise ValueError
     return text.replace(old, new)

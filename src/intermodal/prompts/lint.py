@@ -109,7 +109,7 @@ def _findings(file: PromptFile) -> Iterator[LintFinding]:
 
 
 def _rows(file: PromptFile) -> tuple[SnapshotRow, ...]:
-    """The model that a file names, at each host that publishes it; () of one that the data does not have."""
+    """Return the model that a file names, at each host that publishes it; () of one that the data does not have."""
     if not file.model:
         return ()
     models = load_snapshot()

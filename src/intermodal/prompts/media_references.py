@@ -50,7 +50,7 @@ def kind_of(media_type: str) -> ArgumentKind:
 
 
 def media_part(url: str, media_type: str, folder: Path | None) -> MediaPart:
-    """The part of a URL, or of a file in ``folder``; None where no file may be named.
+    """Return the part of a URL, or of a file in ``folder``; None where no file may be named.
 
     Raises ValueError with the problem and the fix.
     """
@@ -187,7 +187,7 @@ class _Walk:
 
 
 def _choices(schema: Any, root: Mapping[str, Any], depth: int = 0) -> list[Mapping[str, Any]]:
-    """The schemas of which a value has to fit one, references followed."""
+    """Return the schemas of which a value has to fit one, references followed."""
     if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
         schema = resolve_reference(root, schema["$ref"])
     if not isinstance(schema, Mapping) or depth > _MOST_DEEP:
@@ -206,7 +206,7 @@ def _named(value: Any) -> str:
 
 
 def files_at_signs(value: Any) -> Any:
-    """A value as a command line has it: texts that begin with an at sign are files, with two the text itself."""
+    """Return a value as a command line has it: texts that begin with an at sign are files, with two the text itself."""
     if isinstance(value, str):
         return value[1:] if value.startswith("@@") else Path(value[1:]) if value.startswith("@") else value
     if isinstance(value, dict):

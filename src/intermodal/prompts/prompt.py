@@ -419,7 +419,7 @@ class SyncPrompt:
         return self.asynchronous.file
 
     def request(self, *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = (), **args: Any) -> Request:
-        """The request of these arguments; see :meth:`Prompt.request`."""
+        """Return the request of these arguments; see :meth:`Prompt.request`."""
         return self._bridge.run(partial(self.asynchronous.request, history=history, tools=tools, **args))
 
     def plan(self, **args: Any) -> PromptPlan:
@@ -427,7 +427,7 @@ class SyncPrompt:
         return self._bridge.run(partial(self.asynchronous.plan, **args))
 
     def explain(self, **args: Any) -> str:
-        """The plan as text, with what a run and a thousand runs cost."""
+        """Return the plan as text, with what a run and a thousand runs cost."""
         return self._bridge.run(partial(self.asynchronous.explain, **args))
 
     def run(self, *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = (), **args: Any) -> Answer[Any]:
@@ -439,7 +439,7 @@ class SyncPrompt:
         return self._bridge.iterate(lambda: self.asynchronous.stream(history=history, **args))
 
     def stream_value(self, *, history: Iterable[Message] = (), **args: Any) -> Iterator[Any]:
-        """The value as far as it is known, and at last the whole one; see :meth:`Prompt.stream_value`."""
+        """Return the value as far as it is known, and at last the whole one; see :meth:`Prompt.stream_value`."""
         return self._bridge.iterate(lambda: self.asynchronous.stream_value(history=history, **args))
 
     def request_with(self, args: Mapping[str, Any], *, history: Iterable[Message] = ()) -> Request:

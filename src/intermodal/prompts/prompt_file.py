@@ -177,7 +177,9 @@ class PromptFile:
         return PromptError(what, where=self.where(place), todo=todo)
 
     def output_with(self, values: Mapping[str, Any]) -> Output:
-        """The output that is wanted where the template has these values. Raises PromptError with file and line."""
+        """Return the output that is wanted where the template has these values. Raises PromptError with file and
+        line.
+        """
         return self.output_by(values) if self.output_by is not None else self.output
 
     @property
@@ -186,7 +188,7 @@ class PromptFile:
         return tuple(name for model in (self.model, *self.others) for name in model_names(model))
 
     def model_named(self, name: str) -> str:
-        """The model that it means by one of ``model_names``."""
+        """Return the model that it means by one of ``model_names``."""
         return next((each for each in (self.model, *self.others) if name in model_names(each)), name)
 
     @property

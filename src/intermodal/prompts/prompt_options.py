@@ -30,7 +30,7 @@ class PromptOptions:
 
 
 def read(front: FrontMatter) -> PromptOptions:
-    """The block of a file, whether it is written as keys under ``ext`` or with dots. Raises PromptError.
+    """Return the block of a file, whether it is written as keys under ``ext`` or with dots. Raises PromptError.
 
     An unknown key is an error: a privacy option that is ignored would protect nothing.
     """

@@ -75,7 +75,7 @@ class PromptyTemplate(MarkedTemplate):
 
 
 def _message(role: Role, parts: list[Part]) -> list[Message]:
-    """A message without the blank lines around it; none where that is all there is."""
+    """Return a message without the blank lines around it; none where that is all there is."""
     kept = [part for part in parts if not isinstance(part, Text) or part.text.strip()]
     if not kept:
         return []
@@ -93,7 +93,7 @@ class Prompty:
     endings = (".prompty",)
 
     def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
-        """The prompt of a file. Raises PromptError with file and line."""
+        """Return the prompt of a file. Raises PromptError with file and line."""
         source = split_front_matter(path, text)
         return (_Reader(path, source.front, source.body, source.first).prompt(),)
 
@@ -231,7 +231,7 @@ class _Reader:
         return (PromptExample(arguments=given, line=self._front.line(("sample",)), checks=_ANSWERED, smoke=True),)
 
     def _given(self, name: str, value: Any, argument: Argument | None) -> Any:
-        """A value of the sample; of media a file beside the prompt, or a URL."""
+        """Return a value of the sample; of media a file beside the prompt, or a URL."""
         if argument is None or not argument.is_media:
             return value
         try:
@@ -241,7 +241,7 @@ class _Reader:
             raise self._front.error(("sample", name), what, todo) from None
 
     def _model_name(self) -> str:
-        """The model, where the file names one: ``id``, or in version 1 what the configuration calls it."""
+        """Return the model, where the file names one: ``id``, or in version 1 what the configuration calls it."""
         old = self._table(("model", "configuration"), self._model.get("configuration") or {})
         found = self._model.get("id") or next((old[key] for key in _CALLED if old.get(key)), "")
         if isinstance(found, str) and (_REFERENCE.match(found) or found.startswith("<")):
@@ -301,7 +301,7 @@ _CALLED = ("azure_deployment", "model", "name")  # in the configuration of versi
 
 
 def output_schema(said: list[Any]) -> dict[str, Any]:
-    """The schema of an answer with these fields, as ``outputs`` lists them."""
+    """Return the schema of an answer with these fields, as ``outputs`` lists them."""
     return {"type": "object", **_fields(said), "additionalProperties": False}
 
 

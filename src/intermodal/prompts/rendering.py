@@ -47,12 +47,12 @@ class Placeholders(Generic[M]):
         self._word = secrets.token_hex(16)
 
     def put(self, what: M) -> str:
-        """The mark of one more."""
+        """Return the mark of one more."""
         self.kept.append(what)
         return f"{self._word}:{len(self.kept) - 1};"
 
     def cut(self, text: str) -> list[str | M]:
-        """The texts around marks, and between them what those stand for: the first and the last are texts."""
+        """Return the texts around marks, and between them what those stand for: the first and the last are texts."""
         pieces = re.split(f"{self._word}:(\\d+);", text)
         return [self.kept[int(piece)] if number % 2 else piece for number, piece in enumerate(pieces)]
 
@@ -84,7 +84,7 @@ class RenderingBudget:
 
 
 def located(path: Path, first: int, error: TemplateError) -> PromptError:
-    """The error with file and line. ``first``: the line on which the template begins."""
+    """Return the error with file and line. ``first``: the line on which the template begins."""
     return PromptError(str(error), where=f"{path}:{first + max(error.line, 1) - 1}", todo=error.todo)
 
 

@@ -102,7 +102,7 @@ def _medium(made: SampleArguments, kind: ArgumentKind, name: str) -> tuple[Media
 
 
 def _with_media(made: SampleArguments, argument: Argument) -> tuple[Any, str]:
-    """A value of the argument's schema, with media in their places; of a list of what holds some, one."""
+    """Return a value of the argument's schema, with media in their places; of a list of what holds some, one."""
     told: list[str] = []
 
     def put(kind: ArgumentKind, at: str) -> MediaValue:
@@ -181,7 +181,7 @@ class _Sample:
 
 
 def with_media_markers(request: Request, made: SampleArguments) -> Request:
-    """The request with words in place of imagined media, so that it can be opened like any other."""
+    """Return the request with words in place of imagined media, so that it can be opened like any other."""
     return _mapped(request, lambda part: Text(text=_mark(part)) if _is_imagined(part, made) else part)
 
 
@@ -284,6 +284,6 @@ def _kind_of(place: Path) -> Kind | None:
 
 
 def _line_of(file: PromptFile, name: str) -> int:
-    """The line that names a file."""
+    """Return the line that names a file."""
     lines = text_of(Path(file.path)).splitlines()
     return next((number for number, line in enumerate(lines, 1) if name in line), file.lines.get("template", 1))

@@ -46,7 +46,7 @@ def cached_texts(texts: Mapping[str, str], *, closed: bool = False) -> Iterator[
 
 
 def text_of(path: Path, *, what: str = "a prompt file", chosen: bool = False) -> str:
-    """The text of a prompt file. ``chosen``: a value takes part in its name.
+    """Return the text of a prompt file. ``chosen``: a value takes part in its name.
 
     Raises InputMissing where there is none, PromptError where it cannot be one.
     """
@@ -62,7 +62,8 @@ def text_of(path: Path, *, what: str = "a prompt file", chosen: bool = False) ->
 
 
 def names_of(folder: Path, *, chosen: bool = False) -> list[tuple[str, bool]]:
-    """Names in a folder, with whether each is a folder, those first. ``chosen``: a value takes part in the folder's.
+    """Return names in a folder, with whether each is a folder, those first. ``chosen``: a value takes part in the
+    folder's.
 
     Raises InputMissing where there is none.
     """
@@ -96,7 +97,7 @@ def _text_of(path: Path, what: str) -> str:
 
 
 def shown_value(value: Any) -> str:
-    """A value as a file has it, for an error.
+    """Return a value as a file has it, for an error.
 
     >>> shown_value(None), shown_value("free"), shown_value([1, True])
     ('null', "'free'", '[1, true]')
@@ -108,16 +109,16 @@ class FrontMatter(LocatedDocument):
     """The data of a prompt file, with the lines of the whole file."""
 
     def line(self, at: Place) -> int:
-        """The line of a place, or of the nearest around it; 1 where none is known."""
+        """Return the line of a place, or of the nearest around it; 1 where none is known."""
         line = self.where(at).rpartition(":")[2]
         return int(line) if line.isdecimal() else 1
 
     def error(self, at: Place, what: str, todo: str = "") -> PromptError:
-        """The error of a place, named by its keys."""
+        """Return the error of a place, named by its keys."""
         return PromptError(f"{'.'.join(map(str, at))}: {what}", where=self.where(at), todo=todo)
 
     def warning(self, at: Place, what: str, todo: str = "") -> PromptFinding:
-        """The warning of a place."""
+        """Return the warning of a place."""
         return PromptFinding("warning", self.line(at), what, todo)
 
     def unknown(self, known: Collection[str], otherwise: str, *, but: Collection[str] = ()) -> Iterator[PromptFinding]:

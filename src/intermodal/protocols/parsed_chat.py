@@ -314,7 +314,7 @@ class ConversationReader:
         )  # fmt: skip
 
     def _asked(self) -> str:
-        """The text of the last turn that is not part of a tool call (``planner/planning_case.py``)."""
+        """Return the text of the last turn that is not part of a tool call (``planner/planning_case.py``)."""
         last = len(self._turns) - 1
         while last in self._calling:
             last -= 1

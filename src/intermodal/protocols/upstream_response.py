@@ -111,11 +111,11 @@ class ReplyReader(Protocol):
         ...
 
     def decoder(self, endpoint: str, headers: Mapping[str, str]) -> ReplyDecoder:
-        """The codec that reads them everywhere else."""
+        """Return the codec that reads them everywhere else."""
         ...
 
     def whole(self, events: Iterable[WireEvent]) -> bytes:
-        """A whole reply, written anew."""
+        """Return a whole reply, written anew."""
         ...
 
     def encoder(self, model: str, **more: Any) -> ReplyEncoder:
@@ -123,7 +123,7 @@ class ReplyReader(Protocol):
         ...
 
     def broken(self, error: BaseException, /) -> bytes:
-        """The last event of a stream that failed."""
+        """Return the last event of a stream that failed."""
         ...
 
     def items(self, data: bytes, /) -> list[dict[str, Any]]:
@@ -204,7 +204,7 @@ class UpstreamResponse(AnswerState):
             then(self.error)
 
     def broken(self, error: BaseException) -> bytes:
-        """The last event of a stream that failed."""
+        """Return the last event of a stream that failed."""
         return self._reader.broken(error)
 
     # ---- for the two kinds
@@ -255,7 +255,7 @@ class UpstreamResponse(AnswerState):
         self.over, self.error = True, error
 
     def events(self) -> Sequence[WireEvent]:
-        """The answer as its wire decodes it, once it is over."""
+        """Return the answer as its wire decodes it, once it is over."""
         raise NotImplementedError
 
     def _broke(self, error: errors.CallError) -> None:
@@ -396,7 +396,7 @@ class StreamedResponse(UpstreamResponse):
         raise NotImplementedError
 
     def _part(self, words: str, thoughts: str) -> bytes:
-        """The event that says these."""
+        """Return the event that says these."""
         raise NotImplementedError
 
     def _finish(self, data: bytes, *, stopped: bool = False) -> None:

@@ -314,7 +314,7 @@ class Ranker:
         return PassageScores(found, cut, query_cut, tokens, load)
 
     async def _learned(self) -> ReadingSpeed:
-        """What earlier runs took, and for the rest what the catalog says."""
+        """Return what earlier runs took, and for the rest what the catalog says."""
         if self._store is None:
             return ReadingSpeed(self._endpoint.speed)
         known = await anyio.to_thread.run_sync(self._store.statistics)

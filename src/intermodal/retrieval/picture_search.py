@@ -230,7 +230,7 @@ class PictureFinder:
         return picture.data
 
     async def _looked_at(self, digest: str, picture: bytes) -> bytes:
-        """The vector that the model makes of a picture; it is kept."""
+        """Return the vector that the model makes of a picture; it is kept."""
         seen = await self._runtimes().look(self._endpoint, picture)
         return await self._keep(digest, seen.vectors[0])
 
@@ -260,7 +260,7 @@ class PictureFinder:
         return await anyio.to_thread.run_sync(self._vectors.put, self._model, digest, vector)
 
     def _nearest(self, wanted: bytes, digests: Mapping[str, str], top: int) -> tuple[tuple[FoundPicture, ...], int]:
-        """The nearest, and how many were compared: those whose vectors are as long as the query's."""
+        """Return the nearest, and how many were compared: those whose vectors are as long as the query's."""
         scores: dict[str, float] = {}
         compare = _comparison(wanted, len(digests))
         for some in self._vectors.of(self._model, set(digests.values())):
@@ -321,7 +321,7 @@ def _key(endpoint: Endpoint, sums: Callable[[str], str]) -> str:
 
 
 def _files(folder: str) -> list[tuple[str, int, int]]:
-    """The files of a model's folder, by which it is known to be the same."""
+    """Return the files of a model's folder, by which it is known to be the same."""
     root = Path(folder).expanduser()
     found = []
     for path in sorted((*root.glob("*.onnx"), *root.glob("onnx/*.onnx"), *root.glob("*.json"))):

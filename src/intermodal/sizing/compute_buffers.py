@@ -73,7 +73,7 @@ def output_buffer(shape: ModelShape, slots: int) -> Quantity:
 
 
 def _masks(shape: ModelShape, settings: ServingSettings) -> int:
-    """One of the whole context where a layer has it, and one of the window."""
+    """Return one of the whole context where a layer has it, and one of the window."""
     found = cache_cells(settings)
     windows = {layer.window for layer in shape.layers if layer.kv_heads}
     places = found.each if 0 in windows else 0
@@ -110,7 +110,8 @@ _ROWS_AFTER: Final = frozenset(("gpt-oss", "qwen3next", "qwen35", "qwen35moe", "
 
 
 def compute_graph(shape: ModelShape, settings: ServingSettings, align: int = 32) -> TensorGraph | None:
-    """The graph of one full batch over a full cache, as ``sched_reserve`` builds it; None where that is not known.
+    """Return the graph of one full batch over a full cache, as ``sched_reserve`` builds it; None where that is not
+    known.
 
     ``align``: of its buffer, in bytes.
     """
@@ -382,7 +383,7 @@ class _Builder:
         return states
 
     def _convolved(self, layer: Layer, taps: int, source: int) -> int:
-        """The state of the convolution, the new tokens after it, and its last columns kept."""
+        """Return the state of the convolution, the new tokens after it, and its last columns kept."""
         g, slots = self.graph, self.settings.slots
         width = layer.conv // (taps - 1)
         state = g.view(self._state(layer.conv))
@@ -564,15 +565,15 @@ class TensorGraph:
         self._order: list[int] = []
 
     def leaf(self, *dims: int, width: int = 4) -> int:
-        """An input of ``dims`` numbers of ``width`` bytes."""
+        """Return an input of ``dims`` numbers of ``width`` bytes."""
         return self._add(dims, width, (), root=None, over=False)
 
     def op(self, dims: tuple[int, ...], *sources: int, over: bool = False, width: int = 4) -> int:
-        """A result. ``over``: it may be written over a source of the same dimensions."""
+        """Return a result. ``over``: it may be written over a source of the same dimensions."""
         return self._add(dims, width, sources, root=None, over=over)
 
     def view(self, source: int, *dims: int) -> int:
-        """The same bytes seen otherwise. ``dims``: where what follows takes them from it."""
+        """Return the same bytes seen otherwise. ``dims``: where what follows takes them from it."""
         return EXTERNAL if source == EXTERNAL else self._add(dims, 0, (source,), root=self._roots[source], over=False)
 
     def write(self, into: int, *sources: int) -> int:
@@ -580,7 +581,7 @@ class TensorGraph:
         return self._add((), 0, (*sources, into), root=self._roots[into], over=False)
 
     def store(self, *sources: int) -> int:
-        """A result that is written to a cache: it takes no place here."""
+        """Return a result that is written to a cache: it takes no place here."""
         return self._add((), 0, sources, root=EXTERNAL, over=False)
 
     def keep(self, tensor: int) -> None:
@@ -616,7 +617,7 @@ class TensorGraph:
         return tensor
 
     def size(self) -> int:
-        """Bytes of the buffer, where all of it is computed in one place."""
+        """Return bytes of the buffer, where all of it is computed in one place."""
         return self._layout(self._leafs, self._order)
 
     def host_size(self) -> int:
@@ -625,7 +626,7 @@ class TensorGraph:
         return sum(self._aligned(node) for node in (*self._leafs, *made))
 
     def device_size(self) -> int:
-        """Bytes on a device that gets copies of the inputs it uses."""
+        """Return bytes on a device that gets copies of the inputs it uses."""
         order = [node for node in self._order if node not in self._host]
         used = dict.fromkeys(source for node in order for source in self._sources[node] if source != EXTERNAL)
         copies = [node for node in used if node in self._host or not self._sources[node]]

@@ -24,7 +24,8 @@ _OUTPUT: Final = ("lm_head.weight", "output.weight")
 def config_shape(
     config: Mapping[str, Any], *, name: str, tensors: Sequence[SafeTensor] = (), weights: int = 0
 ) -> ModelShape:
-    """The shape of a model, of its config and of its tensors, or of the bytes of all of them where only that is known.
+    """Return the shape of a model, of its config and of its tensors, or of the bytes of all of them where only that is
+    known.
 
     Raises WeightsError if the config has impossible counts.
     """
@@ -62,7 +63,7 @@ class _ConfigCounts:
         self.values = values
 
     def count(self, *names: str) -> int:
-        """The first of these that is a number; 0 for none."""
+        """Return the first of these that is a number; 0 for none."""
         for name in names:
             found = self.values.get(name)
             if isinstance(found, int | float) and not isinstance(found, bool):
@@ -79,7 +80,7 @@ class _ConfigCounts:
 def _sums(
     tensors: Sequence[SafeTensor], weights: int, said: _ConfigCounts, config: Mapping[str, Any]
 ) -> tuple[int, int, int, int, int]:
-    """Bytes of the token table, the output, routed experts and everything, and the count of all numbers."""
+    """Return bytes of the token table, the output, routed experts and everything, and the count of all numbers."""
     if tensors:
         embeddings = sum(tensor.size for tensor in tensors if tensor.name.endswith(_EMBEDDINGS))
         output = sum(tensor.size for tensor in tensors if tensor.name.endswith(_OUTPUT))
@@ -92,7 +93,7 @@ def _sums(
 
 
 def _routed(said: _ConfigCounts, layers: Sequence[Layer], experts: int, whole: int, numbers: int) -> int:
-    """Bytes of routed experts by their widths, where the tensors are not known one by one."""
+    """Return bytes of routed experts by their widths, where the tensors are not known one by one."""
     width = said.count("moe_intermediate_size", "expert_ffn_hidden_size") or said.count("intermediate_size")
     mixed = max(0, len(layers) - said.count("first_k_dense_replace"))
     found = 3 * said.count("hidden_size") * width * experts * mixed

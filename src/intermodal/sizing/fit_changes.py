@@ -179,7 +179,9 @@ def _shorter(subject: ModelReference, now: PlacedModel, machine: Machine) -> Ite
 
 
 def _smaller(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iterator[_Attempt]:
-    """The best usual quantization that is smaller and fits; with a quantized cache too, if that allows a better one."""
+    """Yield the best usual quantization that is smaller and fits; with a quantized cache too, if that allows a better
+    one.
+    """
     best = ""
     for kind in ("", "q8_0") if now.settings.type_k == "f16" and _divides(now) else ("",):
         settings = _cached(now.settings, kind) if kind else now.settings
@@ -249,8 +251,9 @@ def _of_memory(placed: PlacedModel, machine: Machine) -> tuple[str, ...]:
 
 
 def _other_card(subject: ModelReference, now: PlacedModel, has: Machine) -> Iterator[_Attempt]:
-    """The smallest of some usual cards that is enough for it as it was asked; one beside a chip whose memory is the
-    machine's is another machine."""
+    """Yield the smallest of some usual cards that is enough for it as it was asked; one beside a chip whose memory is
+    the machine's is another machine.
+    """
     fixed = any(gpu.unified for gpu in has.gpus)
     settings = replace(now.settings, gpu_layers=ALL, host_experts=0)
     for name in CARDS:

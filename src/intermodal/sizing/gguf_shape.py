@@ -33,7 +33,7 @@ _PER_LAYER: Final = ("per_layer_token_embd.weight", "engram_embd.weight")
 
 
 def gguf_shape(headers: Sequence[GgufHeader], *, name: str = "") -> ModelShape:
-    """The shape of what these headers describe: one file, or all parts of a split one, in order.
+    """Return the shape of what these headers describe: one file, or all parts of a split one, in order.
 
     Raises:
         WeightsError: the parts do not belong together, or counts in the metadata are impossible.
@@ -90,7 +90,9 @@ def _complete(headers: Sequence[GgufHeader], name: str) -> None:
 
 
 def parts(name: str) -> tuple[str, ...]:
-    """Names of all parts of a split file, of the name of any of them; the name alone where it is of no split file."""
+    """Return names of all parts of a split file, of the name of any of them; the name alone where it is of no split
+    file.
+    """
     found = re.fullmatch(r"(.*-)(\d{5})-of-(\d{5})(\.gguf|\.safetensors)", name)
     if found is None or not 1 <= int(found[3]) <= MAX_LAYERS:
         return (name,)
@@ -134,19 +136,19 @@ class _Facts:
         return f"{self._prefix}.{key}" in self._metadata
 
     def count(self, key: str, otherwise: int = 0) -> int:
-        """A scalar; the first of a list."""
+        """Return a scalar; the first of a list."""
         found = self.raw(key)
         if isinstance(found, tuple):
             found = found[0] if found else None
         return self.number(found, otherwise)
 
     def most(self, key: str) -> int:
-        """A scalar; the largest of a list."""
+        """Return a scalar; the largest of a list."""
         found = self.raw(key)
         return max(map(self.number, found), default=0) if isinstance(found, tuple) else self.number(found)
 
     def each(self, key: str, layers: int, otherwise: Sequence[int]) -> tuple[int, ...]:
-        """One number a layer, of a scalar or a list."""
+        """Return one number a layer, of a scalar or a list."""
         found = self.raw(key)
         if isinstance(found, tuple):
             if len(found) < layers:
@@ -293,7 +295,9 @@ def _slides(row: SlidingWindow, index: int, every: int) -> bool:
 
 
 def _recurrent(facts: _Facts, count: int, kv_heads: Sequence[int]) -> tuple[tuple[bool, ...], int, int]:
-    """Which layers keep a state, and the numbers of its two parts (``n_embd_r`` and ``n_embd_s`` of llama.cpp)."""
+    """Return which layers keep a state, and the numbers of its two parts (``n_embd_r`` and ``n_embd_s`` of
+    llama.cpp).
+    """
     architecture = facts.text("general.architecture")
     kind = RECURRENT.get(architecture, "")
     if not kind:
@@ -334,7 +338,7 @@ def _state_numbers(facts: _Facts, architecture: str) -> tuple[int, int]:
 
 
 def _shared_from(facts: _Facts, count: int) -> int:
-    """The first layer that uses keys and values of an earlier one."""
+    """Return the first layer that uses keys and values of an earlier one."""
     architecture = facts.text("general.architecture")
     if architecture == "gemma3n":
         return min(20, count)

@@ -66,7 +66,7 @@ def quantized(kind: str) -> bool:
 
 
 def row_bytes(kind: str, numbers: int) -> int:
-    """Bytes of so many numbers of one token.
+    """Return bytes of so many numbers of one token.
 
     Raises:
         UsageError: no such type, or the numbers do not fill its blocks.
@@ -104,7 +104,7 @@ def state_bytes(layer: Layer, slots: int) -> int:
 
 
 def index_bytes(shape: ModelShape, settings: ServingSettings) -> int:
-    """One key a token and layer, that an index of a sparse attention keeps."""
+    """Return one key a token and layer, that an index of a sparse attention keeps."""
     return cache_cells(settings).context * row_bytes(settings.type_k, shape.index_key) if shape.index_key else 0
 
 

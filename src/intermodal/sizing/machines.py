@@ -87,7 +87,7 @@ class Accelerator(Value):
 
 
 def usable_memory(memory: int, limit: _Limit) -> int:
-    """Bytes of a machine's memory that the graphics part of its chip may use.
+    """Return bytes of a machine's memory that the graphics part of its chip may use.
 
     Metal's recommended working set is two thirds of up to 36 GiB and three quarters of more (``iogpu.wired_limit_mb``
     raises it); Linux maps half of the memory for a graphics part of AMD (``ttm.pages_limit``). As their systems come.
@@ -157,7 +157,7 @@ def find_card(
 
 
 def card_of_driver(name: str, memory: int) -> Accelerator | None:
-    """The row of a card that a driver names, of as much memory as the driver reports; None where none is known.
+    """Return the row of a card that a driver names, of as much memory as the driver reports; None where none is known.
 
     Drivers report some hundred MiB less than the nominal size.
     """
@@ -214,7 +214,7 @@ def _plain(words: str) -> str:
 
 
 def complete_card_name(words: str) -> tuple[str, ...]:
-    """Names that begin so, without spaces, so that a shell takes each for one word; brands may be left out.
+    """Return names that begin so, without spaces, so that a shell takes each for one word; brands may be left out.
 
     >>> complete_card_name("rtx409")
     ('RTX-4090', 'RTX-4090-D', 'RTX-4090-Max-Q', 'RTX-4090-Mobile')
@@ -225,7 +225,7 @@ def complete_card_name(words: str) -> tuple[str, ...]:
 
 
 def _short(name: str) -> str:
-    """A name as people write it: without brands and spaces."""
+    """Return a name as people write it: without brands and spaces."""
     plain = re.sub(_BRANDS.pattern, " ", name, flags=re.IGNORECASE)
     return "-".join(re.findall(r"[A-Za-z0-9+.]+", plain))
 
@@ -297,7 +297,7 @@ _CORE = (48e9, 96e9, 200e9)
 
 
 def machine_of_options(gpus: Iterable[str], ram: str = "", *, cores: int = 8) -> Machine:
-    """The machine that ``--gpu`` and ``--ram`` name.
+    """Return the machine that ``--gpu`` and ``--ram`` name.
 
     Args:
         gpus: each as it was given; one may name several, divided by commas. "none" for no card.
@@ -356,7 +356,8 @@ def _with_free(gpu: Gpu, machine: Machine) -> Gpu:
 
 
 def parse_memory(words: str) -> tuple[int, Quantity]:
-    """Bytes of memory, and bytes a second it gives at most: ``64GB``, ``64GB DDR5-5600``, ``256GB DDR4-3200 8ch``.
+    """Return bytes of memory, and bytes a second it gives at most: ``64GB``, ``64GB DDR5-5600``, ``256GB DDR4-3200
+    8ch``.
 
     >>> parse_memory("64GB DDR5-5600")[1].mid / 1e9
     89.6
@@ -392,7 +393,7 @@ def card(row: Accelerator, memory: int, free: int | None = None) -> Gpu:
 
 
 def _describe_card(gpu: Gpu) -> str:
-    """A card in a line: its name, memory and bandwidth."""
+    """Return a card in a line: its name, memory and bandwidth."""
     speed = f", {gpu.bandwidth / 1e9:,.0f} GB/s" if gpu.bandwidth else ""
     of = " of the machine's" if gpu.unified else ""
     return f"{gpu.name} ({gpu.memory / GIB:.1f} GiB{of}{speed})"
@@ -405,7 +406,7 @@ def describe_cards(cards: Iterable[Gpu]) -> str:
 
 
 def memory_for_models(machine: Machine) -> tuple[Literal["card", "cards", "memory"], int]:
-    """Where models go, and the bytes that are free there: the cards where there are any, else the memory."""
+    """Return where models go, and the bytes that are free there: the cards where there are any, else the memory."""
     if not machine.gpus:
         return "memory", machine.free
     room = sum(gpu.memory if gpu.free is None else gpu.free for gpu in machine.gpus)
@@ -425,7 +426,7 @@ _LEAST_GIVEN: Final = 0.904
 
 
 def certain_memory(machine: Machine) -> int:
-    """The bytes of ``memory_for_models`` that are there for certain."""
+    """Return the bytes of ``memory_for_models`` that are there for certain."""
     if not machine.gpus:
         return machine.free
     return sum(
@@ -435,7 +436,7 @@ def certain_memory(machine: Machine) -> int:
 
 
 def describe_machine(machine: Machine) -> str:
-    """A machine in a line: cards, cores, memory."""
+    """Return a machine in a line: cards, cores, memory."""
     memory = f"{machine.memory / GIB:.1f} GiB of memory" if machine.memory else "memory not stated"
     memory += f" ({machine.free / GIB:.1f} free)" if machine.memory else ""
     cores = counted(machine.cores, "core") + ("" if machine.processor else ", assumed")
@@ -443,7 +444,7 @@ def describe_machine(machine: Machine) -> str:
 
 
 def _cards(word: str, memory: int) -> list[tuple[Gpu, int]]:
-    """The cards of one word, each with the memory it is sold with."""
+    """Return the cards of one word, each with the memory it is sold with."""
     times = _TIMES.search(word)
     count = int(times[1] or times[2]) if times else 1
     name = (word[: times.start()] + word[times.end() :]).strip() if times else word

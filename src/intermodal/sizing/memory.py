@@ -77,7 +77,7 @@ class Correction(Value):
 
 
 def correction_flags(settings: ServingSettings) -> str:
-    """The settings that a ratio depends on; not context and slots, which terms are proportional to.
+    """Return the settings that a ratio depends on; not context and slots, which terms are proportional to.
 
     >>> correction_flags(ServingSettings(context=8192, gpu_layers=-1))
     'llama.cpp -ctk f16 -ctv f16 -fa on -ub 512 -ngl all'
@@ -101,13 +101,15 @@ def correction_flags(settings: ServingSettings) -> str:
 
 
 def matching_correction(corrections: Iterable[Correction], said: str, program: str = "") -> Correction | None:
-    """The newest of these flags; where a ``program`` is known, of no other one."""
+    """Return the newest of these flags; where a ``program`` is known, of no other one."""
     alike = [each for each in corrections if each.flags == said and (not program or each.program in ("", program))]
     return max(alike, key=lambda each: each.taken, default=None)
 
 
 def corrected_amount(name: str, device: Device, amount: Quantity, correction: Correction) -> Quantity:
-    """A term with the ratio that was measured of it; as it is where none was, or where it is exact and was right."""
+    """Return a term with the ratio that was measured of it; as it is where none was, or where it is exact and was
+    right.
+    """
     ratio = correction.of(name, device)
     if ratio is None and name not in _TERMS_BESIDE:
         ratio = correction.of(BUFFERS, device)
@@ -158,11 +160,11 @@ class ModelMemory(Value):
     correction: Correction | None = None
 
     def total(self, device: Device | None = None) -> Quantity:
-        """Bytes on one device, or on both."""
+        """Return bytes on one device, or on both."""
         return total([term.amount for term in self.terms if device in (None, term.device)])
 
     def of(self, name: str, device: Device | None = None) -> Quantity:
-        """Bytes of the terms of this name; exact 0 where there is none."""
+        """Return bytes of the terms of this name; exact 0 where there is none."""
         return total([term.amount for term in self.terms if term.name == name and device in (None, term.device)])
 
 
@@ -205,7 +207,7 @@ def model_memory(
 
 
 def _described(shape: ModelShape, settings: ServingSettings) -> float:
-    """Bytes that describe graphs, beside those of a small model's."""
+    """Return bytes that describe graphs, beside those of a small model's."""
     layers = (*shape.layers, *shape.extra_layers)
     tensors = sum(len(layer.tensors) for layer in layers) + 3  # the token table, the output and its norm
     nodes = max(40 * settings.ubatch, 32 * tensors) if shape.architecture in _IN_PIECES else 8 * tensors
@@ -378,18 +380,18 @@ TOKEN: Final = (30e3, 130e3, 400e3)
 
 
 def weight_bytes(parameters: float, quantization: str = USUAL) -> float:
-    """Bytes of a file in a quantization."""
+    """Return bytes of a file in a quantization."""
     return parameters * QUANTIZATIONS[quantization].bits / 8
 
 
 def memory_of_file(size: float) -> Quantity:
-    """Bytes it takes, by the size of its file."""
+    """Return bytes it takes, by the size of its file."""
     low, mid, high = (share * size for share in _QUANTIZED_BESIDE)
     return between(low, mid, high, "the size of its file, its cache and buffers")
 
 
 def memory_of_parameters(parameters: float | None, quantization: str = USUAL) -> Quantity:
-    """Bytes it takes in a quantization.
+    """Return bytes it takes in a quantization.
 
     >>> round(memory_of_parameters(8e9).mid / 1e9, 1)
     5.6
@@ -404,7 +406,7 @@ def memory_of_parameters(parameters: float | None, quantization: str = USUAL) ->
 
 
 def memory_of_requests(parameters: float | None, texts: int, context: int) -> Quantity:
-    """The same with so many texts at once, each with a context of its own.
+    """Return the same with so many texts at once, each with a context of its own.
 
     >>> round(memory_of_requests(8e9, 20, 8192).mid / 1e9, 1)
     26.9
@@ -417,7 +419,7 @@ def memory_of_requests(parameters: float | None, texts: int, context: int) -> Qu
 
 
 def cache_of_contexts(texts: int, context: int) -> Quantity:
-    """Bytes of the keys and values of so many texts; exact 0 for none."""
+    """Return bytes of the keys and values of so many texts; exact 0 for none."""
     if texts < 1:
         return Quantity()
     low, mid, high = (texts * context * each for each in TOKEN)
@@ -425,7 +427,9 @@ def cache_of_contexts(texts: int, context: int) -> Quantity:
 
 
 def memory_floor(parameters: float | None) -> Quantity:
-    """Bytes without which it does not run: from weights of four bits to those of sixteen, as most are published."""
+    """Return bytes without which it does not run: from weights of four bits to those of sixteen, as most are
+    published.
+    """
     if not parameters:
         return unknown("its size is not published")
     least, most = memory_of_parameters(parameters), memory_of_file(parameters * _SIXTEEN / 8)
@@ -472,7 +476,7 @@ class TermComparison(Value):
 
 
 def logged_terms(log: str) -> dict[tuple[str, Device], float]:
-    """Bytes a term and device. A buffer that is laid out anew counts as it was at last.
+    """Return bytes a term and device. A buffer that is laid out anew counts as it was at last.
 
     >>> logged_terms("load_tensors:   CPU_Mapped model buffer size =    92.12 MiB")[("weights", "host")] / 2**20
     92.12

@@ -73,7 +73,7 @@ def parse_hub_reference(said: str) -> HubReference | None:
 
 
 def local_model(path: Path) -> SizedModel:
-    """The shape of a file or folder on this machine.
+    """Return the shape of a file or folder on this machine.
 
     Raises:
         InputMissing: it is not there, or a part of it. WeightsError: it is damaged, or no model.
@@ -94,7 +94,8 @@ def local_model(path: Path) -> SizedModel:
 
 
 async def remote_model(said: str, *, hub: str = "", env: Mapping[str, str] | None = None) -> SizedModel:
-    """The shape of what a URL or ``hf:...`` names. ``hub``: base address of a mirror; else the one that ``env`` has.
+    """Return the shape of what a URL or ``hf:...`` names. ``hub``: base address of a mirror; else the one that ``env``
+    has.
 
     Raises:
         UsageError: it names several models, or none. WeightsError: a header is damaged, or cannot be had.
@@ -125,7 +126,7 @@ async def list_repository(wanted: HubReference, env: Mapping[str, str]) -> HubLi
 
 
 async def read_small_file(wanted: HubReference, revision: str, name: str, most: int, env: Mapping[str, str]) -> bytes:
-    """A whole file of a repository that has at most so many bytes. Raises ``SourceFailed``."""
+    """Return a whole file of a repository that has at most so many bytes. Raises ``SourceFailed``."""
     reader = _RemoteReader(hub_of(env))
     try:
         return await reader.whole(msgspec.structs.replace(wanted, revision=revision), name, most)
@@ -197,7 +198,7 @@ class _RemoteReader:
         raise AssertionError("the last piece is as long as a header may be")
 
     async def _saved(self, wanted: HubReference, listed: tuple[HubFile, ...]) -> SizedModel:
-        """A folder as transformers saves one: its config, and its index or its only file."""
+        """Return a folder as transformers saves one: its config, and its index or its only file."""
         names = {file.name: file.size for file in listed}
         weights = tuple((name, names[name]) for name in sorted(names) if name.endswith(".safetensors"))
         if "config.json" not in names or not weights:
@@ -328,7 +329,7 @@ class StoredModel(Value):
 
 
 def stored_models(env: Mapping[str, str] | None = None, home: Path | None = None) -> tuple[StoredModel, ...]:
-    """All of them, by store and name. A folder that cannot be read has none."""
+    """Return all of them, by store and name. A folder that cannot be read has none."""
     env = os.environ if env is None else env
     home = Path.home() if home is None else home
     readers: tuple[Callable[[Mapping[str, str], Path], Iterator[StoredModel]], ...] = (_ollama, _lmstudio, _hub, _llama)

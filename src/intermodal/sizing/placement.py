@@ -57,7 +57,7 @@ def verdict_on(needed: Quantity, free: float) -> Verdict:
 
 
 def check_capacity(needed: Quantity, machine: Machine) -> CapacityCheck:
-    """Where models go on a machine: its cards, or its memory where it has none."""
+    """Return where models go on a machine: its cards, or its memory where it has none."""
     where, room = memory_for_models(machine)
     return CapacityCheck(where=where, needed=needed, room=room, certain=certain_memory(machine))
 
@@ -110,21 +110,23 @@ def place_model(
 
 
 def place_again(placed: PlacedModel, settings: ServingSettings, machine: Machine) -> PlacedModel:
-    """The same model with other settings, or elsewhere."""
+    """Return the same model with other settings, or elsewhere."""
     return place_model(placed.shape, settings, machine, estimated=placed.estimated, corrections=placed.corrections)
 
 
 def place_quantized(
     placed: PlacedModel, settings: ServingSettings, machine: Machine, to: Quantization | None
 ) -> PlacedModel:
-    """The same in another quantization, of which nothing was measured; None for the file's own."""
+    """Return the same in another quantization, of which nothing was measured; None for the file's own."""
     if to is None:
         return place_again(placed, settings, machine)
     return place_model(requantized(placed.shape, to), settings, machine, estimated=True)
 
 
 def largest(most: int, fits: Callable[[int], bool], step: int = 1) -> int:
-    """The largest multiple of ``step`` up to ``most`` that fits, 0 for none; more never fits where less does not."""
+    """Return the largest multiple of ``step`` up to ``most`` that fits, 0 for none; more never fits where less does
+    not.
+    """
     low, high = 0, most // step
     while low < high:
         middle = (low + high + 1) // 2
@@ -133,7 +135,7 @@ def largest(most: int, fits: Callable[[int], bool], step: int = 1) -> int:
 
 
 def largest_context(placed: PlacedModel, machine: Machine) -> int:
-    """Tokens of each text that certainly fit, up to what the model was trained for; 0 for none."""
+    """Return tokens of each text that certainly fit, up to what the model was trained for; 0 for none."""
     settings = placed.settings
     most = min(placed.shape.context or _MOST_CONTEXT, _MOST_CONTEXT)
 
@@ -195,5 +197,5 @@ _PER_CARD: Final = ("compute", "backend")
 
 
 def everything_on_cards(settings: ServingSettings, machine: Machine) -> ServingSettings:
-    """Everything on the cards where there are any, nothing where there are none."""
+    """Return everything on the cards where there are any, nothing where there are none."""
     return replace(settings, gpu_layers=ALL if machine.gpus else 0)

@@ -87,7 +87,7 @@ def names_quantization(name: str, word: str) -> bool:
 
 
 def with_quantization(name: str, quantization: str) -> str:
-    """A file's name with another quantization in it; with "" without the word for it."""
+    """Return a file's name with another quantization in it; with "" without the word for it."""
     return _IN_NAME.sub(quantization, name)
 
 
@@ -108,7 +108,7 @@ def bits(shape: ModelShape) -> float:
 
 
 def requantized(shape: ModelShape, to: Quantization) -> ModelShape:
-    """The shape as a file in another quantization would have it; its weights are an estimate (``OFF``)."""
+    """Return the shape as a file in another quantization would have it; its weights are an estimate (``OFF``)."""
     now = bits(shape)
     if not now:
         return shape

@@ -97,7 +97,8 @@ def model_speed(
 def speed_of_parameters(
     parameters: float, active: float, machine: Machine, *, prompt: int = 1000, users: int = 1
 ) -> ModelSpeed:
-    """The same of a model of which only the size is known, in four bits (``BITS`` a weight), with a short context.
+    """Return the same of a model of which only the size is known, in four bits (``BITS`` a weight), with a short
+    context.
 
     ``active``: parameters of one token; of a mixture of experts fewer than ``parameters``.
     """
@@ -123,7 +124,7 @@ def with_measurements(found: ModelSpeed, decode: Quantity | None, prefill: Quant
 
 
 def replace_estimate(estimate: Quantity, measured: Quantity) -> Quantity:
-    """An estimate that a measurement on this machine replaces."""
+    """Return an estimate that a measurement on this machine replaces."""
     return measured if measured.known and measured.mid > 0 else estimate
 
 
@@ -156,7 +157,7 @@ def device_work(
 
 
 def _experts(shape: ModelShape, layer: Layer, users: int) -> float:
-    """Bytes of experts that are read for one token of each text: texts share those they both ask."""
+    """Return bytes of experts that are read for one token of each text: texts share those they both ask."""
     if not shape.experts:
         return float(layer.experts)
     share = min(1.0, shape.experts_used / shape.experts)
@@ -173,7 +174,7 @@ def _cache_read(layer: Layer, settings: ServingSettings, past: int) -> float:
 
 
 def _split(shape: ModelShape, machine: Machine, sums: dict[str, list[float]], users: int) -> list[DeviceWork]:
-    """The device's part over its cards, each with as much as its memory is of all.
+    """Return the device's part over its cards, each with as much as its memory is of all.
 
     ``sums``: of each device weights, cache, whole, attention and layers of a ``DeviceWork``.
     """
@@ -220,7 +221,7 @@ def _missing_fact(parts: tuple[DeviceWork, ...], *, compute: bool = False) -> st
 
 
 def _decode(parts: tuple[DeviceWork, ...], shares: _Three) -> Quantity:
-    """Tokens a second of each text."""
+    """Return tokens a second of each text."""
     speeds, small = [], False
     for level, share in enumerate(shares):
         seconds = 0.0
@@ -240,7 +241,7 @@ def _decode(parts: tuple[DeviceWork, ...], shares: _Three) -> Quantity:
 
 
 def _reads(parts: tuple[DeviceWork, ...], tokens: int, ubatch: int, sparse: bool) -> Quantity:
-    """Seconds to read so many tokens of one text."""
+    """Return seconds to read so many tokens of one text."""
     found = []
     for level, share in enumerate(READS_SPARSE if sparse else READS_DENSE):
         seconds = 0.0

@@ -66,7 +66,7 @@ class VllmCapacity(Value):
 
 
 def serving_flags(serving: VllmSettings) -> str:
-    """The settings that a ratio of its tokens depends on (see ``memory.py``).
+    """Return the settings that a ratio of its tokens depends on (see ``memory.py``).
 
     >>> serving_flags(VllmSettings(cards=2))
     'vllm --tensor-parallel-size 2 --gpu-memory-utilization 0.9 --kv-cache-dtype auto'
@@ -83,7 +83,7 @@ def most_heads(shape: ModelShape) -> int:
 
 
 def page_bytes(layer: Layer, serving: VllmSettings) -> int:
-    """Bytes of one page of one layer, on one card."""
+    """Return bytes of one page of one layer, on one card."""
     if not layer.kv_heads or not layer.cached:
         return 0
     if not layer.values:  # latent attention: not divided

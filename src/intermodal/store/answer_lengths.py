@@ -91,7 +91,7 @@ def learn_lengths(answers: Sequence[ObservedAnswer], pause: Pause = no_pause) ->
 
 
 def _whole(answer: ObservedAnswer, longer: Mapping[AnswerKind, float]) -> ObservedAnswer:
-    """One that was cut, in logarithms, as long as it is expected to be."""
+    """Return one that was cut, in logarithms, as long as it is expected to be."""
     return answer._replace(tokens=max(answer.tokens, longer[answer.kind])) if answer.cut else answer
 
 
@@ -116,7 +116,7 @@ def _leaf(values: Sequence[ObservedAnswer]) -> _Class:
 
 
 def _above(classes: Sequence[_Class]) -> _Class:
-    """The class that these are classes of. Such as it vary among themselves as much as these do."""
+    """Return the class that these are classes of. Such as it vary among themselves as much as these do."""
     weight = sum(each.credibility for each in classes)
     mean = sum(each.credibility * each.mean for each in classes) / weight if weight else 0.0
     return _Class(mean, weight / (weight + 1.0))

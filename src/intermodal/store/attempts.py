@@ -228,7 +228,9 @@ def endpoints(database: Database) -> list[str]:
 
 
 def endpoints_of(connection: sqlite3.Connection) -> list[str]:
-    """The same, by a connection. From one to the next in the index: DISTINCT would go through all of a million rows."""
+    """Return the same, by a connection. From one to the next in the index: DISTINCT would go through all of a million
+    rows.
+    """
     found: list[str] = []
     (name,) = connection.execute("SELECT MIN(endpoint) FROM attempts").fetchone()
     while name is not None:

@@ -68,7 +68,7 @@ def _spent(stat: bytes) -> int:
 
 
 def _own_of_all() -> int:
-    """The same by looking at every process there is, which takes milliseconds."""
+    """Return the same by looking at every process there is, which takes milliseconds."""
     parents: dict[int, int] = {}
     jiffies: dict[int, int] = {}
     for name in os.listdir("/proc"):

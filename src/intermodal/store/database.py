@@ -173,12 +173,12 @@ class Store:
         return self.path.with_name("slates")
 
     def attempts(self, limit: int = 100) -> tuple[AttemptRow, ...]:
-        """The newest attempts, newest first."""
+        """Return the newest attempts, newest first."""
         self._once()
         return attempts.newest(self._database, limit)
 
     def transforms(self, limit: int = 100) -> tuple[TransformRow, ...]:
-        """The newest transforms of every op, in the order they were done."""
+        """Return the newest transforms of every op, in the order they were done."""
         return attempts.recent_made(self._database, limit)
 
     # ---- statistics ---------------------------------------------------------------------------
@@ -238,7 +238,7 @@ class Store:
         attempts.finish_run(self._database, row)
 
     def runs(self, limit: int = 100) -> tuple[RunRow, ...]:
-        """The newest attempts, newest first."""
+        """Return the newest attempts, newest first."""
         self._once()
         return attempts.newest_runs(self._database, limit)
 

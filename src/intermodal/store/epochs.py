@@ -45,12 +45,12 @@ class Epoch(Value, frozen=True):
 
 
 def newest(database: Database) -> Epoch:
-    """The epoch that plans are made with; number 0 before there is one, or where another version wrote it."""
+    """Return the epoch that plans are made with; number 0 before there is one, or where another version wrote it."""
     return _read(database, "SELECT * FROM epochs ORDER BY number DESC LIMIT 1")
 
 
 def oldest(database: Database) -> Epoch:
-    """The first epoch: rows up to it were planned with nothing learned."""
+    """Return the first epoch: rows up to it were planned with nothing learned."""
     return _read(database, "SELECT * FROM epochs WHERE number > 0 ORDER BY number LIMIT 1")
 
 
@@ -92,7 +92,7 @@ def learn(database: Database, *, at_once: bool = False, pause: Pause = no_pause)
 
 
 def due(looked: int) -> int:
-    """Rows after which it is time to look again: no more than a window of them, so that each is looked at."""
+    """Return rows after which it is time to look again: no more than a window of them, so that each is looked at."""
     return max(learned_figures.EPOCH_ROWS, min(looked // 8, learned_figures.WINDOW))
 
 

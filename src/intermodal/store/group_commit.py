@@ -162,7 +162,7 @@ class GroupCommitter:
 
 
 def _within(connection: sqlite3.Connection, write: _Write) -> tuple[Any, Exception | None]:
-    """One write of a commit, undone alone where it is wrong. Raises StoreError where the file cannot be used."""
+    """Return one write of a commit, undone alone where it is wrong. Raises StoreError where the file cannot be used."""
     connection.execute("SAVEPOINT one")
     try:
         result, failure = write.do(), None

@@ -41,7 +41,7 @@ IndexedFile: TypeAlias = tuple[str, int, int, str]  # path, stamp, digest; a row
 
 
 def pack_vector(vector: Sequence[float]) -> bytes:
-    """A vector as it is kept: numbers of 4 bytes in the order of this machine."""
+    """Return a vector as it is kept: numbers of 4 bytes in the order of this machine."""
     return array("f", vector).tobytes()
 
 
@@ -93,7 +93,7 @@ class ImageVectors:
             yield [(digest, vector) for _, digest, vector in rows if digest in digests]
 
     def vector(self, model: str, digest: str) -> bytes | None:
-        """One vector."""
+        """Return one vector."""
         return next((vector for _, vector in next(self._of_few(model, [digest]))), None)
 
     def put(self, model: str, digest: str, vector: Sequence[float]) -> bytes:

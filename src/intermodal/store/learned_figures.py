@@ -124,8 +124,8 @@ def of_endpoints(
     epoch: int, endpoints: Iterable[str], rows_of: Callable[[str], Iterable[AttemptRow]], failed: Set[tuple[str, str]],
     made: Iterable[TransformRow] = (), pause: Pause = no_pause,
 ) -> Statistics:  # fmt: skip
-    """The same, of rows that are read one endpoint at a time, and twice if another endpoint has the same model: a
-    gateway computes this every few seconds, and its peak memory stays with the process.
+    """Return the same, of rows that are read one endpoint at a time, and twice if another endpoint has the same model:
+    a gateway computes this every few seconds, and its peak memory stays with the process.
 
     ``failed``: run and step of attempts that failed, at whatever endpoint.
     """
@@ -172,7 +172,7 @@ def is_informative(row: AttemptRow) -> bool:
 
 
 def _best_known(endpoint: str, sizes: Mapping[str, int]) -> str | None:
-    """The endpoint of the same model that has the most rows; None where that is this one."""
+    """Return the endpoint of the same model that has the most rows; None where that is this one."""
     model = endpoint.partition(":")[2]
     alike = [each for each in sizes if each.partition(":")[2] == model]
     best = min(alike, key=lambda each: (-sizes[each], each))
@@ -261,7 +261,7 @@ def _figures(
 
 
 def without_contention(rows: Sequence[AttemptRow]) -> list[AttemptRow]:
-    """Rows without those that ran while others used much more of the machine than they usually do."""
+    """Return rows without those that ran while others used much more of the machine than they usually do."""
     known = [row.outcome.busy for row in rows if row.outcome and row.outcome.busy is not None]
     if not known:
         return list(rows)
@@ -270,7 +270,7 @@ def without_contention(rows: Sequence[AttemptRow]) -> list[AttemptRow]:
 
 
 def _aged(rows: Sequence[AttemptRow]) -> list[tuple[int, AttemptRow]]:
-    """Each row with how many came after it."""
+    """Return each row with how many came after it."""
     return [(len(rows) - 1 - index, row) for index, row in enumerate(rows)]
 
 

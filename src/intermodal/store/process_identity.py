@@ -54,7 +54,7 @@ def _runs(known: str) -> bool | None:
 
 
 def pid_of(known: str) -> int:
-    """The process id of an identity."""
+    """Return the process id of an identity."""
     return int(known.split("/")[2])
 
 

@@ -155,7 +155,7 @@ def _totals(connection: sqlite3.Connection, upto: int) -> Iterator[EndpointTotal
 
 
 def _rolled_up_to(connection: sqlite3.Connection) -> int:
-    """The number up to which ended rows are in the sums."""
+    """Return the number up to which ended rows are in the sums."""
     found: int = connection.execute("SELECT sequence FROM summed").fetchone()[0]
     return found
 
@@ -277,7 +277,7 @@ class _Batch:
 
 
 def _old(database: Database, select: str, upto: int, old: Callable[[sqlite3.Row], bool]) -> Iterator[list[sqlite3.Row]]:
-    """Rows that are old, some at a time in the order of their numbers (the first column), as far as there are any
+    """Yield rows that are old, some at a time in the order of their numbers (the first column), as far as there are any
     among those looked at together."""
     at = 0
     while True:

@@ -44,7 +44,9 @@ def remember_hearing(cache: ConversionCache, part: PartFacts, *, by: str, sure: 
 
 
 def with_recognition_quality(facts: Facts, cache: ConversionCache, readers: str, language: str = "") -> Facts:
-    """The facts with what earlier readings found of the same bytes, and hearings in the ``language`` that is stated."""
+    """Return the facts with what earlier readings found of the same bytes, and hearings in the ``language`` that is
+    stated.
+    """
     parts = tuple(_recalled(part, cache, readers, language) for part in facts.parts)
     return facts if parts == facts.parts else replace(facts, parts=parts)
 

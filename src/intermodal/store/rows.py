@@ -185,7 +185,7 @@ _NAME = 200  # letters of each
 
 
 def names_kept(names: Sequence[str]) -> tuple[str, ...]:
-    """Names of parts as a row of a run keeps them: the first of them, and how many more there are.
+    """Return names of parts as a row of a run keeps them: the first of them, and how many more there are.
 
     >>> names_kept(["a.png"] * 21)[-2:]
     ('a.png', '… and 1 more')
@@ -322,7 +322,7 @@ def no_pause() -> None:
 
 
 def sliced(rows: Iterable[T], pause: Pause) -> Iterator[T]:
-    """The rows, with a pause after every ``SLICE`` of them.
+    """Yield the rows, with a pause after every ``SLICE`` of them.
 
     >>> pauses = []
     >>> len(list(sliced(range(120), lambda: pauses.append("pause")))), len(pauses)

@@ -99,7 +99,7 @@ def _step(
     logs: Mapping[str, float],
     scale: float,
 ) -> list[float]:
-    """One step of Gauss and Newton: the normal equations of the linearised problem, solved."""
+    """Return one step of Gauss and Newton: the normal equations of the linearised problem, solved."""
     size = len(names)
     place = {name: index for index, name in enumerate(names)}
     matrix = [[0.0] * size for _ in range(size)]
@@ -190,7 +190,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def rounded(low: float, mid: float, high: float, basis: str) -> Quantity:
-    """A range to 3 digits, so that a plan reads well."""
+    """Return a range to 3 digits, so that a plan reads well."""
     low, mid, high = (float(f"{value:.3g}") for value in (low, mid, high))
     return between(low, mid, high, basis)
 
@@ -217,7 +217,7 @@ MEDIA: dict[str, Quantity] = {
 
 
 def stated_speed(endpoint: str) -> Speed:
-    """The shipped row's speed, of nothing where there is no such row."""
+    """Return the shipped row's speed, of nothing where there is no such row."""
     return _shipped().get(endpoint, Speed())
 
 
@@ -253,7 +253,7 @@ def media_priors() -> dict[str, CoefficientPrior]:
 
 
 def lognormal_prior(quantity: Quantity, *, per_second: bool = False) -> CoefficientPrior:
-    """A range of 80 % as a normal distribution of the logarithm: 2.56 standard deviations wide."""
+    """Return a range of 80 % as a normal distribution of the logarithm: 2.56 standard deviations wide."""
     low = max(quantity.low, quantity.mid / 30)
     spread = max(_LEAST_PRIOR_SPREAD, math.log(max(quantity.high, quantity.mid) / low) / 2.56)
     return CoefficientPrior(1 / quantity.mid if per_second else quantity.mid, spread)

@@ -69,7 +69,7 @@ def token_equations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
 
 
 def implausible(row: AttemptRow) -> str:
-    """Why a server's count of what went in cannot be one, in words; "" where it can, or nothing was weighed.
+    """Return why a server's count of what went in cannot be one, in words; "" where it can, or nothing was weighed.
 
     A server that reports 0 or ten times the input (some do, for cached prompts or by mistake) is billed by that, and
     nothing is learned of it.
@@ -87,5 +87,5 @@ def implausible(row: AttemptRow) -> str:
 
 
 def weighted_equations(rows: Sequence[tuple[AttemptRow, float]]) -> list[Observation]:
-    """The equations of rows with their weights."""
+    """Return the equations of rows with their weights."""
     return [one for row, weight in rows for one in token_equations(row, weight)]

@@ -222,7 +222,7 @@ _SECRET = re.compile(r"\b((?:im|sk|pk|xai)-|gsk_|AIza)[A-Za-z0-9_-]{12,}")
 
 
 def redact(text: str, longest: int = LONGEST) -> str:
-    """One line of printable letters, not long, without what looks like a key.
+    """Return one line of printable letters, not long, without what looks like a key.
 
     >>> redact("gpt\\n5"), redact("im-0123456789abcdef")
     ('gpt\\\\x0a5', 'im-…')

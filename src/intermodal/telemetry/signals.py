@@ -330,7 +330,7 @@ class RequestSpan:
 async def trace_run(
     signals: Signals, events: AsyncGenerator[Event], plan: Plan, inputs: Inputs, *, live: bool
 ) -> AsyncGenerator[Event]:
-    """The same events; their spans end with them, however they end."""
+    """Yield the same events; their spans end with them, however they end."""
     run = RunSpans(signals, plan, inputs, live=live)
     try:
         async with aclosing(events):
@@ -515,7 +515,7 @@ _INPUT, _OUTPUT = "gen_ai.input.messages", "gen_ai.output.messages"
 
 
 def input_messages(inputs: Inputs) -> str:
-    """The messages of a request. A file is its kind and the digest of its bytes."""
+    """Return the messages of a request. A file is its kind and the digest of its bytes."""
     facts = {part.index: part for part in inputs.facts.parts}
     index, messages = 0, []
     for message in inputs.request.messages:

@@ -86,14 +86,14 @@ Answer = str | Callable[[Attempt], str]
 
 
 def echo(attempt: Attempt) -> str:
-    """The default answer: what arrived, in words; a minimal document when a schema was forced."""
+    """Return the default answer: what arrived, in words; a minimal document when a schema was forced."""
     if attempt.schema is not None:
         return json.dumps(minimal(attempt.schema))
     return f"I got {len(attempt.images)} images, {len(attempt.audios)} recordings and these words: {attempt.text}"
 
 
 def minimal(schema: Mapping[str, Any]) -> Any:
-    """The smallest value of a simple schema: no conditions, no references."""
+    """Return the smallest value of a simple schema: no conditions, no references."""
     if "const" in schema or "enum" in schema:
         return schema.get("const", next(iter(schema.get("enum", [None]))))
     if "anyOf" in schema:
@@ -184,7 +184,7 @@ def _understand_form(attempt: Attempt, kind: str) -> None:
 
 
 def vector_of(text: str) -> list[float]:
-    """A vector that is the same for the same text, of length 1."""
+    """Return a vector that is the same for the same text, of length 1."""
     digest = hashlib.sha256(text.encode()).digest()[:DIMENSIONS]
     numbers = [byte - 127.5 for byte in digest]
     length = sum(number * number for number in numbers) ** 0.5
@@ -192,7 +192,7 @@ def vector_of(text: str) -> list[float]:
 
 
 def duration(audio: bytes) -> float:
-    """Seconds of a WAV file; 1 for anything else."""
+    """Return seconds of a WAV file; 1 for anything else."""
     try:
         with wave.open(io.BytesIO(audio)) as file:
             return float(file.getnframes() / file.getframerate())

@@ -449,7 +449,7 @@ class Engine:
         self.asked = 0
 
     def chat(self, body: Mapping[str, Any]) -> tuple[int, Any]:
-        """A whole chat: status and JSON."""
+        """Return a whole chat: status and JSON."""
         self.asked += 1
         connection = self._send({**body, "stream": False})
         try:
@@ -459,7 +459,7 @@ class Engine:
             connection.close()
 
     def stream(self, body: Mapping[str, Any]) -> tuple[int, Any, Iterator[dict[str, Any]]]:
-        """A streamed chat: status, the error's JSON where it failed, and chunks as they come."""
+        """Return a streamed chat: status, the error's JSON where it failed, and chunks as they come."""
         self.asked += 1
         connection = self._send({**body, "stream": True, "stream_options": {"include_usage": True}})
         reply = connection.getresponse()
@@ -479,7 +479,7 @@ class Engine:
         return 200, None, chunks()
 
     def count(self, text: str) -> int:
-        """Tokens of a text, as its own tokenizer counts them."""
+        """Return tokens of a text, as its own tokenizer counts them."""
         connection = self._connect()
         connection.request("POST", "/tokenize", json.dumps({"content": text}), {"content-type": "application/json"})
         try:
@@ -499,6 +499,6 @@ class Engine:
 
 
 def words_of(error: Any) -> str:
-    """The message of an error as OpenAI-compatible servers write it."""
+    """Return the message of an error as OpenAI-compatible servers write it."""
     inner = error.get("error") if isinstance(error, dict) else None
     return str(inner.get("message", "")) if isinstance(inner, dict) else str(inner or error)

@@ -178,7 +178,7 @@ class FakeHost:
         zone: Zone = "internet",
         context: int | None = 8192,
     ) -> Endpoint:
-        """A chat endpoint at this host, as a catalog has it."""
+        """Return a chat endpoint at this host, as a catalog has it."""
         seeing: tuple[Task, ...] = ("image-text-to-text",) if "image" in input else ()
         tasks: tuple[Task, ...] = ("text-generation", *seeing)
         strength = Strength(task="text-generation", tier=tier, evidence=Evidence(level="declared", source="a fake"))
@@ -206,7 +206,7 @@ class FakeHost:
         )
 
     def next_fault(self, model: str) -> Fault | None:
-        """The fault that hits this request, counted."""
+        """Return the fault that hits this request, counted."""
         fault = in_name(model) or self.fault
         if fault is None:
             return None
@@ -430,7 +430,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send_json(200, reply)
 
     def _drawn(self, attempt: Attempt, fault: Fault | None) -> None:
-        """A picture of one colour in an answer of a chat, as OpenRouter sends it."""
+        """Return a picture of one colour in an answer of a chat, as OpenRouter sends it."""
         picture = b64encode(images.png(attempt.texts[-1])).decode()
         attempt.status, attempt.output_tokens = 200, images.TOKENS
         image = {"type": "image_url", "index": 0, "image_url": {"url": f"data:image/png;base64,{picture}"}}
@@ -640,12 +640,12 @@ def wav(pcm: bytes) -> bytes:
 
 
 def streamed(file: bytes) -> bytes:
-    """The same WAV file as a host sends it that does not know its length yet: sizes of all ones."""
+    """Return the same WAV file as a host sends it that does not know its length yet: sizes of all ones."""
     return file[:4] + b"\xff\xff\xff\xff" + file[8:40] + b"\xff\xff\xff\xff" + file[44:]
 
 
 def mp3(text: str) -> bytes:
-    """The start of an MP3 frame and silence: enough to be recognised, not to be heard."""
+    """Return the start of an MP3 frame and silence: enough to be recognised, not to be heard."""
     return b"\xff\xfb\x90\xc4" + bytes(413) * max(1, len(text.split()))
 
 

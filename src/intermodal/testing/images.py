@@ -12,7 +12,8 @@ TOKENS = 272  # that a picture takes
 
 
 def png(words: str, size: str = "", number: int = 0) -> bytes:
-    """A picture ("1024x1024" is drawn 64 pixels wide, a fake's licence). ``number``: of several, each its own colour.
+    """Return a picture ("1024x1024" is drawn 64 pixels wide, a fake's licence). ``number``: of several, each its own
+    colour.
 
     Layout: ISO/IEC 15948 (PNG), chunks IHDR, IDAT and IEND.
     """

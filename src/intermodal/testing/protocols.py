@@ -80,7 +80,7 @@ class FakeProtocol:
         raise NotImplementedError
 
     def limit(self, attempt: Attempt) -> int | None:
-        """Tokens the answer may have."""
+        """Return tokens the answer may have."""
         raise NotImplementedError
 
     def whole(self, attempt: Attempt, said: FakeAnswer) -> Any:

@@ -19,7 +19,7 @@ VOCABULARY = 151_936  # of Qwen3's tokenizer, which is built into the engine
 
 
 def write(folder: Path, seed: int = 7, text: int = TEXT) -> Path:
-    """The model in a folder, as three files of safetensors. A text encoder of another width does not fit it."""
+    """Return the model in a folder, as three files of safetensors. A text encoder of another width does not fit it."""
     import numpy
 
     folder.mkdir(parents=True, exist_ok=True)

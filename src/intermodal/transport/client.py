@@ -195,7 +195,7 @@ class Transport:
     async def _connection(
         pool: ConnectionPool, target: HttpTarget, exchange: PendingRequest, *, fresh: bool
     ) -> HostConnection:
-        """A connection that is open, on which nothing came, with the request written down as about to leave."""
+        """Return a connection that is open, on which nothing came, with the request written down as about to leave."""
         noted = exchange.record is None
         while True:
             connection = None if fresh else pool.take(target, monotonic())

@@ -52,8 +52,9 @@ class NoCertificates(OSError):
 
 
 def unanswered_error(what: str, where: str, *, sent: bool, kept: bool, seconds: float) -> errors.Unreachable:
-    """The error for a connection that ended before any of a reply came, so long after the request. ``sent``: all of
-    that may have arrived; ``kept``: the connection had served another."""
+    """Return the error for a connection that ended before any of a reply came, so long after the request. ``sent``: all
+    of that may have arrived; ``kept``: the connection had served another.
+    """
     after = " without an answer" if sent and what != UNREADABLE else ""
     found = errors.Unreachable(what + after, where=where, sent=sent)
     if sent and what == FAILURES["ReadError"][1]:

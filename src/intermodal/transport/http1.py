@@ -133,7 +133,7 @@ class ConnectionPool:
         self._timer: asyncio.TimerHandle | None = None  # until which connections are unused for too long
 
     def take(self, target: HttpTarget, now: float) -> HostConnection | None:
-        """A connection that is open and free; None where one has to be made."""
+        """Return a connection that is open and free; None where one has to be made."""
         waiting = self._idle.get(target.key)
         while waiting:
             connection = waiting.pop()  # the one that was used last is the one that is open most likely
@@ -149,7 +149,7 @@ class ConnectionPool:
         self.free(connection)
 
     async def connect(self, target: HttpTarget, where: str) -> HostConnection:
-        """A new connection. Raises Unreachable."""
+        """Return a new connection. Raises Unreachable."""
         if len(self._all) + self._opening >= MAX_CONNECTIONS:
             what = FAILURES["PoolTimeout"][1]
             raise errors.Unreachable(what, where=where, todo="try again later", sent=False)

@@ -99,7 +99,7 @@ class Response:
         return self._silence.until(now)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """The body as it arrives. Raises StreamCut, and Unreachable where nothing of it came in time."""
+        """Yield the body as it arrives. Raises StreamCut, and Unreachable where nothing of it came in time."""
         exchange = self._exchange
         given_at = math.inf
         while True:
@@ -118,7 +118,7 @@ class Response:
                 yield chunk
 
     async def read(self, limit: int = MAX_ERROR_BODY) -> bytes:
-        """The body, at most ``limit`` bytes of it."""
+        """Return the body, at most ``limit`` bytes of it."""
         body = bytearray()
         async for chunk in self.chunks():
             body += chunk

@@ -107,7 +107,7 @@ class MonthlyCost(Value):
     assumed: tuple[str, ...] = ()
 
     def svg(self, name: str = "im-month") -> str:
-        """The bills as a picture: a bar a plan, stacked by kind of part. ``name``: its classes begin with it."""
+        """Return the bills as a picture: a bar a plan, stacked by kind of part. ``name``: its classes begin with it."""
         return svg(self, name)
 
     def __str__(self) -> str:
@@ -228,7 +228,9 @@ def _answer(
 
 
 def _with_thought(tokens: int, thought: Levels, planned: Quantity) -> Levels:
-    """Tokens of an answer of a stated length, and those thought before it: no more than the call has room for."""
+    """Return tokens of an answer of a stated length, and those thought before it: no more than the call has room
+    for.
+    """
     low, mid, high = (max(float(tokens), min(tokens + some, planned.high)) for some in thought)
     return (low, mid, high)
 
@@ -543,7 +545,7 @@ def _hint(plan: PlanBill) -> str:
 
 
 def _axis(made: MonthlyCost) -> tuple[float, float]:
-    """Where the axis ends, and its step: every middle fits, ranges as far as they leave bars to be seen."""
+    """Return where the axis ends, and its step: every middle fits, ranges as far as they leave bars to be seen."""
     known = [plan.total for plan in made.plans if not plan.refused and plan.total.known]
     middle, high = max((each.mid for each in known), default=0.0), max((each.high for each in known), default=0.0)
     most = min(high, middle * _BEYOND) or high
@@ -588,7 +590,7 @@ async def monthly_cost(workload: Workload, client: InputGatherer) -> MonthlyCost
 
 
 async def _known(wanted: PlanSpec, client: InputGatherer) -> Catalog:
-    """The catalog with the models and hosts that a plan names; no media are opened for it."""
+    """Return the catalog with the models and hosts that a plan names; no media are opened for it."""
     words = (Message(role="user", parts=(Text(text=wanted.name),)),)
     asked = Request(messages=words, policy=Policy(model=wanted.policy.model, hosts=wanted.policy.hosts))
     return (await client.prepare(asked)).inputs.catalog
@@ -648,8 +650,9 @@ def _bill(workload: Workload, wanted: PlanSpec, base: Inputs, env: Mapping[str, 
 
 
 def _planned(inputs: Inputs) -> Plan:
-    """The plan. Where no limit is stated and nothing with a price can do it, one whose price is not known may: such
-    a plan passes no limit of money but the default's."""
+    """Return the plan. Where no limit is stated and nothing with a price can do it, one whose price is not known may:
+    such a plan passes no limit of money but the default's.
+    """
     try:
         return plan_from(inputs)
     except NoRoute:

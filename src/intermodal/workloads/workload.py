@@ -95,7 +95,7 @@ class Workload(Value):
 
 
 def _check_document(found: LocatedDocument) -> LocatedDocument:
-    """The document, as its schema wants it.
+    """Return the document, as its schema wants it.
 
     Raises UsageError with file, line and the nearest name for an unknown key.
     """
@@ -181,7 +181,7 @@ _DETAILS = ("low", "high", "original")
 
 
 def imagined(part: WorkloadPart, index: int, name: str) -> tuple[ContentPart, PartFacts]:
-    """The part and its facts. ``index``: as ``Request.parts()`` counts."""
+    """Return the part and its facts. ``index``: as ``Request.parts()`` counts."""
     piece = part.piece
     assert piece is not None, "a real file has real facts"
     if piece.kind == "text":
@@ -246,7 +246,7 @@ def workload_of(
     document: str | PathLike[str] | Mapping[str, Any] | None, keys: Mapping[str, Any], config: Config,
     env: Mapping[str, str],
 ) -> Workload:  # fmt: skip
-    """A document as a program has it: a file's name or a mapping, whose keys ``keys`` go before; or these alone.
+    """Return a document as a program has it: a file's name or a mapping, whose keys ``keys`` go before; or these alone.
 
     Raises UsageError for an invalid document.
     """
@@ -290,7 +290,7 @@ def _located(path: Path) -> LocatedDocument:
 
 
 def _workload(found: LocatedDocument, folder: Path, name: str, names: Names) -> Workload:
-    """The value of a document that its schema takes."""
+    """Return the value of a document that its schema takes."""
     said: dict[str, Any] = found.value
     parts = tuple(_part(found, place, each, folder) for place, each in enumerate(said.get("parts", ())))
     _not_too_many(found, parts)
@@ -389,7 +389,9 @@ def _plans(found: LocatedDocument, said: Mapping[str, Any], names: Names) -> tup
 
 
 def _policy(said: Mapping[str, Any], names: Names, where: str) -> Policy:
-    """A plan's keys as a policy. A host that is named, alone or before a model, may be priced: nothing is sent."""
+    """Return a plan's keys as a policy. A host that is named, alone or before a model, may be priced: nothing is
+    sent.
+    """
     model = said.get("model", "")
     named = tuple(host for host in (said.get("host", ""), *said.get("hosts", ())) if host)
     hosts = (*checked_hosts(named, *names, where=where), *_before(model, names))
@@ -405,7 +407,7 @@ def _policy(said: Mapping[str, Any], names: Names, where: str) -> Policy:
 
 
 def _before(model: str, names: Names) -> tuple[str, ...]:
-    """The host that stands before a model (``host:vendor/model``), where it is one that wants consent."""
+    """Return the host that stands before a model (``host:vendor/model``), where it is one that wants consent."""
     host, colon, _ = model.partition(":")
     try:
         return checked_hosts((host,), *names) if colon and "/" not in host else ()

@@ -142,7 +142,7 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def paths_of(request: Request) -> Iterator[str]:
-    """The files a request names by path."""
+    """Yield the files a request names by path."""
     for _, _, part in request.parts():
         if isinstance(part, File | Image | Audio | Video | Document) and isinstance(part.source, PathSource):
             yield part.source.path
@@ -179,7 +179,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def load_json(path: Path, cls: type[Any], version: int, *, what: str, todo: str) -> Any:
-    """A noun from its file. Raises InputMissing, or InputBroken for another version or something else."""
+    """Return a noun from its file. Raises InputMissing, or InputBroken for another version or something else."""
     try:
         if path.stat().st_size > MAX_JSON:
             raise InputBroken(f"is too large to hold {what}", where=str(path), todo=todo)
@@ -198,7 +198,7 @@ def _os_reason(error: OSError) -> str:
 
 
 def with_absolute_paths(request: Request) -> Request:
-    """The request with absolute paths, so that a plan saved here runs from any folder."""
+    """Return the request with absolute paths, so that a plan saved here runs from any folder."""
 
     def moved(part: Part) -> Part:
         if isinstance(part, File | Image | Audio | Video | Document) and isinstance(part.source, PathSource):
@@ -289,7 +289,7 @@ def timeline_svg(plan: Plan, result: Result) -> str:
 
 
 def timeline_text(plan: Plan, result: Result) -> str:
-    """The same as text, as wide as the terminal on standard error."""
+    """Return the same as text, as wide as the terminal on standard error."""
     from intermodal.plans.timeline import BLOCKS, timeline, timeline_as_text
 
     columns = min(shutil.get_terminal_size().columns - 1, WIDEST) if sys.stderr.isatty() else PIPED

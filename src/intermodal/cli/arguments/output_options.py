@@ -264,7 +264,7 @@ def speech_document(speech: Speech | None, target: str | None) -> dict[str, Any]
 
 
 def best_label(scores: Mapping[str, float]) -> str:
-    """The label that fits best; of several the one that comes first.
+    """Return the label that fits best; of several the one that comes first.
 
     >>> best_label({"letter": 0.25, "invoice": 0.75})
     'invoice'
@@ -273,7 +273,7 @@ def best_label(scores: Mapping[str, float]) -> str:
 
 
 def scores_table(scores: Mapping[str, float]) -> str:
-    """The labels, the best first, with their scores.
+    """Return the labels, the best first, with their scores.
 
     >>> print(scores_table({"letter": 0.25, "invoice": 0.75}))
     0.750  invoice
@@ -307,7 +307,7 @@ def check_image_target(output: ImageOutput, target: str | None, *, as_json: bool
 
 
 def image_paths(target: str, count: int) -> tuple[str, ...]:
-    """A file for each picture.
+    """Return a file for each picture.
 
     >>> image_paths("out/fox.png", 3)
     ('out/fox.png', 'out/fox-2.png', 'out/fox-3.png')

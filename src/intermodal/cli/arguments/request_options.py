@@ -45,7 +45,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def listed(text: str) -> tuple[str, ...]:
-    """A comma-separated list; the option may also be given several times."""
+    """Return a comma-separated list; the option may also be given several times."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
@@ -55,7 +55,7 @@ def money(text: str) -> float:
 
 
 def seconds(text: str) -> float:
-    """Seconds: 30, 90s, 2m."""
+    """Return seconds: 30, 90s, 2m."""
     return _amount(text, text.strip().lower(), {"min": 60.0, "m": 60.0, "s": 1.0, "h": 3600.0}, "seconds")
 
 
@@ -71,7 +71,7 @@ def _amount(said: str, text: str, units: Mapping[str, float], what: str) -> floa
 
 
 def conditions(licence: str) -> list[Any]:
-    """The options that restrict models and hosts. ``licence``: the default."""
+    """Return the options that restrict models and hosts. ``licence``: the default."""
     return [
         click.option("--licence", type=click.Choice(LICENCES), default=None,
                      help=f"commercial: no model whose licence does not permit commercial use.  [default: {licence}]"),
@@ -85,7 +85,7 @@ def conditions(licence: str) -> list[Any]:
 
 
 def with_all(options: Sequence[Callable[[Any], Any]]) -> Callable[[F], F]:
-    """A decorator that gives a verb all of these, in the order in which help shows them."""
+    """Return a decorator that gives a verb all of these, in the order in which help shows them."""
 
     def decorate(function: F) -> F:
         for option in reversed(options):
@@ -96,7 +96,7 @@ def with_all(options: Sequence[Callable[[Any], Any]]) -> Callable[[F], F]:
 
 
 def with_conditions(licence: str) -> Callable[[F], F]:
-    """The same as a decorator."""
+    """Return the same as a decorator."""
     return with_all(conditions(licence))
 
 
@@ -190,7 +190,9 @@ def stated(*, but: tuple[str, ...]) -> list[str]:
 
 
 def asked_files(given: Mapping[str, Any]) -> list[str]:
-    """Everything a request is made of that may be a file here, as it was given: what no output may write over."""
+    """Return everything a request is made of that may be a file here, as it was given: what no output may write
+    over.
+    """
     return [
         word
         for word in (given["prompt"], *given["files"], given["schema_file"], given.get("mask"))
@@ -201,7 +203,7 @@ def asked_files(given: Mapping[str, Any]) -> list[str]:
 def build_request(
     given: Mapping[str, Any], config: Config, history: tuple[Message, ...] = (), previous: str = ""
 ) -> Request:
-    """The request that the options and the config's defaults describe. ``given`` are click's parameters by name.
+    """Return the request that the options and the config's defaults describe. ``given`` are click's parameters by name.
 
     Raises UsageError and SchemaInvalid; opens only the schema file and standard input.
     """

@@ -63,7 +63,7 @@ class ModelTableRow(NamedTuple):
 
 
 def snapshot_of(client: AsyncClient) -> Snapshot:
-    """The snapshot that a client's catalog is made with."""
+    """Return the snapshot that a client's catalog is made with."""
     from intermodal.catalog.load import load_snapshot
     from intermodal.config import snapshot_file
 
@@ -98,7 +98,7 @@ def row_of_snapshot(row: SnapshotRow, snapshot: Snapshot) -> ModelTableRow:
 
 
 def all_rows(catalog: Catalog, snapshot: Snapshot, rows: Iterable[SnapshotRow]) -> list[ModelTableRow]:
-    """The endpoints plans choose from, then those of ``rows`` that are none of them."""
+    """Return the endpoints plans choose from, then those of ``rows`` that are none of them."""
     found = [row_of_endpoint(endpoint, catalog) for endpoint in catalog.endpoints]
     there = {(each.host, each.served_as) for each in found} | {each.id for each in found}
     for row in rows:
@@ -152,7 +152,7 @@ def input_kinds(each: ModelTableRow) -> str:
 
 
 def tier_words(each: ModelTableRow) -> str:
-    """The tier of its first task; with measured ones, those, and that they are."""
+    """Return the tier of its first task; with measured ones, those, and that they are."""
     if each.endpoint is None:
         return each.tiers[0]
     strengths = each.endpoint.model.strength
@@ -201,7 +201,7 @@ def price_words(price: Price) -> str:
 
 
 def row_document(each: ModelTableRow, catalog: Catalog) -> dict[str, Any]:
-    """A line as ``--json`` gives it: every field there, whatever its value."""
+    """Return a line as ``--json`` gives it: every field there, whatever its value."""
     from intermodal.planner.catalog_index import is_allowed
 
     endpoint = each.endpoint

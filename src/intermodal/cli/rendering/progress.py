@@ -19,7 +19,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def for_terminal(text: str) -> str:
-    """Text without control characters: a model or a file name must not be able to drive the terminal."""
+    """Return text without control characters: a model or a file name must not be able to drive the terminal."""
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 

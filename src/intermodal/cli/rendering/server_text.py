@@ -16,7 +16,7 @@ MOST = 12  # models of one server that are shown; --json has all
 
 
 def find_local_servers(client: AsyncClient, *, anew: bool = False) -> tuple[DiscoveredServer, ...]:
-    """The servers there are now: a second at most."""
+    """Return the servers there are now: a second at most."""
     import anyio
 
     async def look() -> tuple[DiscoveredServer, ...]:
@@ -33,13 +33,13 @@ def title(server: DiscoveredServer) -> str:
 
 
 def passed_on_to(server: DiscoveredServer) -> str:
-    """The host that what a server passes on belongs to."""
+    """Return the host that what a server passes on belongs to."""
     rules = _rules(server)
     return rules.forwards if rules is not None else server.kind
 
 
 def unusable(server: DiscoveredServer) -> str:
-    """Why nothing is asked of a server of this kind, "" where it is used."""
+    """Return why nothing is asked of a server of this kind, "" where it is used."""
     rules = _rules(server)
     return rules.unusable if rules is not None else ""
 

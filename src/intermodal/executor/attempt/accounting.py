@@ -295,7 +295,7 @@ def _dated(vectors: tuple[RateCard, ...], usage: WireUsage, moment: str) -> Rate
 
 
 def _own(endpoint: Endpoint, work: Work, moment: str) -> RateCard | None:
-    """The price of a row as a vector; None before the day it holds from."""
+    """Return the price of a row as a vector; None before the day it holds from."""
     day = moment.partition("T")[0]
     price = endpoint.price_on(day)
     if price.effective_from and day and price.effective_from > day:

@@ -57,7 +57,7 @@ def _crashed(error: errors.CallError) -> bool:
 
 
 def _media_kinds(job: CallJob) -> tuple[Kind, ...]:
-    """The kinds of part a job sends besides text."""
+    """Return the kinds of part a job sends besides text."""
     if job.chat is not None:
         return kinds_in(job.chat)
     if job.sound is not None:

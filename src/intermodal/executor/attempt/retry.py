@@ -74,7 +74,7 @@ class RunCaller(Protocol):
         """Seconds until the deadline, None without one."""
 
     def at(self) -> float:
-        """Seconds since the run began."""
+        """Return seconds since the run began."""
         ...
 
     async def sleep(self, seconds: float) -> None:

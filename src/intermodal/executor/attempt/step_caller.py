@@ -214,7 +214,7 @@ class StepCaller:
                 return FinishedCall(made=made, actual=attempt.actual(tuple(spent)))
 
     def at(self) -> float:
-        """Seconds since the run began."""
+        """Return seconds since the run began."""
         return round(self.world.clock() - self.started, 6)
 
     def _give_up(self, attempt: CallAttempt | PriorAttempt) -> None:

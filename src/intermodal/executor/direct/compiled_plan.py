@@ -183,7 +183,7 @@ class CompiledPlan:
         return ShortenedCall(limit, brief.given + limit, bound, self.adapter.start(self._opening._replace(limit=limit)))
 
     def body(self, chat: ParsedChat, shortened: ShortenedCall | None = None) -> list[bytes | memoryview]:
-        """The client's bytes between our own."""
+        """Return the client's bytes between our own."""
         fields, words = chat.fields, self.words(chat)
         made: list[bytes | memoryview] = [self._start if shortened is None else shortened.start]
         for name, begin in self._kept:
@@ -222,7 +222,7 @@ class CompiledPlan:
         return json_answer.parse(text, schema, budget, self._schema_digest)
 
     def last_words(self, chat: ParsedChat) -> str:
-        """The words that the conversation ends in."""
+        """Return the words that the conversation ends in."""
         return last_words(_messages_of(chat, self.adapter.conversation_field))
 
     def bill(self, usage: WireUsage, work: Work, moment: str) -> float | None:
@@ -270,7 +270,8 @@ def compile_plan(
 
 
 def not_direct(chat: ParsedChat, inputs: Inputs, plan: Plan, adapter: ProtocolAdapter, means: HostAccess) -> str:
-    """Why a chat needs more than its one call, in words that end a sentence after "because"; "" where it is direct.
+    """Return why a chat needs more than its one call, in words that end a sentence after "because"; "" where it is
+    direct.
 
     Pure: the answer is the same for all chats of a shape. What depends on the plan alone is ``Plan.not_direct``.
     """

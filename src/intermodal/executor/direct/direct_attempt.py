@@ -390,7 +390,7 @@ class DirectAttempt:
         return self._loop.create_task(self._judged_apart(text))
 
     async def _judged_apart(self, text: str) -> errors.IntermodalError | None:
-        """The same of a long answer, in a thread."""
+        """Return the same of a long answer, in a thread."""
         try:
             return self._fault(await json_answer.run_in_thread(partial(self._compiled.parse, text)))
         except BudgetExhausted as problem:

@@ -111,7 +111,9 @@ class ProtocolAdapter:
     conversation_field: str = "messages"
 
     def start(self, opening: BodyStart) -> bytes:
-        """The beginning of a body: all that the codec writes and no client's bytes say. May raise NotExpressible."""
+        """Return the beginning of a body: all that the codec writes and no client's bytes say. May raise
+        NotExpressible.
+        """
         fields = split_object(b"".join(self.encode(opening.call, opening.endpoint.host).segments))
         names = {self.named(name, opening.endpoint.host) for name in self.kept}
         names -= {self.schema} if isinstance(opening.request.output, JsonOutput) else set()
@@ -131,7 +133,7 @@ class ProtocolAdapter:
         return self.dialect.encoder(model, **self.quiet, **more)
 
     def broken(self, error: BaseException) -> bytes:
-        """The last event of a stream that failed in the middle."""
+        """Return the last event of a stream that failed in the middle."""
         return self.dialect.encoder("").feed(Error(error=error))  # type: ignore[arg-type]
 
     @cached_property

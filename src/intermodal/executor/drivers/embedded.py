@@ -41,7 +41,7 @@ async def transcribe(job: CallJob, world: Dependencies, line: AttemptContext) ->
 
 
 def _share(progress: Progress, place: int, count: int) -> Progress:
-    """The progress of one of several recordings as that of all."""
+    """Return the progress of one of several recordings as that of all."""
 
     def tell(fraction: float | None, note: str = "") -> None:
         progress(None if fraction is None else (place + fraction) / count, note)

@@ -63,7 +63,7 @@ async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> Call
 
 
 async def at(server: HostAddress, job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
-    """The job done at this server. Raises Unreachable when it takes longer than its host gets for all of it."""
+    """Return the job done at this server. Raises Unreachable when it takes longer than its host gets for all of it."""
     import anyio
 
     total = _timeouts(job, world).total
@@ -93,7 +93,7 @@ def _vector_codec(job: CallJob) -> VectorCodec:
 
 
 async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
-    """A chat completion, streamed."""
+    """Return a chat completion, streamed."""
     assert isinstance(job.chat, ChatCall)
     codec = chat_codec(job.endpoint.host)
     long = is_long(job.chat.messages, job.chat.tools, job.chat.output)
@@ -245,7 +245,7 @@ async def speak(job: CallJob, world: Dependencies, line: AttemptContext, server:
 
 
 def _stretches(lines: tuple[str, ...]) -> Iterator[str]:
-    """Lines put together up to what one request takes."""
+    """Yield lines put together up to what one request takes."""
     waiting = ""
     for line in lines:
         if waiting and len(waiting) + 1 + len(line) > speech.MAX_TEXT:

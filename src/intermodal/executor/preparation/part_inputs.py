@@ -122,7 +122,7 @@ class InputPreparer:
         return tuple(found)
 
     async def _whole(self, index: int) -> bytes:
-        """A file as it is, read as it is about to be sent."""
+        """Return a file as it is, read as it is about to be sent."""
         data, name = self._opened.data(index), self._facts(index).name
         return data if isinstance(data, bytes) else await offload(True, data.whole, name)
 
@@ -179,7 +179,7 @@ def decoder_use(step: Call) -> CoreUse:
 
 
 def _audio_of(product: StepProduct) -> AudioInput:
-    """The sound of a video, taken out of it."""
+    """Return the sound of a video, taken out of it."""
     return next(piece for piece in product.pieces if isinstance(piece, AudioInput))
 
 
@@ -193,7 +193,9 @@ def as_wav_input(sound: AudioInput) -> AudioInput:
 
 
 def _as_mp3_input(sound: AudioInput) -> AudioInput:
-    """A voice for a host elsewhere: hosts take files up to a size, and a call of twenty minutes is 38 MB of samples."""
+    """Return a voice for a host elsewhere: hosts take files up to a size, and a call of twenty minutes is 38 MB of
+    samples.
+    """
     data = mp3(read_whole(sound.pcm, sound.name), _RATE)
     return AudioInput(seconds=sound.seconds, data=data, media_type="audio/mpeg", name=sound.name)
 

@@ -212,7 +212,7 @@ def _message_parts(given: Sequence[PromptItem]) -> tuple[WirePart, ...]:
 
 
 def _fenced(block: DataBlock, word: str) -> list[str | ImageInput]:
-    """A block with its first line, and with its last one, which no data can write.
+    """Return a block with its first line, and with its last one, which no data can write.
 
     >>> _fenced(DataBlock("Text of a.txt", ("yes",)), "bako")
     ['Text of a.txt:\\n---bako\\nyes\\n---bako']

@@ -167,7 +167,7 @@ _OWN = "server "
 
 
 async def _count_on_server(endpoint: Endpoint, text: str, transport: Transport, env: Mapping[str, str]) -> int | None:
-    """The count; None where the server does not give one, which is no reason to fail."""
+    """Return the count; None where the server does not give one, which is no reason to fail."""
     counter = endpoint.host.counts_text
     if not counter:
         return None
@@ -179,7 +179,7 @@ async def _count_on_server(endpoint: Endpoint, text: str, transport: Transport, 
 async def _chat(
     endpoint: Endpoint, tools: tuple[dict[str, Any], ...], transport: Transport, env: Mapping[str, str]
 ) -> int | None:
-    """Tokens of a short chat with these tools, as the server's template writes it; None as before."""
+    """Return tokens of a short chat with these tools, as the server's template writes it; None as before."""
     counter = endpoint.host.counts_text
     if not counter:
         return None

@@ -36,8 +36,9 @@ def is_timed(piece: ModelInput) -> bool:
 
 
 def in_time(pieces: Sequence[ModelInput]) -> tuple[tuple[ModelInput, ...], str, tuple[str | ImageInput, ...]]:
-    """The pieces of one video: those without a time (its sound, the video as it is), a heading that its name follows,
-    and lines of text with the pictures that stand between them."""
+    """Return the pieces of one video: those without a time (its sound, the video as it is), a heading that its name
+    follows, and lines of text with the pictures that stand between them.
+    """
     moving = [piece for piece in pieces if isinstance(piece, (TextInput, ImageInput)) and is_timed(piece)]
     found: list[str | ImageInput] = []
     lines = _missing_lines(moving)
@@ -54,7 +55,7 @@ def in_time(pieces: Sequence[ModelInput]) -> tuple[tuple[ModelInput, ...], str, 
 
 
 def text_of(pieces: Sequence[ModelInput], *, speakers: bool = False) -> str:
-    """The words alone, in the order of time; ``speakers``: after who says them, where that is known."""
+    """Return the words alone, in the order of time; ``speakers``: after who says them, where that is known."""
     moving = _merged([piece for piece in pieces if isinstance(piece, TextInput) and piece.source])
     return "\n".join(
         f"{piece.speaker}: {piece.text}" if speakers and piece.speaker else piece.text
@@ -124,7 +125,7 @@ def _without_repeated_subtitles(moving: Sequence[TextInput | ImageInput]) -> Ite
 
 
 def _without(rows: Sequence[str], spoken: set[str]) -> Sequence[str]:
-    """Rows without the last of them, as long as these are one of the texts."""
+    """Return rows without the last of them, as long as these are one of the texts."""
     letters = [_letters(row) for row in rows]
     end = len(rows)
     while end:

@@ -187,7 +187,7 @@ def keep_servers(folder: Path, servers: Iterable[DiscoveredServer]) -> None:
 
 
 def undated(server: DiscoveredServer) -> DiscoveredServer:
-    """A server without the moment it was looked at: what two looks are compared by."""
+    """Return a server without the moment it was looked at: what two looks are compared by."""
     return msgspec.structs.replace(server, date="")
 
 

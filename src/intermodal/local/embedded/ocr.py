@@ -412,7 +412,7 @@ def _squared(height: int, width: int) -> tuple[int, int]:
 
 
 def _squarer(picture: Any) -> Any:
-    """The picture padded to at most 4:1, at its right or lower edge, so that no box moves.
+    """Return the picture padded to at most 4:1, at its right or lower edge, so that no box moves.
 
     It is enlarged until its short side has 736 pixels: a strip of 3 x 200 would become 736 x 49,067 and take a minute.
     """

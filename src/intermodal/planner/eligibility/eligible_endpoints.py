@@ -221,7 +221,7 @@ def _miss(rule: str, groups: list[EndpointGroup]) -> float:
 
 
 def first_ids(groups: list[EndpointGroup]) -> tuple[str, ...]:
-    """The first few ids in alphabetical order."""
+    """Return the first few ids in alphabetical order."""
     return tuple(sorted(name for group in groups for name in group.ids)[:LISTED])
 
 

@@ -312,6 +312,6 @@ def peak_memory_levels(assignment: Assignment, answering: Levels, *, ends: bool)
 
 
 def ended(assignment: Assignment) -> tuple[str, ...]:
-    """The processes that ``ends_first`` is about: embedded ones that the route loads to convert."""
+    """Return the processes that ``ends_first`` is about: embedded ones that the route loads to convert."""
     ours = (used for option in assignment.options for used in option.converters if used.host.zone == "process")
     return tuple(dict.fromkeys(used.id for used in ours if used.id in assignment.cold))

@@ -259,7 +259,9 @@ class _Reader:
         return found[0] if len(found) == 1 else union(*found)
 
     def _member(self, depth: int) -> BamlType:
-        """A type of a union. Within parentheses its attributes are its own, elsewhere they are those of the field."""
+        """Return a type of a union. Within parentheses its attributes are its own, elsewhere they are those of the
+        field.
+        """
         made = self._postfixed(depth)
         found = self._attributes() if depth else ()
         return replace(made, attributes=(*made.attributes, *found)) if found else made
@@ -362,7 +364,7 @@ class _Reader:
         return self._unquoted(closing)
 
     def _unquoted(self, closing: str) -> Any:
-        """Words up to the end of the line, a comma or what closes."""
+        """Return words up to the end of the line, a comma or what closes."""
         first = last = self._next()
         while (token := self._peek()) is not None and token.line == first.line:
             if token.text in (closing, ",", "]", "}", "@", "@@") or token.kind in ("doc", "block"):
@@ -440,7 +442,7 @@ _DECLARATIONS = {
 
 
 def union(*types: BamlType) -> BamlType:
-    """The union of types, those of unions among them one by one, each once."""
+    """Return the union of types, those of unions among them one by one, each once."""
     flat = [each for one in types for each in (one.items if one.kind == "union" else (one,))]
     found = tuple(dict.fromkeys(flat))
     return found[0] if len(found) == 1 else BamlType("union", items=found)
@@ -511,7 +513,7 @@ class BamlTypes:
         self._blocks = blocks
 
     def taken(self, type: BamlType) -> BamlArgument:
-        """A type as that of an argument."""
+        """Return a type as that of an argument."""
         plain, required = self._without_null(self._resolved(type))
         media = MEDIA.get(plain.name, "file") if plain.kind == "name" and plain.name in MEDIA else None
         if media is not None:
@@ -528,7 +530,7 @@ class BamlTypes:
         return BamlArgument("text" if self.is_text(plain) else "json", False, required, "", schema)
 
     def words(self, type: BamlType) -> str:
-        """A type as the file writes it."""
+        """Return a type as the file writes it."""
         if type.kind == "list":
             inner = self.words(type.items[0])
             return f"({inner})[]" if type.items[0].kind == "union" else f"{inner}[]"
@@ -594,7 +596,7 @@ class BamlTypes:
         return sorted(found, key=lambda one: one[1])
 
     def _resolved(self, type: BamlType) -> BamlType:
-        """The type that a name of one stands for."""
+        """Return the type that a name of one stands for."""
         for _ in range(20):
             block = self._blocks.get(type.name) if type.kind == "name" else None
             if block is None or block.kind != "type":

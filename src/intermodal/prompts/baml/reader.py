@@ -121,7 +121,7 @@ class Baml:
     endings = (".baml",)
 
     def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
-        """A prompt for each function of the file. Raises PromptError with file and line."""
+        """Return a prompt for each function of the file. Raises PromptError with file and line."""
         root, name = _root(path)
         files = _files(root, path, name, text)
         try:
@@ -159,7 +159,7 @@ class _Template(ValueError):
 
 
 def _root(path: Path) -> tuple[Path, str]:
-    """The folder that is compiled, and the file's name in it."""
+    """Return the folder that is compiled, and the file's name in it."""
     for folder in path.parents:
         if folder.name == NAME:
             return folder, path.relative_to(folder).as_posix()
@@ -586,7 +586,7 @@ def _arguments(given: Mapping[str, Any], taken: Mapping[str, BamlArgument], path
 
 
 def _with_media(value: Any, name: str, path: Path) -> Any:
-    """A value in which a mapping of ``file``, ``url`` or ``base64`` is a medium."""
+    """Return a value in which a mapping of ``file``, ``url`` or ``base64`` is a medium."""
     if isinstance(value, Mapping):
         if value and value.keys() <= {"file", "url", "base64", "media_type"}:
             return _medium(value, name, path)

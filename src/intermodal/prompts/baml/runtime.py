@@ -74,7 +74,7 @@ class BamlRuntime:
         return made
 
     def render(self, function: str, values: Mapping[str, Any], opening: Role = "user") -> list[Message]:
-        """The messages of a function. ``opening``: the role of words before the first one that it names.
+        """Return the messages of a function. ``opening``: the role of words before the first one that it names.
 
         Raises TemplateError for invalid values or an invalid template.
         """
@@ -104,7 +104,7 @@ class BamlRuntime:
         return mender.broken(value)
 
     def parse(self, function: str, text: str, *, partial: bool = False) -> Any:
-        """An answer as plain data. ``partial``: it is not whole yet. Raises OutputInvalid."""
+        """Return an answer as plain data. ``partial``: it is not whole yet. Raises OutputInvalid."""
         runtime = self._runtime
         try:
             return runtime.parse_llm_response(
@@ -155,7 +155,7 @@ _NO_REASONS = ("Failed while", "Failed to", "Assertions failed")
 
 
 def _reason(said: str) -> str:
-    """Why an answer could not be parsed: what stands deepest in the runtime's list of causes."""
+    """Return why an answer could not be parsed: what stands deepest in the runtime's list of causes."""
     found = [each for each in _REASONS.findall(said) if not each.startswith(_NO_REASONS)]
     words = found[0] if found else said.removeprefix("Failed to coerce value: ")
     return " ".join(words.replace("\\n", " ").replace('\\"', '"').split())[:300]

@@ -287,7 +287,7 @@ class FormatSize:
 
 
 def _named(block: Declaration) -> Iterator[str]:
-    """The names that a declaration has in its types."""
+    """Yield the names that a declaration has in its types."""
     yield from _names_in(block.type, *(each.type for each in block.fields))
 
 

@@ -72,12 +72,12 @@ def read(file: PromptFile, losses: Losses) -> TemplateTree:
 
 
 def _opened(nodes: tuple[Node, ...], role: MessageRole) -> tuple[Node, ...]:
-    """The nodes with the role of what stands before the first one."""
+    """Return the nodes with the role of what stands before the first one."""
     return nodes if role == "user" or isinstance(first_node(nodes), RoleNode) else (RoleNode(role), *nodes)
 
 
 def _joined(nodes: tuple[Node, ...], losses: Losses) -> tuple[Node, ...]:
-    """The nodes without roles that the runtime takes for the one before, of which it makes one message."""
+    """Return the nodes without roles that the runtime takes for the one before, of which it makes one message."""
     made: list[Node] = []
     first = first_node(nodes)
     role: MessageRole | None = "user" if first is not None and not isinstance(first, RoleNode) else None
@@ -98,7 +98,7 @@ _AROUND = re.compile(rf"\n*{_MARK}\n*")
 
 
 def _without_mark(node: Node) -> Node:
-    """The words around those that tell the schema, parted by a blank line."""
+    """Return the words around those that tell the schema, parted by a blank line."""
     return TextNode(_AROUND.sub("\n\n", node.text)) if isinstance(node, TextNode) and _MARK in node.text else node
 
 
@@ -129,8 +129,9 @@ _ATTRIBUTES = (
 
 
 def _marked(template: BamlTemplate, block: Declaration) -> MarkedTemplate:
-    """A template with the indentation of its block taken off, as the runtime does it. BAML has no marks of its own:
-    roles and media are tags."""
+    """Return a template with the indentation of its block taken off, as the runtime does it. BAML has no marks of its
+    own: roles and media are tags.
+    """
     text = block.settings.get("prompt", "")
     plain = textwrap.dedent(str(text))
     first = getattr(text, "line", block.line) + plain[: len(plain) - len(plain.lstrip())].count("\n")
@@ -205,7 +206,7 @@ class _Walk(Walk):
             self._template, self._named, self._within = kept
 
     def _item(self, name: str) -> str:
-        """A name for the item of a loop that nothing else has."""
+        """Return a name for the item of a loop that nothing else has."""
         while name in self._items and self._within:
             name += "_"
         self._items.add(name)
@@ -254,7 +255,7 @@ _DEEPEST_SCHEMA = 40
 
 
 def write(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
-    """The text of a ``.baml`` file."""
+    """Return the text of a ``.baml`` file."""
     file = read.file
     name = _title(file.name) or "Prompt"
     types = _Types(name, losses)
@@ -274,7 +275,7 @@ def write(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
 
 
 def _title(name: str) -> str:
-    """A name as BAML's functions and classes have it: letters and digits, beginning with a capital."""
+    """Return a name as BAML's functions and classes have it: letters and digits, beginning with a capital."""
     made = "".join(f"{word[0].upper()}{word[1:]}" for word in re.split(r"[^A-Za-z0-9]+", name) if word)
     return f"Prompt{made}" if made[:1].isdigit() else made
 
@@ -316,7 +317,9 @@ _SCHEMA = TextNode("\0schema\0")  # a text that occurs in no file: it is written
 
 
 def _with_schema(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    """The nodes with the place of the schema at the end of the last message of the user, else of the first one."""
+    """Return the nodes with the place of the schema at the end of the last message of the user, else of the first
+    one.
+    """
     ends = [at for at, each in enumerate(nodes) if isinstance(each, RoleNode)] + [len(nodes)]
     roles = ["user", *(each.role for each in nodes if isinstance(each, RoleNode))]
     spoken = [(role, end) for role, end in zip(roles, ends, strict=True) if end]
@@ -366,7 +369,7 @@ def _plain_tags(text: str) -> str:
 
 
 def _client(file: PromptFile, name: str, losses: Losses) -> Iterator[str]:
-    """The client of the function, which BAML always has. One without a model asks for none."""
+    """Yield the client of the function, which BAML always has. One without a model asks for none."""
     line = file.lines.get("model", 1)
     options = dict(front_matter.settings_of(file, _SNAKE))
     provider, model = _served(file.model)
@@ -395,7 +398,7 @@ def _served(model: str) -> tuple[str, str]:
 
 
 def _value(value: Any) -> str:
-    """A value as BAML writes it."""
+    """Return a value as BAML writes it."""
     if isinstance(value, str):
         return value if value.startswith("env.") else _text(value)
     if isinstance(value, list | tuple):
@@ -417,7 +420,7 @@ def _text(value: str) -> str:
 
 
 def _taken(argument: Argument, shape: ArgumentShape, types: _Types, losses: Losses) -> str:
-    """The type of an argument."""
+    """Return the type of an argument."""
     name, line = argument.name, argument.line
     if not _WORD.fullmatch(name):
         losses.say(line, f"the name {name!r}, which BAML does not take", meaning=True)
@@ -445,7 +448,7 @@ def _taken(argument: Argument, shape: ArgumentShape, types: _Types, losses: Loss
 
 
 def _shaped(shape: ArgumentShape) -> dict[str, Any]:
-    """A schema of what a template makes of a value."""
+    """Return a schema of what a template makes of a value."""
     if shape.items is not None:
         return {"type": "array", "items": _shaped(shape.items)}
     if shape.fields:
@@ -469,7 +472,9 @@ class _Types:
         self._taken = {function, f"{function}Client", f"{function}Retries"}
 
     def of(self, root: Mapping[str, Any], schema: Any, hint: str, line: int, deep: int = 0) -> str:
-        """The type of a schema within ``root``. ``hint``: what a class of it is called, behind the function's name."""
+        """Return the type of a schema within ``root``. ``hint``: what a class of it is called, behind the function's
+        name.
+        """
         if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
             return self._referred(root, schema["$ref"], line, deep)
         if not isinstance(schema, Mapping) or deep > _DEEPEST_SCHEMA:

@@ -184,8 +184,9 @@ def _places(shown: Shown) -> list[tuple[str, int]]:
 
 
 def _joined_texts(shown: Shown) -> Shown:
-    """The same with messages of one role that follow each other as one, whose texts are compared without white space:
-    how much goes between them is the format's."""
+    """Return the same with messages of one role that follow each other as one, whose texts are compared without white
+    space: how much goes between them is the format's.
+    """
     made: Shown = []
     for role, parts in shown:
         if not made or made[-1][0] != role:
@@ -201,7 +202,7 @@ def _joined_texts(shown: Shown) -> Shown:
 
 
 def _first(wanted: Shown, made: Shown) -> str:
-    """Where two renderings part, for people."""
+    """Return where two renderings part, for people."""
     if len(wanted) != len(made):
         return f"{len(made)} messages in place of {len(wanted)}"
     for number, (one, other) in enumerate(zip(wanted, made, strict=True), start=1):
@@ -279,13 +280,13 @@ class ConvertedPrompt:
 
 
 def target_path(file: PromptFile, target: TargetFormat) -> Path:
-    """Where the file would lie in the other format: beside itself."""
+    """Return where the file would lie in the other format: beside itself."""
     path = Path(file.path)
     return path.with_name(f"{formats.stem_of(path.name)}{target.ending}")
 
 
 def convert_prompt(file: PromptFile, target: TargetFormat, place: Path) -> ConvertedPrompt:
-    """The file in another format, as it would lie at ``place``; nothing is written there.
+    """Return the file in another format, as it would lie at ``place``; nothing is written there.
 
     Raises PromptError, with its line, if the template has a construct that no tree has.
     """

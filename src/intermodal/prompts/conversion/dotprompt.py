@@ -227,7 +227,7 @@ class _Walk:
         return IsEqual(one, other.value)
 
     def _path(self, token: str, scope: _Scope) -> Path | _Constant:
-        """The path that a token reads, or the constant that it is."""
+        """Return the path that a token reads, or the constant that it is."""
         if token[:1] in "\"'" and token:
             return _Constant(token[1:-1])
         if token in ("true", "false"):
@@ -257,7 +257,7 @@ class _Walk:
     # ---- lines ----------------------------------------------------------------------------------------
 
     def _line(self, word: str) -> int:
-        """The line of the file with a tag that has the word."""
+        """Return the line of the file with a tag that has the word."""
         if word not in self._lines:
             self._lines[word] = self._template.body.line_of(word) or 1
         return self._template.first + self._lines[word] - 1
@@ -279,7 +279,7 @@ _NAME = re.compile(r"[^\W\d][\w-]*")
 
 
 def write(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
-    """The text of a ``.prompt`` file."""
+    """Return the text of a ``.prompt`` file."""
     writer = HandlebarsWriter(losses)
     writer.nodes(nodes)
     front, body = _front(read.file), writer.text.strip()
@@ -327,7 +327,7 @@ _TYPES = {kind: name for name, kind in TYPES.items()}
 
 
 def _declared(argument: Argument) -> dict[str, Any]:
-    """The schema of an argument; one that may be left out may be null, as Picoschema has it."""
+    """Return the schema of an argument; one that may be left out may be null, as Picoschema has it."""
     schema: dict[str, Any] = dict(argument.schema)
     if argument.is_media:
         schema = {"type": "array", "items": {"type": "string"}} if argument.many else {"type": "string"}

@@ -66,7 +66,7 @@ def lose_undefined_tools(file: PromptFile, losses: Losses) -> None:
 
 
 def schema_of(file: PromptFile) -> dict[str, Any] | None:
-    """The schema of the answer; None where it is text."""
+    """Return the schema of the answer; None where it is text."""
     return dict(file.output.schema) if isinstance(file.output, JsonOutput) else None
 
 

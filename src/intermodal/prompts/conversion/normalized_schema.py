@@ -15,8 +15,9 @@ _SAID_BY_ENUM = ("string", "integer", "boolean")
 
 
 def inline_definitions(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema with each ``$ref`` in words, null among the types, and no type beside values to choose from; one that
-    holds itself, or is too large in words, stays as it is."""
+    """Return the schema with each ``$ref`` in words, null among the types, and no type beside values to choose from;
+    one that holds itself, or is too large in words, stays as it is.
+    """
     try:
         made: dict[str, Any] = _inlined(schema, schema, 0, count(1))
         return made

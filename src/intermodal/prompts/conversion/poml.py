@@ -209,7 +209,7 @@ class _Marker:
         return self._children(inner.children, element, loops, pre)
 
     def _medium(self, tag: str, element: Element, loops: tuple[str, ...]) -> MediumNode | None:
-        """The medium of a tag; None where words of a file stand there."""
+        """Return the medium of a tag; None where words of a file stand there."""
         word = element.attrs["src"].strip()
         hole = sole_expression(word)
         if hole:
@@ -306,7 +306,7 @@ def _is_length(tree: expressions.Node) -> bool:
 
 
 def _tree(pieces: Sequence[str | _Mark]) -> list[Node]:
-    """The nodes of a message. Blank lines around a branch that is a block of its own go with it."""
+    """Return the nodes of a message. Blank lines around a branch that is a block of its own go with it."""
     stack = [_Open(None)]
     cut = ""  # the prefix of the text after a branch that the branch took over
     for number, mark in enumerate(pieces):
@@ -346,7 +346,7 @@ def _opened(mark: _Mark, around: _Open, opened: _Open, after: str) -> str:
 
 
 def _closed(mark: _Mark, done: _Open, around: _Open, after: str) -> str:
-    """The same where it ends."""
+    """Return the same where it ends."""
     if mark.layout == "item":
         done.nodes.append(TextNode("\n"))
         return "\n"
@@ -384,7 +384,7 @@ _PLAIN = ("text", "number", "integer", "boolean")  # types whose empty and false
 
 
 def write(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
-    """The text of a ``.poml`` file."""
+    """Return the text of a ``.poml`` file."""
     file = read.file
     writer = _Writer(file, losses)
     lines = ["<poml>"]
@@ -453,7 +453,7 @@ class _Writer:
         self._plain = {each.name for each in file.arguments if each.kind in _PLAIN and each.schema}
 
     def message(self, nodes: Sequence[Node]) -> str:
-        """The nodes of a message; media in a paragraph itself would end it, and fold the rest."""
+        """Return the nodes of a message; media in a paragraph itself would end it, and fold the rest."""
         text = self.written(nodes)
         return f"<span>{text}</span>" if any(isinstance(each, MediumNode) for each in nodes) else text
 
@@ -516,5 +516,5 @@ class _Writer:
 
 
 def _quoted(value: Any) -> str:
-    """A constant of an expression."""
+    """Return a constant of an expression."""
     return json.dumps(value, ensure_ascii=False)

@@ -71,7 +71,7 @@ def read_prompty(file: PromptFile, losses: Losses) -> TemplateTree:
 
 
 def read_github(file: PromptFile, losses: Losses) -> TemplateTree:
-    """The tree of a file of GitHub's."""
+    """Return the tree of a file of GitHub's."""
     template = file.template
     assert isinstance(template, GithubTemplate)
     nodes: list[Node] = []
@@ -225,7 +225,7 @@ _HISTORY = "history"
 
 
 def write_prompty(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
-    """The text of a ``.prompty`` file."""
+    """Return the text of a ``.prompty`` file."""
     writer = JinjaWriter(losses)
     body = []
     if any(isinstance(each, RoleNode) for each in walk(nodes)) and not isinstance(first_node(nodes), RoleNode):
@@ -362,7 +362,7 @@ class JinjaWriter:
         return f"{{{{ {_HISTORY} }}}}"
 
     def words(self, text: str) -> str:
-        """Text that is no template, and no line of a role."""
+        """Return text that is no template, and no line of a role."""
         text = _MARKS.sub(lambda found: f"{{{{ '{found[0]}' }}}}", text)
         return ROLE.sub(lambda found: found[0].replace(found[1], f"{{{{ '{found[1]}' }}}}", 1), text)
 
@@ -393,7 +393,7 @@ class JinjaWriter:
         return f"{self.tag(opening)}{body}{other}{self.tag(closing)}"
 
     def tag(self, inner: str) -> str:
-        """A tag of a block."""
+        """Return a tag of a block."""
         return f"{{% {inner} %}}"
 
     def test(self, test: Test) -> str:
@@ -425,7 +425,7 @@ def _constant(value: str | int | float | bool) -> str:
 
 
 def write_github(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
-    """The text of a ``.prompt.yml`` file."""
+    """Return the text of a ``.prompt.yml`` file."""
     file = read.file
     made: dict[str, Any] = {"name": file.name}
     if file.description:

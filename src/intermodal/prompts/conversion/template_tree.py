@@ -222,7 +222,7 @@ def fact_test(fact: Fact) -> Test:
 
 
 def in_words(test: Test, line: int, spelling: Spelling) -> IfNode:
-    """A truth as text."""
+    """Return a truth as text."""
     yes, no = _TRUTHS[spelling]
     return IfNode(test, (TextNode(yes),), (TextNode(no),), line)
 
@@ -237,7 +237,7 @@ def _within(node: Node, change: Callable[[tuple[Node, ...]], tuple[Node, ...]]) 
 
 
 def join_texts(nodes: Iterable[Node]) -> tuple[Node, ...]:
-    """The same with texts that follow each other as one, and without empty ones."""
+    """Return the same with texts that follow each other as one, and without empty ones."""
     made: list[Node] = []
     for each in nodes:
         node = _within(each, join_texts)
@@ -249,7 +249,7 @@ def join_texts(nodes: Iterable[Node]) -> tuple[Node, ...]:
 
 
 def messages_of(nodes: Sequence[Node], losses: Losses) -> list[MessageNodes]:
-    """The tree cut into messages, without blank lines around them, for a format that lists them.
+    """Return the tree cut into messages, without blank lines around them, for a format that lists them.
 
     Losses are a role within a branch, where it stays open how many messages there are, a message of a tool, and a place
     for earlier messages that is not before the last question.
@@ -288,7 +288,7 @@ def messages_of(nodes: Sequence[Node], losses: Losses) -> list[MessageNodes]:
 
 
 def first_node(nodes: Iterable[Node]) -> Node | None:
-    """The first node that is more than white space; None where there is none."""
+    """Return the first node that is more than white space; None where there is none."""
     return next((each for each in nodes if not isinstance(each, TextNode) or each.text.strip()), None)
 
 
@@ -303,7 +303,7 @@ def _trimmed(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
 
 
 def with_spelling(read: TemplateTree, spelling: Spelling) -> tuple[Node, ...]:
-    """The nodes with truths written out, where the two languages write them otherwise."""
+    """Return the nodes with truths written out, where the two languages write them otherwise."""
     if read.spelling == spelling:
         return read.nodes
     truths = {each.name for each in read.file.arguments if each.kind == "boolean"}
@@ -320,7 +320,7 @@ def with_spelling(read: TemplateTree, spelling: Spelling) -> tuple[Node, ...]:
 
 
 def paths_of(test: Test) -> Iterator[Path]:
-    """The values that a test reads."""
+    """Yield the values that a test reads."""
     if isinstance(test, IsTruthy | IsEqual):
         yield test.path
     elif isinstance(test, NotTest):
@@ -331,7 +331,9 @@ def paths_of(test: Test) -> Iterator[Path]:
 
 
 def dotted_path(path: Path, name: re.Pattern[str], constant: Callable[[str | int], str]) -> str:
-    """A path as Jinja and JavaScript write it: ``a.b`` where a field is a name, else ``a["b c"]`` or ``a[0]``."""
+    """Return a path as Jinja and JavaScript write it: ``a.b`` where a field is a name, else ``a["b c"]`` or
+    ``a[0]``.
+    """
     root, *rest = path
     return str(root) + "".join(
         f".{each}" if isinstance(each, str) and name.fullmatch(each) else f"[{constant(each)}]" for each in rest
@@ -363,15 +365,16 @@ class ArgumentShape:
         return self.items is None and not self.fields
 
     def sample(self, depth: int = 0) -> Any:
-        """A small value of this shape. ``depth``: of lists around it; two items of each would be as many as a template
-        nested that deep goes through for hours."""
+        """Return a small value of this shape. ``depth``: of lists around it; two items of each would be as many as a
+        template nested that deep goes through for hours.
+        """
         if self.items is not None:
             return [self.items.sample(depth + 1)] * (2 if depth < _MOST_TWICE else 1)
         return {name: each.sample(depth) for name, each in self.fields.items()} if self.fields else _WORDS
 
 
 def shapes_of(nodes: Iterable[Node]) -> dict[str, ArgumentShape]:
-    """The shape of each argument that a template reads."""
+    """Return the shape of each argument that a template reads."""
     found: dict[str, ArgumentShape] = {}
     _collect(nodes, found, {})
     return found

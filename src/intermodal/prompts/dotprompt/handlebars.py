@@ -90,7 +90,7 @@ class HandlebarsTemplate:
         return found
 
     def line_of(self, word: str) -> int:
-        """The first line with a tag that has the word."""
+        """Return the first line with a tag that has the word."""
         if _WORD.fullmatch(word):
             return self._lines_of_words.get(word, NO_LINE)
         wanted = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])")
@@ -106,7 +106,7 @@ class HandlebarsTemplate:
         return found
 
     def _tags(self) -> Iterator[tuple[int, str]]:
-        """Each tag with its line."""
+        """Yield each tag with its line."""
         line, at, counted = 1, 0, 0
         while (start := self.text.find("{{", at)) >= 0 and (at := self.text.find("}}", start)) >= 0:
             line += self.text.count("\n", counted, start)
@@ -148,7 +148,7 @@ class HandlebarsTemplate:
 
 
 def parse(text: str, of: str = "") -> list[Any]:
-    """The program of a template. Raises TemplateError with its line, and NotInstalled."""
+    """Return the program of a template. Raises TemplateError with its line, and NotInstalled."""
     try:
         from dotpromptz_handlebars._render import compile_template
     except ImportError:
@@ -164,7 +164,7 @@ def parse(text: str, of: str = "") -> list[Any]:
 
 
 def _line_of_mistake(text: str) -> int:
-    """The line of the first tag that fits nothing: read off the text, as the parser tells none."""
+    """Return the line of the first tag that fits nothing: read off the text, as the parser tells none."""
     text = _without_comments(text)
     stack: list[tuple[str, int]] = []
     line, at = 1, 0
@@ -185,7 +185,7 @@ def _line_of_mistake(text: str) -> int:
 
 
 def _without_comments(text: str) -> str:
-    """The text with blanks in place of comments, line by line as long."""
+    """Return the text with blanks in place of comments, line by line as long."""
     pieces, at = [], 0
     while (start := text.find("{{!--", at)) >= 0 and (end := text.find("--}}", start)) >= 0:
         pieces += [text[at:start], re.sub(r"[^\n]", " ", text[start : end + 4])]
@@ -223,7 +223,9 @@ def _partials_in(nodes: Sequence[Any]) -> Iterator[str]:
 
 
 def _counted(nodes: Sequence[Any], budget: RenderingBudget) -> _CountedNodes:
-    """The same program, each part of which is paid for. Programs are shared between renderings, so it is copied."""
+    """Return the same program, each part of which is paid for. Programs are shared between renderings, so it is
+    copied.
+    """
     import copy
 
     made = _CountedNodes()
@@ -337,7 +339,7 @@ class _Scope(NamedTuple):
         return _Scope((*self.around, path), {**self.named, **(named or {})})
 
     def path(self, token: str) -> _Path | None:
-        """The path from the arguments on of what a token reads; None where it reads none of them."""
+        """Return the path from the arguments on of what a token reads; None where it reads none of them."""
         if not token or token[0] in "\"'(@" or token in ("true", "false") or NUMBER.fullmatch(token):
             return None
         parts = [bracket or word for bracket, word in STEP.findall(token)]

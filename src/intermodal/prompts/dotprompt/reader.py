@@ -61,7 +61,7 @@ def is_dialect(said: Mapping[str, Any], body: str) -> bool:
 
 
 def _plain_schema(schema: Any) -> Any:
-    """A schema whose types are Python's as one of dotprompt's: JSON Schema of fields where every type is a name.
+    """Return a schema whose types are Python's as one of dotprompt's: JSON Schema of fields where every type is a name.
 
     >>> _plain_schema({"age?": "int"})["properties"]
     {'age': {'type': ['integer', 'null']}}
@@ -104,7 +104,7 @@ def _message(role: Role, text: str) -> list[Message]:
 
 
 def _template_of(path: Path, text: str, first: int) -> LitellmTemplate:
-    """The template of a body. Raises PromptError with file and line."""
+    """Return the template of a body. Raises PromptError with file and line."""
     marks = Placeholders[Slot]()
     text = _ROLE.sub(lambda found: marks.put(Slot("role", found[1].lower())), text)
     return LitellmTemplate.of(path, text, first, marks)
@@ -224,7 +224,7 @@ class Dotprompt:
     endings = (".prompt",)
 
     def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
-        """The prompt of a file. Raises PromptError with file and line."""
+        """Return the prompt of a file. Raises PromptError with file and line."""
         return (_Reader(path, split_front_matter(path, text)).prompt(),)
 
 
@@ -310,7 +310,7 @@ class _Reader:
         wanted: prompt_options.PromptOptions,
         closed: bool,
     ) -> tuple[Template, tuple[Argument, ...], bool]:
-        """The same of LiteLLM's dialect."""
+        """Return the same of LiteLLM's dialect."""
         template = _template_of(self._path, self._body, self._first)
         if "{%" in self._body or template.marks.kept:
             first = self._body.index("{%") if "{%" in self._body else 0

@@ -56,7 +56,7 @@ class Element:
 
 
 def parse(text: str) -> Element:
-    """The root of a text; of several elements, or of words beside one, an element around them.
+    """Return the root of a text; of several elements, or of words beside one, an element around them.
 
     Raises TemplateError with its line where tags do not fit.
     """
@@ -95,7 +95,7 @@ def parse(text: str) -> Element:
 
 
 def _without_comments(text: str) -> str:
-    """The text with the line ends of its comments alone."""
+    """Return the text with the line ends of its comments alone."""
     pieces, at = [], 0
     while (start := text.find("<!--", at)) >= 0:
         end = text.find("-->", start + 4)
@@ -125,7 +125,7 @@ ASIDE = frozenset({"output-schema", "tool-definition", "runtime", "meta"})
 
 
 def split_expressions(text: str) -> list[str]:
-    """A text cut at its expressions: words, an expression, words, and so on.
+    """Return a text cut at its expressions: words, an expression, words, and so on.
 
     >>> split_expressions("a {{b}} c"), split_expressions("{{a")
     (['a ', 'b', ' c'], ['{{a'])
@@ -138,24 +138,26 @@ def split_expressions(text: str) -> list[str]:
 
 
 def sole_expression(word: str) -> str:
-    """The expression that a word is, "" where it is none or more."""
+    """Return the expression that a word is, "" where it is none or more."""
     pieces = split_expressions(word.strip())
     return pieces[1] if len(pieces) == 3 and not pieces[0] and not pieces[2] else ""
 
 
 def _bare(word: str) -> str:
-    """An expression without the braces that may stand around it."""
+    """Return an expression without the braces that may stand around it."""
     text = word.strip()
     return text[2:-2] if text.startswith("{{") and text.endswith("}}") else text
 
 
 def loop_of(word: str) -> re.Match[str] | None:
-    """The name of an item, and the expression of the list, of what stands in ``for``; None where it is no loop."""
+    """Return the name of an item, and the expression of the list, of what stands in ``for``; None where it is no
+    loop.
+    """
     return _LOOP.fullmatch(word.strip().removeprefix("{{").removesuffix("}}"))
 
 
 def parsed(word: str, line: int) -> expressions.Node:
-    """The tree of an expression, with or without braces. Raises TemplateError with the line."""
+    """Return the tree of an expression, with or without braces. Raises TemplateError with the line."""
     try:
         return expressions.parse(_bare(word))
     except TemplateError as error:
@@ -169,7 +171,7 @@ def included(text: str, line: int) -> Element:
 
 
 def canonical(tag: str) -> str:
-    """The name that pomlight knows a tag by."""
+    """Return the name that pomlight knows a tag by."""
     from pomlight.tags import normalize_tag
 
     made: str = normalize_tag(tag)
@@ -194,7 +196,7 @@ class Expansion:
         self._includes = 0
 
     def markup(self, root: Element, names: dict[str, Any]) -> str:
-        """The document as markup. Raises TemplateError with its line."""
+        """Return the document as markup. Raises TemplateError with its line."""
         made = "".join(self._element(root, names))
         if _LEFT.search(made):  # pomlight would look for an expression there, and reach whatever Python has
             raise TemplateError("has two opening braces that no expression follows", root.line, todo="write #lbrace;")
@@ -291,7 +293,7 @@ class Expansion:
         )
 
     def _quoted(self, text: str) -> str:
-        """A value in POML's own entities: its signs are no markup, and no expression."""
+        """Return a value in POML's own entities: its signs are no markup, and no expression."""
         self._budget.step(1, len(text))
         return "".join(ENTITIES.get(letter, letter) for letter in text)
 
@@ -422,7 +424,7 @@ def _rows(name: str, text: str, line: int) -> list[Any]:
 
 
 def file_text(folder: Path, name: str, line: int, *, chosen: bool = False) -> str:
-    """The words of a file of the folder; ``chosen``: a value takes part in its name.
+    """Return the words of a file of the folder; ``chosen``: a value takes part in its name.
 
     Raises TemplateError for one that is not there, or not in the folder.
     """
@@ -563,8 +565,9 @@ class FolderTree:
         self._left = _MOST
 
     def read(self, name: str, depth: str, pattern: str) -> FolderEntry:
-        """The tree. Raises TemplateError for a folder that is not there or not beside the prompt, and for one with more
-        than 2,000 names."""
+        """Return the tree. Raises TemplateError for a folder that is not there or not beside the prompt, and for one
+        with more than 2,000 names.
+        """
         place = self._home / name
         if not name or not within(self._home, place):
             raise TemplateError(f"{name[:80]!r} is not in the folder of the prompt", self._line, todo="move it there")

@@ -26,7 +26,7 @@ Node = tuple[Any, ...]  # a kind and its operands
 
 
 def parse(text: str) -> Node:
-    """The tree of an expression. Raises TemplateError, without a line."""
+    """Return the tree of an expression. Raises TemplateError, without a line."""
     return _Parser(text).whole()
 
 
@@ -77,7 +77,7 @@ class _Parser:
         return made
 
     def _take(self, *signs: str) -> str:
-        """The next sign, where it is one of these, else ""."""
+        """Return the next sign, where it is one of these, else ""."""
         if self._at < len(self._tokens) and self._tokens[self._at][0] == "sign" and self._tokens[self._at][1] in signs:
             self._at += 1
             return self._tokens[self._at - 1][1]
@@ -184,7 +184,7 @@ class _Parser:
 
 
 def _unquoted(word: str) -> str:
-    """The text that a quoted word stands for, by JavaScript's escapes."""
+    """Return the text that a quoted word stands for, by JavaScript's escapes."""
     said = _ESCAPE.sub(_letter, word[1:-1])
     return said.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # two halves are one letter
 
@@ -245,7 +245,7 @@ def truth(found: Any) -> bool:
 
 
 def words(found: Any) -> str:
-    """A value as text."""
+    """Return a value as text."""
     if found is None:
         return ""
     if isinstance(found, str):

@@ -81,13 +81,13 @@ class PomlTemplate:
 
 
 def located(path: Path, error: TemplateError) -> PromptError:
-    """The error with file and line."""
+    """Return the error with file and line."""
     where = f"{path}:{error.line}" if error.line else str(path)
     return PromptError(str(error), where=where, todo=error.todo)
 
 
 def output_of(path: Path, said: str, line: int) -> Output:
-    """The output of the words of an output schema; text without. Raises PromptError."""
+    """Return the output of the words of an output schema; text without. Raises PromptError."""
     if not said.strip():
         return TextOutput()
     try:
@@ -111,7 +111,7 @@ class Poml:
     endings = (".poml",)
 
     def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
-        """The prompt of a file. Raises PromptError with file and line."""
+        """Return the prompt of a file. Raises PromptError with file and line."""
         try:
             import pomlight  # noqa: F401 - said here, before anybody renders
         except ImportError:

@@ -242,7 +242,7 @@ def event_of(data: bytes) -> AnthropicEvent | None:
 
 
 def _halved(data: bytes) -> AnthropicEvent | None:
-    """One that cuts a character in two; None for what cannot be read for any other reason."""
+    """Return one that cuts a character in two; None for what cannot be read for any other reason."""
     without = without_lone_surrogates(data)
     event = event_of(without) if without is not None else None
     if event is None:
@@ -266,7 +266,7 @@ def counts_in(counts: AnthropicUsage, found: AnthropicEvent) -> tuple[WireUsage 
 
 
 def with_usage(payload: bytes, usage: WireUsage | None) -> bytes:
-    """The event that begins a message, with these counts in place of its own."""
+    """Return the event that begins a message, with these counts in place of its own."""
     fields = split_object(payload)
     counted = {"usage": dumps(write_usage(usage or WireUsage()))}
     return join_object(fields, {"message": join_object(split_object(fields["message"]), counted)})
@@ -285,7 +285,7 @@ _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
 def _named(event: bytes, name: str) -> bytes:
-    """An event with its name before its data: Anthropic's clients go by that, and pass over what has none."""
+    """Return an event with its name before its data: Anthropic's clients go by that, and pass over what has none."""
     if event.startswith(b"event:") or b"\nevent:" in event:
         return event
     return b"event: " + name.encode() + b"\n" + event

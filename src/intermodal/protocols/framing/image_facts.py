@@ -38,7 +38,7 @@ class ImageFacts(NamedTuple):
 
 
 def image_in_data_url(url: bytes, media: Callable[[memoryview], memoryview] = lambda coded: coded) -> ImageFacts | None:
-    """A picture in a data URI; None for what the media worker has to look at.
+    """Return a picture in a data URI; None for what the media worker has to look at.
 
     ``media`` tells which base64 is meant (``inline_media.py``). It is read through, for the digest, a slice at a
     time: neither a string nor a whole copy is made of it.
@@ -50,7 +50,7 @@ def image_in_data_url(url: bytes, media: Callable[[memoryview], memoryview] = la
 
 
 def image_in_base64(coded: memoryview, media_type: bytes | None = None) -> ImageFacts | None:
-    """The same of a picture whose base64 and media type came apart, or that came without a type."""
+    """Return the same of a picture whose base64 and media type came apart, or that came without a type."""
     if len(coded) % 4 or len(coded) < 64:
         return None
     try:

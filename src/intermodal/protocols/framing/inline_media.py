@@ -68,7 +68,7 @@ class ExtractedBody:
         return before, self._media[int(number)]
 
     def media(self, coded: memoryview) -> memoryview:
-        """The base64 that is meant: itself, where it was left in the text."""
+        """Return the base64 that is meant: itself, where it was left in the text."""
         if not self._media or len(coded) != _LENGTH or coded[: len(_NAME)] != _NAME:
             return coded
         number = int(bytes(coded[len(_NAME) :]))
@@ -80,7 +80,7 @@ class ExtractedBody:
         return word.startswith(_WORD)
 
     def whole(self, text: memoryview) -> list[memoryview]:
-        """A piece of the text with the media in their places."""
+        """Return a piece of the text with the media in their places."""
         if not self._media:
             return [text]
         raw, pieces, at = bytes(text), list[memoryview](), 0
@@ -93,7 +93,7 @@ class ExtractedBody:
 
 
 def extract_media(body: bytes, least: int = LEAST) -> ExtractedBody:
-    """A body, and apart from it its media of at least so many letters of base64.
+    """Return a body, and apart from it its media of at least so many letters of base64.
 
     >>> small = extract_media(b'{"url":"data:image/png;base64,%b"}' % (b"QUJD" * 2048))
     >>> len(small.text), small.lifted

@@ -234,7 +234,9 @@ _WORDS = ("text", "input_text")
 
 
 def append_words(messages: bytes, words: str) -> bytes | None:
-    """The messages with more words at the end of the last one; None where that does not end in words of a user."""
+    """Return the messages with more words at the end of the last one; None where that does not end in words of a
+    user.
+    """
     listed = _listed(messages)
     last = split_object(listed[-1]) if listed else {}
     if _kind(last.get("role", b'""')) != "user":
@@ -252,7 +254,7 @@ def append_words(messages: bytes, words: str) -> bytes | None:
 
 
 def last_words(messages: bytes) -> str:
-    """The words at the end of the last message."""
+    """Return the words at the end of the last message."""
     content: Any = _content(split_object(_listed(messages)[-1]).get("content", b'""'))
     return content if isinstance(content, str) else _kind(split_object(content[-1])["text"])
 

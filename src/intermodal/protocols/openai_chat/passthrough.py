@@ -303,7 +303,7 @@ def _calls_in(given: list[_Call]) -> tuple[tuple[tuple[int, str, str], ...], str
 
 
 def of_choice(data: bytes, index: Any) -> bytes:
-    """A chunk without the choices of any other index."""
+    """Return a chunk without the choices of any other index."""
     fields = split_object(data)
     choices = [raw for raw in _raws.decode(fields["choices"]) if (_choice.decode(raw).index or 0) == index]
     return join_object(fields, {"choices": b"[" + b",".join(map(bytes, choices)) + b"]"})
@@ -332,7 +332,7 @@ def usage_in(counted: bytes, tier: str) -> tuple[WireUsage, bool]:
 
 
 def _words(reply: _Reply) -> ReplyChunk | None:
-    """A chunk of words and nothing else, which nearly all are; None for any other."""
+    """Return a chunk of words and nothing else, which nearly all are; None for any other."""
     if not reply.choices or reply.error is not _UNSAID or reply.object == "error":
         return None
     choice = reply.choices[0]
@@ -348,7 +348,7 @@ def _words(reply: _Reply) -> ReplyChunk | None:
 
 
 def _halved(data: bytes) -> ReplyChunk | None:
-    """One that cuts a character in two; None for what cannot be read for any other reason."""
+    """Return one that cuts a character in two; None for what cannot be read for any other reason."""
     without = without_lone_surrogates(data)
     piece = read(without) if without is not None else None
     if piece is None or not piece.text:
@@ -397,7 +397,7 @@ class OpenAIChatStream(StreamedResponse):
         return self._parsed(event, through)
 
     def _parsed(self, event: bytes, through: list[bytes]) -> End:
-        """The same of an event that has to be parsed."""
+        """Return the same of an event that has to be parsed."""
         simple = event.startswith(b"data: ") and b"\n" not in event
         payload = event[6:] if simple else event_data(event)
         if not payload:
@@ -443,7 +443,7 @@ class OpenAIChatStream(StreamedResponse):
         return unnamed or bool(self._teller.silent and piece.finish and piece.text)
 
     def _part(self, words: str, thoughts: str) -> bytes:
-        """The event that says these."""
+        """Return the event that says these."""
         choice = {
             "index": 0, "delta": {"content": words} if words else {"reasoning_content": thoughts}, "finish_reason": None
         }  # fmt: skip
@@ -489,7 +489,7 @@ class OpenAIChatStream(StreamedResponse):
         return payload, piece
 
     def _reread_event(self, event: bytes, through: list[bytes]) -> End:
-        """An event as few hosts write it, such as words in parts, put into plain ones."""
+        """Return an event as few hosts write it, such as words in parts, put into plain ones."""
         events = self._reread(event + b"\n\n", part=True)
         if events is None:
             self._pass_before_failure(through)

@@ -206,7 +206,7 @@ class ResponseObject(msgspec.Struct):
         return usage, raw if plain else dumps(server.write_usage(usage))
 
     def ending(self, *, called: bool) -> str:
-        """Why it ended, in the words of everything else."""
+        """Return why it ended, in the words of everything else."""
         return finish_reason(self._reason, called=called)
 
     @property
@@ -464,7 +464,7 @@ class OpenAIResponsesStream(TranscodedStream):
         return "done"
 
     def _shown_part(self, payload: bytes) -> bytes:
-        """The event of a piece that the answer ends with, as far as it is shown."""
+        """Return the event of a piece that the answer ends with, as far as it is shown."""
         tree = split_object(payload)
         if self.overran:
             part = "".join(self.allowed)

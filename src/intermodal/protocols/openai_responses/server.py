@@ -393,7 +393,7 @@ class OpenAIResponsesStreamEncoder:
     # ---- events
 
     def _cut(self, event: Finish | Error) -> str | None:
-        """Why the answer is not whole. A refusal in words is a whole one; one that a filter stopped is not."""
+        """Return why the answer is not whole. A refusal in words is a whole one; one that a filter stopped is not."""
         refused = isinstance(event, Error) or (self._refused and event.reason == "content_filter")
         return None if refused else _INCOMPLETE.get(event.reason)  # type: ignore[union-attr]
 
