@@ -64,7 +64,7 @@ def wide_eye() -> Iterator[LlamaServer]:
 # ---- llama.cpp, the real one ------------------------------------------------------------------------
 
 
-def test_a_real_llama_server_is_found_with_its_context_and_its_eye_and_then_answers(
+def test_a_real_llama_server_is_found_with_its_context_and_its_vision_model_and_then_answers(
     cli: Cli, found: Any, wide_eye: LlamaServer, text_server: LlamaServer, media: Path
 ) -> None:
     addresses = [server.base_url.removesuffix("/v1") for server in (wide_eye, text_server)]
@@ -143,7 +143,9 @@ def test_ollama_is_asked_for_the_context_that_the_call_needs_and_gets_the_pictur
 
 
 @FAMILIES
-def test_the_published_client_of_ollama_accepts_the_door(eye_server: LlamaServer, media: Path, family: Family) -> None:
+def test_the_published_client_of_ollama_accepts_the_emulated_server(
+    eye_server: LlamaServer, media: Path, family: Family
+) -> None:
     with (
         EmulatedOllama(Engine(eye_server.base_url), (EYE,), family) as door,
         ollama.Client(host=door.address) as client,

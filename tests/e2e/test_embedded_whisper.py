@@ -164,7 +164,7 @@ async def test_french_is_recognised_as_french(ears: EmbeddedRuntimes, media: Pat
     assert "merci" in words(heard.transcript.text)
 
 
-async def test_a_monolingual_ear_claims_no_confidence_in_a_language_it_presumes(
+async def test_a_monolingual_transcriber_claims_no_confidence_in_a_language_it_presumes(
     ears: EmbeddedRuntimes, media: Path
 ) -> None:
     heard = await ears.transcribe(TINY_EN, pcm(media / "jfk.wav"))
@@ -172,7 +172,7 @@ async def test_a_monolingual_ear_claims_no_confidence_in_a_language_it_presumes(
     assert heard.transcript.confidence == 0.0
 
 
-async def test_an_ear_that_dies_is_one_clear_error_and_the_next_call_works(media: Path) -> None:
+async def test_a_transcriber_that_dies_is_one_clear_error_and_the_next_call_works(media: Path) -> None:
     ears = runtimes()
     samples = pcm(media / "jfk.wav")
     try:
@@ -197,7 +197,7 @@ async def test_an_ear_that_dies_is_one_clear_error_and_the_next_call_works(media
         await ears.close()
 
 
-async def test_cancelling_stops_the_ear(media: Path) -> None:
+async def test_cancelling_stops_the_transcriber(media: Path) -> None:
     ears = runtimes()
     samples = pcm(media / "two_cities_25s.flac") * 4
     try:

@@ -29,7 +29,7 @@ def chosen(tmp_path: Path, media: Path, *names: str) -> str:
     return str(path)
 
 
-def test_ears_are_compared_on_speech_and_a_model_on_text_and_pictures(tmp_path: Path, media: Path) -> None:
+def test_transcribers_are_compared_on_speech_and_a_model_on_text_and_pictures(tmp_path: Path, media: Path) -> None:
     data = chosen(tmp_path, media, "jfk-words", "capital", "report-office", "invoice-from", "cat-what")
     done = intermodal("eval", data, "--json", "--html", str(tmp_path / "r.html"))
     assert done.answered, done.err

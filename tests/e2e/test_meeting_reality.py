@@ -66,7 +66,9 @@ def test_of_300_pages_the_one_that_is_asked_for_is_found_and_the_rest_said_to_be
     assert given.count("of the yearbook") < 300
 
 
-def test_french_for_an_english_ear_is_refused_when_it_is_said_to_be_french(media: Path, english_ear: None) -> None:
+def test_french_for_an_english_transcriber_is_refused_when_it_is_said_to_be_french(
+    media: Path, english_ear: None
+) -> None:
     ran = intermodal(
         "ask", "What is said about it?", str(media / "french.flac"), "--language", "fr", "--max-tokens", "16"
     )
@@ -75,7 +77,7 @@ def test_french_for_an_english_ear_is_refused_when_it_is_said_to_be_french(media
     assert ran.out == ""
 
 
-def test_french_for_an_english_ear_is_an_assumption_that_is_said_when_nobody_knows(
+def test_french_for_an_english_transcriber_is_an_assumption_that_is_said_when_nobody_knows(
     media: Path, english_ear: None
 ) -> None:
     ran = intermodal("ask", "What is said about it?", str(media / "french.flac"), "--max-tokens", "16")
@@ -87,7 +89,7 @@ def test_french_for_an_english_ear_is_an_assumption_that_is_said_when_nobody_kno
 
 
 @pytest.mark.parametrize("kept_here", [False, True], ids=["may leave", "may not leave"])
-def test_a_transcript_with_nothing_in_it_is_heard_again_by_the_better_ear_that_the_plan_names(
+def test_a_transcript_with_nothing_in_it_is_heard_again_by_the_better_transcriber_that_the_plan_names(
     own_home: Path, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_here: bool
 ) -> None:
     """The ear here is real; the better one is a fake host, priced by the second."""

@@ -78,7 +78,7 @@ def test_forced_json_of_a_real_server_is_found(cli: Cli, text_server: LlamaServe
     assert held(cli, entered(text_server.base_url, text_server.model), "--only", "json")["json"] is True
 
 
-def test_a_picture_that_is_taken_and_left_out_is_no_eye(cli: Cli, text_server: LlamaServer) -> None:
+def test_a_picture_that_is_taken_and_left_out_is_no_vision_model(cli: Cli, text_server: LlamaServer) -> None:
     """Answering is not seeing: the server's own count of the prompt does not grow."""
 
     class Blind(EmulatedOllama):

@@ -101,7 +101,9 @@ def test_what_is_seen_depends_on_the_picture(both: Both, tmp_path: Path, drawn: 
 # ---- no eye --------------------------------------------------------------------------------------------
 
 
-def test_with_no_eye_a_look_that_was_asked_for_is_refused_with_the_reason(no_eye: LlamaServer, sign: Path) -> None:
+def test_with_no_vision_model_a_look_that_was_asked_for_is_refused_with_the_reason(
+    no_eye: LlamaServer, sign: Path
+) -> None:
     ran = ask(LOOKS, sign, "--keep", "appearance")
     assert ran.code == 4
     assert ran.out == ""
@@ -110,7 +112,9 @@ def test_with_no_eye_a_look_that_was_asked_for_is_refused_with_the_reason(no_eye
     assert no_eye.reached == b"", "nothing was spent on it"
 
 
-def test_with_no_eye_a_look_that_was_inferred_is_answered_and_the_loss_said(no_eye: LlamaServer, sign: Path) -> None:
+def test_with_no_vision_model_a_look_that_was_inferred_is_answered_and_the_loss_said(
+    no_eye: LlamaServer, sign: Path
+) -> None:
     ran = ask(LOOKS, sign)
     assert ran.answered, ran.err
     assert ran.out.strip()
@@ -144,7 +148,9 @@ def test_a_model_that_cannot_see_is_told_what_there_is_to_see(both: Both, sign: 
     assert b"blue" in text.reached and b"star" in text.reached
 
 
-def test_a_picture_beside_a_text_too_long_for_the_eye_is_described(both: Both, sign: Path, tmp_path: Path) -> None:
+def test_a_picture_beside_a_text_too_long_for_the_vision_model_is_described(
+    both: Both, sign: Path, tmp_path: Path
+) -> None:
     """The eye's context is 2,048 tokens; the text alone has 2,661, and others take 8,192."""
     notes = tmp_path / "notes.txt"
     notes.write_text("The crane at gate seven was inspected before noon and found in order. " * 190)
@@ -190,7 +196,7 @@ def test_a_projector_that_is_broken_ends_the_server_and_the_picture_is_read_inst
     assert "eye:desk/smollm2-135m-with-tiny-eye could not be reached: going on with the fallback" in told
 
 
-def test_an_eye_that_dies_while_it_looks_is_replaced_by_reading_and_that_is_said(
+def test_a_vision_model_that_dies_while_it_looks_is_replaced_by_reading_and_that_is_said(
     text_server: LlamaServer, sign: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with llama_server(eye=EYE) as eye:

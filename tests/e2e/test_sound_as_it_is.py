@@ -45,7 +45,7 @@ def test_sound_goes_as_sound_and_its_tokens_are_counted_by_the_server(
     assert ran.document["steps"][-1]["usage"]["input_tokens"] > 30
 
 
-def test_sound_for_a_server_without_an_ear_is_refused_by_it_once_and_said(
+def test_sound_for_a_server_that_takes_none_is_refused_by_it_once_and_said(
     no_eye: LlamaServer, media: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The row claims an ear that the server does not have."""

@@ -51,7 +51,7 @@ async def run(
 # ---- speech ------------------------------------------------------------------------------------------
 
 
-async def test_an_answer_is_spoken_and_an_ear_hears_the_same_words(client: AsyncClient) -> None:
+async def test_an_answer_is_spoken_and_a_transcriber_hears_the_same_words(client: AsyncClient) -> None:
     answer = "The caller wants a new invoice. It should be sent before Friday. She will pay by bank transfer."
     with FakeHost(answer=answer) as host:
         row = ServedRow(id="acme/talker", context=8192, input_mtok=1.0, output_mtok=1.0)
@@ -118,7 +118,7 @@ async def test_a_real_server_tells_the_letters_and_their_order_changes_nothing(c
     assert one.actuals[0].usage.output_tokens == 1
 
 
-async def test_a_picture_reaches_an_eye_and_changes_its_letters(
+async def test_a_picture_reaches_a_vision_model_and_changes_its_letters(
     both: tuple[LlamaServer, LlamaServer], client: AsyncClient
 ) -> None:
     from tests.media.tiny_eye import world
@@ -136,7 +136,7 @@ async def test_a_picture_reaches_an_eye_and_changes_its_letters(
     assert found[0] != pytest.approx(found[1], abs=1e-3)
 
 
-async def test_what_an_eye_describes_is_scored_by_vectors(
+async def test_what_a_vision_model_describes_is_scored_by_vectors(
     both: tuple[LlamaServer, LlamaServer], client: AsyncClient
 ) -> None:
     """The cascade that a picture takes where no eye can choose among letters."""

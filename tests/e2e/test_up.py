@@ -257,7 +257,7 @@ def header(pairs: dict[str, int]) -> bytes:
     return b"GGUF" + struct.pack("<IQQ", 3, 0, len(said)) + b"".join(said)
 
 
-def test_a_projector_gives_it_eyes_and_the_server_says_so() -> None:
+def test_a_projector_gives_it_vision_and_the_server_says_so() -> None:
     ran = fresh("up", NAME, "--mmproj", str(EYE), "--name", "eyes", "--context", "1024", "--json", timeout=200)
     assert ran.answered, ran.out + ran.err
     shown = intermodal("models", "show", "up.eyes:huggingfacetb/smollm2-135m-instruct", "--json")

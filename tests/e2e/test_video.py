@@ -51,7 +51,9 @@ def test_speech_over_stills_is_answered_from_both_in_time_order_and_no_frame_lea
     assert trace_of(no_eye.reached, TALK.read_bytes()) == ""
 
 
-def test_what_a_film_shows_is_seen_where_there_is_an_eye(both: tuple[LlamaServer, LlamaServer], tmp_path: Path) -> None:
+def test_what_a_film_shows_is_seen_where_there_is_a_vision_model(
+    both: tuple[LlamaServer, LlamaServer], tmp_path: Path
+) -> None:
     slides = [world.shape("red", "circle").image, world.shape("blue", "square").image]
     (tmp_path / "slides.mp4").write_bytes(film(held((slides[0], 3), (slides[1], 3))))
     made = ask("Describe the picture: what colours, what shapes?", tmp_path / "slides.mp4", "-m", READER)

@@ -183,7 +183,7 @@ def behind_the_door(base_url: str, attempt: Attempt) -> str:
         return str(json.loads(reply.read())["choices"][0]["message"]["content"])
 
 
-def test_a_real_model_behind_ollama_s_door_answers_and_gets_the_picture(
+def test_a_real_model_behind_ollama_s_api_answers_and_gets_the_picture(
     cli: Cli, eye_server: LlamaServer, media: Path
 ) -> None:
     base_url = eye_server.base_url

@@ -199,7 +199,7 @@ def test_planning_reads_no_world(package: str) -> None:
     assert not found
 
 
-def test_no_module_imports_itself_by_way_of_others() -> None:
+def test_no_module_imports_itself_through_others() -> None:
     """Type-checking imports and imports in functions count."""
     assert [sorted(circle) for circle in import_circles()] == []
 

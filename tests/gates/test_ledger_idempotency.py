@@ -167,7 +167,7 @@ async def test_E4_what_clients_say_is_data_and_never_words_of_a_statement(tmp_pa
     connection.close()
 
 
-async def test_C7_what_is_past_is_forgotten_a_few_at_a_time_and_is_in_nobodys_way(
+async def test_C7_old_rows_are_deleted_a_few_at_a_time_and_block_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idempotency, "MAX_PER_KEY", 60)

@@ -76,7 +76,7 @@ def test_d5_runtimes_are_handed_bytes_never_places() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("part", [File, Image, Audio, Video, Document])
-async def test_d4_every_kind_of_part_goes_through_the_same_door(part: type[File]) -> None:
+async def test_d4_every_kind_of_part_is_opened_by_the_same_module(part: type[File]) -> None:
     async with Victim({"/": answer()}) as victim, MediaWorker() as worker:
         fetcher = Fetcher(resolve=Resolver({}))
         urls = d1_urls(victim.port)

@@ -124,7 +124,7 @@ def test_A10_the_look_for_traces_finds_a_picture_in_any_of_its_forms(pool: Pool)
     assert trace_of(b'{"messages": [{"role": "user", "content": "What is the total?"}]}', picture, photo) == ""
 
 
-def test_A10_a_server_without_an_eye_refuses_a_picture_so_nothing_is_guessed(text_server: LlamaServer) -> None:
+def test_A10_a_server_without_vision_refuses_a_picture_so_nothing_is_guessed(text_server: LlamaServer) -> None:
     """What would happen if the guard failed: the server itself says no."""
     import base64
 

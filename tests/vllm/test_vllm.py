@@ -92,7 +92,7 @@ def test_a_picture_is_seen_and_the_answer_depends_on_it(with_eye: VllmServer, co
     assert result.endpoint == f"vllm:{with_eye.name}" and not result.derived
 
 
-def test_a_picture_for_a_model_without_an_eye_is_a_clear_error_and_is_sent_once(
+def test_a_picture_for_a_model_without_vision_is_a_clear_error_and_is_sent_once(
     text_only: VllmServer, config: Path
 ) -> None:
     """The row claims an eye that the server does not have."""
@@ -104,7 +104,7 @@ def test_a_picture_for_a_model_without_an_eye_is_a_clear_error_and_is_sent_once(
 # ---- sound ------------------------------------------------------------------------------------------
 
 
-def test_sound_for_a_model_without_an_ear_is_a_clear_error(with_eye: VllmServer, config: Path, media: Path) -> None:
+def test_sound_for_a_model_that_takes_none_is_a_clear_error(with_eye: VllmServer, config: Path, media: Path) -> None:
     config.write_text(with_eye.row('["text", "image", "audio"]', context=str(CONTEXT)))
     with pytest.raises(errors.UnsupportedModality, match="audio"):
         ask("What is said about it?", media / "jfk.wav", model=f"vllm:{with_eye.name}", keep=["tone"])

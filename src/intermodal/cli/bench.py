@@ -21,7 +21,7 @@ Examples
   intermodal bench up.qwen3-4b ollama --concurrency 1,4,16
   intermodal bench up.qwen3-4b gpt-5-mini --host openai --max-cost 0.20
   intermodal bench embedded:qwen3-4b --prompt question.txt --requests 20 --tokens 128
-  intermodal bench up.eyes --prompt ask.txt --media chart.png --json
+  intermodal bench up.vision --prompt ask.txt --media chart.png --json
   intermodal bench up.a up.b --svg compared.svg
 """
 

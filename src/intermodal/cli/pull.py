@@ -578,13 +578,13 @@ def _tell(plan: HubPull) -> None:
     from intermodal.model_fit.fit_output import pace_lines
 
     model = plan.model
-    eyes = f", with its projector {model.projector}" if model.projector else ""
+    projector = f", with its projector {model.projector}" if model.projector else ""
     main = model.main or ", ".join(file.name for file in model.files if file.name.endswith(".onnx"))
     files = (
         "" if len(model.files) < 3 and (model.projector or len(model.files) == 1) else f" in {len(model.files)} files"
     )
     click.echo(
-        f"{model.name}: {main}{eyes}, {size(model.size)}{files}, of {model.repo} at {model.revision[:12]}",
+        f"{model.name}: {main}{projector}, {size(model.size)}{files}, of {model.repo} at {model.revision[:12]}",
         err=True,
     )
     if plan.why:

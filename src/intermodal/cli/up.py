@@ -15,7 +15,7 @@ EPILOG = """\b
 Examples
   intermodal up smollm2-135m-instruct
   intermodal up ~/models/qwen3-8b.gguf --context 16384 --idle never
-  intermodal up model.gguf --mmproj mmproj.gguf --name eyes --slots 4
+  intermodal up model.gguf --mmproj mmproj.gguf --name vision --slots 4
   intermodal up qwen3-4b --later          only when a plan needs it
   intermodal up                           list running servers with memory and port
   intermodal down qwen3-4b

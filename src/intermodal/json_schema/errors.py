@@ -67,15 +67,15 @@ class Violation:
     Attributes:
         keyword: the violated keyword, "" for the schema ``false``.
         steps: the path to the value, innermost step first.
-        said: the message, with ``{}`` for each of ``about``; formatted only when read, since most violations belong to
-            a branch of an ``anyOf`` of which another fits.
+        template: the message, with ``{}`` for each of ``about``; formatted only when read, since most violations
+            belong to a branch of an ``anyOf`` of which another fits.
     """
 
-    __slots__ = ("about", "keyword", "said", "steps")
+    __slots__ = ("about", "keyword", "steps", "template")
 
-    def __init__(self, keyword: str, said: str, *about: Any) -> None:
+    def __init__(self, keyword: str, template: str, *about: Any) -> None:
         self.keyword = keyword
-        self.said = said
+        self.template = template
         self.about = about
         self.steps: list[str | int] = []
 
@@ -89,7 +89,7 @@ class Violation:
         return "/".join(str(step)[:80] for step in reversed(self.steps[-20:]))
 
     def __str__(self) -> str:
-        message = self.said.format(*map(shorten, self.about))
+        message = self.template.format(*map(shorten, self.about))
         message = message if len(message) <= _LONGEST else f"{message[: _LONGEST - 3]}..."
         return f"at {self.path}: {message}" if self.steps else message
 

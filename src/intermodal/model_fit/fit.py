@@ -291,8 +291,8 @@ def fit(wish: FitQuery, weights: WeightsStore, env: Mapping[str, str]) -> FitRep
         raise UsageError(
             f"{wish.model} is a projector", where="MODEL", todo=hint("name the model, and this with {mmproj}")
         )
-    eyes = wish.projector or _own_projector(wish.model, weights)
-    projector, draft = find_projector_and_draft(eyes, wish.draft, weights, env)
+    named = wish.projector or _own_projector(wish.model, weights)
+    projector, draft = find_projector_and_draft(named, wish.draft, weights, env)
     here = not (wish.gpus or wish.ram)
     machine = machine_of(wish, env)
     name = sized.files[0][0] if sized.files else sized.where

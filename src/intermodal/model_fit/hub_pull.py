@@ -170,8 +170,8 @@ async def hub_pull(
         return HubPull(model=onnx, report=None, room=float(machine.free), cards=cards)
     variants = _variants(listed, wanted)
     projector = _projector(listed)
-    eyes = await _shape(wanted.repo, projector.name, listed.revision, env) if projector is not None else None
-    chosen, found, why = await _chosen(variants, eyes, wanted, listed.revision, machine, env)
+    vision = await _shape(wanted.repo, projector.name, listed.revision, env) if projector is not None else None
+    chosen, found, why = await _chosen(variants, vision, wanted, listed.revision, machine, env)
     same = before is not None and before.revision == listed.revision and _COMMIT.fullmatch(listed.revision)
     sums = before.sums() if before is not None and same else {}  # where the listing has none: of a commit they stay
     known = before or row or _row_of(wanted.repo, chosen.quantization, weights)
@@ -184,7 +184,7 @@ async def hub_pull(
         ),
         main=chosen.files[0].name.rpartition("/")[2],
         projector=projector.name.rpartition("/")[2] if projector is not None else "", licence=listed.licence,
-        traits=_traits(found, eyes), date=datetime.now(UTC).isoformat(timespec="seconds"),
+        traits=_traits(found, vision), date=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
     _check_names(made, said)
     return HubPull(model=made, report=found, why=why, cards=cards)
@@ -209,8 +209,8 @@ async def as_pulled(wish: FitQuery, machine: Machine, env: Mapping[str, str]) ->
     variants, projector = _variants(listed, wanted), None if wish.projector else _projector(listed)
     chosen, why = variants[0], ""
     if len(variants) > 1:
-        eyes = await _shape(wanted.repo, projector.name, listed.revision, env) if projector is not None else None
-        chosen, _, why = await _chosen(variants, eyes, wanted, listed.revision, machine, env)
+        vision = await _shape(wanted.repo, projector.name, listed.revision, env) if projector is not None else None
+        chosen, _, why = await _chosen(variants, vision, wanted, listed.revision, machine, env)
     at = "" if wanted.revision == "main" else f"@{wanted.revision}"
     beside = f"hf:{wanted.repo}/{projector.name}{at}" if projector is not None else wish.projector
     return replace(wish, model=f"hf:{wanted.repo}/{chosen.files[0].name}{at}", projector=beside), why
@@ -255,11 +255,11 @@ async def _again(
     moved = moved if moved != before.revision else ""
     if before.runtime != "llama":
         return HubPull(model=before, report=None, moved=moved, room=float(machine.free))
-    eyes = (
+    vision = (
         await _shape(before.repo, _path(before, before.projector), before.revision, env) if before.projector else None
     )
     shape = await _shape(before.repo, before.files[0].path, before.revision, env)
-    found = _report(before.repo, before.files[0].path, before.quantization, shape, eyes, machine)
+    found = _report(before.repo, before.files[0].path, before.quantization, shape, vision, machine)
     return HubPull(model=before, report=found, moved=moved)
 
 
@@ -356,7 +356,7 @@ def _projector(listed: HubListing) -> HubFile | None:
 
 
 async def _chosen(
-    variants: Sequence[Variant], eyes: ModelShape | None, wanted: HubReference, revision: str, machine: Machine,
+    variants: Sequence[Variant], vision: ModelShape | None, wanted: HubReference, revision: str, machine: Machine,
     env: Mapping[str, str],
 ) -> tuple[Variant, FitReport, str]:  # fmt: skip
     """Return the best that fits, else the smallest, with its report.
@@ -373,7 +373,7 @@ async def _chosen(
             shape = await _shape(wanted.repo, file, revision, env)
             if shape.role != "model":
                 raise UsageError(f"{file} is a projector", where=wanted.repo, todo="name the model; it comes with it")
-            tried[file] = _report(wanted.repo, file, variant.quantization, shape, eyes, machine)
+            tried[file] = _report(wanted.repo, file, variant.quantization, shape, vision, machine)
         return tried[file]
 
     best = ranked[0]
@@ -423,17 +423,17 @@ def _why(variant: Variant, refused: list[str], count: int) -> str:
 
 
 def _report(
-    repo: str, file: str, quantization: str, shape: ModelShape, eyes: ModelShape | None, machine: Machine
+    repo: str, file: str, quantization: str, shape: ModelShape, vision: ModelShape | None, machine: Machine
 ) -> FitReport:
     said = f"hf:{repo}/{file}"
     subject = ModelReference(reference=said, quantization=quantization, projector="", draft="", path="")
-    found = report(FitQuery(model=said), subject, shape, machine, here=True, beside=RelatedFiles(projector=eyes))
+    found = report(FitQuery(model=said), subject, shape, machine, here=True, beside=RelatedFiles(projector=vision))
     return replace(found, name=file.rpartition("/")[2])
 
 
-def _traits(found: FitReport, eyes: ModelShape | None) -> ModelTraits:
+def _traits(found: FitReport, vision: ModelShape | None) -> ModelTraits:
     shape, pace = found.placed.shape, found.pace
-    encoders = [encoder.kind for encoder in eyes.encoders] if eyes is not None else []
+    encoders = [encoder.kind for encoder in vision.encoders] if vision is not None else []
     context = min(shape.context or CONTEXT, CONTEXT)
 
     def figures(amount: Quantity) -> tuple[float, float, float]:
@@ -441,7 +441,7 @@ def _traits(found: FitReport, eyes: ModelShape | None) -> ModelTraits:
 
     return ModelTraits(
         context=context, trained=shape.context, parameters=float(shape.parameters), active=float(shape.active),
-        memory=gguf_memory(shape, eyes, context, 1), decode=figures(pace.decode), prompt=figures(pace.prefill),
+        memory=gguf_memory(shape, vision, context, 1), decode=figures(pace.decode), prompt=figures(pace.prefill),
         sees="vision" in encoders, hears="audio" in encoders, embeds=shape.pools,
     )  # fmt: skip
 

@@ -165,11 +165,11 @@ def _here(
             shape = local_model(path).shape
             if shape.role != "model" or shape.format != "gguf":
                 continue
-            eyes = local_model(projector).shape if projector is not None else None
+            shown = local_model(projector).shape if projector is not None else None
             tokens = wanted.context or min(shape.context or CONTEXT, CONTEXT)
             settings = ServingSettings(
                 context=tokens * wanted.slots, slots=wanted.slots, type_k=wanted.type_k, type_v=wanted.type_v,
-                projector=eyes,
+                projector=shown,
             )  # fmt: skip
             measured = load_corrections(cache_dir(env), path) if machine.processor else ()  # of this machine
             placed = place_model(shape, everything_on_cards(settings, machine), machine, corrections=measured)

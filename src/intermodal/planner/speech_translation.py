@@ -108,8 +108,8 @@ def fallback_order(mine: Sequence[T], others: Sequence[T], name: Callable[[T], s
 
     Each endpoint occurs once (``name``).
 
-    >>> fallback_order(["ear"], ["writer", "ear"], str), fallback_order(list("abcde"), ["writer", "other"], str)
-    (['ear', 'writer'], ['a', 'b', 'c', 'd', 'e', 'writer'])
+    >>> fallback_order(["whisper"], ["writer", "whisper"], str), fallback_order(list("abcde"), ["writer", "other"], str)
+    (['whisper', 'writer'], ['a', 'b', 'c', 'd', 'e', 'writer'])
     """
     found: dict[str, T] = {}
     for each in (*mine, *others):
@@ -220,8 +220,8 @@ def _unlike(rows: list[Outranked]) -> list[Outranked]:
 
 
 def _rejected(plan: Plan, other: Plan) -> tuple[Rejected, ...]:
-    """Return what both kinds reject: a transcriber is no reason against a language model, nor vice versa
-    round.
+    """Return what both kinds reject: a transcriber is no reason against a language model, nor the
+    other way round.
     """
     used = {plan.chosen.endpoint, other.chosen.endpoint}
     rows = [row for row in (*plan.rejected, *other.rejected) if row.rule != "output" and not used & set(row.endpoints)]

@@ -344,7 +344,7 @@ def _root(step: Transform | Call, candidate: Candidate, more: bool) -> list[str]
 _JSON: dict[JsonDelivery, str] = {
     "prompted": "prompted; checked against the schema, one repair at most",
     "told": "forced by the host, its fields listed in the prompt",
-    "forced": "forced by the wire",
+    "forced": "forced by the host",
 }
 
 

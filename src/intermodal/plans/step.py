@@ -146,7 +146,7 @@ class Call(Value, tag_field="step", tag="call"):
 class Check(Value, tag_field="step", tag="check"):
     """A check of a step's result, with a finding if there is a problem.
 
-    transcript  not empty, not looped, in a language the ear hears
+    transcript  not empty, not looped, in a language the transcriber knows
     reading     text found, with enough confidence
     size        no longer than was planned for (the plan is made again otherwise)
     valid_json  the answer against its schema

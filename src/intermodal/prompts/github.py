@@ -42,12 +42,12 @@ class GithubTemplate:
     """Messages in which names stand for values. All are put in at once, so that no value is read for names."""
 
     path: Path
-    told: tuple[GithubMessage, ...]
+    templates: tuple[GithubMessage, ...]
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
         made = []
         budget = RenderingBudget()
-        for each in self.told:
+        for each in self.templates:
             text, used = substitute(each.content, values, budget.letters)
             try:
                 budget.step(0, used)

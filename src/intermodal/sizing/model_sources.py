@@ -349,13 +349,14 @@ def _ollama(env: Mapping[str, str], home: Path) -> Iterator[StoredModel]:
             continue
         layers = manifest.get("layers")
         rows = [row for row in layers if isinstance(row, dict)] if isinstance(layers, list) else []
-        models, eyes = (_blobs(root, rows, kind) for kind in (_MODEL, _PROJECTOR))
+        models, projectors = (_blobs(root, rows, kind) for kind in (_MODEL, _PROJECTOR))
         if models:
             name = _ollama_name(file.relative_to(manifests).parts)
             size = sum(blob.stat().st_size for blob in models)
             yield StoredModel(
-                name=name, store="ollama", path=str(models[0]), size=size, projector=str(eyes[0]) if eyes else ""
-            )
+                name=name, store="ollama", path=str(models[0]), size=size,
+                projector=str(projectors[0]) if projectors else "",
+            )  # fmt: skip
 
 
 def _blobs(root: Path, rows: list[dict[str, Any]], kind: str) -> list[Path]:
@@ -408,7 +409,7 @@ def _ggufs(root: Path, store: _StoreName, *, depth: int, prefix: str = "") -> It
         if file.suffix == ".gguf":
             folders.setdefault(file.parent, []).append(file)
     for folder, files in folders.items():
-        eyes = [file for file in files if is_projector(file.name)]
+        projectors = [file for file in files if is_projector(file.name)]
         for file in files:
             pieces = parts(file.name)
             if not is_model(file.name):
@@ -417,18 +418,18 @@ def _ggufs(root: Path, store: _StoreName, *, depth: int, prefix: str = "") -> It
             if all(piece.is_file() for piece in whole):
                 yield StoredModel(
                     name=prefix + "/".join(file.relative_to(root).parts), store=store, path=str(file),
-                    size=sum(map(_size, whole)), projector=str(_beside(file, eyes)) if eyes else "",
+                    size=sum(map(_size, whole)), projector=str(_beside(file, projectors)) if projectors else "",
                 )  # fmt: skip
 
 
-def _beside(file: Path, eyes: list[Path]) -> Path:
+def _beside(file: Path, projectors: list[Path]) -> Path:
     """Of several projectors, the one that is called most like the model; else the first."""
 
-    def alike(eye: Path) -> int:
-        name = eye.name.lower().replace("mmproj", "").strip("-_.")
+    def alike(projector: Path) -> int:
+        name = projector.name.lower().replace("mmproj", "").strip("-_.")
         return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(name, file.name.lower(), strict=False)))
 
-    return max(sorted(eyes), key=alike)
+    return max(sorted(projectors), key=alike)
 
 
 def _files(root: Path, *, depth: int) -> Iterator[Path]:

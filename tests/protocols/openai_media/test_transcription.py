@@ -156,7 +156,7 @@ def test_languages_become_codes(said: str, code: str) -> None:
 ENGLISH = Host(id="h", quirks=("audio_translations",))
 
 
-def test_a_translation_goes_to_its_own_door_and_says_no_language_of_the_speech() -> None:
+def test_a_translation_goes_to_its_own_endpoint_without_the_language_of_the_speech() -> None:
     """OpenAI's translations take no language: it is the one that is spoken, and what comes back is English."""
     call = TranscriptionCall(model="whisper-1", data=SOUND, language="fr", into="en")
     assert encode_request(call, ENGLISH).path == "/audio/translations"
@@ -165,7 +165,7 @@ def test_a_translation_goes_to_its_own_door_and_says_no_language_of_the_speech()
 
 
 @pytest.mark.parametrize(("host", "into"), [(HOST, "en"), (ENGLISH, "de")])
-def test_a_translation_that_a_host_has_no_door_for_is_refused_before_sending(host: Host, into: str) -> None:
+def test_a_translation_that_a_host_has_no_endpoint_for_is_refused_before_sending(host: Host, into: str) -> None:
     with pytest.raises(NotExpressible, match=into):
         encode_request(TranscriptionCall(model="m", data=SOUND, into=into), host)
 

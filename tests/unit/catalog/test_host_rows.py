@@ -299,7 +299,7 @@ def test_a_stated_tier_and_price_are_taken_and_said_to_be_stated() -> None:
     assert (endpoint.price.input_mtok, endpoint.price.output_mtok, endpoint.context) == (1.0, 3.0, 4096)
 
 
-def test_an_unstated_price_is_free_at_home_and_unknown_on_the_internet() -> None:
+def test_an_unstated_price_is_zero_on_this_machine_and_unknown_on_the_internet() -> None:
     row = ServedRow(id="acme/big")
     assert catalog(user=(box(row),)).by_id["box:acme/big"].price.input_mtok == 0.0
     far = catalog(user=(box(row, zone="internet"),)).by_id["box:acme/big"]

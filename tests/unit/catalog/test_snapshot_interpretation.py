@@ -157,7 +157,7 @@ def test_an_hour_of_sound_beside_a_price_of_text_is_a_price_of_sound() -> None:
     assert tokens is not None and (tokens.now.second, tokens.now.unpriced) == (None, ())
 
 
-def test_an_ear_whose_sound_has_no_price_has_none_at_all() -> None:
+def test_a_transcriber_whose_sound_has_no_price_has_none_at_all() -> None:
     """Where the data has a price of text, or dollars a minute where tokens stand, an hour of sound is not cheap."""
     ear = {"tasks": ("automatic-speech-recognition",), "input": ("audio",), "output": ("text",)}
     minutes = RateCard(units={"input_mtok": 0.003, "output_mtok": 0.0})

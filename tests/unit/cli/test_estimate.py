@@ -164,7 +164,7 @@ def test_a_kind_that_is_not_taken_is_refused_with_what_to_do_instead(cli: Cli) -
     assert "takes no sound" in asked(cli, "--model", "claude-haiku-4.5", "--audio", "10s")["rejected"]
 
 
-def test_an_ear_that_is_billed_by_tokens_costs_what_its_vendor_says_a_minute_costs(cli: Cli) -> None:
+def test_a_transcriber_that_is_billed_by_tokens_costs_what_its_vendor_says_a_minute_costs(cli: Cli) -> None:
     """The pricing page has $0.006 and $0.003 a minute, words that come out included: 180 of them, or 240 tokens."""
     minute = ("--audio", "60s", "--out-tokens", "240")
     found = asked(cli, "--model", "openai:openai/gpt-4o-transcribe", *minute)
@@ -208,7 +208,7 @@ def test_a_model_that_nobody_serves_is_counted_all_the_same(cli: Cli) -> None:
     assert "512" in asked(cli, "--model", "bert", "--text", "-", input="word " * 4000)["rejected"]
 
 
-def test_an_ear_is_priced_where_somebody_says_what_an_hour_costs(cli: Cli) -> None:
+def test_a_transcriber_is_priced_where_somebody_says_what_an_hour_costs(cli: Cli) -> None:
     found = asked(cli, "--model", "whisper-large-v3", "--audio", "3600s")
     assert found["usd"]["mid"] == pytest.approx(0.111)
 

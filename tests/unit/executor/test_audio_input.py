@@ -103,7 +103,7 @@ async def test_a_host_hears_each_of_two_channels_in_a_call_of_its_own(
     assert actual.cost == pytest.approx(2 * paid) and kinds(bench.events).count("StepStarted") == 2
 
 
-async def test_an_internal_error_of_an_ear_is_told_as_one_with_the_file(bench: Bench, host: FakeHost) -> None:
+async def test_an_internal_error_of_a_transcriber_is_told_as_one_with_the_file(bench: Bench, host: FakeHost) -> None:
     text = host.endpoint("fake/text")
     bench.endpoints = (text,)
     todo = "the input is not to blame; please report it"

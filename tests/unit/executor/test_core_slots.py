@@ -108,7 +108,7 @@ async def converted(bench: Bench, host: FakeHost, hall: Hall, cores: int, decode
     assert not hall.cores
 
 
-async def test_an_ear_an_eye_and_decoders_work_at_the_same_time(bench: Bench, host: FakeHost) -> None:
+async def test_a_transcriber_a_vision_model_and_decoders_work_at_the_same_time(bench: Bench, host: FakeHost) -> None:
     """Each waits until three are at work: a run that does one thing after another never ends."""
     hall = Hall(meeting=3)
     await converted(bench, host, hall, cores=9, decoders=3)

@@ -64,7 +64,7 @@ def test_what_is_said_between_files_stays_between_them() -> None:
     assert message.parts[0] == WireImage(data=b"p", media_type="image/png"), "one thing is said: it comes last"
 
 
-def test_pages_that_took_different_ways_come_in_their_order() -> None:
+def test_pages_on_different_routes_come_in_their_order() -> None:
     pieces = tuple(TextInput(text=str(page), label=f"page {page}", page=page) for page in (1, 3, 2))
     (message,) = prompt.chat_messages(request(FILE), {0: pieces})
     pages = "\n\n".join(f"page {page}:\n---END\n{page}\n---END" for page in (1, 2, 3))

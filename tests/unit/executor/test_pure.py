@@ -135,7 +135,7 @@ def test_an_answer_that_is_no_json_leaves_nothing_for_the_collector() -> None:
         gc.enable()
 
 
-def test_a_stuck_ear_is_noticed_and_a_chorus_is_not() -> None:
+def test_a_transcript_that_repeats_itself_is_noticed_and_a_chorus_is_not() -> None:
     assert checks.looped(spoken("Thank you.", "Mmm.", "Mmm.", "mmm. ", "Mmm."))
     assert not checks.looped(spoken("la la", "la la", "la la", "end"))
     assert not checks.looped(spoken("", "", "", "", ""))
@@ -184,7 +184,9 @@ SAID = (
         (8, "32 of 40 s of speech in call.wav are doubted: few of its words arrive as they are"),
     ],
 )
-def test_speech_that_its_ear_doubts_is_said_though_the_mean_of_the_recording_is_high(doubted: int, said: str) -> None:
+def test_speech_that_its_transcriber_doubts_is_said_though_the_mean_of_the_recording_is_high(
+    doubted: int, said: str
+) -> None:
     segments = tuple(
         Segment(start=4.0 * place, end=4.0 * place + 4, text=text, certainty=0.3 if place < doubted else 0.9)
         for place, text in enumerate(SAID)
@@ -196,7 +198,7 @@ def test_speech_that_its_ear_doubts_is_said_though_the_mean_of_the_recording_is_
     assert finding.message == said and finding.problem == ("confidence" if said else "")
 
 
-def test_half_a_minute_that_says_the_same_over_and_over_is_doubted_however_sure_the_ear_is() -> None:
+def test_half_a_minute_that_says_the_same_over_and_over_is_doubted_however_sure_the_transcriber_is() -> None:
     """Too seldom in a row for a loop, and longer phrases than a chorus."""
     tale = "so the man said that the dog and the cat would go on a long walk over the hill"
     again = [Segment(start=3.0 * at, end=3.0 * at + 3, text=f"{tale} {at}", certainty=0.9) for at in range(10)]
@@ -205,7 +207,7 @@ def test_half_a_minute_that_says_the_same_over_and_over_is_doubted_however_sure_
     assert checks.confident_seconds(Transcript(segments=(*again, *other))) == (28, 58)
 
 
-def test_what_an_ear_does_not_tell_is_not_doubted() -> None:
+def test_what_a_transcriber_does_not_tell_is_not_doubted() -> None:
     transcript = Transcript(segments=tuple(Segment(start=at, end=at + 4.0, text="a few words") for at in (0.0, 4.0)))
     assert checks.confident_seconds(transcript) == (0, 0)
     assert checks.confident_seconds(Transcript()) == (0, 0)
@@ -233,7 +235,7 @@ def test_seconds_of_loud_noise_are_not_counted_as_heard_and_those_of_music_are()
     assert checks.heard_seconds(Transcript(segments=doubted, seconds=30.0, unheard=12.0, masked=12.0)) == (12, 30)
 
 
-def test_an_ear_that_does_not_say_how_long_it_heard_is_not_said_to_have_missed_words() -> None:
+def test_a_transcriber_that_does_not_say_how_long_it_heard_is_not_said_to_have_missed_words() -> None:
     """A hosted one may answer with its words alone."""
     transcript = Transcript(segments=(Segment(start=0, end=0, text="We weigh the bales before noon."),))
     product = StepProduct(part=0, pieces=(), transcript=transcript)
@@ -365,7 +367,7 @@ def test_the_same_pages_have_one_key_whatever_question_chose_them() -> None:
     assert keys((pages("render", "3"), look(1, "step:render1")), PDF)["look1"] != without["look1"]
 
 
-def test_a_transcript_depends_on_the_language_the_ear_was_told() -> None:
+def test_a_transcript_depends_on_the_language_the_transcriber_was_told() -> None:
     sound = PartFacts(index=1, name="a.wav", kind="audio", digest="d")
     step = hear(1)
     told = msgspec.structs.replace(step, params=(("format", "srt"), ("language", "fr")))

@@ -135,7 +135,9 @@ PROBLEMS: dict[str, tuple[Transcript, str]] = {
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
-async def test_a_transcript_with_a_problem_goes_to_another_ear(bench: Bench, host: FakeHost, problem: str) -> None:
+async def test_a_transcript_with_a_problem_goes_to_another_transcriber(
+    bench: Bench, host: FakeHost, problem: str
+) -> None:
     (model,) = models(bench, host)
     transcript, said = PROBLEMS[problem]
     ear = rename(EAR, model=rename(EAR.model, languages=("en",) if problem == "language" else ()))
@@ -189,7 +191,7 @@ async def test_a_picture_that_should_hold_text_and_does_not_is_a_problem(bench: 
     assert planner.outcomes()[0].problem == "empty" and "20% looks like text" in result.checks[0].message
 
 
-async def test_words_an_eye_was_unsure_of_are_a_problem(bench: Bench, host: FakeHost) -> None:
+async def test_words_a_vision_model_was_unsure_of_are_a_problem(bench: Bench, host: FakeHost) -> None:
     (model,) = models(bench, host)
     bench.runtimes.confidence = 0.5
     request, opened = asked("?", "bill.png")
@@ -264,7 +266,7 @@ async def test_a_prompt_that_does_not_fit_is_planned_again_with_fewer_pages(benc
     assert "page 2" in host.attempts[0].text and "page 1" not in host.attempts[0].text
 
 
-async def test_without_another_way_a_prompt_that_does_not_fit_is_still_an_error(bench: Bench, host: FakeHost) -> None:
+async def test_without_another_route_a_prompt_that_does_not_fit_is_still_an_error(bench: Bench, host: FakeHost) -> None:
     (model,) = models(bench, host, context=128)
     model = rename(model, model=rename(model.model, tokenizer="words"))
     bench.options["catalog"] = rename_catalog(bench, EAR, model)
@@ -396,7 +398,7 @@ async def test_size_alone_leaves_a_replan_for_what_is_wrong(bench: Bench, host: 
     assert again.calls[-1] == f"generate {again.endpoint}"
 
 
-async def test_with_no_other_way_a_run_goes_on_and_says_so(bench: Bench, host: FakeHost) -> None:
+async def test_with_no_other_route_a_run_goes_on_and_says_so(bench: Bench, host: FakeHost) -> None:
     (model,) = models(bench, host)
     bench.runtimes.heard = heard("and so " * 60)
     request, opened = asked("?", "call.wav")

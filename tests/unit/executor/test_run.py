@@ -222,7 +222,7 @@ async def test_a_language_that_does_not_exist_is_refused_before_anything_is_deco
     assert not bench.media.asked and not bench.store.attempts()
 
 
-async def test_an_ear_is_told_the_language_that_the_plan_says_and_no_other(bench: Bench) -> None:
+async def test_a_transcriber_is_told_the_language_that_the_plan_says_and_no_other(bench: Bench) -> None:
     """One that follows an ear which was told the wrong language finds it out."""
     request, opened = asked("", "call.wav", output=TranscriptOutput(), policy=Policy(language="de"))
     for params, told in ((((("language", "fr"),)), "fr"), ((), "")):
@@ -249,7 +249,7 @@ async def test_a_vector_is_an_answer(bench: Bench) -> None:
     assert result.embedding == (0.6, 0.8) and bench.runtimes.calls == ["embed notes.txt"]
 
 
-async def test_a_hosted_ear_and_a_hosted_vector_are_driven_over_http(bench: Bench, host: FakeHost) -> None:
+async def test_a_hosted_transcriber_and_a_hosted_vector_are_driven_over_http(bench: Bench, host: FakeHost) -> None:
     ear, vector = using(bench, host, "fake/ear", "fake/vector")
     request, opened = asked("", "call.wav", output=TranscriptOutput())
     result = await bench.run(plan(route(hear(1, ear))), request, opened)
@@ -453,7 +453,9 @@ async def test_a_fallback_goes_on_with_what_was_converted(bench: Bench, host: Fa
     assert bench.states() == ["settled", "void", "void", "void", "settled"]
 
 
-async def test_a_failed_conversion_is_replaced_by_a_fallback_with_another_ear(bench: Bench, host: FakeHost) -> None:
+async def test_a_failed_conversion_is_replaced_by_a_fallback_with_another_transcriber(
+    bench: Bench, host: FakeHost
+) -> None:
     ear, model = using(bench, host, "fake/ear-fault-unavailable", "fake/ok")
     request, opened = asked("?", "call.wav", "invoice.png")
     bad, good = hear(1, ear), hear(1)

@@ -125,7 +125,7 @@ async def test_a_hosted_model_of_vectors_says_that_its_distances_are_not_calibra
 # ---- letters ---------------------------------------------------------------------------------------
 
 
-async def test_a_picture_is_scored_by_the_letter_an_eye_would_answer(tmp_path: Path) -> None:
+async def test_a_picture_is_scored_by_the_letter_a_vision_model_would_answer(tmp_path: Path) -> None:
     with FakeHost(likely=prefers("photo of a cat")) as host:  # type: ignore[arg-type]
         result = await scored(tmp_path, host)
         sent = host.attempts[0]
@@ -190,7 +190,7 @@ async def test_more_labels_than_a_wire_tells_words_is_an_error_with_the_number(t
         assert host.attempts == []
 
 
-async def test_a_picture_never_reaches_a_model_without_an_eye(tmp_path: Path) -> None:
+async def test_a_picture_never_reaches_a_model_without_vision(tmp_path: Path) -> None:
     with FakeHost(likely={"A": 1.0}) as host:
         with pytest.raises(errors.UnsupportedModality):
             await scored(tmp_path, host, input=("text",))

@@ -66,7 +66,9 @@ def test_both_kinds_of_routes_are_compared_in_numbers(rows: Any, media: Path) ->
     assert "into en and no other language" in said and "its languages are not stated" in said
 
 
-def test_an_ear_that_translates_is_asked_at_its_own_door(rows: Any, host: FakeHost, media: Path) -> None:
+def test_a_transcriber_that_translates_is_called_at_the_translation_endpoint(
+    rows: Any, host: FakeHost, media: Path
+) -> None:
     rows(TRANSLATES)
     host.transcript = "Good day."
     result = ask("", media / "french.flac", **ASKED)
@@ -75,7 +77,7 @@ def test_an_ear_that_translates_is_asked_at_its_own_door(rows: Any, host: FakeHo
     assert (result.transcript.text, result.transcript.into) == ("Good day.", "en")
 
 
-def test_a_language_model_translates_what_an_ear_wrote_down(rows: Any, host: FakeHost, media: Path) -> None:
+def test_a_language_model_translates_what_a_transcriber_wrote_down(rows: Any, host: FakeHost, media: Path) -> None:
     rows(EAR, WRITES)
     result = ask("", media / "french.flac", **{**ASKED, "translate": "de"})
     assert [each.path for each in host.attempts] == ["/v1/audio/transcriptions", "/v1/chat/completions"]
@@ -116,7 +118,7 @@ def test_what_nobody_translates_into_is_refused_by_name_with_what_would_do_it(
     assert "language model" in error.value.todo
 
 
-def test_a_host_without_the_door_is_not_asked_to_translate(rows: Any, media: Path) -> None:
+def test_a_host_without_the_endpoint_is_not_asked_to_translate(rows: Any, media: Path) -> None:
     rows(DOORLESS)
     with pytest.raises(NoRoute) as error:
         plan(media / "french.flac", model="cloud/locked", **ASKED)
@@ -130,7 +132,7 @@ def test_a_model_that_knows_one_language_is_not_taken_for_a_translator(rows: Any
     assert any("knows en alone, and translates nothing" in reason for reason in error.value.reasons)
 
 
-def test_a_named_model_translates_in_the_way_that_it_can(rows: Any, media: Path) -> None:
+def test_a_named_model_translates_as_it_can(rows: Any, media: Path) -> None:
     rows(EAR, TRANSLATES, WRITES)
     for name, ops in (("cloud/writer", ["transcribe", "translate"]), ("cloud/whisper", ["transcribe"])):
         made = plan(media / "french.flac", model=name, **ASKED)

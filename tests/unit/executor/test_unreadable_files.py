@@ -187,7 +187,7 @@ def spoken(certainty: float) -> Transcript:
     ("again", "by", "doubts"),
     [(spoken(0.9), EAR.id, False), (spoken(0.9), "embedded/whisper-tiny", True), (spoken(0.3), EAR.id, True)],
 )
-async def test_a_doubt_about_speech_ends_when_the_same_ear_hears_it_well(
+async def test_a_doubt_about_speech_ends_when_the_same_transcriber_hears_it_well(
     bench: Bench, host: FakeHost, again: Transcript, by: str, doubts: bool
 ) -> None:
     """Another way to hear it, its channels apart, is no hearing that is kept already."""

@@ -215,7 +215,7 @@ async def test_a_native_video_goes_as_it_is_to_a_host_elsewhere_only(bench: Benc
     assert len(host.attempts) == 1
 
 
-async def test_a_hosted_ear_gets_the_sound_of_a_video_and_never_the_video(bench: Bench, host: FakeHost) -> None:
+async def test_a_hosted_transcriber_gets_the_sound_of_a_video_and_never_the_video(bench: Bench, host: FakeHost) -> None:
     ear = host.endpoint("fake/ear")
     text = host.endpoint("fake/text")
     bench.endpoints = (ear, text)
@@ -395,7 +395,7 @@ async def test_what_an_endpoint_does_not_take_never_reaches_it(bench: Bench, hos
     assert not caught.value.sent and host.attempts == [] and bench.states() == []
 
 
-async def test_a_model_without_eyes_is_not_asked_to_describe(bench: Bench, host: FakeHost) -> None:
+async def test_a_model_without_vision_is_not_asked_to_describe(bench: Bench, host: FakeHost) -> None:
     text, _ = eyes(bench, host)
     request, opened = asked("?", "cat.png")
     with pytest.raises(errors.UnsupportedModality):

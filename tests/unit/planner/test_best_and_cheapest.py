@@ -157,7 +157,7 @@ def test_labels_over_a_page_of_text_may_go_by_its_words() -> None:
     assert planned(ask="", part=LETTER, output="scores").chosen.endpoint.startswith("embedded:")
 
 
-def test_of_ears_that_are_billed_by_tokens_the_text_they_write_counts_too() -> None:
+def test_of_transcribers_that_are_billed_by_tokens_the_text_they_write_counts_too() -> None:
     """More of them than are priced to the end: who is cheap by its sound alone must not push out who is cheap."""
     ears = []
     for number in range(9):

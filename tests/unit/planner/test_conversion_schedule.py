@@ -28,7 +28,7 @@ def test_one_core_promises_no_overlap() -> None:
     assert chosen.total.seconds.mid == pytest.approx(summed(chosen), abs=0.01)
 
 
-def test_two_cores_promise_none_between_an_ear_and_a_reader_that_use_both() -> None:
+def test_two_cores_promise_none_between_a_transcriber_and_a_reader_that_use_both() -> None:
     spans = schedule(chosen := on(2))
     first, *others = sorted(
         (spans[step.id] for step in chosen.steps if isinstance(step, Call)), key=lambda span: span.start

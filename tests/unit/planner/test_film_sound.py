@@ -46,7 +46,9 @@ def ear_of(found: Plan) -> Call:
 
 
 @pytest.mark.parametrize("output", WHOLE)
-def test_an_ear_that_was_slow_over_films_is_left_out_for_a_film_and_taken_for_a_recording(output: Output) -> None:
+def test_a_transcriber_that_was_slow_over_films_is_left_out_for_a_film_and_taken_for_a_recording(
+    output: Output,
+) -> None:
     assert ear_of(planned("video", output, Statistics())).endpoint == QUICK.id
     assert ear_of(planned("video", output, SLOW_OVER_MUSIC)).endpoint == STEADY.id
     assert ear_of(planned("audio", output, SLOW_OVER_MUSIC)).endpoint == QUICK.id
@@ -63,7 +65,7 @@ def attempt(kind: str, seconds: float, words: int, sequence: int) -> AttemptRow:
     )  # fmt: skip
 
 
-def test_what_an_ear_takes_over_films_is_learned_apart_from_its_pace_over_recordings() -> None:
+def test_what_a_transcriber_takes_over_films_is_learned_apart_from_its_pace_over_recordings() -> None:
     rows = [attempt("audio", 6.0 + number / 10, 40, number) for number in range(10)]
     rows += [attempt("video", 6.0, 40, 10 + number) for number in range(3)]
     rows += [attempt("video", 300.0, 0, 13)]
@@ -74,7 +76,7 @@ def test_what_an_ear_takes_over_films_is_learned_apart_from_its_pace_over_record
     assert (one_of_four.low, one_of_four.high) == (0.1, 5.0), "and no more than what it took"
 
 
-def test_an_ear_that_goes_over_silent_films_quickly_is_planned_so() -> None:
+def test_a_transcriber_that_goes_over_silent_films_quickly_is_planned_so() -> None:
     rows = [attempt("video", 0.6, 0, number) for number in range(4)]
     learned = learned_figures.statistics(1, rows)
     plain, quick = (ear_of(planned("video", WHOLE[1], each)).estimate.seconds for each in (Statistics(), learned))

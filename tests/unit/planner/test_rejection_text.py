@@ -59,7 +59,7 @@ def test_one_number_is_said_of_the_one_it_belongs_to() -> None:
         ("", "if it is English: --language en; otherwise intermodal pull whisper-base"),
     ],
 )
-def test_an_ear_of_another_language_is_remedied_by_an_ear_of_this_one(language: str, todo: str) -> None:
+def test_a_transcriber_of_another_language_is_remedied_by_a_transcriber_of_this_one(language: str, todo: str) -> None:
     case = {
         "catalog": "embedded", "output": "transcript", "policy": {"language": language},
         "part": [{"kind": "audio", "name": "french.flac", "seconds": 9}],

@@ -184,7 +184,7 @@ def test_every_codec_sends_the_limit_with_the_room_in_it(protocol: Protocol) -> 
     assert body == most == DEFAULT_ANSWER["text"] + 8192
 
 
-def test_a_description_by_an_eye_that_thinks_has_room_for_both() -> None:
+def test_a_description_by_a_vision_model_that_thinks_has_room_for_both() -> None:
     eye = thinker()
     eye = msgspec.structs.replace(
         eye, input=("text", "image"),

@@ -49,7 +49,7 @@ SCREEN = {"kind": "image", "name": "screen.png", "width": 900, "height": 420, "d
 
 @pytest.mark.parametrize("part", [DOCUMENT, SCANNED, SCREEN], ids=["document", "scan", "screen"])
 @pytest.mark.parametrize("ask", ["Who is the managing director?", "Summarise this.", "What is the notice period?"])
-def test_a_question_about_what_is_written_does_not_go_by_an_eye_that_cannot_read(
+def test_a_question_about_what_is_written_does_not_go_by_a_vision_model_that_cannot_read(
     part: dict[str, Any], ask: str
 ) -> None:
     made = plan_with(TINY, part, ask, model=EYE)
@@ -58,25 +58,25 @@ def test_a_question_about_what_is_written_does_not_go_by_an_eye_that_cannot_read
     assert all(any(warning.startswith("loses words") for warning in each.warnings) for each in seen)
 
 
-def test_a_named_eye_that_cannot_read_gets_the_picture_and_the_words_read_from_it() -> None:
+def test_a_named_vision_model_that_cannot_read_gets_the_picture_and_the_words_read_from_it() -> None:
     made = plan_with(TINY, {**SCREEN, "density": 0.08}, "What is it?", model=EYE)
     assert ops(made.chosen) == ["read", "generate"] and [each.kind for each in made.chosen.takes] == ["image"]
     assert not made.chosen.warnings
     assert "goes in as a picture with the text read from it" in made.headline
 
 
-def test_where_words_are_stated_to_be_kept_a_weak_eye_alone_is_refused() -> None:
+def test_where_words_are_stated_to_be_kept_a_weak_vision_model_alone_is_refused() -> None:
     picture = {**SCREEN, "density": 0.01}
     with pytest.raises(NoRoute) as refused:
         plan_with(TINY, picture, "What colour is it?", keep=["words", "appearance", "layout"])
     assert any("words" in reason and "--keep" in reason for reason in refused.value.worded("command line").reasons)
 
 
-def test_an_eye_that_is_known_to_read_may_read() -> None:
+def test_a_vision_model_that_is_known_to_read_may_read() -> None:
     made = plan_with(READS, SCREEN, "What is the total?", model=EYE, keep=["words", "appearance", "layout"])
     assert ops(made.chosen) == ["generate"]
     assert not any("words" in warning for warning in made.chosen.warnings)
 
 
-def test_the_catalog_of_these_cases_has_the_eye() -> None:
+def test_the_catalog_of_these_cases_has_the_vision_model() -> None:
     assert EYE in {each.id for each in catalogs.catalog("desk", ()).endpoints}

@@ -32,7 +32,7 @@ def test_files_are_converted_side_by_side_where_cores_are_idle_and_one_after_ano
     assert end(tasks, 1) == 12.0
 
 
-def test_two_cores_hold_two_decoders_and_no_reader_beside_an_ear() -> None:
+def test_two_cores_hold_two_decoders_and_no_reader_beside_a_transcriber() -> None:
     assert end([CpuTask(2.0, DECODER_USE)] * 2, 2) == 2.0
     assert end([CpuTask(2.0, EAR), CpuTask(2.0, READER)], 2) == 4.0
 

@@ -72,7 +72,7 @@ def area(card: Card) -> tuple[float, float, float, float]:
     return card.left, card.top, card.left + card.wide, bottom
 
 
-def test_ways_do_not_run_through_cards() -> None:
+def test_edges_do_not_run_through_cards() -> None:
     for plan in [*map(example_plans.of_case, example_plans.names()), example_plans.film(), example_plans.many(40)]:
         at = layout(graph(plan.chosen), {})
         for way in at.ways:
@@ -121,7 +121,7 @@ def test_a_hosted_answer_stands_outside_and_its_answer_comes_back() -> None:
     assert [box.host for box in at.boxes] == ["", "api.acme.test"]
 
 
-def test_forty_files_that_go_the_same_way_are_summed_with_their_numbers() -> None:
+def test_forty_files_on_the_same_route_are_summed_with_their_numbers() -> None:
     root = drawn(example_plans.many(40))
     text = words(root)
     assert len(cards(root)) == 3 * 2 + 2, "two files and the rest, each with a step; who answers; the answer"

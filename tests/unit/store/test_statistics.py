@@ -526,7 +526,7 @@ def heard(store: Store, seconds: float, promised: tuple[float, float], endpoint:
     store.settle(key, AttemptOutcome(seconds=seconds))
 
 
-def test_a_recording_without_speech_teaches_no_speed_of_an_ear(store: Store) -> None:
+def test_a_recording_without_speech_teaches_no_speed_of_a_transcriber(store: Store) -> None:
     work = Work(audio_seconds=60.0)
     for _ in range(12):
         add(store, op="transcribe", work=work, usage=Usage(output_tokens=150), seconds=6.0)
@@ -537,7 +537,7 @@ def test_a_recording_without_speech_teaches_no_speed_of_an_ear(store: Store) -> 
     assert [each.mid for each in after] == pytest.approx([each.mid for each in taught], rel=0.02)
 
 
-def test_an_ear_that_takes_long_over_music_is_known_to(store: Store) -> None:
+def test_a_transcriber_that_takes_long_over_music_is_known_to(store: Store) -> None:
     """It finds no words, and has tried again and again: what was promised was no time of it."""
     sound = {"op": "transcribe", "work": Work(audio_seconds=5.0), "promised": Range(low=0.5, high=2.0)}
     for _ in range(6):
@@ -585,7 +585,7 @@ def test_promises_that_are_not_kept_are_named_until_they_are_learned(store: Stor
     assert store.drifts() == ()
 
 
-def test_silent_recordings_are_no_evidence_that_an_ear_is_off(store: Store) -> None:
+def test_silent_recordings_are_no_evidence_that_a_transcriber_is_off(store: Store) -> None:
     """They take no time, whatever was promised; those with words are judged as ever."""
     sound = {"op": "transcribe", "work": Work(audio_seconds=60.0), "promised": Range(low=1.0, high=4.0)}
     for _ in range(20):

@@ -74,7 +74,7 @@ def test_modalities_that_the_server_tells_apart_are_learned_apart(store: Store) 
     assert audio is not None and audio.mid == pytest.approx(3.2, rel=0.05)
 
 
-def test_an_ear_that_is_billed_by_tokens_teaches_what_a_second_of_sound_is(store: Store) -> None:
+def test_a_transcriber_that_is_billed_by_tokens_teaches_what_a_second_of_sound_is(store: Store) -> None:
     for seconds in range(10, 20):
         work = Work(audio_seconds=seconds, audio_tokens=10.0 * seconds)
         call(store, work, 25 * seconds, op="transcribe")

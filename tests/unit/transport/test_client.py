@@ -122,7 +122,7 @@ async def test_connections_are_kept_and_reused(sender: Transport) -> None:
         assert len(host._server.connections) == 1
 
 
-async def test_E3_a_redirect_is_not_followed_and_the_key_stays_home(sender: Transport) -> None:
+async def test_E3_a_redirect_is_not_followed_and_the_key_is_not_sent(sender: Transport) -> None:
     with FakeHost(fault=Fault("redirect")) as host:
         status, _ = await send(sender, host.base_url, ask(), key="sk-canary")
     assert status == 307

@@ -63,7 +63,7 @@ class Attributed:
 
     attributes: tuple[Attribute, ...]
 
-    def said(self, name: str) -> Any:
+    def attribute(self, name: str) -> Any:
         """Return the text of an attribute; "" if it is absent."""
         said = next((each.values[0] for each in self.attributes if each.name == name and each.values), "")
         return said.plain if isinstance(said, QuotedText) else said
@@ -562,11 +562,11 @@ class BamlTypes:
         for name in path:
             block = self._blocks.get(self._without_null(self._resolved(type))[0].name)
             field = next((each for each in block.fields if each.name == name), None) if block is not None else None
-            told.append(str(field.said("alias") or name) if field is not None else name)
+            told.append(str(field.attribute("alias") or name) if field is not None else name)
             type = field.type if field is not None else BamlType("name", "null")
         block = self._blocks.get(self._without_null(self._resolved(type))[0].name)
         if block is not None and block.kind == "enum":
-            value = next((str(each.said("alias") or value) for each in block.fields if each.name == value), value)
+            value = next((str(each.attribute("alias") or value) for each in block.fields if each.name == value), value)
         return told, value
 
     def is_object(self, type: BamlType) -> bool:
@@ -660,7 +660,7 @@ class _Schemas:
     def _defined(self, block: Declaration) -> dict[str, Any]:
         if block.kind == "type":
             return self.of(block.type)
-        about = str(block.said("description") or block.about)
+        about = str(block.attribute("description") or block.about)
         if block.kind == "enum":
             return self._enum(block, about)
         properties, required = {}, []
@@ -668,7 +668,7 @@ class _Schemas:
             if self._aliases and each.has("skip"):
                 continue
             name = self._name(each)
-            told = str(each.said("description"))
+            told = str(each.attribute("description"))
             body = self.of(each.type)
             properties[name] = {**body, "description": told} if told else body
             if not (each.type.kind == "union" and _NULL in each.type.items):
@@ -680,7 +680,9 @@ class _Schemas:
 
     def _enum(self, block: Declaration, about: str) -> dict[str, Any]:
         values = [each for each in block.fields if not (self._aliases and each.has("skip"))]
-        told = [f"{self._name(each)}: {each.said('description')}" for each in values if each.said("description")]
+        told = [
+            f"{self._name(each)}: {each.attribute('description')}" for each in values if each.attribute("description")
+        ]
         words = "; ".join([about, *told] if about else told)
         made: dict[str, Any] = {"type": "string"}
         if not block.has("dynamic"):
@@ -688,4 +690,4 @@ class _Schemas:
         return {**made, "description": words} if words else made
 
     def _name(self, field: FieldDeclaration) -> str:
-        return (str(field.said("alias")) or field.name) if self._aliases else field.name
+        return (str(field.attribute("alias")) or field.name) if self._aliases else field.name

@@ -68,7 +68,7 @@ class BamlProject:
 
     root: Path
     runtime: BamlRuntime
-    told: _OutputFormat
+    output_format: _OutputFormat
     blocks: Mapping[str, Declaration]
     tests: tuple[Declaration, ...]
     code: tuple[Declaration, ...]
@@ -219,7 +219,7 @@ def _project(root: Path, files: tuple[tuple[str, str], ...]) -> BamlProject:
     return BamlProject(
         root=root,
         runtime=runtime,
-        told=told,
+        output_format=told,
         blocks=named,
         tests=tuple(each for each in blocks if each.kind == "test"),
         code=tuple(each for each in blocks if each.code),
@@ -381,7 +381,7 @@ class _Function:
         if not self._project.kinds.is_object(returns):
             return TextOutput()
         schema = self._project.kinds.schema(returns, aliases=True)
-        told = self._project.told.words(self._block, self._project.runtime)
+        told = self._project.output_format.words(self._block, self._project.runtime)
         return JsonOutput(schema=json_output(schema).schema, name=returns.name or "answer", schema_text=told)
 
 

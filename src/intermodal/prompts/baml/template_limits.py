@@ -268,11 +268,11 @@ class FormatSize:
         if block.kind == "type":
             return self._of(block.type)
         if block.kind == "enum":
-            return _Size(sum(len(each.name) + len(str(each.said("description"))) + 4 for each in block.fields), 0)
+            return _Size(sum(len(each.name) + len(str(each.attribute("description"))) + 4 for each in block.fields), 0)
         letters, lines = 2, 1
         for each in block.fields:
-            inner, told = self._of(each.type), str(each.said("description"))
-            name = str(each.said("alias") or each.name)
+            inner, told = self._of(each.type), str(each.attribute("description"))
+            name = str(each.attribute("alias") or each.name)
             letters += len(name) + _PER_FIELD + inner.letters + 2 * (inner.lines + 1) + (len(told) + 6) * bool(told)
             lines += 1 + inner.lines + bool(told)
         return _Size(min(letters + lines, _MOST), min(lines, _MOST))

@@ -182,10 +182,10 @@ class _Walk(Walk):
     def _format(self, node: Any) -> Iterator[Node]:
         """Yield nothing if the schema is beside the template; else the runtime's description of the type."""
         project, block = self._baml.project, self._baml.block
-        if self._within and not project.told.words(block, project.runtime):
+        if self._within and not project.output_format.words(block, project.runtime):
             raise self._refused(node, "ctx.output_format within a template string")
         told = not project.kinds.is_object(block.type)
-        yield TextNode(project.told.words(block, project.runtime) if told else _MARK)
+        yield TextNode(project.output_format.words(block, project.runtime) if told else _MARK)
 
     def _string(self, name: str, node: Any, loops: tuple[str, ...]) -> Iterator[Node]:
         """Yield a template string with its parameters replaced by the call's arguments."""

@@ -51,7 +51,7 @@ _HISTORY = (
 
 
 class RenderingCase(NamedTuple):
-    said: str
+    condition: str
     given: Mapping[str, Any]
     history: tuple[Message, ...] = ()
 
@@ -79,14 +79,14 @@ def request_differences(read: TemplateTree, target: PromptFile, *, joins: bool =
             made = target.template.messages(again, case.history)
             kept = target.output_with(again)
         except PromptError as error:
-            yield f"{case.said} it cannot be rendered: {error.what}"
+            yield f"{case.condition} it cannot be rendered: {error.what}"
             continue
         one, other = _shown(wanted, folds, _told(output)), _shown(made, folds, _told(kept))
         apart = (joins and len(one) != len(other)) or (read.joins and _places(one) != _places(other))
         if one != other and not (apart and _joined_texts(one) == _joined_texts(other)):
-            yield f"{case.said} it renders otherwise: {_first(one, other)}"
+            yield f"{case.condition} it renders otherwise: {_first(one, other)}"
         if not (alike if fixed else _alike(source, output, target, kept)):
-            yield f"{case.said} the schema of the answer is another"
+            yield f"{case.condition} the schema of the answer is another"
 
 
 def _alike(source: PromptFile, output: Output, target: PromptFile, kept: Output) -> bool:

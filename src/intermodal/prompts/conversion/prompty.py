@@ -75,10 +75,10 @@ def read_github(file: PromptFile, losses: Losses) -> TemplateTree:
     template = file.template
     assert isinstance(template, GithubTemplate)
     nodes: list[Node] = []
-    for told in template.told:
-        nodes.append(RoleNode(told.role, told.line))
-        for number, piece in enumerate(NAME.split(told.content)):
-            nodes.append(ValueNode((piece,), line=told.line) if number % 2 else TextNode(piece))
+    for message in template.templates:
+        nodes.append(RoleNode(message.role, message.line))
+        for number, piece in enumerate(NAME.split(message.content)):
+            nodes.append(ValueNode((piece,), line=message.line) if number % 2 else TextNode(piece))
     return TemplateTree(file, join_texts(nodes))
 
 

@@ -351,7 +351,7 @@ def test_what_answers_nobody_is_not_said_to(working: openai.OpenAI) -> None:
     assert able == {"vectors": ["embedding"], "voice": [], "ear": [], "brush": []}
 
 
-def test_ollama_lists_no_ears_to_chat_with(working: openai.OpenAI) -> None:
+def test_ollama_lists_no_transcribers_to_chat_with(working: openai.OpenAI) -> None:
     """An ear writes words, and it answers nobody."""
     with ollama.Client(host=str(working.base_url).removesuffix("/v1/")) as client:
         listed = [model.model for model in client.list().models]

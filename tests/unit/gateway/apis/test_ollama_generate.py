@@ -128,7 +128,7 @@ def vectors(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         yield made
 
 
-def test_embed_gives_the_vectors_of_the_openai_door(vectors: GatewayServer, host: FakeHost) -> None:
+def test_embed_gives_the_vectors_of_the_openai_api(vectors: GatewayServer, host: FakeHost) -> None:
     texts = ["a cat", "a kitten", "a stock"]
     with ollama.Client(host=vectors.gateway.url) as client:
         several = client.embed(model="cloud/vectors", input=texts)

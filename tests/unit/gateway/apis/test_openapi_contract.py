@@ -66,7 +66,7 @@ def test_it_is_an_openapi_document() -> None:
     OpenAPIV31SpecValidator(json.loads(json.dumps(DOCUMENT))).validate()
 
 
-def test_every_door_is_in_it_and_nothing_else() -> None:
+def test_every_route_is_in_it_and_nothing_else() -> None:
     said = {
         (verb.upper(), path.partition("{")[0]) for path, verbs in DOCUMENT["paths"].items() for verb in verbs
     }  # fmt: skip
@@ -219,7 +219,7 @@ NAMING: Mapping[str, dict[str, Any]] = {
 FORMS = {"/v1/audio/transcriptions": "file", "/v1/audio/translations": "file", "/v1/images/edits": "image"}
 
 
-def test_every_door_that_is_asked_for_something_is_asked_with_a_model() -> None:
+def test_every_route_that_answers_takes_a_model() -> None:
     assert set(NAMING) | set(FORMS) == {path for verb, path in ROUTES if verb == "POST"}
 
 
@@ -280,7 +280,7 @@ def all_works(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         yield house
 
 
-def test_every_door_answers_as_it_is_said(all_works: GatewayServer, media: Path) -> None:
+def test_every_route_answers_as_documented(all_works: GatewayServer, media: Path) -> None:
     """The house's client holds each answer; here is one of every door, so that none is left out."""
     house, answered = all_works, set()
 

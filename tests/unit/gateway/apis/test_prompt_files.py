@@ -176,7 +176,7 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("door", BODIES)
-def test_every_door_takes_a_prompt_by_its_model_and_variables(house: GatewayServer, host: FakeHost, door: str) -> None:
+def test_every_api_takes_a_prompt_by_its_model_and_variables(house: GatewayServer, host: FakeHost, door: str) -> None:
     path, more = BODIES[door]
     found = house.post(path, {"model": "prompt:greet", "prompt_variables": {"name": "Ada"}, **more})
     assert found.status_code == 200, found.text
@@ -185,7 +185,7 @@ def test_every_door_takes_a_prompt_by_its_model_and_variables(house: GatewayServ
 
 
 @pytest.mark.parametrize("door", BODIES)
-def test_every_door_says_in_its_own_words_what_is_wrong_before_anything_is_sent(
+def test_every_api_reports_in_its_own_format_what_is_wrong_before_anything_is_sent(
     house: GatewayServer, host: FakeHost, door: str
 ) -> None:
     path, more = BODIES[door]
@@ -266,9 +266,7 @@ def test_a_text_for_an_argument_of_media_is_never_a_path(
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/a.png", "http://169.254.169.254/latest/meta-data"])
-def test_an_address_for_an_argument_goes_through_the_one_door_for_media(
-    house: GatewayServer, host: FakeHost, url: str
-) -> None:
+def test_a_url_for_an_argument_is_fetched_as_other_media_are(house: GatewayServer, host: FakeHost, url: str) -> None:
     for value in (url, {"type": "image_url", "image_url": {"url": url}}):
         found = ask(house, prompt_variables={"photo": value})
         assert found.status_code == 400, found.text

@@ -32,7 +32,7 @@ def said(house: GatewayServer, model: str, turns: list[dict[str, Any]], way: str
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_it_stays_whichever_way_each_turn_goes(house: GatewayServer, host: FakeHost, seed: int) -> None:
+def test_it_stays_whichever_path_each_turn_takes(house: GatewayServer, host: FakeHost, seed: int) -> None:
     chance = random.Random(seed)
     turns: list[dict[str, Any]] = [{"role": "user", "content": f"the beginning of number {seed}"}]
     model = "cloud/seeing"  # named once; "auto" would go to the cheaper one

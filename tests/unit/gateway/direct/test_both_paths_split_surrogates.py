@@ -122,7 +122,7 @@ def said(answer: Any) -> str:
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name != "called"])
-def test_halves_of_characters_are_put_together_by_either_way(beside: BothPaths, name: str) -> None:
+def test_halves_of_characters_are_put_together_on_both_paths(beside: BothPaths, name: str) -> None:
     direct, executor = beside.both(name)
     words = next((text for how, (_, text) in SAYS.items() if how in name), SAYS["cut"][1])
     assert direct.status == executor.status == 200

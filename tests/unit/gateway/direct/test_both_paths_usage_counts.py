@@ -168,7 +168,7 @@ def test_what_is_odd_is_judged_alike(beside: BothPaths, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [f"{name}{how}" for name in APART for how in ("", "live")])
-def test_what_was_cached_and_thought_is_told_apart_whichever_way_it_goes(beside: BothPaths, name: str) -> None:
+def test_cached_and_reasoning_tokens_are_told_apart_on_both_paths(beside: BothPaths, name: str) -> None:
     for way in ("direct", "taskless", "executor"):
         beside.ask(way, name)
         (*_, told) = re.finditer(r'"(?:cached_tokens|cache_read_input_tokens)": ?(\d+)', beside.text)

@@ -187,7 +187,7 @@ ENDING: Any = [{"role": "user", "content": [{"type": "text", "text": "hello ther
          lambda sent: json.dumps(sent).count("ephemeral") == 4),
     ],
 )  # fmt: skip
-def test_marks_for_the_cache_reach_the_host_whichever_way_a_chat_goes(
+def test_cache_marks_reach_the_host_on_both_paths(
     house: GatewayServer, vendor: FakeVendor, marked: Any, kept: Any
 ) -> None:
     tree = {"model": "vendor/opus", "max_tokens": 50, "messages": HELLO, **marked}

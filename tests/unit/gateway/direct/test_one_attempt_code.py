@@ -80,7 +80,7 @@ def gateway() -> None:
     ],
     ids=["answer", "refused", "again", "cut"],
 )
-def test_an_attempt_is_the_same_by_whichever_door(
+def test_an_attempt_is_the_same_through_every_entry_point(
     host: FakeHost, configured: Path, told: Told, fault: Fault | None, ends: Told
 ) -> None:
     seen: dict[str, Told] = {}

@@ -46,7 +46,7 @@ def inputs_of(*requests: Request) -> list[Inputs]:
 
 
 @pytest.mark.usefixtures("configured")
-def test_the_plan_of_a_shape_goes_the_way_of_a_fresh_one_and_bounds_it_from_above() -> None:
+def test_the_plan_of_a_shape_takes_the_route_of_a_fresh_one_and_bounds_it_from_above() -> None:
     chance = random.Random(6)
     policies = [Policy(model="cloud/strong"), Policy(), Policy(objective="fastest"), Policy(max_cost=0.004)]
     requests = [

@@ -37,7 +37,7 @@ def test_a_schema_that_is_none_is_refused_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("words", ["openai", "responses", "anthropic", "ollama"])
-def test_a_chat_is_explained_in_the_words_of_any_door(house: GatewayServer, host: FakeHost, words: str) -> None:
+def test_a_chat_is_explained_in_the_format_of_every_api(house: GatewayServer, host: FakeHost, words: str) -> None:
     asked, url, data = "What is this?", picture(), picture().partition(",")[2]
     source = {"type": "base64", "media_type": "image/png", "data": data}
     given: dict[str, Any] = {

@@ -147,7 +147,7 @@ def test_an_endpoint_that_the_breaker_passes_over_adds_nothing_to_what_a_request
     assert about["cost"] == pytest.approx(gateway.spent(2 * FAILURES_TO_OPEN + 2) - before) and about["cost"] > 0
 
 
-def test_who_is_turned_away_at_the_door_is_told_of_no_run(gateway: Gateway) -> None:
+def test_a_request_that_is_refused_early_names_no_run(gateway: Gateway) -> None:
     found = gateway.house.http.get("/v1/nothing")
     assert found.status_code == 404 and not any(name.startswith("x-intermodal") for name in found.headers)
 

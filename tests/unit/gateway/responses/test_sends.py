@@ -90,7 +90,7 @@ def recording(media: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_where_the_ear_fails_the_host_that_got_the_recording_instead_is_told(
+def test_where_the_transcriber_fails_the_host_that_got_the_recording_instead_is_told(
     town: Town, media: Path, stream: bool
 ) -> None:
     ear = town.host("ear", EAR.format(name="ear", price=0.00002, tier="large"), fault=Fault("unavailable"))
