@@ -50,6 +50,13 @@ _BUILT_IN_ZONE = "process"  # the zone of runtimes that intermodal runs itself
 _WRITES = ("text-generation", "image-text-to-text", "audio-text-to-text")
 
 
+class UnspokenReader(Value):
+    """A hosted endpoint that recognises text over an API which intermodal does not speak. ``page``: USD a page."""
+
+    endpoint: str
+    page: float | None = None
+
+
 class CandidateCatalog(Value):
     """The catalog, and how it came about.
 
@@ -58,6 +65,7 @@ class CandidateCatalog(Value):
         dated: whose prices, and of which day.
         rationed: free tiers that were left out. doubted: prices that were.
         refused: endpoints that licence, region or retention leave out, by the reason. unhosted: those of hosts.
+        readers: endpoints for text recognition that no plan has, as intermodal does not speak their APIs.
         whole: the catalog with those as well that others beat in every figure; what remains of it without some model
             is not in ``catalog``. None where that is the same.
     """
@@ -70,6 +78,7 @@ class CandidateCatalog(Value):
     doubted: int
     refused: tuple[tuple[str, int], ...] = ()
     unhosted: tuple[tuple[str, int], ...] = ()
+    readers: tuple[UnspokenReader, ...] = ()
     whole: Catalog | None = None
 
     def without(self, models: frozenset[str], as_of: str) -> Catalog:
@@ -134,8 +143,25 @@ def candidate_catalog(
         unhosted=tuple(
             Counter(reason for each, reason in said if reason and each.host.zone not in LOCAL_ZONES).most_common()
         ),
+        readers=_unspoken_readers(models, wanted, frozenset(each.id for each in every.endpoints)),
         whole=whole,
     )
+
+
+def _unspoken_readers(
+    models: Snapshot, hosts: tuple[str, ...], callable_here: frozenset[str]
+) -> tuple[UnspokenReader, ...]:
+    """Return the snapshot's endpoints for text recognition alone that the catalog has not, the cheapest by the page
+    first."""
+    found = []
+    for host in hosts:
+        for row in models.of_host(host):
+            if row.tasks == ("image-to-text",) and row.status != "deprecated" and row.endpoint not in callable_here:
+                prices = interpretation.prices_of(row, models.header)
+                found.append(
+                    UnspokenReader(endpoint=row.endpoint, page=prices.now.page if prices is not None else None)
+                )
+    return tuple(sorted(found, key=lambda each: (each.page is None, each.page or 0.0, each.endpoint)))
 
 
 def _unlicensed(endpoint: Endpoint, policy: Policy) -> str:

@@ -536,6 +536,19 @@ def _no_host(question: AdviceQuestion, offers: CandidateCatalog) -> str:
     return f"{count:,} endpoint{'s' * (count > 1)}: {reason}{todo}"
 
 
+def _readers(question: AdviceQuestion, offers: CandidateCatalog) -> list[str]:
+    """Return why no hosted service that only recognises text is among the routes, with the price of the cheapest."""
+    kinds = {piece.kind for piece in question.parts}
+    if not offers.readers or not kinds & {"image", "document", "video"} or question.makes not in ("text", "json"):
+        return []
+    count, first = len(offers.readers), offers.readers[0]
+    price = f"; the cheapest by the page: {first.endpoint}, ${plain_money(first.page)}" if first.page else ""
+    return [
+        f"text recognition at hosts: {count} endpoint{'s' * (count > 1)} left out, as intermodal does not speak "
+        f"{'their APIs' if count > 1 else 'its API'}{price}"
+    ]  # fmt: skip
+
+
 def _sources(question: AdviceQuestion, offers: CandidateCatalog) -> tuple[str, ...]:
     found = []
     if not question.local:
@@ -547,6 +560,7 @@ def _sources(question: AdviceQuestion, offers: CandidateCatalog) -> tuple[str, .
         left = f"; left out are {' and '.join(gone)}" if gone else ""
         found.append(f"prices: {offers.dated}; {offers.endpoints:,} endpoints at {hosts}{left}")
         found.append("hosts: their prices come from the catalog; no service was contacted")
+        found += _readers(question, offers)
     found.append(
         f"here: {question.hardware.words}; {requests_at_once(question.hardware.users)}, models taken as pulled"
     )

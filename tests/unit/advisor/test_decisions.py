@@ -122,6 +122,20 @@ def test_what_fits_is_found_on_hardware_that_is_stated() -> None:
     assert any("2 graphics cards of 24 GiB" in each for each in large.sources)
 
 
+def test_hosted_text_recognition_that_is_not_spoken_is_said_with_its_price() -> None:
+    """The shipped snapshot has Mistral's and others; none of them is a route."""
+    known = everything(parse_hardware("24GB", LAPTOP), DAY, hosts=("mistral",))
+    names = [each.endpoint for each in known.readers]
+    assert names and all("ocr" in name for name in names)
+    assert not {*names} & {each.id for each in known.catalog.endpoints}
+    assert known.readers[0].page is not None and known.readers[0].page > 0
+    some = msgspec.structs.replace(offers(endpoints()), readers=known.readers)
+    for takes, told in (("image", True), ("text", False)):
+        sources = decide(make_question(takes, "text", LAPTOP), some, DAY).sources
+        said = [each for each in sources if "does not speak" in each]
+        assert bool(said) == told and all(names[0] in each for each in said), takes
+
+
 def test_an_unknown_price_stays_unknown_and_is_never_nothing() -> None:
     nobody_says = tuple(
         msgspec.structs.replace(each, price=Price()) if each.host.id == "acme" else each for each in endpoints()
