@@ -217,9 +217,14 @@ def remove_boilerplate(root: Any) -> int:
 
 def _frames(root: Any, whole: int) -> Iterator[Any]:
     """The outermost elements of the frame."""
-    marked = [each for each in root.find_all(_is_content) if each.find_parent(_is_content) is None]
+    marked = list(_outermost_content(root))
     has_content = sum(map(_size, marked)) >= _LEAST_CONTENT * whole
-    around = {id(each) for content in marked for each in content.parents}  # what holds content is not beside it
+    around: set[int] = set()  # what holds content is not beside it
+    for content in marked:
+        for each in content.parents:
+            if id(each) in around:
+                break
+            around.add(id(each))
     waiting, weighed = [(root, False, not has_content)], 0
     while waiting:
         element, inside, within = waiting.pop()
@@ -235,6 +240,16 @@ def _frames(root: Any, whole: int) -> Iterator[Any]:
                     yield child
                     continue
             waiting.append((child, inside or child.name in _CONTENT, within or _is_content(child)))
+
+
+def _outermost_content(root: Any) -> Iterator[Any]:
+    waiting = [root]
+    while waiting:
+        for child in waiting.pop().find_all(True, recursive=False):
+            if _is_content(child):
+                yield child
+            else:
+                waiting.append(child)
 
 
 def _is_content(element: Any) -> bool:

@@ -115,9 +115,9 @@ _SELECTOR = re.compile(r"(\*|[\w-]*)((?:[.#][\w-]+)*)")  # of one element, by it
 _INHERITED = ("visibility", "fill", "fill-opacity", "stroke", "stroke-opacity", "font-size")
 _HIDING = (*_INHERITED, "display", "opacity")
 _NONE = re.compile(r"0*\.?0*%?")
-_MAX_RULES = 500
 
-Rules = list[tuple[str, frozenset[str], dict[str, str]]]  # name, marks (".class", "#id"), declarations
+# Specificity, place, name, marks (".class", "#id") and declarations of rules, by one of their marks.
+Rules = dict[str, list[tuple[int, int, str, frozenset[str], dict[str, str]]]]
 
 
 def _remove_hidden(root: Any) -> int:
@@ -179,8 +179,9 @@ def _remove(parent: Any, child: Any) -> None:
 
 
 def _rules(root: Any) -> Rules:
-    """The rules of style sheets, of the least specific selectors first."""
-    found: list[tuple[int, str, frozenset[str], dict[str, str]]] = []
+    """The rules of style sheets by one class, the id or the name that they ask for, "" for those of all elements."""
+    found: Rules = {}
+    count = 0
     for element in root.iter():
         if local_name(element) != "style":
             continue
@@ -189,10 +190,11 @@ def _rules(root: Any) -> Rules:
             declared = {name: value for name, value in _declarations(body).items() if name in _HIDING}
             for selector in map(str.strip, selectors.split(",") if declared else ()):
                 if selector and (match := _SELECTOR.fullmatch(selector)):
-                    marks = frozenset(re.findall(r"[.#][\w-]+", match[2]))
-                    weight = sum(100 if mark[0] == "#" else 10 for mark in marks) + bool(match[1].strip("*"))
-                    found.append((weight, match[1].strip("*"), marks, declared))
-    return [rule[1:] for rule in sorted(found[:_MAX_RULES], key=lambda rule: rule[0])]
+                    name, marks = match[1].strip("*"), frozenset(re.findall(r"[.#][\w-]+", match[2]))
+                    weight = sum(100 if mark[0] == "#" else 10 for mark in marks) + bool(name)
+                    count += 1
+                    found.setdefault(min(marks, default=name), []).append((weight, count, name, marks, declared))
+    return found
 
 
 def _declarations(text: str) -> dict[str, str]:
@@ -205,7 +207,8 @@ def _computed(element: Any, rules: Rules, around: dict[str, str]) -> dict[str, s
     made = {name: value for name, value in around.items() if name in _INHERITED}
     made |= {name: str(element.get(name)).strip() for name in _HIDING if element.get(name)}
     marks = {f".{each}" for each in str(element.get("class") or "").split()} | {f"#{element.get('id')}"}
-    for name, needed, declared in rules:
+    asked = [rule for key in ("", local_name(element), *marks) for rule in rules.get(key, ())]
+    for _, _, name, needed, declared in sorted(asked, key=lambda rule: rule[:2]):  # the more specific, the later wins
         if name in ("", local_name(element)) and needed <= marks:
             made |= declared
     return made | {
