@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from tests.gates.serve_process import Served
+from tests.gates.serve_process import PLAIN, Served
 from tests.unit.gateway.gateway_server import GatewayServer, config, until
 
 from intermodal.executor.outputs import json_answer
@@ -387,7 +387,7 @@ def test_a_worker_ends_when_it_is_told_to_while_it_checks(tmp_path: Path, host: 
         for each in askers:
             each.start()
         until(lambda: len(host.attempts) >= len(askers))
-        assert httpx.get(f"{served.url}/healthz", timeout=60, trust_env=False).status_code == 200
+        assert httpx.get(f"{served.url}/healthz", timeout=60, trust_env=False, verify=PLAIN).status_code == 200
         served.end(signal.SIGTERM, 90)
         assert served.child.returncode == 0
     finally:
@@ -396,4 +396,4 @@ def test_a_worker_ends_when_it_is_told_to_while_it_checks(tmp_path: Path, host: 
 
 def _ask(url: str, path: str, tree: Any) -> None:
     with suppress(httpx.HTTPError):
-        httpx.post(f"{url}{path}", json=tree, timeout=120, trust_env=False)
+        httpx.post(f"{url}{path}", json=tree, timeout=120, trust_env=False, verify=PLAIN)

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.gates.faulty_host import FaultyHost, ScriptedReply, answer, refusal
-from tests.gates.serve_process import Served
+from tests.gates.serve_process import PLAIN, Served
 from tests.unit.gateway.gateway_server import BY_EXECUTOR, STRONG, config
 
 from intermodal.store.database import Store
@@ -69,7 +69,7 @@ def test_runs_that_were_on_their_way_when_it_was_killed_are_told_apart(
 
         def ask(served: Served) -> None:
             with suppress(httpx.HTTPError):
-                httpx.post(f"{served.url}/v1/chat/completions", json=long, timeout=60, trust_env=False)
+                httpx.post(f"{served.url}/v1/chat/completions", json=long, timeout=60, trust_env=False, verify=PLAIN)
 
         asked = [killed] * (AT_ONCE - 2) + [alive] * 2
         threads = [threading.Thread(target=ask, args=(served,), daemon=True) for served in asked]
@@ -102,7 +102,11 @@ def test_what_was_on_its_way_when_it_was_killed_is_in_the_rows_once(
     def ask(stream: bool) -> None:
         with suppress(httpx.HTTPError):
             httpx.post(
-                f"{served.url}/v1/chat/completions", json={**TREE, "stream": stream}, timeout=60, trust_env=False
+                f"{served.url}/v1/chat/completions",
+                json={**TREE, "stream": stream},
+                timeout=60,
+                trust_env=False,
+                verify=PLAIN,
             )
 
     threads = [threading.Thread(target=ask, args=(bool(number % 2),), daemon=True) for number in range(AT_ONCE)]

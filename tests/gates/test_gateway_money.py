@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from tests.gates.serve_process import Served
+from tests.gates.serve_process import PLAIN, Served
 from tests.unit.gateway.gateway_server import STRONG, config
 
 from intermodal.testing import Attempt, FakeHost, Fault
@@ -90,7 +90,7 @@ def test_C1_a_budget_for_twenty_answers_takes_twenty_at_once(host: FakeHost, ser
     host.answer = "word " * 100
     first = both[0].chat(free)
     plan = httpx.get(
-        f"{both[0].url}/v1/plans/{first.headers['x-intermodal-plan']}", timeout=60, trust_env=False,
+        f"{both[0].url}/v1/plans/{first.headers['x-intermodal-plan']}", timeout=60, trust_env=False, verify=PLAIN,
         headers={"authorization": f"Bearer {free}"},
     ).json()["plan"]  # fmt: skip
     most = plan["chosen"]["total"]["cost"]["high"]

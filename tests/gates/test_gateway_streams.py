@@ -37,7 +37,7 @@ from tests.gates.faulty_host import (
     delta,
     refusal,
 )
-from tests.gates.serve_process import Served, states
+from tests.gates.serve_process import PLAIN, Served, states
 
 pytestmark = [pytest.mark.gate, pytest.mark.timeout(3000)]
 
@@ -81,7 +81,7 @@ class Gate(NamedTuple):
 
     def asks(self, client: Client, model: str, headers: dict[str, str] | None = None, **more: Any) -> tuple[int, bytes]:
         """Status and body, however it comes."""
-        with httpx.Client(timeout=60, trust_env=False, headers=headers) as http:
+        with httpx.Client(timeout=60, trust_env=False, verify=PLAIN, headers=headers) as http:
             found = http.post(f"{self.served.url}{client.path}", json=client.body(model, **more))
             return found.status_code, found.content
 
@@ -532,7 +532,7 @@ def test_B8_who_is_on_the_way_ends_and_who_comes_is_told(gate: Gate, full_gates:
         time.sleep(0.3)
         gate.served.child.send_signal(signal.SIGTERM)
         time.sleep(0.3)
-        with httpx.Client(timeout=10, trust_env=False) as http:
+        with httpx.Client(timeout=10, trust_env=False, verify=PLAIN) as http:
             late = http.post(
                 f"{gate.served.url}/v1/chat/completions", json=clients[0].body("by-openai:cloud/by-openai-1")
             )

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.gates.faulty_host import FaultyHost, ScriptedReply, answer, refusal
-from tests.gates.serve_process import Served
+from tests.gates.serve_process import PLAIN, Served
 from tests.gates.test_gateway_money import keys, spending
 from tests.unit.gateway.gateway_server import BY_EXECUTOR, STRONG, config
 
@@ -63,7 +63,9 @@ def wall(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def ask(served: Served, key: str, content: str, **more: Any) -> httpx.Response:
     tree = {"model": "cloud/strong", "max_tokens": 1000, "messages": [{"role": "user", "content": content}], **more}
     headers = {"authorization": f"Bearer {key}"}
-    return httpx.post(f"{served.url}/v1/chat/completions", json=tree, headers=headers, timeout=60, trust_env=False)
+    return httpx.post(
+        f"{served.url}/v1/chat/completions", json=tree, headers=headers, timeout=60, trust_env=False, verify=PLAIN
+    )
 
 
 @pytest.mark.parametrize("by", BY)
@@ -88,7 +90,7 @@ def test_a_killed_gateway_charges_what_was_sent_and_may_be_paid(by: str, host: H
             cost = float(first.headers["x-intermodal-cost"])
             plan = httpx.get(
                 f"{served.url}/v1/plans/{first.headers['x-intermodal-plan']}",
-                headers={"authorization": f"Bearer {secret}"}, trust_env=False,
+                headers={"authorization": f"Bearer {secret}"}, trust_env=False, verify=PLAIN,
             )  # fmt: skip
             most = plan.json()["plan"]["chosen"]["total"]["cost"]["high"]
         for thread in asking:
