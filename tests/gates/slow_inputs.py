@@ -551,6 +551,7 @@ LARGE: Mapping[str, Callable[[], Body]] = {
     "an answer of one word, 20 MiB": _from("cloud/long-word"),
     "a stream of one word, 20 MiB": _from("cloud/long-word", stream=True),
     "an answer of 10 MiB": _from("cloud/long-line"),
+    "an answer of 60,000 pieces": _from("cloud/many-pieces"),
     "a stream of 60,000 pieces": _from("cloud/many-pieces", stream=True),
     "a stream of 6,000 pieces, planned": _from("cloud/some-pieces", stream=True, logprobs=True),
     "a stream in single bytes": _from("cloud/bytes-fault-split", stream=True),

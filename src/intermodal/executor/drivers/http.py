@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
 MAX_PICTURES = 256 << 20  # bytes of a reply that holds pictures in base64
 _EVENTS_PER_TURN = 32  # of an answer that the loop handles at once
+_BYTES_PER_TURN = 8 << 10  # of a reply: 200 to 300 of the shortest events
 _LAST_BYTES = 0.05  # seconds to wait for the end of the body after the end of the answer
 
 
@@ -157,14 +158,17 @@ async def _events(response: Response, decoder: ReplyDecoder, *, whole: bool) -> 
             chunk = await anext(chunks, None)
         if chunk is None:
             break
-        found = await offload(decoder.pending > HEAVY, decoder.feed, chunk)
-        response.document = decoder.begun and (whole or decoder.document)
-        if any(map(is_output, found)):
-            response.word()
-        for number, event in enumerate(found, 1):
-            if number % _EVENTS_PER_TURN == 0:  # a read may hold hundreds: other requests have their turn in between
+        for start in range(0, len(chunk), _BYTES_PER_TURN):
+            if start:  # a read may hold thousands of events: other requests have their turn in between
                 await anyio.lowlevel.checkpoint()
-            yield event
+            found = await offload(decoder.pending > HEAVY, decoder.feed, chunk[start : start + _BYTES_PER_TURN])
+            response.document = decoder.begun and (whole or decoder.document)
+            if any(map(is_output, found)):
+                response.word()
+            for number, event in enumerate(found, 1):
+                if number % _EVENTS_PER_TURN == 0:
+                    await anyio.lowlevel.checkpoint()
+                yield event
     if decoder.done:  # a reply read to its end gives its connection back for the next request
         with anyio.move_on_after(_LAST_BYTES):
             await anext(chunks, None)

@@ -6,7 +6,6 @@ The direct path does the same for streams in ``protocols/upstream_response.py``.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from itertools import groupby
 
 from intermodal.events import Committed, Event, TextDelta, Thought
 
@@ -19,7 +18,8 @@ class CommitGate:
         self._endpoint = endpoint
         self._emit = emit
         self._live = live
-        self._held: list[str | Thought] = []
+        # Pieces of words that follow each other are one list: a long answer has hundreds of thousands of them.
+        self._held: list[list[str] | Thought] = []
 
     async def think(self, thought: Thought) -> None:
         """Show reasoning as it comes after the first word, and hold it before: another endpoint may still answer."""
@@ -32,7 +32,10 @@ class CommitGate:
         if self.committed:
             await self._emit(TextDelta(text=text))
             return
-        self._held.append(text)
+        if self._held and isinstance(self._held[-1], list):
+            self._held[-1].append(text)
+        else:
+            self._held.append([text])
         if self._live and text.strip():
             await self._commit()
 
@@ -41,20 +44,16 @@ class CommitGate:
 
     def correct(self, text: str) -> None:
         """Replace the words that are held back by ``text``; reasoning stays."""
-        self._held = [*(pending for pending in self._held if isinstance(pending, Thought)), text]
+        self._held = [*(pending for pending in self._held if isinstance(pending, Thought)), [text]]
 
     async def finish(self) -> None:
         """Show the words that were held back until the whole answer was found valid."""
-        if not self.committed and any(isinstance(pending, Thought) or pending.strip() for pending in self._held):
+        if not self.committed and any(isinstance(held, Thought) or "".join(held).strip() for held in self._held):
             await self._commit()
 
     async def _commit(self) -> None:
         self.committed = True
         await self._emit(Committed(endpoint=self._endpoint))
         pending, self._held = self._held, []
-        for thoughts, pieces in groupby(pending, lambda piece: isinstance(piece, Thought)):
-            if thoughts:
-                for piece in pieces:
-                    await self._emit(piece)  # type: ignore[arg-type]
-            else:
-                await self._emit(TextDelta(text="".join(pieces)))  # type: ignore[arg-type]
+        for held in pending:
+            await self._emit(held if isinstance(held, Thought) else TextDelta(text="".join(held)))
