@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import openai
@@ -9,6 +10,7 @@ import pytest
 from tests.unit.gateway.gateway_server import Before, GatewayServer, sse, through_the_executor
 
 from intermodal.testing import FakeHost
+from intermodal.testing.images import png
 
 pytestmark = pytest.mark.usefixtures("either_way")
 
@@ -24,6 +26,7 @@ ASKED: dict[str, Any] = {
     "instructions": "Be brief.", "metadata": {"of": "a test"}, "max_output_tokens": 50, "temperature": 0.25,
     "top_p": 0.5, "tools": [TOOL], "tool_choice": {"type": "function", "name": "weather"}, "parallel_tool_calls": False,
 }  # fmt: skip
+PICTURE = "data:image/png;base64," + base64.b64encode(png("a fake")).decode()
 UNASKED: dict[str, Any] = {
     "instructions": None, "metadata": {}, "tools": [], "tool_choice": "auto", "parallel_tool_calls": True,
 }  # fmt: skip
@@ -140,3 +143,15 @@ def test_an_item_is_named_by_its_id_alone(before: Before, direct: bool) -> None:
         assert [item["call_id"] for item in sent if "call_id" in item] == [call.call_id] * 2
         with pytest.raises(openai.NotFoundError):
             client.responses.create(model=MODEL, input=[{"id": "msg_gone"}])  # type: ignore[list-item,misc]
+
+
+@WAYS
+@pytest.mark.parametrize("detail", [{"type": "text"}, ["low"], 3])
+def test_a_detail_that_is_no_word_is_refused(before: Before, direct: bool, detail: object) -> None:
+    house, _ = before("openai-responses")
+    through_the_executor(house.gateway, every=not direct)
+    picture = {"type": "input_image", "image_url": PICTURE, "detail": detail}
+    parts = [{"type": "input_text", "text": "What is it?"}, picture]
+    found = house.post(PATH, {"model": MODEL, "input": [{"role": "user", "content": parts}]})
+    assert found.status_code == 400, found.text
+    assert "detail" in found.json()["error"]["message"]
