@@ -122,7 +122,7 @@ def _client() -> tuple[AsyncClient, DoctorFinding]:
 def _about_config(config: Config) -> DoctorFinding:
     if not config.path:
         return DoctorFinding(
-            area="config", name="intermodal.toml", state="ok", what="none: nothing hosted is allowed",
+            area="config", name="intermodal.toml", state="ok", what="no config file, so no hosted service is allowed",
             todo="to set it up: intermodal init",
         )  # fmt: skip
     allowed = ", ".join((*config.consent, *(row.id for row in config.hosts if row.base_url))) or "none"
@@ -162,7 +162,7 @@ def about_snapshot(header: SnapshotHeader, today: date) -> DoctorFinding:
     if days <= OLD and not late:
         return DoctorFinding(area="models", name="snapshot", state="ok", what=what)
     whose = f"data of {' and '.join(late)} is more than {OLD} days old; " if late else ""
-    todo = f"{whose}to take newer data, where there is any: intermodal models refresh"
+    todo = f"{whose}to update it: intermodal models refresh"
     return DoctorFinding(area="models", name="snapshot", state="old", what=what, todo=todo)
 
 
@@ -171,11 +171,13 @@ def _about_folders(env: Mapping[str, str]) -> Iterator[DoctorFinding]:
     from intermodal.config import cache_dir, config_path, data_dir, state_dir
 
     yield DoctorFinding(area="folder", name="config", state="ok", what=f"{config_path(env).parent}: intermodal.toml")
-    what = f"{data_dir(env)}: the store, what was measured, and what pulled models are pinned to"
+    what = f"{data_dir(env)}: the store, measurements, and the versions of pulled models"
     yield DoctorFinding(area="folder", name="data", state="ok", what=what)
-    yield DoctorFinding(area="folder", name="cache", state="ok", what=f"{cache_dir(env)}: weights, and texts of files")
     yield DoctorFinding(
-        area="folder", name="state", state="ok", what=f"{state_dir(env)}: servers that are up, their logs"
+        area="folder", name="cache", state="ok", what=f"{cache_dir(env)}: weights, and cached conversions"
+    )
+    yield DoctorFinding(
+        area="folder", name="state", state="ok", what=f"{state_dir(env)}: started servers and their logs"
     )
 
 
@@ -253,11 +255,11 @@ def about_sandbox(found: Mapping[str, bool]) -> DoctorFinding:
     memory = "in bounded memory" if found["memory"] else "in memory that this system does not bound"
     stands = [words for name, words in _HELD.items() if found[name]]
     open_ = [words for name, words in _HELD.items() if not found[name]]
-    what = f"media are decoded in a process of its own, which {while_decoding}, {memory}"
+    what = f"media are decoded in a separate process, which {while_decoding}, {memory}"
     if stands:
-        what += f"; even taken over by a file it cannot: {', '.join(stands)}"
+        what += f"; even under the control of a malicious file it cannot: {', '.join(stands)}"
     if open_:
-        what += f"; taken over by a file it could: {', '.join(open_)}"
+        what += f"; under the control of a malicious file it could: {', '.join(open_)}"
     return DoctorFinding(area="media", name="sandbox", state="ok" if found["opening"] else "broken", what=what)
 
 
@@ -430,8 +432,8 @@ def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -
     from intermodal.cli.rendering.server_text import MOST, model_words, passed_on_to, title, unusable
 
     if not client.known.wanted:
-        yield DoctorFinding(area="server", name="", state="unused", what="servers of this machine are not looked for",
-                      todo="to look: enabled = true in [discovery], and no INTERMODAL_DISCOVERY")  # fmt: skip
+        yield DoctorFinding(area="server", name="", state="unused", what="discovery of local servers is off",
+                      todo="to turn it on: enabled = true in [discovery], and unset INTERMODAL_DISCOVERY")  # fmt: skip
     for server in servers:
         at = server.address.partition("://")[2]
         if not server.kind:
@@ -439,7 +441,7 @@ def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -
                           todo=f"to use it: intermodal hosts add NAME --base-url {server.address}/v1")  # fmt: skip
             continue
         if server.message:
-            what = f"{server.message}; on {server.date[:10]} it was {title(server)}, and plans go by that"
+            what = f"{server.message}; on {server.date[:10]} it was {title(server)}, which plans still use"
             yield DoctorFinding(
                 area="server", name=at, state="unreachable", what=what, todo="see whether it still works"
             )
@@ -449,7 +451,7 @@ def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -
             yield DoctorFinding(area="server", name=at, state="unused", what=f"{title(server)}: {why}")
             continue
         models = "1 model" if len(server.models) == 1 else f"{len(server.models)} models"
-        what = f"{title(server)}, {models}, nothing loaded to find out{late}"
+        what = f"{title(server)}, {models}, no model was loaded to list them{late}"
         yield DoctorFinding(area="server", name=at, state="ok", what=what)
         for model in server.models[:MOST]:
             todo = f"to allow it: intermodal hosts add {passed_on_to(server)}" if model.elsewhere else ""
@@ -564,7 +566,7 @@ def _what_works(catalog: Catalog) -> Iterator[DoctorFinding]:
             if s.task == task and e.ready and is_allowed(e, catalog)
         }
         if not tiers:
-            yield DoctorFinding(area="able", name=name, state="missing", what="nothing ready does", todo=todo)
+            yield DoctorFinding(area="able", name=name, state="missing", what="no model is ready", todo=todo)
             continue
         best = max(tiers, key=lambda id: TIERS.index(tiers[id]))
         weak = TIERS.index(tiers[best]) < TIERS.index("medium")

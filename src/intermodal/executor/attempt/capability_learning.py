@@ -1,4 +1,4 @@
-"""Limits of an endpoint, learned from the errors of its calls. Pure."""
+"""Limits of an endpoint, learned from its calls: from errors, and from prompts that were read only in part. Pure."""
 
 from __future__ import annotations
 

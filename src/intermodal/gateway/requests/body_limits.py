@@ -2,7 +2,8 @@
 
 A megabyte has room for half a million values, each of which costs a hundred times its bytes once decoded. So values are
 counted first, by the separators outside of strings, once for each request. Media are not searched. Everything else is
-text, for which a parser holds the interpreter lock the whole time.
+text, for which a parser holds the interpreter lock the whole time. The limit in bytes (``max_body``) is held where the
+body is received: ``gateway/http1/connection.py``.
 """
 
 from __future__ import annotations
