@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests.e2e.questions import (  # noqa: E402
+    BLIND,
     EVERYDAY,
     FROZEN,
     HELD_OUT,
@@ -131,6 +132,7 @@ def main() -> None:
     known = [pair for pair, _ in held_out]
     frozen = asyncio.run(outside(of_trades(FROZEN)))
     everyday = asyncio.run(outside(of_trades(EVERYDAY)))
+    blind = asyncio.run(outside(of_trades(BLIND)))
     report.write(
         "questions",
         "What questions need, told by the sentence model",
@@ -171,6 +173,27 @@ def main() -> None:
         "the following is fitted:\n\n"
         f"{suffices_by(everyday, lambda asked: asked.person.partition(':')[0])}\n\n"
         f"{suffices_by(everyday, lambda asked: asked.file)}\n\n"
+        "## Whether words suffice, of 489 questions by somebody else\n\n"
+        "Written by somebody who knew neither the examples nor the method, in twelve languages, with labels: half are\n"
+        "for words, half for more. Committed before any answer was seen. **At first sight 462 of 489 were right**\n"
+        "(94.5 %): 3 not known though words suffice and 2 though more is needed, 18 said to need more though\n"
+        "words do, and 4 said to need words though more is needed. Wrong by file: office 7 of 35, two files 5 of\n"
+        "56, film 4 of 58, photo 2 of 58, screenshot 2 of 41, chart 2 of 36, recording 2 of 75, music 2 of 41,\n"
+        "pdf 1 of 39. By language: de 6 of 57, es 5 of 47, ru 4 of 34, en 2 of 80, fr 2 of 44, nl 2 of 28, ja 2\n"
+        "of 35, it, pt, ar and hi 1 each, zh none of 42. By what decides: content 8 of 117, numbers 4 of 50,\n"
+        "names 4 of 22, things counted 2 of 12, language 2 of 10, tables 2 of 8, looks, colours, file facts, tone\n"
+        "and music 1 each, six others none.\n"
+        "One of the 489 turned out to be an example, word for word.\n\n"
+        "That is what was told of each question. The verdict on a plan took only what is needed as appearance for\n"
+        "lost in an office file then; by that 465 were right and 9 said to need words though more is needed.\n\n"
+        "Then two things were mended by class. A layout or figures that are needed beside words stand in the text of\n"
+        "an office file, and without words they are to be seen: 467 right and 4, and of the frozen questions 390. And\n"
+        "258 examples were written in other words: superlatives and lists of tables, two statements compared, tones,\n"
+        "instruments, things counted, orders joined; of the frozen questions 387 are right with them, and 0 said to\n"
+        "need words though more is needed. So the following is fitted:\n\n"
+        f"{suffices_by(blind, lambda asked: asked.person.partition(':')[0])}\n\n"
+        f"{suffices_by(blind, lambda asked: asked.file)}\n\n"
+        f"{suffices_by(blind, lambda asked: asked.person.partition(': ')[2])}\n\n"
         "## Of people who are no examples\n\n"
         "Those above are the writer's idea of ordinary questions. The 5,147 of 345 people among the examples\n"
         "are harder, and many are written to mislead. Of the 1,072 of a fifth of those people, told without any\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from importlib import import_module
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.e2e.questions import EVERYDAY, FITTED, FROZEN, HELD_OUT, LATER, asked_outside, of_trades, pairs
+from tests.e2e.questions import BLIND, EVERYDAY, FITTED, FROZEN, HELD_OUT, LATER, asked_outside, of_trades, pairs
 
 from intermodal import request_builder
 from intermodal.client import AsyncClient
@@ -75,12 +76,16 @@ async def test_no_question_of_a_stranger_that_needs_more_is_said_to_need_words_a
     assert right >= 0.95 * len(list(asked_outside()))
 
 
-@pytest.mark.parametrize(("asked", "words_only_at_most"), [(FROZEN, 1), (EVERYDAY, 4)], ids=["frozen", "everyday"])
+@pytest.mark.parametrize(
+    ("asked", "words_only_at_most"),
+    [(FROZEN, 1), (EVERYDAY, 2), (BLIND, 4)],
+    ids=["frozen", "everyday", "blind"],
+)
 async def test_verdicts_on_the_frozen_questions_are_as_right_as_they_were_measured(
     reader: QuestionReader, asked: Path, words_only_at_most: int
 ) -> None:
-    """All are asked. Measured: 386 of 403 right in thirteen languages and 394 of 409 in sixteen; 0 and 3 said to need
-    words alone though more is."""
+    """All are asked. Measured: 387 of 403 right in thirteen languages, 400 of 409 in sixteen, and 482 of 489 in twelve;
+    0, 1 and 3 said to need words alone though more is."""
     right = words_only = 0
     trades = list(of_trades(asked))
     for trade in trades:
@@ -121,10 +126,13 @@ async def test_a_sentence_that_joins_questions_needs_what_each_of_them_does(
     assert ("appearance" in {need.aspect for need in facts.of("image").needed}) is looks
 
 
-@pytest.mark.parametrize("asked", [FROZEN, EVERYDAY], ids=["frozen", "everyday"])
-def test_no_frozen_question_is_an_example(asked: Path) -> None:
+@pytest.mark.parametrize(
+    ("asked", "shared"), [(FROZEN, 0), (EVERYDAY, 0), (BLIND, 1)], ids=["frozen", "everyday", "blind"]
+)
+def test_no_frozen_question_is_an_example(asked: Path, shared: int) -> None:
+    """But for one that somebody who had not seen the examples wrote, word for word."""
     known = {embedded_form(text) for text in load_examples().texts}
-    assert not [trade for trade in of_trades(asked) if embedded_form(trade.question) in known]
+    assert len([trade for trade in of_trades(asked) if embedded_form(trade.question) in known]) == shared
 
 
 @pytest.mark.parametrize(
@@ -242,5 +250,5 @@ async def test_a_plan_says_what_its_question_needs_and_by_which_example(media: P
     async with AsyncClient() as client:
         plan = await client.plan(request_builder.make_request("Sind sie zufrieden?", media / "jfk.wav"))
     assert [(need.aspect, bool(need.like)) for each in plan.needs for need in each.needed] == [("tone", True)]
-    assert 'needs: jfk.wav: tone (1.00, like "' in explain(plan)
+    assert re.search(r'needs: jfk.wav: tone \((0\.9\d|1\.00), like "', explain(plan))
     assert any(note.startswith("loses tone of jfk.wav: the question seems to need it") for note in plan.notes)
