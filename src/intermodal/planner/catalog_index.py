@@ -291,7 +291,7 @@ def what_is_missing(endpoint: Endpoint, catalog: Catalog) -> tuple[str, str]:
 
 
 def _groups(catalog: Catalog, families: dict[str, int]) -> list[EndpointGroup]:
-    """``families``: of the rules of counting by model, as far as they were looked up."""
+    """Group the endpoints. ``families``: of the counting rules by model, as far as they were looked up."""
     consented = frozenset(catalog.consent)
     found: dict[tuple[object, ...], EndpointGroup] = {}
     for endpoint in catalog.endpoints:

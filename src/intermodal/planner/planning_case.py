@@ -347,7 +347,7 @@ def _special(known: CatalogIndex, ids: frozenset[str]) -> dict[int, set[str]]:
 
 
 def check_labels(policy: Policy, facts: Facts) -> None:
-    """A misspelt label must not leak what it was to protect."""
+    """Raise UsageError for a label that fits no part: a misspelt one must not leak what it was to protect."""
     if not policy.private and not policy.release:
         return
     names = [name for part in facts.parts for name in (part.name, *part.origins)]

@@ -68,7 +68,7 @@ class PageFacts(Value):
 
     @property
     def scanned(self) -> bool:
-        """It has no text layer worth the name, and something on it that may hold words: it has to be seen or read.
+        """Return whether it has to be seen or read: its text layer is empty or doubted, and it may hold words.
 
         A page number or a stamp on a scan is no text layer; five letters on a page with nothing else are all there is.
         """

@@ -134,7 +134,7 @@ class Drawing:
     def rect(
         self, at: tuple[float, float, float, float], classes: str, *, radius: float = 0, dashed: bool = False
     ) -> None:
-        """A box: ``at`` is its left, top, width and height."""
+        """Draw a box: ``at`` is its left, top, width and height."""
         left, top, wide, high = map(number, at)
         round_ = f' rx="{number(radius)}"' if radius else ""
         dash = ' stroke-dasharray="4 3"' if dashed else ""

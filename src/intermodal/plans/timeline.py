@@ -82,7 +82,7 @@ class Timeline(Value):
 
     @property
     def end(self) -> float:
-        """Of the time axis."""
+        """The end of the time axis."""
         spans = [span for row in self.rows for span in (row.planned, row.actual) if span is not None]
         marks = [mark.at for mark in self.marks if mark.at is not None]
         return max([span.end for span in spans] + marks + [self.planned, self.took, 0.001])

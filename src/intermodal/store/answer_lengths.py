@@ -127,7 +127,9 @@ def _drawn(own: _Class, other: float) -> float:
 
 
 def _deviation(logs: Sequence[ObservedAnswer], longer: Mapping[AnswerKind, float], kind: AnswerKind) -> float:
-    """Of one further answer's logarithm: of answers of the kind, and of the estimate of their middle."""
+    """Return the deviation of one further answer's logarithm: of answers of the kind, and of the estimate of their
+    middle.
+    """
     alike = [each for each in logs if base_kind(each.kind) == base_kind(kind)]
     count = ENOUGH + sum(each.weight for each in alike)
     squares = sum(each.weight * (each.tokens - longer[each.kind]) ** 2 for each in alike)

@@ -510,7 +510,7 @@ def _second(seconds: int) -> str:
 
 
 def _moment(seconds: float) -> str:
-    """As ``attempts.py`` writes it: ISO 8601, in milliseconds."""
+    """Return a moment as rows have it: ISO 8601, in milliseconds."""
     whole = int(seconds)
     more, rest = divmod(round((seconds - whole) * 1e6), 1_000_000)
     return f"{_second(whole + more)}.{rest // 1000:03d}+00:00"

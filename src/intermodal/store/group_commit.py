@@ -142,7 +142,7 @@ class GroupCommitter:
             write.done.set_result(result)
 
     def _all(self, taken: list[_Write]) -> bool:
-        """All in one commit; False where nothing of it was made."""
+        """Write all in one commit; return False where nothing of it was made."""
         try:
             self._before()
             with self._database.writing(later=all(each.later for each in taken)) as connection:

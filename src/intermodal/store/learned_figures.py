@@ -230,7 +230,7 @@ def _same(
 
 
 def _deviation(quantity: Quantity) -> float:
-    """Of the logarithm of one run, whose range of 80 % it is."""
+    """Return the deviation of the logarithm of one run, whose range of 80 % it is."""
     return math.log(quantity.high / quantity.low) / 2.56
 
 

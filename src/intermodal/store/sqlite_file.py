@@ -274,7 +274,7 @@ class Database:
             )
 
     def _version(self, connection: sqlite3.Connection) -> int:
-        """0 for a file that holds nothing yet."""
+        """Return the version of the schema, 0 for a file that holds nothing yet."""
         if not connection.execute(_HAS_SCHEMA).fetchone():
             return 0
         found: int = connection.execute("SELECT version FROM schema").fetchone()[0]
@@ -304,7 +304,7 @@ class Database:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """One by one: a trigger has semicolons of its own."""
+    """Yield statements one by one: a trigger has semicolons of its own."""
     import sqlite3
 
     begun = ""

@@ -142,7 +142,7 @@ class RequestRecord(Struct, eq=False):
             self.span.planned(plan)
 
     def feed(self, event: Event) -> None:
-        """One event of a run by the executor."""
+        """Record an event of a run by the executor."""
         if isinstance(event, TextDelta):
             if self.first is None and self.live:
                 self.first = time.monotonic() - self.began
@@ -161,7 +161,7 @@ class RequestRecord(Struct, eq=False):
             self.endpoint = event.endpoint
 
     def called(self, call: ModelCall) -> None:
-        """One attempt that was made without the executor; the one that answered has no ``error``.
+        """Record an attempt that was made without the executor; the one that answered has no ``error``.
 
         With OpenTelemetry on, it becomes a span below the request's, with its measures.
         """
@@ -178,7 +178,7 @@ class RequestRecord(Struct, eq=False):
             self.span.called(call)
 
     def failed(self, code: str, *, broken: bool = False) -> None:
-        """It could not be answered, or (``broken``) not to the end. The first word for it stays."""
+        """Record that it was not answered, or (``broken``) not to the end. The first reason stays."""
         self.error = self.error or code
         self.broken |= broken
 
@@ -204,7 +204,7 @@ class RequestRecord(Struct, eq=False):
     # ---- afterwards
 
     def ended(self, status: int, sent: int, *, whole: bool) -> None:
-        """The answer is out, or cut (not ``whole``)."""
+        """Record that the answer has been sent, or was cut (not ``whole``)."""
         self.seconds = time.monotonic() - self.began
         self.status, self.sent = status, sent
         if not whole:

@@ -141,7 +141,7 @@ class Signals:
         self._measures[what.name].record(value, attributes)
 
     def called(self, call: ModelCall, within: Context | None, plan: str) -> None:
-        """A call or a conversion that has ended: its span, and its measures."""
+        """Record a call or a conversion that has ended: its span, and its measures."""
         began = time.time() - call.seconds if call.began is None else call.began
         attributes: Attributes = {"intermodal.plan.id": plan, "intermodal.step.op": call.op}
         if call.step:
@@ -283,7 +283,7 @@ class RequestSpan:
             self.span.set_attribute(MEDIA, told)
 
     def called(self, call: ModelCall) -> None:
-        """A call that was made without the executor."""
+        """Record a call that was made without the executor."""
         self._signals.called(call, self.context, self._plan)
 
     def end(self, served: RequestRecord) -> None:
@@ -487,7 +487,7 @@ class RunSpans:
         self._signals.called(call, self._below, self._plan)
 
     def close(self, error: str = "") -> None:
-        """It has ended, with the code of an error or without."""
+        """End the span, with the code of an error or without."""
         self._let_go()
         now = time.time()
         for name, step in self._open.items():

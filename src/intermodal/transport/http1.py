@@ -69,16 +69,16 @@ class Listener(Protocol):
     output_seen: bool
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
-        """The status line and headers are there."""
+        """Called when the status line and headers are there."""
 
     def data(self, data: bytes) -> None:
         """Some of the body."""
 
     def end(self) -> None:
-        """The reply is whole. The connection is no longer this request's."""
+        """Called when the reply is whole. The connection is no longer this request's."""
 
     def failed(self, error: errors.CallError) -> None:
-        """It broke off, or time is up; nothing more comes."""
+        """Called when it broke off, or time is up; nothing more comes."""
 
 
 class HttpTarget:
@@ -144,7 +144,7 @@ class ConnectionPool:
         return None
 
     def give_back(self, connection: HostConnection) -> None:
-        """It was not used."""
+        """Give back a connection that was not used."""
         self.reused -= 1
         self.free(connection)
 
@@ -334,8 +334,9 @@ class HostConnection(asyncio.Protocol):
         return not self._left
 
     def _write(self) -> None:
-        """As much of the body as there is room for. Slices: what a socket does not take at once asyncio copies. A few
-        of them, then it is others' turn: a host on this machine takes twenty megabytes without a pause."""
+        """Write as much of the body as there is room for. Slices: what a socket does not take at once asyncio copies.
+        A few of them, then it is others' turn: a host on this machine takes twenty megabytes without a pause.
+        """
         for _ in range(_AT_ONCE):
             if not self._left or self._paused or not self.open:
                 self._wait_for_it()
@@ -399,7 +400,7 @@ class HostConnection(asyncio.Protocol):
         self._transport.abort()
 
     def expire(self) -> None:
-        """The host has been silent for too long."""
+        """Fail the request: the host has been silent for too long."""
         if self._left and not self._answering:
             what = FAILURES["WriteTimeout"][1]
             self._fail(unanswered_error(what, self._where, sent=False, kept=self._kept, seconds=math.inf))

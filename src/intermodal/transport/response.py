@@ -22,10 +22,10 @@ class SendRecord(Protocol):
     """Records that a request is sent."""
 
     async def before(self) -> None:
-        """The connection stands, and the first byte is about to leave."""
+        """Called when the connection stands, and the first byte is about to leave."""
 
     def after(self) -> None:
-        """The last byte left."""
+        """Called when the last byte left."""
 
 
 class BodySource(Protocol):
@@ -48,7 +48,7 @@ class PendingRequest:
         self.answering = False  # some of the body of the reply came
 
     def begin_waiting(self) -> None:
-        """The host's turn: from now on its time is counted."""
+        """Start counting the host's time."""
         self.sent = True
         if self.first_byte_deadline == math.inf:
             self.first_byte_deadline = monotonic() + self.timeouts.first_byte
@@ -83,7 +83,7 @@ class Response:
         self._exchange = exchange
 
     def word(self) -> None:
-        """A piece of the answer was in what came last."""
+        """Note that a piece of the answer was in what came last."""
         self.wordless = False
         self._silence.word(monotonic())
 

@@ -130,7 +130,7 @@ class IdleTimeout:
         self._said_at = -math.inf
 
     def word(self, now: float) -> None:
-        """A piece of the answer came."""
+        """Note that a piece of the answer came."""
         self._said_at = now
 
     def paused(self, seconds: float) -> None:

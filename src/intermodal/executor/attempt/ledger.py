@@ -343,7 +343,7 @@ def range_of(quantity: Quantity) -> Range | None:
 
 
 def _amount(step: Transform, facts: PartFacts, product: StepProduct) -> float:
-    """In the unit of the op's figure: ``store.figures.TRANSFORMS``."""
+    """Return the amount in the unit of the operation's figure (``store/learned_figures.py``: ``TRANSFORMS``)."""
     if step.op == "extract":
         return float(len(product.pieces))
     if step.op == "render":

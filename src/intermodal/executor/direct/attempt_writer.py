@@ -80,7 +80,7 @@ class AttemptWriter:
         return self._journal.note(compiled.number, attempt, run, started)
 
     def add(self, passed: DirectAttemptRow, slot: int) -> None:
-        """It ended."""
+        """Add an attempt that ended."""
         self._waiting.append(passed)
         if slot >= 0:
             self._slots.append(slot)

@@ -267,7 +267,7 @@ class DirectAttempt:
         self._sink.wait()
 
     def _ended(self, error: errors.IntermodalError | None) -> None:
-        """The exchange is over. Called by the connection, which must not hear of a mistake of ours."""
+        """End the exchange. Called by the connection, which must not hear of a mistake of ours."""
         handed = None
         try:
             self._let_go()
@@ -278,7 +278,7 @@ class DirectAttempt:
             self._done(handed)
 
     def cancel(self) -> None:
-        """The client left, or the server stops."""
+        """Cancel: the client left, or the server stops."""
         if self._over is None:
             return
         self._exchange.over = True
@@ -297,7 +297,7 @@ class DirectAttempt:
             over(failure)
 
     def _let_go(self) -> None:
-        """The connection is no longer this request's."""
+        """Let go of the connection, which is no longer this request's."""
         exchange, connection = self._exchange, self._connection
         if connection is None:
             return
@@ -361,7 +361,7 @@ class DirectAttempt:
         )  # fmt: skip
 
     def _wrong(self, exchange: UpstreamResponse) -> errors.CallError | None:
-        """A server near by that read less than it was sent."""
+        """Return what is wrong where a server near by read less than it was sent."""
         counted = exchange.usage.input_tokens if exchange.usage is not None else None
         return detect_truncated_prompt(self._compiled.endpoint, self._work, counted, self._chat.words)
 
@@ -510,7 +510,9 @@ class DirectAttempt:
         raise error
 
     def _paid_in_vain(self, error: errors.IntermodalError, *, code: str = "", ended: str = "") -> None:
-        """An answer came that is paid and cannot be used. ``code``: how the attempt did; ``ended``: how the run did."""
+        """Account for an answer that is paid and cannot be used. ``code``: how the attempt did; ``ended``: how the
+        run did.
+        """
         self._bill()
         ending = self._answered(code)
         self._write(ending, ended=ended)
@@ -536,7 +538,7 @@ class DirectAttempt:
         return None
 
     def _left(self) -> None:
-        """The client left, or the server stops."""
+        """Give up: the client left, or the server stops."""
         self._give_up("left", "cancelled")
 
     def _give_up(self, how: Literal["late", "left"], ended: str, *, tokens: int | None = None) -> None:

@@ -259,7 +259,7 @@ def labels(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def matched(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """A model that matches pictures and texts is no text model: its texts are captions of a few words."""
+    """Exclude models that match pictures and texts from work on texts: theirs are captions of a few words."""
     if job != case.job or job not in ("score", "embed") or not group.first.model.matches_pictures or case.bundles:
         return ""
     if job == "score":
