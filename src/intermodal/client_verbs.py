@@ -85,7 +85,7 @@ class ClientVerbs:
         from intermodal.retrieval.picture_search import PictureFinder, contrastive_endpoint
 
         endpoint = contrastive_endpoint(self.catalog, model)
-        return PictureFinder(endpoint, self.vectors, self.media, lambda: self.runtimes, sums=self.weights.sums)
+        return PictureFinder(endpoint, self.vectors, lambda: self.media, lambda: self.runtimes, sums=self.weights.sums)
 
     @property
     def vectors(self: Any) -> ImageVectors:

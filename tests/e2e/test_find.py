@@ -189,6 +189,23 @@ async def test_a_picture_whose_decoder_is_not_installed_is_left_out_and_says_wha
     assert set(why) == {"page.png", "broken.png"}
 
 
+def test_a_search_among_known_pictures_starts_without_an_event_loop_and_finds_the_same(album: Path) -> None:
+    """Its import would take longer than the search."""
+    (album / "broken.png").unlink()
+    asked = ("find", "a red star", str(album), "--json")
+    first = found(intermodal(*asked))
+    command = [sys.executable, "-X", "importtime", "-m", "intermodal.cli.main", *asked]
+    again = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
+    assert "intermodal.retrieval.picture_search" in again.stderr
+    assert "asyncio" not in again.stderr and "intermodal.media.worker_client" not in again.stderr
+    document = json.loads(again.stdout)
+    assert (document.pop("looked_at"), first.pop("looked_at")) == (0, 7)
+    assert document == first
+    (album / "red-star.png").unlink()
+    fewer = found(intermodal(*asked))
+    assert fewer["pictures"] == 6 and "red-star.png" not in names(fewer)
+
+
 def test_a_search_in_which_no_picture_can_be_taken_is_an_error_with_its_reason(album: Path) -> None:
     (album / "none.png").write_bytes(b"")
     one = intermodal("find", "a star", str(album / "none.png"))

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import anyio
 import anyio.to_thread
+from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.catalog.model_folders import is_model_folder
@@ -95,15 +96,29 @@ def contrastive_endpoint(catalog: Catalog, name: str = "") -> Endpoint:
     return max(able, key=lambda each: (tier_strength(each), each.memory.mid, each.id))
 
 
+class _LookUp(NamedTuple):
+    """A search before a model is asked: the pictures with their stamps, and which of them have vectors (``made``)."""
+
+    query: str
+    paths: tuple[str | Path, ...]
+    top: int
+    picture: str
+    stamps: dict[str, FileStamp]
+    files: list[IndexedFile]
+    known: set[str]
+    made: dict[str, str]
+
+
 class PictureFinder:
     """Finds pictures with one model.
 
-    ``runtimes`` returns what runs the model, which a search without a new picture or query never needs. ``sums``: the
-    checksum of weights in the store, which vectors depend on.
+    ``media`` and ``runtimes`` return the decoder and what runs the model, which a search without a new picture or query
+    never needs. ``sums``: the checksum of weights in the store, which vectors depend on.
     """
 
     def __init__(
-        self, endpoint: Endpoint, vectors: ImageVectors, media: MediaWorker, runtimes: Callable[[], LocalRuntimesLike],
+        self, endpoint: Endpoint, vectors: ImageVectors, media: Callable[[], MediaWorker],
+        runtimes: Callable[[], LocalRuntimesLike],
         *, sums: Callable[[str], str],
     ) -> None:  # fmt: skip
         self._endpoint = endpoint
@@ -111,36 +126,65 @@ class PictureFinder:
         self._media = media
         self._runtimes = runtimes
         self._model = _key(endpoint, sums)
+        self._looked_up: _LookUp | None = None
+
+    def find_known(self, query: str, paths: Sequence[str | Path], *, top: int = 10) -> FindResult | None:
+        """Return what ``find`` does if all vectors are here, those of the query's words, too; else None.
+
+        It needs no event loop, whose import takes longer than a search among thousands of pictures. ``find`` goes on
+        from what was looked up.
+        """
+        look_up = self._looked_up = self._look_up(query, paths, top)
+        if look_up.picture or len(look_up.made) < len(look_up.stamps):
+            return None
+        wanted = self._vectors.vector(self._model, _words_digest(caption(query)))
+        return None if wanted is None else self._found(look_up, wanted, look_up.made)
 
     async def find(
         self, query: str, paths: Sequence[str | Path], *, top: int = 10, progress: Progress | None = None
     ) -> FindResult:
         """Return the ``top`` pictures nearest to the query: to a picture where it names a file, else to words."""
+        look_up, self._looked_up = self._looked_up, None
+        if look_up is None or (look_up.query, look_up.paths, look_up.top) != (query, tuple(paths), top):
+            look_up = await anyio.to_thread.run_sync(self._look_up, query, paths, top)
+        digests, left_out, looked_at = await self._indexed(look_up, progress)
+        if left_out and not digests:
+            raise _none_taken(left_out)
+        if look_up.picture:
+            wanted, cut = await self._of_picture(look_up.picture), False
+            digests.pop(look_up.picture, None)
+        else:
+            wanted, cut = await self._of_words(query)
+        found = await anyio.to_thread.run_sync(self._found, look_up, wanted, digests)
+        return replace(found, looked_at=looked_at, left_out=tuple(left_out), cut=cut)
+
+    def _look_up(self, query: str, paths: Sequence[str | Path], top: int) -> _LookUp:
+        """Check a query, list the pictures, and return what is known of them."""
         if not query.strip():
             raise errors.UsageError(
                 "there is nothing to look for", todo='say it in words: intermodal find "a dog" FOLDER'
             )
         if top < 1:
             raise errors.UsageError(f"{top} pictures cannot be asked for", where="top", todo="ask for 1 or more")
-        picture = await anyio.to_thread.run_sync(_picture, query)
+        picture = _picture(query)
         if not picture:
             in_utf8(query, "query")
-        stamps = await anyio.to_thread.run_sync(list_pictures, paths)
-        files = await anyio.to_thread.run_sync(self._vectors.files)
-        digests, left_out, looked_at = await self._indexed(stamps, files, progress)
-        if left_out and not digests:
-            raise _none_taken(left_out)
-        await anyio.to_thread.run_sync(self._forget, paths, stamps, files)  # now: what was moved has its new name
-        if picture:
-            wanted, cut = await self._of_picture(picture), False
-            digests.pop(picture, None)
-        else:
-            wanted, cut = await self._of_words(query)
-        nearest, compared = await anyio.to_thread.run_sync(self._nearest, wanted, digests, top)
+        stamps = list_pictures(paths)
+        files, known = self._vectors.files(), self._vectors.known(self._model)
+        made = {
+            path: digest
+            for path, size, modified, digest in files
+            if digest in known and stamps.get(path) == (size, modified)
+        }
+        return _LookUp(query, tuple(paths), top, picture, stamps, files, known, made)
+
+    def _found(self, look_up: _LookUp, wanted: bytes, digests: Mapping[str, str]) -> FindResult:
+        """Compare, and forget files that are gone: not before what was moved has its new name."""
+        self._forget(look_up.paths, look_up.stamps, look_up.files)
+        nearest, compared = self._nearest(wanted, digests, look_up.top)
         return FindResult(
-            query=query, by="picture" if picture else "words", endpoint=self._endpoint.id,
-            nearest=nearest, pictures=compared, looked_at=looked_at,
-            left_out=tuple(left_out), cut=cut,
+            query=look_up.query, by="picture" if look_up.picture else "words", endpoint=self._endpoint.id,
+            nearest=nearest, pictures=compared,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -150,7 +194,7 @@ class PictureFinder:
     async def thumbnail(self, file: str, side: int) -> tuple[bytes, str]:
         """Return a small PNG of a picture, without metadata."""
         loaded = await _load(file)
-        made = await self._media.picture(loaded.data, max_side=side, name=loaded.name)
+        made = await self._media().picture(loaded.data, max_side=side, name=loaded.name)
         return made.data, made.media_type
 
     # ---- the index ------------------------------------------------------------------------------
@@ -164,18 +208,10 @@ class PictureFinder:
         self._vectors.drop(path for path in gone if not os.path.lexists(path))
 
     async def _indexed(
-        self, stamps: Mapping[str, FileStamp], files: Iterable[IndexedFile], progress: Progress | None
+        self, look_up: _LookUp, progress: Progress | None
     ) -> tuple[dict[str, str], list[SkippedFile], int]:
-        """Digests of all files whose vectors are here in the end, what could not be taken, and how many were made.
-
-        ``files``: those that were looked at before, as they were then.
-        """
-        known = await anyio.to_thread.run_sync(self._vectors.known, self._model)
-        made = {
-            path: digest
-            for path, size, modified, digest in files
-            if digest in known and stamps.get(path) == (size, modified)
-        }
+        """Digests of all files whose vectors are here in the end, what could not be taken, and how many were made."""
+        stamps, known, made = look_up.stamps, look_up.known, look_up.made
         if len(made) == len(stamps):
             return made, [], 0
         todo = [path for path in stamps if path not in made]
@@ -226,7 +262,7 @@ class PictureFinder:
         return loaded.digest, await self._small(loaded)
 
     async def _small(self, loaded: LoadedFile) -> bytes:
-        picture = await self._media.picture(loaded.data, min_side=CONTRASTIVE_SIDE, name=loaded.name)
+        picture = await self._media().picture(loaded.data, min_side=CONTRASTIVE_SIDE, name=loaded.name)
         return picture.data
 
     async def _looked_at(self, digest: str, picture: bytes) -> bytes:
@@ -239,7 +275,7 @@ class PictureFinder:
     async def _of_words(self, words: str) -> tuple[bytes, bool]:
         """Return the vector of words as a caption, and whether they were truncated."""
         said = caption(words)
-        digest = f"words {hashlib.sha256(said.encode()).hexdigest()}"
+        digest = _words_digest(said)
         kept = await self._kept(digest)
         if kept is not None:
             return kept, False
@@ -291,6 +327,10 @@ def _none_taken(left_out: Sequence[SkippedFile]) -> InputBroken:
     first, more = left_out[0], len(left_out) - 1
     others = f", and {counted(more, 'other picture')} cannot be taken either" if more else ""
     return InputBroken(f"{first.why}{others}", where=first.file)
+
+
+def _words_digest(said: str) -> str:
+    return f"words {hashlib.sha256(said.encode()).hexdigest()}"
 
 
 async def _load(path: str) -> LoadedFile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -13,6 +12,8 @@ from intermodal.catalog.types import TimeoutSettings
 from intermodal.content import Value
 
 if TYPE_CHECKING:
+    import asyncio
+
     from anyio import CancelScope
 
 
@@ -88,6 +89,8 @@ class Deadline:
             return
         self._stop()
         if deadline < math.inf:
+            import asyncio  # a program that only reads addresses starts without an event loop
+
             self._timer = asyncio.get_running_loop().call_at(deadline, self._up)
 
     def __exit__(
@@ -102,6 +105,8 @@ class Deadline:
 
     def _up(self) -> None:
         """Timers run after received data, in each turn of the loop: one more turn, and the data was read."""
+        import asyncio
+
         assert self._scope is not None
         self._timer = asyncio.get_running_loop().call_later(0, self._scope.cancel)
 
