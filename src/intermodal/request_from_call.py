@@ -70,7 +70,7 @@ def _part(part: WirePart, unnamed: Counter[str]) -> Part:
         return word if unnamed[word] == 1 else f"{word} {unnamed[word]}"  # in every later turn, too
 
     if isinstance(part, WireText):
-        return content.Text(text=part.text)
+        return content.Text(text=part.text, name=part.name)
     if isinstance(part, WireImage):
         return content.Image(source=BytesSource(data=part.data, name=called("picture")), detail=part.detail)
     if isinstance(part, WireAudio):

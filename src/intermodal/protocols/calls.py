@@ -39,7 +39,10 @@ class NotExpressible(UnsupportedModality):
 
 
 class WireText(Value, frozen=True, gc=False, tag_field="kind", tag="text"):
+    """A text. ``name``: of the file it is from, as a client sent it; then it is data."""
+
     text: str
+    name: str = ""
 
 
 class WireImage(Value, frozen=True, gc=False, tag_field="kind", tag="image"):

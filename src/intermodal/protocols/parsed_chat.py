@@ -214,6 +214,12 @@ class ConversationReader:
         self.shapes.append(found.shape)
         self.digest.update(PART + identity)
 
+    def file_text(self, name: str, text: str) -> None:
+        """Measure the words of a document, which goes on as it came."""
+        if name:
+            self.words(name)
+        self.words(text)
+
     def image_url(self, url: str, detail: str) -> None:
         self._picture(image_in_data_url(url.encode(), self._body.media), detail)
 

@@ -124,11 +124,11 @@ class DocumentBlock(Value, gc=False, tag_field="type", tag="document"):
     def tell(self, turns: MergedTurns, role: Role) -> None:
         """Remarks precede the document; so does a title, if there is no name to hold it."""
         source = self.source
-        named = isinstance(source, Base64Source)
-        if said := "\n\n".join(filter(None, ("" if named else self.title, self.context))):
+        linked = isinstance(source, AnthropicUrlSource)
+        if said := "\n\n".join(filter(None, (self.title if linked else "", self.context))):
             turns.words(role, said)
         if isinstance(source, TextSource):
-            turns.words(role, source.data)
+            turns.turn(role).file_text(self.title or "", source.data)
         elif isinstance(source, AnthropicUrlSource):
             turns.turn(role).part(WireLink(of="document", url=source.url))
         elif source.media_type in DOCUMENT_TYPES:
