@@ -152,6 +152,7 @@ _GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:[ '’]\d{3})+(?:[.,]\d+)?(?!\d)") 
 _GAP = re.compile(r"[ '’]")
 _PERCENT = re.compile(r" ?%")
 _MINUS = re.compile(r"(?:^|[^\w])[-−–(] ?(?:[a-z]{3} {0,2})?$")  # the sign before a negative number
+_TAIL = re.compile(r"\s*[.,]\d")  # of a number whose beginning is missing, unless it is written so
 _EDGE = "\x00"
 
 
@@ -200,6 +201,9 @@ class SearchableText:
         for day in days_of(text):
             if day in self._days:
                 return self._line(self._days[day])
+        if _TAIL.match(text):
+            whole = re.search(rf"(?<![\w.,]){re.escape(text.strip())}(?!\d)", self._text)
+            return None if whole is None else self._line(whole.start())
         tokens = _TOKEN.findall(text)
         if not tokens:
             at = self._text.find(text.strip())
@@ -294,7 +298,7 @@ def number_in(text: str) -> float | None:
     plain = _GROUPED.sub(lambda match: _GAP.sub("", match.group()), _plain(text))
     found = [match for match in _TOKEN.finditer(plain) if match.group()[0].isdecimal()]
     worths = _worths(found[0].group()) if len(found) == 1 else []
-    if not worths or plain[: found[0].start()].endswith((".", ",")):  # the tail of a number whose beginning is missing
+    if not worths or plain[: found[0].start()].endswith((".", ",")):  # as ``_TAIL``
         return None
     negative = _MINUS.search(plain[: found[0].start()])
     return float(-worths[0] if negative else worths[0])

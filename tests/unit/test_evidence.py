@@ -53,6 +53,12 @@ def test_a_placeholder_is_no_value_though_its_word_stands_in_the_text() -> None:
     assert status("[1] Acme", text="see [1] Acme Rail Ltd") == "found"
 
 
+def test_a_number_whose_beginning_is_missing_is_found_only_where_it_is_written_so() -> None:
+    for value in (".1380.50", ",380.50", ".50"):
+        assert status(value) == "unverified"
+    assert status(".50", text="a rate of .50 a day") == status(",5", text="bore ,5 mm") == "found"
+
+
 def test_a_choice_and_a_yes_need_not_stand_in_the_text_to_be_right() -> None:
     listed = {"enum": ["paid", "open"]}
     assert status("open", listed) == "unchecked" and status("discount", {"enum": ["discount"]}) == "found"
