@@ -20,7 +20,6 @@ LEAST: dict[Objective, float] = {
     "fastest": 1.0,
     "best": 0.0,
 }  # ... and by this much
-_UNIT: dict[Objective, str] = {"default": "$", "cheapest": "$", "fastest": "", "best": ""}
 
 
 def prefer_previous_endpoint(

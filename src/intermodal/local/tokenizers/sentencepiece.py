@@ -25,7 +25,6 @@ _WHOLE = (
     3,
     4,
 )  # tokenizer.ggml.token_type: UNKNOWN, CONTROL, USER_DEFINED; they are taken whole where they are written
-_BYTE = 6
 WORDS, LONGEST = 1 << 13, 100  # words of each vocabulary whose ids are cached, and the most characters of one
 # Names for which llama.cpp swallows the blanks around special tokens: texts that have such tokens are not counted.
 _STRIPPING = re.compile(r"phi-?3|jina-v2|modern-?bert", re.IGNORECASE)
