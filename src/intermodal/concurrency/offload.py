@@ -122,22 +122,24 @@ T = TypeVar("T")
 THREADS = 4
 MANY = 100  # parts of a request; a step over more takes more than a few milliseconds
 TOOLS = 16  # each with a schema
-VALUES = 1_000  # of their schemas and that of the answer together
+VALUES = 500  # of their schemas, that of the answer and further settings together
 _TREES = (dict, list)
 LONG = 64 << 10  # characters, or bytes of JSON
 HEAVY = 1 << 20  # bytes of media from which on a digest is computed in a thread
 
 
-def is_long(messages: Sequence[Any], tools: Sequence[Any] = (), output: Any = None) -> bool:
-    """Return whether a step over a conversation takes long, or over the schemas of its tools and of the ``output``.
+def is_long(messages: Sequence[Any], tools: Sequence[Any] = (), output: Any = None, settings: Any = None) -> bool:
+    """Return whether a step over a conversation takes long, or over the schemas of its tools and of the ``output``, or
+    over ``settings``, which may hold a bias for each of tens of thousands of tokens.
 
     The answer comes after ``MANY`` parts and ``VALUES`` of the schemas at the latest.
     """
     if len(messages) > MANY or len(tools) > TOOLS:
         return True
     schema = getattr(output, "schema", None)
-    schemas = [tool.schema for tool in tools] if schema is None else [schema, *(tool.schema for tool in tools)]
-    if schemas and _many_values(schemas):
+    trees = [tool.schema for tool in tools] if schema is None else [schema, *(tool.schema for tool in tools)]
+    trees += [value for _, value in getattr(settings, "own", ())]
+    if trees and _many_values(trees):
         return True
     parts, letters, media = MANY, LONG, HEAVY
     for message in messages:

@@ -97,7 +97,7 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
     """Return a chat completion, streamed."""
     assert isinstance(job.chat, ChatCall)
     codec = chat_codec(job.endpoint.host)
-    long = is_long(job.chat.messages, job.chat.tools, job.chat.output)
+    long = is_long(job.chat.messages, job.chat.tools, job.chat.output, job.chat.settings)
     encoded = await offload(long, codec.encode_request, job.chat, job.endpoint.host)
     answer = ChatAnswer()
     state = AnswerState(

@@ -259,7 +259,8 @@ class DirectChats:
         else:
             await asyncio.sleep(0)  # reading it and planning it are two steps of the loop
             plan = await context.plan_cache.shared(inputs)
-            long = is_long(inputs.request.messages, inputs.request.tools, inputs.request.output)
+            made = inputs.request
+            long = is_long(made.messages, made.tools, made.output, made.settings)
             planned = await offload(long, self._compile, ready, inputs, plan) if plan is not None else _UNPLANNED
             catalog, epoch, as_of = inputs.catalog, inputs.statistics.epoch, inputs.as_of
             machine = client.machine if inputs.machine == client.machine else inputs.machine
