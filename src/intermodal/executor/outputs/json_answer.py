@@ -184,6 +184,7 @@ def schema_instruction(schema: JsonOutput, host: Host, *, enforced: bool, speaks
 T = TypeVar("T")
 
 INLINE = 2_000  # steps that are taken on the loop: 0.5 to 2 ms
+_TURN_STEPS = 500  # steps after which others have a turn
 
 STEPS = 2_000_000  # steps of one piece of work: half a second to two of the processor
 
@@ -197,12 +198,16 @@ async def run_bounded(work: Callable[[StepBudget], T]) -> T:
 
     Raises BudgetExhausted, and the exceptions of ``work``. Cancelling this also ends the work.
     """
+    budget = StepBudget(INLINE)
     try:
-        return work(StepBudget(INLINE))
+        made = work(budget)
     except BudgetExhausted as error:
         if error.deep:
             raise
-    return await run_in_thread(work)
+        return await run_in_thread(work)
+    if budget.spent > _TURN_STEPS:
+        await asyncio.sleep(0)  # what follows is a turn of the loop of its own
+    return made
 
 
 async def run_in_thread(work: Callable[[StepBudget], T]) -> T:
