@@ -1,9 +1,9 @@
-"""Plans as values, and what shows them: EXPLAIN text, pictures, timelines. Nothing here does I/O.
+"""Plans as values, and their renderings: EXPLAIN text, SVG pictures, timelines. Nothing here does I/O.
 
 - values: ``plan``, ``step``, ``facts``, ``file_properties``, ``machine``, ``statistics``, ``verdict``
 - text: ``explain``, ``analyze``, ``timeline``, ``numbers``
-- pictures: ``plan_svg``, ``plan_graph``, ``timeline_svg``, ``cpu_schedule``, ``svg``; ``display`` is how
-  a plan finds them
+- pictures: ``plan_svg``, ``plan_graph``, ``timeline_svg``, ``cpu_schedule``, ``svg``
+- ``display``: the registry through which a plan calls its renderers
 """
 
 from __future__ import annotations

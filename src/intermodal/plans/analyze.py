@@ -1,4 +1,4 @@
-"""EXPLAIN ANALYZE: estimate beside actual, step by step, graded by q-error."""
+"""EXPLAIN ANALYZE: compare estimates with actuals step by step, graded by q-error."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from intermodal.plans.step import Call, Check, Step
 from intermodal.plans.timeline import finding_text, milliseconds, unplanned
 from intermodal.quantity import Quantity, q_error, total
 
-_CENT = 1e-9  # USD; sums of floats may differ by less
-_NEGLIGIBLE = 0.05  # seconds: below this a q-error grades the clock
+_CENT = 1e-9  # USD; smaller differences are floating-point error
+_NEGLIGIBLE = 0.05  # seconds; shorter times measure the clock, not the estimate
 
 
 def explain_analyze(plan: Plan, result: Result) -> str:
-    """Return for each step estimate, actual and their ratio (1.0 is perfect).
+    """Return the EXPLAIN ANALYZE text: estimate, actual and q-error of each step (1.0 is perfect).
 
-    Tokens and money outside the promised range are marked. Cached steps are marked and not graded: they do not test the
-    estimate. If there are any, or steps that did not run, the total covers the steps that ran, estimate and actual
-    alike. Findings of checks, failed attempts, and replanning follow the steps.
+    Token counts and costs outside the estimated range are marked. Cached steps are marked and not graded, because they
+    do not test the estimate. If some steps were cached or did not run, the total covers only the steps that ran.
+    Findings of checks, failed attempts and replanning follow the steps.
     """
     actuals = {actual.step: actual for actual in result.actuals}
     route = _route(plan, result)
@@ -57,7 +57,7 @@ def explain_analyze(plan: Plan, result: Result) -> str:
 
 
 def _route(plan: Plan, result: Result) -> Candidate:
-    """Return the route that answered: the chosen one, or the fallback that stepped in."""
+    """Return the route that answered: the chosen one, or the fallback that replaced it."""
     for candidate in (plan.chosen, *plan.fallbacks):
         if candidate.endpoint == result.endpoint:
             return candidate
@@ -65,15 +65,16 @@ def _route(plan: Plan, result: Result) -> Candidate:
 
 
 def _unplanned(actual: Actual, step: Step | None, result: Result) -> str:
-    """Return a step of another route, as far as the run describes it."""
+    """Return the line for a step that the plan did not contain, as far as the run describes it."""
     words = "  ".join(word for word in unplanned(actual, step, result) if word)
     took = "cached" if actual.cached else f"{numbers.plain_seconds(actual.seconds)} s"
     return f"not in the plan: {words[:1].upper()}{words[1:]}  {took}"
 
 
 def _checked(route: Candidate, result: Result) -> list[str]:
-    """Return the findings of each planned check, those of others that found problems, and prices that did not fall
-    due.
+    """Return one line per check with findings, and the upper bound of the escalations that were not needed.
+
+    Covers the planned checks first, then other checks that found problems.
     """
     checks = list(dict.fromkeys(check for some in checks_by_step(route).values() for check in some))
     lines: list[str] = []
@@ -100,7 +101,7 @@ def _named(check: Check) -> str:
 
 
 def _spared(checks: list[Check]) -> list[str]:
-    """Conditions that did not come true."""
+    """Return the cost and time of the escalations that did not happen, or no line if they were free."""
     cost = total([check.estimate.cost for check in checks])
     seconds = total([check.estimate.seconds for check in checks])
     words = [f"${numbers.plain_money(cost.high)}"] if cost.known and cost.high else []
@@ -109,7 +110,7 @@ def _spared(checks: list[Check]) -> list[str]:
 
 
 def _failed(each: AttemptFailed) -> str:
-    """Return a failed attempt: time, reason, charge, and what followed."""
+    """Return the line for a failed attempt: time, reason, charge, and the action that followed."""
     status = f" ({each.status})" if each.status else ""
     then = {
         "resend": f"sent again after {numbers.plain_seconds(each.delay)} s",
@@ -124,7 +125,7 @@ def _failed(each: AttemptFailed) -> str:
 
 
 def _replanned(plan: Plan, result: Result) -> list[str]:
-    """Return each replanning: reason, duration, and the new answering endpoint if it changed."""
+    """Return one line per replanning: reason, duration, and the new answering endpoint if it changed."""
     lines: list[str] = []
     answers = plan.chosen.endpoint
     for each in result.replans:
@@ -181,7 +182,7 @@ def _tokens(found: list[Row], name: str, estimate: Quantity, actual: int | None)
 
 
 def _outside(estimate: Quantity, actual: float | None, slack: float) -> str:
-    """Return where an actual lay that the range does not hold."""
+    """Return "above the range" or "below the range" for an actual outside the estimate, "" otherwise."""
     if actual is None or not estimate.known or not estimate.high:
         return ""
     if actual > estimate.high + slack:
@@ -190,7 +191,7 @@ def _outside(estimate: Quantity, actual: float | None, slack: float) -> str:
 
 
 def _graded(estimate: Quantity, actual: float) -> float | None:
-    """Return the q-error of the middle estimate; None where one of the two is nothing."""
+    """Return the q-error of the middle estimate, or None if the estimate or the actual is zero or unknown."""
     if not estimate.known or not estimate.mid or not actual:
         return None
     error = q_error(estimate.mid, actual)
@@ -204,7 +205,7 @@ def _line(row: Row) -> str:
 
 
 def _total(plan: Plan, result: Result, steps: tuple[Step, ...], actuals: dict[str, Actual]) -> str:
-    """Return the total, estimate against actual; with cached or skipped steps, of those that ran."""
+    """Return the total line, estimate against actual; if steps were cached or skipped, only of the steps that ran."""
     ran = [step for step in steps if step.id in actuals and not actuals[step.id].cached]
     spent = "unknown" if result.cost is None else f"${numbers.plain_money(result.cost)}"
     if not ran:

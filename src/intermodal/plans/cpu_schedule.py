@@ -1,11 +1,12 @@
-"""The cores that a step occupies on this machine, and the schedule of steps that share it.
+"""The cores that each step occupies on this machine, and the schedule of steps that share them.
 
-The planner computes the seconds of a route by these rules (``schedule``), and the executor starts steps by them
-(``executor/run_state.py``). A step needs cores and a process. There is one OCR process and one speech process, with
-several threads each; there may be several decoders (media workers), with one thread each. Steps start in the order in
-which they became ready, as soon as their process and enough cores are free. A step that waits for its process may be
-overtaken. A step that waits for cores may not, or a step that needs many would never start. A language model takes all
-cores, since two at the same time are slower than one after the other.
+The planner computes the duration of a route with ``schedule``, and the executor starts steps by the same rules
+(``executor/run_state.py``). A step needs cores and a process. There is one OCR process and one speech process, each
+with several threads, and possibly several decoders (media workers) with one thread each. Steps start in the order in
+which they became ready, as soon as their process and enough cores are free. Other steps may overtake a step that waits
+for its process. They may not overtake a step that waits for cores; otherwise a step that needs many cores might never
+start. A language model takes all cores, because running two at the same time is slower than running them one after the
+other.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ _PARALLEL = ("whisper", "ocr")  # protocols whose processes leave cores to other
 
 
 class CoreUse(NamedTuple):
-    """The resources of a step.
+    """The cores and the process that a step uses.
 
     Attributes:
         cores: processor cores; 0 for a step that runs on another machine.
-        process: the process that does it, one step at a time; "" for a decoder, of which there may be several.
+        process: name of the process, which runs one step at a time; "" for a decoder, of which several may run.
     """
 
     cores: int
@@ -40,7 +41,7 @@ class CoreUse(NamedTuple):
 
 
 class CpuTask(NamedTuple):
-    """A step on a schedule. ``after``: indexes of the tasks that it waits for."""
+    """A step to be scheduled. ``after``: indexes of the tasks that must finish first."""
 
     seconds: float
     use: CoreUse
@@ -52,8 +53,10 @@ REMOTE_USE = CoreUse(0)
 
 
 def threads(protocol: str, cores: int) -> int:
-    """Return the threads of an embedded runtime: all cores; for speech and OCR, which run beside other steps, half of
-    them, but at least four.
+    """Return the number of threads of an embedded runtime.
+
+    Speech recognition and OCR run beside other steps, so they get half the cores, but at least four threads. All other
+    runtimes get all cores.
 
     >>> threads("llama", 8), threads("ocr", 2), threads("ocr", 6), threads("whisper", 16)
     (8, 2, 4, 8)
@@ -62,9 +65,9 @@ def threads(protocol: str, cores: int) -> int:
 
 
 def core_use(endpoint: Endpoint | None, cores: int) -> CoreUse:
-    """Return the resources of a conversion by this endpoint; None stands for a decoder.
+    """Return the resources of a conversion by ``endpoint``; None means a decoder.
 
-    A server on this machine counts as using all cores, since its use is unknown.
+    A server on this machine is assumed to use all cores, because its actual use is unknown.
     """
     if endpoint is None:
         return DECODER_USE
@@ -76,9 +79,10 @@ def core_use(endpoint: Endpoint | None, cores: int) -> CoreUse:
 
 
 def decoders(machine: Machine, loads: float) -> int:
-    """Return how many decoders may work at the same time, beside runtimes that load ``loads`` bytes.
+    """Return how many decoders may run at the same time, beside runtimes that load ``loads`` bytes.
 
-    One, and one more for each core and ``DECODER_BYTES`` of free memory. Unknown memory counts as enough.
+    Allows one decoder, plus one for every ``DECODER_BYTES`` of free memory, up to the number of cores and
+    ``MOST_DECODERS``. Unknown memory counts as enough.
     """
     most = min(machine.cores, MOST_DECODERS)
     if machine.memory:
@@ -87,14 +91,14 @@ def decoders(machine: Machine, loads: float) -> int:
 
 
 class Schedule(NamedTuple):
-    """A schedule: the second at which each task starts, and how many decoders its long decoding jobs start."""
+    """The start time of each task in seconds, and the number of decoders that the schedule starts for long jobs."""
 
     starts: list[float]
     decoding: int
 
 
 def schedule(tasks: Sequence[CpuTask], cores: int, decoders: int) -> Schedule:
-    """Return when tasks run on ``cores`` cores, given in the order in which they become ready.
+    """Return the schedule of ``tasks`` on ``cores`` cores. Tasks are listed in the order in which they become ready.
 
     >>> hear, read = CpuTask(4.0, CoreUse(4, "hear")), CpuTask(3.0, CoreUse(4, "read"))
     >>> parse = CpuTask(1.0, DECODER_USE)
@@ -106,7 +110,7 @@ def schedule(tasks: Sequence[CpuTask], cores: int, decoders: int) -> Schedule:
 
 
 class TaskGraph:
-    """Steps that wait for each other and share a machine. It can be scheduled repeatedly, with different durations."""
+    """Tasks with dependencies that share a machine. Can be scheduled repeatedly with different durations."""
 
     def __init__(self, uses: Sequence[CoreUse], after: Sequence[tuple[int, ...]], cores: int, decoders: int) -> None:
         names: dict[str, int] = {}
@@ -122,13 +126,16 @@ class TaskGraph:
                 self.then[before].append(place)
 
     def schedule(self, seconds: Sequence[float]) -> Schedule:
-        """When steps of so many seconds run. One loop, as a plan of several files makes dozens of schedules."""
+        """Return the schedule for the given durations, one per task.
+
+        This is a single loop for speed: planning a request with several files computes dozens of schedules.
+        """
         needs, process, decodes = self.needs, self.process, self.decodes
         starts = [0.0] * len(seconds)
-        running: list[tuple[float, int]] = []  # a heap by the time at which a step ends
+        running: list[tuple[float, int]] = []  # a heap by end time
         free, now, number, waiting, decoding, most = self.cores, 0.0, 0, 0, 0, 0
         places, waits = self.places.copy(), self.waits.copy()
-        # By process: in which place a step became ready, and which it is.
+        # By process: the order in which a step became ready, and its index.
         queues: list[deque[tuple[int, int]]] = [deque() for _ in places]
         ready = [place for place, count in enumerate(waits) if not count]
         while True:
@@ -173,5 +180,5 @@ class TaskGraph:
 
 
 def concurrent_steps(process: str, decoders: int) -> int:
-    """Return how many steps a process does at the same time: one; for decoders, as many as there may be."""
+    """Return how many steps a process runs at the same time: one, or ``decoders`` for the decoders."""
     return 1 if process else decoders

@@ -1,6 +1,7 @@
-"""The renderers of a plan: EXPLAIN text and picture.
+"""The renderers of a plan: EXPLAIN text and SVG.
 
-Renderers import plans, so a plan cannot import them. ``plans/__init__.py`` registers them here; they load when called.
+Renderers import plans, so a plan cannot import them. ``plans/__init__.py`` registers them here; their modules load on
+the first call.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""EXPLAIN: a plan as stable text, from the plan alone. It is the format of ``tests/plans/*.case``.
+"""EXPLAIN: renders a plan as stable text, from the plan alone. ``tests/plans/*.case`` use this format.
 
 LLM call after one conversion: ...
 policy: ...
@@ -32,17 +32,18 @@ from intermodal.plans.plan import (
 from intermodal.plans.step import SPEED_BASIS, Call, GenerateAnswer, JsonDelivery, Portion, Step, Transform
 from intermodal.quantity import Quantity, total
 
-# Rejections for people: hosts without consent in one line, models that were not pulled in one line.
+# Rejections in short form: one line for all hosts without consent, one for all models that were not pulled.
 
 
-LISTED = 4  # endpoints a folded line names
+LISTED = 4  # endpoints named in a folded line
 _PULL = ": intermodal pull "
-Words = tuple[str, bool]  # a reason, and whether it names all there is to name, so that no endpoints need follow
+Words = tuple[str, bool]  # a reason, and whether it is complete without a list of endpoints
 
 
 def fold_rejections(rows: Iterable[Rejected]) -> tuple[Rejected, ...]:
-    """Return the same rejections, those of a rule that has many reasons of one kind as one row where the first
-    stood.
+    """Return the rejections with those of a foldable rule merged into one row, at the position of the first.
+
+    Only rules in ``_FOLDED`` with more than one rejection are merged.
     """
     ordered = list(rows)
     found: list[Rejected] = []
@@ -92,19 +93,19 @@ _FOLDED: dict[str, Callable[[list[Rejected]], Words]] = {"consent": _consent, "n
 # Single lines beside a route: data and destinations, other routes, and rejections.
 
 
-# Loopback and private addresses: requests to them go on to where the host row states (a proxy in front of a service).
+# Loopback and private addresses: a proxy there may forward requests to the place that the host row states.
 _NEAR = re.compile(r"localhost\b|127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|\[?::1|\[?f[cd]")
 
 
 def place_of_send(sent: Send) -> str:
-    """Return the host of the URL as people know it; of one near by that stands for another place, that place too."""
+    """Return the host name of the URL; for a loopback or private address, also the host and zone it stands for."""
     rest = sent.url.partition("://")[2] or sent.url
     where = rest.partition("/")[0] or sent.host
     return f"{where} ({sent.host}, {sent.zone})" if _NEAR.match(where) else where
 
 
 def brief(candidate: Candidate) -> str:
-    """Return a fallback: endpoint, route, losses, cost, destination."""
+    """Return a fallback on one line: endpoint, route, losses, cost, time, destinations."""
     figures = f"{numbers.money(candidate.total.cost)}  {numbers.seconds(candidate.total.seconds)}"
     away = _destinations(candidate)
     sends = f"  sends to {away}" if away else ""
@@ -112,7 +113,7 @@ def brief(candidate: Candidate) -> str:
 
 
 def one_line(candidate: Candidate) -> str:
-    """Return the route with its price and seconds, the data that leaves the machine, and its losses, on one line."""
+    """Return a route on one line: price, seconds, data that leaves the machine, losses."""
     estimate = candidate.total
     away = _destinations(candidate)
     leaves = f"sends to {away}" if away else "nothing leaves this machine"
@@ -122,19 +123,19 @@ def one_line(candidate: Candidate) -> str:
 
 
 def _destinations(candidate: Candidate) -> str:
-    """Return where a route sends to, each place once; "" where nothing leaves the machine."""
+    """Return the destinations of a route, without duplicates; "" if nothing leaves the machine."""
     return ", ".join(dict.fromkeys(map(place_of_send, candidate.sends)))
 
 
 def missing(candidate: Candidate) -> str:
-    """Return the needs that a route seems to lose, to follow its summary; "" if none."""
+    """Return the needs that a route loses, as a suffix for its summary; "" if it loses none."""
     lost = dict.fromkeys(warning.split(" ", 2)[1] for warning in candidate.warnings if warning.startswith("loses "))
     fewer = "; leaves out pages" if any(warning.startswith("leaves out ") for warning in candidate.warnings) else ""
     return f"{'; loses ' if lost else ''}{', '.join(lost)}{fewer}"
 
 
 def _needs_lines(part_needs: PartNeeds) -> str:
-    """Return the question's needs of a part, with the evidence: 'call.wav: tone (0.92, like "Is she angry?")'."""
+    """Return the question's needs for a part, with evidence: 'call.wav: tone (0.92, like "Is she angry?")'."""
     words = [_need(need) for need in part_needs.needed]
     if part_needs.properties is not None:
         words.append(f"properties of the file ({_evidence(part_needs.properties)})")
@@ -156,7 +157,7 @@ def outranked(other: Outranked) -> str:
 
 
 def rejected(row: Rejected) -> str:
-    """Return a reason, and the endpoints it concerns."""
+    """Return the reason of a rejection and the endpoints it concerns."""
     if row.count == 1 and row.endpoints:
         return f"{row.endpoints[0]}  {row.reason}"
     more = ", …" if row.count > len(row.endpoints) else ""
@@ -165,7 +166,7 @@ def rejected(row: Rejected) -> str:
 
 
 def total_line(candidate: Candidate) -> str:
-    """Return the total of the route: "$0, 16 s (6.1..124), 1.6 s of it loading, memory 5.1 GiB (4.6..6.7)"."""
+    """Return the totals of a route: "$0, 16 s (6.1..124), 1.6 s of it loading, memory 5.1 GiB (4.6..6.7)"."""
     estimate = candidate.total
     words = [numbers.money(estimate.cost), numbers.seconds(estimate.seconds)]
     if estimate.load_seconds.high:
@@ -176,7 +177,7 @@ def total_line(candidate: Candidate) -> str:
 
 
 def kept(step: Transform | Call) -> str:
-    """Return the aspects a step keeps, with their share where counted: "most words (12 of 18 scenes), timing"."""
+    """Return the aspects that a step keeps, with counts for partial ones: "most words (12 of 18 scenes), timing"."""
     partly = {portion.aspect: portion for portion in step.partly}
     return ", ".join(_amount(partly[aspect]) if aspect in partly else aspect for aspect in step.keeps)
 
@@ -192,7 +193,7 @@ def aspects(step: Transform | Call) -> str:
 
 
 def condition(step: Step) -> str:
-    """Return the cost of a check that has to act: "up to $0.0003, 8.0 s more if so"; "" for nothing."""
+    """Return the extra cost if a check fails: "up to $0.0003, 8.0 s more"; "" if it costs nothing."""
     estimate = step.estimate
     unknown = not estimate.cost.known
     words = ["price unknown" if unknown else f"${numbers.plain_money(estimate.cost.high)}"] if (
@@ -205,22 +206,23 @@ def condition(step: Step) -> str:
 
 _WIDTH = 116
 LABEL = 13  # columns of "fallback 1", "not chosen", "rejected"
-ALIKE = 6  # children that do the same, up to which each is shown
-SHOWN = 2  # of more than that, so many are shown and the rest summed up
-_HIDDEN = ("output",)  # rejections of endpoints that do another job; ``explain_all`` shows them
+ALIKE = 6  # up to this many steps of the same kind are shown individually
+SHOWN = 2  # beyond ``ALIKE``, the first ``SHOWN`` are shown and the rest summed up
+_HIDDEN = ("output",)  # rejections of endpoints for other tasks; ``explain_all`` shows them
 
 
 def explain(plan: Plan, *, runs: bool = False) -> str:
     """Return the plan as text: routes, numbers, losses, data that leaves the machine, rejections with reasons.
 
-    ``runs``: whether it takes more than one call that is passed on, which matters behind a gateway.
+    ``runs``: whether to add the line that says if a gateway can pass the call through unchanged.
     """
     return _lines(plan, everything=False, runs=runs)
 
 
 def explain_all(plan: Plan, frontier: tuple[Candidate, ...] = ()) -> str:
-    """Return the same, every rejection included, and the Pareto frontier (cost, seconds, strength, loss) where it is
-    given.
+    """Return the EXPLAIN text with every rejection, and with the Pareto frontier if it is given.
+
+    The frontier is over cost, seconds, strength and loss.
     """
     text = _lines(plan, everything=True, runs=True)
     return f"{text}\n{_frontier(plan, frontier)}" if frontier else text
@@ -263,7 +265,7 @@ def _how_it_runs(plan: Plan) -> str:
 
 # ---- the tree ---------------------------------------------------------------------------------
 def tree(candidate: Candidate) -> list[str]:
-    """Return the answering step with everything that leads to it below."""
+    """Return the lines of the answering step, with the steps it depends on below it."""
     by_id = {step.id: step for step in candidate.steps}
     last = candidate.last
     children = _children(last, by_id, candidate)
@@ -277,7 +279,7 @@ Child = Step | NativeInput | list[Step]
 
 
 def _children(step: Step, by_id: dict[str, Step], candidate: Candidate) -> list[Child]:
-    """Return the conversions of a step, in part order; many alike as one list."""
+    """Return the inputs of a step in part order; many steps of the same kind are merged into one list."""
     found: list[Child] = []
     inputs = {each.part: each for each in candidate.takes} if step is candidate.answering else {}
     for each in input_references(step):
@@ -349,7 +351,7 @@ _JSON: dict[JsonDelivery, str] = {
 
 
 def _corrected(step: Call) -> str:
-    """Return how earlier runs corrected the input count; "" if they did not."""
+    """Return how statistics of earlier runs corrected the input token count; "" if they did not."""
     _, _, words = step.estimate.input_tokens.basis.partition("; ")
     return f"counted: {words}" if words else ""
 
@@ -391,7 +393,7 @@ def _what(step: Step, candidate: Candidate) -> str:
     return f"{step.title}{f'; {step.note}' if step.note else ''}"
 
 
-# The form of a transform's outcome at the last endpoint, as in ``Candidate.takes``.
+# The kinds of input that a transform's output becomes at the last endpoint, as in ``Candidate.takes``.
 _TAKEN_AS: dict[str, tuple[str, ...]] = {
     "render": ("document",), "frames": ("image",), "demux": ("audio",), "resize": ("image",),
 }  # fmt: skip
@@ -433,7 +435,7 @@ def _many(steps: list[Step]) -> str:
 
 # ---- the lists --------------------------------------------------------------------------------
 def _checks(candidate: Candidate) -> list[str]:
-    """Return the checks of a plan: escalations as conditions with a price, the rest in one line."""
+    """Return the lines of a candidate's checks: escalations with their price, all others grouped by note."""
     lines: list[str] = []
     plain: dict[str, list[str]] = {}
     more = ""
@@ -454,7 +456,7 @@ def _checks(candidate: Candidate) -> list[str]:
 
 
 def sends(sent: tuple[Send, ...]) -> list[str]:
-    """Return the data that leaves the machine, by destination."""
+    """Return the lines for data that leaves the machine, grouped by destination."""
     if not sent:
         return ["sends: nothing leaves this machine"]
     by_place: dict[str, list[str]] = {}
@@ -494,7 +496,7 @@ def _frontier(plan: Plan, frontier: tuple[Candidate, ...]) -> str:
 
 
 def wrapped(text: str, indent: str) -> list[str]:
-    """Return the text in lines of at most ``_WIDTH`` columns where its words allow it, later ones indented."""
+    """Return the text in lines of at most ``_WIDTH`` columns, broken at spaces; continuation lines get ``indent``."""
     lines: list[str] = []
     rest = text
     while len(rest) > _WIDTH:

@@ -1,5 +1,6 @@
-"""Facts known before planning: of each part by probing (``media/request_media.py``), of the question its needs by
-medium (``questions/``). Read by the planner.
+"""Facts known before planning: properties of each part, and the question's needs for each medium.
+
+Parts are probed in ``media/request_media.py``; needs are estimated in ``questions/``. The planner reads them.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
 Box = tuple[float, float, float, float]
-UNKNOWN_SCRIPT: Final = "another"  # an unknown script: an earlier reading met letters that the reader lacks
-PROPERTIES_ALONE: Final = 0.6  # score of a question for properties from which on contents may be left out ...
-PROPERTIES_ANSWER: Final = 0.7  # ... and from which on the properties themselves are the answer
-SCANNED_BELOW: Final = 16  # characters: from here on a text layer is more than a page number or a stamp
+UNKNOWN_SCRIPT: Final = "another"  # an earlier reading found letters that the reader does not support
+PROPERTIES_ALONE: Final = 0.6  # minimum properties score for leaving out the contents ...
+PROPERTIES_ANSWER: Final = 0.7  # ... and for answering with the properties alone
+SCANNED_BELOW: Final = 16  # characters; a shorter text layer is only a page number or a stamp
 Medium = Literal["photo", "page", "image", "pictures", "audio", "video", "document"]
 
 
@@ -28,23 +29,23 @@ class PageFacts(Value):
         number: 1-based.
         width, height: in points (1/72 inch).
         chars: characters in the text layer; 0 on a scanned page.
-        over: characters of links, form values and annotations that cover it and are added to its text layer.
-        scripts: of its text (``media/text/script_counts.py``); () if not counted.
+        over: characters of links, form values and annotations on the page, which are added to its text layer.
+        scripts: scripts of its text (``media/text/script_counts.py``); () if not counted.
         figure_share: share of the page's area under raster images or drawn paths, 0..1.
         words: lower-case distinct words of the page, at most 400, for lexical page selection.
         text_density: share of a scanned page's area that looks like text, 0..1; unknown on pages with a text layer.
         letters: letters and signs on a scanned page, counted by their edges.
-        hidden: its text is invisible over a picture, as left by an earlier text recognition.
-        doubt: why its text layer is not what is seen on the page, "" if it may be.
-        figures: pictures on a page of text with words that its layer lacks: left, top, right, bottom of each, in points
-            as the page is shown. Before sampling, pictures that may have some.
-        figure_letters: letters and signs seen in them.
-        script: of a scanned page, as of a picture (``PartFacts.script``).
-        read_before: lines with words that an earlier reading of it was sure of, and all of them; (0, 0) if there was
-            none, or if it was sure of nearly all.
-        layer_only: by inspection nothing on it but its text layer can hold words: no picture worth the name, no letters
-            drawn as curves, no unmapped text. Then its layer is its text, however short.
-        answers: its relevance to the question, 0 to 1, by an encoder that read both; None without one.
+        hidden: whether its text is an invisible layer over a picture, as OCR software writes it.
+        doubt: why its text layer does not match the visible page; "" if there is no reason to doubt it.
+        figures: bounding boxes of pictures that contain words missing from the text layer: left, top, right, bottom in
+            points, in the page's display orientation. Before sampling, all pictures that may contain words.
+        figure_letters: letters and signs counted in ``figures``.
+        script: script of a scanned page, as in ``PartFacts.script``.
+        read_before: lines that an earlier OCR run read with confidence, and all lines it found; (0, 0) without an
+            earlier run, or if nearly all lines were confident.
+        layer_only: whether only the text layer can contain words: the page has no sizeable picture, no letters drawn as
+            curves and no unmapped text. Its text layer is then complete, however short.
+        answers: relevance of the page to the question, 0 to 1, scored by an encoder; None if no encoder ran.
     """
 
     number: int
@@ -68,28 +69,32 @@ class PageFacts(Value):
 
     @property
     def scanned(self) -> bool:
-        """Return whether it has to be seen or read: its text layer is empty or doubted, and it may hold words.
+        """Return whether the page must be read by OCR or by a vision model.
 
-        A page number or a stamp on a scan is no text layer; five letters on a page with nothing else are all there is.
+        True if its text layer is doubted, or is shorter than ``SCANNED_BELOW`` characters while the page may contain
+        other words. A page number or a stamp on a scan does not count as a text layer, but a short layer on an
+        otherwise empty page does.
         """
         return bool(self.doubt) or (self.chars < SCANNED_BELOW and not self.layer_only)
 
     @property
     def pictured(self) -> bool:
-        """Return whether the text on it is a picture, with or without the words of an earlier text recognition."""
+        """Return whether the page's text is a picture, with or without an invisible OCR layer."""
         return self.scanned or self.hidden
 
 
 class SubtitleFacts(Value):
-    """A track of subtitles that are text.
+    """A text subtitle track.
 
     Attributes:
-        track: its number in the container.
-        language: ISO 639-1 (three letters where that has none) as the file states it, "" if it does not.
-        title: its name in the file.
-        forced: only for viewers who understand the speech. default: players show it by default.
-        described: includes descriptions of sounds. spoken: in the stated language of the sound.
-        lines, chars, scripts: of its text. shown: seconds with text on the screen. last: when the last line ends.
+        track: track number in the container.
+        language: language code stated in the file: ISO 639-1, or three letters if that has no code; "" if none is
+            stated.
+        title: track name in the file.
+        forced: whether the track is for viewers who understand the speech. default: whether players show it by default.
+        described: whether it describes sounds. spoken: whether its language is the stated language of the audio.
+        lines, chars, scripts: counts over its text. shown: seconds with text on the screen. last: end time of the last
+            line.
     """
 
     track: int
@@ -107,15 +112,15 @@ class SubtitleFacts(Value):
 
 
 class ConversionOutcome(Value):
-    """The actual result of a conversion of this part, known when a plan is remade during a run.
+    """The actual result of a conversion of this part, used when the request is replanned during a run.
 
     Attributes:
-        op, endpoint, params: the step that made it; ``endpoint`` is "" for a transform.
-        chars: characters of text it made. tokens: exact counts by tokenizer name. pictures: how many it made.
-        language: ISO 639-1 of speech, "" if there is none.
+        op, endpoint, params: identify the step; ``endpoint`` is "" for a transform.
+        chars: characters of output text. tokens: exact counts by tokenizer name. pictures: number of output pictures.
+        language: ISO 639-1 code of the speech, "" if there is none.
         problem: "" for a good result; otherwise a check's finding ("empty", "looped", "language", "script",
-            "confidence"): the same step is then not repeated for this part.
-        message: that finding in words.
+            "confidence"): replanning then does not repeat the step for this part.
+        message: the finding as a sentence.
     """
 
     op: str
@@ -130,37 +135,38 @@ class ConversionOutcome(Value):
 
 
 class PartFacts(Value, gc=False):
-    """One part. Fields that do not apply to its kind keep their defaults.
+    """The facts of one part. Fields that do not apply to its kind keep their defaults.
 
     Attributes:
-        index: the part's place, as ``Request.parts()`` counts.
-        name: in EXPLAIN: a file name, a URL without its query, or "prompt".
-        kind, media_type: the true ones, sniffed from the bytes.
+        index: index of the part in ``Request.parts()``.
+        name: name shown in EXPLAIN: a file name, a URL without its query, or "prompt".
+        kind, media_type: actual kind and media type, sniffed from the bytes.
         digest: SHA-256 of the original bytes, hex.
         size: bytes.
         width, height: pixels, after the orientation tag, of pictures and video. frames: of an animation or a video,
             else 1. fps: frames per second of a video.
-        cuts: seconds at which a video's picture probably changes to another scene, from its key frames; the start is
-            not among them.
-        text_density: share of an image's area that looks like text, 0..1; of a video the most of its sampled frames.
+        cuts: times in seconds of probable scene changes of a video, from its key frames; the start is not included.
+        text_density: share of an image's area that looks like text, 0..1; for a video, the maximum over its sampled
+            frames.
         letters: letters and signs on an image, counted by their edges.
-        script: of most words of an image, if it is none of those that the embedded reader knows itself ("Cyrillic", as
-            ``tesseract.SCRIPTS`` has them), or ``UNKNOWN_SCRIPT``; "" for those, and if undetermined.
-        read_before: of an image, as of a page; of audio and of a video's sound, seconds of speech that an earlier
-            transcription was sure of, and all of them. read_by: the speech model of that transcription.
-        seconds: length of audio, of video, of a timed animation.
-        sample_rate, channels: of audio, and of a video's sound; 0 channels is a video without sound.
-        separate_channels: each of the two channels of a recording has a voice of its own.
-        subtitles: of a video, its text tracks.
-        pages: of a document. page: which page of a file of pictures this one is (TIFF), else 0.
+        script: script of most words of an image if the embedded OCR does not support it (a name in
+            ``tesseract.SCRIPTS`` such as "Cyrillic", or ``UNKNOWN_SCRIPT``); "" if it does, or if undetermined.
+        read_before: for an image, as for a page; for audio and a video's sound, seconds of speech that an earlier
+            transcription recognised with confidence, and all seconds of speech. read_by: the speech model of that
+            transcription.
+        seconds: duration of audio, video or a timed animation.
+        sample_rate, channels: of audio, and of a video's sound; 0 channels means a video without sound.
+        separate_channels: whether each of the two channels of a recording carries a different speaker.
+        subtitles: text subtitle tracks of a video.
+        pages: pages of a document. page: page number of this picture in a multi-page file (TIFF), else 0.
         chars: characters of a text part. scripts: of its text (``media/text/script_counts.py``); () if not counted.
         tokens: exact counts of a text part by tokenizer name.
         language: ISO 639-1 if known, else "".
-        outcomes: finished conversions, when a plan is remade during a run; empty before.
-        origins: names and kinds of the files this was extracted from, and the name it shares with an earlier part; a
-            privacy label on any of them holds for this part.
-        notes: omissions of its extraction, and its defects, each a phrase after its name and a colon.
-        created: when it was made, and device: with what, as the file states it; "" where it does not.
+        outcomes: finished conversions, if the request is replanned during a run; empty before the run.
+        origins: names and kinds of the files this part was extracted from, and a name it shares with an earlier part. A
+            privacy label on any of them applies to this part.
+        notes: omissions of the extraction and defects of the file, each a phrase to follow the part's name and a colon.
+        created: creation time stated in the file. device: recording device stated in the file. "" if not stated.
     """
 
     index: int
@@ -198,10 +204,8 @@ class PartFacts(Value, gc=False):
 
 
 def need_conversion(parts: Iterable[PartFacts]) -> bool:
-    """Return whether words of some part have to be recognised, seen or transcribed: of a picture, a recording, a film,
-    a document with such pages.
-    """
-    for part in parts:  # a conversation has tens of thousands, so nothing is called for each of them
+    """Return whether any part has to be recognised, seen or transcribed: an image, audio, video, or a scanned page."""
+    for part in parts:  # a conversation can have tens of thousands of parts, so the loop avoids function calls
         if part.kind in ("image", "audio", "video"):
             return True
         if part.pages and any(page.scanned for page in part.pages):
@@ -210,14 +214,15 @@ def need_conversion(parts: Iterable[PartFacts]) -> bool:
 
 
 class ToolFacts(Value):
-    """The definitions of the tools that go along.
+    """The size of the request's tool definitions.
 
     Attributes:
-        digest: SHA-256 by which the same list is known again, hex.
-        chars, size, scripts: of their JSON, as most chat templates write it (``media/text/tool_definitions.py``).
+        digest: SHA-256 of the tool list, hex.
+        chars, size, scripts: measured on their JSON, in the form that most chat templates use
+            (``media/text/tool_definitions.py``).
         tokens: exact counts of that JSON by tokenizer name.
-        rendered: what a server's own template makes of them, in tokens, by the name of the vocabulary that only it has.
-        refused: endpoints that refused a request with them for its length.
+        rendered: token counts after rendering by a server's own chat template, by the name of that server's vocabulary.
+        refused: endpoints that refused a request with these tools as too long.
     """
 
     digest: str = ""
@@ -230,11 +235,11 @@ class ToolFacts(Value):
 
 
 class SchemaFacts(Value):
-    """The text about a schema that a model is given (``json_schema/schema_prompt.py``).
+    """The size of the text that describes a JSON schema in the prompt (``json_schema/schema_prompt.py``).
 
     Attributes:
-        digest: SHA-256 of that text, hex. chars, size, scripts: of it.
-        tokens: exact counts of it by tokenizer name.
+        digest: SHA-256 of the text, hex. chars, size, scripts: measured on the text.
+        tokens: exact counts by tokenizer name.
     """
 
     digest: str = ""
@@ -248,8 +253,8 @@ class Need(Value, gc=False):
     """An aspect that a question needs, or may need.
 
     Attributes:
-        score: what the weighted votes of example questions come to, 0..1; 1 where a word of the question names it.
-        like: the nearest of the examples that need it; "" where a word named it.
+        score: weighted vote of the example questions, 0..1; 1 if a word of the question names the aspect.
+        like: the nearest example question that needs the aspect; "" if a word of the question named it.
     """
 
     aspect: Aspect
@@ -258,11 +263,10 @@ class Need(Value, gc=False):
 
 
 class PropertiesNeed(Value, gc=False):
-    """A question that asks for properties of its file: length, pages, pixels, format, size, date.
+    """The need for properties of the file: length, pages, pixels, format, size, date.
 
-    Only the sentence model tells. By its words, "how long is the bridge" asks for one, too.
-
-    ``score``, ``like``: as of a ``Need``.
+    Only the sentence model detects it. Keywords cannot: "how long is the bridge" would match too. ``score`` and
+    ``like`` are as in ``Need``.
     """
 
     score: float = 1.0
@@ -270,13 +274,14 @@ class PropertiesNeed(Value, gc=False):
 
 
 class MediumNeeds(Value, gc=False):
-    """The needs of a question of one medium.
+    """The needs of a question for one medium.
 
     Attributes:
-        medium: a kind of part; of an image also ``photo`` (little text) or ``page`` (full of it); ``pictures`` for
-            several, which have ``comparison`` alone.
-        needed: aspects that the answer depends on. unsure: aspects that it may need: examples disagree.
-        properties: whether properties of the file are asked for, alone or beside those aspects.
+        medium: a kind of part. An image may also be ``photo`` (little text) or ``page`` (mostly text). ``pictures``
+            means several images, whose only need is ``comparison``.
+        needed: aspects that the answer depends on. unsure: aspects that it may depend on, because the example questions
+            disagree.
+        properties: set if the question asks for properties of the file, alone or beside those aspects.
     """
 
     medium: Medium
@@ -286,22 +291,21 @@ class MediumNeeds(Value, gc=False):
 
     @property
     def properties_alone(self) -> bool:
-        """Return whether nothing but properties of the file is asked for, so that its contents need not be read."""
+        """Return whether the question asks only for properties of the file, so that its contents need not be read."""
         sure = self.properties is not None and self.properties.score >= PROPERTIES_ALONE
         return sure and not self.needed and not self.unsure
 
     @property
     def properties_answer(self) -> bool:
-        """Return whether the properties of the file are so surely all that is asked for that no model need be asked."""
+        """Return whether the properties of the file certainly are the whole answer, so that no model is needed."""
         return self.properties_alone and self.properties is not None and self.properties.score >= PROPERTIES_ANSWER
 
 
 class QuestionFacts(Value):
     """The needs of a question by medium, estimated before planning.
 
-    ``by``: the sentence model whose vectors decided; "" if only English keywords of the question were examined, which
-    give some needs and leave the others open. ``words_alone``: kinds of files of which all of the question asks for the
-    words, and for nothing else.
+    ``by``: the sentence model that estimated them; "" if only English keywords were examined, which detect some needs
+    and leave the others open. ``words_alone``: kinds of files whose words are all that the question asks for.
     """
 
     by: str = ""
@@ -309,7 +313,7 @@ class QuestionFacts(Value):
     words_alone: tuple[Kind, ...] = ()
 
     def of(self, medium: Medium) -> MediumNeeds:
-        """Return the needs of one medium; none if they are unknown."""
+        """Return the needs for one medium; empty needs if they are unknown."""
         for each in self.media:
             if each.medium == medium:
                 return each
@@ -317,20 +321,21 @@ class QuestionFacts(Value):
 
 
 def needs_looks(question: QuestionFacts) -> bool:
-    """Return whether a question about an office file needs its looks, which its text does not carry.
+    """Return whether a question about an office file needs its visual appearance, which its text does not carry.
 
-    That text has the rows of tables and the numbers of charts: a layout or figures that are needed beside words are in
-    it, and without words they are those to be seen. English keywords do not tell these apart.
+    The extracted text contains the rows of tables and the numbers of charts, so ``layout`` or ``figures`` needed beside
+    ``words`` are covered by it. Without ``words``, they refer to the visual appearance. English keywords do not
+    distinguish the two cases.
     """
     needed = {need.aspect for need in question.of("document").needed}
     return "appearance" in needed or bool(question.by and needed & {"layout", "figures"} and "words" not in needed)
 
 
 class ScriptFacts(Value):
-    """Scripts that are read in pictures here, beside those that the embedded reader knows itself.
+    """Scripts that this installation can read in pictures, beside those of the embedded OCR.
 
-    ``read``: the reader by script ("Tesseract rus"). ``todo``: by script, or ``UNKNOWN_SCRIPT``, how to make it
-    readable.
+    ``read``: the reader by script ("Tesseract rus"). ``todo``: how to make a script readable, by script or
+    ``UNKNOWN_SCRIPT``.
     """
 
     read: dict[str, str] = field(default_factory=dict)
@@ -338,9 +343,9 @@ class ScriptFacts(Value):
 
 
 class PageRanking(Value):
-    """Pages that were read beside the question before planning, as not all of them fit.
+    """The ranking of pages against the question before planning, made if not all pages fit.
 
-    ``by``: the encoder. ``read`` of ``pages``: how many. ``seconds``: that this was expected to take.
+    ``by``: the encoder. ``read`` of ``pages``: number of pages scored. ``seconds``: expected duration of the ranking.
     """
 
     by: str
@@ -350,9 +355,11 @@ class PageRanking(Value):
 
 
 class Facts(Value):
-    """Facts of every part, in the order of ``Request.parts()``; of tools and schema, if any; of the question, if there
-    are media and a sentence model estimated its needs; of the scripts that can be read here, if not every reader knows
-    the text's; and the encoder that ranked pages against the question, if some had to be chosen.
+    """The facts of a request.
+
+    ``parts`` are in the order of ``Request.parts()``. ``tools`` and ``schema`` are set if the request has them;
+    ``question`` if there are media and a sentence model estimated the needs; ``scripts`` if some text needs a script
+    that not every reader supports; ``ranking`` if an encoder ranked pages against the question.
     """
 
     parts: tuple[PartFacts, ...] = ()

@@ -1,7 +1,7 @@
-"""The properties of a file as text: its length, pages, pixels, format and size, and what it states of its making.
+"""The properties of a file as text: duration, pages, pixels, format, size, and stated creation data.
 
-They are known before planning, from headers alone. A model is given them where the question asks for them, as no model
-can tell them from the contents: text has no length in seconds, and a picture is resized before it is seen. Pure.
+They are read from headers before planning. A model gets them if the question asks for them, because it cannot derive
+them from the contents: text has no duration, and images are resized before the model sees them. Pure functions.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from intermodal.plans.numbers import clock, counted
 from intermodal.quantity import Quantity
 
 _PAPER = {(595, 842): "A4", (842, 1191): "A3", (420, 595): "A5", (612, 792): "US Letter", (612, 1008): "US Legal"}
-_POINT = 1.5  # points by which a page may differ from a size of paper: rounding of millimetres
+_POINT = 1.5  # tolerance in points for matching a paper size, due to rounding of millimetres
 UNSTATED = "not stated in the file"
 
 
 def properties_text(part: PartFacts) -> str:
-    """Return the properties of a part, a line for each.
+    """Return the properties of a part as text, one per line.
 
     >>> from msgspec.structs import replace
     >>> from intermodal.quantity import exact
@@ -35,7 +35,7 @@ def properties_text(part: PartFacts) -> str:
 
 
 def main_property(part: PartFacts) -> str:
-    """Return the property that a file of its kind is first asked for: length, pages or pixels.
+    """Return the most commonly requested property of a part's kind: duration, pages or pixels.
 
     >>> main_property(PartFacts(index=0, name="a.png", kind="image", width=640, height=480))
     '640 x 480 pixels (0.307 megapixels)'
@@ -70,7 +70,7 @@ def _properties(part: PartFacts) -> Iterator[tuple[str, str]]:
 
 
 def _length(seconds: Quantity) -> str:
-    """Return a length in seconds and as a clock shows it, with its range where the file does not state it exactly."""
+    """Return a duration in seconds and as a clock time, with its range if the file does not state it exactly."""
     if not seconds.known:
         return "unknown"
     told = f"{seconds.mid:.4g} seconds ({clock(seconds.mid)})"
@@ -92,7 +92,7 @@ def _sound(part: PartFacts) -> str:
 
 
 def _page_sizes(pages: tuple[PageFacts, ...]) -> str:
-    """Return the size of the first page, and whether others differ."""
+    """Return the size of the first page, and a note if other pages differ."""
     first = pages[0]
     width, height = first.width, first.height
     name = next((name for size, name in _PAPER.items() if _is_of_size((width, height), size)), "")

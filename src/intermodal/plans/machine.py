@@ -1,4 +1,4 @@
-"""The machine for which a plan is made. Its figures are rounded, so that the same machine gives the same plan."""
+"""The machine for which a plan is made. Figures are rounded, so that the same machine always yields the same plan."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from intermodal.quantity import ZERO, Quantity
 
 
 class Gpu(Value):
-    """A graphics card, or the graphics part of a chip.
+    """A discrete or integrated GPU.
 
     Attributes:
-        memory: bytes that it may use. A chip that shares the machine's memory may use as much as its system permits.
+        memory: bytes available to the GPU. For an integrated GPU, the limit set by the operating system.
         free: free bytes of its memory; None if not queried.
-        bandwidth: bytes per second of its memory. compute: operations per second. watts: power under load. 0: unknown.
-        unified: it shares the machine's memory.
+        bandwidth: memory bandwidth in bytes per second. compute: operations per second. watts: power under load. 0:
+            unknown.
+        unified: whether it shares the machine's memory.
         source: where these numbers come from.
     """
 
@@ -28,14 +29,14 @@ class Gpu(Value):
 
 
 class Machine(Value):
-    """The machine as the planner reads it.
+    """The machine as the planner sees it.
 
     Attributes:
         memory, free: bytes, rounded down to 256 MiB.
         loaded: ids of endpoints whose model is in memory.
-        processor: its name.
-        bandwidth, compute: bytes per second of its memory, operations per second of its cores. Exact zeros where they
-            were not measured; planning never measures them.
+        processor: name of the processor.
+        bandwidth, compute: memory bandwidth in bytes per second, and operations per second of the cores. Exact zeros if
+            not measured; planning never measures them.
     """
 
     cores: int = 1

@@ -1,4 +1,4 @@
-"""Numbers and tables as people read them: "1,212 (1,180..1,240)", "$0.0011", "6.1 s", "unknown"."""
+"""Formats numbers and tables for people: "1,212 (1,180..1,240)", "$0.0011", "6.1 s", "unknown"."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def count(quantity: Quantity) -> str:
 
 
 def counted(number: int, thing: str, many: str = "") -> str:
-    """Return a number with its noun.
+    """Return a number with its noun in the singular or plural.
 
     >>> counted(1, "picture"), counted(1200, "picture"), counted(2, "box", "boxes")
     ('1 picture', '1,200 pictures', '2 boxes')
@@ -27,7 +27,7 @@ def counted(number: int, thing: str, many: str = "") -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return a moment as people write it.
+    """Return a time as h:mm:ss or m:ss.
 
     >>> clock(3.4), clock(75), clock(3723)
     ('0:03', '1:15', '1:02:03')
@@ -38,7 +38,7 @@ def clock(seconds: float) -> str:
 
 
 def size(amount: float) -> str:
-    """Return bytes on a disk or in transfer in decimal units: 12 kB, 98 MB, 1.6 GB.
+    """Return an amount of bytes on disk or in transfer in decimal units: 12 kB, 98 MB, 1.6 GB.
 
     >>> size(412), size(98e6), size(1.6e9)
     ('1 kB', '98 MB', '1.6 GB')
@@ -49,7 +49,7 @@ def size(amount: float) -> str:
 
 
 def held(amount: float) -> str:
-    """Return bytes in memory in binary units: 98 MiB, 1.6 GiB.
+    """Return an amount of bytes in memory in binary units: 98 MiB, 1.6 GiB.
 
     >>> held(98 << 20), held(1.6 * 2**30)
     ('98 MiB', '1.6 GiB')
@@ -76,7 +76,7 @@ def seconds(quantity: Quantity) -> str:
 
 
 def money(quantity: Quantity) -> str:
-    """Return an amount of USD with its range, "price unknown" if it is.
+    """Return an amount of USD with its range; "price unknown" if it is unknown.
 
     >>> money(Quantity()), money(Quantity(low=0.0005, mid=0.0011, high=0.02, certainty="estimated"))
     ('$0', '$0.0011 (0.0005..0.02)')
@@ -86,7 +86,7 @@ def money(quantity: Quantity) -> str:
 
 
 def memory(quantity: Quantity) -> str:
-    """Return bytes with their range, in GiB.
+    """Return an amount of bytes with its range, in GiB.
 
     >>> memory(Quantity(low=9e8, mid=1.2e9, high=1.7e9, certainty="estimated")), memory(Quantity())
     ('1.1 GiB (0.8..1.6)', '0.0 GiB')
@@ -103,7 +103,7 @@ def plain_seconds(value: float) -> str:
 
 
 def plain_money(value: float) -> str:
-    """Return USD with up to 6 decimals and 3 significant digits; "unknown" of an infinite price, which nobody states.
+    """Return USD with up to 6 decimals and 3 significant digits; "unknown" for an infinite price.
 
     >>> plain_money(0.0012345), plain_money(1234.5), plain_money(float("inf"))
     ('0.00123', '1,234.5', 'unknown')
@@ -138,7 +138,7 @@ def _ranged(quantity: Quantity, form: Callable[[float], str], unit: str) -> str:
 
 
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return lines of a table, rows under their heads; the last column may be as long as it likes.
+    """Return the lines of a table with left-aligned columns. The last column has no maximum width.
 
     >>> format_table(("plan", "USD"), [("cheap", "1"), ("best", "20")])
     ['plan   USD', 'cheap  1', 'best   20']

@@ -5,10 +5,10 @@ The inputs of its steps are references:
 >>> str(PartRef(0)), parse_reference("step:1a2b3c4d")
 ('part:0', StepRef(id='1a2b3c4d'))
 
-A plan also states whether it is direct (``why_not_direct``): a single call, for which the bytes of a client may be
-passed through to the host. The client's API, fields and sizes may still prevent that, which
-``executor/direct/compiled_plan.py`` decides for each shape of a chat. ``for_surface`` puts its sentences into the words
-of the command line, Python or HTTP; the planner writes them as hints (``hints.py``).
+A plan also states whether it is direct (``why_not_direct``): a single call to which a client's bytes may be passed
+through unchanged. The client's API, fields and sizes may still prevent that; ``executor/direct/compiled_plan.py``
+decides it for each shape of a chat request. The planner writes sentences as hints (``hints.py``), and ``for_surface``
+phrases them for the command line, Python or HTTP.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from intermodal.request import Aspect, Message, Objective, Request, Tier, Zone
 PLAN_VERSION = 1
 INPUTS_VERSION = 1
 
-# An explored endpoint gets one request in ``EXPLORED_EVERY``, and ``EXPLORED_MOST`` in all until it is measured.
+# An explored endpoint gets one in ``EXPLORED_EVERY`` requests, and at most ``EXPLORED_MOST`` until it is measured.
 EXPLORED_EVERY = 10
 EXPLORED_MOST = 5
 
@@ -55,15 +55,15 @@ class Send(Value):
 
 
 def sent(send: Send) -> dict[str, str]:
-    """Return the fields of a ``Send`` under the names that output uses."""
+    """Return the fields of a ``Send`` under the names used in output."""
     return {"what": send.what, "from": send.origin, "host": send.host, "zone": send.zone}
 
 
 class NativeInput(Value):
-    """A part, or ``count`` equal parts, that the last endpoint gets unconverted or as pictures of its pages.
+    """A part, or ``count`` equal parts, that the last endpoint receives unconverted or as rendered pages.
 
-    ``kind`` is the kind of the part, or of a track of a video. ``counted_as`` is the kind whose token rule counted it,
-    "" if it is the same.
+    ``kind`` is the kind of the part, or of one track of a video. ``counted_as`` is the kind whose token rule counted
+    it, or "" if it is the same as ``kind``.
     """
 
     part: int
@@ -78,24 +78,24 @@ class Candidate(Value):
     """One complete route, with its estimates.
 
     Attributes:
-        steps: in an order in which they can run. The last one answers, or speaks the answer of the one before. Where no
-            model answers, it is a conversion, or a step that joins the texts of several conversions.
-        endpoint: of the step that answers; where no model does, of the last one that recognises text, "" for none.
-        total: cost and tokens are sums. Seconds are those of a schedule over the machine's resources, loading included.
-            Memory is that of all models which the route loads on this machine, or of decoders that run at the same
-            time, whichever is more.
-        score: the number that the objective minimises, in its unit.
+        steps: in topological order. The last one answers, or speaks the answer of the step before it. If no model
+            answers, it is a conversion, or a step that concatenates the texts of several conversions.
+        endpoint: endpoint of the answering step; if no model answers, of the last step that recognises text, or "".
+        total: cost and tokens are sums. Seconds come from a schedule over the machine's resources, loading included.
+            Memory is the maximum of all models that the route loads on this machine and the decoders that run at the
+            same time.
+        score: the value that the objective minimises, in its unit.
         tier: the strength of its weakest model.
         keeps, loses: aspects. ``warnings`` names the lost aspects that the question seems to need.
-        lost: number of needs that the answer depends on and the route loses, over all parts. diverted: number of parts
-            that a named model accepts, and gets converted all the same. Both are compared before the score.
+        lost: number of required aspects that the route loses, over all parts. diverted: number of parts that are
+            converted although the named model accepts them. Both are compared before the score.
         sends: everything that leaves this machine.
-        takes: parts that reach the last endpoint without becoming text.
-        checks: made after the last step, each with the price of its escalation.
+        takes: parts that reach the last endpoint without being converted to text.
+        checks: checks that run after the last step, each with the price of its escalation.
         summary: the route in a few words ("transcript + picture as it is").
-        verdict: whether a language model is enough, as far as this route shows it.
-        cores: processor cores, which the steps share. decoders: how many transforms may run at the same time.
-        ends: endpoints on this machine that convert and are unloaded before the answer, as memory does not hold both.
+        verdict: whether a language model is enough, judged on this route alone.
+        cores: processor cores shared by the steps. decoders: maximum number of transforms that run at the same time.
+        ends: local converter endpoints that are unloaded before the answer, because memory does not hold both models.
     """
 
     id: str
@@ -121,12 +121,12 @@ class Candidate(Value):
 
     @property
     def last(self) -> Transform | Call:
-        """The step that ends the route; only checks of its result may follow it."""
+        """The step that ends the route. Only checks of its result may follow it."""
         return next(step for step in reversed(self.steps) if not isinstance(step, Check))
 
     @property
     def call(self) -> Call:
-        """The call that ends the route; use it only where a call does."""
+        """The call that ends the route. Asserts that the last step is a call."""
         last = self.last
         assert isinstance(last, Call)
         return last
@@ -150,7 +150,7 @@ def calls_of(candidate: Candidate) -> tuple[str, ...]:
 
 
 class Outranked(Value):
-    """A feasible route that is not the best. ``reason`` compares it with the chosen one."""
+    """A feasible route that was not chosen. ``reason`` compares it with the chosen one."""
 
     endpoint: str
     summary: str
@@ -159,13 +159,14 @@ class Outranked(Value):
 
 
 class PartNeeds(Value):
-    """The question's needs of parts with the same conversion.
+    """The question's needs for parts that share a conversion.
 
     Attributes:
-        part: index of the first of these parts in ``Request.parts()``. count: how many. title: their name in sentences.
+        part: index of the first of these parts in ``Request.parts()``. count: number of parts. title: their name in
+            sentences.
         needed: aspects that the answer depends on. unsure: aspects that it may need. Each with its score and evidence.
         by: the sentence model that estimated the needs; "" if they come from English keywords of the question.
-        properties: whether properties of the file are asked for (its length, pages, size).
+        properties: set if the question asks for properties of the file (duration, pages, size).
     """
 
     part: int
@@ -182,7 +183,7 @@ class Rejected(Value):
 
     Attributes:
         rule: a stable word ("consent", "privacy", "floor", "modality", "context", "not_ready", …).
-        count: number of endpoints. endpoints: a few of their ids. hosts: number of their hosts, where ``endpoints`` is
+        count: number of endpoints. endpoints: some of their ids. hosts: number of their hosts if ``endpoints`` is
             empty.
     """
 
@@ -199,14 +200,14 @@ class Plan(Value):
     Attributes:
         id: the first 12 hex digits of a SHA-256 over the other fields, with candidates by their own content ids.
         headline: the kind of call ("LLM call after two conversions"), and the verdict in words.
-        verdict: whether a language model is enough, what the question needs, and the route that would keep it.
+        verdict: whether a language model is enough, what the question needs, and the route that would keep those needs.
         policy_line: the policy in words, as EXPLAIN prints it.
-        inputs: digest of the planner's inputs. catalog: its version. statistics: its epoch.
+        inputs: digest of the planner's inputs. catalog: its version. statistics: their epoch.
         as_of: the date for which the plan was made, ISO; prices are dated.
-        explores: endpoint of a fallback that is unmeasured and may be better than the chosen one, so that some requests
-            call it first (``planner/exploration.py``); "" for none.
+        explores: unmeasured fallback endpoint that may be better than the chosen one and that some requests call first
+            (``planner/exploration.py``); "" for none.
         needs: what the question needs of the media, as far as known.
-        not_direct: why the plan is more than one call that is passed on (``why_not_direct``); "" if it is one.
+        not_direct: why the plan is not a single call that can be passed through (``why_not_direct``); "" if it is.
         notes: sentences for the user: the floor was not reached, a language was assumed, an aspect is lost.
     """
 
@@ -229,7 +230,7 @@ class Plan(Value):
     not_direct: str = ""
 
     def svg(self, name: str = "") -> str:
-        """Return the plan as a picture; see ``plans/plan_svg.py``."""
+        """Return the plan as an SVG picture; see ``plans/plan_svg.py``."""
         return RENDERERS["svg"](self, name)
 
     def __str__(self) -> str:
@@ -237,15 +238,15 @@ class Plan(Value):
         return RENDERERS["text"](self)
 
     def _repr_html_(self) -> str:
-        """Return the plan for a notebook: the picture, and the EXPLAIN text, escaped, below it."""
+        """Return HTML for a notebook: the picture, followed by the escaped EXPLAIN text."""
         return f"{self.svg()}<details><summary>as text</summary><pre>{escape(str(self))}</pre></details>"
 
 
 class Inputs(Value):
-    """Everything the planner reads. ``explain --inputs`` saves and replays it: equal inputs give the same plan.
+    """Everything the planner reads. Equal inputs give equal plans; ``explain --inputs`` saves and replays them.
 
-    ``original_messages`` has the messages before files in them were expanded for ``request``; () if none were.
-    ``original`` is the request to open again later, for an approved plan or the next turn of a conversation.
+    ``original_messages`` contains the messages before their files were expanded for ``request``; () if none were
+    expanded. ``original`` is the request to reopen later, for an approved plan or the next turn of a conversation.
     """
 
     request: Request
@@ -270,9 +271,9 @@ class Inputs(Value):
 
 
 class SavedPlan(Value):
-    """An approved plan on disk: the plan, and the request and facts for which it was made.
+    """An approved plan on disk, with the request and facts for which it was made.
 
-    It contains the bytes of in-memory parts. Files are named by path, and checked against their digest at the run.
+    Contains the bytes of in-memory parts. Files are stored by path, and their digests are verified when the plan runs.
     """
 
     plan: Plan
@@ -309,7 +310,7 @@ Reference = PartRef | StepRef
 
 
 def parse_reference(text: str) -> Reference:
-    """Return the reference that a plan stores as text. Raises ValueError for anything else."""
+    """Parse a stored reference. Raises ValueError if it is neither ``part:NUMBER`` nor ``step:ID``."""
     kind, _, name = text.partition(":")
     if kind == "step" and name:
         return StepRef(name)
@@ -319,13 +320,12 @@ def parse_reference(text: str) -> Reference:
 
 
 def input_references(step: Step) -> tuple[Reference, ...]:
-    """Return the inputs of a step in order. Raises PlanStale for one that is no reference."""
+    """Return the inputs of a step in order. Raises PlanStale if an input is not a valid reference."""
     return tuple(iterate_references(step))
 
 
 def iterate_references(step: Step) -> Iterator[Reference]:
-    """Yield the inputs of a step in order, each read when it is its turn. Raises PlanStale for one that is no
-    reference."""
+    """Yield the inputs of a step in order, parsing each lazily. Raises PlanStale if an input is not a valid reference."""
     try:
         yield from map(parse_reference, step.inputs)
     except ValueError as error:
@@ -333,14 +333,14 @@ def iterate_references(step: Step) -> Iterator[Reference]:
 
 
 def input_steps(step: Step) -> tuple[str, ...]:
-    """Return the ids of the steps whose results a step takes as inputs, in order."""
+    """Return the ids of the steps whose results a step takes as input, in order."""
     return tuple(each.id for each in input_references(step) if isinstance(each, StepRef))
 
 
 def takes_step(step: Step, id: str) -> bool:
     """Return whether a step takes the result of the step with this id.
 
-    Compares text without parsing it, since a check may take the results of 1,000 conversions, each of which calls this.
+    Compares text without parsing it, because a check may have 1,000 inputs and this is called for each of them.
     """
     return str(StepRef(id)) in step.inputs
 
@@ -354,9 +354,9 @@ SEVERAL_STEPS = "its plan has several steps"
 
 
 def why_not_direct(route: Candidate, endpoint: Endpoint) -> str:
-    """Return why a route is not direct, as the end of a sentence after "because"; "" if it is.
+    """Return why a route is not direct, as the end of a sentence after "because"; "" if it is direct.
 
-    ``endpoint``: the row of the endpoint that answers.
+    ``endpoint``: the endpoint that answers.
     """
     step = route.steps[0]
     if len(route.steps) != 1:
@@ -380,7 +380,7 @@ _Row = TypeVar("_Row", Outranked, Rejected)
 
 
 def for_surface(plan: Plan, surface: Surface) -> Plan:
-    """Return the plan with every sentence as plain text, in the words of a surface."""
+    """Return the plan with every sentence phrased as plain text for ``surface``."""
     return replace(
         plan,
         headline=words(plan.headline, surface),

@@ -1,6 +1,7 @@
-"""A route as a graph to be drawn: parts, steps, the answer, and the edges between them. Values, no coordinates.
+"""A route as a graph to be drawn, with nodes for parts, steps and the answer.
 
-Many parts with the same path are summed up, as in EXPLAIN: the first ones are drawn, the rest as one.
+The graph has no coordinates. Many parts with the same path are merged, as in EXPLAIN: the first ones are drawn
+individually, the rest as one node.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from intermodal.plans.plan import Candidate, NativeInput, PartRef, Send, input_r
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.quantity import Quantity, total
 
-ALIKE = 6  # parts with the same route, up to which each is drawn
-SHOWN = 2  # of more than that, so many are drawn and the rest summed up
+ALIKE = 6  # up to this many parts with the same route are drawn individually
+SHOWN = 2  # beyond ``ALIKE``, the first ``SHOWN`` are drawn and the rest merged
 LISTED = 40  # names in a tooltip
 PROMPT, ANSWER = "prompt", "answer"
 _KINDS: dict[str, Kind] = {
@@ -47,14 +48,14 @@ class CardLine(Value):
 
 
 class GraphNode(Value):
-    """A card.
+    """A node of the graph, drawn as a card.
 
     Attributes:
-        key: "part:0", "prompt", a step's id, "answer"; of many summed up the first one's with a plus.
-        shape: of the card. title: its first line. lines: the others.
-        kind: of a part or the answer. host: where it runs if that is not this machine, as people know it.
-        hint: everything about it, unshortened. count: how many it stands for. column: from the left.
-        checks: made afterwards.
+        key: "part:0", "prompt", a step's id, or "answer"; for merged nodes, the key of the first one with a plus.
+        shape: shape of the card. title: its first line. lines: its other lines.
+        kind: kind of a part or the answer. host: display name of the host if the step does not run on this machine.
+        hint: full text for the tooltip. count: number of nodes it represents. column: column from the left.
+        checks: checks of its result.
     """
 
     key: str
@@ -70,14 +71,17 @@ class GraphNode(Value):
 
 
 class PlanGraph(Value):
-    """``paths`` lead from a part to the answer, keys from left to right, those with the same start together."""
+    """``paths`` lead from a part to the answer, as node keys from left to right.
+
+    Paths with a common start are adjacent.
+    """
 
     nodes: tuple[GraphNode, ...]
     paths: tuple[tuple[str, ...], ...]
 
 
 def checks_by_step(candidate: Candidate) -> dict[str, list[Check]]:
-    """Return for each step the checks of its result."""
+    """Return the checks of each step's result, by step id."""
     found: dict[str, list[Check]] = {}
     every = (*(step for step in candidate.steps if isinstance(step, Check)), *candidate.checks)
     for check in dict.fromkeys(every):
@@ -109,7 +113,7 @@ Paths = list[tuple[str, ...]]
 
 
 def _paths(last: Transform | Call, by_id: dict[str, Step]) -> Paths:
-    """Return every path from a part to the last step, ordered so that paths with the same beginning are adjacent."""
+    """Return every path from a part to the last step, sorted so that paths with the same beginning are adjacent."""
 
     def back(step: Step) -> Paths:
         found: Paths = []
@@ -129,7 +133,10 @@ def _paths(last: Transform | Call, by_id: dict[str, Step]) -> Paths:
 
 
 def _with_prompt(paths: Paths, by_id: dict[str, Step], candidate: Candidate) -> Paths:
-    """Texts of the conversation as one card; parts that a summed ``NativeInput`` stands for as that one."""
+    """Replace the starts of text paths with one prompt node.
+
+    Parts that a merged ``NativeInput`` represents are dropped in favour of that node.
+    """
     inputs = {str(PartRef(each.part)) for each in candidate.takes}
     loose = [
         path for path in paths
@@ -147,7 +154,7 @@ def _with_prompt(paths: Paths, by_id: dict[str, Step], candidate: Candidate) -> 
 
 
 def _merged(paths: Paths, by_id: dict[str, Step]) -> dict[str, str]:
-    """Return the key under which each key is drawn, where many parts have the same path."""
+    """Return the key of the merged node for each key of a part whose path many parts share."""
     ways: dict[str, Paths] = {}
     for path in paths:
         if _is_part(path[0]):
@@ -177,7 +184,7 @@ def _what(step: Step) -> str:
 
 
 def _columns(paths: Paths) -> dict[str, int]:
-    """Return the longest path to each key from the left; keys in the order of the paths."""
+    """Return the column of each key: the length of the longest path to it from the left."""
     column: dict[str, int] = {}
     for _ in range(max(map(len, paths))):
         for path in paths:
@@ -191,7 +198,7 @@ def _columns(paths: Paths) -> dict[str, int]:
 
 
 class _Maker:
-    """Writes the cards of one route."""
+    """Builds the nodes of one route."""
 
     def __init__(self, candidate: Candidate, by_id: dict[str, Step], last: Transform | Call, paths: Paths) -> None:
         self._candidate = candidate
@@ -199,7 +206,7 @@ class _Maker:
         self._last = last
         self._paths = paths
         self._checks = checks_by_step(candidate)
-        self._drawn: set[str] = set()  # a check that looks at several steps stands under the first
+        self._drawn: set[str] = set()  # a check of several steps is drawn under the first of them
         self._away = {each.host: place_of_send(each) for each in candidate.sends if each.zone not in NEAR}
         self._taken = {str(PartRef(each.part)): each for each in candidate.takes}
 
@@ -229,7 +236,7 @@ class _Maker:
         )  # fmt: skip
 
     def _called(self, key: str) -> tuple[str, str]:
-        """Return a part's name, and its size where its steps tell it."""
+        """Return a part's name, and its size if the titles of its steps contain it."""
         name, size = _named(self._title(key))
         lengths = [_named(title)[1] for title in self._titles(key)]
         size = size.partition(" at ")[0]  # the resolution is shown with the pages
@@ -241,7 +248,7 @@ class _Maker:
         return list(dict.fromkeys(step.title for step in steps if step is not self._last))
 
     def _title(self, key: str) -> str:
-        """Return the name of a part in its steps; what several have in common."""
+        """Return a part's name: the prefix shared by the titles of its steps."""
         native = self._taken.get(key)
         titles = self._titles(key)
         if not titles:
@@ -288,7 +295,10 @@ class _Maker:
         )  # fmt: skip
 
     def _under(self, steps: list[Step]) -> tuple[Check, ...]:
-        """Checks to draw below a card. That of the size stands in the list: it looks at everything."""
+        """Return the checks to draw below a card.
+
+        The size check is excluded because it covers all steps; the list has it.
+        """
         every = dict.fromkeys(check for step in steps for check in self._checks.get(step.id, ()))
         found = tuple(check for check in every if check.op != "size" and check.id not in self._drawn)
         self._drawn |= {check.id for check in found}
@@ -303,7 +313,7 @@ class _Maker:
 
 
 def figures(steps: list[Step], *, last: bool) -> Iterable[CardLine]:
-    """Return tokens, money and time of a step, or of many summed up."""
+    """Return the lines with tokens, cost and time of a step, or their sums over several steps."""
     made = total([step.estimate.output_tokens for step in steps])
     into = total([step.estimate.input_tokens for step in steps])
     cost = total([step.estimate.cost for step in steps])
@@ -329,7 +339,7 @@ def figures(steps: list[Step], *, last: bool) -> Iterable[CardLine]:
 
 
 def _tokens(steps: list[Step]) -> Quantity:
-    """Return the tokens that conversions make; of a transform by its characters."""
+    """Return the output tokens of conversions; for transforms, estimated from the number of characters."""
     if isinstance(steps[0], Call):
         return total([step.estimate.output_tokens for step in steps])
     return total([step.estimate.text.scaled(0.25) for step in steps])
@@ -348,7 +358,7 @@ def _hint(steps: list[Step]) -> str:
 
 
 def _several(names: list[str]) -> str:
-    """Return names in a tooltip: the first ones, where there are many."""
+    """Return the names for a tooltip: at most ``LISTED``, then the number of the others."""
     more = [f"and {len(names) - LISTED:,} more"] if len(names) > LISTED else []
     return ", ".join([*names[:LISTED], *more])
 
@@ -358,13 +368,13 @@ def _times(title: str, count: int) -> str:
 
 
 def _named(title: str) -> tuple[str, str]:
-    """Return a title as its name and its size: ("call.wav", "63 s")."""
+    """Split a title into name and size: ("call.wav", "63 s")."""
     found = _SIZE.search(title)
     return (title[: found.start()], found["size"]) if found else (title, "")
 
 
 def _common(titles: list[str]) -> str:
-    """Return the words that titles begin with alike."""
+    """Return the words with which all titles begin."""
     words = [title.split(" ") for title in titles]
     count = 0
     while all(len(some) > count and some[count] == words[0][count] for some in words):
@@ -373,7 +383,7 @@ def _common(titles: list[str]) -> str:
 
 
 def sent(candidate: Candidate) -> dict[str, list[Send]]:
-    """Return the data that leaves the machine, by destination as people know it."""
+    """Return the data that leaves the machine, grouped by the display name of its destination."""
     found: dict[str, list[Send]] = {}
     for each in candidate.sends:
         found.setdefault(place_of_send(each), []).append(each)

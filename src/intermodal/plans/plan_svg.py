@@ -1,7 +1,6 @@
-"""A plan as a picture: parts, steps and answer from left to right, and the data that crosses the border of this
-machine.
+"""Renders a plan as SVG: parts, steps and answer from left to right, and the data that leaves this machine.
 
-A function of the plan alone, so that a saved plan, a notebook and a web page show the same bytes.
+The output depends on the plan alone, so that a saved plan, a notebook and a web page show the same bytes.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ from intermodal.plans.step import Check
 
 CARD, PART, FINISH = 226.0, 200.0, 128.0  # widths: of steps, of parts, of the answer
 _PAD = 10.0
-TITLE, TEXT = 12.5, 11.0  # sizes of the font
+TITLE, TEXT = 12.5, 11.0  # font sizes
 _ROW = TEXT * svg.LINE
 GAP = 50.0  # between columns, plus the room for edges in it
 _ROOM = 16.0  # between lanes
 _EDGE = 18.0  # inside a box
 _HEAD = 26.0  # for a box's name
 _CHECK_GAP = 9.0
-_TRACK = 9.0  # between ways side by side
+_TRACK = 9.0  # between adjacent edges
 
 
 class WrappedLines(Value):
-    """Lines as they will stand, each with its style."""
+    """Lines after wrapping, each with its style."""
 
     lines: tuple[CardLine, ...]
 
@@ -45,7 +44,7 @@ class WrappedLines(Value):
 
 
 class Card(Value):
-    """A node in its place; ``checks`` are boxes below it with their left, top, width and height."""
+    """A placed node. ``checks`` are the boxes below it, each with left, top, width and height."""
 
     node: GraphNode
     left: float
@@ -61,7 +60,7 @@ class Card(Value):
 
 
 class Edge(Value):
-    """An edge: the corners it goes through. ``away``: it leaves this machine or comes back."""
+    """An edge with the corners of its path. ``away``: it crosses the border of this machine."""
 
     start: str
     end: str
@@ -71,7 +70,7 @@ class Edge(Value):
 
 
 class HostBox(Value):
-    """A place: this machine ("") or a host. ``notes`` are lines of text with the room they need at the left."""
+    """The box of this machine ("") or of a host. ``notes`` are the lines of text at its left."""
 
     host: str
     left: float
@@ -90,7 +89,7 @@ class Layout(Value):
 
 
 def layout(graph: PlanGraph, sent: dict[str, list[str]]) -> Layout:
-    """Place a graph with its top left corner at 0, 0. ``sent``: per host what goes there, in words."""
+    """Place a graph with its top left corner at 0, 0. ``sent``: descriptions of the data sent, by host."""
     return _Layout(graph, sent).made()
 
 
@@ -102,7 +101,7 @@ def _wrap_lines(lines: tuple[CardLine, ...], room: float, most: int = 3) -> Wrap
 
 
 def _check_words(check: Check, room: float) -> WrappedLines:
-    """Return the checks, and the price of what happens otherwise."""
+    """Return the lines of a check: its title, its note, and the cost of its escalation."""
     lines = [CardLine(text=f"check {check.title or check.op.replace('_', ' ')}", style="maybe")]
     lines += [CardLine(text=check.note)] if check.note else []
     lines += [CardLine(text=condition(check))] if condition(check) else []
@@ -149,7 +148,7 @@ class _Layout:
     # ---- columns and lanes ----------------------------------------------------------------------
 
     def _edges_with_lanes(self) -> dict[tuple[str, str], tuple[str, ...]]:
-        """Return each edge once, with the first path that takes it."""
+        """Return each edge once, with the first path that contains it."""
         found: dict[tuple[str, str], tuple[str, ...]] = {}
         for path in self._graph.paths:
             for pair in pairwise(path):
@@ -170,7 +169,7 @@ class _Layout:
         return self._nodes[start].host != self._nodes[end].host
 
     def _tracks(self, column: int) -> list[tuple[str, bool]]:
-        """Return the targets of paths in the gap before a column: each card, border crossings apart from the rest."""
+        """Return the targets of edges in the gap before a column. Edges that cross the border get a track of their own."""
         found = [
             (end, self._away(start, end)) for start, end in self._edges if self._nodes[end].column == column
         ]  # fmt: skip
@@ -180,7 +179,7 @@ class _Layout:
         return [lane for path, lane in self._lanes.items() if key in path]
 
     def _placed_lanes(self) -> tuple[list[float], float]:
-        """Return the axis of each track, on which its cards are centred, and the end of the last track."""
+        """Return the axis of each lane, on which its cards are centred, and the bottom of the last lane."""
         above = [1.5 * _ROW] * len(self._lanes)
         below = [1.5 * _ROW] * len(self._lanes)
         here = [node for node in self._graph.nodes if not node.host]
@@ -192,7 +191,7 @@ class _Layout:
         for node in here:
             lanes = self._lanes_of(node.key)
             first, last, half = lanes[0], lanes[-1], self._high(node) / 2
-            if len(lanes) > 1:  # it stands between its outer lanes
+            if len(lanes) > 1:  # it is centred between its outer lanes
                 apart = sum(above[first : last + 1]) + sum(below[first : last + 1]) + _ROOM * (last - first)
                 reach = (apart - above[first] - below[last]) / 2
                 above[first] += max(0.0, half - reach - above[first])
@@ -235,7 +234,7 @@ class _Layout:
     def _host(
         self, host: str, top: float, right: float, columns: tuple[list[float], list[float]], cards: dict[str, Card]
     ) -> HostBox:
-        """Return a host's box: its input in words at the left, its steps under their columns."""
+        """Return the box of a host: the data sent to it at the left, its steps under their columns."""
         lefts, widths = columns
         mine = [node for node in self._graph.nodes if node.host == host]
         first = min((node.column for node in mine), default=self._columns)
@@ -277,7 +276,7 @@ class _Layout:
 
 
 def _crossings(corners: list[tuple[float, float]], border: float) -> tuple[tuple[float, float], ...]:
-    """Return where a path crosses the border of this machine."""
+    """Return the points at which a path crosses the border of this machine."""
     found = []
     for (x, y), (_, to) in pairwise(corners):
         if min(y, to) < border < max(y, to):
@@ -286,7 +285,7 @@ def _crossings(corners: list[tuple[float, float]], border: float) -> tuple[tuple
 
 
 def _plain(corners: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-    """Without corners that are none."""
+    """Remove duplicate corners, and corners on a straight horizontal line."""
     found: list[tuple[float, float]] = []
     for corner in corners:
         if found and abs(found[-1][0] - corner[0]) < 0.5 and abs(found[-1][1] - corner[1]) < 0.5:
@@ -308,7 +307,7 @@ def _width(node: GraphNode) -> float:
 _MARGIN = 20.0
 _NARROWEST = 760.0  # for the lists below a small graph
 MOST, ROUTES = 5, 3  # fallbacks and rejections below the graph; routes that could but cost more
-_SENT = 10  # things that go to one host, each by itself
+_SENT = 10  # entries listed individually per host
 _LABEL = 84.0  # room for "fallback 1"
 _HIDDEN = ("output",)  # rejections of endpoints that do another job, as in EXPLAIN
 _ICONS = {  # 14 x 14, one path each
@@ -321,12 +320,12 @@ _ICONS = {  # 14 x 14, one path each
 
 
 def plan_svg(plan: Plan, name: str = "") -> str:
-    """Return the picture of a plan.
+    """Return a plan as SVG text.
 
     Args:
         plan: any plan.
-        name: what ids and classes in it begin with; made from the plan's id when "". Two pictures of one plan on
-            one page want two names.
+        name: prefix of ids and CSS classes, derived from the plan's id if "". Two pictures of the same plan on one page
+            need different names.
     """
     route = graph(plan.chosen)
     at = layout(route, _sent(plan.chosen))
@@ -348,7 +347,7 @@ def plan_svg(plan: Plan, name: str = "") -> str:
 
 
 def _safe(text: str) -> str:
-    """Letters and digits of an id: it becomes the name of a class."""
+    """Return the ASCII letters and digits of an id, for use as a CSS class name."""
     return "".join(char for char in text if char.isascii() and char.isalnum())
 
 
@@ -364,7 +363,7 @@ def _sent(candidate: Candidate) -> dict[str, list[str]]:
 
 # ---- the graph -------------------------------------------------------------------------------------
 class _Moved:
-    """Draws what a layout placed, moved to where the graph begins."""
+    """Draws a placed graph at an offset."""
 
     def __init__(self, picture: drawing.Drawing, left: float, top: float) -> None:
         self._picture = picture
@@ -443,7 +442,7 @@ def _apart(one: tuple[float, float], other: tuple[float, float]) -> float:
 
 
 def _towards(corner: tuple[float, float], other: tuple[float, float], far: float) -> tuple[float, float]:
-    """Return the point ``far`` from a corner on the level or upright line to another one."""
+    """Return the point at distance ``far`` from a corner, on the horizontal or vertical line to ``other``."""
     whole = _apart(corner, other) or 1.0
     return (corner[0] + (other[0] - corner[0]) * far / whole, corner[1] + (other[1] - corner[1]) * far / whole)
 
@@ -453,7 +452,7 @@ def _pair(point: tuple[float, float]) -> str:
 
 
 def _moved_icon(kind: str, left: float, top: float) -> str:
-    """Return an icon's path at a place: its first, absolute coordinates are relative to the icon's corner."""
+    """Return an icon's path moved to a position, given its coordinates relative to the icon's corner."""
     found: list[str] = []
     for letter, rest in _commands(_ICONS[kind]):
         values = [float(value) for value in rest.split()]
@@ -480,7 +479,7 @@ def _commands(data: str) -> list[tuple[str, str]]:
 
 # ---- words around it -------------------------------------------------------------------------------
 class _Text:
-    """Lines of words under each other, some with a label at the left."""
+    """Lines of text below each other, some with a label at the left."""
 
     def __init__(self, wide: float) -> None:
         self._room = wide - 2 * _MARGIN
@@ -504,12 +503,12 @@ class _Text:
 
 
 def _dotted(words: str) -> str:
-    """Columns that EXPLAIN sets apart by spaces, set apart by dots."""
+    """Replace the double spaces that separate columns in EXPLAIN with dots."""
     return words.replace("  ", " · ")
 
 
 def _lists(plan: Plan, wide: float) -> _Text:
-    """Return totals, destinations, notes, other routes: the lines of EXPLAIN below its tree, long lists cut short."""
+    """Return the text below the graph: totals, destinations, notes, other routes. Long lists are shortened."""
     text = _Text(wide)
     chosen = plan.chosen
     text.put(f"{total_line(chosen)}; weakest link {chosen.tier}", "ink bold", TEXT + 1, "total")

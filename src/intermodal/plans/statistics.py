@@ -1,4 +1,4 @@
-"""Statistics of earlier runs, as the planner reads them. ``store/learned_figures.py`` computes them."""
+"""Statistics of earlier runs, as read by the planner. ``store/learned_figures.py`` computes them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Statistics(Value):
     """Figures learned from earlier runs.
 
     Attributes:
-        epoch: the number of refreshes so far; plans name it.
-        rows: by ``endpoint|figure``. Figures are the fields of ``catalog.types.Speed``,
+        epoch: number of refreshes so far; recorded in plans.
+        rows: quantities by ``endpoint|figure``. Figures are the fields of ``catalog.types.Speed``,
             ``tokens_per_second_of_speech``, ``tokens_per_megapixel``, ``reasoning_tokens``, lengths of answers
             (``cost_model/answer_length.py``), and corrections of token counts (``cost_model/token_calibration.py``).
     """
@@ -25,4 +25,4 @@ class Statistics(Value):
         return self.rows.get(f"{endpoint}|{figure}")
 
 
-NO_STATISTICS = Statistics()  # of a machine without earlier runs
+NO_STATISTICS = Statistics()  # for a machine without earlier runs

@@ -1,17 +1,17 @@
-"""A step of a plan: its operation, its inputs and parameters, the aspects it keeps and loses, and its estimate.
+"""A step of a plan: its operation, inputs, parameters, the aspects it keeps and loses, and its estimate.
 
-Inputs are references: ``part:0`` (a part of the request, as it came) or ``step:<id>`` (what another step made). A step
-carries sizes and parameters; ``cost_model`` prices it; it never prices itself.
+Inputs are references: ``part:0`` (a part of the request, unconverted) or ``step:<id>`` (the result of another step). A
+step carries sizes and parameters; ``cost_model`` computes its price.
 
 A step stores its parameters as ordered pairs of text, so that plans, ids and cache keys are stable bytes:
-``(("max_side", "2000"), ("detail", "high"))``. Only this module reads or writes the pairs. The planner builds a value
-of the operator's class and stores its ``pairs()``; everything else reads attributes:
+``(("max_side", "2000"), ("detail", "high"))``. Only this module reads or writes the pairs. The planner creates an
+instance of the operator's class and stores its ``pairs()``; all other code reads attributes:
 
 >>> ResizeImage(max_side=2000, detail="high").pairs()
 (('max_side', '2000'), ('detail', 'high'))
 
-The order of the fields is the order of the pairs. A new parameter is a field; a new operator is a class and a row of
-``PARAMETERS``.
+The order of the fields is the order of the pairs. To add a parameter, add a field; to add an operator, add a class and
+a row of ``PARAMETERS``.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ CheckOp = Literal["transcript", "reading", "size", "valid_json", "evidence"]
 
 ParameterPairs = tuple[tuple[str, str], ...]  # names and values as text, in an order that ids and cache keys rely on
 REPLAN = action("run intermodal explain --save again", python="plan it again", http="plan it again")
-SPEED_BASIS = "speed"  # the basis of seconds without further explanation
+SPEED_BASIS = "speed"  # the basis of ``seconds`` if nothing more specific is known
 
 
 class StepEstimate(Value):
     """The estimated cost of a step.
 
     Attributes:
-        input_tokens, output_tokens: tokens. thought_tokens: those of the output that are thought before the answer.
-        cost: USD. seconds: wall time without loading. load_seconds: of a cold runtime.
+        input_tokens, output_tokens: token counts. thought_tokens: the reasoning share of the output.
+        cost: USD. seconds: wall time without loading. load_seconds: time to load a cold runtime.
         memory: bytes resident while it runs.
-        text: characters of text it makes (for a conversion).
-        cores: how many of this machine's it keeps busy (``plans/cpu_schedule.py``), 0 for none.
+        text: characters of output text (for a conversion).
+        cores: number of this machine's cores that it occupies (``plans/cpu_schedule.py``).
     """
 
     input_tokens: Quantity = Quantity()
@@ -67,10 +67,11 @@ PortionUnit = Literal["scenes", "lines", "pages", "seconds"]
 
 
 class Portion(Value):
-    """The share of an aspect that a step keeps, if it is counted and not complete.
+    """The share of an aspect that a step keeps, if it is counted and incomplete.
 
-    ``kept`` of ``of`` things called ``unit``: scenes of a film that are looked at; lines of a picture, or scanned
-    pages, that an earlier reading of the same bytes was sure of; seconds of speech that an earlier hearing was.
+    The step keeps ``kept`` of ``of`` items of ``unit``: scenes of a video that are sampled; lines of an image, or
+    scanned pages, that an earlier OCR run of the same bytes read with confidence; seconds of speech that an earlier
+    transcription recognised with confidence.
     """
 
     aspect: Aspect
@@ -83,13 +84,14 @@ class Portion(Value):
         return amount_kept(self.kept, self.of, self.unit)
 
 
-# Shares from which on most of the words are kept. Seconds are not words: their edges are a second off, speech in noise
-# may be denser than before it, and some words of what was heard with confidence are wrong.
+# Minimum shares that count as most of the words. The threshold for seconds is higher, because seconds are not words:
+# their boundaries are off by up to a second, speech in noise may be denser than the rest, and some confidently
+# recognised words are wrong.
 _MOST: dict[PortionUnit, float] = {"scenes": 0.5, "lines": 0.5, "pages": 0.5, "seconds": 0.6}
 
 
 def amount_kept(kept: int, of: int, unit: PortionUnit) -> Literal["most", "few"]:
-    """Return whether most of an aspect is kept where ``kept`` of ``of`` are.
+    """Return "most" or "few" for ``kept`` of ``of`` items.
 
     >>> amount_kept(12, 24, "lines"), amount_kept(12, 24, "seconds")
     ('most', 'few')
@@ -98,13 +100,13 @@ def amount_kept(kept: int, of: int, unit: PortionUnit) -> Literal["most", "few"]
 
 
 class Transform(Value, tag_field="step", tag="transform"):
-    """A deterministic, weightless conversion done in the media worker.
+    """A deterministic conversion without weights, run in the media worker.
 
-    ``concat`` puts the texts of several conversions together, as the answer of a route on which no model answers; it
-    has the part -1.
+    ``concat`` joins the texts of several conversions into the answer of a route on which no model answers; its part is
+    -1.
 
-    ``params``: the operator's parameters as they are stored; ``parameters_of`` reads them, typed.
-    ``partly``: of what it keeps, that of which some is counted to be missing; of a call, too.
+    ``params``: the operator's parameters as stored; ``parameters_of`` decodes them. ``partly``: kept aspects of which a
+    counted share is missing; ``Call`` has it too.
     """
 
     id: str
@@ -121,10 +123,10 @@ class Transform(Value, tag_field="step", tag="transform"):
 
 
 class Call(Value, tag_field="step", tag="call"):
-    """Anything with weights or a price, embedded or remote.
+    """A call to a model, embedded or remote: any step with weights or a price.
 
-    ``part`` is the part it converts, -1 for the last step, which answers the request. ``room``: tokens of context that
-    the server is asked to load its model with, None where it is not asked.
+    ``part`` is the part it converts, or -1 for the last step, which answers the request. ``room``: context length in
+    tokens that the server is asked to load its model with, or None.
     """
 
     id: str
@@ -144,15 +146,15 @@ class Call(Value, tag_field="step", tag="call"):
 
 
 class Check(Value, tag_field="step", tag="check"):
-    """A check of a step's result, with a finding if there is a problem.
+    """A check of a step's result, which reports a finding if there is a problem.
 
     transcript  not empty, not looped, in a language the transcriber knows
     reading     text found, with enough confidence
-    size        no longer than was planned for (the plan is made again otherwise)
+    size        no longer than planned (otherwise the request is replanned)
     valid_json  the answer against its schema
-    evidence    the answer's values against the text that it was made from
+    evidence    the answer's values against the source text
 
-    ``note`` names the escalation; ``estimate`` is its price as a condition: low and mid 0, high its cost.
+    ``note`` names the escalation. ``estimate`` is the price of the escalation if it happens: low and mid are 0.
     """
 
     id: str
@@ -171,16 +173,16 @@ _encode = msgspec.json.Encoder().encode
 
 
 def step_id(op: str, endpoint: str, params: ParameterPairs, inputs: tuple[str, ...]) -> str:
-    """Return the first 8 hex digits of SHA-256 over what a step does, with what and to what."""
+    """Return the first 8 hex digits of the SHA-256 of a step's operation, endpoint, parameters and inputs."""
     return hashlib.sha256(_encode((op, endpoint, params, inputs))).hexdigest()[:8]
 
 
-_MOST_PAGES = 100_000  # of one range; a plan that states more was not written by the planner
-JsonDelivery = Literal["", "prompted", "told", "forced"]  # how a model gets the schema of a JSON answer
+_MOST_PAGES = 100_000  # limit of one page range; the planner never writes a larger one
+JsonDelivery = Literal["", "prompted", "told", "forced"]  # how the schema of a JSON answer is passed to the model
 
 
 class ParameterFormat(NamedTuple):
-    """How a value is written as text and read back. ``write`` returns None for a value that is left out."""
+    """The text format of a parameter. ``write`` returns None for a value that is omitted."""
 
     write: Callable[[Any], str | None]
     read: Callable[[str], Any]
@@ -188,7 +190,7 @@ class ParameterFormat(NamedTuple):
 
 
 def _read_pages(text: str) -> tuple[int, ...]:
-    """Return page numbers in order; "3-5" is a range.
+    """Parse page numbers in order; "3-5" is a range.
 
     >>> _read_pages("1,3-5")
     (1, 3, 4, 5)
@@ -218,12 +220,12 @@ def _one_of(words: tuple[str, ...]) -> Callable[[str], str]:
 
 
 def _flag(word: str) -> ParameterFormat:
-    """Return the format of a switch: its word when on, left out when off."""
+    """Return the format of a boolean: ``word`` if true, omitted if false."""
     return ParameterFormat(lambda on: word if on else None, lambda text: bool(_one_of((word,))(text)), repr(word))
 
 
 def _choice(literal: Any, usual: str = "") -> ParameterFormat:
-    """Return the format of one word out of a ``Literal``; the usual one is left out."""
+    """Return the format of a ``Literal``; the value ``usual`` is omitted."""
     words = get_args(literal)
     return ParameterFormat(
         lambda word: None if word == usual else word, _one_of(words), f"one of {', '.join(filter(None, words))}"
@@ -233,7 +235,7 @@ def _choice(literal: Any, usual: str = "") -> ParameterFormat:
 _NUMBER = ParameterFormat(lambda value: None if value is None else str(value), int, "a whole number")
 _DECIMAL = ParameterFormat(lambda value: None if value is None else f"{value:g}", float, "a number")
 _TEXT = ParameterFormat(lambda text: text or None, str, "text")
-_STATED_TEXT = ParameterFormat(lambda text: text, str, "text")  # written even where it is empty, unless it is None
+_STATED_TEXT = ParameterFormat(lambda text: text, str, "text")  # written even if empty, unless it is None
 _PAGES = ParameterFormat(
     lambda pages: None if pages is None else ",".join(map(str, pages)), _read_pages, "page numbers such as 1,3-5"
 )
@@ -260,10 +262,10 @@ class _Field(NamedTuple):
 
 
 class StepParameters(Struct, frozen=True, kw_only=True, gc=False):
-    """Base of the parameters of an operator: frozen, slotted, compared by value."""
+    """Base class of operator parameters: frozen, compared by value."""
 
     def pairs(self) -> ParameterPairs:
-        """Return the parameters as a step stores them."""
+        """Return the parameters as the pairs that a step stores."""
         found: list[tuple[str, str]] = []
         for each in _fields(type(self)):
             text = each.format.write(getattr(self, each.attribute))
@@ -273,7 +275,7 @@ class StepParameters(Struct, frozen=True, kw_only=True, gc=False):
 
     @classmethod
     def of(cls, step: Transform | Call) -> Self:
-        """Return the parameters of a step of this operator. Raises PlanStale where they are not understood."""
+        """Return the parameters of a step of this operator. Raises PlanStale if they cannot be decoded."""
         found = parameters_of(step)
         if not isinstance(found, cls):
             raise TypeError(f"{step.op} has the parameters {type(found).__name__}, not {cls.__name__}")
@@ -284,13 +286,13 @@ class StepParameters(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ExtractText(StepParameters, frozen=True):
-    """The pages whose text layer is taken; None for all."""
+    """``pages``: the pages whose text layer is extracted; None for all."""
 
     pages: Pages = None
 
 
 class RenderPages(StepParameters, frozen=True):
-    """The pages to draw, None for all; or the figures on them, each cut out of its page."""
+    """The pages to render, None for all; or only the figures on them, each cropped from its page."""
 
     pages: Pages = None
     cut_out_figures: CutOut = field(default=False, name="figures")
@@ -298,16 +300,16 @@ class RenderPages(StepParameters, frozen=True):
 
 
 class SelectPages(StepParameters, frozen=True):
-    """The pages that later steps use, and those that nothing uses."""
+    """The pages that later steps use, and the pages that no step uses."""
 
     pages: Pages = None
     left_out: Pages = None
 
 
 class SampleFrames(StepParameters, frozen=True):
-    """Which frames of a video are taken: ``fps`` a second, or one per scene.
+    """How the frames of a video are sampled: ``fps`` per second, or one per scene.
 
-    ``most``: no more than so many. ``max_side``: pixels of the longer side, None for their own size.
+    ``most``: maximum number of frames. ``max_side``: pixels of the longer side; None keeps the original size.
     """
 
     by_scene: Annotated[bool, _flag("scenes")] = field(default=False, name="frames")
@@ -317,46 +319,50 @@ class SampleFrames(StepParameters, frozen=True):
 
 
 class ExtractSound(StepParameters, frozen=True):
-    """``separate_channels``: each of two channels by itself."""
+    """``separate_channels``: whether to extract each of two channels separately."""
 
     separate_channels: SeparateChannels = field(default=False, name="channels")
 
 
 class ExtractSubtitles(StepParameters, frozen=True):
-    """The number of the track. ``timed``: each line keeps its own time."""
+    """``track``: the track number. ``timed``: whether each line keeps its own timestamp."""
 
     track: Number
     timed: EachTime = field(default=False, name="times")
 
 
 class ResizeImage(StepParameters, frozen=True):
-    """Pixels of the longer side, and the detail that the host is asked for."""
+    """``max_side``: pixels of the longer side. ``detail``: the detail level requested from the host."""
 
     max_side: Number
     detail: Annotated[ImageDetail, _choice(ImageDetail, "auto")] = "auto"
 
 
 class StateProperties(StepParameters, frozen=True):
-    """The statement of a file's properties has no parameters."""
+    """Stating the properties of a file takes no parameters."""
 
 
 # ---- calls --------------------------------------------------------------------------------------
 
 
 class ReadText(StepParameters, frozen=True):
-    """The script that the reader is told, and whether it gets figures cut out of pages of text."""
+    """``script``: the script passed to the reader.
+
+    ``cut_out_figures``: whether it gets figures cropped from text pages.
+    """
 
     script: Word = ""
     cut_out_figures: CutOut = field(default=False, name="figures")
 
 
 class TranscribeSpeech(StepParameters, frozen=True):
-    """How speech becomes text.
+    """The settings of a transcription.
 
     Attributes:
-        format: of the output, where the transcript is the answer.
-        language: spoken, ISO 639-1; "" lets the model find out. into: the language to write, "" for the spoken one.
-        timed: each segment keeps its own time. separate_channels: each of two channels by itself.
+        format: output format if the transcript is the answer.
+        language: spoken language, ISO 639-1; "" lets the model detect it. into: output language, "" for the spoken one.
+        timed: whether each segment keeps its own timestamp. separate_channels: whether each of two channels is
+            transcribed separately.
     """
 
     format: Word = ""
@@ -367,18 +373,22 @@ class TranscribeSpeech(StepParameters, frozen=True):
 
 
 class DescribeImages(StepParameters, frozen=True):
-    """The digest of the question that the model is told, "" for none, and the limit of a description."""
+    """``question_digest``: digest of the question passed to the model, "" for none.
+
+    ``max_tokens``: limit of a description.
+    """
 
     question_digest: Word = field(default="", name="question")
     max_tokens: OptionalNumber = None
 
 
 class GenerateAnswer(StepParameters, frozen=True):
-    """The limit of an answer, and its form.
+    """The token limit of an answer, and its form.
 
     Attributes:
-        json: how the schema is delivered, "" where the answer is not JSON. repairs: how often invalid JSON is repaired.
-        voice, format: of an answer that the model speaks itself; None and "" where it writes.
+        json: how the schema is passed to the model, "" if the answer is not JSON. repairs: maximum number of repairs of
+            invalid JSON.
+        voice, format: settings of an answer that the model itself speaks; None and "" if it writes.
     """
 
     max_tokens: OptionalNumber = None
@@ -389,33 +399,33 @@ class GenerateAnswer(StepParameters, frozen=True):
 
 
 class TranslateText(StepParameters, frozen=True):
-    """The limit of a translation, and the language to write."""
+    """The token limit of a translation, and the output language."""
 
     max_tokens: OptionalNumber = None
     into: Word = field(default="", name="translate")
 
 
 class EmbedContent(StepParameters, frozen=True):
-    """An embedding has no parameters."""
+    """Embedding takes no parameters."""
 
 
 class ScoreLabels(StepParameters, frozen=True):
-    """A score has no parameters; the labels are the request's."""
+    """Scoring takes no parameters; the request contains the labels."""
 
 
 class SpeakText(StepParameters, frozen=True):
-    """The voice, "" for the model's usual one, and the format of the sound."""
+    """``voice``: "" for the model's default. ``format``: the audio format."""
 
     voice: StatedText = None
     format: Word = ""
 
 
 class ConcatenateTexts(StepParameters, frozen=True):
-    """Texts are put together in the order of their parts, each under the name of its file."""
+    """Texts are concatenated in the order of their parts, each under the name of its file."""
 
 
 class DrawImage(StepParameters, frozen=True):
-    """The settings of generated images, stated or decided by the planner; None and "" where the host decides."""
+    """The settings of generated images, from the request or the planner; None or "" leaves them to the host."""
 
     size: Annotated[tuple[int, int] | None, _SIZE] = None
     quality: Annotated[Quality | Literal[""], _choice(Quality)] = ""
@@ -438,7 +448,7 @@ PARAMETERS: Mapping[TransformOp | CallOp, type[StepParameters]] = {
 
 
 def parameters_of(step: Transform | Call) -> StepParameters:
-    """Return the parameters of a step. Raises PlanStale for one that is unknown, missing, doubled or malformed."""
+    """Return the parameters of a step. Raises PlanStale if one is unknown, missing, duplicated or malformed."""
     kind, given = PARAMETERS[step.op], dict(step.params)
     if len(given) < len(step.params):
         raise _refused(step, "a parameter is stated twice")
@@ -461,14 +471,14 @@ def parameters_of(step: Transform | Call) -> StepParameters:
 
 
 def takes_separate_channels(step: Transform | Call) -> bool:
-    """Return whether a step takes each of two channels by itself."""
+    """Return whether a step processes each of two channels separately."""
     found = parameters_of(step) if step.op in ("demux", "transcribe") else None
     return isinstance(found, ExtractSound | TranscribeSpeech) and found.separate_channels
 
 
 @cache
 def _fields(kind: type[StepParameters]) -> tuple[_Field, ...]:
-    """Return the fields of a class with their names and formats in JSON."""
+    """Return the fields of a class with their stored names and formats."""
     return tuple(
         _Field(each.name, each.encode_name, each.type.__metadata__[0], each.required)
         for each in msgspec.structs.fields(kind)

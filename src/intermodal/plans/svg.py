@@ -1,7 +1,7 @@
-"""SVG as text: the few shapes that pictures of plans need, escaped, measured without fonts, byte for byte stable.
+"""Writes SVG as text: the few shapes that pictures of plans need, escaped, with byte-stable output.
 
-Colours are classes, scoped to the picture, with a second set for dark screens: a picture inlined in a notebook must
-not paint its neighbours. Nothing outside the file is referred to.
+Text is measured without fonts. Colours are CSS classes scoped to the picture, with a second set for dark mode, so that
+a picture inlined in a notebook does not affect other elements. The SVG references no external resources.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping
 from html import escape
 
 FONT = "system-ui,-apple-system,'Segoe UI',Helvetica,Arial,'DejaVu Sans',sans-serif"
-LINE = 1.35  # line height in sizes of the font
+LINE = 1.35  # line height as a multiple of the font size
 _NOT_XML = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"  # characters that XML forbids, and controls
     r"|[\u202a-\u202e\u2066-\u2069\u200e\u200f]"  # marks that change the direction of the text around them
 )
-# Advance widths in sizes of the font, on the wide side of the usual sans-serif faces, so that text stays inside.
+# Advance widths as multiples of the font size, at the wide end of common sans-serif fonts, so that text does not
+# overflow.
 _WIDTHS = {
     **dict.fromkeys("iljI.,:;'|!()[]`", 0.36),
     **dict.fromkeys('frt-"/\\* ', 0.41),
@@ -27,7 +28,7 @@ _WIDTHS = {
     **dict.fromkeys("…—", 1.0),
 }
 _OTHER, _WIDE, _NARROWEST = 0.61, 1.05, 0.36
-BOLD = 1.13  # how much wider bold letters are
+BOLD = 1.13  # width of bold letters relative to regular ones
 
 Colour = tuple[str, str, str]  # fill on a light background, on a dark one
 _COLOURS: dict[str, Colour] = {  # by class
@@ -60,12 +61,15 @@ _COLOURS: dict[str, Colour] = {  # by class
 
 
 def clean(text: str) -> str:
-    """Return text that any XML reader takes, without what could turn or hide the text around it."""
+    """Replace characters that XML forbids, and marks that change the text direction."""
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text.replace("\t", " ").replace("\n", " "))
 
 
 def width(text: str, size: float, *, bold: bool = False) -> float:
-    """About how wide a text is, without knowing the font: rather too wide than too narrow."""
+    """Return the approximate width of a text in pixels, without knowing the font.
+
+    Overestimates rather than underestimates.
+    """
     units = 0.0
     for char in text:
         known = _WIDTHS.get(char)
@@ -74,7 +78,7 @@ def width(text: str, size: float, *, bold: bool = False) -> float:
 
 
 def shortened(text: str, size: float, room: float, *, bold: bool = False) -> str:
-    """Return the text if it fits, else its beginning and its end, which is where files have their kind.
+    """Return the text if it fits, otherwise its beginning and its end, because file names end with their type.
 
     >>> shortened("a-rather-long-name-of-a-recording.wav", 10, 130)
     'a-rather-lo…cording.wav'
@@ -91,7 +95,10 @@ def shortened(text: str, size: float, room: float, *, bold: bool = False) -> str
 
 
 def wrapped(text: str, size: float, room: float, most: int = 0) -> list[str]:
-    """Return lines that fit; words too long are cut. More than ``most`` lines (0: any) end in an ellipsis."""
+    """Return lines that fit ``room``.
+
+    Words that are too long are shortened; more than ``most`` lines (0: no limit) end in "…".
+    """
     lines: list[str] = []
     for word in clean(text).split():
         if lines and width(f"{lines[-1]} {word}", size) <= room:
@@ -112,17 +119,17 @@ def _cut(text: str, size: float, room: float) -> str:
 
 
 def number(value: float) -> str:
-    """Return a coordinate: a tenth of a pixel is enough, and the same everywhere."""
+    """Format a coordinate, rounded to a tenth of a pixel."""
     return f"{value:.1f}".rstrip("0").rstrip(".") if abs(value) >= 0.05 else "0"
 
 
 class Drawing:
-    """Collects shapes and becomes a whole picture.
+    """Collects shapes and writes them as one SVG picture.
 
     Args:
-        name: of this picture, made of letters, digits and hyphens; its ids and classes begin with it.
-        width, height: in pixels; the picture scales.
-        colours: more classes, as ``_COLOURS`` has them.
+        name: prefix of the picture's ids and classes; letters, digits and hyphens.
+        width, height: size in pixels; the picture scales.
+        colours: additional colour classes, in the format of ``_COLOURS``.
     """
 
     def __init__(self, name: str, width: float, height: float, colours: Mapping[str, Colour] | None = None) -> None:
@@ -150,7 +157,7 @@ class Drawing:
         self._shapes.append(f'<circle cx="{number(x)}" cy="{number(y)}" r="{number(radius)}" class="{classes}"/>')
 
     def text(self, x: float, y: float, words: str, classes: str, *, size: float = 11, end: str = "") -> None:
-        """Words on one line; ``end`` is "middle" or "end" where x is not their start."""
+        """Write one line of text. ``end`` is "middle" or "end" if x is the middle or the end of the line."""
         anchor = f' text-anchor="{end}"' if end else ""
         self._shapes.append(
             f'<text x="{number(x)}" y="{number(y)}" font-size="{number(size)}" class="{classes}"{anchor}>'
@@ -158,7 +165,7 @@ class Drawing:
         )
 
     def open(self, hint: str, classes: str = "") -> None:
-        """Begin a group that tells ``hint`` when it is pointed at."""
+        """Open a group that shows ``hint`` as a tooltip."""
         named = f' class="{classes}"' if classes else ""
         self._shapes.append(f"<g{named}><title>{escape(clean(hint))}</title>")
 
@@ -166,7 +173,7 @@ class Drawing:
         self._shapes.append("</g>")
 
     def whole(self, title: str, description: str) -> str:
-        """Return the picture, with a title and a description for screen readers."""
+        """Return the SVG text, with a title and a description for screen readers."""
         name, wide, high = self._name, number(self._width), number(self._height)
         described = "\n".join(map(clean, description.split("\n")))
         return "\n".join(

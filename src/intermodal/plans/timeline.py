@@ -1,9 +1,8 @@
 """EXPLAIN ANALYZE over time: planned and actual spans as values, and as text for a terminal of any width.
 
-The text has two bars per step, the planned one above the actual one; ``timeline_svg.py`` draws the same.
-
-The planned spans follow the schedule from which the plan's seconds were computed (``cpu_schedule.py``): steps on this
-machine share its cores, loading included; those over a network run side by side; the answering step waits for all.
+The text has two bars per step, the planned one above the actual one; ``timeline_svg.py`` draws the same data. Planned
+spans follow the schedule from which the plan's seconds were computed (``cpu_schedule.py``): steps on this machine share
+its cores, including model loading; remote steps run in parallel; the answering step waits for all others.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.plans.svg import clean
 
 State = Literal["ran", "cached", "did not run", "another route"]
-NARROW = 64  # below this, names stand above their bars
-LEAST = 24  # columns; a narrower terminal has to wrap
+NARROW = 64  # columns; below this width, names are printed above their bars
+LEAST = 24  # minimum width in columns; narrower terminals wrap lines
 _TAIL = 22  # room for "0.6 + 8.2 s" at the end of a line
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 class TimelineSpan(Value):
-    """When a step runs, in seconds after the start.
+    """The start and end of a step, in seconds after the start of the run.
 
-    ``load`` of them are spent loading at its beginning. Of a plan, ``low`` and ``high`` are its earliest and latest end
-    if it starts then; ``known`` is False where its duration is unknown.
+    The first ``load`` seconds are model loading. In a plan, ``low`` and ``high`` are the earliest and latest end for
+    this start; ``known`` is False if the duration is unknown.
     """
 
     start: float = 0.0
@@ -43,7 +42,7 @@ class TimelineSpan(Value):
 
 
 class TimelineRow(Value):
-    """A step, or ``count`` alike. ``state`` is "another route" for one that the plan did not have."""
+    """A step, or ``count`` merged steps. ``state`` is "another route" for a step that the plan did not contain."""
 
     step: str
     op: str
@@ -58,7 +57,7 @@ class TimelineRow(Value):
 
 
 class TimelineMark(Value):
-    """Something that happened. ``at`` is None where the time is not known."""
+    """An event of the run. ``at`` is its time in seconds, or None if unknown."""
 
     kind: Literal["check", "replan", "retry"]
     text: str
@@ -68,10 +67,10 @@ class TimelineMark(Value):
 
 
 class Timeline(Value):
-    """Rows in the plan's order, then those of other routes; marks in the order of time.
+    """Rows in the plan's order, followed by steps of other routes; marks in chronological order.
 
-    ``planned`` is the planned duration of the route, ``took`` the actual one; ``measured`` is False if the run did not
-    record when its steps began: then they are shown one after another.
+    ``planned`` is the planned duration of the route, ``took`` the actual one. ``measured`` is False if the run did not
+    record when its steps started; they are then shown sequentially.
     """
 
     rows: tuple[TimelineRow, ...]
@@ -89,7 +88,7 @@ class Timeline(Value):
 
 
 def timeline(plan: Plan, result: Result) -> Timeline:
-    """Return the plan's schedule beside what happened."""
+    """Return the plan's schedule beside the actual run."""
     spans = schedule(plan.chosen)
     actuals, measured = _began(result.actuals)
     planned = [step for step in plan.chosen.steps if not isinstance(step, Check)]
@@ -110,7 +109,7 @@ def timeline(plan: Plan, result: Result) -> Timeline:
 
 
 def schedule(candidate: Candidate) -> dict[str, TimelineSpan]:
-    """When each step of a route is to run, at the middle of its estimates; checks take no time."""
+    """Return the planned span of each step of a route, using middle estimates. Checks take no time."""
     away = {each.host for each in candidate.sends if each.zone not in NEAR}
     last = candidate.last
     before = [step for step in candidate.steps if not isinstance(step, Check) and step is not last]
@@ -127,7 +126,7 @@ def schedule(candidate: Candidate) -> dict[str, TimelineSpan]:
 
 
 def _use(step: Step, away: set[str], cores: int) -> CoreUse:
-    """Return the resources of a step; in a plan without them, steps on this machine take all cores."""
+    """Return the resources of a step. If a plan does not record them, a local call takes all cores."""
     if isinstance(step, Transform):
         return DECODER_USE
     if not isinstance(step, Call) or step.endpoint.partition(":")[0] in away:
@@ -148,7 +147,10 @@ def _span(step: Step, start: float) -> TimelineSpan:
 
 
 def _began(actuals: tuple[Actual, ...]) -> tuple[dict[str, TimelineSpan], bool]:
-    """Return when each step ran. In runs without that record steps follow each other."""
+    """Return the actual span of each step, and whether start times were recorded.
+
+    Without recorded start times, steps are placed one after another.
+    """
     ran = [actual for actual in actuals if not actual.cached]
     measured = len(ran) < 2 or any(actual.began for actual in ran)
     found: dict[str, TimelineSpan] = {}
@@ -171,7 +173,7 @@ def _row(step: Step, planned: TimelineSpan, actual: TimelineSpan | None, result:
 
 
 def _other(actual: Actual, step: Step | None, span: TimelineSpan, result: Result) -> TimelineRow:
-    """Return a step that the chosen route did not have: of a fallback, or of a plan made during the run."""
+    """Return the row of a step outside the chosen route: from a fallback, or from a plan made during the run."""
     op, who, what = unplanned(actual, step, result)
     return TimelineRow(
         step=actual.step, op=op, who=who, what=what, actual=None if actual.cached else span, state="another route",
@@ -180,7 +182,7 @@ def _other(actual: Actual, step: Step | None, span: TimelineSpan, result: Result
 
 
 def unplanned(actual: Actual, step: Step | None, result: Result) -> tuple[str, str, str]:
-    """Op, endpoint and title of a step outside the plan, as far as the run tells."""
+    """Return operation, endpoint and title of a step outside the plan, as far as the result contains them."""
     if step is not None:
         return step.op, step.endpoint if isinstance(step, Call) else "", step.title
     made = next((each for each in result.derived if each.step == actual.step), None)
@@ -219,12 +221,12 @@ def _marks(rows: list[TimelineRow], result: Result, plan: Plan) -> tuple[Timelin
 
 
 def finding_text(check: Checked) -> str:
-    """Return a check's finding, in its own words if it has some."""
+    """Return the message of a check's finding, or its problem code if it has no message."""
     return check.message or check.problem or "fine"
 
 
 def milliseconds(seconds: float) -> str:
-    """Return a short time: "2.1 ms", "340 ms"."""
+    """Format a short duration in milliseconds: "2.1 ms", "340 ms"."""
     value = seconds * 1000
     return f"{value:.1f} ms" if value < 9.95 else f"{value:,.0f} ms"
 
@@ -233,7 +235,7 @@ def milliseconds(seconds: float) -> str:
 
 
 def _summed(rows: list[TimelineRow]) -> list[TimelineRow]:
-    """Many steps of one kind by one endpoint as the first ones and the rest."""
+    """Merge many rows with the same operation and endpoint into the first ``SHOWN`` and one row for the rest."""
     alike: dict[tuple[str, str, bool], list[TimelineRow]] = {}
     for row in rows:
         alike.setdefault((row.op, row.who, row.planned is None), []).append(row)
@@ -262,7 +264,7 @@ def _together(rows: list[TimelineRow]) -> TimelineRow:
 
 
 def _around(spans: list[TimelineSpan | None]) -> TimelineSpan | None:
-    """Return the span from the first start to the last end; loading belongs to single steps only."""
+    """Return the span from the first start to the last end, without loading, which belongs to single steps."""
     there = [span for span in spans if span is not None]
     if not there:
         return None
@@ -274,7 +276,7 @@ def _around(spans: list[TimelineSpan | None]) -> TimelineSpan | None:
 
 
 def span_words(span: TimelineSpan | None) -> str:
-    """Return a duration: "0.6 s + 8.2 s" where the first is loading, "unknown" if it is."""
+    """Format a duration: "0.6 s + 8.2 s" if it begins with loading, "unknown" if it is unknown."""
     if span is None:
         return ""
     if not span.known:
@@ -291,7 +293,7 @@ def label(row: TimelineRow) -> str:
 
 
 def outcome(row: TimelineRow) -> str:
-    """Return the outcome of a row in words: "8.1 s", "cached", "did not run"."""
+    """Return the result of a row in words: "8.1 s", "cached", "did not run"."""
     words: list[str] = [span_words(row.actual)] if row.actual is not None else [row.state]
     if row.state == "another route":
         words = [span_words(row.actual) if row.actual is not None else "cached", "not planned"]
@@ -303,7 +305,7 @@ def outcome(row: TimelineRow) -> str:
 
 
 def ticks(end: float, most: int) -> list[float]:
-    """At most ``most`` round times from 0 to the end of an axis.
+    """Return at most ``most`` round times from 0 to the end of the axis.
 
     >>> ticks(16.2, 6)
     [0.0, 5.0, 10.0, 15.0]
@@ -316,7 +318,7 @@ def ticks(end: float, most: int) -> list[float]:
 
 
 class Glyphs(NamedTuple):
-    """The characters of bars."""
+    """The characters of which bars are drawn."""
 
     planned: str
     planned_load: str
@@ -332,12 +334,12 @@ PLAIN = Glyphs("-", "~", "#", "=", "?", "+")
 
 
 def timeline_as_text(timeline: Timeline, width: int = 116, *, plain: bool = False) -> str:
-    """Return every step's planned and actual time on one axis, then the events of the run.
+    """Return the timeline as text: planned and actual bars of each step on one axis, then the events of the run.
 
     Args:
-        timeline: the values.
-        width: columns there are.
-        plain: ASCII only.
+        timeline: the timeline to format.
+        width: terminal width in columns.
+        plain: use ASCII characters only.
     """
     return "\n".join(_Sheet(timeline, max(width, LEAST), PLAIN if plain else BLOCKS).lines())
 
@@ -398,23 +400,23 @@ class _Sheet:
         if not span.known:
             return " " * self._at(span.start) + glyphs.unknown
         start = self._at(span.start)
-        end = max(self._at(span.end), start + 1)  # every step is visible, however short
+        end = max(self._at(span.end), start + 1)  # every step gets at least one column
         loaded = min(max(self._at(span.start + span.load), start + 1 if span.load else start), end)
         return " " * start + load * (loaded - start) + run * (end - loaded)
 
     def _at(self, seconds: float) -> int:
-        """Return the column of a moment; the last one is for what goes on to the end."""
+        """Return the column of a time. The last column is reserved for spans that reach the end."""
         return min(round(seconds / self._timeline.end * self._bar), self._bar - 1 if seconds <= 0 else self._bar)
 
     # ---- marks and axis -------------------------------------------------------------------------
 
     def _letters(self) -> list[str]:
-        """Return a letter per mark; after z, numbers."""
+        """Return one letter per mark; marks after z get numbers."""
         count = len(self._timeline.marks)
         return [_LETTERS[place] if place < len(_LETTERS) else str(place + 1) for place in range(count)]
 
     def _marked(self) -> list[str]:
-        """Letters where things happened, one after another where they are too close."""
+        """Return the line with the letters of the marks, shifted right if their columns collide."""
         cells = [" "] * (self._bar + 1)
         for letter, mark in zip(self._letters(), self._timeline.marks, strict=True):
             if mark.at is None or len(letter) > 1:
@@ -445,7 +447,7 @@ class _Sheet:
         return self._wrapped(f"{letter} {when} {clean(mark.text)}".replace("   ", "  "), "  ")
 
     def _wrapped(self, words: str, indent: str) -> list[str]:
-        """Return lines no wider than the terminal, where spaces allow it."""
+        """Return lines no wider than the terminal, broken at spaces."""
         found: list[str] = []
         rest = words
         while _columns(rest) > self._width:
@@ -458,7 +460,7 @@ class _Sheet:
 
 
 def _columns(words: str) -> int:
-    """Return the columns that a terminal has for it."""
+    """Return the number of terminal columns that a text occupies."""
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
         for char in clean(words)
@@ -466,11 +468,11 @@ def _columns(words: str) -> int:
 
 
 def _cut(words: str, room: int) -> str:
-    """Return the words, with "..." where they do not fit."""
+    """Return the text, truncated with "..." if it does not fit."""
     words = clean(words)
     if _columns(words) <= room:
         return words
-    words = words[: 4 * room]  # some letters take no column of their own
+    words = words[: 4 * room]  # combining characters take no column
     while words and _columns(words) > max(room - 3, 1):
         words = words[:-1]
     return f"{words.rstrip()}..."

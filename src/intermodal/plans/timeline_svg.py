@@ -1,4 +1,4 @@
-"""The timeline as a picture: estimate against actual per step on one axis of time, with the events of the run."""
+"""Renders the timeline as SVG: estimate against actual per step on one time axis, with the events of the run."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from intermodal.plans.timeline import (
 LABEL, AXIS, TAIL = 250.0, 560.0, 150.0  # widths: names, time, figures
 MARGIN, ROW, HEAD = 20.0, 46.0, 96.0
 SIZE = 11.0
-TITLE, TITLE_LINE = 15.0, 20.0  # size and height of a line of the title, of which there are two at most
+TITLE, TITLE_LINE = 15.0, 20.0  # font size and line height of the title
 
 
 def svg(plan: Plan, timeline: Timeline, name: str = "") -> str:
-    """Return the picture of a run beside its plan. ``name`` as for the picture of a plan."""
+    """Return the timeline as SVG text. ``name`` is the prefix of ids and classes, as in ``plan_svg``."""
     return _Chart(plan, timeline, name).whole()
 
 
@@ -63,7 +63,7 @@ class _Chart:
         return f"{numbers.plain_seconds(at)} s: {words}" if at is not None else words
 
     def _x(self, seconds: float) -> float:
-        """Return where a moment is; what lies beyond the end of the axis is at its edge."""
+        """Return the x coordinate of a time; times beyond the axis are clamped to its end."""
         return self._left + min(seconds / self._timeline.end, 1.0) * AXIS
 
     # ---- frame ----------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ class _Chart:
             self._picture.rect((start, top, loaded - start, high), fills[1], radius=2)
 
     def _range(self, span: TimelineSpan, y: float) -> None:
-        """From the earliest planned end to the latest one, open where that is beyond the axis."""
+        """Draw the range from the earliest to the latest planned end, with an arrow if it exceeds the axis."""
         if not span.known or span.high <= span.low:
             return
         low, high, level = self._x(span.low), self._x(span.high), drawing.number(y)
@@ -142,7 +142,7 @@ class _Chart:
                 line = f"M{drawing.number(x)} {drawing.number(self._head - 2)}V{drawing.number(self._bottom + 4)}"
                 picture.open(mark.text, f"mark {mark.kind}")
                 picture.path(line, f"line {style}-line", dashed=True)
-                shift = max(x, before + 12)  # names of marks at one time stand side by side
+                shift = max(x, before + 12)  # labels of simultaneous marks are placed side by side
                 picture.text(shift, self._head - 5, str(place), f"{style} bold", end="middle")
                 picture.close()
                 before = shift

@@ -1,9 +1,9 @@
-"""Whether a language model is enough for a request: the first thing a plan says, in EXPLAIN, pictures, JSON, headers of
-the gateway and ``advise``.
+"""The verdict of a plan: whether a language model is enough for the request.
 
-It follows from what the question needs and what is lost, never from what goes in. Two things are judged and told
-apart: what a *language model* would lose, to which media come as text that was extracted, read or transcribed; and what
-*this route* loses, whose model may take pictures or sound.
+It is shown first in EXPLAIN, pictures, JSON, gateway headers and ``advise``. It follows from what the question needs
+and what is lost, not from the kinds of input. Two losses are judged separately: what a *language model* would lose,
+which gets media as extracted, recognised or transcribed text; and what *this route* loses, whose model may accept
+images or audio.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ VerdictName = Literal[
     "enough", "enough_with_loss", "broader_needed", "not_enough", "no_language_model", "unknown"
 ]  # fmt: skip
 VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
-# What serves where no language model is needed, in everyday words.
+# The kind of model used if no language model is needed, in everyday words.
 Instead = Literal[
     "", "contrastive model", "encoder", "embedding model", "speech recognition", "speech translation",
     "speech synthesis", "image generator", "text recognition", "text and speech recognition", "text extraction",
     "file properties",
 ]  # fmt: skip
-MOST_NAMED = 4  # names in a sentence; of more, the first and how many others
+MOST_NAMED = 4  # names in a sentence; longer lists give the first ones and the number of the others
 
 
 class Judged(Value):
@@ -35,11 +35,11 @@ class Judged(Value):
 
     Attributes:
         title: their name in a sentence.
-        needs_known: the question or the media determine their needs; otherwise ``needs`` are guesses, and no verdict
-            says enough because of them.
-        needs: aspects that the answer depends on, or that must be kept by request. unsure: those that it may need.
-        as_text: aspects that their text does not carry, whichever model extracts, recognises or transcribes it.
-        loses: aspects that this route loses. left_out: their pages that it leaves out.
+        needs_known: whether the question or the media determine their needs. Otherwise ``needs`` are guesses, and the
+            verdict is never "enough" because of them.
+        needs: aspects that the answer depends on, or that the request requires. unsure: aspects that it may need.
+        as_text: aspects that are lost in text form, whichever model extracts, recognises or transcribes it.
+        loses: aspects that this route loses. left_out: number of pages that it omits.
     """
 
     title: str
@@ -52,7 +52,10 @@ class Judged(Value):
 
     @property
     def may_need(self) -> list[Aspect]:
-        """Return the losses of text or this route that may be needed: all of them while the needs are unknown."""
+        """Return the lost aspects that the answer may need: all of them if the needs are unknown.
+
+        Covers aspects lost in text form and aspects lost on this route.
+        """
         lost = {*self.as_text, *self.loses}
         if self.needs_known and lost.isdisjoint(self.unsure):
             return []
@@ -60,12 +63,12 @@ class Judged(Value):
 
 
 class Other(Value):
-    """A route that was not chosen: of a language model where that would do, or one that keeps the needs.
+    """A route that was not chosen: one with a language model that would suffice, or one that keeps the needs.
 
     Attributes:
-        endpoint: the one that would answer, "" for none. summary: the route in a few words.
-        cost: USD; unknown where the price is. seconds: with loading; unknown where not estimated.
-        kept_out: why it cannot be taken, in words; "" where it could.
+        endpoint: the endpoint that would answer, "" for none. summary: the route in a few words.
+        cost: USD; unknown if the price is. seconds: including loading; None if not estimated.
+        kept_out: why the route is not available, as text; "" if it is.
     """
 
     endpoint: str
@@ -80,23 +83,22 @@ class Verdict(Value):
 
     Attributes:
         value: stable, for programs.
-            ``enough``: text keeps everything there is.
-            ``enough_with_loss``: text loses what the question does not seem to need.
-            ``broader_needed``: text loses what is needed, and this route keeps it, with a model for pictures or sound.
-            ``not_enough``: this route loses what is needed.
-            ``no_language_model``: another kind of model does it (speech or text recognition, embeddings, speech,
-                pictures), or none at all (the text or the properties of a file).
-            ``unknown``: what is needed cannot be decided, and text loses something.
-        parts: the media; () where only words go in.
-        language_model: where a broader route was chosen though a language model would do, the route of that; where
-            another kind of model scores labels, the nearest route of a model that writes, to compare;
-            where a transcriber translates, that of a model that would translate its transcript;
-            where only the words of files are asked for, that of a model that would answer.
-        keeps: where something needed is lost, the nearest route that would keep it.
-        instead: where no language model is needed, what kind of model does it.
-        contrastive: where a model that writes picks among labels of pictures, the route of a contrastive one.
-        encoder: where a model that writes picks among labels of a text, the route of an encoder: a head that was
-            trained for them, or vectors.
+            ``enough``: text keeps everything.
+            ``enough_with_loss``: text loses something that the question does not seem to need.
+            ``broader_needed``: text loses something needed, and this route keeps it with a model for images or audio.
+            ``not_enough``: this route loses something needed.
+            ``no_language_model``: another kind of model is used (speech recognition, OCR, embeddings, speech synthesis,
+                image generation), or none at all (the text or the properties of a file).
+            ``unknown``: the needs cannot be determined, and text loses something.
+        parts: the media; () if the request contains only text.
+        language_model: the closest language model route, for comparison. Set if a broader route was chosen although a
+            language model would suffice; if another kind of model scores labels; if a transcriber translates (the
+            route that translates its transcript instead); or if only the words of files are requested.
+        keeps: if something needed is lost, the nearest route that would keep it.
+        instead: the kind of model used if no language model is needed.
+        contrastive: if a generative model picks among labels for images, the route with a contrastive model.
+        encoder: if a generative model picks among labels for a text, the route with an encoder: a head trained for
+            these labels, or embeddings.
     """
 
     value: VerdictName = "enough"
@@ -111,7 +113,7 @@ class Verdict(Value):
 def judge(parts: Sequence[Judged], *, answers: bool = True) -> VerdictName:
     """Return the verdict on a route.
 
-    ``answers``: it takes a model that answers in words; a transcript or an embedding takes none.
+    ``answers``: whether a model answers in words; False for a transcript or an embedding.
 
     >>> judge([Judged("photo.jpg", needs=("appearance",), as_text=("layout", "appearance"))])
     'broader_needed'
@@ -138,7 +140,7 @@ def judge(parts: Sequence[Judged], *, answers: bool = True) -> VerdictName:
 
 
 def joined_names(names: Iterable[str]) -> str:
-    """Return names as a sentence has them.
+    """Join names for use in a sentence.
 
     >>> joined_names(["a", "b", "c"])
     'a, b and c'
@@ -154,7 +156,7 @@ def _all(every: Sequence[str]) -> str:
 
 
 def aspects_of(pairs: Iterable[tuple[str, Iterable[Aspect]]]) -> str:
-    """Return aspects and whose they are: "tone of call.wav, layout and figures of report.pdf"; "" for none.
+    """Return aspects with their owners: "tone of call.wav, layout and figures of report.pdf"; "" for none.
 
     >>> aspects_of([("a.png", ["layout"]), ("b.png", ["layout"]), ("c.wav", [])])
     'layout of a.png and b.png'
@@ -168,27 +170,27 @@ def aspects_of(pairs: Iterable[tuple[str, Iterable[Aspect]]]) -> str:
 
 
 def needed_and_lost(verdict: Verdict) -> str:
-    """Return the needs that this route loses."""
+    """Return the needed aspects that this route loses."""
     return aspects_of((part.title, _both(part.needs, part.loses)) for part in verdict.parts if part.needs_known)
 
 
 def needed_beyond_text(verdict: Verdict) -> str:
-    """Return the needs that a language model would lose."""
+    """Return the needed aspects that a language model would lose."""
     return aspects_of((part.title, _both(part.needs, part.as_text)) for part in verdict.parts if part.needs_known)
 
 
 def maybe_needed(verdict: Verdict) -> str:
-    """Return the possible needs that are lost here or would be lost by a language model."""
+    """Return the possibly needed aspects that this route loses or a language model would lose."""
     return aspects_of((part.title, part.may_need if part.needs_known else ()) for part in verdict.parts)
 
 
 def lost(verdict: Verdict) -> str:
-    """Return all that this route loses."""
+    """Return all aspects that this route loses."""
     return aspects_of((part.title, part.loses) for part in verdict.parts)
 
 
 def lost_as_text(verdict: Verdict) -> str:
-    """Return all that a language model would lose."""
+    """Return all aspects that a language model would lose."""
     return aspects_of((part.title, part.as_text) for part in verdict.parts)
 
 
