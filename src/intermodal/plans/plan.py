@@ -325,7 +325,7 @@ def input_references(step: Step) -> tuple[Reference, ...]:
 
 
 def iterate_references(step: Step) -> Iterator[Reference]:
-    """Yield the inputs of a step in order, parsing each lazily. Raises PlanStale if an input is not a valid reference."""
+    """Yield the inputs of a step in order, parsed lazily. Raises PlanStale if an input is not a valid reference."""
     try:
         yield from map(parse_reference, step.inputs)
     except ValueError as error:

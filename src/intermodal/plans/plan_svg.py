@@ -169,7 +169,7 @@ class _Layout:
         return self._nodes[start].host != self._nodes[end].host
 
     def _tracks(self, column: int) -> list[tuple[str, bool]]:
-        """Return the targets of edges in the gap before a column. Edges that cross the border get a track of their own."""
+        """Return the targets of edges in the gap before a column. Edges that cross the border get their own track."""
         found = [
             (end, self._away(start, end)) for start, end in self._edges if self._nodes[end].column == column
         ]  # fmt: skip
