@@ -5,7 +5,7 @@
     answer = intermodal.ask("What is the total?", "invoice.png")
     print(answer.text)
 
-Everything is imported on first use, so that ``import intermodal`` costs next to nothing.
+All names are imported lazily, on first access, so that ``import intermodal`` stays fast.
 """
 
 from __future__ import annotations

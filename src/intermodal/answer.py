@@ -20,7 +20,7 @@ class Answer(Generic[T]):
     """The return value of ``ask``.
 
     Attributes:
-        value: the answer as its schema types it; without a schema, its text.
+        value: the answer converted to the type of its schema; the text of the answer if there is no schema.
         result: the result of the run. plan: the plan that ran.
     """
 
@@ -34,7 +34,7 @@ class Answer(Generic[T]):
 
     @property
     def cost(self) -> float | None:
-        """USD; None if unknown."""
+        """Cost in USD; None if unknown."""
         return self.result.cost
 
     @property
@@ -44,24 +44,24 @@ class Answer(Generic[T]):
 
     @property
     def usage(self) -> Usage:
-        """Tokens of all calls, as the endpoints reported them."""
+        """The tokens of all calls, as reported by the endpoints."""
         return self.result.usage
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Notes on the answer: a lost aspect, a finding of a check, a changed route."""
+        """Notes on the answer: a lost aspect, a failed check, a changed route."""
         return self.result.notes
 
     @property
     def evidence(self) -> tuple[FieldEvidence, ...]:
-        """The place of each value of a JSON answer in the files; () without a schema or a file."""
+        """Where each value of a JSON answer occurs in the files; () without a schema or a file."""
         return self.result.evidence
 
     def __str__(self) -> str:
         return self.result.text
 
     def _repr_html_(self) -> str:
-        """Return the answer for a notebook: text, pictures and sound, its cost, and the plan below it."""
+        """Return the answer as HTML for a notebook: text, images and audio, then the cost and the plan."""
         return _answer_html(self.result, self.plan)
 
 
@@ -98,7 +98,7 @@ def _data(media_type: str, data: bytes) -> str:
 
 
 def _took(result: Result) -> str:
-    """Return the answering endpoint, tokens, cost and seconds, without unknown tokens."""
+    """Return the endpoint, token counts, cost and duration as one line; unknown token counts are omitted."""
     usage = result.usage
     tokens = [
         f"{count:,} tokens {direction}"

@@ -1,6 +1,6 @@
-"""The JSON Schema of an answer, from a pydantic class, a dataclass, a TypedDict, or a JSON Schema itself.
+"""The JSON Schema of an answer, from a pydantic class, a dataclass, a TypedDict, or a JSON Schema.
 
-The schema is what a host is asked for; ``parse_answer`` converts the JSON answer to the user's own type.
+The schema is sent to the host; ``parse_answer`` converts the JSON answer to the user's type.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ OWN_STEPS = 20_000_000  # steps for a schema of the user's own program: it holds
 
 
 def json_output(schema: type[Any] | Mapping[str, Any], *, where: str = "", strict: bool = False) -> JsonOutput:
-    """Return the output for ``schema``. ``where`` is the file it came from, for errors; ``strict`` as in
-    ``JsonOutput``.
+    """Return the output for ``schema``.
+
+    ``where`` is the file that the schema came from, for errors; ``strict`` is as in ``JsonOutput``.
 
     Raises:
         SchemaInvalid: the class has no JSON Schema, or the schema itself is not valid (draft 2020-12).
@@ -69,9 +70,10 @@ def inline_root(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_schema(body: Mapping[str, Any], budget: StepBudget | None = None, *, where: str = "") -> None:
-    """Raise SchemaInvalid unless ``body`` is a JSON Schema that can be used; the error names the place, and ``where``.
+    """Raise SchemaInvalid unless ``body`` is a usable JSON Schema; the error names the place, and ``where``.
 
-    ``budget``: steps that this may take; ``OWN_STEPS`` by default. Raises BudgetExhausted and Cancelled where given.
+    ``budget``: the steps that the check may take, ``OWN_STEPS`` by default. Raises BudgetExhausted and Cancelled only
+    if a budget is passed.
     """
     from intermodal.json_schema import BudgetExhausted, InvalidSchema, StepBudget, cached_schema
 
@@ -89,13 +91,13 @@ def check_schema(body: Mapping[str, Any], budget: StepBudget | None = None, *, w
 
 
 def schema_too_large(error: BudgetExhausted, *, where: str = "") -> SchemaInvalid:
-    """Return the error of a schema that cannot be read within its budget."""
+    """Return the error for a schema that cannot be read within its step budget."""
     what = f"the schema takes too much work to read: {error}"
     return SchemaInvalid(what, where=where, todo="ask for less at once, with fewer and smaller patterns")
 
 
 def parse_answer(data: Any, schema: type[T]) -> T:
-    """Convert the answer to the user's type. Raises OutputInvalid when it does not fit."""
+    """Convert the answer to the user's type. Raises OutputInvalid if it does not match."""
     validate: Any = getattr(schema, "model_validate", None)
     try:
         if callable(validate):

@@ -1,6 +1,6 @@
-"""API keys: read from an environment variable, else from the system's keyring where that extra is installed.
+"""API keys: read from an environment variable, or from the system keyring if the ``keyring`` extra is installed.
 
-A key is never printed, logged or put into an error. It does not decide what may be used: consent does.
+A key is never printed, logged or included in an error. Having a key does not permit use of a host: consent does.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ SERVICE = "intermodal"  # the keyring's name for us; the user name there is the 
 
 
 def find_key(host: Host, env: Mapping[str, str]) -> str | None:
-    """Return the key of a host, None when there is none.
+    """Return the API key of a host; None if there is none.
 
     Raises:
-        ConfigError: the key has spaces or characters that no HTTP header may carry.
+        ConfigError: the key contains spaces or characters that an HTTP header cannot carry.
     """
     where = host.key_env
     key = env.get(host.key_env, "").strip() if host.key_env else ""
@@ -31,10 +31,10 @@ def find_key(host: Host, env: Mapping[str, str]) -> str | None:
 
 
 def store_key(host: str, key: str) -> None:
-    """Store a key in the system's keyring.
+    """Store an API key in the system keyring.
 
     Raises:
-        NotInstalled: there is no keyring here.
+        NotInstalled: no keyring is installed, or it is not writable.
         ConfigError: the text cannot be a key.
     """
     checked = _checked(key.strip(), "the key given", host)
@@ -71,7 +71,7 @@ def _from_keyring(host: str) -> str:
 
 
 def _keyring() -> Any:
-    """Return the keyring module, None when the extra is not installed."""
+    """Return the keyring module; None if the extra is not installed."""
     try:
         import keyring
         import keyring.errors

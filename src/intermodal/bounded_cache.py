@@ -1,7 +1,7 @@
 """A bounded mapping that evicts its oldest entry when full.
 
-Everything that a client can make up is kept in one of these. ``docs/reliability.md`` lists them all by name; a test
-sends a gateway requests that never repeat, and fails if anything else has grown.
+Every cache whose keys or values come from clients uses this class. ``docs/reliability.md`` lists them all by name; a
+test sends a gateway requests that never repeat, and fails if any other object has grown.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _NONE: Any = object()
 class BoundedCache(OrderedDict[K, V]):
     """A mapping that evicts its oldest entry when full.
 
-    ``name``: of the contents, as the documentation has it. ``most``: entries. ``room``: bytes of all entries together,
-    as ``size`` counts them; a larger entry is not kept.
+    ``name``: the name of the contents in the documentation. ``most``: maximum number of entries. ``room``: maximum
+    total size of the entries in bytes, as returned by ``size``; a larger entry is not stored.
 
-    ``size`` gets a key and its value, neither of which may change while it is kept. Threads may write concurrently
-    where no bytes are counted; otherwise they need a lock.
+    ``size`` receives a key and its value; neither may change while it is stored. Without ``room``, threads may write
+    concurrently; with it, writes need a lock.
 
     >>> table = BoundedCache("letters", 2)
     >>> table["a"], table["b"], table["a"], table["c"] = 1, 2, 3, 4

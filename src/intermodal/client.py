@@ -1,4 +1,4 @@
-"""The client: from a request to an answer. ``AsyncClient``, read from top to bottom, is the project on one page.
+"""The client, from a request to an answer. ``AsyncClient``, read from top to bottom, shows the whole pipeline.
 
     request ─ open ─▶ facts ┐
     config, weights ─▶ catalog ├─ plan() ─▶ Plan ─ explain ─▶ text
@@ -79,7 +79,9 @@ class AsyncClient(ClientVerbs, ClientResources):
     async def explain(
         self, prompt: str | Request, *files: FileLike, schema: Schema | None = None, **options: Unpack[AskOptions]
     ) -> str:
-        """Return the plan as text: routes, numbers, losses, rejections with reasons, data that leaves the machine."""
+        """Return the plan as text: routes, estimates, losses, rejections with reasons, and the data that leaves the
+        machine.
+        """
         return explain.explain(await self.plan(prompt, *files, schema=schema, **options))
 
     @overload
@@ -121,7 +123,7 @@ class AsyncClient(ClientVerbs, ClientResources):
     def _to_run(
         self, prompt: str | Request, files: tuple[Any, ...], plan: Plan | None, schema: Any, options: Any
     ) -> tuple[Request, Plan | None]:
-        """Return the request, and the plan: the second argument after a request, or passed by name."""
+        """Return the request and the plan, which is either the second argument after a request or passed by name."""
         if isinstance(prompt, Request) and len(files) == 1 and isinstance(files[0], Plan | None):
             (plan,), files = files, ()
         if not isinstance(plan, Plan | None):
@@ -158,8 +160,8 @@ class AsyncClient(ClientVerbs, ClientResources):
         """Plan and run a request; return its events folded into a result.
 
         Args:
-            prompt: the question, with files and options as in ``ask``; or a request from ``make_request``, which a plan
-                may follow.
+            prompt: the question, with files and options as in ``ask``; or a request from ``make_request``, optionally
+                followed by a plan.
             plan: run exactly this plan, without replanning; None plans first.
 
         Raises:
@@ -177,7 +179,7 @@ class AsyncClient(ClientVerbs, ClientResources):
         """Run a plan over prepared inputs: the part of ``stream`` after planning.
 
         Args:
-            exact: run this plan and no other; if a step's result differs from the plan, emit a note and do not replan.
+            exact: run only this plan; if a step's result differs from the plan, emit a note instead of replanning.
             live: the caller reads the answer as it is generated; False requests a short answer without streaming.
             tried: a first attempt that was made before the run, and failed.
             allowance: the budget that pays for the run; checked before each attempt.
@@ -219,7 +221,7 @@ class AsyncClient(ClientVerbs, ClientResources):
         return await prepare(request, self, also=also, counting=counting, planning=planning)
 
     async def approved(self, saved: SavedPlan) -> PreparedRequest:
-        """Open the media of an approved plan again. Raises PlanStale where they differ from the approved ones."""
+        """Reopen the media of an approved plan. Raises PlanStale if they differ from the approved ones."""
         check_steps(saved.plan, len(saved.facts.parts))
         prepared = await prepare(saved.request, self, ranking=False)
         check_approved(saved, prepared.inputs)
@@ -251,12 +253,12 @@ class AsyncClient(ClientVerbs, ClientResources):
         )
 
     def world(self, prepared: PreparedRequest) -> Dependencies:
-        """Return the dependencies of calls, for a caller without a plan, such as a probe."""
+        """Return the dependencies for calls made without a plan, such as a probe."""
         return self._world(prepared.inputs, exact=True)
 
 
 def explain_analyze(plan: Plan, result: Result) -> str:
-    """Return EXPLAIN ANALYZE: for each step, the estimate, the actual figure and their q-error."""
+    """Return EXPLAIN ANALYZE: the estimate, the actual value and their q-error for each step."""
     return analyze.explain_analyze(plan, result)
 
 

@@ -1,4 +1,4 @@
-"""The client APIs and the codec that serves each: a table, not branches. Codecs load when they are first needed."""
+"""The client APIs and the codec of each, as a table. Codecs are imported on first use."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ class ClientApi:
     Attributes:
         reads, writes: modules of ``protocols/``: one with ``decode_request``, one with ``encode_reply`` and
             ``StreamEncoder``.
-        about: what the writers want to know of an answer besides the model's name.
-        comment: what keeps a silent stream open, and says what is going on; b"" where the framing has no comments.
-        table: the name of its requests in ``protocols/request_fields.py``, which has their fields.
-        asks: the field that holds what is said.
-        refers: requests may name items of earlier answers, which the codec is given the means to keep and to find.
+        about: returns the keyword arguments that the encoder needs besides the model's name.
+        comment: template of the comment that keeps an idle stream open and reports progress; b"" if the framing has no
+            comments.
+        table: the name of its requests in ``protocols/request_fields.py``, which lists their fields.
+        asks: the field that holds the messages or the prompt.
+        refers: requests may refer to items of earlier answers, so the codec is passed functions to store and look them
+            up.
     """
 
     reads: str
@@ -42,11 +44,11 @@ class ClientApi:
 
     @property
     def takes(self) -> frozenset[str]:
-        """The fields of a request that are accepted. Others are named in a header of the response."""
+        """The request fields that are accepted. Other fields are listed in a response header."""
         return accepted_fields(self.table)
 
     def decode(self, body: bytes, **more: Any) -> ChatCall:
-        """Raises ValueError for a body that is no call."""
+        """Decode a request body. Raises ValueError if it is not a valid call."""
         return cast("ChatCall", import_module(f"intermodal.protocols.{self.reads}").decode_request(body, **more))
 
     @property
@@ -58,7 +60,7 @@ class ClientApi:
         return cast("ReplyEncoder", made)
 
     def encode(self, events: Iterable[WireEvent], name: str, **more: Any) -> tuple[int, bytes]:
-        """Status and body of a whole answer."""
+        """Return the status and body of a complete answer."""
         made = import_module(f"intermodal.protocols.{self.writes}").encode_reply(events, name, **self.about(), **more)
         return cast("tuple[int, bytes]", made)
 

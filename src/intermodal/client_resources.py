@@ -1,6 +1,6 @@
 """The resources of a client: child processes, connections, store, catalog.
 
-Each is created on first use, and closed with the client. Planning reads some of them (catalog, weights, vocabularies,
+Each is created on first use and closed with the client. Planning reads some of them (catalog, weights, vocabularies,
 statistics); runs use the others (media workers, runtimes, transport).
 """
 
@@ -44,7 +44,7 @@ _EXPORT_SECONDS = 3.0  # seconds for a collector to accept what is queued at the
 
 
 def _replan(inputs: Inputs, upstreams: EndpointHealth, surface: Surface, request: Request, facts: Facts) -> Plan:
-    """Plan the rest of a run from the remaining budget and time, the finished steps, and what endpoints refused."""
+    """Plan the rest of a run from the remaining budget and time, the finished steps, and the refusals of endpoints."""
     from intermodal.planner import plan_from
 
     facts, catalog = upstreams.with_refusals(facts), upstreams.corrected(inputs.catalog)
@@ -54,7 +54,7 @@ def _replan(inputs: Inputs, upstreams: EndpointHealth, surface: Surface, request
 class ClientResources:
     """Child processes, connections, the store and the catalog of one client.
 
-    ``surface``: the surface whose names for settings a plan uses that is made during a run.
+    ``surface``: the surface whose setting names appear in plans that are made during a run.
     """
 
     surface: ClassVar[Surface] = "command line"
@@ -83,7 +83,7 @@ class ClientResources:
 
     @property
     def media(self) -> MediaWorker:
-        """The media workers, processes that start on first use."""
+        """The media workers: child processes that start on first use."""
         if self._media is None:
             from intermodal.local.hardware.machine import cores
             from intermodal.media.worker_client import MediaWorker
@@ -107,7 +107,7 @@ class ClientResources:
 
     @cached_property
     def _upstreams(self) -> EndpointHealth:
-        """What is known of endpoints by calling them."""
+        """The health and learned limits of endpoints, from calls made by this client."""
         from intermodal.executor.attempt.circuit_breaker import EndpointHealth
 
         return EndpointHealth(self.known.learn)
@@ -180,13 +180,13 @@ class ClientResources:
         )  # fmt: skip
 
     def ocr_version(self) -> str:
-        """Return the version of text recognition on this machine, which is part of the key of its cached results."""
+        """Return the version of text recognition on this machine, which is part of the cache key of its results."""
         from intermodal.local.embedded.ocr_scripts import ocr_version
 
         return ocr_version(self.weights)
 
     async def question_needs(self, question: str, kinds: Collection[Kind] = PICTURES) -> QuestionFacts | None:
-        """Estimate what a question needs of media, without a request; None if no sentence model is installed."""
+        """Estimate which media a question needs, without a request; None if no sentence model is installed."""
         return await self._questions.needs(question, kinds)
 
     def known_question_needs(self, question: str, kinds: Collection[Kind] = PICTURES) -> QuestionFacts | None:
@@ -195,11 +195,11 @@ class ClientResources:
 
     @property
     def machine_now(self) -> Machine:
-        """The machine at this moment, with the endpoints whose models are in its memory."""
+        """A snapshot of the machine now, including the endpoints whose models are loaded."""
         return self._machine(self._runtimes.loaded() if self._runtimes is not None else ())
 
     def _machine(self, loaded: tuple[str, ...]) -> Machine:
-        """Return the machine at this moment. ``loaded``: endpoints whose models this client has in memory."""
+        """Return a snapshot of the machine now. ``loaded``: endpoints whose models this client has in memory."""
         from intermodal.local.servers.server_rows import snapshot_with_servers
 
         return snapshot_with_servers(self.env, loaded)
@@ -210,25 +210,26 @@ class ClientResources:
         return self._catalog(())
 
     def catalog_with(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
-        """Return the catalog with consent for further hosts, and with models that are named."""
+        """Return the catalog with consent for ``hosts`` as well, and with the models in ``named``."""
         return self._catalog(hosts, named)
 
     def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
-        """Return the catalog with consent for further hosts, and with models that are named."""
+        """Return the catalog with consent for ``hosts`` as well, and with the models in ``named``."""
         return self._corrected(self._with_named(self._catalog_of_hosts(hosts), hosts, named))
 
     def _catalog_of_hosts(self, hosts: tuple[str, ...]) -> Catalog:
-        """Return the catalog with consent for further hosts, before a model was named: the same one while nothing
-        changes."""
+        """Return the catalog with consent for ``hosts`` as well, without named models; the same object until something
+        changes.
+        """
         weights = self.weights
         return self._known_now.catalog(hosts, self.config, self.known.servers, weights.present(), weights.pulled())
 
     def _with_named(self, catalog: Catalog, hosts: tuple[str, ...], named: tuple[str, ...]) -> Catalog:
-        """Return the catalog with models that are named and only in the snapshot."""
+        """Add the models in ``named`` that exist only in the snapshot to the catalog."""
         return with_named(catalog, named, hosts=hosts, env=self.env, own_snapshot=snapshot_file(self.env))
 
     def _corrected(self, catalog: Catalog) -> Catalog:
-        """Return the catalog with everything that was learned of its endpoints."""
+        """Return the catalog with everything that was learned about its endpoints."""
         found = self.known.corrected(catalog)
         if "_upstreams" in self.__dict__:  # a client that called nothing learned nothing
             found = self._upstreams.corrected(found)
@@ -237,11 +238,11 @@ class ClientResources:
         return self._last_catalog
 
     def with_refusals(self, facts: Facts) -> Facts:
-        """Return the facts with the requests of this kind that endpoints have refused."""
+        """Add to the facts which endpoints have refused this kind of request."""
         return self._upstreams.with_refusals(facts)
 
     async def aclose(self) -> None:
-        """End every child process and connection."""
+        """Stop every child process and close every connection."""
         import anyio
         import anyio.to_thread
 

@@ -1,4 +1,4 @@
-"""The verbs of a client besides plan, explain, run and stream. Each imports its package when it is called."""
+"""The verbs of a client besides plan, explain, run and stream. Each imports its package on first call."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class ClientVerbs:
     """The verbs of a client that other packages implement: prompt files, search, models, estimates, costs."""
 
     def prompt(self: Any, path: str | os.PathLike[str], **options: Any) -> Prompt:
-        """Return a prompt file, ready to be explained and run.
+        """Load a prompt file, ready to be explained and run.
 
         Args:
-            path: of the file, or ``FILE#NAME`` for a function or a variant of it.
-            options: of the policy and of sampling, as in ``ask``; they take precedence over those in the file.
+            path: path of the file, or ``FILE#NAME`` for a function or a variant in it.
+            options: policy and sampling options, as in ``ask``; they take precedence over those in the file.
 
         Raises:
             PromptError: the file cannot be used; names the line. InputMissing: the file does not exist.
@@ -61,18 +61,18 @@ class ClientVerbs:
         model: str = "",
         progress: picture_search.Progress | None = None,
     ) -> FindResult:
-        """Find the pictures in folders and files that are nearest to words, or to a picture.
+        """Find the images in folders and files that are most similar to a text or to an image.
 
-        A contrastive model on this machine computes the embedding of each picture once; the cache keeps it.
+        A contrastive model on this machine computes the embedding of each image once; the cache keeps it.
 
         Args:
-            query: words, or the path of a picture. paths: files, and folders, which are searched recursively.
-            top: how many to return. model: the contrastive model; "" takes the strongest on this machine.
-            progress: called with the number of pictures processed, their total, and the current file.
+            query: a text, or the path of an image. paths: files, and folders, which are searched recursively.
+            top: number of results. model: the contrastive model; "" takes the strongest on this machine.
+            progress: called with the number of images processed, their total, and the current file.
 
         Raises:
             NoRoute: this machine has no contrastive model; ``reasons`` lists why. InputError: a path does not exist, or
-            there are no pictures. UsageError: an argument is wrong.
+                there are no images. UsageError: an argument is wrong.
         """
         finder: PictureFinder = self.finder(model)
         try:
@@ -89,7 +89,7 @@ class ClientVerbs:
 
     @property
     def vectors(self: Any) -> ImageVectors:
-        """The cached embeddings of pictures."""
+        """The cached image embeddings."""
         from intermodal.store.image_vectors import FILE, ImageVectors
 
         return ImageVectors(cache_dir(self.env) / FILE)
@@ -98,19 +98,19 @@ class ClientVerbs:
         self: Any, query: str, passages: Sequence[str] = (), *, files: Sequence[FileLike] = (), top: int = 10,
         model: str = "", progress: passage_ranking.Progress | None = None,
     ) -> RerankResult:  # fmt: skip
-        """Rank passages by how well they answer a query, the best first.
+        """Rank passages by how well they answer a query, best first.
 
-        A reranker reads the query with each passage, on this machine or, with consent, at a host with a rerank
-        endpoint, whichever is better. Without one, embeddings are compared on this machine.
+        A reranker reads the query with each passage, either on this machine or, with consent, at a host with a rerank
+        endpoint, whichever is better. If there is no reranker, embeddings are compared on this machine.
 
         Args:
             passages: texts. files: text files, whose paragraphs are ranked, and documents, whose pages are ranked.
-            top: how many to return. model: a reranker or an embedding model; "" takes the best.
+            top: number of results. model: a reranker or an embedding model; "" takes the best.
             progress: called with the number of passages read, and their total.
 
         Raises:
-            NoRoute: no model that may be used can rank; ``reasons`` lists why. CallError: the host failed. InputError:
-            a file cannot be read, or there is no text. UsageError: an argument is wrong.
+            NoRoute: no permitted model can rank; ``reasons`` lists why. CallError: the host failed. InputError: a file
+                cannot be read, or there is no text. UsageError: an argument is wrong.
         """
         from intermodal.planner_inputs import prepare
         from intermodal.retrieval.passage_ranking import (
@@ -157,12 +157,13 @@ class ClientVerbs:
         """Return the endpoints that plans choose from, after discovering servers on this machine. Contacts no model.
 
         Args:
-            name: only those of this name: ``vendor/model``, ``host:vendor/model`` or a short name, which is looked up
-                among all published models.
-            ready: only those that can be called now. For the others, ``missing`` states why and ``todo`` what to do.
+            name: return only the endpoints of this name: ``vendor/model``, ``host:vendor/model`` or a short name, which
+                is looked up among all published models.
+            ready: return only the endpoints that can be called now. For the others, ``missing`` states why and ``todo``
+                what to do.
 
         Raises:
-            UnknownModel: ``name`` names no model, or several.
+            UnknownModel: ``name`` matches no model, or several.
         """
         if not isinstance(name, str):
             raise UsageError(f"name={name!r} is not a name", todo='write models("gpt-4o")')
@@ -174,17 +175,17 @@ class ClientVerbs:
         self: Any, prompt: str, *files: FileLike, model: str, out_tokens: int | None = None, day: str = "",
         batch: bool = False, cached: int = 0,
     ) -> Estimate:  # fmt: skip
-        """Return tokens and USD of one call of a model, by its token rules and prices. Contacts no host.
+        """Estimate the tokens and the cost of one model call from the model's token rules and prices. Contacts no host.
 
         Args:
             prompt: the text of the call; "" for files alone.
             model: ``vendor/model``, ``host:vendor/model`` or a short name; it need not be reachable.
-            out_tokens: tokens of the answer; None leaves it out of the bill. batch: use the prices of a batch.
+            out_tokens: number of output tokens; None leaves output out of the cost. batch: use batch prices.
             day: the date whose rules and prices apply, such as "2026-11-25"; "" for today. cached: input tokens that
                 the host reads from its cache.
 
         Raises:
-            UnknownModel: ``model`` names no model. InputError: a file cannot be read.
+            UnknownModel: ``model`` matches no model. InputError: a file cannot be read.
             UsageError: there is nothing to count, or ``day`` is before the model's first token rule.
         """
         from intermodal.estimates import EstimateOptions, estimate_of
@@ -196,19 +197,19 @@ class ClientVerbs:
     async def cost(
         self: Any, workload: str | os.PathLike[str] | Mapping[str, Any] | None = None, **keys: Unpack[WorkloadKeys]
     ) -> MonthlyCost:
-        """Return the monthly cost of a workload, for several plans side by side. Spends nothing, contacts no model.
+        """Return the monthly cost of a workload for several plans side by side. Spends nothing, contacts no model.
 
-        A plan that cannot be made is in the result with its reason.
+        A plan that cannot be made is included in the result with its reason.
 
         Args:
             workload: a YAML, TOML or JSON file as for ``intermodal cost``, or its content as a mapping.
             keys: keys of the document (``requests``, ``prompt``, ``parts``, ``plans``, …). They take precedence over
-                those of ``workload``, which they can also replace: paths in ``parts`` are then relative to the working
-                directory.
+                those of ``workload``, which may also be omitted. Paths in ``parts`` given here are relative to the
+                working directory.
 
         Raises:
             UsageError: an unknown key, or a wrong value. InputError: a file cannot be read.
-            UnknownModel: the model of a plan names no model.
+            UnknownModel: the model of a plan matches no model.
         """
         from intermodal.workloads.monthly_cost import monthly_cost
         from intermodal.workloads.workload import workload_of
@@ -217,7 +218,7 @@ class ClientVerbs:
 
 
 class SearchClient(ClientVerbs, ClientResources):
-    """A client without ``plan`` and ``run``: a program that only searches starts without importing the planner."""
+    """A client without ``plan`` and ``run``, for programs that only search: it does not import the planner."""
 
 
 def _reading_request(client: Any, query: str, passages: Sequence[str], files: Sequence[FileLike]) -> Request:
@@ -228,7 +229,7 @@ def _reading_request(client: Any, query: str, passages: Sequence[str], files: Se
 
 
 def _language_model_alternative(inputs: Inputs) -> Other:
-    """Return what a language model would cost that reads everything and answers."""
+    """Return the cost of a language model that reads all passages and answers."""
     from intermodal.planner import plan_from
 
     try:

@@ -1,10 +1,11 @@
 """The config file ``intermodal.toml``, and the folders that intermodal writes to.
 
-    $INTERMODAL_CONFIG                     this file and no other
-    $INTERMODAL_HOME/config/…              config, data, cache and state together, wherever the user wants them
+    $INTERMODAL_CONFIG                     only this file
+    $INTERMODAL_HOME/config/…              config, data, cache and state together in this folder
     the system's config folder             otherwise
 
-The current folder is never searched: a cloned repository must not be able to grant consent. Keys are not in the file.
+The current folder is never searched: a cloned repository must not be able to grant consent. API keys are not in the
+file.
 """
 
 from __future__ import annotations
@@ -134,17 +135,17 @@ def config_path(env: Mapping[str, str]) -> Path:
 
 
 def data_dir(env: Mapping[str, str]) -> Path:
-    """Return the folder of what must not be lost: the store."""
+    """Return the folder for data that must not be lost: the store."""
     return _folder(env, "data")
 
 
 def cache_dir(env: Mapping[str, str]) -> Path:
-    """Return the folder of what can be fetched or made again: weights, derived media."""
+    """Return the folder for data that can be downloaded or computed again: weights, derived media."""
     return _folder(env, "cache")
 
 
 def state_dir(env: Mapping[str, str]) -> Path:
-    """Return the folder of this machine's state: servers that ``intermodal up`` started, and their logs."""
+    """Return the folder for this machine's state: servers started by ``intermodal up``, and their logs."""
     return _folder(env, "state")
 
 
@@ -179,11 +180,11 @@ def _of_the_system(kind: str) -> Path:
 
 
 def load_config(env: Mapping[str, str] | None = None) -> Config:
-    """Read the config file; return the defaults when there is none.
+    """Read the config file; return the defaults if there is none.
 
     Raises:
-        ConfigError: the file cannot be read or used, or INTERMODAL_CONFIG names one that does not exist
-            (continuing without it could send out what it forbids).
+        ConfigError: the file cannot be read or is invalid, or INTERMODAL_CONFIG names a file that does not exist
+            (falling back to the defaults could send out data that the file forbids).
     """
     env = os.environ if env is None else env
     path = config_path(env)
@@ -207,7 +208,7 @@ def load_config(env: Mapping[str, str] | None = None) -> Config:
 
 
 def placed(path: str, key: tuple[str | int, ...]) -> str:
-    """Return the place of a key for an error: "…/intermodal.toml line 12", or the file where the line is unknown."""
+    """Return the location of a key for an error: "…/intermodal.toml line 12", or the file if the line is unknown."""
     from intermodal.files.located_document import line_of_key
 
     try:
@@ -218,7 +219,9 @@ def placed(path: str, key: tuple[str | int, ...]) -> str:
 
 
 def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) -> Config:
-    """Build a config from parsed TOML. ``snapshot`` is the user's own. Raises ConfigError that names the key."""
+    """Build a config from parsed TOML. ``snapshot`` is the path of the user's snapshot. Raises ConfigError, which names
+    the key.
+    """
     parted = {name: _tables(table, name, where) for name in ("hosts", "policies")}
     file = _decoded({key: value for key, value in table.items() if key not in (*parted, *_ALONE)}, ConfigFile, where)
     hosts = tuple(_host(name, row, where, snapshot) for name, row in sorted(parted["hosts"].items()))
@@ -258,7 +261,7 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
 
 
 def _check_trusted(file: ConfigFile, names: set[str], where: str, snapshot: Path | None) -> None:
-    """Raise ConfigError for an unknown trusted host, and for consent to a host that is not trusted."""
+    """Raise ConfigError for an unknown trusted host, or for consent to a host that is not trusted."""
     trusted = file.trusted_hosts
     for at, name in enumerate(trusted):
         if name not in names and find_host(name, snapshot) is None:
@@ -330,7 +333,7 @@ _ALIAS = 'write the name that clients use, and its target: "gpt-4o" = "policy:ch
 
 
 def _alias(alias: str, meant: str) -> str:
-    """Return the error in an alias, "" for none."""
+    """Return the problem with an alias; "" if it is valid."""
     if not alias.strip():
         return f"has an alias without a name, for {meant}"
     if alias == AUTO or alias.startswith((POLICY, PROMPT)):
@@ -346,8 +349,10 @@ def _telemetry(table: Mapping[str, Any], where: str) -> TelemetryTable:
 
 
 def _policy(name: str, table: Mapping[str, Any], usual: Mapping[str, Any], where: str) -> Policy:
-    """Read one ``[policies.NAME]``. Its money, time, ``pay_twice``, ``explore`` and ``streaming`` default to the
-    file's."""
+    """Read one ``[policies.NAME]`` table.
+
+    Its money, time, ``pay_twice``, ``explore`` and ``streaming`` default to the values at the top of the file.
+    """
     key = ("policies", name)
     check_name(name, where, key, "a policy")
     if "max_cost_stated" in table:
@@ -366,7 +371,7 @@ _FILES: Mapping[str, str] = {
 
 
 def _of_folders(row: HostRow, where: str, key: tuple[str, ...]) -> HostRow:
-    """Read a host whose models are folders or files of the user, which an embedded runtime opens."""
+    """Read a host whose models are the user's own folders or files, opened by an embedded runtime."""
     place = ".".join(key)
     for given in ("base_url", "zone"):
         if getattr(row, given):
@@ -402,17 +407,17 @@ def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None
 
 
 def consent(env: Mapping[str, str], host: str) -> Path:
-    """Allow content to be sent to a shipped host. Returns the file."""
+    """Allow content to be sent to a shipped host. Return the path of the config file."""
     return _edit(env, lambda document: _list(document, "consent", host, present=True))
 
 
 def decline(env: Mapping[str, str], host: str) -> Path:
-    """Do not ask about this host again. Returns the file."""
+    """Stop asking about this host. Return the path of the config file."""
     return _edit(env, lambda document: _list(document, "declined", host, present=True))
 
 
 def add_host(env: Mapping[str, str], row: HostRow) -> Path:
-    """Write ``[hosts.NAME]``, replacing one of that name. Returns the file."""
+    """Write ``[hosts.NAME]``, replacing an existing table of that name. Return the path of the config file."""
     fields = {key: value for key, value in msgspec.to_builtins(row).items() if key != "id"}
 
     def edit(document: tomlkit.TOMLDocument) -> None:
@@ -432,7 +437,7 @@ def add_host(env: Mapping[str, str], row: HostRow) -> Path:
 
 
 def remove_host(env: Mapping[str, str], name: str) -> bool:
-    """Remove a host's row and consent from the config. Returns False when it had neither."""
+    """Remove a host's row and consent from the config. Return False if it had neither."""
     found = False
 
     def edit(document: tomlkit.TOMLDocument) -> None:
@@ -454,7 +459,7 @@ def create(env: Mapping[str, str]) -> Path:
 
 
 def _list(document: tomlkit.TOMLDocument, key: str, name: str, *, present: bool) -> None:
-    """Add a name to a top-level list, or remove it. A new key goes before the first table, as TOML requires."""
+    """Add a name to a top-level list, or remove it. A new key is inserted before the first table, as TOML requires."""
     names = [str(other) for other in document.get(key, ()) if other != name] + ([name] if present else [])
     if key in document:
         document[key] = names
@@ -467,8 +472,10 @@ def _list(document: tomlkit.TOMLDocument, key: str, name: str, *, present: bool)
 
 
 def _edit(env: Mapping[str, str], change: Callable[[tomlkit.TOMLDocument], None], *, touch: bool = True) -> Path:
-    """Change the file in one step: a reader sees the old text or the new, and a crash leaves the old. Concurrent edits
-    wait for each other, so that none is lost."""
+    """Edit the config file atomically: a reader sees the old text or the new, and a crash leaves the old.
+
+    Concurrent edits wait for each other, so that none is lost.
+    """
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
@@ -496,7 +503,7 @@ def _edit(env: Mapping[str, str], change: Callable[[tomlkit.TOMLDocument], None]
 
 
 def zone_words(zone: Zone) -> str:
-    """Return how far content goes in a zone, in words for users."""
+    """Return how far content travels in a zone, as a phrase for users."""
     words: dict[Zone, str] = {
         "process": "stays inside this process",
         "machine": "stays on this machine",

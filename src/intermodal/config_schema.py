@@ -1,7 +1,7 @@
 """The JSON Schema (draft 2020-12) of ``intermodal.toml``, for editors, generated from the types that read the file.
 
 Types, defaults and bounds come from the types, descriptions from their docstrings. Rules of ``config.py`` that a schema
-can express are added here; rules that it cannot (unknown hosts, contradicting rows) are checked when the file is read.
+can express are added here; the others (unknown hosts, contradicting rows) are checked when the file is read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ENTRY = re.compile(r"^(\w+(?:, \w+)*): (.*)$")
 
 
 def config_json_schema() -> dict[str, Any]:
-    """Return the schema. Every key that may be written is in it, and no other."""
+    """Return the schema. It contains exactly the keys that the file may have."""
     made, parts = msgspec.json.schema_components([ConfigFile], ref_template="#/$defs/{name}")
     _refine(parts)
     for cls in _reachable(ConfigFile):
@@ -33,7 +33,7 @@ def config_json_schema() -> dict[str, Any]:
 
 
 def _reachable(cls: type[Any]) -> list[type[Any]]:
-    """Return a struct, and those that its fields hold."""
+    """Return a struct class and all struct classes reachable through its fields."""
     found, open_ = [], [cls]
     while open_:
         each = open_.pop()
@@ -53,7 +53,7 @@ def _structs(kind: Any) -> list[type[Any]]:
 
 
 def _in_use(top: Any, parts: dict[str, Any]) -> list[str]:
-    """Return the referenced definitions, by name."""
+    """Return the names of the definitions reachable from ``top``, sorted."""
     found: set[str] = set()
     open_ = [top]
     while open_:
@@ -67,7 +67,7 @@ def _in_use(top: Any, parts: dict[str, Any]) -> list[str]:
 
 
 def _describe(part: dict[str, Any], cls: type[Any]) -> None:
-    """Words for a table and each of its keys; TOML has no null, so nothing may be null or has it as default."""
+    """Add descriptions to a table and its keys, and remove nulls from types and defaults, since TOML has no null."""
     words = attribute_docs(cls)
     part["description"] = _plain(inspect.cleandoc(cls.__doc__ or "").partition("\n\nAttributes:")[0])
     part.pop("title", None)
@@ -102,7 +102,7 @@ def attribute_docs(cls: type[Any]) -> dict[str, str]:
 
 
 def _plain(words: str) -> str:
-    """Return a docstring's words as editors show them: one paragraph, code in single backticks."""
+    """Return a docstring as editors show it: one paragraph, code in single backticks."""
     text = " ".join(words.replace("``", "`").split())
     return text[:1].upper() + text[1:]
 

@@ -53,15 +53,16 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from intermodal.hints import Surface, words
 
 # What may follow a failed attempt; ``executor/attempt/retry.py`` decides how often and when. never: nothing. resend:
-# the same endpoint, then another. once: the same, one time, then another. wait: the same after the time it states, or
-# another. reroute: another. shrink: a smaller request, or an endpoint that takes more.
+# the same endpoint, then another. once: the same endpoint once more, then another. wait: the same endpoint after the
+# delay that it states, or another. reroute: another endpoint. shrink: a smaller request, or an endpoint with a higher
+# limit.
 Retry = Literal["never", "resend", "once", "wait", "reroute", "shrink"]
 # Whether the failed attempt is charged: certainly not, unknown, certainly.
 Billing = Literal["free", "maybe", "billed"]
 
 
 class Hints(NamedTuple):
-    """The sentences of an error, with the settings in them as values."""
+    """The parts of an error message, with the settings in them kept as values."""
 
     what: str
     where: str = ""
@@ -69,7 +70,7 @@ class Hints(NamedTuple):
     reasons: tuple[str, ...] = ()
 
     def worded(self, surface: Surface) -> Hints:
-        """Return the same as plain texts of a surface."""
+        """Return a copy whose parts are plain text worded for ``surface``."""
         what, where, todo = (words(text, surface) for text in self[:3])
         return Hints(what, where, todo, tuple(words(reason, surface) for reason in self.reasons))
 
@@ -83,20 +84,20 @@ class IntermodalError(Exception):
 
     Args:
         what: what happened, without a full stop.
-        where: file, URL, option or endpoint it happened at; "" when there is none.
-        todo: what the user can do about it; "" when there is nothing.
+        where: the file, URL, option or endpoint at fault; "" if there is none.
+        todo: what the user can do about it; "" if there is nothing.
         step: id of the plan step that failed, "" outside a run.
-        reasons: a sentence each where there are several, shown one a line below the error.
+        reasons: one sentence per reason if there are several, shown one per line below the error.
 
-    ``hints``: these sentences with their settings as values, for other surfaces to word; read as attributes they are in
-    words of Python.
+    ``hints``: these sentences with their settings as values, so that other surfaces can word them. The attributes
+    ``what``, ``where``, ``todo`` and ``reasons`` return Python wording.
 
-    ``details``: further fields of its JSON document on the command line; ``supplement``: further lines of its text
-    there.
+    ``details``: additional fields of its JSON document on the command line; ``supplement``: additional lines of its
+    text output there.
 
-    ``stale``: a connection kept from an earlier request ended without a message. That tells nothing about this request
-    or its recipient: a host ends such a connection when it has been idle for too long, or after each reply (llama.cpp
-    after each stream), and the end crossed with the request.
+    ``stale``: a connection kept open from an earlier request was closed without a message. That says nothing about this
+    request or its recipient: a host closes such a connection when it has been idle for too long, or after each reply
+    (llama.cpp after each stream), and the close crossed with the request.
     """
 
     exit_code: ClassVar[int] = 1
@@ -143,7 +144,7 @@ class IntermodalError(Exception):
         return tuple(words(reason, "python") for reason in self.hints.reasons)
 
     def worded(self, surface: Surface) -> Hints:
-        """Return the message in words of a surface; as a text, one sentence."""
+        """Return the message worded for ``surface``; ``str()`` of it is one sentence."""
         return self.hints.worded(surface)
 
     def __str__(self) -> str:
@@ -156,7 +157,7 @@ class UsageError(IntermodalError):
 
 
 class UnknownModel(UsageError):
-    """No such model or endpoint. ``several``: the name could be any of several."""
+    """No such model or endpoint. ``several``: the name is ambiguous."""
 
     code = "unknown_model"
     several = False
@@ -167,8 +168,9 @@ class SchemaInvalid(UsageError):
 
 
 class PromptError(UsageError):
-    """A prompt file cannot be used as it stands, or its arguments are not those that it declares. ``where`` is file and
-    line."""
+    """A prompt file is not usable as written, or the arguments do not match its declarations. ``where`` is file and
+    line.
+    """
 
     code = "prompt"
 
@@ -197,7 +199,9 @@ class InputEmpty(InputError):
 
 
 class NoContentFound(InputEmpty):
-    """Nothing was found in the files of a question, so no model was asked: one that is given nothing makes it up."""
+    """No content was found in the files of a question, so no model was called: a model without input would invent an
+    answer.
+    """
 
     code = "no_content_found"
 
@@ -215,7 +219,7 @@ class InputUnsupported(InputError):
 
 
 class InputUnreadable(InputError):
-    """Most words of the files of a question are in a script that nothing here reads, so no model was asked."""
+    """Most words in the files of a question are in a script that no reader here knows, so no model was called."""
 
     code = "input_unreadable"
 
@@ -229,7 +233,11 @@ class UrlBlocked(InputError):
 
 
 class NoRoute(IntermodalError):
-    """``reasons`` has one sentence per rule that rejected something, the nearest miss first; ``rule`` is that one's."""
+    """No plan satisfies the request and the policy.
+
+    ``reasons`` has one sentence per rule that rejected something, nearest miss first; ``rule`` is the rule of the
+    first.
+    """
 
     exit_code = 4
     code = "no_route"
@@ -248,13 +256,14 @@ class CallError(IntermodalError):
     """An endpoint failed.
 
     Attributes:
-        status: of HTTP, or the one the body names; 0 if there was none.
-        retry_after: seconds it asks us to wait, None if it did not.
-        sent: the request body may have reached it (and cost money).
-        retry, billing: what may follow, and whether this attempt is charged for; the class's by default.
-        resendable: the endpoint's own statement (``x-should-retry``) on sending it the same again, None without one.
+        status: the HTTP status, or the status stated in the body; 0 if there was none.
+        retry_after: seconds that the endpoint asks to wait before a retry, None if it does not.
+        sent: the request body may have reached the endpoint (and cost money).
+        retry, billing: what may follow, and whether this attempt is charged; by default those of the class.
+        resendable: the endpoint's own statement (``x-should-retry``) on resending the request unchanged; None without
+            one.
         limit: its stated limit: tokens of context, or files for a ``RequestTooLarge``.
-        taught: the endpoint was found not to accept the request, so the same is never sent there again.
+        taught: the endpoint was found not to accept the request, so an identical request is never sent there again.
     """
 
     exit_code = 5
@@ -295,7 +304,8 @@ CROSSING = 1.0  # seconds; a connection that a host closed before it saw the req
 class Unreachable(CallError):
     """No host answered.
 
-    ``hung_up``: it had the request, and closed the connection without a word; where that is not ``stale``.
+    ``hung_up``: the host received the request and closed the connection without a reply, and the close is not
+    ``stale``.
     """
 
     code = "unreachable"
@@ -303,7 +313,10 @@ class Unreachable(CallError):
     hung_up = False
 
     def closed(self, *, kept: bool, seconds: float) -> None:
-        """Mark as closed without a word, so long after the request; ``kept``: on an earlier request's connection."""
+        """Record that the connection was closed without a reply ``seconds`` after the request.
+
+        ``kept``: the connection was reused from an earlier request.
+        """
         self.stale = kept and seconds < CROSSING
         self.hung_up = not self.stale
         if self.stale:
@@ -333,7 +346,10 @@ class Overloaded(CallError):
 
 
 class ContextExceeded(CallError):
-    """``cut``: tokens of a prompt of which it read a part and dropped the rest, None where it refused the prompt."""
+    """The prompt does not fit the context.
+
+    ``cut``: size in tokens of a prompt that the endpoint truncated instead of refusing; None if it refused the prompt.
+    """
 
     code = "context_exceeded"
     _retry = "shrink"
@@ -346,8 +362,9 @@ class RequestTooLarge(ContextExceeded):
 
 
 class UnsupportedModality(CallError):
-    """``kind`` is the one that it does not accept ("image", "audio", "video", "document"), "" if it did not state
-    it.
+    """The endpoint does not accept a modality.
+
+    ``kind`` is the modality ("image", "audio", "video", "document"), "" if the endpoint did not state it.
     """
 
     code = "unsupported_modality"
@@ -378,7 +395,7 @@ class OutputInvalid(IntermodalError):
 
 
 class OutputUnchecked(OutputInvalid):
-    """There is an answer whose check exceeds the bound of work: it is not returned as valid."""
+    """Checking the answer against the schema exceeds the work limit, so the answer is not returned as valid."""
 
     code = "output_unchecked"
 
@@ -398,15 +415,16 @@ class BudgetExceeded(IntermodalError):
 
 
 class StoreError(IntermodalError):
-    """The store cannot be read or written: nothing was sent, because nothing could be recorded."""
+    """The store cannot be read or written. Nothing was sent, because the call could not be recorded."""
 
     exit_code = 9
     code = "store"
 
 
 def by_code(code: str) -> type[IntermodalError]:
-    """Return the class whose ``code`` this is; the root when there is none (codes cross process boundaries as
-    words).
+    """Return the error class with this ``code``, or the root class if there is none.
+
+    Codes are used to pass errors between processes.
     """
     waiting: list[type[IntermodalError]] = [IntermodalError]
     while waiting:

@@ -1,9 +1,8 @@
-"""Tokens and money of one call of a named model, before it is made and without a plan.
+"""Tokens and cost of one call of a named model, before the call and without a plan.
 
-The model that a name stands for is found, with its token rules and its prices on a day (``find_model``); then parts
-are counted and billed (``estimate``). ``estimate_of`` does all of it for one call with files, as Python programs ask.
-
-Plans of a month are in ``workloads/``; whether a model fits a machine is in ``model_fit/``.
+``find_model`` resolves a name to a model with its token rules and its prices on a day; ``estimate`` counts and prices
+the parts. ``estimate_of`` does both for one call with files, for Python programs. Monthly plans are in ``workloads/``;
+whether a model fits a machine is in ``model_fit/``.
 """
 
 from __future__ import annotations
@@ -52,14 +51,15 @@ _BATCH = ("processing", "batch")
 
 
 class PricedModel(Value):
-    """A model, where it is known to be served, and its price there.
+    """A model, the endpoint that serves it if known, and its price there.
 
     Attributes:
-        id: ``vendor/model``. endpoint: ``host:vendor/model``, "" if only its family is known.
-        model: None if only its family is known. takes: kinds that it is stated to accept, None if unknown.
-        doubts: claims of its host that most others of the model contradict: it is counted nevertheless, with a note.
-        price: of its own row, or of this machine. vectors: of the snapshot, dated; they take precedence.
-        said_by: source of the price, None without one. rivals: prices of other sources.
+        id: ``vendor/model``. endpoint: ``host:vendor/model``, "" if only the model family is known.
+        model: None if only the model family is known. takes: modalities it is stated to accept, None if unknown.
+        doubts: claims of its host that most other hosts of the model contradict; such inputs are counted, with a note.
+        price: the price in its own row, or of this machine. vectors: dated prices from the snapshot; they take
+            precedence.
+        said_by: source of the price, None without a price. rivals: prices from other sources.
     """
 
     id: str
@@ -74,8 +74,10 @@ class PricedModel(Value):
 
     @property
     def _preference(self) -> tuple[bool, bool, bool, float, str]:
-        """The vendor's own host first, then a known price, then the lowest; models that would run here for nothing
-        last: a user who asks for a price has not pulled them.
+        """The sort key for choosing among endpoints of a model.
+
+        The vendor's own host comes first, then endpoints with a known price, then the lowest price. Local models, which
+        are free, come last: a user who asks for a price has not pulled them.
         """
         price = self.price or Price()
         by = (price.input_mtok, price.second, price.page, price.picture, price.input_mchar)
@@ -85,7 +87,7 @@ class PricedModel(Value):
         return not vendors, rate is None, self.price == FREE, rate or 0.0, self.endpoint
 
     def priced(self, date: str, *, batch: bool = False) -> tuple[UsagePrice, ...] | str:
-        """Return the price of a usage on an ISO date, at each price that holds at some hour of it; or why it is
+        """Return the usage prices on an ISO date, one for each rate that applies during that day; or why the price is
         unknown.
         """
         if self.vectors:
@@ -110,7 +112,7 @@ def _by_vectors(vectors: tuple[RateCard, ...], date: str, batch: bool) -> tuple[
 
 
 def _embedding_usage(vector: RateCard) -> UsagePrice:
-    """Return a vector as an answer to a usage."""
+    """Convert a rate card to a usage price."""
 
     def billed(used: Usage) -> float | str:
         found = rate_cards.itemize(vector, used)
@@ -120,10 +122,10 @@ def _embedding_usage(vector: RateCard) -> UsagePrice:
 
 
 def find_model(catalog: Catalog, models: Snapshot, families: ModelFamilies, name: str) -> PricedModel:
-    """Return the model a name stands for; one with a host, that endpoint and no other.
+    """Return the model for a name. A name with a host resolves to exactly that endpoint.
 
     Raises:
-        UnknownModel: nobody knows it, or several are called so; the message has the nearest names.
+        UnknownModel: no source lists the model, or the name is ambiguous; the message has the nearest names.
     """
     own = _at_own_server(catalog, models, name)
     if own is not None:
@@ -163,7 +165,7 @@ def find_model(catalog: Catalog, models: Snapshot, families: ModelFamilies, name
 
 
 def _of_model(catalog: Catalog, models: Snapshot, id: str) -> list[PricedModel]:
-    """Return a model wherever it is served, or as the catalog describes it where it is nowhere."""
+    """Return a model at each endpoint that serves it, or as the catalog describes it if no endpoint does."""
     found = [of_endpoint(endpoint, models) for endpoint in catalog.endpoints if endpoint.model.id == id]
     found += [_of_row(row, models) for row in models.by_model.get(id, ())]
     own = shipped_rows().rows.get(id)
@@ -173,8 +175,9 @@ def _of_model(catalog: Catalog, models: Snapshot, id: str) -> list[PricedModel]:
 
 
 def _at_own_server(catalog: Catalog, models: Snapshot, name: str) -> tuple[str, str] | None:
-    """Return host and model of a name with a server whose models only that server knows, if this model is none of its
-    rows: the name tells the model, and its price there is unknown.
+    """Return the host and model of a name if the host is a server whose model list only the server knows.
+
+    Applies only if the model is not among the server's catalog rows; its price there is unknown.
     """
     servers = {row.id for row in shipped_rows().hosts if row.discovery is not None}
     servers |= {each.host.id for each in catalog.endpoints if each.host.zone in ("machine", "network")}
@@ -185,7 +188,7 @@ def _at_own_server(catalog: Catalog, models: Snapshot, name: str) -> tuple[str, 
 
 
 def of_endpoint(endpoint: Endpoint, models: Snapshot) -> PricedModel:
-    """Return an endpoint, with the snapshot's dated prices where the price it has is the snapshot's."""
+    """Return an endpoint as a priced model, with the snapshot's dated prices if its price comes from the snapshot."""
     vectors = interpretation.rate_cards_of_endpoint(endpoint, models)
     row = models.named(endpoint.host.id, endpoint.served_as)
     return PricedModel(
@@ -197,7 +200,7 @@ def of_endpoint(endpoint: Endpoint, models: Snapshot) -> PricedModel:
 
 
 def _of_row(row: SnapshotRow, models: Snapshot) -> PricedModel:
-    """Return a model at a host, as published."""
+    """Return a snapshot row, a model at a host, as a priced model."""
     listed, own = interpretation.prices_of(row, models.header), shipped_rows().rows.get(row.id)
     return PricedModel(
         id=row.id, endpoint=row.endpoint, model=interpretation.model_of(row, own, models.header),
@@ -210,7 +213,9 @@ def _of_row(row: SnapshotRow, models: Snapshot) -> PricedModel:
 
 
 def _rivals(row: SnapshotRow) -> tuple[RivalPrice, ...]:
-    """Prices of other sources that are something else; of models.dev only where it is not the one that is used."""
+    """Return prices from other sources that differ from the price in use. Includes models.dev's price if it is not in
+    use.
+    """
     stated = row.stated_prices
     held = row.dated_prices
     units = (
@@ -225,7 +230,10 @@ def _rivals(row: SnapshotRow) -> tuple[RivalPrice, ...]:
 
 
 def _endpoints(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
-    """Endpoints of exactly this name; of several models with one last word, those of the vendor that is named."""
+    """Return the endpoints whose name matches exactly.
+
+    If several models share a short name, returns those of the vendor in ``name``, if it has one.
+    """
     wanted, short = name.strip().lower(), bare_name(name)
     one = tuple(e for e in catalog.endpoints if e.id.lower() == wanted)
     if one:
@@ -238,7 +246,7 @@ def _endpoints(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
 
 
 def _rows(models: Snapshot, families: ModelFamilies, name: str) -> list[SnapshotRow]:
-    """Return rows of the snapshot of this name: at the vendor's own host, else at any."""
+    """Return the snapshot rows with this name: at the vendor's own host if it has any, else at any host."""
     wanted, short = name.strip().lower(), bare_name(name)
     if host_in_name(name):
         return [row for row in models.rows if row.name.lower() == wanted]
@@ -252,7 +260,9 @@ def _rows(models: Snapshot, families: ModelFamilies, name: str) -> list[Snapshot
 
 
 def _as_named(rows: list[SnapshotRow], wanted: str) -> list[SnapshotRow]:
-    """Return rows with the stated tag (``:batch``, ``:free``: sold in batches, or rationed), else those without one."""
+    """Return the rows with the tag in the name (``:batch``, ``:free``: batch price or rate-limited), else the untagged
+    rows.
+    """
     tagged = [row for row in rows if ":" in row.name and row.name.lower() == wanted]
     return tagged or [row for row in rows if ":" not in row.name] or rows
 
@@ -270,7 +280,7 @@ def _vendor(wanted: str) -> str:
 
 
 def _todo(error: UnknownModel, models: Snapshot, families: ModelFamilies, name: str) -> str:
-    """Return the nearest names of the snapshot and of the families whose rules are known."""
+    """Return the nearest names from the snapshot and from the families with known token rules, as advice."""
     from difflib import get_close_matches
 
     if error.several:
@@ -284,7 +294,7 @@ _CountText = Callable[[str, str], int | None]  # vocabulary, text -> tokens, Non
 
 
 class EstimateOptions(NamedTuple):
-    """A call to be estimated besides what goes in; each as in :meth:`AsyncClient.estimate`."""
+    """The options of an estimate, as in :meth:`AsyncClient.estimate`."""
 
     model: str
     out_tokens: int | None = None
@@ -296,7 +306,7 @@ class EstimateOptions(NamedTuple):
 async def estimate_of(
     prompt: str, files: tuple[FileLike, ...], wanted: EstimateOptions, config: Config, env: Mapping[str, str]
 ) -> Estimate:
-    """Return tokens and money of one call with these words and files."""
+    """Return the tokens and the cost of one call with this prompt and these files."""
     out_tokens = wanted.out_tokens
     _check(wanted)
     if not isinstance(prompt, str):
@@ -330,7 +340,7 @@ def _check(wanted: EstimateOptions) -> None:
 
 
 def parse_day(text: str) -> str:
-    """Return a day in ISO form, today for "". Raises UsageError for an invalid one."""
+    """Return a day in ISO format, today for "". Raises UsageError if it is invalid."""
     if not text:
         return today()
     try:
@@ -342,9 +352,7 @@ def parse_day(text: str) -> str:
 
 
 def find_priced_model(name: str, config: Config, env: Mapping[str, str]) -> PricedModel:
-    """Return the model that a name stands for: of the user's own, the shipped and the published ones. Raises
-    UnknownModel.
-    """
+    """Return the model for a name, from the user's, shipped and published models. Raises UnknownModel."""
     if config.hosts:
         from intermodal.request_builder import checked_config
 
@@ -354,7 +362,7 @@ def find_priced_model(name: str, config: Config, env: Mapping[str, str]) -> Pric
 
 
 def token_counter(vocabulary: str, env: Mapping[str, str]) -> _CountText:
-    """Return the counter of a vocabulary: one that a package carries, or one inside local weights."""
+    """Return the token counter for a vocabulary, from an installed package or from local weights."""
     from intermodal.local.tokenizers import byte_pair
     from intermodal.local.tokenizers.token_counter import SOURCES, TokenCounter
 
@@ -366,7 +374,9 @@ def token_counter(vocabulary: str, env: Mapping[str, str]) -> _CountText:
 
 
 class PriceConflict(Value):
-    """The price of an unused source for the same call. ``since``: the day from which it holds, "" if it has none."""
+    """The cost of the same call at a price from another source. ``since``: the first day of that price, "" if not
+    stated.
+    """
 
     by: str
     since: str
@@ -374,7 +384,9 @@ class PriceConflict(Value):
 
 
 class Estimate(Value):
-    """Tokens and money of a call. ``rejected`` is "" if it would be accepted. ``said_by``: the source of the price,
+    """The tokens and the cost of a call.
+
+    ``rejected``: why the model would refuse the call, "" if it would accept it. ``said_by``: the source of the price,
     None without one.
     """
 
@@ -389,10 +401,10 @@ class Estimate(Value):
 
 
 def rules_of(subject: PricedModel, families: ModelFamilies, date: str) -> ModelTokenRules:
-    """Return the rules of a model on a day; a rule that its own catalog row states outranks its family's.
+    """Return the token rules of a model on a day. Rules in the model's own catalog row override those of its family.
 
     Raises:
-        UsageError: the day is before the first rule of its family.
+        UsageError: the day is before the first rule of the model's family.
     """
     return token_rules_of(subject.id, subject.model, families, date)
 
@@ -406,10 +418,11 @@ def estimate(
     batch: bool = False,
     cached: int = 0,
 ) -> Estimate:
-    """Return tokens and money of a call of these pieces.
+    """Return the tokens and the cost of a call with these parts.
 
     Raises:
-        UsageError: a piece is of a kind whose first rule is of a later day; more is cached than there is.
+        UsageError: the first rule for the modality of a part is dated later, or ``cached`` exceeds the cacheable
+            tokens.
     """
     doubted: dict[str, DisputedCapability] = {
         kind: doubt for kind in KINDS for doubt in provenance.disputes_about(subject.doubts, (kind,))
@@ -429,7 +442,7 @@ def estimate(
 
 
 def _bill(found: TokenCount, priced: tuple[UsagePrice, ...], cached: int) -> Quantity:
-    """Return the bill; where the price depends on the hour of the day, from the cheapest to the dearest of them."""
+    """Return the cost. If the price depends on the hour of the day, the range covers all hours."""
     bills = [price_of_parts(found.parts, each, cached=cached) for each in priced]
     if len(bills) == 1 or not all(each.known for each in bills):
         return bills[0]
@@ -440,7 +453,7 @@ def _bill(found: TokenCount, priced: tuple[UsagePrice, ...], cached: int) -> Qua
 
 
 def _conflicts(subject: PricedModel, found: TokenCount, usd: Quantity, cached: int) -> tuple[PriceConflict, ...]:
-    """Return the prices of other sources, if they lie outside the bill's range."""
+    """Return the prices of other sources that lie outside the cost's range."""
     if not usd.known:
         return ()
     others = [
@@ -454,7 +467,7 @@ def _conflicts(subject: PricedModel, found: TokenCount, usd: Quantity, cached: i
 
 
 def _with_contradictions(found: TokenCount, doubted: Mapping[str, DisputedCapability]) -> TokenCount:
-    """Return the count, with a note if sources disagree on what the model accepts."""
+    """Add a note to the parts of modalities on which sources disagree."""
     parts = []
     for part in found.parts:
         doubt = doubted.get(part.piece.kind)
@@ -468,7 +481,7 @@ def _with_contradictions(found: TokenCount, doubted: Mapping[str, DisputedCapabi
 
 
 def _with_reasoning(found: TokenCount, subject: PricedModel) -> TokenCount:
-    """Return the count with what the model thinks unasked before an answer: the stated length is that of the answer."""
+    """Add the default reasoning tokens of the model to the count, since the stated output length excludes reasoning."""
     thinks = thinking_of(subject.id) if subject.model is None else subject.model.thinking
     tokens = assumed_reasoning(thinks) if thinks is not None and not found.rejected else Quantity()
     if thinks is None or not tokens.high or not any(part.piece.kind == "output" for part in found.parts):
@@ -481,8 +494,8 @@ def _with_reasoning(found: TokenCount, subject: PricedModel) -> TokenCount:
 
 
 def _within_context(found: TokenCount, subject: PricedModel) -> TokenCount:
-    """Return the count, rejected where what goes in and comes out is more than the model holds. Vectors are made piece
-    by piece.
+    """Reject the count if input and output exceed the model's limits. Embedding models are exempt: they process each
+    part separately.
     """
     model = subject.model
     if found.rejected or model is None or model.output == ("embedding",):
@@ -500,7 +513,7 @@ def _within_context(found: TokenCount, subject: PricedModel) -> TokenCount:
 
 
 def counted(piece: CountablePart, text: str, vocabulary: str, by: _CountText) -> CountablePart:
-    """Return a text piece with its exact count if its vocabulary is at hand, else with its scripts."""
+    """Return a text part with its exact token count if the vocabulary is available, else with its script counts."""
     tokens = by(vocabulary, text) if vocabulary else None
     size = len(text.encode("utf-8", "replace"))
     made_of = count_scripts(text) if tokens is None else ()
@@ -510,10 +523,10 @@ def counted(piece: CountablePart, text: str, vocabulary: str, by: _CountText) ->
 
 # ---- real files -------------------------------------------------------------------------------------
 async def open_files(files: tuple[FileLike, ...]) -> OpenedRequest:
-    """Open files as a request does: documents, pages and mail are taken apart first.
+    """Open files as a request does: documents and emails are first expanded into their contents.
 
     Raises:
-        InputError: a file cannot be taken.
+        InputError: a file cannot be read.
     """
     from intermodal.media.expand import expand
     from intermodal.media.fetch import CachingFetcher
@@ -530,7 +543,7 @@ async def open_files(files: tuple[FileLike, ...]) -> OpenedRequest:
 
 
 def piece(part: PartFacts) -> CountablePart:
-    """Return the facts of a probed part that counting needs."""
+    """Return the facts of a probed part that token counting needs."""
     name = part.name
     if part.kind == "image":
         return CountablePart(kind="image", name=name, width=part.width, height=part.height)

@@ -1,4 +1,4 @@
-"""The events of a run. A ``Result`` is a fold over them; there is no other source of one."""
+"""The events of a run. A ``Result`` is only ever produced by folding them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from intermodal.content import Part, ReadLine, ToolCall, Transcript, Value, rena
 
 
 class Usage(Value):
-    """Tokens that an endpoint reported; None where it reported nothing.
+    """Token usage reported by an endpoint; None for each count that it did not report.
 
-    ``cached_tokens`` (read from its cache) and ``cache_write_tokens`` (put into it) are part of ``input_tokens``,
-    ``reasoning_tokens`` of ``output_tokens``.
+    ``cached_tokens`` (read from its cache) and ``cache_write_tokens`` (written to it) are included in ``input_tokens``,
+    ``reasoning_tokens`` in ``output_tokens``.
     """
 
     input_tokens: int | None = None
@@ -25,13 +25,13 @@ class Usage(Value):
 
 
 class Actual(Value):
-    """The actual cost of one step.
+    """The measured cost of one step.
 
     Attributes:
-        seconds: wall time of the step, loading of a runtime left out.
-        load_seconds: time spent starting or loading its runtime; 0 when it was there.
-        cost: USD; None when it cannot be known.
-        peak_memory: bytes of the runtime's resident set at its peak; None when not measured.
+        seconds: wall time of the step, excluding the time to load a runtime.
+        load_seconds: time spent starting or loading its runtime; 0 if it was already loaded.
+        cost: USD; None if unknown.
+        peak_memory: peak resident set size of the runtime in bytes; None if not measured.
         cached: the result came from the cache.
         began: seconds after the start of the run.
     """
@@ -49,7 +49,7 @@ class Actual(Value):
 class Derived(Value):
     """The result of a conversion, for inspection (``--save-derived``).
 
-    ``name`` is the part it came from; exactly one of the other fields is the content.
+    ``name`` is the name of the converted part; exactly one of the fields after ``op`` holds the content.
     """
 
     step: str
@@ -61,7 +61,7 @@ class Derived(Value):
 
 
 class StepStarted(Value, tag_field="event", tag="step_started"):
-    """A step began, or began again. ``op``: its operation. ``endpoint``: that it calls, "" for none."""
+    """A step started or restarted. ``op``: its operation. ``endpoint``: the endpoint that it calls, "" for none."""
 
     step: str
     title: str
@@ -70,7 +70,7 @@ class StepStarted(Value, tag_field="event", tag="step_started"):
 
 
 class StepProgress(Value, tag_field="event", tag="step_progress"):
-    """``fraction`` is 0..1, or None when the length is not known."""
+    """Progress of a step. ``fraction`` is 0..1, or None if the length is unknown."""
 
     step: str
     fraction: float | None = None
@@ -83,7 +83,7 @@ class StepFinished(Value, tag_field="event", tag="step_finished"):
 
 
 class Retrying(Value, tag_field="event", tag="retrying"):
-    """A step is retried. ``at``: seconds after the start of the run, 0 where that was not measured."""
+    """A step is retried. ``at``: seconds after the start of the run, 0 if not measured."""
 
     step: str
     reason: str
@@ -92,11 +92,11 @@ class Retrying(Value, tag_field="event", tag="retrying"):
 
 
 class AttemptFailed(Value, tag_field="event", tag="attempt_failed"):
-    """An attempt at a step failed. None of its output was shown, unless it was the last.
+    """An attempt at a step failed. None of its output was shown, unless it was the last attempt.
 
     Attributes:
-        code: of the error. status: of HTTP, 0 for none. reason: a phrase that follows the endpoint's name.
-        charged: whether it is billed: "no", or "maybe" if that is unknown. cost: USD, None if unknown.
+        code: error code. status: HTTP status, 0 for none. reason: a phrase that follows the endpoint's name.
+        charged: whether the attempt is billed: "no", or "maybe" if that is unknown. cost: USD, None if unknown.
         seconds: its duration. then: "resend" to the same endpoint after ``delay`` seconds, "reroute", or "stop".
         at: seconds after the start of the run.
     """
@@ -117,8 +117,8 @@ class AttemptFailed(Value, tag_field="event", tag="attempt_failed"):
 class Note(Value, tag_field="event", tag="note"):
     """A message for the user: a loss, a failed check, a changed route.
 
-    ``warns``: something is wrong with the answer. It was cut, it repeats itself, it is made of a file in which
-    nothing was found, or one of its values was found in no source.
+    ``warns``: the answer has a problem: it was cut off, it repeats itself, it is based on a file in which no content
+    was found, or one of its values occurs in no source.
     """
 
     text: str
@@ -127,9 +127,9 @@ class Note(Value, tag_field="event", tag="note"):
 
 
 class Checked(Value, tag_field="event", tag="checked"):
-    """A check of a step's output.
+    """The result of a check of a step's output.
 
-    ``problem`` is "" when it passed, else the name of the problem, which ``message`` describes.
+    ``problem`` is "" if the check passed, else the name of the problem, which ``message`` describes.
     """
 
     step: str
@@ -144,12 +144,12 @@ class Replanned(Value, tag_field="event", tag="replanned"):
     """The rest of the run was planned again, because a step's output differs from the plan.
 
     Attributes:
-        step: whose output caused it. reason: in words.
-        before, after: ids of the candidates. endpoint: the answering one now.
-        plan: id of the new plan. seconds: of planning again. at: seconds after the start of the run.
-        summary, loses, calls, sends: of the new route, in the form of the plan that was shown: in words; aspects; the
-            operation and endpoint of each call; what leaves this machine, from what, to which host and zone, with what
-            hosts may have got of it before.
+        step: the step whose output caused it. reason: in words.
+        before, after: ids of the candidates. endpoint: the endpoint that now generates the answer.
+        plan: id of the new plan. seconds: planning time. at: seconds after the start of the run.
+        summary, loses, calls, sends: the new route, in the form of the plan that was shown: a summary in words; the
+            aspects lost; the operation and endpoint of each call; the data that leaves this machine, with its origin,
+            host and zone, and which hosts may already have received it.
         verdict: whether a language model is enough on the new route (``plans/verdict.py``).
     """
 
@@ -169,9 +169,9 @@ class Replanned(Value, tag_field="event", tag="replanned"):
 
 
 class Rerouted(Value, tag_field="event", tag="rerouted"):
-    """The run took another route of the plan, because those before it failed; a note states why.
+    """The run switched to another route of the plan, because the routes before it failed; a note states why.
 
-    ``after``: id of the candidate. The rest as in ``Replanned``.
+    ``after``: id of the new candidate. The other fields are as in ``Replanned``.
     """
 
     after: str
@@ -184,16 +184,16 @@ class Rerouted(Value, tag_field="event", tag="rerouted"):
 
 
 class FieldEvidence(Value):
-    """Where a value of a JSON answer is found in what the model read.
+    """Where a value of a JSON answer occurs in the model's input.
 
     Attributes:
         field: the value's place in the answer, a JSON Pointer (RFC 6901): "/items/0/price".
-        status: "found"; "unverified": it occurs in none of the sources, so it is computed or made up; "unchecked": its
-            occurrence would prove nothing (true, false, null, a word of the schema's own list), or the model saw more
-            than text. A code of a list of codes (EUR, DE) is "unverified" if the text has another code of that list.
-        file, page, line: of its first occurrence; 0 if there are no pages, or if there is a time instead.
-        at: seconds into a recording or a video, -1 elsewhere.
-        text: that line, 200 characters at most.
+        status: "found"; "unverified": the value occurs in no source, so it is computed or made up; "unchecked": an
+            occurrence would prove nothing (true, false, null, a value of an enum in the schema), or the model saw more
+            than text. An enum value that is a code (EUR, DE) is "unverified" if the text has another code of that enum.
+        file, page, line: of the first occurrence; 0 if the file has no pages, or if ``at`` is set instead.
+        at: seconds into a recording or a video, otherwise -1.
+        text: that line, at most 200 characters.
     """
 
     field: str
@@ -206,7 +206,7 @@ class FieldEvidence(Value):
 
 
 class Speech(Value):
-    """A spoken answer. ``data`` is a file of ``media_type``, ``seconds`` long; "audio/pcm" is samples alone."""
+    """A spoken answer, ``seconds`` long. ``data`` is a file of ``media_type``; "audio/pcm" is raw samples."""
 
     data: bytes
     media_type: str = "audio/wav"
@@ -214,9 +214,9 @@ class Speech(Value):
 
 
 class Drawn(Value):
-    """A generated picture. ``data`` is a file of ``media_type``.
+    """A generated image. ``data`` is a file of ``media_type``.
 
-    ``prompt`` is the host's rewritten prompt, "" where it reports none.
+    ``prompt`` is the prompt as rewritten by the host, "" if it reports none.
     """
 
     data: bytes
@@ -225,7 +225,7 @@ class Drawn(Value):
 
 
 class Sketched(Value, tag_field="event", tag="sketched"):
-    """A small preview of a picture after ``done`` of ``steps``; not part of the result."""
+    """A small preview of an image after ``done`` of ``steps``; not part of the result."""
 
     step: str
     picture: Drawn
@@ -234,7 +234,7 @@ class Sketched(Value, tag_field="event", tag="sketched"):
 
 
 class Committed(Value, tag_field="event", tag="committed"):
-    """The first visible output comes next: from here on the answer cannot move to another model."""
+    """Visible output follows: from here on the answer cannot move to another model."""
 
     endpoint: str
 
@@ -246,8 +246,9 @@ class TextDelta(Value, tag_field="event", tag="text"):
 class Thought(Value, tag_field="event", tag="thought"):
     """A piece of the model's reasoning, shown with the answer but not part of it.
 
-    ``signature`` ends the stretch that it signs. With ``wire`` it is a whole block of that protocol, in ``body``, which
-    is sent back unchanged. ``summary``: this is a summary, which is all that the host returns.
+    ``signature`` covers the reasoning text before it. If ``wire`` is set, the event is a complete block of that
+    protocol, in ``body``, which is sent back unchanged. ``summary``: the host returns only this summary of the
+    reasoning.
     """
 
     text: str = ""
@@ -260,13 +261,13 @@ class Thought(Value, tag_field="event", tag="thought"):
 class Finished(Value, tag_field="event", tag="finished"):
     """The last event of a successful run.
 
-    ``data`` is the parsed answer of a JSON output; ``embedding`` the vector of an embedding output; ``speech`` the
-    sound of a speech output; ``images`` the pictures of an image output; ``scores`` those of the labels of a scores
-    output, 0..1, together 1; ``parts`` the answer as parts, if it is more than text (tool calls, blocks that are sent
-    back unchanged); ``evidence`` locates the values of a JSON answer; ``looped``: the answer repeats itself, and may
-    have been stopped for that; ``unread``: files with words in a script that no reader here knows; ``finish_reason`` in
-    OpenTelemetry GenAI's words ("stop", "length", "content_filter", "tool_call"); "length" also for an answer stopped
-    because it repeated itself.
+    ``data``: the parsed answer of a JSON output. ``embedding``: the vector of an embedding output. ``speech``: the
+    audio of a speech output. ``images``: the images of an image output. ``scores``: the scores of the labels of a
+    scores output, 0..1. ``parts``: the answer as parts, if it is more than text (tool calls, blocks that
+    are sent back unchanged). ``evidence``: where the values of a JSON answer occur. ``looped``: the answer repeats
+    itself, and may have been stopped for that. ``unread``: files with words in a script that no reader here knows.
+    ``finish_reason``: a value of the OpenTelemetry GenAI conventions ("stop", "length", "content_filter", "tool_call");
+    "length" also for an answer that was stopped because it repeated itself.
     """
 
     endpoint: str
@@ -288,7 +289,7 @@ class Finished(Value, tag_field="event", tag="finished"):
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """The tool calls of the answer, for the caller to make."""
+        """The tool calls in the answer, to be executed by the caller."""
         return tuple(part for part in self.parts if isinstance(part, ToolCall))
 
 
@@ -320,14 +321,14 @@ class Result(Value):
             off (``Policy.evidence``).
         looped: the answer repeats itself, and may have been stopped for that.
         unread: names of files with words in a script that no reader here knows; the answer was made without them.
-        endpoint: that answered.
-        actuals: one per step, in the order they finished.
-        derived: the result of every conversion, in that order.
-        notes: for the user.
-        parts: the answer as parts, if it is more than text. It goes into the next request as the assistant's message,
-            before the results of the tools it calls.
-        checks, replans: findings of checks, and replannings, in order.
-        retries: steps that were tried again. failures: every attempt that failed, and what followed.
+        endpoint: the endpoint that answered.
+        actuals: one per step, in the order in which they finished.
+        derived: the result of every conversion, in the same order.
+        notes: messages for the user.
+        parts: the answer as parts, if it is more than text. Send it in the next request as the assistant's message,
+            before the results of its tool calls.
+        checks, replans: results of checks, and replannings, in order.
+        retries: retried steps. failures: every failed attempt, and what followed.
         cost: USD; None if unknown.
         seconds: wall time of the whole run.
     """
@@ -357,19 +358,19 @@ class Result(Value):
 
     @property
     def usage(self) -> Usage:
-        """Tokens of all steps together; None where no step reported them."""
+        """The token usage of all steps together; a count is None if no step reported it."""
         return usage_of(self.actuals)
 
     said = renamed_field("said", "parts")
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """The tool calls of the answer: make them, and send another request with ``parts`` and the results."""
+        """The tool calls in the answer: execute them, and send another request with ``parts`` and the results."""
         return tuple(part for part in self.parts if isinstance(part, ToolCall))
 
 
 def usage_of(actuals: Iterable[Actual]) -> Usage:
-    """Sum the usage of steps, field by field; None where no step reported one."""
+    """Sum the usage of steps field by field; a count is None if no step reported it."""
     every = [actual.usage for actual in actuals]
     counts: dict[str, int | None] = {}
     for name in Usage.__struct_fields__:
@@ -379,7 +380,7 @@ def usage_of(actuals: Iterable[Actual]) -> Usage:
 
 
 def fold(events: Iterable[Event]) -> Result:
-    """Fold the events of a run into a result. Events of a run that raised fold to the result until then."""
+    """Fold the events of a run into a result. The events of a failed run fold to a partial result."""
     text: list[str] = []
     actuals: list[Actual] = []
     derived: list[Derived] = []

@@ -1,9 +1,9 @@
-"""Find where the values of a JSON answer stand in the texts that a model read. Pure.
+"""Find where the values of a JSON answer occur in the texts that a model read. Pure.
 
 ``evidence_of`` looks each value up in a ``SearchableText``, a text tokenised once. Values match as a reader would match
-them: text without case, numbers by value however they are grouped, dates in any order, currencies by sign or code. A
-value that is found nowhere may still be right (a sum), so it is reported and not refused. Booleans and words of an
-enumeration need not be in a text.
+them: text without case, numbers by value regardless of grouping, dates in any order, currencies by sign or code. A
+value that occurs nowhere may still be right (a sum), so it is reported rather than rejected. Booleans and enum values
+need not occur in a text.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ Path = tuple[str | int, ...]
 
 
 class EvidenceSource(NamedTuple):
-    """A text that a model was given, and its origin. ``page`` is 0 and ``at`` (seconds) -1 if there is none;
-    ``starts``: seconds at which each of its lines was spoken.
+    """A text that a model was given, and its origin.
+
+    ``page`` is 0 and ``at`` (seconds) -1 if there is none; ``starts``: seconds at which each of its lines was spoken.
     """
 
     file: str
@@ -39,17 +40,20 @@ class EvidenceSource(NamedTuple):
 
 
 class EvidenceSources(NamedTuple):
-    """``texts``: those to search, none where no file came with the request. ``whole``: the model was given nothing else
-    of the files; a picture that it saw may hold what no text does."""
+    """The texts in which values are looked up.
+
+    ``texts`` is empty if no file came with the request. ``whole``: the model received nothing from the files but these
+    texts; if False, a value may come from, for example, an image.
+    """
 
     texts: tuple[EvidenceSource, ...] = ()
     whole: bool = True
 
 
 def evidence_of(data: Any, schema: Mapping[str, Any], sources: EvidenceSources) -> tuple[FieldEvidence, ...]:
-    """Return where each value of an answer is found, in order; () where no file came with the request.
+    """Return where each value of an answer occurs, in order; () if no file came with the request.
 
-    ``data`` is valid by ``schema``. Empty values are not looked for, nor more than ``MOST``.
+    ``data`` must be valid against ``schema``. Empty values are not looked up, and at most ``MOST`` values are.
     """
     if not sources.texts and sources.whole:
         return ()
@@ -69,7 +73,7 @@ def evidence_of(data: Any, schema: Mapping[str, Any], sources: EvidenceSources) 
 
 
 def value_at(data: Any, field: str) -> Any:
-    """Return the value that a JSON Pointer names.
+    """Return the value at a JSON Pointer.
 
     >>> value_at({"items": [{"price": 7}]}, "/items/0/price")
     7
@@ -109,8 +113,10 @@ def _place(value: Any, read: list[tuple[EvidenceSource, SearchableText]]) -> tup
 def _free_choice(
     value: Any, path: Path, choices: AllowedValues, read: list[tuple[EvidenceSource, SearchableText]]
 ) -> bool:
-    """Return whether it is a word of the schema's own list, which need not occur in a text. Codes are names and no
-    judgement of the text: if another code of the list occurs there, this one was not chosen but mistaken.
+    """Return whether the value is an enum value that need not occur in a text.
+
+    An enum of codes is different: codes are names rather than judgements, so if another code of the enum occurs in a
+    text, the value is a mistake.
     """
     listed = choices.at(path)
     if not any(value == each and type(value) is type(each) for each in listed):
@@ -119,7 +125,7 @@ def _free_choice(
 
 
 def are_codes(listed: Iterable[Any]) -> bool:
-    """Return whether an enumeration of the schema has only codes, and perhaps null.
+    """Return whether an enum consists only of codes, and possibly null.
 
     >>> are_codes(["EUR", "USD", None]), are_codes(["BUG", "QUESTION"])
     (True, False)
@@ -128,7 +134,7 @@ def are_codes(listed: Iterable[Any]) -> bool:
 
 
 def codes_of(sources: EvidenceSources) -> frozenset[str]:
-    """Return the codes that are in any of the texts."""
+    """Return the codes that occur in any of the texts."""
     return frozenset(code for source in sources.texts for code in codes_in(source.text))
 
 
@@ -157,7 +163,7 @@ _EDGE = "\x00"
 
 
 class SearchableText:
-    """A text's words and numbers in order, the values of its numbers, and its days. Places are lines, from 1."""
+    """A text's words and numbers in order, the values of its numbers, and its dates. Positions are lines, from 1."""
 
     def __init__(self, text: str) -> None:
         self._read = text
@@ -172,7 +178,7 @@ class SearchableText:
 
     @cached_property
     def codes(self) -> frozenset[str]:
-        """The codes of the text, searched on first use: few schemas list codes."""
+        """The codes in the text, computed on first use, since few schemas list codes."""
         return codes_in(self._read)
 
     def _worth(self) -> dict[Decimal, int]:
@@ -191,12 +197,14 @@ class SearchableText:
         return found
 
     def number(self, value: float) -> int | None:
-        """Return the line of a number, by its value. A positive number may be written as a deduction."""
+        """Return the line of a number, matched by value. A positive number may be written as a deduction."""
         at = self._numbers.get(Decimal(repr(value)))
         return None if at is None else self._line(at)
 
     def words(self, value: str) -> int | None:
-        """Return the line of some words. A number among them counts by its value; blanks and signs do not count."""
+        """Return the line on which ``value`` occurs. Numbers in it match by value; whitespace and punctuation are
+        ignored.
+        """
         text = _plain(value)
         for day in days_of(text):
             if day in self._days:
@@ -228,7 +236,7 @@ class SearchableText:
 
 
 def codes_in(text: str) -> frozenset[str]:
-    """Return codes of two to four capitals, and currencies with a sign of their own.
+    """Return the codes of two to four capitals, and the codes of currencies with an unambiguous sign.
 
     >>> sorted(codes_in("Total due 12 GBP (5 €), paid in us dollars"))
     ['EUR', 'GBP']
@@ -238,15 +246,17 @@ def codes_in(text: str) -> frozenset[str]:
 
 
 def _plain(text: str) -> str:
-    """Return text as it is compared, line by line: without case and accents, currencies by their codes."""
+    """Normalise a text for comparison, keeping its lines: no case, no accents, currency signs replaced by codes."""
     parted = unicodedata.normalize("NFKD", strip_invisible(text)).casefold()
     bare = "".join(letter for letter in parted if not unicodedata.combining(letter)) if not parted.isascii() else parted
     return _SIGNS.sub(lambda sign: _CURRENCIES[sign.group()], bare)
 
 
 def _squeezed(tokens: Iterable[str]) -> tuple[str, list[int]]:
-    """Return tokens in one string, and the start of each. Letters are joined, as text recognition may lose a blank; a
-    number is separated from its neighbours.
+    """Return the tokens joined into one string, and the start of each.
+
+    Words are joined without spaces, since text recognition may lose a space; numbers are separated from their
+    neighbours.
     """
     made: list[str] = []
     starts: list[int] = []
@@ -260,8 +270,9 @@ def _squeezed(tokens: Iterable[str]) -> tuple[str, list[int]]:
 
 
 def _canonical(token: str) -> str:
-    """Return a number as it is compared among words: without groups and without noughts at the end. One that begins
-    with a nought and goes on is a name of something, and stays as it is.
+    """Return a number in canonical form: without grouping and trailing zeros.
+
+    A token that starts with 0 and another digit is an identifier and returned unchanged.
     """
     worths = _worths(token)
     return token if not worths or re.match("0[0-9]", token) else str(worths[0].normalize())
@@ -290,7 +301,7 @@ def _worths(token: str) -> list[Decimal]:
 
 
 def number_in(text: str) -> float | None:
-    """Return the value of the only number in a text; None where there is none, or several.
+    """Return the value of the only number in a text; None if it has none, or several.
 
     >>> number_in("EUR 1,380.50"), number_in("-7 %"), number_in("2 of 3"), number_in(",.10")
     (1380.5, -7.0, None, None)
@@ -345,9 +356,9 @@ _FORMS = tuple(
 
 
 def days_in(text: str) -> dict[Day, int]:
-    """Return each day that is named, with its first place. ``text`` has no capitals and no accents.
+    """Return each date in a text with its first position. ``text`` must be normalised: no capitals, no accents.
 
-    A date in figures whose order is ambiguous stands for both days.
+    A numeric date whose order is ambiguous yields both dates.
 
     >>> sorted(days_in("due 18 january 2024, paid 03/04/24"))
     [(2024, 1, 18), (2024, 3, 4), (2024, 4, 3)]
@@ -361,7 +372,7 @@ def days_in(text: str) -> dict[Day, int]:
 
 
 def days_of(text: str) -> list[Day]:
-    """Return the day that a text consists of; () where it is anything else."""
+    """Return the dates that the whole text can stand for; [] if it is not a date."""
     said = text.strip()
     return [day for form in _FORMS if (match := form.fullmatch(said)) for day in _days(match)]
 

@@ -1,7 +1,7 @@
-"""Advice in errors and notes, as sentences with settings that each surface spells in its own way.
+"""Advice in errors and notes, as sentences whose settings each surface spells in its own way.
 
 The same setting is ``--max-cost`` on the command line, ``max_cost`` in Python and ``x-intermodal-max-cost`` over HTTP.
-A sentence is written once, with settings as values, and spelled out where it is shown.
+A sentence is written once, with settings as values, and spelled when it is shown.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import Any, Literal, NamedTuple, Self
 Surface = Literal["command line", "python", "http"]
 _OWNER = "in the server's config"
 ALIASES = f"; what else this name is to mean can be said in [serve.aliases] {_OWNER}"
-# How Python calls a setting, where it is not the same word.
+# Python's name of a setting if it differs from the option name.
 _KEYWORDS: Mapping[str, str] = {
     "date": "day", "format": "output", "host": "hosts", "in": "takes", "life": "life_months",
     "local": 'farthest="machine"', "out": "makes", "save-derived": "result.derived",
 }  # fmt: skip
 _SEVERAL = frozenset({"host"})  # keywords that take several
-# The fields that a client sets, or the owner of the server. A value follows names that end with a colon or are headers.
+# Over HTTP: the field that a client sets, or advice for the server's owner. A value is appended to headers and to names
+# that end with a colon.
 _FIELDS: Mapping[str, str] = {
     "at-least": "x-intermodal-at-least",
     "base-url": f"base_url of the host {_OWNER}",
@@ -44,7 +45,7 @@ _SLOT = re.compile(r"\{([a-z][a-z0-9-]*)?(=?)\}")
 
 
 class Setting(NamedTuple):
-    """A setting, by the name of its option. ``value``: what to set it to, "" where that is open."""
+    """A setting, named after its command-line option. ``value``: the suggested value, "" for none."""
 
     name: str
     value: str = ""
@@ -68,7 +69,7 @@ class Setting(NamedTuple):
 
 
 class Action(NamedTuple):
-    """An action that differs between surfaces, and not only in its spelling."""
+    """Advice that differs between surfaces in more than spelling."""
 
     command_line: str
     python: str
@@ -82,13 +83,13 @@ Part = str | Setting | Action
 
 
 class Hint(str):
-    """A sentence with settings and actions in it. ``str()`` spells it for the command line."""
+    """A sentence that contains settings and actions. ``str()`` spells it for the command line."""
 
     parts: tuple[Part, ...]
 
     def __new__(cls, parts: Iterable[Part]) -> Self:
         parts = tuple(parts)
-        # a plan is refused by dozens of them, in two milliseconds
+        # Planning may create dozens of hints per rejected plan, in two milliseconds.
         told = [part if isinstance(part, str) else part.words("command line") for part in parts]
         made = super().__new__(cls, "".join(told))
         made.parts = parts
@@ -105,8 +106,9 @@ class Hint(str):
 
 
 def hint(template: str, *values: object) -> Hint:
-    """Make a sentence of a template: ``{}`` takes a value, ``{max-cost}`` is a setting, ``{language=}`` one with a
-    value.
+    """Build a sentence from a template.
+
+    ``{}`` is replaced by a value, ``{max-cost}`` by a setting, and ``{language=}`` by a setting with a value.
 
     >>> raised = hint("would cost up to {}; raise {max-cost}, or {host=} for this once", "$0.2", "openai")
     >>> raised.words("python")
@@ -129,7 +131,7 @@ def hint(template: str, *values: object) -> Hint:
 
 
 def joined_by(between: str, sentences: Iterable[str]) -> Hint:
-    """Join sentences into one."""
+    """Join sentences into one, separated by ``between``."""
     parts: list[Part] = []
     for sentence in sentences:
         parts += [between, *parts_of(sentence)] if parts else parts_of(sentence)
@@ -137,23 +139,23 @@ def joined_by(between: str, sentences: Iterable[str]) -> Hint:
 
 
 def setting(name: str, value: str = "") -> Hint:
-    """Return a setting alone, as the place of an error."""
+    """Return a hint that consists of one setting, such as the place of an error."""
     return Hint((Setting(name, value),))
 
 
 def action(command_line: str, *, python: str | None = None, http: str | None = None) -> Hint:
-    """Return advice that differs between surfaces; Python and HTTP default to the command line's."""
+    """Return advice that differs between surfaces; Python and HTTP default to the command line's text."""
     python, http = (command_line if said is None else said for said in (python, http))
     return Hint((Action(words(command_line, "command line"), words(python, "python"), words(http, "http")),))
 
 
 def command(text: str) -> Hint:
-    """Return a sentence that ends with a shell command. Over HTTP it is shown without the command's options."""
+    """Return a sentence that ends with a shell command. Over HTTP, the command's options are omitted."""
     return action(text, http=str(text).partition(" --")[0])
 
 
 def words(text: str, surface: Surface) -> str:
-    """Spell a text for a surface; a text without settings is unchanged."""
+    """Spell a text for a surface; plain strings are returned unchanged."""
     return text.words(surface) if isinstance(text, Hint) else text
 
 
@@ -163,7 +165,7 @@ def packed(text: str) -> str | list[Part]:
 
 
 def unpacked(said: str | list[Any]) -> str:
-    """Decode what ``packed`` returned."""
+    """Decode the result of ``packed``."""
     if isinstance(said, str):
         return said
     return Hint(part if isinstance(part, str) else Setting(*part) if len(part) == 2 else Action(*part) for part in said)
@@ -179,7 +181,7 @@ def _words(part: Part, surface: Surface) -> str:
 
 @lru_cache(maxsize=1024)
 def _read(template: str) -> tuple[str | Setting, ...]:
-    """Split a template into its parts. A setting without a name is the place of a value."""
+    """Split a template into its parts. A setting with an empty name is a placeholder for a value."""
     found: list[str | Setting] = []
     at = 0
     for slot in _SLOT.finditer(template):
@@ -196,7 +198,7 @@ _WHO = "the owner of the server can provide it (intermodal hosts add "
 
 
 def consent_to(*hosts: str) -> Hint:
-    """Return how to allow hosts: by name for one, by the option for several, any for none."""
+    """Return advice on how to allow hosts: it names one host, lists options for several, and uses NAME for none."""
     named = hosts[0] if len(hosts) == 1 else "NAME"
     add = f"or intermodal hosts add {named}"
     if len(hosts) > 1:
@@ -208,16 +210,16 @@ def consent_to(*hosts: str) -> Hint:
 
 
 def release(label: str) -> Hint:
-    """Return how to release something private, by its label."""
+    """Return advice on how to release private data, by its label."""
     said = hint("release it with {release=}", label)
     return action(said, http=f'release = ["{label}"] in a policy {_OWNER} releases it')
 
 
 def say_which(listed: str) -> Hint:
-    """Return the names to choose from."""
+    """Return advice that lists the names to choose from."""
     return hint("say which: {}", action(listed, http=f"{listed}{ALIASES}"))
 
 
 def one_line(text: str) -> str:
-    """Return a text as one line without control characters: file names and replies of hosts may hold any."""
+    """Return a text as one line without control characters, which file names and replies of hosts may contain."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -44,7 +44,7 @@ _OF_THREE = {pair.split()[0]: pair.split()[1] for pair in _THREE.replace("\n", "
 
 
 def code_of(language: str) -> str:
-    """Return the code of a name or a code ("English", "en", "en-US", "eng" -> "en"); "" for anything else."""
+    """Return the code for a language name or code ("English", "en", "en-US", "eng" -> "en"); "" for anything else."""
     word = language.strip().lower()
     if word in CODES:
         return CODES[word]
@@ -66,10 +66,7 @@ _EXAMPLES = "codes are ISO 639-1: en, fr, de, …"
 
 
 def checked_language(language: str) -> str:
-    """Return the code of a language that the user named; "" stays "".
-
-    Raises UsageError when there is no such language.
-    """
+    """Return the code of a language given by the user; "" for "". Raises UsageError if there is no such language."""
     if not language.strip():
         return ""
     code = code_of(language)
@@ -79,7 +76,7 @@ def checked_language(language: str) -> str:
 
 
 def name_of(code: str) -> str:
-    """Return the English name of a language; its code where none is known.
+    """Return the English name of a language; if unknown, a phrase with its code.
 
     >>> name_of("de"), name_of("es")
     ('German', 'Spanish')
@@ -88,12 +85,12 @@ def name_of(code: str) -> str:
     return found.title() if found else f"the language {code!r} (ISO 639-1)"
 
 
-# Of those that Whisper's list has several names for, the usual one where it is not the first.
+# The usual name of languages that have several names in Whisper's list, if it is not the first.
 _USUAL = {"es": "spanish", "lb": "luxembourgish", "pa": "punjabi", "ro": "romanian"}
 
 
 def whisper_code(language: str) -> str:
-    """Return the code in Whisper's list. Raises UsageError for a language that Whisper does not know."""
+    """Return the code of a language in Whisper's list. Raises UsageError if Whisper does not support the language."""
     code = checked_language(language)
     if code and code not in CODES.values():
         raise UsageError(
@@ -104,5 +101,5 @@ def whisper_code(language: str) -> str:
 
 
 def iso_code(code: str) -> str:
-    """Return the ISO code of one of Whisper's codes."""
+    """Return the ISO code for a Whisper code."""
     return next((ours for ours, whisper in _WHISPER_ONLY.items() if whisper == code), code)

@@ -1,13 +1,13 @@
 """From a request to the planner's inputs: each phase once, in this order.
 
-    expand     replace documents, mails and archives by their contents
+    expand     replace documents, emails and archives by their contents
     label      add the privacy labels of the config
-    open       fetch and probe every part; at the same time, estimate what the question needs of the media
-    recall     add the results of earlier readings of the same bytes
+    open       fetch and probe every part; at the same time, estimate which media the question needs
+    recall     add cached readings of the same bytes
     discover   look up servers on this machine
     catalog    load the known endpoints, with context windows that fit the machine's memory
-    count      count tokens where a vocabulary or a server can
-    collect    make the planner's ``Inputs`` of facts, catalog, machine, statistics and date
+    count      count tokens if a vocabulary or a server can
+    collect    build the planner's ``Inputs`` from facts, catalog, machine, statistics and date
     rank       rank the pages of documents that do not fit whole, with an encoder
 
 The planner reads nothing else; all I/O after planning is in ``executor/``. A saved plan is checked against the same
@@ -55,10 +55,10 @@ _AskNeeds = Callable[[str, "frozenset[Kind]"], Awaitable[QuestionFacts | None]]
 async def _open_media(
     request: Request, worker: MediaWorker, fetcher: CachingFetcher, ask_needs: _AskNeeds
 ) -> tuple[OpenedRequest, QuestionFacts | None]:
-    """Open the media of a request; at the same time, estimate what its question needs of them.
+    """Open the media of a request; at the same time, estimate which of them its question needs.
 
-    The estimate is None where there are no media, or where the output is their text alone and nothing is asked.
-    ``fetcher`` has read the files already; ``ask_needs`` estimates needs of a question.
+    The estimate is None if there are no media, or if the output is only their text, without a question. ``fetcher`` has
+    already read the files; ``ask_needs`` estimates the needs of a question.
     """
     from intermodal.media.request_media import open_request
 
@@ -88,7 +88,9 @@ async def _open_media(
 
 
 async def _media_kinds(fetcher: CachingFetcher) -> frozenset[Kind]:
-    """Return the kinds of the files read so far, by their first bytes; those of others are known once they are open."""
+    """Return the modalities of the files read so far, detected from their first bytes. Others are known once they are
+    opened.
+    """
     from intermodal.media.request_media import sniff_loaded
 
     found: set[Kind] = set()
@@ -104,7 +106,7 @@ _LONG_TEXT = 64 << 10  # characters counted at once, in 15 ms; more are counted 
 async def _with_token_counts(
     opened: OpenedRequest, request: Request, catalog: Catalog, by: TokenCounter, env: Mapping[str, str], *, ask: bool
 ) -> OpenedRequest:
-    """Return ``opened`` with exact token counts of its texts: by local vocabularies and, if ``ask``, by servers."""
+    """Add exact token counts of the texts: from local vocabularies and, if ``ask`` is set, from servers."""
     names, parts = vocabularies_to_count(catalog), opened.facts.parts
     long = (
         by.cold
@@ -127,9 +129,9 @@ def _with_vocabulary_counts(
 
 
 def _as_sent(request: Request) -> Callable[[int, str], str] | None:
-    """Return a function from a part's text to its text in the prompt; None if the prompt has every text unchanged.
+    """Return a function that maps a part's text to its text in the prompt; None if every text is sent unchanged.
 
-    Text from files is sanitised there.
+    Text from files is sanitised in the prompt.
     """
     data = {index for index, _, part in request.parts() if isinstance(part, MediaPart) or _is_data(part)}
     if not data:
@@ -155,7 +157,7 @@ def vocabularies_to_count(catalog: Catalog) -> frozenset[str]:
 def check_steps(plan: Plan, parts: int) -> None:
     """Raise PlanStale for a step with inputs or parameters that this version does not understand.
 
-    Inputs must be among the ``parts`` of the request and the steps of the same candidate.
+    Inputs must refer to the ``parts`` of the request or to steps of the same candidate.
     """
     for candidate in (plan.chosen, *plan.fallbacks):
         ids = {step.id for step in candidate.steps}
@@ -169,7 +171,7 @@ def check_steps(plan: Plan, parts: int) -> None:
 
 
 def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
-    """Raise PlanStale unless the media are the approved ones and every endpoint of the plan may still be called."""
+    """Raise PlanStale unless the media are unchanged since approval and the plan's endpoints may still be called."""
     for before, now in zip_longest(saved.facts.parts, inputs.facts.parts):  # a file may hold more or fewer by now
         if before is None or now is None or before.digest != now.digest:
             known = now or before
@@ -199,7 +201,7 @@ def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
 
 
 def check_callable(plan: Plan, catalog: Catalog) -> None:
-    """Raise NoRoute if an endpoint of the plan is not ready to be called, for example for lack of a key."""
+    """Raise NoRoute if an endpoint of the plan cannot be called, for example because its API key is missing."""
     for step in plan.chosen.steps:
         endpoint = catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None
         if endpoint is not None and not endpoint.ready:
@@ -222,10 +224,10 @@ async def prepare(
 
     Args:
         client: provides config, media workers, catalog and store.
-        also: further models that the catalog has to contain.
+        also: additional models that the catalog must contain.
         counting: discover servers on this machine, and let servers count tokens.
         planning: the request is only planned, so that named hosts need no key.
-        ranking: let an encoder rank pages; not needed where the plan is given.
+        ranking: let an encoder rank pages; not needed if the plan is given.
 
     Raises:
         UsageError: ``request`` is not a Request. InputError: a file or URL cannot be read.
@@ -255,7 +257,7 @@ async def prepare(
 
 
 async def _recall(opened: OpenedRequest, client: ClientResources, language: str) -> OpenedRequest:
-    """Add the results of earlier readings and transcripts of the same bytes, and the scripts that OCR here can read."""
+    """Add cached readings and transcripts of the same bytes, and the scripts that OCR on this machine can read."""
     if not need_conversion(opened.facts.parts):
         return opened
     import anyio.to_thread
@@ -283,7 +285,7 @@ def _with_recalled(opened: OpenedRequest, client: ClientResources, language: str
 async def _endpoints(
     policy: Policy, also: tuple[str, ...], client: ClientResources, *, planning: bool
 ) -> tuple[Catalog, Machine]:
-    """Return the catalog, in which local models have the context window that fits free memory; and the machine."""
+    """Return the catalog, with context windows of local models fitted to free memory, and a snapshot of the machine."""
     catalog = client.catalog_with(policy.hosts, (policy.model, *also))
     machine = client.machine_now
     catalog = await client.room.fitted(catalog, machine)
@@ -291,13 +293,13 @@ async def _endpoints(
 
 
 def _named_hosts(policy: Policy) -> tuple[str, ...]:
-    """Return the hosts that a request names, alone or before a model."""
+    """Return the hosts named by a policy, in ``hosts`` or as the prefix of its model."""
     host, colon, _ = policy.model.partition(":")
     return (*policy.hosts, *((host,) if colon else ()))
 
 
 async def _rank_pages(inputs: Inputs, opened: OpenedRequest, client: ClientResources) -> Inputs:
-    """Add a score of how well each page answers the question, if pages have to be left out and an encoder is here."""
+    """Add relevance scores of pages if pages must be left out and an encoder is installed."""
     for part in inputs.facts.parts:  # a conversation has tens of thousands, so nothing is called for each of them
         if part.kind == "document":
             break

@@ -1,4 +1,4 @@
-"""Outputs of plugins: an answer that is asked for as one of the built-in outputs, and written in another format."""
+"""Outputs of plugins: the model produces one of the built-in outputs, which the plugin renders in another format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from intermodal.request import OUTPUT_NAMES, JsonOutput, Output
 
 
 class PluginOutput:
-    """An output of a plugin: ``output`` is what is asked for, ``render`` writes the answer."""
+    """An output of a plugin: ``output`` is the built-in output to request, ``render`` formats the answer."""
 
     def __init__(self, plugin: Plugin, output: Output, render: Callable[[Result], str]) -> None:
         self.name = plugin.name
@@ -23,7 +23,7 @@ class PluginOutput:
         self._render = render
 
     def render(self, result: Result) -> str:
-        """Return the answer in this format. Raises OutputInvalid where the plugin fails."""
+        """Return the answer in the plugin's format. Raises OutputInvalid if the plugin fails."""
         try:
             made = self._render(result)
         except IntermodalError:
@@ -40,12 +40,12 @@ class PluginOutput:
 
 
 def output_plugins() -> Mapping[str, Plugin]:
-    """Return the plugins that add an output, by its name; none is imported."""
+    """Return the plugins that add an output, keyed by output name. Imports none of them."""
     return installed_plugins("output", OUTPUT_NAMES)
 
 
 def output_format(name: str) -> PluginOutput:
-    """Return the output of a plugin, by a name of ``output_plugins``. Raises NotInstalled where it cannot be used."""
+    """Return the output of a plugin by its name in ``output_plugins``. Raises NotInstalled if it is not usable."""
     return _loaded(output_plugins()[name])
 
 

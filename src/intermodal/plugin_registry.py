@@ -1,7 +1,7 @@
-"""Installed plugins: found by their entry points, imported when first used, reported when they cannot be used.
+"""Installed plugins: found by their entry points, imported on first use, reported if they are not usable.
 
-``docs/plugins.md`` says what a plugin provides. A plugin is a package that is installed in a folder of Python's path.
-Finding plugins imports none of them: among 212 installed packages without any it takes 1.5 ms, where importing
+``docs/plugins.md`` says what a plugin provides. A plugin is a package that is installed in a folder on Python's path.
+Finding plugins imports none of them: among 212 installed packages without any it takes 1.5 ms, whereas importing
 ``importlib.metadata`` alone takes 24 ms.
 """
 
@@ -37,7 +37,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Plugin(NamedTuple):
-    """One entry point: what ``distribution`` provides under ``name``. ``value`` is where it is (``module:object``)."""
+    """An entry point of ``distribution``. ``value`` is the object reference (``module:object``)."""
 
     kind: PluginKind
     name: str
@@ -47,17 +47,17 @@ class Plugin(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Return the package with its version: "intermodal-calendar 0.1"."""
+        """The package with its version: "intermodal-calendar 0.1"."""
         return f"{self.distribution} {self.version}"
 
     @property
     def removal(self) -> str:
-        """Return what to do about a plugin that cannot be used."""
+        """Advice on what to do if the plugin is not usable."""
         return f"update it (pip install -U {self.distribution}) or remove it (pip uninstall {self.distribution})"
 
 
 class PluginProblem(NamedTuple):
-    """Why a plugin is not used, and what to do. Everything else works as if it were not installed."""
+    """Why a plugin is not used, and what to do about it. Everything else works as if it were not installed."""
 
     plugin: Plugin
     what: str
@@ -79,21 +79,21 @@ def report_problem(plugin: Plugin, what: str, todo: str = "") -> None:
 
 
 def problem_of(plugin: Plugin) -> PluginProblem | None:
-    """Return why a plugin is not used, as far as that was found out; None where nothing is known against it."""
+    """Return the known reason why a plugin is not used; None if none was reported."""
     return _problems.get(plugin)
 
 
 def take_problems() -> tuple[PluginProblem, ...]:
-    """Return the problems that were found since the last call, in order: each is told to the user once."""
+    """Return the problems found since the last call, in order, so that each is reported to the user once."""
     found = tuple(problem for plugin, problem in _problems.items() if plugin not in _told)
     _told.update(problem.plugin for problem in found)
     return found
 
 
 def installed_plugins(kind: PluginKind, taken: Collection[str] = ()) -> Mapping[str, Plugin]:
-    """Return the plugins of a kind by name; none is imported. ``taken``: names that are intermodal's own.
+    """Return the plugins of a kind, keyed by name. Imports none of them. ``taken``: names reserved by intermodal.
 
-    A plugin whose name is taken, by intermodal or by another plugin, is reported and left out.
+    A plugin whose name is taken by intermodal or by another plugin is reported and left out.
     """
     return _installed_plugins(kind, frozenset(taken), tuple(sys.path))
 
@@ -116,7 +116,7 @@ def _installed_plugins(kind: PluginKind, taken: frozenset[str], paths: tuple[str
 
 
 def every_plugin() -> tuple[Plugin, ...]:
-    """Return every entry point of every kind, by package and name; none is imported."""
+    """Return all entry points of all kinds, sorted by package and name. Imports none of them."""
     return _scanned(tuple(sys.path))
 
 
@@ -142,7 +142,7 @@ def _plugins_of(distribution: Distribution, name: str) -> Iterator[Plugin]:
 
 
 def _folders_with_plugins(paths: tuple[str, ...]) -> Iterator[str]:
-    """Yield the metadata folders on the path whose entry points mention a group of ours."""
+    """Yield the metadata folders on the path whose entry points mention a group of intermodal."""
     for path in paths:
         try:
             entries = os.scandir(path or ".")
@@ -162,10 +162,10 @@ def _folders_with_plugins(paths: tuple[str, ...]) -> Iterator[str]:
 
 
 def load_plugin(plugin: Plugin, *needs: str) -> Any:
-    """Import what a plugin provides. ``needs``: attributes it must have.
+    """Import the object that a plugin provides. ``needs``: attributes it must have.
 
     Raises:
-        NotInstalled: it cannot be imported or lacks one of them; the message names the package and what to do.
+        NotInstalled: it cannot be imported or lacks a required attribute; the message names the package and what to do.
     """
     try:
         found = _imported(plugin)
@@ -185,11 +185,11 @@ def _imported(plugin: Plugin) -> Any:
 
 
 def not_usable(plugin: Plugin, what: str) -> NotInstalled:
-    """Return the error of a request that needs a plugin which cannot be used."""
+    """Return the error for a request that needs a plugin which is not usable."""
     return NotInstalled(what, where=f"{plugin.kind} {plugin.name!r} of {plugin.title}", todo=plugin.removal)
 
 
 def describe_failure(error: BaseException) -> str:
-    """Return an exception of a plugin's code as one short line: "ModuleNotFoundError: No module named 'x'"."""
+    """Return an exception raised by a plugin as one short line: "ModuleNotFoundError: No module named 'x'"."""
     said = (str(error).strip().splitlines() or [""])[0][:200]
     return f"{type(error).__name__}: {said}" if said else type(error).__name__

@@ -1,13 +1,13 @@
-"""The contract of plugins: the object that each group of entry points takes, and the types for writing it.
+"""The contract of plugins: the object that each group of entry points expects, and the types for writing it.
 
 ``intermodal.hosts``       a ``dict``: the row of a host, with the fields of ``[hosts.NAME]`` in intermodal.toml
 ``intermodal.protocols``   a ``ChatProtocol``, a module or an object: encodes a chat for a host and reads its reply
-``intermodal.converters``  a ``FileConverter``, called in the sandboxed media worker for files with that ending
-``intermodal.runtimes``    a ``SpeechRuntime`` or ``TextRuntime``: runs a model of a host's row in a process of its own
-``intermodal.prompts``     a ``PromptFormat``: reads prompt files by the endings of their names
-``intermodal.outputs``     an ``OutputFormat``: an answer requested as JSON or text and written in another format
+``intermodal.converters``  a ``FileConverter``, called in the sandboxed media worker for files with that extension
+``intermodal.runtimes``    a ``SpeechRuntime`` or ``TextRuntime``: runs a model of a host's row in its own process
+``intermodal.prompts``     a ``PromptFormat``: reads prompt files with given file name endings
+``intermodal.outputs``     an ``OutputFormat``: an answer requested as JSON or text and rendered in another format
 
-The name of an entry point is the name of the host, protocol or output, or the ending of the files.
+The name of an entry point is the name of the host, protocol or output, or the extension of the files.
 ``docs/plugins.md`` explains each with an example, and ``examples/plugin`` is a complete package. Types are imported on
 first use, so that importing this module loads nothing else.
 """
@@ -52,55 +52,57 @@ if TYPE_CHECKING:
 
 
 class ChatProtocol(Protocol):
-    """Two functions that encode requests and read replies of a host, without I/O.
+    """Two functions that encode requests to a host and read its replies, without I/O.
 
     Two attributes are optional: ``FRAMING``, how a reply separates events ("sse", or "ndjson" for lines of JSON), and
-    ``IMAGE_TYPES``, a frozenset of the media types of images that the protocol carries.
+    ``IMAGE_TYPES``, a frozenset of the media types of images that the protocol can carry.
     """
 
     def encode_request(self, call: ChatCall, host: Host, /) -> EncodedRequest:
-        """Return the request for a chat, without an API key. Raises NotExpressible for what it cannot carry."""
+        """Return the request for a chat, without an API key. Raises NotExpressible if the protocol cannot carry it."""
         ...
 
     def read_event(self, event: Mapping[str, Any], /) -> Iterable[WireEvent]:
-        """Return the content of an event: text of the answer, its usage, and at the end its finish reason."""
+        """Return the content of an event: answer text, usage, and at the end the finish reason."""
         ...
 
 
 class FileConverter(Protocol):
-    """A function that converts a file to text, with its pictures and attachments if it has any."""
+    """A function that converts a file to text, with its images and attachments if it has any."""
 
     def __call__(self, data: bytes, name: str, /) -> ConvertedFile | str:
-        """Convert a file's bytes; ``name`` is the file's name. Raises InputBroken for a damaged file."""
+        """Convert the bytes of a file named ``name``. Raises InputBroken if the file is damaged."""
         ...
 
 
 class SpeechRuntime(Protocol):
-    """Speech recognition in a process of its own, which has no API key and no file of the user."""
+    """Speech recognition in a separate process, which has no API keys and no access to the user's files."""
 
     def load(self, path: str, /) -> Any:
         """Return the loaded model. ``path`` is the ``weights`` of the row, "" if it states none."""
         ...
 
     def transcribe(self, model: Any, pcm: bytes, language: str, /) -> Transcript | Iterable[Segment]:
-        """Transcribe signed 16-bit mono samples, 16,000 a second. ``language`` is ISO 639-1, "" where unknown."""
+        """Transcribe signed 16-bit mono samples at 16 kHz. ``language`` is an ISO 639-1 code, "" if unknown."""
         ...
 
 
 class TextRuntime(Protocol):
-    """Text recognition in pictures in a process of its own, which has no API key and no file of the user."""
+    """Text recognition in images in a separate process, which has no API keys and no access to the user's files."""
 
     def load(self, path: str, /) -> Any:
         """Return the loaded model. ``path`` is the ``weights`` of the row, "" if it states none."""
         ...
 
     def read(self, model: Any, png: bytes, language: str, /) -> Iterable[ReadLine]:
-        """Return the lines of a PNG picture with their boxes, in any order."""
+        """Return the lines of a PNG image with their boxes, in any order."""
         ...
 
 
 class OutputFormat(Protocol):
-    """An output. ``output`` is the built-in output that the model produces, mostly a ``JsonOutput`` with a schema."""
+    """An output format. ``output`` is the built-in output that the model produces, usually a ``JsonOutput`` with a
+    schema.
+    """
 
     @property
     def output(self) -> Output: ...

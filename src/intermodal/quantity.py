@@ -15,12 +15,12 @@ Certainty = Literal["exact", "estimated", "unknown"]
 
 
 class Quantity(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A low / mid / high triple. Units are those of the field that holds it.
+    """A low / mid / high triple, in the units of the field that holds it.
 
     Attributes:
         low, mid, high: 0 <= low <= mid <= high; all 0 when unknown.
         certainty: ``exact``, ``estimated`` or ``unknown``.
-        basis: the words EXPLAIN prints for where the number comes from.
+        basis: where the number comes from, in the words that EXPLAIN prints.
     """
 
     low: float = 0.0
@@ -48,7 +48,7 @@ class Quantity(Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
     def scaled(self, factor: float, *, basis: str = "") -> Quantity:
-        """This quantity times a known, non-negative factor."""
+        """Return this quantity times a known, non-negative factor."""
         return Quantity(
             low=self.low * factor,
             mid=self.mid * factor,
@@ -77,11 +77,11 @@ class Quantity(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.certainty != "unknown"
 
     def for_limit(self) -> float:
-        """Return the value a hard limit compares with: ``high``, infinity when unknown."""
+        """Return the value to compare with a hard limit: ``high``, infinity if unknown."""
         return self.high if self.known else math.inf
 
     def for_ranking(self) -> float:
-        """Return the value an objective compares with: ``mid``, infinity when unknown."""
+        """Return the value to compare in an objective: ``mid``, infinity if unknown."""
         return self.mid if self.known else math.inf
 
 
@@ -106,7 +106,7 @@ def unknown(basis: str) -> Quantity:
 
 
 def total(quantities: list[Quantity] | tuple[Quantity, ...]) -> Quantity:
-    """Return the sum; exact 0 for none."""
+    """Return the sum; exact 0 for an empty sequence."""
     result = ZERO
     for quantity in quantities:
         result = result + quantity

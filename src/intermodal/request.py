@@ -1,4 +1,4 @@
-"""A request: messages, the output wanted, and the policy that bounds how it may be answered."""
+"""A request: messages, the desired output, and the policy that limits how it may be answered."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ASPECTS: tuple[Aspect, ...] = (
 )  # fmt: skip
 Quality = Literal["low", "medium", "high"]  # of a picture that is drawn
 PictureFormat = Literal["png", "jpeg", "webp"]
-# How a diffusion model takes its steps, by the names that stable-diffusion.cpp gives them.
+# The samplers of diffusion models, by their names in stable-diffusion.cpp.
 Sampler = Literal[
     "euler", "euler_a", "heun", "dpm2", "dpm++2s_a", "dpm++2m", "dpm++2mv2", "ipndm", "ipndm_v", "lcm",
     "ddim_trailing", "tcd", "res_multistep", "res_2s", "er_sde",
@@ -47,17 +47,17 @@ class Message(Value, gc=False):
 
 
 class TextOutput(Value, tag_field="kind", tag="text"):
-    """An answer in words."""
+    """A text answer."""
 
 
 class JsonOutput(Value, tag_field="kind", tag="json"):
     """An answer that validates against a JSON Schema (draft 2020-12).
 
     Attributes:
-        whole: an answer that was cut at the length limit is an error; otherwise it is returned as it is, without data.
-        schema_text: the text in the messages that states the schema to the model, "" if none does. It is not added
-            a second time, and is not part of the question.
-        strict: only a host that enforces the schema may answer.
+        whole: an answer that is cut off at the length limit is an error; if False, it is returned as is, without data.
+        schema_text: the text in the messages that states the schema to the model, "" if none does. It is not added a
+            second time, and is not part of the question.
+        strict: only hosts that enforce the schema may answer.
     """
 
     schema: dict[str, Any]
@@ -70,19 +70,19 @@ class JsonOutput(Value, tag_field="kind", tag="json"):
 
 
 class TranscriptOutput(Value, tag_field="kind", tag="transcript"):
-    """Speech with times, in the format people asked for."""
+    """A transcript of speech with times, in ``format``."""
 
     format: Literal["text", "json", "srt", "vtt"] = "text"
 
 
 class EmbeddingOutput(Value, tag_field="kind", tag="embedding"):
-    """A vector for the whole input."""
+    """One embedding vector for the whole input."""
 
 
 class SpeechOutput(Value, tag_field="kind", tag="speech"):
-    """A spoken answer. ``verbatim``: the prompt itself is spoken, without an answer to it.
+    """A spoken answer. ``verbatim``: speak the prompt itself instead of an answer to it.
 
-    ``voice`` is a name the endpoint knows, "" its default. ``format``: "pcm16" is samples alone, signed 16-bit
+    ``voice`` is a voice name of the endpoint, "" for its default. ``format``: "pcm16" is raw samples, signed 16-bit
     little-endian, mono, 24 kHz.
     """
 
@@ -92,10 +92,10 @@ class SpeechOutput(Value, tag_field="kind", tag="speech"):
 
 
 class ScoresOutput(Value, tag_field="kind", tag="scores"):
-    """How well each label fits, 0..1: classification.
+    """Classification: a score for each label, 0..1.
 
-    ``labels``: () asks a classifier for those that it has itself. ``independent``: each is judged by itself, so that
-    several may apply, or none; else one of them does.
+    ``labels``: () uses the labels of the classifier itself. ``independent``: each label is scored separately, so
+    several or none may apply; otherwise exactly one applies.
     """
 
     labels: tuple[str, ...] = ()
@@ -103,16 +103,17 @@ class ScoresOutput(Value, tag_field="kind", tag="scores"):
 
 
 class ImageOutput(Value, tag_field="kind", tag="image"):
-    """Pictures, drawn from the words of the request and, where pictures are among them, from those.
+    """Images generated from the text of the request and, if it contains images, from those.
 
     Attributes:
-        size: width and height in pixels, None leaves them to the plan. count: how many.
-        steps, guidance, sampler: of a diffusion model; None and "" leave them to the plan. Guidance is how closely the
-            words are followed: 1 leaves out the second evaluation of each step, which the negative words are for.
-        negative: what must not be on them, in words.
-        strength: how much of a picture that goes in is drawn anew, 0 to 1.
-        mask: the last picture that goes in is a mask of the one before it: white where it may change, black where not.
-        quality: "" leaves it to the plan. format: of the file, "" the host's usual one.
+        size: width and height in pixels; None lets the plan choose. count: number of images.
+        steps, guidance, sampler: settings of a diffusion model; None and "" let the plan choose. Guidance is how
+            closely the image follows the prompt: 1 skips the second evaluation of each step, which the negative prompt
+            needs.
+        negative: the negative prompt: what the image must not show.
+        strength: how much of an input image is changed, 0 to 1.
+        mask: the last input image is a mask for the one before it: white where it may change, black where not.
+        quality: "" lets the plan choose. format: file format, "" for the host's default.
 
     The seed is ``Sampling.seed``.
     """
@@ -130,21 +131,21 @@ class ImageOutput(Value, tag_field="kind", tag="image"):
 
 
 Output = TextOutput | JsonOutput | TranscriptOutput | EmbeddingOutput | SpeechOutput | ScoresOutput | ImageOutput
-# Their names on the command line, where a label is the best of the scores; an output of a plugin has another name.
+# Names of the outputs on the command line; "label" is the best of the scores. Outputs of plugins have other names.
 OUTPUT_NAMES = ("text", "json", "transcript", "embedding", "speech", "scores", "label", "image")
 
 
 def without_schema(text: str, output: Output) -> str:
-    """Return the question in a text of the sender: without the part that states the schema of the answer."""
+    """Return a text without the part that states the answer's schema, so that only the question is left."""
     schema_text = output.schema_text if isinstance(output, JsonOutput) else ""
     return text.replace(schema_text, " ") if schema_text else text
 
 
 class Sampling(Value):
-    """How the answer is sampled. None leaves the endpoint's own default.
+    """How the answer is sampled. None uses the endpoint's default.
 
-    ``max_tokens`` limits the output, reasoning included. With ``room_for_thought`` it limits the words alone, and a
-    plan adds the reasoning: a default limit must not end an answer before its first word.
+    ``max_tokens`` limits the output, including reasoning. With ``room_for_thought`` it limits only the visible text,
+    and a plan adds the reasoning: a default limit must not end an answer before its first word.
     """
 
     max_tokens: int | None = None
@@ -156,16 +157,16 @@ class Sampling(Value):
 
 
 class Settings(Value):
-    """Settings of a gateway's client besides ``Sampling``; ``protocols/request_fields.py`` states which host is sent
+    """Settings of a gateway client besides ``Sampling``. ``protocols/request_fields.py`` states which hosts receive
     which.
 
     Attributes:
-        protocol: of the client, "" for none.
-        top_k, min_p, typical_p: the words that are sampled from. presence_penalty, frequency_penalty, repeat_penalty:
-            for words that were used before.
-        effort: of reasoning, in OpenAI's words. thinking: tokens of reasoning.
-        verbosity: of the answer.
-        own: other fields that go to hosts as they came, by path ("options.mirostat").
+        protocol: the client's protocol, "" for none.
+        top_k, min_p, typical_p: limits on the tokens to sample from. presence_penalty, frequency_penalty,
+            repeat_penalty: penalties for tokens that already occurred.
+        effort: reasoning effort, in OpenAI's values. thinking: reasoning tokens.
+        verbosity: verbosity of the answer.
+        own: other fields that are passed to hosts unchanged, keyed by path ("options.mirostat").
     """
 
     protocol: str = ""
@@ -184,7 +185,7 @@ class Settings(Value):
 class Tool(Value):
     """A function that a model may request to be called. ``schema`` is a JSON Schema (draft 2020-12) of its arguments.
 
-    ``strict``: the host is to hold the model to it, where its protocol has a word for that
+    ``strict``: the host must enforce the schema, if its protocol can express that
     (``catalog.types.STRICT_TOOLS_PROTOCOLS``).
     """
 
@@ -194,15 +195,15 @@ class Tool(Value):
     strict: bool = False
 
 
-# Whether tools may, must not or must be called. One tool that must be called is "required" with that tool alone.
+# Whether tools may, must not or must be called. To require a particular tool, pass "required" with only that tool.
 ToolChoice = Literal["auto", "none", "required"]
 Streaming = Literal["live", "buffered"]
 Evidence = Literal["retry", "mark", "off"]
 EVIDENCE: tuple[Evidence, ...] = ("retry", "mark", "off")
 
 
-# What a host is asked to cache for the next turn: as much as possible (``request``), the tools, the system prompt, the
-# whole conversation (``end``). With the time to live in the host's words, "" for its default.
+# What a host is asked to cache for the next turn: as much as possible (``request``), the tools, the system prompt, or
+# the whole conversation (``end``); with the time to live in the host's own format, "" for its default.
 Cached = tuple[tuple[Literal["request", "tools", "system", "end"], str], ...]
 
 
@@ -279,15 +280,15 @@ class Policy(Value):
 
 
 class Request(Value):
-    """A whole request.
+    """A complete request.
 
     ``messages`` is the conversation, oldest first. ``previous_endpoint`` is the endpoint that answered the last turn,
-    "" on the first. ``tools`` are the caller's own: a call of one ends the run, the caller makes it and sends another
-    request with its result. ``parallel_tools``: several calls may come at once. ``cache``: what the host is to cache,
-    if its protocol can express that (``catalog.types.PROMPT_CACHING_PROTOCOLS``). ``settings``: further settings of a
-    gateway's client; of these a plan depends on the reasoning effort (``catalog/reasoning_effort.py``).
-    ``answer_tokens``: the stated length of the answer; reasoning comes on top, and no host is sent it. A limit that is
-    sent, and counts reasoning, is ``sampling.max_tokens``.
+    "" on the first. ``tools`` belong to the caller: a tool call ends the run; the caller executes it and sends another
+    request with its result. ``parallel_tools``: the model may return several calls at once. ``cache``: what the host
+    should cache, if its protocol can express that (``catalog.types.PROMPT_CACHING_PROTOCOLS``). ``settings``: further
+    settings of a gateway client; only the reasoning effort affects the plan (``catalog/reasoning_effort.py``).
+    ``answer_tokens``: the stated length of the answer, excluding reasoning; it is not sent to hosts.
+    ``sampling.max_tokens`` is the limit that is sent, and includes reasoning.
     """
 
     messages: tuple[Message, ...]
@@ -303,7 +304,7 @@ class Request(Value):
     answer_tokens: int | None = None
 
     def parts(self) -> Iterator[tuple[int, Role, Part]]:
-        """Every part with its index: 0, 1, … through all messages. ``Facts.parts`` has the same order."""
+        """Yield every part with its index: 0, 1, … through all messages. ``Facts.parts`` has the same order."""
         index = 0
         for message in self.messages:
             for part in message.parts:

@@ -1,4 +1,4 @@
-"""Builds a ``Request`` from a prompt, files and options. Opens nothing."""
+"""Build a ``Request`` from a prompt, files and options. Opens no file."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _SEVERAL = frozenset({"private", "release", "keep", "hosts", "pages", "stop", "r
 class RequestOptions(TypedDict, total=False):
     """Options of a request: the fields of ``Policy`` and ``Sampling``, which document them.
 
-    Where several labels, aspects or pages are allowed, one may be given alone.
+    Options that take several labels, aspects or pages also accept a single one.
     """
 
     objective: Objective
@@ -108,8 +108,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def with_options(options: type[Any]) -> Callable[[F], F]:
-    """Make ``help()`` list the keywords of a TypedDict, with types and defaults, in place of ``**options``. The
-    function itself is unchanged."""
+    """Make ``help()`` list the keywords of a TypedDict, with types and defaults, in place of ``**options``.
+
+    The function itself is unchanged.
+    """
 
     def shown(function: F) -> F:
         whole = inspect.signature(function)
@@ -137,7 +139,7 @@ def _keywords(options: Hashable) -> tuple[inspect.Parameter, ...]:
 
 
 def checked_config(config: Config) -> Config:
-    """Return the config; raise ConfigError where a row names an unknown token rule.
+    """Return the config; raise ConfigError if a row names an unknown image token rule.
 
     Without this check, such a model would silently get a wide range of tokens.
     """
@@ -153,7 +155,7 @@ def checked_config(config: Config) -> Config:
 
 
 def apply_config_defaults(options: Any, config: Config) -> None:
-    """Fill options that are not given from the config."""
+    """Set missing options to the values of the config."""
     options.setdefault("max_cost_stated", "max_cost" in options or config.max_cost_stated)
     for name in REQUEST_DEFAULTS:
         options.setdefault(name, getattr(config, name))
@@ -167,11 +169,13 @@ def build_request(
     schema: Schema | None,
     options: Mapping[str, Any],
 ) -> Request:
-    """Build the request of a client call: of a question with files and options, completed from the config; a
-    ``Request`` is returned as it is.
+    """Build the request of a client call from a question, files and options, with defaults from the config.
+
+    A ``Request`` is returned unchanged.
 
     Raises:
-        UsageError: the first argument is neither, options accompany a request, or a named host is unknown.
+        UsageError: the first argument is neither a question nor a Request, options accompany a Request, or a named host
+            is unknown.
     """
     if isinstance(prompt, Request):
         if files or options or schema is not None:
@@ -191,7 +195,7 @@ def build_request(
 def checked_hosts(
     names: tuple[str, ...], config: Config, env: Mapping[str, str] = os.environ, *, where: str = setting("host")
 ) -> tuple[str, ...]:
-    """Return the names if each is a host that may get consent. Raises UsageError."""
+    """Return the names if each is a host that can be granted consent. Raises UsageError otherwise."""
     from intermodal.catalog.load import find_host, unknown_host
     from intermodal.config import snapshot_file
 
@@ -217,16 +221,16 @@ def make_request(
     """Build a request.
 
     Args:
-        prompt: the question; "" when the output needs none (a transcript, an embedding of a file).
+        prompt: the question; "" if the output needs none (a transcript, an embedding of a file).
         files: paths, http(s) URLs, bytes, ``(name, bytes)``, or parts.
         schema: a pydantic class, a dataclass or a JSON Schema: the answer is JSON of that shape.
-        output: another output than text, when there is no schema; a plugin's by its name.
+        output: an output other than text, if there is no schema; a plugin's output by its name.
         system: instruction for the whole conversation.
         history: earlier turns, oldest first.
         options: fields of ``Policy`` and ``Sampling`` by name (``objective="fastest"``, ``max_tokens=64``).
 
     Raises:
-        UsageError: an option that neither Policy nor Sampling has, or a wrong value for one.
+        UsageError: an option is in neither Policy nor Sampling, or has a wrong value.
         SchemaInvalid: the schema is not usable.
     """
     if not isinstance(prompt, str):
@@ -255,10 +259,10 @@ def make_request(
 
 
 def checked_output(output: Output | str | None, seed: object = None) -> Output | None:
-    """Return what is asked for, of a plugin's output by its name too.
+    """Return the requested output; a name is resolved to the output of a plugin.
 
-    Raises UsageError for anything else, for labels that are fewer than two or alike, and for sizes and counts out of
-    range; NotInstalled for an output of a plugin that cannot be used.
+    Raises UsageError for anything else, for fewer than two or duplicate labels, and for sizes and counts out of range;
+    NotInstalled if the plugin is not usable.
     """
     asked = output_format(output).output if isinstance(output, str) and output in output_plugins() else output
     if isinstance(asked, str) or (asked is not None and not isinstance(asked, get_args(Output))):
@@ -269,7 +273,7 @@ def checked_output(output: Output | str | None, seed: object = None) -> Output |
 
 
 def check_output(output: Output | None, seed: object = None) -> None:
-    """Raise UsageError for labels that are fewer than two or alike, and for sizes and counts out of range."""
+    """Raise UsageError for fewer than two or duplicate labels, and for sizes and counts out of range."""
     if isinstance(output, ImageOutput):
         _check_picture(output, seed)
     if not isinstance(output, ScoresOutput):
@@ -320,7 +324,7 @@ def _check_picture(output: ImageOutput, seed: object) -> None:
 
 
 def suggestion(word: str, known: Collection[str], otherwise: str) -> str:
-    """Return advice about an unknown word: the nearest known word, or ``otherwise`` where none is near.
+    """Return advice about an unknown word: the nearest known word, or ``otherwise`` if none is near.
 
     >>> suggestion("tonee", ("words", "tone"), "aspects are words, tone"), suggestion("x", ("tone",), "give tone")
     ('did you mean tone?', 'give tone')
@@ -330,7 +334,7 @@ def suggestion(word: str, known: Collection[str], otherwise: str) -> str:
 
 
 def checked_region(word: object) -> str:
-    """Return the code of a region. Raises UsageError for anything else."""
+    """Return a region code. Raises UsageError if it is not one."""
     if not (isinstance(word, str) and re.fullmatch(REGION, word)):
         raise UsageError(f"{word!r} is not a region", where=setting("region"), todo=f"write {REGION_WORDS}")
     return word
@@ -342,7 +346,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 
 
 def range_hint(name: str, value: object) -> str:
-    """Return advice about a sampling value that no host takes; "" for a value in range.
+    """Return advice about a sampling value that no host accepts; "" for a value in range.
 
     >>> range_hint("top_p", 1.5), range_hint("max_tokens", 0), range_hint("seed", -1)
     ('give 0 to 1', 'give 1 or more', '')
@@ -354,7 +358,7 @@ def range_hint(name: str, value: object) -> str:
 
 
 def _checked_values(cls: Any, given: dict[str, Any]) -> Any:
-    """Build a struct from keyword values, each checked against its type; one value stands for a tuple of one."""
+    """Build a struct from keyword values, checking each against its type; a single value stands for a tuple of one."""
     for name in _SEVERAL & given.keys():
         if isinstance(given[name], str | int):
             given[name] = (given[name],)
@@ -377,7 +381,7 @@ def _checked_values(cls: Any, given: dict[str, Any]) -> Any:
 
 
 def _wrong_value(given: Mapping[str, Any], said: str) -> UsageError:
-    """Return the error of an invalid value of an option, with the valid ones."""
+    """Return the error for an invalid option value, listing the valid values."""
     expected, _, place = said.partition(" - at ")
     found = re.search(r"\.(\w+)", place)
     if found is None or found[1] not in given:
@@ -392,14 +396,14 @@ def _wrong_value(given: Mapping[str, Any], said: str) -> UsageError:
 
 
 def _literal_values(hint: Any) -> tuple[str, ...]:
-    """Return the words that a type takes: those of a Literal, alone or within other types."""
+    """Return the values of the Literals in a type, including nested ones."""
     if get_origin(hint) is Literal:
         return get_args(hint)
     return tuple(dict.fromkeys(word for each in get_args(hint) for word in _literal_values(each)))
 
 
 def as_part(file: FileLike) -> Part:
-    """Return a file as a part whose kind its bytes decide. Raises UsageError for anything else."""
+    """Convert a file to a part, whose modality is later detected from its bytes. Raises UsageError for other types."""
     if isinstance(file, BytesSource | PathSource | UrlSource):
         return File(source=file)
     if isinstance(file, bytes):
@@ -421,11 +425,11 @@ def as_part(file: FileLike) -> Part:
 
 
 def next_turn(request: Request, before: Policy) -> Request:
-    """Return the next turn of a conversation, bounded as the turns before it.
+    """Return the next turn of a conversation, with the limits of the turns before it.
 
-    Labels, releases and the farthest zone stay, and may only get tighter; pages stay unless others are named.
-    An answer is made from what the model was given, so where something is private and not released as text, the
-    answers are private too.
+    Labels, releases and the farthest zone are kept: the request may add labels and releases and narrow the zone. Pages
+    are kept unless others are named. An answer is derived from the model's input, so if any input is private and not
+    released as text, the answers are private too.
     """
     now = request.policy
     private = tuple(dict.fromkeys((*before.private, *now.private)))
@@ -448,8 +452,10 @@ def next_turn(request: Request, before: Policy) -> Request:
 
 
 def with_config_labels(request: Request, private: tuple[str, ...]) -> Request:
-    """Add the privacy labels of the config, which no caller can omit. Labels of files that the request does not have
-    are skipped; written for one request, a label that fits nothing would be an error."""
+    """Add the privacy labels of the config, which no caller can omit.
+
+    Labels of files that the request does not have are skipped; in a request's own labels, they would be an error.
+    """
     there = {*KINDS, *(name for _, _, part in request.parts() for name in _names_of(part))}
     missing = tuple(label for label in private if label in there and label not in request.policy.private)
     if not missing:
@@ -459,7 +465,7 @@ def with_config_labels(request: Request, private: tuple[str, ...]) -> Request:
 
 
 def _names_of(part: Part) -> tuple[str, ...]:
-    """Return the name of a part, as far as it is known before it is opened, and the files it came out of."""
+    """Return the name of a part, if known before it is opened, and the names of the files it was extracted from."""
     source = getattr(part, "source", None)
     if isinstance(source, PathSource):
         return (Path(source.path).name,)
@@ -470,13 +476,16 @@ def _names_of(part: Part) -> tuple[str, ...]:
 
 
 def with_answer(messages: tuple[Message, ...], answer: str) -> tuple[Message, ...]:
-    """Return the conversation with the answer of this turn."""
+    """Append the answer of this turn to the conversation."""
     return (*messages, Message(role="assistant", parts=(Text(text=answer),)))
 
 
 def typed_value(result: Result, schema: Any, output: Output | str | None = None) -> Any:
-    """Return the typed value of an answer: the JSON data for a schema given as a dict, without one the text that a
-    plugin's output makes of the answer, else None."""
+    """Return the typed value of an answer.
+
+    With a schema class, an instance of it; with a schema dict, the JSON data; without a schema, the text rendered by a
+    plugin's output, or None.
+    """
     if schema is None:
         return output_format(output).render(result) if isinstance(output, str) else None
     if isinstance(schema, Mapping):
@@ -485,7 +494,7 @@ def typed_value(result: Result, schema: Any, output: Output | str | None = None)
 
 
 def continues_conversation(output: Output) -> bool:
-    """Return whether an output is an answer, so that the conversation can continue."""
+    """Return whether an output is an answer that a conversation can continue from."""
     return not isinstance(output, EmbeddingOutput | ScoresOutput | ImageOutput) and not (
         isinstance(output, SpeechOutput) and output.verbatim
     )

@@ -1,6 +1,6 @@
-"""Converts the call of a gateway client to a ``Request``. Places of files stay places: ``media/fetch.py`` opens them.
+"""Convert the call of a gateway client to a ``Request``. File locations stay locations: ``media/fetch.py`` opens them.
 
-The protocols themselves know no places (a test holds that), so this module is above them.
+The protocols themselves know no file locations (a test checks that), so this module is above them.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from intermodal.request import Message, Policy, Request
 def request_from_call(
     call: ChatCall, policy: Policy | None = None, messages: tuple[Message, ...] | None = None
 ) -> Request:
-    """Convert a client's call to a request. The caller looks up the model that it names, which may be a policy.
+    """Convert a client's call to a request. The caller resolves the model in the call, which may name a policy.
 
-    ``messages`` replace those of the call.
+    ``messages`` replace the messages of the call.
     """
     return Request(
         messages=messages_from_call(call) if messages is None else messages,
@@ -61,7 +61,7 @@ _KINDS: Mapping[str, type[MediaPart]] = {
 
 
 def _part(part: WirePart, unnamed: Counter[str]) -> Part:
-    """Convert a part. ``unnamed``: the number of files without a name before it, by kind."""
+    """Convert a part. ``unnamed``: the number of preceding files without a name, by modality."""
 
     def called(word: str, name: str = "") -> str:
         if name:

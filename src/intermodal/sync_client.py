@@ -1,4 +1,4 @@
-"""The client for synchronous code, and ``intermodal.ask``: verbs of ``AsyncClient`` on one event loop thread."""
+"""The client for synchronous code, and ``intermodal.ask``: the verbs of ``AsyncClient`` on an event loop thread."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Client:
         self, prompt: Any, *files: Any, plan: Plan | None = None, schema: Schema | None = None,
         **options: Unpack[AskOptions],
     ) -> Result:  # fmt: skip
-        """Plan and run a request; return its result; see :meth:`AsyncClient.run`."""
+        """Plan and run a request and return its result; see :meth:`AsyncClient.run`."""
         run = self.asynchronous.run
         return self._bridge.run(partial(run, prompt, *files, plan=plan, schema=schema, **options))
 
@@ -167,7 +167,7 @@ class Client:
         self, prompt: str, *files: FileLike, model: str, out_tokens: int | None = None, day: str = "",
         batch: bool = False, cached: int = 0,
     ) -> Estimate:  # fmt: skip
-        """Return tokens and USD of one call of a model; see :meth:`AsyncClient.estimate`."""
+        """Estimate the tokens and the cost of one model call; see :meth:`AsyncClient.estimate`."""
         estimate = partial(self.asynchronous.estimate, prompt, *files, model=model, out_tokens=out_tokens)
         return self._bridge.run(partial(estimate, day=day, batch=batch, cached=cached))
 
@@ -179,7 +179,7 @@ class Client:
         return self._bridge.run(partial(self.asynchronous.cost, workload, **keys))
 
     def prompt(self, path: str | PathLike[str], **options: Any) -> SyncPrompt:
-        """Return a prompt file, ready to be explained and run; see :meth:`AsyncClient.prompt`."""
+        """Load a prompt file, ready to be explained and run; see :meth:`AsyncClient.prompt`."""
         from intermodal.prompts.prompt import SyncPrompt
 
         return SyncPrompt(self.asynchronous.prompt(path, **options), self._bridge)
@@ -192,7 +192,7 @@ class Client:
         self, query: str, *paths: str | PathLike[str], top: int = 10, model: str = "",
         progress: picture_search.Progress | None = None,
     ) -> picture_search.FindResult:  # fmt: skip
-        """Find pictures nearest to words or to a picture; see :meth:`AsyncClient.find`."""
+        """Find the images most similar to a text or to an image; see :meth:`AsyncClient.find`."""
         named = [str(path) for path in paths]
         return self._bridge.run(partial(self.asynchronous.find, query, *named, top=top, model=model, progress=progress))
 
@@ -206,9 +206,9 @@ class Client:
         )
 
     def close(self) -> None:
-        """End every child process and connection. In a forked child, the copy of a client has none to end.
+        """Stop every child process and close every connection. In a forked child, the copy of a client has none.
 
-        A client that is garbage collected, or open when the interpreter ends, is closed in the same way.
+        A client that is garbage collected, or open when the interpreter exits, is closed in the same way.
         """
         _close(self.asynchronous, self._bridge)
 
@@ -224,8 +224,8 @@ class Client:
 def _close(asynchronous: AsyncClient, bridge: SyncBridge) -> None:
     """Close a client.
 
-    In the thread of its event loop, where the garbage collector may call this, another thread does it: a loop cannot
-    wait for itself.
+    If called in the thread of its event loop, as the garbage collector may do, close it from another thread: a loop
+    cannot wait for itself.
     """
     if bridge.is_here:
         threading.Thread(target=_close, args=(asynchronous, bridge), name="intermodal-close").start()
@@ -245,11 +245,11 @@ def ask(
 
 @with_options(AskOptions)
 def ask(prompt: str, *files: FileLike, schema: Any = None, **options: Unpack[AskOptions]) -> Answer[Any]:
-    """Ask anything of any files.
+    """Ask a question about any files.
 
     Args:
         prompt: the question.
-        files: paths, http(s) URLs or bytes; what they are is read from the bytes.
+        files: paths, http(s) URLs or bytes; their types are detected from the bytes.
         schema: a pydantic class, a dataclass or a JSON Schema; ``answer.value`` then has that type.
         options: fields of ``Policy`` and ``Sampling`` (``objective``, ``max_cost``, ``private``, …).
 

@@ -1,4 +1,4 @@
-"""Today's date, for code that runs outside of planning; planning is given a date."""
+"""Today's date, for code outside of planning; the planner receives the date as an input."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from datetime import UTC, datetime
 
 
 def today() -> str:
-    """Return the day as ISO writes it, in UTC, so that prices change everywhere at once."""
+    """Return the current UTC date in ISO format, so that prices change everywhere at the same time."""
     return datetime.now(UTC).date().isoformat()

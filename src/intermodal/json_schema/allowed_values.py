@@ -1,5 +1,7 @@
-"""The values that a schema lists (``enum``, ``const``) for a place in an answer, so that a chosen value is known as
-such."""
+"""The values that a schema enumerates (``enum``, ``const``) for a place in an answer.
+
+Used to tell whether a value of an answer was chosen from a list.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,14 @@ _NESTED = ("anyOf", "oneOf", "allOf")
 
 
 class AllowedValues:
-    """The listed values of one schema."""
+    """The enumerated values of one schema."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._root = schema
         self._left = _STEPS
 
     def at(self, path: tuple[str | int, ...]) -> tuple[Any, ...]:
-        """Return the values that the schema lists for the place at ``path``.
+        """Return the values that the schema enumerates for the value at ``path``.
 
         >>> AllowedValues({"properties": {"paid": {"enum": ["card", "cash"]}}}).at(("paid",))
         ('card', 'cash')
@@ -31,7 +33,7 @@ class AllowedValues:
         return tuple(each for schema in at for each in _listed(schema))
 
     def _opened(self, schema: Any) -> Iterator[Mapping[str, Any]]:
-        """Yield a schema, and those that it is made of."""
+        """Yield a schema, the target of its reference, and the schemas it combines, recursively."""
         seen: list[Any] = []
         waiting = [schema]
         while waiting and self._left > 0:
@@ -72,7 +74,7 @@ def _under(schema: Mapping[str, Any], step: str | int) -> Iterator[Any]:
 
 
 def resolve_reference(root: Any, reference: str) -> Any:
-    """Return what a reference within a schema points to; None where that is nothing, or outside the schema.
+    """Return the target of a reference within a schema; None if it has no target, or is outside the schema.
 
     >>> resolve_reference({"$defs": {"a/b": {"type": "null"}}}, "#/$defs/a~1b")
     {'type': 'null'}

@@ -1,9 +1,7 @@
-"""The work that a schema may cause, counted in steps and not in time, so that the bound is the same on every machine.
+"""The limit on the work for one schema, counted in steps rather than time, so that it is the same on every machine.
 
-A step is one keyword applied to one value, one name or item looked at, or as much of a text or a regular expression as
-takes about as long: 0.2 to 0.5 µs on one core.
-
-The size of a schema is checked first and without recursion (``check_size``).
+A step is one keyword applied to one value, one name or item visited, or an amount of text or pattern that takes about
+as long: 0.2 to 0.5 µs on one core. The size of a schema is checked first and without recursion (``check_size``).
 """
 
 from __future__ import annotations
@@ -18,8 +16,7 @@ DEPTH = 300  # schemas applied inside each other: two frames of Python each, of 
 
 
 class BudgetExhausted(Exception):
-    """The work needs more steps, or more depth (``deep``), than it may take: the result is neither valid nor
-    invalid."""
+    """The work needs more steps, or more depth (``deep``), than allowed: the result is neither valid nor invalid."""
 
     def __init__(self, what: str, *, deep: bool = False) -> None:
         super().__init__(what)
@@ -31,20 +28,23 @@ class Cancelled(Exception):
 
 
 class StepBudget:
-    """The steps left for one piece of work, and its position in the schema.
+    """The remaining steps of one task, and its position in the schema.
 
     Attributes:
-        left: steps until ``refill`` must be called; users subtract from it before they work.
-        depth: schemas being applied inside each other.
+        left: steps until ``refill`` must be called; callers subtract from it before they do the work.
+        depth: number of nested schemas being applied.
         scope: schema resources entered, outermost first, for ``$dynamicRef``.
-        cancelled: set from another thread to end the work within ``SLICE`` steps.
+        cancelled: set from another thread to stop the task within ``SLICE`` steps.
     """
 
     __slots__ = ("_granted", "_of", "_pause", "_spent", "cancelled", "depth", "left", "scope", "total")
 
     def __init__(self, total: int, pause: Callable[[], None] | None = None, *, of: StepBudget | None = None) -> None:
-        """``pause``: called after each ``SLICE`` steps, to let another thread have the interpreter. ``of``: the budget
-        that this is a part of, which is cancelled for both."""
+        """Create a budget of ``total`` steps.
+
+        ``pause``: called after each ``SLICE`` steps, to let another thread run. ``of``: the parent budget; cancelling
+        it cancels this one.
+        """
         self.total = total
         self._of = of
         self.depth = 0
@@ -56,17 +56,17 @@ class StepBudget:
 
     @property
     def spent(self) -> int:
-        """Return the steps taken so far, never more than ``total``."""
+        """The steps taken so far, at most ``total``."""
         return min(self.total, self._spent + self._granted - self.left)
 
     def spend(self, steps: int) -> None:
-        """Count work before it is done. Raises BudgetExhausted and Cancelled."""
+        """Count steps before the work is done. Raises BudgetExhausted and Cancelled."""
         self.left -= steps
         if self.left < 0:
             self.refill()
 
     def refill(self) -> None:
-        """Grant the next slice. Raises BudgetExhausted where none is left, and Cancelled."""
+        """Grant the next slice. Raises BudgetExhausted if no steps are left, and Cancelled."""
         self._spent += self._granted - self.left
         self._granted = self.left = 0
         if self.cancelled or (self._of is not None and self._of.cancelled):
@@ -78,7 +78,7 @@ class StepBudget:
         self._granted = self.left = min(SLICE, self.total - self._spent)
 
     def part(self, steps: int) -> StepBudget:
-        """Return a budget of at most so many steps for a part of the work; it is cancelled together with this one."""
+        """Return a budget of at most ``steps`` for a part of the task; it is cancelled together with this one."""
         return StepBudget(min(steps, self.total - self.spent), self._pause, of=self)
 
     def too_deep(self) -> BudgetExhausted:
@@ -96,7 +96,7 @@ NESTED = 100  # objects and lists inside each other
 def check_size(schema: Any, budget: StepBudget) -> int:
     """Return the number of values in a schema.
 
-    Raises InvalidSchema where it is too large, too deep, or not JSON; BudgetExhausted and Cancelled.
+    Raises InvalidSchema if it is too large, too deep, or not JSON; BudgetExhausted and Cancelled.
     """
     values = characters = 0
     waiting: list[tuple[Any, int]] = [(schema, 1)]

@@ -1,7 +1,7 @@
 """Compilation of a schema into checks, once for all requests that send the same schema.
 
-Its keywords must have valid values, as the metaschema of draft 2020-12 says (``check_shape``). Compiled schemas are
-cached by digest: clients send the same schema with each request, and its answer is validated later.
+Keywords must have valid values, as defined by the metaschema of draft 2020-12 (``check_shape``). Compiled schemas are
+cached by digest, since clients send the same schema with each request, and the answer is validated later.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SAMPLING = 100_000  # steps for all samples together: a schema that needs more c
 
 
 class CompiledSchema:
-    """A schema to validate values against. ``memory``: the bytes that it may come to hold."""
+    """A schema to validate values against. ``memory``: the maximum number of bytes that it may hold."""
 
     __slots__ = ("_root", "memory")
 
@@ -36,11 +36,11 @@ class CompiledSchema:
         self.memory = memory
 
     def violation(self, value: Any, budget: StepBudget) -> Violation | None:
-        """Return the violation of a value, None if it is valid.
+        """Return the first violation of a value; None if the value is valid.
 
         Raises:
             BudgetExhausted: the budget does not suffice to decide.
-            Cancelled: ``budget.cancelled`` was set meanwhile.
+            Cancelled: ``budget.cancelled`` was set during validation.
         """
         budget.depth, budget.scope = 0, []
         try:
@@ -50,7 +50,7 @@ class CompiledSchema:
 
 
 def compile_schema(schema: Any, budget: StepBudget) -> CompiledSchema:
-    """Return the compiled schema. Raises InvalidSchema, BudgetExhausted and Cancelled."""
+    """Compile a schema. Raises InvalidSchema, BudgetExhausted and Cancelled."""
     values = check_size(schema, budget)
     compiler = Compiler(schema, budget)
     root = compiler.node(schema, compiler.resources.main, "")
@@ -59,8 +59,7 @@ def compile_schema(schema: Any, budget: StepBudget) -> CompiledSchema:
 
 
 def usable_schema(schema: Any, budget: StepBudget) -> CompiledSchema:
-    """Return the compiled schema after a trial with small values, which finds schemas that no value can be validated
-    against.
+    """Compile a schema and validate small sample values, to reject schemas that cannot be used for validation.
 
     Raises InvalidSchema, BudgetExhausted and Cancelled.
     """
@@ -83,7 +82,7 @@ def usable_schema(schema: Any, budget: StepBudget) -> CompiledSchema:
 
 
 class Compiler:
-    """Makes nodes of schemas, each once, however often it is referred to."""
+    """Compiles schemas into nodes, each schema once, however often it is referenced."""
 
     def __init__(self, document: Any, budget: StepBudget) -> None:
         self.budget = budget
@@ -96,7 +95,7 @@ class Compiler:
         self._waiting: list[tuple[SchemaNode, dict[str, Any], str]] = []
 
     def node(self, schema: Any, outer: Resource, place: str) -> SchemaNode:
-        """Return the node of a schema, whose checks ``finish`` makes. Raises InvalidSchema for an invalid one."""
+        """Return the node of a schema; ``finish`` compiles its checks. Raises InvalidSchema if it is invalid."""
         if isinstance(schema, bool):
             return _ANYTHING if schema else _NOTHING
         if not isinstance(schema, dict):
@@ -110,7 +109,7 @@ class Compiler:
         return found
 
     def finish(self) -> None:
-        """Make the checks of all nodes that are wanted, and of those that these want."""
+        """Compile the checks of all requested nodes, and of the nodes that these request in turn."""
         while self._waiting:
             node, schema, place = self._waiting.pop()
             self.budget.spend(5 + 3 * len(schema))
@@ -138,7 +137,7 @@ class Compiler:
                 self.node(inner, resource, f"{place}/{name}")
 
     def dynamic_nodes(self, anchor: str, place: str) -> dict[int, SchemaNode]:
-        """Return the target of a dynamic anchor in each resource that has it, by the resource's identity."""
+        """Return the target of a dynamic anchor in each resource that has it, keyed by the resource's identity."""
         self._dynamic = True
         found = self._dynamic_nodes.get(anchor)
         if found is None:
@@ -150,7 +149,7 @@ class Compiler:
         return found
 
     def pattern(self, written: str, place: str) -> Pattern:
-        """Return a pattern, compiled once. Raises InvalidSchema."""
+        """Return the compiled pattern; each pattern is compiled once. Raises InvalidSchema."""
         found = self._patterns.get(written)
         if found is None:
             try:
@@ -184,7 +183,7 @@ class _Context:
         return self._compiler.pattern(written, self.place)
 
     def target(self, reference: str) -> tuple[SchemaNode, str]:
-        """Return the node that a reference names, and the dynamic anchor that it named it by, "" for none."""
+        """Return the node that a reference names, and the dynamic anchor in the reference, "" for none."""
         schema, resource, anchor = self._compiler.resources.target(reference, self._resource, self.place)
         return self._compiler.node(schema, resource, self.place), anchor
 
@@ -209,7 +208,7 @@ _ENTRY = 4 << 10  # bytes of one besides its values
 
 
 class SchemaCache:
-    """Compiled schemas by digest; the least recently used is evicted first."""
+    """Compiled schemas by digest; evicts the least recently used first."""
 
     def __init__(self, memory: int = MEMORY) -> None:
         self._by_digest: BoundedCache[bytes, CompiledSchema] = BoundedCache(
@@ -218,9 +217,9 @@ class SchemaCache:
         self._lock = Lock()
 
     def get(self, schema: Any, budget: StepBudget, digest: bytes = b"") -> CompiledSchema:
-        """Return the compiled schema. Raises what ``usable_schema`` raises; only usable schemas are kept.
+        """Return the compiled schema. Raises the errors of ``usable_schema``; only usable schemas are cached.
 
-        ``digest``: of this schema (``schema_digest``), where it is known.
+        ``digest``: the ``schema_digest`` of this schema, if already computed.
         """
         digest = digest or schema_digest(schema, budget)
         with self._lock:
@@ -238,17 +237,17 @@ _CACHE = SchemaCache()
 
 
 def cached_schema(schema: Any, budget: StepBudget, digest: bytes = b"") -> CompiledSchema:
-    """Return the compiled schema from this process's cache. Raises InvalidSchema, BudgetExhausted and Cancelled.
+    """Return the compiled schema from the cache of this process. Raises InvalidSchema, BudgetExhausted and Cancelled.
 
-    ``digest``: of this schema (``schema_digest``), where it is known.
+    ``digest``: the ``schema_digest`` of this schema, if already computed.
     """
     return _CACHE.get(schema, budget, digest)
 
 
 def schema_digest(schema: Any, budget: StepBudget) -> bytes:
-    """Return the digest that a schema is cached by.
+    """Return the digest that is the cache key of a schema.
 
-    Raises InvalidSchema for one that is too large or not JSON, BudgetExhausted and Cancelled.
+    Raises InvalidSchema if the schema is too large or not JSON, BudgetExhausted and Cancelled.
     """
     check_size(schema, budget)
     try:
@@ -275,7 +274,7 @@ Shape = tuple[Callable[[Any, StepBudget], bool], str]
 
 
 def check_shape(keyword: str, value: Any, place: str, budget: StepBudget) -> None:
-    """Raise InvalidSchema unless a keyword may have this value; schemas inside it are not checked."""
+    """Raise InvalidSchema unless the value is allowed for the keyword. Schemas inside the value are not checked."""
     shape = _SHAPES.get(keyword)
     if shape is not None and not shape[0](value, budget):
         raise InvalidSchema(f"{shorten(value)} is not {shape[1]}", place)

@@ -1,6 +1,6 @@
-"""The errors of JSON Schema: ``InvalidSchema``, and ``Violation``: where a value is wrong, and why.
+"""The errors of JSON Schema: ``InvalidSchema``, and ``Violation``, which says which value is wrong and why.
 
-Messages are short for a large value too.
+Messages stay short even if the value is large.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from typing import Any
 
 
 class InvalidSchema(Exception):
-    """An invalid schema. ``place``: the JSON Pointer of the error, "" for the schema itself. ``todo``: how to correct
-    it.
+    """An invalid schema.
+
+    ``place``: the JSON Pointer of the error, "" for the schema itself. ``todo``: how to correct it.
     """
 
     def __init__(self, what: str, place: str = "", todo: str = "correct the schema") -> None:
@@ -25,7 +26,7 @@ _LONGEST = 200  # characters of a message
 
 
 class _Short(reprlib.Repr):
-    """``repr`` that looks at the beginning of a value alone."""
+    """A ``repr`` that reads only the beginning of a value."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +36,7 @@ class _Short(reprlib.Repr):
         return f"an integer of {x.bit_length():,} bits" if x.bit_length() > 512 else repr(x)
 
     def repr_dict(self, x: dict[Any, Any], level: int) -> str:
-        # In the order given, unlike reprlib: sorting would look at all of it.
+        # Keep the order, unlike reprlib: sorting would read the whole dict.
         if not x:
             return "{}"
         if level <= 0:
@@ -67,8 +68,8 @@ class Violation:
     Attributes:
         keyword: the violated keyword, "" for the schema ``false``.
         steps: the path to the value, innermost step first.
-        template: the message, with ``{}`` for each of ``about``; formatted only when read, since most violations
-            belong to a branch of an ``anyOf`` of which another fits.
+        template: the message, with a ``{}`` for each of ``about``. It is formatted only when read, since most
+            violations belong to an ``anyOf`` branch that is discarded because another branch matches.
     """
 
     __slots__ = ("about", "keyword", "steps", "template")
@@ -80,7 +81,7 @@ class Violation:
         self.steps: list[str | int] = []
 
     def at(self, step: str | int) -> Violation:
-        """Return the same violation, one step further from the root."""
+        """Add a step towards the root to the path, and return this violation."""
         self.steps.append(step)
         return self
 
@@ -95,9 +96,9 @@ class Violation:
 
 
 def nearest_violation(found: list[Violation], otherwise: Violation) -> Violation:
-    """Return, of the branches' violations, the one that got farthest: its branch was meant.
+    """Return the violation of the branch that matched furthest, since that branch was probably meant.
 
-    Return ``otherwise`` where several got equally far.
+    Returns ``otherwise`` if several branches matched equally far.
     """
     deepest = max(len(each.steps) for each in found) if found else 0
     best = [each for each in found if len(each.steps) == deepest]

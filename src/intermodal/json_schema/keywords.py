@@ -1,9 +1,9 @@
 """The keywords of draft 2020-12, each compiled into a check of values.
 
-A check counts its steps in advance. It stops at the first violation, except where evaluated members are needed
-(``seen``): there every branch is evaluated.
+A check counts its steps in advance. It stops at the first violation, except if evaluated members are needed (``seen``):
+then every branch is evaluated.
 
-Values are compared as JSON Schema sees them (below): each value looked at is a step.
+Values are compared by the rules of JSON Schema (below); each value compared counts as a step.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from intermodal.json_schema.references import Resource
 
 
 class EvaluatedMembers:
-    """The names and items of one value that a matching schema evaluated, for ``unevaluated...``.
+    """The properties and items of one value that a matching schema evaluated, for ``unevaluated...``.
 
-    ``items``: how many from the beginning. ``at``: others, by index.
+    ``items``: the number of leading items evaluated. ``at``: other items, by index.
     """
 
     __slots__ = ("all_items", "all_names", "at", "items", "names")
@@ -48,9 +48,9 @@ Check = Callable[[Any, StepBudget, "EvaluatedMembers | None"], "Violation | None
 
 
 class SchemaNode:
-    """A schema with its checks, filled in once it is compiled.
+    """A schema with its checks, which are added after its creation.
 
-    ``collects``: it has a keyword for unevaluated members. ``scoped``: the path by which it was reached matters.
+    ``collects``: it has an ``unevaluated...`` keyword. ``scoped``: its result depends on the path of references to it.
     """
 
     __slots__ = ("checks", "collects", "resource", "scoped")
@@ -62,10 +62,10 @@ class SchemaNode:
         self.scoped = False
 
     def apply(self, value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
-        """Return the violation of a value, None if it is valid. ``seen`` collects evaluated members; None if not
-        needed.
+        """Return the first violation of a value; None if the value is valid.
 
-        Raises BudgetExhausted and Cancelled, after which ``budget`` must not be used again.
+        ``seen`` collects evaluated members; None if not needed. Raises BudgetExhausted and Cancelled, after which
+        ``budget`` must not be used again.
         """
         budget.left -= 1 + len(self.checks)
         if budget.left < 0:
@@ -90,7 +90,7 @@ class SchemaNode:
         return found
 
     def _enter(self, budget: StepBudget) -> bool:
-        """Return whether this is in another resource than its reference."""
+        """Enter this node's resource; return whether it differs from the current one."""
         if budget.scope and budget.scope[-1] is self.resource:
             return False
         budget.scope.append(self.resource)
@@ -101,7 +101,7 @@ Sized = type[str] | type[list[Any]] | type[dict[str, Any]]
 
 
 class Context(Protocol):
-    """The context of a keyword: its schema, and the compiler for others."""
+    """The context of a keyword: its schema, and the compiler for other schemas."""
 
     beside: dict[str, Any]
     budget: StepBudget
@@ -161,7 +161,7 @@ def _const(wanted: Any, context: Context) -> Check:
 
 # ---- numbers and texts
 def _bound(keyword: str, said: str, wrong: Callable[[Any, Any], bool]) -> Callable[[Any, Context], Check]:
-    """Return a keyword that compares a number."""
+    """Return the compiler of a keyword that compares a number with a limit."""
 
     def compiled(limit: Any, context: Context) -> Check:
         def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
@@ -190,7 +190,10 @@ def _size(
     wrong: Callable[[Any, Any], bool],
     special: int,
 ) -> Callable[[Any, Context], Check]:
-    """Return a keyword that compares a length. ``said``: its message, in general and for a ``special`` limit."""
+    """Return the compiler of a keyword that compares a length with a limit.
+
+    ``said``: its message, in general and for a ``special`` limit.
+    """
 
     def compiled(limit: Any, context: Context) -> Check:
         message = f"{{}} {said[1] if limit == special else said[0]}"
@@ -573,7 +576,7 @@ def _unevaluated_items(schema: Any, context: Context) -> Check:
     return check
 
 
-# In the order of application: cheap and most telling first, unevaluated ones last.
+# In order of application: the cheapest and most selective first, ``unevaluated...`` last.
 CHECKS: dict[str, Callable[[Any, Context], Check | None]] = {
     "type": _type,
     "const": _const,
@@ -643,10 +646,10 @@ is_number = TYPES["number"]
 
 
 def _canonical(value: Any, budget: StepBudget) -> str:
-    """Return a text that two values share exactly where they are equal: 1 equals 1.0 but not true; order of names is
-    ignored.
+    """Return a text that is equal for two values exactly if they are equal in JSON Schema.
 
-    Text is the key because numbers can be chosen so that their hashes collide.
+    1 equals 1.0 but not true; the order of names is ignored. The key is a text because numbers can be chosen so that
+    their hashes collide.
 
     >>> _canonical({"b": 1.0, "a": [True]}, StepBudget(100)) == _canonical({"a": [True], "b": 1}, StepBudget(100))
     True
@@ -679,7 +682,7 @@ def _canonical(value: Any, budget: StepBudget) -> str:
 
 
 class _Written(str):
-    """A piece that is written as it is."""
+    """A piece that is written unchanged."""
 
     __slots__ = ()
 
@@ -694,7 +697,10 @@ def _number(value: int | float, budget: StepBudget) -> str:
 
 
 def _is_multiple(value: int | float, of: int | float, budget: StepBudget) -> bool:
-    """Return whether a number is a multiple: of a fraction by floating-point division, exactly if that overflows."""
+    """Return whether a number is a multiple of another.
+
+    For a fractional factor this uses floating-point division, and exact arithmetic if that overflows.
+    """
     if not _isfinite_number(value):
         return False
     try:

@@ -1,9 +1,9 @@
-"""Regular expressions of clients: the syntax of ECMA 262 (unicode mode), matched by RE2 in linear time.
+"""Regular expressions from clients: the syntax of ECMA 262 (unicode mode), matched by RE2 in linear time.
 
-RE2 has no lookaround and no backreferences, since those are what cannot be matched in linear time. Lookaheads right
-after the ``^`` at the beginning are several patterns for one text, and matched as such: pydantic writes decimals so.
-Where the two mean different things by the same characters, the pattern is translated: ``.``, ``\\s``, ``\\u``, classes.
-What other languages add and RE2 has is taken too: ``(?i)``, ``(?P<name>``, ``\\A``, ``\\z``, ``\\Z``.
+RE2 has no lookaround and no backreferences, because they cannot be matched in linear time. Lookaheads right after a
+leading ``^`` are compiled as separate patterns for the same text: pydantic writes decimals that way. Constructs with
+another meaning in RE2 are translated: ``.``, ``\\s``, ``\\u``, classes. Constructs of other languages that RE2 supports
+are accepted too: ``(?i)``, ``(?P<name>``, ``\\A``, ``\\z``, ``\\Z``.
 """
 
 from __future__ import annotations
@@ -45,12 +45,15 @@ _CATEGORIES = {
 
 
 class Pattern:
-    """A pattern that is ready to be searched for. ``memory``: bytes it may come to hold."""
+    """A compiled pattern. ``memory``: the maximum number of bytes that it may hold."""
 
     __slots__ = ("_length", "_parts", "_program", "memory")
 
     def __init__(self, parts: list[tuple[Any, bool]], length: tuple[int, int | None]) -> None:
-        """``parts``: what RE2 compiled, each with whether it must be found, or must not. ``length``: of the text."""
+        """Create a pattern from compiled parts.
+
+        ``parts``: RE2 patterns, each with whether it must or must not be found. ``length``: limits on the text length.
+        """
         self._length = length
         self._parts = [(compiled.search, wanted) for compiled, wanted in parts]
         self._program = sum(compiled.programsize for compiled, _ in parts)
@@ -67,9 +70,7 @@ class Pattern:
 
 
 def compile_pattern(pattern: str, budget: StepBudget) -> Pattern:
-    """Return the pattern, translated and compiled. Raises InvalidSchema with the construct that RE2 does not
-    support.
-    """
+    """Translate and compile a pattern. Raises InvalidSchema, which names the construct that RE2 does not support."""
     if len(pattern) > LONGEST:
         raise InvalidSchema(f"the pattern has more than {LONGEST:,} characters", todo="shorten it")
     budget.spend(20 + len(pattern))
@@ -117,7 +118,7 @@ class _Translation:
         self.length: tuple[int, int | None] = (0, None)  # characters of a text, at least and at most
 
     def parts(self) -> list[tuple[str, bool]]:
-        """Return the patterns that must occur in a text, and (False) those that must not."""
+        """Return the patterns that must occur in a text (True), and those that must not (False)."""
         flags = self._group() if re.match(r"\(\?[ims]+\)", self._text) else ""
         found: list[tuple[str, bool]] = []
         if self._text.startswith(("^(?=", "^(?!"), self._at):
@@ -136,7 +137,7 @@ class _Translation:
         return [*found, (rest, True)]
 
     def _until(self, depth: int) -> str:
-        """Return the pieces up to where so many groups are open again, the last bracket left out; -1 for the end."""
+        """Translate up to the bracket that closes the group at ``depth``, excluding it; -1 for the end."""
         made: list[str] = []
         while self._at < len(self._text):
             if self._text[self._at] == ")" and depth >= 0 and self._depth == depth + 1:
@@ -207,8 +208,10 @@ class _Translation:
         return re.compile(r"[*+?]|\{(\d{1,6})(?:(,)(\d{1,6})?)?\}").match(self._text, self._at)
 
     def _counted(self, atom: str, begin: int = 0, *, single: bool = False) -> str:
-        """Return an atom, which begins there, with what repeats it. RE2 takes counts up to 1,000; the count of
-        characters that all of a text consists of is compared with its length.
+        """Return an atom, which begins at ``begin``, with its quantifier.
+
+        RE2 accepts counts up to 1,000. If a counted character makes up the whole text, the count is checked against the
+        length of the text instead.
         """
         found = self._quantifier()
         if found is None:
@@ -232,7 +235,7 @@ class _Translation:
     # ---- escapes and classes
 
     def _escape(self) -> str:
-        """Return the translation of an escape outside of a class."""
+        """Translate an escape outside of a class."""
         char = self._next("a backslash at the end")
         if char in "bB":
             return f"\\{char}"
@@ -248,7 +251,7 @@ class _Translation:
         return _literal(self._code(char))
 
     def _code(self, char: str) -> int:
-        """Return the character that an escape stands for."""
+        """Return the code point that an escape stands for."""
         if char in _CONTROL:
             return _CONTROL[char]
         if char == "0":
@@ -288,7 +291,7 @@ class _Translation:
         return int(found, 16)
 
     def _property(self, kind: str) -> str:
-        r"""``\p{...}`` in RE2's words, for the inside of a class."""
+        r"""Translate ``\p{...}`` to RE2 syntax, for use inside a class."""
         found = re.compile(r"\{([^{}]{1,80})\}").match(self._text, self._at)
         named = found and _NAMED.fullmatch(found[1])
         if not found or not named:
@@ -332,7 +335,9 @@ class _Translation:
         return f"[{'^' if negated else ''}{''.join(made)}]"
 
     def _member(self, char: str) -> int | str:
-        """Return one character of a class, or what several are in RE2's words."""
+        """Return the code point of a single class member, or the RE2 syntax of a member that stands for several
+        characters.
+        """
         if char != "\\":
             return ord(char)
         escaped = self._next("a backslash at the end")

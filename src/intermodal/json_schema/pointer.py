@@ -1,4 +1,4 @@
-"""JSON Pointers (RFC 6901): the path to a place in JSON."""
+"""JSON Pointers (RFC 6901): the path to a value in a JSON document."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def pointer(path: Iterable[str | int]) -> str:
-    """Return the pointer to a place; "" is all of it.
+    """Return the pointer to a path; "" is the whole document.
 
     >>> pointer(("items", 0, "price/unit"))
     '/items/0/price~1unit'
@@ -15,7 +15,7 @@ def pointer(path: Iterable[str | int]) -> str:
 
 
 def steps(said: str) -> list[str]:
-    """Return the steps of a pointer; what stands before its first slash is none.
+    """Return the steps of a pointer; text before the first slash is ignored.
 
     >>> steps("/items/0/price~1unit"), steps("#/$defs/a"), steps("")
     (['items', '0', 'price/unit'], ['$defs', 'a'], [])

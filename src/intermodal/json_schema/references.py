@@ -10,7 +10,7 @@ from intermodal.json_schema.budget import StepBudget
 from intermodal.json_schema.errors import InvalidSchema
 from intermodal.json_schema.pointer import steps
 
-# Keywords whose value is a schema, a list of them, or an object of them.
+# Keywords whose value is one schema, a list of schemas, or an object of schemas.
 ONE = frozenset({
     "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not", "propertyNames", "then",
     "unevaluatedItems", "unevaluatedProperties",
@@ -43,7 +43,7 @@ class SchemaResources:
         self._index(document)
 
     def resource_of(self, schema: Any, outer: Resource) -> Resource:
-        """Return the resource that a schema is or belongs to; the schema lies in ``outer``."""
+        """Return the resource of a schema that lies in ``outer``: its own if it has an ``$id``, else ``outer``."""
         name = schema.get("$id") if isinstance(schema, dict) else None
         if not isinstance(name, str):
             return outer
@@ -61,7 +61,7 @@ class SchemaResources:
         yield from (resource for resource in self._of.values() if resource is not self.main)
 
     def target(self, reference: str, base: Resource, place: str) -> tuple[Any, Resource, str]:
-        """Return what a reference points to, its resource, and its anchor if that is a ``$dynamicAnchor``.
+        """Return the target of a reference, its resource, and its anchor if that is a ``$dynamicAnchor``.
 
         Raises InvalidSchema for a reference outside the document.
         """
@@ -99,7 +99,7 @@ class SchemaResources:
         return node, resource
 
     def _index(self, document: Any) -> None:
-        """Note every ``$id`` and anchor, so that references to what comes later find it."""
+        """Record every ``$id`` and anchor, so that forward references can be resolved."""
         waiting = [(document, self.main)]
         while waiting:
             schema, outer = waiting.pop()
@@ -117,7 +117,7 @@ class SchemaResources:
 
 
 def _subschemas(schema: dict[str, Any]) -> Iterator[Any]:
-    """Yield the schemas inside a schema, where its keywords have them."""
+    """Yield the direct subschemas of a schema."""
     for keyword, value in schema.items():
         if keyword in ONE:
             yield value

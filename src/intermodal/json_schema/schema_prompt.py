@@ -1,11 +1,11 @@
-"""The text about a schema in a prompt: in words for hosts that force it without telling the model, as JSON for others.
+"""The text about a schema in a prompt: a description if the host enforces the schema, otherwise the JSON Schema itself.
 
-A host that constrains an answer by a grammar lets the model write nothing else and tells it nothing: neither what a
-field means nor which values exist. So the fields are named in one sentence, each with its description. Of some twenty
-forms tried with a model of 135M parameters, this was among the best (benchmarks/extraction.py); the JSON Schema itself
-makes such a model copy the schema, and a form with blanks makes it copy the brackets.
+A host that constrains an answer by a grammar tells the model nothing about it: neither what a field means nor which
+values exist. So the fields are named in one sentence, each with its description. Of some twenty forms tried with a
+model of 135M parameters, this was among the best (benchmarks/extraction.py); the JSON Schema itself makes such a model
+copy the schema, and a form with blanks makes it copy the brackets.
 
-The text is bounded, whatever a client's schema contains, and references that lead back to themselves are not followed.
+The text is bounded, whatever a client's schema contains, and recursive references are not followed.
 """
 
 from __future__ import annotations
@@ -42,8 +42,10 @@ def describe_schema(schema: Schema) -> str:
 
 
 def embed_schema(schema: Schema) -> str:
-    """Return the instruction for a host that cannot constrain the answer to ``schema``: the schema itself, since only
-    these words enforce it. One longer than ``WHOLE`` is described.
+    """Return the instruction for a host that cannot constrain the answer to ``schema``.
+
+    It contains the schema itself, since only this text enforces it. A schema longer than ``WHOLE`` is described
+    instead.
     """
     encoded = _encode(schema)
     if len(encoded) > WHOLE:
@@ -52,7 +54,7 @@ def embed_schema(schema: Schema) -> str:
 
 
 class _Fields:
-    """Writes out the fields of one schema. ``root`` is where references lead."""
+    """Describes the fields of one schema. ``root``: the document in which references are resolved."""
 
     def __init__(self, root: Any) -> None:
         self._root = root
@@ -60,8 +62,9 @@ class _Fields:
         self._left = LONGEST
 
     def words(self, schema: Any, said: str = "", depth: int = 0, within: tuple[str, ...] = ()) -> str:
-        """Describe a value. ``said``: the description of the reference that led here; ``within``: the references
-        before.
+        """Describe a value.
+
+        ``said``: the description next to the reference that led here; ``within``: the references followed so far.
         """
         self._nodes -= 1
         said = _said(schema) or said
@@ -97,7 +100,7 @@ class _Fields:
         return ", ".join(made)
 
     def _properties(self, schema: Schema, depth: int) -> dict[str, Any]:
-        """Return the properties of an object, and of the schemas that it combines."""
+        """Return the properties of an object, including those of the schemas it combines with ``allOf``."""
         own = schema.get("properties")
         found = dict(own) if isinstance(own, Mapping) else {}
         parts = schema.get("allOf")
