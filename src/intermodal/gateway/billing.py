@@ -1,7 +1,7 @@
-"""Authentication, budgets and settlement of runs, in HTTP's terms, and idempotent replies.
+"""Authentication, budgets, settlement of runs and idempotent replies, in terms of HTTP.
 
-``quotas/`` keeps the accounts and knows no HTTP; this module turns its refusals into responses and adds up what a run
-cost.
+``quotas/`` keeps the accounts and knows nothing of HTTP. This module turns its refusals into responses and adds up the
+cost of each run.
 """
 
 from __future__ import annotations
@@ -73,9 +73,10 @@ async def billed_run(
     allowance: KeyAllowance, request: GatewayRequest, plan: Plan, policy: Policy, events: AsyncGenerator[Event],
     tried: PriorAttempt | None = None,
 ) -> AsyncIterator[AsyncGenerator[Event]]:  # fmt: skip
-    """Yield the events of a run that the budgets admit, and settle its cost however it ends. Raises RequestRefused.
+    """Reserve budget for a run, yield its events, and settle its cost when it ends, fails or is cancelled.
 
-    ``allowance``: of the run; it has a reservation already, or gets one. ``tried``: an attempt made before the run.
+    ``allowance``: the run's budget; a reservation is made if it has none. ``tried``: an attempt made before the run.
+    Raises RequestRefused.
     """
     ledger, given = allowance.ledger, allowance.given
     bill = RunBill(plan, tried, max_run_cost(plan, policy))
@@ -111,9 +112,10 @@ async def billed_run(
 async def billed_call(
     ledger: QuotaManager | None, request: GatewayRequest, claim: QuotaClaim
 ) -> AsyncIterator[Callable[[int, float | None], None]]:
-    """Admit a call without a plan by the key's rates and budgets, and yield a function that records its tokens and USD.
+    """Admit a call without a plan under the key's rate limits and budgets; yield a function that records tokens and
+    USD.
 
-    A call that ends without recording took nothing that anybody knows of; with an unknown cost, all of the claim.
+    A call that records nothing is settled at zero. If the recorded cost is None, the whole claim is charged.
 
     Raises RequestRefused.
     """
@@ -134,8 +136,11 @@ async def billed_call(
 
 
 async def _admit(ledger: QuotaManager, request: GatewayRequest, claim: QuotaClaim) -> QuotaReservation:
-    """Reserve a claim for the key of a request, and tell the client its rates. Raises RequestRefused."""
-    async with request.admitting:  # texts of one request are several runs at once, and one request of a rate
+    """Reserve a claim for the request's key and report the key's rate limits in the response headers.
+
+    Raises RequestRefused.
+    """
+    async with request.admitting:  # the texts of one request run concurrently but count as one request
         found = await ledger.admit(request.key, replace(claim, requests=0 if request.counted else 1))
         request.counted = request.counted or not isinstance(found, QuotaRefusal)
     request.response_headers |= rate_limit_headers(*ledger.rates(request.key))
@@ -146,7 +151,9 @@ async def _admit(ledger: QuotaManager, request: GatewayRequest, claim: QuotaClai
 
 
 class RunSettlement(TypedDict):
-    """The settlement of a run for the quota manager. ``unreported``: USD of the cost that are upper bounds."""
+    """The settlement of a run for the quota manager. ``unreported``: the part of the cost that is an upper bound, in
+    USD.
+    """
 
     cost: float | None
     tokens: int | None
@@ -154,9 +161,9 @@ class RunSettlement(TypedDict):
 
 
 class KeyAllowance:
-    """The budget of one run, as the executor asks for it (``executor/attempt/ledger.py``).
+    """The budget of one run, in the interface that the executor uses (``executor/attempt/ledger.py``).
 
-    ``given``: its reservation, made before anything is sent; None where no budget is charged.
+    ``given``: the reservation, made before anything is sent; None if no budget is charged.
     """
 
     def __init__(self, ledger: QuotaManager | None, given: QuotaReservation | None = None) -> None:
@@ -178,10 +185,10 @@ class KeyAllowance:
             self.ledger.expose(self.given, usd, taken=taken)
 
     def counted(self, bill: RunBill) -> RunSettlement:
-        """Return what the run took.
+        """Return the cost and tokens to settle.
 
-        A run that was cut off is charged for the requests that were sent and nothing else: events report that a step
-        began, the exposure how much of it was sent.
+        An interrupted run is charged for the requests that were sent, and nothing else: events report that a step
+        began, the exposure reports how much of it was sent.
         """
         if bill.finished or bill.cost is None:
             return RunSettlement(cost=bill.cost, tokens=bill.tokens, unreported=bill.unreported)
@@ -190,13 +197,12 @@ class KeyAllowance:
 
 
 class RunBill:
-    """The cost and tokens of a run, added up from its events.
+    """Adds up the cost and tokens of a run from its events.
 
-    An attempt whose cost was not reported counts at the plan's upper bound; an attempt that was not made counts
-    nothing.
+    An attempt whose cost was not reported counts at the plan's upper bound. An attempt that was not made counts zero.
 
     Args:
-        tried: an attempt made before the run. most: USD that the whole run may cost, None if unknown.
+        tried: an attempt made before the run. most: the maximum cost of the whole run in USD; None if unknown.
     """
 
     def __init__(self, plan: Plan, tried: PriorAttempt | None = None, most: float | None = None) -> None:
@@ -204,16 +210,16 @@ class RunBill:
         self._handed = tried if tried is not None and tried.ending.charge.maybe_paid else None
         self._most = inf if most is None else most
         self._known = 0.0  # USD reported by attempts
-        self._guessed: float | None = 0.0  # USD of attempts without a report; None where the plan has no price either
+        self._guessed: float | None = 0.0  # USD of attempts without a report; None if the plan has no price for them
         self._tokens: int | None = 0
         self._finished: Finished | None = None
         self._began = False
-        self._paid = self._handed is not None  # something was, or may have been
+        self._paid = self._handed is not None  # something was paid for, or may have been
         # Steps that have begun and not ended, with their endpoint.
         self._open: dict[str, str] = {}
-        self._before: dict[str, list[str]] = {}  # endpoints of calls after which a step began once more
-        self._waits: dict[str, float] = {}  # until when a step waits to be sent again
-        self._shared = set[str]()  # steps of several calls at a time: of one that fails nothing follows for the others
+        self._before: dict[str, list[str]] = {}  # endpoints of earlier calls of a step that began again
+        self._waits: dict[str, float] = {}  # when a step will be sent again, by step
+        self._shared = set[str]()  # steps with several concurrent calls: one failure says nothing about the others
         # The last step that ended reported its tokens: only the answering step does. Speaking the answer takes none.
         self._usage_reported = False
         self._spoken = set[str]()
@@ -278,7 +284,9 @@ class RunBill:
             self._guessed = self._and(self._guessed, step, endpoint)
 
     def _and(self, guessed: float | None, step: str, endpoint: str) -> float | None:
-        """With an attempt at it."""
+        """Return ``guessed`` plus the upper bound of one attempt of ``step`` at ``endpoint``; None if either is
+        unknown.
+        """
         bound = self._bounds.get((step, endpoint)) if endpoint else 0.0
         return None if guessed is None or bound is None else guessed + bound
 
@@ -306,13 +314,13 @@ class RunBill:
 
     @property
     def unreported(self) -> float:
-        """USD of the cost that are upper bounds."""
+        """The part of ``cost`` that is an upper bound, in USD."""
         cost = self.cost
         return 0.0 if cost is None else max(cost - self._known, 0.0)
 
     @property
     def cost(self) -> float | None:
-        """USD; None if unknown, and the whole reservation counts."""
+        """The cost in USD. None if unknown: the whole reservation is charged."""
         if self._finished is not None:
             return self._finished.cost
         guessed = self._guessed
@@ -325,7 +333,7 @@ class RunBill:
 
     @property
     def tokens(self) -> int | None:
-        """Input and output tokens; None if unknown, and the whole reservation counts."""
+        """Input and output tokens. None if unknown: the whole reservation is charged."""
         if self._finished is None and (self._handed is not None or any(endpoint for _, endpoint in self._running)):
             return None
         return self._tokens
@@ -377,7 +385,10 @@ async def begin_idempotent(
 
 
 def _digest(request: GatewayRequest) -> bytes:
-    """Return the SHA-256 of path and body. The boundary of a form is left out, since each retry chooses another."""
+    """Return the SHA-256 of the path and body.
+
+    The multipart boundary is left out, since each retry chooses a new one.
+    """
     parted = multipart_boundary(request.head.headers.get("content-type", ""))
     body = request.body.replace(b"--" + parted, b"--") if parted else request.body
     return hashlib.sha256(request.head.path.encode("latin-1") + b"\0" + body).digest()
@@ -387,7 +398,7 @@ def _digest(request: GatewayRequest) -> bytes:
 async def store_idempotent(
     ledger: QuotaManager, fresh: quota_store.FirstUse, request: GatewayRequest, reply: ResponseWriter
 ) -> AsyncIterator[None]:
-    """Store the answer for retries under this Idempotency-Key.
+    """Store the answer for replay under the request's Idempotency-Key.
 
     If nothing was carried out (no host was asked, or all of them refused), the key may be used again.
     """

@@ -1,7 +1,7 @@
-"""``serve --check``: report what a config would make of the gateway, before clients find out. Nothing is sent.
+"""``serve --check``: reports problems of a config before clients find them. No request is sent to any host.
 
-Level ``wrong`` is a mistake that no change of circumstances mends; ``note`` is a state of today (a model that is not
-pulled, a host without a key) that may be intended.
+Level ``wrong`` is a mistake in the config. Level ``note`` is a current state (a model that is not pulled, a host
+without a key) that may be intended.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class ConfigFinding(Value):
-    """One finding. ``where`` it is, with the line if it is in the config; ``what`` is so; ``todo``: the fix."""
+    """One finding: ``where`` it is (with the line if it is in the config), ``what`` is wrong, and ``todo``, the fix."""
 
     level: Literal["wrong", "note"]
     where: str
@@ -41,7 +41,7 @@ class ConfigFinding(Value):
 
 
 class ServedName(Value):
-    """A name that clients may ask for besides model names, and the endpoint that would answer; "" for none."""
+    """A name other than a model's that clients may request, and the endpoint that would answer it; "" if none would."""
 
     name: str
     stands_for: str
@@ -49,7 +49,7 @@ class ServedName(Value):
 
 
 async def check_names(context: GatewayContext) -> tuple[list[ServedName], list[ConfigFinding]]:
-    """Plan a one-word chat for ``auto``, each policy and each alias; prompt files behind aliases are looked up."""
+    """Plan a one-word chat for ``auto``, each policy and each alias; an alias of a prompt file is only looked up."""
     client = context.client
     config = client.config
     wanted: dict[str, tuple[str | int, ...]] = {AUTO: ()}
@@ -82,14 +82,14 @@ async def check_names(context: GatewayContext) -> tuple[list[ServedName], list[C
 
 
 async def _answering(client: AsyncClient, name: str) -> str:
-    """Return the endpoint that would answer a one-word chat. Raises what planning raises."""
+    """Return the endpoint that would answer a one-word chat. Raises whatever planning raises."""
     words = Message(role="user", parts=(Text(text="hello"),))
     prepared = await client.prepare(Request(messages=(words,), policy=policy_for_model(name, client)))
     return plan_from(prepared.inputs).chosen.endpoint
 
 
 async def check_prompt_folder(context: GatewayContext) -> list[ConfigFinding]:
-    """Report a folder of prompt files that cannot be read."""
+    """Report a prompt folder that cannot be read."""
     config, folder = context.client.config, context.prompts.folder
     if folder is None:
         return []
@@ -104,7 +104,7 @@ async def check_prompt_folder(context: GatewayContext) -> list[ConfigFinding]:
 
 
 def check_prompt_files(context: GatewayContext) -> list[ConfigFinding]:
-    """Report prompt files that cannot be used, and remarks of their readers."""
+    """Report unusable prompt files, and the findings of their parsers."""
     folder = context.prompts.folder
     if folder is None:
         return []
@@ -121,7 +121,7 @@ def check_prompt_files(context: GatewayContext) -> list[ConfigFinding]:
 
 
 def check_address(config: Config, host: str, port: int) -> Iterator[ConfigFinding]:
-    """Report an address that cannot be listened on, or is in use, perhaps by this very gateway."""
+    """Report an address that cannot be bound or is already in use, possibly by this gateway."""
     error = find_bind_error(host, port)
     if error is None:
         return
@@ -138,7 +138,7 @@ def check_address(config: Config, host: str, port: int) -> Iterator[ConfigFindin
 
 
 def check_host_keys(client: AsyncClient) -> Iterator[ConfigFinding]:
-    """Report hosts that may be asked and have no key."""
+    """Report permitted hosts that have no API key."""
     config = client.config
     mine = {row.id for row in config.hosts}
     hosts = {endpoint.host.id: endpoint.host for endpoint in client.catalog.endpoints}
@@ -155,7 +155,7 @@ def check_host_keys(client: AsyncClient) -> Iterator[ConfigFinding]:
 
 
 def check_shadowing_aliases(client: AsyncClient) -> Iterator[ConfigFinding]:
-    """Report aliases that hide a model of the same name."""
+    """Report aliases that shadow a model of the same name."""
     there = {name for endpoint in callable_endpoints(client.catalog) for name in (endpoint.id, endpoint.model.id)}
     for alias, meant in client.config.serve.aliases.items():
         if alias in there and alias != meant:
@@ -180,7 +180,7 @@ def check_rate_limits(client: AsyncClient) -> Iterator[ConfigFinding]:
 
 
 def _unknown(client: ServerClient, name: str) -> str:
-    """Return why a key finds nothing under a name that it may ask for, "" if it does. Prefixes may match tomorrow."""
+    """Return why a name that a key allows matches nothing; "" if it matches. Prefixes count as matching."""
     if name == AUTO or name.endswith("*") or name.startswith(PROMPT) or name in client.config.serve.aliases:
         return ""
     if name.startswith(POLICY):

@@ -1,6 +1,6 @@
-"""What a handler answers with: the client, the limits, the quotas, and the state that outlives one request.
+"""The context of a handler: client, limits, quotas, and the state that outlives one request.
 
-Handlers and the direct path get this and not the server, which listens, screens and shuts down.
+Handlers and the direct path get this object and not the server, which listens, screens and shuts down.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ READINESS_SECONDS = 5.0  # seconds for which the result of the readiness checks 
 
 
 class ReadinessCache:
-    """Each check by name, as of a few seconds ago at most."""
+    """Caches the results of the readiness checks, by name, for a few seconds."""
 
     def __init__(self) -> None:
         self._found: tuple[float, dict[str, bool]] | None = None
         self._looking = asyncio.Lock()
 
     async def get(self, look: Callable[[], Awaitable[dict[str, bool]]]) -> dict[str, bool]:
-        """Return the result, which ``look`` finds out anew if it is too old."""
+        """Return the cached results, or call ``look`` if they are too old."""
         async with self._looking:  # concurrent requests get the same answer
             if self._found is None or time.monotonic() - self._found[0] >= READINESS_SECONDS:
                 found = await look()
@@ -57,15 +57,15 @@ class ServerStatus(Protocol):
 
 @dataclass(frozen=True)
 class GatewayContext:
-    """What handlers share.
+    """The objects that handlers share.
 
     Attributes:
-        client: what plans and runs. limits: on what clients may send.
-        ledger: keys and budgets; None serves this machine alone, whoever asks.
+        client: plans and runs requests. limits: limits on client input.
+        ledger: keys and budgets; None if the gateway serves only this machine, without keys.
         prompts: prompt files. server: its state, for health checks and metrics.
-        note: writes a sentence about an internal error to the log. metrics: counters.
+        note: writes a message about an internal error to the log. metrics: counters.
         plan_cache: plans by shape of request. plans: recent plans by id.
-        conversations, items, signatures: what the next turn of a conversation needs.
+        conversations, items, signatures: state that the next turn of a conversation needs.
         readiness: the latest result of the checks of ``/readyz``.
     """
 

@@ -1,4 +1,4 @@
-"""Answers that are errors, in the format of the API that was asked."""
+"""Error responses in the format of the requested API."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def answer_error(
 ) -> None:
     """Answer with an error in the format of the route's API.
 
-    ``served``: record of a request that was read; its attempts and cost are reported as with an answer.
+    ``served``: the record of a request that was read; its attempts and cost are reported as in an answer.
     """
     asks = served is not None and head is not None and head.method == "POST"
     about = report_failure(error, served) if asks and served is not None else {}
@@ -34,7 +34,7 @@ def answer_error(
 
 
 def answer_failure(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter, error: Exception) -> None:
-    """Report a failed request: as its answer, where nothing was sent yet."""
+    """Log a failed request and, if nothing was sent yet, answer it with the error."""
     context.note_failure(error)
     request.served.failed(error_code(error), broken=bool(reply.status))
     if not reply.status:
@@ -51,12 +51,12 @@ def answer_cancelled(request: GatewayRequest, reply: ResponseWriter) -> None:
 
 
 def retry_headers(error: BaseException) -> Mapping[str, str]:
-    """Return the headers of an error about retries: when, and that retrying at once is useless."""
+    """Return the retry headers of an error: whether and after how long to retry."""
     if isinstance(error, RequestRefused):
         return error.headers
     if isinstance(error, NotExpressible) or not isinstance(error, errors.IntermodalError):
         return {}
-    again = {"x-should-retry": "false"}  # whatever may follow a failed attempt has been tried here
+    again = {"x-should-retry": "false"}  # whatever can follow a failed attempt was already tried here
     if isinstance(error, errors.CallError) and error.retry_after is not None:
         again["retry-after"] = str(max(1, round(error.retry_after)))
     return again
@@ -86,7 +86,7 @@ ERROR_ENCODERS: Mapping[str, Callable[[BaseException], bytes]] = {
 
 
 def error_format(path: str) -> str:
-    """Return the API in whose format errors at this path are written, whether there is a route or not."""
+    """Return the API whose error format applies at this path, whether or not a route exists."""
     if path.startswith("/api/"):
         return "ollama"
     return "anthropic" if path.startswith("/v1/messages") else "openai"

@@ -1,4 +1,4 @@
-"""Errors for a log that holds no content: a stable code, and the place of an internal error."""
+"""Errors for a log without content: a stable code, and the source location of an internal error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STOPPING = "the server is stopping"
 
 
 def error_code(error: BaseException) -> str:
-    """Return a stable code for an error, the same for all of its kind and never a value."""
+    """Return a stable code for an error: the same for all errors of its kind, without values."""
     if isinstance(error, RequestRefused):
         return error.code or f"refused_{error.status}"
     if isinstance(error, IntermodalError):
@@ -22,7 +22,7 @@ def error_code(error: BaseException) -> str:
 
 
 def interrupted(reply: ResponseWriter) -> RequestRefused:
-    """Return the error for a request that the shutdown cuts off."""
+    """Return the error for a request that the shutdown interrupts."""
     reply.is_no_answer()
     return RequestRefused(_STOPPING, status=503, todo="ask again", code="stopping")
 
@@ -33,7 +33,7 @@ def shutting_down() -> RequestRefused:
 
 
 def error_location(error: BaseException) -> str:
-    """Return file and line of an error, inside the package if possible; never a value."""
+    """Return file and line of an error, inside the package if possible, without values."""
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
     frames = traceback.extract_tb(error.__traceback__)
@@ -45,9 +45,9 @@ def error_location(error: BaseException) -> str:
 
 
 def clear_tracebacks(error: BaseException) -> None:
-    """Drop the tracebacks of an error and its causes once it was reported.
+    """Drop the tracebacks of an error and its causes after it was reported.
 
-    Frames hold the request with its body and the error itself: a cycle that only the garbage collector would free.
+    Frames reference the request with its body and the error itself: a cycle that only the garbage collector would free.
     """
     seen = set[int]()
     errors: list[BaseException | None] = [error]

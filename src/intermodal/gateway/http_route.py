@@ -1,4 +1,4 @@
-"""What a route is: the handler that answers at a path, and what is required of requests for it."""
+"""The definition of a route: the handler of a path, and what requests for it must satisfy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class HttpRoute(NamedTuple):
 
     Attributes:
         open: no key is needed. body: the content type that a request must have.
-        passes: the API whose chats may take the direct path.
+        passes: the client API whose chats may take the direct path.
     """
 
     answer: Handler

@@ -1,11 +1,11 @@
 """Metrics in Prometheus' text exposition format 0.0.4, merged over the worker processes.
 
-Labels are routes, statuses and endpoints: a fixed number of values, none of which a client can make up.
+Labels are routes, statuses and endpoints: a fixed set of values, none of which a client can invent.
 
-Each worker publishes its counters in shared memory twice a second, and the worker that is asked adds them up. A
-successor continues with the counters of the worker it replaces, and a worker that ended leaves its own, so that sums
-never fall: Prometheus takes a falling counter for a restart. Other workers' counters are at most half a second old; a
-worker that is killed loses that half second.
+Each worker publishes its counters in shared memory twice a second, and the worker that serves ``/metrics`` adds them
+up. A successor continues with the counters of the worker it replaces, and an ended worker leaves its own, so sums never
+fall: Prometheus takes a falling counter for a restart. Other workers' counters are at most half a second old; a worker
+that is killed loses that half second.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, int]] = Counter()
-        self.seconds: dict[str, list[float]] = {}  # by path: a count for each bucket, one beyond the last, then the sum
+        self.seconds: dict[str, list[float]] = {}  # by path: a count per bucket, one beyond the last, then the sum
         self.attempts: Counter[tuple[str, str]] = Counter()
         self.tokens: Counter[str] = Counter()
         self.cost = 0.0
@@ -81,7 +81,7 @@ class Metrics:
         row[-1] += served.seconds
 
     def turned_away(self, path: str, status: int) -> None:
-        """Count a request whose body was not read. ``path`` "": no route."""
+        """Count a request whose body was not read. ``path``: "" for no route."""
         self.requests[path, status] += 1
 
     def feed(self, event: Event) -> None:
@@ -95,27 +95,29 @@ class Metrics:
             self.answer(event.endpoint, event.cost)
 
     def attempt(self, endpoint: str, outcome: str) -> None:
-        """Count an attempt that ended: ``ok``, or the code of its error."""
+        """Count an attempt that ended. ``outcome``: ``ok``, or the code of its error."""
         self.attempts[endpoint, outcome] += 1
 
     def answer(self, endpoint: str, cost: float | None) -> None:
-        """Count an answer: who gave it, and USD of all that it took."""
+        """Count an answer. ``endpoint``: the endpoint that answered. ``cost``: USD of the whole run."""
         self.attempts[endpoint, "ok"] += 1
         self.cost += cost or 0.0
         self.unpriced += cost is None
 
     def used(self, given: int, made: int) -> None:
-        """Count input and output tokens."""
+        """Count input (``given``) and output (``made``) tokens."""
         self.tokens["input"] += given
         self.tokens["output"] += made
 
     def passed(self, endpoint: str, given: int, made: int, cost: float | None) -> None:
-        """Count an answer that was forwarded without a run; tokens in and out, USD."""
+        """Count an answer that was forwarded without a run. ``given``, ``made``: input and output tokens. ``cost``:
+        USD.
+        """
         self.used(given, made)
         self.answer(endpoint, cost)
 
     def counts(self) -> CounterValues:
-        """Return all counters for the other processes."""
+        """Return all counters, for publication to the other processes."""
         return CounterValues(
             requests=[(*names, count) for names, count in self.requests.items()], seconds=self.seconds,
             attempts=[(*names, count) for names, count in self.attempts.items()], tokens=dict(self.tokens),
@@ -199,14 +201,14 @@ _decode = msgspec.msgpack.Decoder(_WorkerReport).decode
 
 
 def resume_counts(metrics: Metrics, worker: GatewayWorker) -> None:
-    """Continue with the counters of the worker that had this number before."""
+    """Continue with the counters of the previous worker of the same number."""
     before = _report_of(worker, worker.number)
     if before is not None:
         metrics.add(before.counts)
 
 
 def publish_metrics(worker: GatewayWorker, metrics: Metrics, now: Gauges | None) -> bool:
-    """Publish the counters of this worker; return False if they are too many. ``now`` is None at its end."""
+    """Publish the counters of this worker; return False if they do not fit. ``now``: None when the worker ends."""
     at = 0.0 if now is None else time.monotonic()
     return worker.memory.write(
         worker.number, _encode(_WorkerReport(at=at, now=now or Gauges(), counts=metrics.counts()))

@@ -23,8 +23,8 @@ from intermodal.protocols.errors.responses import attach_run_summary
 from intermodal.telemetry.request_record import RequestRecord
 
 RouteChange = Replanned | Rerouted
-NO_ROUTE = "none"  # in place of an endpoint, where none was called
-STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # proxies hold nothing back
+NO_ROUTE = "none"  # instead of an endpoint, if none was called
+STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # so that proxies do not buffer
 
 
 def plan_headers(
@@ -42,7 +42,7 @@ def plan_headers(
         "x-intermodal-sends": host_names(now.sends if now is not None else map(sent, chosen.sends)),
     }
     lost = ", ".join(now.loses if now is not None else chosen.loses)
-    if plan.verdict.parts:  # of words alone there is nothing to judge
+    if plan.verdict.parts:  # a text-only request has nothing to judge
         headers["x-intermodal-verdict"] = (now.verdict if now is not None else "") or plan.verdict.value
     if lost:
         headers["x-intermodal-loses"] = lost
@@ -50,7 +50,7 @@ def plan_headers(
 
 
 def ignored_header(ignored: Iterable[str]) -> dict[str, str]:
-    """Return the header that names fields that are not understood or that no host is sent."""
+    """Return the header that names request fields that are not understood or are sent to no host."""
     unread = _short(sorted(set(ignored)))
     return {"x-intermodal-ignored": unread} if unread else {}
 
@@ -60,11 +60,11 @@ def host_names(sends: Iterable[Mapping[str, str]]) -> str:
     return ", ".join(dict.fromkeys(send["host"] for send in sends)) or "nothing"
 
 
-_LONGEST = 1000  # letters of a header that a client's own words fill: clients refuse answers with long heads
+_LONGEST = 1000  # characters of a header filled with client text: clients refuse answers with long heads
 
 
 def _short(names: list[str]) -> str:
-    """Join names in one line, with a count of those left out."""
+    """Join names in one line, with the number of those left out."""
     joined = ", ".join(names)
     if len(joined) <= _LONGEST:
         return joined
@@ -73,10 +73,10 @@ def _short(names: list[str]) -> str:
 
 
 def report_failure(error: BaseException, served: RequestRecord) -> dict[str, str]:
-    """Return headers with the cost and attempts of a failed request, and attach the same to its error.
+    """Return headers with the cost and attempts of a failed request, and attach the same data to its error.
 
-    The error repeats them in its body (``protocols/errors/responses.py``), since a stream's last event comes after its
-    head. The route is the endpoint asked last.
+    The error repeats it in its body (``protocols/errors/responses.py``), since the last event of a stream comes after
+    its head. The route is the last endpoint called.
     """
     route, attempts, cost = served.last_endpoint or NO_ROUTE, served.attempts, served.spent_so_far
     seconds = round(time.monotonic() - served.began, 3)
@@ -87,26 +87,27 @@ def report_failure(error: BaseException, served: RequestRecord) -> dict[str, str
 
 
 def _unverified_header(evidence: Iterable[FieldEvidence]) -> dict[str, str]:
-    """Return the header that names values of a JSON answer found in no file; empty if there are none."""
+    """Return the header that names values of a JSON answer that occur in no input file; {} if there are none."""
     fields = [each.field or "/" for each in evidence if each.status == "unverified"]
     return {"x-intermodal-unverified": _short(fields)} if fields else {}
 
 
 def _where(found: FieldEvidence) -> dict[str, Any]:
-    """Return where a value was found, without fields that do not apply."""
+    """Return where a value was found, without inapplicable fields."""
     place = {name: getattr(found, name) for name in ("file", "page", "line", "text") if getattr(found, name)}
     return {"field": found.field, "status": found.status, **place, **({"at": found.at} if found.at >= 0 else {})}
 
 
 def cost_headers(cost: float | None, attempts: int) -> dict[str, str]:
-    """Return the headers that are known when the run has ended."""
+    """Return the headers that are known after the run has ended."""
     known = {} if cost is None else {"x-intermodal-cost": f"{cost:.8g}"}
     return {**known, "x-intermodal-attempts": str(attempts)}
 
 
 def route_summary(plan: Plan, route: str, now: RouteChange | None = None) -> dict[str, Any]:
-    """Return the part of the metadata object that is known once an endpoint answers. ``now``: the route taken instead
-    of the planned one.
+    """Return the part of the metadata object that is known once an endpoint answers.
+
+    ``now``: the route taken instead of the planned one.
     """
     chosen = plan.chosen
     return {
@@ -127,7 +128,7 @@ class RunMetadata:
         self._text: list[str] = []
         self._notes = list(notes)
         self._replans: list[str] = []
-        self._calls = set[str]()  # steps that ask an endpoint
+        self._calls = set[str]()  # steps that call an endpoint
         self.attempts = 0
         self.now: RouteChange | None = None  # the route that replaced the planned one
 
@@ -155,7 +156,7 @@ class RunMetadata:
         return "".join(self._text)
 
     def headers(self, finished: Finished, ignored: Iterable[str]) -> dict[str, str]:
-        """Return the headers of an answer that comes whole."""
+        """Return the headers of an answer that is not streamed."""
         return {
             **plan_headers(self._plan, route=finished.endpoint, ignored=ignored, now=self.now),
             **cost_headers(finished.cost, self.attempts),
@@ -163,8 +164,9 @@ class RunMetadata:
         }
 
     def about(self, finished: Finished) -> dict[str, Any]:
-        """Return the metadata object beside the usage. ``cost`` in USD, None if unknown; ``seconds`` of
-        the whole run.
+        """Return the metadata object beside the usage.
+
+        ``cost`` is in USD, None if unknown; ``seconds`` covers the whole run.
         """
         return {
             **route_summary(self._plan, finished.endpoint, self.now),

@@ -35,7 +35,7 @@ async def _preflight(context: GatewayContext, request: GatewayRequest, reply: Re
 
 
 async def _get_openapi(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
-    """``GET /openapi.json``: the description of this table."""
+    """``GET /openapi.json``: the OpenAPI document of this table."""
     reply.whole(200, _openapi(), models.JSON_HEADERS)
 
 
@@ -84,7 +84,7 @@ ROUTES: RouteTable = {
 }
 _PATHS = frozenset(path for _, path in ROUTES)
 _BELOW = tuple(path for _, path in ROUTES if path.endswith("/") and path != "/")  # the rest of the path is a name
-# Paths that clients look for, and why they are not served.
+# Paths that clients request, and why they are not served.
 _NOT_SERVED: Mapping[str, str] = {
     "/v1/files": "no files are kept here: send a file with the message it belongs to",
     "/v1/batches": "no batches are kept here",
@@ -104,7 +104,7 @@ _NOT_SERVED: Mapping[str, str] = {
 
 
 def find_route(head: RequestHead) -> HttpRoute:
-    """Return the route of a request. Raises RequestRefused, 404 or 405."""
+    """Return the route of a request. Raises RequestRefused (404 or 405)."""
     path = head.path
     if (door := ROUTES.get((head.method, path))) is not None and not path.endswith("/"):
         return door
@@ -125,7 +125,9 @@ def find_route(head: RequestHead) -> HttpRoute:
 
 
 def route_path(head: RequestHead) -> str:
-    """Return the path of a route without the name that may follow it, "" where there is none: few values."""
+    """Return the path of a route without the name that may follow it, "" if there is no route. Has few
+    distinct values.
+    """
     if head.path in _PATHS:
         return head.path
     return next((prefix for prefix in _BELOW if head.path.startswith(prefix)), "")
@@ -134,8 +136,8 @@ def route_path(head: RequestHead) -> str:
 def check_metrics_access(head: RequestHead, key: VirtualKey, watching: str) -> None:
     """Raise RequestRefused unless the key may read this path.
 
-    Keys made for metrics read nothing else. ``watching`` is ``[serve] metrics``; without keys this machine may read
-    them.
+    Keys made for metrics read nothing else. ``watching``: the setting ``[serve] metrics``. Without keys, this machine
+    may read metrics.
     """
     if head.path != METRICS_PATH:
         if key.metrics:

@@ -1,4 +1,4 @@
-"""Plan a request and run its plan, within the budget of the key that asks."""
+"""Plans a request and runs its plan within the budget of the requesting key."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ async def plan_request(
 ) -> tuple[PreparedRequest, Plan]:
     """Prepare and plan a request, and keep the plan for its owner.
 
-    ``exact``: plan for this request's own sizes, not for those of its shape. ``rendered``: the prompt file behind
-    it, whose model comes first.
+    ``exact``: plan for this request's own sizes, not those of its shape. ``rendered``: the prompt file of the request,
+    whose models are tried first.
     """
     client = context.client
     await client.look_up(request.policy)
@@ -71,8 +71,8 @@ def run_plan(
 ) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
     """Return the events of a run within the key's budget, as a context manager.
 
-    Leaving it, or a client that disconnects, ends the run, closes its resources and settles its cost. ``live``: the
-    client reads along. ``after``: the attempt made before the run. Raises RequestRefused.
+    Leaving it, or a client disconnect, ends the run, closes its resources and settles its cost. ``live``: the client
+    reads along. ``after``: the attempt made before the run. Raises RequestRefused.
     """
     tried, given = after or (None, None)
     request.served.planned(plan, live=live)
@@ -93,7 +93,7 @@ async def _watched(running: AsyncGenerator[Event], metrics: Metrics, served: Req
 async def remember_turn(
     context: GatewayContext, request: Request, metadata: RunMetadata, finished: Finished, owner: str
 ) -> None:
-    """Remember what the next turn of this conversation needs: its endpoint, policy and signatures."""
+    """Store what the next turn of this conversation needs: its endpoint, policy and signatures."""
     if not finished.endpoint:
         return
     digest = await offload(is_long(request.messages), conversation_digest, request, metadata.text, finished, owner)

@@ -48,18 +48,18 @@ if TYPE_CHECKING:
     from intermodal.gateway.workers.worker import GatewayWorker
 
 _TURNS = 3  # turns of the event loop after which a newly accepted connection is registered
-_READS = 2  # turns after which all available data has been read, so that a stalled loop times out no client
+_READS = 2  # turns after which all available data has been read, so a stalled loop times out no client
 _LINGER = 2.0  # seconds in which an idle client may send one more request, whose reply announces the close
 _WAKE = 0.5  # seconds between two checks for silent connections
-_GIVE_BACK = 60.0  # seconds between two returns of free memory to the system
+_GIVE_BACK = 60.0  # seconds between two releases of free memory to the system
 
 
 class ListenSettings(NamedTuple):
-    """Where a gateway listens, and within which limits.
+    """Where a gateway listens, and its limits.
 
     Attributes:
-        host, port: its address. Port 0 takes a free one, which ``Gateway.port`` then states.
-        limits: what clients may send; None takes the limits of the config.
+        host, port: its address. Port 0 takes a free port, which ``Gateway.port`` then states.
+        limits: on client input; None takes the limits of the config.
         drain: seconds that running answers get to finish when the gateway is stopped.
     """
 
@@ -74,13 +74,13 @@ class Gateway:
 
     Args:
         client: plans and runs the requests.
-        listen: where to listen, and within which limits; None takes a free port on loopback.
+        listen: address and limits; None takes a free port on loopback.
         ledger: keys and budgets, already started; None serves every caller on this machine and no other.
-        log: receives sentences about internal errors and about prompt files that cannot be used.
-        prompts: the prompt files to serve; None serves those of the folder in the config.
-        worker: set where several processes serve: the sockets to listen on, and the state shared with the others.
+        log: receives messages about internal errors and unusable prompt files.
+        prompts: the prompt files to serve; None serves the folder in the config.
+        worker: set if several processes serve: the sockets to listen on, and the state shared with the others.
 
-    ``tell``, if set, is called with the record of each request when it has been answered or refused.
+    ``tell``, if set, is called with the record of each request after it was answered or refused.
     """
 
     def __init__(
@@ -143,10 +143,10 @@ class Gateway:
     def screen(self, head: RequestHead) -> VirtualKey:
         """Check the head of a request and return the key that it presents.
 
-        Raises RequestRefused. Without a valid key every path that is not public is refused, whether it exists or not,
-        so that the reply does not reveal which paths exist.
+        Without a valid key every path that is not public is refused, whether it exists or not, so the reply does not
+        reveal which paths exist. Raises RequestRefused.
         """
-        if head.sound:  # screened before: only its key and a shutdown may have changed the result
+        if head.sound:  # screened before: only its key or a shutdown may have changed the result
             key = ANONYMOUS if self.ledger is None else self._key_of(self.ledger, head)
             if self.stopping or key.metrics:
                 head.sound = False
@@ -174,7 +174,7 @@ class Gateway:
 
     @staticmethod
     def _key_of(ledger: QuotaManager, head: RequestHead) -> VirtualKey:
-        """Return the key of a head that has been screened before. Raises RequestRefused."""
+        """Return the key of a head that was screened before. Raises RequestRefused."""
         key = head.key
         if key is None or not ledger.access.still(key):
             key = head.key = authenticate(ledger, head)
@@ -283,7 +283,7 @@ class Gateway:
         self._end_record(request.served, reply)
 
     def handed_on(self) -> None:
-        """Stop counting a request as active here: it continues in a task, which counts it."""
+        """Stop counting a request as active: it continues in a task, which counts it."""
         self.active -= 1
 
     def unanswered(self, request: GatewayRequest, reply: ResponseWriter) -> None:
@@ -320,7 +320,7 @@ class Gateway:
             answer_failure(self.context, request, reply, error)
 
     async def _routed(self, request: GatewayRequest, reply: ResponseWriter) -> None:
-        """Answer on the direct path if the plan is direct; otherwise by the handler, which continues its attempt."""
+        """Answer on the direct path if the plan is direct; otherwise call the handler, which continues its attempt."""
         route = find_route(request.head)
         if (
             request.after is None
@@ -383,7 +383,9 @@ class Gateway:
         return f"http://{format_address(self.host, self.port)}"
 
     async def serve(self, *, signals: bool = False) -> None:
-        """Answer requests until ``stop`` is called or a signal arrives, then drain. A second signal ends it at once."""
+        """Answer requests until ``stop`` is called or a signal arrives, then drain. A second signal ends it
+        immediately.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM) if signals else ():
             loop.add_signal_handler(number, self.stop)
@@ -404,7 +406,7 @@ class Gateway:
                 loop.remove_signal_handler(number)
 
     def stop(self) -> None:
-        """Shut down gracefully; at once if called a second time."""
+        """Shut down gracefully, or immediately if called a second time."""
         if self.stopping:
             self._hurry.set()
         self.stopping = True

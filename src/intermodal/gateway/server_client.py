@@ -25,22 +25,22 @@ from intermodal.transport.client import Transport
 if TYPE_CHECKING:
     from intermodal.telemetry.signals import Signals
 
-REFRESH_SECONDS = 1.0  # seconds; weights that were pulled meanwhile are seen after that
-_GOOD = 10.0  # seconds for which a snapshot serves while a new one is taken: servers may take seconds to answer
+REFRESH_SECONDS = 1.0  # seconds after which newly pulled weights are seen
+_GOOD = 10.0  # seconds for which a snapshot is used while a new one is taken: servers may take seconds to answer
 MAX_CATALOGS = 32  # by named model: a client can name anything
 
 
 class _CachedCatalog(NamedTuple):
     since: float
-    looked_in: Catalog  # without models that are named; with them it is ``named``
+    looked_in: Catalog  # without the named models; with them it is ``named``
     named: Catalog
     catalog: Catalog
-    learned: tuple[EndpointShortcoming, ...]  # of those that are called; with them it is ``corrected``
+    learned: tuple[EndpointShortcoming, ...]  # shortcomings of the called endpoints; with them it is ``corrected``
     corrected: Catalog
 
 
 class ServerClient(AsyncClient):
-    """An :class:`AsyncClient` for many requests. Building the catalog takes longer than planning with it."""
+    """An :class:`AsyncClient` for many requests. It caches the catalog, which takes longer to build than a plan."""
 
     surface: ClassVar[Surface] = "http"
 
@@ -49,8 +49,8 @@ class ServerClient(AsyncClient):
         self.upstreams: EndpointHealth = self._upstreams
         self.machine = Machine()
         self.epoch = -1
-        self.today = ""  # of a plan, UTC
-        self.moment = ""  # of a bill, UTC
+        self.today = ""  # date of a plan, UTC
+        self.moment = ""  # minute of a bill, UTC
         self._looked = -math.inf  # when the last look began, for callers that need not wait for it
         self._seen = -math.inf  # when the whole state was last confirmed
         self._look: asyncio.Task[None] | None = None
@@ -62,7 +62,7 @@ class ServerClient(AsyncClient):
 
     @cached_property
     def telemetry(self) -> Signals | None:
-        """The telemetry of runs, or None.
+        """The telemetry of runs; None if it is not enabled.
 
         Telemetry that the config enables must start, or this raises; environment variables may be meant for other
         programs of the machine, so a failure is only noted in ``remarks``.
@@ -130,14 +130,14 @@ class ServerClient(AsyncClient):
         return Transport().proxies
 
     def has_catalog_for(self, policy: Policy) -> bool:
-        """Return whether the catalog for a policy was made before, so that its model's name has been looked up."""
+        """Return True if the catalog for a policy is cached, so that its model's name was already looked up."""
         return (policy.hosts, (policy.model,)) in self._catalogs
 
     async def look_up(self, policy: Policy) -> None:
-        """Look up the model that a policy names in a thread if the whole snapshot has to be searched for it.
+        """Look up the model that a policy names, in a thread if the whole snapshot has to be searched.
 
-        On the loop this would hold all other requests for several milliseconds, and for a tenth of a second the first
-        time, when names are indexed.
+        On the event loop this would delay all other requests for several milliseconds, and for a tenth of a second the
+        first time, when names are indexed.
         """
         word, key = policy.model.strip().lower(), (policy.hosts, (policy.model,))
         held = self._catalogs.get(key)

@@ -1,4 +1,4 @@
-"""The client's side of a direct call: budget, head and errors of its answer, metadata, and what is recorded of it."""
+"""The client's side of a direct call: budget, response head, errors, run metadata and the request record."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ChatPlan:
-    """A compiled plan, with what the gateway reserves for such chats and says of their answers.
+    """A compiled plan, with the quota claim and response metadata of chats that use it.
 
     Attributes:
-        claim: on the budget of a key. heads: lines of the answer's head. about: the beginning of the run metadata.
-        notes: of the plan, in the metadata, too.
+        claim: on the budget of a key. heads: header lines of the response. about: the beginning of the run metadata.
+        notes: notes of the plan, which are part of the metadata.
     """
 
     __slots__ = ("about", "claim", "compiled", "heads", "notes")
@@ -72,9 +72,9 @@ class ChatPlan:
 
 
 class ClientSink:
-    """One client that waits for a direct call: the executor's ``DirectSink``.
+    """The client that waits for a direct call: the executor's ``DirectSink``.
 
-    ``over``: called at the end of a call without a task.
+    ``over``: called when a call that runs without a task ends.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class ClientSink:
         self._silence: StreamKeepalive | None = None
 
     def handover(self, failure: Unanswered) -> Handover:
-        """Return a call that did not answer, with the quota that is reserved for it."""
+        """Return the handover of a call that did not answer, with its quota reservation."""
         self._asked.served.not_direct = failure.why
         return Handover(failure.tried, self._given)
 
@@ -111,7 +111,9 @@ class ClientSink:
         return True
 
     async def admit(self) -> ShortenedCall | None:
-        """Raises RequestRefused where the key's budget does not allow it."""
+        """Reserve quota; return the shortened call if the budget requires one. Raises RequestRefused if it
+        allows none.
+        """
         ledger = self._context.ledger
         if ledger is not None:
             self._given = await self._reserve(ledger)
@@ -131,12 +133,12 @@ class ClientSink:
         return given
 
     async def _reserve_less(self, ledger: QuotaManager, refusal: QuotaRefusal) -> QuotaReservation | QuotaRefusal:
-        """With a lower limit, where it is known that such answers are short."""
+        """Retry the reservation with a lower token limit, if answers to such chats are known to be short."""
         for room in (
             ledger.room,
             ledger.room,
             lambda key: (0.0, 0.0),
-        ):  # other requests may hold what was left; then the least amount
+        ):  # other requests may have reserved what was left; the last try takes the least amount
             short = self._compiled.shortened(*room(self._asked.key))
             if short is None:
                 break

@@ -1,6 +1,6 @@
 """Chats that may be direct: finds the compiled plan of a chat's shape, or plans the first chat of a new shape.
 
-The call itself is the executor's (``executor/direct/``). One that fails before anything was shown is handed to a run as
+The executor makes the call (``executor/direct/``). A call that fails before any output was shown is handed to a run as
 its first attempt, and so is an answer that has to be repaired.
 """
 
@@ -70,9 +70,9 @@ if TYPE_CHECKING:
     from intermodal.gateway.server_client import ServerClient
 
 CACHED_PLANS, CACHED_BYTES = 512, 16 << 20  # compiled plans by shape, and the bytes of all of them
-_WORDS = 64 << 10  # bytes of a body besides its media: to count so many words takes 6 ms, and more is for a thread
+_WORDS = 64 << 10  # bytes of a body without its media: counting this much takes 6 ms; larger bodies go to a thread
 POLICIES = 512
-_WISHES = 1 << 10  # bytes of wishes that are remembered
+_WISHES = 1 << 10  # bytes of policy overrides up to which the policy is cached
 _A_SHAPE, _A_PART, _A_PLAN = 1 << 10, 256, 8 << 10  # estimated bytes of a shape, each part, and a plan
 _READ = 6  # bytes in memory per byte of JSON
 _OF_ITEMS = (b'"role"', b'"call_id"')
@@ -81,7 +81,7 @@ _OF_ITEMS = (b'"role"', b'"call_id"')
 class _Known(NamedTuple):
     """The cached result for a shape, with the state it was derived from."""
 
-    planned: ChatPlan | str  # else why there is none
+    planned: ChatPlan | str  # else the reason why there is none
     size: int  # approximate bytes of the plan and its shape
     catalog: ref[Catalog]  # weak: there is one catalog for each unknown model that a client names
     machine: Machine
@@ -90,7 +90,7 @@ class _Known(NamedTuple):
     refusals: int
 
     def holds(self, catalog: Catalog, client: ServerClient) -> bool:
-        """Return whether everything that a plan depends on is unchanged."""
+        """Return True if everything that the plan depends on is unchanged."""
         return (
             self.catalog() is catalog and self.machine is client.machine and self.epoch == client.epoch
             and self.as_of == client.today and self.refusals == client.upstreams.refusals
@@ -98,7 +98,10 @@ class _Known(NamedTuple):
 
 
 class MatchedChat(NamedTuple):
-    """A chat that may be direct. ``planned`` is None for a new shape. ``question``: its needs of the images."""
+    """A chat that may be direct.
+
+    ``planned``: None for a new shape. ``question``: what the question needs of the images.
+    """
 
     chat: ParsedChat
     adapter: ProtocolAdapter
@@ -143,7 +146,7 @@ class DirectChats:
         await check_model_allowed(request.key, chat.model, self._context.client)
         await self._context.client.look_up(policy)
         catalog = self._context.client.catalog_for(policy)
-        if self._measures.count_by(catalog):  # its sizes are in another's vocabularies
+        if self._measures.count_by(catalog):  # the sizes were counted with another catalog's vocabularies
             chat = await self._read(request, adapter)
             assert chat is not None
         question = (
@@ -248,28 +251,28 @@ class DirectChats:
     # ---- a shape that is new -------------------------------------------------------------------
 
     async def learned(self, ready: MatchedChat, request: GatewayRequest) -> ChatPlan | None:
-        """Plan the first chat of a shape, and remember how such chats go. Raises what planning raises."""
+        """Plan the first chat of a shape and cache the result. Raises whatever planning raises."""
         context, client = self._context, self._context.client
-        # The planner's inputs, taken together: by the time it runs, another look may have replaced them.
+        # The planner's inputs, read together: a later look at the machine may replace them while it runs.
         machine, as_of, refusals = client.machine, client.today, client.upstreams.refusals
         inputs = await self._inputs(ready, request)
         planned: ChatPlan | str = _PREPARED
         if inputs is None:
             catalog, epoch = client.catalog_for(ready.policy), client.epoch
         else:
-            await asyncio.sleep(0)  # reading it and planning it are two steps of the loop
+            await asyncio.sleep(0)  # parsing and planning are separate turns of the event loop
             plan = await context.plan_cache.shared(inputs)
             made = inputs.request
             long = is_long(made.messages, made.tools, made.output, made.settings)
             planned = await offload(long, self._compile, ready, inputs, plan) if plan is not None else _UNPLANNED
             catalog, epoch, as_of = inputs.catalog, inputs.statistics.epoch, inputs.as_of
             machine = client.machine if inputs.machine == client.machine else inputs.machine
-        client.epoch = max(client.epoch, epoch)  # else all of this shape are planned until the next look
+        client.epoch = max(client.epoch, epoch)  # otherwise every chat of this shape is planned until the next look
         size = _size(ready.chat, planned)
         self._compiled_plans[ready.key] = _Known(planned, size, ref(catalog), machine, epoch, as_of, refusals)
         if isinstance(planned, str):
             _by_run(request, planned)
-            await asyncio.sleep(0)  # it is read and planned again, for its own sizes
+            await asyncio.sleep(0)  # it is parsed and planned again, for its own sizes
             return None
         return planned
 
@@ -289,8 +292,9 @@ class DirectChats:
         return ChatPlan(compiled) if isinstance(compiled, CompiledPlan) else compiled
 
     async def _inputs(self, ready: MatchedChat, request: GatewayRequest) -> Inputs | None:
-        """Return the planner's inputs. Pictures are seen as the direct path reads them: the text in them is not
-        measured.
+        """Return the planner's inputs, or None if the executor must handle the chat.
+
+        Image facts are those of the direct path: the text in images is not measured.
         """
         context = self._context
         decode, body = ready.adapter.dialect.decode, ready.chat.body.text
@@ -322,9 +326,9 @@ class DirectChats:
     # ---- passing on ----------------------------------------------------------------------------
 
     async def answer(self, request: GatewayRequest, reply: ResponseWriter, dialect: ClientApi) -> bool:
-        """Answer a chat if its plan is direct. False: the executor is to go on, from ``request.after`` if that is set.
+        """Answer a chat if its plan is direct. If False, the executor continues, from ``request.after`` if that is set.
 
-        Raises RequestRefused where the key's budget does not allow it, and what planning raises.
+        Raises RequestRefused if the key's budget does not allow it, and whatever planning raises.
         """
         ready = await self.ready(request, dialect)
         planned = None if ready is None else ready.planned or await self.learned(ready, request)
@@ -336,9 +340,9 @@ class DirectChats:
     async def run(
         self, ready: MatchedChat, planned: ChatPlan, request: GatewayRequest, reply: ResponseWriter
     ) -> Handover | None:
-        """Answer. Failure where nothing was shown and the executor is to go on.
+        """Answer the chat; return the failed attempt if no output was shown and the executor is to continue.
 
-        Raises RequestRefused where the key's budget does not allow it.
+        Raises RequestRefused if the key's budget does not allow it.
         """
         sink = ClientSink(self._context, planned, ready.chat, request, reply)
         attempt = DirectAttempt(self.engine, ready.chat, planned.compiled, sink)
@@ -354,7 +358,7 @@ class DirectChats:
 
 
 def _by_run(request: GatewayRequest, why: str) -> None:
-    """Record why a run answers, in words that end a sentence after "because"."""
+    """Record why a run answers; ``why`` completes a sentence after "because"."""
     request.served.not_direct = why
 
 
@@ -363,8 +367,10 @@ _UNPLANNED = "chats like it are planned one by one"
 
 
 def _size(chat: ParsedChat, planned: ChatPlan | str) -> int:
-    """Return the approximate bytes of a shape and its plan: the properties of each message that a plan depends on, and
-    the fields besides the messages, tools above all, both as written and as parsed.
+    """Return the approximate bytes of a shape and its plan.
+
+    Counts the properties of each message that a plan depends on, and the fields besides the messages (mainly tools),
+    both serialized and parsed.
     """
     parts = chat.messages + len(chat.texts) + len(chat.pictures)
     besides = sum(len(field) for name, field in chat.fields.items() if name not in CONVERSATION_FIELDS)
@@ -372,15 +378,17 @@ def _size(chat: ParsedChat, planned: ChatPlan | str) -> int:
 
 
 def _open(chat: ParsedChat, policy: Policy) -> bool:
-    """Return whether the question's needs of its pictures may decide the endpoint: a named model gets them as they
-    are.
+    """Return True if the question's needs of its images may decide the endpoint.
+
+    With a named model they do not: it gets the images as they are.
     """
     return bool(chat.pictures) and not policy.model and not chat.question.isspace() and bool(chat.question)
 
 
 def _many_items(text: bytes) -> bool:
-    """Return whether a body holds more messages than a request with a shared plan has parts, judged by these marks
-    alone. A quote in a string is escaped, so marks inside a string do not count.
+    """Return True if a body may hold more messages than a request with a shared plan has parts, by counting these keys.
+
+    Quotes inside strings are escaped, so keys quoted in a string do not count.
     """
     return max(map(text.count, _OF_ITEMS)) > MAX_PARTS
 
@@ -389,7 +397,7 @@ def _read(
     request: GatewayRequest, body: ExtractedBody, adapter: ProtocolAdapter, measures: TextSizeCache
 ) -> ParsedChat | None:
     chat = adapter.chat_of(body, request.owner, measures)
-    if body.lifted and not body.complete:  # something in it only looks like a picture
+    if body.lifted and not body.complete:  # something in it only looks like an image
         chat = adapter.chat_of(ExtractedBody(request.body), request.owner, measures)
     return chat
 
@@ -401,9 +409,7 @@ def _pictures_in(parts: Sequence[tuple[int, object, Part]]) -> int:
 def _facts_of(
     parts: Sequence[tuple[int, object, Part]], texts: Sequence[PartFacts], pictures: Sequence[ImageFacts]
 ) -> tuple[PartFacts, ...]:
-    """Return the facts of all parts: those of the texts as prepared, those of the pictures as the direct path reads
-    them.
-    """
+    """Return the facts of all parts: texts as prepared, images as read by the direct path."""
     from intermodal.media.request_media import unique_names
 
     text_facts, picture_facts = iter(texts), iter(pictures)

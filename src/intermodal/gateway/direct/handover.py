@@ -1,4 +1,4 @@
-"""A direct call that did not answer, and that a run continues."""
+"""A direct call that did not answer and is continued by a run."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ if TYPE_CHECKING:
 
 
 class Handover(NamedTuple):
-    """An attempt that failed before any output was shown, and the quota reserved for its run. ``tried`` None: no
-    attempt was made.
+    """An attempt that failed before any output was shown, and the quota reserved for its run.
+
+    ``tried``: None if no attempt was made.
     """
 
     tried: PriorAttempt | None
     given: QuotaReservation | None
 
     def abandon(self, ledger: QuotaManager | None) -> None:
-        """Release or settle the reservation: no run continues."""
+        """Release or settle the reservation because no run continues the call."""
         if ledger is not None and self.given is not None:
             if self.tried is None:
                 ledger.release(self.given)
@@ -28,7 +29,5 @@ class Handover(NamedTuple):
 
 
 def settle(ledger: QuotaManager, given: QuotaReservation, ending: AttemptEnding, tokens: int | None) -> None:
-    """Charge a budget for an attempt: what it cost, else what it may have cost. ``tokens`` None where nobody can
-    tell.
-    """
+    """Charge an attempt to a budget: its cost if known, else its upper bound. ``tokens``: None if unknown."""
     ledger.settle(given, cost=ending.counts, tokens=tokens, unreported=ending.unreported)

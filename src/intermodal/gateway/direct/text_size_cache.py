@@ -1,4 +1,4 @@
-"""A cache of text sizes, since system prompts come with every request."""
+"""A cache of text sizes: system prompts recur in every request."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from intermodal.client import AsyncClient
 
 KEPT = 1024
-_LONGEST = 8 << 10  # characters of a text that is remembered
-ROOM = 1 << 20  # bytes of all of them
-ASKED, ASKED_ROOM = 512, 512 << 10  # questions, and their bytes
+_LONGEST = 8 << 10  # characters of the longest text that is cached
+ROOM = 1 << 20  # bytes of all cached texts
+ASKED, ASKED_ROOM = 512, 512 << 10  # cached questions, and their bytes
 
 
 class TextSizeCache:
@@ -36,7 +36,7 @@ class TextSizeCache:
             "what questions ask for", ASKED, room=ASKED_ROOM, size=lambda key, _: getsizeof(key[0])
         )
         self._catalog = Catalog()
-        self._names: tuple[tuple[str, ...], tuple[str, ...]] = (), ()  # the tokenizer, and whose factors apply
+        self._names: tuple[tuple[str, ...], tuple[str, ...]] = (), ()  # tokenizers; vocabularies for estimates
 
     def alone(self) -> TextSizeCache:
         """Return a copy for another thread, without the sizes cached here."""
@@ -45,7 +45,7 @@ class TextSizeCache:
         return found
 
     def count_by(self, catalog: Catalog) -> bool:
-        """With the vocabularies of these models. Whether others were counted by before."""
+        """Count with the vocabularies of this catalog; return True if they differ from the previous ones."""
         if self._catalog is catalog:
             return False
         names, before = (tuple(sorted(vocabularies_to_count(catalog))), catalog.vocabularies), self._names
@@ -55,7 +55,7 @@ class TextSizeCache:
         return names != before
 
     def sizes(self, text: str) -> TextSizes:
-        """Return the sizes of a text, in all units that are counted."""
+        """Return the sizes of a text in every unit that is counted."""
         found = self._known.get(text)
         if found is None:
             size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""Chat endpoints: a call is decoded, planned, run and encoded by the codec of its client API."""
+"""Chat endpoints: the codec of the client API decodes a call, which is planned and run, and encodes its answer."""
 
 from __future__ import annotations
 
@@ -75,10 +75,10 @@ class PlannedChat:
         self.prepared = prepared
         self.plan = plan
         self.ignored = ignored
-        self.usage = True  # a stream's end tells its usage
+        self.usage = True  # the end of a stream reports token usage
         self.writes: dict[str, Any] = {}  # extra arguments for the writer
         self.after: Handover | None = None  # the attempt of the direct path
-        self.rendered: RenderedPrompt | None = None  # the prompt that it was made of
+        self.rendered: RenderedPrompt | None = None  # the prompt that it was rendered from
 
     def run_metadata(self) -> response_metadata.RunMetadata:
         """Return the collector of its metadata."""
@@ -148,12 +148,12 @@ _MEDIA = (WireImage, WireAudio, WireVideo, WireDocument, WireLink)
 
 
 def _media(call: ChatCall) -> int:
-    """Return how many parts of a call are media."""
+    """Return the number of media parts in a call."""
     return sum(isinstance(part, _MEDIA) for message in call.messages for part in message.parts)
 
 
 def _check_results(call: ChatCall) -> None:
-    """Raise RequestRefused for a tool result without its call, in OpenAI's words."""
+    """Raise RequestRefused, in OpenAI's wording, for a tool result whose call is missing."""
     parts = [part for message in call.messages for part in message.parts]
     made = {part.id for part in parts if isinstance(part, ToolCall)}
     for part in parts:
@@ -163,7 +163,7 @@ def _check_results(call: ChatCall) -> None:
 
 
 def _says(part: Part) -> bool:
-    """Return True if a part holds anything for a model to answer: hosts are not sent blanks."""
+    """Return True if a part has content for a model to answer; hosts are not sent blank text."""
     return not isinstance(part, (Text, Refusal)) or bool(part.text.strip())
 
 

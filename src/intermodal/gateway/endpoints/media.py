@@ -56,16 +56,16 @@ if TYPE_CHECKING:
 
 # Decodes texts that a client sends as token ids.
 #
-# Ids mean nothing without their vocabulary, which a request does not name. Clients that send them (LangChain's
-# embeddings) use the vocabulary of the model that they ask for, if its name is one of OpenAI's, and guess for others.
+# Token ids have no meaning without their vocabulary, which a request does not name. Clients that send ids (LangChain's
+# embeddings) use the vocabulary of the requested model if its name is one of OpenAI's, and guess for others.
 
 
-MAX_TOKEN_VALUES = 400_000  # values of such a body: OpenAI takes 300,000 tokens a request
+MAX_TOKEN_VALUES = 400_000  # values in such a body: OpenAI accepts 300,000 tokens a request
 _INSTEAD = "send texts (in LangChain: check_embedding_ctx_length=False)"
 
 
 async def _decode_token_ids(tokens: tuple[tuple[int, ...], ...], model: str, config: Config) -> tuple[str, ...]:
-    """Return the texts. ``model``: as asked for. Raises RequestRefused if the vocabulary is unknown."""
+    """Return the decoded texts. ``model``: the requested name. Raises RequestRefused if the vocabulary is unknown."""
     name = _encoding(model, config)
     if not name:
         what = f"the input is token ids of an unknown vocabulary: {model} is not a name of OpenAI's"
@@ -74,7 +74,7 @@ async def _decode_token_ids(tokens: tuple[tuple[int, ...], ...], model: str, con
 
 
 def _encoding(model: str, config: Config) -> str:
-    """Return the vocabulary by the name that the client used, else by that of the model behind it."""
+    """Return the vocabulary of the requested name, else of the model that the name is an alias for; "" if unknown."""
     for name in (model, config.serve.aliases.get(model, "")):
         found = shipped_families().newest(name, "text") if name else ""
         if found in byte_pair.ENCODINGS:
@@ -93,7 +93,7 @@ def _decoded(name: str, tokens: tuple[tuple[int, ...], ...]) -> tuple[str, ...]:
         raise RequestRefused(f"{error.args[0]} is no token of {name}", status=400, todo=_INSTEAD) from None
 
 
-# Fields of a request that are understood, door by door. Others are named in a header of the answer.
+# Request fields that each endpoint understands. Others are named in a header of the answer.
 _COMMON = frozenset({"model", "intermodal", "user"})
 EMBEDDINGS_FIELDS = _COMMON | {"input", "encoding_format", "dimensions"}
 EMBED_FIELDS = _COMMON | {"input", "truncate", "dimensions"}
@@ -107,11 +107,11 @@ TRANSCRIPTION_FIELDS = frozenset({
     "file", "model", "language", "response_format", "timestamp_granularities[]", "stream", "user",
 })  # fmt: skip
 TRANSLATION_FIELDS = TRANSCRIPTION_FIELDS - {"language"}
-_MAX_CONCURRENT_TEXTS = 4  # texts of one request that are embedded at the same time
+_MAX_CONCURRENT_TEXTS = 4  # texts of one request that are embedded concurrently
 
 
 class RunResult(NamedTuple):
-    """The result of a run. ``tokens``: in and out, as far as reported; ``head``: headers of the response."""
+    """The result of a run. ``tokens``: input and output, as far as reported; ``head``: headers of the response."""
 
     finished: Finished
     tokens: tuple[int, int]
@@ -146,7 +146,7 @@ def _request(parts: tuple[Part, ...], output: Output, policy: Policy, sampling: 
 
 
 async def policy_of(context: GatewayContext, request: GatewayRequest, model: str, fields: Mapping[str, Raw]) -> Policy:
-    """Return the policy of a request for this model, tightened by its headers and fields. Raises RequestRefused."""
+    """Return the policy for this model, tightened by the request's headers and fields. Raises RequestRefused."""
     request.served.model = model
     await check_model_allowed(request.key, model, context.client)
     return apply_overrides(policy_for_model(model, context.client), policy_overrides(request.head.headers, fields))
@@ -180,7 +180,7 @@ async def ollama_embed(context: GatewayContext, request: GatewayRequest, reply: 
 
 
 class EmbeddingResponse(NamedTuple):
-    """Vectors of several texts in their order; the rest as in ``RunResult``, for all. ``tokens`` went in."""
+    """Vectors of several texts in input order, with metadata as in ``RunResult``. ``tokens``: input tokens."""
 
     vectors: Sequence[Sequence[float]]
     tokens: int
@@ -195,7 +195,7 @@ async def _embed_texts(
     wanted: wire.EmbeddingRequest,
     known: frozenset[str],
 ) -> EmbeddingResponse:
-    """Embed texts, each as a request of its own, several at once."""
+    """Embed several texts concurrently, each as its own request."""
     call = wanted.call
     policy = await policy_of(context, request, call.model, fields)
     if wanted.tokens:
@@ -227,7 +227,7 @@ async def _embed_texts(
 
 
 def _merge_metadata(made: list[RunResult]) -> dict[str, Any]:
-    """Return the metadata of several runs: sums, and the route of the first."""
+    """Return the metadata of several runs: summed costs and attempts, and the route of the first run."""
     costs = [each.finished.cost for each in made]
     cost = None if None in costs else sum(cost or 0.0 for cost in costs)
     attempts = sum(each.about["attempts"] for each in made)
@@ -237,7 +237,7 @@ def _merge_metadata(made: list[RunResult]) -> dict[str, Any]:
 
 
 def _hosts_of(made: list[RunResult]) -> list[dict[str, str]]:
-    """Return the transfers of the first run, and those of other runs to further hosts."""
+    """Return the transfers of the first run, and those of the other runs to further hosts."""
     sends: list[dict[str, str]] = list(made[0].about["sends"])
     for each in made[1:]:
         named = {send["host"] for send in sends}
@@ -251,7 +251,7 @@ def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 async def create_speech(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
-    """``POST /v1/audio/speech``: speaks the text itself, which no model answers. The response is a file."""
+    """``POST /v1/audio/speech``: speaks the given text; no language model answers it. The response is a file."""
     fields = await body_fields(request, context.limits)
     call = await decode_body(wire.read_speech_request, request.body)
     policy = await policy_of(context, request, call.model, fields)
@@ -273,9 +273,9 @@ async def create_images(context: GatewayContext, request: GatewayRequest, reply:
 
 
 async def create_image_edits(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
-    """``POST /v1/images/edits``: a form with a picture or several, words, and perhaps a mask of the one picture.
+    """``POST /v1/images/edits``: a form with one or more images, a prompt, and optionally a mask of a single image.
 
-    The mask is transparent, or white, where the picture may change.
+    The image may change where the mask is transparent or white.
     """
     form = await _form(request, EDITS_FIELDS)
     call = wire.read_edit_form(dict(form.fields))
@@ -296,8 +296,11 @@ async def create_image_edits(context: GatewayContext, request: GatewayRequest, r
 
 
 class _DrawingRequest(NamedTuple):
-    """What is to be drawn. ``parts``: pictures to start from, the last of them their ``mask`` where there is one.
-    ``ignored``: fields that are not understood."""
+    """A drawing request.
+
+    ``parts``: images to start from, the last one being the mask if ``mask`` is set. ``ignored``: fields that are not
+    understood.
+    """
 
     call: ImageCall
     policy: Policy
@@ -329,9 +332,9 @@ async def create_transcription(context: GatewayContext, request: GatewayRequest,
 
 
 async def create_translation(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
-    """``POST /v1/audio/translations``: a transcript in English, whatever is spoken.
+    """``POST /v1/audio/translations``: a transcript in English, whatever language is spoken.
 
-    By a speech model that translates, or a language model that translates its transcript, as name or plan decides.
+    The model name or the plan decides whether a speech model translates, or a language model translates the transcript.
     """
     await _transcribe(context, request, reply, TRANSLATION_FIELDS, into="en")
 
@@ -362,7 +365,7 @@ async def _transcribe(
 
 
 async def _form(request: GatewayRequest, known: frozenset[str]) -> MultipartForm:
-    """Return the form in a body.
+    """Parse the form in a body.
 
     Raises RequestRefused for a field that no request may set, or a known one that is sent twice.
     """
@@ -381,7 +384,7 @@ def _plain(name: str) -> str:
 
 
 def _check_transcription(form: MultipartForm) -> None:
-    """Raise RequestRefused for a value of a field that cannot be honoured."""
+    """Raise RequestRefused for field values that cannot be honoured."""
     if form.field("stream", "false").lower() not in ("false", ""):
         raise RequestRefused("stream: a transcript comes whole here", status=400, todo="leave stream out")
     if ("timestamp_granularities[]", "word") in form.fields:
@@ -390,5 +393,5 @@ def _check_transcription(form: MultipartForm) -> None:
 
 
 def _is_film(data: bytes) -> bool:
-    """Return True for a container that may hold video, by its first bytes: the media worker determines the type."""
+    """Return True if the first bytes are of a container that may hold video. The media worker determines the type."""
     return data[4:8] == b"ftyp" or data[:4] == b"\x1aE\xdf\xa3" or data[8:12] == b"AVI "

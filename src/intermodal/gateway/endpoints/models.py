@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from intermodal.gateway.context import GatewayContext
     from intermodal.prompts.prompt_file import PromptFile
 
-# The Ollama version whose chat API this is. Clients compare it: GitHub Copilot in VS Code refuses a server below 0.6.4,
-# the first to report a model's capabilities (``/api/show``). Tools in streams came with 0.8.0. From 0.9.0 on clients
-# may send ``think``, which is not supported here, so it is no later version.
+# The Ollama version whose chat API this implements. Clients compare it: GitHub Copilot in VS Code refuses a server
+# below 0.6.4, the first version to report a model's capabilities (``/api/show``). Version 0.8.0 added tools in streams.
+# From 0.9.0 on clients may send ``think``, which is not supported here, so no later version is reported.
 OLLAMA_VERSION = "0.8.0"
 JSON_HEADERS = {"content-type": "application/json"}
-# The task of a model that turns a kind into text, "" where none is needed.
+# The tasks of models that convert a kind of input into text; () if no model is needed.
 _BRIDGES: dict[Kind, tuple[str, ...]] = {
     "audio": ("automatic-speech-recognition",), "image": ("image-to-text", "image-text-to-text"), "document": (),
     "video": ("automatic-speech-recognition", "image-to-text", "image-text-to-text"),
@@ -36,9 +36,9 @@ _BRIDGES: dict[Kind, tuple[str, ...]] = {
 
 
 def model_rows(catalog: Catalog, key: VirtualKey = ANONYMOUS) -> list[dict[str, Any]]:
-    """Return one row for each model that can be called, in the format of OpenAI and OpenRouter.
+    """Return one row for each callable model, in the format of OpenAI and OpenRouter.
 
-    A key that allows a model at some hosts only gets a row for each of these.
+    If a key allows a model only at certain hosts, it gets a row for each of those endpoints.
     """
     there = list(callable_endpoints(catalog))
     bridged = _bridged(there)
@@ -88,7 +88,7 @@ def _row(endpoints: list[Endpoint], bridged: frozenset[Kind]) -> dict[str, Any]:
 
 
 def _pricing(endpoints: list[Endpoint]) -> dict[str, str] | None:
-    """Return the price of the cheapest endpoint, USD a token as strings; None if unknown."""
+    """Return the price of the cheapest endpoint in USD per token, as strings; None if unknown."""
     known = [e.price for e in endpoints if e.price.input_mtok is not None and e.price.output_mtok is not None]
     if not known:
         return None
@@ -101,7 +101,7 @@ def _each(per_million: float | None) -> str:
 
 
 def _named(context: GatewayContext, made: list[dict[str, Any]], key: VirtualKey) -> list[dict[str, Any]]:
-    """Return rows of names that are not models: ``auto``, policies and aliases that the key allows."""
+    """Return rows of the names that are not models: ``auto``, policies and aliases that the key allows."""
     config = context.client.config
     kinds: dict[str, list[Kind]] = {}
     for field in ("input_modalities", "native_input_modalities"):
@@ -115,7 +115,7 @@ def _named(context: GatewayContext, made: list[dict[str, Any]], key: VirtualKey)
     prompts = {row["id"]: row for row in _prompts(context, kinds, some, key)}
     by_name = {name: row for row in made for name in (row["id"], *row["endpoints"])}
     by_name |= prompts
-    for meant in config.serve.aliases.values():  # an alias may name a model as shortly as a client may
+    for meant in config.serve.aliases.values():  # an alias may use any short form of a model's name
         for each in _known(context, meant):
             if each.model.id in by_name:
                 by_name.setdefault(meant, by_name[each.model.id])
@@ -131,7 +131,7 @@ def _named(context: GatewayContext, made: list[dict[str, Any]], key: VirtualKey)
 def _prompts(
     context: GatewayContext, kinds: Mapping[str, list[Kind]], some: Mapping[str, Any], key: VirtualKey
 ) -> Iterator[dict[str, Any]]:
-    """Yield rows of prompt files that the key allows. ``kinds``: inputs of all models, converted and native."""
+    """Yield the rows of prompt files that the key allows. ``kinds``: inputs of all models, converted and native."""
     for prompt in context.prompts.seen_by(key):
         taken = prompt_input_kinds(prompt.file)
         native = [kind for kind in taken if kind in kinds["native_input_modalities"]]
@@ -140,7 +140,7 @@ def _prompts(
 
 
 def prompt_input_kinds(file: PromptFile) -> list[str]:
-    """Return the kinds of input that a prompt takes, text first; a file of any kind is all of them."""
+    """Return the kinds of input that a prompt takes, text first; a ``file`` argument takes every kind."""
     taken = {"text", *file.media}
     return [kind for kind in KINDS if kind in taken or "file" in taken]
 
@@ -154,7 +154,7 @@ def _known(context: GatewayContext, name: str) -> tuple[Endpoint, ...]:
 
 
 def _chats(row: Mapping[str, Any]) -> bool:
-    """Return True if a model reads and writes text. A speech or vision model alone writes text but does not chat."""
+    """Return True if a model reads and writes text. A speech or vision model that only writes text does not chat."""
     kinds = row["architecture"]
     return "text" in kinds["output_modalities"] and "text" in kinds["native_input_modalities"]
 
@@ -166,7 +166,7 @@ def _all(context: GatewayContext, key: VirtualKey) -> list[dict[str, Any]]:
 
 
 def _row_of(context: GatewayContext, key: VirtualKey, name: str, see: str) -> dict[str, Any]:
-    """Return the row of a name as listed, or as a short name. Raises UnknownModel, which names the list to ``see``."""
+    """Return the row of a full or short model name. Raises UnknownModel, which refers to the list ``see``."""
     listed = _all(context, key)
     for meant in (name, name.removesuffix(LATEST_TAG)):
         for row in listed:
@@ -200,7 +200,7 @@ async def get_model(context: GatewayContext, request: GatewayRequest, reply: Res
 
 
 async def ollama_tags(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
-    """``GET /api/tags``: models that chat. There is no file whose size or digest could be given."""
+    """``GET /api/tags``: models that chat. Size and digest are not reported."""
     await context.prompts.current()
     listed = [
         _ollamas(row) | {"modified_at": "1970-01-01T00:00:00Z"} for row in _all(context, request.key) if _chats(row)
@@ -226,7 +226,7 @@ def _ollamas(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _calls(context: GatewayContext, row: Mapping[str, Any]) -> bool:
-    """Return True if a model may be given tools: unless every endpoint of it is known to take none."""
+    """Return True if a model may be given tools, which is unless every endpoint of it is known to take none."""
     known = context.client.catalog.by_id
     served = [known[name] for name in row["endpoints"] if name in known]
     return not served or any(endpoint.tools.takes is not False for endpoint in served)

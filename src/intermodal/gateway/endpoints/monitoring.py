@@ -1,7 +1,7 @@
-"""Liveness, readiness and metrics. Readiness does some of the work, since an open socket proves little.
+"""Liveness, readiness and metrics. Readiness does some real work, since an open socket proves little.
 
-A picture and a sound are decoded by the process that decodes clients' media. While that is busy with a client's file it
-counts as working and is not waited for, so that a long video makes no gateway unready.
+The process that decodes clients' media decodes a test image and sound. While it is busy with a client's file it counts
+as working and is not waited for, so a long video does not make the gateway unready.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from intermodal.gateway.server_client import ServerClient
 
 CHECK_SECONDS = 10.0  # seconds the checks may take
-# One grey pixel as PNG, and ten milliseconds of a sawtooth as WAVE: the decoded values are known to the last bit.
+# One grey pixel as PNG and 10 ms of a sawtooth as WAVE, whose decoded values are known exactly.
 _GREY = 0xA7
 _PICTURE = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNYDgAAqQCokw6H+QAAAABJRU5ErkJggg==")
 _SAMPLES = struct.pack("<160h", *range(-8000, 8000, 100))
@@ -34,7 +34,7 @@ _SOUND += _SAMPLES
 
 
 async def healthz(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
-    """``GET /healthz``: the event loop turns."""
+    """``GET /healthz``: 200 while the event loop runs."""
     reply.whole(200, dumps({"status": "ok"}), JSON_HEADERS)
 
 
@@ -44,8 +44,8 @@ async def root(context: GatewayContext, request: GatewayRequest, reply: Response
 
 
 async def readyz(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
-    """``GET /readyz``: 200 if media decode, the store is readable, a model can be called, and no shutdown is in
-    progress.
+    """``GET /readyz``: 200 if media decode, the store is readable, a model is callable and no shutdown is
+    in progress.
     """
     if context.server.stopping:
         reply.whole(503, dumps({"status": "stopping"}), JSON_HEADERS)
@@ -59,7 +59,7 @@ def _word(ready: dict[str, bool]) -> str:
 
 
 async def readiness(context: GatewayContext) -> dict[str, bool]:
-    """Return each check by name. A failed check reveals no more: the client may be anyone."""
+    """Return the result of each check by name. Details of failures are withheld, since the client may be anyone."""
     return await context.readiness.get(partial(_look, context.client))
 
 
@@ -85,7 +85,7 @@ async def _decodes(client: ServerClient) -> bool:
 
 
 def _pixels(png: bytes) -> bytes:
-    """Return the rows of a PNG that our own worker wrote; of one pixel, the last byte is its value."""
+    """Return the decompressed rows of a PNG that the media worker wrote; for one pixel, the last byte is its value."""
     at = png.index(b"IDAT")
     return zlib.decompress(png[at + 4 : at + 4 + int.from_bytes(png[at - 4 : at])])
 

@@ -37,7 +37,7 @@ _OLLAMAS, _PICTURES = frozenset({"options", "format", "keep_alive"}), b'"images"
 
 
 async def explain_chat(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
-    """``POST /v1/explain``: the body of a chat in any client API, planned and not run."""
+    """``POST /v1/explain``: plans the body of a chat in any client API without running it."""
     job = await plan_chat(context, request, await _dialect(context, request), exact=True)
     head = {**JSON_HEADERS, "x-intermodal-plan": job.plan.id, **ignored_header(job.ignored)}
     long = is_long(job.request.messages, job.request.tools, job.request.output)
@@ -45,7 +45,7 @@ async def explain_chat(context: GatewayContext, request: GatewayRequest, reply: 
 
 
 async def _dialect(context: GatewayContext, request: GatewayRequest) -> ClientApi:
-    """Return the client API of a body, by what only one of them has: Anthropic's header, or certain fields."""
+    """Return the client API of a body, detected by Anthropic's header or by fields that only one API has."""
     fields = await body_fields(request, context.limits)
     if "anthropic-version" in request.head.headers:
         return ANTHROPIC_MESSAGES
@@ -59,7 +59,7 @@ async def _dialect(context: GatewayContext, request: GatewayRequest) -> ClientAp
 
 
 async def get_plan(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
-    """``GET /v1/plans/ID``: one of the last few thousand plans, for its owner."""
+    """``GET /v1/plans/ID``: a recent plan, for its owner. The last few thousand are kept."""
     name = request.head.path.removeprefix("/v1/plans/")
     found = context.plans.of(request.owner, name)
     if found is None:
@@ -68,7 +68,7 @@ async def get_plan(context: GatewayContext, request: GatewayRequest, reply: Resp
 
 
 async def count_tokens(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
-    """``POST /v1/messages/count_tokens``: the planner's estimate for the call that answers."""
+    """``POST /v1/messages/count_tokens``: the planner's estimate of the input tokens of the answering call."""
     body = request.body
     if "max_tokens" not in await body_fields(request, context.limits):  # counting needs none, messages do
         body = await decode_body(_with_a_limit, body)
@@ -91,7 +91,7 @@ def _written(plan: Plan) -> bytes:
 
 
 def _document(plan: Plan) -> dict[str, Any]:
-    # Rejections of many hosts are one line of the text, which has words of its own.
+    # Rejections of many hosts are folded into one line of the text.
     short = for_surface(replace(plan, rejected=fold_rejections(plan.rejected)), "http")
     return {
         "kind": "intermodal.plan",

@@ -1,4 +1,4 @@
-"""Prompt files over HTTP: those that a key may ask for, and those that cannot be used."""
+"""Prompt files over HTTP: those that a key may request, and those that cannot be used."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _argument(argument: Argument) -> dict[str, Any]:
 
 
 async def list_prompts(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
-    """``GET /v1/prompts``: prompts that this key may ask for, and files that cannot be used."""
+    """``GET /v1/prompts``: prompts that this key may request, and files that cannot be used."""
     await context.prompts.current()
     reply.whole(200, await offload(True, _list, context.prompts, request.key), JSON_HEADERS)
 

@@ -1,5 +1,4 @@
-"""Endpoint for reranking: documents in the order in which they answer a query, by an encoder on this machine or by a
-host's own endpoint."""
+"""Reranking endpoint: orders documents by how well they answer a query, with a local encoder or a host's endpoint."""
 
 from __future__ import annotations
 
@@ -30,11 +29,11 @@ if TYPE_CHECKING:
     from intermodal.retrieval.passage_ranking import Passage, RerankResult
 
 RERANK_FIELDS = frozenset({"model", "query", "documents", "top_n", "return_documents", "intermodal", "user"})
-_CHARACTERS = 2  # of a token, at the least
+_CHARACTERS = 2  # characters per token, at the least
 
 
 async def rerank(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
-    """``POST /v1/rerank``, ``/v2/rerank`` and ``/rerank``: by a model on this machine, which is free, or at a host.
+    """``POST /v1/rerank``, ``/v2/rerank`` and ``/rerank``: with a model on this machine, which is free, or at a host.
 
     All documents are read, whatever their number.
     """
@@ -68,7 +67,7 @@ async def _ranked(
     context: GatewayContext, request: GatewayRequest, policy: Policy, endpoint: Endpoint, call: RerankCall,
     passages: list[Passage],
 ) -> RerankResult:  # fmt: skip
-    """Rank within the rates and budgets of the key: at a host, for no more than was claimed."""
+    """Rank within the key's rates and budgets; a host may cost no more than was claimed."""
     from intermodal.retrieval.passage_ranking import HostedRanking, Ranker, ranking_cost
 
     client, sizes = context.client, list(map(len, call.documents))

@@ -29,28 +29,28 @@ if TYPE_CHECKING:
     from intermodal.gateway.direct.handover import Handover
 
 
-# Sizes that the chunks of a body announce (RFC 9112, section 7.1), read ahead of the bytes that follow them.
+# Sizes that the chunks of a body announce (RFC 9112, section 7.1), read before the data that follows them.
 #
-# The HTTP parser reports the bytes of a chunk as they arrive and not how many were announced, so a body that is larger
-# than allowed would be refused only once it has arrived.
+# The HTTP parser reports the data of a chunk as it arrives, but not the announced size, so it could refuse a body that
+# is too large only after it has arrived.
 
 
-_HEX_DIGITS = 16  # of a size that a 64-bit parser takes
+_HEX_DIGITS = 16  # of a size that a 64-bit parser accepts
 _CRLF = 2
 
 
 class ChunkSizes:
-    """The chunk sizes of one body. The parser judges whether the framing is valid; what this cannot read it ignores."""
+    """The chunk sizes of one body. The parser validates the framing; this class ignores what it cannot read."""
 
     def __init__(self) -> None:
         self._announced = 0
         self._skip = 0  # bytes before the next line: the data of a chunk and its line end
         self._line = b""  # the start of a line that is split between two reads
-        self._size = -1  # that the line announces; -1 while it is not read
+        self._size = -1  # the announced size; -1 until it is read
         self._over = False
 
     def feed(self, data: bytes, start: int = 0) -> int:
-        """Return how many bytes all chunks have announced so far, those in ``data`` from ``start`` included."""
+        """Return the total bytes announced by all chunks so far, including those in ``data`` from ``start``."""
         while not self._over and start < len(data):
             if self._skip:
                 step = min(self._skip, len(data) - start)
@@ -78,20 +78,20 @@ class ChunkSizes:
 
 
 _MAX_WRITE_BUFFER = 32 << 10  # bytes that wait for a slow reader before the writer has to wait
-_MAX_UNSENT = 64 << 10  # bytes that the system may hold besides which it has not even sent
+_MAX_UNSENT = 64 << 10  # bytes that the kernel may hold unsent besides those
 _TCP, _NOTSENT_LOWAT = 6, {"linux": 25, "darwin": 0x201}  # of setsockopt
-_READ = 64 << 10  # bytes that are read at once: in chunks of a byte each they are 10,000 calls of the parser's
-_LARGE = 256 << 10  # bytes of a body that is received where it stays: gathered and joined, it would be there twice
-_AT_ONCE = 1 << 20  # bytes of it that are received before other connections have their turn
-_PIPELINED = 16  # whole requests that may wait for the answer before theirs
+_READ = 64 << 10  # bytes per read: in chunks of one byte they cause 10,000 calls from the parser
+_LARGE = 256 << 10  # bytes of a body that is received into its final buffer: joining pieces would hold it twice
+_AT_ONCE = 1 << 20  # bytes of a large body that are received before other connections get their turn
+_PIPELINED = 16  # complete requests that may wait for earlier answers
 _DIGITS = 8
 _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,%d})\r\n" % _DIGITS)
 
 
 class _RepeatedHead(NamedTuple):
-    """The last request head, before and after the digits of its length: clients send it again and again.
+    """The last request head, split around the digits of its length: clients send the same head repeatedly.
 
-    The parser's result holds for a head that differs in these digits alone.
+    The parser's result holds for every head that differs only in these digits.
     """
 
     until: bytes
@@ -103,10 +103,10 @@ OnEnd = Callable[[GatewayRequest, ResponseWriter, "Handover | None"], None]
 
 
 class RunningAnswer(Protocol):
-    """An answer on its way without a task."""
+    """An answer in progress that has no task."""
 
     def cancel(self) -> object:
-        """End it: the client left, or the server stops."""
+        """Stop the answer: the client left, or the server stops."""
 
 
 class HttpApplication(Protocol):
@@ -118,30 +118,32 @@ class HttpApplication(Protocol):
     outbox: WriteBatcher
 
     def screen(self, head: RequestHead) -> VirtualKey:
-        """Return the key that a request presents, by its head alone. Raises RequestRefused."""
+        """Return the key that a request presents, judging by the head alone. Raises RequestRefused."""
         ...
 
     def turn_away(self, head: RequestHead | None, error: BaseException, reply: ResponseWriter) -> None:
         """Answer with an error, in the format of the route's API."""
 
     def pass_on(self, request: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> RunningAnswer | None:
-        """Answer without a task and call ``over`` at the end; return None where ``answer`` is needed."""
+        """Answer without a task and call ``over`` at the end; return None if ``answer`` is needed."""
 
     async def answer(self, request: GatewayRequest, reply: ResponseWriter) -> None:
-        """Answer a request; raises nothing but a cancellation."""
+        """Answer a request. Raises only CancelledError."""
 
     def ended(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         """Finish a request that was answered without a task."""
 
     def handed_on(self) -> None:
-        """Continue in a task what failed without one."""
+        """Continue in a task what failed without a task."""
 
     def unanswered(self, request: GatewayRequest, reply: ResponseWriter) -> None:
         """Close a request that was cancelled before ``answer`` began."""
 
 
 class Connection(asyncio.Protocol):
-    """One client connection. ``deadline`` (monotonic) is when its silence becomes too long, None while we work."""
+    """One client connection. ``deadline`` (monotonic): when its silence becomes too long; None while the
+    server works.
+    """
 
     def __init__(self, serving: HttpApplication, loop: asyncio.AbstractEventLoop) -> None:
         self.disconnected = False
@@ -155,29 +157,29 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[tuple[GatewayRequest, bool]] = deque()
         self._closing = False  # close after the pending answers
-        self._cut = False  # after the answer that is being written
+        self._cut = False  # close after the answer that is being written
         self._last: tuple[RequestHead | None, RequestRefused] | None = None
         self._room: asyncio.Event | None = None  # set once a slow reader has caught up; None while there is room
-        self._unread = 0  # bytes that waited for it when its time began
+        self._unread = 0  # unread bytes when its time began
         self._caught_up: Callable[[], None] | None = None
         self._before: _RepeatedHead | None = None
         self._last_head: RequestHead | None = None  # of the last complete head
-        self._inside = False  # the parser has seen a request's first byte, and not its end
-        self._began = False  # it saw the first byte of one in the data that came last
+        self._inside = False  # the parser has seen the first byte of a request but not its end
+        self._began = False  # the parser saw the first byte of a request in the latest data
         self._begin()
 
     def _begin(self) -> None:
         self._target = b""
         self._headers: dict[str, str] = {}
         self._hosts = self._count = self._size = self._length = self._arrived = 0
-        self._since = self._asked_on = 0.0  # when the head was whole; when its body may come
+        self._since = self._asked_on = 0.0  # when the head was complete; from when the body may arrive
         self._expects = False  # it waits for 100 Continue
         self._head: RequestHead | None = None
         self._key = ANONYMOUS
         self._body: list[bytes] = []
-        self._space: bytearray | None = None  # of a large body, filled as it comes
+        self._space: bytearray | None = None  # of a large body, filled as it arrives
         self._gathered: bytearray | None = None  # a large body of undeclared length
-        self._chunks: ChunkSizes | None = None  # of a body that comes in chunks, while they can be followed
+        self._chunks: ChunkSizes | None = None  # of a chunked body, while the sizes can be followed
         self._head_tail = b""  # the last bytes of a head that has not ended
 
     # ---- asyncio's side
@@ -208,8 +210,8 @@ class Connection(asyncio.Protocol):
         if self._room is not None:
             self._room.set()
         self.cancel()
-        # It holds methods of this connection. For long connections, only a collection of all generations, which is
-        # rare, would free such a cycle, together with the last request's head and the transport.
+        # The parser holds methods of this connection. For long-lived connections, only a rare full collection would
+        # free that cycle, with the last request's head and the transport.
         del self._parser
 
     def data_received(self, data: bytes) -> None:
@@ -259,7 +261,7 @@ class Connection(asyncio.Protocol):
     def _announces_too_much(self, data: bytes) -> bool:
         """Return True if the chunks after the head that ends in ``data`` announce too large a body.
 
-        Behind another request in the same data they are not followed, and count only as they arrive.
+        Behind another request in the same data, chunk sizes are not followed; the body is counted as it arrives.
         """
         end = (self._head_tail + data).find(b"\r\n\r\n") if self._last_head is None else -1
         if self._chunks is None or end < 0:
@@ -268,7 +270,7 @@ class Connection(asyncio.Protocol):
         return self._chunks.feed(data, end + 4 - len(self._head_tail)) > self._serving.limits.body
 
     def _remember(self, data: bytes) -> None:
-        """Remember the head of a request that arrived whole and alone, if a repetition can be recognised
+        """Remember the head of a request that arrived complete and alone, if a repetition is recognisable
         by its bytes.
         """
         head, end = self._last_head, data.find(b"\r\n\r\n") + 4
@@ -283,7 +285,9 @@ class Connection(asyncio.Protocol):
             self._before = _RepeatedHead(raw[: found.start(1)], raw[found.end(1) :], head)
 
     def _same_again(self, data: bytes, before: _RepeatedHead) -> bool:
-        """Take a whole request whose head repeats the last one except for its length; return False for any other."""
+        """Handle a complete request whose head repeats the last one except for the length; return False for
+        any other.
+        """
         if not data.startswith(before.until):
             return False
         start = len(before.until)
@@ -309,10 +313,10 @@ class Connection(asyncio.Protocol):
         return True
 
     def _stay_here(self, rest: bytes) -> None:
-        """Read the body of a request that offers another protocol, which HTTP allows us to ignore.
+        """Read the body of a request that offers a protocol upgrade, which HTTP allows a server to ignore.
 
-        The parser stops at a head that offers one, and Java's own client offers HTTP/2 with every body. What follows
-        the body is not HTTP.
+        The parser stops at such a head, and Java's HTTP client offers HTTP/2 with every body. Data after the body is
+        not HTTP.
         """
         head = self._head
         if head is None:
@@ -385,7 +389,7 @@ class Connection(asyncio.Protocol):
         self._since = self._asked_on = monotonic()
         self._arrived = 0
         self._expects = head.version == "1.1" and head.headers.get("expect", "").lower() == "100-continue"
-        if self._answers_first:  # its time begins when they are out: _await_more
+        if self._answers_first:  # the time limit starts when the earlier answers are written: _await_more
             return
         if self._expects:
             self._ask_on()
@@ -398,7 +402,7 @@ class Connection(asyncio.Protocol):
         return self.task is not None or bool(self._waiting)
 
     def _ask_on(self) -> None:
-        """Ask for the body with ``100 Continue`` where the client waits for that; its time starts now."""
+        """Send ``100 Continue`` if the client waits for it; the time limit of the body starts now."""
         if self._expects and not self._arrived:
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._asked_on = monotonic()
@@ -412,7 +416,7 @@ class Connection(asyncio.Protocol):
             self._gathered += data
         else:
             self._body.append(data)
-            if self._arrived + len(data) >= _LARGE:  # thousands of pieces are many times their bytes
+            if self._arrived + len(data) >= _LARGE:  # thousands of pieces take many times their size
                 self._gathered, self._body = bytearray().join(self._body), []
         self.came(len(data))
 
@@ -437,7 +441,7 @@ class Connection(asyncio.Protocol):
         return self._arrived
 
     def filled(self) -> None:
-        """Complete a large body that bypassed the parser; what follows gets a new one."""
+        """Complete a large body that bypassed the parser; later data gets a new parser."""
         keep_alive = self._parser.should_keep_alive()
         self._parser = httptools.HttpRequestParser(self)
         self._complete(keep_alive)
@@ -465,7 +469,7 @@ class Connection(asyncio.Protocol):
     def _take(self, request: GatewayRequest, keep_alive: bool) -> None:
         self._inside = False
         self._waiting.append((request, keep_alive))
-        if self._room is None:  # a reader that takes nothing gets no more time by asking for more
+        if self._room is None:  # a reader that takes nothing gets no extra time by sending more requests
             self.deadline = None
         self._next()
 
@@ -501,7 +505,7 @@ class Connection(asyncio.Protocol):
     def _await_more(self) -> None:
         if self._head is not None:
             self._ask_on()
-            if self.deadline is None:  # the answers before it are out
+            if self.deadline is None:  # the earlier answers are written
                 self._asked_on = monotonic()
                 self._patience(self._serving.limits.body_seconds)
         else:
@@ -541,14 +545,14 @@ class Connection(asyncio.Protocol):
         self._closing |= self._cut
         if not reply.ended and not self.disconnected and self._transport is not None:
             self._serving.outbox.flush()
-            self._transport.abort()  # an answer that stops in the middle must not look whole
+            self._transport.abort()  # a truncated answer must not look complete
         if self._waiting or self._last is not None or self._closing:
             self._loop.call_soon(self._next)
         else:
             self._await_more()
 
     def cancel(self) -> None:
-        """Cancel the current answer. A task that has not begun never will."""
+        """Cancel the current answer. A task that has not begun will not start."""
         if self.task is not None:
             self.task.cancel()
         if self._unbegun is not None:
@@ -569,7 +573,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def behind(self) -> bool:
-        """True if a slow reader has enough unread data."""
+        """True if the reader is slow and has enough unread data."""
         return self._room is not None
 
     def when_caught_up(self, do: Callable[[], None] | None) -> None:
@@ -586,7 +590,7 @@ class Connection(asyncio.Protocol):
     # ---- limits
 
     def expired(self) -> None:
-        """Close a connection that was silent for too long; a client in the middle of a request gets 408."""
+        """Close a connection that was silent for too long; a client that is sending a request gets 408."""
         transport = self._transport
         if transport is None:
             return
@@ -597,7 +601,7 @@ class Connection(asyncio.Protocol):
             transport.abort()
 
     def _reads_on(self) -> bool:
-        """Return True and extend the deadline if the reader took enough since the last look."""
+        """Return True and extend the deadline if the reader consumed enough since the last check."""
         limits, left = self._serving.limits, self._waits
         if not left or self._unread - left < limits.slowest * limits.write_seconds:
             return False
@@ -606,7 +610,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def _waits(self) -> int:
-        """Bytes that a slow reader has not read."""
+        """Bytes that a slow reader has not read yet."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     @property
@@ -619,9 +623,9 @@ class Connection(asyncio.Protocol):
         return self._inside and not self.refused
 
     def close_when_idle(self, error: RequestRefused | None = None) -> None:
-        """Take no further request on this connection.
+        """Accept no further request on this connection.
 
-        ``error``: the answer to a request that has half arrived; None lets it arrive and be answered.
+        ``error``: the answer to a request that has partly arrived; None lets it arrive and be answered.
         """
         self._closing = True
         if error is not None and self._coming and not self._cut:
@@ -645,9 +649,11 @@ class Connection(asyncio.Protocol):
         self._serving.held -= size
 
     def _refuse(self, error: RequestRefused) -> None:
-        """Answer a request that is not read to its end, and close: later bytes may belong to its body."""
+        """Answer a request that is not read to its end, and close the connection: later bytes may belong to
+        its body.
+        """
         self.refused = True
-        self._last = (self._head, error)  # after the answers under way
+        self._last = (self._head, error)  # sent after the answers in progress
         self._next()
 
     def _close(self) -> None:
@@ -661,7 +667,7 @@ class Connection(asyncio.Protocol):
 
     def _patience(self, seconds: float) -> None:
         until = monotonic() + seconds
-        if self._room is not None and self.deadline is not None:  # whatever it sends, it still has to read
+        if self._room is not None and self.deadline is not None:  # a client that sends more still has to read
             until = min(until, self.deadline)
         self.deadline = until
 
@@ -669,8 +675,8 @@ class Connection(asyncio.Protocol):
 def _limit_socket_buffer(transport: asyncio.BaseTransport) -> None:
     """Keep the kernel from buffering megabytes for a slow reader.
 
-    Otherwise a run would continue to produce output before a stalled reader is noticed. Data in flight to a fast reader
-    does not count.
+    Otherwise a run would keep producing output before a stalled reader is noticed. Data in flight to a fast reader does
+    not count.
     """
     line = transport.get_extra_info("socket")
     if line is not None and sys.platform in _NOTSENT_LOWAT:
@@ -679,7 +685,7 @@ def _limit_socket_buffer(transport: asyncio.BaseTransport) -> None:
 
 
 class _BodyReceiver(asyncio.BufferedProtocol):
-    """Receives a large body directly into its buffer. The parser has nothing to find there and would copy it twice."""
+    """Receives a large body directly into its buffer. The parser would only copy it twice."""
 
     def __init__(self, connection: Connection, transport: asyncio.Transport, space: bytearray) -> None:
         self._connection = connection
@@ -703,7 +709,7 @@ class _BodyReceiver(asyncio.BufferedProtocol):
 
 
 class _BodyParser:
-    """The callbacks for a parser that reads the body alone."""
+    """The callbacks of a parser that reads only the body."""
 
     def __init__(self, connection: Connection) -> None:
         self.on_body = connection.on_body

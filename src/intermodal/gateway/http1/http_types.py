@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from intermodal.protocols.parsed_chat import ParsedChat
 
 MAX_TEXT = 8 << 20  # bytes of JSON apart from media, unless [serve] max_text says otherwise
-POLICY_HEADER = "x-intermodal-"  # of headers that tighten a policy
+POLICY_HEADER = "x-intermodal-"  # prefix of headers that tighten a policy
 
 
 class HttpLimits(Value):
-    """Limits on the resources of a client before anything is known about it.
+    """Limits on what a client may use before anything is known about it.
 
     Attributes:
-        head: bytes of request line and headers together. headers: how many. target: bytes of path and query.
-        body: bytes of one body. text: bytes of it that are not media. media: parts of media in one request.
-        in_flight: bytes of all bodies held at once. connections: how many at once.
+        head: bytes of request line and headers together. headers: number of headers. target: bytes of path and query.
+        body: bytes of one body. text: bytes of it that are not media. media: media parts in one request.
+        in_flight: bytes of all bodies held at once. connections: concurrent connections.
         head_seconds, body_seconds: silence while a head or body arrives. idle_seconds: between two requests.
-        slowest: bytes a second at which a body must arrive after its first ``body_seconds``, and a response be read.
-        write_seconds: how long a reader may take nothing.
+        slowest: bytes per second at which a body must arrive after its first ``body_seconds``, and a response be read.
+        write_seconds: how long a reader may read nothing.
     """
 
     head: int = 32 << 10
@@ -91,13 +91,13 @@ class RequestHead(Struct, eq=False):
 
 
 class GatewayRequest(Struct, eq=False, weakref=True):
-    """A whole request with its key and everything known about it so far.
+    """A complete request with its key and everything known about it so far.
 
     Attributes:
         since: when its head arrived and its key was checked, monotonic. sent: runs that may have been executed.
-        counted: it is counted in the key's rate, which is decided in order (``admitting``) if it needs several runs.
-        checked: its body is within the limits on values. response_headers: additional ones.
-        served: the record that metrics, log and traces read. chat: the result of parsing its body.
+        counted: it is counted in the key's request rate; ``admitting`` orders that decision if it needs several runs.
+        checked: its body is within the limits on values. response_headers: additional response headers.
+        served: the record that metrics, log and traces read. chat: its parsed body.
         after: the attempt that was made for it without a task.
     """
 
@@ -123,5 +123,5 @@ class GatewayRequest(Struct, eq=False, weakref=True):
 
     @property
     def owner(self) -> str:
-        """Whose request it is, for state that is kept apart for each key."""
+        """The owner of the request's state, which is kept separately for each key."""
         return self.key.id

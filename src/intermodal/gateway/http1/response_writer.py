@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
-WRITE_PIECE = 256 << 10  # bytes of a large answer that are written at once
+WRITE_PIECE = 256 << 10  # bytes of a large answer that are written at a time
 _lines_by_status: tuple[int, dict[int, str]] = (0, {})
 
 
@@ -20,7 +20,7 @@ class ResponseConnection(Protocol):
     disconnected: bool
 
     def write(self, data: bytes, *, last: bool = False) -> None:
-        """Write data. ``last``: nothing of this response follows, so it may be batched with others."""
+        """Write data. ``last``: nothing of this response follows, so it may be batched with other writes."""
 
     async def writable(self) -> None: ...
 
@@ -31,7 +31,7 @@ class ResponseConnection(Protocol):
 
 
 class ResponseWriter:
-    """Writes one response: ``whole``, or ``begin``, ``write`` and ``end``. ``status`` is 0 until then."""
+    """Writes one response: ``whole``, or ``begin``, ``write`` and ``end``. ``status`` is 0 before that."""
 
     __slots__ = (
         "_chunked",
@@ -51,18 +51,18 @@ class ResponseWriter:
     def __init__(
         self, line: ResponseConnection, *, keep_alive: bool = True, chunked: bool = True, headless: bool = False
     ) -> None:
-        """``chunked``: the client speaks HTTP/1.1. ``headless``: it asked for the head alone."""
+        """``chunked``: the client speaks HTTP/1.1. ``headless``: it requested only the head."""
         self._line = line
         self._chunked = chunked
         self._headless = headless
-        self._opening = b""  # a head that goes with the first piece
+        self._opening = b""  # a head that is sent with the first piece
         self.keep_alive = keep_alive
         self.status = 0
         self.ended = False
         self.sent = 0  # bytes of body
         self.extra: Mapping[str, str] = {}  # headers besides those of the answer
-        self.kept: list[bytes] | None = None  # the body, where it is needed afterwards
-        self.head = ""  # its lines, where the body is kept
+        self.kept: list[bytes] | None = None  # the body, if it is needed afterwards
+        self.head = ""  # the header lines, if the body is kept
         self.type = ""
 
     @property
@@ -72,11 +72,11 @@ class ResponseWriter:
 
     @property
     def behind(self) -> bool:
-        """True if the reader is slow and enough data waits for it."""
+        """True if the reader is slow and enough data is waiting for it."""
         return self._line.behind
 
     def is_no_answer(self) -> None:
-        """Stop keeping the body for replays: what follows is about the gateway, not an answer."""
+        """Stop keeping the body for replays: the response that follows is about the gateway, not an answer."""
         self.kept = None
 
     def when_caught_up(self, do: Callable[[], None] | None) -> None:
@@ -93,10 +93,10 @@ class ResponseWriter:
         self._line.write(head if self._headless or not body else head + body, last=True)
 
     async def send(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        """Write the whole response; a large one yields to other requests between pieces.
+        """Write the whole response; a large one lets other requests run between pieces.
 
-        Handing over 20 MiB at once copies what the socket does not take, which blocks for 25 ms. No reader is waited
-        for: the connection holds the data.
+        Handing over 20 MiB at once copies what the socket does not accept, which blocks for 25 ms. This does not wait
+        for the reader: the connection holds the data.
         """
         if len(body) <= WRITE_PIECE or self._headless:
             self.whole(status, body, headers)
@@ -124,7 +124,7 @@ class ResponseWriter:
     def open(self, lines: str, kind: str) -> None:
         """Begin a 200 stream whose head was mostly prepared before.
 
-        The head goes out with the first piece, which must follow: one packet less before the first token.
+        The head is sent with the first piece, which must follow: one packet less before the first token.
         """
         self.status, self.type = 200, kind
         framing = "transfer-encoding: chunked\r\n" if self._chunked else ""
@@ -136,7 +136,7 @@ class ResponseWriter:
         if self.kept is not None:
             self.head = lines
         end = "connection: close\r\n"
-        if self.keep_alive:  # the default of HTTP/1.1, and not of HTTP/1.0
+        if self.keep_alive:  # the default of HTTP/1.1, but not of HTTP/1.0
             end = "" if self._chunked else "connection: keep-alive\r\n"
         return f"{_status_lines(status)}{lines}{header_lines(self.extra)}{end}\r\n".encode("latin-1", "replace")
 
@@ -174,7 +174,7 @@ class ResponseWriter:
             await self._line.writable()
 
     def end(self) -> None:
-        """End a stream properly."""
+        """End a stream normally."""
         self.ended = True
         if self._chunked:
             self._line.write(b"0\r\n\r\n")
@@ -195,12 +195,12 @@ def header_lines(headers: Mapping[str, str]) -> str:
 
 
 def _printable(value: str) -> str:
-    """Return a header value as one line of printable ASCII; names of files and models may be anything."""
+    """Return a header value as one line of printable ASCII; file and model names may contain anything."""
     return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in value)
 
 
 def _status_lines(status: int) -> str:
-    """Return the first lines of a response: status, date and server. They are the same within one second."""
+    """Return the first lines of a response: status, date and server. They are cached within one second."""
     global _lines_by_status
     second = int(time.time())
     if _lines_by_status[0] != second:
@@ -213,7 +213,7 @@ def _status_lines(status: int) -> str:
     return found
 
 
-# Comments that keep a silent stream open: clients close a stream that sends nothing for long.
+# Comments that keep a silent stream open: clients close a stream that is silent for long.
 
 
 FIRST_COMMENT_SECONDS = (
@@ -231,7 +231,7 @@ class StreamKeepalive:
         self._timer: asyncio.TimerHandle | None = None
 
     def last(self, seconds: float) -> None:
-        """Call ``say`` after ``seconds`` unless ``end`` comes first."""
+        """Call ``say`` after ``seconds`` unless ``end`` is called first."""
         self._timer = asyncio.get_running_loop().call_later(seconds, self._break)
 
     def end(self) -> None:
@@ -241,7 +241,7 @@ class StreamKeepalive:
             self._timer = None
 
     def close(self) -> None:
-        """Stop for good and release the callback, which holds the request's body."""
+        """Stop for good and release the callback, which references the request's body."""
         self.end()
         self._say = _nothing
 
@@ -251,4 +251,4 @@ class StreamKeepalive:
 
 
 def _nothing() -> None:
-    """Do nothing: what a closed keepalive calls."""
+    """Do nothing: the callback of a closed keepalive."""

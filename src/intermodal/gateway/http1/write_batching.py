@@ -11,18 +11,18 @@ import asyncio
 from time import monotonic
 from typing import Protocol
 
-BATCH_SECONDS = 200e-6  # seconds between two writes that belong together: with fewer in them there is nothing to gather
+BATCH_SECONDS = 200e-6  # seconds between two writes that belong together
 LARGE_WRITE = 16 << 10  # bytes that are written at once: batching gains nothing at this size
 
 
 class ActiveRequests(Protocol):
-    """Anything that counts the requests being answered."""
+    """Counts the requests being answered."""
 
     active: int
 
 
 class WriteBatcher:
-    """The writer of one process. Without ``busy`` every write goes out at once."""
+    """Writes for one process. Without ``busy``, every write goes out at once."""
 
     def __init__(self, busy: ActiveRequests | None = None) -> None:
         self._busy = busy
@@ -30,7 +30,7 @@ class WriteBatcher:
         self._last = 0.0
 
     def write(self, transport: asyncio.Transport, data: bytes) -> None:
-        """Write data after everything that was written before."""
+        """Write data after everything written before."""
         if len(data) < LARGE_WRITE:
             if self._waiting:
                 self._waiting.append((transport, data))
@@ -47,7 +47,7 @@ class WriteBatcher:
         transport.write(data)
 
     def flush(self) -> None:
-        """Write the batched data; called before a connection is used for anything but a write."""
+        """Write the batched data. Call it before a connection is used for anything but a write."""
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, []

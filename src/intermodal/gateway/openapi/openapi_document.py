@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document: every route of a route table and nothing else."""
+"""The OpenAPI 3.1 document: exactly the routes of a route table."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class OperationText(NamedTuple):
     """The description of a route in the OpenAPI document, beyond the route table.
 
     Attributes:
-        summary: one sentence. asks: schema of its body. gives: media types and schemas of its response.
-        streams: the client API and schema of the events if the response can be a stream.
+        summary: one sentence. asks: the schema of its body. gives: media types and schemas of its response.
+        streams: the client API and schema of the events, if the response can be a stream.
         runs: a model may be called, so policies, budgets and hosts can refuse.
-        name: of the parameter at the end of its path. absent: the requested object may not exist.
+        name: the parameter at the end of its path. absent: the requested object may not exist.
     """
 
     summary: str
@@ -165,7 +165,7 @@ ERROR_SCHEMAS: Mapping[str, str] = {"openai": "OpenAIError", "anthropic": "Anthr
 
 
 def build_document(routes: RouteTable) -> dict[str, Any]:
-    """Return the document of these routes as data."""
+    """Return the OpenAPI document of these routes."""
     paths: dict[str, dict[str, Any]] = {}
     for (method, path), door in routes.items():
         operation = OPERATIONS[method, path]
@@ -272,5 +272,5 @@ def _refusals() -> dict[str, Any]:
 
 
 def event_schema(dialect: ClientApi, event: str) -> Schema:
-    """Return the schema of one event of a stream, or of the error that ends it."""
+    """Return the schema of one event of a stream, including the error that may end it."""
     return {"anyOf": [ref(event), ref("OpenAIError")]} if dialect is OPENAI_CHAT else ref(event)

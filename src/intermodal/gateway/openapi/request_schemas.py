@@ -1,4 +1,4 @@
-"""Schemas of request bodies. The endpoints' own tables define the fields; this module defines the values of each."""
+"""Schemas of request bodies. The endpoints' own tables define which fields exist; this module defines their values."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ref(name: str) -> Schema:
 
 
 def object_of(required: Iterable[str] = (), *, open: bool = False, **fields: Schema) -> Schema:
-    """Return an object schema. ``open``: other fields are allowed."""
+    """Return an object schema. ``open``: additional fields are allowed."""
     made: Schema = {"type": "object", "properties": fields, "additionalProperties": open}
     needed = list(required)
     return {**made, "required": needed} if needed else made
@@ -51,7 +51,7 @@ def one_of(*schemas: Schema, **more: Any) -> Schema:
 
 
 def or_null(schema: Schema) -> Schema:
-    """Return a schema that also accepts null, which clients send for fields they leave out."""
+    """Return a schema that also accepts null, which clients send for omitted fields."""
     if "enum" in schema:
         return {**schema, "enum": [*schema["enum"], None]}
     if isinstance(schema.get("type"), str):
@@ -93,7 +93,7 @@ _CALL = object_of(
 
 
 def _override_schemas() -> tuple[Schema, dict[str, Schema]]:
-    """Return the schema of the field ``intermodal``, which may tighten a policy, and those of its fields."""
+    """Return the schema of the field ``intermodal``, which may tighten a policy, and the schemas of its fields."""
     (top,), parts = msgspec.json.schema_components([PolicyOverrides], ref_template="{name}")
     found: Schema = parts[top["$ref"]]
     for field in found["properties"].values():
@@ -332,7 +332,7 @@ _RENDERED: Mapping[str, str] = {
 
 
 def _requires_input_or_prompt(field: str) -> Schema:
-    """Return what a request must have: content, or the name of a prompt."""
+    """Return the schema of required content: messages or input, or the name of a prompt."""
     usual: Schema = {"required": ["model", field] if field else ["model"]}
     if field == "messages":
         usual["properties"] = {field: {"minItems": 1}}
@@ -343,9 +343,9 @@ def _requires_input_or_prompt(field: str) -> Schema:
 
 
 def request_schemas() -> dict[str, Schema]:
-    """Return a schema for each kind of body: the fields that its endpoint takes.
+    """Return a schema for each kind of body, with the fields that its endpoint accepts.
 
-    Others are ignored and named in the response.
+    Other fields are ignored and named in the response.
     """
     made = {}
     for name, takes in ACCEPTED_FIELDS.items():

@@ -1,4 +1,4 @@
-"""Schemas of response bodies and stream events. A test checks that nothing else is written."""
+"""Schemas of response bodies and stream events. A test checks that responses contain nothing else."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def _exact(*, but: Iterable[str] = (), **fields: Schema) -> Schema:
 
 
 def _open(*, but: Iterable[str] = (), **fields: Schema) -> Schema:
-    """Return the same schema, open: a host that speaks this protocol may add fields, which are passed on."""
+    """Return an object schema as ``_exact`` does, but open: hosts of this protocol may add fields, which
+    are passed on.
+    """
     return {**_exact(but=but, **fields), "additionalProperties": True}
 
 
@@ -331,7 +333,7 @@ ERRORS: Mapping[str, Schema] = {
 
 
 def response_schemas() -> dict[str, Schema]:
-    """Return all schemas, and those of a plan, which are generated from its types."""
+    """Return all schemas, including those of a plan, which are generated from its types."""
     _, plan = msgspec.json.schema_components([Plan], ref_template="#/components/schemas/{name}")
     for made in plan.values():
         _plain(made)

@@ -14,16 +14,17 @@ _KEPT = 64 << 20  # bytes that stay free at the top
 
 
 def set_malloc_options() -> bool:
-    """Keep large blocks, and let all threads allocate from one heap. Return whether it was possible: glibc on Linux.
+    """Keep large blocks, and let all threads allocate from one heap. Return True on success, which needs glibc on
+    Linux.
 
-    glibc maps every block above 128 KiB from the system and unmaps it when it is freed, so each picture that passes
-    costs a few hundred page faults. Passing on 1 MiB bodies, 8 at a time, takes 1.60 ms of processor time each instead
-    of 1.87, for 3 MB more at the peak (two runs each, alternating). The memory kept is bounded.
+    glibc maps every block above 128 KiB from the system and unmaps it when it is freed, so each image that passes
+    through costs a few hundred page faults. Passing on 1 MiB bodies, 8 at a time, takes 1.60 ms of processor time each
+    instead of 1.87, for 3 MB more at the peak (two runs each, alternating). The memory kept is bounded.
 
-    glibc also gives each thread a heap of its own, and memory freed by the threads of a gateway lies between blocks
-    still in use: 8 MiB after 50,000 mixed requests, growing by some 60 bytes a request. With one heap, the next request
-    reuses the memory that the last one freed. The threads take turns in the interpreter and rarely contend for the lock
-    of the heap. mallopt(3).
+    glibc also gives each thread its own heap, and memory freed by the threads of a gateway lies between blocks still in
+    use: 8 MiB after 50,000 mixed requests, growing by some 60 bytes per request. With one heap, the next request reuses
+    the memory that the last one freed. The threads take turns in the interpreter and rarely contend for the heap's
+    lock. See mallopt(3).
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -43,16 +44,16 @@ def set_malloc_options() -> bool:
 
 
 def release_memory() -> None:
-    """Collect cycles of all generations, and return free memory to the system: with glibc on Linux. Call it in a
+    """Collect garbage of all generations and return free memory to the system, with glibc on Linux. Call it in a
     thread.
 
     Failed and cancelled requests leave cycles (an error, its traceback, the request in it), and planning the first
-    requests leaves more. Those that outlive two collections wait for one of all generations, which is rare. With a
-    collection each minute, 136 MiB were resident after 36,000 mixed requests instead of 148. It scans only objects
+    requests leaves more. Cycles that outlive two collections wait for a full collection, which is rare. With one
+    collection per minute, 136 MiB were resident after 36,000 mixed requests instead of 148. It scans only objects
     created since the start: 16,000 small containers in 0.4 ms.
 
     Freed blocks lie between others that are still in use, and the C library returns none of them by itself. After
-    31,000 mixed requests that was 7 of 108 MB, and resident memory grew by 0.2 KB a request with every table full.
+    31,000 mixed requests that was 7 of 108 MB, and resident memory grew by 0.2 KB per request with every table full.
     """
     gc.collect()
     if sys.platform.startswith("linux"):
@@ -62,7 +63,7 @@ def release_memory() -> None:
             ctypes.CDLL(None).malloc_trim(0)
 
 
-_LOOK = 5_000  # containers that are made and not yet freed, until circles are looked for (700 as Python comes)
+_LOOK = 5_000  # live containers allocated before a collection looks for cycles (Python's default: 700)
 
 
 def freeze_gc() -> None:
@@ -77,19 +78,19 @@ def freeze_gc() -> None:
 
 
 def allow_thread_switches() -> None:
-    """Let other threads run in the midst of long C calls that create many objects.
+    """Let other threads run during long C calls that create many objects.
 
-    Decoding a body of 33,000 messages is one such call of some 100 ms. CPython 3.11 collects garbage within it and
-    calls the callbacks of the collector, and calling a Python function is where the interpreter lock may be handed
-    over. A second client's longest wait beside such a body took 43 to 57 ms of processor time instead of 57 to 154.
-    From Python 3.12 on, collections happen between calls only, and this changes nothing.
+    Decoding a body of 33,000 messages is one C call of some 100 ms. CPython 3.11 collects garbage within it and calls
+    the callbacks of the collector, and a call to a Python function is where the interpreter lock may be handed over. A
+    second client's longest wait beside such a body took 43 to 57 ms of processor time instead of 57 to 154. From Python
+    3.12 on, collections happen only between calls, and this changes nothing.
     """
     if _hand_over not in gc.callbacks:
         gc.callbacks.append(_hand_over)
 
 
 def _hand_over(phase: str, about: dict[str, int]) -> None:
-    """Do nothing: being called is what matters."""
+    """Do nothing. Being called is the purpose."""
 
 
 @cache

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from intermodal.gateway.http1.http_types import HttpLimits
 
-_EACH = 2  # a client's connection, and one to the host that answers it
+_EACH = 2  # descriptors per client: its connection, and one to the host that answers it
 _OWN = 100  # the store and its journals, media workers, runtimes, files of libraries
-_BACKLOG = 1024  # clients that wait in the system's queue and are accepted in one go: none of them is refused before
+_BACKLOG = 1024  # clients in the accept queue; all are accepted at once, so none is refused before
 _MOST = 1 << 16  # some systems report "infinity" and refuse to set it
 
 
@@ -27,12 +27,12 @@ def raise_fd_limit() -> None:
 
 
 def accept_backlog() -> int:
-    """Return how many clients may wait to be accepted."""
+    """Return the length of the queue of clients waiting to be accepted."""
     return min(_BACKLOG, max(1, _files() // 8))
 
 
 def limit_connections(limits: HttpLimits) -> HttpLimits:
-    """Return the limits with no more connections than there are file descriptors for."""
+    """Return the limits with at most as many connections as there are file descriptors."""
     room = (_files() - _OWN - accept_backlog()) // _EACH
     return replace(limits, connections=min(limits.connections, max(1, room)))
 

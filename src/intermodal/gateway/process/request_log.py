@@ -1,8 +1,8 @@
-"""The gateway's log on standard error: one line a request, and notes. No request waits for it.
+"""The gateway's log on standard error: one line per request, and notes. No request waits for it.
 
-A thread formats and writes the lines. If their reader stops, lines queue up to a bound and are then dropped and
-counted, as are lines that cannot be written on a full disk. No line contains content, a key, or more of a client's
-words than fits on a line.
+A thread formats and writes the lines. If the reader stops, lines queue up to a bound and are then dropped and counted,
+as are lines that cannot be written to a full disk. No line contains content, a key, or client text longer than fits on
+a line.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 LEVELS: Mapping[LogLevel, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3}
 MAX_QUEUED_LINES = 10_000  # lines that wait for a reader
-BATCH_SECONDS = 0.05  # seconds that lines are gathered before they are written at once
-_QUIET = 40  # times that there was none
+BATCH_SECONDS = 0.05  # seconds for which lines are gathered before they are written together
+_QUIET = 40  # empty rounds before the thread sleeps until the next line
 _LOOK = 1.0  # seconds between two attempts to write to a slow reader
 _GONE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF)  # the reader is gone for good; any other failure may pass
 _WATCHED = frozenset({"/healthz", "/readyz", "/metrics"})  # polled all day by machines
@@ -42,8 +42,10 @@ class _Line(msgspec.Struct, frozen=True, gc=False):
 
 
 class RequestLog:
-    """``level``: the lowest level written. ``descriptor``: of the output, standard error by default. ``worker``: the
-    number of this process among several, shown on each line; 0 for a single process.
+    """The log of one process.
+
+    ``level``: the lowest level written. ``descriptor``: the output, standard error by default. ``worker``: the number
+    of this process among several, shown on each line; 0 for a single process.
     """
 
     def __init__(
@@ -57,8 +59,8 @@ class RequestLog:
         self._lines: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
         self._ending = threading.Event()
         self._dropped_reported = 0
-        self._why = ""  # lines were lost
-        self._rest = b""  # of a line that is written in part
+        self._why = ""  # why lines were lost
+        self._rest = b""  # the rest of a line that was written in part
         self._gone = False  # the reader is gone for good
         self._heard: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
@@ -71,7 +73,7 @@ class RequestLog:
             self._put(_Line(time.time(), level, served))
 
     def say(self, level: LogLevel, words: str, *, always: bool = False) -> None:
-        """Log a note. ``always``: whatever the level is."""
+        """Log a note. ``always``: regardless of the level."""
         if always or LEVELS[level] >= self._least:
             self._put(_Line(time.time(), level, words))
 
@@ -92,7 +94,7 @@ class RequestLog:
         self._heard = lambda: theirs.removeHandler(handler)
 
     def close(self, seconds: float = 1.0) -> None:
-        """Write queued lines; wait no longer than ``seconds`` for a reader that does not read."""
+        """Write queued lines; wait at most ``seconds`` for a stalled reader."""
         self._heard()
         self._ending.set()
         self._lines.put(None)
@@ -138,7 +140,7 @@ class RequestLog:
         return self._write(_Line(time.time(), "warning", words))
 
     def _unwritten(self, lines: list[str]) -> int:
-        """Write lines; return how many could not be. If the reader is gone, serving goes on without a log."""
+        """Write lines; return how many could not be written. If the reader is gone, serving continues without a log."""
         left, begun = [self._rest, *_pieces(lines)], bool(self._rest)
         self._rest = b""
         try:
@@ -156,7 +158,7 @@ class RequestLog:
         return 0
 
     def _once(self, data: bytes) -> int:
-        """Write as much as goes out at once. The descriptor may be non-blocking; this thread may wait."""
+        """Write as much as the descriptor accepts. It may be non-blocking; this thread may wait."""
         while True:
             try:
                 return os.write(self._descriptor, data)
@@ -165,7 +167,7 @@ class RequestLog:
 
 
 def _pieces(lines: list[str]) -> Iterator[bytes]:
-    """Yield whole lines, as many as a pipe takes at once, so that lines of other processes do not mix in."""
+    """Yield whole lines in pieces that a pipe writes atomically, so that lines of other processes do not mix in."""
     piece = b""
     for line in lines:
         data = line.encode("utf-8", "replace")
@@ -197,7 +199,7 @@ def _dumped(tree: dict[str, Any]) -> str:
 
 
 def log_fields(served: RequestRecord) -> dict[str, Any]:
-    """Return the fields of a request line: those that are always there, and those that have a value."""
+    """Return the fields of a request line: the constant ones, and those that have a value."""
     there: dict[str, Any] = {
         "trace_id": served.span.trace if served.span is not None else "",
         "key": served.key,

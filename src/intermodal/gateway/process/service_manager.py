@@ -1,7 +1,7 @@
-"""systemd's watchdog: reports at intervals that the event loop still turns.
+"""systemd's watchdog: reports at intervals that the event loop still runs.
 
-A unit with ``WatchdogSec=`` is restarted by systemd after a silence of that length. This is for a gateway of one
-process, which no parent restarts, and for the parent of several. Without such a unit nothing is sent.
+A unit with ``WatchdogSec=`` is restarted by systemd after a silence of that length. This serves a gateway of one
+process, which no parent restarts, and the parent of several. Without such a unit nothing is sent.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 _ALIVE = b"WATCHDOG=1"
-_SHARE = 3  # signs of life in each period: one may be late
+_SHARE = 3  # reports per period: one may be late
 
 
 class ServiceWatchdog:
@@ -42,7 +42,7 @@ class ServiceWatchdog:
             line.sendto(_ALIVE, self._place)
 
     def beat_while_turning(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Send reports for as long as the loop turns."""
+        """Send reports for as long as the loop runs."""
         if not self.enabled:
             return
 

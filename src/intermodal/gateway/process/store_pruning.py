@@ -1,6 +1,6 @@
-"""Adds up and deletes old rows of the store once a minute, in a thread beside the requests.
+"""Aggregates and deletes old rows of the store once a minute, in a thread beside the requests.
 
-One of several workers does it; the others find it done.
+One of several workers does it; the others find nothing left to do.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Authentication by virtual key: without any key, on loopback, everyone on this machine; otherwise keys only.
+"""Authentication by virtual key. As long as no key exists, everyone on this machine may call a gateway on loopback.
 
-A gateway that once had keys stays closed, even after the last one is revoked or has expired.
+A gateway that once had keys stays closed, even after the last key is revoked or has expired.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # How long a revoked key may still be accepted: a tenth of a second, part of which passes after the check.
 KEY_REFRESH_SECONDS = 0.09
 RECHECK_SECONDS = 0.01  # seconds after which an authenticated key is checked again before anything is done
-_EXPECTED = 1.0  # seconds after a request in which another is looked out for
+_EXPECTED = 1.0  # seconds after a request in which another one is expected
 _NAMES = ("authorization", "x-api-key", "api-key")
 _NONE = QuotaRefusal(
     status=401, code="invalid_api_key",
@@ -33,7 +33,7 @@ _SEVERAL = QuotaRefusal(status=400, code="invalid_api_key", words="several diffe
 
 
 def is_loopback_host(host: str) -> bool:
-    """Return True if only this machine can connect to ``host``. Of names only localhost counts."""
+    """Return True if only this machine can connect to ``host``. The only accepted name is localhost."""
     if host.lower().rstrip(".") == "localhost":
         return True
     try:
@@ -43,7 +43,7 @@ def is_loopback_host(host: str) -> bool:
 
 
 class Authenticator:
-    """The keys as this process knows them, refreshed ten times a second while requests come."""
+    """The keys known to this process, refreshed ten times a second while requests arrive."""
 
     def __init__(self, quota_store: QuotaStore, clock: Callable[[], float]) -> None:
         self._quota_store = quota_store
@@ -57,7 +57,7 @@ class Authenticator:
         self._unread: StoreError | None = None  # why the last look failed
 
     def check_bind(self, host: str) -> None:
-        """Raise ConfigError for an address that other machines can reach while there is no key."""
+        """Raise ConfigError if other machines can reach ``host`` and no key exists."""
         self._look()
         if not self._known and not is_loopback_host(host):
             raise ConfigError(
@@ -89,7 +89,7 @@ class Authenticator:
             return _SEVERAL if presented else _NONE
         secret = presented.pop()
         key = self._known.get(digest(secret)) if len(secret) <= MAX_SECRET_LENGTH else None
-        if key is None and len(secret) <= MAX_SECRET_LENGTH and self._look():  # made this very moment
+        if key is None and len(secret) <= MAX_SECRET_LENGTH and self._look():  # created just now
             key = self._known.get(digest(secret))
         if key is None:
             return _WRONG
@@ -100,7 +100,7 @@ class Authenticator:
         return key
 
     def still(self, key: VirtualKey) -> bool:
-        """Return True if a key that was found before would be found again, without any lookup."""
+        """Return True if a key found before would be found again, without a lookup."""
         now = self._asked = self._clock()
         if not 0 <= now - self._looked < KEY_REFRESH_SECONDS or self._unread is not None:
             return False
@@ -114,7 +114,7 @@ class Authenticator:
         return 0 <= self._clock() - self._asked < _EXPECTED
 
     def look_ahead(self) -> None:
-        """Check, in a thread, whether keys changed, so that no request waits for it. Raises StoreError."""
+        """Check in a thread whether keys changed, so that no request waits for it. Raises StoreError."""
         now = self._clock()
         same = self._quota_store.version() == self._version and self._unread is None
         self._looked = now if same else -1.0
@@ -124,11 +124,11 @@ class Authenticator:
         return self._by_id.get(name, ANONYMOUS)
 
     def as_it_is(self, key: VirtualKey) -> VirtualKey:
-        """Return the current version of a key found a while ago: its limits may have changed."""
+        """Return the current version of a key found earlier: its limits may have changed."""
         return self._by_id.get(key.id, key)
 
     def _look(self) -> bool:
-        """Reload the keys if they changed; return True if so."""
+        """Reload the keys if they changed; return True in that case."""
         self._looked = self._clock()
         try:
             changed = self._read()
@@ -158,7 +158,7 @@ def _secret(name: str, value: str) -> str:
 
 
 def model_refusal(key: VirtualKey, *names: str) -> QuotaRefusal | None:
-    """Return why a key may not ask for what goes by these names, None if it may. The first is as asked for."""
+    """Return the refusal if a key does not allow these names, else None. The first name is the requested one."""
     if key.asks(*names):
         return None
     there = ", ".join((*key.models, *(POLICY + name for name in key.policies)))

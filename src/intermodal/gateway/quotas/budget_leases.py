@@ -37,13 +37,13 @@ CACHED_CLAIMS = 256
 IDLE_SECONDS = 60.0  # seconds after which an unused lease ends
 
 TICKS_AHEAD = 4  # the lease keeps enough free for the demand of this many ticks
-FIRST_REQUESTS = 8  # the first draw asks enough for this many requests
+FIRST_REQUESTS = 8  # the first draw requests enough for this many requests
 UNLIMITED_FREE = 1 << 61  # the free amount of an account without a limit
 EXHAUSTED_SECONDS = 0.05  # how long a refusal by the store holds before the store is asked again
 
 
 class Lease:
-    """A lease on one account. ``free`` is negative before the first draw, and after a charge above what was free."""
+    """A lease on one account. ``free`` is negative before the first draw, and after a charge that exceeded it."""
 
     __slots__ = (
         "_base", "_journal", "_numbers", "_older", "_spent_by_all", "_spent_included", "_spent_reported", "account",
@@ -63,7 +63,7 @@ class Lease:
         self.drawn = self.spent = self.unknown = self.returned = 0  # sums since the lease began
         self.returning = 0  # returned, and not yet confirmed by the quota store
         self.ready = False  # the quota store has recorded the lease
-        self.drawing = 0  # draws under way
+        self.drawing = 0  # draws in progress
         self.left = 0  # undrawn in the account, as the store last answered
         self.idle_reported = 0  # free amount that the store knows of
         self._spent_by_all = 0  # spent by all workers, as the store last answered
@@ -137,7 +137,7 @@ class Lease:
     # ---- drawing ------------------------------------------------------------------------------
 
     def want(self, need: int, one: int) -> LeaseRequest:
-        """Return the draw that makes ``need`` free. ``one``: the amount of the largest waiting request."""
+        """Return the draw that makes ``need`` available. ``one``: the amount of the largest waiting request."""
         short = need - (self.free if self.ready else 0)
         extra = max(int(TICKS_AHEAD * self.pace), (FIRST_REQUESTS - 1) * one if not self.pace else 0)
         return LeaseRequest(
@@ -169,7 +169,7 @@ class Lease:
             )
 
     def report_written(self, report: LeaseReport, left: int) -> None:
-        """Record that ``report`` was written and what the account has ``left``, which may end an exhaustion."""
+        """Record that ``report`` was written. ``left``: the account's remainder, which may end an exhaustion."""
         known = report.returned if self.account.period else 0  # a bucket's return is reported once and is not a sum
         self.left, self.returning = left, max(self.returned - known, 0)
         if self.free + left > self.obtainable:
@@ -210,7 +210,7 @@ class Lease:
         return self.ready and self._limited and self.pace > 0 and self.left > 0 and self.free < 2 * self.pace
 
     def tick(self, now: float) -> None:
-        """Return the part of ``free`` that will not be needed soon, or all of it when the account has little left."""
+        """Return quota that will not be needed soon to the store, or all of ``free`` if the account has little left."""
         if self.used or self.held:
             self.quiet_since = now
         self.pace = max(float(self.used), self.pace * 0.75)
@@ -230,7 +230,7 @@ class Lease:
             self.free = keep
 
     def report(self, *, over: bool = False) -> LeaseReport:
-        """Return the report to write now. Of a token bucket, ``returned`` counts since the previous report."""
+        """Return the report to write now. For a token bucket, ``returned`` counts since the previous report."""
         self.touched = False
         self.idle_reported = max(self.free, 0) if self._limited else 0
         self._spent_reported = self.spent
@@ -248,7 +248,9 @@ class Lease:
         return made
 
     def over(self, now: float, quiet: float) -> bool:
-        """Return True if the lease can end: it holds nothing, and its period ended or ``quiet`` seconds passed idle."""
+        """Return True if the lease can end: it holds nothing, and its period ended or it was idle for ``quiet``
+        seconds.
+        """
         return (
             self.ready and not self.held and not self.drawing and (now >= self.until or now - self.quiet_since > quiet)
         )
@@ -290,7 +292,7 @@ class QuotaReservation:
 
 
 class KeyLeases(NamedTuple):
-    """The leases of one key. ``until``: when the first of their periods ends and they have to be looked up again."""
+    """The leases of one key. ``until``: when the first of their periods ends and they must be looked up again."""
 
     key: VirtualKey
     until: float
@@ -300,7 +302,7 @@ class KeyLeases(NamedTuple):
     rpm: Lease | None
     tpm: Lease | None
     counted: bool  # whether a budget or a rate limits the tokens
-    priced: bool  # whether a budget limits the money
+    priced: bool  # whether a budget limits cost
     parts: BoundedCache[QuotaClaim, list[LeaseAmount]]
 
 
@@ -427,7 +429,7 @@ class LeasePool:
     def settle(reservation: QuotaReservation, cost: float | None, tokens: int | None, unreported: float = 0.0) -> None:
         """Settle a reservation at its actual ``cost`` in USD and ``tokens``.
 
-        None: unknown, the reserved amount counts. ``unreported``: the part of ``cost`` that is an upper bound.
+        None means unknown: the reserved amount is charged. ``unreported``: the part of ``cost`` that is an upper bound.
         """
         if not reservation.open:
             return
@@ -479,7 +481,9 @@ class LeasePool:
 
     @staticmethod
     def extend(reservation: QuotaReservation, lacks: list[LeaseAmount]) -> bool:
-        """Reserve what ``short_of`` found, in all leases or none. A kill charges the addition only after ``expose``."""
+        """Reserve the amounts found by ``short_of`` in all leases or none. A kill charges them only after
+        ``expose``.
+        """
         if any(lease.free < amount or not lease.ready for lease, amount in lacks):
             return False
         for lease, amount in lacks:
@@ -490,7 +494,7 @@ class LeasePool:
 
     @staticmethod
     def expose(reservation: QuotaReservation, usd: int, *, taken: bool) -> None:
-        """Set what is charged if the process is killed now: ``usd`` nanodollars, and the tokens if ``taken``."""
+        """Set the amount charged if the process is killed now: ``usd`` nanodollars, and the tokens if ``taken``."""
         if not reservation.open:
             return
         for lease, held in reservation.parts:
@@ -548,7 +552,7 @@ class LeasePool:
         self._ending = [each for each in self._ending if all(each[1] is not report for _, report in reports)]
 
     def failed(self, reports: list[tuple[Lease, LeaseReport]]) -> None:
-        """Make the leases of these reports report again: the reports may not have been written."""
+        """Mark the leases of these reports to report again, since the reports may not have been written."""
         for lease, report in reports:
             if not report.over:
                 lease.touched = True
@@ -559,8 +563,10 @@ class LeasePool:
 
     @property
     def ending(self) -> bool:
-        """True while the last report of an ended lease is unwritten. The store could not tell a new lease of the same
-        account from it."""
+        """True while the last report of an ended lease is unwritten.
+
+        The store could not tell a new lease of the same account from the ended one.
+        """
         return bool(self._ending)
 
     def low(self) -> list[Lease]:
@@ -572,7 +578,9 @@ class LeasePool:
         return bool(self._ending or self._active)
 
     def close(self) -> list[tuple[Lease, LeaseReport]]:
-        """End all leases and return their last reports. A reservation that is still open counts at what it exposed."""
+        """End all leases and return their last reports. A reservation that is still open is charged its
+        exposed amount.
+        """
         for lease in self._leases.values():
             if lease.ready:
                 if lease.held:

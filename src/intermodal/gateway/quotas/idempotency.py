@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     import sqlite3
 
 RETENTION_SECONDS = 24 * 3600.0
-MAX_STORED_BYTES = 1 << 20  # bytes of a reply that is kept
-MAX_PER_KEY = 10_000  # of one key
-PRUNE_BATCH = 20  # that are past, at each request
-MAX_TOTAL_BYTES = 256 << 20  # of all
+MAX_STORED_BYTES = 1 << 20  # bytes of the largest stored reply
+MAX_PER_KEY = 10_000  # stored replies of one key
+PRUNE_BATCH = 20  # expired replies deleted with each request
+MAX_TOTAL_BYTES = 256 << 20  # bytes of all stored replies
 
 
 def begin(
@@ -53,7 +53,7 @@ def begin(
 
 
 def prune_expired(connection: sqlite3.Connection, now: float) -> int:
-    """Delete some expired rows; return how many."""
+    """Delete some expired rows; return their number."""
     return connection.execute(
         "DELETE FROM answers WHERE row IN (SELECT row FROM answers WHERE expires <= ? AND state <> 'running'"
         " ORDER BY expires LIMIT ?)", (now, PRUNE_BATCH),
@@ -61,7 +61,7 @@ def prune_expired(connection: sqlite3.Connection, now: float) -> int:
 
 
 def finish(connection: sqlite3.Connection, row: int, reply: StoredReply, now: float) -> None:
-    """Store the reply; one that is too long is remembered as such, and the oldest make room."""
+    """Store the reply. A reply that is too long is only marked as such; the oldest replies make room."""
     long = len(reply.body) > MAX_STORED_BYTES
     connection.execute(
         "UPDATE answers SET state = ?, status = ?, content_type = ?, headers = ?, body = ?, expires = ? WHERE row = ?",
@@ -76,7 +76,7 @@ def finish(connection: sqlite3.Connection, row: int, reply: StoredReply, now: fl
 
 
 def forget(connection: sqlite3.Connection, row: int) -> None:
-    """Free the key: nothing was carried out."""
+    """Free the idempotency key because nothing was carried out."""
     connection.execute("DELETE FROM answers WHERE row = ? AND state = 'running'", (row,))
 
 

@@ -11,8 +11,8 @@ import secrets
 import uuid
 
 PREFIX = "im-"
-SHOWN_CHARACTERS = 9  # characters of a key that are kept, to tell keys apart
-MAX_SECRET_LENGTH = 256  # characters of a presented secret; a longer one is no key of ours
+SHOWN_CHARACTERS = 9  # characters of a key that are kept to tell keys apart
+MAX_SECRET_LENGTH = 256  # characters of a presented secret; longer ones are rejected
 
 
 def new_secret() -> str:

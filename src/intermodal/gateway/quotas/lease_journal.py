@@ -1,8 +1,8 @@
-"""The write-ahead journal of a worker's leases: a mapped file that outlives the process.
+"""The write-ahead journal of a worker's leases: a memory-mapped file that outlives the process.
 
 Writing a number takes 50 ns and no system call, and the number survives ``kill -9``. When two numbers change, the one
-that raises the charge is written first, so that the journal never shows too little. After a power loss the file is not
-read, and the whole lease counts as spent (``sqlite_store.py``).
+that raises the charge is written first, so the journal never understates it. After a power loss the file is not read,
+and the whole lease counts as spent (``sqlite_store.py``).
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ from pathlib import Path
 from intermodal.errors import StoreError
 from intermodal.files.atomic_file import display_path
 
-SLOTS = 4096  # accounts in use at once; a lease without a slot is charged whole if the process is killed
-_BYTES = 24  # a slot: spent, at risk, unknown
+SLOTS = 4096  # accounts in use at once; a lease without a slot is charged in full if the process is killed
+_BYTES = 24  # bytes per slot: spent, at risk, unknown
 
 
 class LeaseJournal:
-    """Slots of three numbers, from ``numbers[3 * slot]``: the amount spent since the lease began, the amount that open
-    requests may have cost so far, and the part of the first that is an upper bound.
+    """Slots of three numbers, starting at ``numbers[3 * slot]``.
 
-    Raises StoreError if the file cannot be made. Its space is allocated at the start: if the disk were found full when
-    a number is written to the mapped memory, the process would be killed.
+    They are the amount spent since the lease began, the amount that open requests may have cost so far, and the part of
+    the first that is an upper bound.
+
+    Raises StoreError if the file cannot be created. Its space is allocated at the start: if the disk were full when a
+    number is written to the mapped memory, the process would be killed.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -49,7 +51,7 @@ class LeaseJournal:
         self._free = list(range(SLOTS - 1, -1, -1))
 
     def slot(self) -> int:
-        """Return a slot of zeros; -1 if all are taken."""
+        """Return a zeroed slot; -1 if all are taken."""
         return self._free.pop() if self._free else -1
 
     def give_back(self, slot: int) -> None:
@@ -70,7 +72,7 @@ class LeaseJournal:
 
 
 def read_journal(path: Path) -> memoryview | None:
-    """Return the numbers of a worker that ended; None without a complete journal."""
+    """Return the numbers of a worker that ended; None if there is no complete journal."""
     try:
         data = path.read_bytes()
     except OSError:
@@ -81,5 +83,5 @@ def read_journal(path: Path) -> memoryview | None:
 def _preallocate(file: int, size: int) -> None:
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file, 0, size)
-    else:  # macOS: written out, which takes the space as well
+    else:  # macOS: writing the bytes allocates the space as well
         os.write(file, bytes(size))

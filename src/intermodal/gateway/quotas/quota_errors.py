@@ -64,7 +64,7 @@ def tokens_unknown(key: VirtualKey) -> QuotaRefusal:
 
 
 def account_exhausted(key: VirtualKey, lease: Lease, amount: int, now: float) -> QuotaRefusal:
-    """Return the refusal for an account that has too little for this request."""
+    """Return the refusal for an account with too little left for this request."""
     return _rate_exceeded(key, lease, amount) if not lease.account.period else _budget_exceeded(key, lease, amount, now)
 
 
@@ -122,14 +122,14 @@ def _budget_exceeded(key: VirtualKey, lease: Lease, amount: int, now: float) -> 
 
 
 def _reset_time(lease: Lease) -> str:
-    """Return when the budget starts again, in a form that programs can read."""
+    """Return when the budget resets, in a form that programs can parse."""
     if not lease.account.period or not isfinite(lease.until):
         return "and the budget does not begin anew: have it raised (intermodal keys set)"
     return f"and the budget begins anew at {datetime.fromtimestamp(lease.until, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def format_amount(unit: Unit, amount: int) -> str:
-    """Return an amount for people: $0.05, 1,200 tokens."""
+    """Return an amount formatted for people: $0.05, 1,200 tokens."""
     if unit != "usd":
         return f"{amount:,} {unit}"
     whole, _, part = f"{amount / NANODOLLARS:.6f}".rstrip("0").partition(".")
@@ -137,7 +137,7 @@ def format_amount(unit: Unit, amount: int) -> str:
 
 
 def unbounded_claim(key: VirtualKey, claim: QuotaClaim, *, priced: bool, counted: bool) -> QuotaRefusal | None:
-    """Return the refusal for a claim without an upper bound where a limit applies; None if there is none."""
+    """Return the refusal for a claim without an upper bound if a limit applies; None if it is allowed."""
     if claim.cost is None and priced:
         return price_unknown(key)
     if claim.tokens is None and counted:

@@ -1,8 +1,8 @@
-"""The quota manager of one worker: it finds a request's key, admits it within its budgets, and settles its cost.
+"""The quota manager of one worker: finds a request's key, admits it within its budgets, and settles its cost.
 
 Most requests need no I/O: they are reserved from leases in memory and settled there (``budget_leases.py``) within
-microseconds. One thread of its own draws leases and writes reports, twenty times a second while there is something to
-write, so that no draw waits behind other work of a shared thread pool.
+microseconds. A dedicated thread draws leases and writes reports, twenty times a second while there is something to
+write, so no draw waits behind other work of a shared thread pool.
 
 Call all methods from the event loop's thread.
 """
@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 
 class _Waiter:
-    """A request that waits until its leases have enough free."""
+    """A request that waits until its leases have enough available."""
 
     __slots__ = ("claim", "future", "key", "until")
 
@@ -67,7 +67,7 @@ class _Waiter:
         self.until = until
 
     def waited(self, now: float) -> bool:
-        """Return True if it waited long enough, or if the clock was set so that the wait cannot be measured."""
+        """Return True if it waited long enough, or if a clock change makes the wait unmeasurable."""
         return not self.until - 2 * WAIT_SECONDS <= now < self.until
 
 
@@ -102,7 +102,7 @@ class QuotaManager:
         self._keeping_alive: asyncio.Task[None] | None = None
         self._forgetting: set[asyncio.Task[None]] = set()
         self._failed = False  # the last write failed
-        self._reporting = 0  # writes under way
+        self._reporting = 0  # writes in progress
         self._to_retry: list[Callable[[], None]] = []  # writes of Idempotency-Keys that failed and are tried again
         self._recovered = 0.0
         self._closed = False
@@ -148,10 +148,10 @@ class QuotaManager:
         return claim.cost == 0 and not limited
 
     async def admit(self, key: VirtualKey, claim: QuotaClaim) -> QuotaReservation | QuotaRefusal:
-        """Reserve ``claim`` in every account it draws from, or return why not.
+        """Reserve ``claim`` in every account it draws from, or return the refusal.
 
-        A full disk raises nothing: the answer is a refusal with status 503. Only requests that cost nothing and have no
-        limit are admitted, and not counted.
+        A full disk does not raise: the answer is a refusal with status 503, except for requests that cost nothing and
+        have no limit, which are admitted and not counted.
         """
         found = self.admit_now(key, claim)
         if found is not None:
@@ -174,15 +174,16 @@ class QuotaManager:
     def settle(
         self, reservation: QuotaReservation, *, cost: float | None, tokens: int | None, unreported: float = 0.0
     ) -> None:
-        """Record the actual ``cost`` of a request in USD, and its ``tokens`` in and out.
+        """Record the actual ``cost`` of a request in USD and its input and output ``tokens``.
 
-        None: unknown, the whole reservation counts. ``unreported``: the part of ``cost`` that is an upper bound.
+        None means unknown: the whole reservation is charged. ``unreported``: the part of ``cost`` that is an upper
+        bound.
         """
         self._lease_pool.settle(reservation, cost, tokens, unreported)
         self._start_ticking()
 
     def release(self, reservation: QuotaReservation) -> None:
-        """Free a reservation: nothing was sent."""
+        """Release a reservation because nothing was sent."""
         self._lease_pool.release(reservation)
         self._start_ticking()
 
@@ -209,31 +210,31 @@ class QuotaManager:
             if self._lease_pool.extend(reservation, lacks):
                 self._start_ticking()
                 return True
-            # An amount that this worker is returning itself will be there, however long its write takes.
+            # An amount that this worker is returning itself will become available, however long its write takes.
             waited = self._clock() >= until and not any(lease.returning for lease in lacking)
             if waited or any(need > lease.obtainable for lease, need in lacks if lease in lacking):
-                self._start_ticking()  # returns what was drawn in vain
+                self._start_ticking()  # return what was drawn in vain
                 return False
             await asyncio.sleep(TICK_SECONDS)
 
     def expose(self, reservation: QuotaReservation, usd: float, *, taken: bool) -> None:
-        """Set what is charged if this process is killed now: ``usd``, and the tokens if ``taken``."""
+        """Set the amount charged if this process is killed now: ``usd``, and the tokens if ``taken``."""
         self._lease_pool.expose(reservation, to_nanodollars(usd), taken=taken)
 
     def room(self, key: VirtualKey) -> tuple[float, float]:
-        """Return what the key's budgets have left, in USD and in tokens; infinity without a budget."""
+        """Return what the key's budgets have left, in USD and tokens; infinity if there is no budget."""
         key_leases = self._key_leases(key, self._clock())
         return _smallest_remaining(key_leases.usd) / NANODOLLARS, _smallest_remaining(key_leases.tokens)
 
     def rates(self, key: VirtualKey) -> tuple[RateRemaining | None, RateRemaining | None]:
-        """Return what is left of the key's rate limits, in requests and in tokens; None without a limit."""
+        """Return what is left of the key's rate limits, in requests and tokens; None if there is no limit."""
         key_leases = self._key_leases(key, self._clock())
         return _rate_remaining(key_leases.rpm), _rate_remaining(key_leases.tpm)
 
     # ---- Idempotency-Key ---------------------------------------------------------------------------
 
     async def ask(self, request: IdempotentRequest) -> FirstUse | StoredReply | QuotaRefusal:
-        """Register a request under its Idempotency-Key. Pass a FirstUse on to ``finish``, ``forget`` or ``abandon``."""
+        """Register a request under its Idempotency-Key. Pass a FirstUse to ``finish``, ``forget`` or ``abandon``."""
         asking: asyncio.Future[FirstUse | StoredReply | IdempotencyConflict] = self._started(
             lambda: self._quota_store.ask(self._worker, request, self._clock())
         )
@@ -247,7 +248,7 @@ class QuotaManager:
         return found if isinstance(found, FirstUse | StoredReply) else quota_errors.idempotency_refusal(found)
 
     def _forget_abandoned(self, asking: asyncio.Future[FirstUse | StoredReply | IdempotencyConflict]) -> None:
-        """Forget a registration whose client left while it was written."""
+        """Forget a registration whose client left while it was being written."""
         if not asking.cancelled() and asking.exception() is None and not self._closed:
             found = asking.result()
             if isinstance(found, FirstUse):
@@ -256,13 +257,13 @@ class QuotaManager:
                 task.add_done_callback(self._forgetting.discard)
 
     async def finish(self, fresh: FirstUse, reply: StoredReply) -> None:
-        """Store the reply for retries."""
+        """Store the reply for replay to retries."""
         # If it cannot be stored, the next request learns at least that this key was used.
         lost = partial(self._quota_store.abandon, fresh.row)
         await self._write_or_retry(lambda: self._quota_store.finish(fresh.row, reply, self._clock()), or_later=lost)
 
     async def forget(self, fresh: FirstUse) -> None:
-        """Free the idempotency key: nothing was sent."""
+        """Free the idempotency key because nothing was sent."""
         forget = partial(self._quota_store.forget, fresh.row)
         await self._write_or_retry(forget, or_later=forget)
 
@@ -298,7 +299,7 @@ class QuotaManager:
             self._start_ticking()
 
     async def _draw(self) -> None:
-        """Draw in one transaction what the waiting requests lack together."""
+        """Draw what all waiting requests lack, in one transaction."""
         now = self._clock()
         needs: dict[Lease, tuple[int, int]] = {}
         for waiter in self._waiters:
@@ -310,7 +311,9 @@ class QuotaManager:
             await self._take(drawn)
 
     async def _take(self, request: Sequence[tuple[Lease, int, int]]) -> None:
-        """Draw for each lease. An item: the lease, what its requests need together, and the need of the largest one."""
+        """Draw for each lease. Each item is a lease, the total need of its requests, and the need of the largest
+        request.
+        """
         drawn = [(lease, need, lease.want(need, most)) for lease, need, most in request]
         wants = [want for _, _, want in drawn]
         for lease, _, _ in drawn:
@@ -323,7 +326,7 @@ class QuotaManager:
         self._lease_pool.granted(drawn, grants, self._clock())
 
     def _serve(self) -> bool:
-        """Admit or refuse waiting requests in their order; return True if some still wait."""
+        """Admit or refuse waiting requests in order; return True if some still wait."""
         now, still = self._clock(), []
         waiters, self._waiters = self._waiters, []
         recovering = now - self._recovered > RECOVER_SECONDS
@@ -344,7 +347,7 @@ class QuotaManager:
             # Only the store can say that an account is exhausted: the lease may have been drawn for another request.
             exhausted = now < lease.exhausted_until and amount > lease.obtainable
             hopeless = exhausted and not (recovering and lease.account.period)
-            # An amount that this worker is returning itself will be there, however long its write takes.
+            # An amount that this worker is returning itself will become available, however long its write takes.
             if hopeless or (waiter.waited(now) and lease.left < amount and not lease.returning):
                 waiter.future.set_result(quota_errors.account_exhausted(waiter.key, lease, amount, now))
             else:
@@ -451,7 +454,9 @@ class QuotaManager:
         return asyncio.get_running_loop().run_in_executor(self._thread, do)
 
     async def close(self) -> None:
-        """Write everything and unregister. What is still held may have been sent, and counts at what it exposed."""
+        """Write everything and unregister. Open reservations may have been sent, and are charged their
+        exposed amount.
+        """
         if self._closed:
             return
         self._closed = True

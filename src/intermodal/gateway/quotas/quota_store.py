@@ -6,8 +6,8 @@ whichever of them die, this holds for each account:
 
     spent + leases of all workers  <=  limit        every admitted request is part of a lease
 
-``sqlite_store.py`` implements the interface for the workers of one machine. An implementation for another database
-runs each method in one transaction.
+``sqlite_store.py`` implements the interface for the workers of one machine. An implementation for another database runs
+each method in one transaction.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class LeaseRequest(Value, frozen=True):
 
     Attributes:
         start: the name of the period; "" for a token bucket.
-        slot: the place of the lease in this worker's journal; -1 for none.
+        slot: the index of the lease in this worker's journal; -1 for none.
         spent_reported: what this worker spent of the lease, as of its last report.
     """
 
@@ -41,10 +41,10 @@ class LeaseGrant(Value, frozen=True):
     """The answer to a LeaseRequest.
 
     Attributes:
-        amount: what was drawn: at least the need, or all that was left if that is less.
-        left: what the account still has undrawn. A token bucket refills.
-        idle: what other workers have drawn and not reserved, by their last reports.
-        spent: what all workers spent, of a budget.
+        amount: the drawn amount: at least the need, or all that was left if that is less.
+        left: the undrawn remainder of the account. A token bucket refills.
+        idle: the amount that other workers have drawn and not reserved, by their last reports.
+        spent: the amount that all workers spent, for a budget.
     """
 
     amount: int
@@ -54,13 +54,13 @@ class LeaseGrant(Value, frozen=True):
 
 
 class LeaseReport(Value, frozen=True):
-    """A report on a lease. Its amounts are sums since the lease began, so that writing a report twice does no harm.
+    """A report on a lease. Its amounts are totals since the lease began, so writing a report twice does no harm.
 
     Attributes:
         spent: the settled amount.
         unknown: the part of ``spent`` that is an upper bound, because the host did not report the cost.
-        returned: what was given back; negative if more was charged than had been drawn.
-        idle: what is drawn and not reserved now.
+        returned: the amount given back; negative if more was charged than had been drawn.
+        idle: the amount drawn and not reserved now.
         over: True if this report ends the lease.
     """
 
@@ -74,7 +74,7 @@ class LeaseReport(Value, frozen=True):
 
 
 class AccountSpending(Value, frozen=True):
-    """Spending of an account in a period, as ``intermodal keys list`` shows it. ``held``: leased and not settled."""
+    """Spending of an account in a period, as shown by ``intermodal keys list``. ``held``: leased and not settled."""
 
     account: str
     start: str
@@ -84,7 +84,7 @@ class AccountSpending(Value, frozen=True):
 
 
 class LeaseHolder(Value, frozen=True):
-    """A worker process that draws leases. ``journal``: the file that records its reservations, None without one."""
+    """A worker process that draws leases. ``journal``: the file that records its reservations, if any."""
 
     id: str
     journal: Path | None = None
@@ -109,7 +109,7 @@ IdempotencyConflict = Literal["running", "other", "lost", "long", "full"]
 
 
 class IdempotentRequest(Value, frozen=True):
-    """A request under an ``Idempotency-Key``: its owner, and a digest of path and body."""
+    """A request under an ``Idempotency-Key``, with its owner and a digest of path and body."""
 
     owner: str
     name: str
@@ -121,16 +121,16 @@ class QuotaStore(Protocol):
 
     # keys
     def version(self) -> int:
-        """Return a number that changes whenever keys do. Takes microseconds and waits for no lock."""
+        """Return a number that changes whenever keys change. Takes microseconds and waits for no lock."""
         ...
 
     def every_key(self) -> tuple[VirtualKey, ...]:
-        """Return all keys ever made, revoked and expired ones included."""
+        """Return all keys ever created, including revoked and expired ones."""
         ...
 
     def add(self, key: VirtualKey) -> None: ...
     def change(self, key: str, edit: Callable[[VirtualKey], VirtualKey]) -> VirtualKey:
-        """Edit the limits of an active key in one step and return it; id, name and secret stay."""
+        """Edit the limits of an active key atomically and return it; id, name and secret do not change."""
         ...
 
     def revoke(self, key: str, now: float) -> None: ...
@@ -146,19 +146,19 @@ class QuotaStore(Protocol):
         ...
 
     def take(self, worker: str, wants: Sequence[LeaseRequest], now: float) -> tuple[LeaseGrant, ...]:
-        """Draw leases, all in one transaction; return a grant for each."""
+        """Draw leases in one transaction; return one grant per request."""
         ...
 
     def write(self, worker: str, reports: Sequence[LeaseReport], now: float) -> tuple[int, ...]:
-        """Record reports on leases; return what each account has left. No reports: record a sign of life."""
+        """Record reports on leases; return the remainder of each account. Without reports, record a sign of life."""
         ...
 
     def prune(self) -> int:
-        """Delete the spending of old hours and days, and expired replies. Return the number of deleted rows."""
+        """Delete old hourly and daily spending, and expired replies. Return the number of deleted rows."""
         ...
 
     def recover(self) -> int:
-        """Charge the open reservations of dead workers at their upper bound; return the number of these workers."""
+        """Charge the open reservations of dead workers at their upper bound; return the number of dead workers."""
         ...
 
     # idempotency

@@ -1,7 +1,7 @@
 """The values of the quota system: keys, budgets, rate limits, claims and refusals, without I/O.
 
-Amounts are integers throughout: money in nanodollars (1e-9 USD), so that a sum of a million small charges is exact and
-"never more than the budget" holds literally. Reservations and charges are rounded up, by at most one nanodollar a
+Amounts are integers throughout. Money is in nanodollars (1e-9 USD), so that a sum of a million small charges is exact
+and "never more than the budget" holds literally. Reservations and charges are rounded up, by at most one nanodollar per
 request.
 """
 
@@ -27,7 +27,7 @@ PERIODS: tuple[Period, ...] = ("hour", "day", "month", "total")
 
 
 class Budget(Value, frozen=True):
-    """At most ``limit`` of a unit in a period (UTC). Money in nanodollars."""
+    """A limit on a unit within a period (UTC). Money is in nanodollars."""
 
     unit: Literal["usd", "tokens"]
     limit: int
@@ -42,14 +42,14 @@ class RateLimit(Value, frozen=True):
 
 
 class VirtualKey(Value, frozen=True):
-    """A key of the gateway. The secret itself is stored nowhere: ``digest`` is its SHA-256.
+    """A key of the gateway. The secret itself is not stored: ``digest`` is its SHA-256.
 
     Attributes:
         id: internal, part of every account's name. name: for people.
         start: first characters of the secret, to tell keys apart.
         created, expires, revoked: seconds since the epoch, or None.
-        models, policies: names that may be requested; ``*`` at the end matches a prefix. With neither, anything is
-            allowed; with either, only the listed names: a policy does not bypass a list of models.
+        models, policies: names that may be requested; a trailing ``*`` matches a prefix. If both are empty, anything is
+            allowed; otherwise only the listed names: a policy does not bypass a list of models.
         metrics: this key reads metrics and may request no models.
     """
 
@@ -67,9 +67,9 @@ class VirtualKey(Value, frozen=True):
     metrics: bool = False
 
     def asks(self, *names: str) -> bool:
-        """Return True if the key allows what goes by all these names: as asked for, as in the catalog.
+        """Return True if the key allows any of these names, such as the requested name and the catalog's.
 
-        ``policy:NAME`` is a policy.
+        Names of the form ``policy:NAME`` are policies.
         """
         if not self.models and not self.policies:
             return True
@@ -93,7 +93,7 @@ class Account(Value, frozen=True):
 
     Attributes:
         id: ``KEY/usd/month``, ``KEY/rpm``, ``at/ENDPOINT/tpm``.
-        limit: of a budget in its unit; None counts without a limit. Of a bucket: its capacity.
+        limit: of a budget, in its unit; None counts without a limit. Of a bucket: its capacity.
         period: of a budget; "" for a bucket.
     """
 
@@ -104,13 +104,13 @@ class Account(Value, frozen=True):
 
 
 class QuotaClaim(Value, frozen=True):
-    """The most that one attempt at a request may take, before anything is sent.
+    """The maximum that one attempt at a request may take, before anything is sent.
 
     Attributes:
-        cost: USD; None if the price is unknown, which a key with a budget in money refuses.
-        tokens: in and out; None if unknown.
-        endpoints: that may be called; the rate limit of the first is drawn from.
-        requests: how many requests it counts as: several runs of one request count once.
+        cost: USD; None if the price is unknown, which a key with a money budget refuses.
+        tokens: input and output; None if unknown.
+        endpoints: that may be called; the rate limit of the first one is drawn from.
+        requests: how many requests it counts as; several runs of one request count once.
     """
 
     cost: float | None = None
@@ -123,9 +123,9 @@ _MAX_PAID_ATTEMPTS = 3  # a run makes no more that may cost money (``executor/at
 
 
 def claim_for_plan(plan: Plan) -> QuotaClaim:
-    """Return the upper bounds of a plan: ``Quantity.high`` of the dearest route, fallbacks included.
+    """Return the upper bounds of a plan: ``Quantity.high`` of its most expensive route, fallbacks included.
 
-    For one attempt: if one that may have been paid is followed by another, more is reserved before that is sent.
+    They cover one attempt. If an attempt that may have been paid for is followed by another, more is reserved first.
     """
     routes = _routes(plan)
     endpoints = tuple(dict.fromkeys(route.endpoint for route in routes))
@@ -135,7 +135,7 @@ def claim_for_plan(plan: Plan) -> QuotaClaim:
 
 
 def max_run_cost(plan: Plan, policy: Policy) -> float | None:
-    """Return USD that a run may cost with all attempts that may be paid; None if unknown.
+    """Return the maximum cost in USD of a run, including all attempts that may be paid for; None if unknown.
 
     ``max_cost`` bounds a run in any case.
     """
@@ -160,19 +160,19 @@ def _largest(quantities: list[Quantity]) -> float | None:
 
 
 def to_nanodollars(usd: float) -> int:
-    """Return nanodollars, rounded up; float noise (1e-16) does not add one."""
+    """Return the amount in nanodollars, rounded up; float noise (1e-16) adds nothing."""
     return math.ceil(usd * NANODOLLARS - 1e-4)
 
 
-# Codes of refusals by which a budget has too little for this request.
+# Codes of refusals because a budget has too little left for the request.
 BUDGET_REFUSALS = frozenset({"insufficient_quota", "budget_reserved"})
 
 
 class QuotaRefusal(Value, frozen=True):
-    """Why a request is refused, in HTTP's terms.
+    """Why a request is refused, in terms of HTTP.
 
     Attributes:
-        status: HTTP's. code: OpenAI's word for it if there is one. words: one clear sentence.
+        status: HTTP status. code: OpenAI's error code if there is one. words: one clear sentence.
         retry_after: seconds until a retry makes sense; None if it does not.
         again: whether a client may retry by itself (``x-should-retry``).
     """
@@ -185,7 +185,9 @@ class QuotaRefusal(Value, frozen=True):
 
 
 class RateRemaining(Value, frozen=True):
-    """The remainder of a rate limit, for ``x-ratelimit-*``: of ``limit`` a minute, and seconds until it is full."""
+    """What is left of a rate limit, for ``x-ratelimit-*``. ``limit``: per minute. ``reset``: seconds until
+    it is full.
+    """
 
     limit: int
     remaining: int
@@ -196,8 +198,8 @@ class RateRemaining(Value, frozen=True):
 
 
 def period_at(period: Period, now: float) -> tuple[str, float]:
-    """Return the name and end of the period that ``now`` (seconds since the epoch) is in; ("", infinity)
-    for "total".
+    """Return the name and end of the period that contains ``now`` (seconds since the epoch); ("", infinity) for
+    "total".
     """
     if period == "total":
         return "", math.inf

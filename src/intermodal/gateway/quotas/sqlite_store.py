@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     import sqlite3
 
 
-# Tables of the gateway's file, as changes from version to version, like ``store/sqlite_file.py``.
+# Tables of the gateway's file, as migrations from version to version, like ``store/sqlite_file.py``.
 #
 # keys: the secret's hash, never the secret. spending: the amount that an account spent in a period, over all workers;
-# ``unknown`` is the part that counts at an upper bound. leases: the amounts that a worker has drawn, as sums since the
-# lease began; of a rate limit only its idle amount. workers: processes that draw, and when each last reported (seconds
-# since the epoch). buckets: level of a token bucket at an instant. answers: replies stored under idempotency keys;
+# ``unknown`` is the part that is an upper bound. leases: the amounts that a worker has drawn, as totals since the lease
+# began; for a rate limit only its idle amount. workers: processes that draw, and when each last reported (seconds since
+# the epoch). buckets: level of a token bucket at an instant. answers: replies stored under idempotency keys;
 # answers_kept: their total bytes, maintained by triggers whichever version writes to the file.
 
 
@@ -106,7 +106,7 @@ def version(connection: sqlite3.Connection) -> int:
 
 
 def _all_keys(connection: sqlite3.Connection) -> tuple[VirtualKey, ...]:
-    """Return all keys in the order in which they were made."""
+    """Return all keys in order of creation."""
     rows = connection.execute("SELECT row, digest, revoked FROM keys ORDER BY rowid").fetchall()
     return tuple(
         msgspec.structs.replace(
@@ -153,9 +153,9 @@ _SILENT_SECONDS = (
     600.0  # a worker of another host is dead after this time without a sign of life; workers give one a minute
 )
 
-# How many days hourly and daily spending is kept; months and totals are few, and stay.
+# Days for which hourly and daily spending is kept; months and totals are few and are not deleted.
 _SPENDING_RETENTION_DAYS: Mapping[Period, int] = {"hour": 35, "day": 400}
-PRUNE_ROUNDS = 100  # old replies are deleted in at most so many transactions: one large one would delay requests
+PRUNE_ROUNDS = 100  # transactions in which old replies are deleted: one large transaction would delay requests
 BUSY_SECONDS = 5.0  # how long a transaction waits for the write lock
 _OUT = "taken - spent - returned"  # SQL: the amount of a lease that is drawn and not settled
 
@@ -268,7 +268,7 @@ class SqliteQuotaStore:
                 idempotency.mark_lost(connection, worker)
                 charged.append(worker)
         for worker in charged:
-            with suppress(OSError):  # a journal that stays does no harm
+            with suppress(OSError):  # a leftover journal does no harm
                 for left in self._journal(worker).parent.glob(f"{worker}.*"):
                     left.unlink(missing_ok=True)
         return len(charged)
@@ -280,8 +280,8 @@ class SqliteQuotaStore:
         return process.split("/")[0] != self._process.split("/")[0] and self._clock() - seen > _SILENT_SECONDS
 
     def _journal(self, worker: str) -> Path:
-        # The boot id in the name keeps journals of before a restart of the machine from being read: after a power loss
-        # their last pages may be missing.
+        # The boot id in the name keeps journals from before a restart of the machine from being read: after a power
+        # loss their last pages may be missing.
         boot = self._boot()
         return self.path.parent / "gateway-journals" / f"{worker}.{boot}"
 

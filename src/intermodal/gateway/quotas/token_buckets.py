@@ -1,8 +1,8 @@
 """Token buckets for rate limits, shared by the workers: a bucket holds one minute's worth and refills evenly.
 
-In any span of t seconds at most ``limit * (1 + t / 60)`` get through. Workers draw a few tokens at a time, as of a
-budget, so that most requests need no transaction; idle tokens are given back when they are scarce. How many are idle is
-recorded with the leases, so that a request that they would satisfy waits for them a moment.
+In any span of t seconds at most ``limit * (1 + t / 60)`` pass. Workers draw a few tokens at a time, as from a budget,
+so most requests need no transaction; idle tokens are given back when they are scarce. The number of idle tokens is
+recorded with the leases, so that a request that they would satisfy waits a moment for them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def draw(connection: sqlite3.Connection, worker: str, want: LeaseRequest, now: f
 
 
 def give_back(connection: sqlite3.Connection, worker: str, report: LeaseReport, now: float) -> int:
-    """Return ``line.returned`` to the bucket. It is not a sum here: time makes up for a lost report."""
+    """Return ``report.returned`` to the bucket. It is not a running total: a lost report is made up for by time."""
     level, since = _level(connection, report.account, now)
     level = min(level + report.returned, float(report.account.limit or 0))
     _set(connection, report.account, level, since)
@@ -50,7 +50,7 @@ def give_back(connection: sqlite3.Connection, worker: str, report: LeaseReport, 
 
 
 def _level(connection: sqlite3.Connection, account: Account, now: float) -> tuple[float, float]:
-    """Return the level now and the time to store with it. A clock that was set back refills nothing."""
+    """Return the current level and the time to store with it. A clock that was set back refills nothing."""
     full = float(account.limit or 0)
     row = connection.execute("SELECT level, updated FROM buckets WHERE name = ?", (account.id,)).fetchone()
     if row is None:

@@ -1,8 +1,8 @@
-"""Checks of a request before anything is planned. Endpoints call these; nothing here answers a client.
+"""Checks of a request before planning. Endpoints call these; nothing here answers a client.
 
 body_limits.py      how large, deep and long a JSON body may be; multipart.py: forms
 origin_policy.py    Host and Origin checks, CORS
-chat_defaults.py    the default limit of an answer, and the check of its schema
+chat_defaults.py    the default token limit of an answer, and the check of its schema
 request_policy.py   model names as policies, and the overrides that tighten them
 prompt_size_check.py  refuses prompts that fit no model without counting all of them
 prompt_files.py     prompt files as models; prompt_variables.py: their variables

@@ -1,9 +1,9 @@
 """Limits on the JSON of a request body, and decoding of large bodies.
 
-A megabyte has room for half a million values, each of which costs a hundred times its bytes once decoded. So values are
-counted first, by the separators outside of strings, once for each request. Media are not searched. Everything else is
-text, for which a parser holds the interpreter lock the whole time. The limit in bytes (``max_body``) is held where the
-body is received: ``gateway/http1/connection.py``.
+A megabyte has room for half a million values, each of which takes a hundred times its size once decoded. So values are
+counted first, by the separators outside strings, once per request. Media are not searched. Everything else is text, for
+which a parser holds the interpreter lock the whole time. The limit in bytes (``max_body``) is enforced where the body
+is received: ``gateway/http1/connection.py``.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from intermodal.protocols.framing.inline_media import extract_media
 
 T = TypeVar("T")
 MAX_VALUES = 100_000
-MAX_FIELDS = 10_000  # of the body itself: no API has a hundredth of them
+MAX_FIELDS = 10_000  # fields of the body itself: no API has a hundredth of them
 MAX_DEPTH = 128  # nesting of objects and arrays; code that walks a tree recurses once for each level
-LARGE_BODY = 2 << 20  # bytes of a body that is not gone through on the loop, not even for its media
+LARGE_BODY = 2 << 20  # bytes of a body that is not searched on the event loop, not even for media
 _MARKS = (b",", b"[", b"{")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|$)', re.DOTALL)
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
@@ -29,7 +29,7 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def check_values(request: GatewayRequest, most: int = MAX_VALUES, text: int = MAX_TEXT) -> None:
-    """Raise RequestRefused, 413, for a body with more than ``most`` values or ``text`` bytes of text.
+    """Raise RequestRefused (413) for a body with more than ``most`` values or ``text`` bytes of text.
 
     A body that passed is not searched again.
     """
@@ -44,7 +44,7 @@ def check_values(request: GatewayRequest, most: int = MAX_VALUES, text: int = MA
 
 
 def check_media_count(count: int, most: int) -> None:
-    """Raise RequestRefused, 413, for more than ``most`` media: each is opened, measured and planned for."""
+    """Raise RequestRefused (413) for more than ``most`` media: each is opened, measured and planned for."""
     if count > most:
         what = f"the request holds {count:,} pictures, recordings and other files, and {most:,} are taken"
         raise RequestRefused(what, status=413, todo="send fewer, or set max_media in [serve]")
@@ -56,7 +56,7 @@ async def decode_body(read: Callable[[bytes], T], body: bytes) -> T:
 
 
 def has_more_values(most: int, body: bytes) -> bool:
-    """Return whether a body holds more than ``most`` values.
+    """Return True if a body holds more than ``most`` values.
 
     >>> text = b'{"text": "' + b"1,2,3," * MAX_VALUES + b'"}'
     >>> has_more_values(MAX_VALUES, text), has_more_values(2, b"[1, 2, 3]")
@@ -76,7 +76,7 @@ def has_more_values(most: int, body: bytes) -> bool:
 def _without_strings(body: bytes) -> bytes:
     """Return the body without its strings.
 
-    String by string, since one ``sub`` would hold the interpreter lock from the first to the last.
+    Strings are removed one by one, since a single ``sub`` would hold the interpreter lock throughout.
     """
     kept, begin = [], 0
     for string in _STRING.finditer(body):
@@ -94,7 +94,7 @@ def is_deeper(most: int, body: bytes) -> bool:
     if body.count(b"[") + body.count(b"{") <= most:
         return False
     left = _without_strings(body).translate(_ONE_KIND, _NO_BRACKETS)
-    for _ in range(most):  # the innermost are taken away, level by level
+    for _ in range(most):  # the innermost brackets are removed, level by level
         left = left.replace(b"[]", b"")
         if not left:
             return False

@@ -1,4 +1,4 @@
-"""What is added to a chat, and checked of it, before it is planned, on either path."""
+"""Defaults and checks that are applied to a chat before planning, on either path."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def with_default_limit(call: ChatCall, config: Config) -> ChatCall:
     """Apply the configured ``max_tokens`` if the client sets none.
 
-    Without a limit the size of an answer is unbounded. Thinking has room on top.
+    Without a limit the size of an answer is unbounded. Reasoning tokens may come on top of the limit.
     """
     if call.sampling.max_tokens is not None:
         return call
@@ -29,10 +29,9 @@ def with_default_limit(call: ChatCall, config: Config) -> ChatCall:
 
 
 async def check_output(output: JsonOutput) -> JsonOutput:
-    """Return the output a client asks for, which may be cut, as clients look why an answer ended.
+    """Check the schema of a requested JSON output before anything is paid for, and allow the answer to be truncated.
 
-    Its schema is checked before anything is paid for. Raises SchemaInvalid, also for one that takes too much work to
-    read.
+    Clients check why an answer ended. Raises SchemaInvalid, also for a schema that takes too much work to process.
     """
     try:
         await json_answer.run_bounded(partial(schemas.check_schema, output.schema))

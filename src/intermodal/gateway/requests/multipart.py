@@ -9,7 +9,7 @@ from typing import NamedTuple
 from intermodal.protocols.errors.responses import RequestRefused
 
 MAX_PARTS = 64
-_PIECE = 32 << 10  # looked through in at most half a millisecond, whatever it holds
+_PIECE = 32 << 10  # bytes searched at a time: at most half a millisecond, whatever they hold
 MAX_PART_HEAD = 4 << 10  # bytes of the headers of one part
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))', re.IGNORECASE)
 _NAME = re.compile(r'[;\s]name="([^"\r\n]*)"')
@@ -17,8 +17,11 @@ _FILE = re.compile(r'[;\s]filename="([^"\r\n]*)"')
 
 
 class MultipartForm(NamedTuple):
-    """``fields`` in order, repeated names included; ``files`` by the name of the field. ``listed``: those of fields
-    whose name ends in ``[]``, of which there may be several, in order."""
+    """The fields and files of a form.
+
+    ``fields`` in order, repeated names included; ``files`` by the name of the field. ``listed``: files of fields whose
+    name ends in ``[]`` and may be repeated, in order.
+    """
 
     fields: tuple[tuple[str, str], ...]
     files: Mapping[str, tuple[str, bytes]]  # field -> name of the file, its bytes
@@ -35,13 +38,13 @@ class MultipartForm(NamedTuple):
 
 
 def multipart_boundary(content_type: str) -> bytes:
-    """Return the boundary of a form, b"" if none is given."""
+    """Return the boundary of a form; b"" if none is given."""
     found = _BOUNDARY.search(content_type)
     return b"" if found is None else (found[1] or found[2]).encode("latin-1")
 
 
 def _find(body: bytes, mark: bytes, at: int) -> int:
-    """Return the position of a mark; searches a piece at a time, since a search holds the interpreter lock."""
+    """Return the position of ``mark``, or -1. Searches in pieces, since a search holds the interpreter lock."""
     while at < len(body):
         found = body.find(mark, at, at + _PIECE + len(mark))
         if found >= 0:
@@ -51,7 +54,7 @@ def _find(body: bytes, mark: bytes, at: int) -> int:
 
 
 def parse_multipart(content_type: str, body: bytes) -> MultipartForm:
-    """Return the form in a body. Raises RequestRefused, 400 for an invalid form and 413 for too many parts."""
+    """Parse the form in a body. Raises RequestRefused: 400 for an invalid form, 413 for too many parts."""
     boundary = multipart_boundary(content_type)
     if not boundary:
         raise RequestRefused("the form has no boundary", status=400)

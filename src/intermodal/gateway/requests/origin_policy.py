@@ -16,18 +16,20 @@ from intermodal.protocols.errors.responses import RequestRefused
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9](?:[a-z0-9.-]{0,252}[a-z0-9])?)(?::([0-9]{1,5}))?")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _WISHED = "access-control-request-method"
-# Of an answer's headers those that a page's script may read besides the few that every script may.
+# Response headers that a page's script may read, besides the few that every script may read.
 _SHOWN = ", ".join((
     "x-request-id", "retry-after", "x-should-retry", "idempotency-replayed",
     *(f"x-intermodal-{name}" for name in ("plan", "route", "steps", "sends", "verdict", "loses", "ignored", "cost",
                                         "attempts", "max-tokens", "unverified")),
     *(f"x-ratelimit-{what}-{unit}" for unit in ("requests", "tokens") for what in ("limit", "remaining", "reset")),
 ))  # fmt: skip
-_REMEMBERED = "600"  # seconds for which a browser need not ask again whether it may
+_REMEMBERED = "600"  # seconds for which a browser caches a preflight response
 
 
 class OriginPolicy:
-    """``names``: further names of this server. ``origins``: pages whose scripts may call it."""
+    """Checks of ``Host`` and ``Origin``. ``names``: further names of this server. ``origins``: pages that
+    may call it.
+    """
 
     def __init__(self, names: Iterable[str] = (), origins: Iterable[str] = (), *, addresses: bool = False) -> None:
         """``addresses``: accept any literal address as ``Host``, since no name was looked up for it."""
@@ -36,7 +38,7 @@ class OriginPolicy:
         self._addresses = addresses
 
     def check(self, head: RequestHead) -> None:
-        """Raise RequestRefused, 421 for a host that is not this server and 403 for an origin that is not allowed."""
+        """Raise RequestRefused: 421 for a host that is not this server, 403 for an origin that is not allowed."""
         if not head.path.startswith("/") or head.path.startswith("//"):
             raise RequestRefused("the path must begin with one slash", status=421)
         host = head.headers.get("host", "").lower()
@@ -76,7 +78,7 @@ def is_preflight(head: RequestHead) -> bool:
 
 
 def preflight_headers(head: RequestHead) -> dict[str, str]:
-    """Return the headers that allow a preflight: any header may be sent, since the request itself is checked later."""
+    """Return the headers that allow a preflight. Any header may be sent, since the request itself is checked later."""
     wanted = head.headers.get("access-control-request-headers")
     return {
         "access-control-allow-methods": "GET, HEAD, POST", "access-control-max-age": _REMEMBERED,

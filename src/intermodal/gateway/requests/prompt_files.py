@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from intermodal.prompts.prompt_file import PromptFile
     from intermodal.prompts.prompt_folder import LoadedPrompt, PromptFolder
 
-REFRESH_SECONDS = 0.5  # seconds after which it is looked whether files changed
+REFRESH_SECONDS = 0.5  # seconds after which files are checked for changes
 
 
 class PromptFiles:
-    """The prompt files of a gateway. ``folder``: "" for none. ``say``: receives a sentence about unusable files."""
+    """The prompt files of a gateway. ``folder``: "" for none. ``say``: receives a message about unusable files."""
 
     def __init__(self, folder: str, say: Callable[[str], None]) -> None:
         self.folder = _folder(folder) if folder else None
@@ -49,7 +49,7 @@ class PromptFiles:
         self._turn = FairLock()
 
     async def current(self) -> PromptFolder | None:
-        """Return the folder, read at most half a second ago; None without a folder."""
+        """Return the folder as read within the last half second; None if there is none."""
         if self.folder is not None and time.monotonic() - self._looked >= REFRESH_SECONDS:
             async with self._looking:
                 if time.monotonic() - self._looked >= REFRESH_SECONDS:
@@ -65,7 +65,7 @@ class PromptFiles:
     async def _look(self, folder: PromptFolder) -> None:
         try:
             changed = await offload(True, folder.look)
-        except (IntermodalError, OSError) as error:  # the folder is gone: what was read from it still serves
+        except (IntermodalError, OSError) as error:  # the folder is gone: what was read from it is still served
             self._tell((*self._reported, f"prompt files cannot be read: {error}"))
         else:
             if changed:
@@ -73,7 +73,7 @@ class PromptFiles:
         self._looked = time.monotonic()
 
     def _tell(self, wrong: Iterable[str]) -> None:
-        """Report problems that were not there before."""
+        """Report problems that were not there at the last check."""
         now = frozenset(wrong)
         for words in sorted(now - self._reported):
             self._say(words)
@@ -139,7 +139,7 @@ class PromptFiles:
             raise
 
     def seen_by(self, key: VirtualKey) -> list[LoadedPrompt]:
-        """Return the prompts that a key may ask for, as of the last look."""
+        """Return the prompts that a key may request, as of the last check."""
         if self.folder is None:
             return []
         return [each for each in self.folder.prompts.values() if key.asks(PROMPT + each.name)]

@@ -1,8 +1,8 @@
 """Refuses prompts that fit no model by counting a part of them: counting megabytes of text takes seconds.
 
-A text has no fewer tokens than a part of it. So a request is first planned with a share of each text, cut at blanks. If
-no model takes that much, none takes the whole; if one may, everything is counted as usual. The size in the refusal is
-extrapolated from the share.
+A text has at least as many tokens as any part of it. So a request is first planned with a share of each text, cut at
+blanks. If no model accepts that much, none accepts the whole; if one may, everything is counted as usual. The size in
+the refusal is extrapolated from the share.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from intermodal.request import JsonOutput, Request, TextOutput
 if TYPE_CHECKING:
     from intermodal.client import AsyncClient, PreparedRequest
 
-FIRST_SAMPLE = 512 << 10  # characters of all texts that are looked at first
-SAMPLE_RATIO = 4  # so much of the request is at least as long as an inspected piece, and each piece as the one before
+FIRST_SAMPLE = 512 << 10  # characters of all texts that are examined first
+SAMPLE_RATIO = 4  # how many times longer the request is than an inspected sample, and each sample than the one before
 
 
 async def check_prompt_size(client: AsyncClient, request: Request) -> None:
@@ -35,7 +35,7 @@ async def check_prompt_size(client: AsyncClient, request: Request) -> None:
         share = size / whole
         prepared = await client.prepare(await offload(long, _cut, request, share))
         if any(endpoint.host.counts_text for endpoint in prepared.inputs.catalog.endpoints):
-            return  # it may know better than our rules do how many tokens that is
+            return  # the host's own token counter may be more exact than our rules
         try:
             await offload(long, plan_from, prepared.inputs, "http")
         except NoRoute as refusal:
@@ -44,7 +44,7 @@ async def check_prompt_size(client: AsyncClient, request: Request) -> None:
 
 
 def _words_alone(request: Request) -> int:
-    """Return the characters of a request that is nothing but text; 0 for any other."""
+    """Return the number of characters of a request that consists only of text; 0 for any other."""
     if not isinstance(request.output, (TextOutput, JsonOutput)):
         return 0
     found = 0
@@ -72,7 +72,7 @@ def _cut(request: Request, share: float) -> Request:
 
 
 def _piece(text: str, share: float) -> str:
-    """Return a share of a text, from its beginning and its end, where the question stands. No word is cut."""
+    """Return a share of a text from its beginning and its end, where the question stands, without cutting words."""
     half = math.floor(len(text) * share / 2)
     if 2 * half + 2 >= len(text):
         return text

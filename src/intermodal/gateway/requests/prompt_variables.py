@@ -1,7 +1,7 @@
 """Variables of a request as arguments of a prompt file, and the rendered file as a request.
 
-Variables come from strangers: none is read as a path, and each is checked against the file's declaration. Messages of
-the file precede the client's. Imported with the first request for a prompt.
+Variables come from untrusted clients: none is read as a path, and each is checked against the file's declaration. The
+file's messages precede the client's. This module is imported with the first request for a prompt.
 """
 
 from __future__ import annotations
@@ -39,10 +39,9 @@ class RenderedPrompt(NamedTuple):
     """A prompt file rendered for a request.
 
     Attributes:
-        kept: the prompt. call: the client's call with the file's settings besides messages. policy: the one that bounds
-            it.
-        messages: of the prompt and of the client. models: those the file names, by their names here.
-        urls: of variables. shown: makes a path in an error relative to the folder. notes: notes for the client.
+        kept: the prompt. call: the client's call with the file's settings except messages. policy: bounds the client's.
+        messages: of the prompt and of the client. models: named by the file, by their names in this catalog.
+        urls: URLs in variables. shown: makes a path in an error relative to the folder. notes: notes for the client.
     """
 
     kept: LoadedPrompt
@@ -57,7 +56,7 @@ class RenderedPrompt(NamedTuple):
     async def planned(
         self, prepared: PreparedRequest, plan: Callable[[Inputs], Awaitable[Plan]]
     ) -> tuple[PreparedRequest, Plan]:
-        """Return the first plan found: with the file's models, else with any. Raises what planning raises."""
+        """Return the first plan found: with the file's models, else with any. Raises whatever planning raises."""
         try:
             check_kinds(self.kept.file, prepared.inputs, self.urls)
             inputs, made, notes = await choose_plan(self.kept.file, self.models, prepared.inputs, plan)
@@ -89,7 +88,7 @@ def _given(file: PromptFile, name: str, value: Any) -> Any:
 
 
 def _holding(file: PromptFile, argument: Argument, value: Any) -> Any:
-    """Return a value with media inside: bytes and web addresses like the others, no path of this machine."""
+    """Return a value that contains media: bytes and web addresses are media, but paths of this machine are not."""
 
     def put(each: Any, kinds: tuple[ArgumentKind, ...], at: str) -> MediaValue | None:
         if not isinstance(each, (str, *_MEDIA)):
@@ -126,7 +125,7 @@ def _plain(file: PromptFile, argument: Argument, value: Any) -> Any:
 
 
 def _medium(file: PromptFile, argument: Argument, value: Any, number: int) -> MediaValue:
-    """Return a medium from bytes or a web address. A text is never a path of this machine."""
+    """Return a medium from bytes or a web address. Text is never taken for a path of this machine."""
     name = argument.name if number == 1 else f"{argument.name} {number}"
     return value_of(name, _source(file, argument, value, name), argument.kind)
 
@@ -170,7 +169,7 @@ def render_prompt(
         raise RequestRefused(what, status=413, todo="send less text, or set max_text in [serve]")
     stated = "max_cost" in file.options
     policy = intersect_policies(base, replace(made.policy, max_cost_stated=stated))
-    only = call.tool_choice == "required" and bool(tools)  # one of the client's own is to be called
+    only = call.tool_choice == "required" and bool(tools)  # one of the client's own tools is to be called
     merged = replace(
         call,
         output=_output(kept, made, call),
@@ -186,7 +185,7 @@ def render_prompt(
 
 
 def _output(kept: LoadedPrompt, made: Request, call: ChatCall) -> Any:
-    """Return the file's output where it declares one; the client may ask for the same only."""
+    """Return the file's output if it declares one; a client may only request the same output."""
     if not isinstance(made.output, JsonOutput):
         return call.output
     if isinstance(call.output, JsonOutput) and call.output.schema != made.output.schema:
@@ -196,7 +195,7 @@ def _output(kept: LoadedPrompt, made: Request, call: ChatCall) -> Any:
 
 
 def _sampling(file: Sampling, asked: Sampling) -> Sampling:
-    """Return the sampling of file and client; the client's values take precedence, the lower token limit holds."""
+    """Return the combined sampling: the client's values take precedence, the lower token limit holds."""
     stated = _stated(asked)
     limits = [limit for limit in (file.max_tokens, asked.max_tokens) if limit is not None]
     return replace(file, **{**stated, "max_tokens": min(limits, default=None)})

@@ -57,9 +57,9 @@ if TYPE_CHECKING:
     from intermodal.gateway.server_client import ServerClient
 
 LATEST_TAG = ":latest"
-MAX_NAME_LENGTH = 400  # characters of a model's name and of a header's value: errors repeat both
+MAX_NAME_LENGTH = 400  # characters of a model name and of a header value: errors repeat both
 _LISTS = frozenset({"private", "keep"})
-# Fields by which other servers let a caller choose where calls go, with which key, or run a template of theirs.
+# Fields by which other servers let a caller choose the upstream, its key, or a template.
 FORBIDDEN_FIELDS = frozenset({
     "api_base", "base_url", "api_key", "api_version", "custom_llm_provider", "custom_host", "extra_headers", "headers",
     "organization", "vertex_credentials", "aws_access_key_id", "proxy", "chat_template", "grammar_file", "lora_path",
@@ -83,10 +83,9 @@ class PolicyOverrides(Value, forbid_unknown_fields=True):
 
 
 async def body_fields(request: GatewayRequest, limits: HttpLimits, most: int = MAX_VALUES) -> dict[str, msgspec.Raw]:
-    """Return the fields of a body, undecoded; in ``messages`` and ``input`` a name stands for each large medium.
+    """Return the undecoded fields of a body; in ``messages`` and ``input`` a placeholder stands for each large medium.
 
-    Raises RequestRefused for a body that selects an upstream, holds a template or is endless. ``most``: values it may
-    hold.
+    Raises RequestRefused for a body that selects an upstream, holds a template, or has more than ``most`` values.
     """
     return await offload(len(request.body) > LONG, _fields_of, request, most, limits.text)
 
@@ -137,9 +136,9 @@ def _unreadable(body: bytes) -> RequestRefused:
     """Return the error that states why a body cannot be parsed."""
     if problem := utf8_error(body):
         return RequestRefused(f"the body has {problem}", status=400)
-    if len(body) <= LARGE_BODY and is_deeper(MAX_DEPTH, body):  # a parser stops there, too
+    if len(body) <= LARGE_BODY and is_deeper(MAX_DEPTH, body):  # parsers stop at this depth, too
         return _too_deep()
-    half = first_lone_surrogate(body) if len(body) <= LARGE_BODY else ""  # the search holds up no one up to this size
+    half = first_lone_surrogate(body) if len(body) <= LARGE_BODY else ""  # larger searches block
     if half:
         todo = "escape both halves of a character, and cut texts between whole ones"
         return RequestRefused(f"the body has half a character: {half} without its other half", status=400, todo=todo)
@@ -147,7 +146,7 @@ def _unreadable(body: bytes) -> RequestRefused:
 
 
 def policy_overrides(headers: Mapping[str, str], fields: Mapping[str, msgspec.Raw]) -> tuple[PolicyOverrides, ...]:
-    """Return the overrides of headers and body, which both apply. Raises RequestRefused for an invalid one."""
+    """Return the overrides of headers and body; both apply. Raises RequestRefused for an invalid one."""
     by_header: dict[str, Any] = {}
     for name, value in headers.items():
         if name.startswith(POLICY_HEADER):
@@ -205,7 +204,7 @@ def without_latest_tag(model: str, client: AsyncClient) -> str:
 
 
 def prompt_name(model: str, client: AsyncClient) -> str:
-    """Return the prompt that a model name or alias stands for; "" for none."""
+    """Return the prompt that a model name or alias refers to; "" for none."""
     name = without_latest_tag(model, client)
     name = client.config.serve.aliases.get(name, name)
     return name.removeprefix(PROMPT) if name.startswith(PROMPT) else ""
@@ -223,7 +222,7 @@ def policy_for_model(model: str, client: AsyncClient) -> Policy:
     usual = Policy(max_cost_stated=config.max_cost_stated, streaming=config.serve.streaming, **defaults)
     if name == AUTO:
         return config.policies.get(AUTO, usual)
-    if name.startswith(PROMPT):  # chats have taken those before
+    if name.startswith(PROMPT):  # chats resolve prompt files before this point
         raise UnknownModel(f"{name[:200]} is a prompt file, which answers chats", todo="ask for a model")
     if not name.startswith(POLICY):
         return replace(usual, model=name)
@@ -237,13 +236,13 @@ def policy_for_model(model: str, client: AsyncClient) -> Policy:
 
 
 def is_plainly_allowed(key: VirtualKey, model: str, client: ServerClient) -> bool:
-    """Return whether the key allows this model or policy, before it is looked up in the catalog."""
+    """Return True if the key allows this model or policy by name, without a catalog lookup."""
     model = without_latest_tag(model, client)
     return key.asks(model, client.config.serve.aliases.get(model, model))
 
 
 async def check_model_allowed(key: VirtualKey, model: str, client: ServerClient) -> None:
-    """Raise RequestRefused, 403, unless the key allows this model or policy by the name it was asked for.
+    """Raise RequestRefused (403) unless the key allows this model or policy by the requested name.
 
     A key that allows a model allows it at every host, but not the reverse. A short name is not an alias of a model: it
     may refer to a different model tomorrow.
@@ -261,7 +260,7 @@ async def check_model_allowed(key: VirtualKey, model: str, client: ServerClient)
 
 
 def intersect_policies(policy: Policy, other: Policy) -> Policy:
-    """Return the policy that allows what both allow. Raises RequestRefused if that is nothing.
+    """Return the policy that allows what both policies allow. Raises RequestRefused if they allow nothing in common.
 
     A default cost limit yields to a stated one.
     """
@@ -305,7 +304,7 @@ def intersect_policies(policy: Policy, other: Policy) -> Policy:
 
 
 def _released(policy: Policy, other: Policy) -> tuple[str, ...]:
-    """Return what a policy releases of what the other keeps private, if the other releases it too."""
+    """Return the releases of ``policy`` that ``other`` releases too or does not keep private."""
     return tuple(
         each for each in policy.release if each in other.release or each.partition(":")[0] not in other.private
     )
@@ -314,9 +313,8 @@ def _released(policy: Policy, other: Policy) -> tuple[str, ...]:
 def apply_overrides(policy: Policy, overrides: tuple[PolicyOverrides, ...]) -> Policy:
     """Return the policy tightened by the overrides.
 
-    Raises RequestRefused for one that would loosen it, or undo an earlier one: headers may be set by a proxy in
-    between, which
-    the body must not undo.
+    Raises RequestRefused for an override that would loosen the policy or undo an earlier one: headers may be set by an
+    intermediate proxy, which the body must not undo.
     """
     for wishes in overrides:
         policy = _apply_override(policy, wishes)

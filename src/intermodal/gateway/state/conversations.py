@@ -1,7 +1,7 @@
-"""Routes of conversations: which endpoint answered last. Clients send the whole conversation and no id, so its content
-is its name.
+"""Routes of conversations: which endpoint answered last.
 
-Kept are digests, endpoints and bounds, never content.
+Clients send the whole conversation and no id, so a digest of the content identifies it. Digests, endpoints and policies
+are stored, never content.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MAX_CONVERSATIONS = 4096
 
 
 class ConversationRoute(NamedTuple):
-    """The endpoint that answered, and under which policy. ``instead``: it stood in for another that failed."""
+    """The endpoint that answered, and under which policy. ``instead``: it replaced another endpoint that failed."""
 
     endpoint: str
     policy: Policy
@@ -72,7 +72,7 @@ class Conversations:
         return place
 
     def put(self, name: bytes, endpoint: str, policy: Policy, *, instead: bool = False) -> None:
-        """Remember the route of a conversation."""
+        """Store the route of a conversation."""
         place = self._places[name] = ConversationRoute(endpoint, policy, instead)
         if self._shared is not None:
             self._shared.put(name, _encode(place))
@@ -81,8 +81,8 @@ class Conversations:
 def continue_conversation(request: Request, place: ConversationRoute | None) -> Request:
     """Return the request as the next turn of a conversation with this route.
 
-    It stays with the endpoint that answered. After a stand-in it is planned as if it began, so that it returns to the
-    planned endpoint; only the result of a tool goes to the endpoint that called the tool in any case.
+    It stays with the endpoint that answered. After a replacement it is planned as if the conversation began, so that it
+    returns to the planned endpoint; only a tool result always goes to the endpoint that called the tool.
     """
     if place is None:
         return request
@@ -91,7 +91,7 @@ def continue_conversation(request: Request, place: ConversationRoute | None) -> 
 
 
 def digest_with_answer(digest: Any, text: str, calls: tuple[ToolCall, ...]) -> bytes:
-    """Return the digest of a conversation after its answer; ``digest``: a SHA-256 of everything before."""
+    """Return the digest of a conversation including its answer. ``digest``: a SHA-256 of everything before."""
     digest.update(BEGINNINGS["assistant"])
     if text:
         digest.update(PART + text_identity(text))
@@ -102,7 +102,7 @@ def digest_with_answer(digest: Any, text: str, calls: tuple[ToolCall, ...]) -> b
 
 
 def conversation_digest(request: Request, text: str, finished: Finished, owner: str) -> bytes:
-    """Return the digest of a conversation after its answer."""
+    """Return the digest of a conversation including its answer."""
     parts: tuple[Part, ...] = ((Text(text=text),) if text else ()) + finished.tool_calls
     return _digest((*request.messages, Message(role="assistant", parts=parts)), owner)
 
@@ -122,7 +122,7 @@ def _digest(messages: tuple[Message, ...], owner: str) -> bytes:
 
 
 def running_digests(messages: tuple[Message, ...], owner: str) -> Iterator[tuple[Message, Callable[[], bytes]]]:
-    """Yield each message, with a function for the digest up to it, valid until the next is asked for."""
+    """Yield each message with a function that returns the digest up to it, valid until the next item."""
     digest = begin_digest(owner)
     for message in messages:
         _add(digest, message)
@@ -137,7 +137,7 @@ def _add(digest: Any, message: Message) -> None:
 
 
 def part_identity(part: Part) -> bytes:
-    """Return what tells a part from others."""
+    """Return the bytes that identify a part's content."""
     if isinstance(part, Text):
         return text_identity(part.text)
     if isinstance(part, ToolCall):

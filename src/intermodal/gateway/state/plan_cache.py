@@ -1,10 +1,10 @@
-"""Plans by shape: requests that differ only in their text, whose sizes differ by a sixteenth at most.
+"""Plans by shape: a shape covers requests that differ only in their text, by at most a sixteenth in size.
 
-Pictures must have exactly the same size, and their text is not measured. Planning takes longer than parsing a small
+Images must have exactly the same size, and their text is not measured. Planning takes longer than parsing a small
 request. A cached plan is a real plan for the longest request of the shape: its reservation is an upper bound for each
-of them, its numbers at most a sixteenth above those of a fresh plan. It is cached only if the shortest request of the
-shape is planned the same way; otherwise each request is planned separately. Everything else that a plan depends on is
-part of the shape, so it is never stale.
+of them, and its numbers are at most a sixteenth above those of a fresh plan. It is cached only if the shortest request
+of the shape is planned the same way; otherwise each request is planned separately. Everything else that a plan depends
+on is part of the shape, so a cached plan is never stale.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ from intermodal.plans.plan import Candidate, Inputs, Plan
 from intermodal.questions.keyword_needs import needed_aspects
 
 MAX_SHAPES = 512
-MAX_PARTS = 1_000  # parts of a request whose plan is shared: telling a longer one's shape takes as long as planning it
-_BITS = 5  # of a size that tell shapes apart: sixteen steps between two powers of two
+MAX_PARTS = 1_000  # parts of a request whose plan is shared: computing a longer shape takes as long as planning
+_BITS = 5  # significant bits of a size: sixteen steps between two powers of two
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class _CachedPlan(NamedTuple):
-    catalog: ref[Catalog]  # weak: there is one catalog for each unknown model that a client names
-    plan: Plan | None  # None: each is planned by itself
+    catalog: ref[Catalog]  # weak: each unknown model that a client names has a catalog of its own
+    plan: Plan | None  # None: each request is planned separately
 
 
 class PlanCache:
@@ -68,7 +68,7 @@ class PlanCache:
         return await offload(_is_long(inputs), plan_from, inputs, "http")
 
     async def shared(self, inputs: Inputs) -> Plan | None:
-        """Return the plan of all requests of this shape; None if each is planned by itself."""
+        """Return the plan shared by all requests of this shape; None if each is planned separately."""
         long = _is_long(inputs)
         shape = await offload(long, _shape, inputs)
         if shape is None:
@@ -143,14 +143,14 @@ def _shape(inputs: Inputs) -> bytes | None:
 
 @lru_cache(1_024)  # three entries per request: its shape, its largest text and its smallest
 def estimate_tokens(chars: int, size: int, scripts: Scripts, vocabularies: tuple[str, ...]) -> tuple[int, ...]:
-    """Return typical and largest token counts of a text in each of these vocabularies."""
+    """Return the typical and largest token counts of a text in each of these vocabularies."""
     found = (text_tokens(chars, size, scripts, name) for name in vocabularies if scripts)
     return tuple(round(tokens) for each in found for tokens in (each.mid, each.high))
 
 
 @lru_cache(2_048)
 def bucket_top(size: int) -> int:
-    """The largest size of the same shape.
+    """Return the largest size of the same shape.
 
     >>> [bucket_top(size) for size in (9, 31, 33, 100, 1000)]
     [9, 31, 34, 100, 1024]
@@ -190,7 +190,7 @@ def _sized(inputs: Inputs, *, most: bool) -> Inputs:
 
 
 def _decisions(plan: Plan) -> object:
-    """Return everything in a plan but its numbers. The headline is left out: it may contain a price."""
+    """Return everything in a plan except its numbers. The headline is left out: it may contain a price."""
     verdict = plan.verdict
     others = [other and (other.endpoint, other.summary) for other in (verdict.language_model, verdict.keeps)]
     return (

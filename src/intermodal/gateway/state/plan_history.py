@@ -1,4 +1,4 @@
-"""Recent plans by owner and id, for ``GET /v1/plans/ID``, whichever worker is asked."""
+"""Recent plans by owner and id, for ``GET /v1/plans/ID``, whichever worker serves the request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _AGAIN = 1.0  # seconds after which a repeated plan is recorded again, so that i
 class PlanHistory:
     """The latest thousand plans. ``shared``: the table of all workers.
 
-    They are rarely read. Encoded, a plan takes 1 to 3 KB instead of 7 to 30.
+    Plans are rarely read, so they are stored encoded: 1 to 3 KB each instead of 7 to 30.
     """
 
     def __init__(self, shared: ChunkedSharedTable | None = None) -> None:

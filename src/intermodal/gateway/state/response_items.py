@@ -1,7 +1,7 @@
-"""Items of answers that clients of OpenAI's responses refer to by id instead of sending them again.
+"""Items of answers that clients of OpenAI's Responses API refer to by id instead of sending them again.
 
 OpenAI stores answers unless ``store: false`` is sent, and clients rely on it: Vercel's AI SDK sends only the id of an
-item from an earlier turn. So items are stored here too, in memory and for their owner, until later ones evict them or
+item from an earlier turn. So items are stored here too, in memory and for their owner, until later items evict them or
 the server stops. Whole conversations are not stored.
 """
 
@@ -57,7 +57,7 @@ class ResponseItems:
         return self._shared.get(row_key(owner, name)) if item is None and self._shared is not None else item
 
     def finder(self, owner: str) -> Callable[[str], Any]:
-        """Return a function that finds items by id. It raises RequestRefused, 404, if there is none."""
+        """Return a function that finds items by id. It raises RequestRefused (404) if there is none."""
 
         left = MAX_REFERENCED_BYTES
 

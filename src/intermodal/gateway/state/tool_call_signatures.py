@@ -1,7 +1,7 @@
-"""Signatures of tool calls, which a host issues and wants back, and which no client API has a place for.
+"""Signatures of tool calls, which a host issues and expects back, and which no client API has a field for.
 
-They are kept by call id, for each owner. Clients that send no ids (Ollama's) or their own are recognised by the digest
-of the conversation and the position of the call in its turn.
+They are stored by call id, for each owner. Calls of clients that send no ids (Ollama's) or their own are recognised by
+the digest of the conversation and the position of the call in its turn.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from intermodal.request import Message, Request
 if TYPE_CHECKING:
     from intermodal.gateway.workers.shared_state import ChunkedSharedTable
 
-MAX_SIGNATURES, MAX_SIGNATURE_BYTES = 4096, 8 << 20  # each call is kept under two names
-_ANY = "any"  # kept with the latest: without it no signature needs to be looked up
+MAX_SIGNATURES, MAX_SIGNATURE_BYTES = 4096, 8 << 20  # each call is stored under two names
+_ANY = "any"  # stored with the latest signature: without it no lookup is needed
 
 
 class ToolCallSignatures:
@@ -33,7 +33,7 @@ class ToolCallSignatures:
         self._kept = ResponseItems("signatures of calls", MAX_SIGNATURES, MAX_SIGNATURE_BYTES, shared=shared)
 
     def keep(self, conversation: bytes, finished: Finished, owner: str) -> None:
-        """Remember the signatures of an answer. ``conversation``: its digest after that answer."""
+        """Store the signatures of an answer. ``conversation``: the digest including that answer."""
         found = signatures_by_call(finished.parts)
         if not found:
             return
@@ -45,13 +45,13 @@ class ToolCallSignatures:
         keep({"id": _ANY})
 
     async def put_back(self, request: Request, owner: str) -> Request:
-        """Return the request with known signatures added; those that it has stay."""
+        """Return the request with known signatures added; existing signatures are kept."""
         if self._kept.found(_of(owner), _ANY) is None:
             return request
         return await offload(is_long(request.messages), self._put_back, request, owner)
 
     def _put_back(self, request: Request, owner: str) -> Request:
-        """Add signatures; it only reads, so a thread may do it while others are kept."""
+        """Add signatures. It only reads, so it may run in a thread while others are stored."""
         if not any(map(_calls, request.messages)):
             return request
         messages = tuple(
@@ -81,7 +81,7 @@ def _calls(message: Message) -> bool:
 
 
 def _of(owner: str) -> str:
-    """Return the owner under which signatures are kept: shared memory holds items of answers as well."""
+    """Return the owner name for signatures: shared memory holds items of answers as well."""
     return f"signatures of {owner}"
 
 

@@ -1,11 +1,11 @@
 """Heartbeats of the workers: each counts turns of its event loop in shared memory, and the parent watches the count.
 
 A worker whose loop hangs (in Python, or in C code that holds the interpreter lock) looks alive to the system; only the
-loop itself can show that it turns. A beat is one write to memory and wakes no process.
+loop itself can show that it runs. A beat is one write to memory and wakes no process.
 
 The parent counts silence in its own steps and a bounded part of each: while the machine slept or the parent was
-stopped, no time passed. Silence alone is not enough: a worker that could run and got no processor is slow, and one that
-waits for a disk or is held by a debugger cannot be helped by killing it.
+stopped, no time passed. Silence alone is not enough: a worker that could run and got no processor time is slow, and one
+that waits for a disk or is held by a debugger cannot be helped by killing it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-PERIOD = 0.5  # seconds between two beats, and between two looks at them
-SILENT_SECONDS = 2.5  # without a heartbeat, after which a worker is considered hung
-END_SECONDS = 10.0  # that a worker may take to end once its loop is over
-_STEP = 2 * PERIOD  # share of the parent's own pause that counts as silence of its workers
-_CPU_SECONDS = 1.25  # that a worker which could run must have used since its last beat: less, and it got no turn
+PERIOD = 0.5  # seconds between two beats, and between two checks of them
+SILENT_SECONDS = 2.5  # seconds without a heartbeat after which a worker is considered hung
+END_SECONDS = 10.0  # seconds that a worker may take to exit after its loop ended
+_STEP = 2 * PERIOD  # the longest pause of the parent that counts as silence of its workers
+_CPU_SECONDS = 1.25  # processor seconds that a hung, runnable worker must have used since its last beat
 _OVER = (1 << 64) - 1
-_LINE = 64  # bytes of a beat: each has a cache line of its own
+_LINE = 64  # bytes of a beat: each has its own cache line
 
 
 class Heartbeats:
@@ -33,7 +33,7 @@ class Heartbeats:
 
     @staticmethod
     def size(numbers: int) -> int:
-        """Return the bytes for so many workers."""
+        """Return the size in bytes for ``numbers`` workers."""
         return numbers * _LINE
 
     def beat(self, number: int) -> None:
@@ -42,7 +42,7 @@ class Heartbeats:
             self._counts[at] += 1
 
     def end(self, number: int) -> None:
-        """Mark the loop of a worker as over: it beats no more and is about to end."""
+        """Mark the loop of a worker as ended: it stops beating and the process is about to exit."""
         self._counts[self._at(number)] = _OVER
 
     def reset(self, number: int) -> None:
@@ -58,7 +58,7 @@ class Heartbeats:
 
 
 def start_beating(beats: Heartbeats, number: int, loop: asyncio.AbstractEventLoop) -> None:
-    """Beat for as long as the loop turns."""
+    """Beat for as long as the loop runs."""
 
     def beat() -> None:
         beats.beat(number)
@@ -92,13 +92,13 @@ def process_activity(pid: int) -> ProcessActivity | None:
 
 
 class StepClock:
-    """Time in which its owner ran: of a pause between two readings at most one step counts."""
+    """Measures the time in which its owner ran: at most one step of each pause between two readings counts."""
 
     def __init__(self, now: float) -> None:
         self._last = now
 
     def step(self, now: float) -> float:
-        """Return the seconds since the last step that count."""
+        """Return the counted seconds since the last step."""
         passed = min(now - self._last, _STEP)
         self._last = now
         return passed
@@ -114,7 +114,7 @@ class HangDetector:
         self._cpu = 0.0  # it had used when its silence began
 
     def look(self, count: int, passed: float, activity: Callable[[], ProcessActivity | None]) -> bool:
-        """Return True if the worker is to be killed, after ``passed`` more seconds of the parent's time."""
+        """Return True if the worker must be killed, after ``passed`` more seconds of the parent's time."""
         if count != self._count or not count:
             self.over = count == _OVER
             self._count, self.silent = count, 0.0

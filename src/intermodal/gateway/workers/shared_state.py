@@ -1,13 +1,13 @@
-"""State that the workers of one gateway share: one file in memory, without a name, mapped by all of them.
+"""State that the workers of one gateway share: one unnamed file in memory, mapped by all of them.
 
-It disappears with the last of them, however they end, and is never on a disk where the system has memory files. Only
-pages that are written take memory.
+It disappears with the last worker, however they end, and is never on a disk if the system has memory files. Only pages
+that are written take memory.
 
     places   routes of conversations                 rows by digest
     plans    for GET /v1/plans/ID                    rows by digest, in chunks
-    items    that clients refer to by id             the same
-    counts   of each worker, for /metrics            two pages each, written in turn: one of them is always whole
-    beats    of each worker's event loop             a number each, that the parent reads (``heartbeat.py``)
+    items    that clients refer to by id             rows by digest, in chunks
+    counts   of each worker, for /metrics            two pages each, written in turn: one is always complete
+    beats    of each worker's event loop             a number each, read by the parent (``heartbeat.py``)
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from intermodal.gateway.workers.heartbeat import Heartbeats
 
 # A hash table in shared memory that several processes read and write without locks.
 #
-# Rows have a fixed size and a place derived from their name. A row that two processes write at once, or whose writer
-# was killed midway, fails its checksum and counts as missing. So it is for data that may be missing.
+# Rows have a fixed size and a position derived from their name. A row that two processes write at once, or whose writer
+# was killed midway, fails its checksum and counts as missing. So the table is only for data that may be missing.
 
 
 NAME = 32  # bytes of a name, which is a digest: its first bytes give the place
 _HEAD = struct.Struct("<32sQII")  # name, when (ns, monotonic), bytes, checksum
-_WAYS = 4  # places that a name may have; the oldest of them makes room
-MAX_BYTES = 1 << 20  # bytes of an item that is kept in pieces
+_WAYS = 4  # rows that a name may be stored in; the oldest of them is replaced
+MAX_BYTES = 1 << 20  # bytes of the largest item stored in chunks
 
 
 class SharedTable:
-    """``view``: memory that is shared; ``row``: bytes of one row, its head of 48 bytes counted in.
+    """A table of fixed-size rows. ``view``: shared memory; ``row``: bytes of one row, including its header of 48 bytes.
 
     >>> table = SharedTable(memoryview(bytearray(4 * 128)), 128)
     >>> table.put(b"n" * 32, b"data"), table.put(b"m" * 32, b"x" * 81)
@@ -81,7 +81,9 @@ class SharedTable:
 
 
 class ChunkedSharedTable:
-    """A table whose data may be longer than a row: stored in chunks, each with size and checksum of all."""
+    """A table whose data may be longer than a row: it is stored in chunks, each with the size and checksum of the
+    whole.
+    """
 
     _HEAD = struct.Struct("<II")  # bytes, checksum
 
@@ -133,11 +135,11 @@ _PIECE, PLANS, ITEMS = 8 << 10, 1_024, 2_048  # bytes of a piece, and pieces of 
 SHARED_BYTES = _PLACE * CONVERSATIONS + _PIECE * (PLANS + ITEMS)  # bytes once fully written
 _PAGE = 256 << 10
 _STATE_HEAD = struct.Struct("<QII")  # number of the writing, bytes, checksum
-_LOOKS = 8  # at pages both of which were written to meanwhile
+_LOOKS = 8  # reads attempted while both pages are being written
 
 
 def create_shared_memory(numbers: int) -> int:
-    """Return the descriptor of new shared memory for so many workers at once."""
+    """Return the descriptor of new shared memory for ``numbers`` concurrent workers."""
     size = _heartbeats_offset(numbers) + Heartbeats.size(numbers)
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("intermodal-workers")
@@ -151,7 +153,7 @@ def create_shared_memory(numbers: int) -> int:
 
 
 def map_heartbeats(descriptor: int, numbers: int) -> Heartbeats:
-    """Map the heartbeats alone, which is all that the parent reads."""
+    """Map only the heartbeats: the parent reads nothing else."""
     at = _heartbeats_offset(numbers)
     assert at % mmap.ALLOCATIONGRANULARITY == 0
     return Heartbeats(memoryview(mmap.mmap(descriptor, Heartbeats.size(numbers), offset=at)))
@@ -177,7 +179,7 @@ class SharedState:
         self.beats = Heartbeats(view[_heartbeats_offset(numbers) :])
 
     def write(self, number: int, data: bytes) -> bool:
-        """Replace what this worker published; return False if it is too long."""
+        """Replace the published data of worker ``number``; return False if it is too long."""
         if len(data) > _PAGE - _STATE_HEAD.size:
             return False
         written, _ = self._last(number)
@@ -187,7 +189,7 @@ class SharedState:
         return True
 
     def read(self, number: int) -> bytes | None:
-        """Return what a worker published last; None if no worker of that number ever did."""
+        """Return the data that a worker last published; None if no worker of this number ever did."""
         for _ in range(_LOOKS):
             written, data = self._last(number)
             if written:
@@ -195,7 +197,7 @@ class SharedState:
         return None
 
     def _last(self, number: int) -> tuple[int, bytes]:
-        """Return the newest whole page and its sequence number; 0 if there is none."""
+        """Return the sequence number and content of the newest complete page; 0 and b"" if there is none."""
         newest = 0, b""
         for half in (0, 1):
             at = self._page(number, half)
@@ -211,5 +213,5 @@ class SharedState:
 
 
 def _state_sum(written: int, data: bytes) -> int:
-    """Of the head, too: it is not written at once either, and nothing is a checksum of nothing."""
+    """Return the checksum of a page, including its sequence number: the head is not written atomically either."""
     return crc32(data, crc32(written.to_bytes(8, "little")))

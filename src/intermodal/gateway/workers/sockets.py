@@ -36,9 +36,9 @@ class SharedSocket(socket.socket):
 
 
 def bind_sockets(host: str, port: int, workers: int) -> list[list[SharedSocket]]:
-    """Return the bound sockets of each worker, one for each address that ``host`` stands for.
+    """Return the bound sockets of each worker, one for each address that ``host`` resolves to.
 
-    The sockets of the first worker listen already, so that early clients wait. Raises UsageError.
+    The sockets of the first worker already listen, so that early clients wait. Raises UsageError.
     """
     try:
         return _bind_all(host, port, workers)
@@ -53,7 +53,7 @@ def format_address(host: str, port: int) -> str:
 
 
 def find_bind_error(host: str, port: int) -> OSError | None:
-    """Return why the address cannot be listened on now; None if it can."""
+    """Return why the address cannot be bound now; None if it can."""
     try:
         sockets = _bind_all(host, port, 1)
     except OSError as error:
@@ -64,7 +64,7 @@ def find_bind_error(host: str, port: int) -> OSError | None:
 
 
 def bind_failure(error: OSError, host: str, port: int) -> UsageError:
-    """Return the error for an address that cannot be listened on, with what to do."""
+    """Return the error for an address that cannot be bound, with a remedy."""
     known = isinstance(error, socket.gaierror) or error.errno not in errno.errorcode
     why = (error.strerror if known else os.strerror(error.errno or 0)) or "cannot be listened on"
     todo = (
@@ -82,7 +82,7 @@ def _bind_all(host: str, port: int, workers: int) -> list[list[SharedSocket]]:
             first = _bind_one(family, (name, port, *rest), alone=True)
             found[0].append(first)
             port = port or first.getsockname()[1]
-            first.listen()  # without the option one alone can; with it from the start two gateways could share a port
+            first.listen()  # with SO_REUSEPORT from the start two gateways could share a port
             if _REUSE_PORT:
                 first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             for sockets in found[1:]:
@@ -95,9 +95,9 @@ def _bind_all(host: str, port: int, workers: int) -> list[list[SharedSocket]]:
 
 
 def rebind_sockets(sockets: Sequence[SharedSocket]) -> list[SharedSocket]:
-    """Return new sockets for a worker, not listening: the kernel sends them nothing until a successor listens.
+    """Return new sockets for a worker. They do not listen, so the kernel sends them nothing until a successor listens.
 
-    Where all workers share their sockets, those are returned.
+    On systems where all workers share their sockets, the shared sockets are returned.
     """
     if not _REUSE_PORT:
         return list(sockets)
@@ -117,7 +117,7 @@ def inherit_sockets(descriptors: Sequence[int]) -> list[SharedSocket]:
 
 def _addresses(host: str, port: int) -> list[tuple[int, _Address]]:
     bare = host.strip("[]")
-    with suppress(ValueError):  # an address needs no lookup; one with a zone needs the zone's number
+    with suppress(ValueError):  # an address needs no lookup; one with a zone needs the zone's index
         if "%" not in bare:
             known = ipaddress.ip_address(bare)
             return [(socket.AF_INET, (bare, port)) if known.version == 4 else (socket.AF_INET6, (bare, port, 0, 0))]

@@ -1,9 +1,9 @@
 """The parent of the workers: starts them, restarts those that die, forwards signals, and ends when all have ended.
 
 The first worker starts alone, so that a config that cannot be served is reported once. A worker notices that its parent
-is gone by the end of the socket between them and then shuts down by itself. Workers that keep dying at start are
-restarted more and more slowly while others serve, and given up if none does. A worker whose event loop hangs is killed
-(``heartbeat.py``): nothing in it can be answered any more.
+is gone when the socket between them closes, and then shuts down by itself. Workers that keep dying at start are
+restarted at growing intervals while others serve, and given up if none does. A worker whose event loop hangs is killed
+(``heartbeat.py``): it cannot answer anything any more.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from intermodal.gateway.workers.worker import DUMP_SIGNAL, WorkerAssignment
 if TYPE_CHECKING:
     from intermodal.config_tables import LogLevel
 
-YOUNG_SECONDS = 10.0  # seconds; a worker that dies younger makes the next wait
-MAX_EARLY_DEATHS = 6  # so many in a row that died young are enough, where none serves
-_WAITS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before the next is started, by how many died young
-_GRACE = END_SECONDS  # seconds that a worker gets to end after its answers had theirs
-GENERATIONS = 3  # of workers at once, while old ones end
-_TELLING = 0.2  # seconds that a worker which hangs gets to write where it is
-_FRAMES = 6  # of them that are logged
+YOUNG_SECONDS = 10.0  # a worker that dies younger lengthens the next wait
+MAX_EARLY_DEATHS = 6  # consecutive early deaths after which the supervisor gives up if no worker serves
+_WAITS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before the next start, by early deaths in a row
+_GRACE = END_SECONDS  # seconds that a worker gets to exit after its drain time
+GENERATIONS = 3  # generations of workers that may exist at once, while old ones end
+_TELLING = 0.2  # seconds that a hung worker gets to write its stack
+_FRAMES = 6  # stack frames that are logged
 _FRAME = re.compile(r'File "(?:[^"]*/)?([^"/]+/[^"/]+|[^"/]+)", line (\d+) in ([^\n]+)')
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
@@ -51,10 +51,10 @@ class _Child:
         self.line = line
         self.started = time.monotonic()
         self.ready = False
-        self.silent = False  # it closed the pipe without a message: it is about to end, which SIGCHLD reports
-        self.leaving = False  # another takes its place
+        self.silent = False  # it closed the pipe without a message: it is about to exit, which SIGCHLD reports
+        self.leaving = False  # a successor takes its place
         self.pulse = HangDetector()
-        self.killed = False  # as it hung
+        self.killed = False  # because it hung
 
     @property
     def name(self) -> str:
@@ -68,7 +68,7 @@ class WorkerSupervisor:
         command: starts a worker; its assignment is appended as JSON.
         sockets: of each worker.
         drain: seconds that workers let answers finish.
-        say: gets a log level and a sentence.
+        say: receives a log level and a message.
     """
 
     def __init__(
@@ -85,17 +85,19 @@ class WorkerSupervisor:
         self._clock = StepClock(time.monotonic())
         self._watchdog = ServiceWatchdog()
         self._children: list[_Child] = []
-        self._due: dict[int, float] = {}  # when a worker is to be started, by its slot
-        self._young = 0  # that died in a row
-        self._begun = False  # the first one served
-        self._trial: _Child | None = None  # the first of new workers that are to take over
-        self._until: float | None = None  # when those that still live are killed
+        self._due: dict[int, float] = {}  # when a worker is to be started, by slot
+        self._young = 0  # consecutive early deaths
+        self._begun = False  # the first worker has served
+        self._trial: _Child | None = None  # the first of the new workers that are to take over
+        self._until: float | None = None  # when the remaining workers are killed
         self._failed: IntermodalError | None = None
         self._signals: list[int] = []
 
     def run(self) -> None:
-        """Supervise the workers until all have ended. Raises IntermodalError if they cannot be kept alive, SystemExit
-        with the code of a first worker that could not serve and reported why.
+        """Supervise the workers until all have ended.
+
+        Raises IntermodalError if they cannot be kept alive, and SystemExit with the exit code of a first worker that
+        could not serve and reported why.
         """
         wake, woken = socket.socketpair()
         for end in (wake, woken):
@@ -113,7 +115,7 @@ class WorkerSupervisor:
                 self._kill_hung()
                 self._kill_late()
         finally:
-            for child in self._children:  # an error of ours: none may outlive it
+            for child in self._children:  # after an internal error no worker may outlive the parent
                 child.process.kill()
                 child.process.wait()
             signal.set_wakeup_fd(was)
@@ -132,7 +134,7 @@ class WorkerSupervisor:
         self._signals.append(number)
 
     def _wait(self, wake: socket.socket) -> None:
-        """Wait for a signal, a message from a worker, or the next thing due."""
+        """Wait for a signal, a message from a worker, or the next scheduled action."""
         times = [*self._due.values(), *([] if self._until is None else [self._until])]
         patience = max(0.0, min(*times, time.monotonic() + PERIOD) - time.monotonic()) if times else PERIOD
         lines = {child.line: child for child in self._children if not (child.ready or child.silent)}
@@ -181,7 +183,7 @@ class WorkerSupervisor:
             memory=self._memory, sockets=sockets, first=not self._begun,
         )  # fmt: skip
         try:
-            # A session of its own: Ctrl-C at a terminal reaches the parent alone, which passes it on once.
+            # A session of its own: Ctrl-C at a terminal reaches only the parent, which forwards it once.
             process = subprocess.Popen(
                 [*self._command, msgspec.json.encode(post).decode()],
                 stdin=subprocess.DEVNULL, pass_fds=(post.line, post.memory, *sockets), start_new_session=True,
@@ -211,7 +213,7 @@ class WorkerSupervisor:
     def _renew(self) -> None:
         """Start workers with the current config; old ones end when the new ones serve.
 
-        Ignored while others are still starting or ending.
+        Ignored while workers are still starting or ending.
         """
         if self._until is not None or not self._begun:
             return
@@ -246,11 +248,11 @@ class WorkerSupervisor:
         if child is self._trial:
             self._trial = None
             self._say("error", f"the new workers cannot serve ({child.name} {how}); those that do go on")
-            if others:  # else the one it was to follow died meanwhile, and it was all that its clients waited for
+            if others:  # otherwise the worker it was to replace died meanwhile, and its clients wait for this one
                 return
         elif any(each.started > child.started for each in others):
             return  # it has a successor already
-        if not child.killed:  # it has served: a request that makes a worker hang must not end the gateway
+        if not child.killed:  # it has served: a request that hangs a worker must not end the gateway
             self._young = self._young + 1 if time.monotonic() - child.started < YOUNG_SECONDS else 0
         if self._young >= MAX_EARLY_DEATHS and not any(each.ready for each in self._children):
             self._failed = IntermodalError(
@@ -266,7 +268,7 @@ class WorkerSupervisor:
         self._due[child.slot] = time.monotonic() + _WAITS[min(self._young, len(_WAITS) - 1)]
 
     def _stop(self) -> None:
-        """Let the workers shut down in order; called a second time, at once."""
+        """Let the workers shut down gracefully, or immediately if called a second time."""
         again = self._until is not None
         self._until = time.monotonic() + _GRACE + (0.0 if again else self._drain)
         self._due.clear()
@@ -275,7 +277,7 @@ class WorkerSupervisor:
             child.process.send_signal(signal.SIGTERM)
 
     def _kill_hung(self) -> None:
-        """Kill workers whose loop does not turn. Clients at their sockets wait for the successors."""
+        """Kill workers whose event loop hangs. Clients waiting at their sockets are served by the successors."""
         passed = self._clock.step(time.monotonic())
         for child in self._children:
             count, activity = self._beats.count(child.number), partial(process_activity, child.process.pid)
@@ -302,7 +304,7 @@ class WorkerSupervisor:
 
 
 def _current_frames(child: _Child) -> str:
-    """Return the innermost frames of a worker's main thread, if it reports in time: names and lines only."""
+    """Return the innermost frames (names and lines) of a worker's main thread, if it reports in time."""
     output = b""
     until = time.monotonic() + _TELLING
     with suppress(OSError):
@@ -313,17 +315,17 @@ def _current_frames(child: _Child) -> str:
             if not more:
                 break
             output += more
-    # faulthandler writes all threads, the main one last.
+    # faulthandler writes the main thread last.
     last = output.decode(errors="replace").rpartition("hread 0x")[2]
     frames = _FRAME.findall(last)[:_FRAMES]
     return "; it is in " + " < ".join(f"{name} ({path}:{line})" for path, line, name in frames) if frames else ""
 
 
 def _start_failure(error: OSError) -> str:
-    """Return why no worker can be started: no process, memory or descriptor is available."""
+    """Return why no worker can be started, such as a lack of processes, memory or descriptors."""
     return f"a worker cannot be started: {(error.strerror or type(error).__name__).lower()}"
 
 
 def _at_a_terminal() -> bool:
-    """Return True if SIGHUP may mean that the terminal is gone; elsewhere it means to reload the config."""
+    """Return True if SIGHUP may mean that the terminal is gone; otherwise it means to reload the config."""
     return any(os.isatty(number) for number in (0, 1, 2))

@@ -20,15 +20,15 @@ from intermodal.gateway.workers.sockets import SharedSocket, inherit_sockets
 READY = b"r"
 DUMP_SIGNAL = (
     signal.SIGUSR2
-)  # a worker that gets it writes to the line where each of its threads is, even while it hangs
+)  # a worker that receives it writes the stack of each thread to the line, even while it hangs
 
 
 class WorkerAssignment(Value):
     """The assignment that the parent passes to a worker on its command line; descriptors are inherited.
 
     Attributes:
-        number: unique among live workers, from 0. workers: how many there are to be. numbers: how many may exist.
-        first: the first worker at start-up, which logs where it serves.
+        number: unique among live workers, from 0. workers: intended number. numbers: maximum number.
+        first: the first worker at start-up, which logs its address.
     """
 
     number: int
@@ -41,7 +41,7 @@ class WorkerAssignment(Value):
 
 
 class GatewayWorker:
-    """One of several workers. Raises UsageError if it was not started by a parent."""
+    """One of several workers. Raises UsageError if it was not started by a parent process."""
 
     def __init__(self, assignment: str) -> None:
         try:
@@ -62,17 +62,17 @@ class GatewayWorker:
 
     @property
     def line(self) -> int:
-        """Descriptor that becomes readable when the parent is gone."""
+        """The descriptor that becomes readable when the parent is gone."""
         return self._line.fileno()
 
     def ready(self) -> None:
-        """Tell the parent that this worker serves; from now on the running loop beats."""
+        """Tell the parent that this worker serves, and start the heartbeat."""
         start_beating(self.memory.beats, self.number, asyncio.get_running_loop())
         try:
             self._line.send(READY)
-        except OSError:  # gone, which ``line`` reports too
+        except OSError:  # the parent is gone, which ``line`` reports too
             return
 
     def over(self) -> None:
-        """Tell the parent that the loop has ended, which is not a hang."""
+        """Tell the parent that the loop has ended, so that its silence is not taken for a hang."""
         self.memory.beats.end(self.number)
