@@ -1,11 +1,11 @@
 """Decide whether a language model is enough or a broader foundation model is needed, with the costs.
 
-The planner answers, over hypothetical requests. Nothing here chooses a route: a question becomes facts and a catalog,
-``planner.plan`` is called several times, and its plans are compared.
+The planner does the work, on hypothetical requests: a question becomes facts and a catalog, ``planner.plan`` is called
+for several variants, and the plans are compared. This package has no routing logic of its own.
 
-- the question: ``options`` parses the stated options; ``question`` holds them with the assumptions, and turns them into
-  a request and the facts that probing would find
-- the world: ``advise`` gathers machine, day, snapshot and measurements; ``candidate_catalog`` holds what could be had
-- the answer: ``decision`` plans each use of a model (``model_uses``) at each place, ``break_even`` compares hosted
-  bills with hardware, ``advice`` is what comes of it
+- input: ``options`` parses the options; ``question`` holds them with the assumptions, and turns them into a request and
+  the facts that probing would find
+- data: ``advise`` gathers machine, date, snapshot and measurements; ``candidate_catalog`` holds the models available
+- result: ``decision`` plans each use of a model (``model_uses``) hosted and locally, ``break_even`` compares hosted
+  bills with hardware, ``advice`` is the result
 """

@@ -1,4 +1,4 @@
-"""Advice as values, as stable text and as a JSON document. ``charts/advice.py`` draws the chart and the page."""
+"""Advice as values, as stable text and as a JSON document. ``charts/advice.py`` draws the chart and the HTML page."""
 
 from __future__ import annotations
 
@@ -20,31 +20,32 @@ OfferPlace = Literal["hosted", "here"]
 
 
 class AdviceStep(Value):
-    """A step of the route: the operation, and the model that does it, "" for a conversion without weights."""
+    """A step of a route: the operation, and the model that does it; "" for a conversion without a model."""
 
     op: str
     endpoint: str = ""
 
 
 class RouteOffer(Value):
-    """The best route of one use at one place, as the planner found it; or why there is none.
+    """The best route of one use at one place, as the planner found it, or why there is none.
 
     Attributes:
-        usd: of one request. per_month: of the expected number, unknown without one. seconds: of one request, loading
-            included; load of that. slots: how many it answers at once.
-        memory: bytes that a route here keeps resident. floor: bytes that the answering model needs at least wherever it
-            runs, from 4-bit to 16-bit weights; unknown if its size is.
-        tier: the weakest link. weak: the default floor was lowered for it, as nothing stronger is at that place.
-        strength: the answering model's, with its evidence, in words.
+        usd: per request. per_month: for the stated volume, unknown without one. seconds: per request, model loading
+            included; load: of that, the loading. slots: how many requests it answers at once.
+        memory: bytes that a local route keeps resident. floor: bytes that the answering model needs at least wherever
+            it runs, from 4-bit to 16-bit weights; unknown if its size is.
+        tier: strength of the weakest model. weak: whether the default strength floor was lowered, because nothing
+            stronger is available at that place.
+        strength: of the answering model, with its evidence, in words.
         loses: aspects. misses: sentences about lost needs. lost: number of needs that the answer depends on and the
             route loses.
-        score: the number that the objective minimises. sends: it goes to some host.
+        score: the number that the objective minimises. sends: whether data go to a host.
         terms: of use of the answering model: its licence, or those of the host's service.
         contested: facts about the answering model's inputs on which sources disagree.
-        counted: its bill is ranked. That of a server that would have to be bought first is not, if money alone ranks:
-            it is not free for lack of a price. It comes before weaker routes and those that lose more.
+        counted: whether its bill can be ranked. If money alone ranks, a server that would have to be bought first is
+            not free just because it has no price; it then ranks only ahead of routes that are weaker or lose more.
         refused: why there is no route, nearest miss first; () if there is one.
-        others: routes of the same use and place that come next, with the reason.
+        others: the next best routes of the same use and place, with the reason.
     """
 
     place: OfferPlace
@@ -81,7 +82,7 @@ class RouteOffer(Value):
 
 
 class UseOffers(Value):
-    """One use with its offers. ``lost``: why it is not the decision, "" where it is."""
+    """One use with its offers. ``lost``: why another use was chosen, "" for the chosen one."""
 
     use: UseName
     title: str
@@ -99,7 +100,9 @@ class UseOffers(Value):
 
 
 class RoutePick(Value):
-    """A route among the best, each of another answering model. ``why``: against the first, "" for that one itself."""
+    """One of the best routes, each with a different answering model. ``why``: compared with the first, "" for the
+    first.
+    """
 
     use: UseName
     title: str
@@ -108,9 +111,9 @@ class RoutePick(Value):
 
 
 class DecisionFork(Value):
-    """A question on the path to the decision, its answer and the reason.
+    """A question on the path to the decision, with its answer and the reason.
 
-    ``otherwise``: where the other answer leads, in words. ``leads``: the use it ends in, "" where it goes on.
+    ``otherwise``: where the other answer leads, in words. ``leads``: the use that the path ends in, "" if it continues.
     """
 
     question: str
@@ -121,7 +124,7 @@ class DecisionFork(Value):
 
 
 class BillMilestone(Value):
-    """The number of requests a month from which on a host's bill is higher than ``usd``."""
+    """The number of requests per month above which a host's bill exceeds ``usd``."""
 
     usd: float
     requests: float
@@ -131,17 +134,17 @@ _NOBODY = Quantity(certainty="unknown", basis="there is nothing to compare")
 
 
 class BreakEven(Value):
-    """A host's bill against hardware of one's own.
+    """A host's bill compared with the cost of owned hardware.
 
     Attributes:
         hosted, here: endpoints compared. hosted_as, here_as: their use, if it is not that of the decision.
-        usd: the host's price of a request.
-        capacity: requests a month that one machine answers, one after the other.
-        machine: USD of one machine a month, unknown without a price.
-        machines: how many the expected volume takes; 0 without one.
-        requests: a month, from which on the machine is cheaper; unknown if there is no such number.
-        worth: USD a month for a machine below which it is cheaper at the expected volume.
-        words: the conclusion. milestones: of the hosted bill. queue: how busy the machines are at that volume, in
+        usd: the host's price per request.
+        capacity: requests per month that one machine answers.
+        machine: USD per machine and month, unknown without a price.
+        machines: how many machines the stated volume needs; 0 without one.
+        requests: per month, above which the machine is cheaper; unknown if there is no such number.
+        worth: USD per machine and month below which the hardware is cheaper at the stated volume.
+        words: the conclusion. milestones: of the hosted bill. queue: utilization of the machines at that volume, in
             words.
     """
 
@@ -161,20 +164,19 @@ class BreakEven(Value):
 
 
 class Advice(Value):
-    """The answer.
+    """The recommended kind of model and route, with everything it was compared with.
 
     Attributes:
-        headline: what kind of call it is, and the verdict in words. verdict: whether a language model is enough.
-        use, place, endpoint: of the route that decides.
-        reason: why it is that. matters: what is said about labels, "" where they matter.
-        by: what ranks, in words. best: the first is the decision, the others what would be chosen without the models
-            before them; three at most.
-        otherwise: the pick if a person waits and a second counts, if nobody is taken to wait; None where that is
-            the same, or seconds count already.
-        kinds: every use that came into question. path: how the decision was come to.
+        headline: the kind of call and the verdict in words. verdict: whether a language model is enough.
+        use, place, endpoint: of the chosen route.
+        reason: why it was chosen. matters: why the label does not matter, "" if it does.
+        by: what routes are ranked by, in words. best: at most three; the first is the decision, each other is the
+            choice without the models before it.
+        otherwise: the pick if a person waits for each answer; None if that is the same, or seconds count already.
+        kinds: every use that was considered. path: the questions that led to the decision.
         stated, assumed: what was stated, and what was assumed. sources: where the numbers come from.
-        rejected: of the decision's catalog, the reasons in the planner's words.
-        beside: the same for what comes out besides the answer.
+        rejected: why endpoints of the decision's catalog were rejected, in the planner's words.
+        beside: the advice for each further output.
     """
 
     headline: str
@@ -210,7 +212,7 @@ class Advice(Value):
 
     @property
     def offer(self) -> RouteOffer:
-        """The offer that decides."""
+        """Return the chosen offer."""
         return next(offer for offer in self.decided.offers if offer.place == self.place)
 
     def __str__(self) -> str:
@@ -232,7 +234,7 @@ PLACES = {"here": LOCAL, "hosted": "hosted"}
 
 
 def text(advice: Advice) -> str:
-    """Return all of it, short enough to be read."""
+    """Return the advice as text."""
     lines = wrapped(f"decision: {headline(advice)}", " " * 10)
     lines += _said("because", advice.reason)
     lines += _said("call", advice.headline)
@@ -247,7 +249,7 @@ def text(advice: Advice) -> str:
 
 
 def _body(advice: Advice) -> list[str]:
-    """Return the text about each output."""
+    """Return the lines about one output."""
     lines = _said("label", advice.matters) if advice.matters else []
     lines += _said("asked", advice.stated)
     lines += ["", *_best(advice)]
@@ -262,7 +264,7 @@ def _body(advice: Advice) -> list[str]:
 
 
 def _best(advice: Advice) -> list[str]:
-    """Return the best three, each of another model, and the pick if a person waits."""
+    """Return the lines about the best picks, and the pick if a person waits."""
     lines = [f"the best {_COUNTED[len(advice.best)]}by {advice.by}"]
     for place, pick in enumerate(advice.best, 1):
         lines += _numbered(str(place), pick)
@@ -278,7 +280,7 @@ def _numbered(mark: str, pick: RoutePick) -> list[str]:
     offer = pick.offer
     who = f"{offer.endpoint}   as {pick.title}, {PLACES[offer.place]}   {offer.tier}" if offer.endpoint else pick.title
     lines = _under(mark, who)
-    memory = 1 if offer.memory.high else 0  # it stands below, at the kind
+    memory = 1 if offer.memory.high else 0  # shown below, with the use
     lines += _under("", "   ".join(figures(offer)[: -memory or None]))
     about = [f"loses {', '.join(offer.loses)}"] if offer.loses else []
     lines += _under("", "; ".join([*about, offer.terms]))
@@ -288,7 +290,7 @@ def _numbered(mark: str, pick: RoutePick) -> list[str]:
 
 
 def headline(advice: Advice) -> str:
-    """Return the kind of model, the models needed beside it, and the answering one."""
+    """Return the kinds of model needed, and the answering endpoint."""
     spoken = advice.use != "synthesis" and any(step.op == "speak" for step in advice.offer.steps)
     titles = [advice.decided.title, *[TITLES["synthesis"]] * spoken]
     titles += [other.decided.title for other in advice.beside]
@@ -330,7 +332,7 @@ def _offer(offer: RouteOffer) -> list[str]:
 
 
 def steps(offer: RouteOffer) -> str:
-    """Return the steps, conversions with the models that do them."""
+    """Return the summary of a route, with its conversions and the models that do them."""
     last = offer.steps[-1:] if offer.steps and offer.steps[-1].endpoint == offer.endpoint else ()
     before = [_step(step) for step in offer.steps if step not in last and step.op not in ("generate", "speak")]
     return f"{offer.summary}{': ' if before else ''}{', '.join(before)}"
@@ -341,7 +343,7 @@ def _step(step: AdviceStep) -> str:
 
 
 def figures(offer: RouteOffer) -> list[str]:
-    """Money, time, memory of an offer, each in words."""
+    """Return cost, time and memory of an offer, each in words."""
     money = price(offer)
     found = [money if money == UNPAID else f"{money} a request"]
     if offer.per_month.high:
@@ -353,13 +355,13 @@ def figures(offer: RouteOffer) -> list[str]:
 
 
 def price(offer: RouteOffer) -> str:
-    """Money of one request. What runs here is not free: its hardware is counted apart."""
+    """Return the cost per request in words. Local routes pay no host; their hardware is counted separately."""
     here = offer.place == "here" and offer.usd.known and not offer.usd.high
     return UNPAID if here else numbers.money(offer.usd)
 
 
 def monthly(amount: Quantity) -> str:
-    """Money of a month, without cents from ten dollars on."""
+    """Format an amount per month, without cents from ten dollars on."""
     if not amount.known:
         return "price unknown"
     low, mid, high = (_dollars(value) for value in (amount.low, amount.mid, amount.high))
@@ -371,7 +373,7 @@ def _dollars(value: float) -> str:
 
 
 def floor(memory: Quantity) -> str:
-    """Return bytes that running it takes wherever it is, 4-bit to 16-bit."""
+    """Format the memory that running the model needs, from 4-bit to 16-bit weights."""
     if not memory.known:
         return "unknown, its size is not published"
     low, high = memory.low / 2**30, memory.high / 2**30
@@ -396,7 +398,7 @@ def _even(even: BreakEven) -> list[str]:
 
 
 def _used(endpoint: str, use: str) -> str:
-    """Return an endpoint, and its use if it is not that of the decision."""
+    """Return an endpoint, with its use if it is not that of the decision."""
     return f"{endpoint} as {use}" if use else endpoint
 
 
@@ -404,7 +406,7 @@ def _used(endpoint: str, use: str) -> str:
 
 
 def document(advice: Advice) -> dict[str, Any]:
-    """Return the JSON of advice: amounts with low, mid and high, null where they are not known."""
+    """Return the advice as JSON data; amounts have low, mid and high, null if unknown."""
     plain = _plain(advice)
     assert isinstance(plain, dict)
     plain["advice_version"] = plain.pop("version")

@@ -32,19 +32,19 @@ def advise(
     takes: str | Iterable[str], makes: str | Iterable[str] = "text", *, config: Config | None = None,
     env: Mapping[str, str] | None = None, **options: Unpack[AdviseOptions],
 ) -> Advice:  # fmt: skip
-    """Return the kind of model that requests of a shape need, and the cost. They are hypothetical: no host is
-    contacted.
+    """Return the kind of model that hypothetical requests need, and the cost. No host is contacted.
 
     Args:
-        takes: kinds that go in: "text", "image", "audio", "video", "pdf".
-        makes: "text", "json", "transcript", "scores", "speech", "embedding", "image"; several, the answer first.
-        config: servers of one's own; read from the config file when None.
-        env: environment for folders; ``os.environ`` when None.
+        takes: input kinds: "text", "image", "audio", "video", "pdf".
+        makes: outputs: "text", "json", "transcript", "scores", "speech", "embedding", "image"; if several, the answer
+            first.
+        config: the user's own servers and limits; read from the config file if None.
+        env: environment for folders; ``os.environ`` if None.
         options: see :class:`intermodal.advisor.options.AdviseOptions`.
 
     Raises:
-        UsageError: the question makes no sense.
-        NoRoute: nothing that could be had answers such a request; ``reasons`` say why.
+        UsageError: the options are invalid or contradict each other.
+        NoRoute: no available model answers such a request; ``reasons`` say why.
     """
     return advice_for(takes, makes, config=config, env=env, **options)
 
@@ -53,7 +53,7 @@ def advice_for(
     takes: str | Iterable[str], makes: str | Iterable[str] = "text", *, config: Config | None = None,
     env: Mapping[str, str] | None = None, **options: Unpack[AdviseOptions],
 ) -> Advice:  # fmt: skip
-    """Return the same, whose errors speak of the options of a command line."""
+    """Return the same as ``advise``, with errors that name command-line options."""
     env = os.environ if env is None else env
     config = load_config(env) if config is None else config
     stated = {key: value for key, value in options.items() if value is not None}
@@ -77,7 +77,7 @@ def advice_for(
 
 
 def _trusted_hosts(named: tuple[str, ...], config: Config) -> tuple[str, ...]:
-    """Return the hosts to look at. Raises UsageError for a named one that the config does not trust."""
+    """Return the hosts to consider. Raises UsageError if a named one is not trusted by the config."""
     for name in named if config.trusted_hosts else ():
         if name not in config.trusted_hosts:
             raise UsageError(
@@ -87,7 +87,10 @@ def _trusted_hosts(named: tuple[str, ...], config: Config) -> tuple[str, ...]:
 
 
 def _prompt_needs(question: AdviceQuestion) -> QuestionFacts | None:
-    """Return the prompt's needs of the media, by the sentence model; None without one, or if it is undecided."""
+    """Return what the prompt needs of the media, according to the sentence model.
+
+    Returns None for the default prompt, without the sentence model, or if it is undecided.
+    """
     if question.prompt == PROMPT:
         return None
 

@@ -1,8 +1,8 @@
-"""Break-even of a host's bill and hardware of one's own: the request volume at which the hardware is cheaper.
+"""Break-even of a host's bill and owned hardware: the request volume above which the hardware is cheaper.
 
-A host asks by the request, a machine by the month, so the two lines cross where ``machine / usd`` requests are asked a
-month, if one machine can answer that many. Above its capacity a second one is bought, and so on: where a host's request
-costs less than a share of a machine that is never idle, there is no crossing at any volume.
+A host charges per request, a machine costs a fixed amount per month, so the two lines cross at ``machine / usd``
+requests per month, if one machine can answer that many. Above its capacity another machine is bought. If a host's
+request costs less than the share of a fully used machine, the lines never cross.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from intermodal.plans.numbers import plain_money, plain_seconds
 from intermodal.quantity import Quantity, between, exact, unknown
 
 MONTH = DAYS * 86_400  # seconds
-BUSY = 0.8  # of the time, above which a queue grows quickly
+BUSY = 0.8  # utilization above which queues grow quickly
 MILESTONES = (100.0, 1_000.0, 10_000.0)  # USD a month
 
 
 def break_even(question: AdviceQuestion, decided: UseOffers, kinds: list[UseOffers]) -> BreakEven:
-    """Return the decision's hosted route against its route here; of other uses where it has none of its own."""
+    """Compare the hosted and the local route of the decision, or of another use if the decision lacks one."""
     (hosted, hosted_as), (here, here_as) = _offer_at("hosted", decided, kinds), _offer_at("here", decided, kinds)
     if hosted is None:
         return BreakEven(here=here.endpoint if here else "", words=_no_host(question))
@@ -57,7 +57,7 @@ def _compared(found: BreakEven, question: AdviceQuestion, hosted: RouteOffer, he
 
 
 def capacity(offer: RouteOffer) -> Quantity:
-    """Requests a month that one machine answers one after the other, its models loaded."""
+    """Return how many requests one machine answers per month, running day and night with its models loaded."""
     seconds, load = offer.seconds, offer.load
     if not seconds.known or seconds.mid <= load.mid:
         return unknown("its duration is unknown")
@@ -68,15 +68,15 @@ def capacity(offer: RouteOffer) -> Quantity:
 
 
 def requests_at_once(slots: int) -> str:
-    """Return how many requests a machine answers in parallel."""
+    """Say how many requests a machine answers in parallel."""
     return f"{slots} requests at a time" if slots > 1 else "one request at a time"
 
 
 def mean_wait(seconds: float, servers: int, busy: float) -> float:
-    """Return seconds that a request waits on the average, of ``servers`` that are ``busy`` (0 to 1) with ``seconds``
+    """Return the mean wait in seconds of a request for ``servers`` servers that are ``busy`` (0 to 1), at ``seconds``
     each.
 
-    Requests come at random and their lengths scatter as much. Source: Sakasegawa, "An approximation formula
+    Assumes random arrivals and exponentially distributed durations. Source: Sakasegawa, "An approximation formula
     Lq ~ alpha * rho^beta / (1 - rho)", 1977, as in Hopp and Spearman, Factory Physics. Exact for one server.
 
     >>> round(mean_wait(2.0, 1, 0.5), 3), round(mean_wait(2.0, 4, 0.5), 3)
@@ -89,7 +89,7 @@ def mean_wait(seconds: float, servers: int, busy: float) -> float:
 
 
 def describe_queue(question: AdviceQuestion, here: RouteOffer, machines: int) -> str:
-    """Describe the queue at the stated volume; "" without a volume or a speed."""
+    """Describe utilization and waiting at the stated volume; "" without a volume or a speed."""
     made, volume = capacity(here), question.volume
     if volume is None or not made.known or not machines:
         return ""
@@ -106,17 +106,20 @@ def describe_queue(question: AdviceQuestion, here: RouteOffer, machines: int) ->
 
 
 def machines_for(requests: float, capacity: float) -> int:
-    """Return how many machines are needed; 1 at least."""
+    """Return how many machines are needed for ``requests`` per month; at least 1."""
     return max(1, math.ceil(requests / capacity)) if capacity > 0 else 1
 
 
 def own_cost(owned: OwnedHardware, requests: float, capacity: float) -> float:
-    """USD a month of as many machines as the volume takes."""
+    """Return the USD per month of the machines that the volume needs."""
     return machines_for(requests, capacity) * owned.per_month
 
 
 def crossing(owned: OwnedHardware, usd: Quantity, capacity: Quantity) -> Quantity:
-    """Requests a month at which a host's bill is that of one machine; unknown where one machine cannot answer them."""
+    """Return the requests per month at which a host's bill equals the cost of one machine.
+
+    Unknown if one machine cannot answer that many.
+    """
     if not usd.known or usd.mid <= 0 or not capacity.known:
         return unknown("the host's price or the machine's pace is not known")
     mid = owned.per_month / usd.mid
@@ -153,7 +156,9 @@ def _terms(owned: OwnedHardware) -> str:
 
 
 def _offer_at(place: str, decided: UseOffers, kinds: list[UseOffers]) -> tuple[RouteOffer | None, str]:
-    """Return the route of a place: the decision's, else one of another use that keeps the needs, and that use."""
+    """Return the decision's route at a place and "", or else the route and title of another use that keeps the
+    needs.
+    """
     for kind in (decided, *kinds):
         for offer in kind.offers:
             enough = kind is decided or not any(each.startswith("loses ") for each in offer.misses)

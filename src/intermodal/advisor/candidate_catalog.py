@@ -1,10 +1,10 @@
 """The catalog of candidates: hosted models of the snapshot, and local models that fit the hardware.
 
-No host is contacted and nothing is sent, so none needs consent. Embedded models count as installed and pulled; models
-that intermodal does not run itself are assumed on a server of one's own, with four-bit weights.
+No host is contacted and nothing is sent, so no consent is needed. Embedded models count as installed and pulled; models
+that intermodal does not run itself are assumed to run on the user's own server, with 4-bit weights.
 
-Speed on stated hardware follows from the formulas of ``intermodal fit`` and from published factors: what was measured
-on two cores says nothing of a card. Where nobody published how a part runs on one, the range is wide and says so.
+Speeds on stated hardware come from the formulas of ``intermodal fit`` and from published factors, because measurements
+on two CPU cores say nothing about a GPU. If no figure for a GPU is published, the range is wide and its basis says so.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from intermodal.sizing.memory import memory_of_requests
 from intermodal.sizing.speed import speed_of_parameters
 
 OWN_SERVER = Host(id="own-server", name="a server of your own", protocol="openai", zone="machine", forced_json=True)
-CONTEXT_EACH = 2048  # tokens of context of each of several requests at once: a page or a picture, and an answer
+CONTEXT_EACH = 2048  # tokens of context per concurrent request: a page or an image, and an answer
 POPULAR_HOSTS = 3  # an open model at this many hosts counts as widely used
 ANY_POLICY = Policy()
 _EMBEDDED = ("llama", "whisper", "ocr", "e5", "contrastive", "diffusion", "encoder", "piper")
@@ -51,23 +51,24 @@ _WRITES = ("text-generation", "image-text-to-text", "audio-text-to-text")
 
 
 class UnspokenReader(Value):
-    """A hosted endpoint that recognises text over an API which intermodal does not speak. ``page``: USD a page."""
+    """A hosted text recognition endpoint whose API intermodal does not support. ``page``: USD per page."""
 
     endpoint: str
     page: float | None = None
 
 
 class CandidateCatalog(Value):
-    """The catalog, and how it came about.
+    """The catalog, and how it was built.
 
     Attributes:
-        endpoints, hosts: how many hosted ones were looked at, those among them that others beat in every figure.
-        dated: whose prices, and of which day.
-        rationed: free tiers that were left out. doubted: prices that were.
-        refused: endpoints that licence, region or retention leave out, by the reason. unhosted: those of hosts.
-        readers: endpoints for text recognition that no plan has, as intermodal does not speak their APIs.
-        whole: the catalog with those as well that others beat in every figure; what remains of it without some model
-            is not in ``catalog``. None where that is the same.
+        endpoints, hosts: how many hosted ones were considered, including those that others beat in every figure.
+        dated: where the prices are from, and of which date.
+        rationed: number of free tiers left out. doubted: number of implausible prices left out.
+        refused: number of endpoints that licence, region or retention exclude, by reason. unhosted: the hosted ones of
+            them.
+        readers: text recognition endpoints whose APIs intermodal does not support; no plan uses them.
+        whole: the catalog including endpoints that others beat in every figure; needed when models are removed. None if
+            it equals ``catalog``.
     """
 
     catalog: Catalog
@@ -97,17 +98,17 @@ def candidate_catalog(
     measured: Mapping[str, tuple[Strength, ...]] | None = None,
     own_snapshot: Path | None = None,
 ) -> CandidateCatalog:
-    """Return the catalog for a piece of hardware.
+    """Return the catalog for the hardware.
 
     Args:
-        as_of: the day whose prices count, ISO.
-        user: host rows of the config: servers of one's own are among the offers.
+        as_of: date of the prices, ISO.
+        user: host rows of the config: the user's own servers are among the candidates.
         measured: per endpoint, strength measured on the user's own labelled files.
-        hosts: only these; () for all that the snapshot has and intermodal can speak to.
-        policy: whose licence, regions and retention leave endpoints out.
+        hosts: only these; () for all hosts of the snapshot that intermodal supports.
+        policy: its licence, regions and retention exclude endpoints.
 
     Raises:
-        UsageError: a host nobody knows.
+        UsageError: a host is unknown.
     """
     models = load_snapshot(own_snapshot)
     wanted = _hosts(models, user, hosts, own_snapshot)
@@ -151,8 +152,7 @@ def candidate_catalog(
 def _unspoken_readers(
     models: Snapshot, hosts: tuple[str, ...], callable_here: frozenset[str]
 ) -> tuple[UnspokenReader, ...]:
-    """Return the snapshot's endpoints for text recognition alone that the catalog has not, the cheapest by the page
-    first."""
+    """Return the text recognition endpoints of the snapshot that the catalog lacks, cheapest per page first."""
     found = []
     for host in hosts:
         for row in models.of_host(host):
@@ -165,7 +165,7 @@ def _unspoken_readers(
 
 
 def _unlicensed(endpoint: Endpoint, policy: Policy) -> str:
-    """Weights that would have to be fetched first are no advice while their licence is unknown."""
+    """Return why weights for an own server are excluded if their licence is unknown; "" if they are not."""
     known = endpoint.host is not OWN_SERVER or endpoint.model.permits or policy.licence == "any"
     return "" if known else "for a server of one's own, and the terms of its licence are unknown (--licence any)"
 
@@ -193,8 +193,10 @@ def _as_installed(endpoint: Endpoint) -> Endpoint:
 
 
 def without_doubted_prices(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
-    """Without those that ask less than a tenth of what other hosts ask for the same model: one of the two figures is a
-    slip, and the cheapest of thousands is where slips gather."""
+    """Return the endpoints without those that cost less than a tenth of what other hosts charge for the same model.
+
+    Such a price is probably an error, and a search for the cheapest route would select exactly these.
+    """
     asked = (
         (e.model.id, e.price.input_mtok) for e in endpoints if e.price.input_mtok and e.host.zone not in LOCAL_ZONES
     )
@@ -203,9 +205,10 @@ def without_doubted_prices(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, .
 
 
 def undominated(catalog: Catalog, as_of: str, without: frozenset[str] = frozenset()) -> Catalog:
-    """Return the catalog without some models, and without endpoints that the planner would never price: those that
-    enough others of their class beat in every price and speed. It changes no plan, and asking several times over fewer
-    is quicker.
+    """Return the catalog without ``without``, and without endpoints that the planner would never choose.
+
+    Those are endpoints that enough others of their class beat in every price and speed. Removing them changes no plan
+    and makes repeated planning faster.
     """
     known, kept = catalog_index(catalog), set[str]()
     for group in known.groups:
@@ -229,7 +232,7 @@ def _price_dates(models: Snapshot) -> str:
 
 
 def own_servers(hardware: Hardware, models: Snapshot) -> Iterator[Endpoint]:
-    """Open models that write, each as if a server of one's own had it."""
+    """Yield an endpoint for each open model that generates text, as if the user's own server had it."""
     for model in open_models(models):
         memory = memory_of_requests(model.parameters, hardware.users, min(model.context or CONTEXT_EACH, CONTEXT_EACH))
         yield Endpoint(
@@ -253,7 +256,7 @@ def _speed(model: Model, hardware: Hardware) -> Speed:
 
 @lru_cache(8)
 def open_models(models: Snapshot) -> tuple[Model, ...]:
-    """Models whose weights can be had and whose size is known: by their own rows, then by the snapshot."""
+    """Return the models with available weights and known size: from their own rows, then from the snapshot."""
     found: dict[str, Model] = {}
     rows: Iterable[ModelRow] = shipped_rows().rows.values()
     for row in rows:
@@ -273,7 +276,7 @@ def open_models(models: Snapshot) -> tuple[Model, ...]:
 
 
 def _open_rows(models: Snapshot) -> Iterator[SnapshotRow]:
-    """Yield open models that several hosts serve: those without a host are hardly in demand."""
+    """Yield open models that several hosts serve, as a sign of demand."""
     served: dict[str, set[str]] = {}
     for row in models.rows:
         if "open" in row.can and row.status != "deprecated" and not row.name.endswith(FREE_TIER) and row.tasks:
@@ -285,29 +288,29 @@ def _open_rows(models: Snapshot) -> Iterator[SnapshotRow]:
 # ---- speed on stated hardware -----------------------------------------------------------------------
 
 
-# Seconds a second of sound. faster-whisper's own benchmark: large-v2 in half precision on an RTX 3070 Ti 0.081, batched
-# 0.022; large-v3-turbo on an RTX 2080 Ti 0.025 (its issue 1030). Hugging Face's leaderboard of January 2025, one card,
-# not batched: tiny 0.020, base 0.026, small 0.029, turbo 0.025, large-v3 0.052.
+# Seconds per second of audio. faster-whisper's own benchmark: large-v2 in half precision on an RTX 3070 Ti 0.081,
+# batched 0.022; large-v3-turbo on an RTX 2080 Ti 0.025 (its issue 1030). Hugging Face's leaderboard of January 2025,
+# one GPU, not batched: tiny 0.020, base 0.026, small 0.029, turbo 0.025, large-v3 0.052.
 _HEARS_LARGE = between(0.02, 0.06, 0.1, "published of faster-whisper with large models on one card (2024-11, 2025-01)")
 _HEARS = between(0.005, 0.028, 0.06, "published of faster-whisper with small models and turbo on one card (2025-01)")
 LARGE = 1e9  # parameters
-# Relative to two cores: no figure for a graphics card has been published.
+# Time on a GPU relative to two CPU cores; no figure for a GPU has been published.
 _FASTER = (0.05, 0.3, 1.2)
 _UNPUBLISHED = "measured on 2 cores; no figure for a card is published"
 
 
 def server_speed(parameters: float, active: float, machine: Machine, users: int = 1) -> Speed:
-    """Return a server of one's own with a model of so many parameters in four bits, ``users`` texts at once."""
+    """Return the speed of an own server with a 4-bit model of this size, at ``users`` concurrent sequences."""
     base = ZONE_SPEEDS["machine"]
     found = speed_of_parameters(parameters, active, machine, users=users)
-    if not found.decode.known:  # a card of which only the memory is known: as of a server in the network
+    if not found.decode.known:  # only the GPU's memory is known: assume a network server's speed
         return replace(ZONE_SPEEDS["network"], overhead=base.overhead)
     prompt = found.prefill if found.prefill.known else ZONE_SPEEDS["network"].prompt
     return replace(base, decode=found.decode, prompt=prompt)
 
 
 def speed_on_cards(endpoint: Endpoint, machine: Machine) -> Endpoint:
-    """Return the speed of embedded runtimes on cards instead of the two cores they were measured on."""
+    """Return the endpoint with its speed on the machine's GPUs instead of the two cores that it was measured on."""
     speed, model = endpoint.speed, endpoint.model
     if model.parameters and "text-generation" in model.tasks:
         own = server_speed(model.parameters, model.active or model.parameters, machine)

@@ -1,6 +1,7 @@
 """Decide on a kind of model: plan every use at every place and compare the plans. Pure.
 
-The path to the decision is below: questions with answers, whether the label matters, and why the other uses lost.
+The last section derives the path to the decision: questions with answers, whether the label matters, and why the other
+uses lost.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ OTHERS, REASONS = 2, 3
 
 
 class QuestionPlanner(Struct):
-    """The state that all plans of one question share."""
+    """The inputs that all plans of one question share."""
 
     question: AdviceQuestion
     request: Request
@@ -59,15 +60,16 @@ class QuestionPlanner(Struct):
         return self.question.hardware.machine
 
     def with_answers(self) -> QuestionPlanner:
-        """Return the planner of the same question where a model is to answer, though its words alone were enough."""
+        """Return a planner that requires a model to answer, even if recognised text alone would be enough."""
         told = self.facts.question or needs_from_keywords(self.question.prompt)
         told = msgspec.structs.replace(told, words_alone=())
         return msgspec.structs.replace(self, facts=msgspec.structs.replace(self.facts, question=told))
 
     def plan(self, catalog: Catalog, request: Request) -> Plan:
-        """Return the planner's choice. Where money alone ranks, what works here costs none, so that it would always do;
-        so it is asked only for what the machine can do beside its other work, or in a month where it is stated for
-        this.
+        """Return the best plan, with local endpoints limited to the time they have.
+
+        If money alone ranks, local routes cost nothing and would always win. An endpoint is therefore used only for as
+        many requests as it can answer in its spare time, or in a month if the hardware was stated for this purpose.
         """
         made = self.unlimited(catalog, request)
         while self.question.by_bill and request.policy.farthest == "internet" and (busy := self._overworked(made)):
@@ -80,27 +82,25 @@ class QuestionPlanner(Struct):
         return made
 
     def unlimited(self, catalog: Catalog, request: Request) -> Plan:
-        """Return the planner's choice, however often it is asked for: what one machine cannot do, several do."""
+        """Return the best plan regardless of the volume: several machines can do what one cannot."""
         return plan_without_id(request, self.facts, catalog, self.machine, self.known, self.as_of)
 
     def _overworked(self, made: Plan) -> frozenset[str]:
-        """Return the part of a route on this machine that cannot keep up with the volume, one request after the
-        other.
-        """
+        """Return the local endpoints of a plan that cannot keep up with the volume, one request at a time."""
         volume, total = self.question.volume, made.chosen.total
         busy = 0.0 if volume is None else volume.per_month * (total.seconds.mid - total.load_seconds.mid)
         used = (self.catalog.by_id[step.endpoint] for step in made.chosen.steps if isinstance(step, Call))
         return frozenset(each.id for each in used if each.host.zone in LOCAL_ZONES and busy > self._free(each))
 
     def _free(self, endpoint: Endpoint) -> float:
-        """Return seconds a month that something here may work without being a machine of its own."""
+        """Return the seconds per month that a local endpoint may be busy."""
         lent = endpoint.host.zone == "process" and not self.question.hardware.stated
         alone = MONTH * (self.question.hardware.users if endpoint.host is OWN_SERVER else 1)
         return MONTH * ALSO_MADE if lent else alone
 
 
 def _without_time(endpoint: Endpoint) -> Endpoint:
-    """Return the endpoint as unusable. It stays known, so that the plan can state the reason."""
+    """Return the endpoint as unusable; it stays in the catalog, so that the plan can state the reason."""
     return msgspec.structs.replace(endpoint, ready=False, missing=NO_TIME, todo="")
 
 
@@ -108,15 +108,15 @@ NO_TIME = "is too slow for that many requests"
 
 
 def decide(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, known: Statistics = NO_STATISTICS) -> Advice:
-    """Advice for a question, and for each thing that comes out besides the answer.
+    """Return advice for a question, and for each further output.
 
     Args:
-        as_of: the day whose prices count, ISO.
-        known: what earlier runs took, where the question is about the machine they ran on.
+        as_of: date of the prices, ISO.
+        known: statistics of earlier runs, if the question is about the machine they ran on.
 
     Raises:
         UsageError: the question contradicts itself.
-        NoRoute: nothing that could be had answers such a request; ``reasons`` say why.
+        NoRoute: no available model answers such a request; ``reasons`` say why.
     """
     answer, *others = [
         _advise(msgspec.structs.replace(question, makes=makes, beside=()), offers, as_of, known)
@@ -126,7 +126,7 @@ def decide(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, known
 
 
 def _advise(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, known: Statistics) -> Advice:
-    """Advice for one thing that comes out."""
+    """Return advice for one output."""
     check(question)
     request, facts = hypothetical_request(question)
     planning = QuestionPlanner(question, request, facts, offers.catalog, as_of, known, _no_host(question, offers))
@@ -135,7 +135,7 @@ def _advise(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, know
     decided = use_of(best, question.makes)
     merged = _merge_uses([_kind(planning, use, decided, made) for use in uses(question)])
     merged = [_with_deciding_route(kind, made) if kind.use == decided else kind for kind in merged]
-    if all(kind.use != decided for kind in merged):  # not foreseen by the decision rules
+    if all(kind.use != decided for kind in merged):  # a use that ``uses`` did not list
         merged.append(UseOffers(use=decided, title=TITLES[decided], offers=(made,)))
     merged = [msgspec.structs.replace(kind, lost=why_lost(question, kind, decided, made)) for kind in merged]
     picks = _picks(planning, offers, made, decided)
@@ -156,7 +156,7 @@ def _advise(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, know
         stated=_question_words(question),
         assumed=_assumptions(question),
         sources=(*_sources(question, offers), *(f"counted: {line}" for line in best.chosen.counted)),
-        notes=tuple(note.partition("; for better:")[0] for note in best.notes),  # all there is was looked at
+        notes=tuple(note.partition("; for better:")[0] for note in best.notes),  # everything was considered already
         rejected=_rejection_reasons(best),
         volume=question.volume,
         owned=question.owned,
@@ -167,15 +167,15 @@ def _advise(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, know
 
 MOST_PICKS = 3
 MONTH = DAYS * 86_400.0  # seconds
-ALSO_MADE = 0.05  # share of a month: spare time of a machine that is there for other work
+ALSO_MADE = 0.05  # share of a month: spare time of a machine that has other work
 
 
 def _deciding_plan(planning: QuestionPlanner, catalog: Catalog) -> Plan:
-    """Return the plan that decides over a catalog.
+    """Return the best plan over a catalog.
 
-    If hosts' bills rank, a server that would have to be bought first is an answer only if its hardware was stated: with
-    its monthly cost if that was stated too. The break-even states the price at which it pays. Otherwise it comes before
-    routes that lose needs or miss the floor, and before no others.
+    If hosts' bills rank, a server that would have to be bought first is considered only if its hardware was stated, and
+    with its monthly cost if that was stated too. The break-even gives the price at which it pays. Otherwise such a
+    server is chosen only over routes that lose needs or miss the strength floor.
     """
     question, request, job = planning.question, planning.request, job_of(planning.question)
     every = narrowed(catalog, None, job, "here" if question.local else "any")
@@ -195,8 +195,9 @@ def _deciding_plan(planning: QuestionPlanner, catalog: Catalog) -> Plan:
 
 
 def _plan_above_floor(planning: QuestionPlanner, every: Catalog, best: Plan) -> Plan:
-    """Return the plan, or if it loses needs or misses the floor, one that does so less, whatever its bill: with servers
-    that would have to be bought, then with more of them than one.
+    """Return the plan, or one with a smaller shortfall if it loses needs or misses the strength floor.
+
+    The alternatives include servers that would have to be bought: first one machine, then any number.
     """
     for among in (planning.plan, planning.unlimited):
         if _shortfall(best) == (0, 0):
@@ -207,7 +208,7 @@ def _plan_above_floor(planning: QuestionPlanner, every: Catalog, best: Plan) -> 
 
 
 def _plan_keeping_content(best: Plan, whole: Plan) -> Plan:
-    """Return the plan with what would keep its losses, if its catalog lacked that and the whole one has it."""
+    """Add to a plan the route that would keep its losses, if only the whole catalog has one."""
     if best.verdict.value != "not_enough" or best.verdict.keeps is not None:
         return best
     verdict = msgspec.structs.replace(best.verdict, keeps=whole.verdict.keeps)
@@ -216,7 +217,7 @@ def _plan_keeping_content(best: Plan, whole: Plan) -> Plan:
 
 
 def _shortfall(made: Plan) -> tuple[int, int]:
-    """Return by how many tiers a plan misses the floor, and how many needs it loses: (0, 0) for neither."""
+    """Return how many tiers a plan is below the floor, and how many needs it loses: (0, 0) for none."""
     short = DEFAULT_FLOOR - TIERS.index(made.chosen.tier) if floor_missed(made.notes) else 0
     return max(0, short), made.chosen.lost
 
@@ -224,7 +225,7 @@ def _shortfall(made: Plan) -> tuple[int, int]:
 def _picks(
     planning: QuestionPlanner, offers: CandidateCatalog, made: RouteOffer, decided: UseName
 ) -> tuple[RoutePick, ...]:
-    """Return the decision, and the choices without the models before it."""
+    """Return the decision, and the next choices without the models before them."""
     question = planning.question
     found = [RoutePick(use=decided, title=TITLES[decided], offer=made)]
     while made.endpoint and len(found) < MOST_PICKS:
@@ -244,7 +245,7 @@ def _pick(planning: QuestionPlanner) -> RoutePick:
 
 
 def _pick_for_latency(planning: QuestionPlanner, first: RoutePick) -> RoutePick | None:
-    """Return the pick were a second worth something, where it is worth nothing and that makes a difference."""
+    """Return the pick if a person waited for each answer; None if seconds count already or the pick is the same."""
     question = planning.question
     if question.objective != "default" or question.somebody_waits or question.waits is not None:
         return None
@@ -255,13 +256,13 @@ def _pick_for_latency(planning: QuestionPlanner, first: RoutePick) -> RoutePick 
 
 
 def _with_deciding_route(kind: UseOffers, made: RouteOffer) -> UseOffers:
-    """Return the kind that decides, with the very route that does."""
+    """Return the offers of the chosen use, with exactly the chosen route among them."""
     offers = tuple(made if each.place == made.place else each for each in kind.offers)
     return msgspec.structs.replace(kind, offers=offers)
 
 
 def _merge_uses(kinds: list[UseOffers]) -> list[UseOffers]:
-    """Two variants of one use (hears and sees, or speaks) are one kind, with the better offer of each place."""
+    """Merge variants of one use (hears and sees, or speaks) and keep the better offer of each place."""
     found: dict[UseName, UseOffers] = {}
     for kind in kinds:
         other = found.get(kind.use)
@@ -287,8 +288,10 @@ def _kind(planning: QuestionPlanner, use: ModelUse, decided: UseName, made: Rout
 
 
 def _offer(planning: QuestionPlanner, use: ModelUse, place: OfferPlace) -> RouteOffer:
-    """Return the best route of a use at a place. It is found freely where that is of this use already, else by stating
-    what only this use keeps.
+    """Return the best route of a use at a place.
+
+    The planner is first asked without restrictions; if its route is of another use, the aspects that only this use
+    keeps are required.
     """
     if place == "hosted" and planning.no_host:
         return RouteOffer(place=place, refused=(planning.no_host,))
@@ -296,7 +299,7 @@ def _offer(planning: QuestionPlanner, use: ModelUse, place: OfferPlace) -> Route
         planning = planning.with_answers()
     catalog = narrowed(planning.catalog, use, use.job or job_of(planning.question), place)
     request = planning.request
-    # Route at a place: what converts for an answer made here is here too.
+    # For a local answer, conversions have to be local too.
     policy = msgspec.structs.replace(request.policy, farthest="machine") if place == "here" else request.policy
     reasons: tuple[str, ...] = ()
     for keep in dict.fromkeys(((), use.keep)):
@@ -325,8 +328,8 @@ _KEEP = "which --keep asks for"
 def _reasons(error: NoRoute, use: ModelUse, *, stated: bool) -> tuple[str, ...]:
     """Return why there is no route.
 
-    If no aspect that only this use keeps was requested, a rejection for losing it, or for an unsuitable speech model,
-    means that no endpoint supports this use.
+    If no aspect that only this use keeps was requested, a rejection for losing one, or for a speech model that is not
+    suitable, means that no endpoint supports this use.
     """
     found = [each for each in error.worded("command line").reasons if not each.endswith(_ANOTHER_JOB)]
     if stated:
@@ -339,14 +342,14 @@ _ABLE = {"vision": "sees it whole", "hearing": "hears it whole", "omni": "both s
 
 
 def _place(candidate: Candidate, catalog: Catalog) -> OfferPlace:
-    endpoint = catalog.by_id.get(candidate.endpoint)  # none where no model is needed
+    endpoint = catalog.by_id.get(candidate.endpoint)  # None if no model is needed
     return "here" if endpoint is None or endpoint.host.zone in LOCAL_ZONES else "hosted"
 
 
 def offer(planning: QuestionPlanner, made: Plan, place: OfferPlace) -> RouteOffer:
     """Return a plan as an offer."""
     route = made.chosen
-    endpoint = planning.catalog.by_id.get(route.endpoint)  # none where no model is needed
+    endpoint = planning.catalog.by_id.get(route.endpoint)  # None if no model is needed
     volume = planning.question.volume
     usd = route.total.cost if route.total.cost.known else unknown(f"no price of {route.endpoint} is known")
     monthly = unknown("the number of requests is not stated") if volume is None else usd.scaled(volume.per_month)
@@ -392,7 +395,7 @@ def offer(planning: QuestionPlanner, made: Plan, place: OfferPlace) -> RouteOffe
 
 
 def _speed_sources(question: AdviceQuestion) -> str:
-    """Return where the speeds of models on stated cards are from."""
+    """Say where the speeds of models on stated GPUs are from."""
     ears = (
         "speech recognition on a card by published factors, text recognition and synthesis by a wide range, as no "
         "figures are published"
@@ -403,7 +406,9 @@ def _speed_sources(question: AdviceQuestion) -> str:
 
 
 def _terms(question: AdviceQuestion, endpoint: Endpoint) -> str:
-    """Under which terms the answering model is used; by whose word a region or retention that is asked for is met."""
+    """Return the terms of use of the answering model, with the host's stated region or retention policy if one is
+    required.
+    """
     model, host = endpoint.model, endpoint.host
     known = f"{model.licence} ({PERMITS[model.permits]})" if model.permits else model.licence
     if host.zone in LOCAL_ZONES:
@@ -434,7 +439,7 @@ def _steps(route: Candidate) -> tuple[AdviceStep, ...]:
 
 
 def _ranking_words(question: AdviceQuestion, kinds: list[UseOffers], picks: tuple[RoutePick, ...]) -> str:
-    """Return the ranking in words; with the losses if they count for one of the named routes."""
+    """Return what routes are ranked by, in words; losses are named if they affect one of the routes shown."""
     named = [*(pick.offer for pick in picks), *(kind.best for kind in kinds if kind.best is not None)]
     return f"{question.by} and what is lost" if any(penalty(question, each) for each in named) else question.by
 
@@ -445,9 +450,9 @@ def _ranking_words(question: AdviceQuestion, kinds: list[UseOffers], picks: tupl
 def _reason(
     question: AdviceQuestion, decided: UseName, made: RouteOffer, kinds: list[UseOffers], verdict: VerdictName
 ) -> str:
-    """Return the reason for a use: the aspects it keeps, or the cost it saves."""
+    """Return why a use was chosen: the aspects it keeps, or the cost it saves."""
     rivals = [kind.best for kind in kinds if kind.use != decided and kind.best is not None]
-    enough = verdict in ("enough", "enough_with_loss")  # what the text loses is not needed by the question
+    enough = verdict in ("enough", "enough_with_loss")  # the question does not need what the text loses
     needed = [each for rival in rivals if not enough for each in rival.misses]
     if question.keep and not rivals and decided in ("vision", "hearing", "omni"):
         return f"only this keeps {' and '.join(question.keep)}, which --keep asks for"
@@ -515,7 +520,7 @@ def _assumptions(question: AdviceQuestion) -> tuple[str, ...]:
 
 
 def _conditions(question: AdviceQuestion, offers: CandidateCatalog) -> list[str]:
-    """On which conditions models and hosts may be used, and how many that leaves out, by the reason."""
+    """Return the conditions on models and hosts, and how many endpoints they exclude, by reason."""
     asked = [f"licence {question.licence}"]
     asked += [f"region {', '.join(question.regions)}"] if question.regions else []
     asked += [f"retention {question.retention}"] if question.retention != "any" else []
@@ -525,7 +530,7 @@ def _conditions(question: AdviceQuestion, offers: CandidateCatalog) -> list[str]
 
 
 def _no_host(question: AdviceQuestion, offers: CandidateCatalog) -> str:
-    """Return why the conditions leave no host, and how to state unknown facts; "" if some are left."""
+    """Return why the conditions exclude all hosts, and how to state unknown facts; "" if some hosts remain."""
     if offers.endpoints or not offers.unhosted:
         return ""
     reason, count = offers.unhosted[0]
@@ -537,7 +542,7 @@ def _no_host(question: AdviceQuestion, offers: CandidateCatalog) -> str:
 
 
 def _readers(question: AdviceQuestion, offers: CandidateCatalog) -> list[str]:
-    """Return why no hosted service that only recognises text is among the routes, with the price of the cheapest."""
+    """Say that hosted text recognition services are left out, with the price of the cheapest."""
     kinds = {piece.kind for piece in question.parts}
     if not offers.readers or not kinds & {"image", "document", "video"} or question.makes not in ("text", "json"):
         return []
@@ -579,8 +584,8 @@ def _sources(question: AdviceQuestion, offers: CandidateCatalog) -> tuple[str, .
 # ---- the path to the decision -----------------------------------------------------------------------
 
 
-ROUNDED = 1e-8  # USD: less is how a score is rounded
-CLOSE = 0.10  # of the objective's number: nearer than that, estimates do not tell two uses apart
+ROUNDED = 1e-8  # USD; smaller differences are rounding errors of the score
+CLOSE = 0.10  # relative score difference below which estimates do not tell two uses apart
 _ENDS: dict[UseName, str] = {
     "recognition": "the words of a recording are wanted, with no answer to generate",
     "synthesis": "the text itself is spoken, with no answer to generate",
@@ -599,7 +604,7 @@ _ENDS: dict[UseName, str] = {
 def decision_path(
     question: AdviceQuestion, kinds: list[UseOffers], decided: UseName, made: RouteOffer, verdict: VerdictName
 ) -> tuple[DecisionFork, ...]:
-    """Return the forks that lead to the decision."""
+    """Return the questions that lead to the decision."""
     if decided in _ENDS:
         return (_fork(WORDS, "no", _ENDS[decided], decided),)
     found = [_fork(WORDS, "yes", f"{question.makes} comes out")]
@@ -639,7 +644,7 @@ _NO = {
 
 
 def _fork(question: str, answer: Literal["yes", "no"], why: str, leads: UseName | Literal[""] = "") -> DecisionFork:
-    """Return a fork, with where its other answer would have led."""
+    """Return a fork, and where its other answer would have led."""
     other = (_NO if answer == "yes" else _YES).get(question, "")
     return DecisionFork(question=question, answer=answer, why=why, otherwise=other, leads=leads)
 
@@ -685,7 +690,7 @@ def _dearer(question: AdviceQuestion, text: RouteOffer, made: RouteOffer) -> str
 
 
 def _number(question: AdviceQuestion, offer: RouteOffer) -> str:
-    """Return the number that the objective compares."""
+    """Return the figures that the objective compares, in words."""
     money = f"${plain_money(offer.usd.mid)}" if offer.usd.known else "an unknown price"
     seconds = f" and {plain_seconds(offer.seconds.mid)} s" if "waiting" in question.by else ""
     strong = f"{offer.tier}, " if question.objective == "best" else ""
@@ -694,7 +699,7 @@ def _number(question: AdviceQuestion, offer: RouteOffer) -> str:
 
 
 def _other_number(question: AdviceQuestion, offer: RouteOffer, made: RouteOffer) -> str:
-    """Money and seconds of a use beside those of the decision, in words where one is the price of the other."""
+    """Compare a use with the decision in the objective's figures; say so if it is cheaper but slower."""
     said = f"{_number(question, offer)} instead of {_number(question, made)}"
     slower = offer.seconds.mid - made.seconds.mid
     if "waiting" in question.by and made.usd.known and offer.usd.mid < made.usd.mid and slower > 0:
@@ -703,9 +708,7 @@ def _other_number(question: AdviceQuestion, offer: RouteOffer, made: RouteOffer)
 
 
 def penalty(question: AdviceQuestion, offer: RouteOffer) -> float:
-    """Return the USD that the objective adds for possible needs that a route loses; 0 if it adds none, or seconds as
-    well.
-    """
+    """Return the USD that the objective adds for needs that a route may lose; 0 if seconds count too."""
     if not question.by_bill or not offer.usd.known:
         return 0.0
     added = offer.score - offer.usd.mid
@@ -713,7 +716,7 @@ def penalty(question: AdviceQuestion, offer: RouteOffer) -> float:
 
 
 def why_lost(question: AdviceQuestion, kind: UseOffers, decided: UseName, made: RouteOffer) -> str:
-    """Return why a use is not the decision, in the objective's own numbers."""
+    """Return why a use was not chosen, in the objective's figures."""
     if kind.use == decided:
         return ""
     best = kind.best
@@ -729,14 +732,17 @@ def why_lost(question: AdviceQuestion, kind: UseOffers, decided: UseName, made: 
 
 
 def compare_picks(question: AdviceQuestion, offer: RouteOffer, first: RouteOffer) -> str:
-    """Return a pick that comes after the first, in the objective's own numbers."""
+    """Compare a pick with the first one, in the objective's figures."""
     return f"{_number(question, offer)} instead of {_number(question, first)}"
 
 
 def why_labels_do_not_matter(
     question: AdviceQuestion, kinds: list[UseOffers], decided: UseName, made: RouteOffer
 ) -> str:
-    """Return why a label does not matter: the same model either way, or numbers too close to tell apart."""
+    """Return why a label does not matter: the same model serves both uses, or their scores are too close.
+
+    Returns "" if it does matter.
+    """
     for kind in kinds:
         best = kind.best
         if kind.use == decided or best is None or _needed(best) or (best.weak and not made.weak):

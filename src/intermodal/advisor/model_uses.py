@@ -1,8 +1,8 @@
-"""How a call uses a model, which is not the kind of the model: the same one answers a chat as a language model and a
-screenshot as one that sees.
+"""How a route uses a model, as opposed to what kind of model it is: one model can serve as a language model for chat
+and as a vision model for a screenshot.
 
-A *use* follows from a finished route. To have the planner find the best route of each, it is given endpoints that
-accept no more than that use needs, and if that is not enough, the purpose of the use is stated as an aspect to keep.
+A *use* is derived from a finished route. To find the best route of each use, the planner is given endpoints that accept
+no more inputs than the use needs, and if that is not enough, the aspects that only this use keeps are required.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ TITLES: dict[UseName, str] = {
 }
 RECOGNITION: frozenset[UseName] = frozenset(("reading", "recognition", "reading and recognition"))
 _SEEN: frozenset[str] = frozenset(("image", "document"))
-_MADE = {"render": "sight", "frames": "sight", "demux": "hearing"}  # what a transform produces for the answering call
+_MADE = {"render": "sight", "frames": "sight", "demux": "hearing"}  # what a transform yields for the answering call
 
 
 class ModelUse(Struct, frozen=True):
     """One use of a model.
 
     Attributes:
-        inputs: kinds the answering endpoint is given. keep: aspects that only this use keeps.
-        speaks: it speaks the answer itself; otherwise a voice does.
-        answers: the endpoints that may answer; None for all that can do the job. job: theirs, if it is not the one that
-            the question implies (a model that writes translates a transcript).
+        inputs: kinds that the answering endpoint receives. keep: aspects that only this use keeps.
+        speaks: the model speaks the answer itself; otherwise speech synthesis does.
+        answers: which endpoints may answer; None for all that can do the job. job: the job, if it is not the one that
+            the question implies (for example, a text model that translates a transcript).
     """
 
     name: UseName
@@ -85,7 +85,7 @@ def job_of(question: AdviceQuestion) -> Job:
 
 
 def uses(question: AdviceQuestion) -> tuple[ModelUse, ...]:
-    """Return the uses that come into question, simplest first."""
+    """Return the uses to consider, simplest first."""
     job = job_of(question)
     if job == "transcribe" and question.translate:
         return (
@@ -120,7 +120,7 @@ def uses(question: AdviceQuestion) -> tuple[ModelUse, ...]:
 
 
 def _recognition(takes: AbstractSet[Kind]) -> list[ModelUse]:
-    """Return the use of models that recognise the words of such files, where nothing else is asked of these."""
+    """Return the use of text or speech recognition alone for inputs of these kinds."""
     name: UseName = "reading" if takes <= {"image", "document"} else "recognition"
     if takes & {"image", "document"} and takes & {"audio", "video"}:
         name = "reading and recognition"
@@ -128,8 +128,9 @@ def _recognition(takes: AbstractSet[Kind]) -> list[ModelUse]:
 
 
 def _scoring(question: AdviceQuestion) -> tuple[ModelUse, ...]:
-    """Return the models that may score labels: for pictures contrastive ones or those that see; for text encoders, or a
-    model that picks a letter.
+    """Return the uses that may score labels.
+
+    For images: contrastive models or vision models; for text: encoders, or a language model that picks a letter.
     """
     if {"image", "video"} & set(question.takes):
         return (
@@ -161,8 +162,9 @@ _ALONE: dict[str, UseName] = {
 
 
 def use_of(plan: Plan, makes: OutputName) -> UseName:
-    """Return how a plan uses its answering model. One that speaks, and is given a transcript without the sound, is a
-    language model with a voice.
+    """Return how a plan uses its answering model.
+
+    A speaking model that is given a transcript without the audio counts as a language model with speech synthesis.
     """
     candidate = plan.chosen
     last, answering = candidate.last, candidate.answering
@@ -195,9 +197,7 @@ def conversions(candidate: Candidate) -> list[str]:
 
 
 def _senses(candidate: Candidate) -> set[str]:
-    """Return the inputs of the answering call that are more than text: parts unconverted, and pictures and sound made
-    of them.
-    """
+    """Return the non-text inputs of the answering call: parts left unconverted, and images and audio made from them."""
     given = input_steps(candidate.answering)
     found = {_MADE[step.op] for step in candidate.steps if step.id in given and step.op in _MADE}
     for taken in candidate.takes:
@@ -214,10 +214,10 @@ def _senses(candidate: Candidate) -> set[str]:
 
 
 def narrowed(catalog: Catalog, use: ModelUse | None, job: Job, place: Literal["hosted", "here", "any"]) -> Catalog:
-    """Return the catalog in which the answer is made at a place, by endpoints that take no more than a use does.
+    """Return the catalog in which the answer is made at a place, by endpoints that accept no more than the use needs.
 
-    Converters (speech recognition, OCR, vision, a voice) stay where they are: a host's model may be given a text that
-    was read here, but not the other way round.
+    Converters (speech recognition, OCR, vision, speech synthesis) may stay local: a hosted model can be given text that
+    was read locally, but not the other way round.
     """
     return catalog.among(tuple(_narrowed(catalog.endpoints, use, job, place)))
 
@@ -229,7 +229,7 @@ def _narrowed(endpoints: Iterable[Endpoint], use: ModelUse | None, job: Job, pla
             continue
         tasks = (*endpoint.model.tasks, *(endpoint.scoring if job == "score" else ()))
         jobs = {each for task in tasks for each in JOBS.get(task, ())}
-        alone = job == "generate" and use is not None and use.name in RECOGNITION  # nothing is asked but recognition
+        alone = job == "generate" and use is not None and use.name in RECOGNITION  # recognition is all that is needed
         if use is not None and use.answers is not None and not use.answers(endpoint):
             if not alone:
                 yield from _not_asked(endpoint, job)
@@ -246,7 +246,7 @@ def _narrowed(endpoints: Iterable[Endpoint], use: ModelUse | None, job: Job, pla
 
 
 def _not_asked(endpoint: Endpoint, job: Job) -> Iterable[Endpoint]:
-    """Yield the endpoint as one that does not answer so: still there to convert what goes in, where it can."""
+    """Yield the endpoint as one that does not answer in this way but can still convert inputs."""
     jobs = {each for task in endpoint.model.tasks for each in JOBS.get(task, ())}
     if job == "generate":
         if endpoint.translates:
@@ -259,7 +259,7 @@ def _not_asked(endpoint: Endpoint, job: Job) -> Iterable[Endpoint]:
 
 
 def _as_used(endpoint: Endpoint, use: ModelUse) -> Endpoint:
-    """Return the endpoint, given no more than this use gives it."""
+    """Return the endpoint, accepting only the inputs of this use."""
     input = tuple(kind for kind in endpoint.input if kind in use.inputs)
     model = endpoint.model
     if not use.speaks and "audio" in model.output and "text" in model.output:

@@ -1,6 +1,6 @@
-"""Build a question from the options of Python and the command line.
+"""Build a question from the options of the Python API and the command line.
 
-Below are the parsers of what people write: ``pdf,image``, ``10000/day``, ``2x24GB``.
+The second half parses user input such as ``pdf,image``, ``10000/day`` and ``2x24GB``.
 """
 
 from __future__ import annotations
@@ -58,23 +58,23 @@ class AdviseOptions(TypedDict, total=False):
     """The options of ``advise`` besides inputs and outputs.
 
     Attributes:
-        sizes: of inputs, by kind: letters of a text, (width, height) of a picture, seconds of sound or video, pages of
-            a pdf. parts: the same as pieces, of which there may be several of a kind. The others have defaults, which
-            are shown.
-        prompt: the question: its words determine the aspects to keep, and the length of an answer. out_tokens: states
-            that.
-        requests: rate, as "10000/day"; a number is a month's. max_cost: USD a request. latency: seconds a request.
+        sizes: of inputs, by kind: characters of a text, (width, height) of an image, seconds of audio or video, pages
+            of a pdf. parts: the same as pieces, of which there may be several per kind. Kinds without a size have
+            defaults, which are shown.
+        prompt: the question; its words determine the aspects to keep and the length of the answer. out_tokens: sets
+            that length.
+        requests: rate, as "10000/day"; a number is per month. max_cost: USD per request. latency: seconds per request.
         private: kinds that may not leave the machine. release, keep, language, at_least, objective: as in ``Policy``.
-        hosts: the only hosts to consider. local: none.
+        hosts: the only hosts to consider. local: consider no hosts.
         licence: "commercial" (the default) or "any". regions, retention: as in ``Policy``.
-        waits: a person waits for each answer, so that a second counts beside money. By default, it counts if no number
-            of requests is stated; of a monthly bill money decides, and the choice for waiting is named beside it.
-        hardware: "24GB", "2x24GB 16cores", "RTX 4090", "2xH100"; by default this machine. users: requests that a server
-            of one's own answers at once. hardware_price: USD of one machine.
-        life_months: that it lasts. power: watts. kwh: USD.
-        translate: the language that speech is translated into. labels: to be scored.
-        shows: the content of pictures, "text" or "scene". scanned: pages have no text layer. figures: pages have some.
-        verbatim: the text itself is spoken.
+        waits: whether a person waits for each answer, so that seconds count besides money. By default they count if no
+            number of requests is stated; for a monthly bill money decides, and the choice for waiting is named as well.
+        hardware: "24GB", "2x24GB 16cores", "RTX 4090", "2xH100"; by default this machine. users: requests that an own
+            server answers at once. hardware_price: USD per machine.
+        life_months: months of use. power: watts. kwh: USD per kWh.
+        translate: the target language for speech. labels: to be scored.
+        shows: content of images, "text" or "scene". scanned: pages without a text layer. figures: pages with drawings.
+        verbatim: speak the text itself.
     """
 
     sizes: Mapping[str, Size]
@@ -113,14 +113,14 @@ class AdviseOptions(TypedDict, total=False):
 def make_question(
     takes: str | Iterable[str], makes: str | Iterable[str], here: Machine, **options: Unpack[AdviseOptions]
 ) -> AdviceQuestion:
-    """Return a question.
+    """Return the question that the options describe.
 
     Args:
-        takes: kinds that go in ("pdf", "image"). makes: what comes out ("text"), the answer first.
+        takes: input kinds ("pdf", "image"). makes: outputs ("text"), the answer first.
         here: the machine this runs on.
 
     Raises:
-        UsageError: a word nobody knows, a size that is none, or options that contradict each other.
+        UsageError: a word is unknown, a size is invalid, or options contradict each other.
     """
     known = AdviseOptions.__annotations__
     for name in options:
@@ -181,7 +181,7 @@ _LISTS = frozenset({"private", "release", "keep", "hosts", "parts", "regions"})
 
 
 def _labels(given: Iterable[str]) -> tuple[str, ...]:
-    """Return the labels to score. Raises UsageError as for a real request."""
+    """Return the labels to score. Raises UsageError for labels that a real request would reject."""
     labels = tuple(given)
     if labels:
         check_output(ScoresOutput(labels=labels))
@@ -189,7 +189,7 @@ def _labels(given: Iterable[str]) -> tuple[str, ...]:
 
 
 def _check_types(options: AdviseOptions) -> None:
-    """Raise UsageError for a value that is nothing of what its option takes."""
+    """Raise UsageError if an option has a value of the wrong type."""
     for name, value in options.items():
         if value is None:
             continue
@@ -210,7 +210,7 @@ def _check_types(options: AdviseOptions) -> None:
 
 
 def _piece_of(word: str, size: Size) -> CountablePart:
-    """Return a piece from a number or two."""
+    """Return a piece of the given size."""
     kind = parse_kinds([word], "sizes")[0]
     numbers = size if isinstance(size, tuple) else (size,)
     wrong = (
@@ -233,7 +233,7 @@ def _piece_of(word: str, size: Size) -> CountablePart:
 
 
 def _words_of(given: str | Iterable[str]) -> list[str]:
-    """Return words of a list, or of one word."""
+    """Return a list of words from a list or a single word."""
     some: list[object] = [given] if isinstance(given, str) or not _is_listed(given) else list(given)
     for each in some:
         if not isinstance(each, str):
@@ -331,11 +331,11 @@ _TIMES = re.compile(r"(\d+)x", re.IGNORECASE)
 _CORES = re.compile(r"(\d+)cores?", re.IGNORECASE)
 _UNITS = {"gib": 2**30, "gb": 2**30, "mib": 2**20, "mb": 2**20, "tb": 2**40}  # memory is sold by powers of two
 _HARDWARE = 'write 24GB of memory, 2x24GB for two graphics cards, "RTX 4090" or 2xH100 for cards, and 8cores beside it'
-_MOST = 1e12  # requests a month, or bytes by the thousand; more is a slip
+_MOST = 1e12  # requests per month; more is taken as a mistake
 
 
 def parse_kinds(words: Iterable[str], where: str) -> tuple[Kind, ...]:
-    """Kinds by their names, each once."""
+    """Parse the names of input kinds and remove duplicates."""
     found: dict[Kind, None] = {}
     for word in _split(words):
         if word not in _KINDS:
@@ -348,7 +348,7 @@ def parse_kinds(words: Iterable[str], where: str) -> tuple[Kind, ...]:
 
 
 def parse_outputs(words: Iterable[str]) -> tuple[OutputName, ...]:
-    """Return the outputs, each once; the first is the answer, the others come beside it."""
+    """Parse the names of outputs and remove duplicates; the first is the answer, the others are additional outputs."""
     found: dict[OutputName, None] = {}
     for word in _split(words):
         if word not in _MADE:
@@ -361,7 +361,7 @@ def parse_outputs(words: Iterable[str]) -> tuple[OutputName, ...]:
 
 
 def parse_volume(word: str) -> RequestVolume:
-    """``10000/day``, ``10k a day``, ``300000/month``; a bare number is a month's."""
+    """Parse a request rate: ``10000/day``, ``10k a day``, ``300000/month``; a bare number is per month."""
     said = _VOLUME.fullmatch(word.strip())
     unit = said[3].lower() if said and said[3] else "month"
     if said is None or unit not in _PER_MONTH:
@@ -376,18 +376,20 @@ def parse_volume(word: str) -> RequestVolume:
 
 
 def parse_hardware(word: str, here: Machine) -> Hardware:
-    """``24GB`` is memory, ``2x24GB`` or ``24GB 2x`` two graphics cards of that size, ``RTX 4090`` or ``2xH100`` cards
-    by their names; ``8cores`` besides. All is free.
+    """Parse a description of hardware, all of whose memory is taken to be free.
 
-    ``here``: the machine whose cores are taken where none are stated.
+    ``24GB`` is memory, ``2x24GB`` or ``24GB 2x`` are two GPUs of that size, ``RTX 4090`` or ``2xH100`` are GPUs by
+    name; ``8cores`` may be added.
+
+    ``here``: the machine whose cores are used if none are stated.
     """
     plain = _plain_hardware(word, here)
     return plain if plain is not None else _named_hardware(word, here)
 
 
 def _plain_hardware(word: str, here: Machine) -> Hardware | None:
-    """Of sizes and numbers alone; None where there are other words."""
-    cards, bytes_, cores = 0, 0.0, here.cores  # no bytes where something is not a hardware size or card
+    """Parse sizes and numbers; None if there are other words."""
+    cards, bytes_, cores = 0, 0.0, here.cores
     for each in word.replace(",", " ").split():
         memory, some = _MEMORY.fullmatch(each), _CORES.fullmatch(each)
         if memory is not None and not bytes_:
@@ -412,7 +414,7 @@ def _plain_hardware(word: str, here: Machine) -> Hardware | None:
 
 
 def _named_hardware(word: str, here: Machine) -> Hardware:
-    """Cards by their names, of which the memory counts."""
+    """Parse GPUs by name; their memory counts as the machine's."""
     cores = here.cores
     names = []
     for each in word.split(","):
@@ -423,7 +425,7 @@ def _named_hardware(word: str, here: Machine) -> Hardware:
     try:
         found = machine_of_options(names, cores=cores)
     except UsageError as error:
-        if not re.search(r"\d", word):  # no card is called by letters alone
+        if not re.search(r"\d", word):  # every GPU name contains a digit
             raise UsageError(
                 f"{word!r} is not a hardware size or card", where=setting("hardware"), todo=_HARDWARE
             ) from None
@@ -437,7 +439,7 @@ def _named_hardware(word: str, here: Machine) -> Hardware:
 
 
 def this_machine(here: Machine) -> Hardware:
-    """Return the machine this runs on, with what is free now."""
+    """Return the machine this runs on, with its current free memory."""
     gib = 2**30
     words = (
         f"this machine: {here.memory / gib:.3g} GiB of memory, {here.free / gib:.3g} free, "
@@ -448,7 +450,7 @@ def this_machine(here: Machine) -> Hardware:
 
 
 def parse_private(words: Iterable[str]) -> tuple[str, ...]:
-    """Kinds that may not leave, as the planner's labels."""
+    """Parse the kinds that may not leave the machine."""
     return cast("tuple[str, ...]", parse_kinds(words, setting("private"))) if _split(words) else ()
 
 

@@ -1,4 +1,4 @@
-"""The question that advice answers: inputs and outputs, their sizes, the volume, and the limits.
+"""The question that advice answers: inputs and outputs, their sizes, the request volume, and the limits.
 
 ``hypothetical_request`` turns it into a request without files, with the facts that probing would find.
 """
@@ -43,8 +43,8 @@ MAKES: tuple[OutputName, ...] = ("text", "json", "transcript", "scores", "embedd
 PictureContent = Literal["text", "scene"]
 
 PROMPT = "Answer the request about what is given."  # a neutral prompt
-DAYS = 365.25 / 12  # of a month
-MONTHS = 36.0  # over which hardware is written off, by default
+DAYS = 365.25 / 12  # days per month
+MONTHS = 36.0  # default depreciation period of hardware
 
 # Assumed sizes of media whose size is not stated.
 DEFAULTS: dict[Kind, CountablePart] = {
@@ -70,28 +70,30 @@ OPTION_NAMES: Mapping[str, str] = {
 }
 LABELS = ("an invoice", "a letter", "something else")  # if no labels are given
 PAGE = (595.0, 842.0)  # A4, in points
-PAGE_CHARS = 2_500  # letters of a page of running text
-FIGURE_SIZE = 0.2  # share of a page that a figure takes
-DENSE, LETTERS = 0.25, 1_500.0  # share of the area that is text, and letters, of a picture full of text
+PAGE_CHARS = 2_500  # characters on a page of running text
+FIGURE_SIZE = 0.2  # share of a page covered by a figure
+DENSE, LETTERS = 0.25, 1_500.0  # share of the area covered by text, and characters, in an image full of text
 VIDEO_SIZE = (1280, 720)
 _ANSWER = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
 
 
 def option_name(kind: str) -> str:
-    """Return a kind in the words of the options."""
+    """Return the name that options use for a kind."""
     return OPTION_NAMES.get(kind, kind)
 
 
 class RequestVolume(Value):
-    """The rate of requests. ``per_month`` requests; ``words`` as stated."""
+    """The request rate: ``per_month`` requests; ``words`` as stated."""
 
     per_month: float
     words: str
 
 
 class Hardware(Value):
-    """The hardware for local models. ``words`` describe it. ``cards``: graphics cards, if one was stated. ``users``:
-    requests that a server of one's own answers at once.
+    """The hardware for local models.
+
+    ``words`` describe it. ``cards``: number of GPUs, if hardware was stated. ``users``: requests that an own server
+    answers at once.
     """
 
     machine: Machine
@@ -105,7 +107,7 @@ class Hardware(Value):
 
 
 class OwnedHardware(Value):
-    """The cost of hardware of one's own: USD to buy, months that it lasts, watts it draws, USD per kWh."""
+    """The cost of owned hardware: price in USD, months of use, power in watts, USD per kWh."""
 
     price: float
     months: float = MONTHS
@@ -114,26 +116,25 @@ class OwnedHardware(Value):
 
     @property
     def per_month(self) -> float:
-        """USD of one machine a month, on all the time."""
+        """Return the USD per machine and month, running all the time."""
         return self.price / self.months + self.watts / 1000 * 24 * DAYS * self.kwh
 
 
 class AdviceQuestion(Value):
-    """Everything advice depends on besides the catalog.
+    """All inputs of advice except the catalog.
 
     Attributes:
-        takes: input kinds, besides the prompt. parts: one piece for each of them at least.
-        shows: the content of pictures: "text" or a "scene"; "" if unstated. scanned: pages without a text layer.
-        figures: pages with something drawn on them.
-        out_tokens: length of an answer, None for the estimate by the prompt's words.
+        takes: input kinds, besides the prompt. parts: at least one piece per kind.
+        shows: content of images: "text" or a "scene"; "" if unstated. scanned: pages without a text layer.
+        figures: pages with drawings.
+        out_tokens: length of the answer, None to estimate it from the prompt.
         hosts: the only hosts to consider; () for all of the snapshot.
-        latency: seconds, at most. max_cost: USD a request, at most.
+        latency: maximum in seconds. max_cost: maximum in USD per request.
         licence, regions, retention: as in ``Policy``. trusted: hosts that may be named, () for all.
-        waits: a person waits for each answer, so that seconds count beside money; None if unstated.
-        time_value: USD that one such second is worth.
-        question_facts: the prompt's needs of such media, None if only its keywords are known.
-        labels: to be scored; () for three of a word or two. translate: the language that speech is translated into, ""
-            for its own.
+        waits: whether a person waits for each answer, so that seconds count besides money; None if unstated.
+        time_value: USD per second of waiting.
+        question_facts: what the prompt needs of the media, None if only its keywords are known.
+        labels: to be scored; () for three default labels. translate: the target language for speech, "" for none.
         assumed: sentences about assumptions. beside: outputs besides ``makes``.
     """
 
@@ -173,23 +174,23 @@ class AdviceQuestion(Value):
 
     @property
     def somebody_waits(self) -> bool:
-        """Return whether a second counts. Of a monthly bill money alone does, unless a person is stated to wait."""
+        """Return whether seconds count. With a monthly volume they do only if a person was stated to wait."""
         return self.volume is None if self.waits is None else self.waits
 
     @property
     def by_bill(self) -> bool:
-        """Return whether hosts' bills alone rank. A server of one's own is then not free for lack of a price."""
+        """Return whether hosts' bills alone rank. An own server is then not treated as free because it has no price."""
         return self.objective == "default" and not self.somebody_waits and not self.local
 
     @property
     def by(self) -> str:
-        """Return the ranking, in words."""
+        """Return what routes are ranked by, in words."""
         ranked = {"cheapest": "money", "fastest": "waiting", "best": "strength"}
         return ranked.get(self.objective, "money and waiting" if self.somebody_waits else "money")
 
     @property
     def policy(self) -> Policy:
-        """Return the planner's policy. No limit on cost unless one was stated: nothing is spent."""
+        """Return the planner's policy. Cost is unlimited unless a limit was stated, because nothing is spent."""
         return Policy(
             objective=self.objective,
             time_value=self.time_value if self.somebody_waits else 0.0,
@@ -211,10 +212,10 @@ class AdviceQuestion(Value):
 def with_defaults(
     takes: tuple[Kind, ...], parts: tuple[CountablePart, ...]
 ) -> tuple[tuple[CountablePart, ...], tuple[str, ...]]:
-    """Return a piece for every input kind, and the assumptions made.
+    """Return at least one piece for every input kind, and the assumptions made.
 
     Raises:
-        UsageError: a size of a kind that does not go in.
+        UsageError: a size is given for a kind that is not an input.
     """
     for piece in parts:
         if piece.kind not in takes:
@@ -236,7 +237,7 @@ def with_defaults(
 
 
 def check(question: AdviceQuestion) -> None:
-    """Raise UsageError for what contradicts itself."""
+    """Raise UsageError if options contradict each other."""
     takes, makes = set(question.takes), question.makes
     there = {aspect for kind in takes for aspect in _HAS[kind]}
     if sum(piece.kind == "image" for piece in question.parts) > 1:
@@ -290,10 +291,10 @@ def check(question: AdviceQuestion) -> None:
 
 
 def hypothetical_request(question: AdviceQuestion) -> tuple[Request, Facts]:
-    """Return the request of a question and its facts. No part has bytes: nothing can be sent."""
+    """Return the request for a question, and its facts. Parts have no bytes, so nothing can be sent."""
     parts: list[Part] = []
     facts: list[PartFacts] = []
-    described = question.makes == "image" and "text" in question.takes  # the text says what to draw
+    described = question.makes == "image" and "text" in question.takes  # the text describes the image
     if question.makes not in ("embedding", "transcript", "scores") and not described and not question.verbatim:
         parts.append(Text(text=question.prompt))
         facts.append(_words(0, "prompt", len(question.prompt)))
@@ -311,7 +312,7 @@ def hypothetical_request(question: AdviceQuestion) -> tuple[Request, Facts]:
 
 
 def part_names(pieces: tuple[CountablePart, ...]) -> list[str]:
-    """Return the names of parts: their kind, numbered if there are several of it."""
+    """Return the names of parts: their kind, numbered if there are several of a kind."""
     found: list[str] = []
     for place, piece in enumerate(pieces):
         name = OPTION_NAMES[_kind(piece)]
@@ -322,7 +323,7 @@ def part_names(pieces: tuple[CountablePart, ...]) -> list[str]:
 
 
 def _kind(piece: CountablePart) -> Kind:
-    """Only what goes in is imagined."""
+    """Return the kind of an input piece."""
     return next(kind for kind in KINDS if kind == piece.kind)
 
 
@@ -355,7 +356,7 @@ def _part(question: AdviceQuestion, piece: CountablePart, name: str, index: int)
         index=index,
         name=name,
         kind=kind,
-        # Parts of one size are one shape; their names keep documents apart.
+        # Documents of one size look identical; the name as digest keeps them apart.
         digest=name if kind == "document" else "",
         width=piece.width or (VIDEO_SIZE[0] if kind == "video" else 0),
         height=piece.height or (VIDEO_SIZE[1] if kind == "video" else 0),
@@ -382,7 +383,7 @@ def _looks(question: AdviceQuestion) -> tuple[Quantity, Quantity]:
 
 
 def _pages(question: AdviceQuestion, piece: CountablePart) -> tuple[PageFacts, ...]:
-    """Pages alike: running text with or without a figure, or scans of it."""
+    """Return identical pages: text with or without a figure, or scans."""
     if question.scanned:
         page = PageFacts(
             number=1, width=PAGE[0], height=PAGE[1], letters=exact(float(PAGE_CHARS), "stated: a scan"),

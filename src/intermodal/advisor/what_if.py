@@ -1,7 +1,7 @@
-"""What-if planning: the routes of a request if no host lacked consent or a key, and no weights had to be fetched.
+"""What-if planning: the routes of a request if every host had consent and a key, and all weights were pulled.
 
-For a request that nothing reachable can answer. Whoever has no model yet gets the verdict, the price and the command
-that makes a route reachable. No service is contacted: hosted prices come from the catalog.
+It is used for requests that nothing reachable can answer, so that users without any model see the verdict, the price
+and the command that makes a route reachable. No service is contacted: hosted prices come from the catalog.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PULL = "intermodal pull "
 
 
 class WhatIfRoute(Value):
-    """A route that would be taken if everything in the catalog could be used.
+    """A route that would be chosen if everything in the catalog could be used.
 
     Attributes:
         place: "hosted" if a service answers, "local" if this machine does everything.
@@ -53,17 +53,17 @@ class WhatIfRoute(Value):
 def what_if(
     inputs: Inputs, *, user: tuple[HostRow, ...] = (), hosts: tuple[str, ...] = (), own_snapshot: Path | None = None
 ) -> tuple[WhatIfRoute, ...]:
-    """Return the best hosted route and the best local one for a request that nothing reachable can answer.
+    """Return the best hosted and the best local route for a request that nothing reachable can answer.
 
     Args:
-        inputs: of the planner, with the catalog of what is reachable.
+        inputs: of the planner, with the catalog of reachable endpoints.
         user: host rows of the config. hosts: only these are trusted; () for all.
 
-    Either is left out where the request's own limits exclude it.
+    Routes that the request's own limits exclude are left out.
     """
     policy = inputs.request.policy
     if policy.model:
-        return ()  # a named model is the reason, and no other answers in its place
+        return ()  # no other model may answer in place of a named one
     found = candidate_catalog(
         Hardware(machine=inputs.machine, words=""),
         inputs.as_of,
@@ -100,7 +100,7 @@ def _route(inputs: Inputs, request: Request, catalog: Catalog) -> WhatIfRoute | 
 
 
 def _joined(commands: Iterable[str]) -> tuple[str, ...]:
-    """Return the commands with all weights to fetch in one of them."""
+    """Return the commands, with all pulls merged into one."""
     every = list(commands)
     weights = [each.removeprefix(_PULL) for each in every if each.startswith(_PULL)]
     others = tuple(each for each in every if not each.startswith(_PULL))

@@ -1,7 +1,7 @@
-"""Models on hardware: whether one fits, its speed, the strongest that fits, and the contents of a pull.
+"""Which models a machine can run: whether one fits, its speed, the strongest that fits, and what a pull would fetch.
 
-Belongs here: answers about real files and machines. Does not belong here: the formulas (``sizing/``), or running a
-model (``local/embedded/``, ``local/servers/``).
+This package answers questions about real files and machines. The formulas are in ``sizing/``; models are run by
+``local/embedded/`` and ``local/servers/``.
 
 - fit: ``fit``, ``diffusion_fit``, ``fit_check``; shown by ``fit_output``
 - choice: ``ranking``, ``recommendation``

@@ -1,7 +1,7 @@
-"""``intermodal fit`` for diffusion models: memory while an image is generated, by size.
+"""``intermodal fit`` for diffusion models: memory while an image is generated, by image size.
 
-Weights are as large as in the files. The buffers beside them grow with the pixels of a picture, and are the larger of
-those of the steps and those of decoding; their size is known from logs of the engine, so they are ranges.
+Weights take as much memory as the files. The buffers grow with the pixels of the image and are the larger of those for
+denoising and those for decoding; their sizes are from logs of the engine, so they are ranges.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _BASIS: Final = "its weights, and the engine's buffers by its logs"
 
 
 class DiffusionFit(Value):
-    """The answer.
+    """Whether a diffusion model fits.
 
     Attributes:
-        sizes: a side of a square, the bytes that drawing it takes, and whether the machine has them.
-        verdict: of the square that the model was trained on.
+        sizes: side length of a square image, the bytes needed to generate it, and whether they fit.
+        verdict: for the image size that the model was trained on.
         here: whether the machine is this one.
     """
 
@@ -45,8 +45,10 @@ class DiffusionFit(Value):
 
 
 def diffusion_fit(said: str, machine: Machine, *, here: bool) -> DiffusionFit | None:
-    """Of a file or a folder of a diffusion model; None for anything else. Raises WeightsError for one that is damaged,
-    or is not whole."""
+    """Return the report for a diffusion model in a file or folder; None for anything else.
+
+    Raises WeightsError if the model is damaged or incomplete.
+    """
     place = Path(said).expanduser()
     if not said or not is_diffusion(place):
         return None
@@ -62,12 +64,12 @@ def _amount(model: DiffusionFiles, side: int) -> Quantity:
 
 
 def _verdict(amount: Quantity, machine: Machine) -> Verdict:
-    """It computes on processors, so it is the machine's own memory that counts."""
+    """Compare with main memory, because diffusion runs on the processor."""
     return verdict_on(amount, machine.free) if machine.memory else "unknown"
 
 
 def lines(report: DiffusionFit) -> Iterator[tuple[str, Verdict | None]]:
-    """Yield the answer in words; a line with a verdict has its colour."""
+    """Yield the report as text lines; lines with a verdict are coloured by it."""
     model, usual = report.model, report.model.architecture
     yield (
         f"{report.name}   {usual.name}, a diffusion model; {model.parameters / 1e6:,.0f}M parameters take its steps, "
@@ -88,7 +90,7 @@ _WORDS: dict[Verdict, str] = {"fits": "fits", "tight": "may fit", "no": "does no
 
 
 def document(report: DiffusionFit) -> dict[str, Any]:
-    """Return the same as plain data."""
+    """Return the report as JSON data."""
     model, usual = report.model, report.model.architecture
     return {
         "fit_version": FIT_VERSION,

@@ -1,8 +1,8 @@
 """``intermodal fit``: read a model's header, resolve the machine, and compute memory, speed and changes.
 
-Nothing is loaded, started or downloaded: of a file its header is read.
+Nothing is loaded, started or downloaded; only headers of files are read.
 
-The model that is asked about is found by ``find_model``: a file, a folder, a name, or a file of a hub over HTTP ranges.
+``find_model`` resolves the model: a file, a folder, a name, or a file on a hub, read over HTTP ranges.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from intermodal.sizing.shape import ALL, ModelShape, ServingSettings
 from intermodal.sizing.speed import ModelSpeed, model_speed, with_measurements
 from intermodal.sizing.vllm import VllmCapacity, VllmSettings, vllm_capacity
 
-# The question that ``fit`` answers, and how its options are written.
+# The query of ``fit``, and the syntax of its options.
 
 
 _Engine = Literal["llama.cpp", "vllm"]
@@ -57,15 +57,15 @@ _MOST_TOKENS = 1 << 30
 
 
 class FitQuery(Value):
-    """A question to ``fit``.
+    """The options of ``fit``.
 
     Attributes:
-        model: a file, a URL, ``hf:OWNER/REPO…``, or a name (see ``find_model``). projector, draft: beside it, or
+        model: a file, a URL, ``hf:OWNER/REPO…``, or a name (see ``find_model``). projector, draft: further files, or
             "".
-        contexts: tokens of each text; () for one that is usual. slots: texts at once.
-        quantizations: of the table; () for the usual ones. type_k, type_v: of the cache.
-        gpus, ram: a machine in words; () and "" for this one. prompt: tokens before the first word.
-        engine: what serves it; "" for llama.cpp of GGUF files and vLLM of safetensors.
+        contexts: context lengths per sequence; () for the usual one. slots: concurrent sequences.
+        quantizations: of the table; () for the usual ones. type_k, type_v: cache types.
+        gpus, ram: a described machine; () and "" for this one. prompt: tokens before the first generated token.
+        engine: the server; "" for llama.cpp for GGUF files and vLLM for safetensors.
     """
 
     model: str
@@ -83,7 +83,7 @@ class FitQuery(Value):
 
 
 def parse_contexts(words: str) -> tuple[int, ...]:
-    """Contexts as people write them.
+    """Parse a list of context lengths.
 
     >>> parse_contexts("8k,32k, 131072")
     (8192, 32768, 131072)
@@ -103,7 +103,7 @@ def parse_contexts(words: str) -> tuple[int, ...]:
 
 
 def parse_cache_types(words: str) -> tuple[str, str]:
-    """Types of keys and of values.
+    """Parse the cache types of keys and values.
 
     >>> parse_cache_types("q8_0"), parse_cache_types("f16,q8_0")
     (('q8_0', 'q8_0'), ('f16', 'q8_0'))
@@ -121,19 +121,20 @@ def parse_cache_types(words: str) -> tuple[str, str]:
     return some[0], some[-1]
 
 
-# ``intermodal fit --engine vllm``: vLLM takes a share of each card, and the rest of it is cache for requests.
+# ``intermodal fit --engine vllm``: vLLM takes a share of each GPU, and what the weights leave of it is cache.
 
 
-_VLLM_CONTEXT = 8192  # tokens of a request, where the model allows more and none are stated
-_CACHES = {"f16": 2, "bf16": 2, "f32": 4, "q8_0": 1}  # bytes of a number; vLLM's own eight bits are fp8
+_VLLM_CONTEXT = 8192  # default context length, if the model allows as much
+_CACHES = {"f16": 2, "bf16": 2, "f32": 4, "q8_0": 1}  # bytes per value; q8_0 stands for vLLM's fp8
 
 
 class VllmReport(Value):
-    """The answer.
+    """Whether and how a model fits under vLLM.
 
     Attributes:
-        served: of each card. context: tokens of each text. room: bytes of one card that vLLM takes.
-        table: texts at once, by context. changes: what would make it fit, the cheapest first; () where it does.
+        served: capacity of each GPU. context: tokens per sequence. room: bytes of one GPU that vLLM takes.
+        table: concurrent sequences by context length. changes: what would make the model fit, cheapest first; () if it
+            fits.
     """
 
     subject: ModelReference
@@ -153,7 +154,7 @@ class VllmReport(Value):
 
     @property
     def parts(self) -> tuple[tuple[str, float], ...]:
-        """Return the division of one card, in bytes: the rest of the share that vLLM takes is for texts."""
+        """Return how the memory that vLLM takes of one GPU is divided, in bytes."""
         found = self.served
         return ("weights", found.weights.mid), ("overhead", found.overhead.mid), ("keys and values", found.cache.mid)
 
@@ -170,11 +171,11 @@ def _vllm_report(
     wish: FitQuery, subject: ModelReference, shape: ModelShape, machine: Machine, *, here: bool,
     corrections: tuple[Correction, ...] = (),
 ) -> VllmReport:  # fmt: skip
-    """Return the report, from values alone. ``corrections``: measurements of its files on this machine.
+    """Return the report. ``corrections``: measurements of the model's files on this machine.
 
     Raises:
-        UsageError: there is no card, it is one that vLLM does not run on, the cards do not divide the model, or keys
-            and values are wanted in a type that vLLM has not.
+        UsageError: the machine has no GPU or one that vLLM does not support, the GPUs do not divide the model, or vLLM
+            does not have the cache type.
     """
     if not machine.gpus:
         raise UsageError(
@@ -228,7 +229,10 @@ def _vllm_report(
 
 
 def _pace(shape: ModelShape, context: int, machine: Machine, wish: FitQuery) -> ModelSpeed:
-    """Tensor parallelism reads on all cards at the same time: as one card with the bandwidth of all of the slowest."""
+    """Return the speed under tensor parallelism.
+
+    All GPUs read at the same time, so they count as one GPU with the bandwidth of the slowest times their number.
+    """
     slowest = min(machine.gpus, key=lambda gpu: gpu.bandwidth)
     cards = len(machine.gpus)
     name = f"{cards} cards like {slowest.name}" if cards > 1 else slowest.name
@@ -240,7 +244,7 @@ def _pace(shape: ModelShape, context: int, machine: Machine, wish: FitQuery) -> 
 
 
 class FitCell(Value):
-    """One place of the table: what a quantization needs at a context. ``check``: of the place that decides."""
+    """A table cell: the demand of a quantization at a context length. ``check``: of the device that decides."""
 
     quantization: str
     context: int
@@ -250,14 +254,14 @@ class FitCell(Value):
 
 
 class FitReport(Value):
-    """The answer.
+    """Whether and how a model fits a machine.
 
     Attributes:
-        placed: the model as it was asked for, at the largest of the contexts. context: of each text.
-        here: whether the machine is this one. largest: tokens of each text that certainly fit, 0 for none.
-        cells: of the table, row by row. changes: what would make it fit, the cheapest first; () where it does.
-        command: what to run as it was asked.
-        read, requests: bytes of the header, and requests that fetched it.
+        placed: the model as requested, at the largest context. context: tokens per sequence.
+        here: whether the machine is this one. largest: context per sequence that certainly fits, 0 for none.
+        cells: of the table, row by row. changes: what would make the model fit, cheapest first; () if it fits.
+        command: the server command for the request.
+        read, requests: bytes of headers read, and HTTP requests made for them.
     """
 
     subject: ModelReference
@@ -280,11 +284,11 @@ class FitReport(Value):
 
 
 def fit(wish: FitQuery, weights: WeightsStore, env: Mapping[str, str]) -> FitReport | VllmReport:
-    """Work it out.
+    """Report whether the model fits, its speed, and changes that would make it fit.
 
     Raises:
-        UsageError: a card, size, context or quantization that is none. WeightsError: a file that is damaged.
-        InputMissing, UnknownModel, NotInstalled: what was named is not there.
+        UsageError: a GPU, size, context or quantization is invalid. WeightsError: a file is damaged.
+        InputMissing, UnknownModel, NotInstalled: the named model does not exist.
     """
     sized = find_model(wish.model, weights, env)
     if sized.shape.role != "model":
@@ -317,12 +321,12 @@ def fit(wish: FitQuery, weights: WeightsStore, env: Mapping[str, str]) -> FitRep
 
 
 def machine_of(wish: FitQuery, env: Mapping[str, str]) -> Machine:
-    """Return the machine that is asked about: this one, or one that is named."""
+    """Return the machine that the query describes, or this one if it describes none."""
     return machine_of_options(wish.gpus, wish.ram) if wish.gpus or wish.ram else this_machine(env)
 
 
 def _siblings(path: Path) -> tuple[str, ...]:
-    """Return names of the models in a file's folder."""
+    """Return the names of the GGUF files in a file's folder."""
     try:
         return tuple(sorted(each.name for each in path.parent.glob("*.gguf")))
     except OSError:
@@ -330,13 +334,13 @@ def _siblings(path: Path) -> tuple[str, ...]:
 
 
 def _own_projector(name: str, weights: WeightsStore) -> str:
-    """Return the projector that was pulled with a model; "" for none."""
+    """Return the path of the projector pulled with a model; "" if there is none."""
     found = weights.projector(name) if any(row.name == name for row in weights.rows()) else None
     return str(found) if found is not None else ""
 
 
 class RelatedFiles(Value):
-    """Files beside a model: a projector, a draft model, and measurements of its file on this machine."""
+    """Files that belong to a model: a projector, a draft model, and measurements of the model file on this machine."""
 
     projector: ModelShape | None = None
     draft: ModelShape | None = None
@@ -352,7 +356,7 @@ def report(
     here: bool = False,
     beside: RelatedFiles | None = None,
 ) -> FitReport:
-    """Return the answer, of values alone."""
+    """Return the report for a shape on a machine. Pure."""
     beside = beside or RelatedFiles()
     context = max(wish.contexts) if wish.contexts else min(shape.context or CONTEXT, CONTEXT)
     asked = ServingSettings(
@@ -392,14 +396,14 @@ def _cells(wish: FitQuery, subject: ModelReference, asked: PlacedModel, machine:
 
 
 def _rows(wish: FitQuery, own: str) -> list[tuple[str, Quantization | None]]:
-    """Quantizations of the table by size, the file's own among them."""
+    """Return the quantizations of the table, largest first, with the file's own among them."""
     names = dict.fromkeys([*(quantization(word).name for word in wish.quantizations or USUAL), own or "as it is"])
     rows = [(name, None if name in (own, "as it is") else QUANTIZATIONS[name]) for name in names]
     return sorted(rows, key=lambda row: -(QUANTIZATIONS[row[0]].bits if row[0] in QUANTIZATIONS else 0.0))
 
 
 def _measured_correction(name: str, path: str, env: Mapping[str, str]) -> tuple[Quantity | None, Quantity | None]:
-    """Return the measurements of this file by ``--measure``, else those of earlier runs."""
+    """Return decode and prefill speeds of this file measured with ``--measure``, otherwise those of earlier runs."""
     from intermodal.local.hardware.llama_bench import load_speeds
 
     found = load_speeds(cache_dir(env), Path(path)) if path else None
@@ -407,8 +411,9 @@ def _measured_correction(name: str, path: str, env: Mapping[str, str]) -> tuple[
 
 
 def measured_speeds(name: str, env: Mapping[str, str]) -> tuple[Quantity | None, Quantity | None]:
-    """Return tokens a second that earlier runs here wrote and read with a model that intermodal serves itself; None
-    where it ran too few, or where ``name`` is no such model.
+    """Return the decode and prefill speeds, in tokens per second, of earlier runs on this machine.
+
+    Only models that intermodal serves itself have them. Each is None if there were too few runs.
     """
     from intermodal.catalog.shipped_rows import shipped_rows
     from intermodal.store.database import Store
@@ -427,7 +432,7 @@ def measured_speeds(name: str, env: Mapping[str, str]) -> tuple[Quantity | None,
 
 
 def this_machine(env: Mapping[str, str]) -> Machine:
-    """Return this machine, with its free memory."""
+    """Return this machine with its current free memory."""
     from intermodal.local.hardware.machine import machine_survey
 
     return machine_survey(cache_dir(env))
@@ -438,12 +443,14 @@ REMOTE = ("hf:", "http://", "https://")
 
 
 def find_model(said: str, weights: WeightsStore, env: Mapping[str, str]) -> SizedModel:
-    """Return a path, a URL, ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]``, a name of ``pull --list`` or of another
-    program's.
+    """Resolve a model and return its shape.
+
+    ``said``: a path, a URL, ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]``, a name in ``pull --list``, or the name of a
+    model stored by another program.
 
     Raises:
-        UsageError: it names several models, or none of its kind. UnknownModel, InputMissing, NotInstalled: it is not
-            there. WeightsError: it is damaged, or cannot be had.
+        UsageError: it names several models, or none. UnknownModel, InputMissing, NotInstalled: the model does not exist
+            here. WeightsError: it is damaged, or cannot be fetched.
     """
     import anyio
 
@@ -470,8 +477,9 @@ def find_model(said: str, weights: WeightsStore, env: Mapping[str, str]) -> Size
 def find_projector_and_draft(
     projector: str, draft: str, weights: WeightsStore, env: Mapping[str, str]
 ) -> tuple[ModelShape | None, ModelShape | None]:
-    """Return a projector and a draft model; None for one that is not named. Raises UsageError for an unsuitable
-    file.
+    """Return the shapes of the projector and the draft model; None for each that is not named.
+
+    Raises UsageError if a file has the wrong role.
     """
     return (
         _in_role(projector, "projector", setting("mmproj"), weights, env) if projector else None,
@@ -491,7 +499,7 @@ async def _remote(said: str, env: Mapping[str, str]) -> SizedModel:
 
 
 def _of_hub(said: str, weights: WeightsStore) -> str:
-    """Return where a hub has the model of a row that is not pulled yet; "" where none does."""
+    """Return the hub reference of a row that is not pulled yet; "" if no hub has it."""
     row = next((row for row in weights.rows() if row.name == said), None)
     if row is not None and row.hub and not row.files:
         return row.hub

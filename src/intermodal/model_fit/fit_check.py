@@ -1,4 +1,4 @@
-"""``intermodal fit --check``: predicted against measured memory, of a running server or of its log."""
+"""``intermodal fit --check``: compare predicted with measured memory, of a running server or from its log."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from intermodal.sizing.memory import Correction, TermComparison, compare_terms, 
 from intermodal.sizing.speed import model_speed
 from intermodal.today import today
 
-# Where the three listen, as they come.
+# Default addresses of llama-server, vLLM and Ollama.
 USUAL = ("http://127.0.0.1:8080", "http://127.0.0.1:8000", "http://127.0.0.1:11434")
 _MOST_LOG = 64 << 20  # bytes
 _WEB = ("http://", "https://")
@@ -45,12 +45,12 @@ _PLACE = re.compile(r"[\w.-]+:\d+(/v1)?/?")  # an address without its scheme
 
 
 class FitComparison(Value):
-    """The answer.
+    """Predicted and measured memory of a model.
 
     Attributes:
-        model: its name. server: None for a log. rows: predicted beside real. correction: that was stored, None for
-            nothing. notes: terms that could not be compared, each a clause. written, read: tokens a second, as
-            predicted.
+        model: its name. server: None for a log. rows: predicted and measured terms. correction: the stored correction,
+            None if nothing was stored. notes: terms that could not be compared, each a clause. written, read: predicted
+            tokens per second.
     """
 
     model: str
@@ -63,12 +63,14 @@ class FitComparison(Value):
 
 
 def compare_fit(wish: FitQuery, target: str, weights: WeightsStore, env: Mapping[str, str]) -> FitComparison:
-    """Compare. ``target``: an address, the name of a server of ``intermodal up``, a log, or "" to look for a server
-    of ``wish.model``.
+    """Compare the prediction with a server or a log.
+
+    ``target``: an address, the name of a server of ``intermodal up``, a log file, or "" to look for a server of
+    ``wish.model``.
 
     Raises:
-        Unreachable: no such server answers. CredentialsRefused: it wants a key. InputMissing: no log is there.
-        UsageError: the log says nothing of buffers, or no model is named for it.
+        Unreachable: no such server answers. CredentialsRefused: the server wants a key. InputMissing: the log does not
+            exist. UsageError: the log has no buffer sizes, or no model is named for it.
     """
     target = _address(target)
     place = _listening(target, env) if target.startswith(_WEB) else _place(target, env) if target else None
@@ -82,9 +84,9 @@ def compare_fit(wish: FitQuery, target: str, weights: WeightsStore, env: Mapping
 
 
 def is_server(target: str, env: Mapping[str, str]) -> bool:
-    """Return whether it names a server rather than a model: an address, or a name of ``intermodal up``.
+    """Return whether ``target`` names a server rather than a model: an address, or a name of ``intermodal up``.
 
-    Raises UsageError for an address that is none, and a name of ``up`` that nothing has.
+    Raises UsageError for an invalid address, or for a name of ``up`` that no server has.
     """
     if _address(target).startswith(_WEB) or _place(target, env) is not None:
         return True
@@ -94,7 +96,7 @@ def is_server(target: str, env: Mapping[str, str]) -> bool:
 
 
 def _address(target: str) -> str:
-    """Return an address with its scheme; anything else unchanged."""
+    """Return an address with its scheme; other values are returned unchanged."""
     said = f"http://{target}" if _PLACE.fullmatch(target) else target
     if not said.startswith(_WEB):
         return target
@@ -143,7 +145,7 @@ def _kept(made: MemoryComparison, where: str, env: Mapping[str, str]) -> MemoryC
 
 
 def _file(said: str, found: ServerFootprint) -> str:
-    """Return the model to read: the named one, else the one the server reports."""
+    """Return the model to read: the named one, otherwise the one the server reports."""
     if said:
         return said
     if found.engine == "vllm" and not Path(found.model).exists() and found.model.count("/") == 1:
@@ -152,7 +154,7 @@ def _file(said: str, found: ServerFootprint) -> str:
 
 
 def _found(model: str, weights: WeightsStore, env: Mapping[str, str]) -> ServerFootprint:
-    """Return the server that serves a model: of those of ``intermodal up``, then where such servers usually listen."""
+    """Return the server that serves a model: one of ``intermodal up``, otherwise one on a usual port."""
     where = "" if model.startswith(REMOTE) else find_model(model, weights, env).where
     for place in all_records(env):
         wanted = place.wanted() if where and _ready(place) is not None else None
@@ -177,9 +179,7 @@ def _found(model: str, weights: WeightsStore, env: Mapping[str, str]) -> ServerF
 
 
 def _asked(address: str, model: str, env: Mapping[str, str]) -> ServerFootprint:
-    """Return a server at an address that was named. It is sent a key where it wants one, and none of another
-    program.
-    """
+    """Return the server at ``address``, with its key if it wants one; keys of other programs are not sent."""
     try:
         return read_footprint(address, wanted=model)
     except CredentialsRefused as wants:
@@ -211,7 +211,7 @@ def _place(name: str, env: Mapping[str, str]) -> ServerRecords | None:
 
 
 def _ready(place: ServerRecords) -> ServerState | None:
-    """Return the state of a server that answers; None of one that does not."""
+    """Return the state of a running server that is ready; None otherwise."""
     state = place.state()
     return state if state is not None and state.phase == "ready" and state.lives else None
 
@@ -225,7 +225,7 @@ def _started(place: ServerRecords) -> ServerFootprint:
 
 
 def _listening(address: str, env: Mapping[str, str]) -> ServerRecords | None:
-    """Return the server of ``intermodal up`` at an address, whose log and key are known."""
+    """Return the server of ``intermodal up`` at ``address``, whose log and key are known."""
     port = urlsplit(address).port
     for place in all_records(env) if port and is_this_machine(address) else ():
         state = _ready(place)
@@ -238,7 +238,7 @@ def _listening(address: str, env: Mapping[str, str]) -> ServerRecords | None:
 
 
 def _log(wish: FitQuery, path: str, weights: WeightsStore, env: Mapping[str, str]) -> FitComparison:
-    """Of a log the settings are those of the wish, so nothing is kept of it."""
+    """Compare with a log. The settings are taken from the query, so no correction is stored."""
     if not wish.model:
         raise UsageError("a log is compared with a model, and none is named", where="MODEL", todo="name one")
     try:
@@ -265,7 +265,7 @@ def _log(wish: FitQuery, path: str, weights: WeightsStore, env: Mapping[str, str
 
 
 def document(found: FitComparison) -> dict[str, Any]:
-    """Return every number of the answer. Bytes, or tokens if the name says so."""
+    """Return the comparison as JSON data, in bytes or tokens by term."""
     server = found.server
     return {
         "fit_version": FIT_VERSION, "model": found.model,

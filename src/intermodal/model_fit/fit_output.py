@@ -17,7 +17,7 @@ from intermodal.sizing.memory import Correction, MemoryTerm, TermComparison
 from intermodal.sizing.placement import CapacityCheck, Verdict
 from intermodal.sizing.server_command import format_context
 
-_WIDTH: Final = 60  # letters of a bar
+_WIDTH: Final = 60  # characters of a bar
 FILLS: Final = "█▓▒░"
 _PLAIN: Final = "#=+-"
 
@@ -25,7 +25,7 @@ _PLAIN: Final = "#=+-"
 def _bar_lines(
     name: str, parts: Sequence[tuple[str, float]], room: float, gib: float, *, plain: bool = False
 ) -> list[str]:
-    """Return one stacked bar, ``room`` marked on it, and its legend. ``gib``: of the room, as shown."""
+    """Return a stacked bar with ``room`` marked on it, and its legend. ``gib``: the room as displayed."""
     fills = _PLAIN if plain else FILLS
     most = max(room, sum(amount for _, amount in parts)) or 1
     drawn = "".join(
@@ -38,7 +38,7 @@ def _bar_lines(
 
 
 def _change_lines(changes: Iterable[FitChange], users: int) -> Iterator[str]:
-    """Yield changes with their costs and commands. ``users``: texts that are written at once."""
+    """Yield changes with their costs and commands. ``users``: concurrent sequences."""
     each = " of each text" if users > 1 else ""
     for change in changes:
         low, high = rate(change.decode.low), rate(change.decode.high)
@@ -49,7 +49,7 @@ def _change_lines(changes: Iterable[FitChange], users: int) -> Iterator[str]:
 
 
 def rate(value: float) -> str:
-    """Return tokens a second, two figures below ten."""
+    """Format tokens per second, with two significant digits below ten."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
@@ -64,7 +64,7 @@ _Line = tuple[tuple[str, Verdict | None], ...]  # pieces of a line, each with th
 
 
 def text(report: FitReport, *, plain: bool = False) -> list[_Line]:
-    """Return lines in pieces, each with the verdict that colours it."""
+    """Return the report as lines made of pieces, each with the verdict that colours it."""
     found: list[_Line] = [*_plainly([f"{report.name} on {machine_line(report)}"])]
     found.append(((verdict(report), report.verdict),))
     if report.requests:
@@ -116,13 +116,13 @@ def _smaller_model(report: FitReport) -> str:
 
 
 def machine_line(report: FitReport) -> str:
-    """Return the machine, and whose it is."""
+    """Describe the machine, and say whether it is this one."""
     words = describe_machine(report.machine)
     return f"this machine: {words}" if report.here else words
 
 
 def verdict(report: FitReport) -> str:
-    """Return the one line: "fits: 20.4 of 24.0 GiB of the card at 32k".
+    """Return the verdict in one line: "fits: 20.4 of 24.0 GiB of the card at 32k".
 
     A range is shown if it is wider than the displayed digits.
     """
@@ -137,7 +137,7 @@ def verdict(report: FitReport) -> str:
 
 
 def gib(amount: Quantity) -> str:
-    """Return bytes as GiB, with the range where it shows."""
+    """Format bytes as GiB, with the range if it shows at one decimal."""
     if not amount.known:
         return "unknown"
     low, mid, high = (f"{value / GIB:.1f}" for value in (amount.low, amount.mid, amount.high))
@@ -145,7 +145,7 @@ def gib(amount: Quantity) -> str:
 
 
 def terms(report: FitReport) -> list[str]:
-    """Return the terms of the memory, largest first within a place."""
+    """Return the memory terms as a table, largest first on each device."""
     rows = [
         (term.name, amount(term.amount), _place(report, term), term.amount.certainty, term.amount.basis)
         for term in sorted(report.placed.memory.terms, key=lambda term: (term.device, -term.amount.mid))
@@ -154,7 +154,7 @@ def terms(report: FitReport) -> list[str]:
 
 
 def _bars(report: FitReport, *, plain: bool = False) -> list[str]:
-    """Return one stacked bar a place, and which filling is what."""
+    """Return one stacked bar with its legend for each device."""
     return [
         line
         for check in report.placed.checks
@@ -163,7 +163,7 @@ def _bars(report: FitReport, *, plain: bool = False) -> list[str]:
 
 
 def in_place(report: FitReport, check: CapacityCheck) -> list[tuple[str, float]]:
-    """Terms of a place and their bytes, the largest first; small ones are one."""
+    """Return the terms on a device and their bytes, largest first; small terms are summed as "other"."""
     device = {"card": "device", "cards": "device", "memory": "host"}[check.where]
     shared = check.where == "memory" and any(gpu.unified for gpu in report.machine.gpus)
     amounts: dict[str, float] = {}
@@ -176,7 +176,7 @@ def in_place(report: FitReport, check: CapacityCheck) -> list[tuple[str, float]]
 
 
 def speed(report: FitReport) -> Iterator[str]:
-    """Yield the speed of writing and reading, and its basis."""
+    """Yield the decode and prefill speeds, and what they are based on."""
     yield from pace_lines(report)
     found, memory = report.pace, report.machine.bandwidth
     if found.decode.known:
@@ -188,7 +188,7 @@ def speed(report: FitReport) -> Iterator[str]:
 
 
 def pace_lines(report: FitReport) -> Iterator[str]:
-    """Yield the speed of writing and reading."""
+    """Yield the decode and prefill speeds."""
     found = report.pace
     each = " of each text" if found.users > 1 else ""
     would = "if it fitted, it would write" if report.verdict == "no" else "writes"
@@ -210,13 +210,13 @@ def pace_lines(report: FitReport) -> Iterator[str]:
 
 
 def _on_host(report: FitReport) -> bool:
-    """Return whether weights are read there for each token."""
+    """Return whether weights are read from main memory for each token."""
     settings = report.placed.settings
     return settings.gpu_layers >= 0 or settings.host_experts > 0
 
 
 def table(report: FitReport) -> Iterator[_Line]:
-    """Context by quantization."""
+    """Yield the table of memory by quantization and context."""
     rows = _by_quantization(report.cells)
     head = ["", *(format_context(cell.context) for cell in next(iter(rows.values()), []))]
     lines = [[_row_name(name, cells), *map(_cell, cells)] for name, cells in rows.items()]
@@ -258,7 +258,7 @@ def _cell(cell: FitCell) -> str:
 
 
 def amount(quantity: Quantity) -> str:
-    """Return bytes of a term in the unit that suits them, with their range.
+    """Format the bytes of a term in GiB or MiB, with their range.
 
     >>> from intermodal.quantity import between, exact
     >>> amount(exact(17.5 * 2**30)), amount(between(10 * 2**20, 20 * 2**20, 30 * 2**20, ""))
@@ -288,7 +288,7 @@ FIT_VERSION = 1
 
 
 def document(report: FitReport) -> dict[str, Any]:
-    """Every number of the answer, amounts as ``low``, ``mid``, ``high`` with certainty and basis."""
+    """Return the report as JSON data; amounts have ``low``, ``mid`` and ``high`` with certainty and basis."""
     settings, shape, found = report.placed.settings, report.placed.shape, report.pace
     return {
         "fit_version": FIT_VERSION,
@@ -357,7 +357,7 @@ def _cell_document(cell: FitCell) -> dict[str, Any]:
 
 
 def _change_document(change: FitChange) -> dict[str, Any]:
-    """Return a change, and its command."""
+    """Return a change and its command as JSON data."""
     return {
         "what": change.what, "gives_up": change.gives_up, "cost": round(change.cost, 4), "room": change.room,
         "needed": plain_amount(change.needed), "decode": plain_amount(change.decode), "command": change.command,
@@ -365,7 +365,7 @@ def _change_document(change: FitChange) -> dict[str, Any]:
 
 
 def plain_amount(amount: Quantity) -> dict[str, Any]:
-    """Return an amount with its certainty; null if unknown."""
+    """Return an amount with its certainty as JSON data; its values are null if unknown."""
     known = amount.known
     return {
         "low": amount.low if known else None, "mid": amount.mid if known else None,
@@ -374,7 +374,10 @@ def plain_amount(amount: Quantity) -> dict[str, Any]:
 
 
 def rows(found: Iterable[TermComparison]) -> list[dict[str, Any]]:
-    """Return predicted beside real: bytes, or tokens if the name says so. ``logged`` is present if a log states it."""
+    """Return predicted and measured terms as JSON data, in bytes or tokens by term.
+
+    ``logged`` is present if the value is from a log.
+    """
     return [
         {
             "name": row.name, "device": row.device, "predicted": row.predicted.mid, "low": row.predicted.low,
@@ -386,7 +389,7 @@ def rows(found: Iterable[TermComparison]) -> list[dict[str, Any]]:
 
 
 def correction(found: Correction | None) -> dict[str, Any] | None:
-    """Return the corrections of predictions, present or future."""
+    """Return a correction as JSON data; None if there is none."""
     if found is None:
         return None
     return {
@@ -403,7 +406,7 @@ _VLLM_SAID: dict[Verdict, str] = {"fits": "fits", "tight": "may fit", "no": "doe
 
 
 def vllm_lines(report: VllmReport, *, plain: bool = False) -> Iterator[tuple[str, Verdict | None]]:
-    """Yield the answer as text."""
+    """Yield the vLLM report as text lines; the line with the verdict is coloured by it."""
     found, cards = report.served, len(report.machine.gpus)
     yield f"{report.name} by vLLM on {'this machine: ' if report.here else ''}{describe_machine(report.machine)}", None
     yield vllm_sentence(report), report.verdict
@@ -459,7 +462,7 @@ def vllm_sentence(report: VllmReport) -> str:
 
 
 def vllm_document(report: VllmReport) -> dict[str, Any]:
-    """Every number of the answer."""
+    """Return the vLLM report as JSON data."""
     found = report.served
     return {
         "fit_version": FIT_VERSION, "engine": "vllm", "model": report.name, "verdict": report.verdict,

@@ -1,11 +1,12 @@
 """Plan a pull from a hub before any weights are fetched: which files, whether they fit, and why these.
 
-The hub's listing has files, sizes and sums; headers, read over HTTP ranges, have the rest; ``fit``'s formulas compare
-it with this machine's memory and processor, on which the embedded llama.cpp runs it, whatever cards there are.
+The hub's listing has file names, sizes and checksums; everything else is in headers, read over HTTP ranges. The
+formulas of ``fit`` compare the demand with this machine's main memory and processor, because the embedded llama.cpp
+does not use the GPU.
 
-ONNX files are below: an encoder with a head, or a model of images and text. ``config.json``, read before the first byte
-of weights, says what model it is and which runtime opens it. Of small files a hub has no SHA-256: they are read at the
-commit, and pinned to what they are there.
+ONNX models (an encoder with a head, or a model of images and text) are in the last section. Their ``config.json``, read
+before any weights, identifies the model and the runtime that opens it. The hub has no SHA-256 of small files: they are
+read at the commit, and pinned to their content there.
 """
 
 from __future__ import annotations
@@ -60,17 +61,17 @@ from intermodal.sizing.quantizations import QUANTIZATIONS, names_quantization, q
 from intermodal.sizing.server_command import ModelReference
 from intermodal.sizing.shape import ModelShape
 
-_WHOLE: Final = ("F32", "F16", "BF16")  # not proposed where a quantization is there: twice the bytes for nothing seen
-# Of several projectors: eight bits lose nothing that was ever measured here, and 16 bits run everywhere.
+_WHOLE: Final = ("F32", "F16", "BF16")  # not proposed if there is a quantization: twice the size for no visible gain
+# Preferred projector types: Q8_0 has no measured loss, and 16 bits run everywhere.
 _PROJECTORS: Final = ("Q8_0", "F16", "BF16", "F32")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _PART: Final = re.compile(r"-\d{5}-of-\d{5}$")
-_MADE: Final = re.compile(r"[-.](ud|i1|imat|imatrix)$")  # words that some put before a quantization
+_MADE: Final = re.compile(r"[-.](ud|i1|imat|imatrix)$")  # quantization methods in file names
 _NAME: Final = re.compile(r"[^a-z0-9._-]+")
 
 
 class Variant(Value):
-    """A model of a repository in one quantization: the files of all its parts."""
+    """A model of a repository in one quantization, with the files of all its parts."""
 
     quantization: str
     stem: str
@@ -82,14 +83,14 @@ class Variant(Value):
 
 
 class HubPull(Value):
-    """The contents of a pull.
+    """The result of planning a pull.
 
     Attributes:
-        model: as it would be pinned. report: of ``fit`` on this machine; None for a model in ONNX, which is compared
-            with ``room``, the bytes of free memory.
+        model: as it would be pinned. report: of ``fit`` on this machine; None for an ONNX model, which is compared with
+            ``room``, the free memory in bytes.
         why: why this quantization, "" if there was no choice.
-        moved: the present commit of the branch it was pulled from, "" if it is the same or unknown.
-        cards: the machine has some, which ``report`` does not count.
+        moved: the current commit of the branch it was pulled from, "" if unchanged or unknown.
+        cards: whether the machine has GPUs, which ``report`` ignores.
     """
 
     model: LockedModel
@@ -112,14 +113,12 @@ class HubPull(Value):
 
 
 def find_pinned(said: str, weights: WeightsStore) -> LockedModel | None:
-    """Return the model pulled under this name, or last from this repository (and quantization or file, if one is
-    named).
-    """
+    """Return the newest pulled model with this name, or from this repository (and quantization or file, if given)."""
     return max(find_all_pinned(said, weights), key=lambda model: model.date, default=None)
 
 
 def find_all_pinned(said: str, weights: WeightsStore) -> list[LockedModel]:
-    """Return all models pulled from a repository, or the one under a name."""
+    """Return all models pulled from a repository, or the one with this name."""
     models = weights.lock.models()
     wanted = parse_hub_reference(said)
     if wanted is None:
@@ -140,14 +139,14 @@ async def hub_pull(
     said: str, weights: WeightsStore, machine: Machine, env: Mapping[str, str], *, update: bool = False,
     taken: frozenset[str] = frozenset(),
 ) -> HubPull:  # fmt: skip
-    """Return the contents of ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]``, or of a named row of a hub.
+    """Plan the pull of ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]``, or of a named row that a hub has.
 
-    An earlier pull is pinned: the same commit and sums, unless ``update`` requests the present ones. ``taken``: names
-    of other models in the same pull.
+    A model pulled earlier stays pinned to its commit and checksums, unless ``update`` is set. ``taken``: names of other
+    models in the same pull.
 
     Raises:
-        UsageError: several models, or none of that name. WeightsError: the hub does not give it, or has other bytes
-            under a commit that is pinned.
+        UsageError: the reference names several models, or none. WeightsError: the hub does not deliver the model, or
+            has other content at a pinned commit.
     """
     cards, machine = bool(machine.gpus), without_cards(machine)
     before = find_pinned(said, weights)
@@ -191,11 +190,10 @@ async def hub_pull(
 
 
 async def as_pulled(wish: FitQuery, machine: Machine, env: Mapping[str, str]) -> tuple[FitQuery, str]:
-    """Return the wish with the file and the projector of a repository that pulling it would bring, and why this
-    quantization.
+    """Return the query with the file and projector that pulling its repository would fetch, and why this quantization.
 
-    The machine is the one in question, cards and all. A name that is no repository of GGUF files is returned unchanged;
-    if the hub lists nothing, reading the model reports the error.
+    The machine is used with its GPUs. A query that names no repository of GGUF files is returned unchanged; if the hub
+    cannot list it, reading the model later reports the error.
     """
     wanted = parse_hub_reference(wish.model)
     if wanted is None or wish.engine == "vllm" or (wanted.file and not is_model(wanted.file)):
@@ -217,7 +215,9 @@ async def as_pulled(wish: FitQuery, machine: Machine, env: Mapping[str, str]) ->
 
 
 def _same_model(before: LockedModel, wanted: HubReference, listed: HubListing) -> HubReference:
-    """Return the default of an update: the file that was pulled, else its quantization, as it keeps its name."""
+    """Return the reference for an update: the file that was pulled, or its quantization if the file no longer
+    exists.
+    """
     if wanted.file or wanted.quant or before.runtime != "llama":
         return wanted
     path = before.files[0].path
@@ -229,8 +229,9 @@ def _same_model(before: LockedModel, wanted: HubReference, listed: HubListing) -
 async def _again(
     before: LockedModel, wanted: HubReference, said: str, machine: Machine, env: Mapping[str, str]
 ) -> HubPull:
-    """Return the pulled model, with the present commit of its branch. Raises WeightsError if the hub has other
-    bytes.
+    """Return the pinned model with the current commit of its branch.
+
+    Raises WeightsError if the hub has other content at the pinned commit.
     """
     if wanted.revision not in ("main", before.requested, before.revision):
         raise UsageError(
@@ -298,7 +299,7 @@ async def _shape(repo: str, file: str, revision: str, env: Mapping[str, str]) ->
 
 
 def _variants(listed: HubListing, wanted: HubReference) -> list[Variant]:
-    """Return the model that is meant, in every quantization that it may be taken in. Raises UsageError."""
+    """Return the requested model in every quantization it is available in. Raises UsageError."""
     by_name = {file.name: file for file in listed.files}
     if wanted.file or wanted.quant:
         name = wanted.file or chosen_file(listed.files, wanted)
@@ -334,8 +335,7 @@ def _variant(name: str, by_name: Mapping[str, HubFile], wanted: HubReference) ->
 
 
 def _stem(base: str) -> str:
-    """Return the name of a model's file without its quantization, the quantization's method, and the number of its
-    part.
+    """Return a model's file name without quantization, quantization method and part number.
 
     >>> _stem("Qwen3-4B-UD-IQ2_M.gguf"), _stem("qwen3-4b-q8_0-00001-of-00002.gguf")
     ('qwen3-4b', 'qwen3-4b')
@@ -345,7 +345,7 @@ def _stem(base: str) -> str:
 
 
 def _projector(listed: HubListing) -> HubFile | None:
-    """Return the projector for the model's pictures or sound; of several the one in the type that runs best."""
+    """Return the model's image or audio projector, in the preferred type if there are several."""
     found = [file for file in listed.files if is_projector(file.name)]
 
     def place(file: HubFile) -> tuple[int, str]:
@@ -359,10 +359,10 @@ async def _chosen(
     variants: Sequence[Variant], vision: ModelShape | None, wanted: HubReference, revision: str, machine: Machine,
     env: Mapping[str, str],
 ) -> tuple[Variant, FitReport, str]:  # fmt: skip
-    """Return the best that fits, else the smallest, with its report.
+    """Return the best variant that fits, or else the smallest, with its report and the reason.
 
-    Only headers of candidates are read: quantizations of one model differ by the bytes of their files, so the demand of
-    the first one gives that of the others.
+    Only headers of candidates are read: quantizations of one model differ by the size of their files, so the demand of
+    the others is estimated from the first.
     """
     ranked = _ranked(variants)
     tried: dict[str, FitReport] = {}
@@ -395,13 +395,16 @@ async def _chosen(
 
 
 def _ranked(variants: Sequence[Variant]) -> list[Variant]:
-    """Best first: by what a quantization loses, else by its bits. 16 bits only where nothing else is there."""
+    """Sort variants by loss of quality, then by size. 16-bit variants are left out if there are others."""
     usual = [each for each in variants if each.quantization not in _WHOLE] or list(variants)
     return sorted(usual, key=lambda each: (_loss(each.quantization), each.size))
 
 
 def _loss(name: str) -> float:
-    """Return the growth of perplexity; if it is not published, that of the next known one with fewer bits."""
+    """Return the relative perplexity increase of a quantization.
+
+    If it is not published, that of the best known quantization with at most as many bits is used.
+    """
     found = QUANTIZATIONS.get(name)
     if found is None:
         return float("inf")
@@ -447,7 +450,7 @@ def _traits(found: FitReport, vision: ModelShape | None) -> ModelTraits:
 
 
 def _name(file: str, wanted: HubReference, weights: WeightsStore, taken: frozenset[str]) -> str:
-    """Of the file, with its owner's before it where another repository's has that name already."""
+    """Return a name from the file name, with the repository's owner in front if the name is taken."""
     base = file.rpartition("/")[2].removesuffix(".gguf").lower()
     base = _PART.sub("", base)
     owner = wanted.repo.partition("/")[0].lower()
@@ -479,7 +482,7 @@ def row_of(pull: HubPull, weights: WeightsStore) -> WeightsRow:
 
 
 def check_fits(pull: HubPull) -> None:
-    """Raise DoesNotFit, with the two numbers, where it does not fit this machine."""
+    """Raise DoesNotFit, with needed and free memory, if the pull does not fit this machine."""
     if pull.report is None:
         if pull.verdict == "no":
             room = f"{pull.room / GIB:.1f} GiB are free"
@@ -505,16 +508,16 @@ def check_fits(pull: HubPull) -> None:
 # ---- ONNX files -------------------------------------------------------------------------------------
 
 
-# Suffixes of file names that a repository may have beside its 32-bit weights, best first.
+# Suffixes of weight files, best first; "" is 32-bit.
 ENDINGS: Final = ("", "_fp16", "_int8", "_quantized")
 _WITHIN: Final = ("onnx/", "")  # folders of a repository
-_OUTSIDE: Final = ("_data", ".data")  # files in which some models keep their weights
-SMALL: Final = 32 << 20  # bytes: as large as a tokenizer of many languages
+_OUTSIDE: Final = ("_data", ".data")  # suffixes of external weight files
+SMALL: Final = 32 << 20  # bytes; the size of a large multilingual tokenizer
 _TWO_SIDES: Final = re.compile(r"clip|siglip")
 
 
 class OnnxSelection(NamedTuple):
-    """Files of a repository that one runtime opens."""
+    """The files of a repository that one runtime opens."""
 
     runtime: BuiltInProtocol
     files: tuple[HubFile, ...]
@@ -522,7 +525,7 @@ class OnnxSelection(NamedTuple):
 
 
 def has_onnx(listed: HubListing, wanted: HubReference) -> bool:
-    """Return whether the models of a repository are ONNX files, unless another format is requested."""
+    """Return whether the repository's models are ONNX files, unless the reference names a file of another format."""
     if wanted.file:
         return wanted.file.endswith(".onnx")
     names = [file.name for file in listed.files]
@@ -532,11 +535,11 @@ def has_onnx(listed: HubListing, wanted: HubReference) -> bool:
 async def onnx_pull(
     wanted: HubReference, listed: HubListing, name: str, said: str, env: Mapping[str, str]
 ) -> LockedModel:
-    """Return the model as it would be pinned, under a name.
+    """Return the ONNX model as it would be pinned, under ``name``.
 
     Raises:
-        UsageError: the repository has no model that a runtime here opens, or lacks a file of it. WeightsError: its
-            ``config.json`` cannot be had, or says no head that is known.
+        UsageError: the repository has no model that a runtime here opens, or lacks one of its files. WeightsError: its
+            ``config.json`` cannot be fetched, or has no known head.
     """
     files = {file.name: file for file in listed.files}
     config = await _config(wanted, listed, said, env)
@@ -552,7 +555,7 @@ async def onnx_pull(
 
 
 async def _sum(file: HubFile, wanted: HubReference, listed: HubListing, said: str, env: Mapping[str, str]) -> str:
-    """Return the SHA-256 of a file: as listed, else computed at the commit, if it is small; "" if unknown."""
+    """Return the SHA-256 of a file as listed, or computed at the commit if the file is small; "" if unknown."""
     if file.sha256 or file.name.endswith(".onnx") or file.size > SMALL or not _COMMIT.fullmatch(listed.revision):
         return file.sha256
     return hashlib.sha256(await _read(file.name, SMALL, wanted, listed, said, env)).hexdigest()
@@ -581,7 +584,7 @@ async def _config(wanted: HubReference, listed: HubListing, said: str, env: Mapp
 
 
 def _taken(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: HubReference) -> OnnxSelection:
-    """Return the files of the model that is meant, in the variant that is asked for, else in the best."""
+    """Return the files of the model in the requested variant, or the best one."""
     if _TWO_SIDES.search(str(config.get("model_type", "")).lower()):
         return _two_sides(files, config, wanted)
     head = encoder_head(config)
@@ -616,7 +619,7 @@ def _two_sides(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: 
 def _onnx_files(
     files: Mapping[str, HubFile], stems: tuple[str, ...], wanted: HubReference
 ) -> tuple[tuple[str, ...], str]:
-    """Paths of the files of these names in one variant, and how that is called."""
+    """Return the paths of the files called ``stems`` in one variant, and the variant's suffix."""
     endings = [f"_{wanted.quant}"] if wanted.quant else list(ENDINGS)
     if wanted.file:
         found = re.fullmatch(r"(.*/)?(model|vision_model|text_model)(_\w+)?\.onnx", wanted.file)

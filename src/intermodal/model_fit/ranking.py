@@ -1,9 +1,9 @@
-"""Rank the models that could run on a machine: files on disk, rows of ``pull --list``, and other open models.
+"""Rank the models that could run on a machine: local files, rows of ``pull --list``, and other open models.
 
-Files that are here are sized by their headers. Of the others only the size is known: four-bit weights and room for a
-request, and a speed by the bytes that a token reads.
+Local files are sized by their headers. For other models only the parameter count is known: they are sized with 4-bit
+weights and memory for a request, and their speed follows from the bytes read per token.
 
-The size of a row of ``pull --list`` before it is fetched, from its files or its parameters, is below.
+The last section gives the size of a row of ``pull --list`` before it is fetched, from its files or parameters.
 """
 
 from __future__ import annotations
@@ -51,17 +51,19 @@ from intermodal.sizing.speed import model_speed, speed_of_parameters
 
 Work = Literal["chat", "sight"]
 Where = Literal["here", "pull", "open"]
-MOST_FILES: Final = 200  # on disk, of which headers are read
+MOST_FILES: Final = 200  # maximum number of local files whose headers are read
 
 
 class RankedModel(Value):
-    """One model.
+    """One model of the ranking.
 
     Attributes:
-        where: "here" on disk, "pull" by ``intermodal pull``, "open" its weights are elsewhere. store: whose folder.
-        tier: its strength, "" if unknown; evidence: for it, "proxy" for its size. exact: sized by its header.
-        weight: parameters that count for its strength within a tier: for a mixture of experts the geometric mean of all
-            and of those of a token. 0 if unknown.
+        where: "here" on disk, "pull" by ``intermodal pull``, "open" if its weights are elsewhere. store: the program
+            whose folder it is in.
+        tier: its strength, "" if unknown; evidence: for the tier, "proxy" if judged by size. exact: sized by its
+            header.
+        weight: parameter count that ranks it within a tier: for a mixture of experts the geometric mean of all and
+            active parameters. 0 if unknown.
     """
 
     name: str
@@ -81,7 +83,9 @@ class RankedModel(Value):
 
 
 class RankingQuery(Value):
-    """The request of a ranking: ``context`` tokens of each of ``slots`` texts (0 for the usual), types of the cache."""
+    """Options of a ranking: ``context`` tokens for each of ``slots`` sequences (0 for the usual), and the cache
+    types.
+    """
 
     context: int = 0
     slots: int = 1
@@ -93,8 +97,9 @@ class RankingQuery(Value):
 def rank_models(
     machine: Machine, weights: WeightsStore, env: Mapping[str, str], wanted: RankingQuery | None = None
 ) -> tuple[RankedModel, ...]:
-    """Return all of them, those that fit first, then by tier; within a tier by evidence, then the larger ones first,
-    exact and quick ones first among alike.
+    """Return all models: those that fit first, then by tier, evidence and size.
+
+    Among equals, models sized by their header come first, then faster ones.
     """
     wanted = wanted or RankingQuery()
     known = {model.id: model for model in open_models(load_snapshot())}
@@ -106,7 +111,7 @@ def rank_models(
 
 
 def ranking_document(found: tuple[RankedModel, ...]) -> dict[str, Any]:
-    """Return the ranking of ``--all``."""
+    """Return the ranking of ``--all`` as JSON data."""
     return {
         "fit_version": FIT_VERSION,
         "models": [
@@ -131,7 +136,7 @@ def _rank(each: RankedModel) -> tuple[float, ...]:
 
 
 def strength_rank(tier: str, evidence: str) -> tuple[int, int]:
-    """Return the rank of a tier and its evidence, the higher the stronger; -1 if unknown."""
+    """Return the ranks of a tier and its evidence, higher is stronger; -1 if unknown."""
     return (
         TIERS.index(tier) if tier in TIERS else -1,
         _EVIDENCE.index(evidence) if evidence in _EVIDENCE else -1,
@@ -139,14 +144,14 @@ def strength_rank(tier: str, evidence: str) -> tuple[int, int]:
 
 
 def strength_size(parameters: float, active: float | None) -> float:
-    """Return the size that counts for strength."""
+    """Return the geometric mean of all and active parameters, which stands for a model's strength."""
     return math.sqrt(parameters * (active or parameters))
 
 
 def _here(
     machine: Machine, weights: WeightsStore, env: Mapping[str, str], wanted: RankingQuery
 ) -> Iterator[RankedModel]:
-    """Files on this disk, by their headers; one that cannot be read is passed over."""
+    """Yield local models, sized by their headers; unreadable files are skipped."""
     pulled = [
         (row.name, "intermodal", weights.path(row.name), weights.projector(row.name))
         for row in weights.rows()
@@ -227,12 +232,12 @@ def _open(machine: Machine, known: Mapping[str, Model], wanted: RankingQuery) ->
 
 
 def _does(model: Model | None, work: Work) -> bool:
-    """Return whether it does that kind of work; a model without facts counts as chat."""
+    """Return whether a model does that kind of work; a model without known traits counts as a chat model."""
     return work == "chat" or (model is not None and "image" in model.input)
 
 
 def _tier(model: Model | None) -> tuple[str, str]:
-    """Return the tier of writing, else of its first task, and the level of its evidence; "" if unknown."""
+    """Return the tier and evidence level for text generation, otherwise for its first task; "" if unknown."""
     if model is None or not model.strength:
         return "", ""
     found = next((one for one in model.strength if one.task == "text-generation"), model.strength[0])
@@ -240,7 +245,10 @@ def _tier(model: Model | None) -> tuple[str, str]:
 
 
 def _check(machine: Machine, needed: Quantity, wanted: RankingQuery) -> CapacityCheck:
-    """Of a model without a header: with the contexts of further texts, and unknown for longer ones than are usual."""
+    """Check a model without a header, with the caches of all sequences.
+
+    The demand is unknown for contexts longer than ``CONTEXT``.
+    """
     found = check_capacity(
         needed + cache_of_contexts(wanted.slots - 1, min(wanted.context or CONTEXT, CONTEXT)), machine
     )
@@ -253,7 +261,7 @@ def _check(machine: Machine, needed: Quantity, wanted: RankingQuery) -> Capacity
 
 
 def memory_needed(row: WeightsRow, model: Model | None) -> tuple[Quantity, float]:
-    """Return bytes of memory, and parameters, as far as known; unknown if its size is."""
+    """Return the memory in bytes and the parameter count of a row, as far as known."""
     whole = row.size
     known = model.parameters if model is not None else None
     served = served_row(row.name)
@@ -270,7 +278,7 @@ def memory_needed(row: WeightsRow, model: Model | None) -> tuple[Quantity, float
 
 
 def check_row_fits(row: WeightsRow, model: Model | None, machine: Machine) -> None:
-    """Raise DoesNotFit where the least that is known of a row to take is more than this machine has free."""
+    """Raise DoesNotFit if the low end of a row's memory exceeds what this machine has free."""
     needed, _ = memory_needed(row, model)
     if not needed.known or fits(machine, needed.low):
         return
@@ -284,14 +292,14 @@ def check_row_fits(row: WeightsRow, model: Model | None, machine: Machine) -> No
 
 
 def fetched_size(row: WeightsRow, model: Model | None) -> float:
-    """Return bytes to fetch: stated, else of its parameters in its quantization; 0 if unknown."""
+    """Return the bytes to fetch: as stated, otherwise from its parameters and quantization; 0 if unknown."""
     named = row.hub.rpartition(":")[2].upper()
     parameters = model.parameters if model is not None else None
     return float(row.size) or (weight_bytes(parameters, named) if named in QUANTIZATIONS and parameters else 0.0)
 
 
 def served_row(name: str) -> ServedRow | None:
-    """Return the row of a host that serves the weights of that name."""
+    """Return the shipped host row that serves the weights called ``name``."""
     return next((served for host in shipped_rows().hosts for served in host.models if served.weights == name), None)
 
 

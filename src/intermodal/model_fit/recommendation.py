@@ -1,9 +1,9 @@
 """Recommend the strongest model of ``pull --list`` that fits a machine, for a kind of work.
 
-Strength is as ``fit --all`` ranks: its tier, what that rests on, then its parameters, which are a proxy. For chat,
-models of text alone come before those of the same tier that see: some of their parameters are for pictures.
+Strength is ranked as in ``fit --all``: by tier, evidence and parameter count. For chat, text-only models come before
+vision models of the same tier, which spend some of their parameters on images.
 
-Pulled models run on the processor, whatever cards there are: they are compared with the memory.
+Pulled models run on the processor even if the machine has a GPU, so they are compared with main memory.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ _TASKS: Final[dict[Work, Task]] = {
     "chat": "text-generation", "sight": "image-text-to-text", "speech": "automatic-speech-recognition",
     "embedding": "feature-extraction",
 }  # fmt: skip
-PROMPT, ANSWER = 1000, 200  # tokens of the question and of the answer that are timed
-SPEECH: Final = 60.0  # seconds of sound
-SLOW: Final = 3.0  # tokens a second: below, an answer comes slower than it is read
+PROMPT, ANSWER = 1000, 200  # tokens of the question and the answer that are timed
+SPEECH: Final = 60.0  # seconds of audio
+SLOW: Final = 3.0  # tokens per second; people read faster than this
 
 
 class ModelProposal(Value):
-    """A model that could be pulled, or is here.
+    """A model that could be pulled, or is already here.
 
     Attributes:
-        size: bytes to fetch. check: the memory it takes, and the free memory. tier: "" if unknown.
-        evidence, weight: as of a ``Candidate`` of ``fit --all``.
-        alone: it does this work alone; a model that sees as well does not chat alone.
-        seconds: that ``what`` takes, unknown if not measured. decode: tokens a second of an answer.
+        size: bytes to fetch. check: memory needed and free. tier: "" if unknown.
+        evidence, weight: as in ``RankedModel``.
+        alone: whether it is specialized in this work; a vision model is not specialized in chat.
+        seconds: time for ``what``, unknown if not measured. decode: tokens per second of an answer.
     """
 
     name: str
@@ -70,14 +70,14 @@ class ModelProposal(Value):
 
     @property
     def slow(self) -> bool:
-        """Return whether its answers come slower than they are read, or it transcribes slower than real time."""
+        """Return whether it answers slower than people read, or transcribes slower than real time."""
         if self.work == "speech":
             return self.seconds.known and self.seconds.mid > SPEECH
         return self.decode.known and 0 < self.decode.mid < SLOW
 
 
 class Recommendation(Value):
-    """The answer: ``chosen`` of ``known`` models, and why. None where none fits."""
+    """The ``chosen`` model out of ``known``, and why. ``chosen`` is None if no model fits."""
 
     work: Work
     chosen: ModelProposal | None
@@ -86,8 +86,8 @@ class Recommendation(Value):
 
 
 def recommend(machine: Machine, weights: WeightsStore, work: Work) -> Recommendation:
-    """Return the strongest that certainly fits, of those that answer as fast as one reads, or hear as fast as one
-    speaks, where there are any.
+    """Return the strongest model that certainly fits, preferring models that are not slow (see
+    ``ModelProposal.slow``).
     """
     known = tuple(_proposals(machine, weights, work))
     fitting = [each for each in known if each.verdict == "fits"]
@@ -146,7 +146,7 @@ def _proposals(machine: Machine, weights: WeightsStore, work: Work) -> list[Mode
 
 
 def _does(model: Model, work: Work) -> bool:
-    """Return whether it does this work: for embedding models, on texts as long as the timed one."""
+    """Return whether a model does this work. An embedding model also has to accept ``PROMPT`` tokens."""
     long = work != "embedding" or model.context is None or model.context >= PROMPT
     return _TASKS[work] in model.tasks and long
 
@@ -154,7 +154,7 @@ def _does(model: Model, work: Work) -> bool:
 def _seconds(
     row: WeightsRow, model: Model, work: Work, parameters: float, machine: Machine
 ) -> tuple[Quantity, str, Quantity]:
-    """Return the seconds of a usual piece of its work, the piece, and tokens a second of an answer."""
+    """Return the seconds for a typical piece of work, what it is, and the decode speed in tokens per second."""
     if work == "speech":
         served = served_row(row.name)
         factor = served.speed.realtime_factor if served is not None and served.speed is not None else None

@@ -1,7 +1,7 @@
-"""A model's demands on a machine: its shape, read from headers, and memory and speed computed from it by formulas.
+"""Memory and speed of a model on a machine, computed from the model's shape as its file headers give it.
 
-What belongs here: ``shape.py`` (the values that all formulas take: a shape, and how the model is served); readers that
-make a shape (``gguf_shape.py``, ``config_shape.py``) and where headers come from (``model_sources.py``); the hardware
-(``machines.py``); pure formulas (``kv_cache.py``, ``compute_buffers.py``, ``memory.py``, ``speed.py``) and what follows
-from them (``placement.py``, ``fit_changes.py``). A formula opens no file.
+``shape.py`` has the values that every formula takes: the model's shape and the serving settings. ``gguf_shape.py`` and
+``config_shape.py`` read a shape from headers, and ``model_sources.py`` finds the headers. ``machines.py`` describes the
+hardware. The formulas are in ``kv_cache.py``, ``compute_buffers.py``, ``memory.py`` and ``speed.py``; ``placement.py``
+and ``fit_changes.py`` build on them. Formulas do no I/O.
 """

@@ -1,19 +1,20 @@
 """Sizes in bytes of llama.cpp's compute and output buffers.
 
-Source: ``llama_context::sched_reserve`` and ``output_reserve``. A graph of ``ubatch`` tokens over a full cache is laid
-out once; its size is what ``sched_reserve: ... compute buffer size`` says. Where the graph is understood
-(``compute_graph``) it is laid out here as there. Else a formula stands for it, fitted to the logs of six models of
-4 to 30 billion parameters with flash attention (-6 % to +4 %): its largest part is the feed-forward part (of every
-token: what comes in, two halves and their product), or logits; beside it the mask of who looks at whom.
+Source: ``llama_context::sched_reserve`` and ``output_reserve``. llama.cpp allocates the graph of ``ubatch`` tokens over
+a full cache once; the log reports its size as ``sched_reserve: ... compute buffer size``. For known architectures
+(``compute_graph``) this module builds and allocates the same graph. For others it uses a formula, fitted to the logs of
+six models of 4 to 30 billion parameters with flash attention (-6 % to +4 %): the largest part is either the
+feed-forward activations (for each token the input, two halves and their product) or the logits; the attention mask is
+added.
 
 The graph: ``llm_graph_context`` in llama.cpp's ``src/llama-graph.cpp`` (``build_attn``, ``build_ffn``,
-``build_moe_ffn``, ``build_rs``) and ``src/models/*.cpp`` of October 2026. What a layer does follows from the tensors
-that it has, so that one builder stands for many architectures.
+``build_moe_ffn``, ``build_rs``) and ``src/models/*.cpp`` of October 2026. The operations of a layer follow from the
+tensors it has, so one builder covers many architectures.
 
-The allocator: ``ggml_gallocr_alloc_graph_impl`` and ``ggml_dyn_tallocr`` of ggml's ``ggml-alloc.c``. Tensors are laid
-out in the order in which they are computed, in the smallest gap that holds them; some operations write over their
-input. Gaps that nothing fits into are why the sum is larger than what is alive at any time, and why it is computed by
-doing it.
+The allocator: ``ggml_gallocr_alloc_graph_impl`` and ``ggml_dyn_tallocr`` of ggml's ``ggml-alloc.c``. Tensors are
+allocated in the order in which they are computed, in the smallest free block that holds them; some operations reuse the
+memory of an input. Because of fragmentation the buffer is larger than the tensors alive at any time, so its size is
+found by running the allocator.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from intermodal.sizing.kv_cache import cache_cells, quantized, window_cells
 from intermodal.sizing.shape import Layer, ModelShape, ServingSettings
 
 _FLOAT: Final = 4
-_MASK: Final = 2  # bytes of a place of the mask with flash attention
-_HOST_ALIGN, _DEVICE_ALIGN = 32, 128  # bytes; of ggml's CPU and CUDA buffers
+_MASK: Final = 2  # bytes of a mask element with flash attention
+_HOST_ALIGN, _DEVICE_ALIGN = 32, 128  # alignment in bytes of ggml's CPU and CUDA buffers
 _SLACK: Final = (0.7, 1.5)  # around the formula's result: graphs differ, and freed blocks leave gaps
 
 
 def compute_buffer(shape: ModelShape, settings: ServingSettings, *, on_device: bool) -> Quantity:
-    """Where the layers are."""
+    """Return the size of the compute buffer on the GPU (``on_device``) or on the host."""
     found = compute_graph(shape, settings, _DEVICE_ALIGN if on_device else _HOST_ALIGN)
     if found is not None:
         return _laid_out(shape, settings, found.device_size() if on_device else found.size())
@@ -42,7 +43,7 @@ def compute_buffer(shape: ModelShape, settings: ServingSettings, *, on_device: b
 
 
 def input_buffer(shape: ModelShape, settings: ServingSettings) -> Quantity:
-    """Return the input buffer on the host, if the layers are on a device."""
+    """Return the size of the input buffer on the host when the layers run on a GPU."""
     found = compute_graph(shape, settings, _HOST_ALIGN)
     if found is not None:
         return _laid_out(shape, settings, found.host_size())
@@ -51,7 +52,10 @@ def input_buffer(shape: ModelShape, settings: ServingSettings) -> Quantity:
 
 
 def _laid_out(shape: ModelShape, settings: ServingSettings, size: int) -> Quantity:
-    """Builds before October 2026 have no batch of words and given vectors together: two vectors a token fewer."""
+    """Return the allocated size as a range.
+
+    Builds before October 2026 have no mixed batch of tokens and embeddings, so they need two vectors per token less.
+    """
     older = max(0, size - 2 * _FLOAT * shape.embd * cache_cells(settings).ubatch)
     low, high = (older, size * 1.03) if is_validated(shape) else (min(older, size * 0.85), size * 1.2)
     return between(low, size, high, "its graph, laid out")
@@ -68,12 +72,12 @@ def _formula(shape: ModelShape, settings: ServingSettings) -> float:
 
 
 def output_buffer(shape: ModelShape, slots: int) -> Quantity:
-    """Logits of the last token of every slot; a vector too of a model that pools."""
+    """Return the size of the logits of the last token of every slot, plus an embedding vector if the model pools."""
     return exact(_FLOAT * (shape.vocab + (shape.embd if shape.pools else 0)) * slots, "vocabulary x slots")
 
 
 def _masks(shape: ModelShape, settings: ServingSettings) -> int:
-    """Return one of the whole context where a layer has it, and one of the window."""
+    """Return the bytes of the attention masks: one of the full context and one of the window, if layers use them."""
     found = cache_cells(settings)
     windows = {layer.window for layer in shape.layers if layer.kv_heads}
     places = found.each if 0 in windows else 0
@@ -88,7 +92,7 @@ def _most_heads(shape: ModelShape) -> int:
 # ---- the graph of a batch ---------------------------------------------------------------------------
 
 
-# Architectures whose graphs were compared with logs of llama.cpp, and those built by the same lines there.
+# Architectures whose graphs were compared with llama.cpp logs; ``_ALIKE`` are built by the same llama.cpp code.
 COMPARED: Final = frozenset(
     (
         "llama", "mistral3", "smollm3", "granite", "internlm2", "seed_oss", "exaone", "minicpm", "phi3", "ernie4_5",
@@ -102,18 +106,17 @@ _ALIKE: Final = frozenset(
         "baichuan", "maincoder",
     )
 )  # fmt: skip
-_MOST_LAYERS: Final = 14  # the allocation repeats itself after a few layers
-# Norms after attention that come before the feed-forward part, where others add them to attention's output.
+_MOST_LAYERS: Final = 14  # the allocation pattern repeats after a few layers
+# The norm after attention precedes the feed-forward block; other architectures apply it to attention's output.
 _NORM_BEFORE_FF: Final = frozenset(("gpt-oss", "qwen3next", "qwen35", "qwen35moe"))
-# Rows of tokens that give no words are left out after the last layer, not in it.
+# Rows of tokens without output are dropped after the last layer, not inside it.
 _ROWS_AFTER: Final = frozenset(("gpt-oss", "qwen3next", "qwen35", "qwen35moe", "gemma4"))
 
 
 def compute_graph(shape: ModelShape, settings: ServingSettings, align: int = 32) -> TensorGraph | None:
-    """Return the graph of one full batch over a full cache, as ``sched_reserve`` builds it; None where that is not
-    known.
+    """Return the graph of one full batch over a full cache, as ``sched_reserve`` builds it.
 
-    ``align``: of its buffer, in bytes.
+    Returns None if the architecture's graph is not known. ``align``: alignment of the buffer in bytes.
     """
     known = shape.architecture in (COMPARED | _ALIKE) and shape.memorizing != "unknown"
     if not known or shape.format != "gguf" or not shape.layers:
@@ -121,15 +124,16 @@ def compute_graph(shape: ModelShape, settings: ServingSettings, align: int = 32)
     try:
         return _Builder(shape, settings, align).build()
     except (KeyError, IndexError, ValueError, ZeroDivisionError):
-        return None  # a layer lacks a tensor, or dimensions, that layers of its architecture have
+        return None  # a layer lacks a tensor or dimensions that its architecture normally has
 
 
 _FOUR_POSITIONS: Final = frozenset(("qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe"))  # time, height, width
 
 
 def is_validated(shape: ModelShape) -> bool:
-    """Return whether such graphs were compared with logs. Of Gemma 4 those without experts and per-layer vectors
-    were.
+    """Return whether the architecture's graph was compared with llama.cpp logs.
+
+    For Gemma 4 only models without experts and per-layer embeddings were.
     """
     told = shape.architecture in COMPARED
     return told and not (shape.architecture == "gemma4" and (shape.experts or shape.per_layer_embeddings))
@@ -160,7 +164,7 @@ class _Builder:
         for index, layer in enumerate(layers):
             last = index == len(layers) - 1 and shape.architecture not in _ROWS_AFTER
             current = self._layer(layer, current, rows if last else EXTERNAL)
-            if index < shape.embd_in // shape.embd - 1:  # vectors of a picture that enter later layers
+            if index < shape.embd_in // shape.embd - 1:  # image embeddings that are added in later layers
                 current = g.op(g.dims(current), current, g.view(self.beside), over=True)
         if shape.architecture == "gpt-oss":
             g.keep(current)
@@ -172,7 +176,7 @@ class _Builder:
         return g
 
     def _entered(self) -> int:
-        """Vectors of the tokens. Beside them lie the places for vectors that are given, and for both in one batch."""
+        """Build the token embeddings, and allocate the inputs for given embeddings and for a batch with both."""
         g, narrow = self.graph, (self.shape.embd, self.tokens)
         wide = (self.shape.embd_in or self.shape.embd, self.tokens)
 
@@ -199,7 +203,7 @@ class _Builder:
         return g.op((self.shape.embd, self.outputs), current, rows)
 
     def _inputs(self, layers: tuple[Layer, ...]) -> None:
-        """Masks, places in the cache, positions: made first, computed when a layer asks for them."""
+        """Create the masks, cache indices and positions. They are computed when a layer first uses them."""
         g, streams = self.graph, self.cells.streams
         for window in dict.fromkeys(bool(layer.window) for layer in layers if layer.kv_heads):
             layer = next(one for one in layers if one.kv_heads and bool(one.window) == window)
@@ -215,7 +219,7 @@ class _Builder:
             self.positions = g.leaf(self.tokens * (4 if self.shape.architecture in _FOUR_POSITIONS else 1))
 
     def _turn(self, layer: Layer, window: bool) -> tuple[int, int]:
-        """Matrices that keys and values are turned by before they are quantized."""
+        """Return the rotation matrices applied to keys and values before they are quantized; EXTERNAL for none."""
         same = len({one.key for one in self.shape.layers if one.kv_heads and bool(one.window) == window}) == 1
 
         def matrix(kind: str, length: int, most: int) -> int:
@@ -313,7 +317,7 @@ class _Builder:
         return any(layer.window for layer in self.shape.layers)
 
     def _placed(self, source: int, dims: tuple[int, ...], norm: bool) -> int:
-        """Normed, where it is, and turned by its position."""
+        """Apply the norm, if the layer has one, and then the rotary position embedding."""
         if norm:
             source = self._norm(source, dims)
         return self.graph.op(dims, source, self.positions, over=True)
@@ -324,7 +328,10 @@ class _Builder:
         return g.view(g.op((size, numbers // size * self.tokens), matrix, g.view(source)))
 
     def _looked_back(self, layer: Layer, query: int, width: int, after: int) -> int:
-        """``build_attn_mha``. ``after``: width that a latent vector is made into, EXTERNAL for none."""
+        """Build the attention of ``build_attn_mha``.
+
+        ``after``: width that latent attention expands its output to, EXTERNAL for none.
+        """
         g, window, streams = self.graph, bool(layer.window), self.cells.streams
         each, tokens = self.tokens // streams, self.tokens
         query = g.view(g.view(query))
@@ -347,7 +354,7 @@ class _Builder:
         return current
 
     def _latent(self, layer: Layer, has: Mapping[str, tuple[int, ...]], source: int) -> int:
-        """Attention of DeepSeek: keys and values of all heads out of one vector."""
+        """Build the latent attention of DeepSeek: one vector holds the keys and values of all heads."""
         g, tokens, heads = self.graph, self.tokens, layer.heads
         latent, value = has["attn_v_b"][0], has["attn_v_b"][1]
         plain = has["attn_k_b"][0]
@@ -374,7 +381,7 @@ class _Builder:
     # ---- recurrent layers --------------------------------------------------------------------------------
 
     def _state(self, numbers: int) -> int:
-        """``build_rs``: the states of all slots, out of the cache."""
+        """Read the recurrent states of all slots from the cache, as ``build_rs`` does."""
         g = self.graph
         main, extra = g.view(self.copied), g.view(self.copied)
         states = g.op((numbers, self.settings.slots), main)
@@ -383,7 +390,7 @@ class _Builder:
         return states
 
     def _convolved(self, layer: Layer, taps: int, source: int) -> int:
-        """Return the state of the convolution, the new tokens after it, and its last columns kept."""
+        """Return the convolution state joined with the new tokens, and store its last columns."""
         g, slots = self.graph, self.settings.slots
         width = layer.conv // (taps - 1)
         state = g.view(self._state(layer.conv))
@@ -392,7 +399,7 @@ class _Builder:
         return joined
 
     def _scanned(self, layer: Layer, has: Mapping[str, tuple[int, ...]], source: int) -> int:
-        """Mamba."""
+        """Build a Mamba layer."""
         g, tokens, slots = self.graph, self.tokens, self.settings.slots
         taps, inner = has["ssm_conv1d"]
         state, rank = has["ssm_a"][0], has["ssm_dt"][0]
@@ -417,7 +424,7 @@ class _Builder:
         return g.view(g.op((self.shape.embd, tokens // slots, slots), y))
 
     def _delta(self, layer: Layer, has: Mapping[str, tuple[int, ...]], source: int) -> int:
-        """Gated delta net of Qwen3-Next."""
+        """Build the gated delta net of Qwen3-Next."""
         g, tokens, slots = self.graph, self.tokens, self.settings.slots
         each = tokens // slots
         taps, width = has["ssm_conv1d"]
@@ -541,14 +548,14 @@ def _few(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 # ---- the allocator ----------------------------------------------------------------------------------
 
 
-EXTERNAL: Final = -1  # weights, caches and views of them, which are allocated elsewhere
+EXTERNAL: Final = -1  # weights, caches and their views, which are allocated elsewhere
 _ENDLESS: Final = 1 << 62
 
 
 class TensorGraph:
-    """Tensors, added in the order in which a program would build them; ``expand`` decides when they are computed.
+    """Tensors in the order in which a program builds them; ``expand`` decides when each is computed.
 
-    A tensor is its index. ``align``: bytes that tensors begin at multiples of.
+    A tensor is identified by its index. ``align``: alignment of tensors in bytes.
     """
 
     def __init__(self, align: int = 32) -> None:
@@ -556,8 +563,8 @@ class TensorGraph:
         self._sizes: list[int] = []
         self._dims: list[tuple[int, ...]] = []
         self._sources: list[tuple[int, ...]] = []
-        self._roots: list[int] = []  # for a view its base; else the tensor itself
-        self._over: list[bool] = []  # may write over an input
+        self._roots: list[int] = []  # the base of a view, otherwise the tensor itself
+        self._over: list[bool] = []  # whether the result may reuse the memory of an input
         self._kept: set[int] = set()
         self._host: set[int] = set()
         self._seen: set[int] = set()
@@ -565,34 +572,34 @@ class TensorGraph:
         self._order: list[int] = []
 
     def leaf(self, *dims: int, width: int = 4) -> int:
-        """Return an input of ``dims`` numbers of ``width`` bytes."""
+        """Add an input with dimensions ``dims`` and elements of ``width`` bytes."""
         return self._add(dims, width, (), root=None, over=False)
 
     def op(self, dims: tuple[int, ...], *sources: int, over: bool = False, width: int = 4) -> int:
-        """Return a result. ``over``: it may be written over a source of the same dimensions."""
+        """Add the result of an operation. ``over``: it may reuse the memory of a source with the same dimensions."""
         return self._add(dims, width, sources, root=None, over=over)
 
     def view(self, source: int, *dims: int) -> int:
-        """Return the same bytes seen otherwise. ``dims``: where what follows takes them from it."""
+        """Add a view of ``source``. ``dims``: dimensions of the view, if later operations need them."""
         return EXTERNAL if source == EXTERNAL else self._add(dims, 0, (source,), root=self._roots[source], over=False)
 
     def write(self, into: int, *sources: int) -> int:
-        """``into`` after rows of it were written over."""
+        """Add ``into`` as it is after some of its rows were overwritten."""
         return self._add((), 0, (*sources, into), root=self._roots[into], over=False)
 
     def store(self, *sources: int) -> int:
-        """Return a result that is written to a cache: it takes no place here."""
+        """Add a result that is written to the cache and takes no space in this buffer."""
         return self._add((), 0, sources, root=EXTERNAL, over=False)
 
     def keep(self, tensor: int) -> None:
-        """An output: never freed."""
+        """Mark ``tensor`` as an output, which is never freed."""
         self._kept.add(tensor)
 
     def dims(self, tensor: int) -> tuple[int, ...]:
         return self._dims[tensor]
 
     def expand(self, tensor: int) -> None:
-        """Compute it here, and before it everything it needs that was not computed yet, left to right."""
+        """Schedule ``tensor`` for computation here, after all inputs that are not yet scheduled, left to right."""
         waiting = [(tensor, 0)]
         while waiting:
             node, at = waiting.pop()
@@ -612,21 +619,21 @@ class TensorGraph:
                 self._leafs.append(node)
 
     def on_host(self, tensor: int) -> int:
-        """Mark a result as one that is computed on the host even where everything else is on a device."""
+        """Mark a result that is computed on the host even if everything else is on the GPU."""
         self._host.add(tensor)
         return tensor
 
     def size(self) -> int:
-        """Return bytes of the buffer, where all of it is computed in one place."""
+        """Return the buffer size in bytes if everything is computed on one device."""
         return self._layout(self._leafs, self._order)
 
     def host_size(self) -> int:
-        """Return the bytes on the host if the rest is on a device: all inputs, and tensors made of them there."""
+        """Return the bytes on the host if the rest is on the GPU: all inputs, and the results computed on the host."""
         made = [node for node in self._order if node in self._host]
         return sum(self._aligned(node) for node in (*self._leafs, *made))
 
     def device_size(self) -> int:
-        """Return bytes on a device that gets copies of the inputs it uses."""
+        """Return the bytes on the GPU, including copies of the inputs that it uses."""
         order = [node for node in self._order if node not in self._host]
         used = dict.fromkeys(source for node in order for source in self._sources[node] if source != EXTERNAL)
         copies = [node for node in used if node in self._host or not self._sources[node]]
@@ -652,7 +659,7 @@ class TensorGraph:
 
 
 class _Layout:
-    """One pass over a graph."""
+    """One run of the allocator over a graph."""
 
     def __init__(
         self,
@@ -698,7 +705,7 @@ class _Layout:
         self._places[node] = self._take(self._sizes[node])
 
     def _gives_way(self, source: int, node: int) -> bool:
-        """Return whether a result may be written over its source. A view has no place of its own to give."""
+        """Return whether a result may reuse the memory of ``source``. A view owns no memory that could be reused."""
         return (
             source in self._places
             and source not in self._kept

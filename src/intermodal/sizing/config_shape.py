@@ -1,6 +1,7 @@
-"""The shape of a model from ``config.json`` of transformers. Reads values, opens nothing.
+"""The shape of a model from the ``config.json`` of transformers. Does no I/O.
 
-Keys as in transformers' ``PretrainedConfig`` of each model; ``layer_types`` and ``sliding_window`` as vLLM reads them.
+Keys are those of transformers' ``PretrainedConfig`` for each model; ``layer_types`` and ``sliding_window`` are read as
+vLLM reads them.
 """
 
 from __future__ import annotations
@@ -24,8 +25,7 @@ _OUTPUT: Final = ("lm_head.weight", "output.weight")
 def config_shape(
     config: Mapping[str, Any], *, name: str, tensors: Sequence[SafeTensor] = (), weights: int = 0
 ) -> ModelShape:
-    """Return the shape of a model, of its config and of its tensors, or of the bytes of all of them where only that is
-    known.
+    """Return the shape of a model from its config and its tensors, or the bytes of all weights if only those are known.
 
     Raises WeightsError if the config has impossible counts.
     """
@@ -57,13 +57,13 @@ def config_shape(
 
 
 class _ConfigCounts:
-    """Counts of a config, that cannot be absurd."""
+    """Numeric values of a config, checked against impossible values."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = values
 
     def count(self, *names: str) -> int:
-        """Return the first of these that is a number; 0 for none."""
+        """Return the value of the first of ``names`` that is a number; 0 if none is."""
         for name in names:
             found = self.values.get(name)
             if isinstance(found, int | float) and not isinstance(found, bool):
@@ -80,7 +80,9 @@ class _ConfigCounts:
 def _sums(
     tensors: Sequence[SafeTensor], weights: int, said: _ConfigCounts, config: Mapping[str, Any]
 ) -> tuple[int, int, int, int, int]:
-    """Return bytes of the token table, the output, routed experts and everything, and the count of all numbers."""
+    """Return the bytes of the token embeddings, the output matrix, the routed experts and all tensors, and the value
+    count.
+    """
     if tensors:
         embeddings = sum(tensor.size for tensor in tensors if tensor.name.endswith(_EMBEDDINGS))
         output = sum(tensor.size for tensor in tensors if tensor.name.endswith(_OUTPUT))
@@ -93,7 +95,7 @@ def _sums(
 
 
 def _routed(said: _ConfigCounts, layers: Sequence[Layer], experts: int, whole: int, numbers: int) -> int:
-    """Return bytes of routed experts by their widths, where the tensors are not known one by one."""
+    """Return the bytes of routed experts computed from their widths, if the single tensors are not known."""
     width = said.count("moe_intermediate_size", "expert_ffn_hidden_size") or said.count("intermediate_size")
     mixed = max(0, len(layers) - said.count("first_k_dense_replace"))
     found = 3 * said.count("hidden_size") * width * experts * mixed
@@ -129,7 +131,7 @@ def _layers(said: _ConfigCounts, count: int, weights: int, routed: int) -> tuple
 
 
 def _kinds(said: _ConfigCounts, count: int, heads: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the kind of attention of each layer, in the words of ``layer_types``; and the doubts about it."""
+    """Return the attention kind of each layer, as in ``layer_types``, and problems with determining it."""
     listed = said.values.get("layer_types")
     known = ("full_attention", "sliding_attention", "linear_attention", "chunked_attention")
     if isinstance(listed, list) and len(listed) == count and all(kind in known for kind in listed):

@@ -1,8 +1,8 @@
-"""Changes that make a model fit, ranked by their cost in quality, speed and context, with the command of each.
+"""Changes that make a model fit, ranked by their cost in quality, speed and context, with the command for each.
 
-Every change is checked by the arithmetic of the verdict, so each proposal fits.
+Every change is checked with the same arithmetic as the verdict, so each proposal fits.
 
-Those under vLLM are below, tried by the arithmetic of ``vllm.py``.
+The changes for vLLM are in the second half and use the arithmetic of ``vllm.py``.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from intermodal.sizing.shape import ALL, ModelShape, ServingSettings
 from intermodal.sizing.speed import model_speed
 from intermodal.sizing.vllm import VllmCapacity, VllmSettings, most_heads, text_bytes, vllm_capacity
 
-# The loss of quantized keys and values, as growth of perplexity. Published figures scatter: q8_0 costs about nothing at
-# short contexts, q4_0 is noticeable, more so at long ones. Placed among the losses of weights accordingly.
+# The loss of a quantized cache, as relative perplexity increase. Published figures vary: q8_0 costs about nothing at
+# short contexts, q4_0 is noticeable, more so at long ones. The values are set relative to the losses of weights.
 CACHE_LOSS: Final = {"q8_0": 0.005, "q4_0": 0.08}
-# Half the context costs as much as perplexity that grows by a quarter, half the speed as much as a third.
+# Halving the context costs as much as a perplexity increase of a quarter, halving the speed as much as a third.
 CONTEXT_COST: Final = 0.5
 SPEED_COST: Final = 0.66
 CARD_COST: Final = 2.0  # money
-WAIT_COST: Final = 0.25  # where all but a few texts wait for each other
-LEAST_CONTEXT: Final = 2048  # less is no answer
-# One card of each memory that cards are sold with, proposed where the one at hand is too small.
+WAIT_COST: Final = 0.25  # if nearly all sequences have to wait
+LEAST_CONTEXT: Final = 2048  # shorter contexts are not proposed
+# One GPU for each common memory size, proposed if the present one is too small.
 CARDS: Final = (
     "RTX 5060", "RTX 5070", "RTX 5080", "RTX 4090", "RTX 5090", "RTX 6000 Ada", "H100", "RTX PRO 6000 Blackwell",
     "H200", "B200",
@@ -50,12 +50,12 @@ CARDS: Final = (
 
 
 class FitChange(Value):
-    """A change, or two together.
+    """A change, or two combined.
 
     Attributes:
-        what: to do. gives_up: its cost in words. cost: the same as a number, which ranks.
-        needed, room: bytes in the place that decides. decode: tokens a second with it. command: to run.
-        same_machine: whether it changes settings only, and no card.
+        what: the change as an instruction. gives_up: its cost in words. cost: its cost as a number, used for ranking.
+        needed, room: bytes needed and available on the device that decides. decode: tokens per second after the change.
+        command: the server command. same_machine: whether only settings change and no GPU.
     """
 
     what: str
@@ -81,7 +81,10 @@ class _Attempt(Value):
 def fit_changes(
     subject: ModelReference, now: PlacedModel, machine: Machine, *, prompt: int = 512
 ) -> tuple[FitChange, ...]:
-    """Return changes that would make it fit, the cheapest first. Speeds are of each text, after ``prompt`` tokens."""
+    """Return the changes that would make the model fit, cheapest first.
+
+    Decode speeds are per sequence, after ``prompt`` tokens.
+    """
     before = model_speed(now.shape, now.settings, machine, prompt=prompt, users=now.settings.slots).decode
     found = [
         _change(subject, now, before, each, prompt)
@@ -137,7 +140,7 @@ def _cached(settings: ServingSettings, kind: str) -> ServingSettings:
 
 
 def _caches(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iterator[_Attempt]:
-    """Quantized keys and values, of a cache that is not quantized yet."""
+    """Yield quantized caches, if the cache is not quantized yet; stops at the first type that fits."""
     if now.settings.type_k not in ("f16", "bf16", "f32") or not _divides(now):
         return
     for kind, loss in CACHE_LOSS.items():
@@ -151,7 +154,7 @@ def _caches(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iter
 
 
 def _divides(now: PlacedModel) -> bool:
-    """Return whether rows of the cache fill blocks of 32, which llama.cpp requires of a quantized one."""
+    """Return whether cache rows are multiples of 32 values, which llama.cpp requires of a quantized cache."""
     return all(
         layer.kv_heads * layer.key % 32 == 0 and layer.kv_heads * layer.value % 32 == 0 for layer in now.shape.layers
     )
@@ -179,8 +182,9 @@ def _shorter(subject: ModelReference, now: PlacedModel, machine: Machine) -> Ite
 
 
 def _smaller(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iterator[_Attempt]:
-    """Yield the best usual quantization that is smaller and fits; with a quantized cache too, if that allows a better
-    one.
+    """Yield the best usual quantization that is smaller than the current one and fits.
+
+    A second one is yielded if quantizing the cache too allows a better quantization.
     """
     best = ""
     for kind in ("", "q8_0") if now.settings.type_k == "f16" and _divides(now) else ("",):
@@ -202,7 +206,7 @@ def _smaller(subject: ModelReference, now: PlacedModel, machine: Machine) -> Ite
 
 
 def _loss(now: str, to: Quantization) -> tuple[float, tuple[str, ...]]:
-    """Return the additional growth of perplexity, and the same in words."""
+    """Return the additional relative perplexity increase, as a number and in words."""
     known = QUANTIZATIONS.get(now)
     had = known.loss if known is not None and known.loss is not None else 0.0
     loss = max(0.0, (to.loss or 0.0) - had)
@@ -225,10 +229,10 @@ def _fewer_slots(subject: ModelReference, now: PlacedModel, machine: Machine) ->
 
 
 def _on_host(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iterator[_Attempt]:
-    """Experts of some layers, or whole layers, in the machine's memory and on its processor."""
+    """Yield the placement that keeps the experts of some layers, or whole layers, in main memory."""
     layers = len(now.shape.layers)
 
-    def tried(kept: int) -> PlacedModel:  # layers with experts on the card, or which of them
+    def tried(kept: int) -> PlacedModel:  # ``kept``: layers on the GPU, or layers whose experts are
         if now.shape.routed:
             return place_again(now, replace(now.settings, host_experts=layers - kept), machine)
         return place_again(now, replace(now.settings, gpu_layers=kept), machine)
@@ -245,14 +249,15 @@ def _on_host(subject: ModelReference, now: PlacedModel, machine: Machine) -> Ite
 
 
 def _of_memory(placed: PlacedModel, machine: Machine) -> tuple[str, ...]:
-    """Return the memory it needs beyond the stated one."""
+    """Return a note on the main memory that is needed, if the machine's was not stated."""
     host = placed.memory.total("host")
     return () if machine.memory else (f"{host.high / GIB:.1f} GiB of memory, of which none was stated (--ram)",)
 
 
 def _other_card(subject: ModelReference, now: PlacedModel, has: Machine) -> Iterator[_Attempt]:
-    """Yield the smallest of some usual cards that is enough for it as it was asked; one beside a chip whose memory is
-    the machine's is another machine.
+    """Yield the smallest of the usual GPUs on which the model fits with the requested settings.
+
+    If the machine's GPU has unified memory, the proposal is another machine.
     """
     fixed = any(gpu.unified for gpu in has.gpus)
     settings = replace(now.settings, gpu_layers=ALL, host_experts=0)
@@ -272,19 +277,18 @@ def _other_card(subject: ModelReference, now: PlacedModel, has: Machine) -> Iter
 # ---- vLLM -------------------------------------------------------------------------------------------
 
 
-FP8: Final = Quantization(name="fp8", bits=8.1, loss=None)  # vLLM makes it when it loads; embeddings stay as they are
-# The loss of eight bits is placed beside llama.cpp's q8_0 (``changes.CACHE_LOSS``): little, and more for keys and
-# values.
+FP8: Final = Quantization(name="fp8", bits=8.1, loss=None)  # vLLM quantizes at load; embeddings stay as they are
+# The loss of fp8 is assumed to be small, like that of llama.cpp's q8_0 (``CACHE_LOSS``).
 _FP8_WEIGHTS, _FP8_CACHE = 0.01, 0.01
 _UTILIZATION: Final = 0.95
-_RISK: Final = 0.03  # of a card that is filled to the brim
+_RISK: Final = 0.03  # cost of filling a GPU almost completely
 _STEP: Final = 256
-Judge = Callable[[ModelShape, VllmSettings], VllmCapacity]  # the capacity left for texts, measurements included
-Decode = Callable[[ModelShape, VllmSettings], Quantity]  # tokens a second of each text, on the cards in question
+Judge = Callable[[ModelShape, VllmSettings], VllmCapacity]  # the capacity left for sequences, with corrections
+Decode = Callable[[ModelShape, VllmSettings], Quantity]  # tokens per second and sequence, on the present GPUs
 
 
 class VllmAttempt(Value):
-    """One set of settings. ``elsewhere``: on more or other cards than those in question."""
+    """One set of vLLM settings to try. ``elsewhere``: whether it needs more or other GPUs."""
 
     what: str
     serving: VllmSettings
@@ -296,7 +300,7 @@ class VllmAttempt(Value):
 
 
 def vllm_command(model: str, serving: VllmSettings, *, fp8: bool = False) -> str:
-    """Return the command to run.
+    """Return the command that serves the model with these settings.
 
     >>> vllm_command("Qwen/Qwen3-8B", VllmSettings(length=8192, slots=4, cards=2, cache_bytes=1))
     'vllm serve Qwen/Qwen3-8B --max-model-len 8192 --max-num-seqs 4 --tensor-parallel-size 2 --kv-cache-dtype fp8'
@@ -311,17 +315,17 @@ def vllm_command(model: str, serving: VllmSettings, *, fp8: bool = False) -> str
 
 
 def fits_all_requests(found: VllmCapacity, slots: int) -> bool:
-    """Return whether all texts certainly fit at once."""
+    """Return whether ``slots`` sequences of full length certainly fit at once."""
     return found.fits is True and found.texts.low >= slots
 
 
 def vllm_changes(
     model: str, shape: ModelShape, serving: VllmSettings, decode: Decode, corrections: Sequence[Correction] = ()
 ) -> tuple[FitChange, ...]:
-    """Return changes that would make it fit as requested, the cheapest first. ``decode``: the speed of a set of
-    settings.
+    """Return the changes that would make the model fit as requested, cheapest first.
 
-    ``corrections``: measurements of its files on this machine. They are of these weights on this card.
+    ``decode`` returns the decode speed for a shape and settings. ``corrections``: measurements of the model's files on
+    this machine; they apply only to attempts with the same weights and GPU.
     """
 
     def judge(of: ModelShape, tried: VllmSettings) -> VllmCapacity:
@@ -368,7 +372,7 @@ def _vllm_attempts(shape: ModelShape, serving: VllmSettings, judge: Judge) -> It
 
 
 def _in_eight_bits(shape: ModelShape, serving: VllmSettings, judge: Judge) -> Iterator[VllmAttempt]:
-    """Weights of sixteen bits made into eight when they are loaded; with such a cache too."""
+    """Yield 16-bit weights quantized to fp8 at load, and if that is not enough, with an fp8 cache as well."""
     if bits(shape) < 12:
         return
     smaller = requantized(shape, FP8)
@@ -415,7 +419,9 @@ def _fewer(shape: ModelShape, serving: VllmSettings, judge: Judge) -> Iterator[V
 
 
 def _cards(shape: ModelShape, serving: VllmSettings, judge: Judge) -> Iterator[VllmAttempt]:
-    """More cards like these, as many as divide its heads; else the smallest usual card that is enough."""
+    """Yield more GPUs of the same kind, in a number that divides the attention heads, and the smallest larger GPU that
+    fits.
+    """
     heads = most_heads(shape)
     for count in (2, 4, 8):
         wider = replace(serving, cards=count)

@@ -1,10 +1,10 @@
-"""The shape of a model from its GGUF headers. Reads values, opens nothing.
+"""The shape of a model from its GGUF headers. Does no I/O.
 
-Keys are those of ggml's ``docs/gguf.md``; what a missing one means is llama.cpp's default
+Keys are those of ggml's ``docs/gguf.md``; missing keys have llama.cpp's defaults
 (``llama_model_base::load_hparams``).
 
-The layout that llama.cpp uses for each architecture is a table below. Its source: llama.cpp of October 2026,
-``load_arch_hparams`` in ``src/models/*.cpp``, ``llama_model::create_memory`` in ``src/llama-model.cpp``,
+The layer layout that llama.cpp uses for each architecture is in the tables at the end. Source: llama.cpp of October
+2026, ``load_arch_hparams`` in ``src/models/*.cpp``, ``llama_model::create_memory`` in ``src/llama-model.cpp``,
 ``llm_arch_is_recurrent`` and ``llm_arch_is_hybrid`` in ``src/llama-arch.cpp``.
 """
 
@@ -23,8 +23,8 @@ from intermodal.sizing.shape import EncoderShape, Layer, Memorizing, ModelShape
 
 MAX_LAYERS: Final = 1024  # twice llama.cpp's limit
 MAX_EXPERTS: Final = 4096  # several times llama.cpp's limit
-MAX_USED: Final = 256  # of them for one token
-MAX_NUMBER: Final = 1 << 40  # of any count in the metadata: products of three stay far from where floats lose units
+MAX_USED: Final = 256  # experts used for one token
+MAX_NUMBER: Final = 1 << 40  # upper limit of any count in the metadata
 _BLOCK: Final = re.compile(r"blk\.(\d{1,4})\.(.+)")
 _ROUTED: Final = re.compile(r"ffn_(?:up|down|gate|gate_up)(?:_exps|\.\d+)(?:\.|_|$)")
 _EMBEDDINGS: Final = ("token_embd.weight",)
@@ -33,10 +33,10 @@ _PER_LAYER: Final = ("per_layer_token_embd.weight", "engram_embd.weight")
 
 
 def gguf_shape(headers: Sequence[GgufHeader], *, name: str = "") -> ModelShape:
-    """Return the shape of what these headers describe: one file, or all parts of a split one, in order.
+    """Return the shape of the model in ``headers``: one file, or all parts of a split file in order.
 
     Raises:
-        WeightsError: the parts do not belong together, or counts in the metadata are impossible.
+        WeightsError: parts are missing, or counts in the metadata are impossible.
     """
     first = headers[0]
     _complete(headers, name)
@@ -79,7 +79,7 @@ def gguf_shape(headers: Sequence[GgufHeader], *, name: str = "") -> ModelShape:
 
 
 def _complete(headers: Sequence[GgufHeader], name: str) -> None:
-    """Refuse a part of a split file alone: sums over it would be too low."""
+    """Raise WeightsError if parts of a split file are missing: sums over the rest would be too low."""
     said = headers[0].metadata.get("split.count")
     parts = said if isinstance(said, int) and said > 0 else 1
     if len(headers) != parts:
@@ -90,9 +90,7 @@ def _complete(headers: Sequence[GgufHeader], name: str) -> None:
 
 
 def parts(name: str) -> tuple[str, ...]:
-    """Return names of all parts of a split file, of the name of any of them; the name alone where it is of no split
-    file.
-    """
+    """Return the names of all parts of a split file, given any of them; otherwise the name itself."""
     found = re.fullmatch(r"(.*-)(\d{5})-of-(\d{5})(\.gguf|\.safetensors)", name)
     if found is None or not 1 <= int(found[3]) <= MAX_LAYERS:
         return (name,)
@@ -100,12 +98,12 @@ def parts(name: str) -> tuple[str, ...]:
 
 
 def is_projector(name: str) -> bool:
-    """Return whether a GGUF file is by its name a projector for pictures or sound, and no model."""
+    """Return whether a file is an image or audio projector, judged by its name."""
     return name.endswith(".gguf") and "mmproj" in name.rpartition("/")[2].lower()
 
 
 def is_model(name: str) -> bool:
-    """Return whether a file is by its name a GGUF model, or the first part of one.
+    """Return whether a file is a GGUF model or the first part of one, judged by its name.
 
     >>> is_model("a/Qwen3-4B-Q8_0-00001-of-00002.gguf"), is_model("a/Qwen3-4B-Q8_0-00002-of-00002.gguf")
     (True, False)
@@ -115,7 +113,7 @@ def is_model(name: str) -> bool:
 
 
 class _Facts:
-    """Metadata below the architecture's own prefix, as numbers that cannot be absurd."""
+    """Metadata under the architecture's prefix, with numbers checked against impossible values."""
 
     def __init__(self, header: GgufHeader, where: str) -> None:
         self._metadata = header.metadata
@@ -136,19 +134,19 @@ class _Facts:
         return f"{self._prefix}.{key}" in self._metadata
 
     def count(self, key: str, otherwise: int = 0) -> int:
-        """Return a scalar; the first of a list."""
+        """Return a scalar, or the first element of a list."""
         found = self.raw(key)
         if isinstance(found, tuple):
             found = found[0] if found else None
         return self.number(found, otherwise)
 
     def most(self, key: str) -> int:
-        """Return a scalar; the largest of a list."""
+        """Return a scalar, or the largest element of a list."""
         found = self.raw(key)
         return max(map(self.number, found), default=0) if isinstance(found, tuple) else self.number(found)
 
     def each(self, key: str, layers: int, otherwise: Sequence[int]) -> tuple[int, ...]:
-        """Return one number a layer, of a scalar or a list."""
+        """Return one number per layer, from a scalar or a list."""
         found = self.raw(key)
         if isinstance(found, tuple):
             if len(found) < layers:
@@ -165,7 +163,7 @@ class _Facts:
 
 
 class _Groups:
-    """Bytes and numbers of the tensor index, by purpose."""
+    """Bytes and value counts of the tensor index, grouped by purpose."""
 
     def __init__(self, tensors: Sequence[GgufTensor], facts: _Facts) -> None:
         blocks = facts.count("block_count")
@@ -250,7 +248,7 @@ def _layers(facts: _Facts, groups: _Groups) -> tuple[tuple[Layer, ...], tuple[st
 
 
 class _Widths:
-    """Lengths of a head's key and value, in layers with and without a window."""
+    """Key and value lengths of a head, with and without a sliding window."""
 
     def __init__(self, facts: _Facts, heads: int) -> None:
         plain = facts.count("embedding_length") // heads if heads else 0
@@ -265,7 +263,9 @@ class _Widths:
 
 
 def _windows(facts: _Facts, count: int) -> tuple[tuple[int, ...], str]:
-    """Return the tokens that each layer attends to, 0 for all; and the doubts about it."""
+    """Return the sliding window of each layer in tokens (0 for full attention), and a problem with determining
+    it, if any.
+    """
     architecture = facts.text("general.architecture")
     if architecture in ("lfm2", "lfm2moe"):
         return (facts.count("attention.sliding_window"),) * count, ""
@@ -295,8 +295,9 @@ def _slides(row: SlidingWindow, index: int, every: int) -> bool:
 
 
 def _recurrent(facts: _Facts, count: int, kv_heads: Sequence[int]) -> tuple[tuple[bool, ...], int, int]:
-    """Return which layers keep a state, and the numbers of its two parts (``n_embd_r`` and ``n_embd_s`` of
-    llama.cpp).
+    """Return which layers keep a recurrent state, and the value counts of its two parts.
+
+    The parts are ``n_embd_r`` and ``n_embd_s`` of llama.cpp.
     """
     architecture = facts.text("general.architecture")
     kind = RECURRENT.get(architecture, "")
@@ -338,7 +339,7 @@ def _state_numbers(facts: _Facts, architecture: str) -> tuple[int, int]:
 
 
 def _shared_from(facts: _Facts, count: int) -> int:
-    """Return the first layer that uses keys and values of an earlier one."""
+    """Return the index of the first layer that uses keys and values of an earlier layer."""
     architecture = facts.text("general.architecture")
     if architecture == "gemma3n":
         return min(20, count)
@@ -358,7 +359,7 @@ def _memorizing(architecture: str, problems: Sequence[str]) -> Memorizing:
 
 
 def _projector(headers: Sequence[GgufHeader], facts: _Facts, name: str) -> ModelShape:
-    """Its encoders; all of its tensors are ``rest``."""
+    """Return the shape of a projector: its encoders, with all tensors counted as ``rest``."""
     metadata = headers[0].metadata
     tensors = [tensor for header in headers for tensor in header.tensors]
     encoders: list[EncoderShape] = []
@@ -397,13 +398,14 @@ Recurring = Literal["", "all", "kv", "kv_ff", "interval", "beside"]
 
 
 class SlidingWindow(Value, gc=False):
-    """Which layers look back on a sliding window only.
+    """Which layers use a sliding window.
 
     Attributes:
-        every: one layer in this many attends to all tokens; 0: none does. first: it is the first of them, else the
-            last. size: tokens, if the file does not state it. always: the file's own number is not used.
-        needs: the file must list the layers, else nothing is known.
-        without: without a window in the file, there is none.
+        every: one layer in this many has full attention; 0: none. first: the full layer is the first of each group,
+            otherwise the last. size: window in tokens, if the file does not state it. always: use ``size`` even if it
+            does.
+        needs: the file has to list the layers, otherwise they are unknown.
+        without: if the file states no window, there is none.
     """
 
     every: int = 0
@@ -440,8 +442,8 @@ WINDOWS: Final[dict[str, SlidingWindow]] = {
 EXAONE4_LAYERS: Final = 64  # only this size of the model has windows
 EXAONE4: Final = SlidingWindow(every=4, size=4096)
 
-# Which layers keep a recurrent state. all: every one; kv: those with 0 heads of keys and values; kv_ff: those without
-# feed-forward width too; interval: all but every n-th; beside: every layer has both.
+# Which layers keep a recurrent state. all: every layer; kv: layers with 0 key/value heads; kv_ff: those that also have
+# no feed-forward width; interval: all but every n-th; beside: every layer has attention and a state.
 RECURRENT: Final[dict[str, Recurring]] = {
     "mamba": "all", "mamba2": "all", "rwkv6": "all", "rwkv6qwen2": "all", "rwkv7": "all", "arwkv7": "all",
     "jamba": "kv", "plamo2": "kv", "granitehybrid": "kv", "lfm2": "kv", "lfm2moe": "kv", "kimi-linear": "kv",
@@ -451,16 +453,16 @@ RECURRENT: Final[dict[str, Recurring]] = {
 }  # fmt: skip
 INTERVALS: Final[dict[str, int]] = {"minimax-01": 8}  # layers from one full attention to the next; else 4
 
-# Nothing is kept between calls: they read a text once for its vectors, or diffuse.
+# Models without a cache: embedding encoders, which read a text once, and diffusion language models.
 WITHOUT_CACHE: Final = frozenset(
     (
         "bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3", "eurobert",
         "gemma-embedding", "wavtokenizer-dec", "t5encoder", "dream", "llada", "llada-moe", "rnd1",
     )
 )  # fmt: skip
-# Latent attention with an index of one key a token beside it.
+# Latent attention with a sparse index of one key per token.
 INDEXED: Final = frozenset(("deepseek32", "glm-dsa"))
-# Keys and values of every token in every layer, nothing else.
+# Full attention with keys and values in every layer.
 PLAIN: Final = frozenset((
     "llama", "deci", "falcon", "grok", "gpt2", "gptj", "gptneox", "mpt", "baichuan", "starcoder", "refact", "bloom",
     "stablelm", "qwen", "qwen2", "qwen2moe", "qwen2vl", "qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe", "phi2", "phi3",
@@ -474,7 +476,7 @@ PLAIN: Final = frozenset((
 
 
 def is_known(architecture: str) -> bool:
-    """Return whether the architecture's memory is understood."""
+    """Return whether the memory layout of ``architecture`` is known."""
     return (
         architecture in PLAIN
         or architecture in WINDOWS

@@ -1,7 +1,7 @@
 """Sizes in bytes of the KV cache and of recurrent states.
 
-llama.cpp sets all of it aside when it starts. Source: ``llama_context`` (padding), ``llama_kv_cache``,
-``llama_kv_cache_iswa`` (windows), ``llama_memory_recurrent``, as of October 2026; the sums are exact.
+llama.cpp allocates all of it at start. Source: ``llama_context`` (padding), ``llama_kv_cache``,
+``llama_kv_cache_iswa`` (sliding windows), ``llama_memory_recurrent``, as of October 2026; the sums are exact.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from intermodal.local.weights.gguf import BLOCKS
 from intermodal.sizing.shape import Layer, ModelShape, ServingSettings
 
 _PAD: Final = 256
-# Types of keys and values in llama.cpp (``kv_cache_types`` of its common/arg.cpp), with numbers and bytes a block.
+# Cache types of llama.cpp (``kv_cache_types`` of its common/arg.cpp): values and bytes per block.
 TYPES: Final[dict[str, tuple[int, int]]] = {
     name.lower(): (numbers, size)
     for name, numbers, size in BLOCKS.values()
@@ -25,9 +25,9 @@ _STATE_BYTES: Final = 4  # recurrent states are always F32
 
 
 class CacheCells(Value, gc=False):
-    """The number of tokens in the cache.
+    """The number of tokens the cache holds.
 
-    ``streams`` stores of ``each`` tokens, ``context`` in all. ``ubatch``: tokens that are worked on together.
+    It has ``streams`` parts of ``each`` tokens, ``context`` tokens in total. ``ubatch``: tokens computed together.
     """
 
     context: int
@@ -37,12 +37,12 @@ class CacheCells(Value, gc=False):
 
 
 def padded(count: int) -> int:
-    """To the next multiple of 256, as llama.cpp rounds contexts."""
+    """Round ``count`` up to a multiple of 256, as llama.cpp rounds contexts."""
     return -(-count // _PAD) * _PAD
 
 
 def cache_cells(settings: ServingSettings) -> CacheCells:
-    """Of the context of all slots, shared by them or split among them."""
+    """Return how the context is laid out: shared by all slots, or split among them."""
     batch = min(settings.context, settings.batch)
     whole = padded(settings.context)
     each = whole if settings.unified else padded(whole // settings.slots)
@@ -51,8 +51,10 @@ def cache_cells(settings: ServingSettings) -> CacheCells:
 
 
 def window_cells(window: int, settings: ServingSettings) -> int:
-    """Return the tokens that a layer with a window keeps, a stream: the windows of all slots that share it, and the
-    batch.
+    """Return the tokens per stream that a sliding-window layer keeps.
+
+    These are the windows of all slots that share the stream plus one micro-batch, or the full context with
+    ``swa_full``.
     """
     found = cache_cells(settings)
     if settings.swa_full:
@@ -61,15 +63,15 @@ def window_cells(window: int, settings: ServingSettings) -> int:
 
 
 def quantized(kind: str) -> bool:
-    """Return whether numbers of this type are kept in blocks."""
+    """Return whether cache type ``kind`` stores values in quantized blocks."""
     return TYPES.get(kind, (1, 0))[0] > 1
 
 
 def row_bytes(kind: str, numbers: int) -> int:
-    """Return bytes of so many numbers of one token.
+    """Return the size in bytes of ``numbers`` values of type ``kind`` cached for one token.
 
     Raises:
-        UsageError: no such type, or the numbers do not fill its blocks.
+        UsageError: the type is unknown, or ``numbers`` is not a multiple of its block size.
     """
     if kind not in TYPES:
         raise UsageError(
@@ -86,7 +88,7 @@ def row_bytes(kind: str, numbers: int) -> int:
 
 
 def layer_bytes(shape: ModelShape, layer: Layer, settings: ServingSettings) -> int:
-    """Keys and values of one layer, of all streams."""
+    """Return the bytes of keys and values of one layer over all streams."""
     if not layer.cached or not layer.kv_heads:
         return 0
     found = cache_cells(settings)
@@ -99,17 +101,17 @@ def layer_bytes(shape: ModelShape, layer: Layer, settings: ServingSettings) -> i
 
 
 def state_bytes(layer: Layer, slots: int) -> int:
-    """Recurrent states of one layer, of all slots: whatever the context is."""
+    """Return the bytes of the recurrent states of one layer for all slots; they do not depend on the context."""
     return _STATE_BYTES * (layer.conv + layer.state) * max(1, slots)
 
 
 def index_bytes(shape: ModelShape, settings: ServingSettings) -> int:
-    """Return one key a token and layer, that an index of a sparse attention keeps."""
+    """Return the bytes per layer of the index of sparse attention, which keeps one key per token."""
     return cache_cells(settings).context * row_bytes(settings.type_k, shape.index_key) if shape.index_key else 0
 
 
 def token_bytes(shape: ModelShape, type_k: str = "f16", type_v: str = "f16") -> int:
-    """Keys and values of one token, in every layer that keeps it as long as the text lasts."""
+    """Return the KV cache bytes of one token over all layers with full attention (no sliding window)."""
     return sum(
         row_bytes(type_k, layer.kv_heads * layer.key)
         + (row_bytes(type_v, layer.kv_heads * layer.value) if layer.values else 0)

@@ -1,6 +1,6 @@
-"""Machines: cards and chips by name with memory, bandwidth and compute, and machines that options describe.
+"""Hardware: GPUs and chips by name with memory, bandwidth and compute, and machines described by options.
 
-Rows are dated and have their source (``data/``). A card without a rental row has no price.
+The data are dated rows with their source (``data/``). A GPU without a rental row has no price.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from intermodal.plans.machine import Gpu, Machine
 from intermodal.plans.numbers import counted
 from intermodal.quantity import Quantity, between, exact, unknown
 
-# Graphics cards and chips by name: memory, bandwidth and compute, as dated rows with their source.
+# GPUs and chips by name: memory, bandwidth and compute, as dated rows with their source.
 #
-# A name means a row if it is the row's name but for case, spaces and the maker's brands. Nothing looser: a laptop chip
-# has three fifths of the bandwidth of the desktop card it is named after, and other names differ by as little.
+# A name matches a row if it equals the row's name except for case, spaces and brands. Matching is not looser than that:
+# a laptop GPU has three fifths of the bandwidth of the desktop GPU it is named after, and other names are as similar.
 
 
 DATA = Path(__file__).parent / "data"
@@ -38,29 +38,29 @@ _MARKS = re.compile(r"\((r|tm)\)|[®™]")
 _MEMORY = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*(gb|gib)(?![a-z])")
 _LAPTOP = re.compile(r"\blaptop\b|\bnotebook\b")
 
-# Words that makers and drivers write around a name, and people leave out.
+# Words that vendors and drivers add to a name and users leave out.
 _BRANDS = re.compile(
     r"\b(nvidia|amd|ati|intel|apple|geforce|radeon|instinct|tesla|quadro|graphics|generation|gpu|card|corporation|chip)\b"
 )
 
-# How a chip is mounted or which memory is on it: cards of one name, often with the same memory.
+# Form factor or memory type, which tells apart GPUs of one name, often with the same memory size.
 _VARIANT = re.compile(r"(pcie|sxm[2-6]?|nvl|cnx|hbm2e|hbm2|hbm3e|hbm3|dgxs|fhhl|\d\dcore)")
 _NEAR = 3
 
-# Graphics units of processors without memory of their own: a row would double the machine's memory.
+# Integrated GPUs without their own memory: a row for one would count the main memory twice.
 _SHARED = re.compile(
     r"\b(igpu|integrated|onboard|apu|iris|uhd|hd graphics|vega (3|6|7|8|10|11)|radeon graphics|(radeon )?[4-8]\d0m)\b"
 )
 
 
 class Accelerator(Value):
-    """One row.
+    """A GPU or chip, as one row of the data files.
 
     Attributes:
-        memory: bytes, of each size it is sold with. bandwidth: bytes a second. watts: 0 if not published.
-        compute: operations a second of the fastest products that llama.cpp uses; 0 if not published.
+        memory: bytes, for each size it is sold with. bandwidth: bytes per second. watts: 0 if not published.
+        compute: operations per second of the fastest matrix products that llama.cpp uses; 0 if not published.
         released: ISO date. source: of these numbers.
-        also: other names. limit: the rule by which its graphics part gets memory.
+        also: other names. limit: the rule for how much of a unified memory the GPU may use.
     """
 
     vendor: str
@@ -77,20 +77,20 @@ class Accelerator(Value):
 
     @property
     def unified(self) -> bool:
-        """Return whether it shares the machine's memory."""
+        """Return whether the GPU shares the machine's main memory."""
         return self.form == "unified"
 
     @property
     def title(self) -> str:
-        """Return maker and name in everyday form."""
+        """Return the vendor and name as commonly written."""
         return self.name if self.name.startswith(self.vendor) else f"{self.vendor} {self.name}"
 
 
 def usable_memory(memory: int, limit: _Limit) -> int:
-    """Return bytes of a machine's memory that the graphics part of its chip may use.
+    """Return how many bytes of unified memory the GPU may use by default.
 
     Metal's recommended working set is two thirds of up to 36 GiB and three quarters of more (``iogpu.wired_limit_mb``
-    raises it); Linux maps half of the memory for a graphics part of AMD (``ttm.pages_limit``). As their systems come.
+    raises it); Linux maps half of the memory for an AMD GPU (``ttm.pages_limit``).
     """
     if limit == "metal":
         return memory * 2 // 3 if memory <= 36 * GIB else memory * 3 // 4
@@ -98,7 +98,7 @@ def usable_memory(memory: int, limit: _Limit) -> int:
 
 
 class CardName(Value):
-    """The facts in a name: the name without brands (``key``) and variants, the variants, and memory in bytes or 0."""
+    """A parsed GPU name: ``key`` without brands and variants, the variants, and the memory in bytes, 0 if not named."""
 
     key: str
     variants: tuple[str, ...]
@@ -107,7 +107,7 @@ class CardName(Value):
 
 @lru_cache(2048)
 def parse_card_name(words: str) -> CardName:
-    """Take a name apart.
+    """Parse a GPU name into key, variants and memory.
 
     >>> parse_card_name("NVIDIA GeForce RTX 4090 Laptop GPU").key, parse_card_name("A100-SXM4-80GB").variants
     ('rtx4090mobile', ('sxm4',))
@@ -123,7 +123,7 @@ def parse_card_name(words: str) -> CardName:
 
 @lru_cache(1)
 def accelerators() -> tuple[Accelerator, ...]:
-    """Every row, those stated by hand first and instead of others of the same name."""
+    """Return all rows; manually stated rows come first and replace others of the same name."""
     stated = tuple(_rows("stated.csv"))
     known = {_whole(row.name) for row in stated}
     return (*stated, *(row for row in _rows("accelerators.csv") if _whole(row.name) not in known))
@@ -132,10 +132,11 @@ def accelerators() -> tuple[Accelerator, ...]:
 def find_card(
     words: str, where: str = setting("gpu"), among: tuple[Accelerator, ...] | None = None
 ) -> tuple[Accelerator, int]:
-    """Return the one row that a name means, and its memory in bytes.
+    """Return the row that a GPU name refers to, and its memory in bytes.
 
     Raises:
-        UsageError: nothing is called so (the nearest are named), or several are and differ in memory (they are named).
+        UsageError: no GPU has that name (the error suggests the nearest), or several with different memory do (the
+            error lists them).
     """
     rows = accelerators() if among is None else among
     asked = parse_card_name(words)
@@ -157,9 +158,9 @@ def find_card(
 
 
 def card_of_driver(name: str, memory: int) -> Accelerator | None:
-    """Return the row of a card that a driver names, of as much memory as the driver reports; None where none is known.
+    """Return the row of a GPU from the name and memory that its driver reports; None if no row matches.
 
-    Drivers report some hundred MiB less than the nominal size.
+    Drivers report a few hundred MiB less than the nominal size.
     """
     near = [
         row
@@ -170,7 +171,10 @@ def card_of_driver(name: str, memory: int) -> Accelerator | None:
 
 
 def _called(asked: CardName, rows: tuple[Accelerator, ...]) -> tuple[Accelerator, ...]:
-    """Return the rows of a name. Of variants, the stated ones; a name without its series matches if one row has it."""
+    """Return the rows that match a parsed name.
+
+    Only named variants are required to match. A name without its series ("4090") matches if it fits one series only.
+    """
     also = tuple(row for row in rows if any(_means(each, asked, row) for each in row.also))
     if also:
         return also
@@ -194,13 +198,13 @@ def _means(also: str, asked: CardName, row: Accelerator) -> bool:
 
 
 def _mounted(row: Accelerator) -> set[str]:
-    """Its variants, also as drivers write them: "sxm" for "sxm5"."""
+    """Return the variants of a row, with "sxm" added for "sxm5" because drivers write either."""
     said = parse_card_name(row.name).variants
     return {*said, *(each.rstrip("23456") for each in said if each.startswith("sxm"))}
 
 
 def _slowest(rows: Iterable[Accelerator]) -> Accelerator:
-    """Of cards that a name does not tell apart, the one that promises least."""
+    """Return the slowest of the rows, to estimate conservatively if a name matches several."""
     return min(rows, key=lambda row: (row.bandwidth, row.compute))
 
 
@@ -214,7 +218,9 @@ def _plain(words: str) -> str:
 
 
 def complete_card_name(words: str) -> tuple[str, ...]:
-    """Return names that begin so, without spaces, so that a shell takes each for one word; brands may be left out.
+    """Return the GPU names that start with ``words``, for shell completion.
+
+    Names have hyphens for spaces, so that the shell treats each as one word; brands may be left out.
 
     >>> complete_card_name("rtx409")
     ('RTX-4090', 'RTX-4090-D', 'RTX-4090-Max-Q', 'RTX-4090-Mobile')
@@ -225,7 +231,7 @@ def complete_card_name(words: str) -> tuple[str, ...]:
 
 
 def _short(name: str) -> str:
-    """Return a name as people write it: without brands and spaces."""
+    """Return a name without brands, with hyphens for spaces."""
     plain = re.sub(_BRANDS.pattern, " ", name, flags=re.IGNORECASE)
     return "-".join(re.findall(r"[A-Za-z0-9+.]+", plain))
 
@@ -247,7 +253,10 @@ def _nearest(words: str, rows: tuple[Accelerator, ...]) -> str:
 
 
 def _alike(asked: str, words: str, rows: tuple[Accelerator, ...]) -> list[str]:
-    """Where no name is spelled nearly so: the newest with other numbers between the same letters, or of a maker."""
+    """Suggest GPUs when no name is spelled similarly.
+
+    Returns the newest ones whose names differ only in their numbers, or the newest of a vendor if only that was named.
+    """
     if not asked:
         maker = [row for row in rows if row.vendor.lower() in words.lower()]
         return [row.title for row in sorted(maker, key=lambda row: row.released, reverse=True)[:_NEAR]]
@@ -286,26 +295,26 @@ _UNITS = {"gib": GIB, "gb": GIB, "g": GIB, "mib": 1 << 20, "mb": 1 << 20, "tib":
 _DDR = re.compile(r"(?:lp)?ddr\d[a-z]?[- ](\d{4,5})", re.IGNORECASE)
 _CHANNELS = re.compile(r"(\d+)\s*(?:ch|channels?)\b", re.IGNORECASE)
 _MOST_MEMORY = 1e15
-_SYSTEM = 2 * GIB  # of a machine's memory, for its system and other programs; a quarter of a small one
+_SYSTEM = 2 * GIB  # memory used by the system and other programs; at most a quarter of the machine's memory
 
-# The bandwidth of two channels of memory, from DDR4-2666 to DDR5-6400 (channels * transfers * 8 bytes): the assumption
-# where none is stated.
+# The bandwidth of two memory channels, from DDR4-2666 to DDR5-6400 (channels * transfers * 8 bytes), assumed if none is
+# stated.
 _TWO_CHANNELS = (42.7e9, 70e9, 102.4e9)
 
-# A core's products with AVX2: two multiply-adds of 8 numbers a clock, at 1.5 to 6 GHz. Newer ones do more in int8.
+# Operations per second of a core with AVX2: two 8-wide FMAs per cycle, at 1.5 to 6 GHz. Newer cores do more in int8.
 _CORE = (48e9, 96e9, 200e9)
 
 
 def machine_of_options(gpus: Iterable[str], ram: str = "", *, cores: int = 8) -> Machine:
-    """Return the machine that ``--gpu`` and ``--ram`` name.
+    """Return the machine that ``--gpu`` and ``--ram`` describe.
 
     Args:
-        gpus: each as it was given; one may name several, divided by commas. "none" for no card.
-        ram: memory, its speed and channels beside it if they are known; "" for memory that nobody stated (0).
-        cores: of its processor. Cards are free; of memory the system has its part (``_SYSTEM``).
+        gpus: the values given; each may list several GPUs, separated by commas. "none" for no GPU.
+        ram: memory size, optionally with speed and channels; "" if not stated (the memory is then 0).
+        cores: processor cores. GPUs are taken to be idle; the system uses part of the main memory (``_SYSTEM``).
 
     Raises:
-        UsageError: a card or a size that is none.
+        UsageError: a GPU is unknown or a size is invalid.
     """
     memory, bandwidth = parse_memory(ram) if ram else (0, between(*_assumed(2), "2 channels of DDR4 or DDR5, assumed"))
     found: list[tuple[Gpu, int]] = []
@@ -333,13 +342,15 @@ def machine_of_options(gpus: Iterable[str], ram: str = "", *, cores: int = 8) ->
 
 
 def _memory_left_by_system(memory: int) -> int:
-    """Return the bytes of a machine's memory that a model may take, if its free memory cannot be queried."""
+    """Return the bytes of main memory available for a model, if the free memory cannot be queried."""
     return memory - min(_SYSTEM, memory // 4)
 
 
 def with_assumptions(machine: Machine, measured: Quantity | None = None) -> Machine:
-    """Return a machine with its memory bandwidth: as ``measured``, else of its chip, else assumed; and with the free
-    memory of a chip's graphics part, which is at most that of the machine.
+    """Return the machine with its memory bandwidth and the free memory of unified GPUs filled in.
+
+    The bandwidth is ``measured`` if given, otherwise derived from the chip, otherwise assumed. The free memory of a
+    unified GPU is at most that of the machine.
     """
     shared = [gpu for gpu in machine.gpus if gpu.unified]
     assumed = between(*_assumed(2), "2 channels of DDR4 or DDR5, assumed (--measure finds it out)")
@@ -356,8 +367,9 @@ def _with_free(gpu: Gpu, machine: Machine) -> Gpu:
 
 
 def parse_memory(words: str) -> tuple[int, Quantity]:
-    """Return bytes of memory, and bytes a second it gives at most: ``64GB``, ``64GB DDR5-5600``, ``256GB DDR4-3200
-    8ch``.
+    """Return the memory size in bytes and its peak bandwidth in bytes per second.
+
+    ``words`` is ``64GB``, ``64GB DDR5-5600`` or ``256GB DDR4-3200 8ch``.
 
     >>> parse_memory("64GB DDR5-5600")[1].mid / 1e9
     89.6
@@ -377,13 +389,13 @@ def parse_memory(words: str) -> tuple[int, Quantity]:
 
 
 def compute_of_cores(cores: int) -> Quantity:
-    """Operations a second of a processor of which only the cores are known."""
+    """Estimate a processor's operations per second from its core count."""
     low, mid, high = (each * cores for each in _CORE)
     return between(low, mid, high, f"{counted(cores, 'core')} with AVX2, from 1.5 to 6 GHz")
 
 
 def card(row: Accelerator, memory: int, free: int | None = None) -> Gpu:
-    """Return a card of ``memory`` bytes with the facts of its row. ``free``: bytes of them, None if unknown."""
+    """Return a GPU with ``memory`` bytes and the facts of its row. ``free``: free bytes, None if unknown."""
     may = usable_memory(memory, row.limit) if row.unified else memory
     return Gpu(
         name=row.title if _sized(row.title) or row.unified else f"{row.title} {memory / GIB:g} GB",
@@ -393,20 +405,20 @@ def card(row: Accelerator, memory: int, free: int | None = None) -> Gpu:
 
 
 def _describe_card(gpu: Gpu) -> str:
-    """Return a card in a line: its name, memory and bandwidth."""
+    """Describe a GPU in one line: name, memory and bandwidth."""
     speed = f", {gpu.bandwidth / 1e9:,.0f} GB/s" if gpu.bandwidth else ""
     of = " of the machine's" if gpu.unified else ""
     return f"{gpu.name} ({gpu.memory / GIB:.1f} GiB{of}{speed})"
 
 
 def describe_cards(cards: Iterable[Gpu]) -> str:
-    """Cards in a line, alike ones counted; "" for none."""
+    """Describe GPUs in one line, grouping identical ones; "" for none."""
     alike = Counter(map(_describe_card, cards))
     return ", ".join(f"{count} x {words}" if count > 1 else words for words, count in alike.items())
 
 
 def memory_for_models(machine: Machine) -> tuple[Literal["card", "cards", "memory"], int]:
-    """Return where models go, and the bytes that are free there: the cards where there are any, else the memory."""
+    """Return where models are placed and the free bytes there: the GPUs if there are any, otherwise main memory."""
     if not machine.gpus:
         return "memory", machine.free
     room = sum(gpu.memory if gpu.free is None else gpu.free for gpu in machine.gpus)
@@ -414,19 +426,17 @@ def memory_for_models(machine: Machine) -> tuple[Literal["card", "cards", "memor
 
 
 def without_cards(machine: Machine) -> Machine:
-    """Return the machine as a model in a process of ours sees it: processor and memory, as no layer of it is put on a
-    card.
-    """
+    """Return the machine without its GPUs, as the embedded runtime sees it: it offloads no layer."""
     return replace(machine, gpus=())
 
 
-# The free memory of a named card is unknown. By llama.cpp's logs a T4 gave 14,814 of its 16,384 MiB, an RTX 2070 7,777
-# of 8,192 and an RTX PRO 6000 97,252 of 98,304: error correction and the driver take the rest.
+# The free memory of a GPU that is only named is unknown. In llama.cpp's logs a T4 had 14,814 of its 16,384 MiB free, an
+# RTX 2070 7,777 of 8,192 and an RTX PRO 6000 97,252 of 98,304: error correction and the driver use the rest.
 _LEAST_GIVEN: Final = 0.904
 
 
 def certain_memory(machine: Machine) -> int:
-    """Return the bytes of ``memory_for_models`` that are there for certain."""
+    """Return the bytes of ``memory_for_models`` that are certainly available."""
     if not machine.gpus:
         return machine.free
     return sum(
@@ -436,7 +446,7 @@ def certain_memory(machine: Machine) -> int:
 
 
 def describe_machine(machine: Machine) -> str:
-    """Return a machine in a line: cards, cores, memory."""
+    """Describe a machine in one line: GPUs or cores, and memory."""
     memory = f"{machine.memory / GIB:.1f} GiB of memory" if machine.memory else "memory not stated"
     memory += f" ({machine.free / GIB:.1f} free)" if machine.memory else ""
     cores = counted(machine.cores, "core") + ("" if machine.processor else ", assumed")
@@ -444,7 +454,7 @@ def describe_machine(machine: Machine) -> str:
 
 
 def _cards(word: str, memory: int) -> list[tuple[Gpu, int]]:
-    """Return the cards of one word, each with the memory it is sold with."""
+    """Parse one value of ``--gpu`` into GPUs, each with the memory size it is sold with."""
     times = _TIMES.search(word)
     count = int(times[1] or times[2]) if times else 1
     name = (word[: times.start()] + word[times.end() :]).strip() if times else word
@@ -464,7 +474,7 @@ def _cards(word: str, memory: int) -> list[tuple[Gpu, int]]:
 
 
 def _with_memory(name: str, memory: int) -> str:
-    """A chip whose memory is the machine's is asked for with that; a card has its own."""
+    """Add the machine's memory size to the name of a unified chip, which is sold by it; other names are unchanged."""
     try:
         row, _ = find_card(f"{name} {memory / GIB:g}GB")
     except UsageError:
@@ -473,7 +483,7 @@ def _with_memory(name: str, memory: int) -> str:
 
 
 def _chip(cards: list[Gpu]) -> Quantity:
-    """Return the processor beside a graphics part: it reads the same memory, at most as fast."""
+    """Return the bandwidth that the processor gets from unified memory: a share of the GPU's."""
     fastest = max(card.bandwidth for card in cards if card.unified)
     if not fastest:
         return unknown("the bandwidth of its memory is unknown")
@@ -490,14 +500,14 @@ def _sized(name: str) -> bool:
     return re.search(r"\d GB\b", name) is not None
 
 
-# Rental prices of cards: dated rows with their source (``data/rentals.csv``); a card without a row has no price.
+# Rental prices of GPUs: dated rows with their source (``data/rentals.csv``); a GPU without a row has no price.
 
 
-HOURS: Final = 730  # of a month, as rental prices count
+HOURS: Final = 730  # hours per month in rental prices
 
 
 class Rental(Value):
-    """One row. ``card``: as a machine names it. ``read``: ISO date; ``by``: the reader of the source."""
+    """One rental price. ``card``: GPU name as in a ``Machine``. ``read``: ISO date; ``by``: who read the source."""
 
     card: str
     usd_hour: float
@@ -509,7 +519,7 @@ class Rental(Value):
 
 @lru_cache(1)
 def rentals() -> tuple[Rental, ...]:
-    """Every row."""
+    """Return all rental prices."""
     with (DATA / "rentals.csv").open(newline="") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     return tuple(
@@ -522,9 +532,11 @@ def rentals() -> tuple[Rental, ...]:
 
 
 def rental_words(machine: Machine) -> str:
-    """Return the monthly rent of a machine's cards, by the rows of that very card; "" without a row."""
+    """Describe the monthly rent of the machine's GPUs, from rows of the same GPU; "" if its GPUs are of several kinds
+    or none.
+    """
     names = {gpu.name for gpu in machine.gpus}
-    if len(names) != 1 or not machine.gpus[0].bandwidth:  # none, several, or one of which only the memory was stated
+    if len(names) != 1 or not machine.gpus[0].bandwidth:  # no GPU, several kinds, or only a memory size was stated
         return ""
     many = len(machine.gpus)
     name = next(iter(names))

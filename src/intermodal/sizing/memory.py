@@ -1,15 +1,16 @@
-"""Memory of a served model, term by term and device by device.
+"""Memory of a served model, by term and device.
 
-    weights       every tensor, where llama.cpp puts it: the token table stays on the host, the last ``gpu_layers``
-                  layers and the output go to the device
+    weights       all tensors, on the device where llama.cpp puts them: the token embeddings stay on the host, the last
+                  ``gpu_layers`` layers and the output matrix go to the GPU
     cache         keys and values of every token (``kv_cache.py``); state: recurrent states
-    compute       the buffers of the graph (``compute_buffers.py``); output: logits
-    projector     the encoder of pictures or sound, and its buffers
-    draft         the same of a small model beside, for speculative decoding
-    backend       the memory of the device's driver itself; program: the server's own memory
+    compute       buffers of the compute graph (``compute_buffers.py``); output: logits
+    projector     the image or audio encoder, and its buffers
+    draft         the same terms for the draft model of speculative decoding
+    backend       memory of the GPU driver itself; program: memory of the server process
 
-Weights, cache, state and output are exact where the architecture is known; the others are ranges.
-A model without a header is sized by its file, or by parameters and quantization (``memory_of_file`` and below).
+Weights, cache, state and output are exact if the architecture is known; the other terms are ranges.
+A model without a header is sized by its file size, or by parameter count and quantization (``memory_of_file`` and
+below).
 """
 
 from __future__ import annotations
@@ -31,19 +32,20 @@ from intermodal.sizing.shape import ALL, Device, EncoderShape, ModelShape, Servi
 
 # Ratios of measured to predicted memory, which correct later predictions for the same file.
 #
-# A ratio is of one term, so that it holds for other contexts and slots too: those are in the terms. It holds for a
-# file,
-# for the flags that change how a term comes about (``correction_flags``), and for the program that was measured.
+# A ratio belongs to one term, so it also holds for other contexts and slots: the terms already scale with them. It
+# holds for one file, for the flags that change how a term is computed (``correction_flags``), and for the measured
+# program.
 
 
-BUFFERS: Final = "buffers"  # a ratio over all terms but those of a process or a driver itself
-_TERMS_BESIDE: Final = ("program", "backend")  # those
+BUFFERS: Final = "buffers"  # one ratio for all terms except those of the process and the driver
+_TERMS_BESIDE: Final = ("program", "backend")  # terms of the process and the driver
 TOKENS: Final = "tokens"  # of vLLM's cache
 
 
 class CorrectionRatio(Value):
-    """The ratio of a real term to the predicted one (its middle); a range if it could not be determined more
-    closely.
+    """The ratio of the measured size of a term to the middle of its prediction.
+
+    ``low`` and ``high`` differ if the measurement gives only a range.
     """
 
     name: str
@@ -54,11 +56,12 @@ class CorrectionRatio(Value):
 
 
 class Correction(Value):
-    """The result of one comparison.
+    """Measured-to-predicted ratios from one comparison with a running server.
 
     Attributes:
-        flags: see ``correction_flags``. program: the file or package that was run; "" if unknown.
-        build: as the server calls it. taken: ISO date.
+        flags: settings that the ratios hold for (see ``correction_flags``).
+        program: the executable or package that was run; "" if unknown.
+        build: version as the server reports it. taken: ISO date of the measurement.
     """
 
     flags: str
@@ -77,7 +80,9 @@ class Correction(Value):
 
 
 def correction_flags(settings: ServingSettings) -> str:
-    """Return the settings that a ratio depends on; not context and slots, which terms are proportional to.
+    """Return the settings that a correction ratio depends on, as command-line flags.
+
+    Context and slots are left out: the terms already scale with them.
 
     >>> correction_flags(ServingSettings(context=8192, gpu_layers=-1))
     'llama.cpp -ctk f16 -ctv f16 -fa on -ub 512 -ngl all'
@@ -101,14 +106,19 @@ def correction_flags(settings: ServingSettings) -> str:
 
 
 def matching_correction(corrections: Iterable[Correction], said: str, program: str = "") -> Correction | None:
-    """Return the newest of these flags; where a ``program`` is known, of no other one."""
+    """Return the newest correction whose flags equal ``said``, None if there is none.
+
+    If ``program`` is given, corrections measured with a different known program are skipped.
+    """
     alike = [each for each in corrections if each.flags == said and (not program or each.program in ("", program))]
     return max(alike, key=lambda each: each.taken, default=None)
 
 
 def corrected_amount(name: str, device: Device, amount: Quantity, correction: Correction) -> Quantity:
-    """Return a term with the ratio that was measured of it; as it is where none was, or where it is exact and was
-    right.
+    """Return ``amount`` scaled by the measured ratio of its term.
+
+    Terms without a ratio of their own use the ratio of all buffers, except for those of the process and the driver.
+    Returns ``amount`` unchanged if no ratio was measured, or if it is exact and its ratio is 1.
     """
     ratio = correction.of(name, device)
     if ratio is None and name not in _TERMS_BESIDE:
@@ -124,25 +134,25 @@ def corrected_amount(name: str, device: Device, amount: Quantity, correction: Co
 # CUDA's context and libraries: memory that tools show beyond the buffers of the log, 153 MiB to 500 MiB.
 _BACKEND: Final = (150 * 2**20, 250 * 2**20, 500 * 2**20)
 
-# Measured with xllamacpp 2026.10 beside weights, cache and buffers, after a prompt (benchmarks/results/fit.md): code
-# and threads, and for each word of the vocabulary its text and where it is found.
+# Measured with xllamacpp 2026.10 on top of weights, cache and buffers, after a prompt (benchmarks/results/fit.md): code
+# and threads, plus the text and index entry of each vocabulary token.
 _PROGRAM: Final = (30e6, 54e6, 110e6)
 _WORD: Final = (100, 250, 600)
 
-# Bytes that llama.cpp reserves for a node of its graphs, of which the figures above contain ``_NODES``: measured with
-# qwen35 at two batch sizes. It allows for more nodes than any graph has (``graph_max_nodes``), 40 a token of a batch
-# where a state is updated in pieces (gated delta nets).
+# Bytes that llama.cpp reserves per graph node, measured with qwen35 at two batch sizes. The figures above already
+# include ``_NODES`` of them. llama.cpp reserves more nodes than any graph has (``graph_max_nodes``): 40 per token of a
+# batch for architectures that update a state in chunks (gated delta nets).
 _NODE: Final = 900
 _NODES: Final = 1024
 _IN_PIECES: Final = frozenset(("qwen3next", "kimi-linear", "qwen35", "qwen35moe", "deepseek4"))
 
-# Compute buffers of a vision encoder, beside a formula that only holds for plain vision transformers: shares of its
-# tensors.
+# Bounds on the compute buffer of a vision encoder, as shares of its tensors; the formula below only holds for plain
+# vision transformers.
 _PROJECTOR_LEAST, _PROJECTOR_MOST = 0.15, 0.6
 
 
 class MemoryTerm(Value):
-    """One part of the memory. ``amount`` in bytes; ``source``: where its formula is from."""
+    """One part of the memory. ``amount`` is in bytes; ``source`` cites the formula."""
 
     name: str
     device: Device
@@ -151,8 +161,10 @@ class MemoryTerm(Value):
 
 
 class ModelMemory(Value):
-    """All terms. ``problems``: facts that were not understood, as clauses. ``correction``: the ratios applied to
-    terms.
+    """All memory terms of a model.
+
+    ``problems`` lists facts about the file that were not understood, as clauses. ``correction`` is the measurement that
+    was applied to the terms, if any.
     """
 
     terms: tuple[MemoryTerm, ...]
@@ -160,25 +172,25 @@ class ModelMemory(Value):
     correction: Correction | None = None
 
     def total(self, device: Device | None = None) -> Quantity:
-        """Return bytes on one device, or on both."""
+        """Return the bytes on ``device``, or on all devices if it is None."""
         return total([term.amount for term in self.terms if device in (None, term.device)])
 
     def of(self, name: str, device: Device | None = None) -> Quantity:
-        """Return bytes of the terms of this name; exact 0 where there is none."""
+        """Return the bytes of all terms called ``name``; exactly 0 if there is none."""
         return total([term.amount for term in self.terms if term.name == name and device in (None, term.device)])
 
 
 def model_memory(
     shape: ModelShape, settings: ServingSettings, corrections: Sequence[Correction] = (), program: str = ""
 ) -> ModelMemory:
-    """Return the memory that llama.cpp needs for ``shape``.
+    """Return the memory that llama.cpp needs to serve ``shape``.
 
-    ``corrections``: measurements of its file; the newest with these settings corrects the terms. ``program``: the one
-    that is going to serve it, if known.
+    ``corrections``: measurements of this file; the newest one with the same settings corrects the terms.
+    ``program``: the program that will serve the model, if known.
 
     Raises:
-        UsageError: llama.cpp refuses these settings: a type that rows do not fill, quantized values without flash
-            attention, no slot.
+        UsageError: llama.cpp rejects these settings: a cache type whose blocks a row does not fill, quantized values
+            without flash attention, no slot.
     """
     _checked(settings)
     terms = [*_model_terms(shape, settings), *_projector_terms(settings), *_draft_terms(settings)]
@@ -207,7 +219,7 @@ def model_memory(
 
 
 def _described(shape: ModelShape, settings: ServingSettings) -> float:
-    """Return bytes that describe graphs, beside those of a small model's."""
+    """Return the bytes of the graph's node descriptions beyond the nodes that ``_PROGRAM`` already includes."""
     layers = (*shape.layers, *shape.extra_layers)
     tensors = sum(len(layer.tensors) for layer in layers) + 3  # the token table, the output and its norm
     nodes = max(40 * settings.ubatch, 32 * tensors) if shape.architecture in _IN_PIECES else 8 * tensors
@@ -245,7 +257,7 @@ def _compute(shape: ModelShape, settings: ServingSettings, place: LayerPlacement
         handed = input_buffer(shape, settings)
         if place.all_on_device:
             amounts["host"] = handed
-        else:  # tensors on the host are computed there, or copied to the device for long batches
+        else:  # tensors on the host are computed there, or copied to the GPU for large batches
             amounts["host"] = between(handed.low, amounts["host"].mid, amounts["host"].high, "layers on both sides")
             device, borrowed = amounts["device"], max(layer.weights for layer in shape.layers)
             amounts["device"] = between(
@@ -258,7 +270,7 @@ def _compute(shape: ModelShape, settings: ServingSettings, place: LayerPlacement
 
 
 class LayerPlacement:
-    """Which layers are on the device: the last ones, of which the output counts as one."""
+    """Which layers are on the GPU: the last ``gpu_layers`` ones, with the output matrix counted as one layer."""
 
     def __init__(self, shape: ModelShape, settings: ServingSettings) -> None:
         self.count = len(shape.layers) + len(shape.extra_layers)
@@ -278,7 +290,7 @@ def _weights(shape: ModelShape, settings: ServingSettings, place: LayerPlacement
         kept = layer.experts if index < settings.host_experts else 0
         sums["host"] += kept
         sums[place.of(index)] += layer.weights - kept
-    # tied: the device has a second copy of the token table
+    # tied embeddings: the GPU has a second copy of the token embeddings
     output = (shape.output or shape.embeddings) if place.any_on_device else shape.output
     sums["device" if place.any_on_device else "host"] += output + shape.rest
     source = "tensor index"
@@ -317,7 +329,7 @@ def _cache(shape: ModelShape, settings: ServingSettings, place: LayerPlacement, 
         )
         for device, size in states.items()
     ]
-    if index:  # older files do not state which layers have one
+    if index:  # older files do not state which layers have an index
         amount = between(0, index, index, "one key a token, in the layers that have an index")
         terms.append(
             MemoryTerm(name=f"{prefix}index", device=where, amount=amount, source="llama.cpp, llama_kv_cache_dsa")
@@ -326,7 +338,10 @@ def _cache(shape: ModelShape, settings: ServingSettings, place: LayerPlacement, 
 
 
 def _cache_certainty(shape: ModelShape, size: int) -> Quantity:
-    """Exact of a known architecture. Else the layers may keep less than everything, or more than keys and values."""
+    """Return ``size`` as exact if the architecture is known, otherwise as a range.
+
+    Layers of an unknown architecture may keep less than every token, or more than keys and values.
+    """
     if shape.memorizing != "unknown":
         return exact(size, "cells x heads x lengths, summed over the layers")
     if not size:
@@ -351,7 +366,11 @@ def _projector_terms(settings: ServingSettings) -> list[MemoryTerm]:
 
 
 def _encoder_buffer(encoder: EncoderShape, size: int) -> Quantity:
-    """Every patch as it enters, its feed-forward part, and without flash attention every pair of patches a head."""
+    """Return the compute buffer size in bytes of an image or audio encoder whose weights take ``size`` bytes.
+
+    The buffer holds every patch embedding and its feed-forward activations. The high end adds an attention matrix over
+    all pairs of patches for each head, which is needed if flash attention is off.
+    """
     plain = 4.0 * encoder.patches * (encoder.ff + 4 * encoder.embd)
     pairs = 4.0 * encoder.heads * encoder.patches**2
     mid = max(1.1 * plain, _PROJECTOR_LEAST * size)
@@ -369,29 +388,29 @@ def _draft_terms(settings: ServingSettings) -> list[MemoryTerm]:
 USUAL: Final = "Q4_K_M"  # the most widely used one
 BITS: Final = QUANTIZATIONS[USUAL].bits
 
-# Of a file: with the cache of a short request, its buffers and the program.
+# Memory as a multiple of the file size: with the cache of a short request, buffers and the program.
 _QUANTIZED_BESIDE: Final = (1.02, 1.15, 1.4)
 _SIXTEEN: Final = 16
 
-# Bytes that a token's keys and values take in f16, by the published shapes of open models: gpt-oss-20b 49,152 at most,
-# DeepSeek-V3 70,272, Qwen3-30B-A3B 98,304, Llama-3.2-3B 114,688, Llama-3.1-8B 131,072, Qwen3-8B 147,456, Qwen2.5-72B
-# 327,680, Phi-3-mini 393,216. It does not follow from the number of parameters; hybrids take less.
+# KV cache bytes per token in f16, from the published shapes of open models: gpt-oss-20b 49,152 at most, DeepSeek-V3
+# 70,272, Qwen3-30B-A3B 98,304, Llama-3.2-3B 114,688, Llama-3.1-8B 131,072, Qwen3-8B 147,456, Qwen2.5-72B 327,680,
+# Phi-3-mini 393,216. The size does not follow from the parameter count; hybrid models need less.
 TOKEN: Final = (30e3, 130e3, 400e3)
 
 
 def weight_bytes(parameters: float, quantization: str = USUAL) -> float:
-    """Return bytes of a file in a quantization."""
+    """Return the size in bytes of the weights of ``parameters`` parameters in ``quantization``."""
     return parameters * QUANTIZATIONS[quantization].bits / 8
 
 
 def memory_of_file(size: float) -> Quantity:
-    """Return bytes it takes, by the size of its file."""
+    """Return the memory in bytes that a model needs, estimated from its file size."""
     low, mid, high = (share * size for share in _QUANTIZED_BESIDE)
     return between(low, mid, high, "the size of its file, its cache and buffers")
 
 
 def memory_of_parameters(parameters: float | None, quantization: str = USUAL) -> Quantity:
-    """Return bytes it takes in a quantization.
+    """Return the memory in bytes that a model needs, estimated from its parameter count and quantization.
 
     >>> round(memory_of_parameters(8e9).mid / 1e9, 1)
     5.6
@@ -406,7 +425,7 @@ def memory_of_parameters(parameters: float | None, quantization: str = USUAL) ->
 
 
 def memory_of_requests(parameters: float | None, texts: int, context: int) -> Quantity:
-    """Return the same with so many texts at once, each with a context of its own.
+    """Return the memory in bytes for ``texts`` concurrent sequences, each with a context of ``context`` tokens.
 
     >>> round(memory_of_requests(8e9, 20, 8192).mid / 1e9, 1)
     26.9
@@ -419,7 +438,7 @@ def memory_of_requests(parameters: float | None, texts: int, context: int) -> Qu
 
 
 def cache_of_contexts(texts: int, context: int) -> Quantity:
-    """Return bytes of the keys and values of so many texts; exact 0 for none."""
+    """Return the KV cache size in bytes of ``texts`` sequences of ``context`` tokens; exactly 0 for no sequence."""
     if texts < 1:
         return Quantity()
     low, mid, high = (texts * context * each for each in TOKEN)
@@ -427,8 +446,9 @@ def cache_of_contexts(texts: int, context: int) -> Quantity:
 
 
 def memory_floor(parameters: float | None) -> Quantity:
-    """Return bytes without which it does not run: from weights of four bits to those of sixteen, as most are
-    published.
+    """Return the least memory in bytes that the model runs in, if its quantization is unknown.
+
+    The range covers weights of 4 bits to 16 bits, the widths in which most models are published.
     """
     if not parameters:
         return unknown("its size is not published")
@@ -438,19 +458,19 @@ def memory_floor(parameters: float | None) -> Quantity:
     )
 
 
-# Memory that llama.cpp logs when it loads a model, as terms of the prediction.
+# Memory that llama.cpp logs when it loads a model, mapped to the terms of the prediction.
 
 
 MIB: Final = 1 << 20
-_DIGITS: Final = 0.03 * MIB  # two after the point, of a few lines
+_DIGITS: Final = 0.03 * MIB  # rounding error of a few logged values with two decimals
 _LINE: Final = re.compile(r"(\S+) +(model|KV|RS|compute|output) buffer size = +(\d+(?:\.\d+)?) MiB")
 _TERMS: Final = {"model": "weights", "KV": "cache", "RS": "state", "compute": "compute", "output": "output"}
 
 
 class TermComparison(Value):
-    """A term as predicted and as it really was, in bytes, or in tokens if its name says so.
+    """A memory term as predicted and as measured, in bytes, or in tokens for the term ``TOKENS``.
 
-    ``source``: of the real value, "log" for the server's own log. ``real`` is 0 if unknown.
+    ``real`` is the measured value, 0 if unknown; ``source`` says where it is from: "log" is the server's own log.
     """
 
     name: str
@@ -461,22 +481,24 @@ class TermComparison(Value):
 
     @property
     def error(self) -> float | None:
-        """Return the error of the prediction's middle, relative to the real value; None if that is unknown."""
+        """Return the relative error of the middle of the prediction; None if either value is unknown."""
         return self.predicted.mid / self.real - 1 if self.real and self.predicted.known else None
 
     @property
     def as_logged(self) -> bool:
-        """Return whether the two agree to the digits of a log."""
+        """Return whether prediction and measurement agree to the precision of the log."""
         return abs(self.real - self.predicted.mid) <= _DIGITS
 
     @property
     def inside(self) -> bool:
-        """Return whether the real value was within the predicted range, to the digits of a log."""
+        """Return whether the measurement is within the predicted range, to the precision of the log."""
         return self.predicted.known and self.predicted.low - _DIGITS <= self.real <= self.predicted.high + _DIGITS
 
 
 def logged_terms(log: str) -> dict[tuple[str, Device], float]:
-    """Return bytes a term and device. A buffer that is laid out anew counts as it was at last.
+    """Parse the buffer sizes in a llama.cpp log into bytes by term and device.
+
+    If a compute or output buffer is reallocated, only its last size counts.
 
     >>> logged_terms("load_tensors:   CPU_Mapped model buffer size =    92.12 MiB")[("weights", "host")] / 2**20
     92.12
@@ -496,7 +518,7 @@ def logged_terms(log: str) -> dict[tuple[str, Device], float]:
 
 
 def compare_terms(memory: ModelMemory, log: str) -> tuple[TermComparison, ...]:
-    """Every term that was predicted or logged and has a name in both."""
+    """Compare the predicted terms with a llama.cpp log, for every term that the log can report."""
     logged = logged_terms(log)
     names: list[tuple[str, Device]] = list(logged)
     for term in memory.terms:

@@ -1,7 +1,7 @@
 """Resolve what a user names (file, folder, URL, ``hf:OWNER/REPO``) to a model's shape; only headers are read.
 
-A GGUF header contains the vocabulary, whose length is not stated: it is read in pieces that grow, at most
-``MAX_PIECES`` of them. A folder of safetensors on a hub states the bytes of all its tensors in its index.
+A GGUF header contains the vocabulary, and its length is not stated. It is fetched in growing ranges, in at most
+``len(PIECES)`` requests. For a folder of safetensors on a hub, the index states the total bytes of all tensors.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ PIECES: Final = (
     6 << 20,
     24 << 20,
     MAX_HEADER,
-)  # bytes read of a header, in all, after each request
+)  # total header bytes fetched after each request
 MAX_CONFIG: Final = 4 << 20
 _HUB: Final = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:/([^@:]+?))?(?::([\w.-]+))?(?:@([\w./-]+))?")
 
 
 class SizedModel(Value):
-    """A model that was found.
+    """A model whose headers were read.
 
     Attributes:
-        shape: of its headers. where: the file, folder or address. files: names and bytes of its files, as far as known.
-        read: bytes read to know it. requests: made for it.
+        shape: from its headers. where: the file, folder or URL. files: names and bytes of its files, as far as known.
+        read: bytes read to determine the shape. requests: HTTP requests made for it.
     """
 
     shape: ModelShape
@@ -54,7 +54,7 @@ class SizedModel(Value):
 
 
 class HubReference(Value):
-    """The meaning of ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]``."""
+    """A parsed ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]``."""
 
     repo: str
     file: str = ""
@@ -63,7 +63,7 @@ class HubReference(Value):
 
 
 def parse_hub_reference(said: str) -> HubReference | None:
-    """Read ``hf:...``; None where it is none. Raises UsageError where it is a broken one."""
+    """Parse ``hf:...``; return None for anything else. Raises UsageError if the reference is malformed."""
     if not said.startswith("hf:"):
         return None
     found = _HUB.fullmatch(said)
@@ -73,10 +73,10 @@ def parse_hub_reference(said: str) -> HubReference | None:
 
 
 def local_model(path: Path) -> SizedModel:
-    """Return the shape of a file or folder on this machine.
+    """Return the shape of a local file or folder.
 
     Raises:
-        InputMissing: it is not there, or a part of it. WeightsError: it is damaged, or no model.
+        InputMissing: the file or one of its parts does not exist. WeightsError: it is damaged, or not a model.
     """
     if path.is_dir():
         return _folder(path)
@@ -94,11 +94,13 @@ def local_model(path: Path) -> SizedModel:
 
 
 async def remote_model(said: str, *, hub: str = "", env: Mapping[str, str] | None = None) -> SizedModel:
-    """Return the shape of what a URL or ``hf:...`` names. ``hub``: base address of a mirror; else the one that ``env``
-    has.
+    """Return the shape of the model at a URL or ``hf:...`` reference.
+
+    ``hub``: base URL of a mirror; otherwise the one in ``env`` is used.
 
     Raises:
-        UsageError: it names several models, or none. WeightsError: a header is damaged, or cannot be had.
+        UsageError: the reference names several models, or none. WeightsError: a header is damaged, or cannot be
+            fetched.
     """
     wanted = parse_hub_reference(said)
     asked = hub_of({**(env or {}), **({MIRROR: hub} if hub else {})})
@@ -117,7 +119,7 @@ async def remote_model(said: str, *, hub: str = "", env: Mapping[str, str] | Non
 
 
 async def list_repository(wanted: HubReference, env: Mapping[str, str]) -> HubListing:
-    """Files of a repository as the user's hub lists them. Raises ``SourceFailed``."""
+    """Return the files of a repository as the user's hub lists them. Raises ``SourceFailed``."""
     hub = hub_of(env)
     try:
         return await hub.listing(wanted.repo, wanted.revision)
@@ -126,7 +128,7 @@ async def list_repository(wanted: HubReference, env: Mapping[str, str]) -> HubLi
 
 
 async def read_small_file(wanted: HubReference, revision: str, name: str, most: int, env: Mapping[str, str]) -> bytes:
-    """Return a whole file of a repository that has at most so many bytes. Raises ``SourceFailed``."""
+    """Return a whole file of a repository, of at most ``most`` bytes. Raises ``SourceFailed``."""
     reader = _RemoteReader(hub_of(env))
     try:
         return await reader.whole(msgspec.structs.replace(wanted, revision=revision), name, most)
@@ -135,7 +137,7 @@ async def read_small_file(wanted: HubReference, revision: str, name: str, most: 
 
 
 def source_error(failed: SourceFailed, said: str) -> WeightsError:
-    """Return the error for a user who named something that the hub does not have."""
+    """Return the user-facing error for something that the hub does not have."""
     return WeightsError(
         failed.reason,
         where=said,
@@ -144,7 +146,7 @@ def source_error(failed: SourceFailed, said: str) -> WeightsError:
 
 
 class _RemoteReader:
-    """Headers over HTTP."""
+    """Reads headers over HTTP."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -198,7 +200,7 @@ class _RemoteReader:
         raise AssertionError("the last piece is as long as a header may be")
 
     async def _saved(self, wanted: HubReference, listed: tuple[HubFile, ...]) -> SizedModel:
-        """Return a folder as transformers saves one: its config, and its index or its only file."""
+        """Read a folder saved by transformers: its config, and its index or its only weights file."""
         names = {file.name: file.size for file in listed}
         weights = tuple((name, names[name]) for name in sorted(names) if name.endswith(".safetensors"))
         if "config.json" not in names or not weights:
@@ -244,9 +246,10 @@ class _RemoteReader:
 
 
 def chosen_file(listed: tuple[HubFile, ...], wanted: HubReference) -> str:
-    """Return the one GGUF model of a repository, or the one of its quantization; "" if it has none.
+    """Return the only GGUF model of a repository, or the only one in the requested quantization; "" if it has no GGUF
+    model.
 
-    Raises UsageError where there are several, with their names.
+    Raises UsageError if there are several (the error lists them) or none in that quantization.
     """
     every = names = [file.name for file in listed if is_model(file.name)]
     if wanted.quant:
@@ -294,9 +297,9 @@ def _config(data: bytes, where: str) -> dict[str, Any]:
         raise WeightsError("has a config.json that is not JSON", where=where, todo="fetch it again") from None
 
 
-# Models that other programs keep here: Ollama, LM Studio, the Hugging Face cache and llama.cpp.
+# Models that other programs keep on this machine: Ollama, LM Studio, the Hugging Face cache and llama.cpp.
 #
-# Nothing is started and no model is opened: names and sizes come from folders and manifests.
+# No program is started and no model is opened: names and sizes come from folders and manifests.
 #
 #     Ollama      OLLAMA_MODELS or ~/.ollama/models: manifests/HOST/OWNER/NAME/TAG, JSON with the digests of blobs
 #     LM Studio   ~/.lmstudio/models and ~/.cache/lm-studio/models: OWNER/REPO/FILE.gguf
@@ -305,7 +308,7 @@ def _config(data: bytes, where: str) -> dict[str, Any]:
 
 
 _StoreName = Literal["ollama", "lmstudio", "hub", "llama.cpp"]
-_MAX_FILES: Final = 20_000  # entries of one store that are looked at
+_MAX_FILES: Final = 20_000  # maximum number of entries read per store
 _MAX_MANIFEST: Final = 1 << 20
 _MODEL: Final = "application/vnd.ollama.image.model"
 _PROJECTOR: Final = "application/vnd.ollama.image.projector"
@@ -316,9 +319,9 @@ class StoredModel(Value):
     """A model that is on this machine.
 
     Attributes:
-        name: in its store: ``llama3.2:1b``, ``OWNER/REPO/FILE.gguf``. store: whose folder it is in.
-        path: its file, the first of a split one; or its folder of safetensors. size: bytes of all its files.
-        projector: the file for its pictures or sound, "" if none is beside it.
+        name: in its store: ``llama3.2:1b``, ``OWNER/REPO/FILE.gguf``. store: the program whose folder it is in.
+        path: its file, the first part of a split one, or its folder of safetensors. size: bytes of all its files.
+        projector: its image or audio projector, "" if there is none.
     """
 
     name: str
@@ -329,7 +332,7 @@ class StoredModel(Value):
 
 
 def stored_models(env: Mapping[str, str] | None = None, home: Path | None = None) -> tuple[StoredModel, ...]:
-    """Return all of them, by store and name. A folder that cannot be read has none."""
+    """Return all models that other programs store here, by store and name. Unreadable folders are skipped."""
     env = os.environ if env is None else env
     home = Path.home() if home is None else home
     readers: tuple[Callable[[Mapping[str, str], Path], Iterator[StoredModel]], ...] = (_ollama, _lmstudio, _hub, _llama)
@@ -366,7 +369,7 @@ def _blobs(root: Path, rows: list[dict[str, Any]], kind: str) -> list[Path]:
 
 
 def _ollama_name(steps: tuple[str, ...]) -> str:
-    """Return the name as in ``ollama list``: without its own registry and library."""
+    """Return the name as ``ollama list`` shows it, without the default registry and library."""
     *where, name, tag = steps
     if where[:1] == ["registry.ollama.ai"]:
         where = where[1:]
@@ -403,7 +406,7 @@ def _hub(env: Mapping[str, str], home: Path) -> Iterator[StoredModel]:
 
 
 def _ggufs(root: Path, store: _StoreName, *, depth: int, prefix: str = "") -> Iterator[StoredModel]:
-    """Models among the GGUF files below a folder, with the projector that lies beside each."""
+    """Yield the models among the GGUF files below a folder, each with the projector in the same folder."""
     folders: dict[Path, list[Path]] = {}
     for file in _files(root, depth=depth):
         if file.suffix == ".gguf":
@@ -423,7 +426,7 @@ def _ggufs(root: Path, store: _StoreName, *, depth: int, prefix: str = "") -> It
 
 
 def _beside(file: Path, projectors: list[Path]) -> Path:
-    """Of several projectors, the one that is called most like the model; else the first."""
+    """Return the projector whose name shares the longest prefix with the model's; the first of equals."""
 
     def alike(projector: Path) -> int:
         name = projector.name.lower().replace("mmproj", "").strip("-_.")
@@ -433,7 +436,7 @@ def _beside(file: Path, projectors: list[Path]) -> Path:
 
 
 def _files(root: Path, *, depth: int) -> Iterator[Path]:
-    """Files at most ``depth`` folders deep, in order, links to files included; at most ``_MAX_FILES``."""
+    """Yield the files at most ``depth`` folders deep, links to files included; at most ``_MAX_FILES`` entries."""
     seen = 0
     waiting = [(root, depth)]
     while waiting:

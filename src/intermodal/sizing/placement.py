@@ -1,7 +1,7 @@
 """Decide whether a model fits a machine: memory needed on each device against memory free there. Pure.
 
-A device has room if the high end of the demand is at most its free memory; if only the middle is, it is tight, and not
-guaranteed. All devices have to have room.
+A device fits the model if the high end of the demand is at most its free memory. If only the middle is, the verdict is
+"tight": likely, but not guaranteed. A model fits if it fits on all devices.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST_CONTEXT: Final = 1 << 20
 
 
 class CapacityCheck(Value):
-    """The demand in a place, and the bytes that are free there: at most ``room``, at least ``certain``."""
+    """The demand on one device, and the free bytes there: at most ``room``, at least ``certain``."""
 
     where: Where
     needed: Quantity
@@ -45,26 +45,28 @@ class CapacityCheck(Value):
 
     @property
     def share(self) -> float:
-        """Return the share of the room that is needed."""
+        """Return the share of the free memory that is needed."""
         return self.needed.mid / self.room if self.room else float("inf")
 
 
 def verdict_on(needed: Quantity, free: float) -> Verdict:
-    """Return the verdict on a demand and the free memory: a range whose middle tells little fits if its high end
-    does.
+    """Return the verdict on a demand whose middle is not informative.
+
+    "fits" if the high end of ``needed`` is at most ``free``, "tight" if only the low end is, otherwise "no".
     """
     return "fits" if needed.high <= free else "tight" if needed.low <= free else "no"
 
 
 def check_capacity(needed: Quantity, machine: Machine) -> CapacityCheck:
-    """Return where models go on a machine: its cards, or its memory where it has none."""
+    """Check a demand against the machine's GPUs, or against its main memory if it has none."""
     where, room = memory_for_models(machine)
     return CapacityCheck(where=where, needed=needed, room=room, certain=certain_memory(machine))
 
 
 class PlacedModel(Value):
-    """A model with its settings on a machine. ``estimated``: its weights are not of a file, but an estimate of one.
-    ``corrections``: measurements of the file.
+    """A model with its serving settings on a machine, and the verdict.
+
+    ``estimated``: the weights are an estimate, not those of a file. ``corrections``: measurements of the file.
     """
 
     shape: ModelShape
@@ -76,13 +78,13 @@ class PlacedModel(Value):
 
     @property
     def verdict(self) -> Verdict:
-        """Return the worst verdict of its places; unknown if none has one."""
+        """Return the worst verdict over all devices; "unknown" if no device was checked."""
         said: tuple[Verdict, ...] = tuple(check.verdict for check in self.checks)
         return max(said, key=_WORST.index) if said else "unknown"
 
     @property
     def tightest(self) -> CapacityCheck | None:
-        """The place that decides; None where nothing is known of any."""
+        """Return the check that decides the verdict; None if no device was checked."""
         return max(self.checks, key=lambda check: (_WORST.index(check.verdict), check.share), default=None)
 
 
@@ -90,7 +92,7 @@ def place_model(
     shape: ModelShape, settings: ServingSettings, machine: Machine, *, estimated: bool = False,
     corrections: Sequence[Correction] = (),
 ) -> PlacedModel:  # fmt: skip
-    """Compute the memory, and compare it with the free memory."""
+    """Compute the memory that the model needs, and compare it with the machine's free memory."""
     if not machine.gpus and settings.gpu_layers:
         settings = replace(settings, gpu_layers=0)
     needed = _divided(
@@ -110,22 +112,23 @@ def place_model(
 
 
 def place_again(placed: PlacedModel, settings: ServingSettings, machine: Machine) -> PlacedModel:
-    """Return the same model with other settings, or elsewhere."""
+    """Place the same model with other settings, or on another machine."""
     return place_model(placed.shape, settings, machine, estimated=placed.estimated, corrections=placed.corrections)
 
 
 def place_quantized(
     placed: PlacedModel, settings: ServingSettings, machine: Machine, to: Quantization | None
 ) -> PlacedModel:
-    """Return the same in another quantization, of which nothing was measured; None for the file's own."""
+    """Place the model in quantization ``to``, with estimated weights and no corrections; None keeps the file's own."""
     if to is None:
         return place_again(placed, settings, machine)
     return place_model(requantized(placed.shape, to), settings, machine, estimated=True)
 
 
 def largest(most: int, fits: Callable[[int], bool], step: int = 1) -> int:
-    """Return the largest multiple of ``step`` up to ``most`` that fits, 0 for none; more never fits where less does
-    not.
+    """Return the largest multiple of ``step`` up to ``most`` for which ``fits`` is true, 0 if there is none.
+
+    ``fits`` must be monotonic: if a count does not fit, no larger one does.
     """
     low, high = 0, most // step
     while low < high:
@@ -135,7 +138,7 @@ def largest(most: int, fits: Callable[[int], bool], step: int = 1) -> int:
 
 
 def largest_context(placed: PlacedModel, machine: Machine) -> int:
-    """Return tokens of each text that certainly fit, up to what the model was trained for; 0 for none."""
+    """Return the context per slot that certainly fits, at most the trained context length; 0 if none does."""
     settings = placed.settings
     most = min(placed.shape.context or _MOST_CONTEXT, _MOST_CONTEXT)
 
@@ -146,7 +149,10 @@ def largest_context(placed: PlacedModel, machine: Machine) -> int:
 
 
 def table_contexts(shape: ModelShape, asked: tuple[int, ...]) -> tuple[int, ...]:
-    """Of the table: those asked for, else the usual ones that the model was trained for."""
+    """Return the context lengths to tabulate: ``asked`` if there are several, otherwise the usual ones plus ``asked``.
+
+    Usual ones above the context length the model was trained for are left out.
+    """
     if len(asked) > 1:
         return asked
     most = shape.context or CONTEXTS[-1]
@@ -155,12 +161,12 @@ def table_contexts(shape: ModelShape, asked: tuple[int, ...]) -> tuple[int, ...]
 
 
 def with_context(settings: ServingSettings, tokens: int) -> ServingSettings:
-    """``tokens`` for each slot."""
+    """Return the settings with a context of ``tokens`` per slot."""
     return replace(settings, context=tokens * settings.slots)
 
 
 def _roughly(term: MemoryTerm) -> MemoryTerm:
-    """Weights of no file, with the range in which such a file would be."""
+    """Widen weights that are not from a file to the range of an estimate; return other terms unchanged."""
     if not term.name.endswith("weights"):
         return term
     low, mid, high = (term.amount.mid * share for share in OFF)
@@ -180,7 +186,7 @@ def _checks(needed: ModelMemory, settings: ServingSettings, machine: Machine) ->
 
 
 def _divided(shape: ModelShape, needed: ModelMemory, cards: int) -> ModelMemory:
-    """Return the demand with the additions of each further card: its own buffers, and the remainder of whole layers."""
+    """Add what every further GPU costs: its own buffers, and the rounding of its share to whole layers."""
     if cards < 2:
         return needed
     own = total([term.amount for term in needed.terms if term.device == "device" and term.name in _PER_CARD])
@@ -197,5 +203,5 @@ _PER_CARD: Final = ("compute", "backend")
 
 
 def everything_on_cards(settings: ServingSettings, machine: Machine) -> ServingSettings:
-    """Return everything on the cards where there are any, nothing where there are none."""
+    """Offload all layers if the machine has a GPU, none otherwise."""
     return replace(settings, gpu_layers=ALL if machine.gpus else 0)

@@ -1,8 +1,8 @@
 """Quantizations of llama.cpp: bits per weight, loss of quality, and a model's shape in another quantization.
 
-The size of another file of the same model is an estimate: the type of each tensor differs by model and by maker. Bits
-are those of Llama 3.1 8B (llama.cpp, ``tools/quantize/README.md``, October 2026); losses are the growth of perplexity
-of Llama 3 8B on Wikitext, as ``llama-quantize --help`` has them, over 6.2332 in 16 bits. Small models lose more, large
+The size of a model in another quantization is an estimate: tensor types differ by model and by who quantized it. Bits
+are those of Llama 3.1 8B (llama.cpp, ``tools/quantize/README.md``, October 2026); losses are the perplexity increase
+of Llama 3 8B on Wikitext, from ``llama-quantize --help``, relative to 6.2332 in 16 bits. Small models lose more, large
 ones less.
 """
 
@@ -19,11 +19,14 @@ from intermodal.hints import setting
 from intermodal.sizing.shape import Layer, ModelShape
 
 PERPLEXITY: Final = 6.2332
-OFF: Final = (0.94, 1.0, 1.06)  # of the estimated weights: models differ in how much of them is vocabulary
+OFF: Final = (0.94, 1.0, 1.06)  # error of estimated weights: the share of embeddings differs by model
 
 
 class Quantization(Value):
-    """``bits`` a weight. ``loss``: the share by which perplexity grows over 16 bits; None if not published."""
+    """A quantization of ``bits`` bits per weight.
+
+    ``loss``: relative perplexity increase over 16 bits; None if not published.
+    """
 
     name: str
     bits: float
@@ -46,7 +49,7 @@ QUANTIZATIONS: Final = {
     name: Quantization(name=name, bits=bits, loss=_GROWTH[name] / PERPLEXITY if name in _GROWTH else None)
     for name, bits in _BITS.items()
 }
-# Those that most repositories of the hub have, best first: proposed to users.
+# Quantizations that most hub repositories offer, best first; these are proposed to users.
 USUAL: Final = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
 _IN_NAME: Final = re.compile(
     r"(?<![a-z0-9])(" + "|".join(sorted(map(re.escape, _BITS), key=len, reverse=True)) + r")(?![a-z0-9_])",
@@ -55,7 +58,7 @@ _IN_NAME: Final = re.compile(
 
 
 def quantization(word: str) -> Quantization:
-    """Return a quantization by its name, in any case. Raises UsageError for an unknown one."""
+    """Return the quantization called ``word``, in any case. Raises UsageError if it is unknown."""
     found = QUANTIZATIONS.get(word.upper())
     if found is None:
         from difflib import get_close_matches
@@ -68,7 +71,7 @@ def quantization(word: str) -> Quantization:
 
 
 def quantization_in_name(name: str) -> str:
-    """Return the quantization in a file's name, "" if it has none.
+    """Return the quantization that a file name contains, "" if none.
 
     >>> quantization_in_name("qwen3-4b-q4_k_m.gguf"), quantization_in_name("model.gguf")
     ('Q4_K_M', '')
@@ -78,7 +81,7 @@ def quantization_in_name(name: str) -> str:
 
 
 def names_quantization(name: str, word: str) -> bool:
-    """Return whether a file's name has a word for a quantization, which its maker may have made up.
+    """Return whether a file name contains ``word`` as a whole word; it need not be a known quantization.
 
     >>> names_quantization("Qwen3-4B-UD-Q4_K_XL.gguf", "ud-q4_k_xl"), names_quantization("Qwen3-4B-Q4_K_M.gguf", "Q4_K")
     (True, False)
@@ -87,12 +90,12 @@ def names_quantization(name: str, word: str) -> bool:
 
 
 def with_quantization(name: str, quantization: str) -> str:
-    """Return a file's name with another quantization in it; with "" without the word for it."""
+    """Return a file name with its quantization replaced; "" removes it."""
     return _IN_NAME.sub(quantization, name)
 
 
 def quantization_of(name: str, shape: ModelShape) -> str:
-    """Return the quantization of a file by its name; else the type of most of its bytes.
+    """Return the quantization in a file name, or else the tensor type with the most bytes.
 
     >>> quantization_of("Qwen3-30B-A3B-Q4_K_M.gguf", ModelShape())
     'Q4_K_M'
@@ -103,12 +106,12 @@ def quantization_of(name: str, shape: ModelShape) -> str:
 
 
 def bits(shape: ModelShape) -> float:
-    """Bits a weight of all tensors; 0 of a model without any."""
+    """Return the average bits per weight; 0 if the shape has no tensors."""
     return shape.weights * 8 / shape.parameters if shape.parameters else 0.0
 
 
 def requantized(shape: ModelShape, to: Quantization) -> ModelShape:
-    """Return the shape as a file in another quantization would have it; its weights are an estimate (``OFF``)."""
+    """Return the shape of the model in another quantization, with estimated weights (range: ``OFF``)."""
     now = bits(shape)
     if not now:
         return shape

@@ -10,16 +10,16 @@ from intermodal.content import Value
 from intermodal.sizing.quantizations import with_quantization
 from intermodal.sizing.shape import ServingSettings
 
-EVERY_LAYER: Final = 99  # more than any model has, which llama.cpp takes for all
+EVERY_LAYER: Final = 99  # llama.cpp takes a number above the layer count as all layers
 
 
 class ModelReference(Value):
-    """A reference to a model by the user.
+    """A model as the user named it.
 
     Attributes:
-        reference: a path, a URL, ``hf:OWNER/REPO/FILE``, or a model's name. path: of the file, where it is on disk.
-        quantization: of that file. projector, draft: files beside it, as they were named.
-        siblings: names of other models in its folder.
+        reference: a path, a URL, ``hf:OWNER/REPO/FILE``, or a model's name. path: the local file, if there is one.
+        quantization: of that file. projector, draft: further files as the user named them.
+        siblings: names of other models in the same folder.
     """
 
     reference: str
@@ -31,7 +31,9 @@ class ModelReference(Value):
 
 
 def server_command(subject: ModelReference, settings: ServingSettings, quantization: str = "") -> str:
-    """Return the command to run. A missing file in another ``quantization`` is made first, of the present one.
+    """Return the command that serves the model.
+
+    If ``quantization`` differs from the file's own and no such file exists, ``llama-quantize`` creates it first.
 
     >>> subject = ModelReference(reference="hf:Qwen/Qwen3-8B-GGUF", quantization="Q4_K_M")
     >>> server_command(subject, ServingSettings(context=8192, gpu_layers=-1))
@@ -48,14 +50,14 @@ def server_command(subject: ModelReference, settings: ServingSettings, quantizat
         words += ["-ctk", settings.type_k, "-ctv", settings.type_v, "-fa", "on"]
     if settings.ubatch != ServingSettings(context=1).ubatch:
         words += ["-ub", str(settings.ubatch)]
-    of_hub = subject.projector.startswith("hf:")  # which -hf brings with the model
+    of_hub = subject.projector.startswith("hf:")  # -hf downloads the projector with the model
     words += ["--mmproj", subject.projector] if subject.projector and not of_hub else []
     words += ["-md", subject.draft] if subject.draft else []
     return " && ".join(shlex.join(each) for each in (made, words) if each)
 
 
 def format_context(count: int) -> str:
-    """Return a context in everyday form.
+    """Return a context length in short form.
 
     >>> format_context(32768), format_context(8192), format_context(41472), format_context(512)
     ('32k', '8k', '40.5k', '512')
@@ -66,9 +68,10 @@ def format_context(count: int) -> str:
 
 
 def _model(subject: ModelReference, quantization: str) -> tuple[list[str], list[str]]:
-    """Return the options for the model in that quantization, and the command that makes a missing file.
+    """Return the options that select the model in ``quantization``, and the command that creates a missing file.
 
-    Of a hub it is named by its repository; on this disk it is the file of that name, else made by ``llama-quantize``.
+    A hub model is named by its repository. A local model is the sibling file of that quantization, or else a file that
+    ``llama-quantize`` creates.
     """
     if subject.reference.startswith("hf:"):
         repository = "/".join(subject.reference.removeprefix("hf:").partition("@")[0].split("/")[:2]).partition(":")[0]
@@ -78,7 +81,7 @@ def _model(subject: ModelReference, quantization: str) -> tuple[list[str], list[
     if re.match(r"https?://", named):
         return ["-mu", with_quantization(named, quantization) if other else named], []
     base = re.split(r"[/\\]", named)[-1]
-    folder = named.removesuffix(base)  # stays: one that is called like a quantization has no twin of the other
+    folder = named.removesuffix(base)  # a quantization in the folder's name is not replaced
     name = folder + with_quantization(base, quantization) if other else named
     if not other or (name != named and name.removeprefix(folder) in subject.siblings):
         return ["-m", name], []
@@ -88,7 +91,7 @@ def _model(subject: ModelReference, quantization: str) -> tuple[list[str], list[
     return ["-m", name], ["llama-quantize", *again, named, name, quantization]
 
 
-_WHOLE: Final = ("F32", "F16", "BF16")  # of which another quantization is made without losing twice
+_WHOLE: Final = ("F32", "F16", "BF16")  # quantizing from these does not lose quality twice
 
 
 __all__ = ["ModelReference", "server_command", "format_context"]

@@ -1,6 +1,6 @@
-"""The shape of a model, and the settings under which it is served: what the formulas of memory and speed take.
+"""The shape of a model and its serving settings: the inputs of the memory and speed formulas.
 
-A shape is the same whatever file it was read from.
+A shape is independent of the file format it was read from.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from intermodal.content import Value
 _Format = Literal["gguf", "safetensors"]
 _Role = Literal["model", "projector"]
 
-# How a model remembers: keys and values of every token, a state of fixed size, both, or nothing between calls.
+# What a model keeps between tokens: keys and values, a state of fixed size, both, or nothing.
 Memorizing = Literal["attention", "recurrent", "hybrid", "none", "unknown"]
 
 
 class Layer(Value, gc=False):
-    """One repeating layer.
+    """One transformer or recurrent layer.
 
     Attributes:
-        heads: query heads. kv_heads: heads of keys and values, 0 where the layer has none.
-        key, value: numbers in one head's key and value. window: tokens it looks back on, 0 for all.
-        cached: whether it keeps keys and values of its own (not those of an earlier layer). values: whether it keeps
-            values besides keys (latent attention does not).
-        conv, state: numbers (of 4 bytes) of its two recurrent states, a sequence.
-        ff: width of its feed-forward part, dense or of all experts that answer one token together.
-        weights: bytes of all its tensors. experts: bytes of those that are routed experts.
-        tensors: their names in the layer (without ``.weight``) and dimensions, innermost first.
+        heads: query heads. kv_heads: key/value heads, 0 if the layer has no attention.
+        key, value: length of one head's key and value. window: sliding window in tokens, 0 for full attention.
+        cached: whether it keeps its own keys and values instead of using those of an earlier layer. values: whether it
+            keeps values besides keys (latent attention does not).
+        conv, state: number of 4-byte values in its two recurrent states, per sequence.
+        ff: width of its feed-forward block, dense or of all experts active for one token together.
+        weights: bytes of all its tensors. experts: bytes of its routed experts.
+        tensors: names within the layer (without ``.weight``) and dimensions, innermost first.
     """
 
     heads: int = 0
@@ -50,9 +50,9 @@ class Layer(Value, gc=False):
 
 
 class EncoderShape(Value, gc=False):
-    """A part that makes pictures or sound into tokens, as its projector file describes it.
+    """An encoder that turns images or audio into tokens, as its projector file describes it.
 
-    ``patches``: the most patches that its attention sees at once, 0 if the file does not state it.
+    ``patches``: the most patches that its attention covers at once, 0 if the file does not state it.
     """
 
     kind: Literal["vision", "audio"]
@@ -65,22 +65,22 @@ class EncoderShape(Value, gc=False):
 
 
 class ModelShape(Value):
-    """The composition of one model. Sizes are bytes and exact: sums over the tensor index.
+    """The shape of one model. Sizes are exact byte counts: sums over the tensor index.
 
     Attributes:
-        name: for people. format: of the files. role: a model, or a projector beside one.
-        architecture: as in the file. memorizing: its kind of cache; "unknown" if intermodal does not know it.
-        layers: the repeating layers, in order. extra_layers: further ones that only speculative decoding uses.
+        name: for display. format: of the files. role: a model, or the projector of one.
+        architecture: as in the file. memorizing: kind of cache; "unknown" if the architecture is not known.
+        layers: the layers in order. extra_layers: further layers that only speculative decoding uses.
         embd, ff, vocab: widths. context: tokens it was trained for, None if the file does not state it.
-        experts, experts_used, expert_ff: of a mixture of experts; 0 if there are none.
-        embd_in: width of the input of the first layer, if it is not ``embd``: vectors for later layers come with it.
-        index_key: numbers of the key that an index of a sparse attention keeps a token and layer, 0 without one.
-        embeddings, output: bytes of the token table and of the output matrix (0: tied, the table is used for both).
-        per_layer_embeddings: bytes of a table that is looked up and never multiplied. rest: bytes of everything else
-            that is in no layer.
-        parameters: numbers in all tensors. active: of those, the ones that one token is multiplied with.
-        types: bytes a tensor type, largest first.
-        encoders: of a projector. pools: it makes vectors, not words.
+        experts, experts_used, expert_ff: of a mixture of experts; 0 for a dense model.
+        embd_in: input width of the first layer if it is not ``embd``: it then includes embeddings for later layers.
+        index_key: length of the key that the index of sparse attention keeps per token and layer, 0 without an index.
+        embeddings, output: bytes of the token embeddings and of the output matrix (0: tied to the token embeddings).
+        per_layer_embeddings: bytes of a table that is looked up and never multiplied. rest: bytes of all other tensors
+            outside of layers.
+        parameters: number of values in all tensors. active: how many of them are multiplied for one token.
+        types: bytes per tensor type, largest first.
+        encoders: of a projector. pools: whether it returns embeddings instead of text.
         problems: facts about the file that are not understood, each a clause; formulas that depend on them give ranges.
     """
 
@@ -113,43 +113,44 @@ class ModelShape(Value):
 
     @property
     def weights(self) -> int:
-        """Bytes of all tensors."""
+        """Return the bytes of all tensors."""
         layers = sum(layer.weights for layer in (*self.layers, *self.extra_layers))
         return layers + self.embeddings + self.output + self.per_layer_embeddings + self.rest
 
     @property
     def tied(self) -> bool:
-        """Return whether the token table is the output matrix too."""
+        """Return whether the token embeddings also serve as output matrix."""
         return self.output == 0 and self.embeddings > 0
 
     @property
     def routed(self) -> int:
-        """Bytes of routed experts."""
+        """Return the bytes of all routed experts."""
         return sum(layer.experts for layer in self.layers)
 
     @property
     def active_weights(self) -> float:
-        """Bytes read for one token: all layers, of routed experts only those that are asked, and the output."""
+        """Return the bytes read for one token: all layers with only the experts it uses, and the output matrix."""
         used = self.experts_used / self.experts if self.experts else 0.0
         layers = sum(layer.weights - layer.experts + layer.experts * used for layer in self.layers)
         return layers + (self.output or self.embeddings) + self.rest
 
 
-ALL: Final = -1  # layers on the device
-Device = Literal["host", "device"]  # the place of a term: the machine's memory, or the cards'
+ALL: Final = -1  # ``gpu_layers`` for all layers
+Device = Literal["host", "device"]  # main memory, or GPU memory
 
 
 class ServingSettings(Value):
-    """The settings of a served model; defaults are llama-server's with one slot.
+    """How a model is served; defaults are llama-server's with one slot.
 
     Attributes:
-        context: tokens of all slots together (``-c``). slots: texts at once (``-np``). unified: slots share the cache
-            (``--kv-unified``). batch, ubatch: tokens read at once (``-b``, ``-ub``).
-        type_k, type_v: of the cache (``-ctk``, ``-ctv``). flash_attention: ``-fa``. swa_full: ``--swa-full``.
-        gpu_layers: layers on the device, the last ones, the output counting as one; -1 for all (``-ngl``).
-        host_experts: first layers whose experts stay on the host (``--n-cpu-moe``). cache_on_host: ``--no-kv-offload``.
-        projector: encoder beside it (``--mmproj``). projector_on_host: ``--no-mmproj-offload``.
-        draft: small model for speculative decoding (``-md``). speculates: the model's own extra layers are used.
+        context: tokens of all slots together (``-c``). slots: concurrent sequences (``-np``). unified: slots share the
+            cache (``--kv-unified``). batch, ubatch: tokens processed at once (``-b``, ``-ub``).
+        type_k, type_v: cache types (``-ctk``, ``-ctv``). flash_attention: ``-fa``. swa_full: ``--swa-full``.
+        gpu_layers: number of last layers on the GPU, the output matrix counting as one; -1 for all (``-ngl``).
+        host_experts: number of first layers whose experts stay on the host (``--n-cpu-moe``).
+        cache_on_host: ``--no-kv-offload``.
+        projector: image or audio encoder (``--mmproj``). projector_on_host: ``--no-mmproj-offload``.
+        draft: draft model for speculative decoding (``-md``). speculates: whether the model's extra layers are used.
     """
 
     context: int

@@ -1,20 +1,20 @@
-"""Decode and prefill speed of a model on a machine: bounds by bandwidth and compute, and the share reached.
+"""Decode and prefill speed of a model on a machine: bounds by bandwidth and compute, and the share of them reached.
 
-To write a token, every weight that it is multiplied with and everything remembered is read once, so
+Writing a token reads every weight that it is multiplied with and the whole cache once, so
 
-    seconds a token >= (weights read + cache read) / bandwidth        summed over the devices, one after the other
+    seconds per token >= (weights read + cache read) / bandwidth      summed over the devices, which run in sequence
     seconds to read n tokens >= 2 * active parameters * n / compute   and all weights once per batch
 
-Reached share of the first bound: of 296 published runs on one card (2026-11, one text at a time, physically possible
-ones), dense models reach 0.58 of it (0.4 to 0.85 holds most), mixtures of experts 0.30 (a tenth below 0.1, a tenth
-above 0.46; newer kernels with gpt-oss-20b reach 0.36 to 0.83, so the range ends there). Of the second: results of
-llama-bench from 0.15 to 0.75 of the card's products, of mixtures 0.05 to 0.6. A run on this machine takes precedence
-over all of it (``replace_estimate``).
+Share of the first bound that is reached: of 296 published single-GPU runs (2026-11, one sequence at a time, physically
+possible ones), dense models reach 0.58 (most are within 0.4 to 0.85), mixtures of experts 0.30 (a tenth below 0.1, a
+tenth above 0.46; newer kernels with gpt-oss-20b reach 0.36 to 0.83, so the range ends there). Share of the second
+bound: llama-bench results reach 0.15 to 0.75 of the GPU's compute, mixtures 0.05 to 0.6. A run measured on this machine
+takes precedence over these figures (``replace_estimate``).
 
-A small model on a fast card reads its weights sooner than its kernels are started. Of 16 published runs of models of
-1 and 3 billion parameters on NVIDIA cards (the rows of ``benchmarks/results/fit_speed.md``), each takes 12 to 84
-microseconds a layer, half of them more than 52, beside what 0.85 of the bandwidth would: so the low end and the middle
-are no faster than that (``KERNELS``). The high end stays the bandwidth's.
+On a fast GPU, launching the kernels of a small model takes longer than reading its weights. In 16 published runs of
+models of 1 and 3 billion parameters on NVIDIA GPUs (the rows of ``benchmarks/results/fit_speed.md``), each took 12 to
+84 microseconds per layer in addition to the time at 0.85 of the bandwidth, half of them more than 52. The low end and
+the middle are therefore limited by kernel launches (``KERNELS``); the high end is limited by bandwidth only.
 """
 
 from __future__ import annotations
@@ -36,20 +36,21 @@ DENSE: Final[_Three] = (0.4, 0.58, 0.85)
 SPARSE: Final[_Three] = (0.1, 0.35, 0.85)
 READS_DENSE: Final[_Three] = (0.15, 0.4, 0.75)
 READS_SPARSE: Final[_Three] = (0.05, 0.2, 0.6)
-KERNELS: Final[_Three] = (84e-6, 52e-6, 0.0)  # seconds a layer on a card, beside reading its weights
-_BEST: Final = 2  # of low, mid and high
-_LAYERS: Final = 28  # of such a model: those of 0.6 to 8 billion parameters have 16 to 36
-_PARTS: Final = 10_000  # in which a model of unknown layout is thought to be divided
+KERNELS: Final[_Three] = (84e-6, 52e-6, 0.0)  # seconds per layer on a GPU, in addition to reading its weights
+_BEST: Final = 2  # index of the high end
+_LAYERS: Final = 28  # assumed if unknown: models of 0.6 to 8 billion parameters have 16 to 36
+_PARTS: Final = 10_000  # number of experts assumed for a mixture of unknown layout
 
 
 class DeviceWork(Value):
     """The work of one device for one token.
 
     Attributes:
-        name: of the device. weights, cache: bytes read for a token. whole: bytes of all weights there, experts too.
-        operations: for a token. attention: for a token that attends to all others, a token attended to.
+        name: of the device. weights, cache: bytes read per token. whole: bytes of all weights there, inactive experts
+            included.
+        operations: per token. attention: operations of one token per token it attends to.
         bandwidth, compute: of the device; exact zeros if unknown.
-        layers: on a card, whose kernels are started one after the other; 0 on the processor.
+        layers: number of layers on a GPU, for kernel launches; 0 on the processor.
     """
 
     name: str
@@ -64,10 +65,10 @@ class DeviceWork(Value):
 
 
 class ModelSpeed(Value):
-    """Tokens a second written (``decode``) and read (``prefill``), and seconds to the first word after a ``prompt``.
+    """Tokens per second written (``decode``) and read (``prefill``), and seconds to the first token after a ``prompt``.
 
-    ``bound``: tokens a second that nothing can exceed, 0 if unknown. ``users``: texts that are written at once;
-    ``decode`` is of each of them.
+    ``bound``: upper limit of decode in tokens per second, 0 if unknown. ``users``: concurrent sequences; ``decode`` is
+    per sequence.
     """
 
     decode: Quantity
@@ -81,7 +82,7 @@ class ModelSpeed(Value):
 def model_speed(
     shape: ModelShape, settings: ServingSettings, machine: Machine, *, prompt: int = 512, users: int = 1
 ) -> ModelSpeed:
-    """Return the speed of ``users`` texts at once after ``prompt`` tokens of each."""
+    """Return the speed with ``users`` concurrent sequences, each after ``prompt`` tokens."""
     parts = device_work(shape, settings, machine, past=prompt, users=users)
     sparse = shape.routed > 0
     wanting = _missing_fact(parts)
@@ -97,10 +98,10 @@ def model_speed(
 def speed_of_parameters(
     parameters: float, active: float, machine: Machine, *, prompt: int = 1000, users: int = 1
 ) -> ModelSpeed:
-    """Return the same of a model of which only the size is known, in four bits (``BITS`` a weight), with a short
+    """Return the speed of a model of which only the size is known, assuming 4-bit weights (``BITS``) and a short
     context.
 
-    ``active``: parameters of one token; of a mixture of experts fewer than ``parameters``.
+    ``active``: parameters used per token; less than ``parameters`` for a mixture of experts.
     """
     each = round(parameters * BITS / 8 / _LAYERS)
     sparse = 0 < active < parameters
@@ -114,7 +115,7 @@ def speed_of_parameters(
 
 
 def with_measurements(found: ModelSpeed, decode: Quantity | None, prefill: Quantity | None) -> ModelSpeed:
-    """Return a pace corrected by runs on this machine, if there are informative ones."""
+    """Return the speed with decode and prefill replaced by runs on this machine, if there are usable ones."""
     writes = replace_estimate(found.decode, decode) if decode is not None else found.decode
     reads = replace_estimate(found.prefill, prefill) if prefill is not None else found.prefill
     first = found.first_word
@@ -124,7 +125,7 @@ def with_measurements(found: ModelSpeed, decode: Quantity | None, prefill: Quant
 
 
 def replace_estimate(estimate: Quantity, measured: Quantity) -> Quantity:
-    """Return an estimate that a measurement on this machine replaces."""
+    """Return ``measured`` if it is known and positive, otherwise ``estimate``."""
     return measured if measured.known and measured.mid > 0 else estimate
 
 
@@ -134,7 +135,7 @@ def replace_estimate(estimate: Quantity, measured: Quantity) -> Quantity:
 def device_work(
     shape: ModelShape, settings: ServingSettings, machine: Machine, *, past: int = 0, users: int = 1
 ) -> tuple[DeviceWork, ...]:
-    """Return the work of each device for one token of each of ``users`` texts of ``past`` tokens."""
+    """Return the work of each device for one token of each of ``users`` sequences of ``past`` tokens."""
     place = LayerPlacement(shape, settings)
     sums: dict[str, list[float]] = {"host": [0.0] * 5, "device": [0.0] * 5}  # see _split
     for index, layer in enumerate(shape.layers):
@@ -157,7 +158,9 @@ def device_work(
 
 
 def _experts(shape: ModelShape, layer: Layer, users: int) -> float:
-    """Return bytes of experts that are read for one token of each text: texts share those they both ask."""
+    """Return the bytes of experts read for one token of each sequence; sequences that use the same expert share the
+    read.
+    """
     if not shape.experts:
         return float(layer.experts)
     share = min(1.0, shape.experts_used / shape.experts)
@@ -174,9 +177,9 @@ def _cache_read(layer: Layer, settings: ServingSettings, past: int) -> float:
 
 
 def _split(shape: ModelShape, machine: Machine, sums: dict[str, list[float]], users: int) -> list[DeviceWork]:
-    """Return the device's part over its cards, each with as much as its memory is of all.
+    """Divide the GPU's work over the machine's GPUs, in proportion to their memory.
 
-    ``sums``: of each device weights, cache, whole, attention and layers of a ``DeviceWork``.
+    ``sums``: for each device the weights, cache, whole, attention and layers of a ``DeviceWork``.
     """
     whole = sum(each[0] for each in sums.values()) or 1.0
     operations = 2.0 * shape.active * users
@@ -212,7 +215,7 @@ def _of(amount: float) -> Quantity:
 
 
 def _missing_fact(parts: tuple[DeviceWork, ...], *, compute: bool = False) -> str:
-    """Return the unknown fact about a device that would be required; "" for none."""
+    """Name the first device whose bandwidth (or ``compute``) is unknown, in words; "" if all are known."""
     for part in parts:
         figure = part.compute if compute else part.bandwidth
         if not figure.known or figure.mid <= 0:
@@ -221,7 +224,7 @@ def _missing_fact(parts: tuple[DeviceWork, ...], *, compute: bool = False) -> st
 
 
 def _decode(parts: tuple[DeviceWork, ...], shares: _Three) -> Quantity:
-    """Return tokens a second of each text."""
+    """Return decode speed in tokens per second of each sequence."""
     speeds, small = [], False
     for level, share in enumerate(shares):
         seconds = 0.0
@@ -230,7 +233,7 @@ def _decode(parts: tuple[DeviceWork, ...], shares: _Three) -> Quantity:
             counted = part.operations / (_at(part.compute, level) * READS_DENSE[level]) if part.compute.mid else 0.0
             started = part.layers * KERNELS[level] + moved * share / shares[_BEST]
             small |= level != _BEST and started > moved
-            # at best one hides behind the other
+            # at best, kernel launches and computation overlap with reading
             seconds += max(moved, counted) if level == _BEST else max(moved, started) + counted
         speeds.append(1 / seconds if seconds else math.inf)
     low, mid, high = speeds
@@ -241,7 +244,7 @@ def _decode(parts: tuple[DeviceWork, ...], shares: _Three) -> Quantity:
 
 
 def _reads(parts: tuple[DeviceWork, ...], tokens: int, ubatch: int, sparse: bool) -> Quantity:
-    """Return seconds to read so many tokens of one text."""
+    """Return the seconds to read ``tokens`` tokens of one sequence."""
     found = []
     for level, share in enumerate(READS_SPARSE if sparse else READS_DENSE):
         seconds = 0.0

@@ -1,11 +1,11 @@
-"""Memory of a model under vLLM: a share of each card, of which the cache gets what weights and overhead leave.
+"""Memory of a model under vLLM, which takes a share of each GPU and uses what weights and overhead leave as cache.
 
-    cache     memory x utilization - weights - activations, graphs and CUDA's own
-    tokens    cache // bytes of a page of all layers x tokens of a page
+    cache     memory x utilization - weights - activations, CUDA graphs and context
+    tokens    cache // bytes of a block over all layers x tokens per block
 
 Source: vLLM, ``vllm/v1/worker/gpu_worker.py`` and ``vllm/v1/kv_cache_interface.py``. vLLM measures the overhead with a
-dummy batch when it starts, so it cannot be known before: a range. Weights and heads are divided among the cards of
-tensor parallelism; the one latent vector of latent attention is not, every card keeps it.
+dummy batch at start, so here it is a range. Tensor parallelism splits weights and heads over the GPUs; the latent
+vector of latent attention is not split, every GPU keeps it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from intermodal.sizing.memory import TOKENS, Correction, corrected_amount, match
 from intermodal.sizing.shape import Layer, ModelShape
 
 GIB: Final = 1 << 30
-# Activations of the dummy batch, CUDA graphs, and CUDA's context, of one card.
+# Activations of the dummy batch, CUDA graphs and the CUDA context, per GPU.
 _OVERHEAD: Final = (0.6 * GIB, 1.8 * GIB, 5.0 * GIB)
 _STATE_BYTES: Final = 4
 
@@ -30,11 +30,11 @@ class VllmSettings(Value):
     """The settings of vLLM.
 
     Attributes:
-        memory: bytes of one card. utilization: the share that vLLM takes. cache: bytes reserved instead, as on a
-            processor (``VLLM_CPU_KVCACHE_SPACE``); 0 for the rest of the memory.
-        length: tokens of the longest text (``--max-model-len``). slots: texts at once (``--max-num-seqs``).
-        cards: of tensor parallelism. block: tokens of a page. cache_bytes: of one number of the cache, 1 for fp8.
-        batched: tokens of one step (``--max-num-batched-tokens``).
+        memory: bytes of one GPU. utilization: the share that vLLM takes. cache: bytes reserved for the cache instead,
+            as on a CPU (``VLLM_CPU_KVCACHE_SPACE``); 0 for the rest of the memory.
+        length: tokens of the longest sequence (``--max-model-len``). slots: concurrent sequences (``--max-num-seqs``).
+        cards: tensor parallel size. block: tokens per cache block. cache_bytes: per cached value, 1 for fp8.
+        batched: tokens per step (``--max-num-batched-tokens``).
     """
 
     memory: int = 0
@@ -49,10 +49,10 @@ class VllmSettings(Value):
 
 
 class VllmCapacity(Value):
-    """The resulting capacity, of one card.
+    """The capacity of one GPU.
 
-    ``weights``, ``overhead``, ``cache`` in bytes; ``tokens``: that are remembered at once; ``texts``: of full length at
-    once. ``fits``: whether weights and one text do; None where that is within the range.
+    ``weights``, ``overhead`` and ``cache`` are bytes; ``tokens``: tokens in the cache; ``texts``: concurrent sequences
+    of full length. ``fits``: whether the weights and one sequence fit; None if the range does not tell.
     """
 
     weights: Quantity
@@ -66,7 +66,7 @@ class VllmCapacity(Value):
 
 
 def serving_flags(serving: VllmSettings) -> str:
-    """Return the settings that a ratio of its tokens depends on (see ``memory.py``).
+    """Return the settings that a correction of the cache size depends on (see ``memory.py``).
 
     >>> serving_flags(VllmSettings(cards=2))
     'vllm --tensor-parallel-size 2 --gpu-memory-utilization 0.9 --kv-cache-dtype auto'
@@ -78,12 +78,12 @@ def serving_flags(serving: VllmSettings) -> str:
 
 
 def most_heads(shape: ModelShape) -> int:
-    """Heads of attention that cards have to divide; 0 for none."""
+    """Return the largest number of attention heads of a layer, which the GPUs have to divide; 0 for none."""
     return max((layer.heads for layer in shape.layers), default=0)
 
 
 def page_bytes(layer: Layer, serving: VllmSettings) -> int:
-    """Return bytes of one page of one layer, on one card."""
+    """Return the bytes of one cache block of one layer on one GPU."""
     if not layer.kv_heads or not layer.cached:
         return 0
     if not layer.values:  # latent attention: not divided
@@ -93,8 +93,9 @@ def page_bytes(layer: Layer, serving: VllmSettings) -> int:
 
 
 def text_bytes(shape: ModelShape, serving: VllmSettings, length: int) -> int:
-    """Return the cache of one text of so many tokens, on one card: whole pages; for layers with a window the tokens in
-    it.
+    """Return the cache bytes on one GPU of one sequence of ``length`` tokens.
+
+    Sizes are rounded up to whole blocks; sliding-window layers keep only the tokens in the window.
     """
     found = 0
     for layer in shape.layers:
@@ -108,9 +109,9 @@ def text_bytes(shape: ModelShape, serving: VllmSettings, length: int) -> int:
 
 
 def vllm_capacity(shape: ModelShape, serving: VllmSettings, corrections: Sequence[Correction] = ()) -> VllmCapacity:
-    """Return vLLM's capacity for texts. ``corrections``: measurements of its files on this machine.
+    """Return vLLM's capacity for sequences. ``corrections``: measurements of the model's files on this machine.
 
-    Raises UsageError for settings that it refuses: heads of attention that the cards do not divide are some.
+    Raises UsageError for settings that vLLM rejects, such as a number of GPUs that does not divide the attention heads.
     """
     if serving.cards < 1 or serving.block < 1 or serving.length < 1 or not 0 < serving.utilization <= 1:
         raise UsageError(
