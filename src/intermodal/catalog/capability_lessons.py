@@ -1,8 +1,8 @@
 """Findings of probes and refused calls about endpoints. Values only.
 
-One lesson is about one capability of one endpoint. It holds for the build it was learned of, and for a limited number
-of days if the server does not report its build. Precedence: declared < reported by the server < probed < observed. Of
-the same endpoint and capability the newest lesson is kept, so that a probe clears what a call learned.
+One lesson is about one capability of one endpoint. It applies to the build on which it was observed, and for a limited
+number of days if the server does not report its build. Precedence: declared < reported by the server < probed <
+observed. Only the newest lesson per endpoint and capability is kept, so that a probe can correct a finding of a call.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ _TASKS: Mapping[Kind, Task] = {"image": "image-text-to-text", "audio": "audio-te
 
 
 class CapabilityLesson(Value):
-    """``holds``: the endpoint supports it. ``message``: the endpoint's words, or the observation. ``day``: ISO."""
+    """A finding about one capability. ``holds``: the endpoint supports it.
+
+    ``message``: the endpoint's words, or the observation. ``day``: ISO date.
+    """
 
     endpoint: str
     about: LessonSubject
@@ -50,8 +53,10 @@ class CapabilityLesson(Value):
 
 
 def lessons_of(shortcoming: EndpointShortcoming, day: str) -> tuple[CapabilityLesson, ...]:
-    """Return the lessons of a shortcoming: its missing inputs. The context is not kept, since an endpoint reports it
-    itself."""
+    """Return the lessons from a shortcoming: one per refused input.
+
+    The context is not included, since an endpoint reports it itself.
+    """
     return tuple(
         CapabilityLesson(endpoint=shortcoming.endpoint, about=kind, holds=False, level="observed", day=day,
                build=shortcoming.build, message=shortcoming.message)
@@ -88,7 +93,7 @@ def _taught(endpoint: Endpoint, lesson: CapabilityLesson) -> Endpoint:
 
 
 def _with(model: Model, kinds: tuple[Kind, ...]) -> Model:
-    """Return a model that turned out to accept more inputs, as strong there as it is at text."""
+    """Add newly found inputs to a model, with the strength of its text generation for the tasks they enable."""
     new: list[Task] = [_TASKS[kind] for kind in kinds if kind in _TASKS and _TASKS[kind] not in model.tasks]
     text = next((each for each in model.strength if each.task == "text-generation"), None)
     strength = tuple(Strength(task=task, tier=text.tier, evidence=text.evidence) for task in new) if text else ()

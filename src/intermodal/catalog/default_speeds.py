@@ -44,13 +44,13 @@ ZONE_SPEEDS: Mapping[Zone, Speed] = {
     "network": _untimed((0.01, 0.1, 0.6), (100.0, 1000.0, 8000.0), (10.0, 40.0, 200.0)),
     "internet": _untimed((0.3, 1.4, 5.0), (500.0, 2500.0, 20000.0), (15.0, 40.0, 250.0)),
 }
-# Seconds before the first token, tokens read and written a second.
+# Seconds before the first token, then input and output tokens per second.
 _CLASSES: Mapping[SizeClass, Speed] = {
     "mini": _untimed((0.2, 0.6, 2.5), (1000.0, 5000.0, 20000.0), (50.0, 140.0, 350.0), f"{_ASSUMED}class mini"),
     "mid": _untimed((0.3, 0.8, 3.0), (700.0, 3500.0, 20000.0), (35.0, 85.0, 200.0), f"{_ASSUMED}class mid"),
     "large": _untimed((0.4, 1.2, 5.0), (500.0, 2500.0, 15000.0), (18.0, 55.0, 140.0), f"{_ASSUMED}class large"),
 }
-# Words by which vendors name their small models.
+# Words that vendors use in the names of small models.
 _SMALL = re.compile(r"(?<![a-z])(nano|mini|flash|lite|haiku|small|tiny|instant|turbo|fast|micro|luna|spark)(?![a-z])")
 _MOST_OF: tuple[tuple[float, SizeClass], ...] = ((20e9, "mini"), (80e9, "mid"))  # parameters that work on a token
 _BY_LINE: Mapping[Tier, SizeClass] = {
@@ -67,8 +67,7 @@ def default_speed(model: Model, zone: Zone) -> Speed:
 
 
 def size_class(model: Model) -> SizeClass | None:
-    """Return the size class of a model by its active parameters, its vendor's name for it or its vendor's tier; None if
-    unknown."""
+    """Return the size class of a model from its active parameters, its name or its tier; None if unknown."""
     works = model.active or model.parameters
     if works:
         for most, size in _MOST_OF:

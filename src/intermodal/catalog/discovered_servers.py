@@ -1,6 +1,6 @@
-"""Servers that were found on this machine, what each reports about its models, and the rows that follow. Values only.
+"""Servers found on this machine, their reports about their models, and the host rows made from them. Values only.
 
-A server's report takes precedence over published data about a model; what a probe or a call showed takes precedence
+A server's report takes precedence over published data about a model; a finding of a probe or a call takes precedence
 over the report.
 """
 
@@ -42,14 +42,15 @@ class ServerClaim(Value):
 
 
 class DiscoveredModel(Value):
-    """A model as its server reports it.
+    """A model as reported by its server.
 
     Attributes:
-        name: the server's own. makes: "" if not stated; "other": nothing that intermodal uses.
-        input: kinds it accepts, () if not stated. tools: None if not stated.
-        context: tokens as it runs now, None if not stated. trained: those it was trained for.
+        name: the server's own name for it. makes: "" if not stated; "other": no output that intermodal uses.
+        input: modalities it accepts, () if not stated. tools: None if not stated.
+        context: context length in tokens as currently configured, None if not stated. trained: the one it was trained
+            for.
         loaded: whether it is in memory; None if not stated.
-        elsewhere: where it really computes if the server forwards it, "" here.
+        elsewhere: where it computes if the server forwards requests, "" if it runs here.
         digest: of its weights, "" if the server does not report one.
         claims: facts with their source, in the order of the requests. contradictions: sentences.
     """
@@ -72,10 +73,10 @@ class DiscoveredServer(Value):
     """A server that answered at an address.
 
     Attributes:
-        kind: id of the shipped row that matches it, "" for none.
-        address: its root ("http://127.0.0.1:11434"). date: of the look, UTC to the minute.
-        whole: all requests were made before time was up. message: its answer if it is of no known kind; with a kind, it
-            was found at ``date``, and this is why it is unknown whether it still is there.
+        kind: id of the matching shipped row, "" for none.
+        address: its root ("http://127.0.0.1:11434"). date: when it was queried, UTC to the minute.
+        whole: all requests completed within the time limit. message: its reply if it is of an unknown kind; if ``kind``
+            is set, the server was found at ``date``, and this is why it is unknown whether it is still running.
     """
 
     address: str
@@ -87,8 +88,9 @@ class DiscoveredServer(Value):
     message: str = msgspec.field(default="", name="said")
 
     def build(self, model: DiscoveredModel) -> str:
-        """Return a key of the server's version, the model's file and its inputs. While it is the same, lessons about
-        the model still hold.
+        """Return a key of the server's version, the model's file and its inputs.
+
+        Lessons about the model apply as long as it is unchanged.
         """
         weights = model.digest or (f"{model.parameters:.0f}" if model.parameters else "")
         return "|".join((self.version, weights, "+".join(model.input))) if self.version or weights else ""
@@ -108,7 +110,7 @@ def server_root(base_url: str) -> str:
 
 
 class DiscoveredHost(NamedTuple):
-    """A row made from a server's report, and which model each of its names is."""
+    """A row made from a server's report, and the reported model for each of its names."""
 
     row: HostRow
     server: DiscoveredServer
@@ -116,9 +118,11 @@ class DiscoveredHost(NamedTuple):
 
 
 def discovered_hosts(servers: Sequence[DiscoveredServer], own: Mapping[str, HostRow]) -> Iterator[DiscoveredHost]:
-    """Yield a host for every discovered server of a known kind that is not one of the user's hosts. ``own``: rows of
-    the user. A row at the same address under another name describes its own models and zone; the server's report of
-    those is applied by :func:`with_server_report`."""
+    """Yield a host for every discovered server of a known kind that is not one of the user's hosts.
+
+    ``own``: rows of the user. A user's row with another name at the same address describes its own models and zone; the
+    server's report about those models is applied by :func:`with_server_report`.
+    """
     kinds = {row.id: row for row in shipped_rows().hosts if row.discovery is not None}
     taken = {server_root(row.base_url): row.id for row in own.values() if row.base_url}
     for server in servers:
@@ -150,8 +154,7 @@ def _zone(row: HostRow, address: str, name: str) -> Zone:
 
 
 def _place(address: str) -> str:
-    """Return what distinguishes a second server of a kind from the first: its port, and its machine if that is
-    another."""
+    """Return the suffix that distinguishes a second server of a kind: its port, and its machine if it is remote."""
     parts = urlsplit(address)
     here = zone_of(address) == "machine"
     return f"{parts.port}" if here else f"{(parts.hostname or '').replace(':', '.')}-{parts.port}"
@@ -194,8 +197,9 @@ def _tasks(model: DiscoveredModel, kinds: Sequence[Kind]) -> tuple[Task, ...]:
 
 
 def model_id_for(host: str, called: str, model: str = "") -> str:
-    """Return ``vendor/model`` for a host's own name of a model: the catalog's id for that name, else one made of the
-    name."""
+    """Return ``vendor/model`` for a host's own name of a model: the catalog's id if known, else one derived
+    from the name.
+    """
     name = model or _of_path(called)
     plain = re.sub(r"[^a-z0-9./_-]+", "-", name.lower().removesuffix(":latest")).strip("-/")
     if "/" in plain:
@@ -236,8 +240,10 @@ def as_reported(endpoint: Endpoint, server: DiscoveredServer, model: DiscoveredM
 
 
 def with_server_report(endpoint: Endpoint, servers: Sequence[DiscoveredServer]) -> Endpoint:
-    """Return an endpoint of the user's row with its server's report applied: missing inputs, and the context. A report
-    only takes away: what the user did not state is not added."""
+    """Apply a server's report to an endpoint of the user's row: it may remove inputs and lower the context.
+
+    A report never adds capabilities that the user did not state.
+    """
     for server in servers:
         if not endpoint.host.base_url or server_root(endpoint.host.base_url) != server.address:
             continue
@@ -259,7 +265,7 @@ def with_server_report(endpoint: Endpoint, servers: Sequence[DiscoveredServer]) 
 
 
 class ModelReport(Value):
-    """A reply's facts about one model; None, () and "" for those it does not state. ``model`` "" is the loaded one."""
+    """A reply's facts about one model; None, () and "" for those not stated. ``model`` "" is the loaded model."""
 
     source: str
     model: str = ""
@@ -275,8 +281,10 @@ class ModelReport(Value):
 
 
 def merge_reports(said: Sequence[ModelReport], forwarded: Sequence[str] = ()) -> tuple[DiscoveredModel, ...]:
-    """Merge what replies stated into models; later replies take precedence. ``forwarded``: name patterns of forwarded
-    models."""
+    """Merge the reports of several replies into models; later replies take precedence.
+
+    ``forwarded``: name patterns of forwarded models.
+    """
     names = dict.fromkeys(each.model for each in said if each.model)
     return tuple(_folded(name, [s for s in said if s.model in ("", name)], forwarded) for name in names)
 

@@ -1,7 +1,7 @@
-"""The head of an encoder (BERT and its kind), read from its configuration, and the kind of probability its scores are.
+"""The head of an encoder (such as BERT), read from its configuration, and the kind of probability its scores are.
 
-A head gives labels, one ranking score, words for a mask, or whether a text entails a sentence, by which any labels are
-scored. A label's score is the probability of that label by itself, or its share among all that were held.
+A head outputs label scores, one ranking score, words for a mask, or whether a text entails a sentence, with which
+arbitrary labels can be scored. A label's score is either its own probability, or its share among all labels scored.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ _PLACES_BEFORE: Final = ("roberta", "camembert", "mpnet", "longformer")  # numbe
 
 
 class EncoderHead(NamedTuple):
-    """A head. ``several``: each label is scored independently, so several or none may hold. ``why``: the reason the
-    head cannot be used, else ""."""
+    """A head.
+
+    ``several``: each label is scored independently, so several or none may apply. ``why``: the reason why the head
+    cannot be used, else "".
+    """
 
     kind: HeadKind
     labels: tuple[str, ...] = ()
@@ -31,12 +34,12 @@ class EncoderHead(NamedTuple):
 
     @property
     def task(self) -> HeadTask:
-        """Return Hugging Face's name of the task."""
+        """The task's name at Hugging Face."""
         return _TASK[self.kind]
 
     @property
     def entailment(self) -> tuple[int, int]:
-        """Return the indices of contradiction and entailment, as transformers' zero-shot pipeline finds them."""
+        """The indices of contradiction and entailment, as found by transformers' zero-shot pipeline."""
         entails = _entailment(self.labels)
         return (-1 if entails == 0 else 0), entails
 
@@ -76,9 +79,9 @@ def encoder_head(config: Mapping[str, Any]) -> EncoderHead:
 
 
 def _entailment(labels: tuple[str, ...]) -> int:
-    """Return the index of the label of entailment in a head trained for inference between two texts, else -1.
+    """Return the index of the entailment label if the head was trained for inference between two texts, else -1.
 
-    Two labels are entailment and its opposite, three have a neutral one between.
+    Such a head has two labels, entailment and its opposite, or three with a neutral one.
 
     >>> _entailment(("contradiction", "neutral", "entailment")), _entailment(("sport", "politics"))
     (2, -1)
@@ -100,7 +103,7 @@ def _labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def context_of_config(config: Mapping[str, Any]) -> int:
-    """Return how many tokens a model with this configuration reads at once.
+    """Return the context length in tokens of a model with this configuration.
 
     >>> context_of_config({"max_position_embeddings": 514, "model_type": "xlm-roberta"}), context_of_config({})
     (512, 512)
@@ -123,7 +126,7 @@ def label_indices(labels: tuple[str, ...], known: tuple[str, ...]) -> tuple[int,
 
 
 def unknown_labels(labels: tuple[str, ...], known: tuple[str, ...]) -> list[str]:
-    """Return the labels that a head does not have."""
+    """Return the labels that are not among the head's labels."""
     return [label for label, at in zip(labels, label_indices(labels, known), strict=True) if at < 0]
 
 
@@ -139,7 +142,7 @@ _ENTAILED = "each score is entailment of that label against contradiction, by it
 
 
 def score_kind(model: Model, *, independent: bool) -> ScoreKind:
-    """Return the kind of the scores that a model gives; ``independent``: it was asked to judge each label by itself."""
+    """Return the kind of a model's scores. ``independent``: the request scores each label separately."""
     if model.fills_masks:
         return "word"
     if model.entails:
@@ -148,7 +151,7 @@ def score_kind(model: Model, *, independent: bool) -> ScoreKind:
 
 
 def scores_text(model: Model, *, independent: bool) -> str:
-    """Return in words what the scores of a model are."""
+    """Return a sentence that explains the scores of a model."""
     kind = score_kind(model, independent=independent)
     if kind == "independent" and model.entails:
         return _ENTAILED

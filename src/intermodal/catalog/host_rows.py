@@ -43,7 +43,7 @@ from intermodal.request import REGION, REGION_WORDS, Tier, Zone
 Range = tuple[float, float, float]
 T = TypeVar("T")
 
-# The output of a model that has only these tasks; text if none is named.
+# The output of a model whose tasks are all among these; other tasks output text.
 _MADE: Mapping[str, OutputKind] = {
     "feature-extraction": "embedding", "zero-shot-image-classification": "embedding",
     "text-classification": "scores", "zero-shot-classification": "scores", "text-ranking": "scores",
@@ -53,12 +53,12 @@ _MADE: Mapping[str, OutputKind] = {
 
 # The protocols over HTTP.
 HTTP_PROTOCOLS: tuple[Protocol, ...] = ("openai", "openai-responses", "anthropic", "gemini", "ollama")
-# Protocols of embedded runtimes that open a folder of the user, so that a row of the config may have them.
+# Protocols of embedded runtimes that open a folder of the user, so that rows of the config may use them.
 FOLDER_PROTOCOLS: tuple[Protocol, ...] = ("contrastive", "diffusion", "encoder")
 _PLACES = "the word env or keyring, which say where the key is, and never the key itself"
 _AUTH: Mapping[Protocol, Auth] = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}
-# What a protocol carries beyond text, pictures and priced audio. OpenAI's chat has file parts too, and most of the
-# servers that speak it refuse them: a row has to state support.
+# The modalities that a protocol carries beyond text, images and priced audio. OpenAI's chat has file parts too, but
+# most servers that implement it reject them, so a row has to state support.
 _CARRIES: Mapping[Protocol, tuple[Kind, ...]] = {
     "anthropic": ("document",), "gemini": ("audio", "video", "document"), "openai-responses": ("document",),
 }  # fmt: skip
@@ -95,8 +95,10 @@ class SpeedRow(Value, forbid_unknown_fields=True):
     basis: str = "declared"
 
     def speed(self, fallback: Speed) -> Speed:
-        """Return the speed, with missing figures from ``fallback``. If megapixels are timed and pages are not, pages
-        stay 0, since they are timed by their pixels."""
+        """Return the speed, with missing values taken from ``fallback``.
+
+        If ``megapixel`` is set and ``page`` is not, pages stay 0, since they are timed by their pixels.
+        """
         given: dict[str, Quantity] = {"page": Quantity()} if self.megapixel is not None else {}
         for name in Speed.__struct_fields__:
             value: Range | None = getattr(self, name)
@@ -220,7 +222,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
         return self.served_as or self.id
 
     def described(self, known: Model | None) -> Model:
-        """Return the model: its own row, if there is one, overlaid with what this row states."""
+        """Return the model: the catalog's own row, if there is one, overridden by this row."""
         if known is None:
             return self._alone().model()
         changes: dict[str, Any] = {
@@ -260,7 +262,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
         )
 
     def contradiction(self) -> str:
-        """Return how the row contradicts itself, in words; "" if it does not."""
+        """Return a description of a contradiction within the row; "" if there is none."""
         for name in PRICE_FIELDS:
             price = getattr(self, name)
             if price is not None and not 0 <= price < float("inf"):
@@ -277,7 +279,9 @@ class ServedRow(Value, forbid_unknown_fields=True):
         )
 
     def price(self, zone: Zone) -> Price:
-        """Return the price this row states. Without one: free on the user's own hardware, unknown on the internet."""
+        """Return the price stated by this row. Without one: free on the user's own hardware, unknown on the
+        internet.
+        """
         stated = (
             self.input_mtok, self.output_mtok, self.input_mchar, self.second, self.page, self.picture,
             self.request or None,
@@ -304,14 +308,14 @@ class ServedRow(Value, forbid_unknown_fields=True):
 
 
 class ServerFingerprint(Value, forbid_unknown_fields=True):
-    """A reply that only this kind of server gives.
+    """A reply that identifies one kind of server.
 
     Attributes:
-        step: its place in the order in which servers are asked; what tells most servers apart comes first.
-        path: below the server's root, asked with GET.
+        step: its position in the order of requests; the requests that distinguish most servers come first.
+        path: path below the server's root, requested with GET.
         key: where to look in its JSON, dotted, ``*`` for any item of a list ("data.*.owned_by"); "" looks at the text.
-        says: a regular expression that the value matches; "" accepts any value.
-        also: path, key and expression of a second reply, which has to hold, too, where the first is not enough.
+        says: a regular expression that the value must match; "" accepts any value.
+        also: path, key and expression of a second reply that must match too, if the first is not enough.
     """
 
     step: int
@@ -322,8 +326,10 @@ class ServerFingerprint(Value, forbid_unknown_fields=True):
 
 
 class ListingRequest(Value, forbid_unknown_fields=True):
-    """A request whose reply lists a server's models. ``form`` names the reader
-    (``local/discovery/listing_readers.py``). ``each``: sent once for every model, as POST with its name.
+    """A request whose reply lists a server's models.
+
+    ``form`` names the reader (``local/discovery/listing_readers.py``). ``each``: sent once per model, as POST with the
+    model's name.
     """
 
     path: str
@@ -332,18 +338,19 @@ class ListingRequest(Value, forbid_unknown_fields=True):
 
 
 class DiscoveryRules(Value, forbid_unknown_fields=True):
-    """How one kind of server is discovered and read. Every path lists or describes; none makes a server load a model or
-    compute.
+    """How one kind of server is discovered and read. The requests only list or describe models; none loads a model or
+    runs it.
 
     Attributes:
-        signs: one that holds is enough.
-        reads: in order; a later one knows better than an earlier one.
-        version: path and key of its version, () where it does not tell.
-        address_env: variable in which its users write its address; only one on this machine is looked at.
-        sets_context: its protocol says how much context is wanted, so what a model was trained for is what it has.
-        forwards: the host that models belong to which it passes on to a service elsewhere: who must be consented to.
-        forwarded_names: patterns of the names of such models. forwarded_keys: keys of such a model in its lists.
-        unusable: why nothing is asked of such a server here, "" where it is used.
+        signs: fingerprints; one match is enough.
+        reads: listing requests in order; later replies take precedence over earlier ones.
+        version: path and key of its version, () if it does not report one.
+        address_env: environment variable in which its users set its address; used only if it is on this machine.
+        sets_context: requests set the context length, so a model's context is the one it was trained for.
+        forwards: the host of models that the server forwards to a remote service; it needs consent.
+        forwarded_names: name patterns of forwarded models. forwarded_keys: keys that mark a forwarded model in
+            listings.
+        unusable: why this kind of server is not used, "" if it is.
     """
 
     signs: tuple[ServerFingerprint, ...] = ()
@@ -426,12 +433,12 @@ class HostRow(Value, forbid_unknown_fields=True):
 
     @property
     def taken(self) -> tuple[Kind, ...]:
-        """Return the kinds that reach its models beyond text and pictures."""
+        """The modalities that reach its models, beyond text and images."""
         return self.carries or _CARRIES.get(self.protocol, ())
 
     @property
     def keyed(self) -> bool:
-        """Return whether the host needs a key."""
+        """Whether the host needs an API key."""
         return bool(self.key_env) or self.key == "keyring"
 
     def host(self) -> Host:
@@ -458,8 +465,7 @@ class HostRow(Value, forbid_unknown_fields=True):
         )
 
     def overlaid(self, own: HostRow) -> HostRow:
-        """Return this shipped row with what the user's row of the same name states; the user's version of a
-        model wins."""
+        """Return this shipped row overridden by the user's row of the same name; the user's version of a model wins."""
         changes: dict[str, Any] = {
             name: value
             for name in HostRow.__struct_fields__
@@ -502,7 +508,7 @@ NOT_NAMES = ("embedded", "prompt", "policy")
 
 
 def check_name(name: str, where: str = "", key: tuple[str, ...] = (), what: str = "a host") -> str:
-    """Check the name of a host, which endpoint ids begin with, or of a policy. Raises ConfigError."""
+    """Check the name of a host (the prefix of its endpoint ids) or of a policy. Raises ConfigError."""
     plain = name.replace("-", "").replace("_", "").replace(".", "")
     if not (plain.isascii() and plain.isalnum()) or name in NOT_NAMES:
         raise ConfigError(
@@ -533,8 +539,9 @@ def check_url(base_url: str, where: str = "", key: tuple[str | int, ...] = ()) -
 
 
 def check_row(row: HostRow, where: str, key: tuple[str, ...], protocols: Collection[str]) -> None:
-    """Check what decoding does not: that a row which is not built in sets what it may set, a protocol among
-    ``protocols``, an address if any, and models that contradict neither themselves nor each other. Raises ConfigError.
+    """Check what decoding does not: the protocol, the address, and contradictions in or between models.
+
+    ``protocols``: the protocols that this row may use. Raises ConfigError.
     """
     place = ".".join(key)
     if row.protocol not in (*protocols, *get_args(BuiltInProtocol)):
@@ -578,7 +585,7 @@ def decode_row(data: Mapping[str, Any], cls: type[T], *, where: str, place: str)
     """Decode a row from parsed TOML.
 
     Raises:
-        ConfigError: an unknown key, a missing one or a wrong value, by name.
+        ConfigError: an unknown key, a missing key or a wrong value; the message names it.
     """
     try:
         return msgspec.convert(data, cls)
@@ -587,7 +594,7 @@ def decode_row(data: Mapping[str, Any], cls: type[T], *, where: str, place: str)
 
 
 def _explained(message: str, cls: type[Any], where: str, place: str) -> ConfigError:
-    """Turn msgspec's message into an error that names the key, the table and what to do."""
+    """Convert msgspec's message to an error that names the key, the table and what to do."""
     from intermodal.catalog.validation_messages import describe_expected, in_toml_terms, is_secret_field, key_path
 
     text, _, path = message.partition(" - at `$")
@@ -614,13 +621,13 @@ def _explained(message: str, cls: type[Any], where: str, place: str) -> ConfigEr
 
 
 def _parts_of(cls: type[Any], path: str) -> tuple[type[Any], ...]:
-    """Return the row classes below a row, for the list of known keys at ``path``."""
+    """Return the row classes nested in a row at ``path``, to list their keys as valid ones."""
     below: dict[str, type[Any]] = {"models": ServedRow, "speed": SpeedRow}
     return tuple(row for name, row in below.items() if name in path and name in getattr(cls, "__struct_fields__", ()))
 
 
 def pull_command(weights: str, *, unpinned: bool = False) -> str:
-    """Return the command that fetches weights, ready to type; ``unpinned``: it has to accept unknown checksums."""
+    """Return the shell command that downloads weights; ``unpinned``: it must accept unknown checksums."""
     return f"intermodal pull {weights}{' --accept-unpinned' if unpinned else ''}"
 
 

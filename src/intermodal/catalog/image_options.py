@@ -1,5 +1,7 @@
-"""The image options that a host accepts, by its protocol and the quirks of its row. The planner reads this, so that an
-unsupported option is a rejection before anything is sent; the protocol codecs refuse the same options.
+"""The image options that a host accepts, from its protocol and the quirks of its row.
+
+The planner reads this, so that an unsupported option is a rejection before anything is sent; the protocol codecs refuse
+the same options.
 """
 
 from __future__ import annotations

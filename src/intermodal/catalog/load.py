@@ -1,8 +1,8 @@
-"""Load the catalog of one moment: shipped rows, the snapshot and the user's rows, joined, with readiness and missing
-parts.
+"""Load the current catalog from shipped rows, the snapshot and the user's rows, with what each endpoint lacks to be
+ready.
 
-A key in the environment makes an endpoint *ready*; only the config (or a request) makes it *allowed*. Of a host
-without consent only the models of its shipped row are listed; what else the snapshot has of it is counted.
+A key in the environment makes an endpoint *ready*; only the config (or a request) makes it *allowed*. For a host
+without consent, only the models of its shipped row are listed; its other models in the snapshot are only counted.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ from intermodal.catalog.types import (
 from intermodal.errors import UnknownModel
 from intermodal.quantity import Quantity
 
-# Protocols that run inside the process tree need something installed; the others need an address.
+# Protocols of embedded runtimes, which need an installed package; the others need an address.
 _INSTALLABLE = ("llama", "whisper", "ocr", "e5", "contrastive", "diffusion", "encoder", "piper")
 # The tasks of a model in a user's own folder, unless its row states others.
 CONTRASTIVE: tuple[Task, ...] = ("zero-shot-image-classification", "feature-extraction")
@@ -81,10 +81,9 @@ def _opened(path: Path, stamp: int) -> Snapshot:
 
 
 def load_snapshot(own: Path | None = None) -> Snapshot:
-    """Return the shipped snapshot, or the user's own (``models refresh``) if that is newer. Raises ConfigError if the
-    user's own is corrupt or of a newer intermodal.
+    """Return the shipped snapshot, or the user's own (``models refresh``) if that is newer.
 
-    Raises ConfigError when the user's own is corrupt or of a newer intermodal.
+    Raises ConfigError if the user's own is corrupt or was written by a newer intermodal.
     """
     base = _opened(SHIPPED_SNAPSHOT, 0)
     if own is None or not own.exists():
@@ -94,8 +93,10 @@ def load_snapshot(own: Path | None = None) -> Snapshot:
 
 
 def rate_card_lookup(own: Path | None = None) -> Callable[[Endpoint], tuple[RateCard, ...]]:
-    """Return a function from an endpoint to its host's dated prices, by which bills are settled; the snapshot is read
-    on first use."""
+    """Return a function from an endpoint to its host's dated prices, used to settle bills.
+
+    The snapshot is read on first use.
+    """
     return lambda endpoint: interpretation.rate_cards_of_endpoint(endpoint, load_snapshot(own))
 
 
@@ -112,13 +113,13 @@ def load_catalog(
     """Return the catalog of every endpoint known now.
 
     Args:
-        user: host rows of the config. One with a base_url is consent to that host: the user wrote it.
+        user: host rows of the config. A row with a base_url implies consent to that host, since the user wrote it.
         consent: names of shipped hosts, or hosts of the snapshot, that the user consented to.
-        installed: per protocol "" when usable, else what is missing.
-        weights: names in the weights store that are complete.
-        env: environment, in which keys are looked for by name.
-        measured: per endpoint, strength measured on the user's own labelled files: it outranks what rows say.
-        own_snapshot: where ``models refresh`` writes; used when it is there.
+        installed: per protocol "" if usable, else what is missing.
+        weights: names of complete weights in the weights store.
+        env: environment in which API keys are looked up.
+        measured: per endpoint, strength measured on the user's own labelled files; it overrides the rows.
+        own_snapshot: path that ``models refresh`` writes to; used if it exists.
     """
     base, models = shipped_rows(), load_snapshot(own_snapshot)
     own = {row.id: row for row in user}
@@ -153,8 +154,10 @@ def load_catalog(
 
 
 def _is_unknown(catalog: Catalog, name: str) -> bool:
-    """Return whether no model has this name. An ambiguous name is reported where it is used, not here: a preference
-    takes any of them."""
+    """Return whether no model has this name.
+
+    An ambiguous name is reported where it is used, not here: a preference accepts any of its models.
+    """
     try:
         return not find_by_name(catalog, name)
     except UnknownModel:
@@ -169,9 +172,11 @@ def with_named(
     env: Mapping[str, str] | None = None,
     own_snapshot: Path | None = None,
 ) -> Catalog:
-    """Return the catalog with models that were requested by name and are only in the snapshot. They need consent as
-    usual. For an unknown name the nearest ones are added, so that they can be suggested. ``hosts``: hosts whose models
-    are meant, so that the reason can be given why one cannot be called there."""
+    """Add models that were requested by name and exist only in the snapshot.
+
+    They need consent as usual. For an unknown name, the models with the nearest names are added, so that they can be
+    suggested. ``hosts``: hosts in the request, to explain why a model cannot be called there.
+    """
     models = load_snapshot(own_snapshot)
     found = endpoints_by_name(models, names, catalog.by_id, known_hosts())
     more: dict[str, Endpoint] = {}
@@ -201,9 +206,7 @@ def with_named(
 
 
 def plannable(catalog: Catalog, hosts: Collection[str]) -> Catalog:
-    """Return the catalog with endpoints of these hosts counted as ready: a plan and a price need no key. Missing parts
-    stay stated.
-    """
+    """Mark endpoints of these hosts as ready: a plan and a price need no key. Missing parts are still stated."""
     endpoints = tuple(
         msgspec.structs.replace(each, ready=True) if each.host.id in hosts and not each.ready else each
         for each in catalog.endpoints
@@ -212,7 +215,7 @@ def plannable(catalog: Catalog, hosts: Collection[str]) -> Catalog:
 
 
 def _uncallable(models: Snapshot, name: str, there: set[str]) -> Iterator[UncallableEndpoint]:
-    """Yield the endpoints of the snapshot that a name means and no plan can call."""
+    """Yield the snapshot endpoints that a name refers to and no plan can call."""
     host, _ = split_name(name, models.places)
     rows = rows_by_name(models, name)
     if not host and any(row.endpoint in there for row in rows):
@@ -224,7 +227,7 @@ def _uncallable(models: Snapshot, name: str, there: set[str]) -> Iterator[Uncall
 
 
 def why_uncallable(row: SnapshotRow, models: Snapshot) -> tuple[str, str] | None:
-    """Return why no plan can call a model at a host of the snapshot, and the fix; None if one can."""
+    """Return why no plan can call a model at a snapshot host, and the fix; None if a plan can."""
     host = find_host(row.host, models.path)
     if host is None:
         why = why_host_uncallable(models, row.host) or "models.dev does not know this host"
@@ -250,9 +253,11 @@ def with_discovered(
     measured: Mapping[str, tuple[Strength, ...]] | None = None,
     own_snapshot: Path | None = None,
 ) -> Catalog:
-    """Return the catalog with what servers report that were found on this machine or at addresses in the config. A
-    server that computes on this machine needs no consent; one that forwards models to a service elsewhere needs it for
-    those. ``user`` and the rest as in :func:`load_catalog`."""
+    """Add the models reported by servers on this machine or at addresses in the config.
+
+    A server that computes on this machine needs no consent; if it forwards models to a remote service, those models do.
+    ``user`` and the rest are as in :func:`load_catalog`.
+    """
     if not found:
         return catalog
     base, models = shipped_rows(), load_snapshot(own_snapshot)
@@ -280,8 +285,10 @@ def with_pulled(
     measured: Mapping[str, tuple[Strength, ...]] | None = None,
     own_snapshot: Path | None = None,
 ) -> Catalog:
-    """Return the catalog with models pulled from a hub, which embedded runtimes serve. A model whose weights a shipped
-    row names keeps that row, with memory, context and speed from its file header. The rest as in :func:`load_catalog`.
+    """Add models pulled from a hub, which embedded runtimes serve.
+
+    If a shipped row names the weights of a model, it keeps that row, with memory, context and speed from its file
+    header. The other arguments are as in :func:`load_catalog`.
     """
     base, models = shipped_rows(), load_snapshot(own_snapshot)
     if not pulled:
@@ -303,7 +310,7 @@ def with_pulled(
 
 
 def _opened_by(served: ServedRow) -> Protocol:
-    """Return the runtime that opens pulled weights, by their tasks."""
+    """Return the runtime that opens pulled weights, based on their tasks."""
     if "zero-shot-image-classification" in served.tasks:
         return "contrastive"
     return (
@@ -314,7 +321,7 @@ def _opened_by(served: ServedRow) -> Protocol:
 
 
 def with_file_problems(catalog: Catalog, gaps: Mapping[str, tuple[str, str]]) -> Catalog:
-    """Return the catalog with problems of the user's model files, and their fixes, by endpoint."""
+    """Mark endpoints whose model files have problems as not ready, with the fix. ``gaps``: problems by endpoint."""
     if not gaps:
         return catalog
     every = tuple(_lacking(each, gaps.get(each.id) if each.ready else None) for each in catalog.endpoints)
@@ -334,7 +341,7 @@ def _host_rows(base: ShippedRows, models: Snapshot, own: Mapping[str, HostRow], 
 
 
 def _is_as_published(row: HostRow, models: Snapshot, own: Mapping[str, HostRow]) -> bool:
-    """Return whether a host is at the address the snapshot has; only then the snapshot describes it."""
+    """Return whether a host is at the address in the snapshot; only then does the snapshot describe it."""
     return (
         row.id in models.places
         and row.discovery is None
@@ -345,7 +352,7 @@ def _is_as_published(row: HostRow, models: Snapshot, own: Mapping[str, HostRow])
 
 @cache
 def _counted(models: Snapshot) -> tuple[UnlistedHost, ...]:
-    """Return what each callable host of the snapshot has beyond the models of shipped rows."""
+    """Return the endpoint counts by task for each callable host of the snapshot."""
     names = {row.id for row in known_hosts()}
     return tuple(
         UnlistedHost(host=place.id, tasks=place.tasks)  # type: ignore[arg-type]
@@ -413,7 +420,7 @@ def _endpoint(base: ShippedRows, models: Snapshot, row: HostRow, host: Host, ser
 
 
 def _contrastive(model: Model, served: ServedRow) -> Model:
-    """Complete a contrastive model of a user's folder that its row leaves undescribed."""
+    """Complete a contrastive model from a user's folder with what its row does not describe."""
     if not model.tasks or "text-generation" in model.tasks:
         model = msgspec.structs.replace(model, tasks=CONTRASTIVE, input=("text", "image"), output=("embedding",))
     if not model.image_tokens and is_model_folder(served.weights):
@@ -426,7 +433,7 @@ def _contrastive(model: Model, served: ServedRow) -> Model:
 
 
 def _encoder(model: Model, served: ServedRow) -> Model:
-    """Complete an encoder of a user's folder from its configuration: its head and its context."""
+    """Complete an encoder from a user's folder with the head and the context from its configuration."""
     if not is_model_folder(served.weights):
         return model
     config = read_model_config(Path(served.weights).expanduser())
@@ -484,7 +491,7 @@ def _memory(row: HostRow, served: ServedRow) -> Quantity:
 
 
 def _tooling(served: ServedRow, known: SnapshotRow | None, header: SnapshotHeader, row: HostRow) -> ToolSupport:
-    """Return the tool support that the row states, else the snapshot's."""
+    """Return the tool support stated by the row, else by the snapshot."""
     found = interpretation.tool_support_of(known, header) if known is not None else ToolSupport()
     if served.tools is None and served.tools_with_json is None:
         return found
@@ -496,17 +503,17 @@ def _tooling(served: ServedRow, known: SnapshotRow | None, header: SnapshotHeade
 def _listed(
     endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]] | None, gap: tuple[str, str] | None = None
 ) -> Endpoint:
-    """Return the endpoint as a catalog lists it: as measured, with its token rules, and with its missing parts."""
+    """Return the endpoint as listed in a catalog: with measured strength, token rules, and what it lacks."""
     return _counting(with_token_rules(_lacking(_as_measured(endpoint, measured or {}), gap)))
 
 
 def _lacking(endpoint: Endpoint, gap: tuple[str, str] | None) -> Endpoint:
-    """Return the endpoint with the reason why it cannot be called, and the fix; unchanged if there is none."""
+    """Mark the endpoint as not ready, with the reason and the fix; unchanged if ``gap`` is None."""
     return msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1]) if gap else endpoint
 
 
 def _counting(endpoint: Endpoint) -> Endpoint:
-    """Let a server that counts text be the tokenizer of a model whose vocabulary is unknown."""
+    """Use a server that counts text as the tokenizer of a model whose vocabulary is unknown."""
     model = endpoint.model
     if model.tokenizer or not endpoint.host.counts_text:
         return endpoint
@@ -514,7 +521,7 @@ def _counting(endpoint: Endpoint) -> Endpoint:
 
 
 def _as_measured(endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]]) -> Endpoint:
-    """Return the endpoint with measured strength in place of declared, task by task."""
+    """Replace declared strength by measured strength, task by task."""
     found = {strength.task: strength for strength in measured.get(endpoint.id, ())}
     if not found:
         return endpoint
@@ -526,8 +533,9 @@ def _as_measured(endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]
 def _missing_of_host(
     row: HostRow, installed: Mapping[str, str], env: Mapping[str, str], *, allowed: bool
 ) -> tuple[str, str] | None:
-    """Return why a whole host cannot be called, and the fix. No key is looked up before consent, so that a key in the
-    environment changes nothing.
+    """Return why no endpoint of a host can be called, and the fix; None if they can.
+
+    No key is looked up before consent, so that a key in the environment changes nothing.
     """
     if row.protocol in _INSTALLABLE:
         todo = installed.get(row.protocol, "pip install 'intermodal[embedded]'")
@@ -554,7 +562,9 @@ def _missing_weights(row: HostRow, served: ServedRow, present: frozenset[str]) -
 
 
 def find_host(name: str, own_snapshot: Path | None = None) -> HostRow | None:
-    """Return a host that may be consented to: a shipped one, or a callable one of the snapshot."""
+    """Return a host that can be granted consent: a shipped one, or a callable one of the snapshot; None if
+    there is none.
+    """
     found = next((row for row in known_hosts() if row.id == name), None)
     return found or snapshot_host_row(load_snapshot(own_snapshot), name) or _passed_on(name)
 
@@ -569,7 +579,7 @@ def _passed_on(name: str) -> HostRow | None:
 
 
 def unknown_host(name: str, mine: Iterable[str], own_snapshot: Path | None = None) -> tuple[str, str]:
-    """Return the message for a host that cannot be consented to, and the fix. ``mine``: hosts of the user."""
+    """Return the message for a host that cannot be granted consent, and the fix. ``mine``: hosts of the user."""
     reason = why_host_uncallable(load_snapshot(own_snapshot), name)
     if reason:
         return reason, f"if it has an OpenAI-compatible address: intermodal hosts add {name} --base-url URL"

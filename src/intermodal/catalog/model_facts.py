@@ -1,7 +1,7 @@
 """Everything known about a model, fact by fact, each with its source and date.
 
 Sources are read in the planner's order of precedence: the catalog's own row, models.dev, genai-prices. Unused values
-are kept beside the fact; a source that states something else is shown as a conflict and not settled.
+are kept beside the fact; a source that contradicts it is shown as a conflict, not resolved.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ UNVERIFIED = "unverified"
 
 
 class SourcedValue(Value):
-    """A value from one source. ``checked`` is the date that source was opened, or is of; "" for unverified."""
+    """A value from one source. ``checked``: the date on which the source was opened, or of the source; "" if
+    unverified.
+    """
 
     value: Any
     source: str
@@ -49,10 +51,9 @@ class HostOffer(Value):
     """A model at a host of the snapshot.
 
     Attributes:
-        prices: by unit, USD, for a small request on the snapshot's day, at its most expensive hour if they depend on
-            it.
-        cheapest: those of its cheapest hour, {} if they do not. stated: those of models.dev.
-        dates: from when dated prices of genai-prices hold, and the properties of a request that others need.
+        prices: USD by unit, for a small request on the snapshot's day, at the most expensive hour if they vary by hour.
+        cheapest: prices at the cheapest hour, {} if they do not vary. stated: prices from models.dev.
+        dates: the first days of the dated prices of genai-prices, and the conditions of its conditional prices.
     """
 
     host: str
@@ -70,7 +71,7 @@ class HostOffer(Value):
 
 
 def own_value(row: ModelRow | None, name: str) -> SourcedValue | None:
-    """Return what the catalog's own row states about a fact."""
+    """Return the value of a fact in the catalog's own row; None if the row does not state it."""
     value = getattr(row, name) if row is not None else None
     if row is None or value in ((), "", None):
         return None
@@ -101,8 +102,10 @@ _OWN = (
 def model_facts(
     model: Model, own: ModelRow | None, rows: Sequence[SnapshotRow], header: SnapshotHeader, floor: Quantity
 ) -> tuple[ModelFact, ...]:
-    """Return the facts about a model. ``rows`` are its rows of the snapshot, ``model`` the planner's view of all
-    sources; ``floor``: bytes without which it does not run.
+    """Return the facts about a model.
+
+    ``rows``: its rows in the snapshot; ``model``: the planner's merged view; ``floor``: minimum memory in bytes to run
+    it.
     """
     found = [_derived("kind", model.kind)]
     foundation = model_kinds.is_foundation_model(model.adaptation, model.objective, model.trained_on)
@@ -143,7 +146,7 @@ def model_facts(
     return tuple(found)
 
 
-# models.dev's words for models that follow instructions, for many tasks.
+# Capabilities by which models.dev marks models that follow instructions for many tasks.
 _TOLD = frozenset({"tools", "json", "reasoning"})
 
 
@@ -154,7 +157,7 @@ def _can(model: Model, rows: Sequence[SnapshotRow]) -> frozenset[str]:
 
 
 def missing_facts(found: Iterable[ModelFact], model: Model) -> tuple[str, ...]:
-    """Return the facts that no source here states. A context length is omitted for a model without text."""
+    """Return the facts that no source states. A context length is omitted for a model without text."""
     names = ["objective", "trained_on", "parameters", "licence", "languages"]
     if "text" in (*model.input, *model.output):
         names.insert(0, "context")
@@ -186,7 +189,7 @@ def _licence(model: Model) -> list[ModelFact]:
 
 
 def _of_all(value: tuple[str, ...], rows: Sequence[SnapshotRow], header: SnapshotHeader) -> list[SourcedValue]:
-    """Return what the rows of all hosts state together, without disputed claims."""
+    """Return what the rows of all hosts agree on, without disputed claims."""
     stating = [row for row in rows if row.input and row.output]
     if not value or not stating:
         return []
@@ -207,8 +210,7 @@ def _contested(
 
 
 def _models_dev(rows: Sequence[SnapshotRow], field: str, header: SnapshotHeader) -> list[SourcedValue]:
-    """Return models.dev's value at the vendor's own host, else the most common one: some hosts serve less of a
-    model."""
+    """Return models.dev's value at the vendor's own host, else the most common one: some hosts limit a model."""
     said = [(row, value) for row in rows if (value := getattr(row, field)) not in ((), "", None)]
     if not said:
         return []
@@ -236,7 +238,7 @@ def _day(header: SnapshotHeader) -> str:
 
 
 def host_offer(row: SnapshotRow, header: SnapshotHeader) -> HostOffer:
-    """Return a model at a host, with its price and the source of it."""
+    """Return a model at a host, with its price and the source of the price."""
     stated = row.stated_prices
     dated = row.dated_prices
     now = rate_cards.effective_rates(dated, header.made) if dated else None
@@ -280,8 +282,7 @@ def _when(vector: rate_cards.RateCard) -> str:
 
 
 def price_disagreements(offer: HostOffer) -> dict[str, tuple[float, float]]:
-    """Return the units that another source and models.dev price differently at this host at every hour, with both
-    prices."""
+    """Return the units whose price differs between models.dev and the source in use at every hour, with both prices."""
     if not offer.dates:
         return {}
     used = [prices for prices in (offer.prices, offer.cheapest) if prices]

@@ -1,4 +1,4 @@
-"""Model folders of the user: facts of their configuration and ONNX files before a runtime opens them."""
+"""Facts about model folders of the user, from their configuration and ONNX files, without opening a runtime."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read_model_config(folder: Path) -> dict[str, Any]:
 
 
 def image_tokens_of_config(config: Mapping[str, Any]) -> int:
-    """Return the tokens an image takes with this configuration: its patches, plus one for the whole image.
+    """Return the number of tokens of an image with this configuration: its patches, plus one for the whole image.
 
     >>> image_tokens_of_config({"vision_config": {"image_size": 224, "patch_size": 32}}), image_tokens_of_config({})
     (50, 197)
@@ -50,7 +50,7 @@ def image_tokens_of_config(config: Mapping[str, Any]) -> int:
 
 
 class OnnxFiles(NamedTuple):
-    """The ONNX files of a contrastive model, plain or quantized; None for a missing one."""
+    """The ONNX files of a contrastive model, plain or quantized; None for a missing file."""
 
     vision: Path | None
     text: Path | None
@@ -58,12 +58,12 @@ class OnnxFiles(NamedTuple):
 
     @property
     def halved(self) -> bool:
-        """Return whether images and texts have a file each; those are then opened instead of the whole model."""
+        """Whether images and texts have a file each; these are then opened instead of the whole model."""
         return self.vision is not None and self.text is not None
 
 
 def onnx_files(folder: Path) -> OnnxFiles:
-    """Return the files by which a contrastive model is opened, out of all that its folder may hold."""
+    """Return the ONNX files of a contrastive model in a folder that are used."""
     return OnnxFiles(*(_variant(folder, name) for name in ("vision_model", "text_model", "model")))
 
 
@@ -73,28 +73,29 @@ def _variant(folder: Path, name: str) -> Path | None:
 
 
 def scores_pairs_independently(config: Mapping[str, Any]) -> bool:
-    """Return whether a model with this configuration scores each pair by itself, as SigLIP does."""
+    """Return whether a model with this configuration scores each pair independently, as SigLIP does."""
     return "siglip" in str(config.get("model_type", "")).lower()
 
 
 def logit_scale(config: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Return the logarithm of the cosine scale and the bias if the configuration states them, else None."""
+    """Return the logarithm of the cosine scale, and the bias; None if the configuration does not state them."""
     scale, bias = config.get("logit_scale"), config.get("logit_bias")
     if isinstance(scale, int | float) and (isinstance(bias, int | float) or not scores_pairs_independently(config)):
         return float(scale), float(bias or 0.0)
     return None
 
 
-# Seconds per megapixel of decoding a picture and making it as small as a model looks at: JPEG 0.009, PNG 0.02.
+# Seconds per megapixel to decode an image and resize it to the model's input size: JPEG 0.009, PNG 0.02.
 DECODING: Final = between(0.005, 0.015, 0.06, "not measured here")
 
 
 def encoder_speed(folder: Path) -> dict[str, Quantity]:
-    """Estimate the speeds of an encoder in a folder from its file size, by the names of ``Speed``; {} without a file.
-    The work of a token grows with the size of the weights.
+    """Estimate the speed of an encoder in a folder from its file size, by field of ``Speed``; {} if there is no file.
 
-    Measured on two busy cores, weights random: 187 tokens a second of 438 MB (BERT base), 868 of 91 MB, 31,000 of 0.4;
-    loaded in 3.3, 1.2 and 0.4 s.
+    The work per token grows with the size of the weights.
+
+    Measured on two busy cores with random weights: 187 tokens per second for 438 MB (BERT base), 868 for 91 MB, 31,000
+    for 0.4; loaded in 3.3, 1.2 and 0.4 s.
     """
     file = onnx_files(folder).whole
     if file is None:
@@ -104,11 +105,12 @@ def encoder_speed(folder: Path) -> dict[str, Quantity]:
 
 
 def contrastive_speed(folder: Path) -> dict[str, Quantity]:
-    """Estimate the speeds of a contrastive model in a folder likewise. ``overhead`` is that of a picture: its patches
-    pass through the network of pictures, and take as long whatever it shows.
+    """Estimate the speed of a contrastive model in a folder from its file sizes, by field of ``Speed``.
 
-    Measured beside other programs, weights random: 0.15 s for a picture and 600 tokens of captions a second of CLIP
-    ViT-B/32's shape (351 and 254 MB).
+    ``overhead`` is the time for one image: all its patches pass through the image network, whatever the image shows.
+
+    Measured next to other programs with random weights: 0.15 s per image and 600 caption tokens per second for the
+    shape of CLIP ViT-B/32 (351 and 254 MB).
     """
     files = onnx_files(folder)
     vision, text = files.vision or files.whole, files.text or files.whole
@@ -121,14 +123,16 @@ def contrastive_speed(folder: Path) -> dict[str, Quantity]:
 
 
 def contrastive_speed_of_sizes(vision: float, text: float, patches: int) -> dict[str, Quantity]:
-    """Estimate the speeds of networks of so many bytes, for pictures of so many ``patches`` and for captions."""
+    """Estimate speeds from the bytes of the image network (``vision``), of the text network, and the patches
+    per image.
+    """
     rate = encoder_rate(vision)
     picture = between(patches / rate.high, patches / rate.mid, patches / rate.low, SIZE_OF_FILES)
     return {"overhead": picture, "prompt": encoder_rate(text), "megapixel": DECODING}
 
 
 def encoder_rate(size: float) -> Quantity:
-    """Estimate the tokens a second of an encoder with ``size`` bytes of weights."""
+    """Estimate the tokens per second of an encoder with ``size`` bytes of weights."""
     rate = 1 / (size / 8e10 + 1 / 40_000)
     return between(rate / 3, rate, rate * 8, SIZE_OF_FILES)
 
@@ -140,8 +144,7 @@ def onnx_load_seconds(size: float) -> Quantity:
 
 
 def onnx_memory(folder: Path) -> Quantity:
-    """Estimate the bytes of memory of a model in a folder from the sizes of the files that are opened; unknown without
-    any."""
+    """Estimate the memory in bytes of a model in a folder from the files that are opened; unknown if there are none."""
     files = onnx_files(folder)
     found = [files.vision, files.text] if files.halved else []
     if not files.halved or logit_scale(read_model_config(folder)) is None:
@@ -151,6 +154,6 @@ def onnx_memory(folder: Path) -> Quantity:
 
 
 def onnx_memory_of_size(size: float) -> Quantity:
-    """Estimate the bytes of memory of a model with ``size`` bytes of ONNX files."""
-    # Measured: the runtime with its libraries takes 60 to 90 MB without a model.
+    """Estimate the memory in bytes of a model with ``size`` bytes of ONNX files."""
+    # Measured: the runtime and its libraries take 60 to 90 MB without a model.
     return between(size + 60e6, size * 1.2 + 90e6, size * 2 + 250e6, SIZE_OF_FILES)

@@ -1,6 +1,6 @@
-"""Name the kind of a model ("LLM", "embedding") and its tasks, derived from its modalities, tasks and training.
+"""Derive the kind of a model ("LLM", "embedding") and its tasks from its modalities, tasks and training.
 
-Nothing here is stored anywhere, so it cannot contradict the facts. docs/models.md explains each name.
+The kind is never stored, so it cannot contradict the facts. docs/models.md explains each name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class _Facts(NamedTuple):
 
     @property
     def media(self) -> frozenset[str]:
-        """Return the input kinds other than text. A document counts as pages of text and pictures, not as a medium."""
+        """The input modalities other than text. A document counts as pages of text and images, not as a medium."""
         return self.input - {"text", "document"}
 
     @property
@@ -32,7 +32,7 @@ _WRITING = {"text-generation", "image-text-to-text", "audio-text-to-text", "vide
 _SIGHT = {"image", "video"}
 
 UNKNOWN = "not known"
-# The first rule that holds gives the name. Order matters: outputs decide before inputs.
+# The first matching rule gives the name. The order matters: outputs are checked before inputs.
 _KINDS: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("omni", lambda f: f.writes and bool(f.output & {"audio", "image", "video"}) and "text" in f.output
      and bool(f.media)),
@@ -103,7 +103,7 @@ def tasks_for_modalities(input: Sequence[str], output: Sequence[str]) -> tuple[s
 _MADE = ("text", "embedding", "audio", "scores", "image", "video")
 
 
-# Families of models.dev that their modalities alone would classify as language models.
+# Families of models.dev that would be classified as language models by their modalities alone.
 _FAMILIES: dict[str, tuple[tuple[str, ...], str]] = {
     "text-embedding": (("feature-extraction",), "embedding"),
     "cohere-embed": (("feature-extraction",), "embedding"),
@@ -133,9 +133,10 @@ class InferredCapabilities(NamedTuple):
 
 
 def infer_capabilities(id: str, family: str, into: tuple[str, ...], out: tuple[str, ...]) -> InferredCapabilities:
-    """Infer tasks and modalities of a published model from its id, its family and its stated modalities. Modalities
-    alone would turn an embedding model ("text in, text out", as models.dev writes it) into a language model, so a more
-    specific family or name is tried first. ``id`` is ``vendor/model``; ``into`` and ``out`` are the stated modalities.
+    """Infer the tasks and modalities of a published model from its id, its family and its stated modalities.
+
+    Modalities alone would classify an embedding model ("text in, text out" in models.dev) as a language model, so the
+    name and the family are tried first. ``id`` is ``vendor/model``; ``into`` and ``out`` are the stated modalities.
     Runs when a snapshot is built, not when it is read.
     """
     known = next((found[1:] for found in _NAMED if found[0].search(id)), None) or _FAMILIES.get(family)

@@ -1,7 +1,7 @@
 """The grammar of model names: ``vendor/model``, ``host:vendor/model``, and unambiguous short names.
 
-Every command reads names here. A name that states a host means that host's model or nothing, since another host has
-other prices, limits and addresses.
+All commands resolve names here. A name with a host refers to that host's model only, since another host has other
+prices, limits and addresses.
 """
 
 from __future__ import annotations
@@ -48,8 +48,10 @@ def names_of(endpoint: Endpoint) -> EndpointNames:
 
 
 def split_name(name: str, hosts: Container[str]) -> tuple[str, str]:
-    """Split a name into host and model, in lower case; the host is "" if the name states none. Text before a colon is a
-    host if it is one of ``hosts`` or if ``vendor/model`` follows: a tag ("llama3.2:3b") has no slash.
+    """Split a name into host and model, in lower case; the host is "" if the name has none.
+
+    Text before a colon is a host if it is one of ``hosts`` or if ``vendor/model`` follows: a tag ("llama3.2:3b") has no
+    slash.
 
     >>> split_name("nosuchhost:openai/gpt-4o", ()), split_name("gemma3:4b", ()), split_name("groq:pixtral", {"groq"})
     (('nosuchhost', 'openai/gpt-4o'), ('', 'gemma3:4b'), ('groq', 'pixtral'))
@@ -62,15 +64,20 @@ def split_name(name: str, hosts: Container[str]) -> tuple[str, str]:
 
 
 class NameIndex(Generic[T]):
-    """Items by the names they answer to. Each form of a name is indexed when it is first needed: a known name takes one
-    pass over the items, an unknown one a lookup in each index."""
+    """An index of items by their names.
+
+    Each form of a name is indexed on first use: a known name takes one pass over the items, an unknown one a lookup in
+    each index.
+    """
 
     def __init__(self, items: Iterable[T], by: Callable[[T], EndpointNames]) -> None:
         self._items, self._called = list(items), by
 
     def pick(self, word: str) -> list[T]:
-        """Return the items that a name without a host means. Forms are tried from exact to loose: model, the host's own
-        name, the model's last word, the same with other separators ("claude-sonnet-4.5"), the start of its last word.
+        """Return the items for a name without a host.
+
+        Forms are tried from exact to loose: the model, the host's own name, the model's last word, the same with other
+        separators ("claude-sonnet-4.5"), the start of its last word.
         """
         return (
             self._by_model.get(word)
@@ -116,7 +123,7 @@ class NameIndex(Generic[T]):
         return found
 
     def near(self, word: str, most: int, alike: float) -> list[T]:
-        """Return the items whose last word is most similar to an unknown one. ``alike`` is difflib's least ratio."""
+        """Return the items whose last word is most similar to an unknown word. ``alike``: difflib's minimum ratio."""
         words, shared = self._last_words, Counter[int]()
         for pair in _pairs(word):
             shared.update(self._by_pair.get(pair, ()))
@@ -125,7 +132,7 @@ class NameIndex(Generic[T]):
 
     @cached_property
     def _by_pair(self) -> dict[str, list[int]]:
-        """Index last words by their pairs of letters."""
+        """An index of the last words by their pairs of letters."""
         found: dict[str, list[int]] = {}
         for place, word in enumerate(self._last_words):
             for pair in _pairs(word):
@@ -134,7 +141,7 @@ class NameIndex(Generic[T]):
 
 
 def match_name(items: Iterable[T], word: str, by: Callable[[T], EndpointNames]) -> list[T]:
-    """Return the items that a name without a host means; for a single lookup."""
+    """Return the items for a name without a host, without keeping an index; for a single lookup."""
     return NameIndex(items, by).pick(word)
 
 
@@ -147,8 +154,11 @@ def _pairs(word: str) -> set[str]:
 
 
 def _close(shared: Mapping[str, int], word: str, most: int, alike: float) -> list[str]:
-    """Return difflib's close matches among the few names that share most letter pairs: comparing two similar names
-    takes 50 us, and a name may resemble a thousand others. ``shared``: number of shared pairs by name."""
+    """Return difflib's close matches among the few names that share most letter pairs.
+
+    Comparing two similar names takes 50 us, and a name may resemble a thousand others. ``shared``: number of shared
+    pairs by name.
+    """
     from difflib import get_close_matches
 
     likely = nlargest(_LIKELY, shared, key=lambda name: shared[name] / (len(word) + len(name)))
@@ -159,11 +169,13 @@ def _close(shared: Mapping[str, int], word: str, most: int, alike: float) -> lis
 
 
 def resolve_name(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
-    """Return the endpoints a name means: one for ``host:vendor/model``, every host's for ``vendor/model``, the only one
-    for a host that has a single model.
+    """Return the endpoints that a name refers to.
+
+    ``host:vendor/model`` is one endpoint; ``vendor/model`` is that model at every host; a host name is its model if it
+    has only one.
 
     Raises:
-        UnknownModel: no such name (near ones are listed), or a short name that several models share.
+        UnknownModel: no such name (the nearest are listed), or a short name shared by several models.
     """
     if there := find_by_name(catalog, name):
         return there
@@ -174,7 +186,7 @@ def resolve_name(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
 
 
 def find_by_name(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
-    """Return the same as ``resolve_name``, and () for an unknown name."""
+    """Return the endpoints as ``resolve_name`` does, but () for an unknown name."""
     wanted = name.strip().lower()
     exact = tuple(e for e in catalog.endpoints if e.id.lower() == wanted)
     if exact:
@@ -196,13 +208,13 @@ def _hosts(catalog: Catalog) -> set[str]:
 
 
 def require_one_model(name: str, found: list[Endpoint]) -> list[Endpoint]:
-    """Return the endpoints, which are all of one model. Raises UnknownModel if they are of several."""
+    """Return the endpoints unchanged. Raises UnknownModel if they belong to several models."""
     check_unambiguous(name, sorted({endpoint.model.id for endpoint in found}))
     return found
 
 
 def check_unambiguous(name: str, models: list[str]) -> None:
-    """Raise UnknownModel if a name could mean any of several models."""
+    """Raise UnknownModel if a name matches several models."""
     if len(models) > 1:
         listed = ", ".join(models[:_MAX_LISTED]) + (", …" if len(models) > _MAX_LISTED else "")
         raise UnknownModel(f"{name} could be any of {len(models)} models", todo=say_which(listed))

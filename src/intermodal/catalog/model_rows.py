@@ -1,7 +1,7 @@
-"""Model rows as people write them: ``data/models/*.toml``. The snapshot may fill in what a row omits.
+"""Model rows as written in ``data/models/*.toml``. The snapshot may fill in what a row omits.
 
-A figure has a source: the row's, or for a tier its own. ``checked`` is the date that source was opened; without a date
-the row is unverified, and is shown as such.
+Each value has a source: that of the row, or for a tier its own. ``checked`` is the date on which the source was opened;
+without a date the row is unverified, and is shown as such.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ _NAMED_SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)\s?([bm])(?![a-z0-9])", 
 
 
 class ModelRow(Value, forbid_unknown_fields=True):
-    """A model. ``tier`` applies to each of its tasks, by proxy unless ``tier_level`` states better evidence.
+    """A model, as written in a file.
 
-    ``learned_from``: amount and kind of training data, and whether it was labelled, in words; ``language_range``: its
-    source's statement on languages if it lists none (``languages`` limits what is planned, and stays empty then). No
-    plan reads either.
+    ``tier`` applies to each of its tasks, as a proxy unless ``tier_level`` states better evidence. ``learned_from``:
+    the amount and kind of training data, and whether it was labelled, in words; ``language_range``: its source's
+    statement on languages if it does not list them (``languages`` would restrict plans, and stays empty then). Plans
+    use neither.
 
-    Fields are those of ``catalog.types.Model``; () and None mean that this row does not state them.
+    The fields are those of ``catalog.types.Model``; () and None mean that this row does not state them.
     """
 
     id: str
@@ -71,7 +72,7 @@ class ModelRow(Value, forbid_unknown_fields=True):
     checked: str = ""
 
     def contradiction(self) -> str:
-        """Return how the row contradicts itself, in words; "" if it does not."""
+        """Return a description of a contradiction within the row; "" if there is none."""
         if self.active is not None and self.parameters is not None and self.active > self.parameters:
             return f"active is {self.active:g}, more than its {self.parameters:g} parameters"
         if self.checked and not self.source:
@@ -137,8 +138,10 @@ def find_contradiction(
     context: int | None,
     most: int | None,
 ) -> str:
-    """Return how the figures of one row contradict each other, in words; "" if they do not. () and None state
-    nothing."""
+    """Return a description of a contradiction between values of one row; "" if there is none.
+
+    () and None mean that a value is not stated.
+    """
     for name, limit in (("context", context), ("max_output", most)):
         if limit is not None and limit < 1:
             return f"{name} is {limit}, and must be 1 or more"
@@ -155,9 +158,10 @@ def find_contradiction(
 
 @lru_cache(8_192)
 def size_in_name(name: str) -> float | None:
-    """Return the number of parameters stated in a model's name ("qwen3-8b"), else None. The first of several is the
-    total ("30b-a3b"); beside a number of experts ("17b-16e") it is that of one token alone, which tells nothing about
-    the total.
+    """Return the number of parameters in a model's name ("qwen3-8b"); None if it has none.
+
+    The first of several numbers is the total ("30b-a3b"). Next to a number of experts ("17b-16e") it is the number of
+    active parameters, from which the total does not follow.
     """
     found = _NAMED_SIZE.search(name.replace("-", " ").replace("_", " ").replace(":", " ").replace("/", " "))
     if found is None or _EXPERTS_BESIDE.match(found.string, found.end()):
@@ -166,9 +170,10 @@ def size_in_name(name: str) -> float | None:
 
 
 def tier_by_size(parameters: float | None, active: float | None = None) -> tuple[Tier, str]:
-    """Return a tier by parameters alone, and its basis in words. ``small`` if nothing is known; at most ``large``. A
-    mixture of experts is rated at most one tier above a dense model of its active size: knowledge grows with all
-    parameters, reasoning with the active ones.
+    """Return a tier from parameters alone, and its basis in words.
+
+    The tier is ``small`` if nothing is known, and at most ``large``. A mixture of experts is rated at most one tier
+    above a dense model of its active size: knowledge grows with all parameters, reasoning with the active ones.
     """
     if parameters is None:
         return "small", SIZE_UNKNOWN

@@ -1,5 +1,7 @@
-"""The token rules of one model on one date: its family's, overridden by its own catalog row. One function for
-``intermodal estimate`` and for plans, so that both count alike."""
+"""The token rules of one model on one date: those of its family, overridden by its own catalog row.
+
+``intermodal estimate`` and plans use the same function, so that both count alike.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ def token_rules_of(name: str, model: Model | None, families: ModelFamilies, date
     """Return the rules of a model on a date; a rule in the model's own catalog row takes precedence over its family's.
 
     Args:
-        name: by which its family is looked for. model: its row, None where the catalog has none.
+        name: the name by which its family is looked up. model: its row, None if the catalog has none.
 
     Raises:
         UsageError: the day is before the first rule of its family.

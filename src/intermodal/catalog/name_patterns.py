@@ -1,4 +1,4 @@
-"""Rows of data that apply to every model whose name matches their pattern (``data/*.toml``)."""
+"""Data rows that apply to every model whose name matches their pattern (``data/*.toml``)."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ Patterns = tuple[tuple[re.Pattern[str], T], ...]
 
 
 def read_pattern_rows(name: str, kind: type[R]) -> Patterns[R]:
-    """Read the rows of ``data/NAME.toml``, each with its compiled pattern. The file holds them in a list
-    called NAME."""
+    """Read the rows of ``data/NAME.toml`` with their compiled patterns. The file has them in a list called NAME."""
     found = tomllib.loads((DATA / f"{name}.toml").read_text("utf-8"))[name]
     return compile_rows(msgspec.convert(found, tuple[kind, ...]))  # type: ignore[valid-type]
 

@@ -1,4 +1,4 @@
-"""Host rows and protocols of installed plugins (``plugins.py``): what the catalog lists beside the shipped rows."""
+"""Host rows and protocols of installed plugins (``plugins.py``), which the catalog lists beside the shipped rows."""
 
 from __future__ import annotations
 
@@ -13,35 +13,37 @@ from intermodal.catalog.types import BuiltInProtocol, Model, Protocol, Task
 from intermodal.errors import ConfigError, NotInstalled
 from intermodal.plugin_registry import Plugin, installed_plugins, load_plugin, not_usable, report_problem
 
-# What a model does that a protocol of a plugin, which carries chats, can ask it for.
+# Tasks for which a plugin's protocol, which carries chats, can be used.
 CHAT_TASKS: frozenset[Task] = frozenset((
     "text-generation", "image-text-to-text", "audio-text-to-text", "video-text-to-text", "any-to-any",
 ))  # fmt: skip
 
 
-# What a model does that a runtime of a plugin runs.
+# Tasks that a plugin's runtime can run, with the method that it calls.
 RUNTIME_TASKS: Mapping[Task, str] = {"automatic-speech-recognition": "transcribe", "image-to-text": "read"}
 
 
 def protocol_plugins() -> Mapping[Protocol, Plugin]:
-    """Return the plugins that speak a protocol over HTTP, by its name; none is imported."""
+    """Return the plugins that implement a protocol over HTTP, keyed by protocol. Imports none of them."""
     return installed_plugins("protocol", get_args(BuiltInProtocol))
 
 
 def runtime_plugins() -> Mapping[Protocol, Plugin]:
-    """Return the plugins that run models in a process of this machine, by the protocol of their hosts' rows; none is
-    imported, and none ever is in this process."""
+    """Return the plugins that run models in a process on this machine, keyed by the protocol of their host rows.
+
+    None is imported, here or ever in this process.
+    """
     taken = {*get_args(BuiltInProtocol), *protocol_plugins()}
     return installed_plugins("runtime", frozenset(taken))
 
 
 def http_protocols() -> tuple[Protocol, ...]:
-    """Return the protocols over HTTP: built in, and of plugins."""
+    """Return the protocols over HTTP, both built-in and of plugins."""
     return (*HTTP_PROTOCOLS, *protocol_plugins())
 
 
 def load_protocol(protocol: Protocol) -> Any:
-    """Import what speaks a plugin's protocol. Raises NotInstalled."""
+    """Import the implementation of a plugin's protocol. Raises NotInstalled."""
     plugin = protocol_plugins()[protocol]
     found = load_plugin(plugin, "encode_request", "read_event")
     framing = getattr(found, "FRAMING", "sse")
@@ -51,8 +53,10 @@ def load_protocol(protocol: Protocol) -> Any:
 
 
 def missing_protocol(protocol: Protocol, model: Model) -> tuple[str, str] | None:
-    """Return why a host of a plugin's protocol cannot be asked for a model, and what to do; None if it can, and for a
-    built-in protocol."""
+    """Return why a model cannot be called over a plugin's protocol, and the fix; None if it can.
+
+    Always None for a built-in protocol.
+    """
     if protocol not in protocol_plugins():
         return None
     if not CHAT_TASKS & {*model.tasks}:
@@ -65,10 +69,10 @@ def missing_protocol(protocol: Protocol, model: Model) -> tuple[str, str] | None
 
 
 def plugin_hosts(shipped: frozenset[str]) -> tuple[HostRow, ...]:
-    """Return the host rows of plugins, each checked as rows of ``intermodal.toml`` are. ``shipped``: hosts whose names
-    are taken, as are those of the snapshot.
+    """Return the host rows of plugins, each checked like rows of ``intermodal.toml``.
 
-    A row that cannot be used is reported and left out.
+    ``shipped``: host names that are taken; those of the snapshot are taken too. An invalid row is reported and left
+    out.
     """
     plugins = installed_plugins("host", shipped)
     if not plugins:
@@ -87,7 +91,7 @@ def plugin_hosts(shipped: frozenset[str]) -> tuple[HostRow, ...]:
 
 
 def _row(plugin: Plugin) -> HostRow:
-    """Return the row that a plugin names. Raises NotInstalled and ConfigError."""
+    """Return the host row that a plugin provides. Raises NotInstalled and ConfigError."""
     key = ("hosts", plugin.name)
     check_name(plugin.name, plugin.title, key)
     found = load_plugin(plugin)
@@ -109,7 +113,7 @@ def _with_source(row: HostRow, plugin: Plugin) -> HostRow:
 
 
 def _runtime_row(row: HostRow, plugin: Plugin) -> HostRow:
-    """Return the row of a host whose models run in a process of this machine. Raises ConfigError."""
+    """Return the row of a host whose models run in a process on this machine. Raises ConfigError."""
     key = ("hosts", plugin.name)
     for name in ("base_url", "zone", "key_env"):
         if getattr(row, name):

@@ -22,9 +22,10 @@ class DisputedCapability(Struct, frozen=True, array_like=True, gc=False):
     """A capability that some rows of a model claim and others do not.
 
     Attributes:
-        about: "audio input", "image output", "tools". claims: rows that claim it. rows: rows that state anything.
+        about: "audio input", "image output", "tools". claims: number of rows that claim it. rows: number of rows that
+            state any capability.
         own: whether the vendor's own host claims it, None if it has no row.
-        held: the claim is accepted all the same.
+        held: the claim is accepted nevertheless.
     """
 
     about: str
@@ -35,7 +36,7 @@ class DisputedCapability(Struct, frozen=True, array_like=True, gc=False):
 
 
 def describe_dispute(doubt: DisputedCapability) -> str:
-    """Describe a dispute in one sentence: the rows and their claims, the others, and what plans use.
+    """Describe a dispute in one sentence: how many rows claim the capability, how many do not, and what plans assume.
 
     >>> describe_dispute(DisputedCapability("audio input", 7, 28, True))
     "7 of 28 rows claim audio input, the vendor's own among them, and 21 do not: no plan goes by it"

@@ -1,13 +1,13 @@
-"""The prices of a host, in every unit and on every date, and the bill of a usage. Values and arithmetic only.
+"""The prices of a host, in every unit and on every date, and the bill for a usage. Values and arithmetic only.
 
-A ``RateCard`` holds prices per unit from a date on. Cards without ``when`` are the standard price: of those in force
-at a moment, the last one written applies. Cards with ``when`` replace single units for a request that meets the
+A ``RateCard`` holds prices per unit from a date on. Cards without ``when`` are the standard price: of the cards in
+force at a moment, the last one written applies. Cards with ``when`` replace single units for requests that meet the
 condition (``processing=batch``, ``service_tier=flex``). A unit may have tiers: above a number of input tokens in one
 request, all of its tokens cost the higher price, which is how hosts bill.
 
-A count above zero without a price makes the bill *unknown*, never free. A count is billed at its own price, else at
-the price of the wider unit that contains it (cached input as input, image tokens as text tokens). Audio is the
-exception: no host sells it at the text price without saying so, so audio without a price of its own is unknown.
+A count above zero without a price makes the bill *unknown*, never free. A count is billed at its own price, else at the
+price of the wider unit that contains it (cached input as input, image tokens as text tokens). Audio is the exception:
+no host sells it at the text price without saying so, so audio without a price of its own is unknown.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ Rate = float | tuple[tuple[int, float], ...]  # USD; with steps: (above so many 
 
 
 class PriceUnit(NamedTuple):
-    """A billing unit: ``counts`` is the counted thing, ``per`` how many of them the price covers, ``about`` the words
-    that describe it, widest first. One unit is part of another if its words include the other's.
+    """A billing unit.
+
+    ``counts``: the quantity counted; ``per``: how many of them the price covers; ``about``: the words that describe it,
+    widest first. A unit is part of another if its words include the other's.
     """
 
     counts: str
@@ -75,12 +77,12 @@ class RateCard(Value):
     """Prices in USD by unit, from a date on.
 
     Attributes:
-        units: by the names of ``UNITS``.
-        since: ISO date; "" holds from the beginning.
-        hours: minutes of the UTC day from and to which it holds; () all day.
-        when: properties of a request for which it holds, () for the standard price.
-        least_seconds: sound that is billed by its length costs at least so many seconds a request.
-        unsaid: an additional charge of each call whose price is unknown; "" for none.
+        units: prices keyed by the names in ``UNITS``.
+        since: ISO date; "" for prices without a start date.
+        hours: start and end in minutes of the UTC day; () all day.
+        when: request properties to which the card applies; {} for the standard price.
+        least_seconds: minimum billed seconds per request, if audio is billed by length.
+        unsaid: an additional per-call charge whose price is unknown; "" for none.
     """
 
     units: dict[str, Rate]
@@ -109,9 +111,11 @@ class ItemizedBill(Value):
 
 
 def effective_rates(vectors: tuple[RateCard, ...], moment: str, **said: str) -> RateCard | None:
-    """Return the prices in force at ``moment`` (2026-11-25, or 2026-11-25T09:30 in UTC) for a request with the
-    properties ``said``; None if there were none. Without a time of day, the highest of the prices that depend on it is
-    used."""
+    """Return the prices in force at ``moment`` for a request with the properties ``said``; None if there are none.
+
+    ``moment`` is a date (2026-11-25) or a UTC time (2026-11-25T09:30). If it has no time of day and prices vary by
+    hour, the most expensive hour is used.
+    """
     day, _, clock = moment.partition("T")
     minute = int(clock[:2]) * 60 + int(clock[3:5]) if clock else None
     held = [each for each in vectors if not each.when and each.since <= day]
@@ -132,8 +136,7 @@ def effective_rates(vectors: tuple[RateCard, ...], moment: str, **said: str) -> 
 
 
 def _last_of_each(vectors: tuple[RateCard, ...], day: str) -> list[RateCard]:
-    """Return, for each kind of request with prices of its own, the latest card in force on a day; the first of several
-    of one day."""
+    """Return the latest card in force on a day for each condition; of several from one day, the first."""
     found: dict[tuple[tuple[str, str], ...], RateCard] = {}
     for vector in vectors:
         kind = tuple(sorted(vector.when.items()))
@@ -143,7 +146,7 @@ def _last_of_each(vectors: tuple[RateCard, ...], day: str) -> list[RateCard]:
 
 
 def rate_cards_on(vectors: tuple[RateCard, ...], day: str) -> list[RateCard]:
-    """Return the standard prices possible on a day: the last one for the whole day, and those of some of its hours."""
+    """Return the standard prices that may apply on a day: the last all-day card, and later cards for some hours."""
     held = [each for each in vectors if not each.when and each.since <= day]
     place = max((place for place, each in enumerate(held) if not each.hours), default=None)
     return held if place is None else held[place:]
@@ -161,21 +164,21 @@ def _dearest(held: list[RateCard]) -> RateCard | None:
 
 
 def base_rate(rate: Rate) -> float:
-    """Return the price of a small request."""
+    """Return the price for a small request."""
     return tiered_rate(rate, 0.0)
 
 
 def rate_thresholds(vector: RateCard) -> tuple[int, ...]:
-    """Return the numbers of input tokens above which some price changes, in ascending order; () for flat prices."""
+    """Return the numbers of input tokens above which a price changes, in ascending order; () for flat prices."""
     rates = [rate for rate in vector.units.values() if not isinstance(rate, float | int)]
     return tuple(sorted({above for rate in rates for above, _ in rate[1:]}))
 
 
 def itemize(vector: RateCard | None, usage: Mapping[str, float]) -> ItemizedBill:
-    """Return the bill of one request. Counts are named as in ``PriceUnit.counts``; the count of a part is included in
-    that of its whole.
+    """Return the bill of one request.
 
-    Raises ValueError for a count that is negative, unknown, or smaller than its parts.
+    Counts are named as in ``PriceUnit.counts``; the count of a part is included in that of its whole. Raises ValueError
+    for a count that is negative, unknown, or smaller than its parts.
     """
     for name, count in usage.items():
         if name not in UNIT_BY_COUNT:
@@ -229,7 +232,7 @@ def _as_good_as(about: frozenset[str], other: str) -> bool:
 
 
 def tiered_rate(rate: Rate, total: float) -> float:
-    """Return the price in a request with ``total`` input tokens."""
+    """Return the price for a request with ``total`` input tokens."""
     if isinstance(rate, float | int):
         return float(rate)
     found = rate[0][1]

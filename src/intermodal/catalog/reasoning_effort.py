@@ -1,4 +1,4 @@
-"""Reasoning effort: as stated by a request, as sent to a host, and its tokens.
+"""Reasoning effort: as stated by a request, as sent to a host, and the tokens it produces.
 
 Sources: the vendors' pages named in ``data/thinking.toml``; Google, "OpenAI compatibility", for efforts as budgets.
 """
@@ -26,8 +26,9 @@ _NOTHING: TokenRange = (0.0, 0.0, 0.0)
 
 
 def translate_effort(value: Any, source: str, protocol: str, quirks: tuple[str, ...]) -> dict[str, Any]:
-    """Translate an effort into the terms of another protocol: as ``effort``, or as tokens of ``thinking``. Returns {}
-    if the protocol has no term for it, or the host's row does not state that it is accepted.
+    """Translate an effort to another protocol: as ``effort``, or as ``thinking`` tokens.
+
+    Returns {} if the protocol cannot express it, or the host's row does not state that it is accepted.
     """
     if source in OPENAI and protocol in OPENAI:
         return {"effort": value}
@@ -39,17 +40,17 @@ def translate_effort(value: Any, source: str, protocol: str, quirks: tuple[str, 
 
 
 def translate_budget(tokens: int, quirks: tuple[str, ...]) -> dict[str, Any]:
-    """Translate a budget in tokens into the terms of another protocol."""
+    """Translate a budget in tokens to another protocol."""
     return {"thinking": min(tokens, MAX_THINKING_BUDGET)} if "thinking_budget" in quirks else {}
 
 
 class ThinkingRequest(NamedTuple):
-    """A request's statement about reasoning, small enough to be a cache key.
+    """What a request states about reasoning, small enough to be a cache key.
 
     Attributes:
-        protocol: in whose terms. effort: "" if none was stated, or an unknown one.
-        budget: tokens of reasoning, up to a power of two; 0 if unstated.
-        switch: whether reasoning was turned on or off, in fields that go to hosts of the same protocol alone.
+        protocol: the protocol of the values. effort: "" if none was stated, or an unknown one.
+        budget: reasoning tokens, rounded up to a power of two; 0 if not stated.
+        switch: whether reasoning was turned on or off, in fields that are only sent to hosts of the same protocol.
     """
 
     protocol: str = ""
@@ -64,7 +65,7 @@ _MOST = 1 << 20
 
 
 def thinking_request_of(settings: Settings) -> ThinkingRequest:
-    """Return what a request's settings state about thinking."""
+    """Return what a request's settings state about reasoning."""
     effort = settings.effort if settings.effort in EFFORTS else ""
     budget, switch = settings.thinking or 0, _switch(settings)
     if not (effort or budget > 0 or switch):
@@ -74,8 +75,9 @@ def thinking_request_of(settings: Settings) -> ThinkingRequest:
 
 
 def _switch(settings: Settings) -> Literal["", "on", "off"]:
-    """Return Ollama's ``think`` or Anthropic's ``thinking`` that names no budget, as "on" or "off"; "" without
-    either."""
+    """Return Ollama's ``think``, or Anthropic's ``thinking`` without a budget, as "on" or "off"; "" if neither
+    is set.
+    """
     for path, value in settings.own:
         if path in _SWITCHES:
             said = value.get("type") if isinstance(value, dict) else value
@@ -84,7 +86,7 @@ def _switch(settings: Settings) -> Literal["", "on", "off"]:
 
 
 def thinking_request_sent(asked: ThinkingRequest, host: Host) -> ThinkingRequest:
-    """Return the part of a thinking request that a host is sent."""
+    """Return the part of a thinking request that is sent to a host."""
     protocol = PROTOCOL_OF_LOCAL_SERVER.get(host.protocol, host.protocol)
     if asked is NO_THINKING_REQUEST or asked.protocol == protocol:
         return asked
@@ -109,7 +111,7 @@ def resolve_effort(thinking: ThinkingProfile, asked: ThinkingRequest) -> Effort 
 
 
 def thinking_tokens(thinking: ThinkingProfile, asked: ThinkingRequest) -> TokenRange:
-    """Return the tokens (low, mid, high) a model thinks for before it answers; a budget is their upper limit."""
+    """Return the number of reasoning tokens (low, mid, high) before the answer; a budget is the upper limit."""
     effort = resolve_effort(thinking, asked)
     if effort == "none":
         return _NOTHING

@@ -1,7 +1,7 @@
-"""Which hosts enforce a JSON Schema while a model generates (structured outputs), and how the schema reaches the model.
+"""Which hosts enforce a JSON Schema during generation (structured outputs), and how the schema reaches the model.
 
-The planner and the executor read this; a codec omits a schema that its protocol cannot express. An answer that does not
-match its schema all the same is repaired in ``executor/outputs/``.
+The planner and the executor read this; a codec omits a schema that its protocol cannot express. An answer that violates
+its schema anyway is repaired in ``executor/outputs/``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from intermodal.catalog.types import Host, Protocol
 Schema = Mapping[str, Any]
 ANY_OBJECT: dict[str, Any] = {"type": "object"}  # the schema of JSON mode
 
-# Protocols that force only objects whose properties are all named.
+# Protocols that enforce only schemas whose objects list all their properties.
 CLOSED_OBJECT_PROTOCOLS: frozenset[Protocol] = frozenset({"anthropic"})
 DATA_KEYWORDS = frozenset({"const", "enum", "default", "examples"})  # these hold data, which may look like a schema
 _COMBINED = frozenset({"allOf", "anyOf", "oneOf"})
@@ -22,12 +22,12 @@ NAMED_SCHEMA_KEYWORDS = frozenset({"properties", "patternProperties", "$defs", "
 
 
 def can_force(host: Host, closable: bool) -> bool:
-    """Return whether this host forces a schema, which is ``closable`` or not; otherwise the prompt states it."""
+    """Return whether this host enforces a schema, which is ``closable`` or not; otherwise the prompt states it."""
     return host.forced_json and (closable or host.protocol not in CLOSED_OBJECT_PROTOCOLS)
 
 
-# How a schema reaches a model. "asked": in our prompt only; the answer is checked. "told": the host enforces it without
-# showing it to the model, and our prompt states it. "forced": the host enforces it and shows it to the model itself.
+# How a schema reaches a model. "asked": only in the prompt; the answer is checked. "told": the host enforces it without
+# showing it to the model, so the prompt states it. "forced": the host enforces it and shows it to the model itself.
 SchemaDelivery = Literal["asked", "told", "forced"]
 
 
@@ -39,7 +39,7 @@ def schema_delivery(host: Host, closable: bool) -> SchemaDelivery:
 
 
 def fits_host_subset(host: Host, schema: Schema) -> bool:
-    """Return whether this host accepts a schema as a strict one."""
+    """Return whether this host accepts a schema in strict mode."""
     return "strict_subset" not in host.quirks or fits_strict_subset(schema)
 
 
@@ -49,8 +49,7 @@ def is_schema_guaranteed(host: Host, schema: Schema, closable: bool) -> bool:
 
 
 def is_closable(schema: Schema) -> bool:
-    """Return whether every object in a schema names its properties, so that it can be closed without changing its
-    meaning.
+    """Return whether every object in a schema lists its properties, so that closing it does not change its meaning.
 
     >>> is_closable({"type": "object", "properties": {"name": {"type": "string"}}})
     True
@@ -61,15 +60,19 @@ def is_closable(schema: Schema) -> bool:
 
 
 def is_object_schema(node: Schema) -> bool:
-    """Return whether a node is the schema of an object. A value under an unknown keyword may look like a schema and be
-    data."""
+    """Return whether a node is the schema of an object.
+
+    A value under an unknown keyword may look like a schema but be data.
+    """
     kinds = node.get("type")
     return kinds == "object" or (isinstance(kinds, list) and "object" in kinds)
 
 
 def subschemas(schema: Any) -> Iterator[Schema]:
-    """Yield a schema and every schema in it. Iterative, since recursion would visit each level of a deep schema
-    repeatedly."""
+    """Yield a schema and every schema in it.
+
+    Iterative, since recursion would visit each level of a deep schema repeatedly.
+    """
     waiting: list[Any] = [schema]
     while waiting:
         node = waiting.pop()
@@ -85,15 +88,17 @@ def subschemas(schema: Any) -> Iterator[Schema]:
 
 
 def _open(node: Schema) -> bool:
-    """Return whether a node is an object that allows other properties, or names none."""
+    """Return whether a node is an object that allows additional properties, or lists none."""
     if not is_object_schema(node) or node.get("additionalProperties") is False:
         return False
     return not node.get("properties") or "additionalProperties" in node or "patternProperties" in node
 
 
 def _in_parts(node: Schema) -> bool:
-    """Return whether several combined schemas name properties of one object: with each of them closed, no value would
-    fit all."""
+    """Return whether several combined schemas list properties of one object.
+
+    If each of them were closed, no value would match all of them.
+    """
     if _COMBINED.isdisjoint(node):
         return False
     every = [_names_some(each) for each in _listed(node, "allOf")]
@@ -111,8 +116,11 @@ def _listed(node: Schema, key: str) -> list[Any]:
 
 
 def fits_strict_subset(schema: Schema) -> bool:
-    """Return whether OpenAI's strict mode accepts this schema: an object at the root, and every object closed with all
-    its properties required. Source: the "Supported schemas" section of its structured outputs guide."""
+    """Return whether OpenAI's strict mode accepts this schema.
+
+    It requires an object at the root, and every object closed with all its properties required. Source: the "Supported
+    schemas" section of its structured outputs guide.
+    """
     return schema.get("type") == "object" and "anyOf" not in schema and _closed(schema)
 
 

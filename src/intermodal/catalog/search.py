@@ -1,5 +1,7 @@
-"""Find models: rows of the snapshot by kind, modalities and price, endpoints and models by name, and terms that are
-mistaken for model names."""
+"""Find models: snapshot rows by kind, modalities and price; endpoints and models by name.
+
+Also explains terms that are mistaken for model names.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,11 @@ from intermodal.hints import MODELS, command, hint, say_which
 
 
 class ModelFilter(NamedTuple):
-    """Conditions on a row. Empty and None match everything.
+    """Conditions on a row. Empty values and None match everything.
 
     Attributes:
-        kind: a name of ``kinds.KINDS``. takes, makes: kinds of content, all of them.
-        max_price: USD per million tokens that go in, at most; what has no such price is left out.
+        kind: a name of ``model_kinds.MODEL_KINDS``. takes, makes: modalities, all of which are required.
+        max_price: maximum USD per million input tokens; rows without such a price are excluded.
     """
 
     kind: str = ""
@@ -84,7 +86,7 @@ def _tests(wanted: ModelFilter) -> list[Callable[[SnapshotRow], bool]]:
 
 
 def total_price(row: SnapshotRow) -> float:
-    """Return USD for a million tokens in and a million out; infinite if unknown."""
+    """Return USD for a million input tokens and a million output tokens; infinite if unknown."""
     return math.inf if row.price_in is None else row.price_in + (row.price_out or 0.0)
 
 
@@ -98,11 +100,12 @@ _BY_FAR = 2  # times as many hosts
 
 
 def find_at_host(catalog: Catalog, models: Snapshot, name: str) -> Endpoint | SnapshotRow | None:
-    """Return the endpoint that ``host:vendor/model`` means, of the catalog or of the snapshot; None if the name states
-    no host. Never another host's.
+    """Return the endpoint for ``host:vendor/model``, from the catalog or the snapshot; None if the name has no host.
+
+    Never returns another host's endpoint.
 
     Raises:
-        UnknownModel: there is no such host, it has no such model, or several are called so.
+        UnknownModel: there is no such host, it has no such model, or the name is ambiguous.
     """
     places = {endpoint.host.id.lower() for endpoint in catalog.endpoints} | models.places.keys()
     host, word = split_name(name, places)
@@ -120,11 +123,13 @@ def find_at_host(catalog: Catalog, models: Snapshot, name: str) -> Endpoint | Sn
 
 
 def find_model_id(catalog: Catalog, models: Snapshot, name: str) -> str:
-    """Return the id of the model that a name means, in the catalog, its own rows or the snapshot. Of several with that
-    last word: the one the catalog describes, else the one that by far the most hosts serve.
+    """Return the id of the model for a name, from the catalog, its own rows or the snapshot.
+
+    If several models share the last word: the one the catalog describes, else the one that by far the most hosts serve.
 
     Raises:
-        UnknownModel: nobody knows it, or several are called so; the message has their names, or the nearest.
+        UnknownModel: no source lists the model, or the name is ambiguous; the message has the candidates, or the
+            nearest names.
     """
     one = find_at_host(catalog, models, name)
     if one is not None:
@@ -152,7 +157,7 @@ def find_model_id(catalog: Catalog, models: Snapshot, name: str) -> str:
 
 
 def _meant(name: str, found: list[str], models: Snapshot) -> str:
-    """Return which of several models with a common name is meant. Raises UnknownModel if none stands out."""
+    """Return the most likely of several models that share a name. Raises UnknownModel if none stands out."""
     described = [id for id in found if id in shipped_rows().models]
     if len(found) == 1 or len(described) == 1:
         return (described or found)[0]
@@ -164,7 +169,7 @@ def _meant(name: str, found: list[str], models: Snapshot) -> str:
 
 
 def _check_listed(name: str, found: list[str]) -> None:
-    """Raise UnknownModel if a name could mean any of several models."""
+    """Raise UnknownModel if a name matches several models."""
     if len(found) > 1:
         listed = ", ".join(found[:_MOST]) + (", …" if len(found) > _MOST else "")
         error = UnknownModel(f"{name} could be any of {len(found)} models", todo=say_which(listed))
@@ -173,7 +178,7 @@ def _check_listed(name: str, found: list[str]) -> None:
 
 
 def _check_host(catalog: Catalog, models: Snapshot, name: str, places: Iterable[str]) -> None:
-    """Raise UnknownModel if a name without a vendor states an unknown host and is no model's own name."""
+    """Raise UnknownModel if a name without a vendor has an unknown host and is not the full name of a model."""
     host, wanted = host_in_name(name), name.strip().lower()
     if not host or find_by_name(catalog, name) or any(row.id == host for row in shipped_rows().hosts):
         return
@@ -212,8 +217,11 @@ def _near_models(there: Iterable[Endpoint | SnapshotRow], models: Snapshot, host
 
 
 class EcosystemTerm(Value, forbid_unknown_fields=True):
-    """A runtime, format or application whose name is mistaken for a model's. ``what`` it is, in a sentence; ``here``:
-    what intermodal can do about it, one line each; ``also``: other spellings."""
+    """A runtime, format or application whose name is mistaken for a model's.
+
+    ``what``: a sentence that explains it; ``here``: how to use it with intermodal, one line each; ``also``: other
+    spellings.
+    """
 
     name: str
     what: str

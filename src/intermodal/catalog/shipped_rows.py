@@ -1,5 +1,8 @@
-"""The rows under ``data/`` that ship with intermodal: hosts with what they serve and their data policies, models, and
-families with their token rules. Hosts of installed plugins (``plugin_rows.py``) stand beside the shipped ones."""
+"""The rows under ``data/`` that ship with intermodal: hosts with their models and data policies, models, and token
+rules.
+
+Token rules are by model family. Hosts of installed plugins (``plugin_rows.py``) follow the shipped ones.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,9 @@ DATA = Path(__file__).parent / "data"
 
 
 class ShippedRows(Value):
-    """Everything under ``data/``: host rows, then those of plugins; and model rows by id, as written and as models."""
+    """Everything under ``data/``: host rows, followed by those of plugins; model rows by id, as written and as
+    models.
+    """
 
     hosts: tuple[HostRow, ...]
     rows: dict[str, ModelRow]
@@ -32,7 +37,7 @@ class ShippedRows(Value):
 
 
 def read_toml(path: Path, where: str) -> dict[str, Any]:
-    """Read a TOML file. Raises ConfigError with the line that is not TOML."""
+    """Read a TOML file. Raises ConfigError with the line that is not valid TOML."""
     try:
         return parse_toml(path.read_text("utf-8-sig"), where)  # editors of Windows put a mark before it
     except UnicodeDecodeError:
@@ -40,7 +45,7 @@ def read_toml(path: Path, where: str) -> dict[str, Any]:
 
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:
-    """Parse TOML. Raises ConfigError with the line that is not TOML."""
+    """Parse TOML. Raises ConfigError with the line that is not valid TOML."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -49,7 +54,7 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
 
 @cache
 def shipped_rows(root: Path = DATA) -> ShippedRows:
-    """Return the rows that ship with intermodal, and after its hosts those of installed plugins."""
+    """Return the rows that ship with intermodal; its hosts are followed by those of installed plugins."""
     rows: dict[str, ModelRow] = {}
     for path in sorted((root / "models").glob("*.toml")):
         where = f"catalog/models/{path.name}"
@@ -74,17 +79,18 @@ def shipped_rows(root: Path = DATA) -> ShippedRows:
 
 
 def known_hosts() -> tuple[HostRow, ...]:
-    """Return the hosts on a network that are shipped or of plugins: those a user may consent to without a lookup."""
+    """Return the shipped and plugin hosts that have an address: a user may consent to them without a lookup."""
     return tuple(row for row in shipped_rows().hosts if row.base_url)
 
 
 class DataPolicy(Value, forbid_unknown_fields=True):
-    """A host's statement about the data it is sent, with its source and date. Kept apart from host rows, as most of
-    these hosts are known from the snapshot alone.
+    """A host's statement about the data it receives, with its source and date.
+
+    Kept apart from host rows, as most of these hosts are known only from the snapshot.
 
     Attributes:
         regions, trains, retention_days: as in ``HostRow``.
-        dated: the day that the page gives itself. checked: the day on which it was read.
+        dated: the date stated on the page. checked: the day on which it was read.
     """
 
     host: str
@@ -104,7 +110,7 @@ def data_policies() -> Mapping[str, DataPolicy]:
 
 
 def with_data_policy(row: HostRow) -> HostRow:
-    """Return a shipped host row with the policy that the host publishes."""
+    """Add the data policy that a host publishes to its shipped row."""
     said = data_policies().get(row.id)
     if said is None:
         return row
@@ -116,8 +122,10 @@ def with_data_policy(row: HostRow) -> HostRow:
 
 
 def describe_data_policy(host: Host) -> str:
-    """Describe a host's policy with its source: "keeps it for up to 30 days, does not train on it (URL, 2026-11-28)";
-    "" without one."""
+    """Describe a host's policy with its source: "keeps it for up to 30 days, does not train on it (URL, 2026-11-28)".
+
+    Returns "" if no policy is known.
+    """
     found = [f"computes in {' or '.join(host.regions)}"] if host.regions else []
     if host.retention_days is not None:
         found.append(f"keeps it for up to {host.retention_days} days" if host.retention_days else "keeps nothing")
@@ -137,7 +145,7 @@ def shipped_families(root: Path = COUNTING) -> ModelFamilies:
     """Return all families with token rules.
 
     Raises:
-        ConfigError: a file or a row cannot be used; the message names it.
+        ConfigError: a file or a row is invalid; the message names it.
     """
     found: list[ModelFamily] = []
     for path in sorted(root.glob("*.toml")):
@@ -157,8 +165,10 @@ def shipped_families(root: Path = COUNTING) -> ModelFamilies:
 
 
 def with_token_rules(endpoint: Endpoint) -> Endpoint:
-    """Return the endpoint with the tokenizer, vocabulary and image rule that its model's family has today, where its
-    own row states none. Input is counted by the rules of a plan's date: ``families_of``."""
+    """Add the current tokenizer, vocabulary and image rule of the model's family, unless its own row states them.
+
+    Input is counted by the rules on a plan's date: ``families_of``.
+    """
     model = endpoint.model
     text, drawn = _today(model.id)
     changes: dict[str, str] = {}
@@ -178,7 +188,7 @@ def with_token_rules(endpoint: Endpoint) -> Endpoint:
 
 
 def families_of(endpoints: Iterable[Endpoint]) -> tuple[ModelFamily, ...]:
-    """Return the families of these endpoints, in the order of the files: what a plan needs to count."""
+    """Return the families of these endpoints, in the order of the files, which a plan needs to count tokens."""
     wanted = {id(row) for endpoint in endpoints if (row := _row(endpoint.model.id)) is not None}
     return tuple(row for row in shipped_families().rows if id(row) in wanted)
 

@@ -1,6 +1,6 @@
-"""Which models think before they answer, at which effort by default, and for how many tokens.
+"""Which models reason before they answer, at which effort by default, and for how many tokens.
 
-Rows are data (``data/thinking.toml``). The token counts are wide assumptions: no vendor publishes them by question.
+Rows are data (``data/thinking.toml``). The token counts are wide assumptions: no vendor publishes them per question.
 Measurements of real runs replace them (``store``: ``reasoning_tokens``).
 """
 
@@ -19,8 +19,9 @@ _Tokens = tuple[float, float, float]
 
 
 class ThinkingRow(Value, forbid_unknown_fields=True):
-    """How models whose id matches reason. ``thinks`` false: they never do. ``tokens``: by effort, if they differ from
-    the common ones.
+    """How models whose id matches reason.
+
+    ``thinks``: False if they never reason. ``tokens``: by effort, if they differ from the common ones.
     """
 
     match: str
@@ -33,7 +34,9 @@ class ThinkingRow(Value, forbid_unknown_fields=True):
 
 
 class ThinkingFile(Value, forbid_unknown_fields=True):
-    """``tokens``: by effort, for every model without its own; ``basis``: where they come from."""
+    """``data/thinking.toml``. ``tokens``: by effort, for models without their own; ``basis``: source of these
+    numbers.
+    """
 
     basis: str
     tokens: dict[str, _Tokens]
@@ -68,8 +71,9 @@ def _thinking(
 
 @lru_cache(2_048)
 def thinking_of(model: str, can_reason: bool = False) -> ThinkingProfile | None:
-    """Return how a model reasons; None if no source states that it does. ``can_reason``: a source states that it
-    can.
+    """Return how a model reasons; None if no source states that it does.
+
+    ``can_reason``: a source states that it can.
     """
     for pattern, found in _rows():
         if pattern.search(model):
@@ -78,7 +82,7 @@ def thinking_of(model: str, can_reason: bool = False) -> ThinkingProfile | None:
 
 
 def with_thinking(model: Model, can_reason: bool = False) -> Model:
-    """Return the model with its thinking profile from ``thinking_of``."""
+    """Set the model's thinking profile to that of ``thinking_of``."""
     return msgspec.structs.replace(model, thinking=thinking_of(model.id, can_reason))
 
 

@@ -1,13 +1,13 @@
 """Token counting rules by model family and date, and the vocabulary of a model's text.
 
-A row names a family of models and its rules, each valid from a date on. A rule is a string that ``cost_model`` reads
-(``openai_tile:85:170``); a later rule of the same family states only what changes. A model's name matches the longest
-row name that it begins with, if the rest states only a size, a date or a variant ("-7b-instruct", "-2024-11-20"):
-any other word may denote another model with rules of its own.
+A row names a family of models and its rules, each valid from a date on. A rule is a string that ``cost_model`` parses
+(``openai_tile:85:170``); a later rule of the same family states only the changes. A model's name matches the longest
+row name that it begins with, if the rest states only a size, a date or a variant ("-7b-instruct", "-2024-11-20"): any
+other word may denote another model with rules of its own.
 
-Vocabularies are those of ``cost_model/text_factors.py``, by which text is estimated if nothing counts it exactly.
-``like`` before one marks an assumption: the model's vocabulary is not published, and this is its vendor's nearest
-one. ``Model.tokenizer`` names what counts exactly.
+Vocabularies are those of ``cost_model/text_factors.py``, which estimate the tokens of a text if no exact counter is
+available. The prefix ``like`` marks an assumption: the model's vocabulary is not published, and this is the nearest one
+of its vendor. ``Model.tokenizer`` names the exact counter.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SAME = re.compile(
     r"|reasoning|non|gguf|awq|gptq|fp8|fp16|bf16|int4|int8|vicuna|mistral|llama\d"
 )
 _TAG = re.compile(r"\d|free$|beta$|thinking$|extended$|latest$|online$|$")
-# Amazon's names of other vendors' models: us.anthropic.claude-sonnet-4-5-20250929-v1:0.
+# Amazon's names for models of other vendors: us.anthropic.claude-sonnet-4-5-20250929-v1:0.
 _VENDOR_BEFORE = re.compile(r"^(?:[a-z]+\.)?(?:anthropic|cohere|deepseek|google|meta|mistral|openai|qwen)\.")
 _VERSION_AFTER = re.compile(r"(?<=-\d{8})-v\d+(?:[-:]\d+)?$")
 # Dates in names: -2024-11-20, -preview-09-2025, -preview-05-20, and Vertex AI's -v2@20241022.
@@ -43,20 +43,22 @@ _AT_DAY = re.compile(r"(?:-v\d+)?@(?=\d{8}$|default$|latest$)")
 
 
 class TokenRule(Value, forbid_unknown_fields=True):
-    """A family's way of counting from a date on; "" for what this row leaves unchanged.
+    """How a family counts tokens from a date on; "" for aspects that this row leaves unchanged.
 
     Attributes:
-        effective_from: ISO date: the models' release, or the day a changed rule was first read.
-        text: the vocabulary of its text. image, audio, video, document: rules of inputs.
-        drawn, speech: rules of pictures and speech that it makes.
-        tools: rule of the tokens that tools add to a prompt (``cost_model/tool_tokens.py``).
-        framing: tokens of a chat template, low, mid, high. most_images: more in a request are refused.
-        many_images: with more than the first number in a request, none may have a side of more pixels than the second.
-        most_pages: of documents in a request. small_context: of a model that holds at most the first number of tokens,
-            the second number of pages.
-        most_seconds: of sound in a request. most_bytes: of a request as it is sent, media in base64.
-        limits_source: of the limits, if it is not the source of the rules.
-        checked: the day every source of the row was opened; "" for unverified, and marked so wherever it is shown.
+        effective_from: ISO date: the models' release, or the day on which a changed rule was first read.
+        text: the vocabulary of its text. image, audio, video, document: rules for inputs.
+        drawn, speech: rules for generated images and speech.
+        tools: rule for the tokens that tools add to a prompt (``cost_model/tool_tokens.py``).
+        framing: tokens of a chat template, low, mid, high. most_images: requests with more images are refused.
+        many_images: if a request has more images than the first number, no side may exceed the second number in pixels.
+        most_pages: maximum document pages per request. small_context: if the context is at most the first number of
+            tokens, the second number is the maximum of pages.
+        most_seconds: maximum seconds of audio per request. most_bytes: maximum bytes of a request as sent, media in
+            base64.
+        limits_source: source of the limits, if it is not the source of the rules.
+        checked: the day on which every source of the row was opened; "" for unverified, and marked so wherever it is
+            shown.
     """
 
     effective_from: str
@@ -83,8 +85,8 @@ class TokenRule(Value, forbid_unknown_fields=True):
 class ModelFamily(Value, forbid_unknown_fields=True):
     """A family of models: its names, and its rules in order of date.
 
-    ``text_source``, ``tools_source``: the source of the vocabulary, and of what tools add, if that is not the
-    source of its rules; ``text_checked``, ``tools_checked``: the day that was opened.
+    ``text_source``, ``tools_source``: the source of the vocabulary, and of the tool tokens, if it is not the source of
+    its rules; ``text_checked``, ``tools_checked``: the day on which that source was opened.
     """
 
     names: tuple[str, ...]
@@ -99,9 +101,9 @@ class ModelTokenRules(Value):
     """The rules in force for one model on one date.
 
     Attributes:
-        name: the family's name that was found, "" for none.
-        rules, sources: by aspect. later: an aspect that gets its first rule on a later day.
-        vocabulary: by whose factors text is estimated where nothing counts it (``vocabulary_of``).
+        name: the matching name of the family, "" for none.
+        rules, sources: by aspect. later: aspects whose first rule has a later date.
+        vocabulary: the vocabulary whose factors estimate text if nothing counts it exactly (``vocabulary_of``).
         framing, and the limits: as in ``TokenRule``.
     """
 
@@ -140,7 +142,7 @@ def bare_name(name: str) -> str:
 
 
 def host_in_name(name: str) -> str:
-    """Return the host of a name without a vendor, as ``bare_name`` reads it; "" if its colon begins a tag.
+    """Return the host of a name without a vendor, as parsed by ``bare_name``; "" if its colon begins a tag.
 
     >>> host_in_name("groq:pixtral-12b"), host_in_name("gemma3:4b"), host_in_name("openrouter:qwen/qwen3-8b")
     ('groq', '', '')
@@ -150,7 +152,7 @@ def host_in_name(name: str) -> str:
 
 
 def _says_the_same(rest: str) -> bool:
-    """Return whether the rest of a name after a known one still denotes the same model."""
+    """Return whether a name with this rest after a known name still denotes the same model."""
     rest = _DAY.sub("", rest)
     return not rest or all(_SAME.fullmatch(word) for word in rest[1:].split("-"))
 
@@ -170,11 +172,11 @@ class ModelFamilies(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def names(self) -> dict[str, str]:
-        """Return every known name by its bare form."""
+        """Every known name, keyed by its bare form."""
         return {short: name for short, (name, _) in self._by_name.items()}
 
     def of(self, name: str) -> tuple[str, ModelFamily] | None:
-        """Return the matched name and the row of a model's family; None if there is none."""
+        """Return the matching name and the row of a model's family; None if there is none."""
         wanted = bare_name(name)
         end = len(wanted)
         while end > 0:
@@ -185,7 +187,7 @@ class ModelFamilies(Struct, frozen=True, kw_only=True, dict=True):
         return None
 
     def newest(self, name: str, aspect: Aspect) -> str:
-        """Return the last rule of a model for one aspect, whatever its date; "" for none."""
+        """Return the last rule of a model for one aspect, regardless of its date; "" for none."""
         found = self.of(name)
         if found is None:
             return ""
@@ -244,14 +246,14 @@ ASSUMED_PREFIX = "like "
 OPEN_WEIGHTS = "open"  # of an unknown model on the user's hardware: like any of open weights
 
 
-# Of which an exact vocabulary can be here, as packages carry it (``local/tokenizers/byte_pair.py``).
+# Vocabularies that installed packages can count exactly (``local/tokenizers/byte_pair.py``).
 EXACT_VOCABULARIES = ("llama3", "llama4", "qwen3", "qwen3.5", "tekken")
 
 
-# Looked for in names without host and vendor, dots as dashes; the first that is found holds.
+# Searched in names without host and vendor, with dots as dashes; the first match applies.
 _ROWS: tuple[tuple[str, str], ...] = (
-    # Counts of Anthropic's own count_tokens, as ctok 1.3.0 has measured them: one vocabulary up to Opus 4.6, and one
-    # from 4.7 to Opus 4.8, Sonnet 5 and Fable 5.
+    # Counts of Anthropic's own count_tokens, as measured by ctok 1.3.0: one vocabulary up to Opus 4.6, and one from 4.7
+    # to Opus 4.8, Sonnet 5 and Fable 5.
     (r"claude-(?:[a-z]+-)?4-[78](?!\d)|claude-(?:opus|sonnet|fable)-5(?!-\d(?!\d))", "claude4.7"),
     (r"claude-(?:[a-z]+-)?[34](?!\d)", "claude3"),
     (r"claude-(?:v?[12]|instant)", "like claude3"),
@@ -291,7 +293,7 @@ _PATTERNS = tuple((re.compile(pattern), vocabulary) for pattern, vocabulary in _
 
 @lru_cache(maxsize=8_192)
 def vocabulary_of(model: str) -> str:
-    """Return the vocabulary of a model by its name, with ``like`` before an assumed one; "" if unknown.
+    """Return the vocabulary of a model by its name, prefixed with ``like`` if assumed; "" if unknown.
 
     >>> [vocabulary_of(name) for name in ("anthropic/claude-opus-4.6", "anthropic/claude-opus-5", "x-ai/grok-4")]
     ['claude3', 'claude4.7', '']

@@ -1,4 +1,4 @@
-"""Models, hosts, endpoints and the catalog: the values a plan chooses among.
+"""Models, hosts, endpoints and the catalog: the values that a plan chooses from.
 
 The kind of a model (a language model, a vision-language model, ...) is derived from its modalities and tasks
 (``model_kinds.py``), never stored. A host is a row of data. An endpoint is a model at a host.
@@ -21,7 +21,7 @@ from intermodal.content import Kind, Value
 from intermodal.quantity import Quantity
 from intermodal.request import Tier, Zone
 
-# Protocols: over HTTP, then of a server that intermodal starts, then inside the process tree.
+# Protocols: over HTTP, then of servers that intermodal starts, then of embedded runtimes.
 BuiltInProtocol = Literal[
     "openai", "openai-responses", "anthropic", "gemini", "ollama",
     "started",
@@ -31,7 +31,7 @@ Protocol = str  # one of these, or the name of a plugin's (``catalog/plugin_rows
 TextCounter = Literal["llama.cpp", "vllm"]  # servers that count the tokens of a text on request
 Auth = Literal["none", "bearer", "x-api-key", "x-goog-api-key"]  # the header that carries the key
 
-# Hugging Face task names. Which of them intermodal can drive is the planner's business (``planner/catalog_index.py``).
+# Hugging Face task names. The planner decides which of them intermodal can use (``planner/catalog_index.py``).
 Task = Literal[
     "text-generation",
     "image-text-to-text",
@@ -106,17 +106,17 @@ class TimeoutSettings(Value, forbid_unknown_fields=True):
     total: _Seconds | None = None
 
     def over(self, other: TimeoutSettings) -> TimeoutSettings:
-        """Return these settings, with ``other``'s where these state nothing."""
+        """Return these settings, with those of ``other`` for the values that are not set."""
         said = {name: value for name in TimeoutSettings.__struct_fields__ if (value := getattr(self, name)) is not None}
         return msgspec.structs.replace(other, **said)
 
 
 class Evidence(Value):
-    """Why a figure is believed.
+    """Why a value is believed.
 
     level: declared < reported (by the runtime) < probed < observed; for strength also ``measured`` (on the user's
-    labelled files), ``benchmark`` (published) and ``proxy``. ``source`` is a URL or a sentence; ``checked`` the date it
-    was opened, "" for unverified.
+    labelled files), ``benchmark`` (published) and ``proxy``. ``source`` is a URL or a sentence; ``checked`` is the date
+    on which it was opened, "" for unverified.
     """
 
     level: Literal["declared", "reported", "probed", "observed", "measured", "benchmark", "proxy"]
@@ -125,8 +125,9 @@ class Evidence(Value):
 
     @property
     def citation(self) -> str:
-        """Return the source with the date it was opened, or as unverified. Observations on this machine need no
-        citation.
+        """The source with the date on which it was opened, or marked as unverified.
+
+        Observations on this machine need no citation.
         """
         stated = self.level in ("declared", "benchmark")
         return citation(self.source, self.checked) if self.source and stated else self.source
@@ -143,19 +144,18 @@ class Strength(Value):
 class Price(Value):
     """USD per unit, from a date on. None means unknown, 0 means free.
 
-    Units: ``input_mtok`` / ``output_mtok`` per million text tokens, ``input_image_mtok`` and
-    ``input_audio_mtok`` per million tokens of that modality (None: same as text, unless it is in ``unpriced``, the
-    kinds that go in at an unknown price), ``input_video_mtok`` of videos (None:
-    same as pictures; plans price them so, and what differs is not sent), ``output_audio_mtok`` per million
-    tokens of speech that a model makes and ``output_image_mtok`` of pictures (None: same as text), ``input_mchar`` per
-    million characters to be spoken, ``second`` per second of audio (beside a price of
-    tokens, of sound that has none of those), ``page`` per page, ``picture`` per picture that is
-    made (it settles alone), ``request`` per call. ``least_seconds``: of sound that is billed by the second, what a
-    request costs at least. ``unsaid``: what each call is charged for besides, at a price that is not known, so that no
-    call's is known; "" for nothing.
+    Units: ``input_mtok`` / ``output_mtok`` per million text tokens; ``input_image_mtok`` and ``input_audio_mtok`` per
+    million tokens of that modality (None: same as text, unless the modality is in ``unpriced``, which lists inputs with
+    an unknown price); ``input_video_mtok`` for videos (None: same as images; plans assume that price, and videos with
+    another price are not sent); ``output_audio_mtok`` per million tokens of generated speech and ``output_image_mtok``
+    of generated images (None: same as text); ``input_mchar`` per million characters to be spoken; ``second`` per second
+    of audio (beside a token price, for audio without tokens); ``page`` per page; ``picture`` per generated image
+    (replaces all other charges); ``request`` per call. ``least_seconds``: the minimum billed seconds per request, if
+    audio is billed by the second. ``unsaid``: an additional charge of each call at an unknown price, which makes the
+    price of every call unknown; "" for none.
 
-    ``above``: the prices of requests of more input tokens than so many, fewest first. All tokens of such a request cost
-    them, which is how hosts bill.
+    ``above``: the prices of requests with more than a number of input tokens, smallest number first. They apply to all
+    tokens of such a request, which is how hosts bill.
     """
 
     input_mtok: float | None = None
@@ -179,15 +179,14 @@ class Price(Value):
 
     @property
     def of_audio(self) -> float | None:
-        """Return USD per million tokens of audio input: its own price, else that of text; None if no source
-        states it."""
+        """USD per million tokens of audio input: its own price, else that of text; None if no source states it."""
         if "audio" in self.unpriced:
             return None
         return self.input_mtok if self.input_audio_mtok is None else self.input_audio_mtok
 
     @property
     def by_length(self) -> bool:
-        """Return whether audio is billed by its length instead of its tokens."""
+        """Whether audio is billed by its length instead of its tokens."""
         return self.second is not None and self.input_audio_mtok is None
 
     def of_request(self, tokens: float) -> Price:
@@ -211,13 +210,14 @@ DefaultEffort = Effort | Literal["unsaid"]  # unsaid: no source states whether i
 
 
 class ThinkingProfile(Value):
-    """How a model reasons before it answers. Reasoning is output: it is billed, takes time, and counts against the
-    limit of the answer at every host known here.
+    """How a model reasons before it answers.
+
+    Reasoning is output: it is billed, takes time, and counts against the answer's token limit at every known host.
 
     Attributes:
         unasked: the effort if a request names none. always: reasoning cannot be turned off.
         by: tokens by effort (low, mid, high). unsaid: the same if it is unknown whether it reasons.
-        basis: source of the tokens; ``evidence``: of ``unasked``.
+        basis: source of the tokens; ``evidence``: source of ``unasked``.
     """
 
     unasked: DefaultEffort
@@ -228,7 +228,7 @@ class ThinkingProfile(Value):
     evidence: Evidence = Evidence(level="declared")
 
     def tokens(self, effort: DefaultEffort) -> tuple[float, float, float]:
-        """Return the tokens at an effort; those of the nearest lower effort if it has no row."""
+        """Return the tokens at an effort; if it has no row, those of the nearest lower effort."""
         if effort == "unsaid":
             return self.unsaid
         found = (0.0, 0.0, 0.0)
@@ -238,16 +238,16 @@ class ThinkingProfile(Value):
 
 
 class Speed(Value):
-    """The speed of an endpoint, as first known; statistics of real runs take precedence.
+    """The speed of an endpoint as initially known; statistics of real runs take precedence.
 
     Attributes:
-        overhead: seconds before anything happens on a warm endpoint (network, queue).
+        overhead: seconds before processing starts on a warm endpoint (network, queue).
         load: seconds to load it when cold.
         prompt: input tokens per second. decode: output tokens per second.
-        realtime_factor: seconds of work per second of audio, transcribed or made.
-        megapixel: seconds per megapixel of image. page: seconds per page. picture: seconds per picture made.
-        denoise: of a diffusion model, seconds per megapixel of one evaluation. latent: seconds per megapixel of a
-            picture that is decoded from its latents, or encoded.
+        realtime_factor: seconds of work per second of audio, transcribed or generated.
+        megapixel: seconds per megapixel of input image. page: seconds per page. picture: seconds per generated image.
+        denoise: seconds per megapixel of one evaluation of a diffusion model. latent: seconds per megapixel to decode
+            an image from its latents, or to encode it.
     """
 
     overhead: Quantity = Quantity()
@@ -266,9 +266,11 @@ class DiffusionSettings(Value):
     """Settings of a diffusion model that runs on this machine.
 
     Attributes:
-        side: pixels of a side of the squares that it draws best. unit: sides of its pictures are multiples of this.
+        side: side in pixels of the square images that it generates best. unit: sides of its images must be multiples of
+            this.
         steps, guidance: defaults.
-        buffers: bytes a pixel while it draws, low, mid and high; the endpoint's memory has a square's.
+        buffers: bytes per pixel during generation, low, mid and high; the endpoint's memory includes those of a square
+            image.
     """
 
     side: int = 512
@@ -282,19 +284,21 @@ class Model(Value):
     """A model and its properties.
 
     Attributes:
-        input, output: kinds; the first of ``output`` is what it mainly makes.
+        input, output: modalities; the first of ``output`` is its main output.
         objective, trained_on, adaptation: its training; () and "" if not published.
-        parameters, active: in units (135e6), None if not published; ``active`` if only some work on a token.
+        parameters, active: number of parameters (135e6), None if not published; ``active`` is the number used per token
+            if that is fewer.
         languages: ISO 639-1; () means many, or unknown.
-        translates: languages that it translates any speech into, ISO 639-1; () if it only transcribes.
+        translates: languages into which it translates any speech, ISO 639-1; () if it only transcribes.
         tokenizer: the vocabulary that counts its text exactly ("" if only a range is known).
-        vocabulary: whose factors estimate its text without a tokenizer (``catalog/token_rules.py``), "" if its
-            vocabulary is unknown.
-        image_tokens: the rule that counts its pictures if it is not its family's (``Catalog.families``), "" otherwise.
-        labels: of its classification head; () if it has none. independent: it judges each label by itself, or can.
-        drawn: the rule of ``cost_model/image_tokens.py`` that counts pictures it makes, "" if none is known.
-        diffusion: settings of a model that is evaluated here, step by step; None of any other.
-        licence, permits: of its weights, in words, and what it permits; "" if unknown.
+        vocabulary: the vocabulary whose factors estimate its text without a tokenizer (``catalog/token_rules.py``), ""
+            if unknown.
+        image_tokens: the rule that counts its input images if it is not its family's (``Catalog.families``), else "".
+        labels: labels of its classification head; () if it has none. independent: it scores each label separately, or
+            can.
+        drawn: the rule of ``cost_model/image_tokens.py`` that counts generated images, "" if none is known.
+        diffusion: settings of a diffusion model that runs on this machine; None for any other model.
+        licence, permits: the licence of its weights, and what it permits; "" if unknown.
         marks: special tokens of its chat template, besides those of known families (``protocols/special_tokens.py``).
         thinking: how it reasons before it answers, None if no source states that it does.
     """
@@ -329,38 +333,39 @@ class Model(Value):
 
     @property
     def kind(self) -> str:
-        """Return the everyday name of the model's kind, derived from inputs, outputs and training."""
+        """The common name of the model's kind, derived from inputs, outputs and training."""
         return model_kinds.kind_of(self.tasks, self.input, self.output, self.objective)
 
     @property
     def matches_pictures(self) -> bool:
-        """Return whether pictures and texts share one vector space, by which the model tells which text fits a
-        picture."""
+        """Whether images and texts share one vector space, so that the model can score how well a text fits an
+        image.
+        """
         return self.output == ("embedding",) and "zero-shot-image-classification" in self.tasks
 
     @property
     def classifies(self) -> bool:
-        """Return whether the model has a trained head of labels, and scores only those."""
+        """Whether the model has a classification head, and scores only its own labels."""
         return self.output == ("scores",) and "text-classification" in self.tasks
 
     @property
     def ranks(self) -> bool:
-        """Return whether the model reads a query and a passage together and scores how well the passage answers."""
+        """Whether the model reads a query and a passage together and scores how well the passage answers."""
         return self.output == ("scores",) and "text-ranking" in self.tasks
 
     @property
     def fills_masks(self) -> bool:
-        """Return whether the model predicts the word behind a mask."""
+        """Whether the model predicts the word behind a mask."""
         return self.output == ("scores",) and "fill-mask" in self.tasks
 
     @property
     def entails(self) -> bool:
-        """Return whether the model judges if a text entails a sentence, by which it scores any labels."""
+        """Whether the model scores if a text entails a sentence, with which it can score arbitrary labels."""
         return self.output == ("scores",) and "zero-shot-classification" in self.tasks
 
     @property
     def head_task(self) -> Task | None:
-        """Return the task of the model's head: its own labels, entailment, or words for a mask; None without one."""
+        """The task of the model's head: its own labels, entailment, or words for a mask; None without a head."""
         if self.classifies:
             return "text-classification"
         if self.entails:
@@ -369,8 +374,9 @@ class Model(Value):
 
     @property
     def answers_in_words(self) -> bool:
-        """Return whether the model writes text, so that it chooses labels by their letters; others compare vectors or
-        have a head."""
+        """Whether the model generates text, so that it chooses labels by their letters; others compare vectors or have
+        a head.
+        """
         return self.output not in (("embedding",), ("scores",))
 
 
@@ -378,20 +384,19 @@ class Host(Value):
     """A server of models. A new OpenAI-compatible host is one row and no code.
 
     Attributes:
-        protocol: which driver and wire speak to it.
-        zone: how far away it really computes: a local proxy to a hosted API is ``internet``.
-        key_env: environment variable that holds the key; "" needs none.
-        forced_json: the wire can force a JSON schema.
-        tells_schema: it puts a schema that it forces before its model by itself, as its documentation says. Elsewhere
-            the model is told in words: one that is only held to a schema does not know it.
-        audio_input / document_input: the wire carries such parts.
-        quirks: named deviations a wire looks up, e.g. ``max_completion_tokens``.
-        counts_text: by whose ``/tokenize`` it counts text, "" where it does not.
-        rerank: where it ranks passages: a path below ``base_url``, or a whole address; "" where it does not.
-        timeouts: how long a call of it may take.
-        regions: where it computes, () where nobody says. trains: it trains on what it is sent, None where nobody says.
-        retention_days: days that it keeps what it is sent, 0 for none, None where nobody says. conditions: where the
-            last three were read.
+        protocol: selects the driver and the codec.
+        zone: where it actually computes: a local proxy to a hosted API is ``internet``.
+        key_env: environment variable that holds the API key; "" needs none.
+        forced_json: the host can enforce a JSON schema.
+        tells_schema: the host shows an enforced schema to its model, according to its documentation. Otherwise the
+            prompt states it, since a model does not know a schema that is only enforced.
+        quirks: named deviations that the codec looks up, e.g. ``max_completion_tokens``.
+        counts_text: the server whose ``/tokenize`` API it offers to count text, "" for none.
+        rerank: where it ranks passages: a path below ``base_url``, or a whole address; "" if it does not.
+        timeouts: timeouts of a call.
+        regions: where it computes, () if unknown. trains: it trains on the data it receives, None if unknown.
+        retention_days: days for which it keeps the data it receives, 0 for none, None if unknown. conditions: the
+            source of the last three.
     """
 
     id: str
@@ -431,10 +436,10 @@ UNSUPPORTED_TOOL_CHOICES: Mapping[Protocol, tuple[Literal["one at a time", "must
 
 
 class ToolSupport(Value):
-    """The support of an endpoint for tools; None if no source states it.
+    """An endpoint's support for tools; None if no source states it.
 
     Attributes:
-        takes: tools may go with a request. with_json: also where the answer is forced into a schema.
+        takes: it accepts tools. with_json: it also accepts tools if the answer is constrained by a schema.
     """
 
     takes: bool | None = None
@@ -443,7 +448,7 @@ class ToolSupport(Value):
 
 
 class FullContext(Value):
-    """The context an endpoint on this machine would have with enough memory, and the bytes that takes."""
+    """The context that a local endpoint would have with enough memory, and the memory in bytes that it takes."""
 
     context: int
     memory: Quantity
@@ -454,16 +459,16 @@ class Endpoint(Value, dict=True):  # dict=True: facts derived from an endpoint a
 
     Attributes:
         served_as: the host's name for the model.
-        input: kinds this endpoint accepts, which may be fewer than the model's.
-        context: tokens it really has here, None if unknown.
-        uncut: its context if there were more memory; None if that changes nothing.
-        memory: bytes resident when loaded on this machine, 0 elsewhere.
+        input: modalities that this endpoint accepts, which may be fewer than the model's.
+        context: its actual context length in tokens, None if unknown.
+        uncut: its context with more memory; None if memory does not limit it.
+        memory: resident bytes when loaded on this machine, 0 elsewhere.
         weights: name in the weights store, "" if none are needed.
         tools: whether it accepts tools, with evidence.
-        doubts: its host's claims about the model that other hosts contradict; ``input`` has those that are believed.
-        later: prices of dates to come, as far as they are announced.
-        build: of a local server: its version and its model's digest, "" if not reported. Lessons about the endpoint
-            hold for this build.
+        doubts: its host's claims about the model that other hosts contradict; ``input`` includes the accepted ones.
+        later: announced future prices.
+        build: version and model digest of a local server, "" if not reported. Lessons about the endpoint apply to this
+            build.
         ready: it can be called now; otherwise ``missing`` states the reason and ``todo`` the fix (an extra to install,
             weights to pull).
     """
@@ -490,25 +495,27 @@ class Endpoint(Value, dict=True):  # dict=True: facts derived from an endpoint a
 
     @property
     def translates(self) -> tuple[str, ...]:
-        """Return the languages an endpoint can translate speech into: what its model learned, if its host has an
-        operation for it."""
+        """The languages into which the endpoint can translate speech: those of its model, if its host has the
+        operation.
+        """
         by = self.host.protocol == "whisper" or AUDIO_TRANSLATIONS in self.host.quirks
         return self.model.translates if by else ()
 
     @property
     def rationed(self) -> bool:
-        """Return whether this is a free tier: it costs nothing, and is limited in rate and per day."""
+        """Whether this is a free tier: it costs nothing, and is limited in rate and per day."""
         return self.served_as.endswith(FREE_TIER)
 
     @property
     def is_vendors_own(self) -> bool:
-        """Return whether the model's vendor serves it itself."""
+        """Whether the model's vendor serves it itself."""
         return self.model.id.partition("/")[0] == self.host.id
 
     @property
     def scoring(self) -> tuple[Task, ...]:
-        """Return the zero-shot tasks of an endpoint: by vectors, or by token probabilities of a chat if its host
-        returns them."""
+        """The zero-shot tasks of an endpoint: by embeddings, or by token probabilities of a chat if its host
+        returns them.
+        """
         if self.model.matches_pictures:
             return ("zero-shot-image-classification",)
         if self.model.output == ("embedding",):
@@ -521,7 +528,7 @@ class Endpoint(Value, dict=True):  # dict=True: facts derived from an endpoint a
         return ("zero-shot-classification", *seeing)
 
     def price_on(self, day: str) -> Price:
-        """Return the price on a day (ISO); "" is any day."""
+        """Return the price on an ISO date; "" is any day."""
         held = [price for price in self.later if price.effective_from <= day]
         return max(held, key=lambda price: price.effective_from) if held else self.price
 
@@ -533,13 +540,13 @@ class Endpoint(Value, dict=True):  # dict=True: facts derived from an endpoint a
 
 
 class EndpointShortcoming(Value):
-    """A limit of an endpoint that a call showed; takes precedence over declarations.
+    """A limit of an endpoint that a call revealed; takes precedence over declarations.
 
     Attributes:
-        lacks: kinds of part it refused. context: tokens it stated it holds. images: pictures it stated it accepts at
-            once.
-        message: its words. build: the endpoint's at the time of the call.
-        suspected: it follows from an estimate of ours, so it holds for this client alone and is not stored.
+        lacks: modalities it refused. context: the context length in tokens that it stated. images: the maximum number
+            of images that it stated.
+        message: the endpoint's words. build: the endpoint's build at the time of the call.
+        suspected: it is inferred from an estimate, so it applies only to this client and is not stored.
     """
 
     endpoint: str
@@ -552,14 +559,14 @@ class EndpointShortcoming(Value):
 
 
 class UnlistedHost(Value):
-    """A host without consent, of which only the number of endpoints by task is kept."""
+    """A host without consent, for which only the number of endpoints by task is kept."""
 
     host: str
     tasks: tuple[tuple[Task, int], ...] = ()
 
 
 class UncallableEndpoint(NamedTuple):
-    """An endpoint of the snapshot that was requested by name and that no plan can call: the reason, and the fix."""
+    """An endpoint of the snapshot that was requested by name and that no plan can call, with the reason and the fix."""
 
     name: str
     id: str
@@ -571,12 +578,10 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, 
     """All known endpoints, and the hosts the user consented to.
 
     ``version`` is the date of the snapshot. Consent comes from the config, never from a key in the environment. Hosts
-    of
-    zone ``process`` or ``machine`` need none. ``elsewhere``: hosts of the snapshot without consent, counted and not
-    listed; a plan uses none of their endpoints. ``families``: how the models among them count, each rule with its date.
-    ``beyond``: the cheapest endpoints with media input at hosts without consent; a plan uses none, and a verdict may
-    name
-    one. ``uncallable``: endpoints that were named and cannot be called.
+    with zone ``process`` or ``machine`` need none. ``elsewhere``: hosts of the snapshot without consent, counted and
+    not listed; plans use none of their endpoints. ``families``: token rules of the models in the catalog, each with its
+    date. ``beyond``: the cheapest endpoints with media input at hosts without consent; plans use none of them, but a
+    verdict may name one. ``uncallable``: endpoints that were named and cannot be called.
     """
 
     endpoints: tuple[Endpoint, ...] = ()
@@ -589,33 +594,32 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, 
 
     @cached_property
     def whole(self) -> Catalog:
-        """Return the catalog with the endpoints of ``beyond`` among its endpoints."""
+        """The catalog with the endpoints of ``beyond`` added to its endpoints."""
         return self.among(tuple({each.id: each for each in (*self.beyond, *self.endpoints)}.values()))
 
     @cached_property
     def loadable(self) -> tuple[Endpoint, ...]:
-        """Return the endpoints that take memory of this machine when loaded."""
+        """The endpoints that take memory of this machine when loaded."""
         return tuple(endpoint for endpoint in self.endpoints if endpoint.memory.high and endpoint.ready)
 
     @cached_property
     def counting(self) -> ModelFamilies:
-        """Return the families, by name."""
+        """The families, searchable by name."""
         return ModelFamilies(rows=self.families)
 
     def among(self, endpoints: tuple[Endpoint, ...]) -> Catalog:
-        """Return the catalog with these endpoints, most of which it has already, keeping what was derived from
-        those."""
+        """Return the catalog with other endpoints, most of which it already has, keeping facts derived from those."""
         made = replace(self, endpoints=endpoints)
         vars(made).update(counting=self.counting, made_of=self)
         return made
 
     @cached_property
     def vocabularies(self) -> tuple[str, ...]:
-        """Return the vocabularies by which texts of its models are estimated; "" among them for an unknown one."""
+        """The vocabularies used to estimate texts of its models; includes "" for an unknown one."""
         return tuple(sorted({endpoint.model.vocabulary for endpoint in self.endpoints}))
 
     def corrected(self, shortcomings: tuple[EndpointShortcoming, ...]) -> Catalog:
-        """Return the catalog with endpoints as they turned out to be; the same object if nothing changes."""
+        """Apply shortcomings to the endpoints; returns the same object if nothing changes."""
         found: dict[str, Endpoint] = {}
         for each in shortcomings:
             endpoint = found.get(each.endpoint) or self.by_id.get(each.endpoint)

@@ -1,5 +1,6 @@
-"""Turn msgspec's validation errors into sentences that state the required value. A value that may be a secret is never
-repeated, since errors are logged and shown to others.
+"""Convert msgspec's validation errors to sentences that state the required value.
+
+A value that may be a secret is never repeated, since errors are logged and shown to others.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _KEYS = ("sk-", "im-")  # prefixes of keys of hosts and of our own
 _WANTED = "wanted"  # the key in a type's ``Meta(extra=...)`` of the words that follow "must be"
 _BOUNDS: Mapping[str, str] = {">=": "{} or more", ">": "more than {}", "<=": "{} or less", "<": "less than {}"}
 
-# msgspec's names of types -> TOML's.
+# msgspec's type names -> TOML's.
 _TOML: Mapping[str, str] = {
     "str": "a string in quotes", "int": "a whole number", "float": "a number", "bool": "true or false",
     "array": "a list in brackets", "object": "a table", "date": "a date", "datetime": "a date", "time": "a time of day",
@@ -25,16 +26,16 @@ _TOML: Mapping[str, str] = {
 
 
 def key_path(path: str) -> tuple[str | int, ...]:
-    """Split msgspec's path to a value into keys, up to the first table with free names."""
+    """Split msgspec's path to a value into keys, up to the first table with arbitrary keys."""
     return tuple(int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", path.partition("[...]")[0]))
 
 
-# Cached for the few row classes: working one out takes milliseconds.
+# Cached for the few row classes: inspecting one takes milliseconds.
 _type_info: Callable[[Any], inspect.Type] = cache(inspect.type_info)
 
 
 def is_secret_field(name: str) -> bool:
-    """Return whether people may write a secret into a field of this name."""
+    """Return whether a field of this name may contain a secret."""
     return _SECRETS.fullmatch(name) is not None
 
 
@@ -44,7 +45,7 @@ def is_safe_to_echo(value: str) -> bool:
 
 
 def describe_expected(text: str, cls: type[Any], path: str) -> str:
-    """Return our sentence for msgspec's message about the value at ``path``."""
+    """Return the sentence for msgspec's message about the value at ``path``."""
     bound = re.match(r"Expected `(?:float|int)` (>=|>|<=|<) ([\d.e+]+)$", text)
     if bound:
         return "must be " + _BOUNDS[bound[1]].format(f"{float(bound[2]):,.15g}")
@@ -71,7 +72,7 @@ def in_toml_terms(sentence: str) -> str:
 
 
 def _allowed(cls: type[Any], key: tuple[str | int, ...]) -> tuple[str, list[str]]:
-    """Return the expected value at ``key`` in words, if its type states it, and the allowed literal values."""
+    """Return the description of the expected value at ``key``, if its type has one, and the allowed literal values."""
     kinds: list[Any] = [_type_info(cls)]
     for step in key:
         kinds = [found for kind in _bare(kinds) for found in _below(kind, step)]

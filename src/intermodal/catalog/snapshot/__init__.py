@@ -1,8 +1,8 @@
-"""The snapshot of hosted models: its file, what its rows mean, and how it is built from published data.
+"""The snapshot of hosted models: its file, the meaning of its rows, and how it is built from published data.
 
     file                          the format and its reader
-    interpretation, endpoints     a row as a model, a price, an endpoint, disputes settled; the cheapest of them
+    interpretation, endpoints     a row as a model, a price, an endpoint; disputes; the cheapest endpoints
     builder, sources/             read the published packages and join them
 
-Rows that people write are not here but in the package above.
+Rows written by hand are not here but in the package above.
 """

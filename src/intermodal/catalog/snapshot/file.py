@@ -1,12 +1,12 @@
 """The snapshot file: thousands of hosted models with limits, modalities and dated prices, from published data.
 
-A text file of lines. The first is a header: the format, the sources with their dates, and per host its address and
-the position of its lines; so one host is read without the others, and counting hosts reads the header alone. Every
-other line is a model at a host. The file is text so that a price change is one line in a diff; lines are arrays so
-that five thousand load in a few milliseconds; prices stay undecoded until they are needed.
+A text file of lines. The first is a header: the format, the sources with their dates, and for each host its address and
+the position of its lines, so that one host can be read without the others, and counting hosts reads only the header.
+Every other line is a model at a host. The file is text so that a price change is one line in a diff; lines are arrays
+so that five thousand load in a few milliseconds; prices stay undecoded until they are needed.
 
-``builder.py`` writes it; here it is only read. A file that is cut, corrupt or of a later format raises one error that
-names it.
+``builder.py`` writes it; this module only reads it. A file that is truncated, corrupt or of a later format raises one
+error that names it.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class SnapshotHost(Value):
     """A host of the snapshot.
 
     Attributes:
-        url: its base URL, "" where models.dev names none.
-        keys: environment variables that its own client looks for a key in.
-        package: the client library models.dev names for it.
-        start, size: where its lines are, in bytes after the header. rows: how many.
-        tasks: how many of those rows do what, of such as could be asked over the OpenAI protocol.
+        url: its base URL, "" if models.dev names none.
+        keys: environment variables in which its own client looks for a key.
+        package: the client library that models.dev names for it.
+        start, size: position and size of its lines, in bytes after the header. rows: number of lines.
+        tasks: number of models by task, counting only those that can be called over the host's protocol.
     """
 
     id: str
@@ -65,12 +65,13 @@ class SnapshotHeader(Value):
     """The first line.
 
     Attributes:
-        intermodal_snapshot: the format.
-        made: the day it was made (ISO).
+        intermodal_snapshot: version of the format.
+        made: the day on which it was made (ISO).
         size: bytes after this line.
-        first: the size and number of the lines that come first: the models that shipped host rows name. They are
-            needed at every start, and are not among the lines of their hosts.
-        cheapest: hosts and their names of the cheapest models that take media (``endpoints.py``), not among the first.
+        first: size and number of the first lines: the models that shipped host rows name. They are needed at every
+            start, and are not among the lines of their hosts.
+        cheapest: the cheapest models with media input (``endpoints.py``), as host and the host's name for the model;
+            never among the first lines.
     """
 
     intermodal_snapshot: int
@@ -83,8 +84,9 @@ class SnapshotHeader(Value):
 
 
 class RivalPrice(Value):
-    """Prices of a source that are not used, as of the snapshot's date. ``since``: the date from which the source has
-    them."""
+    """An unused price of another source, as of the snapshot's date. ``since``: the first day of the price at
+    that source.
+    """
 
     by: str
     since: str
@@ -95,18 +97,18 @@ class SnapshotRow(Struct, frozen=True, array_like=True, gc=False):
     """A model at a host, as published.
 
     Attributes:
-        host, name: the host, and the host's own name for it. id: ``vendor/model``, the same at every host.
+        host, name: the host, and the host's own name for the model. id: ``vendor/model``, the same at every host.
         tasks, input, output: its capabilities (``catalog/model_kinds.py``), () if no source states them.
-        price_in, price_out: USD per million tokens of a small request on the day the snapshot was made, as ``hosted``
-            chooses between the sources; None if neither states it.
-        context, max_output: tokens, as models.dev has them. window: context as genai-prices has it.
+        price_in, price_out: USD per million tokens of a small request on the day of the snapshot, from the source that
+            is in use; None if no source states it.
+        context, max_output: tokens, from models.dev. window: context from genai-prices.
         can: ``tools``, ``reasoning``, ``json``, ``open`` (weights), if a source states them.
         facts_by: source of modalities and limits, "" for models.dev.
-        stated: models.dev's prices (one ``RateCard`` or null). prices: dated ones (vectors), by ``prices_by``, "" for
-            genai-prices. rivals: differing prices of others (``RivalPrice``).
-        doubts: claims of this row that other rows of the model contradict. Disbelieved ones are not in ``input``,
+        stated: models.dev's prices (one ``RateCard`` or null). prices: dated rate cards from the source ``prices_by``,
+            "" for genai-prices. rivals: differing prices from other sources (``RivalPrice``).
+        doubts: claims of this row that other rows of the model contradict. Rejected claims are not in ``input``,
             ``output`` and ``can``.
-        alias: stands for ``id`` in the endpoint's id if the host has this model under several names, "" otherwise.
+        alias: replaces ``id`` in the endpoint's id if the host has this model under several names, else "".
     """
 
     host: str
@@ -138,12 +140,12 @@ class SnapshotRow(Struct, frozen=True, array_like=True, gc=False):
         return msgspec.json.decode(self.rivals, type=tuple[RivalPrice, ...])
 
     def called(self) -> EndpointNames:
-        """Return the names it answers to."""
+        """Return the names by which the model can be looked up."""
         return EndpointNames(self.endpoint.lower(), self.id.lower(), self.name.lower())
 
     @property
     def endpoint(self) -> str:
-        """Return ``host:vendor/model``, unique in the snapshot."""
+        """The endpoint id, ``host:vendor/model``, unique in the snapshot."""
         return f"{self.host}:{self.alias or self.id}"
 
     @property
@@ -160,7 +162,7 @@ _HEADER = msgspec.json.Decoder(SnapshotHeader)
 
 
 class Snapshot:
-    """A snapshot file. Opening one reads the header only. Raises ConfigError if the file is no snapshot."""
+    """A snapshot file. Opening it reads only the header. Raises ConfigError if the file is not a snapshot."""
 
     def __init__(self, path: Path = SHIPPED_SNAPSHOT) -> None:
         self.path = path
@@ -205,7 +207,7 @@ class Snapshot:
         return self.header.made
 
     def of_host(self, host: str) -> list[SnapshotRow]:
-        """Return the models of one host, [] for an unknown one. Reads the lines of that host only."""
+        """Return the models of one host, [] for an unknown host. Reads only the lines of that host."""
         found = self._by_host.get(host)
         if found is None:
             place = self.places.get(host)
@@ -216,18 +218,18 @@ class Snapshot:
 
     @cached_property
     def first(self) -> list[SnapshotRow]:
-        """Return the models that shipped host rows name."""
+        """The models that shipped host rows name."""
         return self._lines(0, *self.header.first)
 
     @cached_property
     def rows(self) -> list[SnapshotRow]:
-        """Return every model at every host."""
+        """Every model at every host."""
         count = self.header.first[1] + sum(place.rows for place in self.header.places)
         return self._lines(0, self.header.size, count)
 
     @cached_property
     def by_endpoint(self) -> dict[str, SnapshotRow]:
-        """Index rows by ``host:vendor/model``."""
+        """The rows by ``host:vendor/model``."""
         found: dict[str, SnapshotRow] = {}
         for row in self.rows:
             found.setdefault(row.endpoint, row)
@@ -235,7 +237,7 @@ class Snapshot:
 
     @cached_property
     def by_model(self) -> dict[str, list[SnapshotRow]]:
-        """Index rows by ``vendor/model``: the same model at every host."""
+        """The rows by ``vendor/model``: the same model at every host."""
         found: dict[str, list[SnapshotRow]] = {}
         for row in self.rows:
             found.setdefault(row.id, []).append(row)
@@ -243,11 +245,11 @@ class Snapshot:
 
     @cached_property
     def names(self) -> NameIndex[SnapshotRow]:
-        """Index every model at every host by the names it answers to."""
+        """An index of every model at every host by its names."""
         return NameIndex(self.rows, SnapshotRow.called)
 
     def named(self, host: str, name: str) -> SnapshotRow | None:
-        """Return the model that a host calls by this name, else None."""
+        """Return the model that a host calls by this name; None if there is none."""
         for rows in (self.first, None):
             for row in self.of_host(host) if rows is None else rows:
                 if row.name == name and row.host == host:

@@ -1,15 +1,15 @@
 """The meaning of a snapshot row: a model, a price, an endpoint. Pure except for small data files.
 
-Precedence: the catalog's own host or model row; then models.dev for limits and modalities, and litellm for models it
-lacks; for prices the source with the latest date (``builder.py``), models.dev if no other has any. A price of zero from
-models.dev counts as *unknown*, since it also writes 0 for subscriptions and unknown prices.
+Precedence: the catalog's own host or model row; then models.dev for limits and modalities, and litellm for models that
+models.dev lacks; for prices the source with the latest date (``builder.py``), models.dev if no other has any. A price
+of zero from models.dev counts as *unknown*, since it also uses 0 for subscriptions and unknown prices.
 
 Capabilities are settled over the rows of all hosts of a model (``drop_disputed_claims``, ``agreed_capabilities``).
-Published data has one row a host, and each states inputs and outputs on its own. A row that states less may be right,
-as a host may serve less of a model. A row that states more makes a claim about the model, and one slip would give it an
+Published data has one row per host, and each states inputs and outputs independently. A row that states less may be
+right, as a host may limit a model. A row that states more makes a claim about the model, and one error would give it an
 input it lacks. So a claim is accepted if the vendor's own host makes it and at least half of all rows do; if the vendor
-has no row, at least half suffice. Rejected claims are kept beside the row and shown. Not settled here is what a host
-does rather than a model: documents (it takes them apart) and a forced schema.
+has no row, half of all rows suffice. Rejected claims are kept beside the row and shown. Not settled here are
+capabilities of a host rather than a model: documents (which the host splits into pages) and schema enforcement.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _ACTIVE = re.compile(r"(?<![a-z0-9])a(\d+(?:\.\d+)?)b(?![a-z0-9])")
 
 
 class TierRule(Value, forbid_unknown_fields=True):
-    """A row of ``data/lines.toml``: the assumed tier of models whose id matches, and ``why``."""
+    """A row of ``data/lines.toml``: the assumed tier of models whose id matches, and why."""
 
     match: str
     tier: Tier
@@ -66,7 +66,7 @@ def tier_rules() -> Patterns[TierRule]:
 
 @lru_cache(8_192)
 def tier_of(model: str) -> tuple[Tier, str]:
-    """Return an assumed tier of a model, and why: its vendor's line, else its size."""
+    """Return the assumed tier of a model, and why: by its vendor's product line, else by its size."""
     line = name_patterns.first_match(tier_rules(), model)
     if line is not None:
         return line.tier, line.why
@@ -96,7 +96,7 @@ def licence_of(model: str) -> LicenceRule | None:
 
 
 def with_licence(model: Model) -> Model:
-    """Return the model with its family's licence if its own row has none."""
+    """Set the licence of the model's family if the model has none."""
     found = licence_of(model.id) if not model.licence else None
     if found is None:
         return model
@@ -123,7 +123,7 @@ def _least_seconds() -> Mapping[str, float]:
 
 
 def _as_billed(row: SnapshotRow, vector: RateCard) -> RateCard:
-    """Return a row's prices with its host's minimum charge and its per-call fee, unless a price for calls is stated."""
+    """Add the host's minimum charge and the per-call fee to a row's prices, unless they include a price per call."""
     least = _least_seconds().get(row.host, 0.0)
     if least:
         vector = msgspec.structs.replace(vector, least_seconds=least)
@@ -145,14 +145,14 @@ class RowCapabilities(NamedTuple):
 
 
 def capabilities_of(row: SnapshotRow) -> RowCapabilities:
-    """Return the capabilities of a row's model, as they were inferred when the snapshot was built."""
+    """Return the capabilities of a row's model, as inferred when the snapshot was built."""
     return RowCapabilities(
         cast("tuple[Task, ...]", row.tasks), cast("tuple[Kind, ...]", row.input), cast(_Makes, row.output)
     )
 
 
 def model_of(row: SnapshotRow, own: ModelRow | None, header: SnapshotHeader) -> Model:
-    """Return the model: what the catalog's own row states, filled in from the snapshot."""
+    """Return the model: the catalog's own row, completed from the snapshot."""
     seen = capabilities_of(row)
     if own is None:
         tier, why = tier_of(row.id)
@@ -183,12 +183,12 @@ def model_of(row: SnapshotRow, own: ModelRow | None, header: SnapshotHeader) -> 
 
 
 def _most(row: SnapshotRow, output: tuple[OutputKind, ...]) -> int | None:
-    """Return the most tokens a model writes; for an embedding models.dev gives its dimensions there instead."""
+    """Return the maximum number of output tokens; None for an embedding, for which models.dev lists its dimensions."""
     return None if output == ("embedding",) else row.max_output
 
 
 def source_evidence(header: SnapshotHeader, name: str) -> Evidence:
-    """Return the snapshot's source of this name as evidence, with the date of its data."""
+    """Return the snapshot's source with this name as evidence, with the date of its data."""
     origin = next((each for each in header.origins if each.about == name), None)
     if origin is None:
         return Evidence(level="declared", source=name)
@@ -235,13 +235,13 @@ _OF_SOUND = frozenset({"audio_hours", "input_audio_hours", "input_audio_mtok"})
 
 
 def rate_cards_of(row: SnapshotRow) -> tuple[RateCard, ...]:
-    """Return all prices of a row, dated if a source dates them; () if unknown."""
+    """Return all prices of a row, with dates if a source states them; () if unknown."""
     stated = row.stated_prices
     return tuple(_as_billed(row, each) for each in row.dated_prices or ((stated,) if stated is not None else ()))
 
 
 def rate_cards_of_endpoint(endpoint: Endpoint, models: Snapshot) -> tuple[RateCard, ...]:
-    """Return the host's dated prices of an endpoint; () if its price is from its own row and not from the snapshot."""
+    """Return the host's dated prices of an endpoint; () if its price comes from its own row instead of the snapshot."""
     row = models.named(endpoint.host.id, endpoint.served_as) if endpoint.host.zone != "process" else None
     listed = prices_of(row, models.header) if row is not None else None
     return rate_cards_of(row) if row is not None and listed is not None and listed.now == endpoint.price else ()
@@ -261,9 +261,12 @@ def _dated(row: SnapshotRow, dated: tuple[RateCard, ...], header: SnapshotHeader
 
 
 def price_of(vector: RateCard, evidence: Evidence, makes: bool, since: str = "", *, hears: bool = False) -> Price:
-    """Return a rate card as the price plans use: that of a small request, with those of larger ones. ``makes``: tokens
-    are output; without any, as of an embedding, output is free, else a missing price is unknown. ``hears``: the model
-    takes audio, which no host sells at the text price without saying so."""
+    """Convert a rate card to the price that plans use: the price of a small request, with those of larger ones in
+    ``above``.
+
+    ``makes``: the output is tokens; if not, as for an embedding, output is free; otherwise a missing price is unknown.
+    ``hears``: the model accepts audio, which no host sells at the text price without saying so.
+    """
     base, *dearer = (_flat(vector, tokens, evidence, makes, since) for tokens in _sizes(vector))
     if hears and base.input_audio_mtok is None and base.second is None and any((base.input_mtok, base.output_mtok)):
         base, *dearer = (msgspec.structs.replace(each, unpriced=("audio",)) for each in (base, *dearer))
@@ -271,12 +274,12 @@ def price_of(vector: RateCard, evidence: Evidence, makes: bool, since: str = "",
 
 
 def _sizes(vector: RateCard) -> tuple[int, ...]:
-    """Return numbers of input tokens with a price each: a small request, and one just above every threshold."""
+    """Return one number of input tokens per price: a small request, and one just above each threshold."""
     return (0, *(most + 1 for most in rate_cards.rate_thresholds(vector)))
 
 
 def _flat(vector: RateCard, tokens: int, evidence: Evidence, makes: bool, since: str) -> Price:
-    """Return the price of a request with ``tokens`` input tokens."""
+    """Return the price of a request with ``tokens`` input tokens, ignoring tiers."""
     units = {name: rate_cards.tiered_rate(rate, tokens) for name, rate in vector.units.items()}
     hours = units.get("input_audio_hours", units.get("audio_hours"))
     pages, characters = units.get("input_document_kpages"), units.get("input_mchars")
@@ -304,7 +307,7 @@ def _flat(vector: RateCard, tokens: int, evidence: Evidence, makes: bool, since:
 # ---- offers of a host in the snapshot ------------------------------------------------------------
 
 
-# Names of models that hold a session, research on their own, or move a mouse.
+# Names of models for sessions, autonomous research, or computer use.
 _SESSIONS = re.compile(r"realtime|[-/]live(-|$)|deep-research|computer-use|-customtools")
 
 
@@ -321,8 +324,8 @@ PROTOCOL_TASKS: Mapping[Protocol, tuple[Task, ...]] = {
 }
 _HEARD = ("automatic-speech-recognition",)
 _ONE_THING: tuple[_Makes, ...] = (("text",), ("embedding",), ("audio",), ("image",))
-# Kinds that go into a chat, and into one vector. A video goes in only where it has no price of its own, as plans price
-# its tokens like those of pictures.
+# Modalities accepted in a chat, and in one embedding. A video is accepted only if it has no price of its own, since
+# plans price its tokens like those of images.
 _CARRIED: Mapping[Protocol, tuple[Kind, ...]] = {
     "openai": ("text", "image", "audio"),
     "openai-responses": ("text", "image", "audio"),
@@ -334,12 +337,14 @@ _EMBEDDED: Mapping[Protocol, tuple[Kind, ...]] = {"gemini": ("text", "image", "a
 
 
 def is_session_model(row: SnapshotRow) -> bool:
-    """Return whether a model, by its name, holds a session of speech or work rather than answering one request."""
+    """Return whether a model, judging by its name, runs a session of speech or work instead of answering one
+    request.
+    """
     return _SESSIONS.search(row.name) is not None
 
 
 def is_callable(row: SnapshotRow, protocol: Protocol = "openai") -> bool:
-    """Return whether intermodal can call this model over ``protocol``, as far as the snapshot tells."""
+    """Return whether intermodal can call this model over ``protocol``, according to the snapshot."""
     return (
         row.status != "deprecated"
         and not is_session_model(row)
@@ -348,8 +353,10 @@ def is_callable(row: SnapshotRow, protocol: Protocol = "openai") -> bool:
 
 
 def callable_tasks(seen: RowCapabilities, protocol: Protocol = "openai") -> tuple[Task, ...]:
-    """Return the tasks a protocol supports, of a model with one output. A model that writes and draws at one address
-    (Google's) is used for pictures only."""
+    """Return the model's tasks that a protocol supports, for a model with one output.
+
+    A model that outputs text and images over one API (Google's) is used only for images.
+    """
     driven = PROTOCOL_TASKS.get(protocol, ())
     if seen.output == ("text", "image") and protocol in _DRAWS_IN_CHAT:
         driven = IMAGE_TASKS
@@ -362,15 +369,17 @@ _DRAWS_IN_CHAT: tuple[Protocol, ...] = ("gemini",)
 
 
 def supported_kinds(protocol: Protocol, more: tuple[Kind, ...] = ()) -> tuple[Kind, ...]:
-    """Return the input kinds that a protocol supports, and those that its host is stated to accept."""
+    """Return the input modalities that a protocol supports, and those in ``more`` that its host is stated to accept."""
     return (*_CARRIED.get(protocol, ("text",)), *more)
 
 
 def accepted_kinds(
     model: Model, price: Price, protocol: Protocol = "openai", more: tuple[Kind, ...] = ()
 ) -> tuple[Kind, ...]:
-    """Return the kinds a host of this protocol accepts for this model; ``more``: documents and videos, if it accepts
-    them."""
+    """Return the modalities that a host with this protocol accepts for this model.
+
+    ``more``: documents and videos, if the host accepts them.
+    """
     if "automatic-speech-recognition" in model.tasks:
         return ("audio",)
     if model.output == ("embedding",):
@@ -382,14 +391,15 @@ def accepted_kinds(
 
 
 def _like_pictures(price: Price) -> bool:
-    """Return whether video tokens cost as much as picture tokens."""
+    """Return whether video tokens cost as much as image tokens."""
     pictures = price.input_mtok if price.input_image_mtok is None else price.input_image_mtok
     return price.input_video_mtok in (None, pictures)
 
 
 def tool_support_of(row: SnapshotRow, header: SnapshotHeader) -> ToolSupport:
-    """Return whether a model accepts tools. Only models.dev states it, and only for models with known modalities;
-    unknown if most other hosts contradict it.
+    """Return whether a model accepts tools; unknown if most other hosts contradict it.
+
+    Only models.dev states it, and only for models with known modalities.
     """
     if not row.input or not row.output:
         return ToolSupport()
@@ -414,7 +424,7 @@ _REFUSED_BY: dict[str, Kind] = {"no_audio": "audio", "no_video": "video", "no_do
 
 
 def without_refused_kinds(kinds: tuple[Kind, ...], quirks: tuple[str, ...]) -> tuple[Kind, ...]:
-    """Return the kinds without those that a quirk of the host refuses."""
+    """Remove the modalities that a quirk of the host refuses."""
     refused = {_REFUSED_BY[quirk] for quirk in quirks if quirk in _REFUSED_BY}
     return tuple(kind for kind in kinds if kind not in refused) if refused else kinds
 
@@ -438,13 +448,12 @@ def has_batch_price(vectors: tuple[RateCard, ...], day: str) -> bool:
 
 
 def rate_card_on(vectors: tuple[RateCard, ...], day: str, *, batch: bool = False) -> RateCard | None:
-    """Return the prices of a day, with batch prices if requested; None if unknown."""
+    """Return the prices on a day, batch prices if ``batch`` is set; None if unknown."""
     return rate_cards.effective_rates(vectors, day, **(_BATCH if batch else {}))
 
 
 def with_price_on(endpoint: Endpoint, vectors: tuple[RateCard, ...], day: str, *, batch: bool = False) -> Endpoint:
-    """Return the endpoint with its single price on ``day``, unknown if no source has it; unchanged for no rate
-    cards."""
+    """Set the endpoint's only price to that on ``day``, unknown if no source has it; unchanged without rate cards."""
     if not vectors:
         return endpoint
     vector = rate_card_on(vectors, day, batch=batch)
@@ -455,7 +464,7 @@ def with_price_on(endpoint: Endpoint, vectors: tuple[RateCard, ...], day: str, *
 
 
 class _Field(NamedTuple):
-    """A field of rows whose words are claims of the model; ``suffix`` of what a doubt is about."""
+    """A field of rows whose words are claims about the model; ``suffix``: appended to the word in a dispute."""
 
     name: Literal["input", "output", "can"]
     suffix: str
@@ -470,8 +479,11 @@ _FIELDS = (
 
 
 def drop_disputed_claims(rows: Iterable[SnapshotRow], own: Mapping[str, str]) -> list[SnapshotRow]:
-    """Return the rows without rejected claims, each with its disputes. ``own``: hosts that mainly serve their own
-    models, with the vendor they are. Rows without stated inputs and outputs are unchanged."""
+    """Remove rejected claims from the rows, and add their disputes.
+
+    ``own``: hosts that mainly serve their own models, with the vendor they belong to. Rows without stated inputs and
+    outputs are unchanged.
+    """
     found = list(rows)
     by_model: dict[str, list[SnapshotRow]] = {}
     for row in found:
@@ -482,7 +494,7 @@ def drop_disputed_claims(rows: Iterable[SnapshotRow], own: Mapping[str, str]) ->
 
 
 def _doubts(rows: list[SnapshotRow], own: Mapping[str, str]) -> Iterator[tuple[_Field, str, DisputedCapability]]:
-    """Yield the disputed claims of one model: the field, the word and the counts."""
+    """Yield the disputed claims about one model: the field, the word and the counts."""
     ours = [row for row in rows if own.get(row.host, row.host) == row.id.partition("/")[0]]
     for field in _FIELDS:
         for word in sorted({word for row in rows for word in getattr(row, field.name)} & field.settled):
@@ -498,7 +510,7 @@ def _claims(rows: list[SnapshotRow], field: _Field, word: str) -> int:
 
 
 def _without(row: SnapshotRow, doubts: Iterable[tuple[_Field, str, DisputedCapability]]) -> SnapshotRow:
-    """Return the row with accepted claims only. Never without any input or output."""
+    """Return the row with only its accepted claims. At least one input and one output is kept."""
     mine: list[DisputedCapability] = []
     left: dict[str, tuple[str, ...]] = {field.name: getattr(row, field.name) for field in _FIELDS}
     for field, word, doubt in doubts:
@@ -512,7 +524,7 @@ def _without(row: SnapshotRow, doubts: Iterable[tuple[_Field, str, DisputedCapab
 
 
 class AgreedCapabilities(Struct, frozen=True):
-    """A model over all its rows, () for unstated facts; and its disputes."""
+    """The capabilities of a model over all its rows, () if not stated, and its disputes."""
 
     input: tuple[str, ...]
     output: tuple[str, ...]
@@ -522,7 +534,7 @@ class AgreedCapabilities(Struct, frozen=True):
 
 
 def agreed_capabilities(rows: Iterable[SnapshotRow]) -> AgreedCapabilities:
-    """Return the capabilities of one model: what any of its settled rows still has."""
+    """Return the capabilities of one model: the union over its settled rows."""
     some = list(rows)
 
     def union(field: str) -> tuple[str, ...]:

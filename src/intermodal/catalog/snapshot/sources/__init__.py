@@ -1,2 +1,4 @@
-"""Readers of the published data that a snapshot is built from, one module a package. They read data only: nothing is
-imported or run."""
+"""Readers of the published data that a snapshot is built from, one module per package.
+
+They only read data: nothing is imported or run.
+"""

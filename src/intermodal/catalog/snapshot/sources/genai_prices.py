@@ -1,7 +1,7 @@
 """Read the prices in the wheel of ``genai-prices``: per provider, models with dated prices and the names they match.
 
 The wheel has no data file: its data is one Python module that builds objects. It is parsed, never run: the reader
-below accepts calls of a few known names with literal arguments, and nothing else.
+accepts only calls of a few known names with literal arguments.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class GenaiPricesModel:
 
     @cached_property
     def vectors(self) -> tuple[RateCard, ...]:
-        """Return its prices, oldest first; conditional ones after the standard ones."""
+        """Its prices, oldest first; conditional prices follow the standard ones."""
         prices = self._made["prices"]
         standard = prices if isinstance(prices, list) else [ParsedCall("ConditionalPrice", {"prices": prices})]
         found = [_vector(each["prices"], each.get("constraint"), {}) for each in standard]
@@ -61,7 +61,7 @@ class GenaiPricesModel:
 
     @property
     def units(self) -> Iterator[str]:
-        """Yield every unit it is priced in, including those that ``UNITS`` lacks."""
+        """Every unit it is priced in, including those that ``UNITS`` lacks."""
         prices = self._made["prices"]
         for each in prices if isinstance(prices, list) else [{"prices": prices}]:
             yield from (unit for unit, value in each["prices"].items() if value is not None)
@@ -80,12 +80,12 @@ class GenaiPrices:
 
     @cached_property
     def unknown_units(self) -> tuple[str, ...]:
-        """Return the units that are unknown here; counts in them stay unpriced."""
+        """The units that intermodal does not know; counts in them stay unpriced."""
         found = {unit for models in self.models.values() for model in models for unit in model.units}
         return tuple(sorted(found - UNITS.keys()))
 
     def find(self, provider: str, name: str) -> GenaiPricesModel | None:
-        """Return the provider's model of this name, by the data's own matching rules."""
+        """Return the provider's model with this name, by the data's own matching rules."""
         lower = name.lower()
         dashed = _COMPACT_DATE.sub(r"-\1-\2-\3", lower)
         for called in dict.fromkeys((lower, dashed)):
@@ -97,7 +97,7 @@ class GenaiPrices:
 
 
 def read_genai_prices(text: str) -> GenaiPrices:
-    """Read the module's text. Raises ConfigError if it is not built as expected."""
+    """Read the module's text. Raises ConfigError if it does not have the expected structure."""
     try:
         module = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError) as error:
@@ -109,7 +109,7 @@ def read_genai_prices(text: str) -> GenaiPrices:
 
 
 def _value(node: ast.expr) -> Any:
-    """Return a literal, a list, a dict, or a call of a known name with such arguments."""
+    """Return a literal, a list, a dict, or a call of a known name whose arguments are such values."""
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.List | ast.Tuple):

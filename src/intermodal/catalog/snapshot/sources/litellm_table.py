@@ -1,7 +1,7 @@
 """Read the model table in the wheel of ``litellm``: modalities, limits and prices, including the newest models.
 
-One JSON file, read as data. Prices are per token, second, character or page; prices for particular requests (batches,
-service tiers, long prompts) are in the names of the keys.
+One JSON file, read as data. Prices are per token, second, character or page; the names of the keys encode prices for
+particular requests (batches, service tiers, long prompts).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _VARIANTS = {"_batches": {"processing": "batch"}, "_flex": {"service_tier": "fle
 _FLAGS = {"supports_vision": "image", "supports_audio_input": "audio", "supports_video_input": "video",
           "supports_pdf_input": "document"}  # fmt: skip
 _CAN = {"supports_function_calling": "tools", "supports_reasoning": "reasoning", "supports_response_schema": "json"}
-# The output of each mode, and its input where a mode has only one; models of other modes are skipped.
+# The output of each mode, and its input if a mode has only one; models of other modes are skipped.
 _MODES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "chat": ((), ("text",)), "responses": ((), ("text",)), "embedding": ((), ("embedding",)),
     "image_generation": ((), ("image",)), "image_edit": (("text", "image"), ("image",)),
@@ -52,7 +52,7 @@ _PART_OF_A_NAME = re.compile(r"^(ft:|\d+-x-\d+/|(low|medium|high|standard|hd)/)"
 class LitellmModel(NamedTuple):
     """A model at a provider. ``input`` and ``output`` are () if the table does not state inputs.
 
-    ``retired``: the day (ISO) from which it is no longer served, "" if none is announced.
+    ``retired``: the ISO date from which it is no longer served, "" if none is announced.
     """
 
     provider: str
@@ -67,7 +67,7 @@ class LitellmModel(NamedTuple):
 
 
 def read_litellm_table(data: bytes) -> list[LitellmModel]:
-    """Return every model of the table. Raises ConfigError if it is not built as expected."""
+    """Return every model of the table. Raises ConfigError if it does not have the expected structure."""
     try:
         table = msgspec.json.decode(data, type=dict[str, dict[str, Any]])
         return [_listed(name, row) for name, row in table.items() if _is_model(name, row)]
@@ -95,7 +95,7 @@ def _listed(name: str, row: dict[str, Any]) -> LitellmModel:
 
 
 def _kinds(row: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return inputs and outputs. A missing flag states nothing, so without any flag nothing is stated."""
+    """Return inputs and outputs. A missing flag states nothing; if all flags are missing, both are ()."""
     takes, makes = _MODES[row["mode"]]
     makes = tuple(row.get("supported_output_modalities") or makes)
     if takes:

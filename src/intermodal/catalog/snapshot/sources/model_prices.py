@@ -1,7 +1,7 @@
 """Read the dated prices in the wheel of ``model-prices``: the history of models.dev, with sourced corrections.
 
-Prices are of text tokens in and out, of the cache, and of long prompts. A price that depends on the hour is kept with
-its hours; the days on which it does not apply (weekends, holidays) are not, so both prices are possible.
+Prices are for text input and output tokens, the cache, and long prompts. A price that depends on the hour is kept with
+its hours; exceptions for days (weekends, holidays) are not kept, so both prices are possible.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class ModelPrices(NamedTuple):
     """Prices by provider and model.
 
     Attributes:
-        taken: the day of the data (ISO). vectors: oldest first. since: from when the last one was seen.
-        first: from when the first one was, which also stands for earlier prices.
+        taken: the day of the data (ISO). vectors: oldest first. since: the day on which the last price was first seen.
+        first: the day on which the first price was seen, which also stands for earlier prices.
         removed: models that are no longer served.
     """
 
@@ -127,7 +127,7 @@ def _units(rates: dict[str, Any]) -> dict[str, Rate]:
         units[unit] = ((0, float(rates[name])), *steps) if steps else float(rates[name])
     if not any(map(base_rate, units.values())):
         return {}  # a price of zero: a preview, or an unknown price
-    # A cache that costs nothing is one that the model does not have: gpt-3.5-turbo.
+    # A cache price of zero means that the model has no cache: gpt-3.5-turbo.
     return {unit: rate for unit, rate in units.items() if base_rate(rate) or not unit.startswith("cache_")}
 
 

