@@ -1,11 +1,11 @@
-"""The executor's public door: what a surface uses that makes a direct call and streams its reply on.
+"""The executor's public interface, for a surface that makes direct calls and forwards their streamed replies.
 
-``gateway/`` imports nothing else of this package; an import contract holds that. Runs go through
+``gateway/`` imports nothing else of this package; an import contract enforces that. Runs go through
 ``AsyncClient.execute``.
 
 - direct calls: ``compile_plan`` or the reason why a plan needs a run, ``DirectEngine``, ``DirectAttempt``
-- what the caller of one implements: ``DirectSink``, with ``CallReport`` and ``Unanswered``
-- how a run continues it: ``PriorAttempt``; whether its endpoint may be called: ``EndpointHealth``
+- the interface that their caller implements: ``DirectSink``, with ``CallReport`` and ``Unanswered``
+- how a run continues a direct call: ``PriorAttempt``; whether its endpoint may be called: ``EndpointHealth``
 - JSON by a schema: ``json_answer``
 """
 

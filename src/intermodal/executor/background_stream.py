@@ -1,8 +1,8 @@
-"""Runs an event producer in a task of its own, so that its reader may leave at any time.
+"""Runs an event producer in its own task, so that its reader may leave at any time.
 
-A task group or cancel scope must be left by the task that entered it. An async generator cannot promise that: its
+A task group or cancel scope must be left by the task that entered it. An async generator cannot guarantee that: its
 reader may ``break``, and the garbage collector then closes it in another task. So the producer runs in its own task,
-with the only cancel scope, and the generator holds nothing but a bounded queue.
+with the only cancel scope, and the generator holds only a bounded queue.
 
 anyio has no task without a group, so this module uses asyncio. Trio is not supported.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 CLEAN_UP = 1.0  # seconds that closing waits for rows to be settled and children to end
 
-# Strong references to tasks, since the event loop keeps only weak ones; the values say what they belong to.
+# Strong references to tasks, since the event loop keeps only weak ones; the values identify their owners.
 _running: dict[asyncio.Task[None], tuple[Hashable, CancelScope]] = {}
 
 
@@ -36,7 +36,7 @@ async def stream_from_task(
 
     Args:
         ahead: items that may be queued; a slow reader slows the producer.
-        owner: what the producer works with, for ``cancel_tasks_of``.
+        owner: the object that the producer works with, for ``cancel_tasks_of``.
     """
     import anyio
 
@@ -63,7 +63,7 @@ async def stream_from_task(
     finally:
         await _stop([task])
         receive.close()
-        del task  # which has the error that it ended with, whose traceback has this frame
+        del task  # it holds the error that it ended with, whose traceback holds this frame
 
 
 async def cancel_tasks_of(owner: Hashable) -> None:

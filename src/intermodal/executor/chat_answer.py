@@ -1,4 +1,4 @@
-"""The answer of a chat, put together from the events that its wire decodes."""
+"""The answer of a chat, assembled from the decoded events of its reply."""
 
 from __future__ import annotations
 
@@ -55,18 +55,20 @@ class ChatAnswer:
             self._reason = event.reason
 
     def looped(self, beside: str) -> CallResult:
-        """Return an answer that was stopped for repeating itself. ``beside``: what came besides its words."""
+        """Return an answer that was stopped for repeating itself. ``beside``: output other than its text."""
         return CallResult(text="".join(self._text), finish_reason="length", looped=True, beside=beside)
 
     def made(self, beside: str | None = None) -> CallResult:
-        """Return the whole answer. ``beside``: what came besides its words where it was stopped at its limit of tokens,
-        which its host ignored."""
+        """Return the whole answer.
+
+        ``beside``: output other than its text, if it was stopped at a token limit that its host ignored.
+        """
         overran = beside is not None
         usage, reason = self.usage, self._reason
         if self._speech and usage.audio_tokens is None:
-            # Speech costs more than text: the answer counts as all speech until its host reports the two separately.
+            # Speech costs more than text: the whole answer counts as speech until its host reports the two separately.
             usage = msgspec.structs.replace(usage, audio_tokens=usage.output_tokens)
-        if overran:  # words of a refusal are no answer, however many
+        if overran:  # the text of a refusal is no answer, however long
             reason = "content_filter" if self._refusal else "length"
         return CallResult(
             text="".join(self._text), refusal="".join(self._refusal), finish_reason=reason, overran=overran,
@@ -77,15 +79,16 @@ class ChatAnswer:
 
 
 def thought_of(event: WireEvent) -> Thought | None:
-    """Return the thought that an event carries, None where it carries none."""
+    """Return the thought that an event carries; None if it carries none."""
     if isinstance(event, ReasoningDelta):
         return Thought(text=event.text, signature=event.signature, summary=event.summary)
     return Thought(wire=event.wire, body=event.body) if isinstance(event, OpaqueBlock) else None
 
 
 def _turn_parts(turn: TurnBuilder) -> tuple[Part, ...]:
-    """Return what the model returned besides text: tool calls, and blocks that must go back unchanged; () for text
-    alone."""
+    """Return the model's output besides text: tool calls, and blocks that must be sent back unchanged; () for text
+    only.
+    """
     parts = tuple(Text(text=part.text) if isinstance(part, WireText) else part for part in turn.turn().parts)
     kept = tuple(part for part in parts if isinstance(part, (Text, ToolCall, Reasoning, Refusal, Opaque)))
     return kept if any(isinstance(part, (ToolCall, Opaque)) or _signed(part) for part in kept) else ()

@@ -1,4 +1,4 @@
-"""Concurrent calls of one step: they fail as one, and their actual figures are added up."""
+"""Concurrent calls of one step: they fail as one, and their figures are added up."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ ALL = 1_000
 async def run_all(jobs: Sequence[Callable[[], Awaitable[None]]], at_once: int = ALL) -> None:
     """Run all jobs, ``at_once`` at a time; raise the first failure.
 
-    Where a fallback or a new plan may recover (Reroute, ReplanRequested), running jobs finish and no further one
-    starts.
+    After a failure from which a fallback or a new plan may recover (Reroute, ReplanRequested), running jobs finish and
+    no further job starts.
     """
     import anyio
 
@@ -35,7 +35,7 @@ async def run_all(jobs: Sequence[Callable[[], Awaitable[None]]], at_once: int = 
             except ReplanRequested as error:
                 failed.append(error)
             except Reroute as error:
-                failed.insert(0, error)  # this call must not be made again, whatever is planned
+                failed.insert(0, error)  # this call must not be repeated, whatever is planned
             except Exception as error:
                 failed.insert(0, error)
                 group.cancel_scope.cancel()
@@ -48,14 +48,16 @@ async def run_all(jobs: Sequence[Callable[[], Awaitable[None]]], at_once: int = 
 
 
 def _taken(failed: list[Exception]) -> Exception:
-    """Return the first error and empty the list: its traceback has frames that hold the list, and both would stay."""
+    """Return the first error and empty the list: its traceback has frames that hold the list, so both would
+    stay alive.
+    """
     first = failed[0]
     failed.clear()
     return first
 
 
 def split_estimate(step: Call, count: int) -> Call:
-    """Return the step of one of ``count`` calls, with its share of the step's estimate."""
+    """Return the step for one of ``count`` calls, with its share of the step's estimate."""
     estimate = step.estimate
     names = ("input_tokens", "output_tokens", "cost", "seconds")
     parts: dict[str, Quantity] = {name: getattr(estimate, name).scaled(1 / count) for name in names}
@@ -66,7 +68,7 @@ _COUNTS = Usage.__struct_fields__
 
 
 def combine_actuals(step: Call, actuals: Sequence[Actual]) -> Actual:
-    """Return what several calls of one step took together. Without any, everything came from the cache."""
+    """Return the combined figures of several calls of one step. An empty list means that all came from the cache."""
     if not actuals:
         return Actual(step=step.id, seconds=0.0, cached=True)
     costs = [actual.cost for actual in actuals if actual.cost is not None]
@@ -75,7 +77,7 @@ def combine_actuals(step: Call, actuals: Sequence[Actual]) -> Actual:
     wall = max(actual.began + actual.load_seconds + actual.seconds for actual in actuals) - began - loading
     return Actual(
         step=step.id,
-        seconds=max(0.0, min(wall, sum(actual.seconds for actual in actuals))),  # side by side takes less than the sum
+        seconds=max(0.0, min(wall, sum(actual.seconds for actual in actuals))),  # concurrent: less than the sum
         load_seconds=loading,
         usage=Usage(**{name: _sum([getattr(actual.usage, name) for actual in actuals]) for name in _COUNTS}),
         cost=sum(costs) if len(costs) == len(actuals) else None,

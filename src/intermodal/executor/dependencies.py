@@ -41,10 +41,10 @@ class PictureLike(Protocol):
 
 
 class FrameLike(PictureLike, Protocol):
-    """The interface of ``media.decode.Frame``: a picture of a video, on the screen from ``at`` to ``until`` seconds.
+    """The interface of ``media.decode.Frame``: a frame of a video, on screen from ``at`` to ``until`` seconds.
 
-    ``number`` is a page's, where there are pages and no times; else 0. ``scenes``: how many the video has, 0 where
-    they were not looked up.
+    ``number``: the page number if there are pages and no times, else 0. ``scenes``: number of scenes of the video, 0 if
+    they were not detected.
     """
 
     @property
@@ -74,7 +74,7 @@ class MediaWorkerLike(Protocol):
     async def channel_pcm(
         self, data: Data, *, name: str = "", progress: Progress | None = None
     ) -> tuple[PcmLike, PcmLike]:
-        """Both channels of a sound, decoded once."""
+        """Decode both channels of a recording, in one pass."""
         ...
 
     async def subtitles(self, data: Data, track: int, *, name: str = "") -> tuple[SubtitleLineLike, ...]: ...
@@ -106,11 +106,11 @@ class MediaWorkerLike(Protocol):
         name: str = "",
         progress: Progress | None = None,
     ) -> tuple[FrameLike, ...]:
-        """At most ``most`` frames in the order of time: ``spread`` is "scenes" or a rate ("0.5 fps")."""
+        """Return at most ``most`` frames in order of time. ``spread``: "scenes" or a rate ("0.5 fps")."""
         ...
 
     async def trim(self) -> None:
-        """End the workers that were started to convert several files at once: no conversion is left."""
+        """End the workers that were started for concurrent conversions: no conversion is left."""
         ...
 
 
@@ -242,25 +242,25 @@ def _nothing_counted(tokenizer: str, text: str) -> int | None:
 
 @dataclass(frozen=True)
 class Dependencies:
-    """The services and settings that a run works with.
+    """The services and settings of a run.
 
     Attributes:
-        find_key: returns the API key of a host, None if it has none.
-        count: counts the tokens of a text by tokenizer name, None if that vocabulary is not available.
+        find_key: returns the API key of a host; None if it has none.
+        count: counts the tokens of a text by tokenizer name; None if that vocabulary is not available.
         plan_again: plans the same request with the remaining budget and time, and with finished conversions among the
-            facts (``PartFacts.outcomes``). None keeps to the plan in any case. Raises NoRoute.
+            facts (``PartFacts.outcomes``). If None, the run keeps to its plan. Raises NoRoute.
         tariff: returns a host's dated prices of an endpoint, which settle bills; () settles with the endpoint's own.
-        moment: the time of day in UTC, as in 2026-11-25T09:30.
-        pay_twice: another endpoint may be called after a request that may be paid.
-        resends: most resends to one endpoint; None for as many as the error allows.
+        moment: returns the current date and time in UTC, as in 2026-11-25T09:30.
+        pay_twice: another endpoint may be called after a request that may have to be paid for.
+        resends: maximum resends to one endpoint; None for as many as the error allows.
         upstreams: circuit breakers, retry budgets and learned limits of earlier calls.
         timeouts: of every attempt; None for the defaults.
-        keep_loaded: embedded models that convert stay in memory after their last step, for another run.
-        live: the answer is read while it is generated; otherwise a short one is requested whole.
+        keep_loaded: embedded conversion models stay in memory after their last step, for another run.
+        live: the answer is read while it is generated; otherwise a short answer is requested unstreamed.
         readers: version of the text recognition on this machine (``local/embedded/ocr_scripts.py``): more may be
             readable after it changes.
-        sums: checksum of weights by name, "" for others.
-        clock: seconds, monotonic. sleep: waits. jitter: draws from [0, 1).
+        sums: returns the checksum of weights by name, "" for others.
+        clock: monotonic seconds. sleep: waits. jitter: draws from [0, 1).
     """
 
     catalog: Catalog

@@ -1,7 +1,7 @@
 """Replanning of the rest of a run when the result of a step differs from the plan.
 
 The planner gets finished conversions as facts (``PartFacts.outcomes``), and the remaining budget and time. It may find
-another route for the parts; the answering endpoint changes at most to a planned fallback. The text of media decides
+another route for the parts; the answering endpoint changes at most to a planned fallback. The content of media decides
 nothing here: only its size, its language and the findings of checks.
 """
 
@@ -30,9 +30,9 @@ from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.plans.verdict import joined_names
 from intermodal.request import TIERS, ZONES, Aspect, Policy, Request
 
-MAX_REPLANS = 3  # times a run is planned again
-_MAX_FOR_SIZE = 2  # of these, where nothing is wrong but the size
-_LEAST_TIME = 0.001  # seconds; a deadline that is over is still a deadline
+MAX_REPLANS = 3  # times a run may be replanned
+_MAX_FOR_SIZE = 2  # of these, if only the size differs
+_LEAST_TIME = 0.001  # seconds; an expired deadline is still a deadline
 
 
 class Replanner:
@@ -67,8 +67,9 @@ class Replanner:
         return self._times < (_MAX_FOR_SIZE if surprise.only_size else MAX_REPLANS)
 
     def limit(self, candidate: Candidate, done: Iterable[str], step: str) -> ReplanReason | None:
-        """Return a reason to replan where the rest of a route may exceed the cost limit or the deadline; None where it
-        fits."""
+        """Return a reason to replan if the rest of a route may exceed the cost limit or the deadline; None
+        if it fits.
+        """
         finished = set(done)
         policy = self._request.policy
         rest = [each for each in candidate.steps if each.id not in finished and not isinstance(each, Check)]
@@ -87,8 +88,9 @@ class Replanner:
         return None
 
     async def again(self, surprise: ReplanReason, current: Candidate, state: RunState) -> tuple[Candidate, ...]:
-        """Return the routes to take instead, best first; () to go on as before, with a note where a check found
-        something."""
+        """Return the routes to take instead, best first; () to continue as before, with a note if a check found
+        something.
+        """
         import anyio.to_thread
 
         planner = self._world.plan_again
@@ -106,7 +108,7 @@ class Replanner:
                 routes = tuple(route for route in (plan.chosen, *plan.fallbacks) if self._may(route, state))
                 if surprise.blocked or surprise.answers:
                     routes = tuple(route for route in routes if _differs(route, current))
-                if not surprise.blocked:  # then the run can go on as it is
+                if not surprise.blocked:  # then the run can continue as it is
                     poorer = [lost_aspects(route, current, plan.needs, request.policy) for route in routes]
                     lost = next(filter(None, poorer), lost)
                     routes = tuple(route for route, is_poorer in zip(routes, poorer, strict=True) if not is_poorer)
@@ -134,15 +136,15 @@ class Replanner:
         )  # fmt: skip
         if first.endpoint != current.endpoint:
             await self._emit(Note(text=f"{surprise.reason}: {first.endpoint} answers instead of {current.endpoint}"))
-        told = _losses(first) <= _losses(current)  # though in other words: of a page, and no longer of several together
-        for warning in first.warnings:  # what is lost now and was not lost by the plan that was shown
+        told = _losses(first) <= _losses(current)  # worded differently: of one page instead of several
+        for warning in first.warnings:  # a new loss that the shown plan did not have
             if warning not in current.warnings and not (told and warning.startswith("loses ")):
                 await self._emit(Note(text=hint("the new plan {}", warning), step=surprise.step, warns=True))
         return routes
 
     async def _go_on(self, surprise: ReplanReason, why: str) -> None:
         if surprise.only_size:
-            self._refused = True  # nothing was wrong, and a further size changes nothing
+            self._refused = True  # nothing was wrong, and another size changes nothing
             return
         if surprise.blocked:
             return  # the failure itself is reported, or the fallback that recovers from it
@@ -152,11 +154,11 @@ class Replanner:
         await self._emit(Note(text=note, step=surprise.step, warns=True))
 
     async def instead(self, failed: frozenset[str], error: IntermodalError) -> str:
-        """Return what would answer on this machine under another policy, where this policy leaves no endpoint; "" for
-        nothing.
+        """Return which endpoint on this machine would answer under another policy; "" if none would.
 
-        It is only suggested: a weaker endpoint replaces one that is down only where the user allows it. ``error``: what
-        the run ends with; where no call failed, no other endpoint would do better.
+        Called if the policy leaves no endpoint. The result is only a suggestion: a weaker endpoint replaces one that is
+        down only if the user allows it. ``error``: the error that ends the run; if no call failed, no other endpoint
+        would help.
         """
         import anyio.to_thread
 
@@ -183,13 +185,13 @@ class Replanner:
         )
 
     def _is_here(self, route: Candidate, failed: frozenset[str]) -> bool:
-        """Return whether every call of a route is made on this machine, by an endpoint that has not failed."""
+        """Return True if every call of a route is made on this machine, by an endpoint that has not failed."""
         by_id = self._world.catalog.by_id
         names = {step.endpoint for step in route.steps if isinstance(step, Call)}
         return not names & failed and all(name in by_id and by_id[name].host.zone in NEAR for name in names)
 
     def _requests(self, current: Candidate) -> tuple[Request, ...]:
-        """Return the request with its remaining limits; then the same, restricted to the current endpoint."""
+        """Return the request with its remaining limits; then the same request restricted to the current endpoint."""
         policy = self._request.policy
         left = msgspec.structs.replace(policy, max_cost=max(0.0, policy.max_cost - self._ledger.spent))
         if policy.deadline is not None:
@@ -212,8 +214,9 @@ class Replanner:
         return msgspec.structs.replace(self._facts, parts=parts)
 
     def _may(self, route: Candidate, state: RunState) -> bool:
-        """Return whether a new route keeps to the endpoints that were shown, and sends nothing where the policy forbids
-        it."""
+        """Return True if a new route uses only endpoints that were shown, and sends nothing where the policy forbids
+        it.
+        """
         if route.endpoint not in self._answering:
             return False
         calls = [step for step in route.steps if isinstance(step, Call) and step.id not in state.products]
@@ -223,8 +226,11 @@ class Replanner:
 def lost_aspects(
     route: Candidate, before: Candidate, needs: Iterable[PartNeeds], policy: Policy
 ) -> tuple[Aspect, ...]:  # fmt: skip
-    """Return the aspects that a new route loses, the old one kept, and the request wants: words always, what the
-    question needs or may need, and what the policy keeps. A doubtful transcript is better than none."""
+    """Return the aspects that a new route loses, that the old one kept, and that the request needs.
+
+    Needed are words always, what the question needs or may need, and what the policy keeps. A doubtful transcript is
+    better than none.
+    """
     needed: set[Aspect] = {"words", *policy.keep}
     for each in needs:
         needed |= {need.aspect for need in (*each.needed, *each.unsure)}
@@ -232,13 +238,12 @@ def lost_aspects(
 
 
 def _differs(route: Candidate, before: Candidate) -> bool:
-    """Return whether a route has other steps; the same steps would meet the same limit again."""
+    """Return True if a route has different steps; the same steps would exceed the same limit again."""
     return {step.id for step in route.steps} != {step.id for step in before.steps}
 
 
 def allowed(endpoint: str, policy: Policy, catalog: Catalog) -> bool:
-    """Return whether anything may be sent to an endpoint: it is known, within the farthest allowed zone, and consented
-    to."""
+    """Return True if an endpoint may be sent data: it is known, within the farthest allowed zone, and consented to."""
     found = catalog.by_id.get(endpoint)
     if found is None or ZONES.index(found.host.zone) > ZONES.index(policy.farthest):
         return False
@@ -246,7 +251,7 @@ def allowed(endpoint: str, policy: Policy, catalog: Catalog) -> bool:
 
 
 def _seconds_left(candidate: Candidate, rest: Sequence[Step], finished: set[str]) -> float:
-    """Return the most seconds that the rest may take: the route's highest estimate less that of the finished steps."""
+    """Return the maximum seconds that the rest may take: the route's highest estimate minus that of finished steps."""
     whole = candidate.total.seconds
     if not whole.known or not whole.high:
         return 0.0
@@ -300,7 +305,7 @@ def judge(
         step=step, product=product, tokens=tokens, problem=wrong.problem, message=wrong.message
     )
     if wrong.problem:
-        remarked = wrong.problem in ("empty", "script")  # once is enough
+        remarked = wrong.problem in ("empty", "script")  # it is reported once
         surprise = ReplanReason(step=step.id, reason=wrong.message, already_reported=remarked)
         return ConversionJudgement(finished=finished, looked=looked, surprise=surprise)
     if size.problem:
@@ -310,7 +315,7 @@ def judge(
 
 
 class ConversionJudgement(Value, frozen=True):
-    """A finished conversion, what its checks found, and the reason to replan where there is one."""
+    """A finished conversion, the findings of its checks, and the reason to replan if there is one."""
 
     finished: FinishedConversion
     looked: tuple[tuple[Check, conversion_checks.CheckFinding], ...] = ()
@@ -318,5 +323,5 @@ class ConversionJudgement(Value, frozen=True):
 
 
 def _losses(route: Candidate) -> set[tuple[int, Aspect]]:
-    """Return what a route loses, each aspect with the part that it is of."""
+    """Return the losses of a route: each aspect with the index of its part."""
     return {(step.part, aspect) for step in route.steps if isinstance(step, Call | Transform) for aspect in step.loses}

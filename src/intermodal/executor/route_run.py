@@ -1,4 +1,4 @@
-"""Runs one route up to the call that answers: conversions in dependency order, concurrently where cores allow."""
+"""Runs one route up to the answering call: conversions in dependency order, concurrently if cores allow."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
     from intermodal.content import Transcript
 
 
-# Speaking an answer streams while it is made, and texts are put together at the end.
+# Answers that are streamed while they are generated, and the final concatenation of texts.
 _NO_CONVERSION = ("generate", "concat")
 
 
 class RouteRun:
-    """One route of a plan while it runs. ``started`` is when the run began, on the clock of the dependencies."""
+    """One route of a plan while it runs. ``started``: when the run began, on the clock of the dependencies."""
 
     def __init__(
         self, candidate: Candidate, state: RunState, ledger: RunLedger, started: float, replanner: replan.Replanner
@@ -63,26 +63,28 @@ class RouteRun:
         self._replanner = replanner
         self._surprise: ReplanReason | None = None
         self._twins: dict[str, anyio.Lock] = {}  # by the cache key of the product
-        # Checks of an answer may stand behind the step that makes it.
+        # Checks of an answer may follow the step that makes it.
         self._last = next((step for step in reversed(candidate.steps) if not isinstance(step, Check)), None)
 
     @cached_property
     def _makers(self) -> conversions.Converters:
-        """Identify what converts in this run, for the cache keys."""
+        """The identity of this run's converters, for the cache keys."""
         return picture_descriptions.converters_of(self.state.world, self.state.request)
 
     @cached_property
     def _keys(self) -> Mapping[str, str]:
-        """Return the cache key of each conversion by step id."""
+        """The cache key of each conversion by step id."""
         return conversions.cache_keys(self._candidate.steps, self.state.opened.facts, self._makers)
 
     def step(self, name: str) -> Step | None:
-        """Return a step by its id, None where there is none."""
+        """Return a step by its id; None if there is none."""
         return next((step for step in self._candidate.steps if step.id == name), None)
 
     def part_of(self, step: Call) -> int:
-        """Return the index of the part that a conversion is about; a final transcribe step may name it through its
-        inputs only."""
+        """Return the index of the part that a conversion is about.
+
+        A final transcribe step may refer to its part only through its inputs.
+        """
         if step.part >= 0:
             return step.part
         for each in input_references(step):
@@ -95,24 +97,26 @@ class RouteRun:
 
     @property
     def words_alone(self) -> bool:
-        """Whether no model answers, and the words of the files are the answer. A transcript is one of its own kind."""
+        """True if no model answers and the text of the files is the answer. A transcript output is handled
+        separately.
+        """
         return self._candidate.words_alone and not isinstance(self.state.request.output, TranscriptOutput)
 
     def answers(self, step: Step) -> bool:
-        """Return whether the result of this step is the answer, or a part of it."""
+        """Return True if the result of this step is the answer or a part of it."""
         last = self._last
         return step is last or (last is not None and last.op == "concat" and takes_step(last, step.id))
 
     def last_call(self) -> Call | None:
-        """Return the last call of the route, None where it has none."""
+        """Return the last call of the route; None if it has none."""
         return next((step for step in reversed(self._candidate.steps) if isinstance(step, Call)), None)
 
     async def prepare_answer(self) -> Transform | Call:
         """Run every conversion that the answering step depends on, and return that step.
 
-        Where the words of files are the answer, that step is itself a conversion, and is made.
+        If the text of files is the answer, that step is itself a conversion, and is run too.
 
-        Raises Reroute where a fallback may take over, ReplanRequested where the plan is to be made again.
+        Raises Reroute if a fallback may take over, ReplanRequested if the plan is to be made again.
         """
         last = self._last
         if last is None:
@@ -127,14 +131,13 @@ class RouteRun:
         return last
 
     async def _make_room(self) -> None:
-        """Unload what the rest of the route does not need and what would compete with the answer for memory."""
+        """Unload models that the rest of the route does not need and that would compete with the answer for memory."""
         await self.state.world.media.trim()
         for endpoint in self._candidate.ends:
             await self.state.world.runtimes.unload(endpoint, idle=True)
 
     async def _end_unneeded(self, step: Step, left: list[Step]) -> None:
-        """Unload the embedded model of a conversion that is done, where no other run follows and no step that is left
-        needs it."""
+        """Unload the embedded model of a finished conversion if no other run follows and no remaining step needs it."""
         if self.state.world.keep_loaded or not isinstance(step, Call) or self._last is None:
             return
         needed = {each.endpoint for each in (*left, self._last) if isinstance(each, Call)}
@@ -150,7 +153,7 @@ class RouteRun:
                 await self._from_cache(step)
 
     async def _from_cache(self, step: Call) -> bool:
-        """Return whether the conversion was in the cache; its product is then in the run's state."""
+        """Return True if the conversion was in the cache; its product is then in the run's state."""
         state = self.state
         cached = await write_in_thread(lambda: state.world.derived.get(self._keys[step.id]))
         product = (
@@ -180,7 +183,7 @@ class RouteRun:
     async def _convert(self, steps: list[Step]) -> None:
         """Run conversions, each as soon as its inputs exist. The first failure ends the route.
 
-        Where a fallback or a new plan may recover, running calls finish first: their products are used again.
+        If a fallback or a new plan may recover, running calls finish first: their products are reused.
         """
         import anyio
 
@@ -222,14 +225,14 @@ class RouteRun:
 
             twins = self._twins.setdefault(self._keys[step.id], anyio.Lock())
             waited = twins.locked()
-            async with twins:  # a picture that a conversation holds twice is read once
+            async with twins:  # an image that a conversation contains twice is read once
                 if not (waited and await self._from_cache(step)):
                     await self.convert_by_call(step)
         elif isinstance(step, Call):
             await self.convert_by_call(step)
 
     async def convert_by_call(self, step: Call) -> StepProduct:
-        """Run a conversion that a model makes: a transcript, the text of a picture, or its description."""
+        """Run a conversion by a model: a transcript, the text of an image, or its description."""
         state = self.state
         endpoint = state.endpoint(step)
         if step.op == "describe":
@@ -252,7 +255,7 @@ class RouteRun:
         return product
 
     def _keep_unread(self, step: Call, product: StepProduct) -> None:
-        """Remember pictures whose text was unreadable or doubtful, so that the next plan accounts for it."""
+        """Store which images had unreadable or doubtful text, so that the next plan accounts for it."""
         facts, cache = self.state.opened.facts.parts[product.part], self.state.world.derived
         if ReadText.of(step).cut_out_figures or len(product.pieces) != len(product.lines):
             return
@@ -265,7 +268,9 @@ class RouteRun:
                 remember_reading(cache, facts, piece.page, self._makers.readers, by=step.endpoint, sure=sure)
 
     def _keep_unheard(self, step: Call, part: int, transcript: Transcript) -> None:
-        """Remember how much of a recording was transcribed with doubt or not at all, or that it is now heard well."""
+        """Store how much of a recording was transcribed doubtfully or not at all, or that it is now
+        transcribed well.
+        """
         remember_hearing(
             self.state.world.derived, self.state.opened.facts.parts[part], by=step.endpoint,
             sure=conversion_checks.heard_seconds(transcript),
@@ -313,7 +318,7 @@ class RouteRun:
         return product, done.actual
 
     async def do(self, job: CallJob, speaker: CommitGate | None = None) -> FinishedCall:
-        """Make a step's call once the cores it needs are free; calls elsewhere need none."""
+        """Make a step's call once the cores it needs are free; remote calls need none."""
         async with self._turn(job):
             self.stop_for_replan()
             return await self._call(job, partial(self._begin, job.step), speaker)
@@ -357,13 +362,13 @@ class RouteRun:
         return msgspec.structs.replace(done, actual=msgspec.structs.replace(done.actual, began=began))
 
     def _wait_for(self, step: Call, waited: float) -> None:
-        """Report that an answer has not begun, with the elapsed and the expected time."""
+        """Report that an answer has not begun, with the elapsed and expected time."""
         expected = step.estimate.seconds
         about = f" of about {expected.mid:.0f} s" if expected.known and expected.mid >= 1 else ""
         self.state.caller.hint(StepProgress(step=step.id, note=f"no word yet, {waited:.0f} s{about}"))
 
     def may_ask_again(self) -> bool:
-        """Return whether the plan has priced a second call for values of the answer that no source contains."""
+        """Return True if the plan has priced a second call for values of the answer that no source contains."""
         checks = {each.op: each for each in self._candidate.checks}
         looks = checks.get("evidence")
         if looks is None or self.state.request.policy.evidence != "retry":
@@ -392,7 +397,7 @@ class RouteRun:
         ]
         self.state.held_notes.pop((step.op, product.part), None)
         if remarks and all(map(is_nearly_empty, product.pieces)):
-            # They may be the whole result, and then an error reports it.
+            # They may be the whole result; then an error reports it.
             self.state.held_notes[step.op, product.part] = remarks
         else:
             for note in remarks:
@@ -401,7 +406,7 @@ class RouteRun:
             await self._judge(step, product)
 
     async def _judge(self, step: Transform | Call, product: StepProduct) -> None:
-        """Run the plan's checks of a conversion, and decide whether its result is a reason to replan."""
+        """Run the plan's checks of a conversion, and determine whether its result is a reason to replan."""
         import anyio.to_thread
 
         planned = (*self._candidate.steps, *self._candidate.checks)
@@ -416,7 +421,7 @@ class RouteRun:
         problem = judged.finished.problem
         surprise = judged.surprise or self._replanner.limit(self._candidate, self.state.products, step.id)
         if surprise is not None and self.answers(step):
-            # An answer is made again only where the plan has a price for it.
+            # An answer is regenerated only if the plan has priced that.
             priced = any(each.estimate.seconds.high for each in checks)
             surprise = msgspec.structs.replace(surprise, answers=True) if priced else None
         worse = self._surprise is None or self._surprise.only_size
@@ -426,12 +431,12 @@ class RouteRun:
             await self.state.emit(Note(text=judged.finished.message, step=step.id, warns=True))
 
     def stop_for_replan(self) -> None:
-        """Raise ReplanRequested where a conversion came out otherwise than planned."""
+        """Raise ReplanRequested if the result of a conversion differs from the plan."""
         if self._surprise is not None:
             raise ReplanRequested(self._surprise)
 
     async def stands_for(self, step: Call, endpoint: Endpoint) -> Mapping[int, tuple[ModelInput, ...]]:
-        """Return what the last call gets for each part, by index."""
+        """Return the inputs that the last call gets for each part, by index."""
         found: dict[int, tuple[ModelInput, ...]] = {}
         for number, each in enumerate(iterate_references(step), 1):
             if not number % MANY:
@@ -447,7 +452,7 @@ class RouteRun:
         return found
 
     def words_of(self, step: Transform | Call) -> Mapping[int, tuple[ModelInput, ...]]:
-        """Return the texts that the last step of a route of words alone makes or puts together, by part."""
+        """Return the texts that the last step of a route without an answering model produces or joins, by part."""
         found: dict[int, tuple[ModelInput, ...]] = {}
         for each in input_steps(step) if step.op == "concat" else (step.id,):
             product = self.state.products[each]
@@ -464,7 +469,7 @@ class RouteRun:
 
 
 def _name_file(error: errors.IntermodalError, name: str) -> None:
-    """Add the file's name to an error: a runtime gets samples and pixels, and does not know their file."""
+    """Add the file's name to an error: a runtime gets samples and pixels, and does not know the file."""
     if isinstance(error, errors.RuntimeCrashed):
         error.what = hint("{}, on {}", error.hints.what, name)
     elif isinstance(error, errors.InputError) and not error.where:
@@ -473,13 +478,15 @@ def _name_file(error: errors.IntermodalError, name: str) -> None:
 
 T = TypeVar("T")
 
-EVERY = 2.0  # seconds between two signs
+EVERY = 2.0  # seconds between two signals
 
 Tell = Callable[[float], None]
 
 
 class _Heartbeat:
-    """Signals at regular intervals until ended. A timer: a task costs ten times as much, and most calls need none."""
+    """Signals at regular intervals until ended. Uses a timer: a task costs ten times as much, and most
+    calls need none.
+    """
 
     def __init__(self, tell: Tell, is_over: Callable[[], bool]) -> None:
         self._tell = tell
@@ -498,7 +505,7 @@ class _Heartbeat:
 
 
 async def with_heartbeat(work: Callable[[], Awaitable[T]], tell: Tell, is_over: Callable[[], bool]) -> T:
-    """Return what ``work`` returns; until then, and until ``is_over``, call ``tell`` with the seconds that passed."""
+    """Return the result of ``work``; until then, and until ``is_over``, call ``tell`` with the elapsed seconds."""
     signs = _Heartbeat(tell, is_over)
     try:
         return await work()

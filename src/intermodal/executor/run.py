@@ -1,9 +1,9 @@
-"""Run a plan: the chosen route, and fallbacks until output has been shown.
+"""Runs a plan: the chosen route, and fallbacks until output has been shown.
 
 ``PlanRun._run_routes`` is the loop of a run. For each route it runs the conversions (``RouteRun.prepare_answer``),
 makes the answering call in one or more attempts (``attempt/step_caller.py``), checks the results
-(``conversion/checks.py``, ``outputs/``), plans again where a result differs from the plan (``replan.py``), and settles
-the cost of every attempt (``attempt/ledger.py``).
+(``conversion/checks.py``, ``outputs/``), plans again if a result differs from the plan (``replan.py``), and settles the
+cost of every attempt (``attempt/ledger.py``).
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ class PlanRun:
         try:
             await write_in_group_commit(self._world.store, write, later=True)
         except errors.IntermodalError:
-            # The rows that count money are closed already. The answer is worth more than this row.
+            # The rows that count money are closed already. The answer matters more than this row.
             return
 
     async def _in_time(self) -> None:
@@ -254,9 +254,9 @@ class PlanRun:
     async def _replanned_routes(
         self, failure: Reroute | errors.BudgetExceeded, candidate: Candidate, state: RunState, replanner: Replanner
     ) -> tuple[Candidate, ...]:
-        """Return routes that are planned again after a limit was exceeded.
+        """Return routes that were planned again after a limit was exceeded.
 
-        Returns () where the failure is not a limit, or no other route exists.
+        Returns () if the failure is not a limit, or no other route exists.
         """
         if isinstance(failure, Reroute):
             failure.with_traceback(None)  # its frames refer to the failure, and both to the request
@@ -269,7 +269,7 @@ class PlanRun:
         return tuple(route for route in found if not self._is_too_long(route, state))
 
     def _is_too_long(self, candidate: Candidate, state: RunState) -> bool:
-        """Return whether a route would send a prompt to an endpoint that has refused one of that length."""
+        """Return True if a route would send a prompt to an endpoint that has refused one of that length."""
         return any(_is_too_long_again(candidate, failure, state, self._world) for failure in self._too_long)
 
     async def _explore(self, waiting: list[Candidate]) -> None:
@@ -301,7 +301,7 @@ class PlanRun:
         import anyio
 
         self._committed |= isinstance(event, Committed)
-        if not isinstance(event, TextDelta):  # only text has to reach the reader at once; other events may be queued
+        if not isinstance(event, TextDelta):  # only text must reach the reader immediately; other events may be queued
             try:
                 self._send.send_nowait(event)
                 return
@@ -330,7 +330,7 @@ def _final_error(failures: list[Reroute]) -> errors.IntermodalError:
 
 
 def _may_replace(candidate: Candidate, failures: list[Reroute], state: RunState, world: Dependencies) -> bool:
-    """Return whether a fallback may be tried: it repeats no failed call and uses no unreachable endpoint.
+    """Return True if a fallback may be tried: it repeats no failed call and uses no unreachable endpoint.
 
     If a prompt was too long, the fallback also needs a larger context window.
     """
@@ -348,7 +348,7 @@ def _may_replace(candidate: Candidate, failures: list[Reroute], state: RunState,
 
 
 def _exceeded_context(failure: Reroute) -> bool:
-    """Return whether the prompt was too long for the endpoint.
+    """Return True if the prompt was too long for the endpoint.
 
     Limits on bytes or on the number of files do not count, since they say nothing about other endpoints.
     """
@@ -357,7 +357,7 @@ def _exceeded_context(failure: Reroute) -> bool:
 
 
 def _is_too_long_again(candidate: Candidate, failure: Reroute, state: RunState, world: Dependencies) -> bool:
-    """Return whether a route sends an endpoint at least as many tokens as it has refused.
+    """Return True if a route sends an endpoint at least as many tokens as it has refused.
 
     A server that truncates prompts silently does so for all its models, so a failure there also excludes its other
     models, except those known to have a larger context window.
@@ -377,6 +377,6 @@ def _is_too_long_again(candidate: Candidate, failure: Reroute, state: RunState, 
 
 
 def _context_of(endpoint: Endpoint | None) -> float:
-    """Return the known context length in tokens; infinity where it is unknown."""
+    """Return the known context length in tokens; infinity if it is unknown."""
     context = None if endpoint is None else endpoint.context or endpoint.model.context
     return math.inf if context is None else context

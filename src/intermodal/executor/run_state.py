@@ -1,4 +1,4 @@
-"""The state shared by the routes of a run: the request, finished conversions, what was sent off this machine, and the
+"""The state shared by the routes of a run: the request, finished conversions, data sent off this machine,
 cores in use.
 """
 
@@ -53,13 +53,13 @@ class RunState:
         self.emit = emit
         self.egress = EgressLog(caller.ledger, world.catalog)
         self.products: dict[str, StepProduct] = {}
-        self.finished: dict[str, FinishedConversion] = {}  # the same, with the findings of their checks
-        # Notes that a file holds nothing, by op and part. They are held back until it is known whether the answer
+        self.finished: dict[str, FinishedConversion] = {}  # finished conversions with the findings of their checks
+        # Notes that a file has no content, by op and part. They are held back until it is known whether the answer
         # states it.
         self.held_notes: dict[tuple[str, int], list[Note]] = {}
         self.tokenizers = {endpoint.model.tokenizer for endpoint in world.catalog.endpoints} - {""} | {"smollm2"}
         self.prepare = InputPreparer(opened, world.media, parts)
-        self.places = CoreSlots(cores=1)  # of the route that is running
+        self.places = CoreSlots(cores=1)  # of the current route
 
     def name(self, part: int) -> str:
         return self.opened.facts.parts[part].name if part >= 0 else ""
@@ -88,7 +88,7 @@ class EgressLog:
         self._before: list[dict[str, str]] = []
 
     def take(self, route: Candidate) -> dict[str, Any]:
-        """Switch to another route; return the fields that ``Rerouted`` and ``Replanned`` report of it.
+        """Switch to another route; return the fields that ``Rerouted`` and ``Replanned`` report about it.
 
         ``sends`` covers this route and what earlier routes sent, or may have sent.
         """
@@ -111,7 +111,7 @@ class CoreSlots:
     """The cores of this machine, shared by the steps of a run by the rules of ``plans/cpu_schedule.py``.
 
     ``async with slots.taken(use):`` waits until a step's cores are free, and releases them at the end. A step takes all
-    its cores at once, so that no two steps can deadlock. ``decoders``: how many media decoders may run at a time.
+    its cores at once, so no two steps can deadlock. ``decoders``: how many media decoders may run concurrently.
     """
 
     def __init__(self, cores: int, decoders: int = 1) -> None:
@@ -123,7 +123,7 @@ class CoreSlots:
 
     @asynccontextmanager
     async def taken(self, use: CoreUse) -> AsyncIterator[None]:
-        """Hold the cores of a step; return at once for a step that runs elsewhere."""
+        """Hold the cores of a step; return immediately for a remote step."""
         if not use.cores:
             yield
             return

@@ -57,23 +57,26 @@ _NO_MODALITIES: Mapping[str, int] = {}
 
 
 def upper_bound(cost: Quantity) -> float | None:
-    """Return the USD that count for a call whose cost is not reported; None where its price is unknown."""
+    """Return the maximum USD charged for a call whose cost is not reported; None if its price is unknown."""
     return cost.high if cost.known else None
 
 
 def is_free(cost: Quantity) -> bool:
-    """Return whether a call with this estimate certainly costs nothing."""
+    """Return True if a call with this estimate certainly costs nothing."""
     return upper_bound(cost) == 0
 
 
 def usage_is_complete(usage: WireUsage | None, *, looped: bool, overran: bool) -> bool:
-    """Return whether the usage covers the whole answer: not where it was stopped for repeating itself, nor where it was
-    stopped at a limit its host ignored and no output tokens were reported."""
+    """Return True if the usage covers the whole answer.
+
+    It does not if the answer was stopped for repeating itself, or was stopped at a limit that its host ignored and no
+    output tokens were reported.
+    """
     return not looped and not (overran and (usage is None or usage.output_tokens is None))
 
 
 def charge_answer(billed: float | None, estimated: Quantity, *, counted: bool) -> Charge:
-    """Return the charge of an attempt that ended with an answer, or with a refusal.
+    """Return the charge of an attempt that ended with an answer or a refusal.
 
     Args:
         billed: USD by the reported usage (``settle``). estimated: USD as planned.
@@ -88,7 +91,7 @@ def charge_failure(error: IntermodalError, estimated: Quantity, *, sent: bool, b
 
     Args:
         sent: a part of the request may have reached the endpoint.
-        begun: its first word came back, so tokens were made whatever ended it.
+        begun: the first word arrived, so output tokens were generated, whatever error followed.
     """
     if sent and (begun or (isinstance(error, CallError) and error.billing != "free")):
         return _unknown(estimated)
@@ -96,7 +99,7 @@ def charge_failure(error: IntermodalError, estimated: Quantity, *, sent: bool, b
 
 
 def charge_cancel(estimated: Quantity, *, sent: bool) -> Charge:
-    """Return the charge of an attempt that was abandoned: its output until then is unknown."""
+    """Return the charge of an attempt that was abandoned: its output up to then is unknown."""
     return _unknown(estimated) if sent else _VOID
 
 
@@ -105,11 +108,11 @@ def _unknown(estimated: Quantity) -> Charge:
 
 
 class AttemptEnding(msgspec.Struct, frozen=True):
-    """How an attempt ended, as its row, the budgets, the events and the metrics are told of it.
+    """How an attempt ended, as reported to its row, the budgets, the events and the metrics.
 
     Attributes:
-        charge: how its row is closed. outcome: what its row says.
-        counts: USD that count for it: its cost, else the most that it may have cost; None where its price is unknown.
+        charge: how its row is closed. outcome: the contents of its row.
+        counts: USD charged for it: its cost, else its upper bound; None if its price is unknown.
     """
 
     charge: Charge
@@ -118,12 +121,12 @@ class AttemptEnding(msgspec.Struct, frozen=True):
 
     @property
     def unreported(self) -> float:
-        """USD of ``counts`` that are an upper bound."""
+        """The part of ``counts`` that is an upper bound, in USD."""
         return 0.0 if self.charge.cost is not None else self.counts or 0.0
 
     @property
     def tokens(self) -> int | None:
-        """Tokens in and out, as they were reported; None where they were not."""
+        """Input and output tokens as reported; None if none were."""
         usage = self.outcome.usage
         if usage.input_tokens is None and usage.output_tokens is None:
             return None
@@ -131,15 +134,15 @@ class AttemptEnding(msgspec.Struct, frozen=True):
 
 
 class AttemptAccount:
-    """One attempt, from its beginning to its one end: ``end``, ``fail`` or ``cancel``.
+    """Accounts for one attempt, from its beginning to its single end: ``end``, ``fail`` or ``cancel``.
 
-    It tells the circuit breaker, and says what the attempt cost and what its row is. It sends and writes nothing: times
-    are handed in, and whoever makes the attempt writes what an ending says.
+    It informs the circuit breaker, and determines what the attempt cost and how its row is closed. It sends and writes
+    nothing: times are passed in, and the caller writes the row of an ending.
 
     Attributes:
         began: when its time began.
-        billed: USD by the reported usage (``settle``), None while nobody knows.
-        first_at: when the first word came, None before.
+        billed: USD by the reported usage (``settle``); None while unknown.
+        first_at: when the first word arrived; None before that.
     """
 
     __slots__ = ("_bound", "_call", "_estimated", "_sent_at", "_streamed", "began", "billed", "first_at",
@@ -152,9 +155,9 @@ class AttemptAccount:
         """Begin an attempt.
 
         Args:
-            estimated: USD as planned. bound: USD that it costs at most where that is less.
-            streamed: its first word comes before its last.
-            again: it is a resend that ``EndpointHealth.acquire`` has paid for, or that its host asked for.
+            estimated: USD as planned. bound: its maximum cost in USD if that is less.
+            streamed: the first word arrives before the last.
+            again: it is a resend that ``EndpointHealth.acquire`` has paid for, or that its host requested.
         """
         self.billed: float | None = None
         self.first_at: float | None = None
@@ -166,22 +169,22 @@ class AttemptAccount:
         self._streamed = streamed
 
     def start(self, now: float) -> None:
-        """Measure its time from now on: what it had to wait for before is no part of it."""
+        """Start measuring time now: earlier waiting is not part of the attempt."""
         self.began = now
 
     def sending(self, now: float) -> None:
-        """Note that it is sent now."""
+        """Record that the request is sent now."""
         self._sent_at = now
 
     def first_word(self, now: float) -> None:
-        """Note that the answer began. Only the first of several counts."""
+        """Record that the answer began. Only the first call has an effect."""
         if self.first_at is None:
             self.first_at = now
             self._call.first_word()
 
     @property
     def counts(self) -> float | None:
-        """USD that count for an answer: what it cost, else what it may have cost."""
+        """USD charged for an answer: its cost, else its upper bound."""
         return self._most() if self.billed is None else self.billed
 
     def _most(self) -> float | None:
@@ -191,25 +194,25 @@ class AttemptAccount:
         self, now: float, reported: WireUsage, *, out: int | None, counted: bool = True, cut: bool = False,
         code: str = "",
     ) -> AttemptEnding:  # fmt: skip
-        """End it with an answer, or a refusal.
+        """End the attempt with an answer or a refusal.
 
         Args:
-            reported: the host's own count. out: tokens of the answer that count.
+            reported: the host's own counts. out: counted tokens of the answer.
             counted: the usage covers the whole answer (``usage_is_complete``). cut: the answer ended at a limit.
-            code: of the error where the answer cannot be used.
+            code: error code if the answer cannot be used.
         """
         self._call.end(None, now)
         charge = charge_answer(self.billed, self._estimated, counted=counted)
         return self._ending(now, charge, code, reported, reported_usage(reported, out), cut=cut)
 
     def fail(self, error: IntermodalError, now: float, *, sent: bool) -> AttemptEnding:
-        """End it with an error. ``sent``: a part of the request may have reached the endpoint."""
+        """End the attempt with an error. ``sent``: a part of the request may have reached the endpoint."""
         self._call.end(error, now)
         charge = charge_failure(error, self._estimated, sent=sent, begun=self.first_at is not None)
         return self._ending(now, charge, error.code)
 
     def cancel(self, now: float, *, sent: bool, code: str = "cancelled") -> AttemptEnding:
-        """Abandon it: nobody waits for the answer any more."""
+        """Abandon the attempt: its answer is no longer awaited."""
         self._call.leave()
         return self._ending(now, charge_cancel(self._estimated, sent=sent), code)
 
@@ -245,10 +248,10 @@ def reported_usage(usage: WireUsage, out: int | None) -> Usage:
     )  # fmt: skip
 
 
-_SILENT = (("embedding",), ("scores",))  # outputs of models that write no tokens
+_SILENT = (("embedding",), ("scores",))  # outputs of models that generate no tokens
 
 
-# A host's word for the service tier of a call -> the rate card's; other tiers keep their name.
+# A host's name for the service tier of a call -> the rate card's; other tiers keep their name.
 _BATCH = {"batch": {"processing": "batch"}}
 
 _KINDS = {"audio": "audio", "image": "image", "document": "image", "video": "video"}  # pages are billed as pictures
@@ -263,17 +266,17 @@ def settle(
     *,
     made: int = 0,
 ) -> float | None:
-    """USD, None when a price or a count that it needs is not known.
+    """Return the cost of a call in USD; None if a price or a required count is unknown.
 
     Args:
         vectors: the host's dated prices; () settles with the endpoint's own price.
-        moment: of the call, UTC: 2026-11-25, or 2026-11-25T09:30; "" is any day.
-        made: pictures that came back.
+        moment: time of the call in UTC: 2026-11-25, or 2026-11-25T09:30; "" is any day.
+        made: number of generated images.
 
-    Calls on this machine without a price are free. A price per second, page, character or picture applies alone where
-    the endpoint has one for this kind of work, except that seconds of audio in a chat are billed in addition to its
-    tokens; otherwise tokens are billed. Where the usage does not break tokens down by modality, its most expensive
-    reading counts, so that no budget is exceeded unnoticed.
+    Calls on this machine without a price are free. A price per second, page, character or image applies alone if the
+    endpoint has one for this kind of work, except that seconds of audio in a chat are billed in addition to its tokens;
+    otherwise tokens are billed. If the usage does not break tokens down by modality, its most expensive reading counts,
+    so that no budget is exceeded unnoticed.
     """
     price = endpoint.price_on(moment.partition("T")[0])
     if made and price.picture is not None and not price.unsaid:
@@ -295,7 +298,7 @@ def _dated(vectors: tuple[RateCard, ...], usage: WireUsage, moment: str) -> Rate
 
 
 def _own(endpoint: Endpoint, work: Work, moment: str) -> RateCard | None:
-    """Return the price of a row as a vector; None before the day it holds from."""
+    """Return the price of a row as a vector; without prices before the day from which they hold."""
     day = moment.partition("T")[0]
     price = endpoint.price_on(day)
     if price.effective_from and day and price.effective_from > day:
@@ -310,7 +313,7 @@ def _own(endpoint: Endpoint, work: Work, moment: str) -> RateCard | None:
 
 
 def _with_steps(price: Price, work: Work, *, chats: bool) -> dict[str, rate_cards.Rate]:
-    """Units of a row's price, with those of larger requests as their steps."""
+    """Return the units of a row's price, with the prices of larger requests as their steps."""
     base = _units(price, work, chats)
     steps = [(most, _units(dearer, work, chats)) for most, dearer in price.above]
     if not steps:
@@ -319,7 +322,7 @@ def _with_steps(price: Price, work: Work, *, chats: bool) -> dict[str, rate_card
 
 
 def _units(price: Price, work: Work, chats: bool) -> dict[str, float]:
-    """Return USD by unit. ``chats``: text tokens are billed besides audio seconds, unlike transcription."""
+    """Return USD by unit. ``chats``: text tokens are billed besides audio seconds, unlike in transcription."""
     if work.audio_seconds and price.second is not None and not (chats and price.input_mtok is not None):
         return {"audio_hours": price.second * 3600}
     if (work.pages or work.megapixels) and price.page is not None:
@@ -341,7 +344,7 @@ def _units(price: Price, work: Work, chats: bool) -> dict[str, float]:
 
 # ---- counts ----------------------------------------------------------------------------------------
 def _readings(vector: RateCard, usage: WireUsage, work: Work, *, silent: bool) -> Iterator[dict[str, float] | None]:
-    """Yield the possible readings of a usage, in priced counts; None where a count that costs money is unknown."""
+    """Yield the possible readings of a usage, as priced counts; None if a count that costs money is unknown."""
     units = vector.units
     seconds = usage.seconds or work.audio_seconds
     if "input_mtok" not in units:
@@ -374,7 +377,7 @@ def _readings(vector: RateCard, usage: WireUsage, work: Work, *, silent: bool) -
 
 
 def _reported_kinds(by_modality: tuple[tuple[str, int], ...], most: int) -> dict[str, int]:
-    """Return the reported tokens of each kind with a price of its own; {} if they add up to more than ``most``."""
+    """Return the reported tokens of each kind with its own price; {} if they add up to more than ``most``."""
     found: dict[str, int] = {}
     for name, tokens in by_modality:
         if name in _KINDS:
@@ -389,7 +392,7 @@ def _reported_tokens(by_modality: tuple[tuple[str, int], ...], name: str) -> int
 def _given(usage: WireUsage, given: int, kinds: Mapping[str, int]) -> dict[str, float]:
     """Return the input counts. Cached tokens without a breakdown count as text first, which has the smallest discount.
 
-    No host has a price for cached video: it is billed in full.
+    No host has a price for cached video, so it is billed in full.
     """
     text = given - sum(kinds.values())
     written = min(usage.cache_write_tokens or 0, text)
@@ -416,13 +419,13 @@ def _given(usage: WireUsage, given: int, kinds: Mapping[str, int]) -> dict[str, 
 def _made(
     units: Mapping[str, rate_cards.Rate], usage: WireUsage, work: Work, *, silent: bool
 ) -> dict[str, float] | None:
-    """Counts of what came out: words, thoughts, speech and pictures."""
+    """Return the output counts: text, reasoning, speech and images. None if they are unknown and cost money."""
     out = usage.output_tokens
     if out is None:
         return {} if silent or _free(units, "out") else None
     spoken = usage.audio_tokens
     if spoken is None and work.characters:
-        spoken = out  # text that was spoken: all that came is sound
+        spoken = out  # spoken text: all output is audio
     found = {"output_tokens": float(out)}
     for name, tokens in (("audio", spoken), ("image", usage.image_tokens), ("reasoning", usage.reasoning_tokens)):
         part = min(tokens or 0, out)
@@ -433,7 +436,7 @@ def _made(
 
 
 def _free(units: Mapping[str, rate_cards.Rate], direction: str) -> bool:
-    """Return whether input or output tokens have a price and it is zero."""
+    """Return True if input or output tokens have a price and it is zero."""
     rates = [
         rate_cards.base_rate(rate)
         for name, rate in units.items()
@@ -443,7 +446,7 @@ def _free(units: Mapping[str, rate_cards.Rate], direction: str) -> bool:
 
 
 def remaining_estimate(step: Call, first: Actual) -> Call:
-    """Return the step of a second call: the plan's highest cost covers both, so the cost of the first is subtracted."""
+    """Return the step of a second call: the plan's highest cost covers both calls, so the first one's is subtracted."""
     cost = step.estimate.cost
     if not cost.known or first.cost is None:
         return step
@@ -453,7 +456,7 @@ def remaining_estimate(step: Call, first: Actual) -> Call:
 
 
 def add_actuals(first: Actual, second: Actual) -> Actual:
-    """Return what two calls of one step took together."""
+    """Return the combined figures of two calls of one step."""
     known = first.cost is not None and second.cost is not None
     return Actual(
         step=second.step,

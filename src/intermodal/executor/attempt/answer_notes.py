@@ -1,4 +1,4 @@
-"""What is said of an answer and of how it ended: notes, refusals, a missed deadline."""
+"""Notes on an answer and how it ended, refusals, and missed deadlines."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ LOOP_STOPPED = "the answer began to repeat itself and was stopped: ask different
 
 
 def stops_loops(endpoint: Endpoint, *, by_schema: bool) -> bool:
-    """Return whether an answer of this endpoint is stopped where it repeats itself.
+    """Return True if an answer of this endpoint is stopped when it repeats itself.
 
-    A model near by is stopped: it holds its machine for as long as it goes on. A host on the internet is not: what it
-    makes is paid in any case and bounded by the token limit, whoever leaves never learns what it counted, and it may
-    have been asked to repeat something. What it says is remarked on all the same. JSON has equal lines.
+    A local model is stopped: it occupies its machine as long as it continues. A host on the internet is not: its output
+    is paid for in any case and bounded by the token limit, its usage is lost if the client disconnects, and it may have
+    been asked to repeat something. The repetition is noted all the same. JSON may have equal lines.
     """
     return endpoint.host.zone != "internet" and not by_schema
 
 
 def is_refusal(finish: str, text: str, *, called: bool) -> bool:
-    """Return whether an answer with this finish reason is a refusal: nothing was said, and that on purpose."""
+    """Return True if an answer with this finish reason is a refusal: it is empty on purpose."""
     return finish == "content_filter" and not called and not text.strip()
 
 
 def refusal_error(endpoint: Endpoint, words: str, step: str) -> ContentRefused:
-    """Return the error for a refusal, with the model's reason where it gave one."""
+    """Return the error for a refusal, with the model's reason if it gave one."""
     reason = " ".join(words.split())[:300]
     why = f': "{reason}"' if reason else ""
     return ContentRefused(f"refused to answer{why}", where=endpoint.id, todo="ask differently", status=200, step=step)
 
 
 def stop_note(endpoint: str, limit: int | None, *, looped: bool, overran: bool) -> str:
-    """Return the note on an answer that was stopped, for repeating itself or at its limit; "" where it was not."""
+    """Return the note on an answer that was stopped for repeating itself or at its limit; "" if it was not stopped."""
     if looped:
         return LOOP_STOPPED
     return f"{endpoint} went on after the {limit} tokens that were allowed, and was stopped" if overran else ""
@@ -46,8 +46,8 @@ def answer_notes(
     """Return the notes on an answer and how it ended.
 
     Args:
-        tokens: tokens that were made, or were allowed. called: tools were called. thought: reasoning tokens among them.
-        stopped: why it did not end by itself (``stop_note``). repeats: it repeats itself.
+        tokens: generated or allowed tokens. called: tools were called. thought: reasoning tokens among them.
+        stopped: why it was stopped (``stop_note``). repeats: it repeats itself.
     """
     if stopped:
         return (stopped,)
@@ -64,7 +64,7 @@ def answer_notes(
 
 
 def deadline_missed(seconds: float, endpoint: str) -> CallError:
-    """Return the error of a run that its deadline ended. ``endpoint``: of the route that was planned."""
+    """Return the error of a run that exceeded its deadline. ``endpoint``: of the planned route."""
     return CallError(
         f"took longer than the deadline of {seconds:g} s",
         where=endpoint,

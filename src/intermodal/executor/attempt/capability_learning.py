@@ -1,4 +1,4 @@
-"""Limits of an endpoint, learned from its calls: from errors, and from prompts that were read only in part. Pure."""
+"""Limits of an endpoint, learned from its calls: from errors, and from prompts that were truncated silently. Pure."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from intermodal.executor.preparation.preflight import kinds_in
 from intermodal.request import Zone
 from intermodal.store.rows import Work
 
-# Runtimes of one's own, which media can kill; a service of others is many machines.
+# Runtimes of the user, which media can crash; a hosted service consists of many machines.
 NEAR: tuple[Zone, ...] = ("machine", "network")
 
 
 def lesson_from_error(error: errors.IntermodalError, job: CallJob) -> EndpointShortcoming | None:
-    """Return the limit that an endpoint named itself; None where its error names none."""
+    """Return the limit that an endpoint itself named in an error; None if it names none."""
     if not isinstance(error, errors.CallError) or not error.sent:
         return None
     endpoint = job.endpoint
@@ -29,7 +29,7 @@ def lesson_from_error(error: errors.IntermodalError, job: CallJob) -> EndpointSh
         return EndpointShortcoming(endpoint=endpoint.id, lacks=given, message=words, build=endpoint.build)
     if isinstance(error, errors.UnsupportedModality):
         named = cast("Kind", error.kind)
-        # If it does not say which kind it refuses, none of them is sent to it again.
+        # If it does not say which kind it refuses, it is sent none of them again.
         lacks = (named,) if named in given else given
         found = EndpointShortcoming(endpoint=endpoint.id, lacks=lacks, message=error.what, build=endpoint.build)
         return found if lacks else None
@@ -41,7 +41,7 @@ def lesson_from_error(error: errors.IntermodalError, job: CallJob) -> EndpointSh
 
 
 def context_lesson(error: errors.IntermodalError, endpoint: Endpoint) -> EndpointShortcoming | None:
-    """Return the context length that a failure shows; None where it shows nothing new."""
+    """Return the context length that a failure reveals; None if it reveals nothing new."""
     if not isinstance(error, errors.ContextExceeded) or isinstance(error, errors.RequestTooLarge):
         return None
     limit = error.limit or error.cut
@@ -52,12 +52,12 @@ def context_lesson(error: errors.IntermodalError, endpoint: Endpoint) -> Endpoin
 
 
 def _crashed(error: errors.CallError) -> bool:
-    """Return whether the runtime crashed over its input, along with everything else it was doing."""
+    """Return True if the runtime crashed over its input, which ends all its other work too."""
     return isinstance(error, errors.RuntimeCrashed) or (isinstance(error, errors.Unreachable) and error.hung_up)
 
 
 def _media_kinds(job: CallJob) -> tuple[Kind, ...]:
-    """Return the kinds of part a job sends besides text."""
+    """Return the kinds of media that a job sends besides text."""
     if job.chat is not None:
         return kinds_in(job.chat)
     if job.sound is not None:

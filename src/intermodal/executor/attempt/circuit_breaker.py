@@ -1,11 +1,10 @@
-"""Per-endpoint circuit breakers, per-host retry budgets, and limits learned from failed calls, over all runs of a
-client.
+"""Per-endpoint circuit breakers, per-host retry budgets, and learned limits, over all runs of a client.
 
-The breaker of an endpoint opens after ``FAILURES_TO_OPEN`` failures in a row. It is then left alone for
+The breaker of an endpoint opens after ``FAILURES_TO_OPEN`` failures in a row. The endpoint is then not called for
 ``PROBE_INTERVAL`` seconds, after which one call at a time probes whether it is back. The breaker steers and does not
-refuse: where no other endpoint is left, it is called all the same. The retry budget of a host is a token bucket: a host
-that is down gets few more calls than are made. A resend is taken from the budget when it is decided on, not when it is
-sent, so that calls that wait concurrently cannot take the same one. Times are handed in; nothing here waits.
+refuse: if no other endpoint is left, the endpoint is called all the same. The retry budget of a host is a token bucket:
+a host that is down gets few extra calls. A resend is taken from the budget when it is decided on, not when it is sent,
+so that concurrent waiting calls cannot take the same one. Times are passed in; nothing here waits.
 
 ``TrackedCall`` is one call as the breaker counts it. The executor and direct mode both use it, so an endpoint has one
 state however it is called.
@@ -31,16 +30,16 @@ SUSPICION_SECONDS = (
 PROBE_INTERVAL = 5.0  # seconds between two probes of an endpoint that is down
 RESENDS_PER_CALL = 0.1  # resends that each call allows its host
 RESENDS_PER_SECOND = 2.0  # resends a second that are always allowed
-MOST_SAVED_PER_SECOND = 10.0  # how many of these may accumulate: enough for a handful of concurrent calls
+MOST_SAVED_PER_SECOND = 10.0  # resends that may accumulate: enough for a handful of concurrent calls
 TOOL_LISTS = 256  # tool lists remembered per endpoint that had no room for them
-MOST_SAVED_PER_CALL = 100.0  # how many of the share may be saved up
+MOST_SAVED_PER_CALL = 100.0  # resends of the per-call share that may accumulate
 
 
 @dataclass(eq=False)
 class _Breaker:
     failures: int = 0
-    until: float = 0.0  # left alone until then
-    probe: TrackedCall | None = None  # the call that is finding out
+    until: float = 0.0  # not called until then
+    probe: TrackedCall | None = None  # the call that probes the endpoint
 
     @property
     def probing(self) -> bool:
@@ -49,25 +48,25 @@ class _Breaker:
 
 @dataclass
 class _Exploration:
-    passed: int = 0  # requests it was passed over for since the last that called it
-    requests: int = 0  # that explored it
+    passed: int = 0  # requests that did not explore it since the last one that did
+    requests: int = 0  # requests that explored it
 
 
 @dataclass
 class _RetryBudget:
-    saved: float = 0.0  # of the share
+    saved: float = 0.0  # resends saved from the per-call share
     floor: float = MOST_SAVED_PER_SECOND
     at: float = 0.0
 
 
 class EndpointHealth:
-    """State of every endpoint and host that a client calls, by id. One per client.
+    """The state of every endpoint and host that a client calls, by id. One per client.
 
     Args:
         keep: receives each learned limit, to store it.
-        processes: how many processes share the resends that a host gets each second; each takes its part.
+        processes: number of processes that share the resends that a host gets each second.
 
-    ``refusals`` counts how often it was learned that an endpoint has no room for a list of tools.
+    ``refusals`` counts how often an endpoint was found to have no room for a list of tools.
     """
 
     def __init__(
@@ -75,13 +74,13 @@ class EndpointHealth:
     ) -> None:
         self._keep = keep
         self._breakers: dict[str, _Breaker] = {}
-        self._answering: dict[str, _Breaker] = {}  # was closed by a first word, of an answer that may yet break off
+        self._answering: dict[str, _Breaker] = {}  # closed by the first word of an unfinished answer
         self.share(processes)
         self._explorations: dict[str, _Exploration] = {}
         self._budgets: dict[str, _RetryBudget] = {}
         self._paused: dict[str, float] = {}
         self.learned: tuple[EndpointShortcoming, ...] = ()
-        self._suspected: dict[str, float] = {}  # endpoints of which something is suspected, and until when
+        self._suspected: dict[str, float] = {}  # endpoints with a suspected limit, and when the suspicion expires
         self.refusals = 0
         self._overfull: BoundedCache[str, frozenset[str]] = BoundedCache(
             "lists of tools that were too long", TOOL_LISTS
@@ -90,7 +89,7 @@ class EndpointHealth:
     # ---- learned refusals ----------------------------------------------------------------------
 
     def learn(self, shortcoming: EndpointShortcoming, now: float) -> None:
-        """Record a limit of an endpoint. A suspicion is not stored, and expires after ``SUSPICION_SECONDS``."""
+        """Record a limit of an endpoint. A suspected limit is not stored, and expires after ``SUSPICION_SECONDS``."""
         if shortcoming in self.learned:
             return
         if not shortcoming.suspected:
@@ -102,36 +101,36 @@ class EndpointHealth:
         self._suspected[shortcoming.endpoint] = now + SUSPICION_SECONDS
 
     def _clear(self, endpoint: str) -> None:
-        """Drop what this endpoint is suspected of."""
+        """Drop the suspected limits of this endpoint."""
         self._suspected.pop(endpoint, None)
         self.learned = tuple(each for each in self.learned if not (each.suspected and each.endpoint == endpoint))
 
     def forget(self, now: float) -> None:
-        """Drop suspicions that expired: the server may have been restarted with a longer context."""
+        """Drop expired suspicions: the server may have been restarted with a longer context."""
         for endpoint in [name for name, until in self._suspected.items() if until <= now]:
             self._clear(endpoint)
 
     def record_tools_refused(self, endpoint: str, tools: str) -> None:
-        """Record that the endpoint refused a request with these tools (by digest) for its length."""
+        """Record that the endpoint refused a request with these tools (by digest) as too long."""
         before = self._overfull.get(tools, frozenset())
         self.refusals += endpoint not in before
         self._overfull[tools] = before | {endpoint}
 
     def with_refusals(self, facts: Facts) -> Facts:
-        """Return the facts with the endpoints that refused these tools for their length."""
+        """Return the facts with the endpoints that refused these tools as too long."""
         if facts.tools is None or facts.tools.digest not in self._overfull:
             return facts
         refused = tuple(sorted(self._overfull[facts.tools.digest]))
         return replace(facts, tools=replace(facts.tools, refused=refused))
 
     def corrected(self, catalog: Catalog) -> Catalog:
-        """Return the catalog with the limits that were learned."""
+        """Return the catalog with the learned limits applied."""
         return catalog.corrected(self.learned) if self.learned else catalog
 
     # ---- the breaker ---------------------------------------------------------------------------
 
     def seconds_open(self, endpoint: str, now: float) -> float:
-        """Return the seconds until the endpoint may be called; 0 when it may be called now."""
+        """Return the seconds until the endpoint may be called; 0 if it may be called now."""
         breaker = self._breakers.get(endpoint)
         if breaker is None or breaker.failures < FAILURES_TO_OPEN:
             return 0.0
@@ -140,25 +139,25 @@ class EndpointHealth:
         return max(breaker.until - now, 0.0)
 
     def is_open(self, endpoint: str) -> bool:
-        """Return whether the breaker is open or half open: a probe may be due."""
+        """Return True if the breaker is open or half open: a probe may be due."""
         breaker = self._breakers.get(endpoint)
         return breaker is not None and breaker.failures >= FAILURES_TO_OPEN
 
     def free(self, endpoint: str, now: float) -> bool:
-        """Return whether the endpoint may be called now and the call is no probe."""
+        """Return True if the endpoint may be called now, other than as a probe."""
         if not self._breakers and not self._paused:
             return True
         return not (self.is_open(endpoint) or self.paused_for(endpoint, now))
 
     def begin(self, endpoint: str, host: str, now: float, *, again: bool) -> TrackedCall:
-        """Begin a call. ``again``: it is a resend that ``acquire`` has paid for, or that its host asked for."""
+        """Begin a call. ``again``: it is a resend that ``acquire`` has paid for, or that its host requested."""
         call = TrackedCall(self, endpoint)
         if self._breakers:
             breaker = self._breakers.get(endpoint)
             if breaker is not None and breaker.failures >= FAILURES_TO_OPEN:
                 breaker.probe = call
                 breaker.until = now + PROBE_INTERVAL
-        budget = self._budgets.get(host) or self._budget(host, now)  # its floor is counted up when a resend is taken
+        budget = self._budgets.get(host) or self._budget(host, now)  # its floor is updated when a resend is taken
         if not again and budget.saved < MOST_SAVED_PER_CALL:
             budget.saved = min(MOST_SAVED_PER_CALL, budget.saved + RESENDS_PER_CALL)
         return call
@@ -194,7 +193,7 @@ class EndpointHealth:
     # ---- endpoints that are tried out -----------------------------------------------------------
 
     def should_explore(self, endpoint: str, now: float) -> bool:
-        """Return whether the next request whose plan explores this endpoint is to call it first.
+        """Return True if the next request whose plan explores this endpoint should call it first.
 
         One request in ``EXPLORED_EVERY`` explores, and ``EXPLORED_MOST`` in total. An endpoint that is down is probed
         as the breaker allows. A request for which this returns False counts as one that did not explore.
@@ -212,8 +211,9 @@ class EndpointHealth:
         return True
 
     def explore(self, endpoint: str, now: float) -> int | None:
-        """Take a turn to explore: return its number, 0 for a probe of an endpoint that was down, None where it is no
-        turn."""
+        """Take a turn to explore and return its number; 0 for a probe of an endpoint that was down, None if it is not
+        due.
+        """
         if not self.should_explore(endpoint, now):
             return None
         found = self._explorations.get(endpoint)
@@ -228,17 +228,17 @@ class EndpointHealth:
         self._paused[endpoint] = until
 
     def paused_for(self, endpoint: str, now: float) -> float:
-        """Return the seconds until the endpoint asked to be called again; 0 when it may be called now."""
+        """Return the seconds of the pause that the endpoint requested; 0 if it may be called now."""
         return max(0.0, self._paused.get(endpoint, now) - now)
 
     # ---- the budget of resends ------------------------------------------------------------------
 
     def share(self, processes: int) -> None:
-        """Take one process's part of the resends per second, out of ``processes`` that call the same hosts."""
+        """Limit the resends per second to one process's share, out of ``processes`` that call the same hosts."""
         self._floor, self._burst = RESENDS_PER_SECOND / processes, max(1.0, MOST_SAVED_PER_SECOND / processes)
 
     def acquire(self, host: str, now: float) -> bool:
-        """Take a resend from the host's budget; return False where it is spent."""
+        """Take a resend from the host's budget; return False if it is spent."""
         budget = self._budget(host, now)
         if budget.floor >= 1:
             budget.floor -= 1
@@ -265,9 +265,9 @@ class EndpointHealth:
 class TrackedCall:
     """One call, from ``EndpointHealth.begin`` until it ended or was abandoned. Only the first of several ends counts.
 
-    The first word shows that the endpoint works: a probe has succeeded, and no other call waits for the rest of a long
-    answer. An answer that breaks off later still counts as a failure, consecutive with those before it. A client that
-    stops reading reveals nothing about the endpoint.
+    The first word shows that the endpoint works: a probe has succeeded, and other calls need not wait for the rest of a
+    long answer. An answer that breaks off later still counts as a failure, consecutive with the previous ones. A client
+    that stops reading reveals nothing about the endpoint.
     """
 
     __slots__ = ("_over", "_spoke", "_upstreams", "endpoint")
@@ -278,15 +278,16 @@ class TrackedCall:
         self._spoke = self._over = False
 
     def first_word(self) -> None:
-        """Note that the endpoint has begun to answer."""
+        """Record that the endpoint has begun to answer."""
         if not self._spoke and not self._over:
             self._spoke = True
             if self._upstreams._breakers:
                 self._upstreams._speaks(self.endpoint)
 
     def end(self, error: errors.IntermodalError | None, now: float) -> None:
-        """End the call: with success, or with ``error``. An error that shows that the endpoint works counts as
-        success."""
+        """End the call with success or with ``error``. An error that shows that the endpoint works counts
+        as success.
+        """
         if error is not None and not concerns_endpoint(error):
             self.leave()
         elif not self._over:
@@ -298,7 +299,7 @@ class TrackedCall:
                 self._upstreams._fails(self, now, spoke=self._spoke)
 
     def leave(self) -> None:
-        """Abandon the call. That it had begun to answer still counts."""
+        """Abandon the call. If it had begun to answer, the endpoint counts as working."""
         if not self._over:
             self._over = True
             self._upstreams._gives_up_probe(self)
@@ -307,15 +308,17 @@ class TrackedCall:
 
 
 def concerns_endpoint(error: errors.IntermodalError) -> bool:
-    """Return whether an error concerns the endpoint: it was called, or could not be reached."""
+    """Return True if an error concerns the endpoint: it was called, or could not be reached."""
     if error.stale or not isinstance(error, errors.CallError):
         return False
     return error.sent or isinstance(error, errors.Unreachable)
 
 
 def counts_as_failure(error: errors.IntermodalError) -> bool:
-    """Return whether a failure counts against the endpoint: it is unreachable, fails internally, or sends no valid
-    answer. No 4xx does."""
+    """Return True if a failure counts against the endpoint: it is unreachable, fails internally, or answers invalidly.
+
+    No 4xx status does.
+    """
     if not isinstance(error, errors.CallError) or 400 <= error.status < 500:
         return False
     if isinstance(error, (errors.Unreachable, errors.Overloaded, errors.StreamCut, errors.RuntimeCrashed)):

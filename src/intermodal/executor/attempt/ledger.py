@@ -1,8 +1,8 @@
 """The budget of one run: reserve before spending, write one row per attempt, never spend more than allowed.
 
-An attempt's row is written before its first byte is sent, in one commit with the mark that it is sent; the connection
-is made meanwhile. The row of an attempt that costs nothing is written while it is answered, so no first word waits for
-it. A transform has a row as well (``transform_row``), with its work in the units by which its seconds are learned.
+An attempt's row is written before its first byte is sent, in one commit with its ``sent`` mark; the connection is made
+meanwhile. The row of a free attempt is written while it is answered, so the first word does not wait for it. A
+transform also has a row (``transform_row``), with its work in the units by which its duration is learned.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ if TYPE_CHECKING:
     from intermodal.store.database import Store
 
 T = TypeVar("T")
-_MOMENT = 0.05  # seconds; a server that answers sooner is answered for first, then written down
+_MOMENT = 0.05  # seconds; if a server answers sooner, the answer is delivered before the row is written
 _CENT = 1e-9  # USD; sums of floats may differ by less
 
 
 class AllowanceLike(Protocol):
-    """A budget outside the run that pays for it, such as an API key's."""
+    """A budget outside the run that pays for it, such as that of an API key."""
 
     async def raise_to(self, usd: float) -> bool:
-        """Reserve this many USD for the whole run before more is sent; return False where the budget has no room."""
+        """Reserve ``usd`` for the whole run before more is sent; return False if the budget has no room."""
         ...
 
     def expose(self, usd: float, *, taken: bool) -> None:
-        """Report what the run would have cost if this process were killed now. ``taken``: tokens were used, or may have
-        been."""
+        """Report what the run would have cost if this process were killed now. ``taken``: tokens were or may have been
+        used.
+        """
         ...
 
 
@@ -51,7 +52,7 @@ class AllowanceExceeded(BudgetExceeded):
 
 
 def original_failure(error: IntermodalError, before: IntermodalError | None) -> IntermodalError:
-    """Return the earlier failure if ``error`` only states that the allowance has no room for another attempt."""
+    """Return the earlier failure if ``error`` only says that the allowance has no room for another attempt."""
     if before is None or not isinstance(error, AllowanceExceeded):
         return error
     before.todo = error.hints.what
@@ -64,24 +65,24 @@ class RunLedger:
     def __init__(self, store: Store, run: str, max_cost: float, allowance: AllowanceLike | None = None) -> None:
         self.run = run
         self.answer = "other"  # kind of answer: ``cost_model/answer_length.py``
-        self.effort = NO_THINKING_REQUEST  # at which it is to be thought about
+        self.effort = NO_THINKING_REQUEST  # the requested reasoning effort
         self.max_cost = max_cost
         self.spent = 0.0
         self.reserved = 0.0
         self.unknown = False  # some attempt's cost cannot be known
         self.maybe_paid = 0  # attempts that may have cost money
-        self.contacted = set[str]()  # endpoints that something was sent to since the route was chosen
+        self.contacted = set[str]()  # endpoints contacted since the route was chosen
         self._store = store
         self._allowance = allowance
         self._taken = False  # an attempt used tokens, or may have
-        self._under_way = 0  # attempts
-        # Writes the run's own row; taken by the first attempt, which has to write anyway.
+        self._under_way = 0  # attempts in progress
+        # Writes the run's own row, together with the row of the first attempt.
         self.begin: Callable[[], None] | None = None
 
     async def open(self, step: Call, endpoint: Endpoint, work: Work) -> AttemptEntry:
         """Reserve the step's highest cost. Raises BudgetExceeded: then nothing may be sent.
 
-        There is no await between the check and the reservation: two concurrent steps cannot both take the last cent.
+        There is no await between the check and the reservation, so two concurrent steps cannot both take the last cent.
         """
         high = upper_bound(step.estimate.cost) or 0.0
         if high > 0 and self.spent + self.reserved + high > self.max_cost + _CENT:
@@ -121,7 +122,7 @@ class RunLedger:
         self._expose()
 
     def close(self, high: float, cost: float | None, *, taken: bool) -> None:
-        """Release the reservation of an attempt that ended; ``cost`` was spent, None for the whole reservation."""
+        """Release the reservation of an attempt that ended. ``cost``: USD spent; None charges the whole reservation."""
         self.reserved -= high
         self.spent += high if cost is None else cost
         self.unknown |= cost is None
@@ -145,11 +146,11 @@ def reservation(
 ) -> Reservation:
     """Return the row of an attempt before it is made.
 
-    ``answer``: the kind of answer that was requested. ``thinking``: the requested reasoning effort.
+    ``answer``: the requested kind of answer. ``thinking``: the requested reasoning effort.
     """
     estimate = step.estimate
     high = upper_bound(estimate.cost) or 0.0
-    # A recording is transcribed as it is; sound that another step made for speech recognition is a film's.
+    # A recording is transcribed as it is; audio that another step extracted for speech recognition is a video's.
     kind = FILM_SOUND if step.op == "transcribe" and input_steps(step) else ""
     if step.op == "generate":
         kind = reasoning_figure(answer, effort_key(thinking_request_sent(thinking, endpoint.host)))
@@ -165,9 +166,9 @@ def reservation(
 
 
 class AttemptEntry:
-    """One attempt's row. ``sent``: it is in the store, and the attempt may have been paid from then on.
+    """One attempt's row. ``sent``: it is in the store, and the attempt may have been paid for from then on.
 
-    ``bound``: USD reserved for it, None where its price is unknown.
+    ``bound``: USD reserved for it; None if its price is unknown.
     """
 
     def __init__(self, ledger: RunLedger, store: Store, row: Reservation, bound: float | None) -> None:
@@ -180,11 +181,11 @@ class AttemptEntry:
         self._open = True
         self._writing: asyncio.Future[str] | None = None
         self._later: asyncio.TimerHandle | None = None
-        # A free attempt need not survive a loss of power: neither its row nor the request waits for the disk.
+        # A free attempt need not survive a power loss: neither its row nor the request waits for the disk.
         self._free = bound == 0
 
     def begin(self) -> None:
-        """Start writing the row where the attempt may cost money."""
+        """Start writing the row if the attempt may cost money."""
         if not self._free:
             self.start()
 
@@ -197,13 +198,13 @@ class AttemptEntry:
         self._ledger.contacted.add(self._row.endpoint)
 
     def after(self) -> None:
-        """Note that the last byte was sent. A free attempt's row is written a moment later, or with its first word."""
+        """Record that the last byte was sent. A free attempt's row is written shortly after, or with its first word."""
         if self._free and self._writing is None and self._later is None:
             self.sent = True
             self._later = asyncio.get_running_loop().call_later(_MOMENT, self.start)
 
     def start(self) -> None:
-        """Start writing the row unless that has begun."""
+        """Start writing the row unless that was started before."""
         if self._later is not None:
             self._later.cancel()
         if self._writing is None and self._open:
@@ -217,7 +218,7 @@ class AttemptEntry:
             self._writing = asyncio.wrap_future(self._store.together(write, later=self._free))
 
     def _reserving(self) -> Callable[[], str]:
-        """Return the function that writes the row, after the run's own row where this is its first attempt."""
+        """Return a function that writes the row, preceded by the run's own row if this is its first attempt."""
         begin, self._ledger.begin = self._ledger.begin, None
 
         def reserve() -> str:
@@ -245,7 +246,7 @@ class AttemptEntry:
         self.sent = True
 
     async def close(self, ending: AttemptEnding) -> None:
-        """Close the row. Where the cost is unknown, the reserved amount counts."""
+        """Close the row. If the cost is unknown, the reserved amount is charged."""
         state = ending.charge.state
         write = {"settled": self._store.settle, "estimated": self._store.estimate, "void": self._store.void}[state]
         try:
@@ -254,7 +255,7 @@ class AttemptEntry:
             if not self._open:
                 return
             self._forget(ending.counts, taken=state != "void")
-            # Where it ended before anything was to be sent, its row has yet to be written.
+            # If it ended before anything was sent, its row is not written yet.
             reserve = None if self._key else self._reserving()
             await write_in_group_commit(
                 self._store, lambda: write(reserve() if reserve is not None else self._key, ending.outcome)
@@ -270,14 +271,14 @@ class AttemptEntry:
         self._forget(0.0, taken=False)
 
     def _forget(self, cost: float | None, *, taken: bool) -> None:
-        """Release the reservation; ``cost`` was spent, None where it is unknown."""
+        """Release the reservation. ``cost``: USD spent; None if unknown."""
         if self._open:
             self._open = False
             self._ledger.close(self._bound or 0.0, cost, taken=taken)
 
 
 async def write_in_thread(write: Callable[[], T]) -> T:
-    """Use the store, which blocks for milliseconds, off the event loop.
+    """Run ``write``, which blocks for milliseconds, in a thread.
 
     Shielded from cancellation: a cancelled attempt must not leave an open row, or one whose id is lost.
     """
@@ -291,7 +292,7 @@ async def write_in_thread(write: Callable[[], T]) -> T:
 
 
 async def write_in_group_commit(store: Store, write: Callable[[], T], *, later: bool = False) -> T:
-    """Run ``write`` in a commit that other runs share; shielded like ``write_in_thread``."""
+    """Run ``write`` in a commit shared with other runs; shielded like ``write_in_thread``."""
     import anyio
 
     results: list[T] = []
@@ -305,10 +306,10 @@ def _mid(quantity: Quantity) -> float | None:
 
 
 def count_letters(pictures: tuple[ImageInput, ...], facts: PartFacts) -> float:
-    """Return the letters that were counted on these images when the part was probed.
+    """Return the letters counted on these images when the part was probed.
 
-    0 where one of them was not counted, or its script takes another number of tokens per letter: nothing is learned
-    then.
+    Returns 0 if one of them was not counted, or its script has another number of tokens per letter: then nothing is
+    learned.
     """
     if facts.script or any(page.script for page in facts.pages if page.number in {each.page for each in pictures}):
         return 0.0
@@ -327,7 +328,7 @@ def count_letters(pictures: tuple[ImageInput, ...], facts: PartFacts) -> float:
 def transform_row(
     step: Transform, facts: PartFacts, product: StepProduct, seconds: float, run: str
 ) -> TransformRow | None:
-    """Return the row of a transform, None for one that takes no time of its own."""
+    """Return the row of a transform; None for one that takes no time of its own."""
     amount = _amount(step, facts, product)
     if not amount:
         return None
@@ -343,7 +344,9 @@ def range_of(quantity: Quantity) -> Range | None:
 
 
 def _amount(step: Transform, facts: PartFacts, product: StepProduct) -> float:
-    """Return the amount in the unit of the operation's figure (``store/learned_figures.py``: ``TRANSFORMS``)."""
+    """Return the amount of work in the unit of the operation's figure (``store/learned_figures.py``:
+    ``TRANSFORMS``).
+    """
     if step.op == "extract":
         return float(len(product.pieces))
     if step.op == "render":

@@ -1,10 +1,10 @@
-"""The decision after a failed attempt: resend, reroute or stop; and the waits, breaker checks and budgets around it.
+"""The decision after a failed attempt (resend, reroute or stop), with the waits, breaker checks and budgets around it.
 
 ``decide`` is pure: no clock, no randomness. ``decide_next`` applies it to a call of a run. An error's class of retry
-and billing comes from the table in ``protocols/errors/``. Three rules stand above that table. After the first output
-nothing is retried: the model is committed. The same endpoint is called again only where the failed attempt cannot have
-been paid, and once after a plain 500 or where a kept-alive connection was closed. A reroute after the body was sent may
-pay twice, so it needs the policy's permission (``pay_twice``).
+and billing comes from the table in ``protocols/errors/``. Three rules override that table. After the first output
+nothing is retried: the model is committed. The same endpoint is called again only if the failed attempt cannot have
+been paid for, and once after a plain 500 or after a kept-alive connection was closed. A reroute after the body was sent
+may pay twice, so it needs the policy's permission (``pay_twice``).
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 
 MAX_PAID = 3  # attempts of one user call that may have cost money
 MAX_WAIT = 60.0  # seconds; if an endpoint states a longer wait, another route is better
-REROUTE_AFTER = 5.0  # seconds of these that are waited where another route is ready
+REROUTE_AFTER = 5.0  # seconds of a stated wait from which another ready route is taken
 FIRST_WAIT = 1.0  # seconds; the width of the first full-jitter window, doubled for each further attempt
-NO_MORE = 1_000  # attempts: more than anything is resent
+NO_MORE = 1_000  # an attempt number above any limit on resends
 LAST_WAIT = 8.0  # seconds; the widest window
 
-# How often a request is sent to the same endpoint again; any other retry goes elsewhere.
+# How often a request is resent to the same endpoint; any other retry goes elsewhere.
 RESENDS: Mapping[errors.Retry, int] = {"resend": 2, "wait": 2, "once": 1}
 
 
 class Reroute(Exception):
-    """An endpoint cannot make the call and another may. ``reason`` continues a sentence that begins with the endpoint's
-    name.
+    """Another endpoint may make a call that this one cannot make.
 
-    ``held``: it was not called, as its circuit breaker is open; it may be called when no other endpoint is left.
+    ``reason`` continues a sentence that begins with the endpoint's name. ``held``: the endpoint was not called, because
+    its circuit breaker is open; it may be called if no other endpoint is left.
     """
 
     def __init__(self, error: errors.IntermodalError, step: Call, reason: str, *, held: bool = False) -> None:
@@ -59,7 +59,7 @@ class Reroute(Exception):
 
 
 class RunCaller(Protocol):
-    """Who makes the calls of a run (``step_caller.StepCaller``), as far as the waits and choices between them need."""
+    """The caller of a run (``step_caller.StepCaller``), as far as waits and retry decisions need it."""
 
     world: Dependencies
     ledger: RunLedger
@@ -71,7 +71,7 @@ class RunCaller(Protocol):
 
     @property
     def remaining(self) -> float | None:
-        """Seconds until the deadline, None without one."""
+        """Seconds until the deadline; None if there is none."""
 
     def at(self) -> float:
         """Return seconds since the run began."""
@@ -93,8 +93,8 @@ class RetryLimits(Value, frozen=True):
     """The limits on retries in the request's policy.
 
     Attributes:
-        pay_twice: reroute where that may pay a second time.
-        resends: most resends to one endpoint; None for as many as the error's class allows.
+        pay_twice: reroute even if that may pay a second time.
+        resends: maximum resends to one endpoint; None for as many as the error's class allows.
     """
 
     pay_twice: bool = True
@@ -148,15 +148,15 @@ def decide(
     jitter: float,
     paid: int = 0,
 ) -> RetryDecision:
-    """Return what follows ``error``.
+    """Return the decision after ``error``.
 
     Args:
-        attempt: attempts made at this endpoint for this step, the failed one included; 1 is the first, ``NO_MORE``
-            where the host's retry budget is spent (``circuit_breaker.py``).
+        attempt: attempts made at this endpoint for this step, including the failed one; 1 is the first, ``NO_MORE``
+            if the host's retry budget is spent (``circuit_breaker.py``).
         committed: output was shown, or a tool call emitted.
         allowed: limits of the request's policy.
-        remaining: seconds until the deadline, None when there is none.
-        jitter: a number in [0, 1) that the caller drew.
+        remaining: seconds until the deadline; None if there is none.
+        jitter: a number in [0, 1) drawn by the caller.
         paid: attempts of the whole call so far that may have cost money.
     """
     retry, billing = _classes(error)
@@ -188,7 +188,7 @@ def _resends(error: errors.IntermodalError, retry: errors.Retry, billing: errors
 
 
 def _delay(error: errors.IntermodalError, attempt: int, jitter: float) -> float | None:
-    """Return the seconds to wait, never less than the endpoint asked for; None where it asked for too long."""
+    """Return the seconds to wait, never less than the endpoint requested; None if it requested too long a wait."""
     window = min(LAST_WAIT, FIRST_WAIT * 2.0 ** (attempt - 1))
     retry_after = error.retry_after if isinstance(error, errors.CallError) else None
     if retry_after is None:
@@ -202,7 +202,7 @@ _SPENT = "and too many of our calls to it were sent again already"
 
 
 def breaker_error(caller: RunCaller, job: CallJob) -> errors.CallError | None:
-    """Return the error for an endpoint whose circuit breaker is open; None where it may be called."""
+    """Return the error for an endpoint whose circuit breaker is open; None if it may be called."""
     seconds = caller.world.upstreams.seconds_open(job.endpoint.id, caller.world.clock())
     if not seconds or caller.force:
         return None
@@ -213,9 +213,9 @@ def breaker_error(caller: RunCaller, job: CallJob) -> errors.CallError | None:
 
 
 def is_resend(caller: RunCaller, job: CallJob) -> bool:
-    """Return whether this run called the endpoint before and passed it over because it asked for a wait.
+    """Return True if this run called the endpoint before and passed it over because it requested a wait.
 
-    Raises Reroute where the host's retry budget does not allow a resend.
+    Raises Reroute if the host's retry budget does not allow a resend.
     """
     error = caller.passed_over.pop(job.endpoint.id, None)
     if error is None:
@@ -229,8 +229,7 @@ def is_resend(caller: RunCaller, job: CallJob) -> bool:
 async def wait_to_resend(
     caller: RunCaller, error: errors.IntermodalError, job: CallJob, decision: RetryDecision
 ) -> None:
-    """Wait before the same endpoint is called again. A caller that is cancelled meanwhile returns its resend to the
-    budget."""
+    """Wait before the same endpoint is called again. A cancelled wait returns its resend to the budget."""
     delay, reason = round(decision.delay, 3), f"{job.endpoint.id} {decision.reason}"
     try:
         await caller.emit(Retrying(step=job.step.id, reason=reason, delay=delay, at=caller.at()))
@@ -242,9 +241,9 @@ async def wait_to_resend(
 
 
 async def wait_for_retry_after(caller: RunCaller, job: CallJob) -> None:
-    """Wait as long as an endpoint asked for when it was passed over, before it is called again.
+    """Wait as long as a passed-over endpoint requested, before it is called again.
 
-    Raises RateLimited where that is longer than the time that is left.
+    Raises RateLimited if that exceeds the remaining time.
     """
     name, world = job.endpoint.id, caller.world
     seconds = world.upstreams.paused_for(name, world.clock()) if caller.force else 0.0
@@ -267,7 +266,7 @@ async def wait_for_retry_after(caller: RunCaller, job: CallJob) -> None:
 
 
 def as_trial(caller: RunCaller, job: CallJob) -> CallJob:
-    """Return the call as a trial where it measures or probes its endpoint while another route is left.
+    """Return the call as a trial if it measures or probes its endpoint while another route is left.
 
     A trial has shorter timeouts, and is streamed so that the first word shows that the endpoint works.
     """
@@ -280,13 +279,15 @@ def as_trial(caller: RunCaller, job: CallJob) -> CallJob:
 
 
 def _has_alternative(caller: RunCaller, name: str) -> bool:
-    """Return whether a route is left that does not call this endpoint."""
+    """Return True if a route is left that does not call this endpoint."""
     calls = ({step.endpoint for step in route.steps if isinstance(step, Call)} for route in caller.others)
     return any(name not in endpoints for endpoints in calls)
 
 
 def should_reroute(caller: RunCaller, error: errors.IntermodalError, job: CallJob, decision: RetryDecision) -> bool:
-    """Return whether another route is taken while this endpoint asks for a long wait. It is returned to if need be."""
+    """Return True if another route is taken because this endpoint requested a long wait. It is returned to
+    if need be.
+    """
     retry_after = error.retry_after if isinstance(error, errors.CallError) else None
     if decision.kind != "resend" or retry_after is None or retry_after <= REROUTE_AFTER or caller.force:
         return False
@@ -298,10 +299,10 @@ def should_reroute(caller: RunCaller, error: errors.IntermodalError, job: CallJo
 def decide_next(
     caller: RunCaller, error: errors.IntermodalError, job: CallJob, number: int, committed: bool
 ) -> tuple[RetryDecision, bool]:
-    """Return what follows attempt ``number``, and whether the endpoint is passed over for now (``should_reroute``).
+    """Return the decision after attempt ``number``, and whether the endpoint is passed over for now
+    (``should_reroute``).
 
-    A resend is taken from the host's retry budget here, before the wait, so that concurrent calls cannot take the same
-    one.
+    A resend is taken from the host's retry budget here, before the wait, so concurrent calls cannot take the same one.
     """
     world = caller.world
     now, jitter = world.clock(), world.jitter()
@@ -333,5 +334,5 @@ def decide_next(
 
 
 def is_free_resend(error: errors.IntermodalError) -> bool:
-    """Return whether a resend needs no budget: the host named a time to retry, or has not read the request."""
+    """Return True if a resend needs no budget: the host named a time to retry, or has not read the request."""
     return error.stale or (isinstance(error, errors.RateLimited) and error.retry_after is not None)

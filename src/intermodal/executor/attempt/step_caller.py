@@ -1,5 +1,4 @@
-"""Makes a step's call: one attempt after another, each with a row in the store, until one succeeds or a route is given
-up.
+"""Makes a step's call: one attempt after another, each with its own row, until one succeeds or the route is given up.
 
 ``StepCaller.call`` is the retry loop; ``CallAttempt`` is one attempt: reserve, call the driver, settle. ``retry.py``
 decides how to proceed after a failed attempt, ``accounting.py`` computes its cost.
@@ -34,9 +33,9 @@ from intermodal.media.text.tool_definitions import tools_digest
 from intermodal.plans.plan import Candidate
 from intermodal.protocols import calls as wire
 
-_SECRET_PREFIX = 8  # characters of a key that are worth hiding
+_SECRET_PREFIX = 8  # characters of the shortest quoted key prefix that is hidden
 
-# The driver of each protocol. Those over HTTP share one, which takes its codec from ``drivers/codecs.py``.
+# The driver of each protocol. HTTP protocols share one, which takes its codec from ``drivers/codecs.py``.
 HTTP_DRIVER = "intermodal.executor.drivers.http:drive"
 RUNTIME_DRIVER = "intermodal.executor.drivers.embedded:run_plugin"
 DRIVERS: Mapping[Protocol, str] = {
@@ -54,7 +53,7 @@ DRIVERS: Mapping[Protocol, str] = {
 
 
 def driver_of(protocol: Protocol) -> Driver:
-    """Return the driver of a protocol; its module loads when it is first used."""
+    """Return the driver of a protocol. Its module is loaded on first use."""
     place = DRIVERS.get(protocol) or (RUNTIME_DRIVER if protocol in runtime_plugins() else HTTP_DRIVER)
     module, _, function = place.partition(":")
     return cast("Driver", getattr(import_module(module), function))
@@ -87,7 +86,7 @@ class ReplanRequested(Exception):
 
 
 class FinishedCall(Value, frozen=True):
-    """A successful call: its result, and the actual figures of all its attempts together."""
+    """A successful call: its result, and the combined figures of all its attempts."""
 
     made: CallResult
     actual: Actual
@@ -101,13 +100,13 @@ class StepCaller:
     """Makes the calls of one run.
 
     Args:
-        emit: where events go. hint: where progress goes; it may be dropped when nobody reads.
-        deadline: on the clock of the dependencies, None for none. started: when the run began, on the same clock.
+        emit: receives events. hint: receives progress, which may be dropped if nobody reads.
+        deadline: on the clock of the dependencies; None for none. started: when the run began, on the same clock.
 
     Attributes:
         others: remaining routes.
-        force: call endpoints whose breaker is open or that asked for a pause, because no other is left.
-        passed_over: endpoints that asked for a pause, each with the error that stated it.
+        force: call endpoints whose breaker is open or that requested a pause, because no other is left.
+        passed_over: endpoints that requested a pause, each with the error that stated it.
         exploring: an endpoint that is being measured; it is not called again if it fails.
         tried: the first attempt, if it was made before the run began.
     """
@@ -147,19 +146,19 @@ class StepCaller:
         committed: Callable[[], bool] = lambda: False,
         retract: Callable[[], None] = lambda: None,
     ) -> FinishedCall:
-        """Make the call; send it again where that is right.
+        """Make the call, resending it if the retry rules allow.
 
         Args:
-            begin: awaited once, when the first attempt is about to be made: not where the endpoint is passed over, nor
-                where no budget has room for it.
-            say: gets the pieces of the answer. think: gets the reasoning.
+            begin: awaited once, before the first attempt is made; not if the endpoint is passed over or no budget
+                has room for it.
+            say: receives the pieces of the answer. think: receives the reasoning.
             committed: whether some of the answer was shown; from then on nothing is retried.
             retract: discards the output of a failed attempt.
 
-        Raises Reroute where another endpoint may make the call, else the error of the last attempt.
+        Raises Reroute if another endpoint may make the call, else the error of the last attempt.
         """
         tried, self.tried = self.tried, None
-        again = False  # called before in this run, and about to be sent the same request once more
+        again = False  # called before in this run, and about to be sent the same request again
         if tried is None:
             if (shut := retry.breaker_error(self, job)) is not None:
                 raise Reroute(shut, job.step, shut.what, held=True)
@@ -206,7 +205,7 @@ class StepCaller:
                 retract()
                 await retry.wait_to_resend(self, error, job, decision)
                 job = msgspec.structs.replace(job, fresh=error.stale)
-                failed = error.with_traceback(None)  # a frame that holds its own error would stay
+                failed = error.with_traceback(None)  # a frame that holds its own error would stay alive
             except BaseException:
                 self._give_up(attempt)
                 raise
@@ -218,7 +217,7 @@ class StepCaller:
         return round(self.world.clock() - self.started, 6)
 
     def _give_up(self, attempt: CallAttempt | PriorAttempt) -> None:
-        """Report an attempt that was abandoned, as it may have been paid."""
+        """Report an abandoned attempt, since it may have been paid for."""
         if isinstance(attempt, CallAttempt) and attempt.sent:
             self.hint(attempt.given_up(self.at()))
 
@@ -250,8 +249,7 @@ class StepCaller:
 class PriorAttempt:
     """The first attempt of a run, made before the run began (``executor/direct/``). Its row is written.
 
-    It failed with ``error``, or it ended with an answer that the run goes on with: its decoded
-    ``events``.
+    It failed with ``error``, or ended with an answer (its decoded ``events``) from which the run continues.
 
     Attributes:
         endpoint: its id. ending: what it cost.
@@ -276,7 +274,7 @@ class PriorAttempt:
         self, step: str, say: Callable[[str], Awaitable[None]] | None,
         think: Callable[[Thought], Awaitable[None]] | None,
     ) -> CallResult:  # fmt: skip
-        """Report the answer to ``step`` again and return it. Raises the error that the attempt failed with."""
+        """Report the answer again as that of ``step`` and return it. Raises the error that the attempt failed with."""
         self._step = step
         if self.error is not None:
             raise self.error
@@ -300,10 +298,10 @@ class PriorAttempt:
 
 
 class CallAttempt:
-    """One attempt at a call, and the ``AttemptContext`` that its driver gets.
+    """One attempt at a call, and the ``AttemptContext`` that its driver receives.
 
     Attributes:
-        ending: what it cost; there once ``make`` returned or raised.
+        ending: what it cost; set once ``make`` returned or raised.
     """
 
     ending: AttemptEnding
@@ -409,7 +407,7 @@ class CallAttempt:
         return made
 
     def actual(self, before: tuple[float | None, ...]) -> Actual:
-        """Return what the step took. ``before``: the costs of the attempts that failed."""
+        """Return the figures of the step. ``before``: the costs of the failed attempts."""
         outcome = self.ending.outcome
         costs = (*before, self.ending.charge.cost)
         known = [cost for cost in costs if cost is not None]
@@ -424,12 +422,12 @@ class CallAttempt:
 
     @property
     def seconds(self) -> float:
-        """Seconds of the attempt, without the loading of a runtime."""
+        """Seconds of the attempt, excluding the loading of a runtime."""
         return self.ending.outcome.seconds
 
     @property
     def sent(self) -> bool:
-        """Whether some of the request may have reached the endpoint."""
+        """True if some of the request may have reached the endpoint."""
         return self._entry is not None and self._entry.sent
 
     def given_up(self, at: float) -> AttemptFailed:
@@ -448,7 +446,7 @@ class CallAttempt:
             await self._entry.close(ending)
 
     def _output_tokens(self, made: CallResult) -> int | None:
-        """Return the tokens of the answer as reported; for a conversion, those of the text it made."""
+        """Return the tokens of the answer as reported; for a conversion, those of the text it produced."""
         out = made.usage.output_tokens
         if made.transcript is not None:
             out = self._tokens(made.transcript.text)
@@ -463,13 +461,13 @@ class CallAttempt:
 
 
 def count_answer_tokens(text: str, count: Callable[[str, str], int | None]) -> int:
-    """Count tokens with the vocabulary of the embedded model: one measure for whatever no host counts."""
+    """Count tokens with the vocabulary of the embedded model: one measure for everything that no host counts."""
     counted = count("smollm2", text)
     return round(len(text) / 4) if counted is None else counted
 
 
 def _without_key(key: str, error: errors.IntermodalError) -> errors.IntermodalError:
-    """Remove the API key from an error's text where a host quoted it; a quote may end inside the key."""
+    """Remove the API key from an error's text, which may quote it; a quote may end inside the key."""
     if key:
         texts = error.hints
         error.what, error.todo = (_hidden(key, text) for text in (texts.what, texts.todo))
@@ -478,7 +476,7 @@ def _without_key(key: str, error: errors.IntermodalError) -> errors.IntermodalEr
 
 def _hidden(key: str, text: str) -> str:
     if key[:_SECRET_PREFIX] not in text:
-        return text  # with its settings, where it has any
+        return text  # with its hints, if it has any
     for length in range(len(key), min(len(key), _SECRET_PREFIX) - 1, -1):
         text = text.replace(key[:length], "(hidden)")
     return text

@@ -1,9 +1,9 @@
-"""Checks of what a step made: remarks for the user, and findings that may change the plan. Pure.
+"""Checks of a step's result: remarks for the user, and findings that may change the plan. Pure.
 
 ``remarks`` covers every conversion; ``run_check`` runs the plan's checks. The last part compares columns of amounts
 with the total below them. A total that differs from their sum proves little: a tax, a discount or rounding may explain
 it. A total that differs from it in one digit in one place (``1,380.50`` and ``1,330.50``) suggests a misread digit: of
-totals that are otherwise no sum, one in a hundred differs so by chance.
+totals that are otherwise no sum, one in a hundred differs that way by chance.
 """
 
 from __future__ import annotations
@@ -24,37 +24,38 @@ from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.plans.step import Call, Transform, amount_kept
 from intermodal.quantity import Quantity
 
-_LOOP = 4  # repetitions of a sentence from which on the transcriber is stuck, not the speaker
-_LINES = 6  # the same line so often in a row is a stuck writer
-_PHRASES = 8  # and so is the same phrase of three words and more
+_LOOP = 4  # repetitions of a sentence from which the transcriber is stuck, not the speaker
+_LINES = 6  # repetitions of a line from which the writer is stuck
+_PHRASES = 8  # repetitions of a phrase of three or more words from which the writer is stuck
 _PHRASE_WORDS = range(3, 41)
 # A transcriber's mean probability of its words. English speech by whisper-tiny.en: 0.57 with loud noise to 0.79 clean;
 # French, German, Spanish and Italian by it, as English: 0.13 to 0.39. whisper-base in their own languages: 0.47
 # to 0.67, the lowest with wrong words.
-_FOREIGN = 0.45  # below it, a transcriber of one language was given another
+_FOREIGN = 0.45  # below it, a transcriber of one language was given another language
 _UNSURE = 0.4  # below it, any transcriber was guessing
-# Words a second of detected speech: slow dictation has 1.5. A transcriber that omits repeats, or finds a word
-# here and there in noise, has fewer. A word is six letters at most, so that scripts without blanks are counted too.
+# Words per second of detected speech: slow dictation has 1.5. A transcriber that omits repetitions, or finds a word
+# here and there in noise, has fewer. A word counts as six letters at most, so that scripts without blanks are counted
+# too.
 _SPARSE = 0.8
-_SPARSE_FROM = 10.0  # seconds of one segment; in shorter ones a pause is nothing
+_SPARSE_FROM = 10.0  # minimum seconds of a segment that is checked; in shorter ones a pause proves nothing
 _WORD_LETTERS = 6
-# A segment with words less likely than ``DOUBTED_WORDS`` is doubted, and a recording where such segments are a share of
-# it (``SPOILT``). By whisper-base, of English under noise, echo, pauses, a narrow band, at other speeds: of the five
-# recordings of which fewer than four words in five arrive, 16 to 100 % is below; of the nine others, and of clean
-# French, nothing.
-_COMPRESSED = 2.4  # length over length compressed, from which on Whisper itself takes words for a loop
-_WINDOW = 30.0  # seconds of words that are compressed together
-_UNHEARD = 0.1  # share of a recording that is loud and has no words, from which on it is reported
-# Letters read over the fewest that were counted by their edges, below which words are missing. 26 pages and pictures
-# of known words, small print, tables and charts among them, have 0.9 times as many and more.
+# A segment with words less likely than ``DOUBTED_WORDS`` is doubted, and so is a recording in which such segments reach
+# the share ``SPOILT``. Measured with whisper-base on English under noise, echo, pauses, a narrow band, and at other
+# speeds: in the five recordings of which fewer than four words in five arrive, 16 to 100 % is below; in the nine
+# others, and in clean French, nothing.
+_COMPRESSED = 2.4  # length divided by compressed length from which Whisper itself takes text for a loop
+_WINDOW = 30.0  # seconds whose words are compressed together
+_UNHEARD = 0.1  # share of a recording that is loud and has no words, from which it is reported
+# Letters read divided by the minimum counted by their edges, below which words are missing. 26 pages and pictures of
+# known words, small print, tables and charts among them, have a ratio of 0.9 and more.
 _READ = 0.4
-_LEGIBLE = 0.7  # mean confidence of characters, below which a reading is a guess
-_TEXT = 0.04  # share of a picture's area that is text, from which on there must be words to read
+_LEGIBLE = 0.7  # mean confidence of characters below which a reading is a guess
+_TEXT = 0.04  # share of an image's area that is text, from which there must be words to read
 _LETTERS = re.compile(r"[^\W_]")
 
 
 def remarks(op: str, product: StepProduct, name: str) -> tuple[str, ...]:
-    """Return what the user should know about a conversion of the part ``name``."""
+    """Return the remarks on a conversion of the part ``name``, for the user."""
     check = _CHECKS.get(op)
     return tuple(check(product, name)) if check is not None else ()
 
@@ -74,7 +75,7 @@ def _transcript_texts(product: StepProduct, name: str) -> list[str]:
 
 
 def _read(product: StepProduct, name: str) -> list[str]:
-    if not product.pieces:  # pictures on pages whose text layer has all their words
+    if not product.pieces:  # images on pages whose text layer has all their words
         return []
     read = [any(line.text.strip() or line.unread for line in lines) for lines in product.lines]
     if not any(read):
@@ -129,7 +130,7 @@ _CHECKS: Mapping[str, Callable[[StepProduct, str], list[str]]] = {
 # ---- the plan's checks ----------------------------------------------------------------------------
 
 
-WITHOUT_REMARK = ("language", "confidence")  # problems that ``remarks`` does not see
+WITHOUT_REMARK = ("language", "confidence")  # problems that ``remarks`` does not cover
 
 
 class CheckFinding(Value, frozen=True):
@@ -145,7 +146,7 @@ class CheckFinding(Value, frozen=True):
 class CheckSubject(Value, frozen=True):
     """The subject of a check: the step, its product, and the facts of its part.
 
-    ``endpoint`` is None for a transform; ``language``: the speech's, as the user stated it; ``tokens``: of the text.
+    ``endpoint`` is None for a transform; ``language``: of the speech, as stated by the user; ``tokens``: of the text.
     """
 
     step: Transform | Call
@@ -187,7 +188,7 @@ def _transcript(made: CheckSubject) -> CheckFinding:
 
 
 def _missed(transcript: Transcript, name: str) -> CheckFinding:
-    """Return the finding where some speech was transcribed badly, or not at all."""
+    """Return the finding on speech that was transcribed badly, or not at all."""
     surely, spoken = confident_seconds(transcript)
     if spoken:
         amount = amount_kept(surely, spoken, "seconds")
@@ -197,8 +198,9 @@ def _missed(transcript: Transcript, name: str) -> CheckFinding:
 
 
 def confident_seconds(transcript: Transcript) -> tuple[int, int]:
-    """Return the seconds of speech that were transcribed with confidence, and all of them; (0, 0) where nearly all
-    were."""
+    """Return the seconds of speech that were transcribed with confidence, and of all speech; (0, 0) if
+    nearly all were.
+    """
     spoken = sum(each.end - each.start for each in transcript.segments)
     doubted = sum(each.end - each.start for each in _doubted(transcript.segments))
     if transcript.certainty and transcript.certainty < _UNSURE:
@@ -209,8 +211,10 @@ def confident_seconds(transcript: Transcript) -> tuple[int, int]:
 
 
 def heard_seconds(transcript: Transcript) -> tuple[int, int]:
-    """Return the seconds that were transcribed with confidence, and all that may be speech; (0, 0) where nearly all
-    were. Speech in loud noise is none to a detector of voices, so that all of the noise may be speech."""
+    """Return the seconds transcribed with confidence, and of everything that may be speech; (0, 0) if nearly all were.
+
+    A voice detector finds no speech in loud noise, so all of the noise may be speech.
+    """
     surely, spoken = confident_seconds(transcript)
     if not transcript.masked or transcript.masked < _UNHEARD * transcript.seconds:
         return surely, spoken
@@ -219,7 +223,7 @@ def heard_seconds(transcript: Transcript) -> tuple[int, int]:
 
 
 def _doubted(segments: Sequence[Segment]) -> list[Segment]:
-    """Return the segments with unlikely words, or with the same words over and over."""
+    """Return the segments with unlikely or repeating words."""
     found: list[Segment] = []
     for _, some in groupby(segments, lambda each: (each.speaker, each.start // _WINDOW)):
         window = list(some)
@@ -230,7 +234,7 @@ def _doubted(segments: Sequence[Segment]) -> list[Segment]:
 
 
 def sparse_finding(name: str, lost: tuple[int, float]) -> CheckFinding:
-    """Return the finding where a long stretch of speech has hardly a word."""
+    """Return the finding on long stretches of speech with hardly a word."""
     words, seconds = lost
     if not seconds:
         return CheckFinding()
@@ -241,7 +245,7 @@ def sparse_finding(name: str, lost: tuple[int, float]) -> CheckFinding:
 
 
 def sparse_speech(transcript: Transcript) -> tuple[int, float]:
-    """Return words and seconds of the segments with too few words for their length; (0, 0.0) where there is none."""
+    """Return the words and seconds of the segments with too few words for their length; (0, 0.0) if there are none."""
     found = [
         (len(segment.text.split()), segment.end - segment.start)
         for segment in transcript.segments
@@ -272,14 +276,16 @@ def _reading(made: CheckSubject) -> CheckFinding:
 
 
 def _totals(made: CheckSubject) -> CheckFinding | None:
-    """Return the finding for totals that are one digit off the sum of the amounts above."""
+    """Return the finding on totals that are one digit off the sum of the amounts above; None if there are none."""
     found = [each for lines in made.product.lines for each in mismatched_totals(lines_to_text(lines))]
     return CheckFinding(problem="confidence", message=describe_mismatch(found, made.facts.name)) if found else None
 
 
 def _legible(lines: Sequence[ReadLine], name: str) -> CheckFinding | None:
-    """What is wrong where the reader knows that words are missing, or doubts more than a few lines. A page's mean shows
-    little: it stays high where single lines are spoilt."""
+    """Return the finding on words that are missing, or on more than a few doubtful lines; None if there are none.
+
+    The mean confidence of a page shows little: it stays high if only single lines are misread.
+    """
     unread = sum(line.unread for line in lines)
     doubted = sum(line.confidence < DOUBTED and not line.unread for line in lines)
     findings = []
@@ -299,7 +305,7 @@ def _legible(lines: Sequence[ReadLine], name: str) -> CheckFinding | None:
 
 
 def confident_lines(lines: Sequence[ReadLine]) -> tuple[int, int]:
-    """Return the lines that were read with confidence, and all of them; (0, 0) where nearly all were."""
+    """Return the number of lines read with confidence, and of all lines; (0, 0) if nearly all were."""
     words = lines_with_words(lines)
     sure = sum(not line.unread and line.confidence >= DOUBTED for line in words)
     return (0, 0) if len(words) - sure < SPOILT * len(words) or not words else (sure, len(words))
@@ -310,7 +316,7 @@ def _of(count: int, lines: int) -> str:
 
 
 def _inspect_size(made: CheckSubject, characters: int) -> CheckFinding | None:
-    """Return the finding if far more letters were counted by their edges than were read."""
+    """Return the finding if far fewer letters were read than were counted by their edges."""
     pages = _read_pages(made)
     counts = [page.letters for page in pages] or [made.facts.letters]
     if made.facts.kind == "video" or _promised(made) < _TEXT or not all(count.known for count in counts):
@@ -331,7 +337,7 @@ def _read_pages(made: CheckSubject) -> list[PageFacts]:
 
 
 def _promised(made: CheckSubject) -> float:
-    """The share of text in the densest of the pictures that were read, at its middle estimate; 0 where unknown."""
+    """Return the share of text in the densest of the images that were read, at its middle estimate; 0 if unknown."""
     densities = [page.text_density for page in _read_pages(made)]
     return max((density.mid for density in densities or [made.facts.text_density] if density.known), default=0.0)
 
@@ -360,9 +366,9 @@ _INSPECTIONS: Mapping[str, Callable[[CheckSubject], CheckFinding]] = {
 
 
 def repeats(text: str) -> bool:
-    """A line at least six times in a row, or a phrase of 3 to 40 words at least eight times in a row.
+    """Return True if a text has a line at least six times in a row, or a phrase of 3 to 40 words at least eight times.
 
-    Lines and phrases without a letter or digit (rules of tables, blanks) are no loop.
+    Lines and phrases without a letter or digit (table rules, blanks) do not count.
     """
     words = text.lower().split()
     if len(words) < _LINES:
@@ -370,7 +376,7 @@ def repeats(text: str) -> bool:
     lines = text.splitlines()
     if len(lines) >= _LINES and _stands_still(lines):
         return True
-    if len(words) - len(set(words)) < _PHRASE_WORDS.start * (_PHRASES - 1):  # too few occur again
+    if len(words) - len(set(words)) < _PHRASE_WORDS.start * (_PHRASES - 1):  # too few words recur
         return False
     if max(Counter(words).values()) < _PHRASES:
         return False
@@ -383,10 +389,10 @@ def _stands_still(lines: list[str]) -> bool:
 
 
 def _repeats_every(words: list[str], size: int) -> bool:
-    """Return whether some phrase of ``size`` words occurs eight times in a row.
+    """Return True if some phrase of ``size`` words occurs eight times in a row.
 
-    Then ``least`` words in a row are each the one a phrase before, and one of their places is a multiple of ``least``:
-    only those places are compared, which costs a third of comparing every word.
+    In that case ``least`` consecutive words each equal the word one phrase earlier, and one of their positions is a
+    multiple of ``least``. Only these positions are compared, which costs a third of comparing every word.
     """
     least = size * (_PHRASES - 1)
     for place in range(least, len(words), least):
@@ -403,7 +409,7 @@ def _repeats_every(words: list[str], size: int) -> bool:
 
 
 def looped(transcript: Transcript) -> bool:
-    """Return whether a segment occurs at least four times in a row, as from a stuck transcriber."""
+    """Return True if a segment occurs at least four times in a row, which indicates a stuck transcriber."""
     run = 1
     words = [segment.text.strip().lower() for segment in transcript.segments]
     for before, after in pairwise(words):
@@ -413,11 +419,11 @@ def looped(transcript: Transcript) -> bool:
     return False
 
 
-LEAST = 3  # amounts above a total from which on they are added up
+LEAST = 3  # minimum number of amounts above a total for them to be added up
 
 _AMOUNT = re.compile(r"(?<![\w.,])-?(?:\d{1,3}(?:[.,' \u00a0\u202f]\d{3})+|\d+)[.,]\d{2}(?![\w.,]*\d)")
 
-_MARKUP = re.compile(r"[|*#]+")  # of tables and headings, as a document's text has them
+_MARKUP = re.compile(r"[|*#]+")  # of tables and headings in a document's text
 
 _TOTAL = re.compile(
     r"\b(?:sub-?|grand )?total\w*|\bsum(?:me|ma)?\b|zwischensumme|gesamt\w*|\bimporto\b|\bsoma\b|\brazem\b|"
@@ -427,7 +433,7 @@ _TOTAL = re.compile(
 
 
 class MismatchedTotal(Value):
-    """A total as it was read, its row's label, and the sum of the amounts above it; both numbers in hundredths."""
+    """A total as read, its row's label, and the sum of the amounts above it; both numbers in hundredths."""
 
     label: str
     read: int
@@ -459,13 +465,15 @@ def mismatched_totals(text: str) -> tuple[MismatchedTotal, ...]:
 
 
 def format_amount(hundredths: int) -> str:
-    """An amount as a sentence has it."""
+    """Return an amount formatted for a sentence."""
     return f"{hundredths / 100:,.2f}"
 
 
 def _rows(text: str) -> Iterator[tuple[str, int | None]]:
-    """Each row's words before its last amount, and that amount in hundredths; None where it has none. Empty rows are
-    left out."""
+    """Yield each row's words before its last amount, and that amount in hundredths (None if it has none).
+
+    Empty rows are left out.
+    """
     for line in text.splitlines():
         if not line.strip():
             continue
@@ -482,21 +490,26 @@ def _rows(text: str) -> Iterator[tuple[str, int | None]]:
 
 
 def _with_one_apart(amount: int, sums: Sequence[int], items: Sequence[int]) -> bool:
-    """Return whether a total equals a sum with one of the amounts subtracted (a discount written without a sign) or
-    left out (a tax already included in the others, a deposit, the cash tendered).
+    """Return True if a total equals a sum with one of the amounts subtracted or left out.
+
+    A subtracted amount is a discount written without a sign; an omitted one is a tax already included in the others, a
+    deposit, or the cash tendered.
     """
     apart = {some - amount for some in sums}
     return any(times * item in apart for item in items for times in (1, 2))
 
 
 def _by_one_digit(one: int, other: int) -> bool:
-    """Return whether two numbers are equal except for one of their digits."""
+    """Return True if two numbers differ in exactly one digit."""
     some, more = str(abs(one)), str(abs(other))
     return len(some) == len(more) and one * other > 0 and sum(a != b for a, b in zip(some, more, strict=True)) == 1
 
 
 def describe_mismatch(found: Sequence[MismatchedTotal], name: str, *, read: bool = True) -> str:
-    """Return a sentence about them. ``read``: from a picture; otherwise the document's own text has them so."""
+    """Return a sentence about mismatched totals.
+
+    ``read``: they were read from an image; otherwise they are in the document's own text.
+    """
     first = found[0]
     label = f" {first.label!r}" if first.label else ""
     where = f"{'read from' if read else 'in'} {name}"

@@ -39,12 +39,14 @@ from intermodal.plans.step import (
 )
 from intermodal.store.conversion_cache import CachedConversion, ContentOrigin, conversion_key
 
-CACHED_OPS = ("transcribe", "read", "describe")  # worth keeping; a transform is made again in milliseconds
+CACHED_OPS = ("transcribe", "read", "describe")  # worth caching; a transform is repeated in milliseconds
 
 
 def product_of_transcript(step: Call, facts: PartFacts, transcript: Transcript) -> StepProduct:
-    """Return the product of a transcript. Silence is stated, so that a model does not take a missing block for a
-    missing file."""
+    """Return the product of a transcript.
+
+    Silence is stated explicitly, so that a model does not take a missing block for a missing file.
+    """
     what = label("Transcript", facts.name)
     words: tuple[TextInput, ...] = (
         TextInput(text=transcript.text or NOTHING_HEARD, label=what, source=_how(facts, "said")),
@@ -63,7 +65,7 @@ def product_of_transcript(step: Call, facts: PartFacts, transcript: Transcript) 
 
 
 class ImageOrigin(Value, frozen=True):
-    """Where a picture is from: a page, or a moment of a video in seconds; 0 and -1 for neither."""
+    """Where an image is from: a page (0 for none), or a moment of a video in seconds (-1 for none)."""
 
     page: int = 0
     at: float = -1.0
@@ -76,8 +78,10 @@ def image_origins(pictures: tuple[ImageInput, ...]) -> tuple[ImageOrigin, ...]:
 def product_of_lines(
     step: Call, facts: PartFacts, places: tuple[ImageOrigin, ...], lines: tuple[tuple[ReadLine, ...], ...]
 ) -> StepProduct:
-    """Return the product of recognised text, one block an image. Of figures on text pages, only what the page's text
-    lacks."""
+    """Return the product of recognised text, one block per image.
+
+    Figures cut out of text pages only contribute what the page's text lacks.
+    """
     cut_out = ReadText.of(step).cut_out_figures
     if cut_out:
         both = [(place, some) for place, some in zip(places, lines, strict=True) if _adds(facts, place.page, some)]
@@ -101,7 +105,7 @@ def _with_unread(text: str, lines: tuple[ReadLine, ...]) -> str:
 
 
 def _adds(facts: PartFacts, number: int, lines: tuple[ReadLine, ...]) -> bool:
-    """Return whether a picture adds to its page's text: a tenth of its words at least."""
+    """Return True if at least a tenth of an image's words, or an unread line, is not in its page's text."""
     known = next((set(page.words) for page in facts.pages if page.number == number), set())
     read = [word for line in lines for word in WORD_OF_PAGE.findall(line.text.lower())]
     return any(line.unread for line in lines) or sum(word not in known for word in read) > 0.1 * len(read)
@@ -157,8 +161,8 @@ class Converters(Value, frozen=True):
     """The converters of a run with their settings, for the cache keys.
 
     Attributes:
-        language: the stated language of speech. question: what descriptions are made for.
-        readers: version of the text recognition here. sums: checksum of weights by name.
+        language: the stated language of speech. question: the question that descriptions answer.
+        readers: version of the text recognition on this machine. sums: returns the checksum of weights by name.
     """
 
     catalog: Catalog
@@ -168,7 +172,7 @@ class Converters(Value, frozen=True):
     sums: Callable[[str], str] = _no_sum
 
     def of(self, step: Transform | Call) -> str:
-        """Return what identifies the converter of a step: endpoint, weights, version, and its hints."""
+        """Return the identity of a step's converter: endpoint, weights, version, and its hints."""
         if isinstance(step, Transform):
             return "media"
         endpoint = self.catalog.by_id.get(step.endpoint)
@@ -189,8 +193,8 @@ class Converters(Value, frozen=True):
 def cache_keys(steps: tuple[Step, ...], facts: Facts, makers: Converters) -> dict[str, str]:
     """Return the cache key of each conversion, from the original bytes through all steps.
 
-    A description's key includes its question. The output format does not matter, nor a selection of pages: later steps
-    name the pages they take.
+    A description's key includes its question. The output format does not matter, nor does a selection of pages: later
+    steps name the pages they take.
     """
     keys: dict[str, str] = {}
     origins: dict[str, ContentOrigin] = {str(PartRef(part.index)): _origin(part) for part in facts.parts}
@@ -204,9 +208,9 @@ def cache_keys(steps: tuple[Step, ...], facts: Facts, makers: Converters) -> dic
 
 
 def _cached_parameters(step: Transform | Call) -> ParameterPairs:
-    """Return the parameters that belong to the key of a conversion.
+    """Return the parameters that are part of a conversion's key.
 
-    The output format and the times of segments change no words, and the language is in ``Converters.of`` already.
+    The output format and segment times do not change the words, and the language is part of ``Converters.of`` already.
     """
     if step.op == "transcribe":
         return replace(TranscribeSpeech.of(step), format="", language="", timed=False).pairs()
@@ -221,12 +225,14 @@ def _origin(part: PartFacts) -> ContentOrigin:
 
 
 def includes_question(step: Transform | Call) -> bool:
-    """Return whether the plan sends the question with a description request; a private one is not sent elsewhere."""
+    """Return True if the plan sends the question with a description request; a private question is not sent
+    elsewhere.
+    """
     return step.op == "describe" and bool(DescribeImages.of(step).question_digest)
 
 
 def image_cache_key(step: Call, picture: ImageInput, makers: Converters) -> str:
-    """Return the cache key of the description of one image, wherever it is from."""
+    """Return the cache key of the description of one image, wherever the image is from."""
     origin = ContentOrigin(
         digest=hashlib.sha256(picture.data).hexdigest(), shape=(float(picture.width), float(picture.height))
     )
@@ -234,15 +240,18 @@ def image_cache_key(step: Call, picture: ImageInput, makers: Converters) -> str:
 
 
 def language_of(step: Call, language: str) -> str:
-    """Return the language given to a step: to a transcriber that of the plan, where "" lets it detect the language (a
-    repetition after a wrong language must); to a reader that of the policy (``language``)."""
+    """Return the language given to a step.
+
+    A transcriber gets the language of the plan, where "" lets it detect the language (as a repetition after a wrong
+    language must). A reader gets the language of the policy (``language``).
+    """
     return TranscribeSpeech.of(step).language if step.op == "transcribe" else language
 
 
 def product_from_cache(step: Call, facts: PartFacts, value: CachedConversion) -> StepProduct | None:
-    """Return the product of a cached value, None for a value of another shape.
+    """Return the product of a cached value; None for a value of another shape.
 
-    The value may have been made for the same bytes under another name; names are the current ones.
+    The value may have been made for the same bytes under another name; the product has the current names.
     """
     if step.op == "transcribe" and value.transcript is not None:
         return product_of_transcript(step, facts, value.transcript)
@@ -258,12 +267,12 @@ def product_from_cache(step: Call, facts: PartFacts, value: CachedConversion) ->
 
 
 def is_cacheable(product: StepProduct) -> bool:
-    """Return whether the same would come of it again: not of stopped output, nor of unread lines."""
+    """Return True if repeating the conversion would give the same: not for stopped output or unread lines."""
     return not product.looped and not any(line.unread for lines in product.lines for line in lines)
 
 
 def cache_value(product: StepProduct, maker: str = "") -> CachedConversion:
-    """Return what the cache keeps of a product."""
+    """Return the part of a product that is cached."""
     made = next(iter(product.derived), None)
     name, op = (made.name, made.op) if made is not None else ("", "")
     if product.transcript is not None:
@@ -292,8 +301,7 @@ async def decode_codes(pictures: Sequence[ImageInput], media: MediaWorkerLike, n
 
 
 def merge_codes(lines: Sequence[ReadLine], codes: Sequence[CodeLike]) -> tuple[ReadLine, ...]:
-    """Return lines in reading order with the text of codes at their place, without lines misread from their
-    patterns."""
+    """Return lines in reading order with the text of codes in place, without lines misread from the codes' patterns."""
     if not codes:
         return tuple(lines)
     print_ = [
@@ -301,7 +309,7 @@ def merge_codes(lines: Sequence[ReadLine], codes: Sequence[CodeLike]) -> tuple[R
     ]
     code_lines = [ReadLine(text=_code_text(code), confidence=1.0, box=code.box) for code in codes]
     if not all(any(line.box) for line in print_):
-        return (*print_, *code_lines)  # from a reader without positions of lines
+        return (*print_, *code_lines)  # from a reader that reports no line positions
     return in_reading_order((*print_, *code_lines))
 
 
@@ -351,7 +359,7 @@ def merge_channels(left: Transcript, right: Transcript) -> Transcript:
 async def transcribe_channels(
     job: CallJob, sounds: tuple[AudioInput, ...], call: Callable[[CallJob], Awaitable[FinishedCall]]
 ) -> FinishedCall:
-    """Transcribe both channels with an endpoint that takes one recording a call; concurrently on a host elsewhere."""
+    """Transcribe both channels with an endpoint that takes one recording per call; concurrently on a remote host."""
     found: dict[int, FinishedCall] = {}
     share = replace(job, step=split_estimate(job.step, len(sounds)))
 

@@ -1,5 +1,4 @@
-"""Conversions without a model, done in the media worker: text and images of pages, frames, sound and subtitles of
-videos."""
+"""Conversions without a model, in the media worker: text and images of pages; frames, sound and subtitles of videos."""
 
 from __future__ import annotations
 
@@ -25,13 +24,13 @@ from intermodal.plans.step import (
     TransformOp,
 )
 
-DEFAULT_FRAMES = 12  # where a step states no number
+DEFAULT_FRAMES = 12  # if a step states no number
 
 
 async def run_transform(
     step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
 ) -> StepProduct:
-    """Run one transform. ``progress`` gets the fraction done. Raises InputError when the file cannot be taken apart."""
+    """Run one transform. ``progress`` receives the completed fraction. Raises InputError if the file cannot be read."""
     return await _OPS[step.op](step, opened, media, progress)
 
 
@@ -44,7 +43,7 @@ async def _extract(step: Transform, opened: OpenedMediaLike, media: MediaWorkerL
         TextInput(text=text, label=label("Text", facts.name, 0 if single else page), page=page)
         for page, text in zip(pages, texts, strict=True)
     )
-    whole = "\n\f\n".join(texts)  # pages apart by a form feed, as text files of pages have them
+    whole = "\n\f\n".join(texts)  # pages are separated by a form feed, as in text files with pages
     return StepProduct(
         part=step.part,
         pieces=pieces,
@@ -108,7 +107,7 @@ async def _demux(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLik
 async def _subtitles(
     step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
 ) -> StepProduct:
-    """Return a video's subtitles as text with times: exact, without a model."""
+    """Return a video's subtitles as timed text: exact, without a model."""
     facts: PartFacts = opened.facts.parts[step.part]
     parameters = ExtractSubtitles.of(step)
     lines = await media.subtitles(opened.data(step.part), parameters.track, name=facts.name)
@@ -136,7 +135,7 @@ async def _resize(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLi
 async def _properties(
     step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
 ) -> StepProduct:
-    """Return the properties of a file, which probing found."""
+    """Return the properties of a file, as found by probing."""
     facts: PartFacts = opened.facts.parts[step.part]
     text = TextInput(text=properties_text(facts), label=label("Properties", facts.name), of_file=True)
     return StepProduct(part=step.part, pieces=(text,))
@@ -162,7 +161,7 @@ _OPS: Mapping[
 
 
 def frame_spread(sampling: SampleFrames) -> str:
-    """Return how frames are spread over a video, in the media worker's words.
+    """Return how frames are distributed over a video, in the media worker's terms.
 
     >>> frame_spread(SampleFrames(by_scene=True, most=12)), frame_spread(SampleFrames(fps=0.5))
     ('scenes', '0.5 fps')
@@ -171,5 +170,5 @@ def frame_spread(sampling: SampleFrames) -> str:
 
 
 def _pages(stated: tuple[int, ...] | None, facts: PartFacts) -> tuple[int, ...]:
-    """Return the page numbers of a step; every page where it states none."""
+    """Return the page numbers of a step; all pages if it states none."""
     return stated or tuple(page.number for page in facts.pages)

@@ -1,4 +1,4 @@
-"""Describes images for a question, one call an image, for a model that cannot see."""
+"""Describes images for a question, one call per image, for a model without vision."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from intermodal.protocols.calls import ChatCall, WireImage, WireMessage, WireTex
 from intermodal.request import Request, Sampling, without_schema
 from intermodal.store.conversion_cache import CachedConversion
 
-# Makes one call of a step, which it begins when the first attempt is about to be made.
+# Makes one call of a step, and begins the step when the first attempt is about to be made.
 Calls = Callable[[CallJob], Awaitable[FinishedCall]]
 
-MAX_TOKENS = 160  # of a description, where the plan states none
-QUESTION_CHARS = 2_000  # of a question that a description is made for
-AT_ONCE = 4  # calls to a host elsewhere that run side by side
+MAX_TOKENS = 160  # tokens of a description, if the plan states no limit
+QUESTION_CHARS = 2_000  # maximum characters of a question sent with an image
+AT_ONCE = 4  # concurrent calls to a remote host
 DESCRIBE = "Describe the image in one sentence."
 
 
@@ -49,7 +49,7 @@ def question_of(request: Request) -> str:
 
 
 def converters_of(world: Dependencies, request: Request) -> conversions.Converters:
-    """Return what identifies the converters of this request, for cache keys."""
+    """Return the identity of this request's converters, for cache keys."""
     return conversions.Converters(
         catalog=world.catalog, language=request.policy.language, question=question_of(request),
         readers=world.readers(), sums=cache(world.sums),
@@ -71,7 +71,7 @@ def description_prompt(question: str) -> str:
 async def describe(
     state: RunState, call: Calls, step: Call, endpoint: Endpoint, converters: conversions.Converters
 ) -> tuple[StepProduct, Actual]:
-    """Describe each image of a step. An image that was described for this question before is not sent again."""
+    """Describe each image of a step. An image already described for this question is not sent again."""
     question = converters.question if conversions.includes_question(step) else ""
     async with state.places.taken(decoder_use(step)):
         pictures = await state.prepare.pictures(step, state.products, endpoint)
@@ -111,7 +111,7 @@ async def describe(
 def _job(step: Call, endpoint: Endpoint, picture: ImageInput, question: str, world: Dependencies) -> CallJob:
     limit = DescribeImages.of(step).max_tokens or MAX_TOKENS
     image = WireImage(data=picture.data, media_type=picture.media_type, detail=picture.detail)
-    # Reasoning models, which count their limit differently, refuse a temperature; so do some hosts altogether.
+    # Reasoning models, which count their limit differently, refuse a temperature; some hosts refuse it altogether.
     temperature = None if {"max_completion_tokens", "no_temperature"} & {*endpoint.host.quirks} else 0.0
     call = ChatCall(
         model=endpoint.served_as or endpoint.model.id,
@@ -132,7 +132,7 @@ def _job(step: Call, endpoint: Endpoint, picture: ImageInput, question: str, wor
 
 
 def _refuse_refusal(done: FinishedCall, endpoint: Endpoint, step: Call) -> None:
-    """Raise a refusal with its reason; no other endpoint is tried."""
+    """Raise a refusal with the model's reason. No other endpoint is tried."""
     if done.made.finish_reason == "content_filter" and not done.made.text.strip():
         reason = " ".join(done.made.refusal.split())[:300]
         quoted = f': "{reason}"' if reason else ""

@@ -1,10 +1,10 @@
-"""Direct calls: a chat goes to a host of its own API as it came, and the reply comes back as it arrives.
+"""Direct calls: a chat is forwarded to a host of the same API, and its reply is forwarded as it arrives.
 
 The caller implements a sink, and this package makes the call: the client's bytes go to the host with the host's model
 name and the plan's token limit. How an attempt is accounted for, judged and continued is in ``attempt/``, for direct
 calls and for runs.
 
-sink                          what the caller implements: admit a call, write its answer, charge for it
+sink                          the interface of the caller: admits a call, writes its answer, charges for it
 compiled_plan                 the plan of all chats of one shape, compiled once; ``not_direct``: which need a run
 engine, direct_attempt        what calls share, and one call
 protocol_adapters             what differs between APIs: a row for each of their folders in ``protocols/``

@@ -1,6 +1,6 @@
-"""Write the rows of direct attempts in batches: noted before the request is sent, committed after it ended.
+"""Writes the rows of direct attempts in batches: noted before the request is sent, committed after it ended.
 
-Everything that ended within a tenth of a second goes into one commit. Until then an attempt that may cost money stands
+Everything that ended within a tenth of a second goes into one commit. Until then an attempt that may cost money is kept
 in the crash journal, from which its row is written if this process dies.
 """
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 # Ids of rows that are written by the thousand: UUID version 7 (RFC 9562), which sort by time of writing.
 #
-# Random ids would touch a page of the index each.
+# With random ids each row would touch another page of the index.
 
 
 _number = itertools.count(int.from_bytes(os.urandom(2), "big"))
 _VERSION, _VARIANT = 0x7000, 0x8000
 _pack = struct.Struct(">QH6s").pack
-_rest = os.urandom(6)  # of this process; a child that was forked would share it, and none is
+_rest = os.urandom(6)  # random bytes of this process; a forked child would share them, but no child is forked
 
 
 def new_ids(now: float) -> tuple[bytes, bytes]:
-    """Return two IDs of 16 bytes: milliseconds, a count within them, and a mark of this process. ``now``: seconds since
-    the epoch.
+    """Return two 16-byte ids: milliseconds, a counter, and random bytes of this process. ``now``: seconds since the
+    epoch.
     """
     moment, one, other = int(now * 1000) << 16, next(_number), next(_number)
     return (
@@ -49,25 +49,25 @@ def new_ids(now: float) -> tuple[bytes, bytes]:
 
 _EVERY = 0.1  # seconds
 _LAST = 5.0  # seconds for the last write: a locked store is waited for twice
-_MOST = 20_000  # rows that wait for a store that does not take them
+_MOST = 20_000  # rows kept while the store does not accept them
 
 
 class AttemptWriter:
-    """Rows of one process. ``store``: returns where they go."""
+    """Writes the attempt rows of one process. ``store``: returns the store to write to."""
 
     def __init__(self, store: Callable[[], Store]) -> None:
         self._store = store
         self._journal: AttemptJournal | None = None
-        self._broken = 0.0  # when the store did not take them, on the monotonic clock
+        self._broken = 0.0  # when the store last failed, on the monotonic clock; 0 for never
         self._waiting: list[DirectAttemptRow] = []
         self._slots: list[int] = []
         self._writing: asyncio.Task[None] | None = None
-        self._over = asyncio.Event()  # no more rows come: those waiting are written at once
+        self._over = asyncio.Event()  # no more rows follow: those waiting are written immediately
 
     def note(self, compiled: CompiledPlan, attempt: bytes, run: bytes, started: float) -> int:
         """Note an attempt in the journal and return its slot; -1 if it cannot be noted and must not be sent."""
         if self._broken and (self._writing is not None or time.monotonic() - self._broken < 1.0):
-            return -1  # until the rows before it were taken: the journal could tell of it, and is bounded
+            return -1  # until the store accepts the earlier rows: the journal would note it, but is bounded
         try:
             if self._journal is None:
                 self._journal = self._store().attempt_journal()
@@ -80,7 +80,7 @@ class AttemptWriter:
         return self._journal.note(compiled.number, attempt, run, started)
 
     def add(self, passed: DirectAttemptRow, slot: int) -> None:
-        """Add an attempt that ended."""
+        """Add the row of an attempt that ended."""
         self._waiting.append(passed)
         if slot >= 0:
             self._slots.append(slot)
@@ -89,7 +89,7 @@ class AttemptWriter:
 
     @property
     def idle(self) -> bool:
-        """Whether all attempts that ended are in the store."""
+        """True if all attempts that ended are in the store."""
         return self._writing is None
 
     async def _write(self) -> None:
@@ -108,7 +108,7 @@ class AttemptWriter:
         written = asyncio.wrap_future(store.together(lambda: store.passed(rows), later=True))
         try:
             await asyncio.shield(written)
-        except asyncio.CancelledError:  # whether it commits cannot be known here: its rows stay in the journal
+        except asyncio.CancelledError:  # it is unknown whether it commits: its rows stay in the journal
             written.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
         except StoreError:
@@ -123,24 +123,26 @@ class AttemptWriter:
                     self._journal.wipe(slot)
 
     async def close(self) -> None:
-        """Write pending rows. Rows that the store does not take in time stay in the write-ahead journal for the next
-        process that opens it.
+        """Write pending rows.
+
+        Rows that the store does not accept in time stay in the crash journal for the next process that opens it.
         """
         self._over.set()
         if self._writing is not None:
             await asyncio.wait((self._writing,), timeout=_LAST)
-        if self._writing is not None:  # its commit goes on in a thread: no other may begin with the same rows
+        if self._writing is not None:  # its commit continues in a thread: no other may begin with the same rows
             self._writing.cancel()
             await asyncio.wait((self._writing,))
-        self._broken = math.inf  # nothing is journalled from here on: a new journal would replace this one
+        self._broken = math.inf  # nothing is journalled from now on: a new journal would replace this one
         if self._journal is not None:
             self._journal.close()
             self._journal = None
 
 
 def _newest(rows: Sequence[DirectAttemptRow]) -> list[DirectAttemptRow]:
-    """Return the rows that fit: all that may have cost money, which never exceed the slots of the write-ahead journal,
-    and the latest of the rest.
+    """Return the rows to keep: all that may have cost money, and the latest of the rest.
+
+    The former never exceed the slots of the journal.
     """
     if len(rows) <= _MOST:
         return list(rows)

@@ -1,7 +1,7 @@
 """A compiled plan: everything that all chats of one shape share, prepared once.
 
-``compile_plan`` prepares it from the plan of the first such chat. ``not_direct`` lists what the direct path
-leaves to the executor.
+``compile_plan`` prepares it from the plan of the first such chat. ``not_direct`` determines what the direct path leaves
+to the executor.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ from intermodal.transport.timeouts import FIRST_BYTE_TIMEOUT, Timeouts
 if TYPE_CHECKING:
     from intermodal.catalog.rate_cards import RateCard
 
-LONGEST = 600.0  # seconds to wait for a whole answer: as long as clients wait themselves
+LONGEST = 600.0  # seconds to wait for a whole answer: as long as clients themselves wait
 _NOT_YET = math.nan
 BILLS = 2048
 CONVERSATION_FIELDS = ("messages", "system", "input")
 _OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
-# Fields by which an answer has unseen tokens.
+# Fields that cause unseen tokens in an answer.
 _THINKING = ("reasoning", "reasoning_effort", "think", "thinking", "output_config")
-_LONGER = 1.5  # an answer may be so many times as long as 39 of 40 that were measured
-_SHORTEST = 32  # tokens that it is allowed beyond that
-_SHARE = 16  # the share of a budget's rest that one answer gets where that is more: other requests follow
+_LONGER = 1.5  # a lowered limit is at least this many times the 39-in-40 quantile of measured answers
+_SHORTEST = 32  # minimum tokens that it allows beyond that
+_SHARE = 16  # one answer gets at most this fraction of a budget's rest if that is more: other requests follow
 _PARTS = (Text, Image, Reasoning, ToolCall, ToolResult, Opaque)
 
 
 class HostAccess(NamedTuple):
-    """The access to a host: its key, its dated prices, the configured time-outs, whether proxies may apply."""
+    """The access to a host: its API key, dated prices, configured timeouts, and whether proxies may apply."""
 
     key: str
     tariff: tuple[RateCard, ...]
@@ -66,8 +66,9 @@ class HostAccess(NamedTuple):
 
 
 class _Brevity(NamedTuple):
-    """Statistics on short answers: the ``least`` tokens of a sufficient limit, the tokens ``given`` at most as input,
-    USD of a ``token``.
+    """Statistics on short answers.
+
+    ``least``: tokens of a sufficient limit. ``given``: maximum input tokens. ``token``: USD per token.
     """
 
     least: int
@@ -76,9 +77,10 @@ class _Brevity(NamedTuple):
 
 
 class ShortenedCall(NamedTuple):
-    """The same call with a lower limit, for a budget that has no room for the whole one.
+    """The same call with a lower limit, for a budget that has no room for the original one.
 
-    ``limit`` in tokens of the answer, ``tokens`` of input and answer, ``bound`` in USD, ``start``: how its body begins.
+    ``limit``: tokens of the answer. ``tokens``: of input and answer. ``bound``: USD. ``start``: the beginning of its
+    body.
     """
 
     limit: int
@@ -108,23 +110,23 @@ class CompiledPlan:
         self.policy = inputs.request.policy
         self.estimated = step.estimate.cost
         self.free = is_free(self.estimated)
-        self.near = endpoint.host.zone in NEAR  # it may be a server that cuts a prompt without a word
+        self.near = endpoint.host.zone in NEAR  # a local server may truncate a prompt silently
         self.bound = upper_bound(self.estimated)
         self.tools = bool(inputs.request.tools)
         self.sort = _sort(inputs, plan, step, endpoint)
-        self.number, self.since = -1, 0  # the number of the sort in the attempt journal
+        self.number, self.since = -1, 0  # the number of its template in the attempt journal
         self.book = counting_rules(endpoint, inputs.catalog)
         self.vocabulary = endpoint.model.vocabulary
         ignored = unforwarded_fields(chat.fields, inputs.request.settings, adapter.dialect.table, endpoint)
         ignored += () if "tools" in adapter.kept else unenforced_tools(inputs.request.tools, adapter.protocol)
-        self.ignored = ignored  # names of fields that are not understood, or that its host is not sent
+        self.ignored = ignored  # fields that are not understood, or that its host is not sent
         self._tariff = tariff
-        # The prompt about a schema is the same for all chats of a shape, unless it depends on their words.
+        # The prompt about a schema is the same for all chats of a shape, unless it depends on their text.
         by_chat = self.held and self.schema is not None and self.schema.schema == ANY_OBJECT
         self._words = None if by_chat else self._instruction(chat)
         self._own = next(_numbers)
         self.limit = output_limit(step, inputs.request)
-        # Nothing of a request's content is kept: a compiled plan serves all chats of its shape.
+        # No request content is kept: a compiled plan serves all chats of its shape.
         output = output if self.held else TextOutput()
         request = replace(inputs.request, messages=(), output=output)
         self._opening = BodyStart(endpoint, request, step, self.limit, chat.stream)
@@ -163,12 +165,12 @@ class CompiledPlan:
         return _Brevity(least, counts, (more - less) / (whole - least))
 
     def shortened(self, usd: float, tokens: float) -> ShortenedCall | None:
-        """Return this call with a limit that fits the remaining ``usd`` and ``tokens`` of a key; None if a sufficient
-        limit is unknown.
+        """Return this call with a limit that fits the key's remaining ``usd`` and ``tokens``; None if it cannot be
+        lowered.
 
         A host generates no more than requested, so the lower limit is as firm a bound as the higher one, streamed or
-        not. The part of a stream that arrived bounds nothing: tokens that a host generates before it notices the
-        disconnect are paid, too.
+        not. The part of a stream that arrived bounds nothing: tokens that a host generates before it notices a
+        disconnect are billed too.
         """
         brief, whole, bound = self._brief, self.limit, self.bound
         if brief is None or whole is None or bound is None:
@@ -183,7 +185,7 @@ class CompiledPlan:
         return ShortenedCall(limit, brief.given + limit, bound, self.adapter.start(self._opening._replace(limit=limit)))
 
     def body(self, chat: ParsedChat, shortened: ShortenedCall | None = None) -> list[bytes | memoryview]:
-        """Return the client's bytes between our own."""
+        """Return the body of the request: the client's bytes with our own fields."""
         fields, words = chat.fields, self.words(chat)
         made: list[bytes | memoryview] = [self._start if shortened is None else shortened.start]
         for name, begin in self._kept:
@@ -202,7 +204,7 @@ class CompiledPlan:
         return made
 
     def words(self, chat: ParsedChat) -> str:
-        """Return the instruction on the answer's schema beyond the client's messages; "" for none."""
+        """Return the instruction about the answer's schema that is added to the client's messages; "" for none."""
         return self._words if self._words is not None else self._instruction(chat)
 
     def _instruction(self, chat: ParsedChat) -> str:
@@ -214,7 +216,9 @@ class CompiledPlan:
         )  # fmt: skip
 
     def parse(self, text: str, budget: StepBudget) -> json_answer.ParsedAnswer:
-        """Return the JSON value of an answer, checked against the schema. Raises what ``json_answer.parse`` raises."""
+        """Return the JSON value of an answer, checked against the schema. Raises whatever
+        ``json_answer.parse`` raises.
+        """
         assert self.schema is not None
         schema = self.schema.schema
         if not self._schema_digest:
@@ -222,11 +226,11 @@ class CompiledPlan:
         return json_answer.parse(text, schema, budget, self._schema_digest)
 
     def last_words(self, chat: ParsedChat) -> str:
-        """Return the words that the conversation ends in."""
+        """Return the text that the conversation ends with."""
         return last_words(_messages_of(chat, self.adapter.conversation_field))
 
     def bill(self, usage: WireUsage, work: Work, moment: str) -> float | None:
-        """USD, by the same bill as everywhere; what depends on nothing but the two counts is remembered."""
+        """Return the cost in USD, computed as for runs; results that depend only on the usage counts are cached."""
         if work.megapixels or self._tariff:
             return settle(self.endpoint, usage, work, self._tariff, moment)
         key = (self._own, usage)
@@ -247,7 +251,7 @@ def compile_plan(
     adapter: ProtocolAdapter,
     means: HostAccess,
 ) -> CompiledPlan | str:
-    """Return the compiled plan of such chats, or the reason why the executor must run them.
+    """Return the compiled plan of chats of this shape, or the reason why the executor must run them.
 
     Raises ConfigError for a host that cannot be called, and NotExpressible for settings that its protocol cannot
     express, as the executor would.
@@ -270,10 +274,9 @@ def compile_plan(
 
 
 def not_direct(chat: ParsedChat, inputs: Inputs, plan: Plan, adapter: ProtocolAdapter, means: HostAccess) -> str:
-    """Return why a chat needs more than its one call, in words that end a sentence after "because"; "" where it is
-    direct.
+    """Return why a chat needs more than its one call, as the end of a sentence after "because"; "" if it is direct.
 
-    Pure: the answer is the same for all chats of a shape. What depends on the plan alone is ``Plan.not_direct``.
+    Pure: the result is the same for all chats of a shape. ``Plan.not_direct`` covers what depends on the plan alone.
     """
     if plan.not_direct:
         return plan.not_direct
@@ -338,19 +341,19 @@ def _request_not_direct(chat: ParsedChat, request: Request, step: Call, endpoint
 
 
 def _held(schema: JsonOutput, endpoint: Endpoint) -> bool:
-    """Return whether the host enforces a schema through its protocol."""
+    """Return True if the host enforces a schema through its protocol."""
     return schema_delivery(endpoint.host, is_closable(schema.schema)) != "asked"
 
 
 def _messages_of(chat: ParsedChat, field: str) -> bytes:
-    """Return the conversation in JSON, as it is sent to a host."""
+    """Return the conversation as the JSON that is sent to a host."""
     if field in chat.written:
         return b"".join(chat.written[field])
     return bytes(chat.fields[field])
 
 
 def _says(name: str, request: Request, chat: ParsedChat) -> bool:
-    """Return whether a field has an effect. Hosts refuse empty lists of tools, and moot settings."""
+    """Return True if a field has an effect. Hosts refuse empty lists of tools and settings without effect."""
     if name in CONVERSATION_FIELDS:
         return True
     value = bytes(chat.fields.get(name, b"null"))
@@ -360,9 +363,10 @@ def _says(name: str, request: Request, chat: ParsedChat) -> bool:
 
 
 def _patience(step: Call, seconds: float) -> float | None:
-    """Return the seconds to wait for a whole answer: a host that works on it looks like one that hangs. None if that
-    may be too long; the executor then requests a stream, which shows signs of life. A configured value takes
-    precedence.
+    """Return the seconds to wait for a whole answer; None if that may be too long.
+
+    A host that is working on an answer cannot be told from one that hangs. If the wait may be too long, the executor
+    requests a stream, which shows signs of life. A configured timeout takes precedence.
     """
     estimate = step.estimate.seconds
     if not estimate.known or estimate.for_limit() > LONGEST / 2:
@@ -373,7 +377,7 @@ def _patience(step: Call, seconds: float) -> float | None:
 
 
 def _takes_pictures(chat: ParsedChat, endpoint: Endpoint) -> bool:
-    """Return whether the host takes as many pictures, of these types."""
+    """Return True if the host accepts this number of images of these types."""
     taken, limit = picture_types(endpoint), endpoint.host.max_images
     if limit is not None and len(chat.pictures) > limit:
         return False

@@ -1,7 +1,7 @@
 """One attempt at a direct call: admit it, send it, answer the client, record its cost.
 
-If its budget and an open connection are at hand, it is sent in the callback that received the request and answered
-in the callback that receives the reply, without a task (``start``). Otherwise it waits for them in a task (``go``).
+If its budget and an open connection are available, it is sent in the callback that received the request and answered in
+the callback that receives the reply, without a task (``start``). Otherwise it waits for them in a task (``go``).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ OnEnd = Callable[["Unanswered | None"], None]  # called with None once the clien
 class DirectAttempt:
     """One attempt at a direct call."""
 
-    # What stays so in most attempts stands here, so that an attempt costs little to begin.
+    # Class attributes hold the defaults that most attempts keep, so that creating an attempt is cheap.
     _connection: HostConnection | None = None
     _shortened: ShortenedCall | None = None
     _slot = -1  # in the attempt journal
@@ -88,21 +88,21 @@ class DirectAttempt:
         self._started = time.time()
         self._ids = new_ids(self._started)
         self._account: AttemptAccount
-        self._exchange: UpstreamResponse  # from when it listens until it is forgotten
+        self._exchange: UpstreamResponse  # from when it listens until ``forget``
 
     # ---- in a task -----------------------------------------------------------------------------
 
     async def go(self) -> Unanswered | None:
-        """Answer. Return what was tried where nothing was shown and a run is to go on.
+        """Answer the client; return the attempt if nothing was shown and a run is to continue.
 
-        Raises what ``DirectSink.admit`` raises.
+        Raises whatever ``DirectSink.admit`` raises.
         """
         if not self._may_ask():
             return Unanswered(None, _FAILED_LATELY)
         if self._explores():
             return Unanswered(None, "another endpoint is measured first")
         self._shortened = await self._sink.admit()
-        if not self._may_ask():  # meanwhile it may have failed too often
+        if not self._may_ask():  # it may have failed too often meanwhile
             return Unanswered(None, _FAILED_LATELY)
         if not self._noted():
             return Unanswered(None, "its row cannot be written")
@@ -117,15 +117,15 @@ class DirectAttempt:
         except asyncio.CancelledError:
             self.cancel()
             failure = future.result() if future.done() and not future.cancelled() else None
-            if failure is not None:  # it failed in the very moment in which the client left: nothing continues
+            if failure is not None:  # it failed at the moment at which the client left: nothing continues it
                 self._sink.abandon(failure)
             raise
-        except Exception:  # a mistake of ours
+        except Exception:  # an internal error
             self._left()
             raise
 
     async def _connected(self) -> None:
-        """Send it on a connection of before, or a new one."""
+        """Send the request on an open connection, or on a new one."""
         compiled, pool = self._compiled, self._engine.pool
         connection = pool.take(compiled.target, self._began)
         if connection is None:
@@ -137,7 +137,7 @@ class DirectAttempt:
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 if self._over is None and (task is None or not task.cancelling()):
-                    return  # its deadline passed, which has been reported
+                    return  # its deadline passed, which was reported
                 raise
         self._send(connection)
 
@@ -151,9 +151,9 @@ class DirectAttempt:
     # ---- without one ---------------------------------------------------------------------------
 
     def start(self) -> bool:
-        """Send it now, if that needs nothing to be waited for; False: nothing was done.
+        """Send the request now if nothing has to be awaited; return False if nothing was done.
 
-        ``DirectSink.done`` is called later, when it is answered, or has failed before anything was shown.
+        ``DirectSink.done`` is called later, when the request was answered, or failed before any output was shown.
         """
         pool = self._engine.pool
         if not self._may_ask() or self._explores():
@@ -179,17 +179,19 @@ class DirectAttempt:
     # ---- both ----------------------------------------------------------------------------------
 
     def _may_ask(self) -> bool:
-        """The endpoint is not left alone, nor is this the call that finds out whether it is back, which is for the
-        executor: it is waited for less long."""
+        """Return True if the endpoint may be called directly.
+
+        The probe of an endpoint that was down is left to the executor, which waits less long for it.
+        """
         return self._engine.health.free(self._compiled.endpoint.id, self._began)
 
     def _explores(self) -> bool:
-        """Another endpoint is to be tried out first, which is for the executor."""
+        """Return True if another endpoint is to be explored first, which is left to the executor."""
         name = self._compiled.explores
         return bool(name) and self._engine.health.should_explore(name, self._began)
 
     def _noted(self) -> bool:
-        """Note the attempt in the journal; return False if it cannot be noted and does not come free."""
+        """Note the attempt in the journal; return False if it cannot be noted and may cost money."""
         if not self._compiled.free:
             self._slot = self._engine.rows.note(self._compiled, *self._ids, self._started)
             return self._slot >= 0
@@ -207,7 +209,7 @@ class DirectAttempt:
             self._late = self._loop.call_later(deadline, self._too_late, deadline)
 
     def _too_late(self, deadline: float) -> None:
-        """End the attempt at its deadline: the answer is no longer awaited, and no other endpoint is called."""
+        """End the attempt at its deadline: its answer is no longer awaited, and no other endpoint is called."""
         if self._over is None:
             return
         self._exchange.over = True
@@ -215,7 +217,7 @@ class DirectAttempt:
             self._connecting.cancel()
         try:
             self._missed(deadline_missed(deadline, self._compiled.plan.chosen.endpoint))
-        except Exception as problem:  # a mistake of ours
+        except Exception as problem:  # an internal error
             self._sink.fail(problem)
         finally:
             self._let_go()
@@ -238,11 +240,11 @@ class DirectAttempt:
         exchange.then(self._ended)
         try:
             connection.send(compiled.target, compiled.body(self._chat, self._shortened), exchange, compiled.endpoint.id)
-        except Exception as problem:  # a mistake of ours
+        except Exception as problem:  # an internal error
             connection.abort()
             self._left()
             self._sink.fail(problem)
-            over, self._over = self._over, None  # it is settled: a client that leaves now gives up nothing
+            over, self._over = self._over, None  # it is settled: a client that leaves now abandons nothing
             self.forget()
             if over is not None:
                 self._loop.call_soon(over, None)
@@ -267,7 +269,7 @@ class DirectAttempt:
         self._sink.wait()
 
     def _ended(self, error: errors.IntermodalError | None) -> None:
-        """End the exchange. Called by the connection, which must not hear of a mistake of ours."""
+        """End the exchange. Called by the connection, which must not see an internal error."""
         handed = None
         try:
             self._let_go()
@@ -278,7 +280,7 @@ class DirectAttempt:
             self._done(handed)
 
     def cancel(self) -> None:
-        """Cancel: the client left, or the server stops."""
+        """Cancel the attempt: the client left, or the server stops."""
         if self._over is None:
             return
         self._exchange.over = True
@@ -297,7 +299,7 @@ class DirectAttempt:
             over(failure)
 
     def _let_go(self) -> None:
-        """Let go of the connection, which is no longer this request's."""
+        """Release the connection, which may already serve another request."""
         exchange, connection = self._exchange, self._connection
         if connection is None:
             return
@@ -306,9 +308,9 @@ class DirectAttempt:
             self._writer.when_caught_up(None)
         if connection.listener is exchange:
             if live:
-                connection.resume()  # a slow reader has everything: the end of the reply is still to be read
+                connection.resume()  # a slow reader has everything: the end of the reply is still unread
             if not exchange.finish or (live and exchange.stopped):
-                connection.abort()  # nobody waits for its reply
+                connection.abort()  # its reply is no longer awaited
 
     def _stopped(self) -> None:
         """End a stream that the server interrupts with an error event."""
@@ -317,7 +319,7 @@ class DirectAttempt:
             self._break_off(self._sink.interruption())
 
     def forget(self) -> None:
-        """Its parts hold each other. They go now, and bodies with them, not when a collector looks for such circles."""
+        """Break the reference cycles of this attempt, so that bodies are freed without garbage collection."""
         if not self._forgotten:
             self._forgotten = True
             self._sink.close()
@@ -329,7 +331,7 @@ class DirectAttempt:
 
     @property
     def _limit(self) -> int | None:
-        """Tokens that the host was asked for at most."""
+        """The token limit requested of the host."""
         return self._compiled.limit if self._shortened is None else self._shortened.limit
 
     # ---- a stream ------------------------------------------------------------------------------
@@ -361,13 +363,14 @@ class DirectAttempt:
         )  # fmt: skip
 
     def _wrong(self, exchange: UpstreamResponse) -> errors.CallError | None:
-        """Return what is wrong where a server near by read less than it was sent."""
+        """Return the error if a local server read fewer tokens than it was sent; None if it read all."""
         counted = exchange.usage.input_tokens if exchange.usage is not None else None
         return detect_truncated_prompt(self._compiled.endpoint, self._work, counted, self._chat.words)
 
     def _found_wrong(self, live: StreamedResponse) -> errors.IntermodalError | Verdict | None:
-        """Return the error of a stream that ended, or the pending check of its text against a schema; determined only
-        once.
+        """Return the error of a stream that ended, or the pending check of its text against a schema.
+
+        Computed only once.
         """
         if self._verdict is None:
             self._verdict = (self._wrong(live) if self._compiled.near else None) or self._judged(live)
@@ -380,7 +383,7 @@ class DirectAttempt:
         if schema is None or live.calls:
             return None
         text = "".join(live.text)
-        if not text.strip():  # without a word nothing is shown
+        if not text.strip():  # nothing is shown without a word
             return None
         try:
             return self._fault(self._compiled.parse(text, StepBudget(json_answer.INLINE)))
@@ -390,7 +393,7 @@ class DirectAttempt:
         return self._loop.create_task(self._judged_apart(text))
 
     async def _judged_apart(self, text: str) -> errors.IntermodalError | None:
-        """Return the same of a long answer, in a thread."""
+        """Return the error of a long answer, checked in a thread."""
         try:
             return self._fault(await json_answer.run_in_thread(partial(self._compiled.parse, text)))
         except BudgetExhausted as problem:
@@ -412,7 +415,7 @@ class DirectAttempt:
         )
 
     def _stands(self) -> bool:
-        """Return whether an answer not yet shown is delivered unchanged; otherwise the executor decides."""
+        """Return True if an answer not yet shown is delivered unchanged; otherwise the executor decides."""
         schema, exchange = self._compiled.schema, self._exchange
         if schema is None or exchange.calls:
             return True
@@ -447,12 +450,12 @@ class DirectAttempt:
         return None
 
     def _bill(self) -> None:
-        """Price the answer by what its host counts."""
+        """Compute the cost of the answer from the host's usage."""
         usage = self._exchange.usage or _UNCOUNTED
         self._account.billed = self._compiled.bill(usage, self._work, self._engine.caller.moment)
 
     def _answered(self, code: str = "") -> AttemptEnding:
-        """End an attempt that came to an answer, which was billed. ``code``: why it cannot be used."""
+        """End an attempt whose answer was billed. ``code``: why it cannot be used."""
         exchange = self._exchange
         usage, ours = exchange.usage or _UNCOUNTED, exchange.counted_here
         return self._account.end(
@@ -466,7 +469,7 @@ class DirectAttempt:
         compiled, exchange, chat = self._compiled, self._exchange, self._chat
         self._engine.taken += 1
         text = "".join(exchange.text)
-        if isinstance(exchange, BufferedResponse):  # of a stream it was told before its end
+        if isinstance(exchange, BufferedResponse):  # for a stream it was written before its end
             self._bill()
             counts = self._account.counts
             metadata = self._sink.metadata(counts, time.monotonic() - self._began, self._notes(text))
@@ -481,14 +484,14 @@ class DirectAttempt:
         self._sink.answered(text, calls_of(exchange.calls) if exchange.calls else (), exchange.items)
 
     def _handed_on(self) -> Unanswered:
-        """Return an unusable answer that was not shown yet: a run continues from there."""
+        """Return an unusable answer that was not shown yet; a run continues from there."""
         self._bill()
         ending = self._answered()
         self._write(ending, runs=False)
         return self._unanswered(None, ending, self._exchange.events())
 
     def _invalid(self, error: errors.IntermodalError) -> None:
-        """End a stream whose text violates its schema: it has been read, so the error can only be reported."""
+        """End a stream whose text violates its schema: the client has read it, so the error can only be reported."""
         self._paid_in_vain(error, ended=error.code)
         self._break_off(error)
 
@@ -510,8 +513,9 @@ class DirectAttempt:
         raise error
 
     def _paid_in_vain(self, error: errors.IntermodalError, *, code: str = "", ended: str = "") -> None:
-        """Account for an answer that is paid and cannot be used. ``code``: how the attempt did; ``ended``: how the
-        run did.
+        """Account for an answer that must be paid for and cannot be used.
+
+        ``code``: the outcome of the attempt; ``ended``: the outcome of the run.
         """
         self._bill()
         ending = self._answered(code)
@@ -519,7 +523,7 @@ class DirectAttempt:
         self._report(ending, "unusable", error.code)
 
     def _break_off(self, error: BaseException) -> None:
-        """End what the client has begun to read with the error."""
+        """End a partly sent answer with the error."""
         self._sink.break_off(error)
         self._writer.last(self._exchange.broken(error))
 
@@ -538,15 +542,16 @@ class DirectAttempt:
         return None
 
     def _left(self) -> None:
-        """Give up: the client left, or the server stops."""
+        """Abandon the attempt: the client left, or the server stops."""
         self._give_up("left", "cancelled")
 
     def _give_up(self, how: Literal["late", "left"], ended: str, *, tokens: int | None = None) -> None:
-        """End an attempt whose answer is no longer awaited: its output is unknown, so the reservation counts.
-        ``ended``: the outcome of the run; ``tokens``: those that are booked.
+        """End an attempt whose answer is no longer awaited. Its output is unknown, so the reservation is charged.
+
+        ``ended``: the outcome of the run; ``tokens``: the tokens to charge.
         """
         sent = self._connection is not None
-        if self._exchange.judging:  # the answer is there, and paid
+        if self._exchange.judging:  # the answer is complete and must be paid for
             self._bill()
             ending = self._answered()
             tokens = ending.tokens
@@ -559,7 +564,7 @@ class DirectAttempt:
         self, ending: AttemptEnding, how: Literal["answered", "unusable", "failed", "late", "left"], code: str = "", *,
         tokens: int | None = None, sent: bool = True,
     ) -> None:  # fmt: skip
-        """Have the caller charge and record the call. ``tokens``: of a call that came to no answer."""
+        """Have the caller charge and record the call. ``tokens``: of a call without an answer."""
         exchange, account = self._exchange, self._account
         complete = how in ("answered", "unusable")
         first = account.first_at if self._chat.stream else None
@@ -583,7 +588,7 @@ class DirectAttempt:
 
     @property
     def _work(self) -> Work:
-        """The amount of work that was sent, by our own rules."""
+        """The amount of work that was sent, by our own counting rules."""
         if self._weighed is None:
             self._weighed = self._weigh()
         return self._weighed
@@ -597,11 +602,11 @@ class DirectAttempt:
             (text,) = texts
             chars, size, scripts = text.chars, text.size, text.scripts
         else:
-            chars = size = max(0, len(texts) - 1)  # a line's end between two
+            chars = size = max(0, len(texts) - 1)  # a line break between two texts
             for text in texts:
                 chars, size = chars + text.chars, size + text.size
             made_of = [text.scripts for text in texts]
-            if words:  # which are in the last text, separated by two line breaks
+            if words:  # the instruction is in the last text, after two line breaks
                 chars, size = chars + len(words) + 2, size + len(words.encode("utf-8", "replace")) + 2
                 made_of[-1:] = [count_scripts(f"{compiled.last_words(chat)}\n\n{words}")]
             scripts = together(made_of)

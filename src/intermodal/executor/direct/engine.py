@@ -1,4 +1,4 @@
-"""What the direct calls of one process share: connections, rows, and the state of hosts."""
+"""The state shared by the direct calls of one process: connections, rows, and the health of hosts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class TokenCounts(Protocol):
-    """Counts tokens by the vocabularies of this machine."""
+    """Counts tokens with the vocabularies of this machine."""
 
     def count(self, tokenizer: str, text: str, /) -> int | None:
         """Return the tokens of a text; None if the vocabulary is not available."""
@@ -25,7 +25,7 @@ class TokenCounts(Protocol):
 
 
 class DirectCaller(Protocol):
-    """What direct calls need of the client that makes them. ``moment``: the time of a bill, UTC."""
+    """The parts of the calling client that direct calls need. ``moment``: the time of a bill, UTC."""
 
     upstreams: EndpointHealth
     moment: str
@@ -38,7 +38,7 @@ class DirectCaller(Protocol):
 
 
 class LoopClock:
-    """The time, and timers of the running event loop, for what reads replies and must not wait itself."""
+    """The current time, and timers of the running event loop, for code that reads replies and must not wait."""
 
     def monotonic(self) -> float:
         return time.monotonic()
@@ -51,7 +51,7 @@ class LoopClock:
 
 
 class DirectEngine:
-    """Shared by the direct calls of one process. ``taken`` counts those that answered."""
+    """Shared by the direct calls of one process. ``taken``: number of answered calls."""
 
     def __init__(self, caller: DirectCaller, outbox: Writer | None = None) -> None:
         self.taken = 0
@@ -62,10 +62,10 @@ class DirectEngine:
         self.clock = LoopClock()
 
     def watch(self, now: float) -> None:
-        """Time out hosts that are silent. ``now``: on the clock of the event loop."""
+        """Time out silent hosts. ``now``: on the clock of the event loop."""
         self.pool.watch(now)
 
     async def close(self) -> None:
-        """Close connections, and write the rows that wait."""
+        """Close connections and write the pending rows."""
         self.pool.close()
         await self.rows.close()

@@ -1,4 +1,4 @@
-"""The table of protocols that the direct path speaks: a row for each, of the codecs in its folder of ``protocols/``."""
+"""The table of protocols of the direct path: one row per protocol, with the codecs of its folder in ``protocols/``."""
 
 from __future__ import annotations
 
@@ -47,8 +47,9 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class BodyStart(NamedTuple):
-    """The inputs for the beginning of a body. ``limit``: tokens of the answer, None for none. ``request``: with a
-    schema as its output if the host enforces it.
+    """The inputs for the beginning of a body.
+
+    ``limit``: tokens of the answer; None for none. ``request``: with a schema as its output if the host enforces it.
     """
 
     endpoint: Endpoint
@@ -59,7 +60,7 @@ class BodyStart(NamedTuple):
 
     @property
     def call(self) -> ChatCall:
-        """The call without what is said in it, and without what varies among chats of a shape."""
+        """The call without its messages, and without anything that varies among chats of a shape."""
         request, limit = self.request, self.limit
         own = tuple(field for field in request.settings.own if field[0] not in IDENTIFIERS)
         return ChatCall(
@@ -73,20 +74,19 @@ class BodyStart(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ProtocolAdapter:
-    """One wire, the same on both sides.
+    """One protocol, spoken by client and host.
 
     Attributes:
         dialect: of the clients. protocol: of the hosts. path: below a host's base_url.
-        headers: what a host wants, by how words are drawn.
-        chat_of: reads a client's body. kept: fields that go on as they came, or as it wrote them. identifiers: the same
-            of fields that vary among chats of a shape. named: what a host calls one of them.
-        encode: writes a request everywhere else. schema: the field of ``kept`` that it writes where a host is held to a
-            schema.
-        read: reads a whole reply. write_reply: writes it for the client, with what is repeated of the request's fields
-        (again). uncounted: its usage where it has none.
-        items: what clients may name later of a whole reply.
+        headers: headers for a host, by sampling and settings.
+        chat_of: parses a client's body. kept: fields that are forwarded as received, or as it rewrote them.
+            identifiers: forwarded fields that vary among chats of a shape. named: a host's name for such a field.
+        encode: encodes a request for runs. schema: the field of ``kept`` that it writes if a host enforces a schema.
+        read: parses a whole reply. write_reply: rewrites it for the client, with request fields that it repeats
+            (``again``). uncounted: its usage if it has none.
+        items: items of a whole reply that clients may refer to later.
         conversation_field: the field that holds the conversation.
-        live: lets a streamed one through. stream_type: what it comes as. decode: reads replies everywhere else.
+        live: forwards a streamed reply. stream_type: its content type. decode: decodes replies for runs.
         quiet: tells the client's encoder to leave the usage out.
     """
 
@@ -111,8 +111,9 @@ class ProtocolAdapter:
     conversation_field: str = "messages"
 
     def start(self, opening: BodyStart) -> bytes:
-        """Return the beginning of a body: all that the codec writes and no client's bytes say. May raise
-        NotExpressible.
+        """Return the beginning of a body: everything that the codec writes and the client's bytes do not contain.
+
+        Raises NotExpressible.
         """
         fields = split_object(b"".join(self.encode(opening.call, opening.endpoint.host).segments))
         names = {self.named(name, opening.endpoint.host) for name in self.kept}
@@ -120,7 +121,7 @@ class ProtocolAdapter:
         return join_object({name: raw for name, raw in fields.items() if name not in names})[:-1]
 
     def sent_as(self, host: Host) -> tuple[tuple[str, bytes], ...]:
-        """Fields that go on, each with how it begins there."""
+        """Return the forwarded fields, each with the bytes that begin it for this host."""
         return tuple((name, b',"%b":' % self.named(name, host).encode()) for name in self.kept)
 
     def decoder(self, endpoint: str, headers: Mapping[str, str]) -> ReplyDecoder:
@@ -133,7 +134,7 @@ class ProtocolAdapter:
         return self.dialect.encoder(model, **self.quiet, **more)
 
     def broken(self, error: BaseException) -> bytes:
-        """Return the last event of a stream that failed in the middle."""
+        """Return the last event of a stream that failed midway."""
         return self.dialect.encoder("").feed(Error(error=error))  # type: ignore[arg-type]
 
     @cached_property

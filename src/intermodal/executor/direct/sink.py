@@ -1,7 +1,7 @@
-"""What the caller of a direct call implements: it admits the call, writes its answer and charges for it.
+"""The interface that the caller of a direct call implements: it admits the call, writes its answer and charges for it.
 
 The executor decides what is sent, what is shown of the reply and what the call costs. The caller knows its client: the
-budget, the format of heads and errors, the records that are kept of a request.
+budget, the format of response heads and errors, and the records that are kept of a request.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from intermodal.protocols.upstream_response import ClientWriter
 
 
 class Unanswered(NamedTuple):
-    """A direct call that did not answer, so that a run is to. Nothing of it was shown.
+    """A direct call that did not answer, so that a run must. None of its output was shown.
 
-    ``tried``: the attempt that was made; None if none was. ``why``: in words that end a sentence after "because".
+    ``tried``: the attempt that was made; None if none was. ``why``: completes a sentence after "because".
     """
 
     tried: PriorAttempt | None
@@ -33,9 +33,9 @@ class CallReport(msgspec.Struct, frozen=True):
     """A call that ended and that no run continues.
 
     Attributes:
-        how: it answered; it came to an answer that cannot be used; it failed; its deadline passed; its client left.
-        code: of its error, "" for an answer. sent: a part of the request may have reached the host.
-        tokens: that count, None if nobody can tell. usage: as the host reported it.
+        how: it was answered; its answer is unusable; it failed; its deadline passed ("late"); its client left.
+        code: error code, "" for an answer. sent: a part of the request may have reached the host.
+        tokens: tokens to charge; None if unknown. usage: as the host reported it.
         first: seconds to the first word of a stream. finish: why the answer ended.
     """
 
@@ -60,22 +60,22 @@ class DirectSink(Protocol):
     # ---- before it is sent
 
     def admit_now(self) -> bool:
-        """Reserve the cost of the call; return False if that has to be waited for, or is refused."""
+        """Reserve the cost of the call; return False if that must be awaited, or is refused."""
         ...
 
     async def admit(self) -> ShortenedCall | None:
-        """Reserve the cost of the call; return the same call with a lower limit if only that has room.
+        """Reserve the cost of the call; return a call with a lower limit if the budget only has room for that.
 
         Raises the refusal.
         """
         ...
 
     def admitted(self) -> None:
-        """Note that what ``admit_now`` reserved is used: the request counts."""
+        """Confirm that the reservation of ``admit_now`` is used: the request counts."""
         ...
 
     def release(self) -> None:
-        """Give back what was reserved: nothing was sent."""
+        """Release the reservation because nothing was sent."""
         ...
 
     def abandon(self, failure: Unanswered) -> None:
@@ -93,7 +93,7 @@ class DirectSink(Protocol):
         ...
 
     def begin(self) -> None:
-        """Write the head of a stream: its first word follows."""
+        """Write the head of a stream whose first word follows."""
         ...
 
     def metadata(self, cost: float | None, seconds: float, notes: Sequence[str]) -> bytes:
@@ -111,15 +111,15 @@ class DirectSink(Protocol):
         ...
 
     def answered(self, text: str, calls: tuple[ToolCall, ...], items: Sequence[Mapping[str, Any]]) -> None:
-        """Remember what the next turn of the conversation needs."""
+        """Store what the next turn of the conversation needs."""
         ...
 
     def fail(self, error: Exception) -> None:
-        """Answer with an error, or report it where something was shown."""
+        """Answer with an error, or report it if output was shown."""
         ...
 
     def break_off(self, error: BaseException) -> None:
-        """Report the error that ends a stream whose beginning was shown; its last event is written by the call."""
+        """Report the error that ends a partly shown stream; the call writes its last event."""
         ...
 
     def interruption(self) -> BaseException:
@@ -127,13 +127,13 @@ class DirectSink(Protocol):
         ...
 
     def cancelled(self) -> None:
-        """End a request whose client left, or whose server stops."""
+        """End a request whose client left or whose server stops."""
         ...
 
     def done(self, failure: Unanswered | None) -> None:
-        """Go on after a call without a task: with the client's next request, or with a run where it failed."""
+        """Continue after a call without a task: with the client's next request, or with a run if it failed."""
         ...
 
     def close(self) -> None:
-        """Let go of everything that holds the request."""
+        """Release everything that references the request."""
         ...

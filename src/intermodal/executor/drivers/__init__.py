@@ -1,1 +1,3 @@
-"""One driver a protocol: it makes a call and returns what came back. A driver loads when its protocol is first used."""
+"""One driver per protocol: it makes a call and returns the result. A driver is loaded when its protocol is
+first used.
+"""

@@ -1,4 +1,4 @@
-"""Which codec encodes a host's requests, by its protocol: a table, and plugins. A codec loads when it is needed."""
+"""The codec of each protocol: a table, and plugins. A codec is loaded on first use."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from intermodal.protocols.calls import (
 from intermodal.protocols.framing.event_streams import NdjsonReader, SseReader
 from intermodal.protocols.reply_decoder import ReplyDecoder
 
-# The codec of a plugin's protocol: two functions of its module, as the codecs of ``protocols/`` are called.
+# The codec of a plugin's protocol: two functions of its module, called like the codecs of ``protocols/``.
 #
-# What a plugin raises is an error of the call that names its package, so that a run takes another route.
+# An exception of a plugin becomes an error of the call that names its package, so that a run takes another route.
 
 
 _EVENTS = get_args(WireEvent)
 
 
 class PluginCodec:
-    """Speaks chat through a plugin (``drivers.codecs.ChatCodec``)."""
+    """Speaks a chat protocol through a plugin (``drivers.codecs.ChatCodec``)."""
 
     def __init__(self, plugin: Plugin, module: Any) -> None:
         self.plugin = plugin
@@ -47,7 +47,7 @@ class PluginCodec:
         self._encode_request = module.encode_request
 
     def encode_request(self, call: ChatCall, host: Host) -> EncodedRequest:
-        """Return the call in bytes. Raises NotExpressible, and CallError where the plugin fails."""
+        """Return the encoded call. Raises NotExpressible, and CallError if the plugin fails."""
         try:
             made = self._encode_request(call, host)
         except IntermodalError:
@@ -63,12 +63,12 @@ class PluginCodec:
         return _PluginDecoder(self, endpoint, headers=headers)
 
     def failure(self, what: str, *, where: str = "", sent: bool = True) -> CallError:
-        """Return the error of a call at which the plugin failed."""
+        """Return the error of a call in which the plugin failed."""
         return CallError(f"the plugin {self.plugin.title} {what}", where=where, todo=self.plugin.removal, sent=sent)
 
 
 class _PluginDecoder(ReplyDecoder):
-    """Passes each event of a reply to the plugin, and takes usage and the finish reason out of what it returns."""
+    """Passes each event of a reply to the plugin, and extracts usage and finish reason from the result."""
 
     def __init__(self, codec: PluginCodec, endpoint: str, *, headers: Mapping[str, str] | None) -> None:
         self._codec = codec
@@ -143,7 +143,9 @@ _PICTURES_IN_CHAT: Mapping[Protocol, str] = {
 
 
 class ChatCodec(Shape):
-    """A module of ``protocols/`` that speaks chat. ``IMAGE_TYPES`` are the media types of pictures that it takes."""
+    """A module of ``protocols/`` that speaks a chat protocol. ``IMAGE_TYPES``: the media types of images that it
+    accepts.
+    """
 
     IMAGE_TYPES: frozenset[str]
 
@@ -153,7 +155,7 @@ class ChatCodec(Shape):
 
 
 class VectorCodec(Shape):
-    """A module of ``protocols/`` that asks for vectors."""
+    """A module of ``protocols/`` that requests embeddings."""
 
     def encode_request(self, call: EmbeddingCall, host: Host) -> EncodedRequest: ...
 
@@ -161,7 +163,7 @@ class VectorCodec(Shape):
 
 
 class PictureCodec(Shape):
-    """A module of ``protocols/`` that asks for pictures."""
+    """A module of ``protocols/`` that requests images."""
 
     def encode_request(self, call: ImageCall, host: Host) -> EncodedRequest: ...
 
@@ -169,12 +171,12 @@ class PictureCodec(Shape):
 
 
 def speaks_chat(host: Host) -> bool:
-    """Return whether a host is asked in a protocol of chats over HTTP, built in or of a plugin."""
+    """Return True if a host is called in a chat protocol over HTTP, built in or of a plugin."""
     return host.protocol in CHATS or host.protocol in protocol_plugins()
 
 
 def chat_codec(host: Host) -> ChatCodec:
-    """Return the codec of a host's protocol. Raises NotInstalled for one of a plugin that cannot be used."""
+    """Return the codec of a host's protocol. Raises NotInstalled if a plugin's codec cannot be used."""
     name = CHATS.get(host.protocol)
     if name is not None:
         return cast("ChatCodec", import_module(name))
@@ -183,13 +185,13 @@ def chat_codec(host: Host) -> ChatCodec:
 
 
 def vector_codec(host: Host) -> VectorCodec | None:
-    """None where intermodal asks for no vectors in this protocol."""
+    """Return the codec for embeddings; None if this protocol is not supported for them."""
     name = _VECTORS.get(host.protocol)
     return cast("VectorCodec", import_module(name)) if name else None
 
 
 def picture_codec(host: Host) -> PictureCodec | None:
-    """None where intermodal asks for no pictures in this protocol."""
+    """Return the codec for image generation; None if this protocol is not supported for it."""
     name = _PICTURES.get(host.protocol)
     if IMAGES_IN_CHAT in host.quirks:
         name = _PICTURES_IN_CHAT.get(host.protocol, name)
@@ -197,7 +199,7 @@ def picture_codec(host: Host) -> PictureCodec | None:
 
 
 def picture_types(endpoint: Endpoint) -> frozenset[str]:
-    """Media types of pictures that may go to this endpoint as they are, into a vector or into a chat."""
+    """Return the media types of images that may be sent to this endpoint unconverted, for an embedding or a chat."""
     host = endpoint.host
     if endpoint.model.output == ("embedding",):
         return getattr(vector_codec(host), "IMAGE_TYPES", frozenset())

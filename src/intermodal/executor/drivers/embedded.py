@@ -1,7 +1,6 @@
-"""Drivers of the models that run in this process's workers: speech, text recognition, embeddings, heads, images, a
-voice.
+"""Drivers of the models in this process's workers: speech, text recognition, embeddings, heads, images, and a voice.
 
-One function a protocol, named in ``attempt.caller.DRIVERS``.
+One function per protocol, named in ``step_caller.DRIVERS``.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 async def transcribe(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
-    """Transcribe PCM with times. Channels are transcribed in turn."""
+    """Transcribe PCM with times. Channels are transcribed one after the other."""
     assert job.sound is not None
     await line.sending()
     channels = (job.sound.pcm, job.sound.beside) if job.sound.beside else (job.sound.pcm,)
@@ -41,7 +40,7 @@ async def transcribe(job: CallJob, world: Dependencies, line: AttemptContext) ->
 
 
 def _share(progress: Progress, place: int, count: int) -> Progress:
-    """Return the progress of one of several recordings as that of all."""
+    """Return a progress callback for one of ``count`` recordings, scaled to the whole."""
 
     def tell(fraction: float | None, note: str = "") -> None:
         progress(None if fraction is None else (place + fraction) / count, note)
@@ -50,7 +49,7 @@ def _share(progress: Progress, place: int, count: int) -> Progress:
 
 
 async def recognize_text(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
-    """Recognise the text of images, one after the other: lines with boxes."""
+    """Recognise the text of images one after the other, as lines with boxes."""
     await line.sending()
     lines = []
     load_seconds = 0.0
@@ -69,12 +68,12 @@ async def recognize_text(job: CallJob, world: Dependencies, line: AttemptContext
 
 
 async def run_plugin(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
-    """Have a plugin's runtime transcribe or read."""
+    """Transcribe or read with a plugin's runtime."""
     return await (transcribe if job.sound is not None else recognize_text)(job, world, line)
 
 
 async def embed_sentences(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
-    """Embed a text, and labels where there are any."""
+    """Embed a text, and its labels if there are any."""
     await line.sending()
     embedded = await world.runtimes.embed(job.endpoint, job.text)
     line.loaded(embedded.load_seconds)
@@ -94,7 +93,7 @@ async def embed_sentences(job: CallJob, world: Dependencies, line: AttemptContex
 
 
 async def embed_contrastive(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
-    """Embed images and texts in one space."""
+    """Embed images and texts in one vector space."""
     await line.sending()
     pictures = [picture.data for picture in job.pictures] + [
         media.data for media in job.beside if isinstance(media, WireImage)
@@ -155,7 +154,7 @@ _TYPES = {"": "image/png", "png": "image/png", "jpeg": "image/jpeg", "webp": "im
 
 
 async def generate_images(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
-    """Generate images from a prompt, and perhaps from an image with its mask."""
+    """Generate images from a prompt, and optionally from an image with its mask."""
     call = job.drawing
     assert call is not None
     assert call.size is not None, "the plan of a model that draws here has a size"
@@ -179,7 +178,7 @@ async def generate_images(job: CallJob, world: Dependencies, line: AttemptContex
 
 
 async def speak(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
-    """Speak lines with the voice, a separate program."""
+    """Speak lines with the voice, which is a separate program."""
     await line.sending()
     spoken = await world.runtimes.speak(job.endpoint, job.lines, progress=line.progress)
     line.loaded(spoken.load_seconds)

@@ -54,8 +54,8 @@ if TYPE_CHECKING:
     from intermodal.transport.response import Response
 
 MAX_PICTURES = 256 << 20  # bytes of a reply that holds pictures in base64
-_EVENTS_PER_TURN = 32  # of an answer that the loop handles at once
-_BYTES_PER_TURN = 8 << 10  # of a reply: 200 to 300 of the shortest events
+_EVENTS_PER_TURN = 32  # events of an answer that are handled in one turn of the event loop
+_BYTES_PER_TURN = 8 << 10  # bytes of a reply handled in one turn: 200 to 300 of the shortest events
 _LAST_BYTES = 0.05  # seconds to wait for the end of the body after the end of the answer
 
 
@@ -64,7 +64,7 @@ async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> Call
 
 
 async def at(server: HostAddress, job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
-    """Return the job done at this server. Raises Unreachable when it takes longer than its host gets for all of it."""
+    """Do the job at this server. Raises Unreachable if it exceeds the host's total timeout."""
     import anyio
 
     total = _timeouts(job, world).total
@@ -94,7 +94,7 @@ def _vector_codec(job: CallJob) -> VectorCodec:
 
 
 async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
-    """Return a chat completion, streamed."""
+    """Make a chat call, streamed or not."""
     assert isinstance(job.chat, ChatCall)
     codec = chat_codec(job.endpoint.host)
     long = is_long(job.chat.messages, job.chat.tools, job.chat.output, job.chat.settings)
@@ -116,8 +116,8 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
             if state.stopped == "blanks":
                 raise state.blanks_error()
             if state.stopped and job.chat.stream:
-                answer.usage = WireUsage()  # counts before the end are not those of the answer
-                break  # leaving closes the connection, which is how a server learns that it may stop
+                answer.usage = WireUsage()  # counts before the end are not those of the whole answer
+                break  # closing the connection tells the server to stop
     if state.looped:
         return answer.looped(beside="".join(state.beside))
     cut = detect_truncated_prompt(job.endpoint, job.work, answer.usage.input_tokens, lambda: _texts(job))
@@ -127,7 +127,7 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
 
 
 async def _report(event: WireEvent, line: AttemptContext) -> None:
-    """Pass a piece of an answer on."""
+    """Forward a piece of an answer."""
     if is_visible(event):
         line.answering()
     if isinstance(event, WireTextDelta):
@@ -141,8 +141,10 @@ def _texts(job: CallJob) -> tuple[str, ...]:
 
 
 async def _events(response: Response, decoder: ReplyDecoder, *, whole: bool) -> AsyncIterator[WireEvent]:
-    """Decoded events until the proper end, or an Error. Some hosts never close after the finish reason. ``whole``: no
-    stream was requested."""
+    """Yield decoded events until the proper end, or an Error.
+
+    Some hosts never close the stream after the finish reason. ``whole``: no stream was requested.
+    """
     import anyio
 
     chunks = response.chunks()
@@ -150,16 +152,16 @@ async def _events(response: Response, decoder: ReplyDecoder, *, whole: bool) -> 
     until = math.inf
     while not decoder.done:
         chunk = None
-        if decoder.complete:  # further pieces are read and do not extend the wait
+        if decoder.complete:  # further pieces are read but do not extend the wait
             until = min(until, anyio.current_time() + trailing_timeout(counted=decoder.counted))
-            with Deadline(until), suppress(errors.CallError):  # a connection that breaks now breaks off nothing
+            with Deadline(until), suppress(errors.CallError):  # a connection that breaks now interrupts nothing
                 chunk = await anext(chunks, None)
         else:
             chunk = await anext(chunks, None)
         if chunk is None:
             break
         for start in range(0, len(chunk), _BYTES_PER_TURN):
-            if start:  # a read may hold thousands of events: other requests have their turn in between
+            if start:  # a read may hold thousands of events: let other requests run in between
                 await anyio.lowlevel.checkpoint()
             found = await offload(decoder.pending > HEAVY, decoder.feed, chunk[start : start + _BYTES_PER_TURN])
             response.document = decoder.begun and (whole or decoder.document)
@@ -169,7 +171,7 @@ async def _events(response: Response, decoder: ReplyDecoder, *, whole: bool) -> 
                 if number % _EVENTS_PER_TURN == 0:
                     await anyio.lowlevel.checkpoint()
                 yield event
-    if decoder.done:  # a reply read to its end gives its connection back for the next request
+    if decoder.done:  # a reply read to its end returns its connection for the next request
         with anyio.move_on_after(_LAST_BYTES):
             await anext(chunks, None)
     for event in await offload(decoder.pending > HEAVY, decoder.close):
@@ -200,8 +202,7 @@ async def embed(job: CallJob, world: Dependencies, line: AttemptContext, server:
 
 
 async def score(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
-    """Labels held against a text: by the next word of a chat, or all of them as vectors. Passages held against a
-    query: by the host's own endpoint for it."""
+    """Score labels for a text, by the next token of a chat or by embeddings; or passages for a query, by reranking."""
     if job.lines:
         return await rank(job, world, line, server)
     if job.chat is not None:
@@ -216,7 +217,7 @@ async def score(job: CallJob, world: Dependencies, line: AttemptContext, server:
 
 
 async def rank(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
-    """Scores of passages (``lines``) for a query (``text``)."""
+    """Score passages (``lines``) for a query (``text``) with the host's reranking endpoint."""
     host = job.endpoint.host
     encoded = encode_rerank(_model(job), job.text, job.lines, host)
     server = server._replace(base_url=rerank_address(host)[0])
@@ -228,7 +229,7 @@ async def rank(job: CallJob, world: Dependencies, line: AttemptContext, server: 
 
 
 async def speak(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
-    """Lines spoken, as many at once as one request takes. Always WAV: it is packed as it is wanted here."""
+    """Speak lines, as many at a time as one request takes. Always requests WAV; the result is encoded here."""
     made: list[bytes] = []
     rate = 0
     stretches = tuple(_stretches(job.lines))
@@ -249,7 +250,7 @@ async def speak(job: CallJob, world: Dependencies, line: AttemptContext, server:
 
 
 def _stretches(lines: tuple[str, ...]) -> Iterator[str]:
-    """Yield lines put together up to what one request takes."""
+    """Yield lines joined up to the size that one request takes."""
     waiting = ""
     for line in lines:
         if waiting and len(waiting) + 1 + len(line) > speech.MAX_TEXT:
@@ -271,7 +272,7 @@ async def draw(job: CallJob, world: Dependencies, line: AttemptContext, server: 
         body = await response.read(MAX_PICTURES)
         reply = codec.decode_reply(body, job.endpoint.id, headers=response.headers)
     usage = reply.usage
-    if usage.image_tokens is None:  # counts as all of it until reported separately
+    if usage.image_tokens is None:  # all output counts as image tokens until they are reported separately
         usage = msgspec.structs.replace(usage, image_tokens=usage.output_tokens)
     prompts = reply.prompts or ("",) * len(reply.images)
     drawn = tuple(
@@ -295,7 +296,7 @@ def _model(job: CallJob) -> str:
 async def _posted(
     job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress, encoded: EncodedRequest
 ) -> AsyncIterator[Response]:
-    """Return the reply to a POST with a 2xx status; raise any other as the error it stands for."""
+    """Yield the response to a POST if its status is 2xx; raise the corresponding error for any other."""
     endpoint = job.endpoint
     timeouts = _timeouts(job, world)
     if line.remaining is not None:
@@ -314,7 +315,7 @@ async def _posted(
             try:
                 body = await response.read()
             except errors.CallError:
-                body = b""  # the status alone must do
+                body = b""  # only the status is available
             raise classification.classify(
                 response.status, response.headers, body, endpoint.id, secrets=(server.key,), now=time.time()
             )

@@ -20,11 +20,11 @@ class CallJob(Value, frozen=True):
     """A call for a driver. One of ``chat``, ``sound``, ``pictures``, ``drawing`` and ``text`` is set, by ``step.op``.
 
     Attributes:
-        lines: sentences to be spoken, in ``voice`` ("" for the default), or passages to be ranked for ``text``.
-        independent: labels are judged each by itself, where the model can do both.
-        labels: labels to compare with ``text`` or ``pictures`` by their vectors.
-        beside: media that go into the one vector of a text.
-        language: the speech's, ISO 639-1, "" where it is not stated. into: that of the translation, "" for none.
+        lines: sentences to be spoken in ``voice`` ("" for the default), or passages to be ranked for ``text``.
+        independent: judge each label by itself, if the model supports both ways.
+        labels: labels to compare with ``text`` or ``pictures`` by embeddings.
+        beside: media that are embedded into one vector with a text.
+        language: of the speech, ISO 639-1, "" if not stated. into: language of the translation, "" for none.
         stop_loops: stop a model that repeats itself.
         trial: the call measures or probes its endpoint while another route is left.
         fresh: use a connection that has served no other request.
@@ -53,8 +53,8 @@ class CallJob(Value, frozen=True):
 class ContrastiveScale(Value, frozen=True):
     """The scoring of a contrastive model: cosines times ``scale``, plus ``bias``, through its ``loss`` function.
 
-    ``assumed``: the scale is CLIP's, as the model's files state none. ``cut``: texts that are longer than the model
-    reads.
+    ``assumed``: the scale is CLIP's, because the model's files state none. ``cut``: number of texts longer than the
+    model reads.
     """
 
     loss: ContrastiveLoss
@@ -78,15 +78,15 @@ class CallResult(Value, frozen=True):
     Attributes:
         refusal: the model's reason for a refusal.
         lines: recognised lines of each image, in order.
-        vectors: those of a text, or of images, and of the labels after it; ``contrastive`` is how to compare them.
-        candidates: the likeliest first tokens of an answer, each with its log probability.
-        drawn: images. seed: the seed that was chosen where none was given.
+        vectors: of a text or of images, followed by those of the labels; ``contrastive``: how to compare them.
+        candidates: the most likely first tokens of an answer, each with its log probability.
+        drawn: images. seed: the seed that was chosen if none was given.
         pcm: speech (signed 16-bit, mono, ``rate`` samples per second). silent: lines that have no sound.
-        looped: we stopped reading an answer that repeated itself; it has no usage then.
-        overran: it went on after its token limit and was stopped there; it has usage only where it came whole.
-        beside: what an answer that was stopped had besides words: reasoning, and arguments of tool calls.
-        parts: everything a chat returned, in order, where that was not only text: tool calls, and blocks that go back
-            unchanged.
+        looped: reading was stopped because the answer repeated itself; it has no usage then.
+        overran: the answer exceeded its token limit and was stopped there; it has usage only if it was not streamed.
+        beside: output of a stopped answer other than text: reasoning, and arguments of tool calls.
+        parts: everything a chat returned, in order, if that was not only text: tool calls, and blocks that must be sent
+            back unchanged.
     """
 
     text: str = ""
@@ -113,29 +113,29 @@ class CallResult(Value, frozen=True):
 
     @property
     def called(self) -> bool:
-        """Whether it calls a tool."""
+        """True if it calls a tool."""
         return any(isinstance(part, ToolCall) for part in self.parts)
 
 
 class AttemptContext(Protocol):
-    """The interface a driver reports to while it works. ``key``: the host's API key, "" if it needs none."""
+    """The interface that a driver reports to while it works. ``key``: the host's API key, "" if it needs none."""
 
     @property
     def key(self) -> str: ...
 
     @property
     def remaining(self) -> float | None:
-        """Seconds until the run's deadline, None when there is none."""
+        """Seconds until the run's deadline; None if there is none."""
 
     async def sending(self) -> None:
-        """Call right before the first byte leaves: records that money may be spent, or raises StoreError."""
+        """Call right before the first byte is sent: records that money may be spent, or raises StoreError."""
 
     def record(self) -> SendRecord:
         """Return the record of the request, for a transport that reports its first and last byte itself."""
         ...
 
     def answering(self) -> None:
-        """Report that a visible piece of the answer came; only the first of several counts."""
+        """Report that a visible piece of the answer arrived; only the first call has an effect."""
 
     async def say(self, text: str) -> None:
         """Report a piece of the answer."""
@@ -149,13 +149,13 @@ class AttemptContext(Protocol):
     def progress(self, fraction: float | None, note: str = "") -> None: ...
 
     def sketched(self, picture: Drawn, done: int, steps: int) -> None:
-        """Report how an image looks after ``done`` of its steps."""
+        """Report an intermediate image, after ``done`` of its steps."""
 
 
 class Driver(Protocol):
-    """Makes calls of one protocol: a function named in ``attempt.caller.DRIVERS``.
+    """Makes calls of one protocol: a function named in ``step_caller.DRIVERS``.
 
-    Raises CallError, with ``sent`` False where it certainly cost nothing.
+    Raises CallError, with ``sent`` False if it certainly cost nothing.
     """
 
     async def __call__(self, job: CallJob, world: Dependencies, line: AttemptContext, /) -> CallResult: ...

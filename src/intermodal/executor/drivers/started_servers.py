@@ -1,7 +1,6 @@
-"""Drivers of servers that intermodal starts: the embedded llama.cpp, and servers that all of the user's processes
-share.
+"""Drivers of servers that intermodal starts: the embedded llama.cpp, and servers shared by all of the user's processes.
 
-A server is started when it is needed, then called like any other host.
+A server is started on first use, then called like any other host.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallR
 from intermodal.protocols.special_tokens import special_tokens, without_special_tokens
 from intermodal.transport.addresses import HostAddress
 
-# Without stated sampling, temperature 0: small models wander off otherwise, and the same question
-# gives the same answer twice.
+# Temperature 0 if no sampling is stated: small models drift off otherwise, and the same question gets the same answer
+# each time.
 TEMPERATURE = 0.0
 
 
@@ -28,7 +27,7 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext) -> CallR
 
 
 def steady(job: CallJob) -> CallJob:
-    """Return the job at temperature 0 where no sampling is stated."""
+    """Return the job with temperature 0 if no sampling is stated."""
     if job.chat is None or job.chat.sampling.temperature is not None:
         return job
     sampling = msgspec.structs.replace(job.chat.sampling, temperature=TEMPERATURE)
@@ -36,9 +35,9 @@ def steady(job: CallJob) -> CallJob:
 
 
 def unmarked(job: CallJob, marks: tuple[str, ...]) -> CallJob:
-    """Return the job with the model's special tokens broken up in all content: only the template begins a turn.
+    """Return the job with the model's special tokens broken up in all content, so that only the template begins a turn.
 
-    A client's text is the client's responsibility on a server elsewhere; this server is ours.
+    On a remote server a client's text is the client's responsibility; this server is ours.
     """
     found = special_tokens(marks, known=False)
     chat = None if job.chat is None else without_special_tokens(job.chat, found)
@@ -47,7 +46,7 @@ def unmarked(job: CallJob, marks: tuple[str, ...]) -> CallJob:
 
 
 async def call(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
-    """Make a call of a server that all of the user's processes share."""
+    """Make a call of a server that is shared by all of the user's processes."""
     served = await world.runtimes.serving(job.endpoint)
     line.loaded(served.load_seconds)
     job = unmarked(steady(job), served.marks)

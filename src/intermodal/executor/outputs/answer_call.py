@@ -1,5 +1,6 @@
-"""The last call of a route, by operation; for ``generate``: build the prompt, preflight, stream, validate, and
-remark."""
+"""The last call of a route, by operation. For ``generate``: build the prompt, preflight, stream, validate,
+and remark.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ from intermodal.protocols.errors.classification import SchemaRefused
 from intermodal.protocols.request_fields import scale_thinking
 from intermodal.request import JsonOutput
 
-BRIEF_SECONDS = 60.0  # seconds; an answer that surely takes no longer need not show signs of life
+BRIEF_SECONDS = 60.0  # seconds; an answer that certainly takes no longer need not show signs of life
 
 
 async def _generate(run: RouteRun, step: Call) -> Finished:
@@ -61,7 +62,7 @@ async def _generate(run: RouteRun, step: Call) -> Finished:
     schema = request.output if isinstance(request.output, JsonOutput) else None
     enforced = schema is not None and schema_delivery(endpoint.host, await _closable(schema)) != "asked"
     job = await _job(run, step, endpoint, messages, stands_for, enforced=enforced)
-    # A buffered answer is emitted when complete: until then another route may take over.
+    # A buffered answer is emitted when complete; until then another route may take over.
     live = run.state.world.live and request.policy.streaming == "live" and not run.may_ask_again()
     speaker = CommitGate(endpoint.id, run.state.emit, live=live and (schema is None or enforced))
     try:
@@ -75,7 +76,7 @@ async def _generate(run: RouteRun, step: Call) -> Finished:
         speaker = CommitGate(endpoint.id, run.state.emit, live=False)
         done = await run.do(job, speaker)
     if _is_refusal(done, speaker):
-        await run.state.emit(StepFinished(actual=done.actual))  # it is paid for, and how much is known
+        await run.state.emit(StepFinished(actual=done.actual))  # the attempt is paid for, and its usage is known
         raise refusal_error(endpoint, done.made.refusal, done.actual.step)
     found = JsonAnswer(done=done, data=None)
     if schema is not None:
@@ -113,8 +114,9 @@ async def _job(
     *,
     enforced: bool,
 ) -> CallJob:
-    """Return the call that answers: with its schema ``enforced`` by the host, stated in the prompt, or requested in
-    words."""
+    """Return the answering call, with its schema ``enforced`` by the host, stated in the prompt, or
+    requested in words.
+    """
     request = run.state.request
     schema = request.output if isinstance(request.output, JsonOutput) else None
     long = is_long(messages, request.tools, request.output)
@@ -181,18 +183,20 @@ def _with_schema(
 
 
 def is_brief(step: Call) -> bool:
-    """Return whether the answer surely comes soon; a host that works on a whole answer shows no sign of life."""
+    """Return True if the answer certainly comes soon. A host that works on an unstreamed answer shows no
+    sign of life.
+    """
     return step.estimate.seconds.known and step.estimate.seconds.for_limit() <= BRIEF_SECONDS
 
 
 def _is_refusal(done: FinishedCall, speaker: CommitGate) -> bool:
-    """Return whether the model refused without an answer: an error with its reason, and no other endpoint is tried."""
+    """Return True if the model refused without an answer: an error with its reason, and no other endpoint is tried."""
     made = done.made
     return not speaker.committed and is_refusal(made.finish_reason, made.text, called=made.called)
 
 
 def _loops(done: FinishedCall, schema: JsonOutput | None) -> bool:
-    """Return whether an answer repeats itself, stopped or not. JSON may have equal lines."""
+    """Return True if an answer repeats itself, whether it was stopped or not. JSON may have equal lines."""
     return done.made.looped or (schema is None and checks.repeats(done.made.text))
 
 
@@ -220,7 +224,7 @@ async def _transcribe(run: RouteRun, step: Call) -> Finished:
 
 
 async def _translate(run: RouteRun, step: Call) -> Finished:
-    """Return the transcript in another language. Silence is not translated."""
+    """Return the transcript in another language. An empty transcript is not translated."""
     endpoint = run.state.endpoint(step)
     request, stands_for, transcript = await translation.translation_request(run, step)
     if transcript is not None and not transcript.text:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-# As OpenAI's notebook on prompts for CLIP has it, and as the pages of SigLIP's models do.
+# As in OpenAI's notebook on prompts for CLIP, and on the pages of SigLIP's models.
 TEMPLATE = "a photo of {}."
 _WHOLE = re.compile(r"\b(photo|photograph|picture|image|drawing|painting|screenshot)s?\b", re.I)
 _COUNTED = re.compile(r"(an?|the|one|two|three|four|five|six|many|several|some|no)\s", re.I)
 
 
 def caption(label: str) -> str:
-    """A label as a caption. One that has an article or a number, or is a caption already, gets no article of ours.
+    """Return a label as a caption. An article is added unless the label has one or a number, or is a caption already.
 
     >>> caption("cat"), caption("a red star"), caption("a drawing of a cat")
     ('a photo of a cat.', 'a photo of a red star.', 'a drawing of a cat.')

@@ -1,4 +1,4 @@
-"""Checks a JSON answer against its sources, and asks once more for values that no source contains."""
+"""Checks a JSON answer against its sources, and requests values that no source contains a second time."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from intermodal.plans.facts import Facts
 from intermodal.protocols.calls import ChatCall, WireMessage
 from intermodal.request import JsonOutput, Request
 
-_NAMED = 5  # fields that a sentence names
-_SHOWN = 40  # characters of a value that it shows
+_NAMED = 5  # maximum number of fields that a sentence names
+_SHOWN = 40  # maximum characters of a quoted value
 Ask = Callable[[JsonOutput], tuple[WireMessage, ...]]
 _REST = 0.1  # share of the remaining time that is kept for work after the second call
 
 
 class JsonAnswer(Value, frozen=True):
-    """An answer that is valid JSON, with where its values stand."""
+    """An answer that is valid JSON, with the places where its values occur."""
 
     done: FinishedCall
     data: Any
@@ -43,7 +43,7 @@ class JsonAnswer(Value, frozen=True):
 
     @property
     def unverified(self) -> list[str]:
-        """Fields whose values stand nowhere."""
+        """Fields whose values occur in no source."""
         return [each.field for each in self.evidence if each.status == "unverified"]
 
 
@@ -55,7 +55,7 @@ def sources_of(
 ) -> EvidenceSources:
     """Return the texts that a model answered from; none if no file came with the request.
 
-    The prompt counts where there are files: an answer may repeat it. ``transcripts``: by part.
+    If there are files, the prompt counts as a source too: an answer may repeat it. ``transcripts``: by part.
     """
     files: list[EvidenceSource] = []
     sources: list[EvidenceSource] = []
@@ -87,10 +87,11 @@ async def check_evidence(
     run: RouteRun, job: CallJob, found: JsonAnswer, schema: JsonOutput, speaker: CommitGate,
     stands_for: Mapping[int, tuple[ModelInput, ...]], ask: Ask | None,
 ) -> JsonAnswer:  # fmt: skip
-    """Return the answer with where its values occur; request it once more where the plan allows it and one is missing.
+    """Return the answer with evidence for its values; request missing values once more if the plan allows it.
 
-    ``ask``: writes the messages for a schema; None where no more calls are allowed, as the answer was repaired already.
-    Of two answers the one with fewer unverified values is kept, and those that remain are reported.
+    ``ask``: writes the messages for a schema; None if no more calls are allowed because the answer was repaired
+    already. Of two answers the one with fewer unverified values is kept, and the remaining unverified values are
+    reported.
     """
     state, policy = run.state, run.state.request.policy
     if policy.evidence == "off" or found.data is None:
@@ -127,7 +128,7 @@ def _long(found: JsonAnswer, sources: EvidenceSources) -> bool:
 
 
 def describe_unverified(data: Any, fields: Sequence[str], suffix: str = "") -> str:
-    """The sentence on values that stand nowhere.
+    """Return the sentence on values that occur in no source.
 
     >>> describe_unverified({"total": 1284.5}, ["/total"])
     'total (1284.5) occurs in none of the files: it is computed, or made up'
@@ -152,10 +153,11 @@ def _shown(value: Any) -> str:
 async def _ask_again(
     run: RouteRun, job: CallJob, found: JsonAnswer, schema: JsonOutput, sources: EvidenceSources, ask: Ask
 ) -> tuple[JsonAnswer, Actual | None, str]:
-    """Return the answer with the values that were requested again, or unchanged; its actual figures; and the end of the
-    sentence on unverified values.
+    """Request the unverified values again.
 
-    Only unverified fields are requested again, without the first answer: a small model repeats its answer.
+    Returns the answer, with the new values in place if there are valid ones; the figures of the second call, if any;
+    and the end of the sentence on unverified values. Only unverified fields are requested, without the first answer: a
+    small model repeats its answer.
     """
     import anyio
 
@@ -169,7 +171,7 @@ async def _ask_again(
     call = _asking_for(job.chat, schema if part is None else part.output, ask)
     reason = f"{job.endpoint.id} gave values that occur in none of the files"
     await run.state.emit(Retrying(step=job.step.id, reason=reason))
-    work = msgspec.structs.replace(job.work, messages=0)  # more is sent than was weighed
+    work = msgspec.structs.replace(job.work, messages=0)  # more is sent than was measured
     second = msgspec.structs.replace(job, chat=call, step=remaining_estimate(job.step, first), work=work)
     aside = CommitGate(job.endpoint.id, run.state.emit, live=False)
     done: FinishedCall | None = None
@@ -179,7 +181,7 @@ async def _ask_again(
     except errors.BudgetExceeded:
         return found, None, ", and there was no money left to ask again"
     except (errors.IntermodalError, Reroute):
-        pass  # the attempt reports what went wrong; the first answer stays
+        pass  # the attempt reports the failure; the first answer stays
     if done is None:
         return found, None, ", and asking again failed"
     suffix = ", also when asked again"
@@ -188,8 +190,10 @@ async def _ask_again(
 
 
 class _Part(NamedTuple):
-    """A schema of some fields only. ``numbers``: those that are requested as written in the text; ``codes``: those
-    that are lists of codes."""
+    """A schema of some fields only.
+
+    ``numbers``: fields that are requested as written in the text. ``codes``: fields that are lists of codes.
+    """
 
     output: JsonOutput
     numbers: frozenset[str]
@@ -197,7 +201,7 @@ class _Part(NamedTuple):
 
 
 def _part(schema: JsonOutput, found: JsonAnswer) -> _Part | None:
-    """Return a schema of the fields with unverified values only; None where the schema cannot be split.
+    """Return a schema of the fields with unverified values only; None if the schema cannot be split.
 
     A number is requested as it is written in the text: JSON has no commas between thousands, and a small model that
     wants to write "5,860.19" where a number is required ends it after the five.
@@ -229,7 +233,7 @@ def _lists_codes(field: Any) -> bool:
 
 
 def _among(part: _Part, there: frozenset[str]) -> _Part:
-    """The part, of whose lists of codes those are left that stand in the text; all of a list where none does."""
+    """Return the part with its lists of codes reduced to those in ``there``; a list is kept whole if none is."""
     fields = dict(part.output.schema["properties"])
     for name in part.codes:
         listed = fields[name]["enum"]
@@ -248,7 +252,7 @@ def _asking_for(call: ChatCall, schema: JsonOutput, ask: Ask) -> ChatCall:
 
 
 async def _merged(found: JsonAnswer, done: FinishedCall, schema: JsonOutput, part: _Part | None) -> JsonAnswer | None:
-    """Return the first answer with the repeated values in place; None where that is no valid answer."""
+    """Return the first answer with the repeated values in place; None if that is not a valid answer."""
     target = schema if part is None else part.output
     try:
         parsed = await run_bounded(partial(json_answer.parse, done.made.text, target.schema))
@@ -266,7 +270,7 @@ async def _merged(found: JsonAnswer, done: FinishedCall, schema: JsonOutput, par
 
 
 def _selected(data: dict[str, Any], part: _Part) -> dict[str, Any]:
-    """Return the repeated values with numbers parsed, without those that hold no number."""
+    """Return the repeated values with numbers parsed, without those that contain no number."""
     selected = {name: data[name] for name in part.output.schema["properties"] if name in data}
     for name in part.numbers & selected.keys():
         number = number_in(str(selected[name]))
@@ -278,6 +282,6 @@ def _selected(data: dict[str, Any], part: _Part) -> dict[str, Any]:
 
 
 def _both(final: FinishedCall, first: FinishedCall, second: Actual) -> FinishedCall:
-    """Return the answer that is kept, with the figures of both calls and its own usage."""
+    """Return the kept answer, with the combined figures of both calls and its own usage."""
     actual = msgspec.structs.replace(add_actuals(first.actual, second), usage=final.actual.usage)
     return msgspec.structs.replace(final, actual=actual)

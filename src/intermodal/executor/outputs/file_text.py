@@ -1,6 +1,4 @@
-"""Answers without a model: the words of the files, as they were extracted or recognised; and the errors for files
-without words.
-"""
+"""Answers without a model: the text of the files, as extracted or recognised; and the errors for files without text."""
 
 from __future__ import annotations
 
@@ -30,14 +28,14 @@ from intermodal.request import Sampling
 
 CountTokens = Callable[[str], int | None]
 COUNTED_BY = "smollm2"  # the vocabulary that counts an answer which no model wrote
-CHARS_OF_TOKEN = 4  # where it is not installed
+CHARS_OF_TOKEN = 4  # characters per token, if that vocabulary is not installed
 
 
 async def answer(run: RouteRun, step: Transform | Call) -> Finished:
-    """Return the words of the files as the answer.
+    """Return the text of the files as the answer.
 
-    Limits of an answer hold as they do for one that a model writes: it ends before a stop sequence, and is cut at the
-    stated number of tokens. Where there are no words, or most cannot be read, a fallback may look at the files instead.
+    Limits of an answer apply as for a model's: it ends before a stop sequence, and is truncated at the stated number of
+    tokens. If there is no text, or most of it cannot be read, a fallback may look at the files instead.
     """
     request, facts = run.state.request, run.state.opened.facts
     stands_for = run.words_of(step)
@@ -61,7 +59,9 @@ async def answer(run: RouteRun, step: Transform | Call) -> Finished:
 
 
 def text_of_files(stands_for: Mapping[int, tuple[ModelInput, ...]], facts: Facts) -> str:
-    """Return the words of the files in their order; of several, each under its name. One without words has no entry."""
+    """Return the text of the files in order; of several files, each under its name. A file without text has
+    no entry.
+    """
     found = {
         index: words for index in sorted(stands_for) if (words := prompt.words_alone(stands_for[index], speakers=True))
     }
@@ -71,7 +71,7 @@ def text_of_files(stands_for: Mapping[int, tuple[ModelInput, ...]], facts: Facts
 
 
 def limited(text: str, sampling: Sampling, count: CountTokens) -> tuple[str, str]:
-    """Return the text within the limits of an answer, and why it ends: "stop" or "length".
+    """Return the text within the limits of an answer, and the finish reason: "stop" or "length".
 
     >>> limited("one two three", Sampling(max_tokens=2), lambda text: len(text.split()))
     ('one two ', 'length')
@@ -99,10 +99,10 @@ def _tokens(text: str, count: CountTokens) -> int:
 
 
 def no_content_error(run: RouteRun, step: Transform | Call, missing: tuple[EmptyFile, ...]) -> Exception:
-    """Return the error for files without content: a model would make something up, so it is not called.
+    """Return the error for files without content: a model would invent some, so it is not called.
 
-    A fallback may still convert pictures and pages with another option; silence stays silence. The error names what
-    was not found, so no note does; of a video it may name one track only.
+    A fallback may still convert images and pages with another option, but not silence. The error names what was not
+    found, so no note does; for a video it may name one track only.
     """
     state = run.state
     for op, part in list(state.held_notes):
@@ -120,10 +120,9 @@ def no_content_error(run: RouteRun, step: Transform | Call, missing: tuple[Empty
 
 
 def unreadable_error(run: RouteRun, step: Transform | Call, parts: tuple[PartFacts, ...]) -> Exception:
-    """Return the error for files whose words could not be read for the most part: an answer made of the rest would look
-    like one about them.
+    """Return the error for files most of whose text could not be read: an answer from the rest would be misleading.
 
-    A fallback may look at them instead.
+    A fallback may look at the files instead.
     """
     state = run.state
     for part in parts:

@@ -1,4 +1,4 @@
-"""Hold an answer back until its first visible word, so that a failed attempt can still be replaced.
+"""Holds an answer back until its first visible word, so that a failed attempt can still be replaced.
 
 The direct path does the same for streams in ``protocols/upstream_response.py``.
 """
@@ -11,18 +11,20 @@ from intermodal.events import Committed, Event, TextDelta, Thought
 
 
 class CommitGate:
-    """Show nothing of an attempt before its first visible word, and everything from then on."""
+    """Shows nothing of an attempt before its first visible word, and everything from then on."""
 
     def __init__(self, endpoint: str, emit: Callable[[Event], Awaitable[None]], *, live: bool) -> None:
         self.committed = False
         self._endpoint = endpoint
         self._emit = emit
         self._live = live
-        # Pieces of words that follow each other are one list: a long answer has hundreds of thousands of them.
+        # Consecutive pieces of text are one list: a long answer has hundreds of thousands of them.
         self._held: list[list[str] | Thought] = []
 
     async def think(self, thought: Thought) -> None:
-        """Show reasoning as it comes after the first word, and hold it before: another endpoint may still answer."""
+        """Show reasoning as it arrives after the first word, and hold it back before that: another endpoint may still
+        answer.
+        """
         if self.committed:
             await self._emit(thought)
         else:
@@ -43,11 +45,11 @@ class CommitGate:
         self._held.clear()
 
     def correct(self, text: str) -> None:
-        """Replace the words that are held back by ``text``; reasoning stays."""
+        """Replace the text that is held back; reasoning stays."""
         self._held = [*(pending for pending in self._held if isinstance(pending, Thought)), [text]]
 
     async def finish(self) -> None:
-        """Show the words that were held back until the whole answer was found valid."""
+        """Show the text that was held back until the whole answer was validated."""
         if not self.committed and any(isinstance(held, Thought) or "".join(held).strip() for held in self._held):
             await self._commit()
 

@@ -1,4 +1,4 @@
-"""The call that generates images: its prompt and input images, and the format that was requested."""
+"""The call that generates images: its prompt and input images, and the requested format."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TYPES: Mapping[str, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "
 
 
 async def draw(run: RouteRun, step: Call) -> Finished:
-    """Make the only image call of a route; the steps before it turn inputs into text."""
+    """Make the only image call of a route. The steps before it turn inputs into text."""
     endpoint, output = run.state.endpoint(step), run.state.request.output
     assert isinstance(output, ImageOutput)
     stands_for = await run.stands_for(step, endpoint)
@@ -58,8 +58,10 @@ def _diffusion_work(run: RouteRun, endpoint: Endpoint) -> dict[str, float]:
 
 
 async def _mask(run: RouteRun, endpoint: Endpoint, given: ImageInput) -> bytes:
-    """Return the mask in the form that the model or host reads, as a PNG. It is read from the file itself: a picture
-    that is converted for a model loses its transparency."""
+    """Return the mask as a PNG in the form that the model or host reads.
+
+    It is read from the original file, since an image that is converted for a model loses its transparency.
+    """
     opened = run.state.opened
     part = input_pictures(opened.facts)[-1]
     shrunk = (part.width, part.height) != (given.width, given.height)
@@ -72,7 +74,7 @@ def picture_call(
     endpoint: Endpoint, step: Call, output: ImageOutput, sampling: Sampling, prompt: str,
     given: tuple[ImageInput, ...], mask: bytes = b"",
 ) -> ImageCall:  # fmt: skip
-    """Return the call with the settings of the plan that the host's protocol has fields for."""
+    """Return the call with those settings of the plan that the host's protocol has fields for."""
     drawn, has = DrawImage.of(step), supported_image_options(endpoint.host)
     return ImageCall(
         model=endpoint.served_as or endpoint.model.id,
@@ -94,12 +96,12 @@ def picture_call(
 
 
 def _pictures(stands_for: Mapping[int, tuple[ModelInput, ...]]) -> tuple[ImageInput, ...]:
-    """Pictures to start from, in the order of the parts."""
+    """Return the images to start from, in the order of the parts."""
     return tuple(piece for index in sorted(stands_for) for piece in stands_for[index] if isinstance(piece, ImageInput))
 
 
 async def _in_format(run: RouteRun, step: Call, made: Drawn, output: ImageOutput) -> Drawn:
-    """Return the picture in the requested format. PNG is made of any other; a different format is noted."""
+    """Return the image in the requested format. Any format is converted to PNG; other mismatches are noted."""
     media_type = _TYPES.get(output.format, made.media_type)
     if made.media_type == media_type:
         return made

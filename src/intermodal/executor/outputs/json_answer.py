@@ -1,8 +1,8 @@
 """Parses a JSON answer and validates it against its schema, within a budget of steps.
 
-Work that untrusted input can prolong does not block the event loop: short work is done at once; work that turns out to
-be longer starts again in a thread, which yields the interpreter after each slice of steps. It ends when its budget is
-spent or it is cancelled.
+Work that untrusted input can prolong does not block the event loop: short work is done immediately; work that turns out
+to be longer starts again in a thread, which yields the interpreter after each slice of steps. It ends when its budget
+is spent or it is cancelled.
 """
 
 from __future__ import annotations
@@ -37,12 +37,15 @@ from intermodal.request import JsonOutput
 
 _FENCE = "```"
 _BEGIN = re.compile(r"[{\[]")
-_TRIED = 8  # places of an answer at which a value may begin
+_TRIED = 8  # positions of an answer at which a value is tried
 
 
 class ParsedAnswer(Value, frozen=True):
-    """``problem`` is "" when ``data`` is valid; else what is wrong, in a few words. ``text``: the data as it was
-    written, without what stood around it. ``mended``: what was read otherwise than it was written."""
+    """The JSON value of an answer, or its problem.
+
+    ``problem``: "" if ``data`` is valid; else what is wrong, in a few words. ``text``: the data as written, without
+    surrounding text. ``mended``: the corrections that were made.
+    """
 
     data: Any = None
     text: str = ""
@@ -51,11 +54,14 @@ class ParsedAnswer(Value, frozen=True):
 
 
 def parse(text: str, schema: dict[str, Any], budget: StepBudget, digest: bytes = b"") -> ParsedAnswer:
-    """The JSON value in an answer, checked: the one that is what the schema asks for. Chatter and code fences around
-    it are left out; what is not JSON, or not what the schema asks for, is put right where it has one reading
-    (``json_schema/repair.py``). ``digest``: of the schema (``schema_digest``), where it is known.
+    """Return the JSON value of an answer that matches the schema.
 
-    Raises BudgetExhausted where neither is decided within the budget, Cancelled, and what ``cached_schema`` raises.
+    Surrounding text and code fences are left out. Slips in the JSON, or values that do not match the schema, are
+    corrected if there is a single reading (``json_schema/repair.py``). ``digest``: of the schema (``schema_digest``),
+    if known.
+
+    Raises BudgetExhausted if the budget does not suffice for a decision, Cancelled, and whatever ``cached_schema``
+    raises.
     """
     try:
         values = _values(text, budget)
@@ -69,7 +75,7 @@ def parse(text: str, schema: dict[str, Any], budget: StepBudget, digest: bytes =
 
 
 def _checked(found: ParsedAnswer, schema: dict[str, Any], budget: StepBudget, digest: bytes) -> ParsedAnswer:
-    """A value held against its schema."""
+    """Return a value validated against its schema, corrected if that makes it valid."""
     known = cached_schema(schema, budget, digest)
     violation = known.violation(found.data, budget)
     if violation is None:
@@ -81,8 +87,9 @@ def _checked(found: ParsedAnswer, schema: dict[str, Any], budget: StepBudget, di
 
 
 def _values(text: str, budget: StepBudget) -> list[ParsedAnswer]:
-    """The values in an answer: all of it, else lists and objects one after another. Raises ValueError where there is
-    none."""
+    """Return the values in an answer: the whole of it, else consecutive lists and objects. Raises
+    ValueError if none.
+    """
     body = strip_code_fence(text)
     try:
         value, end = read_json(body, 0, budget)
@@ -90,7 +97,7 @@ def _values(text: str, budget: StepBudget) -> list[ParsedAnswer]:
             return [ParsedAnswer(data=value, text=body)]
         raise json.JSONDecodeError("Extra data", body, end)
     except ValueError as error:
-        why, at = str(error), 0  # no error: its traceback has this frame, and the frame would have the error
+        why, at = str(error), 0  # not the error: its traceback holds this frame
     found: list[ParsedAnswer] = []
     for tried in range(_TRIED):
         begins = _BEGIN.search(body, at)
@@ -107,7 +114,7 @@ def _values(text: str, budget: StepBudget) -> list[ParsedAnswer]:
 
 
 def _value(body: str, begin: int, budget: StepBudget) -> tuple[ParsedAnswer, int]:
-    """The list or object that begins there, and where it ends."""
+    """Return the list or object that begins at ``begin``, and its end."""
     try:
         value, end = read_json(body, begin, budget)
         return ParsedAnswer(data=value, text=body[begin:end]), end
@@ -121,7 +128,7 @@ def _value(body: str, begin: int, budget: StepBudget) -> tuple[ParsedAnswer, int
 
 
 def strip_code_fence(text: str) -> str:
-    """Return the content of a code fence that is the whole text, or the text, without blanks around it.
+    """Return the content of a code fence that spans the whole text, or the text itself, stripped.
 
     >>> strip_code_fence("```json\\n{}\\n```"), strip_code_fence(" {} ")
     ('{}', '{}')
@@ -136,8 +143,10 @@ def strip_code_fence(text: str) -> str:
 
 
 def stands(parsed: ParsedAnswer, text: str, *, cut: bool, whole: bool) -> bool:
-    """Return whether an answer that was not shown yet is returned as it came: nothing has to be repaired, corrected or
-    left out of it. ``cut``: it ended at its limit; ``whole``: as the request's."""
+    """Return True if an answer that was not shown yet is returned unchanged: it needs no repair, correction or cut.
+
+    ``cut``: it ended at its limit; ``whole``: as in the request.
+    """
     if parsed.problem:
         return cut and not whole
     return not parsed.mended and parsed.text == text.strip()
@@ -146,8 +155,10 @@ def stands(parsed: ParsedAnswer, text: str, *, cut: bool, whole: bool) -> bool:
 def fault(
     parsed: ParsedAnswer, *, shown: bool, cut: bool, whole: bool, endpoint: str, step: str
 ) -> errors.OutputInvalid | None:
-    """Return the error of an answer that is not requested again, None for one that is valid, or as good as it can
-    be. For one that was ``shown``, its corrections are the problem: it was read as it was written."""
+    """Return the error of an answer that is not requested again; None if it is valid or must be accepted.
+
+    If the answer was ``shown``, its corrections are the problem: the client read it uncorrected.
+    """
     problem = parsed.problem or ("; ".join(parsed.mended) if shown else "")
     if not problem or (cut and not whole):
         return None
@@ -161,7 +172,7 @@ def fault(
 
 
 def unchecked(problem: BudgetExhausted, *, endpoint: str, step: str) -> errors.OutputUnchecked:
-    """Return the error for an answer whose check against its schema exceeds the bound of work."""
+    """Return the error for an answer whose schema check exceeds the bound of work."""
     return errors.OutputUnchecked(
         f"an answer came, and it cannot be said whether it fits the schema: {problem}",
         where=endpoint, todo="use a simpler schema, or ask for a shorter answer", step=step,
@@ -169,9 +180,9 @@ def unchecked(problem: BudgetExhausted, *, endpoint: str, step: str) -> errors.O
 
 
 def schema_instruction(schema: JsonOutput, host: Host, *, enforced: bool, speaks_of_json: Callable[[], bool]) -> str:
-    """Return the instruction about the answer's schema; "" where the host or a message states it.
+    """Return the instruction about the answer's schema; "" if the host or a message states it.
 
-    Where it may be any object, hosts like OpenAI require the word JSON in a message, and there is no more to state.
+    If the answer may be any object, hosts like OpenAI require the word JSON in a message, and nothing more is stated.
     """
     if schema.schema_text:
         return ""
@@ -183,12 +194,12 @@ def schema_instruction(schema: JsonOutput, host: Host, *, enforced: bool, speaks
 
 T = TypeVar("T")
 
-INLINE = 2_000  # steps that are taken on the loop: 0.5 to 2 ms
+INLINE = 2_000  # steps that are taken on the event loop: 0.5 to 2 ms
 _TURN_STEPS = 500  # steps after which others have a turn
 
-STEPS = 2_000_000  # steps of one piece of work: half a second to two of the processor
+STEPS = 2_000_000  # steps of one piece of work: half a second to two of processor time
 
-_THREADS = 16  # take turns, so that the loop waits for one slice of one of them at most
+_THREADS = 16  # take turns, so the event loop waits for one slice of one thread at most
 
 _TURN = Lock()
 
@@ -211,13 +222,13 @@ async def run_bounded(work: Callable[[StepBudget], T]) -> T:
 
 
 async def run_in_thread(work: Callable[[StepBudget], T]) -> T:
-    """Do ``work`` as ``run_bounded`` does, off the loop from the first step: where it is known to take long."""
+    """Do ``work`` like ``run_bounded``, but in a thread from the first step, if it is known to take long."""
     budget = StepBudget(STEPS, pause=_yield_now)
     running = asyncio.get_running_loop().run_in_executor(_threads(), _in_turns, work, budget)
     try:
         return await running
     finally:
-        budget.cancelled = True  # if this was cancelled, the thread goes on until it notices
+        budget.cancelled = True  # if this was cancelled, the thread continues until it notices
 
 
 def _in_turns(work: Callable[[StepBudget], T], budget: StepBudget) -> T:

@@ -31,7 +31,7 @@ async def validated_answer(
     An answer that was not shown yet gets one repair call. An answer that calls tools is not checked.
 
     Raises:
-        OutputInvalid: the answer does not match its schema, after the repair call.
+        OutputInvalid: the answer does not match its schema after the repair call.
         OutputUnchecked, SchemaInvalid: it cannot be checked.
     """
     if done.made.called:
@@ -46,7 +46,7 @@ async def validated_answer(
             job.chat, messages=prompt.with_repair(job.chat.messages, done.made.text, parsed.problem)
         )
         first = done.actual
-        work = msgspec.structs.replace(job.work, messages=0)  # more is sent than was weighed
+        work = msgspec.structs.replace(job.work, messages=0)  # more is sent than was measured
         repaired_job = msgspec.structs.replace(job, chat=repair, step=remaining_estimate(job.step, first), work=work)
         done = await run.do(repaired_job, speaker)
         done = msgspec.structs.replace(done, actual=add_actuals(first, done.actual))
@@ -56,14 +56,14 @@ async def validated_answer(
         parsed, shown=speaker.committed, cut=cut, whole=schema.whole, endpoint=job.endpoint.id, step=job.step.id
     )
     if fault is not None:
-        await run.state.emit(StepFinished(actual=done.actual))  # it is paid for, and how much is known
+        await run.state.emit(StepFinished(actual=done.actual))  # the attempt is paid for, and its usage is known
         raise fault
     if parsed.problem or (parsed.mended and speaker.committed):
         return done, None
     if parsed.mended:
         what = "; ".join(parsed.mended)
         await run.state.emit(Note(text=f"the answer was put right without asking again: {what}", step=job.step.id))
-    if not speaker.committed and parsed.text != done.made.text.strip():  # a program reads it: nothing stands around it
+    if not speaker.committed and parsed.text != done.made.text.strip():  # for programs: without surrounding text
         speaker.correct(parsed.text)
         done = msgspec.structs.replace(done, made=msgspec.structs.replace(done.made, text=parsed.text))
     return done, parsed.data
@@ -84,5 +84,5 @@ async def _parsed(run: RouteRun, job: CallJob, done: FinishedCall, schema: JsonO
         what = f"the schema cannot be used at {error.place[:200] or 'its top'}: {error.what}"
         raise errors.SchemaInvalid(what, todo=error.todo, step=job.step.id) from None
     except BudgetExhausted as error:
-        await run.state.emit(StepFinished(actual=done.actual))  # it is paid for, and how much is known
+        await run.state.emit(StepFinished(actual=done.actual))  # the attempt is paid for, and its usage is known
         raise json_answer.unchecked(error, endpoint=job.endpoint.id, step=job.step.id) from None

@@ -2,16 +2,16 @@
 
 Embeddings of text: cosines, divided by a temperature, through a softmax. A chat: the labels as lettered options, one
 token of answer, and the host's probabilities of the letters, normalised to 1. Models favour some positions, so each
-question is asked twice, with the options reversed, and the mean counts.
+question is asked twice, with the options reversed, and the two results are averaged.
 
 Contrastive models were trained on images and captions, so a label becomes a caption, by the template published with the
-model. Cosines are multiplied with the learned scale. CLIP compares the captions, so its scores sum to 1; SigLIP judges
-each pair by itself. Of several images, and of the frames of a video, the mean counts.
+model. Cosines are multiplied by the learned scale. CLIP compares the captions, so its scores sum to 1; SigLIP judges
+each pair independently. The scores of several images, or frames of a video, are averaged.
 
-An encoder's head knows only the labels it was trained for. Where exactly one label holds, the scores of all sum to 1; a
-note states the share of labels that were not asked for. A head that was
-trained for inference between texts scores any labels: each becomes a sentence, and what counts is how well the text
-entails it beside the others. A long text is scored by windows, which is noted.
+An encoder's head knows only the labels it was trained for. If exactly one label holds, the scores of all sum to 1; a
+note states the share of labels that were not requested. A head that was trained for inference between texts scores any
+labels: each becomes a sentence, and its score is how well the text entails it relative to the others. A long text is
+scored by windows, which is noted.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ from intermodal.protocols.openai_chat.codec import MAX_CANDIDATES
 from intermodal.request import Request, Sampling, ScoresOutput
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-MANY_CANDIDATES = 500  # of a host that returns as many as are requested
-MIN_LETTER_MASS = 0.05  # less of a model's probability on the letters than this, and it did not mean to answer with one
+MANY_CANDIDATES = 500  # top tokens requested from a host that returns any number of them
+MIN_LETTER_MASS = 0.05  # minimum probability of all letters together; below it the scores are unreliable
 
-# For multilingual-e5-small, whose cosines lie close together (0.7 to 0.95). Fitted on the odd rows of
+# Temperature for multilingual-e5-small, whose cosines lie close together (0.7 to 0.95). Fitted on the odd rows of
 # benchmarks/labelled.py; results on the even rows are in benchmarks/results/scores.md.
 TEMPERATURE = 0.004
-FITTED_OBJECTIVE: Objective = "contrastive"  # the objective of models it was fitted for
-HYPOTHESIS = "This is {}."  # a label as a sentence; by itself it scores 4 to 7 points worse there
+FITTED_OBJECTIVE: Objective = "contrastive"  # the training objective of the models it was fitted for
+HYPOTHESIS = "This is {}."  # a label as a sentence; the bare label scores 4 to 7 points worse there
 
 
 async def score(run: RouteRun, step: Call) -> Finished:
-    """The scores of every label, in the order they were given."""
+    """Return the scores of all labels, in the given order."""
     output = run.state.request.output
     assert isinstance(output, ScoresOutput)
     endpoint = run.state.endpoint(step)
@@ -73,7 +73,7 @@ async def score(run: RouteRun, step: Call) -> Finished:
 
 
 async def _scores(run: RouteRun, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
-    """The scores of these labels, by a model that takes any."""
+    """Return the scores of these labels from a model that accepts any labels."""
     if endpoint.model.matches_pictures:
         return await score_pictures(run, step, endpoint, labels)
     if endpoint.model.answers_in_words:
@@ -82,9 +82,9 @@ async def _scores(run: RouteRun, step: Call, endpoint: Endpoint, labels: tuple[s
 
 
 async def _text(run: RouteRun, step: Call, endpoint: Endpoint) -> str:
-    """The words that labels are held against. Where there are none, a fallback may look at the picture instead.
+    """Return the text that labels are compared with. If there is none, a fallback may look at the image instead.
 
-    Raises Reroute, with InputEmpty in it.
+    Raises Reroute, which contains an InputEmpty.
     """
     text = prompt.text_to_embed(without_sender_text(run.state.request), await run.stands_for(step, endpoint))
     if not text:
@@ -111,14 +111,14 @@ async def _by_vectors(run: RouteRun, step: Call, endpoint: Endpoint, labels: tup
 
 
 def without_sender_text(request: Request) -> Request:
-    """Return the request without its prompt, where there are files: only these are scored."""
+    """Return the request without its prompt if it has files: then only the files are scored."""
     texts = [part for _, _, part in request.parts() if isinstance(part, Text) and not part.name]
     if len(texts) == sum(len(message.parts) for message in request.messages):
         return request
     messages = tuple(
         msgspec.structs.replace(
             message,
-            # Kept as empty parts: the numbers of the others must not change.
+            # Kept as empty parts, so that the indices of the other parts do not change.
             parts=tuple(Text(text="") if part in texts else part for part in message.parts),
         )
         for message in request.messages
@@ -174,7 +174,7 @@ def _job(
     before: Actual | None,
     stands_for: Mapping[int, tuple[ModelInput, ...]],
 ) -> CallJob:
-    """One of the two calls. Raises Reroute where the endpoint cannot take it."""
+    """Return one of the two calls. Raises Reroute if the endpoint cannot take it."""
     pieces = [piece for found in stands_for.values() for piece in found]
     work = measure_work(
         tuple(piece for piece in pieces if isinstance(piece, ImageInput)),
@@ -199,12 +199,12 @@ def question(labels: tuple[str, ...]) -> str:
 def letter_probabilities(
     candidates: tuple[tuple[str, float], ...], letters: str, step: Call
 ) -> tuple[tuple[float, ...], float]:
-    """The probability of each letter among them all, and how much of the model's whole probability they had.
+    """Return the relative probability of each letter, and their total share of the model's probability.
 
-    A letter may come with a space or a bracket; those are added up. One that the host did not return counts
-    as the least likely word returned: it cannot be more likely.
+    A letter may come with a space or a bracket; these variants are added up. A letter that the host did not return
+    counts as likely as the least likely token returned: it cannot be more likely.
 
-    Raises CallError where no probabilities came or no letter is among them.
+    Raises CallError if no probabilities were returned or no letter is among them.
     """
     if not candidates:
         raise errors.CallError(
@@ -232,7 +232,7 @@ def letter_probabilities(
 
 
 async def score_pictures(run: RouteRun, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
-    """The score of every label, over all pictures that there are."""
+    """Return the score of every label, averaged over all images."""
     stands_for = await run.stands_for(step, endpoint)
     pictures = tuple(piece for found in stands_for.values() for piece in found if isinstance(piece, ImageInput))
     if not pictures:
@@ -261,7 +261,7 @@ async def score_pictures(run: RouteRun, step: Call, endpoint: Endpoint, labels: 
 def pair_scores(
     picture: Sequence[float], captions: Sequence[Sequence[float]], matching: ContrastiveScale
 ) -> tuple[float, ...]:
-    """Scores of captions at one picture; vectors of length 1.
+    """Return the scores of captions for one image; the vectors have length 1.
 
     >>> pair_scores((1.0, 0.0), [(1.0, 0.0), (0.0, 1.0)], ContrastiveScale(loss="softmax", scale=0.0))
     (0.5, 0.5)
@@ -278,7 +278,7 @@ def pair_scores(
 async def score_by_head(
     run: RouteRun, step: Call, endpoint: Endpoint, text: str, labels: tuple[str, ...]
 ) -> dict[str, float]:
-    """The scores of these labels, in their order; of all that the head has where none are given."""
+    """Return the scores of these labels, in order; of all labels of the head if none are given."""
     masked, entails = endpoint.model.fills_masks, endpoint.model.entails
     said = tuple(HEAD_HYPOTHESIS.format(label) for label in labels) if entails else labels if masked else ()
     output = run.state.request.output
@@ -312,7 +312,7 @@ async def score_by_head(
 
 
 def _windows(scores: HeadScores, endpoint: Endpoint) -> list[str]:
-    """Return the note on a text that is longer than the model's window."""
+    """Return the notes on a text that is longer than the model's window."""
     if scores.cut:
         return [f"the text is longer than {scores.windows} windows of {endpoint.id}, and was cut there"]
     if scores.windows > 1:
@@ -328,7 +328,7 @@ UNCALIBRATED = "its scores rank the labels; they are not calibrated (intermodal 
 
 
 def calibration_note(endpoint: Endpoint, task: Task) -> str:
-    """Return the notes on scores: their measured quality on the user's own files, or that there is none."""
+    """Return the note on the quality of scores: measured on the user's own files, or unknown."""
     known = endpoint.tier(task)
     if known is None or known.evidence.level != "measured":
         return UNCALIBRATED

@@ -1,8 +1,8 @@
-"""Spoken answers: text for a voice, the call that speaks, and the audio file that was requested.
+"""Spoken answers: text for a voice, the call that speaks, and the requested audio file.
 
-Two routes end here. A ``speak`` call takes the words of a ``generate`` call before it (which streams them), or the text
-of its inputs where a text is spoken as it is. A model that speaks by itself answers in one ``generate`` call, with
-words and sound together.
+Two routes end here. A ``speak`` call takes the text of a ``generate`` call before it (which streams it), or the text of
+its inputs if that is spoken verbatim. A model that speaks by itself answers in one ``generate`` call, with text and
+audio together.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from intermodal.request import Output, SpeechOutput, TextOutput
 from intermodal.store.rows import Work
 
 Answering = Callable[["RouteRun", Call], Awaitable[Finished]]
-MAX_LINE = 300  # characters of a line: prosody suffers over longer ones, and progress is reported by line
-_QUOTED = 12  # letters of another alphabet that a note names
+MAX_LINE = 300  # characters of a line: prosody suffers in longer ones, and progress is reported by line
+_QUOTED = 12  # maximum number of unknown letters that a note names
 
 _ENDS = re.compile(r"(?<=[.!?。！？])[\"'”’)\]]*\s+|\n+|(?<=[。！？])")
 _PAUSES = re.compile(r"(?<=[,;:–—])\s+")
-# Markdown signs, which a voice would read out. Links keep their words; code stays. Repeated signs are never followed by
-# the same sign, so each pattern looks at a letter a few times at most, however long the text is.
+# Markdown syntax, which a voice would read out. Links keep their text; code stays. Repeated signs are never followed by
+# the same sign, so each pattern examines a character only a few times, however long the text is.
 _FENCE = "```"
 _RULE = frozenset("|:- \t")
 _BEGIN = re.compile(r"\s{0,3}(#{1,6}|>|[-*+])\s+")
@@ -42,7 +42,7 @@ _SIGNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(\*\*|__|~~|`)"), ""),
     (re.compile(r"(?<!\w)\*(\S[^*]*)\*(?!\w)"), r"\1"),
 )
-# Languages that are written in Latin letters, of those that voices are known for.
+# Those languages with known voices that are written in Latin script.
 _LATIN = frozenset(("cs", "da", "de", "en", "es", "fi", "fr", "hu", "it", "nl", "no", "pl", "pt", "ro", "sv", "tr"))
 
 
@@ -50,7 +50,7 @@ _LATIN = frozenset(("cs", "da", "de", "en", "es", "fi", "fr", "hu", "it", "nl", 
 
 
 def strip_markdown(text: str) -> str:
-    """A model's answer without the signs of Markdown.
+    """Return a model's answer without Markdown syntax.
 
     >>> strip_markdown("## Total\\n* **42** euros, see [the bill](http://a/b)")
     'Total\\n42 euros, see the bill'
@@ -62,7 +62,7 @@ def strip_markdown(text: str) -> str:
 
 
 def _plain_line(line: str) -> str:
-    """A line without what stands at its beginning and between the cells of a table; "" for a rule or a fence."""
+    """Return a line without its leading marker and table separators; "" for a rule or a fence."""
     bare = line.strip()
     if bare.startswith(_FENCE) or ("---" in bare and _RULE.issuperset(bare)):
         return ""
@@ -72,7 +72,7 @@ def _plain_line(line: str) -> str:
 
 
 def speech_lines(text: str, longest: int = MAX_LINE) -> tuple[str, ...]:
-    """The sentences of a text, each in one line; long ones cut at a pause, else between two words.
+    """Return the sentences of a text, one per line; long ones are split at a pause, else between words.
 
     A sentence without a letter or digit is left out: no voice has a sound for it.
 
@@ -101,7 +101,7 @@ def _cut(line: str, longest: int) -> list[str]:
 def _split_at_words(clause: str, longest: int) -> list[str]:
     pieces = [""]
     for word in clause.split(" "):
-        if len(word) > longest:  # no word of a language: an address, a hash
+        if len(word) > longest:  # not a word of a language: an address, a hash
             cut = (len(word) - 1) // longest * longest
             pieces += [word[place : place + longest] for place in range(0, cut, longest)]
             word = word[cut:]
@@ -113,7 +113,7 @@ def _split_at_words(clause: str, longest: int) -> list[str]:
 
 
 def unknown_letters(text: str, languages: tuple[str, ...]) -> str:
-    """Letters that a voice of these languages spells out or leaves away, each once. "" where nothing is known."""
+    """Return the distinct letters that a voice of these languages spells out or skips; "" if unknown."""
     if not languages or not _LATIN.issuperset(languages):
         return ""
     found = dict.fromkeys(letter for letter in text if letter.isalpha() and not letter.isascii())
@@ -127,7 +127,7 @@ _LATIN_NAMES = ("LATIN", "MODIFIER LETTER", "FEMININE ORDINAL", "MASCULINE ORDIN
 
 
 async def speak(run: RouteRun, step: Call, answering: Answering) -> Finished:
-    """The last call of a route that makes words first. ``answering`` makes them, and streams them."""
+    """Make the last call of a route that generates text first. ``answering`` generates and streams it."""
     endpoint = run.state.endpoint(step)
     answered = await _answered(run, step, answering)
     text = await _input_text(run, step)
@@ -144,7 +144,7 @@ async def speak(run: RouteRun, step: Call, answering: Answering) -> Finished:
     except Reroute as failure:
         if answered is None:
             raise
-        raise failure.error from None  # its text is out: no other model may answer differently
+        raise failure.error from None  # its text was shown: no other model may answer differently
     await run.state.emit(StepFinished(actual=done.actual))
     if answered is None:
         await run.state.emit(Committed(endpoint=step.endpoint))
@@ -157,7 +157,7 @@ async def speak(run: RouteRun, step: Call, answering: Answering) -> Finished:
 
 
 async def _answered(run: RouteRun, step: Call, answering: Answering) -> Finished | None:
-    """Make the words, where a call of this route does. None where there is nothing to be answered."""
+    """Generate the text if a call of this route does; return None if there is nothing to answer."""
     for name in input_steps(step):
         before = run.step(name)
         if isinstance(before, Call) and before.op == "generate":
@@ -166,7 +166,7 @@ async def _answered(run: RouteRun, step: Call, answering: Answering) -> Finished
 
 
 async def _input_text(run: RouteRun, step: Call) -> str:
-    """All text that the inputs of the step stand for, in their order."""
+    """Return all text that the inputs of the step stand for, in order."""
     found: list[str] = []
     for each in input_references(step):
         if isinstance(each, PartRef):
@@ -193,7 +193,7 @@ def _remarks(made: CallResult, text: str, languages: tuple[str, ...]) -> list[st
 
 
 def keep_for_voice(run: RouteRun, step: Call, text: str) -> None:
-    """Hand the words of an answer to a voice that comes after it, if one does."""
+    """Pass the text of an answer to the voice step that follows, if there is one."""
     if not run.answers(step):
         run.state.products[step.id] = StepProduct(part=-1, pieces=(TextInput(text=text),))
 
@@ -211,7 +211,7 @@ def chat_output(run: RouteRun, step: Call) -> Output:
 
 
 async def native_speech(run: RouteRun, step: Call, made: CallResult) -> Speech | None:
-    """Return the sound of an answer that its model spoke; None where text was requested."""
+    """Return the audio of an answer that its model spoke; None if text was requested."""
     output = run.state.request.output
     if not isinstance(output, SpeechOutput) or not run.answers(step):
         return None

@@ -18,13 +18,14 @@ from intermodal.plans.plan import input_steps
 from intermodal.plans.step import Call, TranslateText
 from intermodal.request import Request
 
-_SENTENCE = 4  # words from which on a line is no mere name
+_SENTENCE = 4  # minimum words of a line that is more than a name
 _LINE = re.compile(r"^\s*(\d{1,6})\s*[:.)\]]\s*(\S.*?)\s*$")
 
 
 def parse_lines(answer: str, transcript: Transcript) -> tuple[Segment, ...] | None:
-    """Return the translated segments, each with the time and the speaker of its original; None if the lines of the
-    answer do not match those that were given.
+    """Return the translated segments, each with the time and speaker of its original.
+
+    Returns None if the lines of the answer do not match those that were given.
 
     >>> said = Transcript(segments=(Segment(start=0, end=1, text="Oui."), Segment(start=1, end=2, text="Non.")))
     >>> [each.text for each in parse_lines("1: Yes.\\n2: No.", said)], parse_lines("Yes. No.", said)
@@ -47,8 +48,9 @@ def parse_lines(answer: str, transcript: Transcript) -> tuple[Segment, ...] | No
 
 
 def repeats(transcript: Transcript, answer: str) -> bool:
-    """Return whether an answer holds a longer line of the transcript as it was said. Names and numbers are the same in
-    both languages, a sentence is not.
+    """Return True if an answer contains a longer line of the transcript untranslated.
+
+    Names and numbers are the same in both languages, sentences are not.
 
     >>> said = Transcript(segments=(Segment(start=0, end=2, text="Il fait beau à Paris."),))
     >>> repeats(said, "Translated: Il fait beau à Paris."), repeats(said, "The weather is fine in Paris.")
@@ -60,7 +62,7 @@ def repeats(transcript: Transcript, answer: str) -> bool:
 
 
 def numbered_lines(transcript: Transcript) -> str:
-    """Return the text to be translated: one segment a line, numbered if there are several."""
+    """Return the text to translate: one segment per line, numbered if there are several."""
     if len(transcript.segments) == 1:
         return transcript.segments[0].text.strip()
     return "\n".join(f"{place}: {' '.join(each.text.split())}" for place, each in enumerate(transcript.segments, 1))
@@ -69,8 +71,10 @@ def numbered_lines(transcript: Transcript) -> str:
 async def translation_request(
     run: RouteRun, step: Call
 ) -> tuple[Request, Mapping[int, tuple[ModelInput, ...]], Transcript | None]:
-    """The request as its model gets it, what stands for its recording, and its transcript (None where the sound
-    itself goes in)."""
+    """Return the request for the model, the inputs that stand for its recording, and its transcript.
+
+    The transcript is None if the model gets the audio itself.
+    """
     request, facts = run.state.request, run.state.opened.facts.parts
     stands_for = dict(await run.stands_for(step, run.state.endpoint(step)))
     products = [run.state.products[name] for name in input_steps(step) if name in run.state.products]
@@ -79,7 +83,7 @@ async def translation_request(
         words = TextInput(text=numbered_lines(made.transcript), label=prompt.label("Transcript", facts[made.part].name))
         stands_for = {made.part: (words,)}
     messages = [
-        # Kept as empty parts: the numbers of the others must not change.
+        # Kept as empty parts, so that the indices of the other parts do not change.
         msgspec.structs.replace(
             message, parts=tuple(Text(text="") if isinstance(part, Text) else part for part in message.parts)
         )
@@ -92,7 +96,7 @@ async def translation_request(
 
 
 async def translation_result(run: RouteRun, step: Call, answer: str, heard: Transcript | None) -> Finished:
-    """The translation as a transcript."""
+    """Return the translation as a transcript."""
     into, text = TranslateText.of(step).into, answer.strip()
     if not text:
         raise errors.OutputInvalid(

@@ -1,4 +1,4 @@
-"""Arithmetic with vectors and scores. Pure, and imports nothing that runs a plan."""
+"""Arithmetic of vectors and scores. Pure; imports nothing that runs a plan."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from intermodal import errors
 
 
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    """Return the cosine similarity of two vectors, -1 to 1. Raises CallError for different lengths, which share no
-    space.
+    """Return the cosine similarity of two vectors, -1 to 1.
+
+    Raises CallError for vectors of different lengths, which share no space.
 
     >>> cosine((1.0, 0.0), (2.0, 0.0))
     1.0
@@ -25,7 +26,7 @@ def cosine(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def softmax(values: Sequence[float]) -> tuple[float, ...]:
-    """Shares of each, together 1, by the power of e to its value.
+    """Return the softmax of the values: positive shares that sum to 1.
 
     >>> softmax([0.0, 0.0])
     (0.5, 0.5)

@@ -15,16 +15,16 @@ TextSource = Literal["", "said", "subtitle", "on screen", "seen"]
 
 
 class TextInput(Value, frozen=True, tag_field="piece", tag="words"):
-    """Text. ``label`` names its source ("Transcript of call.wav"); without one it is the sender's own text.
+    """Text. ``label`` names its source ("Transcript of call.wav"); without a label it is the sender's own text.
 
     Attributes:
-        page: orders the pages of a document that took different routes; 0 where there are none.
+        page: orders the pages of a document that took different routes; 0 if there are none.
         source: set for text of a video or an animation, which is ordered by time.
-        at: seconds, -1 where there is no moment. until: the end of it, -1 where it is unknown.
-        line: seconds after the start of a line within which it continues that line; 0 where it starts its own.
-        speaker: of the words, where that is known.
-        unread: how much of the text is missing, as it is in a script that the reader does not know.
-        of_file: it states properties of the file, and nothing of its contents.
+        at: seconds; -1 if it has no time. until: its end in seconds; -1 if unknown.
+        line: seconds after the start of a line within which it continues that line; 0 if it starts its own.
+        speaker: of the words, if known.
+        unread: how much of the text is missing because it is in a script that the reader does not know.
+        of_file: it states properties of the file rather than its contents.
     """
 
     text: str
@@ -40,11 +40,11 @@ class TextInput(Value, frozen=True, tag_field="piece", tag="words"):
 
 
 class ImageInput(Value, frozen=True, tag_field="piece", tag="pixels"):
-    """An encoded image. ``detail`` is the sender's wish.
+    """An encoded image. ``detail``: the level of detail that the sender requested.
 
     Attributes:
         cropped: it is a part of its page.
-        at, until: seconds for a frame of a video or an animation; -1 for any other image.
+        at, until: seconds, for a frame of a video or an animation; -1 for any other image.
     """
 
     data: bytes
@@ -61,7 +61,7 @@ class ImageInput(Value, frozen=True, tag_field="piece", tag="pixels"):
 class AudioInput(Value, frozen=True, tag_field="piece", tag="sound"):
     """A recording: either ``pcm`` (signed 16-bit, 16 kHz, mono) or ``data``, a file of ``media_type``.
 
-    ``beside``: the second channel as PCM, where channels are transcribed apart.
+    ``beside``: the second channel as PCM, if channels are transcribed separately.
     """
 
     seconds: float
@@ -101,8 +101,8 @@ class StepProduct(Value, frozen=True):
         pieces: the inputs for later steps.
         derived: content kept for inspection; empty for images.
         transcript, lines: the results of speech recognition or OCR.
-        looped: some of it was stopped because it repeated itself.
-        scenes: number of scenes in the video when frames were taken, 0 for anything else.
+        looped: a part of it was stopped because it repeated itself.
+        scenes: number of scenes of the video whose frames were taken; 0 for anything else.
     """
 
     part: int

@@ -1,7 +1,7 @@
-"""Prepares the inputs of a call from the parts of a request, in the form that the endpoint may have.
+"""Prepares the inputs of a call from the parts of a request, in the form that the endpoint may receive.
 
-No runtime or server of this machine gets the user's file: it gets PCM and pixels that the media worker decoded. A host
-elsewhere that accepts the file's own format gets the file, because re-encoding it would cost quality and bytes.
+No runtime or server of this machine gets the user's file: it gets PCM and pixels that the media worker decoded. A
+remote host that accepts the file's own format gets the file, because re-encoding it would cost quality and bytes.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class InputPreparer:
     async def sounds(
         self, step: Call, products: Mapping[str, StepProduct], endpoint: Endpoint, progress: Progress | None = None
     ) -> tuple[AudioInput, ...]:
-        """Return a recording for speech recognition: PCM for an embedded model, a file in a supported format for a
-        host.
+        """Return recordings for speech recognition: PCM for an embedded model, a file in a supported format for a host.
 
-        Where two channels are transcribed apart, an embedded model gets one input with both, a host one file for each.
+        If two channels are transcribed separately, an embedded model gets one input with both, a host one file for
+        each.
         """
         if not takes_separate_channels(step):
             return (await self._sound(step, products, endpoint, progress),)
@@ -85,10 +85,10 @@ class InputPreparer:
         raise errors.PlanStale("has nothing to hear", where=step.endpoint, todo="plan again", step=step.id)
 
     async def native(self, index: int, endpoint: Endpoint) -> tuple[ModelInput, ...]:
-        """Return a part as the last call gets it without a conversion."""
+        """Return a part as the last call gets it without conversion."""
         facts = self._facts(index)
         if facts.kind == "text":
-            # The sender's own words are added by ``chat_messages``; a text file is data.
+            # ``chat_messages`` adds the sender's own text; a text file is data.
             if isinstance(self._parts[index], Text):
                 return ()
             return (TextInput(text=self._opened.text(index), label=label("Text", facts.name)),)
@@ -122,7 +122,7 @@ class InputPreparer:
         return tuple(found)
 
     async def _whole(self, index: int) -> bytes:
-        """Return a file as it is, read as it is about to be sent."""
+        """Return the unchanged bytes of a file, read when it is about to be sent."""
         data, name = self._opened.data(index), self._facts(index).name
         return data if isinstance(data, bytes) else await offload(True, data.whole, name)
 
@@ -162,10 +162,10 @@ class InputPreparer:
         return ImageInput(data=data, media_type=facts.media_type, width=facts.width, height=facts.height, detail=detail)
 
     async def _clean(self, index: int, min_side: int | None = None) -> ImageInput:
-        """Decoded, turned upright, stripped of everything but pixels, encoded again.
+        """Return an image decoded, turned upright, stripped of everything but pixels, and encoded again.
 
-        ``min_side``: shrunk while it is decoded, until the shorter side has so many pixels; what is counted as work are
-        the pixels of the file.
+        ``min_side``: shrink it while decoding, until the shorter side has this many pixels; its counted work is that of
+        the original size.
         """
         facts = self._facts(index)
         picture = await self._media.picture(self._opened.data(index), min_side=min_side, name=facts.name)
@@ -174,17 +174,17 @@ class InputPreparer:
 
 
 def decoder_use(step: Call) -> CoreUse:
-    """Return what the preparation of a step's media occupies: a decoder, unless earlier steps made them."""
+    """Return what preparing a step's media occupies: a decoder, unless earlier steps produced them."""
     return DECODER_USE if takes_part(step) else REMOTE_USE
 
 
 def _audio_of(product: StepProduct) -> AudioInput:
-    """Return the sound of a video, taken out of it."""
+    """Return the audio that a step extracted from a video."""
     return next(piece for piece in product.pieces if isinstance(piece, AudioInput))
 
 
 def as_wav_input(sound: AudioInput) -> AudioInput:
-    """Return a recording as a file that every protocol carries."""
+    """Return a recording as a WAV file, which every protocol accepts."""
     if sound.data:
         return sound
     return AudioInput(
@@ -193,8 +193,8 @@ def as_wav_input(sound: AudioInput) -> AudioInput:
 
 
 def _as_mp3_input(sound: AudioInput) -> AudioInput:
-    """Return a voice for a host elsewhere: hosts take files up to a size, and a call of twenty minutes is 38 MB of
-    samples.
+    """Return speech as MP3 for a remote host: hosts limit the size of files, and twenty minutes of samples
+    are 38 MB.
     """
     data = mp3(read_whole(sound.pcm, sound.name), _RATE)
     return AudioInput(seconds=sound.seconds, data=data, media_type="audio/mpeg", name=sound.name)
@@ -203,7 +203,7 @@ def _as_mp3_input(sound: AudioInput) -> AudioInput:
 def measure_work(
     pictures: tuple[ImageInput, ...] = (), sounds: tuple[AudioInput, ...] = (), papers: tuple[DocumentInput, ...] = ()
 ) -> Work:
-    """Return how much a call is given to do, for its row."""
+    """Return the amount of work of a call, for its row."""
     return Work(
         audio_seconds=round(sum(sound.seconds for sound in sounds), 3),
         megapixels=round(sum(picture.width * picture.height for picture in pictures) / 1e6, 4),
@@ -214,7 +214,7 @@ def measure_work(
 
 
 def wav(pcm: bytes) -> bytes:
-    """16 kHz mono 16-bit PCM in a WAV file.
+    """Return 16 kHz mono 16-bit PCM as a WAV file.
 
     Layout: Microsoft and IBM, Multimedia Programming Interface and Data Specifications 1.0, 1991, chapter 3.
     """

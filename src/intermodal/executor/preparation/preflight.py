@@ -1,6 +1,6 @@
-"""Preflight checks before the answering call: modalities, the context window, and files in which nothing was found.
+"""Preflight checks before the answering call: modalities, the context window, and files without content.
 
-A request is refused, never cut silently.
+A request is refused, never truncated silently.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def kinds_in(call: ChatCall) -> tuple[Kind, ...]:
 
 
 def check_modalities(endpoint: Endpoint, call: ChatCall, step: Call) -> None:
-    """Raise UnsupportedModality before a byte is sent where the endpoint does not take a kind of part.
+    """Raise UnsupportedModality before anything is sent if the endpoint does not accept a kind of part.
 
-    The planner makes no such plan; one that is old or written by hand may hold one.
+    The planner makes no such plan, but one that is old or written by hand may contain such a call.
     """
     given = kinds_in(call)
     for _, kind, what in _KINDS:
@@ -51,10 +51,10 @@ def check_modalities(endpoint: Endpoint, call: ChatCall, step: Call) -> None:
 
 
 def check_context_window(step: Call, endpoint: Endpoint, text: str, limit: int | None, world: Dependencies) -> Call:
-    """Return the step with its counted prompt size in its estimate, where it can be counted.
+    """Return the step with its counted prompt size in its estimate, if the prompt can be counted.
 
-    Raises ContextExceeded with the numbers where prompt and reserved answer do not fit. Where only the host can count,
-    the host refuses itself, which costs nothing.
+    Raises ContextExceeded with the numbers if prompt and reserved answer do not fit. If only the host can count, the
+    host itself refuses, which costs nothing.
     """
     counted = world.count(endpoint.model.tokenizer, text) if endpoint.model.tokenizer else None
     if counted is None:
@@ -85,21 +85,21 @@ SPEECH, TEXT, PICTURE = "speech", "text", "picture that could be described"
 
 
 class EmptyFile(msgspec.Struct, frozen=True):
-    """Content of a file of the question that was searched and not found."""
+    """A file of the question that was searched for content, and nothing was found."""
 
-    part: int  # place among all parts of the request
+    part: int  # index among all parts of the request
     name: str  # of the file
-    looked_for: tuple[str, ...]  # words for a reader, at least one
+    looked_for: tuple[str, ...]  # terms for the reader, at least one
 
     def covers(self, op: str, part: int) -> bool:
-        """Return whether this covers a step of this op that found nothing in this part."""
+        """Return True if this covers a step of this op that found nothing in this part."""
         return part == self.part and (SPEECH if op == "transcribe" else TEXT) in self.looked_for
 
 
 def empty_files(
     request: Request, stands_for: Mapping[int, tuple[ModelInput, ...]], facts: Facts
 ) -> tuple[EmptyFile, ...]:
-    """Return the files of the question where the conversation has files and nothing was found in any of them; else ().
+    """Return the files of the question if nothing was found in any file of the conversation; else ().
 
     A question without a file is never refused: it may be about earlier messages.
     """
@@ -123,8 +123,9 @@ def empty_files(
 def unreadable_files(
     request: Request, stands_for: Mapping[int, tuple[ModelInput, ...]], facts: Facts
 ) -> tuple[PartFacts, ...]:
-    """Return the files of the question most of whose words are in an unreadable script, where no other file of the
-    conversation has content; else ()."""
+    """Return the files of the question most of whose text is in an unreadable script; () if another file
+    has content.
+    """
     given = [index for index, _, part in request.parts() if not isinstance(part, Text) or part.name]
     contents = {index: _contents(stands_for.get(index, ())) for index in given}
     if any(not pieces or not all(map(is_nearly_empty, pieces)) for pieces in contents.values()):
@@ -135,13 +136,13 @@ def unreadable_files(
 
 
 def _contents(pieces: Iterable[ModelInput]) -> tuple[ModelInput, ...]:
-    """Return the inputs that a file's contents became, without its properties, which say nothing of them."""
+    """Return the inputs made from a file's contents, without its properties, which say nothing about them."""
     return tuple(piece for piece in pieces if not (isinstance(piece, TextInput) and piece.of_file))
 
 
 def partly_unread_files(stands_for: Mapping[int, tuple[ModelInput, ...]], facts: Facts) -> tuple[str, ...]:
     """Return the names of files with unread words that no vision model sees."""
-    unread = {  # nothing is called for each part, of which a conversation has tens of thousands
+    unread = {  # no function is called per part: a conversation may have tens of thousands
         index: pieces
         for index, pieces in stands_for.items()
         for piece in pieces
@@ -151,7 +152,7 @@ def partly_unread_files(stands_for: Mapping[int, tuple[ModelInput, ...]], facts:
 
 
 def is_nearly_empty(piece: ModelInput) -> bool:
-    """Return whether an input is empty, or most of its words were not read."""
+    """Return True if an input is empty, or most of its words were not read."""
     return is_empty(piece) or _missing(piece) == "most"
 
 
@@ -164,7 +165,7 @@ def _is_visual(piece: ModelInput) -> bool:
 
 
 def describe_empty(nothing: Sequence[EmptyFile]) -> str:
-    """For the reader, one sentence a file.
+    """Return one sentence per empty file, for the reader.
 
     >>> describe_empty([EmptyFile(part=1, name="film.mp4", looked_for=("speech", "text"))])
     'No speech and no text was found in film.mp4.'

@@ -55,7 +55,7 @@ _KNOWN = special_tokens()
 
 
 def sanitize(text: str, marks: SpecialTokens = _KNOWN) -> str:
-    """Return text of media as a model may get it: what can be seen of it, without a mark of a template.
+    """Return the visible text of media without chat template marks, safe to pass to a model.
 
     >>> sanitize("7\\u202e42<|im_\\u200bend|>")
     '742<|im_end| >'
@@ -64,8 +64,9 @@ def sanitize(text: str, marks: SpecialTokens = _KNOWN) -> str:
 
 
 def label(what: str, name: str, page: int = 0) -> str:
-    """Return the heading of a data block. The file name is the sender's: one line, at most 80 characters, quoted where
-    it could be read as our words.
+    """Return the heading of a data block.
+
+    The file name is the sender's: one line, at most 80 characters, quoted if it could be mistaken for our own words.
 
     >>> label("Text", "report.pdf", 2), label("Text", "yes: obey.pdf")
     ('Text of report.pdf, page 2', 'Text of "yes: obey.pdf"')
@@ -90,7 +91,7 @@ def _quoted(name: str) -> str:
 
 
 def is_empty(piece: ModelInput) -> bool:
-    """Return whether the conversion behind this input found nothing."""
+    """Return True if the conversion behind this input found nothing."""
     return isinstance(piece, TextInput) and strip_invisible(piece.text).strip() in (
         "",
         *video_timeline.NOTHING_FOUND.values(),
@@ -98,7 +99,7 @@ def is_empty(piece: ModelInput) -> bool:
 
 
 class DataBlock(NamedTuple):
-    """The data of one file as it goes into a prompt: a heading, and texts with the images between them."""
+    """The data of one file as it appears in a prompt: a heading, and texts with the images between them."""
 
     label: str
     body: tuple[str | ImageInput, ...]
@@ -113,23 +114,23 @@ def chat_messages(
     facts: Sequence[PartFacts] = (),
     marks: tuple[str, ...] = (),
 ) -> tuple[WireMessage, ...]:
-    """Return the conversation as messages; ``stands_for`` has the inputs of each part that is not the sender's own
-    text.
+    """Return the conversation as messages.
 
     A part without inputs is left out.
 
     Args:
+        stands_for: the inputs of each part that is not the sender's own text.
         facts: facts of the parts, for the heading of a video.
         marks: chat template marks of the model, besides the known ones.
     """
     made: list[WireMessage] = []
     found = special_tokens(marks)
-    carried: list[PromptItem] = []  # data of a message of another role: it goes into the next message of the user
+    carried: list[PromptItem] = []  # data of a message of another role, which goes into the next user message
     index = 0
     for message in request.messages:
         turn = any(isinstance(part, TURN_PARTS) for part in message.parts)
         given: list[PromptItem] = []
-        turn_parts: list[WirePart] = []  # of a turn with calls or results of tools: sent unchanged
+        turn_parts: list[WirePart] = []  # parts of a turn with tool calls or results: sent unchanged
         for part in message.parts:
             if isinstance(part, Text) and part.name:
                 given.append(_block(TextInput(text=part.text, label=label("Text", part.name)), found))
@@ -160,7 +161,7 @@ TURN_PARTS = (ToolCall, ToolResult, Reasoning, Refusal, Opaque)
 
 
 def in_order(pieces: tuple[ModelInput, ...], name: str = "", marks: SpecialTokens = _KNOWN) -> list[PromptItem]:
-    """Return the inputs of one part in the order a model gets them: by page, or by time for a video."""
+    """Return the inputs of one part in the order in which a model gets them: by page, or by time for a video."""
     if not any(map(video_timeline.is_timed, pieces)):
         return [_block(piece, marks) if isinstance(piece, TextInput) else piece for piece in sorted(pieces, key=_page)]
     seen = tuple(
@@ -181,8 +182,10 @@ def _page(piece: ModelInput) -> int:
 
 
 def _message_parts(given: Sequence[PromptItem]) -> tuple[WirePart, ...]:
-    """Return media and blocks of data in order, then the prompt; adjacent text in one part. Where the
-    prompt is in several places, each may be about the file beside it, and stays there."""
+    """Return media and blocks of data in order, then the prompt; adjacent texts are joined into one part.
+
+    If the prompt is in several places, each piece may be about the file beside it, and stays there.
+    """
     text_places = [place for place, each in enumerate(given) if isinstance(each, str)]
     if text_places and text_places[-1] - text_places[0] == len(text_places) - 1:
         given = [*(each for each in given if not isinstance(each, str)), *given[text_places[0] : text_places[-1] + 1]]
@@ -212,7 +215,7 @@ def _message_parts(given: Sequence[PromptItem]) -> tuple[WirePart, ...]:
 
 
 def _fenced(block: DataBlock, word: str) -> list[str | ImageInput]:
-    """Return a block with its first line, and with its last one, which no data can write.
+    """Return a block enclosed by its first line and a last line that no data can imitate.
 
     >>> _fenced(DataBlock("Text of a.txt", ("yes",)), "bako")
     ['Text of a.txt:\\n---bako\\nyes\\n---bako']
@@ -251,8 +254,9 @@ def with_instruction(made: tuple[WireMessage, ...], instruction: str) -> tuple[W
 
 
 def with_repair(made: tuple[WireMessage, ...], answer: str, problem: str) -> tuple[WireMessage, ...]:
-    """Return the messages of the repair call: the invalid answer and its problem. No user has seen the answer, and text
-    that it copied from a file is still data.
+    """Return the messages of the repair call, with the invalid answer and its problem.
+
+    No user has seen the answer, and text that it copied from a file is still data.
     """
     ask = f"That is not valid: {problem}. Answer again, with only the corrected JSON."
     return (
@@ -290,9 +294,9 @@ def text_to_embed(request: Request, stands_for: Mapping[int, tuple[ModelInput, .
 
 
 def words_alone(pieces: tuple[ModelInput, ...], *, speakers: bool = False) -> str:
-    """Return the words of one part in order, by page, or by time for a video; without headings, "" where none are.
+    """Return the text of one part in order, by page, or by time for a video, without headings; "" if there is none.
 
-    ``speakers``: of speech, after who says it, where that is known.
+    ``speakers``: prefix speech with its speaker, if known.
     """
     if any(map(video_timeline.is_timed, pieces)):
         return video_timeline.text_of(pieces, speakers=speakers)
@@ -300,16 +304,16 @@ def words_alone(pieces: tuple[ModelInput, ...], *, speakers: bool = False) -> st
     return "\n\n".join(filter(None, map(str.strip, found)))
 
 
-# Two letters that can be spoken are one token, or two, in today's vocabularies; figures take one each.
+# A pronounceable pair of letters is one or two tokens in today's vocabularies; digits take one each.
 _CONSONANTS, _VOWELS = "bcdfghjklmnprstvwxz", "aeiou"
 
-_SHORTEST, _LONGEST = 2, 16  # syllables; a text of a megabyte has most words of two, and no text has all of seven
+_SHORTEST, _LONGEST = 2, 16  # syllables; a megabyte of text has most words of two, no text has all of seven
 
-_TRIES = 4  # of each length
+_TRIES = 4  # words tried of each length
 
 
 def boundary_of(texts: Sequence[str]) -> str:
-    """Return a word that is in none of the texts, upper and lower case taken as the same.
+    """Return a word that occurs in none of the texts, ignoring case.
 
     >>> boundary_of(["Text of a.txt", "yes"]) == boundary_of(["Text of a.txt", "yes"])
     True

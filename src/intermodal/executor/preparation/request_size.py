@@ -23,7 +23,7 @@ from intermodal.quantity import exact
 from intermodal.request import JsonOutput
 from intermodal.store.rows import Work
 
-_PLAIN = (WireText, WireImage, WireAudio)  # parts that our token rules cover: not films or tool messages
+_PLAIN = (WireText, WireImage, WireAudio)  # parts that our token rules cover: no video and no tool messages
 
 
 def measure_request(
@@ -33,9 +33,9 @@ def measure_request(
     count: Callable[[str, str], int | None],
     catalog: Catalog,
 ) -> Work:
-    """Return the work of a chat, with its tokens where all of it can be counted.
+    """Return the work of a chat, with its token count if all of it can be counted.
 
-    Schemas and tools are not counted: how a server words them is unknown.
+    Schemas and tools are not counted: how a server renders them is unknown.
     """
     pictures = tuple(piece for piece in pieces if isinstance(piece, ImageInput))
     sounds = tuple(piece for piece in pieces if isinstance(piece, AudioInput))
@@ -62,7 +62,7 @@ def measure_request(
 
 
 def counting_rules(endpoint: Endpoint, catalog: Catalog) -> TokenRules:
-    """Return the rules by which an endpoint counts tokens today."""
+    """Return the rules by which an endpoint currently counts tokens."""
     model = endpoint.model
     return native_token_rules(token_rules_of(model.id, model, catalog.counting, LAST_DAY), endpoint.input)
 

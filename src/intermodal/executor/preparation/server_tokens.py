@@ -1,7 +1,7 @@
-"""Has local servers count texts, tools and schemas before a plan is made.
+"""Has servers count texts, tools and schemas before a plan is made.
 
 Only for models without a vocabulary on this machine; only by servers of this machine, or by a host that was consented
-to and named (the text goes there anyway); and for at most ``SECONDS``. Counts are kept.
+to and named (the text goes there anyway); and for at most ``SECONDS``. Counts are cached.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from intermodal.transport.addresses import HostAddress
 from intermodal.transport.client import Transport
 from intermodal.transport.timeouts import Timeouts
 
-SECONDS = 1.0  # for all texts and servers together
+SECONDS = 1.0  # total seconds for all texts and servers
 RETRY_AFTER = 60.0  # seconds after which a count that a server failed to return is requested again
-MIN_CHARS = 400  # characters: of a shorter text the range is narrow
+MIN_CHARS = 400  # characters; for a shorter text the estimated range is narrow
 MAX_SERVERS = 4  # servers
-_LARGEST = 16 << 20  # bytes of a reply: ids of a text of megabytes
+_LARGEST = 16 << 20  # bytes of a reply: token ids of megabytes of text
 
 ServerCounts = BoundedCache[str, dict[str, int]]  # SHA-256 of a text -> tokenizer -> tokens
 FailedCounts = BoundedCache[tuple[str, str], float]  # tokenizer and SHA-256 -> time of the failed request
@@ -52,7 +52,7 @@ async def count_on_servers(
     """Return ``opened`` with the counts of the servers that may count for this request.
 
     Args:
-        known: counts so far; new ones are added. vain: requests without an answer, with their times.
+        known: counts so far; new ones are added. vain: failed requests, with their times.
         ask: whether servers may be called.
     """
     servers = _servers(request, catalog)[:MAX_SERVERS] if ask else []
@@ -104,7 +104,7 @@ async def _count(
         bare = await _chat(endpoint, (), transport, env) if whole is not None else None
         if whole is None or bare is None or whole < bare:
             return
-        if whole > bare or endpoint.host.counts_text == "llama.cpp":  # older versions of vLLM do not look at tools here
+        if whole > bare or endpoint.host.counts_text == "llama.cpp":  # older versions of vLLM ignore tools here
             _note(known, tools.facts.digest, endpoint, whole - bare)
 
     try:
@@ -145,7 +145,7 @@ def _with_counts(opened: OpenedRequest, known: ServerCounts) -> OpenedRequest:
 
 
 def _servers(request: Request, catalog: Catalog) -> list[Endpoint]:
-    """Endpoints whose host counts text, one of each vocabulary."""
+    """Return endpoints whose host counts text, one per vocabulary."""
     policy, found = request.policy, dict[str, Endpoint]()
     for endpoint in catalog.endpoints:
         host = endpoint.host
@@ -167,7 +167,7 @@ _OWN = "server "
 
 
 async def _count_on_server(endpoint: Endpoint, text: str, transport: Transport, env: Mapping[str, str]) -> int | None:
-    """Return the count; None where the server does not give one, which is no reason to fail."""
+    """Return the server's token count; None if it gives none, which is not an error."""
     counter = endpoint.host.counts_text
     if not counter:
         return None
@@ -179,7 +179,9 @@ async def _count_on_server(endpoint: Endpoint, text: str, transport: Transport, 
 async def _chat(
     endpoint: Endpoint, tools: tuple[dict[str, Any], ...], transport: Transport, env: Mapping[str, str]
 ) -> int | None:
-    """Return tokens of a short chat with these tools, as the server's template writes it; None as before."""
+    """Return the token count of a short chat with these tools, as rendered by the server's template; None
+    if unknown.
+    """
     counter = endpoint.host.counts_text
     if not counter:
         return None

@@ -1,9 +1,9 @@
-"""Put speech and pictures of a video in the order of time. Pure.
+"""Puts speech and images of a video in order of time. Pure.
 
-One block: a line for speech, text on screen and descriptions, each with its time; images stand at their time between
-the lines. Speech continues in its line until something else happens. Text that stays on screen is written once, and
-speech that is also drawn into the picture as a subtitle is not repeated. Data cannot imitate our lines: continuation
-lines are indented.
+The result is one block: a line for speech, text on screen and descriptions, each with its time; images stand at their
+time between the lines. Speech continues in its line until something else happens. Text that stays on screen is written
+once, and speech that is also burned into the picture as a subtitle is not repeated. Data cannot imitate our lines:
+continuation lines are indented.
 """
 
 from __future__ import annotations
@@ -19,25 +19,27 @@ from intermodal.executor.preparation.model_inputs import ImageInput, ModelInput,
 from intermodal.plans.numbers import clock
 
 _SPEECH: tuple[TextSource, ...] = ("said", "subtitle")
-_ORDER: tuple[TextSource, ...] = (*_SPEECH, "on screen", "seen")  # order of texts of one time; pictures come last
-_ROWS_OF_CUE = 4  # rows of a subtitle that is drawn into the picture, at its foot
-_AROUND = 1.0  # seconds by which a scene and a subtitle in it may miss each other
-_SAME_TEXT = 0.9  # of two texts of which one was read off a picture
-_LEAST_COMPARED, _MOST_COMPARED = 8, 300  # letters of a text, below and above which it must be the same
-_MOST_TEXTS = 50  # texts at one time, above which one must be the same: comparing takes a tenth of a millisecond
+_ORDER: tuple[TextSource, ...] = (*_SPEECH, "on screen", "seen")  # order of texts at the same time; images come last
+_ROWS_OF_CUE = 4  # rows of a burned-in subtitle at the foot of the picture
+_AROUND = 1.0  # seconds by which a scene and its subtitle may be apart
+_SAME_TEXT = 0.9  # minimum similarity of two texts of which one was read from an image
+_LEAST_COMPARED, _MOST_COMPARED = 8, 300  # letters of a text; outside this range it must be identical
+_MOST_TEXTS = 50  # texts at one time; with more, one must be identical: comparing takes a tenth of a millisecond
 NOTHING_FOUND: dict[TextSource, str] = {
     "said": "(no speech)", "subtitle": "(no subtitles)", "on screen": "(no text)", "seen": "(nothing)",
 }  # fmt: skip
 
 
 def is_timed(piece: ModelInput) -> bool:
-    """Return whether a piece belongs to a video or an animation."""
+    """Return True if a piece belongs to a video or an animation."""
     return (isinstance(piece, TextInput) and bool(piece.source)) or (isinstance(piece, ImageInput) and piece.at >= 0)
 
 
 def in_time(pieces: Sequence[ModelInput]) -> tuple[tuple[ModelInput, ...], str, tuple[str | ImageInput, ...]]:
-    """Return the pieces of one video: those without a time (its sound, the video as it is), a heading that its name
-    follows, and lines of text with the pictures that stand between them.
+    """Return the pieces of one video.
+
+    They are those without a time (its audio, the video as it is), a heading that the name is appended to, and lines of
+    text with the images between them.
     """
     moving = [piece for piece in pieces if isinstance(piece, (TextInput, ImageInput)) and is_timed(piece)]
     found: list[str | ImageInput] = []
@@ -55,7 +57,7 @@ def in_time(pieces: Sequence[ModelInput]) -> tuple[tuple[ModelInput, ...], str, 
 
 
 def text_of(pieces: Sequence[ModelInput], *, speakers: bool = False) -> str:
-    """Return the words alone, in the order of time; ``speakers``: after who says them, where that is known."""
+    """Return only the text, in order of time. ``speakers``: prefix speech with its speaker, if known."""
     moving = _merged([piece for piece in pieces if isinstance(piece, TextInput) and piece.source])
     return "\n".join(
         f"{piece.speaker}: {piece.text}" if speakers and piece.speaker else piece.text
@@ -71,7 +73,7 @@ def _heading(moving: Sequence[TextInput | ImageInput]) -> str:
 
 
 def _missing_lines(moving: Sequence[TextInput | ImageInput]) -> list[str]:
-    """Return a line for content that was searched and not found."""
+    """Return a line for content that was searched for and not found."""
     words = [piece for piece in moving if isinstance(piece, TextInput)]
     return [
         f"{how}: {NOTHING_FOUND[how]}"
@@ -82,7 +84,7 @@ def _missing_lines(moving: Sequence[TextInput | ImageInput]) -> list[str]:
 
 
 def _merged(moving: Sequence[TextInput | ImageInput]) -> list[TextInput | ImageInput]:
-    """Return the pieces in order of time, without empty or unchanged ones, and with continuing speech in one piece."""
+    """Return the pieces in order of time, without empty or unchanged ones, and with continuing speech merged."""
     found: list[TextInput | ImageInput] = []
     last_on_screen = ""
     for piece in sorted(_without_repeated_subtitles(moving), key=_sort_key):
@@ -106,7 +108,7 @@ def _merged(moving: Sequence[TextInput | ImageInput]) -> list[TextInput | ImageI
 
 
 def _without_repeated_subtitles(moving: Sequence[TextInput | ImageInput]) -> Iterator[TextInput | ImageInput]:
-    """Yield the inputs without rows at the foot of the screen that repeat the speech or the subtitles of that time."""
+    """Yield the inputs without rows at the foot of the screen that repeat the speech or subtitles of that time."""
     cues = [
         (piece, _letters(text))
         for piece in moving
@@ -125,7 +127,7 @@ def _without_repeated_subtitles(moving: Sequence[TextInput | ImageInput]) -> Ite
 
 
 def _without(rows: Sequence[str], spoken: set[str]) -> Sequence[str]:
-    """Return rows without the last of them, as long as these are one of the texts."""
+    """Return the rows without trailing rows that match one of the spoken texts."""
     letters = [_letters(row) for row in rows]
     end = len(rows)
     while end:
@@ -142,8 +144,9 @@ def _letters(text: str) -> str:
 
 
 def _matches_any(text: str, spoken: set[str]) -> bool:
-    """Return whether a text is one of ``told``. Read from a picture it may differ in a tenth of its letters, but in no
-    digit.
+    """Return True if a text matches one of ``spoken``.
+
+    Text read from an image may differ in a tenth of its letters, but in no digit.
     """
     if text in spoken or not _LEAST_COMPARED <= len(text) <= _MOST_COMPARED or len(spoken) > _MOST_TEXTS:
         return text in spoken
@@ -164,7 +167,7 @@ def _continues(before: TextInput | ImageInput | None, piece: TextInput) -> bool:
 
 
 def _line_text(piece: TextInput) -> str:
-    """Return the text of a piece, speech in one line: the rows of a subtitle are not lines of a text."""
+    """Return the text of a piece, speech in one line: rows of a subtitle are not lines of a text."""
     return " ".join(piece.text.split()) if piece.source in _SPEECH else piece.text.strip()
 
 
