@@ -74,7 +74,7 @@ class PricedModel(Value):
 
     @property
     def _preference(self) -> tuple[bool, bool, bool, float, str]:
-        """The sort key for choosing among endpoints of a model.
+        """Return the sort key for choosing among endpoints of a model.
 
         The vendor's own host comes first, then endpoints with a known price, then the lowest price. Local models, which
         are free, come last: a user who asks for a price has not pulled them.
@@ -87,8 +87,8 @@ class PricedModel(Value):
         return not vendors, rate is None, self.price == FREE, rate or 0.0, self.endpoint
 
     def priced(self, date: str, *, batch: bool = False) -> tuple[UsagePrice, ...] | str:
-        """Return the usage prices on an ISO date, one for each rate that applies during that day; or why the price is
-        unknown.
+        """Return the usage prices on an ISO date, one for each rate that applies during that day; or why the
+        price is unknown.
         """
         if self.vectors:
             return _by_vectors(self.vectors, date, batch)
@@ -213,8 +213,9 @@ def _of_row(row: SnapshotRow, models: Snapshot) -> PricedModel:
 
 
 def _rivals(row: SnapshotRow) -> tuple[RivalPrice, ...]:
-    """Return prices from other sources that differ from the price in use. Includes models.dev's price if it is not in
-    use.
+    """Return prices from other sources that differ from the price in use.
+
+    Includes models.dev's price if it is not in use.
     """
     stated = row.stated_prices
     held = row.dated_prices
@@ -238,7 +239,7 @@ def _endpoints(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
     one = tuple(e for e in catalog.endpoints if e.id.lower() == wanted)
     if one:
         return one
-    if host_in_name(name):  # a host has a model of this very name ("ft:gpt-4o"), which is not one of its name's parts
+    if host_in_name(name):  # a host has a model of exactly this name ("ft:gpt-4o")
         return tuple(e for e in catalog.endpoints if e.served_as.lower() == wanted)
     found = tuple(e for e in catalog.endpoints if short in (bare_name(e.model.id), bare_name(e.served_as)))
     own = tuple(e for e in found if _vendor(wanted) and e.model.id.lower().startswith(f"{_vendor(wanted)}/"))
@@ -260,8 +261,9 @@ def _rows(models: Snapshot, families: ModelFamilies, name: str) -> list[Snapshot
 
 
 def _as_named(rows: list[SnapshotRow], wanted: str) -> list[SnapshotRow]:
-    """Return the rows with the tag in the name (``:batch``, ``:free``: batch price or rate-limited), else the untagged
-    rows.
+    """Return the rows with the tag in the name, or else the untagged rows.
+
+    Tags are ``:batch`` (batch price) and ``:free`` (rate-limited).
     """
     tagged = [row for row in rows if ":" in row.name and row.name.lower() == wanted]
     return tagged or [row for row in rows if ":" not in row.name] or rows
@@ -290,7 +292,7 @@ def _todo(error: UnknownModel, models: Snapshot, families: ModelFamilies, name: 
     return f"did you mean {' or '.join(names[each] for each in near)}?" if near else hint("see {}", MODELS)
 
 
-_CountText = Callable[[str, str], int | None]  # vocabulary, text -> tokens, None when it cannot be known exactly
+_CountText = Callable[[str, str], int | None]  # (vocabulary, text) -> tokens, None if not exactly known
 
 
 class EstimateOptions(NamedTuple):
@@ -374,8 +376,9 @@ def token_counter(vocabulary: str, env: Mapping[str, str]) -> _CountText:
 
 
 class PriceConflict(Value):
-    """The cost of the same call at a price from another source. ``since``: the first day of that price, "" if not
-    stated.
+    """The cost of the same call at a price from another source.
+
+    ``since``: the first day of that price, "" if not stated.
     """
 
     by: str
@@ -494,8 +497,9 @@ def _with_reasoning(found: TokenCount, subject: PricedModel) -> TokenCount:
 
 
 def _within_context(found: TokenCount, subject: PricedModel) -> TokenCount:
-    """Reject the count if input and output exceed the model's limits. Embedding models are exempt: they process each
-    part separately.
+    """Reject the count if input and output exceed the model's limits.
+
+    Embedding models are exempt, because they process each part separately.
     """
     model = subject.model
     if found.rejected or model is None or model.output == ("embedding",):

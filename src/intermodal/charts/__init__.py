@@ -1,7 +1,7 @@
-"""Charts and pages: SVG as text and HTML files that load nothing, drawn from reports.
+"""Charts and pages drawn from reports: SVG text, and HTML files that load nothing.
 
-Belongs here: how a report looks. Does not belong here: measurements (``evaluation/``) or decisions (``advisor/``).
+This package decides how a report looks. Measurements are in ``evaluation/``, decisions in ``advisor/``.
 
-- one file a report, with its chart and its page: ``advice``, ``bench``, ``evaluation``, ``fit``
-- parts: ``html`` (tables, style, the small pages), ``scatter_chart``
+- one module per report, with its chart and its page: ``advice``, ``bench``, ``evaluation``, ``fit``
+- shared: ``html`` (tables, style, the small pages), ``scatter_chart``
 """

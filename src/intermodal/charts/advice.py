@@ -1,7 +1,7 @@
 """The chart of advice and its HTML page: the path to the decision, cost against volume, every use with its numbers.
 
-Both axes of cost against volume are logarithmic: a host's bill is a straight line, machines are steps, and where the
-two cross is marked.
+Both axes of the volume chart are logarithmic: a host's bill is a straight line, machines are steps, and their crossing
+is marked.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ from intermodal.plans.numbers import plain_money
 from intermodal.quantity import Quantity
 
 WIDE, MARGIN = 860.0, 20.0
-CARD, STEP, GAP = 262.0, 46.0, 22.0  # a question's width and height, and how far the next is below
+CARD, STEP, GAP = 262.0, 46.0, 22.0  # width and height of a question, and the gap below it
 PAD, SIZE, ROW = 10.0, 11.0, 15.0
 CHART = 330.0
 _LINES = (("maybe-line", "maybe"), ("bad-line", "bad"), ("edge", "soft"))
 
 
 def svg(advice: Advice, name: str = "") -> str:
-    """Return the picture.
+    """Return the chart as SVG.
 
     Args:
-        name: what ids and classes in it begin with; made from the advice when "".
+        name: prefix of its ids and classes; derived from the advice if "".
     """
     head = drawing.wrapped(f"Decision: {headline(advice)}", 16, (WIDE - 2 * MARGIN) / drawing.BOLD, 2)
     why = drawing.wrapped(f"because {advice.reason}. {advice.headline}.", SIZE, WIDE - 2 * MARGIN, 5)
@@ -81,7 +81,7 @@ def svg(advice: Advice, name: str = "") -> str:
 
 
 def _next(advice: Advice) -> list[tuple[str, RoutePick]]:
-    """Return the choices after the decision, each with its place."""
+    """Return the picks after the decision, each with its label."""
     found = [(_PLACES[place], pick) for place, pick in enumerate(advice.best[1:])]
     return found + ([("If a person waits", advice.otherwise)] if advice.otherwise is not None else [])
 
@@ -109,7 +109,7 @@ def _path(picture: drawing.Drawing, advice: Advice, top: float) -> None:
 
 
 def _fork(picture: drawing.Drawing, fork: DecisionFork, top: float) -> None:
-    """Draw a question, its answer on the path, the reason beside it, and where the other answer would have led."""
+    """Draw a question with its answer, the reason, and where the other answer would have led."""
     picture.rect((MARGIN, top, CARD, STEP), "card card-line", radius=7)
     lines = drawing.wrapped(fork.question, 12, CARD - 2 * PAD, 2)
     for place, line in enumerate(lines):
@@ -136,7 +136,7 @@ def _fork(picture: drawing.Drawing, fork: DecisionFork, top: float) -> None:
 
 
 def _lines(advice: Advice) -> list[HostedCost]:
-    """Return the hosted route of every kind that has a known price, the decision's first."""
+    """Return the hosted route of every use that has a known price, the decision's first."""
     found: list[HostedCost] = []
     others = iter(_LINES)
     for kind in sorted(advice.kinds, key=lambda each: each.use != advice.use):
@@ -180,13 +180,13 @@ def _marks(advice: Advice) -> list[VolumeMark]:
 
 
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 196.0, 34.0, 46.0
-LABEL, LABEL_ROW = 11.0, 14.0  # size of words at the ends of lines, and how far apart they stay
-STEPS = 16  # machines up to which each is a step
+LABEL, LABEL_ROW = 11.0, 14.0  # font size and line height of line labels
+STEPS = 16  # number of machines up to which steps are drawn
 _SPAN = 100.0  # the axis spans at most this factor below and above the volumes in question
 
 
 class HostedCost(Value):
-    """A line: its name, USD of a request, and the CSS classes of its line and words."""
+    """A line of the chart: its name, USD per request, and the CSS classes of its line and text."""
 
     name: str
     usd: Quantity
@@ -196,7 +196,7 @@ class HostedCost(Value):
 
 
 class MachineCost(Value):
-    """The steps of hardware: ``capacity`` requests a month of one machine."""
+    """The cost steps of owned hardware; one machine answers ``capacity`` requests per month."""
 
     name: str
     owned: OwnedHardware
@@ -204,7 +204,7 @@ class MachineCost(Value):
 
 
 class VolumeMark(Value):
-    """A number of requests a month that is pointed out; ``low`` and ``high`` where it has a range."""
+    """A marked number of requests per month; ``low`` and ``high`` if it has a range."""
 
     words: str
     at: float
@@ -214,7 +214,7 @@ class VolumeMark(Value):
 
 
 def domain(marks: Sequence[VolumeMark]) -> tuple[float, float]:
-    """Requests a month that the axis shows, whole powers of ten."""
+    """Return the range of the x axis in requests per month, as whole powers of ten."""
     some = [value for mark in marks for value in (mark.at, mark.low, mark.high) if value > 0] or [30_000.0]
     low, high = min(some), max(some)
     room = math.sqrt(_SPAN) if high / low > _SPAN else _SPAN / math.sqrt(high / low)
@@ -222,14 +222,14 @@ def domain(marks: Sequence[VolumeMark]) -> tuple[float, float]:
 
 
 class VolumeChart:
-    """One chart in a drawing, at a place and of a size."""
+    """A chart of cost against volume within a drawing."""
 
     def __init__(self, picture: drawing.Drawing, at: tuple[float, float, float, float]) -> None:
         self._picture = picture
         self._left, self._top, self._wide, self._high = at
 
     def draw(self, lines: Sequence[HostedCost], machines: MachineCost | None, marks: Sequence[VolumeMark]) -> None:
-        """Draw the chart. Lines without a known price are not drawn; the caller mentions them."""
+        """Draw the chart. Lines without a known price are skipped; the caller mentions them."""
         seen = [line for line in lines if line.usd.known and line.usd.mid > 0]
         first, last = domain(marks)
         costs = [cost for line in seen for cost in (line.usd.mid * first, line.usd.mid * last)]
@@ -271,7 +271,7 @@ class VolumeChart:
         picture.text(middle, bottom + 36, "requests a month (both axes logarithmic)", "soft", end="middle")
 
     def _line(self, line: HostedCost, first: float, last: float) -> None:
-        """The line of the middle price, between thin dashed ones of the lowest and highest where they differ."""
+        """Draw the line of the middle price, and dashed lines of the lowest and highest price if they differ."""
         picture = self._picture
         picture.open(f"{line.name}: ${plain_money(line.usd.mid)} a request")
         if line.leading and line.usd.low < line.usd.high:
@@ -284,7 +284,7 @@ class VolumeChart:
         picture.close()
 
     def _clipped(self, usd: float, first: float, last: float) -> str:
-        """Return a straight line of one price, as far as it is within the axes."""
+        """Return the path of a straight line for one price, clipped to the axes."""
         if usd <= 0:
             return ""
         begin, end = max(first, self._y.low / usd), min(last, self._y.high / usd)
@@ -294,7 +294,7 @@ class VolumeChart:
         return "M" + "L".join(f"{drawing.number(x)} {drawing.number(y)}" for x, y in points)
 
     def _steps(self, machines: MachineCost, first: float, last: float) -> None:
-        """A flat line up to what one machine answers, a step for each more, and a slope where they are many."""
+        """Draw a flat line up to the capacity of one machine, a step for each further machine, and a slope for many."""
         edges = [machines.capacity * count for count in range(1, STEPS + 1)]
         edges = [first, *(edge for edge in edges if first < edge < last)]
         path = ""
@@ -314,12 +314,12 @@ class VolumeChart:
         return f"{drawing.number(self._at_x(requests))} {drawing.number(self._at_y(cost))}"
 
     def _mark(self, mark: VolumeMark, place: int, last: int) -> None:
-        """A dashed line with words at its upper end; a ring where two lines cross, a bar for its range."""
+        """Draw a dashed line with a label at its upper end, a ring at a crossing, and a bar for its range."""
         picture, x = self._picture, self._at_x(mark.at)
         top, bottom = self._at_y(self._y.high), self._at_y(self._y.low)
         picture.path(f"M{drawing.number(x)} {drawing.number(bottom)}V{drawing.number(top)}", "line edge", dashed=True)
         wide, y = drawing.width(mark.words, LABEL) + 10, top + 12 + place * LABEL_ROW
-        # Words of the first stand before it, so that the line of the next does not cross them.
+        # The first label is left of its line, so that the next line does not cross it.
         before = self._at_x(self._x.low) + wide <= x and (place < last or x + wide > self._at_x(self._x.high))
         picture.text(x - 6 if before else x + 6, y, mark.words, "ink", size=LABEL, end="end" if before else "")
         if mark.low < mark.high:
@@ -329,7 +329,7 @@ class VolumeChart:
             picture.circle(x, self._at_y(mark.cost), 5, "answering here-line line-only")
 
     def _ends(self, lines: Sequence[HostedCost], machines: MachineCost | None, last: float) -> None:
-        """Label each line at its end, pushed apart where they would overlap."""
+        """Label each line at its end, moved apart if they would overlap."""
         words = [(self._at_y(min(line.usd.mid * last, self._y.high)), line.name, line.ink) for line in lines]
         if machines is not None:
             cost = own_cost(machines.owned, last, machines.capacity)
@@ -345,13 +345,13 @@ class VolumeChart:
 
 
 def _powers(axis: Axis) -> list[float]:
-    """Powers of ten of an axis, at most eight of them."""
+    """Return the powers of ten on an axis, at most eight."""
     found = [10.0**power for power in range(round(math.log10(axis.low)), round(math.log10(axis.high)) + 1)]
     return found[:: max(1, math.ceil(len(found) / 8))]
 
 
 def _short(value: float) -> str:
-    """Return a number on an axis.
+    """Format a number on an axis.
 
     >>> _short(1e6), _short(2500.0), _short(0.01)
     ('1M', '2.5k', '0.01')
@@ -381,7 +381,7 @@ _NOTE = (
 
 
 def page(advice: Advice) -> str:
-    """Return the whole advice as one HTML document."""
+    """Return the advice as one HTML document."""
     every = (advice, *advice.beside)
     rows = [_row(kind, offer) for each in every for kind in each.kinds for offer in kind.offers]
     made = f"{advice.stated}; {advice.as_of}, catalog {advice.catalog}, intermodal {__version__}"

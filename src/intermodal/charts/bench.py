@@ -1,4 +1,4 @@
-"""The chart of a benchmark: three rows of bars, one bar per endpoint and level, with the 10th to 90th percentile."""
+"""The chart of a benchmark: three panels with one bar per endpoint and level, and the 10th to 90th percentile."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Callable, Sequence
 from intermodal.evaluation.bench import LoadLevel, Percentiles
 from intermodal.plans.svg import Drawing, width
 
-_ROOM, _RIGHT, _BAR, _GAP, _HEAD, _TITLE = 430, 130, 16, 5, 46, 34  # _ROOM: of the longest bar
+_ROOM, _RIGHT, _BAR, _GAP, _HEAD, _TITLE = 430, 130, 16, 5, 46, 34  # _ROOM: width of the longest bar
 _SIZE = 11.0  # of labels
 _COLOURS = ("took", "maybe", "away", "good", "warn", "planned")
 
 
 def picture(levels: Sequence[LoadLevel]) -> str:
-    """Bars in the order of measuring; an endpoint keeps its colour."""
+    """Return the chart, with bars in the order of measurement and one colour per endpoint."""
     panels: list[tuple[str, str, Callable[[LoadLevel], Percentiles]]] = [
         ("seconds to the first word, less is better", "s", lambda level: level.first),
         ("tokens a second of each request, more is better", "/s", lambda level: level.decode),
         ("tokens a second of all together, more is better", "/s", _throughput),
     ]
     high = _HEAD + len(panels) * (_TITLE + len(levels) * (_BAR + _GAP) + 10)
-    left = 24 + max((width(_label(level), _SIZE) for level in levels), default=0.0)  # labels are whole
+    left = 24 + max((width(_label(level), _SIZE) for level in levels), default=0.0)  # labels are not shortened
     drawing = Drawing("bench", left + _ROOM + _RIGHT, high)
     drawing.text(16, 28, "Compared on one request", "ink bold", size=16)
     names = list(dict.fromkeys(level.endpoint for level in levels))

@@ -1,4 +1,4 @@
-"""The HTML report of an evaluation: self-contained, light and dark, readable without its pictures."""
+"""The HTML report of an evaluation: self-contained, light and dark, readable without its charts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STYLE += "".join(f".hue{number}{{--hue:var(--h{number})}}" for number in range(
 
 
 def page(report: EvaluationReport) -> str:
-    """Return the whole report as one HTML document."""
+    """Return the report as one HTML document."""
     title = f"{report.data}: {len(report.routes)} routes side by side"
     asked = f"{report.runs} runs of {report.items} items, {report.date}, intermodal {__version__}"
     stopped = f'<p class="bad">Stopped early: {escape(report.stopped)}</p>' if report.stopped else ""
@@ -37,7 +37,9 @@ def page(report: EvaluationReport) -> str:
 
 
 def _pictures(report: EvaluationReport) -> str:
-    """Right answers against seconds and against cost. Where everything is free there is no second picture to see."""
+    """Return the charts of correct answers against seconds and against cost, the latter only if any route has a
+    cost.
+    """
     drawn = [
         scatter(
             report.routes, lambda row: row.seconds, lambda row: row.best_by_seconds, key="seconds",
@@ -133,7 +135,7 @@ def _measured(report: EvaluationReport) -> str:
 
 
 def _items(report: EvaluationReport) -> str:
-    """Every item with every route's answer, folded."""
+    """Return every item with every route's answer, collapsed."""
     by_item: dict[str, list[GradedTrial]] = {}
     for row in report.graded:
         by_item.setdefault(row.trial.item, []).append(row)

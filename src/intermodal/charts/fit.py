@@ -24,7 +24,7 @@ INK: Final[dict[Verdict, str]] = {"fits": "good", "tight": "warn", "no": "bad", 
 
 
 def svg(report: FitReport) -> str:
-    """Return the whole picture."""
+    """Return the chart as SVG."""
     rows: dict[str, list[FitCell]] = {}
     for cell in report.cells:
         rows.setdefault(cell.quantization, []).append(cell)
@@ -45,7 +45,7 @@ def svg(report: FitReport) -> str:
 
 
 def vllm_svg(report: VllmReport) -> str:
-    """Return the picture of what vLLM divides a card into, and of how many texts that is."""
+    """Return the chart of how vLLM divides a GPU, and of how many sequences fit."""
     said = vllm_sentence(report)
     high = 92 + BAR + 44 + 34 + 2 * ROW
     drawing = _drawing(report, f"vLLM on {describe_machine(report.machine)}", said, high)
@@ -66,7 +66,7 @@ def vllm_svg(report: VllmReport) -> str:
 
 
 def _drawing(report: FitReport | VllmReport, machine: str, said: str, high: float) -> Drawing:
-    """Return the drawing with the top of both pictures: the model, the machine and the verdict."""
+    """Return a drawing with the common header: model, machine and verdict."""
     drawing, room = Drawing("fit", WIDE, high, COLOURS), WIDE - 2 * LEFT
     drawing.text(LEFT, 30, shortened(report.name, 16, room, bold=True), "ink bold", size=16)
     drawing.text(LEFT, 48, shortened(machine, SIZE, room), "soft", size=SIZE)
@@ -75,7 +75,7 @@ def _drawing(report: FitReport | VllmReport, machine: str, said: str, high: floa
 
 
 def _bar(drawing: Drawing, report: FitReport, check: CapacityCheck, top: float) -> None:
-    """Draw the demand beside the free memory, on one axis."""
+    """Draw the demand and the free memory of one device on one axis."""
     words = f"{check.where}: {gib(check.needed)} of {check.room / GIB:.1f} GiB"
     _stacked(drawing, words, in_place(report, check), check.room, check.verdict, top, check.needed.high)
 
@@ -84,7 +84,7 @@ def _stacked(
     drawing: Drawing, title: str, parts: Sequence[tuple[str, float]], free: float, verdict_: Verdict, top: float,
     needed: float = 0.0,
 ) -> None:  # fmt: skip
-    """Draw parts one after the other, with their names below, and a line where the free memory ends."""
+    """Draw a stacked bar with its legend, and a line where the free memory ends."""
     room = WIDE - 2 * LEFT
     most = max(free, needed, sum(amount for _, amount in parts)) or 1.0
     left, legend = LEFT, LEFT

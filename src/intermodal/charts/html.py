@@ -1,4 +1,4 @@
-"""HTML pages: style, tables and escaped text, which all share, and the pages of a monthly bill and of a search.
+"""HTML pages: the shared style, tables and escaping, and the pages of a monthly bill and of a search.
 
 A page is self-contained, light and dark, and loads nothing. The pages of advice and of an evaluation are in
 ``advice.py`` and ``evaluation.py``.
@@ -22,7 +22,7 @@ from intermodal.workloads.monthly_cost import MonthlyCost, Table, svg
 if TYPE_CHECKING:
     from intermodal.retrieval.picture_search import FindResult
 
-_BREAKS = re.compile(r"(?<=\w)([:/_]|\.\.)(?=\w)")  # in ids, paths and ranges, behind which a line may end
+_BREAKS = re.compile(r"(?<=\w)([:/_]|\.\.)(?=\w)")  # where a line may break in ids, paths and ranges
 
 STYLE = """
 :root{color-scheme:light dark;--back:#fff;--text:#1b1f24;--dim:#57606a;--line:#d0d7de;--soft:#f3f5f7;--good:#116329;
@@ -45,8 +45,9 @@ STYLE += "@media print{body{max-width:none}details>*{display:block}}"
 
 
 def document(title: str, body: str, style: str = STYLE, *, pictures: bool = False) -> str:
-    """Return a whole page. It may load nothing: neither a script nor a picture, nor a font; ``pictures``: it holds
-    some.
+    """Return a whole page whose content security policy forbids scripts, fonts and external images.
+
+    ``pictures``: whether to allow embedded images.
     """
     images = "; img-src data:" if pictures else ""
     return (
@@ -60,13 +61,14 @@ def document(title: str, body: str, style: str = STYLE, *, pictures: bool = Fals
 
 
 def cell_text(text: str) -> str:
-    """Escaped words of a cell, with places where a line may end."""
+    """Escape the text of a cell, and allow line breaks within ids, paths and ranges."""
     return _BREAKS.sub(r"\1<wbr>", escape(clean(text)))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
-    """Return a table; heads that begin with ``n:`` are of numbers. Ids and ranges may go on in the next line, so that
-    many columns fit on a page.
+    """Return a table. Columns whose heads start with ``n:`` are numeric.
+
+    Ids and ranges may break across lines, so that many columns fit on a page.
     """
     kinds = [' class="n"' if name.startswith("n:") else "" for name in head]
     heads = "".join(
@@ -89,7 +91,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
 
 
 def monthly_cost_page(made: MonthlyCost) -> str:
-    """Return the whole page."""
+    """Return the page of a monthly bill."""
     said = "".join(f"<li>{_safe(line.strip().removeprefix('- '))}</li>" for line in tables.sentences(made, notes=True))
     body = (
         f'<p class="dim">{_safe(tables.headline(made))}; intermodal {_safe(__version__)}</p>\n{svg(made)}\n'
@@ -124,7 +126,7 @@ figcaption{font-size:.85rem;overflow-wrap:anywhere}
 
 
 def search_page(found: FindResult, thumbnails: Sequence[tuple[bytes, str]]) -> str:
-    """Return the page; ``thumbnails`` are those of the nearest, in their order, each with its media type."""
+    """Return the page of a search. ``thumbnails``: of the nearest images in their order, each with its media type."""
     asked = f"looks like {Path(found.query).name}" if found.by == "picture" else f"“{found.query}”"
     head = (
         f"{counted(found.pictures, 'picture')} compared by {found.endpoint}. A score is the cosine of two vectors: it "

@@ -1,7 +1,7 @@
-"""Scatter chart of an evaluation: right answers against cost or seconds, as SVG text.
+"""Scatter chart of an evaluation: correct answers against cost or seconds, as SVG text.
 
-A point is a route, a bar its 95 % interval, the stepped line the Pareto frontier: routes that nothing beats on both
-axes. Points carry the route's number, so that no label has to find a place; the table beside it has the names.
+A point is a route, a bar its 95 % interval, and the stepped line the Pareto frontier: routes that no other beats on
+both axes. Points show the route's number, which the table next to the chart explains.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from intermodal.evaluation.aggregation import RouteReport
 WIDTH, HEIGHT = 560, 380
 LEFT, RIGHT, TOP, BOTTOM = 56, 34, 38, 52
 _RADIUS = 11
-_WIDE = 20.0  # largest over smallest: from here on the axis is logarithmic
+_WIDE = 20.0  # ratio of largest to smallest value from which the axis is logarithmic
 _TICKS = 5
 
 
 class Axis(Value):
-    """The position of a value, 0..1, and the labels along the axis. ``log`` axes have a place of their own for 0."""
+    """A scale that maps values to 0..1, with its tick labels. ``log`` axes can have a separate place for 0."""
 
     low: float
     high: float
@@ -49,13 +49,13 @@ class Axis(Value):
 
 
 def _nice_step(step: float) -> float:
-    """Return the next of 1, 2, 5, 10, … times a power of ten."""
+    """Return the smallest 1, 2, 5 or 10 times a power of ten that is at least ``step``."""
     power = 10.0 ** math.floor(math.log10(step))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
 
 
 def axis_of(values: Sequence[float]) -> Axis:
-    """From 0 where values are of a size, else logarithmic over whole powers of ten."""
+    """Return an axis from 0 if values are of similar size, otherwise a logarithmic one over whole powers of ten."""
     some = [value for value in values if value > 0]
     if not some:
         return Axis(low=0.0, high=1.0)
@@ -79,11 +79,11 @@ def scatter(
     label: str,
     unit: Callable[[float], str],
 ) -> str:
-    """Return one picture. Routes without the figure are left out, and listed in its description.
+    """Return the chart as SVG. Routes without the figure are left out, and listed in its description.
 
     Args:
-        figure: what goes along x. best: whether a route is on the frontier. key: makes ids of this picture.
-        title, label: above the picture, below its x axis. unit: writes a value of x.
+        figure: the value on the x axis. best: whether a route is on the frontier. key: prefix of the chart's ids.
+        title, label: text above the chart and below its x axis. unit: formats a value of x.
     """
     points = [(row, value) for row in routes if (value := figure(row)) is not None]
     axis = axis_of([value for _, value in points])
@@ -137,9 +137,9 @@ def _frame(axis: Axis, title: str, label: str, unit: Callable[[float], str]) -> 
 
 
 def _frontier(places: list[tuple[float, float]]) -> list[str]:
-    """A stepped line: to the right of a point nothing less right is worth more."""
+    """Return the frontier as a stepped line."""
     if len(places) < 2:
-        return []  # one route alone is no line
+        return []  # a single route has no line
     ordered = sorted(places)
     path = f"M{_x(ordered[0][0]):.1f} {_y(ordered[0][1]):.1f}"
     for x, y in ordered[1:]:
@@ -148,7 +148,7 @@ def _frontier(places: list[tuple[float, float]]) -> list[str]:
 
 
 def _apart(points: Sequence[tuple[RouteReport, float]], axis: Axis) -> list[tuple[RouteReport, float, float]]:
-    """Return each route, where it is along x, and where its number is: beside it where two would cover each other."""
+    """Return each route with its x position and that of its number, moved sideways if numbers would overlap."""
     taken: list[tuple[float, float]] = []
     found = []
     for row, value in points:
@@ -163,9 +163,7 @@ def _apart(points: Sequence[tuple[RouteReport, float]], axis: Axis) -> list[tupl
 
 
 def _bar(row: RouteReport, x: float, beside: float) -> str:
-    """Return the interval of a route. Where its number had to move, a line leads from it to where the route really
-    is.
-    """
+    """Return the interval of a route, with a line to its number if that was moved."""
     y, low, high = _y(row.share), _y(row.low), _y(row.high)
     moved = f"M{x:.1f} {y:.1f}H{beside:.1f}" if abs(beside - x) > 1 else ""
     path = f"M{x:.1f} {high:.1f}V{low:.1f}M{x - 5:.1f} {high:.1f}h10M{x - 5:.1f} {low:.1f}h10{moved}"

@@ -1,14 +1,13 @@
-"""Expected length of an answer: by what the question asks for, and by the endpoint's earlier answers.
+"""Expected length of an answer, from what the question asks for and from the endpoint's earlier answers.
 
 The defaults are measured answers of a small model to 55 questions of the benchmark's written set
 (``benchmarks/estimates_set.py``): one word or a name 3 to 40 tokens, facts 8 to 120, one or two sentences 11 to 158,
-reading aloud 14 to 512, explanations, stories and reports 75 to 512. Lengths are those of English; kinds of questions
-are recognised in ten languages (``questions/answer_kinds.py``). Answers of one kind still vary by a factor of 2 to 3
-either way, which the ranges show. Figures learned from an endpoint's own answers (``store/answer_lengths.py``) take
+reading aloud 14 to 512, explanations, stories and reports 75 to 512. Lengths are for English; kinds of questions are
+recognised in ten languages (``questions/answer_kinds.py``). Answers of one kind vary by a factor of 2 to 3 in either
+direction, which the ranges reflect. Lengths learned from an endpoint's own answers (``store/answer_lengths.py``) take
 precedence.
 
-``mid`` is the median, which time and room are planned with. Few long answers cost as much as many short ones, so money
-is planned with ``mean``.
+``mid`` is the median and is used for time and context. A few long answers dominate the bill, so money uses ``mean``.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from intermodal.quantity import Quantity
 from intermodal.questions.answer_kinds import answer_kind
 from intermodal.request import JsonOutput, Request
 
-AnswerKind = str  # a key of TYPICAL; behind "_" a script other than Latin, or of "json" its size
+AnswerKind = str  # a key of TYPICAL, with a suffix "_SCRIPT" if not Latin, or "_SIZE" for "json"
 # Tokens: low, typical. The high end is the limit the request sets.
 TYPICAL: dict[AnswerKind, tuple[float, float]] = {
     "word": (2.0, 10.0),
@@ -36,7 +35,7 @@ TYPICAL: dict[AnswerKind, tuple[float, float]] = {
     "other": (8.0, 60.0),
     "json": (10.0, 50.0),
 }
-_LOW_END = 1.96  # standard deviations of a logarithm from typical to low: 1 answer of 40 is shorter
+_LOW_END = 1.96  # standard deviations of the logarithm from typical to low: 1 answer in 40 is shorter
 LENGTH_FIGURE, MEAN_FIGURE = "output_tokens", "output_mean"  # figures of statistics, "_" and a kind behind
 # First and last letter of each script; other scripts are not distinguished.
 _SCRIPTS: tuple[tuple[str, str, str], ...] = (
@@ -48,7 +47,7 @@ _QUESTION_CHARS = 400  # characters of the question
 
 
 class AnswerLength(NamedTuple):
-    """Tokens of an answer: 1 of 40 is shorter than ``low``, half of them than ``mid``; ``mean`` is their average."""
+    """Tokens of an answer: ``low`` is the 2.5 % quantile, ``mid`` the median, ``mean`` the average."""
 
     low: float
     mid: float
@@ -59,13 +58,13 @@ class AnswerLength(NamedTuple):
 
 
 def log_deviation(kind: AnswerKind) -> float:
-    """Return the standard deviation of the logarithm of answers of one kind."""
+    """Return the standard deviation of the logarithm of the length of answers of one kind."""
     low, mid = TYPICAL.get(base_kind(kind), TYPICAL["other"])
     return math.log(mid / low) / _LOW_END
 
 
 def typical_length(kind: AnswerKind) -> AnswerLength:
-    """Return the length of answers of a kind before any was measured; log-normal, so the mean exceeds the median.
+    """Return the default length of answers of a kind. It is log-normal, so the mean exceeds the median.
 
     >>> [round(value) for value in typical_length("fact")]
     [8, 55, 89]
@@ -86,14 +85,14 @@ def base_kind(kind: AnswerKind) -> AnswerKind:
 
 
 def learned_length(statistics: Statistics, endpoint: str, kind: AnswerKind) -> Quantity | None:
-    """Return the tokens of an endpoint's answers of this kind, else of its base kind; None where nothing was
+    """Return the learned length of an endpoint's answers of this kind or its base kind, in tokens; None if not
     learned.
     """
     return _learned(statistics, endpoint, kind, LENGTH_FIGURE)
 
 
 def expected_length(statistics: Statistics, endpoint: str, kind: AnswerKind) -> AnswerLength | None:
-    """Return the same with the mean."""
+    """Return the learned length with its mean; None if nothing was learned."""
     found = learned_length(statistics, endpoint, kind)
     if found is None:
         return None
@@ -112,7 +111,7 @@ def _learned(statistics: Statistics, endpoint: str, kind: AnswerKind, figure: st
 
 
 def kind_of_request(request: Request) -> AnswerKind:
-    """Return the kind of answer a request asks for. A JSON value is about half as long as its schema."""
+    """Return the kind of answer that a request asks for. JSON is sized at about half the length of its schema."""
     schema = request.output.schema if isinstance(request.output, JsonOutput) else None
     if not schema:
         return kind_of(last_user_words(request))
@@ -129,7 +128,7 @@ def kind_of(question: str) -> AnswerKind:
     ('long', 'fact', 'long_han')
     """
     start = question.strip()[:_QUESTION_CHARS]
-    if not start:  # of labels alone, or a transcript: nothing has to be compiled to know
+    if not start:  # for example labels or a transcript; avoids compiling the patterns
         return "other"
     script = main_script(start)
     kind = answer_kind(start, not script) or "other"
@@ -137,7 +136,7 @@ def kind_of(question: str) -> AnswerKind:
 
 
 def main_script(text: str) -> str:
-    """Return the script most of its letters are of, of which there are not only Latin ones; "" for Latin and for none.
+    """Return the script of most letters; "" for Latin, or if there are no letters.
 
     >>> main_script("何ですか"), main_script("What is 大?")
     ('kana', '')
@@ -153,9 +152,9 @@ def main_script(text: str) -> str:
 
 
 def last_user_words(request: Request) -> str:
-    """Return the words of the user's last message, without files."""
+    """Return the text of the user's last message, without files."""
     for message in reversed(request.messages):
         if message.role == "user":
-            # nothing is called for each part, of which a message has tens of thousands
+            # no function call per part: a message can have tens of thousands of parts
             return " ".join([part.text for part in message.parts if type(part) is Text and not part.name])
     return ""

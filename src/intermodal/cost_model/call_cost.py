@@ -1,4 +1,4 @@
-"""Money and seconds of one call or transform, at one level, without loading.
+"""Money and seconds of one call or transform at one level, without model loading.
 
 Zero times an unknown price is zero; anything else times it is unknown.
 """
@@ -15,9 +15,9 @@ from intermodal.cost_model.tokens import CHARS_OF_TOKEN, CHARS_PER_SECOND, SPEEC
 
 
 def token_price(rates: Rates, text: float, image: float, audio: float, out: float, seconds: float = 0.0) -> float:
-    """Return the USD of a call billed by tokens, each modality at its own rate; infinite where the price is unknown.
+    """Return the USD of a call billed by tokens, each modality at its own rate; infinite if a needed price is unknown.
 
-    Rates may differ for large inputs; sound is billed by ``seconds`` where its host sells it so.
+    Rates may increase for large inputs; audio is billed by ``seconds`` if its host charges by length.
     """
     if rates.steps:
         rates = rates.of_request(text + image + audio)
@@ -34,19 +34,19 @@ def token_price(rates: Rates, text: float, image: float, audio: float, out: floa
 
 
 def calibrated_audio(rates: Rates, tokens: Levels) -> Levels:
-    """Return the tokens of sound as this endpoint counts them, where that was learned."""
+    """Return audio tokens as this endpoint counts them, if that was learned."""
     return tokens if rates.counts is None else calibrated(tokens, rates.counts.audio)
 
 
 def transcription_price_by_length(rates: Rates, seconds: float, channels: int = 1) -> float:
-    """Return the USD of a transcription billed by seconds of audio, with a least amount; one call per channel."""
+    """Return the USD of a transcription billed by seconds of audio, with a minimum; one call per channel."""
     return channels * (rates.request + (max(seconds, rates.least) * rates.second if seconds and rates.second else 0.0))
 
 
 def transcription_price(rates: Rates, seconds: float, sound: float, made: float, channels: int) -> float:
-    """Return the USD of a transcription with one call per channel, by its seconds or, where so billed, by tokens.
+    """Return the USD of a transcription with one call per channel, billed by seconds or by tokens.
 
-    ``sound``: tokens of each call. ``made``: tokens of text of all calls.
+    ``sound``: audio tokens of each call. ``made``: text tokens of all calls.
     """
     if rates.second == math.inf and rates.audio < math.inf:
         return channels * token_price(rates, 0.0, 0.0, sound, made / channels)
@@ -54,19 +54,19 @@ def transcription_price(rates: Rates, seconds: float, sound: float, made: float,
 
 
 def ocr_price(rates: Rates, pages: float) -> float:
-    """Return the USD of text recognition billed by page or picture."""
+    """Return the USD of text recognition billed by page or image."""
     return rates.request + (pages * rates.page if pages and rates.page else 0.0)
 
 
 def image_generation_price(rates: Rates, text: float, image: float, tokens: float, count: int) -> float:
-    """Return the USD of ``count`` pictures: by the picture, or by their tokens (infinite: unknown how many)."""
+    """Return the USD of ``count`` images, billed per image or by tokens (infinite if their number is unknown)."""
     if rates.picture < math.inf:
         return rates.request + count * rates.picture
     return token_price(rates, text, image, 0.0, 0.0) + (tokens * rates.drawn if tokens and rates.drawn else 0.0)
 
 
 def speech_price(rates: Rates, level: Level, chars: float) -> float:
-    """Return the USD of speaking ``chars`` characters: by the character, or by the tokens of speech."""
+    """Return the USD of speaking ``chars`` characters, billed by characters or by speech tokens."""
     if not chars:
         return rates.request
     if rates.character < math.inf:
@@ -76,26 +76,26 @@ def speech_price(rates: Rates, level: Level, chars: float) -> float:
 
 
 def generate_seconds(rates: Rates, level: Level, tokens_in: float, tokens_out: float) -> float:
-    """Return the seconds of waiting, reading the prompt and writing the answer."""
+    """Return the seconds of overhead, reading the prompt and writing the answer."""
     return rates.overhead[level] + tokens_in * rates.read_in[level] + tokens_out * rates.write_out[level]
 
 
 def contrastive_seconds(rates: Rates, level: Level, pictures: float, megapixels: float, tokens: float) -> float:
-    """Return the seconds of embedding pictures and the ``tokens`` of captions with a contrastive model.
+    """Return the seconds of embedding images and ``tokens`` of captions with a contrastive model.
 
-    Each picture passes through the network by itself, made as small as the model looks at; captions pass together.
+    Each image is a separate forward pass, scaled to the model's input size; captions are processed in one batch.
     """
     looking = max(1.0, pictures) * rates.overhead[level] + megapixels * rates.see[level]
     return looking + tokens * rates.read_in[level]
 
 
-# Times what one channel takes: usually one of two channels has speech, and silence is skipped; both may be full.
+# Relative to one channel: usually only one of two has speech, and silence is skipped; both may be full.
 _TWO_CHANNELS: Levels = (1.0, 1.5, 2.0)
 
 
 def transcription_seconds(rates: Rates, level: Level, seconds: float, film: float = 0.0, channels: int = 1) -> float:
-    """Return the seconds of transcribing sound, ``film`` seconds of it from videos; each of two ``channels`` by
-    itself.
+    """Return the seconds of transcribing audio, ``film`` seconds of it from videos; two ``channels`` are separate
+    passes.
     """
     times = _TWO_CHANNELS[level] if channels > 1 else 1.0
     return rates.overhead[level] + times * ((seconds - film) * rates.hear[level] + film * rates.hear_film[level])
@@ -107,8 +107,10 @@ def speech_seconds(rates: Rates, level: Level, chars: float) -> float:
 
 
 class DiffusionWork(NamedTuple):
-    """The work of a diffusion model: ``denoised``, megapixels of all evaluations of its steps, and ``made``, of all
-    pictures decoded from latents or encoded into them.
+    """The work of a diffusion model.
+
+    ``denoised``: megapixels over all denoising evaluations. ``made``: megapixels of all images decoded from or encoded
+    into latents.
     """
 
     denoised: float
@@ -116,21 +118,21 @@ class DiffusionWork(NamedTuple):
 
 
 def image_generation_seconds(rates: Rates, level: Level, count: int, strokes: DiffusionWork | None = None) -> float:
-    """Return the seconds of generating pictures: by the picture or, on this machine, by its work."""
+    """Return the seconds of generating images: per image, or from the work if it runs on this machine."""
     if strokes is None:
         return rates.overhead[level] + count * rates.draw[level]
     return rates.overhead[level] + strokes.denoised * rates.denoise[level] + strokes.made * rates.latent[level]
 
 
 def ocr_seconds(rates: Rates, level: Level, megapixels: float, tokens: float) -> float:
-    """Return the seconds of reading one picture: line detection depends on its size, recognition on the amount of
+    """Return the seconds of reading one image: line detection depends on its size, recognition on the amount of
     text.
     """
     return rates.overhead[level] + megapixels * rates.see[level] + tokens * rates.spell[level]
 
 
 def page_ocr_seconds(rates: Rates, level: Level, pages: int, megapixels: float, tokens: float) -> float:
-    """Return the seconds of reading rendered pages: by the page where that was measured, else as pictures of their
+    """Return the seconds of reading rendered pages: per page if that was measured, otherwise as images of their
     size.
     """
     if rates.leaf[1] > 0:
@@ -139,7 +141,7 @@ def page_ocr_seconds(rates: Rates, level: Level, pages: int, megapixels: float, 
 
 
 def extract_seconds(media: MediaRates, level: Level, pages: int) -> float:
-    """Return the seconds of extracting text layers of pages."""
+    """Return the seconds of extracting the text layers of pages."""
     return media.worker[level] + pages * media.extract_page[level]
 
 
@@ -149,10 +151,10 @@ def render_seconds(media: MediaRates, level: Level, megapixels: float) -> float:
 
 
 def frames_seconds(media: MediaRates, level: Level, seconds: float, megapixels: float) -> float:
-    """Return the seconds of choosing frames from ``seconds`` of video with ``megapixels`` per picture."""
+    """Return the seconds of choosing frames from ``seconds`` of video with ``megapixels`` per frame."""
     return media.worker[level] + seconds * megapixels * media.frames_second[level]
 
 
 def demux_seconds(media: MediaRates, level: Level, seconds: float) -> float:
-    """Return the seconds of decoding a video's sound."""
+    """Return the seconds of decoding a video's audio."""
     return media.worker[level] + seconds * media.demux_second[level]

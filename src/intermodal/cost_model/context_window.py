@@ -1,6 +1,4 @@
-"""Context window: the tokens of context that a server is asked to load a model with, where its protocol allows
-(Ollama).
-"""
+"""The tokens of context with which a server is asked to load a model, if its protocol allows it (Ollama)."""
 
 from __future__ import annotations
 
@@ -8,16 +6,17 @@ from intermodal.catalog.types import Endpoint, Protocol
 from intermodal.plans.step import Call, GenerateAnswer, TranslateText, parameters_of
 from intermodal.request import Request
 
-# Chat templates put a few tokens around each message; a whole conversation's worth, generously.
+# Chat templates add a few tokens per message; a generous allowance for a whole conversation.
 TEMPLATE_TOKENS = 32
-LEAST_CONTEXT = 4096  # tokens of context that are requested even where less would do
-PROTOCOLS_WITH_CONTEXT: frozenset[Protocol] = frozenset({"ollama"})  # protocols that have words for it
+LEAST_CONTEXT = 4096  # minimum tokens of context to request
+PROTOCOLS_WITH_CONTEXT: frozenset[Protocol] = frozenset({"ollama"})  # protocols that can request a context
 
 
 def requested_context(step: Call, endpoint: Endpoint, limit: int | None) -> int | None:
-    """Return the tokens of context to request, None where nothing is known.
+    """Return the tokens of context to request, None if nothing is known.
 
-    Return the context that the call may need, in powers of two, as a runtime reloads its model for every other number.
+    It is the context that the call may need, rounded up to a power of two, because a runtime reloads its model for
+    every new size.
     """
     given = step.estimate.input_tokens
     context = endpoint.context or endpoint.model.context
@@ -29,9 +28,9 @@ def requested_context(step: Call, endpoint: Endpoint, limit: int | None) -> int 
 
 
 def output_limit(step: Call, request: Request) -> int | None:
-    """Return the output limit that is sent, so that the highest estimate is a guarantee.
+    """Return the output limit to send, so that the highest estimate is a guarantee.
 
-    The plan's takes precedence over the request's, which may exceed what the endpoint writes or has room for.
+    The plan's limit takes precedence over the request's, which may exceed what the endpoint allows.
     """
     parameters = parameters_of(step)
     planned = parameters.max_tokens if isinstance(parameters, GenerateAnswer | TranslateText) else None
@@ -44,7 +43,7 @@ def output_limit(step: Call, request: Request) -> int | None:
 
 
 def planned_context(step: Call, endpoint: Endpoint, request: Request) -> int | None:
-    """Return the context as a plan shows it, None where no context is requested."""
+    """Return the context as a plan shows it, None if no context is requested."""
     if endpoint.host.protocol not in PROTOCOLS_WITH_CONTEXT or step.op not in ("generate", "translate", "score"):
         return None
     return requested_context(step, endpoint, output_limit(step, request))

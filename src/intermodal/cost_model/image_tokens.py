@@ -1,8 +1,8 @@
-"""Tokens of a picture, by the named rule of its model (``Model.image_tokens``), and of a generated one.
+"""Tokens of an input image, by the named rule of its model (``Model.image_tokens``), and of a generated image.
 
 A rule is a name, numbers and words: ``openai_tile:85:170``. Every rule is one function, under a comment with its
-source; a new family is a function and one row of ``IMAGE_RULES``. Without a known rule the count is a wide range with
-that as its basis.
+source; a new family is a function and one row of ``IMAGE_RULES``. Without a known rule the count is a wide range whose
+basis says so.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from functools import cache, lru_cache
 from intermodal.cost_model.rule_syntax import ImageRule, RuleArguments, parse_rule
 from intermodal.quantity import Quantity, between, exact, unknown
 
-# OpenAI's pictures: tiles of 512 pixels, or patches of 32 under a budget that depends on model, detail and date.
+# OpenAI's images: tiles of 512 pixels, or patches of 32 under a budget that depends on model, detail and date.
 #
 # Source of all: OpenAI, "Images and vision" guide, as read in spring 2026 and in 2026-11. Nothing is scaled up. The
-# guide states that the billed number may differ by one token, by rounding.
+# guide states that the billed number may differ by one token because of rounding.
 
 
 _OPENAI_PATCH = 32
-_OPENAI_MOST_PATCHES = 30_000  # a request with a picture of more is refused; the guide of 2026-11
+_OPENAI_MOST_PATCHES = 30_000  # a request with a larger image is refused; the guide of 2026-11
 _OPENAI_SIZE = re.compile(r"[1-9]\d*(/[1-9]\d*)?")
 OPENAI_TILE_BASIS, OPENAI_PATCH_BASIS = "OpenAI's tile rule", "OpenAI's patch rule"
 
 
 def _openai_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """``base + tile * ceil(w / 512) * ceil(h / 512)`` after fitting into 2048 and a short side.
+    """Return ``base + tile * ceil(w / 512) * ceil(h / 512)`` after fitting into 2048 pixels and a short side.
 
     Numbers: base, tile, the short side (768 by default). Low detail is ``base``. The other side is floored;
-    ``rounding=open`` where measurements also fit rounding to the nearest (gpt-4.1): the range covers both.
+    ``rounding=open`` if measurements also fit rounding to the nearest (gpt-4.1): the range covers both.
 
     >>> int(_openai_tiles(1024, 1024, "high", RuleArguments((85, 170))).mid), int(
     ...     _openai_tiles(2048, 4096, "high", RuleArguments((85, 170))).mid)
@@ -65,9 +65,10 @@ def _openai_tile_refusal(width: int, height: int, detail: str, arguments: RuleAr
 
 
 def _openai_drawing_input(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Return a picture given to gpt-image-1: tiles with a short side of 512; ``high`` is input_fidelity=high.
+    """Return the tokens of an input image of gpt-image-1: tiles with a short side of 512; ``high`` is
+    input_fidelity=high.
 
-    Numbers: base, tile, more for a square, more for any other shape.
+    Numbers: base, tile, additional tokens for a square, additional tokens for any other shape.
 
     >>> int(_openai_drawing_input(1024, 1024, "auto", RuleArguments((65, 129, 4160, 6240))).mid)
     194
@@ -82,7 +83,7 @@ def _openai_drawing_input(width: int, height: int, detail: str, arguments: RuleA
 
 
 def _openai_one_budget(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Patches under one budget for every detail but low, which fits into 512 pixels.
+    """Return patches under one budget for every detail; low detail is first fitted into 512 pixels.
 
     Numbers: budget, longest side, multiplier.
 
@@ -97,10 +98,10 @@ def _openai_one_budget(width: int, height: int, detail: str, arguments: RuleArgu
 
 
 def _openai_detail_levels(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Patches, each detail with a longest side and a budget of its own.
+    """Return patches, with a longest side and a budget for each detail level.
 
     Numbers: the multiplier. Words: ``low``, ``high``, ``original``, each ``side`` or ``side/budget``; ``auto`` names
-    the one it is. Without a budget the picture is not shrunk to one, and more than 30,000 patches are refused.
+    the level it stands for. Without a budget the image is not shrunk, and more than 30,000 patches are refused.
 
     >>> astra = RuleArguments((1.2,), {"low": "512", "high": "65535/2500", "original": "65535", "auto": "original"})
     >>> int(_openai_detail_levels(4096, 512, "high", astra).mid), int(
@@ -112,7 +113,7 @@ def _openai_detail_levels(width: int, height: int, detail: str, arguments: RuleA
 
 
 def _are_openai_levels(arguments: RuleArguments) -> bool:
-    """``high`` at least, sizes that are sizes, and ``auto`` one of them."""
+    """Return whether the words have at least ``high``, valid sizes, and an ``auto`` that names one of them."""
     sizes = {word: size for word, size in arguments.words.items() if word != "auto"}
     named = set(sizes) <= {"low", "high", "original"} and "high" in sizes
     return named and arguments.words.get("auto", "high") in sizes and all(map(_OPENAI_SIZE.fullmatch, sizes.values()))
@@ -136,7 +137,7 @@ def _openai_level(detail: str, arguments: RuleArguments) -> tuple[float, float]:
 
 
 def _openai_patches(width: int, height: int, side: float, budget: float) -> int:
-    """Patches after fitting into ``side``, and below ``budget`` by a factor that makes whole patches of one side.
+    """Return the patches after fitting into ``side``, and under ``budget`` by scaling to whole patches along one side.
 
     >>> _openai_patches(1800, 2400, 65535, 1536)
     1452
@@ -157,19 +158,19 @@ def _openai_billed(count: int, multiplier: float) -> float:
     return float(math.ceil(count * multiplier - 1e-9))
 
 
-# Claude's pictures: 28-pixel cells under a longest edge and a most number of tokens.
+# Claude's images: 28-pixel cells under a longest edge and a maximum number of tokens.
 #
 # Source: Anthropic, "Vision" documentation, as of 2026-11, with its table and its code.
 
 
 _ANTHROPIC_CELL = 28
-_ANTHROPIC_LONGEST_SIDE = 8_000  # pixels; a larger picture is refused
+_ANTHROPIC_LONGEST_SIDE = 8_000  # pixels; a larger image is refused
 
 
 def _anthropic_cells(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """``ceil(w / 28) * ceil(h / 28)`` of the largest size under both limits, found by binary search.
+    """Return ``ceil(w / 28) * ceil(h / 28)`` of the largest size under both limits, found by binary search.
 
-    Numbers: longest edge, most tokens (1568:1568, or 2576:4784 from Claude 4.7 on). There is no level of detail.
+    Numbers: longest edge, maximum tokens (1568:1568, or 2576:4784 from Claude 4.7 on). There are no detail levels.
 
     >>> [int(_anthropic_cells(*size, "auto", RuleArguments((1568, 1568))).mid) for size in ((1000, 1000), (1920, 1080))]
     [1296, 1560]
@@ -203,7 +204,7 @@ def _anthropic_refusal(width: int, height: int, detail: str, arguments: RuleArgu
     return f"a side of {longest:,} pixels, and a picture with one of more than {_ANTHROPIC_LONGEST_SIDE:,} is refused"
 
 
-# Gemma's pictures: a fixed count with crops on request (3, 3n), or a budget that keeps the shape (4).
+# Gemma's images: a fixed count with crops on request (3, 3n), or a budget that keeps the shape (4).
 #
 # Source: transformers 5.24, image processors of gemma3 and gemma4.
 
@@ -216,9 +217,10 @@ _GEMMA_BUDGET_PLACES = {"low": 0, "auto": 1, "medium": 1, "high": 2, "ultra": 3,
 
 
 def gemma3(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Return the same for every picture; ``high`` is pan and scan: as many again for each crop of a long picture.
+    """Return a fixed count per image; ``high`` is pan and scan, with the same count again for each crop of a long
+    image.
 
-    Numbers: tokens of a picture.
+    Numbers: tokens per image.
 
     >>> int(gemma3(1024, 1024, "auto", RuleArguments((256,))).mid), int(
     ...     gemma3(2000, 500, "high", RuleArguments((256,))).mid)
@@ -231,7 +233,7 @@ def gemma3(width: int, height: int, detail: str, arguments: RuleArguments) -> Qu
 
 
 def _gemma_crops(width: int, height: int) -> int:
-    """Crops of pan and scan: a picture at least 1.2 times as long as wide, along its long side.
+    """Return the number of pan-and-scan crops, along the long side of an image at least 1.2 times as long as wide.
 
     >>> _gemma_crops(2000, 500), _gemma_crops(1000, 900), _gemma_crops(500, 100)
     (4, 0, 0)
@@ -245,7 +247,8 @@ def _gemma_crops(width: int, height: int) -> int:
 
 
 def gemma4(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Return the most whole cells of 48 pixels under a budget that keep the shape; a small picture is scaled up.
+    """Return the largest number of whole 48-pixel cells under a budget that keeps the shape; small images are scaled
+    up.
 
     Numbers: the budget of low, auto (and medium), high, ultra.
 
@@ -257,7 +260,7 @@ def gemma4(width: int, height: int, detail: str, arguments: RuleArguments) -> Qu
 
 
 def cells_of_budget(width: int, height: int, most: int) -> int:
-    """Cells of the largest picture of this shape, in whole cells a side, of at most ``most``.
+    """Return the cells of the largest image of this shape, with whole cells per side and at most ``most`` cells.
 
     >>> cells_of_budget(1920, 1080, 280), cells_of_budget(5000, 10, 280)
     (264, 280)
@@ -271,20 +274,20 @@ def cells_of_budget(width: int, height: int, most: int) -> int:
     return across * down
 
 
-# Gemini's pictures: crops of 258 tokens (2.x), or a budget by media resolution (3.x).
+# Gemini's images: crops of 258 tokens (2.x), or a budget by media resolution (3.x).
 #
 # Sources: Google, "Understand and count tokens" and "Media resolution", as of 2026-11. Both are descriptions, and no
-# formula was checked against countTokens here, so what they leave open is a range.
+# formula was checked against countTokens here, so unspecified cases are ranges.
 
 
 _GEMINI_SMALL_SIDE = 384  # pixels: both sides at most this is one tile
 
 
 def _gemini_crops(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Gemini 2.x: 258 for a small picture, else 258 per crop of ``min(w, h) / 1.5``.
+    """Return the tokens under Gemini 2.x: 258 for a small image, otherwise 258 per crop of ``min(w, h) / 1.5``.
 
-    Numbers: tokens per tile, then those of a picture at low and at medium resolution where they are known. Older
-    text clamps the crop to 256..768 pixels, newer does not: the range covers both.
+    Numbers: tokens per tile, then those of an image at low and at medium resolution if known. Older documentation
+    clamps the crop to 256..768 pixels, newer does not: the range covers both.
 
     >>> int(_gemini_crops(384, 384, "auto", RuleArguments((258,))).mid), int(
     ...     _gemini_crops(960, 540, "auto", RuleArguments((258,))).mid)
@@ -312,10 +315,10 @@ _GEMINI_RESOLUTIONS = ("low", "medium", "high", "ultra")
 
 
 def gemini_budget(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Gemini 3.x: a most number of tokens by media resolution; auto is high.
+    """Return the tokens under Gemini 3.x: a maximum by media resolution; auto is high.
 
-    Numbers: low, medium, high, ultra high. Google calls them maxima. The low end is what whole rows of 48 pixels
-    leave of such a budget at this shape, as Gemma 4 fills its own; Gemini's own rule is not published.
+    Numbers: low, medium, high, ultra high. Google calls them maxima. The low end assumes whole rows of 48 pixels under
+    the budget, as in Gemma 4; Gemini's own rule is not published.
 
     >>> int(gemini_budget(1024, 1024, "auto", RuleArguments((280, 560, 1120, 2240))).mid)
     1120
@@ -335,11 +338,11 @@ _QWEN_LONGEST_SHAPE = 200  # long side over short side; more is refused
 
 
 def _qwen_smart_resize(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Tokens of one picture.
+    """Return the tokens of one image under Qwen-VL's resize rule.
 
-    Numbers: factor (28; Qwen3-VL 32), most pixels, least pixels (4 units by default), and the least pixels of other
-    runtimes. The budget is the processor's ``max_pixels`` as the model's own files state it; a server may set less.
-    Small pictures of Qwen3-VL are scaled up to 65,536 pixels by transformers and vLLM, and are not by qwen-vl-utils.
+    Numbers: factor (28; Qwen3-VL 32), maximum pixels, minimum pixels (4 units by default), and the minimum pixels of
+    other runtimes. The budget is the processor's ``max_pixels`` from the model's own files; a server may set less.
+    transformers and vLLM scale small images of Qwen3-VL up to 65,536 pixels, qwen-vl-utils does not.
 
     >>> [int(_qwen_smart_resize(1024, 1024, "auto", RuleArguments((28, most))).mid) for most in (12845056, 1003520)]
     [1369, 1225]
@@ -358,7 +361,7 @@ def _qwen_smart_resize(width: int, height: int, detail: str, arguments: RuleArgu
 
 
 def qwen_resized(width: float, height: float, factor: float, least: float, most: float) -> tuple[float, float]:
-    """Return the size a picture is brought to: sides multiples of ``factor``, pixels between ``least`` and ``most``."""
+    """Return the size an image is resized to: sides multiples of ``factor``, pixels between ``least`` and ``most``."""
     wide, high = max(factor, round(width / factor) * factor), max(factor, round(height / factor) * factor)
     if wide * high > most:
         shrink = math.sqrt(width * height / most)
@@ -384,7 +387,7 @@ def _qwen_refusal(width: int, height: int, detail: str, arguments: RuleArguments
 
 
 def _mistral_grid(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """``(columns + 1) * rows`` of merged patches: each row ends with a break token, the last with an end token.
+    """Return ``(columns + 1) * rows`` of merged patches: each row ends with a break token, the last with an end token.
 
     Numbers: patch, merge, longest side.
 
@@ -401,27 +404,27 @@ def _mistral_grid(width: int, height: int, detail: str, arguments: RuleArguments
     return exact(float((columns + 1) * rows), "Mistral's patch rule")
 
 
-# Pictures laid on a canvas of square tiles: which grid of tiles a picture gets.
+# Images on a canvas of square tiles: which grid of tiles an image gets.
 
 
 @cache
 def _grids(most: int, least: int = 1) -> tuple[tuple[int, int], ...]:
-    """Every (columns, rows) of ``least`` to ``most`` tiles, the fewest tiles first."""
+    """Return every (columns, rows) with ``least`` to ``most`` tiles, fewest tiles first."""
     sides = range(1, most + 1)
     found = [(columns, rows) for columns in sides for rows in sides if least <= columns * rows <= most]
     return tuple(sorted(found, key=lambda grid: grid[0] * grid[1]))
 
 
 def _with_whole(tiles: int) -> int:
-    """Return how many pictures a model sees: the tiles, and the picture once whole where it is several of them."""
+    """Return how many images a model sees: the tiles, plus the whole image if there are several tiles."""
     return tiles + 1 if tiles > 1 else 1
 
 
 def _least_scaling(width: int, height: int, tile: float, most: int) -> tuple[int, int]:
-    """Return the grid that needs the least scaling up; where all must scale down, the one that needs the least of that.
+    """Return the grid that needs the least upscaling, or the least downscaling if all grids require it.
 
-    Of several with the same scale the one of fewest tiles. Source: transformers 5.24, ``get_optimal_tiled_canvas`` of
-    mllama and cohere2_vision, ``get_best_fit`` of llama4, which do the same.
+    Of several with the same scale, the one with fewest tiles. Source: transformers 5.24, ``get_optimal_tiled_canvas``
+    of mllama and cohere2_vision, and ``get_best_fit`` of llama4, which do the same.
 
     >>> _least_scaling(1024, 1024, 560, 4), _least_scaling(336, 336, 336, 16)
     ((2, 2), (1, 1))
@@ -439,10 +442,10 @@ def _least_scaling(width: int, height: int, tile: float, most: int) -> tuple[int
 
 
 def _nearest_shape(width: int, height: int, tile: float, most: int, least: int = 1) -> tuple[int, int]:
-    """Return the grid whose shape is nearest to the picture's; of two alike the larger, while the picture fills half of
-    it.
+    """Return the grid whose aspect ratio is nearest to the image's.
 
-    Source: transformers 5.24, ``get_optimal_tiled_canvas`` of got_ocr2, which InternVL uses.
+    Of two equally near, the larger one if the image fills more than half of it. Source: transformers 5.24,
+    ``get_optimal_tiled_canvas`` of got_ocr2, which InternVL uses.
 
     >>> _nearest_shape(896, 448, 448, 12), _nearest_shape(448, 448, 448, 12)
     ((2, 1), (1, 1))
@@ -458,16 +461,16 @@ def _nearest_shape(width: int, height: int, tile: float, most: int, least: int =
     return best
 
 
-# Llama's pictures: 560-pixel tiles outside the prompt (3.2 Vision), 336-pixel tiles inside it (4).
+# Llama's images: 560-pixel tiles outside the prompt (3.2 Vision), 336-pixel tiles inside it (4).
 
 
 def _llama32_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """1,601 tokens per 560-pixel tile, at most four.
+    """Return 1,601 tokens per 560-pixel tile, at most four tiles.
 
-    Numbers: tokens per tile, tile, most tiles. Hosts bill whole tiles of a grid of at most 2 x 2 (Together's
-    documentation: a picture that is wider or taller than a tile counts another); the model's own processor
-    (transformers 5.24, mllama) scales the picture up to the next canvas. Where the two differ the range covers both. On
-    a machine of one's own these lie in the cache of the cross attention, and the prompt has one token.
+    Numbers: tokens per tile, tile, maximum tiles. Hosts bill whole tiles of a grid of at most 2 x 2 (Together's
+    documentation: an image that is wider or taller than a tile counts another); the model's own processor (transformers
+    5.24, mllama) scales the image up to the next canvas. If the two differ, the range covers both. On a local machine
+    the tokens are in the cache of the cross attention, and the prompt has one token.
 
     >>> [_llama32_tiles(*size, "auto", RuleArguments((1601, 560, 4))).mid
     ...     for size in ((560, 560), (600, 500), (1120, 1120))]
@@ -487,9 +490,9 @@ def _llama32_tiles(width: int, height: int, detail: str, arguments: RuleArgument
 
 
 def _llama4_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """144 tokens per 336-pixel tile of the canvas, and one tile of the whole picture where there are several.
+    """Return 144 tokens per 336-pixel tile of the canvas, plus one tile of the whole image if there are several.
 
-    Numbers: tokens per tile, tile, most tiles. Separators of tiles are not counted.
+    Numbers: tokens per tile, tile, maximum tiles. Tile separators are not counted.
     Source: transformers 5.24, llama4 processors.
 
     >>> int(_llama4_tiles(336, 336, "auto", RuleArguments((144, 336, 16))).mid), int(
@@ -501,7 +504,7 @@ def _llama4_tiles(width: int, height: int, detail: str, arguments: RuleArguments
     return exact(one * _with_whole(columns * rows), "Llama 4's tiles")
 
 
-# SmolVLM and Idefics3: the picture is scaled up to a longest side, cut into tiles, and seen once whole.
+# SmolVLM and Idefics3: the image is scaled up to a longest side and cut into tiles; the whole image is added.
 #
 # Source: transformers 5.24, smolvlm and idefics3 image processors.
 
@@ -510,8 +513,7 @@ _IDEFICS_LONGEST_SIDE = 4096
 
 
 def _idefics_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Return tokens of the tiles and of the whole picture; ``low`` is without splitting. Words about rows are not
-    counted.
+    """Return the tokens of the tiles and of the whole image; ``low`` is without splitting. Row markers are not counted.
 
     Numbers: tile, longest side, tokens per tile.
 
@@ -529,7 +531,7 @@ def _idefics_tiles(width: int, height: int, detail: str, arguments: RuleArgument
 
 
 def _idefics_scaled(width: int, height: int, longest: int) -> tuple[int, int]:
-    """The long side is ``longest``, the other even, neither over ``_IDEFICS_LONGEST_SIDE``."""
+    """Scale the long side to ``longest`` and the other to an even number, neither above ``_IDEFICS_LONGEST_SIDE``."""
     shape = width / height
     if width >= height:
         wide, high = longest, int(longest / shape)
@@ -548,13 +550,15 @@ def _idefics_scaled(width: int, height: int, longest: int) -> tuple[int, int]:
     )
 
 
-# InternVL: tiles of 448 pixels in the grid of nearest shape, and a thumbnail where there are several.
+# InternVL: tiles of 448 pixels in the grid of nearest shape, and a thumbnail if there are several.
 #
 # Source: transformers 5.24, internvl processor with the got_ocr2 image processor.
 
 
 def _internvl_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Numbers: tokens per tile, tile, most tiles. ``low`` is one tile.
+    """Return the tokens of InternVL's tiles. ``low`` is one tile.
+
+    Numbers: tokens per tile, tile, maximum tiles.
 
     >>> [int(_internvl_tiles(*size, "auto", RuleArguments((256, 448, 12))).mid)
     ...     for size in ((448, 448), (896, 448), (1344, 896))]
@@ -567,7 +571,7 @@ def _internvl_tiles(width: int, height: int, detail: str, arguments: RuleArgumen
     return exact(one * _with_whole(columns * rows), "InternVL's tiles")
 
 
-# LLaVA-NeXT (1.6): the whole picture, and the unpadded grid of the best resolution with a newline per row.
+# LLaVA-NeXT (1.6): the whole image, and the unpadded grid of the best resolution with a newline per row.
 #
 # LLaVA-1.5 is ``fixed:576``. Source: transformers 5.24, llava_next processor.
 
@@ -577,7 +581,7 @@ _LLAVA_RESOLUTIONS = ((672, 336), (336, 672), (672, 672), (336, 1008), (1008, 33
 
 
 def _llava_next_grid(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Between 1,176 and 2,928 tokens by shape.
+    """Return the tokens of LLaVA-NeXT's grid, between 1,176 and 2,928 depending on the shape.
 
     >>> int(_llava_next_grid(1000, 1000, "auto", RuleArguments()).mid), int(
     ...     _llava_next_grid(672, 336, "auto", RuleArguments()).mid)
@@ -596,7 +600,7 @@ def _llava_next_grid(width: int, height: int, detail: str, arguments: RuleArgume
 
 
 def _llava_resolution(width: int, height: int) -> tuple[int, int]:
-    """Return the resolution that keeps most pixels; of several the one that wastes least."""
+    """Return the resolution that keeps most pixels, and of several the one that wastes fewest."""
     best, kept, wasted = _LLAVA_RESOLUTIONS[0], -1, 0
     for wide, high in _LLAVA_RESOLUTIONS:
         scale = min(wide / width, high / height)
@@ -607,19 +611,20 @@ def _llava_resolution(width: int, height: int) -> tuple[int, int]:
     return best
 
 
-# Cohere's pictures.
+# Cohere's images.
 #
-# Sources: transformers 5.24, cohere2_vision and aya_vision processors; a host of Command A Vision states about 1,610
-# tokens for a picture of 512 x 512 (Oracle, model page), which those do not give. So counts are ranges.
+# Sources: transformers 5.24, cohere2_vision and aya_vision processors. A host of Command A Vision states about 1,610
+# tokens for an image of 512 x 512 (Oracle, model page), more than the processors give, so counts are ranges.
 
 
 _COHERE_HOSTED_TOKENS = 1_610.0
 
 
 def _command_a_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Command A Vision: 256 tokens per tile of 512 pixels, a line break each, and a thumbnail where there are several.
+    """Return 256 tokens per 512-pixel tile of Command A Vision, a line break each, and a thumbnail if there are
+    several.
 
-    Numbers: tokens per tile, tile, most tiles.
+    Numbers: tokens per tile, tile, maximum tiles.
 
     >>> found = _command_a_tiles(1024, 1024, "auto", RuleArguments((256, 512, 12)))
     >>> int(found.low), int(found.mid), int(found.high)
@@ -637,7 +642,7 @@ def _command_a_tiles(width: int, height: int, detail: str, arguments: RuleArgume
 
 
 def _aya_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Aya Vision: 169 tokens per tile of 364 pixels, and a thumbnail where there are several.
+    """Return 169 tokens per 364-pixel tile of Aya Vision, and a thumbnail if there are several.
 
     >>> int(_aya_tiles(364, 364, "auto", RuleArguments((169, 364, 12))).mid)
     169
@@ -647,7 +652,7 @@ def _aya_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -
     return exact(one * _with_whole(columns * rows), "Aya Vision's tiles")
 
 
-# Grok's pictures.
+# Grok's images.
 #
 # Source: secondary (descriptions of xAI's documentation), so the count is a range and never exact.
 
@@ -656,7 +661,7 @@ _GROK_MOST_TILES = 6
 
 
 def _grok_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """``(tiles + 1) * 256`` of 448-pixel tiles. Numbers: tokens per tile, tile.
+    """Return ``(tiles + 1) * 256`` of 448-pixel tiles. Numbers: tokens per tile, tile.
 
     >>> int(_grok_tiles(448, 448, "auto", RuleArguments((256, 448))).mid)
     512
@@ -671,12 +676,12 @@ DETAILS = ("auto", "low", "medium", "high", "ultra", "original")
 
 
 def latent(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Diffusion models: an input picture becomes a latent and takes no tokens."""
+    """Return 0 tokens for diffusion models, which encode an input image into a latent."""
     return exact(0.0, "made latent, which is no tokens")
 
 
 def fixed(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Return the same for every picture (LLaVA-1.5 576, Gemma 3n 256, a small encoder 16). Numbers: tokens."""
+    """Return a fixed count per image (LLaVA-1.5 576, Gemma 3n 256, a small encoder 16). Numbers: tokens."""
     return exact(arguments.numbers[0], "fixed by the model")
 
 
@@ -716,10 +721,10 @@ IMAGE_RULES: dict[str, ImageRule] = {  # name -> function, fewest and most numbe
 
 @lru_cache(maxsize=2_048)
 def image_tokens(rule: str, width: int, height: int, detail: str = "auto") -> Quantity:
-    """Return the tokens of one picture of ``width`` x ``height`` pixels under a named rule.
+    """Return the tokens of one image of ``width`` x ``height`` pixels under a named rule.
 
-    An unknown rule, or one with the wrong numbers, gives the wide range. A picture that would be refused is counted as
-    if it were not; ``image_refusal`` gives the reason.
+    An unknown rule, or one with invalid numbers, gives the wide range. An image that would be refused is counted as if
+    it were accepted; ``image_refusal`` gives the reason.
     """
     found = _family(rule)
     if found is None or width <= 0 or height <= 0:
@@ -730,7 +735,7 @@ def image_tokens(rule: str, width: int, height: int, detail: str = "auto") -> Qu
 
 
 def image_refusal(rule: str, width: int, height: int, detail: str = "auto") -> str:
-    """Return why a picture would be refused under its rule, as far as that is published; "" when it would not."""
+    """Return why an image would be refused under its rule, as far as published; "" if it would not."""
     found = _family(rule)
     if found is None:
         return ""
@@ -756,23 +761,24 @@ def _family(rule: str) -> tuple[ImageRule, RuleArguments] | None:
     return (family, arguments) if family.are_words_valid(arguments) else None
 
 
-# Output tokens of a generated picture, by the named rule of its family.
+# Output tokens of a generated image, by the named rule of its family.
 #
-# ``table:gpt-image-1``: by size and quality, from a table; ``table:A:B`` where two published tables differ.
-# ``each:1290``: the same for every picture. ``pixels:6000000:1120:24000000:2000``: so many tokens up to so many pixels.
+# ``table:gpt-image-1``: by size and quality, from a table; ``table:A:B`` if two published tables differ.
+# ``each:1290``: the same for every image. ``pixels:6000000:1120:24000000:2000``: 1,120 tokens up to 6,000,000 pixels,
+# 2,000 up to 24,000,000.
 
 
 QUALITIES = ("low", "medium", "high")
 
 # (width, height) -> tokens by quality. gpt-image-1: OpenAI, "Image generation" guide, and consistent with its prices
-# per picture. gpt-image-2: measurements; they follow no formula, a larger picture can take fewer.
+# per image. gpt-image-2: measurements, which follow no formula: a larger image can take fewer tokens.
 _TABLES: dict[str, dict[tuple[int, int], tuple[float | None, float | None, float | None]]] = {
     "gpt-image-1": {
         (1024, 1024): (272.0, 1056.0, 4160.0),
         (1024, 1536): (408.0, 1584.0, 6240.0),
         (1536, 1024): (400.0, 1568.0, 6208.0),
     },
-    # Its prices per picture ($0.005, $0.011, $0.036) at $8 a million: more tokens than the guide's table has.
+    # From its prices per image ($0.005, $0.011, $0.036) at $8 per million: more tokens than in the guide's table.
     "gpt-image-1-mini": {
         (1024, 1024): (625.0, 1375.0, 4500.0),
         (1024, 1536): (750.0, 1875.0, 6500.0),
@@ -783,7 +789,7 @@ _TABLES: dict[str, dict[tuple[int, int], tuple[float | None, float | None, float
 
 
 def generated_image_tokens(rule: str, width: int, height: int, quality: str) -> Quantity:
-    """Return the tokens of one picture; unknown where no table has its size and quality.
+    """Return the tokens of one generated image; unknown if no table has its size and quality.
 
     >>> int(generated_image_tokens("table:gpt-image-1", 1024, 1024, "high").mid)
     4160
@@ -817,7 +823,7 @@ def _by_pixels(rule: str, width: int, height: int) -> Quantity:
 
 
 def is_generated_image_rule(rule: str) -> bool:
-    """Return whether a rule string is known."""
+    """Return whether a rule string for generated images is valid."""
     name, _, rest = rule.partition(":")
     read = parse_rule(rule)
     if name == "table":

@@ -1,4 +1,4 @@
-"""Memory of this machine: whether what a route loads fits."""
+"""Memory of this machine: whether the models of a route fit."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from intermodal.catalog.types import Catalog, Endpoint, FullContext
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import held
 
-_SERVED: Final = ("llama", "started")  # protocols of models whose context we choose
+_SERVED: Final = ("llama", "started")  # protocols of models whose context intermodal chooses
 
 
 def fits(machine: Machine, needed: float) -> bool:
-    """Return whether ``needed`` more bytes fit. Loaded models are already missing from ``free``.
+    """Return whether ``needed`` more bytes fit. Loaded models are already subtracted from ``free``.
 
     A machine of unknown memory (``memory`` 0) rejects nothing.
     """
@@ -34,5 +34,5 @@ def endpoints_that_do_not_fit(catalog: Catalog, machine: Machine) -> tuple[Endpo
 
 
 def reduced_context(uncut: FullContext, free: int) -> str:
-    """Return why an endpoint currently has less than its context length."""
+    """Say why an endpoint currently has less than its full context length."""
     return f"with {uncut.context:,} it needs {held(uncut.memory.high)} of memory, and {held(free)} are free"

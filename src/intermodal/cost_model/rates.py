@@ -1,8 +1,8 @@
 """Rates: an endpoint's price and speed per unit as plain floats, resolved once.
 
-Statistics of real runs take precedence over the catalog's speeds. An unstated speed becomes the wide range of
-its kind of place, never zero. An unstated price is infinity until it is multiplied by a count
-(``call_cost.py``); on this machine prices are zero.
+Statistics of real runs take precedence over the catalog's speeds. An unstated speed becomes the wide range of its kind
+of place, never zero. An unstated price is infinite until it is multiplied by a count (``call_cost.py``); local prices
+are zero.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from intermodal.plans.statistics import NO_STATISTICS, Statistics
 from intermodal.quantity import Quantity, between
 from intermodal.request import Zone
 
-UNKNOWN_CONTEXT = 4_096  # assumed where a server states none: the smallest common default
+UNKNOWN_CONTEXT = 4_096  # assumed if a server states none: the smallest common default
 LOCAL_ZONES = NEAR
 
 _NOT_MEASURED = "not measured here"
-_ELSEWHERE: dict[str, Quantity] = {  # hosted models as a whole, when nothing is known of this one
+_ELSEWHERE: dict[str, Quantity] = {  # hosted models in general
     "overhead": between(0.2, 0.8, 3.0, PLACEHOLDER),
     "prompt": between(500.0, 3_000.0, 20_000.0, PLACEHOLDER),
     "decode": between(15.0, 60.0, 250.0, PLACEHOLDER),
@@ -58,7 +58,7 @@ _HERE: dict[str, Quantity] = {  # a runtime on an ordinary machine without a GPU
 
 
 def assumed_speed(figure: str, zone: Zone) -> Quantity:
-    """Return the assumed speed of a kind of place, for endpoints without a stated one."""
+    """Return the assumed speed for a zone, for endpoints without a stated one."""
     return (_HERE if zone in LOCAL_ZONES else _ELSEWHERE)[figure]
 
 
@@ -67,19 +67,18 @@ class Rates(Struct, frozen=True, gc=False):
 
     Attributes:
         text, image, audio, out: USD per token. speech: USD per token of generated speech. character: USD per spoken
-            character. second: USD per second of audio, of ``least`` seconds at least. page: USD per page or picture
-            read.
-            drawn: USD per token of a generated picture, picture: USD per generated picture. request: USD per call. All
-            infinite where unknown.
+            character. second: USD per second of audio, at least ``least`` seconds. page: USD per page or image read.
+            drawn: USD per token of a generated image, picture: USD per generated image. request: USD per call. Infinite
+            if unknown.
         overhead, load: seconds. read_in, write_out: seconds per input and output token.
-        hear: seconds per second of audio; hear_film: per second of a video's. see: seconds per megapixel read. spell:
-            seconds per token read, 0 where unknown. leaf: seconds per page read. draw: seconds per generated picture.
+        hear: seconds per second of audio; hear_film: per second of a video's audio. see: seconds per megapixel read.
+            spell: seconds per token read, 0 if unknown. leaf: seconds per page read. draw: seconds per generated image.
         denoise, latent: seconds per megapixel of a diffusion model's evaluations, and of decoding its latents.
-            diffusion: how it draws on this machine, None if it does not.
-        context, most_out: tokens (``most_out`` infinite when not limited). memory: bytes.
-        counts: the calibration of its token counts, None where nothing was learned.
-        steps: the rates of requests above so many input tokens, fewest first.
-        thought: reasoning tokens before an answer at the requested effort; room: those its limit leaves room for.
+            diffusion: how it generates images on this machine, None if it does not.
+        context, most_out: tokens (``most_out`` infinite if unlimited). memory: bytes.
+        counts: the calibration of its token counts, None if nothing was learned.
+        steps: the rates of requests above a number of input tokens, fewest first.
+        thought: reasoning tokens before an answer at the requested effort; room: reasoning tokens to leave room for.
         timed_by: sources of the speeds of ``TIMED_FIGURES``, in order.
     """
 
@@ -119,22 +118,22 @@ class Rates(Struct, frozen=True, gc=False):
 
     @property
     def length(self) -> float:
-        """Return USD per second of sound in a chat, 0 where it is billed by tokens."""
+        """Return the USD per second of audio in a chat, 0 if audio is billed by tokens."""
         return self.second if self.audio == 0 and self.second < math.inf else 0.0
 
     def basis_of(self, figure: str) -> str:
-        """Return the source of a speed, "" where it was not kept."""
+        """Return the source of a speed, "" if it was not kept."""
         return self.timed_by[TIMED_FIGURES.index(figure)] if self.timed_by else ""
 
     def of_request(self, tokens: float) -> Rates:
-        """Return the rates of a request of so many input tokens."""
+        """Return the rates of a request with ``tokens`` input tokens."""
         found = self
         for more_than, dearer in self.steps:
             found = dearer if tokens > more_than else found
         return found
 
 
-# Seconds a second of a film's sound, where they were learned: over music some transcribers take many times as long.
+# Learned seconds per second of a video's audio: some transcribers are many times slower on music.
 FILM_FIGURE = "film_factor"
 TIMED_FIGURES = (
     "overhead",
@@ -153,7 +152,7 @@ TIMED_FIGURES = (
 def endpoint_rates(
     endpoint: Endpoint, statistics: Statistics, as_of: str, effort: ThinkingRequest = NO_THINKING_REQUEST
 ) -> Rates:
-    """Resolve an endpoint's price of that day, its speeds, and its reasoning at an effort."""
+    """Resolve an endpoint's prices on a day, its speeds, and its reasoning at an effort."""
     price = endpoint.price_on(as_of)
     base = _rates(endpoint, price, statistics, as_of, effort)
     if not price.above:
@@ -168,9 +167,9 @@ _KEY, DAYS_AND_EFFORTS = "_rates", 10
 
 
 def known_rates(endpoint: Endpoint, as_of: str, effort: ThinkingRequest) -> Rates:
-    """Return the rates as the catalog states them.
+    """Return the rates as the catalog states them, without statistics.
 
-    They follow from endpoint, day and effort alone, so they are cached on the endpoint: derived catalogs share them.
+    They depend on endpoint, day and effort only, so they are cached on the endpoint, which derived catalogs share.
     """
     cache: dict[tuple[str, ThinkingRequest], Rates] = vars(endpoint).setdefault(_KEY, {})
     found = cache.get((as_of, effort))
@@ -182,7 +181,7 @@ def known_rates(endpoint: Endpoint, as_of: str, effort: ThinkingRequest) -> Rate
 
 
 def reasoning_figure(name: str, effort: str) -> str:
-    """Return the name of a figure learned at an effort; plain where none was requested.
+    """Return the name of a figure learned at an effort; unchanged if no effort was requested.
 
     >>> reasoning_figure("reasoning_tokens", "low"), reasoning_figure("reasoning_tokens", "")
     ('reasoning_tokens@low', 'reasoning_tokens')
@@ -191,9 +190,9 @@ def reasoning_figure(name: str, effort: str) -> str:
 
 
 def reasoning_tokens(endpoint: Endpoint, statistics: Statistics, effort: ThinkingRequest) -> tuple[Quantity, float]:
-    """Return the reasoning tokens of an endpoint before its answer, and those that a limit leaves room for.
+    """Return an endpoint's reasoning tokens before its answer, and how many a limit has to leave room for.
 
-    Measured here, else assumed of its model; the room covers both.
+    They are measured here, or else assumed for its model; the room covers both.
     """
     thinking, sent = endpoint.model.thinking, thinking_request_sent(effort, endpoint.host)
     measured = statistics.get(endpoint.id, reasoning_figure("reasoning_tokens", effort_key(sent)))
@@ -211,7 +210,7 @@ def reasoning_tokens(endpoint: Endpoint, statistics: Statistics, effort: Thinkin
 
 @lru_cache(1_024)
 def assumed_reasoning(thinking: ThinkingProfile, requested: ThinkingRequest = NO_THINKING_REQUEST) -> Quantity:
-    """Return the tokens a model reasons for before an answer at an effort; zero where it does not reason."""
+    """Return how many tokens a model reasons for before an answer at an effort; zero if it does not reason."""
     low, mid, high = thinking_tokens(thinking, requested)
     if not high:
         return Quantity()
@@ -222,11 +221,11 @@ def assumed_reasoning(thinking: ThinkingProfile, requested: ThinkingRequest = NO
     return between(low, mid, high, f"{thinking.basis} for {effort} effort{default}")
 
 
-_ROOMIER = 2.0  # relative to what eight of ten runs reasoned for
+_ROOMIER = 2.0  # room relative to the 80 % quantile of measured reasoning
 
 
 def effort_key(effort: ThinkingRequest) -> str:
-    """Return the word under which answers at this effort are recorded, "" where none was requested."""
+    """Return the key under which answers at this effort are recorded, "" if none was requested."""
     return (
         effort.effort
         or {"off": "none", "on": "on", "": ""}[effort.switch]
@@ -256,7 +255,7 @@ def _rates(endpoint: Endpoint, price: Price, statistics: Statistics, as_of: str,
 
 def _prices(endpoint: Endpoint, price: Price, as_of: str) -> tuple[float, ...]:
     nothing = 0.0 if endpoint.host.zone in LOCAL_ZONES else math.inf
-    if price.effective_from and as_of and price.effective_from > as_of:  # not yet the price
+    if price.effective_from and as_of and price.effective_from > as_of:  # not yet in effect
         return (*(10 * (nothing,)), 0.0)
 
     def per(value: float | None, unit: float) -> float:
@@ -305,7 +304,9 @@ def _states_any_speed(speed: Speed) -> bool:
 
 
 def _seconds_per_read_token(endpoint: Endpoint, decode: Quantity) -> Levels:
-    """Return a reader's seconds per token, only where its row states a pace: a guess would add false seconds."""
+    """Return an OCR model's seconds per token if its row states a speed, else zeros: a guess would add false
+    seconds.
+    """
     reads = "image-to-text" in endpoint.model.tasks and endpoint.speed.decode.mid > 0
     return _inverse(decode) if reads else (0.0, 0.0, 0.0)
 
@@ -315,7 +316,7 @@ def _of(quantity: Quantity) -> Levels:
 
 
 def _inverse(quantity: Quantity) -> Levels:
-    """Return seconds per token from tokens per second: the fastest pace is the lowest time."""
+    """Convert tokens per second to seconds per token; the highest speed gives the lowest time."""
     low = quantity.low or quantity.mid / 4
     return (1 / quantity.high, 1 / quantity.mid, 1 / low)
 
@@ -324,7 +325,7 @@ class MediaRates(Struct, frozen=True, gc=False):
     """Speed of the media worker, in seconds.
 
     Per round trip, per page of text, per rendered megapixel, per second of video examined (and megapixel of its
-    picture), per second of a video's sound.
+    frames), per second of a video's audio.
     """
 
     worker: Levels
@@ -334,11 +335,11 @@ class MediaRates(Struct, frozen=True, gc=False):
     demux_second: Levels
 
 
-# On one core. Laying out a page of text 1.5 to 5 ms, and 35 ms more for a worker's first (0.3 to 1.7 ms for pdfium's
-# text as it comes); 4.4 ms (96 dpi) to 24 ms (150 dpi) a page of pixels; FFmpeg 0.4 s for 132 frames of 720p, 0.04 s
-# for 5.3 s of sound, measured on 2 cores.
+# On one core: laying out a page of text 1.5 to 5 ms, and 35 ms more for a worker's first (0.3 to 1.7 ms for pdfium's
+# raw text); rendering a page 4.4 ms (96 dpi) to 24 ms (150 dpi). FFmpeg: 0.4 s for 132 frames of 720p, 0.04 s for 5.3 s
+# of audio, measured on 2 cores.
 DEFAULT_MEDIA_RATES = MediaRates(
-    worker=(0.0, 0.001, 0.05),  # probing has started it, and loaded its libraries, before anything is planned
+    worker=(0.0, 0.001, 0.05),  # probing has already started it and loaded its libraries
     extract_page=(0.0005, 0.006, 0.04),
     render_megapixel=(0.002, 0.015, 0.15),
     frames_second=(0.01, 0.08, 0.4),
@@ -347,7 +348,7 @@ DEFAULT_MEDIA_RATES = MediaRates(
 
 
 def media_rates(statistics: Statistics) -> MediaRates:
-    """Return the media worker's speed: of earlier runs here, else as measured elsewhere."""
+    """Return the media worker's speed: from earlier runs here, otherwise the defaults."""
 
     def of(figure: str, shipped: Levels) -> Levels:
         measured = statistics.get("media", figure)
@@ -363,7 +364,7 @@ def media_rates(statistics: Statistics) -> MediaRates:
 
 
 def ideal_rates(many: list[Rates]) -> Rates:
-    """Return the best of each figure over many endpoints: no member does better, so what this fails all fail."""
+    """Return the best of each figure over many endpoints: a limit that these rates miss is missed by all of them."""
     if len(many) == 1:
         return replace(many[0], counts=None, steps=(), timed_by=())
     return Rates(
@@ -396,7 +397,7 @@ def ideal_rates(many: list[Rates]) -> Rates:
         memory=_least([one.memory for one in many]),
         denoise=_least([one.denoise for one in many]),
         latent=_least([one.latent for one in many]),
-        diffusion=many[0].diffusion,  # members of a class draw alike
+        diffusion=many[0].diffusion,  # the same for all members of a class
     )
 
 
@@ -405,9 +406,9 @@ def _least(many: list[Levels]) -> Levels:
 
 
 def rate_dimensions(one: Rates) -> tuple[float, ...]:
-    """Return everything in which one endpoint can be better than another, smaller is better.
+    """Return all figures in which one endpoint can be better than another; smaller is better.
 
-    Of prices with steps also the highest, and where the first step begins.
+    For prices with steps this includes the highest, and where the first step begins.
     """
     dear = one.steps[-1][1] if one.steps else one
     first = one.steps[0][0] if one.steps else math.inf

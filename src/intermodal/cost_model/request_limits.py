@@ -1,4 +1,4 @@
-"""Published limits of one request by family of models: pictures, pages, seconds, bytes."""
+"""Published limits of one request by model family: images, pages, seconds, bytes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import NamedTuple
 from intermodal.catalog.token_rules import ModelTokenRules
 from intermodal.content import KINDS
 
-BASE64 = 4 / 3  # bytes sent for a byte of media
+BASE64 = 4 / 3  # bytes sent per byte of media
 
 
 class MediaAmounts(NamedTuple):
     """Amounts of unconverted media in a request.
 
-    pictures, pages (of documents), seconds (of sound), longest (side of a picture, in pixels), size (bytes of files),
-    megapixels (of all pictures).
+    pictures, pages (of documents), seconds (of audio), longest (side of an image, in pixels), size (bytes of files),
+    megapixels (of all images).
     """
 
     pictures: int = 0
@@ -31,7 +31,7 @@ NO_MEDIA = MediaAmounts()
 
 
 class RequestLimits(NamedTuple):
-    """The published limits, as ``catalog`` rules state them; 0 and None where nothing is published."""
+    """The published limits, as ``catalog`` rules state them; 0 or None if nothing is published."""
 
     most_images: int = 0
     many_images: tuple[int, int] | None = None
@@ -41,16 +41,16 @@ class RequestLimits(NamedTuple):
     most_bytes: int = 0
 
     def pages_at(self, context: float = math.inf) -> float:
-        """Return the pages a request may have at a model with this context length."""
+        """Return how many pages a request may have for a model with this context length."""
         most = float(self.most_pages or math.inf)
         small = self.small_context
         return min(most, float(small[1])) if small is not None and context <= small[0] else most
 
 
 def request_limits(sheet: ModelTokenRules, takes: Collection[str] = KINDS) -> RequestLimits | None:
-    """Return the limits of a day's rules for the kinds an endpoint ``takes``, None where there are none.
+    """Return the limits of a day's rules for the kinds an endpoint ``takes``, None if there are none.
 
-    Limits of bytes apply to files sent as they are, which pictures mostly are not.
+    Byte limits apply to files sent as they are, which images usually are not.
     """
     image, audio, document = (kind in takes for kind in ("image", "audio", "document"))
     found = RequestLimits(
@@ -63,7 +63,7 @@ def request_limits(sheet: ModelTokenRules, takes: Collection[str] = KINDS) -> Re
 
 
 def exceeds(limits: RequestLimits, amounts: MediaAmounts, context: float = math.inf) -> bool:
-    """Return whether a request would be refused: ``exceeded_limit`` without its words."""
+    """Return whether a request would be refused: ``exceeded_limit`` without the message."""
     if limits.most_images and amounts.pictures > limits.most_images:
         return True
     many = limits.many_images
@@ -77,7 +77,7 @@ def exceeds(limits: RequestLimits, amounts: MediaAmounts, context: float = math.
 
 
 def exceeded_limit(limits: RequestLimits, amounts: MediaAmounts, context: float = math.inf) -> str:
-    """Return why a request would be refused, "" when it would not.
+    """Return why a request would be refused, "" if it would not.
 
     >>> exceeded_limit(RequestLimits(most_images=20), MediaAmounts(pictures=21))
     '21 pictures, and a request with more than 20 is refused'

@@ -1,7 +1,7 @@
-"""Syntax of rule strings: a name, numbers after colons, words after blanks.
+"""Syntax of rule strings: a name, numbers after colons, and key=value words after spaces.
 
 ``openai_tile:85:170`` is a name and two numbers; ``openai_levels:1.2 low=512 high=2048/2500 auto=high`` has words too.
-Catalog rows hold these strings, so a new model of a known family is a row and no code.
+The catalog stores these strings, so a new model of a known family needs a row and no code.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class ImageRule(NamedTuple):
     """A family of image rules.
 
     Attributes:
-        tokens: returns those of a picture. least, most: how many numbers its rules have.
-        details: the levels of detail it knows; () where it has none and any is accepted.
-        refuses: returns why a picture would be refused, "" when it would not.
+        tokens: returns the tokens of an image. least, most: how many numbers its rules take.
+        details: the detail levels it knows; () if it has none and accepts any.
+        refuses: returns why an image would be refused, "" if it would not.
         are_words_valid: returns whether the words of a rule are valid; a family without words accepts none.
     """
 
@@ -48,7 +48,7 @@ class ImageRule(NamedTuple):
 
 @lru_cache(maxsize=1_024)
 def parse_rule(rule: str) -> tuple[str, RuleArguments] | None:
-    """Return name and arguments of a rule string; None when it is not one.
+    """Return the name and arguments of a rule string; None if it is malformed.
 
     >>> parse_rule("openai_levels:1.2 low=512 auto=high")
     ('openai_levels', RuleArguments(numbers=(1.2,), words={'low': '512', 'auto': 'high'}))

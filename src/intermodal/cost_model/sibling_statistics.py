@@ -1,12 +1,12 @@
-"""Sibling statistics: what is known of a model at one endpoint, applied to the same model where it is unmeasured.
+"""Sibling statistics: apply what is known of a model at one endpoint to the same model at unmeasured endpoints.
 
-Without it two endpoints of one model are compared as a measurement with a guess, and the first to be measured always
-wins. Answer lengths are the model's own, wherever it runs. Speed depends on the place, so speeds apply only to places
-of the same kind, and not where the catalog states one. The middle of a range comes from the sibling; its ends stay as
-wide as for unknown figures, since limits are checked against them.
+Without them, two endpoints of one model would be compared as a measurement with a guess, and the first to be measured
+would always win. Answer lengths belong to the model, wherever it runs. Speed depends on the place, so speeds apply only
+to places of the same kind, and not if the catalog states one. The middle of a range comes from the sibling; its ends
+stay as wide as for unknown figures, because limits are checked against them.
 
-An unmeasured server on this machine is assumed as fast as the measured ones with models of similar size. The defaults
-assume an ordinary, idle machine: on a slow or busy one every measured server would lose to an unmeasured one.
+An unmeasured server on this machine is assumed to be as fast as the measured ones with models of similar size. The
+defaults assume an ordinary, idle machine: on a slow or busy one, every measured server would lose to an unmeasured one.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from intermodal.quantity import Quantity, between
 SPEEDS = ("overhead", "prompt", "decode", "realtime_factor", "megapixel", "page", "picture", "denoise", "latent")
 _MODEL_FIGURES = ("reasoning_tokens", "describe_tokens", "tokens_per_second_of_speech", "tokens_per_megapixel",
         "reading_factor", *CALIBRATION_FACTORS, *FRAMING_FIGURES)  # fmt: skip
-_SIZES = 2.0  # times; models that are farther apart are of another speed
-_WIDER = 1.5  # how much farther the ends of a model's own figure are where it was not seen
+_SIZES = 2.0  # maximum size ratio of models with similar speed
+_WIDER = 1.5  # factor on the range of a model's figure at endpoints where it was not measured
 
 
 def with_sibling_figures(statistics: Statistics, models: Mapping[str, Iterable[Endpoint]]) -> Statistics:
-    """Return the statistics, with missing figures of endpoints filled in from endpoints of the same model.
+    """Return the statistics with missing figures filled in from endpoints of the same model.
 
-    ``models``: endpoints by model id. Where several were measured, the median counts. Speeds of a server on this
-    machine that even they lack are those of the others here.
+    ``models``: endpoints by model id. If several were measured, the median is used. Speeds that a server on this
+    machine still lacks are taken from the other servers here.
     """
     measured: dict[str, dict[str, Quantity]] = {}
     for key, quantity in statistics.rows.items():
@@ -71,7 +71,7 @@ def _figures(
 def _as_others_here(
     here: list[Endpoint], measured: Mapping[str, Mapping[str, Quantity]]
 ) -> Iterator[tuple[Endpoint, str, Quantity]]:
-    """Yield speeds of servers on this machine that were not measured and that the catalog does not state."""
+    """Yield the speeds of servers on this machine that were neither measured nor stated in the catalog."""
     known = [each for each in here if each.id in measured]
     for endpoint in here if known else ():
         for figure in SPEEDS:
@@ -88,7 +88,7 @@ def _as_others_here(
 
 
 def _is_sibling(one: Endpoint, other: Endpoint) -> bool:
-    """Return whether two models do the same and are of similar size, as far as known."""
+    """Return whether two models share a task and are of similar size, as far as known."""
     sizes = one.model.parameters or 0.0, other.model.parameters or 0.0
     return max(sizes) <= _SIZES * min(sizes) and bool(set(one.model.tasks) & set(other.model.tasks))
 
@@ -98,12 +98,12 @@ def _place(endpoint: Endpoint) -> str:
 
 
 def _is_guessed(endpoint: Endpoint, figure: str) -> bool:
-    """Return whether the catalog has no speed of this very endpoint."""
+    """Return whether the catalog states no speed for this endpoint."""
     return is_assumed(getattr(endpoint.speed, figure))
 
 
 def _middle(values: list[tuple[Quantity, str]]) -> tuple[Quantity, str]:
-    """Return the lower median, so that it is a measured value."""
+    """Return the lower median, which is always a measured value."""
     return sorted(values, key=lambda pair: (pair[0].mid, pair[1]))[(len(values) - 1) // 2]
 
 

@@ -1,8 +1,8 @@
-"""Calibration of token counts: how one endpoint's server counted earlier requests, compared with our rules.
+"""Calibration of token counts: how an endpoint's server counted earlier requests, compared with the local rules.
 
-Text that our vocabularies count exactly needs no factor: what the server counts beyond it is framing, learned in
-tokens. Counts by a rule or a range (text without its vocabulary, pictures, sound) are corrected by a learned factor.
-The figures come from ``store/token_calibration.py``.
+Text that a local vocabulary counts exactly needs no factor: additional tokens are framing, learned as a number. Counts
+by a rule or a range (text without its vocabulary, images, audio) are corrected by a learned factor. The figures come
+from ``store/token_calibration.py``.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _WORDS = {"text_factor": "text", "image_factor": "pictures", "audio_factor": "so
 
 
 class TokenCalibration(Struct, frozen=True, gc=False):
-    """The corrections learned of one endpoint, None for those without data.
+    """The corrections learned for one endpoint, None for those without data.
 
     Attributes:
-        text, image, audio: factors on our count. start, message: tokens of framing, once and per message.
+        text, image, audio: factors on the local count. start, message: framing tokens, once and per message.
     """
 
     text: Quantity | None = None
@@ -35,19 +35,19 @@ class TokenCalibration(Struct, frozen=True, gc=False):
     message: Quantity | None = None
 
     def framing(self, messages: int) -> Levels | None:
-        """Return the tokens of a chat template over so many messages, None where unknown."""
+        """Return the chat template tokens for ``messages`` messages, None if unknown."""
         if self.start is None or self.message is None:
             return None
         return plus(levels_of(self.start), times(levels_of(self.message), messages))
 
     def middle(self, kind: str) -> float:
-        """Return the factor of text, image or audio, 1 where none was learned."""
+        """Return the factor for text, image or audio, 1 if none was learned."""
         found: Quantity | None = getattr(self, kind)
         return 1.0 if found is None else found.mid
 
 
 def endpoint_calibration(endpoint: str, statistics: Statistics) -> TokenCalibration | None:
-    """Return the calibration of an endpoint, None where nothing was learned."""
+    """Return the calibration of an endpoint, None if nothing was learned."""
     if not statistics.rows:
         return None
     found = [statistics.get(endpoint, figure) for figure in (*CALIBRATION_FACTORS, *FRAMING_FIGURES)]
@@ -55,7 +55,10 @@ def endpoint_calibration(endpoint: str, statistics: Statistics) -> TokenCalibrat
 
 
 def calibrated(tokens: Levels, factor: Quantity | None) -> Levels:
-    """Return our count as that server counts. Both ranges are independent, so their logarithms add as squares."""
+    """Return a local count as the server counts it.
+
+    The two ranges are independent, so their widths are combined as the root of the sum of squared logarithms.
+    """
     low, mid, high = tokens
     if factor is None or not 0 < mid < math.inf or factor.mid <= 0:
         return tokens
@@ -67,7 +70,7 @@ def calibrated(tokens: Levels, factor: Quantity | None) -> Levels:
 
 
 def correction_text(figure: str, quantity: Quantity) -> str:
-    """Return a correction in words, "" for one that is part of another.
+    """Return a correction in words, "" if it is part of another.
 
     >>> from intermodal.quantity import between
     >>> correction_text("image_factor", between(1.1, 1.18, 1.3, "12 runs here"))
@@ -79,6 +82,6 @@ def correction_text(figure: str, quantity: Quantity) -> str:
 
 
 def calibration_text(endpoint: str, statistics: Statistics) -> str:
-    """Return everything learned of an endpoint's counting, in words; "" where nothing was."""
+    """Return everything learned about an endpoint's counting in words; "" if nothing was."""
     known = [(figure, statistics.get(endpoint, figure)) for figure in (*CALIBRATION_FACTORS, "framing_start")]
     return "; ".join(correction_text(figure, quantity) for figure, quantity in known if quantity is not None)

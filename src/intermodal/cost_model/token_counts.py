@@ -1,8 +1,8 @@
 """Tokens of real or hypothetical parts before a call, each with basis and source, and whether it would be refused.
 
-A ``CountablePart`` has what counting needs of a part and no bytes, so base64 cannot be counted as text here. A
-hypothetical part is written ``1024x1024:high``, ``10s``, ``10s@1:640x360`` or ``10p``. Where the rules and the counts
-of text come from is ``estimates.py``.
+A ``CountablePart`` has the properties that counting needs and no bytes, so base64 cannot be counted as text. A
+hypothetical part is written ``1024x1024:high``, ``10s``, ``10s@1:640x360`` or ``10p``. ``estimates.py`` supplies the
+rules and the text counts.
 """
 
 from __future__ import annotations
@@ -45,13 +45,14 @@ class CountablePart(Value):
     """One part, real or hypothetical. Fields that do not apply to its kind keep their defaults.
 
     Attributes:
-        kind: of input, ``framing`` (a chat template's own tokens), or of output: ``output`` (text), ``drawn`` (a
-            picture), ``speech``.
+        kind: of input, ``framing`` (a chat template's own tokens), or of output: ``output`` (text), ``drawn`` (an
+            image), ``speech``.
         name: for messages.
-        width, height: pixels; of a page in points. detail: level of detail, or quality of a generated picture.
-        seconds, fps: of audio and video; fps 0 is the model's own rate. sound: of a video, None where unknown.
-        pages: of a document. chars, size: characters and bytes of text; None where unknown. scripts: its scripts
-            (``media/text/script_counts.py``), () where not examined.
+        width, height: pixels; for a page, points. detail: detail level, or quality of a generated image.
+        seconds, fps: of audio and video; fps 0 is the model's own rate. sound: whether a video has audio, None if
+            unknown.
+        pages: of a document. chars, size: characters and bytes of text; None if unknown. scripts: its scripts
+            (``media/text/script_counts.py``), () if not examined.
         tokens: counted, or stated for ``output``. counted_by: the vocabulary it was, or would be, counted with.
     """
 
@@ -72,7 +73,7 @@ class CountablePart(Value):
 
 
 class CountedPart(Value):
-    """A part with its tokens. ``refused``: why it would be, "" when it would not."""
+    """A part with its tokens. ``refused``: why it would be refused, "" if it would not."""
 
     piece: CountablePart
     tokens: Quantity
@@ -81,7 +82,7 @@ class CountedPart(Value):
 
 
 class TokenCount(Value):
-    """Every part counted. ``tokens``: the sum, unknown when one is refused. ``rejected``: why, "" when it is not."""
+    """The counts of all parts. ``tokens``: the sum, unknown if a part is refused. ``rejected``: why, "" if none is."""
 
     parts: tuple[CountedPart, ...]
     tokens: Quantity
@@ -91,16 +92,16 @@ class TokenCount(Value):
 def count_tokens(
     pieces: tuple[CountablePart, ...], rules: ModelTokenRules, *, takes: tuple[Kind, ...] | None = (), model: str = ""
 ) -> TokenCount:
-    """Return the tokens of each part under a model's rules of one day.
+    """Return the tokens of each part under a model's rules.
 
     Args:
-        rules: of that day; an accepted kind without a rule gets a wide range with that as its basis.
-        takes: kinds the catalog states, besides those its rules count; None where unknown: then no kind is refused, and
+        rules: of the day; an accepted kind without a rule gets a wide range whose basis says so.
+        takes: kinds the catalog states, besides those its rules count; None if unknown: then no kind is refused, and
             the count says so.
-        model: its name, for the words of a refusal.
+        model: its name, for refusal messages.
 
     Raises:
-        UsageError: the first rule of a part's kind is of a later day.
+        UsageError: the first rule for a part's kind is dated later.
     """
     parts = tuple(_counted(piece, rules, takes, model) for piece in pieces)
     refusals = [part.refused for part in parts if part.refused] + _together(pieces, rules)
@@ -128,7 +129,7 @@ def _counted(piece: CountablePart, rules: ModelTokenRules, takes: tuple[Kind, ..
         tokens = msgspec.structs.replace(tokens, basis=f"{whether}; {tokens.basis}")
     source = rules.sources.get(aspect, "") if aspect is not None else ""
     if piece.kind == "text" and piece.tokens is None:
-        source = ""  # a range from letters has no published rule
+        source = ""  # a range from characters has no published rule
     return CountedPart(piece=piece, tokens=tokens, source=source, refused=refused)
 
 
@@ -207,9 +208,9 @@ def _made(piece: CountablePart, rule: str, rules: ModelTokenRules) -> Quantity:
     return exact(float(piece.tokens or 0), "stated")
 
 
-MOST_PIXELS, MOST_SECONDS, MOST_PAGES = 1_000_000, 10_000_000.0, 1_000_000  # a side; anything larger is a slip
+MOST_PIXELS, MOST_SECONDS, MOST_PAGES = 1_000_000, 10_000_000.0, 1_000_000  # larger values are mistakes
 
-MOST_CHARS, CHARS_OF_WORD = 1_000_000_000, 6  # letters of an English word with the blank after it
+MOST_CHARS, CHARS_OF_WORD = 1_000_000_000, 6  # characters of an English word with the space after it
 
 _LENGTH = re.compile(r"(\d+)\s*(words?|w|chars?|c)?", re.IGNORECASE)
 _SIZE = re.compile(r"([1-9]\d*)x([1-9]\d*)", re.IGNORECASE)
@@ -222,7 +223,7 @@ _RATE = re.compile(r"\d+(?:\.\d+)?")
 
 
 def text(word: str) -> CountablePart:
-    """``500words``, ``500 words``, ``3000chars``; a bare number is of words."""
+    """Parse a text length: ``500words``, ``500 words``, ``3000chars``; a bare number is a number of words."""
     found = _LENGTH.fullmatch(word.strip())
     if found is None or not 0 < int(found[1]) <= MOST_CHARS:
         raise _not(word, setting("text"), f"{word!r} is not a text length", "500words or 3000chars")
@@ -233,7 +234,7 @@ def text(word: str) -> CountablePart:
 
 
 def image(word: str) -> CountablePart:
-    """``1024x1024`` or ``1024x1024:high``."""
+    """Parse an input image: ``1024x1024`` or ``1024x1024:high``."""
     size, _, detail = word.partition(":")
     width, height = _size(size, word, setting("image"))
     detail = _one_of(detail or "auto", DETAILS, word, setting("image"), "detail")
@@ -241,7 +242,7 @@ def image(word: str) -> CountablePart:
 
 
 def drawn(word: str) -> CountablePart:
-    """Return a picture that comes out: ``1024x1024`` or ``1024x1024:low``."""
+    """Parse a generated image: ``1024x1024`` or ``1024x1024:low``."""
     size, _, quality = word.partition(":")
     width, height = _size(size, word, setting("out-image"))
     quality = _one_of(quality or "high", QUALITIES, word, setting("out-image"), "quality")
@@ -249,17 +250,17 @@ def drawn(word: str) -> CountablePart:
 
 
 def audio(word: str) -> CountablePart:
-    """``10s``, ``1m30s``, ``1.5h``."""
+    """Parse input audio: ``10s``, ``1m30s``, ``1.5h``."""
     return CountablePart(kind="audio", name=f"audio {word}", seconds=_seconds(word, word, setting("audio")))
 
 
 def speech(word: str) -> CountablePart:
-    """Speech that comes out."""
+    """Parse generated speech: ``10s``, ``1m30s``, ``1.5h``."""
     return CountablePart(kind="speech", name=f"speech {word}", seconds=_seconds(word, word, setting("out-audio")))
 
 
 def video(word: str) -> CountablePart:
-    """``10s``, then ``@fps``, ``:WxH`` and ``:detail`` as they are known: ``10s@1:640x360``."""
+    """Parse a video: ``10s``, optionally with ``@fps``, ``:WxH`` and ``:detail``: ``10s@1:640x360``."""
     head, *rest = word.split(":")
     length, at, rate = head.partition("@")
     fps = 0.0
@@ -281,7 +282,7 @@ def video(word: str) -> CountablePart:
 
 
 def pdf(word: str) -> CountablePart:
-    """``10p`` or ``10p:low``."""
+    """Parse a PDF: ``10p`` or ``10p:low``."""
     pages, _, detail = word.partition(":")
     found = _PAGES.fullmatch(pages)
     if found is None or int(found[1]) > MOST_PAGES:

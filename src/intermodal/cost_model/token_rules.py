@@ -1,7 +1,6 @@
-"""Tokens of media that a model takes whole: sound, video and documents, each by the named rule of its family.
+"""Tokens of media that are sent unconverted: audio, video and documents, each by the named rule of its model family.
 
-A ``TokenRules`` object holds the rules of an endpoint, and counts the parts of a request with them. Pictures are in
-``image_tokens.py``.
+A ``TokenRules`` object holds the rules of an endpoint. Images are in ``image_tokens.py``.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from intermodal.quantity import Quantity, between, exact, unknown
 
 # Tokens of audio input and output, by the named rule of a model's family.
 #
-# ``rate:10`` tokens a second, ``rate:25:32`` where sources differ, ``window:30:375`` where sound is padded to whole
-# windows, ``window:30:750:25`` where some runtimes pad it and others count so many a second, ``by_time`` where it is
+# ``rate:10`` is 10 tokens per second, ``rate:25:32`` is for sources that differ. ``window:30:375`` pads audio to whole
+# windows of 30 seconds; with ``window:30:750:25`` some runtimes pad it and others count 25 per second. ``by_time`` is
 # billed by its length and has no tokens.
 
 
@@ -37,9 +36,9 @@ BY_TIME = "billed by its length, not by tokens"
 
 
 def audio_tokens(rule: str, seconds: float) -> Quantity:
-    """Return the tokens of ``seconds`` of sound; without a known rule the range over the published families.
+    """Return the tokens of ``seconds`` of audio; without a known rule, the range over the published families.
 
-    Its middle is the most expensive of them, so that an endpoint does not rank higher for being unknown.
+    The middle of that range is its high end, so that an endpoint does not rank higher for being unknown.
 
     >>> int(audio_tokens("rate:10", 60).mid), int(audio_tokens("window:30:375", 31).mid)
     (600, 750)
@@ -73,23 +72,25 @@ def is_audio_rule(rule: str) -> bool:
     return fewest <= len(read[1].numbers) <= most and all(number > 0 for number in read[1].numbers)
 
 
-# Tokens of a video that a model takes whole, by the named rule of its family.
+# Tokens of a video sent unconverted, by the named rule of its family.
 #
-# ``gemini_seconds:258:64:5:32`` and ``gemini_frames:70:280:25:32``: tokens per frame and of the sound per second.
-# ``qwen:28``: frames in pairs, resized. Where a rule needs the frame size and it is unknown, the range over sizes.
+# ``gemini_seconds:258:64:5:32`` and ``gemini_frames:70:280:25:32``: tokens per frame and per second of audio.
+# ``qwen:28``: frames in pairs, resized. If a rule needs the frame size and it is unknown, the range over sizes.
 
 
 _UNKNOWN_VIDEO_RULE = "no published rule for this model's video"
 
-# qwen-vl-utils 0.0.14: frames a second, how few and how many, tokens of a pair of frames, tokens of a whole video.
+# qwen-vl-utils 0.0.14: frames per second, minimum and maximum frames, tokens per pair of frames and per video.
 FPS, _FEWEST_FRAMES, _MOST_FRAMES = 2.0, 4, 768
 PAIR_LEAST, PAIR_MOST = 128, 768
 _WHOLE_VIDEO = 128_000 * 0.9
 
 
 class VideoSize(Value):
-    """A video as far as counting needs it. ``fps``: sampled frames per second, 0 for the model's own rate. ``width``,
-    ``height``: 0 where unknown. ``sound``: None where unknown.
+    """The properties of a video that counting needs.
+
+    ``fps``: sampled frames per second, 0 for the model's own rate. ``width``, ``height``: 0 if unknown. ``sound``:
+    whether it has audio, None if unknown.
     """
 
     seconds: float
@@ -101,7 +102,7 @@ class VideoSize(Value):
 
 
 def video_tokens(rule: str, film: VideoSize) -> Quantity:
-    """Return the tokens of one video; without a known rule the range over the published families.
+    """Return the tokens of one video; without a known rule, the range over the published families.
 
     >>> int(video_tokens("gemini_seconds:258:64:5:32", VideoSize(seconds=10.0)).mid)
     2630
@@ -122,10 +123,11 @@ def is_video_rule(rule: str) -> bool:
 
 
 def _gemini_seconds(film: VideoSize, numbers: tuple[float, ...]) -> Quantity:
-    """Gemini 2.x: a frame a second, 258 tokens (64 at low resolution), and 5 a second besides: 263, Google's figure.
+    """Return the tokens under Gemini 2.x: one frame per second of 258 tokens (64 at low resolution), plus 5 per second.
 
-    Google also writes "and sound": at most 32 a second more than the frames. At one frame a second its figure is
-    taken as it stands; other rates are a range. Source: Google, "Understand and count tokens", 2026-11.
+    That is Google's figure of 263 per second. Google also writes "and sound": at most 32 per second more than the
+    frames. At one frame per second its figure is used as is; other rates are a range. Source: Google, "Understand and
+    count tokens", 2026-11.
     """
     frame, low_frame, beside, sound = numbers
     one = low_frame if film.detail == "low" else frame
@@ -138,9 +140,10 @@ def _gemini_seconds(film: VideoSize, numbers: tuple[float, ...]) -> Quantity:
 
 
 def _gemini_frames(film: VideoSize, numbers: tuple[float, ...]) -> Quantity:
-    """Gemini 3.x: at most so many tokens a frame (more at high resolution), one a second, and the sound.
+    """Return the tokens under Gemini 3.x: a maximum per frame (more at high resolution), one frame per second, and
+    audio.
 
-    Source: Google, "Media resolution", 2026-11: maxima. Sources differ on sound: 25 or 32 a second.
+    Source: Google, "Media resolution", 2026-11: maxima. Sources differ on audio: 25 or 32 per second.
     """
     frame, high_frame, less, more = numbers
     one = high_frame if film.detail in ("high", "ultra") else frame
@@ -153,10 +156,10 @@ def _gemini_frames(film: VideoSize, numbers: tuple[float, ...]) -> Quantity:
 
 
 def _qwen(film: VideoSize, numbers: tuple[float, ...]) -> Quantity:
-    """Qwen-VL: an even number of frames, two make one picture, resized to 128 to 768 tokens.
+    """Return the tokens under Qwen-VL: an even number of frames, each pair resized to one image of 128 to 768 tokens.
 
-    Source: qwen-vl-utils 0.0.14, ``smart_nframes`` and ``fetch_video``. Times written between the frames (Qwen3-VL)
-    are not counted.
+    Source: qwen-vl-utils 0.0.14, ``smart_nframes`` and ``fetch_video``. Timestamps between the frames (Qwen3-VL) are
+    not counted.
     """
     factor = numbers[0]
     frames = math.floor(min(max(film.seconds * (film.fps or FPS), _FEWEST_FRAMES), _MOST_FRAMES) / 2) * 2
@@ -182,26 +185,25 @@ _VIDEO_RULES: dict[str, tuple[Callable[[VideoSize, tuple[float, ...]], Quantity]
 }
 
 
-# Tokens of a document that a model takes whole, by the named rule of its family.
+# Tokens of a document sent unconverted, by the named rule of its family.
 #
-# ``page:258``: so many a page. ``gemini_pages``: a budget per page by media resolution. ``openai_pdf`` and
-# ``anthropic_pdf``: the text of a page and a picture of it, whose size is unpublished. ``by_page``: billed by the page.
+# ``page:258``: 258 tokens per page. ``gemini_pages``: a budget per page by media resolution. ``openai_pdf`` and
+# ``anthropic_pdf``: the text of a page and an image of unpublished size. ``by_page``: billed by the page.
 
 
 _UNKNOWN_DOCUMENT_RULE = "no published rule for this model's documents"
 _BY_PAGE = "billed by the page, not by tokens"
 
 PAGE = (612.0, 792.0)  # points: US letter
-SMALL_DPI, USUAL_DPI, LARGE_DPI = 72.0, 100.0, 200.0  # assumed of a page's picture; no vendor publishes it
-_PAGE_TEXT = (0.0, 600.0, 3_000.0)  # tokens of a page's text where the letters are unknown: a scan has none
+SMALL_DPI, USUAL_DPI, LARGE_DPI = 72.0, 100.0, 200.0  # assumed for a page's image; no vendor publishes it
+_PAGE_TEXT = (0.0, 600.0, 3_000.0)  # tokens of a page's text if unknown; a scan has none
 
 
 class DocumentSize(Value):
-    """A document as far as counting needs it.
+    """The properties of a document that counting needs.
 
-    chars, size: characters of its text and their bytes, None where unknown. scripts: its scripts, () where not
-        examined.
-    vocabulary: whose factors estimate its text, "" where unknown. width, height: of a page, in points.
+    chars, size: characters of its text and their bytes, None if unknown. scripts: its scripts, () if not examined.
+    vocabulary: whose factors estimate its text, "" if unknown. width, height: of a page, in points.
     """
 
     pages: int
@@ -215,7 +217,7 @@ class DocumentSize(Value):
 
 
 def document_tokens(rule: str, leaves: DocumentSize, image_rule: str) -> Quantity:
-    """Return the tokens of one document; without a known rule the range over the published families.
+    """Return the tokens of one document; without a known rule, the range over the published families.
 
     >>> int(document_tokens("page:258", DocumentSize(pages=10), "").mid)
     2580
@@ -240,7 +242,8 @@ def _page(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: str) -> 
 
 
 def _gemini_pages(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: str) -> Quantity:
-    """Gemini 3.x: at most so many tokens a page by media resolution (auto is medium), and the text it carries.
+    """Return the tokens under Gemini 3.x: a maximum per page by media resolution (auto is medium), and the text of the
+    page.
 
     Source: Google, "Media resolution", 2026-11. The documentation is inconsistent on whether the text is billed.
     """
@@ -254,13 +257,16 @@ def _gemini_pages(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: 
 
 
 def _openai(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: str) -> Quantity:
-    """OpenAI: the text of every page, and a picture of it, at least where it shows one. Neither size nor condition is
-    published (OpenAI, "PDF files" guide): from text alone to a large picture of every page."""
+    """Return the tokens under OpenAI: the text of every page, and an image of it at least if it shows one.
+
+    Neither the image size nor the condition is published (OpenAI, "PDF files" guide), so the range goes from text alone
+    to a large image of every page.
+    """
     text = _text(leaves)
     usual, large = (_picture(leaves, image_rule, dpi) for dpi in (USUAL_DPI, LARGE_DPI))
     high = max(usual.high, large.high)
     low = max(text.low, float(leaves.pages))
-    if leaves.chars == 0:  # a scan, which shows itself on every page
+    if leaves.chars == 0:  # a scan, with an image on every page
         low = _picture(leaves, image_rule, SMALL_DPI).low * leaves.pages
     return between(
         low, text.mid + usual.mid * leaves.pages, text.high + high * leaves.pages,
@@ -269,7 +275,10 @@ def _openai(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: str) -
 
 
 def _anthropic(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: str) -> Quantity:
-    """Claude: a picture of every page, and its text, "1,500 to 3,000 tokens a page" (Anthropic, "PDF support")."""
+    """Return the tokens under Claude: an image of every page, and its text.
+
+    Text is "1,500 to 3,000 tokens a page" (Anthropic, "PDF support").
+    """
     pages = leaves.pages
     small, usual, large = (_picture(leaves, image_rule, dpi) for dpi in (SMALL_DPI, USUAL_DPI, LARGE_DPI))
     if leaves.chars is not None:
@@ -308,11 +317,10 @@ _DOCUMENT_RULES: dict[str, tuple[Callable[[DocumentSize, tuple[float, ...], str]
 
 
 class TokenRules(Struct, frozen=True, eq=False, gc=False):
-    """Rules by which endpoints count unconverted media, and the limits by which they refuse.
+    """Rules by which endpoints count unconverted media, and the limits by which they refuse it.
 
-    Rule strings are those of the catalog, "" where none is published; ``vocabulary``: that of the text of whole
-    documents.
-    Compared by identity: ``planner/catalog_index.py`` makes one of each, since plans cache many sums by it.
+    Rule strings are those of the catalog, "" if none is published; ``vocabulary``: for the text of whole documents.
+    Compared by identity: ``planner/catalog_index.py`` makes one of each, because plans cache sums by it.
     """
 
     image: str = ""
@@ -324,7 +332,7 @@ class TokenRules(Struct, frozen=True, eq=False, gc=False):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Return what makes two sets of rules equal."""
+        """Return the values that make two sets of rules equal."""
         return (self.image, self.audio, self.video, self.document, self.vocabulary, self.limits)
 
 
@@ -333,9 +341,9 @@ _BY_TIME = "by_time"
 
 
 def native_token_rules(sheet: ModelTokenRules, takes: Collection[str]) -> TokenRules:
-    """Return the rules of a day for the kinds an endpoint ``takes``: the fewer distinct rules, the less to add up.
+    """Return the rules of a day for the kinds an endpoint ``takes``. Fewer distinct rules mean fewer sums.
 
-    A transcriber billed by time counts no tokens: where tokens are needed, they are unknown.
+    A transcriber billed by time counts no tokens: if tokens are needed, they are unknown.
     """
     rules = {kind: rule for kind, rule in sheet.rules.items() if kind in takes}
     audio = rules.get("audio", "")
@@ -356,7 +364,7 @@ def native_audio_tokens(rule: str, seconds: Quantity) -> Quantity:
 
 
 def native_video_tokens(rule: str, part: PartFacts) -> Quantity:
-    """Return the tokens of one video that goes in whole."""
+    """Return the tokens of one video that is sent unconverted."""
 
     def tokens(length: float) -> Quantity:
         film = VideoSize(seconds=length, width=part.width, height=part.height, sound=bool(part.channels))
@@ -366,7 +374,7 @@ def native_video_tokens(rule: str, part: PartFacts) -> Quantity:
 
 
 def native_document_tokens(token_rules: TokenRules, pages: tuple[PageFacts, ...]) -> Quantity:
-    """Return the tokens of one document that goes in whole."""
+    """Return the tokens of one document that is sent unconverted."""
     if not pages:
         return Quantity(basis="no pages")
     written = [page.scripts for page in pages if page.chars]
@@ -380,7 +388,7 @@ def native_document_tokens(token_rules: TokenRules, pages: tuple[PageFacts, ...]
 
 
 def _ranged(length: Quantity, tokens: Callable[[float], Quantity]) -> Quantity:
-    """Return the tokens over a length that may itself be a range."""
+    """Return the tokens for a length that may itself be a range."""
     if not length.known or length.high == math.inf:
         return unknown(length.basis or "length not known")
     if length.low == length.high:

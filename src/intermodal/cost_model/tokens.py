@@ -1,4 +1,4 @@
-"""Tokens of every kind of content as quantities: counted where possible, otherwise a range with its reason."""
+"""Tokens of every kind of content as quantities: counted if possible, otherwise a range with its reason."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from intermodal.cost_model.text_factors import FACTORS
 from intermodal.plans.facts import PartFacts
 from intermodal.quantity import Quantity, between, exact
 
-# English prose is 4 to 4.5 characters a token in today's vocabularies, code near 3, small vocabularies less.
+# English prose has 4 to 4.5 characters per token in current vocabularies, code about 3, small vocabularies less.
 CHARS_PER_TOKEN: tuple[float, float, float] = (2.5, 4.0, 5.0)  # most tokens, typical, fewest
 CHARS_PER_TOKEN_DENSE: tuple[float, float, float] = (0.9, 1.7, 3.0)  # scripts whose letters take 2 bytes or more
 DENSE_BYTES_PER_CHAR = 1.3
-# Tokens beyond the sum of a text's scripts: pieces that merge or split at its ends, and rounding.
+# Tokens beyond the sum over a text's scripts: merges or splits at its ends, and rounding.
 ENDS: tuple[float, float] = (-1.0, 2.0)
-_OTHERWISE = {"Burmese": "myanmar"}  # names of scripts for readers of pictures -> as FACTORS has them
-ASSUMED = 1.1  # times the high end and under the low end, where a vocabulary is only assumed to be one of the table's
+_OTHERWISE = {"Burmese": "myanmar"}  # names of scripts in OCR -> keys of FACTORS
+ASSUMED = 1.1  # factor on both ends of the range if the vocabulary is only assumed
 
-# Speech: 150 words a minute is 2.5 words a second of talk, pauses taken off; 11 s of a slow speech gave 2.4.
+# Speech: 150 words per minute are 2.5 words per second of speech without pauses; 11 s of slow speech gave 2.4.
 SPEECH: tuple[float, float, float] = (0.4, 2.7, 4.5)  # tokens per second
 
-# Reading: a dense A4 page of 2.17 megapixels holds 450 to 900 tokens with a quarter of its area text; a screenshot
-# of an invoice (0.38 megapixels, 16 % text) held 65.
+# OCR: a dense A4 page of 2.17 megapixels has 450 to 900 tokens with a quarter of its area text; a screenshot of an
+# invoice (0.38 megapixels, 16 % text) had 65.
 READ_PER_DENSE_MEGAPIXEL: tuple[float, float, float] = (250.0, 900.0, 2600.0)  # times text density
 READ_PER_MEGAPIXEL: tuple[float, float, float] = (0.0, 120.0, 650.0)  # density not sampled
 READ_PER_PAGE: tuple[float, float, float] = (30.0, 300.0, 1400.0)  # a scanned page: a short letter 80, a dense page 900
-# A sampled scanned page: tokens a megapixel at 150 dpi = density * (first + second * density), for a page that holds
-# more writing has it in smaller letters. Measured with PP-OCR and SmolLM2's vocabulary on 14 pages: sparse notices
-# 88 to 116 tokens at density 0.09 to 0.11, half a page 410 at 0.33, full pages of 10 to 12 points 709 to 1,365 at
-# 0.57 to 0.67, a slide of large letters 162 at 0.34. PAGE_MOST is a full page of 10 to 12 points: smaller print and
-# narrow columns hold more (9 points 2,173, 7 points 4,354) and look the same from afar; they are counted before
+# A sampled scanned page: tokens per megapixel at 150 dpi = density * (first + second * density), because a page with
+# more text has it in a smaller font. Measured with PP-OCR and SmolLM2's vocabulary on 14 pages: sparse notices 88 to
+# 116 tokens at density 0.09 to 0.11, half a page 410 at 0.33, full pages of 10 to 12 points 709 to 1,365 at 0.57 to
+# 0.67, a slide in a large font 162 at 0.34. PAGE_MOST is a full page of 10 to 12 points. Smaller print and narrow
+# columns have more (9 points 2,173, 7 points 4,354) and cannot be told apart at low resolution; they are counted before
 # they are sent.
 PAGE_SLOPE, PAGE_CURVE = 300.0, 900.0
 PAGE_SPREAD: tuple[float, float] = (0.3, 4.0)  # fewest and most, times the typical
-PAGE_OVERLOOKED = 30.0  # tokens a megapixel of writing too small or too faint to be sampled
+PAGE_OVERLOOKED = 30.0  # tokens per megapixel of text too small or too faint to be sampled
 PAGE_TYPICAL_MOST, PAGE_MOST = 620.0, 650.0  # tokens a megapixel
 
-# Audio as model input. OpenAI 10 a second (realtime guide), Gemini 25 to 32, local encoders 6 to 25.
+# Audio as model input, per second: OpenAI 10 (realtime guide), Gemini 25 to 32, local encoders 6 to 25.
 AUDIO: tuple[float, float, float] = (6.0, 10.0, 32.0)
-# A page sent whole: its text and one picture. Gemini 258 to 560 and text, Anthropic 1,500 to 3,000 and a picture.
+# A page sent unconverted: its text and an image. Gemini 258 to 560 and text, Anthropic 1,500 to 3,000 and an image.
 DOCUMENT_PAGE: tuple[float, float, float] = (258.0, 1000.0, 2600.0)
 
-# A video sent whole: Gemini 258 a frame at one a second and 32 of sound; a small encoder at two a second 150; large
-# ones up to 600 a frame at two a second.
+# A video sent unconverted: Gemini 258 per frame at one frame per second, and 32 of audio; a small encoder 150 at two
+# frames per second; large ones up to 600 per frame at two frames per second.
 VIDEO: tuple[float, float, float] = (64.0, 290.0, 1200.0)  # tokens a second
 
-# A description of one picture, and its instruction without the picture and the question. The description is cut
-# at DESCRIPTION_MOST.
+# A description of one image, and its instruction without the image and the question. The description is cut off at
+# DESCRIPTION_MOST.
 DESCRIPTION: tuple[float, float, float] = (8.0, 60.0, 160.0)
 DESCRIPTION_MOST = 160
 DESCRIBE_ASK: tuple[float, float, float] = (20.0, 60.0, 120.0)
 
 CHARS_OF_TOKEN = 4.0  # of an answer, for steps that process its text
-# Speech made: 150 words of six characters a minute are 15 characters a second. Tokens of speech: one in 50 ms
+# Generated speech: 150 words of six characters per minute are 15 characters per second. Speech tokens: one per 50 ms
 # (OpenAI, realtime guide).
 CHARS_PER_SECOND: tuple[float, float, float] = (20.0, 15.0, 11.0)
 SPEECH_TOKENS = 20.0  # a second
@@ -64,8 +64,8 @@ SPEECH_TOKENS = 20.0  # a second
 # Label and boundary of one block of derived text: 11 to 37 tokens with SmolLM2, o200k_base and cl100k_base, 20 on
 # average (960 blocks); a longer name of a file takes more.
 BLOCK: tuple[float, float, float] = (11.0, 20.0, 56.0)
-# "[0:14] subtitle: " before a line of a film: 7 to 11 tokens with the vocabularies of Llama 3.1, Qwen 3, Gemma 3,
-# Gemini, DeepSeek V3 and SmolLM2; the most is with hours.
+# "[0:14] subtitle: " before a line of a video: 7 to 11 tokens with the vocabularies of Llama 3.1, Qwen 3, Gemma 3,
+# Gemini, DeepSeek V3 and SmolLM2; the maximum is with hours.
 MARK: tuple[float, float, float] = (7.0, 8.5, 12.0)
 MESSAGE: tuple[float, float, float] = (3.0, 5.0, 8.0)  # role and turn markers of a chat template
 TEMPLATE: tuple[float, float, float] = (1.0, 20.0, 40.0)  # start tokens, a template's own system line
@@ -74,11 +74,11 @@ REPAIR: tuple[float, float, float] = (0.0, 40.0, 120.0)  # the instruction of a 
 
 @lru_cache(maxsize=2_048)
 def text_tokens(chars: int, size: int = 0, scripts: Scripts = (), vocabulary: str = "") -> Quantity:
-    """Return the tokens of ``chars`` characters in ``size`` bytes of UTF-8, when no vocabulary is at hand.
+    """Return the tokens of ``chars`` characters in ``size`` bytes of UTF-8, without an exact vocabulary.
 
     Args:
-        scripts: its scripts (``media/text/script_counts.py``), where examined; else the number of characters decides.
-        vocabulary: a name of ``text_factors.FACTORS``, prefixed by ``LIKE`` where it is only assumed; "" where unknown.
+        scripts: its scripts (``media/text/script_counts.py``), if examined; otherwise the number of characters is used.
+        vocabulary: a name in ``text_factors.FACTORS``, prefixed by ``ASSUMED_PREFIX`` if only assumed; "" if unknown.
 
     >>> text_tokens(400).mid, text_tokens(400, 400, (("english", 80),), "claude3").basis
     (100.0, "by script, claude3's factors")
@@ -113,8 +113,10 @@ def _by_script(scripts: Scripts, vocabulary: str) -> Quantity:
 
 
 class Vocabulary(NamedTuple):
-    """How a model's text is counted. ``counts``: the tokenizer that counted parts of this request exactly, "" if none
-    did. ``like``: the factors for the rest, as ``text_tokens`` takes them.
+    """How a model's text is counted.
+
+    ``counts``: the tokenizer that counted parts of this request exactly, "" if none did. ``like``: the factors for the
+    rest, as in ``text_tokens``.
     """
 
     counts: str = ""
@@ -125,7 +127,7 @@ UNKNOWN = Vocabulary()
 
 
 def text_part_tokens(part: PartFacts, vocabulary: Vocabulary) -> Quantity:
-    """Return tokens of a text part: exact when its vocabulary counted it."""
+    """Return the tokens of a text part; exact if its vocabulary counted it."""
     counted = part.tokens.get(vocabulary.counts) if vocabulary.counts else None
     if counted is not None:
         return exact(float(counted), "counted")
@@ -133,7 +135,7 @@ def text_part_tokens(part: PartFacts, vocabulary: Vocabulary) -> Quantity:
 
 
 def transcript_tokens(seconds: Quantity, measured: Quantity | None = None) -> Quantity:
-    """Return tokens of a transcript. ``measured``: tokens per second of speech in this model's earlier runs."""
+    """Return the tokens of a transcript. ``measured``: tokens per second of speech in this model's earlier runs."""
     if seconds.certainty == "exact" and seconds.mid == 0:
         return seconds
     if measured is not None:
@@ -142,7 +144,7 @@ def transcript_tokens(seconds: Quantity, measured: Quantity | None = None) -> Qu
 
 
 def ocr_tokens(megapixels: float, density: Quantity, measured: Quantity | None = None) -> Quantity:
-    """Return tokens of the text in a picture, from its size and the share of it that looks like text."""
+    """Return the tokens of the text in an image, from its size and the share of it that looks like text."""
     if measured is not None:
         return measured.scaled(megapixels, basis=measured.basis)
     if not density.known:
@@ -154,7 +156,9 @@ def ocr_tokens(megapixels: float, density: Quantity, measured: Quantity | None =
 
 
 def page_tokens(megapixels: float, measured: Quantity | None = None, density: Quantity | None = None) -> Quantity:
-    """Return tokens of the text on one scanned page of ``megapixels`` (at 150 dpi), ``density`` of it text."""
+    """Return the tokens of the text on one scanned page of ``megapixels`` (at 150 dpi), of which ``density`` is
+    text.
+    """
     if measured is not None:
         return measured.scaled(megapixels, basis=measured.basis)
     if density is None or not density.known:
@@ -164,19 +168,20 @@ def page_tokens(megapixels: float, measured: Quantity | None = None, density: Qu
     return between(typical * PAGE_SPREAD[0], typical, most, "by the text seen on the page").scaled(megapixels)
 
 
-# Vocabularies cut numbers into single figures: a contract with a table of prices takes 0.56 tokens a letter, 2.2 times
-# as many as prose. Both errors, of counting (1.7) and of this, are independent: 1 + sqrt(0.7^2 + 1.2^2) is 2.4.
+# Vocabularies cut numbers into single digits: a contract with a table of prices takes 0.56 tokens per character, 2.2
+# times as many as prose. The errors of counting (1.7) and of this are independent: 1 + sqrt(0.7^2 + 1.2^2) is 2.4.
 _OF_FIGURES = 0.7
 
 
 def letter_tokens(letters: Quantity, factor: Quantity | None = None, script: str = "") -> Quantity:
-    """Return the tokens of the text on a picture, from its letters counted at a distance
+    """Return the tokens of the text in an image, from its characters counted at low resolution
     (``media/image/letter_counts.py``).
 
     Args:
-        factor: on a quarter of a token per letter, learned from this reader's earlier runs; of Latin and Chinese.
-        script: of the words, where it is none of these (``PartFacts.script``): vocabularies cut a letter of it into up
-            to three tokens.
+        factor: on a quarter of a token per character, learned from this reader's earlier runs on Latin and Chinese
+            text.
+        script: of the text, if it is another one (``PartFacts.script``): vocabularies cut a character of it into up to
+            three tokens.
     """
     of_script = FACTORS[""].get(_OTHERWISE.get(script, script.lower()))
     if of_script is not None:
@@ -193,12 +198,12 @@ def letter_tokens(letters: Quantity, factor: Quantity | None = None, script: str
 
 
 def unknown_audio_tokens(seconds: Quantity) -> Quantity:
-    """Return the tokens of audio that goes in unconverted."""
+    """Return the tokens of audio that is sent unconverted."""
     return seconds.times(between(*AUDIO, "10 tokens a second (OpenAI); other families up to 32"))
 
 
 def unknown_document_tokens(pages: int, chars: int) -> Quantity:
-    """Return the tokens of a document that a model takes whole, without a known rule."""
+    """Return the tokens of a document that is sent unconverted, without a known rule."""
     if pages <= 0:
         return exact(0.0, "no pages")
     pictures = between(*DOCUMENT_PAGE, "text and a picture per page, rules not published").scaled(float(pages))

@@ -1,12 +1,12 @@
 """Tokens that tools and answer schemas add to a prompt.
 
-Tools: their definitions as the vendor writes them, and a system prompt of its own. Best is the server's own rendering
-(``ToolFacts.rendered``). Else their JSON is counted, by the vocabulary or by the factors of its script, and the
-template's rendering is a range around it: 36 tools of a chat program in three vocabularies (SmolLM2's, cl100k, o200k)
-took 0.59 to 0.67 times that as signatures of TypeScript, 0.81 to 1.0 as JSON, 1.15 to 1.3 as XML or as indented JSON.
+Tool definitions are written in a vendor's format, with a system prompt of its own. The server's own rendering is the
+best source (``ToolFacts.rendered``). Otherwise their JSON is counted, by the vocabulary or by script factors, with a
+range for the template's rendering: 36 tools of a chat program in three vocabularies (SmolLM2's, cl100k, o200k) took
+0.59 to 0.67 times that as TypeScript signatures, 0.81 to 1.0 as JSON, 1.15 to 1.3 as XML or indented JSON.
 
-``system:346:313``: so many tokens where tools may be called, and where one must be, besides the definitions.
-``functions``: definitions written as signatures. Without a rule the definitions are counted as the JSON they are.
+``system:346:313``: additional tokens if tools may be called, and if one must be called. ``functions``: definitions are
+written as signatures. Without a rule the definitions are counted as JSON.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from intermodal.plans.facts import SchemaFacts, ToolFacts
 from intermodal.quantity import Quantity, between, exact
 from intermodal.request import JsonOutput, Output, Tool, ToolChoice
 
-EACH = (4.0, 10.0, 25.0)  # what a template adds to one definition
-# Fewest, typical and most tokens that templates make of one token of the JSON.
+EACH = (4.0, 10.0, 25.0)  # tokens that a template adds per definition
+# Fewest, typical and most template tokens per token of JSON.
 OF_JSON: tuple[float, float, float] = (0.55, 1.0, 1.35)
-AROUND: tuple[float, float, float] = (5.0, 60.0, 200.0)  # of a template's own text about tools, besides definitions
+AROUND: tuple[float, float, float] = (5.0, 60.0, 200.0)  # tokens of a template's own text about tools
 
 # OpenAI Cookbook, "How to count tokens with tiktoken", tool calls, for gpt-4o: measured there, not a published rule.
 FUNCTION, PROPERTIES, PROPERTY, ENUM, ITEM, END = 7, 3, 3, -3, 3, 12
@@ -42,7 +42,7 @@ def tool_tokens(
     facts: ToolFacts | None = None,
     vocabulary: Vocabulary = UNKNOWN,
 ) -> Quantity:
-    """Return the tokens of a request's tools. ``facts``: counts of them; ``vocabulary``: of the receiving model.
+    """Return the tokens of a request's tools. ``facts``: their counts; ``vocabulary``: of the receiving model.
 
     >>> tool_tokens("system:346:313", (), "auto").mid, tool_tokens("system:346:313", (Tool(name="now"),), "auto").basis
     (0.0, '346 tokens of system prompt, and their definitions as JSON')
@@ -97,9 +97,7 @@ def _as_templates_do(facts: ToolFacts, vocabulary: Vocabulary) -> Quantity:
 
 
 def _signature(tool: Tool) -> float:
-    """Return the tokens of one definition: name and description, and each property with type, description and
-    values.
-    """
+    """Return the tokens of one definition: name, description, and each property with type, description and values."""
     found = FUNCTION + _text_tokens(f"{tool.name}:{tool.description.rstrip('.')}")
     properties = tool.schema.get("properties")
     if not isinstance(properties, Mapping) or not properties:
@@ -127,9 +125,10 @@ def _text_tokens(text: str) -> float:
 
 
 def schema_tokens(facts: SchemaFacts | None, output: Output, vocabulary: Vocabulary) -> Quantity:
-    """Return the tokens of the schema fields given to a model (``json_schema/schema_prompt.py``); exact where counted.
+    """Return the tokens of the schema description given to a model (``json_schema/schema_prompt.py``); exact if
+    counted.
 
-    ``facts``: None where the schema was not examined, as for a hypothetical request.
+    ``facts``: None if the schema was not examined, as for a hypothetical request.
     """
     if not isinstance(output, JsonOutput):
         return exact(0.0, "no schema")

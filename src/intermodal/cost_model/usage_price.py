@@ -1,8 +1,8 @@
-"""Money of counted parts: billed usage by the names that prices have, times a price.
+"""Price of counted parts: billed usage, keyed by the names that prices have, times a price.
 
 Usage is one level (low, mid, high) of everything that would be billed; ``input_image_tokens`` are included in
-``input_tokens``. A part is counted in the unit its price is for: sound by length or tokens, words by characters. A
-count that is not zero and has no price makes the bill unknown, never zero.
+``input_tokens``. A part is counted in the unit its price is for: audio by length or tokens, spoken text by characters.
+A non-zero count without a price makes the bill unknown, never zero.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from intermodal.cost_model.levels import LEVELS, MID, Level, levels
 from intermodal.cost_model.token_counts import CountableKind, CountedPart
 from intermodal.quantity import Quantity, exact, unknown
 
-DIGITS = 10  # decimals of a dollar: beyond them a float's own error
+DIGITS = 10  # decimals of a dollar; further ones are floating-point error
 Usage = Mapping[str, float]
 
 
 class UsagePrice(NamedTuple):
-    """A price. ``usd``: of a usage, or the name of what has no price. ``units``: those of ``catalog.prices`` that it
-    has.
-    ``least_seconds``: the least that sound billed by length costs.
+    """A price.
+
+    ``usd``: returns the USD of a usage, or the name of a count without a price. ``units``: the units of
+    ``catalog.prices`` that have one. ``least_seconds``: minimum length of audio billed by length.
     """
 
     usd: Callable[[Usage], float | str]
@@ -31,7 +32,7 @@ class UsagePrice(NamedTuple):
     least_seconds: float = 0.0
 
 
-_COUNTS: dict[CountableKind, tuple[str, ...]] = {  # every count a kind is part of, the narrowest last
+_COUNTS: dict[CountableKind, tuple[str, ...]] = {  # the counts that include a kind, the narrowest last
     "text": ("input_tokens",),
     "framing": ("input_tokens",),
     "document": ("input_tokens",),
@@ -47,9 +48,9 @@ _COUNTS: dict[CountableKind, tuple[str, ...]] = {  # every count a kind is part 
 def billed_usage(
     parts: tuple[CountedPart, ...], level: Level, units: Collection[str] = (), *, cached: int = 0
 ) -> dict[str, float]:
-    """Return what would be billed at one level, where these units have prices.
+    """Return the usage to be billed at one level, given the units that have prices.
 
-    ``cached`` tokens are read from the provider's cache, text before pictures.
+    ``cached`` tokens are read from the provider's cache, text before images.
     """
     found: dict[str, float] = {}
     for part in parts:
@@ -75,7 +76,7 @@ _AMOUNTS: dict[str, Callable[[CountedPart], float]] = {
 
 
 def _instead_of_tokens(part: CountedPart, units: Collection[str]) -> str:
-    """Return the unit of a part that is not billed by tokens, "" where it is."""
+    """Return the unit of a part that is not billed by tokens, "" if it is."""
     kind, none = part.piece.kind, part.tokens.known and part.tokens.high == 0
     if kind == "audio" and (none or ("input_audio_mtok" not in units and not AUDIO_LENGTH_UNITS.isdisjoint(units))):
         return "audio_seconds"
@@ -90,12 +91,12 @@ def _is_text(part: CountedPart) -> bool:
 
 
 def cacheable_tokens(parts: tuple[CountedPart, ...]) -> float:
-    """Return the most tokens that a provider's cache can hold: of text, documents and pictures."""
+    """Return the maximum number of tokens in a provider's cache: of text, documents and images."""
     return sum(part.tokens.high for part in parts if _is_text(part) or part.piece.kind == "image")
 
 
 def price_of_parts(parts: tuple[CountedPart, ...], priced: UsagePrice, *, cached: int = 0) -> Quantity:
-    """Return the USD of a call of these parts; unknown when a part has no price, or its count is not known."""
+    """Return the USD of a call with these parts; unknown if a part has no price or an unknown count."""
     worded = any(part.piece.chars for part in parts)
     for part in parts:
         name, instead = part.piece.name or part.piece.kind, _instead_of_tokens(part, priced.units)
@@ -121,7 +122,7 @@ _UNIT_NAMES = {"audio_seconds": "seconds of sound", "input_document_pages": "pag
 
 
 def _basis(used: Usage, priced: UsagePrice) -> str:
-    """Return the amount that the price multiplies."""
+    """Return in words what the price is multiplied by."""
     by = [words for count, words in _UNIT_NAMES.items() if used.get(count)]
     if any(count.endswith("_tokens") for count in used) or not by:
         by.append("tokens")
@@ -133,7 +134,7 @@ def _basis(used: Usage, priced: UsagePrice) -> str:
 
 
 class _Rate(NamedTuple):
-    """USD for ``per`` of a count, its name in words, and the wider count it is part of."""
+    """USD for ``per`` of a count, its name in words, and the wider count that includes it."""
 
     usd: float | None
     per: float
@@ -142,9 +143,9 @@ class _Rate(NamedTuple):
 
 
 def usage_price(price: Price, *, batch: bool = False) -> UsagePrice:
-    """Return a catalog price as a ``UsagePrice``. ``batch``: the price of a batch, which no such row states.
+    """Return a catalog price as a ``UsagePrice``. ``batch``: the batch price, which catalog rows do not state.
 
-    Pictures, videos and sound without a price of their own are billed as text.
+    Images, videos and audio without a price of their own are billed as text.
     """
     stated = {
         "input_mtok": price.input_mtok, "input_audio_mtok": price.input_audio_mtok, "audio_hours": price.second,

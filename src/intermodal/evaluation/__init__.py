@@ -1,7 +1,7 @@
 """Measurements over many plans: ``intermodal eval``, ``bench`` and ``probe``.
 
-Belongs here: running, grading, and conclusions about routes and endpoints. Does not belong here: how a report looks
-(``charts/``), or anything that one request needs.
+This package runs, grades, and draws conclusions about routes and endpoints. How a report looks is in ``charts/``;
+nothing that a single request needs is in here.
 
 - evaluation: ``dataset``, ``runner``, ``trial_journal``, ``graders``, ``aggregation``, ``tiers``
 - other measurements: ``bench``, ``probe``

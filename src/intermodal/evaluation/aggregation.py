@@ -16,31 +16,31 @@ from intermodal.evaluation.tiers import TierMeasurement, holm_correction, mcnema
 from intermodal.evaluation.trial_journal import EvaluatedRoute, Trial
 from intermodal.store.learned_figures import percentile
 
-SHOWN = 0.05  # a difference is called shown below this chance
+SHOWN = 0.05  # significance level
 
 
 class GradedTrial(Value):
-    """A run and its grade."""
+    """A trial and its grade."""
 
     trial: Trial
     grade: AnswerGrade
 
 
 class RouteReport(Value):
-    """One route over the items it could take.
+    """The results of one route over the items it accepts.
 
     Attributes:
-        number: in tables and pictures, from 1.
-        items, runs: how many there are of each. right: items right in more than half of their runs.
+        number: in tables and charts, from 1.
+        items, runs: how many there are of each. right: items answered correctly in more than half of their runs.
         low, high: 95 % interval of the share that is right. score: mean of the grades, 0..1.
-        unsteady: items whose runs disagree. chosen: items for which the planner takes this route by itself.
+        unsteady: items whose runs disagree. chosen: items for which the planner itself chooses this route.
         input_tokens, output_tokens, cost: means per run; None if unknown. total: USD over all runs.
-        seconds, seconds_p95: median and 95th percentile per run; None if no run ended well.
-        load_seconds: the longest loading.
+        seconds, seconds_p95: median and 95th percentile per run; None if no run succeeded.
+        load_seconds: the longest model loading.
         errors: number of runs by error. loses: number of items by lost aspect.
-        guessed: runs with a conversion from before the evaluation, timed by its estimate.
-        best_by_cost, best_by_seconds: on the Pareto frontier of right answers against that figure.
-        left_out: why the rest of it was not run.
+        guessed: runs with a conversion cached before the evaluation, timed by its estimate.
+        best_by_cost, best_by_seconds: whether it is on the Pareto frontier of correct answers against that figure.
+        left_out: why its remaining items were not run.
     """
 
     number: int
@@ -73,10 +73,10 @@ class RouteReport(Value):
 
 
 class RouteComparison(Value):
-    """Two routes over the items both ran.
+    """Two routes compared over the items that both ran.
 
-    ``chance`` is that of a difference like this between equals (exact McNemar); ``corrected`` for all the comparisons
-    of the report (Holm).
+    ``chance`` is the probability of such a difference between equally good routes (exact McNemar); ``corrected``
+    accounts for all comparisons of the report (Holm).
     """
 
     first: int
@@ -91,7 +91,7 @@ class RouteComparison(Value):
 
     @property
     def words(self) -> str:
-        """Return the conclusions in words."""
+        """Return the conclusion in words."""
         if self.corrected >= SHOWN:
             return "no difference shown"
         better = self.first if self.only_first > self.only_second else self.second
@@ -103,10 +103,10 @@ class EvaluationReport(Value):
 
     Attributes:
         data: name of the file. digest: of its bytes. date: ISO.
-        items: how many were requested. without_route: those that no route accepts, and why.
-        runs, missing: made, and still to be made. reused: of the made ones, those from earlier commands.
+        items: how many were requested. without_route: items that no route accepts, and why.
+        runs, missing: finished runs, and runs still to be made. reused: finished runs from earlier commands.
         routes: best first. comparisons: every pair that shares items. measured: conclusions about endpoints.
-        spent, max_cost: USD. hidden: routes that were found and not run. stopped: why it ended early.
+        spent, max_cost: USD. hidden: number of routes found but not run. stopped: why it ended early.
         graded: every run.
     """
 
@@ -129,7 +129,7 @@ class EvaluationReport(Value):
 
 
 def grade_trials(items: Iterable[EvalItem], trials: Iterable[Trial]) -> tuple[GradedTrial, ...]:
-    """Grade every run afterwards, so that another comparison needs no new runs."""
+    """Grade stored trials, so that another way of comparing needs no new runs."""
     by_id = {item.id: item for item in items}
     found = []
     for trial in trials:
@@ -140,7 +140,7 @@ def grade_trials(items: Iterable[EvalItem], trials: Iterable[Trial]) -> tuple[Gr
 
 
 def right_items(rows: Iterable[GradedTrial]) -> dict[str, bool]:
-    """Per item whether more than half of its runs are right."""
+    """Return for each item whether more than half of its runs are right."""
     shares: dict[str, list[bool]] = {}
     for row in rows:
         shares.setdefault(row.trial.item, []).append(row.grade.right)
@@ -148,7 +148,7 @@ def right_items(rows: Iterable[GradedTrial]) -> dict[str, bool]:
 
 
 def report_routes(rows: Sequence[GradedTrial], left_out: Mapping[str, str]) -> tuple[RouteReport, ...]:
-    """Every route's figures, the best first: those of most items, then by right answers, cost and time."""
+    """Return the results of every route, best first: most items, then most correct answers, then cost and time."""
     by_route: dict[str, list[GradedTrial]] = {}
     for row in rows:
         by_route.setdefault(row.trial.route.id, []).append(row)
@@ -208,7 +208,10 @@ def _or_inf(value: float | None) -> float:
 
 
 def _frontier(rows: Sequence[RouteReport], figure: str) -> set[str]:
-    """Routes that no other beats in right answers and in this figure; only routes over as many items compare."""
+    """Return the routes that no other beats in both correct answers and this figure.
+
+    Only routes with the largest number of items are compared.
+    """
     found: set[str] = set()
     most = max((row.items for row in rows), default=0)
     best = -1.0
@@ -221,7 +224,7 @@ def _frontier(rows: Sequence[RouteReport], figure: str) -> set[str]:
 
 
 def compare_routes(rows: Sequence[GradedTrial], routes: Sequence[RouteReport]) -> tuple[RouteComparison, ...]:
-    """Every pair of routes over the items that both ran."""
+    """Compare every pair of routes over the items that both ran."""
     by_route = {
         report.number: right_items(row for row in rows if row.trial.route.id == report.route.id) for report in routes
     }

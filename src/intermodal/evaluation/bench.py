@@ -1,9 +1,8 @@
 """Benchmark endpoints on one request: time to first token, tokens per second, concurrency, and cost.
 
-Every request is a run like any other, over the plan that a user would get who named the endpoint, so the measured time
-is what that user would wait for. Each begins with other words, so that no server answers from its prompt cache. Those
-of concurrency 1 teach plans how fast an endpoint is; concurrent ones are stored and teach no speed
-(``store/learned_figures.py``).
+Every request is an ordinary run of the plan that a user gets who names the endpoint, so the measured time is what that
+user would wait. Each prompt starts differently, so that no server answers from its prompt cache. Requests at
+concurrency 1 update an endpoint's learned speed; concurrent ones are stored but do not (``store/learned_figures.py``).
 """
 
 from __future__ import annotations
@@ -37,13 +36,13 @@ PROMPT = (
     "Write a long story about a lighthouse keeper who finds a letter in a bottle. Describe the sea, the storm, the "
     "light and the letter in detail."
 )
-LEAST = 8  # requests a level
-_ROUNDS = 2  # each of those that are made at once makes so many, one after the other
-_IN_A_ROW = 5  # failures after which an endpoint is left
+LEAST = 8  # minimum number of requests per level
+_ROUNDS = 2  # minimum number of requests per concurrent worker
+_IN_A_ROW = 5  # consecutive failures after which an endpoint is abandoned
 
 
 class Percentiles(Value):
-    """Median, 10th and 90th percentile of ``count`` values. None of all: nothing was seen."""
+    """Median, 10th and 90th percentile of ``count`` values; all None if there are none."""
 
     median: float | None = None
     low: float | None = None
@@ -52,7 +51,7 @@ class Percentiles(Value):
 
 
 class BenchSample(Value):
-    """One request: seconds until the first word and in all, tokens as reported; ``error`` is a code."""
+    """One request: seconds to the first token and in total, tokens as reported; ``error`` is an error code."""
 
     seconds: float
     first: float | None = None
@@ -64,20 +63,20 @@ class BenchSample(Value):
 
     @property
     def decode(self) -> float | None:
-        """Tokens a second after the first."""
+        """Return the tokens per second after the first."""
         if self.first is None or not self.output_tokens or self.output_tokens < 2 or self.seconds <= self.first:
             return None
         return (self.output_tokens - 1) / (self.seconds - self.first)
 
 
 class LoadLevel(Value):
-    """An endpoint with so many requests at the same time.
+    """An endpoint measured at one concurrency.
 
     Attributes:
         wall: seconds from the first request to the end of the last.
-        first: seconds to the first word. decode: tokens a second of one request. seconds: of a whole request.
-        throughput: tokens a second of all together. errors: code -> how many. memory: bytes resident in the
-            server's process at the end of the level, None where it is not on this machine or not found.
+        first: seconds to the first token. decode: tokens per second of one request. seconds: of a whole request.
+        throughput: tokens per second of all requests together. errors: count by error code. memory: resident bytes of
+            the server's process at the end of the level, None if it is not on this machine or not found.
     """
 
     endpoint: str
@@ -98,7 +97,9 @@ class LoadLevel(Value):
 
 
 class BenchEndpoint(Value):
-    """A measured endpoint: USD per million tokens in and out (None unknown), ``own`` on hardware of one's own."""
+    """A measured endpoint: USD per million input and output tokens (None if unknown); ``own``: on the user's own
+    hardware.
+    """
 
     endpoint: str
     zone: str
@@ -111,7 +112,7 @@ class BenchEndpoint(Value):
 
 @dataclass
 class BenchSettings:
-    """``most``: USD, for all of it. ``common``: options of every request."""
+    """Settings of a benchmark. ``most``: maximum USD in total. ``common``: options of every request."""
 
     names: tuple[str, ...]
     prompt: str = PROMPT
@@ -128,7 +129,7 @@ class BenchSettings:
 
 @dataclass
 class Bench:
-    """One comparison. ``plan`` first, which spends nothing; then ``run``."""
+    """One benchmark. Call ``plan`` first, which spends nothing, then ``run``."""
 
     client: AsyncClient
     settings: BenchSettings
@@ -136,29 +137,29 @@ class Bench:
     subjects: list[BenchEndpoint] = field(default_factory=list)
     levels: list[LoadLevel] = field(default_factory=list)
     spent: float = 0.0  # USD; the upper bound of a request whose cost is unknown
-    left: dict[str, str] = field(default_factory=dict)  # endpoint -> why it was left before its end
+    left: dict[str, str] = field(default_factory=dict)  # endpoint -> why it was abandoned
     _endpoints: list[Endpoint] = field(default_factory=list)
 
     @property
     def total(self) -> int:
-        """Requests there are to be, warm-up included."""
+        """Return the number of requests, warm-up included."""
         return len(self._endpoints) * (1 + sum(map(self.settings.count, self.settings.concurrency)))
 
     @property
     def bound(self) -> float:
-        """USD it may cost at most; infinite where a price is not known."""
+        """Return the maximum cost in USD; infinite if a price is unknown."""
         each = self.total / max(1, len(self._endpoints))
         return sum(subject.high_cost * each for subject in self.subjects)
 
     async def plan(self) -> None:
-        """Find the endpoints and price them. Raises UnknownModel, NoRoute, and BudgetExceeded over ``most``."""
+        """Find the endpoints and their prices. Raises UnknownModel, NoRoute, and BudgetExceeded above ``most``."""
         catalog = self.client.catalog
         found: dict[str, Endpoint] = {}
         for name in self.settings.names:
             by_host = [e for e in catalog.endpoints if e.host.id == name and e.model.output == ("text",)]
             named = by_host or list(resolve_name(catalog, name))
             ready = [e for e in named if e.ready and (e.host.zone in LOCAL_ZONES or self._allowed(e, catalog.consent))]
-            for endpoint in ready or named[:1]:  # if none may be called, plan one: planning reports why
+            for endpoint in ready or named[:1]:  # if none may be called, planning one reports why
                 found.setdefault(endpoint.id, endpoint)
         self._endpoints = list(found.values())
         if not self._endpoints:
@@ -187,18 +188,18 @@ class Bench:
         return endpoint.host.id in (*consent, *self.settings.common.get("hosts", ()))
 
     async def _prepared(self, endpoint: Endpoint) -> tuple[PreparedRequest, Plan]:
-        """Return a request that begins with other words than any before it."""
+        """Return a request whose prompt starts differently from any before it, and its plan."""
         settings = self.settings
         prompt = f"[{secrets.token_hex(4)}] {settings.prompt}"
         options: dict[str, Any] = {**settings.common, "model": endpoint.id, "max_tokens": settings.tokens}
         request = make_request(prompt, *settings.files, **options)
-        # The limit covers all requests together: their bound is checked first, and what is spent before each.
+        # The limit covers all requests: ``plan`` checks their bound, and ``_level`` checks the spending before each.
         unlimited = msgspec.structs.replace(request.policy, max_cost=math.inf)
         prepared = await self.client.prepare(msgspec.structs.replace(request, policy=unlimited))
         return prepared, plan_from(prepared.inputs)
 
     async def run(self, told: Callable[[BenchSample], None] = lambda sample: None) -> None:
-        """Warm every endpoint up, then measure it level by level. ``told`` gets each request as it ends."""
+        """Warm up every endpoint, then measure it level by level. ``told`` is called with each request as it ends."""
         store = self.client.store
         try:
             for endpoint in self._endpoints:
@@ -274,7 +275,7 @@ class Bench:
 def summarize_level(
     endpoint: str, concurrency: int, made: list[BenchSample], wall: float, memory: int | None
 ) -> LoadLevel:
-    """Return the summary of a level's requests. Failed ones count as errors and in nothing else."""
+    """Summarize the requests of a level. Failed requests count as errors and in nothing else."""
     good = [each for each in made if not each.error]
     errors: dict[str, int] = {}
     for each in made:
@@ -296,7 +297,8 @@ def summarize_level(
 
 
 def percentiles(values: Sequence[float | None]) -> Percentiles:
-    """
+    """Return the percentiles of the known values.
+
     >>> percentiles([1.0, 2.0, None, 3.0]).median
     2.0
     """

@@ -1,6 +1,6 @@
-"""Labelled datasets: JSONL with one item a line, validated completely before anything runs.
+"""Labelled datasets: JSONL with one item per line, validated completely before anything runs.
 
-The examples of a prompt file are a dataset too (``example_dataset``): its checks are the expected answers.
+The examples of a prompt file are a dataset too (``example_dataset``): their checks are the expected answers.
 """
 
 from __future__ import annotations
@@ -37,27 +37,28 @@ if TYPE_CHECKING:
 Compare = Literal["exact", "contains", "number", "regex", "wer", "json", "labels"]
 COMPARES: tuple[Compare, ...] = get_args(Compare)
 MAX_DATA = 256 << 20  # bytes of a JSONL file
-_NAMED = 8  # bad lines an error names
+_NAMED = 8  # maximum number of invalid lines that an error lists
 _KEPT = "keep one of them"
-_LONG = 60  # letters of a value in a name
+_LONG = 60  # characters of a value in a name
 
 
 class EvalItem(Value, forbid_unknown_fields=True, kw_only=True):
     """One labelled question.
 
     Attributes:
-        id: a name of its own; the number of its line if "".
-        prompt, files: the question and its files, relative to the JSONL, or http(s) URLs.
-        expected: the right answer; a list is several right ones (``labels``: all that apply; ``json``: itself).
+        id: a unique name; "" uses the line number.
+        prompt, files: the question and its files, as paths relative to the JSONL file or http(s) URLs.
+        expected: the correct answer; a list is several correct ones (``labels``: all that apply; ``json``: the list
+            itself).
         compare: how an answer is compared with it.
-        all: of several texts every one must be there (``contains``), of several patterns found (``regex``).
-        tolerance: how far a number may be off (``number``, ``json``).
+        all: every one of several texts has to occur (``contains``), or every pattern has to match (``regex``).
+        tolerance: maximum difference of a number (``number``, ``json``).
         which: which numbers of an answer count (``number``).
-        max_wer: the word error rate up to which a transcript is right (``wer``).
+        max_wer: highest word error rate at which a transcript is correct (``wer``).
         labels: the choices (``labels``).
         output, schema, system, keep, language, translate, pages, private, release, max_tokens, temperature, seed,
             deadline, max_cost: of the request, as ``ask`` takes them.
-        line: its place in the file.
+        line: its line number in the file.
     """
 
     prompt: str = ""
@@ -88,13 +89,13 @@ class EvalItem(Value, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def accepted(self) -> tuple[Any, ...]:
-        """Everything that counts as right."""
+        """Return all answers that count as correct."""
         several = isinstance(self.expected, list) and self.compare != "json"
         return tuple(self.expected) if several else (self.expected,)
 
 
 class Dataset(Value):
-    """A file of items. ``digest`` is of its bytes; ``name`` how a report calls it."""
+    """The items of a file. ``digest`` is of the file's bytes; ``name`` is its name in reports."""
 
     path: str
     name: str
@@ -103,9 +104,9 @@ class Dataset(Value):
 
 
 def load_dataset(path: Path) -> Dataset:
-    """Every item of a file.
+    """Load and validate all items of a file.
 
-    Raises InputMissing, InputEmpty, InputTooLarge, or InputBroken naming every line that cannot be used.
+    Raises InputMissing, InputEmpty, InputTooLarge, or InputBroken with the invalid lines.
     """
     data = _bytes(path)
     items: list[EvalItem] = []
@@ -139,7 +140,7 @@ def load_dataset(path: Path) -> Dataset:
 
 
 class _InvalidLine(ValueError):
-    """Why a line cannot be used, as it goes on after "line 3"."""
+    """Why a line is invalid, as the continuation of "line 3"."""
 
 
 def _bytes(path: Path) -> bytes:
@@ -176,7 +177,7 @@ def _item(line: bytes, number: int) -> EvalItem:
 
 
 def _unknown(name: str) -> str:
-    """An unknown field is reported before anything that is missing because of it."""
+    """Describe an unknown field. It is reported before fields that are missing because of it."""
     import difflib
 
     fields = [known for known in EvalItem.__struct_fields__ if known != "line"]
@@ -186,7 +187,7 @@ def _unknown(name: str) -> str:
 
 
 def _decoding_error(said: str) -> str:
-    """msgspec's sentence in ours."""
+    """Reword a msgspec error message."""
     text, _, place = said.partition(" - at `$.")
     name = place.rstrip("`").partition("[")[0]
     known: Mapping[str, tuple[str, ...]] = {"compare": COMPARES, "keep": ASPECTS}
@@ -273,7 +274,7 @@ _EXPECTED: dict[Compare, Callable[[EvalItem], None]] = {
 
 
 def item_output(item: EvalItem) -> Output:
-    """Return the output that the item requests. ``wer`` of a file without a prompt is about its transcript."""
+    """Return the output that the item requests; ``wer`` without a prompt requests a transcript."""
     if item.schema is not None:
         return schemas.json_output(item.schema)
     heard = item.compare == "wer" and not item.prompt
@@ -294,7 +295,7 @@ def _source(file: str) -> Source:
 
 
 def item_files(data: Dataset) -> Iterator[str]:
-    """Paths of all files the items ask about."""
+    """Yield the paths of all local files of the items."""
     folder = Path(data.path).parent
     for item in data.items:
         for source in map(_source, item.files):
@@ -303,8 +304,9 @@ def item_files(data: Dataset) -> Iterator[str]:
 
 
 def item_request(item: EvalItem, folder: Path, **common: Any) -> Request:
-    """Return the item as ``ask`` would get it; ``common`` are options of the evaluation, which the item's own
-    outrank.
+    """Return the item as a request.
+
+    ``common`` are options of the evaluation; the item's own options take precedence.
     """
     sources = [
         PathSource(path=str(folder / source.path)) if isinstance(source, PathSource) else source
@@ -324,9 +326,9 @@ def item_request(item: EvalItem, folder: Path, **common: Any) -> Request:
 
 
 def example_dataset(file: PromptFile) -> tuple[Dataset, dict[str, PromptExample]]:
-    """Return the items of a file's examples, and the example of each by its id. Raises UsageError where there are none.
+    """Return the examples of a prompt file as items, and the example of each item by its id.
 
-    An example of which nothing can be checked is left out.
+    Examples without checks are left out. Raises UsageError if no items remain.
     """
     items: list[EvalItem] = []
     examples: dict[str, PromptExample] = {}
@@ -347,7 +349,9 @@ def example_dataset(file: PromptFile) -> tuple[Dataset, dict[str, PromptExample]
 async def example_requests(
     prompt: Prompt, examples: Mapping[str, PromptExample], *, one_route: bool
 ) -> dict[str, Request]:
-    """Return the request of each item. ``one_route``: that of the file's model, where it can be had; else of any.
+    """Return the request of each item.
+
+    ``one_route``: use the route of the file's model if available, otherwise allow any.
 
     Raises PromptError with file and line for arguments that the file does not take.
     """
@@ -362,7 +366,7 @@ async def example_requests(
 
 
 def _title(example: PromptExample) -> str:
-    """Return the arguments, for a table of items."""
+    """Return the arguments of an example as one line."""
     return ", ".join(f"{name}: {_short(value)}" for name, value in example.arguments.items()) or "no arguments"
 
 
@@ -373,7 +377,7 @@ def _short(value: Any) -> str:
 
 
 def _named(value: Any) -> str:
-    """Return a medium by the name of its file or its URL."""
+    """Return a media object's file name or URL."""
     source = getattr(value, "source", None)
     name = getattr(source, "path", "") or getattr(source, "url", "") or getattr(source, "name", "")
     return os.path.basename(name) or type(value).__name__.lower()

@@ -1,6 +1,6 @@
 """Graders: one function per method of comparing an answer with the expected one.
 
-``grade`` is the entry. Below the graders are the pure functions with which they compare texts, numbers and JSON.
+``grade`` is the entry point. The pure functions that compare texts, numbers and JSON follow the graders.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msgspec import field
 from intermodal.content import Value
 from intermodal.evaluation.dataset import Compare, EvalItem
 
-MAX_ANSWER = 200_000  # characters of an answer that are looked at
+MAX_ANSWER = 200_000  # characters of an answer that are graded
 
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -29,7 +29,7 @@ _EDGES = " \t\r\n.,;:!?\"'“”‘’«»()[]{}*_`"
 
 
 class RouteAnswer(Value):
-    """A route's answer, as far as grading needs it."""
+    """A route's answer, with the fields that grading needs."""
 
     text: str = ""
     data: Any = None
@@ -37,7 +37,10 @@ class RouteAnswer(Value):
 
 
 class AnswerGrade(Value):
-    """``score``: how far the answer is right, 0..1. ``difference``: from the expected answer, in words; "" for none."""
+    """The grade of an answer.
+
+    ``score``: how correct the answer is, 0..1. ``difference``: from the expected answer, in words; "" for none.
+    """
 
     right: bool
     score: float
@@ -45,7 +48,7 @@ class AnswerGrade(Value):
 
 
 def grade(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
-    """Compare an answer as the item states."""
+    """Grade an answer with the method that the item states."""
     return _GRADERS[item.compare](item, answer)
 
 
@@ -100,7 +103,7 @@ def _json(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
 
 
 def _labels(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
-    """Return which labels an answer names; one that is part of a longer one it names too does not count."""
+    """Grade the labels that an answer names. A label that only occurs within a longer named label does not count."""
     if answer.scores:
         named = {max(answer.scores, key=lambda label: answer.scores[label])}
     else:
@@ -130,7 +133,7 @@ def _shown(item: EvalItem) -> str:
 
 
 def normalize(text: str) -> str:
-    """Return text as it is compared: Unicode NFKC, small letters, single spaces, no punctuation around it.
+    """Normalize text for comparison: Unicode NFKC, lower case, single spaces, no surrounding punctuation.
 
     >>> normalize("  “Gothenburg”. ")
     'gothenburg'
@@ -139,7 +142,7 @@ def normalize(text: str) -> str:
 
 
 def contains_words(text: str, wanted: str) -> bool:
-    """``wanted`` is in ``text`` as whole words.
+    """Return whether ``text`` contains ``wanted`` as whole words.
 
     >>> contains_words("The total is EUR 1,380.50.", "1,380.50"), contains_words("category", "cat")
     (True, False)
@@ -153,7 +156,7 @@ def contains_words(text: str, wanted: str) -> bool:
 
 
 def numbers(text: str) -> list[float]:
-    """Return every number in a text, in order. Both notations of thousands are read.
+    """Return all numbers in a text, in order. Both ``1,380.50`` and ``1.380,50`` are understood.
 
     >>> numbers("EUR 1,380.50, or 1.380,50; -3 of 48,210 and 7 percent")
     [1380.5, 1380.5, -3.0, 48210.0, 7.0]
@@ -163,8 +166,9 @@ def numbers(text: str) -> list[float]:
 
 
 def _number_in_answer(said: str) -> float | None:
-    """Return one number. The last separator is a decimal one unless exactly three digits follow it, or it is
-    repeated.
+    """Parse one number; None if it is not a number.
+
+    The last separator is the decimal one, unless it is repeated or exactly three digits follow it.
     """
     digits, exponent, power = said.replace("−", "-").partition("e" if "e" in said else "E")
     digits = re.sub("['’\u00a0\u202f]", "", digits)
@@ -185,14 +189,14 @@ def _number_in_answer(said: str) -> float | None:
 
 
 def words(text: str) -> list[str]:
-    """Return words as speech recognition is graded: small letters, no punctuation."""
+    """Split a text into words for speech recognition grading: lower case, no punctuation."""
     return _WORD.findall(unicodedata.normalize("NFKC", text[:MAX_ANSWER]).casefold().replace("’", "'"))
 
 
 def word_error_rate(said: str, wanted: str) -> float:
-    """Word error rate: substitutions, deletions and insertions over the words that should be there.
+    """Return the word error rate: substitutions, deletions and insertions divided by the number of expected words.
 
-    The least edits that turn one into the other (Levenshtein 1966), over words. More than 1 where much was made up.
+    It is the edit distance (Levenshtein 1966) over words. The rate exceeds 1 if much was inserted.
 
     >>> word_error_rate("ask not what your country", "Ask not: what your country?")
     0.0
@@ -212,7 +216,7 @@ def word_error_rate(said: str, wanted: str) -> float:
 
 
 def first_json(text: str) -> Any:
-    """Return the first JSON object or list in a text, None where there is none."""
+    """Return the first JSON object or list in a text, None if there is none."""
     decoder = json.JSONDecoder()
     for match in re.finditer(r"[{\[]", text[:MAX_ANSWER]):
         try:
@@ -226,7 +230,7 @@ def first_json(text: str) -> Any:
 def compare_leaves(expected: Any, answer: Any, tolerance: float) -> tuple[int, int, str]:
     """Return how many leaves of ``expected`` the answer has, out of how many, and the first difference.
 
-    Additional leaves of the answer do not count against it. Lists are compared by position.
+    Additional keys of the answer do not count against it. Lists are compared by position.
     """
     return _leaves(expected, answer, tolerance, "")
 
@@ -269,5 +273,5 @@ def _same(expected: Any, answer: Any, tolerance: float) -> bool:
 
 
 def is_close(value: float, expected: float, tolerance: float) -> bool:
-    """Equal up to a difference of ``tolerance`` and what floating point loses."""
+    """Return whether two numbers are equal within ``tolerance`` and floating-point error."""
     return abs(value - expected) <= tolerance + 1e-9 * max(1.0, abs(expected))

@@ -1,10 +1,10 @@
 """Probe an endpoint: send one small real request per capability, and learn from the replies.
 
-A reply alone proves little: a server may accept a picture and leave it out. So the server's own count of the prompt is
-compared with that of the same words without the picture; if it did not grow, the picture was left out. Requests are
-made as any other: a row in the store before each is sent, and none that could cost more than was announced.
+A successful reply alone proves little: a server may accept an image and ignore it. The server's prompt token count is
+therefore compared with that of the same text without the image; if it did not grow, the image was ignored. Requests are
+made like any other: each is stored before it is sent, and none may cost more than was announced.
 
-The media that are sent are the smallest valid ones: a PNG, a second of WAV and a one-page PDF, generated here.
+The media are the smallest valid ones, generated here: a PNG, one second of WAV and a one-page PDF.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ from intermodal.store.rows import Work
 from intermodal.today import today
 
 THINGS: tuple[LessonSubject, ...] = ("text", "image", "audio", "document", "tools", "json")
-ANSWER = 24  # tokens of an answer at most
-# Upper bound of the tokens of a probe's media: a picture of 64 pixels is a few hundred anywhere, and a page may go in
-# as its text and as a picture.
+ANSWER = 24  # maximum tokens of an answer
+# Upper bound of the tokens of a probe's media: a 64-pixel image takes at most a few hundred, and a page may be read
+# both as text and as an image.
 _WEIGHS: Mapping[LessonSubject, int] = {
     "text": 60,
     "image": 3000,
@@ -60,7 +60,7 @@ _WEIGHS: Mapping[LessonSubject, int] = {
     "tools": 900,
     "json": 400,
 }
-_GROWS = 2  # tokens that a picture, a sound or a page adds to a prompt, at least
+_GROWS = 2  # minimum number of tokens that an image, audio or page adds to a prompt
 _MEDIA: Mapping[LessonSubject, Callable[[], WirePart]] = {
     "image": lambda: WireImage(data=sample_png()),
     "audio": lambda: WireAudio(data=sample_wav()),
@@ -80,7 +80,7 @@ RATE = 16_000
 
 
 class PlannedProbe(Value):
-    """A request of a probe. ``cost``: USD at most, None if the host's price is unknown."""
+    """The planned requests of a probe. ``cost``: maximum USD, None if the host's price is unknown."""
 
     endpoint: str
     host: str
@@ -91,10 +91,10 @@ class PlannedProbe(Value):
 
 
 class ProbeResult(Value):
-    """The result of one request. ``holds`` None: no conclusion, as it failed for another reason, or the part was
-    accepted and left unused.
+    """The result of one request.
 
-    ``tokens``: of the prompt, by the server. ``seconds`` from sending to the end.
+    ``holds`` is None if there is no conclusion: the request failed for another reason, or the part was accepted but not
+    used. ``tokens``: of the prompt, as the server counts. ``seconds``: from sending to the end.
     """
 
     about: LessonSubject
@@ -106,7 +106,7 @@ class ProbeResult(Value):
 
 
 def find_endpoint(name: str, catalog: Catalog) -> Endpoint:
-    """Return the one endpoint with a name. Raises UnknownModel, UsageError or NotInstalled."""
+    """Return the only endpoint with a name. Raises UnknownModel, UsageError or NotInstalled."""
     from intermodal.planner.catalog_index import is_allowed
 
     word = name.strip().lower()
@@ -140,10 +140,10 @@ def _names(endpoint: Endpoint) -> tuple[str, ...]:
 
 
 def plan_probes(endpoint: Endpoint, only: Sequence[LessonSubject] = ()) -> PlannedProbe:
-    """Return the requests of a probe, and their highest cost. Contacts no host."""
+    """Return the requests of a probe and their maximum cost. Contacts no host."""
     wanted: list[LessonSubject] = [each for each in THINGS if each in only or each == "text"] if only else list(THINGS)
     if not only and endpoint.host.zone in NEAR and "document" not in endpoint.input:
-        wanted.remove("document")  # no runtime that people run themselves takes a PDF; it is tried if named
+        wanted.remove("document")  # no self-hosted runtime accepts PDF; it is tried only if named
     calls = {about: _call(endpoint, about) for about in wanted}
     asks: tuple[LessonSubject, ...] = tuple(
         about for about in wanted if _protocol_can_send(_accepting_everything(endpoint), calls[about])
@@ -164,9 +164,9 @@ def plan_probes(endpoint: Endpoint, only: Sequence[LessonSubject] = ()) -> Plann
 
 
 async def probe(client: AsyncClient, endpoint: Endpoint, plan: PlannedProbe) -> AsyncGenerator[ProbeResult]:
-    """Send one request after the other; yield each result as it comes. Lessons are stored.
+    """Send the requests one after the other and yield each result. Conclusions are stored.
 
-    Raises the error of the plain text request, without which no other result counts; StoreError.
+    Raises the error of the plain text request, without which no other result is meaningful; StoreError.
     """
     prepared = await client.prepare(make_request("probe"))
     world = client.world(prepared)
@@ -230,7 +230,7 @@ async def _probe_once(
 
 
 def _is_about_the_part(error: errors.IntermodalError) -> bool:
-    """Return whether a failure is about the part, the same plain words having been answered just before."""
+    """Return whether a failure is caused by the part, given that the plain text request was answered before."""
     if isinstance(error, (errors.RateLimited, errors.CredentialsRefused, errors.Overloaded)):
         return False
     if not isinstance(error, errors.CallError):
@@ -239,7 +239,7 @@ def _is_about_the_part(error: errors.IntermodalError) -> bool:
 
 
 def _evidence(about: LessonSubject, made: CallResult, plain: int | None) -> tuple[bool | None, str]:
-    """Return what a good reply shows; None for nothing, as of a tool that was accepted and not called."""
+    """Return what a successful reply shows, and a message; None if nothing, such as a tool accepted but not called."""
     tokens = made.usage.input_tokens
     if about in ("image", "audio", "document"):
         if tokens is None or plain is None:
@@ -268,7 +268,7 @@ def _is_json(text: str) -> bool:
 
 
 def _accepting_everything(endpoint: Endpoint) -> Endpoint:
-    """Return the endpoint as if it accepted everything: that is the question."""
+    """Return the endpoint as if it accepted all inputs, so that they can be tried."""
     every: tuple[Kind, ...] = ("text", "image", "audio", "document")
     return msgspec.structs.replace(endpoint, input=every, host=msgspec.structs.replace(endpoint.host, forced_json=True))
 
@@ -287,7 +287,7 @@ def _call(endpoint: Endpoint, about: LessonSubject) -> ChatCall:
 
 
 def _protocol_can_send(endpoint: Endpoint, call: ChatCall) -> bool:
-    """Return whether its protocol can express this."""
+    """Return whether the endpoint's protocol can express the call."""
     try:
         chat_codec(endpoint.host).encode_request(call, endpoint.host)
     except NotExpressible:
@@ -322,7 +322,7 @@ def sample_wav() -> bytes:
 
 
 def sample_pdf() -> bytes:
-    """Return a PDF of one page with three words on it."""
+    """Return a PDF of one page with three words."""
     text = b"BT /F1 24 Tf 30 100 Td (One small page) Tj ET"
     objects = (
         b"<< /Type /Catalog /Pages 2 0 R >>",

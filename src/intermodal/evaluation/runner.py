@@ -1,6 +1,6 @@
 """Run every item over every route: all items are planned first, then run and stored one by one.
 
-``report`` grades the trials and aggregates them, also of an evaluation that was stopped.
+``report`` grades and aggregates the trials, also those of an evaluation that was stopped.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from intermodal.plans.step import Call
 from intermodal.request import Request
 
 MOST_ROUTES = 8
-_EVERY = 40  # routes of an item that are looked at before the most common ones are taken
-_MOST_FAILURES_IN_A_ROW = 3  # failures in a row of a route's endpoint after which the rest of the route is left out
+_EVERY = 40  # routes per item from which the most common ones are chosen
+_MOST_FAILURES_IN_A_ROW = 3  # consecutive failures after which a route's remaining items are not run
 _OF_ITEM = ("input_", "no_content_found")  # codes of errors of a file, which do not predict the next file
 _CONVERTS = ("read", "transcribe")  # jobs whose output is the text of a conversion, not an answer
 
@@ -46,8 +46,8 @@ class EvaluationSettings:
 
     Attributes:
         only: endpoints or models; routes that call none of them are left out. () for all.
-        most_routes: routes over all items, those that most items can take first.
-        repeat: runs of each. limit: items, None for all. max_cost: USD for everything, earlier runs included.
+        most_routes: maximum number of routes, preferring those that most items can take.
+        repeat: runs of each. limit: number of items, None for all. max_cost: USD in total, earlier runs included.
         common: options of every request, by the names of ``make_request``.
     """
 
@@ -61,7 +61,7 @@ class EvaluationSettings:
 
 @dataclass
 class PlannedItem:
-    """An item with its routes, by id, in the planner's order; ``why`` is the reason if there are none."""
+    """An item with its routes by id, in the planner's order; ``why`` is the reason if there are none."""
 
     item: EvalItem
     digest: str = ""
@@ -72,7 +72,7 @@ class PlannedItem:
 
 @dataclass
 class Evaluation:
-    """One evaluation. ``plan`` first, then ``run``; both report progress, and both may be cancelled at any time."""
+    """One evaluation. Call ``plan`` first, then ``run``; both report progress and can be cancelled at any time."""
 
     client: AsyncClient
     data: Dataset
@@ -88,9 +88,9 @@ class Evaluation:
     # ---- planning -------------------------------------------------------------------------------
 
     async def plan(self) -> AsyncGenerator[int]:
-        """Plan every item; yields how many are planned. Contacts no model and spends nothing.
+        """Plan every item and yield how many are planned. Contacts no model and spends nothing.
 
-        Raises what a request of an item raises, with its line; NoRoute where no item has any.
+        Raises what the request of an item raises, with its line number; NoRoute if no item has a route.
         """
         items = self.data.items[: self.settings.limit]
         wanted = self._wanted()
@@ -134,7 +134,7 @@ class Evaluation:
         return NoRoute(why, where=self.data.name, todo="see intermodal models")
 
     def _choose(self) -> None:
-        """The routes that most items can take, of those the ones the planner likes better; the rest is not run."""
+        """Choose the routes that most items can take, and among equals those that the planner ranks higher."""
         count: Counter[str] = Counter()
         place: Counter[str] = Counter()
         known: dict[str, EvaluatedRoute] = {}
@@ -148,13 +148,13 @@ class Evaluation:
 
     @property
     def hidden(self) -> int:
-        """Routes that were found and are not run."""
+        """Return the number of routes that were found but are not run."""
         return len({key for each in self.planned for key in each.routes}) - len(self.routes)
 
     # ---- remaining work -------------------------------------------------------------------------
 
     def runs(self) -> list[tuple[PlannedItem, EvaluatedRoute, Candidate, int, int]]:
-        """Every run there is to be: item, route, candidate, rank, repeat; all routes of an item side by side."""
+        """Return every run to be made: item, route, candidate, rank, repeat; the routes of an item are adjacent."""
         return [
             (each, route, candidate, rank, repeat)
             for each in self.planned
@@ -164,7 +164,7 @@ class Evaluation:
         ]
 
     def most_it_costs(self) -> float:
-        """USD that the runs still to be made may cost at most; infinite when a price is not known."""
+        """Return the maximum USD of the remaining runs; infinite if a price is unknown."""
         return sum(
             candidate.total.cost.for_limit()
             for each, route, candidate, _, repeat in self.runs()
@@ -172,7 +172,7 @@ class Evaluation:
         )
 
     def trials(self) -> list[Trial]:
-        """Finished runs of this evaluation's items and routes, in order."""
+        """Return the finished runs of this evaluation's items and routes, in order."""
         found = []
         for each, route, _, rank, repeat in self.runs():
             trial = self.journal.trials.get((each.digest, route.id, repeat))
@@ -183,7 +183,7 @@ class Evaluation:
     # ---- running --------------------------------------------------------------------------------
 
     async def run(self) -> AsyncGenerator[Trial]:
-        """Make every run that is not in the journal; yields each as it ends. Fills ``stopped`` and ``left_out``."""
+        """Make every run that is not in the journal and yield each as it ends. Fills ``stopped`` and ``left_out``."""
         for trial in self.journal.trials.values():
             self._remember(trial)
         prepared: PreparedRequest | None = None
@@ -208,7 +208,7 @@ class Evaluation:
                 self.left_out[route.id] = f"failed {_MOST_FAILURES_IN_A_ROW} times in a row, last: {trial.message}"
 
     def _affordable(self, candidate: Candidate, route: EvaluatedRoute) -> bool:
-        """Reserve its highest cost, or return why that is impossible."""
+        """Return whether the highest cost of a run is within the limit; if not, record why."""
         most = candidate.total.cost.for_limit()
         if math.isinf(most):
             self.left_out[route.id] = "its price is not known, so it cannot be kept under --max-cost"
@@ -222,7 +222,9 @@ class Evaluation:
         return True
 
     async def _again(self, each: PlannedItem) -> PreparedRequest:
-        """Open the item's files once more; the plan holds for these bytes only."""
+        """Open the item's files again. Raises UsageError if they changed, because the plan is for the earlier
+        content.
+        """
         assert each.inputs is not None
         prepared = await self.client.prepare(each.inputs.original)
         if request_digest(prepared) != each.digest:
@@ -250,7 +252,7 @@ class Evaluation:
                 async for event in stream:
                     events.append(event)
         except StoreError:
-            raise  # nothing can be recorded: nothing more may be spent
+            raise  # if results cannot be recorded, nothing more may be spent
         except IntermodalError as failure:
             error = failure
         result = fold(events)
@@ -271,7 +273,7 @@ class Evaluation:
         return self._measured(trial, result, error, candidate, _conversion_keys(candidate, inputs))
 
     def _bounded(self, prepared: PreparedRequest) -> PreparedRequest:
-        """Return the request limited to what is left of the whole evaluation's money."""
+        """Return the request limited to the evaluation's remaining budget."""
         request = prepared.inputs.request
         left = max(0.0, self.settings.max_cost - self.journal.spent)
         policy = msgspec.structs.replace(request.policy, max_cost=min(request.policy.max_cost, left))
@@ -286,8 +288,9 @@ class Evaluation:
         candidate: Candidate,
         keys: Mapping[str, str],
     ) -> Trial:
-        """Return the trial with its figures. A cached conversion counts the time it took when it was made in this
-        evaluation.
+        """Return the trial with its measurements.
+
+        A cached conversion counts with the time it took when it was made in this evaluation.
         """
         steps = tuple(
             StepActuals(key=keys.get(a.step, a.step), seconds=a.seconds, cost=a.cost, cached=a.cached)
@@ -326,7 +329,7 @@ class Evaluation:
 
 
 def report(evaluation: Evaluation, date: str, reused: int = 0) -> EvaluationReport:
-    """Return everything that is known now; also of an evaluation that was stopped."""
+    """Return the report of all finished runs, also of an evaluation that was stopped."""
     trials = evaluation.trials()
     rows = aggregation.grade_trials(evaluation.data.items, trials)
     routes = aggregation.report_routes(rows, evaluation.left_out)
@@ -352,7 +355,7 @@ def report(evaluation: Evaluation, date: str, reused: int = 0) -> EvaluationRepo
 
 
 def _conversion_keys(candidate: Candidate, inputs: Inputs) -> dict[str, str]:
-    """Return the cache keys of conversions, shortened."""
+    """Return the shortened cache key of each conversion step."""
     from intermodal.executor.conversion.conversions import Converters, cache_keys
 
     makers = Converters(catalog=inputs.catalog, language=inputs.request.policy.language)
@@ -361,7 +364,7 @@ def _conversion_keys(candidate: Candidate, inputs: Inputs) -> dict[str, str]:
 
 
 def _estimated(step: StepActuals, name: str, candidate: Candidate) -> StepActuals:
-    """Return the plan's estimate for a step whose product was cached before."""
+    """Return the plan's estimate for a step whose result was cached before the evaluation."""
     planned = next((each for each in candidate.steps if each.id == name), None)
     if planned is None:
         return step
@@ -372,7 +375,7 @@ def _estimated(step: StepActuals, name: str, candidate: Candidate) -> StepActual
 
 
 def _spent(result: Result, error: IntermodalError | None, candidate: Candidate) -> float:
-    """Return the USD on the bill; the highest estimate if a call failed after it was sent, or its cost is unknown."""
+    """Return the USD billed; the highest estimate if a call failed after it was sent, or if its cost is unknown."""
     known = sum(actual.cost or 0.0 for actual in result.actuals)
     if error is None:
         return result.cost if result.cost is not None else candidate.total.cost.high
@@ -385,7 +388,7 @@ def _sum(counts: list[int | None]) -> int | None:
 
 
 def request_digest(prepared: PreparedRequest) -> str:
-    """Return a digest of everything that determines the request, without its limits, and of the bytes of its files."""
+    """Return a digest of everything that determines the request, except its limits, and of the content of its files."""
     request = prepared.inputs.request
     policy = request.policy
     parts = (

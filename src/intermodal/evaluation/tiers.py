@@ -1,14 +1,14 @@
-"""Tiers from right answers. The rule is a convention, written down here and in docs/eval.md.
+"""Derive strength tiers from the share of correct answers. The rule is a convention, stated here and in docs/eval.md.
 
-The lower end of the 95 % interval of right answers, over at least ``ENOUGH`` items, decides: the least that an endpoint
-is worth on this data. A share of right answers depends on how hard the questions are, so a tier measured here means
-"strong enough for questions like these", not a rank among all models.
+The tier is decided by the lower end of the 95 % interval of correct answers, over at least ``ENOUGH`` items. The share
+of correct answers depends on how hard the questions are, so a measured tier means "strong enough for questions like
+these", not a rank among all models.
 
     lower end   below 0.30   0.30   0.60    0.80   0.95
     tier        tiny         small  medium  large  frontier
 
-How far it can go is bounded by the number of items: with all right, 20 items reach large, 73 frontier.
-The intervals and tests are below, with the sources of their formulas.
+The number of items limits the tier: with all answers correct, 20 items reach large, 73 frontier.
+The intervals and tests are at the end, with the sources of their formulas.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _Z = 1.959963984540054  # the normal quantile at (1 + LEVEL) / 2
 
 
 class TierMeasurement(Value):
-    """The conclusion of an evaluation about an endpoint.
+    """What an evaluation concludes about an endpoint.
 
     Attributes:
-        right, items: over its first route of each item, in the planner's order: the one a plan would take with it.
-        sure: the score of the best label, the mean over items that were scored; 0 where none was.
-        tier: by the rule; None where ``items`` are too few.
-        before: the tier the catalog had, and how it was known. why: the whole of it in words.
-        remembered: plans go by it from now on.
+        right, items: over its first route for each item in the planner's order, which is the one a plan would use.
+        sure: mean score of the best label over scored items; 0 if there are none.
+        tier: by the rule; None if there are too few ``items``.
+        before: the tier in the catalog and its evidence. why: the conclusion in words.
+        remembered: whether plans use it from now on.
     """
 
     endpoint: str
@@ -57,7 +57,7 @@ class TierMeasurement(Value):
 
 
 def tier_of(low: float) -> Tier:
-    """Return the tier that a lower end gives.
+    """Return the tier for a lower end of the interval.
 
     >>> tier_of(0.692), tier_of(0.1)
     ('medium', 'tiny')
@@ -69,10 +69,10 @@ def tier_of(low: float) -> Tier:
 
 
 def measure_tiers(runs: Sequence[tuple[Trial, bool]], catalog: Catalog) -> tuple[TierMeasurement, ...]:
-    """Return the conclusions of runs, each with whether it was right, about the endpoints that answered.
+    """Return what runs, each with whether it was right, conclude about the answering endpoints.
 
-    An endpoint that answers an item over several routes counts once: over the route that comes first in the planner's
-    order, chosen without looking at results. Runs that failed for no fault of the model do not count.
+    An endpoint that answers an item over several routes counts once: for the route that comes first in the planner's
+    order, which does not depend on results. Runs that failed through no fault of the model do not count.
     """
     first: dict[tuple[str, Task, str], int] = {}
     for trial, _ in runs:
@@ -92,8 +92,8 @@ def measure_tiers(runs: Sequence[tuple[Trial, bool]], catalog: Catalog) -> tuple
 
 
 def _as_sure(found: TierMeasurement, sure: float) -> TierMeasurement:
-    """Return scores calibrated by how often they are right: 0.9 for answers that are right half of the time is too
-    high.
+    """Add the mean score of the best label, which shows whether scores are calibrated: a mean of 0.9 is too high if
+    only half of the answers are right.
     """
     why = f"{found.why}; its best label was at {sure:.2f} on average"
     return msgspec.structs.replace(found, sure=sure, why=why)
@@ -123,7 +123,7 @@ def _one(endpoint: str, task: Task, items: Mapping[str, list[bool]], catalog: Ca
 
 
 def strength(found: TierMeasurement, data: str, date: str) -> Strength | None:
-    """Return a measurement as evidence; None where it gives no tier."""
+    """Return a measurement as evidence; None if it gives no tier."""
     if found.tier is None:
         return None
     sure = f", its best label at {found.sure:.2f} on average" if found.sure else ""
@@ -132,11 +132,11 @@ def strength(found: TierMeasurement, data: str, date: str) -> Strength | None:
 
 
 def wilson_interval(right: float, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share, (low, high); (0, 1) for nothing counted.
+    """Return the 95 % interval of a share as (low, high); (0, 1) if ``count`` is 0.
 
-    It stays inside 0..1 and holds its level with few items and shares near the ends, where the textbook interval
-    fails. Sources: Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", JASA 1927;
-    Brown, Cai and DasGupta, "Interval Estimation for a Binomial Proportion", Statistical Science 2001.
+    It stays within 0..1 and keeps its coverage with few items and shares near 0 or 1, where the textbook interval
+    fails. Sources: Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", JASA 1927; Brown,
+    Cai and DasGupta, "Interval Estimation for a Binomial Proportion", Statistical Science 2001.
 
     >>> tuple(round(end, 3) for end in wilson_interval(41, 50))
     (0.692, 0.902)
@@ -152,12 +152,12 @@ def wilson_interval(right: float, count: int) -> tuple[float, float]:
 
 
 def mcnemar_test(first: int, second: int) -> float:
-    """Return the probability that two equally good routes differ this much or more: exact and two-sided.
+    """Return the probability that two equally good routes differ at least this much: exact and two-sided.
 
-    ``first`` and ``second`` are the items that only the one and only the other got right. Items that both or neither
-    got right do not count. Each of the rest is a coin thrown: twice the tail of Binomial(n, 1/2). Source: McNemar,
-    "Note on the sampling error of the difference between correlated proportions", Psychometrika 1947, with the binomial
-    in place of its chi-squared approximation, which is too bold for few items.
+    ``first`` and ``second`` are the numbers of items that only the first or only the second route got right. Items that
+    both or neither got right do not count. Each of the rest is a coin toss: twice the tail of Binomial(n, 1/2). Source:
+    McNemar, "Note on the sampling error of the difference between correlated proportions", Psychometrika 1947, with the
+    binomial in place of its chi-squared approximation, which is too optimistic for few items.
 
     >>> mcnemar_test(0, 5), mcnemar_test(3, 3)
     (0.0625, 1.0)
@@ -166,12 +166,11 @@ def mcnemar_test(first: int, second: int) -> float:
     if count == 0:
         return 1.0
     tail = sum(math.comb(count, each) for each in range(few + 1))
-    return min(1.0, float(Fraction(2 * tail, 1 << count)))  # exact: 2 ** count may be no float
+    return min(1.0, float(Fraction(2 * tail, 1 << count)))  # exact: 2 ** count may exceed the range of floats
 
 
 def holm_correction(chances: Sequence[float]) -> list[float]:
-    """Return the same chances, corrected for having been many: the smallest times n, the next times n - 1, never
-    falling.
+    """Correct probabilities for multiple comparisons: the smallest times n, the next times n - 1, never decreasing.
 
     Source: Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 1979.
 

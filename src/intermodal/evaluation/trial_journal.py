@@ -1,8 +1,8 @@
 """The journal of an evaluation: each finished trial is one line of JSON, written when it ends.
 
-An interrupted evaluation goes on where it stopped, and grading can change without running anything again: a line holds
-the answer, not whether it is right. It is a file of the user's alone: answers are content. A trial names its route by
-``EvaluatedRoute``: the answering endpoint, its inputs and the converters, the same for every item.
+An interrupted evaluation continues where it stopped, and grading can change without new runs, because a line holds the
+answer and not whether it is right. Only the user can read the file, since answers are content. A trial names its route
+by ``EvaluatedRoute``: the answering endpoint, its inputs and the converters, the same for every item.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Check
 from intermodal.request import Aspect
 
-VERSION = f"{__version__}/1"  # of intermodal, whose routes these are, and of the record's shape
+VERSION = f"{__version__}/1"  # version of intermodal, on which routes depend, and of the record format
 
 
 AGAIN = frozenset({"unreachable", "rate_limited", "overloaded", "stream_cut", "runtime_crashed"})
 
 
 class EvaluatedRoute(Value):
-    """The same way of answering, whatever the item.
+    """A way of answering, independent of the item.
 
     Attributes:
-        id: first 8 hex digits of SHA-256 over the rest.
+        id: first 8 hex digits of a SHA-256 over the rest.
         endpoint, task: of the call that answers.
         summary: its inputs, in the planner's words.
         converters: earlier conversions, in the plan's order, each once ("transcribe embedded:openai/whisper-base").
@@ -50,20 +50,21 @@ class EvaluatedRoute(Value):
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        """Every endpoint it calls, the answering one first."""
+        """Return every endpoint it calls, the answering one first."""
         return (self.endpoint, *(word.partition(" ")[2] for word in self.converters if " " in word))
 
     @property
     def words(self) -> str:
-        """Return inputs and converters, for people."""
+        """Return inputs and converters for display."""
         by = [word.replace("embedded:", "") for word in self.converters if " " in word]
         return f"{self.summary} ({', '.join(by)})" if by else self.summary
 
 
 class StepActuals(Value):
-    """The actual cost of a run's step. ``key`` is the same for the same work on the same bytes; ``cost`` in USD.
+    """The measured time and cost of a step. ``cost`` in USD.
 
-    It is the key of the cache of derived media, which other routes over the same item are served from.
+    ``key`` is the same for the same work on the same content: the key of the cache of derived media, from which other
+    routes over the item are served.
     """
 
     key: str
@@ -78,7 +79,7 @@ def last_call(candidate: Candidate) -> Call:
 
 
 def evaluated_route(candidate: Candidate) -> EvaluatedRoute:
-    """Return the route a candidate takes."""
+    """Return the route of a candidate."""
     last = last_call(candidate)
     before = [step for step in candidate.steps if step is not last and not isinstance(step, Check)]
     done = tuple(dict.fromkeys(f"{s.op} {s.endpoint}" if isinstance(s, Call) else s.op for s in before))
@@ -90,18 +91,19 @@ def evaluated_route(candidate: Candidate) -> EvaluatedRoute:
 
 
 class Trial(Value):
-    """One item over one route, once.
+    """One run of one item over one route.
 
     Attributes:
-        item: its id. digest: of everything that determines the request, and of the bytes of its files.
-        repeat: which of several, from 0. rank: the route's place in the planner's order for this item, 0 is its choice.
+        item: its id. digest: of everything that determines the request, and of the content of its files.
+        repeat: index of the repetition, from 0. rank: the route's place in the planner's order for this item; 0 is its
+            choice.
         answer, data, scores: the result. finish_reason: why it ended.
-        error, message: the code of the error it ended with, and its sentence; "" on success.
-        seconds: wall time as if nothing had been converted before and everything was loaded.
-        load_seconds: the actual loading. wall: by the clock.
-        cost: USD the route takes, conversions included; None if unknown.
-        spent: USD this run added to the bill: less, if a conversion was cached.
-        guessed: some conversion was cached before the evaluation, so that its estimate stands for its time.
+        error, message: the code of the error it ended with, and its message; "" on success.
+        seconds: wall time as if nothing had been cached and all models were loaded.
+        load_seconds: the actual loading. wall: measured time.
+        cost: USD of the route, conversions included; None if unknown.
+        spent: USD that this run added to the bill; less if a conversion was cached.
+        guessed: whether a conversion was cached before the evaluation, so that its estimate is used for its time.
         input_tokens, output_tokens: of calls that answer or describe, as their endpoints counted.
         loses: aspects. replans: how often the plan was made again. when: UTC, ISO 8601.
     """
@@ -137,16 +139,19 @@ class Trial(Value):
 
 
 class TrialJournal:
-    """The file. ``trials`` are those of this version, the newest of each run; open it to add to it."""
+    """The journal file.
+
+    ``trials`` are those of this version, the newest of each run. Use ``writing`` to add to it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.trials: dict[tuple[str, str, int], Trial] = {}
-        self.spent = 0.0  # USD of every line, also of those that count no more
+        self.spent = 0.0  # USD of all lines, including outdated ones
         self._file: int | None = None
 
     def read(self) -> None:
-        """Read the trials of a journal. A last line that was cut off by the end of a process is left out."""
+        """Read the trials of the journal. Incomplete lines are skipped."""
         try:
             lines = self.path.read_bytes().split(b"\n") if self.path.exists() else []
         except OSError as error:
@@ -156,14 +161,14 @@ class TrialJournal:
             try:
                 trial = decoder.decode(line)
             except msgspec.DecodeError:
-                continue  # cut off, or of another version: the item is run again
+                continue  # incomplete or of another version: the item is run again
             self.spent += trial.spent
             if trial.version == VERSION:
                 self.trials[trial.key] = trial
 
     @contextmanager
     def writing(self, *, fresh: bool = False) -> Iterator[TrialJournal]:
-        """Held by this process alone while it runs. Raises UsageError when another one has it."""
+        """Lock the journal for this process. Raises UsageError if another process has it."""
         import fcntl
 
         try:
@@ -190,7 +195,7 @@ class TrialJournal:
             os.close(handle)
 
     def add(self, trial: Trial) -> None:
-        """Keep a finished run, on the disk before anything else happens."""
+        """Append a finished run and sync it to disk."""
         assert self._file is not None
         self.trials[trial.key] = trial
         self.spent += trial.spent
@@ -201,7 +206,7 @@ class TrialJournal:
             raise self._error("written", error) from None
 
     def done(self, key: tuple[str, str, int]) -> Trial | None:
-        """Return the finished run of this key; one that failed by bad luck is not finished."""
+        """Return the finished run for a key; a run that failed temporarily (``AGAIN``) is not finished."""
         trial = self.trials.get(key)
         return None if trial is None or trial.error in AGAIN else trial
 
@@ -213,7 +218,7 @@ class TrialJournal:
 
 
 def _end_line(handle: int) -> None:
-    """Close a line that the end of a process cut off, so that the next one begins its own."""
+    """Terminate a line that was cut off when a process ended, so that the next one starts on its own line."""
     size = os.lseek(handle, 0, os.SEEK_END)
     if size and os.pread(handle, 1, size - 1) != b"\n":
         os.write(handle, b"\n")

@@ -1,14 +1,14 @@
 """The monthly cost of a workload: planned once, and billed by modality and by step for every plan.
 
-Real files are opened once and hypothetical parts are added. The prices of a plan are those of the workload's day, of
-batch mode and of cached text (``Discounts``).
+Real files are opened once and hypothetical parts are added. Prices are those of the workload's day, with batch and
+cached-text discounts if the plan asks for them (``Discounts``).
 
-A bill is pure: every number is the planner's own for one request, times the requests. Ranges stay: an error in one
-request is the same in all of them. A step that converts a part belongs to that part's kind, and so do the tokens of its
-outcome in the answering call; prompt and framing are *text*, and the answer, with the one repair that JSON may need in
-its high end, is *output*.
+Billing is pure: every number is the planner's own for one request, times the number of requests. Ranges are not
+narrowed, because an error in one request is the same in all of them. A step that converts a part is billed to that
+part's modality, and so are the tokens of its result in the answering call. Prompt and framing are *text*. The answer is
+*output*, with the one repair that JSON may need in its high end.
 
-``MonthlyCost`` shows a month: its tables as text, for the terminal and the page, and its chart.
+``MonthlyCost`` presents a month: its tables as text for the terminal and the page, and its chart.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 _MODALITIES = ("text", "image", "audio", "video", "pdf", "output")
-_OF_KIND = {"document": "pdf"}  # others by their own name
+_OF_KIND = {"document": "pdf"}  # other kinds keep their name
 _DIGITS = 10
 _RatesOf = Callable[[Endpoint], Rates]
 _Cached = Callable[[Endpoint], tuple[int, float | None]]
@@ -58,7 +58,7 @@ _BY_TOKENS = ("generate", "translate", "score", "embed")  # last calls whose inp
 
 
 class StepBill(Value):
-    """One step over a month. ``hours``: of this machine's work; 0 where the step runs elsewhere."""
+    """One step over a month. ``hours``: working time of this machine; 0 if the step runs elsewhere."""
 
     op: str
     what: str
@@ -74,9 +74,9 @@ class PlanBill(Value):
     """A plan over a month.
 
     Attributes:
-        tier: the weakest link. usd: by modality. total: all of them; unknown where a price is.
-        seconds: of one request. lost: aspects. warnings, notes: sentences of the plan.
-        refused: why there is no such plan, with ``reasons``; "" where there is.
+        tier: the weakest model's. usd: by modality. total: sum of them; unknown if a price is.
+        seconds: per request. lost: aspects. warnings, notes: sentences of the plan.
+        refused: why there is no such plan, with ``reasons``; "" if there is one.
     """
 
     name: str
@@ -98,7 +98,7 @@ class PlanBill(Value):
 
 
 class MonthlyCost(Value):
-    """Every plan of a workload, side by side. ``requests``: a month. ``day``: whose prices. ``assumed``: in words."""
+    """All plans of a workload. ``requests``: per month. ``day``: of the prices. ``assumed``: assumptions in words."""
 
     name: str
     requests: float
@@ -107,7 +107,7 @@ class MonthlyCost(Value):
     assumed: tuple[str, ...] = ()
 
     def svg(self, name: str = "im-month") -> str:
-        """Return the bills as a picture: a bar a plan, stacked by kind of part. ``name``: its classes begin with it."""
+        """Return a bar chart of the bills, stacked by modality. ``name``: prefix of its CSS classes."""
         return svg(self, name)
 
     def __str__(self) -> str:
@@ -115,7 +115,7 @@ class MonthlyCost(Value):
         return text(self)
 
     def _repr_html_(self) -> str:
-        """Return a month for a notebook: the picture, and the tables as text, escaped, below it."""
+        """Return HTML for a notebook: the chart, and the escaped text tables below it."""
         return f"{self.svg()}<details><summary>as text</summary><pre>{escape(str(self))}</pre></details>"
 
     @property
@@ -129,10 +129,10 @@ def _is_there(quantity: Quantity | None) -> bool:
 
 
 class Biller:
-    """Bills plans of one workload.
+    """Bills the plans of one workload.
 
-    ``tokens``: of an answer, None for the planner's range. ``cached``: tokens of text that an answering host has in its
-    cache, and USD for one of them, None where it states no such price.
+    ``tokens``: of an answer, None for the planner's range. ``cached``: returns the number of text tokens in an
+    answering host's prompt cache, and the USD for one, None if the host states no such price.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class Biller:
         self._cached = cached
 
     def bill(self, name: str, plan: Plan, facts: Facts) -> PlanBill:
-        """Return a plan's bill of a month."""
+        """Return the monthly bill of a plan."""
         chosen, requests = plan.chosen, self._requests
         kinds = {part.index: _OF_KIND.get(part.kind, part.kind) for part in facts.parts}
         usd: dict[str, Quantity] = dict.fromkeys(_MODALITIES, exact(0.0))
@@ -168,14 +168,14 @@ class Biller:
         )  # fmt: skip
 
     def _shares(self, chosen: Candidate, step: Step, kinds: Mapping[int, str]) -> dict[str, Quantity]:
-        """USD of one step of one request, by modality."""
+        """Return the USD of one step of one request, by modality."""
         if isinstance(step, Call) and step is chosen.answering and step.op in _BY_TOKENS:
             endpoint = self._catalog.by_id[step.endpoint]
             cached = self._cached(endpoint)
             return _answer(chosen, step, kinds, self._rates_of(endpoint), self._tokens, cached)
         if step.op == "speak":
             return {"output": step.estimate.cost}
-        whole = "audio" if step.op == "transcribe" else "text"  # where the whole request is one part
+        whole = "audio" if step.op == "transcribe" else "text"  # if the step belongs to no single part
         return {kinds.get(step.part, whole): step.estimate.cost}
 
     def _step(self, step: Step, shares: Mapping[str, Quantity], *, answers: bool) -> StepBill:
@@ -201,7 +201,9 @@ def _answer(
     chosen: Candidate, step: Call, kinds: Mapping[int, str], rates: Rates, tokens: int | None,
     cached: tuple[int, float | None],
 ) -> dict[str, Quantity]:  # fmt: skip
-    """Return the answering call by modality: unconverted inputs, products of parts, the rest, the output."""
+    """Return the cost of the answering call by modality: unconverted inputs, converted parts, other text, and
+    output.
+    """
     cost, sources = step.estimate.cost, _sources(chosen, step, kinds, rates)
     if not cost.known:
         return dict.fromkeys(("text", *(modality for modality, _, _ in sources), "output"), unknown("price not known"))
@@ -219,7 +221,7 @@ def _answer(
         whole = plus(times(written, rates.out), (rates.request, rates.request, rates.request))
     found["output"] = whole
     kept, usd = cached
-    if kept and usd is not None:  # of prompt, framing and text files alone, and never more than there is
+    if kept and usd is not None:  # applies to prompt, framing and text files, up to their total
         text = given
         for modality, _, some in sources:
             text = plus(text, some) if modality == "text" else text
@@ -228,15 +230,13 @@ def _answer(
 
 
 def _with_thought(tokens: int, thought: Levels, planned: Quantity) -> Levels:
-    """Return tokens of an answer of a stated length, and those thought before it: no more than the call has room
-    for.
-    """
+    """Return the tokens of an answer of a stated length with its reasoning, capped at the planned maximum."""
     low, mid, high = (max(float(tokens), min(tokens + some, planned.high)) for some in thought)
     return (low, mid, high)
 
 
 def _sources(chosen: Candidate, step: Call, kinds: Mapping[int, str], rates: Rates) -> list[tuple[str, float, Levels]]:
-    """Yield the inputs: modality, USD a token, tokens."""
+    """Return the inputs of a call: modality, USD per token, tokens."""
     prices = {"text": rates.text, "audio": rates.audio}
     found = [
         (kinds.get(each.part, "text"), prices.get(each.kind, rates.image), levels(each.tokens))
@@ -266,12 +266,12 @@ def _less(whole: Levels, part: Levels) -> Levels:
 
 # ---- tables of text ---------------------------------------------------------------------------------
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
-_MOST_STEPS = 12  # of a plan that are listed one by one
+_MOST_STEPS = 12  # maximum number of steps listed one by one
 _NO_PLAN = "no plan"
 
 
 def text(made: MonthlyCost) -> str:
-    """Bills by kind of part, then by step, then what each plan takes and loses."""
+    """Return the bills as text: by modality, by step, the requirements of each plan, and notes."""
     lines = [headline(made), "", *format_table(*by_modality(made))]
     steps = by_step(made)
     if steps[1]:
@@ -286,7 +286,7 @@ def headline(made: MonthlyCost) -> str:
 
 
 def by_modality(made: MonthlyCost) -> Table:
-    """Plan by kind of part."""
+    """Return the table of cost per plan and modality."""
     columns = made.modalities
     rows = []
     for plan in made.plans:
@@ -298,7 +298,7 @@ def by_modality(made: MonthlyCost) -> Table:
 
 
 def by_step(made: MonthlyCost) -> Table:
-    """Every step of every plan; many alike as one."""
+    """Return the table of all steps of all plans; if there are many, similar ones are merged."""
     rows: list[tuple[str, ...]] = []
     for plan in made.plans:
         name = plan.name
@@ -310,7 +310,7 @@ def by_step(made: MonthlyCost) -> Table:
 
 
 def plan_requirements(made: MonthlyCost) -> Table:
-    """Return the answering endpoint and its requirements."""
+    """Return the table of answering endpoints with tier, tokens and time."""
     rows: list[tuple[str, ...]] = [
         (
             plan.name, plan.endpoint, plan.tier, count(plan.tokens_in), count(plan.tokens_out), _time(plan.hours),
@@ -324,8 +324,10 @@ def plan_requirements(made: MonthlyCost) -> Table:
 
 
 def sentences(made: MonthlyCost, *, notes: bool = False) -> Iterator[str]:
-    """Yield the sentences beside the tables: the route of each plan and its losses, plans that do not exist,
-    assumptions. ``notes``: those of the plans as well.
+    """Yield the sentences for the tables: the route of each plan and its losses, plans without a route, and
+    assumptions.
+
+    ``notes``: include the notes of the plans.
     """
     for plan in made.plans:
         if plan.refused:
@@ -348,7 +350,7 @@ _Grouped = tuple[str, str, str, Quantity, Quantity, Quantity, Quantity]
 
 
 def _grouped(plan: PlanBill) -> Iterator[_Grouped]:
-    """Steps of one op at one endpoint as one where there are many."""
+    """Yield the steps of a plan; if there are many, steps with the same operation and endpoint are merged."""
     alike: dict[tuple[str, str], list[int]] = {}
     for place, step in enumerate(plan.steps):
         key = (step.op, step.endpoint) if len(plan.steps) > _MOST_STEPS else (str(place), "")
@@ -364,7 +366,7 @@ def _grouped(plan: PlanBill) -> Iterator[_Grouped]:
 
 # ---- numbers ---------------------------------------------------------------------------------------
 def _format_range(quantity: Quantity, form: Callable[[float], str], unit: str = "") -> str:
-    """ "unknown", "12", "12 (8..40)"; nothing is "-"."""
+    """Format a range as "unknown", "12" or "12 (8..40)"; zero is "-"."""
     if not quantity.known:
         return "unknown"
     if quantity.high == 0:
@@ -379,13 +381,13 @@ def dollars(quantity: Quantity) -> str:
 
 
 def _whole_dollars(quantity: Quantity) -> str:
-    """Return a sum in whole dollars; nothing is shown as such."""
+    """Format a total; zero is "$0"."""
     found = dollars(quantity)
     return "$0" if found == "-" else found
 
 
 def _plain_dollars(value: float) -> str:
-    """Three digits, and cents where dollars are few.
+    """Format USD with three significant digits, and with cents for small amounts.
 
     >>> [_plain_dollars(value) for value in (0.0, 0.004, 0.318, 4.256, 87.3, 1234.5, 2.1e6)]
     ['0', '<0.01', '0.32', '4.26', '87.3', '1,234', '2,100,000']
@@ -416,7 +418,8 @@ def _whole(value: float) -> str:
 
 
 def _short(value: float) -> str:
-    """
+    """Format a number with three significant digits and a unit prefix.
+
     >>> [_short(value) for value in (0.0, 950.0, 12_300.0, 4_560_000.0, 7.8e9)]
     ['0', '950', '12.3k', '4.56M', '7.8G']
     """
@@ -431,11 +434,11 @@ def _short(value: float) -> str:
 NAME, AXIS, TAIL = 210.0, 520.0, 190.0  # widths: plans, money, totals
 MARGIN, ROW, BAR, HEAD = 20.0, 52.0, 20.0, 98.0
 _SIZE = 11.0
-_LEAST = 0.5  # pixels below which a share is not drawn
-_BEYOND = 2.5  # times the largest middle: how far the axis goes to hold the ranges
+_LEAST = 0.5  # minimum width in pixels of a drawn share
+_BEYOND = 2.5  # maximum length of the axis, as a multiple of the largest middle
 _TICKS = 6
 
-# Okabe and Ito's palette, which people tell apart whatever colours they see (Color Universal Design, 2008).
+# Okabe and Ito's palette, which is safe for colour blindness (Color Universal Design, 2008).
 _COLOURS: dict[str, Colour] = {
     "range": ("stroke", "#59636e", "#9198a1"),
     "of-text": ("fill", "#0072b2", "#4da3d9"),
@@ -448,7 +451,7 @@ _COLOURS: dict[str, Colour] = {
 
 
 def svg(made: MonthlyCost, name: str = "im-month") -> str:
-    """``name``: of the picture, letters, digits and hyphens; its classes begin with it."""
+    """Return the chart. ``name``: prefix of its CSS classes, of letters, digits and hyphens."""
     return _Chart(made, name).whole()
 
 
@@ -545,7 +548,9 @@ def _hint(plan: PlanBill) -> str:
 
 
 def _axis(made: MonthlyCost) -> tuple[float, float]:
-    """Return where the axis ends, and its step: every middle fits, ranges as far as they leave bars to be seen."""
+    """Return the end of the axis and its tick step. All middles fit; ranges are cut off if they would make bars
+    too short.
+    """
     known = [plan.total for plan in made.plans if not plan.refused and plan.total.known]
     middle, high = max((each.mid for each in known), default=0.0), max((each.high for each in known), default=0.0)
     most = min(high, middle * _BEYOND) or high
@@ -557,14 +562,14 @@ def _axis(made: MonthlyCost) -> tuple[float, float]:
 
 
 class WorkloadInputs(Protocol):
-    """The planner's inputs."""
+    """A prepared request with the planner's inputs."""
 
     @property
     def inputs(self) -> Inputs: ...
 
 
 class InputGatherer(Protocol):
-    """A client, as far as a bill needs one: it opens files and gathers what the planner reads."""
+    """The part of a client that billing needs: it opens files and gathers the planner's inputs."""
 
     env: Mapping[str, str]
 
@@ -590,7 +595,7 @@ async def monthly_cost(workload: Workload, client: InputGatherer) -> MonthlyCost
 
 
 async def _known(wanted: PlanSpec, client: InputGatherer) -> Catalog:
-    """Return the catalog with the models and hosts that a plan names; no media are opened for it."""
+    """Return the catalog with the models and hosts that a plan names, without opening any media."""
     words = (Message(role="user", parts=(Text(text=wanted.name),)),)
     asked = Request(messages=words, policy=Policy(model=wanted.policy.model, hosts=wanted.policy.hosts))
     return (await client.prepare(asked)).inputs.catalog
@@ -614,12 +619,12 @@ async def _inputs(workload: Workload, client: InputGatherer) -> Inputs:
     request = replace(opened.request, messages=messages, sampling=Sampling(max_tokens=workload.max_tokens),
                       answer_tokens=workload.tokens or None)  # fmt: skip
     kinds: tuple[Kind, ...] = tuple(dict.fromkeys(part.kind for part in facts))
-    told = await client.question_needs(workload.prompt, kinds)  # hypothetical media are treated as real ones
+    told = await client.question_needs(workload.prompt, kinds)  # hypothetical media are treated like real ones
     return replace(opened, request=request, facts=Facts(parts=tuple(facts), question=told), original_messages=())
 
 
 def _imagined(workload: Workload, first: int) -> Iterator[tuple[ContentPart, PartFacts]]:
-    """Imagined parts with names that differ."""
+    """Yield the hypothetical parts with unique names."""
     times: dict[str, int] = {}
     for part in (part for part in workload.parts if part.piece is not None):
         for _ in range(part.count):
@@ -637,7 +642,7 @@ def _bill(workload: Workload, wanted: PlanSpec, base: Inputs, env: Mapping[str, 
     try:
         made = _planned(inputs)
     except NoRoute as error:
-        said = error.worded("command line")  # as plans are, which it stands beside
+        said = error.worded("command line")  # as in the plans it is shown with
         return PlanBill(name=wanted.name, refused=str(said), reasons=said.reasons)
     except (UnknownModel, UsageError) as error:
         raise type(error)(f"plan {wanted.name!r}: {error.what}", where=error.where, todo=error.hints.todo) from None
@@ -650,8 +655,9 @@ def _bill(workload: Workload, wanted: PlanSpec, base: Inputs, env: Mapping[str, 
 
 
 def _planned(inputs: Inputs) -> Plan:
-    """Return the plan. Where no limit is stated and nothing with a price can do it, one whose price is not known may:
-    such a plan passes no limit of money but the default's.
+    """Return the plan; if none with a known price exists and no limit was stated, one with an unknown price.
+
+    Plans with an unknown price are only possible under the default limit.
     """
     try:
         return plan_from(inputs)
@@ -685,7 +691,10 @@ _WAITS = "a batch is answered when the host has time, within a day as a rule; se
 
 
 class Discounts:
-    """``tariff``: dated prices of an endpoint, () where its own row has its only one. ``day``: ISO."""
+    """The endpoint prices of a plan on a day, with batch and cached-text discounts.
+
+    ``tariff``: returns the dated prices of an endpoint, () if it only has the price in its own row. ``day``: ISO.
+    """
 
     def __init__(self, tariff: Callable[[Endpoint], tuple[RateCard, ...]], day: str, batch: bool, cached: int) -> None:
         self._tariff = tariff
@@ -695,8 +704,10 @@ class Discounts:
         self._vectors: dict[str, tuple[RateCard, ...]] = {}
 
     def catalog(self, catalog: Catalog) -> Catalog:
-        """Every endpoint at the price it has on the day. A host that states no price of a batch keeps its standard
-        price: a request can always be sent there by itself."""
+        """Return the catalog with the prices of the day.
+
+        Hosts without a batch price keep their standard price, since a request can always be sent on its own.
+        """
         return replace(catalog, endpoints=tuple(map(self._priced, catalog.endpoints)))
 
     def _priced(self, endpoint: Endpoint) -> Endpoint:
@@ -704,13 +715,15 @@ class Discounts:
         return with_price_on(endpoint, vectors, self._day, batch=self._batch)
 
     def cached(self, endpoint: Endpoint) -> tuple[int, float | None]:
-        """Return the tokens in the cache of an answering endpoint, and USD for one, None without a stated price."""
+        """Return the number of cached tokens at an answering endpoint and the USD for one, None if no price is
+        stated.
+        """
         vector = rate_card_on(self._vectors.get(endpoint.id, ()), self._day, batch=self._batch)
         rate = vector.units.get(_CACHED) if vector is not None else None
         return self._tokens, None if rate is None else base_rate(rate) / 1e6
 
     def said(self, catalog: Catalog, plan: Plan) -> Iterator[str]:
-        """Yield the discounts that do not hold for a plan, and the effect of a batch on its seconds."""
+        """Yield which discounts do not apply to a plan, and how a batch affects its time."""
         calls = [step for step in plan.chosen.steps if isinstance(step, Call)]
         hosted = [name for name in dict.fromkeys(step.endpoint for step in calls) if _is_paid(catalog.by_id[name])]
         if self._batch and hosted:

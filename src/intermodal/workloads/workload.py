@@ -1,9 +1,10 @@
-"""A workload: one kind of request, its rate, and the plans to compare, as values, and its document.
+"""A workload document: one kind of request, its rate, and the plans to compare, as values.
 
 A document, from a file or from Python, is checked against the published schema (``data/workload.schema.json``), which
-is the only list of keys; ``WorkloadKeys`` (``workload_keys.py``) are their types, for type checkers.
+is the only list of keys; ``WorkloadKeys`` (``workload_keys.py``) are their types for type checkers.
 
-Parts that are only described become the facts that probing would find, as far as they were stated (``imagined``).
+Parts that are only described are turned into the facts that probing would find, as far as they are stated
+(``imagined``).
 """
 
 from __future__ import annotations
@@ -43,19 +44,20 @@ from intermodal.request import (
 from intermodal.request_builder import checked_hosts
 
 SCHEMA = Path(__file__).parent / "data" / "workload.schema.json"
-_DAYS = 365 / 12  # a month
-LETTERS_PER_PAGE = 2_000  # of a hypothetical PDF: a page of a report, half of it margins and headings
-NO_LIMIT = 1e9  # USD a request: finding out the cost is the purpose
+_DAYS = 365 / 12  # days per month
+LETTERS_PER_PAGE = 2_000  # characters of a hypothetical PDF page: a report with margins and headings
+NO_LIMIT = 1e9  # USD per request; the purpose is to find out the cost
 _KINDS = ("image", "audio", "video", "pdf", "letters", "file")
-_FEW = 8  # values of an enumeration that are all named
+_FEW = 8  # maximum number of enumeration values listed in full
 
 
 class WorkloadPart(Value):
-    """One of a request's parts, or ``count`` alike: a real ``file``, or a hypothetical ``piece`` with its properties.
+    """One part of a request, or ``count`` identical ones: a real ``file``, or a hypothetical ``piece`` with its
+    properties.
 
     Attributes:
-        density: share of a picture or scanned page that is text, None if unstated.
-        letters: of a page of a PDF, 0 for a scanned one. silent: a video without sound.
+        density: share of an image or scanned page covered by text, None if unstated.
+        letters: characters per page of a PDF, 0 for a scan. silent: a video without audio.
     """
 
     name: str
@@ -68,9 +70,9 @@ class WorkloadPart(Value):
 
 
 class PlanSpec(Value):
-    """A plan to be made: its name and its policy.
+    """A plan to be made: its name and policy.
 
-    ``batch``: at the price of a batch. ``cached``: tokens of its text that the answering host has in its cache.
+    ``batch``: use batch prices. ``cached``: tokens of its text that are in the answering host's prompt cache.
     """
 
     name: str
@@ -80,7 +82,11 @@ class PlanSpec(Value):
 
 
 class Workload(Value):
-    """``tokens``: of an answer, None for the planner's own range. ``requests``: a month. ``day``: "" is today."""
+    """A workload.
+
+    ``tokens``: of an answer, None for the planner's own range. ``requests``: per month. ``day``: of the prices, "" is
+    today.
+    """
 
     name: str
     requests: float
@@ -95,9 +101,9 @@ class Workload(Value):
 
 
 def _check_document(found: LocatedDocument) -> LocatedDocument:
-    """Return the document, as its schema wants it.
+    """Validate a document against the schema.
 
-    Raises UsageError with file, line and the nearest name for an unknown key.
+    Raises UsageError with file and line, and the nearest known key for an unknown one.
     """
     if not isinstance(found.value, dict):
         raise UsageError("is not a workload", where=found.name, todo="begin it with: workload: 1")
@@ -114,7 +120,7 @@ def _check_document(found: LocatedDocument) -> LocatedDocument:
 
 
 def _order(found: LocatedDocument, problem: Any) -> tuple[bool, int]:
-    """Slips of the pen first, which may be why another key is missing; then from top to bottom."""
+    """Sort unknown keys first, since a typo may be why another key is missing; then by line."""
     line = found.where(_place(problem)).rpartition(":")[2]
     return problem.validator != "additionalProperties", int(line) if line.isdigit() else 0
 
@@ -176,12 +182,12 @@ def _validator() -> Any:
 
 # ---- facts of hypothetical parts --------------------------------------------------------------------
 _A4 = (595.0, 842.0)  # points
-_DENSE = 0.2  # how far a stated density may be off
+_DENSE = 0.2  # relative error of a stated density
 _DETAILS = ("low", "high", "original")
 
 
 def imagined(part: WorkloadPart, index: int, name: str) -> tuple[ContentPart, PartFacts]:
-    """Return the part and its facts. ``index``: as ``Request.parts()`` counts."""
+    """Return a hypothetical part and its facts. ``index``: as in ``Request.parts()``."""
     piece = part.piece
     assert piece is not None, "a real file has real facts"
     if piece.kind == "text":
@@ -238,7 +244,7 @@ _OUTPUTS: Mapping[str, Callable[[Mapping[str, Any]], Output]] = {
 
 
 def read_workload(path: Path, config: Config, env: Mapping[str, str]) -> Workload:
-    """Raises UsageError with file and line for an invalid document."""
+    """Read a workload file. Raises UsageError with file and line for an invalid document."""
     return _workload(_check_document(_located(path)), path.parent, path.stem, Names(config, env))
 
 
@@ -246,7 +252,7 @@ def workload_of(
     document: str | PathLike[str] | Mapping[str, Any] | None, keys: Mapping[str, Any], config: Config,
     env: Mapping[str, str],
 ) -> Workload:  # fmt: skip
-    """Return a document as a program has it: a file's name or a mapping, whose keys ``keys`` go before; or these alone.
+    """Return the workload of a Python call: a file name or a mapping, overridden by ``keys``; or ``keys`` alone.
 
     Raises UsageError for an invalid document.
     """
@@ -267,7 +273,7 @@ def workload_of(
 
 
 class Names(NamedTuple):
-    """Where names of hosts are looked up."""
+    """Where host names are looked up."""
 
     config: Config
     env: Mapping[str, str]
@@ -290,7 +296,7 @@ def _located(path: Path) -> LocatedDocument:
 
 
 def _workload(found: LocatedDocument, folder: Path, name: str, names: Names) -> Workload:
-    """Return the value of a document that its schema takes."""
+    """Return the workload of a valid document."""
     said: dict[str, Any] = found.value
     parts = tuple(_part(found, place, each, folder) for place, each in enumerate(said.get("parts", ())))
     _not_too_many(found, parts)
@@ -314,7 +320,7 @@ def _workload(found: LocatedDocument, folder: Path, name: str, names: Names) -> 
 
 
 def _not_too_many(found: LocatedDocument, parts: tuple[WorkloadPart, ...]) -> None:
-    """A slip of the pen must not be planned for minutes."""
+    """Raise UsageError if a request has so many parts or pages that planning would take minutes."""
     pages = sum(part.count * part.piece.pages for part in parts if part.piece is not None)
     for many, most, what in ((sum(part.count for part in parts), MOST_PARTS, "parts"), (pages, MOST_PAGES, "pages")):
         if many > most:
@@ -389,9 +395,7 @@ def _plans(found: LocatedDocument, said: Mapping[str, Any], names: Names) -> tup
 
 
 def _policy(said: Mapping[str, Any], names: Names, where: str) -> Policy:
-    """Return a plan's keys as a policy. A host that is named, alone or before a model, may be priced: nothing is
-    sent.
-    """
+    """Return the policy of a plan. Named hosts may be priced without consent, because nothing is sent."""
     model = said.get("model", "")
     named = tuple(host for host in (said.get("host", ""), *said.get("hosts", ())) if host)
     hosts = (*checked_hosts(named, *names, where=where), *_before(model, names))
@@ -407,7 +411,7 @@ def _policy(said: Mapping[str, Any], names: Names, where: str) -> Policy:
 
 
 def _before(model: str, names: Names) -> tuple[str, ...]:
-    """Return the host that stands before a model (``host:vendor/model``), where it is one that wants consent."""
+    """Return the host in ``host:vendor/model``, if it is one that needs consent."""
     host, colon, _ = model.partition(":")
     try:
         return checked_hosts((host,), *names) if colon and "/" not in host else ()

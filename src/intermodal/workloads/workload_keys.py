@@ -1,4 +1,4 @@
-"""The keys of a workload's document, as types for those who write one in Python."""
+"""The keys of a workload document, as types for Python callers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from intermodal.request import Aspect, Objective, Tier
 
 
 class Requests(TypedDict, total=False):
-    """The rate: ``per_day``, on ``days`` a month (by default 365 / 12), or ``per_month``."""
+    """The rate: ``per_day``, on ``days`` days per month (365 / 12 by default), or ``per_month``."""
 
     per_day: float
     per_month: float
@@ -18,8 +18,10 @@ class Requests(TypedDict, total=False):
 
 
 class PartKeys(TypedDict, total=False):
-    """One of ``image`` ("1024x1024:high"), ``audio`` ("1m30s"), ``video`` ("10s@1:640x360"), ``pdf`` ("10p"),
-    ``letters`` (of a text file) and ``file`` (a real one), and its properties.
+    """A part of the request, with its properties.
+
+    Exactly one of ``image`` ("1024x1024:high"), ``audio`` ("1m30s"), ``video`` ("10s@1:640x360"), ``pdf`` ("10p"),
+    ``letters`` (characters of a text) and ``file`` (a real file).
     """
 
     image: str
@@ -37,7 +39,7 @@ class PartKeys(TypedDict, total=False):
 
 
 class OutputKeys(TypedDict, total=False):
-    """The output, and the length of an answer."""
+    """The output, and the length of the answer."""
 
     kind: Literal["text", "json", "transcript", "speech", "embedding", "scores"]
     tokens: int
@@ -47,7 +49,10 @@ class OutputKeys(TypedDict, total=False):
 
 
 class PolicyKeys(TypedDict, total=False):
-    """The limits of a plan, as in ``Policy``. ``max_cost``: by default no limit. ``local``: nothing leaves here."""
+    """The limits of a plan, as in ``Policy``.
+
+    ``max_cost``: unlimited by default. ``local``: nothing leaves this machine.
+    """
 
     objective: Objective
     at_least: Tier
@@ -73,10 +78,10 @@ class PlanKeys(PolicyKeys, total=False):
 
 
 class WorkloadKeys(TypedDict, total=False):
-    """The argument of ``client.cost``: the keys of a workload's document (docs/cost.md).
+    """The argument of ``client.cost``: the keys of a workload document (docs/cost.md).
 
     Attributes:
-        name: for tables and picture. as_of: the day of the prices, as "2026-11-25"; today by default.
+        name: for tables and the chart. as_of: the day of the prices, as "2026-11-25"; today by default.
         policy: defaults of the plans.
     """
 
