@@ -1,4 +1,4 @@
-"""The needs of a question about the media that come with it, estimated before planning and passed to it as facts.
+"""Estimates what a question needs from the media attached to it. The planner receives the result as facts.
 
 question_reader.py   asks the child process, and remembers its answers
 question_worker.py   the child process, which computes vectors

@@ -1,12 +1,10 @@
-"""The kind of answer that a question asks for, by words of ten languages: the table behind
-``cost_model/answer_length.py``.
+"""Detects the kind of answer that a question asks for, by words of ten languages.
 
-The kind depends on the instruction ("summarise", "fasse … zusammen", "总结"), not on a noun that occurs: whether a
-letter
-is dated is a fact, and only a letter that is to be written is long. A verb counts where an instruction begins: at the
-beginning of a clause, or after "please" and "can you". Texts and patterns are compared without case and accents.
-
-Languages: en de fr es pt it (Latin), zh ja (han, kana), ru (cyrillic), ar (arabic).
+``cost_model/answer_length.py`` uses the result. The kind depends on the instruction ("summarise", "fasse … zusammen",
+"总结"), not on a noun in the question: whether a letter is dated is a fact, and only a letter that is to be written is
+long. A verb counts only where an instruction begins: at the beginning of a clause, or after "please" and "can you".
+Texts and patterns are compared without case and accents. Languages: en de fr es pt it (Latin), zh ja (han, kana), ru
+(cyrillic), ar (arabic).
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ import unicodedata
 from functools import cache
 from typing import NamedTuple
 
-# After these comes an instruction.
+# An instruction may begin after these.
 _ORDER = re.compile(
     r"^|[.!?:;,\n。、؟،¡¿]\W{0,3}|\b(?:please|and|then|also|just|you|kindly|bitte|und|dann|mir|kurz"
     r"|merci de|veuillez|et|puis|peux-tu|pouvez-vous|pourrais-tu|pourriez-vous|moi|me|vous"
@@ -26,7 +24,7 @@ _ORDER = re.compile(
 _ORDER_ELSEWHERE = re.compile(
     r"^|[.!?:;,\n。、؟،¡¿]\W{0,3}|[请請能你您我们來来再并並后後]|可以|幫忙|帮忙|麻烦|麻煩|一下|فضلك |رجاء |\bو"
 )
-# Placeholders in the tables below, and what they stand for. "~" is a letter of the same sentence.
+# Placeholders in the tables below, and their expressions. "~" is any character of the same sentence.
 _WORDS = {
     "~": r"[^.!?\n。]",
     "<of>": r"(?:[把将將对對用為为给給].{1,20}?)?",
@@ -62,8 +60,8 @@ _WORDS = {
     ),
 }  # fmt: skip
 
-# Of each kind and language: verbs that count after an instruction begins, and expressions that count anywhere. The
-# first match decides. Languages: en de fr es pt it.
+# By kind and language: verbs that count at the beginning of an instruction, and expressions that count anywhere. The
+# first match wins. Languages: en de fr es pt it.
 _Table = dict[str, tuple[tuple[str, str], ...]]
 _LATIN: _Table = {
     "word": (
@@ -224,7 +222,7 @@ _OTHERS: _Table = {
         ("", r"^(?:من|ما|ماذا|متى|اين|كم|هل|اي)\b"),
     ),
 }  # fmt: skip
-# Marks that stand on letters of the scripts above, once they are taken apart from them.
+# Combining marks of the scripts above, after decomposition.
 _MARKS = re.compile("[\u0300-\u036f\u0610-\u061a\u064b-\u065f\u0670\u3099\u309a]")
 
 
@@ -235,7 +233,7 @@ class _Cue(NamedTuple):
 
 
 def fold_text(text: str) -> str:
-    """Letters without case and accents, and full-width signs as their narrow ones.
+    """Return the text in lower case, without accents, with full-width characters replaced by their narrow forms.
 
     >>> fold_text("Résume ça！")
     'resume ca!'
@@ -249,7 +247,7 @@ def _unmarked(text: str) -> str:
 
 @cache
 def _signs(latin: bool) -> tuple[_Cue, ...]:
-    """Compiled when first asked for, as they take a tenth of the time that importing the package does."""
+    """Return the compiled patterns. Compiled on first use, because this takes a tenth of the package's import time."""
     end = r"\b" if latin else ""  # in Latin script a word boundary ends each verb
     found = []
     for kind, rows in (_LATIN if latin else _OTHERS).items():
@@ -266,9 +264,9 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def answer_kind(start: str, latin: bool) -> str | None:
-    """The kind of answer that the beginning of a question asks for; None where nothing tells.
+    """Return the kind of answer that the beginning of a question asks for, or None if no pattern matches.
 
-    ``latin``: whether most of it is written in Latin letters. Other texts are matched in their own script first.
+    ``latin``: whether most of the text is in Latin script. Other texts are matched against their own script first.
     """
     plain = fold_text(start)
     found = None if latin else _first(plain, _signs(latin=False), _ORDER_ELSEWHERE)

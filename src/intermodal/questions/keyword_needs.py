@@ -1,4 +1,7 @@
-"""The needs of a question by its English keywords: the fallback without a sentence model (``question_reader.py``)."""
+"""Estimates the needs of a question from English keywords.
+
+Fallback without a sentence model (``question_reader.py``).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import re
 from intermodal.plans.facts import Medium, MediumNeeds, Need, QuestionFacts
 from intermodal.request import ASPECTS, Aspect
 
-# Whole words of the question by the aspect that they need. English only, as the docs state.
+# Whole words that indicate the need for an aspect. English only, as documented.
 _WORDS: dict[Aspect, str] = {
     "words": (
         "text texts word words say says said written write writes read reads letters letter print printed title "
@@ -33,7 +36,7 @@ for _aspect, _words in _WORDS.items():
     for _word in _words.split():
         _ASKS[_word] = (*_ASKS.get(_word, ()), _aspect)
 
-# A number, unless of things: "the order number", and not "the number of stars".
+# "the order number", but not a count such as "the number of stars".
 _NUMBER = re.compile(r"\bnumbers?\b(?! of\b)")
 # "look at the total" needs no appearance; "who is the supplier" needs no speaker unless there is speech.
 _NOT_ABOUT_LOOKS = re.compile(r"\blook(s|ing)? (at|for|up|into|through)\b")
@@ -47,12 +50,12 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """Return the words of a text, lower case, in order."""
+    """Return the words of a text in order, in lower case."""
     return tuple(_WORD.findall(text.lower()))
 
 
 def needed_aspects(question: str) -> frozenset[Aspect]:
-    """Return the aspects that the words of a question ask for.
+    """Return the aspects that the words of a question indicate.
 
     >>> sorted(needed_aspects("What colour is the car, and what does the chart show?"))
     ['appearance', 'figures']
@@ -71,15 +74,16 @@ def needed_aspects(question: str) -> frozenset[Aspect]:
 
 
 def needs_from_keywords(question: str) -> QuestionFacts:
-    """Return the needs that the words of a question name, of any medium; others stay open."""
+    """Return the needs that the words of a question indicate, for every medium. Other needs stay undetermined."""
     named = needed_aspects(question)
     needed = tuple(Need(aspect=aspect) for aspect in ASPECTS if aspect in named)
     return QuestionFacts(media=tuple(MediumNeeds(medium=medium, needed=needed) for medium in MEDIA) if needed else ())
 
 
 def _asks_colour(said: str) -> bool:
-    """Return whether the text before a question mark asks for a colour. Only its end is searched: an expression over
-    all of it would begin anew at each "is".
+    """Return whether the text before a question mark asks for a colour.
+
+    Only the end of the text is searched for a colour; a pattern over the whole text would restart at each "is".
     """
     said = said.rstrip()
     colour = _ENDS_IN_COLOUR.search(said, max(0, len(said) - 20))

@@ -1,20 +1,23 @@
-"""The needs of a question, by votes of example questions and by small networks: a pure function of vectors.
+"""Estimates the needs of a question with kernel regression on example questions and small networks.
 
-A sentence is compared with every example (``examples.bin``) by the cosine of their vectors, after the mean of the
-examples and the directions in which languages differ are removed: otherwise a German question is nearest to German
-ones, whatever they ask (Yang et al. 2021, "A Simple and Effective Method To Eliminate the Self Language Bias in
-Multilingual Representations", arXiv:2109.04727). Examples vote with exp(KERNEL (cos - 1)) times a fitted weight
-(``scripts/question_vectors.py``; Saunders et al. 1998, "Ridge Regression Learning Algorithm in Dual Variables");
-examples of another medium vote with OTHER of that. Each aspect has its own weights, and so has the question whether
-words are enough. That is decided first, as a question is more surely about how something sounds than about which of
-its sounds.
-For it, networks of one hidden layer, fitted to the same examples, see all numbers of a vector; the mean of networks and
-votes is right more often than either, as they err on different questions.
+A pure function of vectors.
 
-The example questions are read from ``examples.bin``, as ``scripts/question_vectors.py`` writes it: one line of JSON
-(the model, the digest of the sources, each example) followed by numbers, all little-endian: the mean, the directions of
-languages, the axes, the scores without a vote, the weights of each pair of a text and a medium, and the networks, one
-behind the other, as float16; and of each text its place along the axes as signed bytes.
+A sentence is compared with every example (``examples.bin``) by the cosine of their vectors, after removing the mean of
+the examples and the directions in which languages differ. Otherwise a German question is nearest to German examples,
+whatever they ask (Yang et al. 2021, "A Simple and Effective Method To Eliminate the Self Language Bias in Multilingual
+Representations", arXiv:2109.04727). Each example votes with exp(KERNEL (cos - 1)) times a fitted weight
+(``scripts/question_vectors.py``; Saunders et al. 1998, "Ridge Regression Learning Algorithm in Dual Variables"); votes
+of examples of another medium are multiplied by OTHER. Each aspect has its own weights, and so has the output "more":
+whether something beyond the words is needed. That output is decided first, because it is more reliable than the choice
+of a single aspect beyond words, such as tone or speakers.
+
+For this output, networks with one hidden layer, fitted to the same examples, use all components of a vector. The mean
+of networks and votes is more accurate than either, because their errors differ.
+
+``examples.bin`` is written by ``scripts/question_vectors.py``: one line of JSON (the model, the digest of the sources,
+all examples), followed by little-endian numbers. As float16: the mean, the language directions, the axes, the base
+scores, the weights of each pair of text and medium, and the networks, one after another. As signed bytes: the
+coordinates of each text along the axes.
 """
 
 from __future__ import annotations
@@ -39,35 +42,35 @@ Reals: TypeAlias = NDArray[np.float32]
 Places: TypeAlias = NDArray[np.intp]
 
 KERNEL = 3.0  # sharpness of votes, per unit of cosine
-OTHER = 0.2  # weight of examples of another medium
-NETS = 0.5  # weight of the networks beside the votes, of whether words are not enough
-NEEDED = 0.5  # score from which on an aspect is needed ...
-UNSURE = 0.35  # ... and from which on it may be
-PROPERTIES = 0.38  # score from which on properties of the file are asked for
-MORE: dict[Medium, float] = {  # score of "words are not enough" from which on something beyond them is needed
+OTHER = 0.2  # factor for votes of examples of another medium
+NETS = 0.5  # weight of the networks against the votes, for the output "more"
+NEEDED = 0.5  # minimum score of a needed aspect ...
+UNSURE = 0.35  # ... and of an aspect that may be needed
+PROPERTIES = 0.38  # minimum score for a question about properties of the file
+MORE: dict[Medium, float] = {  # minimum "more" score for needing something beyond the words
     "photo": 0.48, "image": 0.45, "pictures": 0.48, "video": 0.46, "page": 0.42, "audio": 0.42, "document": 0.38,
 }  # fmt: skip
-DOUBT = 0.03  # below that it may be needed: a wrong "words suffice" is worse than a doubt
-NEAR = 0.25  # cosine below which the nearest example tells nothing about a question
-WHOLE = 160  # characters up to which a question is looked at as it is: its sentences explain each other
-LONGEST = 240  # characters of a sentence that are looked at: computing a vector takes as long as the text is
-SHORT = 24  # characters of a sentence below which it is read with the one before
-CLAUSE = 8  # characters of a question that is joined to another, at least; half as many of dense writing
-CERTAIN = 0.65  # score of "words are not enough" from which on a joined question counts by itself
-SENTENCES = 4  # of a longer question that are looked at; those with a question mark come first
+DOUBT = 0.03  # this far below ``MORE`` it may be needed: a wrong "words suffice" is worse than a doubt
+NEAR = 0.25  # minimum cosine of the nearest example for a reliable estimate
+WHOLE = 160  # characters; shorter questions are not split, because their sentences give each other context
+LONGEST = 240  # maximum characters of a sentence: the time to compute a vector grows with the text
+SHORT = 24  # characters; shorter sentences are joined to the previous one
+CLAUSE = 8  # minimum characters of a joined question; characters of dense scripts count twice
+CERTAIN = 0.65  # minimum "more" score for a joined question to count on its own
+SENTENCES = 4  # maximum number of sentences examined; those with a question mark come first
 MEDIA: tuple[Medium, ...] = ("photo", "page", "image", "pictures", "audio", "video", "document")
 EXAMPLED: tuple[Medium, ...] = ("photo", "page", "pictures", "audio", "video", "document")
 BEYOND_WORDS: frozenset[Aspect] = frozenset(("appearance", "figures", "motion", "speakers", "tone"))
-BEYOND: dict[str, frozenset[Aspect]] = {  # aspects of a medium that its text does not carry
+BEYOND: dict[str, frozenset[Aspect]] = {  # aspects of a medium that are lost in its text
     "photo": frozenset(("layout", "appearance", "figures")), "page": frozenset(("layout", "appearance", "figures")),
     "document": frozenset(("layout", "appearance", "figures")), "pictures": frozenset(("comparison",)),
     "audio": frozenset(("speakers", "tone")),
     "video": frozenset(("layout", "appearance", "figures", "speakers", "tone", "motion")),
 }  # fmt: skip
-OUTPUTS: tuple[str, ...] = (*ASPECTS, "properties", "more")  # each aspect; of the file; whether words are not enough
-
+OUTPUTS: tuple[str, ...] = (*ASPECTS, "properties", "more")  # "more": whether words are not enough
 _MORE, _PROPERTIES = OUTPUTS.index("more"), OUTPUTS.index("properties")
-# What joins two questions. A short word is one only before a word that asks: "e" is "and" in Italian, "i" in Polish.
+# Conjunctions between two questions. One-letter conjunctions count only before an interrogative: "e" is "and" in
+# Italian, "i" in Polish.
 _ASKING = (
     r"(?:what|who|how|which|where|when|why|is|are|does|do|was|wer|wie|welch\w*|wo|wann|warum|ist|sind"
     r"|que|qu['’]\w*|qui|quel\w*|comment|où|quand|pourquoi|qué|quién\w*|cómo|cuál\w*|cuánt\w*|dónde|cuándo|de qué"
@@ -81,10 +84,10 @@ _JOINS = re.compile(
     r"|[，；、]|(?<=[\u3040-\u9fff]),|(?<=[가-힣])고 |[?!؟？！] (?=\w)|[？！](?=\w)",
     re.IGNORECASE,
 )
-_DENSE = re.compile(r"[\u3040-\u9fff가-힣]")  # a letter of these is worth two or three others
+_DENSE = re.compile(r"[\u3040-\u9fff가-힣]")  # one character of these scripts stands for two or three letters
 _END = re.compile(r"(?<=[.!?。！？؟])\s*(?=\S)|\n+")
 _ASKS = ("?", "？", "؟")
-_AT_ENDS = " \t.!?¡¿…。！？؟"  # signs that say nothing of what is asked
+_AT_ENDS = " \t.!?¡¿…。！？؟"  # characters without meaning at the ends
 
 
 class _Evidence(TypedDict):
@@ -93,11 +96,11 @@ class _Evidence(TypedDict):
 
 
 class NeedsNetwork(Struct, frozen=True):
-    """A network of one hidden layer (ReLU) that tells whether words are not enough (``scripts/question_networks.py``).
+    """A network with one hidden layer (ReLU) that estimates whether words are not enough.
 
     Attributes:
-        units: by number of a vector and unit. of_media: by medium of EXAMPLED and unit. more: likewise.
-        base: by medium.
+        units: input weights, vector component x unit. of_media: unit biases, by medium of EXAMPLED.
+        more: output weights, by medium and unit. base: output bias, by medium.
     """
 
     units: Reals
@@ -106,22 +109,22 @@ class NeedsNetwork(Struct, frozen=True):
     base: Reals
 
     def says(self, vectors: Reals, medium: Medium) -> Reals:
-        """Of each vector of length 1: about 1 where words are not enough, -1 where they are."""
+        """Return the output for each vector of length 1: about 1 if words are not enough, about -1 if they are."""
         place = EXAMPLED.index(medium)
         excited = np.maximum(vectors @ self.units + self.of_media[place], 0)
         return np.asarray(excited @ self.more[place] + self.base[place], np.float32)
 
 
 class Examples(Struct, frozen=True):
-    """All examples with their votes, and the networks trained on them.
+    """All examples with their regression weights, and the trained networks.
 
     Attributes:
-        model: whose vectors they have. mean, directions: removed from a vector before it is compared.
-        axes: rows, the axes along which examples are kept.
-        texts: of the examples, each once. vectors: theirs along the axes, rows of length 1.
-        needing: by medium and aspect, places of the texts that need that of it; by "" of all that are examples of it.
-        weights: by medium, text and output. base: by output, the score without any vote.
-        nets: networks, of which the mean counts.
+        model: the sentence model of the vectors. mean, directions: removed from a vector before comparison.
+        axes: the axes on which examples are projected, one per row.
+        texts: the distinct example texts. vectors: their projections, rows of length 1.
+        needing: indexes of texts by medium and needed aspect; under "" all examples of the medium.
+        weights: by medium, text and output. base: base score by output, without any vote.
+        nets: the networks, whose mean is used.
     """
 
     model: str
@@ -137,7 +140,7 @@ class Examples(Struct, frozen=True):
 
 
 def sentences(question: str) -> tuple[str, ...]:
-    """Return the examined part of a question: a short one whole, else its sentences, in order.
+    """Return the sentences of a question to examine, in order. A short question is returned whole.
 
     >>> sentences("An oral exam. How is her accent?")
     ('An oral exam. How is her accent?',)
@@ -146,7 +149,7 @@ def sentences(question: str) -> tuple[str, ...]:
     if len(whole) <= WHOLE:
         return (whole,) if whole else ()
     found = list(dict.fromkeys(_joined(text[:LONGEST].strip() for text in _END.split(question) if text.strip())))
-    if len(found) > SENTENCES:  # without a question mark, the question is at either end
+    if len(found) > SENTENCES:  # without question marks, prefer sentences at either end
         last = len(found) - 1
         order = sorted(
             range(len(found)),
@@ -157,10 +160,10 @@ def sentences(question: str) -> tuple[str, ...]:
 
 
 def joined_questions(question: str) -> tuple[str, ...]:
-    """Return the questions that a short one joins, by "and", a comma or a question mark; () where it joins none.
+    """Return the questions that a short one joins by "and", a comma or a question mark; () if it is a single one.
 
-    A vector of both together tells the needs of one. Each alone lacks what the other says of its subject, so it counts
-    only where it certainly needs more than words (``CERTAIN``).
+    A vector of both together reflects the needs of only one. On its own, each lacks the context of the other, so it
+    counts only if it certainly needs more than words (``CERTAIN``).
 
     >>> joined_questions("What does it say, and what colour is it?")
     ('What does it say', 'what colour is it')
@@ -177,9 +180,9 @@ def _is_clause(part: str) -> bool:
 
 
 def embedded_form(sentence: str) -> str:
-    """Return the form of a sentence whose vector is compared: without case and signs at the ends.
+    """Return the form of a sentence to embed: normalised, in lower case, without punctuation at the ends.
 
-    A question typed in haste then needs what a written one does.
+    A question typed in haste then gets the same needs as a carefully written one.
 
     >>> embedded_form("¿Está enfadado?"), embedded_form("está enfadado")
     ('está enfadado', 'está enfadado')
@@ -188,7 +191,7 @@ def embedded_form(sentence: str) -> str:
 
 
 def _joined(parts: Iterable[str]) -> Iterator[str]:
-    """Yield sentences, each that is too short to have a subject joined to the one before: "He seems upset. Is he?"."""
+    """Yield sentences, with short ones joined to the previous sentence for context: "He seems upset. Is he?"."""
     before = ""
     for part in parts:
         if before and len(part) < SHORT and len(before) + len(part) < LONGEST:
@@ -202,13 +205,13 @@ def _joined(parts: Iterable[str]) -> Iterator[str]:
 
 
 def centred(vectors: Reals, mean: Reals, directions: Reals) -> Reals:
-    """Vectors as examples are compared with them: without mean and directions of languages."""
+    """Return the vectors without the mean and the language directions."""
     left = vectors - mean
     return np.asarray(left - (left @ directions.T) @ directions, np.float32)
 
 
 def of_length_one(vectors: Reals) -> Reals:
-    """Rows divided by their lengths; zeros stay."""
+    """Return the rows normalised to length 1; zero rows stay zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(lengths == 0, 1, lengths), np.float32)
 
@@ -216,9 +219,10 @@ def of_length_one(vectors: Reals) -> Reals:
 def question_needs(
     vectors: Iterable[Sequence[float]], examples: Examples, joined: Iterable[Sequence[float]] = ()
 ) -> QuestionFacts:
-    """Return the needs of a question of every medium.
+    """Return the needs of a question for every medium.
 
-    ``vectors``: of ``sentences``; ``joined``: of ``joined_questions``; each text in its ``embedded_form``.
+    ``vectors`` are embeddings of ``sentences``, ``joined`` those of ``joined_questions``; each text in its
+    ``embedded_form``.
     """
     alone = list(joined)
     vectors = [*vectors, *alone]
@@ -232,8 +236,9 @@ def question_needs(
 
 
 def scores(medium: Medium, vectors: Reals, cosines: Reals, examples: Examples) -> Reals:
-    """Return the scores of each output, a row for a sentence, about 0 to 1. Of an unsampled picture, those between a
-    photo's and a page's.
+    """Return the score of each output, about 0 to 1, one row per sentence.
+
+    For an unsampled image, the mean of the scores for a photo and a page.
     """
     if medium == "image":
         both = scores("photo", vectors, cosines, examples) + scores("page", vectors, cosines, examples)
@@ -246,9 +251,9 @@ def scores(medium: Medium, vectors: Reals, cosines: Reals, examples: Examples) -
 
 
 def _of_medium(medium: Medium, vectors: Reals, cosines: Reals, examples: Examples, joined: int) -> MediumNeeds:
-    """The needs of all sentences together: of each output the highest score, of those sentences that ask something.
+    """Return the needs of all sentences together: the highest score of each output, over sentences that ask something.
 
-    ``joined``: how many of the last rows are of joined questions.
+    ``joined``: the number of rows at the end that belong to joined questions.
     """
     if not len(cosines):
         return MediumNeeds(medium=medium)
@@ -275,9 +280,10 @@ def _of_medium(medium: Medium, vectors: Reals, cosines: Reals, examples: Example
 
 
 def _counted(by_sentence: Reals, joined: int) -> NDArray[np.bool_]:
-    """Return which rows count: all but those joined questions that are not certain.
+    """Return a mask of the rows that count: all except joined questions that are not certain.
 
-    Where one of them certainly asks for properties of the file, the others ask for something else, so all of them do.
+    If a joined question certainly asks for properties of the file, all joined questions count, because the others ask
+    for something else.
     """
     alone = np.arange(len(by_sentence)) >= len(by_sentence) - joined
     sure = by_sentence[:, _MORE] >= CERTAIN
@@ -287,8 +293,10 @@ def _counted(by_sentence: Reals, joined: int) -> NDArray[np.bool_]:
 
 
 def _decided(medium: Medium, best: Mapping[str, float]) -> tuple[list[Aspect], list[Aspect]]:
-    """Aspects that are needed, and that may be. Where words are not enough something beyond them is among the needs,
-    and nothing where they are."""
+    """Return the aspects that are needed, and those that may be.
+
+    If words are not enough, at least one aspect beyond words is among the needs; if they are, none is.
+    """
     beyond = BEYOND[_like(medium)]
     others: list[Aspect] = [aspect for aspect in ASPECTS if aspect not in beyond]
     own: list[Aspect] = [aspect for aspect in ASPECTS if aspect in beyond]
@@ -299,7 +307,7 @@ def _decided(medium: Medium, best: Mapping[str, float]) -> tuple[list[Aspect], l
         unsure.extend(aspect for aspect in _from(UNSURE, own, best, below=NEEDED) if aspect not in needed)
     elif best["more"] >= MORE[medium] - DOUBT:
         unsure += _from(UNSURE, own, best) or first
-    elif not needed and "words" in unsure and best["properties"] < PROPERTIES:  # nothing else is left
+    elif not needed and "words" in unsure and best["properties"] < PROPERTIES:  # no other need remains
         unsure.remove("words")
         needed.append("words")
     return needed, unsure
@@ -323,7 +331,7 @@ def _needing(medium: Medium, aspect: str, examples: Examples) -> Places:
 def _needs(
     aspects: Collection[Aspect], medium: Medium, best: Mapping[str, float], near: Reals, examples: Examples
 ) -> tuple[Need, ...]:
-    """Needs with their scores, and as evidence the nearest example of each that has it."""
+    """Return the needs with their scores, and the nearest example of each as evidence."""
     found: list[Need] = []
     for aspect in ASPECTS:
         if aspect in aspects:
@@ -332,7 +340,7 @@ def _needs(
 
 
 def _evidence(output: str, medium: Medium, best: Mapping[str, float], near: Reals, examples: Examples) -> _Evidence:
-    """Return the score of an output, and the nearest example that has it."""
+    """Return the score of an output, and the nearest example with that output."""
     places = _needing(medium, output, examples)
     like = examples.texts[places[near[places].argmax()]] if len(places) else ""
     return {"score": round(min(max(best[output], 0.0), 1.0), 2), "like": like}
@@ -346,7 +354,7 @@ VECTORS = Path(__file__).with_name("examples.bin")
 
 
 class ExampleRow(Value):
-    """An example as written: ``language`` is "" if it is about no language."""
+    """An example as written in the source file. ``language`` is "" if it applies to no single language."""
 
     text: str
     media: tuple[str, ...]
@@ -355,8 +363,11 @@ class ExampleRow(Value):
 
 
 class ExamplesHeader(Value):
-    """The line of JSON. ``dimension``: numbers of a vector. ``directions``: how many are taken out. ``axes``: how many
-    are left. ``units``: of each network, in its hidden layer."""
+    """The JSON line of ``examples.bin``.
+
+    ``dimension``: components of a vector. ``directions``: number of removed language directions. ``axes``: number of
+    axes. ``units``: hidden units of each network.
+    """
 
     model: str
     digest: str
@@ -368,17 +379,17 @@ class ExamplesHeader(Value):
 
 
 def texts_of(rows: tuple[ExampleRow, ...]) -> tuple[str, ...]:
-    """Each text once, in order."""
+    """Return the distinct texts, in order."""
     return tuple(dict.fromkeys(row.text for row in rows))
 
 
 def pairs_of(rows: tuple[ExampleRow, ...]) -> tuple[tuple[str, str], ...]:
-    """Each text with each medium of which it is an example, once, in order."""
+    """Return the distinct pairs of text and medium, in order."""
     return tuple(dict.fromkeys((row.text, medium) for row in rows for medium in row.media))
 
 
 def load_examples(path: Path = VECTORS) -> Examples:
-    """All examples. Raises OSError where they are not there, ValueError where they are cut."""
+    """Load all examples. Raises OSError if the file is missing, ValueError if it is truncated."""
     line, _, numbers = path.read_bytes().partition(b"\n")
     head = msgspec.json.decode(line, type=ExamplesHeader)
     texts, pairs = texts_of(head.rows), pairs_of(head.rows)
@@ -440,7 +451,7 @@ def _texts_needing(rows: tuple[ExampleRow, ...], places: dict[str, int]) -> dict
 
 
 def spread(weights: Reals, places: Places, media: list[str]) -> dict[str, Reals]:
-    """The weights of each text in votes on each medium, of those of pairs of texts and media."""
+    """Return the weights of each text for votes on each medium, from the weights of text-medium pairs."""
     count = int(places.max(initial=-1)) + 1
     found: dict[str, Reals] = {}
     for medium in EXAMPLED:

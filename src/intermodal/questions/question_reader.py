@@ -1,4 +1,4 @@
-"""Asks the child process what questions need, and remembers its answers. The child starts with the first question."""
+"""Asks the child process what questions need, and caches its answers. The child starts with the first question."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from intermodal.concurrency.worker_process import WorkerProcess
 
-SECONDS = 10.0  # for one question, the start of the child included
-AGAIN = 60.0  # seconds after a failure in which the child is left alone
-WAITING = 32  # questions that wait for the child; further ones are read by keywords
-KEPT = 512  # questions that are remembered
-ROOM = 2 << 20  # bytes of all of them
+SECONDS = 10.0  # timeout of one question, including the start of the child
+AGAIN = 60.0  # seconds after a failure before the child is called again
+WAITING = 32  # maximum number of queued questions; further ones fall back to keywords
+KEPT = 512  # cached questions
+ROOM = 2 << 20  # bytes of the cache
 _FACTS = 2_000  # approximate bytes of the facts about one question
 _MEDIA: dict[Kind, tuple[Medium, ...]] = {
     "image": ("photo", "page", "image", "pictures"), "audio": ("audio",), "video": ("video",),
@@ -31,8 +31,10 @@ _MEDIA: dict[Kind, tuple[Medium, ...]] = {
 
 
 class QuestionReader:
-    """Estimates what questions need. Never raises: without a sentence model, or where it fails, the estimate is
-    None."""
+    """Estimates what questions need.
+
+    Never raises. Returns None without a sentence model, or if it fails.
+    """
 
     def __init__(self) -> None:
         self._worker: WorkerProcess | None = None
@@ -47,14 +49,14 @@ class QuestionReader:
         return None if self._worker is None else self._worker.pid
 
     def known(self, question: str, kinds: Collection[Kind]) -> QuestionFacts | None:
-        """Return the estimate for a question asked before; None for others."""
+        """Return the cached estimate for a question; None if it was not asked before."""
         found = self._known.get(question)
         return None if found is None else _of(found, kinds)
 
     async def needs(self, question: str, kinds: Collection[Kind]) -> QuestionFacts | None:
-        """Estimate what a question needs of media of these kinds.
+        """Estimate what a question needs from media of these kinds.
 
-        None for a question without words, and where no sentence model is installed, or it is overloaded or failed.
+        Returns None for a question without words, or if the sentence model is not installed, overloaded, or failed.
         """
         if not any(map(str.isalnum, question)) or not any(kind in _MEDIA for kind in kinds):
             return None
@@ -83,7 +85,7 @@ class QuestionReader:
         return with_words_alone(msgspec.convert(reply.value, QuestionFacts), question)
 
     async def close(self) -> None:
-        """End the child."""
+        """Stop the child process."""
         if self._worker is not None:
             await self._worker.close()
             self._worker = None

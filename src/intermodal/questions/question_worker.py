@@ -1,6 +1,6 @@
-"""The child process that estimates what a question needs, with vectors of multilingual-e5-small.
+"""The child process that estimates what a question needs, with embeddings of multilingual-e5-small.
 
-It does all of the arithmetic: summing some hundred products of vectors would block an event loop for milliseconds.
+It does all the arithmetic, because several hundred products of vectors would block an event loop for milliseconds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _examples() -> Examples:
 
 
 def needs(question: str) -> Any:
-    """``QuestionFacts`` of every medium, as plain values."""
+    """Return the ``QuestionFacts`` for every medium, as built-in types."""
     model = _examples().model
 
     def vectors(texts: tuple[str, ...]) -> list[Any]:

@@ -1,13 +1,13 @@
-"""Requests for the words of files and nothing else: "What does the picture say?", "Transcribe this", "Read the code".
+"""Detects requests for the words of files and nothing else.
 
-Text and speech recognition answer these by themselves. A question about the words ("What does it say about the rent?")
-or one that wants something made of them ("Transcribe and summarise") is another thing, so a request counts only if all
-of it is one of the sentences below; what they leave open is no such request.
+Examples: "What does the picture say?", "Transcribe this", "Read the code". OCR and speech recognition answer these
+without a language model. Questions about the words ("What does it say about the rent?") and requests for further
+processing ("Transcribe and summarise") are different, so a request matches only if all of it is one of the sentences
+below.
 
-Each sentence holds for some media. A picture or page has words to be read, a recording has words to be heard, and a
-film has both: of a film a sentence counts only where it says which ("What is said?", "Transcribe").
-
-Languages: en de fr es pt it ru zh ja ar.
+Each sentence applies to some media. A picture or page has words to read, a recording has spoken words, and a video has
+both: for a video, a sentence matches only if it states which ("What is said?", "Transcribe"). Languages: en de fr es pt
+it ru zh ja ar.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from intermodal.content import Kind
 from intermodal.plans.facts import Medium, MediumNeeds, Need, QuestionFacts
 from intermodal.questions.answer_kinds import fold_text
 
-MOST: Final = 160  # characters; no request for the words alone is longer
+MOST: Final = 160  # characters; longer questions never match
 
 Source = Literal["page", "recording", "film"]
 _KINDS: Mapping[Source, tuple[Kind, ...]] = {"page": ("image", "document"), "recording": ("audio",), "film": ("video",)}
@@ -29,7 +29,7 @@ _MEDIA: Mapping[Kind, tuple[Medium, ...]] = {
     "image": ("photo", "page", "image"), "document": ("document",), "audio": ("audio",), "video": ("video",),
 }  # fmt: skip
 
-# Nouns of any file and of each source, in the languages with Latin letters.
+# Nouns for any file and for each source, in languages with Latin script.
 _FILE = (
     r"files?|attachments?|it|this|that|these|those|them|they|both|all|everything"
     r"|dateie?n?|anhange?|anlagen?|alles|beide"
@@ -67,9 +67,9 @@ _NOUNS: dict[Source, str] = {
         r"(?:videos?|films?|movies?|clips?|peliculas?|filmato))?"
     ),
 }  # fmt: skip
-# Placeholders of the sentences: <it> is the file, <text> its words, <code> a bar code. Repetitions are possessive: a
-# request that repeats "please" is not tried in every way there is. Noun phrases are found before sentences are tried:
-# within each sentence, they would make an expression of a megabyte.
+# Placeholders of the sentences: <it> is the file, <text> its words, <code> a bar code. Repetitions are possessive, so
+# that a request that repeats "please" causes no backtracking. Noun phrases are found before sentences are tried: inside
+# every sentence they would make the expression a megabyte long.
 _BEFORE = (
     r"(?:(?:all|both|each|alle[nr]?|beide[nr]?|tous|toutes|todos|todas|tutti|tutte)(?: of)? )?"
     r"(?:(?:this|that|the|my|these|those|diese[smrn]?|de[mnrs]|das|die|ces?|cet(?:te)?|la|les?|l'|est[aeo]s?|el|los|las"
@@ -77,7 +77,7 @@ _BEFORE = (
     r"|dos|das|des|du|meine[rsmn]?) ?)?"
     r"(?:attached |scanned |angehangte[ns]? )?"
 )
-_IT = "\N{OBJECT REPLACEMENT CHARACTER}"  # stands for a noun phrase in the sentences
+_IT = "\N{OBJECT REPLACEMENT CHARACTER}"  # placeholder of a noun phrase in the sentences
 _LONGEST = 7  # words of a noun phrase: "all of the audio of the film"
 _WORDS = {
     "<text>": (
@@ -101,7 +101,7 @@ _TAIL = (
     r"|parola per parola|пожалуиста|дословно))*+"
 )  # fmt: skip
 
-# All of a request, without its politeness and marks. Each table holds for the sources that are named beside it.
+# Complete requests, without polite phrases and punctuation. Each table applies to the sources listed in ``_TABLES``.
 _TO_READ = (
     r"what(?:'s| is| was| does it say) (?:written |printed |said )?(?:here|on it|there)",
     r"what(?:'s| is) (?:written|printed) (?:here|(?:in|on) <it>)",
@@ -220,7 +220,7 @@ _TABLES: tuple[tuple[tuple[str, ...], tuple[Source, ...]], ...] = (
     (_TO_TRANSCRIBE, ("page", "recording", "film")),
     (_TO_HEAR, ("recording", "film")),
 )
-# Nouns of each source, and of any file, in the languages with letters of their own.
+# Nouns for each source, and for any file, in languages with other scripts.
 _RU: dict[Source, str] = {
     "page": r"картин\w+|изображени\w+|фото|фотографи\w+|скан\w*|страниц\w+|документ\w*|файл\w*",
     "recording": (
@@ -248,7 +248,10 @@ _EDGES = " \t\r\n.!?:;,。！？、،؟¡¿\"'«»“”„-"
 
 @cache
 def _sentences(source: Source) -> re.Pattern[str]:
-    """Return one expression for all sentences about a source; 10 ms to compile, so ``_outline`` is tried first."""
+    """Return one expression for all sentences about a source.
+
+    It takes 10 ms to compile, so ``_outline`` is tried first.
+    """
     every = "|".join(sentence for table, sources in _TABLES if source in sources for sentence in table)
     words = {
         **_WORDS, "<it>": _IT,
@@ -262,10 +265,9 @@ def _sentences(source: Source) -> re.Pattern[str]:
 
 @cache
 def _outline(ascii_only: bool) -> re.Pattern[str]:
-    """Return the sentences about any source with anything in place of a placeholder: what it does not match, they do
-    not either.
+    """Return an expression that accepts every sentence with any text in place of a placeholder.
 
-    Sentences in other scripts are left out for a question without any letter of them.
+    Questions that it rejects match no sentence. If ``ascii_only``, sentences in other scripts are left out.
     """
     every = "|".join(each for table, _ in _TABLES for each in table if not ascii_only or each.isascii())
     return _request(re.sub("<[a-z]+>", ".*", every))
@@ -277,13 +279,13 @@ def _request(sentences: str) -> re.Pattern[str]:
 
 @cache
 def _noun_phrase(source: Source) -> re.Pattern[str]:
-    """Return the expression for a file of a source, as sentences name it."""
+    """Return the expression for the noun phrases that denote a file of a source."""
     nouns = f"{_NOUNS[source]}|{_NOUNS['recording']}" if source == "film" else _NOUNS[source]
     return re.compile(f"{_BEFORE}(?:{nouns}|{_FILE})")
 
 
 def _asks(plain: str, source: Source) -> bool:
-    """Return whether a folded question is a sentence about a source, with or without naming it."""
+    """Return whether a folded question is a sentence about a source, with or without a noun phrase for the file."""
     sentences, phrase = _sentences(source), _noun_phrase(source)
     if sentences.fullmatch(plain):
         return True
@@ -299,7 +301,7 @@ def _asks(plain: str, source: Source) -> bool:
 
 
 def kinds_asked_for_words(question: str) -> tuple[Kind, ...]:
-    """Return the kinds of files of which a question asks for the words and nothing else, () for any other question.
+    """Return the kinds of files whose words alone a question asks for; () for any other question.
 
     >>> kinds_asked_for_words("What does the picture say?"), kinds_asked_for_words("Was wird gesagt?")
     (('image', 'document'), ('audio', 'video'))
@@ -320,7 +322,7 @@ def kinds_asked_for_words(question: str) -> tuple[Kind, ...]:
 
 
 def with_words_alone(facts: QuestionFacts, question: str) -> QuestionFacts:
-    """Return the facts about a question: of the kinds of which it asks for the words alone, nothing else is needed."""
+    """Return the facts with ``words`` as the only need for kinds whose words alone the question asks for."""
     kinds = kinds_asked_for_words(question)
     if not kinds:
         return facts

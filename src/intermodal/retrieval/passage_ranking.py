@@ -1,14 +1,14 @@
-"""Ranks passages for a query, with an encoder that reads query and passage together and returns one score: on this
-machine, or at a host's own rerank endpoint.
+"""Ranks passages for a query with a cross-encoder, which reads query and passage together and returns one score.
 
-That is exact and slow, so of many passages only those that share the rarest words with the query are read. Without such
-an encoder, vectors of query and passages are compared, which is coarser. Neither writes anything, so no language model
-is needed; the price of one that would read everything is shown beside.
+The encoder runs on this machine, or at a host's rerank endpoint. It is accurate but slow, so if there are many
+passages, it reads only those that share the rarest words with the query. Without an encoder, embeddings of query and
+passages are compared, which is less accurate. Neither generates text, so no language model is needed; the result also
+states the price of a language model that would read everything.
 
-Passages of files are pages of documents that have a text layer, and texts by their paragraphs.
+Passages of files are the pages of documents with a text layer, and the paragraphs of texts.
 
-Hosts bill a search, which is a request of up to 100 documents (Cohere's unit), or tokens. Which tokens a host counts is
-not published everywhere: at least those of the query once and of all passages, at most the query's beside each.
+Hosts bill per search, which is a request with up to 100 documents (Cohere's unit), or per token. Not every host
+publishes which tokens it counts: at least the query once and all passages, at most the query once per passage.
 """
 
 from __future__ import annotations
@@ -66,21 +66,21 @@ if TYPE_CHECKING:
     from intermodal.store.database import Store
 
 
-_UNKNOWN_SECONDS: Final = 60.0  # of a model whose speed nobody knows, where it is compared
-_READ: Final = 64  # passages that the encoder reads; of more, those that share the rarest words with the query
-_AT_ONCE: Final = 8  # passages of one call, after which progress is reported
+_UNKNOWN_SECONDS: Final = 60.0  # assumed for models of unknown speed in comparisons
+_READ: Final = 64  # maximum number of passages read, chosen by rare words shared with the query
+_AT_ONCE: Final = 8  # passages per call; progress is reported after each call
 _MOST: Final = 20_000  # passages
-_USUAL: Final = "ms-marco-minilm-l-6-v2"  # weights proposed to users without any
+_USUAL: Final = "ms-marco-minilm-l-6-v2"  # weights suggested to users who have none
 _FACTOR: Final = between(0.67, 1.0, 2.0, "a token has 2 to 6 characters")
-_HEADING: Final = 20  # characters: less is no passage by itself
-_PIECE: Final = 1_200  # characters of a passage, about 300 tokens: the length such models were trained to rank
+_HEADING: Final = 20  # characters; shorter paragraphs are joined to the next
+_PIECE: Final = 1_200  # characters of a passage, about 300 tokens: the length on which rerankers were trained
 _PARAGRAPHS: Final = re.compile(r"\n[ \t]*\n\s*")
 
 Progress = Callable[[int, int], None]  # passages read, passages to read
 
 
 class Passage(Value):
-    """A passage of text. ``file`` and ``page`` are its origin, "" and 0 where it was given as text."""
+    """A passage of text. ``file`` and ``page`` state its origin; "" and 0 if it was given as text."""
 
     text: str
     file: str = ""
@@ -88,7 +88,7 @@ class Passage(Value):
 
 
 class PassageScores(NamedTuple):
-    """A score of each text, how many texts were cut and whether the query was, tokens read, and seconds of loading."""
+    """One score per text, number of truncated texts, whether the query was truncated, tokens read, loading seconds."""
 
     scores: list[float]
     cut: int = 0
@@ -98,8 +98,11 @@ class PassageScores(NamedTuple):
 
 
 class RankedPassage(Value):
-    """A ranked passage. ``index``: its place among those given. ``score``: 0 to 1 from an encoder here, -1 to 1 from
-    vectors, on its own scale from a host; higher is better, and none is a probability."""
+    """A ranked passage. ``index``: its index in the input.
+
+    ``score``: higher is better; not a probability. 0 to 1 from a local encoder, -1 to 1 from embeddings, on its own
+    scale from a host.
+    """
 
     index: int
     score: float
@@ -107,17 +110,17 @@ class RankedPassage(Value):
 
 
 class RerankResult(Value):
-    """Ranked passages, the best first.
+    """Ranked passages, best first.
 
     Attributes:
-        by: "reranker" where an encoder read query and passages together, "vectors" where vectors were compared.
-        passages: how many were given; read: how many were ranked. cut: how many are longer than is read of one.
-        query_cut: the query is longer than half of what the encoder reads. without_text: files that have no text of
-            their own, and are not ranked.
-        tokens: read. expected, seconds: seconds expected, loading included, and seconds taken.
-        cost: USD, 0 on this machine, None where it is not known. host: which got query and passages, "" for none.
-        beside: the best model of the other kind (here or at a host), with what it would cost.
-        verdict: whether a language model is needed for this, with the price of one that reads all of it.
+        by: "reranker" if an encoder read query and passages together, "vectors" if embeddings were compared.
+        passages: number given. read: number ranked. cut: number of passages longer than the model's limit.
+        query_cut: the query is longer than half of the encoder's context. without_text: files without text of their
+            own, which are not ranked.
+        tokens: tokens read. expected, seconds: expected seconds including loading, and actual seconds.
+        cost: USD; 0 on this machine, None if unknown. host: host that received query and passages, "" for none.
+        beside: the best model of the other kind (local or hosted), with its expected cost.
+        verdict: whether a language model is needed, with the price of one that reads everything.
     """
 
     query: str
@@ -141,34 +144,33 @@ class RerankResult(Value):
 def ranking_endpoint(
     catalog: Catalog, name: str = "", policy: Policy | None = None, work: RankingWork | None = None
 ) -> Endpoint:
-    """Return the model that ranks: the named one, else the strongest reranker that is ready, else an embedding model.
+    """Return the model that ranks: the named one, else the strongest ready reranker, else an embedding model.
 
-    ``policy``: what hosts may be given and what that may cost; without one, models on this machine alone are chosen.
-
-    Raises NoRoute where none may be used, UsageError for a model that cannot rank.
+    ``policy``: limits on hosts and cost; without it, only models on this machine are considered. Raises NoRoute if no
+    model may be used, UsageError if the named model cannot rank.
     """
     return ranking_endpoints(catalog, name, policy, work)[0]
 
 
 class RankingWork(NamedTuple):
-    """What is to be ranked: the query and the characters of each passage."""
+    """A ranking job: the query, and the number of characters of each passage."""
 
     query: str
     sizes: Sequence[int] = ()
 
 
 def ranking_work(query: str, passages: Sequence[Passage]) -> RankingWork:
-    """Return what is ranked of many passages: those that are read."""
+    """Return the ranking job for passages: the query and the passages that will be read."""
     return RankingWork(query, [len(passages[at].text) for at in _passages_to_read(query, passages)])
 
 
 def ranking_endpoints(
     catalog: Catalog, name: str = "", policy: Policy | None = None, work: RankingWork | None = None
 ) -> list[Endpoint]:
-    """Return the model that ranks, and after it the best of the other kind, here or at a host, where there is one.
+    """Return the model that ranks, followed by the best model of the other kind (local or hosted) if there is one.
 
-    Of models on this machine the strongest is taken, rerankers before vectors. Of hosts' rerankers, and between the
-    best of them and the one here, the objective decides: money and seconds by default, strength with "best".
+    Among local models the strongest wins, with rerankers before embeddings. Among hosted rerankers, and between the
+    best of them and the local model, the objective decides: cost and time by default, strength with "best".
     """
     able = ready_endpoints(
         catalog, name, _rank, unable="ranks no passages", kind="a reranker or a model of vectors",
@@ -195,7 +197,7 @@ def ranking_endpoints(
 def _kept_out(
     catalog: Catalog, endpoint: Endpoint, policy: Policy | None, work: RankingWork | None
 ) -> tuple[str, str] | None:
-    """Return why an endpoint may not be given passages and what to do, None for one that may."""
+    """Return why an endpoint may not receive passages, and the fix; None if it may."""
     host = endpoint.host
     if host.zone == "process":
         return None
@@ -216,7 +218,7 @@ def _kept_out(
 
 
 def _order(policy: Policy | None, work: RankingWork | None, endpoint: Endpoint) -> tuple[float | str, ...]:
-    """Return the sort key of an endpoint that may rank: rerankers first, then the objective."""
+    """Return the sort key of a permitted endpoint: rerankers first, then the objective."""
     cost, seconds = 0.0, 0.0
     if work is not None:
         known = _expected_seconds(endpoint, work.query, work.sizes)
@@ -232,7 +234,7 @@ def _order(policy: Policy | None, work: RankingWork | None, endpoint: Endpoint) 
 
 
 def _rank(endpoint: Endpoint) -> int:
-    """Return 2 for an encoder of query and passage, 1 for embeddings of text made here, 0 for others."""
+    """Return 2 for an encoder of query and passage, 1 for local text embeddings, 0 for other models."""
     model = endpoint.model
     if endpoint.host.zone != "process":
         return 2 if model.ranks and endpoint.host.rerank else 0
@@ -248,8 +250,10 @@ class Ranker:
         self, endpoint: Endpoint, runtimes: LocalRuntimesLike, *, loaded: bool = False, store: Store | None = None,
         hosted: HostedRanking | None = None,
     ) -> None:  # fmt: skip
-        """``store``: what earlier runs took is taken from it, and what this takes is written to it. ``hosted``: calls
-        the endpoint of a host; it writes its attempts itself."""
+        """``store``: supplies learned speeds of earlier runs, and records this run.
+
+        ``hosted``: calls a host's endpoint and records its own attempts.
+        """
         self._hosted = hosted
         self._endpoint = endpoint
         self._runtimes = runtimes
@@ -260,7 +264,7 @@ class Ranker:
         self, query: str, passages: Sequence[Passage], *, top: int = 10, most: int = _READ,
         progress: Progress | None = None,
     ) -> RerankResult:  # fmt: skip
-        """Return the ``top`` passages that answer the query best, of ``most`` that are read."""
+        """Return the ``top`` best passages for the query, of at most ``most`` that are read."""
         check_query(query, top)
         check_passages(passages)
         picked = _passages_to_read(query, passages, most)
@@ -291,7 +295,7 @@ class Ranker:
         )  # fmt: skip
 
     async def scores(self, query: str, texts: Sequence[str], progress: Progress | None = None) -> PassageScores:
-        """Return a score of each text, and what reading them took."""
+        """Return a score for each text, and the tokens and loading time it took."""
         found: list[float] = []
         cut, query_cut, tokens, load = 0, False, 0, 0.0
         vector = None
@@ -314,7 +318,7 @@ class Ranker:
         return PassageScores(found, cut, query_cut, tokens, load)
 
     async def _learned(self) -> ReadingSpeed:
-        """Return what earlier runs took, and for the rest what the catalog says."""
+        """Return the speed learned from earlier runs, and the catalog's figures for the rest."""
         if self._store is None:
             return ReadingSpeed(self._endpoint.speed)
         known = await anyio.to_thread.run_sync(self._store.statistics)
@@ -328,7 +332,7 @@ class Ranker:
     async def _recorded(
         self, query: str, texts: Sequence[str], expected: Quantity
     ) -> AsyncIterator[Callable[[PassageScores], None]]:
-        """Write the attempt to the store, and what it took when it ends: the next is expected by it."""
+        """Record the attempt in the store, and its duration when it ends; later estimates use it."""
         scored: list[PassageScores] = []
         if self._store is None:
             yield scored.append
@@ -360,7 +364,7 @@ class Ranker:
 
 
 def check_query(query: str, top: int) -> None:
-    """Raise UsageError for a query or a count that is not usable."""
+    """Raise UsageError if the query is empty or the count is not positive."""
     if not query.strip():
         raise errors.UsageError("there is nothing to look for", todo="say what the passages are to answer")
     if top < 1:
@@ -368,7 +372,7 @@ def check_query(query: str, top: int) -> None:
 
 
 def check_passages(passages: Sequence[Passage]) -> None:
-    """Raise UsageError or InputEmpty for passages that cannot be ranked."""
+    """Raise UsageError or InputEmpty if the passages cannot be ranked."""
     if not any(each.text.strip() for each in passages):
         raise errors.InputEmpty("there is no text to rank", todo="give passages, or files with words in them")
     if len(passages) > _MOST:
@@ -376,7 +380,7 @@ def check_passages(passages: Sequence[Passage]) -> None:
 
 
 def _passages_to_read(query: str, passages: Sequence[Passage], most: int = _READ) -> list[int]:
-    """Choose the passages to read: of a few all with text, of many those that share the rarest words with the query.
+    """Return the indexes of passages to read: all with text, or the best ``most`` by shared rare words.
 
     >>> _passages_to_read("rent", [Passage(text="the rent"), Passage(text=" ")])
     [0]
@@ -392,7 +396,7 @@ def _passages_to_read(query: str, passages: Sequence[Passage], most: int = _READ
 
 
 class ReadingSpeed(NamedTuple):
-    """How fast passages are read. ``factor``: tokens over a quarter of the characters."""
+    """The reading speed. ``factor``: the actual number of tokens relative to a quarter of the characters."""
 
     speed: Speed
     factor: Quantity = _FACTOR
@@ -401,8 +405,10 @@ class ReadingSpeed(NamedTuple):
 def _expected_seconds(
     endpoint: Endpoint, query: str, sizes: Sequence[int], *, loaded: bool = False, learned: ReadingSpeed | None = None
 ) -> Quantity:
-    """Estimate the seconds of an encoder for texts of these sizes in characters, with loading where it is not in
-    memory. ``learned``: from earlier runs, in the place of what the catalog says."""
+    """Estimate the seconds an encoder needs for texts of these sizes in characters, plus loading unless ``loaded``.
+
+    ``learned``: speed from earlier runs, used instead of the catalog's.
+    """
     speed, factor = learned or ReadingSpeed(endpoint.speed)
     if not speed.prompt.mid:
         return unknown("its speed is not known")
@@ -417,7 +423,7 @@ def _expected_seconds(
 
 
 def other_ranking(endpoint: Endpoint, work: RankingWork) -> Other:
-    """Return a model that was not taken, with what it would cost and take."""
+    """Return a model that was not chosen, with its expected cost and time."""
     here = endpoint.host.zone == "process"
     cost = exact(0.0, "runs on this machine") if here else ranking_cost(endpoint, work.query, work.sizes)
     summary = "reranker" if endpoint.model.ranks else "vectors"
@@ -427,7 +433,7 @@ def other_ranking(endpoint: Endpoint, work: RankingWork) -> Other:
 
 
 def with_verdict(ranked: RerankResult, other: Other) -> RerankResult:
-    """Add the verdict: no language model is needed, and the cost of the alternative."""
+    """Add the verdict that no language model is needed, with the cost of one."""
     instead: Instead = "encoder" if ranked.by == "reranker" else "embedding model"
     verdict = Verdict(value="no_language_model", instead=instead, language_model=other)
     return msgspec.structs.replace(ranked, verdict=verdict)
@@ -436,11 +442,11 @@ def with_verdict(ranked: RerankResult, other: Other) -> RerankResult:
 async def passages(
     request: Request, opened: OpenedRequest, media: MediaWorker, *, besides: str = ""
 ) -> tuple[list[Passage], list[str]]:
-    """Return the passages of files, in order, and the names of files without text of their own."""
+    """Return the passages of files in order, and the names of files without text of their own."""
     found: list[Passage] = []
     without: list[str] = []
     for index, _, given in request.parts():
-        if isinstance(given, Text) and given.name in ("", besides):  # the query, and texts that are passages already
+        if isinstance(given, Text) and given.name in ("", besides):  # the query, and texts that are already passages
             continue
         part, before = opened.facts.parts[index], len(found)
         if part.kind == "text":
@@ -456,10 +462,10 @@ async def passages(
 
 
 def _split_text(text: str) -> Iterator[str]:
-    """Split a text into paragraphs, a heading with the text after it, long paragraphs in pieces.
+    r"""Split a text into paragraphs. A heading stays with the text after it; long paragraphs are cut into pieces.
 
-    >>> list(_split_text("Rent\\n\\nIt is 20 euro, due on the first.\\n\\nKeys are at the desk of the porter."))
-    ['Rent\\n\\nIt is 20 euro, due on the first.', 'Keys are at the desk of the porter.']
+    >>> list(_split_text("Rent\n\nIt is 20 euro, due on the first.\n\nKeys are at the desk of the porter."))
+    ['Rent\n\nIt is 20 euro, due on the first.', 'Keys are at the desk of the porter.']
     """
     held = ""
     for paragraph in _PARAGRAPHS.split(text.strip()):
@@ -475,19 +481,18 @@ def _split_text(text: str) -> Iterator[str]:
         yield held
 
 
-# Scores the pages of long documents by how well they answer the question, where an encoder is here.
-#
-# A plan decides which pages are sent, and a plan is a function of facts, so pages are scored before it. A plan made
-# without scores tells whether pages have to be left out; if so, the encoder reads those that share the rarest words
-# with the question, and each score becomes a fact of its page.
+# Scores the pages of long documents against the question if a local encoder is ready. A plan decides which pages are
+# sent, and a plan is a function of facts, so pages are scored before planning. A plan made without scores shows whether
+# pages must be left out. If so, the encoder reads the pages that share the rarest words with the question, and each
+# score becomes a fact of its page.
 
 
-_PATIENCE: Final = 30.0  # seconds that reading may be expected to take; fewer pages are read where it would be more
-_FEWEST: Final = 8  # pages: of less nothing is chosen
+_PATIENCE: Final = 30.0  # maximum expected seconds; fewer pages are read to stay within them
+_FEWEST: Final = 8  # pages; with fewer, nothing is selected
 
 
 def _reranker_endpoint(catalog: Catalog) -> Endpoint | None:
-    """Return the encoder that scores pages for a question, None where none is ready here."""
+    """Return the local encoder that scores pages for a question; None if none is ready."""
     ready = [each for each in catalog.endpoints if each.ready and each.model.ranks and each.host.zone == "process"]
     return max(ready, key=lambda each: (each.speed.prompt.mid, each.id), default=None)
 
@@ -495,8 +500,10 @@ def _reranker_endpoint(catalog: Catalog) -> Endpoint | None:
 async def with_page_scores(
     inputs: Inputs, opened: OpenedRequest, media: MediaWorker, runtimes: LocalRuntimesLike
 ) -> Facts:
-    """Return the facts with scores of pages, where some pages have to be left out. Elsewhere, and where the encoder
-    fails, the facts are unchanged: then shared words choose pages."""
+    """Return the facts with page scores if some pages must be left out.
+
+    Otherwise, or if the encoder fails, the facts are unchanged, and pages are chosen by shared words.
+    """
     facts = inputs.facts
     long = [
         part for part in facts.parts if part.kind == "document" and sum(bool(page.chars) for page in part.pages) > 1
@@ -543,7 +550,7 @@ async def _read(
     media: MediaWorker,
     runtimes: LocalRuntimesLike,
 ) -> dict[tuple[int, int], float]:  # fmt: skip
-    """Return the score of each page, by part and number."""
+    """Return the score of each page, by part index and page number."""
     ranker = Ranker(endpoint, runtimes)
     found: dict[tuple[int, int], float] = {}
     for _, group in groupby(pages, key=lambda each: each[0].index):
@@ -556,11 +563,11 @@ async def _read(
     return found
 
 
-AT_ONCE: Final = 100  # passages of one request
+AT_ONCE: Final = 100  # passages per request
 
 
 def ranking_cost(endpoint: Endpoint, query: str, sizes: Sequence[int]) -> Quantity:
-    """Return USD for passages of these sizes in characters; unknown where the price is."""
+    """Return the price in USD of ranking passages of these sizes in characters; unknown if the price is."""
     price = endpoint.price
     if price.unsaid or (price.input_mtok is None and not price.request):
         return unknown("price not known")
@@ -575,7 +582,7 @@ def ranking_cost(endpoint: Endpoint, query: str, sizes: Sequence[int]) -> Quanti
 
 
 class HostedRanking:
-    """Scores passages at a host, within a limit of money."""
+    """Scores passages at a host, within a cost limit."""
 
     def __init__(self, endpoint: Endpoint, world: Dependencies, max_cost: float) -> None:
         self._endpoint = endpoint
@@ -584,13 +591,13 @@ class HostedRanking:
 
     @property
     def cost(self) -> float | None:
-        """USD of all calls, None where some price is not known."""
+        """USD spent on all calls; None if any price is unknown."""
         return None if self._ledger.unknown else self._ledger.spent
 
     async def scores(
         self, query: str, texts: Sequence[str], seconds: Quantity, progress: Callable[[int, int], None] | None = None
     ) -> tuple[list[float], int]:
-        """Return a score of each text and the tokens that were counted. Raises the error of the call that failed."""
+        """Return a score for each text, and the tokens counted. Raises the error of the call that failed."""
 
         async def unheard(event: Event) -> None:
             """Nobody listens to the events of a ranking."""

@@ -1,7 +1,7 @@
-"""Finds the pictures nearest to words or to a picture, by the vectors of a contrastive model.
+"""Finds the images nearest to words or to an image, by the embeddings of a contrastive model.
 
-Each picture is decoded and embedded once; decoders and the model work side by side. Vectors are stored at once, so
-that an interrupted search continues where it stopped. Only pictures that are being worked at are in memory.
+Each image is decoded and embedded once; decoders and the model run concurrently. Embeddings are stored immediately, so
+that an interrupted search resumes where it stopped. Only images in progress are in memory.
 """
 
 from __future__ import annotations
@@ -40,38 +40,38 @@ if TYPE_CHECKING:
     from intermodal.media.fetch import LoadedFile
     from intermodal.media.worker_client import MediaWorker
 
-_NUMBER: Final = 2  # counts our changes after which the same picture gets another vector
-WAITING: Final = 4  # decoded pictures that wait for the model
-MOST: Final = 200_000  # pictures of one search
-_NUMPY_PAYS: Final = 30 << 20  # bytes of vectors; fewer are compared one by one before numpy is imported (80 ms)
-_USUAL: Final = "clip-vit-base-patch32"  # weights proposed to users without any
+_NUMBER: Final = 2  # version of the embedding code; raise it when a change alters the embedding of an image
+WAITING: Final = 4  # decoded images queued for the model
+MOST: Final = 200_000  # images per search
+_NUMPY_PAYS: Final = 30 << 20  # bytes of embeddings; importing numpy (80 ms) does not pay off for fewer
+_USUAL: Final = "clip-vit-base-patch32"  # weights suggested to users who have none
 
-Progress = Callable[[int, int, str], None]  # pictures looked at, pictures to look at, the file
+Progress = Callable[[int, int, str], None]  # images embedded, images to embed, the file
 
 
 class FoundPicture(Value):
-    """A picture near the query. ``score``: the cosine, -1 to 1; higher is nearer."""
+    """An image near the query. ``score``: the cosine, -1 to 1; higher is nearer."""
 
     file: str
     score: float
 
 
 class SkippedFile(Value):
-    """A file that was not searched, and why."""
+    """A file that was not searched, and the reason."""
 
     file: str
     why: str
 
 
 class FindResult(Value):
-    """The pictures nearest to a query.
+    """The images nearest to a query.
 
     Attributes:
-        query: the words, or the file of the picture. by: which of the two.
-        endpoint: whose vectors were compared.
-        nearest: the nearest first. pictures: how many were compared.
-        looked_at: of how many a vector was made now; those of the others were here.
-        left_out: files that could not be taken. cut: the query is longer than the model reads.
+        query: the words, or the path of the image. by: "words" or "picture".
+        endpoint: the model whose embeddings were compared.
+        nearest: nearest first. pictures: number of images compared.
+        looked_at: number of images embedded in this search; the others were already in the index.
+        left_out: files that could not be searched. cut: whether the query exceeds the model's context.
     """
 
     query: str
@@ -87,7 +87,7 @@ class FindResult(Value):
 def contrastive_endpoint(catalog: Catalog, name: str = "") -> Endpoint:
     """Return the contrastive model: the named one, else the strongest that is ready.
 
-    Raises NoRoute where none is here, UsageError for a model of another kind.
+    Raises NoRoute if none is ready, UsageError if the named model is of another kind.
     """
     able = ready_endpoints(
         catalog, name, lambda each: each.model.matches_pictures, unable="has no vectors for pictures and words",
@@ -97,7 +97,7 @@ def contrastive_endpoint(catalog: Catalog, name: str = "") -> Endpoint:
 
 
 class _LookUp(NamedTuple):
-    """A search before a model is asked: the pictures with their stamps, and which of them have vectors (``made``)."""
+    """A search before the model runs: the images with their stamps, and the digests of embedded ones (``made``)."""
 
     query: str
     paths: tuple[str | Path, ...]
@@ -110,10 +110,10 @@ class _LookUp(NamedTuple):
 
 
 class PictureFinder:
-    """Finds pictures with one model.
+    """Finds images with one model.
 
-    ``media`` and ``runtimes`` return the decoder and what runs the model, which a search without a new picture or query
-    never needs. ``sums``: the checksum of weights in the store, which vectors depend on.
+    ``media`` and ``runtimes`` return the decoder and the model runtimes; a search with neither a new image nor a new
+    query does not call them. ``sums``: returns the checksum of weights in the store, which is part of the cache key.
     """
 
     def __init__(
@@ -129,10 +129,10 @@ class PictureFinder:
         self._looked_up: _LookUp | None = None
 
     def find_known(self, query: str, paths: Sequence[str | Path], *, top: int = 10) -> FindResult | None:
-        """Return what ``find`` does if all vectors are here, those of the query's words, too; else None.
+        """Return the result of ``find`` if all embeddings, including the query's, are in the index; None otherwise.
 
-        It needs no event loop, whose import takes longer than a search among thousands of pictures. ``find`` goes on
-        from what was looked up.
+        Needs no event loop, whose import takes longer than a search among thousands of images. ``find`` reuses the
+        lookup.
         """
         look_up = self._looked_up = self._look_up(query, paths, top)
         if look_up.picture or len(look_up.made) < len(look_up.stamps):
@@ -143,7 +143,7 @@ class PictureFinder:
     async def find(
         self, query: str, paths: Sequence[str | Path], *, top: int = 10, progress: Progress | None = None
     ) -> FindResult:
-        """Return the ``top`` pictures nearest to the query: to a picture where it names a file, else to words."""
+        """Return the ``top`` images nearest to the query, which is an image if it names a file, and words otherwise."""
         look_up, self._looked_up = self._looked_up, None
         if look_up is None or (look_up.query, look_up.paths, look_up.top) != (query, tuple(paths), top):
             look_up = await anyio.to_thread.run_sync(self._look_up, query, paths, top)
@@ -159,7 +159,7 @@ class PictureFinder:
         return replace(found, looked_at=looked_at, left_out=tuple(left_out), cut=cut)
 
     def _look_up(self, query: str, paths: Sequence[str | Path], top: int) -> _LookUp:
-        """Check a query, list the pictures, and return what is known of them."""
+        """Check the query, list the images, and return which of them are already embedded."""
         if not query.strip():
             raise errors.UsageError(
                 "there is nothing to look for", todo='say it in words: intermodal find "a dog" FOLDER'
@@ -179,7 +179,10 @@ class PictureFinder:
         return _LookUp(query, tuple(paths), top, picture, stamps, files, known, made)
 
     def _found(self, look_up: _LookUp, wanted: bytes, digests: Mapping[str, str]) -> FindResult:
-        """Compare, and forget files that are gone: not before what was moved has its new name."""
+        """Return the comparison result, and remove deleted files from the index.
+
+        Files are removed only now, so that a moved file keeps its embedding.
+        """
         self._forget(look_up.paths, look_up.stamps, look_up.files)
         nearest, compared = self._nearest(wanted, digests, look_up.top)
         return FindResult(
@@ -188,11 +191,11 @@ class PictureFinder:
         )  # fmt: skip
 
     def close(self) -> None:
-        """Close the index; it is opened again when needed."""
+        """Close the index. It reopens when needed."""
         self._vectors.close()
 
     async def thumbnail(self, file: str, side: int) -> tuple[bytes, str]:
-        """Return a small PNG of a picture, without metadata."""
+        """Return a small PNG of an image, without metadata."""
         loaded = await _load(file)
         made = await self._media().picture(loaded.data, max_side=side, name=loaded.name)
         return made.data, made.media_type
@@ -202,7 +205,7 @@ class PictureFinder:
     def _forget(
         self, paths: Sequence[str | Path], stamps: Mapping[str, FileStamp], files: Iterable[IndexedFile]
     ) -> None:
-        """Remove the entries of files in these folders that no longer exist."""
+        """Remove index entries of files in these folders that no longer exist."""
         folders = tuple(f"{canonical_path(Path(path).expanduser())}{os.sep}" for path in paths)
         gone = [path for path, *_ in files if path not in stamps and path.startswith(folders)]
         self._vectors.drop(path for path in gone if not os.path.lexists(path))
@@ -210,7 +213,7 @@ class PictureFinder:
     async def _indexed(
         self, look_up: _LookUp, progress: Progress | None
     ) -> tuple[dict[str, str], list[SkippedFile], int]:
-        """Digests of all files whose vectors are here in the end, what could not be taken, and how many were made."""
+        """Return the digests of all embedded files, the files that were skipped, and the number embedded now."""
         stamps, known, made = look_up.stamps, look_up.known, look_up.made
         if len(made) == len(stamps):
             return made, [], 0
@@ -255,7 +258,7 @@ class PictureFinder:
         return made, sorted(left_out, key=lambda each: each.file), looked_at
 
     async def _decoded(self, path: str, known: set[str]) -> tuple[str, bytes]:
-        """Digest and pixels of a file; no pixels where its vector is here under another name."""
+        """Return digest and pixels of a file; no pixels if its embedding is already stored under another name."""
         loaded = await _load(path)
         if loaded.digest in known:
             return loaded.digest, b""
@@ -266,21 +269,21 @@ class PictureFinder:
         return picture.data
 
     async def _looked_at(self, digest: str, picture: bytes) -> bytes:
-        """Return the vector that the model makes of a picture; it is kept."""
+        """Return the model's embedding of an image, and store it."""
         seen = await self._runtimes().look(self._endpoint, picture)
         return await self._keep(digest, seen.vectors[0])
 
     # ---- the query --------------------------------------------------------------------------------
 
     async def _of_words(self, words: str) -> tuple[bytes, bool]:
-        """Return the vector of words as a caption, and whether they were truncated."""
+        """Return the embedding of words as a caption, and whether they were truncated."""
         said = caption(words)
         digest = _words_digest(said)
         kept = await self._kept(digest)
         if kept is not None:
             return kept, False
         found = await self._runtimes().place(self._endpoint, (said,))
-        if found.cut:  # not cached: its note would appear once and never again
+        if found.cut:  # not cached, so that every search reports the truncation
             return pack_vector(found.vectors[0]), True
         return await self._keep(digest, found.vectors[0]), False
 
@@ -296,7 +299,10 @@ class PictureFinder:
         return await anyio.to_thread.run_sync(self._vectors.put, self._model, digest, vector)
 
     def _nearest(self, wanted: bytes, digests: Mapping[str, str], top: int) -> tuple[tuple[FoundPicture, ...], int]:
-        """Return the nearest, and how many were compared: those whose vectors are as long as the query's."""
+        """Return the nearest images, and the number compared.
+
+        Embeddings of another length than the query's are skipped.
+        """
         scores: dict[str, float] = {}
         compare = _comparison(wanted, len(digests))
         for some in self._vectors.of(self._model, set(digests.values())):
@@ -308,9 +314,9 @@ class PictureFinder:
 
 
 def _comparison(wanted: bytes, count: int) -> Callable[[Sequence[bytes]], Sequence[float]]:
-    """Return the function from packed vectors to their cosines with ``wanted``; all are of length 1.
+    """Return a function from packed unit vectors to their cosines with ``wanted``.
 
-    Up to some number of vectors, the distance of each is worked out before numpy were imported.
+    For few vectors the distance is computed in Python, which is faster than importing numpy.
     """
     if count * len(wanted) < _NUMPY_PAYS:
         unpack = Struct(f"{len(wanted) // 4}f").unpack
@@ -323,7 +329,7 @@ def _comparison(wanted: bytes, count: int) -> Callable[[Sequence[bytes]], Sequen
 
 
 def _none_taken(left_out: Sequence[SkippedFile]) -> InputBroken:
-    """Return the error of a search in which no picture can be taken, with the reason of the first."""
+    """Return the error of a search in which every image was skipped, with the reason of the first."""
     first, more = left_out[0], len(left_out) - 1
     others = f", and {counted(more, 'other picture')} cannot be taken either" if more else ""
     return InputBroken(f"{first.why}{others}", where=first.file)
@@ -345,23 +351,23 @@ def _why(error: errors.IntermodalError) -> str:
 
 
 def _picture(query: str) -> str:
-    """Return the path of the file that a query names; "" where it is words."""
+    """Return the path of the file that a query names; "" if the query is words."""
     try:
         path = Path(query).expanduser()
         return canonical_path(path) if path.is_file() else ""
-    except (OSError, ValueError, RuntimeError):  # too long, or with signs that no path has
+    except (OSError, ValueError, RuntimeError):  # too long, or with characters that paths cannot contain
         return ""
 
 
 def _key(endpoint: Endpoint, sums: Callable[[str], str]) -> str:
-    """Return the key of vectors: the model's files, and the version of the preparation of pictures."""
+    """Return the cache key of embeddings: the model's files, and the version of the image preprocessing."""
     weights: object = sums(endpoint.weights) if not is_model_folder(endpoint.weights) else _files(endpoint.weights)
     parts = f"{endpoint.id}\n{weights}\n{_NUMBER}\n{converter_version('image')}"
     return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
 
 def _files(folder: str) -> list[tuple[str, int, int]]:
-    """Return the files of a model's folder, by which it is known to be the same."""
+    """Return name, size and time of the files in a model folder, to detect changes."""
     root = Path(folder).expanduser()
     found = []
     for path in sorted((*root.glob("*.onnx"), *root.glob("onnx/*.onnx"), *root.glob("*.json"))):
@@ -371,9 +377,9 @@ def _files(folder: str) -> list[tuple[str, int, int]]:
 
 
 def list_pictures(paths: Iterable[str | Path]) -> dict[str, FileStamp]:
-    """Return the files, each with its stamp, in a fixed order. Hidden files and folders are skipped unless named.
+    """Return the image files with their stamps, in a fixed order. Hidden files and folders are skipped unless named.
 
-    Raises InputMissing for a path that is not there, InputEmpty where no picture is.
+    Raises InputMissing if a path does not exist, InputEmpty if there are no images.
     """
     found: dict[str, FileStamp] = {}
     for given in paths:
@@ -394,9 +400,9 @@ def list_pictures(paths: Iterable[str | Path]) -> dict[str, FileStamp]:
 
 
 def canonical_path(path: Path) -> str:
-    """Return one path for a file or folder, without ``..``, however it was named.
+    """Return one absolute path per file or folder, without ``..``, however it was named.
 
-    If a link is on the path, ``..`` may lead elsewhere than the text suggests; then links are resolved.
+    Links are resolved only if ``..`` on a path with links leads elsewhere than the text suggests.
     """
     plain = os.path.abspath(path)
     try:
@@ -416,12 +422,12 @@ def _walk(folder: Path, found: dict[str, FileStamp]) -> None:
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.path)
                 continue
-            # A picture in a folder is known by its ending; a file that is named is taken whatever it is called.
+            # In folders, images are recognised by extension; files named explicitly are accepted with any name.
             if ending_of(entry.name) not in PICTURE_ENDINGS:
                 continue
             try:
                 stat = entry.stat()
-            except OSError:  # a link to nothing, or gone meanwhile
+            except OSError:  # a dangling link, or deleted meanwhile
                 continue
             if not entry.is_symlink() or not entry.is_dir():
                 found[entry.path] = (stat.st_size, stat.st_mtime_ns)
@@ -433,7 +439,7 @@ def _walk(folder: Path, found: dict[str, FileStamp]) -> None:
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
-    """Return what a folder holds that is not hidden, by name; nothing of one that cannot be read."""
+    """Return the entries of a folder that are not hidden, by name; [] if it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return sorted((each for each in entries if not each.name.startswith(".")), key=lambda each: each.name)

@@ -1,4 +1,4 @@
-"""The models that can rank or embed here and are ready, of a name or of all."""
+"""The local and hosted models that can rank or embed and are ready."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 def ready_endpoints(
     catalog: Catalog, name: str, can: Callable[[Endpoint], object], *, unable: str, kind: str, none: str, usual: str
 ) -> list[Endpoint]:
-    """Return the capable endpoints that are ready, of those that ``name`` means, of all where it is "".
+    """Return the ready endpoints that satisfy ``can``, among those that ``name`` matches, or all if it is "".
 
     Args:
-        unable: what is wrong with a name that means none that can. kind: what to name in its place.
-        none: what is said where none is ready. usual: weights that are proposed to who has none.
+        unable: error text if ``name`` matches no capable model. kind: the kind of model to suggest instead.
+        none: error text if no model is ready. usual: weights suggested to users who have none.
 
     Raises:
-        UsageError: none that is named can. NoRoute: none is ready; ``reasons`` say what each lacks.
+        UsageError: no model matched by ``name`` is capable. NoRoute: none is ready; ``reasons`` state what each lacks.
     """
     able = [each for each in (resolve_name(catalog, name) if name else catalog.endpoints) if can(each)]
     if name and not able:
