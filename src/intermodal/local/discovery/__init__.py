@@ -1,8 +1,9 @@
-"""Discovery: model servers that the user already runs on this machine are found, identified, and read.
+"""Discovery: finds, identifies and queries the model servers that the user already runs on this machine.
 
-    scanner, listing_readers   query every address at once, and parse the servers' lists
-    server_directory           the last result, when to look again, and lessons about endpoints
+    scanner, listing_readers   query all addresses concurrently, and parse the servers' model lists
+    server_directory           the last result, when to scan again, and lessons about endpoints
     catalog_cache              the catalog with discovered servers, rebuilt only on a change
 
-Nothing is loaded and nothing computed: only paths that list or describe are queried, all at once, in under a second.
+Discovery loads no models and requests no computation. It queries only paths that list or describe models, concurrently,
+in under a second.
 """

@@ -1,6 +1,6 @@
-"""A cache of the catalog, rebuilt only if something it is made of has changed.
+"""A cache of the catalog, rebuilt only if one of its sources has changed.
 
-Building it takes 3 to 5 ms, and a server checks once a second; the check takes a tenth of that.
+Building a catalog takes 3 to 5 ms, and a server checks once a second; the check takes a tenth of that time.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from intermodal.catalog.types import Catalog, Strength
     from intermodal.config import Config
 
-KEPT = 16  # by the hosts that a policy allows besides
+KEPT = 16  # cached catalogs, keyed by the extra hosts that a policy allows
 
 
 class _Found(NamedTuple):
-    """Everything that a catalog is made of."""
+    """The sources of a catalog."""
 
     user: tuple[HostRow, ...]
     consent: tuple[str, ...]
@@ -38,7 +38,7 @@ class _Found(NamedTuple):
 
 
 class CatalogCache:
-    """The catalogs of one client."""
+    """The cached catalogs of one client."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
@@ -50,9 +50,11 @@ class CatalogCache:
         self, hosts: tuple[str, ...], config: Config, servers: tuple[DiscoveredServer, ...], weights: frozenset[str],
         pulled: tuple[ServedRow, ...] = (),
     ) -> Catalog:  # fmt: skip
-        """Return the catalog with consent for a few more hosts, before a model was named. ``servers`` that were found;
-        names of complete ``weights``; models ``pulled`` from a hub. Raises ConfigError and StoreError if its sources
-        cannot be read."""
+        """Return the catalog, with consent for ``hosts`` in addition to the config's.
+
+        Built from the config, discovered ``servers``, names of complete ``weights``, and models ``pulled`` from a hub.
+        Raises ConfigError and StoreError if a source cannot be read.
+        """
         from intermodal.local.embedded.availability import install_commands
         from intermodal.local.servers.server_rows import started_server_rows
         from intermodal.store.measured_strengths import strengths

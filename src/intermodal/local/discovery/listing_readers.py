@@ -1,6 +1,6 @@
-"""Parse what servers list or describe: JSON in, ``ModelReport`` out. Pure; one reader a format.
+"""Parses the model lists and descriptions of servers: JSON in, ``ModelReport`` out. Pure functions, one per format.
 
-Everything but a model's name is optional in each format: older servers omit what newer ones report. Sources: Ollama
+Every field except a model's name is optional, because older servers omit fields that newer ones report. Sources: Ollama
 ``api/types.go`` and ``types/model/capability.go``; LM Studio's REST pages (v0 and v1); llama.cpp
 ``tools/server/README.md``; vLLM ``entrypoints/openai``; LocalAI ``core/schema/openai.go``; llama-swap
 ``internal/server/api.go``, as of 2026.
@@ -44,13 +44,13 @@ def _words(value: Any) -> set[str]:
 
 
 def _size(word: str) -> float | None:
-    """Parse a number of parameters: "4.3B", "135M"."""
+    """Parse a parameter count: "4.3B", "135M"."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMBT])\s*", word, re.IGNORECASE)
     return float(found[1]) * {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}[found[2].upper()] if found else None
 
 
 def _elsewhere(row: Tree, signs: DiscoveryRules) -> str:
-    """Return where a forwarded model computes, by any of the keys that state it."""
+    """Return where a forwarded model runs, from any of the keys that state it; "" if it is not forwarded."""
     held = (row, _tree(row.get("details")), *map(_tree, _tree(row.get("meta")).values()))
     for place in held:
         for key in signs.forwarded_keys:
@@ -64,8 +64,10 @@ def _elsewhere(row: Tree, signs: DiscoveryRules) -> str:
 
 
 def _openai_models(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
-    """Parse OpenAI's list with extensions: OpenRouter's ``architecture``, which llama.cpp and llama-swap serve too;
-    vLLM's ``max_model_len``."""
+    """Parse OpenAI's model list with extensions.
+
+    Supports OpenRouter's ``architecture``, which llama.cpp and llama-swap also serve, and vLLM's ``max_model_len``.
+    """
     for row in _rows(tree.get("data")):
         name = _word(row.get("id"))
         meta, can = _tree(row.get("meta")), _tree(row.get("capabilities"))
@@ -90,12 +92,12 @@ def _openai_models(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> 
 
 
 def _listed(kinds: Any) -> dict[Kind, bool]:
-    """Return accepted and, by omission, rejected inputs."""
+    """Return listed input kinds as accepted and all others as rejected; {} without a list."""
     words = {"document" if word == "file" else word for word in _words(kinds)}
     return {kind: kind in words for kind in KINDS} if words else {}
 
 
-# LocalAI's use cases -> what the model makes; the first match counts.
+# LocalAI's use cases -> the model's output; the first match wins.
 _LOCALAI: dict[str, Makes] = {
     "chat": "text", "completion": "text", "embeddings": "embedding", "embedding": "embedding",
     "transcript": "transcript", "transcription": "transcript",
@@ -118,7 +120,7 @@ def _localai(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterat
 
 
 def _sd_server(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
-    """Parse stable-diffusion.cpp's list: its one model, always under the same name."""
+    """Parse stable-diffusion.cpp's list, which has one model, always under the same name."""
     for row in _rows(tree.get("data")):
         yield ModelReport(source=path, model=_word(row.get("id")), makes="image", loaded=True)
 
@@ -127,10 +129,10 @@ def _sd_server(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iter
 
 
 def _llama_props(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
-    """Parse llama.cpp's properties of its loaded model. A router has none, and lists nothing here.
+    """Parse llama.cpp's properties of its loaded model. Yields nothing for a router, which has no loaded model.
 
-    It reports the features of its chat template (common/jinja/caps.h): without tools, the server accepts them and
-    silently leaves them out of the prompt. Older versions do not report it.
+    Newer versions report the features of the chat template (common/jinja/caps.h). If the template has no tool support,
+    the server accepts tools and silently drops them from the prompt.
     """
     if tree.get("role") == "router" or not tree.get("default_generation_settings"):
         return
@@ -172,8 +174,10 @@ def _ollama_tags(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> It
 
 
 def _ollama_show(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
-    """Parse Ollama's description of a model. Older versions state no capabilities: the file's projector and keys then
-    do."""
+    """Parse Ollama's description of a model.
+
+    Older versions report no capabilities; they are then inferred from the projector and the metadata keys.
+    """
     info = _tree(tree.get("model_info"))
     can: dict[str, Any] = _capable(_words(tree.get("capabilities")))
     if not can and info:
@@ -215,7 +219,10 @@ def _lmstudio_v0(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> It
 
 
 def _lmstudio_v1(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
-    """The smallest context of its loaded instances: any of them may answer."""
+    """Parse LM Studio's list (v1).
+
+    The context is the smallest of the loaded instances, because any of them may answer.
+    """
     for row in _rows(tree.get("models")):
         can, instances = _tree(row.get("capabilities")), _rows(row.get("loaded_instances"))
         held = [_count(_tree(each.get("config")).get("context_length")) for each in instances]
@@ -244,12 +251,12 @@ READERS: Mapping[str, Reader] = {
 }
 
 
-# Formats that speak of the one model that is loaded, by no name.
+# Formats that describe the loaded model without naming it.
 LOADED_MODEL_FORMS = frozenset({"llama-props"})
 
 
 def values_at(tree: Any, key: str) -> Iterator[Any]:
-    """Yield the values at a dotted key; ``*`` is any item of a list."""
+    """Yield the values at a dotted key; ``*`` matches every item of a list."""
     if not key:
         yield tree
         return

@@ -1,7 +1,7 @@
-"""Scan for servers: every address at once, each by the most telling paths first, within a second.
+"""Scans for servers: queries all addresses concurrently, within a second.
 
-A server is first asked for its models, then, by the rows of the catalog, identified (``ServerFingerprint.step``), then
-asked about its models. Replies are kept as they come: when time is up, those received are the result.
+A server is first asked for its models, then identified by the catalog's rules (``ServerFingerprint.step``), then asked
+for details of its models. Replies are kept as they arrive: at the timeout, the result consists of those received.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from intermodal.transport.addresses import HostAddress, port_is_open
 from intermodal.transport.client import Transport
 from intermodal.transport.timeouts import Timeouts
 
-SECONDS = 0.9  # for everything
-MOST_MODELS = 200  # models of one server that are queried one by one
-_AT_ONCE = 8  # of these
-_LARGEST = 8 << 20  # bytes of a reply
+SECONDS = 0.9  # timeout of the whole scan
+MOST_MODELS = 200  # maximum number of models queried individually per server
+_AT_ONCE = 8  # concurrent queries of single models
+_LARGEST = 8 << 20  # maximum bytes of a reply
 _JSON = (("content-type", "application/json"),)
 
 
@@ -36,13 +36,14 @@ async def scan_servers(
     before: Mapping[str, DiscoveredServer] | None = None,
     seconds: float = SECONDS,
 ) -> tuple[DiscoveredServer, ...]:
-    """Return what answers at these addresses, in their order. Addresses without a listener are left out.
+    """Return the servers found at these addresses, in their order. Addresses without a listener are omitted.
 
     Args:
-        servers: addresses by their root, with the key of the host that each is.
-        kinds: rows that say how a server is identified and read.
-        date: when this is, UTC to the minute.
-        before: what was found by address; a model with the same digest on the same version is not asked about again.
+        servers: root addresses, with the host's key if it has one.
+        kinds: host rows with rules to identify and query servers.
+        date: current time, UTC to the minute.
+        before: previous results by address. Details of a model with the same digest on the same server version are
+            reused.
     """
     import anyio
 
@@ -60,7 +61,7 @@ async def scan_servers(
 
 
 class _Visit:
-    """One address and its replies so far."""
+    """The scan of one address, with its replies so far."""
 
     def __init__(
         self,
@@ -98,7 +99,7 @@ class _Visit:
         )  # fmt: skip
 
     def _strange(self) -> str:
-        """Describe a server of unknown kind."""
+        """Return a description of a server of unknown kind."""
         if not self._whole:
             return "listens, and gave no answer in time"
         status, body = self._replies.get("/v1/models", (0, b""))
@@ -120,7 +121,7 @@ class _Visit:
         return ""
 
     async def _holds(self, path: str, key: str, says: str) -> bool:
-        """Return whether a reply matches, as ``ServerFingerprint`` describes."""
+        """Return whether the reply at a path matches a rule, as ``ServerFingerprint`` defines it."""
         import re
 
         status, body = await self._get(path)
@@ -132,7 +133,7 @@ class _Visit:
         return any(not says or (isinstance(each, str) and re.search(says, each)) for each in found)
 
     async def _get(self, path: str) -> tuple[int, bytes]:
-        """Return status and body, (0, b"") without a reply. Every path is requested once."""
+        """Return status and body, or (0, b"") without a reply. Successful replies are cached by path."""
         if path not in self._replies:
             try:
                 async with self._transport.get(self._place, path) as response:
@@ -145,7 +146,7 @@ class _Visit:
 
     @property
     def _heard(self) -> list[ModelReport]:
-        """Return the reports in the order of the row's reads, whichever came first."""
+        """Return the reports in the order of the row's reads, whichever arrived first."""
         return [each for number in sorted(self._said) for each in self._said[number]]
 
     async def _read(self, row: DiscoveryRules) -> None:
@@ -170,7 +171,10 @@ class _Visit:
                         group.start_soon(self._each, number, read, model.name, row, limiter)
 
     def _known(self, model: DiscoveredModel, number: int, path: str) -> bool:
-        """Reuse the previous report if the same file on the same version was read before."""
+        """Reuse the previous report of a model if the digest and the server version are unchanged.
+
+        Returns whether it did.
+        """
         before = self._before
         if before is None or not before.whole or before.version != self._version or not model.digest:
             return False

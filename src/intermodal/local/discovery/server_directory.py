@@ -1,11 +1,12 @@
 """The directory of this machine's servers: scanned when a run or a listing needs it, and saved with its date.
 
-Explaining contacts no server, so it reads the saved result. Scanning is for runs (``ask``) and for commands that show
-the world (``doctor``, ``models``): it lists and describes, at addresses of this machine and of the config.
+Explaining a plan contacts no server, so it reads the saved result. Scans are made by runs (``ask``) and by commands
+that show the current state (``doctor``, ``models``). They list and describe models at addresses of this machine and of
+the config.
 
-The last scan is one small JSON file in the data folder; of two processes that search at once the later result is kept.
-Learned limits of endpoints are one file a lesson, which needs no lock: two processes that learn at once lose nothing.
-All are written atomically.
+The last scan is one small JSON file in the data folder; if two processes scan concurrently, the later result wins.
+Learned limits of endpoints are stored as one file per lesson, so concurrent processes need no lock. All files are
+written atomically.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from intermodal.files.atomic_file import write_json
 from intermodal.today import today
 from intermodal.transport.addresses import HostAddress
 
-FRESH = 30.0  # seconds for which a scan is not repeated
+FRESH = 30.0  # seconds before a scan is repeated
 OFF = "INTERMODAL_DISCOVERY"  # "off" disables discovery, whatever the config states
 
 
@@ -48,7 +49,7 @@ class ServerDirectory:
 
     @property
     def servers(self) -> tuple[DiscoveredServer, ...]:
-        """Return the servers of the last scan, by any process; () if discovery is off."""
+        """Return the servers of the last scan by any process; () if discovery is off."""
         if not self.wanted:
             return ()
         if self._kept is None:
@@ -61,7 +62,7 @@ class ServerDirectory:
         return self._config.discovery.enabled and self._env.get(OFF, "").strip().lower() not in ("off", "0", "no")
 
     async def look(self, *, anew: bool = False) -> tuple[DiscoveredServer, ...]:
-        """Scan, unless that was done just now or is being done: then return the previous result."""
+        """Scan for servers and return the result. A recent or running scan is not repeated unless ``anew``."""
         if not self.wanted:
             return ()
         from intermodal.local.discovery.scanner import scan_servers  # most programs read the last scan
@@ -93,15 +94,15 @@ class ServerDirectory:
         return read_lessons(self._folder)
 
     def corrected(self, catalog: Catalog) -> Catalog:
-        """Return the catalog with lessons applied, of this run of the program and earlier ones."""
+        """Return the catalog with all saved lessons applied."""
         return with_lessons(catalog, self.lessons, today())
 
     def learn(self, shortcoming: EndpointShortcoming) -> None:
-        """Save what an endpoint turned out not to support. Raises StoreError."""
+        """Save a capability that an endpoint turned out to lack. Raises StoreError."""
         keep_lessons(self._folder, lessons_of(shortcoming, today()))
 
     def keep(self, found: Iterable[CapabilityLesson]) -> None:
-        """Save what a probe found. Raises StoreError."""
+        """Save the lessons of a probe. Raises StoreError."""
         keep_lessons(self._folder, found)
 
     # ---- where ------------------------------------------------------------------------------------
@@ -111,7 +112,7 @@ class ServerDirectory:
         return [row.overlaid(own[row.id]) if row.id in own else row for row in known_hosts()]
 
     def _places(self, *, keys: bool = True) -> list[HostAddress]:
-        """Return every address once: those of rows and variables on this machine, and those of the config."""
+        """Return the distinct addresses to scan: local ones from rows and variables, and those of the config."""
         settings, found = self._config.discovery, dict[str, HostAddress]()
 
         def add(address: str, host: Host | None = None) -> None:
@@ -122,10 +123,10 @@ class ServerDirectory:
                 root, HostAddress(root, key, keyed.auth) if keyed is not None and key else HostAddress(root)
             )
 
-        own = [row for row in self._config.hosts if row.base_url]  # first: these may have keys
+        own = [row for row in self._config.hosts if row.base_url]  # first, because these may have keys
         usual = [row for row in self._rows() if row.discovery is not None] if settings.usual_ports else []
         for row in (*own, *usual):
-            if is_this_machine(row.base_url) and row.zone != "internet":  # a proxy to elsewhere is left alone
+            if is_this_machine(row.base_url) and row.zone != "internet":  # a proxy to an internet host is not scanned
                 add(row.base_url, row.host())
         for row in self._rows():
             said = self._env.get(row.discovery.address_env, "").strip() if row.discovery else ""
@@ -137,15 +138,17 @@ class ServerDirectory:
 
 
 def _as_before(server: DiscoveredServer, before: DiscoveredServer | None) -> DiscoveredServer:
-    """Return the previous result for a server that was too slow this time, with its date; noted if it did not answer at
-    all, as another program may listen there by now."""
+    """Return the previous result if the server was too slow this time.
+
+    It keeps its date, and is marked incomplete, because another program may listen there by now.
+    """
     if server.whole or before is None or not before.kind or server.kind not in ("", before.kind):
         return server
     return msgspec.structs.replace(before, whole=False, message=server.message)
 
 
 def _with_port(said: str, usual: str) -> str:
-    """Complete an address as people write it into a variable: "0.0.0.0", ":8080", "127.0.0.1:11434", a URL."""
+    """Complete an address as written in a variable: "0.0.0.0", ":8080", "127.0.0.1:11434", a URL."""
     from urllib.parse import urlsplit
 
     text = said if "://" in said else f"http://{said if not said.startswith(':') else '127.0.0.1' + said}"
@@ -165,7 +168,7 @@ SERVERS_FILE = "servers.json"  # in the data folder
 
 
 class ServersFile(Value):
-    """The last look."""
+    """The file of the last scan."""
 
     servers: tuple[DiscoveredServer, ...] = ()
     kind: Literal["intermodal.servers"] = "intermodal.servers"
@@ -173,7 +176,7 @@ class ServersFile(Value):
 
 
 def read_servers(folder: Path) -> tuple[DiscoveredServer, ...]:
-    """Servers of the last look; () where there was none, or another version wrote it: looking again finds them."""
+    """Return the servers of the last scan; () if there is none, or if another version wrote the file."""
     try:
         file = msgspec.json.decode((folder / SERVERS_FILE).read_bytes(), type=ServersFile)
     except (OSError, msgspec.DecodeError):
@@ -182,12 +185,12 @@ def read_servers(folder: Path) -> tuple[DiscoveredServer, ...]:
 
 
 def keep_servers(folder: Path, servers: Iterable[DiscoveredServer]) -> None:
-    """Store the findings. Raises StoreError."""
+    """Save the result of a scan. Raises StoreError."""
     write_json(folder / SERVERS_FILE, msgspec.json.encode(ServersFile(servers=tuple(servers))))
 
 
 def undated(server: DiscoveredServer) -> DiscoveredServer:
-    """Return a server without the moment it was looked at: what two looks are compared by."""
+    """Return a server without its scan date, to compare two scans."""
     return msgspec.structs.replace(server, date="")
 
 
@@ -205,7 +208,7 @@ class LessonFile(Value):
 
 
 def read_lessons(folder: Path) -> tuple[CapabilityLesson, ...]:
-    """Every lesson, by endpoint; one that cannot be read is learned again."""
+    """Return every saved lesson, by endpoint. Unreadable files are skipped; their lessons will be learned again."""
     found = []
     for path in (folder / LESSONS_FOLDER).glob("*.json"):
         try:
@@ -218,7 +221,7 @@ def read_lessons(folder: Path) -> tuple[CapabilityLesson, ...]:
 
 
 def keep_lessons(folder: Path, lessons: Iterable[CapabilityLesson]) -> None:
-    """Keep lessons, each in place of the one there was about the same thing. Raises StoreError."""
+    """Save lessons, replacing earlier ones about the same endpoint and subject. Raises StoreError."""
     for lesson in lessons:
         name = hashlib.sha256(f"{lesson.endpoint} {lesson.about}".encode()).hexdigest()[:16]
         write_json(folder / LESSONS_FOLDER / f"{name}.json", msgspec.json.encode(LessonFile(lesson=lesson)))

@@ -1,13 +1,13 @@
 """Embedded runtimes: models in child processes of this client.
 
-    runtimes, results         starts one child per endpoint and calls it; what the calls return
+    runtimes, results         start one child per endpoint and call it; the results of calls
     availability, versions    which runtimes are installed, and in which versions
     whisper, ocr, llama, e5, contrastive, encoder, diffusion
                               one child each: ``python -m intermodal.local.embedded.X``
-    piper, tesseract          programs of others that are run, never imported
+    piper, tesseract          external programs that are run, never imported
     child_support, onnx_session, voice_activity
-                              what children share
-    ocr_layout, ocr_scripts   text of recognised lines, and the scripts that can be read
+                              code shared by the children
+    ocr_layout, ocr_scripts   text of recognised lines, and the supported scripts
 
-Children see neither the user's files nor URLs: they receive bytes.
+Children have no access to the user's files or URLs: they receive bytes.
 """

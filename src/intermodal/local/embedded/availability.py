@@ -1,4 +1,7 @@
-"""Which runtimes this Python has: looked up, not imported, so that it takes milliseconds."""
+"""Which runtimes are installed for this Python.
+
+Modules are located, not imported, so that the check takes milliseconds.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from intermodal.local.embedded import piper, tesseract
 EXTRA = "pip install 'intermodal[embedded]'"
 DIFFUSION = "pip install 'intermodal[diffusion]'"
 
-# protocol -> the top-level modules its child imports, and what to do when one is missing
+# protocol -> the top-level modules that its child imports, and the fix if one is missing
 _NEEDS: dict[str, tuple[tuple[str, ...], str]] = {
     "llama": (("xllamacpp",), EXTRA),
     "whisper": (("faster_whisper", "ctranslate2", "onnxruntime", "numpy"), EXTRA),
@@ -26,16 +29,16 @@ _NEEDS: dict[str, tuple[tuple[str, ...], str]] = {
     "pdfium": (("pypdfium2",), "pip install pypdfium2"),
     "openai": (("httpx",), "pip install httpx"),
 }
-# protocol -> how its program is found, and what to do when it is not there
+# protocol -> a function that finds its program, and the fix if it is missing
 _PROGRAMS: dict[str, tuple[Callable[[], str], str]] = {
     "piper": (piper.program, piper.TODO),
     "tesseract": (tesseract.program, tesseract.install_program()),
 }
-_HELPERS = ("tesseract",)  # serves no endpoint: it helps one that recognises text
+_HELPERS = ("tesseract",)  # serves no endpoint, but assists the OCR runtime
 
 
 def install_commands() -> dict[str, str]:
-    """Return by protocol "" if it can be used, else the command that installs it."""
+    """Return the command that installs each protocol's runtime; "" if it is installed."""
     there = _modules(_stamp(), find_spec)
     protocols = [protocol for protocol in (*_NEEDS, *_PROGRAMS) if protocol not in _HELPERS]
     return {protocol: there[protocol] if protocol in there else install_command(protocol) for protocol in protocols}
@@ -43,7 +46,7 @@ def install_commands() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def _modules(stamp: object, find: object) -> dict[str, str]:
-    """Return the missing ones of some modules, cached until a folder of Python's path changes."""
+    """Return the install command by protocol, cached until a folder of Python's path changes."""
     return {protocol: install_command(protocol) for protocol in _NEEDS}
 
 

@@ -1,4 +1,4 @@
-"""Common to all child processes: import the library, load the model, and report clearly why that failed."""
+"""Shared by all child processes: import the library, load the model, and report failures clearly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def import_library(name: str) -> ModuleType:
     except ModuleNotFoundError:
         raise NotInstalled(f"{name} is not installed", todo="run: pip install 'intermodal[embedded]'") from None
     except ImportError as error:
-        # The library is there but something of the system is not, most often a shared object such as libgomp.so.1.
+        # The library is installed, but a system dependency is missing, usually a shared object such as libgomp.so.1.
         raise NotInstalled(
             f"{name} cannot be loaded ({_short(error)})",
             todo="install the system library it names (Debian: apt install libgomp1)",
@@ -30,10 +30,10 @@ def import_library(name: str) -> ModuleType:
 
 
 def load_model(what: str, load: Callable[[], T]) -> T:
-    """Run a loader; turn its exception into one clear error."""
+    """Run a loader and convert its exceptions into one typed error."""
     try:
         return load()
-    except WeightsError as error:  # it names a file, and many models have files of that name
+    except WeightsError as error:  # it names only a file, and many models have files of that name
         error.where = ", ".join(filter(None, (what, error.where)))
         raise
     except (NotInstalled, MemoryError):
@@ -48,24 +48,27 @@ def load_model(what: str, load: Callable[[], T]) -> T:
 
 
 def return_free_memory() -> None:
-    """Return the free memory of this process's heap to the system, where the C library can (glibc)."""
+    """Return free heap memory to the system, if the C library supports it (glibc)."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
 
 
 def without_nul(text: str) -> str:
-    """Return a text that engines accept: a NUL would silently end a C string, and a lone surrogate has no UTF-8."""
+    """Return the text with NUL and lone surrogates replaced.
+
+    A NUL would silently end a C string, and a lone surrogate has no UTF-8 encoding.
+    """
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
 
 
 def thread_count() -> int:
-    """Return the number of threads to compute with, as the parent measured."""
+    """Return the number of compute threads, as set by the parent."""
     return max(1, int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 
 def threads_may_spin() -> bool:
-    """Return whether waiting threads may spin, as the parent decided by the machine's load."""
+    """Return whether waiting threads may spin, as the parent decided from the system load."""
     return os.environ.get("GOMP_SPINCOUNT") != "0"
 
 

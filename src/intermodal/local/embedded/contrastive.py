@@ -1,12 +1,12 @@
-"""Child: images and texts in one vector space, by a contrastive model (CLIP, SigLIP and their kind) in ONNX.
+"""Child: embeds images and texts in one vector space, with a contrastive model (CLIP, SigLIP and similar) in ONNX.
 
 A folder has the hub's layout: ``vision_model.onnx`` and ``text_model.onnx``, or one ``model.onnx``, beside
 ``tokenizer.json``, ``preprocessor_config.json`` and ``config.json``; the ONNX files may be in ``onnx/``. Images and
-texts are prepared as these files state, so that the vectors are those of the reference implementation.
+texts are preprocessed as these files specify, so that the embeddings equal those of the reference implementation.
 
-jina-clip differs in four points, taken from its published processor and ``encode_text``: its preprocessor has
-open_clip's words and rounds the middle of an image as torchvision does, texts are cut at 512 tokens, padding is the
-vocabulary's own word, and its files state no scale.
+jina-clip differs in four points, taken from its published processor and ``encode_text``: its preprocessor config uses
+open_clip's keys and rounds the crop offset as torchvision does, texts are truncated at 512 tokens, padding uses the
+vocabulary's own token, and its files state no scale.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from intermodal.local.embedded.onnx_session import cast_to_input, load_tokenizer
 from intermodal.local.embedded.results import ContrastiveLoss
 from intermodal.media.image.pixels import FILTERS, decode_rgb
 
-MAX_SIDE: Final = 2_048  # pixels of a side that a model may want
-BATCH: Final = 32  # texts at once
-_CLIP_SCALE: Final = 100.0  # to which OpenAI's training holds it, and where the published weights lie
-_UNTRAINED: Final = 2.6592  # logarithm of 1 / 0.07: the scale at which training begins
+MAX_SIDE: Final = 2_048  # maximum pixels of an input side
+BATCH: Final = 32  # texts per batch
+_CLIP_SCALE: Final = 100.0  # upper limit of the scale in OpenAI's training, reached by the published weights
+_UNTRAINED: Final = 2.6592  # logarithm of 1 / 0.07, the initial scale of training
 _PICTURE: Final = ("image_embeds", "image_embeddings", "l2norm_image_embeddings", "sentence_embedding")
 _TEXT: Final = ("text_embeds", "text_embeddings", "l2norm_text_embeddings", "sentence_embedding")
 _POOLED: Final = (
@@ -40,17 +40,17 @@ _POOLED: Final = (
 )
 _HIDDEN: Final = "last_hidden_state"
 _LOGITS: Final = "logits_per_image"
-_OPEN_CLIP: Final = ("resize_mode", "interpolation", "fill_color")  # keys of a preprocessor in open_clip's words
-_INTERPOLATIONS: Final = {"bicubic": 3, "bilinear": 2}  # as numbers of Pillow
+_OPEN_CLIP: Final = ("resize_mode", "interpolation", "fill_color")  # keys of open_clip's format
+_INTERPOLATIONS: Final = {"bicubic": 3, "bilinear": 2}  # Pillow's filter numbers
 _JINA: Final = "jina_clip"  # model_type
-_JINA_CONTEXT: Final = 512  # tokens at which its own code cuts a text, and its training did
-_PADS: Final = ("[PAD]", "<pad>")  # of BERT, whose vocabulary version 1 has, and of XLM-RoBERTa, version 2
+_JINA_CONTEXT: Final = 512  # tokens at which its own code and its training truncate texts
+_PADS: Final = ("[PAD]", "<pad>")  # of BERT (version 1) and of XLM-RoBERTa (version 2)
 
 _model: ContrastiveModel | None = None
 
 
 class ContrastiveModel:
-    """A contrastive model in memory. ``loss`` is its training loss: softmax, or sigmoid for each pair."""
+    """A loaded contrastive model. ``loss`` is its training loss: softmax over texts, or sigmoid per pair."""
 
     def __init__(self, folder: Path) -> None:
         self._numpy = import_library("numpy")
@@ -84,7 +84,7 @@ class ContrastiveModel:
         return self._unit(self._run(self._vision, self._vision_out, {"pixel_values": pixels[None]})[0]), self._tokens
 
     def texts(self, texts: list[str]) -> tuple[list[list[float]], int, int]:
-        """Return the vectors of texts, their tokens in total, and how many texts were cut at the model's context."""
+        """Return the vectors of texts, their total token count, and the number of truncated texts."""
         vectors: list[list[float]] = []
         tokens = cut = 0
         for start in range(0, len(texts), BATCH):
@@ -110,10 +110,10 @@ class ContrastiveModel:
         made.enable_truncation(most)
         padding = made.padding or {}
         number = padding.get("pad_id", self._text_config.get("pad_token_id"))
-        if self._is_jina:  # the model detects padding by its number, as it is given no mask
+        if self._is_jina:  # the model detects padding by the token id, because it gets no mask
             number = next((id for id in map(made.token_to_id, _PADS) if id is not None), number)
         number = number if isinstance(number, int) else 1
-        # SigLIP was trained on texts that are all of full length; CLIP looks no further than the end of a text.
+        # SigLIP was trained on texts padded to full length; CLIP ignores everything after the end token.
         length = most if sigmoid else None
         made.enable_padding(pad_id=number, pad_token=made.id_to_token(number) or "", length=length)
         return made
@@ -131,12 +131,14 @@ class ContrastiveModel:
         return found
 
     def _scaled(self, config: dict[str, Any], both: Path | None, folder: Path) -> tuple[float, float]:
-        """Return the factor and the bias of cosines: from the configuration if it states them, else measured on the
-        whole model's file (opened for this only), for which two texts and one image suffice."""
+        """Return scale and bias for cosines: from the config if stated, else measured with the whole model.
+
+        Measuring opens the whole model's file only for this; two texts and one image suffice.
+        """
         stated = logit_scale(config)
         if stated is not None:
             return math.exp(min(stated[0], 20.0)), stated[1]
-        if self._is_jina:  # where its training began, not where it ended; its whole model has no logits to measure by
+        if self._is_jina:  # its config states the initial scale only, and its whole model outputs no logits to measure
             self.assumed_scale = True
             return _CLIP_SCALE, 0.0
         whole = self._vision if self._vision is self._said else open_session(both) if both is not None else None
@@ -175,7 +177,7 @@ class ContrastiveModel:
     def _run(self, session: Any, output: Any, given: dict[str, Any], *, several: bool = False) -> Any:
         wanted = {each.name: each for each in session.get_inputs()}
         found = {name: cast_to_input(value, wanted[name]) for name, value in given.items() if name in wanted}
-        for name, each in wanted.items():  # one file with both: an input that was not given is detected and left out
+        for name, each in wanted.items():  # a file with both encoders needs all inputs: missing ones get dummy values
             if name not in found:
                 found[name] = self._blank(name, each)
         made = session.run(output if several else [output], found)
@@ -201,7 +203,7 @@ class ContrastiveModel:
 
 
 class _Preprocessor:
-    """The steps of ``preprocessor_config.json``, in its order: resize, crop, scale, normalise."""
+    """The steps of ``preprocessor_config.json``: resize, crop, rescale, normalise."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self._rounds = any(config.get(name) is not None for name in _OPEN_CLIP)
@@ -232,7 +234,7 @@ class _Preprocessor:
         return max(self._crop or ()) if self._crop else (self._shortest or max(self._size))
 
     def __call__(self, data: bytes, numpy: Any) -> Any:
-        """Return channels, rows, columns."""
+        """Return the pixel values as channels x rows x columns."""
         image = decode_rgb(data, self._resized if self._resizes else None, self._resample)
         pixels = numpy.frombuffer(image.data, dtype="uint8").reshape(image.height, image.width, 3).astype("float32")
         if self._crop is not None:
@@ -250,10 +252,10 @@ class _Preprocessor:
 
 
 def _in_words_of_transformers(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration of an open_clip preprocessor (``JinaCLIPImageProcessor``) in transformers' keys.
+    """Convert the config of an open_clip preprocessor (``JinaCLIPImageProcessor``) to transformers' keys.
 
-    ``shortest`` resizes by the shorter side and takes the middle; ``squash`` resizes to the square. ``longest`` pads,
-    and no model with ONNX files was found that wants it.
+    ``shortest`` resizes by the shorter side and crops the centre; ``squash`` resizes to a square. ``longest``, which
+    pads, is not supported: no model with ONNX files uses it.
     """
     mode, how, size = (
         config.get("resize_mode", "shortest"),
@@ -278,9 +280,9 @@ def _in_words_of_transformers(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cropped(pixels: Any, crop: tuple[int, int], numpy: Any, *, rounds: bool = False) -> Any:
-    """Return the middle of an image, on black if it is smaller, as in the reference implementation.
+    """Return the centre crop of an image, on black if the image is smaller, as in the reference implementation.
 
-    ``rounds``: half a pixel is rounded to the even one, as torchvision does; transformers rounds it down.
+    ``rounds``: round half a pixel to even, as torchvision does; otherwise down, as transformers does.
     """
     height, width = pixels.shape[:2]
     tall, wide = crop
@@ -303,14 +305,14 @@ def _side(value: Any) -> int:
 
 
 def _both(value: Any) -> tuple[int, int]:
-    """Height and width."""
+    """Return height and width."""
     if isinstance(value, dict):
         return _side(value.get("height")), _side(value.get("width"))
     return _side(value), _side(value)
 
 
 def _three(value: Any) -> tuple[float, ...]:
-    """Return the numbers for red, green and blue. There is no default: CLIP's differ from SigLIP's."""
+    """Return the values for red, green and blue. There is no default, because CLIP's differ from SigLIP's."""
     found = tuple(value) if isinstance(value, list) else ()
     if len(found) != 3 or not all(isinstance(each, int | float) for each in found):
         raise _unusable("normalised pixels by an image_mean or image_std that is not three numbers")
@@ -322,7 +324,7 @@ def _unusable(what: str) -> WeightsError:
 
 
 def load(path: str, name: str) -> dict[str, Any]:
-    """Load the model (once), and return how it compares."""
+    """Load the model (once). Returns its loss, scale and bias."""
     global _model
     if _model is None:
         _model = load_model(name, lambda: ContrastiveModel(Path(path)))
@@ -332,7 +334,7 @@ def load(path: str, name: str) -> dict[str, Any]:
 
 
 def picture(path: str, name: str, data: bytes) -> dict[str, Any]:
-    """Return the vector of one image."""
+    """Return the embedding of one image."""
     told = load(path, name)
     assert _model is not None
     vector, patches = _model.picture(data)
@@ -340,7 +342,7 @@ def picture(path: str, name: str, data: bytes) -> dict[str, Any]:
 
 
 def texts(path: str, name: str, texts: list[str]) -> dict[str, Any]:
-    """Return the vectors of texts."""
+    """Return the embeddings of texts."""
     told = load(path, name)
     assert _model is not None
     vectors, tokens, cut = _model.texts(texts)

@@ -1,8 +1,8 @@
-"""Child: images from prompts, by stable-diffusion.cpp in the wheel ``cyllama``.
+"""Child: generates images from prompts with stable-diffusion.cpp, from the wheel ``cyllama``.
 
 The headers of all files are checked before the engine maps one (``local/weights/diffusion_files.py``), so that a
-damaged file is one clear error. The engine ends its whole process on an unexpected internal state, which is why it
-has a process of its own: that end becomes the error.
+damaged file gives one clear error. The engine aborts its process on an unexpected internal state, so it runs in a
+process of its own; the abort becomes an error of the call.
 """
 
 from __future__ import annotations
@@ -27,14 +27,17 @@ _ATTRIBUTES: Final = {
     "clip_l": "clip_l_path", "clip_g": "clip_g_path", "t5xxl": "t5xxl_path", "llm": "llm_path",
 }  # fmt: skip
 _PARTS: Final = "see whether the parts of the model are whole, and belong together"
-_SKETCH: Final = 256  # pixels of the longer side of a sketch
-_SKETCHES: Final = 20  # of one picture, about
+_SKETCH: Final = 256  # pixels of the longer side of a preview
+_SKETCHES: Final = 20  # approximate number of previews per image
 
 _context: Any = None
 
 
 class DiffusionRequest(Value):
-    """A request to draw, in the engine's terms; ``seed`` None chooses one, ``sampler`` "" is the model's own."""
+    """A request to generate images, in the engine's terms.
+
+    ``seed`` None picks a random one; ``sampler`` "" is the default.
+    """
 
     prompt: str
     size: tuple[int, int]
@@ -66,8 +69,8 @@ def load(path: str, name: str) -> None:
     wanted = engine.SDContextParams(n_threads=thread_count(), vae_decode_only=False)
     for part, file in found.parts.items():
         setattr(wanted, _ATTRIBUTES[part], file)
-    # No log callback is set: threads that load tensors call it, and deadlock with a callback that waits for them.
-    # Without this setting the engine frees the weights after its first picture, and the second one ends the process.
+    # No log callback is set: threads that load tensors call it, and deadlock if the callback waits for them. Without
+    # this setting the engine frees the weights after its first image, and the second one ends the process.
     wanted.free_params_immediately = False
     try:
         _context = engine.SDContext(wanted)
@@ -79,9 +82,10 @@ def load(path: str, name: str) -> None:
 def draw(
     path: str, name: str, wanted: dict[str, Any], picture: bytes = b"", mask: bytes = b"", *, sketches: bool = False
 ) -> dict[str, Any]:
-    """Draw images as files; also return the seed of the first.
+    """Generate images. Returns the encoded files and the seed of the first.
 
-    ``wanted``: ``Wanted``'s fields. ``picture`` b"": it begins with noise. ``mask``: white where that may change.
+    ``wanted``: the fields of ``DiffusionRequest``. ``picture``: the initial image, b"" to start from noise. ``mask``:
+    white where the image may change.
     """
     load(path, name)
     engine, asked = _engine(), msgspec.convert(wanted, DiffusionRequest)
@@ -115,7 +119,7 @@ def draw(
 
 
 def _follow(engine: Any, asked: DiffusionRequest, sketches: bool) -> None:
-    """Report progress to the parent after each step, and now and then a preview."""
+    """Report progress to the parent after each step, and a preview every few steps."""
     count = asked.count
     every = max(1, asked.steps // _SKETCHES)
     state = {"picture": 0, "step": 0, "steps": 1}
@@ -127,7 +131,7 @@ def _follow(engine: Any, asked: DiffusionRequest, sketches: bool) -> None:
         report_progress((state["picture"] + step / max(1, steps)) / count, f"step {step} of {steps}")
 
     def looked(step: int, frames: list[Any], noisy: bool) -> None:
-        if frames and (step % every == 0 or step == asked.steps):  # of the engine's memory, which the next step takes
+        if frames and (step % every == 0 or step == asked.steps):  # copied: the next step overwrites it
             png = _file(frames[0].to_numpy().copy(), "png", largest=_SKETCH)
             emit({"step": step, "steps": max(state["steps"], step), "png": png})
 
@@ -137,7 +141,7 @@ def _follow(engine: Any, asked: DiffusionRequest, sketches: bool) -> None:
 
 
 def _method(engine: Any, sampler: str) -> Any:
-    """Return the engine's value of a sampler; None for the model's default."""
+    """Return the engine's constant for a sampler; None for the model's default."""
     if not sampler:
         return None
     for each in engine.SampleMethod:
@@ -150,7 +154,7 @@ def _image(engine: Any, data: bytes, width: int, height: int) -> Any:
     numpy = import_library("numpy")
     found = decode_rgb(data, lambda _wide, _high: (width, height), SMOOTH)
     pixels = numpy.frombuffer(found.data, dtype="uint8").reshape(height, width, 3)
-    return engine.SDImage.from_numpy(pixels.copy())  # which wants memory that can be written
+    return engine.SDImage.from_numpy(pixels.copy())  # needs writable memory
 
 
 def _mask(engine: Any, data: bytes, width: int, height: int) -> Any:

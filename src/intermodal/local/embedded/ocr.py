@@ -1,5 +1,7 @@
-"""Child: text recognition by RapidOCR with the PP-OCR models in its package. Nothing is downloaded. Large images are
-read in overlapping tiles whose boxes are joined again."""
+"""Child: text recognition by RapidOCR with the PP-OCR models in its package.
+
+Nothing is downloaded. Large images are read in overlapping tiles, whose boxes are merged afterwards.
+"""
 
 from __future__ import annotations
 
@@ -30,30 +32,30 @@ from intermodal.media.media_limits import READ_LEAST, TILE_OVERLAP, TILE_SIDE, s
 
 MAX_RATIO = 4
 MIN_SIDE = 6  # pixels; no letter is smaller
-SMALL_PRINT = 16.0  # pixels of a line's height in the shrunk picture below which it is looked at again in tiles
-CROP_HEIGHT = 64  # pixels; the recogniser scales a line to 48
-TURNED = 1.5  # height over width from which on a box holds a line that runs up or down
-SAMPLE = 6  # the longest lines, which decide the rotation of a page
-LEGIBLE = 0.9  # mean confidence of these below which the page may be upside down
-BETTER = 0.1  # margin by which the other orientation must read better ...
-READABLE = 0.7  # ... and the least it must reach: letters the recogniser lacks are illegible either way
-LINE_SHAPE = 3.0  # width over height from which on a box is a line of several letters
-SURE = 0.65  # of boxes being lines, below which one that could not be read may be anything
-SPARSE = 0.8  # letters per height of line: print has 1.1 and more, scripts the reader has few letters of up to 1.0
-LOWEST = 0.5  # confidence of a line that is reported
-MARKS = 0.15  # heights of a line around it that another reader gets: Arabic lines were empty without
-NAMED = 0.97  # confidence from which on a line in Latin letters is left as it is among lines in another script ...
-NAME = 0.9  # ... unless the other reading is as sure: with English beside it, Latin names are Latin in it, too
-FOREIGN = 0.5  # share of unread and doubted lines from which on a page may be in another script
-AGREED = 0.85  # confidence from which on digits of a line must occur in the other engine's result
+SMALL_PRINT = 16.0  # minimum line height in pixels of a downscaled image; with smaller lines the image is read in tiles
+CROP_HEIGHT = 64  # pixels; the recognition network scales lines to 48
+TURNED = 1.5  # minimum height to width of a vertical line
+SAMPLE = 6  # number of longest lines that decide the rotation of a page
+LEGIBLE = 0.9  # below this mean confidence of the sample, the page may be upside down
+BETTER = 0.1  # margin by which the other orientation must be better ...
+READABLE = 0.7  # ... and its minimum: unsupported letters are illegible either way
+LINE_SHAPE = 3.0  # minimum width to height of a line with several letters
+SURE = 0.65  # minimum detection confidence for reporting an unreadable box as a line
+SPARSE = 0.8  # letters per line height: print has at least 1.1, mostly unsupported scripts up to 1.0
+LOWEST = 0.5  # minimum confidence of a reported line
+MARKS = 0.15  # margin around a line for Tesseract, in line heights: Arabic lines were empty without it
+NAMED = 0.97  # from this confidence a Latin line among lines in another script is kept ...
+NAME = 0.9  # ... unless Tesseract is as confident: with English data, it also reads Latin names correctly
+FOREIGN = 0.5  # minimum share of unread and doubted lines on a page in another script
+AGREED = 0.85  # from this confidence, digits of a line must also occur in Tesseract's result
 _engine: Any = None
 _scripts: dict[tuple[Any, ...], dict[str, tesseract.TesseractLanguage]] = {}  # scripts that Tesseract reads, cached
 
 
 def load(path: str, name: str) -> None:
-    """Load the two networks (once). RapidOCR loads lazily, so an image of one word is read to load both.
+    """Load the detection and recognition networks (once). RapidOCR loads lazily, so a small test image is read.
 
-    The network that turns single lines upside down is left out: it turned one upright line in ten of clean print.
+    The network that classifies upside-down lines is not used: it turned one in ten upright lines of clean print.
     """
     global _engine
     if _engine is None:
@@ -63,8 +65,8 @@ def load(path: str, name: str) -> None:
         parameters = {
             "Global.log_level": "critical",
             "Global.use_cls": False,
-            "Rec.rec_batch_num": 2,  # lines at once: 18,000 letters a place of each are 12 MB
-            "Det.limit_side_len": 32,  # ``_scaled`` enlarges where that helps, and the first picture is loaded with
+            "Rec.rec_batch_num": 2,  # lines per batch: scores for 18,000 characters take 12 MB per line
+            "Det.limit_side_len": 32,  # enlarging is done before detection
             "EngineConfig.onnxruntime.intra_op_num_threads": thread_count(),
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
             **_bundled(Path(str(rapidocr.__file__)).parent / "models"),
@@ -73,10 +75,10 @@ def load(path: str, name: str) -> None:
 
 
 def _set_session_options(onnxruntime: Any) -> None:
-    """Set options of every session for which RapidOCR has no setting.
+    """Set session options that RapidOCR does not expose.
 
-    Where threads may not spin they sleep until there is work: under a load of 9 on 2 cores a screenshot took 1.4 s of
-    processor time instead of 1.9, and 3.3 s instead of 4.5. Memory is not planned ahead: for pages of one size the plan
+    If threads may not spin, they sleep until there is work: under a load of 9 on 2 cores a screenshot took 1.4 s of
+    processor time instead of 1.9, and 3.3 s instead of 4.5. The memory pattern is disabled: for pages of one size it
     took 86 MB more than the tensors do.
     """
     plain = onnxruntime.SessionOptions
@@ -92,7 +94,7 @@ def _set_session_options(onnxruntime: Any) -> None:
 
 
 def _bundled(folder: Path) -> dict[str, str]:
-    """Return the paths of the packaged networks: by name, RapidOCR would download a missing one."""
+    """Return the paths of the packaged networks. Given only names, RapidOCR would download missing ones."""
     found = {}
     for step, pattern in (("Det", "*_det_*.onnx"), ("Rec", "*_rec_*.onnx")):
         models = sorted(folder.glob(pattern))
@@ -116,12 +118,14 @@ def _woken(engine: Any) -> Any:
 def read(
     path: str, name: str, png: bytes, languages: dict[str, str] | None = None, script: str = "", language: str = ""
 ) -> dict[str, Any]:  # fmt: skip
-    """Return lines of text: words, confidence, corners in pixels in reading direction, whether letters are missing, and
-    table, row and column of a cell that is ruled. Memory for them is returned to the system.
+    """Return the lines of text in an image.
 
-    ``languages``: pulled languages of Tesseract, code -> folder. ``script``: of the words, if known. ``language``: of
-    the words, ISO 639-1, if known: it chooses among those of Tesseract that share a script. The first corner is where
-    reading begins, the second where it ends, whichever way the picture is turned.
+    Each line has text, confidence, corners in pixels, whether letters are missing, and table, row and column if it is
+    in a ruled cell. The first corner is where reading begins, the second where it ends, however the image is rotated.
+    Memory is returned to the system afterwards.
+
+    ``languages``: pulled Tesseract languages, code -> folder. ``script``: script of the words, if known. ``language``:
+    language of the words, ISO 639-1, if known; it selects among Tesseract languages with the same script.
     """
     load(path, name)
     try:
@@ -144,7 +148,7 @@ def _lines(png: bytes, languages: dict[str, str], script: str, language: str) ->
         boxes = [_Box(piece, box.sure) for box in boxes for piece in grid.split(box.corners)]
     every = _read_turned(picture, boxes)
     found = [(line, said) for line in every if (said := _said(line)) is not None]
-    if script:  # short words in it are read as nothing, like marks that are no words
+    if script:  # short words in it are read as empty, like marks that are not words
         found += [(line, ("", False)) for line in every if not line.text.strip() and _said(line) is None]
     others = _elsewhere(picture, found, _known(languages, language), script)
     lines = list[list[Any]]()
@@ -171,10 +175,11 @@ def _as_line(corners: Corners) -> ReadLine:
 
 
 def _reads_more(other: tesseract.TesseractLine, line: _Line, *, unread: bool) -> bool:
-    """Return whether Tesseract's reading of a line is used.
+    """Return whether to use Tesseract's reading of a line.
 
-    Of a line that was read here it is taken where it has words of the other script, and this one is no Latin name that
-    is sure: on a Russian page "Дата" came out as "Iara", and of an Arabic line its number alone was read.
+    If RapidOCR read the line, Tesseract's reading is used only if it has words in the other script and RapidOCR's is
+    not a confident Latin name. For example, RapidOCR read "Дата" as "Iara" on a Russian page, and only the number of an
+    Arabic line.
     """
     if other.confidence < tesseract.SURE:
         return False
@@ -184,12 +189,12 @@ def _reads_more(other: tesseract.TesseractLine, line: _Line, *, unread: bool) ->
 
 
 def _figures(text: str) -> Counter[int]:
-    """Count each digit, in any script."""
+    """Return the count of each digit, in any script."""
     return Counter(int(letter) for letter in text if letter.isdecimal())
 
 
 def _widened(corners: Corners) -> Corners:
-    """Widen a box for marks above and below letters, for which boxes of Latin print have no room."""
+    """Return a box with a margin for marks above and below letters, for which boxes of Latin print leave no room."""
     width, height = _sides(corners)
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = corners
     along = MARKS * height / max(width, 1.0)
@@ -204,10 +209,10 @@ def _elsewhere(
     asked: Callable[[], dict[str, tesseract.TesseractLanguage]],
     script: str,
 ) -> dict[Corners, tesseract.TesseractLine]:
-    """Read lines in other scripts with Tesseract, if it is installed with a language for one.
+    """Read lines in other scripts with Tesseract, if a language for them is installed.
 
-    On a page of which most lines are unread or doubted all are read again: Cyrillic letters that look like Latin ones
-    are read as those. If the script is known, no other language is tried.
+    If most lines of a page are unread or doubted, all lines are read again, because Cyrillic letters that look like
+    Latin ones are read as Latin. If the script is known, no other language is tried.
     """
     lines = [line for line, (_, unread) in found if unread]
     worse = [line for line, (_, unread) in found if unread or line.score < AGREED]
@@ -226,7 +231,7 @@ def _elsewhere(
 
 
 def _known(pulled: dict[str, str], language: str) -> Callable[[], dict[str, tesseract.TesseractLanguage]]:
-    """Return a function that lists Tesseract's languages, cached."""
+    """Return a function that returns Tesseract's languages by script, cached."""
 
     def asked() -> dict[str, tesseract.TesseractLanguage]:
         key = (language, *sorted(pulled.items()))
@@ -245,15 +250,17 @@ def _cuts(picture: Any, lines: list[_Line]) -> list[Any]:
 
 
 class _Box(NamedTuple):
-    """A line before it is read: its corners in the image, and the mean detection confidence around it."""
+    """A detected line: its corners in the image, and the mean detection confidence around it."""
 
     corners: Corners
     sure: float
 
 
 def _found(picture: Any) -> list[_Box]:
-    """Find the boxes of lines. A large image is searched shrunk, or in tiles if its print is small or it is long and
-    thin."""
+    """Return the boxes of lines.
+
+    A large image is searched downscaled, or in tiles if its print is small or it is long and thin.
+    """
     height, width = picture.shape[:2]
     shrink = shrink_to_read(width, height)
     if shrink == 1:
@@ -281,7 +288,7 @@ def _detected(picture: Any) -> list[_Box]:
     found = _engine.text_det(shown)
     if found.boxes is None:
         return []
-    sure = statistics.fmean(map(float, found.scores))  # the network sorts its boxes, and not their scores
+    sure = statistics.fmean(map(float, found.scores))  # boxes are sorted but scores are not
     return [_Box(_moved(((float(x), float(y)) for x, y in box), 1 / enlarge), sure) for box in found.boxes]
 
 
@@ -299,7 +306,7 @@ def _sides(corners: Corners) -> tuple[float, float]:
 
 
 class _Line(NamedTuple):
-    """A line as read: ``text`` as the network gave it, with a blank for every letter it does not know."""
+    """A recognised line. ``text`` is the network's output, with a blank for every unknown letter."""
 
     text: str
     score: float
@@ -308,7 +315,7 @@ class _Line(NamedTuple):
 
 
 def _read_turned(picture: Any, boxes: list[_Box]) -> list[_Line]:
-    """Read the lines of a page that may be rotated, including the few in another direction."""
+    """Read the lines of a page that may be rotated, including lines that run in another direction."""
     if not boxes:
         return []
     standing = sum(math.copysign(max(_sides(box.corners)), _upright(box.corners)) for box in boxes) < 0
@@ -324,14 +331,16 @@ def _read_turned(picture: Any, boxes: list[_Box]) -> list[_Line]:
 
 
 def _upright(corners: Corners) -> int:
-    """Return 1 for a box wider than high, -1 for one clearly higher than wide."""
+    """Return 1 for a horizontal box, -1 for a vertical one."""
     width, height = _sides(corners)
     return -1 if height >= TURNED * width else 1
 
 
 def _best(picture: Any, sample: list[_Box], quarters: tuple[int, int]) -> tuple[int, list[_Line]]:
-    """Return the rotation to read a page in, and a sample read so: the second rotation is tried if the first is
-    doubtful."""
+    """Return the rotation of a page, and the sample of lines read in it.
+
+    The second rotation is tried if the first is doubtful.
+    """
     first = _recognised(picture, [_turned(box, quarters[0]) for box in sample])
     if _legibility(first) >= LEGIBLE:
         return quarters[0], first
@@ -346,7 +355,7 @@ def _legibility(lines: list[_Line]) -> float:
 
 
 def _turned(box: _Box, quarter: int) -> _Box:
-    """Return the box as read from another corner: quarter turns clockwise."""
+    """Return the box rotated by quarter turns clockwise: its corners start at another one."""
     corners = box.corners[quarter % 4 :] + box.corners[: quarter % 4]
     return _Box((corners[0], corners[1], corners[2], corners[3]), box.sure)
 
@@ -363,11 +372,11 @@ def _recognised(picture: Any, boxes: list[_Box]) -> list[_Line]:
 
 
 def _cut(picture: Any, corners: Corners) -> Any:
-    """Return the line alone, level, at most ``CROP_HEIGHT`` pixels high."""
+    """Return the cropped and levelled line, at most ``CROP_HEIGHT`` pixels high."""
     cv2, numpy = import_library("cv2"), import_library("numpy")
     width, height = _sides(corners)
     shrink = min(1.0, CROP_HEIGHT / max(height, 1.0))
-    if shrink <= 0.5:  # a warp takes single pixels: averaged before, as thin strokes would break
+    if shrink <= 0.5:  # warping samples single pixels, which would break thin strokes, so average first
         left, top = (max(0, int(min(point[axis] for point in corners))) for axis in (0, 1))
         right, bottom = (math.ceil(max(point[axis] for point in corners)) for axis in (0, 1))
         part = picture[top:bottom, left:right]
@@ -385,15 +394,15 @@ _INCOMPLETE = re.compile(r"[\u0370-\u1fff]{2}")  # Greek to Georgian and beyond:
 
 
 def _holes(text: str) -> bool:
-    """Return whether letters are missing: the network outputs a blank for a letter it does not know.
+    """Return whether letters are missing. The network outputs a blank for an unknown letter.
 
-    Of 290 lines of Latin print none had two blanks in a row or one at an end; of 21 in six other scripts 14 had.
+    None of 290 lines of Latin print had two blanks in a row or one at an end; 14 of 21 lines in six other scripts did.
     """
     return not text or bool(_BLANKS.search(text))
 
 
 def _said(line: _Line) -> tuple[str, bool] | None:
-    """Return a line's words and whether some letters are unreadable; None if it is no line of text."""
+    """Return a line's text and whether letters are unreadable; None if it is not a line of text."""
     width, height = _sides(line.corners)
     text = " ".join(line.text.split())
     letters = len(_LETTER.findall(text))
@@ -407,14 +416,15 @@ def _said(line: _Line) -> tuple[str, bool] | None:
 
 
 def _squared(height: int, width: int) -> tuple[int, int]:
-    """Return height and width of the image padded to at most 4:1."""
+    """Return height and width of the image after padding to a ratio of at most 4:1."""
     return max(height, -(-width // MAX_RATIO)), max(width, -(-height // MAX_RATIO))
 
 
 def _squarer(picture: Any) -> Any:
-    """Return the picture padded to at most 4:1, at its right or lower edge, so that no box moves.
+    """Return the image padded to at most 4:1 at its right or lower edge, so that boxes keep their coordinates.
 
-    It is enlarged until its short side has 736 pixels: a strip of 3 x 200 would become 736 x 49,067 and take a minute.
+    RapidOCR enlarges images until the short side has 736 pixels: a strip of 3 x 200 would become 736 x 49,067 and take
+    a minute.
     """
     height, width = picture.shape[:2]
     high, wide = _squared(height, width)
@@ -433,8 +443,9 @@ _BESIDE = 0.8  # ... or, where they only touch end to end, share of the lower on
 
 
 def tiles(width: int, height: int, side: int = TILE_SIDE, overlap: int = TILE_OVERLAP) -> tuple[Tile, ...]:
-    """Return tiles of about ``side`` pixels that cover an image, each overlapping the next by ``overlap``: x0, y0, x1,
-    y1.
+    """Return overlapping tiles of about ``side`` pixels that cover an image, as x0, y0, x1, y1.
+
+    Adjacent tiles overlap by ``overlap`` pixels.
 
     >>> tiles(1000, 3000)
     ((0, 0, 1000, 1280), (0, 860, 1000, 2140), (0, 1720, 1000, 3000))
@@ -455,13 +466,15 @@ def _stretches(length: int, side: int, overlap: int) -> list[tuple[int, int]]:
 
 
 def join_tile_boxes(found: Iterable[Sequence[Corners]]) -> list[Corners]:
-    """Return the boxes of all tiles in the image's pixels, each line once. A line that two tiles saw becomes one box
-    around both, along the direction of the longer one."""
+    """Merge the boxes of all tiles, in image coordinates.
+
+    A line found in two tiles becomes one box around both, along the direction of the longer one.
+    """
     boxes = sorted(
         ((corners, place) for place, of_tile in enumerate(found) for corners in of_tile), key=lambda each: _top(each[0])
     )
     kept: list[tuple[Corners, int]] = []
-    open_: list[tuple[Corners, int]] = []  # kept boxes that reach further down than where the sweep is
+    open_: list[tuple[Corners, int]] = []  # boxes that extend below the current sweep position
     for corners, place in boxes:
         passed = [each for each in open_ if _hull(each[0])[3] <= _top(corners)]
         kept += passed
@@ -495,7 +508,7 @@ def _same_line(one: Corners, other: Corners) -> bool:
 
 
 def _around(one: Corners, other: Corners) -> Corners:
-    """Return the rectangle around both boxes, along the longer one's first side."""
+    """Return the rectangle around both boxes, aligned with the first side of the longer one."""
     longer = max(one, other, key=lambda corners: math.dist(corners[0], corners[1]))
     (x0, y0), (x1, y1) = longer[0], longer[1]
     length = math.hypot(x1 - x0, y1 - y0) or 1.0

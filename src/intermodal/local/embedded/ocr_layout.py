@@ -1,7 +1,7 @@
-"""Order and structure of text read from an image: lines with positions become text. Pure functions.
+"""Converts OCR lines with positions into ordered text. Pure functions.
 
-The page is levelled first: the corners of lines show how far it is tilted or rotated. Then columns of prose are
-separated, adjacent lines become rows, and code keeps its indentation. The input order of lines does not matter.
+The page is levelled first: the corners of lines show its tilt and rotation. Then columns of prose are separated,
+adjacent lines become rows, and code keeps its indentation. The input order of lines does not matter.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from typing import Literal, NamedTuple
 
 from intermodal.content import ReadLine
 
-CRUMB = 0.8  # below this confidence a line of one letter counts as a blob
-DOUBTED = 0.85  # below this confidence a line is spoilt: 7 of 7 spoilt lines in clean pages were, whatever the others
-SPOILT = 0.15  # share of unread lines from which on a page is reported as badly read
-_MOST = 0.5  # share of its lines with words that are unread, from which on a page is ...
-_OF_ALL = 0.25  # ... unless only this share of all its lines is: a table of figures has short headings
-_LONG = 2.0  # width over height from which on a line tells the slant of its page
-_GAP = 1.0  # heights of a line between two that stand apart in a row
-_BESIDE = 0.5  # share of the narrower line's width that two lines of one row may overlap
-_PROSE = 18  # letters of a line in a column of prose, in the median
-_FULL = 0.8  # share of the column's width that a line fills ...
-_FILLED = 0.6  # ... in so many of its lines
-_ALIGNED = 0.6  # and so many begin where the column does
-_LINES = 3  # of a column, at least
-_EVEN = 0.05  # how far the letter widths of lines of code differ from their median, in the median
-_CODE = 3  # lines, at least, to tell code
-_LETTERS = 6  # of a line, at least
-_TOUCHING = 0.25  # heights of a cell by which it may reach over the next column: boxes are wider than their letters
-_FILLED_ROWS = 2  # rows without an empty cell that make columns certain
+CRUMB = 0.8  # below this confidence a line with a single letter is noise
+DOUBTED = 0.85  # below this confidence a line counts as misread: 7 of 7 misread lines in clean pages were
+SPOILT = 0.15  # minimum share of unread lines for reporting a page as badly read
+_MOST = 0.5  # minimum unread share of the lines with words for "most" ...
+_OF_ALL = 0.25  # ... together with this share of all lines: a table of figures has few lines with words
+_LONG = 2.0  # minimum width to height of lines that determine the slant
+_GAP = 1.0  # gap between two cells of a row, in line heights
+_BESIDE = 0.5  # maximum overlap of two lines in a row, as share of the narrower one's width
+_PROSE = 18  # minimum median letters per line in a column of prose
+_FULL = 0.8  # minimum width of a full line, as share of the column's width ...
+_FILLED = 0.6  # ... and minimum share of full lines
+_ALIGNED = 0.6  # minimum share of lines that begin at the column's left edge
+_LINES = 3  # minimum lines of a column
+_EVEN = 0.05  # maximum median deviation of letter widths in code
+_CODE = 3  # minimum lines to detect code
+_LETTERS = 6  # minimum letters of a line that counts for code detection
+_TOUCHING = 0.25  # tolerated overlap with the next column, in cell heights: boxes are wider than their letters
+_FILLED_ROWS = 2  # number of complete rows that make columns certain
 
 
 UnreadShare = Literal["", "some", "most"]
 
 
 class _Placed(NamedTuple):
-    """A line on the levelled page. The text last, so that equal positions have one order."""
+    """A line on the levelled page. Sorting uses the text last, so that lines at equal positions have a fixed order."""
 
     top: float
     left: float
@@ -46,8 +46,8 @@ class _Placed(NamedTuple):
     bottom: float
     text: str
     line: ReadLine
-    turned: bool  # it runs in another direction than the page
-    cells: tuple[ReadLine, ...] = ()  # of a ruled table, which stands for all of its lines
+    turned: bool  # runs in another direction than the page
+    cells: tuple[ReadLine, ...] = ()  # lines of a ruled table that this entry represents
 
     @property
     def middle(self) -> float:
@@ -73,7 +73,7 @@ def line_from_corners(
     unread: bool = False,
     cell: tuple[int, ...] = (),
 ) -> ReadLine:
-    """Return a line from a reader's corners: where reading begins, where it ends, and the two below, backwards."""
+    """Return a line from the four corners of its box: start, end, and the two below in reverse."""
     xs, ys = [float(x) for x, _ in corners], [float(y) for _, y in corners]
     return ReadLine(
         text=text,
@@ -86,17 +86,17 @@ def line_from_corners(
 
 
 def without_doubted_letters(lines: tuple[ReadLine, ...]) -> tuple[ReadLine, ...]:
-    """Return the lines without doubtful single letters: a photograph of a cat reads as "0" with 0.65."""
+    """Drop single letters with low confidence: a photograph of a cat reads as "0" with confidence 0.65."""
     return tuple(line for line in lines if line.unread or len(line.text.strip()) > 1 or line.confidence >= CRUMB)
 
 
 def lines_with_words(lines: Iterable[ReadLine]) -> tuple[ReadLine, ...]:
-    """Return the lines that have words, read or not. Digits are alike in most scripts, and read in any surroundings."""
+    """Return the lines with letters, read or unread. Digits do not count, because they are alike in most scripts."""
     return tuple(line for line in lines if line.unread or any(map(str.isalpha, line.text)))
 
 
 def unread_share(lines: Sequence[ReadLine]) -> UnreadShare:
-    """Return how many of the lines with words are in an unknown script; "" for none, or very few."""
+    """Return how many of the lines with words are unread; "" for none or very few."""
     missing = sum(line.unread for line in lines)
     words = len(lines_with_words(lines))
     if not missing or missing < SPOILT * words:
@@ -105,7 +105,7 @@ def unread_share(lines: Sequence[ReadLine]) -> UnreadShare:
 
 
 def in_reading_order(lines: tuple[ReadLine, ...]) -> tuple[ReadLine, ...]:
-    """Return the lines in reading order: columns of prose one after the other, rows within them, left to right."""
+    """Return the lines in reading order: column by column, then by rows, left to right."""
     if not _have_places(lines):
         return lines
     ordered = (each for block in _page(lines) for row in block for each in row)
@@ -113,19 +113,19 @@ def in_reading_order(lines: tuple[ReadLine, ...]) -> tuple[ReadLine, ...]:
 
 
 def lines_to_text(lines: tuple[ReadLine, ...]) -> str:
-    """Return the text, one line per row. Cells of a row are separated by a tab; code is indented by blanks."""
+    """Return the text, one line per row. Cells of a row are separated by tabs; code is indented with spaces."""
     if not _have_places(lines):
         return "\n".join(line.text for line in lines if line.text.strip())
     return "\n".join(text for block in _page(lines) for text in _written(block))
 
 
 def _have_places(lines: Iterable[ReadLine]) -> bool:
-    """Return whether the reader reported positions: without them, lines keep its order."""
+    """Return whether the reader reported positions. Without them, lines keep their order."""
     return any(line.corners or any(line.box) for line in lines)
 
 
 def _page(lines: Iterable[ReadLine]) -> list[list[_Row]]:
-    """Return blocks of rows in reading order. Lines that run up or down the page come last."""
+    """Return blocks of rows in reading order. Lines perpendicular to the page direction come last."""
     level = _with_ruled_tables(_level(lines))
     blocks = [_rows(block) for block in _blocks([each for each in level if not each.turned])]
     aside: list[_Row] = [(each,) for each in level if each.turned]
@@ -133,8 +133,7 @@ def _page(lines: Iterable[ReadLine]) -> list[list[_Row]]:
 
 
 def page_slant(lines: Iterable[ReadLine]) -> float:
-    """Return the direction in which most lines run, in radians clockwise: 0 for an upright page, near pi for one upside
-    down."""
+    """Return the direction of most lines in radians clockwise: 0 for an upright page, near pi if upside down."""
     angles = []
     for line in lines:
         x0, y0, x1, y1, *_ = _corners(line)
@@ -160,7 +159,7 @@ def _quarter(angle: float) -> int:
 
 
 def _around(angle: float) -> float:
-    """Return the same angle within half a turn either way."""
+    """Return the angle normalised to -pi..pi."""
     return math.remainder(angle, 2 * math.pi)
 
 
@@ -198,9 +197,10 @@ def _level(lines: Iterable[ReadLine]) -> list[_Placed]:
 
 
 def _blocks(lines: list[_Placed]) -> list[list[_Placed]]:
-    """Return blocks in reading order: the columns of prose between two lines that cross their gutter, and the rest. A
-    gutter has prose on either side: lines of 18 letters and more that fill their column. Cells of a table seldom do, so
-    a table stays together.
+    """Return blocks in reading order: columns of prose, and the text between and beside them.
+
+    Columns are separated by a gutter with prose on both sides: lines of at least 18 letters that fill their column.
+    Table cells rarely do, so tables stay together.
     """
     best = max(_gutters(lines), key=lambda found: (found[0], found[1], -found[2]), default=None)
     if best is None:
@@ -220,7 +220,7 @@ def _blocks(lines: list[_Placed]) -> list[list[_Placed]]:
 
 
 def _gutters(lines: list[_Placed]) -> list[tuple[int, float, float]]:
-    """Return the gutters: lines in their columns, width, position."""
+    """Return the possible gutters: number of lines in their columns, width, position."""
     if len(lines) < 2 * _LINES:
         return []
     rights, lefts = sorted(each.right for each in lines), sorted(each.left for each in lines)
@@ -249,9 +249,7 @@ def _gutters(lines: list[_Placed]) -> list[tuple[int, float, float]]:
 
 
 def _bands(lines: list[_Placed], gutter: float) -> list[tuple[list[_Placed], list[_Placed], list[_Placed]]]:
-    """Return the bands between lines that cross the gutter: those lines, then the text left and right of it below
-    them.
-    """
+    """Split the lines into bands: lines that cross the gutter, then the text left and right of it below."""
     found: list[tuple[list[_Placed], list[_Placed], list[_Placed]]] = [([], [], [])]
     for each in lines:
         if each.left < gutter < each.right:
@@ -264,8 +262,10 @@ def _bands(lines: list[_Placed], gutter: float) -> list[tuple[list[_Placed], lis
 
 
 def _is_prose(lines: list[_Placed], *, last: bool) -> bool:
-    """Return whether the column at the gutter is prose. ``last``: it is the last of these lines' columns, else the
-    first."""
+    """Return whether the column next to the gutter is prose.
+
+    ``last``: whether it is the last column of these lines; otherwise the first.
+    """
     if len(lines) < _LINES:
         return False
     column = [row[-1 if last else 0] for row in _rows(lines)]
@@ -284,9 +284,11 @@ def _is_prose(lines: list[_Placed], *, last: bool) -> bool:
 
 
 def _rows(lines: Iterable[_Placed]) -> list[_Row]:
-    """Return rows from top to bottom, each from left to right. A line belongs to a row if its middle lies within the
-    height of the row's nearest line, or vice versa: text of one row may sit higher or be set larger, but never starts
-    below its middle."""
+    """Return rows from top to bottom, each from left to right.
+
+    A line belongs to a row if its middle lies within the height of the row's nearest line, or vice versa. Text in a row
+    may be raised or larger, but never begins below the middle of its neighbour.
+    """
     rows: list[list[_Placed]] = []
     for each in sorted(lines, key=lambda line: (line.middle, *line[:5])):
         row = rows[-1] if rows else None
@@ -322,7 +324,7 @@ def _written(block: Sequence[_Row]) -> list[str]:
 
 
 class _Cell(NamedTuple):
-    """Parts of a row that are at most a blank apart."""
+    """Parts of a row separated by at most a blank."""
 
     left: float
     right: float
@@ -331,7 +333,7 @@ class _Cell(NamedTuple):
 
 
 class _Column(NamedTuple):
-    """Cells of some rows one below the other: their left and right edge, and the rows."""
+    """Cells below each other: their left and right edges, and the row indexes."""
 
     left: float
     right: float
@@ -352,7 +354,7 @@ def _cells(row: _Row) -> list[_Cell]:
 
 
 def _tables(rows: Iterable[list[_Cell]]) -> list[tuple[list[list[_Cell]], list[_Column]]]:
-    """Return rows that may form one table, and its columns: no row has two cells in one column."""
+    """Group rows into tables with their columns. In a table, no row has two cells in one column."""
     found: list[tuple[list[list[_Cell]], list[_Column]]] = [([], [])]
     for row in rows:
         table, columns = found[-1]
@@ -366,7 +368,7 @@ def _tables(rows: Iterable[list[_Cell]]) -> list[tuple[list[list[_Cell]], list[_
 
 
 def _with_row(columns: Sequence[_Column], row: Iterable[_Cell], place: int) -> list[_Column] | None:
-    """Return the columns with one row more; None if two cells of one row would share a column."""
+    """Return the columns extended by a row; None if two of its cells would share a column."""
     made = list(columns)
     for cell in row:
         over, rows = [], frozenset((place,))
@@ -384,9 +386,11 @@ def _with_row(columns: Sequence[_Column], row: Iterable[_Cell], place: int) -> l
 
 
 def _tabbed(table: Sequence[list[_Cell]], columns: Sequence[_Column]) -> list[str]:
-    """Return one line per row with a tab between cells, and one more for each empty cell before another. Applied only
-    to certain columns, which two rows fill completely. A single cell in a row may be a heading or a continuation, and
-    is written as it is."""
+    """Return one line per row with tabs between cells, including empty cells if the columns are certain.
+
+    Columns are certain if two rows fill them completely. A single cell in a row may be a heading or a continuation, and
+    is written unchanged.
+    """
     full = sum(len(row) == len(columns) for row in table) >= _FILLED_ROWS
     written = []
     for place, row in enumerate(table):
@@ -399,8 +403,10 @@ def _tabbed(table: Sequence[list[_Cell]], columns: Sequence[_Column]) -> list[st
 
 
 def _with_ruled_tables(lines: list[_Placed]) -> list[_Placed]:
-    """Return the lines, those of each ruled table as one that is as large as the table: the text of its cells by rows,
-    with a tab between cells. What a cell has in several lines is one text."""
+    """Replace the lines of each ruled table with one entry: its cells by rows, separated by tabs.
+
+    Several lines in a cell are joined into one text.
+    """
     tables: dict[int, dict[int, dict[int, list[_Placed]]]] = {}
     for each in lines:
         if each.line.cell:
@@ -428,8 +434,10 @@ def _with_ruled_tables(lines: list[_Placed]) -> list[_Placed]:
 
 
 def _letter_of_code(rows: Sequence[_Row]) -> float:
-    """Return the letter width of code: all letters equally wide, and lines indented; 0 otherwise. The box around a line
-    is slightly wider than its letters, equally at each end."""
+    """Return the letter width of code (equal letter widths and indented lines); 0 for other text.
+
+    The box of a line is slightly wider than its letters, equally at each end.
+    """
     lines = [row[0] for row in rows if len(row) == 1 and len(row[0].text) >= _LETTERS]
     if len(lines) < _CODE or 2 * len(lines) < len(rows):
         return 0.0
@@ -438,7 +446,7 @@ def _letter_of_code(rows: Sequence[_Row]) -> float:
     if statistics.median(abs(width - letter) for width in widths) > _EVEN * letter:
         return 0.0
     indents = {round((each.left - min(other.left for other in lines)) / letter) for each in lines}
-    return letter if max(indents) > 1 else 0.0  # a line that begins one letter further right is just set so
+    return letter if max(indents) > 1 else 0.0  # an offset of a single letter is not an indent
 
 
 def _spaced(row: _Row, margin: float, letter: float) -> str:

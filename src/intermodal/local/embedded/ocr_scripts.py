@@ -1,4 +1,4 @@
-"""Which scripts can be read in images on this machine, beside those of the embedded reader."""
+"""Which scripts can be read in images on this machine, beside those of the embedded OCR."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ if TYPE_CHECKING:
 
 
 def pulled_languages(weights: WeightsStore) -> dict[str, str]:
-    """Return Tesseract's languages among the weights on this machine: code -> folder."""
+    """Return the pulled Tesseract languages: code -> folder."""
     names = sorted(weights.present(tesseract.WEIGHTS))
     return {name.removeprefix(tesseract.WEIGHTS): str(weights.path(name)) for name in names}
 
 
 def ocr_version(weights: WeightsStore) -> str:
-    """Return a description of the readers on this machine that changes whenever images may be read differently. Looked
-    up, never run."""
+    """Return a description of the installed OCR that changes whenever results may change. Runs no program."""
     program = tesseract.program()
     try:
         state = os.stat(program)
@@ -32,9 +31,9 @@ def ocr_version(weights: WeightsStore) -> str:
 
 
 def readable_scripts(weights: WeightsStore, language: str = "") -> ScriptFacts:
-    """Return the scripts that can be read here, and how to read more. Queries Tesseract for its languages.
+    """Return the scripts that can be read, and how to add more. Runs Tesseract to list its languages.
 
-    ``language``: of the words, ISO 639-1, if known.
+    ``language``: language of the words, ISO 639-1, if known.
     """
     known = tesseract.languages(pulled_languages(weights), language)
     read = {script: f"Tesseract {language.code}" for script, language in known.items()}

@@ -1,5 +1,7 @@
-"""Open a model folder in the hub's layout: its JSON tables, its tokenizer, its ONNX files. Files are checked before a
-runtime maps them (``local/weights/onnx.py``), so that a broken one is one clear error."""
+"""Opens a model folder in the hub's layout: its JSON configs, its tokenizer, its ONNX files.
+
+Files are checked before a runtime maps them (``local/weights/onnx.py``), so that a damaged one gives one clear error.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ def open_session(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = thread_count()
     options.log_severity_level = 3
-    # Threads that wait for work sleep: spinning takes half as much processor time again, from decoders beside it.
+    # Waiting threads sleep: spinning would take 50 % more processor time from concurrent decoders.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
@@ -40,7 +42,7 @@ def load_tokenizer(folder: Path) -> Any:
     made = import_library("tokenizers").Tokenizer
     try:
         return made.from_file(str(path))
-    except Exception:  # its library raises no other
+    except Exception:  # the library raises bare Exception
         raise WeightsError("is not a tokenizer", where=path.name, todo="fetch it again") from None
 
 

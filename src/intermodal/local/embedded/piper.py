@@ -1,10 +1,10 @@
-"""Piper, a separate program that speaks: lines of text on its standard input, a WAV file for each in a folder of ours.
+"""Piper, an external program for speech synthesis.
 
-Piper is under the GPL, version 3: it is run as the user installed it, never imported. It is found, in this order, at
-``INTERMODAL_PIPER``, beside this Python, on the PATH. It stays up between two texts, because starting it takes longer
-than a sentence. Its standard output and error are read as one: the line that names a finished file is the reply.
-
-Piper ends itself when it gets a line it has no sound for. Then it is started again, and the line is left out and named.
+It reads lines of text from its standard input and writes one WAV file each into a temporary folder. Piper is licensed
+under GPL 3: it is run as the user installed it, never imported. It is looked up at ``INTERMODAL_PIPER``, beside this
+Python, then on the PATH. The process is kept running, because starting it takes longer than a sentence. Its standard
+output and error are read as one stream: the line that names a finished file is the reply. Piper exits on a line that it
+cannot speak; it is then restarted, and the line is skipped and reported.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ TODO = "pip install piper-tts (GPL-3.0; it runs as a separate program)"
 PAUSE = 0.2  # seconds of silence between two lines
 _START = 60.0  # seconds to load the voice
 _LINE = 120.0  # seconds for one line
-_FIRST = "Ready."  # spoken when the voice is loaded, and thrown away
+_FIRST = "Ready."  # spoken once the voice is loaded, and discarded
 _FILE = re.compile(r"([\w.-]+\.wav)\s*$")
 _PLACES = re.compile(r"(?:[A-Za-z]:)?[/\\][^\s'\":,)]+")
-_TOLD = 160  # characters of its error output
+_TOLD = 160  # maximum characters of its error output in messages
 
 
 def program() -> str:
-    """Return Piper's path, "" if it is not installed. Looked up, never run.
+    """Return Piper's path, "" if it is not installed. Does not run it.
 
-    A gateway looks each second, and without ``pathlib``, which interns each part of a path: the interpreter's table of
-    names would fill with those that are gone, and double.
+    A gateway calls this every second, so it avoids ``pathlib``, which interns every part of a path and would make the
+    interpreter's string table grow.
     """
     named = os.environ.get(PLACE, "")
     beside = os.path.join(os.path.dirname(sys.executable), "piper")
@@ -51,7 +51,7 @@ def program() -> str:
 
 
 def _speaks(path: str) -> bool:
-    """Return whether a program is Piper and not its namesake, a script of Linux desktops that sets up mice."""
+    """Return whether a program is Piper, and not the GTK mouse configuration tool of the same name."""
     try:
         with open(path, "rb") as file:
             head = file.read(2048)
@@ -61,10 +61,11 @@ def _speaks(path: str) -> bool:
 
 
 class PiperVoice:
-    """One voice in memory, with the interface of ``_process.Worker``: one call at a time; cancelling a call kills it.
+    """One loaded voice, with the interface of ``_process.Worker``.
 
-    Its methods are ``load`` and ``speak`` (``lines``: no line breaks in them). ``speak`` replies with ``pcm`` (signed
-    16-bit, mono), ``rate`` in Hz, and ``silent``, the lines it had no sound for.
+    It runs one call at a time; cancelling a call kills the process. Its methods are ``load`` and ``speak`` (``lines``
+    without line breaks). ``speak`` returns ``pcm`` (signed 16-bit, mono), ``rate`` in Hz, and ``silent``, the lines it
+    could not speak.
     """
 
     def __init__(self, name: str, *, inherit: tuple[str, ...] = ()) -> None:
@@ -160,7 +161,7 @@ class PiperVoice:
             )
 
     async def _line(self, text: str, limit: float) -> tuple[bytes, int] | None:
-        """Speak one line: its samples and their rate. None if Piper ended over it."""
+        """Return samples and rate of one spoken line; None if Piper exited on it."""
         import anyio
 
         assert self._folder is not None
@@ -187,7 +188,7 @@ class PiperVoice:
             ) from None
 
     async def _why(self) -> str:
-        """Return Piper's last error line, short and without paths of this machine."""
+        """Return Piper's last error line, shortened and without local paths."""
         import anyio
 
         with anyio.move_on_after(1), suppress(anyio.EndOfStream, anyio.BrokenResourceError):
@@ -197,7 +198,7 @@ class PiperVoice:
         return f": {_PLACES.sub('...', last)[:_TOLD]}" if last else ""
 
     async def _discard(self) -> None:
-        """Kill and reap the process, and remove its folder."""
+        """Kill and reap the process, and delete its folder."""
         import anyio
 
         process, self._process, self._out = self._process, None, None
@@ -211,5 +212,5 @@ class PiperVoice:
                 await anyio.to_thread.run_sync(folder.cleanup)
 
     async def close(self) -> None:
-        """End and reap the process."""
+        """Kill and reap the process."""
         await self._discard()

@@ -1,6 +1,7 @@
 """Child: speech or text recognition by a runtime that a plugin provides.
 
-The plugin is imported here and nowhere else. It gets decoded samples and pixels; what it raises names its package.
+The plugin is imported here and nowhere else. It receives decoded samples and pixels; its errors are reported with the
+name of its package.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _models: dict[tuple[str, str], Any] = {}
 
 
 def check(runtime: str) -> bool:
-    """Import a plugin's runtime. Raises RuntimeCrashed where it cannot be used."""
+    """Import a plugin's runtime. Raises RuntimeCrashed if it cannot be used."""
     _runtime(runtime, "load")
     return True
 
@@ -31,7 +32,7 @@ def load(path: str, name: str, runtime: str) -> None:
 
 
 def transcribe(path: str, name: str, runtime: str, pcm: Data, language: str, translate: bool = False) -> dict[str, Any]:
-    """Transcribe samples, in the form that the other runtimes reply in."""
+    """Transcribe samples. Returns the reply format of the built-in runtimes."""
     load(path, name, runtime)
     samples = read_whole(pcm, name)
     seconds = len(samples) / 2 / _RATE
@@ -50,7 +51,7 @@ def read(
     path: str, name: str, runtime: str, png: bytes, languages: dict[str, str] | None = None, script: str = "",
     language: str = "",
 ) -> dict[str, Any]:  # fmt: skip
-    """Read the lines of a picture, in the form that the other runtimes reply in."""
+    """Read the lines of an image. Returns the reply format of the built-in runtimes."""
     load(path, name, runtime)
     made = _values(runtime, "read", _run(runtime, "read", _models[runtime, path], png, language), ReadLine)
     return {"lines": [[line.text, line.confidence, _corners(line), line.unread, _cell(line)] for line in made]}
@@ -68,7 +69,7 @@ def _corners(line: ReadLine) -> list[tuple[float, float]]:
 
 
 def _values(runtime: str, function: str, made: Any, kind: type[Any]) -> tuple[Any, ...]:
-    """Return what a function of a plugin made, each of this class. Raises RuntimeCrashed."""
+    """Return the results of a plugin's function. Raises RuntimeCrashed if any is not an instance of ``kind``."""
     if isinstance(made, (list, tuple)) and all(isinstance(each, kind) for each in made):
         return tuple(made)
     plugin = runtime_plugins()[runtime]
@@ -76,9 +77,13 @@ def _values(runtime: str, function: str, made: Any, kind: type[Any]) -> tuple[An
 
 
 def _run(runtime: str, function: str, *arguments: Any) -> Any:
-    """Call a function of a plugin; a generator is run to its end. Raises RuntimeCrashed that names the package."""
+    """Call a function of a plugin, and exhaust it if it is a generator.
+
+    Raises RuntimeCrashed with the package's name.
+    """
     plugin, found = _runtime(runtime, function)
-    # A failure is raised outside of ``except``: the loop of the child takes a failed import for a fault of ours.
+    # Raised outside ``except``: the child's loop would treat a chained ImportError as a missing dependency of
+    # intermodal.
     try:
         made = getattr(found, function)(*arguments)
         return list(made) if hasattr(made, "__next__") else made
@@ -87,7 +92,7 @@ def _run(runtime: str, function: str, *arguments: Any) -> Any:
     except ImportError as error:
         what = f"failed to {function} ({describe_failure(error)})"
     except Exception as error:
-        what = f"failed to {function} ({type(error).__name__})"  # its text may hold content
+        what = f"failed to {function} ({type(error).__name__})"  # its text may contain user content
     raise _failed(plugin, what)
 
 

@@ -1,5 +1,7 @@
-"""The results of embedded runtimes. Values only. ``seconds`` is the work, ``load_seconds`` the loading before it (0 if
-loaded), ``peak_memory`` the peak resident bytes of the runtime's process.
+"""The results of embedded runtimes. Values only.
+
+``seconds`` is the duration of the work, ``load_seconds`` that of loading before it (0 if loaded), ``peak_memory`` the
+peak resident bytes of the runtime's process.
 """
 
 from __future__ import annotations
@@ -8,18 +10,18 @@ from typing import Literal
 
 from intermodal.content import ReadLine, Transcript, Value
 
-# The training loss of a contrastive model: one choice among all texts, or yes or no for every pair.
+# The training loss of a contrastive model: softmax over all texts, or sigmoid for each pair.
 ContrastiveLoss = Literal["softmax", "sigmoid"]
 
 
 class ChatServer(Value):
-    """A chat server of ours that is running.
+    """A running chat server that intermodal started.
 
     Attributes:
-        base_url: append ``/chat/completions``. Only this machine reaches it.
-        key: bearer token it asks for, so that other users of the machine cannot use it.
-        load_seconds: what starting it took; 0 when it was up already.
-        marks: strings that its model takes for tokens of its template (``template_marks.py``).
+        base_url: base URL, without ``/chat/completions``. Reachable from this machine only.
+        key: required bearer token, so that other users of the machine cannot use the server.
+        load_seconds: start time; 0 if it was already running.
+        marks: strings that its model treats as template tokens (``template_marks.py``).
     """
 
     base_url: str
@@ -47,12 +49,12 @@ class OcrResult(Value):
 
 
 class SynthesisResult(Value):
-    """Text as speech.
+    """Synthesised speech.
 
     Attributes:
         pcm: signed 16-bit, little-endian, mono. rate: samples per second.
-        silent: stretches of the text that the voice had no sound for: they were left out.
-        seconds: of work, as in the others.
+        silent: parts of the text that the voice could not speak and that were skipped.
+        seconds: duration of the work.
     """
 
     pcm: bytes
@@ -64,7 +66,7 @@ class SynthesisResult(Value):
 
 
 class ImageResult(Value):
-    """Images of a diffusion model: PNG files, and the seed of the first; each further one has the next seed."""
+    """Images from a diffusion model, and the seed of the first; each further image uses the next seed."""
 
     pictures: tuple[bytes, ...]
     seed: int
@@ -74,7 +76,7 @@ class ImageResult(Value):
 
 
 class ImagePreview(Value):
-    """A preview before the last step: a small PNG."""
+    """A preview during generation: a small PNG."""
 
     step: int
     steps: int
@@ -82,7 +84,7 @@ class ImagePreview(Value):
 
 
 class EmbeddingResult(Value):
-    """A text as a unit vector. ``tokens`` includes the special ones."""
+    """The embedding of a text as a unit vector. ``tokens`` includes special tokens."""
 
     vector: tuple[float, ...]
     tokens: int
@@ -92,12 +94,12 @@ class EmbeddingResult(Value):
 
 
 class ContrastiveResult(Value):
-    """Images or texts as unit vectors in the space that a contrastive model has for both.
+    """Unit vectors of images or texts in the shared space of a contrastive model.
 
     Attributes:
-        loss: what makes scores of cosines, after they are multiplied with ``scale`` and ``bias`` is added.
-        assumed_scale: the model's files state no scale, and CLIP's is taken.
-        tokens: of texts, or the patches of a picture. cut: texts that are longer than the model reads.
+        loss: how scores are computed from ``scale * cosine + bias``: by softmax or sigmoid.
+        assumed_scale: whether CLIP's scale is assumed because the model's files state none.
+        tokens: tokens of texts, or patches of an image. cut: number of texts truncated at the context length.
     """
 
     vectors: tuple[tuple[float, ...], ...]
@@ -113,12 +115,12 @@ class ContrastiveResult(Value):
 
 
 class EncoderResult(Value):
-    """Scores of an encoder with a head: of labels, of texts ranked for a query, or of words for a mask.
+    """Scores of an encoder with a head: for labels, for texts ranked against a query, or for words of a mask.
 
     Attributes:
-        labels: what the scores are of; () for texts, whose order they have.
-        windows: of how many pieces of text the scores are. cut: texts whose end is in none of them.
-        query_cut: the query was longer than half of what the model reads at once.
+        labels: labels of the scores; () for texts, whose scores are in input order.
+        windows: number of windows read. cut: number of texts that extend beyond the last window.
+        query_cut: whether the query was truncated to half of the model's context.
     """
 
     scores: tuple[float, ...]

@@ -1,7 +1,7 @@
-"""Tables by their ruling lines: the cells that lines on a picture enclose. A merged cell is one, an empty one is, too.
+"""Detects tables by their ruling lines: the cells that lines in an image enclose.
 
-Lines are long runs of ink along the page and across it; what they enclose are holes in their picture. The picture is
-levelled first, as runs on a tilted page are short.
+Merged cells and empty cells count as cells. Lines are long horizontal and vertical runs of ink; cells are the holes
+between them. The image is levelled first, because runs on a tilted page are short.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ from intermodal.local.embedded.child_support import import_library
 Point = tuple[float, float]
 Corners = tuple[Point, Point, Point, Point]
 
-_RUN = 40  # pixels of a line, at least: no letter has such a stroke, at the sizes at which pages are read
-_NEAR = 8.0  # pixels within which edges of cells are one line
-_SMALLEST = 12  # pixels of a side of a cell
-_SQUARE = 0.85  # share of its rectangle that a cell fills
-_FILLED = 1 / 3  # share of its cells that have text, from which on a grid is a table and no diagram
-_TALL = 6  # lines in one cell, beyond which the grid is a layout of text, whose lines stay apart
+_RUN = 40  # minimum pixels of a line; longer than any stroke of a letter at the sizes at which pages are read
+_NEAR = 8.0  # pixels within which cell edges count as one line
+_SMALLEST = 12  # minimum pixels of a cell's side
+_SQUARE = 0.85  # minimum share of its bounding box that a cell fills
+_FILLED = 1 / 3  # minimum share of cells with text in a table; grids with fewer are diagrams
+_TALL = 6  # maximum lines in a cell of a table; beyond it the grid is a page layout
 
 
 class Cell(NamedTuple):
-    """A cell on the levelled page: the pixels of its edges, and its table, row and column, counted from 0. Where it is
-    merged, row and column are those in which it begins."""
+    """A cell on the levelled page: its edges in pixels, and its table, row and column, counted from 0.
+
+    For a merged cell, row and column are the first ones that it spans.
+    """
 
     left: float
     top: float
@@ -36,11 +38,11 @@ class Cell(NamedTuple):
 
 
 class Grid:
-    """The cells of a picture.
+    """The cells of an image.
 
     Args:
-        picture: in three colours.
-        turn: direction of its lines, in radians clockwise.
+        picture: BGR image.
+        turn: direction of its text lines, in radians clockwise.
     """
 
     def __init__(self, picture: Any, turn: float) -> None:
@@ -64,13 +66,13 @@ class Grid:
         return cv2.warpAffine(grey, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     def level(self, corners: Corners) -> tuple[float, float, float]:
-        """Return where a box begins and ends on the levelled page, and its middle from the top."""
+        """Return where a box begins and ends on the levelled page, and the vertical position of its middle."""
         points = [self._turned(point) for point in corners]
         begin, end = (points[0][0] + points[3][0]) / 2, (points[1][0] + points[2][0]) / 2
         return begin - self._left, end - self._left, sum(y for _, y in points) / 4 - self._top
 
     def split(self, corners: Corners) -> list[Corners]:
-        """Return a box in pieces where a line between two cells crosses it."""
+        """Split a box where the border between two cells crosses it."""
         begin, end, middle = self.level(corners)
         least = math.dist(corners[0], corners[3]) / 2
         within = [
@@ -84,7 +86,7 @@ class Grid:
         return [_part(corners, (a - begin) / (end - begin), (b - begin) / (end - begin)) for a, b in within]
 
     def places(self, lines: Sequence[Corners]) -> list[tuple[int, ...]]:
-        """Return of each line its table, row and column; () outside tables, and for grids that are none."""
+        """Return table, row and column of each line; () for lines outside tables."""
         found = [self._cell(corners) for corners in lines]
         tables: dict[int, list[Cell]] = defaultdict(list)
         for cell in found:
@@ -121,7 +123,7 @@ def _part(corners: Corners, begin: float, end: float) -> Corners:
 
 
 def _enclosed(grey: Any) -> list[list[tuple[int, int, int, int]]]:
-    """Return the rectangles (left, top, right, bottom) that lines enclose, by the lines that hang together."""
+    """Return the rectangles (left, top, right, bottom) enclosed by lines, grouped by connected lines."""
     cv2, numpy = import_library("cv2"), import_library("numpy")
     found: dict[int, list[tuple[int, int, int, int]]] = defaultdict(list)
     paper = grey if numpy.median(grey) < 128 else 255 - grey  # light lines on dark, or dark ones on light
@@ -141,7 +143,7 @@ def _enclosed(grey: Any) -> list[list[tuple[int, int, int, int]]]:
 
 
 def _numbered(groups: Iterable[list[tuple[int, int, int, int]]]) -> list[Cell]:
-    """Return the cells of groups that have two rows and two columns at least."""
+    """Return the cells of groups with at least two rows and two columns."""
     cells = []
     for number, group in enumerate(groups):
         rows, columns = _edges(box[1] for box in group), _edges(box[0] for box in group)
@@ -152,7 +154,7 @@ def _numbered(groups: Iterable[list[tuple[int, int, int, int]]]) -> list[Cell]:
 
 
 def _edges(places: Iterable[float]) -> list[float]:
-    """Return where cells begin, each line once."""
+    """Return the distinct starting edges of cells."""
     found: list[float] = []
     for place in sorted(places):
         if not found or place - found[-1] > _NEAR:

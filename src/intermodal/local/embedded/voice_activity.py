@@ -1,11 +1,11 @@
-"""Voice activity: find the speech in a recording. Two detectors have to agree before a stretch is silenced.
+"""Voice activity detection. Two detectors must agree before a stretch is silenced.
 
-The Silero voice-activity filter takes some music for a voice, and Whisper then writes "Mm-hmm." But the filter is never
-*sure* about music: over a bassoon solo its probability stays below 0.82, at any level that it is scaled to below 0.95;
-over clean and noisy speech, scaled up from -72 dB too, it passes 0.97 somewhere. A stretch it was never sure of is
-given to Whisper alone, a few tokens of it, for Whisper's own probability of no speech (0.50 to 0.74 on that solo, 0.06
-to 0.39 on speech) and for the likelihood of its text (e to the -0.9 and less a token on the solo, to the -0.4 and more
-on speech). The stretch is silenced only if both doubt it. Faint speech, which the filter doubts too, passes the second
+The Silero voice activity filter classifies some music as speech, for which Whisper then writes "Mm-hmm." But the filter
+is never *certain* about music: over a bassoon solo its probability stays below 0.82, at any gain below 0.95; over clean
+and noisy speech, even amplified from -72 dB, it exceeds 0.97 somewhere. A stretch below that certainty is decoded by
+Whisper alone, for a few tokens, to get Whisper's own no-speech probability (0.50 to 0.74 on that solo, 0.06 to 0.39 on
+speech) and the likelihood of its text (e to the -0.9 and less per token on the solo, to the -0.4 and more on speech).
+The stretch is silenced only if both detectors doubt it. Faint speech, which the filter doubts too, passes the second
 detector.
 """
 
@@ -19,27 +19,27 @@ from intermodal.files.file_bytes import Data
 from intermodal.local.embedded.child_support import import_library
 
 RATE = 16_000
-WINDOW = 512  # samples per probability of Silero v6 at 16 kHz
-WINDOWS = 1_000  # given to it at a time
+WINDOW = 512  # samples per output of Silero v6 at 16 kHz
+WINDOWS = 1_000  # windows per call of the detector
 SURE = 0.95
 NOTHING_SAID = 0.5
-PERHAPS_NOTHING, UNLIKELY = 0.4, -0.8  # together they are no more than a guess
-ORDINARY = 0.1  # root mean square of the loud frames of speech at an ordinary level, of 1.0
-FAINT = 0.01  # below it, a recording is scaled
+PERHAPS_NOTHING, UNLIKELY = 0.4, -0.8  # thresholds that must both be crossed
+ORDINARY = 0.1  # root mean square of loud speech frames at a normal level, relative to 1.0
+FAINT = 0.01  # recordings below this level are amplified
 _FULL = 32_768.0
 _FRAME = 480  # samples: 30 ms
-_QUIET = 10  # frames that have to be quiet where a recording is cut
-LONGEST = 5 * 60 * RATE  # samples that are transcribed at a time
-_ROOM = 30 * RATE  # of their end, in which the cut may be
-PAUSE = 1.0  # seconds without a voice: the filter removes 2 s less 0.4 s on each side, and times are rough
-UNHEARD = 2.0  # seconds of a voice without a word: more than a breath plus the error of word times
-UNHEARD_FROM = 3.0  # seconds without a word from which on they are looked at
-DOUBTED_WORDS = 0.5  # mean probability of words, below which they are doubted
-AS_LOUD = 0.7  # of the mean level of segments with words
-FLAT = 0.3  # geometric over arithmetic mean of a frame's spectrum, from which on it is noise: hiss has 0.56
+_QUIET = 10  # quiet frames required at a cut
+LONGEST = 5 * 60 * RATE  # maximum samples transcribed at a time
+_ROOM = 30 * RATE  # samples at the end of a piece in which the cut may be
+PAUSE = 1.0  # seconds without voice: the filter removes 2 s less 0.4 s on each side, and times are rough
+UNHEARD = 2.0  # seconds of voice without a word: more than a breath plus the error of word times
+UNHEARD_FROM = 3.0  # minimum seconds without a word that are examined
+DOUBTED_WORDS = 0.5  # minimum mean probability of trusted words
+AS_LOUD = 0.7  # minimum level of missed speech, relative to the mean level of segments with words
+FLAT = 0.3  # minimum spectral flatness (geometric over arithmetic mean) of noise: hiss has 0.56
 _VOICE_BANDS = slice(9, 103)  # of the spectrum of a frame: 300 to 3,400 Hz
-_JUDGED = 33  # frames, about a second, that are noise or not
-_LOOK = 30 * RATE  # samples of one window of Whisper
+_JUDGED = 33  # frames classified together, about a second
+_LOOK = 30 * RATE  # samples of a Whisper window
 
 
 class PcmSamples:
@@ -57,8 +57,11 @@ class PcmSamples:
 
 
 class _Bounded:
-    """A session of the voice detector that is given ``WINDOWS`` windows at a time: for the library's 10,000 it takes
-    100 MB. The detector keeps its state from one to the next, so that its probabilities are the same."""
+    """A session of the voice detector that processes ``WINDOWS`` windows at a time, to limit memory.
+
+    The library's 10,000 windows take 100 MB. The detector's state is carried from call to call, so the probabilities
+    are the same.
+    """
 
     def __init__(self, session: Any) -> None:
         self._session = session
@@ -73,16 +76,18 @@ class _Bounded:
 
 
 def bound_voice_detector() -> None:
-    """Have faster-whisper's voice detector look at ``WINDOWS`` windows at a time."""
+    """Limit faster-whisper's voice detector to ``WINDOWS`` windows at a time."""
     detector = import_library("faster_whisper.vad").get_vad_model()
     if not isinstance(detector.session, _Bounded):
         detector.session = _Bounded(detector.session)
 
 
 def normalising_gain(samples: Any) -> float:
-    """Return the factor that scales signed 16-bit ``samples`` to -1..1, and faint speech to an ordinary level. The
-    level is the root mean square of the loudest twentieth of the frames, so that a click does not count as speech.
-    Silero and Whisper were trained on recordings of ordinary level: they do not recognise speech at -60 dB."""
+    """Return the factor that scales signed 16-bit ``samples`` to -1..1, and amplifies faint speech to a normal level.
+
+    The level is the 95th percentile of frame levels, so that a click does not count as speech. Silero and Whisper were
+    trained on recordings at normal levels and do not recognise speech at -60 dB.
+    """
     numpy = import_library("numpy")
     heights = frame_levels(samples)
     level = float(numpy.percentile(heights, 95)) if len(heights) else 0.0
@@ -90,8 +95,10 @@ def normalising_gain(samples: Any) -> float:
 
 
 def frame_levels(samples: Any) -> Any:
-    """Return the root mean square of each 30 ms frame of signed 16-bit ``samples``, relative to 1.0; one minute is
-    converted at a time."""
+    """Return the root mean square of each 30 ms frame of signed 16-bit ``samples``, relative to 1.0.
+
+    Converts one minute at a time to limit memory.
+    """
     numpy = import_library("numpy")
     made = numpy.empty(len(samples) // _FRAME, numpy.float32)
     for start in range(0, len(made), 2_000):
@@ -102,8 +109,10 @@ def frame_levels(samples: Any) -> Any:
 
 
 def split_recording(samples: Any) -> list[tuple[int, int]]:
-    """Return (first sample, last sample) of stretches of at most five minutes, cut where it is quietest. Transcribing
-    takes 20 bytes a sample, so memory is bounded by the stretch and not by the recording."""
+    """Return (first sample, last sample) of pieces of at most five minutes, cut where it is quietest.
+
+    Transcription takes 20 bytes per sample, so pieces bound the memory independently of the recording's length.
+    """
     if len(samples) <= LONGEST:
         return [(0, len(samples))]
     heights, found, start = frame_levels(samples), [], 0
@@ -117,15 +126,16 @@ def split_recording(samples: Any) -> list[tuple[int, int]]:
 
 
 class UnheardStretches(NamedTuple):
-    """``seconds`` without words that are about as loud as those with words; ``masked``: of them, those of noise."""
+    """``seconds`` without words at about the level of those with words; ``masked``: the part of them that is noise."""
 
     seconds: float
     masked: float
 
 
 def seconds_without_words(samples: Any, heard: Sequence[tuple[float, float]]) -> UnheardStretches:
-    """Return the seconds without words that are about as loud as those with words: words may be missing there. Pauses
-    and fainter passages do not count. ``heard``: the times of words, in seconds.
+    """Return the seconds without words at about the level of those with words: words may be missing there.
+
+    Pauses and fainter passages do not count. ``heard``: start and end of words, in seconds.
     """
     numpy = import_library("numpy")
     power = frame_levels(samples) ** 2
@@ -147,8 +157,10 @@ def seconds_without_words(samples: Any, heard: Sequence[tuple[float, float]]) ->
 
 
 def noise_share(samples: Any) -> float:
-    """Return the share of seconds of noise, in which speech drowns: the spectrum is flat where voices are. Music has
-    tones, over which speech is heard."""
+    """Return the share of time that is noise in which speech would be inaudible.
+
+    A second is noise if the spectrum is flat in the voice band. Music is not flat, and speech over it is audible.
+    """
     numpy = import_library("numpy")
     length, found = _JUDGED * _FRAME, 0
     starts = range(0, len(samples) - length + 1, length)
@@ -161,8 +173,7 @@ def noise_share(samples: Any) -> float:
 
 
 class DetectedSpeech(NamedTuple):
-    """``samples`` with everything but speech set to zero, their length kept; ``spoken``: where speech is, in
-    seconds."""
+    """``samples`` with everything except speech set to zero, and the speech intervals (``spoken``) in seconds."""
 
     samples: Any
     spoken: Sequence[tuple[float, float]]
@@ -188,11 +199,12 @@ def without_music(samples: Any, model: Any, language: str) -> DetectedSpeech | N
 
 
 def split_at_pauses(words: Sequence[Any], spoken: Sequence[tuple[float, float]]) -> list[list[Any]]:
-    """Split the words of a segment where the voice pauses. Whisper hears a recording without its silence, so that one
-    segment may span a minute, and the other channel's words would come after all of it. Two words with speech between
-    them of which none was recognised stay together: the low word rate of such a segment shows that words are missing.
+    """Split the words of a segment where the voice pauses.
 
-    ``words`` have a ``start`` and an ``end`` in seconds; ``spoken`` is where speech is, in the same seconds.
+    Whisper receives a recording without its silence, so a segment may span a minute, and the words of the other channel
+    would be placed after all of it. Two words stay together if there is speech between them of which no word was
+    recognised: the low word rate of the segment then shows that words are missing. ``words`` have ``start`` and ``end``
+    in seconds; ``spoken``: speech intervals on the same clock.
     """
     apart = [[words[0]]]
     for before, word in pairwise(words):
@@ -204,7 +216,7 @@ def split_at_pauses(words: Sequence[Any], spoken: Sequence[tuple[float, float]])
 
 
 def _stretches(samples: Any) -> list[tuple[int, int, float]]:
-    """Return (first sample, last sample, highest voice probability) of every stretch that may be speech."""
+    """Return (first sample, last sample, maximum voice probability) of every stretch that may be speech."""
     vad, numpy = import_library("faster_whisper.vad"), import_library("numpy")
     found = vad.get_speech_timestamps(samples, vad.VadOptions())
     if not found:
@@ -220,8 +232,10 @@ def _stretches(samples: Any) -> list[tuple[int, int, float]]:
 
 
 def _said(samples: Any, model: Any, language: str) -> bool:
-    """Return whether Whisper takes a stretch for speech. A fraction of a second's work, as it writes a few
-    tokens only."""
+    """Return whether Whisper classifies a stretch as speech.
+
+    Decodes only a few tokens, which takes a fraction of a second.
+    """
     segments, _ = model.transcribe(
         samples[:_LOOK],
         language=language or ("en" if not model.model.is_multilingual else None),
@@ -238,5 +252,5 @@ def _said(samples: Any, model: Any, language: str) -> bool:
 
 
 def _is_said(nothing: float, likely: float) -> bool:
-    """Judge by Whisper's no-speech probability and the mean log probability of its tokens."""
+    """Return whether a stretch is speech, by Whisper's no-speech probability and mean token log probability."""
     return nothing < PERHAPS_NOTHING or (nothing < NOTHING_SAID and likely > UNLIKELY)

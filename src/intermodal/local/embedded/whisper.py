@@ -1,9 +1,9 @@
 """Child: speech recognition by faster-whisper on decoded PCM. Silence and music are filtered out first.
 
-Choices, measured on 2 cores: beam 5, since beam 1 saves a quarter of the time and costs words ("au France");
-``condition_on_previous_text`` off, so that one error is not carried through a recording; three temperatures instead
-of six, since a segment that loops at 0.8 loops at 1.0 too and each try takes seconds; word timestamps, since a
-segment without them extends into the silence behind it, by up to 20 s, and they cost 3 % of the processor time.
+Settings, measured on 2 cores: beam 5, because beam 1 saves a quarter of the time and loses words ("au France");
+``condition_on_previous_text`` off, so that an error does not propagate through a recording; three temperatures instead
+of six, because a segment that loops at 0.8 also loops at 1.0 and each try takes seconds; word timestamps, because
+segments without them extend into the following silence by up to 20 s, and they cost 3 % of the processor time.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from intermodal.local.embedded.voice_activity import (
 
 BEAM = 5
 TEMPERATURES = [0.0, 0.4, 0.8]
-_RUN = 6  # words in a row that are judged together
-_LEAST = 1e-3  # of the probability of a word, so that one of them does not make nothing of all the others
-_SPECTRUM_FRAMES = 6_000  # of 10 ms: a minute
+_RUN = 6  # consecutive words judged together
+_LEAST = 1e-3  # minimum word probability, so that a single word does not dominate a mean
+_SPECTRUM_FRAMES = 6_000  # frames of 10 ms: one minute
 _models: dict[str, Any] = {}
 
 
 def load(path: str, name: str) -> None:
-    """Load the model of a folder (once)."""
+    """Load the model from a folder (once)."""
     if path not in _models:
         whisper = import_library("faster_whisper")
         logging.getLogger("faster_whisper").setLevel(logging.CRITICAL)
@@ -62,9 +62,9 @@ def load(path: str, name: str) -> None:
 
 
 def bound_features(model: Any) -> None:
-    """Have a model compute the spectrum of sound a minute at a time: of five at once it took 0.9 MB a second.
+    """Compute a model's spectrograms one minute at a time: five minutes at once took 0.9 MB per second of audio.
 
-    ``model`` is faster-whisper's; the spectrum is the same.
+    ``model`` is faster-whisper's; the result is the same.
     """
     numpy = import_library("numpy")
     extractor = model.feature_extractor
@@ -92,8 +92,10 @@ def bound_features(model: Any) -> None:
 
 
 def transcribe(path: str, name: str, pcm: Data, language: str, translate: bool = False) -> dict[str, Any]:
-    """Transcribe signed 16-bit little-endian 16 kHz mono samples. ``language`` "" detects it. ``translate``: write
-    English, whatever is spoken, which multilingual models also learned."""
+    """Transcribe signed 16-bit little-endian 16 kHz mono samples.
+
+    ``language``: "" to detect it. ``translate``: output English, whatever is spoken; requires a multilingual model.
+    """
     language = whisper_code(language)
     load(path, name)
     numpy = import_library("numpy")
@@ -110,7 +112,7 @@ def transcribe(path: str, name: str, pcm: Data, language: str, translate: bool =
     if not found.segments:
         return {"language": "", "confidence": 0.0, "seconds": total, "segments": []}
     unheard = seconds_without_words(samples, [(start, end) for start, end, *_ in found.segments])
-    # A monolingual model does not detect its language, it assumes it: nothing was measured.
+    # A monolingual model assumes its language instead of detecting it, so there is no confidence.
     measured = model.model.is_multilingual or language
     return {
         "language": iso_code(found.language),
@@ -124,7 +126,7 @@ def transcribe(path: str, name: str, pcm: Data, language: str, translate: bool =
 
 
 class _SegmentsSoFar(Struct):
-    """The segments so far; the language is that of the first words."""
+    """The segments so far. The language is that of the first words."""
 
     segments: list[list[Any]] = field(default_factory=list)
     language: str = ""
@@ -143,7 +145,7 @@ def _hear(
     total: float,
     translate: bool = False,
 ) -> None:
-    """Add the words of a stretch that begins ``offset`` seconds into the recording."""
+    """Add the segments of a piece that begins ``offset`` seconds into the recording."""
     import_library("ctranslate2").set_random_seed(0)  # the same recording gives the same words
     said, info = model.transcribe(
         speech.samples,
@@ -168,8 +170,7 @@ def _hear(
 
 
 def _phrases(segment: Any, speech: DetectedSpeech) -> list[tuple[float, float, str, float]]:
-    """Return (start, end, words, certainty) of a Whisper segment, split where the voice pauses, and around words that
-    are guesses."""
+    """Return (start, end, words, certainty) for a Whisper segment, split at pauses and around doubtful words."""
     turns = split_at_pauses(segment.words, speech.spoken) if segment.words else []
     apart = [words for turn in turns for words in split_at_doubt(turn)]
     if len(apart) < 2:
@@ -182,10 +183,10 @@ def _phrases(segment: Any, speech: DetectedSpeech) -> list[tuple[float, float, s
 
 
 def split_at_doubt(words: Sequence[Any]) -> list[list[Any]]:
-    """Split words around runs of unlikely ones: noise that sets in within a sentence leaves the mean of the sentence
-    high, and its end is invented. One unlikely word, a name, is no run.
+    """Split words around runs of unlikely ones.
 
-    ``words`` have a ``probability``.
+    If noise sets in within a sentence, its mean probability stays high although the end is invented. A single unlikely
+    word, such as a name, is not a run. ``words`` have a ``probability``.
     """
     logs = [math.log(max(float(each.probability), _LEAST)) for each in words]
     doubted = [False] * len(words)
@@ -202,8 +203,10 @@ def split_at_doubt(words: Sequence[Any]) -> list[list[Any]]:
 
 
 def _certainty(words: Sequence[Any]) -> float:
-    """Return the geometric mean of word probabilities. Whisper's mean log probability covers everything in the same
-    half minute, this only these words."""
+    """Return the geometric mean of word probabilities.
+
+    Whisper's mean log probability covers everything in the same half minute; this covers only these words.
+    """
     return math.exp(sum(math.log(max(float(each.probability), _LEAST)) for each in words) / len(words))
 
 

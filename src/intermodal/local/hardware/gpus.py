@@ -1,7 +1,7 @@
-"""Graphics cards of this machine with their free memory, by the tools and files of their drivers.
+"""Detects GPUs and their free memory, with the tools and files of their drivers.
 
-Each reader has two halves: one queries the system, the other parses the answer into cards. Planning does not use this:
-a driver's tool takes tenths of a second, and free memory changes meanwhile.
+Each reader has two parts: one queries the system, the other parses the answer. Planning does not use this module,
+because a driver's tool takes tenths of a second and free memory changes in the meantime.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from intermodal.errors import UsageError
 from intermodal.plans.machine import Gpu
 from intermodal.sizing.machines import card, card_of_driver, find_card
 
-PATIENCE = 5.0  # seconds for a driver's tool; it answers in 0.05 to 1
+PATIENCE = 5.0  # timeout of a driver's tool in seconds; it usually answers in 0.05 to 1
 _MIB = 1 << 20
 _DRM = Path("/sys/class/drm")
 _AMD = "0x1002"
@@ -26,22 +26,21 @@ _NVIDIA = ("nvidia-smi", "--query-gpu=name,memory.total,memory.free", "--format=
 
 
 def detect_gpus() -> tuple[Gpu, ...]:
-    """Return every card that a driver reports, in its order."""
+    """Return every GPU that a driver reports, in its order."""
     if platform.system() == "Darwin":
         return parse_apple(_asked("sysctl", "machdep.cpu.brand_string", "hw.memsize", "iogpu.wired_limit_mb"))
     return (*parse_nvidia(_asked(*_NVIDIA)), *read_amd(_DRM))
 
 
 def gpu_memory_used_by(processes: Collection[int]) -> int:
-    """Return the bytes of NVIDIA cards that processes hold; 0 if no driver reports it."""
+    """Return the NVIDIA GPU memory in bytes used by processes; 0 if no driver reports it."""
     return parse_process_memory(_asked(*_NVIDIA_PROCESSES), processes)
 
 
 def parse_process_memory(table: str, processes: Collection[int]) -> int:
-    """Parse the bytes that processes hold from ``nvidia-smi``'s table: a process and MiB, one line per process and
-    card.
+    r"""Parse the GPU memory of processes from ``nvidia-smi``'s table: process id and MiB per process and GPU.
 
-    >>> parse_process_memory("4242, 8120\\n17, 300\\n4242, 100", {4242}) // 2**20
+    >>> parse_process_memory("4242, 8120\n17, 300\n4242, 100", {4242}) // 2**20
     8220
     """
     rows = ([field.strip() for field in line.split(",")] for line in table.splitlines())
@@ -50,7 +49,7 @@ def parse_process_memory(table: str, processes: Collection[int]) -> int:
 
 
 def parse_nvidia(table: str) -> tuple[Gpu, ...]:
-    """Parse cards from ``nvidia-smi``'s table: name, MiB in total and free, one line per card.
+    """Parse GPUs from ``nvidia-smi``'s table: name, total and free MiB, one line per GPU.
 
     >>> [gpu] = parse_nvidia("NVIDIA GeForce RTX 4090, 24564, 23002")
     >>> gpu.name, gpu.free // 2**20, gpu.bandwidth / 1e9
@@ -61,13 +60,13 @@ def parse_nvidia(table: str) -> tuple[Gpu, ...]:
         fields = [field.strip() for field in line.split(",")]
         if len(fields) == 3 and fields[1].isdigit() and fields[2].isdigit():
             found.append(_card(fields[0], int(fields[1]) * _MIB, int(fields[2]) * _MIB))
-        elif len(fields) == 3 and fields[0].startswith("NVIDIA"):  # "[N/A]": a chip that shares the machine's memory
+        elif len(fields) == 3 and fields[0].startswith("NVIDIA"):  # "[N/A]": an integrated GPU
             found.append(_chip(fields[0]))
     return tuple(found)
 
 
 def read_amd(folder: Path) -> tuple[Gpu, ...]:
-    """Return AMD cards by the files of the kernel's driver."""
+    """Return AMD GPUs from the files of the kernel driver."""
     found = []
     for device in sorted(folder.glob("card[0-9]*/device")):
         memory, used = _number(device / "mem_info_vram_total"), _number(device / "mem_info_vram_used")
@@ -80,7 +79,7 @@ def read_amd(folder: Path) -> tuple[Gpu, ...]:
 
 
 def parse_apple(told: str) -> tuple[Gpu, ...]:
-    """Parse the graphics part of Apple's chip from ``sysctl``. Its free memory is that of the machine."""
+    """Parse the GPU of an Apple chip from ``sysctl``. Its free memory is that of the machine, so ``free`` is None."""
     said = dict(line.split(": ", 1) for line in told.splitlines() if ": " in line)
     name, memory = said.get("machdep.cpu.brand_string", ""), said.get("hw.memsize", "")
     if not name.startswith("Apple") or not memory.isdigit():
@@ -93,7 +92,7 @@ def parse_apple(told: str) -> tuple[Gpu, ...]:
 
 
 def _chip(name: str) -> Gpu:
-    """Return a chip with the speed of its row; 0 as its memory, which is the machine's."""
+    """Return an integrated GPU with the speed of its row, and 0 as its memory, which is the machine's."""
     try:
         row, memory = find_card(name)
     except UsageError:

@@ -1,6 +1,7 @@
-"""The measured speed of a GGUF file on this machine: by llama.cpp's ``llama-bench``, if installed; results are saved.
+"""Measures the speed of a GGUF file on this machine with llama.cpp's ``llama-bench``, if installed.
 
-The measurement has no server options: one text at a time, on the devices its build uses.
+Results are saved. The measurement ignores server options: it runs one sequence at a time, on the devices that the build
+uses by default.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from intermodal.today import today
 
 PROGRAM = "llama-bench"
 FILE = "speeds.json"
-READ, WRITTEN, ROUNDS = 512, 32, 3  # tokens, and how often
+READ, WRITTEN, ROUNDS = 512, 32, 3  # tokens read and written, and number of repetitions
 PATIENCE = 600.0  # seconds
 
 
 class BenchSpeeds(Value):
-    """Tokens a second written and read, each with twice its standard deviation, and the ISO date of the measurement."""
+    """Decode and prefill speed in tokens per second, each with twice its standard deviation, and the ISO date."""
 
     decode: tuple[float, float]
     prefill: tuple[float, float]
@@ -45,7 +46,7 @@ def is_installed() -> bool:
 
 
 def run_llama_bench(model: Path) -> BenchSpeeds | None:
-    """Run it; None if it is missing, fails or prints nothing readable."""
+    """Run ``llama-bench``. Returns None if it is missing, fails, or prints unreadable output."""
     program = shutil.which(PROGRAM)
     if program is None:
         return None
@@ -58,7 +59,7 @@ def run_llama_bench(model: Path) -> BenchSpeeds | None:
 
 
 def parse_llama_bench(said: bytes, taken: str) -> BenchSpeeds | None:
-    """Parse the output of ``-o json``: a list of tests, each with tokens read or written and their speed.
+    """Parse the output of ``-o json``: a list of tests with token counts and speed. Returns None if a speed is missing.
 
     >>> said = b'[{"n_prompt": 512, "n_gen": 0, "avg_ts": 900.0, "stddev_ts": 10.0},'
     >>> said += b' {"n_prompt": 0, "n_gen": 32, "avg_ts": 50.0, "stddev_ts": 0.5}]'
@@ -80,10 +81,10 @@ def parse_llama_bench(said: bytes, taken: str) -> BenchSpeeds | None:
 
 
 def save_speeds(folder: Path, model: Path, found: BenchSpeeds) -> None:
-    """Save speeds for ``load_speeds``; a folder that cannot be written saves nothing."""
+    """Save speeds for ``load_speeds``. Does nothing if the folder is not writable."""
     model_measurements.save_measurement(folder, FILE, BenchSpeeds, model, lambda before: found)
 
 
 def load_speeds(folder: Path, model: Path) -> BenchSpeeds | None:
-    """Return the measurements of this very file; None without any."""
+    """Return the speeds measured for this file; None if there are none."""
     return model_measurements.load_measurements(folder, FILE, BenchSpeeds).get(model_measurements.file_key(model))

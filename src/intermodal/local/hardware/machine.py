@@ -1,4 +1,4 @@
-"""The machine as the planner sees it: rounded, so that the same machine gives the same plan."""
+"""The machine as the planner sees it: rounded, so that the same machine always yields the same plan."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 from intermodal.plans.machine import Gpu, Machine
 
 ROUND = 256 << 20  # bytes
-_SPINS = 2000  # rounds that a thread of OpenMP waits for the others before it sleeps: some 0.1 ms
-_IDLE = 0.25  # load per processor below which the processors count as free
+_SPINS = 2000  # spin iterations before a waiting OpenMP thread sleeps: about 0.1 ms
+_IDLE = 0.25  # maximum load per processor at which the processors count as idle
 _CGROUP = Path("/sys/fs/cgroup")
 _CARDS = Path("/proc/driver/nvidia/gpus")
 
 
 def machine_snapshot(loaded: tuple[str, ...] = ()) -> Machine:
-    """Return cores, memory and free memory now. ``loaded``: endpoint ids that are in memory."""
+    """Return the current cores, memory and free memory. ``loaded``: ids of endpoints whose model is in memory."""
     import psutil
 
     memory = psutil.virtual_memory()
@@ -30,10 +30,10 @@ def machine_snapshot(loaded: tuple[str, ...] = ()) -> Machine:
 
 
 def machine_survey(folder: Path | None = None) -> Machine:
-    """Return the snapshot, with graphics cards and their free memory, and the speed of memory and processors.
+    """Return the snapshot, extended by GPUs with free memory, and the speed of memory and processors.
 
-    For sizing a model, not for planning, since it runs a driver's tool. ``folder`` holds the bandwidth that was
-    measured here, if it was.
+    Used to size models, not to plan, because it runs a driver's tool. ``folder`` contains a saved bandwidth
+    measurement, if there is one.
     """
     from msgspec.structs import replace
 
@@ -57,9 +57,9 @@ def processor() -> str:
 
 
 def cores() -> int:
-    """Return the processors this process may use: its affinity, limited by the container's quota.
+    """Return the number of processors this process may use: its CPU affinity, limited by the container's quota.
 
-    ``os.cpu_count()`` counts the host's: a model given 64 threads in a 2-core container crawls.
+    ``os.cpu_count()`` returns the host's: a model with 64 threads in a 2-core container is extremely slow.
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _cpu_quota(_CGROUP)
@@ -67,14 +67,14 @@ def cores() -> int:
 
 
 def thread_wait_policy() -> dict[str, str]:
-    """Return the environment by which a computing process chooses how its threads wait for each other.
+    """Return the environment variables that set how the threads of a compute process wait for each other.
 
-    A model's threads wait for each other hundreds of times a token. By spinning they lose no time if each has a
-    processor to itself. If others use the processors, a thread that spins takes them from the one it waits for: under a
-    load of 6 on 2 cores SmolLM2 135M wrote a token in 61 ms, 33 ms of processor time a token, with ``_SPINS``, and in
-    16 ms, 13.5 ms of processor time, without any (medians of 12 s, 2026-11-29). On free processors sleeping costs time.
-    So the load at the start of the process decides. The name is that of GCC's OpenMP, which llama.cpp and CTranslate2
-    use; other libraries are set by their child (``local/embedded/child_support.py``).
+    A model's threads synchronise hundreds of times per token. Spinning loses no time if each thread has a processor to
+    itself. If other programs use the processors, a spinning thread takes processor time from the thread it waits for:
+    under a load of 6 on 2 cores SmolLM2 135M wrote a token in 61 ms, 33 ms of processor time a token, with ``_SPINS``,
+    and in 16 ms, 13.5 ms of processor time, without any (medians of 12 s, 2026-11-29). On idle processors sleeping
+    costs time, so the load at the start of the process decides. The variable belongs to GCC's OpenMP, which llama.cpp
+    and CTranslate2 use; other libraries are configured by their child (``local/embedded/child_support.py``).
     """
     return {"GOMP_SPINCOUNT": str(_SPINS if _load() < _IDLE * cores() else 0)}
 
@@ -99,7 +99,7 @@ def _read(path: Path) -> str:
 
 
 def _cpu_quota(cgroup: Path) -> float:
-    """Return the processors a cgroup v2 allows (``cpu.max``: quota and period in microseconds); 0 for no limit."""
+    """Return the CPU quota of a cgroup v2 (``cpu.max``: quota and period in microseconds); 0 if there is no limit."""
     fields = _read(cgroup / "cpu.max").split()
     if len(fields) == 2 and fields[0].isdigit() and fields[1].isdigit() and int(fields[1]):
         return int(fields[0]) / int(fields[1])
@@ -107,7 +107,7 @@ def _cpu_quota(cgroup: Path) -> float:
 
 
 def _memory_limit(cgroup: Path) -> tuple[int, int]:
-    """Return limit and use of a cgroup v2, not counting its reclaimable file cache as used; limit 0 for none."""
+    """Return limit and usage of a cgroup v2, excluding its reclaimable file cache; limit 0 if there is none."""
     limit = _read(cgroup / "memory.max")
     if not limit.isdigit():
         return 0, 0
@@ -121,8 +121,7 @@ def _memory_limit(cgroup: Path) -> tuple[int, int]:
 
 
 def _gpus() -> tuple[Gpu, ...]:
-    """Return NVIDIA cards by the kernel driver's own files: no library, no subprocess. The embedded runtimes
-    use none."""
+    """Return the NVIDIA GPUs listed in the kernel driver's files, without a library or subprocess."""
     found = []
     for card in sorted(_CARDS.glob("*/information")):
         for line in _read(card).splitlines():

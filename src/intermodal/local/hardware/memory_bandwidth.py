@@ -1,7 +1,7 @@
-"""The memory bandwidth of the processors: measured on request, saved, and read from then on.
+"""The memory bandwidth of the processors: measured on request and saved.
 
-Writing a token reads all weights once, so this figure bounds how fast a processor writes. No system file states it: it
-depends on the number of memory modules and the speed the firmware runs them at.
+Generating a token reads all weights once, so the bandwidth bounds the decode speed on a CPU. No system file states it,
+because it depends on the number of memory modules and the speed set by the firmware.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from intermodal.quantity import Quantity, between
 from intermodal.today import today
 
 FILE = "machine.json"
-BLOCK = 64 << 20  # bytes a processor copies at a time: more than any cache it shares
-MOST = 1 << 30  # bytes of all of them
-ROUNDS, SECONDS = 3, 0.25  # the best round counts: others are using the memory as well
-COPIED = 0.75  # share of the memory's bandwidth that copying blocks reaches (STREAM's "copy", 0.6 to 0.9)
+BLOCK = 64 << 20  # bytes that a processor copies at a time: more than any shared cache
+MOST = 1 << 30  # maximum bytes of all blocks
+ROUNDS, SECONDS = 3, 0.25  # the best round counts, because other programs use the memory too
+COPIED = 0.75  # share of the memory bandwidth that copying reaches (STREAM's "copy", 0.6 to 0.9)
 
 
 class MeasuredBandwidth(Value):
-    """``bandwidth`` in bytes a second, of ``cores`` of a ``processor``; ``taken``: ISO date."""
+    """``bandwidth`` in bytes per second with ``cores`` of a ``processor``; ``taken``: ISO date."""
 
     processor: str
     cores: int
@@ -34,15 +34,17 @@ class MeasuredBandwidth(Value):
 
 
 def measure_bandwidth(processor: str, cores: int) -> MeasuredBandwidth:
-    """Copy blocks on every processor for under a second, and count the bytes read and written. Takes ``2 * BLOCK``
-    bytes per processor for that long, ``MAX_REPLANS`` at most."""
+    """Measure the bandwidth by copying blocks on every processor for under a second.
+
+    Allocates ``2 * BLOCK`` bytes per processor, at most ``MOST`` in total.
+    """
     many = max(1, min(cores, MOST // (2 * BLOCK)))
     best = max(_round(many) for _ in range(ROUNDS))
     return MeasuredBandwidth(processor=processor, cores=cores, bandwidth=best, taken=today())
 
 
 def save_bandwidth(folder: Path, found: MeasuredBandwidth) -> None:
-    """Save a measurement for ``load_bandwidth``; a folder that cannot be written saves nothing."""
+    """Save a measurement for ``load_bandwidth``. Does nothing if the folder is not writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FILE).write_bytes(msgspec.json.encode(found))
@@ -51,7 +53,7 @@ def save_bandwidth(folder: Path, found: MeasuredBandwidth) -> None:
 
 
 def load_bandwidth(folder: Path, processor: str, cores: int) -> Quantity | None:
-    """Return the measurement of this processor with as many cores; None without one."""
+    """Return the saved bandwidth for this processor and number of cores; None if there is none."""
     try:
         found = msgspec.json.decode((folder / FILE).read_bytes(), type=MeasuredBandwidth)
     except (OSError, msgspec.DecodeError):
@@ -62,15 +64,14 @@ def load_bandwidth(folder: Path, processor: str, cores: int) -> Quantity | None:
 
 
 def as_quantity(found: MeasuredBandwidth) -> Quantity:
-    """Return the memory's bandwidth, inferred from what copying reached: ranges of speed are shares of it."""
+    """Return the memory bandwidth inferred from the copy speed, with the range of typical shares."""
     copied = f"{found.bandwidth / 1e9:.1f} GB/s copied here on {found.taken}"
     low, mid, high = (found.bandwidth / share for share in (0.9, COPIED, 0.6))
     return between(low, mid, high, f"{copied}, assumed to be three quarters of the memory's bandwidth")
 
 
 def _round(many: int) -> float:
-    """Return the bytes a second of ``many`` threads that copy in parallel; ctypes releases the interpreter
-    meanwhile."""
+    """Return the copied bytes per second of ``many`` parallel threads. ctypes releases the GIL while copying."""
     copied, start, stop = [0] * many, threading.Barrier(many + 1), threading.Event()
 
     def copy(index: int) -> None:

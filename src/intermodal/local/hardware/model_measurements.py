@@ -1,7 +1,8 @@
-"""Measurements of model files, in one small JSON file per kind in the cache folder, and memory corrections among them.
+"""Measurements of model files, in one small JSON file per kind in the cache folder, including memory corrections.
 
-A file is identified by path, size and time, so that another file of the same name has none of its measurements. A
-memory correction is what a server took beside the prediction; ``fit --check`` and ``up`` find them.
+A model file is identified by path, size and time, so that another file with the same name does not inherit
+measurements. A memory correction compares the memory a server used with the prediction; ``fit --check`` and ``up``
+record them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 
 def file_key(model: Path | str) -> str:
-    """Return the key of a file; the name itself if it is no file here."""
+    """Return the key of a file; the name itself if the file does not exist."""
     try:
         path = Path(model)
         stat = path.stat()
@@ -31,7 +32,7 @@ def file_key(model: Path | str) -> str:
 
 
 def load_measurements(folder: Path, name: str, kind: type[T]) -> dict[str, T]:
-    """Return all measurements of a kind; {} if the file is missing, or another version wrote it."""
+    """Return all measurements of a kind; {} if the file is missing, or if another version wrote it."""
     try:
         return msgspec.json.decode((folder / name).read_bytes(), type=dict[str, kind])  # type: ignore[valid-type]
     except (OSError, msgspec.DecodeError, msgspec.ValidationError):
@@ -41,9 +42,9 @@ def load_measurements(folder: Path, name: str, kind: type[T]) -> dict[str, T]:
 def save_measurement(
     folder: Path, name: str, kind: type[T], model: Path | str, change: Callable[[T | None], T]
 ) -> bool:
-    """Replace a file's measurement by what ``change`` makes of it. Returns False if the folder cannot be written.
+    """Replace a file's measurement with the result of ``change``. Returns False if the folder is not writable.
 
-    A concurrent writer waits: measurements of other files are written back as they were read.
+    Writes hold an exclusive lock, so that concurrent writers keep the measurements of other files.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,12 +59,14 @@ def save_measurement(
 
 CORRECTIONS_FILE = "corrections.json"
 
-MAX_CORRECTIONS = 32  # of one file: of each flags and program the newest
+MAX_CORRECTIONS = 32  # per file; only the newest for each combination of flags and program is kept
 
 
 def save_correction(folder: Path, model: Path | str, found: Correction) -> bool:
-    """Save a correction in place of an older one with the same flags and program. Returns False if the folder cannot be
-    written."""
+    """Save a correction, replacing an older one with the same flags and program.
+
+    Returns False if the folder is not writable.
+    """
 
     def with_it(before: tuple[Correction, ...] | None) -> tuple[Correction, ...]:
         same = (found.flags, found.program)
@@ -74,12 +77,12 @@ def save_correction(folder: Path, model: Path | str, found: Correction) -> bool:
 
 
 def load_corrections(folder: Path, model: Path | str) -> tuple[Correction, ...]:
-    """Return the corrections of this very file, the newest first."""
+    """Return the corrections of this file, newest first."""
     return load_measurements(folder, CORRECTIONS_FILE, _kind()).get(file_key(model), ())
 
 
 def corrections_changed_at(folder: Path) -> int:
-    """Return when a correction was last saved, in nanoseconds; 0 for never."""
+    """Return when a correction was last saved, in nanoseconds; 0 if never."""
     try:
         return (folder / CORRECTIONS_FILE).stat().st_mtime_ns
     except OSError:
@@ -87,8 +90,10 @@ def corrections_changed_at(folder: Path) -> int:
 
 
 def _kind() -> type[tuple[Correction, ...]]:
-    """Return the type of a file's corrections. Imported here: every request calls ``corrections_changed_at``, and only
-    readers need the formulas."""
+    """Return the type of a file's corrections.
+
+    Imported lazily: every request calls ``corrections_changed_at``, but only readers need the formulas.
+    """
     from intermodal.sizing.memory import Correction
 
     return tuple[Correction, ...]

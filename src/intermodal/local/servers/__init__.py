@@ -1,4 +1,4 @@
-"""Servers that intermodal starts: for ``intermodal up``, and for a run that needs one that is not running.
+"""Servers that intermodal starts: for ``intermodal up``, and for runs that need a server that is not running.
 
     lifecycle.py - takes the lock of a name -> supervisor.py, a small process of its own -> the server
        reads state.json <---------------------- writes state.json, restarts, unloads        on loopback, with a key
@@ -10,6 +10,6 @@
     memory_estimate, memory_comparison  memory predicted, and compared with the actual one
     context_fit, context_reduction      smaller contexts for models that do not fit
 
-The processes communicate by files in a folder of the user (``records.py``), so that every process of this user shares
-one server, and none has to outlive the others.
+The processes communicate through files in a user folder (``records.py``), so that all processes of the user share one
+server, and none has to outlive the others.
 """

@@ -1,5 +1,4 @@
-"""The runtimes of this machine that a run may need: embedded ones of this client, and started servers that all
-processes share."""
+"""The local runtimes that a run may need: embedded ones of this client, and started servers shared by all processes."""
 
 from __future__ import annotations
 
@@ -23,8 +22,10 @@ class ClientRuntimes(EmbeddedRuntimes):
         self._env = env
 
     async def serving(self, endpoint: Endpoint) -> ChatServer:
-        """Return the address of the endpoint's server, starting it if needed. Raises as
-        ``lifecycle.ensure_serving``."""
+        """Return the address of the endpoint's server, starting it if needed.
+
+        Raises as ``lifecycle.ensure_serving``.
+        """
         from intermodal.local.servers.lifecycle import ensure_serving
 
         cut = endpoint.context or 0 if endpoint.uncut is not None else 0

@@ -1,7 +1,7 @@
-"""Offer models of this machine that fit only at a smaller context, with that context.
+"""Offers local models that fit only with a smaller context, with that context.
 
-Every request passes here, so the module that opens files and computes contexts (``context_reduction.py``) is imported
-only if a model does not fit as it is, or something was measured.
+Every request passes through here, so the module that opens files and computes contexts (``context_reduction.py``) is
+imported only if a model does not fit unchanged, or if measurements exist.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ from intermodal.plans.machine import Machine
 
 
 class ContextFitter:
-    """For one client: catalogs with local models as they fit, and which were planned with a reduced context."""
+    """Adapts catalogs for one client: local models as they fit, including those planned with a reduced context."""
 
     def __init__(self, weights: WeightsStore, env: Mapping[str, str]) -> None:
         self._weights, self._env = weights, env
         self._shortened: dict[str, Endpoint] = {}
-        self._made: tuple[object, Catalog] | None = None  # the input, and the catalog made of it
+        self._made: tuple[object, Catalog] | None = None  # the input, and the resulting catalog
         self._measured: tuple[object, Catalog] | None = None
 
     async def fitted(self, catalog: Catalog, machine: Machine) -> Catalog:
-        """Return the catalog with measured memory of local models, and models that do not fit at the context that does.
-        Models loaded with a reduced context keep it."""
+        """Return the catalog with measured memory and, for local models that do not fit, a reduced context.
+
+        Models that are loaded with a reduced context keep it.
+        """
         catalog = await self._corrected(catalog)
         short = endpoints_that_do_not_fit(catalog, machine)
         kept_so = {key: each for key, each in self._shortened.items() if key in machine.loaded}
@@ -48,7 +50,7 @@ class ContextFitter:
         return self._made[1]
 
     async def _corrected(self, catalog: Catalog) -> Catalog:
-        """Return the catalog with measured memory; nothing is read without measurements, or twice."""
+        """Return the catalog with measured memory. Reads nothing without measurements, and caches the result."""
         stamp = corrections_changed_at(cache_dir(self._env))
         if not stamp:
             return catalog

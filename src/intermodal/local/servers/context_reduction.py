@@ -1,5 +1,7 @@
-"""The memory of local models, from file headers and measurements, and the longest context that fits. By the formulas of
-``intermodal fit``."""
+"""Computes the memory of local models from file headers and measurements, and the longest context that fits.
+
+Uses the formulas of ``intermodal fit``.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +30,11 @@ from intermodal.sizing.memory import Correction, correction_flags, matching_corr
 from intermodal.sizing.model_sources import local_model
 from intermodal.sizing.shape import ServingSettings
 
-MIN_CONTEXT: Final = 512  # tokens: less has no room for a question and an answer
+MIN_CONTEXT: Final = 512  # tokens; a smaller context has no room for a question and an answer
 
 
 class _Files(Value):
-    """The files an endpoint serves, and the program that serves them, for corrections."""
+    """The files and the program of an endpoint, for corrections."""
 
     model: str
     projector: str
@@ -41,7 +43,7 @@ class _Files(Value):
 
 
 def with_measured_memory(catalog: Catalog, weights: WeightsStore, env: Mapping[str, str]) -> Catalog:
-    """Return the catalog with embedded models as measured here, if they were."""
+    """Return the catalog with measured memory for embedded models that have measurements."""
     changed: dict[str, Endpoint] = {}
     for endpoint in catalog.loadable:
         path = weights.path(endpoint.weights) if endpoint.weights and endpoint.host.protocol == "llama" else None
@@ -71,8 +73,10 @@ def measured_memory(path: Path, projector: Path | None, context: int, env: Mappi
 
 
 def with_reduced_contexts(catalog: Catalog, machine: Machine, weights: WeightsStore, env: Mapping[str, str]) -> Catalog:
-    """Return the catalog with these endpoints at the longest context that fits; those that do not fit at
-    ``MIN_CONTEXT`` tokens stay unchanged, and plans reject them."""
+    """Return the catalog with the longest context that fits for each local model that does not fit.
+
+    Models that do not fit with ``MIN_CONTEXT`` tokens stay unchanged, and plans reject them.
+    """
     made = {each.id: _shorter(each, machine, weights, env) for each in endpoints_that_do_not_fit(catalog, machine)}
     changed = {key: endpoint for key, endpoint in made.items() if endpoint is not None}
     if not changed:
@@ -103,8 +107,7 @@ def _shorter(endpoint: Endpoint, machine: Machine, weights: WeightsStore, env: M
 
 @lru_cache(64)
 def _need(files: _Files, corrections: tuple[Correction, ...], stamps: tuple[str, str]) -> Callable[[int], MemoryRange]:
-    """Return the memory by context, with file headers cached for as long as these arguments are the same, whatever is
-    free."""
+    """Return a function from context to memory. Cached by arguments, so that file headers are read once."""
     return memory_by_context(files.model, files.projector, files.slots, corrections, files.program)
 
 

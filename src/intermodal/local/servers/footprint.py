@@ -1,13 +1,12 @@
-"""The facts that a running server reports about itself, and the memory of its processes. No computation is requested of
-it.
+"""Reads what a running server reports about itself, and the memory of its processes. Requests no inference.
 
     llama.cpp   /props: file, context of a slot, slots, build; /metrics: tokens a second; its load log and its options
     vLLM        /v1/models: folder or repository, longest text; /metrics: pages and their tokens (cache_config_info)
     Ollama      /api/ps: bytes of memory and of cards, context of what is loaded; /api/show: parameters of the model
 
 Arguments, environment and memory of its processes are visible if it runs on this machine as the same user. Options of
-llama-server are read as settings of the formulas; source: llama.cpp, ``common/arg.cpp``. An option that is not listed
-changes no term, or is ignored.
+llama-server are converted to settings of the memory formulas; source: llama.cpp, ``common/arg.cpp``. Options that are
+not listed are ignored.
 """
 
 from __future__ import annotations
@@ -39,18 +38,18 @@ from intermodal.sizing.shape import ALL, ServingSettings
 from intermodal.sizing.vllm import VllmSettings
 
 Engine = Literal["llama.cpp", "vllm", "ollama"]
-_PATIENCE: Final = 3.0  # seconds for one answer
-# The word "true" or "false" after the last of these in a load log.
+_PATIENCE: Final = 3.0  # timeout of one request in seconds
+# The last match in a load log counts.
 _UNIFIED: Final = re.compile(r"kv_unified\s*=\s*'?(true|false)")
 _OFFLOADED: Final = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
 _LABEL: Final = re.compile(r'(?<!\w)(\w+)="((?:[^"\\]|\\.)*)"')
-_LLAMA_KEY, _VLLM_KEY = "LLAMA_API_KEY", "VLLM_API_KEY"  # variables, as the programs themselves read them
+_LLAMA_KEY, _VLLM_KEY = "LLAMA_API_KEY", "VLLM_API_KEY"  # environment variables read by the programs themselves
 _CACHE_CONFIG: Final = "vllm:cache_config_info{"
 _MODULE: Final = "intermodal.local.servers.llama_server"
 
 
 class ServerProcess(Value):
-    """A process of this machine. ``seen``: whether its arguments could be read."""
+    """A process of this machine. ``seen``: whether its arguments were readable."""
 
     pid: int = 0
     arguments: tuple[str, ...] = ()
@@ -59,18 +58,19 @@ class ServerProcess(Value):
 
 
 class ServerFootprint(Value):
-    """A server as it is now.
+    """The current state of a server.
 
     Attributes:
-        model: file, folder, repository or name that it serves. build: as reported. program: the executable, for
+        model: file, folder, repository or name that it serves. build: as reported. program: key of the executable, for
             corrections; "" if unknown.
-        settings: of llama.cpp and Ollama, without projector and draft, which are named beside. serving: of vLLM.
-        resident: bytes that its processes hold in memory, on_cards: on cards; 0 if unknown. mapped_out: bytes of its
-            file that are not in memory now, and are read when they are needed.
-        grows: whether its processes keep more than it was sized for, as time goes by.
-        whole, vram: bytes as Ollama reports them. tokens: of vLLM's cache.
-        written, read: tokens a second so far, 0 if it was idle.
-        assumed: facts it did not report and that were assumed, each a clause.
+        settings: settings of llama.cpp and Ollama, without projector and draft, which have their own fields. serving:
+            settings of vLLM.
+        resident: bytes of its processes in memory. on_cards: bytes on GPUs; 0 if unknown. mapped_out: bytes of its
+            mapped file that are currently not in memory.
+        grows: whether its processes may grow beyond the predicted size over time.
+        whole, vram: bytes reported by Ollama. tokens: capacity of vLLM's KV cache.
+        written, read: tokens per second so far, 0 if it was idle.
+        assumed: facts that it did not report and that were assumed, each a clause.
     """
 
     engine: Engine
@@ -96,7 +96,7 @@ class ServerFootprint(Value):
 
     @property
     def words(self) -> str:
-        """Describe it in one line."""
+        """Return a description in one line."""
         found = f"{self.engine} at {self.address}"
         if self.build.lower().startswith(self.engine):
             found = f"{self.build} at {self.address}"
@@ -114,8 +114,10 @@ class ServerFootprint(Value):
 
 
 def candidate_key_variables(address: str) -> tuple[str, ...]:
-    """Return the variables whose key a server may want, by what it reports without one: both if that is unknown. vLLM
-    keeps ``/metrics`` open, and llama.cpp its list of models."""
+    """Return the variables that may contain the server's key, judged by its public endpoints; both if unknown.
+
+    vLLM does not protect ``/metrics``, and llama.cpp does not protect its model list.
+    """
     root = address.rstrip("/").removesuffix("/v1")
     status, body = http_reply(root, "", "/metrics", seconds=_PATIENCE)
     if status == 200 and _CACHE_CONFIG.encode() in body:
@@ -127,11 +129,11 @@ def candidate_key_variables(address: str) -> tuple[str, ...]:
 
 
 def read_footprint(address: str, *, key: str = "", log: str = "", wanted: str = "") -> ServerFootprint:
-    """Query a server. ``log``: of its loading, if available; ``wanted``: the model, if it has several.
+    """Query a server. ``log``: its load log, if available; ``wanted``: the model, if it serves several.
 
     Raises:
-        Unreachable: nothing answers there, or none of the three. CredentialsRefused: it wants a key.
-        UsageError: it has no model loaded, or not the one that is wanted.
+        Unreachable: nothing answers there, or the server is none of the three. CredentialsRefused: it requires a key.
+        UsageError: no model is loaded, or not the wanted one.
     """
     root = address.rstrip("/").removesuffix("/v1")
     statuses = []
@@ -201,8 +203,10 @@ _EVERY: Final = 1 << 16  # layers: more than any model has
 def _unified(
     log: str, said: LlamaOptions, slots: int, ours: Mapping[str, Any], process: ServerProcess, assumed: list[str]
 ) -> bool:  # fmt: skip
-    """Return whether slots share one cache: by the log, else by options. Without options, newer builds start four that
-    do."""
+    """Return whether slots share one KV cache, from the log, else from the options.
+
+    Without options, newer builds start four slots with a shared cache.
+    """
     logged = _UNIFIED.findall(log)
     if logged:
         return bool(logged[-1] == "true")
@@ -217,7 +221,7 @@ def _unified(
 
 
 def _layers(log: str, said: LlamaOptions, on_cards: int) -> int:
-    """Return the layers on cards: by the log, else by options, else all if it holds memory of a card."""
+    """Return the number of layers on GPUs: from the log, else from the options, else all if it uses GPU memory."""
     logged = _OFFLOADED.findall(log)
     if logged:
         some, all_of_them = map(int, logged[-1])
@@ -228,7 +232,7 @@ def _layers(log: str, said: LlamaOptions, on_cards: int) -> int:
 
 
 def _speeds(root: str, key: str) -> tuple[float, float]:
-    """Return tokens a second written and read so far, if ``--metrics`` is on and it did something."""
+    """Return tokens per second written and read so far, if ``--metrics`` is on and it has processed requests."""
     names = ("llamacpp:predicted_tokens_seconds", "llamacpp:prompt_tokens_seconds")
     status, body = http_reply(root, key, "/metrics", seconds=_PATIENCE)
     found = parse_metrics(body, names) if status == 200 else {}
@@ -317,7 +321,7 @@ def _ollama(root: str, key: str, body: bytes, log: str, wanted: str) -> ServerFo
 
 
 def _parameter(shown: dict[str, Any], name: str) -> str:
-    """Return a parameter of a model from lines of a name and a value."""
+    """Return a model parameter from lines of name and value."""
     lines = str(shown.get("parameters") or "").splitlines()
     return next((line.split()[-1] for line in lines if line.split()[:1] == [name]), "")
 
@@ -351,7 +355,7 @@ def _on_cards(process: ServerProcess) -> int:
 
 
 def _of_package(arguments: tuple[str, ...]) -> dict[str, Any]:
-    """Return the arguments of our own llama.cpp server; {} for another program."""
+    """Return the arguments of intermodal's own llama.cpp server; {} for another program."""
     return parse_object(arguments[-1].encode()) if _MODULE in arguments else {}
 
 
@@ -405,9 +409,9 @@ _OFF: Final = ("off", "0", "false", "disabled", "no")
 
 
 class LlamaOptions(Value):
-    """Options as given; ``layers`` None and ``slots`` 0 for llama.cpp's own choice.
+    """The options of llama-server. ``layers`` None and ``slots`` 0 mean llama.cpp's default.
 
-    ``kept``: whether prompts of past requests may stay in memory (``--cache-ram``), which grows as they come.
+    ``kept``: whether prompts of past requests may stay in memory (``--cache-ram``), so that memory grows over time.
     """
 
     model: str = ""
@@ -429,7 +433,7 @@ class LlamaOptions(Value):
 
 
 def parse_llama_options(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> LlamaOptions:
-    """Parse options; arguments take precedence over the environment, as in llama.cpp.
+    """Parse the options of llama-server. Arguments take precedence over the environment, as in llama.cpp.
 
     >>> found = parse_llama_options(["llama-server", "-m", "m.gguf", "-np", "2", "-ctk", "q8_0", "--no-kv-offload"])
     >>> found.model, found.slots, found.type_k, found.cache_on_host, found.layers

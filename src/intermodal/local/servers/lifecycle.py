@@ -1,4 +1,4 @@
-"""Start, share and end servers: for ``intermodal up``, ``down`` and a run. Every wait can be cancelled."""
+"""Starts, shares and stops servers, for ``intermodal up``, ``down`` and runs. Every wait can be cancelled."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ from intermodal.plans.numbers import held, size
 from intermodal.sizing.memory import Correction
 from intermodal.store.process_identity import is_alive, is_dead, pid_of
 
-_LOOK = 0.05  # seconds between two looks at a record
-_BORN = 20.0  # seconds a supervisor has to write its first record
-_GRACE = 15.0  # seconds a supervisor has to end its server and itself
+_LOOK = 0.05  # seconds between two reads of a record
+_BORN = 20.0  # seconds in which a supervisor must write its first record
+_GRACE = 15.0  # seconds in which a supervisor must stop its server and exit
 Notify = Callable[[str], None]
 
 
 class ManagedServer(Value):
-    """A server with a specification, and its state. ``state`` None: it was never started.
+    """A server with a specification and its state. ``state`` is None if it was never started.
 
-    ``foreseen``: its predicted memory, corrected; None if it was never compared. ``comparison``: of the start that made
-    it, predicted beside real.
+    ``foreseen``: its corrected memory prediction; None if it was never compared. ``comparison``: predicted and actual
+    memory, if this call started it.
     """
 
     wanted: ServerSpec
@@ -59,12 +59,12 @@ class ManagedServer(Value):
 
     @property
     def memory(self) -> tuple[float, float, float]:
-        """Return the bytes it is expected to take."""
+        """Return the expected memory in bytes: low, mid, high."""
         return self.foreseen.memory if self.foreseen is not None else self.wanted.memory
 
     @property
     def phase(self) -> str:
-        """Return its phase. A record whose supervisor is dead counts as stopped."""
+        """Return the phase. A record whose supervisor is dead counts as stopped."""
         if self.state is None:
             return "not started"
         if self.state.phase in ALIVE and not self.state.lives:
@@ -73,7 +73,7 @@ class ManagedServer(Value):
 
 
 def all_servers(env: Mapping[str, str]) -> tuple[ManagedServer, ...]:
-    """Return every server with a specification on this machine, by name."""
+    """Return every server with a specification on this machine, sorted by name."""
     found = []
     for place in all_records(env):
         wanted = place.wanted()
@@ -86,12 +86,12 @@ async def start_server(
     wanted: ServerSpec, env: Mapping[str, str], *, later: bool = False, tell: Notify = lambda what: None
 ) -> tuple[ManagedServer, bool]:
     """Start the server if needed, and return whether this call started it. ``later``: only record that it may be
-    started. Of two concurrent calls one starts it and the other waits. Cancelled, the call ends and forgets the server
-    that it started.
+    started. Of two concurrent calls one starts it and the other waits. If cancelled, the call stops and forgets the
+    server that it started.
 
     Raises:
-        DoesNotFit: there is not enough memory for it now. RuntimeCrashed: it did not come up.
-        UsageError: a server of that name runs, but another one.
+        DoesNotFit: there is not enough free memory. RuntimeCrashed: the server failed to start.
+        UsageError: a different server with that name is running.
     """
     place = ServerRecords(state_dir(env), wanted.name)
     async with _held(place, tell):
@@ -114,7 +114,7 @@ async def start_server(
 
 
 async def stop_server(name: str, env: Mapping[str, str]) -> bool:
-    """End a server and forget it; its log stays. Returns False for an unknown name."""
+    """Stop a server and delete its records; its log stays. Returns False for an unknown name."""
     import anyio
 
     place = ServerRecords(state_dir(env), name)
@@ -133,11 +133,11 @@ async def stop_server(name: str, env: Mapping[str, str]) -> bool:
 async def ensure_serving(
     name: str, env: Mapping[str, str], tell: Notify = lambda what: None, *, context: int = 0
 ) -> ChatServer:
-    """Return address and key of a server, starting it if needed. Call it before every request, so that the server is
-    not unloaded meanwhile. ``context``: the tokens it is started with if its full context does not fit, 0 for the full
-    one.
+    """Return address and key of a server, starting it if needed.
 
-    Raises: as ``up``, and NotInstalled where nothing of that name is known any more.
+    Call it before every request, so that the server is not unloaded as idle. ``context``: the context length in tokens
+    if the full context does not fit, 0 for the full one. Raises the errors of ``start_server``, and NotInstalled if the
+    name is unknown.
     """
     place = ServerRecords(state_dir(env), name)
     begun = time.monotonic()
@@ -162,7 +162,7 @@ async def ensure_serving(
 
 
 def _at(wanted: ServerSpec, context: int, env: Mapping[str, str]) -> ServerSpec:
-    """Return the specification with a reduced context (0: the full one). The full one stays recorded."""
+    """Return the specification with a reduced context (0: the full one). The full context stays recorded."""
     if wanted.uncut is not None:
         before = wanted.uncut
         wanted = msgspec.structs.replace(wanted, context=before.context, memory=before.memory, uncut=None)
@@ -174,7 +174,7 @@ def _at(wanted: ServerSpec, context: int, env: Mapping[str, str]) -> ServerSpec:
 
 
 async def _served(wanted: ServerSpec, state: ServerState, load_seconds: float = 0.0) -> ChatServer:
-    """Return the running server. Reading a model's template marks takes a quarter of a second, once per file."""
+    """Return the running server. Reading a model's template marks takes 0.25 s, once per file."""
     import anyio
 
     marks = await anyio.to_thread.run_sync(marks_in, Path(wanted.model))
@@ -186,9 +186,9 @@ def _known(place: ServerRecords, wanted: ServerSpec, state: ServerState | None) 
 
 
 def check_memory(wanted: ServerSpec, free: int, memory: int, corrections: tuple[Correction, ...] = ()) -> None:
-    """Raise DoesNotFit if a plan would be refused for it: by the planner's own formula (``fits``).
+    """Raise DoesNotFit if the server does not fit, by the planner's own formula (``fits``).
 
-    ``corrections``: measurements of its file, for the context that would fit.
+    ``corrections``: measurements of its file, used to suggest a context that would fit.
     """
     machine = msgspec.structs.replace(machine_snapshot(), free=free, memory=memory)
     _, mid, high = wanted.memory
@@ -212,7 +212,7 @@ def check_memory(wanted: ServerSpec, free: int, memory: int, corrections: tuple[
 
 @asynccontextmanager
 async def _held(place: ServerRecords, tell: Notify) -> AsyncIterator[None]:
-    """Hold the lock of a name; report it if another process has it."""
+    """Hold the lock of a name, and notify the user if another process holds it."""
     with place.try_lock() as held:
         if held:
             yield
@@ -225,7 +225,7 @@ async def _held(place: ServerRecords, tell: Notify) -> AsyncIterator[None]:
 async def _started(
     place: ServerRecords, wanted: ServerSpec, env: Mapping[str, str], tell: Notify, *, known: bool
 ) -> tuple[ServerState, MemoryComparison | None]:
-    """Spawn a supervisor and wait until its server answers. Its memory is compared with the prediction."""
+    """Spawn a supervisor and wait until its server answers. Its memory is then compared with the prediction."""
     import anyio
 
     machine = machine_snapshot()
@@ -248,7 +248,7 @@ async def _started(
 
 
 def _compared(place: ServerRecords, wanted: ServerSpec, state: ServerState, folder: Path) -> MemoryComparison | None:
-    """Compare prediction and reality, and save the result; None if that fails, which is no error."""
+    """Compare predicted and actual memory, and save the result; None if the comparison fails."""
     try:
         found = compare_after_start(wanted, state, latest_start_log(place.log), folder)
         if found.correction is not None:
@@ -260,7 +260,7 @@ def _compared(place: ServerRecords, wanted: ServerSpec, state: ServerState, fold
 
 
 async def _spawn(place: ServerRecords) -> None:
-    """Spawn the supervisor, which detaches at once, so that no parent has to wait for it."""
+    """Spawn the supervisor. It detaches immediately, so that no parent has to wait for it."""
     import anyio
 
     command = [
@@ -282,7 +282,7 @@ async def _spawn(place: ServerRecords) -> None:
 
 
 async def _awaited(place: ServerRecords, tell: Notify) -> ServerState:
-    """Return the record once it is ready. Raises RuntimeCrashed if it will not be."""
+    """Wait until the record is ready. Raises RuntimeCrashed if the server fails to start."""
     import anyio
 
     begun, told = time.monotonic(), ""
@@ -312,7 +312,7 @@ def _failure(place: ServerRecords, state: ServerState) -> RuntimeCrashed:
 
 
 async def _cleaned(place: ServerRecords) -> None:
-    """Clean up after a killed supervisor or a reboot: end its server, and correct the record."""
+    """Clean up after a killed supervisor or a reboot: stop its server, and correct the record."""
     state = place.state()
     if state is not None and (state.phase in ALIVE or state.server):
         await _ended(place)
@@ -321,11 +321,11 @@ async def _cleaned(place: ServerRecords) -> None:
 
 
 async def _ended(place: ServerRecords) -> None:
-    """End all of its processes: its supervisor is notified, and processes that do not react are killed."""
+    """Stop supervisor and server: the supervisor is signalled, and processes that do not react are killed."""
     wanted = place.wanted()
     if wanted is not None:
-        with suppress(StoreError):  # where nothing can be written, a supervisor cannot write its record either
-            place.want(wanted)  # written anew: a supervisor without a record sees it, and ends
+        with suppress(StoreError):  # if nothing can be written, the supervisor cannot write its record either
+            place.want(wanted)  # rewritten, so that a supervisor without a record sees the change and exits
     state = place.state()
     if state is None:
         return
@@ -341,7 +341,7 @@ async def _ended(place: ServerRecords) -> None:
 
 
 async def _gone(known: str) -> None:
-    """Wait for the end of a process, for a limited time."""
+    """Wait for a process to end, for at most ``_GRACE`` seconds."""
     import anyio
 
     end = time.monotonic() + _GRACE
@@ -350,7 +350,7 @@ async def _gone(known: str) -> None:
 
 
 async def clean_up(env: Mapping[str, str]) -> None:
-    """Clean up after dead supervisors. A name whose lock is held is left alone."""
+    """Clean up after dead supervisors. Skips names whose lock is held."""
     for place in all_records(env):
         state = place.state()
         if state is not None and state.phase in ALIVE and not state.lives:
@@ -360,7 +360,7 @@ async def clean_up(env: Mapping[str, str]) -> None:
 
 
 def _signal(known: str, number: signal.Signals) -> None:
-    """Send a signal to the very process that is meant, not to one that has its id now."""
+    """Send a signal to the identified process, not to another one that has reused its id."""
     if is_alive(known):
         with suppress(OSError):
             os.kill(pid_of(known), number)

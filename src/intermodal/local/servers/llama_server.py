@@ -1,7 +1,7 @@
-"""llama.cpp's own server, from the package: ``python -m intermodal.local.servers.llama_server JSON``. Ends with its
-supervisor.
+"""llama.cpp's own server from the package: ``python -m intermodal.local.servers.llama_server JSON``.
 
-The context does not shift: a prompt that is too long is refused with its size instead of being cut.
+It ends with its supervisor. Context shift is off: a prompt that is too long is rejected with its size instead of being
+truncated.
 """
 
 from __future__ import annotations

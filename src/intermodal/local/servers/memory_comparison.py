@@ -1,4 +1,7 @@
-"""Predicted and actual memory of a running server, term by term, and the ratios that correct later predictions."""
+"""Compares predicted and actual memory of a running server term by term.
+
+The resulting ratios correct later predictions.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +39,13 @@ from intermodal.sizing.shape import Device, ModelShape, ServingSettings
 from intermodal.sizing.vllm import VllmSettings, serving_flags, vllm_capacity
 from intermodal.today import today
 
-PROCESS: Final = "process"  # all that its processes hold
-CARD: Final = "all of it"  # that they hold on cards
-_COMPUTED: Final = ("compute", "projector compute", "draft compute")  # touched when a prompt fills a batch
+PROCESS: Final = "process"  # all memory of its processes
+CARD: Final = "all of it"  # all of their GPU memory
+_COMPUTED: Final = ("compute", "projector compute", "draft compute")  # touched only by a full batch
 
 
 class MemoryComparison(Value):
-    """``rows``: each predicted and real. ``correction``: to be saved; None if nothing could be separated.
+    """``rows``: predicted and actual values. ``correction``: to be saved; None if no term could be separated.
 
     ``notes``: what could not be compared and why, each a clause.
     """
@@ -56,7 +59,7 @@ def compare_memory(
     shape: ModelShape, found: ServerFootprint, machine: Machine, date: str, *, projector: ModelShape | None = None,
     draft: ModelShape | None = None,
 ) -> MemoryComparison:  # fmt: skip
-    """Compare a server's prediction with its actual memory. ``date``: today, ISO."""
+    """Compare a server's predicted memory with its actual memory. ``date``: today, ISO."""
     if found.settings is not None:
         layers = len(shape.layers)
         settings = replace(
@@ -113,15 +116,14 @@ def _llama(shape: ModelShape, settings: ServingSettings, found: ServerFootprint)
 
 
 def _held(predicted: ModelMemory) -> Quantity:
-    """Return the memory of a process that has computed some or all of its graph: pages of buffers are taken when
-    touched."""
+    """Return the memory of a process that has computed part of its graph: buffer pages count only once touched."""
     every = predicted.total("host")
     untouched = sum(predicted.of(name, "host").mid for name in _COMPUTED)
     return between(max(0.0, every.low - untouched), every.mid, every.high, "compute buffers touched or not yet")
 
 
 def _program(predicted: ModelMemory, rows: list[TermComparison], found: ServerFootprint) -> CorrectionRatio | str:
-    """Return what the process holds beside its buffers, as a ratio; the reason if there is none, in words."""
+    """Return the memory of the process beyond its buffers, as a ratio; a reason as text if it is unknown."""
     if found.grows and found.read:
         return "it may keep prompts of the past in memory (--cache-ram), so its process says nothing of the program"
     expected = predicted.of("program").mid
@@ -152,7 +154,7 @@ def _ratio(name: str, device: Device, share: float) -> CorrectionRatio:
 
 
 def _ollama(shape: ModelShape, settings: ServingSettings, found: ServerFootprint) -> ComparedTerms:
-    """Compare the totals that Ollama reports; its runner is llama.cpp or its own engine, with another graph layout."""
+    """Compare the total that Ollama reports. Its runner is llama.cpp or its own engine with another graph layout."""
     predicted = model_memory(shape, settings)
     terms = [term for term in predicted.terms if term.name not in _TERMS_BESIDE]
     both = total([term.amount for term in terms])
@@ -187,10 +189,10 @@ def _vllm(shape: ModelShape, serving: VllmSettings, found: ServerFootprint, mach
 
 
 def compare_after_start(wanted: ServerSpec, state: ServerState, log: str, folder: Path) -> MemoryComparison:
-    """Compare a started server once it answers, and save the ratios in the cache folder. ``log``: of its loading.
+    """Compare a server once it answers, and save the ratios in the cache folder. ``log``: its load log.
 
     Raises:
-        IntermodalError: it does not answer, or its files are gone.
+        IntermodalError: it does not answer, or its files no longer exist.
     """
     found = read_footprint(state.base_url, key=state.key, log=log)
     found = replace(found, program=program_version(wanted.program, wanted.path) or found.program)
@@ -204,7 +206,6 @@ def compare_after_start(wanted: ServerSpec, state: ServerState, log: str, folder
 
 
 def corrected_memory(wanted: ServerSpec, corrections: tuple[Correction, ...]) -> Callable[[int], MemoryRange]:
-    """Return a function from each slot's context to the bytes [low, mid, high] it takes, by formulas and
-    corrections."""
+    """Return a function from the context per slot to the memory in bytes (low, mid, high), with corrections applied."""
     program = program_version(wanted.program, wanted.path)
     return memory_by_context(wanted.model, wanted.projector, wanted.slots, corrections, program)

@@ -1,6 +1,6 @@
-"""The memory a server takes, estimated from file headers before anything is loaded, by the formulas of ``sizing``.
+"""Estimates the memory of a server from file headers before anything is loaded, with the formulas of ``sizing``.
 
-The low end leaves out memory that is touched only once a prompt fills the context; the high end covers every case.
+The low end excludes memory that is touched only once a prompt fills the context; the high end covers every case.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from intermodal.sizing.shape import ModelShape, ServingSettings
 from intermodal.sizing.vllm import VllmSettings, text_bytes
 
 MemoryRange = tuple[float, float, float]
-# vLLM 0.32 on a processor, its three processes with SmolLM2 in bfloat16 and 1 GiB of cache: 4.4 GB after the warm-up.
+# vLLM 0.32 on a CPU, three processes with SmolLM2 in bfloat16 and 1 GiB of KV cache: 4.4 GB after the warm-up.
 _VLLM = (2.4e9, 3.1e9, 4.0e9)
-# Bytes a token of an unknown architecture's cache: from nothing to a megabyte.
+# KV cache bytes per token of an unknown architecture: from zero to a megabyte.
 _TOKEN = (0.0, 1e5, 1e6)
 _STEP = 256  # tokens; llama.cpp rounds contexts to it
 
@@ -27,9 +27,9 @@ def gguf_memory(
     model: ModelShape, projector: ModelShape | None, context: int, slots: int, corrections: Sequence[Correction] = (),
     program: str = "",
 ) -> MemoryRange:  # fmt: skip
-    """Return the bytes resident with llama.cpp on the processor: low, mid, high. ``context``: of each slot.
+    """Return the resident memory with llama.cpp on the CPU in bytes: low, mid, high. ``context``: tokens per slot.
 
-    ``corrections``: measurements of its file, with this ``program``.
+    ``corrections``: measurements of its file with this ``program``.
     """
     settings = ServingSettings(context=context * slots, slots=slots, projector=projector)
     needed = model_memory(model, settings, corrections, program)
@@ -46,7 +46,7 @@ def gguf_memory(
 
 
 def folder_memory(shape: ModelShape, context: int, slots: int) -> MemoryRange:
-    """Return the bytes resident with vLLM on a processor. On a graphics card most of it is in the card's memory."""
+    """Return the resident memory with vLLM on a CPU in bytes. With a GPU, most of it is GPU memory."""
     cache = _cache(shape, context, slots)
     low, mid, high = _VLLM
     return (shape.weights + low, shape.weights + cache + mid, shape.weights + cache + high)
@@ -55,7 +55,7 @@ def folder_memory(shape: ModelShape, context: int, slots: int) -> MemoryRange:
 def memory_by_context(
     model: str, projector: str, slots: int, corrections: Sequence[Correction] = (), program: str = ""
 ) -> Callable[[int], MemoryRange]:
-    """Return a function from each slot's context to the bytes that the files take; headers are read once."""
+    """Return a function from the context per slot to the memory in bytes. Headers are read once."""
     path = Path(model)
     shape = local_model(path).shape
     if path.is_dir():
@@ -65,15 +65,15 @@ def memory_by_context(
 
 
 def longest_context(needed: Callable[[int], MemoryRange], most: int, room: Callable[[float], bool]) -> int:
-    """Return the longest context of each slot for which there is ``room``, at most ``most``; 0 for none."""
+    """Return the longest context per slot for which ``room`` returns True, at most ``most``; 0 if none fits."""
     return largest(most, lambda context: room(needed(context)[2]), _STEP)
 
 
 def cache_space(folder: str, context: int, slots: int) -> int:
-    """Return the bytes that vLLM reserves on a processor for its key-value cache."""
+    """Return the bytes that vLLM reserves on a CPU for its KV cache."""
     return _cache(local_model(Path(folder)).shape, context, slots)
 
 
 def _cache(shape: ModelShape, context: int, slots: int) -> int:
-    """Return whole GiB, at least one."""
+    """Return the size of the KV cache in bytes, rounded up to whole GiB, at least one."""
     return max(1, math.ceil(text_bytes(shape, VllmSettings(), context) * slots / (1 << 30))) << 30

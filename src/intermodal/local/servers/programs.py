@@ -1,7 +1,7 @@
-"""The programs that serve models, as a table: how each is found, started, and asked how busy it is.
+"""The programs that serve models, as a table: how each is found, started, and checked for activity.
 
-Every server listens on 127.0.0.1 only, with a random key in its environment: process listings show arguments, not the
-environment.
+Every server listens on 127.0.0.1 only, with a random key in its environment: process listings show arguments, but not
+the environment.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from intermodal.local.hardware.machine import cores, machine_snapshot, thread_wa
 from intermodal.local.servers.memory_estimate import cache_space
 from intermodal.local.servers.records import ServerSpec
 
-# Our environment as a server sees it: how to find its libraries and its processors. No keys.
+# Environment variables that a server inherits: they locate its libraries and configure its processors. No keys.
 _INHERIT = (
     "PATH", "HOME", "USER", "TMPDIR", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH", "SYSTEMROOT", "XDG_CACHE_HOME",
@@ -32,21 +32,21 @@ _QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1
 
 
 class StartCommand(Value):
-    """A command, and the variables added to our environment."""
+    """A command, and the variables to add to the environment."""
 
     command: tuple[str, ...]
     env: dict[str, str]
 
 
 class ServerProgram(Value):
-    """How a kind of server is started.
+    """How to start one kind of server.
 
     Attributes:
-        what: for people. takes: "gguf" or "folder".
-        find: returns its path, "" if it is missing. todo: the fix then.
-        start: the command, for a model, a port and a key.
-        counters: names in its ``/metrics`` that move or are not 0 while it works.
-        patience: seconds until it has to answer. quirks: as of a host's row.
+        what: display name. takes: "gguf" or "folder".
+        find: returns its path, "" if it is missing. todo: how to install it.
+        start: returns the command for a model, a port and a key.
+        counters: names in its ``/metrics`` that change or are not 0 while it is busy.
+        patience: seconds until it must answer. quirks: as in a host row.
     """
 
     what: str
@@ -60,7 +60,7 @@ class ServerProgram(Value):
 
 
 def program_version(key: str, path: str) -> str:
-    """Return what identifies a program for corrections: a package's version, else the file with size and time."""
+    """Return the identity of a program for corrections: a package's version, else the file with size and time."""
     if key not in _PACKAGES:
         return model_measurements.file_key(path)
     try:
@@ -70,15 +70,17 @@ def program_version(key: str, path: str) -> str:
 
 
 def environment(start: StartCommand, env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of the server's process."""
+    """Return the environment of the server process."""
     env = os.environ if env is None else env
     kept = {key: value for key, value in env.items() if key in _INHERIT or key.startswith(_INHERIT_FAMILIES)}
     return {**kept, **_QUIET, **start.env}
 
 
 def _llama_server(wanted: ServerSpec, port: int, key: str) -> StartCommand:
-    """Build the command of llama-server. Options that only newer builds have are set in the environment, which older
-    builds ignore."""
+    """Build the command of llama-server.
+
+    Options that only newer builds have are set in the environment, which older builds ignore.
+    """
     more = [*(["--mmproj", wanted.projector] if wanted.projector else []), *(["--embeddings"] if wanted.embeds else [])]
     command = (
         wanted.path, "-m", wanted.model, "-a", wanted.served_as, "--host", "127.0.0.1", "--port", str(port),
@@ -101,14 +103,13 @@ def _package(wanted: ServerSpec, port: int, key: str) -> StartCommand:
 
 
 def _vllm(wanted: ServerSpec, port: int, key: str) -> StartCommand:
-    """Build the command of vLLM: through its module if a Python is given, which works for every build, unlike the
-    command."""
+    """Build the command of vLLM. If a Python is given, through its module, which works with every build."""
     runner: tuple[str, ...] = (wanted.path, "-P", "-m", "vllm.entrypoints.openai.api_server", "--model", wanted.model)
     if not os.path.basename(wanted.path).startswith("python"):
         runner = (wanted.path, "serve", wanted.model)
     more: tuple[str, ...] = ()
     env = {"VLLM_API_KEY": key, "VLLM_NO_USAGE_STATS": "1"}
-    if not machine_snapshot().gpus:  # compiling takes minutes on a processor, and gigabytes are reserved for the cache
+    if not machine_snapshot().gpus:  # on a CPU, compiling takes minutes, and gigabytes are reserved for the KV cache
         more = ("--enforce-eager",)
         env["VLLM_CPU_KVCACHE_SPACE"] = str(round(cache_space(wanted.model, wanted.context, wanted.slots) / (1 << 30)))
     command = (
@@ -129,11 +130,11 @@ _LLAMA_COUNTERS = (
     "llamacpp:prompt_tokens_total", "llamacpp:tokens_predicted_total", "llamacpp:n_decode_total",
     "llamacpp:requests_processing", "llamacpp:requests_deferred",
 )  # fmt: skip
-# As in the row of the embedded llama.cpp: it is the same server.
+# As in the row of the embedded llama.cpp, which is the same server.
 _LLAMA_QUIRKS = (
     "bounded_schema", "grammar", "many_logprobs", "top_k", "min_p", "typical_p", "repeat_penalty",
 )  # fmt: skip
-# The user's own programs come first: they may be built for a graphics card, and the package is not.
+# The user's own programs come first, because they may support a GPU and the package does not.
 PROGRAMS: Mapping[str, ServerProgram] = {
     "llama-server": ServerProgram(
         what="llama.cpp (llama-server)", takes="gguf", find=lambda: shutil.which("llama-server") or "",

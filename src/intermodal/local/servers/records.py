@@ -1,4 +1,4 @@
-"""The files of a started server: its specification, its state, its log. One folder a name, one writer a file.
+"""The files of a started server: specification, state, log. One folder per name, one writer per file.
 
     STATE/up/HOST/NAME/wanted.json    the server to start: written by the holder of the lock
     STATE/up/HOST/NAME/state.json     its state: written by its supervisor, or by a process that finds that one dead
@@ -30,36 +30,37 @@ from intermodal.files.atomic_file import format_json, write_private_file
 from intermodal.store.process_identity import host, is_dead
 
 MAX_LOG = 1 << 20  # bytes
-_WAIT = 0.05  # seconds between two tries of a lock
+_WAIT = 0.05  # seconds between two attempts to take a lock
 T = TypeVar("T", bound=Value)
 
-# ready: it answers. restarting: it ended by itself. stopped: it was unloaded, or its supervisor is gone; a run that
-# needs it starts it. failed: it ended too often, and is not started again.
+# ready: it answers. restarting: it exited unexpectedly. stopped: it was unloaded, or its supervisor is gone; a run that
+# needs it starts it again. failed: it crashed too often, and is not restarted.
 ServerPhase = Literal["starting", "ready", "restarting", "stopped", "failed"]
 ALIVE: tuple[ServerPhase, ...] = ("starting", "ready", "restarting")
 
 
 class FullServerContext(Value):
-    """The context and the bytes [low, mid, high] of a server's specification, before memory was short."""
+    """Context and memory (low, mid, high) of the original specification, before the context was reduced."""
 
     context: int
     memory: tuple[float, float, float]
 
 
 class ServerSpec(Value):
-    """A server as it is to be.
+    """The specification of a server.
 
     Attributes:
-        name: the host is ``up.NAME``. said: the model as the user named it.
-        program: a key of ``programs.PROGRAMS``; ``path``: of the executable.
-        model, projector: files, or a folder; "" for no projector. digest: of their contents, so that another file under
-            the same name is noticed.
+        name: the host is ``up.NAME``. requested: the model as the user named it.
+        program: a key of ``programs.PROGRAMS``; ``path``: path of the executable.
+        model, projector: files, or a folder; "" for no projector. digest: identifies the files, so that a replaced file
+            is detected.
         model_id, served_as, weights: as in a row of the catalog.
-        context: tokens a request may have. slots: requests at once.
-        idle: seconds without a request after which it is unloaded; 0 never.
-        memory: bytes, [low, mid, high]. disk: bytes that are read to load it.
-        parameters: of the model, 0 if unknown. embeds: it makes vectors. sees, hears: by its files.
-        since: ISO, UTC. uncut: the requested tokens, if it was started with fewer.
+        context: tokens per request. slots: concurrent requests.
+        idle: seconds without a request after which it is unloaded; 0 for never.
+        memory: bytes, [low, mid, high]. disk: bytes read to load it.
+        parameters: parameter count of the model, 0 if unknown. embeds: it is an embedding model. sees, hears: it
+            accepts images or audio, judged by its files.
+        since: ISO, UTC. uncut: the full context, if it was started with a reduced one.
     """
 
     name: str
@@ -85,21 +86,23 @@ class ServerSpec(Value):
     uncut: FullServerContext | None = None
 
     def same(self, other: ServerSpec) -> bool:
-        """Return whether one running server serves both: everything but time, idle limit and expected memory
-        is equal."""
+        """Return whether one running server serves both.
+
+        True if everything except start time, idle limit, requested name and expected memory is equal.
+        """
         alike = {"since": "", "idle": 0.0, "requested": "", "memory": (0.0, 0.0, 0.0)}
         return msgspec.structs.replace(self, **alike) == msgspec.structs.replace(other, **alike)
 
 
 class ServerState(Value):
-    """A server as it is.
+    """The state of a server.
 
     Attributes:
-        supervisor, server: identities of processes. port: on 127.0.0.1. key: bearer token it requires.
-        context: tokens a request may have, as the server reports. sees, hears: as it reports.
-        load_seconds: of its last start. memory: bytes resident after its warm-up, of all its processes.
-        crashes: in a row. reason: for this phase, in words.
-        at: ISO, UTC, when this was written.
+        supervisor, server: process identities. port: on 127.0.0.1. key: required bearer token.
+        context: tokens per request, as the server reports. sees, hears: as the server reports.
+        load_seconds: of its last start. memory: resident bytes of all its processes after the warm-up.
+        crashes: number of consecutive crashes. reason: the reason for this phase, as text.
+        at: time of writing, ISO, UTC.
     """
 
     phase: ServerPhase
@@ -122,14 +125,12 @@ class ServerState(Value):
 
     @property
     def lives(self) -> bool:
-        """Return whether it runs or starts, with a living supervisor."""
+        """Return whether it is running or starting, with a live supervisor."""
         return self.phase in ALIVE and not is_dead(self.supervisor)
 
 
 class MemoryForecast(Value):
-    """The expected memory [low, mid, high] in bytes after the server was compared with its actual memory, and the
-    reason.
-    """
+    """The expected memory [low, mid, high] in bytes after comparison with the actual memory, and the explanation."""
 
     memory: tuple[float, float, float]
     words: str
@@ -163,9 +164,12 @@ class ServerRecords:
         self._write("foreseen.json", foreseen)
 
     def mark(self) -> str:
-        """Return a value that changes whenever the specification is written; "" without one. A supervisor is started
-        for one mark, and ends if the mark has changed once its own record is visible. A process that withdraws a
-        specification does that first and then looks for a record, so that at least one of the two sees the other."""
+        """Return a value that changes whenever the specification is written; "" if there is none.
+
+        A supervisor is started for one mark, and exits if the mark has changed once its own record is visible. A
+        process that withdraws a specification first changes the mark and then looks for a record, so that at least one
+        of the two sees the other.
+        """
         try:
             found = (self.folder / "wanted.json").stat()
         except OSError:
@@ -179,21 +183,21 @@ class ServerRecords:
         self._write("state.json", msgspec.structs.replace(state, at=now))
 
     def withdraw_state(self, supervisor: str) -> None:
-        """Remove this supervisor's record; it started nothing."""
+        """Remove this supervisor's record, because it started nothing."""
         state = self.state()
         with suppress(OSError):
             if state is not None and state.supervisor == supervisor:
                 (self.folder / "state.json").unlink()
-            self.folder.rmdir()  # where nothing else is in it
+            self.folder.rmdir()  # succeeds only if the folder is empty
 
     def clear_state(self) -> None:
-        """Forget former starts; the specification stays."""
+        """Delete the state of former starts; the specification stays."""
         for old in ("state.json", "foreseen.json"):
             with suppress(OSError):
                 (self.folder / old).unlink()
 
     def forget(self) -> None:
-        """Forget the server; its log stays."""
+        """Delete all records of the server; its log stays."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def touch(self) -> None:
@@ -201,7 +205,7 @@ class ServerRecords:
             (self.folder / "used").touch(mode=0o600)
 
     def touched(self) -> float:
-        """Return when a request was last about to be sent: seconds since 1970, 0 for never."""
+        """Return when a request was last about to be sent, in seconds since 1970; 0 if never."""
         try:
             return (self.folder / "used").stat().st_mtime
         except OSError:
@@ -211,7 +215,7 @@ class ServerRecords:
 
     @asynccontextmanager
     async def held(self, *, shared: bool = False) -> AsyncIterator[None]:
-        """Hold the lock of this name, waiting as long as it takes."""
+        """Hold the lock of this name, waiting without a timeout."""
         import anyio
 
         with self._open_lock() as file:
@@ -221,7 +225,7 @@ class ServerRecords:
 
     @contextmanager
     def try_lock(self) -> Iterator[bool]:
-        """Hold the lock if it is free; yields False otherwise."""
+        """Hold the lock if it is free. Yields whether it was acquired."""
         with self._open_lock() as file:
             yield _taken(file, shared=False)
 
@@ -231,7 +235,7 @@ class ServerRecords:
             return os.fdopen(os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600), "wb")
 
     def _write(self, name: str, value: Value) -> None:
-        """Write whole, readable only by the user, as the file holds the key."""
+        """Write a file atomically, readable only by the user because it contains the key."""
         with self._told():
             write_private_file(self.folder / name, format_json(msgspec.json.encode(value)))
 
@@ -248,7 +252,7 @@ class ServerRecords:
 
 
 def all_records(env: Mapping[str, str]) -> tuple[ServerRecords, ...]:
-    """Return the records of every name with a specification on this machine."""
+    """Return the records of every name on this machine."""
     root = state_dir(env)
     try:
         names = sorted(os.listdir(root / "up" / host()))
@@ -258,7 +262,7 @@ def all_records(env: Mapping[str, str]) -> tuple[ServerRecords, ...]:
 
 
 def _read(path: Path, cls: type[T]) -> T | None:
-    """Return None for a missing file, or one of another version, which counts as missing."""
+    """Read a record; None if it is missing, or written by another version."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=cls)
     except (OSError, msgspec.DecodeError):
@@ -275,11 +279,11 @@ def _taken(file: IO[bytes], *, shared: bool) -> bool:
     return True
 
 
-STARTS = "[intermodal] starts "  # a line before the output of each start of a server
+STARTS = "[intermodal] starts "  # a line written before the output of each start
 
 
 def latest_start_log(path: Path) -> str:
-    """Return what the newest start of a server wrote; "" if it is gone."""
+    """Return the output of the latest start; "" if it is no longer in the log."""
     text = ""
     for file in (path.with_name(path.name + ".1"), path):
         try:
@@ -291,7 +295,7 @@ def latest_start_log(path: Path) -> str:
 
 
 class ServerLog:
-    """A log of bounded size. A full file becomes ``NAME.log.1``, and a new one is begun."""
+    """A log of bounded size. A full file is renamed to ``NAME.log.1``, and a new one is started."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -309,7 +313,7 @@ class ServerLog:
                 pass  # a full disk must not end the server
 
     def follow(self, pipe: IO[bytes]) -> threading.Thread:
-        """Write what comes from a pipe until it closes."""
+        """Write the contents of a pipe in a thread, until the pipe closes."""
 
         def read() -> None:
             with pipe:
@@ -321,7 +325,7 @@ class ServerLog:
         return thread
 
     def last_words(self, lines: int = 3) -> str:
-        """Return the end of the log on one line, for a message."""
+        """Return the last lines of the log joined to one, for an error message."""
         try:
             text = self.path.read_bytes()[-4000:].decode(errors="replace")
         except OSError:

@@ -1,4 +1,4 @@
-"""Resolve what a user names (a file, a folder, a name of ``pull --list``) into a server specification."""
+"""Resolves a user's model name (a file, a folder, a name of ``pull --list``) to a server specification."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from intermodal.sizing.memory import Correction
 from intermodal.sizing.model_sources import local_model
 from intermodal.sizing.shape import ModelShape
 
-CONTEXT = 8192  # tokens by default, if the model has more: as the rows of the embedded models
+CONTEXT = 8192  # default context in tokens, if the model has more; as in the rows of embedded models
 IDLE = 15 * 60.0  # seconds
 _NAME = re.compile(r"[^a-z0-9.-]+")
 
 
 class ServerRequest(Value):
-    """A user's statements about a server. "", 0 and None leave the choice to intermodal."""
+    """A user's request for a server. "", 0 and None leave the choice to intermodal."""
 
     model: str
     projector: str = ""
@@ -44,11 +44,12 @@ class ServerRequest(Value):
 
 
 def resolve_server(wish: ServerRequest, weights: WeightsStore, folder: Path | None = None) -> ServerSpec:
-    """Return the specification to start. ``folder``: the cache folder with corrections of its file.
+    """Return the server specification for a request. ``folder``: the cache folder with memory corrections.
 
     Raises:
-        UnknownModel: neither a file nor a name. InputMissing: a file that is not there.
-        NotInstalled: weights or a program are missing. WeightsError: the file is damaged. UsageError: it is not served.
+        UnknownModel: neither a file nor a known name. InputMissing: the file does not exist.
+        NotInstalled: weights or a program are missing. WeightsError: the file is damaged. UsageError: it cannot be
+            served.
     """
     path, row = locate_model(wish.model, weights)
     if path.is_dir():
@@ -62,11 +63,11 @@ def resolve_server(wish: ServerRequest, weights: WeightsStore, folder: Path | No
 
 
 def locate_model(said: str, weights: WeightsStore) -> tuple[Path, WeightsRow | None]:
-    """Return the file or folder that is meant, and its row if it was named by one.
+    """Return the file or folder of a model, and its row if it was named by one.
 
     Raises:
-        UnknownModel: neither a file nor a name. InputMissing: a file that is not there.
-        NotInstalled: its weights are not here. UsageError: they are no model's that a server has.
+        UnknownModel: neither a file nor a known name. InputMissing: the file does not exist.
+        NotInstalled: its weights are not on this machine. UsageError: its runtime is not a server.
     """
     path = Path(said).expanduser()
     if path.exists():
@@ -99,7 +100,7 @@ def _pulled(row: WeightsRow, weights: WeightsStore) -> Path:
 
 
 def _same_file(path: Path, weights: WeightsStore) -> WeightsRow | None:
-    """Return the row with this file, by name and size, so that known facts about the model apply."""
+    """Return the row with this file, matched by name and size, so that known facts about the model apply."""
     size = path.stat().st_size
     return next(
         (row for row in weights.rows() for file in row.files if (file.name, file.size) == (path.name, size)), None
@@ -107,7 +108,7 @@ def _same_file(path: Path, weights: WeightsStore) -> WeightsRow | None:
 
 
 def _served(weights: WeightsStore) -> Mapping[str, ServedRow]:
-    """Return the models of our own runtimes, by the name of their weights."""
+    """Return the models of embedded runtimes, by the name of their weights."""
     pulled = {served.weights: served for served in weights.served()}
     return {
         **pulled,
@@ -199,14 +200,14 @@ def _context(wish: ServerRequest, trained: int | None) -> int:
 
 
 def _program(wish: ServerRequest, takes: str) -> tuple[str, str]:
-    """Return key and path of the program: the user's choice, else the first that is installed."""
+    """Return key and path of the program: the user's choice, else the first one installed."""
     said = wish.program
     if said and os.sep in said:
         path = Path(said).expanduser()
         if not (path.is_file() and os.access(path, os.X_OK)):
             raise InputMissing("there is no such program", where=said, todo=hint("check the path after {program}"))
         key = "vllm" if path.name.startswith(("python", "vllm")) else "llama-server"
-        said, run = key, str(path.absolute())  # a Python of a virtual environment is a link that must stay one
+        said, run = key, str(path.absolute())  # not resolved, because the Python of a virtual environment is a link
     elif said and said not in PROGRAMS:
         raise UsageError(
             f"no program called {said!r}", where=setting("program"), todo=f"one of {', '.join(PROGRAMS)}, or a path"
@@ -228,7 +229,7 @@ def _program(wish: ServerRequest, takes: str) -> tuple[str, str]:
 
 
 def _digest(files: list[Path]) -> str:
-    """Return names, sizes and times: enough to notice that a file was replaced."""
+    """Return names, sizes and times of files, to detect a replaced file."""
     stats = [(str(file), file.stat()) for file in files]
     return " ".join(f"{os.path.basename(name)}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
 

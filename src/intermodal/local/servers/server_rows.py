@@ -20,8 +20,10 @@ SERVER_PREFIX = "up."
 
 
 def started_server_rows(env: Mapping[str, str]) -> tuple[HostRow, ...]:
-    """Return a row for every server that runs or may be started; failed ones are not offered. A row has no address: the
-    port changes with every start, and a plan shall not change with it."""
+    """Return a row for every server that runs or may be started. Failed servers are omitted.
+
+    Rows have no address, because the port changes with every start and plans must not change with it.
+    """
     if not (state_dir(env) / "up").exists():
         return ()
     from intermodal.local.servers.lifecycle import (
@@ -32,7 +34,7 @@ def started_server_rows(env: Mapping[str, str]) -> tuple[HostRow, ...]:
 
 
 def snapshot_with_servers(env: Mapping[str, str], loaded: tuple[str, ...] = ()) -> Machine:
-    """Return the machine now, with running servers among the loaded models."""
+    """Return the machine snapshot, with running servers among the loaded models."""
     if not (state_dir(env) / "up").exists():
         return machine.machine_snapshot(loaded)
     from intermodal.local.servers.lifecycle import all_servers
@@ -46,7 +48,7 @@ def endpoint_id(server: ManagedServer) -> str:
 
 
 def server_name(host: str) -> str:
-    """Return the server's name from its host's."""
+    """Return the server's name from its host id."""
     return host.removeprefix(SERVER_PREFIX)
 
 
@@ -84,7 +86,7 @@ def _uncut(server: ManagedServer) -> FullServerContext | None:
 
 
 def _context(server: ManagedServer) -> int:
-    """Return the context as the server reports it."""
+    """Return the context length: as reported by the server, else as specified."""
     uncut, state = _uncut(server), server.state
     if uncut is not None:
         return uncut.context
@@ -92,7 +94,7 @@ def _context(server: ManagedServer) -> int:
 
 
 def _memory(server: ManagedServer) -> tuple[float, float, float]:
-    """Return the memory by formula, and as measured after its last start if it was."""
+    """Return the predicted memory, or the memory measured after the last start."""
     uncut = _uncut(server)
     if uncut is not None:
         return uncut.memory

@@ -1,5 +1,6 @@
-"""The facts that a running server reports: health, context, inputs, activity. Plain and small: the supervisor lives as
-long as the server, so it uses no HTTP library.
+"""Reads what a running server reports: health, context, inputs, activity.
+
+Uses no HTTP library, to keep the supervisor small, which lives as long as the server.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _WARM_SECONDS = 300.0
 
 
 class ReportedCapabilities(NamedTuple):
-    """Tokens a request may have (0 if not reported), and accepted inputs beside text."""
+    """Context length in tokens (0 if not reported), and accepted inputs besides text."""
 
     context: int
     sees: bool
@@ -29,7 +30,7 @@ class ReportedCapabilities(NamedTuple):
 
 
 class ServerActivity(NamedTuple):
-    """Whether the server is busy, and counters that advance only while it is."""
+    """Whether the server is busy, and counters that increase only while it is."""
 
     at_work: bool
     counters: tuple[float, ...]
@@ -40,8 +41,10 @@ def is_healthy(port: int, key: str) -> bool:
 
 
 def reported_capabilities(port: int, key: str) -> ReportedCapabilities:
-    """Return what the server reports: llama.cpp at ``/props`` (a slot's context, modalities), vLLM in its list of
-    models."""
+    """Return the capabilities that the server reports.
+
+    llama.cpp reports them at ``/props`` (context per slot, modalities), vLLM in its model list.
+    """
     props = parse_object(_get(port, key, "/props"))
     settings, modalities = props.get("default_generation_settings"), props.get("modalities")
     context = settings.get("n_ctx", 0) if isinstance(settings, dict) else 0
@@ -54,7 +57,7 @@ def reported_capabilities(port: int, key: str) -> ReportedCapabilities:
 
 
 def warm_up(port: int, key: str, wanted: ServerSpec) -> None:
-    """Request one word, so that the first real request does not pay for one-time work. The reply is ignored."""
+    """Request one token, so that the first real request does not pay for one-time work. The reply is ignored."""
     path, body = "/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
     if wanted.embeds:
         path, body = "/v1/embeddings", {"input": "Hi"}
@@ -62,7 +65,7 @@ def warm_up(port: int, key: str, wanted: ServerSpec) -> None:
 
 
 def server_activity(port: int, key: str, counters: tuple[str, ...]) -> ServerActivity | None:
-    """Return the activity from ``/metrics``; None if it does not answer."""
+    """Return the activity from ``/metrics``; None if the server does not answer."""
     text = _get(port, key, "/metrics")
     if text is None:
         return None
@@ -72,10 +75,11 @@ def server_activity(port: int, key: str, counters: tuple[str, ...]) -> ServerAct
 
 
 def resident_memory(pid: int) -> int:
-    """Return the resident bytes of a process and its children; shared pages count once if the system reports it
-    (Linux).
+    """Return the resident bytes of a process and its children.
 
-    All pages of a single process count: the weights it maps are its own, even if another process maps the same file.
+    Shared pages count once if the system reports it (Linux).
+
+    For a process without children all pages count, even if another process maps the same weights.
     """
     import psutil
 
@@ -90,19 +94,19 @@ def resident_memory(pid: int) -> int:
 
 
 def unmapped_memory(pid: int, path: str) -> int:
-    """Return the bytes of a file that a process maps and that are not in memory now; 0 if they cannot be seen."""
+    """Return the bytes of a mapped file that are currently not in memory; 0 if unknown."""
     import psutil
 
     try:
         maps = psutil.Process(pid).memory_maps(grouped=False)
-    except (psutil.Error, AttributeError):  # no such call on a Mac
+    except (psutil.Error, AttributeError):  # not available on macOS
         return 0
     real = os.path.realpath(path)
     return sum(max(0, each.size - each.rss) for each in maps if each.path == real)
 
 
 def listening_process(base_url: str) -> int | None:
-    """Return the process that listens at an address of this machine; None if there is none, or it is another user's."""
+    """Return the process that listens at a local address; None if there is none, or if it belongs to another user."""
     import psutil
 
     parts = urlsplit(base_url)
@@ -135,7 +139,7 @@ def _whole(pid: int) -> int:
 
 
 def _get(port: int, key: str, path: str, body: bytes | None = None, *, seconds: float = _SECONDS) -> bytes | None:
-    """Return the body of a 200, None for everything else."""
+    """Return the body of a response with status 200, None otherwise."""
     status, data = http_reply(f"http://127.0.0.1:{port}", key, path, body, seconds=seconds)
     return data if status == 200 else None
 
@@ -143,7 +147,7 @@ def _get(port: int, key: str, path: str, body: bytes | None = None, *, seconds: 
 def http_reply(
     root: str, key: str, path: str, body: bytes | None = None, *, seconds: float = _SECONDS
 ) -> tuple[int, bytes]:
-    """Return status and body of a server's answer; status 0 without one."""
+    """Return status and body of a response; status 0 without a response."""
     parts = urlsplit(root)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=seconds)
@@ -160,7 +164,7 @@ def http_reply(
 
 
 def parse_metrics(text: bytes, names: Collection[str]) -> dict[str, float]:
-    """Parse values by name from Prometheus text, summed over their labels; values that are no numbers are left out."""
+    """Parse values by name from Prometheus text, summed over labels. Values that are not numbers are skipped."""
     found: dict[str, float] = {}
     for line in text.decode(errors="replace").splitlines():
         name, _, value = line.rpartition(" ")
@@ -181,7 +185,7 @@ def parse_object(data: bytes | None) -> dict[str, Any]:
     """Parse a JSON object; {} for anything else."""
     try:
         found = json.loads(data or b"{}")
-    except (ValueError, RecursionError):  # the second of one that is nested too deep
+    except (ValueError, RecursionError):  # RecursionError: nested too deeply
         return {}
     return found if isinstance(found, dict) else {}
 

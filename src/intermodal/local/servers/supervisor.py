@@ -1,8 +1,8 @@
-"""The supervisor: a small process that starts one server, watches it and ends with it.
+"""The supervisor: a small process that starts one server, watches it, and ends with it.
 
 ``python -m intermodal.local.servers.supervisor ROOT NAME MARK``. It leaves the session of the process that started it,
-so that neither Ctrl-C nor the end of that process reaches it. The server is a child in a session of its own; if the
-system supports it, it is killed when its supervisor dies, and otherwise the next reader of its record ends it.
+so that neither Ctrl-C nor the end of that process affects it. The server is a child in its own session. If the system
+supports it, the server is killed when its supervisor dies; otherwise the next reader of its record stops it.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from intermodal.local.servers.server_status import (
 )
 from intermodal.store.process_identity import identity
 
-MOST_CRASHES = 5  # in a row
-WELL = 120.0  # seconds it has to run until its crashes are forgotten
+MOST_CRASHES = 5  # consecutive crashes before it gives up
+WELL = 120.0  # seconds of uptime after which crashes no longer count
 FIRST_DELAY = 0.5  # seconds before the first restart; doubled each time
 LONGEST_DELAY = 30.0
 LOOK = 5.0  # seconds between two checks of the server
-SILENT = 60.0  # seconds without an answer to a look after which it is ended
-GRACE = 10.0  # seconds to end by itself
+SILENT = 60.0  # seconds without a response after which the server is stopped
+GRACE = 10.0  # seconds to exit after SIGTERM
 
 
 class Supervisor:
-    """Watches one server. ``run`` returns when it is over.
+    """Watches one server. ``run`` returns when the server is stopped for good.
 
-    ``mark``: that of the records when the server was requested; if it has changed, no one wants the server any more.
+    ``mark``: the mark of the records when the server was requested; if it has changed, the server is no longer wanted.
     """
 
     def __init__(self, place: ServerRecords, wanted: ServerSpec, mark: str) -> None:
@@ -66,7 +66,7 @@ class Supervisor:
         self._record("starting")
         if (
             self._place.mark() != self._mark
-        ):  # checked only now: before the record, a caller that left could not know which process to end
+        ):  # checked after writing the record, so that a caller that withdraws it knows the process
             self._place.withdraw_state(self._me)
             return
         crashes = 0
@@ -90,7 +90,7 @@ class Supervisor:
     # ---- one life of the server ------------------------------------------------------------------
 
     def _life(self) -> str:
-        """Start the server and watch it to its end. Returns why it crashed; "" if it was ended on purpose."""
+        """Start the server and watch it until it ends. Returns why it crashed; "" if it was stopped on purpose."""
         port, key = _free_port(), secrets.token_urlsafe(24)
         begun = time.monotonic()
         try:
@@ -144,7 +144,7 @@ class Supervisor:
         self._record("ready")
 
     def _watch(self, port: int, key: str) -> str:
-        """Watch until the server ends, stops answering, is asked to end or is idle."""
+        """Watch until the server exits, stops responding, is asked to stop, or is idle."""
         assert self._child is not None
         idle = self._wanted.idle
         used, answered, looked, seen = time.time(), time.monotonic(), 0.0, None
@@ -168,8 +168,10 @@ class Supervisor:
         return ""
 
     def _unload(self, idle: float) -> bool:
-        """Record that it is stopped, so that the next request starts another. Not while a request is about to
-        be sent."""
+        """Record that the server is stopped, so that the next request starts it again.
+
+        Returns False if a request is about to be sent.
+        """
         with self._place.try_lock() as held:
             if not held or time.time() - self._place.touched() <= idle:
                 return False
@@ -181,12 +183,12 @@ class Supervisor:
         assert self._child is not None
         status = self._child.returncode
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-        time.sleep(0.05)  # its last words are still in the pipe
+        time.sleep(0.05)  # its last output may still be in the pipe
         words = self._log.last_words() if not self._was_ready else ""
         return f"it {how} {when}" + (f"; its log ends: {words}" if words else "")
 
     def _end(self) -> None:
-        """End the server and every process it started."""
+        """Stop the server and every process it started."""
         child, self._child = self._child, None
         if child is None:
             return
@@ -217,7 +219,7 @@ class Supervisor:
 
 
 def _free_port() -> int:
-    """Return a port of 127.0.0.1 that is free now. If it is taken meanwhile, the start is retried."""
+    """Return a currently free port of 127.0.0.1. If it is taken in the meantime, the start is retried."""
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         port: int = door.getsockname()[1]
@@ -225,7 +227,7 @@ def _free_port() -> int:
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to kill the server when its supervisor dies (prctl(2), PR_SET_PDEATHSIG is 1); nothing elsewhere."""
+    """Ask Linux to kill the server when its supervisor dies (prctl(2), PR_SET_PDEATHSIG is 1). No effect elsewhere."""
     with suppress(OSError, AttributeError):
         import ctypes
 

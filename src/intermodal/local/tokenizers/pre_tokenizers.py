@@ -1,8 +1,8 @@
-"""Pre-tokenizers: how text is split before byte pairs are merged, by their name in a GGUF file
-(``tokenizer.ggml.pre``).
+"""Pre-tokenizers: how text is split before byte pairs are merged, by their name in a GGUF file.
 
-Only names whose ids were compared with llama.cpp's own ``/tokenize`` are listed (tests/e2e/test_pre_tokenizers.py):
-any other gives None, never an approximation. Patterns as in llama.cpp (``src/llama-vocab.cpp``).
+The name is ``tokenizer.ggml.pre``. Only names whose ids were compared with llama.cpp's ``/tokenize`` are listed
+(tests/e2e/test_pre_tokenizers.py); for any other the result is None, never an approximation. Patterns as in llama.cpp
+(``src/llama-vocab.cpp``).
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ _NO_LOWER, _NO_UPPER = r"((?=[\p{L}])([^a-z]))", r"((?=[\p{L}])([^A-Z]))"
 
 
 def _cased(short: str) -> str:
-    """Return the pattern of words split where capitals begin: the first half ends in lower case, the second in
-    capitals."""
+    """Return the pattern for words split at capitals, with alternatives that end in lower and in upper case."""
     head = r"[^\r\n\p{L}\p{N}]?"
     return f"{head}{_NO_LOWER}*{_NO_UPPER}+{short}|{head}{_NO_LOWER}+{_NO_UPPER}*{short}"
 
 
 class PreTokenizer(NamedTuple):
-    """Patterns, each applied to what the previous one left. ``digits``: single digits, then GPT-2's own rule.
-    ``whole``: a piece that is a token is not merged."""
+    """Patterns applied in sequence, each to the pieces of the previous one.
+
+    ``digits``: single digits, then GPT-2's own rule. ``whole``: a piece that is a token is not split further.
+    """
 
     patterns: tuple[str, ...] = ()
     whole: bool = False
@@ -78,7 +79,7 @@ PRE_TOKENIZERS: dict[str, PreTokenizer] = {
 
 
 def pre_tokenizer(splits: PreTokenizer) -> Any:
-    """Return the pre-tokenizer for Hugging Face's tokenizers, with bytes written as letters at the end."""
+    """Return the Hugging Face pre-tokenizer, ending with the byte-level mapping."""
     from tokenizers import Regex, pre_tokenizers
 
     if splits.digits:

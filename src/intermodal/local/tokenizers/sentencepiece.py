@@ -1,8 +1,8 @@
 """SentencePiece vocabularies in GGUF files (``tokenizer.ggml.model = llama``): Llama 2, Mistral, Gemma.
 
-Neighbours that form a token are merged, the pair with the best score first and of equal ones the leftmost; a symbol
-that is no token in the end is split again, finally into bytes. Source: llama.cpp, ``src/llama-vocab.cpp``,
-``llm_tokenizer_spm`` and ``tokenizer_st_partition``; ids are compared with its own ``/tokenize``
+Adjacent symbols that form a token are merged, best score first, leftmost first among equals. A symbol that is not a
+token at the end is split again, ultimately into bytes. Source: llama.cpp, ``src/llama-vocab.cpp``,
+``llm_tokenizer_spm`` and ``tokenizer_st_partition``; ids are compared with its ``/tokenize``
 (tests/e2e/test_sentencepiece.py).
 """
 
@@ -25,19 +25,19 @@ _WHOLE = (
     3,
     4,
 )  # tokenizer.ggml.token_type: UNKNOWN, CONTROL, USER_DEFINED; they are taken whole where they are written
-WORDS, LONGEST = 1 << 13, 100  # words of each vocabulary whose ids are cached, and the most characters of one
-# Names for which llama.cpp swallows the blanks around special tokens: texts that have such tokens are not counted.
+WORDS, LONGEST = 1 << 13, 100  # cached words per vocabulary, and the maximum characters of a cached word
+# Model names for which llama.cpp strips spaces around special tokens: texts with such tokens are not counted.
 _STRIPPING = re.compile(r"phi-?3|jina-v2|modern-?bert", re.IGNORECASE)
 
 
 class TokenIds(NamedTuple):
-    """Token ids alone, in the place of Hugging Face's ``Encoding``."""
+    """Token ids, in place of Hugging Face's ``Encoding``."""
 
     ids: list[int]
 
 
 class SentencePieceTokenizer:
-    """One vocabulary. ``encode`` gives the ids of llama.cpp's ``/tokenize``, without a start token."""
+    """A SentencePiece vocabulary. ``encode`` returns the ids of llama.cpp's ``/tokenize``, without a start token."""
 
     def __init__(
         self, tokens: tuple[str, ...], scores: list[float], kinds: list[int], *, prefix: bool, strips: bool = False
@@ -49,7 +49,7 @@ class SentencePieceTokenizer:
         self._prefix = prefix
         self._strips = strips
         whole = [token for token, kind in zip(tokens, kinds, strict=True) if kind in _WHOLE and token]
-        # The longest first; llama.cpp's sort leaves the order of equally long ones open, and they cannot overlap.
+        # Longest first. llama.cpp leaves the order of equally long tokens open, and they cannot overlap.
         self._special = re.compile("|".join(map(re.escape, sorted(whole, key=len, reverse=True)))) if whole else None
         self._bytes = [self._byte(value) for value in range(256)]
         # If no token has a blank in its middle, no merge crosses the start of a word.
@@ -62,7 +62,7 @@ class SentencePieceTokenizer:
         return found if found is not None else self._ids.get(chr(value), -1)
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> TokenIds | None:
-        """Return the ids of a text, with special tokens in it kept whole; None if not known exactly."""
+        """Return the ids of a text, with special tokens kept whole; None if they are not known exactly."""
         if self._strips and self._special is not None and self._special.search(text):
             return None
         ids: list[int] = []
@@ -92,7 +92,7 @@ class SentencePieceTokenizer:
 
     def _merged(self, text: str) -> list[int]:
         size = len(text)
-        ends = list(range(1, size + 1))  # where the symbol that begins here ends; 0 for one that was merged away
+        ends = list(range(1, size + 1))  # end of the symbol that begins here; 0 if it was merged
         before = list(range(-1, size))
         heap: list[tuple[float, int, int, int]] = []  # score, left, right, end; outdated entries are skipped
         halves: dict[str, int] = {}  # a merged text -> length of its left half
@@ -127,7 +127,7 @@ class SentencePieceTokenizer:
         return ids
 
     def _apart(self, piece: str, halves: dict[str, int]) -> list[int]:
-        """Return the token of a symbol; of one that is none, the tokens of its halves, or its bytes."""
+        """Return the token of a symbol; if it is not a token, the tokens of its halves, or its bytes."""
         found = self._ids.get(piece)
         if found is not None:
             return [found]
@@ -138,7 +138,7 @@ class SentencePieceTokenizer:
 
 
 def sentencepiece_from_gguf(header: GgufHeader) -> SentencePieceTokenizer | None:
-    """Return the vocabulary of a GGUF header read with ``ARRAYS``; None if it is not proven."""
+    """Return the tokenizer of a GGUF header read with ``ARRAYS``; None if its kind is not supported."""
     said = header.metadata
     if said.get("tokenizer.ggml.model") != MODEL:
         return None

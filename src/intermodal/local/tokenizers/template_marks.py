@@ -1,5 +1,7 @@
-"""The template marks of a model: strings that its own files make special tokens (a GGUF's vocabulary, a folder's
-tokenizer config)."""
+"""The template marks of a model: strings that its files declare as special tokens.
+
+They come from a GGUF file's vocabulary, or from a folder's tokenizer config.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +19,18 @@ _TOKENS, _KINDS, _TEMPLATE = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type
 # tokenizer.ggml.token_type (llama.cpp, llama_token_attr): UNKNOWN and CONTROL tokens belong to the template alone. A
 # USER_DEFINED one may be an everyday string, such as three blanks or <table>: it counts if the template contains it.
 _ALWAYS, _WRITTEN = (2, 3), 4
-_DEFAULT = ("<|im_start|>", "<|im_end|>")  # of llama.cpp's own template, for a file that brings none
+_DEFAULT = ("<|im_start|>", "<|im_end|>")  # of llama.cpp's default template, for a file without one
 _CONFIG = "tokenizer_config.json"
-_LARGEST = 64 << 20  # bytes of a tokenizer's config
+_LARGEST = 64 << 20  # maximum bytes of a tokenizer config
 
 
 def marks_in(path: Path) -> tuple[str, ...]:
-    """Return the template marks of a GGUF file, or of a folder as transformers saves one. They are its special tokens,
-    and the marks of known families that its template writes (Llama 2's are no tokens). () for a file that states no
-    tokens or cannot be read, which is reported when it is loaded. Cached while the file stays the same."""
+    """Return the template marks of a GGUF file, or of a folder in transformers' layout.
+
+    They are the special tokens, and the marks of known families that its template writes (Llama 2's are not tokens).
+    Returns () for a file that states no tokens or cannot be read, which is reported when it is loaded. Cached until the
+    file changes.
+    """
     file = path / _CONFIG if path.is_dir() else path
     try:
         state = file.stat()
@@ -52,7 +57,7 @@ def _of_gguf(file: Path) -> tuple[str, ...]:
 
 
 def _of_config(file: Path, size: int) -> tuple[str, ...]:
-    """Return the marks of a folder: its config lists special added tokens, as CONTROL does in a GGUF file."""
+    """Return the marks of a folder: its config lists special added tokens, like CONTROL tokens in a GGUF file."""
     try:
         config = msgspec.json.decode(file.read_bytes() if size <= _LARGEST else b"{}", type=dict[str, Any])
     except (OSError, msgspec.DecodeError, msgspec.ValidationError):

@@ -1,7 +1,7 @@
 """Exact token counts without a runtime: the vocabulary of a weights file, read once and cached in a fast format.
 
-Counts are given only for pre-tokenizers that were compared with llama.cpp's own ``/tokenize`` (``pre_tokenizers.py``);
-any other gives None, never an approximation.
+Counts are given only for pre-tokenizers that were compared with llama.cpp's ``/tokenize`` (``pre_tokenizers.py``); for
+any other the result is None, never an approximation.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from intermodal.plans.facts import SchemaFacts, ToolFacts
     from intermodal.request import Tool
 
-# tokenizer name in the catalog -> rows of the weights store that hold its vocabulary, the first that is here is read
+# tokenizer name in the catalog -> rows of the weights store with its vocabulary; the first one present is read
 SOURCES: dict[str, tuple[str, ...]] = {
     "smollm2": ("smollm2-135m-instruct", "smollm2-1.7b-instruct"),
     "qwen3": ("qwen3-1.7b", "qwen3-4b", "qwen3-8b"),
 }
-FILE = ".gguf"  # a tokenizer that is no name but a file
-# Small enough to count every request with, before a model is chosen.
+FILE = ".gguf"  # suffix of a tokenizer that is given as a file
+# Small enough to count every request, before a model is chosen.
 _LIGHT = ("smollm2",)
 _LONG = 4_000  # characters: a page of prose and more
 
@@ -39,51 +39,54 @@ _LONG = 4_000  # characters: a page of prose and more
 MAX_CHARS = 4_000_000
 
 TOLD, VAIN = 2048, 1024  # texts
-WORDS = 1_024  # whose tokens the library remembers, for each vocabulary
-_COPY = ".vocabulary-2.json"  # the number goes up when building changes
+WORDS = 1_024  # words cached by the library, per vocabulary
+_COPY = ".vocabulary-2.json"  # raise the number when building changes
 _WHOLE = (3, 4)  # tokenizer.ggml.token_type: CONTROL and USER_DEFINED, tokens such as <|im_start|> and <think>
 
 
 class TokenCounter:
-    """Counts tokens by tokenizer name. Loaded vocabularies stay for its life, fast copies for that of the process."""
+    """Counts tokens by tokenizer name.
+
+    Loaded vocabularies are kept for the lifetime of the counter, fast copies for that of the process.
+    """
 
     def __init__(self, weights: WeightsStore) -> None:
         self._weights = weights
         self._loaded: dict[str, Any] = {}
         self._warm = False
-        self._broken: dict[str, SpecialTokens] = {}  # by tokenizer: the special tokens to break up in its texts
-        # SHA-256 of a text -> tokenizer -> its server's count; and when a server returned no count.
+        self._broken: dict[str, SpecialTokens] = {}  # by tokenizer: the special tokens to break up in texts
+        # SHA-256 of a text -> tokenizer -> the server's count; and when a server returned no count.
         self.server_counts: BoundedCache[str, dict[str, int]] = BoundedCache("counts of texts by servers", TOLD)
         self.uncounted: BoundedCache[tuple[str, str], float] = BoundedCache("texts that servers did not count", VAIN)
 
     def names(self) -> tuple[str, ...]:
-        """Return the tokenizers on this machine that are small enough to count every request with."""
+        """Return the tokenizers on this machine that are small enough to count every request."""
         return tuple(name for name in _LIGHT if self._path(name) is not None)
 
     @property
     def cold(self) -> bool:
-        """Return whether such a vocabulary has yet to be read, which takes 0.1 s."""
+        """Return whether a small vocabulary is not loaded yet; loading takes 0.1 s."""
         if not self._warm:
             self._warm = self._loaded.keys() >= {*self.names()}
         return not self._warm
 
     def _path(self, tokenizer: str) -> Path | None:
-        if tokenizer.endswith(FILE):  # the user's own file, as a row of theirs names it
+        if tokenizer.endswith(FILE):  # a file named in a user's row
             path = Path(tokenizer).expanduser()
             return path if path.is_file() else None
         paths = map(self._weights.path, SOURCES.get(tokenizer, ()))
         return next((path for path in paths if path is not None), None)
 
     def count(self, tokenizer: str, text: str) -> int | None:
-        """Return the tokens of ``text``, with special tokens in it counted as such; None if not known exactly.
+        """Return the token count of ``text``, with special tokens in it counted as such; None if not known exactly.
 
-        About 90 ms for the first count of a process, then 1 ms per 5,000 characters.
+        The first count of a process takes about 90 ms, then 1 ms per 5,000 characters.
         """
         ids = self.encode(tokenizer, text)
         return None if ids is None else len(ids)
 
     def encode(self, tokenizer: str, text: str) -> list[int] | None:
-        """Return the token ids of ``text``; None if not known exactly."""
+        """Return the token ids of ``text``; None if they are not known exactly."""
         if len(text) > MAX_CHARS:
             return None
         if tokenizer in byte_pair.ENCODINGS and (tokenizer not in SOURCES or self._path(tokenizer) is None):
@@ -105,12 +108,12 @@ class TokenCounter:
         sent: Callable[[int, str], str] | None = None,
         schema: Mapping[str, Any] | None = None,
     ) -> OpenedRequest:
-        """Return ``opened`` with exact counts of its text parts, of ``tools`` and of the words for ``schema``, for
-        every vocabulary on this machine.
+        """Return ``opened`` with exact counts of its text parts, ``tools`` and ``schema``, for every local vocabulary.
 
-        ``hosted``: vocabularies of hosted models that may be used, and files of the user's own. Reading one takes 0.1
-        s, so they count long texts only, where a range would be wide. ``sent`` returns how the text of a part goes into
-        a prompt. A model of this machine is sent no mark of its template (``executor/drivers/started_servers.py``).
+        ``hosted``: vocabularies of hosted models that may be used, and files of the user. Loading one takes 0.1 s, so
+        they count only long texts, for which an estimate has a wide range. ``sent`` returns the text of a part as it
+        appears in a prompt. For local models, template marks in the text are broken up first
+        (``executor/drivers/started_servers.py``).
         """
         import copy
 
@@ -136,7 +139,7 @@ class TokenCounter:
         return made
 
     def _marks(self, tokenizer: str) -> SpecialTokens:
-        """Return the template marks of a model of this machine, by the special tokens of its vocabulary."""
+        """Return the template marks of a local model, from the special tokens of its vocabulary."""
         if tokenizer not in self._broken:
             if tokenizer not in self._loaded:
                 self._loaded[tokenizer] = self._load(tokenizer)
@@ -145,7 +148,7 @@ class TokenCounter:
         return self._broken[tokenizer]
 
     def _tools(self, tools: tuple[Tool, ...], hosted: frozenset[str]) -> ToolFacts | None:
-        """Count the tools, cached by list, since the same ones come with every request."""
+        """Count the tools. Cached by tool list, because the same tools come with every request."""
         import msgspec
 
         from intermodal.media.text.tool_definitions import tool_definitions
@@ -164,7 +167,7 @@ class TokenCounter:
         return msgspec.structs.replace(made.facts, tokens=counts)
 
     def _schema(self, schema: Mapping[str, Any] | None, hosted: frozenset[str]) -> SchemaFacts | None:
-        """Count the schema, cached by text, since the same one comes with every request."""
+        """Count the schema. Cached by text, because the same schema comes with every request."""
         import msgspec
 
         from intermodal.media.text.tool_definitions import schema_text
@@ -194,11 +197,11 @@ class TokenCounter:
             return None
         copy = path.with_name(_COPY)
         if tokenizer.endswith(FILE):
-            return tokenizer_from_gguf(path)  # nothing is written beside a file of the user's
+            return tokenizer_from_gguf(path)  # nothing is written beside a user's file
         if copy.exists() and (kept := copy.stat()).st_mtime_ns >= path.stat().st_mtime_ns:
             try:
                 return _read(copy.resolve(), kept.st_mtime_ns, kept.st_size)
-            except Exception:  # the library raises bare Exception for a broken file; it is built anew
+            except Exception:  # the library raises bare Exception for a broken file, which is then rebuilt
                 copy.unlink(missing_ok=True)
         built = tokenizer_from_gguf(path)
         if built is not None and not isinstance(
@@ -210,17 +213,17 @@ class TokenCounter:
 
 @lru_cache(maxsize=len(SOURCES))
 def _read(copy: Path, changed: int, size: int) -> Any:
-    """Load the fast copy of that state, once for all clients of a process."""
+    """Load the fast copy in this state, once for all clients of a process."""
     import tokenizers
 
     return _remembering_less(tokenizers.Tokenizer.from_file(str(copy)))
 
 
 def _remembering_less(tokenizer: Any) -> Any:
-    """Return the tokenizer, with room for ``WORDS`` words instead of the library's 10,000.
+    """Return the tokenizer with a cache of ``WORDS`` words instead of the library's 10,000.
 
-    The tokens of a word take half a kilobyte there, and names, digests and numbers of clients fill the room over hours:
-    36,000 mixed requests were counted in 6.9 s with 1,024 words and in 7.3 s with 10,000.
+    A cached word takes half a kilobyte, and clients' names, digests and numbers fill the cache over hours: 36,000 mixed
+    requests were counted in 6.9 s with 1,024 words and in 7.3 s with 10,000.
     """
     resize = getattr(tokenizer.model, "_resize_cache", None)
     if resize is not None:
@@ -233,12 +236,12 @@ def _countable(tokenizer: str) -> bool:
 
 
 def _whole(text: str) -> str:
-    """Replace lone surrogates, which have no UTF-8; every runtime receives U+FFFD for them."""
+    """Replace lone surrogates, which have no UTF-8 encoding; every runtime receives U+FFFD for them."""
     return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
 
 
 def tokenizer_from_gguf(path: Path) -> Any:
-    """Build a tokenizer from the vocabulary of a GGUF file; None if its kind is not proven."""
+    """Build a tokenizer from the vocabulary of a GGUF file; None if its kind is not supported."""
     from intermodal.local.weights.gguf import read_header
 
     wanted = ("tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.ggml.token_type", "tokenizer.ggml.scores")
@@ -271,7 +274,7 @@ def _whole_tokens(header: GgufHeader) -> list[str]:
 
 
 def _keep(tokenizer: Any, copy: Path) -> None:
-    """Write the fast copy; a store that cannot be written stays slow."""
+    """Write the fast copy. Does nothing if the store is not writable."""
     temporary = copy.with_name(f"{copy.name}.{os.getpid()}")
     try:
         tokenizer.save(str(temporary), pretty=False)

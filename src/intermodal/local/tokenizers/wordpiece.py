@@ -1,8 +1,8 @@
 """WordPiece vocabularies in GGUF files (``tokenizer.ggml.model = bert``): encoders such as BGE and nomic.
 
-Letters lose marks and capitals; words end at blanks; punctuation and Chinese characters are words of their own. A word
-becomes its longest token, then the longest of the rest; a word without a token at some position is unknown as a
-whole. Source: llama.cpp, ``src/llama-vocab.cpp``, ``llm_tokenizer_wpm``; ids are compared with its own ``/tokenize``
+Text is lower-cased and stripped of accents; words end at spaces; punctuation and Chinese characters are words of their
+own. A word becomes its longest token, then the longest of the rest; a word without a token at some position is unknown
+as a whole. Source: llama.cpp, ``src/llama-vocab.cpp``, ``llm_tokenizer_wpm``; ids are compared with its ``/tokenize``
 (tests/e2e/test_wordpiece.py).
 """
 
@@ -31,7 +31,7 @@ _WHOLE = (3, 4)  # tokenizer.ggml.token_type: CONTROL and USER_DEFINED
 
 
 class WordPieceTokenizer:
-    """One vocabulary. ``encode`` gives the ids of llama.cpp's ``/tokenize``, without start and end."""
+    """A WordPiece vocabulary. ``encode`` returns the ids of llama.cpp's ``/tokenize``, without start and end tokens."""
 
     def __init__(self, tokens: tuple[str, ...], kinds: list[int], unknown: int) -> None:
         self._ids: dict[str, int] = {}
@@ -44,7 +44,9 @@ class WordPieceTokenizer:
         self._known: BoundedCache[str, list[int]] = BoundedCache("tokens of words", WORDS)
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> TokenIds | None:
-        """Return the ids of a text; None if it has a special token, or a character unknown to this Python's Unicode."""
+        """Return the ids of a text; None if it has a special token or a character unassigned in this Unicode
+        version.
+        """
         if self._special is not None and self._special.search(text):
             return None
         words = _words(text)
@@ -102,7 +104,7 @@ def _is_chinese(code: int) -> bool:
 
 
 def wordpiece_from_gguf(header: GgufHeader) -> WordPieceTokenizer | None:
-    """Return the vocabulary of a GGUF header read with tokens and token types; None if it is none."""
+    """Return the tokenizer of a GGUF header read with tokens and token types; None if it is not WordPiece."""
     said, tokens = header.metadata, header.tokens
     kinds = said.get("tokenizer.ggml.token_type")
     unknown = said.get("tokenizer.ggml.unknown_token_id", 100)

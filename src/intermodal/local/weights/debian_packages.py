@@ -1,7 +1,7 @@
-"""Fetch files from plain addresses, and members of Debian packages, which carry data for any system.
+"""Fetches files from plain URLs, and members of Debian packages, which contain data for any system.
 
-A package is an ``ar`` archive with a compressed ``tar`` in it (deb(5)). It is downloaded whole and unpacked one member
-at a time; nothing in it is installed or run, and the store checks the checksum of the result.
+A package is an ``ar`` archive that contains a compressed ``tar`` (deb(5)). It is downloaded whole and unpacked one
+member at a time; nothing in it is installed or run, and the store verifies the checksum of the result.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from intermodal.local.weights.transfer import CHUNK, ArchiveMember, Progress, So
 
 _MAGIC = b"!<arch>\n"
 _HEADER = 60  # bytes of an ar entry's header: name 16, date 12, owner 6, group 6, mode 8, size 10, two at its end
-_MOST = 64 << 20  # bytes of a package
+_MOST = 64 << 20  # maximum bytes of a package
 
 
 class AddressDownloads:
-    """The downloads of one pull; a package with several needed members is fetched once."""
+    """The downloads of one pull. A package with several needed members is fetched once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -52,7 +52,7 @@ class AddressDownloads:
         if origin.url not in self._packages:
             name = origin.url.rsplit("/", 1)[1]
             package = self._folder / f"{name}.part"
-            package.unlink(missing_ok=True)  # without its sum nothing proves that both halves are of one file
+            package.unlink(missing_ok=True)  # without a checksum, nothing proves that both halves belong to one file
             self._packages[origin.url] = package
             await self._host(origin.url).download(origin.url, WeightsFile(name=name), package, progress, most=_MOST)
         return self._packages[origin.url]
@@ -66,7 +66,7 @@ class AddressDownloads:
 
 
 def _chunks(package: Path, member: str) -> Iterator[bytes]:
-    """Yield one member of a Debian package's data. Its name never becomes a path of ours, so nothing can escape."""
+    """Yield the bytes of one member. Its name is never used as a path, so path traversal is impossible."""
     name = package.name.removesuffix(".part")
     try:
         with package.open("rb") as whole:
@@ -84,7 +84,7 @@ def _chunks(package: Path, member: str) -> Iterator[bytes]:
 
 
 def _to_data(whole: IO[bytes], name: str) -> None:
-    """Seek to the first byte of the archive with the package's files."""
+    """Seek to the first byte of the archive that contains the package's files."""
     if whole.read(len(_MAGIC)) != _MAGIC:
         raise SourceFailed(f"{name} is not a Debian package")
     while len(header := whole.read(_HEADER)) == _HEADER:

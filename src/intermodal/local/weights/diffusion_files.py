@@ -1,11 +1,9 @@
-"""Diffusion models of the user: what their files are, read from headers before an engine maps them.
+"""Reads the headers of a user's diffusion model files, before an engine maps them.
 
-A model is one file (a checkpoint with everything in it) or a folder: the model, and beside it its text encoders and
-its VAE, by the names they are published under. Headers are read by ``safetensors.py`` and ``gguf.py``, which do not
-trust them. A pickle (``.ckpt``, ``.pt``) may run code and is refused.
-
-The architecture follows from the names of the tensors, as in stable-diffusion.cpp (``src/model.cpp``,
-``get_sd_version``).
+A model is one file (a checkpoint that contains everything) or a folder with the model, its text encoders and its VAE,
+under the names they are published with. Headers are read by ``safetensors.py`` and ``gguf.py``, which do not trust
+them. A pickle (``.ckpt``, ``.pt``) may run code and is rejected. The architecture follows from the names of the
+tensors, as in stable-diffusion.cpp (``src/model.cpp``, ``get_sd_version``).
 """
 
 from __future__ import annotations
@@ -23,11 +21,11 @@ from intermodal.content import Value
 from intermodal.errors import WeightsError
 from intermodal.local.weights import gguf, safetensors
 
-MAX_FILES: Final = 64  # of a folder
+MAX_FILES: Final = 64  # maximum number of files in a folder
 _ENDINGS: Final = (".safetensors", ".sft", ".gguf")
 _PICKLES: Final = (".ckpt", ".pt", ".pth", ".bin")
 MODEL, WHOLE = "diffusion_model", "model"  # the engine's names of parts
-# Prefixes of the published names of parts -> the part; the first match applies.
+# Prefixes of published file names -> the part; the first match wins.
 _PARTS: Final = (
     ("clip_l", "clip_l"), ("clip_g", "clip_g"), ("t5", "t5xxl"), ("umt5", "t5xxl"), ("tae", "taesd"), ("vae", "vae"),
     ("ae", "vae"), ("llm", "llm"), ("qwen3", "llm"), ("qwen_3", "llm"), ("qwen2.5", "llm"), ("qwen_2.5", "llm"),
@@ -36,11 +34,12 @@ _PARTS: Final = (
 
 
 class DiffusionArchitecture(Value):
-    """The usual settings of models of one architecture.
+    """The default settings of an architecture.
 
     Attributes:
-        name: for people. side: of the squares it was trained on. unit: sides are multiples of so many pixels.
-        steps, guidance: as stable-diffusion.cpp's documents have them.
+        name: display name. side: side in pixels of the squares it was trained on. unit: sides must be multiples of
+            this.
+        steps, guidance: defaults from stable-diffusion.cpp's documentation.
     """
 
     name: str
@@ -53,9 +52,9 @@ class DiffusionArchitecture(Value):
 SD1: Final = DiffusionArchitecture(name="Stable Diffusion 1", side=512, unit=64)
 SD2: Final = DiffusionArchitecture(name="Stable Diffusion 2", side=512, unit=64)
 SDXL: Final = DiffusionArchitecture(name="Stable Diffusion XL", unit=64)
-# Tensors of models that make videos, which are not supported.
+# Tensors of video models, which are not supported.
 _FILMS: Final = ("patch_embedding.weight", "time_mixer.mix_factor")
-# A tensor's name that only this architecture has -> the architecture; the first that fits.
+# A tensor name that only one architecture has -> the architecture; the first match wins.
 _SIGNS: Final = (
     ("joint_blocks.", DiffusionArchitecture(name="Stable Diffusion 3", guidance=4.5)),
     ("transformer_blocks.0.img_mod.1.weight", DiffusionArchitecture(name="Qwen-Image", guidance=2.5)),
@@ -77,7 +76,7 @@ _RUNTIME: Final[Range] = (60e6, 110e6, 250e6)  # measured: the process without a
 # Seconds of one evaluation per parameter and megapixel on processors of 2 to 16 cores, by arithmetic: 2 operations for
 # each parameter at each of 4,096 places of a megapixel, at 1e12 to 5e10 operations a second.
 _DENOISE: Final[Range] = (8e-9, 4e-8, 1.6e-7)
-_LEAST: Final[Range] = (0.02, 0.2, 1.0)  # of networks so small that overhead, and not parameters, takes the time
+_LEAST: Final[Range] = (0.02, 0.2, 1.0)  # for networks so small that overhead dominates
 # Measured: a small decoder takes 15 s for a megapixel on two busy cores. A whole one takes 8 times the operations.
 _LATENT: Final[Range] = (8.0, 60.0, 300.0)
 _SMALL_LATENT: Final[Range] = (2.0, 12.0, 40.0)
@@ -87,10 +86,10 @@ class DiffusionFiles(Value):
     """The files of a model.
 
     Attributes:
-        parts: path by part, in the engine's words: ``model`` (all in one), or ``diffusion_model`` and beside it
-            ``vae``, ``taesd``, ``clip_l``, ``clip_g``, ``t5xxl``, ``llm``.
-        size: bytes of all tensors. parameters: of the network that takes the steps.
-        small: a small decoder makes pixels (TAESD and its kind).
+        parts: path by part, in the engine's terms: ``model`` (all in one), or ``diffusion_model`` with ``vae``,
+            ``taesd``, ``clip_l``, ``clip_g``, ``t5xxl``, ``llm``.
+        size: bytes of all tensors. parameters: parameter count of the denoising network.
+        small: whether the decoder is a small one (TAESD and similar).
     """
 
     parts: dict[str, str]
@@ -100,13 +99,13 @@ class DiffusionFiles(Value):
     small: bool = False
 
     def memory(self, side: int) -> Range:
-        """Return the bytes while it draws a square with this side: the weights, and the larger of its buffers."""
+        """Return the memory in bytes while it generates a square of this side: the weights and the largest buffer."""
         low, mid, high = (self.size + a + side * side * b for a, b in zip(_RUNTIME, self.buffers, strict=True))
         return low, mid, high + 0.1 * self.size
 
     @property
     def buffers(self) -> Range:
-        """Return the bytes per pixel while it draws."""
+        """Return the buffer size in bytes per pixel."""
         return _SMALL_DECODER if self.small else _DECODER
 
     @property
@@ -119,7 +118,7 @@ class DiffusionFiles(Value):
 
 
 class _Tensor(NamedTuple):
-    """The facts that identify an architecture: a tensor's name, its dimensions outermost first, its bytes."""
+    """The facts that identify an architecture: tensor name, dimensions (outermost first), size in bytes."""
 
     name: str
     dims: tuple[int, ...]
@@ -127,7 +126,7 @@ class _Tensor(NamedTuple):
 
 
 def read_diffusion_files(place: Path) -> DiffusionFiles:
-    """Read the model of a file or a folder. Raises ``WeightsError`` with the reason if it cannot be opened."""
+    """Read the headers of a model file or folder. Raises ``WeightsError`` with the reason if it is not usable."""
     found = _files(place)
     if not found:
         raise WeightsError(
@@ -149,7 +148,7 @@ def read_diffusion_files(place: Path) -> DiffusionFiles:
 
 
 def is_diffusion(place: Path) -> bool:
-    """Return whether a file or a folder holds a diffusion network, as far as readable headers tell."""
+    """Return whether a file or folder contains a diffusion network, judged by readable headers."""
     try:
         found = _files(place)
     except WeightsError:
@@ -190,7 +189,7 @@ def _tensors(path: Path) -> list[_Tensor]:
 
 
 def _sorted_out(found: list[Path], headers: Mapping[Path, list[_Tensor]], place: Path) -> tuple[dict[str, Path], Path]:
-    """Return the files by part, and which of them is the diffusion network."""
+    """Return the files by part, and the file of the diffusion network."""
     parts: dict[str, Path] = {}
     rest: list[Path] = []
     for path in found:
@@ -213,7 +212,7 @@ def _sorted_out(found: list[Path], headers: Mapping[Path, list[_Tensor]], place:
 
 
 def _is_whole(tensors: Iterable[_Tensor]) -> bool:
-    """Return whether a file holds more than the diffusion network."""
+    """Return whether a file contains more than the diffusion network."""
     return any(
         tensor.name.startswith(("first_stage_model.", "cond_stage_model.", "conditioner.", "text_encoders."))
         for tensor in tensors
@@ -221,7 +220,7 @@ def _is_whole(tensors: Iterable[_Tensor]) -> bool:
 
 
 def _as_folder(place: Path) -> str:
-    """Return what else is to be done where one file is named: only in a folder are other files looked for."""
+    """Return an additional hint if a single file was given: other files are looked for only in folders."""
     return ", and name their folder as its weights" if place.is_file() else ""
 
 
@@ -267,8 +266,9 @@ def _architecture(tensors: list[_Tensor], where: str) -> DiffusionArchitecture:
 
 
 def describe_diffusion_rows(rows: Iterable[HostRow]) -> tuple[tuple[HostRow, ...], dict[str, tuple[str, str]]]:
-    """Return the rows, with diffusion models that they leave undescribed completed from file headers; and by endpoint
-    the reason, and the fix, for files that cannot be opened.
+    """Return the rows with missing settings of diffusion models filled in from file headers.
+
+    Also returns, by endpoint, the reason and the fix for files that cannot be opened.
     """
     found: list[HostRow] = []
     wrong: dict[str, tuple[str, str]] = {}
@@ -307,7 +307,7 @@ def _served(served: ServedRow) -> ServedRow:
 
 
 def read_diffusion_files_cached(place: Path) -> DiffusionFiles:
-    """Read as ``read_diffusion_files``, cached until a file changes."""
+    """Call ``read_diffusion_files``, cached until a file changes."""
     return _opened_once(place, tuple((path, *_state(path)) for path in _files(place)))
 
 

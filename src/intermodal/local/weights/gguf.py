@@ -1,4 +1,4 @@
-"""GGUF headers: what a weights file states about itself, read without trusting it.
+"""Reads GGUF headers without trusting the file.
 
 Layout (ggml's ``docs/gguf.md``, versions 2 and 3, little endian)::
 
@@ -6,8 +6,8 @@ Layout (ggml's ``docs/gguf.md``, versions 2 and 3, little endian)::
     pairs:   string key, u32 type, value          string = u64 length + UTF-8; array = u32 type, u64 count, items
     tensors: string name, u32 dims, u64 each, u32 type, u64 offset into the data
 
-Only the header is read, and every count and length in it is checked against a cap and against the
-bytes that are left before anything is allocated: a hostile file costs a typed error, never memory or time.
+Only the header is read. Every count and length is checked against a cap and the remaining bytes before anything is
+allocated, so a hostile file causes a typed error, but no large allocation or long run time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_ITEMS: Final = 2_000_000
 MAX_STRING: Final = 4 << 20
 MAX_NAME: Final = 256
 MAX_DIMS: Final = 4
-MAX_LAYER_ITEMS: Final = 1024  # shorter arrays of numbers are always kept: some have one value a layer
+MAX_LAYER_ITEMS: Final = 1024  # numeric arrays up to this length are always kept, because some have one value per layer
 
 _SCALARS: Final[dict[int, str]] = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d",
@@ -52,11 +52,11 @@ BLOCKS: Final[dict[int, tuple[str, int, int]]] = {
 
 
 class HeaderCut(WeightsError):
-    """The header continues beyond the bytes that were given."""
+    """The header continues beyond the given bytes."""
 
 
 class GgufTensor(Value):
-    """One tensor of the index. ``dims`` is innermost first; ``size`` in bytes, exact."""
+    """An entry of the tensor index. ``dims`` is innermost first; ``size`` is exact, in bytes."""
 
     name: str
     dims: tuple[int, ...]
@@ -65,12 +65,11 @@ class GgufTensor(Value):
 
 
 class GgufHeader(Value):
-    """The facts of a header.
+    """A parsed GGUF header.
 
     Attributes:
-        metadata: every pair that is a scalar or a string, every array of at most ``MAX_LAYER_ITEMS`` numbers, and every
-            array that was asked for.
-        tensors: the index, in the order of the file.
+        metadata: all scalar and string pairs, arrays of at most ``MAX_LAYER_ITEMS`` numbers, and all requested arrays.
+        tensors: the tensor index, in file order.
         size: bytes of the header.
     """
 
@@ -85,13 +84,13 @@ class GgufHeader(Value):
 
     @property
     def context_length(self) -> int | None:
-        """Return the tokens the model was trained for; None if the file does not state it."""
+        """Return the context length that the model was trained with; None if the file does not state it."""
         found = self.metadata.get(f"{self.architecture}.context_length")
         return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else None
 
     @property
     def weight_bytes(self) -> int:
-        """Return the bytes of all tensors: ``ne0 / block * type_size * ne1 * ne2 * ne3``, summed over the index."""
+        """Return the bytes of all tensors: the sum of ``ne0 / block * type_size * ne1 * ne2 * ne3`` over the index."""
         return sum(tensor.size for tensor in self.tensors)
 
     @property
@@ -108,8 +107,8 @@ class GgufHeader(Value):
 def read_header(path: Path, *, arrays: tuple[str, ...] = (), limit: int = MAX_HEADER) -> GgufHeader:
     """Read the header of a GGUF file. ``arrays`` names the array-valued pairs to keep (they can be large).
 
-    Raises ``WeightsError`` when it is not one, is damaged, claims more than the caps allow, or uses a
-    tensor type whose block size is not known.
+    Raises ``WeightsError`` if it is not a GGUF file, is damaged, exceeds a cap, or uses a tensor type of unknown block
+    size.
     """
     try:
         with path.open("rb") as file:
@@ -176,12 +175,12 @@ def _tensor(reader: _Reader) -> GgufTensor:
 
 
 class _Reader:
-    """A cursor that cannot leave its bytes."""
+    """A cursor over a byte buffer that cannot read beyond its end."""
 
     def __init__(self, data: bytes, where: str, total: int) -> None:
         self._data = data
         self._where = where
-        self._end = min(total, MAX_HEADER)  # more bytes than there can be of the header
+        self._end = min(total, MAX_HEADER)  # upper bound of the header size
         self.at = 0
 
     def fail(self, what: str) -> WeightsError:
@@ -226,7 +225,7 @@ class _Reader:
             raise self.fail("has a text that is not UTF-8 in its header") from None
 
     def value(self, kind: int, *, keep: bool) -> Any:
-        """Read a pair's value; None for a skipped array."""
+        """Read the value of a pair; None for a skipped array."""
         if kind == _STRING:
             return self.text(MAX_STRING)
         if kind == _ARRAY:
@@ -252,11 +251,13 @@ class _Reader:
         return struct.unpack(f"<{count}{_SCALARS[kind][1]}", raw) if keep else None
 
     def _skip_texts(self, count: int) -> None:
-        """Skip an array of texts. Half the time for a vocabulary is spent here, so checks are made once outside the
-        loop."""
+        """Skip an array of strings.
+
+        Reading a vocabulary spends half its time here, so bounds are checked once, after the loop.
+        """
         unpack, data, at = struct.Struct("<Q").unpack_from, self._data, self.at
-        for _ in range(count >> 3):  # unrolled by eight: the loop itself took a quarter of the time
-            at += 8 + unpack(data, at)[0]  # behind the end it raises, and is cut
+        for _ in range(count >> 3):  # unrolled by eight, because loop overhead was a quarter of the time
+            at += 8 + unpack(data, at)[0]  # raises at the end of the buffer, which is reported as a cut header
             at += 8 + unpack(data, at)[0]
             at += 8 + unpack(data, at)[0]
             at += 8 + unpack(data, at)[0]

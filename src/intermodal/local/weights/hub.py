@@ -1,6 +1,6 @@
-"""Fetch files from a model hub over HTTP: streamed, resumed after a cut, never trusted (the store checks the checksum).
+"""Fetches files from a model hub over HTTP: streamed, resumed after interruptions, verified by the store's checksums.
 
-The URLs are those that Hugging Face and its mirrors share: ``BASE/OWNER/REPO/resolve/REVISION/FILE`` for a file, and
+URLs are those shared by Hugging Face and its mirrors: ``BASE/OWNER/REPO/resolve/REVISION/FILE`` for a file, and
 ``BASE/api/models/OWNER/REPO/revision/REVISION?blobs=true`` for the listing of a repository.
 """
 
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
     import httpx
 
 DEFAULT_HUB = "https://huggingface.co"
-MIRROR = "INTERMODAL_HUB"  # the variable with a mirror's address
-TOKEN = "HF_TOKEN"  # the variable with the token that the hub's own tools read
+MIRROR = "INTERMODAL_HUB"  # environment variable with the URL of a mirror
+TOKEN = "HF_TOKEN"  # environment variable with the hub token, as read by the hub's own tools
 CONNECT_SECONDS = 3.0  # an unreachable hub must not delay the next source
 READ_SECONDS = 30.0
-TRIES = 4  # in a row without a byte gained
-LONGEST_WAIT = 30.0  # seconds: the longest retry-after that is honoured
+TRIES = 4  # consecutive attempts without progress
+LONGEST_WAIT = 30.0  # longest retry-after in seconds that is honoured
 _ABSENT = {401: "needs a login", 403: "refuses this file", 404: "has no such file", 410: "has no such file"}
-_BAD_TOKEN = "Invalid credentials in Authorization header"  # the hub answers this for public repositories too
+_BAD_TOKEN = "Invalid credentials in Authorization header"  # the hub returns this for public repositories too
 _SUM = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 _T = TypeVar("_T")
-MAX_LISTING = 4 << 20  # bytes: repositories have a few hundred files
+MAX_LISTING = 4 << 20  # maximum bytes of a listing; repositories have a few hundred files
 
 
 class FileRange(NamedTuple):
-    """Bytes of a file from the requested position, and the size of the whole file."""
+    """Bytes of a file from the requested offset, and the size of the whole file."""
 
     data: bytes
     total: int
 
 
 class HubFile(NamedTuple):
-    """A file of a repository in the hub's listing. ``sha256`` is "" if it states none."""
+    """A file in the hub's listing of a repository. ``sha256`` is "" if it states none."""
 
     name: str
     size: int
@@ -66,17 +66,19 @@ class HubListing(NamedTuple):
 
 
 def hub_of(env: Mapping[str, str]) -> Hub:
-    """Return the user's hub: a mirror if one is set, with the hub's token if there is one. The token is sent over HTTPS
-    or to this machine only."""
+    """Return the user's hub: a mirror if one is set, with the hub's token if there is one.
+
+    The token is sent only over HTTPS or to this machine.
+    """
     base = env.get(MIRROR) or DEFAULT_HUB
     token = env.get(TOKEN, "").strip()
     return Hub(base, token=token if urlsplit(base).scheme == "https" or zone_of(base) == "machine" else "")
 
 
 class Hub:
-    """One hub during one pull. Once it could not be reached, it is not tried again.
+    """A hub during one pull. Once it is unreachable, it is not tried again.
 
-    ``token`` is sent to the hub only, and to no server that it redirects to.
+    ``token`` is sent only to the hub, never to servers that it redirects to.
     """
 
     def __init__(self, base: str, *, token: str = "", pause: float = 0.5) -> None:
@@ -88,7 +90,7 @@ class Hub:
         self._client: httpx.AsyncClient | None = None
 
     async def fetch(self, origin: HubSource, file: WeightsFile, part: Path, progress: Progress) -> None:
-        """Complete ``part``, as ``download`` does."""
+        """Complete ``part``; see ``download``."""
         await self.download(self.address(origin.repo, origin.revision, origin.file), file, part, progress)
 
     def address(self, repo: str, revision: str, file: str) -> str:
@@ -96,9 +98,9 @@ class Hub:
         return f"{self.base}/{quote(repo)}/resolve/{quote(revision, safe='')}/{quote(file)}"
 
     async def piece(self, url: str, first: int, size: int) -> FileRange:
-        """Return at most ``size`` bytes from ``first`` on. Raises ``SourceFailed``.
+        """Return at most ``size`` bytes starting at ``first``. Raises ``SourceFailed``.
 
-        If a server sends whole files only, a request from 0 is read as far as needed, then closed.
+        If a server does not support ranges, a request from 0 is read as far as needed and then closed.
         """
         return await self._again(lambda: self._piece(url, first, size))
 
@@ -117,7 +119,7 @@ class Hub:
         return FileRange(bytes(data), total)
 
     def _total(self, response: httpx.Response, first: int) -> int:
-        """Return the size of the whole file, from a response with the requested range."""
+        """Return the size of the whole file, from the response to a range request."""
         self._check(response)
         status, headers = response.status_code, response.headers
         if headers.get("content-encoding", "identity") != "identity":
@@ -136,11 +138,10 @@ class Hub:
         return int(said)
 
     async def listing(self, repo: str, revision: str) -> HubListing:
-        """Return the files of a repository with sizes and checksums, and the commit of a branch. Raises
-        ``SourceFailed``.
+        """Return the files of a repository with sizes and checksums, and the commit of a branch.
 
-        A mirror with only the older listing, a tree, is asked for that. It names no commit: the branch stands for
-        it, and only checksums show whether it moved.
+        For a mirror that has only the older tree listing, that is used instead. It states no commit, so the branch name
+        is returned, and only checksums show whether it moved. Raises ``SourceFailed``.
         """
         about = f"{self.base}/api/models/{quote(repo)}"
         at = quote(revision, safe="")
@@ -178,7 +179,7 @@ class Hub:
         return _files([row for row in rows if row.get("type") == "file"], "path")
 
     async def _whole(self, url: str) -> bytes:
-        """Return a whole listing, which may come without its length. Raises ``SourceFailed``."""
+        """Return a whole listing, which may come without a content length. Raises ``SourceFailed``."""
         return await self._again(lambda: self._listed(url))
 
     async def _listed(self, url: str) -> bytes:
@@ -193,9 +194,9 @@ class Hub:
         return bytes(data)
 
     async def _again(self, ask: Callable[[], Awaitable[_T]]) -> _T:
-        """Repeat a request that hits a rate limit, after the delay that the hub states, a few times.
+        """Retry a rate-limited request a few times, after the delay that the hub states.
 
-        Raises ``SourceFailed``, also if the stated delay is longer than acceptable.
+        Raises ``SourceFailed``, also if the stated delay is too long.
         """
         import anyio
 
@@ -215,7 +216,7 @@ class Hub:
 
     @contextmanager
     def _failures(self, url: str) -> Iterator[None]:
-        """Raise ``SourceFailed`` for an address that cannot be read at all."""
+        """Convert transport errors to ``SourceFailed``."""
         import httpx
 
         try:
@@ -228,8 +229,11 @@ class Hub:
             raise SourceFailed(f"{self.name} sent an unusable response ({type(error).__name__})") from None
 
     def _check(self, response: httpx.Response, wanted: tuple[int, ...] = (200, 206), *, broken: bool = False) -> None:
-        """Raise for a response without content: ``_Cut`` if a retry may succeed (a rate limit, and with ``broken`` a
-        slow or broken server), else ``SourceFailed``."""
+        """Raise for a response without content.
+
+        Raises ``_Cut`` if a retry may succeed (a rate limit; with ``broken`` also a slow or failing server), otherwise
+        ``SourceFailed``.
+        """
         status = response.status_code
         if status in _ABSENT:
             raise self._absent(response)
@@ -239,15 +243,17 @@ class Hub:
             raise SourceFailed(f"{self.name} answered {status}")
 
     def _absent(self, response: httpx.Response) -> SourceFailed:
-        """Return why the hub does not provide a file, and the fix: ``X-Error-Code`` tells a gated repository from a
-        wrong name.
+        """Return why the hub does not provide a file, and the fix.
 
-        The hub also answers 401 for a missing repository, so that private ones cannot be detected.
+        ``X-Error-Code`` distinguishes a gated repository from a wrong name. The hub also answers 401 for a missing
+        repository, so that private ones cannot be detected.
         """
         status, code = response.status_code, response.headers.get("x-error-code", "")
         if code == "GatedRepo":
             asked = (response.history or [response])[0].request.url.path.removeprefix(urlsplit(self.base).path)
-            page = "/".join(asked.removeprefix("/api/models").split("/")[:3])  # terms and tokens are of the hub itself
+            page = "/".join(
+                asked.removeprefix("/api/models").split("/")[:3]
+            )  # terms and tokens belong to the hub itself
             token = f"the token in {TOKEN} may not read it" if self._token else f"no token is in {TOKEN}"
             return SourceFailed(
                 f"{self.name} requires its terms to be accepted, and {token} ({status})",
@@ -271,10 +277,10 @@ class Hub:
         return SourceFailed(f"{self.name} {_ABSENT[status]} ({status})", absent=status in (404, 410))
 
     async def download(self, url: str, file: WeightsFile, part: Path, progress: Progress, *, most: int = 0) -> None:
-        """Complete ``part`` from an address of this host, resuming after the bytes it holds.
+        """Complete ``part`` from a URL of this host, resuming after the bytes already present.
 
-        ``most``: bytes that a file of unknown size may have, 0 for announced sizes that fit on the disk. Raises
-        ``SourceFailed``. Received bytes stay in ``part`` for the next try, whatever happens.
+        ``most``: maximum bytes of a file of unknown size; 0 accepts announced sizes that fit on the disk. Raises
+        ``SourceFailed``. Received bytes stay in ``part`` for the next attempt, whatever happens.
         """
         import anyio
 
@@ -326,7 +332,7 @@ class Hub:
         try:
             async with self._http().stream("GET", url, headers=headers) as response:
                 if response.status_code == 416 and have:
-                    _forget(part)  # not a prefix of the hub's file: start over
+                    _forget(part)  # not a prefix of the hub's file, so start over
                     raise _Cut("did not accept the resumed download")
                 total = self._expect(response, have, file)
                 if not (file.size or most):
@@ -334,7 +340,7 @@ class Hub:
                 resumed = response.status_code == 206
                 with part.open("ab" if resumed else "wb") as out:
                     done = said = have if resumed else 0
-                    # as the network brings them: collecting larger pieces would lose one at every cut
+                    # written as received: buffering larger pieces would lose one at every interruption
                     async for chunk in response.aiter_raw():
                         done += len(chunk)
                         if most and done > most:
@@ -358,7 +364,7 @@ class Hub:
             raise SourceFailed(f"{self.name} sent an unusable response ({type(error).__name__})") from None
 
     def _expect(self, response: httpx.Response, have: int, file: WeightsFile) -> int:
-        """Return the size of the whole file; raise if this response cannot complete it."""
+        """Return the size of the whole file. Raises if this response cannot complete it."""
         self._check(response, broken=True)
         status = response.status_code
         if status == 206 and not response.headers.get("content-range", "").startswith(f"bytes {have}-"):
@@ -372,7 +378,7 @@ class Hub:
         return total
 
     def _bounded(self, response: httpx.Response, missing: int, part: Path) -> None:
-        """Raise if the length is unknown, or exceeds the free disk space."""
+        """Raise if the length is unknown or exceeds the free disk space."""
         if "content-length" not in response.headers:
             raise SourceFailed(f"{self.name} does not say how large the file is")
         free = shutil.disk_usage(part.parent).free
@@ -381,7 +387,7 @@ class Hub:
 
 
 class _Cut(Exception):
-    """The transfer broke off; the bytes so far are valid, and a retry may get the rest."""
+    """The transfer was interrupted. The bytes so far are valid, and a retry may get the rest."""
 
     def __init__(self, reason: str, *, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -390,14 +396,14 @@ class _Cut(Exception):
 
 
 def _listed_size(row: dict[str, Any]) -> int:
-    """Return the bytes of the file itself, not of its LFS pointer; 0 if the hub states none."""
+    """Return the size of the file itself, not of its LFS pointer; 0 if the hub states none."""
     stored = row.get("lfs")
     size = stored.get("size") if isinstance(stored, dict) else row.get("size")
     return size if isinstance(size, int) and size >= 0 else 0
 
 
 def _sum(row: dict[str, Any]) -> str:
-    """Return the checksum, which a repository listing calls ``sha256`` and a tree listing ``oid``."""
+    """Return the checksum, named ``sha256`` in a repository listing and ``oid`` in a tree listing."""
     stored = row.get("lfs")
     found = stored.get("sha256", stored.get("oid")) if isinstance(stored, dict) else None
     found = found.removeprefix("sha256:") if isinstance(found, str) else ""

@@ -1,8 +1,8 @@
 """The lockfile of models pulled from a hub: the commit and the SHA-256 of every file.
 
-    DATA/weights-lock.json     written whole after a pull; its models are fetched again as they were, or not at all
+    DATA/weights-lock.json     written whole after a pull; its models are fetched again in exactly this version
 
-It lies in the data folder rather than with the weights, so that emptying the cache loses no pin.
+It is stored in the data folder and not with the weights, so that emptying the cache loses no pin.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ UNKNOWN: Final[Range] = (0.0, 0.0, 0.0)
 
 
 class LockedFile(Value):
-    """A file of a repository: its path there, its size in bytes and its SHA-256."""
+    """A file of a repository: its path, its size in bytes, and its SHA-256."""
 
     path: str
     size: int
@@ -39,21 +39,22 @@ class LockedFile(Value):
 
     @property
     def name(self) -> str:
-        """Return its name in the store."""
+        """Return the file name in the store."""
         return self.path.rpartition("/")[2]
 
 
 class ModelTraits(Value):
-    """The facts in the headers of a model's files, and their consequences on the machine that pulled it.
+    """The facts in the headers of a model's files, and estimates for the machine that pulled it.
 
     Attributes:
-        context: tokens it is served with. trained: those it was trained for, None if the file does not state them.
-        parameters, active: numbers in it, and those that work on one token.
-        memory: bytes resident. decode, prompt: tokens a second; zeros if unknown.
-        sees, hears: by its projector. embeds: it makes vectors, not words.
-        tasks: of a model in ONNX; () if a language model's follow from the rest. labels: of its head. independent: it
-            judges each label by itself.
-        pictures: tokens of a picture, 0 if it accepts none.
+        context: tokens it is served with. trained: context length it was trained with, None if the file does not state
+            it.
+        parameters, active: parameter count, and parameters active per token.
+        memory: resident bytes. decode, prompt: tokens per second; zeros if unknown.
+        sees, hears: by its projector. embeds: whether it is an embedding model.
+        tasks: of an ONNX model; () for a language model, whose tasks follow from the other fields. labels: of its head.
+            independent: whether it scores each label separately.
+        pictures: tokens per image, 0 if it accepts none.
     """
 
     context: int = 0
@@ -73,14 +74,14 @@ class ModelTraits(Value):
 
 
 class LockedModel(Value):
-    """A pinned model of a hub.
+    """A pinned model from a hub.
 
     Attributes:
-        name: in this store. repo: OWNER/REPO. requested: the branch or commit that was asked for.
-        revision: its commit. quantization: of its weights, "" if its name has none.
-        main, projector: names of files; "" for no projector. licence: as the hub states it.
-        date: ISO, UTC, when it was pinned. runtime: the protocol of the runtime that opens it: its main file, or its
-            folder if ``main`` is "".
+        name: name in this store. repo: OWNER/REPO. requested: the requested branch or commit.
+        revision: its commit. quantization: of its weights, "" if its name states none.
+        main, projector: file names; "" for no projector. licence: as stated by the hub.
+        date: time of pinning, ISO, UTC. runtime: the protocol of the runtime that opens its main file, or its folder if
+            ``main`` is "".
     """
 
     name: str
@@ -109,7 +110,7 @@ class LockedModel(Value):
         return {file.path: file.sha256 for file in self.files}
 
     def row(self, known: WeightsRow | None = None) -> WeightsRow:
-        """Return the model as a row of the registry; ``known``: the shipped row, which describes the model."""
+        """Return the model as a registry row. ``known``: the shipped row that describes the model, if there is one."""
         files = tuple(
             WeightsFile(
                 name=file.name, size=file.size, sha256=file.sha256,
@@ -135,7 +136,7 @@ class LockedModel(Value):
         )
 
     def opened(self) -> ServedRow:
-        """Return the ONNX model as its embedded runtime serves it."""
+        """Return the ONNX model as served by its embedded runtime."""
         traits = self.traits
         return ServedRow(
             id=f"{self.repo.partition('/')[0].lower()}/{self.name}", served_as=self.name, tasks=traits.tasks,
@@ -161,7 +162,7 @@ class LockedModel(Value):
         return SpeedRow(basis=SIZE_OF_FILES, **{name: (each.low, each.mid, each.high) for name, each in found.items()})
 
     def served(self) -> ServedRow | None:
-        """Return the model as embedded llama.cpp serves it; None for an embedding model or one in ONNX."""
+        """Return the model as served by embedded llama.cpp; None for an embedding model or an ONNX model."""
         if self.runtime != "llama":
             return None
         traits = self.traits
@@ -195,7 +196,7 @@ class _Document(Value):
 
 
 class WeightsLock:
-    """The lockfile at ``path``; None for a store that pulls from no hub and pins no models."""
+    """The lockfile at ``path``; None for a store that pins no models."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -203,7 +204,7 @@ class WeightsLock:
         self._models: tuple[LockedModel, ...] = ()
 
     def models(self) -> tuple[LockedModel, ...]:
-        """Return all pinned models by name; read again if the file changed. Raises ConfigError if it is damaged."""
+        """Return all pinned models by name, reloaded if the file changed. Raises ConfigError if it is damaged."""
         if self._path is None:
             return ()
         try:
@@ -218,7 +219,7 @@ class WeightsLock:
         return self._models
 
     def put(self, model: LockedModel) -> None:
-        """Pin a model in place of the one pinned under its name."""
+        """Pin a model, replacing an earlier pin of the same name."""
         self._change(lambda models: (*(each for each in models if each.name != model.name), model))
 
     def drop(self, name: str) -> None:

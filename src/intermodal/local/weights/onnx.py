@@ -1,7 +1,7 @@
-"""Headers of ONNX files: inputs, outputs and operators, read without trusting the file and without running it.
+"""Reads headers of ONNX files (inputs, outputs, operators) without trusting or running the file.
 
 Layout: one protobuf message, ModelProto, with the graph in field 7. Field numbers are those of ``onnx/onnx.proto`` in
-the format's repository, onnx/onnx. A file that is cut, longer than it states, or no ONNX is refused here, before a
+the format's repository, onnx/onnx. A file that is truncated, longer than it states, or not ONNX is rejected before a
 runtime maps it.
 """
 
@@ -15,9 +15,9 @@ from typing import Final
 from intermodal.content import Value
 from intermodal.errors import WeightsError
 
-MAX_FILE: Final = (2 << 30) - 1  # protobuf's own limit of a message
-MAX_FIELDS: Final = 2_000_000  # in all that is read here; the largest of models have some ten thousand
-MAX_DEPTH: Final = 16  # nested graphs, as of loops and branches
+MAX_FILE: Final = (2 << 30) - 1  # protobuf's limit of a message
+MAX_FIELDS: Final = 2_000_000  # of all messages read; the largest models have about ten thousand
+MAX_DEPTH: Final = 16  # nested graphs, as in loops and branches
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # Fields of ModelProto, GraphProto, NodeProto, TensorProto and ValueInfoProto, in that order.
 _IR_VERSION, _GRAPH, _OPSET, _TRAINING, _FUNCTION = 1, 7, 8, 20, 25
@@ -25,7 +25,7 @@ _NODE, _INITIALIZER, _INPUT, _OUTPUT, _SPARSE_INITIALIZER = 1, 5, 11, 12, 15
 _OP_TYPE, _ATTRIBUTE, _DOMAIN = 4, 5, 7
 _TENSOR_NAME, _EXTERNAL_DATA, _DATA_LOCATION = 8, 13, 14
 _NAME, _TYPE = 1, 2
-# Fields of AttributeProto, FunctionProto, SparseTensorProto and TrainingInfoProto that hold others.
+# Fields of AttributeProto, FunctionProto, SparseTensorProto and TrainingInfoProto with nested messages.
 _TENSORS, _GRAPHS, _SPARSE_TENSORS = (5, 10), (6, 11), (22, 23)
 _FUNCTION_NODE, _FUNCTION_ATTRIBUTE = 7, 11
 _SPARSE_PARTS = (1, 2)
@@ -33,11 +33,11 @@ _TRAINING_GRAPHS = (1, 2)
 
 
 class OnnxHeader(Value):
-    """The facts that a file states about itself.
+    """A parsed ONNX header.
 
     Attributes:
-        inputs, outputs: names with their shapes; a dimension that may vary is 0.
-        operators: kinds of nodes. size: bytes of the file.
+        inputs, outputs: names with their shapes; a variable dimension is 0.
+        operators: operator types in use. size: bytes of the file.
     """
 
     inputs: dict[str, tuple[int, ...]]
@@ -47,7 +47,7 @@ class OnnxHeader(Value):
 
 
 def read_header(path: Path) -> OnnxHeader:
-    """Read the header of a file on this machine. Raises ``WeightsError`` if it cannot be run here."""
+    """Read the header of a file. Raises ``WeightsError`` if it is not usable."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
@@ -62,12 +62,12 @@ def read_header(path: Path) -> OnnxHeader:
 
 
 def parse(data: mmap.mmap | bytes, where: str) -> OnnxHeader:
-    """Parse the header of a file with the bytes ``data``. Raises ``WeightsError``."""
+    """Parse the header from the bytes of a file. Raises ``WeightsError``."""
     return _File(data, where).header()
 
 
 class _File:
-    """A file being read: its bytes, and how many fields are still allowed."""
+    """A file being parsed: its bytes, and the remaining field budget."""
 
     def __init__(self, data: mmap.mmap | bytes, where: str) -> None:
         self._data = data
@@ -163,7 +163,7 @@ class _File:
                 self._tensor(start, end)
 
     def _tensor(self, first: int, last: int) -> str:
-        """Return a tensor's name. Refuses one stored in another file, which a runtime would open unchecked."""
+        """Return a tensor's name. Raises if it is stored in another file, which a runtime would open unchecked."""
         name = ""
         for number, wire, start, end in self._fields(first, last):
             if number == _TENSOR_NAME and wire == _BYTES:
@@ -200,8 +200,10 @@ class _File:
         return tuple(found)
 
     def _fields(self, first: int, last: int) -> Iterator[tuple[int, int, int, int]]:
-        """Yield the fields of a message between two positions: number, wire type, and the start and end of its bytes;
-        for a varint, its value in place of the start."""
+        """Yield the fields of a message: number, wire type, start and end of its bytes.
+
+        For a varint, its value is in place of the start.
+        """
         at = first
         while at < last:
             if self._left <= 0:

