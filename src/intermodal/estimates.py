@@ -87,8 +87,9 @@ class PricedModel(Value):
         return not vendors, rate is None, self.price == FREE, rate or 0.0, self.endpoint
 
     def priced(self, date: str, *, batch: bool = False) -> tuple[UsagePrice, ...] | str:
-        """Return the usage prices on an ISO date, one for each rate that applies during that day; or why the
-        price is unknown.
+        """Return the usage prices on an ISO date, one per rate that applies during that day.
+
+        Returns the reason as a string if the price is unknown.
         """
         if self.vectors:
             return _by_vectors(self.vectors, date, batch)

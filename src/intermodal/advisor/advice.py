@@ -100,8 +100,9 @@ class UseOffers(Value):
 
 
 class RoutePick(Value):
-    """One of the best routes, each with a different answering model. ``why``: compared with the first, "" for the
-    first.
+    """One of the best routes, each with a different answering model.
+
+    ``why``: compared with the first route, "" for the first.
     """
 
     use: UseName

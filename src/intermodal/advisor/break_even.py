@@ -73,8 +73,9 @@ def requests_at_once(slots: int) -> str:
 
 
 def mean_wait(seconds: float, servers: int, busy: float) -> float:
-    """Return the mean wait in seconds of a request for ``servers`` servers that are ``busy`` (0 to 1), at ``seconds``
-    each.
+    """Return the mean wait of a request in seconds.
+
+    ``seconds``: duration of a request. ``servers``: how many work in parallel. ``busy``: their utilization, 0 to 1.
 
     Assumes random arrivals and exponentially distributed durations. Source: Sakasegawa, "An approximation formula
     Lq ~ alpha * rho^beta / (1 - rho)", 1977, as in Hopp and Spearman, Factory Physics. Exact for one server.
@@ -156,8 +157,9 @@ def _terms(owned: OwnedHardware) -> str:
 
 
 def _offer_at(place: str, decided: UseOffers, kinds: list[UseOffers]) -> tuple[RouteOffer | None, str]:
-    """Return the decision's route at a place and "", or else the route and title of another use that keeps the
-    needs.
+    """Return the decision's route at a place and "", or else a route of another use and its title.
+
+    The route of another use has to keep the needs.
     """
     for kind in (decided, *kinds):
         for offer in kind.offers:

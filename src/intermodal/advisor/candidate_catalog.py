@@ -84,7 +84,7 @@ class CandidateCatalog(Value):
 
     def without(self, models: frozenset[str], as_of: str) -> Catalog:
         """Return the catalog without some models."""
-        names = frozenset(model.partition("@")[0] for model in models)  # "@eu" is where a model is, and no other model
+        names = frozenset(model.partition("@")[0] for model in models)  # "@eu" is a region of the same model
         return undominated(self.catalog if self.whole is None else self.whole, as_of, without=names)
 
 

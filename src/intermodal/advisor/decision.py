@@ -406,8 +406,9 @@ def _speed_sources(question: AdviceQuestion) -> str:
 
 
 def _terms(question: AdviceQuestion, endpoint: Endpoint) -> str:
-    """Return the terms of use of the answering model, with the host's stated region or retention policy if one is
-    required.
+    """Return the terms of use of the answering model.
+
+    Includes the host's stated region or retention policy if one is required.
     """
     model, host = endpoint.model, endpoint.host
     known = f"{model.licence} ({PERMITS[model.permits]})" if model.permits else model.licence

@@ -1,8 +1,8 @@
-"""How a route uses a model, as opposed to what kind of model it is: one model can serve as a language model for chat
-and as a vision model for a screenshot.
+"""How a route uses a model, as opposed to what kind of model it is.
 
-A *use* is derived from a finished route. To find the best route of each use, the planner is given endpoints that accept
-no more inputs than the use needs, and if that is not enough, the aspects that only this use keeps are required.
+One model can serve as a language model for chat and as a vision model for a screenshot. A *use* is derived from a
+finished route. To find the best route of each use, the planner is given endpoints that accept no more inputs than the
+use needs, and if that is not enough, the aspects that only this use keeps are required.
 """
 
 from __future__ import annotations

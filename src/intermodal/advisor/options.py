@@ -329,7 +329,7 @@ _VOLUME = re.compile(r"([\d,_]+(?:\.\d+)?)([km]?)(?:\s*(?:/|per|a|an)\s*([a-z]+)
 _MEMORY = re.compile(r"(?:(\d+)x)?(\d+(?:\.\d+)?)(gib|gb|mib|mb|tb)", re.IGNORECASE)
 _TIMES = re.compile(r"(\d+)x", re.IGNORECASE)
 _CORES = re.compile(r"(\d+)cores?", re.IGNORECASE)
-_UNITS = {"gib": 2**30, "gb": 2**30, "mib": 2**20, "mb": 2**20, "tb": 2**40}  # memory is sold by powers of two
+_UNITS = {"gib": 2**30, "gb": 2**30, "mib": 2**20, "mb": 2**20, "tb": 2**40}  # memory sizes are powers of two
 _HARDWARE = 'write 24GB of memory, 2x24GB for two graphics cards, "RTX 4090" or 2xH100 for cards, and 8cores beside it'
 _MOST = 1e12  # requests per month; more is taken as a mistake
 

@@ -37,9 +37,7 @@ def page(report: EvaluationReport) -> str:
 
 
 def _pictures(report: EvaluationReport) -> str:
-    """Return the charts of correct answers against seconds and against cost, the latter only if any route has a
-    cost.
-    """
+    """Return the charts of correct answers against seconds and, if any route has a cost, against cost."""
     drawn = [
         scatter(
             report.routes, lambda row: row.seconds, lambda row: row.best_by_seconds, key="seconds",

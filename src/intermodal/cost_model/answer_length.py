@@ -36,7 +36,7 @@ TYPICAL: dict[AnswerKind, tuple[float, float]] = {
     "json": (10.0, 50.0),
 }
 _LOW_END = 1.96  # standard deviations of the logarithm from typical to low: 1 answer in 40 is shorter
-LENGTH_FIGURE, MEAN_FIGURE = "output_tokens", "output_mean"  # figures of statistics, "_" and a kind behind
+LENGTH_FIGURE, MEAN_FIGURE = "output_tokens", "output_mean"  # names of statistics, followed by "_KIND"
 # First and last letter of each script; other scripts are not distinguished.
 _SCRIPTS: tuple[tuple[str, str, str], ...] = (
     ("greek", "\u0370", "\u03ff"), ("cyrillic", "\u0400", "\u052f"), ("hebrew", "\u0590", "\u05ff"),
@@ -85,9 +85,7 @@ def base_kind(kind: AnswerKind) -> AnswerKind:
 
 
 def learned_length(statistics: Statistics, endpoint: str, kind: AnswerKind) -> Quantity | None:
-    """Return the learned length of an endpoint's answers of this kind or its base kind, in tokens; None if not
-    learned.
-    """
+    """Return the learned length in tokens of an endpoint's answers of this kind or its base kind, or None."""
     return _learned(statistics, endpoint, kind, LENGTH_FIGURE)
 
 
@@ -144,7 +142,7 @@ def main_script(text: str) -> str:
     if text.isascii():
         return ""
     counts = {name: sum(low <= letter <= high for letter in text) for name, low, high in _SCRIPTS}
-    if counts["kana"]:  # Japanese is written in both
+    if counts["kana"]:  # Japanese uses kana and Han characters
         counts["kana"] += counts.pop("han")
     most = max(counts, key=lambda name: counts[name])
     latin = sum(letter.isalpha() for letter in text) - sum(counts.values())

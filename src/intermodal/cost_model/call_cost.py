@@ -94,8 +94,9 @@ _TWO_CHANNELS: Levels = (1.0, 1.5, 2.0)
 
 
 def transcription_seconds(rates: Rates, level: Level, seconds: float, film: float = 0.0, channels: int = 1) -> float:
-    """Return the seconds of transcribing audio, ``film`` seconds of it from videos; two ``channels`` are separate
-    passes.
+    """Return the seconds of transcribing audio, ``film`` seconds of it from videos.
+
+    Two ``channels`` are separate passes.
     """
     times = _TWO_CHANNELS[level] if channels > 1 else 1.0
     return rates.overhead[level] + times * ((seconds - film) * rates.hear[level] + film * rates.hear_film[level])
@@ -125,16 +126,15 @@ def image_generation_seconds(rates: Rates, level: Level, count: int, strokes: Di
 
 
 def ocr_seconds(rates: Rates, level: Level, megapixels: float, tokens: float) -> float:
-    """Return the seconds of reading one image: line detection depends on its size, recognition on the amount of
-    text.
+    """Return the seconds of reading one image.
+
+    Line detection depends on its size, recognition on the amount of text.
     """
     return rates.overhead[level] + megapixels * rates.see[level] + tokens * rates.spell[level]
 
 
 def page_ocr_seconds(rates: Rates, level: Level, pages: int, megapixels: float, tokens: float) -> float:
-    """Return the seconds of reading rendered pages: per page if that was measured, otherwise as images of their
-    size.
-    """
+    """Return the seconds of reading rendered pages: per page if measured, otherwise as images of their size."""
     if rates.leaf[1] > 0:
         return rates.overhead[level] + pages * rates.leaf[level]
     return pages * rates.overhead[level] + megapixels * rates.see[level] + tokens * rates.spell[level]

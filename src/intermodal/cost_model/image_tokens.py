@@ -65,10 +65,10 @@ def _openai_tile_refusal(width: int, height: int, detail: str, arguments: RuleAr
 
 
 def _openai_drawing_input(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Return the tokens of an input image of gpt-image-1: tiles with a short side of 512; ``high`` is
-    input_fidelity=high.
+    """Return the tokens of an input image of gpt-image-1: tiles with a short side of 512.
 
-    Numbers: base, tile, additional tokens for a square, additional tokens for any other shape.
+    Detail ``high`` is input_fidelity=high. Numbers: base, tile, additional tokens for a square, additional tokens for
+    any other shape.
 
     >>> int(_openai_drawing_input(1024, 1024, "auto", RuleArguments((65, 129, 4160, 6240))).mid)
     194
@@ -217,10 +217,9 @@ _GEMMA_BUDGET_PLACES = {"low": 0, "auto": 1, "medium": 1, "high": 2, "ultra": 3,
 
 
 def gemma3(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Return a fixed count per image; ``high`` is pan and scan, with the same count again for each crop of a long
-    image.
+    """Return a fixed count per image; at ``high`` detail (pan and scan), the same count again for each crop.
 
-    Numbers: tokens per image.
+    Only long images are cropped. Numbers: tokens per image.
 
     >>> int(gemma3(1024, 1024, "auto", RuleArguments((256,))).mid), int(
     ...     gemma3(2000, 500, "high", RuleArguments((256,))).mid)
@@ -247,10 +246,9 @@ def _gemma_crops(width: int, height: int) -> int:
 
 
 def gemma4(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Return the largest number of whole 48-pixel cells under a budget that keeps the shape; small images are scaled
-    up.
+    """Return the largest number of whole 48-pixel cells under a budget that keeps the shape.
 
-    Numbers: the budget of low, auto (and medium), high, ultra.
+    Small images are scaled up. Numbers: the budget of low, auto (and medium), high, ultra.
 
     >>> int(gemma4(1024, 1024, "auto", RuleArguments((70, 280, 560, 1120))).mid)
     256
@@ -621,10 +619,9 @@ _COHERE_HOSTED_TOKENS = 1_610.0
 
 
 def _command_a_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
-    """Return 256 tokens per 512-pixel tile of Command A Vision, a line break each, and a thumbnail if there are
-    several.
+    """Return the tokens of Command A Vision: 256 per 512-pixel tile and a line break for each.
 
-    Numbers: tokens per tile, tile, maximum tiles.
+    A thumbnail is added if there are several tiles. Numbers: tokens per tile, tile, maximum tiles.
 
     >>> found = _command_a_tiles(1024, 1024, "auto", RuleArguments((256, 512, 12)))
     >>> int(found.low), int(found.mid), int(found.high)
@@ -694,7 +691,7 @@ def _unknown_image_tokens(width: int, height: int) -> Quantity:
 
 _OPENAI = ("auto", "low", "high", "original")
 _LEVELS = ("auto", "low", "medium", "high", "ultra")
-IMAGE_RULES: dict[str, ImageRule] = {  # name -> function, fewest and most numbers, and the check of its words
+IMAGE_RULES: dict[str, ImageRule] = {  # name -> function, minimum and maximum count of numbers, details, checks
     "openai_tile": ImageRule(_openai_tiles, 2, 3, _OPENAI, _openai_tile_refusal, _is_openai_rounding),
     "openai_drawing": ImageRule(_openai_drawing_input, 4, 4, ("auto", "low", "high")),
     "openai_patch": ImageRule(_openai_one_budget, 3, 3, _OPENAI),

@@ -295,7 +295,7 @@ def _stated(speed: Speed, figure: str, zone: Zone) -> Quantity:
     if figure == "overhead" and _states_any_speed(speed):
         return stated
     if figure == "page" and speed.megapixel.mid > 0:
-        return stated  # 0: pages are then timed by their pixels
+        return stated  # 0, so that pages are timed by their pixels
     return assumed_speed(figure, zone)
 
 
@@ -304,8 +304,9 @@ def _states_any_speed(speed: Speed) -> bool:
 
 
 def _seconds_per_read_token(endpoint: Endpoint, decode: Quantity) -> Levels:
-    """Return an OCR model's seconds per token if its row states a speed, else zeros: a guess would add false
-    seconds.
+    """Return an OCR model's seconds per token if its row states a speed, otherwise zeros.
+
+    A guess would add false seconds.
     """
     reads = "image-to-text" in endpoint.model.tasks and endpoint.speed.decode.mid > 0
     return _inverse(decode) if reads else (0.0, 0.0, 0.0)

@@ -33,7 +33,7 @@ _PLURAL = {
     "drawn": "pictures", "speech": "speech",
 }  # fmt: skip
 _MEDIA = ("image", "audio", "video", "document")
-_INSTEAD = {  # advice for a kind that is not accepted
+_INSTEAD = {  # advice for kinds that are not accepted
     "audio": "transcribe it and send the text",
     "video": "send frames of it as pictures, and its sound as text",
     "document": "send its text, or its pages as pictures",
@@ -217,7 +217,7 @@ _SIZE = re.compile(r"([1-9]\d*)x([1-9]\d*)", re.IGNORECASE)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _TIME = re.compile(
     r"(?<![\d.])(\d+(?:\.\d+)?)(ms|s|min|m|h)"
-)  # from a number's first digit alone: twice the digits, twice the work
+)  # starts at a number's first digit only, so that matching takes linear time
 _PAGES = re.compile(r"([1-9]\d*)p", re.IGNORECASE)
 _RATE = re.compile(r"\d+(?:\.\d+)?")
 

@@ -140,10 +140,10 @@ def _gemini_seconds(film: VideoSize, numbers: tuple[float, ...]) -> Quantity:
 
 
 def _gemini_frames(film: VideoSize, numbers: tuple[float, ...]) -> Quantity:
-    """Return the tokens under Gemini 3.x: a maximum per frame (more at high resolution), one frame per second, and
-    audio.
+    """Return the tokens under Gemini 3.x: a maximum per frame at one frame per second, and audio.
 
-    Source: Google, "Media resolution", 2026-11: maxima. Sources differ on audio: 25 or 32 per second.
+    High resolution has a higher maximum. Source: Google, "Media resolution", 2026-11: maxima. Sources differ on audio:
+    25 or 32 per second.
     """
     frame, high_frame, less, more = numbers
     one = high_frame if film.detail in ("high", "ultra") else frame
@@ -242,10 +242,10 @@ def _page(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: str) -> 
 
 
 def _gemini_pages(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: str) -> Quantity:
-    """Return the tokens under Gemini 3.x: a maximum per page by media resolution (auto is medium), and the text of the
-    page.
+    """Return the tokens under Gemini 3.x: a maximum per page by media resolution, and the text of the page.
 
-    Source: Google, "Media resolution", 2026-11. The documentation is inconsistent on whether the text is billed.
+    Auto is medium. Source: Google, "Media resolution", 2026-11. The documentation is inconsistent on whether the text
+    is billed.
     """
     level = {"low": 0, "auto": 1, "medium": 1}.get(leaves.detail, 2)
     most = numbers[level]

@@ -14,7 +14,7 @@ from intermodal.quantity import Quantity, between, exact
 
 # English prose has 4 to 4.5 characters per token in current vocabularies, code about 3, small vocabularies less.
 CHARS_PER_TOKEN: tuple[float, float, float] = (2.5, 4.0, 5.0)  # most tokens, typical, fewest
-CHARS_PER_TOKEN_DENSE: tuple[float, float, float] = (0.9, 1.7, 3.0)  # scripts whose letters take 2 bytes or more
+CHARS_PER_TOKEN_DENSE: tuple[float, float, float] = (0.9, 1.7, 3.0)  # scripts with 2 or more bytes per character
 DENSE_BYTES_PER_CHAR = 1.3
 # Tokens beyond the sum over a text's scripts: merges or splits at its ends, and rounding.
 ENDS: tuple[float, float] = (-1.0, 2.0)
@@ -62,7 +62,7 @@ CHARS_PER_SECOND: tuple[float, float, float] = (20.0, 15.0, 11.0)
 SPEECH_TOKENS = 20.0  # a second
 
 # Label and boundary of one block of derived text: 11 to 37 tokens with SmolLM2, o200k_base and cl100k_base, 20 on
-# average (960 blocks); a longer name of a file takes more.
+# average (960 blocks); a longer file name takes more.
 BLOCK: tuple[float, float, float] = (11.0, 20.0, 56.0)
 # "[0:14] subtitle: " before a line of a video: 7 to 11 tokens with the vocabularies of Llama 3.1, Qwen 3, Gemma 3,
 # Gemini, DeepSeek V3 and SmolLM2; the maximum is with hours.
@@ -156,8 +156,9 @@ def ocr_tokens(megapixels: float, density: Quantity, measured: Quantity | None =
 
 
 def page_tokens(megapixels: float, measured: Quantity | None = None, density: Quantity | None = None) -> Quantity:
-    """Return the tokens of the text on one scanned page of ``megapixels`` (at 150 dpi), of which ``density`` is
-    text.
+    """Return the tokens of the text on one scanned page.
+
+    ``megapixels``: of the page at 150 dpi. ``density``: share of it that is text.
     """
     if measured is not None:
         return measured.scaled(megapixels, basis=measured.basis)
@@ -174,8 +175,9 @@ _OF_FIGURES = 0.7
 
 
 def letter_tokens(letters: Quantity, factor: Quantity | None = None, script: str = "") -> Quantity:
-    """Return the tokens of the text in an image, from its characters counted at low resolution
-    (``media/image/letter_counts.py``).
+    """Return the tokens of the text in an image, from its characters counted at low resolution.
+
+    See ``media/image/letter_counts.py``.
 
     Args:
         factor: on a quarter of a token per character, learned from this reader's earlier runs on Latin and Chinese

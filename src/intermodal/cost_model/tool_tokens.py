@@ -125,10 +125,10 @@ def _text_tokens(text: str) -> float:
 
 
 def schema_tokens(facts: SchemaFacts | None, output: Output, vocabulary: Vocabulary) -> Quantity:
-    """Return the tokens of the schema description given to a model (``json_schema/schema_prompt.py``); exact if
-    counted.
+    """Return the tokens of the schema description given to a model; exact if counted.
 
-    ``facts``: None if the schema was not examined, as for a hypothetical request.
+    The description is from ``json_schema/schema_prompt.py``. ``facts``: None if the schema was not examined, as for a
+    hypothetical request.
     """
     if not isinstance(output, JsonOutput):
         return exact(0.0, "no schema")

@@ -97,8 +97,10 @@ class LoadLevel(Value):
 
 
 class BenchEndpoint(Value):
-    """A measured endpoint: USD per million input and output tokens (None if unknown); ``own``: on the user's own
-    hardware.
+    """A measured endpoint.
+
+    ``input_mtok``, ``output_mtok``: USD per million tokens, None if unknown. ``own``: on the user's own hardware.
+    ``high_cost``: maximum USD of a request.
     """
 
     endpoint: str

@@ -36,7 +36,7 @@ from intermodal.request import Request
 MOST_ROUTES = 8
 _EVERY = 40  # routes per item from which the most common ones are chosen
 _MOST_FAILURES_IN_A_ROW = 3  # consecutive failures after which a route's remaining items are not run
-_OF_ITEM = ("input_", "no_content_found")  # codes of errors of a file, which do not predict the next file
+_OF_ITEM = ("input_", "no_content_found")  # prefixes of error codes that concern one file only
 _CONVERTS = ("read", "transcribe")  # jobs whose output is the text of a conversion, not an answer
 
 
@@ -78,7 +78,7 @@ class Evaluation:
     data: Dataset
     settings: EvaluationSettings
     journal: TrialJournal
-    requests: Mapping[str, Request] = field(default_factory=dict)  # by item, where a request is not the item's own
+    requests: Mapping[str, Request] = field(default_factory=dict)  # by item, if not derived from the item
     planned: list[PlannedItem] = field(default_factory=list)
     routes: dict[str, EvaluatedRoute] = field(default_factory=dict)
     stopped: str = ""  # why it ended early
@@ -222,9 +222,7 @@ class Evaluation:
         return True
 
     async def _again(self, each: PlannedItem) -> PreparedRequest:
-        """Open the item's files again. Raises UsageError if they changed, because the plan is for the earlier
-        content.
-        """
+        """Open the item's files again. Raises UsageError if they changed after planning."""
         assert each.inputs is not None
         prepared = await self.client.prepare(each.inputs.original)
         if request_digest(prepared) != each.digest:

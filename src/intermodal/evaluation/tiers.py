@@ -26,7 +26,7 @@ from intermodal.request import Tier
 
 ENOUGH = 20  # items
 THRESHOLDS: tuple[tuple[float, Tier], ...] = ((0.95, "frontier"), (0.80, "large"), (0.60, "medium"), (0.30, "small"))
-# Failures that do not reflect on the quality of an endpoint.
+# Failures that say nothing about the quality of an endpoint.
 _NOT_ITS_FAULT = AGAIN | {"credentials_refused", "budget_exceeded", "not_installed", "weights", "call"}
 LEVEL = 0.95  # of every interval
 _Z = 1.959963984540054  # the normal quantile at (1 + LEVEL) / 2
@@ -92,8 +92,9 @@ def measure_tiers(runs: Sequence[tuple[Trial, bool]], catalog: Catalog) -> tuple
 
 
 def _as_sure(found: TierMeasurement, sure: float) -> TierMeasurement:
-    """Add the mean score of the best label, which shows whether scores are calibrated: a mean of 0.9 is too high if
-    only half of the answers are right.
+    """Add the mean score of the best label, which shows whether scores are calibrated.
+
+    For example, a mean of 0.9 is too high if only half of the answers are right.
     """
     why = f"{found.why}; its best label was at {sure:.2f} on average"
     return msgspec.structs.replace(found, sure=sure, why=why)

@@ -50,7 +50,7 @@ from intermodal.sizing.vllm import VllmCapacity, VllmSettings, vllm_capacity
 
 
 _Engine = Literal["llama.cpp", "vllm"]
-PROMPT: Final = 1000  # tokens before the first word, by default
+PROMPT: Final = 1000  # default tokens before the first generated token
 _TOKENS = re.compile(r"(\d+(?:\.\d+)?)\s*([km]?)", re.IGNORECASE)
 _TIMES = {"": 1, "k": 1024, "m": 1024 * 1024}
 _MOST_TOKENS = 1 << 30

@@ -172,7 +172,7 @@ async def hub_pull(
     vision = await _shape(wanted.repo, projector.name, listed.revision, env) if projector is not None else None
     chosen, found, why = await _chosen(variants, vision, wanted, listed.revision, machine, env)
     same = before is not None and before.revision == listed.revision and _COMMIT.fullmatch(listed.revision)
-    sums = before.sums() if before is not None and same else {}  # where the listing has none: of a commit they stay
+    sums = before.sums() if before is not None and same else {}  # for files without a listed checksum
     known = before or row or _row_of(wanted.repo, chosen.quantization, weights)
     made = LockedModel(
         name=known.name if known is not None else _name(chosen.files[0].name, wanted, weights, taken),
@@ -215,9 +215,7 @@ async def as_pulled(wish: FitQuery, machine: Machine, env: Mapping[str, str]) ->
 
 
 def _same_model(before: LockedModel, wanted: HubReference, listed: HubListing) -> HubReference:
-    """Return the reference for an update: the file that was pulled, or its quantization if the file no longer
-    exists.
-    """
+    """Return the reference for an update: the pulled file, or its quantization if the file no longer exists."""
     if wanted.file or wanted.quant or before.runtime != "llama":
         return wanted
     path = before.files[0].path
@@ -291,7 +289,7 @@ async def _shape(repo: str, file: str, revision: str, env: Mapping[str, str]) ->
     try:
         return (await remote_model(f"hf:{repo}/{file}@{revision}", env=env)).shape
     except WeightsError as error:
-        error.where = f"hf:{repo}/{file}"  # the commit tells the user nothing
+        error.where = f"hf:{repo}/{file}"  # without the commit, which does not help the user
         raise
 
 

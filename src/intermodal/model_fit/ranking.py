@@ -83,8 +83,9 @@ class RankedModel(Value):
 
 
 class RankingQuery(Value):
-    """Options of a ranking: ``context`` tokens for each of ``slots`` sequences (0 for the usual), and the cache
-    types.
+    """Options of a ranking.
+
+    ``context``: tokens for each of ``slots`` sequences, 0 for the usual. ``type_k``, ``type_v``: cache types.
     """
 
     context: int = 0

@@ -86,15 +86,13 @@ class Recommendation(Value):
 
 
 def recommend(machine: Machine, weights: WeightsStore, work: Work) -> Recommendation:
-    """Return the strongest model that certainly fits, preferring models that are not slow (see
-    ``ModelProposal.slow``).
-    """
+    """Return the strongest model that certainly fits, preferring models that are not slow."""
     known = tuple(_proposals(machine, weights, work))
     fitting = [each for each in known if each.verdict == "fits"]
     quick = [each for each in fitting if not each.slow]
     if not fitting:
         return Recommendation(work=work, chosen=None, why=f"none of {len(known)} models certainly fits", known=known)
-    chosen = sorted(quick or fitting, key=_strength)[-1]  # of equals take the later row, which is newer
+    chosen = sorted(quick or fitting, key=_strength)[-1]  # of equals, the later row, which is newer
     stronger = [each for each in known if _strength(each) > _strength(chosen)]
     large = [each.name for each in stronger if each.verdict != "fits"]
     slow = [each.name for each in stronger if each.verdict == "fits"]

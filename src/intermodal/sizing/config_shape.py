@@ -80,9 +80,7 @@ class _ConfigCounts:
 def _sums(
     tensors: Sequence[SafeTensor], weights: int, said: _ConfigCounts, config: Mapping[str, Any]
 ) -> tuple[int, int, int, int, int]:
-    """Return the bytes of the token embeddings, the output matrix, the routed experts and all tensors, and the value
-    count.
-    """
+    """Return the bytes of the token embeddings, output matrix, routed experts and all tensors, and the value count."""
     if tensors:
         embeddings = sum(tensor.size for tensor in tensors if tensor.name.endswith(_EMBEDDINGS))
         output = sum(tensor.size for tensor in tensors if tensor.name.endswith(_OUTPUT))

@@ -419,8 +419,9 @@ def _fewer(shape: ModelShape, serving: VllmSettings, judge: Judge) -> Iterator[V
 
 
 def _cards(shape: ModelShape, serving: VllmSettings, judge: Judge) -> Iterator[VllmAttempt]:
-    """Yield more GPUs of the same kind, in a number that divides the attention heads, and the smallest larger GPU that
-    fits.
+    """Yield more GPUs of the same kind, and the smallest larger GPU that fits.
+
+    The number of GPUs has to divide the attention heads.
     """
     heads = most_heads(shape)
     for count in (2, 4, 8):

@@ -157,7 +157,7 @@ class _Facts:
     def number(self, found: Any, otherwise: int = 0) -> int:
         if isinstance(found, bool) or not isinstance(found, int | float):
             return int(found) if isinstance(found, bool) else otherwise
-        if not 0 <= found < MAX_NUMBER:  # also not a number, and infinity
+        if not 0 <= found < MAX_NUMBER:  # also rejects NaN and infinity
             raise self.wrong(f"has the impossible count {found} in its header")
         return int(found)
 
@@ -255,7 +255,7 @@ class _Widths:
         self.key, self.value = facts.count("attention.key_length", plain), facts.count("attention.value_length", plain)
         self.key_window = facts.count("attention.key_length_swa", self.key)
         self.value_window = facts.count("attention.value_length_swa", self.value)
-        # one latent vector a token replaces the keys and values of all heads
+        # one latent vector per token replaces the keys and values of all heads
         self.latent = facts.count("attention.key_length_mla") > 0 and facts.count("attention.value_length_mla") > 0
 
     def of(self, window: bool) -> tuple[int, int]:
@@ -263,8 +263,9 @@ class _Widths:
 
 
 def _windows(facts: _Facts, count: int) -> tuple[tuple[int, ...], str]:
-    """Return the sliding window of each layer in tokens (0 for full attention), and a problem with determining
-    it, if any.
+    """Return the sliding window of each layer in tokens, and the problem with determining it, if any.
+
+    A window of 0 is full attention.
     """
     architecture = facts.text("general.architecture")
     if architecture in ("lfm2", "lfm2moe"):
@@ -451,7 +452,7 @@ RECURRENT: Final[dict[str, Recurring]] = {
     "qwen3next": "interval", "qwen35": "interval", "qwen35moe": "interval", "minimax-01": "interval",
     "falcon-h1": "beside",
 }  # fmt: skip
-INTERVALS: Final[dict[str, int]] = {"minimax-01": 8}  # layers from one full attention to the next; else 4
+INTERVALS: Final[dict[str, int]] = {"minimax-01": 8}  # one layer in this many has full attention; default 4
 
 # Models without a cache: embedding encoders, which read a text once, and diffusion language models.
 WITHOUT_CACHE: Final = frozenset(

@@ -532,8 +532,9 @@ def rentals() -> tuple[Rental, ...]:
 
 
 def rental_words(machine: Machine) -> str:
-    """Describe the monthly rent of the machine's GPUs, from rows of the same GPU; "" if its GPUs are of several kinds
-    or none.
+    """Describe the monthly rent of the machine's GPUs, from rows of the same GPU.
+
+    Returns "" if the GPUs are of several kinds, only described by memory, or none.
     """
     names = {gpu.name for gpu in machine.gpus}
     if len(names) != 1 or not machine.gpus[0].bandwidth:  # no GPU, several kinds, or only a memory size was stated

@@ -131,7 +131,7 @@ def corrected_amount(name: str, device: Device, amount: Quantity, correction: Co
     return between(low, mid, high, correction.words)
 
 
-# CUDA's context and libraries: memory that tools show beyond the buffers of the log, 153 MiB to 500 MiB.
+# CUDA context and libraries: memory beyond the logged buffers, 153 MiB to 500 MiB as tools report it.
 _BACKEND: Final = (150 * 2**20, 250 * 2**20, 500 * 2**20)
 
 # Measured with xllamacpp 2026.10 on top of weights, cache and buffers, after a prompt (benchmarks/results/fit.md): code
@@ -385,7 +385,7 @@ def _draft_terms(settings: ServingSettings) -> list[MemoryTerm]:
 
 
 # ---- without a header -------------------------------------------------------------------------------
-USUAL: Final = "Q4_K_M"  # the most widely used one
+USUAL: Final = "Q4_K_M"  # the most widely used quantization
 BITS: Final = QUANTIZATIONS[USUAL].bits
 
 # Memory as a multiple of the file size: with the cache of a short request, buffers and the program.

@@ -246,10 +246,10 @@ class _RemoteReader:
 
 
 def chosen_file(listed: tuple[HubFile, ...], wanted: HubReference) -> str:
-    """Return the only GGUF model of a repository, or the only one in the requested quantization; "" if it has no GGUF
-    model.
+    """Return the only GGUF model of a repository, or the only one in the requested quantization.
 
-    Raises UsageError if there are several (the error lists them) or none in that quantization.
+    Returns "" if the repository has no GGUF model. Raises UsageError if there are several (the error lists them) or
+    none in that quantization.
     """
     every = names = [file.name for file in listed if is_model(file.name)]
     if wanted.quant:

@@ -23,7 +23,7 @@ Verdict = Literal["fits", "tight", "no", "unknown"]
 Where = Literal["card", "cards", "memory"]
 CONTEXTS: Final = (4096, 8192, 16384, 32768, 65536, 131072)
 _WORST: Final[tuple[Verdict, ...]] = ("fits", "tight", "unknown", "no")
-_STEP: Final = 256  # tokens, to which llama.cpp rounds a context
+_STEP: Final = 256  # tokens; llama.cpp rounds contexts to multiples of it
 _MOST_CONTEXT: Final = 1 << 20
 
 

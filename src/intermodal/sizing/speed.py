@@ -98,10 +98,10 @@ def model_speed(
 def speed_of_parameters(
     parameters: float, active: float, machine: Machine, *, prompt: int = 1000, users: int = 1
 ) -> ModelSpeed:
-    """Return the speed of a model of which only the size is known, assuming 4-bit weights (``BITS``) and a short
-    context.
+    """Return the speed of a model of which only the size is known.
 
-    ``active``: parameters used per token; less than ``parameters`` for a mixture of experts.
+    Assumes 4-bit weights (``BITS``) and a short context. ``active``: parameters used per token; less than
+    ``parameters`` for a mixture of experts.
     """
     each = round(parameters * BITS / 8 / _LAYERS)
     sparse = 0 < active < parameters
@@ -158,8 +158,9 @@ def device_work(
 
 
 def _experts(shape: ModelShape, layer: Layer, users: int) -> float:
-    """Return the bytes of experts read for one token of each sequence; sequences that use the same expert share the
-    read.
+    """Return the bytes of experts read for one token of each sequence.
+
+    Sequences that use the same expert share the read.
     """
     if not shape.experts:
         return float(layer.experts)

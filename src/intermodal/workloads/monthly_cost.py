@@ -54,7 +54,7 @@ _DIGITS = 10
 _RatesOf = Callable[[Endpoint], Rates]
 _Cached = Callable[[Endpoint], tuple[int, float | None]]
 
-_BY_TOKENS = ("generate", "translate", "score", "embed")  # last calls whose input is billed by tokens of each kind
+_BY_TOKENS = ("generate", "translate", "score", "embed")  # last calls billed by input tokens of each kind
 
 
 class StepBill(Value):
@@ -201,8 +201,9 @@ def _answer(
     chosen: Candidate, step: Call, kinds: Mapping[int, str], rates: Rates, tokens: int | None,
     cached: tuple[int, float | None],
 ) -> dict[str, Quantity]:  # fmt: skip
-    """Return the cost of the answering call by modality: unconverted inputs, converted parts, other text, and
-    output.
+    """Return the cost of the answering call by modality.
+
+    The modalities are those of unconverted inputs and of converted parts, other text, and output.
     """
     cost, sources = step.estimate.cost, _sources(chosen, step, kinds, rates)
     if not cost.known:
@@ -324,8 +325,7 @@ def plan_requirements(made: MonthlyCost) -> Table:
 
 
 def sentences(made: MonthlyCost, *, notes: bool = False) -> Iterator[str]:
-    """Yield the sentences for the tables: the route of each plan and its losses, plans without a route, and
-    assumptions.
+    """Yield the sentences for the tables: each plan's route and losses, plans without a route, and assumptions.
 
     ``notes``: include the notes of the plans.
     """
@@ -387,7 +387,7 @@ def _whole_dollars(quantity: Quantity) -> str:
 
 
 def _plain_dollars(value: float) -> str:
-    """Format USD with three significant digits, and with cents for small amounts.
+    """Format USD with about three significant digits, and with cents for small amounts.
 
     >>> [_plain_dollars(value) for value in (0.0, 0.004, 0.318, 4.256, 87.3, 1234.5, 2.1e6)]
     ['0', '<0.01', '0.32', '4.26', '87.3', '1,234', '2,100,000']
@@ -548,8 +548,9 @@ def _hint(plan: PlanBill) -> str:
 
 
 def _axis(made: MonthlyCost) -> tuple[float, float]:
-    """Return the end of the axis and its tick step. All middles fit; ranges are cut off if they would make bars
-    too short.
+    """Return the end of the axis and its tick step.
+
+    All middles fit; ranges are cut off if they would make bars too short.
     """
     known = [plan.total for plan in made.plans if not plan.refused and plan.total.known]
     middle, high = max((each.mid for each in known), default=0.0), max((each.high for each in known), default=0.0)
@@ -715,9 +716,7 @@ class Discounts:
         return with_price_on(endpoint, vectors, self._day, batch=self._batch)
 
     def cached(self, endpoint: Endpoint) -> tuple[int, float | None]:
-        """Return the number of cached tokens at an answering endpoint and the USD for one, None if no price is
-        stated.
-        """
+        """Return the number of cached tokens at an answering endpoint and the USD for one, None if unstated."""
         vector = rate_card_on(self._vectors.get(endpoint.id, ()), self._day, batch=self._batch)
         rate = vector.units.get(_CACHED) if vector is not None else None
         return self._tokens, None if rate is None else base_rate(rate) / 1e6

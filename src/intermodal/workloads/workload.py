@@ -52,8 +52,7 @@ _FEW = 8  # maximum number of enumeration values listed in full
 
 
 class WorkloadPart(Value):
-    """One part of a request, or ``count`` identical ones: a real ``file``, or a hypothetical ``piece`` with its
-    properties.
+    """One part of a request, or ``count`` identical ones: a real ``file`` or a hypothetical ``piece``.
 
     Attributes:
         density: share of an image or scanned page covered by text, None if unstated.
