@@ -1,7 +1,7 @@
-"""Work that must not hold up the event loop, and the bridges between threads, processes and the loop.
+"""Work that must not block the event loop, and bridges between threads, processes and the loop.
 
-worker_process.py   a child process with memory and CPU limits that can be killed at any time: both sides of the pipe
-offload.py          runs a computation in a thread where its input is large, and frees large values in slices there
-fair_lock.py        a lock whose turns go round among requesters
-sync_bridge.py      runs coroutines for synchronous callers, on an event loop of its own
+worker_process.py   a child process with memory and CPU limits that can be killed at any time: both ends of the pipe
+offload.py          runs a computation in a thread if its input is large, and frees large values there in slices
+fair_lock.py        a lock that takes turns among requesters
+sync_bridge.py      runs coroutines for synchronous callers, on its own event loop
 """

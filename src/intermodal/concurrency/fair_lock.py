@@ -1,4 +1,4 @@
-"""A lock that takes turns among requesters: a hundred jobs of one delay another by one job."""
+"""A lock that takes turns among requesters: a hundred jobs of one requester delay another by only one job."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _requester: ContextVar[object] = ContextVar("requester", default=None)
 
 
 def new_requester() -> None:
-    """Make this task, and the tasks that it starts from now on, a requester of its own."""
+    """Make this task, and the tasks it starts from now on, a separate requester."""
     _requester.set(object())
 
 
 class FairLock:
-    """A lock (``async with lock:``) that requesters hold in turns; one requester's tasks hold it in order.
+    """A lock (``async with lock:``) that requesters hold in turns; tasks of one requester hold it in order.
 
-    ``places``: how many tasks may hold it at a time.
+    ``places``: how many tasks may hold it at the same time.
     """
 
     def __init__(self, places: int = 1) -> None:

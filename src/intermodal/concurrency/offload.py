@@ -1,12 +1,12 @@
-"""Runs computations whose length depends on the input in a thread where they are long, off the event loop.
+"""Run computations whose duration depends on the input in a thread if they are long, off the event loop.
 
-Reading, planning and writing a conversation of 20,000 messages takes seconds of pure Python. In a thread, the loop gets
-its turn after each switch interval (0.2 ms in the gateway), and other requests are served meanwhile. Short computations
-stay on the loop: a thread costs 50 to 100 µs.
+Reading, planning and writing a conversation of 20,000 messages takes seconds of pure Python. If this runs in a thread,
+the loop gets its turn after each switch interval (0.2 ms in the gateway), and other requests are served meanwhile.
+Short computations stay on the loop: a thread costs 50 to 100 µs.
 
 The threads are used for nothing else. They are few, so that the loop never competes with many of them for the
 interpreter, and more than one, so that a short computation does not wait behind a long one. A function that runs here
-depends on its arguments alone: it shares no mutable state with the loop.
+depends only on its arguments: it shares no mutable state with the loop.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class _Unscanned(Struct, frozen=True):
 
 
 def free_in_background(value: Any) -> None:
-    """Free the large collections in a value in slices, once nothing else refers to them. May be called anywhere."""
+    """Free the large collections in a value in slices, once nothing else refers to them. Thread-safe."""
     found = _large(value, LOOKS)
     if found is None:
         _free_queue().put([_Unscanned(value)])
@@ -57,7 +57,7 @@ def free_in_background(value: Any) -> None:
 
 
 def _large(value: Any, looks: float) -> list[Any] | None:
-    """Return the large collections in a value; None where it has more than ``looks`` values."""
+    """Return the large collections in a value; None if more than ``looks`` values would have to be inspected."""
     found: list[Any] = []
     left: list[tuple[Any, int]] = [(value, _DEEP)]
     while left:
@@ -83,7 +83,7 @@ def _free_queue() -> SimpleQueue[list[Any]]:
 
 
 def _free(queue: SimpleQueue[list[Any]]) -> None:
-    """Free what comes through the queue once nothing else refers to it. Never returns."""
+    """Free the collections received through the queue once nothing else refers to them. Never returns."""
     held: dict[int, tuple[Any, float]] = {}  # by identity: a value may be handed over several times
     while True:
         with suppress(Empty):
@@ -129,10 +129,9 @@ HEAVY = 1 << 20  # bytes of media from which on a digest is computed in a thread
 
 
 def is_long(messages: Sequence[Any], tools: Sequence[Any] = (), output: Any = None, settings: Any = None) -> bool:
-    """Return whether a step over a conversation takes long, or over the schemas of its tools and of the ``output``, or
-    over ``settings``, which may hold a bias for each of tens of thousands of tokens.
+    """Return whether a step over a conversation, the schemas of its tools or the ``output`` takes long.
 
-    The answer comes after ``MANY`` parts and ``VALUES`` of the schemas at the latest.
+    Inspects at most ``MANY`` parts and ``VALUES`` values of the schemas.
     """
     if len(messages) > MANY or len(tools) > TOOLS:
         return True
@@ -153,7 +152,7 @@ def is_long(messages: Sequence[Any], tools: Sequence[Any] = (), output: Any = No
 
 
 def _many_values(trees: list[Any]) -> bool:
-    """Return whether trees of JSON hold more than ``VALUES`` objects and arrays, and keys in objects."""
+    """Return whether JSON trees contain more than ``VALUES`` values."""
     left = VALUES
     while trees and left >= 0:
         tree = trees.pop()
@@ -164,9 +163,9 @@ def _many_values(trees: list[Any]) -> bool:
 
 
 async def offload(long: bool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function, in a thread if it takes ``long``; return its result or raise its error.
+    """Call a function, in a thread if ``long`` is set; return its result or raise its error.
 
-    A cancelled caller continues at once; the thread is free when the function has returned.
+    A cancelled caller continues at once; the thread becomes free when the function returns.
     """
     if not long:
         return function(*args, **kwargs)

@@ -1,8 +1,8 @@
-"""Runs coroutines for synchronous callers, on an event loop in a thread of its own.
+"""Run coroutines for synchronous callers, on an event loop in its own thread.
 
-A whole ``async for`` runs in one task and feeds a queue, at most a few hundred items ahead, so that cancel scopes
+An entire ``async for`` runs in one task and feeds a queue, at most a few hundred items ahead, so that cancel scopes
 opened by the generator are closed in the task that opened them. Ctrl-C in the calling thread cancels that task and
-waits until it has settled.
+waits until it has finished.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _AHEAD = 256  # items made before the reader has taken them
 
 
 class SyncBridge:
-    """Runs coroutines for a synchronous caller. Started on first use, ended by :meth:`close`."""
+    """Runs coroutines for a synchronous caller. Started on first use, stopped by :meth:`close`."""
 
     def __init__(self) -> None:
         self._manager: Any = None
@@ -47,16 +47,16 @@ class SyncBridge:
 
     @property
     def started(self) -> bool:
-        """Return whether the loop runs in this process."""
+        """Whether the loop runs in this process."""
         return self._portal is not None and self._process == os.getpid()
 
     @property
     def is_here(self) -> bool:
-        """Return whether the calling thread is that of the loop, which cannot wait for itself."""
+        """Whether the calling thread is that of the loop, which cannot wait for itself."""
         return self.started and threading.get_ident() == self._thread
 
     def run(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
-        """Call an async function and wait; an interrupt cancels it and waits for its clean-up."""
+        """Call an async function and wait for it; an interrupt cancels it and waits for its cleanup."""
         future = self._start().start_task_soon(function, *arguments)
         try:
             result: T = future.result()
@@ -66,7 +66,7 @@ class SyncBridge:
             raise
 
     def iterate(self, make: Callable[[], AsyncGenerator[T]]) -> Iterator[T]:
-        """Consume an async iterator made by ``make``. Closing the returned iterator cancels it."""
+        """Iterate over an async generator created by ``make``. Closing the returned iterator cancels it."""
         items: queue.Queue[Any] = queue.Queue()
 
         async def feed() -> None:
@@ -94,8 +94,10 @@ class SyncBridge:
                 _cancel_and_wait(future)
 
     def close(self, last: Callable[[], Awaitable[None]] | None = None) -> None:
-        """End the loop when every call has ended, after ``last``, which is skipped where the loop never started.
-        Iterations that are not finished end now."""
+        """Call ``last``, cancel unfinished iterations, and stop the loop when every call has ended.
+
+        ``last`` is skipped if the loop never started.
+        """
         if last is not None and self.started:
             self.run(last)
         if self._manager is not None and self._process == os.getpid():
@@ -106,7 +108,7 @@ class SyncBridge:
 
 
 def _cancel_and_wait(future: Any) -> None:
-    """Cancel the task and let its shielded clean-up end (rows settled, children killed)."""
+    """Cancel the task and wait for its shielded cleanup (rows settled, children killed)."""
     import concurrent.futures
 
     future.cancel()

@@ -1,12 +1,12 @@
-"""Worker processes: a child that decodes media or runs a model, with limits, that can be killed at any time.
+"""Worker processes: a child with resource limits that decodes media or runs a model, and can be killed at any time.
 
 Both sides are here. The parent's :class:`WorkerProcess` starts ``python -m MODULE`` and calls its handlers; the child's
 :func:`serve` runs them. Frames on the pipes are a 4-byte big-endian length and msgpack; the largest argument of a call
-follows as raw bytes, so that neither side copies it once more. For a file on disk the child gets the descriptor, over a
-socket pair (unix(7), SCM_RIGHTS), and reads what it needs.
+follows as raw bytes, so that neither side copies it again. For a file on disk the child receives the descriptor, over a
+socket pair (unix(7), SCM_RIGHTS), and reads the parts it needs.
 
-A child has its own session, so that Ctrl-C reaches the parent alone. It ends when its standard input closes, so that it
-never outlives the parent. What libraries print goes to its log.
+A child has its own session, so that Ctrl-C reaches only the parent. It ends when its standard input closes, so that it
+never outlives the parent. Output printed by libraries goes to its log.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ _LARGE = 1 << 20  # bytes from which an argument is sent on its own
 
 
 class ProcessLimits(Value):
-    """Limits of a child. 0 sets none.
+    """Limits of a child process. 0 means no limit.
 
     Attributes:
         memory: bytes of address space.
-        cpu: processor seconds of one call (not of the child's whole life: a worker that decoded a
-            thousand good files must not die on the next).
-        read_only: files may not be written (the child's own small log excepted).
+        cpu: processor seconds per call, rather than per process: a worker that decoded a thousand good files must not
+            die on the next.
+        read_only: files may not be written (except the child's own small log).
     """
 
     memory: int = 0
@@ -54,10 +54,10 @@ class ProcessLimits(Value):
 
 
 class WorkerReply(Value):
-    """The value that a handler returned, with the child's own measurements.
+    """The value returned by a handler, with the child's own measurements.
 
-    ``seconds`` in the handler; ``peak_memory`` is the highest resident set, in bytes, while it ran
-    (on Linux; elsewhere since the child started).
+    ``seconds``: time in the handler; ``peak_memory``: highest resident set size in bytes while it ran (on Linux;
+    elsewhere since the child started).
     """
 
     value: Any = None
@@ -83,8 +83,9 @@ class WorkerProcess:
     """One child process, started on the first call and restarted after a crash.
 
     One call at a time (callers queue). Cancelling a call kills the child, so that it does not continue decoding.
-    Raises the :mod:`intermodal.errors` class whose ``code`` the child named, ``InputTooLarge`` when
-    a media child runs out of its limits, ``RuntimeCrashed`` when it dies for another reason.
+
+    Raises the :mod:`intermodal.errors` class with the ``code`` that the child sent, ``InputTooLarge`` if a media child
+    exceeds its limits, ``RuntimeCrashed`` if it dies for another reason.
     """
 
     def __init__(
@@ -96,7 +97,10 @@ class WorkerProcess:
         name: str = "",
         inherit: tuple[str, ...] | None = None,
     ) -> None:
-        """``inherit`` names the environment variables that the child gets; None for all."""
+        """Create a worker, without starting it.
+
+        ``inherit``: names of the environment variables that are passed to the child; None for all.
+        """
         self.module = module
         self.name = name or module
         self._limits = limits or ProcessLimits()
@@ -118,7 +122,7 @@ class WorkerProcess:
 
     @property
     def busy(self) -> bool:
-        """Return whether a call is running; the next one waits."""
+        """Whether a call is running; the next one waits."""
         return self._lock.locked()
 
     async def call(
@@ -130,8 +134,11 @@ class WorkerProcess:
         progress: Callable[[float | None, str], None] | None = None,
         take: Callable[[Any], None] | None = None,
     ) -> WorkerReply:
-        """Run ``method(**arguments)`` in the child, which gets its own descriptor of a ``FileBytes``. ``timeout`` in
-        seconds. ``take`` gets each value that the handler emits before it returns."""
+        """Run ``method(**arguments)`` in the child; a ``FileBytes`` argument is passed as a descriptor of the child's
+        own.
+
+        ``timeout`` is in seconds. ``take`` is called with each value that the handler emits before it returns.
+        """
         import anyio
 
         async with self._lock:
@@ -207,7 +214,7 @@ class WorkerProcess:
         }  # fmt: skip
         with theirs:
             self._process = await start_process(
-                # -P: the folder the user happens to be in must not be able to replace a module of the child.
+                # -P: the current folder must not be able to replace a module of the child.
                 [sys.executable, "-P", "-m", self.module],
                 stdin=-1,
                 stdout=-1,
@@ -224,7 +231,7 @@ class WorkerProcess:
         socket.send_fds(self._files, [b"f"], [descriptor])
 
     async def _post_mortem(self, process: Any) -> errors.IntermodalError:
-        """Return the error that explains why the child died. Its log may hold content, and is not quoted."""
+        """Return the error that explains why the child died. Its log may contain content, and is not quoted."""
         import anyio
 
         with anyio.move_on_after(2, shield=True):
@@ -250,7 +257,7 @@ class WorkerProcess:
             self._process.kill()
 
     async def _discard(self) -> None:
-        """Kill and reap the child, but keep its log: the next call must find no half-dead process."""
+        """Kill and reap the child, but keep its log: the next call must not find a half-dead process."""
         import anyio
 
         if self._files is not None:
@@ -265,7 +272,7 @@ class WorkerProcess:
             await process.aclose()
 
     async def close(self) -> None:
-        """End the child and reap it."""
+        """Stop the child and reap it."""
         await self._discard()
         if self._log is not None:
             self._log.close()
@@ -314,10 +321,10 @@ def _send(message: list[Any]) -> None:
 
 
 class MemoryGauge:
-    """The child's own memory, read through descriptors opened once: a confined child may open no file later.
+    """The child's own memory, read through descriptors that are opened once: a confined child cannot open files later.
 
-    Linux tells the peak since its last reset in ``/proc/self/status`` (VmHWM); resetting it is
-    writing 5 to ``/proc/self/clear_refs`` (proc(5)). Elsewhere the peak of the whole life is used.
+    Linux reports the peak since its last reset in ``/proc/self/status`` (VmHWM); writing 5 to ``/proc/self/clear_refs``
+    resets it (proc(5)). Elsewhere the peak since the start of the process is used.
     """
 
     def __init__(self) -> None:
@@ -340,11 +347,11 @@ class MemoryGauge:
         return 0
 
     def address_space(self) -> int:
-        """Return the bytes of address space in use; 0 where the system does not report them."""
+        """Return the bytes of address space in use; 0 if the system does not report them."""
         return self._field(b"VmSize:")
 
     def resident(self) -> int:
-        """Return the resident bytes; 0 where the system does not report them."""
+        """Return the resident set size in bytes; 0 if the system does not report it."""
         return self._field(b"VmRSS:")
 
     def start(self) -> None:
@@ -376,7 +383,7 @@ def _apply_limits(limits: ProcessLimits) -> None:
 
 
 def _allow_cpu(seconds: int) -> None:
-    """Let the child use ``seconds`` more than it has used until now."""
+    """Let the child use ``seconds`` more processor time than it has used so far."""
     import math
     import resource
 
@@ -397,7 +404,7 @@ def _read_exactly(size: int) -> bytearray | None:
 
 
 def _split_large_argument(arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the name of the largest argument where that is large bytes, else ""; and the other arguments."""
+    """Return the name of the largest argument if it is a large bytes object, else "", and the other arguments."""
     sizes = {name: len(value) for name, value in arguments.items() if isinstance(value, bytes | bytearray)}
     large = max(sizes, key=lambda name: sizes[name], default="")
     if not large or not _LARGE <= sizes[large] <= MAX_FRAME:
@@ -406,7 +413,7 @@ def _split_large_argument(arguments: Mapping[str, Any]) -> tuple[str, dict[str, 
 
 
 def _read_large() -> bytes | None:
-    """Read a frame that is one raw argument, through a small buffer into the bytes that the handler gets."""
+    """Read a frame that is one raw argument, through a small buffer into the bytes passed to the handler."""
     import io
 
     head = _read_exactly(4)
@@ -423,7 +430,7 @@ def _read_large() -> bytes | None:
 
 
 def _read_file(channel: int) -> FileBytes | None:
-    """Receive a file whose descriptor the parent sends; None when the parent is gone."""
+    """Receive a file whose descriptor the parent sends; None if the parent is gone."""
     import socket
 
     with socket.socket(fileno=os.dup(channel)) as pair:
@@ -432,7 +439,7 @@ def _read_file(channel: int) -> FileBytes | None:
 
 
 def _read_call(channel: int, receiving: Callable[[], AbstractContextManager[None]]) -> tuple[str, dict[str, Any]]:
-    """Read the next call; end the process when the parent is gone."""
+    """Read the next call; exit the process if the parent is gone."""
     head = _read_exactly(4)
     if head is None:
         os._exit(0)
@@ -455,10 +462,12 @@ _NOT_THE_INPUT = "the input is not to blame; please report it"
 
 
 def _load_failure(error: BaseException | None) -> list[Any] | None:
-    """Return the reply for a failure to load a module or library under the limits: our fault, not the input's.
+    """Return the reply if an error means that a module or library could not be loaded under the limits; None if it does
+    not.
 
-    A library may wrap that failure in its own, and we that in "cannot be decoded", so the whole chain is searched.
-    The type of the OSError is exact, because a file that makes its decoder open others fails with a kind of its own.
+    Such a failure is a defect of intermodal, not of the input. Since a library may wrap it in its own error, and the
+    decoder in "cannot be decoded", the whole chain of causes is searched. The type must be exactly OSError, because a
+    file that makes its decoder open other files fails with a subclass.
     """
     for _ in range(20):
         if error is None:
@@ -505,13 +514,14 @@ def serve(
     receiving: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     decodes: bool = False,
 ) -> None:
-    """The child's main loop: answer calls until standard input closes.
+    """Run the child's main loop: answer calls until standard input closes.
 
     Standard input is read on its own thread, so that a closed pipe ends even a busy child.
-    ``before`` runs once, when everything the loop itself needs is open. ``gauge``: one that is already open, where
-    files can no longer be opened. ``receiving`` wraps each receipt of a descriptor, which counts among those that the
-    process may have. ``decodes``: handlers open bytes of users, so that an unexpected failure is a damaged file;
-    elsewhere it is a defect of ours.
+
+    ``before`` runs once, when everything that the loop itself needs is open. ``gauge``: an open gauge, if files can no
+    longer be opened. ``receiving`` wraps each receipt of a descriptor, which counts towards the process's limit.
+    ``decodes``: handlers decode bytes of users, so that an unexpected failure means a damaged file; otherwise it is a
+    defect of intermodal.
     """
     global _reply_fd
     import queue

@@ -1,4 +1,4 @@
-"""Small files, written atomically: a reader sees the old file or the new one. And a lock for changing them."""
+"""Small files, written atomically (a reader sees the old file or the new one), and a lock for changing them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from intermodal.errors import StoreError
 
 @contextmanager
 def exclusive_lock(path: Path) -> Iterator[None]:
-    """Hold the lock of ``path``: a file, created if needed, or a folder, in which no file is left behind. Waits for
-    other holders.
+    """Hold the lock of ``path``: a file, created if needed, or a folder, in which no file is left behind.
 
-    The kernel releases it when a process dies. Hold it only while a small file is written.
-    Raises OSError where it cannot be opened.
+    Waits for other holders. The kernel releases the lock when a process dies. Hold it only while a small file is
+    written. Raises OSError if the path cannot be opened.
     """
     import fcntl
 
@@ -31,9 +30,9 @@ def exclusive_lock(path: Path) -> Iterator[None]:
 
 
 def replace_file(path: Path, body: bytes, *, mode: int = 0o600) -> None:
-    """Replace a file in one step: a reader sees the old bytes or the new ones, whatever happens.
+    """Replace a file atomically: a reader sees the old bytes or the new ones, whatever happens.
 
-    ``mode``: its permissions (``file_mode``). Raises OSError, and then the old file is unchanged.
+    ``mode``: its permissions (``file_mode``). Raises OSError, in which case the old file is unchanged.
     """
     import tempfile  # takes 5 ms, and readers import this module too
 
@@ -51,18 +50,20 @@ def replace_file(path: Path, body: bytes, *, mode: int = 0o600) -> None:
 
 
 def write_private_file(path: Path, body: bytes) -> None:
-    """Replace a file that its owner alone may read; create its folder if needed. Raises OSError as ``replace_file``."""
+    """Replace a file that only its owner may read; create its folder if needed. Raises OSError like
+    ``replace_file``.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     replace_file(path, body)
 
 
 def format_json(body: bytes) -> bytes:
-    """Return JSON indented, for people."""
+    """Return indented JSON."""
     return msgspec.json.format(body, indent=1) + b"\n"
 
 
 def write_json(path: Path, body: bytes, *, todo: str = "make its folder writable") -> None:
-    """Replace a private file by JSON, indented. Raises StoreError with ``todo`` as its fix."""
+    """Replace a private file by indented JSON. Raises StoreError with ``todo`` as its fix."""
     try:
         write_private_file(path, format_json(body))
     except OSError as error:
@@ -71,7 +72,7 @@ def write_json(path: Path, body: bytes, *, todo: str = "make its folder writable
 
 
 def display_path(path: Path) -> str:
-    """Return a path for people, with the home directory as ``~``."""
+    """Return a path for display, with the home directory as ``~``."""
     try:
         return f"~/{path.relative_to(Path.home())}"
     except (ValueError, RuntimeError):
@@ -79,8 +80,10 @@ def display_path(path: Path) -> str:
 
 
 def file_mode(path: Path, *, private: bool) -> int:
-    """Return the permissions for a replaced file: those it has; for a new one, the owner's alone where it is
-    ``private``, else those of the umask."""
+    """Return the permissions for a file to be replaced: its current ones if it exists.
+
+    A new file gets owner-only permissions if ``private``, else those of the umask.
+    """
     try:
         return path.stat().st_mode & 0o777
     except FileNotFoundError:

@@ -1,8 +1,8 @@
 """The bytes of a file on disk, read in place: only requested ranges are in memory.
 
-The file is held by its descriptor, which ``media/fetch.py`` opened and checked. It stays the same file when another
-takes its name, and a worker process can be handed it (``concurrency/worker_process.py``) without a copy through a pipe.
-Writes to it are detected by its size and modification time.
+The file is held by its descriptor, which ``media/fetch.py`` opened and checked. It stays the same file even if another
+file takes its name, and can be passed to a worker process (``concurrency/worker_process.py``) without copying it
+through a pipe. Writes to it are detected by its size and modification time.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _WINDOW = 1 << 16  # bytes read ahead for readers of headers, which ask for a fe
 class FileBytes:
     """A regular file with the interface of ``bytes``: length, index, slice, ``find``, ``rfind`` and ``startswith``.
 
-    Where the file was truncated meanwhile, reads are short, as at its end. Reading moves no shared position.
+    If the file was truncated after it was opened, reads are short, as at its end. Reading moves no shared position.
     """
 
     __slots__ = ("_descriptor", "_state", "_window")
 
     def __init__(self, descriptor: int) -> None:
-        """``descriptor``: of a regular file, open for reading; this object owns it from now on."""
+        """Take ownership of ``descriptor``, which refers to a regular file opened for reading."""
         self._descriptor = descriptor
         self._window: tuple[int, bytes] = (0, b"")
         self._state = self._looked()
@@ -51,7 +51,7 @@ class FileBytes:
         return f"FileBytes({len(self):,} bytes)"
 
     def check(self, name: str) -> None:
-        """Raise InputBroken when the file was written to since it was opened: reads may mix old and new bytes."""
+        """Raise InputBroken if the file was written to since it was opened: reads may mix old and new bytes."""
         if self._looked() != self._state:
             raise InputBroken(
                 "was written to while it was read", where=name, todo="ask again when it is complete, or pass a copy"
@@ -83,7 +83,7 @@ class FileBytes:
         return self.find(wanted) >= 0
 
     def find(self, wanted: bytes, start: int = 0, end: int = sys.maxsize) -> int:
-        """Return the first place of ``wanted`` between ``start`` and ``end``, -1 for none."""
+        """Return the first position of ``wanted`` between ``start`` and ``end``, -1 if there is none."""
         end = min(end, len(self))
         for at in range(start, end, PIECE):
             found = self._at(at, min(PIECE + len(wanted) - 1, end - at)).find(wanted)
@@ -92,7 +92,7 @@ class FileBytes:
         return -1
 
     def rfind(self, wanted: bytes) -> int:
-        """Return the last place of ``wanted``, -1 for none."""
+        """Return the last position of ``wanted``, -1 if there is none."""
         for at in reversed(range(0, len(self), PIECE)):
             found = self._at(at, PIECE + len(wanted) - 1).rfind(wanted)
             if found >= 0:
@@ -100,13 +100,13 @@ class FileBytes:
         return -1
 
     def whole(self, name: str) -> bytes:
-        """Return all bytes, in memory. Raises InputBroken as ``check`` does."""
+        """Return all bytes, in memory. Raises InputBroken like ``check``."""
         found = self._at(0, len(self))
         self.check(name)
         return found
 
     def _at(self, start: int, size: int) -> bytes:
-        """Read as ``read`` does, ahead where only a few bytes are asked for."""
+        """Read like ``read``, but read ahead if only a few bytes are requested."""
         first, held = self._window
         if first <= start and start + size <= first + len(held):
             return held[start - first : start - first + size]
@@ -146,7 +146,7 @@ Data = bytes | FileBytes  # the content of a file: in memory, or by reference
 
 
 class Spool:
-    """Collects bytes that come in pieces: in memory, or beyond ``most`` in a file without a name.
+    """Collects bytes that arrive in pieces: in memory, or in an unnamed file if there are more than ``most``.
 
     The system deletes such a file with its last descriptor, however the process ends.
     """
@@ -157,12 +157,12 @@ class Spool:
         self.size = 0
 
     def add(self, piece: bytes) -> None:
-        """Add bytes. Raises OSError where the disk is full."""
+        """Add bytes. Raises OSError if the disk is full."""
         self.size += len(piece)
         self._file.write(piece)
 
     def clear(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """Set bytes to zero, each range (first, end) as far as it is within what was added."""
+        """Overwrite byte ranges (first, end) with zeros, as far as they lie within the added bytes."""
         for first, end in ranges:
             end = min(end, self.size)
             for at in range(max(0, first), end, PIECE):
@@ -171,7 +171,7 @@ class Spool:
         self._file.seek(0, io.SEEK_END)
 
     def made(self) -> Data:
-        """Return everything that was added; it outlives the spool."""
+        """Return all added bytes; they outlive the spool."""
         if self.size > self._most:
             self._file.flush()
             return FileBytes(os.dup(self._file.fileno()))
@@ -196,12 +196,12 @@ def open_reader(data: Data) -> BinaryIO:
 
 
 def memory_size(data: Data) -> int:
-    """Return how many bytes of ``data`` are in memory while it is held."""
+    """Return the number of bytes of ``data`` that are in memory while it is held."""
     return 0 if isinstance(data, FileBytes) else len(data)
 
 
 class _Reader(io.RawIOBase):
-    """A reader with its own position: a descriptor shared by two processes has one position for both."""
+    """A reader with its own position: a descriptor that two processes share has only one position."""
 
     def __init__(self, file: FileBytes) -> None:
         self._file, self._place = file, 0

@@ -1,8 +1,8 @@
 """YAML, TOML or JSON as plain data, with the line of each key and item.
 
-YAML is read as its nodes and made into data here, by the core schema of YAML 1.2: ``no`` is a word and ``1:30`` is no
-number, nothing of the document can name a type, and a key that is there twice is an error. The parser of TOML tells no
-lines, so beginnings of the file are parsed (``line_of_key``): for errors only, on files of tens of lines.
+YAML is parsed to nodes and converted here by the core schema of YAML 1.2: ``no`` is a string and ``1:30`` is not a
+number, the document cannot instantiate types, and a duplicate key is an error. The TOML parser reports no lines, so
+growing prefixes of the file are parsed (``line_of_key``): only for errors, on files of tens of lines.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _WORDS: dict[str, Any] = {
 
 
 class LocatedDocument(Value):
-    """``value`` is the data; ``lines`` the line of each key or item, from 1, as far as they are known."""
+    """A document. ``value`` is the data; ``lines``: the line of each key or item, from 1, if known."""
 
     name: str
     value: Any
     lines: dict[Path, int]
 
     def where(self, path: Path) -> str:
-        """``file:line`` of a place; of the nearest place around it where its own line is not known."""
+        """Return ``file:line`` of a place, or of the nearest enclosing place whose line is known."""
         while path and path not in self.lines:
             path = path[:-1]
         line = self.lines.get(path)
@@ -47,7 +47,7 @@ class LocatedDocument(Value):
 
 
 def read_document(name: str, text: str) -> LocatedDocument:
-    """Return the document, by the ending of its name; YAML where it has another.
+    """Parse a document in the format of its file extension, or YAML for other extensions.
 
     Raises UsageError with file and line for an invalid document.
     """
@@ -56,9 +56,9 @@ def read_document(name: str, text: str) -> LocatedDocument:
 
 
 def document_of(name: str, value: Any) -> LocatedDocument:
-    """Return the same of values that a program made: tuples are lists, paths are words, and there are no lines.
+    """Return a document made of a program's values, without lines; tuples become lists and paths strings.
 
-    Raises UsageError for a number that is none.
+    Raises UsageError for infinity and NaN.
     """
     return LocatedDocument(
         name=name, value=_plain_value(LocatedDocument(name=name, value=value, lines={}), value, ()), lines={}
@@ -66,10 +66,7 @@ def document_of(name: str, value: Any) -> LocatedDocument:
 
 
 def _plain_value(found: LocatedDocument, value: Any, path: Path) -> Any:
-    """Days of TOML as words, as the other formats have them; no number that is none.
-
-    Raises UsageError for infinity and its like.
-    """
+    """Convert dates of TOML to strings, as in the other formats. Raises UsageError for infinity and NaN."""
     if isinstance(value, Mapping):
         return {key: _plain_value(found, each, (*path, key)) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -116,7 +113,9 @@ def _toml(name: str, text: str) -> LocatedDocument:
 
 
 def _toml_lines(text: str) -> dict[Path, int]:
-    """Return lines of tables and of keys that begin a line: what the parser does not tell, read off the text."""
+    """Return the lines of tables and of keys at the start of a line, found in the text, since the parser does not
+    report them.
+    """
     lines: dict[Path, int] = {}
     times: dict[Path, int] = {}
     table: Path = ()
@@ -159,7 +158,7 @@ def _yaml(name: str, text: str) -> LocatedDocument:
 
 
 class _Nodes:
-    """Makes data of nodes. ``node`` is duck-typed: the library ships no types."""
+    """Converts nodes to data. ``node`` is duck-typed: the library ships no types."""
 
     def __init__(self, name: str, lines: dict[Path, int]) -> None:
         self._name = name
@@ -205,7 +204,8 @@ _FORMATS: Mapping[str, Callable[[str, str], LocatedDocument]] = {"json": _json, 
 
 
 def line_of_key(text: str, key: tuple[str | int, ...]) -> int | None:
-    """Return the line, from 1, on which the value at ``key`` begins; that of the table above where there is none.
+    """Return the line, from 1, on which the value at ``key`` begins, or that of the enclosing table if there is no
+    value.
 
     >>> line_of_key('a = 1\\n[b]\\nc = [\\n  2]\\n', ("b", "c"))
     3

@@ -1,17 +1,17 @@
-"""The user's records on disk: attempts and runs in one SQLite file, figures learned from them, and small caches.
+"""The user's records on disk: attempts and runs in one SQLite file, statistics learned from them, and small caches.
 
-``database.py`` holds ``Store``, the one door; ``sqlite_file.py`` opens the file.
+``database.py`` holds ``Store``, the only entry point; ``sqlite_file.py`` opens the file.
 
-attempts, rows                                 rows of attempts and runs, their states, many of them in slices
-attempt_journal, group_commit                  durability: the write-ahead journal, shared commits
-epochs, learned_figures, answer_lengths        what plans are told of earlier runs
-speed_regression                               the fits behind those figures, and their priors
-token_calibration, estimate_accuracy           servers' token counts beside ours; how good estimates were
-pruning                                        the deletion of old rows, and totals by day that outlive them
-conversion_cache, image_vectors                caches of conversions and of image embeddings
-recognition_quality, measured_strengths        what was read or heard badly; results of evaluations
-process_identity, cpu_contention               which process wrote a row, load by others
+    attempts, rows                                 rows of attempts and runs, their states, reading them in slices
+    attempt_journal, group_commit                  durability: the write-ahead journal, shared commits
+    epochs, learned_figures, answer_lengths        statistics of earlier runs, for plans
+    speed_regression                               the fits behind the statistics, and their priors
+    token_calibration, estimate_accuracy           servers' token counts compared with ours; accuracy of estimates
+    pruning                                        deletion of old rows, and the daily totals that outlive them
+    conversion_cache, image_vectors                caches of conversions and of image embeddings
+    recognition_quality, measured_strengths        inputs that were recognised badly; results of evaluations
+    process_identity, cpu_contention               which process wrote a row; CPU load from other programs
 
-No content is stored but the last conversation and the caches. Quota of a gateway's keys is in ``gateway/quotas``,
-what was found and learned of servers in ``local/discovery/server_directory.py``.
+No content is stored except the last conversation and the caches. Quotas of a gateway's keys are in ``gateway/quotas``,
+facts learned about servers in ``local/discovery/server_directory.py``.
 """

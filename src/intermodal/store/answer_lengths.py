@@ -1,19 +1,20 @@
-"""Learns the length of an endpoint's answers from few observations: hierarchical credibility. Pure arithmetic.
+"""Learn the length of an endpoint's answers from few observations: hierarchical credibility. Pure arithmetic.
 
 An endpoint's answers of one kind in one script are a class of a kind, kinds are classes of the endpoint, and above the
-endpoint is the prior of every kind (``cost_model/answer_length.py``). Learned is how much longer or shorter than the
-prior answers are. The estimate of a class is Z times its own mean plus 1 - Z times that of its parent, with Z = n / (n
-+ ``LEVELS`` * ``ENOUGH``) of n answers: classes, kinds and endpoints are assumed to differ equally from their parents,
-so that ``ENOUGH`` answers of one kind count as much as the prior. A parent is the mean of its classes, each weighted by
-its Z, so that many answers of one kind tell little of another (Bühlmann and Straub, Mitteilungen der Vereinigung
-schweizerischer Versicherungsmathematiker, 1970; Jewell, Giornale dell'Istituto Italiano degli Attuari, 1975).
+endpoint is the prior of every kind (``cost_model/answer_length.py``). The learned quantity is the ratio of answer
+length to the prior. The estimate of a class is Z times its own mean plus 1 - Z times that of its parent, with Z = n /
+(n + ``LEVELS`` * ``ENOUGH``) for n answers: classes, kinds and endpoints are assumed to differ equally from their
+parents, so that ``ENOUGH`` answers of one kind count as much as the prior. A parent is the mean of its classes, each
+weighted by its Z, so that many answers of one kind say little about another (Bühlmann and Straub, Mitteilungen der
+Vereinigung schweizerischer Versicherungsmathematiker, 1970; Jewell, Giornale dell'Istituto Italiano degli Attuari,
+1975).
 
-Middle and range are those of logarithms, the mean that of tokens. The range holds 95 % of further answers: a predictive
-interval, whose standard deviation is that of answers of the kind, drawn to the prior by as many answers, and that of
-the estimate itself.
+Mid and range are computed on logarithms, the mean on tokens. The range holds 95 % of further answers: a predictive
+interval. Its standard deviation combines that of answers of the kind, shrunk towards the prior by ``ENOUGH`` answers,
+and that of the estimate itself.
 
 An answer that was cut at a limit is a censored observation: it would have been at least that long. It counts with the
-limit, or with its expected length where that is more. Without it, only short answers would remain.
+limit, or with its expected length if that is longer. Without it, only short answers would remain.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _LEAST = 1.0  # token
 
 
 class ObservedAnswer(NamedTuple):
-    """Tokens that were seen of one answer, the kind that was asked for, and how much it counts. ``cut``: at a limit."""
+    """The visible tokens of one answer, its kind, and its weight. ``cut``: it was cut at a limit."""
 
     kind: AnswerKind
     tokens: float
@@ -52,16 +53,16 @@ class ObservedAnswer(NamedTuple):
 
 
 class _Class(NamedTuple):
-    """The answers of a class by themselves, and their credibility."""
+    """The mean of a class from its own answers, and its credibility."""
 
     mean: float
     credibility: float
 
 
 def learn_lengths(answers: Sequence[ObservedAnswer], pause: Pause = no_pause) -> dict[str, Quantity]:
-    """Figures of statistics by name: the length of answers of each kind, of those that were not seen too.
+    """Return statistics by name: the length of answers of each kind, including kinds that were not observed.
 
-    A ``pause`` after every few thousand steps.
+    ``pause`` is called after every few thousand steps.
 
     >>> few, many = (learn_lengths([ObservedAnswer("fact", 110.0)] * times)["output_tokens_fact"] for times in (2, 200))
     >>> few.mid, many.mid
@@ -91,7 +92,7 @@ def learn_lengths(answers: Sequence[ObservedAnswer], pause: Pause = no_pause) ->
 
 
 def _whole(answer: ObservedAnswer, longer: Mapping[AnswerKind, float]) -> ObservedAnswer:
-    """Return one that was cut, in logarithms, as long as it is expected to be."""
+    """Raise the logarithm of a cut answer to its expected length."""
     return answer._replace(tokens=max(answer.tokens, longer[answer.kind])) if answer.cut else answer
 
 
@@ -100,7 +101,9 @@ def _tokens(log: ObservedAnswer) -> float:
 
 
 def _estimates(values: Sequence[ObservedAnswer], kinds: Sequence[AnswerKind]) -> dict[AnswerKind, float]:
-    """Return the estimate of each kind, 0 being the prior. ``tokens`` of the values: the averaged quantity."""
+    """Return the estimate of each kind relative to the prior, which is 0. ``values``: the averaged quantity in
+    ``tokens``.
+    """
     leaves = {kind: _leaf([each for each in values if each.kind == kind]) for kind in kinds}
     bases = sorted({base_kind(kind) for kind in kinds})
     by_base = {base: _above([leaves[kind] for kind in kinds if base_kind(kind) == base]) for base in bases}
@@ -116,7 +119,9 @@ def _leaf(values: Sequence[ObservedAnswer]) -> _Class:
 
 
 def _above(classes: Sequence[_Class]) -> _Class:
-    """Return the class that these are classes of. Such as it vary among themselves as much as these do."""
+    """Return the parent of these classes. Parents are assumed to differ among themselves as much as their
+    classes do.
+    """
     weight = sum(each.credibility for each in classes)
     mean = sum(each.credibility * each.mean for each in classes) / weight if weight else 0.0
     return _Class(mean, weight / (weight + 1.0))
@@ -127,8 +132,8 @@ def _drawn(own: _Class, other: float) -> float:
 
 
 def _deviation(logs: Sequence[ObservedAnswer], longer: Mapping[AnswerKind, float], kind: AnswerKind) -> float:
-    """Return the deviation of one further answer's logarithm: of answers of the kind, and of the estimate of their
-    middle.
+    """Return the standard deviation of the logarithm of a further answer: that of the kind, and that of the
+    estimate.
     """
     alike = [each for each in logs if base_kind(each.kind) == base_kind(kind)]
     count = ENOUGH + sum(each.weight for each in alike)

@@ -1,8 +1,9 @@
-"""The write-ahead journal of attempts under way without a row, in a memory-mapped file that outlives the process.
+"""The write-ahead journal of open attempts without a row, in a memory-mapped file that outlives the process.
 
-A row that is on disk before anything is sent costs a millisecond. In direct mode, with thousands of calls a second, an
-attempt is noted here instead, in a microsecond. After ``kill -9`` the mapped file is as good as a row: the next process
-that opens the store writes the row, at its upper bound. After a loss of power the journal is not reliable.
+Writing a row to disk before anything is sent costs a millisecond. In direct mode, with thousands of calls per second,
+an attempt is recorded here instead, which takes a microsecond. After ``kill -9`` the mapped file is as good as a row:
+the next process that opens the store writes the row, at its upper bound. After a power failure the journal is not
+reliable.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from intermodal.store.rows import Reservation, RunRow
 
 SLOTS = 8192
 TEMPLATES = 2048  # templates from which on all are discarded, at the next moment without open attempts
-# Seconds since the epoch, ids of attempt and run, number of the template + 1 (0: free), which is written last: a
-# process killed while writing leaves a free slot.
+# Seconds since the epoch, ids of attempt and run, number of the template + 1 (0: free). The number is written last, so
+# a process killed while writing leaves a free slot.
 _SLOT = struct.Struct("=d16s16sQ")
 _NUMBER = _SLOT.size - 8  # where in a slot it stands
 
 
 class AttemptTemplate(msgspec.Struct, frozen=True):
-    """The common part of attempts of a kind: their rows without ids and times."""
+    """The part of a row that attempts of one kind share: everything but ids and times."""
 
     run: RunRow
     attempt: Reservation
@@ -49,7 +50,7 @@ class OpenAttempt(NamedTuple):
 
 
 class AttemptJournal:
-    """The journal of one process in ``folder``. Raises OSError where it cannot be created."""
+    """The journal of one process in ``folder``. Raises OSError if it cannot be created."""
 
     def __init__(self, folder: Path, process: str) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -58,7 +59,7 @@ class AttemptJournal:
         self._sorts = (folder / f"{name}.sorts").open("ab", buffering=0)
         file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600)
         try:
-            # The space is allocated at once: a full disk must not show on writing a slot, which would end the process.
+            # Allocate all space at once: with a full disk, writing to a slot would kill the process.
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file, 0, SLOTS * _SLOT.size)
             else:
@@ -72,7 +73,7 @@ class AttemptJournal:
         self.since = 0  # how often the templates were discarded: a number belongs to one generation
 
     def add(self, sort: AttemptTemplate) -> int:
-        """Return the number of a template. Raises OSError where it cannot be written."""
+        """Store a template; return its number. Raises OSError if it cannot be written."""
         if len(self._numbers) >= TEMPLATES and self.empty:  # no journaled attempt refers to a template
             self._sorts.truncate(0)
             self._numbers.clear()
@@ -88,7 +89,7 @@ class AttemptJournal:
         return self._numbers[name]
 
     def note(self, sort: int, attempt: bytes, run: bytes, started: float) -> int:
-        """Write an attempt to a slot and return the slot; -1 where all are taken: then nothing may be sent."""
+        """Write an attempt to a slot and return the slot; -1 if all are taken, in which case nothing may be sent."""
         if not self._free:
             return -1
         slot = self._free.pop()
@@ -96,18 +97,18 @@ class AttemptJournal:
         return slot
 
     def wipe(self, slot: int) -> None:
-        """Free the slot of an attempt that has its row."""
+        """Free the slot of an attempt whose row is written."""
         place = slot * _SLOT.size + _NUMBER
         self._map[place : place + 8] = bytes(8)
         self._free.append(slot)
 
     @property
     def empty(self) -> bool:
-        """Return whether every attempt has its row."""
+        """Whether every attempt has a row."""
         return len(self._free) == SLOTS
 
     def close(self) -> None:
-        """Close the journal. Attempts without a row stay for the next process that opens the store."""
+        """Close the journal. Attempts without a row are left for the next process that opens the store."""
         self._map.close()
         self._sorts.close()
         if self.empty:
@@ -139,7 +140,7 @@ def _read(named: Path) -> list[OpenAttempt]:
 def journaled_attempts(folder: Path) -> frozenset[str]:
     """Return the ids of the attempts in all journals, of every process.
 
-    Raises StoreError where a journal cannot be read: an attempt would be written a second time.
+    Raises StoreError if a journal cannot be read: an attempt would be written a second time.
     """
     found: set[str] = set()
     try:
@@ -164,7 +165,7 @@ def _sorts(data: bytes) -> Iterator[AttemptTemplate]:
 
 
 def uuid_of(data: bytes) -> str:
-    """Return 16 bytes as the id of an attempt is written."""
+    """Format 16 bytes as an attempt id."""
     return b"-".join(_PARTS(data.hex().encode())).decode()
 
 
@@ -172,6 +173,6 @@ _PARTS = struct.Struct("8s4s4s4s12s").unpack
 
 
 def remove(path: Path) -> None:
-    """Remove a journal whose rows are written."""
+    """Remove a journal whose rows have been written."""
     for suffix in (".slate", ".sorts", ".process"):
         path.with_suffix(suffix).unlink(missing_ok=True)

@@ -3,17 +3,18 @@
 ::
 
     reserved ──▶ sent ──▶ settled     its cost is known
-        │         ├─────▶ estimated   it may have been billed, nobody said how much: the upper bound counts
-        └─────────┴─────▶ void        certainly not billed
+      │         ├─────▶ estimated   it may have been billed, the amount is unknown: the upper bound counts
+      └─────────┴─────▶ void        certainly not billed
 
-A closed row never changes. A reserved row whose process died becomes ``estimated`` too: the mark *sent* is written
-before the first byte, but a promise about money is kept to the safe side.
+A closed row never changes. A reserved row whose process died becomes ``estimated`` too: although the state *sent* is
+written before the first byte, cost limits are kept on the safe side.
 
 Rows of runs are below: written with the first attempt, closed when the run ends. A run whose process died is closed as
-``DIED``, like its attempts; a run of a living process is never closed by another. Its cost is in its attempts.
+``DIED``, like its attempts; a run of a living process is never closed by another process. Its cost is that of its
+attempts.
 
-Rows of calls in direct mode (``DirectAttemptRow``) are written when they ended, many in one statement, and equal the
-others. A call under way when its process died is in the journal (``attempt_journal.py``).
+Rows of calls in direct mode (``DirectAttemptRow``) are written after they ended, many in one statement, and have the
+same form as the others. A call that was open when its process died is in the journal (``attempt_journal.py``).
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ _BEFORE: dict[AttemptState, tuple[AttemptState, ...]] = {
 
 
 class WrongState(ValueError):
-    """A programming error: a row was moved to a state that does not follow its own."""
+    """A programming error: a row was moved to a state that is not reachable from its current state."""
 
 
 def now() -> str:
@@ -71,7 +72,7 @@ def now() -> str:
 
 
 def reserve(database: Database, reservation: Reservation) -> str:
-    """Write the row of an attempt before it is made; return its id, a UUID."""
+    """Write the row of an attempt before the call; return its id, a UUID."""
     key = str(uuid.uuid4())
     attempt = AttemptRow(id=key, state="reserved", reservation=reservation, started=now())
     row: dict[str, Any] = {
@@ -117,7 +118,7 @@ def _range(row: sqlite3.Row, name: str) -> Range | None:
 
 
 def move(database: Database, key: str, state: AttemptState, outcome: AttemptOutcome | None = None) -> None:
-    """Move a row to ``state``; a closing state numbers it and records its outcome."""
+    """Move a row to ``state``; a closing state assigns its sequence number and records its outcome."""
     with database.writing() as connection:
         found = connection.execute("SELECT * FROM attempts WHERE id = ?", (key,)).fetchone()
         if found is None:
@@ -154,7 +155,7 @@ def _close(connection: sqlite3.Connection, row: sqlite3.Row, state: AttemptState
 
 
 def recover(database: Database) -> int:
-    """Close the rows that dead processes left open, at their upper bound; return their number."""
+    """Close the rows that dead processes left open, at their upper bound; return the number of rows."""
     with database.reading() as connection:
         if connection is None or not connection.execute(_OPEN).fetchone():
             return 0  # the usual case must not take the write lock
@@ -176,8 +177,10 @@ def newest(database: Database, limit: int) -> tuple[AttemptRow, ...]:
 
 
 def recent(database: Database, most: int, *, upto: int | None = None) -> tuple[AttemptRow, ...]:
-    """Return the newest ``most`` ended rows of each endpoint in the order they ended; those numbered ``upto`` at
-    most."""
+    """Return the newest ``most`` ended rows of each endpoint, in the order in which they ended.
+
+    ``upto``: the highest sequence number to include.
+    """
     found = [row for name in endpoints(database) for row in recent_of(database, name, most, upto=upto)]
     return tuple(sorted(found, key=lambda row: row.sequence))
 
@@ -186,9 +189,11 @@ def recent_of(
     database: Database, endpoint: str, most: int, *, upto: int | None = None, pause: Pause = no_pause,
     wanted: Callable[[AttemptRow], bool] | None = None, enough: int | None = None,
 ) -> list[AttemptRow]:  # fmt: skip
-    """Return the newest ended rows of one endpoint in the order they ended: of the newest ``most`` those that are
-    ``wanted``, and no more than ``enough`` of them. Read in slices, so that a gateway that reads every few seconds
-    stays small."""
+    """Return the newest ended rows of one endpoint, in the order in which they ended.
+
+    Reads the newest ``most`` rows; returns those that are ``wanted``, at most ``enough``. Reads in slices, so that a
+    gateway that does this every few seconds uses little memory.
+    """
     found: list[AttemptRow] = []
     enough = most if enough is None else enough
     while most > 0 and len(found) < enough:
@@ -204,7 +209,7 @@ def recent_of(
 
 
 def failed_of(database: Database, endpoint: str, most: int) -> set[tuple[str, str]]:
-    """Return run and step of the failed ones among the newest rows of an endpoint."""
+    """Return run and step of the failed attempts among the newest rows of an endpoint."""
     return {(row["run"], row["step"]) for row in _newest(database, "run, step, error", endpoint, most) if row["error"]}
 
 
@@ -228,8 +233,9 @@ def endpoints(database: Database) -> list[str]:
 
 
 def endpoints_of(connection: sqlite3.Connection) -> list[str]:
-    """Return the same, by a connection. From one to the next in the index: DISTINCT would go through all of a million
-    rows.
+    """Return the endpoints that have rows, using an open connection.
+
+    Walks the index from one endpoint to the next: DISTINCT would scan all of a million rows.
     """
     found: list[str] = []
     (name,) = connection.execute("SELECT MIN(endpoint) FROM attempts").fetchone()
@@ -379,7 +385,7 @@ def finish_run(database: Database, row: RunRow) -> None:
 
 
 def newest_runs(database: Database, limit: int) -> tuple[RunRow, ...]:
-    """Newest first."""
+    """Return the newest runs, newest first."""
     with database.reading() as connection:
         if connection is None:
             return ()
@@ -389,7 +395,7 @@ def newest_runs(database: Database, limit: int) -> tuple[RunRow, ...]:
 
 
 def recover_runs(database: Database) -> int:
-    """Close runs of dead processes; returns how many. Takes the write lock only where there are any."""
+    """Close runs of dead processes; return the number of runs. Takes the write lock only if there are any."""
     with database.reading() as connection:
         if connection is None:
             return 0
@@ -406,13 +412,16 @@ def recover_runs(database: Database) -> int:
 
 
 def _gone(row: sqlite3.Row, before: Mapping[str, Sequence[str]]) -> bool:
-    """Its process certainly ended. One of an older version whose attempts were deleted for their age did, too."""
+    """Return whether the process of a run has certainly ended.
+
+    Also True for a run of an older version whose attempts were deleted for their age.
+    """
     processes = [row["process"]] if row["process"] else before.get(row["id"], [])
     return all(map(is_dead, processes))
 
 
 def _of_attempts(connection: sqlite3.Connection) -> dict[str, list[str]]:
-    """Return the owner of runs of an older version that did not record it: their attempts show it."""
+    """Return the processes of runs by an older version that did not record them, taken from their attempts."""
     found: dict[str, list[str]] = {}
     for run, process in connection.execute(
         "SELECT DISTINCT run, process FROM attempts WHERE run IN"
@@ -429,7 +438,7 @@ _WORK = Work.__struct_fields__
 
 
 class DirectAttemptRow(msgspec.Struct, frozen=True, eq=False):
-    """A call that ended. ``started``, ``finished``: seconds since the epoch. ``runs``: its run ended with it."""
+    """An ended call. ``started``, ``finished``: seconds since the epoch. ``runs``: its run ended with it."""
 
     sort: attempt_journal.AttemptTemplate
     attempt: str
@@ -448,7 +457,7 @@ _RUN = (
     " (id, plan, inputs, endpoint, objective, parts, started, finished, outcome, cost, seconds)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-# First the columns that all calls of a kind share, computed once for all that are written together.
+# The columns that all calls of a kind share come first; they are computed once for all rows written together.
 _NAMES = (
     "step", "op", "task", "endpoint", "zone", "process", "output", "est_input_tokens", "est_output_tokens", "est_cost",
     "est_seconds", "est_load_seconds", "cost_high", "est_input_low", "est_input_high", "est_output_low",
@@ -462,7 +471,7 @@ _ONCE = _ATTEMPT.replace("INSERT", "INSERT OR IGNORE", 1)  # another process may
 
 
 def add_direct(database: Database, rows: Sequence[DirectAttemptRow], *, insert: str = _ATTEMPT) -> None:
-    """Write rows in the order they ended."""
+    """Write rows in the order in which they ended."""
     me = identity()
     with database.writing(later=True) as connection:
         number: int = connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM attempts").fetchone()[0]
@@ -480,7 +489,7 @@ def add_direct(database: Database, rows: Sequence[DirectAttemptRow], *, insert: 
 
 
 def recover_journal(database: Database, folder: Path) -> int:
-    """Write the rows of journaled attempts of dead processes, at the upper bound; return their number."""
+    """Write the rows of journaled attempts of dead processes, at the upper bound; return the number of rows."""
     made = 0
     for path, left in attempt_journal.orphaned_attempts(folder):
         outcome = AttemptOutcome(cost=None, error=DIED)
@@ -497,7 +506,7 @@ def recover_journal(database: Database, folder: Path) -> int:
 
 
 def _known(database: Database, attempt: str) -> bool:
-    """Return True if the row of the attempt exists: its process died before it cleared the journal."""
+    """Return whether the row of the attempt exists: its process may have died before it cleared the journal."""
     with database.reading() as connection:
         if connection is None:
             return False
@@ -510,7 +519,7 @@ def _second(seconds: int) -> str:
 
 
 def _moment(seconds: float) -> str:
-    """Return a moment as rows have it: ISO 8601, in milliseconds."""
+    """Format a time as stored in rows: ISO 8601, with milliseconds."""
     whole = int(seconds)
     more, rest = divmod(round((seconds - whole) * 1e6), 1_000_000)
     return f"{_second(whole + more)}.{rest // 1000:03d}+00:00"

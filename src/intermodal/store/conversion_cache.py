@@ -1,9 +1,9 @@
-"""Conversions cached by content: the same recording is transcribed once.
+"""A cache of conversions by content, so that the same recording is transcribed only once.
 
 A key is SHA-256, all 256 bits, over the digest of the original bytes, their shape, every step and parameter on the
 path, and the version of each converter (``local/embedded/versions.py``): a result of older code is not found. Values
-are files of the user alone. A value that cannot be read is a miss, one that cannot be written is dropped: nothing
-depends on this cache.
+are files readable only by the user. A value that cannot be read is a miss, one that cannot be written is dropped:
+nothing depends on this cache.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ _VERSION = 4  # of keys' and values' encoding. Converters have versions of their
 
 
 class ContentOrigin(Value, frozen=True):
-    """The input of a step: an original part (``digest`` of its bytes, ``shape`` as probed, the version of the code that
-    opens it), or another step's key.
+    """The input of a step.
+
+    Either an original part (``digest`` of its bytes, ``shape`` as probed, the version of the code that opens it), or
+    the key of another step.
     """
 
     digest: str
@@ -34,11 +36,11 @@ class ContentOrigin(Value, frozen=True):
 
 
 class CachedConversion(Value, frozen=True):
-    """A cached product: a transcript, recognised text (lines of each picture), or descriptions (a text each).
+    """A cached result: a transcript, recognised text (the lines of each image), or descriptions (one text per image).
 
-    ``pages`` has each picture's page or 0; ``times`` its second in a video, () for pictures of anything else. For
-    people, its origin: ``name`` of the part, ``op`` of the step, ``maker`` (an endpoint). ``sure``: of a doubtful
-    reading, lines with words that the reader was sure of, and all of them.
+    ``pages`` has each image's page or 0; ``times`` its second in a video, () for images from other sources. For
+    display: ``name`` of the part, ``op`` of the step, ``maker`` (an endpoint). ``sure``: for a doubtful reading, the
+    number of lines with words that the reader was sure of, and of all lines.
     """
 
     transcript: Transcript | None = None
@@ -53,7 +55,7 @@ class CachedConversion(Value, frozen=True):
 
     @property
     def text(self) -> str:
-        """All words of it, pictures apart by a form feed."""
+        """All of its text, with a form feed between images."""
         if self.transcript is not None:
             return self.transcript.text
         from intermodal.local.embedded.ocr_layout import lines_to_text
@@ -63,7 +65,7 @@ class CachedConversion(Value, frozen=True):
 
 
 class CacheEntry(Value, frozen=True):
-    """A value as it lies there: bytes on disk, and when it was last used, in seconds since 1970."""
+    """A file of the cache: size on disk in bytes, and time of last use in seconds since 1970."""
 
     key: str
     size: int
@@ -71,8 +73,9 @@ class CacheEntry(Value, frozen=True):
 
 
 def conversion_key(origins: tuple[ContentOrigin, ...], op: str, params: tuple[tuple[str, str], ...], maker: str) -> str:
-    """Return the key of a product of ``op``. ``maker`` identifies its origin: endpoint, weights, versions, requested
-    language.
+    """Return the cache key of a result of ``op``.
+
+    ``maker`` identifies how it is made: endpoint, weights, versions, requested language.
     """
     import hashlib
 
@@ -87,7 +90,7 @@ def conversion_key(origins: tuple[ContentOrigin, ...], op: str, params: tuple[tu
 
 
 class ConversionCache:
-    """Values on disk under ``root``, at most ``capacity`` bytes, the least recently used leave first."""
+    """Cached values on disk under ``root``, at most ``capacity`` bytes; the least recently used are evicted first."""
 
     def __init__(self, root: Path, *, capacity: int = CAPACITY) -> None:
         self.root = root
@@ -101,7 +104,7 @@ class ConversionCache:
         return value
 
     def put(self, key: str, value: CachedConversion) -> None:
-        """Keep a value: whole or not at all, whatever happens meanwhile."""
+        """Store a value atomically."""
         body = msgspec.json.encode(value)
         if len(body) > self.capacity:
             return
@@ -110,26 +113,26 @@ class ConversionCache:
             self._evict()
 
     def entries(self) -> list[CacheEntry]:
-        """Return the cached values, the last used first."""
+        """Return the cached values, most recently used first."""
         found = [CacheEntry(key=path.stem, size=size, used=used) for used, size, path in self._files()]
         return sorted(found, key=lambda entry: (-entry.used, entry.key))
 
     def look(self, key: str) -> CachedConversion | None:
-        """Return a value, as ``get``, but without counting as a use that keeps it in the cache."""
+        """Return a value like ``get``, but without marking it as used."""
         try:
             return msgspec.json.decode(self._path(key).read_bytes(), type=CachedConversion)
         except (OSError, msgspec.DecodeError):
             return None
 
     def remove(self, key: str) -> bool:
-        """Forget one value; returns whether it was there."""
+        """Delete one value; return whether it existed."""
         path = self._path(key)
         there = path.exists()
         path.unlink(missing_ok=True)
         return there
 
     def clear(self) -> int:
-        """Forget everything; returns how many values there were."""
+        """Delete all values; return their number."""
         files = list(self._files())
         for _, _, path in files:
             path.unlink(missing_ok=True)

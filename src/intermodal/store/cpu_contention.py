@@ -1,8 +1,8 @@
-"""Measure how busy other programs kept this machine during a run: a run beside a compiler tells little about a speed.
+"""Measure how busy other programs kept this machine during a run: under load, a run says little about a speed.
 
-The load average cannot separate our work from others', and lags a minute. So: jiffies that all processors spent
-working, less those of our process and its children, over all jiffies. Source: proc(5), ``/proc/stat``,
-``/proc/[pid]/stat`` (utime, stime, cutime, cstime) and ``/proc/[pid]/task/[tid]/children``.
+The load average cannot separate our work from that of others, and lags by a minute. The measure is therefore: jiffies
+in which any processor was busy, minus those of this process and its children, divided by all jiffies. Source: proc(5),
+``/proc/stat``, ``/proc/[pid]/stat`` (utime, stime, cutime, cstime) and ``/proc/[pid]/task/[tid]/children``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _SHORTEST = 3  # jiffies (10 ms each, all processors together): below it the clo
 
 
 class CpuMoment(NamedTuple):
-    """Jiffies since boot: of all processors together, of those that were working, and of our own processes."""
+    """Jiffies since boot: of all processors together, of those that were busy, and of this process and its children."""
 
     all: int
     working: int
@@ -22,7 +22,7 @@ class CpuMoment(NamedTuple):
 
 
 def cpu_moment() -> CpuMoment | None:
-    """Return the present counters; None if the system has none."""
+    """Return the current counters; None if the system has none."""
     try:
         with open("/proc/stat", "rb") as file:
             fields = [int(field) for field in file.readline().split()[1:9]]
@@ -33,7 +33,7 @@ def cpu_moment() -> CpuMoment | None:
 
 
 def share_of_others(start: CpuMoment | None, end: CpuMoment | None) -> float | None:
-    """Return the share of all processors that others used between two moments, 0..1; None if unknown.
+    """Return the share of all processors that other programs used between two moments, 0..1; None if unknown.
 
     >>> share_of_others(CpuMoment(all=0, working=0, own=0), CpuMoment(all=100, working=80, own=30))
     0.5
@@ -45,7 +45,7 @@ def share_of_others(start: CpuMoment | None, end: CpuMoment | None) -> float | N
 
 
 def _own() -> int:
-    """Jiffies of this process and everything it started, living or ended."""
+    """Return the jiffies of this process and everything it started, running or ended."""
     waiting, spent = [os.getpid()], 0
     while waiting:
         process = waiting.pop()
@@ -68,7 +68,7 @@ def _spent(stat: bytes) -> int:
 
 
 def _own_of_all() -> int:
-    """Return the same by looking at every process there is, which takes milliseconds."""
+    """Return the same number as ``_own`` by inspecting every process, which takes milliseconds."""
     parents: dict[int, int] = {}
     jiffies: dict[int, int] = {}
     for name in os.listdir("/proc"):

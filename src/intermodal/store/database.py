@@ -1,4 +1,4 @@
-"""``Store``, the one door to the user's records: attempts, runs and the last conversation, in one SQLite file."""
+"""``Store``, the entry point to the user's records: attempts, runs and the last conversation, in one SQLite file."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ MAX_CONVERSATION = 32 << 20  # bytes of JSON; a longer one (pasted media) is not
 
 
 class Store:
-    """Records money and time spent. It holds no content but the last conversation.
+    """Records money and time spent. It holds no content except the last conversation.
 
     A store that was never written is empty, and reading it creates no file. Rows that dead processes left open are
     closed at their upper bound before anything is read or reserved.
 
-    Every method raises StoreError where the file cannot be used. Methods block for milliseconds (2 s at most, waiting
-    for a lock); asynchronous callers run them in a thread, all but ``statistics``.
+    Every method raises StoreError if the file cannot be used. Methods block for milliseconds (at most 2 s, waiting for
+    a lock); asynchronous callers run them in a thread, except ``statistics``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,7 +70,7 @@ class Store:
         self._began: dict[str, cpu_contention.CpuMoment | None] = {}  # of rows that are open: how busy the machine was
 
     def together(self, write: Callable[[], T], *, later: bool = False) -> Future[T]:
-        """Run ``write``'s changes in one commit that other runs share: all of them or none.
+        """Run ``write`` in one commit that is shared with other runs: all of its changes are applied, or none.
 
         Does not block. ``later``: does not wait for the disk.
         """
@@ -79,7 +79,7 @@ class Store:
     # ---- attempts: see store/attempts.py for the states ---------------------------------------
 
     def reserve(self, reservation: Reservation) -> str:
-        """Write the row of an attempt before anything is sent; returns its id."""
+        """Write the row of an attempt before anything is sent; return its id."""
         self._once()
         key = attempts.reserve(self._database, reservation)
         if reservation.zone in NEAR:  # elsewhere this machine's load does not matter
@@ -87,7 +87,7 @@ class Store:
         return key
 
     def sent(self, attempt: str) -> None:
-        """Mark that the first byte is about to be sent. Raises WrongState unless the row is reserved."""
+        """Record that the first byte is about to be sent. Raises WrongState unless the row is reserved."""
         attempts.move(self._database, attempt, "sent")
 
     def settle(self, attempt: str, outcome: AttemptOutcome) -> None:
@@ -95,7 +95,7 @@ class Store:
         self._end(attempt, "settled", outcome)
 
     def estimate(self, attempt: str, outcome: AttemptOutcome) -> None:
-        """Close an attempt that may have been billed; with ``outcome.cost`` None the reserved amount counts."""
+        """Close an attempt that may have been billed; if ``outcome.cost`` is None, the reserved amount counts."""
         self._end(attempt, "estimated", outcome)
 
     def void(self, attempt: str, outcome: AttemptOutcome | None = None) -> None:
@@ -114,24 +114,26 @@ class Store:
         self._learn()
 
     def transformed(self, made: TransformRow) -> None:
-        """Write down a transform that was done."""
+        """Record a completed transform."""
         attempts.add_made(self._database, made)
         self._learn()
 
     def learn(self) -> Statistics:
-        """Work out the figures now, not after more rows: a benchmark wants them in the next plan."""
+        """Recompute the statistics now, not after more rows: a benchmark needs them in the next plan."""
         self._work_out(at_once=True)
         return self.statistics()
 
     def _learn(self) -> None:
-        """Work out the figures where enough happened: now, or once the current commit is done."""
+        """Recompute the statistics if enough rows were added: now, or after the current commit."""
         if self._together.writes:
             self._ended = True
         else:
             self._work_out()
 
     def _learn_beside(self, pause: Pause) -> None:
-        """Learn from direct attempts, as promised. A store that cannot be used now is read when more have ended."""
+        """Recompute the statistics if a write asked for it. If the store cannot be used now, this happens after
+        more rows.
+        """
         if self._ended:
             self._ended = False
             with suppress(StoreError):
@@ -145,7 +147,7 @@ class Store:
             self._learn_at = time.monotonic() + max(LEARN_SECONDS, took / LEARN_SHARE)
 
     def recover(self) -> int:
-        """Close what dead processes left: attempts at their upper bound, and runs; return their number."""
+        """Close what dead processes left open: attempts at their upper bound, and runs; return the number of rows."""
         self._recovered = True
         attempted = attempts.recover(self._database) + attempts.recover_journal(self._database, self._journal_folder)
         return attempted + attempts.recover_runs(self._database)
@@ -153,7 +155,7 @@ class Store:
     # ---- calls that are passed on: see store/attempts.py -----------------------------------------
 
     def attempt_journal(self) -> AttemptJournal:
-        """Return the journal in which this process notes direct attempts before it sends them. Raises StoreError."""
+        """Return the journal in which this process records direct attempts before it sends them. Raises StoreError."""
         self._once()
         self._database.ready()
         try:
@@ -163,7 +165,7 @@ class Store:
             raise StoreError(what, where=display_path(self._journal_folder), todo="free some space") from None
 
     def passed(self, rows: Sequence[DirectAttemptRow]) -> None:
-        """Write down calls that ended."""
+        """Record ended direct calls."""
         attempts.add_direct(self._database, rows)
         if time.monotonic() >= self._learn_at:
             self._learn()
@@ -178,14 +180,16 @@ class Store:
         return attempts.newest(self._database, limit)
 
     def transforms(self, limit: int = 100) -> tuple[TransformRow, ...]:
-        """Return the newest transforms of every op, in the order they were done."""
+        """Return the newest transforms of every op, in the order in which they were done."""
         return attempts.recent_made(self._database, limit)
 
     # ---- statistics ---------------------------------------------------------------------------
 
     def statistics(self) -> Statistics:
-        """Return what earlier attempts took, for the planner: the newest epoch (``store/epochs.py``). Does not wait for
-        writers."""
+        """Return the statistics of earlier attempts for the planner: the newest epoch (``store/epochs.py``).
+
+        Does not wait for writers.
+        """
         found = epochs.newest(self._reader)
         if not found.looked and not self._learned:
             epochs.learn(self._database)  # rows of an older version, when they are first read; ours are when they end
@@ -207,17 +211,17 @@ class Store:
         )
 
     def drifts(self) -> tuple[Drift, ...]:
-        """Return figures and rules that are off by more than their stated range, for ``intermodal doctor``."""
+        """Return the values and rules that are off by more than their stated range, for ``intermodal doctor``."""
         self._once()
         newest = epochs.newest(self._database)
         rows = attempts.recent(self._database, estimate_accuracy.LOOKED_AT)
         return estimate_accuracy.drifts(rows, self.transforms(estimate_accuracy.LOOKED_AT), newest)
 
     def prune(self, keep: RetentionPolicy, rest: Callable[[float], None] = pruning.rest) -> PruneResult | None:
-        """Roll up what ended and delete rows beyond ``keep``: see ``store/pruning.py``.
+        """Roll up ended rows and delete those beyond ``keep``: see ``store/pruning.py``.
 
-        Works concurrently with writers, over its own connection; takes seconds where there is much. Returns None where
-        another process prunes. ``rest``: how to wait between two batches.
+        Works concurrently with writers, over its own connection; takes seconds if there are many rows. Returns None if
+        another process is pruning. ``rest``: waits between two batches.
         """
         self._once()
         if not self.path.exists():
@@ -238,15 +242,14 @@ class Store:
         attempts.finish_run(self._database, row)
 
     def runs(self, limit: int = 100) -> tuple[RunRow, ...]:
-        """Return the newest attempts, newest first."""
+        """Return the newest runs, newest first."""
         self._once()
         return attempts.newest_runs(self._database, limit)
 
     # ---- the last conversation ----------------------------------------------------------------
 
     def save_conversation(self, messages: tuple[Message, ...], endpoint: str, policy: Policy) -> bool:
-        """Keep this conversation in place of the last one, with its policy. Returns False where it is too long to
-        keep."""
+        """Store this conversation and its policy, replacing the last one. Return False if it is too long to store."""
         body = msgspec.json.encode(_Messages(messages=messages, policy=policy))
         if len(body) > MAX_CONVERSATION:
             return False
@@ -257,7 +260,7 @@ class Store:
         return True
 
     def last_conversation(self) -> Conversation | None:
-        """Return the last conversation, None where there is none or an older version wrote it."""
+        """Return the last conversation; None if there is none or an older version wrote it."""
         with self._database.reading() as connection:
             row = connection.execute("SELECT * FROM conversation").fetchone() if connection is not None else None
         if row is None:
@@ -271,11 +274,13 @@ class Store:
         )
 
     def check(self) -> None:
-        """Raise StoreError if a run could not be recorded. Makes no file and writes no row."""
+        """Raise StoreError if a run could not be recorded. Creates no file and writes no row."""
         self._database.check()
 
     def ready(self) -> None:
-        """Raise StoreError if it cannot be opened for writing: asked before something is sent whose row comes after."""
+        """Raise StoreError if the file cannot be opened for writing: called before sending anything whose row is
+        written later.
+        """
         self._database.ready()
 
     def close(self) -> None:

@@ -1,11 +1,11 @@
-"""Epochs: the statistics that plans use, changed seldom and only for a reason.
+"""Epochs: the statistics that plans use, which change rarely and only for a reason.
 
-Every ``EPOCH_ROWS`` ended rows the figures are worked out again, by the process that wrote the last of them; in a large
-store every eighth of its rows, as one row among hundreds changes little (``due``). Only when a figure changed
+After every ``EPOCH_ROWS`` ended rows, the process that wrote the last of them recomputes the statistics; in a large
+store after an eighth of its rows, as one row among hundreds changes little (``due``). Only if a value changed
 materially do they become the next epoch, which is stored; planning reads the newest epoch and never writes. So two
-plans with a run or two between them are the same bytes, and an epoch does not depend on the version of the arithmetic
-that reads it. Before there is a first epoch, a row numbered 0 records how many rows were examined, or a store in which
-all attempts failed would be read for every plan.
+plans with a run or two between them are identical byte for byte, and an epoch does not depend on the version of the
+code that reads it. Before the first epoch, a row numbered 0 records how many rows were examined; otherwise a store in
+which all attempts failed would be read for every plan.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _RANGE_MOVED = math.log(1.5)  # a range whose ends are this far off: plans compa
 
 
 class Epoch(Value, frozen=True):
-    """One epoch: ``statistics`` of the first ``ended`` attempts and ``made`` transforms.
+    """One epoch: the statistics of the first ``ended`` attempts and ``made`` transforms.
 
-    ``looked`` is how many rows there were when the figures were last worked out, changed or not.
+    ``looked``: number of rows when the statistics were last computed, whether they changed or not.
     """
 
     statistics: Statistics = Statistics()
@@ -45,20 +45,20 @@ class Epoch(Value, frozen=True):
 
 
 def newest(database: Database) -> Epoch:
-    """Return the epoch that plans are made with; number 0 before there is one, or where another version wrote it."""
+    """Return the epoch that plans use; number 0 if there is none, or if another version wrote it."""
     return _read(database, "SELECT * FROM epochs ORDER BY number DESC LIMIT 1")
 
 
 def oldest(database: Database) -> Epoch:
-    """Return the first epoch: rows up to it were planned with nothing learned."""
+    """Return the first epoch: rows before it were planned without learned statistics."""
     return _read(database, "SELECT * FROM epochs WHERE number > 0 ORDER BY number LIMIT 1")
 
 
 def learn(database: Database, *, at_once: bool = False, pause: Pause = no_pause) -> None:
-    """Work the figures out again where enough (``at_once``: anything) happened; begin an epoch where they changed.
+    """Recompute the statistics if enough rows were added (``at_once``: any), and start an epoch if they changed.
 
-    In slices, with a ``pause`` after each, in which the store may be written to. No lock is held while they are
-    computed, and the result need not reach the disk before anything else happens: it can be computed again.
+    Works in slices, with a ``pause`` after each, in which the store may be written. No lock is held during the
+    computation, and the result need not be synced to disk: it can be computed again.
     """
     ended, made = attempts.count_ended(database), attempts.count_made(database)
     last = newest(database)
@@ -92,12 +92,12 @@ def learn(database: Database, *, at_once: bool = False, pause: Pause = no_pause)
 
 
 def due(looked: int) -> int:
-    """Return rows after which it is time to look again: no more than a window of them, so that each is looked at."""
+    """Return the number of new rows after which to recompute: at most a window, so that every row is examined."""
     return max(learned_figures.EPOCH_ROWS, min(looked // 8, learned_figures.WINDOW))
 
 
 def moved(before: Statistics, after: Statistics) -> bool:
-    """Return whether any figure has changed: new, gone, or off by more than the tolerance."""
+    """Return whether any value has changed: added, removed, or off by more than the tolerance."""
     if before.rows.keys() != after.rows.keys():
         return True
     return any(_moved(quantity, after.rows[name]) for name, quantity in before.rows.items())

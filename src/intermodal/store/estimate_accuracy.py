@@ -1,6 +1,6 @@
-"""Grades estimates against actuals, and finds figures that are off by more than they stated. Pure.
+"""Grade estimates against actuals, and find values that are off by more than their stated range. Pure.
 
-The promises of the time are graded, so no estimate is judged by runs it was learned from.
+Estimates are graded as they were made at the time, so no estimate is judged by runs it was learned from.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ _RULES: dict[str, Quantity] = {  # token rules that a figure corrects, and the r
 
 
 class EstimatePair(NamedTuple):
-    """One estimate beside its actual. ``number`` of the row, ``day`` it was made; ``call`` False of a transform."""
+    """One estimate with its actual value. ``number`` of the row, ``day`` it was made; ``call`` is False for a
+    transform.
+    """
 
     endpoint: str
     op: str
@@ -66,12 +68,12 @@ class EstimatePair(NamedTuple):
     call: bool = True
 
     def after(self, epoch: Epoch) -> bool:
-        """Return whether it was made after an epoch began; attempts and transforms are numbered apart."""
+        """Return whether it was made after an epoch began; attempts and transforms are numbered separately."""
         return self.number > (epoch.ended if self.call else epoch.made)
 
     @property
     def outside(self) -> bool:
-        """Return whether it lies outside the promised range, by more than rounding and the clock."""
+        """Whether the actual lies outside the promised range, by more than rounding and clock resolution."""
         if self.promised is None:
             return False
         slack = _CLOCK if self.figure == "seconds" else 0.5
@@ -84,9 +86,9 @@ class EstimatePair(NamedTuple):
 def summary(
     totals: UsageTotals, rows: Sequence[AttemptRow], made: Sequence[TransformRow], *, newest: Epoch, first: Epoch
 ) -> Summary:  # fmt: skip
-    """Return the rows of ``intermodal usage``: usage by endpoint, and the accuracy of estimates by endpoint and figure.
+    """Return the data of ``intermodal usage``: usage by endpoint, and the accuracy of estimates by endpoint and value.
 
-    ``rows``, ``made``: what estimates are graded by, the newest of each.
+    ``rows``, ``made``: the newest attempts and transforms, by which estimates are graded.
     """
     every = totals.endpoints
     attempts = sum(each.attempts for each in every)
@@ -106,7 +108,7 @@ def summary(
 
 
 def _beside(total: EndpointTotal, newest: Epoch) -> EstimateComparison:
-    """Estimate beside actual of an endpoint, over rows whose tokens in were estimated and reported."""
+    """Return estimate and actual of an endpoint, over rows whose input tokens were both estimated and reported."""
     return EstimateComparison(
         endpoint=total.endpoint, runs=total.compared,
         input_estimated=round(total.input_estimated / 1000), input_counted=total.input_counted,
@@ -147,11 +149,11 @@ def _grades(every: Iterable[EstimatePair], first: Epoch) -> Iterator[EstimateGra
 
 
 def pairs(rows: Iterable[AttemptRow]) -> Iterator[EstimatePair]:
-    """Yield estimates and actuals of informative rows.
+    """Yield the estimates and actuals of informative rows.
 
-    A q-error needs something on both sides: an actual of 0 (music has no words) is left out, and an estimated count
-    below 1 is graded as 1, as is usual for cardinalities. Loading is no part of the seconds, and a recording that was
-    skipped as silent tells nothing of them.
+    A q-error needs positive values on both sides: an actual of 0 (music has no words) is left out, and an estimated
+    count below 1 is graded as 1, as is usual for cardinalities. Seconds exclude loading, and a recording that was
+    skipped as silent is left out of them.
     """
     by_step: dict[tuple[str, str], list[AttemptRow]] = {}
     for row in filter(is_informative, rows):
@@ -191,7 +193,7 @@ def _at_least_one(tokens: float | None) -> float | None:
 
 
 def drifts(rows: Sequence[AttemptRow], made: Sequence[TransformRow], newest: Epoch) -> tuple[Drift, ...]:
-    """Return figures that are off by more than their range: shipped figures against learned ones, then promises against
+    """Return values that are off by more than their range: shipped values against learned ones, then promises against
     actuals.
     """
     found = [*_figures_off(rows, newest), *_media_off(made, newest)]
@@ -206,7 +208,7 @@ def drifts(rows: Sequence[AttemptRow], made: Sequence[TransformRow], newest: Epo
 
 
 def _figures_off(rows: Sequence[AttemptRow], newest: Epoch) -> Iterator[Drift]:
-    """Learned figures that lie outside the range their shipped row, or their rule, states."""
+    """Yield learned values that lie outside the range stated by their shipped row or rule."""
     by_endpoint: dict[str, list[AttemptRow]] = {}
     for row in filter(is_informative, rows):
         by_endpoint.setdefault(row.reservation.endpoint, []).append(row)
@@ -223,7 +225,9 @@ def _figures_off(rows: Sequence[AttemptRow], newest: Epoch) -> Iterator[Drift]:
 
 
 def _stated_errors(endpoint: str, figure: str, stated: Quantity, rows: Sequence[AttemptRow]) -> Iterator[float]:
-    """q-errors of the stated figure, run by run: of the seconds it is a part of, or of the count it gives."""
+    """Yield the q-errors of a stated value, run by run: of the seconds it contributes to, or of the count it
+    predicts.
+    """
     if figure == "load":
         loads = [row.outcome.load_seconds for row in rows if row.outcome and row.outcome.load_seconds > 0]
         yield from (q_error(stated.mid, load) for load in loads)
@@ -265,10 +269,10 @@ def _drift(
 
 
 def _promise_off(every: Sequence[EstimatePair], newest: Epoch) -> Drift | None:
-    """Return one figure of one op at one endpoint, if most of its actuals lay outside the promised range.
+    """Return the drift of one value of one op at one endpoint, if most of its actuals lay outside the promised range.
 
-    Judged by promises since the newest epoch, if there are enough; else by all, and then the epoch may have corrected
-    it already.
+    Judged by promises since the newest epoch if there are enough, else by all, in which case the epoch may already have
+    corrected it.
     """
     promised = [pair for pair in every if pair.promised is not None]
     first = every[0]

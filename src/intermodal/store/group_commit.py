@@ -1,11 +1,11 @@
 """Group commit: writes of many runs in one transaction.
 
-A commit waits for the disk while a lock is held; thirty runs that each commit on their own wait for each other. One
+A commit waits for the disk while holding a lock; thirty runs that each commit on their own wait for each other. One
 thread writes for all of them, so a write waits for at most two commits, and the disk is synced once for many.
 
-Figures take longer to compute than a commit takes: a third of a second for four endpoints. The same thread computes
-them when nothing is to be written, outside a transaction, so that no other process waits for it, and in slices: after
-each slice it writes what is queued, or yields the processor to others.
+Computing statistics takes longer than a commit: a third of a second for four endpoints. The same thread computes them
+when nothing is queued, outside a transaction, so that no other process waits for it, and in slices: after each slice it
+writes what is queued, or yields the processor.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class GroupCommitter:
     """Commits queued writes together.
 
     Args:
-        before: runs ahead of each commit, outside of it.
-        after: runs when all is written; it calls its argument between slices.
+        before: called ahead of each commit, outside of it.
+        after: called when everything is written; it calls its argument between slices.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class GroupCommitter:
         self._busy = False
 
     def write(self, do: Callable[[], T], *, later: bool = False) -> Future[T]:
-        """Queue a write for the next commit; its result is there once that is on disk (``later``: once it is
+        """Queue a write for the next commit; its result is available when that commit is on disk (``later``:
         committed).
 
-        Each write is whole or not there, whatever the others of its commit do. It may run twice: a commit that fails is
-        repeated for each write alone, so that no write fails because of another.
+        Each write is applied completely or not at all, regardless of the other writes in its commit. It may run twice:
+        a failed commit is repeated for each write alone, so that no write fails because of another.
         """
         done: Future[T] = Future()
         done.set_running_or_notify_cancel()  # the waiting caller may leave; the write happens all the same
@@ -87,11 +87,11 @@ class GroupCommitter:
 
     @property
     def writes(self) -> bool:
-        """Return whether the current thread is the writing one."""
+        """Whether the current thread is the writing thread."""
         return threading.get_ident() == self._mine
 
     def close(self) -> None:
-        """Wait for queued writes and for what follows them."""
+        """Wait for queued writes and the work that follows them."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._came.set()
@@ -114,7 +114,7 @@ class GroupCommitter:
                     return
 
     def _pause(self) -> None:
-        """Yield the processor to others, unless the store is about to be closed, and write what has arrived."""
+        """Yield the processor to others, unless the store is about to be closed, and write what is queued."""
         if self._thread is not None:
             self._came.wait(min(_LONGEST, _REST * (time.monotonic() - self._since)))
         self._write_waiting()
@@ -142,7 +142,7 @@ class GroupCommitter:
             write.done.set_result(result)
 
     def _all(self, taken: list[_Write]) -> bool:
-        """Write all in one commit; return False where nothing of it was made."""
+        """Write all in one commit; return False if nothing was applied."""
         try:
             self._before()
             with self._database.writing(later=all(each.later for each in taken)) as connection:
@@ -162,7 +162,10 @@ class GroupCommitter:
 
 
 def _within(connection: sqlite3.Connection, write: _Write) -> tuple[Any, Exception | None]:
-    """Return one write of a commit, undone alone where it is wrong. Raises StoreError where the file cannot be used."""
+    """Run one write of a commit in a savepoint, so that an error undoes only this write.
+
+    Returns its result and its error. Raises StoreError if the file cannot be used.
+    """
     connection.execute("SAVEPOINT one")
     try:
         result, failure = write.do(), None

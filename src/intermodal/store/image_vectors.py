@@ -1,7 +1,8 @@
 """Image embeddings cached by content, so that a folder is embedded once and then searched.
 
-One SQLite file in the cache folder, for the user alone. An image is recognised by path, size and time without being
-read, and by the digest of its bytes where it was moved; each model has its own vectors. Nothing depends on this cache.
+One SQLite file in the cache folder, readable only by the user. An image is recognised by path, size and modification
+time without being read, or by the digest of its bytes if it was moved; each model has its own vectors. Nothing depends
+on this cache.
 """
 
 from __future__ import annotations
@@ -30,25 +31,25 @@ CREATE TABLE IF NOT EXISTS vectors (
 }
 
 
-# A picture that was removed may lie elsewhere under another name; then its vector stays.
+# A removed image may exist elsewhere under another name; then its vector is kept.
 _ALONE = "DELETE FROM vectors WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE digest = ?1)"
 
 
-# By what a file is known again without being read: its size, and when it was changed, in nanoseconds. Plain tuples, as
-# a search makes two for each of maybe 100,000 files.
+# Size and modification time in nanoseconds, by which a file is recognised without being read. Plain tuples, as a search
+# creates two for each of up to 100,000 files.
 FileStamp: TypeAlias = tuple[int, int]
 IndexedFile: TypeAlias = tuple[str, int, int, str]  # path, stamp, digest; a row as SQLite returns it
 
 
 def pack_vector(vector: Sequence[float]) -> bytes:
-    """Return a vector as it is kept: numbers of 4 bytes in the order of this machine."""
+    """Return a vector as stored: 4-byte floats in native byte order."""
     return array("f", vector).tobytes()
 
 
 class ImageVectors:
-    """The file at ``path``, made when it is first written. Raises ``StoreError`` where it cannot be used.
+    """The file at ``path``, created on first write. Raises ``StoreError`` if it cannot be used.
 
-    Reading and writing may wait for another program, so a caller with an event loop uses threads; calls wait for each
+    Reading and writing may wait for another program, so callers with an event loop use threads; calls wait for each
     other.
     """
 
@@ -59,17 +60,17 @@ class ImageVectors:
         )
 
     def files(self) -> list[IndexedFile]:
-        """Return every file that was processed: its path, its stamp at that time, and its digest."""
+        """Return every processed file: its path, its stamp at that time, and its digest."""
         return list(map(tuple, self._read("SELECT path, size, modified, digest FROM files")))
 
     def known(self, model: str) -> set[str]:
-        """Digests of which a model's vectors are here."""
+        """Return the digests of the images for which a model's vectors are stored."""
         return {digest for (digest,) in self._read("SELECT digest FROM vectors WHERE model = ?", model)}
 
     def of(self, model: str, digests: Collection[str]) -> Iterator[list[tuple[str, bytes]]]:
-        """Vectors with their digests, some at a time, as ``pack_vector`` makes them.
+        """Yield batches of digests and vectors, in the format of ``pack_vector``.
 
-        Many of a model's are read in the order in which they lie, few by their digests.
+        If most of a model's vectors are requested, they are read in storage order, otherwise by digest.
         """
         ((here,),) = self._read("SELECT COUNT(*) FROM vectors WHERE model = ?", model) or [(0,)]
         if len(digests) * _SCANNED < here:
@@ -93,17 +94,17 @@ class ImageVectors:
             yield [(digest, vector) for _, digest, vector in rows if digest in digests]
 
     def vector(self, model: str, digest: str) -> bytes | None:
-        """Return one vector."""
+        """Return one vector; None if it is not stored."""
         return next((vector for _, vector in next(self._of_few(model, [digest]))), None)
 
     def put(self, model: str, digest: str, vector: Sequence[float]) -> bytes:
-        """Keep a vector; returns it as it is kept."""
+        """Store a vector; return it as stored."""
         kept = pack_vector(vector)
         self._write("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", [(model, digest, kept)])
         return kept
 
     def saw(self, files: Iterable[tuple[str, FileStamp, str]]) -> None:
-        """Keep by what files are known again: path, stamp and digest of each."""
+        """Record path, stamp and digest of files, by which they are recognised later."""
         rows = [(path, *stamp, digest) for path, stamp, digest in files]
         before = [
             (old,) for path, _, _, digest in rows
@@ -114,7 +115,7 @@ class ImageVectors:
             self._write(_ALONE, before)
 
     def drop(self, paths: Iterable[str]) -> int:
-        """Forget files, with the vectors that were theirs alone; returns how many files."""
+        """Remove files, and the vectors that only they used; return the number of files."""
         gone = list(paths)
         for start in range(0, len(gone), _AT_ONCE):
             some = gone[start : start + _AT_ONCE]
@@ -128,7 +129,7 @@ class ImageVectors:
         self._database.close()
 
     def forget(self) -> bool:
-        """Remove all of it; returns whether there was something."""
+        """Delete the cache; return whether it existed."""
         self.close()
         there = self._path.exists()
         for ending in ("", "-wal", "-shm"):

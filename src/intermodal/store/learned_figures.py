@@ -1,36 +1,38 @@
-"""From rows to statistics: pure. What earlier runs took, as the planner reads it.
+"""Compute statistics of earlier runs from rows, for the planner. Pure.
 
-Hygiene. A row teaches only when it is settled, without an error, not answered from an endpoint's own cache, not the
-repetition of a failed attempt, not one of several that a bench made at the same time, and not run while others kept the
-machine busier than usual: a machine that always works for others is planned for as such, but one busy hour is not a
-speed. A recording that was skipped as silent teaches no speed (see ``passed_over``). Loading is a figure of its own;
+A row counts only if it is settled, without an error, not answered from an endpoint's own cache, not the repetition of a
+failed attempt, not one of several that a bench made at the same time, and not run while other programs kept the machine
+busier than usual: a machine that is always busy is planned for as such, but one busy hour does not define a speed. A
+recording that was skipped as silent says nothing about speed (see ``passed_over``). Loading is a separate statistic;
 the work of a cold row counts only if there are too few warm ones (a command line is always cold).
 
-Endpoints of one model are fitted together: the others are drawn to the one with the most rows while they have few,
-instead of to the prior, and figures that differ from its by no more than chance are taken to be the same. So a few slow
-calls after an outage do not make a host the slower one of two alike.
+Endpoints of one model are fitted together: while an endpoint has few rows, its values are shrunk towards those of the
+endpoint with the most rows instead of the prior, and values that differ by no more than chance are considered equal. So
+a few slow calls after an outage do not make one of two similar hosts the slower one.
 
-Every figure needs ``ENOUGH`` rows, of the newest ``WINDOW`` of its endpoint; a row counts half as much as
-one ``HALF_LIFE`` rows later. Seconds are a fixed part and speeds, fitted together (``speed_regression.py``), so that
-the size of the work is in the model instead of in the key. Low and high hold 80 % of what came out.
+Every statistic needs ``ENOUGH`` rows, out of the newest ``WINDOW`` of its endpoint; a row has half the weight of a row
+that is ``HALF_LIFE`` rows newer. Seconds are modelled as a fixed part plus speeds, fitted together
+(``speed_regression.py``), so that the size of the work is in the model rather than in the key. Low and high contain 80
+% of the observations.
 
 ========================= ==========================================================================
-overhead                  seconds before anything happens
-prompt, decode            input and output tokens a second
-realtime_factor           seconds a second of sound
-film_factor               the same of films, on the average: over music some ears take many times as long
-megapixel                 seconds a megapixel looked at
-load                      seconds until a cold runtime is there
-output_tokens_<kind>      tokens of an answer that are seen, by kinds of cost_model/answer_length.py: see
-``answer_lengths.py`` output_mean_<kind>        their average
-reasoning_tokens          those of the output that are thought and not seen; with @<effort> where a request named one
-describe_tokens           tokens said of one picture
+overhead                  seconds before processing starts
+prompt, decode            input and output tokens per second
+realtime_factor           seconds per second of audio
+film_factor               the same for films, on average: some speech models take many times as long on music
+megapixel                 seconds per input megapixel
+load                      seconds to load a cold runtime
+output_tokens_<kind>      visible tokens of an answer, by kinds of cost_model/answer_length.py: see
+                          ``answer_lengths.py``
+output_mean_<kind>        their average
+reasoning_tokens          reasoning tokens of the output; with @<effort> if a request named one
+describe_tokens           output tokens of the description of one image
 tokens_per_second_of_speech, tokens_per_megapixel
-reading_factor            tokens read over those expected of the letters counted when it was probed
+reading_factor            tokens read relative to those expected from the letters counted when it was probed
 text_factor, image_factor, audio_factor, framing_start, framing_message
-                          how a server counts what goes in, beside our rules: see ``token_calibration.py``
-media: worker             seconds of one message to the media worker and back
-media: extract_page       seconds a page; render_megapixel, frames_second, demux_second: see ``TRANSFORMS``
+                          how a server counts input, relative to our rules: see ``token_calibration.py``
+media: worker             seconds of one round trip to the media worker
+media: extract_page       seconds per page; render_megapixel, frames_second, demux_second: see ``TRANSFORMS``
 ========================= ==========================================================================
 """
 
@@ -78,7 +80,8 @@ FEWEST_LETTERS = 60.0  # of a row that teaches: fewer are stray edges, or writin
 TOKENS_PER_LETTER = 0.25  # of text that was recognised; ``reading_factor`` corrects it
 _BY_CHANCE = 1.96  # standard errors that two middles of one value are apart in 95 of 100 cases
 _SHRUNK = 2.0  # rows that the rule's own figure weighs as much as
-# Op -> figure. A row's amount: pages, megapixels, seconds of video times megapixels of its picture, seconds of sound.
+# Op -> statistic. The amount of a row: pages, megapixels, seconds of video times megapixels of a frame, seconds of
+# sound.
 TRANSFORMS: dict[str, str] = {
     "extract": "extract_page", "render": "render_megapixel", "frames": "frames_second", "demux": "demux_second",
 }  # fmt: skip
@@ -107,9 +110,9 @@ __all__ = [
 def statistics(
     epoch: int, rows: Iterable[AttemptRow], made: Iterable[TransformRow] = (), pause: Pause = no_pause
 ) -> Statistics:
-    """Figures of every endpoint, and of the media worker as ``media``. Rows in the order they ended.
+    """Return the statistics of every endpoint, and of the media worker as ``media``. Rows are in the order they ended.
 
-    A ``pause`` after every slice of the work: of a full window it takes 50 to 100 ms an endpoint.
+    ``pause`` is called after every slice of work: a full window takes 50 to 100 ms per endpoint.
     """
     by_endpoint: dict[str, list[AttemptRow]] = {}
     failed: set[tuple[str, str]] = set()
@@ -124,10 +127,10 @@ def of_endpoints(
     epoch: int, endpoints: Iterable[str], rows_of: Callable[[str], Iterable[AttemptRow]], failed: Set[tuple[str, str]],
     made: Iterable[TransformRow] = (), pause: Pause = no_pause,
 ) -> Statistics:  # fmt: skip
-    """Return the same, of rows that are read one endpoint at a time, and twice if another endpoint has the same model:
-    a gateway computes this every few seconds, and its peak memory stays with the process.
+    """Return the statistics from rows that are read one endpoint at a time.
 
-    ``failed``: run and step of attempts that failed, at whatever endpoint.
+    Rows are read twice if another endpoint has the same model. This keeps peak memory low in a gateway, which computes
+    the statistics every few seconds. ``failed``: run and step of failed attempts, at any endpoint.
     """
     known: dict[str, dict[str, Quantity]] = {}
     sizes: dict[str, int] = {}
@@ -157,12 +160,14 @@ def _window(rows: Iterable[AttemptRow], failed: Set[tuple[str, str]]) -> list[At
 
 
 def informs(row: AttemptRow, failed: Set[tuple[str, str]]) -> bool:
-    """Return whether a row informs about its endpoint, and no attempt at its step ``failed``."""
+    """Return whether a row is informative and no attempt at its step is among ``failed``."""
     return is_informative(row) and (row.reservation.run, row.reservation.step) not in failed
 
 
 def is_informative(row: AttemptRow) -> bool:
-    """Return whether a row informs about its endpoint."""
+    """Return whether a row says something about its endpoint: settled, without error, not cached, not from a
+    crowded bench.
+    """
     outcome = row.outcome
     return (
         row.state == "settled"
@@ -172,7 +177,7 @@ def is_informative(row: AttemptRow) -> bool:
 
 
 def _best_known(endpoint: str, sizes: Mapping[str, int]) -> str | None:
-    """Return the endpoint of the same model that has the most rows; None where that is this one."""
+    """Return the endpoint of the same model that has the most rows; None if that is this endpoint."""
     model = endpoint.partition(":")[2]
     alike = [each for each in sizes if each.partition(":")[2] == model]
     best = min(alike, key=lambda each: (-sizes[each], each))
@@ -180,7 +185,9 @@ def _best_known(endpoint: str, sizes: Mapping[str, int]) -> str | None:
 
 
 def _shared(figures: Mapping[str, Quantity], here: Zone, there: Zone) -> dict[str, Quantity]:
-    """Return those figures of another endpoint that apply to this one: a model's own, and speeds of a like place."""
+    """Return the values of another endpoint that apply to this one: those of the model, and speeds if the zone
+    is similar.
+    """
     alike = here == there or {here, there} <= set(LOCAL_ZONES)
     return {
         name: quantity
@@ -190,7 +197,9 @@ def _shared(figures: Mapping[str, Quantity], here: Zone, there: Zone) -> dict[st
 
 
 def _together(own: dict[str, Quantity], theirs: Mapping[str, Quantity], same: Set[str]) -> dict[str, Quantity]:
-    """Own figures, with the other's middle for those that are the ``same``."""
+    """Return the endpoint's own values, with the other endpoint's mid for those in ``same``, clipped to the own
+    range.
+    """
     found: dict[str, Quantity] = {}
     for name, mine in own.items():
         middle = min(max(theirs[name].mid, mine.low), mine.high) if name in same and name in theirs else mine.mid
@@ -201,10 +210,11 @@ def _together(own: dict[str, Quantity], theirs: Mapping[str, Quantity], same: Se
 def _same(
     own: Mapping[str, Quantity], theirs: Mapping[str, Quantity], rows: Sequence[AttemptRow], others: int
 ) -> set[str]:
-    """Return figures that differ from another endpoint's by no more than chance. ``others``: rows of that one.
+    """Return the values that differ from another endpoint's by no more than chance. ``others``: rows of the other
+    endpoint.
 
-    Speeds are fitted together, and one that is too high makes up for another that is too low: so it is not they that
-    are compared, but what these runs took with what the other's speeds would have them take.
+    Speeds are fitted together, and one that is too high compensates for another that is too low. So instead of speeds,
+    the seconds of these runs are compared with those predicted by the other endpoint's speeds.
     """
     same = {
         name
@@ -230,7 +240,7 @@ def _same(
 
 
 def _deviation(quantity: Quantity) -> float:
-    """Return the deviation of the logarithm of one run, whose range of 80 % it is."""
+    """Return the standard deviation of the logarithm of one run, from its 80 % range."""
     return math.log(quantity.high / quantity.low) / 2.56
 
 
@@ -238,7 +248,9 @@ def _figures(
     endpoint: str, rows: Sequence[AttemptRow], theirs: Mapping[str, Quantity] = MappingProxyType({}),
     pause: Pause = no_pause,
 ) -> dict[str, Quantity]:  # fmt: skip
-    """``theirs``: figures of the same model elsewhere, which replace the prior."""
+    """Return the statistics of one endpoint. ``theirs``: values of the same model elsewhere, which replace the
+    prior.
+    """
     timed = without_contention([row for row in rows if _load(row) is None])
     if len(timed) < ENOUGH:
         timed = without_contention(rows)
@@ -261,7 +273,7 @@ def _figures(
 
 
 def without_contention(rows: Sequence[AttemptRow]) -> list[AttemptRow]:
-    """Return rows without those that ran while others used much more of the machine than they usually do."""
+    """Drop rows that ran while other programs used much more of the machine than usual."""
     known = [row.outcome.busy for row in rows if row.outcome and row.outcome.busy is not None]
     if not known:
         return list(rows)
@@ -270,7 +282,7 @@ def without_contention(rows: Sequence[AttemptRow]) -> list[AttemptRow]:
 
 
 def _aged(rows: Sequence[AttemptRow]) -> list[tuple[int, AttemptRow]]:
-    """Return each row with how many came after it."""
+    """Return each row with the number of rows after it."""
     return [(len(rows) - 1 - index, row) for index, row in enumerate(rows)]
 
 
@@ -290,7 +302,7 @@ def _speeds(rows: Sequence[AttemptRow], before: dict[str, CoefficientPrior], pau
 
 
 def observations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
-    """Return the equations of a row's times: one, or two if the first output was timed."""
+    """Return the equations for a row's times: one, or two if the first output was timed."""
     outcome, expected = row.outcome, row.reservation
     if outcome is None or outcome.seconds <= 0:
         return []
@@ -333,10 +345,10 @@ def observations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
 
 
 def passed_over(row: AttemptRow) -> bool:
-    """Return whether a recording was skipped as silent in no time, which does not show the model's pace.
+    """Return whether a recording was quickly skipped as silent, which does not show the model's speed.
 
-    A model that detects voices first skips it; one that does not may try again and again to make words of music (5 s of
-    it took 31 s, with half a second planned), and that time counts.
+    A model with voice detection skips it; one without may try again and again to transcribe music (5 s of it took 31 s,
+    with half a second planned), and that time counts.
     """
     outcome, expected = row.outcome, row.reservation
     if outcome is None or expected.op != "transcribe" or outcome.usage.output_tokens != 0:
@@ -362,7 +374,7 @@ def _media(rows: Sequence[TransformRow], pause: Pause) -> dict[str, Quantity]:
 def _fitted(
     seen: Sequence[Observation], before: Mapping[str, CoefficientPrior], pause: Pause
 ) -> dict[str, FittedCoefficient]:
-    """Return the figures with enough observations; with few of them nothing is computed."""
+    """Return the values with enough observations; if there are too few, nothing is computed."""
     results = fit_coefficients(seen, before, pause) if len(seen) >= ENOUGH else {}
     return {figure: result for figure, result in results.items() if result.times >= ENOUGH}
 
@@ -375,7 +387,7 @@ def _quantity(result: FittedCoefficient, *, per_second: bool = False) -> Quantit
 
 
 def _counting(rows: Sequence[AttemptRow], theirs: Mapping[str, Quantity], pause: Pause) -> dict[str, Quantity]:
-    """Return the server's counting of inputs beside our rules."""
+    """Return how the server counts inputs, relative to our rules."""
     seen = token_calibration.weighted_equations([(row, _weight(age)) for age, row in sliced(_aged(rows), pause)])
     before = {
         name: lognormal_prior(theirs[name]) if name in theirs else usual
@@ -385,11 +397,11 @@ def _counting(rows: Sequence[AttemptRow], theirs: Mapping[str, Quantity], pause:
 
 
 def _add_films(found: dict[str, Quantity], rows: Sequence[AttemptRow]) -> None:
-    """Seconds a second of films' sound, with and without words: the middle of the figure is their average.
+    """Add the seconds per second of the sound of films, with and without speech; mid is their average.
 
-    It is unknown beforehand whether a film has speech, and a model that takes its usual time over most films and twenty
-    times it over the others has a heavy tail, although the middle film is an ordinary one. The range is the observed
-    one: that of a bell curve through films of two kinds would hold limits to times that no film took.
+    It is unknown beforehand whether a film has speech, and a model that takes its usual time for most films and twenty
+    times as long for the others has a heavy tail, although the median film is ordinary. The range is the observed one:
+    a normal distribution fitted to two kinds of films would compare limits with times that no film took.
     """
     films = [(age, row) for age, row in _aged(rows) if row.reservation.output == FILM_SOUND]
     values = [
@@ -412,7 +424,10 @@ def _add(found: dict[str, Quantity], name: str, values: list[tuple[float, float]
 
 
 def spread(values: Sequence[tuple[float, float]], basis: str, rule: float | None = None) -> Quantity:
-    """Weighted median of positive values, drawn to a rule while there are few, and the range of 80 % around it."""
+    """Return the weighted median of positive values and its 80 % range.
+
+    With few values, the median is shrunk towards ``rule``.
+    """
     middle = _median(values)
     if rule is not None:
         share = len(values) / (len(values) + _SHRUNK)
@@ -447,8 +462,9 @@ def _load(row: AttemptRow) -> float | None:
 
 
 def _answered(row: AttemptRow, weight: float) -> answer_lengths.ObservedAnswer | None:
-    """Return the visible tokens of answers. Those of a bench have a prescribed length; in older rows the limit shows
-    which were cut.
+    """Return the visible tokens of an answer; None if the row says nothing about its length.
+
+    Answers of a bench have a prescribed length; in older rows the limit shows which answers were cut.
     """
     outcome, expected, out = row.outcome, row.reservation, _output(row)
     if outcome is None or outcome.bench or expected.op != "generate" or not expected.output:
@@ -465,8 +481,9 @@ def _described(row: AttemptRow) -> float | None:
 
 
 def _thought(endpoint: str, rows: Sequence[AttemptRow]) -> dict[str, Quantity]:
-    """Return the tokens of reasoning before an answer, by requested effort, drawn to the model's prior while there are
-    few. An answer without reasoning counts as one token, which has a logarithm.
+    """Return the reasoning tokens by requested effort, shrunk towards the model's prior if there are few answers.
+
+    An answer without reasoning counts as one token, since the logarithm needs a positive number.
     """
     found: dict[str, Quantity] = {}
     thinking = thinking_of(endpoint.partition(":")[2])
@@ -489,8 +506,9 @@ def _thought(endpoint: str, rows: Sequence[AttemptRow]) -> dict[str, Quantity]:
 
 
 def _per_megapixel(row: AttemptRow) -> float | None:
-    """Only of pictures whose letters were not counted: for the others there is a better rule. Old rows do not state
-    it.
+    """Return output tokens per megapixel, only for images whose letters were not counted.
+
+    For the others there is a better rule. Old rows do not state the count.
     """
     work = row.reservation.work
     return None if work.letters or not work.pictures else _ratio(_output(row), work.megapixels)

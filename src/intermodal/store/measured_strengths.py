@@ -1,7 +1,8 @@
 """Strength measured on the user's own labelled files: one small JSON file per data set, in the data folder.
 
-A file per data set, written atomically, needs no lock: two evaluations at once cannot lose each other's figures. Where
-several data sets cover the same endpoint and task, the one with the most items counts, of equals the newest.
+With one file per data set, written atomically, no lock is needed: two concurrent evaluations cannot lose each other's
+results. If several data sets cover the same endpoint and task, the one with the most items counts; for ties, the
+newest.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _FORGET = "forget it with: intermodal eval --forget"
 
 
 class MeasuredStrength(Value):
-    """An endpoint's strength for a task, over ``items`` items."""
+    """An endpoint's strength for a task, measured over ``items`` items."""
 
     endpoint: str
     strength: Strength
@@ -33,7 +34,7 @@ class MeasuredStrength(Value):
 
 
 class MeasuredFile(Value):
-    """The result of one data set. ``data`` is its path, ``date`` ISO."""
+    """The result of one data set. ``data`` is its path, ``date`` the ISO date."""
 
     data: str
     date: str
@@ -43,7 +44,7 @@ class MeasuredFile(Value):
 
 
 def read(folder: Path) -> tuple[MeasuredFile, ...]:
-    """Every data set's figures, by name of file. Raises StoreError for one that cannot be used."""
+    """Return the results of every data set, ordered by file name. Raises StoreError for an unusable file."""
     found = []
     for path in sorted((folder / FOLDER).glob("*.json")):
         try:
@@ -61,7 +62,9 @@ def read(folder: Path) -> tuple[MeasuredFile, ...]:
 
 
 def strengths(folder: Path) -> dict[str, tuple[Strength, ...]]:
-    """Per endpoint its measured strengths, one a task: what ``load_catalog`` takes. Raises StoreError."""
+    """Return the measured strengths of each endpoint, one per task, as passed to ``load_catalog``. Raises
+    StoreError.
+    """
     best: dict[tuple[str, str], tuple[int, str, Strength]] = {}
     for file in read(folder):
         for row in file.rows:
@@ -76,7 +79,7 @@ def strengths(folder: Path) -> dict[str, tuple[Strength, ...]]:
 
 
 def remember(folder: Path, data: Path, date: str, rows: Iterable[MeasuredStrength]) -> Path:
-    """Store the results of a data set, in place of earlier ones. Raises StoreError."""
+    """Store the results of a data set, replacing earlier ones. Raises StoreError."""
     path = _path(folder, data)
     kept = tuple(rows)
     before = next((file for file in read(folder) if file.data == str(data.resolve())), None)
@@ -89,7 +92,7 @@ def remember(folder: Path, data: Path, date: str, rows: Iterable[MeasuredStrengt
 
 
 def forget(folder: Path, data: Path | None = None) -> int:
-    """Forget the results of this data set, or all of them; returns the number of files removed. Reads none of them."""
+    """Delete the results of a data set, or all; return the number of files removed. Reads none of them."""
     paths = [_path(folder, data)] if data is not None else sorted((folder / FOLDER).glob("*.json"))
     count = 0
     for path in paths:

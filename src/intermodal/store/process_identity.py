@@ -1,8 +1,9 @@
-"""The identity of a process, to tell whether the process that wrote a row still runs.
+"""The identity of a process, to tell whether the process that wrote a row is still running.
 
-A process id alone is not enough: ids are reused, and a reboot or another machine on the same home directory has its
-own. So an identity is host, boot, id and start time. Two containers that run at once with the same host name and data
-folder take each other for dead: nothing else tells the end of a container that was started anew.
+A process id alone is not enough: ids are reused, and after a reboot or on another machine with the same home directory
+they mean other processes. An identity is therefore host, boot, id and start time. Two containers that run at the same
+time with the same host name and data folder take each other for dead: the end of a restarted container cannot be
+detected otherwise.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from intermodal.errors import StoreError
 
 
 def identity(pid: int | None = None) -> str:
-    """Return ``host/boot/pid/start`` of a running process, "" where there is no such process.
+    """Return ``host/boot/pid/start`` of a running process, "" if there is no such process.
 
     Raises StoreError if the system does not report it.
     """
@@ -30,18 +31,17 @@ def identity(pid: int | None = None) -> str:
 
 
 def is_dead(known: str) -> bool:
-    """Return True where the process with this identity certainly ended. Nothing is certain of another host's
-    process."""
+    """Return whether the process with this identity has certainly ended. Always False for processes of another host."""
     return _runs(known) is False
 
 
 def is_alive(known: str) -> bool:
-    """Return True where this very process certainly runs, so that it may be signalled by its id."""
+    """Return whether exactly this process is certainly running, so that it may be signalled by its id."""
     return _runs(known) is True
 
 
 def _runs(known: str) -> bool | None:
-    """None where that is not certain."""
+    """Return whether the process is running; None if that is uncertain."""
     where, _, rest = known.partition("/")
     if where != host():
         return None
@@ -67,7 +67,10 @@ def host() -> str:
 
 @cache
 def _own(pid: int) -> str:
-    """Cached, so that a process without free descriptors still knows itself. ``pid``: a fork is another process."""
+    """Return the identity of this process, cached so that it is known even without free descriptors.
+
+    ``pid`` is a parameter because a fork is another process.
+    """
     return _named(pid)
 
 
@@ -87,9 +90,10 @@ def _boot() -> str:
 
 
 def _start(pid: int) -> str:
-    """Return the start time in the system's own unit, "" if there is no such process; from /proc if available:
-    importing psutil takes longer than that. Raises OSError if it is unknown: a living process must not be taken for
-    dead.
+    """Return the start time in the system's own unit, "" if there is no such process.
+
+    Reads /proc if available, since importing psutil takes longer. Raises OSError if the time is unknown: a living
+    process must not be taken for dead.
     """
     try:
         fields = Path(f"/proc/{'self' if pid == os.getpid() else pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,15 +1,15 @@
-"""Deletes old rows: they are rolled up into totals by day and deleted, a few at a time, concurrently with writers.
+"""Delete old rows: roll them up into daily totals and delete them, a few at a time, concurrently with writers.
 
 Never deleted: open and running rows; the newest rows of every endpoint and the first that were made, from which
-figures, grades and drifts are computed (``learned_figures.READ``); attempts that a journal still names, as its reader
-checks for their rows (``attempt_journal.py``). So pruning changes no plan, and no total of ``intermodal usage``.
+statistics, grades and drifts are computed (``learned_figures.READ``); attempts that a journal still names, as its
+reader checks for their rows (``attempt_journal.py``). So pruning changes no plan, and no total of ``intermodal usage``.
 
-A batch is one short transaction, as large as takes ``_HELD`` seconds; the lock is then free for as long, since a
-process that waits for SQLite's lock polls for it. If a process is killed, its batch is rolled back. Several may prune
-at once without harm; ``prune_lock`` only avoids duplicate work.
+A batch is one short transaction, as large as fits into ``_HELD`` seconds; then the lock stays free for the same time,
+since a process that waits for SQLite's lock polls for it. If a process is killed, its batch is rolled back. Several
+processes may prune at once without harm; ``prune_lock`` only avoids duplicate work.
 
-The file does not shrink: its free pages hold the next rows. Releasing them would mean to move pages under the lock,
-only to allocate them again a moment later.
+The file does not shrink: its free pages are reused by the next rows. Releasing them would require moving pages under
+the lock, only to allocate them again a moment later.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 # Totals of ended rows by day, endpoint and operation, for ``intermodal usage`` after the rows are deleted.
 #
-# Ended rows are numbered in the order they ended and never change, so one number tells which of them are rolled up: all
+# Ended rows are numbered in the order they ended and never change, so one number says which of them are rolled up: all
 # up to it, each once. Totals and that number are written in one transaction. Rows up to it may be deleted at any time
 # without changing a total (``prune`` below).
 #
 # Money is summed in whole picodollars (1e-12 USD), each row rounded once, whether it is read from its row or was rolled
-# up before: so a total is the same to the last digit whatever was deleted meanwhile. Seconds are whole microseconds,
-# estimates whole thousandths of a token.
+# up before: so a total is the same to the last digit whatever was deleted. Seconds are whole microseconds, estimates
+# whole thousandths of a token.
 
 
 PICO = 1e12  # picodollars in a dollar
@@ -51,7 +51,7 @@ STEP = 5000  # rows that are added up in one transaction
 _VAST = "1e6"  # USD: an impossible cost is not counted in picodollars, of which 64 bits hold nine million USD
 _SPENT = "COALESCE(cost, cost_high)"
 
-# Rows that inform estimates: ``figures.counts``, where input tokens were estimated and reported.
+# Rows that inform estimates (see ``learned_figures.is_informative``), with estimated and reported input tokens.
 _COMPARED = (
     "state = 'settled' AND error = '' AND NOT cached AND bench <> 'crowded'"
     " AND COALESCE(input_tokens, 0) > 0 AND COALESCE(est_input_tokens, 0) <> 0"
@@ -89,7 +89,7 @@ _RUNS = (
 
 
 class EndpointTotal(NamedTuple):
-    """Of one endpoint, in the units of this module."""
+    """The totals of one endpoint, in the units of this module."""
 
     endpoint: str
     attempts: int
@@ -112,12 +112,14 @@ class EndpointTotal(NamedTuple):
 
     @property
     def cost(self) -> float:
-        """USD."""
+        """Cost in USD."""
         return self.pico / PICO + self.vast
 
 
 class UsageTotals(NamedTuple):
-    """All there ever was. ``endpoints`` by name; ``kept``: attempts that still have a row."""
+    """The totals of all attempts and runs ever made. ``endpoints`` by name; ``kept``: attempts that still have
+    a row.
+    """
 
     endpoints: tuple[EndpointTotal, ...] = ()
     runs: int = 0
@@ -128,7 +130,7 @@ class UsageTotals(NamedTuple):
 
 
 def totals(database: Database) -> UsageTotals:
-    """Return the totals, and the rows not yet added, as of one moment."""
+    """Return the totals including rows not yet rolled up, as of one moment."""
     with database.snapshot() as connection:
         if connection is None:
             return UsageTotals()
@@ -155,15 +157,15 @@ def _totals(connection: sqlite3.Connection, upto: int) -> Iterator[EndpointTotal
 
 
 def _rolled_up_to(connection: sqlite3.Connection) -> int:
-    """Return the number up to which ended rows are in the sums."""
+    """Return the number up to which ended rows are included in the sums."""
     found: int = connection.execute("SELECT sequence FROM summed").fetchone()[0]
     return found
 
 
 def _roll_up(database: Database) -> int:
-    """Take the next ended rows into the sums; returns how many numbers that were, 0 where there is nothing left.
+    """Add the next ended rows to the sums; return their number, 0 if none are left.
 
-    They are read without the write lock, which is held for a moment at the end; if another process was first, its
+    They are read without the write lock, which is held only briefly at the end; if another process was first, its
     result counts.
     """
     with database.snapshot() as connection:
@@ -202,15 +204,17 @@ _EPOCHS = 100  # the newest that are kept, besides the first
 
 
 class RetentionPolicy(Value, frozen=True):
-    """How long rows are kept: ``seconds`` after they ended (None: always), and at most ``rows`` of them (0: all)."""
+    """How long rows are kept: ``seconds`` after they ended (None: forever), and at most ``rows`` of them (0: no
+    limit).
+    """
 
     seconds: float | None
     rows: int
 
 
 class PruneResult(Value, frozen=True):
-    """The number of deleted rows. ``transforms`` are conversions without a price, ``epochs`` former statistics of
-    plans.
+    """The number of deleted rows. ``transforms``: conversions without a price; ``epochs``: former statistics
+    for plans.
     """
 
     attempts: int = 0
@@ -220,7 +224,7 @@ class PruneResult(Value, frozen=True):
 
 
 class PruneStopped(Exception):
-    """The process ends: finished slices remain."""
+    """The process is ending; completed batches stay deleted."""
 
 
 def rest(seconds: float) -> None:
@@ -231,9 +235,9 @@ def prune(
     database: Database, keep: RetentionPolicy, journal_folder: Path, *, now: Callable[[], float] = time.time,
     rest: Callable[[float], None] = rest,
 ) -> PruneResult:  # fmt: skip
-    """Add up all ended rows, and delete those beyond the retention.
+    """Roll up all ended rows, and delete those beyond the retention.
 
-    ``rest``: waits so many seconds between batches, or raises ``PruneStopped``. Raises StoreError.
+    ``rest``: waits the given seconds between batches, or raises ``PruneStopped``. Raises StoreError.
     """
     with database.reading() as connection:
         if connection is None:
@@ -251,7 +255,7 @@ def prune(
 
 
 class _Batch:
-    """Deletes rows, as many at a time as can be in ``_HELD`` seconds."""
+    """Deletes rows in batches that take about ``_HELD`` seconds each."""
 
     def __init__(self, database: Database, rest: Callable[[float], None]) -> None:
         self.database = database
@@ -261,7 +265,7 @@ class _Batch:
     def delete(
         self, keys: Sequence[tuple[object, ...]], do: Callable[[sqlite3.Connection, Sequence[tuple[object, ...]]], int]
     ) -> int:
-        """Do it with all these keys; returns how many rows are gone."""
+        """Call ``do`` with all keys, in batches; return the number of deleted rows."""
         gone = at = 0
         while at < len(keys):
             taken = keys[at : at + self._size]
@@ -277,8 +281,7 @@ class _Batch:
 
 
 def _old(database: Database, select: str, upto: int, old: Callable[[sqlite3.Row], bool]) -> Iterator[list[sqlite3.Row]]:
-    """Yield rows that are old, some at a time in the order of their numbers (the first column), as far as there are any
-    among those looked at together."""
+    """Yield batches of old rows in the order of their numbers (the first column); stop at a batch without any."""
     at = 0
     while True:
         with database.reading() as connection:
@@ -315,7 +318,9 @@ def _attempts(batch: _Batch, keep: RetentionPolicy, before: str, noted: frozense
 
 
 def _held(connection: sqlite3.Connection, endpoint: str, first: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Numbers between which an endpoint's rows are never deleted: its newest, and those before the first epoch."""
+    """Return the two number ranges of an endpoint's rows that are never deleted: the newest, and those before the first
+    epoch.
+    """
 
     def lowest(upto: int) -> int:
         row = connection.execute(
@@ -328,12 +333,12 @@ def _held(connection: sqlite3.Connection, endpoint: str, first: int) -> tuple[tu
 
 
 def _gone(connection: sqlite3.Connection, keys: Sequence[tuple[object, ...]]) -> int:
-    # By number, which stays: SQLite may number the rows themselves anew (VACUUM).
+    # Delete by number, which is stable: SQLite may renumber rowids (VACUUM).
     return connection.executemany("DELETE FROM attempts WHERE sequence BETWEEN ? AND ?", _ranges(keys)).rowcount
 
 
 def _ranges(keys: Sequence[tuple[Any, ...]]) -> list[tuple[int, int]]:
-    """Numbers in ascending order as ranges without gaps."""
+    """Return ascending numbers as ranges without gaps."""
     found: list[tuple[int, int]] = []
     for (number,) in keys:
         if found and found[-1][1] == number - 1:
@@ -360,7 +365,9 @@ def _runs(batch: _Batch, keep: RetentionPolicy, before: str) -> int:
 
 
 def _counted(connection: sqlite3.Connection, keys: Sequence[tuple[object, ...]]) -> int:
-    """Runs are counted in the transaction that deletes them: those already deleted by another process are not there."""
+    """Delete runs and count them in the same transaction, so that runs deleted by another process are not
+    counted twice.
+    """
     gone = 0
     for at in range(0, len(keys), _PLACES):
         some = [key[0] for key in keys[at : at + _PLACES]]
@@ -376,7 +383,7 @@ def _counted(connection: sqlite3.Connection, keys: Sequence[tuple[object, ...]])
 
 # ---- the rest -------------------------------------------------------------------------------------
 def _transforms(batch: _Batch, keep: RetentionPolicy, before: str) -> int:
-    """They cost nothing, and no total includes them."""
+    """Delete old transforms, which cost nothing and are not included in totals."""
     keys: list[tuple[object, ...]] = []
     with batch.database.snapshot() as connection:
         assert connection is not None
@@ -394,7 +401,7 @@ def _transforms(batch: _Batch, keep: RetentionPolicy, before: str) -> int:
 
 
 def _epochs(batch: _Batch, before: str) -> int:
-    """Plans are made with the newest, grades with the first; those in between were good for a while."""
+    """Delete epochs between the first, which grades use, and the newest ones."""
     with batch.database.reading() as connection:
         assert connection is not None
         keys = connection.execute(
@@ -410,10 +417,9 @@ def _epochs(batch: _Batch, before: str) -> int:
 # ---- the pruning thread ---------------------------------------------------------------------------
 @contextmanager
 def prune_lock(store: Path) -> Iterator[bool]:
-    """Return whether this process holds the lock, so that no other prunes this store. The kernel releases it when a
-    process dies.
+    """Yield whether this process holds the lock, so that no other process prunes this store.
 
-    Raises StoreError if that is unknown.
+    The kernel releases it when a process dies. Raises StoreError if the lock file cannot be used.
     """
     import fcntl
 

@@ -1,7 +1,7 @@
-"""Remember which images were read badly and which recordings were transcribed badly, so that the next plan reports it.
+"""Record which images and recordings were recognised badly, so that the next plan reports it.
 
-The text itself is cached elsewhere. ``readers`` is the version of the text recognition then
-(``local/embedded/ocr_scripts.py``); once that changes the entry is a miss.
+The text itself is cached elsewhere. ``readers`` is the version of text recognition at that time
+(``local/embedded/ocr_scripts.py``); after it changes, the entry is a miss.
 """
 
 from __future__ import annotations
@@ -22,17 +22,20 @@ T = TypeVar("T", PartFacts, PageFacts)
 def remember_reading(
     cache: ConversionCache, part: PartFacts, page: int, readers: str, *, by: str, sure: tuple[int, int] = (0, 0)
 ) -> None:  # fmt: skip
-    """Keep how a picture, or a page, was read: how many lines the endpoint ``by`` was ``sure`` of, of how many; or that
-    most words could not be read at all."""
+    """Record how well an image or a page was read by the endpoint ``by``.
+
+    ``sure``: number of lines that it was sure of, and of all lines; (0, 0) if most words could not be read at all.
+    """
     op = "doubted" if sure[1] else "script"
     cache.put(_key(part, page, op, readers), CachedConversion(name=part.name, op=op, maker=by, sure=sure))
 
 
 def remember_hearing(cache: ConversionCache, part: PartFacts, *, by: str, sure: tuple[int, int], language: str) -> None:
-    """Store how well a recording or a film was transcribed: how many seconds of its speech the model ``by`` was
-    ``sure`` of, of how many, with a ``language`` stated by the user: with a wrong one any speech is transcribed badly.
+    """Record how well a recording or a film was transcribed by the model ``by``.
 
-    (0, 0), for a good transcript, removes the entry of this model; those of others stay true.
+    ``sure``: seconds of speech that it was sure of, and all seconds of speech; (0, 0), for a good transcript, removes
+    the entry of this model, but not those of others. ``language``: as stated by the user, since with a wrong language
+    any speech is transcribed badly.
     """
     key = _heard_key(part, language)
     if sure[1]:
@@ -44,8 +47,8 @@ def remember_hearing(cache: ConversionCache, part: PartFacts, *, by: str, sure: 
 
 
 def with_recognition_quality(facts: Facts, cache: ConversionCache, readers: str, language: str = "") -> Facts:
-    """Return the facts with what earlier readings found of the same bytes, and hearings in the ``language`` that is
-    stated.
+    """Add recorded recognition quality of the same bytes to the facts; for speech, only that with the stated
+    ``language``.
     """
     parts = tuple(_recalled(part, cache, readers, language) for part in facts.parts)
     return facts if parts == facts.parts else replace(facts, parts=parts)

@@ -1,11 +1,10 @@
-"""Fits a fixed part and speeds to observed seconds. Pure arithmetic.
+"""Fit a fixed part and speeds to observed seconds. Pure arithmetic.
 
 ``seconds = a * x + b * y + …`` with every coefficient positive: a short call is mostly waiting, a long one mostly work,
-and a figure from either alone is wrong for the other. The fit minimises relative errors, so that short calls count as
+and a value from either alone is wrong for the other. The fit minimises relative errors, so that short calls count as
 much as long ones, with the weight of outliers bounded (Huber, The Annals of Mathematical Statistics, 1964) and each
-coefficient drawn towards its prior (a ridge in logarithms: a normal prior on the logarithm, found by Gauss-Newton).
-
-The prior of a speed before anything was run is the shipped row's, else what is usual for its kind of place.
+coefficient shrunk towards its prior (a ridge in logarithms: a normal prior on the logarithm, found by Gauss-Newton).
+Before anything was run, the prior of a speed is that of the shipped row, else the typical value of its zone.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ _HUBER = 1.345  # residuals beyond so many standard deviations lose weight: 95 %
 _LEAST_SPREAD = 0.05  # standard deviation of a logarithm below which runs do not repeat each other
 _USUAL_SPREAD = 0.25  # of runs of one kind on one machine, before any was seen
 _USUAL_WEIGHT = 3.0  # so many runs that counts for
-# 90th percentile of Student's t distribution with n - 1 degrees of freedom times sqrt(1 + 1 / n): how far out 80 % of
-# further values lie, in standard deviations of n values seen.
+# 90th percentile of Student's t distribution with n - 1 degrees of freedom times sqrt(1 + 1 / n): the half-width that
+# covers 80 % of further values, in standard deviations of n observed values.
 _REACH = ((3, 2.18), (4, 1.83), (5, 1.68), (7, 1.54), (10, 1.45), (15, 1.39), (20, 1.36))
 _FARTHEST = 1.30
 
@@ -42,7 +41,7 @@ class CoefficientPrior(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """One observation: coefficients by name with their multipliers, what came out, and how much it counts."""
+    """One observation: coefficients by name with their multipliers, the measured seconds, and its weight."""
 
     amounts: tuple[tuple[str, float], ...]
     seconds: float
@@ -50,7 +49,9 @@ class Observation(NamedTuple):
 
 
 class FittedCoefficient(NamedTuple):
-    """A coefficient, the factors by which 10 % of the observations fell below and rose above it, and their number."""
+    """A coefficient, the factors of the 10th and 90th percentile of the observations, and the number of
+    observations.
+    """
 
     value: float
     low: float
@@ -61,7 +62,9 @@ class FittedCoefficient(NamedTuple):
 def fit_coefficients(
     observations: Sequence[Observation], priors: Mapping[str, CoefficientPrior], pause: Pause = no_pause
 ) -> dict[str, FittedCoefficient]:
-    """Coefficients of every name that occurs in an observation. Each needs a prior. A ``pause`` follows every step.
+    """Return the coefficient of every name that occurs in an observation. Each name needs a prior.
+
+    ``pause`` is called after every step.
 
     >>> line = [Observation((("fixed", 1.0), ("each", size)), 0.5 + 0.01 * size) for size in (10.0, 50.0, 200.0, 800.0)]
     >>> prior = CoefficientPrior(0.1, 1.5)
@@ -88,7 +91,7 @@ def fit_coefficients(
 
 
 def residual(seen: Observation, logs: Mapping[str, float]) -> float:
-    """Logarithm of actual over expected."""
+    """Return the logarithm of actual over expected seconds."""
     return math.log(seen.seconds / sum(math.exp(logs[name]) * amount for name, amount in seen.amounts))
 
 
@@ -99,7 +102,7 @@ def _step(
     logs: Mapping[str, float],
     scale: float,
 ) -> list[float]:
-    """Return one step of Gauss and Newton: the normal equations of the linearised problem, solved."""
+    """Return one Gauss-Newton step: the solution of the normal equations of the linearised problem."""
     size = len(names)
     place = {name: index for index, name in enumerate(names)}
     matrix = [[0.0] * size for _ in range(size)]
@@ -121,7 +124,9 @@ def _step(
 
 
 def _solved(matrix: list[list[float]], right: list[float]) -> list[float]:
-    """Gaussian elimination with pivoting; the matrix is positive definite, for every prior adds to its diagonal."""
+    """Solve by Gaussian elimination with pivoting; the matrix is positive definite, since every prior adds to
+    its diagonal.
+    """
     size = len(right)
     rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
     for column in range(size):
@@ -138,13 +143,16 @@ def _solved(matrix: list[list[float]], right: list[float]) -> list[float]:
 
 
 def _scale(residuals: Sequence[float]) -> float:
-    """Standard deviation by the median absolute deviation, which a few odd runs do not move."""
+    """Return a standard deviation estimated by the median absolute deviation, which is robust to outliers."""
     middle = percentile(residuals, 0.5)
     return 1.4826 * percentile([abs(value - middle) for value in residuals], 0.5)
 
 
 def _coefficient(name: str, observations: Sequence[Observation], logs: Mapping[str, float]) -> FittedCoefficient:
-    """Its range is that of the observations it is a third of; of all, where those are too few."""
+    """Return a coefficient with its range.
+
+    The range is that of the observations of which it makes up a third or more; if there are too few, that of all.
+    """
     value = math.exp(logs[name])
     ratios = [residual(seen, logs) for seen in observations if dict(seen.amounts).get(name)]
     mostly = [residual(seen, logs) for seen in observations if _share(name, seen, logs) >= 1 / 3]
@@ -158,10 +166,10 @@ def _share(name: str, seen: Observation, logs: Mapping[str, float]) -> float:
 
 
 def reach(logarithms: Sequence[float]) -> tuple[float, float]:
-    """Factors between which 80 % of further values are expected, around 1.
+    """Return the factors around 1 between which 80 % of further values are expected.
 
-    From 20 values on, their own 10th and 90th percentiles. Fewer do not show how bad a bad run is: then as many
-    standard deviations as Student's distribution asks for, with a share of the usual spread mixed in.
+    From 20 values on, these are their 10th and 90th percentiles. Fewer values do not show the tails: then the range is
+    the number of standard deviations required by Student's distribution, with the usual spread mixed in.
     """
     count = len(logarithms)
     if count >= 20:
@@ -173,13 +181,16 @@ def reach(logarithms: Sequence[float]) -> tuple[float, float]:
 
 
 def deviation(logarithms: Sequence[float]) -> float:
-    """Return the deviation of runs, drawn to the usual one, as a few do not show it."""
+    """Return the standard deviation of runs, shrunk towards the usual one, since a few runs do not show it."""
     squares = sum(value**2 for value in logarithms) + _USUAL_WEIGHT * _USUAL_SPREAD**2
     return math.sqrt(squares / (len(logarithms) + _USUAL_WEIGHT))
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Linear interpolation between the closest ranks (type 7 of Hyndman and Fan, The American Statistician, 1996)."""
+    """Return a percentile by linear interpolation between the closest ranks.
+
+    Type 7 of Hyndman and Fan, The American Statistician, 1996.
+    """
     ordered = sorted(values)
     place = share * (len(ordered) - 1)
     below = int(place)
@@ -190,7 +201,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def rounded(low: float, mid: float, high: float, basis: str) -> Quantity:
-    """Return a range to 3 digits, so that a plan reads well."""
+    """Return a range rounded to 3 significant digits, for readable plans."""
     low, mid, high = (float(f"{value:.3g}") for value in (low, mid, high))
     return between(low, mid, high, basis)
 
@@ -198,15 +209,15 @@ def rounded(low: float, mid: float, high: float, basis: str) -> Quantity:
 # ---- priors -----------------------------------------------------------------------------------------
 
 
-# A row measured on one machine predicts others within a factor of about 2 (one standard deviation): processors of one
-# age differ by less, those of ten years by more.
+# A row measured on one machine predicts others within a factor of about 2 (one standard deviation): processors of the
+# same age differ by less, those ten years apart by more.
 _LEAST_PRIOR_SPREAD = math.log(2.0)
 _RATES = ("prompt", "decode")  # stated per second, fitted as seconds each
 _STATED = "not measured here"
 _AT_ONCE = between(0.002, 0.01, 0.1, _STATED)  # seconds of overhead where a row states 0
 _LOAD = between(0.3, 1.5, 8.0, _STATED)  # seconds; assumed for a row without a load time
-# The media worker: one message there and back, a page of text, a megapixel drawn, a second of a megapixel of video
-# looked through, a second of a video's sound. As in ``cost_model/rates.py``.
+# The media worker: one round trip, a page of text, a megapixel rendered, a second of a megapixel of video decoded, a
+# second of a video's sound. As in ``cost_model/rates.py``.
 MEDIA: dict[str, Quantity] = {
     "worker": between(0.0002, 0.001, 0.05, _STATED),
     "extract_page": between(0.0002, 0.0006, 0.02, _STATED),
@@ -217,12 +228,12 @@ MEDIA: dict[str, Quantity] = {
 
 
 def stated_speed(endpoint: str) -> Speed:
-    """Return the shipped row's speed, of nothing where there is no such row."""
+    """Return the speed in the shipped row, or an empty speed if there is no such row."""
     return _shipped().get(endpoint, Speed())
 
 
 def states_decode_speed(endpoint: str) -> bool:
-    """Return whether a row states how fast words are written: a reader's seconds then include those of its words."""
+    """Return whether a row states a decode speed: if so, a reader's seconds include the time to write the words."""
     decode = stated_speed(endpoint).decode
     return not is_assumed(decode)
 
@@ -230,8 +241,9 @@ def states_decode_speed(endpoint: str) -> bool:
 def priors(
     endpoint: str, zone: Zone, theirs: Mapping[str, Quantity] = MappingProxyType({})
 ) -> dict[str, CoefficientPrior]:
-    """Return a prior for every figure of ``Speed``, in seconds each. ``theirs``: figures of the same model at another
-    place of this kind, which are better than the general ones.
+    """Return a prior for every field of ``Speed``, in seconds per unit.
+
+    ``theirs``: values of the same model at another endpoint in a similar zone, which are better than general ones.
     """
     speed, untimed = stated_speed(endpoint), ZONE_SPEEDS[zone]
     found: dict[str, CoefficientPrior] = {}
@@ -253,7 +265,7 @@ def media_priors() -> dict[str, CoefficientPrior]:
 
 
 def lognormal_prior(quantity: Quantity, *, per_second: bool = False) -> CoefficientPrior:
-    """Return a range of 80 % as a normal distribution of the logarithm: 2.56 standard deviations wide."""
+    """Return an 80 % range as a normal distribution of the logarithm: the range is 2.56 standard deviations wide."""
     low = max(quantity.low, quantity.mid / 30)
     spread = max(_LEAST_PRIOR_SPREAD, math.log(max(quantity.high, quantity.mid) / low) / 2.56)
     return CoefficientPrior(1 / quantity.mid if per_second else quantity.mid, spread)

@@ -1,7 +1,7 @@
 """The SQLite file: opening, schema migration, and an error message for each kind of failure.
 
 Write-ahead log, so that readers and one writer do not wait for each other; full synchronisation, because a row written
-before money is spent must survive a loss of power; owner-only file mode; deleted content is overwritten. All SQL of the
+before money is spent must survive a power failure; owner-only file mode; deleted content is overwritten. All SQL of the
 store is parametrised.
 """
 
@@ -25,7 +25,7 @@ CACHED = 512 << 10  # bytes of pages that a connection caches; the system caches
 _HAS_SCHEMA = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema'"
 
 # Attempts: the state machine of store/attempts.py. `sequence` numbers rows in the order they ended, so that the first n
-# ended rows are always the same rows: statistics of an epoch never change.
+# ended rows are always the same: statistics of an epoch never change.
 _FIRST = """
 CREATE TABLE schema (version INTEGER NOT NULL);
 CREATE TABLE attempts (
@@ -54,7 +54,7 @@ CREATE TABLE conversation (
 );
 """
 # The changes of each version. A new store is version 1 plus all of these; an older one gets those it lacks. Columns are
-# added, never changed: rows of an older version are null there.
+# only added, never changed: they are null in rows of older versions.
 _CHANGES: dict[int, str] = {
     1: _FIRST,
     2: """
@@ -134,7 +134,7 @@ class Database:
     Args:
         changes: the schema: what each version adds to the one before it.
         busy: seconds to wait for another process's lock.
-        remedy: what to do about a file that is damaged or not ours.
+        remedy: what to do about a file that is damaged or of another program.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
-        """Yield the connection, or None where there is no store yet."""
+        """Yield the connection, or None if there is no store yet."""
         with self._lock, self._store_errors():
             if self._connection is None and not self.path.exists():
                 yield None
@@ -160,7 +160,7 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection | None]:
-        """Yield like ``reading``; everything read within is of one moment."""
+        """Yield the connection as ``reading`` does, in one read transaction, so that all reads see the same state."""
         with self.reading() as connection:
             if connection is None or connection.in_transaction:
                 yield connection
@@ -176,8 +176,8 @@ class Database:
     def writing(self, *, later: bool = False) -> Iterator[sqlite3.Connection]:
         """Yield the connection inside one transaction: committed at the end, rolled back on any error.
 
-        ``later``: the commit survives the end of this process at once, and a loss of power from the next commit without
-        ``later`` on. Inside another block it is part of that transaction.
+        ``later``: do not sync. The commit survives the end of this process, but a power failure only after the next
+        commit without ``later``. A nested block is part of the outer transaction.
         """
         with self._lock, self._store_errors():
             connection = self._open()
@@ -210,7 +210,7 @@ class Database:
             raise self._error(f"cannot be made: {display_path(folder)} is not writable", _WRITABLE)
 
     def ready(self) -> None:
-        """Open the file unless it is open. Raises StoreError; costs nothing after the first time."""
+        """Open the file unless it is already open. Raises StoreError; costs nothing after the first call."""
         if self._connection is None:
             with self.writing(later=True):
                 pass
@@ -229,9 +229,9 @@ class Database:
 
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Made by us before SQLite sees it: its log files take over the mode of the database. One that is there is
-            # never opened but by SQLite: closing any descriptor of a file drops all of this process's locks on it
-            # (POSIX), and then another process takes itself for the last user and removes the log that is in use.
+            # Created before SQLite opens it: its log files inherit the mode of the database. An existing file is opened
+            # by SQLite only: closing any descriptor of a file drops all locks of this process on it (POSIX), and then
+            # another process would consider itself the last user and remove the log that is in use.
             with suppress(FileExistsError):
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             if self.path.is_dir() or not os.access(self.path, os.W_OK):
@@ -256,7 +256,9 @@ class Database:
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
-        """Bring the file to this version in one transaction, so that another process sees all of it or nothing."""
+        """Migrate the file to the current schema in one transaction, so that other processes see all of it or
+        nothing.
+        """
         found, newest = self._version(connection), max(self._changes)
         if found < newest:
             connection.execute("BEGIN IMMEDIATE")
@@ -274,7 +276,7 @@ class Database:
             )
 
     def _version(self, connection: sqlite3.Connection) -> int:
-        """Return the version of the schema, 0 for a file that holds nothing yet."""
+        """Return the schema version, 0 for an empty file."""
         if not connection.execute(_HAS_SCHEMA).fetchone():
             return 0
         found: int = connection.execute("SELECT version FROM schema").fetchone()[0]
@@ -304,7 +306,7 @@ class Database:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """Yield statements one by one: a trigger has semicolons of its own."""
+    """Yield statements one by one; a trigger contains semicolons of its own."""
     import sqlite3
 
     begun = ""
@@ -317,7 +319,7 @@ def _statements(script: str) -> Iterator[str]:
 
 _NO_FOLDER = "move that file away, or choose another place with INTERMODAL_HOME"
 _WRITABLE = "make its folder writable, or choose another with INTERMODAL_HOME"
-# The failure and the remedy, "" for the remedy of the file, by SQLite's primary result codes:
+# The failure and the remedy ("" for the file's own remedy) by SQLite's primary result codes:
 # https://www.sqlite.org/rescode.html
 _FAILURES: dict[int, tuple[str, str]] = {
     5: ("is locked by another process", "wait for it to finish, or end it"),

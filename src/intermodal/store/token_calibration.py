@@ -1,13 +1,13 @@
-"""Compares servers' token counts with ours, and fits correction factors.
+"""Compare servers' token counts with ours, and fit correction factors.
 
-Right before a call is sent its content is counted by our own rules (``executor/preparation/request_size.py``): text,
-images, sound, and the number of messages. The server then reports
+Before a call is sent, its content is counted by our own rules (``executor/preparation/request_size.py``): text, images,
+audio, and the number of messages. The server's reported count is then modelled as
 
     framing_start + framing_message * messages + text_factor * text + image_factor * image + audio_factor * audio
 
-with ``text_factor`` 1 if the text was counted exactly; a modality that the server reports apart is an equation of its
-own. The coefficients are fitted together (``speed_regression.py``) and drawn to our rules: factors to 1, framing to
-``cost_model/tokens.py``. Our count is never corrected, so that learned factors stay valid.
+with ``text_factor`` 1 if the text was counted exactly; a modality that the server reports separately is an equation of
+its own. The coefficients are fitted together (``speed_regression.py``) and shrunk towards our rules: factors to 1,
+framing to ``cost_model/tokens.py``. Our count is never corrected, so that learned factors stay valid.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from intermodal.store.rows import AttemptRow
 from intermodal.store.speed_regression import CoefficientPrior, Observation
 
 FIGURES = (*CALIBRATION_FACTORS, *FRAMING_FIGURES)
-# Spreads are standard deviations of a logarithm: vocabularies of one script differ by a third, rules for pictures by
-# half, tokens of a second of sound by two (10 to 32), templates by e.
+# Spreads are standard deviations of a logarithm: vocabularies of one script differ by a third, rules for images by
+# half, tokens of a second of audio by two (10 to 32), templates by e.
 PRIORS: dict[str, CoefficientPrior] = {
     "text_factor": CoefficientPrior(1.0, 0.35),
     "image_factor": CoefficientPrior(1.0, 0.5),
@@ -31,13 +31,13 @@ PRIORS: dict[str, CoefficientPrior] = {
 }
 _CHATS = ("generate", "translate", "describe")
 # How far a plausible count may differ from ours: vocabularies and scripts differ by a factor of three, a server's own
-# prompt adds some hundred tokens, rules for pictures and sound are guesses for many models.
+# prompt adds some hundred tokens, rules for images and audio are guesses for many models.
 _TEXT_APART, _MEDIA_APART, _BEFORE = 4.0, 10.0, 1500.0
 _LEAST = 0.5  # tokens of framing where a server counts none: the logarithm needs a positive number
 
 
 def token_equations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
-    """Return the equations of a row's input counts; none if it was not weighed, or the server reported nothing."""
+    """Return the equations for a row's input counts; [] if it was not counted, or the server reported nothing."""
     work, outcome = row.reservation.work, row.outcome
     reported = outcome.usage.input_tokens if outcome is not None else None
     if outcome is None or not reported or implausible(row):
@@ -69,10 +69,10 @@ def token_equations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
 
 
 def implausible(row: AttemptRow) -> str:
-    """Return why a server's count of what went in cannot be one, in words; "" where it can, or nothing was weighed.
+    """Return why a server's input count is implausible; "" if it is plausible, or there is nothing to compare.
 
-    A server that reports 0 or ten times the input (some do, for cached prompts or by mistake) is billed by that, and
-    nothing is learned of it.
+    A server that reports 0 or ten times the input (some do, for cached prompts or by mistake) is billed by that count,
+    but nothing is learned from it.
     """
     work, outcome = row.reservation.work, row.outcome
     reported = outcome.usage.input_tokens if outcome is not None else None
@@ -87,5 +87,5 @@ def implausible(row: AttemptRow) -> str:
 
 
 def weighted_equations(rows: Sequence[tuple[AttemptRow, float]]) -> list[Observation]:
-    """Return the equations of rows with their weights."""
+    """Return the equations of all rows with their weights."""
     return [one for row, weight in rows for one in token_equations(row, weight)]

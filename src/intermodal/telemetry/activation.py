@@ -1,4 +1,4 @@
-"""Decide whether telemetry is on, without loading OpenTelemetry, which takes a fifth of a second."""
+"""Decide whether telemetry is on, without importing OpenTelemetry, which takes a fifth of a second."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PROTOCOLS = (
 
 
 def is_enabled(settings: TelemetryTable, env: Mapping[str, str]) -> bool:
-    """Return whether the config enables it or, if it is silent, OpenTelemetry's own variables do."""
+    """Return whether the config enables telemetry or, if it does not say, OpenTelemetry's own variables do."""
     if env.get(DISABLED, "").strip().lower() == "true":
         return False
     if settings.enabled is not None:
@@ -33,7 +33,7 @@ def start_telemetry(settings: TelemetryTable, env: Mapping[str, str]) -> Signals
     """Start exporting spans and metrics to a collector.
 
     Raises:
-        NotInstalled: OpenTelemetry is not here. ConfigError: its variables ask for what is not spoken.
+        NotInstalled: OpenTelemetry is not installed. ConfigError: its variables request an unsupported protocol.
     """
     for name in _PROTOCOLS:
         if env.get(name, "").strip() not in ("", "http/protobuf"):

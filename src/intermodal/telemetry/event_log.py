@@ -1,7 +1,7 @@
-"""Log what a run does through the standard ``logging`` module, under the logger ``intermodal.run``.
+"""Log the events of a run through the standard ``logging`` module, under the logger ``intermodal.run``.
 
-Silent unless the program configures logging, as libraries are. Each line is made of an event, and no line holds a
-prompt, an answer, or text of a file: only steps, endpoints, counts, money and seconds.
+Silent unless the program configures logging, as is usual for libraries. Each line is made from an event, and no line
+contains a prompt, an answer, or text of a file: only steps, endpoints, counts, money and seconds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LOG = logging.getLogger("intermodal.run")
 
 
 def log_plan(plan: Plan) -> None:
-    """Log the route that a run begins with."""
+    """Log the initial route of a run."""
     chosen = plan.chosen
     LOG.info("plan %s: %s by %s", plan.id, chosen.summary, chosen.endpoint or "no model")
 

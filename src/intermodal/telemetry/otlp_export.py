@@ -1,7 +1,6 @@
-"""Sets up OpenTelemetry's SDK: batches over OTLP/HTTP from its own threads, so that no request waits.
+"""Set up OpenTelemetry's SDK: it exports batches over OTLP/HTTP from its own threads, so that no request waits.
 
-Settings that are not made here follow the SDK's variables (OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER,
-OTEL_BSP_*).
+Settings not made here follow the SDK's variables (OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER, OTEL_BSP_*).
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _NAME = "intermodal"
 
 
 def export_signals(settings: TelemetryTable, env: Mapping[str, str]) -> Signals:
-    """Signals to the collector; to the application's own providers where it has set those of the SDK."""
+    """Return signals that are sent to the collector, or to the application's own providers if it set up the SDK."""
     theirs, counters = trace.get_tracer_provider(), metrics.get_meter_provider()
     if isinstance(theirs, TracerProvider):
         return _signals(theirs, counters, settings)
@@ -52,26 +51,28 @@ def _signals(
 
 
 def _resource(settings: TelemetryTable, env: Mapping[str, str]) -> Resource:
-    """Return the resource of these signals: one per process, so that counts of several workers are kept apart."""
+    """Return the resource of these signals, unique per process, so that counts of several workers are kept apart."""
     about = {"service.version": __version__, "service.instance.id": str(uuid.uuid4())}
     named = env.get("OTEL_SERVICE_NAME", "").strip() or "service.name=" in env.get("OTEL_RESOURCE_ATTRIBUTES", "")
     return Resource.create(about if named else {**about, "service.name": settings.service})
 
 
 def _exports(env: Mapping[str, str], signal: str) -> bool:
-    """OTEL_TRACES_EXPORTER and its like: anything but OTLP belongs to another exporter."""
+    """Return whether a signal is exported over OTLP, according to OTEL_TRACES_EXPORTER or OTEL_METRICS_EXPORTER."""
     said = env.get(f"OTEL_{signal}_EXPORTER", "").strip()
     return not said or "otlp" in [each.strip() for each in said.split(",")]
 
 
 def _address(settings: TelemetryTable, env: Mapping[str, str], signal: str) -> str | None:
-    """None leaves it to the SDK's variables, which outrank the config, and to its default."""
+    """Return the collector's address for a signal; None to use the SDK's variables, which override the config, or its
+    default.
+    """
     told = env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or env.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
     return None if told or not settings.endpoint else f"{settings.endpoint.rstrip('/')}/v1/{signal}"
 
 
 def _closing(*ends: Callable[[], None]) -> Callable[[float], None]:
-    """Export what is queued; the wait for a silent collector is limited."""
+    """Return a function that exports what is queued, waiting at most a given time for an unresponsive collector."""
 
     def close(seconds: float) -> None:
         threads = [threading.Thread(target=end, daemon=True) for end in ends]

@@ -24,19 +24,19 @@ _number = itertools.count(1)
 
 
 class ModelCall(Value, frozen=True):
-    """One call of a model, or one conversion, that has ended.
+    """An ended call of a model, or an ended conversion.
 
     Attributes:
         op: as in plans ("generate", "transcribe", "extract"). step: its id in the plan.
-        endpoint: that was called; None for none.
-        began: seconds since the epoch; None: ``seconds`` ago. seconds: wall time, with loading and ``failures``.
-        first: seconds from its beginning to the first word of a streamed answer, None if it came whole.
+        endpoint: the endpoint called; None for none.
+        began: seconds since the epoch; None: ``seconds`` ago. seconds: wall time, including loading and ``failures``.
+        first: seconds from the start to the first word of a streamed answer, None if it was not streamed.
         usage: tokens as reported. cost: USD, None if unknown.
-        finish_reason: in OpenTelemetry's words, "" for a result that is not words.
-        model: the one that the endpoint reports to have answered, "" if unknown.
-        cached: the result came from the cache, without a call. error: the code of its failure, "" on success.
-        attempts: how many were made. failures: those that were followed by another at the same endpoint.
-        output: the requested kind of answer, in OpenTelemetry's words, "" if unstated.
+        finish_reason: as defined by OpenTelemetry, "" for a result that is not text.
+        model: the model that answered according to the endpoint, "" if unknown.
+        cached: the result came from the cache, without a call. error: error code, "" on success.
+        attempts: number of attempts. failures: failed attempts that were followed by another at the same endpoint.
+        output: requested kind of answer, as defined by OpenTelemetry, "" if not stated.
         content: attributes that hold content; the caller has checked that they are enabled.
     """
 
@@ -62,43 +62,43 @@ class ModelCall(Value, frozen=True):
 
 
 class RecordSpan(Protocol):
-    """The span of a request where tracing is on (``signals.RequestSpan``). ``trace``: id of its trace."""
+    """The span of a request if tracing is on (``signals.RequestSpan``). ``trace``: id of its trace."""
 
     trace: str
 
     def enter(self) -> None:
-        """Have runs of this task below it."""
+        """Make runs of this task children of this span."""
 
     def planned(self, plan: Plan) -> None:
         """Add the attributes of the plan."""
 
     def given(self, media: Iterable[tuple[str, str]]) -> None:
-        """Add the files of the request, each by kind and digest."""
+        """Add the files of the request, each by modality and digest."""
 
     def called(self, call: ModelCall) -> None:
-        """Add a call that was made without the executor."""
+        """Add a call made without the executor."""
 
     def end(self, served: RequestRecord) -> None:
-        """End it with what is known of the request."""
+        """End the span with the facts about the request."""
 
 
 class RequestRecord(Struct, eq=False):
-    """The facts about one request. It is filled in while the request is answered, and read once at the end.
+    """The facts about one request, filled in while it is answered and read once at the end.
 
     Runs of the executor pass it their events (``feed``). Code that answers without the executor calls ``planned``, then
     ``called`` once for each attempt; that covers spans and metrics, too.
 
     Attributes:
-        method, path: the path without its query. route: one of few; "" if there is none.
-        id: for ``x-request-id``; one of a process, and not secret. began: on the monotonic clock.
-        key: id of the key, never the key. model: as requested. plan: its id.
-        endpoint: that answered. last_endpoint: that was called last.
-        cost: USD of everything that was run, None if unknown. attempts: calls that were made.
-        live: it is streamed. first: seconds to the first word of a stream.
+        method, path: the path without its query. route: one of a fixed set; "" if no route matches.
+        id: for ``x-request-id``; unique within a process, and not secret. began: on the monotonic clock.
+        key: id of the API key, never the key itself. model: as requested. plan: its id.
+        endpoint: the endpoint that answered. last_endpoint: the endpoint that was called last.
+        cost: USD of all runs and calls, None if unknown. attempts: number of calls.
+        live: the answer is streamed. first: seconds to the first word of a stream.
         error: a stable code, "" for none.
-        direct: it was passed on as one call, and answered. not_direct: why a run was to answer it, "" if none was, or
-            if it is no chat.
-        broken: the answer ended in the middle. status: of HTTP, 0 without a response. sent: bytes of the answer.
+        direct: it was forwarded as one call, and answered. not_direct: why it needed a run instead, "" if it did not,
+            or if it is not a chat.
+        broken: the answer ended in the middle. status: HTTP status, 0 without a response. sent: bytes of the answer.
     """
 
     method: str = ""
@@ -133,8 +133,9 @@ class RequestRecord(Struct, eq=False):
     # ---- while it is answered
 
     def planned(self, plan: Plan, *, live: bool = False) -> None:
-        """Record the plan; the first of several runs gives the id. ``live``: the client reads along, so that there is a
-        first word.
+        """Record the plan; if there are several runs, the first one sets the plan id.
+
+        ``live``: the answer is streamed to the client, so that there is a first word.
         """
         self.live = live
         self.plan = self.plan or plan.id
@@ -161,9 +162,9 @@ class RequestRecord(Struct, eq=False):
             self.endpoint = event.endpoint
 
     def called(self, call: ModelCall) -> None:
-        """Record an attempt that was made without the executor; the one that answered has no ``error``.
+        """Record an attempt made without the executor; the attempt that answered has no ``error``.
 
-        With OpenTelemetry on, it becomes a span below the request's, with its measures.
+        If OpenTelemetry is on, it becomes a child span of the request, with its metrics.
         """
         self.attempts += call.attempts
         self.last_endpoint = call.endpoint.id if call.endpoint is not None else self.last_endpoint
@@ -178,7 +179,7 @@ class RequestRecord(Struct, eq=False):
             self.span.called(call)
 
     def failed(self, code: str, *, broken: bool = False) -> None:
-        """Record that it was not answered, or (``broken``) not to the end. The first reason stays."""
+        """Record that the request was not answered, or (``broken``) not completely. The first error code is kept."""
         self.error = self.error or code
         self.broken |= broken
 
@@ -189,7 +190,7 @@ class RequestRecord(Struct, eq=False):
             self.output_tokens = (self.output_tokens or 0) + usage.output_tokens
 
     def spent(self, cost: float | None) -> None:
-        """Add the cost of a run, or a call: USD, None if unknown."""
+        """Add the cost of a run or a call in USD; None if unknown."""
         if not self._runs:
             self.cost = cost
         elif self.cost is not None:
@@ -198,13 +199,13 @@ class RequestRecord(Struct, eq=False):
 
     @property
     def spent_so_far(self) -> float | None:
-        """USD; 0 if nothing was run, None if unknown."""
+        """Cost in USD; 0 if nothing was run, None if unknown."""
         return self.cost if self._runs else 0.0
 
     # ---- afterwards
 
     def ended(self, status: int, sent: int, *, whole: bool) -> None:
-        """Record that the answer has been sent, or was cut (not ``whole``)."""
+        """Record that the answer has been sent, or was cut off (not ``whole``)."""
         self.seconds = time.monotonic() - self.began
         self.status, self.sent = status, sent
         if not whole:
@@ -217,12 +218,12 @@ class RequestRecord(Struct, eq=False):
 
 
 LONGEST = 120  # letters
-# Our keys and those of hosts, wherever somebody has put one by mistake.
+# API keys of intermodal and of hosts, wherever a client put one by mistake.
 _SECRET = re.compile(r"\b((?:im|sk|pk|xai)-|gsk_|AIza)[A-Za-z0-9_-]{12,}")
 
 
 def redact(text: str, longest: int = LONGEST) -> str:
-    """Return one line of printable letters, not long, without what looks like a key.
+    """Return a text as one short printable line, with anything that looks like an API key removed.
 
     >>> redact("gpt\\n5"), redact("im-0123456789abcdef")
     ('gpt\\\\x0a5', 'im-…')

@@ -1,8 +1,8 @@
-"""Spans and metrics of runs and requests, as OpenTelemetry has them. Imported only where telemetry is on.
+"""OpenTelemetry spans and metrics of runs and requests. Imported only if telemetry is on.
 
-``Signals`` makes them. ``RequestSpan`` is the span of one gateway request, by the conventions for HTTP servers;
+``Signals`` creates them. ``RequestSpan`` is the span of one gateway request, by the conventions for HTTP servers;
 ``trace_run`` turns the events of a run into spans, one for each step of its plan, with failed attempts and what
-followed them. Prompts and answers are attributes only where the user enabled them, and media are never included.
+followed them. Prompts and answers are attributes only if the user enabled them, and media are never included.
 
 Names are those of OpenTelemetry's semantic conventions: for HTTP, and for generative AI as last released (1.41.1). The
 latter moved to a registry of their own (open-telemetry/semantic-conventions-genai), which has released nothing yet; its
@@ -52,12 +52,12 @@ if TYPE_CHECKING:
 
 SCHEMA = "https://opentelemetry.io/schemas/1.41.1"
 
-# Our names of operations -> those of the conventions, where they have one. Others keep our name.
+# Our operation names -> those of the conventions, if they define one. Others keep our name.
 OPERATIONS: Mapping[str, str] = {"generate": "chat", "translate": "chat", "describe": "chat", "embed": "embeddings"}
-# Ids of hosts that the conventions call by another name; every other host goes by its id.
+# Ids of hosts that have another name in the conventions; every other host is named by its id.
 PROVIDERS: Mapping[str, str] = {"google": "gcp.gemini", "mistral": "mistral_ai", "xai": "x_ai"}
 OUTPUTS: Mapping[str, str] = {"speak": "speech", "draw": "image"}
-# Attributes of a call -> our names of what its host counted.
+# Attributes of a call -> field of ``Usage``.
 COUNTED: Mapping[str, str] = {
     "gen_ai.usage.input_tokens": "input_tokens",
     "gen_ai.usage.output_tokens": "output_tokens",
@@ -65,12 +65,12 @@ COUNTED: Mapping[str, str] = {
     "gen_ai.usage.cache_creation.input_tokens": "cache_write_tokens",
     "gen_ai.usage.reasoning.output_tokens": "reasoning_tokens",
 }
-# Of HTTP: other methods are "_OTHER", since a client can make them up.
+# HTTP methods; others are reported as "_OTHER", since a client can send arbitrary ones.
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 
 
 class Histogram(NamedTuple):
-    """A histogram: name, unit, description, bounds of its buckets as the conventions recommend them."""
+    """A histogram: name, unit, description, and the bucket boundaries recommended by the conventions."""
 
     name: str
     unit: str
@@ -119,7 +119,7 @@ class Signals:
     """The destination of spans and metrics.
 
     Args:
-        content: prompts and answers may be in them. close: sends what waits, in so many seconds at most.
+        content: whether prompts and answers may be included. close: sends what is queued, within the given seconds.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Signals:
         self._measures[what.name].record(value, attributes)
 
     def called(self, call: ModelCall, within: Context | None, plan: str) -> None:
-        """Record a call or a conversion that has ended: its span, and its measures."""
+        """Record an ended call or conversion: its span and its metrics."""
         began = time.time() - call.seconds if call.began is None else call.began
         attributes: Attributes = {"intermodal.plan.id": plan, "intermodal.step.op": call.op}
         if call.step:
@@ -188,7 +188,7 @@ class Signals:
 
 
 def endpoint_attributes(call: ModelCall) -> Attributes:
-    """Return the model called, its host, and its address."""
+    """Return the attributes of a call's model, its host, and its address."""
     endpoint = call.endpoint
     assert endpoint is not None
     found: Attributes = {
@@ -220,7 +220,9 @@ def _place(base_url: str) -> tuple[str, int]:
 
 
 def plan_attributes(plan: Plan) -> dict[str, str | list[str]]:
-    """Return the facts of a plan before it is run: its id, the answering endpoint, losses, hosts that get content."""
+    """Return the attributes of a plan before it is run: its id, the answering endpoint, losses, hosts that
+    receive content.
+    """
     chosen = plan.chosen
     return {
         "intermodal.plan.id": plan.id,
@@ -231,7 +233,7 @@ def plan_attributes(plan: Plan) -> dict[str, str | list[str]]:
 
 
 def reroute_attributes(event: Replanned | Rerouted) -> dict[str, list[str]]:
-    """Return the same for the route that replaced the plan's."""
+    """Return the attributes of the route that replaced the plan's."""
     hosts = [send["host"] for send in event.sends]
     return {"intermodal.loses": list(event.loses), "intermodal.sends": list(dict.fromkeys(hosts))}
 
@@ -244,7 +246,7 @@ _PROPAGATED = TraceContextTextMapPropagator()
 
 
 class RequestSpan:
-    """Begins when it is made. ``trace``: id of the trace, as ``traceparent`` writes it."""
+    """The span of a gateway request, started on creation. ``trace``: id of the trace, as in ``traceparent``."""
 
     def __init__(self, signals: Signals, served: RequestRecord, headers: Mapping[str, str]) -> None:
         self._signals = signals
@@ -267,7 +269,7 @@ class RequestSpan:
         self._plan = ""
 
     def enter(self) -> None:
-        """Runs of this task, and of those that it begins, are below this request."""
+        """Make runs of this task, and of the tasks it starts, children of this request."""
         within.set(self)
 
     def planned(self, plan: Plan) -> None:
@@ -277,13 +279,13 @@ class RequestSpan:
             self.span.set_attributes(plan_attributes(plan))
 
     def given(self, media: Iterable[tuple[str, str]]) -> None:
-        """Files that the request has, each as its kind and the SHA-256 of its bytes (hex)."""
+        """Add the files of the request, each as its modality and the SHA-256 of its bytes (hex)."""
         told = [f"{kind} sha256:{digest}" for kind, digest in media]
         if told:
             self.span.set_attribute(MEDIA, told)
 
     def called(self, call: ModelCall) -> None:
-        """Record a call that was made without the executor."""
+        """Record a call made without the executor."""
         self._signals.called(call, self.context, self._plan)
 
     def end(self, served: RequestRecord) -> None:
@@ -308,7 +310,7 @@ class RequestSpan:
             self._measured(served, {"error.type": wrong} if failed or served.error else {})
 
     def _measured(self, served: RequestRecord, wrong: Attributes) -> None:
-        """Record metrics as a model server: the requested model is known here, since it could be planned."""
+        """Record metrics as a model server. The requested model is known, since it could be planned."""
         about: Attributes = {
             "gen_ai.operation.name": self._operation, "gen_ai.provider.name": "intermodal",
             "gen_ai.request.model": redact(served.model),
@@ -330,7 +332,7 @@ class RequestSpan:
 async def trace_run(
     signals: Signals, events: AsyncGenerator[Event], plan: Plan, inputs: Inputs, *, live: bool
 ) -> AsyncGenerator[Event]:
-    """Yield the same events; their spans end with them, however they end."""
+    """Yield the events unchanged, and record their spans, however the run ends."""
     run = RunSpans(signals, plan, inputs, live=live)
     try:
         async with aclosing(events):
@@ -349,7 +351,7 @@ def _word(error: BaseException) -> str:
 
 @dataclass
 class _Open:
-    """A step that began. Seconds since the epoch."""
+    """A step that has started. Times are in seconds since the epoch."""
 
     op: str
     endpoint: str
@@ -359,10 +361,10 @@ class _Open:
 
 
 class RunSpans:
-    """One run. Its spans are below the gateway's request; outside of one, below a span ``run`` of its own.
+    """The spans of one run: children of the gateway request or, outside of one, of a span ``run``.
 
-    A span is made when its step has ended, with the times that the events tell: none is left open where a run is cut.
-    ``live``: the answer is streamed, so there is a first word.
+    A span is created when its step has ended, with the times in the events, so that none is left open if a run is cut
+    off. ``live``: the answer is streamed, so there is a first word.
     """
 
     def __init__(self, signals: Signals, plan: Plan, inputs: Inputs, *, live: bool) -> None:
@@ -446,7 +448,7 @@ class RunSpans:
         )  # fmt: skip
 
     def _planned(self, step: str) -> _Open:
-        """Record a step without a start event: its result came from the cache."""
+        """Return a step without a start event: its result came from the cache."""
         known = self._steps.get(step)
         endpoint = known.endpoint if isinstance(known, Call) else ""
         return _Open(known.op if known is not None else "step", endpoint, time.time())
@@ -487,7 +489,7 @@ class RunSpans:
         self._signals.called(call, self._below, self._plan)
 
     def close(self, error: str = "") -> None:
-        """End the span, with the code of an error or without."""
+        """End the span, with an error code if there is one."""
         self._let_go()
         now = time.time()
         for name, step in self._open.items():
@@ -515,7 +517,7 @@ _INPUT, _OUTPUT = "gen_ai.input.messages", "gen_ai.output.messages"
 
 
 def input_messages(inputs: Inputs) -> str:
-    """Return the messages of a request. A file is its kind and the digest of its bytes."""
+    """Return the messages of a request as JSON. A file is represented by its modality and the digest of its bytes."""
     facts = {part.index: part for part in inputs.facts.parts}
     index, messages = 0, []
     for message in inputs.request.messages:
@@ -534,7 +536,7 @@ def input_messages(inputs: Inputs) -> str:
 
 
 def message_attributes_of(given: str, words: str, finished: Finished) -> tuple[tuple[str, str], ...]:
-    """Attributes of the call that answered."""
+    """Return the content attributes of the call that answered."""
     parts: list[dict[str, Any]] = [{"type": "text", "content": _short(words)}] if words else []
     parts += [said for part in finished.tool_calls if (said := _part(part)) is not None]
     answer = [{"role": "assistant", "parts": parts, "finish_reason": finished.finish_reason}]
@@ -542,7 +544,7 @@ def message_attributes_of(given: str, words: str, finished: Finished) -> tuple[t
 
 
 def _part(part: Part) -> dict[str, Any] | None:
-    """None for a file."""
+    """Return a message part as defined by the conventions; None for a file."""
     if isinstance(part, Text):
         return {"type": "text", "content": _short(part.text)}
     if isinstance(part, (Reasoning, Refusal)):
