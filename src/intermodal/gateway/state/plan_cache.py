@@ -9,6 +9,7 @@ on is part of the shape, so a cached plan is never stale.
 
 from __future__ import annotations
 
+import asyncio
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
@@ -65,6 +66,7 @@ class PlanCache:
         shared = await self.shared(inputs)
         if shared is not None:
             return shared
+        await asyncio.sleep(0)  # others have a turn before it is planned for its own sizes
         return await offload(_is_long(inputs), plan_from, inputs, "http")
 
     async def shared(self, inputs: Inputs) -> Plan | None:
