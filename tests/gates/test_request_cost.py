@@ -156,6 +156,12 @@ def test_no_growth_holds_the_loop(gateway: Gateway, full_gates: bool) -> None:
         held(make(size), gateway, name)
 
 
+@pytest.mark.parametrize("door", CHATS, ids=lambda door: door.path)
+def test_values_of_an_answer_looked_up_in_long_texts_hold_no_loop(gateway: Gateway, door: Door) -> None:
+    """A text of 48,000 characters takes 20 to 30 ms to index."""
+    held(grown(door, ("form", 90), ("turns", 90), ("words_in_calls", 3_000)), gateway, door.path)
+
+
 # Templates that go through a list, in every language of them; and one whose work is the square of what it gets.
 PROMPTS: Mapping[str, str] = {
     "handlebars.prompt": "{{#each items}}{{this}} {{/each}}",

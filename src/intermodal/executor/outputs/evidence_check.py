@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from intermodal import errors
-from intermodal.concurrency.offload import LONG, offload
+from intermodal.concurrency.offload import offload
 from intermodal.content import Text, Transcript, Value
 from intermodal.events import Actual, Checked, FieldEvidence, Note, Retrying
 from intermodal.evidence import EvidenceSource, EvidenceSources, are_codes, codes_of, evidence_of, number_in, value_at
@@ -28,6 +28,7 @@ from intermodal.plans.facts import Facts
 from intermodal.protocols.calls import ChatCall, WireMessage
 from intermodal.request import JsonOutput, Request
 
+_LONG = 8 << 10  # characters from which on values are looked up in a thread: 48,000 take 20 to 30 ms
 _NAMED = 5  # maximum number of fields that a sentence names
 _SHOWN = 40  # maximum characters of a quoted value
 Ask = Callable[[JsonOutput], tuple[WireMessage, ...]]
@@ -124,7 +125,7 @@ async def _verified(found: JsonAnswer, schema: JsonOutput, sources: EvidenceSour
 
 
 def _long(found: JsonAnswer, sources: EvidenceSources) -> bool:
-    return sum(len(source.text) for source in sources.texts) + len(found.done.made.text) > LONG
+    return sum(len(source.text) for source in sources.texts) + len(found.done.made.text) > _LONG
 
 
 def describe_unverified(data: Any, fields: Sequence[str], suffix: str = "") -> str:
