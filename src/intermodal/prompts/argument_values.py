@@ -1,7 +1,7 @@
-"""The arguments of a prompt file, and checks of the values that are given for them.
+"""The arguments of a prompt file, and validation of the values given for them.
 
-Values are checked before anything is rendered, opened or paid for. The arguments come from the schema of the input, or
-else from the template.
+Values are validated before anything is rendered, opened or paid for. The arguments come from the input schema if there
+is one, else from the template.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def bind_values(file: PromptFile, given: Given, *, missing: Mapping[str, Any] | 
 
 
 def media_of(values: Mapping[str, Any]) -> list[tuple[str, MediaValue]]:
-    """Media among values and within them, each with the name of its argument."""
+    """Return the media in the values, including nested ones, each with the name of its argument."""
     return [(name, each) for name, value in values.items() for each in _media_in(value)]
 
 
@@ -129,7 +129,7 @@ def _medium(file: PromptFile, argument: Argument, value: Any) -> MediaValue:
 def _placed(
     file: PromptFile, argument: Argument, value: Any, kinds: tuple[ArgumentKind, ...], at: str
 ) -> MediaValue | None:
-    """Return the medium at a place within an argument's value; None if it is none."""
+    """Return the medium at a place within an argument's value; None if the value there is not a medium."""
     if isinstance(value, MediaValue):
         return value
     if isinstance(value, Mapping | list) or not isinstance(value, MEDIA_VALUES):
@@ -153,7 +153,7 @@ def _name(source: BytesSource | PathSource | UrlSource) -> str:
 
 
 def _plain(file: PromptFile, name: str, value: Any, line: int, depth: int = 0) -> Any:
-    """Return the value as JSON data: nothing callable, and nothing hidden."""
+    """Convert a value to plain JSON data. Raises PromptError for other types."""
     if value is None or type(value) in (str, int, float, bool):
         return value
     if isinstance(value, Mapping) and depth < _MOST_DEEP:
@@ -184,9 +184,9 @@ def _checked(file: PromptFile, argument: Argument, value: Any) -> Any:
 
 
 async def check_media(file: PromptFile, values: Mapping[str, Any]) -> None:
-    """Open the files given for media arguments far enough to tell their kind, and compare it with the declared one.
+    """Detect the modality of the files given for media arguments, and compare it with the declared one.
 
-    Raises PromptError with the argument's line; InputError where a file cannot be taken.
+    Raises PromptError with the argument's line; InputError if a file cannot be read.
     """
     from intermodal.media.fetch import Fetcher
     from intermodal.media.request_media import sniff_loaded
@@ -204,7 +204,7 @@ async def check_media(file: PromptFile, values: Mapping[str, Any]) -> None:
 
 
 def fits(takes: tuple[ArgumentKind, ...], kind: Kind) -> bool:
-    """Return whether bytes of a kind suit a place for media. A document may be plain text."""
+    """Return whether a file of this modality is accepted for these kinds. A document may be plain text."""
     return kind in takes or "file" in takes or ("document" in takes and kind == "text")
 
 
@@ -214,9 +214,7 @@ A = {"image": "a picture", "audio": "sound", "video": "a film", "document": "a d
 def wrong_kind(
     file: PromptFile, argument: Argument, medium: MediaValue | None, name: str, kind: Kind, media_type: str
 ) -> PromptError:
-    """Return the error of a file that is of another kind than its argument takes, or the place in it where it
-    stands.
-    """
+    """Return the error for a file whose modality differs from that of its argument, or of its place in the argument."""
     wanted = " or ".join(A[each] for each in ((medium.kinds if medium is not None else ()) or argument.media))
     place = (medium.at if medium is not None else "") or argument.name
     within = f" at {place}" if place != argument.name else ""
@@ -229,7 +227,7 @@ def wrong_kind(
 
 
 def parse_assignments(file: PromptFile, pairs: Iterable[str]) -> dict[str, Any]:
-    """Arguments as a command line has them: ``name=value``, ``name=@file``; of a list, one after the other.
+    """Parse arguments from a command line: ``name=value`` or ``name=@file``; repeat a name for the items of a list.
 
     Raises UsageError for an argument without "=", PromptError with the argument's line for an unsuitable value.
     """
@@ -278,8 +276,8 @@ _WRITTEN = {"number": "write a number", "integer": "write a whole number", "bool
 
 
 def _text_of(file: PromptFile, argument: Argument, path: str) -> str:
-    """Return the words of a file. Raises InputError, and PromptError with the argument's line for a file that has
-    none.
+    """Return the text of a file. Raises InputError, and PromptError with the argument's line for a file without
+    text.
     """
     from intermodal.media.fetch import read_text_file
 
@@ -312,7 +310,9 @@ def arguments_from_schema(
     media: Mapping[str, ArgumentKind],
     lines: Mapping[str, int],
 ) -> tuple[Argument, ...]:
-    """Return the arguments that a JSON Schema of the input declares. ``media``: kinds that the file states by name."""
+    """Return the arguments declared by the JSON Schema of the input. ``media``: modalities that the file states
+    by name.
+    """
     required = set(schema.get("required", ()))
     made = []
     for name, each in (schema.get("properties") or {}).items():
@@ -343,7 +343,7 @@ def arguments_from_template(
     default: Mapping[str, Any],
     media: Mapping[str, ArgumentKind],
 ) -> tuple[Argument, ...]:
-    """Return the arguments of a template that declares none; those that always go into the text are required."""
+    """Return the arguments of a template that declares none; arguments that are always rendered are required."""
     return tuple(
         Argument(
             name=name,
@@ -371,7 +371,7 @@ def _plain_kind(kinds: set[str], told: Mapping[str, Any]) -> ArgumentKind:
 def _media_kind(
     name: str, told: Mapping[str, Any], uses: TemplateUses, media: Mapping[str, ArgumentKind]
 ) -> ArgumentKind | None:
-    """Return the kind of media that an argument is; None where it is none."""
+    """Return the modality of a media argument; None if it is not a media argument."""
     if name in media:
         return media[name]
     items = told.get("items")

@@ -1,4 +1,4 @@
-"""Which format reads a file: a table of ours, and formats of plugins (``plugin_registry.py``)."""
+"""Which format reads a file: a table of built-in formats, and formats of plugins (``plugin_registry.py``)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from intermodal.prompts.prompt_file import PromptFile, PromptFormat
 from intermodal.prompts.source_text import text_of
 
 MOST_FILES = 10_000
-# Ending of a file's name -> the module with its FORMAT. The reader of a format is imported with the first such file.
+# File name ending -> module with its FORMAT. The reader of a format is imported with the first such file.
 _OURS: Mapping[str, str] = {
     ".prompt": "dotprompt.reader",
     ".prompt.yml": "github",
@@ -33,7 +33,7 @@ def _ours(module: str) -> PromptFormat:
 
 
 class _PluginFormat:
-    """The format of a plugin, whose failures are errors of the file that say whose they are."""
+    """The format of a plugin. Its failures become errors of the file that name the plugin."""
 
     def __init__(self, plugin: Plugin, made: PromptFormat) -> None:
         self.name, self.endings, self.plugin = made.name, made.endings, plugin
@@ -50,7 +50,7 @@ class _PluginFormat:
 
 
 def _plugins() -> tuple[_PluginFormat, ...]:
-    """Return the formats of installed plugins; one that cannot be used is reported and left out."""
+    """Return the formats of installed plugins; one that is not usable is reported and left out."""
     return _formats_of(tuple(installed_plugins("prompt format").values()))
 
 
@@ -76,7 +76,7 @@ def _formats_of(plugins: tuple[Plugin, ...]) -> tuple[_PluginFormat, ...]:
 
 
 def format_of(path: Path) -> PromptFormat | None:
-    """Return the format of a file name; None where none reads it. Plugins come after our own formats."""
+    """Return the format of a file name; None if no format reads it. Built-in formats take precedence over plugins."""
     name = path.name
     fitting = [ending for ending in _OURS if name.endswith(ending) and name != ending]
     if fitting:
@@ -86,22 +86,22 @@ def format_of(path: Path) -> PromptFormat | None:
 
 
 def endings() -> tuple[str, ...]:
-    """Return the endings of file names that a format reads."""
+    """Return the file name endings that some format reads."""
     return tuple(dict.fromkeys((*_OURS, *(end for each in _plugins() for end in each.endings))))
 
 
 def ending_of(name: str) -> str:
-    """Return the longest ending of ``endings`` that a name has, "" for none."""
+    """Return the longest known ending of a file name, "" for none."""
     return max((ending for ending in endings() if name.endswith(ending)), key=len, default="")
 
 
 def stem_of(name: str) -> str:
-    """Return a file name, or a place in a folder, without that ending."""
+    """Return a file name or path without its known ending."""
     return name.removesuffix(ending_of(name))
 
 
 def of_name(path: Path) -> PromptFormat:
-    """Return the format of a file name. Raises PromptError where none reads it."""
+    """Return the format of a file name. Raises PromptError if no format reads it."""
     made = format_of(path)
     if made is None:
         raise PromptError("is no prompt file", where=str(path), todo=f"names end with {', '.join(endings())}")
@@ -109,16 +109,15 @@ def of_name(path: Path) -> PromptFormat:
 
 
 def prompts_of(path: Path) -> tuple[PromptFile, ...]:
-    """Return every prompt of a file. Raises PromptError with file and line, InputMissing for no file."""
+    """Return every prompt in a file. Raises PromptError with file and line, InputMissing if there is no file."""
     return of_name(path).read(path, text_of(path))
 
 
 def load(reference: str | os.PathLike[str]) -> PromptFile:
-    """Load the prompt that a reference names: a file, or ``FILE#NAME`` for a function or a variant of it.
+    """Load the prompt that a reference names: a file, or ``FILE#NAME`` for a function or a variant in it.
 
-    A variant is a file of its own: ``greet.prompt#formal`` is ``greet.formal.prompt``.
-
-    Raises PromptError with file and line, InputMissing where there is none.
+    A variant is a separate file: ``greet.prompt#formal`` is ``greet.formal.prompt``. Raises PromptError with file and
+    line, InputMissing if there is no such prompt.
     """
     text = os.fspath(reference)
     name, mark, wanted = text.rpartition("#")
@@ -149,8 +148,10 @@ def load(reference: str | os.PathLike[str]) -> PromptFile:
 
 
 def files_in(folder: Path) -> Iterator[Path]:
-    """Yield the prompt files of a folder and its subfolders, in order; names that begin with a dot or underscore are
-    skipped."""
+    """Yield the prompt files of a folder and its subfolders, sorted.
+
+    Names that begin with a dot or underscore are skipped.
+    """
     known = tuple(endings())
     count = 0
     for place, folders, names in os.walk(folder):

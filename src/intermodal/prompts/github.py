@@ -1,7 +1,7 @@
 """GitHub's ``.prompt.yml``: messages with ``{{names}}``, test data and checks of the answers.
 
-https://docs.github.com/github-models/use-github-models/storing-prompts-in-github-repositories. An answer is right where
-``gh models eval`` calls it so; evaluators that ask another model are named and not run.
+https://docs.github.com/github-models/use-github-models/storing-prompts-in-github-repositories. An answer is right if
+``gh models eval`` considers it right; evaluators that call another model are reported and not run.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class GithubMessage(NamedTuple):
 
 @dataclass(frozen=True)
 class GithubTemplate:
-    """Messages in which names stand for values. All are put in at once, so that no value is read for names."""
+    """Messages with names to be replaced by values. All are replaced in one pass, so that values are not
+    searched for names.
+    """
 
     path: Path
     templates: tuple[GithubMessage, ...]
@@ -58,9 +60,7 @@ class GithubTemplate:
 
 
 def substitute(text: str, values: Mapping[str, Any], most: int) -> tuple[str, int]:
-    """Return the text with values in place of names, and its letters; where those are more than ``most``, it ends
-    early.
-    """
+    """Return the text with names replaced by values, and its length; stops early if it exceeds ``most``."""
     pieces: list[str] = []
     length = at = 0
     for found in NAME.finditer(text):
@@ -85,7 +85,7 @@ class Github:
     endings = (".prompt.yml", ".prompt.yaml")
 
     def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
-        """Return the prompt of a file. Raises PromptError with file and line."""
+        """Return the prompt in a file. Raises PromptError with file and line."""
         return (_Reader(path, parse_mapping(path, text)).prompt(),)
 
 
@@ -193,7 +193,7 @@ class _Reader:
         return tuple(made)
 
     def _checks(self, data: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-        """Return the checks of an answer in the form of ``eval``'s items; without an evaluator ``expected``."""
+        """Return the checks of an answer in the form of ``eval``'s items; ``expected`` if there is no evaluator."""
         patterns = []
         for number, each in enumerate(self._evaluators()):
             strings = each.get("string")
@@ -231,7 +231,7 @@ class _Reader:
                 self._findings.append(self._front.warning(at, what, "check what can be checked with string"))
 
 
-# Capitals matter for ``equals`` alone, as ``gh models eval`` has it.
+# Only ``equals`` is case-sensitive, as in ``gh models eval``.
 _PATTERNS = {
     "equals": r"\A\s*(?-i:{})\s*\Z", "contains": "{}", "startsWith": r"\A\s*{}", "endsWith": r"{}\s*\Z",
 }  # fmt: skip

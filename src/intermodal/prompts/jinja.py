@@ -1,8 +1,8 @@
-"""Templates of Jinja, as far as prompts need them: parsed by Jinja2, rendered here, within bounds and over plain data.
+"""The subset of Jinja that prompts need: parsed by Jinja2, rendered here, within limits and over plain data.
 
-Jinja2's own sandbox keeps a template from attributes and calls, not from nested loops. The parsed template is
-interpreted here instead: names, attributes of data, conditions, loops, a few filters and tests; nothing can be called
-or included.
+Jinja2's own sandbox prevents access to attributes and calls, but not nested loops. The parsed template is therefore
+interpreted here: names, attributes of data, conditions, loops, a few filters and tests; nothing can be called or
+included.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _MISSING = object()
 
 @dataclass(frozen=True)
 class JinjaTemplate:
-    """A template that was parsed. Raises TemplateError with its line, and NotInstalled.
+    """A parsed template. Raises TemplateError with its line, and NotInstalled.
 
-    ``slots``: names whose values are not text, and their placeholders. ``trims``: a line with nothing but a block tag
+    ``slots``: names whose values are not text, with their placeholders. ``trims``: a line with only a block tag
     produces no line of text.
     """
 
@@ -71,7 +71,7 @@ class JinjaTemplate:
         return found
 
     def needed(self) -> set[str]:
-        """Return names that go into the text whatever else is given."""
+        """Return the names that are always rendered, regardless of other values."""
         from jinja2 import nodes
 
         found = set()
@@ -94,7 +94,7 @@ class JinjaTemplate:
                 raise TemplateError(f"no test {node.name!r} is known", node.lineno, todo)
 
     def render(self, values: Mapping[str, Any]) -> list[str | Slot]:
-        """Return texts, and placeholders between them. Raises TemplateError with its line."""
+        """Return texts, with placeholders between them. Raises TemplateError with its line."""
         walk = _Walk(self.slots)
         try:
             walk.nodes(self.program, dict(values))
@@ -105,7 +105,7 @@ class JinjaTemplate:
 
 @dataclass(frozen=True)
 class MarkedTemplate:
-    """The body of a file, in which ``marks`` replace everything that is not text. ``first``: its line."""
+    """The body of a file, in which ``marks`` replace everything that is not text. ``first``: its first line."""
 
     path: Path
     body: JinjaTemplate
@@ -125,7 +125,7 @@ class MarkedTemplate:
         return cls(path, body, marks, first)
 
     def pieces(self, values: Mapping[str, Any]) -> Iterator[str | Slot]:
-        """Yield texts, and placeholders between them. Raises PromptError with file and line."""
+        """Yield texts, with placeholders between them. Raises PromptError with file and line."""
         try:
             rendered = self.body.render(values)
         except TemplateError as error:
@@ -135,7 +135,7 @@ class MarkedTemplate:
 
 
 def _joined(pieces: list[str | Slot]) -> Iterator[str | Slot]:
-    """Yield the same with texts that follow each other as one."""
+    """Merge adjacent texts."""
     texts: list[str] = []
     for piece in pieces:
         if isinstance(piece, str):
@@ -167,7 +167,7 @@ _NAMES = {
 
 
 def node_name(node: Any) -> str:
-    """Return the name of a node in a template, for an error."""
+    """Return a readable name of a template node, for an error."""
     name = type(node).__name__
     return _NAMES.get(name, name.lower())
 
@@ -176,7 +176,7 @@ def node_name(node: Any) -> str:
 
 
 class _Walk:
-    """Renders once. ``pieces`` is what came out; texts in pieces."""
+    """Renders once. ``pieces``: the output so far."""
 
     def __init__(self, slots: Mapping[str, Slot]) -> None:
         self.pieces: list[str | Slot] = []
@@ -281,12 +281,12 @@ def _words(value: Any) -> str:
 
 
 def _nothing(value: Any) -> str:
-    """Return a missing value within a present one."""
+    """Return the JSON form of a missing value inside another value."""
     return ""
 
 
 def _step(value: Any, key: Any) -> Any:
-    """An item of data; there is nothing else to get at."""
+    """Return an item of data; other attributes are not accessible."""
     if isinstance(value, Mapping):
         return value.get(key, _MISSING) if isinstance(key, str) else _MISSING
     if isinstance(value, list | tuple) and isinstance(key, int) and not isinstance(key, bool):
@@ -374,7 +374,7 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
 
 
 def _replaced(text: str, old: str, new: str) -> str:
-    """Return the text with ``old`` replaced, where that does not make it many times as long."""
+    """Return the text with ``old`` replaced. Raises ValueError if that would make it many times longer."""
     if len(text) + text.count(old) * len(new) > 4 * len(text) + (1 << 20):
         raise ValueError
     return text.replace(old, new)

@@ -1,6 +1,6 @@
-"""Finds problems of prompt files before they are run, for editors and CI.
+"""Find problems of prompt files before they are run, for editors and CI.
 
-Plans nothing; of media beside them only the beginning is read.
+Plans nothing, and reads only the beginning of media files next to the prompt.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TAKEN_WHOLE = ("image", "audio", "video")
 
 
 class LintFinding(Value):
-    """A problem of a file. ``line``: from 1, 0 where it is about the whole file."""
+    """A problem of a file. ``line``: from 1, 0 if it concerns the whole file."""
 
     file: str
     line: int
@@ -37,7 +37,7 @@ class LintFinding(Value):
 
 
 class LintReport(Value):
-    """The files that were checked, and their problems. ``prompts``: how many the files hold."""
+    """The checked files, and their problems. ``prompts``: number of prompts in the files."""
 
     files: int
     prompts: int
@@ -53,7 +53,7 @@ class LintReport(Value):
 
 
 def lint(places: Iterable[Path]) -> LintReport:
-    """Check files, and all prompt files of folders. Raises InputMissing for a place that is not there."""
+    """Check files, and all prompt files in folders. Raises InputMissing for a path that does not exist."""
     files = prompts = 0
     found: list[LintFinding] = []
     for path in _files(places):
@@ -109,7 +109,7 @@ def _findings(file: PromptFile) -> Iterator[LintFinding]:
 
 
 def _rows(file: PromptFile) -> tuple[SnapshotRow, ...]:
-    """Return the model that a file names, at each host that publishes it; () of one that the data does not have."""
+    """Return the model that a file names, at each host that publishes it; () if the data does not contain it."""
     if not file.model:
         return ()
     models = load_snapshot()
@@ -118,8 +118,10 @@ def _rows(file: PromptFile) -> tuple[SnapshotRow, ...]:
 
 
 def _of_media(file: PromptFile, rows: tuple[SnapshotRow, ...]) -> Iterator[LintFinding]:
-    """Yield media of the prompt that its model does not accept; none if the accepted kinds are unknown. Documents are
-    converted for any model.
+    """Yield an error for each modality of the prompt that its model does not accept; none if the accepted ones are
+    unknown.
+
+    Documents are converted for any model.
     """
     kinds = [kind for kind in file.media if kind in _TAKEN_WHOLE]
     takes = agreed_capabilities(rows).input if kinds else ()
@@ -133,8 +135,11 @@ def _of_media(file: PromptFile, rows: tuple[SnapshotRow, ...]) -> Iterator[LintF
 
 
 def _of_size(file: PromptFile, rows: tuple[SnapshotRow, ...], letters: int) -> Iterator[LintFinding]:
-    """A text that is longer than its model holds, or costs more than the file allows, at the least: fewest tokens, no
-    media, no answer, the host that holds most or asks least. Arguments are imagined."""
+    """Yield errors for a text that exceeds the model's context, or costs more than the file allows.
+
+    Both are lower bounds: fewest tokens, no media, no output, and the host with the largest context or the lowest
+    price. Arguments are samples.
+    """
     tokens = text_tokens(letters)
     contexts = [max(row.context or 0, row.window or 0) for row in rows]
     if rows and all(contexts) and tokens.low > max(contexts):

@@ -1,8 +1,8 @@
-"""References to media in a prompt file: URLs, and files beside it. Nothing is opened here.
+"""References to media in a prompt file: URLs, and files next to it. Nothing is opened here.
 
-Media may be within the value of an argument: in fields of a class, in lists, maps and unions. The schema of such an
-argument marks the places of media with ``contentMediaType``. A value is checked against the schema while files are put
-in, since the type of a union that is meant decides whether a text names one.
+Media may be nested in the value of an argument: in fields of a class, in lists, maps and unions. The schema of such an
+argument marks the places of media with ``contentMediaType``. A value is validated against the schema while files are
+inserted, since the applicable member of a union decides whether a text is a file name.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ _OFFICE = re.compile(r"application/(?:pdf|msword|rtf|vnd\.(?:openxmlformats|oasi
 
 
 def part_of(source: Source, kind: ArgumentKind) -> MediaPart:
-    """Return the part of a source, with the declared media type."""
+    """Return the part for a source, with the declared modality."""
     made = _CLASSES[kind]
     return made(source=source)
 
 
 def value_of(name: str, source: Source, kind: ArgumentKind) -> MediaValue:
-    """Return the placeholder of a medium among values during rendering."""
+    """Return the placeholder that represents a medium among values during rendering."""
     made = MediaValue(name)
     made.part = part_of(source, kind)
     return made
 
 
 def kind_of(media_type: str) -> ArgumentKind:
-    """Return the kind of a media type or a pattern.
+    """Return the modality of a media type or pattern.
 
     >>> kind_of("image/*"), kind_of("application/pdf"), kind_of("")
     ('image', 'document', 'file')
@@ -50,7 +50,7 @@ def kind_of(media_type: str) -> ArgumentKind:
 
 
 def media_part(url: str, media_type: str, folder: Path | None) -> MediaPart:
-    """Return the part of a URL, or of a file in ``folder``; None where no file may be named.
+    """Return the part for a URL, or for a file in ``folder``. ``folder``: None if files are not allowed.
 
     Raises ValueError with the problem and the fix.
     """
@@ -68,7 +68,7 @@ def media_part(url: str, media_type: str, folder: Path | None) -> MediaPart:
 
 
 def within(folder: Path, place: Path) -> bool:
-    """Return whether a path stays in a folder, links resolved."""
+    """Return whether a path stays in a folder after links are resolved."""
     try:
         return place.resolve().is_relative_to(folder.resolve())
     except (OSError, ValueError, RuntimeError):
@@ -84,12 +84,12 @@ _MOST_NODES = 20_000  # of a schema
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,), "null": (type(None),),
 }  # fmt: skip
-# Turns a value at a place for media into a medium; None if it is none.
+# Converts a value at a place for media to a medium; None if it is not a medium.
 Make = Callable[[Any, tuple[ArgumentKind, ...], str], MediaValue | None]
 
 
 class SchemaMismatch(ValueError):
-    """A value that its schema does not take: where, and why."""
+    """A value does not match its schema: where, and why."""
 
     def __init__(self, at: str, what: str) -> None:
         super().__init__(f"{at} {what}")
@@ -97,12 +97,12 @@ class SchemaMismatch(ValueError):
 
 
 def is_medium(schema: Mapping[str, Any]) -> bool:
-    """Return whether the value itself may be a medium: its type is one, or a union with one in it."""
+    """Return whether the value itself may be a medium: its type is a medium, or a union that contains one."""
     return bool(_kinds(_choices(schema, schema)))
 
 
 def kinds_within(schema: Mapping[str, Any]) -> tuple[ArgumentKind, ...]:
-    """Kinds of media that a value of this schema may hold, each once."""
+    """Return the modalities that a value of this schema may contain, without duplicates."""
     found: dict[ArgumentKind, None] = {}
     for each in _nodes(schema):
         if PLACE in each:
@@ -123,7 +123,7 @@ def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def with_media(schema: Mapping[str, Any], value: Any, name: str, make: Make) -> Any:
-    """Return the value with media in place of their names. Raises SchemaMismatch if it does not fit the schema."""
+    """Replace names of media in a value by media. Raises SchemaMismatch if the value does not match the schema."""
     return _Walk(schema, make).put(schema, value, name, 0)
 
 
@@ -187,7 +187,7 @@ class _Walk:
 
 
 def _choices(schema: Any, root: Mapping[str, Any], depth: int = 0) -> list[Mapping[str, Any]]:
-    """Return the schemas of which a value has to fit one, references followed."""
+    """Return the alternative schemas of a value, with references resolved."""
     if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
         schema = resolve_reference(root, schema["$ref"])
     if not isinstance(schema, Mapping) or depth > _MOST_DEEP:
@@ -206,7 +206,7 @@ def _named(value: Any) -> str:
 
 
 def files_at_signs(value: Any) -> Any:
-    """Return a value as a command line has it: texts that begin with an at sign are files, with two the text itself."""
+    """Interpret a value as on a command line: "@name" is a file, "@@text" is text that begins with "@"."""
     if isinstance(value, str):
         return value[1:] if value.startswith("@@") else Path(value[1:]) if value.startswith("@") else value
     if isinstance(value, dict):

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from intermodal.media.request_media import OpenedRequest
 
 
-# A prompt file and its values to a request.
+# Conversion of a prompt file and its values to a request.
 
 
 NOTHING = ("renders to nothing", "write the question")  # the error and the advice
@@ -55,9 +55,9 @@ def request_of(
     history: Iterable[Message] = (),
     tools: tuple[Tool, ...] = (),
 ) -> Request:
-    """Return the request for values made by ``values.bound``. The caller's ``options`` override the file's.
+    """Return the request for values made by ``argument_values.bind_values``.
 
-    Raises PromptError with file and line.
+    The caller's ``options`` override the file's. Raises PromptError with file and line.
     """
     for each in file.findings:
         if each.stops:
@@ -95,9 +95,9 @@ def _tools(file: PromptFile, given: tuple[Tool, ...]) -> tuple[Tool, ...]:
 
 
 def _labels(file: PromptFile, private: Any, values: Mapping[str, Any]) -> tuple[str, ...]:
-    """Labels of privacy, with files in place of the arguments that they were given to.
+    """Return the privacy labels, with arguments replaced by the files given for them.
 
-    An argument without a name of its own, text in the prompt or a URL, is labelled by its whole kind.
+    An argument without a file name, such as text in the prompt or a URL, is labelled by its whole modality.
     """
     parts = media_of(values)
     made: list[str] = []
@@ -126,7 +126,7 @@ _RUNS = 1_000  # for which the price is shown beside that of one
 
 
 class PreparedInputs(Protocol):
-    """A request with everything planning needs."""
+    """A request with all inputs of planning."""
 
     @property
     def inputs(self) -> Inputs: ...
@@ -155,8 +155,8 @@ class PromptPlan:
     """The plan of a prompt, and its cost.
 
     Attributes:
-        assumed: sample values that were used, in sentences; () where every argument was given.
-        notes: about the model that the file asks for, and its schema.
+        assumed: sample values that were used, as sentences; () if every argument was given.
+        notes: notes on the model that the file requests, and its schema.
     """
 
     file: PromptFile
@@ -166,16 +166,16 @@ class PromptPlan:
 
     @property
     def cost(self) -> Quantity:
-        """USD of a run."""
+        """Cost of a run in USD."""
         return self.plan.chosen.total.cost
 
     @property
     def thousand(self) -> Quantity:
-        """USD of a thousand runs."""
+        """Cost of a thousand runs in USD."""
         return self.cost.scaled(_RUNS)
 
     def __str__(self) -> str:
-        """Return the output of ``intermodal prompt explain``."""
+        """Return the plan as text, as shown by ``intermodal prompt explain``."""
         file = self.file
         told = f"{file.path} ({file.format})" + (f": {file.description}" if file.description else "")
         lines = [f"prompt: {told}"]
@@ -189,9 +189,9 @@ class PromptPlan:
 
 
 class Prompt:
-    """A prompt file and the client that runs it: what ``client.prompt`` returns.
+    """A prompt file and the client that runs it, as returned by ``client.prompt``.
 
-    ``file`` has its arguments and output. Policy options are given to ``client.prompt``, arguments with each call.
+    ``file`` has its arguments and output. Policy options are passed to ``client.prompt``, arguments to each call.
     """
 
     def __init__(
@@ -205,15 +205,15 @@ class Prompt:
         """Return the request for these arguments; media are probed, nothing is planned.
 
         Raises:
-            PromptError: an argument is missing, unknown or of another kind than the file says; with file and line.
-            InputError: a file cannot be taken.
+            PromptError: an argument is missing, unknown or of another kind than declared; with file and line.
+            InputError: a file cannot be read.
         """
         return await self.request_with(args, history=history, tools=tools)
 
     async def request_with(
         self, args: Mapping[str, Any], *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = ()
     ) -> Request:
-        """Return the request as ``request`` does; arguments in a mapping may have any name."""
+        """Return the request like ``request``; in a mapping, arguments may have any name."""
         bound = argument_values.bind_values(self.file, args)
         await argument_values.check_media(self.file, bound)
         made = request_of(self.file, bound, self._options, self._client.config, history=history, tools=tools)
@@ -221,7 +221,7 @@ class Prompt:
         return made
 
     async def _checked(self, request: Request, bound: Mapping[str, Any]) -> None:
-        """Compare media that the file names with their declaration. Raises PromptError with their line."""
+        """Compare the media named by the file with their declared modality. Raises PromptError with their line."""
         if sample_arguments.files_of(request.messages, bound):
             await offload(True, sample_arguments.check_files, self.file, request.messages, bound)
 
@@ -233,7 +233,7 @@ class Prompt:
         return await self.plan_with(args)
 
     async def plan_with(self, args: Mapping[str, Any]) -> PromptPlan:
-        """Plan as ``plan`` does; arguments in a mapping may have any name."""
+        """Plan like ``plan``; in a mapping, arguments may have any name."""
         made = sample_arguments.make_samples(self.file, args)
         bound = argument_values.bind_values(self.file, args, missing=made.values)
         await argument_values.check_media(self.file, {name: value for name, value in bound.items() if name in args})
@@ -251,11 +251,11 @@ class Prompt:
         return PromptPlan(self.file, plan, tuple(made.assumed), notes)
 
     async def explain(self, **args: Any) -> str:
-        """Return the plan as text, with its sample values and the cost of a run and of a thousand runs."""
+        """Return the plan as text, with its sample values and the cost of one run and of a thousand runs."""
         return str(await self.plan(**args))
 
     async def run(self, *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = (), **args: Any) -> Answer[Any]:
-        """Plan and run. ``value`` of the answer is JSON data where the file has a schema, else the text.
+        """Plan and run. ``value`` of the answer is JSON data if the file has a schema, else the text.
 
         Raises the errors of ``request``, NoRoute, and those of a call.
         """
@@ -265,17 +265,17 @@ class Prompt:
         return Answer(value=self.file.value(result), result=result, plan=plan)
 
     async def stream(self, *, history: Iterable[Message] = (), **args: Any) -> AsyncGenerator[Event]:
-        """Plan and run; events as they happen."""
+        """Plan and run; yield events as they happen."""
         prepared, plan, _ = await self.prepare(history=history, **args)
         async with aclosing(self._client.execute(prepared, plan)) as events:
             async for event in events:
                 yield event
 
     async def stream_value(self, *, history: Iterable[Message] = (), **args: Any) -> AsyncGenerator[Any]:
-        """Plan and run; yield the partial value whenever it grows, and at last the whole one.
+        """Plan and run; yield the partial value whenever it grows, and finally the complete one.
 
-        Values that are not whole come where the format has a parser for them and the words of the answer are shown as
-        they are made; else the last is the only one. Raises what ``run`` does, OutputInvalid.
+        Partial values are available if the format has a parser for them and the answer is streamed; otherwise only the
+        complete value is yielded. Raises the errors of ``run``, and OutputInvalid.
         """
         parser, events, text, last = self.file.parser, list[Event](), "", object()
         async with aclosing(self.stream(history=history, **args)) as stream:
@@ -293,12 +293,12 @@ class Prompt:
     async def prepare(
         self, *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = (), **args: Any
     ) -> tuple[Any, Plan, tuple[str, ...]]:
-        """Return the opened request, its plan, and notes about the file: what ``run`` runs."""
+        """Return the opened request, its plan, and notes about the file, as executed by ``run``."""
         request = await self.request_with(args, history=history, tools=tools)
         return await self.plan_request(request)
 
     async def plan_request(self, request: Request) -> tuple[Any, Plan, tuple[str, ...]]:
-        """Return the same for a request that ``request`` returned."""
+        """Return the opened request, its plan and notes, for a request returned by ``request``."""
         prepared = await self._client.prepare(request, also=self._names(), counting=True)
         check_kinds(self.file, prepared.inputs)
         inputs, plan, notes = await self._chosen(prepared.inputs)
@@ -307,11 +307,11 @@ class Prompt:
     # ---- the model of the file, the schema ------------------------------------------------------------
 
     def _names(self) -> tuple[str, ...]:
-        """Return the local names of the requested model."""
+        """Return the local names of the requested models; () if the caller chose a model."""
         return () if self._options.get("model") else self.file.model_names
 
     async def _chosen(self, inputs: Inputs) -> tuple[Inputs, Plan, tuple[str, ...]]:
-        """Return the result of ``chosen``, with notes on the schema."""
+        """Return the result of ``choose_plan``, with notes on the schema."""
 
         async def plan(inputs: Inputs) -> Plan:
             return plan_from(inputs)
@@ -320,7 +320,7 @@ class Prompt:
         return taken, made, (*notes, *self._of_schema(inputs, made))
 
     def _of_schema(self, inputs: Inputs, plan: Plan) -> list[str]:
-        """Return notes for the case that no reachable host can force the file's schema."""
+        """Return notes if the host of the plan cannot enforce the file's schema."""
         output = inputs.request.output
         answering = plan.chosen.answering
         if not isinstance(output, JsonOutput) or answering.op != "generate":
@@ -334,7 +334,7 @@ class Prompt:
         return [f"{self.file.where('output')}: {what}"]
 
     async def _told(self, inputs: Inputs, words: Mapping[str, Any]) -> Inputs:
-        """Return the needs of the question about hypothetical media, from the file's words alone."""
+        """Set what the question needs of the sample media, estimated from the file's text alone."""
         kinds: tuple[Kind, ...] = tuple(dict.fromkeys(part.kind for part in inputs.facts.parts))
         messages = self.file.template.messages(words)
         question = question_of(Request(messages=messages, output=inputs.request.output))
@@ -343,8 +343,10 @@ class Prompt:
 
 
 def check_kinds(file: PromptFile, inputs: Inputs, urls: Container[str] | None = None) -> None:
-    """Check files of URLs against the declared kinds; others were checked before. ``urls``: those of arguments, where
-    the request may have others."""
+    """Compare media from URLs with the declared modalities; other media were checked before.
+
+    ``urls``: URLs given as arguments, if the request may contain others.
+    """
     from intermodal.content import UrlSource
 
     for (_, _, part), facts in zip(inputs.request.parts(), inputs.facts.parts, strict=True):
@@ -359,10 +361,9 @@ def check_kinds(file: PromptFile, inputs: Inputs, urls: Container[str] | None = 
 async def choose_plan(
     file: PromptFile, names: Iterable[str], inputs: Inputs, plan: Callable[[Inputs], Awaitable[Plan]]
 ) -> tuple[Inputs, Plan, tuple[str, ...]]:
-    """Return the first possible plan, with a model of the file in the order of ``names``, else with any; its inputs;
-    and why models before it are not used.
+    """Return the first possible plan with a model from ``names``, in this order, or with any model if none is possible.
 
-    Raises NoRoute with the line of the file.
+    Also returns its inputs, and why preceding models are not used. Raises NoRoute with the line of the file.
     """
     why: dict[str, str] = {}
     for name in names:
@@ -395,11 +396,11 @@ def _with_model(inputs: Inputs, name: str) -> Inputs:
 
 
 def _refused_at(file: PromptFile, error: NoRoute) -> str:
-    """``file:line`` of what a refusal of the planner is about."""
+    """Return ``file:line`` of the setting that a planner error is about."""
     return file.where(next((place for place in _PLACES.get(error.rule, ()) if place in file.lines), 1))
 
 
-# The places of a file that a rule of the planner refers to; the first that exists is named.
+# The places in a file that a planner rule refers to; the first one that exists is named.
 _PLACES: Mapping[str, tuple[str, ...]] = {
     "context": ("template",), "modality": ("input",), "keep": ("keep", "ext"), "max_cost": ("max_cost", "ext"),
     "unknown_price": ("max_cost", "ext"), "deadline": ("deadline", "ext"), "floor": ("at_least", "ext"),
@@ -419,15 +420,15 @@ class SyncPrompt:
         return self.asynchronous.file
 
     def request(self, *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = (), **args: Any) -> Request:
-        """Return the request of these arguments; see :meth:`Prompt.request`."""
+        """Return the request for these arguments; see :meth:`Prompt.request`."""
         return self._bridge.run(partial(self.asynchronous.request, history=history, tools=tools, **args))
 
     def plan(self, **args: Any) -> PromptPlan:
-        """Return the plan, with samples for missing arguments; see :meth:`Prompt.plan`."""
+        """Plan, with sample values for missing arguments; see :meth:`Prompt.plan`."""
         return self._bridge.run(partial(self.asynchronous.plan, **args))
 
     def explain(self, **args: Any) -> str:
-        """Return the plan as text, with what a run and a thousand runs cost."""
+        """Return the plan as text, with the cost of one run and of a thousand runs; see :meth:`Prompt.explain`."""
         return self._bridge.run(partial(self.asynchronous.explain, **args))
 
     def run(self, *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = (), **args: Any) -> Answer[Any]:
@@ -435,21 +436,21 @@ class SyncPrompt:
         return self._bridge.run(partial(self.asynchronous.run, history=history, tools=tools, **args))
 
     def stream(self, *, history: Iterable[Message] = (), **args: Any) -> Iterator[Event]:
-        """Plan and run; events as they happen."""
+        """Plan and run; yield events as they happen; see :meth:`Prompt.stream`."""
         return self._bridge.iterate(lambda: self.asynchronous.stream(history=history, **args))
 
     def stream_value(self, *, history: Iterable[Message] = (), **args: Any) -> Iterator[Any]:
-        """Return the value as far as it is known, and at last the whole one; see :meth:`Prompt.stream_value`."""
+        """Yield the partial value as it grows, and finally the complete one; see :meth:`Prompt.stream_value`."""
         return self._bridge.iterate(lambda: self.asynchronous.stream_value(history=history, **args))
 
     def request_with(self, args: Mapping[str, Any], *, history: Iterable[Message] = ()) -> Request:
-        """See :meth:`Prompt.request_with`."""
+        """Return the request for arguments in a mapping; see :meth:`Prompt.request_with`."""
         return self._bridge.run(partial(self.asynchronous.request_with, args, history=history))
 
     def plan_with(self, args: Mapping[str, Any]) -> PromptPlan:
-        """See :meth:`Prompt.plan_with`."""
+        """Plan for arguments in a mapping; see :meth:`Prompt.plan_with`."""
         return self._bridge.run(partial(self.asynchronous.plan_with, args))
 
     def plan_request(self, request: Request) -> tuple[Any, Any, tuple[str, ...]]:
-        """See :meth:`Prompt.plan_request`."""
+        """Return the opened request, its plan and notes; see :meth:`Prompt.plan_request`."""
         return self._bridge.run(partial(self.asynchronous.plan_request, request))

@@ -1,4 +1,4 @@
-"""``PromptFile`` and its arguments, whatever the format; and what a format has to provide."""
+"""``PromptFile`` and its arguments, for all formats, and the interface that a format implements."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from intermodal.errors import IntermodalError, PromptError
 from intermodal.events import Result
 from intermodal.request import JsonOutput, Message, Output, Sampling, Settings, TextOutput, Tool
 
-# The type of an argument: a kind of media ("file" where the file leaves the kind open), or a type of JSON.
+# The type of an argument: a modality ("file" if the file does not declare one), or a JSON type.
 ArgumentKind = Literal["text", "number", "integer", "boolean", "json", "image", "audio", "video", "document", "file"]
 MEDIA_KINDS: tuple[ArgumentKind, ...] = ("image", "audio", "video", "document", "file")
 Level = Literal["error", "warning"]
 
 
 class MediaValue(str):
-    """A medium among values while a template is rendered: its name, which carries its part.
+    """A medium among values while a template is rendered: a string with its name, which carries its part.
 
-    ``kinds``: those that its place accepts; () if its part states them. ``at``: its place within an argument's value,
-    "" if it is the value.
+    ``kinds``: modalities that its place accepts; () if its part states them. ``at``: its place within an argument's
+    value, "" if it is the value itself.
     """
 
     part: MediaPart
@@ -36,9 +36,9 @@ class Argument:
     """An argument of a prompt file.
 
     Attributes:
-        many: a list of them. required: there is no default, and the file does not call it optional.
-        default: None where there is none. schema: JSON Schema of the value. line: where it is declared, from 1.
-        holds: kinds of media that its value, which is JSON, may have within (``media_references.py``).
+        many: it takes a list. required: it has no default, and the file does not declare it optional.
+        default: None if there is none. schema: JSON Schema of the value. line: where it is declared, from 1.
+        holds: modalities that its JSON value may contain (``media_references.py``).
     """
 
     name: str
@@ -57,12 +57,12 @@ class Argument:
 
     @property
     def media(self) -> tuple[ArgumentKind, ...]:
-        """Kinds of media that it is, or holds."""
+        """The modalities that it is, or may contain."""
         return (self.kind,) if self.is_media else self.holds
 
     @property
     def words(self) -> str:
-        """Its type, for people: "image", "list of images", "text, optional", "JSON with image"."""
+        """A description of its type: "image", "list of images", "text, optional", "JSON with image"."""
         word: str = "JSON" if self.kind == "json" else self.kind
         word += f" with {' and '.join(self.holds)}" if self.holds else ""
         named = f"list of {word}s" if self.many and self.is_media else word
@@ -82,9 +82,9 @@ class PromptFinding:
 
 @dataclass(frozen=True)
 class PromptExample:
-    """Arguments in the file, and the right answer for them; ``compare`` as in an item of ``eval``.
+    """Example arguments in the file, and checks of the answer; ``compare`` as in an item of ``eval``.
 
-    ``smoke``: the file does not state the right answer, so any will do; that measures no strength.
+    ``smoke``: the file does not state the right answer, so any answer passes; this does not measure strength.
     """
 
     arguments: Mapping[str, Any]
@@ -94,7 +94,7 @@ class PromptExample:
 
 
 class AnswerParser(Protocol):
-    """Parses the value of an answer, for formats with a parser of their own. Raises OutputInvalid."""
+    """Parses the value of an answer, for formats with their own parser. Raises OutputInvalid."""
 
     def value(self, text: str) -> Any: ...
 
@@ -107,35 +107,39 @@ class Template(Protocol):
     """Renders messages from values."""
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
-        """Render. ``values``: plain data, and ``MediaValue`` where media go. Raises PromptError with file and line."""
+        """Return the rendered messages. ``values``: plain data, and ``MediaValue`` for media.
+
+        Raises PromptError with file and line.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class TextTemplate:
-    """A template of one user message in text. ``render`` returns its text for the values."""
+    """A template of one user message. ``render`` returns its text for the values."""
 
     render: Callable[[Mapping[str, Any]], str]
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
-        """Return earlier messages, and the rendered one after them."""
+        """Return the earlier messages, followed by the rendered one."""
         return (*history, Message(role="user", parts=(Text(text=self.render(values)),)))
 
 
 @dataclass(frozen=True)
 class PromptFile:
-    """A prompt that a format has read.
+    """A prompt read by a format.
 
     Attributes:
-        path: of the file. name: of the prompt. format: whose reader read it.
+        path: of the file. name: of the prompt. format: the format that read it.
         open_ended: it accepts undeclared arguments.
-        parser: of answers, where the format has its own.
-        model: the one the file requests: a preference, since the user may have another. others: alternatives, in order.
-        options: of the policy, by the names of ``Policy``.
-        tools: with their definitions. undefined_tools: names that the caller has to define.
+        parser: parser of answers, if the format has its own.
+        model: the model that the file requests: a preference, since the user may have another. others: alternatives, in
+            order.
+        options: policy options, by the names of ``Policy``.
+        tools: tools with definitions. undefined_tools: names of tools that the caller has to define.
         history: the template places earlier messages.
-        output_by: makes the output from values, where the file leaves its schema to an argument.
-        findings: problems found while reading. lines: of "model", "input", "output" and the like.
+        output_by: computes the output from values, if the file takes its schema from an argument.
+        findings: problems found while reading. lines: lines of "model", "input", "output" and similar entries.
     """
 
     path: str
@@ -165,11 +169,11 @@ class PromptFile:
 
     @cached_property
     def _named(self) -> Mapping[str, Argument]:
-        """Arguments by name, the first of each: a request may name as many variables as it likes."""
+        """The arguments by name, the first of each: a request may contain any number of variables."""
         return {each.name: each for each in reversed(self.arguments)}
 
     def where(self, place: str | int = 1) -> str:
-        """Return ``file:line`` of a line, or of the entry called ``place``."""
+        """Return ``file:line`` for a line, or for the entry named ``place``."""
         line = place if isinstance(place, int) else self.lines.get(place, 1)
         return f"{self.path}:{line}"
 
@@ -177,30 +181,28 @@ class PromptFile:
         return PromptError(what, where=self.where(place), todo=todo)
 
     def output_with(self, values: Mapping[str, Any]) -> Output:
-        """Return the output that is wanted where the template has these values. Raises PromptError with file and
-        line.
-        """
+        """Return the output requested for these values. Raises PromptError with file and line."""
         return self.output_by(values) if self.output_by is not None else self.output
 
     @property
     def model_names(self) -> tuple[str, ...]:
-        """Return the local names of the requested models, the preferred one first."""
+        """The local names of the requested models, the preferred one first."""
         return tuple(name for model in (self.model, *self.others) for name in model_names(model))
 
     def model_named(self, name: str) -> str:
-        """Return the model that it means by one of ``model_names``."""
+        """Return the requested model that one of ``model_names`` refers to."""
         return next((each for each in (self.model, *self.others) if name in model_names(each)), name)
 
     @property
     def media(self) -> tuple[Kind | Literal["file"], ...]:
-        """Kinds of media that go in, each once."""
+        """The modalities of the arguments, without duplicates."""
         kinds = [kind for each in self.arguments for kind in each.media]
         return tuple(dict.fromkeys(kinds))  # type: ignore[arg-type]
 
     def value(self, result: Result) -> Any:
-        """Return the answer as the file asks for it: JSON data where it has a schema, else the text.
+        """Return the answer in the requested form: JSON data if the file has a schema, else the text.
 
-        Raises OutputInvalid where the format's own parser finds no value.
+        Raises OutputInvalid if the format's own parser finds no value.
         """
         if self.parser is not None:
             return self.parser.value(result.text)
@@ -209,22 +211,22 @@ class PromptFile:
 
 
 class PromptFormat(Protocol):
-    """A format of prompt files: what an entry point of the group ``intermodal.prompts`` names.
+    """A format of prompt files, as named by an entry point of the group ``intermodal.prompts``.
 
     Attributes:
-        name: for people. endings: of file names that it reads; the longest that fits decides.
+        name: for display. endings: file name endings that it reads; the longest match decides.
     """
 
     name: str
     endings: tuple[str, ...]
 
     def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
-        """Return the prompts of a file; several where a format has functions. Raises PromptError with file and line."""
+        """Return the prompts in a file; several if the format has functions. Raises PromptError with file and line."""
         ...
 
 
 def error_location(error: IntermodalError) -> tuple[str, int]:
-    """Return file and line of an error; "" and 0 where it has none."""
+    """Return file and line of an error; "" and 0 if it has none."""
     file, _, line = error.where.rpartition(":")
     return (file, int(line)) if line.isdecimal() else (error.where, 0)
 

@@ -1,8 +1,8 @@
-"""A folder of prompt files, read again when they change. A file that cannot be read does not replace what could.
+"""A folder of prompt files, reloaded when they change. A file that becomes unreadable keeps its earlier version.
 
-A file's name is its path in the folder without its ending, and ``#FUNCTION`` behind it where it has several prompts.
-Names are looked up and never opened. Which other files a prompt took (partials, files that it includes, the rest of a
-project of BAML) is noted while it is read, and it is rendered with their texts as they were then.
+A prompt's name is the path of its file in the folder without the ending, followed by ``#FUNCTION`` if the file has
+several prompts. Names are looked up and never opened. The other files that a prompt uses (partials, included files, the
+rest of a BAML project) are recorded when it is read, and it is rendered with their texts of that time.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ _NO_TEXTS: Mapping[str, str] = {}
 
 
 class UnreadablePrompt(Value):
-    """A file that cannot be used, or not be rendered. ``file``: in the folder. ``line``: 0 if unknown. ``kept``: its
-    prompts remain in their earlier version.
+    """A file that cannot be read or rendered.
+
+    ``file``: path in the folder. ``line``: 0 if unknown. ``kept``: its prompts remain available in their earlier
+    version.
     """
 
     file: str
@@ -46,7 +48,7 @@ class UnreadablePrompt(Value):
 
     @property
     def stem(self) -> str:
-        """Return the name of its prompts, unless another file has the same."""
+        """The name of its prompts, unless another file has the same name."""
         return formats.stem_of(self.file)
 
     def __str__(self) -> str:
@@ -57,12 +59,13 @@ class UnreadablePrompt(Value):
 
 @dataclass(frozen=True)
 class LoadedPrompt:
-    """A prompt that was read.
+    """A loaded prompt.
 
     Attributes:
-        name: that clients use. place: of its file, in the folder. version: of its text and of the files it uses.
-        error: the problem of the file in its present state.
-        texts: of all files that it was read from, by path.
+        name: name for clients. place: path of its file in the folder. version: hash of its text and of the files it
+            uses.
+        error: the problem of the current file, if an earlier version is kept.
+        texts: texts of all files that it was read from, by path.
     """
 
     name: str
@@ -74,8 +77,11 @@ class LoadedPrompt:
 
 
 class _Read(NamedTuple):
-    """A file as it was read last. ``error``: it changed since, and cannot be read any more; or never could; or it can
-    be read and not be rendered, as without a partial that it takes."""
+    """The last result of reading a file.
+
+    ``error``: the current file cannot be read, never could be, or can be read but not rendered, for example because a
+    partial is missing.
+    """
 
     prompts: tuple[PromptFile, ...]
     texts: Mapping[str, str]
@@ -84,7 +90,7 @@ class _Read(NamedTuple):
 
 
 class PromptFolder:
-    """The prompts of a folder. ``look`` reads changed files, and runs in a thread; the rest is fast.
+    """The prompts of a folder. ``look`` reads changed files and runs in a thread; everything else is fast.
 
     Attributes:
         prompts: by name, in order. unreadable: files that cannot be used.
@@ -100,7 +106,9 @@ class PromptFolder:
         self._read: Mapping[str, _Read] = {}
 
     def find(self, name: str) -> LoadedPrompt:
-        """Return the prompt of a name. Raises UnknownModel, with the full names where several prompts share it."""
+        """Return the prompt with this name. Raises UnknownModel, with the full names if several prompts share
+        the name.
+        """
         found = self.prompts.get(name)
         meant = self._also.get(name, ())
         if found is None and len(meant) == 1:
@@ -115,15 +123,16 @@ class PromptFolder:
         raise UnknownModel(f"there is no prompt named {name[:200]}")
 
     def shown(self, where: str) -> str:
-        """Return a place for an error without the path of the folder, which is private."""
+        """Return a location for an error without the path of the folder, which is private."""
         return where.removeprefix(f"{self.path}{os.sep}")
 
     # ---- detection of changes ---------------------------------------------------------------------
 
     def look(self) -> bool:
-        """Read what changed since the last look; return whether anything did.
+        """Read the files that changed since the last call; return whether any did.
 
-        Raises InputMissing if there is no such folder, PromptError if it holds too much; the prompts read before stay.
+        Raises InputMissing if the folder does not exist, PromptError if it contains too much; earlier prompts stay
+        available.
         """
         now, texts = time.time_ns(), dict[str, str]()
         stamps = dict(self._stamped())
@@ -144,7 +153,7 @@ class PromptFolder:
         return True
 
     def _stamped(self) -> Iterator[tuple[str, _Stamp]]:
-        """Every file of the folder, and those elsewhere that were read, with what tells whether it changed."""
+        """Yield every file of the folder, and files elsewhere that were read, each with a stamp that shows changes."""
         if not self.path.is_dir():
             todo = "make it, or name another under prompts in [serve]"
             raise InputMissing("is no folder", where=str(self.path), todo=todo)
@@ -169,7 +178,7 @@ class PromptFolder:
                 yield path, stamp
 
     def _rewritten(self, paths: Iterable[str], texts: dict[str, str]) -> Iterator[str]:
-        """Of files whose stamps are the same those that were written again so soon that it does not show."""
+        """Yield files whose text changed although their stamp did not, because they were rewritten too quickly."""
         known: dict[str, str] = {}
         for each in self._read.values():
             known.update(each.texts)
@@ -182,8 +191,9 @@ class PromptFolder:
 
     @staticmethod
     def _is_touched(path: Path, before: _Read, changed: set[str], folders: set[str]) -> bool:
-        """Return whether it must be read again. A broken file may have been repaired by any change. ``folders``:
-        parents of changed files that are no prompts: a prompt of the folder may look for one there.
+        """Return whether a file must be read again. Any change may have repaired a broken file.
+
+        ``folders``: parents of changed files that are not prompts, since a prompt there may use them.
         """
         touched = not changed.isdisjoint({*before.texts, str(path)})
         return touched or before.error is not None or str(path.parent) in folders
@@ -251,7 +261,7 @@ class PromptFolder:
 
 
 def _is_good(read: _Read) -> bool:
-    """Return whether its prompts can be rendered, in their present version or an earlier one."""
+    """Return whether its prompts can be rendered, in their current version or an earlier one."""
     return read.error is None or read.error.kept
 
 

@@ -1,4 +1,4 @@
-"""Options of a prompt file: ``ext: intermodal:`` as policy options, ``config`` as sampling."""
+"""Options of a prompt file: ``ext: intermodal:`` as policy options, ``config`` as sampling options."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ BLOCK = "intermodal"
 
 @dataclass(frozen=True)
 class PromptOptions:
-    """``options``: of the policy, by its names. ``media``: kinds of arguments by name. ``strict``: force the schema of
-    the answer instead of only prompting for it. ``lines``: of options, by the same names.
+    """The options of a prompt file.
+
+    ``options``: policy options, by field name. ``media``: modalities of arguments, by name. ``strict``: enforce the
+    schema of the answer instead of only prompting for it. ``lines``: lines of the options, by field name.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -30,7 +32,7 @@ class PromptOptions:
 
 
 def read(front: FrontMatter) -> PromptOptions:
-    """Return the block of a file, whether it is written as keys under ``ext`` or with dots. Raises PromptError.
+    """Return the options of a file, written either as keys under ``ext`` or with dots. Raises PromptError.
 
     An unknown key is an error: a privacy option that is ignored would protect nothing.
     """
@@ -117,7 +119,7 @@ def _count(value: Any) -> Any:
     return value if type(value) is int and value >= 0 else None
 
 
-# Option in the file -> the field of the policy, its check, and its syntax.
+# Option in the file -> the policy field, its check, and its syntax.
 OPTIONS: Mapping[str, tuple[str, Check, str]] = {
     "objective": ("objective", _one_of(*OBJECTIVES), " or ".join(OBJECTIVES)),
     "strength": ("at_least", _one_of(*TIERS), " or ".join(TIERS)),
@@ -137,7 +139,7 @@ OPTIONS: Mapping[str, tuple[str, Check, str]] = {
 
 # ---- config ----------------------------------------------------------------------------------------
 
-# Keys of dotprompt's ``config``, and of the formats read beside it -> our names.
+# Keys of dotprompt's ``config``, and of related formats -> our names.
 _SAMPLING: Mapping[str, str] = {
     "maxOutputTokens": "max_tokens", "max_tokens": "max_tokens", "max_completion_tokens": "max_tokens",
     "maxCompletionTokens": "max_tokens", "maxTokens": "max_tokens", "temperature": "temperature",
@@ -153,8 +155,9 @@ _SETTINGS: Mapping[str, str] = {
 def sampling(config: Mapping[str, Any], front: FrontMatter, at: Path = ("config",)) -> tuple[
     Sampling, Settings, list[PromptFinding]
 ]:  # fmt: skip
-    """Return the sampling options, and the keys of ``config`` that are ignored. Raises PromptError for a wrong
-    value.
+    """Return the sampling options and settings, and findings for ignored keys of ``config``.
+
+    Raises PromptError for a wrong value.
     """
     drawn: dict[str, Any] = {}
     other: dict[str, Any] = {}

@@ -1,7 +1,7 @@
-"""Microsoft's ``.prompty``, versions 1 and 2: front matter, lines of roles, and a template of Jinja.
+"""Microsoft's ``.prompty``, versions 1 and 2: front matter, role lines, and a Jinja template.
 
-https://prompty.ai. ``${env:…}`` and ``${file:…}`` are not followed: a file states a question, not whose key pays. Role
-lines are those of the file; such a line in a value is text.
+https://prompty.ai. ``${env:…}`` and ``${file:…}`` are not followed: a file states a question, not whose key pays. Only
+role lines of the file itself count; such a line in a value is text.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _KEYS = (
 
 
 class PromptyTemplate(MarkedTemplate):
-    """The body, in which a mark stands for each line of a role."""
+    """The body, in which marks replace role lines."""
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
         made: list[Message] = []
@@ -75,7 +75,7 @@ class PromptyTemplate(MarkedTemplate):
 
 
 def _message(role: Role, parts: list[Part]) -> list[Message]:
-    """Return a message without the blank lines around it; none where that is all there is."""
+    """Return a message without surrounding blank lines; [] if nothing is left."""
     kept = [part for part in parts if not isinstance(part, Text) or part.text.strip()]
     if not kept:
         return []
@@ -93,7 +93,7 @@ class Prompty:
     endings = (".prompty",)
 
     def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
-        """Return the prompt of a file. Raises PromptError with file and line."""
+        """Return the prompt in a file. Raises PromptError with file and line."""
         source = split_front_matter(path, text)
         return (_Reader(path, source.front, source.body, source.first).prompt(),)
 
@@ -175,7 +175,7 @@ class _Reader:
     # ---- front matter ---------------------------------------------------------------------------------
 
     def _inputs(self) -> Iterator[Argument]:
-        """Arguments; ``_kinds`` has what each was called, for threads, which are the history."""
+        """Yield the arguments, and record the kind of each in ``_kinds``: a thread is the history."""
         self._kinds: dict[str, str] = {}
         said, root = self._fields("inputs", "inputSchema")
         told: list[tuple[str, Any, Place]]
@@ -206,7 +206,7 @@ class _Reader:
             )  # fmt: skip
 
     def _fields(self, key: str, schema: str) -> tuple[Any, Place]:
-        """Named fields, and where they stand: under ``inputs``, or as properties of ``inputSchema``."""
+        """Return the named fields and their place: under ``inputs``, or as properties of ``inputSchema``."""
         table = self._said.get(schema)
         if self._said.get(key) or not isinstance(table, Mapping):
             return self._said.get(key) or {}, (key,)
@@ -223,7 +223,7 @@ class _Reader:
         return said
 
     def _examples(self, declared: Mapping[str, Argument]) -> tuple[PromptExample, ...]:
-        """The sample as a test: with it an answer has to come, of the file's schema where it has one."""
+        """Return the sample as a test: it must produce an answer, which matches the file's schema if there is one."""
         sample = self._sample()
         if not sample:
             return ()
@@ -231,7 +231,7 @@ class _Reader:
         return (PromptExample(arguments=given, line=self._front.line(("sample",)), checks=_ANSWERED, smoke=True),)
 
     def _given(self, name: str, value: Any, argument: Argument | None) -> Any:
-        """Return a value of the sample; of media a file beside the prompt, or a URL."""
+        """Return a value of the sample; a media argument is a file next to the prompt, or a URL."""
         if argument is None or not argument.is_media:
             return value
         try:
@@ -241,7 +241,7 @@ class _Reader:
             raise self._front.error(("sample", name), what, todo) from None
 
     def _model_name(self) -> str:
-        """Return the model, where the file names one: ``id``, or in version 1 what the configuration calls it."""
+        """Return the model if the file names one: ``id``, or in version 1 the name in the configuration."""
         old = self._table(("model", "configuration"), self._model.get("configuration") or {})
         found = self._model.get("id") or next((old[key] for key in _CALLED if old.get(key)), "")
         if isinstance(found, str) and (_REFERENCE.match(found) or found.startswith("<")):
@@ -301,12 +301,12 @@ _CALLED = ("azure_deployment", "model", "name")  # in the configuration of versi
 
 
 def output_schema(said: list[Any]) -> dict[str, Any]:
-    """Return the schema of an answer with these fields, as ``outputs`` lists them."""
+    """Return the schema of an answer with these fields, in the form of ``outputs``."""
     return {"type": "object", **_fields(said), "additionalProperties": False}
 
 
 def _fields(said: list[Any]) -> dict[str, Any]:
-    """Properties of a list of named fields, as version 2 writes them."""
+    """Return the properties for a list of named fields, in the syntax of version 2."""
     fields = [each for each in said if isinstance(each, Mapping) and each.get("name")]
     found: dict[str, Any] = {
         "properties": {str(each["name"]): _field(each) for each in fields},

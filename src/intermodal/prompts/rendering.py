@@ -1,4 +1,4 @@
-"""Common to all template languages: bounds, errors with a line, placeholders."""
+"""Shared by all template languages: limits, errors with a line, placeholders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_LINE = 0
 
 
 class TemplateError(ValueError):
-    """An error in a template. ``line`` is the template's own, from 1; 0 if unknown."""
+    """An error in a template. ``line``: line in the template, from 1; 0 if unknown."""
 
     def __init__(self, what: str, line: int = NO_LINE, todo: str = "") -> None:
         super().__init__(what)
@@ -26,7 +26,7 @@ class TemplateError(ValueError):
 
 
 class Slot(NamedTuple):
-    """Where something stands in a text that is no text."""
+    """An element in a text that is not text itself."""
 
     kind: Literal["role", "history", "media", "section"]
     value: Any = None
@@ -37,7 +37,7 @@ M = TypeVar("M")
 
 
 class Placeholders(Generic[M]):
-    """Marks in a text for parts that are not text. ``kept``: those parts, in the order of their numbers.
+    """Marks in a text for parts that are not text. ``kept``: these parts, in the order of their numbers.
 
     A mark contains a random word, so no value can be mistaken for one.
     """
@@ -47,12 +47,12 @@ class Placeholders(Generic[M]):
         self._word = secrets.token_hex(16)
 
     def put(self, what: M) -> str:
-        """Return the mark of one more."""
+        """Store a part; return its mark."""
         self.kept.append(what)
         return f"{self._word}:{len(self.kept) - 1};"
 
     def cut(self, text: str) -> list[str | M]:
-        """Return the texts around marks, and between them what those stand for: the first and the last are texts."""
+        """Split a text at its marks: the result alternates between texts and parts, and begins and ends with a text."""
         pieces = re.split(f"{self._word}:(\\d+);", text)
         return [self.kept[int(piece)] if number % 2 else piece for number, piece in enumerate(pieces)]
 
@@ -64,7 +64,7 @@ class RenderingBudget:
         self.steps, self.letters = MOST_STEPS, MOST_LETTERS
 
     def step(self, count: int, letters: int) -> None:
-        """Take so many steps and letters. Raises TemplateError where there are no more."""
+        """Consume steps and characters. Raises TemplateError if the budget is exhausted."""
         self.steps -= count
         self.letters -= letters
         if self.steps < 0:
@@ -74,8 +74,10 @@ class RenderingBudget:
             raise TemplateError(what, todo="put a long value into it once")
 
     def weigh(self, value: Any, depth: int = 0) -> None:
-        """Take a step for all that a value holds: what holds one thing twice, again and again, is large once it is
-        written. Raises TemplateError."""
+        """Consume a step for everything that a value contains. Raises TemplateError.
+
+        A value that contains the same object repeatedly is large when rendered.
+        """
         self.step(1, 0)
         if depth > MOST_NESTED:
             raise TemplateError("holds lists within lists too deep", todo="use fewer")
@@ -84,12 +86,12 @@ class RenderingBudget:
 
 
 def located(path: Path, first: int, error: TemplateError) -> PromptError:
-    """Return the error with file and line. ``first``: the line on which the template begins."""
+    """Return the error with file and line. ``first``: the first line of the template."""
     return PromptError(str(error), where=f"{path}:{first + max(error.line, 1) - 1}", todo=error.todo)
 
 
 class HasRole(Protocol):
-    """A message, or something that becomes one."""
+    """A message, or an object that is converted to one."""
 
     @property
     def role(self) -> str: ...
@@ -99,6 +101,6 @@ T = TypeVar("T", bound=HasRole)
 
 
 def with_history(made: Sequence[T], history: Iterable[T]) -> tuple[T, ...]:
-    """Insert earlier messages before the last message of the user, unless the file places them."""
+    """Insert earlier messages before the last user message, unless the file places them."""
     last = len(made) - 1 if made and made[-1].role == "user" else len(made)
     return (*made[:last], *history, *made[last:])

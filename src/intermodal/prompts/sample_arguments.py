@@ -1,6 +1,7 @@
-"""Sample values of usual size for arguments that are not given, so that a prompt can be planned, priced and checked.
+"""Sample values of typical size for missing arguments, so that a prompt can be planned, priced and checked.
 
-Rendering with sample arguments shows errors in the prompt's files. Of media beside it only the beginning is read.
+Rendering with sample arguments reveals errors in the prompt's files. Only the beginning of media files next to the
+prompt is read.
 """
 
 from __future__ import annotations
@@ -44,12 +45,12 @@ _PLAIN: Mapping[ArgumentKind, tuple[Any, str]] = {
 
 @dataclass
 class SampleArguments:
-    """Values in place of arguments that were not given.
+    """Values for arguments that were not given.
 
     Attributes:
-        values: by argument, as the template takes them. words: the same with names in place of long texts: what the
-            question is, without what only fills it. assumed: a sentence each. pieces: of media, by the name of the
-            part that stands for each.
+        values: by argument, as passed to the template. words: the same with argument names instead of long texts, which
+            leaves only the question. assumed: one sentence per sample. pieces: sizes of sample media, by the name of
+            the part.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -59,7 +60,7 @@ class SampleArguments:
 
 
 def make_samples(file: PromptFile, given: Mapping[str, Any]) -> SampleArguments:
-    """Return samples for arguments that are neither given nor have a default: for optional ones media alone."""
+    """Return samples for arguments that are neither given nor have a default; for optional arguments only media."""
     made = SampleArguments()
     example = file.examples[0].arguments if file.examples else {}
     for argument in file.arguments:
@@ -83,7 +84,7 @@ def make_samples(file: PromptFile, given: Mapping[str, Any]) -> SampleArguments:
 
 
 def is_about_sample(error: IntermodalError) -> bool:
-    """Return whether an error is about a sample text, and not about the prompt."""
+    """Return whether an error is caused by a sample text rather than by the prompt."""
     return _SENTENCE[:20] in error.what
 
 
@@ -102,7 +103,7 @@ def _medium(made: SampleArguments, kind: ArgumentKind, name: str) -> tuple[Media
 
 
 def _with_media(made: SampleArguments, argument: Argument) -> tuple[Any, str]:
-    """Return a value of the argument's schema, with media in their places; of a list of what holds some, one."""
+    """Return a value that matches the argument's schema, including its media; lists that contain media get one item."""
     told: list[str] = []
 
     def put(kind: ArgumentKind, at: str) -> MediaValue:
@@ -115,7 +116,7 @@ def _with_media(made: SampleArguments, argument: Argument) -> tuple[Any, str]:
 
 
 def sample_value(argument: Argument) -> tuple[Any, str]:
-    """Return a value of usual size for an argument that is no medium, and a note on it."""
+    """Return a value of typical size for an argument that is not a medium, and a note about it."""
     values = [value for value in argument.schema.get("enum", ()) if value is not None]
     if values:
         return values[0], str(values[0])
@@ -128,9 +129,9 @@ def sample_value(argument: Argument) -> tuple[Any, str]:
 
 
 class _Sample:
-    """The smallest value that shows what a schema is like; lists have three items, one where they hold media.
+    """Builds a small value that shows the structure of a schema; lists have three items, or one if they contain media.
 
-    ``put`` makes what stands where a medium goes.
+    ``put`` creates the value for a place where a medium goes.
     """
 
     def __init__(self, root: Any, put: Callable[[ArgumentKind, str], Any] | None = None) -> None:
@@ -164,7 +165,7 @@ class _Sample:
         return {"number": 1.5, "integer": 1, "boolean": True, "null": None}.get(str(kind), _SENTENCE)
 
     def _chosen(self, choices: Any, depth: int) -> Any:
-        """Of several the first, within others the end of what may go on; one that is a medium before all."""
+        """Return the first alternative, or null when nested to end recursion; a medium takes precedence."""
         media = [each for each in choices if isinstance(each, Mapping) and media_references.PLACE in each]
         ends = [each for each in choices if isinstance(each, Mapping) and each.get("type") == "null"]
         return media[0] if media and self._put is not None else ends[0] if ends and depth > 1 else choices[0]
@@ -181,12 +182,12 @@ class _Sample:
 
 
 def with_media_markers(request: Request, made: SampleArguments) -> Request:
-    """Return the request with words in place of imagined media, so that it can be opened like any other."""
+    """Replace sample media in the request by text markers, so that it can be opened like any other request."""
     return _mapped(request, lambda part: Text(text=_mark(part)) if _is_imagined(part, made) else part)
 
 
 def with_sample_media(inputs: Inputs, request: Request, made: SampleArguments) -> Inputs:
-    """Return the planner's inputs, with hypothetical media in place. ``request``: before placeholders."""
+    """Replace the text markers in the planner's inputs by sample media. ``request``: the request before markers."""
     marks = {_mark(part): part for _, _, part in request.parts() if _is_imagined(part, made)}
     facts: list[PartFacts] = []
     parts: dict[int, Part] = {}
@@ -229,9 +230,9 @@ _BEGINNING = 1 << 20  # bytes of a medium in which its kind shows
 
 
 def render_sample(file: PromptFile) -> tuple[Message, ...] | None:
-    """Return the messages with sample arguments; None if a sample does not work, as for the name of a file.
+    """Return the messages with sample arguments; None if a sample is unsuitable, for example as a file name.
 
-    Raises PromptError with file and line, as for a partial or a picture that is not there, or a PDF in its place.
+    Raises PromptError with file and line, for example for a missing partial or image, or a PDF instead of an image.
     """
     given = make_samples(file, {})
     try:
@@ -245,9 +246,9 @@ def render_sample(file: PromptFile) -> tuple[Message, ...] | None:
 
 
 def check_files(file: PromptFile, messages: Iterable[Message], bound: Mapping[str, Any] | None = None) -> None:
-    """Raise PromptError, with its line, where a medium beside the prompt is not there, or is none of its kind.
+    """Raise PromptError, with its line, if a media file named by the prompt is missing or has another modality.
 
-    ``bound``: values of arguments, whose media were looked at before.
+    ``bound``: values of arguments, whose media were checked before.
     """
     for place, part in files_of(messages, bound or {}):
         line = partial(_line_of, file, place.name)
@@ -261,7 +262,7 @@ def check_files(file: PromptFile, messages: Iterable[Message], bound: Mapping[st
 
 
 def files_of(messages: Iterable[Message], bound: Mapping[str, Any]) -> list[tuple[Path, MediaPart]]:
-    """Media that the prompt itself names, with their places."""
+    """Return the media that the prompt itself names, with their paths."""
     given = {medium.part.source.path for _, medium in argument_values.media_of(bound)
              if isinstance(medium.part.source, PathSource)}  # fmt: skip
     return [
@@ -273,7 +274,7 @@ def files_of(messages: Iterable[Message], bound: Mapping[str, Any]) -> list[tupl
 
 
 def _kind_of(place: Path) -> Kind | None:
-    """Return the kind of a file by its first bytes; None if they do not show it."""
+    """Return the modality of a file from its first bytes; None if they do not show it."""
     from intermodal.media.sniff import sniff
 
     try:
@@ -284,6 +285,6 @@ def _kind_of(place: Path) -> Kind | None:
 
 
 def _line_of(file: PromptFile, name: str) -> int:
-    """Return the line that names a file."""
+    """Return the line that mentions a file."""
     lines = text_of(Path(file.path)).splitlines()
     return next((number for number, line in enumerate(lines, 1) if name in line), file.lines.get("template", 1))

@@ -1,4 +1,4 @@
-"""The text of a prompt file, read within a bound; its front matter as data with the lines of the file."""
+"""The text of a prompt file, read within a size limit, and its front matter as data with line numbers of the file."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ _cached: ContextVar[_CachedTexts | None] = ContextVar("texts of prompt files", d
 
 @contextmanager
 def cached_texts(texts: Mapping[str, str], *, closed: bool = False) -> Iterator[dict[str, str]]:
-    """Within it, files whose texts are given are not read again; gives the texts of all that were asked for, by path.
+    """Context in which the given texts are used instead of reading files. Yields all texts that were requested, by
+    path.
 
-    A prompt can thus be rendered as it was read, whatever has become of its files, and the reader knows which files it
-    used. ``closed``: a file named by a value is not read, as the value may be a stranger's.
+    A prompt can thus be rendered as it was read, even if its files have changed since, and the reader learns which
+    files it used. ``closed``: a file named by a value is not read, since the value may come from an untrusted client.
     """
     asked: dict[str, str] = {}
     before = _cached.set(_CachedTexts(texts, asked, closed))
@@ -46,9 +47,9 @@ def cached_texts(texts: Mapping[str, str], *, closed: bool = False) -> Iterator[
 
 
 def text_of(path: Path, *, what: str = "a prompt file", chosen: bool = False) -> str:
-    """Return the text of a prompt file. ``chosen``: a value takes part in its name.
+    """Return the text of a prompt file. ``chosen``: its name depends on a value.
 
-    Raises InputMissing where there is none, PromptError where it cannot be one.
+    Raises InputMissing if the file does not exist, PromptError if it cannot be a prompt file.
     """
     now = _cached.get()
     if now is None:
@@ -62,10 +63,9 @@ def text_of(path: Path, *, what: str = "a prompt file", chosen: bool = False) ->
 
 
 def names_of(folder: Path, *, chosen: bool = False) -> list[tuple[str, bool]]:
-    """Return names in a folder, with whether each is a folder, those first. ``chosen``: a value takes part in the
-    folder's.
+    """Return the names in a folder, each with whether it is a folder; folders come first.
 
-    Raises InputMissing where there is none.
+    ``chosen``: the folder's name depends on a value. Raises InputMissing if the folder does not exist.
     """
     now = _cached.get()
     if chosen and now is not None and now.closed:
@@ -97,7 +97,7 @@ def _text_of(path: Path, what: str) -> str:
 
 
 def shown_value(value: Any) -> str:
-    """Return a value as a file has it, for an error.
+    """Return a value in the syntax of a file, for an error.
 
     >>> shown_value(None), shown_value("free"), shown_value([1, True])
     ('null', "'free'", '[1, true]')
@@ -106,30 +106,30 @@ def shown_value(value: Any) -> str:
 
 
 class FrontMatter(LocatedDocument):
-    """The data of a prompt file, with the lines of the whole file."""
+    """The data of a prompt file, with line numbers of the whole file."""
 
     def line(self, at: Place) -> int:
-        """Return the line of a place, or of the nearest around it; 1 where none is known."""
+        """Return the line of a place, or of the nearest enclosing place; 1 if none is known."""
         line = self.where(at).rpartition(":")[2]
         return int(line) if line.isdecimal() else 1
 
     def error(self, at: Place, what: str, todo: str = "") -> PromptError:
-        """Return the error of a place, named by its keys."""
+        """Return an error for a place, which it names by its keys."""
         return PromptError(f"{'.'.join(map(str, at))}: {what}", where=self.where(at), todo=todo)
 
     def warning(self, at: Place, what: str, todo: str = "") -> PromptFinding:
-        """Return the warning of a place."""
+        """Return a warning for a place."""
         return PromptFinding("warning", self.line(at), what, todo)
 
     def unknown(self, known: Collection[str], otherwise: str, *, but: Collection[str] = ()) -> Iterator[PromptFinding]:
-        """Yield a warning for each unused key at the top level. ``but``: keys that are accepted and not offered."""
+        """Yield a warning for each unknown top-level key. ``but``: keys that are accepted but not suggested."""
         for key in self.value:
             if key not in known and key not in but:
                 yield self.warning((key,), f"no key {key!r} is known", suggestion(key, known, otherwise))
 
 
 class SplitFile(NamedTuple):
-    """Front matter and what follows. ``declared``: there is front matter. ``first``: line on which the body begins."""
+    """Front matter and body. ``declared``: there is front matter. ``first``: first line of the body."""
 
     front: FrontMatter
     body: str
@@ -138,9 +138,9 @@ class SplitFile(NamedTuple):
 
 
 def split_front_matter(path: Path, text: str) -> SplitFile:
-    """Split a file at its front matter, between two lines of three dashes; comments may stand before.
+    """Split a file at its front matter, between two lines of three dashes; comments may precede it.
 
-    Raises PromptError where it does not end, or is no YAML mapping.
+    Raises PromptError if it does not end, or is not a YAML mapping.
     """
     lines = text.splitlines(keepends=True)
     opening = _opening(lines)
@@ -155,7 +155,7 @@ def split_front_matter(path: Path, text: str) -> SplitFile:
 
 
 def parse_mapping(path: Path, text: str) -> FrontMatter:
-    """YAML that is a mapping at its top. Raises PromptError with file and line."""
+    """Parse YAML that is a mapping at the top level. Raises PromptError with file and line."""
     try:
         found = read_document(f"{path}.yaml", text)
     except UsageError as error:

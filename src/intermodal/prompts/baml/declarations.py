@@ -1,6 +1,7 @@
-"""Parses the declarations of BAML files, with lines. Only files that the runtime has validated are parsed.
+"""Parse the declarations of BAML files, with lines. Only files that the runtime has validated are parsed.
 
-The runtime lists neither functions nor types. This parses declarations alone: templates and expressions stay text.
+The runtime lists neither functions nor types. This module parses only declarations: templates and expressions stay
+text.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Token(NamedTuple):
 
 
 class Attribute(NamedTuple):
-    """``@description("…")``: the name, and the text between its parentheses."""
+    """An attribute such as ``@description("…")``: its name, and the values between its parentheses."""
 
     name: str
     values: tuple[Any, ...] = ()
@@ -48,8 +49,11 @@ class Attribute(NamedTuple):
 
 @dataclass(frozen=True)
 class BamlType:
-    """A type. ``items``: of a list its own, of a map key and value, of a union each. ``attributes``: those at it within
-    another type, which make no other type of it."""
+    """A type.
+
+    ``items``: the item type of a list, key and value types of a map, or the members of a union. ``attributes``:
+    attributes of the type itself when nested in another type; they do not affect equality.
+    """
 
     kind: Literal["name", "list", "map", "union", "literal"]
     name: str = ""
@@ -64,7 +68,7 @@ class Attributed:
     attributes: tuple[Attribute, ...]
 
     def attribute(self, name: str) -> Any:
-        """Return the text of an attribute; "" if it is absent."""
+        """Return the value of an attribute; "" if it is absent."""
         said = next((each.values[0] for each in self.attributes if each.name == name and each.values), "")
         return said.plain if isinstance(said, QuotedText) else said
 
@@ -88,8 +92,9 @@ class Declaration(Attributed):
 
     Attributes:
         kind: "function", "class", "enum", "type", "client", "retry_policy", "test", "template_string" …
-        fields: of a class or an enum; arguments of a function. type: what a function returns, what a type stands for.
-        settings: what stands between the braces of the others, as data. lines: of their keys, at the top.
+        fields: of a class or an enum; arguments of a function. type: return type of a function, definition of a type
+            alias.
+        settings: content between the braces of other declarations, as data. lines: of their top-level keys.
         code: a function without a prompt, which runs code.
     """
 
@@ -111,19 +116,21 @@ class Expression(str):
 
 
 class QuotedText(str):
-    """A text in quotation marks. ``line``: on which it begins. ``block``: it has an indentation of its own."""
+    """A quoted text. ``line``: its first line. ``block``: it is a block string, whose indentation is not part
+    of the text.
+    """
 
     line = 1
     block = False
 
     @property
     def plain(self) -> str:
-        """The text as BAML has it: a block without its indentation."""
+        """The text as BAML reads it: without the indentation of a block string."""
         return textwrap.dedent(self).strip() if self.block else str(self)
 
 
 def read_declarations(file: str, text: str) -> tuple[Declaration, ...]:
-    """Return the declarations of a file, in order. Raises ValueError if the runtime would reject it."""
+    """Return the declarations of a file, in order. Raises ValueError for text that the runtime would reject."""
     return _Reader(file, text).blocks()
 
 
@@ -182,7 +189,7 @@ class _Reader:
         )
 
     def _members(self, read: Callable[[Token], FieldDeclaration | None]) -> dict[str, Any]:
-        """Return the members between braces: fields, by ``read`` from the token of their name on, and attributes."""
+        """Parse the members between braces; ``read`` parses a field, starting from its name token."""
         fields: list[FieldDeclaration] = []
         attributes: list[Attribute] = []
         self._expect("{")
@@ -216,7 +223,7 @@ class _Reader:
         return {"fields": fields, "type": returns, "settings": settings, "lines": lines, "attributes": attributes}
 
     def _is_prompt(self) -> bool:
-        """Return whether the braces hold a client and a prompt, not code."""
+        """Return whether the braces contain a client and a prompt rather than code."""
         at, self._at = self._at, self._at + 1
         while self._peek_kind() == "doc":
             self._at += 1
@@ -259,8 +266,9 @@ class _Reader:
         return found[0] if len(found) == 1 else union(*found)
 
     def _member(self, depth: int) -> BamlType:
-        """Return a type of a union. Within parentheses its attributes are its own, elsewhere they are those of the
-        field.
+        """Parse a member of a union.
+
+        Within parentheses, attributes belong to the member, elsewhere to the field.
         """
         made = self._postfixed(depth)
         found = self._attributes() if depth else ()
@@ -364,7 +372,7 @@ class _Reader:
         return self._unquoted(closing)
 
     def _unquoted(self, closing: str) -> Any:
-        """Return words up to the end of the line, a comma or what closes."""
+        """Parse unquoted text up to the end of the line, a comma or the closing token."""
         first = last = self._next()
         while (token := self._peek()) is not None and token.line == first.line:
             if token.text in (closing, ",", "]", "}", "@", "@@") or token.kind in ("doc", "block"):
@@ -412,7 +420,7 @@ class _Reader:
             self._next()
 
     def _skip(self, opening: str, closing: str) -> None:
-        """Skip what stands between two marks, those within it included."""
+        """Skip a bracketed section, including nested ones."""
         self._expect(opening)
         depth = 1
         while depth:
@@ -442,7 +450,7 @@ _DECLARATIONS = {
 
 
 def union(*types: BamlType) -> BamlType:
-    """Return the union of types, those of unions among them one by one, each once."""
+    """Return the union of types, flattened and without duplicates."""
     flat = [each for one in types for each in (one.items if one.kind == "union" else (one,))]
     found = tuple(dict.fromkeys(flat))
     return found[0] if len(found) == 1 else BamlType("union", items=found)
@@ -494,8 +502,9 @@ _NULL = BamlType("name", "null")
 
 
 class BamlArgument(NamedTuple):
-    """An argument of a function. ``media``: BAML's word for its kind, "" for none. ``holds``: kinds of media within
-    it.
+    """An argument of a function.
+
+    ``media``: BAML's name of its modality, "" for none. ``holds``: modalities nested within it.
     """
 
     kind: ArgumentKind
@@ -507,13 +516,13 @@ class BamlArgument(NamedTuple):
 
 
 class BamlTypes:
-    """The classes, enums and names of types of some files."""
+    """The classes, enums and type aliases of a set of files."""
 
     def __init__(self, blocks: Mapping[str, Declaration]) -> None:
         self._blocks = blocks
 
     def taken(self, type: BamlType) -> BamlArgument:
-        """Return a type as that of an argument."""
+        """Convert a type to that of an argument."""
         plain, required = self._without_null(self._resolved(type))
         media = MEDIA.get(plain.name, "file") if plain.kind == "name" and plain.name in MEDIA else None
         if media is not None:
@@ -530,7 +539,7 @@ class BamlTypes:
         return BamlArgument("text" if self.is_text(plain) else "json", False, required, "", schema)
 
     def words(self, type: BamlType) -> str:
-        """Return a type as the file writes it."""
+        """Return a type in BAML syntax."""
         if type.kind == "list":
             inner = self.words(type.items[0])
             return f"({inner})[]" if type.items[0].kind == "union" else f"{inner}[]"
@@ -545,8 +554,8 @@ class BamlTypes:
         return type.name
 
     def schema(self, type: BamlType, *, aliases: bool) -> dict[str, Any]:
-        """Return the JSON Schema of a type. ``aliases``: with the names that the model sees, instead of those of the
-        file.
+        """Return the JSON Schema of a type. ``aliases``: use the names shown to the model instead of those of
+        the file.
         """
         made = _Schemas(self._blocks, aliases)
         body = made.of(type)
@@ -557,7 +566,7 @@ class BamlTypes:
         return inline_root(body)
 
     def as_told(self, type: BamlType, path: list[str], value: Any) -> tuple[list[str], Any]:
-        """Return a place in an answer and the value there, by the names that the model sees."""
+        """Convert a path in an answer and the value there to the names shown to the model."""
         told = []
         for name in path:
             block = self._blocks.get(self._without_null(self._resolved(type))[0].name)
@@ -570,13 +579,13 @@ class BamlTypes:
         return told, value
 
     def is_object(self, type: BamlType) -> bool:
-        """Return whether an answer of the type is an object with fields declared in the file."""
+        """Return whether an answer of the type is an object whose fields are declared in the file."""
         found = self._resolved(type)
         block = self._blocks.get(found.name) if found.kind == "name" else None
         return block is not None and block.kind == "class" and not block.has("dynamic") and bool(block.fields)
 
     def attributed(self, type: BamlType, name: str) -> list[tuple[str, int]]:
-        """Classes, fields and values of enums that a type is made of and that have an attribute, with its line."""
+        """Return the classes, fields and enum values of a type that have an attribute, with its line."""
         found: list[tuple[str, int]] = []
         seen = set[str]()
         left = [type]
@@ -596,7 +605,7 @@ class BamlTypes:
         return sorted(found, key=lambda one: one[1])
 
     def _resolved(self, type: BamlType) -> BamlType:
-        """Return the type that a name of one stands for."""
+        """Follow type aliases to the type they stand for."""
         for _ in range(20):
             block = self._blocks.get(type.name) if type.kind == "name" else None
             if block is None or block.kind != "type":
@@ -611,7 +620,7 @@ class BamlTypes:
         return (self._resolved(rest[0]) if len(rest) == 1 else BamlType("union", items=rest)), False
 
     def is_text(self, type: BamlType) -> bool:
-        """Return whether every value is a string: an enum, or a choice of strings."""
+        """Return whether every value is a string: a string, an enum, or a union of string literals."""
         type = self._resolved(type)
         if type.kind == "union":
             return all(self.is_text(each) for each in type.items)
@@ -622,7 +631,7 @@ class BamlTypes:
 
 
 class _Schemas:
-    """Schemas of types, with the definitions that they refer to."""
+    """Builds schemas of types, with the definitions that they refer to."""
 
     def __init__(self, blocks: Mapping[str, Declaration], aliases: bool) -> None:
         self._blocks = blocks

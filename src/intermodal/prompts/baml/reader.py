@@ -1,14 +1,14 @@
-"""The format ``.baml``: the functions of a file, with the classes of the folder that it is in.
+"""The format ``.baml``: the functions of a file, with the classes of the folder that contains it.
 
-https://docs.boundaryml.com. BAML compiles a folder as a whole: the one named ``baml_src`` around the file, with the
-folders within, or else the file's own folder.
+https://docs.boundaryml.com. BAML compiles a folder as a whole: the enclosing folder named ``baml_src`` with its
+subfolders, or else the file's own folder.
 
-A ``client<llm>`` becomes models in order of preference, sampling, and the number of retries. Hosts, keys and what else
-follows a failure are the config's and the plan's. What is not taken over becomes a finding.
+A ``client<llm>`` becomes models in order of preference, sampling, and the number of retries. Hosts, keys and handling
+of failures come from the config and the plan. Settings that are not adopted become findings.
 
 ``test`` blocks become examples of a function: their arguments, and the assertions that can be checked. An assertion is
-an expression of Jinja over the answer. Comparisons with a value, joined by ``and``, are checked (``this.total ==
-12.5``); others are named and not run.
+a Jinja expression over the answer. Comparisons with a value, joined by ``and``, are checked (``this.total == 12.5``);
+others are reported and not run.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _QUOTED = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
 _FORMAT = re.compile(
     rf"""\{{\{{-?\s*ctx\.output_format(?:\((?:\s*\w+\s*=\s*(?:{_QUOTED}|true|false|none|null)\s*,?)*\s*\))?\s*-?\}}\}}"""
 )
-# Syntax of v1 that v0 does not have: settings with a colon, functions with a keyword of their own, fields with a colon.
+# Syntax of v1 that v0 does not have: settings with a colon, functions with their own keyword, fields with a colon.
 _V1 = re.compile(r"\s*(?:(?:client|prompt)\s*[:=]|fn\s+\w+\s*\(|import\s|let\s)")
 _ROLE = re.compile(r"\b_\.(?:role|chat)\s*\(")
 _CALLED = re.compile(r"\b(\w+)\s*\(")
@@ -60,10 +60,10 @@ _V1_FIELD = re.compile(r"\s*\w+\s*:\s*\w[\w<>\[\]|? ]*,?\s*")
 
 @dataclass(frozen=True)
 class BamlProject:
-    """The files that belong together, validated.
+    """The validated files of one folder.
 
-    ``root``: the folder. ``blocks``: declarations by name; tests by their own. ``strings``: template strings,
-    ``prompts``: those of functions, measured; ``called``: the strings themselves.
+    ``root``: the folder. ``blocks``: declarations by name, except tests. ``strings``: measured template strings;
+    ``prompts``: measured prompts of functions; ``called``: the declarations of the template strings.
     """
 
     root: Path
@@ -102,7 +102,7 @@ class BamlTemplate:
 
 @dataclass(frozen=True)
 class BamlParser:
-    """A parser of answers: BAML's own, which accepts surrounding prose, trailing commas, and names in other cases."""
+    """A parser of answers: BAML's own, which accepts surrounding prose, trailing commas, and names in another case."""
 
     runtime: BamlRuntime
     function: str
@@ -140,7 +140,7 @@ class Baml:
 
 
 class _UnreadableFiles(ValueError):
-    """Valid files in which a declaration could not be read."""
+    """Valid files with a declaration that could not be parsed."""
 
     def __init__(self, what: str, file: str, line: int = 1) -> None:
         super().__init__(what)
@@ -148,7 +148,7 @@ class _UnreadableFiles(ValueError):
 
 
 class _Template(ValueError):
-    """A template that is not taken, and where it stands."""
+    """A template that is rejected, and its location."""
 
     def __init__(self, error: TemplateError, file: str, line: int) -> None:
         super().__init__(str(error))
@@ -159,7 +159,7 @@ class _Template(ValueError):
 
 
 def _root(path: Path) -> tuple[Path, str]:
-    """Return the folder that is compiled, and the file's name in it."""
+    """Return the folder that is compiled, and the file's path in it."""
     for folder in path.parents:
         if folder.name == NAME:
             return folder, path.relative_to(folder).as_posix()
@@ -199,7 +199,7 @@ def _places(root: Path) -> Iterator[Path]:
 
 @lru_cache(maxsize=16)
 def _project(root: Path, files: tuple[tuple[str, str], ...]) -> BamlProject:
-    """Return the runtime of files, and their declarations. Raises BamlRejected, _UnreadableFiles and _Template."""
+    """Return the runtime and the declarations of files. Raises BamlRejected, _UnreadableFiles and _Template."""
     blocks: list[Declaration] = []
     unread: _UnreadableFiles | None = None
     for name, text in files:  # templates first: of some that are not taken the runtime ends in a panic
@@ -234,8 +234,8 @@ def _project(root: Path, files: tuple[tuple[str, str], ...]) -> BamlProject:
 class _OutputFormat:
     """The text of ``ctx.output_format``, with which prompts describe the answer to the model.
 
-    The runtime produces it only within a prompt, so it gets an additional function for each prompt that uses it, with
-    nothing else in it. Formats that depend on an argument are left out.
+    The runtime only renders it within a prompt, so for each prompt that uses it, an additional function is compiled
+    whose prompt contains nothing else. Formats that depend on an argument are left out.
     """
 
     def __init__(self, kinds: BamlTypes, blocks: list[Declaration]) -> None:
@@ -252,7 +252,7 @@ class _OutputFormat:
         self.files = {"intermodal_formats.baml": "".join(made)} if made else {}
 
     def words(self, block: Declaration, runtime: BamlRuntime) -> str:
-        """Return the text of a function's prompt, "" if it has none."""
+        """Return the output format text of a function's prompt, "" if it has none."""
         name = self._names.get(block.name)
         if name is not None and name not in self._said:
             made = runtime.render(name, {})
@@ -285,7 +285,7 @@ def _refused(root: Path, files: Mapping[str, str], problem: BamlProblem) -> Prom
 
 
 class _Function:
-    """Reads one function."""
+    """Converts one function to a prompt."""
 
     def __init__(self, path: Path, project: BamlProject, block: Declaration) -> None:
         self._path = path
@@ -340,8 +340,9 @@ class _Function:
         )
 
     def _names_roles(self, text: str) -> bool:
-        """Return whether a template, or a template string that it calls, names a role. Without one the text is the
-        user's: a system prompt alone is no question to most hosts.
+        """Return whether a template, or a template string that it calls, names a role.
+
+        If it does not, the text is a user message: most hosts do not accept a system prompt alone.
         """
         waiting, seen = [text], set[str]()
         while waiting:
@@ -364,7 +365,7 @@ class _Function:
                 self._findings.append(PromptFinding("warning", each.line, what, "call it from your program"))
 
     def _check_format(self, text: str, line: int) -> None:
-        """Refuse a format that grows beyond what a prompt may have, before the runtime writes it."""
+        """Reject an output format that exceeds the length limit of a prompt, before the runtime renders it."""
         project, word = self._project, "output_format"
         strings = (str(each.settings.get("prompt", "")) for each in project.called.values())
         if word not in text and not any(word in each for each in strings):
@@ -376,7 +377,7 @@ class _Function:
             raise located(self._path, line, TemplateError(what, todo="nest fewer classes, or describe them in words"))
 
     def _output(self) -> Output:
-        """JSON of the class that the function returns; whatever else it returns is read off the words of the answer."""
+        """Return a JSON output for a class; other return types are parsed from the text of the answer."""
         returns = self._block.type
         if not self._project.kinds.is_object(returns):
             return TextOutput()
@@ -386,7 +387,7 @@ class _Function:
 
 
 def _told(words: str, taken: BamlArgument) -> str:
-    """Return BAML's word for a type, if it is more specific than the kind."""
+    """Return BAML's name for a type if it is more specific than the argument's kind."""
     plain = ("image", "audio", "video", "pdf", "string", "int", "float", "bool")
     return "" if words.removesuffix("?").removesuffix("[]") in plain and (taken.media or "[]" not in words) else words
 
@@ -403,12 +404,12 @@ _REMARKS = (
 # ---- clients ----------------------------------------------------------------------------------------
 
 
-# Providers in BAML's words -> the catalog's vendor; other models are looked up by name alone.
+# BAML's providers -> vendor in the catalog; models of other providers are looked up by name alone.
 _MAKERS = {
     "openai": "openai", "openai-responses": "openai", "azure-openai": "openai", "anthropic": "anthropic",
     "google-ai": "google", "vertex-ai": "google",
 }  # fmt: skip
-# Clients for which BAML gives text before the first role to the system; elsewhere it is the user's.
+# Clients for which BAML treats text before the first role as a system message; for others it is a user message.
 _OPENING: Mapping[str, Role] = dict.fromkeys(
     ("openai", "openai-generic", "openai-responses", "azure-openai", "openrouter", "ollama"), "system"
 )
@@ -424,8 +425,11 @@ _MOST_DEEP = 5
 
 
 class ClientSettings(NamedTuple):
-    """``models``: in the order in which they are asked for. ``opening``: the role of words before the first one that a
-    prompt names. ``options``: of the policy, by its names."""
+    """The settings of a client.
+
+    ``models``: in order of preference. ``opening``: role of the text before the first role in a prompt. ``options``:
+    policy options by name.
+    """
 
     models: tuple[str, ...] = ()
     opening: Role = "user"
@@ -436,9 +440,9 @@ class ClientSettings(NamedTuple):
 
 
 def client_settings(said: Any, line: int, blocks: Mapping[str, Declaration], where: str) -> ClientSettings:
-    """Return the settings of a function's ``client``. ``line``: where the function names it; ``where``: its file.
+    """Return the settings of a function's ``client``.
 
-    Raises PromptError for a setting with a wrong value.
+    ``line``: where the function names it; ``where``: its file. Raises PromptError for a setting with a wrong value.
     """
     read = _Reader(blocks, where)
     models = tuple(dict.fromkeys(read.models(said)))
@@ -455,11 +459,11 @@ def client_settings(said: Any, line: int, blocks: Mapping[str, Declaration], whe
 
 
 class _Reader:
-    """Follows a client to the models that it names.
+    """Resolves a client to the models that it names.
 
     Attributes:
-        first: options of the client that is called first, provider: of it, opening: the role that it gives to text
-            before the first role. options: of the policy. found: settings that are not followed.
+        first: options of the client that is called first; provider: its provider; opening: its role for text before the
+            first role. options: policy options. found: settings that are not adopted.
     """
 
     def __init__(self, blocks: Mapping[str, Declaration], where: str) -> None:
@@ -472,7 +476,9 @@ class _Reader:
         self._read_first = False
 
     def models(self, said: Any, depth: int = 0) -> Iterator[str]:
-        """Models of a client, by its name or written out (``"openai/gpt-4o"``), in the order in which it asks them."""
+        """Yield the models of a client, given by name or inline (``"openai/gpt-4o"``), in the order in which it
+        calls them.
+        """
         if isinstance(said, QuotedText):
             if not self._read_first:
                 self._read_first, self.provider = True, said.partition("/")[0]
@@ -509,7 +515,7 @@ class _Reader:
             yield from self.models(each, depth + 1)
 
     def _retries(self, name: str) -> None:
-        """Adopt ``max_retries`` of the outermost policy, which bounds resends; its delays are not followed."""
+        """Adopt ``max_retries`` of the outermost policy, which limits resends; its delays are not adopted."""
         block = self._blocks.get(name)
         if block is None or block.kind != "retry_policy":
             return
@@ -525,7 +531,7 @@ class _Reader:
         return f"{name}:{block.line}"
 
 
-# Clients that combine others, and the note about each.
+# Clients that combine other clients, and the note about each.
 _SEVERAL = {
     "fallback": "the first that can be had answers; where it fails meanwhile, the plan's own fallbacks follow",
     "round-robin": "they do not take turns: the first that can be had answers",
@@ -586,7 +592,7 @@ def _arguments(given: Mapping[str, Any], taken: Mapping[str, BamlArgument], path
 
 
 def _with_media(value: Any, name: str, path: Path) -> Any:
-    """Return a value in which a mapping of ``file``, ``url`` or ``base64`` is a medium."""
+    """Convert mappings with ``file``, ``url`` or ``base64`` within a value to media."""
     if isinstance(value, Mapping):
         if value and value.keys() <= {"file", "url", "base64", "media_type"}:
             return _medium(value, name, path)
@@ -595,7 +601,7 @@ def _with_media(value: Any, name: str, path: Path) -> Any:
 
 
 def _medium(value: Any, name: str, path: Path) -> Any:
-    """Return a medium: a file beside the test, a URL, or inline data."""
+    """Return a medium: a file relative to the test, a URL, or inline data."""
     from base64 import b64decode
 
     from intermodal.prompts.media_references import media_part
@@ -624,7 +630,7 @@ def _plain(value: Any) -> Any:
 def _checks(
     test: Declaration, as_told: Callable[[list[str], Any], tuple[list[str], Any]], output: Output
 ) -> tuple[tuple[Mapping[str, Any], ...], list[tuple[str, int]]]:
-    """Return the checks in the form of ``eval``'s items, and those that cannot be run here."""
+    """Return the checks in the form of ``eval``'s items, and the assertions that cannot be run."""
     expected: dict[str, Any] = {}
     whole: list[Any] = []
     left: list[tuple[str, int]] = []

@@ -1,9 +1,9 @@
 """BAML's runtime: validates files, renders without a call, parses answers. It sends and opens nothing.
 
-Rendering yields the request to a host that does not exist. The provider is Google's, the only one that renders all
-kinds of media, with roles renamed so that they stay in place, and URLs left alone. The runtime joins roles and media to
-the text by marks, which a value could contain: anything similar is broken up before, by a random number, and restored
-after. Media are marks of ours: no file passes through the runtime.
+Rendering returns the request to a host that does not exist. The provider is Google's, the only one that renders all
+modalities, with roles renamed so that they keep their position, and URLs left unchanged. The runtime inserts roles and
+media into the text as markers, which a value could contain: similar text in values is first broken up with a random
+number, and restored afterwards. Media are replaced by placeholders: no file passes through the runtime.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class BamlProblem(NamedTuple):
 
 
 def _library() -> Any:
-    """``baml_py``, imported with the first file. Raises NotInstalled."""
+    """Return ``baml_py``, imported on first use. Raises NotInstalled."""
     try:
         return importlib.import_module("baml_py")
     except ImportError:
@@ -56,7 +56,7 @@ def _library() -> Any:
 
 
 class BamlRuntime:
-    """The runtime of files that belong together. Raises BamlRejected for files that it rejects."""
+    """The runtime for the files of one folder. Raises BamlRejected if it rejects them."""
 
     def __init__(self, files: Mapping[str, str]) -> None:
         library = _library()
@@ -74,7 +74,7 @@ class BamlRuntime:
         return made
 
     def render(self, function: str, values: Mapping[str, Any], opening: Role = "user") -> list[Message]:
-        """Return the messages of a function. ``opening``: the role of words before the first one that it names.
+        """Return the messages of a function. ``opening``: role of the text before the first role.
 
         Raises TemplateError for invalid values or an invalid template.
         """
@@ -104,7 +104,7 @@ class BamlRuntime:
         return mender.broken(value)
 
     def parse(self, function: str, text: str, *, partial: bool = False) -> Any:
-        """Return an answer as plain data. ``partial``: it is not whole yet. Raises OutputInvalid."""
+        """Return an answer as plain data. ``partial``: the answer is incomplete. Raises OutputInvalid."""
         runtime = self._runtime
         try:
             return runtime.parse_llm_response(
@@ -117,7 +117,7 @@ class BamlRuntime:
 
 
 class BamlRejected(ValueError):
-    """Files that the runtime does not take, and why."""
+    """The files were rejected by the runtime, with its reasons."""
 
     def __init__(self, problems: list[BamlProblem]) -> None:
         super().__init__(problems[0].what)
@@ -125,7 +125,7 @@ class BamlRejected(ValueError):
 
 
 def _said(error: BaseException) -> str:
-    """Return the runtime's message; re-raise anything that is no error of its own."""
+    """Return the runtime's message; re-raise other errors."""
     library = _library()
     panic = type(error).__name__ == "PanicException"  # of Rust, and no Exception
     if not isinstance(error, library.baml_py.BamlError | ValueError | TypeError | RuntimeError) and not panic:
@@ -135,7 +135,7 @@ def _said(error: BaseException) -> str:
 
 
 def problems(said: str) -> list[BamlProblem]:
-    """Return the errors in the runtime's message, each with file and line if it has them."""
+    """Return the errors in the runtime's message, each with file and line if stated."""
     found = []
     for piece in re.split(r"^error: ", said, flags=re.MULTILINE):
         if not piece.strip():
@@ -155,7 +155,7 @@ _NO_REASONS = ("Failed while", "Failed to", "Assertions failed")
 
 
 def _reason(said: str) -> str:
-    """Return why an answer could not be parsed: what stands deepest in the runtime's list of causes."""
+    """Return why an answer could not be parsed: the innermost cause in the runtime's message."""
     found = [each for each in _REASONS.findall(said) if not each.startswith(_NO_REASONS)]
     words = found[0] if found else said.removeprefix("Failed to coerce value: ")
     return " ".join(words.replace("\\n", " ").replace('\\"', '"').split())[:300]
@@ -165,7 +165,7 @@ def _reason(said: str) -> str:
 
 
 class _MarkEscaper:
-    """Breaks up the runtime's own marks in values, and restores them in the rendered text."""
+    """Breaks up the runtime's own markers in values, and restores them in the rendered text."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         texts = list(_texts(values))
@@ -200,8 +200,10 @@ def _texts(value: Any) -> Any:
 
 
 def chained(texts: list[str]) -> bool:
-    """Return whether consecutive texts could form a mark that none of them holds: the end of one, some as a whole, the
-    beginning of another. An underscore between may come from the template.
+    """Return whether consecutive texts could form a marker that none of them contains.
+
+    That is the end of one text, any number of whole texts, and the beginning of another. An underscore in between may
+    come from the template.
 
     >>> chained(["… BAML_CHAT_ROLE_MAGIC", "_STRING_DELIMITER:"]), chained(["Plan B", "aml"])
     (True, False)
@@ -257,7 +259,7 @@ def _messages(body: Mapping[str, Any], marks: Mapping[str, MediaPart], mender: _
 
 
 class _Plain(types.ModuleType):
-    """Stands for the module of classes that BAML generates: whatever is looked up makes plain data."""
+    """Replaces the module of classes that BAML generates: every attribute produces plain data."""
 
     def __init__(self, name: str, made: Any) -> None:
         super().__init__(name)

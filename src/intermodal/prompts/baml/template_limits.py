@@ -1,11 +1,11 @@
 """Limits of BAML templates: allowed constructs, and bounds on rendering.
 
-The runtime renders without a bound and in this process, so what could run without end is refused: by its words when
-a file is read, by its size when the values are known. The sums are upper bounds, in steps and letters.
+The runtime renders in this process and without a limit, so constructs that could run forever are rejected: by syntax
+when a file is read, by size when the values are known. Sizes are upper bounds, in steps and characters.
 
-The length of ``ctx.output_format`` is computed from the declarations before the runtime writes it. The runtime writes a
-class out wherever a field has it, so classes that hold others twice double with each level: a small file makes
-gigabytes. Recursive classes are written once, and named elsewhere.
+The length of ``ctx.output_format`` is computed from the declarations before the runtime renders it. The runtime writes
+a class out wherever a field has it, so classes that contain others twice double the length with each level: a small
+file could produce gigabytes. Recursive classes are written once, and referred to by name elsewhere.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _NO_CALLS = ("in", "not", "and", "or", "if", "elif", "else", "is")  # words that
 
 
 class TemplateLoop(NamedTuple):
-    """``{% for … in … %}``: the names that it defines, and what it iterates."""
+    """``{% for … in … %}``: the names that it defines, and the expression that it iterates."""
 
     names: frozenset[str]
     source: str
 
 
 class TemplateTag(NamedTuple):
-    """A tag of a template. ``loops``: those around it, the outermost first. ``writes``: it makes text."""
+    """A tag of a template. ``loops``: the enclosing loops, outermost first. ``writes``: it outputs text."""
 
     names: frozenset[str]
     loops: tuple[TemplateLoop, ...]
@@ -49,7 +49,7 @@ class TemplateTag(NamedTuple):
 
 @dataclass(frozen=True)
 class MeasuredTemplate:
-    """A template. ``made``: names that it sets. ``growth``: by how much it can make a value longer, at most."""
+    """A template. ``made``: names that it sets. ``growth``: maximum factor by which it can lengthen a value."""
 
     tags: tuple[TemplateTag, ...]
     made: frozenset[str]
@@ -57,9 +57,9 @@ class MeasuredTemplate:
 
 
 def measure_template(text: str, callable_names: frozenset[str]) -> MeasuredTemplate:
-    """Read a template's tags. ``callable_names``: of template strings.
+    """Parse the tags of a template. ``callable_names``: names of template strings.
 
-    Raises TemplateError with the template's line for a construct that is refused.
+    Raises TemplateError with the template's line for a rejected construct.
     """
     tags: list[TemplateTag] = []
     loops: list[TemplateLoop] = []
@@ -81,7 +81,7 @@ def measure_template(text: str, callable_names: frozenset[str]) -> MeasuredTempl
 
 
 def _tags(text: str) -> Iterator[tuple[str, str, int]]:
-    """Statement ("" of an expression), what stands in it, line."""
+    """Yield each tag as its statement ("" for an expression), its content, and its line."""
     at = 0
     while (found := _TAG.search(text, at)) is not None:
         at = found.end()
@@ -112,7 +112,7 @@ def _check(statement: str, plain: str, line: int, callable_names: frozenset[str]
 
 
 def _grown(statement: str, plain: str, line: int) -> int:
-    """By how much a tag makes its longest value longer, at most."""
+    """Return the maximum factor by which a tag lengthens its longest value."""
     factor = 1
     replaces = len(_REPLACE.findall(plain))
     if replaces:
@@ -129,8 +129,9 @@ def _grown(statement: str, plain: str, line: int) -> int:
 def check_size(
     prompt: MeasuredTemplate, strings: Mapping[str, MeasuredTemplate], values: Mapping[str, Any], told: int = 0
 ) -> None:
-    """Compare the upper bound of rendering with the limits. ``told``: characters of ``ctx.output_format``. Raises
-    TemplateError.
+    """Raise TemplateError if the upper bound of rendering exceeds the limits.
+
+    ``told``: characters of ``ctx.output_format``.
     """
     known = _Known(strings, values, told)
     steps, letters = known.cost(prompt, dict(values), ())
@@ -151,7 +152,7 @@ class _Known:
         self._cache: dict[str, tuple[int, int]] = {}
 
     def cost(self, one: MeasuredTemplate, values: Mapping[str, Any], within: tuple[str, ...]) -> tuple[int, int]:
-        """Steps and letters, at most. ``within``: the template strings that it is called by."""
+        """Return the maximum steps and characters. ``within``: the enclosing calls of template strings."""
         steps = letters = 0
         for tag in one.tags:
             turns = [max(1, self._turns(each, values)) for each in tag.loops]
@@ -187,7 +188,10 @@ class _Known:
         turns: list[int],
         values: Mapping[str, Any],
     ) -> int:
-        """Letters of a name, written in all turns. What a loop goes through it writes once, part by part."""
+        """Return the characters of a name, written in all iterations.
+
+        The iterated value itself is written only once, item by item.
+        """
         left = list(turns)
         for place in reversed(range(len(loops))):
             if name in loops[place].names:
@@ -204,7 +208,7 @@ def _root(source: str) -> str:
 
 
 def size(value: Any) -> int:
-    """Letters of a value, as it is written."""
+    """Return the number of characters of a value when rendered."""
     if isinstance(value, str):
         return len(value)
     if isinstance(value, Mapping):
@@ -215,7 +219,7 @@ def size(value: Any) -> int:
 
 
 def most(value: Any) -> int:
-    """Items of the longest list or mapping in a value."""
+    """Return the number of items of the longest list or mapping in a value."""
     if isinstance(value, Mapping):
         return max(len(value), *(most(each) for each in value.values())) if value else 0
     if isinstance(value, list):
@@ -237,7 +241,7 @@ class _Size(NamedTuple):
 
 
 class FormatSize:
-    """Sizes of the formats of some files. Each class is counted once."""
+    """Sizes of the output formats of a set of files. Each class is measured once."""
 
     def __init__(self, blocks: Mapping[str, Declaration]) -> None:
         self._blocks = {name: each for name, each in blocks.items() if each.kind in ("class", "enum", "type")}
@@ -254,7 +258,7 @@ class FormatSize:
             self._once.update({name: self._written(self._blocks[name]).letters + len(name) for name in group})
 
     def letters(self, type: BamlType) -> int:
-        """Of the format of a type, about."""
+        """Return the approximate number of characters of the format of a type."""
         seen = set[str]()
         left = [each for each in _names_in(type) if each in self._blocks]
         while left:
@@ -287,7 +291,7 @@ class FormatSize:
 
 
 def _named(block: Declaration) -> Iterator[str]:
-    """Yield the names that a declaration has in its types."""
+    """Yield the type names that a declaration refers to."""
     yield from _names_in(block.type, *(each.type for each in block.fields))
 
 
@@ -301,9 +305,9 @@ def _names_in(*types: BamlType) -> Iterator[str]:
 
 
 def _groups(leads: Mapping[str, list[str]]) -> Iterator[list[str]]:
-    """Names that lead to one another, those that others lead to first: Tarjan's strongly connected components.
+    """Yield groups of names that refer to each other, dependencies first: Tarjan's strongly connected components.
 
-    Without recursion, as a file may nest as deep as it likes.
+    Without recursion, as a file may nest arbitrarily deep.
     """
     number: dict[str, int] = {}
     low: dict[str, int] = {}

@@ -1,9 +1,9 @@
-"""A function of BAML to a tree, and a tree to a function: the class that it returns, its client, and its prompt.
+"""Convert a BAML function to a tree, and a tree to a function: its return class, its client, and its prompt.
 
-What no tree expresses is refused with its line. BAML's templates are Jinja, rendered by its own runtime, which removes
-lines that hold a tag alone. Template strings are read where they are called.
+Constructs that the tree cannot express are rejected with their line. BAML's templates are Jinja, rendered by its own
+runtime, which removes lines that contain only a tag. Template strings are inlined where they are called.
 
-Every name in a written file begins with that of the function, since BAML compiles the files of a folder as one.
+Every name in a written file begins with the name of the function, since BAML compiles the files of a folder together.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _MOST_DEEP = 20  # template strings that call each other
 
 
 def read(file: PromptFile, losses: Losses) -> TemplateTree:
-    """Return the tree of a function. Raises PromptError with its line for a construct that no tree has."""
+    """Return the tree of a function. Raises PromptError with the line of a construct that the tree cannot express."""
     template = file.template
     assert isinstance(template, BamlTemplate)
     block = template.block
@@ -72,12 +72,12 @@ def read(file: PromptFile, losses: Losses) -> TemplateTree:
 
 
 def _opened(nodes: tuple[Node, ...], role: MessageRole) -> tuple[Node, ...]:
-    """Return the nodes with the role of what stands before the first one."""
+    """Prepend the role of the text before the first role node."""
     return nodes if role == "user" or isinstance(first_node(nodes), RoleNode) else (RoleNode(role), *nodes)
 
 
 def _joined(nodes: tuple[Node, ...], losses: Losses) -> tuple[Node, ...]:
-    """Return the nodes without roles that the runtime takes for the one before, of which it makes one message."""
+    """Remove roles equal to the preceding one, as the runtime merges such messages into one."""
     made: list[Node] = []
     first = first_node(nodes)
     role: MessageRole | None = "user" if first is not None and not isinstance(first, RoleNode) else None
@@ -98,7 +98,7 @@ _AROUND = re.compile(rf"\n*{_MARK}\n*")
 
 
 def _without_mark(node: Node) -> Node:
-    """Return the words around those that tell the schema, parted by a blank line."""
+    """Replace the mark of the schema text, and the line breaks around it, by a blank line."""
     return TextNode(_AROUND.sub("\n\n", node.text)) if isinstance(node, TextNode) and _MARK in node.text else node
 
 
@@ -120,7 +120,7 @@ def _beside(file: PromptFile, template: BamlTemplate, losses: Losses) -> None:
             losses.say(line, f"@{attribute} of {owner}: {what}", meaning=meaning)
 
 
-# Attributes of answer types that BAML's parser alone uses.
+# Attributes of answer types that only BAML's parser uses.
 _ATTRIBUTES = (
     ("alias", "the answer has the name that the model is told", True),
     ("assert", "an answer that breaks it is taken", True),
@@ -129,8 +129,9 @@ _ATTRIBUTES = (
 
 
 def _marked(template: BamlTemplate, block: Declaration) -> MarkedTemplate:
-    """Return a template with the indentation of its block taken off, as the runtime does it. BAML has no marks of its
-    own: roles and media are tags.
+    """Return a template with the indentation of its block removed, as the runtime does.
+
+    BAML has no placeholders of its own: roles and media are tags.
     """
     text = block.settings.get("prompt", "")
     plain = textwrap.dedent(str(text))
@@ -143,7 +144,7 @@ def _marked(template: BamlTemplate, block: Declaration) -> MarkedTemplate:
 
 
 class _Walk(Walk):
-    """Nodes of a prompt, and of the template strings that it calls. Lines are those of the file."""
+    """Walks a prompt and the template strings that it calls. Lines are those of the file."""
 
     def __init__(self, marked: MarkedTemplate, template: BamlTemplate, media: Mapping[str, Any]) -> None:
         super().__init__(marked, media)
@@ -180,7 +181,7 @@ class _Walk(Walk):
         return _ROLES[word.value]
 
     def _format(self, node: Any) -> Iterator[Node]:
-        """Yield nothing if the schema is beside the template; else the runtime's description of the type."""
+        """Yield the runtime's description of the type, or a mark if the schema is stated beside the template."""
         project, block = self._baml.project, self._baml.block
         if self._within and not project.output_format.words(block, project.runtime):
             raise self._refused(node, "ctx.output_format within a template string")
@@ -206,7 +207,7 @@ class _Walk(Walk):
             self._template, self._named, self._within = kept
 
     def _item(self, name: str) -> str:
-        """Return a name for the item of a loop that nothing else has."""
+        """Return a unique name for the item of a loop."""
         while name in self._items and self._within:
             name += "_"
         self._items.add(name)
@@ -214,7 +215,7 @@ class _Walk(Walk):
 
 
 def _call(node: Any) -> tuple[str, tuple[Any, ...]]:
-    """Return the construct of BAML that a node calls or reads, and its arguments: ``_.role``, ``ctx.output_format``."""
+    """Return the BAML construct that a node calls or reads (``_.role``, ``ctx.output_format``), and its arguments."""
     kind = type(node).__name__
     words: tuple[Any, ...] = ()
     if kind == "Call":
@@ -239,7 +240,7 @@ _KINDS: Mapping[ArgumentKind, str] = {
 }  # fmt: skip
 _TYPES = {"string": "string", "number": "float", "integer": "int", "boolean": "bool", "null": "null"}
 _SNAKE = {name: name for name in front_matter.CAMEL}
-# Vendor of a model, or the beginning of its name -> BAML's provider.
+# Vendor of a model, or prefix of its name -> BAML's provider.
 _PROVIDERS = {
     "openai": "openai", "anthropic": "anthropic", "google": "google-ai", "googleai": "google-ai",
     "vertexai": "google-ai",  # its own client needs no region
@@ -275,7 +276,7 @@ def write(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
 
 
 def _title(name: str) -> str:
-    """Return a name as BAML's functions and classes have it: letters and digits, beginning with a capital."""
+    """Return a name for BAML's functions and classes: letters and digits, starting with a capital."""
     made = "".join(f"{word[0].upper()}{word[1:]}" for word in re.split(r"[^A-Za-z0-9]+", name) if word)
     return f"Prompt{made}" if made[:1].isdigit() else made
 
@@ -295,7 +296,7 @@ def _function(
 
 
 def _prompt(file: PromptFile, nodes: Sequence[Node], losses: Losses, *, told: bool) -> str:
-    """Return the template. ``told``: the prompt includes the schema, which BAML's own hosts do not do elsewhere."""
+    """Return the template. ``told``: include the schema, since BAML's own hosts do not receive it otherwise."""
     nodes = tuple(nodes)
     if any(isinstance(each, HistoryNode) for each in walk(nodes)):
         nodes = tuple(
@@ -317,9 +318,7 @@ _SCHEMA = TextNode("\0schema\0")  # a text that occurs in no file: it is written
 
 
 def _with_schema(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    """Return the nodes with the place of the schema at the end of the last message of the user, else of the first
-    one.
-    """
+    """Insert the schema at the end of the last user message, or of the first message if there is none."""
     ends = [at for at, each in enumerate(nodes) if isinstance(each, RoleNode)] + [len(nodes)]
     roles = ["user", *(each.role for each in nodes if isinstance(each, RoleNode))]
     spoken = [(role, end) for role, end in zip(roles, ends, strict=True) if end]
@@ -328,7 +327,7 @@ def _with_schema(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
 
 
 class BamlWriter(JinjaWriter):
-    """Writes BAML's Jinja. Tags of blocks are written so that they leave all white space as it is."""
+    """Writes BAML's Jinja. Block tags are written so that they preserve all white space."""
 
     def role(self, node: RoleNode) -> str:
         return f'{{{{ _.role("{node.role}") }}}}\n'
@@ -348,8 +347,9 @@ class BamlWriter(JinjaWriter):
 
 
 def _plain_tags(text: str) -> str:
-    """Return the text with block tags on lines of their own, if that renders the same: BAML removes white space before
-    a tag that begins a line, and the line end after it.
+    """Simplify block tags that are on their own line, if that renders the same.
+
+    BAML removes white space before a tag that begins a line, and the line break after it.
     """
     made = []
     at = 0
@@ -369,7 +369,7 @@ def _plain_tags(text: str) -> str:
 
 
 def _client(file: PromptFile, name: str, losses: Losses) -> Iterator[str]:
-    """Yield the client of the function, which BAML always has. One without a model asks for none."""
+    """Yield the client of the function, which BAML requires. Without a model, the client names none."""
     line = file.lines.get("model", 1)
     options = dict(front_matter.settings_of(file, _SNAKE))
     provider, model = _served(file.model)
@@ -398,7 +398,7 @@ def _served(model: str) -> tuple[str, str]:
 
 
 def _value(value: Any) -> str:
-    """Return a value as BAML writes it."""
+    """Return a value in BAML syntax."""
     if isinstance(value, str):
         return value if value.startswith("env.") else _text(value)
     if isinstance(value, list | tuple):
@@ -420,7 +420,7 @@ def _text(value: str) -> str:
 
 
 def _taken(argument: Argument, shape: ArgumentShape, types: _Types, losses: Losses) -> str:
-    """Return the type of an argument."""
+    """Return the BAML type of an argument."""
     name, line = argument.name, argument.line
     if not _WORD.fullmatch(name):
         losses.say(line, f"the name {name!r}, which BAML does not take", meaning=True)
@@ -448,7 +448,7 @@ def _taken(argument: Argument, shape: ArgumentShape, types: _Types, losses: Loss
 
 
 def _shaped(shape: ArgumentShape) -> dict[str, Any]:
-    """Return a schema of what a template makes of a value."""
+    """Return a schema for the shape of a value as used by the template."""
     if shape.items is not None:
         return {"type": "array", "items": _shaped(shape.items)}
     if shape.fields:
@@ -462,7 +462,7 @@ def _grouped(word: str) -> str:
 
 
 class _Types:
-    """BAML's types of schemas, with the classes that they need. ``classes``: as they are written, inner ones first."""
+    """Converts schemas to BAML types. ``classes``: the source text of the classes that they need, inner ones first."""
 
     def __init__(self, function: str, losses: Losses) -> None:
         self.classes: list[str] = []
@@ -472,7 +472,7 @@ class _Types:
         self._taken = {function, f"{function}Client", f"{function}Retries"}
 
     def of(self, root: Mapping[str, Any], schema: Any, hint: str, line: int, deep: int = 0) -> str:
-        """Return the type of a schema within ``root``. ``hint``: what a class of it is called, behind the function's
+        """Return the type of a schema within ``root``. ``hint``: suffix of the class name, after the function's
         name.
         """
         if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
@@ -575,7 +575,7 @@ def _tests(file: PromptFile, name: str, losses: Losses) -> Iterator[str]:
 
 
 def _asserts(example: PromptExample, losses: Losses) -> Iterator[tuple[str, str]]:
-    """Comparisons with a value; what else is to be checked is a loss."""
+    """Yield comparisons with a value; other checks are recorded as a loss."""
     for check in example.checks:
         expected = check.get("expected")
         pairs: list[tuple[str, Any]] | None = None

@@ -1,7 +1,7 @@
 """Convert a prompt file to another format, and list what that format cannot express.
 
-Each format is read into one small tree and written from it. The result is read again by its own reader and rendered
-beside the first with the same values: a difference that was not named is a loss.
+Each format is read into a small common tree and written from it. The result is read again by its own reader and
+rendered with the same values as the original: a difference that was not reported is a loss.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ class RenderingCase(NamedTuple):
 
 
 def request_differences(read: TemplateTree, target: PromptFile, *, joins: bool = False) -> Iterator[str]:
-    """Yield the differences between two files, a sentence each; none if they are equivalent.
+    """Yield the differences between two files, one sentence each; none if they are equivalent.
 
-    ``joins``: messages of one role that follow each other are one in the other format. Of white space around texts
-    nothing counts, and where the format folds it only whether there is any.
+    ``joins``: the other format merges consecutive messages of one role. White space around texts is ignored; if the
+    format folds white space, only its presence is compared.
     """
     source, folds = read.file, read.folds
     fixed = source.output_by is None and target.output_by is None
@@ -90,13 +90,13 @@ def request_differences(read: TemplateTree, target: PromptFile, *, joins: bool =
 
 
 def _alike(source: PromptFile, output: Output, target: PromptFile, kept: Output) -> bool:
-    """Return whether both outputs are equivalent. A format with a parser of its own writes schemas its own way."""
+    """Return whether both outputs are equivalent. A format with its own parser writes schemas in its own way."""
     parsed = source.parser is not None or target.parser is not None
     return output == kept or (parsed and normalized_schema.same_output(output, kept))
 
 
 def cases(read: TemplateTree) -> Iterator[RenderingCase]:
-    """Yield values to compare with; where no schema gives a type, it is inferred from the template."""
+    """Yield sample values to compare with; types that no schema states are inferred from the template."""
     file, plain, shapes = read.file, read.folds, shapes_of(read.nodes)
     whole = {each.name: _usual(each, shapes.get(each.name, ArgumentShape()), plain) for each in file.arguments}
     yield RenderingCase("with every argument", whole)
@@ -158,8 +158,9 @@ def _told(output: Output) -> str:
 
 
 def _shown(messages: tuple[Message, ...], folds: bool, told: str) -> Shown:
-    """Return messages as they are compared: texts stripped, empty ones left out. ``told``: the text of the schema,
-    which other formats leave to the caller.
+    """Return messages in comparable form: texts stripped, empty ones removed.
+
+    ``told``: the text of the schema, which other formats leave to the caller.
     """
     made: Shown = []
     for message in messages:
@@ -179,13 +180,14 @@ def _shown(messages: tuple[Message, ...], folds: bool, told: str) -> Shown:
 
 
 def _places(shown: Shown) -> list[tuple[str, int]]:
-    """Messages by their roles, with how many parts each has."""
+    """Return the role and the number of parts of each message."""
     return [(role, len(parts)) for role, parts in shown]
 
 
 def _joined_texts(shown: Shown) -> Shown:
-    """Return the same with messages of one role that follow each other as one, whose texts are compared without white
-    space: how much goes between them is the format's.
+    """Merge consecutive messages of one role, and remove white space from texts.
+
+    The white space between merged messages depends on the format.
     """
     made: Shown = []
     for role, parts in shown:
@@ -202,7 +204,7 @@ def _joined_texts(shown: Shown) -> Shown:
 
 
 def _first(wanted: Shown, made: Shown) -> str:
-    """Return where two renderings part, for people."""
+    """Return a description of the first difference between two renderings."""
     if len(wanted) != len(made):
         return f"{len(made)} messages in place of {len(wanted)}"
     for number, (one, other) in enumerate(zip(wanted, made, strict=True), start=1):
@@ -227,8 +229,11 @@ Read = Callable[[PromptFile, Losses], TemplateTree]
 
 @dataclass(frozen=True)
 class TargetFormat:
-    """A format that is written. ``wishes``: it has a place for ``ext: intermodal``; ``kept``: for these of them alone.
-    ``examples``: for test data. ``joins``: messages of one role that follow each other become one there."""
+    """A format that can be written.
+
+    ``wishes``: it can hold ``ext: intermodal``; ``kept``: only these options. ``examples``: it can hold test data.
+    ``joins``: it merges consecutive messages of one role.
+    """
 
     name: str
     ending: str
@@ -248,7 +253,7 @@ TARGETS: Mapping[str, TargetFormat] = {
     "baml": TargetFormat("BAML", ".baml", baml.write, kept=("resends",), examples=True, joins=True),
 }
 
-# Name of a format -> the reader that turns its template into a tree.
+# Name of a format -> the reader that converts its template to a tree.
 _READERS: Mapping[str, Read] = {
     "dotprompt": dotprompt.read,
     "GitHub": prompty.read_github,
@@ -257,17 +262,19 @@ _READERS: Mapping[str, Read] = {
     "BAML": baml.read,
 }
 
-# Keys that a reader takes and that reach no request; other formats have no word for them.
+# Keys that readers accept but that do not affect the request; other formats cannot express them.
 _ASIDE = ("name", "variant", "version", "metadata", "displayName", "authors", "tags", "base", "evaluators")
 _MOST_SAID = 3  # differences shown; the first ones are enough
 
-# Options that forbid something: a file without them may do what the original may not.
+# Options that forbid something: without them, a file may do what the original may not.
 _FORBIDDING = ("private", "local", "regions", "retention", "licence")
 
 
 @dataclass(frozen=True)
 class ConvertedPrompt:
-    """A prompt file in another format. ``file``: as the format's own reader reads it. ``lost``: by line."""
+    """A prompt file in another format. ``file``: as read by the format's own reader. ``lost``: losses, ordered
+    by line.
+    """
 
     text: str
     file: PromptFile
@@ -275,20 +282,20 @@ class ConvertedPrompt:
 
     @property
     def changed(self) -> tuple[Loss, ...]:
-        """Losses with which the prompt asks or gives something else."""
+        """The losses that change the meaning of the prompt."""
         return tuple(loss for loss in self.lost if loss.meaning)
 
 
 def target_path(file: PromptFile, target: TargetFormat) -> Path:
-    """Return where the file would lie in the other format: beside itself."""
+    """Return the path of the converted file: next to the original."""
     path = Path(file.path)
     return path.with_name(f"{formats.stem_of(path.name)}{target.ending}")
 
 
 def convert_prompt(file: PromptFile, target: TargetFormat, place: Path) -> ConvertedPrompt:
-    """Return the file in another format, as it would lie at ``place``; nothing is written there.
+    """Return the file in another format, as it would be stored at ``place``; nothing is written there.
 
-    Raises PromptError, with its line, if the template has a construct that no tree has.
+    Raises PromptError with the line of a template construct that the tree cannot express.
     """
     looser = isinstance(file.template, LitellmTemplate)
     if file.format not in _READERS:
@@ -329,7 +336,7 @@ def _converted(file: PromptFile, target: TargetFormat, place: Path, looser: bool
 
 
 def _joined(read: TemplateTree, target: TargetFormat, losses: Losses) -> None:
-    """Name messages that become one with the one before."""
+    """Record messages that are merged into the preceding one."""
     roles = [each for each in read.nodes if isinstance(each, RoleNode)]
     for one, other in pairwise(roles):
         if one.role == other.role:
@@ -360,7 +367,7 @@ def _aside(file: PromptFile, target: TargetFormat, losses: Losses) -> None:
 
 
 def _beside(file: PromptFile, made: PromptFile, target: TargetFormat) -> list[str]:
-    """Return the parts of model, settings, tools and options that did not survive."""
+    """Return which of the model, settings, tools and options were not preserved."""
     compared = {"sampling": "how the answer is drawn", "settings": "settings of the model",
                 "tools": "tools", "undefined_tools": "tools without a definition"}  # fmt: skip
     if target.wishes:

@@ -1,6 +1,6 @@
-"""A file of dotprompt to a tree, and a tree to a file: front matter with Picoschema, and a template of Handlebars.
+"""Convert a dotprompt file to a tree, and a tree to a file: front matter with Picoschema, and a Handlebars template.
 
-What no tree expresses is refused with its line.
+Constructs that the tree cannot express are rejected with their line.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class _Constant(NamedTuple):
 
 @dataclass(frozen=True)
 class _Scope:
-    """Where paths begin: the values around, the innermost last; names of blocks and of partials."""
+    """The scope of paths: the enclosing contexts, innermost last, and names of block parameters and partial
+    arguments.
+    """
 
     around: tuple[Path, ...] = ((),)
     named: Mapping[str, Path | _Constant] = field(default_factory=dict)
@@ -66,7 +68,9 @@ class _Scope:
 
 
 def read(file: PromptFile, losses: Losses) -> TemplateTree:
-    """Return the tree of a dotprompt file. Raises PromptError with its line for a construct that no tree has."""
+    """Return the tree of a dotprompt file. Raises PromptError with the line of a construct that the tree cannot
+    express.
+    """
     template = file.template
     assert isinstance(template, DotpromptTemplate)
     walk = _Walk(template, {each.name for each in file.arguments}, losses)
@@ -78,7 +82,7 @@ def read(file: PromptFile, losses: Losses) -> TemplateTree:
 
 
 class _Walk:
-    """Nodes of the parser are duck-typed: their classes have no public name."""
+    """Converts parser nodes, which are duck-typed: their classes have no public name."""
 
     def __init__(self, template: DotpromptTemplate, names: set[str], losses: Losses) -> None:
         self._template = template
@@ -257,7 +261,7 @@ class _Walk:
     # ---- lines ----------------------------------------------------------------------------------------
 
     def _line(self, word: str) -> int:
-        """Return the line of the file with a tag that has the word."""
+        """Return the line in the file of the first tag that contains the word."""
         if word not in self._lines:
             self._lines[word] = self._template.body.line_of(word) or 1
         return self._template.first + self._lines[word] - 1
@@ -327,7 +331,7 @@ _TYPES = {kind: name for name, kind in TYPES.items()}
 
 
 def _declared(argument: Argument) -> dict[str, Any]:
-    """Return the schema of an argument; one that may be left out may be null, as Picoschema has it."""
+    """Return the schema of an argument; an optional argument may be null, as in Picoschema."""
     schema: dict[str, Any] = dict(argument.schema)
     if argument.is_media:
         schema = {"type": "array", "items": {"type": "string"}} if argument.many else {"type": "string"}
@@ -341,7 +345,7 @@ def _declared(argument: Argument) -> dict[str, Any]:
 
 
 class _Written:
-    """A growing text, kept in pieces so that appending does not copy it."""
+    """A growing text, stored in pieces so that appending does not copy it."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
@@ -349,7 +353,7 @@ class _Written:
         self.line = 1
 
     def put(self, text: str) -> None:
-        """Add a text. Raises TemplateError where it grows beyond what a prompt may have."""
+        """Append text. Raises TemplateError if the length limit of a prompt is exceeded."""
         if not text:
             return
         self._pieces.append(text)
@@ -363,7 +367,7 @@ class _Written:
         return bool(self._pieces) and self._pieces[-1].endswith(letter)
 
     def end_line(self) -> None:
-        """Have it end in one line break, whatever it ended in; a text that is empty stays empty."""
+        """Make the text end in exactly one line break; an empty text stays empty."""
         while self._pieces:
             piece = self._pieces.pop()
             kept = piece.rstrip("\r\n")
@@ -383,7 +387,7 @@ class _Written:
 
 
 class HandlebarsWriter:
-    """Writes Handlebars. ``text`` is what there is until now."""
+    """Writes Handlebars. ``text``: the text written so far."""
 
     def __init__(self, losses: Losses) -> None:
         self._written = _Written()
@@ -433,7 +437,7 @@ class HandlebarsWriter:
             self._block_tag("/each")
 
     def _if(self, test: Test, then: Sequence[Node], otherwise: Sequence[Node]) -> None:
-        """A branch. Handlebars asks for one value; what joins two is a branch within a branch."""
+        """Write a branch. Handlebars tests one value; conjunctions and disjunctions become nested branches."""
         if isinstance(test, NotTest):
             if not otherwise and not isinstance(test.test, AndTest | OrTest | NotTest):
                 self._branch(test.test, then, (), negated=True)
@@ -491,7 +495,9 @@ class HandlebarsWriter:
         self._written.put(f"{{{{{inner}}}}}")
 
     def _block_tag(self, inner: str) -> None:
-        """A tag of a block. One that begins a line ends it: a line with nothing else is no line of the text."""
+        """Write a block tag. If it begins a line it also ends it: a line with only a block tag is not part of
+        the text.
+        """
         begins = self._written.empty or self._written.ends_in("\n")
         self._tag(inner)
         self._written.put("\n" if begins else "")
@@ -524,7 +530,7 @@ _ODD = frozenset("(),?")  # letters that mean something in the name of a field
 
 
 def picoschema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema in dotprompt's form: Picoschema, or JSON Schema where that would differ."""
+    """Return the schema in dotprompt's form: Picoschema, or JSON Schema if Picoschema cannot express it exactly."""
     try:
         short = _fields(schema)
     except _NoWordsError:
@@ -543,7 +549,7 @@ def _read(short: Any) -> dict[str, Any]:
 
 
 class _NoWordsError(ValueError):
-    """Picoschema has no words for it."""
+    """Picoschema cannot express the schema."""
 
 
 def _fields(schema: Mapping[str, Any]) -> dict[str, Any]:

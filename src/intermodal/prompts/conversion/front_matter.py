@@ -1,4 +1,4 @@
-"""Settings, options and schemas of a prompt file as YAML, for every format."""
+"""Settings, options and schemas of a prompt file as YAML, for all formats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CAMEL: Mapping[str, str] = {
 
 
 def settings_of(file: PromptFile, names: Mapping[str, str] = CAMEL) -> dict[str, Any]:
-    """Return the sampling options by the format's names."""
+    """Return the sampling options that are set, under the format's names."""
     usual: tuple[tuple[Any, Any], ...] = ((file.sampling, Sampling()), (file.settings, Settings()))
     found: dict[str, Any] = {}
     for said, unsaid in usual:
@@ -30,7 +30,7 @@ def settings_of(file: PromptFile, names: Mapping[str, str] = CAMEL) -> dict[str,
 
 
 def options_of(file: PromptFile) -> dict[str, Any]:
-    """Wishes of the file as ``ext: intermodal:`` has them."""
+    """Return the file's policy options in the form of ``ext: intermodal:``."""
     names = {field: key for key, (field, _, _) in OPTIONS.items()}
     found: dict[str, Any] = {}
     for field, value in file.options.items():
@@ -40,19 +40,19 @@ def options_of(file: PromptFile) -> dict[str, Any]:
 
 
 def is_strict(file: PromptFile) -> bool:
-    """Return whether the schema of the answer is to be forced."""
+    """Return whether the schema of the answer must be enforced."""
     return isinstance(file.output, JsonOutput) and file.output.strict
 
 
 def lose_strict(file: PromptFile, format: str, losses: Losses) -> None:
-    """Name that the schema is forced, for a format that has no word for that."""
+    """Record that schema enforcement is lost, for a format that cannot express it."""
     if is_strict(file):
         what = f"strict: {format} asks for a schema, and has no word to force it"
         losses.say(file.lines.get("output", 1), what, meaning=True)
 
 
 def lose_tools(file: PromptFile, losses: Losses) -> None:
-    """Name every tool, for a format that has none."""
+    """Record every tool as lost, for a format without tools."""
     for tool in file.tools:
         losses.say(file.lines.get("toolDefs", file.lines.get("tools", 1)), f"tool {tool.name!r}", meaning=True)
     for name in file.undefined_tools:
@@ -60,18 +60,18 @@ def lose_tools(file: PromptFile, losses: Losses) -> None:
 
 
 def lose_undefined_tools(file: PromptFile, losses: Losses) -> None:
-    """Name tools without a definition, for a format that has tools with one alone."""
+    """Record tools without a definition as lost, for a format that requires one."""
     for name in file.undefined_tools:
         losses.say(file.lines.get("tools", 1), f"tool {name!r}, which has no definition", meaning=True)
 
 
 def schema_of(file: PromptFile) -> dict[str, Any] | None:
-    """Return the schema of the answer; None where it is text."""
+    """Return the schema of the answer; None for a text answer."""
     return dict(file.output.schema) if isinstance(file.output, JsonOutput) else None
 
 
 def plain_examples(file: PromptFile, losses: Losses) -> list[PromptExample]:
-    """Test data that can be written out; those with media are lost."""
+    """Return the test data that can be written; test data with media is recorded as lost."""
     kept = []
     for each in file.examples:
         if _is_plain(each.arguments):
@@ -90,7 +90,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def yaml_of(value: Any) -> str:
-    """YAML in the order in which it is given, texts of several lines as blocks."""
+    """Return a value as YAML, preserving the order of keys, with multi-line texts as blocks."""
     import yaml
 
     class Dumper(yaml.SafeDumper):  # type: ignore[misc]  # the library ships no types

@@ -1,4 +1,4 @@
-"""JSON Schema with one spelling for what formats write differently: definitions, null, closed objects."""
+"""JSON Schema with one spelling for constructs that formats write differently: definitions, null, closed objects."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ _SAID_BY_ENUM = ("string", "integer", "boolean")
 
 
 def inline_definitions(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema with each ``$ref`` in words, null among the types, and no type beside values to choose from;
-    one that holds itself, or is too large in words, stays as it is.
+    """Return the schema with every ``$ref`` inlined, null as a type, and no ``type`` beside enumerated values.
+
+    A recursive schema, or one that becomes too large, is returned unchanged.
     """
     try:
         made: dict[str, Any] = _inlined(schema, schema, 0, count(1))
@@ -26,7 +27,7 @@ def inline_definitions(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def same_output(one: Output, other: Output) -> bool:
-    """Return whether two outputs are equivalent, however their schemas are written and named."""
+    """Return whether two outputs are equivalent, regardless of the spelling and names of their schemas."""
     if not isinstance(one, JsonOutput) or not isinstance(other, JsonOutput):
         return type(one) is type(other)
     return one.strict == other.strict and _plain(inline_definitions(one.schema)) == _plain(
@@ -57,7 +58,7 @@ def _inlined(root: Mapping[str, Any], schema: Any, deep: int, parts: Iterator[in
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """``anyOf`` of one type and null as that type with null."""
+    """Replace ``anyOf`` of one type and null by that type with null."""
     choices = schema.get("anyOf")
     if not isinstance(choices, list) or len(choices) != 2 or {"type": "null"} not in choices:
         return schema

@@ -1,7 +1,7 @@
-"""A POML document to a tree, and a tree to a document: each message one paragraph whose white space is kept.
+"""Convert a POML document to a tree, and a tree to a document: each message is one paragraph that keeps white space.
 
-A document is laid out once with marks in place of its values, branches and media. The layout is pomlight's, so texts of
-the tree are what POML makes of them: headings of tasks, bullets of lists. White space of values is folded where the
+The document is laid out once with marks in place of its values, branches and media. The layout is that of pomlight, so
+texts of the tree are POML's output: headings of tasks, bullets of lists. White space in values is folded if the
 paragraph folds it, which is reported.
 """
 
@@ -77,7 +77,7 @@ _NULL = ("word", None)
 
 @dataclass
 class _Mark:
-    """The meaning of a mark: a node, or the beginning (``test`` or ``item``) or end (nothing) of a branch."""
+    """The meaning of a mark: a node, or the start (``test`` or ``item``) or end (neither) of a branch."""
 
     node: Node | None = None
     test: Test | None = None
@@ -94,7 +94,7 @@ class _Open:
 
 
 def read(file: PromptFile, losses: Losses) -> TemplateTree:
-    """Return the tree of a POML file. Raises PromptError with its line for a construct that no tree has."""
+    """Return the tree of a POML file. Raises PromptError with the line of a construct that the tree cannot express."""
     template = file.template
     assert isinstance(template, PomlTemplate)
     marker = _Marker(file, template, losses)
@@ -112,7 +112,7 @@ def read(file: PromptFile, losses: Losses) -> TemplateTree:
 
 
 class _Marker:
-    """Puts marks into a copy of a document. ``folds``: a value stands where white space is folded."""
+    """Inserts marks into a copy of a document. ``folds``: a value is in a place where white space is folded."""
 
     def __init__(self, file: PromptFile, template: PomlTemplate, losses: Losses) -> None:
         self.marks = Placeholders[_Mark]()
@@ -154,7 +154,7 @@ class _Marker:
     def _branches(
         self, element: Element, condition: str | None, loop: str | None, loops: tuple[str, ...]
     ) -> list[_Mark]:
-        """Marks where the branches of an element begin: its condition is outside of its loop."""
+        """Return the marks that open an element's branches: its condition encloses its loop."""
         made = []
         if condition is not None:
             made.append(_Mark(test=self._test(parsed(condition, element.line), element, loops), line=element.line))
@@ -188,7 +188,7 @@ class _Marker:
     def _children(
         self, children: Sequence[Element | str], element: Element, loops: tuple[str, ...], pre: bool
     ) -> list[Element | str]:
-        """``element``: whose line stands for that of words."""
+        """Mark child elements and texts. ``element``: its line is used for texts."""
         made: list[Element | str] = []
         for each in children:
             if isinstance(each, Element):
@@ -209,7 +209,7 @@ class _Marker:
         return self._children(inner.children, element, loops, pre)
 
     def _medium(self, tag: str, element: Element, loops: tuple[str, ...]) -> MediumNode | None:
-        """Return the medium of a tag; None where words of a file stand there."""
+        """Return the medium of a tag; None if the tag inserts the text of a file."""
         word = element.attrs["src"].strip()
         hole = sole_expression(word)
         if hole:
@@ -290,7 +290,7 @@ class _Marker:
 
 
 def _fact(tree: expressions.Node) -> Fact | None:
-    """Return the property of a loop that an expression reads."""
+    """Return the loop property that an expression reads; None if it reads none."""
     if tree[0] == "part" and tree[1] == ("name", "loop") and tree[2][0] == "text":
         return _FACTS.get(tree[2][1])
     if tree[0] == "binary" and tree[3] == "+" and tree[2] == ("number", 1) and _fact(tree[1]) == "index":
@@ -306,7 +306,7 @@ def _is_length(tree: expressions.Node) -> bool:
 
 
 def _tree(pieces: Sequence[str | _Mark]) -> list[Node]:
-    """Return the nodes of a message. Blank lines around a branch that is a block of its own go with it."""
+    """Return the nodes of a message. Blank lines around a block-level branch become part of it."""
     stack = [_Open(None)]
     cut = ""  # the prefix of the text after a branch that the branch took over
     for number, mark in enumerate(pieces):
@@ -330,7 +330,9 @@ def _tree(pieces: Sequence[str | _Mark]) -> list[Node]:
 
 
 def _opened(mark: _Mark, around: _Open, opened: _Open, after: str) -> str:
-    """Give a branch the blank lines before it, or the sign of its item. Returns what to cut off the text after."""
+    """Move the blank lines or the list marker before a branch into it. Return the prefix to remove from the
+    text after it.
+    """
     before = around.nodes[-1].text if around.nodes and isinstance(around.nodes[-1], TextNode) else ""
     if mark.layout == "item" and (sign := _ITEM.search(before)):
         around.nodes[-1] = TextNode(before[: sign.start(2)])
@@ -346,7 +348,7 @@ def _opened(mark: _Mark, around: _Open, opened: _Open, after: str) -> str:
 
 
 def _closed(mark: _Mark, done: _Open, around: _Open, after: str) -> str:
-    """Return the same where it ends."""
+    """Add the trailing blank lines of a branch to it. Return the prefix to remove from the text after it."""
     if mark.layout == "item":
         done.nodes.append(TextNode("\n"))
         return "\n"
@@ -399,7 +401,7 @@ def write(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
 
 
 def _beside(file: PromptFile, losses: Losses) -> list[str]:
-    """Schema, tools and settings."""
+    """Return the lines of schema, tools and settings."""
     lines = []
     schema = front_matter.schema_of(file)
     if schema is not None:
@@ -424,7 +426,7 @@ def _setting(value: Any) -> str:
 
 
 def _json(value: Any, indent: int | None = None) -> str:
-    """JSON that holds no tag and no expression."""
+    """Return JSON in which tags and expressions are escaped."""
     text = json.dumps(value, indent=indent, ensure_ascii=False)
     return re.sub(r"<|&|\{(?=\{)", lambda found: f"\\u{ord(found[0]):04x}", text)
 
@@ -453,7 +455,9 @@ class _Writer:
         self._plain = {each.name for each in file.arguments if each.kind in _PLAIN and each.schema}
 
     def message(self, nodes: Sequence[Node]) -> str:
-        """Return the nodes of a message; media in a paragraph itself would end it, and fold the rest."""
+        """Write the nodes of a message, in a span if it has media: directly in a paragraph they would end it and fold
+        the rest.
+        """
         text = self.written(nodes)
         return f"<span>{text}</span>" if any(isinstance(each, MediumNode) for each in nodes) else text
 
@@ -516,5 +520,5 @@ class _Writer:
 
 
 def _quoted(value: Any) -> str:
-    """Return a constant of an expression."""
+    """Return a value as a constant in an expression."""
     return json.dumps(value, ensure_ascii=False)

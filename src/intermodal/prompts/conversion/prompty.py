@@ -1,6 +1,7 @@
-"""Templates of Prompty and GitHub to trees, and trees to files of both; GitHub's templates have names alone.
+"""Convert templates of Prompty and GitHub to trees, and trees to files of both.
 
-Both are Jinja. What no tree expresses is refused with its line. A Prompty file is written as version 2.
+Both are Jinja, but GitHub's templates only have names. Constructs that the tree cannot express are rejected with their
+line. Prompty files are written as version 2.
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ _TODO = "write it with names, if and for"
 
 
 def read_prompty(file: PromptFile, losses: Losses) -> TemplateTree:
-    """Return the tree of a Prompty file, or of one of LiteLLM's. Raises PromptError with its line for a construct that
-    no tree has.
+    """Return the tree of a Prompty file, or of a LiteLLM file.
+
+    Raises PromptError with the line of a construct that the tree cannot express.
     """
     template = file.template
     assert isinstance(template, MarkedTemplate)
@@ -71,7 +73,7 @@ def read_prompty(file: PromptFile, losses: Losses) -> TemplateTree:
 
 
 def read_github(file: PromptFile, losses: Losses) -> TemplateTree:
-    """Return the tree of a file of GitHub's."""
+    """Return the tree of a GitHub file."""
     template = file.template
     assert isinstance(template, GithubTemplate)
     nodes: list[Node] = []
@@ -83,8 +85,10 @@ def read_github(file: PromptFile, losses: Losses) -> TemplateTree:
 
 
 class Walk:
-    """Nodes of Jinja's parser. ``loops`` are the names of the items around, the innermost last. Lines are those of the
-    file, in errors as well."""
+    """Converts the nodes of Jinja's parser.
+
+    ``loops``: names of the items of enclosing loops, innermost last. Lines are those of the file, also in errors.
+    """
 
     def __init__(self, template: MarkedTemplate, media: Mapping[str, Any]) -> None:
         self._template = template
@@ -277,14 +281,15 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 
 def _takes_anything(argument: Argument) -> bool:
-    """Return whether only the template shows that there is an argument: so it does in the other file, which has no type
-    for that.
+    """Return whether an argument is known only from its use in the template.
+
+    The converted file then leaves it undeclared as well, since it has no type for such an argument.
     """
     return argument.kind == "json" and not (argument.schema or argument.description or argument.default is not None)
 
 
 def _json_kind(argument: Argument, shape: ArgumentShape) -> str:
-    """Return the type of a JSON argument, from its schema, else from its use in the template."""
+    """Return the type of a JSON argument, from its schema or else from its use in the template."""
     said = argument.schema.get("type")
     if isinstance(said, list):
         said = next((each for each in said if each != "null"), None)
@@ -315,7 +320,7 @@ def _input(argument: Argument, shape: ArgumentShape, losses: Losses) -> dict[str
 
 
 def _outputs(schema: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """Return the schema as a list of named fields; None if that would differ."""
+    """Return the schema as a list of named fields; None if that would change it."""
     said = [_output(name, each, schema) for name, each in (schema.get("properties") or {}).items()]
     return said if said and output_schema(said) == {"required": [], **schema} else None
 
@@ -344,7 +349,7 @@ class JinjaWriter:
         self._losses = losses
 
     def written(self, nodes: Sequence[Node], *, nested: bool = False) -> str:
-        """``nested``: within a block, whose tag stands before on the line."""
+        """Return the nodes as Jinja. ``nested``: they follow a block tag on the same line."""
         made, opened = "", False  # the text of a role begins here
         for node in nodes:
             if isinstance(node, RoleNode):
@@ -362,7 +367,7 @@ class JinjaWriter:
         return f"{{{{ {_HISTORY} }}}}"
 
     def words(self, text: str) -> str:
-        """Return text that is no template, and no line of a role."""
+        """Return text with template syntax and role lines escaped."""
         text = _MARKS.sub(lambda found: f"{{{{ '{found[0]}' }}}}", text)
         return ROLE.sub(lambda found: found[0].replace(found[1], f"{{{{ '{found[1]}' }}}}", 1), text)
 
@@ -393,7 +398,7 @@ class JinjaWriter:
         return f"{self.tag(opening)}{body}{other}{self.tag(closing)}"
 
     def tag(self, inner: str) -> str:
-        """Return a tag of a block."""
+        """Return a block tag."""
         return f"{{% {inner} %}}"
 
     def test(self, test: Test) -> str:
@@ -492,6 +497,6 @@ def _content(nodes: Sequence[Node], losses: Losses) -> str:
 
 
 def _data(arguments: dict[str, Any], checks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return a row of test data, with the right answer as ``expected`` if it is one value."""
+    """Return a row of test data, with the right answer as ``expected`` if it is a single value."""
     expected = next((each["expected"] for each in checks if each.get("compare") in ("json", "exact")), None)
     return {**arguments, **({"expected": expected} if expected is not None else {})}

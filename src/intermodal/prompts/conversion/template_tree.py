@@ -1,10 +1,10 @@
-"""The tree that templates of every format are read into and written from: texts, values, media, roles, branches.
+"""The tree that templates of all formats are read into and written from: texts, values, media, roles, branches.
 
-A value is a path: the name of an argument, or of the item of an enclosing loop, and the fields from there. Any other
-construct of a template language is refused with its line, so that no conversion changes the meaning.
+A value is a path: the name of an argument, or of the item of an enclosing loop, followed by fields. Any other construct
+of a template language is rejected with its line, so that no conversion changes the meaning.
 
-What a template makes of its arguments is read from the tree (``shapes_of``): which are iterated as lists, and of which
-it reads fields.
+The shapes of arguments are derived from the tree (``shapes_of``): which are iterated as lists, and which fields are
+read.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from intermodal.prompts.rendering import TemplateError
 
 Path = tuple[str | int, ...]
 Fact = Literal["index", "number", "first", "last"]  # of an item: its place from 0, from 1, whether it is the first
-# How a language writes a truth: as JavaScript and JSON, or as Python.
+# How a language spells a boolean: like JavaScript and JSON, or like Python.
 Spelling = Literal["true", "True"]
 _TRUTHS: Mapping[Spelling, tuple[str, str]] = {"true": ("true", "false"), "True": ("True", "False")}
 
 
 @dataclass(frozen=True)
 class TextNode:
-    """Text as it is."""
+    """Literal text."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class ValueNode:
-    """A value as text; with ``json`` as JSON."""
+    """A value as text, or as JSON if ``json`` is set."""
 
     path: Path
     json: bool = False
@@ -44,7 +44,7 @@ class ValueNode:
 
 @dataclass(frozen=True)
 class LoopPosition:
-    """The place of an item in its loop, as text."""
+    """The position of an item in its loop, as text."""
 
     fact: Fact
     line: int = 1
@@ -52,7 +52,7 @@ class LoopPosition:
 
 @dataclass(frozen=True)
 class MediumNode:
-    """A medium: the value of an argument or an item, or what the file itself names as a URL or a file beside it."""
+    """A medium: the value of an argument or an item, or a URL or relative file named by the prompt file itself."""
 
     path: Path = ()
     url: str = ""
@@ -62,7 +62,7 @@ class MediumNode:
 
 @dataclass(frozen=True)
 class RoleNode:
-    """From here on a message of this role."""
+    """The start of a message with this role."""
 
     role: MessageRole
     line: int = 1
@@ -70,7 +70,7 @@ class RoleNode:
 
 @dataclass(frozen=True)
 class HistoryNode:
-    """Where earlier messages go."""
+    """The place where earlier messages are inserted."""
 
     line: int = 1
 
@@ -84,7 +84,7 @@ class IsTruthy:
 
 @dataclass(frozen=True)
 class ItemIs:
-    """True if the item is the loop's first or last."""
+    """True if the item is the first or the last of the loop."""
 
     fact: Fact
 
@@ -125,7 +125,7 @@ class IfNode:
 
 @dataclass(frozen=True)
 class LoopNode:
-    """``body`` once for each item of a list; ``otherwise`` where there is none. ``item``: how an item is called."""
+    """``body`` once for each item of a list; ``otherwise`` if it is empty. ``item``: name of the item."""
 
     item: str
     path: Path
@@ -138,7 +138,7 @@ Node = TextNode | ValueNode | LoopPosition | MediumNode | RoleNode | HistoryNode
 
 
 class Loss(NamedTuple):
-    """Something that was not converted. ``meaning``: the prompt differs without it."""
+    """Something that was not converted. ``meaning``: the loss changes the meaning of the prompt."""
 
     line: int
     what: str
@@ -149,13 +149,13 @@ MOST_NODES = 20_000  # of a tree, with repetitions by partials and conditions co
 
 
 class NodeBudget:
-    """The number of nodes that a tree may still have."""
+    """The number of nodes that a tree may still add."""
 
     def __init__(self) -> None:
         self._left = MOST_NODES
 
     def take(self) -> None:
-        """Count one. Raises TemplateError where there are no more."""
+        """Count one node. Raises TemplateError if the limit is reached."""
         self._left -= 1
         if self._left < 0:
             what = f"is more than {MOST_NODES:,} texts, values and branches once nothing stands for something else"
@@ -164,7 +164,7 @@ class NodeBudget:
 
 @dataclass
 class Losses:
-    """Losses in the order in which they were found, each once."""
+    """Losses in the order in which they were found, without duplicates."""
 
     _found: dict[Loss, None] = field(default_factory=dict)
 
@@ -181,8 +181,8 @@ class TemplateTree:
     """A prompt file as a tree.
 
     Attributes:
-        spelling: how its language writes a truth. folds: white space of values becomes one space.
-        joins: messages of one role that follow each other are one.
+        spelling: how its language spells booleans. folds: white space in values is folded to single spaces.
+        joins: consecutive messages of one role are merged.
     """
 
     file: PromptFile
@@ -200,7 +200,7 @@ class MessageNodes(NamedTuple):
 
 
 def walk(nodes: Iterable[Node]) -> Iterator[Node]:
-    """Every node, those within before those after."""
+    """Yield every node in depth-first order, parents first."""
     for node in nodes:
         yield node
         if isinstance(node, IfNode):
@@ -212,17 +212,17 @@ def walk(nodes: Iterable[Node]) -> Iterator[Node]:
 
 
 def fact_of(fact: Fact, line: int, spelling: Spelling = "true") -> Node:
-    """Return a property of a loop's item, as text."""
+    """Return the node that renders a property of a loop's item as text."""
     return in_words(ItemIs(fact), line, spelling) if fact in ("first", "last") else LoopPosition(fact, line)
 
 
 def fact_test(fact: Fact) -> Test:
-    """Return a property of a loop's item, as a test: an index from 0 is true of all but the first."""
+    """Return a test for a property of a loop's item: a zero-based index is true for all items but the first."""
     return ItemIs(fact) if fact in ("first", "last") else NotTest(ItemIs("first"))
 
 
 def in_words(test: Test, line: int, spelling: Spelling) -> IfNode:
-    """Return a truth as text."""
+    """Return the node that renders a test as a boolean."""
     yes, no = _TRUTHS[spelling]
     return IfNode(test, (TextNode(yes),), (TextNode(no),), line)
 
@@ -237,7 +237,7 @@ def _within(node: Node, change: Callable[[tuple[Node, ...]], tuple[Node, ...]]) 
 
 
 def join_texts(nodes: Iterable[Node]) -> tuple[Node, ...]:
-    """Return the same with texts that follow each other as one, and without empty ones."""
+    """Merge adjacent texts, and remove empty ones."""
     made: list[Node] = []
     for each in nodes:
         node = _within(each, join_texts)
@@ -249,10 +249,10 @@ def join_texts(nodes: Iterable[Node]) -> tuple[Node, ...]:
 
 
 def messages_of(nodes: Sequence[Node], losses: Losses) -> list[MessageNodes]:
-    """Return the tree cut into messages, without blank lines around them, for a format that lists them.
+    """Split the tree into messages, without blank lines around them, for a format that lists messages.
 
-    Losses are a role within a branch, where it stays open how many messages there are, a message of a tool, and a place
-    for earlier messages that is not before the last question.
+    Losses: a role within a branch, which makes the number of messages depend on values; a tool message; and a place for
+    earlier messages that is not before the last question.
     """
     made: list[MessageNodes | HistoryNode] = []
     role, inner = RoleNode("user"), list[Node]()
@@ -288,7 +288,7 @@ def messages_of(nodes: Sequence[Node], losses: Losses) -> list[MessageNodes]:
 
 
 def first_node(nodes: Iterable[Node]) -> Node | None:
-    """Return the first node that is more than white space; None where there is none."""
+    """Return the first node that is not white space; None if there is none."""
     return next((each for each in nodes if not isinstance(each, TextNode) or each.text.strip()), None)
 
 
@@ -303,7 +303,7 @@ def _trimmed(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
 
 
 def with_spelling(read: TemplateTree, spelling: Spelling) -> tuple[Node, ...]:
-    """Return the nodes with truths written out, where the two languages write them otherwise."""
+    """Return the nodes with booleans written out, if the two languages spell them differently."""
     if read.spelling == spelling:
         return read.nodes
     truths = {each.name for each in read.file.arguments if each.kind == "boolean"}
@@ -320,7 +320,7 @@ def with_spelling(read: TemplateTree, spelling: Spelling) -> tuple[Node, ...]:
 
 
 def paths_of(test: Test) -> Iterator[Path]:
-    """Yield the values that a test reads."""
+    """Yield the paths that a test reads."""
     if isinstance(test, IsTruthy | IsEqual):
         yield test.path
     elif isinstance(test, NotTest):
@@ -331,7 +331,7 @@ def paths_of(test: Test) -> Iterator[Path]:
 
 
 def dotted_path(path: Path, name: re.Pattern[str], constant: Callable[[str | int], str]) -> str:
-    """Return a path as Jinja and JavaScript write it: ``a.b`` where a field is a name, else ``a["b c"]`` or
+    """Return a path in the syntax of Jinja and JavaScript: ``a.b`` if a field is a name, else ``a["b c"]`` or
     ``a[0]``.
     """
     root, *rest = path
@@ -341,7 +341,7 @@ def dotted_path(path: Path, name: re.Pattern[str], constant: Callable[[str | int
 
 
 def media_names(file: PromptFile) -> dict[str, Any]:
-    """Kinds of the arguments that are media, by name."""
+    """Return the modalities of media arguments, by name."""
     return {each.name: each.kind for each in file.arguments if each.is_media}
 
 
@@ -354,19 +354,21 @@ _MOST_TWICE = 4  # lists within lists that have two items each
 
 @dataclass
 class ArgumentShape:
-    """``items``: of what a list is made; None where it is none. ``fields``: by name."""
+    """How a template uses a value. ``items``: shape of the items if it is a list, else None. ``fields``: by name."""
 
     items: ArgumentShape | None = None
     fields: dict[str, ArgumentShape] = field(default_factory=dict)
 
     @property
     def is_plain(self) -> bool:
-        """Return whether the value goes into the text unchanged."""
+        """Whether the value is rendered as text without reading items or fields."""
         return self.items is None and not self.fields
 
     def sample(self, depth: int = 0) -> Any:
-        """Return a small value of this shape. ``depth``: of lists around it; two items of each would be as many as a
-        template nested that deep goes through for hours.
+        """Return a small value of this shape.
+
+        ``depth``: number of enclosing lists. Deeply nested lists get one item each, as rendering would otherwise take
+        hours.
         """
         if self.items is not None:
             return [self.items.sample(depth + 1)] * (2 if depth < _MOST_TWICE else 1)

@@ -1,5 +1,5 @@
 """dotprompt, Google's ``.prompt``, as a format of prompt files: front matter, schemas, templates.
 
 reader.py           the format, with Picoschema as JSON Schema, and LiteLLM's dialect
-handlebars.py       Handlebars templates: what they use, and rendering within bounds
+handlebars.py       Handlebars templates: the names they use, and rendering within limits
 """

@@ -1,7 +1,7 @@
-"""Handlebars templates: their names, known before rendering, and rendering within bounds.
+"""Handlebars templates: their names, known before rendering, and rendering within limits.
 
 Parsed and rendered by ``dotpromptz-handlebars``. Added here: no value is mistaken for a marker, steps and characters
-are counted, partials may not be circular, and errors name a line.
+are counted, partials must not be circular, and errors name a line.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _TAG = re.compile(r"\{{0,2}~?\s*([#/^]?)\s*([>*]?)\s*([^\s}~]*)")  # parts of a 
 
 @dataclass
 class TemplateUses:
-    """The names that a template reads: the first word of each path, and its use.
+    """The names that a template reads (the first word of each path), and how it uses them.
 
     Attributes:
-        names: in the order of the template. needed: those that are put into the text whatever else is given. own: those
-            that the template itself reads, and not a partial alone, which other templates take as well.
-        media: names that go into ``{{media url=…}}``, with the content type that stands beside; "" where none does.
-        lists: names of lists whose items do. roles: that the template opens by name.
+        names: in the order of the template. needed: names that are always rendered. own: names read by the template
+            itself rather than only by a partial, which other templates use too.
+        media: names in ``{{media url=…}}``, with the content type stated there; "" if none is stated.
+        lists: names of lists whose items are used as media. roles: literal roles opened by the template.
     """
 
     names: dict[str, None] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class TemplateUses:
 
 
 class _CountedNodes(list[Any]):
-    """Nodes of a program that are charged on each traversal."""
+    """Nodes of a program; each iteration is charged to the budget."""
 
     budget: RenderingBudget
     letters = 0
@@ -53,7 +53,7 @@ class _CountedNodes(list[Any]):
 
 
 class _ChargedValue(str):
-    """A value whose letters are paid for each time it is put into the text."""
+    """A value whose characters are charged to the budget each time it is rendered."""
 
     budget: RenderingBudget
 
@@ -68,7 +68,7 @@ class _ChargedMedia(MediaValue):
 
 @dataclass(frozen=True)
 class HandlebarsTemplate:
-    """A template that was parsed, with its partials by name. Raises TemplateError."""
+    """A parsed template, with its partials by name. Raises TemplateError."""
 
     text: str
     partials: Mapping[str, str] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class HandlebarsTemplate:
         object.__setattr__(self, "_programs", programs)
 
     def uses(self) -> TemplateUses:
-        """Return the names that a template reads, partials included."""
+        """Return the names that a template reads, including its partials."""
         found = TemplateUses()
         walk = _Walk(found, self._programs, MOST_STEPS)  # type: ignore[attr-defined]
         walk.nodes(self._program, _Scope(((),)), sure=True)  # type: ignore[attr-defined]
@@ -90,7 +90,7 @@ class HandlebarsTemplate:
         return found
 
     def line_of(self, word: str) -> int:
-        """Return the first line with a tag that has the word."""
+        """Return the line of the first tag that contains the word."""
         if _WORD.fullmatch(word):
             return self._lines_of_words.get(word, NO_LINE)
         wanted = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])")
@@ -98,7 +98,7 @@ class HandlebarsTemplate:
 
     @cached_property
     def _lines_of_words(self) -> dict[str, int]:
-        """Computed once for all names, of which a template may have any number."""
+        """The first line of each word in tags, computed once for all words."""
         found: dict[str, int] = {}
         for line, tag in self._tags():
             for word in _WORD.findall(tag):
@@ -114,7 +114,7 @@ class HandlebarsTemplate:
             yield line, self.text[start:at]
 
     def render(self, values: Mapping[str, Any], data: Mapping[str, Any] | None = None) -> list[str | Slot]:
-        """Return texts, and placeholders between them. ``data``: the values of ``@name``."""
+        """Return texts, with placeholders between them. ``data``: the values of ``@name`` variables."""
         from dotpromptz_handlebars._render import render_program
 
         budget, marks = RenderingBudget(), Placeholders[Slot]()
@@ -164,7 +164,7 @@ def parse(text: str, of: str = "") -> list[Any]:
 
 
 def _line_of_mistake(text: str) -> int:
-    """Return the line of the first tag that fits nothing: read off the text, as the parser tells none."""
+    """Return the line of the first unbalanced tag, found in the text, since the parser does not report it."""
     text = _without_comments(text)
     stack: list[tuple[str, int]] = []
     line, at = 1, 0
@@ -185,7 +185,7 @@ def _line_of_mistake(text: str) -> int:
 
 
 def _without_comments(text: str) -> str:
-    """Return the text with blanks in place of comments, line by line as long."""
+    """Replace comments by spaces, keeping line breaks and length."""
     pieces, at = [], 0
     while (start := text.find("{{!--", at)) >= 0 and (end := text.find("--}}", start)) >= 0:
         pieces += [text[at:start], re.sub(r"[^\n]", " ", text[start : end + 4])]
@@ -194,7 +194,7 @@ def _without_comments(text: str) -> str:
 
 
 def _check_circles(programs: Mapping[str, list[Any]]) -> None:
-    """Raise TemplateError where a partial leads back to itself."""
+    """Raise TemplateError if a partial includes itself, directly or indirectly."""
     done: set[str] = set()
 
     def follow(name: str, way: tuple[str, ...]) -> None:
@@ -223,8 +223,8 @@ def _partials_in(nodes: Sequence[Any]) -> Iterator[str]:
 
 
 def _counted(nodes: Sequence[Any], budget: RenderingBudget) -> _CountedNodes:
-    """Return the same program, each part of which is paid for. Programs are shared between renderings, so it is
-    copied.
+    """Return a copy of a program whose nodes are charged to the budget. It is copied since renderings share
+    programs.
     """
     import copy
 
@@ -309,7 +309,7 @@ def _either(options: Any, yes: bool, words: list[Any]) -> Any:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """As JavaScript's ``===`` has it: a truth is no number."""
+    """Return whether two values are equal as in JavaScript's ``===``: a boolean does not equal a number."""
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
@@ -330,7 +330,7 @@ _ITEM = "[]"
 
 
 class _Scope(NamedTuple):
-    """The values where paths begin, the innermost last; None is a value without a name."""
+    """The scope of paths: the enclosing contexts, innermost last; None is a context that is not part of an argument."""
 
     around: tuple[_Path | None, ...]
     named: Mapping[str, _Path | None] = {}
@@ -339,7 +339,7 @@ class _Scope(NamedTuple):
         return _Scope((*self.around, path), {**self.named, **(named or {})})
 
     def path(self, token: str) -> _Path | None:
-        """Return the path from the arguments on of what a token reads; None where it reads none of them."""
+        """Return the path from the arguments to the value that a token reads; None if it reads no argument."""
         if not token or token[0] in "\"'(@" or token in ("true", "false") or NUMBER.fullmatch(token):
             return None
         parts = [bracket or word for bracket, word in STEP.findall(token)]
@@ -356,7 +356,7 @@ class _Scope(NamedTuple):
 
 
 class _Walk:
-    """Goes through a program once. Nodes are duck-typed: their classes have no public name."""
+    """Visits a program once. Nodes are duck-typed: their classes have no public name."""
 
     def __init__(self, found: TemplateUses, programs: Mapping[str, list[Any]], left: int) -> None:
         self._found = found

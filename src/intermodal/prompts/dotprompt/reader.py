@@ -1,9 +1,9 @@
-"""Google's ``.prompt``: YAML front matter, Picoschema, and a template of Handlebars.
+"""Google's ``.prompt``: YAML front matter, Picoschema, and a Handlebars template.
 
-https://google.github.io/dotprompt/reference. Settings for intermodal alone are under ``ext: intermodal:``
-(``prompt_options.py``), so that every other reader takes the file.
+https://google.github.io/dotprompt/reference. Settings that only intermodal uses are under ``ext: intermodal:``
+(``prompt_options.py``), so that other readers accept the file.
 
-Picoschema, the short way to write a schema, becomes JSON Schema
+Picoschema, a compact schema syntax, is converted to JSON Schema
 (https://google.github.io/dotprompt/reference/picoschema): ``name?(array, what it is): string, each of them``.
 """
 
@@ -31,13 +31,12 @@ from intermodal.prompts.source_text import FrontMatter, SplitFile, shown_value, 
 from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
 from intermodal.request_builder import suggestion
 
-# LiteLLM's dialect of ``.prompt``: settings at the top, a template of Jinja, and lines that begin with a role.
-#
-# It is recognised by what dotprompt does not have, and read with a warning. ``System:``, ``User:`` and ``Assistant:``
-# open a message where they begin a line of the file's own text; such a line in a value is text.
+# LiteLLM's dialect of ``.prompt``: settings at the top level, a Jinja template, and lines that begin with a role. It is
+# recognised by constructs that dotprompt does not have, and read with a warning. ``System:``, ``User:`` and
+# ``Assistant:`` open a message if they begin a line of the file's own text; such a line in a value is text.
 
 
-# Settings that stand at the top -> how dotprompt calls them under ``config``.
+# Settings at the top level -> their names under ``config`` in dotprompt.
 _SETTINGS: Mapping[str, str] = {
     "temperature": "temperature", "max_tokens": "maxOutputTokens", "top_p": "topP",
     "frequency_penalty": "frequencyPenalty", "presence_penalty": "presencePenalty",
@@ -53,15 +52,16 @@ _TYPES = {
 
 
 def is_dialect(said: Mapping[str, Any], body: str) -> bool:
-    """Return whether a file is of this dialect: settings at the top level or Jinja blocks, and no tag of dotprompt's
-    own.
+    """Return whether a file is in LiteLLM's dialect.
+
+    It has settings at the top level or Jinja blocks, and no tags specific to dotprompt.
     """
     looser = "{%" in body or any(key in said for key in _SETTINGS)
     return looser and "ext" not in said and _HANDLEBARS.search(body) is None
 
 
 def _plain_schema(schema: Any) -> Any:
-    """Return a schema whose types are Python's as one of dotprompt's: JSON Schema of fields where every type is a name.
+    """Convert a schema with Python type names to JSON Schema; return any other schema unchanged.
 
     >>> _plain_schema({"age?": "int"})["properties"]
     {'age': {'type': ['integer', 'null']}}
@@ -81,7 +81,7 @@ def _is_type(word: Any) -> bool:
 
 
 class LitellmTemplate(MarkedTemplate):
-    """The body, in which a mark stands where a role may be."""
+    """The body, in which marks replace potential roles."""
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
         made: list[Message] = []
@@ -142,7 +142,7 @@ _HISTORY = re.compile(r"\{\{~?\s*history\b")
 
 
 class DotpromptMessage(NamedTuple):
-    """A message before it is one of ours: texts, media and sections of a role."""
+    """A message before conversion: the texts, media and sections of a role."""
 
     role: str
     pieces: tuple[str | Slot, ...] = ()
@@ -151,7 +151,7 @@ class DotpromptMessage(NamedTuple):
 
 @dataclass(frozen=True)
 class DotpromptTemplate:
-    """The body of a file. ``first``: its line in the file."""
+    """The body of a file. ``first``: its first line in the file."""
 
     path: Path
     body: HandlebarsTemplate
@@ -174,7 +174,7 @@ class DotpromptTemplate:
     def turns(
         self, values: Mapping[str, Any], history: tuple[Message, ...] = (), context: Mapping[str, Any] | None = None
     ) -> list[DotpromptMessage]:
-        """Return the conversation, split as by dotprompt's own reader: blank text between two marks is dropped."""
+        """Return the conversation, split like dotprompt's own reader does: blank text between two marks is dropped."""
         try:
             pieces = self.body.render(values, context)
         except TemplateError as error:
@@ -224,7 +224,7 @@ class Dotprompt:
     endings = (".prompt",)
 
     def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
-        """Return the prompt of a file. Raises PromptError with file and line."""
+        """Return the prompt in a file. Raises PromptError with file and line."""
         return (_Reader(path, split_front_matter(path, text)).prompt(),)
 
 
@@ -310,7 +310,7 @@ class _Reader:
         wanted: prompt_options.PromptOptions,
         closed: bool,
     ) -> tuple[Template, tuple[Argument, ...], bool]:
-        """Return the same of LiteLLM's dialect."""
+        """Return the template and its arguments for LiteLLM's dialect, which never places the history."""
         template = _template_of(self._path, self._body, self._first)
         if "{%" in self._body or template.marks.kept:
             first = self._body.index("{%") if "{%" in self._body else 0
@@ -346,7 +346,9 @@ class _Reader:
         return uses
 
     def _partials(self) -> dict[str, str]:
-        """Partials of the folder by name: ``_NAME.prompt``. Read only where the template takes any."""
+        """Return the partials in the folder by name (``_NAME.prompt``). They are read only if the template uses
+        partials.
+        """
         if "{{>" not in self._body.replace(" ", "").replace("~", "").replace("#", ""):
             return {}
         found = {}
@@ -358,7 +360,7 @@ class _Reader:
         return found
 
     def _compare(self, declared: set[str], uses: TemplateUses, body: HandlebarsTemplate) -> None:
-        """Report arguments that are used and not declared, and vice versa. A shared partial may use more."""
+        """Report arguments that are used but not declared, and vice versa. A shared partial may use more."""
         for name in uses.names:
             if name not in declared and (name in uses.needed or name in uses.own):
                 todo = suggestion(name, declared, "declare it, or take it out")
@@ -383,7 +385,7 @@ class _Reader:
         return self._front.line(found)
 
     def _table(self, key: str, known: tuple[str, ...] = ()) -> Mapping[str, Any]:
-        """Return the table under a key. ``known``: allowed keys; () for any. Others are warnings."""
+        """Return the table under a key. ``known``: allowed keys, () for any; other keys are reported as warnings."""
         value = self._said.get(key)
         if value is None:
             return {}
@@ -444,7 +446,7 @@ class _Reader:
         return TextOutput()
 
     def _tools(self) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
-        """Tools with their definitions, and names of those that the program has to define."""
+        """Return the tools with definitions, and the names of those that the program has to define."""
         made = {}
         for place, told in enumerate(self._said.get("toolDefs") or ()):
             at = ("toolDefs", place)
@@ -470,9 +472,9 @@ Fail = Callable[[tuple[str | int, ...], str, str], Exception]
 
 
 def json_schema(schema: Any, fail: Fail) -> dict[str, Any] | None:
-    """JSON Schema of what stands in a file; None where nothing does. JSON Schema is taken as it is.
+    """Convert a schema in a file to JSON Schema; None if there is none. JSON Schema is returned unchanged.
 
-    ``fail`` makes the error from a place within ``schema``, the problem and the fix.
+    ``fail`` creates the error from a place within ``schema``, the problem and the fix.
     """
     if schema is None or schema == "" or schema == {}:
         return None
@@ -536,7 +538,7 @@ def _scalar(text: str, fail: Fail, at: tuple[str | int, ...]) -> dict[str, Any]:
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """Let a field that may be missing be null, too: models held to a schema cannot leave it out."""
+    """Allow null for a field that may be missing: models that are constrained to a schema cannot omit it."""
     if isinstance(schema.get("type"), str):
         return {**schema, "type": [schema["type"], "null"]}
     if "enum" in schema and None not in schema["enum"]:

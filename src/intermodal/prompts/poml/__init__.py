@@ -1,4 +1,4 @@
-"""Microsoft's POML as a format of prompt files: values are put into a ``.poml``, and pomlight lays it out.
+"""Microsoft's POML as a format of prompt files: values are inserted into a ``.poml``, and pomlight lays it out.
 
 reader.py       the format
 expansion.py    tags of a document with their lines; conditions, loops, includes, folders, media and data

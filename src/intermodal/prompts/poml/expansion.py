@@ -1,11 +1,11 @@
-"""Puts values into POML: expressions, loops, conditions and includes are evaluated, media taken out.
+"""Insert values into POML: expressions, loops, conditions and includes are evaluated, media extracted.
 
-The result is POML in which nothing is left to evaluate: values are written in POML's entities, and data for tables and
-objects go beside the text, under names that nothing else has.
+The result is POML without anything to evaluate: values are escaped as POML entities, and data for tables and objects is
+passed separately, under unique names.
 
-A ``<folder>`` becomes the tree of a folder beside the prompt, as a list of lists. Folders come before files, each by
-name, as in Microsoft's own renderer. A filter is a regular expression over names, of folders too; it is matched in
-linear time. Links are not followed.
+A ``<folder>`` becomes the tree of a folder next to the prompt, as a list of lists. Folders come before files, each
+sorted by name, as in Microsoft's own renderer. A filter is a regular expression over names, including those of folders;
+it is matched in linear time. Links are not followed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from intermodal.prompts.prompt_file import ArgumentKind, MediaValue
 from intermodal.prompts.rendering import Placeholders, RenderingBudget, TemplateError
 from intermodal.prompts.source_text import names_of, text_of
 
-# POML's markup as elements with their lines. Nothing outside of the text is looked up.
+# POML's markup as elements with their lines. Only the text itself is used.
 
 
 _MOST_DEEP = 60
@@ -42,7 +42,7 @@ _ATTRIBUTE = re.compile(r"([\w:.\-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 
 @dataclass
 class Element:
-    """A tag with its contents. ``line``: of the tag, from 1."""
+    """A tag with its contents. ``line``: line of the tag, from 1."""
 
     tag: str
     attrs: dict[str, str] = field(default_factory=dict)
@@ -51,14 +51,15 @@ class Element:
 
     @property
     def text(self) -> str:
-        """The words in it, tags left out."""
+        """The text directly in the element, without child elements."""
         return "".join(each for each in self.children if isinstance(each, str))
 
 
 def parse(text: str) -> Element:
-    """Return the root of a text; of several elements, or of words beside one, an element around them.
+    """Return the root element of a text; if there are several elements, or text next to one, an element that wraps
+    them.
 
-    Raises TemplateError with its line where tags do not fit.
+    Raises TemplateError with the line of unbalanced tags.
     """
     text = _without_comments(text)
     root = Element("_root")
@@ -95,7 +96,7 @@ def parse(text: str) -> Element:
 
 
 def _without_comments(text: str) -> str:
-    """Return the text with the line ends of its comments alone."""
+    """Remove comments, keeping their line breaks."""
     pieces, at = [], 0
     while (start := text.find("<!--", at)) >= 0:
         end = text.find("-->", start + 4)
@@ -114,7 +115,7 @@ _WORDS = frozenset({"txt", "md", "markdown", "json", "jsonl", "csv", "tsv", "py"
                     "yml", "poml", "toml", "log", "css", "sql", "java", "c", "h", "cpp", "go", "rs", "sh"})  # fmt: skip
 MOST_INCLUDES = 20
 
-# Attributes that hold data, by tag: given beside the text.
+# Attributes that hold data, by tag; the data is passed separately.
 DATA: Mapping[str, tuple[str, ...]] = {
     "table": ("records", "columns"), "object": ("data",), "tree": ("items",), "conversation": ("messages",),
     "ToolRequest": ("parameters",), "msg-content": ("content",),
@@ -125,7 +126,7 @@ ASIDE = frozenset({"output-schema", "tool-definition", "runtime", "meta"})
 
 
 def split_expressions(text: str) -> list[str]:
-    """Return a text cut at its expressions: words, an expression, words, and so on.
+    """Split a text at its expressions: text, expression, text, and so on.
 
     >>> split_expressions("a {{b}} c"), split_expressions("{{a")
     (['a ', 'b', ' c'], ['{{a'])
@@ -138,21 +139,19 @@ def split_expressions(text: str) -> list[str]:
 
 
 def sole_expression(word: str) -> str:
-    """Return the expression that a word is, "" where it is none or more."""
+    """Return the expression if the text consists of exactly one, else ""."""
     pieces = split_expressions(word.strip())
     return pieces[1] if len(pieces) == 3 and not pieces[0] and not pieces[2] else ""
 
 
 def _bare(word: str) -> str:
-    """Return an expression without the braces that may stand around it."""
+    """Return an expression without surrounding braces."""
     text = word.strip()
     return text[2:-2] if text.startswith("{{") and text.endswith("}}") else text
 
 
 def loop_of(word: str) -> re.Match[str] | None:
-    """Return the name of an item, and the expression of the list, of what stands in ``for``; None where it is no
-    loop.
-    """
+    """Match a ``for`` attribute: groups are the name of the item and the list expression; None if it is invalid."""
     return _LOOP.fullmatch(word.strip().removeprefix("{{").removesuffix("}}"))
 
 
@@ -165,13 +164,13 @@ def parsed(word: str, line: int) -> expressions.Node:
 
 
 def included(text: str, line: int) -> Element:
-    """Return the element that replaces the tag, with the text of an included file: only its children count."""
+    """Parse the text of an included file. Return an element whose children replace the include tag."""
     root = parse(text)
     return root if canonical(root.tag) in ("poml", "_root") else Element("_root", {}, [root], line)
 
 
 def canonical(tag: str) -> str:
-    """Return the name that pomlight knows a tag by."""
+    """Return pomlight's name of a tag."""
     from pomlight.tags import normalize_tag
 
     made: str = normalize_tag(tag)
@@ -179,11 +178,11 @@ def canonical(tag: str) -> str:
 
 
 class Expansion:
-    """Puts values into a document once.
+    """Inserts values into a document, once.
 
     Attributes:
-        media: marks of media in the text. data: of tables and objects.
-        schema: the words of the output schema, and where it stands.
+        media: placeholders of media in the text. data: data of tables and objects, by name.
+        schema: text of the output schema; schema_line: its line.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -196,7 +195,7 @@ class Expansion:
         self._includes = 0
 
     def markup(self, root: Element, names: dict[str, Any]) -> str:
-        """Return the document as markup. Raises TemplateError with its line."""
+        """Return the expanded document as markup. Raises TemplateError with its line."""
         made = "".join(self._element(root, names))
         if _LEFT.search(made):  # pomlight would look for an expression there, and reach whatever Python has
             raise TemplateError("has two opening braces that no expression follows", root.line, todo="write #lbrace;")
@@ -293,7 +292,7 @@ class Expansion:
         )
 
     def _quoted(self, text: str) -> str:
-        """Return a value in POML's own entities: its signs are no markup, and no expression."""
+        """Escape a value with POML's own entities, so that it contains neither markup nor expressions."""
         self._budget.step(1, len(text))
         return "".join(ENTITIES.get(letter, letter) for letter in text)
 
@@ -341,7 +340,7 @@ class Expansion:
         yield from self._words(included(self._file(name, element), element.line), names)
 
     def is_medium(self, tag: str, element: Element, names: Mapping[str, Any]) -> bool:
-        """Return whether a tag is a medium; not if its text is requested, or if it is a text file."""
+        """Return whether a tag inserts a medium; False if its text is requested, or if it names a text file."""
         if tag == "img":
             syntax = element.attrs.get("syntax")
             return syntax == "multimedia" or (not syntax and "alt" not in element.attrs)
@@ -424,9 +423,9 @@ def _rows(name: str, text: str, line: int) -> list[Any]:
 
 
 def file_text(folder: Path, name: str, line: int, *, chosen: bool = False) -> str:
-    """Return the words of a file of the folder; ``chosen``: a value takes part in its name.
+    """Return the text of a file in the folder. ``chosen``: its name depends on a value.
 
-    Raises TemplateError for one that is not there, or not in the folder.
+    Raises TemplateError if the file does not exist, or is outside the folder.
     """
     place = folder / name
     if not name or not within(folder, place):
@@ -438,7 +437,7 @@ def file_text(folder: Path, name: str, line: int, *, chosen: bool = False) -> st
 
 
 def let(element: Element, folder: Path, value: Callable[[str], Any]) -> Any:
-    """Return the value of a ``let``: a file beside the prompt, an expression, JSON or text."""
+    """Return the value of a ``let`` tag: a file next to the prompt, an expression, JSON or text."""
     kind = element.attrs.get("type", "")
     source = element.attrs.get("src")
     if source is not None:
@@ -463,8 +462,11 @@ def _json(text: str) -> Any:
 # ---- files of a document ------------------------------------------------------------------------------
 @dataclass
 class DocumentReads:
-    """Names that a document takes and does not make itself, with lines; those that go in whatever else is given; as
-    what media; of which lists each item is one; and those that have a default (``<let default="true">``)."""
+    """The names that a document reads and does not define.
+
+    ``names``: with their lines. ``needed``: always rendered. ``media``: modalities as which a name is used. ``lists``:
+    lists whose items are used as media. ``defaulted``: names with a default (``<let default="true">``).
+    """
 
     names: dict[str, int] = field(default_factory=dict)
     needed: set[str] = field(default_factory=set)
@@ -474,14 +476,17 @@ class DocumentReads:
 
 
 def reads_of(root: Element, folder: Path) -> DocumentReads:
-    """Return the files that a document reads. Raises TemplateError with its line for an invalid expression."""
+    """Return the names that a document reads. Raises TemplateError with its line for an invalid expression."""
     found = DocumentReads()
     _read(root, folder, {}, found, sure=True)
     return found
 
 
 def _read(element: Element, folder: Path, made: dict[str, str], found: DocumentReads, *, sure: bool) -> None:
-    """``made``: names that are no arguments; the item of a loop over an argument with that argument's name."""
+    """Collect the names that an element reads.
+
+    ``made``: names that are not arguments; the item of a loop over an argument maps to that argument's name.
+    """
     attributes = dict(element.attrs)
     loop = loop_of(attributes.pop("for", ""))
     if loop is not None:
@@ -513,7 +518,7 @@ def _read(element: Element, folder: Path, made: dict[str, str], found: DocumentR
 
 
 def _is_default(element: Element) -> bool:
-    """Return whether only this ``let`` defines its names, so that they may be given as arguments."""
+    """Return whether this ``let`` only defines defaults, so that its names may be given as arguments."""
     return element.attrs.get("default", "").lower() == "true"
 
 
@@ -556,7 +561,7 @@ class FolderEntry(NamedTuple):
 
 
 class FolderTree:
-    """Reads the tree of a folder. ``chosen``: a value takes part in its name."""
+    """Reads the tree of a folder. ``chosen``: its name depends on a value."""
 
     def __init__(self, home: Path, line: int, *, chosen: bool) -> None:
         self._home = home
@@ -565,8 +570,10 @@ class FolderTree:
         self._left = _MOST
 
     def read(self, name: str, depth: str, pattern: str) -> FolderEntry:
-        """Return the tree. Raises TemplateError for a folder that is not there or not beside the prompt, and for one
-        with more than 2,000 names.
+        """Return the tree.
+
+        Raises TemplateError for a folder that does not exist or is outside the prompt's folder, and for more than 2,000
+        names.
         """
         place = self._home / name
         if not name or not within(self._home, place):

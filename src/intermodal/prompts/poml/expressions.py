@@ -1,7 +1,7 @@
-"""POML's expressions: the part of JavaScript that prompts use, over plain data, counted step by step.
+"""POML's expressions: the subset of JavaScript that prompts use, over plain data, with steps counted.
 
-Names, numbers, texts, lists and objects, operators, items and attributes of data, and a table of methods. No function
-outside of the table can be reached.
+Names, numbers, strings, lists and objects, operators, items and attributes of data, and a table of methods. No function
+outside the table can be called.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Parser:
             at = found.end()
 
     def _is_value(self) -> bool:
-        """Return whether a value comes next, where a slash begins a pattern and does not divide."""
+        """Return whether a value comes next, in which case a slash begins a pattern instead of dividing."""
         return not self._tokens or (self._tokens[-1][0] == "sign" and self._tokens[-1][1] not in (")", "]", "}"))
 
     def whole(self) -> Node:
@@ -77,7 +77,7 @@ class _Parser:
         return made
 
     def _take(self, *signs: str) -> str:
-        """Return the next sign, where it is one of these, else ""."""
+        """Consume the next token if it is one of these signs and return it, else return ""."""
         if self._at < len(self._tokens) and self._tokens[self._at][0] == "sign" and self._tokens[self._at][1] in signs:
             self._at += 1
             return self._tokens[self._at - 1][1]
@@ -184,7 +184,7 @@ class _Parser:
 
 
 def _unquoted(word: str) -> str:
-    """Return the text that a quoted word stands for, by JavaScript's escapes."""
+    """Return the value of a quoted string, with JavaScript's escapes resolved."""
     said = _ESCAPE.sub(_letter, word[1:-1])
     return said.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # two halves are one letter
 
@@ -213,7 +213,7 @@ _LEVELS = (("||",), ("&&",), ("===", "!==", "==", "!="), (">=", "<=", ">", "<"),
 
 
 def value(node: Node, given: Mapping[str, Any], budget: RenderingBudget) -> Any:
-    """Return the value of an expression over some names; None if absent. Raises TemplateError, without a line."""
+    """Return the value of an expression; None if absent. Raises TemplateError, without a line."""
     budget.step(1, 0)
     kind = node[0]
     if kind == "name":
@@ -240,7 +240,7 @@ def value(node: Node, given: Mapping[str, Any], budget: RenderingBudget) -> Any:
 
 
 def truth(found: Any) -> bool:
-    """As JavaScript has it: a list or an object is true, also an empty one."""
+    """Return whether a value is truthy as in JavaScript: lists and objects always are, even empty ones."""
     return bool(found) or isinstance(found, list | Mapping)
 
 
@@ -331,7 +331,7 @@ def _includes(place: Any, what: Any) -> bool:
 
 @dataclass(frozen=True)
 class _Pattern:
-    """A pattern, matched in time that grows with the text alone."""
+    """A regular expression, matched in linear time."""
 
     compiled: Any
     everywhere: bool

@@ -1,8 +1,8 @@
 """Microsoft's POML: tags for roles, tasks, examples, media, tables; laid out as text by ``pomlight``.
 
-https://microsoft.github.io/poml. pomlight's own expressions reach every attribute of Python and its own tags every file
-of the machine. So expressions, loops, conditions and files are done here (``expansion.py``), over plain data and
-within bounds; pomlight gets a document that only has to be laid out.
+https://microsoft.github.io/poml. pomlight's own expressions can reach every attribute of Python, and its own tags every
+file of the machine. Expressions, loops, conditions and files are therefore handled here (``expansion.py``), over plain
+data and within limits; pomlight receives a document that only has to be laid out.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class PomlTemplate:
         return with_history(tuple(self._laid_out(expansion, markup)), history)
 
     def output(self, values: Mapping[str, Any]) -> Output:
-        """Return the output that the document requests, with these values."""
+        """Return the output that the document requests for these values."""
         expansion, _ = self._expanded(values)
         return output_of(self.path, expansion.schema, expansion.schema_line)
 
@@ -87,7 +87,7 @@ def located(path: Path, error: TemplateError) -> PromptError:
 
 
 def output_of(path: Path, said: str, line: int) -> Output:
-    """Return the output of the words of an output schema; text without. Raises PromptError."""
+    """Return the output for the text of an output schema; a text output if it is empty. Raises PromptError."""
     if not said.strip():
         return TextOutput()
     try:
@@ -111,7 +111,7 @@ class Poml:
     endings = (".poml",)
 
     def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
-        """Return the prompt of a file. Raises PromptError with file and line."""
+        """Return the prompt in a file. Raises PromptError with file and line."""
         try:
             import pomlight  # noqa: F401 - said here, before anybody renders
         except ImportError:
