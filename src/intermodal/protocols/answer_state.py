@@ -1,8 +1,7 @@
-"""How an answer is judged while it arrives: its first word, its token limit, blanks, loops, and how long its end is
-waited for.
+"""How an answer is judged while it arrives: first word, token limit, blanks, loops, and the wait for its end.
 
-Pure: times are handed in. A run and a direct call both use it, so that a host is treated alike in either. What is said
-of an answer afterwards is in ``executor/attempt/answer_notes.py``.
+Pure: times are passed in. A run and a direct call both use it, so that a host is treated alike in either. Notes on a
+finished answer are in ``executor/attempt/answer_notes.py``.
 """
 
 from __future__ import annotations
@@ -33,10 +32,10 @@ from intermodal.protocols.reply_decoder import MAX_DOCUMENT
 
 
 def is_output(event: WireEvent) -> bool:
-    """Return whether an event is a piece of the answer: words, reasoning, sound, or a part of a tool call.
+    """Return True if an event is a piece of the answer: text, reasoning, audio, or a part of a tool call.
 
-    Blanks, empty pieces and usage are no sign of life: a server sends them, like comments and pings, whether its model
-    works or hangs.
+    Blanks, empty pieces and usage are no sign of progress: a server sends them, like comments and pings, whether its
+    model works or hangs.
     """
     if isinstance(event, WireTextDelta | RefusalDelta):
         return bool(event.text.strip())
@@ -48,31 +47,31 @@ def is_output(event: WireEvent) -> bool:
 
 
 def is_visible(event: WireEvent) -> bool:
-    """Return whether an event is the beginning of an answer. A refusal alone is none: it is an error."""
+    """Return True if an event begins a visible answer. A refusal alone does not: it is an error."""
     return is_output(event) and not isinstance(event, RefusalDelta)
 
 
 def output_length(event: WireEvent) -> int:
-    """Return the length of a piece of an answer in characters: words, reasoning, or arguments of a tool call."""
+    """Return the length of a piece of an answer in characters: text, reasoning, or arguments of a tool call."""
     if isinstance(event, ToolCallDelta):
         return len(event.arguments)
     return len(event.text) if isinstance(event, WireTextDelta | ReasoningDelta | RefusalDelta) else 0
 
 
-_LONGEST = 256  # characters; no vocabulary in use has a longer token, and those are runs of blanks or of one sign
-# A word begins with a letter or digit and extends to the next blank or ASCII sign; an apostrophe belongs to it. A token
-# holds at most one word in any vocabulary that splits a text into words first; it has at most 64 characters.
+_LONGEST = 256  # characters; no vocabulary in use has a longer token, and the longest are runs of blanks or of one sign
+# A word begins with a letter or digit and extends to the next blank or ASCII sign; an apostrophe is part of it. A token
+# holds at most one word in any vocabulary that splits text into words first, and has at most 64 characters.
 _WORD = re.compile(r"[^\W_][^\s!-&(-/:-@\[-`{-~]{0,63}")
-_SURE = 32  # characters of room, below which words are counted
-_AT_ONCE = 64 << 10  # characters whose words are listed to be counted, which takes half as long
-_UNBROKEN = 4096  # characters without a blank that are counted though a word may go on
+_SURE = 32  # characters of remaining room below which words are counted
+_AT_ONCE = 64 << 10  # characters whose words are counted as a list, which takes half as long
+_UNBROKEN = 4096  # characters without a blank that are counted although a word may continue
 
 
-_INSIDE = (string.ascii_letters + string.digits + "'").encode()  # bytes that part no words
+_INSIDE = (string.ascii_letters + string.digits + "'").encode()  # bytes that do not separate words
 
 
 def most_words(text: str) -> int:
-    """Return a number of words that the text certainly does not exceed; ten times as fast as to count them."""
+    """Return an upper bound of the number of words in a text; ten times as fast as counting them."""
     return len(text.encode("utf-8", "surrogatepass").translate(None, _INSIDE)) + len(text) // 64 + 2
 
 
@@ -82,30 +81,33 @@ def _most(limit: int | None) -> float:
 
 @lru_cache(maxsize=256)
 def free_room(limit: int | None) -> float:
-    """Return the characters that an answer with this limit may have, whatever they are."""
+    """Return the number of characters that an answer within this limit may have, whatever they are."""
     return 2 * _most(limit) - 2
 
 
 class TokenLimiter:
-    """Stops an answer with more tokens than were allowed, whatever its vocabulary.
+    """Stops an answer that exceeds its token limit, whatever its vocabulary.
 
-    Reasoning and the arguments of tool calls consist of tokens as words do, and hosts limit them together. The limiter
-    counts the fewest tokens that a text can have and adds an eighth and 16, so that no host that keeps to its limit is
-    stopped. ``room``: characters that may follow before the next check, since no text so short is too much.
+    Reasoning and the arguments of tool calls consist of tokens as text does, and hosts limit them together. The limiter
+    counts the minimum number of tokens that a text can have and allows an eighth and 16 more, so that no host that
+    keeps to its limit is stopped. ``room``: characters that may follow before the next check, since no shorter text is
+    too much.
     """
 
     def __init__(self, limit: int | None) -> None:
         self._most = _most(limit)
-        self.stopped = False  # it was too long
-        self.made = 0  # tokens, at least
+        self.stopped = False  # the limit was exceeded
+        self.made = 0  # minimum number of tokens so far
         self._words = 0
-        self._before = 0  # words before the text that was seen last
+        self._before = 0  # words before the text that was checked last
         self._chars = 0
-        self._last = ["", ""]  # the unfinished word at the end of the answer, and of what is beside it
+        self._last = ["", ""]  # the unfinished word at the end of the text, and of the output beside it
         self.room = free_room(limit)
 
     def over(self, text: str, *, beside: bool = False) -> bool:
-        """Return whether the answer is too long with this text. ``beside``: it is reasoning or arguments, not words."""
+        """Return True if the answer exceeds its limit with this text. ``beside``: it is reasoning or arguments, not
+        text.
+        """
         self._chars += len(text)
         self._before = self._words
         said = self._last[beside] + text
@@ -116,13 +118,13 @@ class TokenLimiter:
         )
         self._last[beside] = said[at:]
         self.made = max(self._words, self._chars // _LONGEST)
-        # A word takes two characters with what parts it from the next; a word of either kind may lack but that.
+        # A word takes two characters including its separator; the last word of either kind may lack it.
         self.room = 2 * (self._most - self.made) - 2
         self.stopped = self.made > self._most
         return self.stopped
 
     def within(self, text: str) -> str:
-        """Return as much of the text that was checked last as is still allowed."""
+        """Return the part of the text checked last that is still within the limit."""
         if self._most == math.inf:
             return text
         most = max(0, int(self._most) - self._before)
@@ -130,15 +132,15 @@ class TokenLimiter:
         return text[: min(len(text) if found is None else found.start(), most * _LONGEST)]
 
 
-TIMES = 4  # repetitions in a row that count as a loop
+TIMES = 4  # consecutive repetitions that count as a loop
 
-SHORTEST = 20  # characters repeated, each sentence counted once: a column of thirty times "no" may be right
+SHORTEST = 20  # repeated characters, each sentence counted once: a column of thirty times "no" may be right
 
-_UNITS = 6  # sentences or lines that may alternate
+_UNITS = 6  # maximum number of sentences or lines that alternate
 
-_WORDS = range(3, 41)  # of a phrase that no full stop ends
+_WORDS = range(3, 41)  # words in a phrase without a full stop
 
-_PHRASES = 6  # times in a row
+_PHRASES = 6  # consecutive repetitions of a phrase
 
 _END = re.compile(r"(?<=[.!?。！？])\s+|\n+|(?<=[。！？])")
 
@@ -146,9 +148,9 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 _LOOK_BACK = 4000  # characters
 
-_EVERY = 120  # characters between two looks
+_EVERY = 120  # characters between two checks
 
-MOST_BLANKS = 256 << 10  # characters of nothing visible: an answer that never begins is none
+MOST_BLANKS = 256 << 10  # blank characters after which an answer that never begins is stopped
 
 
 class LoopGuard:
@@ -164,7 +166,7 @@ class LoopGuard:
         self._size = 0
 
     def looped(self, piece: str) -> bool:
-        """Note a piece; look once there are some of them, since a look costs as much as many pieces."""
+        """Record a piece; return True if the answer loops. Checks only every few pieces, since a check is expensive."""
         self._new.append(piece)
         self._size += len(piece)
         if self._size < _EVERY:
@@ -175,7 +177,7 @@ class LoopGuard:
 
     def _sentences(self) -> bool:
         *whole, _ = _END.split(self._tail)  # the last one is not finished
-        # Without letters it is the number of a list's item, or the rule of a table.
+        # Without letters it is the number of a list item, or the rule of a table.
         said = [" ".join(unit.lower().split()) for unit in whole if unit and _LETTER.search(unit)]
         for size in range(1, _UNITS + 1):
             last = said[-size:]
@@ -201,35 +203,35 @@ Stop = Literal["", "limit", "loop", "blanks"]
 
 
 class AnswerState:
-    """One answer while it arrives: what it said so far, and whether it goes on.
+    """One answer while it arrives: its content so far, and whether it continues.
 
-    Whoever reads an answer tells it of each piece before the piece is shown: the executor its decoded events
-    (``kept``), the direct path the words that it found in an event of its host (``say``). Both are stopped at the same
-    place, so that an answer does not depend on who made the call.
+    The reader of an answer reports each piece before it is shown: the executor its decoded events (``kept``), the
+    direct path the text that it found in an event of its host (``say``). Both are stopped at the same place, so that an
+    answer does not depend on which of them made the call.
 
     Args:
-        limit: tokens that were asked for at most. guarded: it is stopped where it repeats itself.
-        streamed: it comes in pieces. One that comes whole is there, and paid: it is only cut at its limit.
+        limit: the requested token limit. guarded: stop the answer if it repeats itself.
+        streamed: it arrives in pieces. An unstreamed answer is complete and paid for: it is only cut at its limit.
 
     Attributes:
-        text: the pieces of its words. beside: its reasoning, and the arguments of its tool calls.
-        refusal: why the model would not. calls: id and name of each tool call, by its place.
-        usage: what the host counts. finish: why it ended, "" while it goes on.
-        first_at: when its first visible piece came. worded: a visible word did.
-        stopped: why nothing more of it is wanted. allowed: words and reasoning of the last piece that still are.
+        text: the pieces of its text. beside: its reasoning, and the arguments of its tool calls.
+        refusal: the model's reasons for a refusal. calls: id and name of each tool call, by index.
+        usage: the host's counts. finish: why it ended, "" while it continues.
+        first_at: when its first visible piece arrived. worded: a visible word arrived.
+        stopped: why it was stopped. allowed: text and reasoning of the last piece that are still within the limit.
     """
 
-    # What most answers never change stands here, so that an answer costs little to begin. What each piece is asked for
-    # is set on the instance, where it is found sooner.
+    # Class attributes hold the defaults that most answers keep, so that creating an answer is cheap. Attributes used
+    # for each piece are set on the instance, where lookup is faster.
     usage: WireUsage | None = None
     finish = ""
     first_at: float | None = None
     worded = False
     allowed = ("", "")
     _meter: TokenLimiter | None = None
-    _begun = False  # more than blanks came
+    _begun = False  # more than blanks arrived
     _blanks = 0
-    _at_most = 0  # words of the pieces that were seen
+    _at_most = 0  # upper bound of the words seen
     _checked = _checked_beside = _metered = _metered_beside = 0  # pieces whose words were bounded, and counted
 
     def __init__(
@@ -247,7 +249,7 @@ class AnswerState:
         self._guard = LoopGuard() if guarded and streamed else None
 
     def restart(self) -> None:
-        """Forget what came: all of it is told anew, and none of it was shown."""
+        """Reset the state: the whole answer is repeated, and none of it was shown."""
         for said in (self.text, self.beside, self.refusal, self.calls):
             said.clear()
         self.first_at, self.worded, self.stopped = None, False, ""
@@ -258,31 +260,31 @@ class AnswerState:
 
     @property
     def overran(self) -> bool:
-        """Whether it went on after the tokens that were allowed."""
+        """True if it exceeded its token limit."""
         return self.stopped == "limit"
 
     @property
     def looped(self) -> bool:
-        """Whether it was stopped for repeating itself."""
+        """True if it was stopped for repeating itself."""
         return self.stopped == "loop"
 
     @property
     def wordless(self) -> bool:
-        """Whether neither a visible word nor a tool call came."""
+        """True if neither a visible word nor a tool call arrived."""
         return not self.calls and not any(text.strip() for text in self.text)
 
     @property
     def refused(self) -> bool:
-        """Whether the model said nothing, and that on purpose."""
+        """True if the model's answer is empty on purpose."""
         return self.finish == "content_filter" and self.wordless
 
     def say(self, words: str, beside: str = "") -> bool:
-        """Note a piece of the answer; return whether the answer ends with it.
+        """Record a piece of the answer; return True if the answer ends with it.
 
-        Of a piece that goes beyond the limit only what is ``allowed`` is noted and shown, of any other all.
+        Of a piece that exceeds the limit only the ``allowed`` part is recorded and shown.
         """
         if not self._begun:
-            if not words.strip() and not beside.strip():  # it does not use up its limit yet
+            if not words.strip() and not beside.strip():  # blanks do not use up the limit yet
                 if words:
                     self.text.append(words)
                     self._checked = self._metered = len(self.text)
@@ -305,11 +307,11 @@ class AnswerState:
         return self.stopped != ""
 
     def may_exceed(self, answer: str) -> bool:
-        """Return whether a whole answer may have more tokens than were allowed, so that it has to be counted."""
+        """Return True if an unstreamed answer may exceed its token limit, so that it must be counted."""
         return len(answer) > self._room and most_words(answer) > _most(self.limit)
 
     def _exceeds(self, words: str, beside: str) -> bool:
-        """Bound the words of what came since the last look; count them where that does not settle it."""
+        """Bound the words since the last check; count them if the bound does not settle it."""
         since = "".join([*self.text[self._checked :], *self.beside[self._checked_beside :], words, beside])
         self._at_most += most_words(since)
         self._checked, self._checked_beside = len(self.text) + bool(words), len(self.beside) + bool(beside)
@@ -317,7 +319,7 @@ class AnswerState:
         return self._room < _SURE and self._count_words(words, beside)
 
     def _count_words(self, words: str, beside: str) -> bool:
-        """Count what was not counted yet, and then this piece."""
+        """Count the pieces that were not counted yet, and then this piece."""
         meter = self._meter = self._meter or TokenLimiter(self.limit)
         meter.over("".join(self.text[self._metered :]))
         meter.over("".join(self.beside[self._metered_beside :]), beside=True)
@@ -336,7 +338,10 @@ class AnswerState:
         return bool(self.stopped)
 
     def kept(self, event: WireEvent) -> WireEvent | None:
-        """Note a decoded event; return what of it is shown, None for nothing. Usage, the end and errors always are."""
+        """Record a decoded event; return the part of it to show, None for nothing.
+
+        Usage, the end and errors are always shown.
+        """
         if isinstance(event, WireUsage):
             self.usage = event
         elif isinstance(event, Finish):
@@ -354,7 +359,7 @@ class AnswerState:
         if not self.say("", event.arguments if isinstance(event, ToolCallDelta) else event.text) or not self.overran:
             return event
         if isinstance(event, ToolCallDelta):
-            self.beside.pop()  # arguments that are cut are of no use
+            self.beside.pop()  # truncated arguments are useless
             return None
         most = self.allowed[1]
         if not most:
@@ -362,11 +367,11 @@ class AnswerState:
         return replace(event, text=most, **({"signature": ""} if isinstance(event, ReasoningDelta) else {}))
 
     def blanks_error(self) -> StreamCut:
-        """Return the error of a stream that was stopped because nothing can be seen of it."""
+        """Return the error of a stream that was stopped because it has no visible content."""
         return StreamCut("sends nothing but blanks", where=self._endpoint, todo="ask again")
 
     def charged(self, error: IntermodalError) -> IntermodalError:
-        """Mark an error as paid where its answer was counted, whatever its kind usually is; return it."""
+        """Mark an error as billed if the host counted output tokens, whatever its kind usually implies; return it."""
         if isinstance(error, CallError) and self.usage is not None and self.usage.output_tokens:
             error.billing = "billed"
         return error
@@ -374,13 +379,13 @@ class AnswerState:
 
 MAX_REPLY = MAX_DOCUMENT  # bytes of a reply that is not streamed
 
-_COUNTS = 2.0  # seconds after the finish reason in which a stream may still report its usage: some hosts count late
+_COUNTS = 2.0  # seconds after the finish reason in which a stream may still report usage: some hosts count late
 
-_LAST_WORD = 0.5  # seconds where it did, and only [DONE] is missing, which some hosts never send
+_LAST_WORD = 0.5  # seconds if it did, and only [DONE] is missing, which some hosts never send
 
 
 def trailing_timeout(*, counted: bool) -> float:
-    """Return the seconds to keep reading once an answer is complete. Its words and its finish reason are shown by then.
+    """Return the seconds to keep reading once an answer is complete. Its text and finish reason are shown by then.
 
     Without usage a call is booked at its highest cost, so usage is waited for longer than the end of the stream.
     """

@@ -1,7 +1,7 @@
-"""Calls to a host, and the events and results of its reply, in a form that belongs to no protocol.
+"""Calls to a host, and the events and results of its reply, in a form independent of any protocol.
 
 A call is already routed: it names the model as the host knows it, and holds media as bytes that intermodal encoded.
-Each protocol's folder turns these values into bytes and back. Values only, no logic.
+Each protocol's folder converts these values to bytes and back. Values only, no logic.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class NotExpressible(UnsupportedModality):
 
 
 class WireText(Value, frozen=True, gc=False, tag_field="kind", tag="text"):
-    """A text. ``name``: of the file it is from, as a client sent it; then it is data."""
+    """A text. ``name``: of the file it is from, as a client sent it; such text is data."""
 
     text: str
     name: str = ""
@@ -59,16 +59,16 @@ class WireAudio(Value, frozen=True, gc=False, tag_field="kind", tag="audio"):
 
 
 class WireVideo(Value, frozen=True, gc=False, tag_field="kind", tag="video"):
-    """A video file with its sound. ``media_type`` keeps its default where the protocol has no field for it."""
+    """A video file with its sound. ``media_type`` keeps its default if the protocol has no field for it."""
 
     data: bytes
     media_type: str = "video/mp4"
 
 
 class WireDocument(Value, frozen=True, gc=False, tag_field="kind", tag="document"):
-    """A PDF; in a request that a server of ours reads, also an office document, which the media layer converts.
+    """A PDF; in a request read by our server also an office document, which the media layer converts.
 
-    ``name`` is the file name that the model sees where the protocol has a field for it; "" omits it.
+    ``name`` is the file name shown to the model if the protocol has a field for it; "" omits it.
     """
 
     data: bytes
@@ -76,8 +76,9 @@ class WireDocument(Value, frozen=True, gc=False, tag_field="kind", tag="document
 
 
 class WireLink(Value, frozen=True, gc=False, tag_field="kind", tag="link"):
-    """Media that a client of our server names by URL. Request readers produce it; no encoder sends it, as hosts get
-    bytes."""
+    """Media that a client of our server refers to by URL. Request readers produce it; no encoder sends it: hosts get
+    bytes.
+    """
 
     of: Literal["image", "audio", "video", "document"]
     url: str
@@ -85,7 +86,7 @@ class WireLink(Value, frozen=True, gc=False, tag_field="kind", tag="link"):
 
 
 class CodedImage(Value, frozen=True, gc=False, tag_field="kind", tag="coded_image"):
-    """An image in a client's body whose base64 stays as it is: ``coded`` is the string that holds it.
+    """An image in a client's body whose base64 stays encoded: ``coded`` is the string that holds it.
 
     Request readers produce it for the direct path; the encoder of the same protocol sends it.
     """
@@ -107,7 +108,7 @@ class WireMessage(Value, frozen=True, gc=False):
 
 
 class PastedDataUri(Value, frozen=True):
-    """A long data URI in place of text: ``prefix`` is what precedes the comma, ``data`` is its base64 decoded."""
+    """A long data URI sent as text: ``prefix`` precedes the comma, ``data`` is the decoded base64."""
 
     prefix: str
     data: bytes
@@ -122,7 +123,7 @@ class PromptCall(Value, frozen=True):
     """A prompt kept by our server that a client refers to. Request readers produce it; no encoder sends it.
 
     Attributes:
-        id: "" where the model's name identifies the prompt.
+        id: "" if the model's name identifies the prompt.
         version: "" for the current one.
         variables: JSON values; media are ``WireMedia``, ``WireLink`` or ``PastedDataUri``, also inside lists.
     """
@@ -137,10 +138,10 @@ class ChatCall(Value, frozen=True):
 
     Attributes:
         model: the name by which the host knows it (``Endpoint.served_as``).
-        candidates: how many alternatives with log-probabilities to return for each token; 0 for none.
+        candidates: number of alternatives with log-probabilities to return for each token; 0 for none.
         grammar: a GBNF grammar of llama.cpp that constrains the answer; omitted for other hosts.
-        context: tokens of context that the host should allocate, where the protocol has a field for it.
-        cache: what the host should keep in its prompt cache, where the protocol has a field for it.
+        context: tokens of context that the host should allocate, if the protocol has a field for it.
+        cache: what the host should keep in its prompt cache, if the protocol has a field for it.
         settings: further settings of a client; a protocol writes those it knows and omits the rest.
         prompt: a prompt of our server that precedes the messages.
     """
@@ -208,9 +209,9 @@ class ImageCall(Value, frozen=True):
         mask: a PNG that is transparent where the first image may change (for a local diffusion model and for
             stable-diffusion.cpp: white there).
         size: width and height in pixels; None is the host's default.
-        count: how many images.
-        seed, steps, guidance, sampler, strength: parameters of a diffusion model, where the host takes them.
-        negative: what must not appear, in words.
+        count: number of images.
+        seed, steps, guidance, sampler, strength: parameters of a diffusion model, if the host accepts them.
+        negative: the negative prompt.
         quality, format: "" is the host's default.
         writes: the model also returns text beside an image.
     """
@@ -233,7 +234,7 @@ class ImageCall(Value, frozen=True):
 
 
 class EncodedRequest(Value, frozen=True):
-    """A request in bytes.
+    """An encoded request.
 
     Attributes:
         path: appended to the host's ``base_url``, which ends in its version (``…/v1``).
@@ -267,7 +268,7 @@ class SpeechDelta(Value, frozen=True, tag_field="wire_event", tag="speech"):
 
 
 class TokenLogprobs(Value, frozen=True, tag_field="wire_event", tag="candidates"):
-    """The likeliest tokens at one position of the answer, each with its natural-log probability."""
+    """The most likely tokens at one position of the answer, each with its natural-log probability."""
 
     words: tuple[tuple[str, float], ...]
 
@@ -308,7 +309,7 @@ class ToolCallDelta(Value, frozen=True, tag_field="wire_event", tag="tool_call")
 
 
 class WireUsage(Value, frozen=True, tag_field="wire_event", tag="usage"):
-    """The usage that a host reports; None for what it does not report.
+    """The usage that a host reports; None for counts that it does not report.
 
     Attributes:
         input_tokens: all of the prompt, including ``cached_tokens`` (read from a cache; ``cached_by_modality`` splits
@@ -317,7 +318,7 @@ class WireUsage(Value, frozen=True, tag_field="wire_event", tag="usage"):
             ``image_tokens`` (generated images).
         seconds: seconds of audio billed.
         input_by_modality: pairs such as ("image", 1105).
-        tier: the host's word for the service tier ("flex", "priority", "batch"); "" where it reports none.
+        tier: the host's name for the service tier ("flex", "priority", "batch"); "" if it reports none.
         about: the summary of the run that our server adds for its clients; no host sends it.
     """
 
@@ -383,8 +384,7 @@ class Embeddings(Value, frozen=True):
 
 
 class GeneratedImages(Value, frozen=True):
-    """The reply to an :class:`ImageCall`. ``prompts`` are the prompts as the host revised them, "" where it reports
-    none."""
+    """The reply to an :class:`ImageCall`. ``prompts``: the prompts as revised by the host, "" if it reports none."""
 
     images: tuple[WireImage, ...]
     prompts: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
-"""Messages of a conversation: normalisation that every protocol needs before it writes them, and replies collected.
+"""Messages of a conversation: the normalisation that every protocol needs before writing them, and collected replies.
 
 A reply's events are collected into an ``AssistantTurn``, which the next request of the conversation sends back. A
-conversation is known again by the digest of its parts. Pure.
+conversation is recognised by the digest of its parts. Pure.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ PART_LABELS: dict[str, str] = {
 
 
 def part_label(part: WirePart) -> str:
-    """Return the name of a part, for an error message that it cannot be carried."""
+    """Return the name of a part, for an error message about a part that cannot be carried."""
     return PART_LABELS[type(part).__name__]
 
 
 def valid_utf8_part(part: WirePart) -> WirePart:
     """Return the part with every text valid in UTF-8: lone surrogates become question marks."""
-    if type(part) is WireText and part.text.isascii():  # nearly all
+    if type(part) is WireText and part.text.isascii():  # nearly all texts
         return part
     changes = {
         field: valid_utf8(value)
@@ -65,7 +65,7 @@ def valid_utf8_part(part: WirePart) -> WirePart:
 
 
 def is_plain(message: WireMessage) -> bool:
-    """Return whether a message is one text, and nothing in it is to be replaced: as nearly all are."""
+    """Return True if a message is a single text that needs no replacement, as nearly all messages are."""
     part = message.parts[0] if len(message.parts) == 1 else None
     return isinstance(part, WireText) and part.text.isascii() and not part.text.isspace() and bool(part.text)
 
@@ -87,8 +87,8 @@ def normalise_tools(call: ChatCall, *, none: bool = True, strict: bool = False) 
     """Return the call with the tool fields that every protocol can carry; without tools there is no tool choice.
 
     Args:
-        none: the protocol can say that no tool may be called; where it cannot, the tools are omitted instead.
-        strict: the protocol can ask for strict adherence to a tool's schema.
+        none: the protocol can forbid tool calls; if it cannot, the tools are omitted instead.
+        strict: the protocol can request strict adherence to a tool's schema.
     """
     tools = valid_utf8_tools(call.tools)
     if not strict:
@@ -113,8 +113,7 @@ def merge_neighbours(messages: Iterable[WireMessage]) -> tuple[WireMessage, ...]
 
 
 def split_system(messages: tuple[WireMessage, ...]) -> tuple[str, tuple[WireMessage, ...]]:
-    """Return the text of all system messages, and the other messages: for protocols with one field for the system
-    prompt."""
+    """Return the text of all system messages, and the other messages, for protocols with one system prompt field."""
     words = [
         part.text
         for message in messages
@@ -126,7 +125,7 @@ def split_system(messages: tuple[WireMessage, ...]) -> tuple[str, tuple[WireMess
 
 
 def check_candidates(call: ChatCall, wire: str, host: Host, most: int) -> None:
-    """Raise NotExpressible for log-probabilities that a host does not return, or more than ``most`` of a token."""
+    """Raise NotExpressible for log-probabilities that a host does not return, or more than ``most`` per token."""
     if call.candidates and "no_logprobs" in host.quirks:
         raise NotExpressible.of("the probabilities of words", wire, where=host.id, todo="ask a host that tells them")
     if call.candidates > most:
@@ -137,11 +136,11 @@ def check_parts(
     call: ChatCall, wire: str, host: Host, images: frozenset[str],
     refused: Sequence[tuple[type[WirePart], str, str]] = (),
 ) -> None:  # fmt: skip
-    """Raise NotExpressible for a part that a host does not take, or that no message of its role has a place for.
+    """Raise NotExpressible for a part that a host does not accept, or that a message of its role cannot hold.
 
     Args:
         images: the media types of images that the protocol carries.
-        refused: kinds of part, each with the quirk of hosts that refuse it ("": all do), and what to do instead.
+        refused: kinds of part, each with the quirk of hosts that refuse it ("" for all hosts), and a remedy.
     """
     _check_roles(call, wire, host.id)
     count = 0
@@ -184,7 +183,7 @@ _FAILED = re.compile(r"\s*error\b", re.IGNORECASE)
 
 
 def parse_arguments(call: ToolCall, wire: str, where: str = "") -> dict[str, Any]:
-    """Return a tool call's arguments as an object. Raises NotExpressible where they are not one."""
+    """Return a tool call's arguments as an object. Raises NotExpressible if they are not an object."""
     try:
         found = loads(call.arguments.strip() or "{}")
     except ValueError:
@@ -195,15 +194,15 @@ def parse_arguments(call: ToolCall, wire: str, where: str = "") -> dict[str, Any
 
 
 def normalise_arguments(call: ToolCall, wire: str, where: str = "") -> ToolCall:
-    """Return the call with its arguments as a protocol that carries an object gives them back."""
+    """Return the call with its arguments as they come back from a protocol that carries an object."""
     return msgspec.structs.replace(call, arguments=dumps(parse_arguments(call, wire, where)).decode())
 
 
 def arguments_for_client(call: ToolCall, finish: str) -> dict[str, Any]:
     """Return a tool call's arguments for a client whose protocol carries an object.
 
-    For a call that was cut off (by ``finish``), return the members that arrived whole. Any other that is not an object
-    is the model's mistake: passed on as empty, it would run a tool that the model did not mean.
+    For a truncated call (by ``finish``), return the members that arrived complete. Any other arguments that are not an
+    object are the model's mistake: passed on as empty, they would run a tool in a way that the model did not mean.
 
     Raises OutputInvalid.
     """
@@ -221,17 +220,17 @@ def arguments_for_client(call: ToolCall, finish: str) -> dict[str, Any]:
 
 
 class ToolCallIds:
-    """Match tool results to calls for clients that identify them by name and order only.
+    """Matches tool results to calls for clients that identify them only by name and order.
 
     Feed it the messages in order. A result belongs to the call whose id it gives; otherwise to the first unanswered
-    call of its tool, or to the first unanswered call of any. LiteLLM sends ids with results but not with calls, so an
-    id that no call has is matched only to calls without an id of their own.
+    call of its tool, or to the first unanswered call of any tool. LiteLLM sends ids with results but not with calls, so
+    an id that no call has is matched only to calls without an id of their own.
     """
 
     def __init__(self) -> None:
         self.tools: dict[str, str] = {}  # call id -> tool name
         self._waiting: dict[str, str] = {}  # unanswered calls of the last turn
-        self._unsaid: set[str] = set()  # ids that this class made up
+        self._unsaid: set[str] = set()  # ids generated by this class
         self._role = ""
 
     def begin(self, role: str) -> None:
@@ -284,7 +283,7 @@ class AssistantTurn(Value, frozen=True):
 
     @property
     def beside(self) -> str:
-        """Return the output that is not text: reasoning, and the arguments of tool calls."""
+        """The output other than text: reasoning, and the arguments of tool calls."""
         thoughts = "".join(part.text for part in self.parts if isinstance(part, Reasoning))
         return thoughts + "".join(call.arguments for call in self.calls)
 
@@ -302,7 +301,9 @@ def collect_turn(events: Iterable[WireEvent]) -> AssistantTurn:
 
 
 class _Growing:
-    """A part that is still arriving: its pieces are joined once, at the end, since adding each would copy all of it."""
+    """A part that is still arriving. Its pieces are joined once, at the end, since appending each would
+    copy all of it.
+    """
 
     __slots__ = ("id", "kind", "name", "pieces", "signature")
 
@@ -385,25 +386,25 @@ class TurnBuilder:
 
 
 # ---- what a conversation is known by -------------------------------------------------------------
-# Bytes for its roles and parts, in order, which a SHA-256 is made of: clients send the whole conversation and no id, so
-# its content is its name. The executor makes the digest of a request's parts, the direct path while it reads a body;
-# both are the same. Call ids and thinking are left out: not every client sends them.
+# Bytes for its roles and parts, in order, from which a SHA-256 is computed: clients send the whole conversation and no
+# id, so its content identifies it. The executor computes the digest from a request's parts, the direct path while it
+# reads a body; both are the same. Call ids and reasoning are left out: not every client sends them.
 
 PART = b"\0"  # before each part
 BEGINNINGS = {role: b"\0\0%b" % role.encode() for role in ("system", "user", "assistant", "tool")}  # of a message
-TEXT_BEGINNINGS = {role: beginning + PART for role, beginning in BEGINNINGS.items()}  # of one that begins with a text
+TEXT_BEGINNINGS = {role: beginning + PART for role, beginning in BEGINNINGS.items()}  # of one that begins with text
 
 
 def begin_digest(owner: str) -> Any:
-    """Return the digest of a conversation before its first message, which is one of its owner's."""
+    """Return the initial digest of a conversation, which depends on its owner."""
     return hashlib.sha256(owner.encode())
 
 
 def text_identity(text: str) -> bytes:
-    """Return what tells a text from others: blanks around it do not."""
+    """Return the bytes that identify a text, ignoring surrounding blanks."""
     return text.strip().encode("utf-8", "replace")
 
 
 def exact_identity(text: str) -> bytes:
-    """Return what tells a tool's name, its result or the URL of media from others."""
+    """Return the bytes that identify a tool's name, its result, or the URL of media."""
     return text.encode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Common to the protocols for image generation: the check of options, and replies without an image."""
+"""Shared by the image generation protocols: the check of options, and replies without an image."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ _WISHES: Mapping[str, Callable[[ImageCall], bool]] = {
 
 
 def check_options(call: ImageCall, host: Host, wire: str, *, image_types: Collection[str]) -> None:
-    """Raise NotExpressible for an option that the protocol or host does not have, and for an image type that it
-    refuses.
-    """
+    """Raise NotExpressible for an option that the protocol or host lacks, or an image type that it refuses."""
     has = supported_image_options(host)
     for wish, wants in _WISHES.items():
         if wants(call) and wish not in has:
@@ -66,14 +64,15 @@ def check_options(call: ImageCall, host: Host, wire: str, *, image_types: Collec
 
 
 def parse_reply(body: bytes, endpoint: str, headers: Mapping[str, str] | None) -> Mapping[str, Any]:
-    """Return the reply as a JSON object. Raises CallError for an error inside it, StreamCut for half a reply."""
+    """Return the reply as a JSON object. Raises CallError for an error inside it, StreamCut for a truncated reply."""
     return read_object(body, endpoint, headers, parse=lambda body: parse_with_media(body)[0])
 
 
 def raise_no_image(endpoint: str, said: str, *, refused: bool) -> NoReturn:
-    """Raise the error for a reply without an image: ContentRefused where a filter or the model refused, else CallError.
+    """Raise the error for a reply without an image.
 
-    ``said``: the model's or the host's explanation, "" for none.
+    Raises ContentRefused if a filter or the model refused, else CallError. ``said``: the model's or the host's
+    explanation, "" for none.
     """
     words = classification.quote(said)[:300]
     if refused:

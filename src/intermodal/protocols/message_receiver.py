@@ -1,7 +1,7 @@
-"""What is told of a client's messages, part by part, by the types of messages in a protocol's ``server.py``.
+"""The interface through which the message types of a protocol's ``server.py`` pass on a client's messages.
 
 ``MessageBuilder`` builds the messages of a call. ``ConversationReader`` (``parsed_chat.py``) measures a chat whose
-bytes go on as they came. So each protocol reads its messages in one place, for both.
+bytes are forwarded unchanged. So each protocol reads its messages in one place, for both.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from intermodal.protocols.request_validation import image_from_url
 
 
 class MessageReceiver(Protocol):
-    """Is told of the messages of a conversation in their order. It raises where it cannot take a part.
+    """Receives the messages of a conversation in order. It raises if it cannot accept a part.
 
-    ``begin`` begins a message; ``says`` begins one with a text, as nearly all do; ``answered`` ends one of the
-    assistant. ``part`` takes what the others do not. An ``id`` of None is that of a client that gives none: its result
-    names the ``tool``.
+    ``begin`` begins a message; ``says`` begins one with a text, as nearly all do; ``answered`` ends an assistant
+    message. ``part`` takes what the other methods do not. An ``id`` of None is from a client that sends none: its
+    result names the ``tool``.
     """
 
     def begin(self, role: Role) -> None: ...

@@ -1,8 +1,8 @@
-"""What the direct path reads of a client's chat: its shape, on which a plan depends, and its digest.
+"""The direct path's parsing of a client's chat: its shape, on which a plan depends, and its digest.
 
-Each protocol's ``passthrough.py`` goes through the messages; what all of them collect is here. ``None`` in place of a
-chat means that it is not for the direct path, for whatever reason: the server side reads it again and reports what is
-wrong.
+Each protocol's ``passthrough.py`` goes through the messages; this module collects what they have in common. ``None`` in
+place of a chat means that it is not for the direct path, for whatever reason: the server side reads it again and
+reports any error.
 """
 
 from __future__ import annotations
@@ -30,15 +30,17 @@ from intermodal.protocols.request_fields import IDENTIFIERS, DirectFields, ignor
 
 # Fields that vary within a shape: their presence is part of it, their content is not.
 VARYING = frozenset({*IDENTIFIERS, "user", "metadata"})
-LONG = 256 << 10  # characters of a text: the executor measures a longer one in a thread
+LONG = 256 << 10  # characters of a text: the executor measures longer texts in a thread
 _word = msgspec.json.Decoder(str)
-_NO_MEDIUM = 100  # letters; longer words without a blank are media
+_NO_MEDIUM = 100  # characters; longer strings without a blank are media
 _TRUE, _FALSE, _NULL = b"true", b"false", b"null"
 AS_THEY_CAME: Mapping[str, Sequence[bytes | memoryview]] = MappingProxyType({})
 
 
 class TextSizes(NamedTuple):
-    """Of a text. ``shape``: characters, estimates, bytes and exact counts, rounded as ``plan_cache.py`` does it."""
+    """The sizes of a text. ``shape``: characters, estimates, bytes and exact counts, rounded as in
+    ``plan_cache.py``.
+    """
 
     shape: tuple[object, ...]
     chars: int
@@ -52,7 +54,7 @@ class TextMeasurer(Protocol):
     def sizes(self, text: str) -> TextSizes: ...
 
     def question(self, text: str, *, pictured: bool) -> tuple[object, ...]:
-        """Return the kind of answer requested and, if ``pictured``, the needed aspects of pictures."""
+        """Return the kind of answer requested and, if ``pictured``, the needed aspects of images."""
         ...
 
 
@@ -63,12 +65,12 @@ class ParsedChat(msgspec.Struct, frozen=True):
         body: the parsed body. fields: of its text, unchanged. model: as requested.
         shape: everything its plan depends on besides the catalog and the conversation's previous endpoint.
         stream, usage: whether it is to be streamed, and with the usage at its end.
-        messages: their number. pictures: those it includes. texts: sizes of the messages' texts.
-        before, conversation_digest: digests of the conversation up to the last answer (None: there is none yet), and of
-            all of it.
+        messages: their number. pictures: images in it. texts: sizes of the messages' texts.
+        before, conversation_digest: digests of the conversation up to the last answer (None if there is none yet), and
+            of all of it.
         written: fields that are forwarded in rewritten form, each in pieces.
-        plain: all of it is text and pictures, which our own rules weigh.
-        question: its question, if it includes pictures.
+        plain: it consists only of text and images, which our own rules measure.
+        question: its question, if it includes images.
     """
 
     body: ExtractedBody
@@ -100,12 +102,12 @@ class ParsedChat(msgspec.Struct, frozen=True):
                 left += tree
 
 
-# A body as all protocols share it: its fields, the requested model, whether it is to be streamed.
+# The parts of a body that all protocols share: its fields, the requested model, whether it is to be streamed.
 Opened = tuple[Mapping[str, msgspec.Raw], str, bool]
 
 
 def opened_body(body: bytes, direct: DirectFields) -> Opened | None:
-    """None where there are other fields than those, or a model or ``stream`` that is none."""
+    """Return the opened body; None if it has other fields than ``direct`` allows, or an invalid model or ``stream``."""
     try:
         fields = split_object(body)
         if not fields.keys() <= direct.taken:
@@ -140,7 +142,7 @@ def read_conversation(
     body: ExtractedBody, owner: str, measure: TextMeasurer, direct: DirectFields,
     read: Callable[[ExtractedBody, Opened, ConversationReader], ParsedChat | None], *, unread: str = "",
 ) -> ParsedChat | None:  # fmt: skip
-    """Return the chat that ``read`` finds in a body with no other fields than ``direct``; None where it finds none.
+    """Return the chat that ``read`` finds in a body whose fields are all in ``direct``; None if it finds none.
 
     ``unread``: the kind of request of ``request_fields.py`` whose nested content is not understood here, and is to be
     named in the answer.
@@ -164,10 +166,9 @@ _UNREADABLE = (
 
 
 class ConversationReader:
-    """Is told of the parts of a conversation in their order (``MessageReceiver``). Raises NotDirect for a part that is
-    not for the direct path.
+    """Receives the parts of a conversation in order (``MessageReceiver``).
 
-    ``plain``: words and pictures are all there is.
+    Raises NotDirect for a part that is not for the direct path. ``plain``: there are only text and images.
     """
 
     plain = True
@@ -180,18 +181,18 @@ class ConversationReader:
         self.pictures: list[ImageFacts] = []
         self._body = body
         self._measure = measure
-        self._turns: list[list[str]] = []  # words of each
-        self._calling: set[int] = set()  # turns that call a tool, answer a call or think
-        self._sizes: list[TextSizes] = []  # of all these words
+        self._turns: list[list[str]] = []  # texts of each turn
+        self._calling: set[int] = set()  # turns with tool calls, tool results or reasoning
+        self._sizes: list[TextSizes] = []  # of all these texts
 
     def begin(self, role: Role) -> None:
-        """A new turn."""
+        """Begin a new turn."""
         self.digest.update(BEGINNINGS[role])
         self.shapes.append(role)
         self._turns.append([])
 
     def says(self, role: Role, text: str) -> None:
-        """A new turn that begins with a text, as nearly all do."""
+        """Begin a new turn with a text, as nearly all do."""
         identity = text_identity(text)
         if not identity or len(text) > LONG:
             raise NotDirect
@@ -215,7 +216,7 @@ class ConversationReader:
         self.digest.update(PART + identity)
 
     def file_text(self, name: str, text: str) -> None:
-        """Measure the words of a document, which goes on as it came."""
+        """Measure the text of a document, which is forwarded unchanged."""
         if name:
             self.words(name)
         self.words(text)
@@ -243,7 +244,7 @@ class ConversationReader:
         self._calls("result", text)
 
     def part(self, part: WirePart) -> None:
-        """A part that is neither text, image, call nor result: reasoning alone is taken."""
+        """Record a part that is neither text, image, call nor result. Only reasoning is accepted."""
         if isinstance(part, Reasoning):
             self._calls("thought", part.text)
         elif isinstance(part, Opaque):
@@ -263,8 +264,11 @@ class ConversationReader:
         self.shapes += ((what, *more), self._measure.sizes(text).shape)
 
     def take(self, messages: Iterable[WireMessage], image: Callable[[CodedImage], None]) -> list[WireMessage]:
-        """Be told of messages that the server side read. Return them with neighbouring texts in one part, as they go
-        to a host. ``image`` tells of an image."""
+        """Record messages that the server side read. Return them with neighbouring texts joined, as they are sent to a
+        host.
+
+        ``image`` records an image.
+        """
         taken: list[WireMessage] = []
         for message in messages:
             role, parts = message.role, message.parts
@@ -307,7 +311,7 @@ class ConversationReader:
         self, name: str, body: ExtractedBody, opened: Opened, settings: tuple[object, ...], *, usage: bool = True,
         written: Mapping[str, Sequence[bytes | memoryview]] = AS_THEY_CAME,
     ) -> ParsedChat:  # fmt: skip
-        """Return the chat of all that was told. ``name`` tells its protocol from others."""
+        """Return the chat from all recorded parts. ``name``: identifies its protocol."""
         fields, model, stream = opened
         asked, pictures = self._asked(), tuple(self.pictures)
         question = self._measure.question(asked, pictured=bool(pictures))
@@ -327,7 +331,7 @@ class ConversationReader:
         return " ".join(self._turns[last]) if last >= 0 else ""
 
     def _texts(self) -> tuple[TextSizes, ...]:
-        """Sizes of what each turn says."""
+        """Return the sizes of each turn's text."""
         if not self._joined:
             return tuple(self._sizes)
         return tuple([self._measure.sizes("\n\n".join(words)) for words in self._turns if words])

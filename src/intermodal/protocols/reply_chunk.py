@@ -1,4 +1,4 @@
-"""What one reply of a host says, or one chunk of its stream, beside the bytes that go to the client as they came.
+"""The content of one reply of a host, or one chunk of its stream, beside the bytes that are forwarded to the client.
 
 Each protocol's ``passthrough.py`` reads it; ``rewrite_reply`` puts the client's model name and the summary of the run
 into those bytes.
@@ -42,24 +42,24 @@ class ReplyChunk(msgspec.Struct, frozen=True):
     counted: bytes
     model: bytes
     calls: tuple[tuple[int, str, str], ...]
-    halved: bool = False  # there are half characters in the text
-    alive: bool = True  # it is a piece of the answer, and nothing that a server sends to keep a connection
-    indexes: tuple[Any, ...] = (0,)  # of the choices that it has
+    halved: bool = False  # there are lone surrogates in the text
+    alive: bool = True  # it is a piece of the answer, not something that only keeps the connection open
+    indexes: tuple[Any, ...] = (0,)  # of its choices
     beside: str = ""
 
     @property
     def of_an_answer(self) -> bool:
-        """It is a part of one, or its end, and no count alone."""
+        """True if it contains a part of an answer or its end, not only counts."""
         return bool(self.text or self.visible or self.refusal or self.finish or self.calls)
 
     @property
     def of_words(self) -> bool:
-        """Whether it carries text and nothing else."""
+        """True if it contains text and nothing else."""
         more = self.refusal or self.finish or self.calls or self.usage is not None
         return bool(self.text) and self.visible and not more
 
     def unnamed(self, begun: Iterable[int]) -> bool:
-        """A call begins without an id, besides those that have begun before."""
+        """Return True if a call begins without an id, other than those that have ``begun``."""
         known = set(begun)
         for place, name, _ in self.calls:
             if not name and place not in known:
@@ -69,7 +69,7 @@ class ReplyChunk(msgspec.Struct, frozen=True):
 
 
 def calls_of(found: Mapping[int, tuple[str, str]]) -> tuple[ToolCall, ...]:
-    """Calls of tools by id and name, which is all that a conversation is known again by."""
+    """Return tool calls with id and name only, by which a conversation is recognised."""
     return tuple(ToolCall(id=call, name=name, arguments="") for _, (call, name) in sorted(found.items()))
 
 
@@ -78,8 +78,8 @@ def rewrite_reply(
 ) -> bytes:
     """Return a reply with the client's name of the model, and the run metadata beside its counts.
 
-    ``counted``: its usage in raw form, None leaves it out. ``chunk``: the last one of a stream, which carries nothing
-    else.
+    ``counted``: its usage in raw form; None leaves it out. ``chunk``: it is the last chunk of a stream, which carries
+    nothing else.
     """
     try:
         fields = split_object(data)
@@ -87,7 +87,7 @@ def rewrite_reply(
         mark = uuid4().hex.encode()
         without = without_lone_surrogates(
             bytes(data), mark, keep=True
-        )  # its text is passed on as it came, half surrogates included
+        )  # its text is passed on unchanged, lone surrogates included
         if without is None:
             raise
         return rewrite_reply(without, model, counted, about, chunk=chunk).replace(mark, b"\\")

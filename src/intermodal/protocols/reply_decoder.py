@@ -1,9 +1,9 @@
-"""The base of every protocol's reply decoder: collects bytes, recognises the proper end, and reports a cut as a cut.
+"""The base of every protocol's reply decoder: collects bytes, recognises the proper end, and reports a truncated reply.
 
 A decoder ends in exactly one :class:`Finish` or :class:`Error`. A reply that stops before its protocol's proper end was
-cut, and passing it off as an answer would be false. A stream that closes properly but gives no finish reason counts as
-cut as well, since a proxy that lost its server closes a stream in the same way. Content after the finish reason is
-ignored. The meaning of a protocol's events is in ``codec.py`` of its folder.
+truncated, and passing it off as an answer would be false. A stream that closes properly but gives no finish reason
+counts as truncated as well, since a proxy that lost its server closes a stream in the same way. Content after the
+finish reason is ignored. The meaning of a protocol's events is in ``codec.py`` of its folder.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ BLANK = b"\xef\xbb\xbf \t\r\n"  # a BOM and whitespace, which may precede the co
 
 
 def map_reason(reasons: Mapping[str, str], said: str) -> str:
-    """Return OpenTelemetry GenAI's word for why an answer ended; one that ``reasons`` lack, as its host wrote it."""
+    """Return OpenTelemetry GenAI's name of a finish reason; a reason missing in ``reasons`` as its host wrote it."""
     return reasons[said] if said in reasons else classification.quote(said.lower())[:40]
 
 
 def tool_call_id(said: str) -> str:
-    """Return the host's id of a tool call, or a unique one where it gives none: clients match results by it."""
+    """Return the host's id of a tool call, or a unique id if it gives none: clients match results by it."""
     return said or f"call_{uuid4().hex[:24]}"
 
 
@@ -48,7 +48,7 @@ def read_object(
 ) -> Mapping[str, Any]:  # fmt: skip
     """Return a 2xx reply that is one JSON object.
 
-    Raises CallError for an error inside it, or where it does not hold what was asked for; StreamCut for half a reply.
+    Raises CallError for an error inside it, or if it lacks the requested content; StreamCut for a truncated reply.
     """
     try:
         tree = parse(body)
@@ -62,7 +62,7 @@ def read_object(
 def read_logprobs(places: Any, *, rows: str = "top_logprobs", share: str = "logprob") -> Iterator[TokenLogprobs]:
     """Yield the log-probabilities of each token that came with alternatives.
 
-    ``rows``, ``share``: what a protocol calls the alternatives and the number of each, if not as OpenAI.
+    ``rows``, ``share``: a protocol's names of the alternatives and their log-probabilities, if not OpenAI's.
     """
     for place in map(as_mapping, as_list(places)):
         words = tuple(
@@ -75,7 +75,7 @@ def read_logprobs(places: Any, *, rows: str = "top_logprobs", share: str = "logp
 
 
 class ReplyDecoder:
-    """Turns the body of a 2xx reply into events: ``feed`` it as it arrives, then ``close`` it.
+    """Converts the body of a 2xx reply to events: ``feed`` it as it arrives, then ``close`` it.
 
     Attributes:
         done: the protocol's last event or an error was read; read no further.
@@ -103,27 +103,27 @@ class ReplyDecoder:
 
     @property
     def waits(self) -> bool:
-        """Return whether half of a surrogate pair is held back until the next piece."""
+        """True if half of a surrogate pair is held back until the next piece."""
         return self._halves is not None and self._halves.held
 
     @property
     def begun(self) -> bool:
-        """Return whether anything but whitespace arrived."""
+        """True if anything but whitespace arrived."""
         return self._started
 
     @property
     def document(self) -> bool:
-        """Return whether the reply is one JSON document and not a stream."""
+        """True if the reply is one JSON document and not a stream."""
         return self._document is not None
 
     @property
     def pending(self) -> int:
-        """Return the bytes of an unfinished document or line: its end causes work in proportion."""
+        """The size of an unfinished document or line; its end causes work in proportion."""
         return self._reader.pending if self._document is None else len(self._document)
 
     @property
     def counted(self) -> bool:
-        """Return whether the reply reported usage."""
+        """True if the reply reported usage."""
         return self._usage is not None
 
     def _lines(self) -> SseReader | NdjsonReader:
@@ -165,8 +165,9 @@ class ReplyDecoder:
         return self._take()
 
     def close(self) -> list[WireEvent]:
-        """Take the end of the body. Return the last events, ending in Finish or Error unless one was returned
-        before."""
+        """Process the end of the body. Return the last events, ending in Finish or Error unless one was returned
+        before.
+        """
         if not self.done:
             if self._document is not None:
                 self._read_json(bytes(self._document), whole=True)
@@ -232,7 +233,7 @@ class ReplyDecoder:
     # ---- the end
 
     def _last_word(self) -> None:
-        """Handle the protocol's sign that nothing more comes."""
+        """Handle the protocol's sign that nothing more follows."""
         if self.complete or self.reasonless:
             self._finish()
         else:

@@ -1,7 +1,7 @@
 """The treatment of every field of a client's request: one table for each protocol, and its meaning for each host.
 
 Readers, writers, the gateway's ``x-intermodal-ignored`` header and the table in docs/protocols.md all use it, so a
-field has one fate at a host, whatever the messages contain and whichever path the request takes.
+field is treated the same way at a host, whatever the messages contain and whichever path the request takes.
 
 Sources: the parameters of ``openai`` 3.57.0, ``anthropic`` 2.14.0, ``google-genai`` 3.6.1, ``ollama`` 0.6.3 and
 ``mistralai`` 3.7.0, the vendors' published clients; llama.cpp's tools/server/README.md for its additions to OpenAI's.
@@ -29,13 +29,13 @@ class RequestField(NamedTuple):
     """The treatment of a field.
 
     Attributes:
-        fate: ``planned``: part of the request that is planned; each codec writes it or refuses the call.
-            ``setting``: one of ``Settings``, sent to each host whose protocol has a field for it. ``own``: sent
+        fate: ``planned``: part of the planned request; each codec writes it or refuses the call.
+            ``setting``: a field of ``Settings``, sent to each host whose protocol has a field for it. ``own``: sent
             unchanged to hosts of the protocols in ``to``. ``ignored``: sent to no host. ``refused``: answered with a
             400. A field that the host is not sent is named in the answer.
         noun: the name in ``Settings``.
         why: the reason that no host is sent it, a clause for the docs.
-        nothing: values besides null that ask for nothing.
+        nothing: values besides null that have no effect.
     """
 
     fate: Fate
@@ -53,7 +53,7 @@ def _planned(*names: str) -> dict[str, RequestField]:
 
 
 def _setting(**nouns: str) -> dict[str, RequestField]:
-    """Return settings that have the same name here, and ``nouns`` that are named otherwise."""
+    """Return settings; ``nouns`` maps a field's name to its name in ``Settings``."""
     return {name: RequestField("setting", noun=noun) for name, noun in nouns.items()}
 
 
@@ -72,7 +72,7 @@ _PROBABLE = "token probabilities are not returned to clients"
 _VENDORS = "a vendor's service of its own, which no plan counts on"
 _SIZE = "how much memory a model takes is the server's to say"
 
-_PROMPT = ("prompt_id", "prompt_version", "prompt_variables")  # a prompt file of the server's, rendered before
+_PROMPT = ("prompt_id", "prompt_version", "prompt_variables")  # a prompt file of the server's, rendered before planning
 # A name with a dot is a field within a field.
 _CHATS: Mapping[str, Mapping[str, RequestField]] = {
     "openai": {
@@ -212,7 +212,7 @@ MIN_THINKING_TOKENS = 1024  # tokens: Anthropic's minimum
 
 
 def read_settings(tree: Mapping[str, Any], protocol: str) -> Settings:
-    """Return the settings of a request in a protocol's fields."""
+    """Return the settings in a request's fields."""
     found: dict[str, Any] = {}
     own: list[tuple[str, Any]] = []
     for path, steps, field in _READ[protocol]:
@@ -266,13 +266,15 @@ _READERS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
 
 
 def supported_settings(settings: Settings, protocol: str, quirks: tuple[str, ...] = ()) -> Settings:
-    """Return the settings that a host is sent, in its protocol: what ``read_settings`` reads of what ``write_settings``
-    writes."""
+    """Return the settings that a host is sent, in its protocol.
+
+    Reading the output of ``write_settings`` with ``read_settings`` gives the same value.
+    """
     return _parted(settings, protocol, quirks)[0]
 
 
 def _parted(settings: Settings, protocol: str, quirks: tuple[str, ...]) -> tuple[Settings, set[str]]:
-    """Return what a host is sent, and the client's names of the fields that it is not."""
+    """Return the settings that a host is sent, and the client's names of the fields that it is not sent."""
     same = settings.protocol == protocol
     words, lost = SETTING_PATHS.get(settings.protocol, {}), set[str]()
     told: dict[str, Any] = {}
@@ -309,8 +311,9 @@ def _says_nothing(noun: str, value: Any) -> bool:
 def _translated(
     noun: str, value: Any, settings: Settings, protocol: str, quirks: tuple[str, ...]
 ) -> dict[str, Any]:  # fmt: skip
-    """Return a setting in a protocol other than the client's; nothing if that has no field for it, or if the host's row
-    does not state that it is accepted.
+    """Return a setting in a protocol other than the client's; {} if that protocol or host does not support it.
+
+    A protocol supports it if it has a field for it, a host if its row states so.
     """
     if noun not in SETTING_PATHS.get(protocol, {}) or _says_nothing(noun, value):
         return {}
@@ -320,7 +323,7 @@ def _translated(
         return translate_effort(value, settings.protocol, protocol, quirks)
     if protocol == "openai" and noun in _BEYOND:
         return {noun: value} if noun in quirks and "openai_settings" not in quirks else {}
-    if noun == "top_k" and "no_temperature" in quirks:  # models that take no sampling parameters
+    if noun == "top_k" and "no_temperature" in quirks:  # models that accept no sampling parameters
         return {}
     return {noun: value}
 
@@ -353,8 +356,8 @@ _WRITERS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
 def scale_thinking(settings: Settings, asked: int | None, limit: int | None, host: str, where: str = "") -> Settings:
     """Return the settings for an answer that the plan limits to ``limit`` of ``asked`` tokens.
 
-    The thinking budget shrinks in proportion, as hosts of Anthropic's protocol refuse one above the answer's limit.
-    ``host`` is the host's protocol. Raises NotExpressible where too few tokens are left to think.
+    The thinking budget shrinks in proportion, as hosts of Anthropic's protocol refuse a budget above the answer's
+    limit. ``host`` is the host's protocol. Raises NotExpressible if too few tokens are left for thinking.
     """
     if settings.thinking is None or host not in _BOUNDED or asked is None or limit is None or limit >= asked:
         return settings
@@ -373,15 +376,17 @@ def accepted_fields(table: str) -> frozenset[str]:
     return frozenset(name.partition(".")[0] for name, field in FIELDS[table].items() if field.fate != "ignored")
 
 
-# Fields that the direct path leaves to the executor: answers of another form, and what is long and new in each chat.
+# Fields that the direct path leaves to the executor: other forms of answers, and long content that is new in each chat.
 _EXECUTED: Mapping[str, tuple[str, ...]] = {
     "openai": ("audio", "function_call", "functions", "modalities", "random_seed", "prediction"),
 }
 
 
 class DirectFields(NamedTuple):
-    """The top-level fields that a chat may have whose bytes go through as they came. Those in ``flat`` may hold neither
-    object nor array: nobody looks how deep they are."""
+    """The top-level fields that a chat with forwarded bytes may have.
+
+    Fields in ``flat`` may contain neither object nor array, since their depth is not checked.
+    """
 
     taken: frozenset[str]
     flat: frozenset[str]
@@ -390,7 +395,7 @@ class DirectFields(NamedTuple):
 def direct_fields(table: str) -> DirectFields:
     """Return the fields of direct chats.
 
-    Prompts of the server's own are rendered by the executor, and a field that no table has is named by it.
+    The executor renders the server's own prompts, and names fields that are in no table.
     """
     taken = {name.partition(".")[0] for name in FIELDS[table]}.difference(_PROMPT, _EXECUTED.get(table, ()))
     return DirectFields(frozenset(taken), frozenset(taken - accepted_fields(table) - {"metadata"}))
@@ -431,7 +436,7 @@ def _is_ignored(field: RequestField | None, name: str, raw: bytes | memoryview, 
 
 
 def _each(fields: Mapping[str, msgspec.Raw], table: str) -> Iterator[tuple[str, memoryview]]:
-    """Yield fields by their names in the table, nested ones included."""
+    """Yield fields by their names in the table, nested fields included."""
     for name, raw in fields.items():
         if name in _HOLDERS[table]:
             inner = memoryview(raw)
@@ -451,8 +456,8 @@ _HOLDERS = {
 }
 
 
-# Content that is understood nowhere, by kind of request: asked for, or of an answer before. A quote in a string has a
-# backslash before it: words about citations are none.
+# Content that is not understood, by kind of request: requested, or part of an earlier answer. A quote inside a string
+# is escaped, so text about citations does not match.
 _NESTED: Mapping[str, Mapping[str, re.Pattern[bytes]]] = {
     "anthropic": {"citations": re.compile(rb'"citations"\s*:\s*(?:\{[^{}]*"enabled"\s*:\s*true|\[\s*\{)')},
 }
@@ -464,9 +469,9 @@ _MARK = re.compile(rb'"cache_control"\s*:\s*\{[^{}]*"ephemeral"')
 
 
 def ignored_content(body: bytes, table: str, carried: int = 0) -> tuple[str, ...]:
-    """Return names of nested content that is not understood.
+    """Return the names of nested content that is not understood.
 
-    ``cache_control`` is among them where a body has more marks than are ``carried`` to the host.
+    ``cache_control`` is among them if a body has more marks than are ``carried`` to the host.
     """
     lost = ("cache_control",) if _CACHE in body and len(_MARK.findall(body)) > carried else ()
     if table not in _NESTED:
@@ -477,16 +482,16 @@ def ignored_content(body: bytes, table: str, carried: int = 0) -> tuple[str, ...
 
 
 def unenforced_tools(tools: Iterable[Tool], protocol: str) -> tuple[str, ...]:
-    """Return ``tools.strict`` if strict tools are asked for and the host's protocol cannot express them."""
+    """Return ``tools.strict`` if strict tools are requested and the host's protocol cannot express them."""
     return ("tools.strict",) if protocol not in STRICT_TOOLS_PROTOCOLS and any(tool.strict for tool in tools) else ()
 
 
 def unforwarded_fields(
     fields: Mapping[str, msgspec.Raw], settings: Settings, table: str, endpoint: Endpoint | None
 ) -> tuple[str, ...]:
-    """Return names of fields that the answering endpoint is not sent.
+    """Return the names of fields that the answering endpoint is not sent.
 
-    ``endpoint`` None: no host is asked.
+    ``endpoint``: None if no host is called.
     """
     if endpoint is None:
         return ignored_fields(table, fields, settings, "")

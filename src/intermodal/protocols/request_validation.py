@@ -1,7 +1,7 @@
-"""Validation that the readers of clients' requests share: settings and media that several protocols spell alike.
+"""Validation that the readers of clients' requests share, for settings and media that several protocols spell alike.
 
-Everything here raises ValueError, KeyError, TypeError or AttributeError for a value that is not as it should be;
-``read_request`` turns each into one sentence.
+Everything here raises ValueError, KeyError, TypeError or AttributeError for an invalid value; ``read_request`` turns
+each into one sentence.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ W = TypeVar("W", bound=str)
 def read_request(
     body: bytes, what: str, read: Callable[[dict[str, Any]], ChatCall], names: Mapping[str, str] = MappingProxyType({})
 ) -> ChatCall:
-    """Return the call that ``read`` finds in a body. Raises ValueError for a body that holds none.
+    """Return the call that ``read`` finds in a body. Raises ValueError for an invalid body.
 
-    ``what`` names the kind of request in an error. ``names``: the protocol's own names of places in a ``ChatCall``.
+    ``what`` names the kind of request in an error. ``names``: the protocol's own names of paths in a ``ChatCall``.
     """
 
     def found(tree: Any) -> ChatCall:
@@ -67,7 +67,7 @@ _PLACE = re.compile(r" - at `\$\.?(.*)`$", re.DOTALL)
 
 
 def validation_message(error: msgspec.ValidationError, cls: type[Any], names: Mapping[str, str]) -> str:
-    """Return the error in a value, under the client's name for its place."""
+    """Return the message of a validation error, under the client's name for the invalid field."""
     text, path, *_ = *_PLACE.split(str(error)), ""
     place = re.sub(r"\[\d+\]", "", path)
     called = names.get(place) or place.rpartition(".")[2] or "a value"
@@ -76,9 +76,9 @@ def validation_message(error: msgspec.ValidationError, cls: type[Any], names: Ma
 
 
 def read_typed(value: Any, kind: type[T] | Any, unknown: Mapping[str, str], place: str = "") -> T:
-    """Return a client's value in the types of its protocol. Raises ValueError in the client's words.
+    """Return a client's value in the types of its protocol. Raises ValueError in the client's terms.
 
-    ``unknown``: what is said of a word that is not known, by the end of its place. ``place``: of the value in the body.
+    ``unknown``: messages for an unknown value, by the end of its path. ``place``: path of the value in the body.
     """
     try:
         return cast("T", msgspec.convert(value, kind))
@@ -110,7 +110,7 @@ def _check_numbers(call: ChatCall) -> None:
     except OverflowError:
         raise ValueError("a number is larger than 64 bits can say") from None
     except UnicodeEncodeError:
-        return  # a lone surrogate, which is replaced on sending
+        return  # a lone surrogate, which is replaced when sending
 
 
 def _without_media(call: ChatCall) -> ChatCall:
@@ -128,10 +128,9 @@ def _without_data(part: WirePart) -> WirePart:
 def read_prompt(
     tree: dict[str, Any], read: Callable[[Any], WirePart], media: Mapping[str, tuple[str, ...]]
 ) -> PromptCall | None:
-    """Return the prompt that a body names, by ``prompt_id`` (LiteLLM's field) or by its model; None where it names
-    none.
+    """Return the prompt that a body names, by ``prompt_id`` (LiteLLM's field) or by its model; None if it names none.
 
-    ``media``: types of parts that are media, with the fields that identify them; ``read`` reads such a part.
+    ``media``: types of media parts, with the fields that identify them; ``read`` reads such a part.
     """
     given = {name: tree.get(f"prompt_{name}") for name in ("id", "version", "variables")}
     model = tree.get("model")
@@ -141,14 +140,14 @@ def read_prompt(
 
 
 def names_prompt(model: Any) -> bool:
-    """Return whether a model's name is that of a prompt."""
+    """Return True if a model's name is that of a prompt."""
     return isinstance(model, str) and model.startswith(PROMPT)
 
 
 def read_prompt_object(
     given: dict[str, Any], read: Callable[[Any], WirePart], media: Mapping[str, tuple[str, ...]]
 ) -> PromptCall:
-    """Return the prompt that an object with ``id``, ``version`` and ``variables`` names."""
+    """Return the prompt in an object with ``id``, ``version`` and ``variables``."""
     variables = {} if given.get("variables") is None else given["variables"]
     if not isinstance(variables, dict):
         raise ValueError("the variables of a prompt must be an object")
@@ -174,20 +173,20 @@ def read_prompt_object(
 
 
 def read_model(tree: dict[str, Any], prompt: PromptCall | None) -> str:
-    """Return the model's name; where a prompt is given without a model, the prompt's."""
+    """Return the model's name; if a prompt is given without a model, the prompt's."""
     if prompt is not None and prompt.id and tree.get("model") is None:
         return PROMPT + prompt.id
     return require_text(tree["model"], "model")
 
 
 def read_messages(tree: dict[str, Any], name: str, prompt: PromptCall | None) -> Sequence[Any]:
-    """Return the array of messages or input items; it may be absent where there is a prompt."""
+    """Return the array of messages or input items; it may be absent if there is a prompt."""
     given = tree.get(name) if prompt is not None else tree[name]
     return require_list([] if given is None else given, name)
 
 
 def read_stop(stop: Any) -> tuple[str, ...]:
-    """Return the stop sequences: a string or an array of strings."""
+    """Return the stop sequences, given as a string or an array of strings."""
     if stop is not None and not isinstance(stop, (str, list)):
         raise ValueError("stop must be a string or an array of strings")
     return (stop,) if isinstance(stop, str) else tuple(stop or ())
@@ -201,7 +200,7 @@ def require_list(value: Any, what: str) -> Sequence[Any]:
 
 
 def read_role(message: Any, roles: Mapping[str, Role]) -> Role:
-    """Return a message's role. Raises ValueError for one that the protocol does not have."""
+    """Return a message's role. Raises ValueError for a role that the protocol does not have."""
     role = message["role"]
     if not isinstance(role, str) or role not in roles:
         raise ValueError(f"a message has the role {quote_value(role)}, which is not one of {', '.join(roles)}")
@@ -209,7 +208,7 @@ def read_role(message: Any, roles: Mapping[str, Role]) -> Role:
 
 
 def require_one_of(said: Any, name: str, words: Sequence[W]) -> W:
-    """Return the value where it is one of ``words``. Raises ValueError otherwise."""
+    """Return the value if it is one of ``words``. Raises ValueError otherwise."""
     for word in words:
         if said == word:
             return word
@@ -221,7 +220,7 @@ def _either(words: Sequence[str]) -> str:
 
 
 def quote_value(value: Any) -> str:
-    """Return a client's value as an error message quotes it."""
+    """Return a client's value as quoted in an error message."""
     return _shortened(repr(value))
 
 
@@ -233,7 +232,7 @@ _LONGEST = 80  # letters
 
 
 def read_bool(tree: dict[str, Any], name: str, usual: bool) -> bool:
-    """Return a boolean. ``"false"`` is refused: read as either, it would be wrong half of the time."""
+    """Return a boolean. The string ``"false"`` is refused: either interpretation would be wrong half of the time."""
     value = tree.get(name)
     if value is not None and not isinstance(value, bool):
         raise ValueError(f"{name} is neither true nor false")
@@ -267,7 +266,7 @@ def image_from_url(url: str, detail: Any = "auto") -> WirePart:
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 _OPEN = "application/vnd.oasis.opendocument."
-# Media types accepted for a document. The bytes decide; clients that know no type send octet-stream.
+# Media types accepted for a document. The bytes decide; clients that do not know the type send octet-stream.
 DOCUMENT_TYPES = frozenset({
     "application/pdf", "application/octet-stream", f"{_OFFICE}wordprocessingml.document",
     f"{_OFFICE}presentationml.presentation", f"{_OFFICE}spreadsheetml.sheet",
@@ -283,7 +282,7 @@ READABLE_DOCUMENTS = (
 
 
 def document_from_data_uri(file_data: Any, name: Any, kept: Any = None) -> WireDocument:
-    """Return the file that OpenAI's clients send as a data URI. ``kept`` is the id of a stored file, given instead."""
+    """Return the file that OpenAI's clients send as a data URI. ``kept``: the id of a stored file, given instead."""
     found = decode_data_uri(require_text(file_data or "", "file_data"))
     if found is None or found[0] not in DOCUMENT_TYPES:
         raise file_error(kept)
@@ -322,8 +321,9 @@ def read_tools(tools: Any, what: str = "tools") -> tuple[Tool, ...]:
 
 
 def read_tool_choice(choice: Any, tools: tuple[Tool, ...]) -> tuple[tuple[Tool, ...], ToolChoice]:
-    """Return tools and tool choice from OpenAI's ``tool_choice``; where it allows some tools only, those alone are
-    returned."""
+    """Return tools and tool choice from OpenAI's ``tool_choice``; if it allows only some tools, only those are
+    returned.
+    """
     if choice in (None, "auto", "none", "required"):
         return tools, choice or "auto"
     if isinstance(choice, str):
@@ -343,7 +343,7 @@ def _called(tool: Any) -> str:
 
 
 def tool_named(name: str, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
-    """Return the tool of a name. Raises ValueError where there is none."""
+    """Return the tool of this name. Raises ValueError if there is none."""
     found = tuple(tool for tool in tools if tool.name == name)
     if not found:
         raise ValueError(f"tool_choice names {name!r}, which is not among the tools")
@@ -351,8 +351,9 @@ def tool_named(name: str, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
 
 
 def read_response_format(form: Any) -> TextOutput | JsonOutput:
-    """Return the output of OpenAI's ``response_format`` (with ``json_schema`` nested) or ``text.format`` (the same,
-    flat)."""
+    """Return the output of OpenAI's ``response_format`` (``json_schema`` nested) or ``text.format`` (the
+    same, flat).
+    """
     if not form or form["type"] == "text":
         return TextOutput()
     if form["type"] == "json_object":

@@ -1,5 +1,7 @@
-"""Both sides of rerank endpoints, in the shape of Cohere (``/v2/rerank``, ``/v1/rerank``), Jina, vLLM and llama.cpp
-(``/v1/rerank``), whose requests and replies are alike, and of Text Embeddings Inference (``/rerank``).
+"""Both sides of rerank endpoints.
+
+The protocols are those of Cohere (``/v2/rerank``, ``/v1/rerank``), Jina, vLLM and llama.cpp (``/v1/rerank``), whose
+requests and replies are alike, and of Text Embeddings Inference (``/rerank``).
 
 A request has ``model``, ``query``, ``documents`` and ``top_n``; a reply has ``results`` with the ``index`` of each
 document and its ``relevance_score``, the best first. TEI (quirk ``rerank_texts``) has ``query`` and ``texts``, and
@@ -26,7 +28,7 @@ from intermodal.protocols.framing.json_body import as_list, as_mapping, dumps, v
 from intermodal.protocols.openai_media.server import read_body, read_model_name
 from intermodal.protocols.reply_decoder import read_object
 
-MAX_DOCUMENTS = 1_000  # of one request, as Cohere has it
+MAX_DOCUMENTS = 1_000  # documents of one request, as at Cohere
 
 
 QUIRKS: Mapping[str, str] = {
@@ -35,14 +37,14 @@ QUIRKS: Mapping[str, str] = {
 
 
 class RankedDocuments(msgspec.Struct, frozen=True):
-    """The scores of documents, in the order in which they were sent, and what was counted."""
+    """The scores of documents, in the order in which they were sent, and the usage."""
 
     scores: tuple[float, ...]
     usage: WireUsage = WireUsage()
 
 
 def rerank_address(host: Host) -> tuple[str, str]:
-    """Return the address of the server and the path at which a host ranks.
+    """Return the server address and path at which a host reranks.
 
     >>> rerank_address(Host(id="v", base_url="http://127.0.0.1:8000/v1", rerank="/rerank"))
     ('http://127.0.0.1:8000/v1', '/rerank')
@@ -68,10 +70,12 @@ def encode_rerank(model: str, query: str, documents: Sequence[str], host: Host) 
 def decode_rerank(
     body: bytes, endpoint: str, *, documents: int, headers: Mapping[str, str] | None = None
 ) -> RankedDocuments:
-    """Return the scores of a 2xx reply. Raises CallError for an error inside it or scores that are not of these
-    documents, StreamCut for half a reply."""
+    """Return the scores of a 2xx reply.
+
+    Raises CallError for an error inside it or scores that do not match the documents, StreamCut for a truncated reply.
+    """
     start = body.lstrip()[:1]
-    if start == b"[":  # an array, which no other reply is
+    if start == b"[":  # an array, as in no other protocol
         tree = read_object(b'{"results":' + body + b"}", endpoint, headers)
     else:
         tree = read_object(body, endpoint, headers)
@@ -89,7 +93,7 @@ def decode_rerank(
 
 
 def _usage(tree: Mapping[str, Any]) -> WireUsage:
-    """Return the tokens that were counted: as vLLM, Jina and llama.cpp state them, or as Cohere does."""
+    """Return the counted tokens, as stated by vLLM, Jina and llama.cpp, or by Cohere."""
     usage, meta = as_mapping(tree.get("usage")), as_mapping(tree.get("meta"))
     counted = [
         usage.get("prompt_tokens"), usage.get("total_tokens"),
@@ -100,8 +104,10 @@ def _usage(tree: Mapping[str, Any]) -> WireUsage:
 
 
 class RerankCall(msgspec.Struct, frozen=True):
-    """Documents to be ranked for a query. ``top``: how many are wanted, None for all. ``texts``: they are to be sent
-    back, too."""
+    """Documents to rank for a query.
+
+    ``top``: number of results, None for all. ``texts``: the reply includes the documents.
+    """
 
     model: str
     query: str
@@ -111,7 +117,7 @@ class RerankCall(msgspec.Struct, frozen=True):
 
 
 def read_rerank_request(body: bytes) -> RerankCall:
-    """Return the call in a body. Raises ValueError for one that holds none, or asks for what is not supported."""
+    """Return the call in a body. Raises ValueError for an invalid body or an unsupported option."""
     return read_body(body, "a rerank request", _call)
 
 
@@ -143,7 +149,7 @@ def _document(given: Any, place: int) -> str:
 
 
 def write_rerank(call: RerankCall, ranked: Iterable[tuple[int, float]], id: str, tokens: int) -> bytes:
-    """Return the reply: the index and the score of each document, the best first."""
+    """Return the reply: the index and score of each document, the best first."""
     results: Sequence[Mapping[str, Any]] = [
         {
             "index": index,

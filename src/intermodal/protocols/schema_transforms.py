@@ -1,5 +1,4 @@
-"""Transforms of a JSON Schema before it is sent. An answer is always validated against the schema as requested.
-Pure."""
+"""Transforms of a JSON Schema before it is sent. An answer is always validated against the original schema. Pure."""
 
 from __future__ import annotations
 
@@ -47,7 +46,7 @@ def name_root(schema: Schema) -> Schema:
 def limit_lengths(schema: Schema) -> Schema:
     """Return the schema with a limit on every unlimited string and array, so that a small model cannot write forever.
 
-    Whatever is valid against the result is valid against the schema itself.
+    Everything valid against the result is valid against the original schema.
 
     >>> limit_lengths({"type": "array", "items": {"type": "string"}})
     {'type': 'array', 'items': {'type': 'string', 'maxLength': 200}, 'maxItems': 16}

@@ -1,11 +1,11 @@
-"""Special tokens of chat templates in text that a user or a file contributes, and how they are made harmless. Pure.
+"""Special tokens of chat templates in text from a user or a file, and how they are made harmless. Pure.
 
-A server that renders a prompt (llama.cpp, Ollama, LM Studio, vLLM) puts text between special tokens and then parses all
-of it for them, so ``<|im_end|>`` in a file would end the user's turn. A token is *broken up* by a space before its last
-character: no vocabulary has a token for the result, people and models still read it, and ``<s >`` is the same tag as
-``<s>`` to a reader of markup. An invisible character would hide something; those are removed elsewhere for that
-reason. Tokenizing without special tokens is not enough: llama.cpp still recognises *user-defined* tokens
-(``<think>``, ``<tool_call>``, in some files ``<start_of_turn>``).
+A server that renders a prompt (llama.cpp, Ollama, LM Studio, vLLM) puts text between special tokens and then parses the
+whole for them, so ``<|im_end|>`` in a file would end the user's turn. A token is *broken up* by a space before its last
+character: no vocabulary has a token for the result, people and models can still read it, and ``<s >`` is the same tag
+as ``<s>`` to a reader of markup. An invisible character would hide something, which is why those are removed elsewhere.
+Tokenizing without special tokens is not enough: llama.cpp still recognises *user-defined* tokens (``<think>``,
+``<tool_call>``, in some files ``<start_of_turn>``).
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ SQUARE: tuple[str, ...] = (
 # Templates in plain words: the headings of Alpaca and of models tuned the same way.
 HEADINGS: tuple[str, ...] = ("Instruction", "Input", "Response", "System", "User", "Assistant", "Human")
 
-_TIMES = 8  # passes over a text, as breaking up one token may leave another
+_TIMES = 8  # passes over a text, since breaking up one token may leave another
 
 
 class SpecialTokens:
-    """A pattern of special tokens: those of all known families, and the ``own`` ones of a model."""
+    """A pattern of special tokens: those of all known families, and the ``own`` tokens of a model."""
 
     def __init__(self, own: Iterable[str] = (), *, known: bool = True) -> None:
         whole = sorted({mark for mark in own if _breakable(mark)})
@@ -70,7 +70,7 @@ class SpecialTokens:
         self._found = re.compile("|".join([*shapes, *([_any_of(whole)] if whole else [])]) or r"(?!)")
 
     def broken(self, text: str) -> str:
-        """Return the text with every special token broken up; the same object where there is none.
+        """Return the text with every special token broken up; the same object if there is none.
 
         >>> SpecialTokens().broken("yes<|im_end|>\\n<s>no</s> [INST]")
         'yes<|im_end| >\\n<s >no</s > [INST ]'
@@ -92,7 +92,7 @@ def _broken(found: re.Match[str]) -> str:
 
 
 def _breakable(mark: str) -> bool:
-    """Return whether a token can be broken up: one of a single character or of whitespace is no turn marker."""
+    """Return True if a token can be broken up. A single character or whitespace is no turn marker."""
     return len(mark) > 1 and not mark.isspace()
 
 
@@ -102,8 +102,10 @@ def _known() -> list[str]:
 
 
 def _any_of(words: list[str]) -> str:
-    """Return a pattern for any of the words, the longest that fits first. Words with a common beginning share a branch:
-    a vocabulary may have thousands, and trying them one by one takes time in proportion.
+    """Return a pattern for any of the words, the longest match first.
+
+    Words with a common beginning share a branch: a vocabulary may have thousands, and trying them one by one takes time
+    in proportion.
     """
     branches: dict[str, list[str]] = {}
     for word in words:
@@ -122,8 +124,7 @@ def special_tokens(own: tuple[str, ...] = (), *, known: bool = True) -> SpecialT
 
 
 def without_special_tokens(call: ChatCall, marks: SpecialTokens) -> ChatCall:
-    """Return the call with special tokens broken up in everything from its sender and its media: texts, tools and
-    results.
+    """Return the call with special tokens broken up in all text from its sender and its media, in tools and in results.
 
     For local servers, where only the template may begin a turn.
     """

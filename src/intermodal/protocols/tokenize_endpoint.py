@@ -40,7 +40,7 @@ def encode_chat(counter: TextCounter, model: str, tools: Sequence[Mapping[str, A
 
 
 def decode_prompt(body: bytes) -> str | None:
-    """Return the prompt that a template rendered; None where the reply holds no text."""
+    """Return the prompt that a template rendered; None if the reply contains no text."""
     try:
         found = loads(body)
     except ValueError:
@@ -59,7 +59,7 @@ def root(base_url: str) -> str:
 
 
 def decode_reply(body: bytes) -> int | None:
-    """Return the number of tokens; None where the reply gives none."""
+    """Return the number of tokens; None if the reply states none."""
     try:
         found = loads(body)
     except ValueError:

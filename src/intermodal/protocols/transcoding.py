@@ -1,6 +1,6 @@
 """A stream that is decoded by its protocol's codec and written again by the protocol's server side.
 
-This costs a few microseconds an event more than passing it through. It is for protocols whose clients assemble an
+This costs a few microseconds per event more than passing it through. It is for protocols whose clients assemble an
 answer from many kinds of events, some of which servers omit.
 """
 
@@ -31,7 +31,7 @@ from intermodal.protocols.upstream_response import End, StreamedResponse
 
 
 class TranscodedStream(StreamedResponse):
-    """A stream that is decoded and written again, event by event. Tool calls come whole, at its end."""
+    """A stream that is decoded and written again, event by event. Tool calls are sent complete, at its end."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -81,7 +81,7 @@ class TranscodedStream(StreamedResponse):
         return ""
 
     def _tell(self, event: WireEvent, through: list[bytes]) -> End:
-        """Write it; what of it goes on is put into ``through``."""
+        """Process an event; append its encoding to ``through`` if it is forwarded."""
         self.output_seen = self.output_seen or is_output(event)
         kept = self.kept(event)
         if isinstance(event, Finish):

@@ -1,8 +1,8 @@
-"""The reply to one direct call, handed to the client in the callback that received it.
+"""The reply to one direct call, passed on to the client in the callback that received it.
 
-``UpstreamResponse`` handles one reply. ``BufferedResponse`` collects an answer that is not streamed. A
-``StreamedResponse`` passes a stream through from its first visible word on: a failure before that was never shown, so
-another route may answer.
+``UpstreamResponse`` handles one reply. ``BufferedResponse`` collects an unstreamed answer. A ``StreamedResponse``
+passes a stream through from its first visible word on: a failure before that was never shown, so another route may
+answer.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from intermodal.protocols.framing.surrogates import SurrogateJoiner, join_surrog
 from intermodal.protocols.reply_chunk import ReplyChunk
 from intermodal.protocols.reply_decoder import BLANK, NO_ANSWER, UNEXPLAINED, UNFINISHED, ReplyDecoder
 
-MAX_ERROR = 1 << 20  # bytes of a reply that is an error
+MAX_ERROR = 1 << 20  # bytes of an error reply
 
 End = Literal["", "done", "stopped"]
 
@@ -48,7 +48,7 @@ class ClientWriter(Protocol):
 
     @property
     def behind(self) -> bool:
-        """True if the reader is slow and enough data waits for it."""
+        """True if the reader is slow and enough data is waiting for it."""
         ...
 
     def when_caught_up(self, do: Callable[[], None] | None) -> None:
@@ -79,7 +79,7 @@ class Clock(Protocol):
 
 
 class HostSide(Protocol):
-    """The connection that a reply comes by. ``wordless``: the time until the first word runs on."""
+    """The connection that a reply arrives on. ``wordless``: the time until the first word keeps running."""
 
     wordless: bool
 
@@ -89,12 +89,12 @@ class HostSide(Protocol):
         ...
 
     def pause(self) -> None:
-        """Read nothing until the client has caught up."""
+        """Stop reading until the client has caught up."""
         ...
 
 
 class PendingCheck(Protocol):
-    """The check of an answer that is not over yet: a future of its error, or None."""
+    """The unfinished check of an answer: a future of its error, or None."""
 
     def cancelled(self) -> bool: ...
 
@@ -107,15 +107,15 @@ class ReplyReader(Protocol):
     """The reader of a protocol's replies: its row of ``executor/direct/protocol_adapters.py``."""
 
     def read(self, data: bytes, /) -> ReplyChunk | None:
-        """Parse a whole reply; None if it is not one."""
+        """Parse a whole reply; None if it is unusual or an error."""
         ...
 
     def decoder(self, endpoint: str, headers: Mapping[str, str]) -> ReplyDecoder:
-        """Return the codec that reads them everywhere else."""
+        """Return the codec's decoder, as used by runs."""
         ...
 
     def whole(self, events: Iterable[WireEvent]) -> bytes:
-        """Return a whole reply, written anew."""
+        """Return a whole reply, encoded from events."""
         ...
 
     def encoder(self, model: str, **more: Any) -> ReplyEncoder:
@@ -132,14 +132,14 @@ class ReplyReader(Protocol):
 
 
 class UpstreamResponse(AnswerState):
-    """One reply. ``over``: nothing more is awaited; ``error``: the reason it failed, None if it did not."""
+    """One reply. ``over``: nothing more is awaited; ``error``: why it failed, None if it did not."""
 
     waits = False
     output_seen = False
     judging = False  # the answer is complete and its check still runs
-    # What few replies change stands here; see ``AnswerState``.
+    # Class attributes hold the defaults that most replies keep; see ``AnswerState``.
     error: errors.IntermodalError | None = None
-    items: Sequence[Mapping[str, Any]] = ()  # that clients may name later
+    items: Sequence[Mapping[str, Any]] = ()  # that clients may refer to later
     counted_here: int | None = None  # tokens of an answer that was stopped before its host counted them
     over = False
     _then: Callable[[errors.IntermodalError | None], None] | None = None
@@ -160,7 +160,7 @@ class UpstreamResponse(AnswerState):
     # ---- for the waiting client
 
     def then(self, do: Callable[[errors.IntermodalError | None], None]) -> None:
-        """Called once, when it is over. It must not raise."""
+        """Call ``do`` once when the reply is over. It must not raise."""
         self._then = do
 
     # ---- callbacks of the connection (transport.http1.Listener)
@@ -192,7 +192,7 @@ class UpstreamResponse(AnswerState):
     def failed(self, error: errors.CallError) -> None:
         if self.over or self.judging:
             return
-        if not 200 <= self._status < 300 and self._status:  # the status alone must do
+        if not 200 <= self._status < 300 and self._status:  # only the status is available
             error = self._classified(b"".join(self._body)[:MAX_ERROR])
         self._broke(error)
         self._settled()
@@ -220,7 +220,7 @@ class UpstreamResponse(AnswerState):
         self._body.append(data)
 
     def _note(self, piece: ReplyChunk) -> None:
-        """Note what a piece says besides its words."""
+        """Record the content of a piece other than its text."""
         if piece.refusal:
             self.refusal.append(piece.refusal)
         for place, name, call in piece.calls:
@@ -233,7 +233,7 @@ class UpstreamResponse(AnswerState):
             self.finish = "content_filter"
 
     def _note_whole(self, piece: ReplyChunk) -> None:
-        """Note a reply that came in one piece, with split characters joined."""
+        """Record a reply that arrived in one piece, with split characters joined."""
         self._note(piece)
         self.text.append(join_surrogates(piece.text) if piece.halved else piece.text)
 
@@ -255,11 +255,11 @@ class UpstreamResponse(AnswerState):
         self.over, self.error = True, error
 
     def events(self) -> Sequence[WireEvent]:
-        """Return the answer as its wire decodes it, once it is over."""
+        """Return the decoded events of the answer, once it is over."""
         raise NotImplementedError
 
     def _broke(self, error: errors.CallError) -> None:
-        """It broke off, or time is up."""
+        """Handle a reply that broke off or timed out."""
         self._fail(error)
 
     def _reread(self, data: bytes, *, part: bool = False) -> list[WireEvent] | None:
@@ -277,7 +277,7 @@ class UpstreamResponse(AnswerState):
         return [*now, *later]
 
     def _wrong(self, data: bytes) -> errors.CallError:
-        """Return the error that an invalid reply stands for, according to the protocol's codec."""
+        """Return the error for an invalid reply, according to the protocol's codec."""
         decoder = self._reader.decoder(self._endpoint, self._headers)
         for event in (*decoder.feed(data), *decoder.close()):
             if isinstance(event, Error) and isinstance(event.error, errors.CallError):
@@ -286,10 +286,10 @@ class UpstreamResponse(AnswerState):
 
 
 class BufferedResponse(UpstreamResponse):
-    """An answer that is not streamed."""
+    """An unstreamed answer."""
 
     raw = b""
-    counted = b""  # its usage as it came
+    counted = b""  # its usage, unchanged
 
     def _take(self, data: bytes) -> None:
         if not self._body:
@@ -324,8 +324,10 @@ class BufferedResponse(UpstreamResponse):
         return self._reread(self.raw) or ()
 
     def _bounded(self, piece: ReplyChunk) -> ReplyChunk:
-        """Return the answer with its text and reasoning cut to the limit, without tool calls if it was cut, as they may
-        be incomplete, and with its counts unchanged: they are billed.
+        """Return the answer with its text and reasoning cut to the limit, and its counts unchanged, since they are
+        billed.
+
+        If it was cut, tool calls are dropped, as they may be incomplete.
         """
         state = AnswerState(self._endpoint, limit=self.limit, streamed=False)
         events = [kept for event in self._reread(self.raw) or () if (kept := state.kept(event)) is not None]
@@ -347,7 +349,7 @@ class StreamContext(NamedTuple):
         metadata: returns the run metadata, written beside the usage at the end.
         wrong: returns the error found at the end, or a future that resolves to it.
         silent: nothing is shown of an answer without a visible word.
-        tokens: counts those of a text, if nothing else does.
+        tokens: counts the tokens of a text, if nothing else does.
         wanted: the client requests the usage. guarded: an answer that repeats itself is stopped. fields: the request's,
             unchanged.
         reasonless: the host is known not to state why an answer ended. limit: allowed tokens.
@@ -368,7 +370,7 @@ class StreamContext(NamedTuple):
 
 
 class StreamedResponse(UpstreamResponse):
-    """A streamed answer. It comes in pieces, events or lines, which ``_split`` cuts it into."""
+    """A streamed answer. It arrives in pieces, events or lines, into which ``_split`` cuts it."""
 
     waits = True
     _split: type[LineSplitter] = EventSplitter
@@ -381,26 +383,26 @@ class StreamedResponse(UpstreamResponse):
         self._teller = teller
         self._reply = teller.reply
         self._model = teller.model
-        self._whole: bool | None = None  # it does not come as a stream; None: nothing came yet
-        self._first = b""  # what came before it is known what it is
+        self._whole: bool | None = None  # True if it is not a stream; None if nothing arrived yet
+        self._first = b""  # data received before its kind is known
         self._splitter = self._split()
         self._held: list[bytes] = []
         self._timer: Timer | None = None
-        self._until = 0.0  # when it is due
+        self._until = 0.0  # when the timer is due
         self._halves = SurrogateJoiner()  # for the recorded text
 
     # ---- what each protocol does in its own way
 
     def _event(self, event: bytes, through: list[bytes]) -> End:
-        """Look at an event; what of it goes on is put into ``through``."""
+        """Process an event; append the part of it to forward to ``through``."""
         raise NotImplementedError
 
     def _part(self, words: str, thoughts: str) -> bytes:
-        """Return the event that says these."""
+        """Return an event with this text or reasoning."""
         raise NotImplementedError
 
     def _finish(self, data: bytes, *, stopped: bool = False) -> None:
-        """Write the end of the answer behind ``data``. ``stopped``: we ended it."""
+        """Write the end of the answer after ``data``. ``stopped``: we ended it."""
         raise NotImplementedError
 
     def _come_whole(self, data: bytes) -> None:
@@ -434,7 +436,7 @@ class StreamedResponse(UpstreamResponse):
         self._go_through(data, self._event)
 
     def _go_through(self, data: bytes, look: Callable[[bytes, list[bytes]], End]) -> None:
-        """Have each event looked at that the bytes complete, and pass on what of them goes on."""
+        """Process each event that the bytes complete, and pass on the forwarded parts."""
         try:
             events = self._splitter.feed(data)
         except PieceTooLong:
@@ -452,9 +454,9 @@ class StreamedResponse(UpstreamResponse):
             self._pass(through, end)
 
     def _cuts(self, through: list[bytes], *, called: bool = False) -> bool:
-        """Return whether the piece that the answer ends with is not shown as it came, but as far as it is allowed.
+        """Return True if the last piece of the answer is not forwarded unchanged, but only its allowed part.
 
-        ``called``: it has arguments, which are of no use where they are cut.
+        ``called``: it has arguments, which are useless if truncated.
         """
         if self.stopped == "blanks":
             self._fail(self.blanks_error())
@@ -476,7 +478,7 @@ class StreamedResponse(UpstreamResponse):
 
     def _pass(self, through: list[bytes], end: End) -> None:
         if not self.begun:
-            if self.first_at is None and not self.finish and not end:  # nothing that can be seen yet
+            if self.first_at is None and not self.finish and not end:  # nothing visible yet
                 self._held += through
                 self._size += sum(map(len, through))
                 if self._size > MAX_PIECE:
@@ -534,7 +536,7 @@ class StreamedResponse(UpstreamResponse):
 
     def _waited(self) -> None:
         self._timer = None
-        if self.connection is not None and self.connection.behind:  # it may have come, and is not read
+        if self.connection is not None and self.connection.behind:  # the end may have arrived without having been read
             self._wait_for_more()
         else:
             self.end()
@@ -545,15 +547,17 @@ class StreamedResponse(UpstreamResponse):
         super()._succeed()
 
     def _stopped(self) -> WireUsage:
-        """It is not waited for to its end: what was made of it is counted here, as counts before the end are not those
-        of the answer."""
+        """Count the output of a stopped answer here and return it as usage: counts before the end are not
+        the answer's.
+        """
         self.finish, self.usage = "length", None
         self.counted_here = self._teller.tokens("".join([*self.text, *self.beside]))
         return WireUsage(output_tokens=self.counted_here)
 
     def _found_wrong(self, data: bytes) -> bool:
-        """Return whether the answer, now complete, is rejected or still being checked. ``data``: the last of it, which
-        is shown.
+        """Return True if the complete answer is rejected or still being checked.
+
+        ``data``: the last of it, which is shown.
         """
         wrong = self._teller.wrong(self)
         if wrong is None:
@@ -570,7 +574,7 @@ class StreamedResponse(UpstreamResponse):
         return True
 
     def _judged(self, verdict: PendingCheck) -> None:
-        """It is known whether the answer can be let stand."""
+        """End the answer by the result of its check."""
         self.judging = False
         if self.over or verdict.cancelled():
             return
@@ -584,7 +588,7 @@ class StreamedResponse(UpstreamResponse):
     def _ended(self) -> None:
         if self.over:
             return
-        if self._splitter.pending and not self._whole:  # the last line may be without its end
+        if self._splitter.pending and not self._whole:  # the last line may lack its line end
             self._take(b"\n\n")
             if self.over:
                 return

@@ -1,5 +1,5 @@
-"""Bytes to hosts and back: connections, addresses, time limits, and the meaning of each failure.
+"""Connections to hosts: addresses, time limits, and the meaning of each failure.
 
-No protocol of a model is known here (``protocols/``), and nothing of plans or accounts (``executor/``). Downloads,
+This package knows no model protocol (``protocols/``), and nothing of plans or accounts (``executor/``). Downloads,
 which follow redirects, are not here either: ``local/weights/`` and ``media/`` fetch with httpx.
 """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class HostAddress(NamedTuple):
-    """Where to send, the key for it and where the key goes."""
+    """The address of a server, its API key, and the header that carries the key."""
 
     base_url: str
     key: str = ""
@@ -26,7 +26,7 @@ class HostAddress(NamedTuple):
 
 
 class Address(NamedTuple):
-    """Where a request goes, in ASCII. ``netloc``: as the host header has it; ``path``: with its query."""
+    """The destination of a request, in ASCII. ``netloc``: as in the host header; ``path``: includes the query."""
 
     scheme: str
     host: str
@@ -43,7 +43,7 @@ _SAFE = "/%:@!$&'()*+,;=?~"  # characters that are kept in a path and its query
 
 @lru_cache(maxsize=256)
 def parse_address(base_url: str, path: str) -> Address:
-    """Return where a request goes. Raises ConfigError for a base_url that is no plain http(s) address."""
+    """Return the address of a path below ``base_url``. Raises ConfigError if that is not a plain http(s) address."""
     text = base_url.rstrip("/") + path
     try:
         parts = urlsplit(text)
@@ -65,7 +65,7 @@ def parse_address(base_url: str, path: str) -> Address:
 
 
 def _ascii(host: str) -> str:
-    """Raises ValueError for a name that cannot be one."""
+    """Return a host name in ASCII. Raises ValueError for an invalid name."""
     if host.isascii():
         return host
     import idna
@@ -83,14 +83,15 @@ def is_this_machine(host: str) -> bool:
 
 
 def goes_by_proxy(base_url: str, path: str, *, internet: bool, proxies: bool) -> bool:
-    """Return whether a request takes a proxy of the environment, which may name some (``proxies``): one to the
-    internet does, except to this machine.
+    """Return True if a request uses a proxy of the environment.
+
+    Requests to the internet do if ``proxies`` is true, except those to this machine.
     """
     return internet and proxies and not is_this_machine(parse_address(base_url, path).host)
 
 
 async def port_is_open(address: str, seconds: float = 0.25) -> bool:
-    """Return whether a port accepts connections; far cheaper than a request if none does."""
+    """Return True if a port accepts connections; far cheaper than a request if none does."""
     from urllib.parse import urlsplit
 
     import anyio
@@ -105,7 +106,7 @@ async def port_is_open(address: str, seconds: float = 0.25) -> bool:
     return True
 
 
-# Where each kind of host wants its key.
+# The header that carries the key, for each kind of host.
 _KEYS: Mapping[Auth, tuple[str, str]] = {
     "bearer": ("authorization", "Bearer "),
     "x-api-key": ("x-api-key", ""),
@@ -114,7 +115,7 @@ _KEYS: Mapping[Auth, tuple[str, str]] = {
 
 
 def request_headers(address: Address, key: str, auth: Auth) -> dict[str, str]:
-    # No compression: a stream then arrives as it is made, and nothing can unpack to gigabytes.
+    # No compression: a stream then arrives as it is generated, and nothing can decompress to gigabytes.
     headers = {"accept": "*/*", "accept-encoding": "identity", "user-agent": f"intermodal/{__version__}"}
     if not key or auth not in _KEYS:
         return headers
@@ -125,9 +126,9 @@ def request_headers(address: Address, key: str, auth: Auth) -> dict[str, str]:
 
 
 def certificates() -> ssl.SSLContext:
-    """Return the trusted certificates. Reading them takes 20 to 50 ms, so plain http does without.
+    """Return the trusted certificates. Reading them takes 20 to 50 ms, so they are not loaded for plain http.
 
-    Raises NoCertificates where SSL_CERT_FILE or SSL_CERT_DIR names nothing that can be read.
+    Raises NoCertificates if SSL_CERT_FILE or SSL_CERT_DIR names nothing readable.
     """
     import os
     import ssl

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from intermodal.transport.http1 import ConnectionPool, HostConnection, HttpTarget
     from intermodal.transport.proxy import Proxies
 
-_HIGH, _LOW = 1 << 20, 256 << 10  # bytes waiting for the reader at which reading from the host pauses, and resumes
+_HIGH, _LOW = 1 << 20, 256 << 10  # bytes waiting for the reader at which reading from the host pauses and resumes
 _DEFAULT = Timeouts()
 
 
 class _Reply:
-    """A connection's reply, kept until it is awaited: a Listener, and the Source of its Response."""
+    """A reply that a connection delivers and a reader awaits: a Listener, and the BodySource of its Response."""
 
     waits = False
     output_seen = False
@@ -39,7 +39,7 @@ class _Reply:
     def __init__(self) -> None:
         self.status = 0
         self.headers: Mapping[str, str] = {}
-        self.connection: HostConnection | None = None  # while the reply is not over
+        self.connection: HostConnection | None = None  # until the reply is complete
         self._pieces: deque[bytes] = deque()
         self._size = 0
         self._over = False
@@ -81,8 +81,10 @@ class _Reply:
             await self._changed()
 
     def _taken(self, error: errors.CallError) -> errors.CallError:
-        """Return the error, with which the reply is over, and forget it: its traceback has frames that hold this
-        reply, and all would stay until cycles are collected."""
+        """Return the error, which ends the reply, and forget it.
+
+        Its traceback has frames that reference this reply, so all would stay until cycles are collected.
+        """
         self._error, self._over = None, True
         return error
 
@@ -108,7 +110,7 @@ class _Reply:
 
 
 class Transport:
-    """One connection pool for a whole run or client. ``aclose`` it when done."""
+    """One connection pool for a whole run or client. Call ``aclose`` when done."""
 
     def __init__(self) -> None:
         self._pool: ConnectionPool | None = None
@@ -116,7 +118,7 @@ class Transport:
 
     @cached_property
     def proxies(self) -> bool:
-        """Return whether the environment may name any. Some systems have settings of their own, which httpx reads."""
+        """True if the environment may name a proxy. Some systems have settings of their own, which httpx reads."""
         import os
         import sys
 
@@ -130,7 +132,7 @@ class Transport:
         headers: tuple[tuple[str, str], ...] = (),
         where: str = "",
     ) -> AbstractAsyncContextManager[Response]:
-        """GET a path of a server; see :meth:`post`."""
+        """Send a GET request to a path of a server; see :meth:`post`."""
         nothing = EncodedRequest(path=path, headers=headers, segments=())
         return self._direct("GET", server, nothing, PendingRequest(where or _name(server, path), _DEFAULT), fresh=False)
 
@@ -145,16 +147,16 @@ class Transport:
         record: SendRecord | None = None,
         fresh: bool = False,
     ) -> AbstractAsyncContextManager[Response]:
-        """POST a request to a server, at its path; the block gets the reply as soon as its headers are there.
+        """Send a POST request to a server; the block gets the response as soon as its headers have arrived.
 
         Args:
-            where: how errors name the host; its address when "".
-            proxied: use the proxies of the environment (hosts of zone internet), except to this machine.
-            record: told before the first byte leaves, which then does not where that raises, and after the last.
-            fresh: on a connection that has served no other request.
+            where: how errors name the host; its address if "".
+            proxied: use the proxies of the environment (for hosts of zone internet), except to this machine.
+            record: notified before the first byte is sent, which is not sent if that raises, and after the last byte.
+            fresh: use a connection that has served no other request.
 
-        Raises Unreachable, with ``sent`` True when the request may have been worked on; ConfigError for
-        an address or key that cannot be used. The status is the caller's to judge.
+        Raises Unreachable, with ``sent`` True if the request may have been processed; ConfigError for an address or key
+        that cannot be used. The caller evaluates the status.
         """
         exchange = PendingRequest(where or _name(server, encoded.path), timeouts, record)
         if goes_by_proxy(server.base_url, encoded.path, internet=proxied, proxies=self.proxies):
@@ -185,7 +187,7 @@ class Transport:
                 await reply.begun()
             if deadline.over:
                 raise exchange.silent()
-            exchange.begin_waiting()  # a host may answer before it has taken everything
+            exchange.begin_waiting()  # a host may answer before it has received everything
             yield Response(reply.status, reply.headers, reply, exchange)
         finally:
             if reply.connection is not None:
@@ -195,7 +197,7 @@ class Transport:
     async def _connection(
         pool: ConnectionPool, target: HttpTarget, exchange: PendingRequest, *, fresh: bool
     ) -> HostConnection:
-        """Return a connection that is open, on which nothing came, with the request written down as about to leave."""
+        """Return an open connection without unread input, after recording that the request is about to be sent."""
         noted = exchange.record is None
         while True:
             connection = None if fresh else pool.take(target, monotonic())

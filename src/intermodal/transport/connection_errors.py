@@ -1,4 +1,4 @@
-"""Errors of connections: their wording, and whether the request may have been processed and paid."""
+"""Errors of connections: their wording, and whether the request may have been processed and billed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 from intermodal import errors
 from intermodal.transport.timeouts import Timeouts
 
-# The phase of a failure decides what it means and whether it may have cost money.
+# The phase of a failure determines its meaning and whether it may have cost money.
 Phase = Literal["connecting", "sending", "waiting", "answering"]
 
-# httpx's exception classes -> (phase it proves, or "" when the state of the request tells; words).
+# httpx's exception classes -> (phase that they prove, or "" if the state of the request decides; wording).
 FAILURES: Mapping[str, tuple[Phase | Literal[""], str]] = {
     "ConnectTimeout": ("connecting", "cannot be connected to in time"),
     "ConnectError": ("connecting", "cannot be connected to"),
@@ -48,12 +48,14 @@ UNREADABLE = "sent a reply that cannot be read as HTTP"
 
 
 class NoCertificates(OSError):
-    """The file in the variable has no certificates."""
+    """The file or folder named by an environment variable has no readable certificates."""
 
 
 def unanswered_error(what: str, where: str, *, sent: bool, kept: bool, seconds: float) -> errors.Unreachable:
-    """Return the error for a connection that ended before any of a reply came, so long after the request. ``sent``: all
-    of that may have arrived; ``kept``: the connection had served another.
+    """Return the error for a connection that ended before any of a reply arrived.
+
+    ``sent``: the whole request may have arrived. ``kept``: the connection had served another request. ``seconds``: time
+    since the request.
     """
     after = " without an answer" if sent and what != UNREADABLE else ""
     found = errors.Unreachable(what + after, where=where, sent=sent)
@@ -65,10 +67,10 @@ def unanswered_error(what: str, where: str, *, sent: bool, kept: bool, seconds: 
 def silent_host_error(
     where: str, timeouts: Timeouts, *, sent: bool, answering: bool, wordless: bool
 ) -> errors.CallError:
-    """Return the error for a host that was waited for in vain.
+    """Return the error for a host that did not answer in time.
 
     Args:
-        sent: all of the request may have arrived. answering: some of the reply came. wordless: none of its words did.
+        sent: the whole request may have arrived. answering: some of the reply arrived. wordless: but no word of it.
     """
     if answering and wordless:
         what = f"said no word within {timeouts.first_byte:g} s"
@@ -84,8 +86,9 @@ _MISNAMED, _EXPIRED = (62, 64), 10  # of OpenSSL: X509_V_ERR_HOSTNAME_MISMATCH, 
 
 
 def connection_failure_reason(error: BaseException) -> tuple[str, str]:
-    """Return the cause of a failed connection, in words, and the fix. Never the system's own message, which may name
-    addresses and paths.
+    """Return the cause of a failed connection in words, and the fix.
+
+    The system's own message is not used, since it may name addresses and paths.
     """
     import socket
     import ssl

@@ -1,13 +1,13 @@
-"""The HTTP/1.1 client of the executor and of the gateway, over kept-alive connections.
+"""The HTTP/1.1 client of the executor and the gateway, over kept-alive connections.
 
-A client library costs 30 to 1,500 us of processor time a request. Here a request needs no task and a piece of its reply
-no queue: received data is handed on in the callback that received it. llhttp parses the bytes.
+A client library costs 30 to 1,500 us of processor time per request. Here a request needs no task and a piece of its
+reply no queue: received data is passed on in the callback that received it. llhttp parses the bytes.
 
-Only its position tells which request a reply answers. A host that sends one too many would have it read as the answer
-to the next request on the same connection, which may be another client's. So a connection is reused only if a reply was
-read to its end and nothing came after it; it is checked once more when it is taken.
+Only its position tells which request a reply answers. If a host sends one reply too many, it would be taken for the
+answer to the next request on the same connection, which may be another client's. So a connection is reused only if a
+reply was read to its end and nothing followed it; it is checked once more when it is taken.
 
-Failures use the words and classes of ``connection_errors.py``.
+Failures use the wording and classes of ``connection_errors.py``.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ from intermodal.transport.timeouts import KEEP_ALIVE, IdleTimeout, Timeouts
 if TYPE_CHECKING:
     import ssl
 
-MAX_CONNECTIONS = 4096  # to all hosts: more than a gateway lets clients in
-_HEADERS = 100  # of a reply; a host that sends more is not spoken to
+MAX_CONNECTIONS = 4096  # to all hosts: more than the number of clients of a gateway
+_HEADERS = 100  # headers of a reply; a reply with more is rejected
 _HEAD = 64 << 10  # bytes of all headers, and of anything before a reply that is invalid
 _SLICE = 256 << 10  # bytes of a body that are written at once; asyncio copies what the socket does not accept
-_AT_ONCE = 8  # slices that are written before anything else has its turn
+_AT_ONCE = 8  # slices that are written before other work gets its turn
 _UNSENDABLE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")  # RFC 9110, 5.5: characters that no field value may have
-_ROOM = 64 << 10  # bytes that wait in asyncio before the rest of a body waits here
+_ROOM = 64 << 10  # bytes buffered in asyncio before the rest of a body waits here
 
 
 class Writer(Protocol):
-    """A writer to sockets: at once, or many together (``gateway/http1/write_batching.py``)."""
+    """Writes to sockets: immediately, or batched (``gateway/http1/write_batching.py``)."""
 
     def write(self, transport: asyncio.Transport, data: bytes) -> None: ...
 
@@ -59,32 +59,32 @@ class _AtOnce:
 
 
 class Listener(Protocol):
-    """The receiver of a reply. None of these may raise.
+    """The receiver of a reply. None of these methods may raise.
 
-    ``waits``: the first bytes may be no word yet, so that the time until the first word runs on. ``output_seen``: a
-    piece of the answer came since the connection last looked and cleared this.
+    ``waits``: the first bytes may not contain a word yet, so the time until the first word keeps running.
+    ``output_seen``: a piece of the answer arrived since the connection last checked and cleared this.
     """
 
     waits: bool
     output_seen: bool
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
-        """Called when the status line and headers are there."""
+        """Called when the status line and headers have arrived."""
 
     def data(self, data: bytes) -> None:
-        """Some of the body."""
+        """Called with a piece of the body."""
 
     def end(self) -> None:
-        """Called when the reply is whole. The connection is no longer this request's."""
+        """Called when the reply is complete. The connection no longer belongs to this request."""
 
     def failed(self, error: errors.CallError) -> None:
-        """Called when it broke off, or time is up; nothing more comes."""
+        """Called when the reply broke off or timed out; nothing more follows."""
 
 
 class HttpTarget:
-    """Where requests of a kind go: address and the head that they all begin with.
+    """The address of requests, and the head that all of them begin with.
 
-    Raises ConfigError for an address or a key that cannot be used, Unreachable for headers that cannot be sent.
+    Raises ConfigError for an address or key that cannot be used, Unreachable for headers that cannot be sent.
     """
 
     def __init__(
@@ -101,9 +101,9 @@ class HttpTarget:
         self.port = address.port or (443 if self.secure else 80)
         self.key = (self.secure, self.host, self.port)
         self.timeouts = timeouts
-        self.secret = server.key  # never in words of an error
+        self.secret = server.key  # never quoted in errors
         said = {**dict(headers), **request_headers(address, server.key, server.auth)}
-        if _UNSENDABLE.search("".join([*said, *said.values()])):  # it would end the line, and be a header of its own
+        if _UNSENDABLE.search("".join([*said, *said.values()])):  # it would end the line and start another header
             raise errors.Unreachable(FAILURES["LocalProtocolError"][1], where=address.host, sent=False)
         lines = [f"{method} {address.path} HTTP/1.1", f"host: {address.netloc}"]
         lines += [f"{name}: {value}" for name, value in said.items()]
@@ -111,7 +111,7 @@ class HttpTarget:
         self.head = ("\r\n".join(lines) + "\r\n" + end).encode("latin-1")
 
     def head_of(self, size: int) -> bytes:
-        """Return the head of a request with a body of so many bytes; only a POST has one."""
+        """Return the head of a request with a body of ``size`` bytes; only a POST has a body."""
         return b"%b%d\r\n\r\n" % (self.head, size) if self.head.endswith(b": ") else self.head
 
 
@@ -119,7 +119,7 @@ class ConnectionPool:
     """All connections of a client, in one event loop.
 
     Attributes:
-        opened: connections that were made. reused: requests on one that was there.
+        opened: connections opened. reused: requests on an existing connection.
     """
 
     def __init__(self, writer: Writer | None = None) -> None:
@@ -128,15 +128,15 @@ class ConnectionPool:
         self.reused = 0
         self._idle: dict[tuple[bool, str, int], list[HostConnection]] = {}
         self._all: set[HostConnection] = set()
-        self._opening = 0  # connections that are being made
+        self._opening = 0  # connections being opened
         self._tls: ssl.SSLContext | None = None
-        self._timer: asyncio.TimerHandle | None = None  # until which connections are unused for too long
+        self._timer: asyncio.TimerHandle | None = None  # for closing connections that were unused for too long
 
     def take(self, target: HttpTarget, now: float) -> HostConnection | None:
-        """Return a connection that is open and free; None where one has to be made."""
+        """Return an open, unused connection; None if one has to be opened."""
         waiting = self._idle.get(target.key)
         while waiting:
-            connection = waiting.pop()  # the one that was used last is the one that is open most likely
+            connection = waiting.pop()  # the most recently used one is most likely still open
             if connection.open and now - connection.since < KEEP_ALIVE and not connection.has_input():
                 self.reused += 1
                 return connection
@@ -144,12 +144,12 @@ class ConnectionPool:
         return None
 
     def give_back(self, connection: HostConnection) -> None:
-        """Give back a connection that was not used."""
+        """Return an unused connection to the pool."""
         self.reused -= 1
         self.free(connection)
 
     async def connect(self, target: HttpTarget, where: str) -> HostConnection:
-        """Return a new connection. Raises Unreachable."""
+        """Open a connection. Raises Unreachable."""
         if len(self._all) + self._opening >= MAX_CONNECTIONS:
             what = FAILURES["PoolTimeout"][1]
             raise errors.Unreachable(what, where=where, todo="try again later", sent=False)
@@ -180,7 +180,10 @@ class ConnectionPool:
         return connection
 
     def watch(self, now: float) -> None:
-        """End requests whose host has been silent for too long. For senders with ``timed``; call it now and then."""
+        """Fail requests whose host has been silent for too long.
+
+        Covers requests sent with ``timed``; call it regularly.
+        """
         for connection in tuple(self._all):
             if connection.deadline < now:
                 connection.expire()
@@ -227,8 +230,9 @@ class ConnectionPool:
 
 
 def with_one_length(reply: bytes) -> bytes:
-    """Return a reply that states the same length several times, with it stated once: RFC 9110 (8.6) permits that, and
-    llhttp refuses it; empty for any other, and for one whose head is incomplete.
+    """Return a reply that repeats the same content-length with the header stated once; b"" for any other reply.
+
+    RFC 9110 (8.6) permits the repetition, and llhttp refuses it. An incomplete head also gives b"".
     """
     head, end, rest = reply.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
@@ -243,7 +247,7 @@ class _Socket(Protocol):
 
 
 def _input_probe(of: _Socket) -> Callable[[], object]:
-    """Return a check for readable input: a system call, which takes half a microsecond."""
+    """Return a check for readable input: a system call that takes half a microsecond."""
     if not hasattr(select, "poll"):  # Windows
         return lambda: of.fileno() < 0 or select.select([of], [], [], 0)[0]
     poll = select.poll()
@@ -260,32 +264,32 @@ class HostConnection(asyncio.Protocol):
         self.since = monotonic()  # when it was last used
         self.deadline = math.inf
         self.listener: Listener | None = None
-        self.wordless = False  # no word of the answer has arrived: the time until the first one still runs
+        self.wordless = False  # no word of the answer has arrived: the time until the first word keeps running
         self._pool = pool
         self._loop = loop
         self._transport: asyncio.Transport
         # Whether unread input is waiting: the end of the connection, or an unsolicited reply.
         self.has_input: Callable[[], object]
-        self._parser = httptools.HttpResponseParser(self)  # of one reply after another
+        self._parser = httptools.HttpResponseParser(self)  # of consecutive replies
         self._timeouts = target.timeouts
         self._silence = IdleTimeout(0.0, 0.0)
         self._where = ""
-        self._answering = False  # something of a reply came
+        self._answering = False  # some of a reply arrived
         self._more = False  # an unsolicited reply began
         self._left: list[memoryview] = []  # the unwritten rest of a body
         self._paused = False
         self._behind = False  # the reader of the answer is slow: the silence is not the host's
-        self._before = 0  # bytes that came before the headers were whole
+        self._before = 0  # bytes that arrived before the headers were complete
         self._head = b""  # and those bytes
-        self._got: list[bytes] = []  # pieces of an answer that arrived together: hosts put each word into its own chunk
-        self._unpacker: Decompressor | None = None  # of a reply that comes compressed
-        self._whole = False  # the reply has come to its end
-        self._stays = False  # after which the host keeps the connection
+        self._got: list[bytes] = []  # pieces that arrived together: hosts put each token into its own chunk
+        self._unpacker: Decompressor | None = None  # for a compressed reply
+        self._whole = False  # the reply is complete
+        self._stays = False  # and the host keeps the connection open
         self._kept = False  # it has served a request before
         self._timed = True
-        self._timer: asyncio.TimerHandle | None = None  # while a body is written, where the caller keeps the deadlines
+        self._timer: asyncio.TimerHandle | None = None  # while a body is written, if the caller keeps the deadlines
         self._written: Callable[[], None] | None = None
-        self._asked_at = 0.0  # when the last byte of the request left
+        self._asked_at = 0.0  # when the last byte of the request was sent
         self.spoke = False  # the host sent something before any request
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -301,12 +305,12 @@ class HostConnection(asyncio.Protocol):
         self, target: HttpTarget, body: Sequence[bytes | memoryview], listener: Listener, where: str,
         *, timed: bool = True, written: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
-        """Write a request; its reply goes to the listener.
+        """Write a request; its reply goes to ``listener``.
 
         Args:
-            timed: keep a deadline, which the pool's ``watch`` holds it to; else the caller keeps its own once the
+            timed: keep a deadline, which the pool's ``watch`` enforces; otherwise the caller keeps its own once the
                 request is written.
-            written: called when the last byte of it has left for the socket.
+            written: called when the last byte has been passed to the socket.
         """
         self.listener, self._where, self._timeouts = listener, where, target.timeouts
         self._timed, self._written = timed, written
@@ -330,12 +334,13 @@ class HostConnection(asyncio.Protocol):
 
     @property
     def sent(self) -> bool:
-        """All of it may have arrived: half a body is not worked on, and not paid."""
+        """True if the whole request may have arrived: a partial body is not processed, and not billed."""
         return not self._left
 
     def _write(self) -> None:
-        """Write as much of the body as there is room for. Slices: what a socket does not take at once asyncio copies.
-        A few of them, then it is others' turn: a host on this machine takes twenty megabytes without a pause.
+        """Write as much of the body as there is room for, in slices: asyncio copies what a socket does not accept.
+
+        After a few slices other work gets its turn: a local host accepts twenty megabytes without a pause.
         """
         for _ in range(_AT_ONCE):
             if not self._left or self._paused or not self.open:
@@ -350,7 +355,7 @@ class HostConnection(asyncio.Protocol):
         self._loop.call_soon(self._write)
 
     def _wait_for_it(self) -> None:
-        """Wait for the host from when the last byte left; until then it must go on reading the request."""
+        """Start the host's time when the last byte was sent; until then the host must keep reading the request."""
         if not self._left and self._written is not None:
             written, self._written = self._written, None
             written()
@@ -371,11 +376,11 @@ class HostConnection(asyncio.Protocol):
 
     @property
     def behind(self) -> bool:
-        """Reading is paused, since the reader of the answer is behind."""
+        """True if reading is paused because the reader of the answer is behind."""
         return self._behind
 
     def pause(self) -> None:
-        """Pause: the reader of the answer is behind."""
+        """Pause reading because the reader of the answer is behind."""
         if self.open:
             self._transport.pause_reading()
         self._behind = True
@@ -389,11 +394,11 @@ class HostConnection(asyncio.Protocol):
             self._transport.resume_reading()
         if self._timed:
             now = monotonic()
-            self._silence.word(now)  # words were arriving, or the reader would not be behind
+            self._silence.word(now)  # words were arriving, otherwise the reader would not be behind
             self.deadline = self._silence.until(now)
 
     def abort(self) -> None:
-        """Close the connection at once: a host that answers stops working, and charging, for an abandoned request."""
+        """Close the connection immediately: a host stops working, and charging, for an abandoned request."""
         self.listener = None
         self.open = False
         self._stop_timer()
@@ -438,7 +443,7 @@ class HostConnection(asyncio.Protocol):
         except (httptools.HttpParserUpgrade, httptools.HttpParserError):
             self._hand_on()
             if self._whole:
-                self._more = True  # the rest is no reply
+                self._more = True  # the rest is not part of the reply
                 self._ended()
             else:
                 self._fail(self._broken(UNREADABLE))
@@ -450,26 +455,26 @@ class HostConnection(asyncio.Protocol):
                 self._ended()
             elif self.listener is None:
                 if self._more:
-                    self.abort()  # a reply to nothing
+                    self.abort()  # an unsolicited reply
             elif not self._answering and self._before > _HEAD:
                 self._fail(self._broken(UNREADABLE))
             elif self._timed and not self._behind:
                 self._goes_on(self.listener)
 
     def _goes_beyond(self, data: bytes) -> bool:
-        """Return whether blank lines follow the end of a reply, which llhttp reads over; ``data`` came last."""
+        """Return True if blank lines, which llhttp skips, follow the end of a reply. ``data``: the latest data."""
         if self._headers.get("transfer-encoding"):
             return data.endswith(b"\r\n\r\n\r\n")
         return bool(self._got) and not data.endswith(self._got[-1])
 
     def _goes_on(self, listener: Listener) -> None:
-        """Something came: how long the next piece of the answer is waited for."""
+        """Extend the deadline after data arrived."""
         now = monotonic()
         if listener.output_seen:
             listener.output_seen = False
             if listener.waits:
                 self._silence.word(now)
-            elif self.wordless:  # of a document, the first byte counts here, and then the time for the whole
+            elif self.wordless:  # in a single document the first byte counts, then the time for the whole
                 self.wordless = False
                 self._silence.word(now)
         if not self.wordless:
@@ -492,7 +497,7 @@ class HostConnection(asyncio.Protocol):
         self.open = False
         self._stop_timer()
         self._pool.gone(self)
-        del self._parser  # it holds methods of this connection, a cycle that only the collector would free
+        del self._parser  # it holds methods of this connection: a cycle that only the garbage collector would free
         listener, self.listener = self.listener, None
         if listener is None:
             return
@@ -519,7 +524,7 @@ class HostConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(self._said) >= _HEADERS:
-            raise ValueError("more headers than a host has to say")  # which ends the parsing
+            raise ValueError("more headers than a host has to say")  # ends the parsing
         self._said.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -543,7 +548,7 @@ class HostConnection(asyncio.Protocol):
             self._got.append(data)
 
     def _hand_on(self) -> None:
-        """Pass on pieces that arrived together in one call: a client is written to once for fifty words, not fifty
+        """Pass on pieces that arrived together in one call: the client is written to once for fifty words, not fifty
         times.
         """
         if self._got:
@@ -570,12 +575,12 @@ class HostConnection(asyncio.Protocol):
             self._whole, self._stays = True, self._parser.should_keep_alive()
 
     def _ended(self) -> None:
-        """Report that the reply is complete, after the parser has returned: the listener may send the next request at
-        once.
+        """Report that the reply is complete, after the parser has returned: the listener may send the next request
+        immediately.
         """
         self._whole = False
         listener, self.listener = self.listener, None
-        self.resume()  # a reader that was behind at the end is no concern of the next request's
+        self.resume()  # a reader that was behind must not affect the next request
         self.deadline, self.since = math.inf, monotonic()
         if self._stays and not self._left and self.open and not self._more:
             self._kept = True

@@ -1,6 +1,6 @@
-"""Requests through a proxy of the environment, over httpx, which selects it and speaks to it.
+"""Requests through a proxy of the environment, using httpx, which selects the proxy and speaks to it.
 
-Each request has a connection of its own: httpx does not report whether unsolicited bytes came on one.
+Each request has its own connection: httpx does not report whether unsolicited bytes arrived on one.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
     import httpx
 
-_ENDED = re.compile(r"disconnected|closed connection")  # a RemoteProtocolError of httpcore or h11 that is an end
+_ENDED = re.compile(r"disconnected|closed connection")  # RemoteProtocolErrors that mean a closed connection
 
 
 class Proxies:
-    """Sends by them. ``aclose`` it when done."""
+    """Sends requests through the environment's proxies. Call ``aclose`` when done."""
 
     def __init__(self) -> None:
         self._client: httpx.AsyncClient | None = None
@@ -42,7 +42,9 @@ class Proxies:
     async def post(
         self, server: HostAddress, encoded: EncodedRequest, exchange: PendingRequest
     ) -> AsyncIterator[Response]:
-        """POST a request; the block gets the reply as soon as its headers are there. Raises as ``Transport.post``."""
+        """Send a POST request; the block gets the response as soon as its headers have arrived. Raises as
+        ``Transport.post``.
+        """
         import anyio
         import httpx
 
@@ -50,7 +52,7 @@ class Proxies:
         timeouts, progress = exchange.timeouts, _Progress(encoded.segments, exchange)
         headers = {**dict(encoded.headers), **request_headers(address, server.key, server.auth)}
         headers["content-length"] = str(encoded.size)
-        # Reads are timed by the exchange and not by httpx, which starts anew with each of them.
+        # Reads are timed by the exchange and not by httpx, which restarts its timeout with each read.
         limits = httpx.Timeout(connect=timeouts.connect, pool=timeouts.connect, write=timeouts.idle, read=None)
         extensions: dict[str, Any] = {"timeout": limits.as_dict(), "trace": progress.trace}
         raw: httpx.Response | None = None
@@ -65,7 +67,7 @@ class Proxies:
                 raw = await self._client.send(built, stream=True)
             if raw is None:
                 raise exchange.silent()
-            exchange.begin_waiting()  # a host may answer before it has taken everything
+            exchange.begin_waiting()  # a host may answer before it has received everything
             said = {name.lower(): value for name, value in raw.headers.items()}
             async with aclosing(_Body(raw, said, progress)) as body:
                 yield Response(raw.status_code, said, body, exchange)
@@ -89,8 +91,10 @@ class Proxies:
 
 
 class _Progress:
-    """How far a request got, and the meaning of httpx's errors at that point. Iterates over its body, as httpx takes
-    it: not a generator, which a cancelled send would leave hanging.
+    """How far a request got, and the meaning of httpx's errors at that point.
+
+    Iterates over the request's body, as httpx requires. It is not a generator, which a cancelled send would leave
+    hanging.
     """
 
     def __init__(self, segments: Sequence[bytes], exchange: PendingRequest) -> None:
@@ -117,7 +121,7 @@ class _Progress:
             await self._exchange.record.before()
 
     def failure(self, error: Exception) -> errors.CallError:
-        """Return our error for one of httpx's (or of what lies below it)."""
+        """Return our error for an exception of httpx or of a layer below it."""
         exchange = self._exchange
         names = [kind.__name__ for kind in type(error).__mro__]
         phase, what = next((FAILURES[name] for name in names if name in FAILURES), ("", "cannot be reached"))
@@ -136,7 +140,7 @@ class _Body:
     """The body of a reply: a Source."""
 
     def __init__(self, raw: httpx.Response, headers: dict[str, str], progress: _Progress) -> None:
-        # httpx makes it with a generator and declares less.
+        # httpx returns a generator, but declares a broader type.
         self._pieces = cast("AsyncGenerator[bytes, None]", raw.aiter_raw())
         self._unpacker = decompressor_for(headers)
         self._progress = progress

@@ -1,4 +1,6 @@
-"""A request under way and its reply, whichever connection carries them; and decompression of replies within limits."""
+"""A request in progress and its response, whichever connection carries them; and decompression of replies within
+limits.
+"""
 
 from __future__ import annotations
 
@@ -14,38 +16,38 @@ from intermodal.transport.connection_errors import silent_host_error
 from intermodal.transport.timeouts import Deadline, IdleTimeout, Timeouts
 
 MAX_ERROR_BODY = 1 << 20  # bytes
-UNPACK_SIZE = 64 << 10  # bytes that are unpacked at once
-_MAX_UNPACKED = 16 << 20  # bytes to which one piece may unpack; text and JSON shrink to a tenth
+UNPACK_SIZE = 64 << 10  # bytes that are decompressed at once
+_MAX_UNPACKED = 16 << 20  # bytes to which one piece may expand; text and JSON compress to a tenth
 
 
 class SendRecord(Protocol):
     """Records that a request is sent."""
 
     async def before(self) -> None:
-        """Called when the connection stands, and the first byte is about to leave."""
+        """Called when the connection is established, right before the first byte is sent."""
 
     def after(self) -> None:
-        """Called when the last byte left."""
+        """Called after the last byte was sent."""
 
 
 class BodySource(Protocol):
-    """Where the body of a reply comes from."""
+    """The source of a reply's body."""
 
     async def receive(self) -> bytes | None:
-        """Return what came next of it; None at its end. Raises CallError."""
+        """Return the next piece of the body; None at its end. Raises CallError."""
 
 
 class PendingRequest:
-    """A request under way: the timeout for its reply, and the error without one."""
+    """A request in progress: the timeout for its reply, and the error if there is none."""
 
     def __init__(self, where: str, timeouts: Timeouts, record: SendRecord | None = None) -> None:
         self.where = where
         self.timeouts = timeouts
         self.record = record
-        self.first_byte_deadline = math.inf  # known when the last byte of the request was taken
+        self.first_byte_deadline = math.inf  # known once the last byte of the request was accepted
         self.deadline = Deadline()
-        self.sent = False  # the host may have the whole request: half a body is neither processed nor charged
-        self.answering = False  # some of the body of the reply came
+        self.sent = False  # the host may have the whole request: a partial body is neither processed nor billed
+        self.answering = False  # some of the reply's body arrived
 
     def begin_waiting(self) -> None:
         """Start counting the host's time."""
@@ -57,19 +59,19 @@ class PendingRequest:
                 self.record.after()
 
     def silent(self, *, wordless: bool = False) -> errors.CallError:
-        """Return the error for a host that was waited for in vain."""
+        """Return the error for a host that did not answer in time."""
         return silent_host_error(self.where, self.timeouts, sent=self.sent, answering=self.answering, wordless=wordless)
 
 
 class Response:
-    """A reply whose headers have come. Valid inside its ``async with`` block.
+    """A response whose headers have arrived. Valid inside its ``async with`` block.
 
     Attributes:
-        status: of HTTP.
+        status: HTTP status.
         headers: with lower-case names.
-        wordless: no word of the answer has come yet, whatever else did: the time until the first one still runs.
-        by_words: the reader reports when a word came (``word``); else each byte is a sign that the answer goes on.
-        document: the reply is one document, whose pauses may be as long as the wait for its first byte.
+        wordless: no word of the answer has arrived, whatever else did: the time until the first word keeps running.
+        by_words: the reader reports words (``word``); otherwise every byte is a sign of progress.
+        document: the reply is a single document, which may pause for as long as the wait for its first byte.
     """
 
     def __init__(self, status: int, headers: Mapping[str, str], source: BodySource, exchange: PendingRequest) -> None:
@@ -83,12 +85,12 @@ class Response:
         self._exchange = exchange
 
     def word(self) -> None:
-        """Note that a piece of the answer was in what came last."""
+        """Record that the latest data contained a piece of the answer."""
         self.wordless = False
         self._silence.word(monotonic())
 
     def _silent_at(self, now: float) -> float:
-        """Until when the next chunk is waited for."""
+        """Return the deadline for the next chunk."""
         exchange = self._exchange
         if not exchange.answering:
             return exchange.first_byte_deadline
@@ -99,7 +101,7 @@ class Response:
         return self._silence.until(now)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Yield the body as it arrives. Raises StreamCut, and Unreachable where nothing of it came in time."""
+        """Yield the body as it arrives. Raises StreamCut, and Unreachable if none of it arrived in time."""
         exchange = self._exchange
         given_at = math.inf
         while True:
@@ -118,7 +120,7 @@ class Response:
                 yield chunk
 
     async def read(self, limit: int = MAX_ERROR_BODY) -> bytes:
-        """Return the body, at most ``limit`` bytes of it."""
+        """Return the body, truncated to ``limit`` bytes."""
         body = bytearray()
         async for chunk in self.chunks():
             body += chunk
@@ -128,18 +130,21 @@ class Response:
 
 
 class DecompressionError(Exception):
-    """The body cannot be unpacked; the text states why, as an error of the host."""
+    """The body cannot be decompressed; the text states why, as an error of the host."""
 
 
 class Decompressor:
-    """Decompresses a reply that is compressed although the request asked for none. ``name``: its content-encoding."""
+    """Decompresses a reply that is compressed although the request accepts no compression.
+
+    ``name``: its content-encoding.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._with: zlib._Decompress | None = None  # chosen by the first byte
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the unpacked data, piece by piece. Raises DecompressionError."""
+        """Yield the decompressed data in pieces. Raises DecompressionError."""
         if not data:
             return
         if self._with is None:
@@ -161,7 +166,7 @@ class Decompressor:
     def _made(self, first: int) -> zlib._Decompress:
         if self._name in ("gzip", "x-gzip"):
             return zlib.decompressobj(zlib.MAX_WBITS | 16)
-        if self._name == "deflate":  # some send it without the head that belongs to it, which begins so
+        if self._name == "deflate":  # some servers send it without its zlib header, which begins this way
             return zlib.decompressobj(zlib.MAX_WBITS if first & 15 == 8 else -zlib.MAX_WBITS)
         named = f" ({self._name})" if re.fullmatch(r"[\w-]{1,20}", self._name) else ""
         raise DecompressionError(f"compresses its replies in a way that cannot be read{named}")

@@ -1,4 +1,4 @@
-"""Timeouts of a host, in seconds: to connect, to begin, to continue; and the deadlines that keep them."""
+"""Timeouts of a host, in seconds: to connect, to begin, to continue; and the deadlines that enforce them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 10.0  # seconds
 FIRST_BYTE_TIMEOUT = 300.0  # seconds; a local model may read a long prompt for minutes
-_TRIAL_TIMEOUT = 30.0  # the same, of an endpoint that is called to measure it while another route is left
+_TRIAL_TIMEOUT = 30.0  # seconds to the first byte of an endpoint that is called as a trial while another route is left
 IDLE_TIMEOUT = 60.0  # seconds between two chunks of a reply that has begun
 KEEP_ALIVE = 4.0  # seconds; below the 5 s after which common servers close, so that a reuse does not race with it
 
 
 class Timeouts(Value, frozen=True):
-    """Seconds: to connect; from the end of the request to the first word, or byte, of the reply's body; between two
-    pieces of the answer; between two of them while the host shows signs of life; for all of it, which is the caller's
-    to keep. ``trial``: to the first word of an endpoint that is tried out or probed."""
+    """Timeouts in seconds.
+
+    ``connect``: to connect. ``first_byte``: from the end of the request to the first word, or byte, of the reply's
+    body. ``idle``: between two pieces of the answer. ``thinking``: between two pieces while the host shows signs of
+    life. ``total``: for the whole call, enforced by the caller. ``trial``: to the first word of an endpoint that is
+    called as a trial or a probe.
+    """
 
     connect: float = CONNECT_TIMEOUT
     first_byte: float = FIRST_BYTE_TIMEOUT
@@ -37,7 +41,7 @@ class Timeouts(Value, frozen=True):
     trial: float = _TRIAL_TIMEOUT
 
     def as_said(self, waits: TimeoutSettings) -> Timeouts:
-        """Return these timeouts with the stated ones in place."""
+        """Return these timeouts with the configured ones in place."""
         return Timeouts(
             connect=waits.connect or self.connect, first_byte=waits.first_token or self.first_byte,
             idle=waits.between_tokens or self.idle, thinking=waits.thinking or self.thinking,
@@ -45,11 +49,11 @@ class Timeouts(Value, frozen=True):
         )  # fmt: skip
 
     def on_trial(self) -> Timeouts:
-        """These for an endpoint that is tried out or probed while another route is left."""
+        """Return these timeouts for a trial or probe of an endpoint while another route is left."""
         return replace(self, connect=min(self.connect, self.trial), first_byte=min(self.first_byte, self.trial))
 
     def within(self, seconds: float) -> Timeouts:
-        """None of them longer than so many seconds."""
+        """Return these timeouts, each limited to ``seconds``."""
         return Timeouts(
             connect=min(self.connect, seconds), first_byte=min(self.first_byte, seconds),
             idle=min(self.idle, seconds), thinking=min(self.thinking, seconds), total=self.total, trial=self.trial,
@@ -58,14 +62,16 @@ class Timeouts(Value, frozen=True):
 
 # Deadlines that do not charge a host for delays of this process.
 #
-# A process that was stopped, or got no turn on a busy machine, wakes with the time over and the answer in its socket.
+# A process that was stopped, or was not scheduled on a busy machine, wakes after the deadline with the answer in its
+# socket. So at the deadline the event loop first reads what has arrived, and only then cancels the wait.
 # So at the deadline the event loop first reads what has arrived, and only then cancels the wait.
 
 
 class Deadline:
-    """A context whose inside is cancelled when time is up; ``over`` tells afterwards that it was.
+    """A context whose body is cancelled at the deadline; ``over`` tells afterwards whether it was.
 
-    ``deadline`` is on the clock of the event loop (``time.monotonic``), and may be set while it is entered.
+    ``deadline`` is on the clock of the event loop (``time.monotonic``), and may be changed while the context is
+    entered.
     """
 
     def __init__(self, deadline: float = math.inf) -> None:
@@ -83,7 +89,7 @@ class Deadline:
         return self
 
     def until(self, deadline: float) -> None:
-        """Nothing where it was left already."""
+        """Set the deadline. Has no effect after the context was left."""
         self._deadline = deadline
         if self._scope is None:
             return
@@ -104,7 +110,7 @@ class Deadline:
         return swallowed
 
     def _up(self) -> None:
-        """Timers run after received data, in each turn of the loop: one more turn, and the data was read."""
+        """Cancel in the next turn of the event loop: timers run after received data, so the data is read first."""
         import asyncio
 
         assert self._scope is not None
@@ -116,15 +122,15 @@ class Deadline:
             self._timer = None
 
 
-# How long an answer that has begun may pause. Pure: times are arguments.
+# How long an answer that has begun may pause. Pure: times are passed in.
 
 
 class IdleTimeout:
-    """Until when the next piece of an answer that has begun must have come.
+    """Computes the deadline for the next piece of an answer that has begun.
 
-    Any byte shows that the connection lives, which is waited for ``idle`` seconds; only words show that the answer goes
-    on, which may take ``thinking`` seconds where that is longer. An answer that comes as one document has no words
-    before its end: then ``thinking`` is what all of it may take.
+    Any byte shows that the connection is alive, which is waited for ``idle`` seconds; only words show progress, which
+    may take ``thinking`` seconds if that is longer. An answer that arrives as one document has no words before its end:
+    then ``thinking`` limits the whole of it.
     """
 
     __slots__ = ("_idle", "_said_at", "_thinking")
@@ -135,15 +141,13 @@ class IdleTimeout:
         self._said_at = -math.inf
 
     def word(self, now: float) -> None:
-        """Note that a piece of the answer came."""
+        """Record that a piece of the answer arrived."""
         self._said_at = now
 
     def paused(self, seconds: float) -> None:
-        """Record that nothing was read for so long, as the reader of the answer was behind: the host was not the one
-        silent.
-        """
+        """Record that nothing was read for ``seconds`` because the reader of the answer was behind."""
         self._said_at += seconds
 
     def until(self, now: float) -> float:
-        """Return the moment at which the host has been silent for too long; a byte came ``now``."""
+        """Return the time at which the host has been silent for too long, given that a byte arrived ``now``."""
         return min(now + self._idle, self._said_at + self._thinking)

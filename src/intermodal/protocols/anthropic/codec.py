@@ -66,7 +66,7 @@ OWN = "anthropic"  # of content.Opaque
 PATH = "/messages"
 VERSION = "2026-10-21"
 SAMPLED = "2023-06-01"  # the previous version, the last to take temperature, top_p and top_k
-MAX_TOKENS = 4096  # the default limit: the API requires one, and every model accepts this
+MAX_TOKENS = 4096  # the default limit: the API requires one, and every model accepts this value
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
 QUIRKS: Mapping[str, str] = {
     "no_documents": "document blocks are refused",
@@ -84,7 +84,7 @@ _REFUSED: tuple[tuple[type[WirePart], str, str], ...] = (
 
 
 def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
-    """Return the call in bytes. Raises NotExpressible for what this protocol cannot carry."""
+    """Return the encoded call. Raises NotExpressible for what this protocol cannot carry."""
     _check(call, host)
     call = normalise(call, host)
     system, messages = split_system(call.messages)
@@ -117,7 +117,7 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
 
 
 def _mark(settings: dict[str, Any], call: ChatCall) -> None:
-    """Mark a prefix for caching: the mark is on its last block."""
+    """Mark a prefix for caching; the mark is on its last block."""
     for place, ttl in call.cache:
         mark = {"cache_control": {"type": "ephemeral", **({"ttl": ttl} if ttl else {})}}
         if place == "request":
@@ -140,11 +140,11 @@ def headers_for(sampling: Sampling, settings: Settings) -> tuple[tuple[str, str]
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
-    """Return the call as this protocol can carry it: what ``decode_request`` reads back.
+    """Return the call as this protocol can carry it: the value that ``decode_request`` reads back.
 
     System messages become one, in front. Neighbouring messages of one role are merged. Blank text, which the API
     refuses, is omitted; so are unsigned reasoning and blocks of other protocols. A schema has no name here, and is
-    enforced only where its objects can be closed. Only what exists is marked for caching, and reasoning is never
+    enforced only if its objects can be closed. Only existing parts are marked for caching, and reasoning is never
     marked.
     """
     output: TextOutput | JsonOutput = TextOutput()
@@ -251,7 +251,7 @@ def _choice(call: ChatCall) -> dict[str, Any] | None:
     return {"type": "auto", **single} if single else None
 
 
-# Anthropic's words for why the answer ended -> OpenTelemetry GenAI's.
+# Anthropic's stop reasons -> OpenTelemetry GenAI's.
 FINISH_REASONS: Mapping[str, str] = {
     "end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "model_context_window_exceeded": "length",
     "tool_use": "tool_call", "refusal": "content_filter",
@@ -264,7 +264,7 @@ class AnthropicDecoder(ReplyDecoder):
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(endpoint, headers=headers)
         self._counts = AnthropicUsage()
-        self._calls: dict[int, int] = {}  # index of a block -> which tool call it is
+        self._calls: dict[int, int] = {}  # index of a block -> index of its tool call
 
     def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
         kind = tree.get("type")
@@ -338,7 +338,7 @@ class AnthropicUsage:
         self._tier = ""
 
     def add(self, usage: Any) -> WireUsage | None:
-        """Add a usage object; return the sum so far, None if nothing is known. ``input_tokens`` excludes cached
+        """Add a usage object; return the sum so far, None if nothing is known. ``input_tokens`` includes no cached
         tokens.
         """
         found = as_mapping(usage)

@@ -1,7 +1,7 @@
-"""The passthrough of chats of Anthropic's clients: their shape, and what the direct path reads of the replies.
+"""The passthrough of chats of Anthropic's clients: their shape, and the direct path's parsing of replies.
 
-Blocks go to the host as they came, with their cache marks: without these every turn of a long conversation is paid in
-full. See ``openai_chat/passthrough.py``.
+Blocks are forwarded unchanged, with their cache marks: without these every turn of a long conversation would be billed
+in full. See ``openai_chat/passthrough.py``.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ _NOT_ASKED = frozenset({"model", "messages", "system", "stream", "metadata"})
 _VARYING = frozenset({"metadata"})
 
 
-# The messages that go on as they came. What their types do not have goes on unread, as a client of this API means it.
+# Messages that are forwarded unchanged. Fields that their types lack are forwarded unread, as a client of this API
+# intends.
 class _Image(ImageBlock, gc=False):
     source: Base64Source
 
@@ -88,7 +89,7 @@ _system = msgspec.json.Decoder(str | list[TextBlock])
 
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
-    """Return the chat in a body; None where it is not for the direct path."""
+    """Return the chat in a body; None if it is not for the direct path."""
     return read_conversation(body, owner, measure, _TAKEN, _read)
 
 
@@ -103,7 +104,7 @@ def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> Par
         merged.words("system", words)
     last = ""
     for message in messages:
-        if last == message.ROLE or not message.content:  # two of one role are one everywhere else
+        if last == message.ROLE or not message.content:  # neighbours of one role are merged elsewhere
             return None
         last = message.ROLE
         message.tell(merged)
@@ -165,8 +166,10 @@ _counts = msgspec.json.Decoder(_Counts)
 
 
 class AnthropicEvent(NamedTuple):
-    """One event of a stream. ``started``: a call of a tool begins, by place, id and name. ``beside``: thoughts, and the
-    arguments of calls."""
+    """One event of a stream.
+
+    ``started``: a tool call begins, with index, id and name. ``beside``: reasoning, and arguments of calls.
+    """
 
     type: str
     text: str
@@ -175,7 +178,7 @@ class AnthropicEvent(NamedTuple):
     usage: bytes
     model: bytes
     started: tuple[tuple[int, str, str], ...]
-    halved: bool = False  # there are half characters in it
+    halved: bool = False  # it contains lone surrogates
     alive: bool = False  # it is a piece of the answer
     beside: str = ""
 
@@ -199,7 +202,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
 
 
 def _counted(raw: bytes) -> tuple[WireUsage | None, bytes]:
-    """Return the usage of a whole reply as ``AnthropicUsage`` does, and the same as clients get it.
+    """Return the usage of a whole reply, computed like ``AnthropicUsage``, and the usage object for clients.
 
     Raises MsgspecError if it is not an object.
     """
@@ -242,7 +245,7 @@ def event_of(data: bytes) -> AnthropicEvent | None:
 
 
 def _halved(data: bytes) -> AnthropicEvent | None:
-    """Return one that cuts a character in two; None for what cannot be read for any other reason."""
+    """Parse an event that splits a character in two; None if it is unreadable for any other reason."""
     without = without_lone_surrogates(data)
     event = event_of(without) if without is not None else None
     if event is None:
@@ -276,16 +279,18 @@ def finish_of(reason: str | None) -> str:
     return map_reason(FINISH_REASONS, reason) if reason else ""
 
 
-# Pass a stream of Anthropic's Messages API through; see ``upstream_response.py``.
+# Passes a stream of Anthropic's Messages API through; see ``upstream_response.py``.
 #
-# Usage comes in the event before the last, so run metadata is added there.
+# Usage is in the event before the last, so run metadata is added there.
 
 
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
 def _named(event: bytes, name: str) -> bytes:
-    """Return an event with its name before its data: Anthropic's clients go by that, and pass over what has none."""
+    """Return an event with its name before its data. Anthropic's clients require the name, and skip events
+    without one.
+    """
     if event.startswith(b"event:") or b"\nevent:" in event:
         return event
     return b"event: " + name.encode() + b"\n" + event
@@ -295,8 +300,8 @@ class AnthropicStream(StreamedResponse):
     """A stream of Anthropic's events."""
 
     _counts: AnthropicUsage | None = None
-    _ending = False  # the event with its counts went out
-    _place = 0  # of the block that was begun last
+    _ending = False  # the event with its counts was sent
+    _place = 0  # index of the block that was begun last
 
     def _event(self, event: bytes, through: list[bytes]) -> End:
         payload = event_data(event)
@@ -310,7 +315,7 @@ class AnthropicStream(StreamedResponse):
         if found.type == "message_stop":
             return "done" if self.finish else self._unexplained(through)
         counted = self._counted_in(found)
-        if self.finish:  # it has ended: usage is still read, words are not
+        if self.finish:  # it has ended: usage is still read, text is not
             return ""
         for place, call, tool in found.started:
             self.calls[place] = (call, tool)
@@ -345,7 +350,7 @@ class AnthropicStream(StreamedResponse):
         return "done"
 
     def _counted_in(self, found: AnthropicEvent) -> bytes:
-        """Record the event's counts. Return counts in the client's format if the host's are invalid; else nothing."""
+        """Record the event's counts. Return counts in the client's format if the host's are invalid; else b""."""
         if not found.usage:
             return b""
         self._counts = self._counts or AnthropicUsage()
@@ -386,7 +391,7 @@ class AnthropicStream(StreamedResponse):
         self._succeed()
 
     def _come_whole(self, data: bytes) -> None:
-        """Send a whole reply as a stream, without the encoder's own end: ours holds the run metadata."""
+        """Send a whole reply as a stream, without the encoder's own end: ours contains the run metadata."""
         piece, events = self._reader.read(data), self._reread(data)
         if events is None:
             return

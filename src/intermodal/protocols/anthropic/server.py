@@ -1,6 +1,6 @@
-"""The server side of Anthropic's messages API: reads a client's request, writes the answer.
+"""The server side of Anthropic's Messages API: reads a client's request, writes the answer.
 
-The types of messages come first. ``passthrough.py`` narrows them for chats whose bytes go on as they came.
+The types of messages come first. ``passthrough.py`` narrows them for chats whose bytes are forwarded unchanged.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ from intermodal.request import JsonOutput, Sampling, TextOutput, Tool, ToolChoic
 
 
 class MergedTurns:
-    """Tells a receiver of messages, of which neighbours of one role are one."""
+    """Passes messages to a receiver, merging neighbours of one role."""
 
     def __init__(self, receiver: MessageReceiver) -> None:
         self.receiver = receiver
@@ -122,7 +122,7 @@ class DocumentBlock(Value, gc=False, tag_field="type", tag="document"):
     context: str | None = None
 
     def tell(self, turns: MergedTurns, role: Role) -> None:
-        """Remarks precede the document; so does a title, if there is no name to hold it."""
+        """Pass on the document. Its context precedes it; so does its title, if there is no name to hold it."""
         source = self.source
         linked = isinstance(source, AnthropicUrlSource)
         if said := "\n\n".join(filter(None, (self.title if linked else "", self.context))):
@@ -161,7 +161,7 @@ class ToolResultBlock(Value, kw_only=True, gc=False, tag_field="type", tag="tool
     is_error: Any = UNSET
 
     def tell_result(self, turns: MergedTurns) -> Sequence[WirePart]:
-        """Tell what it says in words. Return the rest, which the user's next message holds."""
+        """Pass on the text of the result. Return its other parts, which belong into the user's next message."""
         content = self.content or ""
         shown: Sequence[WirePart] = ()
         if isinstance(content, str):
@@ -175,7 +175,7 @@ class ToolResultBlock(Value, kw_only=True, gc=False, tag_field="type", tag="tool
 
 
 def _told(blocks: Sequence[TextBlock | ImageBlock | DocumentBlock]) -> tuple[list[str], list[WirePart]]:
-    """Return the words and the other parts of blocks."""
+    """Return the text and the other parts of blocks."""
     receiver = MessageBuilder()
     turns = MergedTurns(receiver)
     for block in blocks:
@@ -195,7 +195,7 @@ class VendorBlock(Value, gc=False):
 
 Block = TextBlock | ImageBlock | DocumentBlock | ToolUseBlock | ThinkingBlock | ToolResultBlock
 _BLOCKS: Mapping[Any, type[Block]] = {kind.__struct_config__.tag: kind for kind in get_args(Block)}
-# Types of blocks that are media, and the field that holds each.
+# Types of media blocks, and the field that holds the media.
 MEDIA: Mapping[str, tuple[str, ...]] = {"image": ("source",), "document": ("source",)}
 
 
@@ -203,7 +203,7 @@ MEDIA: Mapping[str, tuple[str, ...]] = {"image": ("source",), "document": ("sour
 
 
 def system_words(system: str | Sequence[TextBlock]) -> str:
-    """Return what the system prompt says."""
+    """Return the text of the system prompt."""
     return system if isinstance(system, str) else "\n\n".join([block.text for block in system])
 
 
@@ -218,7 +218,7 @@ class _Message(Value, gc=False, tag_field="role"):
             return
         blocks: Sequence[Any] = content
         results = [block for block in blocks if isinstance(block, ToolResultBlock)]
-        if results:  # which are a message of their own everywhere else
+        if results:  # tool results are a message of their own in other protocols
             shown = [part for result in results for part in result.tell_result(turns)]
             for part in shown:
                 turns.turn(role).part(part)
@@ -246,7 +246,7 @@ class AnthropicAssistantMessage(_Message, gc=False, tag="assistant"):
 
 
 ROLES = ("user", "assistant", "system")
-# What is said of a word that is not known, by the end of its place.
+# Error messages for an unknown value, by the end of its path.
 UNKNOWN: Mapping[str, str] = {
     "source.type": "a source of type {} is not read here: send base64, a url or text",
     "type": "a block of type {} is not read here: send what it says as text",
@@ -255,7 +255,7 @@ UNKNOWN: Mapping[str, str] = {
 
 
 class AnthropicConversation(Value, gc=False):
-    """What is said in a request. Messages of the assistant may hold blocks of any type."""
+    """The conversation of a request. Assistant messages may contain blocks of any type."""
 
     messages: list[AnthropicSystemMessage | AnthropicUserMessage | AnthropicAssistantMessage]
     system: str | list[TextBlock] = ""
@@ -282,7 +282,7 @@ def _block_of(given: Any, place: str) -> Block | VendorBlock:
 STREAM_TYPE = "text/event-stream"
 
 
-# OpenTelemetry GenAI's words for why the answer ended -> Anthropic's.
+# OpenTelemetry GenAI's finish reasons -> Anthropic's.
 STOP_REASONS: Mapping[str, str] = {
     "stop": "end_turn", "length": "max_tokens", "tool_call": "tool_use", "content_filter": "refusal",
 }  # fmt: skip
@@ -299,7 +299,7 @@ _NAMES: Mapping[str, str] = {
 
 
 def decode_request(body: bytes) -> ChatCall:
-    """Return the call in a body. Raises ValueError for a body that holds none."""
+    """Return the call in a body. Raises ValueError for an invalid body."""
     return read_request(body, "a message request", _read, _NAMES)
 
 
@@ -331,7 +331,7 @@ def _read(tree: dict[str, Any]) -> ChatCall:
 
 
 def _read_media(value: Any) -> WirePart:
-    """Return the part that a variable of a prompt holds."""
+    """Return the part in a prompt variable."""
     receiver = MessageBuilder()
     block: ImageBlock | DocumentBlock = read_typed(value, ImageBlock | DocumentBlock, UNKNOWN, "a variable")
     block.tell(MergedTurns(receiver), "user")
@@ -339,7 +339,7 @@ def _read_media(value: Any) -> WirePart:
 
 
 def _read_marks(tree: dict[str, Any]) -> Iterator[tuple[Any, str]]:
-    """Yield cache marks that end a prefix we can express: one inside a block cannot be."""
+    """Yield the cache marks that end a prefix we can express; a mark inside a block cannot be expressed."""
     system, messages = tree.get("system"), tree.get("messages")
     content = messages[-1]["content"] if messages else ""
     places: tuple[tuple[str, Any], ...] = (
@@ -384,14 +384,14 @@ class AnthropicStreamEncoder:
     """Writes events as the bytes of a stream. ``name`` is the model as the client named it.
 
     Tool calls are held until they are complete: only then is it known whether their arguments are an object. ``feed``
-    raises OutputInvalid where they are not.
+    raises OutputInvalid if they are not.
     """
 
     def __init__(self, name: str, *, id: str) -> None:
         self._head = {"id": id, "type": "message", "role": "assistant", "model": name}
         self._begun = False
         self._open = ""  # type of the block that is being written, "" for none
-        self._held = TurnBuilder()  # calls that nothing followed yet
+        self._held = TurnBuilder()  # calls that nothing has followed yet
         self._called = False
         self._index = -1
         self._refusal = ""
@@ -456,7 +456,7 @@ class AnthropicStreamEncoder:
                 yield self._delta({"type": "input_json_delta", "partial_json": text})
 
     def _block(self, kind: str, block: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield the block of this kind; open it where it is not open."""
+        """Open a block of this kind unless one is open; yield the events for that."""
         if self._open != kind:
             yield from self._close()
             self._open = kind
@@ -476,9 +476,9 @@ StreamEncoder = AnthropicStreamEncoder  # the name that every server side has fo
 
 
 def encode_reply(events: Iterable[WireEvent], name: str, *, id: str) -> tuple[int, bytes]:
-    """Return the HTTP status and body of a reply that is not streamed.
+    """Return the HTTP status and body of an unstreamed reply.
 
-    Raises OutputInvalid where a tool call's arguments are not an object.
+    Raises OutputInvalid if a tool call's arguments are not an object.
     """
     made = collect_turn(events)
     if made.error is not None:
@@ -506,7 +506,8 @@ def _answer_block(part: WirePart, finish: str) -> Iterator[dict[str, Any]]:
 
 def _end(reason: str, refusal: str, *, called: bool) -> dict[str, Any]:
     """Return the fields of the end. Hosts of OpenAI's protocol report "stop" for tool calls that they were forced to
-    make."""
+    make.
+    """
     reason = "tool_call" if called and reason == "stop" else reason
     details = {"stop_details": {"type": "refusal", "category": None, "explanation": refusal}} if refusal else {}
     return {"stop_reason": STOP_REASONS.get(reason, reason), "stop_sequence": None, **details}

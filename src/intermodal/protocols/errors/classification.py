@@ -1,4 +1,4 @@
-"""Classification of a failed reply (status, headers, body) as one of our errors, by the table in ``rules.py``.
+"""Classification of a failed reply (status, headers, body) as one of our errors, by the table ``ERROR_RULES``.
 
 A host's message is quoted shortened, printable and without secrets. HTML in place of an answer is an error, too.
 """
@@ -20,12 +20,12 @@ from intermodal.protocols.errors.retry_after import retry_after, retry_after_in_
 # billed.
 #
 # Status and code decide wherever they suffice. Some servers report the cause only in prose (llama.cpp answers an image
-# that it cannot take with a plain 500), so those sentences are rows too, each with the products that write them. The
+# that it cannot accept with a plain 500), so those sentences are rows too, each with the products that write them. The
 # first matching row decides; ``executor/attempt/retry.py`` acts on ``retry``. ``docs/reliability.md`` shows this table.
 
 
 class SchemaRefused(errors.CallError):
-    """The endpoint cannot enforce this schema, and reported it before it wrote anything."""
+    """The endpoint cannot enforce this schema, and reported it before generating anything."""
 
     code = "schema_refused"
     _retry = "never"  # the schema goes into the prompt instead, for the same endpoint
@@ -36,10 +36,10 @@ class FailedReply(Value, frozen=True):
     """The parts of a failed reply.
 
     Attributes:
-        status: the HTTP status, or the one that the body names for an error inside a 200.
+        status: the HTTP status, or the status that the body names for an error inside a 200.
         words: all text of the error, for matching. message: the part fit for display.
-        tokens, limit: the request's tokens and the endpoint's limit, where the error gives them.
-        delay: seconds to wait, where the body and not a header gives them.
+        tokens, limit: the request's tokens and the endpoint's limit, if the error states them.
+        delay: seconds to wait, if the body and not a header states them.
         charged: the body counts tokens that were used.
     """
 
@@ -54,7 +54,7 @@ class FailedReply(Value, frozen=True):
 
 
 class ErrorRule(Value, frozen=True):
-    """A row of the table. It matches where every condition that is set holds; one of ``codes`` and ``words`` suffices.
+    """A row of the table. It matches if every condition that is set holds; of ``codes`` and ``words`` one suffices.
 
     Attributes:
         by: the product whose code or sentence it is, "" for HTTP itself.
@@ -72,7 +72,7 @@ class ErrorRule(Value, frozen=True):
     billing: Billing | None = None
 
     def matches(self, reply: FailedReply) -> bool:
-        """Return whether the rule applies to a reply."""
+        """Return True if the rule applies to a reply."""
         if self.statuses and reply.status not in self.statuses:
             return False
         if not self.codes and not self.words:
@@ -98,7 +98,7 @@ _SHORTER = "send less (a shorter text, fewer pages), or a model with a longer co
 _SMALLER = "send fewer or smaller files"
 
 ERROR_RULES: tuple[ErrorRule, ...] = (
-    # ---- the account: no waiting helps, another host may
+    # ---- the account: waiting does not help, another host may
     ErrorRule(
         error=errors.CredentialsRefused, what=_NO_CREDIT, todo=_BILLING, by="OpenAI (429), DeepSeek",
         codes=_set("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance"),
@@ -122,7 +122,7 @@ ERROR_RULES: tuple[ErrorRule, ...] = (
         ),
         words=r"content[ _](management )?policy|content[ _]filter|safety system|usage polic|requires moderation",
     ),
-    # ---- a kind of part that is not taken: planned around, never sent there again
+    # ---- an unsupported kind of part: planned around, never sent there again
     ErrorRule(
         error=errors.UnsupportedModality, what="cannot take this kind of part", todo=_ROUTES, statuses=_REFUSING,
         by="llama.cpp, Gemini", words=r"(image|audio|video) inputs? (modality )?(is|are) not (supported|enabled)",
@@ -151,7 +151,7 @@ ERROR_RULES: tuple[ErrorRule, ...] = (
         words=r"image_url is only supported by|not support(ed)? .{0,20}(image_url|input_audio)"
         r"|unknown variant .?(image_url|input_audio|video_url|file)|messages\S* ?content must be a string",
     ),
-    # ---- a schema that cannot be forced: it goes into the prompt instead
+    # ---- a schema that cannot be enforced: it goes into the prompt instead
     ErrorRule(
         error=SchemaRefused, what="cannot be held to this schema", todo="use a simpler schema",
         by="Anthropic, Gemini, llama.cpp, OpenAI, vLLM", statuses=frozenset({400, 422}),
@@ -200,7 +200,7 @@ ERROR_RULES: tuple[ErrorRule, ...] = (
         words=r"perday|per-day|per day",
     ),
     ErrorRule(error=errors.RateLimited, what="asks us to slow down", todo=_LATER, statuses=frozenset({429})),
-    # ---- a runtime of this machine or network that is in trouble
+    # ---- a local runtime in trouble
     ErrorRule(
         error=errors.Overloaded, what="has too little memory for this model", retry="reroute",
         todo="free memory, or choose a smaller model", by="Ollama, LM Studio, vLLM",
@@ -259,7 +259,7 @@ _STATUS_BY_CODE = {
     "deadline_exceeded": 504,
 }  # fmt: skip
 
-# Kinds that a host does not accept, by the first word that names one.
+# Modalities that a host does not accept, by the first word that names one.
 MODALITY_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"\baudio|input_audio|transcriptions", "audio"),
     (r"\bvideo", "video"),
@@ -268,7 +268,7 @@ MODALITY_PATTERNS: tuple[tuple[str, str], ...] = (
 )
 
 
-MAX_QUOTE = 300  # characters of a host's message that are quoted
+MAX_QUOTE = 300  # characters of a quoted host message
 _MAX_BODY = 1 << 20  # bytes of an error body that are read
 
 
@@ -281,7 +281,7 @@ def classify(
     secrets: tuple[str, ...] = (),
     now: float | None = None,
 ) -> errors.CallError:
-    """Return the error that a failed reply stands for.
+    """Return the error for a failed reply.
 
     Args:
         status: the HTTP status; 200 for an error inside a successful reply.
@@ -312,7 +312,7 @@ def classify(
 
 
 def _kind(words: str) -> str:
-    """Return the modality that the host refused, by the first word for one in its message; "" where there is none."""
+    """Return the modality that the host refused, by the first word for one in its message; "" if there is none."""
     found = [
         (match.start(), kind)
         for pattern, kind in MODALITY_PATTERNS
@@ -336,7 +336,7 @@ def parse_failed_reply(status: int, body: bytes | Mapping[str, Any]) -> FailedRe
             tree = msgspec.json.decode(body[:_MAX_BODY])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             text = body[:4096].decode("utf-8", "replace")
-            # A proxy's error page is no message for a user.
+            # A proxy's error page is not a message for a user.
             return FailedReply(status=status, message="" if "<" in text else text, words=text)
     while isinstance(tree, list) and tree:  # Google's gateways wrap errors in a list
         tree = tree[0]
@@ -458,12 +458,12 @@ _TODO = "check the host's base_url"
 
 
 def announces_web_page(headers: Mapping[str, str]) -> bool:
-    """Return whether the headers (with lower-case names) announce a web page."""
+    """Return True if the headers (with lower-case names) announce a web page."""
     return headers.get("content-type", "").lower().startswith("text/html")
 
 
 def begins_with_markup(data: bytes) -> bool:
-    """Return whether a body begins with markup: no JSON and no event stream begins so."""
+    """Return True if a body begins with markup, as no JSON or event stream does."""
     return data[:1] == b"<"
 
 

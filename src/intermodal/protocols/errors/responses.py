@@ -1,8 +1,8 @@
-"""Errors as a server's replies, and a run's events as protocol events: what all server sides share.
+"""Errors as a server's replies, and a run's events as protocol events, shared by all server sides.
 
-The gateway reads a client's request with ``decode_request`` of the client's protocol, makes it a ``Request``, runs it,
-and writes what happens (``RunEventEncoder``) with the same protocol's ``StreamEncoder`` or ``encode_reply``. Nothing
-here does I/O: ids and times come from the caller.
+The gateway reads a client's request with ``decode_request`` of the client's protocol, converts it to a ``Request``,
+runs it, and writes its events (``RunEventEncoder``) with the same protocol's ``StreamEncoder`` or ``encode_reply``.
+Nothing here does I/O: ids and times come from the caller.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _ANSWERS: Mapping[type[BaseException], tuple[int, str, str]] = {
 # Statuses with which a host rejects the request itself: the client can correct it, a retry cannot.
 _WRONG = frozenset({400, 422})
 
-# Refusals of the server itself: types of either family by status, where they are not invalid_request_error.
+# Refusals of the server itself: types of either API by status, if not invalid_request_error.
 _REFUSALS: Mapping[int, tuple[str, str]] = {
     401: ("authentication_error", "authentication_error"),
     402: ("insufficient_quota", "billing_error"),
@@ -63,7 +63,7 @@ _REFUSALS: Mapping[int, tuple[str, str]] = {
 }
 
 
-# Every value of ``type`` that a client of either family may get.
+# Every value of ``type`` that a client of either API may get.
 ERROR_TYPES: Mapping[str, frozenset[str]] = {
     "openai": frozenset([*(row[1] for row in _ANSWERS.values()), *(row[0] for row in _REFUSALS.values())]),
     "anthropic": frozenset([*(row[2] for row in _ANSWERS.values()), *(row[1] for row in _REFUSALS.values())]),
@@ -74,8 +74,8 @@ class RequestRefused(Exception):
     """A request that the server does not accept: no access, no such endpoint, too much at once.
 
     Args:
-        what: what is wrong, without a full stop. todo: what to do, "" for nothing.
-        status: the HTTP status. headers: headers of the answer ("retry-after"). code: a stable word for programs.
+        what: the problem, without a full stop. todo: the remedy, "" for none.
+        status: the HTTP status. headers: response headers ("retry-after"). code: a stable code for programs.
     """
 
     def __init__(
@@ -88,10 +88,10 @@ class RequestRefused(Exception):
 
 
 class ErrorResponse(Value, frozen=True):
-    """An error as a server reports it: the HTTP ``status``, and the ``type`` in OpenAI's and in Anthropic's words.
+    """An error as a server reports it: the HTTP ``status``, and the ``type`` in OpenAI's and Anthropic's terms.
 
-    ``code`` is OpenAI's, where programs act on it. ``about`` is the summary of the run up to the error, as in an
-    answer's usage; empty where there is none.
+    ``code`` is OpenAI's, if programs act on it. ``about`` is the summary of the run up to the error, as in an answer's
+    usage; empty if there is none.
     """
 
     status: int
@@ -103,7 +103,7 @@ class ErrorResponse(Value, frozen=True):
 
     @property
     def told(self) -> dict[str, Any]:
-        """Return the field of an error body that holds the summary; empty where there is none."""
+        """The field of an error body that holds the summary; empty if there is none."""
         return {"intermodal": self.about} if self.about else {}
 
 
@@ -113,8 +113,9 @@ def attach_run_summary(error: BaseException, about: Mapping[str, Any]) -> None:
 
 
 def error_response(error: BaseException) -> ErrorResponse:
-    """Return the response for an error. An IntermodalError or ValueError is shown in a client's words; any other error
-    reveals nothing of the server's inside.
+    """Return the response for an error.
+
+    The message of an IntermodalError or ValueError is shown to the client; any other error reveals nothing internal.
     """
     if isinstance(error, RequestRefused):
         openai, anthropic = _REFUSALS.get(error.status, ("invalid_request_error", "invalid_request_error"))
@@ -133,10 +134,10 @@ def error_response(error: BaseException) -> ErrorResponse:
 
 
 def _code(error: BaseException) -> str:
-    """Return OpenAI's code for an error, "" where none applies.
+    """Return OpenAI's code for an error; "" if none applies.
 
     Clients shorten a conversation or choose another model by these codes. ``no_content_found`` and ``input_unreadable``
-    are our own, so that a program can tell empty files from a wrong request.
+    are our own, so that a program can tell empty files from an invalid request.
     """
     if isinstance(error, errors.UnknownModel):
         return "model_not_found"
@@ -148,9 +149,9 @@ def _code(error: BaseException) -> str:
 
 
 class RunEventEncoder:
-    """Turns a run's events into protocol events: visible text, tool calls, usage and the end.
+    """Converts a run's events to protocol events: visible text, tool calls, usage and the end.
 
-    ``about`` returns the summary of the run that goes with the usage.
+    ``about`` returns the summary of the run that accompanies the usage.
     """
 
     def __init__(self, about: Callable[[events.Finished], Mapping[str, Any]] | None = None) -> None:

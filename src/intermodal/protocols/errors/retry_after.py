@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from intermodal.content import Value
 
-MAX_RETRY_AFTER = 86_400.0  # seconds; a longer wait is cut to this
+MAX_RETRY_AFTER = 86_400.0  # seconds; a longer wait is reduced to this
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf(?:inity)?)\s*(ms|s)?\s*", re.IGNORECASE)
 _PARTS = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -78,12 +78,12 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
 
 
 def should_retry(headers: Mapping[str, str]) -> bool | None:
-    """Return ``x-should-retry``, which OpenAI's and Anthropic's clients obey; None where it is absent."""
+    """Return ``x-should-retry``, which OpenAI's and Anthropic's clients obey; None if it is absent."""
     return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
 
 
 def retry_after_in_body(error: Mapping[str, Any], message: str) -> float | None:
-    """Return the seconds to wait that the body gives: Google's ``RetryInfo``, OpenAI's and Groq's message."""
+    """Return the seconds to wait that the body states: Google's ``RetryInfo``, OpenAI's and Groq's message."""
     details = error.get("details")
     for detail in details if isinstance(details, list) else ():
         told = detail.get("retryDelay") if isinstance(detail, Mapping) else None
@@ -124,8 +124,9 @@ def _duration(value: str) -> float:
 
 
 def _from(then: float | None, headers: Mapping[str, str], now: float | None) -> float:
-    """Return the seconds until ``then``, counted from the reply's own ``date`` (the server's clock) or, without one,
-    from ``now``. NaN where neither is known.
+    """Return the seconds until ``then``, counted from the reply's own ``date`` (the server's clock), else from ``now``.
+
+    Returns NaN if neither is known.
     """
     base = _epoch(headers.get("date", ""))
     if base is None:
@@ -139,7 +140,7 @@ def _epoch(value: str) -> float | None:
 
     try:
         found = parsedate_to_datetime(value)
-        # Of the three forms of a date (RFC 9110, 5.6.7) one names no zone; all of them mean GMT.
+        # Of the three date formats (RFC 9110, 5.6.7) one names no zone; all of them mean GMT.
         return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, OverflowError, IndexError):
         return None

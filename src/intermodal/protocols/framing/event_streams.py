@@ -1,47 +1,46 @@
-"""Streams cut into lines and events, whatever their protocol: incremental readers that take bytes cut anywhere.
+"""Streams split into lines and events, whatever their protocol: incremental readers of bytes that are cut anywhere.
 
-What goes through as it came is cut without being decoded; server-sent events and newline-delimited JSON
-are read.
+Forwarded data is split without being decoded; server-sent events and newline-delimited JSON are parsed.
 """
 
 from __future__ import annotations
 
 from intermodal.content import Value
 
-# Cut a stream into lines or events as they came: bytes that go through are not decoded.
+# Splits a stream into lines or events without decoding them.
 
 
-MAX_PIECE = 8 << 20  # bytes of a line or event that goes through
-_LONG = 64 << 10  # bytes of one that is neither copied nor searched again with each read
+MAX_PIECE = 8 << 20  # bytes of a line or event that is forwarded
+_LONG = 64 << 10  # bytes of a piece that is neither copied nor searched again with each read
 
 
 class PieceTooLong(ValueError):
-    """The server sent a line or an event longer than a stream may have."""
+    """The server sent a line or an event that exceeds the size limit."""
 
 
 class LineSplitter:
-    """Feed it bytes as they arrive; it returns the lines that they complete, without their ends."""
+    """Splits a stream into lines. Feed it bytes as they arrive; it returns the completed lines, without their ends."""
 
     end = b"\n"
     folds = False  # a carriage return ends a line, too
-    _half = b""  # one at the very end, which may be half of a line's end
+    _half = b""  # a trailing carriage return, which may be half of a line end
 
     def __init__(self, most: int = MAX_PIECE) -> None:
-        self.rest = b""  # of a line, its beginning
-        self._long = bytearray()  # the same of a long one
+        self.rest = b""  # the beginning of an unfinished line
+        self._long = bytearray()  # the same for a long line
         self._most = most
 
     @property
     def pending(self) -> int:
-        """Return the bytes of the unfinished line."""
+        """The number of bytes of the unfinished line."""
         return len(self.rest) + len(self._long)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the lines that the bytes complete. Raises PieceTooLong where they complete none of one that is."""
+        """Return the lines that the bytes complete. Raises PieceTooLong if the unfinished line is too long."""
         end = self.end
         if self.folds and (self._half or b"\r" in data):
             data = self._folded(data)
-        if not self.rest and not self._long and data.endswith(end):  # as nearly all reads
+        if not self.rest and not self._long and data.endswith(end):  # as in nearly all reads
             return data[: -len(end)].split(end)
         if len(self.rest) > _LONG or self._long:
             self._long += self.rest + data
@@ -70,7 +69,7 @@ class LineSplitter:
         return []
 
     def close(self) -> list[bytes]:
-        """Return what had no end."""
+        """Return the unfinished last line, if any."""
         rest = self.rest or bytes(self._long)
         self.rest = b""
         self._long.clear()
@@ -78,7 +77,7 @@ class LineSplitter:
 
 
 class EventSplitter(LineSplitter):
-    """The same of server-sent events, which end in an empty line. Ends of lines become newlines."""
+    """Splits server-sent events, which end with an empty line. Line ends are converted to newlines."""
 
     end = b"\n\n"
     folds = True
@@ -91,22 +90,22 @@ class EventSplitter(LineSplitter):
 
 
 def event_data(event: bytes) -> bytes:
-    """Return the data of an event that is not one line of it: comments and other fields are left out.
+    """Return the data of an event in one line, without comments and other fields.
 
-    Its lines are joined by a tab, which JSON takes where it takes the end of a line, so that it can be sent in one.
+    Its lines are joined by a tab, which JSON accepts wherever it accepts a line end.
     """
-    name, _, data = event.partition(b"\n")  # as nearly all that have a name
+    name, _, data = event.partition(b"\n")  # as nearly all named events
     if data.startswith(b"data:") and b"\n" not in data and not name.startswith(b"data:"):
         return data[5:].strip()
     lines = [line[5:].lstrip(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
     return b"\t".join(lines).strip()
 
 
-# An incremental reader of server-sent events: takes bytes cut anywhere, returns events.
+# An incremental reader of server-sent events, whose input may be cut anywhere.
 #
-# It follows "event stream interpretation" of the WHATWG HTML standard, with two allowances that real servers need: a
-# stream without its last blank line still yields its last event, and a bare line of JSON (an error written without
-# framing) counts as an event.
+# It follows "event stream interpretation" of the WHATWG HTML standard, with two allowances for real servers: a stream
+# without its last blank line still yields its last event, and a bare line of JSON (an error written without framing)
+# counts as an event.
 
 
 MAX_LINE = 32 << 20  # bytes; no legitimate event is longer
@@ -125,7 +124,7 @@ class LineTooLong(ValueError):
 
 
 class SseReader:
-    """Feed it bytes as they arrive; it returns the events that they complete."""
+    """Reads server-sent events. Feed it bytes as they arrive; it returns the completed events."""
 
     def __init__(self) -> None:
         self._partial = bytearray()  # the unfinished line
@@ -137,7 +136,7 @@ class SseReader:
 
     @property
     def pending(self) -> int:
-        """Return the bytes of the unfinished event."""
+        """The size of the unfinished event."""
         return len(self._partial) + self._said
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
@@ -190,18 +189,18 @@ class SseReader:
         self._event = ""
 
 
-# An incremental reader of newline-delimited JSON: takes bytes cut anywhere, returns lines.
+# An incremental reader of newline-delimited JSON, whose input may be cut anywhere.
 
 
 class NdjsonReader:
-    """Feed it bytes as they arrive; it returns the lines that they complete, without blank ones."""
+    """Reads newline-delimited JSON. Feed it bytes as they arrive; it returns the completed, non-blank lines."""
 
     def __init__(self) -> None:
         self._lines = LineSplitter(MAX_LINE)
 
     @property
     def pending(self) -> int:
-        """Return the bytes of the unfinished line."""
+        """The number of bytes of the unfinished line."""
         return self._lines.pending
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
@@ -212,7 +211,7 @@ class NdjsonReader:
             raise LineTooLong from None
 
     def close(self) -> list[SseEvent]:
-        """Return the last line, where it ended without a newline."""
+        """Return the last line if it ended without a newline."""
         return _events(self._lines.close())
 
 

@@ -1,9 +1,9 @@
-"""Read the media type and size of an image from its first bytes, for images that are passed through unchanged.
+"""Reads the media type and size of an image from its first bytes, for images that are passed through unchanged.
 
-Only the media worker decodes pixels, in its own process. This module reads a few numbers at known places and checks
-each against the bytes; anything unusual (several frames, a rotation, a header that goes on, a file that was cut) is
-left to the worker. Layouts: PNG, W3C Recommendation 2003, sections 5.2, 11.2.2 and 11.2.5; JPEG, ITU-T T.81, annex B;
-Exif 2.32, section 4.6.
+Only the media worker decodes pixels, in its own process. This module reads a few numbers at known offsets and checks
+each against the bytes; anything unusual (several frames, a rotation, a longer header, a truncated file) is left to the
+worker. Layouts: PNG, W3C Recommendation 2003, sections 5.2, 11.2.2 and 11.2.5; JPEG, ITU-T T.81, annex B; Exif 2.32,
+section 4.6.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ import pybase64
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _ENDS = {"image/png": b"IEND\xaeB`\x82", "image/jpeg": b"\xff\xd9"}  # the last chunk with its checksum; EOI
-_LAST = 16  # characters of base64, whole groups of four, in which an end has room
-_LOOKED_AT = 64 << 10  # characters of base64 in which a size must be found
-_SLICE = 1 << 18  # characters of base64 that are read at once for the digest: whole groups of four
+_LAST = 16  # characters of base64, in whole groups of four, that hold an end mark
+_LOOKED_AT = 64 << 10  # characters of base64 in which the size must be found
+_SLICE = 1 << 18  # characters of base64 decoded at a time for the digest, in whole groups of four
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive: supported by every decoder
 _ORIENTATION = 0x0112
-_MOST = 1 << 16  # pixels a side
+_MOST = 1 << 16  # pixels per side
 
 
 class ImageFacts(NamedTuple):
-    """``width``, ``height`` in pixels, as it is shown. ``size`` in bytes. ``digest``: SHA-256 of the bytes.
-    ``detail``: how closely its client wants it looked at.
+    """The properties of an image.
+
+    ``width`` and ``height`` in pixels, as displayed. ``size`` in bytes. ``digest``: SHA-256 of the bytes. ``detail``:
+    the level of detail that its client requested.
     """
 
     media_type: str
@@ -38,10 +40,10 @@ class ImageFacts(NamedTuple):
 
 
 def image_in_data_url(url: bytes, media: Callable[[memoryview], memoryview] = lambda coded: coded) -> ImageFacts | None:
-    """Return a picture in a data URI; None for what the media worker has to look at.
+    """Return the properties of an image in a data URI; None if the media worker must examine it.
 
-    ``media`` tells which base64 is meant (``inline_media.py``). It is read through, for the digest, a slice at a
-    time: neither a string nor a whole copy is made of it.
+    ``media`` resolves placeholders of extracted base64 (``inline_media.py``). The base64 is decoded in slices for the
+    digest, without making a string or a whole copy.
     """
     media_type, mark, _ = url[:31].partition(b";base64,")
     if not mark or not media_type.startswith(b"data:image/"):
@@ -50,7 +52,7 @@ def image_in_data_url(url: bytes, media: Callable[[memoryview], memoryview] = la
 
 
 def image_in_base64(coded: memoryview, media_type: bytes | None = None) -> ImageFacts | None:
-    """Return the same of a picture whose base64 and media type came apart, or that came without a type."""
+    """Return the properties of an image in base64. ``media_type``: as stated separately, if it was."""
     if len(coded) % 4 or len(coded) < 64:
         return None
     try:
@@ -64,7 +66,7 @@ def image_in_base64(coded: memoryview, media_type: bytes | None = None) -> Image
             piece = pybase64.b64decode(coded[start : start + _SLICE], validate=True)
             digest.update(piece)
             size += len(piece)
-    except ValueError:  # it reports that itself, later
+    except ValueError:  # the worker reports it later
         return None
     if size != len(coded) // 4 * 3 - (bytes(coded[-2:]).count(b"=")):
         return None  # padded in the middle
@@ -77,7 +79,7 @@ def _size(data: bytes) -> tuple[str, int, int] | None:
 
 
 def _png(data: bytes) -> tuple[str, int, int] | None:
-    """Return type and size of a PNG, read up to its pixels: an animation (acTL) is declared before."""
+    """Return type and size of a PNG, read up to its pixels: an animation (acTL) is declared before them."""
     at = len(_PNG)
     wide = high = 0
     while at + 8 <= len(data):
@@ -108,7 +110,7 @@ def _jpeg(data: bytes) -> tuple[str, int, int] | None:
 
 
 def _upright(exif: bytes) -> bool:
-    """Return whether the EXIF data requests no rotation."""
+    """Return True if the EXIF data requests no rotation."""
     order = {b"II*\0": "little", b"MM\0*": "big"}.get(exif[:4])
     if order is None:
         return False

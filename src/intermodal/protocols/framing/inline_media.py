@@ -1,11 +1,11 @@
-"""Media inside a JSON body, decoded in place: no string of their base64 is ever made.
+"""Media inside a JSON body, decoded in place: their base64 never becomes a string.
 
 A parser would make a string of the body's megabytes, and decoding would copy it again: two and a half times the body in
-memory, and at 20 MB most of the time goes into fetching pages for it. Here long base64 strings are cut out of the bytes
+memory, and at 20 MB most of the time goes into page faults. Here long base64 strings are cut out of the bytes
 (``extract_media``) and decoded from there, and a short placeholder stands for each while the rest is parsed.
 
-The result does not depend on where such a string stands. A reader takes media with ``decode_base64``; where a string
-was decoded that no reader took (base64 pasted into a prompt), the body is read again without decoding.
+The result does not depend on where such a string occurs. A reader takes media with ``decode_base64``; if a decoded
+string was taken by no reader (base64 pasted into a prompt), the body is read again without decoding.
 """
 
 from __future__ import annotations
@@ -21,54 +21,54 @@ from typing import Any, TypeVar
 
 from intermodal.protocols.framing.json_body import loads
 
-# Cut large media out of a JSON body, so that a parser reads the small rest.
+# Cuts large media out of a JSON body, so that a parser reads only the small rest.
 #
-# A parser visits a picture letter by letter (0.9 ms a megabyte, during which no other client is served); finding its
-# end takes a thirtieth of that. Each picture is replaced by an unguessable name, in base64 too.
+# A parser visits an image character by character (0.9 ms per megabyte, during which no other client is served);
+# finding its end takes a thirtieth of that. Each image is replaced by an unguessable placeholder, also in base64.
 #
-# The rest means the same as the whole: base64 holds neither backslash nor quote, so the first quote after it ends its
-# string. Everything that was cut out must turn out to be a picture with valid base64; if anything is not (words that
-# quote a picture, a key that comes twice), the body is read as it came.
+# The rest means the same as the whole: base64 contains neither backslash nor quote, so the first quote after it ends
+# its string. Everything that was cut out must turn out to be an image with valid base64; if anything is not (text that
+# quotes an image, a duplicate key), the body is read as received.
 
 
-_NAME = b64encode(secrets.token_bytes(18))  # of this process, 24 letters
+_NAME = b64encode(secrets.token_bytes(18))  # of this process, 24 characters
 _WORD = _NAME.decode()
 _DIGITS = 8
 _LENGTH = len(_NAME) + _DIGITS  # whole groups of four
-LEAST = 4 << 10  # letters of base64 that are worth it
+LEAST = 4 << 10  # minimum characters of base64 that are cut out
 _MARK = b";base64,"
 _HEAD = 64  # characters within which a data URI states that base64 follows
-_CODED = re.compile(rb"[A-Za-z0-9+/]{256}")  # no language writes so
+_CODED = re.compile(rb"[A-Za-z0-9+/]{256}")  # occurs in no natural language
 
 
 class ExtractedBody:
-    """A client's body. ``text`` is the JSON without the media that were cut out."""
+    """A client's body. ``text`` is the JSON without the extracted media."""
 
     def __init__(self, text: bytes, media: tuple[memoryview, ...] = ()) -> None:
         self.text = text
         self._media = media
-        self.lifted = bool(media)  # something is not in the text
+        self.lifted = bool(media)  # something was extracted
         self._found: set[int] = set()
 
     @property
     def complete(self) -> bool:
-        """All that was lifted was asked for."""
+        """True if every extracted medium was requested."""
         return len(self._found) == len(self._media)
 
     @property
     def count(self) -> int:
-        """How many media were cut out."""
+        """The number of extracted media."""
         return len(self._media)
 
     def split(self, word: str) -> tuple[str, memoryview] | None:
-        """Return what precedes the medium that a string ends in, and its base64; None for any other string."""
+        """Return the text before the medium that ends a string, and its base64; None for any other string."""
         before, name, number = word.rpartition(_WORD)
         if not name or not (number.isascii() and number.isdigit()) or int(number) >= len(self._media):
             return None
         return before, self._media[int(number)]
 
     def media(self, coded: memoryview) -> memoryview:
-        """Return the base64 that is meant: itself, where it was left in the text."""
+        """Return the base64 behind a placeholder; the argument itself if it was left in the text."""
         if not self._media or len(coded) != _LENGTH or coded[: len(_NAME)] != _NAME:
             return coded
         number = int(bytes(coded[len(_NAME) :]))
@@ -76,11 +76,11 @@ class ExtractedBody:
         return self._media[number]
 
     def stands_in(self, word: str) -> bool:
-        """Return whether a word is the placeholder of extracted media."""
+        """Return True if a word is the placeholder of extracted media."""
         return word.startswith(_WORD)
 
     def whole(self, text: memoryview) -> list[memoryview]:
-        """Return a piece of the text with the media in their places."""
+        """Return a piece of the text with the media restored."""
         if not self._media:
             return [text]
         raw, pieces, at = bytes(text), list[memoryview](), 0
@@ -93,7 +93,7 @@ class ExtractedBody:
 
 
 def extract_media(body: bytes, least: int = LEAST) -> ExtractedBody:
-    """Return a body, and apart from it its media of at least so many letters of base64.
+    """Extract the media with at least ``least`` characters of base64 from a body.
 
     >>> small = extract_media(b'{"url":"data:image/png;base64,%b"}' % (b"QUJD" * 2048))
     >>> len(small.text), small.lifted
@@ -126,12 +126,13 @@ def extract_media(body: bytes, least: int = LEAST) -> ExtractedBody:
 
 T = TypeVar("T")
 SCAN_STEP = 1 << 15  # characters of a base64 string that is decoded in place
-_SLICE = 1 << 20  # base64 characters decoded at once, in 2 ms: whole groups of four
+_SLICE = 1 << 20  # base64 characters decoded at a time, in 2 ms; whole groups of four
 
 
 class InlineMedia(str):
-    """A string whose base64 is already decoded: ``data`` are the bytes, ``prefix`` what preceded them, as in a data
-    URI."""
+    """A string whose base64 is already decoded: ``data`` holds the bytes, ``prefix`` the text before it, as in a data
+    URI.
+    """
 
     __slots__ = ("data", "prefix", "taken")
     data: bytes
@@ -158,7 +159,7 @@ def decode_base64(text: str) -> bytes:
 
 
 def split_data_uri(url: str) -> tuple[str, bytes | str]:
-    """Return what precedes a URI's comma and what follows it: bytes where that is already decoded."""
+    """Return the parts of a URI before and after its comma; the latter as bytes if it is already decoded."""
     if isinstance(url, InlineMedia) and url.prefix:
         url.taken = True
         return url.prefix.removesuffix(","), url.data
@@ -167,8 +168,8 @@ def split_data_uri(url: str) -> tuple[str, bytes | str]:
 
 
 def read_json_with_media(body: bytes, read: Callable[[Any], T]) -> T:
-    """Return the result of ``read`` on a body's JSON. Raises ValueError for invalid JSON, and whatever ``read``
-    raises.
+    """Return the result of ``read`` on a body's JSON. Raises ValueError for invalid JSON, and whatever
+    ``read`` raises.
     """
     tree, held = parse_with_media(body)
     try:
@@ -194,8 +195,7 @@ def parse_with_media(body: bytes) -> tuple[Any, list[InlineMedia]]:
 
 
 def _decoded(coded: memoryview) -> bytes:
-    """Return the bytes of base64, decoded slice by slice so that other threads can run. Raises Error where it is
-    invalid."""
+    """Return the bytes of base64, decoded in slices so that other threads can run. Raises Error if it is invalid."""
     made = BytesIO()  # getvalue() returns its bytes without a copy
     for start in range(0, len(coded), _SLICE):
         piece = a2b_base64(coded[start : start + _SLICE], strict_mode=True)

@@ -1,7 +1,7 @@
 """JSON, written and read: bodies in segments, values of any type, objects in raw fields, and unfinished objects.
 
-Media in a body that is written are base64 segments, which are never joined into one string. A body that goes through
-is split into its raw fields, and joined again.
+Media in a written body are base64 segments, which are never joined into one string. A forwarded body is split into its
+raw fields, and joined again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-_LETTERS = 1 << 18  # characters escaped at once, at most 2 ms, since encoding holds the interpreter
+_LETTERS = 1 << 18  # characters escaped at a time, in at most 2 ms, since encoding holds the interpreter lock
 _CHUNK = 3 << 18  # bytes per base64 segment; a multiple of 3, so that segments concatenate without padding
 
 
@@ -38,7 +38,7 @@ class BodyWriter:
         self._open += text.encode()
 
     def value(self, value: Any) -> None:
-        """Write a JSON value; a long string is escaped slice by slice so that other threads can run."""
+        """Write a JSON value; a long string is escaped in slices so that other threads can run."""
         if isinstance(value, str) and len(value) > _LETTERS:
             self._open += b'"'
             for start in range(0, len(value), _LETTERS):
@@ -94,7 +94,7 @@ def segments(tree: Any) -> tuple[bytes, ...]:
 
 
 def dumps(value: Any) -> bytes:
-    """Return compact JSON in UTF-8. A lone surrogate, which UTF-8 cannot hold, becomes a question mark."""
+    """Return compact JSON in UTF-8. A lone surrogate, which UTF-8 cannot encode, becomes a question mark."""
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
@@ -102,7 +102,7 @@ def dumps(value: Any) -> bytes:
 
 
 def valid_utf8(text: str) -> str:
-    """Return the text with what UTF-8 cannot hold (lone surrogates) replaced by question marks."""
+    """Return the text with lone surrogates, which UTF-8 cannot encode, replaced by question marks."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -125,7 +125,7 @@ def loads(data: bytes | str) -> Any:
 
 
 def utf8_error(data: bytes | str) -> str:
-    """Return the error in bytes that are not UTF-8, and the fix; "" for valid text."""
+    """Return a description of invalid UTF-8 with its remedy; "" for valid text."""
     try:
         if not isinstance(data, str):
             str(data, "utf-8")
@@ -139,13 +139,14 @@ TokenCount = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKEN_COUNT)]
 
 
 def as_token_count(value: Any) -> int | None:
-    """Return a token count that a host reported; None for anything but an integer from 0 to ``MAX_TOKEN_COUNT``."""
+    """Return a token count reported by a host; None for anything but an integer from 0 to ``MAX_TOKEN_COUNT``."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKEN_COUNT else None
 
 
 def has_valid_counts(usage: Mapping[str, Any], names: Iterable[str] = ()) -> bool:
-    """Return whether a usage object can be passed to a client unchanged: the named counts are present, and every count
-    is valid or null.
+    """Return True if a usage object can be passed to a client unchanged.
+
+    The named counts must be present, and every count must be valid or null.
 
     >>> has_valid_counts({"total_tokens": 7, "details": {"cached_tokens": None}, "cost": 0.1}, ["total_tokens"])
     True
@@ -183,7 +184,7 @@ _decoder = json.JSONDecoder()
 
 
 def complete_members(text: str) -> dict[str, Any]:
-    """Return the members that arrived before the object was cut. A number at the very end may have had more digits.
+    """Return the members of a truncated object that arrived complete. A number at the very end may lack digits.
 
     >>> complete_members('{"place": "Bonn", "days": [1, 2], "unit": "cel')
     {'place': 'Bonn', 'days': [1, 2]}
@@ -223,7 +224,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def join_object(fields: Mapping[str, msgspec.Raw], ours: Mapping[str, bytes] = MappingProxyType({})) -> bytes:
-    """Return an object of raw fields; those of ``ours`` stand in place of the same of ``fields``, or behind them."""
+    """Return an object of raw fields, in which ``ours`` replace fields of the same name or follow the others."""
     return _encode({**fields, **{name: msgspec.Raw(raw) for name, raw in ours.items()}})
 
 
@@ -234,9 +235,7 @@ _WORDS = ("text", "input_text")
 
 
 def append_words(messages: bytes, words: str) -> bytes | None:
-    """Return the messages with more words at the end of the last one; None where that does not end in words of a
-    user.
-    """
+    """Return the messages with ``words`` appended to the last one; None if that does not end in text of a user."""
     listed = _listed(messages)
     last = split_object(listed[-1]) if listed else {}
     if _kind(last.get("role", b'""')) != "user":
@@ -254,12 +253,12 @@ def append_words(messages: bytes, words: str) -> bytes | None:
 
 
 def last_words(messages: bytes) -> str:
-    """Return the words at the end of the last message."""
+    """Return the text at the end of the last message."""
     content: Any = _content(split_object(_listed(messages)[-1]).get("content", b'""'))
     return content if isinstance(content, str) else _kind(split_object(content[-1])["text"])
 
 
 def add_run_metadata(counted: bytes, about: bytes) -> bytes:
-    """Return the usage unchanged, with the run metadata in it."""
+    """Return the usage object with the run metadata added."""
     inside = counted.strip()[1:-1].strip()
     return b"{" + inside + (b"," if inside else b"") + b'"intermodal":' + about + b"}"

@@ -30,7 +30,7 @@ REPLACEMENT = "\ufffd"
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
-# One that has no other beside it. The backslash before it is none that another one makes a letter.
+# A lone surrogate. The backslash before it is not itself escaped.
 _ALONE = re.compile(
     rb"(?<!\\)(?:\\\\)*(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2})"
@@ -85,7 +85,7 @@ def loads_with_surrogates(data: bytes | str) -> Any:
 
 
 def loads_joined(data: bytes) -> Any:
-    """Return parsed JSON as ``loads`` does, with lone surrogates replaced. Raises ValueError."""
+    """Parse JSON like ``loads``, with lone surrogates replaced. Raises ValueError."""
     try:
         return loads(data)
     except ValueError:
@@ -111,7 +111,7 @@ def join_all_surrogates(value: Any) -> Any:
 
 
 class SurrogateJoiner:
-    """Joins pieces of a text. ``held`` is the half that the next piece may complete, "" for none."""
+    """Joins pieces of a text. ``held``: the half that the next piece may complete, "" for none."""
 
     def __init__(self) -> None:
         self.held = ""
@@ -124,11 +124,11 @@ class SurrogateJoiner:
 
 
 class EventSurrogateJoiner:
-    """Joins pieces of a reply's text, reasoning, refusal and tool calls, each by itself."""
+    """Joins pieces of a reply's text, reasoning, refusal and tool calls, each separately."""
 
     def __init__(self) -> None:
         self._halves = SurrogateJoiner()
-        self._of: _Piece | None = None  # an event of the stream with the held half
+        self._of: _Piece | None = None  # an event of the stream to which the held half belongs
 
     @property
     def held(self) -> bool:

@@ -78,7 +78,7 @@ _HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream,
 
 
 def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
-    """Return the call in bytes. Raises NotExpressible for what this protocol or host cannot carry."""
+    """Return the encoded call. Raises NotExpressible for what this protocol or host cannot carry."""
     _check(call, host)
     call = normalise(call, host)
     system, messages = split_system(call.messages)
@@ -106,7 +106,7 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
-    """Return the call as this protocol can carry it: what ``decode_request`` reads back.
+    """Return the call as this protocol can carry it: the value that ``decode_request`` reads back.
 
     System messages become one, in front; neighbouring messages of one role are merged; blank text and blocks of other
     protocols are omitted. Images have no detail, files and schemas no name. Unsigned calls get the placeholder
@@ -187,7 +187,7 @@ def _config(call: ChatCall) -> dict[str, Any]:
 
 def _contents(messages: tuple[WireMessage, ...], host: Host) -> Iterator[dict[str, Any]]:
     """Yield the contents. Tool results belong to the user, and the user's next message is merged into theirs."""
-    called: dict[str, str] = {}  # id of a call -> the name of its function, which a result must state
+    called: dict[str, str] = {}  # id of a call -> name of its function, which a result must state
     results: list[Any] = []
     for message in messages:
         if message.role == "tool":
@@ -231,7 +231,9 @@ def _inline(data: bytes, media_type: str) -> dict[str, Any]:
 
 
 def _said(parts: tuple[WirePart, ...]) -> Iterator[dict[str, Any]]:
-    """Yield the model's parts. A signature goes back on the part that it came with, which follows it here."""
+    """Yield the model's parts. A signature goes back on the part that it came with, which here follows the
+    signature.
+    """
     waiting = ""
     for part in parts:
         vouched = {FIELD: waiting} if waiting else {}
@@ -255,7 +257,7 @@ def _said(parts: tuple[WirePart, ...]) -> Iterator[dict[str, Any]]:
         yield {"text": "", FIELD: waiting}
 
 
-# Google's words for why the answer ended -> OpenTelemetry GenAI's.
+# Google's finish reasons -> OpenTelemetry GenAI's.
 FINISH_REASONS: Mapping[str, str] = {
     "STOP": "stop", "MAX_TOKENS": "length",
     **dict.fromkeys(
@@ -300,7 +302,7 @@ class GeminiDecoder(ReplyDecoder):
         if part.get("thought"):
             self._out.append(ReasoningDelta(text=as_text(part.get("text")), signature=signature))
             return
-        if signature:  # it belongs to the part that follows it here
+        if signature:  # it belongs to the following part
             self._out.append(OpaqueBlock(wire=OWN, body=signature_block(signature).body))
         if "functionCall" in part:
             self._read_call(as_mapping(part["functionCall"]))
@@ -313,7 +315,7 @@ class GeminiDecoder(ReplyDecoder):
             self._out.append(OpaqueBlock(wire=OWN, body=dumps(part).decode()))
 
     def _read_call(self, call: Mapping[str, Any]) -> None:
-        """Read a whole call. Older models give it no id; it then gets one, so that its result can refer to it."""
+        """Read a whole call. Older models give no id; then one is generated, so that its result can refer to it."""
         index, self._calls = self._calls, self._calls + 1
         self._out.append(
             ToolCallDelta(
@@ -345,7 +347,9 @@ class GeminiDecoder(ReplyDecoder):
 
 
 def read_usage(usage: Mapping[str, Any]) -> WireUsage:
-    """Return the totals so far. ``candidatesTokenCount`` excludes reasoning, ``promptTokenCount`` what tools added."""
+    """Return the totals so far. ``candidatesTokenCount`` excludes reasoning, ``promptTokenCount`` tokens added by
+    tools.
+    """
     given, made = as_token_count(usage.get("promptTokenCount")), as_token_count(usage.get("candidatesTokenCount"))
     thought, fed = as_token_count(usage.get("thoughtsTokenCount")), as_token_count(usage.get("toolUsePromptTokenCount"))
     came = dict(_modalities(usage, "candidatesTokensDetails"))
@@ -362,7 +366,7 @@ def read_usage(usage: Mapping[str, Any]) -> WireUsage:
 
 
 def _modalities(usage: Mapping[str, Any], *names: str) -> tuple[tuple[str, int], ...]:
-    """Return the counts by modality over several lists."""
+    """Return the counts by modality, summed over several lists."""
     found: dict[str, int] = {}
     for row in (as_mapping(each) for name in names for each in as_list(usage.get(name))):
         number, modality = as_token_count(row.get("tokenCount")), as_text(row.get("modality")).lower()

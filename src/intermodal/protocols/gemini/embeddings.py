@@ -1,9 +1,9 @@
-"""Google's embeddings: ``models.embedContent`` for one, ``models.batchEmbedContents`` for several texts.
+"""Google's embeddings: ``models.embedContent`` for one text, ``models.batchEmbedContents`` for several.
 
 Source: the Gemini API reference (v1beta), the types of Google's published SDK, and Google's page "Gemini Embedding 2"
 (https://docs.cloud.google.com/vertex-ai/generative-ai/docs/models/gemini/embedding-2): pictures as PNG and JPEG, sound,
-videos, PDFs. What stands in one content becomes one vector, media beside words, where the model takes them; several
-texts are several contents.
+videos, PDFs. Each content becomes one vector, media together with text, if the model supports it; several texts are
+several contents.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _JSON = (("content-type", "application/json"), ("accept", "application/json"))
 
 
 def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
-    """Return the call in bytes. Media share one content with the texts: one vector for all of it.
+    """Return the encoded call. Media share one content with the texts, which gives one vector for all of it.
 
     Raises NotExpressible for images and videos in a format that cannot be embedded.
     """
@@ -66,7 +66,7 @@ def _part(media: WireMedia, host: Host) -> dict[str, Any]:
 def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping[str, str] | None = None) -> Embeddings:
     """Return the vectors of a 2xx reply to ``texts`` texts, in order.
 
-    Raises CallError for an error inside it or unusable vectors, StreamCut for half a reply.
+    Raises CallError for an error inside it or unusable vectors, StreamCut for a truncated reply.
     """
     tree = read_object(body, endpoint, headers, holds=lambda tree: bool(_rows(tree)))
     vectors = check_vectors([as_mapping(row).get("values") for row in _rows(tree)], endpoint, texts)

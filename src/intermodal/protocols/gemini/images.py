@@ -24,13 +24,13 @@ _HEADERS = (("content-type", "application/json"), ("accept", "application/json")
 
 
 def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
-    """Return the call in bytes. Raises NotExpressible for what this protocol or host cannot carry."""
+    """Return the encoded call. Raises NotExpressible for what this protocol or host cannot carry."""
     check_options(call, host, WIRE, image_types=IMAGE_TYPES)
     parts: list[Any] = [
         {"inlineData": {"mimeType": image.media_type, "data": Base64(image.data)}} for image in call.images
     ]
     parts.append({"text": valid_utf8(call.prompt)})
-    # Some of these models answer with text beside the picture, and refuse requests for the picture alone.
+    # Some of these models return text beside the image, and refuse requests for only the image.
     config: dict[str, Any] = {"responseModalities": ["TEXT", "IMAGE"]}
     if call.seed is not None:
         config["seed"] = call.seed
@@ -44,12 +44,12 @@ def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
 def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> GeneratedImages:
     """Return the images of a 2xx reply.
 
-    Raises CallError for an error inside it, StreamCut for half a reply, ContentRefused where a filter stopped it.
+    Raises CallError for an error inside it, StreamCut for a truncated reply, ContentRefused if a filter stopped it.
     """
     tree = parse_reply(body, endpoint, headers)
     candidate = as_mapping(next(iter(as_list(tree.get("candidates"))), {}))
     parts = [as_mapping(part) for part in as_list(as_mapping(candidate.get("content")).get("parts"))]
-    # Its reasoning may hold sketches, which are not the picture.
+    # Its reasoning may contain sketches, which are not the result.
     inline = [
         as_mapping(part.get("inlineData")) for part in parts if part.get("inlineData") and not part.get("thought")
     ]

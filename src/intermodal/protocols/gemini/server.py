@@ -23,7 +23,7 @@ _CHOICES: Mapping[str, ToolChoice] = {"AUTO": "auto", "NONE": "none", "ANY": "re
 
 
 def decode_request(body: bytes, path: str) -> ChatCall:
-    """Return the call in a body and its path. Raises ValueError where they hold none."""
+    """Return the call in a body and its path. Raises ValueError if they contain none."""
     found = _PATH.search(path)
     if found is None:
         raise ValueError("not a path of generateContent")

@@ -26,7 +26,7 @@ def signature_block(signature: str) -> Opaque:
 
 
 def signature_of(part: object) -> str:
-    """Return the signature that a block holds, "" for any other part."""
+    """Return the signature in a block; "" for any other part."""
     if not isinstance(part, Opaque) or part.wire != OWN:
         return ""
     block = loads(part.body)
@@ -34,7 +34,7 @@ def signature_of(part: object) -> str:
 
 
 def signatures_by_call(parts: Iterable[object]) -> dict[str, str]:
-    """Return signatures of tool calls, by call id."""
+    """Return the signatures of tool calls, by call id."""
     found: dict[str, str] = {}
     before = ""
     for part in parts:
@@ -45,10 +45,10 @@ def signatures_by_call(parts: Iterable[object]) -> dict[str, str]:
 
 
 def openai_chat_fields(signature: str) -> dict[str, Any]:
-    """Return the fields of a call in OpenAI chat."""
+    """Return the additional fields of a call in OpenAI chat; {} without a signature."""
     return {"extra_content": {"google": {"thought_signature": signature}}} if signature else {}
 
 
 def from_openai_chat(extra_content: Any) -> str:
-    """Return the signature in ``extra_content`` of a call in OpenAI chat, "" where there is none."""
+    """Return the signature in ``extra_content`` of a call in OpenAI chat; "" if there is none."""
     return as_text(as_mapping(as_mapping(extra_content).get("google")).get("thought_signature"))

@@ -2,7 +2,7 @@
 
 It is the only chat API with a field for the context length. Source: Ollama's ``docs/api`` and its ``api/types.go`` and
 ``server/prompt.go`` as of 2026. ``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always holds. A
-reply is lines of JSON of which the last has ``done``, or that line alone.
+reply is a sequence of JSON lines, the last of which has ``done``, or only that line.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ _REFUSED: tuple[tuple[type[WirePart], str, str], ...] = (
 
 
 def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
-    """Return the call in bytes. Raises NotExpressible for what this protocol or host cannot carry."""
+    """Return the encoded call. Raises NotExpressible for what this protocol or host cannot carry."""
     _check(call, host)
     call = normalise(call, host)
     sampling = call.sampling
@@ -94,7 +94,8 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
         "model": call.model,
         "messages": list(_messages(call.messages)),
         "stream": call.stream,  # the default is to stream
-        # A prompt or an answer that is too long is an error and not cut in silence. Old versions do not know these.
+        # A prompt or answer that is too long is an error, not truncated silently. Old versions do not know these
+        # fields.
         "truncate": False,
         "shift": False,
     }
@@ -117,7 +118,7 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
-    """Return the call as this protocol can carry it: what ``decode_request`` reads back.
+    """Return the call as this protocol can carry it: the value that ``decode_request`` reads back.
 
     A message holds media and then one text, the order in which the server puts them into the prompt, so a message with
     media after text becomes several. Media types are recognised by their first bytes. Each tool result is a message of
@@ -139,7 +140,7 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
 
 
 def write_turns(messages: Iterable[WireMessage]) -> list[dict[str, Any]]:
-    """Return the messages of a conversation as a host is sent them. Raises NotExpressible."""
+    """Return the messages of a conversation in the form for a host. Raises NotExpressible."""
     return list(_messages(normal for message in messages for normal in _normal(message)))
 
 
@@ -194,7 +195,7 @@ def _check(call: ChatCall, host: Host) -> None:
 
 
 def _messages(messages: Iterable[WireMessage]) -> Iterator[dict[str, Any]]:
-    called: dict[str, str] = {}  # id of a call -> the name of its function; old versions identify a result by it alone
+    called: dict[str, str] = {}  # id of a call -> name of its function; old versions identify a result only by the name
     for message in messages:
         tree: dict[str, Any] = {"role": message.role, "content": ""}
         for part in message.parts:
@@ -218,14 +219,12 @@ def _messages(messages: Iterable[WireMessage]) -> Iterator[dict[str, Any]]:
         yield tree
 
 
-# Ollama's words for why the answer ended -> OpenTelemetry GenAI's.
+# Ollama's finish reasons -> OpenTelemetry GenAI's.
 FINISH_REASONS: Mapping[str, str] = {"stop": "stop", "length": "length", "": "stop"}
 
 
 class OllamaDecoder(ReplyDecoder):
-    """Decodes a reply. It properly ends with the line that has ``done``; an error after the start is a line with status
-    200.
-    """
+    """Decodes a reply. It properly ends with the line that has ``done``; a late error is a line with status 200."""
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(endpoint, headers=headers)
@@ -255,7 +254,7 @@ class OllamaDecoder(ReplyDecoder):
         self._finish()
 
     def _read_call(self, call: Mapping[str, Any]) -> None:
-        """Read a whole call. One without an id gets one, so that its result can refer to it."""
+        """Read a whole call. A call without an id gets one, so that its result can refer to it."""
         function = as_mapping(call.get("function"))
         index, self._calls = self._calls, self._calls + 1
         self._out.append(
@@ -269,7 +268,7 @@ class OllamaDecoder(ReplyDecoder):
 
 
 def finish_reason(said: str, *, called: bool) -> str:
-    """Return why an answer ended. Ollama says "stop" where tools are called."""
+    """Return why an answer ended. Ollama reports "stop" if tools are called."""
     reason = map_reason(FINISH_REASONS, said)
     return "tool_call" if called and reason == "stop" else reason
 

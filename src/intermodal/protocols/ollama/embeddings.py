@@ -16,7 +16,7 @@ _JSON = (("content-type", "application/json"), ("accept", "application/json"))
 
 
 def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
-    """Return the call in bytes. A text that is too long is an error; it is never truncated silently."""
+    """Return the encoded call. A text that is too long is an error; it is never truncated silently."""
     require_texts(call, WIRE, host)
     tree = {"model": valid_utf8(call.model), "input": [valid_utf8(text) for text in call.texts], "truncate": False}
     if call.dimensions is not None:
@@ -27,7 +27,7 @@ def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
 def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping[str, str] | None = None) -> Embeddings:
     """Return the vectors of a 2xx reply to ``texts`` texts, in order.
 
-    Raises CallError for an error inside it or unusable vectors, StreamCut for half a reply.
+    Raises CallError for an error inside it or unusable vectors, StreamCut for a truncated reply.
     """
     tree = read_object(body, endpoint, headers, holds=lambda tree: isinstance(tree.get("embeddings"), list))
     usage = WireUsage(input_tokens=as_token_count(tree.get("prompt_eval_count")), output_tokens=0)

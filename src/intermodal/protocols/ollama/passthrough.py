@@ -1,7 +1,7 @@
-"""The passthrough of chats of Ollama's clients: their shape, and what the direct path reads of the replies.
+"""The passthrough of chats of Ollama's clients: their shape, and the direct path's parsing of replies.
 
-A tool result names its tool, and a tool call has an id. So the server side reads the messages and the codec writes
-them again.
+A tool result names its tool, and a tool call has an id. So the server side reads the messages and the codec writes them
+again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NOT_ASKED = frozenset({"model", "messages", "stream"})
 
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
-    """Return the chat in a body; None where it is not for the direct path."""
+    """Return the chat in a body; None if it is not for the direct path."""
     return read_conversation(body, owner, measure, _TAKEN, _read, unread="ollama")
 
 
@@ -91,7 +91,7 @@ _reply = msgspec.json.Decoder(_Reply)
 
 
 def read(data: bytes | memoryview) -> ReplyChunk | None:
-    """Parse a reply; None if it is not one, is unusual, or is an error: then the codec identifies it."""
+    """Parse a reply; None if it is unusual or an error: then the codec identifies it."""
     try:
         reply = _reply.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -126,10 +126,10 @@ def finished(data: bytes | memoryview, model: str, counted: bytes, about: bytes)
 _UNCOUNTED = {"prompt_eval_count": msgspec.Raw(b"0"), "eval_count": msgspec.Raw(b"0")}
 
 
-# Pass a stream of Ollama's chat API through, line by line; see ``upstream_response.py``.
+# Passes a stream of Ollama's chat API through, line by line; see ``upstream_response.py``.
 #
-# Lines of plain words go through with the client's model name. Any other line (tool calls, the end, unusual JSON) is
-# decoded and written again, so that tool calls have ids and come whole, before the end, as everywhere else.
+# Lines of plain text are forwarded with the client's model name. Any other line (tool calls, the end, unusual JSON) is
+# decoded and written again, so that tool calls have ids and arrive complete before the end, as in other protocols.
 
 
 class _StreamedMessage(msgspec.Struct):
@@ -165,7 +165,7 @@ class OllamaStream(TranscodedStream):
         self._go_through(data, self._heard)
 
     def _ended(self) -> None:
-        if self._splitter.pending and not self.over:  # the last line may be without its end
+        if self._splitter.pending and not self.over:  # the last line may lack its line end
             self._take(b"\n")
         super()._ended()
 

@@ -48,13 +48,13 @@ from intermodal.protocols.request_validation import (
 from intermodal.request import JsonOutput, Sampling, TextOutput
 
 STREAM_TYPE = "application/x-ndjson"
-# OpenTelemetry GenAI's words for why the answer ended -> Ollama's.
+# OpenTelemetry GenAI's finish reasons -> Ollama's.
 DONE_REASONS: Mapping[str, str] = {"tool_call": "stop", "content_filter": "stop"}
 _IMAGES = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
 
 
 def image_or_audio(data: bytes) -> WireImage | WireAudio:
-    """Return what ``images`` holds, by its first bytes, which is how Ollama tells audio from images."""
+    """Return an item of ``images`` as image or audio, told apart by its first bytes as Ollama does."""
     if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
         return WireAudio(data=data, format="wav")
     if data[:3] == b"ID3" or (data[:1] == b"\xff" and len(data) > 1 and data[1] & 0xE0 == 0xE0 and data[1] != 0xD8):
@@ -78,12 +78,12 @@ NAMES: Mapping[str, str] = {
 
 
 def decode_request(body: bytes) -> ChatCall:
-    """Return the call in a body. Raises ValueError for a body that holds none."""
+    """Return the call in a body. Raises ValueError for an invalid body."""
     return read_request(body, "a chat request", read_tree, NAMES)
 
 
 def read_tree(tree: dict[str, Any]) -> ChatCall:
-    """Return the call in a body's JSON. Raises KeyError, TypeError or ValueError where it holds none."""
+    """Return the call in a body's JSON. Raises KeyError, TypeError or ValueError for an invalid body."""
     options = tree.get("options") or {}
     prompt = read_prompt(tree, _no_part, {})
     return ChatCall(
@@ -111,7 +111,7 @@ def _read_image(coded: Any) -> WirePart:
 
 
 def read_turns(messages: Iterable[Any], image: Callable[[Any], WirePart] = _read_image) -> tuple[WireMessage, ...]:
-    """Return the messages of a conversation. ``image`` reads what ``images`` holds."""
+    """Return the messages of a conversation. ``image`` reads items of ``images``."""
     calls = ToolCallIds()
     return tuple([_read_message(message, calls, image) for message in messages])
 
@@ -121,7 +121,7 @@ def _no_part(part: Any) -> WirePart:
 
 
 def _limit(said: Any) -> Any:
-    """Return the limit of tokens. Ollama writes "unlimited" as -1 and "until the context is full" as -2."""
+    """Return the token limit. Ollama writes "unlimited" as -1 and "until the context is full" as -2."""
     return None if said in (-1, -2) else said
 
 
@@ -159,8 +159,8 @@ def _read_message(message: Any, calls: ToolCallIds, image: Callable[[Any], WireP
 class OllamaStreamEncoder:
     """Writes events as the bytes of a stream.
 
-    Tool calls are whole in this protocol, so their pieces are held until the end. ``feed`` raises OutputInvalid where
-    the arguments of one are not an object.
+    This protocol sends complete tool calls, so their pieces are held until the end. ``feed`` raises OutputInvalid if a
+    call's arguments are not an object.
 
     Args:
         name: the model as the client named it.
@@ -201,9 +201,9 @@ StreamEncoder = OllamaStreamEncoder  # the name that every server side has for i
 
 
 def encode_reply(events: Iterable[WireEvent], name: str, *, now: Callable[[], str]) -> tuple[int, bytes]:
-    """Return the HTTP status and body of a reply that is not streamed.
+    """Return the HTTP status and body of an unstreamed reply.
 
-    Raises OutputInvalid where a tool call's arguments are not an object.
+    Raises OutputInvalid if a tool call's arguments are not an object.
     """
     told = list(events)
     made = collect_turn(told)
@@ -249,7 +249,7 @@ def _end(reason: str, usage: WireUsage) -> dict[str, Any]:
 
 
 def duration_fields(about: Mapping[str, Any]) -> dict[str, int]:
-    """Return the total duration of the run in nanoseconds, by its summary."""
+    """Return the total duration of the run in nanoseconds, from its summary."""
     return {"total_duration": round(about["seconds"] * 1e9)} if "seconds" in about else {}
 
 
@@ -264,7 +264,7 @@ def write_error(error: BaseException) -> dict[str, Any]:
 
 
 def read_embed(body: bytes) -> EmbeddingRequest:
-    """Return the call that a body asks for. Raises ValueError for a body that asks for none."""
+    """Return the call in a body. Raises ValueError for an invalid body."""
 
     def read(tree: Mapping[str, Any]) -> EmbeddingRequest:
         given = tree["input"]
@@ -280,7 +280,7 @@ def read_embed(body: bytes) -> EmbeddingRequest:
 
 
 def write_embed(vectors: Sequence[Sequence[float]], name: str, tokens: int, about: Mapping[str, Any]) -> bytes:
-    """Return the reply: the vectors in the order of the texts, and the tokens of all of them."""
+    """Return the reply: the vectors in the order of the texts, and their total tokens."""
     rows = [Raw(dumps(list(row))) for row in vectors]  # one by one: the encoder holds the interpreter lock
     counts = {**duration_fields(about), "prompt_eval_count": tokens}
     return dumps({"model": name, "embeddings": rows, **counts, "intermodal": about})

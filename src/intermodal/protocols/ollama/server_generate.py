@@ -1,8 +1,8 @@
 """The server side of Ollama's ``/api/generate``: one prompt in, its answer out.
 
-It is Ollama's chat under other names: a prompt is one user message, ``system`` one before it, and ``response`` holds
-the answer. Fields that change how a prompt is rendered (``raw``, ``template``, ``context``, ``suffix``) are refused,
-because no plan covers such prompts. Source: Ollama's OpenAPI document.
+It is Ollama's chat under other names: a prompt is one user message, ``system`` a message before it, and ``response``
+holds the answer. Fields that change how a prompt is rendered (``raw``, ``template``, ``context``, ``suffix``) are
+refused, because no plan covers such prompts. Source: Ollama's OpenAPI document.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from intermodal.protocols.request_validation import read_request, require_text
 
 STREAM_TYPE = ollama_server.STREAM_TYPE
 _NAMES: Mapping[str, str] = {**ollama_server.NAMES, "messages.parts.text": "prompt"}
-# Fields that change how a prompt is rendered, with the values that leave it as it is.
+# Fields that change how a prompt is rendered, with their neutral values.
 _RENDERING: Mapping[str, tuple[Any, ...]] = {
     "raw": (None, False), "template": (None, ""), "context": (None, []), "suffix": (None, ""),
 }  # fmt: skip
 
 
 def decode_request(body: bytes) -> ChatCall:
-    """Return the call that a body asks for. Raises ValueError for a body that asks for none."""
+    """Return the call in a body. Raises ValueError for an invalid body."""
     return read_request(body, "a generate request", _read, _NAMES)
 
 
@@ -52,7 +52,7 @@ StreamEncoder = OllamaGenerateStreamEncoder  # the name that every server side h
 
 
 def encode_reply(events: Iterable[WireEvent], name: str, **more: Any) -> tuple[int, bytes]:
-    """Return the status and the body of a reply that is not streamed."""
+    """Return the HTTP status and body of an unstreamed reply."""
     status, body = ollama_server.encode_reply(events, name, **more)
     if status != 200:
         return status, body

@@ -104,7 +104,7 @@ JSON_HEADERS = (("content-type", "application/json"), ("accept", "text/event-str
 
 # ---- the request -------------------------------------------------------------------------------
 def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
-    """Return the call in bytes. Raises NotExpressible for what this protocol or host cannot carry."""
+    """Return the encoded call. Raises NotExpressible for what this protocol or host cannot carry."""
     _check(call, host)
     call = normalise(call, host)
     tree = {
@@ -117,11 +117,12 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
-    """Return the call as this protocol can carry it: what ``decode_request`` reads back.
+    """Return the call as this protocol can carry it: the value that ``decode_request`` reads back.
 
-    Text-only parts become one (many chat templates take only a string). An output that the host cannot enforce becomes
-    text (the prompt asks for it instead, and a check follows). Each tool result is a message of its own; an assistant's
-    text precedes its calls. Blocks of other protocols are omitted, and so is reasoning unless the host takes it back.
+    Text-only parts become one (many chat templates accept only a string). An output that the host cannot enforce
+    becomes text (the prompt requests it instead, and a check follows). Each tool result is a message of its own; an
+    assistant's text precedes its calls. Blocks of other protocols are omitted, and so is reasoning unless the host
+    accepts it back.
     """
     output = call.output
     if isinstance(output, JsonOutput) and host.forced_json:
@@ -190,7 +191,7 @@ def _sayable(part: WirePart, host: Host) -> WirePart:
 
 
 def audio_format(data: bytes) -> AudioFormat:
-    """Return the format of audio whose format the client does not give."""
+    """Return the format of audio whose format the client does not state."""
     return "wav" if data[:4] == b"RIFF" else "mp3"
 
 
@@ -310,12 +311,12 @@ def _settings(call: ChatCall, host: Host) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
-# Fields that some hosts call otherwise; the quirk that says so is that name.
+# Fields that some hosts name differently; the quirk is named after that name.
 _RENAMED: Mapping[str, str] = {"max_tokens": "max_completion_tokens", "seed": "random_seed"}
 
 
 def field_name(name: str, host: Host) -> str:
-    """Return what a host calls a field of OpenAI's."""
+    """Return a host's name for a field of OpenAI's."""
     other = _RENAMED.get(name, "")
     return other if other in host.quirks else name
 
@@ -325,28 +326,29 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 
 def function_definition(tool: Tool) -> dict[str, Any]:
-    """Return a tool in OpenAI's form, which other protocols adopted."""
+    """Return a tool in OpenAI's form, which other protocols have adopted."""
     described = {"description": tool.description} if tool.description else {}
     return {"name": tool.name, **described, "parameters": tool.schema}
 
 
 def response_schema(output: JsonOutput, host: Host) -> dict[str, Any] | None:
-    """Return a normalised output as OpenAI's schema object, None for "any object". It is strict where objects are
-    closed."""
+    """Return a normalised output as OpenAI's schema object; None for "any object". It is strict if objects
+    are closed.
+    """
     if _any_object(output, host):
         return None
     strict = is_closable(output.schema) and fits_host_subset(host, output.schema)
     return {"name": output.name, "strict": strict, "schema": output.schema}
 
 
-# Hosts' words for why the answer ended -> OpenTelemetry GenAI's.
+# Hosts' finish reasons -> OpenTelemetry GenAI's.
 FINISH_REASONS: Mapping[str, str] = {
     "stop": "stop", "eos": "stop", "end_turn": "stop", "stop_sequence": "stop", "complete": "stop",
     "length": "length", "max_tokens": "length", "model_length": "length", "max_output_tokens": "length",
     "content_filter": "content_filter", "safety": "content_filter", "refusal": "content_filter",
     "tool_calls": "tool_call", "function_call": "tool_call", "tool_use": "tool_call",
 }  # fmt: skip
-_UNSAID = frozenset({"null", "none"})  # a reason that is none, in the words of servers that write it so
+_UNSAID = frozenset({"null", "none"})  # values by which some servers write an absent reason
 _PADDED = re.compile(r"[^=]+={0,2}")
 
 
@@ -355,9 +357,9 @@ class OpenAIChatDecoder(ReplyDecoder):
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(endpoint, headers=headers)
-        self._base64 = ""  # of speech, until it is four characters
-        self._begun: dict[int, tuple[int, str]] = {}  # a host's number of a tool call -> ours, and the id it came with
-        self._chosen: Any = None  # which of several choices is the answer
+        self._base64 = ""  # of speech, until four characters are available
+        self._begun: dict[int, tuple[int, str]] = {}  # a host's index of a tool call -> ours, and its id
+        self._chosen: Any = None  # index of the choice that is the answer, if there are several
 
     def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
         self._read_usage(tree.get("usage"), as_text(tree.get("service_tier")))
@@ -372,7 +374,7 @@ class OpenAIChatDecoder(ReplyDecoder):
             self.complete = True
 
     def _ours(self, tree: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Return the choice that is the answer; None for a chunk of usage alone, which has no choice."""
+        """Return the choice that is the answer; None for a chunk with usage only, which has no choice."""
         choices = [choice for choice in as_list(tree.get("choices")) if isinstance(choice, Mapping)]
         if choices and self._chosen is None:
             self._chosen = chosen_index(choice.get("index") for choice in choices)
@@ -398,15 +400,16 @@ class OpenAIChatDecoder(ReplyDecoder):
             return
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and (said := map_finish_reason(reason)):
-            if said == "error":  # OpenRouter: the provider failed in mid-answer
+            if said == "error":  # OpenRouter: the provider failed midway
                 self._fail("the provider failed in the middle of the answer")
                 return
             self.complete = True
             self._reason = said
 
     def _read_speech(self, audio: Any, *, told: bool) -> None:
-        """Read a spoken answer: its transcript, unless ``told`` as content, and its base64 audio, which some hosts cut
-        anywhere and some pad piece by piece.
+        """Read a spoken answer: its transcript, unless ``told`` as content, and its base64 audio.
+
+        Some hosts cut the base64 anywhere and some pad it piece by piece.
         """
         if not isinstance(audio, Mapping):
             return
@@ -440,9 +443,9 @@ class OpenAIChatDecoder(ReplyDecoder):
             )
 
     def _number(self, index: int, said: str) -> tuple[int, bool]:
-        """Return the number of the call that a piece belongs to, and whether the piece begins it.
+        """Return the index of the call that a piece belongs to, and whether the piece begins it.
 
-        Some servers give all calls one number or none: a different id is a different call.
+        Some servers give all calls the same index or none: a different id is a different call.
         """
         number, id_ = self._begun.get(index, (-1, ""))
         if number >= 0 and (not said or said == id_ or not id_):
@@ -458,21 +461,21 @@ class OpenAIChatDecoder(ReplyDecoder):
 
 
 def map_finish_reason(reason: str) -> str:
-    """Return OpenTelemetry GenAI's word for a finish reason if there is one; "" for an empty reason."""
+    """Return OpenTelemetry GenAI's name of a finish reason if there is one; "" for an empty reason."""
     said = reason.lower()
     return "" if said in _UNSAID else map_reason(FINISH_REASONS, said)
 
 
 def chosen_index(indexes: Iterable[Any]) -> Any:
-    """Return which of the first choices is the answer, for a host that sends several where one was requested."""
+    """Return the index of the choice that is the answer, for a host that sends several although one was requested."""
     found = [index or 0 for index in indexes]
     return 0 if 0 in found else found[0]
 
 
 def read_usage(usage: Mapping[str, Any], tier: str = "") -> WireUsage:
-    """Return OpenAI's usage block, in the spellings of chat, responses, transcriptions, images and embeddings.
+    """Return the usage in OpenAI's block, in the spellings of chat, responses, transcriptions, images and embeddings.
 
-    ``tier`` is ``service_tier``, which stands beside it. Some hosts report cached tokens elsewhere: DeepSeek
+    ``tier``: the field ``service_tier`` beside it. Some hosts report cached tokens elsewhere: DeepSeek
     (``prompt_cache_hit_tokens``), Moonshot (``cached_tokens``).
     """
     given = as_mapping(
@@ -515,8 +518,9 @@ def _modalities(told: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
 
 
 def with_reasoning(given: int | None, made: int | None, thought: int | None, whole: int | None) -> int | None:
-    """Return the output tokens including reasoning, which xAI excludes from ``completion_tokens``: where the total is
-    the sum of all three, it was excluded.
+    """Return the output tokens including reasoning, which xAI excludes from ``completion_tokens``.
+
+    If the total is the sum of all three counts, reasoning was excluded.
     """
     if thought and made is not None and given is not None and whole == given + made + thought:
         return made + thought

@@ -26,7 +26,7 @@ _HEADERS = (("content-type", "application/json"), ("accept", "application/json")
 
 
 def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
-    """Return the call in bytes. Raises NotExpressible for what this protocol or host cannot carry."""
+    """Return the encoded call. Raises NotExpressible for what this protocol or host cannot carry."""
     check_options(call, host, WIRE, image_types=IMAGE_TYPES)
     content: Any = valid_utf8(call.prompt)
     if call.images:
@@ -38,7 +38,7 @@ def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
     tree: dict[str, Any] = {
         "model": valid_utf8(call.model),
         "messages": [{"role": "user", "content": content}],
-        # A model that draws and does not write refuses requests for text as well.
+        # A model that generates only images refuses requests for text as well.
         "modalities": ["image", "text"] if call.writes else ["image"],
         "stream": False,
     }
@@ -48,9 +48,9 @@ def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
 
 
 def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> GeneratedImages:
-    """Return the images of a 2xx reply. A link is not followed: only the media layer opens what others name.
+    """Return the images of a 2xx reply. A link is not followed: only the media layer opens URLs from others.
 
-    Raises CallError for an error inside it, StreamCut for half a reply, ContentRefused where a filter stopped it.
+    Raises CallError for an error inside it, StreamCut for a truncated reply, ContentRefused if a filter stopped it.
     """
     tree = parse_reply(body, endpoint, headers)
     choice = as_mapping(next(iter(as_list(tree.get("choices"))), {}))

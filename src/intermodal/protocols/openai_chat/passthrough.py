@@ -1,8 +1,8 @@
-"""The passthrough of chats of OpenAI's clients: their shape, and what the direct path reads of the replies.
+"""The passthrough of chats of OpenAI's clients: their shape, and the direct path's parsing of replies.
 
-``chat_of`` reads sizes and where large parts are, and copies nothing. It returns None for a chat that is not for the
-direct path, for whatever reason: the executor parses it again and reports any error. ``read`` and ``OpenAIChatStream``
-read what a reply and a stream say.
+``chat_of`` reads sizes and the positions of large parts, and copies nothing. It returns None for a chat that is not for
+the direct path, for whatever reason: the executor parses it again and reports any error. ``read`` and
+``OpenAIChatStream`` parse a reply and a stream.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from intermodal.protocols.upstream_response import End, StreamedResponse
 _NULL = b"null"
 
 
-# Fields that go on as they came. What others say is in the plan, or no host is told.
+# Fields that are forwarded unchanged. Others are part of the plan, or are sent to no host.
 KEPT = (
     "messages", "temperature", "top_p", "stop", "tools", "tool_choice", "parallel_tool_calls", "seed",
     *(name for name in passthrough_fields("openai") if name not in IDENTIFIERS),
@@ -64,14 +64,14 @@ KEPT = (
 _TAKEN = direct_fields("openai")
 
 
-# The messages that go on as they came: every field is one that a host is sent, and says something. Others are the
-# executor's, since the rest of a message was not inspected.
+# Messages that are forwarded unchanged: every field is sent to hosts and has an effect. Others are left to the
+# executor, since the rest of a message was not inspected.
 class _Text(TextPart, gc=False, forbid_unknown_fields=True):
     pass
 
 
 class _Url(MediaUrl, gc=False, forbid_unknown_fields=True):
-    # "auto" is everybody's default, and some servers refuse the word
+    # "auto" is the default everywhere, and some servers refuse the value
     detail: Literal["low", "high"] | UnsetType = UNSET
 
 
@@ -94,7 +94,7 @@ class _CalledFunction(CalledFunction, gc=False, forbid_unknown_fields=True):
 class _ToolCall(MessageToolCall, kw_only=True, gc=False, forbid_unknown_fields=True):
     type: Literal["function"]
     function: _CalledFunction
-    index: int | UnsetType = UNSET  # which hosts give it in a stream
+    index: int | UnsetType = UNSET  # hosts send it in a stream
     extra_content: UnsetType = UNSET
 
 
@@ -111,8 +111,8 @@ class _Tool(OpenAIToolMessage, kw_only=True, gc=False, forbid_unknown_fields=Tru
     content: str | UnsetType = UNSET
 
 
-# The same of clients that send an answer back with all of its fields, of which many say nothing. Not every host knows
-# them, so these messages are written again without.
+# The same messages of clients that send an answer back with all of its fields, many of them empty. Not every host knows
+# those, so these messages are rewritten without them.
 _Nothing = Annotated[list[Any], Meta(max_length=0)] | None
 _NoWords = Literal[""] | None
 
@@ -134,7 +134,7 @@ _options = msgspec.json.Decoder(dict[str, Any])
 
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
-    """Return the chat in a body; None where it is not for the direct path."""
+    """Return the chat in a body; None if it is not for the direct path."""
     return read_conversation(body, owner, measure, _TAKEN, _read)
 
 
@@ -146,7 +146,7 @@ def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> Par
     if "stream_options" in fields:
         options = _options.decode(fields["stream_options"])
         usage = options.get("include_usage") is True
-        if len(options) > ("include_usage" in options):  # others are named in the answer
+        if len(options) > ("include_usage" in options):  # further options are named in the answer
             return None
     if raw_field(fields, "n") not in (b"", b"1", b"null"):
         return None
@@ -175,15 +175,17 @@ def _without_empty_fields(
 
 
 def _goes_on(message: _System | _User | _Assistant | _Tool) -> bool:
-    """Return whether a message that is not one text goes on as it came. Words alone are put together by the executor,
-    which many templates need."""
+    """Return True if a message other than a single text is forwarded unchanged.
+
+    The executor joins text-only parts, which many templates require.
+    """
     if isinstance(message, _User):
         return any(isinstance(part, ImagePart) for part in message.content or ())
     return isinstance(message, _Assistant) and bool(message.tool_calls)
 
 
 DONE = openai_chat_server.DONE
-UNCOUNTED = dumps(openai_chat_server.write_usage(WireUsage()))  # what clients get where a host counts nothing
+UNCOUNTED = dumps(openai_chat_server.write_usage(WireUsage()))  # the usage that clients get if a host reports none
 
 
 class _Function(msgspec.Struct):
@@ -254,7 +256,7 @@ _counts = msgspec.json.Decoder(_Counts)
 
 
 def read(data: bytes | memoryview) -> ReplyChunk | None:
-    """Parse a reply or chunk; None if it is not one, or is an error: then the codec identifies it."""
+    """Parse a reply or chunk; None if it is unusual or an error: then the codec identifies it."""
     try:
         reply = _reply.decode(data)
         if reply.usage is _UNSAID and (piece := _words(reply)) is not None:
@@ -266,7 +268,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
         usage = None
         if counted and counted != _NULL:
             usage, plain = usage_in(counted, reply.service_tier or "")
-            if not plain:  # clients count on some of them, and that they are counts
+            if not plain:  # clients rely on some of the counts, and on valid numbers
                 counted = dumps(openai_chat_server.write_usage(usage))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _halved(bytes(data))
@@ -275,10 +277,10 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
     choice = reply.choices[0]
     said = choice.message or choice.delta or _NOTHING
     reason = choice.finish_reason or ""
-    if reason.lower() == "error":  # OpenRouter: the provider failed in mid-answer
+    if reason.lower() == "error":  # OpenRouter: the provider failed midway
         return None
     calls, arguments = _calls_in(said.tool_calls) if said.tool_calls else ((), "")
-    if calls and choice.message is not None and not all(name for _, name, _ in calls):  # its calls get ids
+    if calls and choice.message is not None and not all(name for _, name, _ in calls):  # the calls need ids
         return None
     text, refusal, thoughts = said.content or "", said.refusal or "", said.reasoning_content or said.reasoning or ""
     visible = text.strip() or thoughts
@@ -293,7 +295,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
 
 
 def _calls_in(given: list[_Call]) -> tuple[tuple[tuple[int, str, str], ...], str]:
-    """Return calls of tools by index, id and name, and their arguments."""
+    """Return tool calls by index, id and name, and their arguments."""
     calls, arguments = list[tuple[int, str, str]](), ""
     for place, call in enumerate(given):
         function = call.function or _NO_FUNCTION
@@ -303,17 +305,16 @@ def _calls_in(given: list[_Call]) -> tuple[tuple[tuple[int, str, str], ...], str
 
 
 def of_choice(data: bytes, index: Any) -> bytes:
-    """Return a chunk without the choices of any other index."""
+    """Return a chunk with only the choices of ``index``."""
     fields = split_object(data)
     choices = [raw for raw in _raws.decode(fields["choices"]) if (_choice.decode(raw).index or 0) == index]
     return join_object(fields, {"choices": b"[" + b",".join(map(bytes, choices)) + b"]"})
 
 
 def usage_in(counted: bytes, tier: str) -> tuple[WireUsage, bool]:
-    """Return the usage as ``read_usage`` does, and whether it can be passed to a client unchanged. Usage in the common
-    form is parsed in a tenth of the time.
+    """Return the usage as ``read_usage`` does, and whether it can be passed to a client unchanged.
 
-    Raises msgspec.MsgspecError if it is not an object.
+    Usage in the common form is parsed in a tenth of the time. Raises msgspec.MsgspecError if it is not an object.
     """
     try:
         told = _counts.decode(counted)
@@ -332,7 +333,7 @@ def usage_in(counted: bytes, tier: str) -> tuple[WireUsage, bool]:
 
 
 def _words(reply: _Reply) -> ReplyChunk | None:
-    """Return a chunk of words and nothing else, which nearly all are; None for any other."""
+    """Return a chunk that contains only text, as nearly all do; None for any other."""
     if not reply.choices or reply.error is not _UNSAID or reply.object == "error":
         return None
     choice = reply.choices[0]
@@ -348,7 +349,7 @@ def _words(reply: _Reply) -> ReplyChunk | None:
 
 
 def _halved(data: bytes) -> ReplyChunk | None:
-    """Return one that cuts a character in two; None for what cannot be read for any other reason."""
+    """Parse a chunk that splits a character in two; None if it is unreadable for any other reason."""
     without = without_lone_surrogates(data)
     piece = read(without) if without is not None else None
     if piece is None or not piece.text:
@@ -360,32 +361,32 @@ def _halved(data: bytes) -> ReplyChunk | None:
 _NO_FUNCTION, _NOTHING, _NO_GIVEN, _NO_MADE = _Function(), _ChatMessage(), _Given(), _OutputTokenDetails()
 
 
-# Pass a stream of OpenAI's chat completions through; see ``upstream_response.py``.
+# Passes a stream of OpenAI's chat completions through; see ``upstream_response.py``.
 #
-# Nearly all chunks are like the one before but for their words, so that they are compared and not parsed.
+# Nearly all chunks differ from the one before only in their text, so they are compared and not parsed.
 
 
-_NAMES = 4  # of one model, in one stream
+_NAMES = 4  # spellings of the model's name in one stream
 
 
 class OpenAIChatStream(StreamedResponse):
-    """A stream of chunks."""
+    """A stream of chat completion chunks."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._encoder: ReplyEncoder | None = None  # for replies in an unusual form
-        self._last_events: list[bytes] = []  # events that state why it ended, until it is known whether it can stand
+        self._last_events: list[bytes] = []  # events with the finish reason, held until the answer is accepted
         self._named = b""  # the model's name as the host last wrote it
         self._renamed: list[tuple[bytes, bytes]] = []
         self._last = b""  # the event with the usage
         self._counted = b""
-        self._sample = b""  # any event, to make others like it
-        self._like: ChunkTemplate | None = None  # a chunk that others are like
+        self._sample = b""  # any event, as a sample for generated ones
+        self._like: ChunkTemplate | None = None  # a chunk that later chunks resemble
         self._tries = TRIES
         self._ours: tuple[Any, ...] = ()  # index of the choice that is the answer
 
     def _event(self, event: bytes, through: list[bytes]) -> End:
-        """Look at an event; what of it goes on is put into ``through``."""
+        """Process an event; append the part of it to forward to ``through``."""
         if self._like is not None and not self._halves.held and (text := self._like.words(event)) is not None:
             ends = self.say(text)
             if ends and self._cuts(through):
@@ -397,7 +398,7 @@ class OpenAIChatStream(StreamedResponse):
         return self._parsed(event, through)
 
     def _parsed(self, event: bytes, through: list[bytes]) -> End:
-        """Return the same of an event that has to be parsed."""
+        """Process an event that has to be parsed."""
         simple = event.startswith(b"data: ") and b"\n" not in event
         payload = event[6:] if simple else event_data(event)
         if not payload:
@@ -413,7 +414,7 @@ class OpenAIChatStream(StreamedResponse):
                 return ""
             simple &= looked[0] is payload
             payload, piece = looked
-        if self.finish and piece.of_an_answer:  # it is over
+        if self.finish and piece.of_an_answer:  # the answer has ended
             return self._dropped(payload, piece)
         if self.say(piece.text, piece.beside + piece.refusal) and self._cuts(through, called=bool(piece.calls)):
             return "stopped"
@@ -430,25 +431,27 @@ class OpenAIChatStream(StreamedResponse):
             through.append(event if simple else b"data: " + payload)
         if piece.visible and self.first_at is None:
             self.first_at = self._clock.monotonic()
-        if self._tries and len(self.text) > 1 and simple and piece.of_words:  # the first word goes out before that
+        if self._tries and len(self.text) > 1 and simple and piece.of_words:  # the first word is sent before that
             self._tries -= 1
             self._like = chunk_template_of(event, piece)
         return "stopped" if self.stopped else ""
 
     def _odd(self, piece: ReplyChunk) -> bool:
-        """Return whether the parts of a chunk are sent one by one: calls without a name, or the last words of an answer
-        that may still be rejected, together with its end.
+        """Return True if the parts of a chunk are sent one by one.
+
+        They are for calls without a name, and for the last text of an answer that may still be rejected, together with
+        its end.
         """
         unnamed = bool(piece.calls) and piece.unnamed(self.calls)
         return unnamed or bool(self._teller.silent and piece.finish and piece.text)
 
     def _part(self, words: str, thoughts: str) -> bytes:
-        """Return the event that says these."""
+        """Return an event with this text or reasoning."""
         choice = {
             "index": 0, "delta": {"content": words} if words else {"reasoning_content": thoughts}, "finish_reason": None
         }  # fmt: skip
         ours = {"object": "chat.completion.chunk", "model": self._model, "choices": [choice]}
-        before = split_object(self._sample or b"{}")  # has the id of the answer, and when it was made
+        before = split_object(self._sample or b"{}")  # it has the id and creation time of the answer
         before.pop("usage", None)
         return b"data: " + join_object(before, {name: dumps(value) for name, value in ours.items()})
 
@@ -469,10 +472,10 @@ class OpenAIChatStream(StreamedResponse):
     def _note(self, piece: ReplyChunk) -> None:
         super()._note(piece)
         if self.finish:
-            self._like = None  # from here on each event is looked at
+            self._like = None  # from here on every event is parsed
 
     def _looked(self, payload: bytes, piece: ReplyChunk) -> tuple[bytes, ReplyChunk] | None:
-        """Return the chunk without choices that were not requested (the first is ours), None if it is empty.
+        """Return the chunk with only the choice that is the answer (the first); None if it is empty.
 
         Split characters are forwarded unchanged, since the client joins the pieces; the recorded text is joined, too.
         """
@@ -489,7 +492,7 @@ class OpenAIChatStream(StreamedResponse):
         return payload, piece
 
     def _reread_event(self, event: bytes, through: list[bytes]) -> End:
-        """Return an event as few hosts write it, such as words in parts, put into plain ones."""
+        """Decode an event in an unusual form, such as text in parts, and forward it in the usual form."""
         events = self._reread(event + b"\n\n", part=True)
         if events is None:
             self._pass_before_failure(through)
@@ -499,15 +502,16 @@ class OpenAIChatStream(StreamedResponse):
         for found in events:
             if isinstance(found, WireUsage):
                 self.usage, self._counted = found, dumps(write_usage(found))
-            if isinstance(found, ToolCallDelta) and found.index in self.calls:  # which has its id
+            if isinstance(found, ToolCallDelta) and found.index in self.calls:  # it has its id already
                 found = replace(found, id="")
             for plain in encoder.feed(found).removesuffix(DONE).split(b"\n\n"):
                 end = self._event(plain, through) or end
         return end
 
     def _rename(self, payload: bytes, piece: ReplyChunk) -> bytes:
-        """Record the model's name as this host writes it, and its replacement. Return the event, renamed if events
-        cannot be renamed in bulk.
+        """Record the model's name as this host writes it, and its replacement.
+
+        Returns the event, renamed if events cannot be renamed in bulk.
         """
         name, model = dumps(self._model), piece.model
         if model == name:
@@ -564,18 +568,17 @@ class OpenAIChatStream(StreamedResponse):
         self._pass(through, "done")
 
 
-# ---- chunks that differ in their words only ------------------------------------------------------
-# A JSON string without quotes, backslashes and control characters represents itself. So a chunk that begins and ends
-# with the same bytes as an earlier one carries the text between them and nothing else new. Comparing takes a third of
-# the time of parsing.
-TRIES = 4  # chunks of one stream that are tried: hosts that write something new into each have none that are alike
+# ---- chunks that differ only in their text --------------------------------------------------------- A JSON string
+# without quotes, backslashes and control characters represents itself. So a chunk that begins and ends with the same
+# bytes as an earlier one differs only in the text between them. Comparing takes a third of the time of parsing.
+TRIES = 4  # chunks of one stream that are tried as a template: some hosts write something new into each chunk
 _MARKS = (b'"content":"', b'"content": "')
 _DATA = len(b"data: ")
 _PROBE = "pr0be-of-5omething-nobody-writes"
 
 
 class ChunkTemplate:
-    """The bytes before and after the words of a chunk."""
+    """The bytes before and after the text of a chunk."""
 
     __slots__ = ("_after", "_before", "_end", "_least", "_start")
 
@@ -596,7 +599,7 @@ class ChunkTemplate:
 
 
 def chunk_template_of(event: bytes, piece: ReplyChunk) -> ChunkTemplate | None:
-    """Return the template of a chunk in one line of data with text alone; None if that is not evident."""
+    """Return the template of a single-line chunk that contains only text; None if that is not evident."""
     said = piece.text.encode("utf-8", "surrogatepass") + b'"'
     for mark in _MARKS:
         at = event.find(mark + said)

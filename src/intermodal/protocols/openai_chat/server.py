@@ -1,6 +1,6 @@
 """The server side of OpenAI chat completions: reads a client's request, writes the answer.
 
-The types of messages come first. ``passthrough.py`` narrows them for chats whose bytes go on as they came.
+The types of messages come first. ``passthrough.py`` narrows them for chats whose bytes are forwarded unchanged.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class DocumentUrlPart(Value, gc=False, tag_field="type", tag="document_url"):
 
 
 ContentPart = TextPart | RefusalPart | ImagePart | AudioPart | VideoPart | VideoUrlPart | FilePart | DocumentUrlPart
-# Types of parts that are media, and the field that holds each.
+# Types of media parts, and the field that holds the media.
 MEDIA: Mapping[str, tuple[str, ...]] = {
     kind: (kind,) for kind in ("image_url", "input_audio", "input_video", "video_url", "file", "document_url")
 }
@@ -172,7 +172,7 @@ class _Message(Value, gc=False, tag_field="role"):
 
     @property
     def texts(self) -> Sequence[str]:
-        """What is said in words."""
+        """The texts of the message."""
         content = self.content
         if isinstance(content, str):
             return [content]
@@ -184,7 +184,7 @@ class OpenAISystemMessage(_Message, gc=False, tag="system"):
 
 
 class OpenAIDeveloperMessage(OpenAISystemMessage, gc=False, tag="developer"):
-    """The same from clients of reasoning models."""
+    """A system message of clients of reasoning models."""
 
 
 class OpenAIUserMessage(_Message, gc=False, tag="user"):
@@ -216,7 +216,7 @@ class OpenAIAssistantMessage(_Message, gc=False, tag="assistant"):
 
     def tell(self, turns: MessageReceiver) -> None:
         content = self.content
-        if not content and self.tool_calls:  # many clients send an empty text with them
+        if not content and self.tool_calls:  # many clients send an empty text with tool calls
             content = ()
         if isinstance(content, str) and not self.reasoning_content:
             turns.says("assistant", content)
@@ -267,7 +267,7 @@ class OpenAIFunctionMessage(_ResultMessage, kw_only=True, gc=False, tag="functio
 
 
 class OpenAIConversation(Value, gc=False):
-    """What is said in a request."""
+    """The conversation of a request."""
 
     messages: list[
         OpenAISystemMessage
@@ -284,7 +284,7 @@ class OpenAIConversation(Value, gc=False):
 
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
-# What is said of a word that is not known, by the end of its place.
+# Error messages for an unknown value, by the end of its path.
 UNKNOWN: Mapping[str, str] = {
     "role": f"a message has the role {{}}, which is not one of {', '.join(ROLES)}",
     "type": f"a part of type {{}} is not read here: there are text, {', '.join(MEDIA)}",
@@ -295,7 +295,7 @@ STREAM_TYPE = "text/event-stream"
 DONE = b"data: [DONE]\n\n"  # the last event of a stream
 
 
-# OpenTelemetry GenAI's words for why the answer ended -> OpenAI's.
+# OpenTelemetry GenAI's finish reasons -> OpenAI's.
 FINISH_REASONS: Mapping[str, str] = {"tool_call": "tool_calls"}
 
 
@@ -311,7 +311,7 @@ _NAMES: Mapping[str, str] = {
 
 
 def decode_request(body: bytes) -> ChatCall:
-    """Return the call in a body. Raises ValueError for a body that holds none."""
+    """Return the call in a body. Raises ValueError for an invalid body."""
     return read_request(body, "a chat request", _read, _NAMES)
 
 
@@ -349,7 +349,7 @@ def _read(tree: dict[str, Any]) -> ChatCall:
 
 
 def uses_legacy_functions(fields: Mapping[str, Any]) -> bool:
-    """Return whether a request uses ``functions``, the predecessor of tools, so that its answer must too."""
+    """Return True if a request uses ``functions``, the predecessor of tools, so that its answer must too."""
     return fields.get("functions") is not None or fields.get("function_call") is not None
 
 
@@ -378,7 +378,7 @@ def _read_output(tree: Any) -> TextOutput | JsonOutput | SpeechOutput:
 
 
 def _read_media(value: Any) -> WirePart:
-    """Return the part that a variable of a prompt holds."""
+    """Return the part in a prompt variable."""
     turns = MessageBuilder()
     part: ContentPart = read_typed(value, ContentPart, UNKNOWN, "a variable")
     part.tell(turns)
@@ -392,7 +392,7 @@ class OpenAIChatStreamEncoder:
     Args:
         name: the model as the client named it.
         created: seconds since the epoch.
-        usage: the client asked for usage in the stream.
+        usage: the client requested usage in the stream.
         functions: the client uses ``functions``, which has room for one call; further calls are dropped, and the model
             makes them in the next turn.
     """
@@ -462,7 +462,7 @@ def _finish(reason: str, *, functions: bool) -> str:
 
 
 def _audio(data: bytes, head: Mapping[str, Any]) -> dict[str, Any]:
-    """Return audio as this protocol reports it. It is not stored, so it expires at once."""
+    """Return audio in this protocol's format. It is not stored, so it expires immediately."""
     name = f"audio_{head['id'].removeprefix('chatcmpl-')}"
     return {"id": name, "expires_at": head["created"], "data": b64encode(data).decode()}
 
@@ -478,7 +478,7 @@ def write_logprobs(event: TokenLogprobs) -> dict[str, Any]:
 def encode_reply(
     events: Iterable[WireEvent], name: str, *, id: str, created: int, functions: bool = False
 ) -> tuple[int, bytes]:
-    """Return the HTTP status and body of a reply that is not streamed. ``functions`` as in the stream encoder."""
+    """Return the HTTP status and body of an unstreamed reply. ``functions`` as in the stream encoder."""
     told = list(events)
     made = collect_turn(told)
     if made.error is not None:
@@ -546,11 +546,11 @@ def with_run_summary(tree: dict[str, Any], usage: WireUsage) -> dict[str, Any]:
 def write_error(error: BaseException) -> dict[str, Any]:
     """Return the error object."""
     told = error_response(error)
-    code = told.code or getattr(error, "code", "") or None  # a word or null: typed clients decode nothing else
+    code = told.code or getattr(error, "code", "") or None  # a string or null: typed clients decode nothing else
     return {"message": told.message, "type": told.openai, "param": None, "code": code, **told.told}
 
 
 def sse_event(tree: Mapping[str, Any], event: str = "") -> bytes:
-    """Return one server-sent event in bytes."""
+    """Return one encoded server-sent event."""
     named = f"event: {event}\n".encode() if event else b""
     return named + b"data: " + dumps(tree) + b"\n\n"

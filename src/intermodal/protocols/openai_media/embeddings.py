@@ -20,7 +20,7 @@ PATH = "/embeddings"
 
 
 def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
-    """Return the call in bytes. Raises NotExpressible for media: this protocol embeds text only."""
+    """Return the encoded call. Raises NotExpressible for media: this protocol embeds text only."""
     require_texts(call, WIRE, host)
     body: dict[str, Any] = {"model": call.model, "input": list(map(valid_utf8, call.texts)), "encoding_format": "float"}
     if call.dimensions is not None:
@@ -32,7 +32,7 @@ def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
 def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping[str, str] | None = None) -> Embeddings:
     """Return the vectors of a 2xx reply to ``texts`` texts, in order.
 
-    Raises CallError for an error inside it or unusable vectors, StreamCut for half a reply.
+    Raises CallError for an error inside it or unusable vectors, StreamCut for a truncated reply.
     """
     tree = read_object(body, endpoint, headers, holds=lambda tree: isinstance(tree.get("data"), list))
     rows = [row for row in tree["data"] if isinstance(row, Mapping)]
@@ -43,7 +43,7 @@ def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping
 
 
 def require_texts(call: EmbeddingCall, wire: str, host: Host) -> None:
-    """Raise NotExpressible where a call holds more than texts."""
+    """Raise NotExpressible if a call contains media."""
     if call.media:
         raise NotExpressible.of(
             "media to be embedded", wire, where=host.id, todo="embed their text, or ask another host"
@@ -51,7 +51,7 @@ def require_texts(call: EmbeddingCall, wire: str, host: Host) -> None:
 
 
 def check_vectors(values: Sequence[Any], endpoint: str, texts: int) -> tuple[tuple[float, ...], ...]:
-    """Return one vector for each text, all of the same length. Raises CallError."""
+    """Return one vector per text, all of the same length. Raises CallError."""
     vectors = tuple(map(_vector, values))
     if len(vectors) != texts or len({len(vector) for vector in vectors}) != 1 or not all(vectors):
         raise errors.CallError(f"sent {len(vectors)} usable vectors for {texts} texts", where=endpoint, status=200)

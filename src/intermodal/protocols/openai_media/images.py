@@ -41,13 +41,13 @@ _HEADS = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", 
 
 
 def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
-    """Return the call in bytes. Raises NotExpressible for what this protocol or host cannot carry."""
+    """Return the encoded call. Raises NotExpressible for what this protocol or host cannot carry."""
     check_options(call, host, WIRE, image_types=ENDINGS)
     fields = _fields(call, host)
     if not call.images:
         headers = (("content-type", "application/json"), ("accept", "application/json"))
         return EncodedRequest(path=PATH, headers=headers, segments=(dumps(fields),))
-    # A digest of the content: the same call gives the same bytes, and no picture contains the hash of the whole.
+    # A digest of the content, so that the same call gives the same bytes; no image contains the hash of the whole.
     digest = hashlib.sha256()
     for image in call.images:
         digest.update(image.data)
@@ -78,8 +78,10 @@ def _fields(call: ImageCall, host: Host) -> dict[str, Any]:
 
 
 def _of_sd_cpp(call: ImageCall) -> dict[str, Any]:
-    """Return the fields of stable-diffusion.cpp's server (``examples/server/api.md``): parameters that OpenAI lacks go
-    into the prompt as JSON between two marks. They come first, since the server reads the first pair, whoever wrote it.
+    """Return the fields of stable-diffusion.cpp's server (``examples/server/api.md``).
+
+    Parameters that OpenAI lacks go into the prompt as JSON between two marks. They come first, since the server reads
+    the first pair, whoever wrote it.
     """
     sample = {
         "sample_steps": call.steps, "sample_method": call.sampler or None,
@@ -102,7 +104,7 @@ def _of_sd_cpp(call: ImageCall) -> dict[str, Any]:
 
 
 def _form(call: ImageCall, fields: Mapping[str, Any], boundary: str) -> Iterator[bytes]:
-    """Yield a form. Images are segments of their own, not copied."""
+    """Yield a multipart form. Images are segments of their own, not copied."""
     head = ""
     for name, value in fields.items():
         head += f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
@@ -120,9 +122,9 @@ def _form(call: ImageCall, fields: Mapping[str, Any], boundary: str) -> Iterator
 
 
 def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> GeneratedImages:
-    """Return the images of a 2xx reply. Raises CallError for an error inside it, StreamCut for half a reply.
+    """Return the images of a 2xx reply. Raises CallError for an error inside it, StreamCut for a truncated reply.
 
-    A link is not followed: only the media layer opens what others name.
+    A link is not followed: only the media layer opens URLs from others.
     """
     tree = parse_reply(body, endpoint, headers)
     if not isinstance(tree.get("data"), list):

@@ -1,7 +1,7 @@
 """The server side of OpenAI's embeddings, speech, transcription and image endpoints.
 
-Requests are read into the same calls that the client side sends; replies are written. Source: OpenAI's OpenAPI document
-for ``/embeddings``, ``/audio/speech``, ``/audio/transcriptions``, ``/audio/translations``, ``/images/generations`` and
+Requests are read into the calls that the client side sends; replies are written. Source: OpenAI's OpenAPI document for
+``/embeddings``, ``/audio/speech``, ``/audio/transcriptions``, ``/audio/translations``, ``/images/generations`` and
 ``/images/edits``.
 """
 
@@ -23,15 +23,15 @@ from intermodal.request import PictureFormat, Quality
 
 T = TypeVar("T")
 Encoding = Literal["float", "base64"]
-MAX_TEXTS = 2048  # of one request, as OpenAI has it
-MAX_SIDE = 16_384  # pixels of a picture; no model draws as many
+MAX_TEXTS = 2048  # texts of one request, as at OpenAI
+MAX_SIDE = 16_384  # maximum pixels per side of an image; no model generates as many
 TRANSCRIPT_FORMATS = ("json", "text", "srt", "vtt", "verbose_json")
 _NAMES: Mapping[str, str] = {"count": "n", "negative": "negative_prompt"}
 _QUALITIES: Mapping[str, str] = {"": "", "auto": "", "standard": "", "hd": "high"}
 
 
 class EmbeddingRequest(msgspec.Struct, frozen=True):
-    """An embedding call, and the encoding of its vectors. ``tokens`` are token ids given in place of texts."""
+    """An embedding call, and the encoding of its vectors. ``tokens``: token ids given in place of texts."""
 
     call: EmbeddingCall
     encoding: Encoding
@@ -39,7 +39,7 @@ class EmbeddingRequest(msgspec.Struct, frozen=True):
 
 
 def read_embedding_request(body: bytes) -> EmbeddingRequest:
-    """Return the request in a body. Raises ValueError for an invalid one, or an unsupported option."""
+    """Return the request in a body. Raises ValueError for an invalid body or an unsupported option."""
 
     def read(tree: Mapping[str, Any]) -> EmbeddingRequest:
         texts, tokens = _inputs(tree["input"])
@@ -55,7 +55,7 @@ def read_embedding_request(body: bytes) -> EmbeddingRequest:
 
 
 def _inputs(given: Any) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
-    """Return texts, or texts given as token ids: one, or an array."""
+    """Return the inputs as texts or as token ids; a single input or an array is accepted."""
     several: list[Any] = given if isinstance(given, list) and not (given and isinstance(given[0], int)) else [given]
     if not several or len(several) > MAX_TEXTS or not isinstance(given, str | list):
         raise ValueError(f"input must be a string or an array of 1 to {MAX_TEXTS:,}")
@@ -67,7 +67,7 @@ def _inputs(given: Any) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
 
 
 def write_embeddings(vectors: Sequence[Sequence[float]], name: str, encoding: str, usage: Mapping[str, Any]) -> bytes:
-    """Return the reply: vectors in the order of the texts."""
+    """Return the reply, with vectors in the order of the texts."""
     rows = [  # one by one: the encoder holds the interpreter lock, and millions of numbers take a second
         msgspec.Raw(dumps({"object": "embedding", "index": index, "embedding": _spelled(row, encoding)}))
         for index, row in enumerate(vectors)
@@ -80,12 +80,12 @@ def _spelled(vector: Sequence[float], encoding: str) -> str | list[float]:
 
 
 def _packed(vector: Sequence[float]) -> str:
-    """Return little-endian float32 in base64."""
+    """Return a vector as little-endian float32 in base64."""
     return b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
 def read_speech_request(body: bytes) -> SpeechCall:
-    """Return the call in a body. Raises ValueError for an invalid one, or an unsupported option."""
+    """Return the call in a body. Raises ValueError for an invalid body or an unsupported option."""
 
     def read(tree: Mapping[str, Any]) -> SpeechCall:
         wanted: AudioFormat = require_one_of(tree.get("response_format") or "mp3", "response_format", ("mp3", "wav"))
@@ -105,13 +105,13 @@ def read_speech_request(body: bytes) -> SpeechCall:
 
 
 def read_image_request(body: bytes) -> ImageCall:
-    """Return the call in a body. Raises ValueError for an invalid one, or an unsupported option."""
+    """Return the call in a body. Raises ValueError for an invalid body or an unsupported option."""
 
     return read_body(body, "a picture request", _image_call)
 
 
 def read_edit_form(fields: Mapping[str, str]) -> ImageCall:
-    """Return the call in the fields of a form, without its pictures. Raises ValueError as ``read_image_request``."""
+    """Return the call in the fields of a form, without its images. Raises ValueError as ``read_image_request`` does."""
     tree: dict[str, Any] = {name: value for name, value in fields.items() if value}
     for name, kind in (("n", int), ("seed", int), ("steps", int), ("guidance", float), ("strength", float)):
         if name in tree:
@@ -159,7 +159,7 @@ def _size(said: Any) -> tuple[int, int] | None:
 
 
 def write_images(pictures: Sequence[tuple[bytes, str]], created: int, usage: Mapping[str, Any]) -> bytes:
-    """Return the reply: each image file and its revised prompt, "" where there is none."""
+    """Return the reply: each image file and its revised prompt, "" if there is none."""
     rows = [
         {"b64_json": b64encode(data).decode(), **({"revised_prompt": prompt} if prompt else {})}
         for data, prompt in pictures
@@ -168,7 +168,7 @@ def write_images(pictures: Sequence[tuple[bytes, str]], created: int, usage: Map
 
 
 def write_transcript(made: Transcript, form: str, usage: Mapping[str, Any]) -> tuple[str, bytes]:
-    """Return media type and body, in one of ``TRANSCRIPT_FORMATS``."""
+    """Return media type and body of a transcript in one of ``TRANSCRIPT_FORMATS``."""
     if form == "text":
         return "text/plain; charset=utf-8", made.text.encode("utf-8", "replace") + b"\n"
     if form in ("srt", "vtt"):
@@ -187,14 +187,14 @@ def write_transcript(made: Transcript, form: str, usage: Mapping[str, Any]) -> t
 
 
 def read_model_name(tree: Mapping[str, Any]) -> str:
-    """Return the name of the requested model. Raises ValueError for what is no name, KeyError where there is none."""
+    """Return the requested model's name. Raises ValueError if it is not a string, KeyError if it is missing."""
     if not isinstance(tree["model"], str):
         raise ValueError("model must be a string")
     return str(tree["model"])
 
 
 def read_body(body: bytes, what: str, read: Callable[[Mapping[str, Any]], T]) -> T:
-    """Return what ``read`` makes of a body's JSON object. Raises ValueError, which names ``what`` was expected."""
+    """Return the result of ``read`` on a body's JSON object. Raises ValueError that names the expected ``what``."""
     tree = loads(body)
     if not isinstance(tree, dict):
         raise ValueError(f"not {what}: the body is not a JSON object")
@@ -202,7 +202,7 @@ def read_body(body: bytes, what: str, read: Callable[[Mapping[str, Any]], T]) ->
 
 
 def read_tree(tree: Mapping[str, Any], what: str, read: Callable[[Mapping[str, Any]], T]) -> T:
-    """Return what ``read`` makes of fields. Raises ValueError, which names ``what`` was expected."""
+    """Return the result of ``read`` on these fields. Raises ValueError that names the expected ``what``."""
     try:
         return read(tree)
     except msgspec.ValidationError as error:

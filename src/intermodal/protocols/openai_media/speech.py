@@ -21,7 +21,7 @@ MEDIA_TYPES: Mapping[AudioFormat, str] = {"wav": "audio/wav", "mp3": "audio/mpeg
 
 
 def encode_request(call: SpeechCall, host: Host) -> EncodedRequest:
-    """Return the call in bytes. Raises NotExpressible for an empty text, or one longer than a request takes."""
+    """Return the encoded call. Raises NotExpressible for a text that is empty or too long for one request."""
     if len(call.text) > MAX_TEXT:
         raise NotExpressible.of(
             f"{len(call.text):,} characters at once (at most {MAX_TEXT:,})", WIRE, where=host.id, todo="cut the text"
@@ -41,9 +41,9 @@ def encode_request(call: SpeechCall, host: Host) -> EncodedRequest:
 def decode_reply(
     body: bytes, endpoint: str, *, format: AudioFormat = "wav", headers: Mapping[str, str] | None = None
 ) -> bytes:
-    """Return the file of a 2xx reply.
+    """Return the audio file of a 2xx reply.
 
-    Raises CallError for an error inside it or a file of another format, StreamCut for an empty one.
+    Raises CallError for an error inside it or a file of another format, StreamCut for an empty reply.
     """
     if not body:
         raise errors.StreamCut("sent no sound", where=endpoint, todo="ask again")
@@ -61,7 +61,7 @@ def _is_wav(body: bytes) -> bool:
 
 
 def _is_mp3(body: bytes) -> bool:
-    """Return whether data begins with an ID3 tag or an MPEG frame sync."""
+    """Return True if data begins with an ID3 tag or an MPEG frame sync."""
     return body[:3] == b"ID3" or (len(body) > 1 and body[0] == 0xFF and body[1] & 0xE0 == 0xE0)
 
 

@@ -6,8 +6,10 @@ from intermodal.content import Transcript
 
 
 def subtitles(transcript: Transcript, form: str) -> str:
-    """Return a transcript as SRT or WebVTT. Blank lines and arrows inside a segment, which would end it early, are
-    replaced."""
+    """Return a transcript as SRT or WebVTT.
+
+    Blank lines and arrows inside a segment, which would end it early, are replaced.
+    """
     comma = "," if form == "srt" else "."
     blocks = [] if form == "srt" else ["WEBVTT\n"]
     for number, segment in enumerate(transcript.segments, start=1):

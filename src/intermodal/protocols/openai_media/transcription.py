@@ -1,8 +1,8 @@
 """OpenAI audio transcriptions and translations: a multipart form in, a transcript with times out.
 
 Source: OpenAI's OpenAPI document for ``POST /audio/transcriptions`` and ``POST /audio/translations``. The latter writes
-English whatever is spoken, takes no language, and reports "english" where the former reports the spoken language. vLLM
-and Ollama have them with the plain ``json`` form only (quirk ``no_verbose_json``): one segment without times.
+English whatever is spoken, accepts no language, and reports "english" where the former reports the spoken language.
+vLLM and Ollama support only the plain ``json`` form (quirk ``no_verbose_json``): one segment without times.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ QUIRKS: Mapping[str, str] = {
     AUDIO_TRANSLATIONS: "speech is written in English by a door of its own, /audio/translations",
 }
 
-# Media types these endpoints take, with the file ending by which they tell them apart.
+# Media types that these endpoints accept, with the file endings by which they tell them apart.
 ENDINGS: Mapping[str, str] = {
     "audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/flac": "flac",
     "audio/ogg": "ogg", "audio/mp4": "m4a", "audio/m4a": "m4a", "audio/webm": "webm",
@@ -51,7 +51,7 @@ def encode_request(call: TranscriptionCall, host: Host) -> EncodedRequest:
         "language": "" if call.into else call.language,
         "prompt": call.prompt,
     }
-    # A digest of the content: the same call gives the same bytes, and no recording contains its own hash.
+    # A digest of the content, so that the same call gives the same bytes; no recording contains its own hash.
     boundary = hashlib.sha256(call.data).hexdigest()[:40]
     head = bytearray()
     for name, value in fields.items():
@@ -73,11 +73,11 @@ def encode_request(call: TranscriptionCall, host: Host) -> EncodedRequest:
 def decode_reply(
     body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None, into: str = ""
 ) -> Transcription:
-    """Return the transcript of a 2xx reply, ``into`` the language that it was translated to.
+    """Return the transcript of a 2xx reply. ``into``: the language that it was translated to.
 
-    Raises CallError for an error inside it, StreamCut for half a reply.
+    Raises CallError for an error inside it, StreamCut for a truncated reply.
     """
-    # vLLM has answered an error with a 200 here.
+    # vLLM has reported an error with status 200 here.
     tree = read_object(
         body, endpoint, headers, holds=lambda tree: isinstance(tree.get("text"), str), parse=loads_joined
     )
@@ -108,14 +108,13 @@ def _segment(row: Any) -> Segment | None:
 
 
 def _certainty(likely: Any) -> float:
-    """Return the probability of the mean log-probability; 0 where none is given, as by servers that write a constant
-    0."""
+    """Return the probability of a mean log-probability; 0 if none is given, as by servers that always write 0."""
     known = isinstance(likely, int | float) and not isinstance(likely, bool) and -math.inf < likely < 0
     return math.exp(likely) if known else 0.0
 
 
 def _seconds(value: Any) -> float:
-    """Return seconds as a number (older replies have a string); 0 for nonsense."""
+    """Return seconds as a number (older replies have a string); 0 for an invalid value."""
     try:
         seconds = float(value)
     except (TypeError, ValueError):

@@ -80,7 +80,7 @@ from intermodal.protocols.reply_decoder import (
 )
 from intermodal.request import JsonOutput, TextOutput
 
-OUR_ID = "resp_"  # how ids of items begin that a server of ours gave, and no host knows
+OUR_ID = "resp_"  # prefix of item ids that our own server generated, and no host knows
 WIRE = "OpenAI responses"
 PATH = "/responses"
 QUIRKS: Mapping[str, str] = {
@@ -101,7 +101,7 @@ _REFUSED: tuple[tuple[type[WirePart], str, str], ...] = (
 
 
 def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
-    """Return the call in bytes. Raises NotExpressible for what this protocol or host cannot carry."""
+    """Return the encoded call. Raises NotExpressible for what this protocol or host cannot carry."""
     _check(call, host)
     call = normalise(call, host)
     include = ["reasoning.encrypted_content"]
@@ -136,7 +136,7 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
-    """Return the call as this protocol can carry it: what ``decode_request`` reads back.
+    """Return the call as this protocol can carry it: the value that ``decode_request`` reads back.
 
     Neighbouring messages of one role are merged. Blank text is omitted; so are reasoning that is not this protocol's
     own block, and blocks of other protocols.
@@ -157,7 +157,7 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
 
 
 def write_turns(messages: Iterable[WireMessage]) -> list[dict[str, Any]]:
-    """Return the items of a conversation as a host is sent them."""
+    """Return the items of a conversation in the form for a host."""
     said = merge_neighbours(map(_normalised, messages))
     return [item for message in said for item in _items(message)]
 
@@ -183,7 +183,7 @@ def _normal(parts: tuple[WirePart, ...]) -> Iterator[WirePart]:
 
 
 def _without_our_id(part: Opaque) -> Opaque:
-    """Return a reasoning item under its host's id, or without one: what matters is its encrypted content."""
+    """Return a reasoning item under its host's id, or without an id: its encrypted content is sufficient."""
     if f'"{OUR_ID}' not in part.body:
         return part
     item = loads(part.body)
@@ -256,12 +256,13 @@ _TEXT: Mapping[str, Callable[..., ReasoningDelta | RefusalDelta]] = {
 
 
 class OpenAIResponsesDecoder(ReplyDecoder):
-    """Decodes a response. It properly ends with ``response.completed`` or ``response.incomplete``, which also hold the
-    usage."""
+    """Decodes a response. It properly ends with ``response.completed`` or ``response.incomplete``, which contain the
+    usage.
+    """
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(endpoint, headers=headers)
-        self._calls: dict[int, int] = {}  # place of an item -> which tool call it is
+        self._calls: dict[int, int] = {}  # index of an item -> index of its tool call
 
     def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
         kind = as_text(tree.get("type")) or name
@@ -321,7 +322,7 @@ class OpenAIResponsesDecoder(ReplyDecoder):
         )
 
     def _read_thought(self, item: Mapping[str, Any]) -> None:
-        """Read a whole reasoning item. Only an encrypted one can go back, as nothing is stored at the host."""
+        """Read a whole reasoning item. Only an encrypted one can be sent back, as nothing is stored at the host."""
         if item.get("type") == "reasoning" and item.get("encrypted_content"):
             self._out.append(OpaqueBlock(wire=OWN, body=dumps(item).decode()))
 
@@ -345,12 +346,12 @@ class OpenAIResponsesDecoder(ReplyDecoder):
 
 
 def explains_end(status: str, reason: str) -> bool:
-    """Return whether a response is at its end, and says why. ``reason``: of its incomplete_details, "" for none."""
+    """Return True if a response has ended and states why. ``reason``: of its incomplete_details, "" for none."""
     return status in ENDED and (status != "incomplete" or bool(reason))
 
 
 def finish_reason(reason: str, *, called: bool) -> str:
-    """Return why a response ended that explains its end."""
+    """Return the finish reason of a response that explains its end."""
     if reason:
         return map_reason(FINISH_REASONS, reason)
     return "tool_call" if called else "stop"

@@ -28,7 +28,7 @@ _BLOCKED = "moderation_blocked"
 
 
 def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
-    """Return the call in bytes. Raises NotExpressible for what this protocol or host cannot carry."""
+    """Return the encoded call. Raises NotExpressible for what this protocol or host cannot carry."""
     check_options(call, host, WIRE, image_types=IMAGE_TYPES)
     wishes = {
         "size": None if call.size is None else f"{call.size[0]}x{call.size[1]}",
@@ -53,7 +53,7 @@ def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
 def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> GeneratedImages:
     """Return the images of a 2xx reply.
 
-    Raises CallError for an error inside it, StreamCut for half a reply, ContentRefused where the model or a filter
+    Raises CallError for an error inside it, StreamCut for a truncated reply, ContentRefused if the model or a filter
     refused.
     """
     tree = parse_reply(body, endpoint, headers)
@@ -85,9 +85,9 @@ def _picture(item: Mapping[str, Any]) -> WireImage | None:
 
 
 def _usage(tree: Mapping[str, Any]) -> WireUsage:
-    """Return the usage of the text model and the tool together; the tool's output is images.
+    """Return the combined usage of the text model and the tool; the tool's output is images.
 
-    Where the tool's usage is missing, return none: the rest alone would understate the bill.
+    If the tool's usage is missing, return no usage: the rest alone would understate the bill.
     """
     asked = read_usage(as_mapping(tree.get("usage")))
     drawn = read_usage(as_mapping(as_mapping(tree.get("tool_usage")).get("image_gen")))

@@ -1,6 +1,6 @@
-"""The passthrough of OpenAI's Responses API: the shape of requests, and what the direct path reads of the replies.
+"""The passthrough of OpenAI's Responses API: the shape of requests, and the direct path's parsing of replies.
 
-Clients send items back that came from elsewhere, with ids that no host knows. So the server side reads the items and
+Clients send back items that came from elsewhere, with ids that no host knows. So the server side reads the items and
 the codec writes them again.
 """
 
@@ -54,7 +54,7 @@ _EMPTY_VALUES = (b"null", b'""')
 
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
-    """Return the chat in a body; None where it is not for the direct path."""
+    """Return the chat in a body; None if it is not for the direct path."""
     return read_conversation(body, owner, measure, _TAKEN, _read, unread="openai-responses")
 
 
@@ -74,7 +74,7 @@ def _coded(url: Any, detail: Any) -> CodedImage:
 
 UNCOUNTED = dumps(server.write_usage(WireUsage()))
 
-# Characters of a unique id. Clients refer to the response by it later, so a short one, which may repeat, is replaced.
+# Characters of a unique id. Clients refer to the response by it later, so a short id, which may repeat, is replaced.
 OWN_ID = 20
 _NULL = b"null"
 _COUNTS = tuple(
@@ -123,7 +123,7 @@ class OutputPart(msgspec.Struct):
 
     @property
     def plain(self) -> bool:
-        """Written as everybody writes it."""
+        """True if it is written in the usual form."""
         if self.type == "output_text":
             return self.text is not None and self.annotations is not None and self.logprobs is not None
         return self.type == "refusal" and self.refusal is not None
@@ -142,12 +142,12 @@ class OutputItem(msgspec.Struct):
 
     @property
     def thoughts(self) -> list[OutputPart]:
-        """The reasoning, in summary or in full."""
+        """The parts of the reasoning, summarised or in full."""
         return [*(self.summary or ()), *(self.content or ())]
 
     @property
     def plain(self) -> bool:
-        """Written as everybody writes it."""
+        """True if it is written in the usual form."""
         if len(self.id) < OWN_ID:
             return False
         if self.type == "reasoning":
@@ -163,7 +163,7 @@ class IncompleteDetails(msgspec.Struct):
 
 
 class ResponseObject(msgspec.Struct):
-    """A response, as far as it is looked at."""
+    """The parts of a response that are inspected."""
 
     id: str = ""
     created_at: float | None = None
@@ -182,17 +182,17 @@ class ResponseObject(msgspec.Struct):
 
     @property
     def ended(self) -> bool:
-        """Whether the response has ended and states why."""
+        """True if the response has ended and states why."""
         return self.status is not None and explains_end(self.status, self._reason)
 
     @property
     def plain(self) -> bool:
-        """Whether it has every field from which clients assemble an answer."""
+        """True if it has every field from which clients assemble an answer."""
         known = bool(self.id) and self.created_at is not None and self.status is not None
         return known and self.output is not None and all(item.plain for item in self.output)
 
     def counted(self) -> tuple[WireUsage | None, bytes]:
-        """Return the usage, and the same in the client's format. Raises MsgspecError for invalid counts."""
+        """Return the usage, and the usage object for clients. Raises MsgspecError for invalid counts."""
         raw = bytes(self.usage)
         if not raw or raw == _NULL:
             return None, b""
@@ -206,7 +206,7 @@ class ResponseObject(msgspec.Struct):
         return usage, raw if plain else dumps(server.write_usage(usage))
 
     def ending(self, *, called: bool) -> str:
-        """Return why it ended, in the words of everything else."""
+        """Return why it ended, as an OpenTelemetry GenAI finish reason."""
         return finish_reason(self._reason, called=called)
 
     @property
@@ -237,12 +237,12 @@ def _usage_of(told: _Counts, tier: str) -> tuple[WireUsage, bool]:
 
 
 def reply_of(data: bytes | msgspec.Raw) -> ResponseObject:
-    """Parse a response. Raises MsgspecError if it is not one."""
+    """Parse a response. Raises MsgspecError for anything else."""
     return _reply.decode(data)
 
 
 def read(data: bytes | memoryview) -> ReplyChunk | None:
-    """Parse a response; None if it is not one, is unusual, or is an error: then the codec identifies it."""
+    """Parse a response; None if it is unusual or an error: then the codec identifies it."""
     try:
         reply = _reply.decode(data)
         if reply.failed or not reply.ended or not reply.plain or reply.output is None:
@@ -266,8 +266,9 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
 def finished(
     data: bytes | memoryview, model: str, counted: bytes, about: bytes, asked: Mapping[str, msgspec.Raw]
 ) -> bytes:
-    """Return a response with the client's name of the model and request fields, since the host received different ones,
-    and the run metadata beside its counts.
+    """Return a response with the client's name of the model, its request fields, and the run metadata.
+
+    The host received a different name and different fields. The metadata is added to the usage.
     """
     ours = {"model": dumps(model), "usage": add_run_metadata(counted, about)}
     return join_object({**_USUAL, **split_object(data), **asked}, ours)
@@ -283,17 +284,17 @@ def items_of(data: bytes | memoryview) -> list[dict[str, Any]]:
     return [item for item in _output.decode(split_object(data)["output"]) if isinstance(item.get("id"), str)]
 
 
-# Pass a stream of OpenAI's Responses API through; see ``upstream_response.py``.
+# Passes a stream of OpenAI's Responses API through; see ``upstream_response.py``.
 #
 # Clients assemble the answer from many kinds of events and notice every missing one. So a stream is passed through only
-# if it begins as OpenAI's own do: the response, an item in it, a part in that, then words. Any other stream, and one
-# that may have to be stopped in the middle, is decoded and written again.
+# if it begins as OpenAI's own do: the response, an item in it, a part in that, then text. Any other stream, and one
+# that may have to be stopped midway, is decoded and written again.
 
 
 _NAMES = frozenset({"message", "function_call", "reasoning"})
 _BEGINS = frozenset({"response.created", "response.in_progress", "response.queued"})
 _ENDS = frozenset({"response.completed", "response.incomplete"})
-_BESIDE = ("response.reasoning", "response.function_call_arguments")  # kinds of pieces that are no words
+_BESIDE = ("response.reasoning", "response.function_call_arguments")  # kinds of deltas that are not text
 _FAILS = frozenset({"response.failed", "error"})
 
 
@@ -320,13 +321,13 @@ class OpenAIResponsesStream(TranscodedStream):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._asked = echoed_fields(self._teller.fields)
-        self._through = True  # let through so far
-        self._kept: list[bytes] = []  # all of the response, until something is shown
+        self._through = True  # passed through so far
+        self._kept: list[bytes] = []  # the whole response, until something is shown
         self._started: Mapping[str, msgspec.Raw] = {}
-        self._items: dict[int, OutputItem] = {}  # those that were begun, by their places
+        self._items: dict[int, OutputItem] = {}  # items that have begun, by index
         self._done: dict[int, bytes] = {}
-        self._parts: dict[tuple[int, int], list[str]] = {}  # the text of each part that was begun
-        self._made: dict[int, list[str]] = {}  # thoughts, or arguments, of each item of these
+        self._parts: dict[tuple[int, int], list[str]] = {}  # the text of each part that has begun
+        self._made: dict[int, list[str]] = {}  # reasoning or arguments of each item that has begun
         self._number = 0
         self._closing = b""  # the events that end an answer which is stopped midway
         self._answer: tuple[str, bytes, bytes] = ("", b"", b"")  # the last event: kind, response, and its usage
@@ -341,11 +342,11 @@ class OpenAIResponsesStream(TranscodedStream):
         StreamedResponse._take(self, data)
 
     def _ended(self) -> None:
-        if self._splitter.pending and not self._whole and not self.over:  # the last line may be without its end
+        if self._splitter.pending and not self._whole and not self.over:  # the last line may lack its line end
             self._take(b"\n\n")
         if self.over:
             return
-        if self._whole:  # no stream, although one was wanted
+        if self._whole:  # not a stream, although one was requested
             self._through = False
             self._hear(self._decoding.feed(b"".join(self._body)))
         if self._through:
@@ -397,7 +398,7 @@ class OpenAIResponsesStream(TranscodedStream):
         return found
 
     def _look(self, found: _Event) -> End | None:
-        """Process an event and return the end it brings; None if the event is not as expected."""
+        """Process an event and return the end that it brings; None if the event is not as expected."""
         kind, place = found.type, found.output_index
         self.output_seen = self.output_seen or bool(found.delta and not found.delta.isspace())
         self._number = max(self._number, found.sequence_number)
@@ -464,7 +465,7 @@ class OpenAIResponsesStream(TranscodedStream):
         return "done"
 
     def _shown_part(self, payload: bytes) -> bytes:
-        """Return the event of a piece that the answer ends with, as far as it is shown."""
+        """Return the event of the last shown piece, reduced to its allowed part."""
         tree = split_object(payload)
         if self.overran:
             part = "".join(self.allowed)
@@ -475,7 +476,7 @@ class OpenAIResponsesStream(TranscodedStream):
         return b"event: %b\ndata: %b\n\n" % (kind.encode(), join_object(tree))
 
     def _stop(self) -> End:
-        """End an answer that is not to go on; what it said so far is all of it."""
+        """End an answer that is stopped; its output so far is the whole answer."""
         if self.stopped == "blanks":
             self._fail(self.blanks_error())
             return ""
@@ -488,7 +489,7 @@ class OpenAIResponsesStream(TranscodedStream):
         return "stopped"
 
     def _closed(self) -> Iterator[bytes]:
-        """Yield the events that close open elements: a text, the part that it is in, and the part's item."""
+        """Yield the events that close open elements: a text, the part that contains it, and the part's item."""
         for place, first in self._items.items():
             if place in self._done:
                 continue
@@ -505,7 +506,7 @@ class OpenAIResponsesStream(TranscodedStream):
             yield self._typed("response.output_item.done", {"output_index": place, "item": item})
 
     def _cut_short(self, place: int, first: OutputItem, parts: list[dict[str, Any]]) -> dict[str, Any]:
-        """Return an item that was begun, with its content so far."""
+        """Return an item that has begun, with its content so far."""
         item = {"id": first.id, "type": first.type, "status": "incomplete"}
         made = "".join(self._made.get(place, ()))
         if first.type == "function_call":
@@ -535,7 +536,7 @@ class OpenAIResponsesStream(TranscodedStream):
         return "done"
 
     def _unusual(self, event: bytes, through: list[bytes]) -> End:
-        """After something was shown it goes on as it is, unless it is an error."""
+        """Handle an unexpected event after output was shown: forward it unchanged, unless it is an error."""
         for found in self._decoding.feed(event + b"\n\n"):
             if isinstance(found, WireUsage):
                 self.usage = found
@@ -557,7 +558,7 @@ class OpenAIResponsesStream(TranscodedStream):
     # ---- rewritten events
 
     def _start_anew(self, through: list[bytes]) -> End:
-        """From its beginning: nothing of it was shown."""
+        """Decode the stream from its beginning, since none of it was shown."""
         self._through = False
         through.clear()
         self._held.clear()

@@ -1,6 +1,6 @@
-"""The server side of OpenAI's responses API: reads a client's request, writes the answer.
+"""The server side of OpenAI's Responses API: reads a client's request, writes the answer.
 
-Clients fold the typed events of a stream, so none may be missing.
+Clients assemble the typed events of a stream, so none may be missing.
 """
 
 from __future__ import annotations
@@ -135,15 +135,16 @@ def _prompt(tree: dict[str, Any]) -> PromptCall | None:
 
 
 def _refers(item: Any) -> bool:
-    """Return whether an item only refers to another. Its type may be absent: messages, the other items without one,
-    have a role.
+    """Return True if an item only refers to another.
+
+    Its type may be absent: messages, the only other items without a type, have a role.
     """
     kind = item.get("type")
     return bool(kind == "item_reference" or (not kind and "id" in item and "role" not in item))
 
 
 def _messages(given: tuple[Any, ...], image: Image) -> Iterator[WireMessage]:
-    """Yield the messages; media of tool results go into the user message after the last of them."""
+    """Yield the messages; media of tool results go into the user message after the last result."""
     shown: list[WirePart] = []
     for message in (message for item in given for message in _read_item(item, image)):
         if message.role == "tool":
@@ -159,7 +160,7 @@ def _messages(given: tuple[Any, ...], image: Image) -> Iterator[WireMessage]:
 
 TEXT_PARTS = ("input_text", "output_text", "text")
 _ITEMS = "message, function_call, function_call_output, reasoning and item_reference"
-# Parts that are media, and where each has its own.
+# Types of media parts, and the fields that hold the media.
 _MEDIA: Mapping[str, tuple[str, ...]] = {
     "input_image": ("image_url", "file_id"), "input_audio": ("input_audio",),
     "input_file": ("file_data", "file_url", "file_id"),
@@ -216,7 +217,7 @@ def _read_part(part: Any, image: Image = image_from_url) -> WirePart:
 Keep = Callable[[Mapping[str, Any]], None]
 
 
-# Fields of a request that its response repeats, each with the beginning of a valid value.
+# Request fields that the response repeats, with the first characters of a valid value.
 _SAID_AGAIN: Mapping[str, bytes] = {
     "instructions": b'"', "metadata": b"{", "max_output_tokens": b"123456789", "temperature": b"0123456789",
     "top_p": b"0123456789", "tools": b"[", "tool_choice": b'"{', "parallel_tool_calls": b"tf",
@@ -228,7 +229,7 @@ _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"
 
 
 def echoed_fields(fields: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    """Return the fields of a request that its response repeats, unchanged."""
+    """Return the request fields that the response repeats, unchanged."""
     there = [name for name in _SAID_AGAIN if name in fields]
     return {name: fields[name] for name in there if memoryview(fields[name])[0] in _SAID_AGAIN[name]}
 
@@ -240,7 +241,7 @@ class OpenAIResponsesStreamEncoder:
 
     Args:
         name: the model as the client named it. created: seconds since the epoch.
-        asked: the fields of the request that the response repeats.
+        asked: the request fields that the response repeats.
         keep: receives the items of an answer that ended properly.
     """
 
@@ -255,8 +256,8 @@ class OpenAIResponsesStreamEncoder:
             "max_output_tokens": None, "usage": None, **(asked or {}),
         }  # fmt: skip
         self.error: BaseException | None = None
-        self._number = 0  # of the next event
-        self._kind = ""  # of the item that is open, "" for none
+        self._number = 0  # sequence number of the next event
+        self._kind = ""  # type of the open item, "" for none
         self._item: dict[str, Any] = {}
         self._call = -1
         self._usage = WireUsage()
@@ -297,7 +298,7 @@ class OpenAIResponsesStreamEncoder:
     # ---- items
 
     def _part(self, kind: str, part: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield an item of this kind whose last part has this type; open it where it is not open."""
+        """Open an item of this kind with a last part of this type, unless it is open; yield the events for that."""
         if self._kind != kind:
             more: dict[str, Any] = {"role": "assistant"} if kind == "message" else {"summary": []}
             yield from self._open(kind, {**more, "content": []})
@@ -320,7 +321,9 @@ class OpenAIResponsesStreamEncoder:
         return self._of_part(kind, delta=text, **more)
 
     def _thought(self, event: ReasoningDelta) -> Iterator[dict[str, Any]]:
-        """A summary has a place of its own in the item, and events of its own, which clients wait for."""
+        """Yield the events of reasoning. A summary has its own field in the item, and its own events, which clients
+        expect.
+        """
         if not event.summary:
             yield from self._part("reasoning", {"type": "reasoning_text", "text": ""})
             yield self._grow("response.reasoning_text.delta", "text", event.text)
@@ -342,8 +345,10 @@ class OpenAIResponsesStreamEncoder:
             yield self._of_item("response.function_call_arguments.delta", delta=event.arguments)
 
     def _opaque(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield a block of this protocol's own, whole. Visible reasoning before it is in it, under the id it began by:
-        clients reject an item that ends as another.
+        """Yield a block of this protocol's own, whole.
+
+        It includes visible reasoning before it, under the id of that: clients reject an item that ends under another
+        id.
         """
         if self._kind == "reasoning":
             yield from self._close_part()
@@ -393,7 +398,10 @@ class OpenAIResponsesStreamEncoder:
     # ---- events
 
     def _cut(self, event: Finish | Error) -> str | None:
-        """Return why the answer is not whole. A refusal in words is a whole one; one that a filter stopped is not."""
+        """Return why the answer is incomplete; None if it is complete.
+
+        A refusal in words is complete; one that a filter stopped is not.
+        """
         refused = isinstance(event, Error) or (self._refused and event.reason == "content_filter")
         return None if refused else _INCOMPLETE.get(event.reason)  # type: ignore[union-attr]
 
@@ -434,7 +442,7 @@ def encode_reply(
     events: Iterable[WireEvent], name: str, *, id: str, created: int, keep: Keep | None = None,
     asked: Mapping[str, Any] | None = None,
 ) -> tuple[int, bytes]:  # fmt: skip
-    """HTTP status and body of a reply that is not streamed: what a stream's last event holds."""
+    """Return the HTTP status and body of an unstreamed reply: the content of a stream's last event."""
     encoder = OpenAIResponsesStreamEncoder(name, id=id, created=created, keep=keep, asked=asked)
     for event in events:
         encoder.feed(event)
