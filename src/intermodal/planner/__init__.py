@@ -1,7 +1,7 @@
 """The planner: chooses a route for a request, as a database plans a query.
 
 Everything in this package is a pure function of its arguments: no file, clock, environment, chance or network.
-Numbers of single calls come from ``intermodal.cost_model``, the values of a finished plan from ``intermodal.plans``.
+Estimates of single calls come from ``intermodal.cost_model``, the values of a finished plan from ``intermodal.plans``.
 
 planner.py             ``plan``: the order of it all      planning_case.py    the request as the planner reads it
 catalog_index.py       the catalog by groups of endpoints that every rule treats alike

@@ -19,10 +19,10 @@ from intermodal.plans.plan import Candidate, Inputs, Plan
 
 
 def alternatives(inputs: Inputs, *, most: int = 12, below_floor: bool = True) -> tuple[Candidate, ...]:
-    """Return feasible routes, best first, beginning with the one that ``plan`` chooses.
+    """Return feasible routes, best first, starting with the one that ``plan`` chooses.
 
-    ``plan`` prices the most promising options of each endpoint; this prices all of them. Limits, consent and privacy
-    hold as always. ``below_floor``: include weaker endpoints, unless the request states a floor.
+    ``plan`` prices the most promising options of each endpoint; this function prices all of them. Limits, consent and
+    privacy apply as usual. ``below_floor``: include weaker endpoints, unless the request states a floor.
 
     Raises:
         NoRoute: nothing is feasible.
@@ -53,7 +53,7 @@ def _of(case: PlanningCase, most: int, *, below_floor: bool) -> list[Candidate]:
 
 
 def plan_of_candidate(inputs: Inputs, candidate: Candidate) -> Plan:
-    """Return the plan of these inputs with ``candidate`` chosen and no fallback, so that running it runs this route."""
+    """Return the plan for these inputs with ``candidate`` chosen and no fallbacks, so that a run uses this route."""
     case = make_case(
         inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
     )  # fmt: skip

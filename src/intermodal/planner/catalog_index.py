@@ -1,9 +1,11 @@
-"""The catalog, indexed once: groups of endpoints that every rule treats alike, and in each group those worth pricing.
+"""The indexed catalog: groups of endpoints that all rules treat alike, and the members of each group worth pricing.
 
-Rules read groups, not endpoints, so planning grows with kinds of endpoints and not with their number. Within a group,
-an endpoint that three others beat in every price and speed can be neither chosen nor a fallback for any request, so
-it is not priced (the k-skyband of Papadias et al., "Progressive Skyline Computation in Database Systems", TODS 2005).
-The index is a cache of a pure function and is kept on its catalog.
+Rules read groups instead of endpoints, so planning time grows with the kinds of endpoints and not with their number. An
+endpoint that at least ``BAND`` others of its group beat in every price and speed can be neither chosen nor a fallback
+for any request, so it is not priced (the k-skyband of Papadias et al., "Progressive Skyline Computation in Database
+Systems", TODS 2005).
+
+The index caches a pure function and is stored on its catalog.
 """
 
 from __future__ import annotations
@@ -33,13 +35,13 @@ from intermodal.request import TIERS, Tier
 
 Job = Literal["generate", "transcribe", "read", "describe", "embed", "speak", "score", "draw"]
 SHAPES = 256  # request shapes whose eligible endpoints are cached
-LISTED = 4  # ids a rejection names
-LEAST_READING_TIER = TIERS.index("small")  # below it, an unmeasured vision model is assumed to see shapes, not letters
-BAND = 4  # the chosen one and three fallbacks
+LISTED = 4  # ids named in a rejection
+LEAST_READING_TIER = TIERS.index("small")  # below it, an unmeasured vision model is assumed unable to read text
+BAND = 4  # the chosen endpoint and three fallbacks
 _KEY, _LIKENESS = "_planner_index", "_planner_likeness"
 _WRITES: tuple[Task, ...] = ("text-generation", "image-text-to-text", "audio-text-to-text")
-_EVIDENCE = {"proxy": 1.0, "benchmark": 2.0, "measured": 3.0}  # of a tier; a declared one is worth less
-LAST_DAY = "9999-12-31"  # without a date the newest rules hold
+_EVIDENCE = {"proxy": 1.0, "benchmark": 2.0, "measured": 3.0}  # rank of a tier's evidence; a declared one ranks lowest
+LAST_DAY = "9999-12-31"  # without a date, the newest rules apply
 
 JOBS: dict[Task, tuple[Job, ...]] = {
     "text-generation": ("generate",),
@@ -62,23 +64,24 @@ ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
 def canonical_json(value: Struct, cls: type[Struct]) -> bytes:
-    """Return a value's JSON as it would be after a round trip: an integer in a field of floats becomes a float."""
+    """Return a value's JSON after a round trip: an integer in a float field becomes a float."""
     return ENCODER.encode(msgspec.json.decode(ENCODER.encode(value), type=cls))
 
 
 class EndpointGroup(Struct, eq=False):
-    """Endpoints alike in everything that a rule reads.
+    """Endpoints that are equal in every property that rules read.
 
     Attributes:
-        first: one member, to read those properties from.
-        members: all, by id.
-        host: the host's id where all members share it, else "".
-        jobs: what they can do. inputs: the kinds they accept. remote: they run beyond this machine.
-        tiers: strength by task, as an index into ``TIERS``. strongest: the highest of them.
-        input_profile: what its endpoints take; groups with the same one can use the same conversion options.
-        rules_by_day, sheets: token rules by day; the latter with their sources.
-        bands, ideals: members worth pricing and the best of each of their figures, by day and reasoning effort.
-        ids: the first few, for a rejection to name.
+        first: one member, from which rules read these properties.
+        members: all members, ordered by id.
+        host: the host id if all members share it, else "".
+        jobs: supported jobs. inputs: accepted kinds. remote: whether they run outside this machine.
+        tiers: strength by task, as an index into ``TIERS``. strongest: the maximum.
+        input_profile: properties that decide which conversion options are possible; groups with equal profiles share
+            them.
+        rules_by_day, sheets: token rules by day; ``sheets`` include their sources.
+        bands, ideals: members worth pricing, and the best value of each of their figures, by day and reasoning effort.
+        ids: the first few ids, for rejections.
     """
 
     number: int
@@ -99,20 +102,19 @@ class EndpointGroup(Struct, eq=False):
 
     @property
     def cannot_read(self) -> bool:
-        """Return whether its models see pictures but are known to be too weak to read text in them."""
+        """Return whether its models accept images but are known to be too weak to read text in them."""
         return self.input_profile[2]
 
     def tier(self, task: Task) -> int:
         """Return the strength for a task.
 
-        A task without a figure is judged by the model's general strength; a model without any figure counts as the
-        weakest.
+        Without a figure for the task, the general strength is used; a model without any figure counts as the weakest.
         """
         found = self.tiers.get(task)
         return self.tiers.get("text-generation", self.strongest) if found is None else found
 
     def take_over(self, other: EndpointGroup | None) -> None:
-        """Reuse results for the same members in another catalog with the same token rules."""
+        """Reuse results of a group with the same members in another catalog with the same token rules."""
         if other is not None and other.first is self.first and other.members == self.members:
             self.rules_by_day, self.sheets, self.bands, self.ideals = (
                 other.rules_by_day,
@@ -123,9 +125,9 @@ class EndpointGroup(Struct, eq=False):
 
 
 class CatalogIndex:
-    """Groups of one catalog, their undominated members, and small caches that belong to it.
+    """The groups of a catalog, their undominated members, and small caches.
 
-    ``before``: the index of the catalog that this one was derived from, most of whose groups are unchanged.
+    ``before``: the index of the catalog from which this one was derived; most of its groups are unchanged.
     """
 
     def __init__(self, catalog: Catalog, before: CatalogIndex | None = None) -> None:
@@ -142,16 +144,16 @@ class CatalogIndex:
         self._away: dict[str, float] = {}
         self._standings: dict[tuple[str, Task], tuple[float, float, float]] = {}
         self._informed: tuple[Statistics, Statistics] | None = None
-        # The eligible endpoints of a request's shape (see ``eligibility/eligible_endpoints.py``).
+        # The eligible endpoints by shape of request (see ``eligibility/eligible_endpoints.py``).
         self.survivors: BoundedCache[object, object] = BoundedCache("endpoints left by shape", SHAPES)
 
     @cached_property
     def digest(self) -> str:
-        """Return the digest that names the catalog among a plan's inputs; computed on first use."""
+        """Return the digest that identifies the catalog in a plan's inputs; computed on first use."""
         return hashlib.sha256(canonical_json(self.catalog, Catalog)).hexdigest()[:16]
 
     def away(self, endpoint: str) -> float:
-        """Return 1 where a host other than the model's own vendor serves it, 0 there and on this machine."""
+        """Return 1 if a third-party host serves the model, 0 for the model's own vendor and for this machine."""
         found = self._away.get(endpoint)
         if found is None:
             known = self.catalog.by_id[endpoint]
@@ -159,13 +161,12 @@ class CatalogIndex:
         return found
 
     def standing(self, endpoint: str, task: Task) -> tuple[float, float, float]:
-        """Return what ranks models of one tier, smaller is better: evidence of the tier, price of the model, its size.
+        """Return the sort key of models in the same tier, smaller is better: evidence of the tier, price, size.
 
-        Strength that was measured here comes before published benchmarks, those before a proxy, and a proxy whose
-        source was verified before one that was not. Benchmarks that may be redistributed are few; after them, the price
-        of a model is the only figure that all vendors publish and that correlates with strength. It is the lowest price
-        of all hosts, so that a host does not gain by being expensive. Models that do not write have no comparable
-        price.
+        Strength measured on this machine ranks before published benchmarks, then a proxy with a verified source, then
+        other proxies. Few benchmarks may be redistributed. Beyond them, a model's price is the only figure that all
+        vendors publish and that correlates with strength. The lowest price over all hosts counts, so that a host does
+        not gain by being expensive. Models that do not generate text have no comparable price.
         """
         key = (endpoint, task)
         found = self._standings.get(key)
@@ -180,8 +181,9 @@ class CatalogIndex:
 
     @cached_property
     def _sold_for(self) -> dict[str, float]:
-        """Return USD per million output tokens by model, at the cheapest host that states a price and is no free
-        tier.
+        """Return USD per million output tokens by model, at the cheapest host with a stated price.
+
+        Free tiers are excluded.
         """
         found: dict[str, float] = {}
         for endpoint in self.catalog.endpoints:
@@ -191,7 +193,10 @@ class CatalogIndex:
         return found
 
     def informed(self, statistics: Statistics) -> Statistics:
-        """Return statistics extended by those of the same model at other endpoints; cached for the latest epoch."""
+        """Return the statistics extended with those of the same model at other endpoints.
+
+        Cached for the latest epoch.
+        """
         if not statistics.rows:
             return statistics
         if self._informed is None or self._informed[0] is not statistics:
@@ -200,7 +205,7 @@ class CatalogIndex:
 
     @cached_property
     def _models(self) -> dict[str, list[Endpoint]]:
-        """Return endpoints by model, for models with several endpoints or one on this machine."""
+        """Return the endpoints of each model that has several endpoints or runs on this machine."""
         found: dict[str, list[Endpoint]] = {}
         for endpoint in self.catalog.endpoints:
             found.setdefault(endpoint.model.id, []).append(endpoint)
@@ -210,7 +215,7 @@ class CatalogIndex:
         }  # fmt: skip
 
     def sheet(self, group: EndpointGroup, as_of: str) -> ModelTokenRules:
-        """Return the token rules of a group on a day, with sources; no rules before the first of its family."""
+        """Return the token rules of a group on a day, with sources; no rules on days before its family's first ones."""
         found = group.sheets.get(as_of)
         if found is None:
             model = group.first.model
@@ -222,7 +227,7 @@ class CatalogIndex:
         return found
 
     def token_rules(self, group: EndpointGroup, as_of: str) -> TokenRules:
-        """Return the token rules of a group on a day; groups with equal rules share one object."""
+        """Return the token rules of a group on a day. Groups with equal rules share one object."""
         found = group.rules_by_day.get(as_of)
         if found is None:
             if len(group.rules_by_day) > 100:
@@ -233,7 +238,7 @@ class CatalogIndex:
         return found
 
     def distinct_token_rules(self, as_of: str) -> list[TokenRules]:
-        """Return all token rules in use on a day."""
+        """Return all distinct token rules on a day."""
         found = self._of_day.get(as_of)
         if found is None:
             self._of_day.clear()
@@ -243,7 +248,7 @@ class CatalogIndex:
         return found
 
     def band(self, group: EndpointGroup, as_of: str, effort: ThinkingRequest) -> tuple[Endpoint, ...]:
-        """Return the members worth pricing, by id."""
+        """Return the members worth pricing, ordered by id."""
         found = group.bands.get((as_of, effort))
         if found is None:
             if len(group.bands) >= DAYS_AND_EFFORTS:
@@ -253,7 +258,7 @@ class CatalogIndex:
         return found
 
     def ideal(self, group: EndpointGroup, as_of: str, effort: ThinkingRequest) -> Rates:
-        """Return the best of each figure over the group, as the catalog states them."""
+        """Return the best value of each figure over the group, as stated in the catalog."""
         found = group.ideals.get((as_of, effort))
         if found is None:
             found = group.ideals[as_of, effort] = ideal_rates(
@@ -263,8 +268,8 @@ class CatalogIndex:
 
 
 def catalog_index(catalog: Catalog) -> CatalogIndex:
-    """Return the index of this catalog, made on first use."""
-    cache: dict[str, object] = vars(catalog)  # the struct has dict=True for this: as cached_property does
+    """Return the index of a catalog, built on first use."""
+    cache: dict[str, object] = vars(catalog)  # the struct has dict=True for this, as for cached_property
     found = cache.get(_KEY)
     if not isinstance(found, CatalogIndex):
         made_of = cache.pop("made_of", None)
@@ -274,24 +279,24 @@ def catalog_index(catalog: Catalog) -> CatalogIndex:
 
 
 def needs_consent(endpoint: Endpoint) -> bool:
-    """Return whether a host needs the user's consent; hosts on this machine need none."""
+    """Return whether an endpoint needs the user's consent for its host; local hosts need none."""
     return endpoint.host.zone not in LOCAL_ZONES
 
 
 def is_allowed(endpoint: Endpoint, catalog: Catalog) -> bool:
-    """Return whether a plan may use an endpoint without asking: it runs here, or the user consented to its host."""
+    """Return whether a plan may use an endpoint: it runs on this machine, or the user consented to its host."""
     return not needs_consent(endpoint) or endpoint.host.id in catalog.consent
 
 
 def what_is_missing(endpoint: Endpoint, catalog: Catalog) -> tuple[str, str]:
-    """Return why it cannot be called, and the fix; "" and "" if it can. Missing consent comes first."""
+    """Return why an endpoint cannot be called, and the fix; ("", "") if it can. Missing consent comes first."""
     if not is_allowed(endpoint, catalog):
         return "no consent", f"intermodal hosts add {endpoint.host.id}"
     return (endpoint.missing, endpoint.todo) if not endpoint.ready else ("", "")
 
 
 def _groups(catalog: Catalog, families: dict[str, int]) -> list[EndpointGroup]:
-    """Group the endpoints. ``families``: of the counting rules by model, as far as they were looked up."""
+    """Group the endpoints. ``families``: cached identity of the token rule family by model."""
     consented = frozenset(catalog.consent)
     found: dict[tuple[object, ...], EndpointGroup] = {}
     for endpoint in catalog.endpoints:
@@ -299,7 +304,7 @@ def _groups(catalog: Catalog, families: dict[str, int]) -> list[EndpointGroup]:
         if model.id not in families:
             counts = catalog.counting.of(model.id) if catalog.families else None
             families[model.id] = id(counts[1]) if counts is not None else 0
-        # For a text-only model a family's rules count only the tools.
+        # For a text-only model, a family's rules apply only to tools.
         family = families[model.id] if len(endpoint.input) > 1 or endpoint.tools.takes else 0
         own = host.id if needs_consent(endpoint) and host.id not in consented else ""
         key = (own, family, _likeness(endpoint))
@@ -317,7 +322,7 @@ def _groups(catalog: Catalog, families: dict[str, int]) -> list[EndpointGroup]:
 
 
 def _likeness(endpoint: Endpoint) -> tuple[object, ...]:
-    """Return what rules read of an endpoint; cached on it, since many catalogs may share it."""
+    """Return the properties of an endpoint that rules read. Cached on the endpoint, which many catalogs may share."""
     cache: dict[str, object] = vars(endpoint)
     found = cache.get(_LIKENESS)
     if not isinstance(found, tuple):
@@ -339,13 +344,13 @@ def _group(number: int, endpoint: Endpoint, host: str) -> EndpointGroup:
     jobs: tuple[Job, ...] = tuple(
         dict.fromkeys(job for task in (*endpoint.model.tasks, *endpoint.scoring) for job in JOBS.get(task, ()))
     )
-    if "image" not in endpoint.input:  # whatever the model was made for
+    if "image" not in endpoint.input:  # whatever the model's tasks are
         jobs = tuple(job for job in jobs if job != "describe")
     tiers: dict[str, int] = {strength.task: TIERS.index(strength.tier) for strength in endpoint.model.strength}
     inputs, remote = frozenset(endpoint.input), endpoint.host.zone not in LOCAL_ZONES
     strongest = max(tiers.values(), default=0)
     cannot_read = "image" in inputs and bool(tiers) and _reading(tiers, strongest) < LEAST_READING_TIER
-    cannot_read |= endpoint.model.matches_pictures  # it matches what is shown, not what is written
+    cannot_read |= endpoint.model.matches_pictures  # it matches what an image shows, not its text
     return EndpointGroup(
         number=number, first=endpoint, members=[endpoint], host=host, jobs=jobs, inputs=inputs, remote=remote,
         tiers=tiers, strongest=strongest, input_profile=(inputs, remote, cannot_read, _compares(endpoint)),
@@ -354,8 +359,10 @@ def _group(number: int, endpoint: Endpoint, host: str) -> EndpointGroup:
 
 
 def _compares(endpoint: Endpoint) -> str:
-    """Return what a model that writes nothing compares ("pictures", "texts"), or the task of its head; such calls are
-    counted differently."""
+    """Return what a non-generative model compares ("pictures", "texts"), or the task of its head; "" for others.
+
+    Such calls are counted differently.
+    """
     if endpoint.model.matches_pictures:
         return "pictures"
     if not endpoint.model.answers_in_words:
@@ -364,7 +371,7 @@ def _compares(endpoint: Endpoint) -> str:
 
 
 def _reading(tiers: dict[str, int], strongest: int) -> int:
-    """Return how well a model reads text in pictures: as measured or stated, otherwise as well as it sees."""
+    """Return how well a model reads text in images: the measured or stated tier, else its vision tier."""
     tasks: tuple[Task, ...] = ("image-to-text", "image-text-to-text", "text-generation")
     return next((tiers[task] for task in tasks if task in tiers), strongest)
 
@@ -374,11 +381,14 @@ def tier_name(place: int) -> Tier:
 
 
 def undominated_members(members: list[Endpoint], as_of: str, effort: ThinkingRequest) -> tuple[Endpoint, ...]:
-    """Return the members that fewer than ``BAND`` others dominate, by id. The smaller id wins a tie in everything."""
+    """Return the members that fewer than ``BAND`` others dominate, ordered by id.
+
+    The smaller id wins a complete tie.
+    """
     if len(members) <= BAND:
         return tuple(members)
     points = [rate_dimensions(known_rates(each, as_of, effort)) for each in members]
-    # Only varying figures can decide; most endpoints share most figures.
+    # Only figures that vary can decide; most endpoints share most figures.
     varying = [place for place, column in enumerate(zip(*points, strict=True)) if len(set(column)) > 1]
     slim = [tuple([point[place] for place in varying]) for point in points]
     order = sorted(range(len(members)), key=lambda place: (_sum(slim[place]), slim[place], members[place].id))
@@ -397,5 +407,5 @@ def undominated_members(members: list[Endpoint], as_of: str, effort: ThinkingReq
 
 
 def _sum(point: tuple[float, ...]) -> float:
-    """Return a monotone sort key under which no point is dominated by a later one; unknown prices come last."""
+    """Return a monotone sort key, so that no point is dominated by a later one. Unknown prices come last."""
     return math.fsum([value if value < math.inf else 1e18 for value in point])

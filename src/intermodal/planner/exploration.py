@@ -1,10 +1,10 @@
-"""Choose an unmeasured endpoint that is worth a few requests, since it may be better than the chosen one.
+"""Selects an unmeasured endpoint that is worth a few requests, because it may be better than the chosen one.
 
-Between a measurement and a cautious guess the measurement always wins, and an endpoint that is never chosen is never
-measured. The remedy is optimism in the face of uncertainty (Lai and Robbins, Advances in Applied Mathematics, 1985): an
-unmeasured endpoint counts at the low end of its range. The cost of a bad guess is bounded: the endpoint is no more
-expensive than the chosen one, no weaker, loses no more and is no farther away, so at worst a few requests take longer.
-The plan names the endpoint; ``executor`` decides which runs try it.
+A measurement always beats a cautious estimate, and an endpoint that is never chosen is never measured. The remedy is
+optimism in the face of uncertainty (Lai and Robbins, Advances in Applied Mathematics, 1985): an unmeasured endpoint is
+scored at the low end of its range. The cost of a bad guess is bounded: the endpoint is no more expensive than the
+chosen one, no weaker, loses no more, and is in no farther zone, so at worst a few requests take longer. The plan names
+the endpoint; ``executor`` decides which runs try it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from intermodal.request import ZONES
 
 
 def exploration_route(case: PlanningCase, chosen: Route, routes: list[Route]) -> Route | None:
-    """Return the unmeasured route that would beat the chosen one at its optimistic score, None where there is none."""
+    """Return the unmeasured route whose optimistic score beats the chosen one; None if there is none."""
     if not _may_explore(case, chosen):
         return None
     able = [route for route in routes if _costs_no_more(case, route, chosen)]
@@ -35,7 +35,7 @@ def exploration_route(case: PlanningCase, chosen: Route, routes: list[Route]) ->
 
 
 def exploration_note(endpoint: str) -> str:
-    """Return the note that a plan carries about it."""
+    """Return the note about exploration for a plan."""
     return (
         f"{endpoint} is not measured yet and may be better at no higher cost: 1 of {EXPLORED_EVERY} such requests of a "
         f"client asks it first, {EXPLORED_MOST} at most (explore = false: none)"
@@ -53,10 +53,10 @@ def optimistic_score(case: PlanningCase, route: Route, chosen: Route) -> float:
 
 
 def _cost(case: PlanningCase, route: Route, chosen: Route) -> float:
-    """Return the USD of the chosen route's expected tokens at this route's prices, so that a guess of tokens decides
-    nothing.
+    """Return the USD of the chosen route's expected tokens at this route's prices.
 
-    Pictures and sound are counted by each model's own rules, which are no guess.
+    Using the same tokens for both keeps token estimates from deciding. Images and audio are counted by each model's own
+    rules, which are exact.
     """
     words = (ZEROS, ZEROS) == (route.demand.image, route.demand.audio) == (chosen.demand.image, chosen.demand.audio)
     needs = chosen.demand if words else route.demand
@@ -68,8 +68,9 @@ def _answer(case: PlanningCase, route: Route) -> AnswerTokens:
 
 
 def _may_explore(case: PlanningCase, chosen: Route) -> bool:
-    """Return whether time is what decides, nothing else depends on which endpoint answers, and a failure leaves time
-    enough.
+    """Return whether exploration is allowed.
+
+    Time must decide, nothing else may depend on which endpoint answers, and a failure must leave enough time.
     """
     policy = case.policy
     return (
@@ -85,7 +86,7 @@ def _may_explore(case: PlanningCase, chosen: Route) -> bool:
 
 
 def _costs_no_more(case: PlanningCase, route: Route, chosen: Route) -> bool:
-    """Return whether trying the route can lose nothing but time."""
+    """Return whether trying the route can cost nothing but time."""
     endpoint = route.endpoint
     return (
         endpoint.id not in case.measured
@@ -94,5 +95,5 @@ def _costs_no_more(case: PlanningCase, route: Route, chosen: Route) -> bool:
         and route.tier >= chosen.tier
         and (route.demand.missed, route.demand.penalty) <= (chosen.demand.missed, chosen.demand.penalty)
         and ZONES.index(endpoint.host.zone) <= ZONES.index(chosen.endpoint.host.zone)
-        and (route.group.remote or endpoint.id in case.loaded)  # nothing is started to be tried out
+        and (route.group.remote or endpoint.id in case.loaded)  # no server or model is loaded for exploration
     )

@@ -1,6 +1,6 @@
-"""The Pareto frontier of a request: cost against seconds, strength and fidelity.
+"""The Pareto frontier of a request: cost, seconds, strength and fidelity.
 
-A plan needs the best route and the next best; the ends of the frontier are priced only on request.
+A plan needs only the best routes; the ends of the frontier are priced on request.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ MOST = 6
 
 
 def frontier(inputs: Inputs) -> tuple[Candidate, ...]:
-    """Return the routes that no other beats in cost, seconds, strength and loss at once, and the chosen one; cheapest
-    first.
+    """Return the Pareto frontier in cost, seconds, strength and loss, and the chosen route; cheapest first.
 
     Raises NoRoute.
     """
@@ -46,7 +45,7 @@ def frontier(inputs: Inputs) -> tuple[Candidate, ...]:
 
 
 def _with_candidate(found: list[Candidate], added: Candidate) -> list[Candidate]:
-    """Return the frontier with a route that no answering endpoint ends, and without those that it beats."""
+    """Return the frontier with a route of recognition alone added, and without routes that it beats."""
     mine = _figures(added)
     if any(all(map(le, _figures(each), mine)) for each in found):
         return found
@@ -54,14 +53,14 @@ def _with_candidate(found: list[Candidate], added: Candidate) -> list[Candidate]
 
 
 def _figures(candidate: Candidate) -> tuple[float, ...]:
-    """Return what routes are compared by, less is better."""
+    """Return the figures by which routes are compared; less is better."""
     total = candidate.total
     cost = total.cost.mid if total.cost.known else math.inf
     return cost, total.seconds.mid, -TIERS.index(candidate.tier), candidate.lost
 
 
 def pareto(routes: list[Route], chosen: Route) -> list[Route]:
-    """Return the first few undominated routes, the chosen one among them."""
+    """Return the first ``MOST`` undominated routes, including the chosen one."""
     points = sorted([chosen, *routes], key=lambda route: (route.cost, route.seconds, -route.tier, route.key))
     kept: list[Route] = []
     for route in points:
@@ -74,7 +73,7 @@ def pareto(routes: list[Route], chosen: Route) -> list[Route]:
 
 
 def _beats(other: Route, route: Route) -> bool:
-    """Return whether ``other`` is at least as good in everything; of equal routes the first stays."""
+    """Return whether ``other`` is at least as good in every figure."""
     return (
         other.cost <= route.cost
         and other.seconds <= route.seconds

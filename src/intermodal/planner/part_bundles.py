@@ -1,6 +1,6 @@
-"""Bundles: parts that share kind, privacy labels, needs and roughly their size, and so one conversion option.
+"""Bundles: parts that share kind, privacy labels, needs and approximate size, and therefore a conversion option.
 
-Bundling keeps planning proportional to the number of distinct shapes instead of the number of parts.
+Bundling makes planning time proportional to the number of distinct shapes instead of the number of parts.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from intermodal.planner.eligibility.privacy_labels import is_private, may_releas
 from intermodal.plans.facts import PageFacts, PartFacts, QuestionFacts
 from intermodal.request import Aspect, Policy
 
-FINE_BUNDLES = 4  # distinct shapes up to which each shape is a bundle of its own
+FINE_BUNDLES = 4  # up to this many distinct shapes, each shape is a separate bundle
 Shape = tuple[object, ...]
 
 
 class Bundle(Struct):
-    """Parts that take one conversion option together.
+    """Parts that share a conversion option.
 
     Attributes:
-        private: the parts may not leave this machine as they are.
-        text_private, picture_private, sound_private: nor may text, pictures (of pages, of scenes) or sound made from
-            them.
-        needs: aspects the question probably needs, each with the price of losing it in USD.
-        pages: per part, the pages that the request selects (documents only). whole: these are all pages.
-        compared: the pictures are some of several, and the question may be about all of them together.
-        properties: properties of the files are asked for; properties_alone: and nothing of their contents.
+        private: whether the parts may not leave this machine unconverted.
+        text_private, picture_private, sound_private: whether text, images (of pages or scenes) or sound derived from
+            them may not leave either.
+        needs: aspects that are probably needed, each with the price in USD of losing it.
+        pages: per part, the pages that the request selects (documents only). whole: whether these are all pages.
+        compared: whether they are among several images, so that the question may refer to all of them together.
+        properties: whether the question asks for properties of the files; properties_alone: and for nothing else.
     """
 
     kind: Kind
@@ -56,9 +56,7 @@ class Bundle(Struct):
 
 
 def _is_about_appearance(part: PartFacts) -> bool:
-    """Return whether labels scored against a part are about its appearance; they are not if a picture is full of
-    text.
-    """
+    """Return whether labels scored against a part refer to its appearance. False for an image that is mostly text."""
     return part.kind in ("image", "video") and not is_page(part)
 
 
@@ -72,7 +70,7 @@ def make_bundles(
     compared = sum(part.kind == "image" for part, _ in media) > 1
     by_shape: dict[Shape, Bundle] = {}
     for (part, detail), shape in zip(media, shapes, strict=True):
-        alone = bool(policy.private or part.outcomes)  # its name, or an earlier outcome, sets it apart
+        alone = bool(policy.private or part.outcomes)  # its name or an earlier outcome distinguishes it
         bundle = None if alone else by_shape.get(shape)
         if bundle is None:
             needs = aspects_needed(
@@ -124,8 +122,8 @@ def _bundle(part: PartFacts, private: bool, policy: Policy, needs: dict[Aspect, 
 
 
 def _shape(part: PartFacts, detail: str) -> Shape:
-    """Return the key that two parts share when they cost the same."""
-    # A part that something was made of already is like no other.
+    """Return a key that is equal for parts with equal cost."""
+    # A part with earlier outcomes is unique.
     done = _ENCODER.encode(part.outcomes) if part.outcomes else b""
     if part.kind == "image":
         density = part.text_density
@@ -154,9 +152,7 @@ def _shape(part: PartFacts, detail: str) -> Shape:
 
 
 def _size_class(part: PartFacts) -> object:
-    """Return a coarse size class (a factor of four wide), used where there are too many shapes to plan each by
-    itself.
-    """
+    """Return a coarse size class (a factor of four wide), used if there are too many shapes to plan separately."""
     if part.kind == "image":
         return ((part.width * part.height).bit_length() // 2, part.text_density.known, part.frames > 1)
     if part.kind == "audio":

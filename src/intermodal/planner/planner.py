@@ -1,4 +1,4 @@
-"""``plan``: build the planning case, search the routes, choose one, and explain the rejections."""
+"""``plan``: builds the planning case, searches for routes, chooses one, and explains the rejections."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OUTRANKED = 5
 
 
 class PlanDecision(Struct):
-    """A finished search with its choice. ``why_not`` answers further questions from it."""
+    """A finished search with its choice. ``why_not`` uses it to answer further questions."""
 
     case: PlanningCase
     left: EligibleEndpoints
@@ -69,18 +69,19 @@ def plan(
     as_of: str,
     surface: Surface = "command line",
 ) -> Plan:
-    """Choose a route. Pure: no clock, network, environment or randomness; same inputs, same bytes.
+    """Choose a route. Pure: no clock, network, environment or randomness; equal inputs give equal bytes.
 
     Args:
-        facts: the findings of probing, one entry per part of the request.
+        facts: the results of probing, one entry per part of the request.
         as_of: the date for which to plan, ISO; prices are dated.
-        surface: the surface whose names for settings the sentences use. The plan's id is the same for all surfaces.
+        surface: the surface (command line, Python, HTTP) whose names for settings are used in sentences. The plan's id
+            is the same for all surfaces.
 
     Raises:
         NoRoute: no route satisfies the request and the policy, or a host named for this request cannot be called.
             ``reasons`` has one sentence per rule, nearest miss first.
         UnknownModel: ``policy.model`` names no model, or several.
-        UsageError: a label or a page number fits no part, or a transcript is requested of no recording or of several.
+        UsageError: a label or page number matches no part, or a transcript is requested without exactly one recording.
     """
     case = make_case(request, facts, catalog, machine, statistics, as_of)
     return with_id(case, _plan_case(case), surface)
@@ -89,9 +90,9 @@ def plan(
 def plan_without_id(
     request: Request, facts: Facts, catalog: Catalog, machine: Machine, statistics: Statistics, as_of: str
 ) -> Plan:
-    """Return the plan without its id and without the digest of its inputs.
+    """Return the plan without its id and the digest of its inputs.
 
-    Over a large catalog these take longer than the choice, so a caller that only compares many plans omits them.
+    Over a large catalog these take longer than the choice, so callers that compare many plans omit them.
     """
     return for_surface(_plan_case(make_case(request, facts, catalog, machine, statistics, as_of)), "command line")
 
@@ -110,12 +111,12 @@ def _route_and_plan(case: PlanningCase) -> tuple[Route, Plan]:
 
 
 def plan_from(inputs: Inputs, surface: Surface = "command line") -> Plan:
-    """Return the plan for these inputs, which is the same on every machine. Raises as ``plan``."""
+    """Return the plan for these inputs. Raises as ``plan``."""
     return plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of, surface)
 
 
 def decide(case: PlanningCase) -> PlanDecision:
-    """Search for routes and choose one. If there is none, search again under looser assumptions before giving up."""
+    """Search for routes and choose one. If there is none, search again under looser assumptions."""
     left = eligible_endpoints(case, jobs_needed(case))
     settled = search_with_floors(case, left)
     if not settled.found.routes and _too_long_an_answer(case, settled):
@@ -137,9 +138,9 @@ def decide(case: PlanningCase) -> PlanDecision:
 
 
 def _check_hosts(case: PlanningCase) -> None:
-    """Raise NoRoute if a host that the policy names cannot be called, since the caller expects its answer.
+    """Raise NoRoute if a host named in the policy cannot be called, because the caller expects its answer.
 
-    A plan that is remade during a run is not checked: other hosts may take over there.
+    Not checked when replanning during a run, because other hosts may take over there.
     """
     if case.resumed:
         return
@@ -172,7 +173,7 @@ def _check_hosts(case: PlanningCase) -> None:
 
 
 def _too_long_an_answer(case: PlanningCase, settled: FloorSearch) -> bool:
-    """Return whether an endpoint was rejected for context, money or time, which a shorter answer might avoid."""
+    """Return whether an endpoint was rejected for context, cost or time, which a shorter answer might avoid."""
     return case.job == "generate" and any(
         row.rule in ("context", "max_cost", "deadline") for row in settled.found.refused
     )
@@ -184,10 +185,10 @@ def _too_many_tools(case: PlanningCase, settled: FloorSearch) -> bool:
 
 
 def _losing_less(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch) -> FloorSearch:
-    """Search again if the best route loses something that another route would keep with more room in its context.
+    """Search again if the best route loses an aspect that another route would keep with more room in its context.
 
-    Room is gained by an answer shorter than the stated limit, and by counting pictures of unknown size in tokens at
-    their lowest estimate.
+    Room is gained by an answer shorter than the stated limit, and by counting images of unknown token count at their
+    low estimate.
     """
     if case.resumed or not any(group.inputs - {"text"} for group in left.by_job[case.job]):
         return settled
@@ -213,10 +214,10 @@ def _loses_less(other: FloorSearch, settled: FloorSearch) -> bool:
 
 
 def _fallbacks(case: PlanningCase, routes: list[Route], chosen: Route) -> list[Route]:
-    """Return the best route of each other endpoint; routes that keep what the question needs come first.
+    """Return the best route of each other endpoint; routes that keep the needed aspects come first.
 
-    A fallback runs without approval. A route that would answer a question about a colour from the text in a photo
-    therefore comes after the routes whose model sees the photo.
+    A fallback runs without approval. For example, a route that would answer a question about a colour from OCR text
+    comes after routes whose model sees the photo.
     """
     good: dict[str, Route] = {}
     rest: dict[str, Route] = {}
@@ -227,7 +228,7 @@ def _fallbacks(case: PlanningCase, routes: list[Route], chosen: Route) -> list[R
             (good if route.loss <= loss else rest).setdefault(id, route)
     found = [*good.values(), *(route for name, route in rest.items() if name not in good)][:FALLBACKS]
     if found and all(_leans_on(route, chosen) for route in found):
-        # All of them need the endpoint of the chosen route, and would fail with it.
+        # All of them use the endpoint of the chosen route, and would fail with it.
         others = (route for route in routes if route.endpoint.id != chosen.endpoint.id)
         alone = next((route for route in others if not _leans_on(route, chosen)), None)
         if alone is not None:
@@ -238,7 +239,7 @@ def _fallbacks(case: PlanningCase, routes: list[Route], chosen: Route) -> list[R
 
 
 def _with_route(found: list[Route], added: Route) -> list[Route]:
-    """Return the list with ``added``, which replaces any other route of its endpoint."""
+    """Return the list with ``added``, replacing any other route of its endpoint."""
     if added in found:
         return found
     return [*[route for route in found if route.endpoint.id != added.endpoint.id][: FALLBACKS - 1], added]
@@ -247,7 +248,7 @@ def _with_route(found: list[Route], added: Route) -> list[Route]:
 def _better_transcriber(case: PlanningCase, routes: list[Route], chosen: Route) -> Route | None:
     """Return the strongest route that may transcribe again after a bad transcript; None if there is none.
 
-    It has to be a fallback, since only fallbacks replace the chosen route.
+    It must be a fallback, because only fallbacks replace the chosen route.
     """
     bad = ConversionOutcome(op="transcribe", endpoint=chosen.endpoint.id, problem="empty")
     able = [route for route in routes if may_redo(case, route.endpoint, bad)]
@@ -255,12 +256,12 @@ def _better_transcriber(case: PlanningCase, routes: list[Route], chosen: Route) 
 
 
 def _leans_on(route: Route, chosen: Route) -> bool:
-    """Return whether a route uses the answering endpoint of the chosen route for a conversion."""
+    """Return whether a route uses the answering endpoint of the chosen route as a converter."""
     return any(used.id == chosen.endpoint.id for option in route.assignment.options for used in option.converters)
 
 
 def no_route(case: PlanningCase, refused: list[EndpointRejection]) -> NoRoute:
-    """Return the error for a request without a route, with every reason."""
+    """Return the error for a request without a route, with all reasons."""
     named = _named_rejections(case)
     named_ids = {row.ids for row in named}
     rows = fold_rejections(rejected_rows([*named, *(row for row in refused if row.ids not in named_ids)]))
@@ -281,14 +282,14 @@ def no_route(case: PlanningCase, refused: list[EndpointRejection]) -> NoRoute:
 
 
 def _rule_behind(case: PlanningCase, row: Rejected) -> str:
-    """Return the rule of a rejection; for a named model, the rule that keeps it from being called."""
+    """Return the rule of a rejection; for a named model, the rule that prevents calling it."""
     group = case.index.group_of.get(row.endpoints[0]) if row.rule == "named" and row.endpoints else None
     reason = rules.endpoint_rejection(group, case.job, case) if group is not None else None
     return reason[0] if reason is not None else row.rule
 
 
 def _named_rejections(case: PlanningCase) -> list[EndpointRejection]:
-    """Return why the named models cannot be called. These reasons come before all others."""
+    """Return why the named models cannot be called. These reasons come first."""
     found = []
     for name in sorted(case.named or ()):
         reason = rules.endpoint_rejection(case.index.group_of[name], case.job, case)
@@ -307,7 +308,7 @@ def _rejected_subject(row: Rejected) -> str:
 
 
 def plan_of_decision(decision: PlanDecision) -> Plan:
-    """Return the decision as a plan: candidates with their steps, rejections and sentences. ``with_id`` adds the id."""
+    """Return the decision as a plan: candidates with steps, rejections and sentences. ``with_id`` adds the id."""
     case, chosen, found = decision.case, decision.chosen, decision.settled.found
     builder = CandidateBuilder(case, found.conversions, [route.endpoint for route in decision.fallbacks])
     head = builder.candidate(chosen)
@@ -349,7 +350,7 @@ def with_id(case: PlanningCase, plan: Plan, surface: Surface = "command line") -
 
 
 def plan_id(plan: Plan) -> str:
-    """Return the first 12 hex digits of a SHA-256 over the plan, in which candidates count by their content ids."""
+    """Return the first 12 hex digits of a SHA-256 over the plan, with candidates represented by their ids."""
     parts = (
         plan.headline, plan.policy_line, plan.objective, plan.chosen.id, [c.id for c in plan.fallbacks],
         plan.outranked, plan.rejected, plan.notes, plan.inputs, plan.catalog,
@@ -384,7 +385,7 @@ def outranked_routes(
 
 
 def compare_routes(case: PlanningCase, route: Route, chosen: Route) -> str:
-    """Return why a feasible route was not chosen, with the numbers that the objective compares."""
+    """Return why a feasible route was not chosen, with the figures that the objective compares."""
     if route.key < chosen.key and route.key[:-1] == chosen.key[:-1]:
         return "equal in every number, and the conversation stays with the endpoint of its last turn"
     if route.key < chosen.key:
@@ -417,7 +418,7 @@ def compare_routes(case: PlanningCase, route: Route, chosen: Route) -> str:
 
 
 def _tie(mine: Route, best: Route) -> str:
-    """Return what decided between two routes with the same value of the objective."""
+    """Return what decided between two routes with equal objective values."""
     if mine.seconds > best.seconds:
         return f"a tie, and slower: {_seconds(mine.seconds)} > {_seconds(best.seconds)}"
     if mine.demand.kept != best.demand.kept:
@@ -428,7 +429,7 @@ def _tie(mine: Route, best: Route) -> str:
 
 
 def _stands_behind(case: PlanningCase, route: Route, chosen: Route) -> str:
-    """Return what distinguishes two routes of the same tier; "" if only time and money do."""
+    """Return what distinguishes two routes of the same tier; "" if only time and cost do."""
     mine, best = (case.index.standing(each.endpoint.id, answering_task(case, each.demand)) for each in (route, chosen))
     if mine[0] != best[0]:
         return f"as strong, by weaker evidence ({_evidence(case, route)} and not {_evidence(case, chosen)})"
@@ -453,7 +454,7 @@ def _evidence(case: PlanningCase, route: Route) -> str:
 
 
 def _same_time(mine: Route, best: Route) -> str:
-    """Return what decided between routes of equal time: first fidelity, then money, then the name."""
+    """Return what decided between routes of equal time: first fidelity, then cost, then the name."""
     if mine.demand.kept != best.demand.kept:
         return "same time, keeps less"
     if mine.cost == best.cost:
@@ -464,7 +465,7 @@ def _same_time(mine: Route, best: Route) -> str:
 
 
 def _loses_more(case: PlanningCase, route: Route, chosen: Route) -> str:
-    """Return the loss that ranks a route lower, whatever its price and speed."""
+    """Return the loss that ranks a route lower, regardless of price and speed."""
     pairs = zip(case.bundles, route.assignment.options, chosen.assignment.options, strict=True)
     for bundle, option, better in pairs:
         if option.diverted > better.diverted:
@@ -491,7 +492,7 @@ def _seconds(value: float) -> str:
 
 
 def rejected_rows(refused: list[EndpointRejection]) -> tuple[Rejected, ...]:
-    """Return the rejections, nearest miss first: the endpoints that passed the most rules of ``RULES``."""
+    """Return the rejections, nearest miss first: endpoints that passed the most rules of ``RULES``."""
     ordered = sorted(refused, key=lambda each: (-rules.rule_order(each.rule), each.miss, each.reason, each.ids))
     return tuple(
         Rejected(rule=each.rule, reason=each.reason, count=each.count, endpoints=each.ids, hosts=each.hosts)

@@ -60,43 +60,44 @@ from intermodal.request import (
     without_schema,
 )
 
-TURN = (ToolCall, ToolResult, Reasoning, Refusal, Opaque)  # of a conversation, sent unchanged
-QUESTION_CHARS = 4_000  # of the question are searched for keywords
-WORDS_ALONE: tuple[Job, ...] = ("embed", "speak", "draw")  # made of the words of files, without labels of blocks
+TURN = (ToolCall, ToolResult, Reasoning, Refusal, Opaque)  # parts of a conversation that are sent unchanged
+QUESTION_CHARS = 4_000  # maximum characters of the question that are searched for keywords
+WORDS_ALONE: tuple[Job, ...] = ("embed", "speak", "draw")  # jobs that use only the words of files, without block labels
 
 
 class PlanningCase(Struct):
-    """Everything rules and costs read, resolved once per plan.
+    """The inputs of rules and cost formulas, resolved once per plan.
 
     Attributes:
-        text_files: texts that are data, each of which gets a label.
-        question_parts: texts that go along with a picture to describe. question_private: one of them is private.
+        text_files: texts given as files, each of which gets a label.
+        question_parts: texts passed to describers of images. question_private: whether one of them is private.
         asked: what the question needs of each medium.
-        named: ids ``Policy.model`` stands for, None when no model is named.
-        statistics: with what is known of a model at other endpoints (``cost_model/sibling_statistics.py``).
-        measured: ids with statistics of real runs. informed: those, and ids of which the same model was measured
-            elsewhere. loaded: ids that are warm.
-        schema_chars: of the answer's schema as it is, 0 without one.
-        evident: the values of the answer are checked against the files.
-        special: by class, the ids about which more is known than the catalog says.
-        closable: an answer that is forced into a schema can be everywhere where hosts are (``schema_enforcement.py``).
-        answer_kind: what the question asks for (cost_model/answer_length.py), "json" with a schema.
-        typical_answer: tokens of an answer where nothing was learned.
-        ranked_answer: tokens of the answer whose seconds ranking counts, before what a model thinks and any limits.
-            paid_answer: those whose price it counts.
-        pages_in: by whose factors text of pages is estimated: the vocabulary of the named model, "" for any.
-        stated: tokens that the request allows an answer to have, infinite where it states none.
-        effort: the reasoning effort that it requests.
+        named: endpoint ids that ``Policy.model`` matches; None if no model is named.
+        statistics: extended with those of the same model at other endpoints (``cost_model/sibling_statistics.py``).
+        measured: endpoints with statistics of real runs. informed: those, and endpoints whose model was measured
+            elsewhere. loaded: endpoints whose model is in memory.
+        schema_chars: characters of the answer's schema, 0 without one.
+        evident: whether the values of the answer are checked against the files.
+        special: by group, the endpoints known beyond the catalog.
+        closable: whether hosts can enforce the schema (``schema_enforcement.py``).
+        answer_kind: the kind of answer (``cost_model/answer_length.py``), "json" with a schema.
+        typical_answer: tokens of an answer if nothing was learned.
+        ranked_answer: answer tokens used by ranking for time, without reasoning and limits. paid_answer: answer tokens
+            used for the price.
+        pages_in: the vocabulary whose factors estimate the text of pages: that of the named model, "" for any.
+        stated: limit of answer tokens stated in the request; infinite if none.
+        effort: the requested reasoning effort.
         labels: tokens of the labels to score, each as a sentence.
-        voice: the endpoint that speaks a written answer; chosen before the search, None where none is needed.
-        vocabularies: tokenizers that counted something of this request, or its tools.
-        tight: no endpoint has room, money and time for an answer as long as the request allows; it is cut to what
-            there is.
-        hopeful: no endpoint surely has room for the tools, whose tokens are unknown; one that has room for few may try.
-        judged: what the verdict says of the parts on each conversion option.
-        translating: the language in which an answering model writes the transcript, "" for none
+        voice: the endpoint that speaks a text answer, chosen before the search; None if not needed.
+        vocabularies: tokenizers that counted part of this request or its tools.
+        tight: whether no endpoint allows an answer as long as the request permits within context, cost and time, so
+            that it is shortened.
+        hopeful: whether no endpoint certainly has room for the tools, whose token count is unknown, so that their low
+            estimate is used.
+        judged: cached verdict on the parts by conversion option.
+        translating: target language of a translation by the answering model, "" for none
             (``planner/speech_translation.py``).
-        hopeful_pictures: the same of pictures, where every endpoint that surely has room loses what the question needs.
+        hopeful_pictures: as ``hopeful``, for images, if every endpoint that certainly has room loses needed aspects.
     """
 
     request: Request
@@ -155,31 +156,29 @@ class PlanningCase(Struct):
 
     @property
     def into(self) -> str:
-        """Return the language that transcribers are to write instead of the spoken one, "" for none."""
+        """Return the language into which transcribers translate, "" for none."""
         target = self.policy.translate
         return "" if self.translating or self.languages == {target} else target
 
     @property
     def without_free_tiers(self) -> str:
-        """Return the objective for which rationed free tiers are left out, "" where they are allowed."""
+        """Return the objective that excludes rationed free tiers, "" if they are allowed."""
         policy = self.policy
         return policy.objective if policy.objective in ("best", "cheapest") and not policy.free_tiers else ""
 
     @property
     def resumed(self) -> bool:
-        """Return whether the plan is remade during a run."""
+        """Return whether the request is replanned during a run."""
         return any(part.outcomes for part in self.facts.parts)
 
     def shares_question(self, describer: Endpoint) -> bool:
-        """Return whether a model that describes pictures is given the question; a private question stays on this
-        machine.
-        """
+        """Return whether a describer gets the question. A private question stays on this machine."""
         return not self.question_private or is_local(describer)
 
     def rates(self, endpoint: Endpoint) -> Rates:
-        """Return the rates of an endpoint, with figures of its earlier runs.
+        """Return the rates of an endpoint, including figures of earlier runs.
 
-        An endpoint that draws on this machine gets the memory that a picture of the requested size takes.
+        For a local diffusion model, the memory is that of an image of the requested size.
         """
         found = self.rates_cache.get(endpoint.id)
         if found is None:
@@ -194,44 +193,43 @@ class PlanningCase(Struct):
         return found
 
     def thought(self, endpoint: Endpoint, effort: ThinkingRequest) -> tuple[Quantity, float]:
-        """Return the reasoning tokens of an endpoint before its answer, and those that the answer's limit leaves room
-        for.
-        """
+        """Return the reasoning tokens of an endpoint, and the room for them in the answer's limit."""
         return reasoning_tokens(endpoint, self.statistics if endpoint.id in self.informed else NO_STATISTICS, effort)
 
     def token_rules(self, group: EndpointGroup) -> TokenRules:
-        """Return the token rules of a group of endpoints."""
+        """Return the token rules of a group."""
         return group.rules_by_day.get(self.as_of) or self.index.token_rules(group, self.as_of)
 
     def schema_by(self, group: EndpointGroup) -> SchemaDelivery | Literal[""]:
-        """Return how the answer's schema reaches a group of endpoints, "" without a schema."""
+        """Return how the answer's schema reaches a group, "" without a schema."""
         return schema_delivery(group.first.host, self.closable) if self.schema_chars else ""
 
     def schema_instruction_tokens(self, vocabulary: Vocabulary) -> Levels:
-        """Return the tokens of the schema instruction for a model whose host enforces the schema without showing it."""
+        """Return the tokens of the schema instruction.
+
+        It is used if the host enforces the schema without showing it to the model.
+        """
         return levels(schema_tokens(self.facts.schema, self.request.output, vocabulary))
 
     def tool_rule(self, group: EndpointGroup) -> str:
-        """Return the rule by which a group counts tool definitions, "" where the request has no tools."""
+        """Return the rule by which a group counts tool definitions, "" if the request has no tools."""
         return self.index.sheet(group, self.as_of).rules.get("tools", "") if self.request.tools else ""
 
     def tools(self, rule: str, vocabulary: Vocabulary) -> Quantity:
-        """Return the tokens of the tool definitions under a rule, in one vocabulary."""
+        """Return the tokens of the tool definitions under a rule and a vocabulary."""
         request = self.request
         return tool_tokens(rule, request.tools, request.tool_choice, self.facts.tools, vocabulary)
 
     def token_rules_of(self, endpoint: Endpoint) -> TokenRules:
-        """Return the token rules of one endpoint."""
+        """Return the token rules of an endpoint."""
         return self.index.token_rules(self.index.group_of[endpoint.id], self.as_of)
 
     def vocabulary(self, model: Model) -> Vocabulary:
-        """Return how a model's text is counted: with its own vocabulary if that counted anything here, else by
-        factors.
-        """
+        """Return how to count a model's text: by its own vocabulary if that counted any text here, else by factors."""
         return Vocabulary(model.tokenizer if model.tokenizer in self.vocabularies else "", model.vocabulary)
 
     def text(self, vocabulary: Vocabulary) -> Levels:
-        """Return the tokens of all text parts in one vocabulary."""
+        """Return the tokens of all text parts under a vocabulary."""
         found = self.text_cache.get(vocabulary)
         if found is None:
             found = ZEROS
@@ -247,10 +245,10 @@ def make_case(
     """Resolve a request, its facts and the catalog into a ``PlanningCase``.
 
     Raises:
-        UsageError: a label or page fits nothing, pages are selected of parts without pages, a transcript has no or
-            several recordings, there is no content, or labels are missing where no or several classifiers have their
-            own.
-        UnknownModel: ``Policy.model`` names nothing, or several models.
+        UsageError: a label or page matches nothing, pages are selected but no part has pages, a transcript does not
+            have exactly one recording, there is no content, or labels are missing and not exactly one classifier has
+            its own.
+        UnknownModel: ``Policy.model`` matches no model, or several.
     """
     policy = request.policy
     if len(facts.parts) != sum(len(message.parts) for message in request.messages):
@@ -311,13 +309,13 @@ def make_case(
 
 
 def _shared_vocabulary(catalog: Catalog, named: frozenset[str] | None) -> str:
-    """Return the vocabulary that the named endpoints share, "" where none is named or they differ."""
+    """Return the vocabulary shared by the named endpoints, "" if none is named or they differ."""
     found = {catalog.by_id[id].model.vocabulary for id in named or ()}
     return found.pop() if len(found) == 1 else ""
 
 
 def _stated(sampling: Sampling) -> float:
-    """Return the limit of an answer including its reasoning; infinite where only its words are limited."""
+    """Return the limit of an answer including its reasoning; infinite if only its words are limited."""
     limit = None if sampling.room_for_thought else sampling.max_tokens
     return math.inf if limit is None else float(limit)
 
@@ -347,7 +345,10 @@ def _special(known: CatalogIndex, ids: frozenset[str]) -> dict[int, set[str]]:
 
 
 def check_labels(policy: Policy, facts: Facts) -> None:
-    """Raise UsageError for a label that fits no part: a misspelt one must not leak what it was to protect."""
+    """Raise UsageError for a label that matches no part.
+
+    A misspelt label would otherwise leak the part that it should protect.
+    """
     if not policy.private and not policy.release:
         return
     names = [name for part in facts.parts for name in (part.name, *part.origins)]
@@ -367,7 +368,7 @@ def check_labels(policy: Policy, facts: Facts) -> None:
 
 
 def check_own_labels(request: Request, catalog: Catalog, named: frozenset[str] | None) -> None:
-    """Raise UsageError without labels, unless one named classifier brings its own."""
+    """Raise UsageError if labels are missing, unless exactly one classifier has its own."""
     output = request.output
     if not isinstance(output, ScoresOutput) or output.labels:
         return
@@ -386,13 +387,13 @@ def check_own_labels(request: Request, catalog: Catalog, named: frozenset[str] |
 
 
 def check_pages(policy: Policy, facts: Facts) -> None:
-    """Raise UsageError where pages are selected and no part has pages."""
+    """Raise UsageError if pages are selected and no part has pages."""
     if policy.pages and not any(part.pages or part.page for part in facts.parts):
         raise UsageError("nothing here has pages to choose from", where=setting("pages"), todo="leave it out")
 
 
 def check_translate(policy: Policy, facts: Facts) -> None:
-    """Raise UsageError where a translation of speech is requested and nothing is spoken."""
+    """Raise UsageError if a translation of speech is requested and there is no speech."""
     spoken = any(part.kind == "audio" or (part.kind == "video" and part.channels) for part in facts.parts)
     if policy.translate and not spoken:
         raise UsageError("nothing here is spoken, so there is nothing to translate", where=setting("translate"),
@@ -415,8 +416,10 @@ def _job(request: Request) -> tuple[Job, str]:
 
 
 def question_of(request: Request) -> str:
-    """Return the sender's words in the last message, both ends of a long one; during tool calls, those of the message
-    before. Media of tool results are in a later message without words.
+    """Return the user's words in the last message, or both ends of a long text.
+
+    During tool calls, an earlier message is used. Media of tool results are in a later message without words, which is
+    skipped.
     """
     text = ""
     for place, message in reversed(list(enumerate(request.messages))):
@@ -430,7 +433,7 @@ def question_of(request: Request) -> str:
 
 
 def _needs_without_model(question: str, facts: Facts) -> QuestionFacts:
-    """Return what the words of a question tell of its needs."""
+    """Return the needs indicated by keywords of the question."""
     found = needs_from_keywords(question)
     return with_words_alone(found, question) if any(part.kind != "text" for part in facts.parts) else found
 
@@ -442,8 +445,9 @@ def question_excerpt(text: str) -> str:
 
 
 def _question_parts(request: Request, facts: Facts) -> list[PartFacts]:
-    """Return the texts of the last message, which a model that describes pictures is given
-    (``executor/conversion/picture_descriptions.py``).
+    """Return the texts of the last message, which describers of images receive.
+
+    See ``executor/conversion/picture_descriptions.py``.
     """
     last = request.messages[-1].parts
     found = facts.parts[len(facts.parts) - len(last) :]
@@ -461,7 +465,7 @@ def question_words(case: PlanningCase) -> tuple[str, ...]:
 def _split(
     request: Request, facts: Facts
 ) -> tuple[list[PartFacts], list[PartFacts], list[tuple[PartFacts, ImageDetail]]]:
-    """Split the parts into texts, texts that are data (files, which get a label), and media."""
+    """Split the parts into texts, texts given as files (which get a label), and media."""
     texts: list[PartFacts] = []
     files: list[PartFacts] = []
     media: list[tuple[PartFacts, ImageDetail]] = []
@@ -479,7 +483,7 @@ def _split(
 def _recording(
     media: list[tuple[PartFacts, ImageDetail]], texts: list[PartFacts]
 ) -> tuple[list[tuple[PartFacts, ImageDetail]], tuple[str, ...]]:
-    """Return the one recording of a transcript, and the names of the parts that it ignores."""
+    """Return the single recording of a transcript, and the names of the parts that are ignored."""
     recordings = [pair for pair in media if pair[0].kind == "audio" or (pair[0].kind == "video" and pair[0].channels)]
     if not recordings:
         raise UsageError("a transcript needs a recording, and there is none", todo="add an audio file")
@@ -495,20 +499,21 @@ def _recording(
 
 
 def inputs_digest(case: PlanningCase) -> str:
-    """Return the SHA-256 of everything the plan depends on. Media count by their own digest, so no bytes are read
-    again.
+    """Return the SHA-256 of all inputs of the plan.
+
+    Media are represented by their digests, so no bytes are read again.
     """
     request = case.request
     head = (
         INPUTS_VERSION, request.output, request.sampling, *_effort(case), request.previous_endpoint,
         *(() if request.answer_tokens is None else (request.answer_tokens,)),
-        # Free memory moves by itself; where it changes the plan, the plan shows it.
+        # Free memory fluctuates; if it changes the plan, the plan shows it.
         msgspec.structs.replace(case.machine, free=0),
         case.statistics.epoch, case.as_of, case.index.digest,
     )  # fmt: skip
     hashed = hashlib.sha256(_ENCODER.encode(head))
     policy = request.policy
-    if policy.max_cost == math.inf:  # JSON has no word for it, and no limit is below 0
+    if policy.max_cost == math.inf:  # JSON cannot represent infinity, and no limit is below 0
         policy = msgspec.structs.replace(policy, max_cost=-1.0)
     hashed.update(canonical_json(policy, Policy))
     hashed.update(canonical_json(case.statistics, Statistics))
@@ -520,7 +525,7 @@ def inputs_digest(case: PlanningCase) -> str:
 
 
 def _effort(case: PlanningCase) -> tuple[ThinkingRequest, ...]:
-    """Return what the plan depends on of a request's settings, () where they do not affect it."""
+    """Return the reasoning effort if the plan depends on it, else ()."""
     return (case.effort,) if any(case.effort) else ()
 
 
@@ -535,5 +540,5 @@ def _message_contents(request: Request) -> Iterator[tuple[str, object]]:
 
 
 def is_local(endpoint: Endpoint) -> bool:
-    """Return whether an endpoint computes on this machine."""
+    """Return whether an endpoint runs on this machine."""
     return endpoint.host.zone in LOCAL_ZONES

@@ -1,11 +1,11 @@
-"""Requests for the words of files, or for their properties, and nothing else: text and speech recognition alone, or no
-model at all, beside the routes on which a model answers.
+"""Requests for the words or properties of files and nothing else.
 
-The route is the conversions without the call after them: the same steps, estimates and checks as where a model is given
-the words. It is considered only where the whole question asks for the words of such files
-(``QuestionFacts.words_alone``), or where a model that recognises text or speech was named. Whatever it loses counts as
-on any route; the objective decides between the two. Where the question is surely for properties of the files alone
-(``MediumNeeds.properties_answer``), these are the answer, as probing found them: exact, for nothing.
+Text or speech recognition alone, or no model at all, answers them, as an alternative to routes on which a model
+answers. Such a route consists of the conversions without a final call: the same steps, estimates and checks as if a
+model received the words. It is considered only if the whole question asks for the words of such files
+(``QuestionFacts.words_alone``), or if a recognition model was named. Its losses count as on any route, and the
+objective decides between the two. If the question certainly asks only for properties of the files
+(``MediumNeeds.properties_answer``), the answer consists of the properties found by probing: exact and free.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ from intermodal.plans.step import ConcatenateTexts, Step, StepEstimate, Transfor
 from intermodal.plans.verdict import Instead, Other, Verdict, joined_names, judge
 from intermodal.request import TIERS
 
-_JOBS: tuple[Job, ...] = ("read", "transcribe")  # what recognises
-# Of a route that ends with the words of a file, and the option of one that ends with its properties.
+_JOBS: tuple[Job, ...] = ("read", "transcribe")  # recognition jobs
+# The option of a route that ends with properties, and the operations of routes that end with words.
 _PROPERTIES = "properties"
 _STEPS = ("extract", "render", "read", "demux", "subtitles", "transcribe")
 _INSTEAD: dict[frozenset[str], Instead] = {
@@ -68,9 +68,9 @@ NOT_DIRECT = "no model answers"
 
 
 class _Recognition(Struct):
-    """A route that ends with the words of files. ``number``: what the objective minimises.
+    """A route that ends with the words of files. ``number``: the value that the objective minimises.
 
-    ``endpoint``: the last that recognises, None where all words are extracted.
+    ``endpoint``: the last recognition endpoint; None if all words are extracted.
     """
 
     case: PlanningCase
@@ -89,7 +89,7 @@ class _Recognition(Struct):
 
     @property
     def instead(self) -> Instead:
-        """Return what serves in place of a model that answers."""
+        """Return what replaces an answering model."""
         if asks_for_properties(self.case):
             return "file properties"
         return _INSTEAD[frozenset(step.op for step in _steps(self.assignment) if step.op in _JOBS)]
@@ -106,8 +106,10 @@ def _steps(assignment: Assignment) -> Iterator[ConversionStep]:
 
 
 def asks_for_recognition(case: PlanningCase) -> bool:
-    """Return whether the words of the files, or their properties, may be the answer: nothing but these is asked of any
-    of them."""
+    """Return whether the words or the properties of the files may be the answer.
+
+    True only if the question asks for nothing else, of any file.
+    """
     request = case.request
     if case.job != "generate" or case.output != "text" or request.tools or len(request.messages) != 1:
         return False
@@ -116,7 +118,7 @@ def asks_for_recognition(case: PlanningCase) -> bool:
     if asks_for_properties(case):
         return case.named is None
     images = (part for bundle in case.bundles if bundle.kind == "image" for part in bundle.parts)
-    if any(part.frames > 1 for part in images):  # read frame by frame, which these routes do not put together
+    if any(part.frames > 1 for part in images):  # read frame by frame, which these routes do not join
         return False
     asked = all(bundle.kind in case.question_facts.words_alone for bundle in case.bundles)
     if case.named is None:
@@ -126,7 +128,7 @@ def asks_for_recognition(case: PlanningCase) -> bool:
 
 
 def asks_for_properties(case: PlanningCase) -> bool:
-    """Return whether properties of the files are surely all that is asked for, of each of them."""
+    """Return whether the question certainly asks only for properties, of every file."""
     if not case.bundles or case.policy.keep:
         return False
     asked = case.question_facts
@@ -138,9 +140,9 @@ def _firsts(case: PlanningCase) -> Iterator[tuple[Bundle, PartFacts]]:
 
 
 def plan_recognition(case: PlanningCase, plan_of: Callable[[PlanningCase], tuple[Route, Plan]]) -> Plan:
-    """Return the plan of the better route: recognition alone, or the one on which a model answers.
+    """Return the plan of the better route: recognition alone, or an answering model.
 
-    Raises NoRoute where neither is open.
+    Raises NoRoute if neither is available.
     """
     try:
         route, plan = plan_of(case)
@@ -148,7 +150,8 @@ def plan_recognition(case: PlanningCase, plan_of: Callable[[PlanningCase], tuple
         found = _best(case)
         if found is None:
             raise
-        return _plan(found, None, error if case.named is None else None)  # beside a named one, no other is looked for
+        # With a named model, no alternative is searched.
+        return _plan(found, None, error if case.named is None else None)
     found = _best(case)
     if found is None:
         return plan
@@ -159,13 +162,13 @@ def plan_recognition(case: PlanningCase, plan_of: Callable[[PlanningCase], tuple
 
 
 def recognition_candidate(case: PlanningCase) -> Candidate | None:
-    """Return the route of recognition alone where it may answer this request, None elsewhere."""
+    """Return the route of recognition alone if it may answer this request; None otherwise."""
     found = _best(case) if asks_for_recognition(case) else None
     return None if found is None else _candidate(found)
 
 
 def _best(case: PlanningCase) -> _Recognition | None:
-    """Return the best route of recognition alone within the limits of the request, None where none is open."""
+    """Return the best route of recognition alone within the limits of the request; None if there is none."""
     if case.named is not None:
         request = case.request
         free = msgspec.structs.replace(request, policy=msgspec.structs.replace(case.policy, model=""))
@@ -182,7 +185,7 @@ def _recognizers(assignment: Assignment) -> set[str]:
 
 
 def _all(case: PlanningCase) -> list[_Recognition]:
-    """Return the routes under the highest floors that leave one for every file; readers and transcribers of its own."""
+    """Return the routes under the highest floors at which every file has one."""
     jobs, stated = jobs_needed(case), case.policy.at_least
     left = eligible_endpoints(case, jobs)
     floors = range(DEFAULT_FLOOR, -1, -1) if stated is None else (TIERS.index(stated),)
@@ -208,7 +211,7 @@ def _word_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJ
 
 
 def _without_times(option: ConversionOption) -> ConversionOption:
-    """Return the option with its times lost: the words are the answer, and stand without them."""
+    """Return the option with its times lost, because the answer is plain words."""
     if "timing" not in option.keeps:
         return option
     keeps = tuple(aspect for aspect in option.keeps if aspect != "timing")
@@ -219,7 +222,10 @@ def _without_times(option: ConversionOption) -> ConversionOption:
 def _by(
     used: tuple[Endpoint | None, ...], options: list[list[ConversionOption]]
 ) -> tuple[ConversionOption, ...] | None:
-    """Return the option of each bundle that loses least, of those by these endpoints; None where not all are used."""
+    """Return the option of each bundle with the least loss that uses these endpoints.
+
+    None if a bundle has no such option, or if an endpoint is not used.
+    """
     names = {each.id for each in used if each is not None}
     able = [[each for each in some if {one.id for one in each.converters} <= names] for some in options]
     if not all(able):
@@ -233,7 +239,7 @@ def _option_order(option: ConversionOption) -> tuple[Loss, float, float, float]:
 
 
 def _ends_with_words(option: ConversionOption) -> bool:
-    """Return whether an option is the words of files, extracted or recognised, of all there is."""
+    """Return whether an option consists of the extracted or recognised words of the complete files."""
     return option.kinds <= TEXT and not option.left_out and all(
         conversion.steps and all(step.op in _STEPS for step in conversion.steps) for conversion in option.conversions
     )  # fmt: skip
@@ -250,7 +256,7 @@ def _recognition(
 
 
 def _last_recognizer(case: PlanningCase, chosen: tuple[ConversionOption, ...]) -> Endpoint | None:
-    """Return the endpoint of the last call, in the order of the parts; None where all words are extracted."""
+    """Return the endpoint of the last recognition call in part order; None if all words are extracted."""
     found = [
         (part.index, place, step.endpoint)
         for bundle, option in zip(case.bundles, chosen, strict=True)
@@ -267,7 +273,7 @@ def _is_within_limits(found: _Recognition) -> bool:
 
 
 def _why_not(found: _Recognition, route: Route) -> str:
-    """Return why a route on which a model answers is better, "" where it is not."""
+    """Return why a route with an answering model is better; "" if it is not."""
     case, made = found.case, found.assignment
     if made.loss != route.loss:
         return "loses words that the question asks for" if made.loss > route.loss else ""
@@ -283,7 +289,7 @@ def _why_not(found: _Recognition, route: Route) -> str:
 
 
 def _compared(found: _Recognition, other: Outranked) -> Outranked:
-    """Return a route that was compared with the best one on which a model answers, compared with this one."""
+    """Return an outranked route of the answering plan, compared with this route instead."""
     cost, seconds, objective = other.total.cost, other.total.seconds, found.case.policy.objective
     if not (cost.known and seconds.known) or objective == "best" or other.reason.startswith("loses"):
         return other
@@ -336,7 +342,7 @@ def _candidate(found: _Recognition) -> Candidate:
 
 
 def _answered(case: PlanningCase, before: PreparationSteps) -> tuple[Step, ...]:
-    """Return the steps; where several make words, one more that puts these together."""
+    """Return the steps; if several produce words, with a final step that concatenates them."""
     words = tuple(each for each in before.inputs if isinstance(parse_reference(each), StepRef))
     if len(words) == 1:
         return before.steps
@@ -357,10 +363,10 @@ def _verdict(found: _Recognition, beside: Other | None, keeps: Other | None = No
 
 
 def _plan(found: _Recognition, plan: Plan | None, error: NoRoute | None) -> Plan:
-    """Return the plan of recognition alone. ``plan``: that of a model; ``error``: why none is open."""
+    """Return the plan of recognition alone. ``plan``: the plan of an answering model; ``error``: why there is none."""
     case, chosen = found.case, _candidate(found)
     beside = _beside(plan, error)
-    # Where the other route loses it as well, that plan knows what would keep it.
+    # If the other route loses it too, its plan knows what would keep it.
     verdict = _verdict(found, beside, beside if plan is None else plan.verdict.keeps)
     others = () if plan is None else (plan.chosen, *plan.fallbacks)
     return Plan(
@@ -383,7 +389,7 @@ def _plan(found: _Recognition, plan: Plan | None, error: NoRoute | None) -> Plan
 
 
 def _beside(plan: Plan | None, error: NoRoute | None) -> Other:
-    """Return the route on which a model answers, in numbers; or why there is none, where one was looked for."""
+    """Return the route with an answering model and its figures, or why there is none."""
     if plan is not None:
         total = plan.chosen.total
         return Other(endpoint=plan.chosen.endpoint, summary=plan.chosen.summary, cost=total.cost, seconds=total.seconds)

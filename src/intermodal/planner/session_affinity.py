@@ -1,4 +1,7 @@
-"""Session affinity: in a conversation the plan switches endpoints only for a stated need or a real saving."""
+"""Session affinity: within a conversation, the plan switches endpoints only for a good reason.
+
+A good reason is a stated need or a substantial saving.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from intermodal.planner.route_estimates.routes import Route
 from intermodal.planner.route_search.search import Search
 from intermodal.request import Objective, Request
 
-SAVING = 0.5  # switch when the other costs less than half ...
+SAVING = 0.5  # switch if the other costs less than half ...
 LEAST: dict[Objective, float] = {
     "default": 0.002,
     "cheapest": 0.002,
@@ -25,7 +28,7 @@ LEAST: dict[Objective, float] = {
 def prefer_previous_endpoint(
     case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch, best: Route
 ) -> tuple[Route, list[str]]:
-    """Return the route to take, and notes on staying or switching."""
+    """Return the route to use, and notes on staying or switching."""
     previous = case.request.previous_endpoint
     if not previous or best.endpoint.id == previous:
         return best, []
@@ -36,7 +39,7 @@ def prefer_previous_endpoint(
     mine = next((route for route in settled.found.routes if route.endpoint.id == previous), None)
     if mine is None:
         alone = Search(case, left, settled.floors, EndpointFilter(previous, case.job)).run()
-        if not alone.routes and case.policy.at_least is None:  # the default floor is no stated need
+        if not alone.routes and case.policy.at_least is None:  # the default floor is not a stated need
             alone = Search(case, left, StrengthFloors(0, 0, 0), EndpointFilter(previous, case.job)).run()
         if not alone.routes:
             return best, [hint("switches from {}: {}", previous, _why(alone.refused, previous, case))]
@@ -51,9 +54,7 @@ def prefer_previous_endpoint(
 
 
 def continues_tool_call(request: Request) -> bool:
-    """Return whether the last message is a tool's result: the model that called the tool continues, whatever the
-    price.
-    """
+    """Return whether the last message is a tool result, so that the model that called the tool must continue."""
     last = request.messages[-1].parts if request.messages else ()
     return any(isinstance(part, ToolResult) for part in last)
 

@@ -1,7 +1,7 @@
-"""Translation of speech: two kinds of routes, each planned on its own terms, and the better one chosen.
+"""Translation of speech: plans two kinds of routes separately and chooses the better one.
 
     a transcriber that translates   transcribes into another language in one call (Whisper: English only)
-    a model that translates         gets a transcript, or the sound itself, and writes the translation
+    a model that translates         receives a transcript, or the audio itself, and writes the translation
 
 The second is planned as the answer to a request that asks for a translation in words, so its limits, prices and floors
 are those of any answer; the executor keeps the times of the segments (``executor/outputs/translation.py``).
@@ -36,11 +36,11 @@ from intermodal.request import TIERS, TextOutput
 
 T = TypeVar("T")
 
-_NAMED = 8  # languages that a comparison names one by one
-_LONGER = 1.5  # times the tokens of the transcript: the most of a translation; languages differ, lines are numbered
-_NUMBER = 4  # tokens of the number of a line, of which speech has one every few seconds
+_NAMED = 8  # maximum number of languages named in a comparison
+_LONGER = 1.5  # maximum length of a translation relative to the transcript; languages differ, and lines are numbered
+_NUMBER = 4  # tokens of a line number; speech has a line every few seconds
 FALLBACKS = 4
-_ANOTHER_KIND = "another kind of output is wanted here"  # of the other kind of endpoint
+_ANOTHER_KIND = "another kind of output is wanted here"  # the reason given for the other kind of endpoint
 
 
 def translation_instruction(into: str) -> str:
@@ -52,9 +52,7 @@ def translation_instruction(into: str) -> str:
 
 
 def _as_instruction(case: PlanningCase) -> PlanningCase:
-    """Return the same request as a question to a model that writes: the transcript goes in, its translation comes
-    out.
-    """
+    """Return the request as an instruction to a generative model: transcript in, translation out."""
     request, into = case.request, case.into
     instruction = translation_instruction(into)
     parts = (
@@ -80,7 +78,7 @@ def _as_instruction(case: PlanningCase) -> PlanningCase:
 
 
 def planning_cases(case: PlanningCase) -> tuple[PlanningCase, ...]:
-    """Return the cases that a request is planned as: itself, or the two kinds of translating routes."""
+    """Return the cases to plan for a request: the request itself, or the two kinds of translation."""
     return (case, _as_instruction(case)) if case.job == "transcribe" and case.into else (case,)
 
 
@@ -103,10 +101,9 @@ def plan_each(kinds: Iterable[PlanningCase], make: Callable[[PlanningCase], T]) 
 
 
 def fallback_order(mine: Sequence[T], others: Sequence[T], name: Callable[[T], str]) -> list[T]:
-    """Return the order in which routes are tried: the chosen one and its fallbacks, then at least one of the other
-    kind.
+    """Return the order in which routes are tried: the chosen one, its fallbacks, then at least one of the other kind.
 
-    Each endpoint occurs once (``name``).
+    Each endpoint (``name``) occurs once.
 
     >>> fallback_order(["whisper"], ["writer", "whisper"], str), fallback_order(list("abcde"), ["writer", "other"], str)
     (['whisper', 'writer'], ['a', 'b', 'c', 'd', 'e', 'writer'])
@@ -118,7 +115,7 @@ def fallback_order(mine: Sequence[T], others: Sequence[T], name: Callable[[T], s
 
 
 def _tokens(case: PlanningCase) -> tuple[float, float, float]:
-    """Return the tokens of the translation: about as many as of the speech."""
+    """Return the tokens of the translation, about as many as of the speech."""
     part = case.bundles[0].parts[0]
     low, mid, high = levels(transcript_tokens(part.seconds, None))
     lines = part.seconds.high / 3.0 * _NUMBER if part.seconds.known else 0.0
@@ -126,9 +123,9 @@ def _tokens(case: PlanningCase) -> tuple[float, float, float]:
 
 
 def plan_translation(kinds: Sequence[PlanningCase], plan_of: Callable[[PlanningCase], tuple[Route, Plan]]) -> Plan:
-    """Return the plan of the better kind of route, with the best of the other as a fallback and in numbers.
+    """Return the plan of the better kind of route, with the best of the other kind as a fallback and for comparison.
 
-    Raises NoRoute where neither is open, with the reasons of both.
+    Raises NoRoute if neither is available, with the reasons of both.
     """
     case = kinds[0]
     found, errors = plan_each(kinds, plan_of)
@@ -149,12 +146,12 @@ def plan_translation(kinds: Sequence[PlanningCase], plan_of: Callable[[PlanningC
 
 
 def _closed(error: NoRoute) -> str:
-    """Return why one kind of route is not open: its nearest miss."""
+    """Return why one kind of route is not available: its nearest miss."""
     return error.hints.reasons[0] if error.hints.reasons else error.hints.what
 
 
 def _beside(candidate: Candidate) -> Other:
-    """Return a language model's route in numbers, to show beside a transcriber that translates."""
+    """Return the figures of a language model's route, to compare with a translating transcriber."""
     total = candidate.total
     return Other(endpoint=candidate.endpoint, summary=candidate.summary, cost=total.cost, seconds=total.seconds)
 
@@ -184,7 +181,7 @@ def _with(case: PlanningCase, plan: Plan, other: Plan) -> Plan:
 
 
 def _comparison(case: PlanningCase, candidate: Candidate) -> str:
-    """Return one kind of route in numbers, with its languages and the aspects of the speech that it keeps."""
+    """Return the description of one kind of route: cost, time, languages, and whether the original words are kept."""
     total, last = candidate.total, candidate.call
     model = case.index.catalog.by_id[last.endpoint].model
     costs = f"{numbers.money(total.cost)}, {numbers.seconds(total.seconds)}; {_languages(model, last.op)}"
@@ -200,7 +197,7 @@ def _comparison(case: PlanningCase, candidate: Candidate) -> str:
 
 
 def _languages(model: Model, op: str) -> str:
-    """Return the languages that a model writes, as far as its row states them."""
+    """Return the output languages of a model, as stated in its row."""
     if op == "transcribe":
         return f"into {joined_names(model.translates)} and no other language"
     if not model.languages:
@@ -220,16 +217,14 @@ def _unlike(rows: list[Outranked]) -> list[Outranked]:
 
 
 def _rejected(plan: Plan, other: Plan) -> tuple[Rejected, ...]:
-    """Return what both kinds reject: a transcriber is no reason against a language model, nor the
-    other way round.
-    """
+    """Return the rejections of both kinds, without those that only reflect the other kind of endpoint."""
     used = {plan.chosen.endpoint, other.chosen.endpoint}
     rows = [row for row in (*plan.rejected, *other.rejected) if row.rule != "output" and not used & set(row.endpoints)]
     return tuple({(row.rule, row.reason): row for row in rows}.values())
 
 
 def _neither(case: PlanningCase, errors: list[NoRoute]) -> NoRoute:
-    """Return the error, with the reasons against both kinds."""
+    """Return the error with the reasons against both kinds."""
     every = dict.fromkeys(reason for error in errors for reason in error.hints.reasons)
     reasons = tuple(each for each in every if not str(each).endswith(_ANOTHER_KIND)) or tuple(every)
     transcriber, other = errors

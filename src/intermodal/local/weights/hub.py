@@ -251,9 +251,7 @@ class Hub:
         status, code = response.status_code, response.headers.get("x-error-code", "")
         if code == "GatedRepo":
             asked = (response.history or [response])[0].request.url.path.removeprefix(urlsplit(self.base).path)
-            page = "/".join(
-                asked.removeprefix("/api/models").split("/")[:3]
-            )  # terms and tokens belong to the hub itself
+            page = "/".join(asked.removeprefix("/api/models").split("/")[:3])  # terms are on the hub itself
             token = f"the token in {TOKEN} may not read it" if self._token else f"no token is in {TOKEN}"
             return SourceFailed(
                 f"{self.name} requires its terms to be accepted, and {token} ({status})",

@@ -1,7 +1,6 @@
-"""Build a ``Candidate`` from a priced route: steps with ids, estimates with ranges, and the data that leaves the
-machine.
+"""Builds a ``Candidate`` from a priced route: steps with ids, estimates with ranges, and data sent.
 
-The same conversions of the same parts make the same steps, whichever endpoint answers, so steps are made once per plan.
+Equal conversions of equal parts yield the same steps, whichever endpoint answers, so steps are built once per plan.
 """
 
 from __future__ import annotations
@@ -90,11 +89,11 @@ from intermodal.request import Aspect, SpeechOutput, TranscriptOutput
 # Parts that reach the answering endpoint unconverted: media it accepts, and text files.
 
 
-_TOGETHER = 8  # parts alike up to which each is listed by itself
+_TOGETHER = 8  # up to this many similar parts are listed individually
 
 
 def _text_file_inputs(case: PlanningCase, vocabulary: Vocabulary) -> list[NativeInput]:
-    """Return the texts given as files, without the prompt itself; many files as one entry."""
+    """Return the inputs for texts given as files, without the prompt; many files are merged into one entry."""
     texts = case.text_files
     if len(texts) > _TOGETHER:
         chars = sum(part.chars for part in texts)
@@ -111,7 +110,7 @@ def _text_file_inputs(case: PlanningCase, vocabulary: Vocabulary) -> list[Native
 
 
 def _native_inputs(bundle: Bundle, option: ConversionOption, token_rules: TokenRules) -> list[NativeInput]:
-    """Return the parts that go in without becoming text; many alike as one entry."""
+    """Return the inputs for parts that are not converted to text; many similar parts are merged into one entry."""
     if len(bundle.parts) > _TOGETHER:
         basis = _native_tokens(option.conversions[0], token_rules).basis
         tokens = total([quantity(each, basis, 0) for each in native_tokens(option, token_rules)])
@@ -141,12 +140,12 @@ def _native_inputs(bundle: Bundle, option: ConversionOption, token_rules: TokenR
 
 
 def _counted_as(bundle: Bundle, conversion: PartConversion) -> Kind | Literal[""]:
-    """Return "image" for pages that are shown, which count as pictures."""
+    """Return "image" for rendered pages, which count as images."""
     return "image" if bundle.kind == "document" and conversion.pictures else ""
 
 
 def _apart(part: PartFacts, conversion: PartConversion, token_rules: TokenRules) -> list[NativeInput]:
-    """Return a video or an animation in tracks: its frames, and its sound where that goes in unconverted."""
+    """Return a video or an animation as tracks: its frames, and its sound if it is not converted."""
     found: list[NativeInput] = []
     for step in conversion.steps:
         if step.shown and step.op == "demux":
@@ -207,7 +206,7 @@ _TITLES: dict[str, str] = {
     "scores": "scores",
     "image": "picture",
 }
-_JSON: dict[str, tuple[JsonDelivery, int | None]] = {  # how the schema is delivered, and how many repairs there are
+_JSON: dict[str, tuple[JsonDelivery, int | None]] = {  # how the schema is passed, and the maximum number of repairs
     "asked": ("prompted", 1), "told": ("told", None), "forced": ("forced", None),
 }  # fmt: skip
 _SEEING: dict[str, Task] = {"score": "zero-shot-image-classification", "draw": "image-to-image"}
@@ -225,7 +224,7 @@ class CandidateBuilder:
         self._taken: dict[tuple[int, TokenRules], list[NativeInput]] = {}
         self._summaries: dict[Assignment, str] = {}
         self._numbers: dict[Route, tuple[Levels, Levels, Levels]] = {}
-        self._keep: list[object] = []  # options, so that their ids are not reused
+        self._keep: list[object] = []  # keeps options alive, so that their ids are not reused
         self._sent: dict[object, list[tuple[str, Kind, str]]] = {}
         self._candidates: dict[tuple[str, tuple[int, ...]], Candidate] = {}
 
@@ -239,14 +238,14 @@ class CandidateBuilder:
         return found
 
     def summary(self, route: Route) -> str:
-        """Return a route in a few words."""
+        """Return a route in a few words, such as "transcript + picture as it is"."""
         found = self._summaries.get(route.assignment)
         if found is None:
             found = self._summaries[route.assignment] = route_summary(self.case, route.assignment)
         return found
 
     def total(self, route: Route) -> StepEstimate:
-        """Return the estimate of a route without its steps."""
+        """Return the total estimate of a route, without building its steps."""
         return self._total(route, self._tokens_in(route), self._cost_basis(route))
 
     def _make(self, route: Route) -> Candidate:
@@ -347,7 +346,7 @@ class CandidateBuilder:
         return GenerateAnswer(max_tokens=limit, json=json, repairs=repairs)
 
     def _spoken(self, route: Route, answer_: Call) -> tuple[Call, ...]:
-        """Return the voice's step after an answer in words."""
+        """Return the speech synthesis step after a text answer, if one is needed."""
         case, voice = self.case, self.case.voice
         if not needs_voice(case) or voice is None or speaks(route.endpoint):
             return ()
@@ -402,7 +401,7 @@ class CandidateBuilder:
         return between(low, mid, high, found.basis)
 
     def _timed_by(self, route: Route) -> str:
-        """Return where the seconds are from; EXPLAIN shows it for hosts."""
+        """Return the basis of the seconds, which EXPLAIN shows for hosts."""
         if route.endpoint.host.zone in LOCAL_ZONES:
             return SPEED_BASIS
         return route.rates.basis_of(main_speed_of(self.case.job)) or SPEED_BASIS
@@ -418,7 +417,7 @@ class CandidateBuilder:
         return "price not known" if self._levels(route)[1][HIGH] == math.inf else "price list"
 
     def _levels(self, route: Route) -> tuple[Levels, Levels, Levels]:
-        """Return output tokens, cost and seconds of the last call, computed once per route."""
+        """Return output tokens, cost and seconds of the last call, cached by route."""
         found = self._numbers.get(route)
         if found is None:
             made = answer_tokens(self.case, route.endpoint, route.rates, route.numbers.cap, route.demand.sound)
@@ -432,10 +431,10 @@ class CandidateBuilder:
         return found
 
     def _retry(self, route: Route, out: Levels) -> tuple[float, float]:
-        """Return USD and seconds of asking once more where a value of the answer stands nowhere.
+        """Return the cost in USD and the seconds of one retry if an answer's value does not occur in the source.
 
-        Zeros where no value is checked, where a repair is priced already, or where the limits leave no room: no route
-        is rejected for an optional retry.
+        Zeros if no value is checked, if a repair is already priced, or if limits leave no room: an optional retry must
+        not reject a route.
         """
         case, numbers = self.case, route.numbers
         if not route.demand.evident or route.demand.again or case.policy.evidence != "retry":
@@ -447,7 +446,7 @@ class CandidateBuilder:
         return cost, seconds
 
     def _is_cold(self, route: Route) -> bool:
-        """Return whether the answering runtime has to be loaded and no conversion loads it."""
+        """Return whether the answering runtime must be loaded and no conversion loads it."""
         endpoint = route.endpoint
         here = endpoint.host.zone in LOCAL_ZONES
         return here and endpoint.id not in self.case.loaded and endpoint.id not in route.assignment.cold
@@ -474,7 +473,7 @@ class CandidateBuilder:
         )
 
     def _loaded(self, route: Route) -> Levels:
-        """Return the bytes loaded for the answer and for speaking it."""
+        """Return the bytes loaded for the answer and for its speech synthesis."""
         case = self.case
         own = route.rates.memory if self._is_cold(route) else ZEROS
         if needs_voice(case) and not speaks(route.endpoint) and case.voice is not None:
@@ -487,8 +486,8 @@ class CandidateBuilder:
     def _checks(self, route: Route, last: Call) -> tuple[Check, ...]:
         """Return the checks after the last step.
 
-        Prompted JSON is checked and repaired at most once, priced in the high estimate only. A transcript that is the
-        answer is checked like any other.
+        Prompted JSON is checked and repaired at most once; the repair is priced in the high estimate only. A transcript
+        that is the answer is checked like any other transcript.
         """
         case = self.case
         if case.job == "transcribe":
@@ -516,7 +515,7 @@ class CandidateBuilder:
         )
 
     def _counted(self, route: Route, takes: tuple[NativeInput, ...]) -> tuple[str, ...]:
-        """Return the rules that counted unconverted media, and their publishers."""
+        """Return the token rules for unconverted media, with their publishers."""
         tools = self._tools(route)
         kinds: set[tuple[Kind, str]] = {
             (each.counted_as or each.kind, each.tokens.basis) for each in takes if each.kind != "text"
@@ -527,7 +526,7 @@ class CandidateBuilder:
         return (*tools, *dict.fromkeys(counting_source(basis, sources.get(kind, "")) for kind, basis in sorted(kinds)))
 
     def _tools(self, route: Route) -> tuple[str, ...]:
-        """Return the tools of the request, the tokens they add, and the evidence that they are accepted."""
+        """Return the line about the request's tools: count, tokens, and evidence that they are supported."""
         case, request = self.case, self.case.request
         if not request.tools:
             return ()
@@ -555,7 +554,7 @@ class CandidateBuilder:
 
 
 def _levels_of(case: PlanningCase, route: Route, made: AnswerTokens) -> tuple[Levels, Levels]:
-    """Return cost and seconds of the last call at all levels, the repair in the high ones."""
+    """Return cost and seconds of the last call at all levels; the high ones include the repair."""
     low, high = (final_call_cost(case, route.rates, level, route.demand, made.tokens[level]) for level in (LOW, HIGH))
     mid = typical_call_cost(case, route.rates, route.demand, made)
     more_cost, more_seconds = repair_cost(case, route.rates, route.demand, made.tokens[HIGH])

@@ -1,4 +1,4 @@
-"""Egress: everything that leaves this machine on a route, to the answering endpoint and to converters elsewhere."""
+"""Egress: the data that a route sends from this machine, to the answering endpoint and to remote converters."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from intermodal.plans.plan import Send
 from intermodal.plans.step import Call, DescribeImages
 from intermodal.quantity import total
 
-TOGETHER = 8  # parts alike up to which each is listed by itself
+TOGETHER = 8  # up to this many similar parts are listed individually
 MAKES_TEXT = ("extract", "read", "transcribe", "describe", "properties")
 
 
-SendCache = dict[object, list[tuple[str, Kind, str]]]  # entries by option, shared by routes
+SendCache = dict[object, list[tuple[str, Kind, str]]]  # entries by option, shared between routes
 
 
 def route_sends(case: PlanningCase, route: Route, written: SendCache) -> tuple[Send, ...]:
-    """Return what leaves, in part order, converters' input first. ``written`` caches entries from one route to the
-    next.
+    """Return the data sent by a route, in part order, with converters' inputs first.
+
+    ``written`` caches entries across routes.
     """
     found: list[Send] = _questions(case, route)
     found += converter_sends(case, route.assignment, written)
@@ -55,7 +56,7 @@ def route_sends(case: PlanningCase, route: Route, written: SendCache) -> tuple[S
 
 
 def converter_sends(case: PlanningCase, assignment: Assignment, written: SendCache) -> list[Send]:
-    """Return what converters elsewhere get, in part order."""
+    """Return the data sent to remote converters, in part order."""
     found: list[Send] = []
     for bundle, option in zip(case.bundles, assignment.options, strict=True):
         for used in option.converters:
@@ -65,8 +66,9 @@ def converter_sends(case: PlanningCase, assignment: Assignment, written: SendCac
 
 
 def _questions(case: PlanningCase, route: Route) -> list[Send]:
-    """Return the texts sent with pictures to be described, once per host; the answering endpoint gets all texts
-    anyway.
+    """Return the question texts sent with images to remote describers, once per host.
+
+    The answering endpoint is skipped, because it gets all texts anyway.
     """
     found: list[Send] = []
     hosts = {route.endpoint.host.id}
@@ -111,7 +113,7 @@ DescribeSent = Callable[[Bundle, Pairs], tuple[str, Kind]]
 def _each(
     bundle: Bundle, option: ConversionOption, endpoint: Endpoint, words: DescribeSent, written: SendCache
 ) -> list[Send]:
-    """Return one entry per part; of many parts alike one for all, with their sum or range."""
+    """Return one entry per part, or one entry for many similar parts with their sum or range."""
     key = (id(option), words)
     found = written.get(key)
     if found is None:
@@ -142,7 +144,7 @@ def _as_it_is(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
 
 
 def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
-    """Return what a converter elsewhere gets: recordings, pictures, pictures of pages or frames."""
+    """Describe the data sent to a remote converter: recordings, images, rendered pages or frames."""
     if bundle.kind == "audio":
         return _heard(bundle, pairs)
     if bundle.kind == "image" and not any(step.op == "frames" for step in pairs[0][1].steps):
@@ -156,7 +158,7 @@ def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
 
 
 def _heard(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
-    """Return recordings for a transcriber; where channels are transcribed apart, each of them."""
+    """Describe recordings sent to a transcriber, per channel if channels are transcribed separately."""
     what, kind = _as_it_is(bundle, pairs)
     return f"{what}{_of_each(bundle)}", kind
 
@@ -170,12 +172,12 @@ def _steps_of(name: str, pairs: Pairs) -> list[ConversionStep]:
 
 
 def _sound(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
-    """Return the sound of videos, unconverted."""
+    """Describe the unconverted sound of videos."""
     return f"{sum(part.seconds.mid for part, _ in pairs):.3g} s audio", "audio"
 
 
 def _video_sound(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
-    """Return the sound of videos for a transcriber; where channels are transcribed apart, each of them."""
+    """Describe the sound of videos sent to a transcriber, per channel if channels are transcribed separately."""
     what, kind = _sound(bundle, pairs)
     return f"{what}{_of_each(bundle)}", kind
 
@@ -186,14 +188,14 @@ def _frames(count: int, bundle: Bundle, pairs: Pairs) -> str:
 
 
 def _sizes(parts: list[PartFacts]) -> str:
-    """Return the size of pictures, of different ones from the smallest to the largest."""
+    """Return the size of images; if they differ, the smallest and the largest."""
     sizes = sorted({(part.width * part.height, part.width, part.height) for part in parts})
     ends = [sizes[0], sizes[-1]] if len(sizes) > 1 else sizes
     return " to ".join(f"{width}x{height}" for _, width, height in ends)
 
 
 def _derived(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
-    """Return what converters make of the parts; text that is expected to be empty is sent all the same."""
+    """Describe the text that converters produce from the parts. Text that is expected to be empty is sent as well."""
     made = [step.tokens for _, conversion in pairs for step in conversion.steps if step.op in MAKES_TEXT]
     if not made:
         return "", "text"
@@ -223,7 +225,7 @@ def _send(what: str, kind: Kind, origin: str, endpoint: Endpoint) -> Send:
 
 
 def spoken_answer_sends(case: PlanningCase, route: Route, ends: tuple[Call, ...]) -> tuple[Send, ...]:
-    """Return the answer itself, where a voice elsewhere speaks it."""
+    """Return the answer itself, if a remote voice speaks it."""
     voice = case.voice
     if len(ends) < 2 or voice is None or voice.endpoint.host.zone in LOCAL_ZONES:
         return ()

@@ -1,8 +1,8 @@
-"""Checks of converted content, and the price of the escalation each may trigger.
+"""Checks of converted content, and the price of the escalation that each may trigger.
 
-A transcript that is empty, loops, is in doubt or in another language is repeated by a stronger transcriber; text that
-is hardly legible is read by a stronger reader or described; text longer than planned makes the plan be remade. Where
-nothing better is reachable, the problem is reported.
+A transcript that is empty, loops, is doubtful or in another language is repeated by a stronger transcriber. Text that
+is hardly legible is read by a stronger reader, or the image is described. Text longer than planned causes replanning.
+If nothing better is available, the problem is reported.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SIZE = "if it is more than planned for, the plan is made again"
 
 
 class _CheckedConversions(Struct):
-    """Conversions of one kind by one endpoint, with the price of repeating them."""
+    """Conversions of one kind by one endpoint, with the cost of repeating them."""
 
     titles: list[str]
     note: str
@@ -50,9 +50,7 @@ class _CheckedConversions(Struct):
 def conversion_checks(
     case: PlanningCase, conversions: ConvertersByJob, assignment: Assignment, steps: Iterable[Step]
 ) -> tuple[Check, ...]:
-    """Return one check for all conversions of a kind by an endpoint, and one for the size of everything that was
-    made.
-    """
+    """Return one check per kind of conversion and endpoint, and one for the total size of the output."""
     found: dict[tuple[str, str], _CheckedConversions] = {}
     for bundle, option in zip(case.bundles, assignment.options, strict=True):
         for conversion_step in option.conversions[0].steps:
@@ -89,7 +87,7 @@ def conversion_checks(
 
 
 def transcript_check(case: PlanningCase, last: Call, transcriber: Endpoint, others: list[Endpoint]) -> Check:
-    """Return the check of a transcript that is the answer: a better endpoint repeats it, where one may answer."""
+    """Return the check of a transcript that is the answer. A better endpoint repeats it, if one is available."""
     bundle, inputs = case.bundles[0], (str(StepRef(last.id)),)
     part = bundle.parts[0]
     follower = _better_converter(case, {"transcribe": others}, bundle, "transcribe", transcriber)
@@ -108,10 +106,10 @@ def transcript_check(case: PlanningCase, last: Call, transcriber: Endpoint, othe
 
 
 def evidence_check(last: Call, cost: float, seconds: float, *, shared: bool) -> Check:
-    """Return the check of a JSON answer's values against the text it is made from.
+    """Return the check of a JSON answer's values against the source text.
 
-    ``cost`` and ``seconds`` of asking once more, 0 where that is not done. ``shared``: the one repair of the answer
-    serves this check where it was not needed otherwise.
+    ``cost`` and ``seconds``: of one retry, 0 if there is none. ``shared``: whether the answer's single repair serves
+    this check if it is not otherwise needed.
     """
     inputs = (str(StepRef(last.id)),)
     note = f"{NOWHERE}, it is asked again once" if shared or seconds else f"{NOWHERE}, that is said"
@@ -162,7 +160,7 @@ def _add_conversion(
 def _better_converter(
     case: PlanningCase, conversions: ConvertersByJob, bundle: Bundle, op: str, endpoint: Endpoint
 ) -> tuple[str, str, Endpoint] | None:
-    """Return the converter that would do better: the job, the problem it is for, and the endpoint."""
+    """Return a stronger converter as (job, problem it addresses, endpoint); None if there is none."""
     group = case.index.group_of
     some = allowed_converters(case, bundle, op, conversions.get(op, []))
     general = "empty" if op == "transcribe" else "confidence"
@@ -180,7 +178,7 @@ def _better_converter(
 def _repeated_step(
     case: PlanningCase, part: PartFacts, job: str, better: Endpoint, step: ConversionStep
 ) -> ConversionStep:
-    """Return the same conversion by a better endpoint."""
+    """Return the same conversion step by a better endpoint."""
     rates = case.rates(better)
     if job == "transcribe":
         return conversion_steps.transcribe(case, part, better, rates)

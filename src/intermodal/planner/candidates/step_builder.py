@@ -1,4 +1,4 @@
-"""Build the steps before the last call, once per plan and once for all routes over an assignment."""
+"""Builds the steps before the last call, once per plan and shared by all routes with the same assignment."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from intermodal.plans.step import (
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
-Steps = tuple[tuple[Step, ...], tuple[str, ...]]  # steps of a part, and references to its converted forms
+Steps = tuple[tuple[Step, ...], tuple[str, ...]]  # steps of a part, and references to their results
 _TRANSFORMS: dict[str, TransformOp] = {
     "extract": "extract",
     "render": "render",
@@ -54,7 +54,7 @@ _CALLS: dict[str, CallOp] = {"read": "read", "transcribe": "transcribe", "descri
 
 
 class PreparationSteps(Struct, frozen=True):
-    """The steps before the last call, the references to their results, and their summary."""
+    """The steps before the last call, references to their results, and their summary."""
 
     steps: tuple[Step, ...]
     inputs: tuple[str, ...]
@@ -77,7 +77,7 @@ class StepBuilder:
         self._befores: dict[tuple[object, ...], PreparationSteps] = {}
 
     def before(self, assignment: Assignment) -> PreparationSteps:
-        """Return what all routes over this assignment share, made once."""
+        """Return the steps shared by all routes with this assignment, cached."""
         key = (assignment.cold, *map(id, assignment.options))
         found = self._befores.get(key)
         if found is None:
@@ -98,7 +98,7 @@ class StepBuilder:
         return found
 
     def _conversions(self, assignment: Assignment) -> tuple[list[Step], list[str]]:
-        """Return the steps in part order, and the references that stand for the parts."""
+        """Return the steps in part order, and the references that represent the parts."""
         case = self.case
         by_part: dict[int, Steps] = {}
         for bundle, option, place, cold in parts_with_loads(case, assignment.options, assignment.cold):
@@ -107,7 +107,7 @@ class StepBuilder:
                 by_part[part.index] = self._part(bundle, option, place, part, conversion, cold)
             else:
                 by_part[part.index] = ((), (str(PartRef(part.index)),))
-        if case.job != "transcribe" and not case.translating:  # whose instruction is not part of the request
+        if case.job != "transcribe" and not case.translating:  # the translation instruction is not part of the request
             for text in case.texts:
                 by_part[text.index] = ((), (str(PartRef(text.index)),))
         steps: list[Step] = []
@@ -229,7 +229,7 @@ class StepBuilder:
 
 
 def _own_aspects(step: ConversionStep, option: ConversionOption) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:
-    """Return what a step keeps and loses: of several that stand for a part, its own share."""
+    """Return the aspects that a step keeps and loses; if several steps convert a part, only this step's share."""
     if step.op == "properties":
         return (), (option.loses if option.name == "properties" else ())
     if option.name in ("mixed", "figured", "watch", "both", "read_along"):
@@ -239,7 +239,7 @@ def _own_aspects(step: ConversionStep, option: ConversionOption) -> tuple[tuple[
         if isinstance(step.parameters, TranscribeSpeech) and step.parameters.separate_channels:
             own.add("speakers")
         lost = {*LOST_BY_STEP.get(step.op, ())} | ({"words"} & own if step.op == "transcribe" else set())
-        lost |= {"timing"} & own  # of words that are put together without it
+        lost |= {"timing"} & own  # words are joined without their times
         arrives = own - (lost & {*option.loses})
         keeps = in_aspect_order(arrives)
         return keeps, tuple(aspect for aspect in option.loses if aspect in lost)

@@ -32,9 +32,9 @@ from intermodal.plans.step import CallOp, StateProperties, StepParameters, Trans
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
-NO_TIER = 99  # no converter has weights
+NO_TIER = 99  # the tier of an option without models
 Picture = tuple[int, int, str]  # width, height, detail
-Loss = tuple[int, int]  # parts diverted, needs lost: compared before every number
+Loss = tuple[int, int]  # parts diverted, needs lost: compared before any number
 ConvertersByJob = dict[str, list[Endpoint]]  # "transcribe", "read", "describe" -> endpoints worth considering
 KeptPages = dict[int, tuple[PageFacts, ...]]  # part index -> pages kept by a selection
 TASK_OF: dict[str, Task] = {
@@ -51,14 +51,14 @@ TASK_OF: dict[str, Task] = {
 
 
 class ConversionStep(Struct, frozen=True, gc=False):
-    """One step that a part goes through.
+    """One step of a part's conversion.
 
     Attributes:
-        seconds: without loading. tokens: of the text it makes, exactly 0 for pictures and sound.
-        parameters: of its operator. pages: of a document.
-        of: index of the step of this part whose result it takes, -1 for the part itself.
-        shown: its result reaches the last call; otherwise only another step takes it.
-        count: pictures it makes or looks at. reads: input tokens, of a call that is billed by tokens.
+        seconds: without loading. tokens: of its output text, exactly 0 for images and audio.
+        parameters: parameters of its operator. pages: pages of a document.
+        of: index of the step whose result it takes, -1 for the part itself.
+        shown: whether its result reaches the last call; otherwise only another step uses it.
+        count: number of images it produces or reads. reads: input tokens of a call that is billed by tokens.
     """
 
     op: TransformOp | CallOp
@@ -76,11 +76,11 @@ class ConversionStep(Struct, frozen=True, gc=False):
 
 
 class PartConversion(Struct, frozen=True, gc=False):
-    """The conversion of one part: its steps, and the inputs that the last endpoint gets unconverted.
+    """The conversion of one part: its steps, and the inputs that the last endpoint receives unconverted.
 
-    ``many``: how often each picture is expected; once, except for frames, of which one stands for all.
-    ``film``: a video that goes in whole. ``leaves``: the pages of a document that goes in whole.
-    ``lines``: how many lines of its text start with a time.
+    ``many``: expected number of repetitions of each picture; 1 except for frames, where one represents all. ``film``: a
+    video sent whole. ``leaves``: the pages of a document sent whole. ``lines``: number of output lines that start with
+    a time.
     """
 
     steps: tuple[ConversionStep, ...] = ()
@@ -94,7 +94,7 @@ class PartConversion(Struct, frozen=True, gc=False):
 
 
 class NativeTokens(NamedTuple):
-    """Billed tokens of unconverted media: of documents, of pictures and videos, of sound."""
+    """Billed tokens of unconverted media: documents, images and videos, audio."""
 
     text: Levels = ZEROS
     image: Levels = ZEROS
@@ -102,28 +102,28 @@ class NativeTokens(NamedTuple):
 
 
 class ConversionOption(Struct, eq=False, gc=False):
-    """One option for passing a bundle to the answering endpoint.
+    """An option for passing a bundle to the answering endpoint.
 
     Attributes:
         name: "native", "transcribe", "read", "describe", "both" (read and described), "extract", "render", "mixed",
-            "figured" (text, and pages described), "frames" (an animation's), "watch" (a video, in tracks),
-            "read_along" (a picture unconverted, with the text read from it), "properties" (those of the file alone).
-        converters: the transcribers, readers and describers it uses; () when nothing with weights is used.
-        kinds: of input that reach the last endpoint, which must accept them.
-        keeps, loses: aspects. ``missed``: the needs among the lost ones. ``lost``: those the question cannot do
-            without, counted over the parts. ``penalty``: USD for the others, and for lost detail.
-        diverted: parts that a named model would accept as they are and gets converted.
-        text, cost, transforms, local, network: sums over the parts (``network``: the longest). made: the tokens of text
-            that converters with weights write. ``text`` includes the labels of its blocks.
-        work: seconds on this machine times the cores they occupy. by: seconds of each process of this machine.
-            chain: the longest sequence of steps of one part. steps: how many steps there are.
-        pictures, sound: unconverted media; sound in seconds.
-        counted: something goes in unconverted, so its tokens depend on the endpoint. held: amounts that limits refer
-            to.
-        odd: some of its pictures may be refused.
-        natives: distinct conversions with unconverted media other than pictures, and how often each occurs.
-        tier: of the weakest converter. conversions: one per part. by_rules: tokens of unconverted media by token
-            rules; refused: why these would be refused; weighed, options: scores under each weighting; all are caches.
+            "figured" (text, and pages described), "frames" (of an animation), "watch" (a video, as tracks),
+            "read_along" (an image with its OCR text), "properties" (only properties of the file).
+        converters: the transcribers, readers and describers it uses; () if it uses no model.
+        kinds: input kinds that the last endpoint must accept.
+        keeps, loses: aspects. ``missed``: the needed ones among the lost aspects. ``lost``: number of required aspects
+            lost, counted over the parts. ``penalty``: USD for the other needs, and for lost detail.
+        diverted: number of parts that are converted although a named model accepts them.
+        text, cost, transforms, local, network: sums over the parts (``network``: the maximum). made: tokens of text
+            that models write. ``text`` includes the labels of its blocks.
+        work: seconds on this machine times the cores in use. by: seconds of each local process. chain: the longest
+            sequence of steps of one part. steps: number of steps.
+        pictures, sound: unconverted media; ``sound`` in seconds.
+        counted: whether it has unconverted media, whose tokens depend on the endpoint. held: amounts to which limits
+            apply.
+        odd: whether some of its images may be rejected.
+        natives: distinct conversions with unconverted media other than images, and their counts.
+        tier: tier of the weakest converter. conversions: one per part. Caches: by_rules: tokens of unconverted media by
+            token rules; refused: why they would be rejected; weighed, options: scores under each weighting.
     """
 
     name: str
@@ -162,12 +162,12 @@ class ConversionOption(Struct, eq=False, gc=False):
 
     @property
     def loss(self) -> Loss:
-        """Return the losses that no money and no time make up for."""
+        """Return the losses that are compared before cost and time: parts diverted, required aspects lost."""
         return self.diverted, self.lost
 
     @property
     def perceived(self) -> bool:
-        """Return whether a model that answers or describes gets something as picture or sound, not only as words."""
+        """Return whether an answering or describing model receives images or audio, not only text."""
         if not self.kinds <= TEXT:
             return True
         if not self.converters:
@@ -185,12 +185,12 @@ def make_option(
     same: Callable[[int], object] | None = None,
     aspects: tuple[tuple[Aspect, ...], tuple[Aspect, ...]] | None = None,
 ) -> ConversionOption:
-    """Make an option for all parts of a bundle.
+    """Build an option for all parts of a bundle.
 
     Args:
-        passage_of: returns the conversion of the part at an index of the bundle; called once for parts that are alike.
-        same: what parts must share to be alike, their shape by default.
-        aspects: what is kept and lost, where that does not follow from the option's name.
+        passage_of: returns the conversion of the part at an index of the bundle; called once for equal parts.
+        same: additional key that equal parts must share, besides their shape.
+        aspects: the aspects kept and lost, if they do not follow from the option's name.
     """
     memo: dict[object, PartConversion] = {}
     conversions: list[PartConversion] = []
@@ -227,12 +227,12 @@ def make_option(
 
 
 def states_properties(case: PlanningCase, bundle: Bundle) -> bool:
-    """Return whether the properties of these files go into the prompt."""
+    """Return whether the prompt states the properties of these files."""
     return bundle.properties and case.job == "generate" and not case.translating
 
 
 def _with_properties(conversion: PartConversion, part: PartFacts) -> PartConversion:
-    """Return a conversion that also states the properties of its file, which are known and take no time."""
+    """Return the conversion with a step that states the properties of the file, which takes no time."""
     step = ConversionStep(
         op="properties", title=main_property(part), tokens=text_tokens(len(properties_text(part))),
         parameters=StateProperties(),
@@ -241,7 +241,7 @@ def _with_properties(conversion: PartConversion, part: PartFacts) -> PartConvers
 
 
 def without_reading(option: ConversionOption, bundle: Bundle) -> ConversionOption:
-    """Return the option as it is for a model too weak to read: words that only pictures carry are lost."""
+    """Return the option for a model too weak to read: words that only images carry are lost."""
     return (
         without_words(option, bundle)
         if option.pictures and option.name in READ_BY_MODEL_ALONE.get(bundle.kind, ())
@@ -250,7 +250,7 @@ def without_reading(option: ConversionOption, bundle: Bundle) -> ConversionOptio
 
 
 def without_words(option: ConversionOption, bundle: Bundle) -> ConversionOption:
-    """Return the option with its words lost."""
+    """Return the option with the aspect ``words`` lost."""
     if "words" not in option.keeps:
         return option
     price = bundle.needs.get("words")
@@ -264,8 +264,9 @@ def without_words(option: ConversionOption, bundle: Bundle) -> ConversionOption:
 
 
 def distinct_parts(bundle: Bundle) -> list[PartFacts]:
-    """Return the parts that may lose different things: documents differ in their figures and recordings in their
-    channels, other kinds do not.
+    """Return the parts that may lose different aspects.
+
+    Documents differ in their figures and recordings in their channels; parts of other kinds do not differ.
     """
     if bundle.kind not in ("audio", "document"):
         return bundle.parts[:1]
@@ -276,7 +277,7 @@ def _add_up(option: ConversionOption, bundle: Bundle, case: PlanningCase) -> Non
     counted: dict[int, int] = {}
     by_id: dict[int, PartConversion] = {}
     blocks, lines = 0, ZEROS
-    for conversion in option.conversions:  # equal parts share one object, so each is added once, times its number
+    for conversion in option.conversions:  # equal parts share one object, so each is added once, times its count
         counted[id(conversion)] = counted.get(id(conversion), 0) + 1
         by_id[id(conversion)] = conversion
     used: dict[str, Endpoint] = {}
@@ -309,7 +310,7 @@ def _add_up(option: ConversionOption, bundle: Bundle, case: PlanningCase) -> Non
 
 
 def _is_odd(picture: Picture) -> bool:
-    """Return whether a vendor may refuse a picture of any size: for its level of detail, or as a narrow strip."""
+    """Return whether some vendor may reject an image of any size: because of its detail level, or as a narrow strip."""
     width, height, detail = picture
     return detail != "auto" or max(width, height) > 100 * min(width, height)
 
@@ -326,7 +327,7 @@ def _media_amounts(option: ConversionOption, bundle: Bundle) -> MediaAmounts:
 
 
 def native_tokens(option: ConversionOption, token_rules: TokenRules) -> NativeTokens:
-    """Return the tokens of unconverted media under these rules; cached on the option, which many assignments share."""
+    """Return the tokens of unconverted media under these rules. Cached on the option, which many assignments share."""
     found = option.by_rules.get(token_rules)
     if found is None:
         text = film = audio = ZEROS
@@ -344,7 +345,7 @@ def native_tokens(option: ConversionOption, token_rules: TokenRules) -> NativeTo
 
 
 def _unpictured_tokens(option: ConversionOption, token_rules: TokenRules) -> NativeTokens:
-    """Return the tokens of documents, videos and sound; endpoints without a rule for any of them share one count."""
+    """Return the tokens of documents, videos and audio. Endpoints without a rule for any of them share one count."""
     if not (token_rules.audio or token_rules.video or token_rules.document) and token_rules is not NO_RULES:
         if option.ruleless is None:
             option.ruleless = _unpictured_tokens(option, NO_RULES)
@@ -361,12 +362,12 @@ def _unpictured_tokens(option: ConversionOption, token_rules: TokenRules) -> Nat
 
 
 def whole_video_tokens(option: ConversionOption, token_rules: TokenRules) -> Levels:
-    """Return the tokens of videos that go in whole."""
+    """Return the tokens of videos sent whole."""
     return _unpictured_tokens(option, token_rules).image
 
 
 def native_refusal(option: ConversionOption, token_rules: TokenRules) -> str:
-    """Return why unconverted media would be refused under these rules, "" when they would not."""
+    """Return why unconverted media would be rejected under these rules; "" if they would not."""
     if option.held.size > MAX_FILE_BYTES:
         size, most = option.held.size / 1e6, MAX_FILE_BYTES / 1e6
         return f"{size:,.0f} MB of files, and no more than {most:,.0f} MB are sent as they are"

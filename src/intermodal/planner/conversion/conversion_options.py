@@ -1,4 +1,4 @@
-"""Enumerate the conversion options of a bundle: how it can reach the endpoint that answers.
+"""Enumerates the conversion options of a bundle: how it can reach the answering endpoint.
 
     text      as it is
     image     as it is | as it is and read | read | described | read and described | frames of an animation
@@ -9,8 +9,8 @@
               scanned pages and of those with figures) | figured (text, and such pages described)
     any       nothing but the properties of the file, where only those are asked for
 
-An option applies to a whole bundle; its steps are what happens to one part. Pages whose text layer does not carry their
-content (scans, figures) are shown, read or described, or reported as lost.
+An option applies to a whole bundle; its steps are those of one part. Pages whose content is not in the text layer
+(scans, figures) are shown, read or described, or reported as lost.
 """
 
 from __future__ import annotations
@@ -55,16 +55,17 @@ from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.request import Aspect
 
-BOTH_OF = 2  # readers and describers up to which a picture is both read and described
+BOTH_OF = 2  # maximum number of readers and of describers combined in "both" options
 
 
 def conversion_options(
     case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob, kept_pages: KeptPages | None = None
 ) -> list[ConversionOption]:
-    """Return every option for this bundle, whichever endpoint answers; rules exclude later what an endpoint cannot
-    take.
+    """Return every option for a bundle, whichever endpoint answers.
 
-    Where properties of the files are asked for, each option states them, and one has nothing else.
+    Rules later exclude those that an endpoint cannot accept.
+
+    If properties of the files are asked for, every option states them, and one option consists only of them.
     """
     found = _content_options(case, bundle, conversions, kept_pages)
     if bundle.properties_alone and states_properties(case, bundle):
@@ -75,7 +76,7 @@ def conversion_options(
 def _content_options(
     case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob, kept_pages: KeptPages | None
 ) -> list[ConversionOption]:
-    """Return every option that gives a model something of the contents."""
+    """Return every option that passes content of the parts to a model."""
     if case.job == "transcribe":
         return [
             make_option(
@@ -87,7 +88,7 @@ def _content_options(
             )
         ]
     open_to = {job: allowed_converters(case, bundle, job, some) for job, some in conversions.items()}
-    if case.translating:  # words alone are wanted, of a film, too
+    if case.translating:  # only words are needed, also for a video
         transcribed = [_transcribed(case, bundle, transcriber) for transcriber in open_to.get("transcribe", [])]
         whole = [make_option(case, bundle, "native", frozenset(("audio",)), lambda place: _as_it_is(bundle, place))]
         return [*transcribed, *(whole if bundle.kind == "audio" else [])]
@@ -104,10 +105,10 @@ def _content_options(
 
 
 def allowed_converters(case: PlanningCase, bundle: Bundle, job: str, some: list[Endpoint]) -> list[Endpoint]:
-    """Return the converters that may be given these parts and did not fail with them already.
+    """Return the converters that may receive these parts and have not already failed with them.
 
-    Private parts are converted on this machine or not at all. After a failure only a stronger converter may follow, or
-    one that knows the language.
+    Private parts are converted on this machine or not at all. After a failure, only a stronger converter may follow, or
+    one that supports the language.
     """
     found = [e for e in some if not bundle.private or e.host.zone in LOCAL_ZONES]
     for part in bundle.parts:
@@ -151,7 +152,7 @@ def _transcribed(case: PlanningCase, bundle: Bundle, transcriber: Endpoint) -> C
 
 
 def _picture_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[ConversionOption]:
-    """Return the options that turn a picture into words: its text, a description, or both."""
+    """Return the options that convert an image to text: by OCR, by a description, or by both."""
     readers, describers = conversions.get("read", []), conversions.get("describe", [])
 
     def way(name: str, reader: Endpoint | None, describer: Endpoint | None) -> ConversionOption:
@@ -175,7 +176,7 @@ def _picture_options(case: PlanningCase, bundle: Bundle, conversions: Converters
 
 
 def _may_be_refused(case: PlanningCase, bundle: Bundle) -> bool:
-    """Return whether some vendor accepts no picture of that size, or not so many of them."""
+    """Return whether some vendor rejects images of this size, or this many of them."""
     longest = max(max(part.width, part.height) for part in bundle.parts)
     if longest <= SAFE_SIDE:
         return False
@@ -190,7 +191,7 @@ def _may_be_refused(case: PlanningCase, bundle: Bundle) -> bool:
 
 
 def _resized(case: PlanningCase, bundle: Bundle) -> ConversionOption:
-    """Return the option of pictures small enough for every vendor. Small print suffers, so it is a last resort."""
+    """Return the option with images small enough for every vendor. A last resort, because small print suffers."""
 
     def passage(place: int) -> PartConversion:
         part = bundle.parts[place]
@@ -206,7 +207,7 @@ def _resized(case: PlanningCase, bundle: Bundle) -> ConversionOption:
 
 
 def _read_along(case: PlanningCase, bundle: Bundle, reader: Endpoint) -> ConversionOption:
-    """Return the option of pictures with their text read beside them, for a named model too weak to read them."""
+    """Return the option with images and their OCR text, for a named model too weak to read them."""
     return make_option(
         case, bundle, "read_along", BOTH,
         lambda place: PartConversion(
@@ -236,13 +237,13 @@ __all__ = ["allowed_converters", "conversion_options"]
 
 Aspects = tuple[Aspect, ...]
 
-WORDS_IN_FIGURES = 0.2  # share of letters that are in pictures, from which on without them the words are not kept
+WORDS_IN_FIGURES = 0.2  # maximum share of letters in pictures for the text layer to count as keeping the words
 
 
 def document_options(
     case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob, kept_pages: KeptPages
 ) -> list[ConversionOption]:
-    """Return every option; ``kept_pages``: the pages that a selection kept."""
+    """Return every option for documents. ``kept_pages``: the pages kept by a selection."""
     pages = [
         kept_pages.get(part.index, page_count) for part, page_count in zip(bundle.parts, bundle.pages, strict=True)
     ]
@@ -298,20 +299,20 @@ def document_options(
 
 
 def _left_in_figures(pages: list[tuple[PageFacts, ...]]) -> bool:
-    """Return whether so many letters are in pictures that the text layers do not have the words of the pages."""
+    """Return whether so many letters are in pictures that the text layers do not keep the words."""
     every = [page for some in pages for page in some]
     pictured = sum(page.figure_letters.mid for page in every if page.figures and page.figure_letters.known)
     return pictured > WORDS_IN_FIGURES * (pictured + sum(page.chars for page in every))
 
 
 def _wordless(bundle: Bundle) -> tuple[Aspects, Aspects]:
-    """Return what an extraction keeps and loses that leaves words in pictures."""
+    """Return the aspects that an extraction keeps and loses if it leaves words in pictures."""
     lost = {"words", *(aspect for part in bundle.parts for aspect in lost_aspects("extract", part))}
     return (), tuple(aspect for aspect in ASPECTS_OF_KIND["document"] if aspect in lost)
 
 
 def needs_rendering(page: PageFacts) -> bool:
-    """Return whether a picture of this page holds more than its text."""
+    """Return whether a rendering of this page contains more than its text."""
     return page.scanned or bool(page.figures) or page.figure_share >= FIGURE_PAGE
 
 
@@ -364,7 +365,7 @@ def _described(
     rendered: tuple[PageFacts, ...],
     before: list[ConversionStep],
 ) -> list[ConversionStep]:
-    """Return the steps that render pages, unless a reader had just these rendered, and describe them."""
+    """Return the steps that render pages (unless a reader already had them rendered) and describe them."""
     drawn = next(
         (place for place, p in enumerate(before) if p.op == "render" and p.pages == page_numbers(rendered)), None
     )

@@ -1,6 +1,6 @@
 """Single conversion steps, priced: transcribing, reading, describing, extracting, rendering.
 
-A step that is done already (the plan is remade while it runs) takes nothing more, and its size is known.
+A step that is already done (during replanning) costs nothing more, and its size is known.
 """
 
 from __future__ import annotations
@@ -74,16 +74,16 @@ from intermodal.plans.step import (
 )
 from intermodal.quantity import Quantity, between, exact, total
 
-TURN_TOKENS = 4  # the speaker's label and a line break
+TURN_TOKENS = 4  # speaker label and line break
 TURNS: Levels = (0.0, 1 / 6, 1 / 2)  # per second of a conversation between two people
 SEGMENTS: Levels = (0.0, 1 / 6, 1 / 3)  # per second: segments of speech as transcribers write them
-OTHER_VOCABULARY = (0.8, 1.0, 1.3)  # tokens of a text in another vocabulary than the one that counted it
+OTHER_VOCABULARY = (0.8, 1.0, 1.3)  # tokens in another vocabulary, relative to the one that counted the text
 
 
 def finished_outcome(
     part: PartFacts, op: str, endpoint: Endpoint | None, parameters: StepParameters
 ) -> ConversionOutcome | None:
-    """Return the outcome of this very step for this part, None if it is not done."""
+    """Return the outcome of exactly this step for this part; None if it is not done."""
     if not part.outcomes:
         return None
     name, params = endpoint.id if endpoint is not None else "", dict(parameters.pairs())
@@ -94,7 +94,7 @@ def finished_outcome(
 
 
 def known_tokens(done: ConversionOutcome) -> Quantity:
-    """Return the tokens of text that exists, in any vocabulary."""
+    """Return the tokens of an existing text, for any vocabulary."""
     if not done.tokens:
         return text_tokens(done.chars)
     counted = float(max(done.tokens.values()))
@@ -103,7 +103,7 @@ def known_tokens(done: ConversionOutcome) -> Quantity:
 
 
 def with_outcome(step: ConversionStep, part: PartFacts) -> ConversionStep:
-    """Return the step as it is once done: nothing left to pay or to wait for."""
+    """Return the step without remaining cost and time if it is already done; otherwise unchanged."""
     done = finished_outcome(part, step.op, step.endpoint, step.parameters)
     if done is None:
         return step
@@ -120,7 +120,7 @@ def with_outcome(step: ConversionStep, part: PartFacts) -> ConversionStep:
 def transcribe(
     case: PlanningCase, part: PartFacts, transcriber: Endpoint, rates: Rates, of: int = -1, *, timed: bool = False
 ) -> ConversionStep:  # fmt: skip
-    """Return the step of transcribing speech. ``timed``: each segment keeps its time."""
+    """Return the step of transcribing speech. ``timed``: whether each segment keeps its time."""
     tokens = transcript_tokens(part.seconds, case.statistics.get(transcriber.id, "tokens_per_second_of_speech"))
     length = levels(part.seconds)
     film = length if part.kind == "video" else ZEROS
@@ -145,8 +145,8 @@ def transcribe(
 def transcription_parameters(
     case: PlanningCase, part: PartFacts, *, timed: bool = False, output_format: str = ""
 ) -> TranscribeSpeech:
-    """Return the parameters of a transcription; ``output_format`` where the transcript is the answer."""
-    # A transcription after one that was given the wrong language is given none.
+    """Return the parameters of a transcription. ``output_format``: set if the transcript is the answer."""
+    # If an earlier transcription was given the wrong language, none is given now.
     wrong = any(done.problem == "language" for done in part.outcomes)
     return TranscribeSpeech(
         format=output_format, language="" if wrong else case.policy.language, into=case.into, timed=timed,
@@ -155,13 +155,13 @@ def transcription_parameters(
 
 
 def transcription_title(case: PlanningCase, seconds: float, *, apart: bool) -> str:
-    """Return the subject and manner of a transcription for a title: "63 s, its two channels apart, into en"."""
+    """Return the description of a transcription for a title: "63 s, its two channels apart, into en"."""
     into = f", into {case.into}" if case.into else ""
     return f"{seconds:.3g} s{', its two channels apart' if apart else ''}{into}"
 
 
 def _two_channel_tokens(tokens: Quantity, seconds: Quantity) -> Quantity:
-    """Return the tokens of speech on two channels: both may talk all the time, and each turn names its speaker."""
+    """Return the tokens of speech on two channels: both may talk all the time, and each turn has a speaker label."""
     if not tokens.known:
         return tokens
     labels = [TURN_TOKENS * turns * length for turns, length in zip(TURNS, levels(seconds), strict=True)]
@@ -170,7 +170,7 @@ def _two_channel_tokens(tokens: Quantity, seconds: Quantity) -> Quantity:
 
 
 def read(case: PlanningCase, part: PartFacts, reader: Endpoint, rates: Rates) -> ConversionStep:
-    """Return the step of reading the text in a picture."""
+    """Return the step of reading the text in an image."""
     megapixels = read_megapixels(part.width, part.height)
     price = ocr_price(rates, 1)
     if part.letters.known:
@@ -192,7 +192,7 @@ def read(case: PlanningCase, part: PartFacts, reader: Endpoint, rates: Rates) ->
 def _reader_hint(
     case: PlanningCase, part: PartFacts, reader: Endpoint, pages: tuple[PageFacts, ...] = ()
 ) -> tuple[str, str]:
-    """Return the script given to a reader, in words for EXPLAIN and as the parameter; "" where it is given none."""
+    """Return the script passed to a reader, as text for EXPLAIN and as the parameter; "" if none is passed."""
     script, who = reader_script(case, part, reader, pages)
     return (f" ({who})", script) if script else ("", "")
 
@@ -200,7 +200,7 @@ def _reader_hint(
 def read_pages(
     case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], reader: Endpoint, rates: Rates, of: int
 ) -> ConversionStep:
-    """Return the step of reading scanned pages from rendered pictures."""
+    """Return the step of reading scanned pages from their renderings."""
     sizes = [read_megapixels(*page_pixels(page)[:2]) for page in pages]
     megapixels = at_each(lambda level: sum(size[level] for size in sizes))
     price = ocr_price(rates, len(pages))
@@ -225,7 +225,7 @@ def read_pages(
 
 
 def render_figures(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...]) -> ConversionStep:
-    """Pictures on pages of text that hold words, each cut out of its page for a reader."""
+    """Return the step of rendering pictures with words on text pages, each cropped from its page."""
     shapes = [shape for page in pages for shape in figure_pixels(page)]
     megapixels = sum(width * height for width, height in shapes) / 1e6
     return with_outcome(
@@ -242,7 +242,7 @@ def render_figures(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, 
 def read_figures(
     case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], reader: Endpoint, of: int
 ) -> ConversionStep:
-    """The words in pictures on pages of text that were just cut out."""
+    """Return the step of reading the words in cropped pictures of text pages."""
     rates = case.rates(reader)
     sizes = [read_megapixels(*shape) for page in pages for shape in figure_pixels(page)]
     price = ocr_price(rates, len(sizes))
@@ -267,12 +267,12 @@ def read_figures(
 
 
 def figure_pixels(page: PageFacts) -> list[tuple[int, int]]:
-    """Pictures of a page as they are cut out of it."""
+    """Return the pixel sizes of a page's pictures after cropping."""
     return [page_size(right - left, bottom - top, FIGURE_DPI)[:2] for left, top, right, bottom in page.figures]
 
 
 def scanned_tokens(case: PlanningCase, page: PageFacts, reader: Endpoint | None) -> Quantity:
-    """Tokens on one scanned page: by its letters where they were counted, else by its size and how full it looks."""
+    """Return the tokens of a scanned page, from its letter count if known, else from its size and text density."""
     of = (lambda figure: None) if reader is None else partial(case.statistics.get, reader.id)
     if page.letters.known:
         return letter_tokens(page.letters, of("reading_factor"), page.script)
@@ -282,12 +282,12 @@ def scanned_tokens(case: PlanningCase, page: PageFacts, reader: Endpoint | None)
 def read_frames(
     case: PlanningCase, part: PartFacts, reader: Endpoint, frames: ConversionStep, shape: Picture, of: int
 ) -> ConversionStep:
-    """Return the step of reading text on the screen, once per scene."""
+    """Return the step of reading on-screen text, once per scene."""
     rates = case.rates(reader)
     count = frame_count(frames)
     megapixels = read_megapixels(*shape[:2])
     measured = case.statistics.get(reader.id, "tokens_per_megapixel")
-    if part.letters.known:  # of an animation
+    if part.letters.known:  # known only for an animation
         each = letter_tokens(part.letters, case.statistics.get(reader.id, "reading_factor"), part.script)
     else:
         each = ocr_tokens(megapixels[MID], part.text_density, measured)
@@ -312,8 +312,8 @@ def read_frames(
 def _of_frames(each: Quantity, count: Levels) -> Quantity:
     """Return the tokens of all frames together.
 
-    Not all frames hold the most a frame can hold, so the excess over the middle grows with the square root of their
-    number, as independent errors add.
+    Not every frame reaches the maximum, so the excess over the middle grows with the square root of their number, as
+    for independent errors.
     """
     if not each.known:
         return each
@@ -323,9 +323,9 @@ def _of_frames(each: Quantity, count: Levels) -> Quantity:
 
 
 class VisualInput(Struct, frozen=True):
-    """What a describer is shown: pictures, or frames of which one stands for all ``count`` of them.
+    """The input of a describer: images, or frames of which one represents all ``count``.
 
-    ``of``: index of the step that makes them, -1 where the part is the picture. ``pages``: of a document.
+    ``of``: index of the step that produces them, -1 if the part itself is the image. ``pages``: pages of a document.
     """
 
     title: str
@@ -336,7 +336,7 @@ class VisualInput(Struct, frozen=True):
 
 
 def describe(case: PlanningCase, part: PartFacts, describer: Endpoint, visual: VisualInput) -> ConversionStep:
-    """Return the step of describing pictures with regard to the question; one call per picture."""
+    """Return the step of describing images with regard to the question, with one call per image."""
     rates = case.rates(describer)
     with_question = case.shares_question(describer)
     ask = levels(text_tokens(len(case.question))) if with_question else ZEROS
@@ -369,7 +369,10 @@ def describe(case: PlanningCase, part: PartFacts, describer: Endpoint, visual: V
 
 
 def question_key(case: PlanningCase) -> str:
-    """Return the first 8 hex digits of the question's SHA-256; a description for one question serves no other."""
+    """Return the first 8 hex digits of the question's SHA-256.
+
+    A description for one question is not reused for another.
+    """
     return hashlib.sha256(case.question.encode()).hexdigest()[:8]
 
 
@@ -391,12 +394,12 @@ def extract(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...]) -
 
 
 def layer_tokens(case: PlanningCase, page: PageFacts) -> Quantity:
-    """Return the tokens of a page's text layer, and of links, form values and remarks on it."""
+    """Return the tokens of a page's text layer, including links, form values and annotations."""
     return text_tokens(page.chars + page.over, 0, page.scripts, case.pages_in)
 
 
 def render(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], *, shown: bool) -> ConversionStep:
-    """Return the step of rendering pages as pictures."""
+    """Return the step of rendering pages as images."""
     numbers = page_numbers(pages)
     megapixels = sum([width * height for width, height, _ in map(page_pixels, pages)]) / 1e6
     return with_outcome(
@@ -413,7 +416,7 @@ def render(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], *,
 def frames(
     case: PlanningCase, part: PartFacts, parameters: SampleFrames, count: Levels, title: str, *, shown: bool
 ) -> ConversionStep:
-    """Return the step of taking frames of a video or an animation; ``count`` of them are expected."""
+    """Return the step of extracting frames from a video or animation; ``count`` is the expected number."""
     length = levels(part.seconds)
     megapixels = part.width * part.height / 1e6
     step = ConversionStep(
@@ -437,12 +440,12 @@ def frames(
 
 
 def frame_count(step: ConversionStep) -> Levels:
-    """Return how many pictures a frames step is expected to make."""
+    """Return the expected number of images of a frames step."""
     return step.reads
 
 
 def resize(case: PlanningCase, part: PartFacts, side: int, detail: ImageDetail) -> tuple[ConversionStep, Picture]:
-    """Return the step of resizing a picture, and its new size."""
+    """Return the step of resizing an image, and its new size."""
     width, height = frame_size(part.width, part.height, side)
     megapixels = part.width * part.height / 1e6
     made = ConversionStep(
@@ -454,7 +457,7 @@ def resize(case: PlanningCase, part: PartFacts, side: int, detail: ImageDetail) 
 
 
 def demux(case: PlanningCase, part: PartFacts, *, shown: bool, apart: bool = False) -> ConversionStep:
-    """Return the step of extracting a video's sound. ``apart``: each of its two channels by itself."""
+    """Return the step of extracting a video's sound. ``apart``: whether its two channels are extracted separately."""
     length = levels(part.seconds)
     return with_outcome(
         ConversionStep(
@@ -480,7 +483,7 @@ def subtitles(case: PlanningCase, part: PartFacts, track: SubtitleFacts, *, time
 
 
 def transcript_lines(part: PartFacts, *, timed: bool) -> Levels:
-    """Return how many timed lines a transcript has: of a video, and where each segment keeps its time."""
+    """Return the number of lines with times in a transcript."""
     if not timed and part.kind != "video":
         return ZEROS
     length = levels(part.seconds)
@@ -489,13 +492,13 @@ def transcript_lines(part: PartFacts, *, timed: bool) -> Levels:
 
 
 def subtitle_lines(part: PartFacts, track: SubtitleFacts, *, timed: bool) -> Levels:
-    """Return how many timed lines a subtitle track becomes."""
+    """Return the number of lines with times that a subtitle track becomes."""
     every = float(track.lines)
     return (every, every, every) if timed else _in_lines((every / 2, every, every), track.last, part)
 
 
 def _in_lines(every: Levels, seconds: float, part: PartFacts) -> Levels:
-    """Return how many times are left where segments are joined into lines; a picture between them begins a new line."""
+    """Return the number of lines after joining segments; a picture between segments starts a new line."""
     low, mid, high = every
     lines = seconds / line_of(part.seconds.mid)
     return (min(low, lines / 2), min(mid, lines), min(high, lines + 1 + FRAMES_MOST))
@@ -510,19 +513,19 @@ def task_of(job: str) -> Task:
 
 
 def page_pixels(page: PageFacts) -> Picture:
-    """Return the size of a page as it is rendered."""
+    """Return the pixel size of a rendered page."""
     width, height, _ = page_size(page.width, page.height, DEFAULT_DPI)
     return (width, height, "auto")
 
 
 def page_megapixels(page: PageFacts) -> float:
-    """Return the megapixels of a page as it is rendered for a reader."""
+    """Return the megapixels of a page rendered for a reader."""
     width, height, _ = page_pixels(page)
     return read_megapixels(width, height)[MID]
 
 
 def pages_title(pages: tuple[int, ...]) -> str:
-    """Page numbers for people, runs shortened.
+    """Return page numbers as text, with ranges.
 
     >>> pages_title((1, 2, 3, 7))
     'pages 1-3, 7'
@@ -539,12 +542,12 @@ def pages_title(pages: tuple[int, ...]) -> str:
 
 
 def at_each(formula: Callable[[Level], float]) -> Levels:
-    """Return a formula's value at all three levels."""
+    """Return the value of a formula at all three levels."""
     return (formula(0), formula(1), formula(2))
 
 
 def as_range(values: Levels) -> Quantity:
-    """Return levels as a factor."""
+    """Return levels as a quantity, for use as a factor."""
     if values[0] == values[2]:
         return exact(values[1])
     return between(values[0], values[1], values[2], "scenes expected")

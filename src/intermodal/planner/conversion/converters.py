@@ -1,6 +1,4 @@
-"""Transcribers, readers and describers: the few that are best under some weighting of money, time, strength and
-memory.
-"""
+"""Shortlists transcribers, readers and describers: the best under some weighting of cost, time, strength and memory."""
 
 from __future__ import annotations
 
@@ -51,7 +49,7 @@ from intermodal.quantity import exact
 from intermodal.request import TIERS
 
 LARGE = TIERS.index("large")
-SHORTLIST = 6  # converters up to which all are considered
+SHORTLIST = 6  # up to this many converters, all are considered
 TASKS: dict[Job, Task] = {
     "transcribe": "automatic-speech-recognition",
     "read": "image-to-text",
@@ -66,9 +64,7 @@ VERB: dict[Job, str] = {"transcribe": "hear", "read": "read", "describe": "see",
 
 
 class StrengthFloors(Struct, frozen=True):
-    """The least strength, as indices into ``TIERS``, of the answering endpoint, transcribers, readers and
-    describers.
-    """
+    """The minimum strengths (indexes into ``TIERS``) of answering models, transcribers, readers and describers."""
 
     answer: int
     hear: int
@@ -76,13 +72,15 @@ class StrengthFloors(Struct, frozen=True):
     see: int = 0
 
     def of(self, job: Job) -> int:
-        """Return the floor of a conversion."""
+        """Return the floor for a conversion job."""
         return {"transcribe": self.hear, "read": self.read}.get(job, self.see)
 
 
 class _ConversionWork(Struct):
-    """All that has to be converted, for comparing converters: seconds of each recording and of videos among them,
-    megapixels, pictures and their sizes.
+    """The total conversion work, for comparing converters.
+
+    Contains the seconds of each recording, the seconds of video among them, megapixels, number of images and their
+    sizes.
     """
 
     lengths: list[float]
@@ -103,7 +101,7 @@ class _RankedConverter(Struct):
 def shortlist_converters(
     case: PlanningCase, left: EligibleEndpoints, floors: StrengthFloors, only: EndpointFilter | None
 ) -> tuple[ConvertersByJob, list[EndpointRejection]]:
-    """Return the converters per job, and the rejections for strength or privacy."""
+    """Return the converters by job, and the rejections for strength or privacy."""
     found: ConvertersByJob = {}
     refused: list[EndpointRejection] = []
     work: _ConversionWork | None = None
@@ -186,7 +184,7 @@ def _score(case: PlanningCase, endpoint: Endpoint, job: Job, work: _ConversionWo
 
 
 def _hearing(case: PlanningCase, endpoint: Endpoint, rates: Rates, lengths: list[float]) -> float:
-    """Return the USD of transcribing recordings of these lengths, as a plan would state it."""
+    """Return the cost in USD of transcribing recordings of these lengths, as a plan would state it."""
     if rates.second < math.inf or rates.audio == math.inf:  # media billed by seconds need no token count
         return sum(transcription_price_by_length(rates, each) for each in lengths)
     rule, learned = case.token_rules_of(endpoint).audio, case.statistics.get(endpoint.id, "tokens_per_second_of_speech")
@@ -198,7 +196,7 @@ def _hearing(case: PlanningCase, endpoint: Endpoint, rates: Rates, lengths: list
 
 
 def _best(case: PlanningCase, scored: list[_RankedConverter]) -> list[_RankedConverter]:
-    """Return all of a few converters; of many, the best under every weighting, on this machine and elsewhere."""
+    """Return all converters if there are few; otherwise the best under each weighting."""
     if len(scored) <= SHORTLIST:
         return scored
     value = case.policy.time_value
@@ -211,7 +209,7 @@ def _best(case: PlanningCase, scored: list[_RankedConverter]) -> list[_RankedCon
         lambda one: (min(one.money, 1e6), one.seconds, one.endpoint.id),
         lambda one: (one.seconds, one.endpoint.id),
         lambda one: (-one.tier, overall(one), one.endpoint.id),
-        # One that is stronger than the answer makes no route stronger: then the cheaper one.
+        # A converter stronger than the answering model does not strengthen the route, so the cheaper one wins.
         lambda one: (-min(one.tier, LARGE), min(one.money, 1e6), one.seconds, one.endpoint.id),
         lambda one: (one.memory, overall(one), one.endpoint.id),
     )

@@ -1,4 +1,4 @@
-"""Earlier readings and transcripts: how much of an aspect they leave, and which converters may repeat them."""
+"""Earlier OCR runs and transcripts: how much of an aspect they leave, and which converters may repeat them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from intermodal.plans.facts import ConversionOutcome, PartFacts
 from intermodal.plans.step import Call, Portion, SampleFrames, Step, Transform
 from intermodal.request import Aspect
 
-_VISUAL_ASPECTS: tuple[Aspect, ...] = ("words", "layout", "appearance", "figures")  # aspects that are lost with a scene
+# Aspects that are lost if a scene is not sampled.
+_VISUAL_ASPECTS: tuple[Aspect, ...] = ("words", "layout", "appearance", "figures")
 
 
 def partial_aspects(
     case: PlanningCase, part: PartFacts, step: ConversionStep, conversion: PartConversion, keeps: Collection[Aspect]
 ) -> tuple[Portion, ...]:
-    """Return how much a step keeps: scenes sampled, or lines, pages or seconds an earlier reading was sure of."""
+    """Return the shares of aspects that a step keeps.
+
+    They count the scenes sampled, or the lines, pages or seconds that an earlier reading was confident of.
+    """
     sampling = _sampling(step, conversion)
     if sampling is not None and part.kind == "video":
         most, scenes = sampling.most or 0, 1 + len(part.cuts)
@@ -36,10 +40,10 @@ def partial_aspects(
 
 
 def transcribed_portion(case: PlanningCase, part: PartFacts, transcriber: Endpoint) -> tuple[Portion, ...]:
-    """Return how much speech an earlier transcript was sure of.
+    """Return the share of speech that an earlier transcript recognised with confidence.
 
-    Empty where it was sure of nearly all, and where this transcriber is better than the earlier one. Nothing is known
-    of transcribers elsewhere.
+    Empty if that was nearly all, if this transcriber is better than the earlier one, or if it is remote, because
+    nothing is known about it.
     """
     portion = earlier_portion(part)
     before = ConversionOutcome(op="transcribe", endpoint=part.read_by, problem="confidence")
@@ -49,9 +53,7 @@ def transcribed_portion(case: PlanningCase, part: PartFacts, transcriber: Endpoi
 
 
 def earlier_portion(part: PartFacts, pages: Collection[int] = ()) -> Portion | None:
-    """Return how much of a picture, of scanned pages or of speech an earlier reading was sure of, None for nearly
-    all.
-    """
+    """Return the share of an image, scanned pages or speech read with confidence before; None if nearly all."""
     kept, of = part.read_before
     if not part.pages:
         unit: Literal["seconds", "lines"] = "seconds" if part.kind in ("audio", "video") else "lines"
@@ -62,7 +64,7 @@ def earlier_portion(part: PartFacts, pages: Collection[int] = ()) -> Portion | N
 
 
 def portion_notes(steps: Iterable[Step], names: dict[int, str]) -> list[str]:
-    """Return the notes on words in doubt; scenes are noted per video (``video_options.scene_notes``)."""
+    """Return the notes on doubtful words. Notes on scenes are written per video (``video_options.scene_notes``)."""
     return [
         f"{each.amount} of the words of {names[step.part]} arrive as they are: {confidence_text(each)}"
         for step in steps
@@ -73,21 +75,22 @@ def portion_notes(steps: Iterable[Step], names: dict[int, str]) -> list[str]:
 
 
 def confidence_text(portion: Portion) -> str:
-    """Return how sure an earlier reading was, in words."""
+    """Return the confidence of an earlier reading as text."""
     how, what = ("hearing", "seconds of speech") if portion.unit == "seconds" else ("reading", portion.unit)
     return f"an earlier {how} was sure of {portion.kept:,} of {portion.of:,} {what}"
 
 
 def _sampling(step: ConversionStep, conversion: PartConversion) -> SampleFrames | None:
-    """Return the sampling of the frames that a step makes, reads or describes, None where it has no frames."""
+    """Return the sampling of the frames that a step produces, reads or describes; None if it has no frames."""
     own = step.parameters
     given = own if isinstance(own, SampleFrames) or step.of < 0 else conversion.steps[step.of].parameters
     return given if isinstance(given, SampleFrames) else None
 
 
 def may_redo(case: PlanningCase, after: Endpoint, done: ConversionOutcome) -> bool:
-    """Return whether a converter may repeat a conversion; the same one, or one no stronger, would give the same
-    result.
+    """Return whether a converter may repeat a conversion.
+
+    The same converter, or one no stronger, would not do better.
     """
     if after.id == done.endpoint:
         return False

@@ -1,8 +1,8 @@
 """Fidelity: which aspects of its media a request seems to need, and which of them each conversion option keeps.
 
-Stated aspects (``Policy.keep``) reject. Inferred ones that the question cannot be answered without come before money
-and time: a route that loses one is taken only where no route within the limits keeps it. The others have a small
-price. Every loss is reported.
+Stated aspects (``Policy.keep``) reject options. Inferred aspects that the answer depends on are compared before cost
+and time: a route that loses one is chosen only if no route within the limits keeps it. Other needs have a small price.
+Every loss is reported.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from intermodal.content import Kind
 from intermodal.plans.facts import Medium, MediumNeeds, PartFacts, QuestionFacts
 from intermodal.request import ASPECTS, Aspect
 
-# The price of losing what the answer depends on: no money and no seconds make up for it. An answer about a colour from
-# the text read in a photo is worth nothing, however quick; and the seconds are often a guess.
+# The price of losing an aspect that the answer depends on: no saving of cost or time outweighs it. An answer about a
+# colour that is based on OCR text is worthless, however quick; and estimated seconds are often a guess.
 MUST_KEEP = math.inf
-FACT_PENALTY = 0.001  # USD for losing what facts about the media suggest is needed
-DETAIL_PENALTY = 0.04  # USD for losing detail where the rest is kept: small print, scenes of a film
-UNSURE_PENALTY = 0.04  # USD for losing what the question may need, times that need's score
+FACT_PENALTY = 0.001  # USD for losing an aspect that facts about the media suggest
+DETAIL_PENALTY = 0.04  # USD for losing detail while keeping the rest: small print, scenes of a video
+UNSURE_PENALTY = 0.04  # USD for losing an aspect that the question may need, times its score
 
 ASPECTS_OF_KIND: dict[Kind, tuple[Aspect, ...]] = {  # the aspects that each kind has
     "text": ("words",),
@@ -29,7 +29,7 @@ ASPECTS_OF_KIND: dict[Kind, tuple[Aspect, ...]] = {  # the aspects that each kin
     "video": tuple(aspect for aspect in ASPECTS if aspect != "comparison"),
     "document": ("words", "layout", "appearance", "figures"),
 }
-KEPT_BY_OPTION: dict[str, dict[Kind, tuple[Aspect, ...]]] = {  # option -> kind -> what it keeps
+KEPT_BY_OPTION: dict[str, dict[Kind, tuple[Aspect, ...]]] = {  # option -> kind -> aspects kept
     "transcribe": {"audio": ("words", "timing")},
     "read": {"image": ("words",), "document": ("words",)},
     "describe": {"image": ("appearance", "figures")},
@@ -39,37 +39,37 @@ KEPT_BY_OPTION: dict[str, dict[Kind, tuple[Aspect, ...]]] = {  # option -> kind 
     "figured": {"document": ("words", "appearance", "figures")},
     "properties": {"image": (), "audio": (), "video": (), "document": ()},
 }
-KEPT_BY_STEP: dict[str, tuple[Aspect, ...]] = {  # the aspects that one step keeps, where several make up an option
+KEPT_BY_STEP: dict[str, tuple[Aspect, ...]] = {  # the aspects that one step keeps, if an option has several steps
     "transcribe": ("words", "timing"), "read": ("words",), "describe": ("appearance", "figures"),
     "extract": ("words",), "frames": ("appearance", "layout", "figures"), "demux": ("words", "speakers", "tone"),
     "subtitles": ("words", "timing"),
 }  # fmt: skip
-LOST_BY_STEP: dict[str, tuple[Aspect, ...]] = {  # and which of the losses are its own
+LOST_BY_STEP: dict[str, tuple[Aspect, ...]] = {  # and the losses attributed to it
     "transcribe": ("speakers", "tone"), "subtitles": ("speakers", "tone"),
     "read": ("layout", "appearance", "figures", "motion"),
     "describe": ("words", "layout", "motion"), "extract": ("layout", "appearance", "figures"), "frames": ("motion",),
 }  # fmt: skip
-READ_BY_MODEL_ALONE: dict[Kind, tuple[str, ...]] = {  # options in which the last model alone reads the words
+READ_BY_MODEL_ALONE: dict[Kind, tuple[str, ...]] = {  # options in which only the last model reads the words
     "image": ("native", "resized", "frames"), "document": ("render",),
 }  # fmt: skip
-VISUAL_ASPECTS: frozenset[Aspect] = frozenset(("appearance", "figures", "motion"))  # aspects that text does not carry
+VISUAL_ASPECTS: frozenset[Aspect] = frozenset(("appearance", "figures", "motion"))  # aspects that are lost in text
 UNCONVERTED_OPTIONS = ("native", "resized", "frames", "read_along")  # options that keep the kind of the part
-WORD_OPTIONS = ("read", "describe", "both", "properties")  # options after which several pictures cannot be compared
+WORD_OPTIONS = ("read", "describe", "both", "properties")  # options after which several images cannot be compared
 
-FIGURE_PAGE = 0.1  # share of a page under pictures or drawings, from which on it is worth being seen
-FIGURE_SHARE = 0.3  # of a page covered by pictures or drawings, from which on they may be its subject ...
-FIGURE_CHARS = 400  # ... when it has fewer characters than this
-WRITTEN = 40.0  # letters found in a picture that count as writing; photographs without writing show up to 30
-DENSE = 0.12  # share of a picture's area that is text, from which on its words matter most
-SPARSE = 0.04  # below it, the rest is
-LAID_OUT = 60.0  # letters from which on a picture of text has a layout: a button has 12, two lines 50, five 110
-FULL = 200.0  # letters from which on a picture is a page, however far its lines are apart: a receipt has over 300
+FIGURE_PAGE = 0.1  # minimum share of a page covered by pictures or drawings for rendering it
+FIGURE_SHARE = 0.3  # minimum share of a page covered by pictures or drawings for them to be its main content ...
+FIGURE_CHARS = 400  # ... if it has fewer characters than this
+WRITTEN = 40.0  # minimum letters that count as writing in an image; photographs without writing have up to 30
+DENSE = 0.12  # minimum text share of an image's area for its words to matter most
+SPARSE = 0.04  # maximum text share of an image for which its appearance matters most
+LAID_OUT = 60.0  # minimum letters of an image with a layout: a button has 12, two lines 50, five 110
+FULL = 200.0  # minimum letters of a page, however sparse: a receipt has over 300
 
 
 def medium_of(part: PartFacts) -> Medium:
-    """Return the medium under which a question asks about this part.
+    """Return the medium under which a question refers to this part.
 
-    A picture that was not sampled is an image; text has only words, and is treated like a document.
+    An unsampled image is ``image``; text has only words, and counts as a document.
     """
     if part.kind == "image" and part.text_density.known:
         return "page" if is_page(part) else "photo"
@@ -77,7 +77,7 @@ def medium_of(part: PartFacts) -> Medium:
 
 
 def is_page(part: PartFacts) -> bool:
-    """Return whether a picture is full of text, by area or by letters."""
+    """Return whether an image is mostly text, by area or by number of letters."""
     return part.text_density.known and (
         part.text_density.mid >= DENSE or (part.letters.known and part.letters.mid >= FULL)
     )
@@ -87,12 +87,11 @@ def aspects_needed(
     part: PartFacts, question_facts: QuestionFacts, keep: Collection[Aspect] = (), *, shows: bool = False,
     compared: bool = False,
 ) -> dict[Aspect, float]:  # fmt: skip
-    """Return the aspects this part is probably needed for, and the price of losing each.
+    """Return the aspects of this part that are probably needed, with the price of losing each.
 
-    ``keep``: aspects somebody stated. Where a part has one of those, what its medium suggests is a suggestion only: of
-    a photo whose words are to be kept, the words are wanted.
-    ``shows``: what it shows is needed, whatever the question is. ``compared``: it is one of several pictures, so a
-    question about what they show may be about all of them together.
+    ``keep``: stated aspects. If a part has one of them, aspects suggested by its medium are optional: for a photo whose
+    words must be kept, the words are the subject. ``shows``: its appearance is needed, whatever the question.
+    ``compared``: it is one of several images, so a question about appearance may refer to all of them together.
     """
     if part.kind in question_facts.words_alone and not keep:
         return {"words": MUST_KEEP}
@@ -105,13 +104,14 @@ def aspects_needed(
     needs |= _uncertain_needs(medium_needs, there, needs)
     if medium_needs.properties_alone and not shows:
         return needs
-    # What the question does not state follows from the medium.
+    # Needs that the question does not state follow from the medium.
     open_ = not set(keep) & set(there) and (
         not (question_facts.by and medium_needs.needed) or bool(medium_needs.unsure)
     )
     looks = MUST_KEEP in map(needs.get, VISUAL_ASPECTS)
     for aspect in _suggested_aspects(part):
-        # A question that is not about appearance is about the text, if there is any: nothing else is left.
+        # A question that is not about appearance is about the text, if there is any. And a question that is not about
+        # text is about an image's appearance, unless the image is a page of text.
         plain = open_ and aspect == "words" and part.kind in ("image", "document") and not looks
         # And a question that is not about text is about a picture's appearance, unless the picture is a page of text.
         shown = open_ and aspect == "appearance" and part.kind == "image" and "words" not in question
@@ -129,7 +129,7 @@ def aspects_needed(
 def _uncertain_needs(
     medium_needs: MediumNeeds, there: Collection[Aspect], needs: Mapping[Aspect, float]
 ) -> dict[Aspect, float]:
-    """Return the prices of aspects the question may need besides."""
+    """Return the prices of additional aspects that the question may need."""
     return {
         need.aspect: UNSURE_PENALTY * need.score
         for need in medium_needs.unsure
@@ -138,9 +138,9 @@ def _uncertain_needs(
 
 
 def _comparison_needs(question: QuestionFacts, looked_at: bool) -> dict[Aspect, float]:
-    """Return whether a picture has to be seen beside the others.
+    """Return the need to see an image beside the others.
 
-    Keywords do not decide it: where only keywords were examined, a visual question may be about all pictures.
+    Keywords cannot determine it: if only keywords were examined, a visual question may refer to all images.
     """
     if not question.by:
         return {"comparison": MUST_KEEP} if looked_at else {}
@@ -150,17 +150,17 @@ def _comparison_needs(question: QuestionFacts, looked_at: bool) -> dict[Aspect, 
 
 
 def _is_unsampled(part: PartFacts) -> bool:
-    """Return whether a picture was not sampled: its facts suggest nothing, so only the question decides."""
+    """Return whether an image was not sampled, so that only the question determines its needs."""
     return part.kind == "image" and not part.text_density.known
 
 
 def pages_with_figures(part: PartFacts) -> tuple[int, ...]:
-    """Return the pages with drawings or pictures beside their text; scans are not among them."""
+    """Return the pages with drawings or pictures beside their text, excluding scans."""
     return tuple(page.number for page in part.pages if page.figure_share >= FIGURE_PAGE and not page.pictured)
 
 
 def figure_pages(part: PartFacts) -> tuple[int, ...]:
-    """Return the pages whose words do not carry their content: much drawing or picture, little text, and no scan.
+    """Return the pages whose content is mostly figures: much drawing or picture, little text, not a scan.
 
     The content of a scan is its text.
     """
@@ -172,7 +172,7 @@ def figure_pages(part: PartFacts) -> tuple[int, ...]:
 
 
 def needs_vision(stated: tuple[Aspect, ...], needs: Mapping[Aspect, float]) -> bool:
-    """Return whether something is needed that only a vision model can give."""
+    """Return whether an aspect is needed that only a vision model can provide."""
     return any(aspect in VISUAL_ASPECTS for aspect in (*stated, *needs))
 
 
@@ -180,9 +180,10 @@ KeptAndLost = tuple[tuple[Aspect, ...], tuple[Aspect, ...]]
 
 
 def transcript_fidelity(part: PartFacts, *, timed: bool) -> KeptAndLost:
-    """Return what a transcript of a recording keeps and loses.
+    """Return the aspects that a transcript of a recording keeps and loses.
 
-    Times are kept where they are needed; speakers where each has a channel, as channels are transcribed apart.
+    Times are kept if needed. Speakers are kept if each has its own channel, because channels are transcribed
+    separately.
     """
     keeps: set[Aspect] = {"words"}
     if timed:
@@ -200,20 +201,20 @@ def in_aspect_order(aspects: Collection[str]) -> tuple[Aspect, ...]:
 
 
 def transcribed_channels(part: PartFacts) -> int:
-    """Return how many channels are transcribed, each in a call of its own: two where each has a voice of its own."""
+    """Return the number of channels transcribed in separate calls: two if each carries a different speaker."""
     return 2 if part.separate_channels else 1
 
 
 def needs_timestamps(stated: Collection[Aspect], needs: Collection[Aspect]) -> bool:
-    """Return whether each line of speech is to keep its time."""
+    """Return whether each line of speech must keep its time."""
     return "timing" in stated or "timing" in needs
 
 
 def shows_no_writing(part: PartFacts) -> bool:
-    """Return whether no sampled picture of a video has anything on it that looks written.
+    """Return whether no sampled frame of a video has anything that looks like text.
 
-    The amount decides nothing: a title alone on a slide covers 0.6 % of it, as much as texture in a photograph that
-    looks written. Reading frames without words costs seconds; not reading those with words costs the words.
+    The amount is irrelevant: a title alone on a slide covers 0.6 % of it, as much as text-like texture in a photograph.
+    Reading frames without words costs seconds, but not reading frames with words loses the words.
     """
     return part.text_density.known and part.text_density.mid <= 0
 
@@ -234,10 +235,10 @@ def _suggested_aspects(part: PartFacts) -> tuple[Aspect, ...]:
 
 
 def _suggested_by_picture(part: PartFacts) -> tuple[Aspect, ...]:
-    """Return what a picture suggests: a page of text its words; any other its appearance, and its words where it has
-    some.
+    """Return the aspects that an image suggests.
 
-    A picture that was not sampled may be needed for either.
+    A page of text suggests its words, any other image its appearance, and its words if it has some. An unsampled image
+    may be needed for either.
     """
     density = part.text_density
     if not density.known:
@@ -250,16 +251,16 @@ def _suggested_by_picture(part: PartFacts) -> tuple[Aspect, ...]:
 
 
 def kept_aspects(option: str, kind: Kind) -> tuple[Aspect, ...]:
-    """Return what an option keeps of a kind; unconverted media and pictures of pages keep everything."""
+    """Return the aspects that an option keeps for a kind. Unconverted media and rendered pages keep everything."""
     kinds = KEPT_BY_OPTION.get(option)
     return ASPECTS_OF_KIND[kind] if kinds is None else kinds.get(kind, ASPECTS_OF_KIND[kind])
 
 
 def lost_aspects(option: str, part: PartFacts, *, compared: bool = False) -> tuple[Aspect, ...]:
-    """Return what an option loses of this part. A page without drawings has no figures to lose."""
+    """Return the aspects that an option loses for this part. A page without drawings has no figures to lose."""
     lost: tuple[Aspect, ...] = _usually_lost(option, part.kind)
     if part.kind == "image" and part.frames > 1 and option != "frames":
-        lost = (*lost, "motion")  # it is the first frame that goes
+        lost = (*lost, "motion")  # only the first frame is sent
     if compared and part.kind == "image" and option in WORD_OPTIONS:
         lost = (*lost, "comparison")
     if transcribed_channels(part) > 1:
@@ -271,6 +272,6 @@ def lost_aspects(option: str, part: PartFacts, *, compared: bool = False) -> tup
 
 @cache
 def _usually_lost(option: str, kind: Kind) -> tuple[Aspect, ...]:
-    """Return what an option loses of a kind, whatever is special about a part."""
+    """Return the aspects that an option loses for a kind, regardless of the part."""
     keeps = kept_aspects(option, kind)
     return tuple(aspect for aspect in ASPECTS_OF_KIND[kind] if aspect not in keeps)

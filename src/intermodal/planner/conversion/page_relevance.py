@@ -1,4 +1,4 @@
-"""Relevance of pages to the question, and the choice of pages when not all fit."""
+"""Scores the relevance of pages to the question, and selects pages if not all fit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COMMON_WORDS = (
     "report file"
 )
 _COMMON = frozenset(_COMMON_WORDS.split())
-_READ, _ASKED = 10_000.0, 100_000.0  # more than any words are worth
+_READ, _ASKED = 10_000.0, 100_000.0  # more than any score from words
 
 
 def page_numbers(pages: Iterable[PageFacts]) -> tuple[int, ...]:
@@ -45,9 +45,9 @@ def named_pages(question: str) -> frozenset[int]:
 def page_scores(pages: Sequence[PageFacts], question: Sequence[str], named: frozenset[int]) -> list[float]:
     """Return the relevance of each page to the question.
 
-    The sum over shared words of ``log(1 + pages / pages with the word)``: rare words weigh more (the inverse document
-    frequency of Spärck Jones, Journal of Documentation, 1972). Pages that an encoder read beside the question come
-    before others, ordered by its score; pages that the question names come first.
+    The sum over shared words of ``log(1 + pages / pages with the word)``, so that rare words weigh more (the inverse
+    document frequency of Spärck Jones, Journal of Documentation, 1972). Pages scored by an encoder rank before others,
+    ordered by its score; pages that the question names rank first.
     """
     terms = {stem(word) for word in question if len(word) > 1 and word not in _COMMON}
     found = [terms.intersection(stem(word) for word in page.words) for page in pages]
@@ -64,8 +64,7 @@ def page_scores(pages: Sequence[PageFacts], question: Sequence[str], named: froz
 
 
 def select_pages(sizes: Sequence[float], worth: Sequence[float], budget: float) -> tuple[int, ...]:
-    """Return the indices of the pages to keep: most relevant first, earlier ones first among equals, as long as they
-    fit.
+    """Return the indexes of the pages to keep within ``budget``: most relevant first, earlier ones first among equals.
 
     >>> select_pages([10, 10, 10], [0.0, 2.0, 1.0], 20)
     (1, 2)

@@ -1,4 +1,4 @@
-"""Page selection: when documents exceed a context, keep the pages that matter to the question, with a note."""
+"""Page selection: if documents exceed the context, keep the pages most relevant to the question, and note it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from intermodal.planner.route_estimates.assignment import Assignment, assign
 from intermodal.planner.route_estimates.call_demand import DEFAULT_ANSWER
 from intermodal.plans.facts import PageFacts
 
-_SELECTABLE = ("extract", "mixed")  # options that turn pages into text
+_SELECTABLE = ("extract", "mixed")  # options that convert pages to text
 
 
 def with_fewer_pages(
     case: PlanningCase, assignment: Assignment, token_rules: TokenRules, conversions: ConvertersByJob,
     context: float, tokens: float, cap: float,
 ) -> Assignment | None:  # fmt: skip
-    """Return the same options over fewer pages, None where that cannot help.
+    """Return the same options over fewer pages; None if that cannot help.
 
     Args:
-        context: tokens the endpoint holds. tokens: high estimate of the current input. cap: room for the answer.
+        context: context length of the endpoint. tokens: high estimate of the current input. cap: room for the answer.
     """
     if case.job != "generate" or context == math.inf:
         return None
@@ -37,7 +37,7 @@ def with_fewer_pages(
     if not places:
         return None
     of_documents = sum([assignment.options[place].text[HIGH] for place in places])
-    # Room for a full answer first; a page that leaves only the least room is still better than a refusal.
+    # Try to leave room for a full answer first; a selection with minimum room is still better than a rejection.
     stated = case.request.sampling.max_tokens is not None and not case.tight
     full = cap if stated else min(DEFAULT_ANSWER[case.output], context // 4)
     for answer in sorted({max(cap, full), cap}, reverse=True):
@@ -52,7 +52,7 @@ def with_fewer_pages(
 
 
 def _selectable(case: PlanningCase, options: tuple[ConversionOption, ...]) -> tuple[int, ...]:
-    """Return the places of the bundles whose options make text of pages that can be chosen from."""
+    """Return the indexes of bundles whose options convert selectable pages to text."""
     found = case.assignments.get(("places", options))
     if not isinstance(found, tuple):
         found = case.assignments["places", options] = tuple(
@@ -66,7 +66,7 @@ def _selectable(case: PlanningCase, options: tuple[ConversionOption, ...]) -> tu
 
 
 class PagePool(Struct, eq=False):
-    """All pages to choose from: part index and page, tokens, relevance; and the tokens of the smallest choice."""
+    """All selectable pages: part index and page, tokens, relevance; and the tokens of the smallest selection."""
 
     pages: list[tuple[int, PageFacts]]
     sizes: list[float]
@@ -100,7 +100,10 @@ def _select(
     places: tuple[int, ...],
     budget: float,
 ) -> Assignment | None:
-    """Return the assignment in which every document keeps its best page, then the best pages of all that fit."""
+    """Return the assignment over the selected pages; None if no selection is possible or needed.
+
+    Every document keeps its best page, then the best pages of all documents are added within the budget.
+    """
     pool = _pool(case, places)
     if budget < pool.least:
         return None
@@ -122,7 +125,7 @@ def _select(
 
 
 def _relevance(case: PlanningCase, index: int, pages: tuple[PageFacts, ...]) -> list[float]:
-    """Return the relevance of each page of a document; its best page outranks any other document's second."""
+    """Return the relevance of each page of a document. Its best page outranks the second page of any other document."""
     found = case.page_worth.get(index)
     if found is None:
         found = page_scores(pages, question_words(case), case.named_pages)
@@ -141,7 +144,7 @@ def _same_option(
 
 
 def _size(case: PlanningCase, page: PageFacts) -> float:
-    """Return the high estimate of a page's tokens, its label included."""
+    """Return the high estimate of a page's tokens, including its label."""
     if not page.scanned:
         return BLOCK[HIGH] + layer_tokens(case, page).high
     return BLOCK[HIGH] + scanned_tokens(case, page, None).high

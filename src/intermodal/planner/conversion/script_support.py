@@ -1,4 +1,4 @@
-"""Writing systems and earlier readings under which a converter loses the words of a part."""
+"""Scripts and earlier readings that make a converter lose the words of a part."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import UNKNOWN_SCRIPT, PageFacts, PartFacts
 from intermodal.plans.verdict import joined_names
 
-MOST = 0.5  # share of a document's letters on pages in such a script, from which on its words are not kept
+MOST = 0.5  # minimum share of a document's letters in unsupported scripts for its words to count as lost
 
 
 def reader_script(
     case: PlanningCase, part: PartFacts, reader: Endpoint, pages: Iterable[PageFacts] = ()
 ) -> tuple[str, str]:
-    """Return the script that a reader is given and the reader of that script, two "" where none is given."""
+    """Return the script to pass to a reader, and the engine for that script; ("", "") if none."""
     found = {page.script for page in pages} or {part.script}
     script = found.pop() if len(found) == 1 else ""
     who = case.facts.scripts.read.get(script, "") if case.facts.scripts is not None else ""
@@ -25,7 +25,7 @@ def reader_script(
 
 
 def unreadable_scripts(case: PlanningCase, part: PartFacts) -> tuple[str, ...]:
-    """Return the scripts of most of a part's words that no reader of this machine knows."""
+    """Return the scripts of most of a part's words that no local reader supports."""
     if not part.pages:
         return (part.script,) if _unknown(case, part.script) else ()
     missing = [page for page in part.pages if page.scanned and _unknown(case, page.script)]
@@ -38,7 +38,7 @@ def unreadable_scripts(case: PlanningCase, part: PartFacts) -> tuple[str, ...]:
 
 
 def loses_words(case: PlanningCase, bundle: Bundle, reader: Endpoint) -> bool:
-    """Return whether a reader or transcriber keeps few words of some part. Nothing is known of those elsewhere."""
+    """Return whether a reader or transcriber keeps few words of some part. False for remote ones, which are unknown."""
     if bundle.kind in ("audio", "video"):
         return any(each.amount == "few" for part in bundle.parts for each in transcribed_portion(case, part, reader))
     return reader.host.zone == "process" and any(
@@ -47,13 +47,13 @@ def loses_words(case: PlanningCase, bundle: Bundle, reader: Endpoint) -> bool:
 
 
 def earlier_doubt(part: PartFacts) -> str:
-    """Return that an earlier reading was sure of little of a part, in words; "" otherwise."""
+    """Return that an earlier reading had little confidence in a part, as text; "" otherwise."""
     portion = earlier_portion(part)
     return confidence_text(portion) if portion is not None and portion.amount == "few" else ""
 
 
 def unreadable_reason(case: PlanningCase, parts: Collection[PartFacts]) -> str:
-    """Return that the words of parts cannot be read here and what to do about it; "" where they can."""
+    """Return why the words of parts cannot be read here, and the fix; "" if they can."""
     found = {part.name: unreadable_scripts(case, part) for part in parts}
     named = {name: scripts for name, scripts in found.items() if scripts}
     if not named:

@@ -3,8 +3,8 @@
     sound     its subtitles | transcribed | as it is | there is none | given up where nothing can transcribe it
     pictures  shown as frames | read | described | read and described | given up where nothing can see them
 
-Number, size and selection of frames (by scene, or per second) are parameters of the plan. Speech and pictures keep
-their times, so that they can be related to each other.
+Number, size and selection of frames (by scene, or per second) are parameters of the plan. Speech and frames keep their
+times, so that they can be related to each other.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ _ASPECTS_OF_PICTURES: dict[str, tuple[Aspect, ...]] = {
     "both": ("appearance", "figures"),
     "blind": (),
 }
-_OPTIONS_WITH_WRITING = ("shown", "read", "both")  # options that keep the words on the screen
+_OPTIONS_WITH_WRITING = ("shown", "read", "both")  # options that keep on-screen text
 
 
 class FrameSampling(Struct, frozen=True):
-    """Which frames are taken, at most ``most``: so many a second, or one per scene where ``fps`` is None."""
+    """Which frames are sampled, at most ``most``: ``fps`` per second, or one per scene if ``fps`` is None."""
 
     most: int
     side: int
@@ -83,16 +83,16 @@ class FrameSampling(Struct, frozen=True):
 
     @property
     def dense(self) -> bool:
-        """Return whether the frames are close enough to show motion."""
+        """Return whether the frames are dense enough to show motion."""
         return self.fps is not None
 
     def parameters(self) -> SampleFrames:
-        """Return the sampling as parameters of the step."""
+        """Return the sampling as step parameters."""
         return SampleFrames(by_scene=self.fps is None, fps=self.fps, most=self.most, max_side=self.side)
 
 
 class VideoTrack(Struct, frozen=True):
-    """One half of a video's option (sound or pictures): its name, its converters, its frames."""
+    """One half of a video option (sound or pictures): its name, converters and frames."""
 
     name: str
     endpoints: tuple[Endpoint, ...] = ()
@@ -101,7 +101,7 @@ class VideoTrack(Struct, frozen=True):
 
 
 def video_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[ConversionOption]:
-    """Return the whole video, and every pair of a sound and a picture option."""
+    """Return the option with the whole video, and every pair of a sound option and a picture option."""
     part = bundle.parts[0]
     found = [
         make_option(case, bundle, "native", frozenset(("video",)), lambda place: _whole_video(bundle.parts[place]))
@@ -115,7 +115,7 @@ def video_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJ
 
 
 def animation_option(case: PlanningCase, bundle: Bundle) -> ConversionOption:
-    """Return the option of an animation's frames as pictures."""
+    """Return the option with an animation's frames as images."""
     spread = FrameSampling(FRAMES_THRIFTY * 2, FRAME_SIDE)
 
     def passage(place: int) -> PartConversion:
@@ -130,7 +130,7 @@ def animation_option(case: PlanningCase, bundle: Bundle) -> ConversionOption:
 
 
 def read_animation(case: PlanningCase, part: PartFacts, reader: Endpoint) -> tuple[ConversionStep, ConversionStep]:
-    """Return the steps that read the text of an animation: its frames by scene, and each of them."""
+    """Return the steps that sample an animation's frames by scene and read their text."""
     spread = FrameSampling(FRAMES_LEAST if shows_no_writing(part) else FRAMES_MOST, READ_SIDE)
     count = _count(part, spread)
     frames = conversion_steps.frames(case, part, spread.parameters(), count, _title(spread, count), shown=False)
@@ -150,7 +150,7 @@ def _sound_tracks(case: PlanningCase, part: PartFacts, conversions: ConvertersBy
     transcribers = conversions.get("transcribe", [])
     found += [VideoTrack("heard", (transcriber,), written=beside) for transcriber in transcribers]
     found.append(VideoTrack("listened", written=beside))
-    shown_alone = case.job in ("score", "embed")  # pictures are compared, without the speech
+    shown_alone = case.job in ("score", "embed")  # only images are compared, without speech
     if (not transcribers and written is None) or shown_alone:
         found.append(VideoTrack("deaf", written=beside))
     return found
@@ -158,13 +158,14 @@ def _sound_tracks(case: PlanningCase, part: PartFacts, conversions: ConvertersBy
 
 # ---- subtitles ----------------------------------------------------------------------------------
 
-_A_MINUTE, _SHARE, _REACHES = 2.0, 0.05, 0.5  # lines a minute, share of the time, and how far in, of a full track
+# Of a complete subtitle track: minimum lines per minute, share of the time with text, and relative end.
+_A_MINUTE, _SHARE, _REACHES = 2.0, 0.05, 0.5
 _FOREIGN = re.compile(r"\b(forced|signs?|songs?)\b", re.IGNORECASE)
 _PARTLY = re.compile(r"\b(forced|signs?|songs?|karaoke|commentary)\b", re.IGNORECASE)
 
 
 def subtitle_gap(part: PartFacts, track: SubtitleFacts) -> str:
-    """Return why a subtitle track lacks some of the speech, "" where it seems complete."""
+    """Return why a subtitle track seems incomplete; "" if it seems complete."""
     seconds = part.seconds.mid
     if track.forced or _PARTLY.search(track.title):
         return "are only for what is foreign, written or beside it"
@@ -176,16 +177,17 @@ def subtitle_gap(part: PartFacts, track: SubtitleFacts) -> str:
 
 
 def choose_subtitles(part: PartFacts, language: str) -> SubtitleFacts | None:
-    """Return the track that stands for the speech, None where none is complete.
+    """Return the track that replaces a transcript; None if no track is complete.
 
-    Preferred: the language of the policy or else of the sound, default tracks, no descriptions of sounds, the first.
+    Preferred in this order: the policy's language, the language of the sound, default tracks, no descriptions of
+    sounds, the first track.
     """
     whole = [track for track in part.subtitles if not subtitle_gap(part, track)]
     return min(whole, key=lambda track: _order(track, language), default=None)
 
 
 def foreign_subtitles(part: PartFacts, language: str) -> SubtitleFacts | None:
-    """Return the track of foreign or written words, to stand beside the transcript; None where there is none."""
+    """Return the track for foreign or on-screen words, used beside the transcript; None if there is none."""
     found = [track for track in part.subtitles if track.forced or _FOREIGN.search(track.title)]
     others = [track for track in found if not all(_order(track, language)[:3]) or not track.language]
     return min(others, key=lambda track: _order(track, language), default=None)
@@ -199,7 +201,7 @@ def _order(track: SubtitleFacts, language: str) -> tuple[bool, ...]:
 def subtitle_notes(part: PartFacts, language: str, used: Collection[int]) -> list[str]:
     """Return the notes on a video's subtitles: that its words come from them, or why not.
 
-    ``used``: the numbers of the tracks that the plan uses.
+    ``used``: numbers of the tracks that the plan uses.
     """
     chosen = choose_subtitles(part, language)
     found: list[str] = []
@@ -241,7 +243,7 @@ def _picture_tracks(case: PlanningCase, bundle: Bundle, conversions: ConvertersB
 
 
 def _is_only_heard(case: PlanningCase, part: PartFacts) -> bool:
-    """Return whether nothing is asked of a video but what is said in it."""
+    """Return whether the question asks only for what is said in the video."""
     return bool(part.channels or part.subtitles) and "video" in case.question_facts.words_alone
 
 
@@ -269,15 +271,15 @@ def _tracks_option(case: PlanningCase, bundle: Bundle, sound: VideoTrack, pictur
 
 
 def most_planned_frames(part: PartFacts) -> int:
-    """Return the most frames planned by scene: one per expected scene, where anything is written in the pictures."""
+    """Return the maximum number of frames by scene: one per expected scene if frames may contain text."""
     usual = most_frames(part.seconds.mid)
     return usual if shows_no_writing(part) else min(FRAMES_MOST, max(usual, _scenes(part)))
 
 
 def _leaves_out_scenes(case: PlanningCase, bundle: Bundle, pictures: str, spread: FrameSampling) -> bool:
-    """Return whether scenes that the question needs are given up for money or time.
+    """Return whether scenes that the question needs are omitted to save cost or time.
 
-    Counts known scenes; under ``best`` any that more frames might show.
+    Counts known scenes; under ``best``, all that more frames might show.
     """
     part = bundle.parts[0]
     visible: set[Aspect] = {*_ASPECTS_OF_PICTURES[pictures], *(("words",) if pictures in _OPTIONS_WITH_WRITING else ())}
@@ -292,12 +294,12 @@ def _leaves_out_scenes(case: PlanningCase, bundle: Bundle, pictures: str, spread
 
 
 def _scenes(part: PartFacts) -> int:
-    """Return the expected number of scenes: those that cuts show, and those in no header."""
+    """Return the expected number of scenes."""
     return math.ceil(expected_scenes(part.seconds.mid, part.cuts)[MID])
 
 
 def scene_notes(part: PartFacts, most: int) -> list[str]:
-    """Return the note where a plan takes fewer frames than there are known scenes, or frames of an animation."""
+    """Return a note if a plan samples fewer frames than there are known scenes, or frames of an animation."""
     if part.kind == "image":
         frames, name = part.frames, part.name
         return [f"at most {most} of {frames:,} frames of {name} are taken, by what changes"] if most < frames else []
@@ -306,10 +308,10 @@ def scene_notes(part: PartFacts, most: int) -> list[str]:
 
 
 def _missed_scenes_penalty(part: PartFacts, pictures: VideoTrack) -> float:
-    """Return USD for scenes probably left out and for pictures made small.
+    """Return the penalty in USD for scenes probably omitted and for downscaled frames.
 
-    Frames that are read also count scenes perhaps left out: more frames are made only where there are more scenes, so
-    they cost nothing where there are none.
+    For frames that are read, scenes that may be omitted also count. More frames are produced only if there are more
+    scenes, so they cost nothing otherwise.
     """
     spread = pictures.spread
     small = FACT_PENALTY if spread is not None and spread.side < FRAME_SIDE else 0.0
@@ -324,8 +326,10 @@ def _missed_scenes_penalty(part: PartFacts, pictures: VideoTrack) -> float:
 def _aspects(
     part: PartFacts, sound: VideoTrack, pictures: VideoTrack, *, only_heard: bool = False
 ) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:
-    """Return the aspects that a pair of tracks keeps and loses. An absent aspect (the tone of a silent film) is not
-    lost. ``only_heard``: words on the screen are none of those that are asked for.
+    """Return the aspects that a pair of tracks keeps and loses.
+
+    An absent aspect (the tone of a silent video) is not lost. ``only_heard``: the question does not ask for on-screen
+    words.
     """
     there: set[Aspect] = set(ASPECTS_OF_KIND["video"])
     kept: set[Aspect] = set(_ASPECTS_OF_PICTURES[pictures.name])
@@ -358,7 +362,7 @@ def aspects_lost_as_text(part: PartFacts) -> tuple[Aspect, ...]:
 def _video_conversion(
     case: PlanningCase, part: PartFacts, sound: VideoTrack, picture_track: VideoTrack, *, timed: bool
 ) -> PartConversion:
-    """Return the conversion of one video, sound before pictures; blocks of text are merged by time later."""
+    """Return the conversion of one video, sound before pictures. Their text blocks are later merged by time."""
     made: list[ConversionStep] = []
     sound_seconds = Quantity()
     lines = ZEROS
@@ -404,12 +408,12 @@ def _video_conversion(
 
 
 def _count(part: PartFacts, spread: FrameSampling) -> Levels:
-    """Return how many frames the sampling gives."""
+    """Return the number of frames that the sampling yields."""
     if spread.fps is not None:
         exact = float(min(spread.most, max(1, round(part.seconds.mid * spread.fps))))
         return (exact, exact, exact)
     if part.kind == "image":
-        most = min(spread.most, part.frames)  # of many, the most are steps of a movement
+        most = min(spread.most, part.frames)  # most of many frames are steps of a movement
         return (1.0, max(1.0, min(most, FRAMES_LEAST) / 2), float(most))
     found = expected_scenes(part.seconds.mid, part.cuts)
     low, mid, high = (min(float(spread.most), max(1.0, found[level])) for level in LEVELS)
@@ -417,12 +421,12 @@ def _count(part: PartFacts, spread: FrameSampling) -> Levels:
 
 
 def _shape(part: PartFacts, side: int) -> Picture:
-    """A frame as it is made."""
+    """Return the size of a sampled frame."""
     return (*frame_size(part.width, part.height, side), "auto")
 
 
 def _title(spread: FrameSampling, count: Levels) -> str:
-    """Frames in words."""
+    """Return a description of the sampled frames."""
     if spread.fps is not None:
         return f"{count[1]:.0f} frames, {spread.fps:g} a second, {spread.side} px"
     expected = f"{count[1]:.0f}" if count[0] == count[2] else f"{count[0]:.0f}..{count[2]:.0f}"

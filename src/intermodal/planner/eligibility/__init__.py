@@ -1,4 +1,4 @@
-"""Which endpoints may serve a request: rules, privacy labels, usage terms and the floor of strength.
+"""Which endpoints may serve a request: rules, privacy labels, usage terms, and the strength floor.
 
 rules.py                the rules, in one ordered tuple        eligible_endpoints.py   endpoints that pass; rejections
 privacy_labels.py       which parts may not leave              usage_terms.py          licence, region, retention

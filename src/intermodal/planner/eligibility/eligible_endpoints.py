@@ -1,8 +1,8 @@
-"""Endpoints that pass the endpoint rules, by job, and the rejections with their counts.
+"""The endpoints that pass the endpoint rules, by job, and the rejections with their counts.
 
-The result depends on the shape of a request, not on its sizes, so it is cached per shape on the index: a second request
-of the same shape starts at pricing. ``RejectionLog`` collects the rejections of one search, one row per reason; where a
-limit has a number, the nearest miss is shown.
+The result depends on the shape of a request and not on its sizes, so it is cached per shape on the index: a second
+request of the same shape starts at pricing. ``RejectionLog`` collects the rejections of one search, one row per reason;
+if a limit is numeric, the nearest miss is shown.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from intermodal.request import ScoresOutput
 
 
 class EndpointRejection(Struct, gc=False):
-    """Endpoints rejected for one reason. ``miss``: by how much, where that is a number; ``hosts``: hosts beside
-    ``ids``.
+    """Endpoints rejected for one reason. ``miss``: by how much, if the limit is numeric.
+
+    ``hosts``: number of hosts in addition to those of ``ids``.
     """
 
     rule: str
@@ -36,13 +37,13 @@ class EndpointRejection(Struct, gc=False):
     count: int
     ids: tuple[str, ...]
     miss: float = 0.0
-    hosts: int = 0  # hosts it stands for beside those of ``ids``
+    hosts: int = 0  # hosts in addition to those of ``ids``
 
 
 class GroupBatch(Struct, eq=False):
-    """Groups with the same input profile and counting rules, which the search queues as one.
+    """Groups with the same input profile and token rules, queued by the search as one entry.
 
-    ``ideals``: the best of every figure per group, ``coefficients``: what follows from them.
+    ``ideals``: the best value of each figure per group; ``coefficients``: cached coefficients derived from them.
     """
 
     remote: bool
@@ -60,8 +61,8 @@ class EligibleEndpoints(Struct):
 
     Attributes:
         by_job: groups in catalog order.
-        strongest: by job, over all groups or those on this machine alone; filled on demand.
-        rows: batches of the answering job, by floor; filled on demand.
+        strongest: maximum strength by job, over all groups or only local ones; filled on demand.
+        rows: batches for the answering job, by floor; filled on demand.
     """
 
     by_job: dict[Job, list[EndpointGroup]]
@@ -73,8 +74,8 @@ class EligibleEndpoints(Struct):
 def group_batches(
     case: PlanningCase, left: EligibleEndpoints, floor: int
 ) -> tuple[list[GroupBatch], EndpointRejection | None]:
-    """Return the answering groups of at least ``floor`` in batches, and the rejection of the weaker ones."""
-    key_ = (floor, case.policy.at_least is not None)  # a stated floor is refused in other words
+    """Return the answering groups at or above ``floor`` in batches, and the rejection of the weaker ones."""
+    key_ = (floor, case.policy.at_least is not None)  # a stated floor is worded differently
     found = left.rows.get(key_)
     if found is None:
         by_key: dict[tuple[object, ...], GroupBatch] = {}
@@ -107,14 +108,14 @@ def group_batches(
 
 
 class EndpointFilter(Struct, frozen=True):
-    """Restrict a job to one endpoint."""
+    """Restricts a job to one endpoint."""
 
     endpoint: str
     job: Job
 
 
 def jobs_needed(case: PlanningCase) -> tuple[Job, ...]:
-    """Return the answering job, then the conversions that could be of use."""
+    """Return the answering job, followed by the conversion jobs that could be useful."""
     found: list[Job] = [case.job]
     if case.job != "transcribe" and any(map(_has_speech, case.bundles)):
         found.append("transcribe")
@@ -149,7 +150,7 @@ def _has_speech(bundle: Bundle) -> bool:
 
 
 def _failed_transcripts(case: PlanningCase) -> tuple[tuple[str, str, str], ...]:
-    """Return by which endpoint a transcript failed and why, which decides which endpoint may repeat it."""
+    """Return endpoint, problem and language of failed transcripts, which decide who may repeat them."""
     if case.job != "transcribe":
         return ()
     parts = [part for bundle in case.bundles for part in bundle.parts]
@@ -157,7 +158,7 @@ def _failed_transcripts(case: PlanningCase) -> tuple[tuple[str, str, str], ...]:
 
 
 def eligible_endpoints(case: PlanningCase, jobs: tuple[Job, ...]) -> EligibleEndpoints:
-    """Apply the endpoint rules, once per shape of request."""
+    """Apply the endpoint rules, cached by shape of request."""
     policy = case.policy
     recording = next((bundle.title for bundle in case.bundles if bundle.kind in ("audio", "video")), "")
     key = (
@@ -175,7 +176,7 @@ def eligible_endpoints(case: PlanningCase, jobs: tuple[Job, ...]) -> EligibleEnd
 
 
 def _pictures(case: PlanningCase) -> int:
-    """Return how many pictures are drawn from; models that draw on this machine accept one."""
+    """Return the number of input images of an image generation; local diffusion models accept one."""
     return len(input_pictures(case.facts)) if case.job == "draw" else 0
 
 
@@ -201,7 +202,7 @@ def _apply(case: PlanningCase, jobs: tuple[Job, ...]) -> EligibleEndpoints:
 
 
 def _counted_only(case: PlanningCase) -> list[EndpointRejection]:
-    """Return the rejection of hosts without consent whose endpoints are counted in the catalog and not listed."""
+    """Return the rejection of hosts without consent whose endpoints are only counted in the catalog."""
     hosts = endpoints = 0
     for place in case.index.catalog.elsewhere:
         able = max((count for task, count in place.tasks if case.job in JOBS.get(task, ())), default=0)
@@ -214,7 +215,7 @@ def _counted_only(case: PlanningCase) -> list[EndpointRejection]:
 
 
 def _miss(rule: str, groups: list[EndpointGroup]) -> float:
-    """Return the size of the smallest model that is not ready: it is the quickest to fetch."""
+    """Return the memory of the smallest model that is not ready, which is the quickest to fetch; 0 for other rules."""
     if rule != "not_ready":
         return 0.0
     return min(endpoint.memory.mid for group in groups for endpoint in group.members)
@@ -228,15 +229,16 @@ def first_ids(groups: list[EndpointGroup]) -> tuple[str, ...]:
 def members_to_price(
     case: PlanningCase, group: EndpointGroup, job: Job, only: EndpointFilter | None
 ) -> tuple[Endpoint, ...]:
-    """Return the endpoints of a group worth pricing for a job: its undominated ones, and those known from more than the
-    catalog: measured, loaded, named and previous endpoints.
+    """Return the endpoints of a group worth pricing for a job.
+
+    These are the undominated ones, and those known beyond the catalog: measured, loaded, named and previous endpoints.
     """
     if only is not None and only.job == job:
         return tuple(e for e in group.members if e.id == only.endpoint)
     if case.named is not None and job == case.job:
         return tuple(e for e in group.members if e.id in case.named)
     if case.policy.objective == "best" and job == case.job:
-        return tuple(group.members)  # the band has the cheap and the quick, and neither decides
+        return tuple(group.members)  # the band keeps cheap and fast members, but neither criterion decides here
     band = case.index.band(group, case.as_of, case.effort)
     if group.number in case.special and len(band) < len(group.members):
         special = case.special[group.number]
@@ -244,7 +246,7 @@ def members_to_price(
     return band
 
 
-_MISS: dict[str, Callable[[PricedRoute], float]] = {  # by how much a limit was missed
+_MISS: dict[str, Callable[[PricedRoute], float]] = {  # amount by which a limit was missed
     "media": lambda held: float(held.held.pages + held.held.pictures + held.held.seconds + held.held.size),
     "images": lambda held: float(held.pictures - (held.max_pictures or 0)),
     "context": lambda held: held.tokens + held.answer - held.context,
@@ -255,24 +257,23 @@ _MISS: dict[str, Callable[[PricedRoute], float]] = {  # by how much a limit was 
 
 
 def miss(reason: Reason, priced: PricedRoute) -> float:
-    """Return by how much a limit was missed; 0 for a rule without a number."""
+    """Return the amount by which a limit was missed; 0 for a rule without a number."""
     measure = _MISS.get(reason[0])
     return measure(priced) if measure is not None else 0.0
 
 
 class RejectionLog:
-    """The rejections of one search."""
+    """Collects the rejections of one search."""
 
     def __init__(self, case: PlanningCase) -> None:
         self.case = case
         self._rows: dict[tuple[str, str], EndpointRejection] = {}
-        self._nearest: dict[tuple[str, str], str] = {}  # whose reason a row shows; "" for the ideal member of a group
+        # The endpoint whose reason a row shows; "" for the ideal member of a group.
+        self._nearest: dict[tuple[str, str], str] = {}
         self._several: set[tuple[str, str]] = set()  # rows with several reasons
 
     def rows(self) -> list[EndpointRejection]:
-        """Return the rejections. Where reasons differ the nearest miss is named: one number never stands for
-        several.
-        """
+        """Return the rejections. If the reasons in a row differ, the nearest miss is named."""
         found: list[EndpointRejection] = []
         for key, row in self._rows.items():
             if key in self._several:
@@ -284,7 +285,10 @@ class RejectionLog:
         return found
 
     def add(self, new: EndpointRejection) -> None:
-        """Add a rejection: one row per rule with numbers (the nearest miss represents it), one per reason without."""
+        """Add a rejection.
+
+        Rules with numbers have one row, represented by the nearest miss; others one row per reason.
+        """
         key = (new.rule, "" if new.rule in _MISS else new.reason)
         priced = self._rows.get(key)
         near = priced if priced is not None and priced.miss <= new.miss else new
@@ -299,12 +303,12 @@ class RejectionLog:
         self._rows[key] = EndpointRejection(new.rule, near.reason, priced.count + new.count, ids, near.miss)
 
     def add_nearest(self, reasons: list[tuple[Reason, PricedRoute]], ids: tuple[str, ...], count: int) -> None:
-        """Add the rejection of the route that came farthest."""
+        """Add the rejection of the route that passed the most rules."""
         reason, priced = max(reasons, key=lambda each: (rules.rule_order(each[0][0]), -miss(*each)))
         self.add(EndpointRejection(reason[0], reason[1], count, ids, miss(reason, priced)))
 
     def take_over(self, before: RejectionLog, *, contexts: bool) -> None:
-        """Add the rows of an earlier pass that are missing here; short contexts only if ``contexts``."""
+        """Add the rows of an earlier pass that are missing here. Context rejections only if ``contexts``."""
         for key, row in before._rows.items():
             if (contexts or key[0] != "context") and key not in self._rows:
                 self._rows[key], self._nearest[key] = row, before._nearest[key]

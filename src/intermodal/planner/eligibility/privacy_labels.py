@@ -1,8 +1,8 @@
 """Privacy labels: which parts a label covers, and what a release permits.
 
 A label names a kind or a file. It covers parts of that kind or name, and everything extracted from a file of that kind
-or name, however deeply nested. Only a release of the very file that is private permits anything: releasing a mail's
-text does not release a private document attached to it, nor the other way round.
+or name, at any nesting depth. Only a release of the private file itself permits anything: releasing an email's text
+does not release a private document attached to it, nor vice versa.
 """
 
 from __future__ import annotations
@@ -14,27 +14,28 @@ from intermodal.plans.facts import PartFacts
 from intermodal.request import Policy
 
 _KINDS = frozenset(KINDS)
-# Kinds of parts that are a document's own content; a recording attached to a mail is a thing of its own, which
-# "document:text" does not cover.
+# Kinds of parts that are a document's own content. A recording attached to an email is separate: "document:text" does
+# not cover it.
 _CONTENT = ("text", "image")
-INSIDE: dict[str, tuple[str, ...]] = {"video": ("audio", "image")}  # a label for a kind covers everything made of it
+# A label for the inner kind also covers the outer one.
+INSIDE: dict[str, tuple[str, ...]] = {"video": ("audio", "image")}
 
 
 def same_name(label: str, name: str) -> bool:
-    """Return whether a label is a name or the last part of a path."""
+    """Return whether a label equals a name, or the last component of its path."""
     return label == name or label.rsplit("/", 1)[-1] == name.rsplit("/", 1)[-1]
 
 
 def covers(label: str, name: str) -> bool:
-    """Return whether a private label matches a name, the last part of a path, or the last part of a plan's name.
+    """Return whether a private label matches a name, the last component of its path, or the last part of a nested name.
 
-    "call.wav" covers "letter.eml, call.wav". A release has to name its subject exactly.
+    "call.wav" covers "letter.eml, call.wav". A release must name its subject exactly.
     """
     return same_name(label, name) or label.rsplit("/", 1)[-1] == name.rsplit(", ", 1)[-1]
 
 
 def is_private(policy: Policy, part: PartFacts) -> bool:
-    """Return whether a part may not leave as it is."""
+    """Return whether a part may not leave this machine unconverted."""
     if not policy.private:
         return False
     own, files = _private_names(part), list(_files(part))
@@ -46,7 +47,7 @@ def is_private(policy: Policy, part: PartFacts) -> bool:
 
 
 def may_release(policy: Policy, part: PartFacts, into: str) -> bool:
-    """Return whether the result of converting a private part ``into`` that kind may leave."""
+    """Return whether the result of converting a private part to kind ``into`` may leave this machine."""
     own = (part.kind, *_own_names(part))
     hit = [file for file in _files(part) if _is_labelled(policy, file)]
     if any(not _releases_kind(policy, file, part, into) for file in hit):
@@ -65,14 +66,15 @@ def may_release(policy: Policy, part: PartFacts, into: str) -> bool:
 
 
 def _inner(policy: Policy, part: PartFacts) -> tuple[str, ...]:
-    """Return the labels for kinds inside a part: the sound and the pictures of a video."""
+    """Return the private kinds inside a part: sound and pictures of a video."""
     return tuple(kind for kind in INSIDE.get(part.kind, ()) if kind in policy.private)
 
 
 def _releases_track(policy: Policy, part: PartFacts, label: str, into: str) -> bool:
-    """Return whether a label for a kind inside releases content made ``into`` that kind.
+    """Return whether a private inner kind ``label`` permits the result of kind ``into``.
 
-    The other track is not its concern. Text may come from either track, so each label that applies has to release it.
+    The other track is not affected by the label. Text may come from either track, so every applicable label must
+    release it.
     """
     if into != label and into in INSIDE[part.kind]:
         return True
@@ -83,16 +85,17 @@ def _releases_track(policy: Policy, part: PartFacts, label: str, into: str) -> b
 
 
 def _own_names(part: PartFacts) -> tuple[str, ...]:
-    """Return the part's own names, without those of the files it was extracted from."""
+    """Return the part's own names, without those of the files from which it was extracted."""
     containers = {file[0] for file in _files(part)}
     names = [name for name in part.origins if name not in _KINDS and name not in containers]
     return tuple(names) if part.name in containers else (part.name, *names)
 
 
 def _private_names(part: PartFacts) -> tuple[str, ...]:
-    """Return the names by which a private label may mean the part, the last part of its name included.
+    """Return the names by which a private label may refer to the part, including the last part of its name.
 
-    Not where that is a file it was extracted from, which a release of that file lets out.
+    The last part is excluded if it is a file from which the part was extracted, because a release of that file permits
+    the part.
     """
     last = part.name.rsplit(", ", 1)[-1]
     own = _own_names(part)
@@ -100,7 +103,7 @@ def _private_names(part: PartFacts) -> tuple[str, ...]:
 
 
 def _files(part: PartFacts) -> Iterator[tuple[str, ...]]:
-    """Yield the files a part was extracted from, each as its name and kinds."""
+    """Yield the files from which a part was extracted, each as its name and kinds."""
     found: list[str] = []
     for word in (*part.origins, ""):
         if word in _KINDS:

@@ -6,7 +6,7 @@ A rule returns "" if it is satisfied, otherwise the reason in words. Rules have 
     option     a bundle of parts reaching a group of endpoints  one conversion option of many
     route      a complete route with its numbers                after pricing
 
-The first rule that is violated is the reason. Adding a rule takes a function and a line.
+The first violated rule is the reason. To add a rule, add a function and a line in ``RULES``.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ _BOUND: dict[Zone, str] = {
 
 
 class PricedRoute(Struct, gc=False):
-    """A complete route's numbers, as the route rules read them (low levels play no part in a limit).
+    """The figures of a complete route that route rules read.
 
-    ``tokens`` and ``answer``: the high estimate of the input, and the room kept for the answer. ``context_known``:
-    False where the endpoint does not state its context length. ``own_tier``: strength of the answering endpoint,
-    ``tier``: of the weakest link, ``floor``: what the former is compared with. ``cut``: the room for reasoning was
-    reduced to meet a limit, so the high ends are of that answer. ``uncut``: what the endpoint would offer with more
+    ``tokens`` and ``answer``: high estimate of the input, and the room reserved for the answer. ``context_known``:
+    False if the endpoint does not state its context length. ``own_tier``: strength of the answering endpoint, compared
+    with ``floor``; ``tier``: strength of the weakest link. ``cut``: the room for reasoning was reduced to meet a limit,
+    and the high figures are for that answer. ``uncut``: the full context that the endpoint would offer with more
     memory.
     """
 
@@ -95,7 +95,7 @@ class PricedRoute(Struct, gc=False):
 
 
 def output(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """Require the ability to do a job of this request."""
+    """Require that the group can do the job."""
     if job in group.jobs:
         return ""
     if group.first.model.ranks:
@@ -105,14 +105,14 @@ def output(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def model(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """Require the named model to answer."""
+    """Require that the named model answers."""
     if case.named is None or job != case.job or any(e.id in case.named for e in group.members):
         return ""
     return other_model_named(case)
 
 
 def other_model_named(case: PlanningCase) -> str:
-    """Return why an endpoint outside the named model does not answer; endpoints of a group may have several names."""
+    """Return the reason for rejecting an endpoint that is not the named model."""
     return f"another model was named ({case.policy.model})"
 
 
@@ -125,7 +125,7 @@ def not_ready(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def consent(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """Require consent for hosts beyond this machine; a key in the environment is discovery, not consent."""
+    """Require consent for remote hosts. A key in the environment makes a host known, but is not consent."""
     if not needs_consent(group.first) or group.first.host.id in case.consented:
         return ""
     name = group.first.host.id
@@ -140,7 +140,7 @@ def zone(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def language(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """Require a stated language of monolingual transcribers, which write fluent nonsense about any other."""
+    """Require a stated spoken language for monolingual transcribers, which produce fluent nonsense for any other."""
     languages = group.first.model.languages
     if job != "transcribe" or not languages or (case.named is not None and case.job == "transcribe"):
         return ""
@@ -157,7 +157,10 @@ def language(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def translation(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """Require translating transcribers to offer the target language, and writing models to know both languages."""
+    """Require that the target language is supported.
+
+    A translating transcriber must support it as its output; a translating model must support both languages.
+    """
     first, into = group.first, case.into
     if job == "transcribe" and into and into not in first.translates:
         able = ", ".join(first.translates)
@@ -175,7 +178,7 @@ def translation(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def already_transcribed(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """Require a better transcriber, or none, after a transcript that was no good as an answer."""
+    """After a transcript that failed as an answer, require a better transcriber."""
     if job != "transcribe" or case.job != "transcribe":
         return ""
     for bundle in case.bundles:
@@ -187,7 +190,10 @@ def already_transcribed(group: EndpointGroup, job: Job, case: PlanningCase) -> s
 
 
 def rationed(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """Exclude free tiers for ``best`` and ``cheapest`` unless the policy allows them: they may not answer today."""
+    """Exclude free tiers under ``best`` and ``cheapest`` unless the policy allows them.
+
+    They may be exhausted when the plan runs.
+    """
     objective = case.without_free_tiers
     if not group.first.rationed or not objective:
         return ""
@@ -197,13 +203,14 @@ def rationed(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def conditions(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """Require the stated licence, region and retention of every endpoint that receives anything."""
+    """Require the stated licence, region and retention of every endpoint that receives data."""
     return refused_by_wish(group.first, case.policy)
 
 
 def tools(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """Exclude endpoints that accept no tools, or whose protocol cannot express the tool choice; tools are not
-    emulated.
+    """Exclude endpoints that do not accept tools, or whose protocol cannot express the tool choice.
+
+    Tools are not emulated.
     """
     request, first = case.request, group.first
     if not request.tools or job != case.job or request.tool_choice == "none":
@@ -221,7 +228,7 @@ def tools(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def schema(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """Require enforcement of the schema where the request is strict; a prompted and checked answer is not enough."""
+    """Require schema enforcement if the request is strict. A prompted and checked answer is not sufficient."""
     output = case.request.output
     if job != case.job or not isinstance(output, JsonOutput) or not output.strict:
         return ""
@@ -231,8 +238,9 @@ def schema(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def labels(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """Require labels that the model can score: a head knows its own; a chat chooses among so many lettered ones at
-    most.
+    """Require labels that the model can score.
+
+    A head knows its own labels; a chat model chooses among a limited number of lettered labels.
     """
     output = case.request.output
     if job != "score" or not isinstance(output, ScoresOutput):
@@ -259,7 +267,7 @@ def labels(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def matched(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """Exclude models that match pictures and texts from work on texts: theirs are captions of a few words."""
+    """Exclude contrastive models from text-only jobs, because their text encoders are for captions of a few words."""
     if job != case.job or job not in ("score", "embed") or not group.first.model.matches_pictures or case.bundles:
         return ""
     if job == "score":
@@ -272,7 +280,7 @@ def matched(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def drawing(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """Exclude hosts whose protocol has no field for a stated setting of a picture."""
+    """Exclude hosts whose protocol has no field for a stated image setting."""
     if job != "draw":
         return ""
     return unsupported_by_host(group.first.host, case.request) or unsupported_by_model(
@@ -297,7 +305,7 @@ def modality(group: EndpointGroup, option: ConversionOption, bundle: Bundle, cas
 
 
 def privacy(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
-    """Keep private parts and everything derived from them on this machine, unless released."""
+    """Keep private parts and all data derived from them on this machine, unless released."""
     if not bundle.private or not group.remote:
         return ""
     if option.name in ("native", "resized", "read_along") or (option.name == "frames" and bundle.picture_private):
@@ -313,7 +321,7 @@ def privacy(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case
 
 
 def as_it_is(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
-    """Exclude unconverted media that the vendor is known to refuse."""
+    """Exclude unconverted media that the vendor is known to reject."""
     reason = native_refusal(option, case.token_rules(group)) if option.odd or option.name == "native" else ""
     return hint("{}: {}", bundle.title, reason) if reason else ""
 
@@ -341,7 +349,7 @@ def keep(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: P
 
 
 def labelled(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
-    """Reject options that lose what a picture shows, where labels are scored against it."""
+    """If labels are scored against a part, reject options that lose an aspect that the labels depend on."""
     if not option.lost:
         return ""
     if (
@@ -353,14 +361,14 @@ def labelled(group: EndpointGroup, option: ConversionOption, bundle: Bundle, cas
 
 
 def as_pictures(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
-    """Give models that compare pictures with texts pictures, and no words about them."""
+    """Require that contrastive models receive images, not text about them."""
     if not group.first.model.matches_pictures or option.kinds == {"image"}:
         return ""
     return f"compares pictures, and {_DOING.get(option.name, 'this way')} makes something else of {bundle.title}"
 
 
 def drawn_from(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
-    """Reject words about a picture that is to be drawn from: they would make another picture."""
+    """Reject options that convert the input image of an image generation to text."""
     if bundle.kind != "image":
         return ""
     if option.name == "native":
@@ -384,7 +392,7 @@ def media(priced: PricedRoute, case: PlanningCase) -> str:
 
 
 def context(priced: PricedRoute, case: PlanningCase) -> str:
-    """Reject input that does not fit the context; it is counted before sending and never truncated silently."""
+    """Reject input that does not fit the context. Input is counted before sending and never truncated silently."""
     if priced.tokens + priced.answer <= priced.context:
         return ""
     assumption = "" if priced.context_known else " (assumed: its context length is unknown)"
@@ -406,7 +414,7 @@ def memory(priced: PricedRoute, case: PlanningCase) -> str:
 
 
 def unknown_price(priced: PricedRoute, case: PlanningCase) -> str:
-    """Reject an unknown price where the user set a limit; under the default limit it sorts last and is noted."""
+    """Reject an unknown price if the user set a limit. Under the default limit it sorts last and is noted."""
     if priced.cost_high < float("inf") or case.policy.takes_unknown_prices:
         return ""
     return f"its price is not known, and the limit is ${plain_money(case.policy.max_cost)}"
@@ -427,17 +435,17 @@ def deadline(priced: PricedRoute, case: PlanningCase) -> str:
 
 
 def _cut(priced: PricedRoute) -> str:
-    """Return which answer a high end refers to, where it is not the one planned without limits."""
+    """Return the qualification of a high figure that refers to a reduced answer; "" otherwise."""
     return f" with no more than {priced.answer:,.0f} tokens of thought and answer" if priced.cut else ""
 
 
 def floor(priced: PricedRoute, case: PlanningCase) -> str:
-    """Require the floor of strength: stated, or the default as far as it had to come down (``strength_floors.py``)."""
+    """Require the strength floor: the stated one, or the default one as lowered by ``strength_floors.py``."""
     return "" if priced.own_tier >= priced.floor else below_floor(case, priced.floor)
 
 
 def below_floor(case: PlanningCase, place: int, job: Job = "generate") -> str:
-    """Return the reason for a missed floor; for the default one with the option that admits weaker endpoints."""
+    """Return the reason for a missed floor; for the default floor, with the option that admits weaker endpoints."""
     name = tier_name(place)
     if case.policy.at_least is not None:
         return f"below the floor {name}{_AS.get(job, '')}"
@@ -456,9 +464,7 @@ _AS: dict[Job, str] = {
 
 
 class Rule(Struct, frozen=True):
-    """A rule. ``name``: the stable word that ``Rejected.rule`` carries. ``jobs``: the ones that it is about, () for
-    all.
-    """
+    """A rule. ``name``: the stable word used in ``Rejected.rule``. ``jobs``: the jobs it applies to, () for all."""
 
     name: str
     stage: Literal["endpoint", "option", "route"]
@@ -469,7 +475,7 @@ class Rule(Struct, frozen=True):
 RULES: tuple[Rule, ...] = (
     Rule("output", "endpoint", output),
     Rule("model", "endpoint", model),
-    Rule("consent", "endpoint", consent),  # first: without consent no other fact of a host matters
+    Rule("consent", "endpoint", consent),  # first: without consent, no other property of a host matters
     Rule("not_ready", "endpoint", not_ready),
     Rule("zone", "endpoint", zone),
     Rule("conditions", "endpoint", conditions),
@@ -512,7 +518,7 @@ Reason = tuple[str, str]  # rule, words
 
 
 def endpoint_rejection(group: EndpointGroup, job: Job, case: PlanningCase, *, consented: bool = False) -> Reason | None:
-    """Return why a group cannot do a job, None when it can. ``consented``: assume consent for its host."""
+    """Return why a group cannot do a job; None if it can. ``consented``: assume consent for its host."""
     for name, check in _ENDPOINT:
         reason = "" if consented and name == "consent" else check(group, job, case)
         if reason:
@@ -539,5 +545,5 @@ def route_rejection(priced: PricedRoute, case: PlanningCase) -> Reason | None:
 
 
 def rule_order(rule: str) -> int:
-    """Return the index of a rule; the later a rule rejects, the nearer the miss."""
+    """Return the index of a rule. The later the rule that rejects, the nearer the miss."""
     return len(RULES) if rule == "named" else _ORDER.get(rule, -1)

@@ -1,4 +1,7 @@
-"""The floor of strength: a stated one rejects; the default one falls to the strongest available model, per task."""
+"""The strength floor: a stated floor rejects weaker endpoints.
+
+The default floor is lowered, per task, to the strongest available model.
+"""
 
 from __future__ import annotations
 
@@ -38,10 +41,10 @@ _JOB_WORDS: dict[Job, str] = {
 
 
 class FloorSearch(Struct):
-    """The floors under which routes were found (or nothing was, even under the lowest).
+    """The floors under which routes were found, or the lowest floors if none were.
 
     ``top``: where the search began. ``passed_over``: stronger converters that were not used, and why. ``instead``: the
-    route under the higher floor that loses more, where the floor came down for that.
+    route under the higher floor that loses more, if the floor was lowered for that reason.
     """
 
     floors: StrengthFloors
@@ -52,7 +55,7 @@ class FloorSearch(Struct):
 
 
 def search_with_floors(case: PlanningCase, left: EligibleEndpoints) -> FloorSearch:
-    """Search under the floor; where the default floor leaves nothing, lower it as little as possible."""
+    """Search under the floor. If nothing is found under the default floor, lower it as little as possible."""
     stated = case.policy.at_least
     if stated is not None:
         floors = StrengthFloors(*[TIERS.index(stated)] * 4)
@@ -69,9 +72,10 @@ def search_with_floors(case: PlanningCase, left: EligibleEndpoints) -> FloorSear
 
 
 def _keeping_more(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch) -> FloorSearch | None:
-    """Return a weaker endpoint that keeps what the question needs, where the best route loses it and is no stronger.
+    """Return the search with a weaker endpoint that keeps needed aspects, or None.
 
-    Five pictures described one by one by a weak model are not compared, however strong the model that reads about them.
+    Used if the best route loses them and is no stronger. For example, if a weak model describes five images one by one,
+    they are not compared, however strong the model that reads the descriptions.
     """
     best, floors = settled.found.routes[0], settled.floors
     if not best.demand.lost or best.tier >= floors.answer:
@@ -84,7 +88,7 @@ def _keeping_more(case: PlanningCase, left: EligibleEndpoints, settled: FloorSea
 
 
 def _strongest(case: PlanningCase, left: EligibleEndpoints) -> StrengthFloors:
-    """Return the default floor, or the strongest reachable of each task where nothing is that strong."""
+    """Return the default floors, lowered to the strongest available model per task."""
     answer = _strongest_for_job(case, left, case.job)
     if case.named is not None:
         answer = 0  # the user named the model: its strength does not matter
@@ -98,7 +102,7 @@ def _strongest(case: PlanningCase, left: EligibleEndpoints) -> StrengthFloors:
 
 
 def _strongest_for_job(case: PlanningCase, left: EligibleEndpoints, job: Job) -> int:
-    """Return the strongest tier for one job among endpoints that may receive the parts; cached."""
+    """Return the strongest tier for a job among endpoints that may receive the parts; cached."""
     here = job != case.job and all(bundle.private for bundle in case.bundles if bundle.kind in KINDS[job])
     found = left.strongest.get((job, here))
     if found is None:
@@ -109,7 +113,7 @@ def _strongest_for_job(case: PlanningCase, left: EligibleEndpoints, job: Job) ->
 
 
 def _lower_floors(top: StrengthFloors) -> Iterator[StrengthFloors]:
-    """Yield floors from ``top`` down, fewest steps first, converters before the answer."""
+    """Yield floors from ``top`` downwards, by increasing number of steps."""
     yield top
     steps = itertools.product(*(range(each + 1) for each in (top.answer, top.hear, top.read, top.see)))
     ordered = sorted(steps, key=lambda step: (sum(step), step))
@@ -126,7 +130,7 @@ def floor_missed(notes: Iterable[str]) -> bool:
 
 
 def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch, chosen: Route) -> list[str]:
-    """Return one note where the default floor came down: what excludes stronger endpoints, or how to get them."""
+    """Return a note if the default floor was lowered: what excludes stronger endpoints, or how to get them."""
     if case.policy.at_least is not None:
         return []
     floors = settled.floors
@@ -174,7 +178,7 @@ def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearc
 
 
 def _refused_by_floor(case: PlanningCase, settled: FloorSearch) -> str:
-    """Return what excludes a stronger and reachable endpoint, the nearest miss."""
+    """Return what excludes a stronger available endpoint: the nearest miss."""
     if settled.passed_over:
         nearest = max(settled.passed_over, key=lambda each: rules.rule_order(each.rule))
         return hint("{} {}", nearest.ids[0], nearest.reason)
@@ -198,7 +202,7 @@ def _is_stronger(case: PlanningCase, group: EndpointGroup, floor: int) -> bool:
 
 
 def _nearest(refused: list[EndpointRejection]) -> EndpointRejection | None:
-    """Return the nearest miss; that others are weaker is no reason against this one."""
+    """Return the nearest miss. Rejections for weakness are used only if there are no others."""
     return max(refused, key=lambda each: (each.rule != "floor", rules.rule_order(each.rule)), default=None)
 
 
@@ -212,7 +216,7 @@ def _stronger(left: EligibleEndpoints, job: Job, floors: StrengthFloors) -> list
 def _passed_over(
     case: PlanningCase, left: EligibleEndpoints, top: StrengthFloors, floors: StrengthFloors
 ) -> list[EndpointRejection]:
-    """Return converters stronger than those used, and why every route through them is out."""
+    """Return the converters stronger than those used, and why every route through them is rejected."""
     found: list[EndpointRejection] = []
     for job in CONVERSIONS:
         if job == case.job or floors.of(job) >= top.of(job):

@@ -1,7 +1,7 @@
-"""Terms of use of an endpoint: what its licence permits, where its host computes, and what the host keeps.
+"""Terms of use of an endpoint: what its licence permits, where its host computes, and what the host retains.
 
-An unknown does not satisfy a policy about hosts: such an endpoint is left out, with the reason that nothing is stated.
-A licence excludes what it is stated to forbid; where its permissions are unknown, a note is added.
+Unknown terms do not satisfy a policy: the endpoint is rejected with the reason that nothing is stated. A licence
+excludes what it explicitly forbids; if its permissions are unknown, a note is added.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def endpoint_terms(endpoint: Endpoint) -> EndpointTerms:
 
 
 def terms_rejection(endpoint: Endpoint, policy: Policy) -> str:
-    """Return why the policy's wishes exclude an endpoint, "" where they do not."""
+    """Return why the policy excludes an endpoint; "" if it does not."""
     conditions = endpoint_terms(endpoint)
     return next((reason for check in _CHECKS if (reason := check(endpoint, conditions, policy))), "")
 

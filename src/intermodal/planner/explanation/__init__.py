@@ -1,6 +1,5 @@
 """The text of a plan: headline, summary, warnings, notes, remedies, the verdict, and why an endpoint was not chosen.
-
-Their layout as EXPLAIN belongs to ``intermodal.plans``.
+Its layout as EXPLAIN is in ``intermodal.plans``.
 
 plan_text.py            headline, policy line, warnings        notes.py        remarks about the chosen route
 verdict_builder.py      whether a language model is enough     remedies.py     what to do about a rejection

@@ -29,7 +29,7 @@ from intermodal.request import DEFAULT_MAX_COST, ScoresOutput
 
 
 def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[str]:
-    """Return the notes in order of weight: losses, pages left out, prices, room, unused input."""
+    """Return the notes by decreasing weight: losses, omitted pages, prices, room, unused input."""
     found = [*candidate.warnings]
     if chosen.cost == math.inf:
         limit = case.policy.max_cost
@@ -80,10 +80,10 @@ def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[
 
 
 def file_notes(case: PlanningCase, assignment: Assignment, candidate: Candidate) -> list[str]:
-    """Return the notes on the files themselves, whatever answers: on their content, tracks and earlier readings."""
+    """Return the notes on the files themselves: on their content, tracks and earlier readings."""
     names = {part.index: part.name for part in case.facts.parts}
     if case.job == "transcribe":
-        names[-1] = case.bundles[0].parts[0].name  # its one call is the last one, which belongs to no part
+        names[-1] = case.bundles[0].parts[0].name  # its only call is the last one, which belongs to no part
     return [
         *(f"{part.name}: {note}" for part in case.facts.parts for note in part.notes),
         *_film_notes(case, assignment),
@@ -92,7 +92,7 @@ def file_notes(case: PlanningCase, assignment: Assignment, candidate: Candidate)
 
 
 def _chosen_by(case: PlanningCase, chosen: Route) -> list[str]:
-    """Return how pages were chosen, where some had to be left out."""
+    """Return a note on how pages were selected, if some were omitted."""
     ranking = case.facts.ranking
     if ranking is None or not any(option.left_out for option in chosen.assignment.options):
         return []
@@ -102,9 +102,7 @@ def _chosen_by(case: PlanningCase, chosen: Route) -> list[str]:
 
 
 def _foreign(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[str]:
-    """Return a note where a model gets a transcript in a language it does not know and a transcriber could
-    translate.
-    """
+    """Return a note if a model gets a transcript in an unsupported language and a transcriber could translate."""
     known = chosen.endpoint.model.languages
     spoken = sorted(case.languages - set(known))
     transcribes = any(isinstance(step, Call) and step.op == "transcribe" for step in candidate.steps)
@@ -140,7 +138,7 @@ def _film_notes(case: PlanningCase, assignment: Assignment) -> list[str]:
 
 
 def _tools_perhaps_too_long(case: PlanningCase, chosen: Route) -> list[str]:
-    """Return a note where the tools at their most would exceed the context."""
+    """Return a note if the tools at their high estimate would exceed the context."""
     needs, context = chosen.demand, chosen.rates.context
     if not case.request.tools or case.job == "transcribe" or needs.total[HIGH] + chosen.numbers.cap <= context:
         return []
@@ -152,7 +150,7 @@ def _tools_perhaps_too_long(case: PlanningCase, chosen: Route) -> list[str]:
 
 
 def _pictures_perhaps_too_long(case: PlanningCase, chosen: Route) -> list[str]:
-    """Return a note where the pictures at their most would exceed the context."""
+    """Return a note if the images at their high estimate would exceed the context."""
     (low, _, high), context = chosen.demand.image, chosen.rates.context
     if (
         case.job == "transcribe"
@@ -168,13 +166,13 @@ def _pictures_perhaps_too_long(case: PlanningCase, chosen: Route) -> list[str]:
 
 
 def _without_price(candidate: Candidate) -> list[str]:
-    """Return the endpoints a route calls at an unknown price."""
+    """Return the endpoints that a route calls at an unknown price."""
     calls = (step for step in candidate.steps if isinstance(step, Call) and not step.estimate.cost.known)
     return list(dict.fromkeys(step.endpoint for step in calls))
 
 
 def _perhaps_without_a_word(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[str]:
-    """Return a note where twice the usual reasoning leaves no room for a usual answer within the limit."""
+    """Return a note if twice the usual reasoning leaves no room for a usual answer within the limit."""
     thought, cap = candidate.answering.estimate.thought_tokens, chosen.numbers.cap
     usual = chosen.rates.thought[MID]
     if not thought.high or cap >= case.ranked_answer + _THOUGHT * usual:
@@ -191,11 +189,11 @@ def _perhaps_without_a_word(case: PlanningCase, chosen: Route, candidate: Candid
     ]
 
 
-_THOUGHT = 2.0  # relative to the usual reasoning: half of all questions take more than that
+_THOUGHT = 2.0  # factor on the usual reasoning, which half of all questions exceed
 
 
 def _bound(case: PlanningCase, chosen: Route) -> str:
-    """Return what keeps the answer from being longer."""
+    """Return what limits the length of the answer."""
     cap = chosen.numbers.cap
     if cap >= chosen.rates.most_out:
         return "it writes no more"
@@ -208,7 +206,7 @@ def _bound(case: PlanningCase, chosen: Route) -> str:
 
 
 def _without_question(case: PlanningCase, candidate: Candidate) -> list[str]:
-    """Return the describers that work without the question, since it may not leave."""
+    """Return notes on describers that do not get the question, because it is private."""
     steps = (
         [step for step in candidate.steps if isinstance(step, Call) and step.op == "describe"]
         if case.question_parts
@@ -219,7 +217,7 @@ def _without_question(case: PlanningCase, candidate: Candidate) -> list[str]:
 
 
 def _started_servers(case: PlanningCase, candidate: Candidate) -> list[str]:
-    """Return the servers that this run would start and leave running: its one effect that outlives it."""
+    """Return notes on servers that this run would start and leave running, its only lasting effect."""
     found: dict[str, str] = {}
     for step in candidate.steps:
         endpoint = case.index.catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None
@@ -235,7 +233,7 @@ def _started_servers(case: PlanningCase, candidate: Candidate) -> list[str]:
 
 
 def _shortened(case: PlanningCase, candidate: Candidate) -> list[str]:
-    """Return the models loaded with a smaller context than they have, for lack of memory."""
+    """Return notes on models loaded with a reduced context for lack of memory."""
     used = dict.fromkeys(step.endpoint for step in candidate.steps if isinstance(step, Call))
     found = (case.index.catalog.by_id.get(each) for each in used)
     return [
@@ -247,7 +245,7 @@ def _shortened(case: PlanningCase, candidate: Candidate) -> list[str]:
 
 
 def _unloaded_converters(candidate: Candidate) -> list[str]:
-    """Return the converters that are unloaded before the answer."""
+    """Return a note on converters that are unloaded before the answer."""
     if not candidate.ends:
         return []
     names = " and ".join(candidate.ends)
@@ -255,7 +253,10 @@ def _unloaded_converters(candidate: Candidate) -> list[str]:
 
 
 def _unlicensed(case: PlanningCase, chosen: Route) -> list[str]:
-    """Return a note where commercial use is wanted of weights of unknown licence; hosts serve under their own terms."""
+    """Return a note if commercial use is requested and the licence of local weights is unknown.
+
+    Hosts serve under their own terms.
+    """
     model = chosen.endpoint.model
     if case.policy.licence == "any" or model.permits or chosen.group.remote:
         return []
@@ -263,7 +264,7 @@ def _unlicensed(case: PlanningCase, chosen: Route) -> list[str]:
 
 
 def _contested(case: PlanningCase, chosen: Route) -> list[str]:
-    """Return contradictions between sources about what this request gives the model."""
+    """Return notes on contradictions between sources about the inputs of the model."""
     given = {kind for option in chosen.assignment.options for kind in option.kinds} | {
         bundle.kind for bundle in case.bundles
     }
@@ -274,7 +275,7 @@ def _contested(case: PlanningCase, chosen: Route) -> list[str]:
 
 
 def _not_yet(case: PlanningCase, candidate: Candidate) -> list[str]:
-    """Return what a plan made without a key needs before it can run."""
+    """Return what is missing before a plan can run, such as a key."""
     called = (case.index.catalog.by_id[step.endpoint] for step in candidate.steps if isinstance(step, Call))
     return list(
         dict.fromkeys(
@@ -284,7 +285,7 @@ def _not_yet(case: PlanningCase, candidate: Candidate) -> list[str]:
 
 
 def _unverified(case: PlanningCase, candidate: Candidate) -> list[str]:
-    """Return the endpoints whose facts rest on an unverified source."""
+    """Return a note on endpoints whose facts rest on an unverified source."""
     found: list[str] = []
     for step in candidate.steps:
         endpoint = case.index.catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None

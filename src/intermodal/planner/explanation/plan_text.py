@@ -1,5 +1,6 @@
-"""The sentences of a plan: headline, summary, policy line, warnings. Plain and stable, since EXPLAIN is a test
-format.
+"""The sentences of a plan: headline, summary, policy line, warnings.
+
+Plain and stable, because tests compare EXPLAIN.
 """
 
 from __future__ import annotations
@@ -91,12 +92,12 @@ def strength_text(endpoint: Endpoint, task: Task, place: int | None = None) -> s
 
 
 def counting_source(basis: str, source: str) -> str:
-    """Return a token rule and where it is published: "OpenAI's tile rule (OpenAI, Images and vision guide)"."""
+    """Return a token rule and its source: "OpenAI's tile rule (OpenAI, Images and vision guide)"."""
     return f"{basis} ({source})" if source and not basis.startswith("no published rule") else basis
 
 
 def tools_text(count: int, tokens: Quantity, source: str, known: ToolSupport) -> str:
-    """Return the tools, the tokens they add, and the evidence that they are accepted."""
+    """Return the number of tools, the tokens they add, and the evidence that they are supported."""
     evidence = (
         f"it takes tools ({known.evidence.level}{f': {known.evidence.citation}' if known.evidence.source else ''})"
     )
@@ -121,13 +122,13 @@ def route_summary(case: PlanningCase, assignment: Assignment) -> str:
 
 
 def _tracks(option: ConversionOption) -> list[str]:
-    """Return what a video becomes, in words."""
+    """Return the conversions of a video as text."""
     shown = [step for step in option.conversions[0].steps if step.shown]
     return [f"{step.title} shown" if step.op == "frames" else _TRACKS[step.op] for step in shown]
 
 
 def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, verdict: Verdict) -> str:
-    """Return what kind of call this is, and the verdict: is a language model enough?"""
+    """Return the kind of call, and the verdict: is a language model enough?"""
     conversions = sum(
         _conversions(option, conversion) for option in assignment.options for conversion in option.conversions
     )
@@ -171,7 +172,7 @@ def _or_contrastive(verdict: Verdict) -> str:
 
 
 def or_language_model(verdict: Verdict) -> str:
-    """Return the language model that could do it, too, with its price."""
+    """Return the language model that could also do it, with its price."""
     figures = _beside_in_numbers(verdict.language_model)
     kind = "a model that sees and picks one" if verdict.instead == "contrastive model" else "a language model for it"
     return hint("; {}: {}", kind, figures) if figures else ""
@@ -185,7 +186,7 @@ def _beside_in_numbers(other: Other | None) -> str:
 
 
 def _matching(case: PlanningCase, verdict: Verdict, after: str) -> str:
-    """Return the verdict on a route that compares pictures with words."""
+    """Return the verdict on a route that compares images with words."""
     titles = joined_names([bundle.title for bundle in case.bundles])
     if case.job == "embed":
         what = f"{titles} as a vector, in one space with words" if titles else "words as a vector, in one with pictures"
@@ -197,7 +198,7 @@ def _matching(case: PlanningCase, verdict: Verdict, after: str) -> str:
     )
 
 
-# Why no model has to answer.
+# Why no model needs to answer.
 _REASONS: dict[str, str] = {
     "transcribe": "the words of a recording come out, with no answer to generate",
     "embed": "a vector comes out and no words",
@@ -211,7 +212,7 @@ _OTHER_KINDS: dict[str, str] = {
 
 
 def _alone(case: PlanningCase, assignment: Assignment, answering: Endpoint, verdict: Verdict) -> str:
-    """Return the verdict on a route whose last model gets text alone."""
+    """Return the verdict on a route whose last model receives only text."""
     turned = [
         part
         for bundle, option in _pairs(case, assignment)
@@ -242,7 +243,7 @@ def _pairs(case: PlanningCase, assignment: Assignment) -> list[tuple[Bundle, Con
 
 
 def _beside(case: PlanningCase, looked_at: str, verdict: Verdict) -> str:
-    """Return the verdict on a route whose last model gets more than text."""
+    """Return the verdict on a route whose last model receives more than text."""
     if verdict.value == "not_enough":
         return hint("{}, and this is not enough{}", looked_at, falls_short(verdict))
     if verdict.value == "broader_needed":
@@ -260,7 +261,7 @@ def _beside(case: PlanningCase, looked_at: str, verdict: Verdict) -> str:
 
 
 def _preferred(case: PlanningCase, other: Other) -> str:
-    """Return why a broader model answers where a language model would do."""
+    """Return why a broader model was chosen although a language model would suffice."""
     if case.named is not None:
         return f"{case.policy.model} was named"
     if other.endpoint and case.request.previous_endpoint:
@@ -288,7 +289,7 @@ def _open(verdict: Verdict) -> str:
 
 
 def loss_reason(case: PlanningCase, verdict: Verdict) -> str:
-    """Return why existing words are lost, and what would read them."""
+    """Return why existing words are lost, and how to have them read."""
     lost_words = any("words" in part.loses and "words" in part.needs for part in verdict.parts)
     why = script_support.unreadable_reason(case, case.facts.parts) if lost_words else ""
     return hint(" ({})", why) if why else ""
@@ -299,20 +300,20 @@ def _beyond(verdict: Verdict) -> str:
 
 
 def _given_up(case: PlanningCase, verdict: Verdict) -> str:
-    """Return the losses that no need suggests to matter."""
+    """Return the losses that no need seems to require."""
     loss = lost(verdict)
     return hint("; {} {} lost, which {}", loss, _verb_for(loss), _unasked(case)) if loss else ""
 
 
 def _unasked(case: PlanningCase) -> str:
-    """Return on what ground a loss does no harm."""
+    """Return the reason for which a loss does no harm."""
     return (
         hint("neither {keep} nor the question asks for") if case.policy.keep else "the question does not seem to need"
     )
 
 
 def _verb_for(subject: str) -> str:
-    """Return the verb for a list of aspects: words, figures and speakers are plural."""
+    """Return the verb for a list of aspects: "are" for words, figures, speakers and several aspects, else "is"."""
     many = " and " in subject or "," in subject or subject.split(" ", 1)[0] in ("words", "figures", "speakers")
     return "are" if many else "is"
 
@@ -326,7 +327,7 @@ def falls_short(verdict: Verdict, why: str = "") -> str:
 
 
 def nearest_keeper_text(verdict: Verdict) -> str:
-    """Return the nearest route that keeps it, with its price and its requirement."""
+    """Return the nearest route that keeps the needs, with its price and its requirement."""
     other = verdict.keeps
     if other is None:
         return "; nothing that is known would keep it"
@@ -337,18 +338,18 @@ def nearest_keeper_text(verdict: Verdict) -> str:
 
 
 def _kept_out_text(other: Other) -> str:
-    """Return what keeps a route out, as the end of a clause about it."""
+    """Return why a route is not available, as the end of a clause about it."""
     return hint(", but {}", other.kept_out) if other.kept_out else ""
 
 
 def describers(assignment: Assignment) -> list[str]:
-    """Return the models that look at something for the answering model."""
+    """Return the models that describe parts for the answering model."""
     pieces = (step for option in assignment.options for conversion in option.conversions for step in conversion.steps)
     return list(dict.fromkeys(p.endpoint.id for p in pieces if p.op == "describe" and p.endpoint is not None))
 
 
 def _no_matter(answering: Endpoint, turned: list[PartFacts]) -> str:
-    """Return that a multimodal model is used as a language model here, as nothing given needs more."""
+    """Return that a multimodal model is used as a language model, if no input needs more."""
     senses = [word for kind, word in _SENSES if kind in answering.model.input]
     given = {kind for part in turned for kind in _AS.get(part.kind, (part.kind,))}
     if not senses or given & set(answering.input):
@@ -357,14 +358,17 @@ def _no_matter(answering: Endpoint, turned: list[PartFacts]) -> str:
 
 
 def _conversions(option: ConversionOption, conversion: PartConversion) -> int:
-    """Return how often content becomes text: once a part, more for video tracks and for pictures read and described."""
+    """Return the number of conversions to text of a part.
+
+    One per part; more for video tracks and for images that are read and described.
+    """
     if option.name in ("watch", "both"):
         return sum(step.endpoint is not None or step.op == "subtitles" for step in conversion.steps)
     return any(step.endpoint is not None or step.op == "extract" for step in conversion.steps)
 
 
 def _looked_at(case: PlanningCase, assignment: Assignment) -> str:
-    """Return what goes in as more than text, parts with the same option named together; "" when nothing does."""
+    """Return the inputs that are more than text, grouped by option; "" if there are none."""
     alike: dict[tuple[Kind, str], list[tuple[PartFacts, PartConversion]]] = {}
     for bundle, option in zip(case.bundles, assignment.options, strict=True):
         if option.name == "native" or option.pictures or "audio" in option.kinds:
@@ -393,7 +397,7 @@ def _looked_at(case: PlanningCase, assignment: Assignment) -> str:
 
 
 def _video_summary(conversion: PartConversion) -> str:
-    """Return what of a video reaches the model."""
+    """Return the tracks of a video that reach the model."""
     names = {
         "transcribe": "its transcript", "demux": "its sound", "subtitles": "its subtitles",
         "read": "the text on the screen", "properties": "its properties",
@@ -404,14 +408,14 @@ def _video_summary(conversion: PartConversion) -> str:
 
 
 def _shown(pairs: list[tuple[PartFacts, PartConversion]]) -> str:
-    """Return which pages are seen beside the text; of several documents, how many."""
+    """Return the pages shown beside the text; for several documents, their number."""
     pages = [page for _, conversion in pairs for step in conversion.steps if step.op == "render" for page in step.pages]
     which = pages_title(tuple(pages)) if len(pairs) == 1 else f"{number_word(len(pages))} pages"
     return f"{'a picture' if len(pages) == 1 else 'pictures'} of {which}"
 
 
 def route_warnings(case: PlanningCase, assignment: Assignment) -> tuple[str, ...]:
-    """Return what a route loses that the question or the media seem to need, and pages it leaves out."""
+    """Return the warnings of a route: needed aspects that it loses, and pages that it omits."""
     found: list[str] = []
     for bundle, option in zip(case.bundles, assignment.options, strict=True):
         for aspect in option.missed:
@@ -426,7 +430,7 @@ def route_warnings(case: PlanningCase, assignment: Assignment) -> tuple[str, ...
 
 
 def _unread_figures(bundle: Bundle, option: ConversionOption) -> list[str]:
-    """Return warnings for pages whose text goes in without the words in their pictures."""
+    """Return warnings for pages whose text is sent without the words in their pictures."""
     found: list[str] = []
     for part, conversion in zip(bundle.parts, option.conversions, strict=True):
         extracted = {page for step in conversion.steps if step.op == "extract" for page in step.pages}
@@ -438,7 +442,7 @@ def _unread_figures(bundle: Bundle, option: ConversionOption) -> list[str]:
 
 
 def part_needs(case: PlanningCase) -> tuple[PartNeeds, ...]:
-    """Return the needs inferred from the question for each bundle; facts about the media may add others."""
+    """Return the needs of each bundle inferred from the question. Facts about the media may add others."""
     found: list[PartNeeds] = []
     for bundle in case.bundles:
         first = bundle.parts[0]
@@ -457,7 +461,7 @@ def part_needs(case: PlanningCase) -> tuple[PartNeeds, ...]:
 
 
 def _why(case: PlanningCase, aspect: Aspect, bundle: Bundle) -> str:
-    """Return why an aspect seems to be needed; for words that exist, why they are lost."""
+    """Return why an aspect seems to be needed; for existing words, why they are lost."""
     if aspect == "words" and (why := script_support.unreadable_reason(case, bundle.parts)):
         return why
     medium_needs = case.question_facts.of(medium_of(bundle.parts[0]))
@@ -470,7 +474,7 @@ def _why(case: PlanningCase, aspect: Aspect, bundle: Bundle) -> str:
 
 
 def _suggested(aspect: Aspect, bundle: Bundle) -> str:
-    """Return why an aspect seems to be needed that the question does not mention."""
+    """Return why an aspect that the question does not mention seems to be needed."""
     if aspect == "figures":
         mostly = tuple(page for part in bundle.parts for page in figure_pages(part))
         some = tuple(page for part in bundle.parts for page in pages_with_figures(part))
@@ -497,7 +501,7 @@ def _left_out(bundle: Bundle, option: ConversionOption) -> list[str]:
 
 
 def policy_line(case: PlanningCase, default_floor: str) -> str:
-    """Return the policy in words, only what bounds or prefers something."""
+    """Return the policy as text: only settings that limit or prefer something."""
     policy = case.policy
     floor = f"{policy.at_least} stated" if policy.at_least is not None else default_floor
     words = [f"time_value ${policy.time_value:g}/s"] if policy.objective == "default" else []

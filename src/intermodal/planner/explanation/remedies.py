@@ -1,4 +1,4 @@
-"""Remedies: what to do about a rejection, in the names of this request where they are known."""
+"""Remedies: the fix for a rejection, with the names of this request if known."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.plan import Rejected
 from intermodal.request import TIERS
 
-MOST_NAMED = 2  # hosts a remedy names; of more, the general words
+MOST_NAMED = 2  # maximum number of hosts named in a remedy
 _LISTED = action("intermodal models", http="see /v1/models")
 _DEFAULTS = command("intermodal pull --defaults")
 _PAGES = action(hint("choose pages ({pages})"), http="send fewer pages")
@@ -45,7 +45,7 @@ _REMEDIES: dict[str, str] = {
 
 
 def remedy(case: PlanningCase, row: Rejected, refused: Iterable[EndpointRejection], cause: str) -> str:
-    """Return what to do about the nearest miss. ``cause``: its rule; of a named model, the rule behind it."""
+    """Return the fix for the nearest miss. ``cause``: its rule; for a named model, the rule behind it."""
     general = _REMEDIES.get(row.rule, "run intermodal doctor to see what is reachable")
     if cause == "schema":
         return _REMEDIES[cause]
@@ -66,11 +66,10 @@ def remedy(case: PlanningCase, row: Rejected, refused: Iterable[EndpointRejectio
 
 
 def _transcriber(case: PlanningCase, row: Rejected) -> str:
-    """Return what helps where transcribers know other languages than the spoken one: the smallest one to fetch that
-    does.
+    """Return the fix if transcribers do not support the spoken language: the smallest one to fetch that does.
 
-    Where no language is stated, it may be the one the transcriber knows; claiming that of any other speech makes it
-    write nonsense, so the claim is advised under its condition only.
+    If no language is stated, it may be the one that the transcriber supports. A false statement makes it produce
+    nonsense, so stating it is advised only under its condition.
     """
     spoken = case.languages
     transcribers = [
@@ -97,14 +96,14 @@ def _knows(endpoint: Endpoint, spoken: frozenset[str]) -> bool:
     return not endpoint.model.languages or (bool(spoken) and spoken <= frozenset(endpoint.model.languages))
 
 
-# Languages that have transcribers of their own, as a sentence names them.
+# English names of languages with monolingual transcribers.
 _LANGUAGES: dict[str, str] = {"en": "English", "fr": "French", "de": "German", "es": "Spanish", "zh": "Chinese"}
 
 
 def hosts_without_consent(
     case: PlanningCase, refused: Iterable[EndpointRejection], helps: Callable[[EndpointGroup], bool]
 ) -> tuple[str, ...]:
-    """Return the hosts that lack only consent and have an endpoint that would help."""
+    """Return the hosts that lack only consent and have a suitable endpoint."""
     groups = [case.index.group_of[name] for row in refused if row.rule == "consent" for name in row.ids]
     return tuple(sorted({group.first.host.id for group in groups if helps(group)}))
 

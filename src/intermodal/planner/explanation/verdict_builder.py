@@ -1,4 +1,4 @@
-"""Build the verdict of a plan: needs and losses of the parts, and the routes that were not taken."""
+"""Builds the verdict of a plan: needs and losses of the parts, and the routes that were not chosen."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from intermodal.plans.verdict import Instead, Judged, Other, Verdict, VerdictNam
 from intermodal.quantity import Quantity, exact, unknown
 from intermodal.request import Aspect, ScoresOutput
 
-# How media become text without a vision model.
+# How media are converted to text without a vision model.
 _AS_TEXT = {"audio": "transcribe", "image": "read", "document": "extract"}
 _LOOKS: tuple[Aspect, ...] = ("appearance",)
 _AS_PDF = Other(endpoint="", summary="", kept_out="it is read as text here; saved as a PDF it could be seen")
@@ -49,7 +49,7 @@ Rank = tuple[float, bool, bool, float, float, str]
 
 
 def verdict_of(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Verdict:
-    """Return the verdict on the chosen route. ``floor``: of the answering endpoint, as settled."""
+    """Return the verdict on the chosen route. ``floor``: the settled floor of the answering endpoint."""
     parts = part_judgements(case, chosen.assignment)
     value = judge(parts, answers=answers_in_words(case, chosen))
     if value == "not_enough":
@@ -68,7 +68,7 @@ def verdict_of(case: PlanningCase, chosen: Route, found: SearchResult, floor: in
 
 
 def instead_of(case: PlanningCase, route: Route) -> Instead:
-    """Return what kind of model serves where no language model is needed."""
+    """Return the kind of model used if no language model is needed."""
     if route.endpoint.model.matches_pictures:
         return "contrastive model"
     if case.job == "transcribe" and case.into:
@@ -86,7 +86,7 @@ _INSTEAD: dict[Job, Instead] = {
 
 
 def _contrastive(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
-    """Return the nearest contrastive model for labels of pictures, where a writing model chooses among them."""
+    """Return the nearest contrastive model for labels of images, if a generative model chooses among them."""
     matching = [group for group in case.index.groups if group.first.model.matches_pictures]
     able = _keepers(case, matching, chosen, found)
     as_pictures = ((group, options) for group, options in able if all(option.kinds == {"image"} for option in options))
@@ -99,10 +99,10 @@ def _of_text(case: PlanningCase, route: Route) -> bool:
 
 
 def _lettered(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
-    """Return the nearest model that writes for labels, where another kind of model scores them: of a text from the text
-    alone, of pictures one that sees them.
+    """Return the nearest generative model for labels that another kind of model scores.
 
-    None without labels. A named model is still compared.
+    It receives text if the scored part is text, and images if it is an image. None without labels. A named model does
+    not restrict the comparison.
     """
     output = case.request.output
     if not isinstance(output, ScoresOutput) or not output.labels:
@@ -114,7 +114,7 @@ def _lettered(case: PlanningCase, chosen: Route, found: SearchResult, floor: int
 
 
 def _encoder(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
-    """Return the nearest encoder for labels of a text, where a writing model chooses among them."""
+    """Return the nearest encoder for labels of a text, if a generative model chooses among them."""
     silent = [
         group for group in case.index.groups
         if not (group.first.model.answers_in_words or group.first.model.matches_pictures)
@@ -130,21 +130,19 @@ def _as_text_only(
 
 
 def verdict_name(case: PlanningCase, route: Route) -> VerdictName:
-    """Return the verdict on any route in one word."""
+    """Return the name of the verdict on any route."""
     return judge(part_judgements(case, route.assignment), answers=answers_in_words(case, route))
 
 
 def answers_in_words(case: PlanningCase, route: Route) -> bool:
-    """Return whether a model answers in words, chooses among labels as a writing model does, or describes what is shown
-    for one that scores these.
-    """
+    """Return whether a generative model answers, picks a label, or describes parts for a model that scores them."""
     if case.job in _NOT_ANSWERED:
         return False
     return route.endpoint.model.answers_in_words or bool(describers(route.assignment))
 
 
 def part_judgements(case: PlanningCase, assignment: Assignment) -> tuple[Judged, ...]:
-    """Return each bundle with its needs and its losses."""
+    """Return each bundle with its needs and losses."""
     if case.job == "transcribe":
         return ()  # only the words of a recording are needed
     found: list[Judged] = []
@@ -157,11 +155,11 @@ def part_judgements(case: PlanningCase, assignment: Assignment) -> tuple[Judged,
 
 
 def _extracted_texts(case: PlanningCase) -> Iterator[Judged]:
-    """Yield the texts of office files whose looks the question needs: fills and fonts stay behind, and no route shows
-    such a file.
+    """Yield the texts of office files whose appearance the question needs.
 
-    Pictures in a file are parts of their own: where one of those is needed for its looks, the question may be about
-    that. A chart is no loss, as it is drawn from numbers that are in the text.
+    Fills and fonts are lost in the extraction, and no route renders such a file. Pictures in a file are separate parts:
+    if the appearance of one of them is needed, the question may refer to that. A chart is no loss, because its numbers
+    are in the text.
     """
     if case.job != "generate" or not needs_looks(case.question_facts):
         return
@@ -175,7 +173,7 @@ def _extracted_texts(case: PlanningCase) -> Iterator[Judged]:
 def _judged(case: PlanningCase, bundle: Bundle, option: ConversionOption) -> Judged:
     as_text = _as_text(bundle)
     if not option.kinds <= TEXT and any(unreadable_scripts(case, part) for part in bundle.parts):
-        as_text |= {"words"}  # this route uses no reader that could read them
+        as_text |= {"words"}  # this route uses no reader that supports them
     needs: set[Aspect] = {aspect for aspect, price in bundle.needs.items() if price == MUST_KEEP}
     if case.policy.keep:
         needs |= set(case.policy.keep) & {*option.keeps, *option.loses, *as_text}
@@ -191,11 +189,11 @@ def _judged(case: PlanningCase, bundle: Bundle, option: ConversionOption) -> Jud
 
 
 def needs_are_known(case: PlanningCase, bundle: Bundle) -> bool:
-    """Return whether the question or the media decide what is needed of these parts.
+    """Return whether the question or the media determine the needs of these parts.
 
-    A question that needs one aspect needs that and not the rest. Otherwise a page of text and a sampled picture show
-    what they are about; a recording, a video and a page with figures may be wanted for more than their words, and
-    nothing is known of a picture that was not sampled.
+    A question that needs one aspect needs only that. Otherwise, a page of text and a sampled image show what they are
+    about; a recording, a video or a page with figures may be needed for more than its words, and nothing is known about
+    an unsampled image.
     """
     asked = case.question_facts.of(medium_of(bundle.parts[0]))
     if asked.needed or asked.properties_alone or case.policy.keep or case.job == "score":
@@ -208,7 +206,7 @@ def needs_are_known(case: PlanningCase, bundle: Bundle) -> bool:
 
 
 def _unsure(case: PlanningCase, bundle: Bundle) -> set[Aspect]:
-    """Return what the question may need of these parts."""
+    """Return the aspects that the question may need of these parts."""
     unsure = case.question_facts.of(medium_of(bundle.parts[0])).unsure
     if bundle.compared:
         unsure = (*unsure, *case.question_facts.of("pictures").unsure)
@@ -243,7 +241,7 @@ def _text_alternative(case: PlanningCase, chosen: Route, found: SearchResult) ->
 
 
 def _not_as_text(case: PlanningCase, found: SearchResult, bundle: Bundle) -> str:
-    """Return why nothing converts these parts to text: no endpoint could, or what excludes the one that could."""
+    """Return why nothing converts these parts to text: no endpoint could, or why the best one is excluded."""
     job: Job = "transcribe" if bundle.kind in ("audio", "video") else "read"
     able = [group for group in case.index.groups if job in group.jobs]
     if not able:
@@ -258,7 +256,7 @@ def _not_as_text(case: PlanningCase, found: SearchResult, bundle: Bundle) -> str
 
 
 def _order(reason: rules.Reason | None) -> float:
-    """Return the index of the rule that rejects, infinite where none does."""
+    """Return the index of the rule that rejects; infinite if none does."""
     return math.inf if reason is None else rules.rule_order(reason[0])
 
 
@@ -269,8 +267,8 @@ def _usd(cost: float) -> Quantity:
 def _keeping(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
     """Return the nearest route that would keep the needs.
 
-    The later a rule rejects it, the nearer; then one that consent alone would open, one of the wanted strength, and the
-    cheapest. Hosts without consent and weights that are not here are considered, too.
+    The later a rule rejects it, the nearer it is; then routes that need only consent, routes of sufficient strength,
+    and cheaper routes come first. Includes hosts without consent and weights that are not installed.
     """
     if case.index.catalog.beyond and case.named is None:
         case = make_case(case.request, case.facts, case.index.catalog.whole, case.machine, case.statistics, case.as_of)
@@ -281,7 +279,7 @@ def _keeping(case: PlanningCase, chosen: Route, found: SearchResult, floor: int)
 def _keepers(
     case: PlanningCase, groups: Iterable[EndpointGroup], chosen: Route, found: SearchResult
 ) -> Iterator[tuple[EndpointGroup, tuple[ConversionOption, ...]]]:
-    """Yield the groups that could answer and lose nothing needed, with the options for it."""
+    """Yield the groups that could answer without losing a need, with the options for it."""
     for group in groups:
         options = _keeping_options(case, group, chosen, found)
         if options is not None:
@@ -291,7 +289,7 @@ def _keepers(
 def _nearest(
     case: PlanningCase, able: Iterable[tuple[EndpointGroup, tuple[ConversionOption, ...]]], floor: int
 ) -> Other | None:
-    """Return the first by rank of all endpoints of these groups with these options."""
+    """Return the best endpoint of these groups by rank, with these options."""
     ranked = (
         each
         for group, options in able
@@ -302,7 +300,7 @@ def _nearest(
 
 
 def _elsewhere(case: PlanningCase, chosen: Route) -> Other | None:
-    """Return hosts counted but not listed, for lack of consent, with models that accept the lost kinds."""
+    """Return the hosts without consent that are only counted and have models for the lost kinds."""
     pairs = zip(case.bundles, chosen.assignment.options, strict=True)
     tasks = {_TASK_OF_KIND[bundle.kind] for bundle, option in pairs if option.lost}
     places = [
@@ -326,7 +324,10 @@ _TASK_OF_KIND: dict[Kind, Task] = {
 def _keeping_options(
     case: PlanningCase, group: EndpointGroup, chosen: Route, found: SearchResult
 ) -> tuple[ConversionOption, ...] | None:
-    """Return the options that lose nothing needed, by which the parts could reach a group if nothing forbade it."""
+    """Return the options through which the parts could reach a group without losing a need, ignoring rules.
+
+    None if a bundle has no such option.
+    """
     if case.job not in group.jobs:
         return None
     picked: list[ConversionOption] = []
@@ -345,7 +346,7 @@ def _keeping_options(
 def _priced(
     case: PlanningCase, group: EndpointGroup, assignment: Assignment, floor: int
 ) -> Iterator[tuple[Rank, Other]]:
-    """Yield the endpoints of a group with the cost of this assignment there, and the reason that excludes them."""
+    """Yield the endpoints of a group with the cost of this assignment, and the reason that excludes them."""
     needs = call_demand(case, group, assignment)
     weak, option = answering_tier(case, group, needs) < DEFAULT_FLOOR, route_summary(case, assignment)
     first = rules.endpoint_rejection(group, case.job, case)
@@ -357,7 +358,7 @@ def _priced(
         numbers = price_route(case, endpoint, group.remote, rates, needs)
         more = others or rules.route_rejection(priced_route(case, endpoint, group, rates, needs, numbers, floor), case)
         rule, _ = first or more or ("", "")
-        _, words = more or first or ("", "")  # where consent alone would not suffice, the other reason against it
+        _, words = more or first or ("", "")  # if consent alone would not suffice, the other reason
         seconds = exact(round(numbers.seconds, 3), SPEED_BASIS) if case.job == "score" else None
         kept_out = Other(endpoint=endpoint.id, summary=option, cost=_usd(numbers.cost), seconds=seconds, kept_out=words)
         yield (

@@ -1,4 +1,4 @@
-"""``why_not``: apply the rules to one endpoint and explain why it was not chosen. There is always an answer."""
+"""``why_not``: applies the rules to one endpoint and explains why it was not chosen. Every endpoint gets an answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from intermodal.planner.speech_translation import case_for, fallback_order, plan
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.plans.step import Call
 
-MOST = 5  # endpoints of one model that are answered for
+MOST = 5  # maximum number of endpoints explained per model
 _DOES: dict[str, str] = {
     "transcribe": "transcribes",
     "read": "reads",
@@ -41,9 +41,9 @@ _DOES: dict[str, str] = {
 
 
 def why_not(inputs: Inputs, name: str) -> str:
-    """Return why an endpoint or model is not the chosen one, one line per endpoint.
+    """Return why an endpoint or model was not chosen, one line per endpoint.
 
-    Raises UnknownModel, with near names, when the catalog has nothing of that name.
+    Raises UnknownModel, with similar names, if the catalog has no such name.
     """
     endpoints = resolve_name(inputs.catalog, name)
     case = make_case(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
@@ -63,13 +63,13 @@ def why_not(inputs: Inputs, name: str) -> str:
 
 
 def _recognition_plan(inputs: Inputs, case: PlanningCase) -> Plan | None:
-    """Return the plan if recognition alone answers, None for any other."""
+    """Return the plan if recognition alone answers; None otherwise."""
     made = plan_from(inputs) if asks_for_recognition(case) else None
     return made if made is not None and made.chosen.words_alone else None
 
 
 def _beside_recognition(made: Plan, endpoint: Endpoint) -> str:
-    """Return the place of an endpoint in a plan of recognition alone, "" where it has none."""
+    """Return the role of an endpoint in a plan of recognition alone; "" if it has none."""
     if endpoint.id == made.chosen.endpoint:
         return "it is the chosen one"
     for step in made.chosen.steps:
@@ -80,7 +80,7 @@ def _beside_recognition(made: Plan, endpoint: Endpoint) -> str:
 
 
 def _in(kinds: Sequence[PlanningCase], decisions: list[PlanDecision], endpoint: Endpoint) -> str:
-    """Return the answer for the plan that is made, of the kinds of routes it could be (``speech_translation.py``)."""
+    """Return the answer for the chosen kind of route, if there are several kinds (``speech_translation.py``)."""
     if decisions:
         best, *others = sorted(decisions, key=lambda each: translation_order(each.case, each.chosen))
         if used := _used(best, endpoint):
@@ -101,7 +101,7 @@ def _ids(decision: PlanDecision) -> list[str]:
 
 
 def _answer(case: PlanningCase, decision: PlanDecision | None, endpoint: Endpoint) -> str:
-    """Return how the endpoint compares, or the rule that rejects it."""
+    """Return how the endpoint compares with the chosen one, or the rule that rejects it."""
     jobs = jobs_needed(case)
     left = eligible_endpoints(case, jobs)
     group = case.index.group_of[endpoint.id]
@@ -139,12 +139,12 @@ def _used(decision: PlanDecision, endpoint: Endpoint) -> str:
 def _as(
     case: PlanningCase, decision: PlanDecision | None, left: EligibleEndpoints, endpoint: Endpoint, job: Job
 ) -> str:
-    """Return the answer for one job it could do."""
+    """Return the answer for one job that the endpoint could do."""
     floors = decision.settled.floors if decision is not None else search_with_floors(case, left).floors
     found = Search(case, left, floors, EndpointFilter(endpoint.id, job)).run()
     mine = [route for route in found.routes if _uses(route, endpoint, job, case)]
     if decision is not None:
-        case.voice = decision.voice  # a search for another voice leaves its own behind
+        case.voice = decision.voice  # the search above may have replaced it
     if mine and decision is not None:
         words = compare_routes(case, mine[0], decision.chosen)
         who = "not chosen" if job == case.job else f"could {VERB[job]}, but was not chosen"
@@ -171,7 +171,7 @@ def _uses(route: Route, endpoint: Endpoint, job: Job, case: PlanningCase) -> boo
 
 
 def _is_of(case: PlanningCase, ids: tuple[str, ...], endpoint: Endpoint) -> bool:
-    """Return whether a rejection is about this endpoint's group, which lists only a few of its ids."""
+    """Return whether a rejection covers this endpoint's group, of which it lists only a few ids."""
     group = case.index.group_of[endpoint.id]
     return any(case.index.group_of[each] is group for each in ids if each in case.index.group_of)
 

@@ -1,4 +1,4 @@
-"""The cost of a complete route: tokens, money, seconds and memory. The formulas of single calls are the cost model's.
+"""The cost of a complete route: tokens, USD, seconds and memory. The formulas of single calls are in the cost model.
 
 routes.py               a route, its numbers, limits and peak memory
 assignment.py           one option per bundle, summed, and when its conversions are done

@@ -1,6 +1,6 @@
-"""Assignments: one conversion option per bundle, added up once for all endpoints that count alike.
+"""Assignments: one conversion option per bundle, summed once for all endpoints with equal token rules.
 
-When the conversions are done follows from a schedule on the machine's cores (``plans/cpu_schedule.py``).
+The end of the conversions follows from a schedule on the machine's cores (``plans/cpu_schedule.py``).
 """
 
 from __future__ import annotations
@@ -41,18 +41,19 @@ LEFT_OUT_PENALTY = 0.01  # USD for not reading every page
 
 
 class Assignment(Struct, eq=False, gc=False):
-    """One option per bundle, added up under one set of token rules.
+    """One option per bundle, summed under one set of token rules.
 
     Attributes:
-        text, image, audio: tokens of the media for the last call, labels of blocks included. sound: seconds.
-        made: tokens that converters write. cost: USD of the conversions.
-        before: seconds until all conversions are done, loading included. load: that loading.
-        memory: bytes of the local converters that are not loaded yet, which are ``cold``. peak: the most taken at once
-            before the last call: these, and decoders beside the first, which probing has started.
-        decoders: how many may run at once. ending: the share of ``memory`` in our own processes, which can be unloaded.
-        diverted, lost: sums over the options. missed: inferred needs that are lost, of any weight.
-        kept: number of aspects that no part loses. tier: of the weakest converter.
-        held: amounts that limits of a request refer to.
+        text, image, audio: tokens of the media for the last call, including block labels. sound: seconds.
+        made: output tokens of converters. cost: USD of the conversions.
+        before: seconds until all conversions are done, including loading. load: seconds of loading.
+        memory: bytes of the local converters that are not loaded yet (``cold``). peak: maximum before the last call:
+            these converters, and decoders beyond the first, which probing has already started.
+        decoders: maximum number of concurrent decoders. ending: the share of ``memory`` in child processes, which can
+            be unloaded.
+        diverted, lost: sums over the options. missed: number of inferred needs lost, of any weight.
+        kept: number of aspects that no part loses. tier: tier of the weakest converter.
+        held: amounts to which limits of a request apply.
     """
 
     options: tuple[ConversionOption, ...]
@@ -81,22 +82,22 @@ class Assignment(Struct, eq=False, gc=False):
 
     @property
     def loss(self) -> Loss:
-        """Return the losses that no money and no time make up for."""
+        """Return the losses that are compared before cost and time: parts diverted, required aspects lost."""
         return self.diverted, self.lost
 
     @property
     def perceived(self) -> bool:
-        """Return whether a model that answers or describes gets something as picture or sound, not only as words."""
+        """Return whether an answering or describing model receives images or audio, not only text."""
         return any(option.perceived for option in self.options)
 
 
 def assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], token_rules: TokenRules) -> Assignment:
-    """Add up one option per bundle. Where nothing goes in unconverted, the result is the same under all token rules."""
+    """Sum one option per bundle. Without unconverted media, the result is the same under all token rules."""
     key = (chosen, token_rules)
     found = case.assignments.get(key)
     if isinstance(found, Assignment):
         return found
-    made = case.assignments.get(chosen)  # under other rules
+    made = case.assignments.get(chosen)  # computed under other rules
     if not isinstance(made, Assignment):
         made = _assign(case, chosen, token_rules)
     elif any(option.counted for option in chosen):
@@ -145,7 +146,7 @@ def _assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], token_rule
 
 
 def _tokens(chosen: tuple[ConversionOption, ...], token_rules: TokenRules) -> tuple[Levels, Levels, Levels]:
-    """Return the tokens of texts and documents, of pictures and videos, and of sound."""
+    """Return the tokens of texts and documents, of images and videos, and of audio."""
     texts = [option.text for option in chosen]
     images: list[Levels] = []
     audios: list[Levels] = []
@@ -175,7 +176,7 @@ def _media_amounts(chosen: tuple[ConversionOption, ...]) -> MediaAmounts:
 
 
 def as_quantity(sound: Levels) -> Quantity:
-    """Return seconds of sound as a quantity; infinite means unknown."""
+    """Return seconds of audio as a quantity; infinite means unknown."""
     if sound[2] == math.inf:
         return Quantity(certainty="unknown", basis="length not known")
     exact = sound[0] == sound[2]
@@ -184,14 +185,15 @@ def as_quantity(sound: Levels) -> Quantity:
     )
 
 
-MANY = 32  # steps above which their order hardly matters any more, and would take long to work out
+MANY = 32  # beyond this many steps, their order hardly matters and would take long to compute
 
 
 def conversion_seconds(
     case: PlanningCase, chosen: tuple[ConversionOption, ...], cold: frozenset[str], decoders: int
 ) -> tuple[Levels, Levels]:  # fmt: skip
-    """Return the seconds until everything is converted, ``cold`` converters being loaded, and how many decoders run at
-    once.
+    """Return the seconds until everything is converted, and the number of concurrent decoders.
+
+    ``cold`` converters are loaded first.
     """
     steps = sum([option.steps for option in chosen])
     if not steps:
@@ -211,7 +213,7 @@ def conversion_seconds(
 def parts_with_loads(
     case: PlanningCase, chosen: tuple[ConversionOption, ...], cold: frozenset[str]
 ) -> Iterator[tuple[Bundle, ConversionOption, int, frozenset[str]]]:
-    """Yield each part, as its bundle's option and index there, with the converters that are loaded for it.
+    """Yield each part (bundle, option, index) with the converters that are loaded for it.
 
     A cold converter is loaded for the first part that uses it.
     """
@@ -230,7 +232,7 @@ def parts_with_loads(
 def _graph(
     case: PlanningCase, chosen: tuple[ConversionOption, ...], cold: frozenset[str], decoders: int
 ) -> tuple[TaskGraph, list[Levels]]:  # fmt: skip
-    """Return the steps in the order of their parts, and the seconds of each, loading included."""
+    """Return the steps in part order, and the seconds of each, including loading."""
     uses: list[CoreUse] = []
     afters: list[tuple[int, ...]] = []
     seconds: list[Levels] = []
@@ -257,9 +259,10 @@ def _graph(
 def _bound(
     case: PlanningCase, chosen: tuple[ConversionOption, ...], cold: frozenset[str], decoders: int
 ) -> tuple[Levels, Levels]:  # fmt: skip
-    """Return a lower bound that many small steps come close to.
+    """Return a lower bound of the duration that many small steps come close to.
 
-    The longest of: all work over all cores, the work of one process, all decoding, and one part's steps in sequence.
+    The maximum of: all work over all cores, the work of any one process, all decoding, and the step sequence of one
+    part.
     """
     cores = case.machine.cores
     work = transforms = chain = ZEROS

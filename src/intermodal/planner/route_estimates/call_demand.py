@@ -33,19 +33,18 @@ _NONE = {"embedding": 0, "transcript": 0, "scores": 0, "image": 0}
 DEFAULT_ANSWER: dict[str, int] = {"text": 512, "json": 1024, "speech": 512, **_NONE}
 SMALLEST_ANSWER: dict[str, int] = {"text": 64, "json": 128, "speech": 64, **_NONE}
 ASKED = (15.0, 22.0, 40.0)  # tokens of the instruction around a schema
-OPTIONS = (15.0, 25.0, 40.0)  # tokens that ask a chat to pick one of lettered labels
+OPTIONS = (15.0, 25.0, 40.0)  # tokens of the instruction to pick one of several lettered labels
 
 
 class CallDemand(Struct, frozen=True, gc=False):
     """The demand on the last call. ``total`` sums the tokens of all kinds.
 
-    ``again``: extra input tokens of the one repair that prompted JSON may need. ``evident``: the model gets text alone,
-    so the values of its answer can be checked. ``calls``: how often the call is made (a chat scores labels in both
-    orders).
-    ``beside``: input that takes no room in the context (labels that an embedding model gets one by one). ``tools``:
-    share of ``text`` that is tools. ``apart``: pictures and texts are processed one by one, so no context holds all.
-    ``memory``: what the conversions leave loaded, ``peak``: the most they take, ``ending``: the share of ``memory``
-    that can be unloaded before the last call.
+    ``again``: extra input tokens of the single repair that prompted JSON may need. ``evident``: the model receives only
+    text, so the values of its answer can be checked. ``calls``: number of calls (a chat model scores labels in both
+    orders). ``beside``: input that takes no room in the context (labels that an embedding model receives one by one).
+    ``tools``: the share of ``text`` that is tools. ``apart``: images and texts are processed one by one, so no context
+    contains all. ``memory``: what the conversions leave loaded, ``peak``: their maximum, ``ending``: the share of
+    ``memory`` that can be unloaded before the last call.
     """
 
     text: Levels
@@ -76,7 +75,7 @@ class CallDemand(Struct, frozen=True, gc=False):
 
 
 def framing_tokens(case: PlanningCase, schema_by: str, tool_rule: str, vocabulary: Vocabulary) -> Levels:
-    """Return the tokens that intermodal and the host add: chat template, labels of named text, schema, tools."""
+    """Return the tokens that intermodal and the host add: chat template, labels of files, schema, tools."""
     key = (schema_by, tool_rule, vocabulary)
     found = case.framings.get(key)
     if found is not None:
@@ -95,9 +94,7 @@ def framing_tokens(case: PlanningCase, schema_by: str, tool_rule: str, vocabular
 
 
 def _schema(case: PlanningCase, schema_by: str, vocabulary: Vocabulary) -> Levels:
-    """Return the tokens of a schema as it reaches a model, by ``PlanningCase.schema_by``; few hosts publish how they
-    write it.
-    """
+    """Return the tokens of a schema as it reaches a model (``PlanningCase.schema_by``); few hosts publish its form."""
     schema = levels(text_tokens(case.schema_chars))
     if schema_by == "forced":
         return (0.0, schema[1] / 2, schema[2])
@@ -111,11 +108,11 @@ def _schema(case: PlanningCase, schema_by: str, vocabulary: Vocabulary) -> Level
 
 
 def call_demand(case: PlanningCase, group: EndpointGroup, assignment: Assignment) -> CallDemand:
-    """Return the demand on endpoints of this group."""
+    """Return the demand of an assignment on the endpoints of a group."""
     model, schema_by = group.first.model, case.schema_by(group)
     vocabulary = case.vocabulary(model)
     text, image, audio = assignment.text, assignment.image, assignment.audio
-    if case.job == "transcribe":  # billed by time, or by the tokens of its sound, which take no room in a context
+    if case.job == "transcribe":  # billed by time, or by audio tokens, which take no room in a context
         text = image = ZEROS
     else:
         text = plus(
@@ -125,7 +122,7 @@ def call_demand(case: PlanningCase, group: EndpointGroup, assignment: Assignment
     repaired = schema_by == "asked"
     lettered = case.job == "score" and model.answers_in_words
     headed = case.job == "score" and model.head_task is not None
-    if case.job == "score" and model.entails:  # the text is read once for each label
+    if case.job == "score" and model.entails:  # the text is read once per label
         output = case.request.output
         pairs = len(output.labels) if isinstance(output, ScoresOutput) else 1
         text = plus(times(text, pairs), (case.labels, case.labels, case.labels * 1.5))
@@ -162,16 +159,16 @@ def call_demand(case: PlanningCase, group: EndpointGroup, assignment: Assignment
 
 
 def retry_tokens(case: PlanningCase) -> float:
-    """Return the extra input tokens of a second call: the answer, and what is wrong with it."""
+    """Return the extra input tokens of a retry: the answer, and the description of its problem."""
     return answer_word_limit(case) + REPAIR[HIGH]
 
 
 def context_tokens(case: PlanningCase, endpoint: str, needs: CallDemand) -> float:
-    """Return what a context has to hold, as a limit: the high estimate, except for tools and perhaps pictures.
+    """Return the tokens to compare with the context length: the high estimate, except for tools and possibly images.
 
-    How a template writes tools is mostly unknown, and the high end would reject requests that fit. So tools count as
-    typical, and as the least if no endpoint would have room otherwise; a server that refused them is believed. The same
-    holds for pictures of unknown token counts that would be lost otherwise.
+    How a template renders tools is mostly unknown, and the high end would reject requests that fit. Tools are therefore
+    counted at the middle, or at the low end if no endpoint would have room otherwise; an endpoint that rejected them
+    counts at the high end. The same applies to images of unknown token count that would be lost otherwise.
     """
     if needs.apart:
         return 0.0
@@ -195,7 +192,7 @@ _OWN_TASK: dict[str, Task] = {
 
 
 def answering_task(case: PlanningCase, needs: CallDemand | Assignment) -> Task:
-    """Return the task in which the answering endpoint has to be strong for its inputs."""
+    """Return the task whose strength counts for the answering endpoint, given its inputs."""
     if case.job in _OWN_TASK:
         return _OWN_TASK[case.job]
     if needs.pictures:
@@ -204,7 +201,7 @@ def answering_task(case: PlanningCase, needs: CallDemand | Assignment) -> Task:
 
 
 def answering_tier(case: PlanningCase, group: EndpointGroup, needs: CallDemand | Assignment) -> int:
-    """Return the strength of the answering endpoint for its inputs; for labels of pictures, in that task if known."""
+    """Return the strength of the answering endpoint for its inputs; for labels, in the labelling task if known."""
     if case.job == "score":
         headed = next((group.tiers[task] for task in _OF_HEADS if task in group.tiers), None)
         labelled = group.tiers.get(_LABELLING) if needs.pictures else headed
@@ -214,31 +211,29 @@ def answering_tier(case: PlanningCase, group: EndpointGroup, needs: CallDemand |
 
 
 def answer_word_limit(case: PlanningCase) -> float:
-    """Return the room for the words of an answer when the context leaves it: the stated limit, else the usual
-    length.
-    """
+    """Return the limit for the words of an answer if the context permits: the stated limit, else the usual length."""
     stated = case.request.sampling.max_tokens
     return float(answer_length(case) if stated is None else stated)
 
 
 def answer_length(case: PlanningCase) -> int:
-    """Return the tokens of words that an answer gets room for: as stated, else as usual for its kind."""
+    """Return the tokens reserved for the words of an answer: as stated, else as usual for its kind."""
     length = case.request.answer_tokens
     return DEFAULT_ANSWER[case.output] if length is None else length
 
 
 def full_answer_limit(case: PlanningCase, rates: Rates) -> float:
-    """Return the limit of an answer when the context leaves it.
+    """Return the limit of an answer if the context permits.
 
-    Reasoning counts against it at every host, so an unstated limit leaves room for that, too.
+    Reasoning counts against it at every host, so an unstated limit includes room for reasoning.
     """
     return answer_word_limit(case) + (rates.room if case.stated == math.inf else 0.0)
 
 
 def least_answer_limit(case: PlanningCase, rates: Rates) -> float:
-    """Return the lowest limit that is sent where money, time or a context leave no room for more.
+    """Return the lowest limit that is sent if cost, time or context leave no room for more.
 
-    That is the usual reasoning and words; if no endpoint has room for that, the least of either.
+    This is the usual reasoning and words; if no endpoint has room for that, the minimum of each.
     """
     if case.tight:
         return SMALLEST_ANSWER[case.output] + rates.thought[LOW]
@@ -246,11 +241,10 @@ def least_answer_limit(case: PlanningCase, rates: Rates) -> float:
 
 
 def answer_limit(case: PlanningCase, rates: Rates, tokens_high: float) -> float:
-    """Return the room for the answer: as stated, or the default reduced to what the context leaves, never below the
-    least.
+    """Return the limit of the answer: as stated, or the default reduced to what the context leaves.
 
-    A stated limit is reduced only where no endpoint has room for all of it: it is an upper bound, and clients whose API
-    requires a number send one larger than most contexts.
+    The default is not reduced below the minimum. A stated limit is reduced only if no endpoint has room for all of it:
+    it is an upper bound, and clients whose API requires a number often send one larger than most contexts.
     """
     if case.job != "generate":
         return 0.0
@@ -259,7 +253,7 @@ def answer_limit(case: PlanningCase, rates: Rates, tokens_high: float) -> float:
         limit = rates.most_out
     room = rates.context - tokens_high
     if case.request.sampling.max_tokens is not None and not case.tight:
-        # Only the room for reasoning is reduced; the stated limit of the answer stays.
+        # Only the room for reasoning is reduced, not the stated limit of the answer.
         return limit if room >= limit else min(limit, max(answer_word_limit(case), float(math.floor(max(room, 0.0)))))
     if room >= limit:
         return limit
@@ -273,7 +267,7 @@ _CHATS = ("generate", "score")
 def calibrated_demand(
     case: PlanningCase, group: EndpointGroup, rates: Rates, assignment: Assignment, needs: CallDemand
 ) -> CallDemand:
-    """Return the demand as this endpoint's server counts, where that was learned; videos stay as they are."""
+    """Return the demand corrected by the learned token counts of this endpoint's server. Videos are not corrected."""
     learned = rates.counts
     if learned is None or case.job not in _CHATS:
         return needs
@@ -291,7 +285,7 @@ def calibrated_demand(
 
 
 def token_basis(case: PlanningCase, group: EndpointGroup, rates: Rates, needs: CallDemand) -> str:
-    """Return where the input tokens are from, in words."""
+    """Return the basis of the input token count as text."""
     learned = rates.counts
     if learned is None or case.job not in _CHATS:
         return _PLAINLY
@@ -310,7 +304,7 @@ _PLAINLY = "counted and estimated"
 
 
 def calibrated_input(case: PlanningCase, group: EndpointGroup, rates: Rates, native: NativeInput) -> NativeInput:
-    """Return an unconverted part as this endpoint's server counts it."""
+    """Return an unconverted part with the learned token count of this endpoint's server."""
     learned = rates.counts
     if learned is None or case.job not in _CHATS or not native.tokens.known:
         return native
@@ -323,12 +317,15 @@ def calibrated_input(case: PlanningCase, group: EndpointGroup, rates: Rates, nat
 
 
 def _of_text(case: PlanningCase, group: EndpointGroup, learned: TokenCalibration) -> Quantity | None:
-    """Return the learned text factor, None where a vocabulary counts exactly: it was learned without that."""
+    """Return the learned text factor; None if a vocabulary counts exactly.
+
+    The factor was learned without an exact count, so it does not apply to one.
+    """
     return None if case.vocabulary(group.first.model).counts else learned.text
 
 
 def _minus(whole: Levels, part: Levels) -> Levels:
-    """Return the difference at each level; infinite stays infinite."""
+    """Return the difference at each level; infinity stays infinity."""
     return (_less(whole[0], part[0]), _less(whole[1], part[1]), _less(whole[2], part[2]))
 
 

@@ -1,4 +1,4 @@
-"""The final call at an endpoint: its answer, what that costs and how long it takes, a voice and a repair after it."""
+"""The final call: its answer, cost and time, and the speech synthesis and repair after it."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from intermodal.planner.route_estimates.voice_selection import speaks
 
 
 class AnswerTokens(NamedTuple):
-    """The output of a call. ``tokens``: at all levels; reservations use the high one, ranking the middle. ``paid``:
-    those that money is planned with.
+    """The output tokens of a call.
 
-    The price of many answers is that of their average, and a few long ones dominate it; how long one takes is better
+    ``tokens``: at all levels; reservations use the high one, ranking the middle. ``paid``: tokens used for the price.
+    The price of many answers follows their mean, which a few long answers dominate; the typical duration is better
     described by the median.
     """
 
@@ -47,7 +47,7 @@ class AnswerTokens(NamedTuple):
 
 
 def answer_tokens(case: PlanningCase, endpoint: Endpoint, rates: Rates, cap: float, sound: Levels) -> AnswerTokens:
-    """Return the output tokens under a limit, reasoning included."""
+    """Return the output tokens under a limit, including reasoning."""
     if case.job != "generate":
         made = _wordless_output(case, endpoint, sound)
         return AnswerTokens(made, made[MID])
@@ -58,7 +58,7 @@ def answer_tokens(case: PlanningCase, endpoint: Endpoint, rates: Rates, cap: flo
 
 
 def _wordless_output(case: PlanningCase, endpoint: Endpoint, sound: Levels) -> Levels:
-    """Return the output tokens of a call that answers nothing in words of its own."""
+    """Return the output tokens of a call that does not generate an answer."""
     if case.job == "draw":
         return generated_tokens(endpoint, case.request)
     if case.job == "score":
@@ -71,9 +71,9 @@ def _wordless_output(case: PlanningCase, endpoint: Endpoint, sound: Levels) -> L
 
 
 def expected_answer(case: PlanningCase, endpoint: Endpoint, rates: Rates) -> AnswerLength:
-    """Return the tokens of an answer to such a question, its reasoning included.
+    """Return the expected tokens of an answer, including its reasoning.
 
-    If answers were measured and no host reported reasoning apart, the measurement includes it.
+    If answers were measured and no host reported reasoning separately, the measurement already includes it.
     """
     learned = endpoint.id in case.informed and case.request.answer_tokens is None
     found = expected_length(case.statistics, endpoint.id, case.answer_kind) if learned else None
@@ -87,21 +87,21 @@ def expected_answer(case: PlanningCase, endpoint: Endpoint, rates: Rates) -> Ans
 
 
 def reports_reasoning(case: PlanningCase, endpoint: Endpoint) -> bool:
-    """Return whether the endpoint has reported its reasoning tokens, at the requested effort."""
+    """Return whether the endpoint has reported reasoning tokens at the requested effort."""
     name = reasoning_figure("reasoning_tokens", effort_key(thinking_request_sent(case.effort, endpoint.host)))
     return case.statistics.get(endpoint.id, name) is not None
 
 
 def usual_answer(case: PlanningCase, endpoint: Endpoint, rates: Rates, cap: float, sound: Levels) -> AnswerTokens:
-    """Return the output tokens as ranking counts them.
+    """Return the output tokens used by ranking.
 
-    A limit of the endpoint or of the request makes an answer cheaper; a context that is nearly full only cuts it off.
+    A limit of the endpoint or the request makes an answer cheaper; a nearly full context only cuts it off.
     """
     return answer_tokens(case, endpoint, rates, max(cap, min(full_answer_limit(case, rates), rates.most_out)), sound)
 
 
 def typical_call_cost(case: PlanningCase, rates: Rates, needs: CallDemand, made: AnswerTokens) -> tuple[float, float]:
-    """Return USD and seconds of the final call: of the average answer, and of the median one."""
+    """Return the USD of an average final call, and the seconds of a median one."""
     return final_call_cost(case, rates, MID, needs, made.tokens[MID], made.paid)
 
 
@@ -110,7 +110,7 @@ def final_call_cost(
 ) -> tuple[float, float]:
     """Return USD and seconds of the final call, without loading and without a repair.
 
-    ``paid``: tokens of an answer in words to be priced, where they differ from ``out``, which takes the time.
+    ``paid``: answer tokens used for the price, if different from ``out``, which is used for the time.
     """
     if case.job == "transcribe":
         sound = needs.sound[level]
@@ -123,7 +123,7 @@ def final_call_cost(
         return speech_price(rates, level, chars), speech_seconds(rates, level, chars)
     if case.job == "draw":
         return image_call_cost(case.request, case.facts, rates, level, needs.text[level], needs.image[level], out)
-    if needs.apart and needs.pictures:  # by a contrastive model: a film has some number of frames
+    if needs.apart and needs.pictures:  # contrastive model: the number of frames of a video is an estimate
         share = needs.image[level] / needs.image[HIGH] if needs.image[HIGH] else 1.0
         tokens = needs.total[level] - needs.image[level] + needs.beside
         pictures, megapixels = needs.pictures * share, needs.held.megapixels * share
@@ -146,7 +146,7 @@ def final_call_cost(
 
 
 def speech_cost(case: PlanningCase, endpoint: Endpoint, rates: Rates, out: Levels) -> tuple[Levels, Levels]:
-    """Return USD and seconds that speaking an answer adds: by its own model, or by a voice after it."""
+    """Return the additional USD and seconds of a spoken answer, by the model itself or by a voice."""
     if case.job != "generate" or case.output != "speech":
         return ZEROS, ZEROS
     if speaks(endpoint):
@@ -160,12 +160,12 @@ def speech_cost(case: PlanningCase, endpoint: Endpoint, rates: Rates, out: Level
 
 
 def repair_cost(case: PlanningCase, rates: Rates, needs: CallDemand, out: float) -> tuple[float, float]:
-    """Return USD and seconds of the one repair that prompted JSON may need, at the high level; zeros without one."""
+    """Return USD and seconds of the single repair of prompted JSON, at the high level; zeros if not needed."""
     return retry_call_cost(rates, needs, needs.again, out) if needs.again else (0.0, 0.0)
 
 
 def retry_call_cost(rates: Rates, needs: CallDemand, more: float, out: float) -> tuple[float, float]:
-    """Return USD and seconds of asking once more with ``more`` tokens, at the high level."""
+    """Return USD and seconds of a retry with ``more`` input tokens, at the high level."""
     return (
         token_price(rates, needs.text[HIGH] + more, needs.image[HIGH], needs.audio[HIGH], out, needs.sound[HIGH]),
         generate_seconds(rates, HIGH, needs.total[HIGH] + more, out),

@@ -1,8 +1,8 @@
-"""Image generation: stated settings, the hosts and models that accept them, and the cost of drawing.
+"""Image generation: stated settings, the hosts and models that accept them, and the cost.
 
-Unstated settings are decided here, so that a price is a number: a square of 1024 pixels, and medium quality of models
-that sell by quality. A diffusion model that draws on this machine gets its steps and guidance, since these make its
-seconds: evaluations of a network, times pixels.
+Unstated settings are decided here, so that the price is known: a square of 1024 pixels, and medium quality for models
+priced by quality. A local diffusion model gets its steps and guidance, because they determine its duration: network
+evaluations times pixels.
 """
 
 from __future__ import annotations
@@ -41,27 +41,27 @@ from intermodal.request import ImageOutput, Quality, Request
 
 USUAL_SIZE = (1024, 1024)
 USUAL_QUALITY: Quality = "medium"
-USUAL_STRENGTH = 0.75  # unstated strength of an image-to-image call: stable-diffusion.cpp's default
-_TWICE = ("heun", "dpm2", "dpm++2s_a", "res_2s")  # samplers that evaluate the network twice a step
-_BY_QUALITY = "table:"  # prefix of token rules that price pictures by quality
+USUAL_STRENGTH = 0.75  # default strength of an image-to-image call, as in stable-diffusion.cpp
+_TWICE = ("heun", "dpm2", "dpm++2s_a", "res_2s")  # samplers that evaluate the network twice per step
+_BY_QUALITY = "table:"  # prefix of token rules with prices by quality
 
 StatedSettings = tuple[tuple[str, ...], tuple[int, int] | None]
 
 
 def image_output(request: Request) -> ImageOutput:
-    """Return the output of a request for pictures."""
+    """Return the output specification of an image request."""
     assert isinstance(request.output, ImageOutput)
     return request.output
 
 
 def stated_settings(request: Request) -> StatedSettings:
-    """Return the settings the user stated that not every host accepts, and the stated size."""
+    """Return the stated settings that not every host accepts, and the stated size."""
     output = request.output
     if not isinstance(output, ImageOutput):
         return (), None
     stated = {
         SIZE: output.size is not None, COUNT: output.count > 1, QUALITY: bool(output.quality),
-        FORMAT: output.format in ("jpeg", "webp"),  # a PNG is made here of whatever comes back
+        FORMAT: output.format in ("jpeg", "webp"),  # PNG is always possible, because results are converted locally
         SEED: request.sampling.seed is not None, STEPS: output.steps is not None, NEGATIVE: bool(output.negative),
         GUIDANCE: output.guidance is not None, SAMPLER: bool(output.sampler),
         STRENGTH: output.strength is not None, MASK: output.mask,
@@ -70,7 +70,7 @@ def stated_settings(request: Request) -> StatedSettings:
 
 
 def unsupported_by_host(host: Host, request: Request) -> str:
-    """Return why a host cannot generate these pictures, "" when it can."""
+    """Return why a host cannot generate these images; "" if it can."""
     has = supported_image_options(host)
     if not has:
         return "is spoken to in a protocol in which intermodal asks for no pictures"
@@ -85,7 +85,7 @@ def unsupported_by_host(host: Host, request: Request) -> str:
 
 
 class ImageGeneration(NamedTuple):
-    """The settings of a diffusion model that draws on this machine, stated or decided."""
+    """The settings of a local diffusion model, stated or decided."""
 
     size: tuple[int, int]
     pictures: int
@@ -96,9 +96,9 @@ class ImageGeneration(NamedTuple):
 
     @property
     def evaluations(self) -> int:
-        """Return the evaluations of its network for one picture.
+        """Return the number of network evaluations per image.
 
-        Each step is one, two with guidance; of a picture that is redrawn only the share of steps its strength leaves.
+        One per step, two with guidance. Image-to-image runs only the share of steps given by its strength.
         """
         steps = self.steps if self.strength is None else min(self.steps, math.floor(self.steps * self.strength) + 1)
         return steps * (2 if self.sampler in _TWICE else 1) * (1 if self.guidance == 1 else 2)
@@ -106,20 +106,20 @@ class ImageGeneration(NamedTuple):
     @property
     def strokes(self) -> DiffusionWork:
         megapixels = self.size[0] * self.size[1] / 1e6
-        turned = 1 if self.strength is not None else 0  # the input picture is encoded once
+        turned = 1 if self.strength is not None else 0  # the input image is encoded once
         return DiffusionWork(megapixels * self.pictures * self.evaluations, megapixels * (self.pictures + turned))
 
 
 def input_pictures(facts: Facts) -> Sequence[PartFacts]:
-    """Return the pictures that go in, in order."""
+    """Return the input images in order."""
     return [part for part in facts.parts if part.kind == "image"]
 
 
 def image_generation(diffusion: DiffusionSettings, request: Request, facts: Facts) -> ImageGeneration:
-    """Return the subject and settings of the picture.
+    """Return the settings of an image generation.
 
-    Unstated settings are the model's usual ones; the size is that of the input picture, within the pixels the model
-    draws well.
+    Unstated settings are the model's defaults. The size is that of the input image, reduced to the pixels that the
+    model supports well.
     """
     output, given = image_output(request), input_pictures(facts)
     size = output.size or (_within(diffusion, given[0]) if given else (diffusion.side, diffusion.side))
@@ -130,7 +130,7 @@ def image_generation(diffusion: DiffusionSettings, request: Request, facts: Fact
 
 
 def _within(diffusion: DiffusionSettings, picture: PartFacts) -> tuple[int, int]:
-    """Return the size of a picture in the model's units, with no more pixels than a square of its side."""
+    """Return the size of an image rounded to the model's units, with at most the pixels of a square of its side."""
     side, unit = diffusion.side, diffusion.unit
     scale = min(1.0, side / math.sqrt(max(1, picture.width * picture.height)))
     width, height = (max(unit, math.floor(each * scale / unit) * unit) for each in (picture.width, picture.height))
@@ -138,7 +138,7 @@ def _within(diffusion: DiffusionSettings, picture: PartFacts) -> tuple[int, int]
 
 
 def drawing_memory(diffusion: DiffusionSettings, memory: Levels, request: Request, facts: Facts) -> Levels:
-    """Return the bytes while it draws, scaled from those of a square of its side: buffers grow with the pixels."""
+    """Return the memory in bytes for the requested size: buffers grow with the number of pixels."""
     width, height = image_generation(diffusion, request, facts).size
     more = width * height - diffusion.side**2
     low, mid, high = (max(0.0, known + more * each) for known, each in zip(memory, diffusion.buffers, strict=True))
@@ -146,7 +146,7 @@ def drawing_memory(diffusion: DiffusionSettings, memory: Levels, request: Reques
 
 
 def check_image_settings(request: Request, facts: Facts) -> None:
-    """Raise UsageError for settings that the input makes no sense of."""
+    """Raise UsageError for settings that are inconsistent with the input."""
     output, given = image_output(request), input_pictures(facts)
     if output.strength is not None and not given:
         raise UsageError(
@@ -155,7 +155,7 @@ def check_image_settings(request: Request, facts: Facts) -> None:
         )  # fmt: skip
     if not output.mask:
         return
-    last = facts.parts[-1]  # the mask follows the picture that it is laid on
+    last = facts.parts[-1]  # the mask follows the image to which it applies
     if last.kind != "image" and len(facts.parts) > len(given) + 1:
         raise UsageError(
             f"{last.name} is {last.kind}, not a picture", where=setting("mask"), todo="give a mask as PNG",
@@ -178,7 +178,7 @@ def check_image_settings(request: Request, facts: Facts) -> None:
 
 
 def unsupported_by_model(diffusion: DiffusionSettings | None, request: Request, facts: Facts) -> str:
-    """Return why a model that draws on this machine cannot draw this picture, "" when it can."""
+    """Return why a local diffusion model cannot generate this image; "" if it can."""
     if diffusion is None:
         return ""
     output = image_output(request)
@@ -193,7 +193,7 @@ def unsupported_by_model(diffusion: DiffusionSettings | None, request: Request, 
 
 
 def image_parameters(endpoint: Endpoint, request: Request, facts: Facts) -> DrawImage:
-    """Return the parameters of the call, stated or decided here."""
+    """Return the parameters of the call, stated or decided."""
     output, has, diffusion = image_output(request), supported_image_options(endpoint.host), endpoint.model.diffusion
     size = _size(endpoint, output) if has & {SIZE, RATIO} else None
     quality = _quality(endpoint, output) if QUALITY in has else ""
@@ -212,12 +212,12 @@ def _size(endpoint: Endpoint, output: ImageOutput) -> tuple[int, int]:
 
 
 def _quality(endpoint: Endpoint, output: ImageOutput) -> Quality | Literal[""]:
-    """Return the stated quality; else medium for a model that sells by quality, and none for any other."""
+    """Return the stated quality; otherwise medium for models priced by quality, and none for others."""
     return output.quality or (USUAL_QUALITY if endpoint.model.drawn.startswith(_BY_QUALITY) else "")
 
 
 def generated_tokens(endpoint: Endpoint, request: Request) -> Levels:
-    """Return the tokens of all pictures; infinite where unknown, none where they are sold by the picture."""
+    """Return the tokens of all images; infinite if unknown, zero if they are priced per image."""
     if endpoint.price.picture is not None or endpoint.host.zone in LOCAL_ZONES:
         return ZEROS
     output = image_output(request)
@@ -229,7 +229,7 @@ def generated_tokens(endpoint: Endpoint, request: Request) -> Levels:
 def image_call_cost(
     request: Request, facts: Facts, rates: Rates, level: Level, text: float, image: float, tokens: float
 ) -> tuple[float, float]:
-    """Return USD and seconds of the call that draws, without loading."""
+    """Return USD and seconds of the image generation call, without loading."""
     count = image_output(request).count
     strokes = None if rates.diffusion is None else image_generation(rates.diffusion, request, facts).strokes
     return image_generation_price(rates, text, image, tokens, count), image_generation_seconds(
@@ -242,6 +242,6 @@ def image_title(drawn: DrawImage) -> str:
     many = "a picture" if drawn.count is None else f"{drawn.count} pictures"
     quality = f"{drawn.quality} quality" if drawn.quality else ""
     size = "" if drawn.size is None else f"{drawn.size[0]}x{drawn.size[1]}"
-    if drawn.steps is not None:  # its seconds go by steps and pixels
+    if drawn.steps is not None:  # its duration depends on steps and pixels
         size = f"{size} x {drawn.steps} steps"
     return ", ".join(filter(None, (many, size, quality)))

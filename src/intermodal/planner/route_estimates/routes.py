@@ -1,13 +1,13 @@
-"""Complete routes and their numbers: an assignment (``assignment.py``) in front of an endpoint.
+"""Complete routes and their figures: an assignment (``assignment.py``) in front of an endpoint.
 
-Search prices hundreds of routes, so what does not depend on the endpoint is added up once as a demand
-(``call_demand.py``). ``price_route`` then is a handful of multiplications at two levels, mid for ranking and high for
-limits; ``candidate_builder`` shows the chosen few at all three levels by the same formulas
+The search prices hundreds of routes, so everything independent of the endpoint is summed once as a demand
+(``call_demand.py``). ``price_route`` then takes a few multiplications at two levels, mid for ranking and high for
+limits; ``candidate_builder`` shows the chosen routes at all three levels by the same formulas
 (``final_call_estimate.py``).
 
-``RouteLimits`` are the route rules as plain comparisons, for routes that are considered and not shown; a test compares
-the two. Peak memory: converters stay loaded for the next request; where memory does not hold them and the answering
-model, they are unloaded before the answer.
+``RouteLimits`` repeats the route rules as plain comparisons, for routes that are considered but not shown; a test
+compares the two. Peak memory: converters stay loaded for the next request; if memory does not hold both them and the
+answering model, they are unloaded before the answer.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from intermodal.planner.route_estimates.voice_selection import voice_memory_byte
 
 
 def main_speed_of(job: Job) -> str:
-    """Return the speed figure that most of a last call's seconds come from."""
+    """Return the speed figure that determines most of a last call's duration."""
     return _FIGURES.get(job, "decode")
 
 
@@ -63,11 +63,11 @@ _FIGURES: dict[Job, str] = {
 
 
 class RouteNumbers(Struct, gc=False):
-    """A route's numbers, as ranking and limits read them.
+    """The figures of a route used by ranking and limits.
 
-    ``cost`` and ``seconds``: with an answer of at most ``cap`` tokens. ``missing_cost``, ``missing_seconds``: the rest
-    of a usual answer where there is no room for it, which ranking adds. ``untimed``: the last call's seconds are a
-    placeholder.
+    ``cost`` and ``seconds``: with an answer of at most ``cap`` tokens. ``missing_cost``, ``missing_seconds``: the
+    remainder of a usual answer that does not fit ``cap``, added by ranking. ``untimed``: the seconds of the last call
+    are a placeholder.
     """
 
     cost: float
@@ -82,7 +82,7 @@ class RouteNumbers(Struct, gc=False):
 
 
 class Route(Struct, eq=False, gc=False):
-    """An endpoint behind an assignment, priced. ``key`` orders routes, ``score`` is its number."""
+    """An endpoint with an assignment, priced. ``key`` is its sort key, ``score`` its objective value."""
 
     endpoint: Endpoint
     group: EndpointGroup
@@ -101,7 +101,7 @@ class Route(Struct, eq=False, gc=False):
 
     @property
     def loss(self) -> Loss:
-        """Return what comes before every number: parts diverted from a named model, needs lost."""
+        """Return the losses compared before any number: parts diverted from a named model, required aspects lost."""
         return self.demand.diverted, self.demand.lost
 
     @property
@@ -110,19 +110,20 @@ class Route(Struct, eq=False, gc=False):
 
 
 def price_route(case: PlanningCase, endpoint: Endpoint, remote: bool, rates: Rates, needs: CallDemand) -> RouteNumbers:
-    """Return the numbers of a route; where the answer's limit may be reduced, with one that fits money and time."""
+    """Return the figures of a route. If the answer's limit may be reduced, it is fitted to the cost and time limits."""
     cap = answer_limit(case, rates, context_tokens(case, endpoint.id, needs))
     if case.hopeful_pictures and needs.image[LOW] < needs.image[HIGH]:
-        # Where a server counts the prompt and the answer's limit together, it would refuse: a usual answer, then.
+        # A server that counts prompt and answer limit together would reject the request, so allow a usual answer only.
         cap = min(cap, max(float(DEFAULT_ANSWER[case.output]), math.floor(rates.context - needs.total[MID])))
     numbers = _price(case, endpoint, remote, rates, needs, cap)
-    if not (case.tight or (rates.room and case.stated == math.inf)):  # the latter is room for thought, which we chose
+    # The latter is room for reasoning, chosen by the planner.
+    if not (case.tight or (rates.room and case.stated == math.inf)):
         return numbers
     limits = (case.policy.max_cost, math.inf if case.policy.deadline is None else case.policy.deadline)
     if numbers.cost_high <= limits[0] and numbers.seconds_high <= limits[1]:
         return numbers
     least = _price(case, endpoint, remote, rates, needs, min(cap, least_answer_limit(case, rates)))
-    share = 1.0  # the share of the span: both grow evenly with the answer
+    share = 1.0  # the share of the span: both grow linearly with the answer
     for limit, low, high in zip(
         limits, (least.cost_high, least.seconds_high), (numbers.cost_high, numbers.seconds_high), strict=True
     ):
@@ -135,7 +136,7 @@ def price_route(case: PlanningCase, endpoint: Endpoint, remote: bool, rates: Rat
 def _price(
     case: PlanningCase, endpoint: Endpoint, remote: bool, rates: Rates, needs: CallDemand, cap: float
 ) -> RouteNumbers:
-    """Return the numbers of a route whose answer has at most ``cap`` tokens."""
+    """Return the figures of a route whose answer has at most ``cap`` tokens."""
     made = answer_tokens(case, endpoint, rates, cap, needs.sound)
     out = made.tokens
     cost, seconds = final_call_cost(case, rates, MID, needs, out[MID], made.paid)
@@ -146,7 +147,7 @@ def _price(
     if needs.again:
         more_cost, more_seconds = repair_cost(case, rates, needs, out[HIGH])
         cost_high, seconds_high = cost_high + more_cost, seconds_high + more_seconds
-    loaded = 0.0  # bytes, for the answer
+    loaded = 0.0  # bytes loaded for the answer
     if case.output == "speech":
         more_cost_, more_seconds_ = speech_cost(case, endpoint, rates, out)
         cost, cost_high = cost + more_cost_[MID], cost_high + more_cost_[HIGH]
@@ -177,7 +178,7 @@ def _price(
 def _missing_answer_cost(
     case: PlanningCase, endpoint: Endpoint, rates: Rates, needs: CallDemand, made: AnswerTokens, cap: float
 ) -> tuple[float, float]:
-    """Return USD and seconds of the part of a usual answer for which there is no room."""
+    """Return USD and seconds of the part of a usual answer that does not fit the limit."""
     usual = usual_answer(case, endpoint, rates, cap, needs.sound)
     if usual.paid <= cap:
         return 0.0, 0.0
@@ -192,7 +193,7 @@ def _missing_answer_cost(
 def _middle(
     case: PlanningCase, endpoint: Endpoint, rates: Rates, needs: CallDemand, made: AnswerTokens
 ) -> tuple[float, float]:
-    """Return USD and seconds of an answer, and of speaking it."""
+    """Return USD and seconds of an answer, including its speech synthesis."""
     cost, seconds = typical_call_cost(case, rates, needs, made)
     more_cost, more_seconds = speech_cost(case, endpoint, rates, made.tokens)
     return cost + more_cost[MID], seconds + more_seconds[MID]
@@ -207,7 +208,7 @@ def priced_route(
     numbers: RouteNumbers,
     floor: int,
 ) -> PricedRoute:
-    """Return the numbers as the route rules read them."""
+    """Return the figures in the form that route rules read."""
     own_tier = answering_tier(case, group, needs)
     transcribes = case.job == "transcribe"
     return PricedRoute(
@@ -235,7 +236,7 @@ def priced_route(
 
 
 class RouteLimits(Struct, frozen=True):
-    """The limits of a request; infinite where there is none. ``unknown``: an unknown price is allowed."""
+    """The limits of a request; infinite if there is none. ``unknown``: whether an unknown price is allowed."""
 
     cost: float
     unknown: bool
@@ -288,14 +289,17 @@ def route_limits(case: PlanningCase, floor: int) -> RouteLimits:
 
 
 def unloads_first(case: PlanningCase, endpoint: Endpoint, needs: CallDemand, answering: float) -> bool:
-    """Return whether converters are unloaded before the answer, as ``answering`` bytes more would not fit."""
+    """Return whether converters are unloaded before the answer, because ``answering`` more bytes would not fit."""
     if not needs.ending or not answering or endpoint.id in needs.cold:
         return False
     return not fits(case.machine, needs.memory + answering)
 
 
 def peak_memory(case: PlanningCase, endpoint: Endpoint, needs: CallDemand, answering: float) -> float:
-    """Return the bytes of a route whose answering model takes ``answering`` bytes that are not loaded yet."""
+    """Return the peak memory of a route in bytes.
+
+    ``answering``: bytes of the answering model that are not loaded yet.
+    """
     stays = needs.memory
     if needs.ending and unloads_first(case, endpoint, needs, answering):
         stays -= needs.ending
@@ -303,7 +307,7 @@ def peak_memory(case: PlanningCase, endpoint: Endpoint, needs: CallDemand, answe
 
 
 def peak_memory_levels(assignment: Assignment, answering: Levels, *, ends: bool) -> Levels:
-    """Return the same at all levels. ``ends``: the result of ``unloads_first``."""
+    """Return the peak memory at all levels. ``ends``: the result of ``unloads_first``."""
     stays = assignment.memory
     if ends:
         ending = assignment.ending
@@ -312,6 +316,6 @@ def peak_memory_levels(assignment: Assignment, answering: Levels, *, ends: bool)
 
 
 def ended(assignment: Assignment) -> tuple[str, ...]:
-    """Return the processes that ``ends_first`` is about: embedded ones that the route loads to convert."""
+    """Return the embedded endpoints that the route loads to convert and that can be unloaded (``unloads_first``)."""
     ours = (used for option in assignment.options for used in option.converters if used.host.zone == "process")
     return tuple(dict.fromkeys(used.id for used in ours if used.id in assignment.cold))

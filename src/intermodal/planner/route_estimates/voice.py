@@ -1,4 +1,4 @@
-"""A voice: an endpoint that speaks, and the cost of speaking an answer."""
+"""A voice: a speech synthesis endpoint, and the cost of speaking an answer."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from intermodal.cost_model.tokens import CHARS_OF_TOKEN
 
 
 class Voice(Struct, frozen=True):
-    """An endpoint that speaks, with its rates."""
+    """A speech synthesis endpoint with its rates."""
 
     endpoint: Endpoint
     rates: Rates
 
     def cost(self, tokens: Levels) -> Levels:
-        """Return USD for speaking an answer of so many tokens."""
+        """Return the USD for speaking an answer of ``tokens``."""
         low, mid, high = (tokens[level] * CHARS_OF_TOKEN for level in LEVELS)
         rates = self.rates
         return speech_price(rates, 0, low), speech_price(rates, 1, mid), speech_price(rates, 2, high)
 
     def seconds(self, tokens: Levels) -> Levels:
-        """Return the seconds for it, without loading."""
+        """Return the seconds for speaking an answer of ``tokens``, without loading."""
         low, mid, high = (tokens[level] * CHARS_OF_TOKEN for level in LEVELS)
         return (
             speech_seconds(self.rates, 0, low),

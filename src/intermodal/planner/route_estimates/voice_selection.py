@@ -1,8 +1,8 @@
-"""Voice selection: the endpoint that speaks a written answer, and its cost.
+"""Voice selection: the endpoint that speaks a text answer, and its cost.
 
-A model that speaks by itself needs no voice. For all others one voice is chosen, the best under the objective for an
-answer of the usual length; what it adds to a route depends on the answer alone. A voice's strength is that of its
-sound, not of the words, so the floor does not apply to it.
+A model with audio output needs no voice. For all others one voice is chosen, the best under the objective for an answer
+of usual length; its additional cost depends on the answer alone. A voice's strength is about its sound and not the
+answer's content, so the floor does not apply to it.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from intermodal.planner.route_estimates.voice import Voice
 
 
 def needs_voice(case: PlanningCase) -> bool:
-    """Return whether a generated answer is to be spoken."""
+    """Return whether a generated answer must be spoken."""
     return case.job == "generate" and case.output == "speech"
 
 
 def is_private(case: PlanningCase) -> bool:
-    """Return whether the answer derives from content that may not leave this machine, so it may not either."""
+    """Return whether the answer derives from private content and therefore may not leave this machine."""
     return bool(case.private_text) or any(bundle.text_private for bundle in case.bundles)
 
 
 def best_voice(case: PlanningCase, left: EligibleEndpoints, only: EndpointFilter | None) -> Voice | None:
-    """Return the voice to use, None where there is none."""
+    """Return the voice to use; None if there is none."""
     if not needs_voice(case):
         return None
     here_only = is_private(case)
@@ -49,7 +49,7 @@ def voice_load_seconds(case: PlanningCase, voice: Voice, level: Level) -> float:
 
 
 def voice_memory_bytes(case: PlanningCase, voice: Voice) -> Levels:
-    """Return the bytes a voice needs beside loaded models."""
+    """Return the memory of a local voice in bytes, 0 if it is loaded or remote."""
     here = voice.endpoint.host.zone in LOCAL_ZONES and voice.endpoint.id not in case.loaded
     return voice.rates.memory if here else ZEROS
 
@@ -66,12 +66,12 @@ def _order(case: PlanningCase, money: float, time: float, tier: int) -> tuple[fl
 
 
 def is_mute(case: PlanningCase, endpoint: Endpoint) -> bool:
-    """Return whether speech is wanted, the endpoint answers in words alone, and there is no voice."""
+    """Return whether speech is required, the endpoint answers only in text, and there is no voice."""
     return needs_voice(case) and case.voice is None and not speaks(endpoint)
 
 
 def speaks(endpoint: Endpoint) -> bool:
-    """Return whether an endpoint speaks its answer by itself."""
+    """Return whether an endpoint itself speaks its answer."""
     return "audio" in endpoint.model.output and "text-generation" in endpoint.model.tasks
 
 

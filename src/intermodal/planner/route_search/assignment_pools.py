@@ -1,6 +1,6 @@
-"""Assignment pools: the assignments that endpoints with one input profile and the same token rules share.
+"""Assignment pools: the assignments shared by endpoints with the same input profile and token rules.
 
-All combinations of options are tried where they are few, otherwise the best of each weighting.
+If there are few combinations of options, all are tried; otherwise the best under each weighting.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ OpenOrClosed = list[list[ConversionOption]] | tuple[Bundle, list[Reason]]
 
 
 class AssignmentPool(Struct, eq=False):
-    """Assignments with their demands on the last call, and linear scores to compare them by."""
+    """Assignments with their demands on the last call, and linear scores to compare them."""
 
     case: PlanningCase
     group: EndpointGroup
@@ -57,7 +57,7 @@ class AssignmentPool(Struct, eq=False):
     shortest: Assignment | None = None
 
     def demand(self, assignment: Assignment) -> CallDemand:
-        """Return what an assignment demands, computed on first use."""
+        """Return the demand of an assignment, computed on first use."""
         found = self.demands.get(assignment)
         if found is None:
             found = self.demands[assignment] = call_demand(self.case, self.group, assignment)
@@ -77,28 +77,28 @@ class AssignmentPool(Struct, eq=False):
 
 
 def shortest_assignment(pool: AssignmentPool, lanes: AssignmentPools) -> Assignment:
-    """Return the assignment with the fewest tokens, found once."""
+    """Return the assignment with the fewest tokens; cached."""
     if pool.shortest is None:
         pool.shortest = min(pool_assignments(pool, lanes), key=lambda each: pool.demand(each).total[HIGH])
     return pool.shortest
 
 
 def pool_assignments(pool: AssignmentPool, lanes: AssignmentPools) -> list[Assignment]:
-    """Return the pool's assignments, combined on first use."""
+    """Return the pool's assignments, computed on first use."""
     if not pool.assignments:
         pool.assignments = lanes.assignments(pool.group)
     return pool.assignments
 
 
 def linear_score(each: Assignment, weighed: Weights) -> tuple[float, float, float, float, float]:
-    """Return the score of an assignment before the last call, and its tokens and seconds of sound, to be priced."""
+    """Return the score of an assignment before the last call, and its tokens and seconds of audio, to be priced."""
     money, time, loss = weighed
     fixed = comparable_price(each.cost[MID]) * money + each.before[MID] * time + each.penalty * loss
     return fixed, each.text[MID], each.image[MID], each.audio[MID], each.sound[MID]
 
 
 def open_options(usable: list[list[ConversionOption]], cores: int) -> OpenOptions:
-    """Return the open options of each bundle, with what holds for all of them."""
+    """Return the permitted options of each bundle, with properties that hold for all of them."""
     waits, tier, diverted, lost = False, NO_TIER, 0, 0
     for choices in usable:
         strongest = 0
@@ -116,7 +116,7 @@ def _least_loss(choices: list[ConversionOption]) -> Loss:
 
 
 def least_lost(choices: list[ConversionOption]) -> list[ConversionOption]:
-    """Return the options that lose the least."""
+    """Return the options with the least loss."""
     if len(choices) <= 1:
         return choices
     diverted, lost = _least_loss(choices)
@@ -128,7 +128,7 @@ def _differ_in_loss(choices: list[ConversionOption]) -> bool:
 
 
 class AssignmentPools:
-    """The pools of one search, made on first use. ``ends``: the cheapest and fastest routes are searched, too."""
+    """The pools of one search, built on first use. ``ends``: the cheapest and fastest routes are searched as well."""
 
     def __init__(self, case: PlanningCase, choices: list[list[ConversionOption]], *, ends: bool = False) -> None:
         self.case = case
@@ -145,9 +145,9 @@ class AssignmentPools:
         self._texts: dict[tuple[Vocabulary, str, str], float] = {}
 
     def usable(self, group: EndpointGroup) -> OpenOrClosed:
-        """Return per bundle the options open to such endpoints, or the first bundle with none and why.
+        """Return the options per bundle that a group permits, or the first bundle without any and the reasons.
 
-        Groups to which the same options are closed share the result.
+        Groups that forbid the same options share the result.
         """
         token_rules = self.case.token_rules(group)
         found = self._usable.get((group.input_profile, token_rules))
@@ -173,7 +173,8 @@ class AssignmentPools:
                 if each.name == "read_along" and not group.cannot_read:
                     continue
                 option = without_reading(each, bundle) if group.cannot_read else each
-                # Most are shut by what the endpoint takes; in words that is said only where nothing is open.
+                # Most options fail on the accepted kinds, checked here without a reason; reasons are computed only if
+                # none remain.
                 is_open = (
                     option.kinds <= group.inputs and rules.option_rejection(group, option, bundle, self.case) is None
                 )
@@ -185,7 +186,7 @@ class AssignmentPools:
         return found
 
     def assignments(self, group: EndpointGroup) -> list[Assignment]:
-        """Return the assignments worth trying where there is time to try several."""
+        """Return the assignments worth pricing for a group."""
         key = (group.input_profile, self.case.token_rules(group))
         found = self._assignments.get(key)
         if found is None:
@@ -214,7 +215,7 @@ class AssignmentPools:
         return found
 
     def hull(self, row: GroupBatch, usable: list[list[ConversionOption]]) -> BatchBound:
-        """Return the bound of a batch."""
+        """Return the lower bound of a batch."""
         if self.case.job == "transcribe":
             sound = sum(choices[0].sound[MID] for choices in usable)
             return BatchBound(self.case, 0.0, sound, row.token_rules, open_options([], self.case.machine.cores))
@@ -223,9 +224,9 @@ class AssignmentPools:
         )
 
     def _fan(self, usable: list[list[ConversionOption]]) -> OpenOptions:
-        """Return the open options of each bundle that lose the least, shared by all batches to which they are open.
+        """Return the permitted options of each bundle with the least loss, shared by all batches that permit them.
 
-        The others serve where context, money or time is short, and are considered where nothing else is within the
+        Other options help if context, cost or time is short, and are considered only if nothing else is within the
         limits.
         """
         found = self._fans.get(id(usable))
@@ -237,7 +238,7 @@ class AssignmentPools:
         return found
 
     def text(self, vocabulary: Vocabulary, schema_by: str, tool_rule: str) -> float:
-        """Return the tokens of the sender's words and of the framing."""
+        """Return the tokens of the user's text and of the framing."""
         key = (vocabulary, schema_by, tool_rule)
         found = self._texts.get(key)
         if found is None:
@@ -251,9 +252,9 @@ AS_PICTURE = ("native", "resized")
 
 
 def prefer_native_for_named(case: PlanningCase, bundle: Bundle, good: list[ConversionOption]) -> list[ConversionOption]:
-    """Mark every option but the unconverted one as diverting the part, for a named model that accepts it unconverted.
+    """Mark all options except unconverted ones as diverting, if a named model accepts the part unconverted.
 
-    Not where the cheapest or fastest route is searched, nor where a part has been converted already.
+    Not applied under ``cheapest`` and ``fastest``, nor when replanning during a run.
     """
     if case.named is None or case.policy.objective in ("cheapest", "fastest") or case.resumed:
         return good
@@ -267,27 +268,28 @@ def prefer_native_for_named(case: PlanningCase, bundle: Bundle, good: list[Conve
 
 
 def without_needless_descriptions(bundle: Bundle, good: list[ConversionOption]) -> list[ConversionOption]:
-    """Drop descriptions of a single picture that the model can see; several may need describing where context is
-    short.
+    """Drop descriptions of a single image that the model can see.
+
+    Several images may need descriptions if the context is short.
     """
     if bundle.kind != "image" or len(bundle.parts) > 1 or not any(option.name in AS_PICTURE for option in good):
         return good
     return [option for option in good if option.name not in ("describe", "both")]
 
 
-ALL_COMBINATIONS = 16  # up to which every combination of options is tried
+ALL_COMBINATIONS = 16  # up to this many combinations of options, all are tried
 
-TOKEN_PRICES = (1e-7, 2e-6, 2e-5)  # USD per input token, from cheap to expensive: the best option depends on it
+TOKEN_PRICES = (1e-7, 2e-6, 2e-5)  # USD per input token, from cheap to expensive; the best option depends on it
 
 LARGE = TIERS.index("large")
 
-READING = 3e-4  # seconds per input token, typical
+READING = 3e-4  # typical seconds per input token
 
 
 def candidate_assignments(
     case: PlanningCase, usable: list[list[ConversionOption]], token_rules: TokenRules
 ) -> list[Assignment]:
-    """Return the assignments worth pricing, for endpoints under these token rules."""
+    """Return the assignments worth pricing for endpoints with these token rules."""
     if math.prod(len(choices) for choices in usable) <= ALL_COMBINATIONS:
         combinations = list(itertools.product(*usable))
     else:
@@ -303,7 +305,7 @@ def candidate_assignments(
 
 
 def _filled(usable: list[list[ConversionOption]], column: tuple[ConversionOption, ...]) -> tuple[ConversionOption, ...]:
-    """Return the chosen options of the bundles with a choice, among the only options of the others."""
+    """Return one option per bundle: the chosen ones, and the only option of bundles without a choice."""
     chosen = iter(column)
     return tuple(next(chosen) if len(choices) > 1 else choices[0] for choices in usable)
 
@@ -311,7 +313,7 @@ def _filled(usable: list[list[ConversionOption]], column: tuple[ConversionOption
 def option_weights(
     case: PlanningCase, option: ConversionOption, token_rules: TokenRules
 ) -> tuple[tuple[float, ...], ...]:
-    """Return an option's score under every weighting, smaller is better; cached on the option."""
+    """Return an option's score under every weighting, smaller is better. Cached on the option."""
     key = token_rules if option.counted else None
     found = option.weighed.get(key)
     if found is None:
@@ -334,11 +336,10 @@ def _weigh(case: PlanningCase, option: ConversionOption, native: NativeTokens) -
         (*loss, *quick),
         (*loss, cost, time),
         (*loss, -float(option.tier), float(len(option.missed)), cost, time),
-        # A converter stronger than the answer makes no route stronger.
+        # A converter stronger than the answering model does not strengthen the route.
         (*loss, -float(min(option.tier, LARGE)), float(len(option.missed)), cost, time),
         (float(len(option.converters)), *loss, option.penalty, time),
-        # An option may still exceed a limit, however good it is: then something has to be lost, best where it helps
-        # most.
+        # Even the best option may exceed a limit: then something must be lost, preferably where it helps most.
         *((fixed + tokens * price + DETAIL_PENALTY * sum(loss),) for price in TOKEN_PRICES),
         quick,
         (cost, time),
@@ -359,7 +360,7 @@ def _figures(one: Assignment) -> tuple[float, ...]:
 
 
 def undominated(made: list[Assignment]) -> list[Assignment]:
-    """Return the assignments that no other one beats in everything, in their order."""
+    """Return the assignments that no other beats in every figure, in their order."""
     figures = [_figures(one) for one in made]
     kept: list[Assignment] = []
     for place, mine in enumerate(figures):
@@ -370,7 +371,7 @@ def undominated(made: list[Assignment]) -> list[Assignment]:
                 if a > b:
                     break
             else:
-                break  # beaten
+                break  # dominated
         else:
             kept.append(made[place])
     return kept

@@ -1,8 +1,8 @@
-"""Lower bounds: the best score of a group of endpoints, and the options that look best to one of them.
+"""Lower bounds: the best possible score of a group of endpoints, and the options that look best for an endpoint.
 
-The bound is the score of a member with the best of every figure if every bundle took its own best option, conversions
-over a network and loading cost nothing, and conversions on this machine kept all its cores busy. No route of the group
-scores less.
+The bound is the score of an ideal member with the best value of every figure, if every bundle used its own best option,
+remote conversions and loading cost nothing, and local conversions kept all cores busy. No route of the group scores
+less.
 """
 
 from __future__ import annotations
@@ -21,22 +21,20 @@ from intermodal.planner.eligibility.eligible_endpoints import GroupBatch
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_search.objectives import UNKNOWN_PRICE
 
-# Score of a call, and per token of text, of pictures, of sound, and per second of sound that is billed by its length.
+# Score of a call; per token of text, images and audio; and per second of audio that is billed by its length.
 Coefficients = tuple[float, float, float, float, float]
-Option = tuple[float, float, float, float]  # fixed score; tokens of text, of pictures, of sound
-Weights = tuple[float, float, float]  # of a USD, a second, a USD of penalty
-Branch = tuple[float, float, float, float, ConversionOption]  # figures of an option, and the option
+Option = tuple[float, float, float, float]  # fixed score; tokens of text, images, audio
+Weights = tuple[float, float, float]  # weights of a USD, a second, a USD of penalty
+Branch = tuple[float, float, float, float, ConversionOption]  # an option's figures, and the option
 CHEAP: Weights = (1.0, 0.0, 0.0)
 QUICK: Weights = (0.0, 1.0, 0.0)
 
 
 def coefficients(case: PlanningCase, rates: Rates, weighed: Weights) -> Coefficients:
-    """Return the score of a call before any input, and per token of text, pictures and sound and per second of
-    sound.
-    """
+    """Return the fixed score of a call, and the scores per token of text, images and audio and per second of audio."""
     money, time, _ = weighed
     if case.job == "draw":
-        return (0.0, 0.0, 0.0, 0.0, 0.0)  # priced by the picture: all classes are opened, as they are few
+        return (0.0, 0.0, 0.0, 0.0, 0.0)  # priced per image: all groups are opened, because they are few
     read = rates.read_in[MID] * time
     out, paid = (_tokens(case, rates, words) for words in (case.ranked_answer, case.paid_answer))
     cost = rates.request + (paid * rates.out if paid else 0.0)
@@ -49,14 +47,14 @@ def coefficients(case: PlanningCase, rates: Rates, weighed: Weights) -> Coeffici
 
 
 def _tokens(case: PlanningCase, rates: Rates, words: float) -> float:
-    """Return the output tokens of an answer of ``words``, its reasoning included."""
+    """Return the output tokens of an answer of ``words``, including its reasoning."""
     return min(words + rates.thought[MID], case.stated, rates.most_out) if words else 0.0
 
 
 def known_coefficients(
     case: PlanningCase, row: GroupBatch, weighed: Weights, group: EndpointGroup | None = None
 ) -> list[Coefficients]:
-    """Return the coefficients of the ideal of each group of a batch, or of each member of one group's band.
+    """Return the coefficients of the ideal member of each group of a batch, or of each member of one group's band.
 
     They do not depend on the request's sizes, so they are cached.
     """
@@ -75,7 +73,7 @@ def known_coefficients(
 
 
 def least_coefficients(case: PlanningCase, row: GroupBatch, weighed: Weights) -> list[Coefficients]:
-    """Return the least of every coefficient over a batch's groups, as a list of one."""
+    """Return the minimum of each coefficient over a batch's groups, as a list with one element."""
     key = (weighed, case.ranked_answer, case.paid_answer, case.stated, None)
     found = row.coefficients.get(key)
     if found is None:
@@ -85,12 +83,12 @@ def least_coefficients(case: PlanningCase, row: GroupBatch, weighed: Weights) ->
 
 
 class OptionSums(Struct, frozen=True, gc=False):
-    """The sums that the open options of all bundles add under some weights.
+    """The sums that the permitted options of all bundles add under some weights.
 
     Attributes:
-        fixed, words, pixels, sound: sums over the bundles with one option that matters.
-        options: of each bundle the first that matters.
-        places: of the bundles with a choice. branches: what each of their options adds.
+        fixed, words, pixels, sound: sums over the bundles with a single relevant option.
+        options: the first relevant option of each bundle.
+        places: indexes of the bundles with a choice. branches: the figures of each of their options.
     """
 
     fixed: float
@@ -103,11 +101,11 @@ class OptionSums(Struct, frozen=True, gc=False):
 
 
 class OpenOptions(Struct, eq=False):
-    """The open options of every bundle, for endpoints with the same input profile.
+    """The permitted options of every bundle, for endpoints with the same input profile.
 
-    ``waits``: some conversion runs over a network. ``cores``: of the machine. ``tier``: the strongest the conversions
-    can be. ``least``: the least they lose. ``shapes``: sums by token rules (None counts unconverted media as nothing)
-    and by weights. ``every``: the same with options that lose more, where the ends of the frontier are searched.
+    ``waits``: some conversion is remote. ``cores``: cores of the machine. ``tier``: maximum strength of the
+    conversions. ``least``: their minimum loss. ``shapes``: cached sums by token rules (None ignores unconverted media)
+    and weights. ``every``: the same including options that lose more, if the ends of the frontier are searched.
     """
 
     usable: list[list[ConversionOption]]
@@ -119,7 +117,7 @@ class OpenOptions(Struct, eq=False):
     every: OpenOptions | None = None
 
     def shape(self, token_rules: TokenRules | None, weighed: Weights, waits: bool = False) -> OptionSums:
-        """Return the sums under some weights; ``waits``: conversions over a network take their time."""
+        """Return the sums under some weights. ``waits``: whether remote conversions take their time."""
         found = self.shapes.get((token_rules, weighed, waits))
         if found is None:
             found = self._plain(weighed, waits) if token_rules is None else self._counted(token_rules, weighed, waits)
@@ -127,7 +125,7 @@ class OpenOptions(Struct, eq=False):
         return found
 
     def _plain(self, weighed: Weights, waits: bool) -> OptionSums:
-        """Return the sums with unconverted media counted as nothing, which all token rules share."""
+        """Return the sums without unconverted media, which are the same under all token rules."""
         fixed = words = pixels = sound = 0.0
         conversion_options: list[ConversionOption] = []
         places: list[int] = []
@@ -160,7 +158,7 @@ class OpenOptions(Struct, eq=False):
             for option in options:
                 natives = natives or bool(option[4].natives)
                 made.append(_with_natives(option, token_rules) if option[4].counted else option)
-            if natives:  # left in for want of their tokens, which are known now
+            if natives:  # kept so far because their tokens were unknown
                 made = [mine for mine in made if not mine[4].natives or not _is_dominated(mine, made)]
             branches.append(made)
         return OptionSums(plain.fixed, words, pixels, sound, plain.options, plain.places, branches)
@@ -170,8 +168,9 @@ class OpenOptions(Struct, eq=False):
     ) -> tuple[ConversionOption, ...]:
         """Return the best option of each bundle under some weights, for an endpoint with these coefficients.
 
-        Conversions overlap, so two do not take the time of both: without ``waits`` those over a network take none, and
-        those here their share of the cores; with it each takes its own. The best choice is mostly one of the two.
+        Conversions overlap, so their times do not add up: without ``waits``, remote conversions take no time and local
+        ones their share of the cores; with ``waits``, each takes its full time. The best choice is usually one of the
+        two.
         """
         _, text, image, audio, length = prices
         shape = self.shape(token_rules, weighed, waits)
@@ -188,9 +187,7 @@ class OpenOptions(Struct, eq=False):
 
 
 class BatchBound(Struct, eq=False):
-    """The demand that every member of a batch has to meet: the sender's ``text``, a recording's ``sound``, and an
-    option per bundle.
-    """
+    """The demand on every member of a batch: the user's ``text``, a recording's ``sound``, an option per bundle."""
 
     case: PlanningCase
     text: float
@@ -199,11 +196,11 @@ class BatchBound(Struct, eq=False):
     fan: OpenOptions
 
     def lossy(self) -> BatchBound:
-        """Return the same with the options that lose more than necessary, which are cheaper or faster."""
+        """Return the bound including options that lose more than necessary, which are cheaper or faster."""
         return self if self.fan.every is None else replace(self, fan=self.fan.every)
 
     def bound(self, rates: Rates, weighed: Weights) -> float:
-        """Return the least score of a route to an endpoint with these rates."""
+        """Return the minimum score of a route to an endpoint with these rates."""
         score = self.bounds([coefficients(self.case, rates, weighed)], weighed)[0]
         if self.sound:
             audio_cost = min(max(self.sound, rates.least) * rates.second, self.sound * 6.0 * rates.audio)
@@ -216,18 +213,18 @@ class BatchBound(Struct, eq=False):
     def bounds(
         self, every: list[Coefficients], weighed: Weights, *, counted: bool = True, enough: float = math.inf
     ) -> list[float]:
-        """Return the bounds for many coefficients at once, for jobs that take tokens; this is the search's hottest
-        function.
+        """Return the bounds for many coefficients at once, for token-based jobs. The search spends most of its time
+        here.
 
         Args:
             counted: include unconverted media; without it the bounds are lower and hold under all token rules.
-            enough: do not make a bound exact that is this high already.
+            enough: stop refining a bound that already reaches this value.
         """
         shape = self.fan.shape(self.token_rules if counted else None, weighed)
         fixed_, words_, pixels_, sound_ = shape.fixed, self.text + shape.words, shape.pixels, shape.sound
         branches = shape.branches
         found: list[float] = []
-        for score, text, image, audio, _ in every:  # without the price of a second of sound it is still a bound
+        for score, text, image, audio, _ in every:  # without the price per second of audio it is still a lower bound
             score += fixed_ + words_ * text + pixels_ * image + sound_ * audio
             for options in branches:
                 if score >= enough:
@@ -249,7 +246,7 @@ class BatchBound(Struct, eq=False):
 def least_added(
     option: ConversionOption, token_rules: TokenRules, prices: Coefficients, weighed: Weights, cores: int
 ) -> float:
-    """Return the least that an option adds to the score of a route to an endpoint with these coefficients."""
+    """Return the minimum that an option adds to the score of a route to an endpoint with these coefficients."""
     _, text, image, audio, _ = prices
     fixed, words, pixels, sound = _option(option, weighed, False, cores)
     if option.counted:
@@ -258,7 +255,10 @@ def least_added(
 
 
 def _possibly_best(options: list[Branch]) -> list[Branch]:
-    """Return the options that may be best at some token price. Unconverted media depend on the rules, so they stay."""
+    """Return the options that may be best at some token price.
+
+    Unconverted media depend on the token rules, so they are always kept.
+    """
     plain = [option for option in options if not option[4].counted]
     return [mine for mine in options if mine[4].counted or not _is_dominated(mine, plain)]
 
@@ -270,7 +270,7 @@ def _with_natives(option: Branch, token_rules: TokenRules) -> Branch:
 
 
 def _is_dominated(mine: Branch, others: list[Branch]) -> bool:
-    """Return whether another option is as good in every figure; of equal ones all but the first are dominated."""
+    """Return whether another option is as good in every figure. Of equal options, all but the first are dominated."""
     fixed, words, pixels, sound, option = mine
     before = True
     for other in others:
@@ -284,14 +284,14 @@ def _is_dominated(mine: Branch, others: list[Branch]) -> bool:
 
 
 def comparable_price(price: float) -> float:
-    """Return a price for comparison: an unknown one counts as more than any other."""
+    """Return a price for comparison; an unknown price ranks after all others."""
     return price if price < math.inf else UNKNOWN_PRICE
 
 
 def _option(option: ConversionOption, weighed: Weights, waits: bool, cores: int) -> Option:
-    """Return what an option adds except unconverted media; cached on the option, which several groups share.
+    """Return the figures of an option except unconverted media. Cached on the option, which several groups share.
 
-    Counts its share of the machine's time at the least, all cores busy; with ``waits`` its seconds in sequence.
+    Counts at least its share of the machine's time with all cores busy; with ``waits``, its seconds in sequence.
     """
     key = (weighed, waits)
     found = option.options.get(key)

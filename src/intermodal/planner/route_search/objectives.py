@@ -1,7 +1,8 @@
 """Objectives: one sort key per objective, smaller is better.
 
-First, whatever the objective: media reach a named model unconverted where it accepts them, and nothing is lost that the
-question cannot be answered without. Neither has a price, so neither a low price nor a guessed speed decides it. Then:
+Under every objective, two criteria come first: media reach a named model unconverted if it accepts them, and no aspect
+is lost that the answer depends on. Neither has a price, so neither a low price nor an estimated speed outweighs it.
+Then:
 
 default    money + seconds x time_value, and a small price for other needs that are lost
 cheapest   money, then the model's own vendor          fastest   seconds
@@ -24,10 +25,10 @@ from intermodal.planner.route_estimates.call_demand import CallDemand, answering
 from intermodal.planner.route_estimates.routes import RouteNumbers
 from intermodal.request import Objective, Policy
 
-UNKNOWN_PRICE = 1e6  # USD: after every known price, and still a number that JSON can carry
+UNKNOWN_PRICE = 1e6  # USD; ranks after every known price, and can be represented in JSON
 Key = tuple[float | str, ...]
-NUMBER_PLACE = 2  # place of the objective's first number in a key
-MONEY_PLACE_OF_BEST = 6  # place of the money among the numbers of "best"
+NUMBER_PLACE = 2  # index of the objective's first number in a key
+MONEY_PLACE_OF_BEST = 6  # index of the cost among the numbers of "best"
 _WEIGHTS: dict[Objective, tuple[float, float, float]] = {
     "cheapest": (1.0, 0.0, 0.0),
     "fastest": (0.0, 1.0, 0.0),
@@ -41,28 +42,30 @@ def objective_weights(policy: Policy) -> tuple[float, float, float]:
 
 
 def objective_number(policy: Policy, money: float, seconds: float, penalty: float = 0.0) -> float:
-    """Return the objective's number, for "best" the money. An unknown price, which is infinite, counts only where money
-    does."""
+    """Return the objective's number; for "best", the cost.
+
+    An unknown (infinite) price counts only if the objective weighs cost.
+    """
     usd, second, lost = objective_weights(policy)
     return (money * usd if usd else 0.0) + seconds * second + penalty * lost
 
 
 def is_scalar_objective(case: PlanningCase) -> bool:
-    """Return whether one number ranks routes that the formulas of token calls can bound."""
+    """Return whether the objective is a single number that the bounds for token-based calls apply to."""
     return case.policy.objective != "best" and case.job not in ("transcribe", "draw")
 
 
 def lower_bound_keys(
     case: PlanningCase, groups: list[EndpointGroup], least: Loss, numbers: list[float], converters_tier: int
 ) -> list[Key]:
-    """Return per group a key that none of its routes can undercut: its least loss, least number and best tier."""
+    """Return a key per group that none of its routes can beat: its minimum loss, minimum number and best tier."""
     if case.policy.objective == "best":
         return [(*least, -float(min(group.strongest, converters_tier)), 0.0, -math.inf) for group in groups]
     return [(*least, number) for number in numbers]
 
 
 def ranking_key(case: PlanningCase, endpoint_id: str, numbers: RouteNumbers, needs: CallDemand, tier: int) -> Key:
-    """Return the sort key of a route; ``tier`` is its weakest link's."""
+    """Return the sort key of a route. ``tier``: strength of its weakest link."""
     seconds = numbers.seconds + numbers.missing_seconds
     money = numbers.cost + numbers.missing_cost if numbers.cost < math.inf else UNKNOWN_PRICE
     away = case.index.away(endpoint_id)
@@ -83,7 +86,7 @@ def ranking_key(case: PlanningCase, endpoint_id: str, numbers: RouteNumbers, nee
 
 
 def candidate_score(case: PlanningCase, ordered: Key) -> float:
-    """Return the number a candidate shows: what its objective minimises; for "best" the money."""
+    """Return the score shown for a candidate: the objective's number; for "best", the cost."""
     objective = case.request.policy.objective
     shown = ordered[NUMBER_PLACE + MONEY_PLACE_OF_BEST if objective == "best" else NUMBER_PLACE]
     assert isinstance(shown, float)

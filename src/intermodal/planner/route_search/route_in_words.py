@@ -1,7 +1,7 @@
-"""The best route on which everything becomes words before a language model gets it.
+"""The best route on which all media are converted to text for a language model.
 
-A plan names it where a model that sees or hears answers although words would do. The search that found that answer
-leaves out endpoints that are not among the best, so what it has of such routes is not the best of them.
+A plan names it if a multimodal model answers although text would suffice. The search that found the answer prunes
+endpoints that are not among the best, so its own text routes may not include the best one.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from intermodal.planner.route_search.assignment_pools import least_lost, linear_
 from intermodal.planner.route_search.lower_bounds import known_coefficients
 from intermodal.planner.route_search.search import Search
 
-TRIED = 64  # endpoints that are priced at most: where a limit excludes so many of the best, it excludes nearly all
+TRIED = 64  # maximum number of endpoints priced: a limit that excludes this many of the best excludes nearly all
 _BY_KEY = attrgetter("key")
-# The least number of a group's routes, the number of the group, the group, its batch, the assignment of words, and what
-# that adds to a route's number: for itself, and in tokens.
+# Lower bound of a group's routes, number of the group, the group, its batch, the text assignment, and what the
+# assignment adds to the objective: a fixed part, and tokens.
 _Queued = tuple[float, int, EndpointGroup, GroupBatch, Assignment, float, float]
 
 
 def best_route_in_words(search: Search, lost: int) -> Route | None:
-    """Return the best of these routes that loses no more needs than ``lost``, None where none is open."""
+    """Return the best text route that loses no more needs than ``lost``; None if there is none."""
     perceived = {assignment: assignment.perceived for assignment in {route.assignment for route in search.routes}}
     found = [route for route in search.routes if route.demand.lost <= lost and not perceived[route.assignment]]
     best = min(found, key=_BY_KEY, default=None)
@@ -54,7 +54,7 @@ def best_route_in_words(search: Search, lost: int) -> Route | None:
 def _members(
     search: Search, group: EndpointGroup, row: GroupBatch, fixed: float, tokens: float
 ) -> list[tuple[Endpoint, float]]:
-    """Return the members worth pricing, each with a number that its route does not undercut, the lowest first."""
+    """Return the members worth pricing, each with a lower bound of its route, in increasing order."""
     some = members_to_price(search.case, group, search.case.job, search.only)
     if group.number in search.case.special:
         return [(endpoint, -math.inf) for endpoint in some]
@@ -94,7 +94,7 @@ def _groups(search: Search, lost: int) -> Iterator[_Queued]:
 
 
 def _assignment(search: Search, row: GroupBatch, choices: tuple[tuple[ConversionOption, ...], ...]) -> Assignment:
-    """Return the options that look best at the first group of a batch."""
+    """Return the options that look best for the first group of a batch."""
     options = open_options([least_lost(list(some)) for some in choices], search.case.machine.cores)
     prices = known_coefficients(search.case, row, search.weights)[0]
     return assign(search.case, options.picks(row.token_rules, prices, search.weights, waits=True), row.token_rules)

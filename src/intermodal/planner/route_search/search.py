@@ -1,4 +1,4 @@
-"""Find the routes worth comparing: few assignments per group of endpoints, priced group by group, best bound first.
+"""Finds the routes worth comparing: few assignments per group of endpoints, priced group by group, best bound first.
 
 1. Converters: those that are best under some weighting (``converters.py``).
 2. Assignment pools: endpoints with the same input profile and token rules share their assignments.
@@ -88,15 +88,15 @@ from intermodal.planner.route_search.objectives import (
 )
 from intermodal.plans.verdict import joined_names
 
-ENOUGH = 9  # endpoints to list: the chosen, three fallbacks, five outranked
-ROUNDED = 1e-9  # numbers of keys are rounded to so much
+ENOUGH = 9  # endpoints to list: the chosen one, three fallbacks, five outranked
+ROUNDED = 1e-9  # numbers in keys are rounded to this precision
 _BY_KEY = attrgetter("key")
 
 _PAGES = action(hint(" ({pages})"), http="")  # a client of the gateway sends fewer pages, as the remedy states
 
 
 class SearchResult(Struct):
-    """Feasible routes, best first, and the rejections. ``search``: answers further questions."""
+    """Feasible routes, best first, and the rejections. ``search`` answers further questions."""
 
     routes: list[Route]
     refused: list[EndpointRejection]
@@ -108,7 +108,7 @@ class Search:
     """One search under one set of floors.
 
     ``only`` restricts a job to one endpoint, ``every`` prices all routes, ``ends`` adds the cheapest and the fastest
-    route although they would not be chosen.
+    route even if they would not be chosen.
     """
 
     def __init__(
@@ -135,12 +135,12 @@ class Search:
         self.conversions: ConvertersByJob = {}
         self.choices: list[list[ConversionOption]] = []
         self.pools = AssignmentPools(case, [])
-        self.few = True  # few combinations of options, so that all of them are tried
+        self.few = True  # there are few combinations of options, so all are tried
         self.select_pages = False
-        self._top: list[Key] = []  # the best keys of the best ``ENOUGH`` endpoints
+        self._top: list[Key] = []  # the best key of each of the ``ENOUGH`` best endpoints
 
     def run(self) -> SearchResult:
-        """Run the search. Pages are left out only where no endpoint takes them all."""
+        """Run the search. Pages are omitted only if no endpoint accepts all of them."""
         case = self.case
         case.voice = best_voice(case, self.left, self.only)
         self.conversions, refused = shortlist_converters(case, self.left, self.floors, self.only)
@@ -176,11 +176,11 @@ class Search:
 
     @property
     def is_pruned(self) -> bool:
-        """Return whether endpoints that cannot be among the best may have been left out."""
+        """Return whether endpoints that cannot be among the best may have been skipped."""
         return len(self._top) >= ENOUGH and self.by_number and not self.every
 
     def _is_beyond(self, bound: Key) -> bool:
-        """Return whether no route with this bound can enter the list."""
+        """Return whether no route with this bound can enter the list of best routes."""
         return len(self._top) >= ENOUGH and bound >= self._top[-1] and not self.every
 
     # ---- classes ------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ class Search:
         return line
 
     def _line(self) -> SearchQueue:
-        """Return the queue of all groups, most of them in batches."""
+        """Return the queue of all groups, mostly in batches."""
         case = self.case
         line = SearchQueue(case)
         every, weak = group_batches(case, self.left, self.floors.answer)
@@ -221,7 +221,7 @@ class Search:
         return line
 
     def _refuse(self, reason: Reason, group: EndpointGroup) -> None:
-        """Reject a group, or those of its members that the search is restricted to."""
+        """Record the rejection of a group, or of the members to which the search is restricted."""
         count, ids = len(group.members), group.ids
         if self._is_special():
             some = members_to_price(self.case, group, self.case.job, self.only)
@@ -229,7 +229,7 @@ class Search:
         self.misses.add(EndpointRejection(reason[0], reason[1], count, ids))
 
     def _has_options(self, group: EndpointGroup) -> bool:
-        """Return whether every bundle can reach this group, which is rejected otherwise."""
+        """Return whether every bundle has an option for this group; otherwise record its rejection."""
         case = self.case
         if group.remote and case.private_text:
             self._refuse(("privacy", f"text may not leave this machine ({case.private_text} is private)"), group)
@@ -244,10 +244,13 @@ class Search:
         return False
 
     def _fails_for_all(self, entry: QueuedGroup) -> bool:
-        """Return whether a member with the best of every figure would violate a limit on every assignment."""
+        """Return whether an ideal member violates a limit under every assignment.
+
+        The ideal member has the best value of every figure in the group.
+        """
         case, group = self.case, entry.group
         if entry.bound == FIRST or self._top or len(group.members) <= LISTED:
-            return False  # where something is feasible, members speak for themselves
+            return False  # if some route is feasible, members are priced individually
         pool = self.pools.pool(group)
         ideal = case.index.ideal(group, case.as_of, case.effort)
         reasons: list[tuple[Reason, PricedRoute]] = []
@@ -258,7 +261,7 @@ class Search:
         return True
 
     def _tries(self, entry: QueuedGroup, rates: Rates, pool: AssignmentPool) -> Iterator[Assignment]:
-        """Yield the most promising assignment, then those of the pool."""
+        """Yield the most promising assignment, followed by those of the pool."""
         if entry.hull is not None and self.by_number:
             best = entry.hull.picks(coefficients(self.case, rates, self.weights), self.weights)
             yield assign(self.case, best, self.case.token_rules(entry.group))
@@ -284,14 +287,14 @@ class Search:
             enough = self._enough(shape.fan.least)
 
     def _enough(self, least: Loss) -> float:
-        """Return the score from which on a route with these losses cannot enter the list."""
+        """Return the score above which a route with these losses cannot enter the list."""
         if len(self._top) < ENOUGH or self._top[-1][:NUMBER_PLACE] > least:
             return math.inf
         last = self._top[-1]
         return float(last[NUMBER_PLACE]) if last[:NUMBER_PLACE] == least else -math.inf
 
     def _picked(self, entry: QueuedGroup, prices: Coefficients) -> list[Assignment]:
-        """Return the assignment that looks best; two of them, or all, where combinations are few."""
+        """Return the assignments that look best: one or two, or all of the pool if it is small."""
         group, shape = entry.group, entry.hull
         if shape is None or not self.by_number or self.every:
             return pool_assignments(self.pools.pool(group), self.pools)
@@ -310,7 +313,7 @@ class Search:
         return [assign(self.case, each, token_rules) for each in dict.fromkeys(chosen)]
 
     def _is_inside(self, entry: QueuedGroup) -> bool:
-        """Return whether some route is as cheap, fast and strong as any of this group could be."""
+        """Return whether some route is as cheap, fast and strong as any route of this group could be."""
         ideal, strongest = entry.ideal, entry.group.strongest
         if entry.hull is None or ideal is None:
             return True
@@ -322,7 +325,7 @@ class Search:
         )
 
     def _price_extreme(self, entry: QueuedGroup, weighed: Weights) -> None:
-        """Price the one route of a group that looks cheapest, or fastest."""
+        """Price the route of a group that looks cheapest or fastest."""
         case, group = self.case, entry.group
         assert entry.hull is not None
         shape = entry.hull.lossy()
@@ -338,7 +341,7 @@ class Search:
         self._price(entry, endpoint, rates, [chosen])
 
     def _price(self, entry: QueuedGroup, endpoint: Endpoint, rates: Rates, picked: list[Assignment]) -> None:
-        """Price some assignments; all of the pool where none of those is within the limits."""
+        """Price some assignments, and the rest of the pool if none of them is within the limits."""
         reasons: list[tuple[Reason, PricedRoute]] = []
         pool = self.pools.pool(entry.group)
         best = self._price_these(endpoint, entry.group, rates, pool, picked, reasons)
@@ -352,8 +355,9 @@ class Search:
             self.misses.add_nearest(reasons, (endpoint.id,), 1)
 
     def _others(self, pool: AssignmentPool, rates: Rates) -> list[Assignment]:
-        """Return the rest of the pool; where even the shortest assignment is too long, that one alone, for its
-        reason.
+        """Return the rest of the pool.
+
+        If even the shortest assignment exceeds the context, only that one, for its reason.
         """
         every = pool_assignments(pool, self.pools)
         if not self.limits.counts_context or self.select_pages or len(every) < 2:
@@ -376,7 +380,7 @@ class Search:
         return best
 
     def _no_option(self, bundle: Bundle, reasons: list[Reason]) -> Reason:
-        """Return why no option of a bundle is open; where a conversion is missing, why its endpoints are out."""
+        """Return why no option of a bundle is permitted; if a conversion is missing, why its endpoints are rejected."""
         if not reasons:
             return ("pages", hint("{} has more pages to look at than one plan takes{}", bundle.title, _PAGES))
         rule, words = max(reasons, key=lambda reason: rules.rule_order(reason[0]))
@@ -401,7 +405,10 @@ class Search:
         self, endpoint: Endpoint, group: EndpointGroup, rates: Rates, assignment: Assignment, needs: CallDemand,
         reasons: list[tuple[Reason, PricedRoute]],
     ) -> Route | None:  # fmt: skip
-        """Price one route; where only the context is too short, with fewer pages. None when a limit is violated."""
+        """Price one route.
+
+        Returns None if a limit is violated; if only the context is, it is retried with fewer pages.
+        """
         case = self.case
         needs = calibrated_demand(case, group, rates, assignment, needs)
         numbers = price_route(case, endpoint, group.remote, rates, needs)
@@ -429,8 +436,10 @@ class Search:
         )
 
     def kept_out(self, route: Route) -> list[str]:
-        """Return why a named endpoint gets a part converted that it would accept, and why it loses what it could
-        keep.
+        """Return notes on avoidable conversions and losses.
+
+        They state why a named endpoint gets a converted part that it would accept unconverted, and why an endpoint
+        loses an aspect that it could keep.
         """
         found: list[str] = []
         for place, (bundle, option) in enumerate(zip(self.case.bundles, route.assignment.options, strict=True)):
@@ -452,7 +461,7 @@ class Search:
         return found
 
     def _not_as_it_is(self, route: Route, place: int) -> str:
-        """Return why a part does not go in unconverted."""
+        """Return why a part is not passed unconverted."""
         bundle = self.case.bundles[place]
         direct = [option for option in self.choices[place] if option.name in UNCONVERTED_OPTIONS]
         if not direct:
@@ -466,7 +475,7 @@ class Search:
         return f"that {broken}" if broken else f"the {self.case.policy.objective} route was asked for"
 
     def _fails(self, route: Route, place: int, option: ConversionOption) -> str:
-        """Return which limit a route violates with one bundle taking another option, "" for none."""
+        """Return the limit that a route violates if one bundle uses another option; "" if none."""
         options = route.assignment.options
         made = assign(self.case, (*options[:place], option, *options[place + 1 :]), self.case.token_rules(route.group))
         reasons: list[tuple[Reason, PricedRoute]] = []
@@ -483,7 +492,7 @@ class Search:
         return reason, priced
 
     def _improve(self) -> None:
-        """Improve the best routes by local search: change one bundle at a time, as long as that helps."""
+        """Improve the best routes by local search: change one bundle at a time while that helps."""
         if not self.routes or not self.choices:
             return
         known = {(route.endpoint.id, route.assignment) for route in self.routes}
@@ -497,7 +506,7 @@ class Search:
         self.routes.sort(key=_BY_KEY)
 
     def _near(self, route: Route, known: set[tuple[str, Assignment]]) -> Iterator[Route]:
-        """Yield routes to the same endpoint with one bundle taking another option, except those already ``known``."""
+        """Yield routes to the same endpoint with another option for one bundle, except those already ``known``."""
         token_rules = self.case.token_rules(route.group)
         pool = self.pools.pool(route.group)
         usable = self.pools.usable(route.group)
@@ -513,7 +522,7 @@ class Search:
                 if (route.endpoint.id, made) in known:
                     continue
                 other = self.route(route.endpoint, route.group, route.rates, made, pool.demand(made), [])
-                # It may have fewer pages than it was made with, as one that is known has.
+                # The priced route may have fewer pages than its assignment, like a known one.
                 if other is not None and (route.endpoint.id, other.assignment) not in known:
                     known.add((route.endpoint.id, other.assignment))
                     yield other
@@ -521,9 +530,7 @@ class Search:
     def _hopeless(
         self, route: Route, pool: AssignmentPool, token_rules: TokenRules
     ) -> Callable[[int, ConversionOption], bool]:
-        """Return what tells whether a route, with one bundle taking another option, is worse than all that are
-        listed.
-        """
+        """Return a predicate: whether a route with another option for one bundle is worse than all listed routes."""
         if not self.is_pruned or self.ends:
             return lambda place, option: False
         cores, weights, last = self.case.machine.cores, self.weights, self._top[-1]
@@ -543,7 +550,7 @@ class Search:
 
 
 def _extremes(passed: list[QueuedGroup]) -> list[tuple[QueuedGroup, Weights]]:
-    """Return per strength the groups with the lowest prices and the shortest times: the ends of the frontier."""
+    """Return the groups with the lowest prices and the shortest times per tier: the ends of the frontier."""
     best: dict[tuple[int, int], tuple[float, QueuedGroup]] = {}
     for entry in passed:
         ideal = entry.ideal
@@ -560,7 +567,7 @@ FIRST: Key = (-math.inf,)
 
 
 class QueuedGroup(Struct, eq=False, gc=False):
-    """A group waiting to be priced, with its best figures and the key no member can undercut."""
+    """A group waiting to be priced, with its best figures and the key that no member can beat."""
 
     bound: Key
     group: EndpointGroup
@@ -570,7 +577,7 @@ class QueuedGroup(Struct, eq=False, gc=False):
 
 
 class QueuedBatch(Struct, eq=False, gc=False):
-    """A batch waiting to be opened."""
+    """A batch waiting to be split into groups."""
 
     row: GroupBatch
     hull: BatchBound
@@ -586,21 +593,21 @@ class SearchQueue:
         self._entries: list[tuple[Key, int, QueuedGroup | QueuedBatch]] = []
 
     def add(self, group: EndpointGroup) -> None:
-        """Add a group first in order, as no bound is known for it."""
+        """Add a group at the front, because its bound is unknown."""
         self._entries.append((FIRST, group.number, QueuedGroup(FIRST, group, None, None, None)))
 
     def add_row(self, row: GroupBatch, hull: BatchBound) -> None:
-        """Add a batch; one with endpoints known from more than the catalog comes first."""
+        """Add a batch. One with endpoints known beyond the catalog comes first."""
         special = self.case.special
         bound = FIRST
         if self._by_number and not (special and any(group.number in special for group in row.groups)):
             least = least_coefficients(self.case, row, self._weights)
             bound = (*hull.fan.least, hull.bounds(least, self._weights, counted=False)[0])
-        # A number before all classes: at the same bound a row is opened before any class is priced.
+        # A negative number, so that at the same bound a batch is split before any group is priced.
         self._entries.append((bound, -1 - len(self._entries), QueuedBatch(row, hull)))
 
     def until(self, beyond: Callable[[Key], bool]) -> Iterator[QueuedGroup]:
-        """Yield the groups in order, up to the first bound that is ``beyond`` consideration."""
+        """Yield the groups in order, until the first bound that is ``beyond`` consideration."""
         waiting = list(self._entries)
         heapify(waiting)
         while waiting:
