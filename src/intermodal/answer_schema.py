@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from intermodal.json_schema import BudgetExhausted, StepBudget
 
 T = TypeVar("T")
-OWN_STEPS = 20_000_000  # steps for a schema of the user's own program: it holds up no one else
+OWN_STEPS = 20_000_000  # steps for a schema of the user's own program, which delays no other user
 
 
 def json_output(schema: type[Any] | Mapping[str, Any], *, where: str = "", strict: bool = False) -> JsonOutput:

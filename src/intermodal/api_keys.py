@@ -67,7 +67,7 @@ def _from_keyring(host: str) -> str:
     try:
         return (keyring.get_password(SERVICE, host) or "").strip()
     except keyring.errors.KeyringError:
-        return ""  # locked, or no backend: the same as no key
+        return ""  # locked, or no backend: treated as no key
 
 
 def _keyring() -> Any:

@@ -21,7 +21,7 @@ class BoundedCache(OrderedDict[K, V]):
     ``name``: the name of the contents in the documentation. ``most``: maximum number of entries. ``room``: maximum
     total size of the entries in bytes, as returned by ``size``; a larger entry is not stored.
 
-    ``size`` receives a key and its value; neither may change while it is stored. Without ``room``, threads may write
+    ``size`` receives a key and its value; neither may change while it is stored. Without ``size``, threads may write
     concurrently; with it, writes need a lock.
 
     >>> table = BoundedCache("letters", 2)
@@ -41,7 +41,7 @@ class BoundedCache(OrderedDict[K, V]):
         self.name = name
         self.most = most
         self.room = room
-        self.held = 0  # bytes, where they are counted
+        self.held = 0  # total bytes, if they are counted
         self._size = size
 
     def __setitem__(self, key: K, value: V) -> None:
@@ -55,7 +55,7 @@ class BoundedCache(OrderedDict[K, V]):
             self.move_to_end(key)
             while len(self) > self.most or (self.room is not None and self.held > self.room):
                 del self[next(iter(self))]
-        except (KeyError, RuntimeError, StopIteration):  # another thread makes the room at the same moment
+        except (KeyError, RuntimeError, StopIteration):  # another thread evicts entries concurrently
             pass
 
     def __delitem__(self, key: K) -> None:

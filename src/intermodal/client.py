@@ -79,8 +79,9 @@ class AsyncClient(ClientVerbs, ClientResources):
     async def explain(
         self, prompt: str | Request, *files: FileLike, schema: Schema | None = None, **options: Unpack[AskOptions]
     ) -> str:
-        """Return the plan as text: routes, estimates, losses, rejections with reasons, and the data that leaves the
-        machine.
+        """Return the plan as text.
+
+        The text lists routes, estimates, losses, rejections with reasons, and the data that leaves the machine.
         """
         return explain.explain(await self.plan(prompt, *files, schema=schema, **options))
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from intermodal.telemetry.signals import Signals
 
 PICTURES: tuple[Kind, ...] = ("image",)
-_EXPORT_SECONDS = 3.0  # seconds for a collector to accept what is queued at the end
+_EXPORT_SECONDS = 3.0  # seconds to wait on close until the collector has accepted all queued data
 
 
 def _replan(inputs: Inputs, upstreams: EndpointHealth, surface: Surface, request: Request, facts: Facts) -> Plan:
@@ -218,8 +218,9 @@ class ClientResources:
         return self._corrected(self._with_named(self._catalog_of_hosts(hosts), hosts, named))
 
     def _catalog_of_hosts(self, hosts: tuple[str, ...]) -> Catalog:
-        """Return the catalog with consent for ``hosts`` as well, without named models; the same object until something
-        changes.
+        """Return the catalog with consent for ``hosts`` as well, without named models.
+
+        Returns the same object until something changes.
         """
         weights = self.weights
         return self._known_now.catalog(hosts, self.config, self.known.servers, weights.present(), weights.pulled())

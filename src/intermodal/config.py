@@ -219,8 +219,9 @@ def placed(path: str, key: tuple[str | int, ...]) -> str:
 
 
 def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) -> Config:
-    """Build a config from parsed TOML. ``snapshot`` is the path of the user's snapshot. Raises ConfigError, which names
-    the key.
+    """Build a config from parsed TOML.
+
+    ``snapshot`` is the path of the user's snapshot. Raises ConfigError, which names the key.
     """
     parted = {name: _tables(table, name, where) for name in ("hosts", "policies")}
     file = _decoded({key: value for key, value in table.items() if key not in (*parted, *_ALONE)}, ConfigFile, where)

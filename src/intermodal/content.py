@@ -18,7 +18,7 @@ Kind = Literal["text", "image", "audio", "video", "document"]
 # The scripts of a text with their unit counts, sorted by name (``media/text/script_counts.py``); () if not inspected.
 Scripts = tuple[tuple[str, float], ...]
 KINDS: tuple[Kind, ...] = ("text", "image", "audio", "video", "document")
-ImageDetail = Literal["auto", "low", "high", "original"]  # how closely a model is asked to look
+ImageDetail = Literal["auto", "low", "high", "original"]  # requested image resolution
 Role = Literal["system", "user", "assistant", "tool"]
 
 

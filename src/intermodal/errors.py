@@ -4,34 +4,34 @@
     ├── UsageError                 the call itself is wrong                     exit 2
     │   ├── UnknownModel           no such model or endpoint in the catalog
     │   ├── SchemaInvalid          the answer schema is not usable
-    │   ├── PromptError            a prompt file, or what it is given, cannot be used
-    │   └── ConfigError            intermodal.toml cannot be used
-    ├── InputError                 a file, URL or text cannot be taken          exit 3
-    │   ├── InputMissing           nothing there, or not readable
+    │   ├── PromptError            a prompt file, or an argument of it, is not usable
+    │   └── ConfigError            intermodal.toml is not usable
+    ├── InputError                 a file, URL or text is not usable            exit 3
+    │   ├── InputMissing           it does not exist, or is not readable
     │   ├── InputEmpty             zero bytes, zero seconds, zero pages
-    │   │   └── NoContentFound     a file of silence, or of pages and pictures without words
+    │   │   └── NoContentFound     a file of silence, or of pages and images without text
     │   ├── InputBroken            truncated or undecodable
     │   ├── InputEncrypted         locked by a password
-    │   ├── InputUnsupported       a kind that is not taken (yet)
-    │   ├── InputUnreadable        its words are in a script that nothing here reads
+    │   ├── InputUnsupported       a file type that is not supported
+    │   ├── InputUnreadable        its text is in a script that no reader here knows
     │   ├── InputTooLarge          over a limit on pixels, pages, seconds, bytes
     │   └── UrlBlocked             a URL that must not be fetched
     ├── NoRoute                    no plan satisfies request and policy         exit 4
-    │   ├── PlanStale              an approved plan no longer fits its inputs
+    │   ├── PlanStale              an approved plan no longer matches its inputs
     │   └── DoesNotFit             a server needs more memory than is free
     ├── CallError                  an endpoint failed                           exit 5
     │   ├── Unreachable            DNS, connect, TLS: nothing was sent
     │   ├── CredentialsRefused     401 / 403
     │   ├── RateLimited            429
     │   ├── Overloaded             503 / 529
-    │   ├── ContextExceeded        the prompt does not fit
-    │   │   └── RequestTooLarge    too many bytes, pixels or files for it
-    │   ├── UnsupportedModality    the endpoint cannot take this kind of part
-    │   ├── ContentRefused         a content policy said no
-    │   ├── StreamCut              the stream ended without its proper end
+    │   ├── ContextExceeded        the prompt does not fit the context
+    │   │   └── RequestTooLarge    too many bytes, pixels or files
+    │   ├── UnsupportedModality    the endpoint does not accept a modality
+    │   ├── ContentRefused         refused by a content policy
+    │   ├── StreamCut              the stream ended prematurely
     │   └── RuntimeCrashed         a local runtime died
-    ├── OutputInvalid              the answer breaks the schema, after repair   exit 6
-    │   └── OutputUnchecked        holding it against the schema takes too much work
+    ├── OutputInvalid              the answer violates the schema, after repair exit 6
+    │   └── OutputUnchecked        validating the answer takes too much work
     ├── NotInstalled               a runtime or weights are missing             exit 7
     │   └── WeightsError           download or checksum failed
     ├── BudgetExceeded             the run would cost more than allowed         exit 8
@@ -39,9 +39,9 @@
 
 Interrupted by the user (Ctrl-C): exit 130.
 
-Each error states *what* happened, *where*, and what to *do*; ``str(error)`` is one clear sentence built from the three.
-An exception is Python's, so it names keyword arguments; the command line and the gateway word the same hints as theirs
-(``hints.py``).
+Each error states *what* happened, *where*, and what to *do*; ``str(error)`` is one sentence built from the three. An
+exception belongs to Python, so it names keyword arguments; the command line and the gateway word the same hints with
+their own options (``hints.py``).
 """
 
 from __future__ import annotations
@@ -168,15 +168,19 @@ class SchemaInvalid(UsageError):
 
 
 class PromptError(UsageError):
-    """A prompt file is not usable as written, or the arguments do not match its declarations. ``where`` is file and
-    line.
+    """A prompt file is not usable as written, or the arguments do not match its declarations.
+
+    ``where`` is file and line.
     """
 
     code = "prompt"
 
 
 class ConfigError(UsageError):
-    """``key``: the path of the error in the file, table by table ("serve", "port"); () if unknown."""
+    """The config file is not usable.
+
+    ``key``: path of the error in the file, table by table ("serve", "port"); () if unknown.
+    """
 
     code = "config"
 
@@ -199,8 +203,9 @@ class InputEmpty(InputError):
 
 
 class NoContentFound(InputEmpty):
-    """No content was found in the files of a question, so no model was called: a model without input would invent an
-    answer.
+    """No content was found in the files of a question, so no model was called.
+
+    A model without input would invent an answer.
     """
 
     code = "no_content_found"
@@ -293,7 +298,7 @@ class CallError(IntermodalError):
         self.taught = False
 
     def _usually(self) -> Retry:
-        if type(self) is not CallError or self.status < 300:  # with a status of success it is the answer that is none
+        if type(self) is not CallError or self.status < 300:  # the status is a success, but the answer is invalid
             return type(self)._retry
         return "once" if self.status >= 500 else "never"
 

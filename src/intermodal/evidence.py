@@ -21,7 +21,7 @@ from intermodal.json_schema.allowed_values import AllowedValues
 from intermodal.json_schema.pointer import pointer, steps
 from intermodal.media.text.invisible_characters import strip_invisible
 
-MOST = 2_000  # values that are looked for
+MOST = 2_000  # values to look up, at most
 _QUOTED = 200  # characters of the line that is shown
 Path = tuple[str | int, ...]
 
@@ -202,8 +202,9 @@ class SearchableText:
         return None if at is None else self._line(at)
 
     def words(self, value: str) -> int | None:
-        """Return the line on which ``value`` occurs. Numbers in it match by value; whitespace and punctuation are
-        ignored.
+        """Return the line on which ``value`` occurs.
+
+        Numbers in it match by value; whitespace and punctuation are ignored.
         """
         text = _plain(value)
         for day in days_of(text):

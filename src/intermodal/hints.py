@@ -60,7 +60,7 @@ class Setting(NamedTuple):
                 return name
             if self.name in _SEVERAL:
                 return f'{name}=("{self.value}",)'
-            bare = self.value.isdecimal() or (self.value.isalpha() and self.value.isupper())  # a number, or for one
+            bare = self.value.isdecimal() or (self.value.isalpha() and self.value.isupper())  # a number or placeholder
             return f"{name}={self.value}" if bare else f'{name}="{self.value}"'
         if self.name == "host" and self.value:
             return f"intermodal hosts add {self.value}"  # a client consents to nothing

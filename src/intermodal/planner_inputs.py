@@ -88,8 +88,9 @@ async def _open_media(
 
 
 async def _media_kinds(fetcher: CachingFetcher) -> frozenset[Kind]:
-    """Return the modalities of the files read so far, detected from their first bytes. Others are known once they are
-    opened.
+    """Return the modalities of the files read so far, detected from their first bytes.
+
+    Others are known once they are opened.
     """
     from intermodal.media.request_media import sniff_loaded
 
@@ -172,7 +173,7 @@ def check_steps(plan: Plan, parts: int) -> None:
 
 def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
     """Raise PlanStale unless the media are unchanged since approval and the plan's endpoints may still be called."""
-    for before, now in zip_longest(saved.facts.parts, inputs.facts.parts):  # a file may hold more or fewer by now
+    for before, now in zip_longest(saved.facts.parts, inputs.facts.parts):  # files may have changed
         if before is None or now is None or before.digest != now.digest:
             known = now or before
             assert known is not None

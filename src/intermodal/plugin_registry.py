@@ -32,7 +32,7 @@ GROUPS: Final[Mapping[PluginKind, str]] = {
 }
 LOG = logging.getLogger("intermodal.plugins")
 LOG.addHandler(logging.NullHandler())  # else Python prints warnings to stderr by itself
-_MARK = b"[intermodal."  # begins a group of ours in entry_points.txt
+_MARK = b"[intermodal."  # begins one of our groups in entry_points.txt
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -129,7 +129,7 @@ def _scanned(paths: tuple[str, ...]) -> tuple[Plugin, ...]:
         distribution = Distribution.at(folder)
         name = distribution.metadata["Name"] or ""
         plain = re.sub(r"[-_.]+", "-", name).lower()
-        if plain not in found:  # the first on the path is the one that is imported
+        if plain not in found:  # the first one on the path is imported
             found[plain] = tuple(_plugins_of(distribution, name))
     return tuple(plugin for name in sorted(found) for plugin in found[name])
 
@@ -146,7 +146,7 @@ def _folders_with_plugins(paths: tuple[str, ...]) -> Iterator[str]:
     for path in paths:
         try:
             entries = os.scandir(path or ".")
-        except OSError:  # no folder: a ZIP file, or one that is gone
+        except OSError:  # not a folder: a ZIP file, or deleted
             continue
         with entries:
             names = sorted(each.name for each in entries if each.name.endswith((".dist-info", ".egg-info")))

@@ -100,8 +100,9 @@ class TextRuntime(Protocol):
 
 
 class OutputFormat(Protocol):
-    """An output format. ``output`` is the built-in output that the model produces, usually a ``JsonOutput`` with a
-    schema.
+    """An output format.
+
+    ``output`` is the built-in output that the model produces, usually a ``JsonOutput`` with a schema.
     """
 
     @property

@@ -22,7 +22,7 @@ Aspect = Literal[
 ASPECTS: tuple[Aspect, ...] = (
     "words", "layout", "appearance", "figures", "speakers", "tone", "timing", "motion", "alignment", "comparison",
 )  # fmt: skip
-Quality = Literal["low", "medium", "high"]  # of a picture that is drawn
+Quality = Literal["low", "medium", "high"]  # quality of a generated image
 PictureFormat = Literal["png", "jpeg", "webp"]
 # The samplers of diffusion models, by their names in stable-diffusion.cpp.
 Sampler = Literal[
@@ -157,8 +157,9 @@ class Sampling(Value):
 
 
 class Settings(Value):
-    """Settings of a gateway client besides ``Sampling``. ``protocols/request_fields.py`` states which hosts receive
-    which.
+    """Settings of a gateway client besides ``Sampling``.
+
+    ``protocols/request_fields.py`` states which hosts receive which.
 
     Attributes:
         protocol: the client's protocol, "" for none.

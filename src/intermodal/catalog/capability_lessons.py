@@ -26,7 +26,7 @@ from intermodal.catalog.types import (
 )
 from intermodal.content import KINDS, Kind, Value
 
-LESSON_DAYS = 30  # for which a lesson holds if the server does not report its build
+LESSON_DAYS = 30  # validity of a lesson if the server does not report its build
 LessonSubject = Literal["text", "image", "audio", "video", "document", "tools", "json"]
 _TASKS: Mapping[Kind, Task] = {"image": "image-text-to-text", "audio": "audio-text-to-text"}
 

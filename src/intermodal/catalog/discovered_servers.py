@@ -33,8 +33,10 @@ _INPUT: Mapping[Makes, tuple[Kind, ...]] = {"transcript": ("audio",), "image": (
 
 
 class ServerClaim(Value):
-    """One statement of a server about a model: ``about`` an input kind, tools or the context; ``source`` is
-    the path."""
+    """One statement of a server about a model.
+
+    ``about``: an input modality, tools or the context; ``source``: the path of the request.
+    """
 
     about: str
     says: str
@@ -197,8 +199,9 @@ def _tasks(model: DiscoveredModel, kinds: Sequence[Kind]) -> tuple[Task, ...]:
 
 
 def model_id_for(host: str, called: str, model: str = "") -> str:
-    """Return ``vendor/model`` for a host's own name of a model: the catalog's id if known, else one derived
-    from the name.
+    """Return ``vendor/model`` for a host's own name of a model.
+
+    This is the catalog's id if the name is known, else an id derived from the name.
     """
     name = model or _of_path(called)
     plain = re.sub(r"[^a-z0-9./_-]+", "-", name.lower().removesuffix(":latest")).strip("-/")

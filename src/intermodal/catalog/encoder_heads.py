@@ -17,7 +17,7 @@ HeadTask = Literal["text-classification", "text-ranking", "fill-mask", "zero-sho
 HYPOTHESIS: Final = "This example is {}."  # a label as a sentence: the template of transformers' pipeline
 MAX_LABELS: Final = 10_000
 DEFAULT_CONTEXT: Final = 512  # tokens, if the configuration does not state them: BERT's
-_PLACES_BEFORE: Final = ("roberta", "camembert", "mpnet", "longformer")  # number places from 2 on, beside padding
+_PLACES_BEFORE: Final = ("roberta", "camembert", "mpnet", "longformer")  # position indices start at 2, after padding
 
 
 class EncoderHead(NamedTuple):

@@ -229,7 +229,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
             name: value for name in _OVERLAID if (value := getattr(self, name)) not in ("", (), None)
         }
         if self.tasks and {_MADE.get(task, "text") for task in self.tasks} == {"image"}:
-            changes["output"] = ("image",)  # a model that also writes, used at this host for pictures alone
+            changes["output"] = ("image",)  # a model that also outputs text, used at this host only for images
         if self.tier is not None:
             tasks = self.tasks or known.tasks
             evidence = Evidence(level="declared", source="stated in the host's row")
@@ -279,8 +279,9 @@ class ServedRow(Value, forbid_unknown_fields=True):
         )
 
     def price(self, zone: Zone) -> Price:
-        """Return the price stated by this row. Without one: free on the user's own hardware, unknown on the
-        internet.
+        """Return the price stated by this row.
+
+        Without one: free on the user's own hardware, unknown on the internet.
         """
         stated = (
             self.input_mtok, self.output_mtok, self.input_mchar, self.second, self.page, self.picture,
@@ -338,8 +339,9 @@ class ListingRequest(Value, forbid_unknown_fields=True):
 
 
 class DiscoveryRules(Value, forbid_unknown_fields=True):
-    """How one kind of server is discovered and read. The requests only list or describe models; none loads a model or
-    runs it.
+    """How one kind of server is discovered and read.
+
+    The requests only list or describe models; none loads a model or runs it.
 
     Attributes:
         signs: fingerprints; one match is enough.
@@ -526,7 +528,7 @@ def check_url(base_url: str, where: str = "", key: tuple[str | int, ...] = ()) -
         parts = urlsplit(base_url)
         plain = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         extra = bool(parts.username is not None or parts.query or parts.fragment)
-    except ValueError:  # a port that is none, half an IPv6 address
+    except ValueError:  # an invalid port, an incomplete IPv6 address
         plain, extra = False, False
     if not plain or extra:
         raise ConfigError(

@@ -1,8 +1,8 @@
-"""Load the current catalog from shipped rows, the snapshot and the user's rows, with what each endpoint lacks to be
-ready.
+"""Load the current catalog from shipped rows, the snapshot and the user's rows.
 
-A key in the environment makes an endpoint *ready*; only the config (or a request) makes it *allowed*. For a host
-without consent, only the models of its shipped row are listed; its other models in the snapshot are only counted.
+Endpoints that are not ready state what they lack. A key in the environment makes an endpoint *ready*; only the config
+(or a request) makes it *allowed*. For a host without consent, only the models of its shipped row are listed; its other
+models in the snapshot are only counted.
 """
 
 from __future__ import annotations
@@ -264,7 +264,7 @@ def with_discovered(
     endpoints = {endpoint.id: with_server_report(endpoint, found) for endpoint in catalog.endpoints}
     allowed = {*catalog.consent}
     for row, server, told in discovered_hosts(found, {row.id: row for row in user}):
-        if row.zone == "network":  # the config names its address, and nothing else brings one here
+        if row.zone == "network":  # such a host can only come from an address in the config
             allowed.add(row.id)
         for served in row.models:
             endpoint = as_reported(_endpoint(base, models, row, row.host(), served), server, told[served.called])
@@ -562,9 +562,7 @@ def _missing_weights(row: HostRow, served: ServedRow, present: frozenset[str]) -
 
 
 def find_host(name: str, own_snapshot: Path | None = None) -> HostRow | None:
-    """Return a host that can be granted consent: a shipped one, or a callable one of the snapshot; None if
-    there is none.
-    """
+    """Return a shipped host, or a callable host of the snapshot, that can be granted consent; None if unknown."""
     found = next((row for row in known_hosts() if row.id == name), None)
     return found or snapshot_host_row(load_snapshot(own_snapshot), name) or _passed_on(name)
 

@@ -24,8 +24,9 @@ UNVERIFIED = "unverified"
 
 
 class SourcedValue(Value):
-    """A value from one source. ``checked``: the date on which the source was opened, or of the source; "" if
-    unverified.
+    """A value from one source.
+
+    ``checked``: the date on which the source was opened, or of the source; "" if unverified.
     """
 
     value: Any

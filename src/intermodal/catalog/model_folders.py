@@ -15,7 +15,7 @@ SIZE_OF_FILES: Final = "size of its files"
 _PLACES: Final = ("", "onnx")  # of a folder
 _ENDINGS: Final = ("", "_quantized", "_int8", "_fp16")  # of names of ONNX files, the best first
 _PATCH: Final = 16  # pixels, if the configuration does not state them: the usual value
-_SIDE: Final = 224  # pixels, likewise
+_SIDE: Final = 224  # pixels, if the configuration does not state them
 
 
 def is_model_folder(weights: str) -> bool:
@@ -123,8 +123,9 @@ def contrastive_speed(folder: Path) -> dict[str, Quantity]:
 
 
 def contrastive_speed_of_sizes(vision: float, text: float, patches: int) -> dict[str, Quantity]:
-    """Estimate speeds from the bytes of the image network (``vision``), of the text network, and the patches
-    per image.
+    """Estimate the speed of a contrastive model from its file sizes.
+
+    ``vision``, ``text``: bytes of the image and the text network; ``patches``: patches per image.
     """
     rate = encoder_rate(vision)
     picture = between(patches / rate.high, patches / rate.mid, patches / rate.low, SIZE_OF_FILES)

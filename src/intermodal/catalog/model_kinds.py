@@ -73,8 +73,10 @@ def kind_of(tasks: Sequence[str], input: Sequence[str], output: Sequence[str], o
 
 
 def is_foundation_model(adaptation: str, objective: Sequence[str], trained_on: Sequence[str]) -> bool | None:
-    """Return whether a model was pretrained on broad unlabelled data for many tasks; None when too little is
-    published."""
+    """Return whether a model was pretrained on broad unlabelled data for many tasks.
+
+    None if too little is published.
+    """
     if adaptation == "one task" or "supervised" in objective:
         return False
     return True if adaptation or objective or trained_on else None

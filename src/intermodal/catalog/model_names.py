@@ -21,7 +21,7 @@ from intermodal.hints import EVERY_MODEL, MODELS, hint, say_which
 
 _MAX_LISTED = 5
 _SHORTEST = 3  # letters that a prefix must have to match a name
-_LIKELY = 16  # names that are compared letter by letter with an unknown one
+_LIKELY = 16  # names compared letter by letter with an unknown name
 _SEPARATORS = re.compile(r"[._]+")
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ class NameIndex(Generic[T]):
         """Return the items whose last word starts with ``word``."""
         if len(word) < _SHORTEST:
             return []
-        words = self._last_words  # in order, so that those that start alike follow each other
+        words = self._last_words  # sorted, so that words with the same prefix are adjacent
         starting = takewhile(lambda each: each.startswith(word), words[bisect_left(words, word) :])
         return [item for each in starting for item in self._by_last_word[each]]
 

@@ -20,7 +20,9 @@ from msgspec.structs import replace
 
 from intermodal.content import Value
 
-Rate = float | tuple[tuple[int, float], ...]  # USD; with steps: (above so many input tokens, USD), the first at 0
+Rate = (
+    float | tuple[tuple[int, float], ...]
+)  # USD; with tiers: (input tokens above which it applies, USD), the first at 0
 
 
 class PriceUnit(NamedTuple):

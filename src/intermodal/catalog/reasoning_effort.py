@@ -14,14 +14,14 @@ from intermodal.request import Settings
 TokenRange = tuple[float, float, float]  # tokens: low, mid, high
 
 OPENAI = ("openai", "openai-responses")
-COMMON_EFFORTS: tuple[Effort, ...] = ("low", "medium", "high")  # those of every model that has any
+COMMON_EFFORTS: tuple[Effort, ...] = ("low", "medium", "high")  # supported by every model with efforts
 # Google, "OpenAI compatibility": reasoning_effort as tokens of Gemini 2.5.
 EFFORT_BUDGETS: Mapping[str, int] = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
 MAX_THINKING_BUDGET = 24576  # tokens: a budget that every model of Gemini 2.5 accepts
 PROTOCOL_OF_LOCAL_SERVER: Mapping[str, str] = {
     "llama": "openai",
     "started": "openai",
-}  # servers of ours: a protocol, a wire
+}  # protocol of a server started here -> its wire protocol
 _NOTHING: TokenRange = (0.0, 0.0, 0.0)
 
 
@@ -75,8 +75,9 @@ def thinking_request_of(settings: Settings) -> ThinkingRequest:
 
 
 def _switch(settings: Settings) -> Literal["", "on", "off"]:
-    """Return Ollama's ``think``, or Anthropic's ``thinking`` without a budget, as "on" or "off"; "" if neither
-    is set.
+    """Return whether reasoning is switched "on" or "off"; "" if it is not stated.
+
+    Reads Ollama's ``think``, and Anthropic's ``thinking`` without a budget.
     """
     for path, value in settings.own:
         if path in _SWITCHES:

@@ -1,7 +1,6 @@
-"""The rows under ``data/`` that ship with intermodal: hosts with their models and data policies, models, and token
-rules.
+"""The rows under ``data/`` that ship with intermodal: hosts, data policies, models, and token rules by family.
 
-Token rules are by model family. Hosts of installed plugins (``plugin_rows.py``) follow the shipped ones.
+Hosts of installed plugins (``plugin_rows.py``) follow the shipped ones.
 """
 
 from __future__ import annotations
@@ -27,8 +26,9 @@ DATA = Path(__file__).parent / "data"
 
 
 class ShippedRows(Value):
-    """Everything under ``data/``: host rows, followed by those of plugins; model rows by id, as written and as
-    models.
+    """Everything under ``data/``: host rows, followed by those of plugins, and model rows by id.
+
+    ``rows``: model rows as written; ``models``: the same as models.
     """
 
     hosts: tuple[HostRow, ...]

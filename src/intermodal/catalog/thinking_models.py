@@ -34,8 +34,9 @@ class ThinkingRow(Value, forbid_unknown_fields=True):
 
 
 class ThinkingFile(Value, forbid_unknown_fields=True):
-    """``data/thinking.toml``. ``tokens``: by effort, for models without their own; ``basis``: source of these
-    numbers.
+    """``data/thinking.toml``.
+
+    ``tokens``: by effort, for models without their own; ``basis``: source of these numbers.
     """
 
     basis: str

@@ -338,9 +338,7 @@ class Model(Value):
 
     @property
     def matches_pictures(self) -> bool:
-        """Whether images and texts share one vector space, so that the model can score how well a text fits an
-        image.
-        """
+        """Whether images and texts share one vector space, so that the model can score text-image pairs."""
         return self.output == ("embedding",) and "zero-shot-image-classification" in self.tasks
 
     @property
@@ -374,8 +372,9 @@ class Model(Value):
 
     @property
     def answers_in_words(self) -> bool:
-        """Whether the model generates text, so that it chooses labels by their letters; others compare vectors or have
-        a head.
+        """Whether the model generates text, so that it chooses labels by their letters.
+
+        Other models compare vectors or have a head.
         """
         return self.output not in (("embedding",), ("scores",))
 
@@ -495,8 +494,9 @@ class Endpoint(Value, dict=True):  # dict=True: facts derived from an endpoint a
 
     @property
     def translates(self) -> tuple[str, ...]:
-        """The languages into which the endpoint can translate speech: those of its model, if its host has the
-        operation.
+        """The languages into which the endpoint can translate speech.
+
+        These are the languages of its model, if its host has the operation.
         """
         by = self.host.protocol == "whisper" or AUDIO_TRANSLATIONS in self.host.quirks
         return self.model.translates if by else ()
@@ -513,8 +513,9 @@ class Endpoint(Value, dict=True):  # dict=True: facts derived from an endpoint a
 
     @property
     def scoring(self) -> tuple[Task, ...]:
-        """The zero-shot tasks of an endpoint: by embeddings, or by token probabilities of a chat if its host
-        returns them.
+        """The zero-shot tasks of an endpoint.
+
+        Scores come from embeddings, or from token probabilities of a chat if its host returns them.
         """
         if self.model.matches_pictures:
             return ("zero-shot-image-classification",)

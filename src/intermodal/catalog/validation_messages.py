@@ -14,7 +14,7 @@ from msgspec import inspect
 
 _SECRETS = re.compile(r"key|api_?key|token|secret|password", re.IGNORECASE)  # fields that may hold a secret
 _LONGEST = 24  # characters of a value that may be repeated
-_KEYS = ("sk-", "im-")  # prefixes of keys of hosts and of our own
+_KEYS = ("sk-", "im-")  # prefixes of API keys of hosts and of intermodal
 _WANTED = "wanted"  # the key in a type's ``Meta(extra=...)`` of the words that follow "must be"
 _BOUNDS: Mapping[str, str] = {">=": "{} or more", ">": "more than {}", "<=": "{} or less", "<": "less than {}"}
 
@@ -78,7 +78,7 @@ def _allowed(cls: type[Any], key: tuple[str | int, ...]) -> tuple[str, list[str]
         kinds = [found for kind in _bare(kinds) for found in _below(kind, step)]
     words = [kind.extra[_WANTED] for kind in _parted(kinds) if isinstance(kind, inspect.Metadata) and kind.extra]
     allowed = [value for kind in _bare(kinds) if isinstance(kind, inspect.LiteralType) for value in kind.values]
-    return words[0] if words else "", list(dict.fromkeys(map(str, allowed)))  # a union says some of them twice
+    return words[0] if words else "", list(dict.fromkeys(map(str, allowed)))  # a union may repeat some
 
 
 def _parted(kinds: list[Any]) -> list[Any]:

@@ -40,7 +40,7 @@ class FairLock:
         try:
             await turn.wait()
         except BaseException:
-            if turn.is_set():  # it was given the lock as it was cancelled
+            if turn.is_set():  # it received the lock while being cancelled
                 self._pass_on()
             else:
                 queue = self._waiting[requester]

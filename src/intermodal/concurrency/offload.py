@@ -32,13 +32,13 @@ from msgspec import Struct
 # thread keeps large values (``free_in_background``) until nothing else refers to them, and then takes them apart.
 
 
-LARGE = 1_000  # items, from which on a collection is freed so
-LOOKS = 500  # values of a structure that are inspected when it is handed over: a tenth of a millisecond
+LARGE = 1_000  # items from which on a collection is freed in slices
+LOOKS = 500  # values inspected in the calling thread: a tenth of a millisecond
 SLICE = 500  # items that are freed at once: less than a millisecond
 _DEEP = 4  # levels of nesting that are searched for large values
-_AGAIN = 0.05  # seconds after which it is looked again whether others have let go
-_LONGEST = 60.0  # seconds after which any remaining holder may free it
-_OURS = 3  # references of our own: the container's, the variable's and the counting call's
+_AGAIN = 0.05  # seconds between checks for other references
+_LONGEST = 60.0  # seconds after which it is left to its remaining holder
+_OURS = 3  # references held here: by the container, the variable and the counting call
 
 
 class _Unscanned(Struct, frozen=True):
@@ -120,7 +120,7 @@ def _slices_of(value: Any) -> list[list[Any]]:
 P = ParamSpec("P")
 T = TypeVar("T")
 THREADS = 4
-MANY = 100  # parts of a request; a step over more takes more than a few milliseconds
+MANY = 100  # parts of a request; processing more takes more than a few milliseconds
 TOOLS = 16  # each with a schema
 VALUES = 500  # of their schemas, that of the answer and further settings together
 _TREES = (dict, list)

@@ -18,7 +18,7 @@ from intermodal.errors import UsageError
 
 T = TypeVar("T")
 _DONE = object()
-_AHEAD = 256  # items made before the reader has taken them
+_AHEAD = 256  # items produced ahead of the reader
 
 
 class SyncBridge:

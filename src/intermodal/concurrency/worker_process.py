@@ -109,7 +109,7 @@ class WorkerProcess:
         self._process: Any = None
         self._out: Any = None
         self._log: Any = None
-        self._files: Any = None  # our end of the pair of sockets
+        self._files: Any = None  # the parent's end of the socket pair
         self._lock = FairLock()
 
     @property
@@ -134,10 +134,10 @@ class WorkerProcess:
         progress: Callable[[float | None, str], None] | None = None,
         take: Callable[[Any], None] | None = None,
     ) -> WorkerReply:
-        """Run ``method(**arguments)`` in the child; a ``FileBytes`` argument is passed as a descriptor of the child's
-        own.
+        """Run ``method(**arguments)`` in the child.
 
-        ``timeout`` is in seconds. ``take`` is called with each value that the handler emits before it returns.
+        A ``FileBytes`` argument is passed as a descriptor of the child's own. ``timeout`` is in seconds. ``take`` is
+        called with each value that the handler emits before it returns.
         """
         import anyio
 
@@ -289,7 +289,7 @@ class WorkerProcess:
 
 async def _send_frame(process: Any, frame: bytes) -> None:
     await process.stdin.send(_LENGTH.pack(len(frame)))
-    view = memoryview(frame)  # in pieces: one send would copy the whole file once more
+    view = memoryview(frame)  # in pieces: a single send would copy the whole file again
     for start in range(0, len(frame), _PIECE):
         await process.stdin.send(view[start : start + _PIECE])
 
@@ -462,8 +462,7 @@ _NOT_THE_INPUT = "the input is not to blame; please report it"
 
 
 def _load_failure(error: BaseException | None) -> list[Any] | None:
-    """Return the reply if an error means that a module or library could not be loaded under the limits; None if it does
-    not.
+    """Return the reply if an error means that a module or library could not be loaded under the limits, else None.
 
     Such a failure is a defect of intermodal, not of the input. Since a library may wrap it in its own error, and the
     decoder in "cannot be decoded", the whole chain of causes is searched. The type must be exactly OSError, because a
@@ -560,7 +559,7 @@ def serve(
         _send(answer)
 
     if before is not None:
-        before()  # before any call: accepting one may briefly undo what this sets up
+        before()  # before any call: receiving a call may briefly undo this setup
     threading.Thread(target=read, daemon=True).start()
     while True:
         answer_next()

@@ -34,7 +34,7 @@ def replace_file(path: Path, body: bytes, *, mode: int = 0o600) -> None:
 
     ``mode``: its permissions (``file_mode``). Raises OSError, in which case the old file is unchanged.
     """
-    import tempfile  # takes 5 ms, and readers import this module too
+    import tempfile  # takes 5 ms to import, and readers import this module too
 
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")  # mode 0600
     try:
@@ -50,8 +50,9 @@ def replace_file(path: Path, body: bytes, *, mode: int = 0o600) -> None:
 
 
 def write_private_file(path: Path, body: bytes) -> None:
-    """Replace a file that only its owner may read; create its folder if needed. Raises OSError like
-    ``replace_file``.
+    """Replace a file that only its owner may read; create its folder if needed.
+
+    Raises OSError like ``replace_file``.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     replace_file(path, body)

@@ -113,8 +113,9 @@ def _toml(name: str, text: str) -> LocatedDocument:
 
 
 def _toml_lines(text: str) -> dict[Path, int]:
-    """Return the lines of tables and of keys at the start of a line, found in the text, since the parser does not
-    report them.
+    """Return the lines of tables and of keys at the start of a line.
+
+    They are found in the text, since the parser does not report them.
     """
     lines: dict[Path, int] = {}
     times: dict[Path, int] = {}
@@ -204,8 +205,9 @@ _FORMATS: Mapping[str, Callable[[str, str], LocatedDocument]] = {"json": _json, 
 
 
 def line_of_key(text: str, key: tuple[str | int, ...]) -> int | None:
-    """Return the line, from 1, on which the value at ``key`` begins, or that of the enclosing table if there is no
-    value.
+    """Return the line, from 1, on which the value at ``key`` begins.
+
+    If there is no such value, returns the line of the enclosing table.
 
     >>> line_of_key('a = 1\\n[b]\\nc = [\\n  2]\\n', ("b", "c"))
     3
@@ -219,7 +221,7 @@ def line_of_key(text: str, key: tuple[str | int, ...]) -> int | None:
             try:
                 table = tomllib.loads("".join(lines[:end]))
             except tomllib.TOMLDecodeError:
-                continue  # in the middle of a value that takes several lines
+                continue  # within a multi-line value
             if _is_there(table, key[:depth]):
                 return begins
             begins = end + 1

@@ -11,8 +11,8 @@ from typing import Any
 
 from intermodal.json_schema.errors import InvalidSchema
 
-SLICE = 1_000  # steps between two looks at whether the work is still wanted
-DEPTH = 300  # schemas applied inside each other: two frames of Python each, of which there are 1,000
+SLICE = 1_000  # steps between two checks for cancellation
+DEPTH = 300  # nested schemas: two Python frames each, of at most 1,000
 
 
 class BudgetExhausted(Exception):

@@ -21,7 +21,7 @@ from intermodal.json_schema.keywords import CHECKS, ORDER, TYPES, SchemaNode, is
 from intermodal.json_schema.patterns import TOGETHER, Pattern, compile_pattern
 from intermodal.json_schema.references import NAMED, ONE, SEVERAL, Resource, SchemaResources
 
-_PER_VALUE = 1 << 10  # bytes that a value of a schema takes once it is compiled, about
+_PER_VALUE = 1 << 10  # approximate bytes per value of a compiled schema
 _SAMPLES: tuple[Any, ...] = (None, {}, [], "", 0)
 SAMPLING = 100_000  # steps for all samples together: a schema that needs more cannot serve any answer
 
@@ -203,8 +203,8 @@ _NOTHING.checks.append(lambda value, budget, seen: Violation("", "False schema d
 # ---- cache ------------------------------------------------------------------------------------------
 
 
-MOST, MEMORY = 128, 64 << 20  # schemas, and bytes that all of them may come to hold
-_ENTRY = 4 << 10  # bytes of one besides its values
+MOST, MEMORY = 128, 64 << 20  # number of schemas, and total bytes that they may hold
+_ENTRY = 4 << 10  # bytes per schema besides its values
 
 
 class SchemaCache:

@@ -15,10 +15,10 @@ from intermodal.json_schema.budget import StepBudget
 from intermodal.json_schema.errors import InvalidSchema
 
 LONGEST = 10_000  # characters of a pattern
-SMALL, LARGE = 128 << 10, 384 << 10  # bytes that RE2 may use for one pattern and its states: the smaller one first
+SMALL, LARGE = 128 << 10, 384 << 10  # RE2's memory limits for one pattern in bytes; the smaller is tried first
 TOGETHER = 32 << 20  # bytes for all patterns of a schema
 _PER_STEP = 32  # bytes of text x instructions of the program in one step: 6 to 20 ns each where states do not fit
-_COUNTED = 1000  # repetitions that RE2 takes at once
+_COUNTED = 1000  # maximum repetition count of RE2
 
 Ranges = list[tuple[int, int]]
 _LAST = 0x10FFFF
@@ -335,9 +335,7 @@ class _Translation:
         return f"[{'^' if negated else ''}{''.join(made)}]"
 
     def _member(self, char: str) -> int | str:
-        """Return the code point of a single class member, or the RE2 syntax of a member that stands for several
-        characters.
-        """
+        """Return the code point of a class member, or its RE2 syntax if it stands for several characters."""
         if char != "\\":
             return ord(char)
         escaped = self._next("a backslash at the end")

@@ -130,5 +130,5 @@ def _subschemas(schema: dict[str, Any]) -> Iterator[Any]:
 def _joined(base: str, reference: str) -> str:
     try:
         return urljoin(base, reference)
-    except ValueError:  # an address in brackets that is none
+    except ValueError:  # an invalid address in brackets
         return reference

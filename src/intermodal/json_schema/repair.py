@@ -140,7 +140,7 @@ class _Repair:
             raise self._unclear()
         sign, whole, point, rest, power = found.groups("")
         if len(whole) > 1 and whole.startswith("0"):
-            raise self._unclear()  # a number of a thing, such as 0071, or another base
+            raise self._unclear()  # an identifier such as 0071, or another base
         self._at = found.end()
         fraction = f".{rest}" if point and rest else ""
         self._made.append(f"{'-' if sign == '-' else ''}{whole or '0'}{fraction}{power}")
@@ -173,7 +173,7 @@ def _escaped(found: re.Match[str]) -> str:
 # ---- reading ----------------------------------------------------------------------------------------
 
 
-SHORT = 64 << 10  # characters that Python's own reader is given
+SHORT = 64 << 10  # characters up to which Python's own reader is used
 LONGEST = 4 << 20  # characters parsed at most
 NESTED = 500  # lists and objects inside each other
 
@@ -240,8 +240,9 @@ class _Reader:
                 return found, at
 
     def _opened(self, char: str, at: int) -> tuple[int, list[Any] | dict[str, Any] | None]:
-        """Return the position of the first value of a list or object and None; if it is empty, its end and the empty
-        container.
+        """Open a list or object; return the position of its first value and None.
+
+        For an empty container, return its end and the container.
         """
         made: list[Any] | dict[str, Any] = [] if char == "[" else {}
         at = self._blank(at)
@@ -293,7 +294,7 @@ class _Reader:
 
 
 _MOST_STEPS = 32  # from a reference to its target: there may be a cycle
-_DEEPEST = 100  # values inside each other that are looked at: three frames of Python each, of which there are 1,000
+_DEEPEST = 100  # nesting depth to visit: three Python frames per level, of at most 1,000
 _PLAIN_NUMBER = re.compile(r"[+-]?\d{1,300}(?:\.\d{1,300})?")
 
 

@@ -19,8 +19,8 @@ import msgspec
 from intermodal.json_schema.allowed_values import resolve_reference
 
 LONGEST = 6_000  # characters of the fields: 1,500 tokens
-WHOLE = 32_000  # characters of a schema that goes into the prompt as it is
-_NODES = 2_000  # schemas that are looked at
+WHOLE = 32_000  # characters up to which a schema is inserted unchanged
+_NODES = 2_000  # schemas to visit, at most
 _DEPTH = 8  # objects and lists inside each other
 _VALUES = 40  # of an enumeration
 _SAID = 300  # characters of a description, of a value, of a name

@@ -26,10 +26,10 @@ from intermodal.prompts.dotprompt.handlebars import HandlebarsTemplate, Template
 from intermodal.prompts.media_references import kind_of, media_part, value_of
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, MediaValue, PromptFile
 
-_STEPS = 2_000_000  # of holding a value against its schema
+_STEPS = 2_000_000  # steps to validate a value against its schema
 _MOST_DEEP = 40
 Given = Mapping[str, Any]
-MEDIA_VALUES = (str, bytes, bytearray, os.PathLike, tuple, Value)  # of which a medium may be made: ``asking.as_part``
+MEDIA_VALUES = (str, bytes, bytearray, os.PathLike, tuple, Value)  # types accepted as media
 
 
 def bind_values(file: PromptFile, given: Given, *, missing: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -276,8 +276,9 @@ _WRITTEN = {"number": "write a number", "integer": "write a whole number", "bool
 
 
 def _text_of(file: PromptFile, argument: Argument, path: str) -> str:
-    """Return the text of a file. Raises InputError, and PromptError with the argument's line for a file without
-    text.
+    """Return the text of a file.
+
+    Raises InputError, and PromptError with the argument's line for a file without text.
     """
     from intermodal.media.fetch import read_text_file
 
@@ -310,8 +311,9 @@ def arguments_from_schema(
     media: Mapping[str, ArgumentKind],
     lines: Mapping[str, int],
 ) -> tuple[Argument, ...]:
-    """Return the arguments declared by the JSON Schema of the input. ``media``: modalities that the file states
-    by name.
+    """Return the arguments declared by the JSON Schema of the input.
+
+    ``media``: modalities that the file states by name.
     """
     required = set(schema.get("required", ()))
     made = []

@@ -39,8 +39,9 @@ class GithubMessage(NamedTuple):
 
 @dataclass(frozen=True)
 class GithubTemplate:
-    """Messages with names to be replaced by values. All are replaced in one pass, so that values are not
-    searched for names.
+    """Messages with names to be replaced by values.
+
+    All are replaced in one pass, so that values are not searched for names.
     """
 
     path: Path

@@ -68,7 +68,7 @@ def lint(places: Iterable[Path]) -> LintReport:
             found += _findings(each)
     return LintReport(
         files=files, prompts=prompts, found=tuple(dict.fromkeys(found))
-    )  # files of one project of BAML have the same
+    )  # files of one BAML project share findings
 
 
 def _files(places: Iterable[Path]) -> Iterator[Path]:
@@ -118,10 +118,9 @@ def _rows(file: PromptFile) -> tuple[SnapshotRow, ...]:
 
 
 def _of_media(file: PromptFile, rows: tuple[SnapshotRow, ...]) -> Iterator[LintFinding]:
-    """Yield an error for each modality of the prompt that its model does not accept; none if the accepted ones are
-    unknown.
+    """Yield an error for each modality of the prompt that its model does not accept.
 
-    Documents are converted for any model.
+    Yields none if the accepted modalities are unknown. Documents are converted for any model.
     """
     kinds = [kind for kind in file.media if kind in _TAKEN_WHOLE]
     takes = agreed_capabilities(rows).input if kinds else ()

@@ -16,7 +16,7 @@ from intermodal.content import Audio, Document, File, Image, MediaPart, PathSour
 from intermodal.json_schema.allowed_values import resolve_reference
 from intermodal.prompts.prompt_file import ArgumentKind, MediaValue
 
-URL = re.compile(r"(?:https?://|data:)", re.IGNORECASE)  # how one begins
+URL = re.compile(r"(?:https?://|data:)", re.IGNORECASE)  # beginning of a URL
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 _CLASSES: Mapping[str, type[MediaPart]] = {
     "image": Image, "audio": Audio, "video": Video, "document": Document, "file": File,
@@ -139,7 +139,7 @@ class _Walk:
         media = _kinds(choices)
         others = [each for each in choices if PLACE not in each]
         if media and isinstance(value, str) and value[:5].lower() == "data:":
-            others = []  # bytes written out, beside which a text may stand
+            others = []  # inline data, even if a text is accepted as well
         failed: SchemaMismatch | None = None
         for each in others:
             try:

@@ -122,7 +122,7 @@ def _name_of(part: MediaPart, argument: Argument | None) -> tuple[str, ...]:
     return kinds or KINDS
 
 
-_RUNS = 1_000  # for which the price is shown beside that of one
+_RUNS = 1_000  # number of runs for the second price
 
 
 class PreparedInputs(Protocol):

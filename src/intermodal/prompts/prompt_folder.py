@@ -26,7 +26,7 @@ from intermodal.prompts import formats, sample_arguments, source_text
 from intermodal.prompts.media_references import within
 from intermodal.prompts.prompt_file import PromptFile, error_location
 
-MOST_PLACES = 20_000  # files and folders that are looked at
+MOST_PLACES = 20_000  # files and folders to scan, at most
 _YOUNG = 2 * 10**9  # nanoseconds after a change in which another may leave the file's time as it is
 _VERSION = 12  # letters
 _Stamp = tuple[int, int, int]
@@ -102,12 +102,13 @@ class PromptFolder:
         self.unreadable: tuple[UnreadablePrompt, ...] = ()
         self._also: Mapping[str, tuple[str, ...]] = {}  # aliases, and the prompts that each may stand for
         self._stamps: Mapping[str, _Stamp] = {}
-        self._looked = 0  # when it was last looked, in nanoseconds
+        self._looked = 0  # time of the last scan, in nanoseconds
         self._read: Mapping[str, _Read] = {}
 
     def find(self, name: str) -> LoadedPrompt:
-        """Return the prompt with this name. Raises UnknownModel, with the full names if several prompts share
-        the name.
+        """Return the prompt with this name.
+
+        Raises UnknownModel, with the full names if several prompts share the name.
         """
         found = self.prompts.get(name)
         meant = self._also.get(name, ())
@@ -268,6 +269,6 @@ def _is_good(read: _Read) -> bool:
 def _stamp(path: str) -> _Stamp | None:
     try:
         found = os.stat(path)
-    except OSError:  # it went away meanwhile, or is a link to nothing
+    except OSError:  # deleted, or a dangling link
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino

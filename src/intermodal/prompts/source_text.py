@@ -32,8 +32,9 @@ _cached: ContextVar[_CachedTexts | None] = ContextVar("texts of prompt files", d
 
 @contextmanager
 def cached_texts(texts: Mapping[str, str], *, closed: bool = False) -> Iterator[dict[str, str]]:
-    """Context in which the given texts are used instead of reading files. Yields all texts that were requested, by
-    path.
+    """Context in which the given texts are used instead of reading files.
+
+    Yields all texts that were requested, by path.
 
     A prompt can thus be rendered as it was read, even if its files have changed since, and the reader learns which
     files it used. ``closed``: a file named by a value is not read, since the value may come from an untrusted client.
@@ -93,7 +94,7 @@ def _text_of(path: Path, what: str) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise PromptError("is not text in UTF-8", where=f"{path}:{line}", todo="save it as UTF-8") from None
-    return text.replace("\r\n", "\n")  # a checkout on Windows is the same prompt, and the same version of it
+    return text.replace("\r\n", "\n")  # so that a Windows checkout has the same version
 
 
 def shown_value(value: Any) -> str:
@@ -150,7 +151,7 @@ def split_front_matter(path: Path, text: str) -> SplitFile:
     if closing is None:
         todo = "close it with a line of three dashes"
         raise PromptError("the front matter does not end", where=f"{path}:{opening + 1}", todo=todo)
-    yaml = "\n" * (opening + 1) + "".join(lines[opening + 1 : closing])  # so that lines are those of the file
+    yaml = "\n" * (opening + 1) + "".join(lines[opening + 1 : closing])  # keeps line numbers of the file
     return SplitFile(parse_mapping(path, yaml), "".join(lines[closing + 1 :]), declared=True, first=closing + 2)
 
 

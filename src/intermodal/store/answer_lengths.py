@@ -38,7 +38,7 @@ from intermodal.store.speed_regression import rounded
 
 ENOUGH = 20.0  # answers of one kind that weigh as much as the prior
 LEVELS = 3.0
-_ROUNDS = 2  # in which answers that were cut are given the length that the others have them expected to be
+_ROUNDS = 2  # rounds in which cut answers get the length expected from the others
 _REACH = 2.0  # standard deviations: 95 %
 _LEAST = 1.0  # token
 
@@ -101,8 +101,9 @@ def _tokens(log: ObservedAnswer) -> float:
 
 
 def _estimates(values: Sequence[ObservedAnswer], kinds: Sequence[AnswerKind]) -> dict[AnswerKind, float]:
-    """Return the estimate of each kind relative to the prior, which is 0. ``values``: the averaged quantity in
-    ``tokens``.
+    """Return the estimate of each kind relative to the prior, which is 0.
+
+    ``values``: the averaged quantity in ``tokens``.
     """
     leaves = {kind: _leaf([each for each in values if each.kind == kind]) for kind in kinds}
     bases = sorted({base_kind(kind) for kind in kinds})
@@ -119,8 +120,9 @@ def _leaf(values: Sequence[ObservedAnswer]) -> _Class:
 
 
 def _above(classes: Sequence[_Class]) -> _Class:
-    """Return the parent of these classes. Parents are assumed to differ among themselves as much as their
-    classes do.
+    """Return the parent of these classes.
+
+    Parents are assumed to differ among themselves as much as their classes do.
     """
     weight = sum(each.credibility for each in classes)
     mean = sum(each.credibility * each.mean for each in classes) / weight if weight else 0.0
@@ -132,8 +134,9 @@ def _drawn(own: _Class, other: float) -> float:
 
 
 def _deviation(logs: Sequence[ObservedAnswer], longer: Mapping[AnswerKind, float], kind: AnswerKind) -> float:
-    """Return the standard deviation of the logarithm of a further answer: that of the kind, and that of the
-    estimate.
+    """Return the standard deviation of the logarithm of a further answer.
+
+    It combines the deviation of the kind and that of the estimate.
     """
     alike = [each for each in logs if base_kind(each.kind) == base_kind(kind)]
     count = ENOUGH + sum(each.weight for each in alike)

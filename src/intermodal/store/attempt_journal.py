@@ -70,7 +70,7 @@ class AttemptJournal:
         (folder / f"{name}.process").write_text(process)
         self._free = list(range(SLOTS - 1, -1, -1))
         self._numbers: dict[bytes, int] = {}  # by digests
-        self.since = 0  # how often the templates were discarded: a number belongs to one generation
+        self.since = 0  # number of times the templates were discarded: template numbers are valid for one generation
 
     def add(self, sort: AttemptTemplate) -> int:
         """Store a template; return its number. Raises OSError if it cannot be written."""
@@ -82,7 +82,7 @@ class AttemptJournal:
         name = hashlib.blake2b(data, digest_size=16).digest()
         if name not in self._numbers:
             whole, end = len(data).to_bytes(4, "big") + data, self._sorts.seek(0, os.SEEK_END)
-            if self._sorts.write(whole) != len(whole):  # a disk that fills up takes only a part
+            if self._sorts.write(whole) != len(whole):  # a full disk may accept only a part
                 self._sorts.truncate(end)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._numbers[name] = len(self._numbers)

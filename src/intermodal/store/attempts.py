@@ -467,7 +467,7 @@ _NAMES = (
     "told_image", "told_audio", "bench", "cut", *_WORK,
 )  # fmt: skip
 _ATTEMPT = f"INSERT INTO attempts ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))})"
-_ONCE = _ATTEMPT.replace("INSERT", "INSERT OR IGNORE", 1)  # another process may make the same rows right now
+_ONCE = _ATTEMPT.replace("INSERT", "INSERT OR IGNORE", 1)  # another process may insert the same rows concurrently
 
 
 def add_direct(database: Database, rows: Sequence[DirectAttemptRow], *, insert: str = _ATTEMPT) -> None:

@@ -59,7 +59,7 @@ def _own() -> int:
             if process == os.getpid():
                 return _own_of_all()  # a kernel without CONFIG_PROC_CHILDREN
         except OSError:
-            continue  # it ended meanwhile
+            continue  # the process has ended
     return spent
 
 
@@ -77,7 +77,7 @@ def _own_of_all() -> int:
                 with open(f"/proc/{name}/stat", "rb") as file:
                     stat = file.read()
             except OSError:
-                continue  # it ended meanwhile
+                continue  # the process has ended
             parents[int(name)] = int(stat.rpartition(b")")[2].split()[1])
             jiffies[int(name)] = _spent(stat)
     me = os.getpid()

@@ -42,8 +42,8 @@ from intermodal.store.sqlite_file import Database
 
 T = TypeVar("T")
 LEARN_SECONDS = 5.0  # between two looks at direct attempts: there may be thousands a second ...
-LEARN_SHARE = 0.01  # ... and no more of the time than this goes into it
-MAX_CONVERSATION = 32 << 20  # bytes of JSON; a longer one (pasted media) is not kept
+LEARN_SHARE = 0.01  # ... and the maximum share of time spent on it
+MAX_CONVERSATION = 32 << 20  # bytes of JSON; a longer conversation (pasted media) is not stored
 
 
 class Store:
@@ -59,7 +59,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._database = Database(path)
-        self._reader = Database(path)  # reading waits for no write of ours, which may wait for another process's
+        self._reader = Database(path)  # a second connection, so that reads do not wait for our writes
         self._recovered = False
         self._learned = False
         self._together = GroupCommitter(self._database, self._once, self._learn_beside)
@@ -131,8 +131,9 @@ class Store:
             self._work_out()
 
     def _learn_beside(self, pause: Pause) -> None:
-        """Recompute the statistics if a write asked for it. If the store cannot be used now, this happens after
-        more rows.
+        """Recompute the statistics if a write asked for it.
+
+        If the store cannot be used now, this happens after more rows.
         """
         if self._ended:
             self._ended = False
@@ -192,7 +193,7 @@ class Store:
         """
         found = epochs.newest(self._reader)
         if not found.looked and not self._learned:
-            epochs.learn(self._database)  # rows of an older version, when they are first read; ours are when they end
+            epochs.learn(self._database)  # rows of an older version; later rows are learned from when they end
             self._learned = True
             found = epochs.newest(self._reader)
         return found.statistics
@@ -203,7 +204,7 @@ class Store:
         totals = pruning.totals(self._database)
         newest, first = epochs.newest(self._database), epochs.oldest(self._database)
         rows = attempts.recent(self._database, learned_figures.READ)
-        if first.number:  # those that were planned with nothing learned are graded apart
+        if first.number:  # rows planned before anything was learned are graded separately
             early = attempts.recent(self._database, learned_figures.READ, upto=first.ended)
             rows = tuple(sorted({row.sequence: row for row in (*early, *rows)}.values(), key=lambda row: row.sequence))
         return estimate_accuracy.summary(
@@ -278,8 +279,9 @@ class Store:
         self._database.check()
 
     def ready(self) -> None:
-        """Raise StoreError if the file cannot be opened for writing: called before sending anything whose row is
-        written later.
+        """Raise StoreError if the file cannot be opened for writing.
+
+        Called before anything is sent whose row is written later.
         """
         self._database.ready()
 

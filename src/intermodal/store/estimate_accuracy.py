@@ -53,8 +53,9 @@ _RULES: dict[str, Quantity] = {  # token rules that a figure corrects, and the r
 
 
 class EstimatePair(NamedTuple):
-    """One estimate with its actual value. ``number`` of the row, ``day`` it was made; ``call`` is False for a
-    transform.
+    """One estimate with its actual value.
+
+    ``number`` of the row, ``day`` it was made; ``call`` is False for a transform.
     """
 
     endpoint: str
@@ -193,8 +194,9 @@ def _at_least_one(tokens: float | None) -> float | None:
 
 
 def drifts(rows: Sequence[AttemptRow], made: Sequence[TransformRow], newest: Epoch) -> tuple[Drift, ...]:
-    """Return values that are off by more than their range: shipped values against learned ones, then promises against
-    actuals.
+    """Return values that are off by more than their stated range.
+
+    Compares shipped values with learned ones, then promises with actuals.
     """
     found = [*_figures_off(rows, newest), *_media_off(made, newest)]
     by_kind: dict[tuple[str, str, str], list[EstimatePair]] = {}
@@ -225,8 +227,9 @@ def _figures_off(rows: Sequence[AttemptRow], newest: Epoch) -> Iterator[Drift]:
 
 
 def _stated_errors(endpoint: str, figure: str, stated: Quantity, rows: Sequence[AttemptRow]) -> Iterator[float]:
-    """Yield the q-errors of a stated value, run by run: of the seconds it contributes to, or of the count it
-    predicts.
+    """Yield the q-error of a stated value for each run.
+
+    The error is that of the seconds to which the value contributes, or of the count that it predicts.
     """
     if figure == "load":
         loads = [row.outcome.load_seconds for row in rows if row.outcome and row.outcome.load_seconds > 0]

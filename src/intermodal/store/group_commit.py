@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _MOST = 128  # writes of one commit
-_REST = 3.0  # rest of the thread after a slice, relative to it: it takes no more than a third of others' time
+_REST = 3.0  # pause after a slice, relative to its duration
 _LONGEST = 0.02  # seconds of rest; a slice that took long had waited for the processor itself
 
 
@@ -67,7 +67,7 @@ class GroupCommitter:
         a failed commit is repeated for each write alone, so that no write fails because of another.
         """
         done: Future[T] = Future()
-        done.set_running_or_notify_cancel()  # the waiting caller may leave; the write happens all the same
+        done.set_running_or_notify_cancel()  # the write happens even if the waiting caller is cancelled
         with self._lock:
             self._waiting.append(_Write(do, later, done))
             self._came.set()
@@ -80,7 +80,7 @@ class GroupCommitter:
                 self._thread.submit(self._drain)
             except RuntimeError as error:  # no thread is to be had; the next write tries again
                 self._thread, self._busy = None, False
-                self._waiting.clear()  # this one alone: others wait only for a thread that is there
+                self._waiting.clear()  # only this write: others wait only while a thread exists
                 what, where = f"cannot be written ({error})", display_path(self._database.path)
                 done.set_exception(StoreError(what, where=where, todo="end other programs, or allow more threads"))
         return done

@@ -17,7 +17,7 @@ from intermodal.store.sqlite_file import Database
 FILE = "vectors.sqlite3"  # in the cache folder
 _BUSY_SECONDS = 10.0
 _AT_ONCE = 500  # rows
-_SCANNED = 4  # a scan of all vectors of a model pays off where one in so many is wanted
+_SCANNED = 4  # a full scan is faster if more than one in this many vectors is requested
 _CHANGES = {
     1: """
 CREATE TABLE schema (version INTEGER NOT NULL);
@@ -70,7 +70,7 @@ class ImageVectors:
     def of(self, model: str, digests: Collection[str]) -> Iterator[list[tuple[str, bytes]]]:
         """Yield batches of digests and vectors, in the format of ``pack_vector``.
 
-        If most of a model's vectors are requested, they are read in storage order, otherwise by digest.
+        If more than a quarter of a model's vectors are requested, they are read in storage order, otherwise by digest.
         """
         ((here,),) = self._read("SELECT COUNT(*) FROM vectors WHERE model = ?", model) or [(0,)]
         if len(digests) * _SCANNED < here:
@@ -111,7 +111,7 @@ class ImageVectors:
             for (old,) in self._read("SELECT digest FROM files WHERE path = ?", path) if old != digest
         ]  # fmt: skip
         self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
-        if before:  # it was changed: its old vector belongs to no picture
+        if before:  # the image has changed, so its old vector is unused
             self._write(_ALONE, before)
 
     def drop(self, paths: Iterable[str]) -> int:

@@ -71,10 +71,10 @@ from intermodal.store.speed_regression import (
 
 ENOUGH = 3
 WINDOW = 120  # rows
-READ = 2 * WINDOW  # newest rows of an endpoint that are looked at, as some teach nothing; they are never deleted
+READ = 2 * WINDOW  # newest rows of an endpoint to read, since some are not informative; they are never deleted
 HALF_LIFE = 50  # rows
 EPOCH_ROWS = 10
-_QUIET = 0.25  # share of the processors that others may use without a row being looked at twice
+_QUIET = 0.25  # share of the processors that other programs may use without affecting a row
 _UNUSUAL = 1.5  # times the usual share is unusually busy
 FEWEST_LETTERS = 60.0  # of a row that teaches: fewer are stray edges, or writing too faint to be counted from afar
 TOKENS_PER_LETTER = 0.25  # of text that was recognised; ``reading_factor`` corrects it
@@ -165,8 +165,9 @@ def informs(row: AttemptRow, failed: Set[tuple[str, str]]) -> bool:
 
 
 def is_informative(row: AttemptRow) -> bool:
-    """Return whether a row says something about its endpoint: settled, without error, not cached, not from a
-    crowded bench.
+    """Return whether a row says something about its endpoint.
+
+    It does if it is settled, without error, not cached, and not from a crowded bench.
     """
     outcome = row.outcome
     return (
@@ -185,8 +186,9 @@ def _best_known(endpoint: str, sizes: Mapping[str, int]) -> str | None:
 
 
 def _shared(figures: Mapping[str, Quantity], here: Zone, there: Zone) -> dict[str, Quantity]:
-    """Return the values of another endpoint that apply to this one: those of the model, and speeds if the zone
-    is similar.
+    """Return the values of another endpoint that apply to this one.
+
+    These are the values of the model, and the speeds if the zone is similar.
     """
     alike = here == there or {here, there} <= set(LOCAL_ZONES)
     return {
@@ -197,9 +199,7 @@ def _shared(figures: Mapping[str, Quantity], here: Zone, there: Zone) -> dict[st
 
 
 def _together(own: dict[str, Quantity], theirs: Mapping[str, Quantity], same: Set[str]) -> dict[str, Quantity]:
-    """Return the endpoint's own values, with the other endpoint's mid for those in ``same``, clipped to the own
-    range.
-    """
+    """Return the endpoint's own values; those in ``same`` get the other endpoint's mid, clipped to the own range."""
     found: dict[str, Quantity] = {}
     for name, mine in own.items():
         middle = min(max(theirs[name].mid, mine.low), mine.high) if name in same and name in theirs else mine.mid
@@ -210,8 +210,9 @@ def _together(own: dict[str, Quantity], theirs: Mapping[str, Quantity], same: Se
 def _same(
     own: Mapping[str, Quantity], theirs: Mapping[str, Quantity], rows: Sequence[AttemptRow], others: int
 ) -> set[str]:
-    """Return the values that differ from another endpoint's by no more than chance. ``others``: rows of the other
-    endpoint.
+    """Return the values that differ from another endpoint's by no more than chance.
+
+    ``others``: rows of the other endpoint.
 
     Speeds are fitted together, and one that is too high compensates for another that is too low. So instead of speeds,
     the seconds of these runs are compared with those predicted by the other endpoint's speeds.
@@ -248,8 +249,9 @@ def _figures(
     endpoint: str, rows: Sequence[AttemptRow], theirs: Mapping[str, Quantity] = MappingProxyType({}),
     pause: Pause = no_pause,
 ) -> dict[str, Quantity]:  # fmt: skip
-    """Return the statistics of one endpoint. ``theirs``: values of the same model elsewhere, which replace the
-    prior.
+    """Return the statistics of one endpoint.
+
+    ``theirs``: values of the same model elsewhere, which replace the prior.
     """
     timed = without_contention([row for row in rows if _load(row) is None])
     if len(timed) < ENOUGH:

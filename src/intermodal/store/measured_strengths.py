@@ -50,7 +50,7 @@ def read(folder: Path) -> tuple[MeasuredFile, ...]:
         try:
             file = msgspec.json.decode(path.read_bytes(), type=MeasuredFile)
         except FileNotFoundError:
-            continue  # forgotten meanwhile
+            continue  # deleted concurrently
         except OSError as error:
             raise _error(path, f"cannot be read ({(error.strerror or 'unreadable').lower()})") from None
         except msgspec.DecodeError:
@@ -62,8 +62,9 @@ def read(folder: Path) -> tuple[MeasuredFile, ...]:
 
 
 def strengths(folder: Path) -> dict[str, tuple[Strength, ...]]:
-    """Return the measured strengths of each endpoint, one per task, as passed to ``load_catalog``. Raises
-    StoreError.
+    """Return the measured strengths of each endpoint, one per task, as passed to ``load_catalog``.
+
+    Raises StoreError.
     """
     best: dict[tuple[str, str], tuple[int, str, Strength]] = {}
     for file in read(folder):

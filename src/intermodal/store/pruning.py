@@ -80,7 +80,7 @@ _COLUMNS: dict[str, str] = {
 }
 _OF_ROWS = ", ".join(f"SUM({expression}) AS {name}" for name, expression in _COLUMNS.items())
 _OF_SUMS = ", ".join(f"SUM({name}) AS {name}" for name in _COLUMNS)
-_OPEN = "state IN ('reserved', 'sent')"  # in the words of the index
+_OPEN = "state IN ('reserved', 'sent')"  # as written in the index
 _RUNS = (
     "SELECT COALESCE(SUM(runs), 0), COALESCE(SUM(runs * (outcome = 'running')), 0),"
     " COALESCE(SUM(runs * (outcome = ?)), 0)"
@@ -117,8 +117,9 @@ class EndpointTotal(NamedTuple):
 
 
 class UsageTotals(NamedTuple):
-    """The totals of all attempts and runs ever made. ``endpoints`` by name; ``kept``: attempts that still have
-    a row.
+    """The totals of all attempts and runs ever made.
+
+    ``endpoints`` by name; ``kept``: attempts that still have a row.
     """
 
     endpoints: tuple[EndpointTotal, ...] = ()
@@ -198,14 +199,15 @@ _ADD = (
 
 _HELD = 0.01  # seconds that the write lock is held at a time
 _FEWEST, _MOST = 20, 2000  # rows of a batch
-_LOOKED = 2000  # rows that are examined together; if none of them is old, no later one is
-_PLACES = 500  # values of one statement; SQLite was built for 999 at least
+_LOOKED = 2000  # rows examined together; if none is old, no later row is
+_PLACES = 500  # values per statement; SQLite supports at least 999
 _EPOCHS = 100  # the newest that are kept, besides the first
 
 
 class RetentionPolicy(Value, frozen=True):
-    """How long rows are kept: ``seconds`` after they ended (None: forever), and at most ``rows`` of them (0: no
-    limit).
+    """How long rows are kept.
+
+    ``seconds``: after they ended, None for ever; ``rows``: maximum number of rows, 0 for no limit.
     """
 
     seconds: float | None
@@ -213,8 +215,9 @@ class RetentionPolicy(Value, frozen=True):
 
 
 class PruneResult(Value, frozen=True):
-    """The number of deleted rows. ``transforms``: conversions without a price; ``epochs``: former statistics
-    for plans.
+    """The number of deleted rows.
+
+    ``transforms``: conversions without a price; ``epochs``: former statistics for plans.
     """
 
     attempts: int = 0
@@ -318,8 +321,9 @@ def _attempts(batch: _Batch, keep: RetentionPolicy, before: str, noted: frozense
 
 
 def _held(connection: sqlite3.Connection, endpoint: str, first: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the two number ranges of an endpoint's rows that are never deleted: the newest, and those before the first
-    epoch.
+    """Return the number ranges of an endpoint's rows that are never deleted.
+
+    These are its newest rows, and those before the first epoch.
     """
 
     def lowest(upto: int) -> int:
@@ -365,8 +369,9 @@ def _runs(batch: _Batch, keep: RetentionPolicy, before: str) -> int:
 
 
 def _counted(connection: sqlite3.Connection, keys: Sequence[tuple[object, ...]]) -> int:
-    """Delete runs and count them in the same transaction, so that runs deleted by another process are not
-    counted twice.
+    """Delete runs and count them in the same transaction.
+
+    Runs deleted by another process are therefore not counted twice.
     """
     gone = 0
     for at in range(0, len(keys), _PLACES):

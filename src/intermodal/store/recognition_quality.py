@@ -47,8 +47,9 @@ def remember_hearing(cache: ConversionCache, part: PartFacts, *, by: str, sure: 
 
 
 def with_recognition_quality(facts: Facts, cache: ConversionCache, readers: str, language: str = "") -> Facts:
-    """Add recorded recognition quality of the same bytes to the facts; for speech, only that with the stated
-    ``language``.
+    """Add recorded recognition quality of the same bytes to the facts.
+
+    For speech, only quality recorded with the stated ``language`` is added.
     """
     parts = tuple(_recalled(part, cache, readers, language) for part in facts.parts)
     return facts if parts == facts.parts else replace(facts, parts=parts)

@@ -174,8 +174,9 @@ class AttemptRow(Value, frozen=True):
 
 
 def size_bucket_of(reservation: Reservation, outcome: AttemptOutcome | None) -> int:
-    """Return the bit length of the size that determines its time: input tokens, else deciseconds of audio, else
-    kilopixels.
+    """Return the bit length of the size that determines an attempt's time.
+
+    The size is input tokens, else deciseconds of audio, else kilopixels.
     """
     tokens = outcome.usage.input_tokens if outcome is not None else None
     work = reservation.work

@@ -23,10 +23,10 @@ from intermodal.request import Zone
 from intermodal.store.rows import Pause, no_pause
 
 _STEPS = 40
-_HUBER = 1.345  # residuals beyond so many standard deviations lose weight: 95 % efficient where nothing is odd
+_HUBER = 1.345  # residuals beyond this many standard deviations lose weight: 95 % efficiency without outliers
 _LEAST_SPREAD = 0.05  # standard deviation of a logarithm below which runs do not repeat each other
-_USUAL_SPREAD = 0.25  # of runs of one kind on one machine, before any was seen
-_USUAL_WEIGHT = 3.0  # so many runs that counts for
+_USUAL_SPREAD = 0.25  # prior spread of runs of one kind on one machine
+_USUAL_WEIGHT = 3.0  # weight of the prior spread, in runs
 # 90th percentile of Student's t distribution with n - 1 degrees of freedom times sqrt(1 + 1 / n): the half-width that
 # covers 80 % of further values, in standard deviations of n observed values.
 _REACH = ((3, 2.18), (4, 1.83), (5, 1.68), (7, 1.54), (10, 1.45), (15, 1.39), (20, 1.36))
@@ -49,8 +49,9 @@ class Observation(NamedTuple):
 
 
 class FittedCoefficient(NamedTuple):
-    """A coefficient, the factors of the 10th and 90th percentile of the observations, and the number of
-    observations.
+    """A coefficient with its range and the number of observations.
+
+    ``low``, ``high``: factors of the 10th and 90th percentile of the observations.
     """
 
     value: float
@@ -124,8 +125,9 @@ def _step(
 
 
 def _solved(matrix: list[list[float]], right: list[float]) -> list[float]:
-    """Solve by Gaussian elimination with pivoting; the matrix is positive definite, since every prior adds to
-    its diagonal.
+    """Solve a linear system by Gaussian elimination with pivoting.
+
+    The matrix is positive definite, since every prior adds to its diagonal.
     """
     size = len(right)
     rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
@@ -214,7 +216,7 @@ def rounded(low: float, mid: float, high: float, basis: str) -> Quantity:
 _LEAST_PRIOR_SPREAD = math.log(2.0)
 _RATES = ("prompt", "decode")  # stated per second, fitted as seconds each
 _STATED = "not measured here"
-_AT_ONCE = between(0.002, 0.01, 0.1, _STATED)  # seconds of overhead where a row states 0
+_AT_ONCE = between(0.002, 0.01, 0.1, _STATED)  # seconds of overhead if a row states 0
 _LOAD = between(0.3, 1.5, 8.0, _STATED)  # seconds; assumed for a row without a load time
 # The media worker: one round trip, a page of text, a megapixel rendered, a second of a megapixel of video decoded, a
 # second of a video's sound. As in ``cost_model/rates.py``.

@@ -256,9 +256,7 @@ class Database:
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
-        """Migrate the file to the current schema in one transaction, so that other processes see all of it or
-        nothing.
-        """
+        """Migrate the file to the current schema in one transaction, so that other processes see all or nothing."""
         found, newest = self._version(connection), max(self._changes)
         if found < newest:
             connection.execute("BEGIN IMMEDIATE")

@@ -33,7 +33,7 @@ _CHATS = ("generate", "translate", "describe")
 # How far a plausible count may differ from ours: vocabularies and scripts differ by a factor of three, a server's own
 # prompt adds some hundred tokens, rules for images and audio are guesses for many models.
 _TEXT_APART, _MEDIA_APART, _BEFORE = 4.0, 10.0, 1500.0
-_LEAST = 0.5  # tokens of framing where a server counts none: the logarithm needs a positive number
+_LEAST = 0.5  # tokens of framing if a server counts none: the logarithm needs a positive number
 
 
 def token_equations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:

@@ -64,8 +64,9 @@ def _exports(env: Mapping[str, str], signal: str) -> bool:
 
 
 def _address(settings: TelemetryTable, env: Mapping[str, str], signal: str) -> str | None:
-    """Return the collector's address for a signal; None to use the SDK's variables, which override the config, or its
-    default.
+    """Return the collector's address for a signal; None to use the SDK's variables or its default.
+
+    The SDK's variables override the config.
     """
     told = env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or env.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
     return None if told or not settings.endpoint else f"{settings.endpoint.rstrip('/')}/v1/{signal}"

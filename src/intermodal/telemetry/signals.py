@@ -220,8 +220,9 @@ def _place(base_url: str) -> tuple[str, int]:
 
 
 def plan_attributes(plan: Plan) -> dict[str, str | list[str]]:
-    """Return the attributes of a plan before it is run: its id, the answering endpoint, losses, hosts that
-    receive content.
+    """Return the attributes of a plan before it is run.
+
+    These are its id, the answering endpoint, losses, and the hosts that receive content.
     """
     chosen = plan.chosen
     return {
@@ -512,7 +513,7 @@ class RunSpans:
 # ---- prompts and answers ----------------------------------------------------------------------------
 
 
-LONGEST = 16_384  # letters of one text
+LONGEST = 16_384  # characters of one text
 _INPUT, _OUTPUT = "gen_ai.input.messages", "gen_ai.output.messages"
 
 

@@ -60,8 +60,9 @@ def name_spellings() -> NameSpellings:
 
 
 class BuiltSnapshot(NamedTuple):
-    """A snapshot as bytes, with its number of rows and of priced rows, and the price units that intermodal does
-    not know.
+    """A snapshot as bytes, with its number of rows and of priced rows.
+
+    ``unknown_units``: price units that intermodal does not know.
     """
 
     data: bytes
@@ -193,8 +194,9 @@ def _place(models: ModelsDev, host: str) -> SnapshotHost:
 def _rows(
     models: ModelsDev, prices: GenaiPrices, ours: Mapping[tuple[str, str], str], spelt: NameSpellings
 ) -> list[SnapshotRow]:
-    """Return every model of models.dev with its dated prices, then models known only from price sources;
-    without ids.
+    """Return every model of models.dev with its dated prices, followed by models known only from price sources.
+
+    The rows have no ids yet.
     """
     provider_of = {host: provider for provider, host in spelt.prices.items()}
     used: set[int] = set()
@@ -293,7 +295,7 @@ def _with_earlier(vectors: tuple[RateCard, ...], first: str, others: tuple[RateC
     """Return a history that begins on the day ``first``, preceded by earlier prices from another source."""
     earlier = [each for each in others if not each.when and not each.hours and each.since < first]
     if not first or not any(each.since or len(earlier) > 1 for each in earlier):
-        return vectors  # one undated price is of now, not of then
+        return vectors  # a single undated price is the current one, not an earlier one
     begun = (each if each.since or each.when else msgspec.structs.replace(each, since=first) for each in vectors)
     return (*earlier, *begun)
 
@@ -365,9 +367,7 @@ def _stepped(rate: Rate, other: Rate | None) -> Rate:
 
 
 def _differs(now: RateCard, vectors: tuple[RateCard, ...], made: str) -> bool:
-    """Return whether ``now`` differs from every price in force on that day, at any hour, in the units that both
-    have.
-    """
+    """Return whether ``now`` differs from every price in force on that day, in the units that both have."""
     return not any(
         all(isclose(base_rate(rate), base_rate(each.units[unit]), rel_tol=_ROUNDED) for unit, rate in now.units.items()
             if unit in each.units)
@@ -470,7 +470,7 @@ def _key(name: str) -> str:
     return _SEPARATORS.sub("-", name.lower())
 
 
-MAX_MEMBER_BYTES = 200 << 20  # bytes of one member
+MAX_MEMBER_BYTES = 200 << 20  # maximum bytes of one member
 
 
 class DataPackage(NamedTuple):

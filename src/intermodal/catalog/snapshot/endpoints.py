@@ -38,7 +38,7 @@ REQUESTS = ((300, 300), (1_500, 150), (15_000, 150))
 MODELS_PER_TIER = 3  # models of each tier for each kind and request
 JUDGE_MODELS = re.compile(r"guard|moderation|safety")  # classify a text as allowed, and answer nothing
 _READERS = re.compile(r"ocr")  # transcribe a page, and answer nothing
-IMPLAUSIBLE_DISCOUNT = 10  # a price so many times below the median is a slip
+IMPLAUSIBLE_DISCOUNT = 10  # a price this many times below the median is an error
 MIN_HOSTS = 3  # hosts that a model needs to have a usual price
 
 
@@ -210,7 +210,7 @@ def min_plausible_prices(charged: Iterable[tuple[str, float]]) -> dict[str, floa
 
     ``charged``: models, each with the price at one host.
     """
-    from statistics import median  # takes 10 ms to import, and is needed where a snapshot is built
+    from statistics import median  # takes 10 ms to import, and is only needed to build a snapshot
 
     prices: dict[str, list[float]] = {}
     for model, price in charged:

@@ -84,8 +84,9 @@ class SnapshotHeader(Value):
 
 
 class RivalPrice(Value):
-    """An unused price of another source, as of the snapshot's date. ``since``: the first day of the price at
-    that source.
+    """An unused price of another source, as of the snapshot's date.
+
+    ``since``: the first day of the price at that source.
     """
 
     by: str

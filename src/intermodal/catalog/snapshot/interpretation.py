@@ -261,11 +261,11 @@ def _dated(row: SnapshotRow, dated: tuple[RateCard, ...], header: SnapshotHeader
 
 
 def price_of(vector: RateCard, evidence: Evidence, makes: bool, since: str = "", *, hears: bool = False) -> Price:
-    """Convert a rate card to the price that plans use: the price of a small request, with those of larger ones in
-    ``above``.
+    """Convert a rate card to the price that plans use.
 
-    ``makes``: the output is tokens; if not, as for an embedding, output is free; otherwise a missing price is unknown.
-    ``hears``: the model accepts audio, which no host sells at the text price without saying so.
+    It is the price of a small request, with those of larger ones in ``above``. ``makes``: the output is tokens; if not,
+    as for an embedding, output is free; otherwise a missing price is unknown. ``hears``: the model accepts audio, which
+    no host sells at the text price without saying so.
     """
     base, *dearer = (_flat(vector, tokens, evidence, makes, since) for tokens in _sizes(vector))
     if hears and base.input_audio_mtok is None and base.second is None and any((base.input_mtok, base.output_mtok)):
@@ -337,9 +337,7 @@ _EMBEDDED: Mapping[Protocol, tuple[Kind, ...]] = {"gemini": ("text", "image", "a
 
 
 def is_session_model(row: SnapshotRow) -> bool:
-    """Return whether a model, judging by its name, runs a session of speech or work instead of answering one
-    request.
-    """
+    """Return whether a model's name denotes sessions of speech or work rather than answers to single requests."""
     return _SESSIONS.search(row.name) is not None
 
 
@@ -542,7 +540,7 @@ def agreed_capabilities(rows: Iterable[SnapshotRow]) -> AgreedCapabilities:
 
     kinds, stating = set(union("input")), [row for row in some if row.input and row.output]
     if 2 * sum(_TAKEN_APART in row.input for row in stating) < len(stating):
-        kinds.discard(_TAKEN_APART)  # a few hosts take documents apart, and the model takes none
+        kinds.discard(_TAKEN_APART)  # a few hosts convert documents, but the model does not accept them
     return AgreedCapabilities(
         input=tuple(kind for kind in KINDS if kind in kinds), output=union("output"), tasks=union("tasks"),
         can=union("can"), doubts=tuple({doubt.about: doubt for row in some for doubt in row.doubts}.values()),

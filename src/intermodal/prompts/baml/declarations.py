@@ -116,8 +116,9 @@ class Expression(str):
 
 
 class QuotedText(str):
-    """A quoted text. ``line``: its first line. ``block``: it is a block string, whose indentation is not part
-    of the text.
+    """A quoted text. ``line``: its first line.
+
+    ``block``: it is a block string, whose indentation is not part of the text.
     """
 
     line = 1
@@ -554,8 +555,9 @@ class BamlTypes:
         return type.name
 
     def schema(self, type: BamlType, *, aliases: bool) -> dict[str, Any]:
-        """Return the JSON Schema of a type. ``aliases``: use the names shown to the model instead of those of
-        the file.
+        """Return the JSON Schema of a type.
+
+        ``aliases``: use the names shown to the model instead of those of the file.
         """
         made = _Schemas(self._blocks, aliases)
         body = made.of(type)
@@ -655,7 +657,7 @@ class _Schemas:
         if block is None or block.kind not in ("class", "enum", "type"):
             return {"type": "null"} if type.name == "null" else {}
         if type.name not in self.definitions:
-            self.definitions[type.name] = {}  # a type may hold itself
+            self.definitions[type.name] = {}  # a type may be recursive
             self.definitions[type.name] = self._defined(block)
         return {"$ref": f"#/$defs/{type.name}"}
 

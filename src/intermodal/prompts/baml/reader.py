@@ -202,7 +202,7 @@ def _project(root: Path, files: tuple[tuple[str, str], ...]) -> BamlProject:
     """Return the runtime and the declarations of files. Raises BamlRejected, _UnreadableFiles and _Template."""
     blocks: list[Declaration] = []
     unread: _UnreadableFiles | None = None
-    for name, text in files:  # templates first: of some that are not taken the runtime ends in a panic
+    for name, text in files:  # check templates first: some rejected ones make the runtime panic
         try:
             blocks += read_declarations(name, text)
         except (ValueError, RecursionError) as error:
@@ -476,8 +476,9 @@ class _Reader:
         self._read_first = False
 
     def models(self, said: Any, depth: int = 0) -> Iterator[str]:
-        """Yield the models of a client, given by name or inline (``"openai/gpt-4o"``), in the order in which it
-        calls them.
+        """Yield the models of a client, in the order in which it calls them.
+
+        ``said``: the client's name, or a model given inline (``"openai/gpt-4o"``).
         """
         if isinstance(said, QuotedText):
             if not self._read_first:
@@ -615,7 +616,7 @@ def _medium(value: Any, name: str, path: Path) -> Any:
             return str(value["base64"])[:40]
     try:
         return media_part(str(value.get("file") or value.get("url") or ""), "", path.parent)
-    except ValueError as error:  # reported where it is used: the file itself is right
+    except ValueError as error:  # reported when it is used: the file itself is valid
         return f"{error.args[0]}"
 
 

@@ -93,7 +93,7 @@ def _joined(nodes: tuple[Node, ...], losses: Losses) -> tuple[Node, ...]:
     return tuple(made)
 
 
-_MARK = "\0format\0"  # where the words of ``ctx.output_format`` stand
+_MARK = "\0format\0"  # placeholder for the text of ``ctx.output_format``
 _AROUND = re.compile(rf"\n*{_MARK}\n*")
 
 
@@ -358,7 +358,7 @@ def _plain_tags(text: str) -> str:
         made.append(before)
         line = text[: found.start()].rpartition("\n")[2]
         opening = "{%+" if line and not line.strip() else "{%"
-        ends = "\n" if not line and not found[2] else ""  # the runtime takes this one out again
+        ends = "\n" if not line and not found[2] else ""  # the runtime removes this line break
         closing = "+%}" if found[2] else "%}"
         made.append(f"{opening} {found[1]} {closing}{ends}{found[2]}")
         at = found.end()
@@ -472,8 +472,9 @@ class _Types:
         self._taken = {function, f"{function}Client", f"{function}Retries"}
 
     def of(self, root: Mapping[str, Any], schema: Any, hint: str, line: int, deep: int = 0) -> str:
-        """Return the type of a schema within ``root``. ``hint``: suffix of the class name, after the function's
-        name.
+        """Return the type of a schema within ``root``.
+
+        ``hint``: suffix of the class name, after the function's name.
         """
         if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
             return self._referred(root, schema["$ref"], line, deep)
@@ -500,7 +501,7 @@ class _Types:
             found = resolve_reference(root, reference)
             is_class = isinstance(found, Mapping) and bool(found.get("properties"))
             if is_class:
-                self._named[reference] = self._free(hint)  # it may hold itself
+                self._named[reference] = self._free(hint)  # it may be recursive
                 self._class(root, found, self._named[reference], line, deep)
             else:
                 self._named[reference] = self.of(root, found, hint, line, deep + 1)

@@ -64,7 +64,7 @@ def request_differences(read: TemplateTree, target: PromptFile, *, joins: bool =
     """
     source, folds = read.file, read.folds
     fixed = source.output_by is None and target.output_by is None
-    alike = fixed and _alike(source, source.output, target, target.output)  # of large schemas that takes a while
+    alike = fixed and _alike(source, source.output, target, target.output)  # slow for large schemas
     most = min(_MOST_CASES, max(3, _MOST_VALUES // (len(source.arguments) + 1)))
     for case in islice(cases(read), most):
         try:
@@ -264,7 +264,7 @@ _READERS: Mapping[str, Read] = {
 
 # Keys that readers accept but that do not affect the request; other formats cannot express them.
 _ASIDE = ("name", "variant", "version", "metadata", "displayName", "authors", "tags", "base", "evaluators")
-_MOST_SAID = 3  # differences shown; the first ones are enough
+_MOST_SAID = 3  # number of differences shown
 
 # Options that forbid something: without them, a file may do what the original may not.
 _FORBIDDING = ("private", "local", "regions", "retention", "licence")
@@ -272,8 +272,9 @@ _FORBIDDING = ("private", "local", "regions", "retention", "licence")
 
 @dataclass(frozen=True)
 class ConvertedPrompt:
-    """A prompt file in another format. ``file``: as read by the format's own reader. ``lost``: losses, ordered
-    by line.
+    """A prompt file in another format.
+
+    ``file``: as read by the format's own reader. ``lost``: losses, ordered by line.
     """
 
     text: str
@@ -349,7 +350,7 @@ def _in_order(losses: Losses) -> tuple[Loss, ...]:
 
 def _aside(file: PromptFile, target: TargetFormat, losses: Losses) -> None:
     """Record the settings of the file that have no place in the other format."""
-    looser = isinstance(file.template, LitellmTemplate)  # whose warnings are about what the conversion mends
+    looser = isinstance(file.template, LitellmTemplate)  # the conversion fixes what its warnings report
     for finding in () if looser else file.findings:
         losses.say(finding.line, finding.what)
     for key in _ASIDE:

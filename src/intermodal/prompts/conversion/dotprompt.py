@@ -55,9 +55,7 @@ class _Constant(NamedTuple):
 
 @dataclass(frozen=True)
 class _Scope:
-    """The scope of paths: the enclosing contexts, innermost last, and names of block parameters and partial
-    arguments.
-    """
+    """The enclosing contexts of paths, innermost last, and the names of block parameters and partial arguments."""
 
     around: tuple[Path, ...] = ((),)
     named: Mapping[str, Path | _Constant] = field(default_factory=dict)
@@ -68,8 +66,9 @@ class _Scope:
 
 
 def read(file: PromptFile, losses: Losses) -> TemplateTree:
-    """Return the tree of a dotprompt file. Raises PromptError with the line of a construct that the tree cannot
-    express.
+    """Return the tree of a dotprompt file.
+
+    Raises PromptError with the line of a construct that the tree cannot express.
     """
     template = file.template
     assert isinstance(template, DotpromptTemplate)
@@ -90,7 +89,7 @@ class _Walk:
         self._losses = losses
         self._items = 0
         self._count = NodeBudget()
-        self._lines: dict[str, int] = {}  # of words that were looked for: each look goes through the text
+        self._lines: dict[str, int] = {}  # line by word, since each lookup scans the text
         self._deep = 0
 
     def nodes(self, program: Sequence[Any], scope: _Scope) -> list[Node]:
@@ -489,14 +488,15 @@ class HandlebarsWriter:
 
     def _tag(self, inner: str) -> None:
         if self._written.ends_in("\\"):
-            self._written.put("\\")  # a single one would make text of the tag
+            self._written.put("\\")  # a single backslash would escape the tag
         elif self._written.ends_in("{"):
             self._losses.say(self._written.line, "an opening brace right before a value", meaning=True)
         self._written.put(f"{{{{{inner}}}}}")
 
     def _block_tag(self, inner: str) -> None:
-        """Write a block tag. If it begins a line it also ends it: a line with only a block tag is not part of
-        the text.
+        """Write a block tag, followed by a line break if it begins a line.
+
+        A line with only a block tag is not part of the text.
         """
         begins = self._written.empty or self._written.ends_in("\n")
         self._tag(inner)

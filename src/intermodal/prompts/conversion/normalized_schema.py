@@ -10,7 +10,7 @@ from intermodal.json_schema.allowed_values import resolve_reference
 from intermodal.request import JsonOutput, Output
 
 _MOST_DEEP = 40
-_MOST_MADE = 10_000  # parts of a schema in words: one that names each of its types several times grows with its depth
+_MOST_MADE = 10_000  # parts of an inlined schema, which may grow exponentially with its depth
 _SAID_BY_ENUM = ("string", "integer", "boolean")
 
 

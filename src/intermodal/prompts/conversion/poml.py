@@ -330,8 +330,9 @@ def _tree(pieces: Sequence[str | _Mark]) -> list[Node]:
 
 
 def _opened(mark: _Mark, around: _Open, opened: _Open, after: str) -> str:
-    """Move the blank lines or the list marker before a branch into it. Return the prefix to remove from the
-    text after it.
+    """Move the blank lines or the list marker before a branch into it.
+
+    Return the prefix to remove from the text after it.
     """
     before = around.nodes[-1].text if around.nodes and isinstance(around.nodes[-1], TextNode) else ""
     if mark.layout == "item" and (sign := _ITEM.search(before)):
@@ -455,8 +456,9 @@ class _Writer:
         self._plain = {each.name for each in file.arguments if each.kind in _PLAIN and each.schema}
 
     def message(self, nodes: Sequence[Node]) -> str:
-        """Write the nodes of a message, in a span if it has media: directly in a paragraph they would end it and fold
-        the rest.
+        """Write the nodes of a message, in a span if it has media.
+
+        Media directly in a paragraph would end it and fold the rest.
         """
         text = self.written(nodes)
         return f"<span>{text}</span>" if any(isinstance(each, MediumNode) for each in nodes) else text

@@ -108,7 +108,7 @@ class Walk:
             elif kind == "For":
                 made.append(self._loop(node, loops))
             else:
-                raise self._refused(node, "set")  # the one other statement that is rendered
+                raise self._refused(node, "set")  # the only other supported statement
         return made
 
     def _if(self, node: Any, loops: tuple[str, ...]) -> IfNode:

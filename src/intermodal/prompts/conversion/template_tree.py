@@ -331,8 +331,9 @@ def paths_of(test: Test) -> Iterator[Path]:
 
 
 def dotted_path(path: Path, name: re.Pattern[str], constant: Callable[[str | int], str]) -> str:
-    """Return a path in the syntax of Jinja and JavaScript: ``a.b`` if a field is a name, else ``a["b c"]`` or
-    ``a[0]``.
+    """Return a path in the syntax of Jinja and JavaScript.
+
+    A field is ``a.b`` if it is a name, else ``a["b c"]`` or ``a[0]``.
     """
     root, *rest = path
     return str(root) + "".join(

@@ -223,8 +223,9 @@ def _partials_in(nodes: Sequence[Any]) -> Iterator[str]:
 
 
 def _counted(nodes: Sequence[Any], budget: RenderingBudget) -> _CountedNodes:
-    """Return a copy of a program whose nodes are charged to the budget. It is copied since renderings share
-    programs.
+    """Return a copy of a program whose nodes are charged to the budget.
+
+    It is copied since renderings share programs.
     """
     import copy
 

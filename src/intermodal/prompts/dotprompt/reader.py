@@ -346,8 +346,9 @@ class _Reader:
         return uses
 
     def _partials(self) -> dict[str, str]:
-        """Return the partials in the folder by name (``_NAME.prompt``). They are read only if the template uses
-        partials.
+        """Return the partials in the folder by name (``_NAME.prompt``).
+
+        They are read only if the template uses partials.
         """
         if "{{>" not in self._body.replace(" ", "").replace("~", "").replace("#", ""):
             return {}

@@ -56,10 +56,10 @@ class Element:
 
 
 def parse(text: str) -> Element:
-    """Return the root element of a text; if there are several elements, or text next to one, an element that wraps
-    them.
+    """Return the root element of a text.
 
-    Raises TemplateError with the line of unbalanced tags.
+    If there are several elements, or text next to one, they are wrapped in an element. Raises TemplateError with the
+    line of unbalanced tags.
     """
     text = _without_comments(text)
     root = Element("_root")

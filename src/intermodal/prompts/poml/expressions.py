@@ -186,7 +186,7 @@ class _Parser:
 def _unquoted(word: str) -> str:
     """Return the value of a quoted string, with JavaScript's escapes resolved."""
     said = _ESCAPE.sub(_letter, word[1:-1])
-    return said.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # two halves are one letter
+    return said.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # combine surrogate pairs
 
 
 def _letter(found: re.Match[str]) -> str:

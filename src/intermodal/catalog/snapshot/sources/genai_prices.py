@@ -118,7 +118,7 @@ def _value(node: ast.expr) -> Any:
         return {_value(key): _value(value) for key, value in zip(node.keys, node.values, strict=True) if key}
     if isinstance(node, ast.Call):
         return _call(ast.unparse(node.func), [_value(each) for each in node.args], node.keywords)
-    if isinstance(node, ast.Attribute):  # datetime.timezone.utc, the only one there is
+    if isinstance(node, ast.Attribute):  # only datetime.timezone.utc occurs
         return ast.unparse(node)
     raise ConfigError(f"holds something that is not data at line {node.lineno}", where=MEMBER, todo=_TODO)
 

@@ -46,7 +46,7 @@ _MODES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "audio_transcription": (("audio",), ("text",)), "audio_speech": (("text",), ("audio",)),
     "rerank": (("text",), ("scores",)), "ocr": (("image", "document"), ("text",)),
 }  # fmt: skip
-_PART_OF_A_NAME = re.compile(r"^(ft:|\d+-x-\d+/|(low|medium|high|standard|hd)/)")  # a price of one, not a model
+_PART_OF_A_NAME = re.compile(r"^(ft:|\d+-x-\d+/|(low|medium|high|standard|hd)/)")  # a price variant, not a model
 
 
 class LitellmModel(NamedTuple):

@@ -114,7 +114,7 @@ def _read(db: sqlite3.Connection) -> ModelsDev:
     return ModelsDev(taken=taken, places=places, served=served)
 
 
-_KINDS = {"pdf": "document"}  # their word, ours
+_KINDS = {"pdf": "document"}  # models.dev's name -> ours
 
 
 def _cost(rows: list[sqlite3.Row]) -> RateCard | None:
