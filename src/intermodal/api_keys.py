@@ -11,7 +11,7 @@ from typing import Any
 from intermodal.catalog.types import Host
 from intermodal.errors import ConfigError, NotInstalled
 
-SERVICE = "intermodal"  # the keyring's name for us; the user name there is the host's id
+SERVICE = "intermodal"  # the service name in the keyring; the user name is the id of the host
 
 
 def find_key(host: Host, env: Mapping[str, str]) -> str | None:

@@ -275,7 +275,7 @@ def _check_trusted(file: ConfigFile, names: set[str], where: str, snapshot: Path
             raise ConfigError(what, where=where, todo="add it there, or take it out here", key=("consent", at))
 
 
-_ALONE = ("discovery", "serve", "store", "telemetry")  # tables that are read by themselves, so that errors name them
+_ALONE = ("discovery", "serve", "store", "telemetry")  # each is parsed separately, so errors name it
 
 
 def _table(table: Mapping[str, Any], name: str, where: str, *above: str) -> dict[str, Any]:
@@ -486,7 +486,7 @@ def _edit(env: Mapping[str, str], change: Callable[[tomlkit.TOMLDocument], None]
         if not touch and not path.exists():
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive_lock(path.parent):  # no lock file stays in a folder that is the user's
+        with exclusive_lock(path.parent):  # locks the folder, so no lock file is left in it
             before = path.read_text("utf-8-sig") if path.exists() else ""
             document = tomlkit.parse(before or HEADER)
             change(document)

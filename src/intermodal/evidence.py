@@ -22,7 +22,7 @@ from intermodal.json_schema.pointer import pointer, steps
 from intermodal.media.text.invisible_characters import strip_invisible
 
 MOST = 2_000  # values to look up, at most
-_QUOTED = 200  # characters of the line that is shown
+_QUOTED = 200  # maximum characters of a quoted line
 Path = tuple[str | int, ...]
 
 
@@ -152,7 +152,7 @@ _CURRENCIES = {"€": " eur ", "$": " usd ", "£": " gbp ", "¥": " jpy ", "₹"
 _SIGNS = re.compile("[€$£¥₹]")
 _CODES = frozenset(code.strip() for code in _CURRENCIES.values()) | {"chf", "cny", "nok", "sek", "dkk", "pln", "czk"}
 CODE = re.compile(r"\b[A-Z]{2,4}\b")  # EUR, DE, KG
-_ONE_CURRENCY = {"€": "EUR", "£": "GBP", "₹": "INR"}  # "$" and "¥" are signs of several
+_ONE_CURRENCY = {"€": "EUR", "£": "GBP", "₹": "INR"}  # several currencies use "$" and "¥"
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 _GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:[ '’]\d{3})+(?:[.,]\d+)?(?!\d)")  # 14 216 and 14'216.50
 _GAP = re.compile(r"[ '’]")

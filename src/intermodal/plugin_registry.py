@@ -31,7 +31,7 @@ GROUPS: Final[Mapping[PluginKind, str]] = {
     "output": "intermodal.outputs",
 }
 LOG = logging.getLogger("intermodal.plugins")
-LOG.addHandler(logging.NullHandler())  # else Python prints warnings to stderr by itself
+LOG.addHandler(logging.NullHandler())  # otherwise Python prints warnings to stderr
 _MARK = b"[intermodal."  # begins one of our groups in entry_points.txt
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

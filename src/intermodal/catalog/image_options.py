@@ -36,12 +36,12 @@ _HAS: Mapping[Protocol, frozenset[str]] = {
     "gemini": frozenset((RATIO, SEED, EDITS)),
     "diffusion": frozenset((SIZE, COUNT, FORMAT, EDITS, SEED, STEPS, NEGATIVE, GUIDANCE, SAMPLER, STRENGTH, MASK)),
 }
-IMAGES_IN_CHAT = "pictures_in_chat"  # the quirk of hosts that draw in an answer of a chat
+IMAGES_IN_CHAT = "pictures_in_chat"  # the quirk of hosts that return images in chat answers
 _HAS_IN_CHAT: Mapping[Protocol, frozenset[str]] = {
     "openai": frozenset((RATIO, EDITS)),
     "openai-responses": frozenset((SIZE, QUALITY, FORMAT, EDITS)),
 }
-IMAGE_MASK: str = "image_mask"  # the quirk of hosts that take a mask by its transparency, as OpenAI's edits do
+IMAGE_MASK: str = "image_mask"  # the quirk of hosts that read a mask from its transparency, as OpenAI's edits do
 SD_CPP: str = "sd_cpp_extra_args"  # the quirk of stable-diffusion.cpp's server, with options inside the prompt
 _MORE: Mapping[str, tuple[str, ...]] = {
     "image_seed": (SEED,), "image_steps": (STEPS,), "negative_prompt": (NEGATIVE,), IMAGE_MASK: (MASK,),

@@ -95,7 +95,7 @@ def total_price(row: SnapshotRow) -> float:
 _NEAR = 3
 _LISTED = 3
 _MOST = 6
-_SHORTEST = 3  # letters that the start of a name must have to mean it
+_SHORTEST = 3  # minimum letters of a prefix that stands for a name
 _BY_FAR = 2  # times as many hosts
 
 

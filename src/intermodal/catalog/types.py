@@ -419,7 +419,7 @@ class Host(Value):
     evidence: Evidence = Evidence(level="declared")
 
 
-AUDIO_TRANSLATIONS = "audio_translations"  # quirk of hosts with OpenAI's operation for translated speech
+AUDIO_TRANSLATIONS = "audio_translations"  # quirk of hosts that offer OpenAI's speech translation endpoint
 
 # Protocols in which a client marks the part of a prompt to cache.
 PROMPT_CACHING_PROTOCOLS: frozenset[Protocol] = frozenset({"anthropic"})

@@ -32,7 +32,7 @@ from msgspec import Struct
 # thread keeps large values (``free_in_background``) until nothing else refers to them, and then takes them apart.
 
 
-LARGE = 1_000  # items from which on a collection is freed in slices
+LARGE = 1_000  # a collection of at least this many items is freed in slices
 LOOKS = 500  # values inspected in the calling thread: a tenth of a millisecond
 SLICE = 500  # items that are freed at once: less than a millisecond
 _DEEP = 4  # levels of nesting that are searched for large values
@@ -125,7 +125,7 @@ TOOLS = 16  # each with a schema
 VALUES = 500  # of their schemas, that of the answer and further settings together
 _TREES = (dict, list)
 LONG = 64 << 10  # characters, or bytes of JSON
-HEAVY = 1 << 20  # bytes of media from which on a digest is computed in a thread
+HEAVY = 1 << 20  # bytes of media; above this, they are digested and inspected in a thread
 
 
 def is_long(messages: Sequence[Any], tools: Sequence[Any] = (), output: Any = None, settings: Any = None) -> bool:

@@ -492,7 +492,7 @@ def _run_handler(
             return ["error", "runtime_crashed", "ran out of memory", "", "free some memory, or choose a smaller model"]
         return ["error", "input_too_large", "needs more memory to decode than is allowed", "", "try a smaller file"]
     except Exception as error:
-        import traceback  # there already: ``serve`` imports it before any fence stands
+        import traceback  # already loaded: ``serve`` imports it before the fence is set up
 
         with contextlib.suppress(OSError):  # the log may be full
             traceback.print_exc()

@@ -173,7 +173,7 @@ def _escaped(found: re.Match[str]) -> str:
 # ---- reading ----------------------------------------------------------------------------------------
 
 
-SHORT = 64 << 10  # characters up to which Python's own reader is used
+SHORT = 64 << 10  # characters; Python's own parser is used up to this length
 LONGEST = 4 << 20  # characters parsed at most
 NESTED = 500  # lists and objects inside each other
 

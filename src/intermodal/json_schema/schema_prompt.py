@@ -19,7 +19,7 @@ import msgspec
 from intermodal.json_schema.allowed_values import resolve_reference
 
 LONGEST = 6_000  # characters of the fields: 1,500 tokens
-WHOLE = 32_000  # characters up to which a schema is inserted unchanged
+WHOLE = 32_000  # characters; a longer schema is not inserted unchanged
 _NODES = 2_000  # schemas to visit, at most
 _DEPTH = 8  # objects and lists inside each other
 _VALUES = 40  # of an enumeration

@@ -27,7 +27,7 @@ from intermodal.prompts.media_references import within
 from intermodal.prompts.prompt_file import PromptFile, error_location
 
 MOST_PLACES = 20_000  # files and folders to scan, at most
-_YOUNG = 2 * 10**9  # nanoseconds after a change in which another may leave the file's time as it is
+_YOUNG = 2 * 10**9  # nanoseconds; a second change within them may not alter the file's modification time
 _VERSION = 12  # letters
 _Stamp = tuple[int, int, int]
 _NO_TEXTS: Mapping[str, str] = {}

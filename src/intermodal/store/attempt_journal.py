@@ -26,7 +26,7 @@ from intermodal.store.process_identity import is_dead
 from intermodal.store.rows import Reservation, RunRow
 
 SLOTS = 8192
-TEMPLATES = 2048  # templates from which on all are discarded, at the next moment without open attempts
+TEMPLATES = 2048  # at this many, all templates are discarded as soon as no attempt is open
 # Seconds since the epoch, ids of attempt and run, number of the template + 1 (0: free). The number is written last, so
 # a process killed while writing leaves a free slot.
 _SLOT = struct.Struct("=d16s16sQ")

@@ -100,7 +100,7 @@ class ConversionCache:
         value = self.look(key)
         if value is not None:
             with suppress(OSError):
-                os.utime(self._path(key))  # its turn to leave comes later
+                os.utime(self._path(key))  # marks it as recently used, so it is evicted later
         return value
 
     def put(self, key: str, value: CachedConversion) -> None:

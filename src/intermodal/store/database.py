@@ -41,7 +41,7 @@ from intermodal.store.rows import (
 from intermodal.store.sqlite_file import Database
 
 T = TypeVar("T")
-LEARN_SECONDS = 5.0  # between two looks at direct attempts: there may be thousands a second ...
+LEARN_SECONDS = 5.0  # minimum between two reads of direct attempts, of which there may be thousands a second ...
 LEARN_SHARE = 0.01  # ... and the maximum share of time spent on it
 MAX_CONVERSATION = 32 << 20  # bytes of JSON; a longer conversation (pasted media) is not stored
 
@@ -63,8 +63,8 @@ class Store:
         self._recovered = False
         self._learned = False
         self._together = GroupCommitter(self._database, self._once, self._learn_beside)
-        self._learning = threading.Lock()  # one at a time: of two that began at once the later would be lost
-        self._ended = False  # something did that the figures are to be worked out of
+        self._learning = threading.Lock()  # one at a time: of two that start together, the later result would be lost
+        self._ended = False  # a write asked to recompute the statistics
         self.bench: Bench = ""  # the purpose of ending runs: see ``rows.Outcome``
         self._learn_at = 0.0  # on the monotonic clock
         self._began: dict[str, cpu_contention.CpuMoment | None] = {}  # of rows that are open: how busy the machine was

@@ -37,7 +37,7 @@ from intermodal.store.speed_regression import MEDIA, percentile, priors, stated_
 
 LOOKED_AT = 60  # newest rows of an endpoint, or of an op, that a drift is judged by
 _ENOUGH = 5  # rows below which no estimate is reported as off
-_MOST_OUTSIDE = 0.5  # share of rows outside their range from which on the range is wrong: it promises 0.2
+_MOST_OUTSIDE = 0.5  # share of rows outside their range above which the range counts as wrong; it promises 0.2
 _CLOCK = 0.005  # seconds below which a q-error grades the clock
 _UNITS = {
     "overhead": "s", "load": "s", "prompt": "tok/s", "decode": "tok/s", "realtime_factor": "s per s of sound",

@@ -76,10 +76,10 @@ HALF_LIFE = 50  # rows
 EPOCH_ROWS = 10
 _QUIET = 0.25  # share of the processors that other programs may use without affecting a row
 _UNUSUAL = 1.5  # times the usual share is unusually busy
-FEWEST_LETTERS = 60.0  # of a row that teaches: fewer are stray edges, or writing too faint to be counted from afar
+FEWEST_LETTERS = 60.0  # minimum of a row to learn from: fewer may be stray edges or faint writing
 TOKENS_PER_LETTER = 0.25  # of text that was recognised; ``reading_factor`` corrects it
-_BY_CHANCE = 1.96  # standard errors that two middles of one value are apart in 95 of 100 cases
-_SHRUNK = 2.0  # rows that the rule's own figure weighs as much as
+_BY_CHANCE = 1.96  # standard errors: 95% of differences between two estimates of one value are smaller
+_SHRUNK = 2.0  # weight of the rule's own figure, in rows
 # Op -> statistic. The amount of a row: pages, megapixels, seconds of video times megapixels of a frame, seconds of
 # sound.
 TRANSFORMS: dict[str, str] = {

@@ -24,7 +24,7 @@ from intermodal.events import (
 )
 from intermodal.plans.plan import Plan
 
-logging.getLogger("intermodal").addHandler(logging.NullHandler())  # else Python prints warnings to stderr by itself
+logging.getLogger("intermodal").addHandler(logging.NullHandler())  # otherwise Python prints warnings to stderr
 LOG = logging.getLogger("intermodal.run")
 
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from intermodal.prompts.baml.declarations import BamlType, Declaration
 from intermodal.prompts.rendering import MOST_LETTERS, TemplateError
 
-MOST_STEPS = 1_000_000  # 0.2 s of the runtime
+MOST_STEPS = 1_000_000  # takes the runtime about 0.2 s
 _TAG = re.compile(r"\{%[-+]?\s*(\w+)(.*?)[-+]?%\}|\{\{(.*?)\}\}|\{#.*?#\}", re.DOTALL)
 _RAW_END = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
@@ -66,7 +66,7 @@ def measure_template(text: str, callable_names: frozenset[str]) -> MeasuredTempl
     made: set[str] = set()
     growth = 1
     for statement, body, line in _tags(text):
-        plain = _QUOTED.sub(lambda found: f" 0{len(found[0]) - 2} ", body)  # lengths in place of texts
+        plain = _QUOTED.sub(lambda found: f" 0{len(found[0]) - 2} ", body)  # replace each text by its length
         _check(statement, plain, line, callable_names)
         if statement == "for":
             names, _, source = plain.partition(" in ")
@@ -232,7 +232,7 @@ def most(value: Any) -> int:
 
 _PER_FIELD = 3  # a colon, a blank, a comma
 _MORE = 200  # the sentence around it
-_MOST = 10**12  # letters and lines up to which a size is computed: numbers double with each level, too
+_MOST = 10**12  # cap of a size, in letters or lines: sizes may double with each level
 
 
 class _Size(NamedTuple):
