@@ -1,4 +1,4 @@
-"""Requests as they arrived at a fake host, parsed without any of ``protocols/``."""
+"""Parse requests as they arrived at a fake host, without using any of ``protocols/``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from intermodal.testing import images as testing_images
 
-# Where each protocol states the schema of an answer.
+# The place in the body where each protocol states the schema of the answer.
 _SCHEMAS = (
     ("response_format", "json_schema", "schema"),
     ("text", "format", "schema"),
@@ -26,7 +26,7 @@ _SCHEMAS = (
 )
 TOKENS_PER_IMAGE = 85
 TOKENS_PER_AUDIO = 50
-DIMENSIONS = 8  # of a fake embedding
+DIMENSIONS = 8  # the length of a fake embedding
 
 
 @dataclass
@@ -34,13 +34,13 @@ class Attempt:
     """One request, as it arrived.
 
     Attributes:
-        headers: lower-case names; the value of ``authorization`` is replaced by "(seen)".
-        key: a key came along.
-        body: the bytes. json: parsed, None for a form. form: fields of a form, the file left out.
-        texts, images, audios, videos, documents: what the messages (or the form, or the input) held, in order.
-        began, ended: milliseconds since the host started; ``ended`` is 0 while it runs.
-        client_left: when the client closed the connection before the answer was over; None if it did not.
-        paid: the host would charge for it.
+        headers: the headers, with names in lower case; the value of ``authorization`` is replaced by "(seen)".
+        key: whether the request carried an API key.
+        body: the bytes. json: the parsed body, None for a form. form: the fields of a form, without the file.
+        texts, images, audios, videos, documents: the contents of the messages (or the form, or the input), in order.
+        began, ended: milliseconds since the host started; ``ended`` is 0 while the request is being answered.
+        client_left: when the client closed the connection before the end of the answer; None if it did not.
+        paid: whether the host would charge for the request.
     """
 
     path: str
@@ -66,12 +66,12 @@ class Attempt:
 
     @property
     def text(self) -> str:
-        """The last text of the request: the question, if it comes last."""
+        """Return the last text of the request: the question, if it comes last."""
         return self.texts[-1] if self.texts else ""
 
     @property
     def schema(self) -> dict[str, Any] | None:
-        """The JSON schema the answer was forced into, None when it was not."""
+        """Return the JSON schema that the answer has to follow; None if the request states none."""
         for path in _SCHEMAS:
             node = self.json
             for name in path:
@@ -86,14 +86,14 @@ Answer = str | Callable[[Attempt], str]
 
 
 def echo(attempt: Attempt) -> str:
-    """Return the default answer: what arrived, in words; a minimal document when a schema was forced."""
+    """Return the default answer: what arrived, in words, or a minimal document if the request states a schema."""
     if attempt.schema is not None:
         return json.dumps(minimal(attempt.schema))
     return f"I got {len(attempt.images)} images, {len(attempt.audios)} recordings and these words: {attempt.text}"
 
 
 def minimal(schema: Mapping[str, Any]) -> Any:
-    """Return the smallest value of a simple schema: no conditions, no references."""
+    """Return the smallest value that fits a simple schema, one without conditions and references."""
     if "const" in schema or "enum" in schema:
         return schema.get("const", next(iter(schema.get("enum", [None]))))
     if "anyOf" in schema:
@@ -108,7 +108,7 @@ def minimal(schema: Mapping[str, Any]) -> Any:
 
 
 def understand(attempt: Attempt) -> None:
-    """Fill in what the body holds. Raises ValueError, KeyError or TypeError for a body that is not understood."""
+    """Fill in what the body contains. Raises ValueError, KeyError or TypeError for a body that cannot be parsed."""
     kind = attempt.headers.get("content-type", "")
     if kind.startswith("multipart/form-data"):
         _understand_form(attempt, kind)
@@ -139,7 +139,7 @@ def _understand_messages(attempt: Attempt) -> None:
     videos: list[bytes] = []
     documents: list[bytes] = []
     for message in attempt.json["messages"]:
-        content = message["content"] or ""  # null beside calls of tools
+        content = message["content"] or ""  # the content is null in messages with tool calls
         parts: list[Any] = [{"type": "text", "text": content}] if isinstance(content, str) else content
         for part in parts:
             if part["type"] == "text":
@@ -184,7 +184,7 @@ def _understand_form(attempt: Attempt, kind: str) -> None:
 
 
 def vector_of(text: str) -> list[float]:
-    """Return a vector that is the same for the same text, of length 1."""
+    """Return a vector of length 1 that is always the same for the same text."""
     digest = hashlib.sha256(text.encode()).digest()[:DIMENSIONS]
     numbers = [byte - 127.5 for byte in digest]
     length = sum(number * number for number in numbers) ** 0.5
@@ -192,7 +192,7 @@ def vector_of(text: str) -> list[float]:
 
 
 def duration(audio: bytes) -> float:
-    """Return seconds of a WAV file; 1 for anything else."""
+    """Return the duration of a WAV file in seconds; 1 for anything else."""
     try:
         with wave.open(io.BytesIO(audio)) as file:
             return float(file.getnframes() / file.getframerate())

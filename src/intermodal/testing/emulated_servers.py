@@ -1,14 +1,14 @@
-"""Emulated local servers before a real engine: Ollama and LM Studio, each with its own API.
+"""Emulated local servers in front of a real engine: Ollama and LM Studio, each with its own API.
 
-An emulated server is an HTTP server in a thread, with the models that it lists and a record of its requests; a real
-OpenAI-compatible engine (``Engine``) answers. No code is shared with ``protocols/`` or ``local/discovery/``.
+An emulated server is an HTTP server in a thread. It has a list of models and records its requests; a real
+OpenAI-compatible engine (``Engine``) answers them. No code is shared with ``protocols/`` or ``local/discovery/``.
 
-Of Ollama are emulated its lists, descriptions, formats, errors, the loading of models, and its truncation of a prompt
-that is too long. Sources: Ollama ``api/types.go``, ``server/routes.go``, ``server/prompt.go``, ``docs/api``, as of
-2026.
+For Ollama, the emulation covers its lists, descriptions, formats and errors, the loading of models, and the truncation
+of a prompt that is too long. Sources: Ollama ``api/types.go``, ``server/routes.go``, ``server/prompt.go``,
+``docs/api``, as of 2026.
 
-Of LM Studio are emulated its model lists in both versions, its errors, and models loaded on demand. Sources: LM
-Studio's REST pages (``/api/v0``, ``/api/v1``) and threads for its errors, as of 2026.
+For LM Studio, it covers both versions of the model list, the errors, and models that are loaded on demand. Sources: LM
+Studio's REST pages (``/api/v0``, ``/api/v1``) and threads about its errors, as of 2026.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from typing import Any, Literal, Self, cast
 from urllib.parse import urlsplit
 
 Family = Literal["old", "new"]
-_DEFAULT_CONTEXT = 4096  # tokens, on a machine with little graphics memory
+_DEFAULT_CONTEXT = 4096  # tokens, as on a machine with little graphics memory
 
 
 @dataclass(frozen=True)
 class ListedModel:
-    """A model that a door lists.
+    """A model that an emulated server lists.
 
     Attributes:
-        sees: it accepts pictures. says_sees: the server's claim about that, if it is wrong.
-        trained: tokens of context it was trained for. embeds: it makes vectors and does not chat.
-        remote: the service that the server forwards it to, "" for none.
+        sees: whether it accepts pictures. says_sees: what the server claims about that, if the claim is wrong.
+        trained: the context it was trained for, in tokens. embeds: whether it makes vectors instead of chatting.
+        remote: the service to which the server forwards its requests; "" for none.
     """
 
     name: str
@@ -62,7 +62,7 @@ class EmulatedRequest:
 
 
 class EmulatedServer:
-    """An HTTP server in a thread, with a record of what was requested, loaded and truncated."""
+    """Run an HTTP server in a thread, and record what was requested, loaded and truncated."""
 
     def __init__(
         self,
@@ -75,10 +75,10 @@ class EmulatedServer:
     ) -> None:
         self.engine, self.models, self.family = engine, {model.name: model for model in models}, family
         self.version = version
-        self.context = context  # tokens of context that a model is loaded with by default
+        self.context = context  # tokens of context with which a model is loaded by default
         self.asked: list[EmulatedRequest] = []
         self.loaded: dict[str, int] = {}  # model -> tokens of context
-        self.cut = 0  # prompts that were cut in silence
+        self.cut = 0  # prompts that were truncated without notice
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.door = self
 
@@ -88,7 +88,7 @@ class EmulatedServer:
 
     @property
     def chats(self) -> list[EmulatedRequest]:
-        """The requests that made a model work."""
+        """Return the requests that made a model work."""
         return [each for each in self.asked if each.method == "POST" and "chat" in each.path]
 
     def answer(self, asked: EmulatedRequest) -> EmulatedReply:
@@ -107,7 +107,7 @@ class EmulatedServer:
 
 @dataclass
 class EmulatedReply:
-    """A status and a body: JSON, text, or chunks that come one by one."""
+    """A reply: a status and a body, which is JSON, text, or chunks that are sent one by one."""
 
     status: int = 200
     json: Any = None
@@ -128,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: a test's output is the test's."""
+        """Log nothing: the output of a test belongs to the test."""
 
     def do_GET(self) -> None:
         self._serve("GET")
@@ -170,13 +170,16 @@ class _Handler(BaseHTTPRequestHandler):
 # ---- Ollama -----------------------------------------------------------------------------------------
 
 
-_IMAGE_TOKENS = 768  # tokens that it counts for any picture when it cuts a prompt
+_IMAGE_TOKENS = 768  # tokens that Ollama counts for any picture when it truncates a prompt
 _PNG = b"\x89PNG"
 
 
 class EmulatedOllama(EmulatedServer):
-    """Ollama: ``old`` is as of 0.4 (no capabilities, nothing of a service elsewhere, nothing that forbids cutting),
-    ``new`` as of 0.12."""
+    """Emulate Ollama, in an ``old`` and a ``new`` version.
+
+    ``old`` is 0.4: it states no capabilities, forwards to no service elsewhere, and offers no way to forbid truncation.
+    ``new`` is 0.12.
+    """
 
     def __init__(self, engine: Engine, models: Iterable[ListedModel], family: Family = "new", **more: Any) -> None:
         super().__init__(engine, models, family, version="0.4.7" if family == "old" else "0.12.6", **more)
@@ -296,14 +299,15 @@ class EmulatedOllama(EmulatedServer):
         return {"role": message["role"], "content": [*content, text]}
 
     def _tokens(self, messages: Iterable[Mapping[str, Any]], model: ListedModel) -> int:
-        """Return the tokens as ``server/prompt.go`` counts them: the same for every picture, and only if the model has
-        a projector.
+        """Return the number of tokens as ``server/prompt.go`` counts them.
+
+        Every picture counts the same, and counts only if the model has a projector.
         """
         pictures = sum(len(message.get("images") or ()) for message in messages) if model.sees else 0
         return self.engine.count("\n".join(m.get("content") or "" for m in messages)) + _IMAGE_TOKENS * pictures
 
     def _cut(self, messages: list[dict[str, Any]], context: int, model: ListedModel) -> list[dict[str, Any]]:
-        """Drop the oldest messages, except system messages and the last one; then the runner cuts the rest."""
+        """Drop the oldest messages, except system messages and the last one; the runner then truncates the rest."""
         self.cut += 1
         kept = list(messages)
         while self._tokens(kept, model) > context and len(kept) > 1:
@@ -327,7 +331,7 @@ class EmulatedOllama(EmulatedServer):
         }  # fmt: skip
 
     def _failed(self, status: int, error: Any) -> EmulatedReply:
-        """Return the runner's error: the engine's words, with the status of Ollama's own server."""
+        """Return an error of the runner: the engine's message, with the status that Ollama's own server gives it."""
         return EmulatedReply(500 if status >= 500 else status, json={"error": words_of(error)})
 
     def _whole(self, model: ListedModel, asked: dict[str, Any]) -> EmulatedReply:
@@ -364,7 +368,7 @@ class EmulatedOllama(EmulatedServer):
 
 
 class EmulatedLMStudio(EmulatedServer):
-    """LM Studio: ``old`` has ``/api/v0`` alone, ``new`` also ``/api/v1``. Chats go through OpenAI's protocol."""
+    """Emulate LM Studio: ``old`` has only ``/api/v0``, ``new`` also ``/api/v1``. Chats use OpenAI's protocol."""
 
     def __init__(self, engine: Engine, models: Iterable[ListedModel], family: Family = "new", **more: Any) -> None:
         super().__init__(engine, models, family, version="", **more)
@@ -379,7 +383,7 @@ class EmulatedLMStudio(EmulatedServer):
             return EmulatedReply(json={"models": [self._v1(model) for model in self.models.values()]})
         if asked.method == "POST" and asked.path == "/v1/chat/completions":
             return self._chat(asked.json)
-        # It answers paths that it does not know with 200 and this.
+        # LM Studio answers paths that it does not know with status 200 and this body.
         return EmulatedReply(json={"error": f"Unexpected endpoint or method. ({asked.method} {asked.path})"})
 
     def _v0(self, model: ListedModel) -> dict[str, Any]:
@@ -442,14 +446,14 @@ class EmulatedLMStudio(EmulatedServer):
 
 
 class Engine:
-    """The server at ``base_url`` ("http://127.0.0.1:8080/v1"). ``asked`` counts the chats that reached it."""
+    """The engine's server at ``base_url`` ("http://127.0.0.1:8080/v1"). ``asked`` counts the chats that reached it."""
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
         self.asked = 0
 
     def chat(self, body: Mapping[str, Any]) -> tuple[int, Any]:
-        """Return a whole chat: status and JSON."""
+        """Return the status and the JSON of a chat that is answered as a whole."""
         self.asked += 1
         connection = self._send({**body, "stream": False})
         try:
@@ -459,7 +463,7 @@ class Engine:
             connection.close()
 
     def stream(self, body: Mapping[str, Any]) -> tuple[int, Any, Iterator[dict[str, Any]]]:
-        """Return a streamed chat: status, the error's JSON where it failed, and chunks as they come."""
+        """Return a streamed chat: the status, the JSON of the error if it failed, and the chunks as they arrive."""
         self.asked += 1
         connection = self._send({**body, "stream": True, "stream_options": {"include_usage": True}})
         reply = connection.getresponse()
@@ -479,7 +483,7 @@ class Engine:
         return 200, None, chunks()
 
     def count(self, text: str) -> int:
-        """Return tokens of a text, as its own tokenizer counts them."""
+        """Return the number of tokens in a text, as counted by the engine's own tokenizer."""
         connection = self._connect()
         connection.request("POST", "/tokenize", json.dumps({"content": text}), {"content-type": "application/json"})
         try:
@@ -499,6 +503,6 @@ class Engine:
 
 
 def words_of(error: Any) -> str:
-    """Return the message of an error as OpenAI-compatible servers write it."""
+    """Return the message of an error in the form that OpenAI-compatible servers use."""
     inner = error.get("error") if isinstance(error, dict) else None
     return str(inner.get("message", "")) if isinstance(inner, dict) else str(inner or error)

@@ -1,7 +1,7 @@
 """The fake host: an OpenAI-compatible HTTP server in a thread.
 
-Its faults are rows by name. It speaks one beep a word, so that a test can count them, and makes tool calls in the form
-of OpenAI's reference.
+Its faults are listed in tables by name. Its speech is one beep for each word, so that a test can count the words, and
+its tool calls have the form of OpenAI's reference.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from intermodal.request import Tier, Zone
 from intermodal.testing import images
 from intermodal.testing.attempts import Answer, Attempt, Likely, duration, echo, understand, vector_of
 
-# Faults that come instead of an answer: name -> (status, body).
+# Faults that replace an answer: name -> (status, body).
 REFUSALS: Mapping[str, tuple[int, dict[str, Any]]] = {
     "limited": (429, {"error": {"message": "Rate limit reached", "type": "requests", "code": "rate_limit_exceeded"}}),
     "quota": (429, {"error": {"message": "You exceeded your current quota", "type": "insufficient_quota",
@@ -49,9 +49,9 @@ REFUSALS: Mapping[str, tuple[int, dict[str, Any]]] = {
     "unprocessable": (422, {"detail": [{"type": "missing", "loc": ["body", "seed"], "msg": "Field required"}]}),
     "redirect": (307, {"error": {"message": "moved"}}),
 }  # fmt: skip
-# Refusals that may have been charged: the host worked, then failed.
+# Refusals for which the host may charge: it worked before it failed.
 MAYBE_PAID = frozenset({"broken", "gateway"})
-# Faults in mid-answer; the number is the tokens before it.
+# Faults in the middle of an answer; the number is how many tokens come before the fault.
 CUTS: Mapping[str, str] = {
     "cut": "the connection closes (FIN)",
     "reset": "the connection is reset (RST)",
@@ -60,7 +60,7 @@ CUTS: Mapping[str, str] = {
     "inband": "an error event instead of the next token",
     "malformed": "half a JSON document, then the end",
 }
-# Faults in how an answer is sent; the answer itself is whole.
+# Faults in the way an answer is sent; the answer itself is complete.
 MANNERS: Mapping[str, str] = {
     "nodone": "no [DONE] at the end",
     "open": "no [DONE], and the connection stays open",
@@ -72,13 +72,13 @@ MANNERS: Mapping[str, str] = {
     "gone": "the request is taken and the connection closed",
     "blind": "a message with an image is refused, the way llama.cpp does",
 }
-NUMBERS: Mapping[str, float] = {"limited": 1.0, "slow": 0.2}  # defaults of faults without a number
+NUMBERS: Mapping[str, float] = {"limited": 1.0, "slow": 0.2}  # default numbers of faults whose number is left out
 _IN_NAME = re.compile(r"fault-([a-z]+)(?:-(\d+(?:\.\d+)?))?(?:-x(\d+))?$")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault. ``times`` requests are hit (None: all); the meaning of ``number`` depends on ``name``."""
+    """One fault. It affects ``times`` requests (None: all); the meaning of ``number`` depends on ``name``."""
 
     name: str
     number: float | None = None
@@ -103,21 +103,21 @@ def in_name(model: str) -> Fault | None:
 
 
 class FakeHost:
-    """The server. Use as a context manager; ``base_url`` is what clients are given.
+    """Run the fake host. Use it as a context manager; ``base_url`` is the address for clients.
 
     Args:
-        answer: what the chat says, or a function of the :class:`Attempt` that says it.
-        transcript: what the ear hears, in the same two forms.
-        likely: probabilities of the first word of an answer, for requests that want them, in the same two forms;
-            the likeliest is then what the chat says. None: the host tells none.
-        models: the names ``GET /models`` lists; every name is answered.
-        fault: hits every request (see :class:`Fault`), besides those hit by their model's name.
-        key: when set, requests without it get a 401.
+        answer: the answer of the chat, or a function of the :class:`Attempt` that returns it.
+        transcript: the transcript of a recording, in the same two forms.
+        likely: probabilities of the first word of an answer, for requests that ask for them, in the same two forms; the
+            likeliest word is then the answer of the chat. None: the host reports no probabilities.
+        models: the names that ``GET /models`` lists; requests for any other name are answered as well.
+        fault: a fault that affects every request (see :class:`Fault`), besides faults in a model's name.
+        key: the API key; if it is set, requests without it get a 401.
         prices: USD per million input and output tokens.
 
-    ``cached`` may be set: the tokens of each prompt that it reports as cached. ``calls`` may be set: tools that the
-    chat calls after its words, or a function of the :class:`Attempt`. ``pictures``: how many it draws at most for one
-    request.
+    ``cached`` may be set to the number of tokens of each prompt that the host reports as cached. ``calls`` may be set
+    to the tools that the chat calls after its words, or to a function of the :class:`Attempt`. ``pictures`` is the
+    largest number of pictures that it draws for one request.
     """
 
     def __init__(
@@ -156,16 +156,16 @@ class FakeHost:
 
     @property
     def bill(self) -> float:
-        """USD for everything that was paid, as this host counts."""
+        """Return the cost in USD of all paid attempts, as this host calculates it."""
         return sum(map(self.cost, self.attempts))
 
     def cost(self, attempt: Attempt) -> float:
-        """USD this host charges for one attempt."""
+        """Return the amount in USD that this host charges for one attempt."""
         tokens = attempt.input_tokens * self.input_price + attempt.output_tokens * self.output_price
         return tokens / 1e6 if attempt.paid else 0.0
 
     def now(self) -> float:
-        """Milliseconds since the host started."""
+        """Return the milliseconds since the host started."""
         return (time.monotonic() - self._began) * 1000
 
     def endpoint(
@@ -178,7 +178,7 @@ class FakeHost:
         zone: Zone = "internet",
         context: int | None = 8192,
     ) -> Endpoint:
-        """Return a chat endpoint at this host, as a catalog has it."""
+        """Return a chat endpoint at this host, in the form that a catalog has."""
         seeing: tuple[Task, ...] = ("image-text-to-text",) if "image" in input else ()
         tasks: tuple[Task, ...] = ("text-generation", *seeing)
         strength = Strength(task="text-generation", tier=tier, evidence=Evidence(level="declared", source="a fake"))
@@ -206,7 +206,7 @@ class FakeHost:
         )
 
     def next_fault(self, model: str) -> Fault | None:
-        """Return the fault that hits this request, counted."""
+        """Return the fault that affects this request, and count the request."""
         fault = in_name(model) or self.fault
         if fault is None:
             return None
@@ -215,7 +215,7 @@ class FakeHost:
         return fault if fault.times is None or hits <= fault.times else None
 
     def close(self) -> None:
-        """Stop, and close all connections."""
+        """Stop the server and close all connections."""
         self.stopping.set()
         self._server.shutdown()
         self._server.server_close()
@@ -257,7 +257,7 @@ class _Server(ThreadingHTTPServer):
             time.sleep(0.002)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is what tests are about, not a failure of this server."""
+        """Ignore the error: a client that hangs up is a subject of tests, not a failure of this server."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -269,7 +269,7 @@ class _Handler(BaseHTTPRequestHandler):
         return cast("_Server", self.server).fake
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Quiet."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         rows = [{"id": name, "object": "model", "owned_by": "fake"} for name in self.fake.models]
@@ -390,7 +390,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send_json(200, reply)
 
     def _likely(self, attempt: Attempt) -> Mapping[str, float]:
-        """Return the probability of each first word; nothing if not requested or not supported by the host."""
+        """Return the probability of each first word; nothing if it was not requested or the host does not report it."""
         if not attempt.json.get("logprobs") or self.fake.likely is None:
             return {}
         return self.fake.likely(attempt) if callable(self.fake.likely) else self.fake.likely
@@ -402,7 +402,7 @@ class _Handler(BaseHTTPRequestHandler):
         return {"logprobs": logprobs(likely, said, attempt.json.get("top_logprobs", 0))}
 
     def _speech(self, attempt: Attempt, fault: Fault | None) -> None:
-        """Send a beep a word; a WAV file states, as those of real hosts do, that its length is unknown."""
+        """Send one beep for each word. A WAV file states, as those of real hosts do, that its length is unknown."""
         form = attempt.json.get("response_format", "mp3")
         if not attempt.json["voice"] or len(attempt.text) > 4096:
             return self._refuse(attempt, 400, {"error": {"message": "string too long, or no voice"}})
@@ -413,8 +413,10 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send(200, "audio/wav" if form == "wav" else "audio/mpeg", file)
 
     def _ranking(self, attempt: Attempt, fault: Fault | None) -> None:
-        """Documents scored by the share of the query's words that they have, the best first; as Cohere's, vLLM's and
-        llama.cpp's endpoints send it, or TEI's."""
+        """Send the documents, the best first, each scored by the share of the query's words that it contains.
+
+        The reply has the form of the endpoints of Cohere, vLLM and llama.cpp, or the form of TEI's.
+        """
         query, *documents = (set(re.findall(r"\w+", text.lower())) for text in attempt.texts)
         scores = [len(query & words) / max(1, len(query)) for words in documents]
         order = sorted(range(len(scores)), key=lambda at: -scores[at])
@@ -430,7 +432,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send_json(200, reply)
 
     def _drawn(self, attempt: Attempt, fault: Fault | None) -> None:
-        """Return a picture of one colour in an answer of a chat, as OpenRouter sends it."""
+        """Return a picture of one colour in the answer of a chat, in the form that OpenRouter uses."""
         picture = b64encode(images.png(attempt.texts[-1])).decode()
         attempt.status, attempt.output_tokens = 200, images.TOKENS
         image = {"type": "image_url", "index": 0, "image_url": {"url": f"data:image/png;base64,{picture}"}}
@@ -449,7 +451,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send_json(200, reply)
 
     def _pictures(self, attempt: Attempt, fault: Fault | None) -> None:
-        """Pictures of one colour, which follows from the words."""
+        """Send pictures of one colour each; the colour depends on the words."""
         said = attempt.json or attempt.form
         count, words = min(int(said.get("n", 1)), self.fake.pictures), attempt.texts[-1]
         drawn = [images.png(words, said.get("size", ""), number) for number in range(count)]
@@ -542,7 +544,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def _cut_document(self, attempt: Attempt, body: bytes, fault: Fault) -> None:
-        """A document loses its second half, whatever the number."""
+        """Send only the first half of a document, whatever the number of the fault."""
         half = body[: len(body) // 2]
         whole = fault.name in ("end", "malformed", "inband")
         if fault.name == "inband":
@@ -571,7 +573,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def _hold(self, attempt: Attempt, seconds: float | None) -> None:
-        """Do nothing for so long (None: for ever), noticing when the client hangs up."""
+        """Wait for a number of seconds (None: without end), but notice when the client hangs up."""
         fake = self.fake
         until = None if seconds is None else time.monotonic() + seconds
         while not fake.stopping.is_set() and (until is None or time.monotonic() < until):
@@ -588,7 +590,7 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(0.005)
 
     def _reset(self) -> None:
-        """Close so that the other side gets a reset: linger on, for zero seconds."""
+        """Close the connection so that the client gets a reset: set the linger time to zero seconds."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         socket.close(self.connection.detach())
         self.close_connection = True
@@ -618,11 +620,11 @@ def _sse(tree: dict[str, Any]) -> bytes:
 
 RATE = 24_000  # Hz
 BEEP, REST = 0.08, 0.02  # seconds
-_LEAST = -30.0  # the logarithm of nothing
+_LEAST = -30.0  # reported instead of the logarithm of 0
 
 
 def beeps(text: str) -> bytes:
-    """Signed 16-bit samples at ``RATE``: a tenth of a second for every word."""
+    """Return signed 16-bit samples at ``RATE``: a tenth of a second for each word."""
     beep = b"".join(
         struct.pack("<h", round(9000 * math.sin(2 * math.pi * 440 * place / RATE))) for place in range(int(RATE * BEEP))
     )
@@ -640,17 +642,17 @@ def wav(pcm: bytes) -> bytes:
 
 
 def streamed(file: bytes) -> bytes:
-    """Return the same WAV file as a host sends it that does not know its length yet: sizes of all ones."""
+    """Return the WAV file as a host sends it before the length is known: with all bits of the sizes set."""
     return file[:4] + b"\xff\xff\xff\xff" + file[8:40] + b"\xff\xff\xff\xff" + file[44:]
 
 
 def mp3(text: str) -> bytes:
-    """Return the start of an MP3 frame and silence: enough to be recognised, not to be heard."""
+    """Return the start of an MP3 frame and silence: enough for the format to be recognised, but not playable."""
     return b"\xff\xfb\x90\xc4" + bytes(413) * max(1, len(text.split()))
 
 
 def logprobs(likely: Mapping[str, float], said: str, most: int) -> dict[str, Any]:
-    """OpenAI's block of probabilities for one word: the likeliest first, at most ``most``."""
+    """Return OpenAI's block of probabilities for one word: at most ``most`` entries, the likeliest first."""
     rows = sorted(likely.items(), key=lambda pair: -pair[1])[:most]
     told = [
         {"token": word, "bytes": list(word.encode()), "logprob": math.log(share) if share > 0 else _LEAST}
@@ -669,12 +671,12 @@ Calls = Made | Callable[[Attempt], Made]
 
 
 def until_answered(*calls: tuple[str, Mapping[str, Any]]) -> Calls:
-    """Return what a model with tools does: it calls them, and once a result comes last it answers in text."""
+    """Return the behaviour of a model with tools: it calls them, and answers in text once a result comes last."""
     return lambda attempt: () if attempt.json["messages"][-1]["role"] == "tool" else calls
 
 
 def message_tool_calls(made: Made) -> list[dict[str, Any]]:
-    """Return ``tool_calls`` of a message."""
+    """Return the ``tool_calls`` field of a message."""
     return [
         {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": json.dumps(given)}}
         for number, (name, given) in enumerate(made)
@@ -682,7 +684,7 @@ def message_tool_calls(made: Made) -> list[dict[str, Any]]:
 
 
 def stream_tool_calls(made: Made) -> Iterator[dict[str, Any]]:
-    """Yield deltas of a stream: the name in the first, the arguments in two more."""
+    """Yield the deltas of a stream: the first has the name, and two more have the arguments."""
     for index, call in enumerate(message_tool_calls(made)):
         arguments = call["function"]["arguments"]
         head = {**call, "function": {"name": call["function"]["name"], "arguments": ""}}

@@ -1,6 +1,6 @@
-"""A fake vendor for tests: a real HTTP server on loopback that speaks its own protocol and answers by script.
+"""A fake vendor for tests: a real HTTP server on loopback that uses the vendor's own protocol and scripted answers.
 
-It is a fake, as ``FakeHost`` is: no model runs in it, it counts words as tokens, and it records what arrived.
+Like ``FakeHost``, it runs no model, counts words as tokens, and records what arrived.
 
     with FakeVendor("anthropic", answer="Four.", key="k") as vendor:
         ...  # the vendor's own client at vendor.base_url
@@ -38,15 +38,15 @@ _VECTORS = ("/embed", ":embedContent", ":batchEmbedContents")
 
 
 class FakeVendor:
-    """The server. Use as a context manager; ``base_url`` is what clients are given.
+    """Run the fake vendor. Use it as a context manager; ``base_url`` is the address for clients.
 
     Args:
-        name: whose protocol.
-        answer: what is said, or a function of the :class:`Attempt` that says it.
-        thought: what is thought before. calls: tools that are called after, name and arguments.
-        refuses: the vendor's filter stops the answer.
-        key: when set, requests without it are refused.
-        fails: status, code and message of an error that comes instead of an answer.
+        name: the vendor whose protocol it uses.
+        answer: the answer, or a function of the :class:`Attempt` that returns it.
+        thought: reasoning before the answer. calls: tool calls after the answer, each a name and arguments.
+        refuses: whether the vendor's filter blocks the answer.
+        key: the API key; if it is set, requests without it are refused.
+        fails: status, code and message of an error that is sent instead of an answer.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class FakeVendor:
 
     @property
     def base_url(self) -> str:
-        """With the version where the protocol has one."""
+        """Return the address for clients, with the version if the protocol has one."""
         return self.address + self.dialect.root
 
     def said(self, attempt: Attempt) -> FakeAnswer:
@@ -112,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
         return cast("_Server", self.server).fake
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: a test's output is the test's."""
+        """Log nothing: the output of a test belongs to the test."""
 
     def do_POST(self) -> None:
         fake, dialect = self.fake, self.fake.dialect
@@ -132,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
         except FakeRefusal as refused:
             told = dialect.error(refused.status, refused.code, refused.message)
             inner = told.get("error")
-            # Google answers an unknown key with 400.
+            # Google answers a request with an unknown key with 400.
             attempt.status = inner["code"] if isinstance(inner, dict) and isinstance(inner.get("code"), int) else 0
             attempt.status = attempt.status or refused.status
             return self._send(attempt.status, "application/json", json.dumps(told).encode())

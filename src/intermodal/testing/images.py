@@ -1,4 +1,4 @@
-"""Images that the fake hosts generate: a PNG of one colour, which follows from the prompt, of the requested size."""
+"""Pictures that the fake hosts generate: a PNG of one colour, which depends on the prompt."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import re
 import struct
 import zlib
 
-LARGEST = 64  # pixels of a side: the pictures are not meant to be seen
-TOKENS = 272  # that a picture takes
+LARGEST = 64  # the longest side in pixels: nobody looks at the pictures
+TOKENS = 272  # tokens that a picture counts as
 
 
 def png(words: str, size: str = "", number: int = 0) -> bytes:
-    """Return a picture ("1024x1024" is drawn 64 pixels wide, a fake's licence). ``number``: of several, each its own
-    colour.
+    """Return a picture of one colour, with sides of at most 64 pixels even if more are requested.
+
+    ``number`` distinguishes several pictures of one request: each gets a colour of its own.
 
     Layout: ISO/IEC 15948 (PNG), chunks IHDR, IDAT and IEND.
     """

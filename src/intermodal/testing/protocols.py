@@ -1,7 +1,7 @@
-"""Vendors' own protocols as a fake speaks them, from their published references. None of ``protocols/`` is used.
+"""Vendors' own protocols for a fake vendor, written from the published references. No part of ``protocols/`` is used.
 
-A fake protocol parses a request and writes an answer. It is strict where the vendor is: a required header, a field
-without which a request is refused, a thinking block that does not come back as it was sent.
+A fake protocol parses a request and writes an answer. It is as strict as the vendor: it refuses a request without a
+required header or field, or with a thinking block that differs from the one it sent.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from intermodal.testing import images
 from intermodal.testing import images as testing_images
 from intermodal.testing.attempts import Attempt
 
-SIGNATURE = "c2lnbmVkIGJ5IGEgZmFrZQ=="  # on the reasoning of a fake
+SIGNATURE = "c2lnbmVkIGJ5IGEgZmFrZQ=="  # the signature on the reasoning of a fake
 UNSIGNED = "skip_thought_signature_validator"  # the placeholder that Google accepts
 
 
 class FakeRefusal(Exception):
-    """The vendor would refuse this request: ``status`` and its code."""
+    """Report that the vendor would refuse this request; ``status`` and ``code`` are the vendor's."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class FakeRefusal(Exception):
 
 @dataclass(frozen=True)
 class FakeAnswer:
-    """The answer of a fake. ``calls`` are name and arguments; ``reason`` is "stop", "length", "tools" or "refusal"."""
+    """The answer of a fake. ``calls`` are names and arguments; ``reason`` is "stop", "length", "tools" or "refusal"."""
 
     tokens: tuple[str, ...]
     reason: str = "stop"
@@ -45,7 +45,7 @@ class FakeAnswer:
 
 @dataclass
 class RequestContents:
-    """The contents of a request, in order."""
+    """The contents of a request, each kind in order."""
 
     texts: list[str] = field(default_factory=list)
     images: list[bytes] = field(default_factory=list)
@@ -59,7 +59,7 @@ class RequestContents:
         attempt.documents = tuple(self.documents)
 
     def media(self, kind: str, data: str) -> None:
-        """``kind`` is a media type, ``data`` base64."""
+        """Add a medium; ``kind`` is its media type, and ``data`` its bytes in base64."""
         of = "document" if kind == "application/pdf" else kind.partition("/")[0]
         if of not in ("image", "audio", "video", "document"):
             raise ValueError(kind)
@@ -67,20 +67,21 @@ class RequestContents:
 
 
 class FakeProtocol:
-    """One vendor's protocol. ``keys`` are the headers that may carry the API key, each with the prefix of its value."""
+    """The protocol of one vendor. ``keys`` are the headers that may carry the API key, each with its value's prefix."""
 
     keys: ClassVar[Mapping[str, str]] = {"authorization": "Bearer "}
     stream_type: ClassVar[str] = "text/event-stream"
-    root: ClassVar[str] = "/v1"  # of base_url
+    root: ClassVar[str] = "/v1"  # the path of base_url
 
     def understand(self, attempt: Attempt, found: RequestContents) -> bool:
-        """Fill in what arrived; whether a stream is wanted. Raises RequestRefused, ValueError, KeyError or
-        TypeError.
+        """Fill in what arrived, and return whether a stream is wanted.
+
+        Raises FakeRefusal, ValueError, KeyError or TypeError.
         """
         raise NotImplementedError
 
     def limit(self, attempt: Attempt) -> int | None:
-        """Return tokens the answer may have."""
+        """Return how many tokens the answer may have."""
         raise NotImplementedError
 
     def whole(self, attempt: Attempt, said: FakeAnswer) -> Any:
@@ -230,7 +231,7 @@ class Gemini(FakeProtocol):
                 before = len(found.texts)
                 for part in asked["content"]["parts"]:
                     self._part(part, found, said=False)
-                found.texts[before:] = ["\n".join(found.texts[before:])]  # one vector for all texts
+                found.texts[before:] = ["\n".join(found.texts[before:])]  # one vector for all texts together
             return False
         for part in tree.get("systemInstruction", {"parts": []})["parts"]:
             found.texts.append(part["text"])
@@ -243,7 +244,7 @@ class Gemini(FakeProtocol):
         return path[2].startswith("stream")
 
     def _vouched(self, parts: list[Any]) -> None:
-        """The first of calls side by side needs its signature, or the word that stands for one."""
+        """Check that the first of several parallel calls has its signature, or the placeholder for one."""
         signatures = [part.get("thoughtSignature", "") for part in parts if "functionCall" in part]
         if not signatures:
             return
@@ -254,7 +255,7 @@ class Gemini(FakeProtocol):
 
     def _part(self, part: Mapping[str, Any], found: RequestContents, *, said: bool) -> None:
         if "inlineData" in part:
-            data = part["inlineData"]  # either spelling, and either alphabet of base64
+            data = part["inlineData"]  # either spelling of the field, and either alphabet of base64
             kind = data.get("mimeType") or data["mime_type"]
             found.media(kind, data["data"].replace("-", "+").replace("_", "/"))
         elif "functionResponse" in part:
@@ -389,7 +390,7 @@ class Ollama(FakeProtocol):
 # ---- OpenAI's responses -----------------------------------------------------------------------------
 
 
-ENCRYPTED = "Z0FBQUFBQmZha2U="  # reasoning of a fake
+ENCRYPTED = "Z0FBQUFBQmZha2U="  # encrypted reasoning of a fake
 
 
 class Responses(FakeProtocol):
@@ -445,7 +446,7 @@ class Responses(FakeProtocol):
         return self._response(attempt, said, list(self._items(said)))
 
     def _drawn(self, attempt: Attempt, said: FakeAnswer, tool: Mapping[str, Any]) -> Any:
-        """Return the drawing of the tool with that name; a fake draws PNG, whatever is requested."""
+        """Return the picture that the image tool draws; a fake always draws PNG, whatever format is requested."""
         if said.reason == "refusal":
             refusal = {"type": "refusal", "refusal": said.text}
             item = {"type": "message", "id": "msg_fake", "role": "assistant", "status": "completed"}
@@ -505,7 +506,7 @@ class Responses(FakeProtocol):
             }  # fmt: skip
 
     def _empty(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        """Return an item without content."""
+        """Return an item without its content."""
         none: dict[str, dict[str, Any]] = {
             "message": {"content": [], "status": "in_progress"},
             "function_call": {"arguments": "", "status": "in_progress"},

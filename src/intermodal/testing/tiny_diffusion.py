@@ -1,9 +1,9 @@
-"""A diffusion model so small that it is made when it is needed: random weights, ten megabytes, in less than a second.
+"""A diffusion model so small that it is made when needed: random weights, ten megabytes, in less than a second.
 
-``python -m intermodal.testing.tiny_diffusion FOLDER`` writes it, with an ``intermodal.toml`` that names it. Its layout
-is Ovis-Image's, whose sizes stable-diffusion.cpp reads from the tensors: one block of each kind, a text encoder of one
-layer that is eight wide, and a small autoencoder (TAESD's layout). Every word, the seed and the steps change the
-picture, and the picture is noise: the path is real, the picture is not.
+``python -m intermodal.testing.tiny_diffusion FOLDER`` writes the model, and an ``intermodal.toml`` that names it. It
+has the layout of Ovis-Image, whose sizes stable-diffusion.cpp reads from the tensors: one block of each kind, a text
+encoder with one layer of width eight, and a small autoencoder (in TAESD's layout). The picture depends on every word,
+the seed and the number of steps, but it shows only noise: the code that runs is real, the picture is not.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-WIDTH, TEXT, INNER = 128, 8, 512  # of the network, of its text, inside its blocks
-VOCABULARY = 151_936  # of Qwen3's tokenizer, which is built into the engine
+WIDTH, TEXT, INNER = 128, 8, 512  # widths of the network, of its text, and inside its blocks
+VOCABULARY = 151_936  # the size of Qwen3's tokenizer, which is built into the engine
 
 
 def write(folder: Path, seed: int = 7, text: int = TEXT) -> Path:
-    """Return the model in a folder, as three files of safetensors. A text encoder of another width does not fit it."""
+    """Write the model as three safetensors files, and return the folder.
+
+    A text encoder of another width does not fit.
+    """
     import numpy
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -117,7 +120,7 @@ class _Maker:
             number += 5
         block(f"decoder.layers.{number}")
         self._convolution(made, f"decoder.layers.{number + 1}", (3, 64))
-        made[f"decoder.layers.{number + 1}.bias"] += 0.5  # grey in the middle
+        made[f"decoder.layers.{number + 1}.bias"] += 0.5  # so that the middle value is grey
         return made
 
 
