@@ -1,8 +1,8 @@
-"""The command line: one module a verb, named after it.
+"""The command line, with one module for each verb, named after it.
 
-Belongs here: options, output and exit codes. Does not belong here: decisions, which are the library's.
+Belongs here: options, output and exit codes. Does not belong here: decisions, which the library makes.
 
 - ``main``: the table of verbs, and the one place where errors become exit codes
 - ``arguments/``: options that verbs share, and the values and files that they name
-- ``rendering/``: tables, progress, JSON documents and files that verbs write
+- ``rendering/``: the tables, progress, JSON documents and files that verbs write
 """

@@ -157,7 +157,7 @@ def advise(**given: Any) -> None:
 
 
 def _pieces(given: dict[str, Any]) -> tuple[CountablePart, ...]:
-    """Return the sizes that options state."""
+    """Return the sizes that the options state."""
     from intermodal.cost_model import token_counts as as_piece
 
     return (

@@ -1,8 +1,9 @@
-"""``intermodal ask``: run a request; the plan goes to stderr and the answer streams to stdout.
+"""``intermodal ask``: run a request; the plan goes to stderr, and the answer is streamed to stdout.
 
-Consent is asked for on a terminal when a hosted service would answer better: only where there is a person to answer, a
-key that was never allowed, and a plan that is stronger than the one without it. "Never" is remembered; nothing else is,
-but what the user says to keep. Requests of a prompt file (``--prompt``) are made below.
+If a hosted service would answer better, the user is asked for consent: only on a terminal where a person can answer,
+only for a host with a key that was never allowed, and only if the plan is stronger than the one without it. The answer
+"never" is remembered; anything else only if the user asks for that. Requests of a prompt file (``--prompt``) are made
+below.
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ Examples
 """
 
 
-UNVERIFIED, CUT, REPEATS, UNREAD = 10, 11, 12, 13  # exit codes of an answer with which something is wrong
+UNVERIFIED, CUT, REPEATS, UNREAD = 10, 11, 12, 13  # exit codes of an answer that has a defect
 _WORDS = {"y": "once", "yes": "once", "a": "always", "always": "always", "never": "never"}
-# Parameters of ``ask`` that a prompt file states itself.
+# Parameters of ``ask`` that a prompt file sets itself.
 _OF_THE_FILE = ("prompt", "files", "schema_file", "output_kind", "form", "voice", "verbatim", "labels", "size", "count",
                 "quality", "negative", "steps", "system")  # fmt: skip
 
@@ -142,7 +143,7 @@ def ask(**given: Any) -> int:
         else:
             prepared, plan = _plan_request(client, given)
         inputs = list(paths_of(prepared.inputs.original))
-        check_output_files(targets, inputs)  # an approved plan and a conversation name files of their own
+        check_output_files(targets, inputs)  # approved plans and conversations name files too
         check_target(prepared.inputs.request.output, given["to"], as_json=given["as_json"])
         whole = given["explain"] or not sys.stderr.isatty()
         if not quiet:
@@ -179,7 +180,7 @@ def ask(**given: Any) -> int:
 
 
 def exit_code(result: Result) -> int:
-    """Return the exit code of an answer: 0, or that of its defect (docs/exit-codes.md)."""
+    """Return the exit code of an answer: 0, or the code of its defect (docs/exit-codes.md)."""
     if any(each.status == "unverified" for each in result.evidence):
         return UNVERIFIED
     if result.looped:
@@ -190,7 +191,7 @@ def exit_code(result: Result) -> int:
 
 
 def _plan_text(plan: Plan, *, whole: bool) -> str:
-    """Return the plan as ``explain`` shows it; or one line of it, after its verdict where that is not "enough"."""
+    """Return the plan as ``explain`` shows it, or one line of it, after its verdict if that is not "enough"."""
     from intermodal.plans import explain
     from intermodal.plans.explain import explain as as_text
 
@@ -219,8 +220,9 @@ def _plan_request(client: Client, given: dict[str, Any]) -> tuple[PreparedReques
 
 
 def _load_approved(client: Client, given: dict[str, Any]) -> tuple[PreparedRequest, Plan]:
-    """Return a saved plan, its media opened and compared. It is run as it is, so no other option of the request
-    fits.
+    """Load a saved plan, and open its media and compare them.
+
+    The plan is run unchanged, so no other option of the request may be given.
     """
     from intermodal.errors import UsageError
 
@@ -240,7 +242,7 @@ def _load_approved(client: Client, given: dict[str, Any]) -> tuple[PreparedReque
 
 
 def load_plan(path: Path) -> SavedPlan:
-    """Return an approved plan from its file. Raises InputMissing or InputBroken."""
+    """Read an approved plan from its file. Raises InputMissing or InputBroken."""
     from intermodal.cli.arguments.files import load_json
     from intermodal.plans.plan import PLAN_VERSION, SavedPlan
 
@@ -251,7 +253,7 @@ def load_plan(path: Path) -> SavedPlan:
 
 
 def _streams(prepared: PreparedRequest, given: dict[str, Any]) -> bool:
-    """Words go to stdout as they come, except where stdout gets a finished document."""
+    """Return whether words go to stdout as they arrive; they do not if stdout gets a finished document."""
     from intermodal.cli.arguments.output_options import plugin_output
     from intermodal.request import SpeechOutput, TextOutput, TranscriptOutput
 
@@ -273,14 +275,16 @@ def _show(
     progress: Progress,
     exact: bool,
 ) -> None:
-    """Run, showing words on stdout and progress and notes on stderr; every event is added to ``events``,
-    but how a picture looks in the middle of its making."""
+    """Run the request, with words shown on stdout, and progress and notes on stderr.
+
+    Every event is added to ``events``, except the intermediate states of a picture.
+    """
     from intermodal.cli.rendering.progress import for_terminal
     from intermodal.events import Sketched, TextDelta
 
     terminal = sys.stdout.isatty()
     last = "\n"
-    held: list[Event] = []  # notes that arrive in the middle of a line, shown after it
+    held: list[Event] = []  # notes that arrive in the middle of a line; they are shown after it
 
     def release() -> None:
         while held:
@@ -298,7 +302,7 @@ def _show(
                     sys.stdout.flush()
                     last = "\n"
                 if not last.endswith("\n") and progress.speaks(event):
-                    held.append(event)  # a pipe gets the answer verbatim: its line is ended after the answer
+                    held.append(event)  # a pipe gets the answer verbatim, so its line ends after the answer
                 else:
                     progress.show(event)
             elif stream and event.text:
@@ -330,8 +334,9 @@ def _targets(given: dict[str, Any]) -> tuple[OutputFile, ...]:
 
 
 def _extracted_texts(prepared: PreparedRequest) -> tuple[Derived, ...]:
-    """Return the texts that were taken out of documents, pages and mail before anything was planned: the answer is made
-    of them as of what conversions make.
+    """Return the texts that were extracted from documents, pages and mail before planning.
+
+    The answer is based on them as much as on the results of conversions.
     """
     from intermodal.content import Text
     from intermodal.events import Derived
@@ -407,7 +412,7 @@ def _finish(given: dict[str, Any], prepared: PreparedRequest, plan: Plan, result
 
 
 def _answer(plan: Plan, result: Result, analysis: str) -> dict[str, Any]:
-    """Return the document of ``ask --json``: every field there, whatever its value; ``plan`` as explain prints it."""
+    """Return the document of ``ask --json`` with every field, whatever its value; ``plan`` is printed as in explain."""
     from intermodal.cli.arguments.output_options import best_label
     from intermodal.cli.rendering.json_document import plain_data
 
@@ -428,7 +433,7 @@ def transcript(heard: Any) -> dict[str, Any]:
 
 
 def plan_or_ask(prepared: PreparedRequest, config: Config, *, may_ask: bool) -> tuple[PreparedRequest, Plan]:
-    """Return the plan; a better one when the user, asked, allows its host. Raises as the planner does."""
+    """Return the plan, or a better one if the user, when asked, allows its host. Raises the planner's errors."""
     from intermodal.client import plan_from
     from intermodal.errors import NoRoute
 
@@ -447,7 +452,7 @@ def plan_or_ask(prepared: PreparedRequest, config: Config, *, may_ask: bool) -> 
 
 
 def _better(prepared: PreparedRequest, config: Config, now: Plan | None) -> tuple[PreparedRequest, Plan] | None:
-    """Return the plan with every keyed host allowed, if it is stronger."""
+    """Return the plan with every host allowed that has a key, if that plan is stronger."""
     import msgspec
 
     from intermodal.api_keys import find_key
@@ -475,7 +480,7 @@ def _better(prepared: PreparedRequest, config: Config, now: Plan | None) -> tupl
         return None
     if now is not None and TIERS.index(plan.chosen.tier) <= TIERS.index(now.chosen.tier):
         return None
-    # A yes allows the hosts of this plan only.
+    # A yes allows only the hosts of this plan.
     used = tuple(sorted({send.host for send in plan.chosen.sends} & waiting))
     if not used:
         return None
@@ -514,7 +519,7 @@ def _agreed(plan: Plan, config: Config) -> bool:
 
 
 def plan_prompt_file(client: Client, given: Mapping[str, Any]) -> tuple[PreparedRequest, Plan, PromptFile]:
-    """Return the request of a prompt file and its arguments, the plan for it, and the file."""
+    """Return the request that a prompt file and its arguments make, the plan for it, and the file."""
     import msgspec
 
     from intermodal.prompts.argument_values import parse_assignments
@@ -540,9 +545,9 @@ def plan_prompt_file(client: Client, given: Mapping[str, Any]) -> tuple[Prepared
 
 
 def with_value(file: PromptFile, result: Result) -> Result:
-    """Return the result with the value that the file's own parser reads off the answer, where its format has one.
+    """Return the result with the value that the file's own parser finds in the answer, if its format has a parser.
 
-    Raises OutputInvalid where it finds none.
+    Raises OutputInvalid if the parser finds none.
     """
     import msgspec
 
@@ -553,6 +558,6 @@ def with_value(file: PromptFile, result: Result) -> Result:
 
 
 def stated_policy(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
-    """Return the policy options that the user set: a prompt file's own apply to the others."""
+    """Return the policy options that the user set; for the others, those of the prompt file apply."""
     empty = ("", (), None, "default")
     return {name: value for name, value in policy_options(given, config).items() if value not in empty}

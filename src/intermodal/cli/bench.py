@@ -27,7 +27,7 @@ Examples
 
 
 class LoadLevels(click.ParamType[tuple[int, ...]]):
-    """1,4,16"""
+    """Parse a list of numbers such as 1,4,16."""
 
     name = "counts"
 
@@ -135,9 +135,7 @@ def _measure(made: Bench, bridge: SyncBridge, *, quiet: bool) -> None:
 
 
 def resident(endpoint: Endpoint, client: Any) -> int | None:
-    """Return the resident bytes of the process that serves an endpoint on this machine; None if it is elsewhere or
-    unknown.
-    """
+    """Return the resident bytes of the process that serves an endpoint; None if it is elsewhere or unknown."""
     import os
 
     from intermodal.cli.up import resident_of

@@ -24,8 +24,8 @@ Examples
   intermodal cache rm --all
 """
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-_SHOWN = 12  # letters of a key: more than enough to tell thousands apart
-_LEAST = 4  # letters by which a value may be named
+_SHOWN = 12  # characters of a key that are shown: enough to distinguish thousands of results
+_LEAST = 4  # the fewest characters by which a cached result may be named
 _KINDS = {"transcribe": "transcript", "read": "text read", "describe": "what is seen"}
 
 

@@ -23,7 +23,7 @@ def completion(shell: str, as_json: bool) -> None:
     from intermodal.cli.rendering.json_document import print_document
 
     made = get_completion_class(shell)
-    assert made is not None  # click ships these three
+    assert made is not None  # click supports these three shells
     script = made(app, {}, "intermodal", "_INTERMODAL_COMPLETE").source()
     if as_json:
         print_document("completion", {"shell": shell, "script": script})

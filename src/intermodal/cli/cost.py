@@ -1,4 +1,4 @@
-"""``intermodal cost``: the monthly bill of a workload, by modality and by step, for several plans side by side."""
+"""``intermodal cost``: the monthly cost of a workload, by modality and by step, for several plans side by side."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _write(made: MonthlyCost, svg_file: str | None, html_file: str | None, *, qu
 
 
 def document(made: MonthlyCost) -> dict[str, Any]:
-    """Amounts are ``{low, mid, high}``, null where they are not known."""
+    """Return the cost as a document. Amounts are ``{low, mid, high}``, null if unknown."""
     return {
         "workload": made.name,
         "requests": made.requests,

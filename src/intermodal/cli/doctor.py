@@ -30,13 +30,13 @@ Examples
 """
 
 State = Literal["ok", "missing", "unused", "too big", "unreachable", "broken", "off", "old"]
-OLD = 60  # days after which prices and models have changed at most vendors
+OLD = 60  # days after which most vendors have changed prices and models
 
 
 class DoctorFinding(Value):
-    """One thing looked at.
+    """The result of one check.
 
-    ``todo`` is "" when there is nothing to do; ``drift`` is the evidence of a figure that is off.
+    ``todo`` is "" if there is nothing to do; ``drift`` is the evidence for a figure that is wrong.
     """
 
     area: str
@@ -96,8 +96,9 @@ def doctor(as_json: bool) -> None:
 
 
 def _client() -> tuple[AsyncClient, DoctorFinding]:
-    """Return a client and the findings about its config. An unusable config is ignored, and the rest is checked without
-    one: no hosted service is allowed then.
+    """Return a client and the finding about its config.
+
+    If the config cannot be used, it is ignored and the rest is checked without one; then no hosted service is allowed.
     """
     from intermodal.client import AsyncClient
     from intermodal.config import Config
@@ -106,7 +107,7 @@ def _client() -> tuple[AsyncClient, DoctorFinding]:
 
     try:
         client = AsyncClient()
-        _ = client.catalog  # the user's host rows are read here
+        _ = client.catalog  # this reads the user's host rows
     except ConfigError as error:
         said = error.worded("command line")
         what = f"{said.where} {said.what}" if said.where else said.what
@@ -132,7 +133,7 @@ def _about_config(config: Config) -> DoctorFinding:
 
 
 def _readable(store: WeightsStore) -> WeightsStore:
-    """Return the store, without its lock where that is damaged: it then knows what ships alone."""
+    """Return the store, but without its lock if that is damaged: it then knows only the weights that ship."""
     from intermodal.errors import ConfigError
     from intermodal.local.weights.lockfile import WeightsLock
 
@@ -151,8 +152,9 @@ def _header() -> SnapshotHeader:
 
 
 def about_snapshot(header: SnapshotHeader, today: date) -> DoctorFinding:
-    """Return the age of the published data on hosted models: the snapshot's and that of each source. The data is old if
-    one of them is.
+    """Return the age of the published data on hosted models, of the snapshot and of each source.
+
+    The data counts as old if one of them is old.
     """
     from intermodal.cli.models import aged, ages, days_old
 
@@ -167,7 +169,7 @@ def about_snapshot(header: SnapshotHeader, today: date) -> DoctorFinding:
 
 
 def _about_folders(env: Mapping[str, str]) -> Iterator[DoctorFinding]:
-    """Yield the folders of intermodal; docs/privacy.md describes their contents."""
+    """Yield the folders that intermodal uses; docs/privacy.md describes their contents."""
     from intermodal.config import cache_dir, config_path, data_dir, state_dir
 
     yield DoctorFinding(area="folder", name="config", state="ok", what=f"{config_path(env).parent}: intermodal.toml")
@@ -182,7 +184,7 @@ def _about_folders(env: Mapping[str, str]) -> Iterator[DoctorFinding]:
 
 
 def _about_prompts(config: Config) -> Iterator[DoctorFinding]:
-    """The folder of prompt files that the gateway serves, and those of them that cannot be used."""
+    """Yield the folder of prompt files that the gateway serves, and the files in it that cannot be used."""
     from intermodal.errors import IntermodalError
 
     if not config.serve.prompts:
@@ -205,7 +207,7 @@ def _about_prompts(config: Config) -> Iterator[DoctorFinding]:
 
 
 def _card(gpu: Gpu) -> str:
-    """Return a card with the memory that its driver reports, if any."""
+    """Return the name of a card, with the memory that its driver reports, if any."""
     from intermodal.cli.rendering.tables import held
 
     memory = f" {held(gpu.memory)}{' of the memory' if gpu.unified else ''}" if gpu.memory else ", its memory not known"
@@ -227,7 +229,7 @@ _HELD = {
 
 
 def _about_sandbox() -> DoctorFinding:
-    """Return the limits of the process that decodes media, as it found by probing them."""
+    """Return the limits of the process that decodes media, found by asking it to break them."""
     import anyio
 
     from intermodal.media.worker_client import MediaWorker
@@ -250,7 +252,7 @@ def _about_sandbox() -> DoctorFinding:
 
 
 def about_sandbox(found: Mapping[str, bool]) -> DoctorFinding:
-    """Return the limits in ``fence.TRIED`` that hold, and those that this system cannot enforce."""
+    """Return which limits of the decoding process are in force, and which ones this system cannot enforce."""
     while_decoding = "opens no file and no socket" if found["opening"] else "may open files"
     memory = "in bounded memory" if found["memory"] else "in memory that this system does not bound"
     stands = [words for name, words in _HELD.items() if found[name]]
@@ -285,7 +287,7 @@ def _about_runtimes() -> Iterator[DoctorFinding]:
 
 
 def _about_plugins() -> Iterator[DoctorFinding]:
-    """What plugins provide, with their packages, and those that cannot be used."""
+    """Yield what plugins provide, with their packages, and the plugins that cannot be used."""
     from intermodal.cli.plugins import plugin_findings
 
     for each in plugin_findings():
@@ -295,7 +297,7 @@ def _about_plugins() -> Iterator[DoctorFinding]:
 
 
 def _about_scripts() -> DoctorFinding:
-    """Which scripts can be read in pictures beside Latin, Chinese and Japanese: those Tesseract has a language of."""
+    """Return the scripts that can be read in pictures besides Latin, Chinese and Japanese: those of Tesseract."""
     from intermodal.cli.pull import weights_store
     from intermodal.local.embedded import tesseract
     from intermodal.local.embedded.ocr_scripts import pulled_languages
@@ -311,7 +313,7 @@ def _about_scripts() -> DoctorFinding:
 
 
 def _about_weights(machine: Machine) -> Iterator[DoctorFinding]:
-    """Yield missing default weights and all present ones, with a note on those too large for the memory."""
+    """Yield the default weights that are missing and all weights that are present, and note which are too large."""
     from intermodal.cli.pull import DEFAULTS, contexts_of, memory_needs, weights_store
     from intermodal.cli.rendering.tables import held, memory
     from intermodal.local.servers.context_reduction import measured_memory
@@ -344,7 +346,7 @@ def _about_weights(machine: Machine) -> Iterator[DoctorFinding]:
 
 
 def _about_hosts(config: Config, env: Mapping[str, str]) -> Iterator[DoctorFinding]:
-    """Hosts of the user's own, asked; shipped ones only where there is a key or a consent."""
+    """Yield the hosts in the config, and shipped hosts for which there is a key or a consent."""
     from intermodal.catalog.shipped_rows import known_hosts
 
     own = {row.id: row for row in config.hosts}
@@ -374,7 +376,7 @@ def _about_hosted(row: HostRow, allowed: bool, env: Mapping[str, str]) -> Doctor
 
 
 def _asked(rows: Iterable[HostRow], env: Mapping[str, str]) -> Iterator[DoctorFinding]:
-    """Hosts on this machine and its network answer for themselves, all at the same time."""
+    """Yield a finding for each host; those on this machine and its network are contacted, all at the same time."""
     import anyio
 
     from intermodal.api_keys import find_key
@@ -428,7 +430,7 @@ async def _ask(row: HostRow, key: str) -> DoctorFinding:
 
 
 def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -> Iterator[DoctorFinding]:
-    """Yield the servers that were found, and their models."""
+    """Yield the servers that were found, with their models."""
     from intermodal.cli.rendering.server_text import MOST, model_words, passed_on_to, title, unusable
 
     if not client.known.wanted:
@@ -464,7 +466,7 @@ def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -
 
 
 def _about_started_servers() -> Iterator[DoctorFinding]:
-    """Yield one finding a server: its address and models, or why it does not answer."""
+    """Yield one finding for each server: its address and models, or why it does not answer."""
     from intermodal.cli.rendering.tables import held
     from intermodal.cli.up import resident_of
     from intermodal.local.servers.lifecycle import all_servers
@@ -492,7 +494,7 @@ def _about_started_servers() -> Iterator[DoctorFinding]:
 
 
 def _about_lessons(client: AsyncClient, catalog: Catalog) -> Iterator[DoctorFinding]:
-    """Yield the inputs that endpoints were found to accept and refuse, as far as still valid."""
+    """Yield the inputs that endpoints were found to accept and refuse, if the findings are still valid."""
     from intermodal.cli.rendering.server_text import lesson_words, lessons_of
 
     for lesson in lessons_of(catalog.endpoints, client):
@@ -500,8 +502,9 @@ def _about_lessons(client: AsyncClient, catalog: Catalog) -> Iterator[DoctorFind
 
 
 def _about_store(client: AsyncClient) -> Iterator[DoctorFinding]:
-    """Yield whether runs can be recorded (if not, each would be refused before anything is sent), and the store's
-    contents.
+    """Yield whether runs can be recorded, and the contents of the store.
+
+    If runs cannot be recorded, each run would be refused before anything is sent.
     """
     from intermodal.errors import StoreError
 
@@ -522,7 +525,7 @@ def _about_store(client: AsyncClient) -> Iterator[DoctorFinding]:
 
 
 def _about_counts(each: EstimateComparison) -> DoctorFinding:
-    """Return endpoints whose server counts differently: estimate beside actual, and the correction that plans use."""
+    """Return a finding about an endpoint whose server counts tokens differently, with the correction that plans use."""
     return DoctorFinding(
         area="estimate", name=each.endpoint, state="ok",
         what=f"tokens in: {each.input_estimated:,.0f} estimated, {each.input_counted:,} counted over {each.runs} runs; "
@@ -531,7 +534,7 @@ def _about_counts(each: EstimateComparison) -> DoctorFinding:
 
 
 def _about_drift(drift: Drift) -> DoctorFinding:
-    """Return figures and rules that are off by more than their range allows."""
+    """Return a finding about a figure or rule that is wrong by more than its range allows."""
     stated, seen = (f"{span.low:.3g} to {span.high:.3g}" for span in (drift.stated, drift.seen))
     return DoctorFinding(
         area="estimate", name=drift.endpoint, state="off", drift=drift,
@@ -543,7 +546,7 @@ def _about_drift(drift: Drift) -> DoctorFinding:
 
 
 def _what_works(catalog: Catalog) -> Iterator[DoctorFinding]:
-    """Per thing people ask for, the strongest endpoint that can be called now."""
+    """Yield, for each thing that people ask for, the strongest endpoint that can be called now."""
     from intermodal.planner.catalog_index import is_allowed
     from intermodal.request import TIERS
 

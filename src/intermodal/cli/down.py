@@ -50,7 +50,7 @@ def down(names: tuple[str, ...], quiet: bool, as_json: bool) -> None:
 
 
 def _meant(said: str, known: Iterable[ManagedServer]) -> str:
-    """Return a server's name, of its own name, its host's, or the model as it was named. Raises UnknownModel."""
+    """Return the name of the server that is meant by its own name, its host's, or its model's. Raises UnknownModel."""
     from intermodal.errors import UnknownModel
 
     for each in known:

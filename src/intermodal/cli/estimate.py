@@ -1,4 +1,4 @@
-"""``intermodal estimate``: tokens and cost of a call before it is made, for real or hypothetical inputs."""
+"""``intermodal estimate``: the tokens and cost of a call before it is made, for real or hypothetical inputs."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def estimate(**given: Any) -> None:
 
 
 def _imagined(given: Mapping[str, Any]) -> tuple[CountablePart, ...]:
-    """Return the parts that options describe, what goes in before what comes out."""
+    """Return the hypothetical parts that the options describe, the inputs before the outputs."""
     from intermodal.cost_model import token_counts as as_piece
     from intermodal.cost_model.token_counts import CountablePart
 
@@ -93,9 +93,7 @@ def _imagined(given: Mapping[str, Any]) -> tuple[CountablePart, ...]:
 
 
 def _real(given: Mapping[str, Any], vocabulary: str) -> list[CountablePart]:
-    """Return the texts and files that are there, opened by the one door; words counted where their vocabulary is
-    here.
-    """
+    """Return the given texts and files, opened as for a request; words are counted if their vocabulary is present."""
     found: list[CountablePart] = []
     if not given["texts"] and not given["files"]:
         return found
@@ -129,7 +127,7 @@ def _read_piped() -> str:
 
 
 def document(made: Estimate) -> dict[str, Any]:
-    """Return the JSON of an estimate: whole tokens, null if unknown."""
+    """Return an estimate as JSON, with whole tokens, null if unknown."""
     parts = [
         {
             "kind": part.piece.kind,

@@ -1,6 +1,6 @@
 """``intermodal eval``: run labelled data over every route and compare the routes.
 
-Its report as terminal tables and as a JSON document is below.
+The report, as terminal tables and as a JSON document, is made below.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ Examples
   intermodal eval rail.jsonl --json --no-remember
   intermodal eval --forget
 """
-OVER_BUDGET = 8  # the exit code of BudgetExceeded: it stopped early, and what was measured is shown
+OVER_BUDGET = 8  # the exit code of BudgetExceeded: the run stopped early, and its results are shown
 
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def run_options(most_routes: int) -> Callable[[F], F]:
-    """Return the options of the routes to run and of the results to keep; ``most_routes`` is the default number."""
+    """Return the options for the routes to run and the results to keep; ``most_routes`` is the default number."""
     options = [
         click.option(
             "-m", "--model", default="", metavar="NAME", help="Only routes that answer with this model or endpoint."
@@ -152,7 +152,7 @@ def eval(**given: Any) -> int | None:
 def evaluation_of(
     client: AsyncClient, data: Dataset, given: Mapping[str, Any], requests: Mapping[str, Request] | None = None
 ) -> Evaluation:
-    """Return the evaluation to run. ``requests``: those of items whose request is not their own prompt."""
+    """Return the evaluation to run. ``requests`` are those of items whose request differs from their own prompt."""
     from intermodal import request_builder
     from intermodal.config import data_dir
     from intermodal.evaluation.runner import Evaluation, EvaluationSettings
@@ -191,7 +191,7 @@ def _journal_of(folder: Path, data: str) -> Path:
 
 
 def run(evaluation: Evaluation, bridge: SyncBridge, given: Mapping[str, Any]) -> EvaluationReport:
-    """Plan, run and store; an interrupt reports what is stored before it propagates."""
+    """Plan, run and store the evaluation; an interrupt first reports what is stored and then propagates."""
     from intermodal.evaluation.runner import report
     from intermodal.today import today
 
@@ -220,7 +220,7 @@ def _items(evaluation: Evaluation) -> int:
 def _follow(
     bridge: SyncBridge, make: Callable[[], AsyncGenerator[Any]], title: str, total: Callable[[], int], quiet: bool
 ) -> None:
-    """Drive one half of the evaluation under a bar that moves."""
+    """Run one half of the evaluation while a progress bar moves."""
     from intermodal.cli.rendering.progress import ProgressBar
     from intermodal.cli.rendering.tables import money as dollars
 
@@ -255,7 +255,7 @@ def _announcement(evaluation: Evaluation, reused: int) -> str:
 
 
 def _remember(made: EvaluationReport, evaluation: Evaluation) -> EvaluationReport:
-    """Make plans use the results. An evaluation that ran out of money measures nothing yet."""
+    """Store the results so that plans use them; an evaluation that ran out of money has no results yet."""
     import msgspec
 
     from intermodal.config import data_dir
@@ -293,7 +293,7 @@ def _forget(given: dict[str, Any]) -> None:
 
 
 def show(report: EvaluationReport, given: Mapping[str, Any]) -> None:
-    """The report: a table or a document on stdout, and a page where one is asked for."""
+    """Write the report: a table or a document on stdout, and a page if the user asked for one."""
     if given["html_file"]:
         from intermodal.charts.evaluation import page
         from intermodal.cli.arguments.files import write_atomically
@@ -315,7 +315,7 @@ def show(report: EvaluationReport, given: Mapping[str, Any]) -> None:
 
 
 def eval_table(report: EvaluationReport) -> str:
-    """Return routes side by side, then against each other, then the conclusions about endpoints."""
+    """Return the routes side by side, then compared with each other, then the conclusions about endpoints."""
     blocks = [_routes(report), _against(report), _measured(report), _rest(report)]
     return "\n\n".join(block for block in blocks if block)
 
@@ -339,12 +339,12 @@ def _routes(report: EvaluationReport) -> str:
 
 
 def interval(low: float, high: float) -> str:
-    """Return a range of shares: 69..90 %."""
+    """Return a range of shares, such as 69..90 %."""
     return f"{low * 100:.0f}..{high * 100:.0f} %"
 
 
 def failed(row: RouteReport) -> str:
-    """Return the number of failed runs by error."""
+    """Return the number of failed runs for each error."""
     return ", ".join(f"{number} {code}" for code, number in row.errors.items()) or "-"
 
 
@@ -353,8 +353,9 @@ def _seconds(value: float | None) -> str:
 
 
 def _against(report: EvaluationReport) -> str:
-    """Return each route against the best one it shares items with. All pairs are in the document and in the HTML
-    report.
+    """Return each route compared with the best one that has items in common with it.
+
+    The document and the HTML report contain all pairs.
     """
     from intermodal.plans.numbers import format_table
 
@@ -377,7 +378,7 @@ def _against(report: EvaluationReport) -> str:
 
 
 def chance(value: float) -> str:
-    """Return a p-value."""
+    """Return a p-value as text."""
     return f"{value:.3f}" if value >= 0.001 else "<0.001"
 
 
@@ -409,7 +410,7 @@ def _rest(report: EvaluationReport) -> str:
 
 
 def eval_document(report: EvaluationReport) -> dict[str, Any]:
-    """Return the body of ``eval --json``: every field there. Answers are in it; they are the user's own."""
+    """Return the body of ``eval --json`` with every field. It contains the answers, which belong to the user."""
     from intermodal.cli.rendering.json_document import plain_data
 
     body: dict[str, Any] = plain_data(report)

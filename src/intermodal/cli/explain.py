@@ -105,7 +105,7 @@ def explain(**given: Any) -> None:
 
 
 def _inputs(given: dict[str, Any]) -> Inputs:
-    """Return the planner's inputs: gathered now (and saved), or replayed from a file."""
+    """Return the inputs of the planner: gathered now (and saved), or read from a file."""
     from intermodal.cli.arguments.files import load_json, write_json
     from intermodal.plans.plan import INPUTS_VERSION, Inputs
     from intermodal.sync_client import Client
@@ -139,7 +139,7 @@ def _inputs(given: dict[str, Any]) -> Inputs:
 
 
 def _add_what_if(inputs: Inputs, error: NoRoute) -> None:
-    """Add the routes that consent, a key or weights would open to the error that none is reachable."""
+    """Add to the error the routes that consent, a key or weights would make possible."""
     from intermodal.advisor.what_if import what_if
     from intermodal.config import load_config, snapshot_file
     from intermodal.plans.numbers import money, seconds

@@ -24,7 +24,7 @@ Examples
   intermodal find "a bar chart" a.png b.png --json
   intermodal find --forget                        # remove the index
 """
-SIDE = 200  # pixels of a thumbnail
+SIDE = 200  # the longest side of a thumbnail in pixels
 # Allocations between two runs of the garbage collector: more than a search among 10,000 known pictures makes, whose
 # objects form no cycles. The usual threshold costs such a search a tenth of its time.
 _GC_THRESHOLD = 100_000
@@ -65,7 +65,7 @@ def find(**given: Any) -> None:
     check_output_files((OutputFile("--html", given["html_file"], "html"),), given["paths"])
     client = SearchClient()
     finder = client.finder(given["model"])
-    gc.freeze()  # modules and the catalog stay; a search makes many objects, and is not to look through those
+    gc.freeze()  # a search makes many objects, and the collector need not look through the modules and the catalog
     gc.set_threshold(_GC_THRESHOLD)
     try:
         found = finder.find_known(given["query"], given["paths"], top=given["top"])
@@ -77,7 +77,7 @@ def find(**given: Any) -> None:
 
 
 def _with_model(client: SearchClient, finder: PictureFinder, given: dict[str, Any]) -> FindResult:
-    """Search with a model, and with an event loop."""
+    """Search with a model, which needs an event loop."""
     from intermodal.concurrency.sync_bridge import SyncBridge
 
     bridge = SyncBridge()
@@ -91,7 +91,7 @@ def _with_model(client: SearchClient, finder: PictureFinder, given: dict[str, An
 
 
 def _found(bridge: SyncBridge, finder: PictureFinder, given: dict[str, Any]) -> FindResult:
-    """Search under a bar that moves while pictures are looked at for the first time."""
+    """Search while a progress bar moves for pictures that the model has not seen before."""
     from intermodal.cli.rendering.progress import ProgressBar
 
     with ProgressBar("Look at pictures", quiet=given["quiet"]) as bar:

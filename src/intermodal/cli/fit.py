@@ -1,4 +1,4 @@
-"""``intermodal fit``: predict whether a local model fits a machine, its speed, and changes that would make it fit."""
+"""``intermodal fit``: predict whether a model fits a machine, its speed, and changes that would make it fit."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ Examples
   intermodal fit --all --gpu "RTX 3060 12GB" --for sight
   intermodal fit --check http://127.0.0.1:8080           a running server's memory beside the prediction
 """
-MOST_NAMES = 40  # completions that a shell is given at once
-LOOK = "(look)"  # --check without a word
+MOST_NAMES = 40  # the most completions that a shell gets at once
+LOOK = "(look)"  # the value of --check without an argument
 _COLOURS = {"fits": "green", "tight": "yellow", "no": "red", "unknown": "yellow"}
 
 
 def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Return names for the shell that begin as typed, and files."""
+    """Return the names that start with the typed text, for completion in a shell, and files."""
     from intermodal.cli.pull import weights_store
 
     rows = [row for row in weights_store().rows() if row.runtime == "llama" and row.name.startswith(begun)]
@@ -47,7 +47,10 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
 
 
 def card_begun(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Cards for the shell that begin as typed; in "2xH100" and after a comma what follows counts."""
+    """Return the cards that start with the typed text, for completion in a shell.
+
+    In "2xH100", and after a comma, the text that follows counts.
+    """
     from intermodal.sizing.machines import complete_card_name as names
 
     before, rest = re.split(r"(?i)((?:.*,)?\s*(?:\d+\s*x\s*)?)", begun, maxsplit=1)[1:] or ("", begun)
@@ -132,7 +135,7 @@ def fit(**given: Any) -> None:
 
 
 def _as_pulled(wish: FitQuery, *, quiet: bool) -> FitQuery:
-    """Of a repository of the hub the file and the projector that ``pull`` would take for this machine."""
+    """Return the query with the file and the projector that ``pull`` would take from a hub's repository."""
     if not wish.model.startswith("hf:"):
         return wish
     import anyio
@@ -148,7 +151,7 @@ def _as_pulled(wish: FitQuery, *, quiet: bool) -> FitQuery:
 
 
 def wish_of(given: dict[str, Any]) -> FitQuery:
-    """Return the wish that the options describe."""
+    """Return the query that the options describe."""
     from intermodal.model_fit.fit import FitQuery, parse_cache_types, parse_contexts
 
     type_k, type_v = parse_cache_types(given["kv"])
@@ -161,7 +164,7 @@ def wish_of(given: dict[str, Any]) -> FitQuery:
 
 
 def _rank(given: dict[str, Any]) -> None:
-    """``--all``: every model that could run there."""
+    """Rank every model that could run on the machine, for ``--all``."""
     from intermodal.errors import UsageError
     from intermodal.model_fit.fit import PROMPT, this_machine
     from intermodal.sizing.machines import machine_of_options
@@ -185,7 +188,7 @@ def _rank(given: dict[str, Any]) -> None:
 
 
 def _drawing(wish: FitQuery, svg_file: str | None, *, as_json: bool) -> bool:
-    """Answer of a diffusion model; False where it is none."""
+    """Print the answer for a diffusion model, and return whether the model is one."""
     from intermodal.errors import UsageError
     from intermodal.model_fit.diffusion_fit import diffusion_fit, document, lines
     from intermodal.model_fit.fit import machine_of
@@ -223,7 +226,7 @@ def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> No
 
 
 def _plain() -> bool:
-    """Return whether the output cannot show bar characters."""
+    """Return whether the output cannot show the characters of bars."""
     from intermodal.model_fit.fit_output import FILLS
 
     try:
@@ -241,7 +244,7 @@ def _echo(report: FitReport) -> None:
 
 
 def _measure(wish: FitQuery, *, quiet: bool) -> None:
-    """Memory, and the model where a program for that is here."""
+    """Measure the memory, and also the model if a program for that is installed."""
     from intermodal.cli.pull import weights_store
     from intermodal.config import cache_dir
     from intermodal.errors import UsageError
@@ -270,7 +273,7 @@ ROWS = 25
 
 
 def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool, slots: int = 1, kv: str = "f16") -> None:
-    """Print what fits, strongest first."""
+    """Print the models that fit, the strongest first."""
     from intermodal.cli.pull import weights_store
     from intermodal.model_fit.fit import parse_cache_types, parse_contexts
     from intermodal.model_fit.ranking import RankingQuery, rank_models
@@ -289,7 +292,7 @@ def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool, slots: int = 
 
 
 def named(words: str) -> Machine:
-    """Return the machine of ``--fits``: a size of memory, or a card."""
+    """Return the machine of ``--fits``, which is a size of memory or a card."""
     from intermodal.errors import UsageError
     from intermodal.sizing.machines import machine_of_options, parse_memory
 
@@ -333,7 +336,10 @@ def _table(machine: Machine, found: tuple[RankedModel, ...]) -> None:
 
 
 def _check_prediction(given: dict[str, Any], said: str) -> None:
-    """Compare and print. ``said``: the argument of ``--check``, which is a model if none is named before it."""
+    """Compare the prediction with what runs, and print both.
+
+    ``said`` is the argument of ``--check``; it is a model if no model is named before it.
+    """
     from intermodal.cli.pull import weights_store
     from intermodal.errors import UsageError
     from intermodal.model_fit.fit_check import compare_fit as compared

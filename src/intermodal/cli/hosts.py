@@ -1,6 +1,6 @@
-"""``intermodal hosts``: which hosts may be used, and the models that they list.
+"""``intermodal hosts``: the hosts that may be used, and the models that they list.
 
-Listing models is short and free, and only hosts that the user entered are asked.
+Listing models is quick and free, and only hosts that the user entered are asked for their models.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ Examples
   intermodal hosts add claude --base-url http://127.0.0.1:8080/v1 --protocol anthropic
   intermodal hosts add proxy --base-url http://127.0.0.1:4000/v1 --zone internet --key-env PROXY_KEY
 """
-PROTOCOLS = ("openai", "openai-responses", "anthropic", "gemini", "ollama")  # as catalog.host_rows.HTTP_PROTOCOLS
+# The same as catalog.host_rows.HTTP_PROTOCOLS.
+PROTOCOLS = ("openai", "openai-responses", "anthropic", "gemini", "ollama")
 
 
 def _protocols_of_plugins() -> Iterable[str]:
@@ -47,7 +48,7 @@ def _protocols_of_plugins() -> Iterable[str]:
     return protocol_plugins()
 
 
-MOST_MODELS = 50  # of one host, when none are named
+MOST_MODELS = 50  # the most models of one host if none are named
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 
@@ -165,7 +166,7 @@ def _told(row: HostRow, allowed: bool) -> dict[str, Any]:
 
 
 def _allow(row: HostRow, given: dict[str, Any]) -> None:
-    """Consent to a host that ships with intermodal."""
+    """Record the consent to a host that ships with intermodal."""
     from intermodal import config
 
     for option in ("models", "zone", "forced_json", "protocol"):
@@ -192,7 +193,7 @@ def _allow(row: HostRow, given: dict[str, Any]) -> None:
 
 
 def confirm_consent(row: HostRow, yes: bool) -> bool:
-    """Return whether the user consents. Without a terminal only ``--yes`` counts."""
+    """Return whether the user consents. Without a terminal, only ``--yes`` counts as consent."""
     from urllib.parse import urlsplit
 
     from intermodal.catalog.shipped_rows import describe_data_policy
@@ -217,7 +218,7 @@ def confirm_consent(row: HostRow, yes: bool) -> bool:
 
 
 def _key(name: str, key_env: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of the host's row that locate its key."""
+    """Return the fields of the host's row that state where its key is."""
     if given["keyring"]:
         from intermodal.api_keys import store_key
 
@@ -280,7 +281,7 @@ def _add(given: dict[str, Any]) -> None:
 
 
 def _models(row: HostRow, named: tuple[str, ...]) -> tuple[ServedRow, ...]:
-    """Return the models it serves: those named, with the host's facts about them, or all that it lists."""
+    """Return the models that the host serves: the named ones with the host's facts, or all that it lists."""
     import anyio
 
     from intermodal.api_keys import find_key
@@ -309,7 +310,7 @@ def _models(row: HostRow, named: tuple[str, ...]) -> tuple[ServedRow, ...]:
 
 
 def served_row(host: str, called: str, model: str, listed: HostModel | None) -> ServedRow:
-    """Return a row for a model by its host's own name. Without a vendor in the name, the host stands in for it."""
+    """Return a row for a model by its host's own name. If the name has no vendor, the host takes its place."""
     from intermodal.catalog.discovered_servers import model_id_for
     from intermodal.catalog.host_rows import ServedRow
 
@@ -341,7 +342,7 @@ MAX_LISTING = 8 << 20  # bytes; a hosted catalog of a thousand models is about 1
 
 
 class HostModel(Value):
-    """A model as its host lists it. ``input`` is () and ``context`` None if the host does not state them."""
+    """A model as its host lists it. ``input`` is () and ``context`` is None if the host does not state them."""
 
     id: str
     input: tuple[Kind, ...] = ()
@@ -349,7 +350,7 @@ class HostModel(Value):
 
 
 class ModelListing(NamedTuple):
-    """Where a protocol lists models: the path, the array of the reply, and the prefix of its names."""
+    """Where a protocol lists models: the path, the array in the reply, and the prefix of its names."""
 
     path: str = "/models"
     array: str = "data"
@@ -368,11 +369,11 @@ LISTINGS: Mapping[Protocol, ModelListing] = {
 
 
 async def listed_models(host: Host, *, key: str = "", where: str = "", wait: float = 1.0) -> tuple[HostModel, ...]:
-    """Return the models of a host.
+    """Return the models that a host lists.
 
     Raises:
-        Unreachable: nothing answers in ``wait`` seconds. CredentialsRefused: it wants a (different) key.
-        CallError: it answers, but not with a list of models.
+        Unreachable: the host does not answer within ``wait`` seconds. CredentialsRefused: it wants a key or another
+            key. CallError: it answers, but not with a list of models.
     """
     import anyio
 
@@ -398,7 +399,7 @@ async def listed_models(host: Host, *, key: str = "", where: str = "", wait: flo
 
 
 def read_listing(status: int, body: bytes, where: str = "", listing: ModelListing = OPENAI) -> tuple[HostModel, ...]:
-    """Models out of a reply. Everything but the id is optional, and every server has its own extras."""
+    """Return the models in a reply. Every field except the id is optional, and each server adds fields of its own."""
     try:
         data = json.loads(body)[listing.array]
         assert status == 200 and isinstance(data, list)
@@ -416,7 +417,7 @@ def read_listing(status: int, body: bytes, where: str = "", listing: ModelListin
 
 
 def _kinds(item: dict[str, Any]) -> tuple[Kind, ...]:
-    """OpenRouter's ``architecture.input_modalities``, which llama.cpp and llama-swap serve too."""
+    """Return the kinds in OpenRouter's ``architecture.input_modalities``, as llama.cpp and llama-swap have it too."""
     shape = item.get("architecture")
     said = shape.get("input_modalities") if isinstance(shape, dict) else item.get("input_modalities")
     words = {"file": "document"}
@@ -425,8 +426,9 @@ def _kinds(item: dict[str, Any]) -> tuple[Kind, ...]:
 
 
 def _context(item: dict[str, Any]) -> int | None:
-    """Return vLLM's ``max_model_len``, OpenRouter's ``context_length`` or llama.cpp's ``meta``: the context in use
-    comes first.
+    """Return the context in tokens, first the one in use.
+
+    vLLM states it as ``max_model_len``, OpenRouter as ``context_length``, and llama.cpp in ``meta``.
     """
     meta = item.get("meta")
     meta = meta if isinstance(meta, dict) else {}

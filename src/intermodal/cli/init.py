@@ -1,4 +1,4 @@
-"""``intermodal init``: guided setup of the config file, consent, keys and weights."""
+"""``intermodal init``: guided setup of the config file, of consent, keys and weights."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _check(names: tuple[str, ...], config: Config) -> None:
 
 
 def _keyed(config: Config, already: tuple[str, ...]) -> list[HostRow]:
-    """Hosts that a key is there for and that are not allowed yet."""
+    """Return the hosts for which there is a key and that are not allowed yet."""
     from intermodal.catalog.shipped_rows import known_hosts
 
     return [
@@ -86,7 +86,7 @@ def _asked(row: HostRow) -> bool:
 
 
 def _weights(fetch: bool | None, *, asks: bool, quiet: bool) -> list[str]:
-    """Pull the missing default weights, if the user wants them. Returns what was pulled."""
+    """Pull the missing default weights if the user wants them, and return the names of the pulled ones."""
     from intermodal.cli.pull import DEFAULTS, weights_store
     from intermodal.cli.pull import fetch as pull_all
     from intermodal.cli.rendering.tables import size
@@ -104,7 +104,10 @@ def _weights(fetch: bool | None, *, asks: bool, quiet: bool) -> list[str]:
 
 
 def _stronger(*, asks: bool, quiet: bool, pulled: list[str]) -> list[dict[str, Any]]:
-    """Propose the strongest models that fit this machine; fetch those the user wants. Returns the proposals."""
+    """Propose the strongest models that fit this machine, and fetch those that the user wants.
+
+    Returns the proposals.
+    """
     from intermodal.cli.pull import PullOptions, document, fetch_models, lines, of_hub, weights_store
     from intermodal.model_fit.fit import this_machine
     from intermodal.model_fit.recommendation import recommend

@@ -21,11 +21,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_MOST = 1 << 60  # of any amount: sums of them fit into the store
+_MOST = 1 << 60  # the largest amount, so that sums of amounts fit into the store
 
 
 class RateLimitOption(click.ParamType[int]):
-    """A whole number from 1 on; ``none`` is 0, where a limit may be taken away."""
+    """Accept a whole number from 1; ``none`` stands for 0 if the limit may be removed."""
 
     name = "number"
 
@@ -42,7 +42,10 @@ class RateLimitOption(click.ParamType[int]):
 
 
 def limit_options(*, changing: bool) -> Callable[[F], F]:
-    """Return the options for a key's limits. ``changing``: limits that are left out stay, and "none" removes one."""
+    """Return the options for the limits of a key.
+
+    ``changing``: limits that are left out stay unchanged, and "none" removes a limit.
+    """
 
     def words(text: str, usual: str, away: str) -> str:
         return f"{text}; {away} takes it away." if changing else f"{text}{usual}"
@@ -78,7 +81,7 @@ def removes_limit(given: tuple[str, ...], word: str, option: str) -> bool:
 
 
 def shown(name: str) -> str:
-    """A secret given in place of a name is not repeated."""
+    """Return a name for printing; a secret that was given in place of a name is shortened."""
     from intermodal.gateway.quotas.key_generation import PREFIX, SHOWN_CHARACTERS
 
     return f"{name[:SHOWN_CHARACTERS]}…" if name.startswith(PREFIX) else name
@@ -115,7 +118,8 @@ def budgets_of(money: tuple[str, ...], tokens: tuple[str, ...]) -> tuple[Budget,
             except ValueError:
                 number = -1.0
             limit = -1 if not 0 <= number < _MOST else to_nanodollars(number) if unit == "usd" else int(number)
-            if unit == "tokens" and limit != number:  # half a token is a slip, as of 1.5 million
+            # A fraction of a token is a typing mistake, as in 1.5 for 1.5 million.
+            if unit == "tokens" and limit != number:
                 limit = -1
             if period not in PERIODS or not 0 <= limit < _MOST:
                 raise UsageError(
@@ -130,7 +134,7 @@ def budgets_of(money: tuple[str, ...], tokens: tuple[str, ...]) -> tuple[Budget,
 
 
 def time_of(text: str, now: float) -> float | None:
-    """Return seconds since the epoch."""
+    """Return a time in seconds since the epoch; None for an empty text."""
     if not text:
         return None
     from datetime import UTC, datetime
@@ -284,7 +288,7 @@ def set_limits(**given: Any) -> None:
 
 
 def _remark(key: VirtualKey) -> None:
-    """Print which allowed names are unknown today: misspelt, or not yet configured."""
+    """Print which allowed names are unknown today, because they are misspelt or not yet configured."""
     if not key.models and not key.policies:
         return
     import asyncio
@@ -301,12 +305,12 @@ def _remark(key: VirtualKey) -> None:
     try:
         for remark in asyncio.run(remarks()):
             click.echo(remark, err=True)
-    except IntermodalError as error:  # the key is made all the same
+    except IntermodalError as error:  # the key is created in any case
         click.echo(f"note: whether its names are known cannot be told: {error.worded('command line')}", err=True)
 
 
 def _edit(given: dict[str, Any], now: float) -> Callable[[VirtualKey], VirtualKey]:
-    """Return the changes to a key. Raises UsageError for invalid ones, or if there are none."""
+    """Return a function that changes a key. Raises UsageError for invalid changes, or if there are none."""
     from msgspec.structs import replace
 
     money, tokens, models, policies = (given[name] for name in ("money", "tokens", "models", "policies"))
@@ -368,7 +372,7 @@ def _quota_store() -> SqliteQuotaStore:
 
 
 def _find(name: str, known: tuple[VirtualKey, ...], verb: str) -> VirtualKey:
-    """By its name, or by at least six of the first characters of the secret."""
+    """Return the key with this name, or with at least the first six characters of its secret."""
     live = [key for key in known if key.revoked is None]
     found = [key for key in live if key.name == name] or [
         key for key in live if len(name) >= 6 and (key.start.startswith(name) or name.startswith(key.start))
@@ -383,7 +387,7 @@ def _find(name: str, known: tuple[VirtualKey, ...], verb: str) -> VirtualKey:
 
 
 def _alone(given: dict[str, Any]) -> bool:
-    """Return whether it is a key for statistics; such a key spends nothing and has no limits."""
+    """Return whether the key is for statistics; such a key spends nothing and has no limits."""
     others = {"--budget": "money", "--tokens": "tokens", "--rpm": "rpm", "--tpm": "tpm", "--model": "models",
               "--policy": "policies"}  # fmt: skip
     said = [option for option, name in others.items() if given[name]]
@@ -417,7 +421,7 @@ def _told(key: VirtualKey, spent: dict[tuple[str, str], AccountSpending], now: f
 
 
 def _spending(key: VirtualKey, spent: dict[tuple[str, str], AccountSpending], now: float) -> list[dict[str, Any]]:
-    """Return each budget with its spending in this period; without a budget in a unit, this month's usage."""
+    """Return each budget with its spending in this period; for a unit without a budget, this month's usage."""
     from intermodal.gateway.quotas.quota_types import NANODOLLARS, period_at
 
     lines: list[tuple[str, str, int | None]] = [(each.unit, each.period, each.limit) for each in key.budgets]

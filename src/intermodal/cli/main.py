@@ -71,7 +71,7 @@ Examples
 
 
 class _Verbs(click.Group):
-    """A group that imports a verb's module only when that verb is called, so that ``--version`` imports none."""
+    """A group that imports the module of a verb only when that verb is called, so that ``--version`` imports none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -82,7 +82,7 @@ class _Verbs(click.Group):
         module = importlib.import_module(f"intermodal.cli.{VERBS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
         if not any(parameter.name == "verbose" for parameter in command.params):
-            command.params.append(_verbose(hidden=True))  # people type it before the verb and after it
+            command.params.append(_verbose(hidden=True))  # people type it both before and after the verb
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -147,7 +147,7 @@ _GC_THRESHOLD = 10_000
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with the exit code of its error (``intermodal.errors``); 0 without one."""
+    """Run the command line and exit with the exit code of the error (``intermodal.errors``), or 0 without one."""
     arguments = sys.argv[1:] if arguments is None else arguments
     gc.set_threshold(_GC_THRESHOLD)
     as_json = "--json" in arguments[: arguments.index("--")] if "--" in arguments else "--json" in arguments
@@ -160,7 +160,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         code = app.main(arguments, prog_name="intermodal", standalone_mode=False)
         sys.stdout.flush()
-        gc.freeze()  # the system reclaims the memory; a last collection would take up to 25 ms
+        gc.freeze()  # the system frees the memory; a last collection would take up to 25 ms
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
@@ -195,7 +195,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 class _ReaderLeft(Exception):
-    """The reader of standard output closed it, as ``| head`` does."""
+    """Report that the reader of standard output closed it, as ``| head`` does."""
 
 
 def _open_closed_streams() -> None:
@@ -206,7 +206,7 @@ def _open_closed_streams() -> None:
 
 
 def _is_of_stdout(error: OSError) -> bool:
-    """Return True if the error comes from a full or broken standard output: such an error names no file."""
+    """Return whether the error comes from a full or broken standard output; such an error names no file."""
     return error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF) and error.filename is None
 
 
@@ -215,9 +215,9 @@ def _drop_stdout() -> None:
 
 
 def _stop_on_signals() -> list[int]:
-    """Make SIGTERM and SIGHUP act as Ctrl-C does: end child processes, settle the store, stop.
+    """Make SIGTERM and SIGHUP act like Ctrl-C: end child processes, finish the store, and stop.
 
-    Return a list that receives the number of the signal.
+    Returns a list that receives the number of the signal.
     """
     stopped: list[int] = []
 
@@ -248,7 +248,10 @@ def _sentence(error: click.ClickException) -> str:
 
 
 def _unexpected(error: BaseException) -> errors.IntermodalError:
-    """Return the error that reports a bug in intermodal: its place in the code, without values, which may be secret."""
+    """Return an error that reports a bug in intermodal, with its place in the code.
+
+    It contains no values, since these may be secret.
+    """
     import traceback
 
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
@@ -264,7 +267,7 @@ def _unexpected(error: BaseException) -> errors.IntermodalError:
 
 
 def _first(group: BaseExceptionGroup[Any]) -> errors.IntermodalError | None:
-    """Return the first intermodal error inside a task group's exception; None if there is none."""
+    """Return the first intermodal error inside the exception of a task group; None if there is none."""
     for error in group.exceptions:
         if isinstance(error, errors.IntermodalError):
             return error

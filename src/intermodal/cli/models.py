@@ -1,4 +1,4 @@
-"""``intermodal models``: list, ``show``, ``compare`` and ``refresh`` models, with their prices and what is missing."""
+"""``intermodal models``: list, ``show``, ``compare`` and ``refresh`` models, with prices and what is missing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Examples
   intermodal models refresh
 """
 
-FEW = 8  # rows that are shown together with advice
+FEW = 8  # the most rows that are shown together with advice
 MOST = 40  # rows of a table by default
 SORTS = ("price", "context", "strength", "name")
 _SHORT = {
@@ -43,12 +43,12 @@ _SHORT = {
     "ocr": "text recognition", "encoder": "encoder language model", "contrastive": "contrastive image-text",
 }  # fmt: skip
 _WORDS = {"pdf": "document", "picture": "image", "speech": "audio", "vector": "embedding"}
-# The filters that ask about models at large: with one of them the whole snapshot is looked through.
+# The filters for models in general: each of them makes the command search the whole snapshot.
 _AT_LARGE = ("name", "kind", "takes", "makes", "task", "hosts", "max_price", "at_least", "sort", "everywhere")
 
 
 class _Models(click.Group):
-    """``models`` itself lists; a first word that is no verb of it is a part of a name."""
+    """A group that lists models by default; a first word that is none of its verbs is part of a name."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help")):
@@ -204,7 +204,7 @@ def _check_task(task: str) -> None:
 
 
 def _checked_kind(name: str) -> str:
-    """Return a kind as ``kinds.KINDS`` has it, capitals and dashes aside."""
+    """Return a kind as ``MODEL_KINDS`` spells it; capitals and dashes do not matter."""
     from difflib import get_close_matches
 
     from intermodal.catalog.model_kinds import MODEL_KINDS as NAMES
@@ -237,10 +237,9 @@ def _check_hosts(names: tuple[str, ...], catalog: Catalog, snapshot: Snapshot) -
 
 
 def _called(name: str, listed: list[ModelTableRow], whole: list[ModelTableRow]) -> list[ModelTableRow]:
-    """Return the rows with this name. A name that no endpoint has is an error; one that only the filters exclude gives
-    an empty list.
+    """Return the rows with this name; an empty list if only the filters exclude them.
 
-    Raises UsageError with near names.
+    Raises UsageError with similar names if no endpoint has the name.
     """
     from difflib import get_close_matches
 
@@ -273,13 +272,16 @@ Examples
   intermodal models compare whisper-base whisper-large-v3 --json
 """
 
-MOST_OFFERS = 12  # hosts shown; --json has all
+MOST_OFFERS = 12  # the most hosts that are shown; --json has all
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 
 class ModelFacts(NamedTuple):
-    """A model with everything that is known of it. ``endpoints``: where plans know it; ``offers``: the snapshot's."""
+    """A model with everything that is known about it.
+
+    ``endpoints``: the endpoints of it that plans know; ``offers``: those in the snapshot.
+    """
 
     model: Model
     figures: tuple[ModelFact, ...]
@@ -331,7 +333,7 @@ def show(name: str, as_json: bool) -> None:
 
 
 def _say_term(term: EcosystemTerm, as_json: bool) -> None:
-    """Print what a name stands for that is often mistaken for a model's."""
+    """Print the meaning of a name that is often mistaken for the name of a model."""
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
@@ -373,7 +375,7 @@ def compare(names: tuple[str, ...], as_json: bool) -> None:
 
 # ---- finding -----------------------------------------------------------------------------------------
 def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> ModelFacts:
-    """Return the one model with a name. Raises UnknownModel with similar names, or with the candidates."""
+    """Return the one model with a name. Raises UnknownModel with similar names or with the candidates."""
     from intermodal.catalog.model_facts import host_offer, model_facts
     from intermodal.catalog.search import find_model_id
     from intermodal.catalog.shipped_rows import shipped_rows
@@ -385,7 +387,7 @@ def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> ModelFacts:
     rows = snapshot.by_model.get(model, [])
     own = shipped_rows().rows.get(model) or shipped_rows().rows.get(
         f"{model}-instruct"
-    )  # many hosts leave that word out
+    )  # many hosts leave out that word
     if endpoints:
         made = endpoints[0].model
     elif rows:
@@ -453,7 +455,7 @@ def _say_offers(offers: Sequence[HostOffer]) -> None:
 
 
 def _sum(offer: HostOffer) -> float:
-    """Return the cost by tokens in and out; for models sold by the hour, page or character, that price."""
+    """Return the price of a million tokens in and out; for models sold by other units, the lowest of their prices."""
     both = [offer.prices[unit] for unit in ("input_mtok", "output_mtok") if unit in offer.prices]
     return sum(both or [min(offer.prices.values(), default=float("inf"))])
 
@@ -535,7 +537,7 @@ def _in_plans(known: ModelFacts, catalog: Catalog) -> str:
 
 
 def document(known: ModelFacts, catalog: Catalog) -> dict[str, Any]:
-    """Return a model as ``--json`` gives it."""
+    """Return a model in the form that ``--json`` prints."""
     from intermodal.catalog.model_facts import missing_facts, price_disagreements
     from intermodal.cli.rendering.json_document import plain_data
     from intermodal.cli.rendering.model_rows import row_document as line
@@ -598,7 +600,9 @@ def refresh(**given: Any) -> None:  # fmt: skip
 
 
 def aged(days: int) -> str:
-    """
+    """Return an age in words.
+
+
     >>> aged(1), aged(103)
     ('1 day old', '103 days old')
     """
@@ -608,7 +612,7 @@ def aged(days: int) -> str:
 
 
 def ages(header: SnapshotHeader, today: str) -> list[str]:
-    """Return for each source its package and the age of its data on a day, if the source is dated."""
+    """Return, for each source, its package and the age of its data on a day, if the source is dated."""
     from datetime import date
 
     found = []
@@ -621,7 +625,7 @@ def ages(header: SnapshotHeader, today: str) -> list[str]:
 
 
 def days_old(origin: SnapshotOrigin, today: date) -> int | None:
-    """Return the age in days of a source's data; None if the source is not dated."""
+    """Return the age of a source's data in days; None if the source is not dated."""
     from datetime import date
 
     return (today - date.fromisoformat(origin.taken)).days if origin.taken else None
@@ -683,7 +687,7 @@ def _build_snapshot(pinned: tuple[str, ...], *, quiet: bool) -> tuple[dict[str, 
     return body, words
 
 
-# ``models`` takes the options of its listing, which are declared once.
+# ``models`` accepts the options of ``models list``, which are declared only once.
 models.params += [parameter for parameter in list_models.params if isinstance(parameter, click.Option)]
 models.add_command(show)
 models.add_command(compare)

@@ -1,4 +1,4 @@
-"""``intermodal plugins``: what installed plugins provide, and why one is not used."""
+"""``intermodal plugins``: what installed plugins provide, and why a plugin is not used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Examples
 
 
 class PluginFinding(Value):
-    """One thing that a package provides. ``problem`` is "" where it can be used."""
+    """One thing that a package provides. ``problem`` is "" if it can be used."""
 
     kind: str
     name: str
@@ -69,12 +69,12 @@ def warn_of_plugins() -> None:
 
 
 def plugin_findings() -> tuple[PluginFinding, ...]:
-    """Return what each installed plugin provides, after a check of it: no file or host is touched."""
+    """Check each installed plugin without touching files or hosts, and return what it provides."""
     every = every_plugin()
     kinds: set[PluginKind] = {plugin.kind for plugin in every}
     for kind in kinds:
         _CHECKS[kind]()
-    take_problems()  # they are listed, so no warning follows
+    take_problems()  # no warning follows, since they are listed
     return tuple(map(_finding, every))
 
 
@@ -88,7 +88,7 @@ def _finding(plugin: Plugin) -> PluginFinding:
 
 @contextmanager
 def _reporting(plugin: Plugin) -> Iterator[None]:
-    """Report a plugin that turns out not to be usable, and go on to the next."""
+    """Report a plugin that turns out to be unusable, and continue with the next one."""
     try:
         yield
     except NotInstalled as error:
@@ -116,7 +116,7 @@ def _check_protocols() -> None:
 
 
 def _check_runtimes() -> None:
-    """Have a process of each import it, as it does before it loads a model."""
+    """Let a process of each runtime import it, as it does before it loads a model."""
     import anyio
 
     from intermodal.catalog.plugin_rows import runtime_plugins
@@ -131,7 +131,7 @@ def _check_runtimes() -> None:
 
 
 def _check_converters() -> None:
-    """Have the media worker import each, as it does for a file."""
+    """Let the media worker import each converter, as it does for a file."""
     import anyio
 
     from intermodal.media.sniff import plugin_converters
@@ -154,7 +154,7 @@ def _check_outputs() -> None:
             output_format(name)
 
 
-# Kind -> what reads all plugins of it, and reports those that cannot be used.
+# Kind -> the function that reads all plugins of it and reports those that cannot be used.
 _CHECKS: Mapping[PluginKind, Callable[[], None]] = {
     "host": _check_hosts,
     "protocol": _check_protocols,

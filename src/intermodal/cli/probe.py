@@ -100,7 +100,7 @@ def _things(words: tuple[str, ...]) -> tuple[LessonSubject, ...]:
 
 
 def _agreed(plan: PlannedProbe, yes: bool) -> bool:
-    """Show the requests and their cost, and ask; without a terminal only ``--yes`` counts."""
+    """Show the requests and their cost, and ask for agreement; without a terminal, only ``--yes`` counts."""
     from intermodal.cli.rendering.tables import money
     from intermodal.config import zone_words
     from intermodal.errors import UsageError

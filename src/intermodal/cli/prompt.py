@@ -32,7 +32,7 @@ Examples
   intermodal prompt test summary.prompt.yml
   intermodal prompt convert invoice.prompt --to poml
 """
-FAILED = 2  # exit code of ``lint``: that of PromptError
+FAILED = 2  # the exit code of ``lint``, the same as that of PromptError
 
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -291,7 +291,7 @@ Examples
 
 _SMOKE = "no answer to compare with: it passes when one comes, of the schema where there is one"
 
-TESTS_FAILED = 14  # exit code: no route passed all tests
+TESTS_FAILED = 14  # the exit code if no route passed all tests
 
 
 @click.command(epilog=TEST_EPILOG)

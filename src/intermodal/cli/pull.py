@@ -1,6 +1,6 @@
-"""``intermodal pull``: fetch weights from the first source that has them, and check them against their SHA-256.
+"""``intermodal pull``: fetch weights from the first source that has them, and check their SHA-256.
 
-Rows of ``pull --list`` come first, then the proposals of ``--best``, then models of a hub (``hf:...``).
+The rows of ``pull --list`` come first, then the proposals of ``--best``, then models of a hub (``hf:...``).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ DEFAULTS = ("smollm2-135m-instruct", "whisper-base", "whisper-tiny.en")
 
 
 def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
-    """Return names for the shell that begin as typed."""
+    """Return the names that start with the typed text, for completion in a shell."""
     return [row.name for row in weights_store().rows() if row.name.startswith(begun)]
 
 
@@ -126,7 +126,7 @@ def pull(**given: Any) -> None:
 
 
 def _check_name(store: WeightsStore, name: str) -> None:
-    """A wrong name stops before the first download. A repository is recognised however it is written."""
+    """Stop at a wrong name before the first download. A repository is recognised in every spelling."""
     from intermodal.errors import UnknownModel
 
     try:
@@ -139,7 +139,7 @@ def _check_name(store: WeightsStore, name: str) -> None:
 
 
 def _check_fit(store: WeightsStore, names: Sequence[str], *, force: bool, quiet: bool) -> None:
-    """Weights of a row that have to be fetched and would not fit stop before the first byte, as those of a hub do."""
+    """Stop before the first download if weights would not fit this machine, as for models of a hub."""
     from intermodal.model_fit.fit import this_machine
     from intermodal.model_fit.ranking import check_row_fits, row_model
 
@@ -154,7 +154,7 @@ def _check_fit(store: WeightsStore, names: Sequence[str], *, force: bool, quiet:
 
 @contextmanager
 def unless_forced(name: str, *, force: bool, quiet: bool) -> Iterator[None]:
-    """Stop if a model would not fit; with ``force`` print it and continue."""
+    """Stop if a model would not fit; with ``force``, print that and continue."""
     from intermodal.errors import DoesNotFit
 
     try:
@@ -177,7 +177,7 @@ def _check_best(given: dict[str, Any], names: tuple[str, ...]) -> None:
 
 
 def _remove(store: WeightsStore, names: tuple[str, ...], given: dict[str, Any]) -> None:
-    """Delete files, and their pins."""
+    """Delete the files of weights, and their pins."""
     rows = [store.row(name) for name in dict.fromkeys(_pulled_name(store, name) for name in names)]
     here = [row.name for row in rows if (store.root / row.name).exists()]
     for row in rows:
@@ -192,8 +192,9 @@ def _remove(store: WeightsStore, names: tuple[str, ...], given: dict[str, Any]) 
 
 
 def _pulled_name(store: WeightsStore, said: str) -> str:
-    """Return the name under which a repository was pulled, or the name itself. Raises where there is none, or
-    several.
+    """Return the name under which a repository was pulled, or the given name if it is no repository.
+
+    Raises an error if there is no such name, or several.
     """
     if not said.startswith("hf:"):
         return said
@@ -218,7 +219,7 @@ def fetch(
     store: WeightsStore, names: Sequence[str], *, quiet: bool, sums: dict[str, str] | None = None,
     accept_unpinned: bool = False, again: Sequence[str] = (),
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Pull what is missing; present files are not mentioned. Raises as ``WeightsStore.pull``.
+    """Pull the weights that are missing, without mentioning present files. Raises the errors of ``WeightsStore.pull``.
 
     ``again``: names whose files are hashed again, and fetched if they differ from the pinned ones.
     """
@@ -226,7 +227,7 @@ def fetch(
 
     from intermodal.local.embedded.availability import install_command
 
-    rows = [store.row(name) for name in names]  # a wrong name stops before the first download
+    rows = [store.row(name) for name in names]  # a wrong name stops the command before the first download
     told: set[str] = set()
     done: list[dict[str, Any]] = []
     for row in rows:
@@ -298,15 +299,16 @@ def _list(store: WeightsStore, as_json: bool) -> None:
 
 
 def memory_needs(store: WeightsStore) -> dict[str, Quantity]:
-    """Return bytes each row takes when loaded, by name: as plans reckon, or the row's own figure where no endpoint uses
-    it.
+    """Return the bytes that each row takes when loaded, by name.
+
+    They are those that plans use, or the row's own figure if no endpoint uses the row.
     """
     used = {endpoint.weights: endpoint.memory for endpoint in _served(store)}
     return {row.name: used.get(row.name) or _need_of(row, store) for row in store.rows()}
 
 
 def contexts_of(store: WeightsStore) -> dict[str, int]:
-    """Return tokens each row is loaded with, by name; of language models alone."""
+    """Return the tokens of context with which each language model is loaded, by name."""
     return {endpoint.weights: endpoint.context for endpoint in _served(store) if endpoint.context}
 
 
@@ -326,9 +328,9 @@ def _need_of(row: WeightsRow, store: WeightsStore) -> Quantity:
 
 
 class PullProgress:
-    """The progress of a pull: one moving line on a terminal, a line per source elsewhere.
+    """The progress of a pull: one moving line on a terminal, and elsewhere one line for each source.
 
-    ``told`` holds the problems reported so far by this command, so that an unreachable hub is reported once.
+    ``told`` holds the problems that this command has reported, so that an unreachable hub is reported only once.
     """
 
     def __init__(self, row: WeightsRow, *, quiet: bool, told: set[str]) -> None:
@@ -380,10 +382,9 @@ def _width() -> int:
 
 
 def propose_model(store: WeightsStore, work: Work, given: dict[str, Any]) -> str | None:
-    """Propose a model with the reasons. Return the name to fetch, None if there is none: it is present, or the user
-    declined.
+    """Propose a model with the reasons, and return the name to fetch.
 
-    Raises DoesNotFit where none fits.
+    Returns None if the model is present or the user declined. Raises DoesNotFit if no model fits.
     """
     from intermodal.errors import DoesNotFit
     from intermodal.model_fit.fit import this_machine
@@ -413,7 +414,7 @@ def propose_model(store: WeightsStore, work: Work, given: dict[str, Any]) -> str
 
 
 def lines(found: Recommendation) -> list[str]:
-    """Return the proposal in words: size, memory, seconds, tier, and why."""
+    """Return the proposal in words: size, memory, seconds, tier, and the reason."""
     from intermodal.cli.rendering.tables import held, size
 
     chosen = found.chosen
@@ -433,7 +434,7 @@ def lines(found: Recommendation) -> list[str]:
 
 
 def document(found: Recommendation) -> dict[str, Any]:
-    """Return the proposal with all that was held beside it."""
+    """Return the proposal with everything that was compared with it."""
     return {"for": found.work, "why": found.why, "chosen": _plain(found.chosen) if found.chosen is not None else None,
             "known": [_plain(each) for each in found.known]}  # fmt: skip
 
@@ -460,7 +461,7 @@ def _round(seconds: float) -> str:
 
 
 class PullOptions(NamedTuple):
-    """The options of a pull besides the names, by the command's names. ``sums`` by file."""
+    """The options of a pull besides the names, called as in the command. ``sums`` are by file."""
 
     update: bool = False
     force: bool = False
@@ -471,7 +472,7 @@ class PullOptions(NamedTuple):
 
 
 def of_hub(store: WeightsStore, name: str) -> bool:
-    """Return whether a name is a repository, a row of one, or a model pulled from one."""
+    """Return whether a name is a repository, a row with a repository, or a model that was pulled from one."""
     if name.startswith("hf:"):
         return True
     shipped = next((row for row in store.shipped() if row.name == name), None)
@@ -479,9 +480,10 @@ def of_hub(store: WeightsStore, name: str) -> bool:
 
 
 def fetch_models(store: WeightsStore, names: list[str], asked: PullOptions) -> list[dict[str, Any]]:
-    """Pull models of a hub, one after the other; all are sized before the first is fetched.
+    """Pull models of a hub one after the other; all are checked for size before the first is fetched.
 
-    Raises DoesNotFit for one that does not fit, unless ``--force``; else as ``hub_pull`` and ``pull_model``.
+    Raises DoesNotFit for one that does not fit, unless ``--force`` is given; otherwise the errors of ``hub_pull`` and
+    ``pull_model``.
     """
     from intermodal.model_fit.fit import this_machine
 
@@ -510,7 +512,7 @@ def fetch_models(store: WeightsStore, names: list[str], asked: PullOptions) -> l
 def _plan(
     store: WeightsStore, name: str, machine: Machine, asked: PullOptions, taken: frozenset[str]
 ) -> HubPull | None:
-    """Return what is to be fetched; None if it is present, complete and as pinned. A dry run changes no files."""
+    """Return what has to be fetched; None if it is present, complete and as pinned. A dry run changes no files."""
     import anyio
 
     from intermodal.errors import WeightsError
@@ -526,7 +528,7 @@ def _plan(
         if not (same and store.path(plan.model.name) is not None and anyio.run(store.verify, plan.model.name)):
             return plan
         if not asked.dry_run:
-            store.lock.put(plan.model)  # the same bytes at another commit
+            store.lock.put(plan.model)  # another commit has the same bytes
         if not asked.quiet:
             click.echo(f"{plan.model.name}: the newest already, at {plan.model.revision[:12]}", err=True)
         return None
@@ -554,7 +556,7 @@ def _plan(
 
 
 def _by_hand(store: WeightsStore, model: LockedModel, *, quiet: bool, dry_run: bool) -> bool:
-    """Take pinned files from the user's own folder if it has all of them: no hub is needed then."""
+    """Use the pinned files in the user's own folder if it has all of them; then no hub is needed."""
     import anyio
 
     if not store.has_manual_files(model.row()):
@@ -597,7 +599,7 @@ def _tell(plan: HubPull) -> None:
 
 
 def _sentence(plan: HubPull) -> str:
-    """Return whether it fits, with the two numbers."""
+    """Return whether the model fits, with the two numbers."""
     from intermodal.model_fit.fit_output import SAID, gib, verdict
     from intermodal.sizing.machines import GIB
 
@@ -651,7 +653,7 @@ def _fetch(store: WeightsStore, plan: HubPull, asked: PullOptions) -> None:
 
 
 def _next(plan: HubPull) -> str:
-    """Return the command that uses it."""
+    """Return a command that uses the model."""
     model, labels = plan.model, plan.model.traits.labels
     if model.runtime == "contrastive":
         return f'try: intermodal find "a red star" ~/Pictures --model {model.name}'
@@ -691,7 +693,7 @@ def _document(store: WeightsStore, plan: HubPull) -> dict[str, Any]:
 
 
 def _here(store: WeightsStore, said: str, whole: frozenset[str], *, dry_run: bool) -> dict[str, Any]:
-    """Print the models that are present or brought by hand; ``whole``: names that were present before."""
+    """Return the entry of a model that is present or brought by hand; ``whole``: names that were there before."""
     from intermodal.model_fit.hub_pull import find_pinned
 
     model = find_pinned(said, store)

@@ -19,7 +19,7 @@ Examples
   grep -h office *.txt | intermodal rerank "when did Oslo open?" -    # a line, a passage
   intermodal rerank "notice period" lease.pdf --json
 """
-SHOWN = 100  # characters of a passage
+SHOWN = 100  # the most characters of a passage that are shown
 
 
 @click.command(epilog=EPILOG)
@@ -57,7 +57,7 @@ def rerank(**given: Any) -> None:
 
 
 def _ranked(bridge: SyncBridge, client: AsyncClient, given: dict[str, Any]) -> RerankResult:
-    """Rank under a bar that moves while passages are read."""
+    """Rank the passages while a progress bar moves."""
     from intermodal.cli.rendering.progress import ProgressBar
 
     files = [file for file in given["files"] if file != "-"]
@@ -90,8 +90,9 @@ def _show(ranked: RerankResult, given: dict[str, Any]) -> None:
 
 
 def notes(ranked: RerankResult) -> list[str]:
-    """Return the notes beside the passages: the model, the seconds, what a language model would cost, and what was left
-    out.
+    """Return the notes beside the passages.
+
+    They state the model, the seconds, the cost with a language model, and what was left out.
     """
     from intermodal.plans import numbers
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 # Seconds after which a thread that computes (rows of the store, the log) gives way to the one that answers. With
 # Python's own 5 ms, one in a hundred of 32 clients waited 31 to 39 ms, with this 20 to 25, at the same rate.
 _TURN = 0.0002
-_SETTLED = 5.0  # seconds after which all that is loaded late is loaded
-_LATER = 1.0  # after the start: starting has first call on the processor
+_SETTLED = 5.0  # seconds after which everything that is loaded late is loaded
+_LATER = 1.0  # seconds after the start, because starting needs the processor first
 EPILOG = """\b
 Examples
   intermodal serve
@@ -113,7 +113,10 @@ def serve(check: bool, as_json: bool, as_worker: str, **given: Any) -> None:
 
 
 def _lead(given: dict[str, Any]) -> bool:
-    """Be the parent of several workers, where there are to be several. Loads little: it only watches them."""
+    """Act as the parent of several workers, and return whether there are several.
+
+    The parent imports little, since it only watches them.
+    """
     from msgspec.structs import replace
 
     from intermodal.config import load_config
@@ -130,7 +133,7 @@ def _lead(given: dict[str, Any]) -> bool:
     logs = (part for name in ("log_format", "log_level") if name in given
             for part in (f"--{name.replace('_', '-')}", given[name]))  # fmt: skip
     prompts = ("--prompts", os.path.abspath(settings.prompts)) if "prompts" in given else ()
-    # -P: the folder the user happens to be in must not be able to replace a module.
+    # -P: the user's current folder must not be able to replace a module.
     command = (sys.executable, "-P", "-m", "intermodal.cli.main", "serve", *place, *logs, *prompts, "--as-worker")
     log = RequestLog(settings.log_format, settings.log_level)
     try:
@@ -174,7 +177,7 @@ async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, give
     client = ServerClient()
     settings = replace(client.config.serve, **given)
     log = RequestLog(settings.log_format, settings.log_level, worker=worker.number + 1 if worker is not None else 0)
-    async with aclosing(log), client:  # the log is closed last, to report what a collector did not accept
+    async with aclosing(log), client:  # the log is closed last, so that it can report what a collector did not accept
         rates = {name: RateLimit(rpm=rate.rpm, tpm=rate.tpm) for name, rate in settings.rates.items()}
         quota_store = SqliteQuotaStore(data_dir(client.env) / FILE)
         ledger = QuotaManager(quota_store, limits=rates)
@@ -197,7 +200,7 @@ async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, give
             if check:
                 return await check_gateway(gateway, quota_store, settings.workers, as_json)
             await gateway.start()
-            if worker is None:  # several have a parent, which watches them
+            if worker is None:  # several workers have a parent, which watches them
                 ServiceWatchdog().beat_while_turning(asyncio.get_running_loop())
             whom = "with keys" if ledger.access.keyed else "for this machine alone, without keys"
             if worker is None or worker.post.first:
@@ -223,8 +226,9 @@ async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, give
 
 
 async def _load_what_is_needed_later() -> None:
-    """Load in advance what the first request of a kind would load on the event loop: 30 to 60 ms during which no other
-    request is answered.
+    """Load in advance what the first request of a kind would load on the event loop.
+
+    That would take 30 to 60 ms, during which no other request is answered.
     """
     from intermodal.concurrency.offload import offload
 
@@ -241,8 +245,9 @@ def _load() -> None:
 
 
 async def _tell_what_is_wrong(gateway: Gateway, log: RequestLog) -> None:
-    """Report the problems that ``--check`` finds, once there is time. Serving goes on: a request for a broken name gets
-    the error, others are unaffected.
+    """Report the problems that ``--check`` finds, once there is time.
+
+    The gateway keeps serving: a request for a broken name gets the error, and others are not affected.
     """
     import asyncio
 
@@ -258,11 +263,14 @@ async def _tell_what_is_wrong(gateway: Gateway, log: RequestLog) -> None:
 # ---- serve --check ----------------------------------------------------------------------------------
 
 
-FAILED = 2  # exit code: the config, or something it needs, is wrong
+FAILED = 2  # the exit code if the config, or something that it needs, is wrong
 
 
 async def check_gateway(gateway: Gateway, quota_store: SqliteQuotaStore, workers: int, as_json: bool) -> int:
-    """Print the report. Returns the exit code. Raises UsageError, without ``as_json``, if it could not serve."""
+    """Print the report and return the exit code.
+
+    Raises UsageError, without ``as_json``, if the gateway could not serve.
+    """
     import time
 
     from intermodal.gateway import config_check

@@ -1,4 +1,4 @@
-"""``intermodal up``: start a server for a local model, shared by all processes of this user."""
+"""``intermodal up``: start a server for a local model, which all processes of this user share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class Duration(click.ParamType[float]):
-    """15m, 90s, 2h; never is 0."""
+    """Parse a duration such as 15m, 90s or 2h; "never" is 0."""
 
     name = "duration"
 
@@ -127,7 +127,7 @@ def _list(as_json: bool) -> None:
 
 
 def plain(server: ManagedServer) -> dict[str, Any]:
-    """Return a server as a document. Its key stays out of it."""
+    """Return a server as a document, without its key."""
     from intermodal.local.servers.server_rows import endpoint_id
     from intermodal.model_fit.fit_output import rows
 
@@ -150,7 +150,7 @@ def plain(server: ManagedServer) -> dict[str, Any]:
 
 
 def resident_of(server: ManagedServer) -> int | None:
-    """Return bytes resident now, None where it does not run."""
+    """Return the bytes that are resident now; None if the server does not run."""
     from intermodal.local.servers.server_status import resident_memory
 
     pid = _pid(server)
@@ -178,7 +178,7 @@ def _cells(server: ManagedServer) -> tuple[str, ...]:
 
 
 def _foreseen(memory: tuple[float, float, float]) -> str:
-    """Return its predicted memory, when loaded and when full."""
+    """Return the predicted memory, when just loaded and when full."""
     from intermodal.cli.rendering.tables import held
 
     low, _, high = memory
@@ -203,7 +203,7 @@ def sentence(server: ManagedServer, new: bool) -> str:
 
 
 def _beside(server: ManagedServer) -> str:
-    """Return the prediction beside the actual memory in one line; with its buffers if its log lists them."""
+    """Return the predicted and the actual memory in one line, with the buffers if the server's log lists them."""
     from intermodal.cli.rendering.tables import held
     from intermodal.local.servers.memory_comparison import PROCESS
     from intermodal.sizing.memory import TOKENS

@@ -73,7 +73,7 @@ def usage(last: int | None, prune: bool, as_json: bool) -> None:
 
 
 def _row(attempt: dict[str, Any]) -> dict[str, Any]:
-    """As the store keeps it: of what a host counts, tokens in and out."""
+    """Return an attempt as the store keeps it: of the host's counts, only the tokens in and out."""
     if attempt["outcome"] is None:
         return attempt
     usage = {name: attempt["outcome"]["usage"][name] for name in ("input_tokens", "output_tokens")}
@@ -147,7 +147,10 @@ def _compared(each: EstimateComparison) -> tuple[str, ...]:
 
 
 def _graded(grade: EstimateGrade) -> tuple[str, ...]:
-    """``before learning`` is the median of plans made with nothing learned; the rest is of those made since."""
+    """Return the cells for one grade.
+
+    ``before`` is the median of plans that were made before anything was learned; the rest is of later plans.
+    """
     from intermodal.cli.rendering.tables import count
 
     return (

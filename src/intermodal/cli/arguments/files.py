@@ -1,8 +1,8 @@
-"""Files that verbs read and write: checks before anything runs, plans and requests, derived files, pictures.
+"""Files that verbs read and write, all checked before anything runs: plans, requests, derived files, pictures.
 
-A target is refused where it is an input of the same request or another target's file, where it cannot be written, and
-where a file is there already that is not of the kind to be written: a slip of the pen must not cost anybody a file. All
-are written atomically.
+A target is refused if it is an input of the same request, the target of another option, not writable, or an existing
+file of another kind than the one to be written: a typing mistake must not destroy anybody's file. All files are written
+atomically.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ if TYPE_CHECKING:
     from intermodal.events import Result
     from intermodal.plans.plan import Plan
 
-_HEAD = 4096  # bytes of a file that is there already, in which its kind shows
+_HEAD = 4096  # bytes of an existing file that are read to recognise its kind
 _BLANK = b"\xef\xbb\xbf \r\n\t"
 
 
 class FileFormat(NamedTuple):
-    """``named`` as a sentence goes on after "is not"; ``begins`` what such a file begins with, blanks before it.
+    """A kind of file that verbs write.
 
-    ``makes_folder``: a folder that is not there is made. ``streams``: "-" is standard output.
+    ``named`` completes a sentence after "is not"; ``begins`` matches the start of such a file, after any blanks.
+    ``makes_folder``: a missing folder is created. ``streams``: "-" stands for standard output.
     """
 
     named: str
@@ -63,8 +64,11 @@ FILE_FORMATS: Mapping[str, FileFormat] = {
 
 
 class OutputFile(NamedTuple):
-    """``option`` as it is spelled; ``path`` as it was given, None or "" where it was not; ``kind`` of
-    ``KINDS``."""
+    """A file that an option names.
+
+    ``option`` is the option as the user writes it; ``path`` is its value, None or "" if it was not given; ``kind`` is a
+    key of ``FILE_FORMATS``.
+    """
 
     option: str
     path: str | None
@@ -72,9 +76,9 @@ class OutputFile(NamedTuple):
 
 
 def check_output_files(targets: Iterable[OutputFile], inputs: Iterable[str]) -> None:
-    """Raise UsageError for the first target that must not or cannot be written. ``inputs`` are paths, where they are.
+    """Raise UsageError for the first target that must not or cannot be written. ``inputs`` are the paths that are read.
 
-    "-" is standard output and no file, where the kind has a place there.
+    "-" stands for standard output, if the format can be written there.
     """
     read = list(inputs)
     before: list[tuple[str, str]] = []
@@ -97,13 +101,13 @@ def check_output_files(targets: Iterable[OutputFile], inputs: Iterable[str]) -> 
 
 
 def check_standard_output(picture: str | None, *, as_json: bool) -> None:
-    """Raise UsageError where both the picture of ``--svg`` and a JSON document are to go to standard output."""
+    """Raise UsageError if both the picture of ``--svg`` and a JSON document would go to standard output."""
     if picture == "-" and as_json:
         raise UsageError("standard output takes one thing", where="--svg -", todo="leave --json out, or name a file")
 
 
 def same_file(one: str, other: str) -> bool:
-    """Return whether two paths are one file, links included."""
+    """Return whether two paths lead to the same file, with links followed."""
     try:
         return os.path.samefile(one, other)
     except (OSError, ValueError):
@@ -142,7 +146,7 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def paths_of(request: Request) -> Iterator[str]:
-    """Yield the files a request names by path."""
+    """Yield the files that a request names by path."""
     for _, _, part in request.parts():
         if isinstance(part, File | Image | Audio | Video | Document) and isinstance(part.source, PathSource):
             yield part.source.path
@@ -151,14 +155,14 @@ def paths_of(request: Request) -> Iterator[str]:
 # ---- reading and writing ----------------------------------------------------------------------------
 
 
-MAX_JSON = 1 << 30  # bytes; a saved plan carries the bytes that came through standard input
+MAX_JSON = 1 << 30  # bytes; a saved plan contains the bytes that came through standard input
 
 
 def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
-    """Write beside the target and rename. Raises UsageError naming the path when that cannot be done.
+    """Write a file beside the target and rename it, so that the target is written as a whole or not at all.
 
-    Write a file as a whole or not at all. A new file gets the mode of the umask, a ``private`` one is its owner's
-    alone; a replaced file keeps its mode.
+    A new file gets the mode of the umask, and a ``private`` one can be read by its owner alone; a replaced file keeps
+    its mode. Raises UsageError with the path if the file cannot be written.
     """
     target = path.resolve() if path.is_symlink() else path
     try:
@@ -170,7 +174,7 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON, readable by its owner alone: it may hold the request."""
+    """Write a value as JSON that only its owner can read, since it may contain the request."""
     try:
         encoded = msgspec.json.encode(value)
     except UnicodeEncodeError:
@@ -179,7 +183,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def load_json(path: Path, cls: type[Any], version: int, *, what: str, todo: str) -> Any:
-    """Return a noun from its file. Raises InputMissing, or InputBroken for another version or something else."""
+    """Read a value from its file. Raises InputMissing, or InputBroken for another version or other contents."""
     try:
         if path.stat().st_size > MAX_JSON:
             raise InputBroken(f"is too large to hold {what}", where=str(path), todo=todo)
@@ -198,7 +202,7 @@ def _os_reason(error: OSError) -> str:
 
 
 def with_absolute_paths(request: Request) -> Request:
-    """Return the request with absolute paths, so that a plan saved here runs from any folder."""
+    """Return the request with absolute paths, so that a plan that is saved here can run from any folder."""
 
     def moved(part: Part) -> Part:
         if isinstance(part, File | Image | Audio | Video | Document) and isinstance(part.source, PathSource):
@@ -213,11 +217,12 @@ def with_absolute_paths(request: Request) -> Request:
 
 
 def save_derived(folder: Path, derived: tuple[Derived, ...], inputs: Iterable[str] = ()) -> list[Path]:
-    """Write what conversions made into ``folder``, named after the parts they came from.
+    """Write the results of conversions into ``folder``, named after the parts that they came from.
 
-    Text as ``.txt``; a transcript also as ``.srt`` and, with its times, ``.json``; read lines also as ``.json``
-    with their boxes. Files of the same names are replaced, but none of ``inputs``, the paths that the request was made
-    of: what would fall on one of them gets a number. Nothing outside the folder is touched.
+    Text is written as ``.txt``; a transcript also as ``.srt`` and, with its times, as ``.json``; lines that were read
+    also as ``.json`` with their boxes. Files with the same names are replaced, except the ``inputs``, the paths of
+    which the request consists: a file that would replace one of them gets a number. Nothing outside the folder is
+    changed.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -247,7 +252,7 @@ def save_derived(folder: Path, derived: tuple[Derived, ...], inputs: Iterable[st
 
 
 def _contents(item: Derived) -> list[tuple[str, bytes]]:
-    """Suffix and bytes of each file a derived item becomes."""
+    """Return the suffix and the bytes of each file that is written for a derived item."""
     from intermodal.local.embedded.ocr_layout import lines_to_text
 
     text = item.text or (item.transcript.text if item.transcript is not None else lines_to_text(item.lines))
@@ -263,12 +268,12 @@ def _contents(item: Derived) -> list[tuple[str, bytes]]:
 # ---- pictures ---------------------------------------------------------------------------------------
 
 
-WIDEST = 140  # columns of a timeline, where the terminal has more
-PIPED = 116  # columns of a pipe, and the default where the width is unknown, as in EXPLAIN
+WIDEST = 140  # the most columns of a timeline, even if the terminal has more
+PIPED = 116  # columns for a pipe, and where the width is unknown, as in EXPLAIN
 
 
 def write_picture(target: str, picture: str, *, quiet: bool = False) -> None:
-    """To the file, or to standard output for "-"."""
+    """Write a picture to its file, or to standard output for "-"."""
     from intermodal.cli.arguments.files import write_atomically
 
     if target == "-":
@@ -281,7 +286,7 @@ def write_picture(target: str, picture: str, *, quiet: bool = False) -> None:
 
 
 def timeline_svg(plan: Plan, result: Result) -> str:
-    """Estimate against actual on one axis of time, as SVG."""
+    """Return the estimated and the actual times on one time axis, as SVG."""
     from intermodal.plans import timeline_svg as plans_timeline_svg
     from intermodal.plans.timeline import timeline
 
@@ -289,7 +294,7 @@ def timeline_svg(plan: Plan, result: Result) -> str:
 
 
 def timeline_text(plan: Plan, result: Result) -> str:
-    """Return the same as text, as wide as the terminal on standard error."""
+    """Return the same timeline as text, as wide as the terminal on standard error."""
     from intermodal.plans.timeline import BLOCKS, timeline, timeline_as_text
 
     columns = min(shutil.get_terminal_size().columns - 1, WIDEST) if sys.stderr.isatty() else PIPED

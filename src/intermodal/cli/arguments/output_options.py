@@ -1,4 +1,4 @@
-"""Options that select the output: text, JSON, a transcript, a vector, speech, scores or images; and where it goes."""
+"""Options that select the output (text, JSON, a transcript, a vector, speech, scores or images) and its target."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ OUTPUT_CHOICE = PluginChoice(OUTPUT_NAMES, _outputs_of_plugins)
 
 
 def plugin_output(name: str | None) -> PluginOutput | None:
-    """Return the output of a plugin of that name, None where no plugin has it. Raises NotInstalled."""
+    """Return the output format with this name of a plugin; None if no plugin has it. Raises NotInstalled."""
     if not name or name in OUTPUT_NAMES:
         return None
     from intermodal.plugin_outputs import output_format, output_plugins
@@ -57,11 +57,11 @@ def plugin_output(name: str | None) -> PluginOutput | None:
     return output_format(name) if name in output_plugins() else None
 
 
-LABEL = "label"  # the best of the scores, by itself
+LABEL = "label"  # the output that shows only the best label
 TRANSCRIPT_FORMATS = ("text", "json", "srt", "vtt")
 SPEECH_FORMATS = ("wav", "mp3")
 FORMATS = (*TRANSCRIPT_FORMATS, *SPEECH_FORMATS, *PICTURE_FORMATS)
-# Explanations of options, by parameter.
+# The kind of output that each option belongs to, by parameter.
 _FOR = {
     "schema_file": "json", "voice": "speech", "verbatim": "speech", "labels": "scores", "independent": "scores",
     "size": "image", "count": "image", "steps": "image", "guidance": "image", "sampler": "image", "strength": "image",
@@ -72,9 +72,9 @@ _IMPLIED: Mapping[str, str] = {"wav": "speech", "mp3": "speech", "png": "image",
 
 
 def output_of(given: Mapping[str, Any]) -> Output:
-    """Return the output that the options describe together; an option that needs a kind of output implies it.
+    """Return the output that the options describe together; an option for one kind of output selects that kind.
 
-    Raises UsageError where two do not go together.
+    Raises UsageError if two options contradict each other.
     """
     form = given["form"]
     said = [name for name in _FOR if _is_said(given.get(name))]
@@ -148,7 +148,7 @@ def _json(given: Mapping[str, Any]) -> JsonOutput:
 
 
 def _speech(given: Mapping[str, Any]) -> SpeechOutput:
-    """Return the stated format, else that of the file's name."""
+    """Return the output for speech, in the stated format or else the format of the file's name."""
     target = given.get("to") or ""
     form: Literal["wav", "mp3"] = given["form"] or ("mp3" if target.lower().endswith(".mp3") else "wav")
     return SpeechOutput(format=form, voice=given.get("voice") or "", verbatim=bool(given.get("verbatim")))
@@ -160,7 +160,7 @@ def _scores(given: Mapping[str, Any]) -> ScoresOutput:
 
 
 def image_output(given: Mapping[str, Any]) -> ImageOutput:
-    """Return the output that the options describe; the format as stated, else that of the file's name."""
+    """Return the output for pictures, in the stated format or else the format of the file's name."""
     form: PictureFormat | Literal[""] = given["form"] or SUFFIXES.get(Path(given.get("to") or "").suffix.lower(), "")
     return ImageOutput(
         size=_size(given.get("size") or ""),
@@ -200,8 +200,7 @@ _MAKE: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
 
 
 def check_target(output: Output, target: str | None, *, as_json: bool) -> None:
-    """Raise UsageError, before anything runs, where sound or a picture would be written to a terminal or cannot be
-    written."""
+    """Raise UsageError if sound or a picture would go to a terminal or cannot be written; call it before the run."""
     if isinstance(output, ImageOutput):
         check_image_target(output, target, as_json=as_json)
         return
@@ -239,7 +238,7 @@ def _check_suffix(suffix: str, form: str, target: str) -> None:
 
 
 def write_speech(speech: Speech | None, target: str | None, *, quiet: bool) -> None:
-    """To the file, or to standard output."""
+    """Write speech to its file, or to standard output."""
     from intermodal.cli.arguments.files import write_atomically
 
     if speech is None:
@@ -254,7 +253,7 @@ def write_speech(speech: Speech | None, target: str | None, *, quiet: bool) -> N
 
 
 def speech_document(speech: Speech | None, target: str | None) -> dict[str, Any] | None:
-    """Speech in ``ask --json``: its bytes in base64 only where they go to no file."""
+    """Return speech as it appears in ``ask --json``: with its bytes in base64 only if no file was named."""
     from base64 import b64encode
 
     if speech is None:
@@ -264,7 +263,8 @@ def speech_document(speech: Speech | None, target: str | None) -> dict[str, Any]
 
 
 def best_label(scores: Mapping[str, float]) -> str:
-    """Return the label that fits best; of several the one that comes first.
+    """Return the label with the highest score; the first of several equal ones.
+
 
     >>> best_label({"letter": 0.25, "invoice": 0.75})
     'invoice'
@@ -273,7 +273,8 @@ def best_label(scores: Mapping[str, float]) -> str:
 
 
 def scores_table(scores: Mapping[str, float]) -> str:
-    """Return the labels, the best first, with their scores.
+    """Return the labels with their scores, the best first.
+
 
     >>> print(scores_table({"letter": 0.25, "invoice": 0.75}))
     0.750  invoice
@@ -286,7 +287,7 @@ def scores_table(scores: Mapping[str, float]) -> str:
 
 
 def check_image_target(output: ImageOutput, target: str | None, *, as_json: bool) -> None:
-    """Raise UsageError, before anything runs, where pictures would go to a terminal or cannot be written."""
+    """Raise UsageError if pictures would go to a terminal or cannot be written; call it before the run."""
     if target == "-":
         raise UsageError("is not a file", where="--to -", todo="leave --to out and send the output on: … > picture.png")
     if not target:
@@ -307,7 +308,8 @@ def check_image_target(output: ImageOutput, target: str | None, *, as_json: bool
 
 
 def image_paths(target: str, count: int) -> tuple[str, ...]:
-    """Return a file for each picture.
+    """Return the path of the file for each picture.
+
 
     >>> image_paths("out/fox.png", 3)
     ('out/fox.png', 'out/fox-2.png', 'out/fox-3.png')
@@ -318,7 +320,7 @@ def image_paths(target: str, count: int) -> tuple[str, ...]:
 
 
 def write_images(images: Sequence[Drawn], target: str | None, *, quiet: bool) -> None:
-    """To their files, or to standard output."""
+    """Write pictures to their files, or to standard output."""
     from intermodal.cli.arguments.files import write_atomically
 
     if not images:
@@ -334,7 +336,7 @@ def write_images(images: Sequence[Drawn], target: str | None, *, quiet: bool) ->
 
 
 def images_document(images: Sequence[Drawn], target: str | None) -> list[dict[str, Any]]:
-    """Pictures in ``ask --json``: their bytes in base64 only where they go to no file."""
+    """Return pictures as they appear in ``ask --json``: with their bytes in base64 only if no file was named."""
     places = image_paths(target, len(images)) if target else ()
     return [
         {

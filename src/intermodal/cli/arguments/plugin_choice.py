@@ -1,4 +1,4 @@
-"""The type of an option whose values are built-in names, and names that installed plugins add."""
+"""The type of an option whose values are built-in names and the names that installed plugins add."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 
 class PluginChoice(click.Choice[str]):
-    """Built-in ``names``, and those that ``plugins`` returns, which is called when another name is given."""
+    """Accept the built-in ``names`` and those that ``plugins`` returns, which is called only for another name."""
 
     def __init__(self, names: Sequence[str], plugins: Callable[[], Iterable[str]]) -> None:
         super().__init__(names)

@@ -1,4 +1,4 @@
-"""Options shared by ``ask`` and ``explain``, and the ``Request`` they describe.
+"""Options that ``ask`` and ``explain`` share, and the ``Request`` that they describe.
 
 Standard input is read here too, up to a limit (``read_stdin``).
 """
@@ -45,17 +45,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def listed(text: str) -> tuple[str, ...]:
-    """Return a comma-separated list; the option may also be given several times."""
+    """Return the words of a comma-separated list; the option may also be given several times."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def money(text: str) -> float:
-    """Dollars: 0.05, $0.05."""
+    """Return an amount in dollars, written as 0.05 or $0.05."""
     return _amount(text, text.strip().removeprefix("$"), {}, "dollars")
 
 
 def seconds(text: str) -> float:
-    """Return seconds: 30, 90s, 2m."""
+    """Return a time in seconds, written as 30, 90s or 2m."""
     return _amount(text, text.strip().lower(), {"min": 60.0, "m": 60.0, "s": 1.0, "h": 3600.0}, "seconds")
 
 
@@ -71,7 +71,7 @@ def _amount(said: str, text: str, units: Mapping[str, float], what: str) -> floa
 
 
 def conditions(licence: str) -> list[Any]:
-    """Return the options that restrict models and hosts. ``licence``: the default."""
+    """Return the options that restrict models and hosts. ``licence`` describes the default in the help text."""
     return [
         click.option("--licence", type=click.Choice(LICENCES), default=None,
                      help=f"commercial: no model whose licence does not permit commercial use.  [default: {licence}]"),
@@ -85,7 +85,7 @@ def conditions(licence: str) -> list[Any]:
 
 
 def with_all(options: Sequence[Callable[[Any], Any]]) -> Callable[[F], F]:
-    """Return a decorator that gives a verb all of these, in the order in which help shows them."""
+    """Return a decorator that adds all these options to a verb, in the order in which help shows them."""
 
     def decorate(function: F) -> F:
         for option in reversed(options):
@@ -96,7 +96,7 @@ def with_all(options: Sequence[Callable[[Any], Any]]) -> Callable[[F], F]:
 
 
 def with_conditions(licence: str) -> Callable[[F], F]:
-    """Return the same as a decorator."""
+    """Return a decorator that adds the options of ``conditions``."""
     return with_all(conditions(licence))
 
 
@@ -174,7 +174,7 @@ _SHARED = [
 
 
 def request_options(function: F) -> F:
-    """Decorate a verb with the shared arguments and options."""
+    """Add the shared arguments and options to a verb."""
     return with_all(_SHARED)(function)
 
 
@@ -190,9 +190,7 @@ def stated(*, but: tuple[str, ...]) -> list[str]:
 
 
 def asked_files(given: Mapping[str, Any]) -> list[str]:
-    """Return everything a request is made of that may be a file here, as it was given: what no output may write
-    over.
-    """
+    """Return all arguments of a request that may name a file, as given; no output may replace these files."""
     return [
         word
         for word in (given["prompt"], *given["files"], given["schema_file"], given.get("mask"))
@@ -203,9 +201,10 @@ def asked_files(given: Mapping[str, Any]) -> list[str]:
 def build_request(
     given: Mapping[str, Any], config: Config, history: tuple[Message, ...] = (), previous: str = ""
 ) -> Request:
-    """Return the request that the options and the config's defaults describe. ``given`` are click's parameters by name.
+    """Return the request that the options and the defaults of the config describe.
 
-    Raises UsageError and SchemaInvalid; opens only the schema file and standard input.
+    ``given`` are click's parameters by name. Raises UsageError and SchemaInvalid; opens only the schema file and
+    standard input.
     """
     import msgspec
 
@@ -223,8 +222,9 @@ def build_request(
 
 
 def policy_options(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
-    """Return the policy and sampling options by the names of ``make_request``; options that were not set are absent,
-    except empty ones. Raises UsageError.
+    """Return the policy and sampling options by the names of ``make_request``.
+
+    Options that were not set are left out or empty. Raises UsageError.
     """
     from intermodal import request_builder
 
@@ -266,7 +266,10 @@ def policy_options(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
 
 
 def _asked(prompt: str, files: list[str], output: Output) -> tuple[str, list[str]]:
-    """Prompt and files as they were meant. ``ask --output transcript call.wav`` has no prompt, only a file."""
+    """Return the prompt and the files that the user meant.
+
+    ``ask --output transcript call.wav`` has no prompt, only a file.
+    """
     if [prompt, *files].count("-") > 1:
         raise UsageError("standard input can be read once", where="-", todo="write - for the prompt or for one file")
     _check_order(prompt, files)
@@ -281,7 +284,7 @@ def _asked(prompt: str, files: list[str], output: Output) -> tuple[str, list[str
     if not files and _misses_a_file(prompt):
         raise UsageError("there is no such file", where=prompt, todo="check the path; a question has more than a name")
     if files and isinstance(output, ScoresOutput | EmbeddingOutput) and _names_a_file(prompt):
-        return "", [prompt, *files]  # files that are scored or embedded need no question
+        return "", [prompt, *files]  # files to score or embed need no question
     if prompt.startswith("@"):
         prompt = _prompt_of_file(prompt)
     if prompt == "-":
@@ -297,8 +300,9 @@ def _asked(prompt: str, files: list[str], output: Output) -> tuple[str, list[str
 
 
 def _prompt_of_file(word: str) -> str:
-    """Return the text of ``@prompt.txt``. Without such a file the ``@`` belongs to the text, unless a file was clearly
-    meant.
+    """Return the text of ``@prompt.txt``.
+
+    If there is no such file, the ``@`` belongs to the text, unless a file was clearly meant.
     """
     from intermodal.media.fetch import read_text_file
     from intermodal.prompts.formats import format_of
@@ -317,7 +321,7 @@ def _prompt_of_file(word: str) -> str:
 
 
 def _check_order(prompt: str, files: list[str]) -> None:
-    """Raise UsageError where the file comes first and the question behind it."""
+    """Raise UsageError if a file comes first and the question after it."""
     if not files or not _names_a_file(prompt):
         return
     questions = [word for word in files if " " in word.strip() and "://" not in word and not _is_there(word)]
@@ -338,7 +342,7 @@ def _is_there(word: str) -> bool:
 
 
 def _names_a_file(word: str) -> bool:
-    """A single word that is a file here: hardly a question."""
+    """Return whether a single word is the path of an existing file, and so hardly a question."""
     try:
         return " " not in word.strip() and word != "-" and Path(word).is_file()
     except (OSError, ValueError):
@@ -346,7 +350,7 @@ def _names_a_file(word: str) -> bool:
 
 
 def _misses_a_file(word: str) -> bool:
-    """A single word with the ending of a picture, a recording, a film or a document that is not there."""
+    """Return whether a word looks like the path of a picture, recording, video or document that does not exist."""
     from intermodal.media.file_endings import MEDIA_ENDINGS
 
     name, _, ending = word.lower().rpartition(".")
@@ -369,27 +373,27 @@ def _flat(lists: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
 
 
 def part_names(files: tuple[str, ...]) -> set[str]:
-    """Return the names that parts made of these arguments have in a plan."""
+    """Return the names that a plan gives to the parts made of these arguments."""
     from urllib.parse import urlsplit
 
     names = {"prompt"}
     for file in files:
         names |= {"stdin" if file == "-" else file, Path(file).name}
-        with suppress(ValueError):  # an invalid address: fetching reports it
+        with suppress(ValueError):  # fetching reports an invalid address
             names.add(Path(urlsplit(file).path).name if "://" in file else file)
     return names - {""}
 
 
 def _labels(lists: tuple[str, ...], files: tuple[str, ...]) -> tuple[str, ...]:
-    """Privacy labels. That each fits something is found out when the files are open: they may hold others.
+    """Return the privacy labels, split at commas.
 
-    Split labels at commas. A plan names a file within another "letter.eml, call.wav": a word that names nothing by
-    itself belongs to the file before it.
+    Whether each label fits a part is checked once the files are open, since they may contain others. A plan calls a
+    file inside another one "letter.eml, call.wav": a word that names nothing by itself belongs to the file before it.
     """
     names = part_names(files)
     found: list[str] = []
     for text in lists:
-        if text.strip() in names:  # a comma in a file's own name
+        if text.strip() in names:  # the name of a file contains the comma
             found.append(text.strip())
             continue
         last = ""
@@ -411,8 +415,9 @@ def _label(word: str) -> str:
 
 
 def _releases(lists: tuple[str, ...]) -> tuple[str, ...]:
-    """Return pairs; the comma of "letter.eml, call.wav:text" does not separate any, since the text before it ends in no
-    kind.
+    """Return the pairs of ``--release``, split at commas.
+
+    The comma in "letter.eml, call.wav:text" does not separate two pairs, since the text before it ends in no kind.
     """
     pairs: list[str] = []
     for text in lists:
@@ -433,7 +438,7 @@ def _releases(lists: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def keep_aspects(lists: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
-    """Return the aspects of ``--keep``, each once. Raises UsageError for an unknown one."""
+    """Return the aspects of ``--keep`` without repetitions. Raises UsageError for an unknown one."""
     return _aspects(_flat(lists))
 
 
@@ -455,7 +460,7 @@ def _language(code: str, where: str = "--language") -> str:
 
 
 def _pages(words: tuple[str, ...]) -> tuple[int, ...]:
-    """``1-3,7`` as page numbers, in order, each once."""
+    """Return the page numbers that ``1-3,7`` stands for, in order and without repetitions."""
     pages: set[int] = set()
     for word in words:
         first, dash, last = word.partition("-")
@@ -474,11 +479,11 @@ def _pages(words: tuple[str, ...]) -> tuple[int, ...]:
 # ---- standard input ---------------------------------------------------------------------------------
 
 
-MAX_STDIN = 512 << 20  # bytes, as for a file
+MAX_STDIN = 512 << 20  # bytes, the same limit as for a file
 
 
 def read_stdin() -> bytes:
-    """Raises InputTooLarge beyond ``MAX_STDIN``."""
+    """Read standard input. Raises InputTooLarge if it is larger than ``MAX_STDIN``."""
     if sys.stdin.isatty():
         click.echo("reading standard input; end it with Ctrl-D", err=True)
     data = sys.stdin.buffer.read(MAX_STDIN + 1)

@@ -15,7 +15,7 @@ DOCUMENT_VERSION = 1
 def print_document(kind: str, body: Any) -> None:
     """Print ``{"kind": "intermodal.<kind>", "version": 1, …body}`` as one indented document.
 
-    Nouns in it have every field: a price of 0 is ``{"mid": 0.0}``, as a program reads it that adds prices up.
+    Structs in it have every field: a price of 0 is ``{"mid": 0.0}``, so that a program can add up prices.
     """
     plain = msgspec.to_builtins(plain_data(body))
     if isinstance(plain, dict):

@@ -1,4 +1,4 @@
-"""Rows of ``intermodal models``: endpoints that plans can use, and hosted models of the snapshot."""
+"""The rows of ``intermodal models``: endpoints that plans can use, and hosted models of the snapshot."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ class ModelTableRow(NamedTuple):
     """The fields of both kinds of rows. ``endpoint`` is None for a row of the snapshot that plans cannot choose now.
 
     Attributes:
-        input: kinds that can be sent to it; ``also``: kinds the model accepts and this host's protocol does not carry.
+        input: the kinds that can be sent to it. also: kinds that the model accepts but this host's protocol does not
+            transmit.
         price_in, price_out: USD per million tokens, None if unknown.
-        missing, todo: why it cannot be called, and the fix; "" if it can.
+        missing, todo: why it cannot be called, and how to change that; "" if it can be called.
     """
 
     id: str
@@ -41,7 +42,7 @@ class ModelTableRow(NamedTuple):
     todo: str
     endpoint: Endpoint | None = None
     row: SnapshotRow | None = None
-    uncallable: bool = False  # by any plan, whatever its user allows
+    uncallable: bool = False  # no plan can call it, whatever its user allows
 
     @property
     def ready(self) -> bool:
@@ -49,7 +50,7 @@ class ModelTableRow(NamedTuple):
 
     @property
     def tiers(self) -> tuple[Tier, ...]:
-        """By proxy or measured, one a task."""
+        """Return the tiers of the model, one for each task, measured or taken from a proxy."""
         if self.endpoint is not None:
             return tuple(dict.fromkeys(strength.tier for strength in self.endpoint.model.strength))
         from intermodal.catalog.snapshot.interpretation import tier_of
@@ -58,12 +59,12 @@ class ModelTableRow(NamedTuple):
 
     @property
     def price(self) -> float:
-        """USD of a million tokens in and out; infinite where it is not known. For sorting."""
+        """Return the price in USD of a million tokens in and out, for sorting; infinite if it is unknown."""
         return math.inf if self.price_in is None else self.price_in + (self.price_out or 0.0)
 
 
 def snapshot_of(client: AsyncClient) -> Snapshot:
-    """Return the snapshot that a client's catalog is made with."""
+    """Return the snapshot from which a client's catalog is made."""
     from intermodal.catalog.load import load_snapshot
     from intermodal.config import snapshot_file
 
@@ -98,7 +99,7 @@ def row_of_snapshot(row: SnapshotRow, snapshot: Snapshot) -> ModelTableRow:
 
 
 def all_rows(catalog: Catalog, snapshot: Snapshot, rows: Iterable[SnapshotRow]) -> list[ModelTableRow]:
-    """Return the endpoints plans choose from, then those of ``rows`` that are none of them."""
+    """Return the endpoints that plans can choose, then those of ``rows`` that are not among them."""
     found = [row_of_endpoint(endpoint, catalog) for endpoint in catalog.endpoints]
     there = {(each.host, each.served_as) for each in found} | {each.id for each in found}
     for row in rows:
@@ -111,7 +112,7 @@ def all_rows(catalog: Catalog, snapshot: Snapshot, rows: Iterable[SnapshotRow]) 
 
 
 def passes_filters(each: ModelTableRow, given: Mapping[str, Any]) -> bool:
-    """The filters that a row of the snapshot has not passed yet: all of them, cheapest first."""
+    """Return whether a row passes all filters of the command, of which the cheapest are checked first."""
     most, floor = given["max_price"], given["at_least"]
     return (
         (not given["hosts"] or each.host in given["hosts"])
@@ -127,13 +128,16 @@ def passes_filters(each: ModelTableRow, given: Mapping[str, Any]) -> bool:
 
 
 def is_named(each: ModelTableRow, name: str, exactly: bool) -> bool:
-    """A part of an id; ``exactly``: some model has just this name, and then only that one is meant."""
+    """Return whether a name is part of the row's id.
+
+    ``exactly``: some model has exactly this name, and then only that model is meant.
+    """
     last = each.model.lower().rpartition("/")[2]
     return name == last if exactly else name in each.id.lower() or name in each.served_as.lower()
 
 
 def sort_rows(found: list[ModelTableRow], by: str) -> list[ModelTableRow]:
-    """Sort rows, unknown values last; by default in the planner's order, then by id."""
+    """Return the rows sorted by a column, unknown values last; in the given order if ``by`` is ""."""
     keys: dict[str, Any] = {
         "price": lambda each: (each.price, each.id),
         "context": lambda each: (-(each.context or 0), each.id),
@@ -152,7 +156,7 @@ def input_kinds(each: ModelTableRow) -> str:
 
 
 def tier_words(each: ModelTableRow) -> str:
-    """Return the tier of its first task; with measured ones, those, and that they are."""
+    """Return the tier of the first task; or the measured tiers, if any, with a remark that they are measured."""
     if each.endpoint is None:
         return each.tiers[0]
     strengths = each.endpoint.model.strength
@@ -163,7 +167,7 @@ def tier_words(each: ModelTableRow) -> str:
 
 
 def state(each: ModelTableRow, *, briefly: bool) -> str:
-    """ready, or why not and (in a short list) what to do about it."""
+    """Return "ready", or why the row cannot be called and (in a short list) how to change that."""
     if each.ready:
         return "ready"
     return each.missing if briefly else f"{each.missing}: {each.todo}"
@@ -180,7 +184,7 @@ def price_of(each: ModelTableRow) -> str:
 
 
 def price_words(price: Price) -> str:
-    """Return the price in the unit of sale."""
+    """Return the price in the unit in which it is sold."""
     from intermodal.cli.rendering.tables import money
 
     least = f", {price.least_seconds:g} s at least" if price.least_seconds else ""
@@ -201,7 +205,7 @@ def price_words(price: Price) -> str:
 
 
 def row_document(each: ModelTableRow, catalog: Catalog) -> dict[str, Any]:
-    """Return a line as ``--json`` gives it: every field there, whatever its value."""
+    """Return a row in the form that ``--json`` prints, with every field, whatever its value."""
     from intermodal.planner.catalog_index import is_allowed
 
     endpoint = each.endpoint

@@ -1,4 +1,4 @@
-"""Progress on stderr: a moving line on a terminal, and one line per note elsewhere."""
+"""Progress on stderr: a moving line on a terminal, and elsewhere one line for each note."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def for_terminal(text: str) -> str:
-    """Return text without control characters: a model or a file name must not be able to drive the terminal."""
+    """Return text without control characters, so that no model or file name can control the terminal."""
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 class Progress:
-    """Shows events that are not words. On a pipe only notes and retries are printed.
+    """Show events that are not words. On a pipe, only notes and retries are printed.
 
-    ``quiet``: only notes that warn. ``silent``: nothing, as a document tells all of it. ``preview``: a file that gets
-    how a picture looks in the middle of its making. ``shown``: notes that the plan above has already.
+    ``quiet``: show only notes that warn. ``silent``: show nothing, since a document reports everything. ``preview``: a
+    file for the intermediate states of a picture. ``shown``: notes that the plan above already contains.
     """
 
     def __init__(self, *, quiet: bool, silent: bool = False, preview: str = "", shown: Collection[str] = ()) -> None:
@@ -40,7 +40,7 @@ class Progress:
         self._shown = False
 
     def speaks(self, event: Event) -> bool:
-        """Showing this event prints a line of its own."""
+        """Return whether showing this event prints a line of its own."""
         if isinstance(event, Note) and event.text in self._plan_notes:
             return False
         if self._quiet:
@@ -61,7 +61,7 @@ class Progress:
             self._line(f"{self._titles.get(event.step, '')} {_bar_text(event.fraction)} {event.note}".rstrip())
         elif isinstance(event, StepFinished):
             self._titles.pop(event.actual.step, None)
-            if self._titles:  # another step is still running
+            if self._titles:  # another step is still in progress
                 self._line(f"{next(iter(self._titles.values()))} …")
         elif isinstance(event, Note) and self.speaks(event):
             self._say(f"note: {event.text}")
@@ -81,7 +81,7 @@ class Progress:
             self._shown = True
 
     def clear(self) -> None:
-        """Take the moving line away: something else is about to be written."""
+        """Remove the moving line, because something else is about to be written."""
         if self._shown:
             sys.stderr.write("\r\033[K")
             sys.stderr.flush()
@@ -89,9 +89,9 @@ class Progress:
 
 
 class ProgressBar:
-    """A line that moves during long work, until the block ends: called with the number done, the total, and a text.
+    """A line that moves during long work until the block ends; call it with the number done, the total, and a text.
 
-    It comes with the first of them, as there may be none. ``at_once``: before that, where it is sure that there are.
+    It appears with the first call, as there may be none. ``at_once``: it appears earlier, if a call is certain.
     """
 
     def __init__(self, title: str, *, quiet: bool, at_once: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Text about servers that were discovered on this machine, and the claims they make."""
+"""Text about servers that were discovered on this machine, and about what they claim."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from intermodal.catalog.types import Endpoint
     from intermodal.client import AsyncClient
 
-MOST = 12  # models of one server that are shown; --json has all
+MOST = 12  # the most models of one server that are shown; --json has all
 
 
 def find_local_servers(client: AsyncClient, *, anew: bool = False) -> tuple[DiscoveredServer, ...]:
-    """Return the servers there are now: a second at most."""
+    """Return the servers that run now; this takes a second at most."""
     import anyio
 
     async def look() -> tuple[DiscoveredServer, ...]:
@@ -33,13 +33,13 @@ def title(server: DiscoveredServer) -> str:
 
 
 def passed_on_to(server: DiscoveredServer) -> str:
-    """Return the host that what a server passes on belongs to."""
+    """Return the host to which a server forwards requests."""
     rules = _rules(server)
     return rules.forwards if rules is not None else server.kind
 
 
 def unusable(server: DiscoveredServer) -> str:
-    """Return why nothing is asked of a server of this kind, "" where it is used."""
+    """Return why a server of this kind is not used; "" if it is used."""
     rules = _rules(server)
     return rules.unusable if rules is not None else ""
 
@@ -76,7 +76,7 @@ _MAKES = {
 
 
 def lessons_of(endpoints: Iterable[Endpoint], client: AsyncClient) -> Iterator[CapabilityLesson]:
-    """Yield the valid findings about endpoints."""
+    """Yield the findings about endpoints that are still valid."""
     from intermodal.today import today
 
     day, by_id = today(), {endpoint.id: endpoint for endpoint in endpoints}
@@ -94,7 +94,7 @@ def lesson_words(lesson: CapabilityLesson) -> str:
 
 
 def server_claims(endpoint: Endpoint, servers: tuple[DiscoveredServer, ...]) -> Iterator[tuple[str, str, str]]:
-    """Yield every claim of the server behind an endpoint: subject, value, and source."""
+    """Yield every claim of the server behind an endpoint: its subject, value and source."""
     from intermodal.catalog.discovered_servers import server_root
 
     for server in servers:

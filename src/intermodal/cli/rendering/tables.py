@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 def echo_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under their heads, columns aligned; the last column may be as long as it likes."""
+    """Print rows under their headings in aligned columns; the last column may have any width."""
     for line in format_table(head, rows):
         click.echo(line)
 
 
 def memory(need: Quantity) -> str:
-    """Memory it takes, and takes at most: 400 MiB (peak 560 MiB)."""
+    """Return the memory that something takes, with its peak, such as 400 MiB (peak 560 MiB)."""
     return held(need.mid) if need.high <= need.mid else f"{held(need.mid)} (peak {held(need.high)})"
 
 
 def money(amount: float | None) -> str:
-    """USD: free, unknown, $0.0123."""
+    """Return an amount in USD, such as $0.0123; "unknown" for None."""
     if amount is None:
         return "unknown"
     if amount == 0:
@@ -37,7 +37,7 @@ def money(amount: float | None) -> str:
 
 
 def count(number: float | None) -> str:
-    """12,345; "-" for nothing known."""
+    """Return a number with separators, such as 12,345; "-" if it is unknown."""
     return "-" if number is None else f"{number:,.0f}"
 
 
