@@ -48,7 +48,7 @@ _AT_LARGE = ("name", "kind", "takes", "makes", "task", "hosts", "max_price", "at
 
 
 class _Models(click.Group):
-    """A group that lists models by default; a first word that is none of its verbs is part of a name."""
+    """A group that lists models by default; a first word that is not one of its verbs is part of a name."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help")):

@@ -693,7 +693,7 @@ def _document(store: WeightsStore, plan: HubPull) -> dict[str, Any]:
 
 
 def _here(store: WeightsStore, said: str, whole: frozenset[str], *, dry_run: bool) -> dict[str, Any]:
-    """Return the entry of a model that is present or brought by hand; ``whole``: names that were there before."""
+    """Return the entry of a model that is present or was added manually; ``whole``: names that were there before."""
     from intermodal.model_fit.hub_pull import find_pinned
 
     model = find_pinned(said, store)

@@ -90,7 +90,7 @@ def _show(ranked: RerankResult, given: dict[str, Any]) -> None:
 
 
 def notes(ranked: RerankResult) -> list[str]:
-    """Return the notes beside the passages.
+    """Return the notes that are shown with the passages.
 
     They state the model, the seconds, the cost with a language model, and what was left out.
     """

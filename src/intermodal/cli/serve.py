@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from intermodal.gateway.server import Gateway
     from intermodal.gateway.workers.worker import GatewayWorker
 
-# Seconds after which a thread that computes (rows of the store, the log) gives way to the one that answers. With
-# Python's own 5 ms, one in a hundred of 32 clients waited 31 to 39 ms, with this 20 to 25, at the same rate.
+# Seconds after which a thread that computes (rows of the store, the log) yields to the thread that answers. With
+# Python's default of 5 ms, one in a hundred of 32 clients waited 31 to 39 ms; with this, 20 to 25 ms at the same rate.
 _TURN = 0.0002
 _SETTLED = 5.0  # seconds after which everything that is loaded late is loaded
 _LATER = 1.0  # seconds after the start, because starting needs the processor first

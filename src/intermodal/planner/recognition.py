@@ -333,7 +333,7 @@ def _candidate(found: _Recognition) -> Candidate:
         sends=tuple(converter_sends(case, made, {})),
         warnings=before.warnings,
         summary=found.summary,
-        checks=tuple(each for each in before.checks if each.op != "size"),  # no model is given what is made
+        checks=tuple(each for each in before.checks if each.op != "size"),  # no model receives the result
         lost=made.lost,
         verdict=_verdict(found, None).value,
         cores=case.machine.cores,

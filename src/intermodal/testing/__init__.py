@@ -26,7 +26,7 @@ from intermodal.testing.emulated_servers import EmulatedLMStudio, EmulatedOllama
 from intermodal.testing.fake_host import CUTS, MANNERS, REFUSALS, FakeHost, Fault
 from intermodal.testing.fake_vendor import FakeVendor
 
-if not TYPE_CHECKING:  # a checker would take any name for one of this module's
+if not TYPE_CHECKING:  # a type checker would otherwise accept any name
 
     def __getattr__(name: str) -> Any:
         """Return the object that had another name in the previous version, with a warning."""

@@ -36,7 +36,7 @@ _UNTRAINED: Final = 2.6592  # logarithm of 1 / 0.07, the initial scale of traini
 _PICTURE: Final = ("image_embeds", "image_embeddings", "l2norm_image_embeddings", "sentence_embedding")
 _TEXT: Final = ("text_embeds", "text_embeddings", "l2norm_text_embeddings", "sentence_embedding")
 _POOLED: Final = (
-    "pooler_output"  # SigLIP's vector; of CLIP the state before its projection, another space for each side
+    "pooler_output"  # SigLIP's vector; CLIP's state before projection, whose space differs between text and image
 )
 _HIDDEN: Final = "last_hidden_state"
 _LOGITS: Final = "logits_per_image"
@@ -138,7 +138,7 @@ class ContrastiveModel:
         stated = logit_scale(config)
         if stated is not None:
             return math.exp(min(stated[0], 20.0)), stated[1]
-        if self._is_jina:  # its config states the initial scale only, and its whole model outputs no logits to measure
+        if self._is_jina:  # its config states only the initial scale, and the whole model outputs no logits to measure
             self.assumed_scale = True
             return _CLIP_SCALE, 0.0
         whole = self._vision if self._vision is self._said else open_session(both) if both is not None else None

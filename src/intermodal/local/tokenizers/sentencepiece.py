@@ -24,7 +24,7 @@ _WHOLE = (
     2,
     3,
     4,
-)  # tokenizer.ggml.token_type: UNKNOWN, CONTROL, USER_DEFINED; they are taken whole where they are written
+)  # tokenizer.ggml.token_type: UNKNOWN, CONTROL, USER_DEFINED; in a text they are never split
 WORDS, LONGEST = 1 << 13, 100  # cached words per vocabulary, and the maximum characters of a cached word
 # Model names for which llama.cpp strips spaces around special tokens: texts with such tokens are not counted.
 _STRIPPING = re.compile(r"phi-?3|jina-v2|modern-?bert", re.IGNORECASE)

@@ -67,14 +67,15 @@ _SIGNS: Final = (
 _UNET: Final = ("input_blocks.", "down_blocks.")
 _TEXT_WIDTH: Final = "attn2.to_k.weight"  # a UNet attends to text of this width: 768, 1024, or 2048 of both encoders
 
-# Bytes of buffers while it computes, a pixel of a picture. Of the decoder: 6,656 (512 x 512: 1,664 MiB), less where its
-# graph is built anew (1024 x 1024: 2,560 MiB), and 1,921 of a small one, measured here (256 x 256: 120 MiB). Of
-# networks that take the steps 830 to 4,100. Sources: logs in stable-diffusion.cpp's issues #673, #1044, #1154, #907.
+# Bytes of the computing buffers per pixel of a picture. The decoder needs 6,656 (512 x 512: 1,664 MiB), or less if its
+# graph is rebuilt (1024 x 1024: 2,560 MiB); a small decoder needs 1,921, as measured here (256 x 256: 120 MiB). The
+# networks that compute the steps need 830 to 4,100. Sources: logs in issues #673, #1044, #1154 and #907 of
+# stable-diffusion.cpp.
 _DECODER: Final[Range] = (2_560.0, 6_656.0, 11_000.0)
 _SMALL_DECODER: Final[Range] = (1_921.0, 2_200.0, 4_500.0)
 _RUNTIME: Final[Range] = (60e6, 110e6, 250e6)  # measured: the process without a model
-# Seconds of one evaluation per parameter and megapixel on processors of 2 to 16 cores, by arithmetic: 2 operations for
-# each parameter at each of 4,096 places of a megapixel, at 1e12 to 5e10 operations a second.
+# Seconds of one evaluation per parameter and megapixel on processors with 2 to 16 cores. They are calculated from 2
+# operations for each parameter at each of the 4,096 places of a megapixel, at 1e12 to 5e10 operations a second.
 _DENOISE: Final[Range] = (8e-9, 4e-8, 1.6e-7)
 _LEAST: Final[Range] = (0.02, 0.2, 1.0)  # for networks so small that overhead dominates
 # Measured: a small decoder takes 15 s for a megapixel on two busy cores. A whole one takes 8 times the operations.

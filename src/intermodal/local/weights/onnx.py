@@ -16,7 +16,7 @@ from intermodal.content import Value
 from intermodal.errors import WeightsError
 
 MAX_FILE: Final = (2 << 30) - 1  # protobuf's limit of a message
-MAX_FIELDS: Final = 2_000_000  # of all messages read; the largest models have about ten thousand
+MAX_FIELDS: Final = 2_000_000  # fields of all messages together; the largest models have about ten thousand
 MAX_DEPTH: Final = 16  # nested graphs, as in loops and branches
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # Fields of ModelProto, GraphProto, NodeProto, TensorProto and ValueInfoProto, in that order.

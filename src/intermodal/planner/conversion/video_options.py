@@ -401,7 +401,7 @@ def _video_conversion(
         )
     blocks = (
         count if picture_track.name == "shown" else (0.0, count[MID], count[HIGH])
-    )  # frames may have nothing to be read
+    )  # frames may contain nothing to read
     lines = plus(lines, times(blocks, 2 if picture_track.name == "both" else 1))
     pictures = (shape,) if picture_track.name == "shown" else ()
     return PartConversion(steps=tuple(made), pictures=pictures, many=count, sound=sound_seconds, blocks=1, lines=lines)

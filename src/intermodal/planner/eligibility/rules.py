@@ -354,7 +354,7 @@ def labelled(group: EndpointGroup, option: ConversionOption, bundle: Bundle, cas
         return ""
     if (
         group.first.model.matches_pictures and bundle.kind == "image"
-    ):  # after those that read, where it looks like print
+    ):  # it comes after the models that read, if the image looks like print
         return ""
     lost = joined_names(option.missed)
     return f"labels go by {lost} of {bundle.title}, and {_DOING.get(option.name, 'this way')} loses it"
