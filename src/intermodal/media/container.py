@@ -1,7 +1,7 @@
-"""Opens containers of sound and video inside the worker with FFmpeg (PyAV). No other module does.
+"""Opens audio and video containers inside the worker with FFmpeg (PyAV). No other module does.
 
-The demuxer is chosen by the media type of the bytes, never guessed by FFmpeg, so that no playlist or concatenation
-format is reachable. A container may open no other file, and decoders are on an allow list.
+The demuxer is chosen by the detected media type and never guessed by FFmpeg, so that playlist and concatenation formats
+cannot be reached. A container cannot open other files, and decoders are on an allow list.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ DEMUXERS = {
     "video/x-matroska": "matroska",
     "video/x-msvideo": "avi",
 }
-# Codecs of films by their names in FFmpeg; its other two hundred decoders are out of reach of a film.
+# FFmpeg names of the codecs that videos may use; the other decoders of FFmpeg are not reachable from a video.
 PICTURE_CODECS = frozenset((
     "h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "mpeg4", "mjpeg", "prores", "h263", "msmpeg4",
 ))  # fmt: skip
@@ -48,14 +48,16 @@ SOUND_CODECS = frozenset((
     "pcm_alaw", "pcm_mulaw",
 ))  # fmt: skip
 _BUFFER = 256 << 10  # bytes read at a time
-MAX_DAMAGED = 50  # packets that cannot be decoded before a file is called broken
+MAX_DAMAGED = 50  # packets that cannot be decoded before a file is rejected
 TODO = "check that the file is complete and plays elsewhere"
-# A still picture that goes with the sound (a cover, previews of chapters) is no film.
+# A still image that accompanies audio (a cover, chapter previews) is not a video track.
 _STILL = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
 
 
 class OpenContainer(Value):
-    """A container, its first picture track and its first sound; either track may be None, not both."""
+    """An open container with its first video track and its first audio track. Either track may be None, but
+    not both.
+    """
 
     container: Any
     picture: Any
@@ -64,7 +66,9 @@ class OpenContainer(Value):
 
 @contextmanager
 def open_container(data: Data, media_type: str, *, what: str) -> Iterator[OpenContainer]:
-    """``what`` is the word for it in errors: "sound" or "video"."""
+    """Open a container and yield it with its tracks. ``what``: the word for the content in errors, "sound"
+    or "video".
+    """
     if media_type not in DEMUXERS:
         raise InputUnsupported("is not a recording", todo="pass WAV, MP3, FLAC, M4A, Ogg, MP4, MOV, WebM, MKV or AVI")
     demuxer = DEMUXERS[media_type]
@@ -80,12 +84,12 @@ def open_container(data: Data, media_type: str, *, what: str) -> Iterator[OpenCo
     with container:
         try:
             yield OpenContainer(container=container, picture=_picture(container), sound=_sound(container))
-        except (av.error.FFmpegError, ValueError):  # PyAV raises ValueError for streams that contradict themselves
+        except (av.error.FFmpegError, ValueError):  # PyAV raises ValueError for inconsistent streams
             raise InputBroken(f"cannot be decoded as {what}", todo=TODO) from None
 
 
 def may_hold_video(media_type: str) -> bool:
-    """Return whether the container can hold video beside its sound."""
+    """Return True if a container of this media type can hold video."""
     return DEMUXERS.get(media_type) in ("mp4", "matroska", "avi")
 
 
@@ -103,14 +107,14 @@ def _sound(container: Any) -> Any:
 
 
 def select_stream(container: Any, wanted: Any, *, keys: bool = False) -> None:
-    """Let the demuxer skip every other track; with ``keys``, also frames of this one that are not key frames."""
+    """Make the demuxer skip every other track; with ``keys``, also the frames of this track that are not key frames."""
     for stream in container.streams:
         stream.discard = av.stream.Discard.all
     wanted.discard = av.stream.Discard.nonkey if keys else av.stream.Discard.default
 
 
 def packets(container: Any, stream: Any) -> Iterator[Any]:
-    """Yield packets up to the end, or to where the file breaks off; the last, empty one flushes the decoder."""
+    """Yield packets up to the end or to the first unreadable one; the last, empty packet flushes the decoder."""
     walking = iter(container.demux(stream))
     while True:
         try:
@@ -121,7 +125,7 @@ def packets(container: Any, stream: Any) -> Iterator[Any]:
 
 
 def frames(container: Any, stream: Any, what: str) -> Iterator[Any]:
-    """Yield decoded frames; a few damaged packets (tags, a cut end) are skipped, as players do."""
+    """Yield decoded frames. Up to ``MAX_DAMAGED`` damaged packets (tags, a cut end) are skipped."""
     damaged = 0
     for packet in packets(container, stream):
         try:

@@ -1,9 +1,9 @@
-"""Replace files that hold others by their contents, before a request is opened.
+"""Replaces files that contain other files by their contents, before a request is opened.
 
-``report.docx`` becomes a text part ``report.docx`` and image parts ``report.docx, picture 1``; attachments of a mail
-become parts of their own, expanded in turn. A TIFF of several pages becomes its pages, ``fax.tiff, page 2``: those
-that were asked for, or the first. Each part records the files around it (``origins``), so that a privacy label on the
-file holds for everything in it.
+``report.docx`` becomes a text part ``report.docx`` and image parts ``report.docx, picture 1``. Attachments of a mail
+become parts of their own and are expanded in turn. A TIFF of several pages becomes its pages, ``fax.tiff, page 2``: the
+requested ones, otherwise the first ones. Each part records the files that contain it (``origins``), so that a privacy
+label on a file holds for everything in it.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from intermodal.plans.numbers import counted
 from intermodal.request import Request
 
 _AT_ONCE = 8
-_TURN = 50  # files after which others have their turn
+_TURN = 50  # files after which other tasks may run
 _TIFF = (b"II*\0", b"MM\0*")
-NO_WORDS = "(no text)"  # of a file that holds pictures or attachments only
+NO_WORDS = "(no text)"  # text of a file that contains only images or attachments
 
 
 async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Request:
-    """Return the request with every document, page and mail replaced by its contents; the same object when there is
-    none.
+    """Return the request with every document, multi-page TIFF and mail replaced by its contents.
 
-    ``fetcher`` should cache, because parts that stay are loaded again when they are opened.
-    The first part that cannot be taken raises its ``InputError``; NotInstalled without the extra ``documents``.
+    Returns the same object if nothing is replaced. ``fetcher`` should cache, because the remaining parts are loaded
+    again when they are opened. Raises the ``InputError`` of the first part that is rejected; raises NotInstalled
+    without the extra ``documents``.
     """
     import anyio
 
@@ -56,7 +56,7 @@ async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Req
     left = enumerate(files)
 
     async def take() -> None:
-        """Expand files one after the other; a task for each would cost more than a picture does."""
+        """Expand files one after the other: one task per file would cost more than a small image does."""
         for number, (index, part) in left:
             try:
                 loaded = await fetcher.load(part.source)
@@ -68,7 +68,7 @@ async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Req
                 failed[index] = error
                 group.cancel_scope.cancel()
                 return
-            if number % _TURN == 0:  # small pictures take no time each, and are many
+            if number % _TURN == 0:  # small images take little time each, but can be many
                 await anyio.lowlevel.checkpoint()
 
     async with anyio.create_task_group() as group:
@@ -100,7 +100,7 @@ def _replace_parts(request: Request, made: dict[int, tuple[Part, ...]]) -> Reque
 async def _tiff_pages(
     part: MediaPart, loaded: LoadedFile, worker: MediaWorker, wanted: tuple[int, ...]
 ) -> tuple[Part, ...] | None:
-    """Return the pages of a TIFF that has several, each a picture; None for anything else."""
+    """Return the pages of a multi-page TIFF as images, None for anything else."""
     if not loaded.data.startswith(_TIFF) or not isinstance(part, File | Image):
         return None
     count = (await worker.probe(loaded.data, name=loaded.name)).frames
@@ -135,7 +135,7 @@ async def _tiff_pages(
 
 
 async def _extracted(part: MediaPart, loaded: LoadedFile, worker: MediaWorker) -> tuple[Part, ...] | None:
-    """Return the parts in a file, None for a file that is not converted."""
+    """Return the parts of a file, None if its format is not converted."""
     source = part.source
     within = source.origins if isinstance(source, BytesSource) else ()
     media_type = await offload(len(loaded.data) > HEAVY, _media_type, loaded.data, loaded.name)
@@ -154,7 +154,7 @@ async def _extracted(part: MediaPart, loaded: LoadedFile, worker: MediaWorker) -
 
 
 def _media_type(data: Data, name: str) -> str:
-    """Return the media type of a file; PLAIN for text of another encoding, "" for text that needs no conversion."""
+    """Return the media type of a file: PLAIN for text that is not UTF-8, "" for text that needs no conversion."""
     try:
         kind, media_type = sniff(data, name)
     except InputBroken as error:
@@ -165,7 +165,7 @@ def _media_type(data: Data, name: str) -> str:
 
 
 class _Extraction:
-    """The expansion of one file, with the limits that all files inside it share."""
+    """The expansion of one file. Its limits apply to all files inside it together."""
 
     def __init__(self, worker: MediaWorker) -> None:
         self._worker = worker
@@ -175,12 +175,12 @@ class _Extraction:
     async def file(
         self, name: str, held: EmbeddedFile, media_type: str, within: tuple[str, ...], depth: int
     ) -> list[Part]:
-        """Return the parts of a document, a page or a mail.
+        """Return the parts of a document, a web page or a mail.
 
         Args:
-            name: how its parts are called.
-            within: the files around it, as ``origins`` has them.
-            depth: 1 for a file of the request.
+         name: how its parts are called.
+         within: the files that contain it, as in ``origins``.
+         depth: 1 for a file of the request.
         """
         found = await self._worker.convert(held.data, media_type, name=name)
         origins = (*within, held.name, *(converted_kinds(media_type) or ()))
@@ -198,7 +198,9 @@ class _Extraction:
         return [Text(text=found.text or NO_WORDS, name=name, origins=origins, notes=tuple(notes)), *parts]
 
     async def _attached(self, name: str, held: EmbeddedFile, origins: tuple[str, ...], depth: int) -> list[Part]:
-        """Return the parts of an attachment; it is probed now, so that a bad one is left out and the mail kept."""
+        """Return the parts of an attachment. It is probed now, so that a bad attachment is left out and the
+        mail kept.
+        """
         self._number += 1
         self._size += len(held.data)
         if self._number > MAX_ATTACHMENTS or self._size > MAX_ATTACHED:

@@ -1,9 +1,8 @@
 """Opens a user's path or URL. No other module does.
 
-A URL is read by a strict grammar, its host resolved once, **every** address it resolves to checked, and then one of the
-checked addresses is dialled: nothing is resolved a second time (DNS rebinding), no proxy of the environment steps
-between, and each redirect passes the same checks. Bytes are counted while they arrive, because ``Content-Length`` may
-lie.
+A URL is parsed by a strict grammar and its host is resolved once. **Every** resolved address is checked, and one of the
+checked addresses is dialled. Nothing is resolved a second time (DNS rebinding), proxies of the environment are ignored,
+and each redirect passes the same checks. Bytes are counted while they arrive, because ``Content-Length`` may be wrong.
 """
 
 from __future__ import annotations
@@ -51,12 +50,12 @@ _DATA_TYPES = {
     "audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/flac": "flac",
     "audio/mp4": "m4a", "audio/x-m4a": "m4a", "audio/aac": "aac", "audio/ogg": "ogg", "audio/opus": "opus",
 }  # fmt: skip
-_STRETCH = 64 << 20  # bytes of a file that are hashed in one turn of a thread
+_STRETCH = 64 << 20  # bytes of a file that are hashed in one call of a thread
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
 class LoadedFile(Value):
-    """A file: bytes, or a large file in place. ``name`` is for users; ``digest`` is its SHA-256 in hex."""
+    """A file: its bytes, or a large file left on disk. ``name`` is shown to users; ``digest`` is its SHA-256 in hex."""
 
     name: str
     data: Data
@@ -64,12 +63,12 @@ class LoadedFile(Value):
 
 
 async def load(source: Source) -> LoadedFile:
-    """Read a source with the default limits. Raises an ``InputError`` of the matching kind."""
+    """Read a source with the default limits. Raises the matching ``InputError``."""
     return await Fetcher().load(source)
 
 
 def read_text_file(path: str) -> str:
-    """Read a text file, for options that take no other kind. Raises an ``InputError``."""
+    """Read a text file, for options that accept text only. Raises the matching ``InputError``."""
     from intermodal.media.sniff import read_text
 
     return read_text(_open_file(path), path)
@@ -79,11 +78,11 @@ class Fetcher:
     """Reads sources.
 
     Args:
-        resolve: ``(host, port) -> addresses``; the system's resolver by default.
-        may_dial: which addresses are public. Tests let in their own server on this machine; nothing
-            in a request, the configuration or the environment reaches this.
-        max_bytes, max_seconds: of a URL, redirects included.
-        verify: TLS context; the default one when None.
+     resolve: ``(host, port) -> addresses``; the system's resolver by default.
+     may_dial: returns True for an address that may be dialled, by default a public one. Only tests replace
+      it, to reach a local server; no request, configuration or environment variable can.
+     max_bytes, max_seconds: limits of a URL, redirects included.
+     verify: TLS context; the default one if None.
     """
 
     def __init__(
@@ -102,12 +101,12 @@ class Fetcher:
         self._verify = verify
 
     async def load(self, source: Source) -> LoadedFile:
-        """Read a source. Raises an ``InputError`` of the matching kind."""
+        """Read a source. Raises the matching ``InputError``."""
         name, data = await self.read(source)
         return LoadedFile(name=name, data=data, digest=await _digest(data, name))
 
     async def read(self, source: Source) -> tuple[str, Data]:
-        """Read a source without its digest, for callers that only inspect it."""
+        """Read a source without computing its digest, for callers that only inspect it."""
         data: Data
         match source:
             case BytesSource():
@@ -148,7 +147,9 @@ class Fetcher:
         raise UrlBlocked(f"redirects more than {MAX_REDIRECTS} times", where=first.shown, todo="pass the final URL")
 
     def _follow(self, target: UrlTarget, location: str) -> UrlTarget:
-        """Return the next hop, checked as the first was. ``location`` is the server's header."""
+        """Return the target of a redirect, checked like the first URL. ``location``: the header that the
+        server sent.
+        """
         if any(ord(letter) <= 32 or letter == "\\" for letter in location):
             raise UrlBlocked("redirects to a malformed URL", where=target.shown, todo="pass the final URL")
         following = parse_url(urljoin(target.url, location))
@@ -157,7 +158,7 @@ class Fetcher:
         return following
 
     async def _addresses(self, target: UrlTarget) -> list[str]:
-        """Resolve the host. All of its addresses must be public: a mixed answer is an attack or a mistake."""
+        """Resolve the host. Every address must be public: a mixed answer is an attack or a mistake."""
         literal = check_address(target.host)
         if literal is not None:
             found: list[Address] = [literal]
@@ -176,7 +177,7 @@ class Fetcher:
         return [str(address) for address in found]
 
     async def _get(self, target: UrlTarget) -> bytes | str:
-        """Send one request; return the body, or the place it redirects to."""
+        """Send one request; return the body, or the location it redirects to."""
         import httpcore
 
         from intermodal.media.pinned_connection import pinned_backend, tls_context
@@ -207,7 +208,9 @@ class Fetcher:
             raise InputMissing("the connection failed", where=target.shown, todo="try again") from None
 
     async def _body(self, answer: Any, target: UrlTarget) -> bytes:
-        """The body, counted as it comes in; a compressed one (which was not asked for) is counted unpacked."""
+        """Return the body. Its bytes are counted as they arrive, after decompression if the server compressed it
+        unasked.
+        """
         declared = _header(answer.headers, b"content-length") or ""
         if declared.isdigit() and int(declared) > self._max_bytes:
             raise _too_large(target.shown, self._max_bytes)
@@ -227,12 +230,13 @@ class Fetcher:
 
 
 class CachingFetcher(Fetcher):
-    """A fetcher for one request that reads each source once, so that the bytes that are probed are those that are
-    sent."""
+    """A fetcher for one request. It reads each source once, so that the bytes that are probed are the bytes that are
+    sent.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # With its source, which keeps it alive: no other object gets the identity of a known one.
+        # The source is stored too and stays alive, so that no other object can get its id.
         self._loaded: dict[Hashable, tuple[Source, LoadedFile]] = {}
         self._large = 0  # files that are held open
 
@@ -258,7 +262,7 @@ class CachingFetcher(Fetcher):
 
 
 def _identity(source: Source) -> Hashable:
-    """Return the cache key of a source. Large bytes are their own identity: hashing 60 MiB takes 30 ms."""
+    """Return the cache key of a source. Large bytes are keyed by identity: hashing 60 MiB takes 30 ms."""
     match source:
         case BytesSource(data=data, name=name) if len(data) > HEAVY:
             return id(data), name
@@ -269,7 +273,7 @@ def _identity(source: Source) -> Hashable:
 
 
 async def _inflate(chunks: AsyncIterator[bytes], coding: str, room: int, target: UrlTarget) -> AsyncIterator[bytes]:
-    """Unpack gzip or deflate in pieces of 64 KiB, and never more than ``room`` bytes and one piece."""
+    """Decompress gzip or deflate in pieces of 64 KiB, and never more than ``room`` bytes plus one piece."""
     machine = zlib.decompressobj(wbits=31 if coding.endswith("gzip") else 15)
     made = 0
     try:
@@ -289,7 +293,7 @@ async def _inflate(chunks: AsyncIterator[bytes], coding: str, room: int, target:
 
 
 def _host(target: UrlTarget, headers: dict[str, str]) -> list[tuple[bytes | str, bytes | str]]:
-    """Return the Host header as browsers write it: the name as given, the port only where it is not the default."""
+    """Return the headers with a Host header as browsers write it: the port is named only if it is not the default."""
     host = f"[{target.host}]" if ":" in target.host else target.host
     usual = target.port == (443 if target.scheme == "https" else 80)
     return [("Host", host if usual else f"{host}:{target.port}"), *headers.items()]
@@ -327,7 +331,7 @@ async def _system_resolve(host: str, port: int) -> Iterable[str]:
 
 
 def _read_data_url(url: str) -> tuple[str, bytes]:
-    """Read ``data:image/png;base64,…``: media only. Text belongs in the prompt."""
+    """Read a data URL such as ``data:image/png;base64,…``. Only media are accepted; text belongs in the prompt."""
     import base64
     import binascii
 
@@ -349,9 +353,9 @@ def _read_data_url(url: str) -> tuple[str, bytes]:
 
 
 def _open_file(path: str) -> Data:
-    """Open a regular file: a large one in place, any other whole.
+    """Open a regular file: a large one is left on disk, any other is read whole.
 
-    It is opened first and checked through the descriptor, so that it cannot be swapped in between.
+    The file is opened first and checked through its descriptor, so that it cannot be swapped in between.
     """
     shown = "".join(letter if letter.isprintable() else "?" for letter in path[:300])
     file = FileBytes(_descriptor(path, shown))
@@ -359,7 +363,7 @@ def _open_file(path: str) -> Data:
         if len(file) >= LARGE_FILE:
             _check_size(file, shown)
             return file
-        with open(file.fileno(), "rb", closefd=False) as all_of_it:  # the system reports some files as empty
+        with open(file.fileno(), "rb", closefd=False) as all_of_it:  # the system reports a size of 0 for some files
             data = all_of_it.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         what = f"cannot be read ({error.strerror or 'system error'})"
@@ -394,7 +398,10 @@ def _descriptor(path: str, shown: str) -> int:
 
 
 def _check_size(file: FileBytes, shown: str) -> None:
-    """Raises InputTooLarge: a file that is decoded while it is read may be larger than one that has to be in memory."""
+    """Raise InputTooLarge if a file is too large for its kind.
+
+    Files that are decoded while they are read may be larger than files that must fit in memory.
+    """
     if len(file) <= MAX_FILE_BYTES:
         return
     from intermodal.media.sniff import recognised
@@ -410,7 +417,7 @@ def _too_large(where: str, limit: int) -> InputTooLarge:
 
 
 async def _digest(data: Data, name: str) -> str:
-    """Return the SHA-256; off the event loop where it would block it (about 1 ms per MiB)."""
+    """Return the SHA-256 of a file, computed in a thread if it would block the event loop (about 1 ms per MiB)."""
     if isinstance(data, FileBytes):
         return await _digest_of_file(data, name)
     if len(data) < 1 << 20:
@@ -421,7 +428,7 @@ async def _digest(data: Data, name: str) -> str:
 
 
 async def _digest_of_file(file: FileBytes, name: str) -> str:
-    """The same of a file, read through once, in stretches after each of which a caller that is cancelled goes on."""
+    """Return the SHA-256 of a file on disk, read once, in stretches between which the task can be cancelled."""
     import anyio.to_thread
 
     digest = hashlib.sha256()

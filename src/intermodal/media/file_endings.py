@@ -1,9 +1,9 @@
-"""Endings of file names: a hint before a file is opened. What it is, its bytes say (``sniff.py``)."""
+"""Endings of file names: a hint before a file is opened. The actual type is detected from its bytes (``sniff.py``)."""
 
 from __future__ import annotations
 
 PICTURE_ENDINGS = frozenset(("png", "jpg", "jpeg", "webp", "gif", "tif", "tiff", "bmp", "heic", "heif", "avif"))
-# Endings that promise media, to report when the content is text.
+# Endings that promise media, to report files whose content is text.
 MEDIA_ENDINGS = PICTURE_ENDINGS | frozenset((
     "wav", "mp3", "flac", "m4a", "aac", "ogg", "oga", "opus",
     "mp4", "m4v", "mov", "webm", "mkv", "avi", "pdf", "docx", "xlsx", "pptx", "msg",
@@ -12,6 +12,6 @@ MEDIA_ENDINGS = PICTURE_ENDINGS | frozenset((
 
 
 def ending_of(name: str) -> str:
-    """Return the lower-case ending of a file name, "" when it has none."""
+    """Return the lower-case ending of a file name, "" if it has none."""
     _, dot, ending = name.rpartition("/")[2].rpartition(".")
     return ending.lower() if dot else ""

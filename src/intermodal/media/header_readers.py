@@ -1,12 +1,12 @@
-"""Bounded readers of media headers: the size of a picture, the tracks of a file, before anything decodes it.
+"""Bounded readers of media headers: the size of an image or the tracks of a file, before anything is decoded.
 
-Pure Python over bytes, no library and no decompression beyond a stated bound, so that a bomb is refused for the price
-of reading its header. Each reader raises ``InputBroken`` when the header is cut short or contradicts itself.
+Pure Python over bytes, without libraries and with bounded decompression, so that a decompression bomb is rejected at
+the cost of reading its header. Each reader raises ``InputBroken`` if the header is cut short or contradicts itself.
 
-Sources: PNG (W3C Recommendation, third edition, chunk layout and acTL), JPEG (ITU-T T.81, B.1.1 and
-B.2.2), GIF89a (CompuServe, 1990, 17-25), WebP container (RFC 9649, 2), TIFF (Adobe, revision 6.0, 2),
-BMP (Microsoft, BITMAPFILEHEADER and BITMAPINFOHEADER), HEIF (ISO/IEC 23008-12, 6.5.3 ispe), ISO base media
-(ISO/IEC 14496-12, 4.2 boxes, 8.4.3 hdlr), WAVE (RIFF, Microsoft and IBM 1991; EBU Tech 3306 for RF64).
+Sources: PNG (W3C Recommendation, third edition, chunk layout and acTL), JPEG (ITU-T T.81, B.1.1 and B.2.2), GIF89a
+(CompuServe, 1990, 17-25), WebP container (RFC 9649, 2), TIFF (Adobe, revision 6.0, 2), BMP (Microsoft, BITMAPFILEHEADER
+and BITMAPINFOHEADER), HEIF (ISO/IEC 23008-12, 6.5.3 ispe), ISO base media (ISO/IEC 14496-12, 4.2 boxes, 8.4.3 hdlr),
+WAVE (RIFF, Microsoft and IBM 1991; EBU Tech 3306 for RF64).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _CUT = "its header is cut short"
 
 
 class PictureHeader(Value):
-    """The facts in a picture's header: the largest of canvas and frames, and the number of frames.
+    """The facts in an image header: the largest width and height of canvas and frames, and the number of frames.
 
-    ``seconds`` is how long they are shown one after the other, 0 where nothing moves.
+    ``seconds`` is the duration of an animation, 0 for a still image.
     """
 
     width: int
@@ -38,12 +38,12 @@ class PictureHeader(Value):
 
 
 def frame_seconds(seconds: float) -> float:
-    """Return how long a frame of an animation stays: a tenth of a second where the file states 0, as in browsers."""
+    """Return how long a frame of an animation is shown: a tenth of a second if the file states 0, as in browsers."""
     return seconds if seconds > 0 else 0.1
 
 
 def picture_header(data: bytes, media_type: str) -> PictureHeader:
-    """Size and frames of a picture. Counting stops one past ``MAX_FRAMES``."""
+    """Return size and frames of an image. Counting stops one past ``MAX_FRAMES``."""
     try:
         found = _READERS[media_type](data)
     except (IndexError, ValueError, struct.error):
@@ -88,7 +88,7 @@ def _png(data: bytes) -> PictureHeader:
 
 
 def _check_inflates(body: memoryview, kind: bytes) -> None:
-    """Refuse a profile or comment that unpacks to more than any honest one does."""
+    """Raise InputTooLarge if a profile or comment decompresses to more than ``MAX_ANCILLARY_BYTES``."""
     raw = bytes(body[:200])
     start = raw.find(b"\0") + 2
     if kind == b"iTXt":
@@ -99,7 +99,7 @@ def _check_inflates(body: memoryview, kind: bytes) -> None:
     try:
         unpacked = zlib.decompressobj().decompress(bytes(body[start:]), MAX_ANCILLARY_BYTES + 1)
     except zlib.error:
-        return  # left to Pillow, which skips or refuses it
+        return  # left to Pillow, which skips or rejects it
     if len(unpacked) > MAX_ANCILLARY_BYTES:
         raise InputTooLarge(
             "holds a colour profile or comment that unpacks to more than 1 MiB", todo="save it again without metadata"
@@ -142,7 +142,7 @@ def _gif(data: bytes) -> PictureHeader:
             flags = data[at + 9]
             at += 11 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
         else:
-            break  # the trailer, or rubbish after the last frame
+            break  # the trailer, or garbage after the last frame
         while at < len(data) and data[at]:
             at += data[at] + 1
         at += 1
@@ -173,19 +173,22 @@ def _webp(data: bytes) -> PictureHeader:
 
 
 def _tiff(data: bytes) -> PictureHeader:
-    """The largest picture in it, and how many pages there are."""
+    """Return the largest width and height in a TIFF, and its number of pages."""
     width, height, pages = _directories(data)
     return PictureHeader(width=width, height=height, frames=max(1, len(pages)))
 
 
 def tiff_pages(data: bytes) -> tuple[int, ...]:
-    """Which of a TIFF's pictures are pages, in order; its thumbnails and masks are none (NewSubfileType, bits 0 and 2;
-    TIFF 6.0, page 36). Of a file that calls all of them so, all are."""
+    """Return the indices of the images in a TIFF that are pages, in order.
+
+    Thumbnails and masks are not pages (NewSubfileType, bits 0 and 2; TIFF 6.0, page 36). If every image is marked as
+    one of them, all are pages.
+    """
     return _directories(data)[2]
 
 
 def _directories(data: bytes) -> tuple[int, int, tuple[int, ...]]:
-    """Largest width, largest height, places of pages; a directory that was seen before ends the count."""
+    """Return largest width, largest height and indices of pages. Counting ends at a directory that was seen before."""
     order = "little" if data[:2] == b"II" else "big"
     at, width, height, seen = _number(data, 4, 4, order), 0, 0, set[int]()
     pages: list[int] = []
@@ -213,7 +216,9 @@ def _bmp(data: bytes) -> PictureHeader:
 
 
 def _heif(data: bytes) -> PictureHeader:
-    """The largest extent any item of the file has: that of the whole, of which others are tiles and previews."""
+    """Return the largest extent of any item of the file: that of the whole image; other items are tiles and
+    previews.
+    """
     width = height = 0
     for start, end in named_boxes(data, 0, len(data), b"meta"):
         for properties in named_boxes(data, start + 4, end, b"iprp"):
@@ -233,9 +238,9 @@ _READERS = {
 
 
 class WaveHeader(Value):
-    """A WAVE header. ``held`` are the bytes of sound really there, ``claimed`` those the header promises.
+    """A WAVE header. ``held``: bytes of audio that are present; ``claimed``: bytes that the header promises.
 
-    ``claimed`` is None when the writer did not know (a pipe): 0, all ones, or a RIFF that never closed.
+    ``claimed`` is None if the writer did not know the length (a pipe): 0, all ones, or a RIFF that was never closed.
     """
 
     rate: int
@@ -246,7 +251,7 @@ class WaveHeader(Value):
 
     @property
     def promises_too_little(self) -> bool:
-        """Return whether there is sound beyond the end that the header states."""
+        """True if there is audio beyond the end that the header states."""
         return self.claimed is not None and self.claimed < self.held
 
 
@@ -254,7 +259,7 @@ _CHUNKS_LOOKED_AT = 64
 
 
 def wave_header(data: Data) -> WaveHeader:
-    """Read a RIFF or RF64 WAVE header. Raises ``InputBroken`` without a format or a data chunk."""
+    """Read a RIFF or RF64 WAVE header. Raises ``InputBroken`` without a data chunk."""
     at, rate, channels, frame, large = 12, 0, 0, 0, None
     while at + 8 <= len(data):
         kind, size, body = data[at : at + 4], _number(data, at + 4, 4, "little"), at + 8
@@ -276,8 +281,8 @@ def wave_header(data: Data) -> WaveHeader:
 
 
 def _are_chunks(data: Data, at: int) -> bool:
-    """Return whether what begins there is chunks (of tags, of cue points) or padding, and no further sound."""
-    for place in (at, at + 1):  # a chunk of an odd size is padded, by most writers
+    """Return True if only chunks (tags, cue points) or padding follow at ``at``, and no further audio."""
+    for place in (at, at + 1):  # most writers pad a chunk of odd size
         for _ in range(_CHUNKS_LOOKED_AT):
             if place + 8 > len(data):
                 return True
@@ -293,7 +298,7 @@ def _are_chunks(data: Data, at: int) -> bool:
 
 
 def tracks(data: Data) -> frozenset[str]:
-    """Kinds of tracks ("vide", "soun", "text", …) of an MP4 or MOV file; empty when its index is missing."""
+    """Return the kinds of tracks ("vide", "soun", "text", …) of an MP4 or MOV file; empty if its index is missing."""
     found = set()
     for movie in named_boxes(data, 0, len(data), b"moov"):
         for track in named_boxes(data, *movie, b"trak"):
@@ -304,7 +309,9 @@ def tracks(data: Data) -> frozenset[str]:
 
 
 def named_boxes(data: Data, at: int, end: int, wanted: bytes) -> Iterator[tuple[int, int]]:
-    """(start, end) of the body of each ``wanted`` box between ``at`` and ``end``; 4,096 boxes at most."""
+    """Yield (start, end) of the body of each ``wanted`` box between ``at`` and ``end``; at most 4,096 boxes are
+    visited.
+    """
     for _ in range(4096):
         if at + 8 > end:
             return

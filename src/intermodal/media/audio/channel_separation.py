@@ -1,13 +1,13 @@
-"""Detect whether the two channels of a recording carry different voices, as in a call recorded at both ends. Runs in
+"""Detects whether the two channels of a recording carry different voices, as in a call recorded at both ends. Runs in
 the worker.
 
-Two numbers decide, over the first minutes at 4 kHz: the similarity of the channels' waves (a mix of one scene: near 1;
-two telephones: near 0), and of the rise and fall of their levels (two microphones in one room agree in that, even where
-their waves differ; people in a conversation take turns).
+Two correlations over the first minutes at 4 kHz decide: that of the two waveforms (near 1 for a mix of one scene, near
+0 for two telephones), and that of the two level curves (two microphones in one room agree in level even if their
+waveforms differ; in a conversation the speakers take turns).
 
-On a telephone each side hears a little of the other. Speech recognition of one channel would transcribe that too,
-badly, as this speaker's words; so sound that is on a channel only because it is loud on the other is silenced
-(``leaked_stretches``).
+On a telephone line, each side picks up a little of the other side. Speech recognition of one channel would attribute
+this crosstalk to the wrong speaker, with many errors. Stretches of a channel that contain nothing but crosstalk are
+therefore silenced (``leaked_stretches``).
 """
 
 from __future__ import annotations
@@ -23,34 +23,35 @@ import av.audio.resampler
 
 from intermodal.media import container
 
-Stretches = list[tuple[float, float]]  # from and until which seconds
+Stretches = list[tuple[float, float]]  # start and end, in seconds
 
-_RATE = 4_000  # Hz: most of a voice's energy lies below 2 kHz
-_SECONDS = 120  # analysed: people speak within two minutes
+_RATE = 4_000  # Hz; most of the energy of a voice lies below 2 kHz
+_SECONDS = 120  # analysed from the start: both people speak within two minutes
 _FRAME = _RATE // 20
-_FAINTEST = 2.0  # root mean square, of 32,768, from which on a channel is not silent
-_SPOKEN = 0.05  # share of the frames in which each channel has to be active
-_BELOW = 30.0  # decibels below the loud frames of its channel from which on one is active
-_SPEAKS = 0.2  # of the level of its loud frames, from which on a channel has a speaker
+_FAINTEST = 2.0  # root mean square, of 32,768; a channel below it is silent
+_SPOKEN = 0.05  # least share of frames in which each channel must be active
+_BELOW = 30.0  # decibels below the loud frames of a channel; a frame above this is active
+_SPEAKS = 0.2  # of the level of its loud frames: from here on a channel counts as speaking
 # A frame is crosstalk if its level, relative to the loud frames of its channel, is below _LEAKS of the other's; or if
 # its absolute level is below _LEAKS_LOUD of the other's, and below _OWN of its channel's loud frames: a loud voice that
 # leaks to a faint one never comes near the faint one's own level.
 _LEAKS, _LEAKS_LOUD, _OWN = 0.25, 0.1, 0.5
-_AROUND = 4  # frames in which the other may have been loud: its echo is late
-_LEAST = 12  # frames in a row of which that is so, those around among them; a syllable may be fainter
-_ALIKE, _TOGETHER = 0.3, 0.4  # correlations of waves and of levels below which channels are different
+_AROUND = 4  # frames before and after in which the other channel may have been loud: its echo is late
+_LEAST = 12  # consecutive crosstalk frames required, including those around; a syllable may be fainter
+_ALIKE, _TOGETHER = 0.3, 0.4  # correlations of waveforms and of levels below which the channels are different
 
 
 def channels_differ(box: Any, stream: Any) -> bool:
-    """Return whether an opened recording of two channels has a voice on each. Reads from the container's present
-    position.
+    """Return True if each channel of an opened two-channel recording has its own voice.
+
+    Reads from the container's present position.
     """
     left, right = _sampled(box, stream)
     return voices_differ(left, right)
 
 
 def voices_differ(left: Sequence[int], right: Sequence[int]) -> bool:
-    """The same of samples at 4 kHz, one per channel."""
+    """Return True if each of two channels has its own voice. Both channels are samples at 4 kHz."""
     levels = [_levels(channel) for channel in (left, right)]
     active = [_active(each) for each in levels]
     if not all(active) or any(sum(each) < _SPOKEN * len(each) for each in active):
@@ -81,13 +82,16 @@ class ChannelLevels:
                     del channel[: len(channel) // _FRAME * _FRAME]
 
     def leaks(self) -> tuple[Stretches, Stretches]:
-        """Return from and until which seconds each channel has only the other's voice on it."""
+        """Return the stretches of each channel that contain nothing but crosstalk, as (start, end) in seconds."""
         left, right = [[*some, *_levels(channel)] for some, channel in zip(self._levels, self._kept, strict=True)]
         return leaked_stretches(left, right), leaked_stretches(right, left)
 
 
 def leaked_stretches(own: Sequence[float], other: Sequence[float]) -> Stretches:
-    """From and until which seconds a channel has nothing but the other's voice, by the levels of both."""
+    """Return the stretches of a channel that contain nothing but the other channel's voice, as (start, end) in seconds.
+
+    ``own`` and ``other`` are the levels of the two channels, per frame.
+    """
     scales = [_loud(each) for each in (own, other)]
     if min(scales) < _FAINTEST:
         return []
@@ -107,24 +111,28 @@ def leaked_stretches(own: Sequence[float], other: Sequence[float]) -> Stretches:
 
 
 def _is_faint(own: float, loud: float, around: float, loud_there: float) -> bool:
-    """Return whether a frame of one channel is only crosstalk of the other, by levels and those of loud frames."""
+    """Return True if a frame of one channel is only crosstalk.
+
+    ``own`` and ``around`` are the levels of the frame and of the other channel around it, ``loud`` and ``loud_there``
+    those of the loud frames of each channel.
+    """
     there, here = around / loud_there, own / loud
     return there >= _SPEAKS and (here < _LEAKS * there or (own < _LEAKS_LOUD * around and here < _OWN))
 
 
 def _loud(levels: Sequence[float]) -> float:
-    """The level of the loudest twentieth of the frames; 0 where there is none."""
+    """Return the level that a twentieth of the frames exceed, 0 if there are no frames."""
     return sorted(levels)[int(0.95 * (len(levels) - 1))] if levels else 0.0
 
 
 def _levels(samples: Sequence[int]) -> list[float]:
-    """The root mean square of each twentieth of a second."""
+    """Return the root mean square of each twentieth of a second."""
     frames = (samples[start : start + _FRAME] for start in range(0, len(samples) - _FRAME + 1, _FRAME))
     return [math.sqrt(sum(map(mul, frame, frame)) / _FRAME) for frame in frames]
 
 
 def _active(levels: Sequence[float]) -> list[bool]:
-    """Return the frames with speech; [] for a channel without any."""
+    """Return for each frame whether it contains speech, [] if the channel is silent."""
     if not levels:
         return []
     loud = _loud(levels)
@@ -133,7 +141,7 @@ def _active(levels: Sequence[float]) -> list[bool]:
 
 
 def _correlation(one: Sequence[float], other: Sequence[float]) -> float:
-    """Pearson's; 1 where either does not vary."""
+    """Return the Pearson correlation of two sequences, 1 if either is constant."""
     count = len(one)
     mean, beside = sum(one) / count, sum(other) / count
     apart = sum((a - mean) * (b - beside) for a, b in zip(one, other, strict=True))
@@ -142,7 +150,7 @@ def _correlation(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def _sampled(box: Any, stream: Any) -> tuple[array[int], array[int]]:
-    """The first minutes of both channels, at 4 kHz."""
+    """Return the samples of the first two minutes of both channels, at 4 kHz."""
     channels = array("h"), array("h")
     resampler = _resampler()
     for frame in container.frames(box, stream, "sound"):
@@ -155,5 +163,5 @@ def _sampled(box: Any, stream: Any) -> tuple[array[int], array[int]]:
 
 
 def _resampler() -> Any:
-    """Return what makes both channels of decoded frames 4 kHz."""
+    """Return a resampler that converts decoded frames to two channels at 4 kHz."""
     return av.AudioResampler(format="s16p", layout="stereo", rate=_RATE)

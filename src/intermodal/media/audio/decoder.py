@@ -1,7 +1,7 @@
-"""Decodes sound inside the worker: probe and PCM, of recordings and of videos.
+"""Decodes audio inside the worker: probing and conversion to PCM, of recordings and of videos.
 
-Sound that ends before its own headers say is detected here (``check_complete``): FFmpeg plays such a file to its end
-without an error.
+``check_complete`` detects audio that ends before its own headers say; FFmpeg plays such a file to its end without an
+error.
 """
 
 from __future__ import annotations
@@ -26,23 +26,28 @@ from intermodal.media.worker_results import MediaProbeResult
 from intermodal.quantity import Quantity, between, exact
 
 Report = Callable[[float | None, str], None]
-ByteRanges = list[tuple[int, int]]  # from and until which bytes
+ByteRanges = list[tuple[int, int]]  # start and end, in bytes
 
 _MIN_RATE, _MAX_RATE, _MAX_CHANNELS = 4_000, 384_000, 16
-_WALK_PACKETS = 400_000  # about 2 h 50 of MP3; counted in work, not in time, so that facts are the same each time
-_MAX_DECODED = 16 << 30  # bytes of sound at its own rate and channels, before resampling
-_MOST_LEAD = 600.0  # seconds of silence put before a sound that begins after its pictures
+_WALK_PACKETS = 400_000  # about 2 h 50 of MP3; a number of packets instead of a time limit makes the facts reproducible
+_MAX_DECODED = 16 << 30  # bytes of audio at its own rate and channels, before resampling
+_MOST_LEAD = 600.0  # seconds of silence put before audio that begins after its video
 _TODO = container.TODO
-_SLACK = 4_096  # bytes of sound that a WAVE header may promise too many or too few
+_SLACK = 4_096  # bytes by which the length in a WAVE header may be wrong
 
 
 def probe(data: Data, media_type: str) -> MediaProbeResult:
-    """Length, rate and channels, from the header and a walk over the packets; two channels are listened to."""
+    """Return length, rate and channels of a recording, from its header and its packets.
+
+    Two-channel recordings are decoded for some minutes to detect separate voices.
+    """
     return _probed(data, media_type, compared=True)
 
 
 def _probed(data: Data, media_type: str, *, compared: bool) -> MediaProbeResult:
-    """``compared``: also detect whether each of two channels has a voice, for which minutes of them are decoded."""
+    """Probe a recording. ``compared``: also detect whether each of two channels has its own voice, by decoding two
+    minutes.
+    """
     notes = _wave_notes(data) if media_type == "audio/wav" else ()
     check_complete(data, media_type)
     with (
@@ -63,8 +68,9 @@ def _probed(data: Data, media_type: str, *, compared: bool) -> MediaProbeResult:
 
 
 def differ(box: Any, stream: Any, count: int) -> bool:
-    """Return whether a sound of ``count`` channels has two of them, each with its own voice. Sound that cannot be
-    rewound or decoded counts as one. Nothing else may be read from the container afterwards.
+    """Return True if audio of ``count`` channels has exactly two, each with its own voice.
+
+    Audio that cannot be rewound or decoded gives False. The container cannot be read any further afterwards.
     """
     if count != 2:
         return False
@@ -78,7 +84,7 @@ def differ(box: Any, stream: Any, count: int) -> bool:
 
 
 def pcm(data: Data, media_type: str, report: Report) -> Iterator[bytearray]:
-    """Yield signed 16-bit little endian at 16 kHz, all channels mixed to one, in pieces of a megabyte."""
+    """Yield all channels mixed to one, as signed 16-bit little-endian samples at 16 kHz, in pieces of a megabyte."""
     for _, piece in _resampled(data, media_type, report, "mono"):
         yield piece
 
@@ -86,10 +92,10 @@ def pcm(data: Data, media_type: str, report: Report) -> Iterator[bytearray]:
 def channel_pcm(
     data: Data, media_type: str, report: Report
 ) -> Generator[tuple[int, bytearray], None, tuple[ByteRanges, ByteRanges]]:
-    """Yield the same of both channels, each piece with the number of its channel (0 or 1).
+    """Yield both channels as PCM like ``pcm``, each piece with the number of its channel (0 or 1).
 
-    Returns from and until which byte each channel has nothing but crosstalk of the other, to be silenced: that is known
-    only when all was decoded, and decoding once more would cost as much again.
+    Returns the byte ranges of each channel that contain nothing but crosstalk and must be silenced. They are known only
+    after everything was decoded; decoding in advance to find them would double the cost.
     """
     levels = channel_separation.ChannelLevels()
     lead = yield from _resampled(data, media_type, report, "stereo", levels)
@@ -106,7 +112,7 @@ def _resampled(
     layout: Literal["mono", "stereo"],
     levels: channel_separation.ChannelLevels | None = None,
 ) -> Generator[tuple[int, bytearray], None, float]:
-    """Yield (channel, samples); return the seconds of silence before them. ``levels`` gets each frame as well.
+    """Yield (channel, samples); return the seconds of silence put before the audio. ``levels`` also gets each frame.
 
     Seconds and decoded bytes are counted while decoding.
     """
@@ -142,19 +148,22 @@ def _resampled(
 
 
 def _add(channels: list[bytearray], piece: Any) -> bool:
-    """Append the samples of a resampled frame to each channel; return whether there were none."""
+    """Append the samples of a resampled frame to each channel; return True if the frame was empty."""
     for made, plane in zip(channels, piece.planes, strict=False):
         made += memoryview(plane)[: 2 * piece.samples]
     return not piece.samples
 
 
 def _byte_at(seconds: float) -> int:
-    """Return the place of a moment in PCM of one channel."""
+    """Return the byte offset of a moment in one-channel PCM."""
     return 2 * round(seconds * PCM_RATE)
 
 
 def _frames(box: Any, stream: Any, limit: float) -> Iterator[Any]:
-    """Decoded frames, of ``limit`` seconds at most. Raises the InputError that fits where a header was not true."""
+    """Yield decoded frames, of ``limit`` seconds at most.
+
+    Raises the matching InputError if the header of the file was wrong.
+    """
     decoded, seconds = 0, 0.0
     for frame in container.frames(box, stream, "sound"):
         if not _MIN_RATE <= frame.sample_rate <= _MAX_RATE:
@@ -168,7 +177,7 @@ def _frames(box: Any, stream: Any, limit: float) -> Iterator[Any]:
 
 @contextmanager
 def _open_sound(data: Data, media_type: str) -> Iterator[tuple[Any, Any]]:
-    """The container and its first sound; everything else in it is left alone."""
+    """Open a container and yield it with its first audio track; all other tracks are skipped."""
     if media_type.startswith("video/"):
         video_header.check_video_header(data, media_type)
     with container.open_container(data, media_type, what="sound") as found:
@@ -190,8 +199,8 @@ def _check_codec(stream: Any, media_type: str) -> None:
 
 
 def _audio_delay(box: Any, stream: Any) -> float:
-    """Return the seconds by which a film's pictures begin before its sound, so that speech keeps its time in the
-    film.
+    """Return the seconds by which the pictures of a video begin before its audio, so that speech keeps its time in the
+    video.
     """
     if stream.start_time is None or box.start_time is None:
         return 0.0
@@ -200,7 +209,7 @@ def _audio_delay(box: Any, stream: Any) -> float:
 
 
 def check_sound(stream: Any) -> tuple[int, int]:
-    """Return rate and channels of the sound of a film. Raises a specific InputError if it cannot be decoded."""
+    """Return rate and channels of the audio of a video. Raises the matching InputError if it cannot be decoded."""
     _check_codec(stream, "video/mp4")
     return _check_stream(stream)
 
@@ -219,8 +228,10 @@ def _implausible(rate: int) -> InputBroken:
 
 
 def _wave_notes(data: Data) -> tuple[str, ...]:
-    """Return a note if the header of a WAVE file announces more or less sound than it has, or does not say how much:
-    all that is there is used."""
+    """Return a note if the header of a WAVE file states another length than the file has, or none.
+
+    All audio that is present is used in either case.
+    """
     wave = header_readers.wave_header(data)
     if wave.held == 0:
         raise InputEmpty("holds no sound (0 seconds)", todo="check the recording")
@@ -236,9 +247,10 @@ def _wave_notes(data: Data) -> tuple[str, ...]:
 
 
 def _length(box: Any, stream: Any, media_type: str, data: Data) -> Quantity:
-    """Return the seconds of sound: counted from packets, else stated by the header.
+    """Return the seconds of audio: counted from packets, otherwise as the header states.
 
-    Packets are walked, not decoded. A header that promises clearly more than the packets hold is a cut file.
+    Packets are counted, not decoded. Raises InputBroken if the header promises clearly more than the packets hold: the
+    file was cut.
     """
     header = _header_seconds(box, stream)
     if media_type == "audio/wav":
@@ -261,11 +273,11 @@ def _header_seconds(box: Any, stream: Any) -> float | None:
 
 
 def _walk(box: Any, stream: Any) -> tuple[float, bool]:
-    """Seconds the packets add up to, and whether all of them were seen."""
+    """Return the sum of the packet durations in seconds, and True if all packets were counted."""
     ticks, first = 0, None
     for seen, packet in enumerate(container.packets(box, stream), 1):
         ticks += packet.duration or 0
-        if box.format.name.startswith("matroska") and packet.pts is not None:  # which leaves durations out
+        if box.format.name.startswith("matroska") and packet.pts is not None:  # Matroska leaves durations out
             first = packet.pts if first is None else first
             ticks = max(ticks, packet.pts - first)
         if seen >= _WALK_PACKETS or float(ticks * stream.time_base) > MAX_SECONDS + 1:
@@ -276,15 +288,15 @@ def _walk(box: Any, stream: Any) -> tuple[float, bool]:
 # ---- complete files ---------------------------------------------------------------------------------
 
 
-_MP3_SLACK = 4_096  # bytes an MP3's header may promise too many: encoders differ in whether tags count
-_MPEG1, _MONO = 3, 3  # codes of the version and of the channel mode in a frame's header (ISO/IEC 11172-3, 2.4.2.3)
+_MP3_SLACK = 4_096  # bytes by which an MP3 header may promise too much: some encoders count tags, others do not
+_MPEG1, _MONO = 3, 3  # codes of version and channel mode in a frame header (ISO/IEC 11172-3, 2.4.2.3)
 _SIDE = {(True, False): 32, (True, True): 17, (False, False): 17, (False, True): 9}  # bytes, by (MPEG-1, mono)
-_XING_BYTES = 2  # the flag that announces the field
+_XING_BYTES = 2  # the flag of the field with the number of bytes
 _OGG_HEADER = 27  # bytes before the table of an Ogg page (RFC 3533, section 6)
 
 
 def check_complete(data: Data, media_type: str) -> None:
-    """Raises InputBroken if there are fewer bytes than a header states. Other media types than these two pass."""
+    """Raise InputBroken if an MP3 or Ogg file has fewer bytes than its headers state. Other media types always pass."""
     promised = {"audio/mpeg": _mp3, "audio/ogg": _ogg}.get(media_type, len)(data)
     if promised > len(data):
         raise InputBroken(
@@ -293,10 +305,11 @@ def check_complete(data: Data, media_type: str) -> None:
 
 
 def _mp3(data: Data) -> int:
-    """Return the bytes of the whole file by its Xing or Info header, less its margin of error; 0 without one.
+    """Return the length of an MP3 file in bytes by its Xing or Info header, less ``_MP3_SLACK``; 0 without such a
+    header.
 
-    The header lies in the first frame, behind its side information: flags, then the number of frames and of bytes, each
-    where its flag is set (Xing, VBR header SDK, 1998; LAME writes the same).
+    The header lies in the first frame, after its side information: flags, then the number of frames and of bytes, each
+    present if its flag is set (Xing, VBR header SDK, 1998; LAME writes the same layout).
     """
     at = 0
     if data[:3] == b"ID3" and len(data) >= 10:
@@ -315,7 +328,7 @@ def _mp3(data: Data) -> int:
 
 
 def _ogg(data: Data) -> int:
-    """Bytes up to the end of the last page that begins in the file."""
+    """Return the position at which the last Ogg page of the file ends according to its header."""
     at = data.rfind(b"OggS\0")
     table = at + _OGG_HEADER
     if at < 0 or table > len(data):

@@ -1,6 +1,6 @@
-"""Encodes sound that a model or a host made: PCM, WAV, MP3. No user's file comes here.
+"""Encodes audio that a model or a host produced, as PCM, WAV or MP3. User files are never handled here.
 
-PCM is signed 16-bit, little-endian, mono throughout.
+PCM is always signed 16-bit, little-endian, mono.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from intermodal.hints import hint
 if TYPE_CHECKING:
     import av
 
-_HEADER = 36  # bytes of a plain WAV file before its samples, the outer frame's own eight left out
+_HEADER = 36  # bytes of a plain WAV file before its samples, without the eight of the outer RIFF header
 _MP3_RATES = (44_100, 48_000, 32_000, 22_050, 24_000, 16_000, 11_025, 12_000, 8_000)  # MPEG-1, 2 and 2.5
-_MPEG1 = 32_000  # Hz; from here on a frame has 1,152 samples, below half of them (ISO/IEC 11172-3 and 13818-3)
+_MPEG1 = 32_000  # Hz; from here on a frame has 1,152 samples, below it 576 (ISO/IEC 11172-3 and 13818-3)
 _MP3_BITS = 64_000  # bits per second: transparent for one voice
 
 
 def wav(pcm: bytes, rate: int) -> bytes:
-    """PCM in a WAV file. ``rate`` in Hz.
+    """Return PCM as a WAV file. ``rate``: in Hz.
 
     Layout: Microsoft and IBM, Multimedia Programming Interface and Data Specifications 1.0, 1991, chapter 3.
     """
@@ -31,10 +31,10 @@ def wav(pcm: bytes, rate: int) -> bytes:
 
 
 def samples(data: bytes) -> tuple[bytes, int]:
-    """PCM and rate of a WAV file of 16-bit mono samples.
+    """Return PCM and sample rate of a WAV file of 16-bit mono samples.
 
-    A server that streams a file writes its header before it knows the length: sizes that are too large
-    mean "to the end". Raises ValueError for anything else than 16-bit mono.
+    A server that streams a WAV file writes its header before it knows the length. A size that is too large therefore
+    means "to the end of the file". Raises ValueError if the file is not 16-bit mono WAV.
     """
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         raise ValueError("not a WAV file")
@@ -54,7 +54,7 @@ def samples(data: bytes) -> tuple[bytes, int]:
 
 
 def resample(pcm: bytes, rate: int, wanted: int) -> bytes:
-    """PCM of one rate as PCM of another."""
+    """Return PCM resampled from ``rate`` to ``wanted``, both in Hz."""
     if rate == wanted or not pcm:
         return pcm
     import av
@@ -74,13 +74,13 @@ def _frame(pcm: bytes, rate: int) -> av.AudioFrame:
 
 
 def mp3(pcm: bytes, rate: int) -> bytes:
-    """PCM as an MP3 file, by the LAME that comes with PyAV. Raises NotInstalled where it came without."""
+    """Return PCM as an MP3 file. Raises NotInstalled if this PyAV was built without LAME."""
     import av
     import av.codec
 
     try:
         encoder = av.codec.CodecContext.create("libmp3lame", "w")
-    except Exception:  # the library's own class for "no such codec" has changed its name before
+    except Exception:  # PyAV has renamed its exception for an unknown codec before
         raise NotInstalled("this PyAV cannot write MP3", todo=hint("ask for {format=}", "wav")) from None
     assert isinstance(encoder, av.AudioCodecContext)
     target = min((known for known in _MP3_RATES if known >= rate), default=48_000)

@@ -1,4 +1,4 @@
-"""Frames of animated GIF, WebP and PNG, by scene or evenly, and pages of TIFF. In the worker."""
+"""Extracts frames of animated GIF, WebP and PNG, by scene or evenly, and pages of TIFF. Runs in the worker."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from intermodal.media.media_limits import MAX_FRAME_SIDE, MAX_FRAMES_IN_PLAN
 from intermodal.media.video import frame_image, scenes
 from intermodal.media.video.scenes import FrameRequest, Report, sampling_rate
 
-_WORK = 1_500_000_000  # pixels of all frames: Pillow composes about 100 million a second, and does it twice
-_FRAME_COST = 30_000  # pixels that a small frame costs at least
+_WORK = 1_500_000_000  # pixels of all frames: Pillow composes about 100 million a second, and each twice
+_FRAME_COST = 30_000  # least cost of a frame, in pixels
 _LOOK = (320, 180)  # frames are shrunk to this before they are compared
-_STEP, _LEAST = 40, 20  # levels by which so many pixels of a shrunk frame differ where it says something else
+_STEP, _LEAST = 40, 20  # a frame with new content differs by _STEP grey levels in at least _LEAST pixels
 _TOLD = 0.02
-_READABLE = 0.3  # seconds that a frame stands still from which on its words can be read
+_READABLE = 0.3  # seconds a frame must stand still for its text to be readable
 _PAGED = "image/tiff"
 
 
 def frames(
     data: bytes, media_type: str, spread: str, most: int, max_side: int | None, report: Report
 ) -> Iterator[dict[str, Any]]:
-    """``VideoFrame`` in builtins, PNG, in order."""
+    """Yield the chosen frames in order, each a ``VideoFrame`` as a dict, encoded as PNG."""
     header = decoder.checked_header(data, media_type)
     most = min(max(1, most), MAX_FRAMES_IN_PLAN)
     side = min(max(16, max_side or MAX_FRAME_SIDE), MAX_FRAME_SIDE)
@@ -57,7 +57,7 @@ def frames(
 
 
 def _differing_pixels(one: Image.Image, other: Image.Image) -> int:
-    """Return how many pixels of two pictures differ by more than dithering does; from ``_LEAST`` on, letters do."""
+    """Return how many pixels of two images differ by more than dithering does. From ``_LEAST`` on, the text differs."""
     return sum(ImageChops.difference(one, other).histogram()[_STEP:])
 
 
@@ -69,7 +69,7 @@ def _fitted(shown: Image.Image, side: int) -> dict[str, Any]:
 
 
 def _walk(data: bytes, media_type: str, last: int) -> Iterator[tuple[int, Image.Image]]:
-    """(place, frame) in order up to ``last``; the frame is used up before the next is asked for."""
+    """Yield (index, frame) in order up to ``last``."""
     opened = decoder.open_image(data, media_type)
     for place in range(min(last + 1, decoder.frame_count(opened))):
         if place or media_type == _PAGED:
@@ -81,12 +81,12 @@ def _walk(data: bytes, media_type: str, last: int) -> Iterator[tuple[int, Image.
 def _chosen(
     data: bytes, media_type: str, header: header_readers.PictureHeader, rate: float | None, most: int, report: Report
 ) -> tuple[dict[int, FrameRequest], int]:
-    """Return the chosen frames by index, and how many scenes there are; 0 where frames are taken evenly.
+    """Return the chosen frames by index, and the number of scenes; 0 if frames are taken evenly.
 
-    Times are the file's; a frame without one stays a tenth of a second.
+    Times are those of the file; a frame without a time is shown for a tenth of a second.
     """
     begins, looks, told, at = [], [], 0.0, 0.0
-    changed: dict[int, int] = {}  # frames that differ from the last one of them, with the pixels that do
+    changed: dict[int, int] = {}  # frame -> pixels that differ from the previous frame in this dict
     last: Image.Image | None = None
     for place, shown in _walk(data, media_type, header.frames - 1):
         begins.append(at)
@@ -118,10 +118,11 @@ def _chosen(
 def _by_change(
     changed: dict[int, int], begins: list[float], end: float, looks: list[Image.Image], most: int
 ) -> tuple[dict[int, FrameRequest], int]:
-    """Return at most ``most`` frames, and how many scenes there are.
+    """Return at most ``most`` frames, and the number of scenes.
 
-    All frames that differ, where they are few: words of another slide change little of a picture. Of more, those that
-    stand still long enough to be read, the most changed first, and then the scenes of the rest, as of a film.
+    If at most ``most`` frames differ, all of them: another slide may change only few pixels. Otherwise the frames that
+    stand still long enough to be read, the most changed first, and then the scenes of the remaining time, as for a
+    video.
     """
     ends = dict(zip(changed, [*(begins[place] for place in list(changed)[1:]), end], strict=True))
     if len(changed) <= most:

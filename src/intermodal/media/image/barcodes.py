@@ -1,7 +1,7 @@
-"""Reads QR codes, bar codes and the like on a picture, with zxing-cpp (Apache-2.0).
+"""Reads QR codes and bar codes on an image, with zxing-cpp (Apache-2.0).
 
-Of 27 codes of six kinds and four sizes on a page it read all; OpenCV's reader found codes on 11 of 18 pages where it
-found 17, in three times the time. Kinds without a checksum are left out: lines of print are mistaken for them.
+zxing-cpp read all of 27 codes of six kinds and four sizes on a page. It found codes on 17 of 18 pages, OpenCV's reader
+on 11 of them in three times the time. Kinds without a checksum are left out: printed lines are mistaken for them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from intermodal.media import sandbox
 from intermodal.media.image import decoder
 from intermodal.media.worker_results import Barcode
 
-MOST: Final = 50  # codes of a picture
+MOST: Final = 50  # codes per image
 LONGEST: Final = 4_000  # characters of one code
 _KINDS: Final = (
     "QRCode", "MicroQRCode", "RMQRCode", "Aztec", "DataMatrix", "PDF417", "MaxiCode", "EAN13", "EAN8", "UPCA", "UPCE",
@@ -28,7 +28,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def read_barcodes(data: bytes, media_type: str) -> list[Barcode]:
-    """Return the codes on a picture; damaged QR codes come without their content."""
+    """Return the codes on an image. Damaged QR codes are returned without their content."""
     import zxingcpp
 
     header = decoder.checked_header(data, media_type)

@@ -1,4 +1,4 @@
-"""Decodes pictures inside the worker with Pillow: probe and re-encode. Pixels are opened by no other module."""
+"""Decodes images inside the worker with Pillow: probing and re-encoding. No other module opens images."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ from intermodal.media.media_limits import MAX_FRAMES, MAX_PIXELS, SAMPLE_SIDE
 from intermodal.media.worker_results import MediaProbeResult
 from intermodal.quantity import Quantity, between, exact
 
-# Modules that Pillow would import in mid-decoding, when nothing can be opened any more: every plugin and helper,
-# ``copy`` for a GIF with a palette of its own, ``colorsys`` for colours by name.
+# Modules that Pillow would import while decoding, when the sandbox no longer allows opening files: every plugin and
+# helper, ``copy`` for a GIF with a palette of its own, ``colorsys`` for named colours.
 _LOADED = (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -63,7 +63,7 @@ Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # stricter than Pillow's own, and an error 
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 
-# How to turn a picture upright, by its EXIF orientation (CIPA DC-008, 4.6.5.1.5).
+# How to turn an image upright, by its EXIF orientation (CIPA DC-008, 4.6.5.1.5).
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -76,25 +76,28 @@ _TURNS = {
 
 _BLOCK = 16
 _AREA = _BLOCK * _BLOCK
-# Transparent pictures: levels from which on ink is light, the share of it that may vanish, the widest stroke.
+# Transparent images: grey levels from which on ink is light, the share of ink that may vanish, the widest stroke.
 _LIGHT, _FEW, _STROKE = 208, 0.02, 9
 _DARK_PAPER = "#202020"
-_OPAQUE = 128  # alpha from which on a mask covers
-_SAMPLED_FRAMES = 4  # of an animation, beside its first ...
-_SAMPLED_PIXELS = 20_000_000  # ... as far as so many pixels of frames reach: Pillow composes 100 million a second
+_OPAQUE = 128  # alpha from which on a mask is opaque
+_SAMPLED_FRAMES = 4  # frames of an animation that are sampled, besides the first ...
+_SAMPLED_PIXELS = 20_000_000  # ... within this many pixels of frames: Pillow composes 100 million a second
 _BROKEN_TODO = "check that the file is complete and opens elsewhere"
 
 
 def probe(data: bytes, media_type: str) -> MediaProbeResult:
-    """Size and frames from the header; text density from the first frame, which is decoded and so checked; of an
-    animation from that of a few frames which has the most."""
+    """Return size and frames of an image from its header, and text density from its first frame.
+
+    The first frame is decoded, which also checks it. For an animation, the density is that of the sampled frame with
+    the most text.
+    """
     header = checked_header(data, media_type)
     with sandbox.memory_limit(decode_memory(header, data)):
         image = open_image(data, media_type)
         width, height = image.size
         image.draft("L", (letter_counts.SIDE, letter_counts.SIDE))  # JPEG alone: decodes at a fraction of the size
         load_pixels(image)
-        if _orientation(image) in (5, 6, 7, 8):  # the four that lie on a side
+        if _orientation(image) in (5, 6, 7, 8):  # the four orientations that swap width and height
             width, height = height, width
         density = text_density(image)
         created, device = _making(image)
@@ -116,9 +119,10 @@ def probe(data: bytes, media_type: str) -> MediaProbeResult:
 def _densest(
     image: Image.Image, header: header_readers.PictureHeader, media_type: str, grey: Image.Image, density: Quantity
 ) -> tuple[Image.Image, Quantity]:
-    """Return that frame of a few which has most text, with its density: an animation may begin with an empty slide.
+    """Return the sampled frame with the most text, and its density: an animation may begin with an empty slide.
 
-    ``grey`` and ``density`` are the first frame's, which stays where it has as much, and where a later one is damaged.
+    ``grey`` and ``density`` belong to the first frame. They are returned if no later frame has more text. Sampling ends
+    at a damaged frame.
     """
     last = min(header.frames, _SAMPLED_PIXELS // max(1, header.width * header.height)) - 1
     if media_type == "image/tiff" or last < 1:
@@ -136,10 +140,10 @@ def _densest(
 
 
 def picture(data: bytes, media_type: str, max_side: int | None = None, min_side: int | None = None) -> dict[str, Any]:
-    """The first frame as an RGB or grey PNG: upright, without metadata, alpha laid on paper that shows its ink.
+    """Return the first frame as an RGB or grey PNG: upright, without metadata, transparency replaced by paper.
 
-    Shrunk until no side is longer than ``max_side``, or none is longer than ``min_side`` demands of the shorter one. A
-    JPEG is decoded at a fraction of its size then.
+    The paper has a colour on which the ink is visible. The image is shrunk until its longer side is at most
+    ``max_side``, or its shorter side at most ``min_side``; a JPEG is then decoded at a fraction of its size.
     """
     header = checked_header(data, media_type)
     with sandbox.memory_limit(decode_memory(header, data)):
@@ -157,11 +161,10 @@ def picture(data: bytes, media_type: str, max_side: int | None = None, min_side:
 
 
 def edit_mask(data: bytes, media_type: str, *, transparent: bool) -> dict[str, Any]:
-    """A mask as our models read it: white where a picture may change, black where not. ``transparent``: as OpenAI's
-    hosts read it, transparent where the picture may change.
+    """Return a mask in the form that our models read: white where the image may change, black elsewhere.
 
-    It is read in both forms: OpenAI's clients say it by transparency, whatever is drawn on the rest; others by white
-    and black.
+    ``transparent``: in the form that OpenAI's hosts read instead, transparent where the image may change. Both forms
+    are accepted as input: OpenAI's clients mark the area by transparency, others by white and black.
     """
     header = checked_header(data, media_type)
     with sandbox.memory_limit(decode_memory(header, data)):
@@ -185,7 +188,7 @@ def _encoded_mask(changes: Image.Image, transparent: bool) -> dict[str, Any]:
 
 
 def rotate_upright(image: Image.Image, orientation: int) -> Image.Image:
-    """Return the picture turned by its EXIF orientation; itself if that is upright."""
+    """Return the image turned upright by its EXIF orientation; the same object if it is upright already."""
     turn = _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)
 
@@ -199,8 +202,7 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def encoded(image: Image.Image) -> dict[str, Any]:
-    """``EncodedPicture`` in builtins. A new image holds pixels alone, so nothing of the original's metadata is
-    written."""
+    """Return an ``EncodedPicture`` as a dict. The pixels are copied to a new image, so that no metadata is written."""
     bare = Image.new(image.mode, image.size)
     bare.paste(image)
     out = io.BytesIO()
@@ -224,7 +226,7 @@ def checked_header(data: bytes, media_type: str) -> header_readers.PictureHeader
 
 
 def _prepare(media_type: str) -> None:
-    """Import what a format needs beyond Pillow itself. Raises NotInstalled if it is missing."""
+    """Import the decoder of a format that needs more than Pillow. Raises NotInstalled if it is missing."""
     if media_type == "image/avif" and not features.check("avif"):
         raise NotInstalled("is an AVIF picture, which this Pillow cannot decode", todo="run: pip install -U pillow")
     if media_type == "image/heic" and "HEIF" not in Image.OPEN:
@@ -240,7 +242,7 @@ def _prepare(media_type: str) -> None:
 
 
 def decode_memory(header: header_readers.PictureHeader, data: bytes) -> int:
-    """Decoded, converted, copied and encoded, four bytes a pixel each; and the file itself."""
+    """Return the bytes that decoding may take: an image decoded, converted, copied and encoded, and the file itself."""
     return 20 * header.width * header.height + 2 * len(data) + (64 << 20)
 
 
@@ -251,7 +253,7 @@ def open_image(data: bytes, media_type: str) -> Image.Image:
         raise InputTooLarge(f"has more than {MAX_PIXELS // 1_000_000} million pixels", todo="shrink it first") from None
     except MemoryError:
         raise
-    except Exception as error:  # Pillow raises many kinds for a bad header
+    except Exception as error:  # Pillow raises many exception classes for a bad header
         raise _broken(error) from None
     if media_type == "image/tiff" and (first := next(iter(header_readers.tiff_pages(data)), 0)):
         seek_frame(image, first)  # a thumbnail comes before it
@@ -270,7 +272,7 @@ def load_pixels(image: Image.Image) -> None:
 
 
 def frame_count(image: Image.Image) -> int:
-    """Frames or pages; Pillow walks the file to count them, and may find it damaged."""
+    """Return the number of frames or pages. Pillow reads the file to count them, which may reveal damage."""
     try:
         return int(getattr(image, "n_frames", 1))
     except MemoryError:
@@ -280,7 +282,7 @@ def frame_count(image: Image.Image) -> int:
 
 
 def seek_frame(image: Image.Image, place: int) -> None:
-    """Another frame of an animation, or page of a TIFF."""
+    """Select another frame of an animation or page of a TIFF. Raises InputBroken if it is damaged."""
     try:
         image.seek(place)
     except MemoryError:
@@ -292,7 +294,7 @@ def seek_frame(image: Image.Image, place: int) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 (upright) when there is none or it cannot be read."""
+    """Return the EXIF orientation, 1 (upright) if there is none or it cannot be read."""
     try:
         found = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # a damaged tag directory is no reason to refuse the pixels
@@ -301,11 +303,11 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _making(image: Image.Image) -> tuple[str, str]:
-    """Return when and with what a picture was taken, by its EXIF tags; "" for what they do not state."""
+    """Return when and with what device an image was taken, by its EXIF tags; "" for each that is not stated."""
     try:
         tags = image.getexif()
         return creation_date.exif_date(tags, tags.get_ifd(creation_date.EXIF_DETAILS)), creation_date.exif_device(tags)
-    except Exception:  # as above
+    except Exception:  # a damaged tag directory, as in _orientation
         return "", ""
 
 
@@ -316,7 +318,9 @@ def _broken(error: Exception) -> InputBroken:
 
 
 def flattened(image: Image.Image) -> Image.Image:
-    """RGB or L: palettes resolved, 16-bit grey scaled, CMYK converted, transparency on paper."""
+    """Return the image as RGB or L: palettes resolved, 16-bit grey scaled, CMYK converted, transparency replaced by
+    paper.
+    """
     if image.mode in ("RGB", "L"):
         if "transparency" not in image.info:
             return image
@@ -342,15 +346,15 @@ def flattened(image: Image.Image) -> Image.Image:
 
 
 def _between(least: int, most: int) -> list[int]:
-    """A table that turns these levels of grey white, and all others black."""
+    """Return a lookup table that turns the grey levels from ``least`` to ``most`` white and all others black."""
     return [255 if least <= level <= most else 0 for level in range(256)]
 
 
 def _paper(image: Image.Image) -> str:
-    """The colour under a transparent picture on which none of its ink is lost: white, unless its ink is.
+    """Return a background colour on which the ink of a transparent image is visible: white, unless the ink is light.
 
-    Where next to nothing but light ink is there, all of it would vanish. So would light strokes beside other ink, which
-    lie on nothing themselves; what lies on an area of ink (letters on a sign, a chart's own paper) is no loss.
+    If nearly all ink is light, it would vanish on white. Light strokes among darker ink would vanish too, unless they
+    lie on an area of ink (letters on a sign, the background of a chart).
     """
     sample = image.copy()
     sample.thumbnail((SAMPLE_SIDE, SAMPLE_SIDE), Image.Resampling.BOX)
@@ -372,13 +376,13 @@ def _paper(image: Image.Image) -> str:
 
 
 def text_density(image: Image.Image) -> Quantity:
-    """Share of the area that looks like writing.
+    """Return the estimated share of the area that is text.
 
-    Writing has paper and ink: in a small block one grey level covers half the area, clearly different
-    levels cover some of it, and the change between the two is sharp and frequent. Photographs shade
-    gradually or have no flat ground. Blocks that pass all three tests are counted.
-    Calibrated on the example pictures: photographs 0 to 0.03, a page with one chart 0.04, pages of
-    text 0.09 to 0.15, a screenshot of an invoice 0.16. A rough instrument, hence the wide range.
+    Text has paper and ink. In a small block, one grey level covers half the area, clearly different levels cover some
+    of it, and the change between the two is sharp and frequent. Photographs shade gradually or have no flat background.
+    Blocks that pass all three tests are counted. Calibrated on the example images: photographs 0 to 0.03, a page with
+    one chart 0.04, pages of text 0.09 to 0.15, a screenshot of an invoice 0.16. The estimate is rough, hence its wide
+    range.
     """
     written = blocks = 0
     for grey in letter_counts.stretches(flattened(image).convert("L"), SAMPLE_SIDE):
@@ -392,7 +396,7 @@ def text_density(image: Image.Image) -> Quantity:
 
 
 def _written_blocks(grey: Image.Image) -> tuple[int, int]:
-    """Return how many blocks look like text, and of how many."""
+    """Return the number of blocks that look like text, and the number of all blocks."""
     steps = ImageChops.difference(grey, ImageChops.offset(grey, 1, 0)).point([0] * 29 + [255] * 227)
     columns, rows = grey.width // _BLOCK, grey.height // _BLOCK
     if not columns * rows:
@@ -407,7 +411,7 @@ def _written_blocks(grey: Image.Image) -> tuple[int, int]:
 
 
 def _has_paper_and_ink(levels: list[int]) -> bool:
-    """Return whether one grey level, give or take 6, fills half a block and levels at least 56 away a sixteenth."""
+    """Return True if one grey level (±6) fills half a block, and levels at least 56 away fill a sixteenth of it."""
     sums = [0, *accumulate(levels)]
     around = list(map(sub, [*sums[7:], *sums[-1:] * 6], [*sums[:1] * 6, *sums[:250]]))  # by level, give or take 6
     near = max(around)

@@ -1,14 +1,14 @@
-"""Counts the letters on a picture without reading them.
+"""Counts the letters on an image without reading them.
 
-Letters have edges. Along a row of pixels that crosses a line of writing the grey level jumps a few times per
-letter, whatever the letter's size; how many rows cross the line depends on its height. So the jumps of a line
-divided by its height in pixels are proportional to its letters. Lines are separated by the empty rows between
-them, strip by strip from left to right, so that columns and what stands beside the text do not run together.
+Letters have edges. Along a row of pixels that crosses a line of text, the grey level jumps a few times per letter,
+whatever the letter's size; the number of rows that cross the line depends on its height. The jumps of a line divided by
+its height in pixels are therefore proportional to its letters. Lines are separated by the empty rows between them, in
+vertical strips, so that columns and content beside the text are not merged.
 
 Calibrated on pages whose text is known: three pages of report.pdf (716, 210 and 215 characters: counted 708, 192, 212).
-Against what PP-OCR read on 32 drawn pages and pictures with letters of 16 to 34 pixels, letters / 4 gave tokens with
-a q-error of 1.07 (scanned pages) and 1.16 (pictures) in the median, 1.37 and 1.68 at worst; photographs without
-writing count 40 to 80.
+Against the text that PP-OCR read on 32 rendered pages and images with letters of 16 to 34 pixels, letters / 4 gave
+tokens with a median q-error of 1.07 (scanned pages) and 1.16 (images), 1.37 and 1.68 at worst. Photographs without text
+count 40 to 80.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from PIL import Image, ImageChops
 
 from intermodal.quantity import Quantity, between
 
-SIDE = 1024  # pixels of the longer side at which letters are counted: below it small print melts
-_LONG = 1.5  # length to width from which on a picture is a strip of a longer one
+SIDE = 1024  # pixels of the longer side at which letters are counted; small print blurs below it
+_LONG = 1.5  # length to width from which on an image is divided into stretches
 _STRETCHES = 64
-_ON_ITS_SIDE = 3.0  # times: letters that stand above each other, as figures of a table do, count twice at most
+_ON_ITS_SIDE = 3.0  # ratio; letters stacked vertically, like figures in a table, count twice at most
 _STRIPS = 4
-_JUMP = 29  # grey levels from one pixel to the next that are an edge
-_CROSSED = 0.01  # share of a strip's row that jumps where the row crosses writing
-_JUMPS_PER_LETTER = 2.6  # in a row that crosses it
-_FEWEST, _MOST = 0.6, 1.7  # bounds relative to the count, which 9 of 10 pages kept
-_STRAY = 120.0  # letters: edges of a photograph, or writing too faint to be counted
+_JUMP = 29  # difference in grey level between neighbouring pixels that counts as an edge
+_CROSSED = 0.01  # share of jumps in a row of a strip from which on the row crosses text
+_JUMPS_PER_LETTER = 2.6  # in a row that crosses the letter
+_FEWEST, _MOST = 0.6, 1.7  # bounds relative to the count; 9 of 10 pages stayed within them
+_STRAY = 120.0  # letters: edges of a photograph, or text too faint to be counted
 
 
 class LineOfWriting(NamedTuple):
-    """Rows of pixels that cross writing, between two columns: ``crossed`` is how much of each jumps, 0..255."""
+    """Rows of pixels between two columns that cross text. ``crossed``: the share of jumps in each row, 0..255."""
 
     left: int
     right: int
@@ -42,7 +42,10 @@ class LineOfWriting(NamedTuple):
 
 
 def count_letters(grey: Image.Image, *, written: bool = True) -> Quantity:
-    """Letters, figures and signs on a grey picture. ``written`` False: nothing on it looks like writing."""
+    """Return the estimated number of letters, figures and signs on a grey image.
+
+    ``written`` is False if nothing on the image looks like text.
+    """
     found = float(round(sum(map(_letters, stretches(grey, SIDE)))))
     low, high = round(found * _FEWEST), round(found * _MOST + _STRAY)
     if not written:
@@ -51,9 +54,10 @@ def count_letters(grey: Image.Image, *, written: bool = True) -> Quantity:
 
 
 def stretches(picture: Image.Image, side: int) -> Iterator[Image.Image]:
-    """The picture with a longer side of ``side`` pixels; one that is more than twice as long as wide in stretches.
+    """Yield the image shrunk to a longer side of ``side`` pixels; a long and narrow one is divided into stretches
+    first.
 
-    A screenshot of a whole conversation would be left with a width at which nothing of it looks written.
+    Without the division, a screenshot of a whole conversation would become too narrow for its text to be detected.
     """
     width, height = picture.size
     count = min(_STRETCHES, max(1, round(max(width, height) / (_LONG * min(width, height)))))
@@ -69,13 +73,15 @@ def stretches(picture: Image.Image, side: int) -> Iterator[Image.Image]:
 
 
 def _letters(grey: Image.Image) -> float:
-    """By rows; by columns where they tell of far more, as of writing that lies on its side, where no row is empty."""
+    """Return the letters counted by rows, or by columns if those give far more: text turned by 90° has no
+    empty rows.
+    """
     by_rows, by_columns = _by_rows(grey), _by_rows(grey.transpose(Image.Transpose.ROTATE_90))
     return by_columns if by_columns > _ON_ITS_SIDE * by_rows else by_rows
 
 
 def _by_rows(grey: Image.Image) -> float:
-    """Jumps over height, line by line, in letters."""
+    """Return the letters counted by rows: the jumps of each line divided by its height."""
     found = 0.0
     for line in lines_of_writing(grey, _STRIPS, 64):
         found += sum(line.crossed) / 255 * (line.right - line.left) / len(line.crossed)
@@ -83,7 +89,10 @@ def _by_rows(grey: Image.Image) -> float:
 
 
 def lines_of_writing(grey: Image.Image, strips: int, narrowest: int) -> Iterator[LineOfWriting]:
-    """Lines of writing, strip by strip. ``strips``: into which it is cut at most, of ``narrowest`` pixels each."""
+    """Yield the lines of text, strip by strip.
+
+    ``strips``: the largest number of strips; ``narrowest``: the least width of a strip in pixels.
+    """
     width, height = grey.size
     jumps = ImageChops.difference(grey, ImageChops.offset(grey, 1, 0)).point([0] * _JUMP + [255] * (256 - _JUMP))
     strips = min(strips, max(1, width // narrowest))

@@ -1,4 +1,4 @@
-"""Pixels of pictures that our decoder encoded, for models; and pictures encoded from pixels that a model made."""
+"""Converts encoded images to pixels for models, and pixels that a model produced to encoded images."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from PIL import Image
 
 from intermodal.errors import InputBroken
 
-FILTERS = tuple(range(len(Image.Resampling)))  # numbers that preprocessor_config.json has for ways to resize
+FILTERS = tuple(range(len(Image.Resampling)))  # numbers of the resampling filters in preprocessor_config.json
 SMOOTH, NEAREST = Image.Resampling.LANCZOS.value, Image.Resampling.NEAREST.value
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {"jpeg": {"quality": 92}, "webp": {"quality": 92}}
 
 
 class Rgb(NamedTuple):
-    """Three bytes a pixel, row after row."""
+    """An image of three bytes per pixel, row after row."""
 
     width: int
     height: int
@@ -24,11 +24,14 @@ class Rgb(NamedTuple):
 
 
 def decode_rgb(data: bytes, to: Callable[[int, int], tuple[int, int]] | None, resample: int) -> Rgb:
-    """A picture in the width and height that ``to`` makes of its own; as large as it is without."""
+    """Return the pixels of an image that our decoder encoded.
+
+    ``to`` maps its width and height to those of the result; without it, the size is kept.
+    """
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as opened:
             image = opened.convert("RGB")
-    except Exception as error:  # it was encoded by us: whatever is wrong with it, it is no picture
+    except Exception as error:  # our own decoder encoded it, so any failure means that it is no image
         raise InputBroken(f"is not a picture ({type(error).__name__})") from None
     if to is not None:
         image = image.resize(to(*image.size), Image.Resampling(resample))
@@ -36,7 +39,9 @@ def decode_rgb(data: bytes, to: Callable[[int, int], tuple[int, int]] | None, re
 
 
 def encode_pixels(image: Rgb, form: str, largest: int = 0) -> bytes:
-    """A file of pixels: "png", "jpeg" or "webp". ``largest``: pixels that its longer side gets; 0 leaves it."""
+    """Return pixels as a file. ``form``: "png", "jpeg" or "webp"; ``largest``: pixels of the longer side, 0
+    to keep it.
+    """
     made = Image.frombytes("RGB", (image.width, image.height), image.data)
     if largest:
         scale = largest / max(made.size)

@@ -1,16 +1,14 @@
-"""Detects the script in which a picture is written, by the shapes of strokes; no letter is read.
+"""Detects the script of the text on an image by the shapes of its strokes, without reading letters.
 
-Lines of writing are found as in ``letter_counts.py``, cut out, scaled by the height in which most strokes stand (that
-of small letters), and made black and white. Around each pixel of a line lie eight others at some distance: which of
-them are ink is a pattern, and how often each of the 256 patterns occurs differs from script to script more than from
-font to font (local binary patterns; Ojala, Pietikäinen, Mäenpää 2002). A linear model over the square roots of their
-shares names the script. It is fitted on rendered pages (``scripts/fit_strokes.py``); its numbers are in
-script_detection.bin.
+Lines of text are found as in ``letter_counts.py``, cut out, scaled by the height in which most strokes stand (that of
+small letters), and made black and white. Around each pixel of a line lie eight others at some distance. Their ink or
+paper forms a pattern, and the frequencies of the 256 patterns differ more from script to script than from font to font
+(local binary patterns; Ojala, Pietikäinen, Mäenpää 2002). A linear model over the square roots of the frequencies names
+the script. It is fitted on rendered pages (``scripts/fit_strokes.py``); its weights are in script_detection.bin.
 
-Uncertain pages get no script. Of 1,021 pages in other scripts, in fonts that it was not fitted on, 89 % get one, 99.8
-% of those the right one; of 504 in Latin, Chinese and Japanese, 187 of them turned, tilted or small, one gets another
-script.
-It takes 10 to 50 ms of a processor.
+Uncertain pages get no script. Of 1,021 pages in other scripts, in fonts that the model was not fitted on, 89 % get a
+script, which is right in 99.8 % of them. Of 504 pages in Latin, Chinese and Japanese, 187 of them turned, tilted or
+small, one gets another script. Detection takes 10 to 50 ms of CPU time.
 """
 
 from __future__ import annotations
@@ -28,30 +26,32 @@ from PIL import Image, ImageChops
 from intermodal.media.image import letter_counts
 from intermodal.quantity import Quantity
 
-_STRIPS = 5  # that a picture is cut into from left to right, so that columns and slants do not run together
-_CORE = 0.45  # of the most jumps of a line's rows: from here on a row crosses small letters
-_ABOVE, _SMALL, _BELOW = 14, 14, 10  # pixels of a line: above its small letters, of them, and below
+_STRIPS = 5  # vertical strips of an image, so that columns and slanted lines are not merged
+_CORE = 0.45  # of the most jumps in a row of the line: above this, a row crosses small letters
+_ABOVE, _SMALL, _BELOW = 14, 14, 10  # pixels of a line: above its small letters, the small letters, and below them
 _HIGH = _ABOVE + _SMALL + _BELOW
 _WIDEST = 600  # pixels of a line
-_SHRUNK = 0.6  # times: from here on pixels are left out
-_ENLARGED = 2.6  # times: smaller writing has lost its shapes
-_INKED = (0.03, 0.55)  # share of ink in a line of writing
+_SHRUNK = 0.6  # scale below which pixels are averaged
+_ENLARGED = 2.6  # scale above which text is too small to have recognisable shapes
+_INKED = (0.03, 0.55)  # share of ink in a line of text
 _CONTRAST = 30  # grey levels between ink and paper
-_LINES = 24  # that are looked at, those with the most strokes
+_LINES = 24  # lines that are analysed, those with the most strokes
 _FEWEST = 3  # lines below which no script is reported
-_GAP = 6  # pixels around each
-_DISTANCES = (1, 2, 3, 5)  # pixels of the eight others from the one in their middle
+_GAP = 6  # pixels around each line
+_DISTANCES = (1, 2, 3, 5)  # distances in pixels of the eight others from the pixel in their middle
 _AROUND = ((-1, -1), (0, -1), (1, -1), (1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0))
-READ_SCRIPTS = ("latin", "han", "kana")  # that the embedded reader knows itself
-TURNED = "turned"  # a page on its side or upside down, whose lines show no script
-_WRITTEN = 0.04  # share of text from which on the words of a picture matter: a photograph has shapes of every script
-_LETTERS = 40.0  # that are counted, at least
-_SURE = 0.7  # probability from which on a script is reported
-_BUT_READ = 0.1  # probability of those that are read, at most
+READ_SCRIPTS = ("latin", "han", "kana")  # scripts that the embedded reader supports
+TURNED = "turned"  # a page on its side or upside down, whose script cannot be detected
+_WRITTEN = 0.04  # least share of text: on a photograph, shapes of every script occur
+_LETTERS = 40.0  # least number of counted letters
+_SURE = 0.7  # least probability of a script that is reported
+_BUT_READ = 0.1  # largest probability of the scripts that are read, together
 
 
 class _Line(NamedTuple):
-    """Where writing is: jumps per row that crosses it, left, right, and top and bottom of its small letters."""
+    """The place of a line: its weight, left, right, and top and bottom of its small letters. The weight
+    counts strokes.
+    """
 
     weight: float
     left: int
@@ -61,7 +61,9 @@ class _Line(NamedTuple):
 
 
 class ScriptModel(msgspec.Struct):
-    """``weights`` of each script over the patterns, a signed byte each, times its ``scale``; and its ``bias``."""
+    """``weights`` of each script over the patterns, one signed byte each; its ``scale`` multiplies them, ``bias`` is
+    added.
+    """
 
     scripts: list[str]
     scale: list[float]
@@ -69,7 +71,7 @@ class ScriptModel(msgspec.Struct):
     weights: bytes
 
     def rows(self) -> list[list[int]]:
-        """The weights of each script."""
+        """Return the weights of each script."""
         count = len(self.weights) // len(self.scripts)
         signed = memoryview(self.weights).cast("b")
         return [signed[at : at + count].tolist() for at in range(0, len(self.weights), count)]
@@ -81,13 +83,14 @@ def _load() -> ScriptModel:
     return msgspec.msgpack.decode(zlib.decompress(packed), type=ScriptModel)
 
 
-_shipped = _load()  # a sealed worker can open no file
+_shipped = _load()  # loaded on import, because a sandboxed worker cannot open files
 
 
 def detect_script(grey: Image.Image, density: Quantity, seen: Quantity) -> str:
-    """The script of a grey picture's words, as ``PartFacts.script`` has it; "" where it is read anyway, or not sure.
+    """Return the script of the text on a grey image, as in ``PartFacts.script``.
 
-    ``density`` and ``seen`` (letters): how much of it looks like writing, as measured before.
+    Returns "" if the embedded reader supports the script, or if it is uncertain. ``density`` and ``seen`` are the share
+    of text and the number of letters, as measured before.
     """
     written = density.known and density.mid >= _WRITTEN and seen.known and seen.mid >= _LETTERS
     found = count_patterns(grey) if written else None
@@ -95,7 +98,7 @@ def detect_script(grey: Image.Image, density: Quantity, seen: Quantity) -> str:
 
 
 def confident_script(likely: Mapping[str, float]) -> str:
-    """Return the detected script, "" for one that the reader knows anyway and if it is uncertain."""
+    """Return the detected script, "" if it is uncertain or the embedded reader supports it."""
     best = max(likely, key=lambda script: likely[script])
     if (
         best in (*READ_SCRIPTS, TURNED)
@@ -107,7 +110,7 @@ def confident_script(likely: Mapping[str, float]) -> str:
 
 
 def pattern_features(found: Iterable[list[int]]) -> list[float]:
-    """Return the model's features: the square root of each pattern's share of its kind."""
+    """Return the features of the model: the square root of each pattern's share of its kind."""
     features: list[float] = []
     for counts in found:
         whole = max(1, sum(counts))
@@ -116,7 +119,7 @@ def pattern_features(found: Iterable[list[int]]) -> list[float]:
 
 
 def likelihoods(features: list[float], model: ScriptModel) -> dict[str, float]:
-    """The probability of each script, as a model has it."""
+    """Return the probability of each script by the model."""
     sums = [
         bias + scale * sum(map(operator.mul, features, row))
         for bias, scale, row in zip(model.bias, model.scale, model.rows(), strict=True)
@@ -128,8 +131,10 @@ def likelihoods(features: list[float], model: ScriptModel) -> dict[str, float]:
 
 
 def count_patterns(grey: Image.Image) -> list[list[int]] | None:
-    """Return how often each pattern occurs, by distance and by the place of its middle: on ink among the small letters,
-    on ink above or below them, on paper among them. None if there is too little text, or too small.
+    """Return how often each pattern occurs, by distance and by the place of its middle pixel.
+
+    The places are: ink among the small letters, ink above or below them, paper among them. Returns None if there is too
+    little text, or if it is too small.
     """
     lines = _cut(grey)
     if len(lines) < _FEWEST:
@@ -157,7 +162,7 @@ def count_patterns(grey: Image.Image) -> list[list[int]] | None:
 
 
 def _cut(grey: Image.Image) -> list[Image.Image]:
-    """Lines of the picture in black and white, of one height."""
+    """Return lines of the image in black and white, all of the same height."""
     found: list[Image.Image] = []
     for line in sorted(_lines(grey), reverse=True)[: 2 * _LINES]:
         scale = _SMALL / (line.bottom - line.top)
@@ -188,7 +193,7 @@ def _lines(grey: Image.Image) -> list[_Line]:
 
 
 def _line(found: letter_counts.LineOfWriting, scale: float) -> list[_Line]:
-    """Where the small letters of a line are, if it is one."""
+    """Return the place of the small letters in a line, as a list of one; [] if it is not a line of text."""
     left, right, top, rows = found
     most = max(rows)
     if not 5 <= len(rows) <= 120 or most < 10:
@@ -202,7 +207,7 @@ def _line(found: letter_counts.LineOfWriting, scale: float) -> list[_Line]:
 
 
 def _inked(line: Image.Image) -> Image.Image | None:
-    """The line with its ink white and its paper black; None for what has no ink and paper."""
+    """Return the line with its ink white and its paper black, None if it has too little contrast or is not text."""
     levels = line.histogram()
     sums = [0]
     for count in levels:
