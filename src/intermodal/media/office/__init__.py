@@ -1,12 +1,12 @@
-"""Files that hold text, pictures and other files, each converted to Markdown inside the sandboxed worker.
+"""Converts files that contain text, images and other files to Markdown, inside the sandboxed worker.
 
-A module is one format, ``convert(data, name, probe) -> ConvertedFile``, or something that several share. A row of
-``media/worker.py`` names the converter of each media type and the packages that it needs. PDF is in ``media/pdf/``.
+Each module is one format, ``convert(data, name, probe) -> ConvertedFile``, or shared code. A table in
+``media/worker.py`` maps each media type to its converter and the packages that it needs. PDF is in ``media/pdf/``.
 
 docx.py, pptx.py, xlsx.py     Word, PowerPoint and Excel; office_package.py reads their ZIP container
-doc.py, ppt.py, xls.py        the same, of 1997 to 2003; compound_file.py reads their container
+doc.py, ppt.py, xls.py        Word, PowerPoint and Excel of 1997 to 2003; compound_file.py reads their container
 odf.py, rtf.py, epub.py       OpenDocument, RTF, EPUB
-html_pages.py                 HTML, and HTML that other converters made, without menus and banners
+html_pages.py                 HTML, and HTML that other converters produced, without menus and banners
 eml.py, msg.py, zip_archive.py   mails and archives: their text and the files in them
 notebook.py, svg.py, subtitle_files.py   Jupyter, SVG, SubRip and WebVTT
 text_encoding.py              text that is not UTF-8

@@ -1,4 +1,4 @@
-"""Compound files (MS-CFB) of Office 97 to 2003: their streams, and the pictures in their drawings (MS-ODRAW)."""
+"""Reads compound files (MS-CFB) of Office 97 to 2003: their streams, and the images in their drawings (MS-ODRAW)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_BLIPS = 1_000
 
 
 class CompoundFile:
-    """Raises InputBroken when made of something else."""
+    """A compound file. Raises InputBroken if ``data`` is something else."""
 
     def __init__(self, data: bytes) -> None:
         try:
@@ -28,7 +28,7 @@ class CompoundFile:
             raise InputBroken("is damaged: its list of contents cannot be read", todo=_TODO) from None
 
     def read(self, name: str) -> bytes:
-        """A stream's bytes, b"" when there is none."""
+        """Return the bytes of a stream, b"" if there is none."""
         try:
             if not self._file.exists(name):
                 return b""
@@ -39,12 +39,12 @@ class CompoundFile:
         return made
 
     def pictures(self, *names: str) -> Iterator[bytes]:
-        """JPEG and PNG pictures of drawings, in the order in which they lie in the streams."""
+        """Yield the JPEG and PNG images of drawings, in their order in the streams."""
         seen = 0
         for name in names:
             stream = self.read(name)
             for found in _PICTURE.finditer(stream):
-                for before in (25, 41):  # header of 8, one identifier or two of 16, a tag of 1
+                for before in (25, 41):  # a header of 8 bytes, one or two identifiers of 16, a tag of 1
                     head = found.start() - before
                     if head < 0:
                         continue

@@ -1,4 +1,4 @@
-"""``ConvertedFile``, which crosses the worker's pipe; the media types that are converted, and their limits."""
+"""Defines ``ConvertedFile``, the media types that are converted, and the limits of conversion."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ PLAIN: Final = "text/plain"
 
 EXTRA_TODO: Final = "pip install 'intermodal[documents]'"
 
-# Media type -> the kinds that a privacy label may use for it. Pages and mails are text on disk, so "text" covers them
-# and everything that is extracted from them.
+# Media type -> the kinds that a privacy label may use for it. Pages and mails are text files, so a label on "text" also
+# covers them and everything extracted from them.
 CONVERTED: Final[dict[str, tuple[Kind, ...]]] = {
     DOCX: ("document",),
     PPTX: ("document",),
@@ -57,44 +57,44 @@ CONVERTED: Final[dict[str, tuple[Kind, ...]]] = {
     ASS: ("text",),
 }
 
-PLUGIN_TYPE: Final = "application/x-intermodal-plugin-"  # then the ending that a plugin converts
+PLUGIN_TYPE: Final = "application/x-intermodal-plugin-"  # followed by the file ending that a plugin converts
 PLUGIN_KINDS: Final[tuple[Kind, ...]] = ("document", "text")
 
 
 def converted_kinds(media_type: str) -> tuple[Kind, ...] | None:
-    """Return the kinds a privacy label may call a file of this type by; None where it is not converted."""
+    """Return the kinds a privacy label may use for a file of this type; None if the type is not converted."""
     return PLUGIN_KINDS if media_type.startswith(PLUGIN_TYPE) else CONVERTED.get(media_type)
 
 
-# Limits of what is extracted from one file.
-MAX_PACKED: Final = 256 << 20  # bytes of all members of a ZIP container, unpacked
+# Limits of the contents extracted from one file.
+MAX_PACKED: Final = 256 << 20  # bytes of all members of a ZIP container, decompressed
 MAX_MEMBERS: Final = 10_000
-MAX_RATIO: Final = 200  # unpacked to packed, of a member above RATIO_FROM; ordinary sheets reach about 30
+MAX_RATIO: Final = 200  # decompressed to compressed size, for members above RATIO_FROM; ordinary sheets reach about 30
 RATIO_FROM: Final = 1 << 20
 MAX_CHARS: Final = 8_000_000  # of the text of one file: about 2 million tokens, more than any context
 MAX_CELLS: Final = 1_000_000
 MAX_PICTURES: Final = 50
 MIN_PICTURE_SIDE: Final = 32  # pixels: bullets, rules and counting pixels are smaller
-MAX_ATTACHMENTS: Final = 50  # of a mail or an archive, those of the ones in it included
-MAX_ATTACHED: Final = 128 << 20  # bytes of all of them
+MAX_ATTACHMENTS: Final = 50  # of a mail or an archive, including nested ones
+MAX_ATTACHED: Final = 128 << 20  # bytes of all attachments together
 MAX_DEPTH: Final = 3  # a mail in a mail in an archive
 
 
 class EmbeddedFile(Value):
-    """Something that lay inside a file, as it was there. ``name`` is what the file calls it, "" for a picture."""
+    """A file that was contained in another file, unchanged. ``name`` is its name there, "" for an image."""
 
     data: bytes
     name: str = ""
 
 
 class ConvertedFile(Value):
-    """A file, taken apart.
+    """The contents of a converted file.
 
     Attributes:
-        text: Markdown; ``[picture 1]`` in place of a picture, counted from 1 as in ``pictures``.
-        pictures: in the order of the text, each once.
-        attachments: files of a mail or an archive, in order.
-        notes: omissions and remarks, each a phrase that can follow "report.docx: ".
+     text: Markdown; ``[picture 1]`` in place of an image, counted from 1 as in ``pictures``.
+     pictures: in the order of the text, each once.
+     attachments: files of a mail or an archive, in order.
+     notes: omissions and remarks, each a phrase that can follow "report.docx: ".
     """
 
     text: str
@@ -103,7 +103,7 @@ class ConvertedFile(Value):
     notes: tuple[str, ...] = ()
 
     def without_halves(self) -> ConvertedFile:
-        """The same with halves of characters joined, or replaced where one is alone: UTF-8 has no word for them."""
+        """Return a copy that can be encoded as UTF-8: surrogate pairs are joined, lone surrogates replaced."""
         files = tuple(EmbeddedFile(data=file.data, name=_whole(file.name)) for file in self.attachments)
         notes = tuple(map(_whole, self.notes))
         return ConvertedFile(text=_whole(self.text), pictures=self.pictures, attachments=files, notes=notes)

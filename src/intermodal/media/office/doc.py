@@ -1,8 +1,8 @@
-"""DOC of Word 97 to 2003 (MS-DOC) to HTML, which is converted as any page. In the worker.
+"""Converts DOC of Word 97 to 2003 (MS-DOC) to HTML, which is then converted like any page. Runs in the worker.
 
-Included: headings, lists, tables, links, footnotes, comments (marked), page headers and footers, words of text boxes,
-JPEG and PNG pictures, after the text. Left out: deleted and hidden text (counted), equations, embedded files. Numbered
-lists are shown with bullets: their numbering is in tables that are not read. Macros are never read.
+Included: headings, lists, tables, links, footnotes, comments (marked), page headers and footers, text of text boxes,
+and JPEG and PNG images, which follow the text. Left out: deleted and hidden text (counted), equations, embedded files.
+Numbered lists are shown with bullets, because the tables with their numbers are not read. Macros are never read.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from intermodal.media.office.picture_collector import PictureCollector, Probe
 from intermodal.media.office.word_html import ListItem, address_in, as_html, mark_link, nested_list
 from intermodal.plans.numbers import counted
 
-_WORD_97: Final = 0x00C1  # nFib of Word 97, the first to write this format (MS-DOC 2.5.2)
+_WORD_97: Final = 0x00C1  # nFib of Word 97, the first version of this format (MS-DOC 2.5.2)
 _TODO = "open it and save it again as DOCX"
 # Offsets in the header (MS-DOC 2.5.2 to 2.5.6).
 _LENGTHS, _CHARACTERS, _PARAGRAPHS, _PIECES = 0x4C, 0xFA, 0x102, 0x1A2
-_PAGE = 512  # bytes of a page of formats
+_PAGE = 512  # bytes of a page of formatting properties
 # Properties (MS-DOC 2.6.1, 2.6.2).
 _DELETED, _HIDDEN = 0x0800, 0x083C
 _IN_TABLE, _ROW_ENDS, _LEVEL, _LIST, _OUTLINE = 0x2416, 0x2417, 0x260A, 0x460B, 0x2640
@@ -37,7 +37,7 @@ _SIGNS = {0x1E: "‑", 0x1F: "", 0x0B: "\n", 0x0C: "\n", 0x0E: "\n", 0x00: "", 0
 
 
 class _Piece(Value):
-    """A stretch of the text: where it lies in the main stream, in bytes, and how wide a character of it is."""
+    """A stretch of the text, its byte offset in the main stream, and the bytes per character."""
 
     text: str
     start: int
@@ -100,7 +100,7 @@ def _page(compound: CompoundFile) -> tuple[str, list[str]]:
 
 
 def _pieces(main: bytes, clx: bytes) -> list[_Piece]:
-    """The piece table (MS-DOC 2.8.35, 2.9.38): text is one byte a character in Windows-1252, or two in UTF-16."""
+    """Return the pieces of the text (MS-DOC 2.8.35, 2.9.38), one byte a character in Windows-1252, or two in UTF-16."""
     at = 0
     while at < len(clx) and clx[at] == 1:  # formats of pieces come first
         at += 3 + _u16(clx, at + 1)
@@ -127,7 +127,9 @@ def _pieces(main: bytes, clx: bytes) -> list[_Piece]:
 
 
 def _whole(pieces: list[_Piece], unseen: list[tuple[int, int, bool]]) -> tuple[str, Callable[[int], int]]:
-    """Return all text, hidden text blotted out, and the position of each of its characters in the stream."""
+    """Return the whole text, with hidden text replaced by NUL, and a function from a character's index to its byte
+    offset.
+    """
     parts, begins, at = [], list[int](), 0
     for piece in pieces:
         letters = list(piece.text)
@@ -154,7 +156,7 @@ _Properties = dict[int, int]
 def _runs(
     main: bytes, formats: bytes, where: int, read: Callable[[bytes, int, int], bytes]
 ) -> Iterator[tuple[int, int, _Properties]]:
-    """(first byte, end, properties) of each run of characters, or of each paragraph (MS-DOC 2.9.35, 2.9.175)."""
+    """Yield (first byte, end, properties) of each run of characters, or of each paragraph (MS-DOC 2.9.35, 2.9.175)."""
     start, size = _u32(main, where), _u32(main, where + 4)
     table = formats[start : start + size]
     count = (len(table) - 4) // 8
@@ -174,7 +176,7 @@ def _characters(page: bytes, run: int, runs: int) -> bytes:
 
 
 def _papers(page: bytes, run: int, runs: int) -> bytes:
-    """Of a paragraph: its style, as a property of number 0, and the others."""
+    """Return the packed properties of a paragraph, with its style as property 0."""
     at = 2 * page[4 * (runs + 1) + 13 * run]
     if not at:
         return b""
@@ -214,7 +216,7 @@ def _about(properties: _Properties) -> _About:
 
 
 class _Writer:
-    """Paragraphs as HTML. ``runs``: (first byte, end, properties) of each paragraph, in order."""
+    """Writes paragraphs as HTML. ``runs``: (first byte, end, properties) of each paragraph, in order."""
 
     def __init__(self, runs: list[tuple[int, int, _About]]) -> None:
         self._runs = runs
@@ -261,7 +263,7 @@ class _Writer:
         return self._runs[number][2] if number >= 0 and place < self._runs[number][1] else _About()
 
     def _words(self, text: str) -> str:
-        """Return the text of one paragraph: links are marked, other fields have their last computed result."""
+        """Return the text of one paragraph. Links are marked; other fields have their last computed result."""
         marked = _fields(text)
         made = []
         for letter in marked:
@@ -277,7 +279,7 @@ class _Writer:
 
 
 def _fields(text: str) -> str:
-    """Without the codes of fields; words of links are marked with their addresses."""
+    """Return the text without field codes; the text of links is marked with their addresses."""
 
     def shown(found: re.Match[str]) -> str:
         address, said = address_in(found[1]), found[2] or ""
@@ -295,7 +297,7 @@ def _html(text: str) -> str:
 
 
 def _beside(kind: str, text: str) -> Iterator[str]:
-    """Notes, page headers and footers, comments, text boxes: each after the text, what repeats once."""
+    """Yield notes, page headers and footers, comments and text boxes as HTML, to follow the text."""
     said = [_html(_fields(each.lstrip("\x02\x05 "))) for each in re.split("[\r\x07]", text)]
     lines = [line for line in said if line.strip()]
     if kind in ("note", "Comment"):

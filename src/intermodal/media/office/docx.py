@@ -1,8 +1,8 @@
-"""DOCX to Markdown: mammoth makes HTML of it, which is converted as any page. In the worker.
+"""Converts DOCX to Markdown: mammoth produces HTML, which is then converted like any page. Runs in the worker.
 
 Included: body, tables, lists, links, footnotes, endnotes, comments (marked "Comment"), page headers and footers, the
-numbers of charts, the words of drawings. Left out, with a note: hidden text, text deleted by tracked changes,
-equations, embedded files. Macros are never read.
+numbers of charts, the text of drawings. Left out, with a note: hidden text, text deleted by tracked changes, equations,
+embedded files. Macros are never read.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from intermodal.plans.numbers import counted
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _VANISH = re.compile(rb"<w:vanish[ />]")
 _MAIN = "word/document.xml"
-# Nested lists that only the style tells: Word's "List Bullet 2" to "List Number 5".
+# Nested lists that only the style indicates: Word's "List Bullet 2" to "List Number 5".
 _NESTED = [
     f"p[style-name='List {kind} {level}'] => {'ul|ol > li > ' * (level - 1)}{tag} > li:fresh"
     for kind, tag in (("Bullet", "ul"), ("Number", "ol"))
@@ -58,7 +58,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         try:
             with image.open() as file:
                 kept.append(file.read())
-        except Exception:  # pointed at, not inside: mammoth opens nothing outside, and the fence neither
+        except Exception:  # linked, not embedded: neither mammoth nor the sandbox opens anything outside the file
             return {"src": "outside"}
         return {"src": f"inside:{len(kept) - 1}"}
 
@@ -87,7 +87,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 
 
 def _main(package: OfficePackage) -> str:
-    """The member with the body; it may be called otherwise than usual."""
+    """Return the name of the member with the body. Raises InputBroken if there is none."""
     main = next((each.target for each in package.relations("") if each.kind == "officeDocument"), _MAIN)
     if main not in package.names:
         raise InputBroken("is damaged: its text is missing", todo="open it and save it again as DOCX")
@@ -95,8 +95,10 @@ def _main(package: OfficePackage) -> str:
 
 
 def _without_hidden(data: bytes, package: OfficePackage) -> tuple[bytes, int]:
-    """Return the file without hidden text (the font's property "vanish", ECMA-376-1, 17.3.2.41), and in how many
-    paragraphs there was some; what a style hides is not looked for."""
+    """Return the file without hidden text, and the number of paragraphs that had some.
+
+    Hidden text has the font property "vanish" (ECMA-376-1, 17.3.2.41). Text hidden by a style is not detected.
+    """
     changed: dict[str, bytes] = {}
     passages = 0
     for name in package.files:
@@ -133,7 +135,7 @@ def _inside(source: str, kept: list[bytes]) -> bytes | None:
 
 
 def _around(package: OfficePackage, relations: list[Relation], kind: str) -> list[str]:
-    """Headers or footers, each wording once: a document has one per section and kind of page."""
+    """Return page headers or footers, each wording once: a document has one per section and kind of page."""
     found: dict[str, None] = {}
     for relation in relations:
         if relation.kind == kind and not relation.outside:
@@ -144,7 +146,9 @@ def _around(package: OfficePackage, relations: list[Relation], kind: str) -> lis
 
 
 def _drawn(package: OfficePackage, relations: list[Relation]) -> list[str]:
-    """Charts as tables, SmartArt as its words, after the text: where they stood is not known to the converter."""
+    """Return charts as tables and SmartArt as text. They follow the text, because the converter drops their
+    position.
+    """
     found = []
     for relation in relations:
         if relation.outside:

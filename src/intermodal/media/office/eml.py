@@ -1,7 +1,7 @@
-"""Mails: headers, text and attachments, with Python's own parser. In the worker.
+"""Converts mails: headers, text and attachments, with Python's own parser. Runs in the worker.
 
-The text is the plain one where there is one, otherwise the HTML as Markdown. Pictures in the HTML (``cid:``) are its
-pictures; every other attachment is a file of its own.
+The text is the plain part if there is one, otherwise the HTML as Markdown. Images in the HTML (``cid:``) become images
+of the mail; every other attachment is a file of its own.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _MAX_HEADER = 2_000  # characters
 
 
 class MailParts:
-    """The contents of a mail, sorted: text, pages, the rest."""
+    """The contents of a mail by kind: plain text, HTML pages, other files."""
 
     def __init__(self) -> None:
         self.plain: list[str] = []
         self.pages: list[str] = []
         self.files: list[EmbeddedFile] = []
-        self.named: dict[str, int] = {}  # content id -> place in ``files``
+        self.named: dict[str, int] = {}  # content id -> index in ``files``
         self.seen = 0
         self.notes: list[str] = []
 
@@ -61,13 +61,13 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 def _header(message: EmailMessage, key: str) -> str:
     try:
         value = str(message.get(key) or "")
-    except Exception:  # the parser of structured headers stumbles over many that programs wrote
+    except Exception:  # the parser of structured headers fails on many malformed ones
         value = next((str(v) for k, v in message.raw_items() if k.lower() == key.lower()), "")
     return one_line(value)
 
 
 def one_line(text: str) -> str:
-    """A header's words: one line, nothing that cannot be printed."""
+    """Return the text of a header in one line, without unprintable characters."""
     return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())[:_MAX_HEADER]
 
 
@@ -103,7 +103,7 @@ def _name(part: Any, otherwise: str) -> str:
 
 
 def plain_name(name: str) -> str:
-    """One line, no folders, not long: it is what the sender chose to write there."""
+    """Return a file name that the sender chose in one line, without folders, and shortened."""
     short = one_line(name.replace("\\", "/").rpartition("/")[2])
     return short if len(short) <= 80 else f"{short[:60]}…{short[-19:]}"
 

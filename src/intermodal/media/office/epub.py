@@ -1,7 +1,7 @@
-"""EPUB books (EPUB 3.3, and 2): their chapters in reading order, each converted as a page. In the worker.
+"""Converts EPUB books (EPUB 3.3, and 2): the chapters in reading order, each like a page. Runs in the worker.
 
-Included: title and authors, text, tables, lists, links to the web, footnotes, pictures. Left out: the book's own table
-of contents where it is no chapter, sound and videos (counted). Nothing runs. Books with copy protection are refused.
+Included: title and authors, text, tables, lists, links to the web, footnotes, images. Left out: the table of contents
+unless it is a chapter, audio and videos (counted). Scripts are not run. Books with copy protection are rejected.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 
 
 def _check_protection(package: OfficePackage) -> None:
-    """Refuse a book whose pages are encrypted; mangled fonts alone are no matter."""
+    """Raise InputEncrypted if the pages of a book are encrypted; obfuscated fonts are accepted."""
     root = package.xml("META-INF/encryption.xml")
     ways = [str(each.get("Algorithm", "")) for each in root.iter() if local_name(each) == "EncryptionMethod"] if (
         root is not None) else []  # fmt: skip
@@ -64,7 +64,7 @@ def _check_protection(package: OfficePackage) -> None:
 
 
 def _package_document(package: OfficePackage) -> str:
-    """The member that lists what the book is made of."""
+    """Return the member that lists the contents of the book."""
     root = package.xml("META-INF/container.xml")
     for each in root.iter() if root is not None else ():
         if local_name(each) == "rootfile" and each.get("full-path"):
@@ -81,7 +81,7 @@ def _title(root: Any) -> str:
 
 
 def _chapters(root: Any, folder: str) -> Iterator[str]:
-    """Members in reading order (the spine), each once."""
+    """Return the members in reading order (the spine), each once."""
     listed = {str(each.get("id")): each for each in root.iter() if local_name(each) == "item"}
     taken: dict[str, None] = {}
     for each in root.iter():

@@ -1,14 +1,14 @@
-"""HTML to Markdown, without scripts, styles, hidden elements and boilerplate. In the worker.
+"""Converts HTML to Markdown, without scripts, styles, hidden elements and boilerplate. Runs in the worker.
 
-Nothing is fetched. Pictures in the page (``data:`` URIs) are kept; others are named by their alternative text.
+Nothing is fetched. Images in the page (``data:`` URIs) are kept; others are represented by their alternative text.
 
-Boilerplate is what stands around the content: menus, cookie banners, side columns, link lists. It is recognised by the
-names of elements and by the share of their words that are links, without a learned model. Where a page marks its
-content (``main``, ``article``), what is beside it and is called a foot, a head or a side column goes though it has text
-of its own, as do lists of links without a name; what has addresses, telephone or account numbers stays. Elsewhere an
-element that holds text of its own stays, and a page of which little would be left stays whole. Measured on the ten
-pages of ``tests/pages.py``, written before it: 58 of 58 passages of content are kept, 0 of 48 around them; trafilatura
-2.3.1 keeps 55 and 2, and brings nine packages of 59 MB.
+Boilerplate is everything around the content: menus, cookie banners, side columns, link lists. It is recognised by the
+names of elements and by the share of their words that are links, without a learned model. If a page marks its content
+(``main``, ``article``), elements beside it that are named as a footer, header or side column are removed even if they
+have text of their own, and so are unnamed lists of links; elements with addresses, telephone or account numbers are
+kept. On other pages, an element with text of its own is kept, and a page of which little would remain is kept whole.
+Measured on the ten pages of ``tests/pages.py``, which were written first: 58 of 58 passages of content are kept, and 0
+of 48 boilerplate passages; trafilatura 2.3.1 keeps 55 and 2, and installs nine packages of 59 MB.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Found = Callable[[str], bytes | None]
 
 
 class _Markdown(MarkdownConverter):
-    """Pictures become their mark, which ``marks`` has by their place in the page."""
+    """A converter that replaces images by their mark. ``marks`` maps the index of an image in the page to its mark."""
 
     marks: Mapping[str, str] = {}
 
@@ -68,16 +68,16 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 def markdown(
     source: str, gallery: PictureCollector, inside: Found | None = None, *, titled: bool = True, framed: bool = True
 ) -> tuple[str, list[str]]:
-    """Return the page as Markdown, and what was left out.
+    """Return the page as Markdown, and notes on what was left out.
 
-    ``inside`` finds a picture by its ``cid:`` or own name; ``titled`` puts the page's title before it; without
-    ``framed``, menus, banners and the like go (``_frames``).
+    ``inside`` returns an image by its ``cid:`` or own name; ``titled`` puts the page title before the text; without
+    ``framed``, menus, banners and other boilerplate are removed (``remove_boilerplate``).
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a page that looks like a path, or like XML
+        warnings.simplefilter("ignore")  # warnings about a page that looks like a path, or like XML
         soup = BeautifulSoup(source, "html.parser")
     title = " ".join(soup.title.get_text().split()) if soup.title is not None else ""
-    pieces = 0 if framed else remove_boilerplate(soup.body or soup)  # while its links are links
+    pieces = 0 if framed else remove_boilerplate(soup.body or soup)  # must run before links are unwrapped
     notes = _cleaned(soup)
     if pieces:
         notes.append(f"{counted(pieces, 'menu, banner or side column', _PIECES)} left out")
@@ -90,7 +90,7 @@ def markdown(
     converter.marks = marks
     try:
         text = str(converter.convert_soup(root))
-    except RecursionError:  # elements nested a thousand deep: their words, without their form
+    except RecursionError:  # elements nested a thousand deep: only their text is kept
         text = root.get_text("\n")
         notes.append("its elements are nested too deeply to keep their form")
     text = _BLANKS.sub("\n\n", "\n".join(line.rstrip() for line in text.splitlines())).strip()
@@ -103,7 +103,7 @@ def markdown(
 
 
 def _cleaned(soup: BeautifulSoup) -> list[str]:
-    """Take out what no reader sees, in place."""
+    """Remove scripts, comments, hidden elements and unsafe links in place; return notes on hidden text."""
     for thing in soup.find_all(string=lambda text: isinstance(text, Comment | Declaration | Doctype |
                                                               ProcessingInstruction)):  # fmt: skip
         thing.extract()
@@ -111,12 +111,12 @@ def _cleaned(soup: BeautifulSoup) -> list[str]:
         element.decompose()
     hidden = 0
     for element in [each for each in soup.find_all(True) if _hidden(each)]:
-        if "_decomposed" in element.__dict__:  # with one around it; its property searches the whole tree
+        if "_decomposed" in element.__dict__:  # removed with its parent; ``decomposed`` would search the whole tree
             continue
         hidden += bool(element.get_text(strip=True))
         element.decompose()
     for link in soup.find_all("a"):
-        if link.get_text(strip=True) == "↑":  # back to where a note is mentioned
+        if link.get_text(strip=True) == "↑":  # a link back to the place of a footnote
             link.decompose()
         elif not str(link.get("href", "")).strip().lower().startswith(_SAFE_LINKS):
             link.unwrap()
@@ -129,7 +129,7 @@ def _hidden(element: Any) -> bool:
 
 
 def _picture(element: Any, gallery: PictureCollector, inside: Found | None) -> str:
-    """Return the mark of a picture. Remote pictures are not fetched; their alternative text describes them."""
+    """Return the mark of an image. Remote images are not fetched; their alternative text stands in for them."""
     source, alt = str(element.get("src", "")).strip(), str(element.get("alt", ""))
     data = _data_uri(source) if source[:5].lower() == "data:" else inside(source) if inside is not None else None
     if data is not None:
@@ -181,7 +181,7 @@ _CONTENT = ("main", "article")
 
 _LISTS = ("ul", "ol", "div", "section", "p", "menu")
 
-_FEWEST_LINKS, _LIST_LINKED = 3, 0.8  # links, and share of the words in them, of a list of links without a name
+_FEWEST_LINKS, _LIST_LINKED = 3, 0.8  # links, and share of the words in them, of an unnamed list of links
 
 _REACHED = ("mailto:", "tel:")
 
@@ -189,19 +189,21 @@ _NUMBER = re.compile(r"(?:\d[ ./()-]{0,2}){9}")  # of a telephone or an account:
 
 _LINKS = frozenset(("a", "button", "label", "option", "form", "nav"))
 
-_LINKED = 0.5  # share of the words in links from which an element is a list of links
+_LINKED = 0.5  # share of words in links from which an element counts as a list of links
 
-_MOST = 0.4  # of the page's words that one element of its frame may hold
+_MOST = 0.4  # of the page's words, the most that one boilerplate element may hold
 
-_LEAST_CONTENT = 0.3  # of the page's words that must be in what it marks as its content
+_LEAST_CONTENT = 0.3  # of the page's words, the least that must be in the marked content
 
-_MOST_WEIGHED = 200  # elements that are looked at closely
+_MOST_WEIGHED = 200  # elements that are analysed in detail
 
-_LEAST_SHARE, _LEAST = 0.05, 40  # of the page's words, and characters, that must be left
+_LEAST_SHARE, _LEAST = 0.05, 40  # of the page's words, and in characters: the least that must remain
 
 
 def remove_boilerplate(root: Any) -> int:
-    """Take the frame out of a page, in place; returns how many pieces went, 0 where the page stays whole."""
+    """Remove the boilerplate of a page in place. Returns the number of removed elements, 0 if the page is
+    kept whole.
+    """
     whole = _size(root)
     try:
         found = list(_frames(root, whole))
@@ -216,10 +218,10 @@ def remove_boilerplate(root: Any) -> int:
 
 
 def _frames(root: Any, whole: int) -> Iterator[Any]:
-    """The outermost elements of the frame."""
+    """Yield the outermost boilerplate elements."""
     marked = list(_outermost_content(root))
     has_content = sum(map(_size, marked)) >= _LEAST_CONTENT * whole
-    around: set[int] = set()  # what holds content is not beside it
+    around: set[int] = set()  # ids of elements that contain content
     for content in marked:
         for each in content.parents:
             if id(each) in around:
@@ -253,12 +255,12 @@ def _outermost_content(root: Any) -> Iterator[Any]:
 
 
 def _is_content(element: Any) -> bool:
-    """Return whether a page calls an element its content, by its tag, role or id."""
+    """Return True if a page marks an element as its content, by tag, role or id."""
     return element.name in _CONTENT or element.get("role") == "main" or str(element.get("id")).lower() in _CONTENT_IDS
 
 
 def _is_told(element: Any) -> bool:
-    """Return whether its name or its role suggests it."""
+    """Return True if the name or role of an element marks it as boilerplate."""
     if element.name in ("body", *_CONTENT):
         return False
     named = _names(element)
@@ -267,7 +269,7 @@ def _is_told(element: Any) -> bool:
 
 
 def _is_beside(element: Any, whole: int) -> bool:
-    """Return whether an element beside marked content is none of it, though it has text of its own."""
+    """Return True if an element beside the marked content is boilerplate although it has text of its own."""
     if not 0 < _size(element) <= _MOST * whole or element.name == "form" or element.find(["h1", "table", "address"]):
         return False
     links = (str(link.get("href") or "").lower() for link in element.find_all("a"))
@@ -280,7 +282,10 @@ def _is_list_of_links(element: Any) -> bool:
 
 
 def _is_frame(element: Any, inside: bool, whole: int) -> bool:
-    """``inside``: it lies in the content, whose own header, foot and notes stay."""
+    """Return True if an element is boilerplate by its name or its links.
+
+    ``inside``: the element lies in the content, whose own header, footer and notes are kept.
+    """
     named, size = _names(element), _size(element)
     if not size or (size > _MOST * whole and element.name != "nav"):
         return False
@@ -298,8 +303,8 @@ def _size(element: Any) -> int:
 
 
 def _links(element: Any) -> int:
-    """Return the characters in links, buttons and fields, in headings above links, in elements beside the content by
-    their names, and in a copyright line.
+    """Return the number of characters in links, buttons, fields, headings above links, boilerplate by name, and
+    copyright lines.
     """
     said = 0
     linked = element.find("a") is not None
@@ -316,5 +321,5 @@ def _links(element: Any) -> int:
 
 
 def _names(element: Any) -> str:
-    """Return its id and classes; "mainNav" as "main-Nav"."""
+    """Return the id and the classes of an element, with camel case split: "mainNav" becomes "main-Nav"."""
     return _CAMEL.sub(r"\1-\2", f"{element.get('id') or ''} {' '.join(element.get('class') or ())}")

@@ -1,6 +1,6 @@
-"""Outlook mails (MSG, MS-OXMSG), converted as any mail. In the worker.
+"""Converts Outlook mails (MSG, MS-OXMSG) like any other mail. Runs in the worker.
 
-Left out, with a note: attached Outlook mails, and a body that exists as RTF only; the library reads neither.
+Left out, with a note: attached Outlook mails, and a body that exists only as RTF. The library reads neither.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 
 
 def _head(message: oxmsg.Message) -> list[tuple[str, str]]:
-    """The headers it travelled with; where it never travelled, what Outlook knows."""
+    """Return the transport headers of a mail; for headers it lacks, the properties that Outlook stores."""
     headers = {key.lower(): str(value) for key, value in message.message_headers.items()}
     known = {
         "From": message.sender or "",

@@ -1,7 +1,8 @@
-"""Jupyter notebooks (nbformat 4 and 3), cell by cell: text, code and outputs. In the worker.
+"""Converts Jupyter notebooks (nbformat 4 and 3) cell by cell: text, code and outputs. Runs in the worker.
 
-Text of Markdown cells, code in fences, text of outputs; pictures of outputs are pictures, never base64 in the text. Of
-an output in several forms one is taken: Markdown, plain text, or its HTML as text.
+The result has the text of Markdown cells, code in fences, and the text of outputs. Images of outputs are returned as
+images, never as base64 in the text. Of an output in several forms, one is used: Markdown, plain text, or its HTML as
+text.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class _Reader:
         return blocks
 
     def _words(self, said: str, attached: dict[str, Any]) -> str:
-        """Markdown; pictures pasted into the cell stand where they stood."""
+        """Return the Markdown of a cell, with pasted images at their place."""
 
         def placed(found: re.Match[str]) -> str:
             forms = attached.get(found[2]) or {}
@@ -128,6 +129,6 @@ def _joined(lines: Any) -> str:
 
 
 def _fenced(said: str, language: str) -> str:
-    """Between fences longer than any in it (CommonMark 0.31, 4.5)."""
+    """Return text between fences longer than any fence in it (CommonMark 0.31, 4.5)."""
     fence = "`" * max(3, *(len(found) + 1 for found in _FENCE.findall(said)), 3)
     return f"{fence}{language}\n{said.rstrip()}\n{fence}"

@@ -1,8 +1,9 @@
-"""OpenDocument texts, slides and sheets (ODF 1.3) to HTML, which is converted as any page. In the worker.
+"""Converts OpenDocument texts, slides and sheets (ODF 1.3) to HTML, which is then converted like any page. Runs in the
+worker.
 
-Included: headings, lists, tables, links, footnotes, comments (marked), page headers and footers, pictures, words of
+Included: headings, lists, tables, links, footnotes, comments (marked), page headers and footers, images, text of
 drawings, numbers of charts, speaker notes, hidden slides and sheets (marked). Left out, with a note: hidden text, and
-text deleted by tracked changes. Macros are never read, nothing is calculated.
+text deleted by tracked changes. Macros are never read, and nothing is calculated.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ _UNSEEN = frozenset((
     f"{_TEXT}user-field-decls", f"{_PRESENTATION}notes", f"{_OFFICE}event-listeners", *_TITLES,
 ))  # fmt: skip
 _HIDEABLE = (f"{_TEXT}p", f"{_TEXT}h", f"{_TEXT}span", f"{_TEXT}section")
-_OF_PAGE = ("page", "header", "footer", "date-time", "page-number")  # what every page of notes has
+_OF_PAGE = ("page", "header", "footer", "date-time", "page-number")  # present on every notes page
 _MAX_SPACES = 100
 _MAX_COLUMNS, _MAX_ROWS = 16_384, 1_048_576  # of a sheet of LibreOffice 7.4 and later
 _TODO = "open it and save it again as ODT, ODS or ODP"
 
 
 def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
-    package = OfficePackage(data, markup=False)  # macros and settings beside the text may have a document type
+    package = OfficePackage(data, markup=False)  # macros and settings in the file may have a document type
     if b"encryption-data" in package.read("META-INF/manifest.xml"):
         raise InputEncrypted("is locked by a password", todo="save an unlocked copy")
     root = package.xml("content.xml")
@@ -74,15 +75,15 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 
 
 class _Writer:
-    """Elements of a text or of slides as HTML."""
+    """Writes the elements of a text or of slides as HTML."""
 
     def __init__(self, package: OfficePackage, root: Any) -> None:
         self._package = package
         self._styles = package.xml("styles.xml")
         self._root = root
-        self.hidden = self.hidden_passages = 0  # slides; passages of text
+        self.hidden = self.hidden_passages = 0  # numbers of slides and of passages
         self._slides = 0
-        self._notes: list[str] = []  # footnotes, as they come
+        self._notes: list[str] = []  # footnotes, in order of appearance
         self._ordered = dict(self._numbered())
         self._unseen = {
             str(style.get(f"{_STYLE}name"))
@@ -106,7 +107,7 @@ class _Writer:
         }
 
     def page(self, body: Any) -> str:
-        """The body, the page headers before it, the page footers and the footnotes after it."""
+        """Return the body with page headers before it, and page footers and footnotes after it."""
         before, after = self._around("header"), self._around("footer")
         inner = self._inner(body)
         notes = "".join(f"<p>[{place}] {note}</p>" for place, note in enumerate(self._notes, 1))
@@ -119,7 +120,7 @@ class _Writer:
         return str(element.get(style)) in self._unseen
 
     def _numbered(self) -> Iterator[tuple[str, frozenset[int]]]:
-        """Names of list styles, and their levels that are numbered."""
+        """Yield the names of list styles with their numbered levels."""
         for tree in (self._styles, self._root):
             for style in tree.iter(f"{_TEXT}list-style") if tree is not None else ():
                 levels = style.iter(f"{_TEXT}list-level-style-number")
@@ -129,7 +130,7 @@ class _Writer:
                 )
 
     def _around(self, kind: str) -> str:
-        """Headers or footers, each wording once: a document has one per kind of page."""
+        """Return page headers or footers, each wording once: a document has one per kind of page."""
         found: dict[str, None] = {}
         for each in self._styles.iter(f"{_STYLE}{kind}") if self._styles is not None else ():
             line = " / ".join("".join(p.itertext()).strip() for p in each.iter(f"{_TEXT}p"))
@@ -167,7 +168,7 @@ class _Writer:
 
     def _note(self, each: Any) -> str:
         body = each.find(f"{_TEXT}note-body")
-        self._notes.append("")  # before the notes in it
+        self._notes.append("")  # reserves the number before nested notes
         place = len(self._notes)
         self._notes[place - 1] = " ".join(self._inner(body).replace("<p>", " ").replace("</p>", " ").split()) if (
             body is not None) else ""  # fmt: skip
@@ -201,16 +202,16 @@ class _Writer:
         return f"<table>{''.join(rows)}</table>"
 
     def frame(self, each: Any) -> str:
-        """One picture, text box or chart, of what a program wrote for programs that know less than it."""
+        """Return one image, text box or chart of a frame, which may hold fallbacks for older programs."""
         alt = next((found.text or "" for tag in _TITLES if (found := each.find(tag)) is not None), "")
         chart = each.find(f"{_DRAW}object")
         if chart is not None:
             numbers = self._chart(str(chart.get(_HREF) or ""))
             if numbers:
                 return numbers
-        if each.find(f"{_TABLE}table") is not None:  # a picture of it is beside it
+        if each.find(f"{_TABLE}table") is not None:  # the frame also holds an image of the table
             return self._table(each.find(f"{_TABLE}table"))
-        if each.get(f"{_PRESENTATION}class") == "title":  # part of the slide's heading
+        if each.get(f"{_PRESENTATION}class") == "title":  # part of the heading of the slide
             return ""
         pictures = [one for one in each.iterfind(f"{_DRAW}image") if one.get(_HREF)]
         picture = next((one for one in pictures if not str(one.get(_HREF)).endswith((".svg", ".svm", ".wmf", ".emf"))),
@@ -220,7 +221,7 @@ class _Writer:
         return self._inner(each)
 
     def _chart(self, href: str) -> str:
-        """The numbers a chart was drawn from, which lie in an object of the file."""
+        """Return the data of a chart as a table. It lies in an embedded object of the file."""
         folder = posixpath.normpath(href)
         root = None if folder.startswith(("..", "/")) else self._package.xml(f"{folder}/content.xml")
         numbers = None if root is None else next(root.iter(f"{_TABLE}table"), None)
@@ -267,8 +268,9 @@ def _workbook(sheets: Any, writer: _Writer, gallery: PictureCollector, notes: li
 
 
 def _fill(sheet: Any, grid: SheetTable, room: int) -> list[str]:
-    """Put the rows into the grid; returns the comments. Empty repetitions up to the end of the sheet are counted and
-    not created.
+    """Put the rows into the grid; return the comments.
+
+    Repeated empty rows up to the end of the sheet are counted, not created.
     """
     place = 0
     for column in sheet.iter(f"{_TABLE}table-column"):
@@ -304,7 +306,9 @@ def _fill(sheet: Any, grid: SheetTable, room: int) -> list[str]:
 
 
 def _shown(cell: Any) -> str:
-    """A value as people read it: numbers in full, dates without an empty time, anything else in its own words."""
+    """Return a value as it is displayed: numbers in full, dates without an empty time, otherwise the text
+    of the cell.
+    """
     kind, value = cell.get(f"{_OFFICE}value-type"), cell.get(f"{_OFFICE}value")
     if kind in ("float", "percentage", "currency") and value:
         try:
@@ -322,7 +326,7 @@ def _shown(cell: Any) -> str:
 
 
 def _said(paragraph: Any) -> Iterator[str]:
-    """Words of a cell's paragraph; blanks are elements of their own."""
+    """Yield the text of a paragraph in a cell. Blanks are separate elements in ODF."""
     for each in paragraph.iter():
         if each.tag in (f"{_TEXT}s", f"{_TEXT}tab", f"{_TEXT}line-break"):
             yield " "

@@ -1,8 +1,8 @@
-"""The ZIP container of Office files, checked before anything is unpacked.
+"""Reads the ZIP container of Office files, which is checked before anything is decompressed.
 
 Sizes and ratios are read from the central directory; ``zipfile`` never returns more of a member than stated there.
-Markup with a document type is refused: OPC forbids it (ECMA-376-2, 9.1.3.1 "DTD"), and only entities would need it.
-Relations that lead outside are never followed.
+Markup with a document type is rejected: OPC forbids it (ECMA-376-2, 9.1.3.1 "DTD"), and only entities would need it.
+Relations that lead outside the file are never followed.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ from intermodal.media.office import text_encoding  # noqa: F401 - names in a ZIP
 from intermodal.media.office.conversion_types import MAX_MEMBERS, MAX_PACKED, MAX_RATIO, RATIO_FROM
 from intermodal.plans.numbers import counted
 
-_PROLOG = 65_536  # bytes in which the first element must come
+_PROLOG = 65_536  # bytes in which the first element must begin
 _TODO = "check that the file is complete and opens elsewhere"
 _DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 
 
 class Relation(Value):
-    """A reference of a member. ``kind`` is the last word of its type ("image"); ``target`` a member, or a URL."""
+    """A relation of a member. ``kind``: last part of its type ("image"); ``target``: a member, or a URL if
+    ``outside``.
+    """
 
     id: str
     kind: str
@@ -38,9 +40,10 @@ class Relation(Value):
 
 
 class OfficePackage:
-    """A checked container. Raises InputBroken, InputEncrypted or InputTooLarge when made of something else.
+    """A checked container. Raises InputBroken, InputEncrypted or InputTooLarge if ``data`` is not acceptable.
 
-    Without ``markup`` its members are not looked at: an archive may hold anything, a book pages with a document type.
+    Without ``markup``, the members are not checked for document types: an archive may hold any file, and the pages of a
+    book may have document types.
     """
 
     def __init__(self, data: bytes, *, markup: bool = True) -> None:
@@ -81,7 +84,7 @@ class OfficePackage:
             raise InputBroken("is damaged: a part of it cannot be unpacked", todo=_TODO) from None
 
     def read(self, name: str) -> bytes:
-        """A member's bytes, b"" when there is none."""
+        """Return the bytes of a member, b"" if there is none."""
         if name not in self.names:
             return b""
         try:
@@ -90,16 +93,16 @@ class OfficePackage:
             raise InputBroken("is damaged: a part of it cannot be unpacked", todo=_TODO) from None
 
     def size(self, name: str) -> int:
-        """Bytes of a member, unpacked; 0 when there is none."""
+        """Return the decompressed size of a member in bytes, 0 if there is none."""
         return self._sizes.get(name, 0)
 
     def xml(self, name: str) -> Any | None:
-        """A member as an element tree, None when it is not there or no markup."""
+        """Return a member as an element tree, None if it is missing or not markup."""
         body = self.read(name)
         return parse_xml(body) if body else None
 
     def relations(self, name: str) -> list[Relation]:
-        """Return the references of a member, in the order written."""
+        """Return the relations of a member, in file order."""
         folder, _, file = name.rpartition("/")
         root = self.xml(f"{folder}/_rels/{file}.rels" if folder else f"_rels/{file}.rels")
         found = []
@@ -113,7 +116,10 @@ class OfficePackage:
 
 
 def _check_markup(head: bytes, name: str) -> None:
-    """Refuse a document type. Anything that is not markup passes, unless its name promises markup."""
+    """Raise an InputError for markup with a document type.
+
+    Members that are not markup pass, unless their name promises markup.
+    """
     parser = expat.ParserCreate()
     seen: list[str] = []
 
@@ -138,7 +144,9 @@ def _check_markup(head: bytes, name: str) -> None:
 
 
 def parse_xml(body: bytes) -> Any | None:
-    """Markup as an element tree; None when it is none. Never expands an entity, never fetches anything."""
+    """Return markup as an element tree, None if it cannot be parsed. Entities are never expanded, and nothing is
+    fetched.
+    """
     try:
         return defusedxml.ElementTree.fromstring(body, forbid_dtd=True)
     except Exception:
@@ -146,7 +154,10 @@ def parse_xml(body: bytes) -> Any | None:
 
 
 def words(root: Any | None, paragraph: str, text: str) -> Iterator[str]:
-    """The paragraphs below ``root``, by the local names of the two elements, blank ones left out."""
+    """Yield the text of the paragraphs below ``root``, without blank ones.
+
+    ``paragraph`` and ``text``: local names of the elements of a paragraph and of a text run.
+    """
     for element in root.iter() if root is not None else ():
         if local_name(element) == paragraph:
             line = "".join(each.text or "" for each in element.iter() if local_name(each) == text).strip()
@@ -155,17 +166,17 @@ def words(root: Any | None, paragraph: str, text: str) -> Iterator[str]:
 
 
 def local_name(element: Any) -> str:
-    """The name of an element without its namespace."""
+    """Return the name of an element without its namespace."""
     return str(element.tag).rpartition("}")[2]
 
 
 def drawn_words(body: bytes) -> list[str]:
-    """The words of a drawing (SmartArt, shapes): the text runs of DrawingML, a line per paragraph."""
+    """Return the text of a drawing (SmartArt, shapes): the text runs of DrawingML, one line per paragraph."""
     return list(words(parse_xml(body), "p", "t"))
 
 
 def chart_table(body: bytes) -> str:
-    """The numbers a chart was drawn from, which travel with it (ECMA-376-1, 21.2): a row per category."""
+    """Return the data of a chart, which is stored with it (ECMA-376-1, 21.2), as a table with a row per category."""
     root = parse_xml(body)
     if root is None:
         return ""
@@ -198,7 +209,7 @@ def _points(series: Any, what: str) -> list[str]:
 
 
 def table(rows: list[list[str]]) -> str:
-    """Rows as a Markdown table, the first its head."""
+    """Return rows as a Markdown table. The first row becomes its header."""
     width = max((len(row) for row in rows), default=0)
     lines = ["| " + " | ".join([*map(_cell, row), *[""] * (width - len(row))]) + " |" for row in rows]
     return "\n".join([lines[0], "|" + " --- |" * width, *lines[1:]]) if lines else ""

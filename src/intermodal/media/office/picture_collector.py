@@ -1,4 +1,4 @@
-"""Collects the pictures of a file: each once; small decoration and undecodable ones are left out and counted."""
+"""Collects the images of a file, each once. Small decoration and undecodable images are left out and counted."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ Probe = Callable[[bytes], MediaProbeResult]
 
 
 class PictureCollector:
-    """``probe`` reads the size of a picture, or raises an InputError when it is none that is taken."""
+    """Collects images. ``probe`` returns the size of an image, and raises an InputError if the image is not
+    accepted.
+    """
 
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
-        self._place: dict[str, int] = {}  # by digest; 0 is left out
+        self._place: dict[str, int] = {}  # by digest; 0: left out
         self._held: list[EmbeddedFile] = []
         self._left: Counter[str] = Counter()
-        self.outside = 0  # pictures that are only pointed at
+        self.outside = 0  # images that are linked, not embedded
 
     def add(self, data: bytes) -> int:
-        """The picture's number, 0 when it is left out."""
+        """Return the number of an image, 0 if it is left out."""
         digest = hashlib.sha256(data).hexdigest()
         if digest not in self._place:
             self._place[digest] = self._new(data)
@@ -47,7 +49,7 @@ class PictureCollector:
         return len(self._held)
 
     def mark(self, data: bytes, alt: str = "") -> str:
-        """Return the mark of a picture in the text: "[picture 2: the plant]", or "" for one left out."""
+        """Return the mark of an image in the text: "[picture 2: the plant]", or "" if the image is left out."""
         number = self.add(data)
         said = " ".join(alt.split())[:200].strip("[]")
         return f"[picture {number}{f': {said}' if said else ''}]" if number else ""

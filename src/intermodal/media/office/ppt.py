@@ -1,7 +1,7 @@
-"""PPT of PowerPoint 97 to 2003 (MS-PPT): the text of its slides, in order. In the worker.
+"""Converts PPT of PowerPoint 97 to 2003 (MS-PPT): the text of its slides, in order. Runs in the worker.
 
-Included: text of placeholders and text boxes, speaker notes and hidden slides (marked), JPEG and PNG pictures, after
-the text. Left out: lines of tables (their cells are text), numbers of charts, sound and videos.
+Included: text of placeholders and text boxes, speaker notes and hidden slides (marked), and JPEG and PNG images, which
+follow the text. Left out: structure of tables (their cells are text), numbers of charts, audio and videos.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 
 
 class _Deck:
-    """The stream of a presentation. A directory gives the place of its parts; each saving adds one."""
+    """The stream of a presentation. A directory gives the offsets of its parts; each save appends one."""
 
     def __init__(self, stream: bytes, current: bytes) -> None:
         self._stream = stream
@@ -61,7 +61,7 @@ class _Deck:
         self._places = self._directory(struct.unpack_from("<I", current, 16)[0])
 
     def slides(self) -> Iterator[tuple[str, str, bool]]:
-        """Words, speaker notes, and whether hidden, of each slide."""
+        """Yield text, speaker notes and True if hidden, for each slide."""
         document = next(
             (each for each in self._records(0, len(self._stream)) if each[0] == _DOCUMENT and self._is_current(each)),
             None,
@@ -84,7 +84,7 @@ class _Deck:
         return record[2] - 8 in self._places.values()
 
     def _directory(self, at: int) -> dict[int, int]:
-        """Number of a part -> where it lies; the newest saving counts."""
+        """Return the offset of each part by its number; later saves override earlier ones."""
         found: dict[int, int] = {}
         for _ in range(_MAX_EDITS):
             kind, _, start, end = self._record(at)
@@ -108,7 +108,7 @@ class _Deck:
         return self._record(self._places[number])
 
     def _listed(self, record: Record | None) -> Iterator[tuple[int, int, list[str]]]:
-        """(number of the slide, number of its part, words of its outline) of each slide of a list."""
+        """Yield (slide number, part number, texts of the outline) of each slide of a list."""
         current: tuple[int, int, list[str]] | None = None
         for each in self._records(*record[2:]) if record is not None else ():
             if each[0] == _PERSIST:
@@ -122,7 +122,7 @@ class _Deck:
             yield current
 
     def _texts(self, record: Record, depth: int = 0, *, outline: bool = False) -> Iterator[str]:
-        """Words below a record, in order."""
+        """Yield the texts below a record, in order."""
         for each in self._records(*record[2:]):
             if each[0] in (_WIDE, _NARROW):
                 yield self._words(each)

@@ -1,7 +1,8 @@
-"""PPTX to Markdown: a heading per slide, its shapes from top to bottom, its notes. In the worker.
+"""Converts PPTX to Markdown: for each slide a heading, its shapes from top to bottom, and its notes. Runs in the
+worker.
 
-Included and marked: hidden slides, speaker notes, comments, the numbers of charts, the words of SmartArt. Left out,
-with a note: sound and videos. Pictures of masters and backgrounds are decoration and left out.
+Included and marked: hidden slides, speaker notes, comments, the numbers of charts, the text of SmartArt. Left out, with
+a note: audio and videos. Images of masters and backgrounds are decoration and left out.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 
 
 def _slide(slide: Any, number: int, gallery: PictureCollector) -> tuple[str, str, bool]:
-    """Heading, text, and whether the slide is hidden."""
+    """Return heading, text, and True if the slide is hidden."""
     hidden = slide._element.get("show") in ("0", "false")
     title = slide.shapes.title
     head = f"## Slide {number}{' (hidden)' if hidden else ''}"
@@ -72,13 +73,13 @@ def _slide(slide: Any, number: int, gallery: PictureCollector) -> tuple[str, str
 
 
 def _comments(blob: bytes) -> list[str]:
-    """Of the older form (``p:cm/p:text``) and of the newer one, whose words are paragraphs of DrawingML."""
+    """Return the comments of the older form (``p:cm/p:text``) and of the newer one, which uses DrawingML paragraphs."""
     root = parse_xml(blob)
     return [*words(root, "cm", "text"), *words(root, "p", "t")]
 
 
 def _in_order(shapes: Any, depth: int = 0) -> Iterator[Any]:
-    """From top to bottom and left to right, groups opened."""
+    """Yield shapes from top to bottom and left to right, with the shapes of groups in place of the groups."""
     found = list(shapes)[:_MAX_SHAPES]
     for shape in sorted(found, key=lambda each: (each.top or 0, each.left or 0)):
         if shape.shape_type == MSO_SHAPE_TYPE.GROUP and depth < 20:
@@ -107,14 +108,14 @@ def _picture(shape: Any, gallery: PictureCollector) -> str:
     alt = str(shape._element._nvXxPr.cNvPr.get("descr") or "")
     try:
         blob = shape.image.blob
-    except (ValueError, KeyError, AttributeError):  # pointed at, or missing
+    except (ValueError, KeyError, AttributeError):  # linked, or missing
         gallery.outside += 1
         return f"[picture not fetched: {_line(alt)[:200]}]" if alt else ""
     return gallery.mark(blob, alt)
 
 
 def _diagram(shape: Any) -> str:
-    """The words of SmartArt, which lie in a part of their own."""
+    """Return the text of SmartArt, which lies in a separate part of the file."""
     for element in shape._element.iter():
         key = element.get(_GRAPHIC)
         if key and key in shape.part.rels and not shape.part.rels[key].is_external:

@@ -1,7 +1,8 @@
-"""RTF (version 1.9.1) to HTML, which is converted as any page. In the worker.
+"""Converts RTF (version 1.9.1) to HTML, which is then converted like any page. Runs in the worker.
 
-Included: headings, lists, tables, links, footnotes, comments (marked), page headers and footers, PNG and JPEG pictures.
-Left out, with a note: deleted and hidden text, embedded files, pictures of other kinds. Fields are as last computed.
+Included: headings, lists, tables, links, footnotes, comments (marked), page headers and footers, PNG and JPEG images.
+Left out, with a note: deleted and hidden text, embedded files, images of other kinds. Fields have their last computed
+result.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from intermodal.plans.numbers import counted
 _TOKEN = re.compile(
     r"\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-fA-F]{2})|\\([^a-zA-Z])|([{}])|[\r\n]+|([^\\{}\r\n]+)", re.DOTALL
 )
-_MAX_GROUPS = 10_000  # in one another
+_MAX_GROUPS = 10_000  # nested
 _UNREAD = frozenset((
     "fonttbl", "colortbl", "stylesheet", "info", "themedata", "colorschememapping", "latentstyles", "datastore",
     "listtable", "listoverridetable", "rsidtbl", "revtbl", "xmlnstbl", "filetbl", "nonshppict", "objdata", "objclass",
     "ftnsep", "ftnsepc", "aftnsep", "aftnsepc", "nonesttables", "bkmkstart", "bkmkend", "pgdsctbl", "generator",
     "shpinst", "shprslt", "do", "xe", "tc", "private", "passwordhash", "wgrffmtfilter", "mmathPr", "pnseclvl",
 ))  # fmt: skip
-# Destinations whose text is read, each on its own. Unknown destinations that begin with \* are skipped.
+# Destinations whose text is read separately. Unknown destinations that begin with \* are skipped.
 _TAKEN = frozenset(("pict", "fldinst", "fldrslt", "listtext", "pntext", "footnote", "annotation"))
 _READ = frozenset(("shppict", "pn", "shptxt", "nesttableprops"))
 _AROUND = {"header": "header", "headerl": "header", "headerr": "header", "headerf": "header",
@@ -62,21 +63,21 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 
 
 class _Group(Value):
-    """The properties that hold until a closing brace. ``into``: the destination of text, "" for the body, "-" for
-    nowhere.
+    """The properties that apply until a closing brace. ``into``: the destination of text, "" for the body, "-" to
+    discard it.
     """
 
     into: str = ""
     font: int = -1
-    skip: int = 1  # letters after \\u for programs that do not know it
+    skip: int = 1  # characters after \\u to skip: the fallback for programs without Unicode
     deleted: bool = False
     unseen: bool = False
-    opened: str = ""  # the destination that this group itself began
+    opened: str = ""  # the destination that began with this group
     start: int = 0  # where its words begin
 
 
 class _Paragraph:
-    """The properties of a paragraph until it ends."""
+    """The properties of the current paragraph."""
 
     def __init__(self) -> None:
         self.level = 0
@@ -102,19 +103,22 @@ class _Reader:
         self._blip = ""
         self._link = ""
         self._style = 0
-        self._table = ""  # the skipped table: fonts, styles, …
+        self._table = ""  # the table that is skipped: fonts, styles, …
         self._paragraph = _Paragraph()
         self._group = _Group()
         self._groups: list[_Group] = []
         self._bytes = bytearray()
-        self._left = 0  # letters still to skip
+        self._left = 0  # characters still to skip
         self._size = 0
         self._starred = False
 
     # ---- tokens
 
     def read(self, text: str) -> None:
-        """Walk through the file. Raises InputBroken for one that is none, InputTooLarge for one too deep or long."""
+        """Read the whole file.
+
+        Raises InputTooLarge if it is nested too deeply or too long.
+        """
         at, whole = 0, len(text)
         while at < whole:
             found = _TOKEN.match(text, at)
@@ -194,7 +198,7 @@ class _Reader:
     def _close(self) -> None:
         ended = self._group
         if not self._groups:
-            return  # text after the last brace is not the document's
+            return  # text after the last closing brace does not belong to the document
         self._left = 0
         self._starred = False
         self._group = self._groups.pop()
@@ -203,7 +207,7 @@ class _Reader:
             self._ended(ended.opened, said)
 
     def _begin(self, destination: str, into: str = "") -> None:
-        """Send text to a destination of its own until this group ends; "-" discards it."""
+        """Redirect text to ``destination`` until this group ends; "-" discards it."""
         place = into or f"{destination} {len(self._groups)}"
         self._group = _changed(self._group, into=place, opened="" if place == "-" else destination)
         if place != "-":
@@ -291,7 +295,7 @@ class _Reader:
                 self._code_page = _known(number or 1252)
 
     def _of_tables(self, word: str, number: int | None) -> None:
-        """Read the tables of fonts and styles, whose text is discarded."""
+        """Read the font and style tables, whose text is discarded."""
         if word == "f":
             self._group = _changed(self._group, font=number or 0)
         elif word == "fcharset" and number in _CODE_PAGES:
@@ -399,7 +403,7 @@ class _Reader:
 
 
 def _html(said: str) -> str:
-    """Words as HTML, with pictures where they were set between two controls, which no text has."""
+    """Return text as HTML, with images in place of their marks, which use control characters that no text has."""
     return re.sub("\x04(\\d{1,9})\x05", r'<img src="inside:\1">', as_html(said))
 
 

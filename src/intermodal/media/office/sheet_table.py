@@ -11,18 +11,18 @@ from intermodal.media.office.conversion_types import MAX_CELLS
 from intermodal.media.office.office_package import table
 from intermodal.plans.numbers import counted
 
-_BIG = 1_000  # rows from which on a note states the table's size
-_NAMED = 20  # hidden rows, hidden columns and merged areas that are named; more are counted
+_BIG = 1_000  # rows above which a note states the size of the table
+_NAMED = 20  # hidden rows, hidden columns and merged areas listed by name; the rest is counted
 Area = tuple[int, int, int, int]  # first row and column, last row and column, counted from 0
 
 
 class SheetTable:
-    """Rows as they come, and facts about them.
+    """The rows of a sheet, and facts about them.
 
     Attributes:
-        cells: how many are not empty.
-        hidden_rows, hidden_columns: places, counted from 0.
-        merged: areas that are shown as one cell.
+     cells: number of non-empty cells.
+     hidden_rows, hidden_columns: indices, counted from 0.
+     merged: areas that are shown as one cell.
     """
 
     def __init__(self, name: str, hidden: bool = False) -> None:
@@ -32,11 +32,11 @@ class SheetTable:
         self.hidden_rows = set[int]()
         self.hidden_columns = set[int]()
         self.merged: list[Area] = []
-        self._rows: dict[int, list[str]] = {}  # by place, without blank ones
+        self._rows: dict[int, list[str]] = {}  # by index, without blank rows
         self._place = 0
 
     def add(self, row: list[str], times: int = 1, *, hidden: bool = False, room: int = MAX_CELLS) -> None:
-        """Put a row below the others, ``times`` over. Raises InputTooLarge beyond ``room`` cells."""
+        """Append a row ``times`` times. Raises InputTooLarge if the sheet has more than ``room`` non-empty cells."""
         filled = sum(map(bool, row))
         if filled:
             self.cells += filled * times
@@ -48,7 +48,7 @@ class SheetTable:
         self._place += times
 
     def text(self) -> str:
-        """Return heading, table, and a line each for hidden and for merged cells."""
+        """Return a heading, the table, and one line each for hidden rows, hidden columns and merged cells."""
         head = f"## Sheet: {self.name}{' (hidden)' if self.hidden else ''}"
         return "\n\n".join(block for block in (head, table(self._trimmed()), *self._said()) if block)
 
@@ -68,7 +68,7 @@ class SheetTable:
         return sorted({place for row in self._rows.values() for place, text in enumerate(row) if text})
 
     def _trimmed(self) -> list[list[str]]:
-        """Without blank rows, and without columns that are blank throughout."""
+        """Return the rows without blank rows and blank columns."""
         used = self._used()
         return [[row[at] if at < len(row) else "" for at in used] for row in self._rows.values()]
 
@@ -101,7 +101,7 @@ def _short(text: str) -> str:
 
 
 def column_name(column: int) -> str:
-    """Return the name that a sheet gives its column, counted from 0.
+    """Return the name of a column by its index, counted from 0.
 
     >>> column_name(0), column_name(25), column_name(26), column_name(701), column_name(702)
     ('A', 'Z', 'AA', 'ZZ', 'AAA')
@@ -118,7 +118,7 @@ _CURRENCY = re.compile(r"\[\$([^\]-]+)(?:-[0-9A-Fa-f]+)?\]|[$€£¥₹₽₩₺
 
 
 def column_index(name: str) -> int:
-    """A column's place, counted from 0, by what a sheet calls it.
+    """Return the index of a column, counted from 0, by its name.
 
     >>> column_index("A"), column_index("AA"), column_index("ZZ")
     (0, 26, 701)
@@ -130,8 +130,9 @@ def column_index(name: str) -> int:
 
 
 def displayed_value(value: Any, form: str | None = None) -> str:
-    """A value as people read it: dates without an empty time, shares as percent and amounts with their currency where
-    the format ``form`` has it. No digit is left out.
+    """Return a value as it is displayed, with all digits.
+
+    Dates have no empty time. By the number format ``form``, shares are shown as a percentage and amounts with currency.
 
     >>> displayed_value(0.125, "0%"), displayed_value(4200, "#,##0.00 €"), displayed_value(7.5, "[$CHF-807] #,##0")
     ('12.5%', '4200 €', 'CHF 7.5')
@@ -154,7 +155,7 @@ def displayed_value(value: Any, form: str | None = None) -> str:
 
 
 def _with_currency(number: str, form: str) -> str:
-    """Return a number with the currency of its format (ECMA-376 part 1, 18.8.31), on the side where it has it."""
+    """Return a number with the currency of its format (ECMA-376 part 1, 18.8.31), placed as in the format."""
     first = _LOCALE.sub("", form.partition(";")[0])
     found = _CURRENCY.search(first)
     if found is None:

@@ -1,4 +1,4 @@
-"""Subtitle files (SubRip, WebVTT, ASS) to a transcript, each line with its time. In the worker."""
+"""Converts subtitle files (SubRip, WebVTT, ASS) to a transcript with times. Runs in the worker."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from intermodal.media.worker_results import SubtitleLine
 from intermodal.plans.numbers import clock, counted
 
 text_encoding: ModuleType | None
-try:  # comes with the extra "documents"; files in UTF-8 do without
+try:  # installed with the extra "documents"; files in UTF-8 do not need it
     from intermodal.media.office import text_encoding
 except ImportError:
     text_encoding = None
 
 
 def convert(data: bytes, name: str, probe: object) -> ConvertedFile:
-    """Return the subtitles with times; the text unchanged if the file has no cue."""
+    """Return the subtitles with their times, or the text unchanged if the file has no cue."""
     notes: tuple[str, ...] = ()
     try:
         text = read_text(data, name)
@@ -39,7 +39,7 @@ def convert(data: bytes, name: str, probe: object) -> ConvertedFile:
 
 
 def _in_lines(said: Iterable[SubtitleLine]) -> list[str]:
-    """Return a line for speech within a second or two, as a film's subtitles appear in a prompt."""
+    """Return lines with their times; cues that begin within ``SHORTEST_LINE`` seconds share a line, as in a prompt."""
     lines: list[str] = []
     began = -SHORTEST_LINE
     for line in said:

@@ -1,8 +1,8 @@
-"""SVG drawings, rendered to a picture, and their text as text. In the worker.
+"""Converts SVG drawings to an image, and their text to text. Runs in the worker.
 
-resvg draws shapes; it finds no fonts, because no file can be opened, so text is drawn into the picture with Pillow's
-own font, where it stands and about as large. Scripts, embedded pages and external references are removed before;
-embedded pictures are checked first, like any other.
+resvg draws shapes. It finds no fonts, because no file can be opened, so text is drawn into the image with Pillow's own
+font, at its place and in about its size. Scripts, embedded pages and external references are removed first; embedded
+images are probed first, like any others.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _CALL = re.compile(rf"(\w{{1,20}})\s*\(((?:\s*{_NUMBER}[\s,]*){{1,6}})\)")
 _MAX_LABELS = 2_000
 _MAX_DEPTH = 200
-_WRITTEN = re.compile(r"[\x20-\x7e\xa0-\u017f\u2010-\u2026\u20ac]+")  # letters that the font has
+_WRITTEN = re.compile(r"[\x20-\x7e\xa0-\u017f\u2010-\u2026\u20ac]+")  # characters that the font has
 _TODO = "export it as PNG"
 
 Matrix = tuple[float, float, float, float, float, float]
@@ -43,7 +43,7 @@ _SAME: Matrix = (1, 0, 0, 1, 0, 0)
 
 
 class _Label(Value):
-    """Words of the drawing, where their line begins, in its own units."""
+    """A line of text in the drawing and the point where it begins, in pixels of the image."""
 
     text: str
     x: float
@@ -66,7 +66,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         source = defusedxml.ElementTree.tostring(root, encoding="unicode")
         drawn = resvg_py.svg_to_bytes(svg_string=source, skip_system_fonts=True, width=width, height=height)
         image = pictures.open_image(drawn, "image/png").convert("RGBA")
-    except BaseException as error:  # a panic of the library is no Exception
+    except BaseException as error:  # a panic of the library does not derive from Exception
         if isinstance(error, MemoryError | KeyboardInterrupt | SystemExit):
             raise
         raise InputBroken("cannot be drawn", todo=_TODO) from None
@@ -85,7 +85,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 def _root(data: bytes) -> Any:
     try:
         root = defusedxml.ElementTree.fromstring(data, forbid_dtd=False, forbid_entities=True, forbid_external=True)
-    except Exception:  # of the markup, or something that the parser forbids
+    except Exception:  # invalid markup, or constructs that the parser forbids
         raise InputBroken("cannot be read as an SVG drawing", todo=_TODO) from None
     if local_name(root) != "svg":
         raise InputBroken("cannot be read as an SVG drawing: it begins with something else", todo=_TODO)
@@ -93,7 +93,7 @@ def _root(data: bytes) -> Any:
 
 
 def _cleaned(root: Any, probe: Probe) -> int:
-    """Take out, in place, what runs or points outside; returns how many pictures went."""
+    """Remove scripts and external references in place; return the number of removed images."""
     left = 0
     for parent in list(root.iter()):
         for child in list(parent):
@@ -121,9 +121,10 @@ Rules = dict[str, list[tuple[int, int, str, frozenset[str], dict[str, str]]]]
 
 
 def _remove_hidden(root: Any) -> int:
-    """Take out, in place, what is not displayed, is transparent or has no ink; returns how many had words.
+    """Remove invisible elements in place: not displayed, transparent, or without fill and stroke.
 
-    Style sheets count as far as their selectors are of one element alone; what an animation would show is hidden.
+    Returns the number of removed elements that had text. Style sheets are applied if their selectors name a single
+    element; elements that only an animation would show count as hidden.
     """
     return _remove_hidden_in(root, _rules(root), {}, 0)
 
@@ -131,12 +132,12 @@ def _remove_hidden(root: Any) -> int:
 def _remove_hidden_in(parent: Any, rules: Rules, style: dict[str, str], depth: int) -> int:
     found = 0
     for child in list(parent) if depth <= _MAX_DEPTH else ():
-        if local_name(child) in _UNSEEN:  # drawn where something refers to it, if at all
+        if local_name(child) in _UNSEEN:  # drawn only where something refers to it
             continue
         own = _computed(child, rules, style)
         found += _remove_hidden_in(child, rules, own, depth + 1)
         if len(child):
-            gone = _is_gone(own)  # with all that it holds
+            gone = _is_gone(own)  # with all its children
         else:
             gone = _is_gone(own) or own.get("visibility") in ("hidden", "collapse")
             gone = gone or (local_name(child) in ("text", "tspan", "textPath") and _has_no_ink(own))
@@ -168,7 +169,7 @@ def _is_zero(value: str | None) -> bool:
 
 
 def _remove(parent: Any, child: Any) -> None:
-    """Take a child out and leave the words that follow it."""
+    """Remove a child and keep the text that follows it."""
     place = list(parent).index(child)
     tail = child.tail or ""
     if place:
@@ -179,7 +180,9 @@ def _remove(parent: Any, child: Any) -> None:
 
 
 def _rules(root: Any) -> Rules:
-    """The rules of style sheets by one class, the id or the name that they ask for, "" for those of all elements."""
+    """Return the rules of style sheets, indexed by a class, id or element name of their selector, "" for
+    all elements.
+    """
     found: Rules = {}
     count = 0
     for element in root.iter():
@@ -203,12 +206,12 @@ def _declarations(text: str) -> dict[str, str]:
 
 
 def _computed(element: Any, rules: Rules, around: dict[str, str]) -> dict[str, str]:
-    """What an element's own attributes, the rules and its style say, and what it inherits."""
+    """Return the style of an element: inherited values, its attributes, matching rules, and its own style."""
     made = {name: value for name, value in around.items() if name in _INHERITED}
     made |= {name: str(element.get(name)).strip() for name in _HIDING if element.get(name)}
     marks = {f".{each}" for each in str(element.get("class") or "").split()} | {f"#{element.get('id')}"}
     asked = [rule for key in ("", local_name(element), *marks) for rule in rules.get(key, ())]
-    for _, _, name, needed, declared in sorted(asked, key=lambda rule: rule[:2]):  # the more specific, the later wins
+    for _, _, name, needed, declared in sorted(asked, key=lambda rule: rule[:2]):  # more specific and later rules win
         if name in ("", local_name(element)) and needed <= marks:
             made |= declared
     return made | {
@@ -228,10 +231,10 @@ def _is_taken(link: str, probe: Probe) -> bool:
 
 
 def _words(root: Any) -> Iterator[str]:
-    """Every text, title and description, a line each, blank and repeated ones left out."""
+    """Return every text, title and description, one line each, without blank and repeated lines."""
     found: dict[str, None] = {}
     unused: set[Any] = set()
-    if not any(local_name(element) == "use" for element in root.iter()):  # which draws what is defined only
+    if not any(local_name(element) == "use" for element in root.iter()):  # which draws elements that are only defined
         for element in root.iter():
             if local_name(element) in ("defs", "symbol"):
                 unused.update(element.iter())
@@ -243,7 +246,7 @@ def _words(root: Any) -> Iterator[str]:
 
 
 def _lines(element: Any) -> Iterator[str]:
-    """The words of a text; a part that is set to a place of its own is a line of its own."""
+    """Yield the lines of a text element; a part with a position of its own begins a new line."""
     line = element.text or ""
     for each in element:
         if each.get("x") is not None or each.get("dy") is not None:
@@ -257,7 +260,7 @@ def _lines(element: Any) -> Iterator[str]:
 
 
 def _box(root: Any) -> tuple[float, float, float, float]:
-    """The part of the plane that is drawn: x, y, width, height."""
+    """Return the visible area of the drawing: x, y, width, height."""
     numbers = [float(each) for each in re.findall(_NUMBER, str(root.get("viewBox") or ""))[:4]]
     if len(numbers) == 4 and numbers[2] > 0 and numbers[3] > 0:
         return numbers[0], numbers[1], numbers[2], numbers[3]
@@ -265,7 +268,7 @@ def _box(root: Any) -> tuple[float, float, float, float]:
 
 
 def _side(root: Any) -> tuple[int | None, int | None]:
-    """Width or height, whichever is longer, in pixels; the other follows."""
+    """Return the longer of width and height in pixels, and None for the other, which is derived from it."""
     _, _, wide, high = _box(root)
     wide, high = _length(root.get("width"), wide), _length(root.get("height"), high)
     longer = round(min(_MOST, max(_LEAST, wide, high)))
@@ -283,7 +286,7 @@ def _length(text: str | None, otherwise: float) -> float:
 
 
 def _write(image: Image.Image, root: Any) -> int:
-    """Write the labels where they stand; returns how many could not be."""
+    """Draw the text labels into the image; return the number of labels that could not be drawn."""
     left, top, wide, high = _box(root)
     scale = min(image.width / wide, image.height / high)
     begin: Matrix = (scale, 0, 0, scale, image.width / 2 - scale * (left + wide / 2),
@@ -316,7 +319,7 @@ def _labels(element: Any, matrix: Matrix, style: dict[str, str], depth: int) -> 
 
 
 def _lines_of(element: Any, matrix: Matrix, style: dict[str, str]) -> Iterator[_Label]:
-    """Labels of a text: one for itself, one for each part of it that has a place of its own."""
+    """Yield the labels of a text element: one for itself, and one for each part with a position of its own."""
     size = _length(style.get("font-size"), 16)
     x, y = _place(element, "x", 0.0, size), _place(element, "y", 0.0, size)
     x, y = x + _place(element, "dx", 0.0, size), y + _place(element, "dy", 0.0, size)

@@ -1,4 +1,4 @@
-"""Detects the encoding of text that does not state it, and decodes it. In the worker."""
+"""Detects the encoding of text that does not state it, and decodes it. Runs in the worker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import charset_normalizer
 from intermodal.errors import InputBroken
 from intermodal.media.office.conversion_types import ConvertedFile
 
-_MARKS = (  # UTF-32's before UTF-16's, which begins alike
+_MARKS = (  # UTF-32's marks first, because UTF-16's are prefixes of them
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -27,20 +27,20 @@ _DECLARED = re.compile(
 )
 # The web's encoding standard reads these labels as windows-1252. https://encoding.spec.whatwg.org/#names-and-labels
 _AS_BROWSERS: dict[str, str] = dict.fromkeys(("iso-8859-1", "latin-1", "latin1", "us-ascii", "ascii"), "cp1252")
-_SAMPLE = 1 << 18  # bytes that are looked at to guess
-# Encodings that text is found in. Of a few letters the others fit as well: "zwölf" was read as Urdu of cp1006.
+_SAMPLE = 1 << 18  # bytes that are analysed to guess
+# Common encodings of text. For short texts, rare ones fit as well: "zwölf" was read as Urdu of cp1006.
 _COMMON = [
     "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "iso8859_2", "iso8859_5",
     "iso8859_7", "iso8859_9", "iso8859_15", "koi8_r", "koi8_u", "cp437", "cp850", "cp852", "cp866", "mac_roman",
     "mac_cyrillic", "big5", "gb18030", "cp932", "euc_jp", "cp949", "euc_kr", "tis_620", "utf_16", "utf_32",
 ]  # fmt: skip
-_FEW = 12  # bytes beyond ASCII, from which nobody can tell a language
-_LETTER = "[^\\W\\d_a-zA-Z]"  # one beyond ASCII
+_FEW = 12  # bytes beyond ASCII; up to this number, the language cannot be detected
+_LETTER = "[^\\W\\d_a-zA-Z]"  # a letter beyond ASCII
 _ACCENTED = re.compile(  # one or two letters with accents beside others, and marks
     rf"(?<!{_LETTER})[À-ÖØ-öø-ÿŒœŠšŽžŸ]{{1,2}}(?!{_LETTER})|[€§°«»„“”‘’–—…•·©®™ ]|(?<![^\W\d])£(?![^\W\d])"
 )
 
-for _module in pkgutil.iter_modules(encodings.__path__):  # a codec is a file, and none can be opened later
+for _module in pkgutil.iter_modules(encodings.__path__):  # a codec is a file, and no file can be opened later
     try:
         importlib.import_module(f"encodings.{_module.name}")
     except ImportError:  # mbcs and oem exist on Windows only
@@ -48,9 +48,9 @@ for _module in pkgutil.iter_modules(encodings.__path__):  # a codec is a file, a
 
 
 def decode_text(data: bytes, declared: str = "", *, markup: bool = False) -> tuple[str, str]:
-    """Return the text and its encoding: by a byte order mark, UTF-8, the declared one, or the likeliest.
+    """Return the text and its encoding: from a byte order mark, UTF-8, the declared encoding, or the likeliest guess.
 
-    Raises InputBroken when no encoding fits.
+    Raises InputBroken if no encoding fits.
     """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
@@ -71,7 +71,7 @@ def decode_text(data: bytes, declared: str = "", *, markup: bool = False) -> tup
 
 
 def _guesses(data: bytes) -> Iterator[str]:
-    """The likeliest of the common encodings, then of all."""
+    """Yield the likeliest of the common encodings, then of all encodings."""
     for among in (_COMMON, None):
         guess = charset_normalizer.from_bytes(data, cp_isolation=among).best()
         if guess is not None:
@@ -79,7 +79,7 @@ def _guesses(data: bytes) -> Iterator[str]:
 
 
 def _western(data: bytes) -> str:
-    """Return windows-1252, the commonest, if it makes a few single letters with accents of the bytes; else ""."""
+    """Return "cp1252" if the few bytes beyond ASCII are then single accented letters or marks, otherwise ""."""
     few = 0 < sum(byte > 127 for byte in data) <= _FEW
     try:
         rest = _ACCENTED.sub("", data.decode("cp1252")) if few else "\u0100"
@@ -89,6 +89,6 @@ def _western(data: bytes) -> str:
 
 
 def convert(data: bytes, name: str, probe: object) -> ConvertedFile:
-    """Text in another encoding than UTF-8, in words."""
+    """Return text that is not UTF-8, with a note on the guessed encoding."""
     text, encoding = decode_text(data)
     return ConvertedFile(text=text, notes=(f"read as {encoding}, which is a guess",))

@@ -1,4 +1,4 @@
-"""Nested lists and links of DOC and RTF as HTML, from paragraphs that only state their depth."""
+"""Writes nested lists and links of DOC and RTF as HTML, from paragraphs that only state their depth."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from intermodal.content import Value
 
 
 class ListItem(Value):
-    """A paragraph of a list: its depth from 0, whether its list is numbered, its words as HTML."""
+    """A list paragraph. ``level``: depth from 0; ``ordered``: its list is numbered; ``html``: its content."""
 
     level: int
     ordered: bool
@@ -18,7 +18,7 @@ class ListItem(Value):
 
 
 def nested_list(items: Sequence[ListItem]) -> str:
-    """The items as lists of HTML, one in another where the next item lies deeper.
+    """Return the items as HTML lists, nested by their level.
 
     >>> nested_list([ListItem(level=0, ordered=False, html="a"), ListItem(level=1, ordered=True, html="b")])
     '<ul><li>a<ol><li>b</li></ol></li></ul>'
@@ -26,7 +26,7 @@ def nested_list(items: Sequence[ListItem]) -> str:
     made, open_tags = list[str](), list[str]()
     for item in items:
         tag = "ol" if item.ordered else "ul"
-        level = min(item.level, len(open_tags))  # a list cannot begin deeper than one below the last
+        level = min(item.level, len(open_tags))  # at most one level deeper than the previous item
         while len(open_tags) > level + 1:
             made.append(f"</li></{open_tags.pop()}>")
         if len(open_tags) == level + 1:
@@ -44,11 +44,11 @@ def nested_list(items: Sequence[ListItem]) -> str:
 
 _HYPERLINK = re.compile(r'HYPERLINK\s+(?:\\l\s+)?"([^"]{1,2000})"')
 
-_MARKED = re.compile("\x10([^\x10-\x12]*)\x11([^\x10\x11]*)\x12")  # controls that no text has
+_MARKED = re.compile("\x10([^\x10-\x12]*)\x11([^\x10\x11]*)\x12")  # marked with control characters that no text has
 
 
 def address_in(code: str) -> str:
-    """Where a field leads, "" for one that is no link.
+    """Return the address of a hyperlink field, "" for other fields.
 
     >>> address_in('HYPERLINK "https://a.example" '), address_in("PAGE")
     ('https://a.example', '')
@@ -58,12 +58,12 @@ def address_in(code: str) -> str:
 
 
 def mark_link(address: str, words: str) -> str:
-    """The words of a link with its address, as ``as_html`` finds them again."""
+    """Return the text of a link marked with its address, in the form that ``as_html`` expects."""
     return f"\x10{address}\x11{words}\x12"
 
 
 def as_html(text: str) -> str:
-    """Text with marked links as HTML, lines apart by breaks.
+    """Return text as HTML, with marked links as anchors and line ends as breaks.
 
     >>> as_html("a < b, " + mark_link("https://a.example", "see"))
     'a &lt; b, <a href="https://a.example">see</a>'

@@ -1,7 +1,7 @@
-"""XLS of Excel 97 to 2003: a table per sheet, values as they were last calculated. In the worker.
+"""Converts XLS of Excel 97 to 2003 to a table per sheet, with the values as last calculated. Runs in the worker.
 
-Included and marked: hidden sheets, merged areas. Left out: formulas without a value, comments, charts, pictures; values
-shown as a percentage or in a currency are bare numbers. Macros are never read.
+Included and marked: hidden sheets, merged areas. Left out: formulas without a value, comments, charts, images. Values
+displayed as a percentage or in a currency are plain numbers. Macros are never read.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         raise InputEncrypted("is locked by a password", todo="save an unlocked copy") from None
     except InputTooLarge:
         raise
-    except BaseException as error:  # a panic of the library is no Exception
+    except BaseException as error:  # a panic of the library does not derive from Exception
         if isinstance(error, MemoryError | KeyboardInterrupt | SystemExit):
             raise
         raise InputBroken("cannot be read as a workbook", todo="open it and save it again as XLSX") from None

@@ -1,8 +1,8 @@
-"""XLSX to Markdown tables: a heading per sheet, values as they were last calculated. In the worker.
+"""Converts XLSX to Markdown tables: a heading per sheet, and the values as last calculated. Runs in the worker.
 
-Included and marked: hidden sheets, rows and columns, merged areas, comments, the numbers of charts. A formula whose
-value was never saved is shown as the formula. Nothing is calculated, no link to another workbook is followed, macros
-are never read.
+Included and marked: hidden sheets, rows and columns, merged areas, comments, the numbers of charts. A formula without a
+saved value is shown as the formula. Nothing is calculated, links to other workbooks are not followed, and macros are
+never read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Row = list[str]
 
 
 class _Count:
-    """Counts from walking the cells."""
+    """Counts that are collected while the cells are read."""
 
     def __init__(self) -> None:
         self.cells = 0
@@ -91,7 +91,7 @@ def _sheet(
 
 
 def _hidden(markup: bytes, grid: SheetTable) -> set[int]:
-    """Places of hidden rows; hidden columns and merged areas are put into the grid (ECMA-376-1, 18.3.1)."""
+    """Return the indices of hidden rows; hidden columns and merged areas are put into the grid (ECMA-376-1, 18.3.1)."""
     for column in _COLUMN.findall(markup) if b"hidden=" in markup else ():
         about = dict(_ATTRIBUTE.findall(column))
         if about.get(b"hidden") in _TRUE:
@@ -105,7 +105,7 @@ def _hidden(markup: bytes, grid: SheetTable) -> set[int]:
 
 
 def _rows(sheet: Any, formulas: Any | None, count: _Count) -> Iterator[Row]:
-    sheet.reset_dimensions()  # the size stated by a file may be wrong
+    sheet.reset_dimensions()  # the size that a file states may be wrong
     if formulas is not None:
         formulas.reset_dimensions()
     others: Iterable[Any] = formulas.iter_rows() if formulas is not None else repeat(())
@@ -121,7 +121,7 @@ def _rows(sheet: Any, formulas: Any | None, count: _Count) -> Iterator[Row]:
 
 
 def _around(package: OfficePackage, member: str, gallery: PictureCollector) -> Iterator[str]:
-    """Yield what is on top of the cells: comments, pictures, charts, text of shapes."""
+    """Yield the contents that lie over the cells: comments, images, charts, text of shapes."""
     for relation in package.relations(member):
         if relation.outside:
             continue

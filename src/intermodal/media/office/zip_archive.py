@@ -1,7 +1,7 @@
-"""ZIP archives: their files are listed, and each is expanded like an attachment. In the worker.
+"""Converts ZIP archives: their files are listed, and each is expanded like an attachment. Runs in the worker.
 
-Nothing is written, so that a name like ``../../etc/passwd`` is only a name. Archives in archives are opened as deep as
-mails in mails.
+Nothing is written to disk, so a name like ``../../etc/passwd`` has no effect. Nested archives are opened up to the same
+depth as nested mails.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _is_beside(member: str) -> bool:
 
 
 def _named(member: str) -> str:
-    """Return folders and name in one line, without parent references; a long one loses its middle."""
+    """Return folders and name in one line, without parent references; a long name is shortened in the middle."""
     steps = [step for step in one_line(member.replace("\\", "/")).split("/") if step not in ("", ".", "..")]
     short = "/".join(steps) or "file"
     return short if len(short) <= 120 else f"{short[:80]}…{short[-39:]}"
