@@ -1,4 +1,4 @@
-"""Dials an address that was checked, whatever name the URL has. For ``fetch.py`` alone."""
+"""Dials an address that was checked, whatever host the URL names. Used by ``fetch.py`` only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpcore
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """The default verification with the certificates httpx uses."""
+    """Return the default TLS context with the certificates that httpx uses."""
     import certifi
 
     return ssl.create_default_context(cafile=certifi.where())
@@ -22,7 +22,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 class _PinnedBackend(httpcore.AsyncNetworkBackend):
-    """Connects to the given addresses in turn; the host it is asked for serves TLS and the Host header only."""
+    """Connects to the given addresses in turn. The requested host is used only for TLS and the Host header."""
 
     def __init__(self, addresses: list[str]) -> None:
         self._addresses = addresses

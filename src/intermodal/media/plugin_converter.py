@@ -1,6 +1,7 @@
-"""Runs the converter of a plugin in the media worker, within the same limits as the built-in ones.
+"""Runs the converter of a plugin in the media worker, within the same limits as the built-in converters.
 
-A plugin's module is imported with files allowed; while it converts, no file can be opened and nothing imported.
+A plugin's module is imported while files may be opened. During conversion, no file can be opened and no module
+imported.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ _OPENED = "opened a file or a socket, or imported a module, while it converted; 
 
 
 class PluginConverter:
-    """A plugin's function, whose failures are errors that name its package."""
+    """The converter function of a plugin. Its failures are raised as errors that name the package."""
 
     def __init__(self, plugin: Plugin, function: Callable[[bytes, str], ConvertedFile | str]) -> None:
         self.plugin = plugin
         self._function = function
 
     def convert(self, data: bytes, name: str) -> ConvertedFile:
-        """Convert a file. Raises InputBroken where the plugin fails, InputTooLarge for more text than is taken."""
+        """Convert a file. Raises InputBroken if the plugin fails, InputTooLarge if the text is too long."""
         made = self._call(data, name)
         if isinstance(made, str):
             made = ConvertedFile(text=made)
@@ -41,7 +42,7 @@ class PluginConverter:
         )  # fmt: skip
 
     def _call(self, data: bytes, name: str) -> object:
-        # A failure is raised outside of ``except``: the loop of the worker takes a failed import for a fault of ours.
+        # Failures are raised outside of ``except``: the worker's loop treats a failed import as an internal error.
         try:
             return self._function(data, name)
         except (IntermodalError, MemoryError):
@@ -50,7 +51,7 @@ class PluginConverter:
             opened = isinstance(error, ImportError) or error.errno in (errno.EMFILE, errno.EACCES, errno.EPERM)
             what = _OPENED if opened else f"failed ({type(error).__name__})"
         except Exception as error:
-            what = f"failed ({type(error).__name__})"  # its text may hold content
+            what = f"failed ({type(error).__name__})"  # the message of the exception may contain content
         raise self._failed(what)
 
     def _failed(self, what: str) -> InputBroken:
@@ -58,7 +59,7 @@ class PluginConverter:
 
 
 def load_converter(ending: str) -> PluginConverter:
-    """Import the converter of an ending. Raises NotInstalled."""
+    """Import the converter of an ending. Raises NotInstalled if there is none, or if it cannot be used."""
     plugin = plugin_converters().get(ending)
     if plugin is None:
         what = f"the worker process finds no plugin that converts .{ending} files"

@@ -1,4 +1,4 @@
-"""Opens every part of a request concurrently: fetched, recognised and probed, into facts and bytes."""
+"""Opens every part of a request concurrently: each is fetched, recognised and probed, into facts and bytes."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from intermodal.media.worker_client import MediaWorker
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.request import Request
 
-MAX_REQUEST_BYTES = 1 << 30  # of all parts that are in memory, together
+MAX_REQUEST_BYTES = 1 << 30  # of all parts in memory together
 _AT_ONCE = 8
 _FILES = (File, Image, Audio, Video, Document)
 _TABLES = ("text/csv", "text/tab-separated-values")
-_LONG_TABLE = 1_000  # lines from which on a note states the table's size
+_LONG_TABLE = 1_000  # lines above which a note states the size of the table
 
 _TEXT_NAMES: dict[Role, str] = {
     "user": "prompt",
@@ -50,7 +50,7 @@ _TEXT_NAMES: dict[Role, str] = {
 class OpenedRequest:
     """The opened parts of a request: ``facts`` for the planner, bytes and text for the executor.
 
-    ``said``: parts whose text is in the request itself, and not in a file.
+    ``said``: indices of parts whose text is in the request itself and not in a file.
     """
 
     def __init__(self, facts: Facts, data: tuple[Data, ...], said: frozenset[int] = frozenset()) -> None:
@@ -59,7 +59,7 @@ class OpenedRequest:
         self._said = said
 
     def data(self, index: int) -> Data:
-        """Return the original bytes of a part, a large file in place; of text in the request, its UTF-8."""
+        """Return the original bytes of a part, without loading a large file; for text in the request, its UTF-8."""
         return self._data[index]
 
     def text(self, index: int) -> str:
@@ -72,7 +72,7 @@ class OpenedRequest:
 
 
 async def open_request(request: Request, worker: MediaWorker, *, fetcher: Fetcher | None = None) -> OpenedRequest:
-    """Fetch, recognise and probe every part. The first part that cannot be taken raises its ``InputError``."""
+    """Fetch, recognise and probe every part. Raises the ``InputError`` of the first part that is rejected."""
     import anyio
 
     fetcher = fetcher or Fetcher()
@@ -97,7 +97,7 @@ async def open_request(request: Request, worker: MediaWorker, *, fetcher: Fetche
 
 
 class _RequestOpener:
-    """Opens the parts of a request. Methods that visit all of them may run in a thread."""
+    """Opens the parts of a request. Methods that visit all parts may run in a thread."""
 
     def __init__(self) -> None:
         self.found: list[tuple[PartFacts, Data] | None] = []
@@ -106,7 +106,7 @@ class _RequestOpener:
         self._said = set[int]()
 
     def words(self, request: Request) -> None:
-        """Open parts whose content is in the request, up to the first that fails; list the files."""
+        """Open parts whose content is in the request, up to the first that fails; collect the files."""
         for index, role, part in request.parts():
             self.found.append(None)
             if isinstance(part, _FILES):
@@ -120,7 +120,7 @@ class _RequestOpener:
                 return
 
     def opened(self) -> OpenedRequest:
-        """Return all opened parts. Raises the error of the first part that failed, and InputTooLarge."""
+        """Return all opened parts. Raises the error of the first part that failed, or InputTooLarge."""
         if self.failed:
             raise self.failed[min(self.failed)]
         found, self.found = [pair for pair in self.found if pair is not None], []
@@ -153,7 +153,7 @@ def _text(index: int, part: Part, name: str, words: str) -> tuple[PartFacts, Dat
 
 
 def origins_of(part: Part) -> tuple[str, ...]:
-    """Return the names and kinds of the files that a part came out of."""
+    """Return the names and kinds of the files that a part was extracted from."""
     if isinstance(part, Text):
         return part.origins
     source = getattr(part, "source", None)
@@ -161,7 +161,7 @@ def origins_of(part: Part) -> tuple[str, ...]:
 
 
 async def sniff_loaded(data: Data, name: str) -> tuple[Kind, str]:
-    """Return kind and media type of a file by its bytes (``sniff``); off the event loop for a large one."""
+    """Return kind and media type of a file by its bytes (``sniff``), in a thread for a large file."""
     return await offload(len(data) > HEAVY, sniff, data, name)
 
 
@@ -191,7 +191,7 @@ async def _probed(index: int, part: MediaPart, loaded: LoadedFile, worker: Media
         )
     seen = await worker.probe(loaded.data, name=loaded.name)
     told = {name: getattr(seen, name) for name in seen.__struct_fields__}
-    if not seen.kind:  # the type in the first bytes counts
+    if not seen.kind:  # the type detected by ``sniff`` is kept
         del told["kind"], told["media_type"]
     told["notes"] = (*common.notes, *seen.notes)
     return msgspec.structs.replace(common, **told)
@@ -203,7 +203,7 @@ def _long_table(words: str, media_type: str) -> tuple[str, ...]:
 
 
 def _check_declared(part: Part, kind: Kind, name: str) -> None:
-    """Raise InputBroken where the declared class contradicts the bytes. A document may be text, and a file anything."""
+    """Raise InputBroken if text was declared as an image, audio or video. Documents may be text, and files anything."""
     if kind == "text" and isinstance(part, Image | Audio | Video):
         declared = "a picture" if isinstance(part, Image) else "sound" if isinstance(part, Audio) else "video"
         raise InputBroken(f"was given as {declared} but holds text", where=name, todo="pass it as a file or a document")
@@ -228,11 +228,11 @@ def _words(role: Role, part: Part) -> tuple[str, str]:
 
 
 def unique_names(parts: list[PartFacts]) -> tuple[PartFacts, ...]:
-    """Make names unique: the second of a name becomes "name (2)"."""
+    """Return the parts with unique names: the second part of a name becomes "name (2)"."""
     import msgspec
 
     taken: set[str] = set()
-    counts: dict[str, int] = {}  # how far each name was counted: thousands of parts may share one
+    counts: dict[str, int] = {}  # last number used for each name: thousands of parts may share one
     renamed = []
     for part in parts:
         name, count = part.name, counts.get(part.name, 1)
@@ -241,7 +241,7 @@ def unique_names(parts: list[PartFacts]) -> tuple[PartFacts, ...]:
             name = f"{part.name} ({count})"
         taken.add(name)
         counts[part.name] = count
-        if name != part.name:  # a label on the name they share holds for both
+        if name != part.name:  # a label on the shared name applies to both
             shared = () if part.name in part.origins else (part.name,)
             part = msgspec.structs.replace(part, name=name, origins=(*part.origins, *shared))
         renamed.append(part)

@@ -1,16 +1,17 @@
 """Confines a media worker for its whole life, on Linux: Landlock for files, seccomp for system calls.
 
-``apply_limits`` stops libraries from opening things behind Python's back; a decoder that was taken over could lift
-that. It cannot lift these: no file but those that Python and its libraries are loaded from can be read, none written,
-no socket made, no program started, no other process touched. Where a kernel lacks one of the two, the other
-stands; elsewhere than on Linux there is neither. No package is needed: the calls are made by ``ctypes``.
+``forbid_files`` keeps native libraries from opening files, but a compromised decoder could lift that limit. It cannot
+lift the sandbox: only files that Python and its libraries are loaded from can be read, no file can be written, no
+socket created, no program started, and no other process accessed. If a kernel lacks Landlock or seccomp, the other one
+still applies; on other systems neither exists. No package is needed, because the calls are made with ``ctypes``.
 
 Sources: https://docs.kernel.org/userspace-api/landlock.html and seccomp_filter.html, linux/landlock.h, linux/audit.h,
 linux/filter.h, arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h.
 
-Limits while decoding are below: native libraries open files behind Python's back (fonts, playlists, profiles). While a
-handler decodes, the process may hold no descriptor beyond those it has, so that opening a file or a socket fails in the
-kernel; importing a library lifts that for the moment of the import. And a job gets no more memory than it needs.
+The second part of this module limits decoding, because native libraries open files on their own (fonts, playlists,
+profiles). While a handler decodes, the process may not hold more descriptors than it has, so that opening a file or a
+socket fails in the kernel. Importing a library lifts this limit for the time of the import. In addition, a job gets no
+more memory than it needs.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ _NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER_MODE = 38, 22, 2
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same numbers on every architecture
 _ABI_VERSION, _PATH_BENEATH = 1, 1
 _EXECUTE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 2, 1 << 3
-_OF_FILES = _EXECUTE | _READ_FILE  # rights that a rule for a file, and not a folder, may give
+_OF_FILES = _EXECUTE | _READ_FILE  # rights that a rule for a single file may give
 _READ = _EXECUTE | _READ_FILE | _READ_DIR  # a library is mapped for execution, which Landlock has no right for
 # Rights over files by version of the interface: 13 in the first, then REFER, TRUNCATE, -, IOCTL_DEV.
 _RIGHTS: Final = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
 _TCP, _SCOPES = 0b11, 0b11  # bind and connect, from version 4; abstract sockets and signals, from version 6
 
-# Libraries, and files that some of them read on import: ``mimetypes.knownfiles``, the time zone, the processor.
+# Libraries, and files that some of them read on import: ``mimetypes.knownfiles``, time zone, processor.
 _SYSTEM = (
     "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/nix/store", "/etc/ld.so.cache", "/dev/urandom",
     "/dev/null", "/usr/share/zoneinfo", "/etc/localtime", "/proc/cpuinfo", "/sys/devices/system/cpu",
@@ -46,8 +47,8 @@ _SYSTEM = (
     "/etc/apache2/mime.types", "/usr/local/etc/httpd/conf/mime.types", "/usr/local/etc/mime.types",
 )  # fmt: skip
 
-# (x86-64, AArch64) numbers of the calls that are refused; -1 where an architecture has none. A pair of sockets leads
-# nowhere but back, and runtimes of Rust make one.
+# (x86-64, AArch64) numbers of the refused calls; -1 if an architecture has none. ``socketpair`` is allowed: it connects
+# only to itself, and Rust runtimes use it.
 _REFUSED: Final[dict[str, tuple[int, int]]] = {
     "socket": (41, 198), "connect": (42, 203), "bind": (49, 200), "listen": (50, 201),
     "accept": (43, 202), "accept4": (288, 242), "execve": (59, 221), "execveat": (322, 281), "fork": (57, -1),
@@ -62,7 +63,7 @@ _CLONE: Final = (56, 220)
 _CLONE3: Final = 435
 _CLONE_THREAD = 0x00010000
 _MACHINES: Final = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}  # audit architecture, column
-_X32 = 0x40000000  # calls of the other 64-bit interface of x86 begin here
+_X32 = 0x40000000  # x32 calls, the second 64-bit interface of x86, begin here
 _EPERM, _ENOSYS = 1, 38
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 
@@ -70,19 +71,21 @@ _held: tuple[str, ...] = ()
 
 
 def apply_sandbox() -> None:
-    """Confine this process for good. Called while it has one thread: threads started before would not be confined."""
+    """Confine this process permanently. Must be called while it has one thread: earlier threads would not
+    be confined.
+    """
     global _held
     if sys.platform != "linux":
         return
     library = ctypes.CDLL(None, use_errno=True)
     if library.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
         return
-    # Landlock first: its calls are allowed by no list of ours, and its rules open files.
+    # Landlock first: seccomp does not allow its calls, and its rules need to open files.
     _held = tuple(name for name, hold in (("landlock", _restrict_files), ("seccomp", _filter_calls)) if hold(library))
 
 
 def active_mechanisms() -> tuple[str, ...]:
-    """Return the mechanisms that are active: "landlock", "seccomp"."""
+    """Return the active mechanisms: "landlock", "seccomp"."""
     return _held
 
 
@@ -90,7 +93,7 @@ def active_mechanisms() -> tuple[str, ...]:
 
 
 def _restrict_files(library: ctypes.CDLL) -> bool:
-    """Allow reading below Python's own folders and the system's libraries; nothing else, and no writing anywhere."""
+    """Allow reading below Python's own folders and the system libraries, and nothing else; forbid all writing."""
     version = library.syscall(_CREATE_RULESET, None, 0, _ABI_VERSION)
     if version < 1:
         return False
@@ -125,7 +128,7 @@ def _readable() -> Iterable[str]:
 
 
 def _filter_calls(library: ctypes.CDLL) -> bool:
-    """Install a filter of classic BPF over system call numbers. A refused call fails with EPERM; the process lives."""
+    """Install a classic BPF filter over system call numbers. A refused call fails with EPERM; the process continues."""
     machine = _MACHINES.get(platform.machine())
     if machine is None:
         return False
@@ -140,7 +143,9 @@ def _filter_calls(library: ctypes.CDLL) -> bool:
 
 
 def _program(audit: int, column: int) -> Iterator[bytes]:
-    """The steps. ``seccomp_data`` has the number of the call at 0, the architecture at 4, arguments from 16 on."""
+    """Yield the steps of the filter. ``seccomp_data`` has the call number at 0, the architecture at 4, arguments from
+    16.
+    """
     refused = [numbers[column] for numbers in _REFUSED.values() if numbers[column] >= 0]
     yield _load(4)
     yield _jump_equal(audit, 1, 0)
@@ -151,11 +156,11 @@ def _program(audit: int, column: int) -> Iterator[bytes]:
     for number in refused:
         yield _jump_equal(number, 0, 1)
         yield _answer(_ERRNO | _EPERM)
-    yield _jump_equal(_CLONE3, 0, 1)  # its flags lie in memory, where no filter looks: libraries fall back to clone
+    yield _jump_equal(_CLONE3, 0, 1)  # its flags lie in memory, which no filter can read; libraries fall back to clone
     yield _answer(_ERRNO | _ENOSYS)
     yield _jump_equal(_CLONE[column], 0, 3)
     yield _load(16)
-    yield _step(0x45, _CLONE_THREAD, 1, 0)  # a thread, and no process
+    yield _step(0x45, _CLONE_THREAD, 1, 0)  # a thread, not a process
     yield _answer(_ERRNO | _EPERM)
     yield _answer(_ALLOW)
 
@@ -179,14 +184,14 @@ def _answer(value: int) -> bytes:
 # ---- limits while decoding --------------------------------------------------------------------------
 
 
-# Limits that can be probed: opening anything while decoding; more memory than allowed; and, for a compromised process,
-# reading other files, writing any, reaching the network, starting programs or other processes.
+# Limits that can be probed: opening files while decoding; using more memory than allowed; and, for a compromised
+# process, reading other files, writing files, using the network, starting programs or accessing processes.
 PROBED_LIMITS = ("opening", "memory", "reading", "writing", "network", "programs", "processes")
 _gauge: MemoryGauge | None = None
 
 
 def apply_limits() -> MemoryGauge:
-    """Open what the limits themselves read, and return it; then apply the sandbox, which cannot be lifted."""
+    """Open the files that the limits themselves read, and return the gauge; then apply the sandbox permanently."""
     global _gauge
     _gauge = MemoryGauge()
     apply_sandbox()
@@ -195,7 +200,9 @@ def apply_limits() -> MemoryGauge:
 
 @contextmanager
 def files_allowed() -> Iterator[None]:
-    """Allow files in a block, for imports and to receive a descriptor: never while a user's bytes are read."""
+    """Allow opening files within a block, for imports and to receive a descriptor. Never used while user bytes are
+    read.
+    """
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -207,18 +214,18 @@ def files_allowed() -> Iterator[None]:
 
 
 def forbid_files() -> None:
-    """Forbid opening files and sockets from here on; open ones stay usable."""
+    """Forbid opening files and sockets from here on. Open descriptors stay usable."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
 def probe_limits() -> dict[str, bool]:
-    """Return whether each of ``PROBED_LIMITS`` holds, by trying to break it."""
+    """Return for each of ``PROBED_LIMITS`` whether it holds, by trying to break it."""
     import resource
 
     found = {"opening": not _opens("/", os.O_RDONLY), "memory": False}
-    if sys.platform == "linux":  # elsewhere the limit is taken and not kept
+    if sys.platform == "linux":  # other systems accept the limit but do not enforce it
         found["memory"] = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
     with files_allowed():  # lifts the soft limit, as code in a compromised process can
         import socket
@@ -241,7 +248,7 @@ def _opens(path: str, flags: int) -> bool:
 
 
 def _refused(attempt: Callable[[], object]) -> bool:
-    """Return whether the kernel refuses a call itself, and not only this use of it."""
+    """Return True if the kernel refuses the call itself (EPERM), and not only its arguments."""
     try:
         attempt()
     except OSError as error:
@@ -258,7 +265,7 @@ def _forked() -> None:
 
 @contextmanager
 def memory_limit(size: int) -> Iterator[None]:
-    """Allow ``size`` more bytes of address space. More raises MemoryError, or ends the process in C code."""
+    """Allow ``size`` more bytes of address space. Exceeding it raises MemoryError, or ends the process in C code."""
     used = _gauge.address_space() if _gauge is not None and sys.platform == "linux" else 0
     if not used:
         yield

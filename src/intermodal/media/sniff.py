@@ -1,4 +1,4 @@
-"""Kind and media type of bytes, by the bytes. A name decides only the error where the two contradict each other."""
+"""Detects kind and media type of a file by its bytes. Its name is used for text formats, plugins and errors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _PICTURE_TODO = "convert it to PNG or JPEG"
 NOT_UTF_8 = "is text, but not in UTF-8"
 _OFFICE_TODO = "save it as PDF"
 
-_TEXT_ENDINGS = frozenset(("txt", "text", "log", "tex", "ini", "py", "js", "php"))  # taken as their source
+_TEXT_ENDINGS = frozenset(("txt", "text", "log", "tex", "ini", "py", "js", "php"))  # treated as plain text
 _NOTEBOOK_ENDING = "ipynb"
 _PAGE_ENDINGS = frozenset(("html", "htm", "xhtml"))
 _TEXT_TYPES = {
@@ -60,7 +60,7 @@ _TEXT_TYPES = {
 }  # fmt: skip
 
 _CUE_ENDINGS = {"srt": SRT, "vtt": VTT, "ass": ASS, "ssa": ASS}
-# What is read without a plugin, so that none may take it over.
+# Endings that are read without a plugin; no plugin may take them over.
 _KNOWN_ENDINGS = frozenset((
     *MEDIA_ENDINGS, *_TEXT_ENDINGS, *_TEXT_TYPES, *_PAGE_ENDINGS, *_CUE_ENDINGS, _NOTEBOOK_ENDING, "svg", "eml", "rtf",
 ))  # fmt: skip
@@ -111,16 +111,16 @@ _NOT_TAKEN: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"GGUF", "model weights (GGUF)", hint("pass it to {model}, not as input")),
     (0, b"\x7fELF", "a program", _TAKEN),
 )
-# Office files by a folder in their ZIP container (ECMA-376-2); OpenDocument and books by the member that comes first
-# and is not compressed (ODF 1.3 part 2, 3.3; EPUB 3.3, 4.2.6.4).
+# Office files by a folder in their ZIP container (ECMA-376-2); OpenDocument and EPUB by their first member, which is
+# stored uncompressed (ODF 1.3 part 2, 3.3; EPUB 3.3, 4.2.6.4).
 _OFFICE = ((b"word/", DOCX), (b"ppt/", PPTX), (b"xl/", XLSX))
 _NAMED_FIRST = b"mimetypeapplication/"
 _MIMETYPES = (
     (b"vnd.oasis.opendocument.text", ODT), (b"vnd.oasis.opendocument.spreadsheet", ODS),
     (b"vnd.oasis.opendocument.presentation", ODP), (b"vnd.oasis.opendocument.graphics", ODG), (b"epub+zip", EPUB),
 )  # fmt: skip
-# Files of older Office versions in a compound file (MS-CFB): recognised by the class of the root, else by a stream,
-# whose name is UTF-16.
+# Files of older Office versions in a compound file (MS-CFB): recognised by the class of the root, otherwise by a
+# stream, whose name is UTF-16.
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _CLASSES = {
     0x00020906: DOC, 0x00020900: DOC, 0x00020810: XLS, 0x00020820: XLS, 0x64818D10: PPT, 0x00020D0B: MSG,
@@ -128,24 +128,24 @@ _CLASSES = {
 _STREAMS = (("__properties_version1.0", MSG), ("PowerPoint Document", PPT), ("WordDocument", DOC), ("Workbook", XLS),
             ("Book\0", XLS))  # fmt: skip
 _LOCKED_STREAM = "EncryptedPackage".encode("utf-16-le")
-_HEAD = 65_536  # bytes in which a film states its tracks, and an archive ends
-_MAX_DIRECTORY = 4 << 20  # bytes of an archive's names
+_HEAD = 65_536  # bytes in which a video states its tracks, and an archive has its end record
+_MAX_DIRECTORY = 4 << 20  # bytes of an archive's directory
 _CUT_WITHIN = 8_192  # the largest Layer III frame has 1,441 bytes
 _SOUND_BRANDS = frozenset((b"M4A ", b"M4B ", b"M4P "))
 _PICTURE_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis"))
 _AVIF_BRANDS = (b"avif", b"avis")
-_BARE_BOXES = frozenset((b"moov", b"mdat", b"wide", b"free", b"skip"))  # a QuickTime film of before 2001 begins so
+_BARE_BOXES = frozenset((b"moov", b"mdat", b"wide", b"free", b"skip"))  # first boxes of QuickTime files before 2001
 _RAW_ENDINGS = frozenset(("dng", "cr2", "nef", "arw", "orf", "pef", "rw2", "srw"))  # TIFFs; page one is a preview
 
 
 def sniff(data: Data, name: str) -> tuple[Kind, str]:
-    """Return kind and media type of ``data``; ``name`` is where it came from.
+    """Return kind and media type of ``data``. ``name``: its file name or source.
 
-    A file that is not taken, or of which the bytes tell no more than text or an archive, goes to a plugin that converts
-    files with its ending.
+    A plugin that converts files with the ending of ``name`` gets the file if it is not accepted, or if its bytes only
+    identify it as text or as an archive.
 
-    Raises InputEmpty for no bytes, InputUnsupported for kinds that are not supported, InputBroken for a media name on
-    bytes that are text.
+    Raises InputEmpty for no bytes, InputUnsupported for kinds that are not supported, and InputBroken for text with the
+    ending of a media file.
 
     >>> sniff(b"%PDF-1.7 ...", "report.pdf")
     ('document', 'application/pdf')
@@ -164,14 +164,14 @@ def sniff(data: Data, name: str) -> tuple[Kind, str]:
 
 
 def plugin_converters() -> Mapping[str, Plugin]:
-    """Return the plugins that convert files, by the ending of their names; none is imported."""
+    """Return the plugins that convert files, by file ending. No plugin is imported."""
     return installed_plugins("converter", _KNOWN_ENDINGS)
 
 
 def recognised(data: Data, name: str) -> tuple[Kind, str] | None:
     """Return kind and media type by marks of the format, with a few reads; None for text and unknown bytes.
 
-    Raises as ``sniff`` does.
+    Raises InputEmpty, InputUnsupported and InputBroken like ``sniff``.
     """
     if not data:
         raise InputEmpty("is empty", where=name, todo="check that it was written completely")
@@ -184,7 +184,7 @@ def recognised(data: Data, name: str) -> tuple[Kind, str] | None:
         found = recognise(data, name)
         if found is not None:
             return found
-    if b"%PDF-" in data[:1024]:  # readers accept rubbish before the header (ISO 32000-1, annex H, note 13)
+    if b"%PDF-" in data[:1024]:  # readers accept garbage before the header (ISO 32000-1, annex H, note 13)
         return "document", PDF
     _refuse_known(data, name)
     if _is_svg(data):
@@ -218,7 +218,7 @@ def _ogg(data: Data, name: str) -> tuple[Kind, str] | None:
 
 
 def _bitmap(data: Data, name: str) -> tuple[Kind, str] | None:
-    """BMP: a file header whose reserved field is empty, and one of the sizes its second header can have."""
+    """Return BMP for a file header with an empty reserved field and a known size of the second header."""
     if data[:2] == b"BM" and data[6:10] == b"\0\0\0\0" and data[14:18] in _BITMAP_HEADERS:
         return "image", "image/bmp"
     return None
@@ -228,7 +228,7 @@ _BITMAP_HEADERS = frozenset(size.to_bytes(4, "little") for size in (12, 40, 52, 
 
 
 def _iso(data: Data, name: str) -> tuple[Kind, str] | None:
-    """MP4 family: pictures, sound or film, by its brands and its tracks, whatever it is called."""
+    """Return the kind of a file of the MP4 family, image, audio or video, by its brands and tracks."""
     if data[4:8] != b"ftyp" and data[4:8] not in _BARE_BOXES:
         return None
     brand = data[8:12] if data[4:8] == b"ftyp" else b"qt  "
@@ -249,7 +249,7 @@ _CODEC = re.compile(rb"\x86[\x80-\xff]([VA])_[A-Z]")  # the CodecID of a track e
 
 
 def _matroska(data: Data, name: str) -> tuple[Kind, str] | None:
-    """Return WebM or Matroska, by the codecs of tracks that are declared early. Otherwise probing decides."""
+    """Return WebM or Matroska, audio if all tracks declared in the first bytes are audio. Probing corrects the kind."""
     if not data.startswith(b"\x1aE\xdf\xa3"):
         return None
     kind: Kind = "audio" if {found[1] for found in _CODEC.finditer(data[:_HEAD])} == {b"A"} else "video"
@@ -263,7 +263,7 @@ _HERTZ = (44100, 48000, 32000)
 
 
 def _mpeg_sound(data: Data, name: str) -> tuple[Kind, str] | None:
-    """MP3 with and without a tag, and AAC in ADTS frames: recognised by two frames in a row."""
+    """Return MP3 (with or without a tag) or AAC in ADTS frames, recognised by two consecutive frames."""
     at = 0
     if data[:3] == b"ID3" and len(data) > 10:
         at = 10 + ((data[6] & 127) << 21 | (data[7] & 127) << 14 | (data[8] & 127) << 7 | (data[9] & 127))
@@ -277,20 +277,21 @@ def _mpeg_sound(data: Data, name: str) -> tuple[Kind, str] | None:
 
 
 def _cut_mp3(data: Data) -> bool:
-    """Return whether it is MP3 that begins in the middle of a frame, as streams and cuts do: two consecutive frames
-    near the start.
+    """Return True for MP3 that begins in the middle of a frame, as streams and cuts do.
+
+    It is recognised by two consecutive frames near the start.
     """
     at = -1 if data.startswith(tuple(mark for mark, _ in _MARKS)) else data.find(b"\xff", 0, _CUT_WITHIN)
     while at >= 0:
         size = _mp3_frame(data, at)
-        if size and _mp3_frame(data, at + size) and data[at + 1] == data[at + size + 1]:  # of one version and layer
+        if size and _mp3_frame(data, at + size) and data[at + 1] == data[at + size + 1]:  # same version and layer
             return True
         at = data.find(b"\xff", at + 1, _CUT_WITHIN)
     return False
 
 
 def _mp3_frame(data: Data, at: int) -> int:
-    """Bytes of the Layer III frame that starts here, 0 when none does."""
+    """Return the bytes of the Layer III frame that starts at ``at``, 0 if none does."""
     if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] & 0xE0 != 0xE0:
         return 0
     version, layer = (data[at + 1] >> 3) & 3, (data[at + 1] >> 1) & 3
@@ -303,7 +304,7 @@ def _mp3_frame(data: Data, at: int) -> int:
 
 
 def _adts_frame(data: Data, at: int) -> int:
-    """Bytes of the ADTS frame that starts here (ISO/IEC 13818-7, 6.2), 0 when none does."""
+    """Return the bytes of the ADTS frame that starts at ``at`` (ISO/IEC 13818-7, 6.2), 0 if none does."""
     if at + 7 > len(data) or data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0 or (data[at + 2] >> 2) & 15 > 12:
         return 0
     size = (data[at + 3] & 3) << 11 | data[at + 4] << 3 | data[at + 5] >> 5
@@ -311,9 +312,10 @@ def _adts_frame(data: Data, at: int) -> int:
 
 
 def _office(data: Data, name: str) -> tuple[Kind, str] | None:
-    """Word, slides, sheets, of Office old and new and of OpenDocument; books; Outlook's mails; archives.
+    """Return the type of documents, slides and sheets (Office old and new, OpenDocument), books, Outlook mails and
+    archives.
 
-    The converter determines their contents.
+    The converter checks their contents.
     """
     if data.startswith(_COMPOUND):
         if _holds(data, _LOCKED_STREAM):
@@ -344,8 +346,8 @@ def _office(data: Data, name: str) -> tuple[Kind, str] | None:
 def _members(data: Data) -> set[bytes]:
     """Return the names in the directory of a ZIP file, at its end (APPNOTE 4.3.12 and 4.3.16).
 
-    Names elsewhere in it do not count: it may hold a workbook as it is. Of a file that is cut, those of its first
-    members.
+    Names elsewhere in the file are ignored, because it may contain an uncompressed workbook. If the file is cut, the
+    names of its first members are returned.
     """
     tail = data[-_HEAD:]
     end = tail.rfind(b"PK\x05\x06")
@@ -365,7 +367,7 @@ def _members(data: Data) -> set[bytes]:
 
 
 def _of_compound(data: Data) -> str:
-    """By the class that the root of the file names (MS-CFB 2.6.1), else by a stream that only one kind has."""
+    """Return the type by the class of the root entry (MS-CFB 2.6.1), otherwise by a stream that only one type has."""
     sector = 1 << min(20, int.from_bytes(data[30:32], "little"))
     root = (int.from_bytes(data[48:52], "little") + 1) * sector
     found = _CLASSES.get(int.from_bytes(data[root + 80 : root + 84], "little"), "")
@@ -373,7 +375,7 @@ def _of_compound(data: Data) -> str:
 
 
 def _holds(data: Data, wanted: bytes) -> bool:
-    """Return whether an accepted format begins anywhere in the file."""
+    """Return True if ``wanted`` occurs in the first ``MAX_FILE_BYTES`` of the file."""
     return data.find(wanted, 0, MAX_FILE_BYTES) >= 0
 
 
@@ -385,7 +387,9 @@ _MAIL_FIELDS = frozenset((
 
 
 def _page_or_mail(data: Data, name: str) -> tuple[Kind, str] | None:
-    """HTML, mails and subtitles are text too: a telling name decides, otherwise the beginning of the text."""
+    """Return the type of HTML, mails, notebooks and subtitles, which are text too, by name, otherwise by their
+    beginning.
+    """
     ending, head = ending_of(name), data[:4096]
     if b"\0" in head and not data.startswith(tuple(mark for mark, _ in _MARKS)):
         return None
@@ -402,7 +406,9 @@ def _page_or_mail(data: Data, name: str) -> tuple[Kind, str] | None:
 
 
 def _subtitles(data: Data, ending: str, named: bool) -> tuple[Kind, str] | None:
-    """Files of subtitles: by their name, without one by their beginning. Their converter tells whether cues follow."""
+    """Return the type of a subtitle file by its ending, or by its beginning if the name gives no hint. The converter
+    checks for cues.
+    """
     if ending in _CUE_ENDINGS:
         return "text", _CUE_ENDINGS[ending]
     head = data[:512].decode("utf-8", "ignore")
@@ -410,7 +416,7 @@ def _subtitles(data: Data, ending: str, named: bool) -> tuple[Kind, str] | None:
 
 
 def _begins_as_mail(head: bytes) -> bool:
-    """Four of the fields every mail has, before the first blank line (RFC 5322, 2.2)."""
+    """Return True if a text begins with four of the usual mail headers, before the first blank line (RFC 5322, 2.2)."""
     fields = re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0]
     if not _FIELD.match(fields):
         return False
@@ -428,7 +434,7 @@ def _refuse_known(data: Data, name: str) -> None:
 
 
 def _is_svg(data: Data) -> bool:
-    """Markup whose first element is ``svg``."""
+    """Return True for markup whose first element is ``svg``."""
     head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
     return head.startswith(b"<svg") or (head.startswith((b"<?xml", b"<!--", b"<!DOCTYPE svg")) and b"<svg" in head)
 
@@ -443,8 +449,8 @@ def _not_taken(what: str, name: str) -> InputUnsupported:
 # ---- text ----------------------------------------------------------------------------------------
 
 _CONTROLS = bytes(sorted(set(range(32)) - set(b"\t\n\r\f\x08\x1b")))
-_PIECE = 256 << 10  # bytes looked at in one call, which holds the interpreter
-_MARKS = (  # the longer marks first: UTF-32's begins like UTF-16's
+_PIECE = 256 << 10  # bytes processed in one call, which holds the interpreter lock
+_MARKS = (  # the longer marks first: UTF-16's are prefixes of UTF-32's
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe\0\0", "utf-32"),
     (b"\0\0\xfe\xff", "utf-32"),
@@ -456,13 +462,15 @@ _MARKS = (  # the longer marks first: UTF-32's begins like UTF-16's
 def read_text(data: Data, name: str) -> str:
     """Decode a text file: UTF-8, or UTF-16/32 with its byte order mark.
 
-    Raises InputUnsupported when the bytes are not text, InputBroken when they are in another encoding.
+    Raises InputUnsupported if the bytes are not text, InputBroken if they are in another encoding.
     """
     return "".join(_words_of(data, name))
 
 
 def _words_of(data: Data, name: str) -> Iterator[str]:
-    """``read_text`` in pieces: to join 60 MiB is one call that holds the interpreter for 50 ms."""
+    """Yield the text of ``read_text`` in pieces: joining 60 MiB is one call that holds the interpreter lock
+    for 50 ms.
+    """
     encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "utf-8")
     if encoding in ("utf-8", "utf-8-sig") and _has_controls(data):
         raise InputUnsupported("is of no kind that is known", where=name, todo=_TAKEN)
@@ -485,7 +493,9 @@ def _has_controls(data: Data) -> bool:
 
 
 def _decoded(data: Data, encoding: str) -> Iterator[str]:
-    """The pieces of ``data.decode(encoding)``, which would hold the interpreter until all of it is read."""
+    """Yield ``data.decode(encoding)`` in pieces, because a single call would hold the interpreter lock
+    until its end.
+    """
     decoder = codecs.getincrementaldecoder(encoding)()
     for at in range(0, len(data), _PIECE):
         yield decoder.decode(data[at : at + _PIECE])

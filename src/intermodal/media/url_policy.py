@@ -1,8 +1,8 @@
-"""Which URLs may be fetched and which addresses may be dialled. Pure: no DNS, no sockets.
+"""Decides which URLs may be fetched and which addresses may be dialled. Pure: no DNS, no sockets.
 
-URL parsers disagree about odd URLs, and a check that reads a URL one way while the client dials it another way protects
-nothing. So the grammar here is a strict subset on which parsers agree; anything odd is refused, not repaired. Addresses
-are checked against our own list besides ``ipaddress.is_global``, which calls several notations of a private address
+URL parsers disagree about unusual URLs, and a check is worthless if the client parses the URL differently. The grammar
+here is therefore a strict subset on which parsers agree; anything unusual is rejected, not repaired. Addresses are
+checked against our own list in addition to ``ipaddress.is_global``, which calls several notations of a private address
 global.
 """
 
@@ -39,9 +39,8 @@ _CLOSED_4 = tuple(
     )
 )  # fmt: skip
 # Global unicast is 2000::/3 (RFC 4291, 2.4); v4-mapped, v4-compatible, NAT64 (64:ff9b::/96 and 64:ff9b:1::/48),
-# loopback, unique local and link local lie outside it. Inside it, networks that carry or hide another address are
-# closed: Teredo and the other protocol assignments (2001::/23), documentation (2001:db8::/32, 3fff::/20), 6to4
-# (2002::/16).
+# loopback, unique local and link local lie outside it. Inside it, networks that embed another address are closed:
+# Teredo and the other protocol assignments (2001::/23), documentation (2001:db8::/32, 3fff::/20), 6to4 (2002::/16).
 _OPEN_6 = ipaddress.IPv6Network("2000::/3")
 _CLOSED_6 = tuple(
     ipaddress.IPv6Network(text)
@@ -50,7 +49,7 @@ _CLOSED_6 = tuple(
 
 
 def is_public(address: Address) -> bool:
-    """Return whether an address is on the open internet, by every reading of it.
+    """Return True if an address is on the public internet, in every interpretation.
 
     >>> is_public(ipaddress.ip_address("1.1.1.1")), is_public(ipaddress.ip_address("64:ff9b::7f00:1"))
     (True, False)
@@ -59,7 +58,7 @@ def is_public(address: Address) -> bool:
         return address.is_global and not any(address in network for network in _CLOSED_4)
     if address not in _OPEN_6 or any(address in network for network in _CLOSED_6) or not address.is_global:
         return False
-    isatap = (int(address) >> 32) & 0xFFFFFFFF  # ..:0:5efe:a.b.c.d carries an IPv4 address (RFC 5214, 6.1)
+    isatap = (int(address) >> 32) & 0xFFFFFFFF  # ..:0:5efe:a.b.c.d embeds an IPv4 address (RFC 5214, 6.1)
     return isatap not in (0x00005EFE, 0x02005EFE)
 
 
@@ -67,9 +66,9 @@ class UrlTarget(Value):
     """A URL that may be resolved.
 
     Attributes:
-        host: lower case, without brackets. literal: it is an address, not a name.
-        path: path and query, as sent. shown: the URL without its query, for people.
-        name: the last part of the path, for people; the host when there is none.
+     host: lower case, without brackets. literal: it is an address, not a name.
+     path: path and query, as sent. shown: the URL without its query, for display.
+     name: the last part of the path, for display; the host if there is none.
     """
 
     scheme: str
@@ -87,7 +86,7 @@ class UrlTarget(Value):
 
 
 def parse_url(text: str) -> UrlTarget:
-    """Parse a URL, or raise UrlBlocked. A URL that passes means the same to every parser."""
+    """Parse a URL. Raises UrlBlocked if it is not allowed, or if parsers could interpret it differently."""
     if len(text) > MAX_URL_LENGTH:
         raise _blocked("the URL is too long", text[:40] + "…")
     if _AMBIGUOUS.search(text):
@@ -115,7 +114,7 @@ def parse_url(text: str) -> UrlTarget:
 
 
 def check_address(host: str) -> Address | None:
-    """Return the address of a literal host; None for a name. Call after :func:`parse_url`."""
+    """Return the address of a literal host, None for a name. Call after :func:`parse_url`."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -123,7 +122,9 @@ def check_address(host: str) -> Address | None:
 
 
 def blocked_address(shown: str) -> UrlBlocked:
-    """Return the error for an address that is not public. It does not name the address: that would map the network."""
+    """Return the error for an address that is not public. It does not name the address, which would reveal
+    the network.
+    """
     return _blocked(
         "the URL leads to an address that is not on the open internet",
         shown,
@@ -132,7 +133,7 @@ def blocked_address(shown: str) -> UrlBlocked:
 
 
 def printable(text: str) -> str:
-    """Make a name safe to print: no control characters, no separators, 80 characters at most."""
+    """Return a name that is safe to print: no control characters, no separators, at most 80 characters."""
     kept = "".join(letter for letter in text if letter.isprintable() and letter not in "/\\")
     return kept if len(kept) <= 80 else kept[:60] + "…" + kept[-19:]
 
@@ -173,7 +174,7 @@ def _port(text: str | None, scheme: str, odd: UrlBlocked) -> int:
 
 
 def _check_second_parser(text: str, host: str) -> None:
-    """Raise UrlBlocked where the standard library's parser reads the URL differently."""
+    """Raise UrlBlocked if the standard library's parser reads the URL differently."""
     try:
         other = urlsplit(text).hostname
     except ValueError:
@@ -188,12 +189,12 @@ def _check_second_parser(text: str, host: str) -> None:
 
 
 def _quoted(text: str) -> str:
-    """Letters beyond ASCII percent-encoded, the rest as it came."""
+    """Return text with characters beyond ASCII percent-encoded."""
     return "".join(letter if letter.isascii() else "".join(f"%{b:02X}" for b in letter.encode()) for letter in text)
 
 
 def _shown(text: str) -> str:
-    """A URL as it may be printed: no query, no user, no control characters."""
+    """Return a URL in a form that may be printed: without query, user name and control characters."""
     bare = re.split(r"[?#]", text, maxsplit=1)[0]
     scheme, colon, rest = bare.partition("://")
     if colon:

@@ -1,7 +1,8 @@
-"""The child process that touches hostile bytes: ``python -m intermodal.media.worker``.
+"""The sandboxed child process that decodes untrusted bytes: ``python -m intermodal.media.worker``.
 
-Bytes come in by pipe, or a descriptor for a large file, and results go out by pipe; it needs no other file or socket,
-and may open none. Handlers import their library when first called, so that a request with one picture pays for one.
+Bytes arrive by pipe, or as a descriptor for a large file, and results leave by pipe; the process needs no other file or
+socket and may not open any. Handlers import their library on first use, so that a request with one image loads only its
+decoder.
 """
 
 from __future__ import annotations
@@ -51,17 +52,17 @@ from intermodal.plans.facts import Box, PageFacts
 
 _NOT_LAID_OUT = f"tables, columns and headings of its text stay as the file draws them ({EXTRA_TODO} lays them out)"
 _DECODERS = {"image": "image.decoder", "audio": "audio.decoder", "document": "pdf.document"}
-_CONVERTING = 1 << 30  # bytes of address space a converter may use: element trees are many times their markup
+_CONVERTING = 1 << 30  # bytes of address space a converter may use: element trees are larger than their markup
 
 
 def _decoder(name: str) -> Any:
-    """Import a decoder (``image.decoder``, ``office.docx``, …) on first use, with files allowed for that moment."""
+    """Import a decoder (``image.decoder``, ``office.docx``, …) on first use, with files allowed during the import."""
     with sandbox.files_allowed():
         return importlib.import_module(f"intermodal.media.{name}")
 
 
 def probe(data: Data, name: str) -> dict[str, Any]:
-    """Return facts of one picture, recording, video or document, as ``ProbeResult`` in builtins."""
+    """Return the facts of an image, recording, video or document, as a ``MediaProbeResult`` dict."""
     kind, media_type = sniff(data, name)
     if kind == "text" or converted_kinds(media_type) is not None:
         raise InputUnsupported("holds nothing to decode", where=name)
@@ -90,13 +91,13 @@ def _installed(package: str) -> bool:
 
 
 def pcm(data: Data, name: str) -> None:
-    """Emit sound in pieces."""
+    """Emit the audio as PCM in pieces."""
     for piece in _decoder("audio.decoder").pcm(data, sniff(data, name)[1], worker_process.report_progress):
         worker_process.emit(piece)
 
 
 def channel_pcm(data: Data, name: str) -> list[list[tuple[int, int]]]:
-    """Emit (channel, piece) of both channels; return from and until which bytes each is to be silenced."""
+    """Emit (channel, piece) of both channels; return the byte ranges of each channel that must be silenced."""
     media_type = sniff(data, name)[1]
     decoded = _decoder("audio.decoder").channel_pcm(data, media_type, worker_process.report_progress)
     while True:
@@ -107,7 +108,7 @@ def channel_pcm(data: Data, name: str) -> list[list[tuple[int, int]]]:
 
 
 def frames(data: Data, name: str, spread: str, most: int, max_side: int | None) -> None:
-    """Emit ``VideoFrame`` in builtins, one after the other."""
+    """Emit the frames in order, each a ``VideoFrame`` dict."""
     kind, media_type = sniff(data, name)
     if kind not in ("image", "video"):
         raise InputUnsupported("holds nothing that moves", where=name)
@@ -129,7 +130,7 @@ def page_text(data: Data, pages: list[int], plain: bool = False) -> list[str]:
 
 
 def page_pictures(data: Data, pages: list[int], dpi: float, crops: list[Box]) -> None:
-    """Emit ``EncodedPicture`` in builtins, one after the other."""
+    """Emit the rendered pages in order, each an ``EncodedPicture`` dict."""
     image, document = _decoder("image.decoder"), _decoder("pdf.document")
     for picture in document.pictures(data, pages, dpi, image.encoded, worker_process.report_progress, crops):
         worker_process.emit(picture)
@@ -148,8 +149,7 @@ def mask(data: Data, name: str, transparent: bool) -> dict[str, Any]:
 
 
 def codes(data: Data, name: str) -> list[dict[str, Any]]:
-    """Return QR codes and bar codes on a picture, as ``Barcode`` in builtins; none where the reader is not
-    installed."""
+    """Return the QR codes and bar codes on an image as ``Barcode`` dicts, [] if the reader is not installed."""
     if not _installed("zxingcpp"):
         return []
     with sandbox.files_allowed():
@@ -185,7 +185,7 @@ _CONVERTERS = {
 
 
 def convert(data: Data, name: str, media_type: str) -> dict[str, Any]:
-    """Convert a document, a page or a mail; return ``ConvertedFile`` in builtins."""
+    """Convert a document, a page or a mail; return a ``ConvertedFile`` dict."""
     converter = _converter(media_type, name)
     with sandbox.memory_limit(_CONVERTING + 4 * len(data)):
         made = converter(read_whole(data, name), name)
@@ -194,7 +194,7 @@ def convert(data: Data, name: str, media_type: str) -> dict[str, Any]:
 
 
 def _converter(media_type: str, name: str) -> Callable[[bytes, str], ConvertedFile]:
-    """Import the function that converts files of this type, of a plugin or our own. Raises NotInstalled."""
+    """Import the converter of a media type, built-in or from a plugin. Raises NotInstalled if a package is missing."""
     if media_type.startswith(PLUGIN_TYPE):
         return _plugin_converter(media_type.removeprefix(PLUGIN_TYPE)).convert
     module, needed = _CONVERTERS[media_type]
@@ -210,7 +210,7 @@ def _converter(media_type: str, name: str) -> Callable[[bytes, str], ConvertedFi
 
 
 def load_plugin(ending: str) -> bool:
-    """Import the plugin that converts files with this ending, to find out whether it can be. Raises NotInstalled."""
+    """Import the plugin that converts files with this ending, to check it. Raises NotInstalled if that fails."""
     _plugin_converter(ending)
     return True
 
@@ -221,17 +221,19 @@ def _plugin_converter(ending: str) -> plugin_converter.PluginConverter:
 
 
 def fences() -> dict[str, bool]:
-    """Return the limits that hold, by trying: as a library would, then as code that took the process over would."""
+    """Return for each limit whether it holds, tested by breaking it first as a library and then as a compromised
+    process could.
+    """
     return sandbox.probe_limits()
 
 
 def ready() -> bool:
-    """Do nothing: starts the process ahead of its first job."""
+    """Return True. Called to start the process ahead of its first job."""
     return True
 
 
 def main() -> None:
-    plugin_converters()  # found while files can be opened
+    plugin_converters()  # found while files can still be opened
     gauge = sandbox.apply_limits()
     worker_process.serve(
         {

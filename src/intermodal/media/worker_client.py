@@ -1,4 +1,4 @@
-"""``MediaWorker``, the parent's side of the media workers; its errors name the file."""
+"""``MediaWorker``, the parent process's interface to the media workers. Its errors name the file."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ __all__ = ["VideoFrame", "MediaWorker", "Pcm", "EncodedPicture", "MediaProbeResu
 Progress = Callable[[float | None, str], None]
 
 LIMITS = ProcessLimits(memory=3 << 30, cpu=300, read_only=True)
-# Environment variables that a decoder inherits: those for finding Python, and no keys.
+# Environment variables that a worker inherits: those needed to find Python, and no API keys.
 _INHERIT = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "TMPDIR", "LD_LIBRARY_PATH")
 _ENV = {"MALLOC_ARENA_MAX": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 _PROBE_SECONDS = 30.0
 _FRAMES_SECONDS = 600.0
 _SOUND_SECONDS = 600.0
 _SUBTITLES_SECONDS = 60.0
-_SLOWEST_DISK = 50 << 20  # bytes a second: a file on disk may have to be read to its end
+_SLOWEST_DISK = 50 << 20  # bytes per second: a file on disk may have to be read to its end
 
 
 def _add_sound(samples: Spool, piece: bytes) -> None:
@@ -49,7 +49,7 @@ def _pcm(samples: Spool) -> Pcm:
 
 
 class _QueuedJob:
-    """A job that waits for a child, and the child that it got."""
+    """A job that waits for a child, and the child that was assigned to it."""
 
     def __init__(self, come: Any) -> None:
         self.come = come
@@ -57,22 +57,22 @@ class _QueuedJob:
 
 
 class MediaWorker:
-    """Decodes media in confined child processes, one job at a time in each.
+    """Decodes media in sandboxed child processes, one job at a time in each.
 
-    A job that crashes its child, exceeds its time or is cancelled ends that child; the next job gets a new one.
-    Methods raise the fitting ``InputError``, with ``name`` as its ``where``.
+    A job that crashes its child, exceeds its time or is cancelled ends that child; the next job gets a new one. Methods
+    raise the matching ``InputError``, with ``name`` as its ``where``.
 
     Args:
-        limits: of each child.
-        places: how many children there may be. The first stays; a further one starts when a job has waited for as
-            long as that takes, and ends by ``trim``, since memory that a decoder has taken it does not give back.
+     limits: of each child.
+     places: maximum number of children. The first one stays. Another one starts after a job has waited for as
+      long as a start takes, and ends by ``trim``, because a decoder does not return the memory it has taken.
     """
 
     def __init__(self, *, limits: ProcessLimits = LIMITS, places: int = 1) -> None:
         self._limits = limits
         self._places = FairLock(places)
         self._workers = [self._worker()]
-        self._idle = list(self._workers)  # the one used last at the end
+        self._idle = list(self._workers)  # the most recently used at the end
         self._waiting: deque[_QueuedJob] = deque()
         self.last = WorkerReply()
 
@@ -82,7 +82,7 @@ class MediaWorker:
 
     @property
     def pid(self) -> int | None:
-        """The process id of the first child, None while there is none."""
+        """The process id of the first child, None if it is not running."""
         return self._workers[0].pid
 
     @property
@@ -92,7 +92,7 @@ class MediaWorker:
 
     @property
     def busy(self) -> bool:
-        """Return whether all children are busy, so that the next job waits; each job has a deadline."""
+        """True if all children are busy, so that the next job has to wait. Each job has a deadline."""
         return self._places.locked()
 
     async def start(self) -> None:
@@ -100,16 +100,20 @@ class MediaWorker:
         await self._call("ready", {}, name="", seconds=_PROBE_SECONDS)
 
     async def fences(self) -> dict[str, bool]:
-        """Return the limits of the child on this machine, by trying: ``PROBED_LIMITS``, and whether each holds."""
+        """Return for each of ``PROBED_LIMITS`` whether it holds for the child on this machine, tested by trying to
+        break it.
+        """
         return msgspec.convert(await self._call("fences", {}, name="", seconds=_PROBE_SECONDS), dict[str, bool])
 
     async def probe(self, data: Data, *, name: str = "") -> MediaProbeResult:
-        """Return facts of a picture, recording, video or document. Refuses files over a limit or undecodable."""
+        """Return the facts of an image, recording, video or document. Raises an InputError for files over a limit or
+        undecodable.
+        """
         found = await self._call("probe", {"data": data, "name": name}, name=name, seconds=_PROBE_SECONDS)
         return msgspec.convert(found, MediaProbeResult)
 
     async def pcm(self, data: Data, *, name: str = "", progress: Progress | None = None) -> Pcm:
-        """Return sound of a recording or video as 16 kHz PCM, all channels mixed to one."""
+        """Return the audio of a recording or video as 16 kHz PCM, all channels mixed to one."""
         arguments = {"data": data, "name": name}
         with Spool(LARGE_FILE) as samples:
             take = partial(_add_sound, samples)
@@ -117,9 +121,9 @@ class MediaWorker:
             return _pcm(samples)
 
     async def channel_pcm(self, data: Data, *, name: str = "", progress: Progress | None = None) -> tuple[Pcm, Pcm]:
-        """Return each of the two channels of a recording or video as 16 kHz PCM, without crosstalk of the other.
+        """Return both channels of a recording or video as 16 kHz PCM, without crosstalk.
 
-        The sound is decoded once for both.
+        The audio is decoded once for both channels.
         """
         arguments = {"data": data, "name": name}
         with Spool(LARGE_FILE) as left, Spool(LARGE_FILE) as right:
@@ -138,7 +142,7 @@ class MediaWorker:
     async def page_text(
         self, data: Data, pages: tuple[int, ...], *, name: str = "", progress: Progress | None = None
     ) -> tuple[str, ...]:
-        """Return the text of the given pages (1-based) as Markdown, in that order.
+        """Return the text of the given pages (1-based) as Markdown, in the given order.
 
         A file that crashes the layout is read again without it.
         """
@@ -160,9 +164,9 @@ class MediaWorker:
         progress: Progress | None = None,
         crops: tuple[Box, ...] = (),
     ) -> tuple[EncodedPicture, ...]:
-        """Render the given pages (1-based). A page too large for ``dpi`` is rendered at less.
+        """Render the given pages (1-based). A page too large for ``dpi`` is rendered at a lower one.
 
-        ``crops``: a box for each page (left, top, right, bottom, in points as shown), to render that part.
+        ``crops``: a box for each page (left, top, right, bottom, in points as displayed), to render only that part.
         """
         arguments = {"data": data, "pages": list(pages), "dpi": dpi, "crops": list(crops)}
         seconds = 30 + 10.0 * len(pages)
@@ -173,7 +177,7 @@ class MediaWorker:
     async def picture(
         self, data: Data, *, max_side: int | None = None, min_side: int | None = None, name: str = ""
     ) -> EncodedPicture:
-        """Return the first frame, upright, as PNG without metadata.
+        """Return the first frame of an image, upright, as PNG without metadata.
 
         It is shrunk if its longer side has more pixels than ``max_side``, or its shorter side more than ``min_side``.
         """
@@ -181,12 +185,12 @@ class MediaWorker:
         return msgspec.convert(await self._call("picture", arguments, name=name, seconds=60), EncodedPicture)
 
     async def mask(self, data: Data, *, transparent: bool = False, name: str = "") -> EncodedPicture:
-        """Return the mask of an edited picture as PNG: white, or ``transparent``, where the picture may change."""
+        """Return an edit mask as PNG: white, or ``transparent``, where the image may change."""
         arguments = {"data": data, "name": name, "transparent": transparent}
         return msgspec.convert(await self._call("mask", arguments, name=name, seconds=60), EncodedPicture)
 
     async def codes(self, data: bytes, *, name: str = "") -> tuple[Barcode, ...]:
-        """Return QR codes and bar codes on a picture, with their text; none without the extra ``embedded``."""
+        """Return the QR codes and bar codes on an image, with their text; () without the extra ``embedded``."""
         found = await self._call("codes", {"data": data, "name": name}, name=name, seconds=60)
         return msgspec.convert(found, tuple[Barcode, ...])
 
@@ -200,10 +204,10 @@ class MediaWorker:
         name: str = "",
         progress: Progress | None = None,
     ) -> tuple[VideoFrame, ...]:
-        """Return frames of a video or an animation, or pages of a TIFF. ``spread`` is "scenes" or a rate ("0.5 fps").
+        """Return frames of a video or an animation, or pages of a TIFF.
 
-        At most ``most``, each at most ``max_side`` pixels long. Both may be lower than the limits in
-        ``media/media_limits.py``, never higher.
+        ``spread``: "scenes" or a rate ("0.5 fps"). At most ``most`` frames are returned, each at most ``max_side``
+        pixels long. Higher values than the limits in ``media/media_limits.py`` are reduced to them.
         """
         arguments = {"data": data, "name": name, "spread": spread, "most": most, "max_side": max_side}
         made: list[Any] = []
@@ -223,7 +227,7 @@ class MediaWorker:
         return msgspec.convert(await self._call("convert", arguments, name=name, seconds=120), ConvertedFile)
 
     async def load_plugin(self, ending: str) -> None:
-        """Have a child import the plugin that converts files with this ending. Raises NotInstalled."""
+        """Import the plugin that converts files with this ending in a child. Raises NotInstalled if that fails."""
         await self._call("load_plugin", {"ending": ending}, name="", seconds=_PROBE_SECONDS)
 
     async def _call(
@@ -237,34 +241,34 @@ class MediaWorker:
         take: Callable[[Any], None] | None = None,
         otherwise: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Run a job in a child, and again with the arguments of ``otherwise`` where it crashed the child."""
+        """Run a job in a child; if it crashes the child, run it again with the arguments ``otherwise``."""
         async with self._places:
             worker = await self._next()
             try:
                 try:
                     return await self._ask(worker, method, arguments, name, seconds, progress, take)
                 except errors.InputError:
-                    if worker.alive or otherwise is None:  # it answered
+                    if worker.alive or otherwise is None:  # the child answered, so it did not crash
                         raise
                 return await self._ask(worker, method, otherwise, name, seconds, progress, take)
             finally:
                 self._give_back(worker)
 
     async def _next(self) -> WorkerProcess:
-        """Return an idle child: one that runs, or else one to be started."""
+        """Return an idle child: a running one if possible, otherwise one to be started."""
         import anyio
 
         for place in range(len(self._idle) - 1, -1, -1):
             if self._idle[place].alive:
                 return self._idle.pop(place)
-        if len(self._idle) < len(self._workers):  # one works, and may be through before another has started
+        if len(self._idle) < len(self._workers):  # one is working, and may finish before another has started
             turn = _QueuedJob(anyio.Event())
             self._waiting.append(turn)
             try:
                 with anyio.move_on_after(DECODER_START_SECONDS):
                     await turn.come.wait()
             except BaseException:
-                if turn.worker is not None:  # it was given one as it was cancelled
+                if turn.worker is not None:  # it was assigned one while it was cancelled
                     self._give_back(turn.worker)
                 raise
             finally:
@@ -301,10 +305,10 @@ class MediaWorker:
         try:
             self.last = reply = await worker.call(method, arguments, timeout=seconds, progress=progress, take=take)
         except errors.RuntimeCrashed as error:
-            if worker.alive:  # it answered: the fault is ours
+            if worker.alive:  # the child answered, so this is an internal error
                 said = error.hints
                 raise errors.RuntimeCrashed(said.what, where=name, todo=said.todo, sent=False) from None
-            # The child's end is the file's doing: everything else it does was done before without harm.
+            # The child ended because of the file: everything else it does has worked before.
             raise errors.InputBroken(
                 "cannot be decoded: it is damaged, or needs more memory than is allowed",
                 where=name,

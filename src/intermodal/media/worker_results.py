@@ -1,4 +1,4 @@
-"""The worker's results, probes and conversions of a part: values that cross the pipe."""
+"""Results of the worker, from probing and converting a part: values that are sent through the pipe."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from intermodal.quantity import Quantity
 
 
 class MediaProbeResult(Value):
-    """The fields of ``PartFacts`` that need decoding. Those of other kinds keep their defaults.
+    """The fields of ``PartFacts`` that require decoding. Fields of other kinds keep their defaults.
 
-    ``kind`` and ``media_type`` are set if decoding corrects the first bytes' type, else "". ``notes`` report defects
+    ``kind`` and ``media_type`` are set if decoding corrects the detected type, otherwise "". ``notes`` report defects
     and omissions.
     """
 
@@ -39,7 +39,7 @@ class MediaProbeResult(Value):
 
 
 class Barcode(Value):
-    """A QR code, bar code or the like: its text, "" where that cannot be read, and its box in pixels."""
+    """A QR code or bar code: its text, "" if it cannot be read, and its box in pixels."""
 
     kind: str
     text: str = ""
@@ -47,7 +47,7 @@ class Barcode(Value):
 
 
 class EncodedPicture(Value):
-    """A picture that the worker encoded: RGB or grey, upright, no metadata. ``width`` and ``height`` in pixels."""
+    """An image that the worker encoded: RGB or grey, upright, no metadata. ``width`` and ``height`` in pixels."""
 
     data: bytes
     width: int
@@ -56,10 +56,10 @@ class EncodedPicture(Value):
 
 
 class VideoFrame(EncodedPicture):
-    """A frame that stands for ``at`` to ``until``, in seconds. JPEG of a video, else PNG.
+    """A frame that represents ``at`` to ``until``, in seconds. JPEG for a video, otherwise PNG.
 
-    ``number``: of the page where there are pages and no times (TIFF), else 0. ``scenes``: how many the video has, 0
-    where they were not detected.
+    ``number``: of the page for TIFF, which has pages and no times, otherwise 0. ``scenes``: number of scenes in the
+    video, 0 if not detected.
     """
 
     at: float = 0.0
@@ -69,7 +69,7 @@ class VideoFrame(EncodedPicture):
 
 
 class SubtitleLine(Value):
-    """A subtitle from ``at`` to ``until``, in seconds; its rows are separated by line ends."""
+    """A subtitle from ``at`` to ``until``, in seconds. Its rows are separated by line ends."""
 
     at: float
     until: float
@@ -77,7 +77,9 @@ class SubtitleLine(Value):
 
 
 class Pcm(Value):
-    """Sound as embedded recognisers take it: signed 16-bit little endian, 16 kHz, mono. ``seconds`` long."""
+    """Audio as the embedded recognisers expect it: signed 16-bit little-endian, 16 kHz, mono. ``seconds``:
+    its length.
+    """
 
     samples: Data
     seconds: float

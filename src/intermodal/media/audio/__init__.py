@@ -1,6 +1,6 @@
-"""Sound, decoded inside the worker, and sound that a model made, encoded.
+"""Decodes audio inside the worker, and encodes audio that a model produced.
 
-decoder.py             probes sound, decodes it to PCM, and detects files that end earlier than their header says
-channel_separation.py  whether two channels carry different voices
-encoding.py            PCM, WAV and MP3 of sound that was made here or by a host
+decoder.py             probes audio, decodes it to PCM, and detects files that end before their header says
+channel_separation.py  detects whether two channels carry different voices
+encoding.py            encodes PCM, WAV and MP3
 """

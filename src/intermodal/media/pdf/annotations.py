@@ -1,6 +1,6 @@
-"""The overlay of a PDF's pages: links, form values and annotations; and the names of attached files.
+"""Reads the overlay of PDF pages (links, form values and annotations) and the names of attached files.
 
-Nothing is followed, run or opened: addresses, names and texts are read.
+Only addresses, names and texts are read: nothing is followed, run or opened.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import pypdfium2
 import pypdfium2.raw as raw
 from msgspec import Struct
 
-MAX_NOTES = 500  # of a page that are looked at
-MAX_CHARS = 4_000  # of one value or remark
-MAX_ATTACHED = 20  # files that are named
-_BEFORE = 200.0  # points to the left of a link, in which its line is looked at
-_HIDDEN = 1 << 1 | 1 << 5  # hidden, or not shown on the screen (ISO 32000-1, 12.5.3)
+MAX_NOTES = 500  # annotations per page that are read
+MAX_CHARS = 4_000  # characters of one value or remark
+MAX_ATTACHED = 20  # attached files that are listed by name
+_BEFORE = 200.0  # points to the left of a link in which the text before it is looked up
+_HIDDEN = 1 << 1 | 1 << 5  # hidden, or not shown on screen (ISO 32000-1, 12.5.3)
 _REMARKS = {
     raw.FPDF_ANNOT_TEXT, raw.FPDF_ANNOT_FREETEXT, raw.FPDF_ANNOT_HIGHLIGHT, raw.FPDF_ANNOT_UNDERLINE,
     raw.FPDF_ANNOT_STRIKEOUT, raw.FPDF_ANNOT_SQUIGGLY, raw.FPDF_ANNOT_STAMP, raw.FPDF_ANNOT_CARET,
@@ -32,7 +32,7 @@ _VALUES = {raw.FPDF_FORMFIELD_TEXTFIELD, raw.FPDF_FORMFIELD_COMBOBOX, raw.FPDF_F
 
 
 class PageLink(Struct, frozen=True):
-    """``words`` that lead to ``address``; ``before``: what stands in front of them in their line."""
+    """A link to ``address`` on ``words``. ``before``: the text in front of them in the same line."""
 
     words: str
     address: str
@@ -40,8 +40,9 @@ class PageLink(Struct, frozen=True):
 
 
 class FormField(Struct, frozen=True):
-    """A field of a form: its label for people, and its value. ``before``: the text in front of it on the page;
-    ``written``: the value is text, and no tick.
+    """A form field with its label and its value.
+
+    ``before``: the text in front of it on the page; ``written``: True if the value is text, False for a check box.
     """
 
     name: str
@@ -51,7 +52,7 @@ class FormField(Struct, frozen=True):
 
 
 class PageOverlay(Struct):
-    """The overlay of one page. ``remarks`` are lines as they appear in the output."""
+    """The overlay of one page. ``remarks`` are lines in the form of the output."""
 
     links: list[PageLink]
     fields: list[FormField]
@@ -61,7 +62,7 @@ class PageOverlay(Struct):
 def page_overlay(page: pypdfium2.PdfPage, form: Any, *, placed: bool = True) -> PageOverlay | None:
     """Return the overlay of a page, None if it has none. ``form``: raw handle of the document's form, if any.
 
-    Where links are not ``placed``, their words are not looked up, which takes 0.2 ms each.
+    If ``placed`` is False, the words of links are not looked up, which takes 0.2 ms per link.
     """
     count = min(raw.FPDFPage_GetAnnotCount(page.raw), MAX_NOTES)
     if count <= 0:
@@ -84,9 +85,9 @@ def page_overlay(page: pypdfium2.PdfPage, form: Any, *, placed: bool = True) -> 
 
 
 def with_overlay(text: str, found: PageOverlay, own: str = "") -> str:
-    """The text of a page with what lies over it: addresses at their words, values and remarks after it.
+    """Return the text of a page with its overlay: addresses at the words of links, values and remarks after the text.
 
-    ``own``: the page's words without what lies over it, where ``text`` may have values of the form already.
+    ``own``: the text of the page without its overlay, needed if ``text`` may contain form values already.
     """
     text, fields = _once(text, found.fields, own)
     parts = [with_links(text, found.links)]
@@ -99,10 +100,10 @@ def with_overlay(text: str, found: PageOverlay, own: str = "") -> str:
 
 
 def _once(text: str, fields: Sequence[FormField], own: str) -> tuple[str, list[FormField]]:
-    """Text and fields with each value in one of them: a layout draws values as words.
+    """Return text and fields with each value in only one of them, because a layout includes values in its text.
 
-    A value behind the words in front of its field stays there; one on an unlabelled line of its own is removed from the
-    text if the page itself has it less often.
+    A value that follows the words in front of its field stays in the text. A value on an unlabelled line of its own is
+    removed from the text, if the page itself contains it less often.
 
     >>> _once("Name: Ada\\nLondon", [FormField("Name", "Ada", "Name"), FormField("City", "London", "City")], "Name:")
     ('Name: Ada', [FormField(name='City', value='London', before='City', written=True)])
@@ -123,7 +124,8 @@ def _once(text: str, fields: Sequence[FormField], own: str) -> tuple[str, list[F
 
 
 def with_links(text: str, links: Iterable[PageLink]) -> str:
-    """``text`` with the address of each link at its words, as Markdown has it; at the end where they are not found.
+    """Return ``text`` with the address of each link at its words, as Markdown; links whose words are not found follow
+    at the end.
 
     >>> with_links("Read the terms. No terms here.", [PageLink("terms", "https://a.example", "Read the")])
     'Read the [terms](https://a.example). No terms here.'
@@ -143,7 +145,7 @@ def with_links(text: str, links: Iterable[PageLink]) -> str:
 
 
 def _spot(text: str, link: PageLink) -> tuple[int, int] | None:
-    """Where the words of a link stand: after what stands before them in their line, or where they stand once."""
+    """Return the position of a link's words: after the words in front of them, or where they occur only once."""
     words = link.words.split()
     if not words:
         return None
@@ -158,7 +160,7 @@ def _spot(text: str, link: PageLink) -> tuple[int, int] | None:
 
 
 def attachment_note(document: pypdfium2.PdfDocument) -> tuple[str, ...]:
-    """A note about attached files: counted and named, not opened."""
+    """Return a note with number and names of attached files, which are not opened; () if there are none."""
     count = raw.FPDFDoc_GetAttachmentCount(document.raw)
     if count <= 0:
         return ()
@@ -216,7 +218,9 @@ def _link(note: Any, textpage: Any, *, placed: bool) -> PageLink | None:
 
 
 def _field(note: Any, textpage: Any, form: Any) -> FormField | None:
-    """Return a field with its value, named by its label, else by the words before it, else by its own name."""
+    """Return a field with its value, named by its label, otherwise by the words before it, otherwise by its
+    own name.
+    """
     kind = raw.FPDFAnnot_GetFormFieldType(form, note)
     if kind in _BOXES:
         checked = bool(raw.FPDFAnnot_IsChecked(form, note))
@@ -251,7 +255,7 @@ def _line(text: str) -> str:
 
 
 def _string(ask: Callable[[Any, int], int]) -> str:
-    """A string of pdfium's: asked for its size in bytes, then for itself, in UTF-16."""
+    """Return a string from pdfium. ``ask`` is called first for its size in bytes, then for its content in UTF-16."""
     size = ask(None, 0)
     if not 2 < size <= 1 << 20:
         return ""

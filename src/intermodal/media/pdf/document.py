@@ -1,10 +1,11 @@
-"""Opens PDF inside the worker with pdfium: probe, text, pictures. No other module does.
+"""Opens PDF inside the worker with pdfium: probing, text, images. No other module does.
 
 Scripts, launch actions, embedded files and forms are never run or opened: the library is built without them, and the
-process may open nothing anyway.
+sandbox does not allow opening files.
 
-A text layer may hold no words though it has letters (``layer_problem``): its font maps them to none, or to wrong ones;
-or it lies invisibly over a picture, as left by an earlier text recognition. Such a page has to be rendered or read.
+A text layer may contain letters but no words (``layer_problem``): its font maps them to no characters or to wrong ones,
+or the layer lies invisibly over a scan and was left by an earlier text recognition. Such a page has to be rendered or
+read with text recognition.
 """
 
 from __future__ import annotations
@@ -50,25 +51,25 @@ Encode = Callable[[Any], T]
 Report = Callable[[float | None, str], None]
 
 _ENCRYPTED, _SECURITY = 4, 5  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY (fpdfview.h)
-_STRETCH = 32 << 20  # bytes of a file that are read before it is opened anew
-_SAMPLE_SECONDS = 5.0  # for all sampled pages: probing has to end though a page is slow to draw
-_UNDER_LAYER = 0.5  # share of the page under pictures, from which on an invisible layer belongs to them
-_CLOSEST = 4.0  # pixels a point at which a small picture on a page is looked at
-_WRITTEN_ON = 0.01  # share of a picture that looks like writing, below which nothing is written on it
-_OVERCOUNTED = 1.6  # letters counted for one of the layer that lies on a picture, at most
+_STRETCH = 32 << 20  # bytes of a file that are read before it is reopened
+_SAMPLE_SECONDS = 5.0  # for all sampled pages together: probing must end even if a page is slow to render
+_UNDER_LAYER = 0.5  # share of the page under images from which on an invisible layer belongs to them
+_CLOSEST = 4.0  # pixels per point at which a small image on a page is sampled
+_WRITTEN_ON = 0.01  # share of text on an image below which it is assumed to have none
+_OVERCOUNTED = 1.6  # letters counted for each letter of the layer that lies on an image, at most
 _WORTH_READING = 12.0  # letters: a word or two, or three numbers on an axis
 _TODO = "check that the file is complete and opens elsewhere"
 
-_KEPT = 0.85  # share of a page's letters that laying it out has to keep
+_KEPT = 0.85  # share of a page's letters that the layout has to keep
 _NO_LETTER = re.compile(r"[\W_]+")
-_HYPHEN = re.compile(r"\x02\n?")  # pdfium's mark for a hyphen at the end of a line
+_HYPHEN = re.compile(r"\x02\n?")  # pdfium's character for a hyphen at the end of a line
 
 
 def probe(data: Data, media_type: str) -> MediaProbeResult:
-    """Size, characters, figures and words of every page.
+    """Return size, characters, figures and words of every page, as ``MediaProbeResult``.
 
-    Words and figures are looked for on the first ``MAX_PAGES_WITH_WORDS`` pages, characters on all.
-    ``media_type`` is PDF, so far.
+    Words and figures are collected on the first ``MAX_PAGES_WITH_WORDS`` pages, characters on all. ``media_type`` is
+    always PDF.
     """
     with sandbox.memory_limit(3 * memory_size(data) + (160 << 20)), _opened(data) as paper:
         notes = attachment_note(paper.document)
@@ -82,12 +83,12 @@ def probe(data: Data, media_type: str) -> MediaProbeResult:
 
 
 def with_samples(data: Data, probed: MediaProbeResult, density: Callable[[Any], Quantity]) -> MediaProbeResult:
-    """Return ``probed`` with samples of pages that are no plain text, at most ``MAX_PAGES_SAMPLED`` of each kind.
+    """Return ``probed`` with samples of pages that are not plain text, at most ``MAX_PAGES_SAMPLED`` of each kind.
 
-    For scanned pages, the text density, measured by ``density``, and the letters; for those with an invisible layer
-    also whether it fits the picture; for others, the pictures with words that the layer lacks. Pages are rendered as
-    small as pictures are sampled, so that one measure serves both. A page of very many pixels, or one that cannot be
-    rendered, stays unknown: sampling refuses nothing.
+    Scanned pages get their text density, measured by ``density``, and their number of letters. For pages with an
+    invisible layer, the layer is also compared with the image. Other pages get the images with text that the layer
+    lacks. Pages are rendered as small as images are sampled, so that one measure applies to both. Very large pages and
+    pages that cannot be rendered stay unknown: sampling never raises an error for them.
     """
     once = page_figures.without_repeats([(page.number, page.figures) for page in probed.pages if page.figures])
     pages = {
@@ -121,8 +122,8 @@ def with_samples(data: Data, probed: MediaProbeResult, density: Callable[[Any], 
 
 
 def _drawn(page: pypdfium2.PdfPage, scale: float, crop: tuple[float, float, float, float] = (0, 0, 0, 0)) -> Any:
-    """A page in grey; None where it cannot be drawn. ``crop``: points cut off left, below, right and above."""
-    factor: Any = scale  # the binding's defaults make checkers think that whole numbers are meant
+    """Return a page in grey, None if it cannot be rendered. ``crop``: points cut off left, bottom, right and top."""
+    factor: Any = scale  # float: type checkers would infer int from the binding's defaults
     cut: Any = crop
     try:
         bitmap = page.render(scale=factor, crop=cut, may_draw_forms=False, grayscale=True)
@@ -135,7 +136,9 @@ def _drawn(page: pypdfium2.PdfPage, scale: float, crop: tuple[float, float, floa
 
 
 def _sampled_page(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[Any], Quantity]) -> PageFacts | None:
-    """Facts of a page that has to be seen or read, or that has an invisible layer."""
+    """Return the facts of a page that has to be rendered or read, or that has an invisible layer; None if it cannot be
+    rendered.
+    """
     drawn = _drawn(page, letter_counts.SIDE / max(facts.width, facts.height))
     if drawn is None:
         return None
@@ -149,7 +152,9 @@ def _sampled_page(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[
 
 
 def _sampled_pictures(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[Any], Quantity]) -> PageFacts:
-    """Facts of a page of text whose pictures were looked at: those stay that hold more letters than lie on them."""
+    """Return the facts of a page whose images were sampled: only images with more letters than the layer on them are
+    kept.
+    """
     kept: list[page_figures.PictureRegion] = []
     seen: list[Quantity] = []
     textpage = page.get_textpage()
@@ -176,10 +181,10 @@ def _sampled_pictures(page: pypdfium2.PdfPage, facts: PageFacts, density: Callab
 
 
 def text(data: Data, pages: list[int], report: Report, *, plain: bool = False) -> list[str]:
-    """The words of each page, in the order asked, as Markdown, with the links, values and remarks that lie over it.
+    """Return the text of each page in the given order as Markdown, with links, values and remarks of its overlay.
 
-    Where the layout (``media/pdf/layout.py``) is not installed, cannot read a page or loses words of it, and where
-    ``plain``, the words come as the file draws them.
+    The text has the order of the file if ``plain``, if the layout (``media/pdf/layout.py``) is not installed, or if it
+    cannot read a page or loses words of it.
     """
     from intermodal.media.pdf import layout  # the worker has imported it, with files allowed
 
@@ -207,7 +212,9 @@ def text(data: Data, pages: list[int], report: Report, *, plain: bool = False) -
 
 
 def _layout_pages(document: pypdfium2.PdfDocument, data: Data, numbers: list[int]) -> dict[int, str]:
-    """The pages by the layout, which takes a file whole: of one on disk, it gets these pages as a file of their own."""
+    """Return the pages by the layout, which needs a whole file: for a file on disk, a new PDF of these
+    pages is passed.
+    """
     from intermodal.media.pdf import layout
 
     if isinstance(data, bytes):
@@ -225,12 +232,12 @@ def _layout_pages(document: pypdfium2.PdfDocument, data: Data, numbers: list[int
 
 
 def _settled(plain: str, laid: str) -> str:
-    """Return the page as it was laid out, unless that lost words."""
+    """Return the page from the layout, unless the layout lost words."""
     return laid if len(_NO_LETTER.sub("", laid)) >= _KEPT * len(_NO_LETTER.sub("", plain)) else plain
 
 
 def _form(document: pypdfium2.PdfDocument) -> Any:
-    """The raw handle of the document's form, None where it has none. To be asked before a page is loaded."""
+    """Return the raw handle of the document's form, None if it has none. Must be called before a page is loaded."""
     if document.get_formtype() == raw.FORMTYPE_NONE:
         return None
     try:
@@ -243,9 +250,9 @@ def _form(document: pypdfium2.PdfDocument) -> Any:
 def pictures(
     data: Data, pages: list[int], dpi: float, encode: Encode[T], report: Report, crops: Sequence[Box] = ()
 ) -> Iterator[T]:
-    """Each page, rendered at ``dpi`` or at less where it would have too many pixels, and encoded by ``encode``.
+    """Yield each page, rendered at ``dpi`` (less if it would have too many pixels) and encoded by ``encode``.
 
-    With ``crops``, one for each page, only what lies in that box: left, top, right, bottom, in points as shown.
+    ``crops``: for each page a box to render instead: left, top, right, bottom, in points as displayed.
     """
     with sandbox.memory_limit(3 * memory_size(data) + (768 << 20)), _opened(data) as paper:
         stretches = paper.stretches(list(enumerate(_existing(paper, pages))))
@@ -254,7 +261,7 @@ def pictures(
                 width, height = _size(page)
                 left, top, right, bottom = crops[done] if crops else (0.0, 0.0, width, height)
                 _, _, used = page_size(right - left, bottom - top, dpi)
-                scale: Any = used / POINTS_PER_INCH  # floats; the binding's defaults make checkers think otherwise
+                scale: Any = used / POINTS_PER_INCH  # float: type checkers would infer int from the binding's defaults
                 cut: Any = (left, height - bottom, width - right, top)
                 bitmap = page.render(scale=scale, crop=cut, may_draw_forms=False, rev_byteorder=True)
                 try:
@@ -265,10 +272,10 @@ def pictures(
 
 
 class _PagedDocument:
-    """A PDF that is open as ``document``: another one from stretch to stretch of its pages.
+    """A PDF that is open as ``document``, which is replaced from stretch to stretch of its pages.
 
-    PDFium keeps what it has read of a page until its document is closed. So the document is reopened after as many
-    pages as take up ``_STRETCH`` bytes of the file, which bounds the memory.
+    PDFium keeps everything it has read of a page until the document is closed. The document is therefore reopened after
+    as many pages as take up ``_STRETCH`` bytes of the file, which bounds memory.
     """
 
     def __init__(self, data: Data) -> None:
@@ -286,7 +293,9 @@ class _PagedDocument:
             raise InputBroken("cannot be opened as PDF", todo=_TODO) from None
 
     def stretches(self, pages: Sequence[T], most: int = MAX_PAGES) -> Iterator[Sequence[T]]:
-        """``pages``, or what stands for them, so many at a time, ``most`` of them."""
+        """Yield ``pages`` (or a value per page) in stretches of at most ``most``; the document is reopened between
+        them.
+        """
         room = max(1, _STRETCH * self.count // len(self._data))
         left = room
         for start in range(0, len(pages), min(most, room)):
@@ -334,7 +343,7 @@ def _existing(paper: _PagedDocument, pages: list[int]) -> list[int]:
 
 
 def _size(page: pypdfium2.PdfPage) -> tuple[float, float]:
-    """Points, turned as shown, at least one each."""
+    """Return width and height in points, as displayed, at least one each."""
     return max(1.0, page.get_width()), max(1.0, page.get_height())
 
 
@@ -387,7 +396,7 @@ def _text(page: pypdfium2.PdfPage) -> str:
 
 
 def _words(textpage: pypdfium2.PdfTextPage) -> str:
-    """The text layer: plain line ends, hyphenated words joined, invisible characters left out."""
+    """Return the text layer with plain line ends, hyphenated words joined, and invisible characters removed."""
     words = textpage.get_text_range()
     return strip_invisible(_HYPHEN.sub("", words.replace("\r\n", "\n")))
 
@@ -408,8 +417,8 @@ NO_MAP = "its font does not say which letters they are"
 NO_WORDS = "its letters make no words"
 MISREAD = "it lies invisibly over a picture and does not fit what is seen there"
 
-_ASKED = 50  # characters of a page that are fetched
-_UNMAPPED = 0.2  # share of them without a letter
+_ASKED = 50  # characters of a page that are tested
+_UNMAPPED = 0.2  # share of tested characters without a letter
 _LOOKED_AT = 1_200  # characters of a page whose letter pairs are counted
 _FEWEST_PAIRS = 60
 _FEWEST_CHARS = 40
@@ -417,8 +426,8 @@ _ODD = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffd\ue000-\uf8ff]")
 _SIGNS = re.compile(r"[^\w\s.,;:!?()'\"/%&+*=€$£§°\u2010-\u2026·•|_-]")
 _MOST_SIGNS = 0.25  # share of a page's characters; source code has up to 0.15
 _INTO_FIGURE, _INTO_LETTER = re.compile(r"[^\W\d_]\d"), re.compile(r"\d[^\W\d_]")
-_MOST_MIXED = 0.05  # share of words with figures among their letters, of a reading that went well
-_FIT = (0.5, 1.7)  # letters of the layer to those counted on the picture, within which they are the same
+_MOST_MIXED = 0.05  # share of words with digits among their letters in a successful text recognition, at most
+_FIT = (0.5, 1.7)  # ratio of letters in the layer to letters counted on the image, within which they match
 
 # Letter pairs that are frequent in languages with Latin script. Their share of all pairs was 0.46 (Polish) to 0.78
 # (Spanish) in ten languages, and 0.60 to 0.77 in lists of names, in capitals and in source code; 0.10 to 0.31 for
@@ -433,7 +442,7 @@ _FEWEST_FREQUENT = 0.36
 
 
 def layer_notes(pages: Sequence[PageFacts]) -> tuple[str, ...]:
-    """Return notes on text layers that are not trusted, and on those that are trusted unseen."""
+    """Return notes on text layers that are not trusted, and on invisible layers that are used."""
     doubted: dict[str, list[int]] = {}
     for page in pages:
         if page.doubt:
@@ -446,7 +455,7 @@ def layer_notes(pages: Sequence[PageFacts]) -> tuple[str, ...]:
 
 
 def _listed(numbers: list[int]) -> str:
-    """Pages by number, at most five of them.
+    """Return pages as text, naming at most five.
 
     >>> _listed([4]), _listed([1, 2, 3, 4, 5, 6, 7])
     ('page 4', 'pages 1, 2, 3, 4, 5 and 2 more')
@@ -457,7 +466,9 @@ def _listed(numbers: list[int]) -> str:
 
 
 def layer_problem(textpage: Any) -> str:
-    """Why the words of a layer are none, "" where they may be. ``textpage``: pdfium's, with its control characters."""
+    """Return why the text of a layer cannot be used, "" if it can. ``textpage``: that of pdfium, with control
+    characters.
+    """
     words = textpage.get_text_range()
     written = len("".join(words.split()))
     if written < _FEWEST_CHARS:
@@ -465,12 +476,12 @@ def layer_problem(textpage: Any) -> str:
     if len(_ODD.findall(words)) > _UNMAPPED * written:
         return NO_MAP
     if _unmapped(textpage) > _UNMAPPED and not (words.isascii() and (_frequent(words) or 0.0) >= _FEWEST_FREQUENT):
-        return NO_MAP  # old fonts of TeX have no map either, but their codes are the letters
+        return NO_MAP  # old TeX fonts have no map either, but their codes are the letters
     return "" if has_words(words) else NO_WORDS
 
 
 def has_words(words: str) -> bool:
-    """Return whether letters may be words of some language: frequent pairs in those of Latin script, few signs in all.
+    """Return True if letters may be words of a language: frequent pairs in Latin script, few signs in any script.
 
     >>> text = "The committee has discussed the harbour and its bridges, and what they cost every year. "
     >>> shifted = "Wkh frpplwwhh kdv glvfxvvhg wkh kduerxu dqg lwv eulgjhv, dqg zkdw wkhb frvw hyhub bhdu. "
@@ -486,14 +497,16 @@ def has_words(words: str) -> bool:
 
 
 def _frequent(words: str) -> float | None:
-    """Share of frequent pairs among the pairs of Latin letters, None where there are too few to tell."""
+    """Return the share of frequent pairs among the pairs of Latin letters, None if there are too few pairs."""
     letters = unicodedata.normalize("NFKD", words[:_LOOKED_AT].lower()).encode("ascii", "ignore").decode()
     pairs = [run[at : at + 2] for run in re.findall("[a-z]{2,}", letters) for at in range(len(run) - 1)]
     return sum(pair in _PAIRS for pair in pairs) / len(pairs) if len(pairs) >= _FEWEST_PAIRS else None
 
 
 def matches_picture(words: str, seen: float) -> bool:
-    """Return whether an invisible layer may match the picture: as many letters as were counted there, and words."""
+    """Return True if an invisible layer matches the image: it has words, and about as many letters as were counted
+    there.
+    """
     written = len("".join(words.split()))
     parts = words.split()
     mixed = sum(bool(_INTO_FIGURE.search(part) and _INTO_LETTER.search(part)) for part in parts)
@@ -501,7 +514,7 @@ def matches_picture(words: str, seen: float) -> bool:
 
 
 def is_invisible(page: Any) -> bool:
-    """Return whether most text of a page is invisible, in the page itself or in a form on it."""
+    """Return True if most text objects of a page are invisible, on the page itself or in its forms."""
     seen = hidden = 0
     for thing in _texts(page.raw):
         seen += 1
@@ -525,7 +538,7 @@ def _texts(page: Any) -> Any:
 
 
 def _unmapped(textpage: Any) -> float:
-    """Share of a page's characters, asked here and there, for which the font has no letter."""
+    """Return the share of sampled characters for which the font has no letter."""
     count = textpage.count_chars()
     asked = range(0, count, max(1, count // _ASKED))
     unmapped = sum(raw.FPDFText_HasUnicodeMapError(textpage.raw, at) == 1 for at in asked)

@@ -1,8 +1,7 @@
-"""LiteParse: the blocks of a page and their reading order.
+"""Finds the blocks of a page and their reading order with LiteParse.
 
-It opens no file and no socket: text recognition and pictures are off, and the library it loads on its first page is
-loaded before the user's bytes are. It runs on its own PDFium. Pages that it cannot read are read without it by
-``media/pdf/document.py``.
+LiteParse opens no file and no socket: text recognition and images are off, and its library is loaded before the user's
+bytes are read. It uses its own PDFium. Pages that it cannot read are read without it by ``media/pdf/document.py``.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ def _found() -> Any:
 
 LiteParse = _found()
 
-AT_ONCE = 64  # pages in memory at a time: text, boxes and all of a page take about half a megabyte
+AT_ONCE = 64  # pages in memory at a time; one page takes about half a megabyte
 _EMPTY = (
     b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
     b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>endobj\ntrailer<</Root 1 0 R>>"
 )
-_MOST_STROKES = 20_000  # of a page that is laid out, its words among them
-_DEEPEST = 4  # forms in forms
+_MOST_STROKES = 20_000  # strokes of a page that is laid out, including its text
+_DEEPEST = 4  # nested forms
 
 
 @cache
 def installed() -> bool:
-    """Return whether LiteParse is installed. The first call loads its PDFium, with a page of ours."""
+    """Return True if LiteParse is installed. The first call loads its PDFium by parsing an empty page."""
     if LiteParse is None:
         return False
     with sandbox.files_allowed():
@@ -48,24 +47,24 @@ def installed() -> bool:
 
 
 def pages(data: bytes, numbers: Sequence[int]) -> dict[int, str]:
-    """The given pages (1-based), at most ``AT_ONCE``, as Markdown. Those that cannot be laid out are missing."""
-    with sandbox.files_allowed():  # its event loop wants descriptors; nothing of the user's is read meanwhile
+    """Return the given pages (1-based, at most ``AT_ONCE``) as Markdown. Pages that cannot be laid out are missing."""
+    with sandbox.files_allowed():  # its event loop needs descriptors; no user file is opened meanwhile
         parser = _parser(numbers)
     try:
         made = parser.parse(data).pages
-    except Exception:  # its own errors, whatever their names
+    except Exception:  # its own errors, under any name
         return {}
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # a panic of the library is no Exception
+        if type(error).__name__ != "PanicException":  # a panic of the library does not derive from Exception
             raise
         return {}
     return {found.page_num: _written(found) for found in made}
 
 
 def is_light(page: Any) -> bool:
-    """Return whether a page has few enough strokes to be laid out: the time grows with their square.
+    """Return True if a page has few enough strokes to be laid out: the time grows with their square.
 
-    20,000 took 1.0 s, 40,000 3.9 s. Strokes in forms count too, four levels deep.
+    20,000 took 1.0 s, 40,000 took 3.9 s. Strokes in forms count too, up to four levels deep.
     """
     left, things = _MOST_STROKES, [(page.raw, 0)]
     while things:
@@ -126,7 +125,7 @@ def _block(block: Any) -> LayoutBlock:
 
 
 def _columns(rows: list[Any]) -> tuple[tuple[float, float], ...]:
-    """Where columns begin and end, by the first row that has words in each; () where there is none."""
+    """Return left and right end of each column, from the first row with text in every column; () if there is none."""
     width = max(map(len, rows), default=0)
     for row in rows:
         if len(row) == width and all(cell.text.strip() and cell.bbox is not None for cell in row):
@@ -136,5 +135,5 @@ def _columns(rows: list[Any]) -> tuple[tuple[float, float], ...]:
 
 
 def _band(boxes: list[Any]) -> tuple[float, float] | None:
-    """Where a row of cells begins and ends, from top to bottom."""
+    """Return top and bottom of a row of cells, None for an empty row."""
     return (min(box.y for box in boxes), max(box.y + box.height for box in boxes)) if boxes else None

@@ -8,25 +8,25 @@ from msgspec import Struct
 
 from intermodal.plans.facts import Box
 
-MOST_LINES = 2_000  # of a page that are searched for tables
+MOST_LINES = 2_000  # lines per page that are searched for tables
 
 
 class LayoutLine(Struct, frozen=True):
-    """Words that stand side by side. Boxes here are left, top, right, bottom, in points from the upper left corner."""
+    """A run of text in one line. Boxes are left, top, right, bottom, in points from the upper left corner."""
 
     text: str
     box: Box
 
 
 class LayoutBlock(Struct, frozen=True):
-    """A block as the layout found it.
+    """A block as detected by the layout.
 
     Attributes:
-        kind: heading, paragraph, list_item, code, table, grid_fallback; others carry no words.
-        level: of a heading 1 to 6, of a list item its depth. marker: of a list item, as on the page.
-        lines: of code and of unclassified text, unchanged. rows: cells of a table, its head first.
-        bands: top and bottom of each row of a table, from top to bottom; () if unknown. columns: the same of its
-            columns, from left to right.
+     kind: heading, paragraph, list_item, code, table, grid_fallback; other kinds have no text.
+     level: of a heading 1 to 6, of a list item its depth. marker: of a list item, as on the page.
+     lines: of code and of unclassified text, unchanged. rows: cells of a table, its header first.
+     bands: top and bottom of each row of a table, from top to bottom; () if unknown. columns: left and right
+      end of each column, from left to right; () if unknown.
     """
 
     kind: str
@@ -41,7 +41,7 @@ class LayoutBlock(Struct, frozen=True):
 
 
 def bounding_box(boxes: Sequence[Box]) -> Box:
-    """The box that holds all of these."""
+    """Return the smallest box that contains all ``boxes``."""
     return (
         min(box[0] for box in boxes), min(box[1] for box in boxes),
         max(box[2] for box in boxes), max(box[3] for box in boxes),

@@ -1,12 +1,12 @@
-"""Blocks of a page to Markdown. Pure.
+"""Converts the blocks of a page to Markdown. Pure.
 
-LiteParse finds blocks and their order. Which line breaks of a block were meant is decided here, by the room that a line
-leaves: where the next word would have fitted, the line was ended on purpose.
+LiteParse finds blocks and their order. This module decides which line breaks of a block were intended, by the space
+that a line leaves: if the next word would have fitted, the line was ended on purpose.
 
-Tables that the layout took for columns of prose are found: where rows of short words stand side by side, cell beside
-cell, they are a table, though nothing is drawn between them; lines of prose in columns are longer, and side by side by
-chance. Markdown has no cells that span columns, and the layout puts such a head into one of them, or splits it. So a
-head is repeated over each of its columns, and one over the whole table stands before it.
+Tables that the layout took for columns of prose are detected: rows of short texts, cell beside cell, form a table even
+without rules between them; lines of prose in columns are longer and aligned only by chance. Markdown has no cells that
+span columns, and the layout puts a spanning header into one column or splits it. Such a header is therefore repeated
+over each of its columns, and a header over the whole table is put before the table.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from intermodal.plans.facts import Box
 _MARKER = re.compile(r"(?:\(?(?:\d{1,3}|[a-z])[.)]|[•‣◦▪–—*-])\s+\S")
 _LABEL = re.compile(r"[^\W\d_][\w .'/-]{0,30}:\s")
 _ESCAPED = re.compile(r"\\([\\`*_{}\[\]()#+.!|~<>-])")
-_SPACED = 1.7  # leading to height of letters, from which on lines are no lines of one paragraph
-_MANY = 300  # blocks of a page, beyond which boxes are taken as they are
-_SENTENCE = 7  # words with a full stop after them, from which on they are no heading
-_SHORT = 36  # letters, below which a column's lines are entries (an address, an invoice) and no prose
-_SAME_EDGE = 3.0  # points by which left edges of one column differ
+_SPACED = 1.7  # leading relative to letter height from which on lines belong to different paragraphs
+_MANY = 300  # blocks per page above which boxes are not corrected
+_SENTENCE = 7  # words, followed by a full stop, from which on a line is not a heading
+_SHORT = 36  # letters below which the lines of a column are entries (an address, an invoice), not prose
+_SAME_EDGE = 3.0  # points by which the left edges in one column may differ
 
 
 def page(blocks: Sequence[LayoutBlock], lines: Iterable[LayoutLine]) -> str:
-    """The blocks of one page, in their order. ``lines`` are all lines of the page."""
+    """Return the blocks of one page as Markdown, in order. ``lines``: all lines of the page."""
     found = sorted(lines, key=lambda line: vertical_middle(line.box))
     middles = [vertical_middle(line.box) for line in found]
     blocks = with_tables(blocks, found)
@@ -52,7 +52,7 @@ def page(blocks: Sequence[LayoutBlock], lines: Iterable[LayoutLine]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as a Markdown table, the first as its head; short rows are filled up.
+    """Return rows of cells as a Markdown table. The first row becomes its header; short rows are filled up.
 
     >>> print(table([["a", "b"], ["1|2"]]))
     | a | b |
@@ -72,7 +72,7 @@ def _cell(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Words as they stand on the page: the layout escapes what Markdown might take for its own."""
+    """Return the text as on the page, without the Markdown escapes that the layout adds."""
     return _ESCAPED.sub(r"\1", text)
 
 
@@ -108,7 +108,9 @@ def _block(block: LayoutBlock, lines: list[LayoutLine], middles: list[float]) ->
 def _whole(
     block: LayoutBlock, blocks: Sequence[LayoutBlock], lines: list[LayoutLine], middles: list[float]
 ) -> LayoutBlock:
-    """The block with room for all its words: the box of lines that were joined is now and then that of the first."""
+    """Return the block with a box that holds all its words: for joined lines, the layout may give the box
+    of the first.
+    """
     if block.box is None or block.kind not in ("heading", "paragraph") or len(blocks) > _MANY:
         return block
     if sum(len(line.text) for line in _inside(block.box, lines, middles)) >= 0.8 * len(block.text):
@@ -123,7 +125,7 @@ def _whole(
 
 
 def _inside(box: Box | None, lines: list[LayoutLine], middles: list[float]) -> list[LayoutLine]:
-    """The lines within a block, runs that stand side by side put together."""
+    """Return the lines within a block; runs in the same line are joined."""
     if box is None:
         return []
     left, top, right, bottom = box
@@ -143,8 +145,9 @@ def _inside(box: Box | None, lines: list[LayoutLine], middles: list[float]) -> l
 
 
 def _right_edge(inside: list[LayoutLine], lines: list[LayoutLine]) -> float:
-    """Return the right end of the column: that of the longest line that starts where these do; none if all of them are
-    short, so that two lines of an address are not taken for one broken line.
+    """Return the right end of the column: that of the longest line with the same left edge.
+
+    Returns infinity if all lines are short, so that two lines of an address are not joined.
     """
     if not inside:
         return 0.0
@@ -156,10 +159,10 @@ def _right_edge(inside: list[LayoutLine], lines: list[LayoutLine]) -> float:
 
 
 def with_line_breaks(text: str, lines: Sequence[LayoutLine], edge: float) -> list[str]:
-    """``text`` of a block, apart where its lines were ended on purpose. ``edge`` is where its column ends.
+    """Return the text of a block, split at intended line breaks. ``edge``: right end of its column.
 
-    A line ends on purpose where the next word had room beside it; where both it and the next are a label with a value,
-    or several begin with the mark of a list; or where more room is between them than between lines of a paragraph.
+    A line break is intended if the next word had room in the line; if both lines are a label with a value, or several
+    begin with a list marker; or if the space between them exceeds the line spacing of a paragraph.
     """
     listed = sum(bool(_MARKER.match(line.text)) for line in lines) > 1
     parts: list[str] = []
@@ -191,7 +194,7 @@ def _meant(line: LayoutLine, following: LayoutLine, edge: float, *, listed: bool
 
 
 def indented(code: Sequence[str], lines: Sequence[LayoutLine]) -> list[str]:
-    """Lines of code with the room before them, which the layout leaves out; as they are where they do not fit."""
+    """Return lines of code with their indentation, which the layout drops; unchanged if the lines do not match."""
     if len(code) != len(lines) or not lines:
         return list(code)
     start = min(line.box[0] for line in lines)
@@ -209,12 +212,12 @@ def indented(code: Sequence[str], lines: Sequence[LayoutLine]) -> list[str]:
 
 
 _FEWEST_ROWS = 3
-_CELL = 18  # characters, from which on most lines of a column are prose; one column of a table may have such
+_CELL = 18  # characters from which on most lines of a column are prose; one column of a table may be prose
 _APART = 0.8  # of a line's height: the least gap between two cells
 
 
 class _Stretch(Struct):
-    """Rows one under the other, of two lines and more each."""
+    """Consecutive rows of at least two lines each."""
 
     rows: list[list[LayoutLine]]
 
@@ -228,7 +231,9 @@ class _Stretch(Struct):
 
 
 def with_tables(blocks: Sequence[LayoutBlock], lines: Sequence[LayoutLine]) -> list[LayoutBlock]:
-    """The blocks, those that are columns of one table put together. ``lines``: of the page, from top to bottom."""
+    """Return the blocks, with blocks that are columns of one table merged. ``lines``: of the page, from top
+    to bottom.
+    """
     found = list(blocks)
     if len(lines) > MOST_LINES:
         return found
@@ -245,10 +250,10 @@ def with_tables(blocks: Sequence[LayoutBlock], lines: Sequence[LayoutLine]) -> l
 
 
 def with_columns(block: LayoutBlock, lines: Sequence[LayoutLine]) -> LayoutBlock:
-    """A table with the columns that its lines have, where the layout saw fewer. ``lines``: of the page.
+    """Return a table with the columns of its lines, if the layout found fewer. ``lines``: of the page.
 
-    A column of prose whose lines are of different lengths hides the gap to the next one in some rows; over all rows,
-    nothing stands in it.
+    A column of prose with lines of different lengths hides the gap to the next column in some rows. Over all rows, the
+    gap is empty.
     """
     if block.box is None or not block.bands or len(block.bands) != len(block.rows) or len(lines) > MOST_LINES:
         return block
@@ -273,7 +278,9 @@ def with_columns(block: LayoutBlock, lines: Sequence[LayoutLine]) -> LayoutBlock
 
 
 def _spans(lines: Sequence[LayoutLine], apart: float) -> list[tuple[float, float]]:
-    """Where columns begin and end: what no line crosses is between them, ``apart`` times a line's height at least."""
+    """Return left and right end of each column. Columns are separated by a gap of ``apart`` times a line's height that
+    no line crosses.
+    """
     spans: list[tuple[float, float]] = []
     for left, top, right, bottom in sorted(line.box for line in lines):
         if spans and left < spans[-1][1] + apart * (bottom - top):
@@ -316,7 +323,7 @@ def _stretches(lines: Sequence[LayoutLine]) -> list[_Stretch]:
 
 
 def _cells(stretch: _Stretch) -> tuple[tuple[str, ...], ...]:
-    """The rows by columns, () where they are no table."""
+    """Return the rows by columns, () if they do not form a table."""
     spans = _spans([line for row in stretch.rows for line in row], 0.0)
     if len(spans) < 2:
         return ()
@@ -338,17 +345,17 @@ Run = tuple[int, int]  # first and last column
 
 _MOST_COLUMNS = 30
 
-_OFF = 0.12  # of the width of its columns, by which the middle of a head may be off theirs ...
+_OFF = 0.12  # of the width of its columns: how far the middle of a header may be off theirs ...
 
-_OFF_BETWEEN = 0.25  # ... and where it stands between columns that are known by their words, which keep to a side
+_OFF_BETWEEN = 0.25  # ... and if it stands between columns known by their words, which are aligned to a side
 
-_NEAR = 4.0  # points that it may be off in any case
+_NEAR = 4.0  # points by which it may be off in any case
 
 
 def with_headers(block: LayoutBlock, lines: Sequence[LayoutLine]) -> tuple[list[str], LayoutBlock]:
-    """Words over the whole table, and the table with the words of its first row over each column that they are of.
+    """Return titles over the whole table, and the table with each header repeated over its columns.
 
-    ``lines``: of the page. The table is as it was where its columns or its rows are not known.
+    ``lines``: of the page. The table is unchanged if its columns or rows are unknown.
     """
     titles: list[str] = []
     count = len(block.columns)
@@ -383,20 +390,22 @@ def _heads(block: LayoutBlock, band: Span, lines: Sequence[LayoutLine]) -> list[
 
 
 def _over(line: LayoutLine, columns: Sequence[Span]) -> list[int]:
-    """The columns that words stand over."""
+    """Return the columns that a line overlaps."""
     return [at for at, (left, right) in enumerate(columns) if line.box[0] < right and line.box[2] > left]
 
 
 def _run_over(line: LayoutLine, columns: Sequence[Span], below: Sequence[str]) -> Run | None:
-    """The columns of a single head that does not stand over the whole table, None where it does."""
+    """Return the columns of a single header that does not stand over the whole table, None if it does."""
     runs = _runs([line], columns)
     first, last = runs[0] if runs else (0, len(columns) - 1)
     return (first, last) if first > 0 and all(below[at].strip() for at in range(first, last + 1)) else None
 
 
 def _runs(heads: Sequence[LayoutLine], columns: Sequence[Span]) -> list[Run]:
-    """Return the columns of each head, [] if unclear: one after the other up to the last column, each head in its
-    column or in the middle of its columns. Only a head over several columns makes a difference.
+    """Return the columns of each header, [] if unclear.
+
+    Headers follow each other up to the last column, each in its column or in the middle of its columns. The result is
+    not [] only if a header spans several columns.
     """
     best: tuple[float, tuple[Run, ...]] | None = None
 
@@ -427,13 +436,13 @@ def _runs(heads: Sequence[LayoutLine], columns: Sequence[Span]) -> list[Run]:
 
 
 def _is_between(line: LayoutLine, columns: Sequence[Span]) -> bool:
-    """Return whether words stand over two columns or more, or their middle over none."""
+    """Return True if a line overlaps several columns or none, or if its middle lies over none."""
     at = (line.box[0] + line.box[2]) / 2
     return len(_over(line, columns)) != 1 or not any(left <= at <= right for left, right in columns)
 
 
 def _off(line: LayoutLine, columns: Sequence[Span], run: Run) -> float | None:
-    """Points by which words are off the middle of their columns; None where they cannot be of these."""
+    """Return how many points a line is off the middle of its columns, None if it cannot belong to them."""
     left, right = columns[run[0]][0], columns[run[1]][1]
     if line.box[0] < left - _NEAR or line.box[2] > right + _NEAR:
         return None

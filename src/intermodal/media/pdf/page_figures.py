@@ -1,4 +1,4 @@
-"""The contents of a page beside its text layer: pictures, drawings, letters drawn as curves."""
+"""Finds the contents of a page besides its text layer: images, drawings, letters drawn as curves."""
 
 from __future__ import annotations
 
@@ -14,37 +14,40 @@ from msgspec import Struct
 from intermodal.media.pdf.layout_types import bounding_box
 from intermodal.plans.facts import Box
 
-_GRID = 32  # cells a side on which the area under figures is counted
-_MAX_OBJECTS = 20_000  # of a page that are looked at for figures
-_THIN = 3.0  # points: rules and borders are no figures
-_BACKGROUND = 0.9  # share of the page from which a drawn path is its background
-_STRAIGHT = 6  # segments of a path up to which it is a line, a rectangle or the like, and no letter
-_FEW = 12  # such paths, up to which they are frames and rules and not letters of a plotter
-_LOGO = 0.02  # share of the page under pictures, below which they are a logo beside the text
-_NO_TEXT = 2  # bytes of a text without characters: its end mark
-_LEAST = 36.0  # points: a smaller picture holds no words worth reading
-_MOST = 6  # pictures of a page that are looked at, the largest
-_TYPE = 72.0  # points: no line of drawn letters is higher
-_CURVES = 200  # segments of low curved paths, from which on they may be letters
-_PAPER = 12.0  # points around drawn letters that are looked at with them
-_REPEATED = 3  # pages that show a picture at the same place: then it belongs to the paper
+_GRID = 32  # cells per side of the grid on which the area under figures is counted
+_MAX_OBJECTS = 20_000  # objects per page that are searched for figures
+_THIN = 3.0  # points: thinner paths are rules and borders, not figures
+_BACKGROUND = 0.9  # share of the page from which on a path is its background
+_STRAIGHT = 6  # segments up to which a path is a line, a rectangle or the like, and not a letter
+_FEW = 12  # number of such paths up to which they are frames and rules, not letters of a plotter
+_LOGO = 0.02  # share of the page under images below which they are a logo beside the text
+_NO_TEXT = 2  # bytes of a text without characters: its terminator
+_LEAST = 36.0  # points: a smaller image contains no text worth reading
+_MOST = 6  # images per page that are sampled, the largest first
+_TYPE = 72.0  # points: lines of drawn letters are not higher
+_CURVES = 200  # segments of low curved paths from which on they may be letters
+_PAPER = 12.0  # points around drawn letters that are sampled with them
+_REPEATED = 3  # pages with an image at the same place from which on it belongs to the paper
 
 
 Matrix = tuple[float, float, float, float, float, float]  # as in ISO 32000-1, 8.3.3
 _AS_IT_IS: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
-_DEEPEST = 4  # forms in forms
+_DEEPEST = 4  # nested forms
 
 
 class PictureRegion(Struct, frozen=True):
-    """A picture on a page. ``box``: left, top, right, bottom as it is shown; ``own``: left, bottom, right, top as the
-    page's content has it. Both in points."""
+    """An image on a page, in points.
+
+    ``box``: left, top, right, bottom as displayed; ``own``: left, bottom, right, top in the coordinates of the page
+    content.
+    """
 
     box: Box
     own: Box
 
 
 class DrawnObject(NamedTuple):
-    """Something drawn on a page: pdfium's handle of it, its kind, its box."""
+    """An object drawn on a page: its pdfium handle, its kind, its box."""
 
     handle: Any
     kind: int
@@ -52,7 +55,7 @@ class DrawnObject(NamedTuple):
 
 
 def drawn_objects(page: pypdfium2.PdfPage) -> list[DrawnObject]:
-    """Return the objects on a page beside its text, up to a limit."""
+    """Return the objects on a page other than text, up to a limit."""
     found: list[DrawnObject] = []
     for handle, kind in islice(_objects(page.raw), _MAX_OBJECTS):
         box = _bounds(handle)
@@ -64,8 +67,11 @@ def drawn_objects(page: pypdfium2.PdfPage) -> list[DrawnObject]:
 def picture_regions(
     page: pypdfium2.PdfPage, drawn: Sequence[DrawnObject], width: float, height: float
 ) -> list[PictureRegion]:
-    """Where on a page of text words may be in pictures, the largest first: pictures that are no logo, and curves that
-    are as low as lines of type. ``width`` and ``height``: of the page as it is shown, in points."""
+    """Return the regions of a text page that may contain text as an image, the largest first.
+
+    These are images larger than a logo, and curves as low as lines of type. ``width`` and ``height``: of the page as
+    displayed, in points.
+    """
     found: list[Box] = []
     curved: list[Box] = []
     segments = 0
@@ -95,7 +101,9 @@ def picture_regions(
 
 
 def _letters(handle: Any, box: Box) -> Iterator[tuple[int, Box]]:
-    """Segments and boxes of curves as low as letters: a path itself, or those in a form, which may hold forms."""
+    """Yield segments and box of curves as low as letters: a path itself, or the paths in a form and its
+    nested forms.
+    """
     if raw.FPDFPageObj_GetType(handle) != raw.FPDF_PAGEOBJ_FORM:
         count = raw.FPDFPath_CountSegments(handle)
         if count > _STRAIGHT and box[3] - box[1] <= _TYPE:
@@ -137,8 +145,8 @@ def _through(matrix: Matrix, box: Box) -> Box:
 
 
 def without_repeats(pages: Sequence[tuple[int, Sequence[Box]]]) -> dict[int, tuple[Box, ...]]:
-    """Return the pictures of each page; those at one place of many pages, such as letterheads, on the first page
-    only.
+    """Return the images of each page. Images that many pages have at the same place (letterheads) are kept on the first
+    page only.
     """
     places: dict[Box, int] = {}
     for _, boxes in pages:
@@ -153,7 +161,7 @@ def without_repeats(pages: Sequence[tuple[int, Sequence[Box]]]) -> dict[int, tup
 
 
 def _apart(boxes: Sequence[Box]) -> list[Box]:
-    """Boxes of which none lies on another: those that do are put together."""
+    """Return boxes that do not overlap: overlapping ones are merged."""
     found: list[Box] = []
     for box in boxes[:200]:
         while True:
@@ -175,8 +183,9 @@ def _overlap(one: Box, other: Box) -> bool:
 
 
 def _shown(page: pypdfium2.PdfPage, box: Box, width: float, height: float) -> Box:
-    """A box of a page's content as it is seen: turned by the page's ``/Rotate``, from the upper left corner, in tenths
-    of a point."""
+    """Return a box of the page content as displayed: turned by ``/Rotate``, from the upper left corner, in tenths of a
+    point.
+    """
     xs, ys = [], []
     for x, y in ((box[0], box[1]), (box[2], box[3])):
         across, down = ctypes.c_int(), ctypes.c_int()
@@ -188,11 +197,10 @@ def _shown(page: pypdfium2.PdfPage, box: Box, width: float, height: float) -> Bo
 
 
 def has_only_its_layer(page: pypdfium2.PdfPage, width: float, height: float, *, empty: bool) -> bool:
-    """Return whether a page of few characters has nothing that can hold words beside its text layer.
+    """Return True if a page of few characters has nothing besides its text layer that can contain text.
 
-    Words may be in pictures (one as small as a logo counts if there is no text at all), in curves, which is how letters
-    are drawn as outlines, in text with unmapped characters, and in the overlay. A few straight paths are a frame or a
-    rule.
+    Text may be in images (even one as small as a logo, if there is no other text), in curves that draw letters as
+    outlines, in text with unmapped characters, and in the overlay. A few straight paths are a frame or a rule.
     """
     count = raw.FPDFPage_CountObjects(page.raw)
     if count > _MAX_OBJECTS or _has_notes(page):
@@ -223,7 +231,7 @@ def has_only_its_layer(page: pypdfium2.PdfPage, width: float, height: float, *, 
 
 
 def _has_notes(page: pypdfium2.PdfPage) -> bool:
-    """Return whether stamps, filled fields or annotations cover the page; links draw nothing of their own."""
+    """Return True if stamps, filled fields or annotations cover the page. Links draw nothing of their own."""
     for index in range(raw.FPDFPage_GetAnnotCount(page.raw)):
         note = raw.FPDFPage_GetAnnot(page.raw, index)
         if not note:
@@ -237,9 +245,9 @@ def _has_notes(page: pypdfium2.PdfPage) -> bool:
 
 
 def covered_share(drawn: Sequence[DrawnObject], width: float, height: float) -> float:
-    """Share of a page under raster images, shadings and drawn paths, counted on a grid of 32 x 32 cells.
+    """Return the share of a page under images, shadings and paths, counted on a grid of 32 x 32 cells.
 
-    Thin paths are rules and borders, paths as large as the page its background: neither is a figure.
+    Thin paths (rules and borders) and paths as large as the page (its background) are not counted.
     """
     rows = [0] * _GRID
     for _, kind, (left, bottom, right, top) in drawn:
@@ -252,7 +260,9 @@ def covered_share(drawn: Sequence[DrawnObject], width: float, height: float) -> 
 
 
 def _objects(page: Any) -> Iterator[tuple[Any, int]]:
-    """Images, shadings and paths of a page. A form counts as a figure by its own bounds when it holds one of these."""
+    """Yield images, shadings and paths of a page. A form that contains one of them counts as a figure by its own
+    bounds.
+    """
     for index in range(raw.FPDFPage_CountObjects(page)):
         thing = raw.FPDFPage_GetObject(page, index)
         kind = raw.FPDFPageObj_GetType(thing)
@@ -266,7 +276,7 @@ def _objects(page: Any) -> Iterator[tuple[Any, int]]:
 
 
 def pixels_inside(page: pypdfium2.PdfPage) -> int:
-    """Pixels of the raster images that lie directly on the page: what drawing it, however small, has to decode."""
+    """Return the pixels of the images that lie directly on the page. Rendering decodes all of them at any size."""
     pixels = 0
     for index in range(min(raw.FPDFPage_CountObjects(page.raw), _MAX_OBJECTS)):
         thing = raw.FPDFPage_GetObject(page.raw, index)
@@ -287,7 +297,7 @@ def _bounds(thing: Any) -> Box | None:
 
 
 def _mark(rows: list[int], box: Box) -> None:
-    """Set the cells whose middle lies under ``box`` (shares of width and height)."""
+    """Set the cells whose middle lies under ``box``, which is given as shares of width and height."""
     left, bottom, right, top = (min(1.0, max(0.0, value)) * _GRID for value in box)
     first, last = int(left + 0.5), int(right + 0.5)
     bits = (1 << max(0, last - first)) - 1 << first

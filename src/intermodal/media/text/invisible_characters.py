@@ -1,10 +1,11 @@
-"""Remove invisible characters from text made of media: they can carry instructions past a reader.
+"""Removes invisible characters from text of media, because they can hide instructions from a reader.
 
-Removed: controls but tab and newline, every code point that Unicode calls *default ignorable* (variation selectors,
-tags, marks and overrides of direction, zero-width spaces, fillers, invisible operators), and the interlinear marks.
-Line and paragraph separators of any kind become newlines. Joiners stay where a script needs them: in Arabic, Indic and
-related scripts, and between emoji. Elsewhere, and in runs, they only hide something.
-https://www.unicode.org/Public/UCD/latest/ucd/DerivedCoreProperties.txt, https://www.unicode.org/reports/tr36/
+Removed are: control characters except tab and newline, every code point that Unicode calls *default ignorable*
+(variation selectors, tags, marks and overrides of direction, zero-width spaces, fillers, invisible operators), and the
+interlinear marks. Line and paragraph separators of any kind become newlines. Joiners are kept where a script needs
+them: in Arabic, Indic and related scripts, and between emoji. Elsewhere, and in runs, they serve only to hide
+something. https://www.unicode.org/Public/UCD/latest/ucd/DerivedCoreProperties.txt,
+https://www.unicode.org/reports/tr36/
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _INVISIBLE = re.compile(
     "\u202a-\u202e\u2060-\u206f\u3164\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-# A joiner shapes the letter before it in Indic scripts, at the end of a word too; elsewhere it stands between two.
+# In Indic scripts, a joiner shapes the letter before it, also at the end of a word; elsewhere it joins two letters.
 _INDIC = "\u0900-\u0dff\ua800-\uabff\U00010a00-\U00011fff"
 _JOINED = (
     f"{_INDIC}\u0600-\u08ff\u0e00-\u109f\u1780-\u18af\ufb50-\ufdcf\ufdf0-\ufdff\ufe70-\ufefc"
@@ -29,7 +30,7 @@ _JOINERS = re.compile(
 
 
 def strip_invisible(text: str) -> str:
-    """Return the text without characters that cannot be seen, with newlines as the only line ends.
+    """Return the text without invisible characters, with newlines as the only line ends.
 
     >>> strip_invisible("total\\u200b 7\\u202e42\\r\\n")
     'total 742\\n'

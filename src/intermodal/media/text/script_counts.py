@@ -1,11 +1,11 @@
-"""Counts how much of each script a text holds; its tokens are estimated from that where no vocabulary is here.
+"""Counts the amount of each script in a text. Tokens are estimated from it if no vocabulary is available.
 
-Vocabularies differ least in English and most in scripts that their makers cared little for: a letter of Tamil is 0.3
-tokens in one and 2.4 in another. So words, letters, figures and signs are counted by script, and
-``cost_model/text_factors.py`` has the tokens that each vocabulary makes of one of them. Letters without capitals or
-marks are three scripts in this sense, for tokenizers know English words, words of code and other words unequally
-well; a stretch is classified by its share of function words, of accents and of signs. A list of names or catchwords has
-none of these, and stays undecided.
+Vocabularies differ least in English and most in scripts that they support poorly: a letter of Tamil is 0.3 tokens in
+one and 2.4 in another. Words, letters, figures and signs are therefore counted by script, and
+``cost_model/text_factors.py`` has the tokens of each unit in each vocabulary. Latin letters without capitals or accents
+are divided into three scripts, because tokenizers cover English words, words of code and other words to different
+degrees. A stretch of text is classified by its shares of function words, accents and signs. A list of names or
+catchwords has none of these and stays undecided.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OTHERS = re.compile(rf"[^\x00-\x7f{_LETTERS}]+")  # runs of everything that is 
 _OPAQUE = re.compile(r"[A-Za-z0-9+/=_-]{24,}")  # base64 and hex, or a long name
 _HEX = re.compile(r"[0-9a-f-]+|[0-9A-F-]+")
 _SMALL, _CAPITAL = re.compile("[a-z]+"), re.compile("[A-Z]")
-_LONGEST_SMALL = 12  # small letters in a row that base64 has not
+_LONGEST_SMALL = 12  # lower-case letters in a row that base64 does not have
 
 # First code points of scripts, in order; scripts without an entry are "other".
 _STARTS: tuple[tuple[int, str], ...] = (
@@ -47,22 +47,22 @@ _STARTS: tuple[tuple[int, str], ...] = (
     (0x1FB00, "other"), (0x20000, "han"), (0x32000, "other"), (0xE0020, "emoji"), (0xE0080, "other"),
 )  # fmt: skip
 _FIRST = [start for start, _ in _STARTS]
-_CODES = f"utf-32-{sys.byteorder[0]}e"  # four bytes a letter, as this machine reads them
-codecs.lookup(_CODES)  # Python finds a codec at its first use, and a sealed worker can open no file
+_CODES = f"utf-32-{sys.byteorder[0]}e"  # four bytes a letter, in native byte order
+codecs.lookup(_CODES)  # Python imports a codec at its first use, and a sandboxed worker can open no file
 _ASCII = (
     "english", "latin", "undecided", "accents", "accents further", "code", "capitals", "figures", "digits", "signs",
     "blanks", "base64", "hex",
 )  # fmt: skip
 NAMES: tuple[str, ...] = (*_ASCII, *sorted({name for _, name in _STARTS}))
 
-# Words that English text is full of, and that are rare in other languages and in code.
+# Words that are frequent in English text, and rare in other languages and in code.
 _ENGLISH = frozenset((
     "the", "of", "and", "is", "that", "for", "with", "this", "are", "from", "have", "was", "which", "you", "not", "by",
     "be", "an", "it", "as", "at", "on", "or", "if", "can", "will", "your", "when", "has", "all", "but", "they",
     "their", "there", "been", "would", "what", "more", "also", "other", "than", "into", "its", "our", "we",
 ))  # fmt: skip
 _ALL_ENGLISH = 0.28  # their share of the words of plain English
-# Words that texts in other languages of the Latin script are full of, and that are rare in English and in code.
+# Words that are frequent in other languages of the Latin script, and rare in English and in code.
 _OTHER = frozenset((
     "der", "die", "und", "das", "ist", "nicht", "von", "den", "dem", "ein", "eine", "auf", "sich", "auch", "wird",
     "sind", "oder", "bei", "werden", "le", "la", "les", "des", "et", "est", "que", "dans", "une", "pour", "pas", "sur",
@@ -73,24 +73,24 @@ _OTHER = frozenset((
     "untuk", "dengan", "dari", "ini", "itu", "tidak", "pada", "ya", "wa", "kwa", "katika", "ang", "ng", "mga", "sa",
     "cu", "nu", "eta", "ki", "ka", "nga", "ny", "ku", "mu", "ba", "le", "ho", "ko", "ke",
 ))  # fmt: skip
-_ALL_OTHER = 0.25  # their share, and that of words with accents, of plain text in such a language
-_FEW_SIGNS, _MANY_SIGNS = 0.25, 0.75  # runs of signs a word, from prose to code
+_ALL_OTHER = 0.25  # their share, and that of words with accents, in plain text of such a language
+_FEW_SIGNS, _MANY_SIGNS = 0.25, 0.75  # runs of signs per word, from prose to code
 _WESTERN = "\u017f"  # the last letter of Latin Extended-A
 _LONG = 6  # letters of a word from which on it is likely more than one token
 _ENGLISH_LETTER, _CODE_LETTER = 0.06, 0.17  # of a word, for each further letter
 _SIGN = 0.3  # of a run of signs, for each further sign
-_GAP = 0.6  # of a line's end: several blanks in a row, as an indentation is
+_GAP = 0.6  # of a line end: several blanks in a row, such as an indentation
 
 REMEMBERED = 1 << 11  # words
-_LONGEST = 24  # letters of a word that is remembered
-_PIECE = 4 << 10  # characters that are counted at once, in 0.4 ms: a regular expression holds the interpreter lock
+_LONGEST = 24  # letters of the longest word that is cached
+_PIECE = 4 << 10  # characters counted at once, in 0.4 ms: a regular expression holds the interpreter lock
 
 # 1 for English and -1 for another language, letters, those beyond ``_LONG``, capitals, accents, rarer accents
 _Word = tuple[int, int, int, int, int, int]
 
 
 class _Words(BoundedCache[str, _Word]):
-    """The common words are looked up: a text has few of its own, and is counted on every request."""
+    """A cache of words: a text has few distinct words, and is counted on every request."""
 
     def __missing__(self, word: str) -> _Word:
         accents = 0 if word.isascii() else sum(not letter.isascii() for letter in word)
@@ -110,9 +110,9 @@ _word = _Words("words by what they are made of", REMEMBERED).__getitem__
 def count_scripts(text: str) -> Scripts:
     """Return the amount of each script in a text, in the script's own units; () for nothing but single blanks.
 
-    A long text is counted piece by piece, cut at blanks: at once it would hold the interpreter lock, and with it the
-    whole process, for a second and more. In a thread, others have their turn between two pieces; a small request waits
-    for such a turn some thirty times, so a piece is short.
+    A long text is counted in pieces, cut at blanks. In one call, it would hold the interpreter lock, and thereby the
+    whole process, for more than a second. In a thread, other threads can run between two pieces. A small request waits
+    for the lock some thirty times, so the pieces are short.
 
     >>> count_scripts("The total is EUR 1,380.50.")
     (('capitals', 2.0), ('digits', 6.0), ('english', 4.0), ('figures', 3.0), ('signs', 3.0))
@@ -178,7 +178,9 @@ def _add(text: str, found: dict[str, float]) -> None:
 
 
 def _add_others(letters: str, found: dict[str, float]) -> None:
-    """Count letters that are neither ASCII nor Latin. In order of their codes, as a search for each would be a call."""
+    """Count letters that are neither ASCII nor Latin. They are counted in code point order, to find their scripts in
+    one pass.
+    """
     counts = Counter(memoryview(letters.encode(_CODES, "surrogatepass")).cast("I"))
     place, script, end = -1, "", 0
     for code in sorted(counts):

@@ -1,4 +1,4 @@
-"""Cues of subtitles: their text without markup, and the files they come in. Pure.
+"""Parses subtitle files, and the text of their cues without markup. Pure.
 
 Sources: SubRip (as players read it; there is no specification), WebVTT (W3C, 2019), Advanced SubStation Alpha (v4.00+:
 columns by its Format line, override tags).
@@ -15,9 +15,9 @@ from intermodal.media.media_limits import MAX_SUBTITLE_CHARS, MAX_SUBTITLE_LINES
 from intermodal.media.text.invisible_characters import strip_invisible
 from intermodal.media.worker_results import SubtitleLine
 
-LASTS = 4.0  # seconds a line without an end is taken to be shown
-_ROLLING = 0.1  # seconds between captions of which one continues in the next
-_LONGEST = 4_096  # characters of a line that are read: no readable line is longer
+LASTS = 4.0  # seconds for which a line without an end is assumed to be shown
+_ROLLING = 0.1  # seconds between captions within which one may continue in the next
+_LONGEST = 4_096  # characters of a line that are read: readable lines are shorter
 _TAGS = re.compile(r"</?[a-zA-Z][^<>]{0,200}>|<\d[\d:.]{1,15}>")
 _OVERRIDES = re.compile(r"\{[^{}]{0,1000}\}")
 _DRAWING = re.compile(r"\{[^{}]*\\p[1-9]")
@@ -34,7 +34,7 @@ _COLUMNS = ("layer", "start", "end", "style", "name", "marginl", "marginr", "mar
 
 
 def of_subrip(text: str) -> str:
-    """The words of a SubRip cue.
+    """Return the text of a SubRip cue.
 
     >>> of_subrip('{\\\\an8}<i>Good</i> morning')
     'Good morning'
@@ -43,7 +43,7 @@ def of_subrip(text: str) -> str:
 
 
 def of_webvtt(text: str) -> str:
-    """Return the text of a WebVTT cue, its speaker included.
+    """Return the text of a WebVTT cue, preceded by its speaker.
 
     >>> of_webvtt("<v Ann>Good <00:00:01.000>morning &amp; welcome")
     'Ann: Good morning & welcome'
@@ -52,7 +52,7 @@ def of_webvtt(text: str) -> str:
 
 
 def of_ass(text: str, name: str = "") -> str:
-    """Return the text of an event of ASS, "" for a drawing. ``name`` is the speaker.
+    """Return the text of an ASS event, "" for a drawing. ``name``: its speaker.
 
     >>> of_ass(r"{\\i1}Good\\Nmorning", "Ann")
     'Ann: Good\\nmorning'
@@ -64,12 +64,12 @@ def of_ass(text: str, name: str = "") -> str:
 
 
 def clean(text: str) -> str:
-    """Its rows, without what cannot be seen and without empty ones."""
+    """Return the rows of a text without invisible characters and without empty rows."""
     return "\n".join(filter(None, (" ".join(strip_invisible(line).split()) for line in text.splitlines())))
 
 
 def without_repeats(said: Sequence[SubtitleLine]) -> list[SubtitleLine]:
-    """Return lines without repetitions: rolling captions show the last line again above the next."""
+    """Return lines without repetitions: rolling captions repeat the last line above the next."""
     kept: list[SubtitleLine] = []
     shown: list[str] = []
     until = -1.0
@@ -78,7 +78,7 @@ def without_repeats(said: Sequence[SubtitleLine]) -> list[SubtitleLine]:
         new = rows
         if shown and line.at <= until + _ROLLING:
             same = next((count for count in range(len(rows), 0, -1) if rows[:count] == shown[-count:]), 0)
-            brief = line.until - line.at < _ROLLING  # too short to be read: recognised speech comes so
+            brief = line.until - line.at < _ROLLING  # too short to be read, as in captions from speech recognition
             new = rows[same:] if same < len(rows) or line.at < until or brief else rows
         if new:
             kept.append(SubtitleLine(at=line.at, until=line.until, text="\n".join(new)))
@@ -90,7 +90,7 @@ def without_repeats(said: Sequence[SubtitleLine]) -> list[SubtitleLine]:
 
 
 def begins_as_cues(head: str) -> bool:
-    """Return whether a text begins like a subtitle file, whatever its name.
+    """Return True if a text begins like a subtitle file.
 
     >>> begins_as_cues("1\\n00:00:01,000 --> 00:00:02,000\\nHi"), begins_as_cues("WEBVTT\\n"), begins_as_cues("WEB")
     (True, True, False)
@@ -100,7 +100,9 @@ def begins_as_cues(head: str) -> bool:
 
 
 def lines_of(text: str) -> list[SubtitleLine]:
-    """Return the lines of a subtitle file, by time; [] if it has no cue. Raises InputTooLarge."""
+    """Return the lines of a subtitle file in order of time, [] if it has no cue. Raises InputTooLarge for too many
+    lines.
+    """
     text = text.lstrip("\ufeff \r\n\t")
     events = text.startswith("[Script Info]") or "[Events]" in text[:65_536]
     found: list[SubtitleLine] = []
@@ -123,7 +125,9 @@ def _is_webvtt(text: str) -> bool:
 
 
 def _of_times(text: str, *, webvtt: bool) -> Iterator[SubtitleLine]:
-    """Cues of SubRip and WebVTT: a line of times, then words up to an empty line. SubRip's may have one within."""
+    """Yield the cues of SubRip and WebVTT: a line of times, then text up to an empty line. SubRip cues may
+    contain one.
+    """
     words_of = of_webvtt if webvtt else of_subrip
     times: tuple[float, float] | None = None
     rows: list[str] = []
@@ -141,7 +145,9 @@ def _of_times(text: str, *, webvtt: bool) -> Iterator[SubtitleLine]:
 
 
 def _of_cue(rows: Sequence[str], *, webvtt: bool) -> Sequence[str]:
-    """Return the rows of a cue among those before the next times: its number, and rows outside it, are left out."""
+    """Return the rows of a cue from those before the next times, without the next cue's number and rows
+    outside a cue.
+    """
     if webvtt:
         return rows[: next((place for place, row in enumerate(rows) if not row), len(rows))]
     if len(rows) > 1 and rows[-1].strip().isdecimal() and not rows[-2].strip():
@@ -150,7 +156,7 @@ def _of_cue(rows: Sequence[str], *, webvtt: bool) -> Sequence[str]:
 
 
 def _of_events(text: str) -> Iterator[SubtitleLine]:
-    """Dialogue of ASS and SSA; comments are not shown."""
+    """Yield the dialogue of ASS and SSA, without comments."""
     columns: Sequence[str] = _COLUMNS
     for row in text.partition("[Events]")[2].splitlines():
         what, _, rest = row[:_LONGEST].partition(":")

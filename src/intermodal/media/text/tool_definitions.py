@@ -1,8 +1,8 @@
-"""Definitions of tools, and schemas, as the text that a model is given, so that it can be counted before a call.
+"""Writes tool definitions and schemas as the text that a model receives, so that it can be counted before a call.
 
-Chat templates write tools into the prompt; most as JSON in OpenAI's form, one after the other (Hermes, Qwen, Mistral,
-DeepSeek, GLM), with a blank after every comma and colon. That text is counted like any other; what other templates
-make of it is in ``cost_model/tool_tokens.py``.
+Chat templates write tools into the prompt. Most write them as JSON in OpenAI's form, one after the other (Hermes, Qwen,
+Mistral, DeepSeek, GLM), with a blank after every comma and colon. This text is counted like any other;
+``cost_model/tool_tokens.py`` covers the other templates.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from intermodal.media.text.script_counts import count_scripts
 from intermodal.plans.facts import SchemaFacts, ToolFacts
 from intermodal.request import Tool
 
-KEPT, ROOM = 64, 16 << 20  # lists of tools, and bytes that all of them come to hold
+KEPT, ROOM = 64, 16 << 20  # lists of tools that are cached, and bytes that they may take together
 _READ = 6  # bytes in memory per byte of JSON
 _encode = msgspec.json.Encoder().encode
 
 
 class ToolDefinitions(msgspec.Struct, frozen=True):
-    """``text``: as most templates write them. ``forms``: in OpenAI's form. ``facts``: not counted by any vocabulary."""
+    """``text``: as most templates write them; ``forms``: in OpenAI's form; ``facts``: without token counts."""
 
     text: str
     forms: tuple[dict[str, Any], ...]
@@ -35,7 +35,9 @@ class ToolDefinitions(msgspec.Struct, frozen=True):
 
 
 def tool_definitions(tools: tuple[Tool, ...]) -> ToolDefinitions:
-    """Of the tools of a request. Made once for each list of tools: clients send the same one with every request."""
+    """Return the definitions of a request's tools. They are cached, because clients send the same tools with every
+    request.
+    """
     encoded = _encode(tools)
     digest = hashlib.sha256(encoded).hexdigest()
     found = _known.get(digest)
@@ -47,7 +49,7 @@ def tool_definitions(tools: tuple[Tool, ...]) -> ToolDefinitions:
 
 
 def tools_digest(tools: tuple[Tool, ...]) -> str:
-    """By what a list of tools is known again: SHA-256 in hex."""
+    """Return the key by which a list of tools is recognised: SHA-256 in hex."""
     return hashlib.sha256(_encode(tools)).hexdigest()
 
 
@@ -75,7 +77,7 @@ _lock = Lock()
 
 
 def schema_text(schema: Mapping[str, Any]) -> tuple[str, SchemaFacts]:
-    """Return the text about a schema that a model is given, and its facts, not counted by any vocabulary."""
+    """Return the text about a schema that a model receives, and its facts without token counts."""
     text = describe_schema(schema)
     return text, _facts(text)
 

@@ -1,4 +1,4 @@
-"""One frame of a video: turned upright, compared, encoded. In the worker."""
+"""Processes one frame of a video: turned upright, compared, encoded. Runs in the worker."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from PIL import Image, ImageChops, ImageStat, JpegImagePlugin
 
 from intermodal.media.video.scenes import GRID, PART, Scene, all_scenes, most_different
 
-_LOADED = (JpegImagePlugin, ImageStat)  # before files can no longer be opened
-Image.preinit()  # the plugins Pillow registers when it first saves
-_QUALITY = 90  # of a JPEG without chroma subsampling: small print keeps its colour; a film is lossy already
-_BLANK = 3.0  # standard deviation of grey below which a picture shows nothing
+_LOADED = (JpegImagePlugin, ImageStat)  # imported before files can no longer be opened
+Image.preinit()  # the plugins that Pillow registers when it first saves
+_QUALITY = 90  # of a JPEG without chroma subsampling, which keeps coloured small print legible
+_BLANK = 3.0  # standard deviation of grey below which an image is blank
 _TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
 
 def shown_size(frame: Any, shape: float) -> tuple[int, int]:
-    """Pixels across and down as it is meant to be seen: pixels that are not square made so, then turned.
+    """Return width and height as displayed: non-square pixels are made square, then the frame is turned.
 
-    ``shape`` is how wide a stored pixel is for its height.
+    ``shape``: width of a stored pixel relative to its height.
     """
     width, height = _square(frame, shape)
     return (height, width) if _turn(frame) in (90, 270) else (width, height)
 
 
 def _turn(frame: Any) -> int:
-    """Degrees counter-clockwise, a multiple of 90 (the display matrix of ISO/IEC 14496-12, 8.3.2)."""
+    """Return the rotation in degrees counter-clockwise, a multiple of 90 (display matrix, ISO/IEC 14496-12, 8.3.2)."""
     return int(round((frame.rotation or 0) / 90) * 90) % 360
 
 
@@ -42,12 +42,12 @@ def _image(frame: Any, width: int, height: int, form: str = "rgb24") -> Image.Im
 
 
 def thumbnail(frame: Any) -> Image.Image:
-    """For comparing."""
+    """Return a small image for comparing frames."""
     return _image(frame, *GRID)
 
 
 def grey(frame: Any, side: int) -> Image.Image:
-    """For sampling how much text there is; as it is stored."""
+    """Return a grey image for sampling the share of text, not turned."""
     width, height = _fitted(frame.width, frame.height, side)
     return _image(frame, width, height, "gray")
 
@@ -58,7 +58,7 @@ def _fitted(width: int, height: int, side: int) -> tuple[int, int]:
 
 
 def difference(one: Image.Image, other: Image.Image) -> float:
-    """Root mean square over points and colours, 0..255."""
+    """Return the root mean square difference over pixels and colours, 0..255."""
     levels = ImageChops.difference(one, other).histogram()
     total = sum(count * (place % 256) ** 2 for place, count in enumerate(levels) if count)
     return float((total / max(1, sum(levels))) ** 0.5)
@@ -68,15 +68,17 @@ _SQUARES = [min(255, level * level // 16) for level in range(256)] * 3
 
 
 def difference_of_part(one: Image.Image, other: Image.Image) -> float:
-    """Root mean square over the points of that part which differs most, in its strongest colour, 0..64."""
+    """Return the root mean square difference of the part that differs most, in its strongest colour, 0..64."""
     squares = ImageChops.difference(one, other).point(_SQUARES).reduce(PART)
     extremes: Any = squares.getextrema()  # a pair for each of three bands
     return float((16 * max(most for _, most in extremes)) ** 0.5)
 
 
 def scenes_of(looks: Sequence[Image.Image], times: Sequence[float], end: float, most: int) -> tuple[list[Scene], int]:
-    """The scenes of pictures as ``small`` makes them, at ``times`` of what ends at ``end``, at most ``most``, and how
-    many there are."""
+    """Return at most ``most`` scenes of the images at ``times``, and the number of all scenes.
+
+    ``looks``: images from ``thumbnail``; ``end``: end of the video in seconds.
+    """
 
     def differ(one: int, other: int) -> float:
         return difference(looks[one], looks[other])
@@ -89,12 +91,12 @@ def scenes_of(looks: Sequence[Image.Image], times: Sequence[float], end: float, 
 
 
 def is_blank(image: Image.Image) -> bool:
-    """Black, white or one colour all over."""
+    """Return True if an image is black, white or one colour all over."""
     return ImageStat.Stat(image.convert("L")).stddev[0] < _BLANK
 
 
 def encode_frame(frame: Any, side: int, shape: float) -> dict[str, Any]:
-    """``EncodedPicture`` in builtins: upright, at most ``side`` pixels long, a JPEG without metadata."""
+    """Return an ``EncodedPicture`` as a dict: upright, at most ``side`` pixels long, a JPEG without metadata."""
     turn = _turn(frame)
     width, height = _fitted(*_square(frame, shape), side)
     image = _image(frame, width, height)

@@ -1,6 +1,6 @@
-"""Frames that show what happens in a video, inside the worker: found in a rough scan, then decoded.
+"""Selects frames that show the content of a video, inside the worker: found in a coarse scan, then decoded.
 
-A long video is scanned by its key frames alone, which encoders set where the picture changes.
+A long video is scanned only by its key frames, which encoders set where the image changes.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from intermodal.media.video import frame_image, header, scenes
 from intermodal.media.video.probe import OpenVideo, decode_memory, key_frames_at, longer, open_video, rewind, seek
 from intermodal.media.video.scenes import FrameRequest, Report, sampling_rate
 
-_SCAN_PIXELS = 2_500_000_000  # decoded when every frame is looked at: 2 min of 720p at 25 frames a second
-_SCAN_PIXELS_SPARSE = 30_000_000_000  # the same, where key frames are too rare to represent all frames
-_SCAN_KEYS = 600  # key frames looked at, at most
-_SPARSE = 12.0  # seconds between key frames
-_SCAN_RATE = 5.0  # looks a second
-_FRAME_COST = 30_000  # pixels that a small frame costs at least
-_TOLD = 0.02  # progress is reported in steps of this
+_SCAN_PIXELS = 2_500_000_000  # decoded pixels up to which every frame is scanned: 2 min of 720p at 25 frames a second
+_SCAN_PIXELS_SPARSE = 30_000_000_000  # limit for videos whose key frames are too rare to represent all frames
+_SCAN_KEYS = 600  # key frames that are scanned, at most
+_SPARSE = 12.0  # seconds between key frames from which on they are too rare
+_SCAN_RATE = 5.0  # frames per second that are compared
+_FRAME_COST = 30_000  # least cost of a frame, in pixels
+_TOLD = 0.02  # progress is reported in steps of this share
 
 
 def frames(
     data: Data, media_type: str, spread: str, most: int, max_side: int | None, report: Report
 ) -> Iterator[dict[str, Any]]:
-    """``VideoFrame`` in builtins: by scene, or so many a second ("0.5 fps"), in order of time."""
+    """Yield ``VideoFrame`` values as dicts in order of time: by scene, or at a rate ("0.5 fps")."""
     header.check_video_header(data, media_type)
     most = min(max(1, most), MAX_FRAMES_IN_PLAN)
     side = min(max(16, max_side or MAX_FRAME_SIDE), MAX_FRAME_SIDE)
@@ -58,7 +58,9 @@ def frames(
 
 
 def _evenly(film: OpenVideo, rate: float, most: int) -> list[FrameRequest]:
-    """The middles of equal stretches; key frames near them where decoding up to each would take too long."""
+    """Return the middles of equal stretches, or key frames near them if decoding up to the middles would
+    take too long.
+    """
     seconds = film.seconds.mid
     count = max(1, min(most, round(min(rate * seconds, most))))
     stretch = seconds / count
@@ -79,7 +81,7 @@ def _key_before(film: OpenVideo, moment: float) -> float:
 
 
 def _by_scene(film: OpenVideo, most: int, report: Report) -> tuple[list[FrameRequest], int]:
-    """At most so many scenes, and how many there are."""
+    """Return at most ``most`` scenes, and the number of all scenes."""
     seconds = film.seconds.mid
     times: list[float] = []
     looks: list[Any] = []
@@ -98,7 +100,7 @@ def _by_scene(film: OpenVideo, most: int, report: Report) -> tuple[list[FrameReq
 
 
 def _scan(film: OpenVideo) -> Iterator[tuple[float, Any]]:
-    """(time, picture) over the whole film: every frame decoded where that is affordable, else key frames alone."""
+    """Yield (time, frame) over the whole video: every frame if that is affordable, otherwise only key frames."""
     work = film.seconds.mid * (film.fps or 30) * max(film.pixels, _FRAME_COST)
     gaps = [after - before for before, after in zip(film.keys, [*film.keys[1:], film.seconds.mid], strict=True)]
     rare = max(gaps) > _SPARSE and work <= _SCAN_PIXELS_SPARSE
@@ -122,7 +124,7 @@ def _thinned(values: Sequence[float], count: int) -> list[float]:
 
 
 def _looked(film: OpenVideo, *, hurried: bool) -> Iterator[tuple[float, Any]]:
-    """Every frame decoded, some of them looked at; ``hurried`` leaves out those no other frame refers to."""
+    """Yield the compared frames while all are decoded; ``hurried`` skips frames that no other frame refers to."""
     context = film.stream.codec_context
     context.options = {**context.options, "skip_loop_filter": "all"}  # blurs too little to matter at this size
     if hurried:
@@ -143,7 +145,7 @@ def _looked(film: OpenVideo, *, hurried: bool) -> Iterator[tuple[float, Any]]:
 
 
 def _pictures(film: OpenVideo, wanted: Sequence[FrameRequest]) -> Iterator[tuple[FrameRequest, Any]]:
-    """The picture of each moment: from the key frame before it on, decoded until it is reached."""
+    """Yield the frame of each requested moment, decoded from the key frame before it."""
     box, stream = film.opened.container, film.stream
     stream.codec_context.skip_frame = "DEFAULT"
     container.select_stream(box, stream)

@@ -1,7 +1,7 @@
-"""Checks the header of a video before FFmpeg reads it: its tracks, its size, whether it is whole.
+"""Checks the header of a video before FFmpeg reads it: tracks, size, and whether the file is complete.
 
-Pure Python over bytes, bounded. Refused here, for the price of a few kilobytes: frames too large to be decoded, a file
-that is cut short, and one whose media lies in another file.
+Pure Python over bytes, bounded. Rejected at the cost of a few kilobytes are: frames too large to be decoded, truncated
+files, and files whose media lies in another file.
 
 Sources: ISO base media (ISO/IEC 14496-12, 4.2 boxes, 8.3.2 tkhd, 8.5.2 stsd, 8.7.2 dref), QuickTime File Format
 Specification (Apple, 2001), Matroska (RFC 9559, 5.1), EBML (RFC 8794, 4 to 6), AVI RIFF File Reference (Microsoft).
@@ -17,7 +17,7 @@ from intermodal.media.header_readers import named_boxes
 from intermodal.media.media_limits import MAX_PIXELS
 
 _CUT_TODO = "fetch it again, or repair it: ffmpeg -i FILE -c copy repaired.mkv"
-_MAX_BOXES = 1_000_000  # at the top level of a file: a fragmented one has about two a second
+_MAX_BOXES = 1_000_000  # at the top level of a file; fragmented files have about two per second
 _MAX_ELEMENTS = 4_096
 # EBML identifiers of the elements that are read.
 _SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
@@ -25,7 +25,7 @@ _WIDTH, _HEIGHT, _CLUSTER = 0xB0, 0xBA, 0x1F43B675
 
 
 def check_video_header(data: Data, media_type: str) -> None:
-    """Raises the InputError that fits; otherwise the header is one that may be decoded."""
+    """Raise the matching InputError if the header of a video is not acceptable."""
     if media_type in ("video/webm", "video/x-matroska", "audio/webm", "audio/x-matroska"):
         _check_matroska(data)
     elif media_type in ("video/x-msvideo", "audio/x-msvideo"):
@@ -50,7 +50,7 @@ def _cut(promised: int, there: int) -> InputBroken:
 
 
 def is_fragmented(data: Data) -> bool:
-    """Return whether an MP4 describes its frames in fragments, so that its header does not know the length."""
+    """Return True if an MP4 describes its frames in fragments, so that its header does not state the length."""
     movies = named_boxes(data, 0, len(data), b"moov")
     return any(True for movie in movies for _ in named_boxes(data, *movie, b"mvex"))
 
@@ -80,7 +80,7 @@ def _check_mp4(data: Data) -> None:
 
 
 def _check_references(data: Data, information: tuple[int, int]) -> None:
-    """Media may lie in the file itself only: flag 1 of every entry of its reference table."""
+    """Raise InputUnsupported if media lies in another file, by flag 1 of each entry of the reference table."""
     for reference in named_boxes(data, *information, b"dinf"):
         for start, end in named_boxes(data, *reference, b"dref"):
             at = start + 8
@@ -116,7 +116,7 @@ def _u32(data: Data, at: int) -> int:
 
 
 def _check_avi(data: Data) -> None:
-    """The sizes that the main header and the format of each track claim. What follows is FFmpeg's to find."""
+    """Check the sizes in the main header and in the format of each track. FFmpeg checks the rest."""
     headers = next(_lists(data, 12, len(data), b"hdrl"), None)
     if headers is None:
         raise InputBroken("is cut short before its tracks begin", todo=_CUT_TODO)
@@ -125,7 +125,7 @@ def _check_avi(data: Data) -> None:
             _check_size(_little(data, start + 32), _little(data, start + 36))
     for track in _lists(data, *headers, b"strl"):
         for kind, start, end in _chunks(data, *track):
-            if kind == b"strf" and end - start >= 40:  # a height below 0 is one from the top down
+            if kind == b"strf" and end - start >= 40:  # a negative height means rows from top to bottom
                 _check_size(_little(data, start + 4), abs(_little(data, start + 8, signed=True)))
 
 
@@ -136,7 +136,7 @@ def _lists(data: Data, at: int, end: int, name: bytes) -> Iterator[tuple[int, in
 
 
 def _chunks(data: Data, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """(name, start, end) of what each chunk of a RIFF file holds, between ``at`` and ``end``."""
+    """Yield (name, start, end) of the content of each RIFF chunk between ``at`` and ``end``."""
     for _ in range(_MAX_ELEMENTS):
         if at + 8 > min(end, len(data)):
             return
@@ -185,11 +185,11 @@ def _check_tracks(data: Data, start: int, end: int) -> None:
 
 
 def _elements(data: Data, at: int, end: int) -> Iterator[tuple[int, int, int, bool]]:
-    """(identifier, start, end, of unknown length) of each element between ``at`` and ``end``."""
+    """Yield (identifier, start, end, True if of unknown length) of each element between ``at`` and ``end``."""
     for _ in range(_MAX_ELEMENTS):
         if at >= end:
             return
-        wide = 9 - data[at].bit_length()  # bytes of the identifier: the position of its first set bit
+        wide = 9 - data[at].bit_length()  # bytes of the identifier, by the position of its first set bit
         if wide > 4 or at + wide >= end:
             return
         name = int.from_bytes(data[at : at + wide], "big")

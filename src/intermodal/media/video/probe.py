@@ -1,7 +1,7 @@
 """Probes a video inside the worker: length, size, key frames and cuts.
 
-Probing reads the header, the times of key frames and a few key frames. How many is bounded in pixels, not in time, so
-that facts are the same each time.
+Probing reads the header, the times of key frames and a few key frames. Their number is limited in pixels, not in time,
+which makes the facts reproducible.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from intermodal.quantity import Quantity, between, exact
 
 Density = Callable[[Any], Quantity]
 
-_PROBE_PIXELS = 7_500_000  # of key frames decoded when probing: eight at 720p, three at 1080p
+_PROBE_PIXELS = 7_500_000  # of key frames decoded for probing: eight at 720p, three at 1080p
 _PROBE_FRAMES = 8
-_CHANGED = 12.0  # difference of two key frames in a row that are of different scenes
+_CHANGED = 12.0  # difference of consecutive key frames from which on they show different scenes
 _WALK_PACKETS = 400_000
-_WALK_BYTES = 64 << 20  # of a file without an index of all frames: larger ones are read by their cues
+_WALK_BYTES = 64 << 20  # of a file without an index of all frames; key frames of larger files are read from its cues
 
 
 class OpenVideo(Value):
-    """An open film. Times are in seconds from its beginning.
+    """An open video. Times are in seconds from its beginning.
 
     Attributes:
-        keys: times of its key frames. bursts: of frames between them that are as large.
-        fps: 0 when unknown.
-        tick: seconds of a unit of its own clock. beginning: seconds on that clock at which it begins.
+     keys: times of its key frames. bursts: times of frames between them that are as large.
+     fps: 0 if unknown.
+     tick: seconds per unit of the stream's clock. beginning: time on that clock at which the video begins.
     """
 
     opened: OpenContainer
@@ -70,7 +70,7 @@ class OpenVideo(Value):
 
     @property
     def shape(self) -> float:
-        """Return the width of a stored pixel relative to its height; 1 if the stated one is implausible."""
+        """The width of a stored pixel relative to its height; 1 if the stated one is implausible."""
         said = float(self.stream.sample_aspect_ratio or 1)
         return said if 0.25 <= said <= 4 else 1.0
 
@@ -82,7 +82,7 @@ class OpenVideo(Value):
 
 
 def probe(data: Data, media_type: str, density: Density) -> MediaProbeResult:
-    """Size, length, frames, sound and cuts of a film; of a container without moving pictures, its sound."""
+    """Return size, length, frames, audio and cuts of a video; for a container without video, the facts of its audio."""
     header.check_video_header(data, media_type)
     with (
         sandbox.memory_limit(decode_memory(data, MAX_PIXELS)),
@@ -173,7 +173,7 @@ def _check_length(film: OpenVideo) -> None:
 
 
 def _measured(film: OpenVideo, data: Data, media_type: str) -> OpenVideo:
-    """With its length and the times of its key frames: from the header and the index, else by walking the packets."""
+    """Return the video with its length and key frames: from header and index, otherwise from its packets."""
     stream, box = film.stream, film.opened.container
     is_mp4 = container.DEMUXERS[media_type] == "mp4"
     claimed = 0.0 if box.duration is None else box.duration / av.time_base  # of the longest track
@@ -196,15 +196,15 @@ def _measured(film: OpenVideo, data: Data, media_type: str) -> OpenVideo:
 
 
 def _check_last(times: Sequence[float], claimed: float) -> None:
-    """Refuse a film that is much longer than its header states."""
+    """Raise InputBroken if a video is much longer than its header states."""
     if times[-1] > claimed * 1.25 + 10:
         raise longer()
 
 
 def _index(film: OpenVideo) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Key frames and bursts of an MP4 by its index, which also tells the bytes of each frame.
+    """Return key frames and bursts of an MP4 by its index, which also has the size of each frame.
 
-    It tells when each is decoded; it is shown later, by as much as the first is.
+    The index has decoding times. Frames are shown later, by the delay of the first frame.
     """
     entries = film.stream.index_entries
     first = entries[0].timestamp - (film.stream.start_time or 0) if len(entries) else 0
@@ -213,7 +213,7 @@ def _index(film: OpenVideo) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def _keys_and_bursts(told: Sequence[tuple[float, int, bool]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Of frames with their times and bytes, and whether they are key frames."""
+    """Return key frames and bursts from (time, size, True for a key frame) of each frame."""
     keys = tuple(sorted({time for time, _, key in told if key}))
     if not keys or len(told) > _WALK_PACKETS:
         return keys, ()
@@ -223,16 +223,18 @@ def _keys_and_bursts(told: Sequence[tuple[float, int, bool]]) -> tuple[tuple[flo
 
 
 def _cues(film: OpenVideo, seconds: float) -> tuple[float, ...]:
-    """Key frames by a Matroska's cues; none when it has none, or not for the whole of it."""
+    """Return the key frames in the cues of a Matroska file; () if there are none, or if they cover less than half of
+    it.
+    """
     with contextlib.suppress(av.error.FFmpegError):
-        film.opened.container.seek(round(seconds * av.time_base))  # FFmpeg reads them when it first looks for something
+        film.opened.container.seek(round(seconds * av.time_base))  # FFmpeg reads the cues on its first seek
     keys = tuple(sorted({film.time(entry.timestamp) for entry in film.stream.index_entries if entry.is_keyframe}))
     rewind(film)
     return keys if len(keys) > 1 and keys[-1] >= seconds / 2 else ()
 
 
 def _walked(film: OpenVideo) -> tuple[Quantity, tuple[float, ...], tuple[float, ...]]:
-    """Length, key frames and bursts by every packet, none of which is decoded."""
+    """Return length, key frames and bursts from all packets, without decoding them."""
     box, stream = film.opened.container, film.stream
     container.select_stream(box, stream)
     told: list[tuple[float, int, bool]] = []
@@ -262,7 +264,7 @@ def rewind(film: OpenVideo) -> None:
 
 
 def _sampled(film: OpenVideo) -> list[int]:
-    """Places of the key frames that are looked at when probing: all, or those at cuts, or pairs from all over."""
+    """Return the indices of the key frames that are decoded for probing: all, those at cuts, or pairs spread evenly."""
     keys = film.keys
     room = max(1, min(_PROBE_FRAMES, _PROBE_PIXELS // film.pixels))
     if len(keys) <= room:
@@ -279,10 +281,11 @@ def _sampled(film: OpenVideo) -> list[int]:
 
 
 def _cuts(film: OpenVideo, looked: dict[int, Any]) -> tuple[float, ...]:
-    """By how encoders set key frames and by what frames cost. Where key frames come at a beat, by looking at some.
+    """Return the cuts, by the placement of key frames and by the sizes of frames.
 
-    ``looked`` has small pictures of key frames, by index. If more than half of the neighbours among them differ, every
-    beat counts as a cut; each that was decoded is certain.
+    If key frames come at regular intervals, some of them are compared. ``looked``: small images of key frames, by
+    index. If more than half of the compared neighbours differ, every key frame counts as a cut. A compared pair is
+    always decided by its difference.
     """
     keys = film.keys
     changed = {
@@ -297,19 +300,19 @@ def _cuts(film: OpenVideo, looked: dict[int, Any]) -> tuple[float, ...]:
         key
         for place, key in enumerate(keys)
         if changed.get(place, round(key, 3) in told)
-        # the burst before it accounts for it already
+        # the burst before it already counts as this cut
         and bisect_left(film.bursts, key) == bisect_left(film.bursts, keys[place - 1] if place else 0.0)
     ]
     return scenes.merge_cuts(seen, film.bursts)
 
 
 def decode_memory(data: Data, pixels: int) -> int:
-    """The file, if in memory; and 24 pictures of three bytes a pixel: what decoders refer to, and make of one."""
+    """Return the bytes that decoding may take: the file if in memory, and 24 images of three bytes per pixel."""
     return 2 * memory_size(data) + min(72 * pixels, 1 << 30) + (256 << 20)
 
 
 def key_frames_at(film: OpenVideo, times: Sequence[float]) -> Iterator[tuple[float, Any]]:
-    """(time, picture) of the key frames at these times; those that cannot be decoded are left out."""
+    """Yield (time, frame) of the key frames at the given times, without those that cannot be decoded."""
     box, stream = film.opened.container, film.stream
     container.select_stream(box, stream)
     for time in times:
@@ -327,7 +330,7 @@ def key_frames_at(film: OpenVideo, times: Sequence[float]) -> Iterator[tuple[flo
 
 
 def seek(film: OpenVideo, time: float) -> None:
-    """Go to the key frame at or before ``time``; the decoder is reset."""
+    """Seek to the key frame at or before ``time`` and reset the decoder."""
     at = round((time + film.beginning + 1e-4) / film.tick)
     try:
         film.opened.container.seek(at, stream=film.stream)

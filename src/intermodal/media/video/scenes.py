@@ -1,13 +1,13 @@
-"""Which frames of a video or an animation show another scene, by their differences; and how frames are spread. Pure.
+"""Detects scenes of a video or an animation from differences of frames, and distributes frames over it. Pure.
 
 A difference is the root mean square over 64 x 36 points and three colours, 0 (equal) to 255 (black against white).
-It is measured: compression noise 0 to 1, one more line on a slide 5 to 14, another slide 18 to 25, a face that talks
-3 to 15, a camera that pans 5 to 38 in a fifth of a second, a cut between photographs 60 to 130.
+Measured values are: compression noise 0 to 1, one more line on a slide 5 to 14, another slide 18 to 25, a talking face
+3 to 15, a panning camera 5 to 38 in a fifth of a second, a cut between photographs 60 to 130.
 
-The mean square rather than the mean, so that a line that appears weighs more than noise everywhere. A change in one
-place only, a number or a name on a slide, is lost in the whole; so the largest difference of one of 48 parts of the
-picture counts too where all of it stands still otherwise: measured 20 to 26 for a short line that is another one. A
-face that talks in a corner moves as much all the time, and is no cut.
+The mean square is used instead of the mean, so that a new line weighs more than noise everywhere. A change in one place
+only, such as a number or a name on a slide, is lost in the whole image. The largest difference of 48 parts of the image
+is therefore used too, if the image stands still otherwise: measured 20 to 26 for another short line. A talking face in
+a corner moves as much all the time and is not a cut.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from intermodal.content import Value
 from intermodal.errors import UsageError
 
 GRID = (64, 36)
-PART = (8, 6)  # of these points: the cells of a picture that are compared separately
-_SAME = 3.0  # differences up to this: the same picture again
-_CUT_LEAST = 6.0  # less is never a cut, however still it was before
-_CUT_SURE = 45.0  # more always is, however lively it is
-_CUT_RATIO = 3.5  # times the usual difference around
-_PART_LEAST = 12.0  # of a part, from which on it is a cut though the whole hardly changed
-_AROUND = 8  # samples before and after that give the usual difference
-_DRIFT_LEAST, _DRIFT_MOST, _DRIFT_RATIO = 9.0, 30.0, 6.0  # from a scene's start, before it gets another picture
-_SCENE_LEAST = 0.6  # seconds; shorter is a fade or a flash between scenes
-_PASSAGE_MOST = 2.0  # seconds of such in a row
-_STAY_LEAST = 1.5  # seconds between two pictures of one scene
+PART = (8, 6)  # of these points: size of the parts of an image that are compared separately
+_SAME = 3.0  # differences up to this: the same image
+_CUT_LEAST = 6.0  # smaller differences are never cuts
+_CUT_SURE = 45.0  # larger differences always are cuts
+_CUT_RATIO = 3.5  # ratio to the usual difference around a frame
+_PART_LEAST = 12.0  # difference of a part from which on it is a cut although the whole image hardly changed
+_AROUND = 8  # samples before and after that determine the usual difference
+_DRIFT_LEAST, _DRIFT_MOST, _DRIFT_RATIO = 9.0, 30.0, 6.0  # from the start of a scene, before it gets another image
+_SCENE_LEAST = 0.6  # seconds; anything shorter is a fade or a flash between scenes
+_PASSAGE_MOST = 2.0  # seconds of such fades in a row
+_STAY_LEAST = 1.5  # seconds between two images of one scene
 
 _BURST_SHARE = 0.15  # of a key frame's bytes, for a frame that begins a scene
-_BURST_RATIO = 4.0  # times the bytes of the frames around it
+_BURST_RATIO = 4.0  # ratio to the bytes of the frames around it
 _BURST_AROUND = 12
 
 Difference = Callable[[int, int], float]
 
 
 class Scene(Value):
-    """A scene. Sample ``index`` represents it from ``at`` to ``until`` (seconds)."""
+    """A scene from ``at`` to ``until`` (seconds), represented by sample ``index``."""
 
     index: int
     at: float
@@ -60,17 +60,17 @@ def choose_scenes(
     *,
     part: Difference = _nowhere,
 ) -> list[Scene]:
-    """``every`` scene; of more than ``most`` those that are most different."""
+    """Return the scenes as ``all_scenes`` does; if there are more than ``most``, the most different ones."""
     return most_different(all_scenes(times, end, differ, blank, part=part), differ, most)
 
 
 def all_scenes(
     times: Sequence[float], end: float, differ: Difference, blank: Callable[[int], bool], *, part: Difference = _nowhere
 ) -> list[Scene]:
-    """The scenes of samples taken at ``times`` (seconds, rising) of something that ends at ``end``, in order.
+    """Return the scenes of samples taken at ascending ``times`` (seconds), in order.
 
-    ``differ`` is of whole samples, ``part`` of that part of them which differs most. Equal neighbours are one; blank
-    ones (black, white) are left out.
+    ``end``: end of the video; ``differ``: difference of whole samples; ``part``: difference of the part that differs
+    most. Equal neighbours are merged; blank scenes (black, white) are left out.
     """
     if not times:
         return []
@@ -93,7 +93,7 @@ def _usual(steps: Sequence[float], place: int) -> float:
 
 
 def _changed_in_part(steps: Sequence[float]) -> frozenset[int]:
-    """Samples that differ from the one before in one part, where parts hardly differ otherwise."""
+    """Return the samples that differ from the previous one in one part, where parts hardly differ otherwise."""
     return frozenset(
         place for place, step in enumerate(steps) if step >= _PART_LEAST and step >= _CUT_RATIO * _usual(steps, place)
     )
@@ -102,14 +102,14 @@ def _changed_in_part(steps: Sequence[float]) -> frozenset[int]:
 def _parts(
     times: Sequence[float], steps: Sequence[float], usual: Sequence[float], spots: frozenset[int], differ: Difference
 ) -> list[int]:
-    """Where scenes begin, and where one that changed slowly gets another picture."""
+    """Return the samples at which a scene begins, or at which a slowly changing scene gets another image."""
     starts, passage = [0], 0.0
     for place in range(1, len(times)):
         start = starts[-1]
         if place in spots or steps[place] >= min(_CUT_SURE, max(_CUT_LEAST, _CUT_RATIO * usual[place])):
             short = times[place] - times[start] < _SCENE_LEAST
             if short and times[place] - passage < _PASSAGE_MOST:
-                starts[-1] = place  # the previous start was no scene
+                starts[-1] = place  # the previous start was not a scene
             else:
                 starts.append(place)
                 passage = times[place]
@@ -122,7 +122,9 @@ def _parts(
 
 
 def _stillest(steps: Sequence[float], start: int, stop: int) -> int:
-    """The sample of a scene that its neighbours resemble most; of several, that nearest its middle."""
+    """Return the sample of a scene that differs least from its neighbours; among similar ones, the one nearest the
+    middle.
+    """
     inner = range(start + 1, stop - 1) if stop - start >= 3 else range(start, stop)
 
     def unrest(place: int) -> float:
@@ -136,7 +138,7 @@ def _stillest(steps: Sequence[float], start: int, stop: int) -> int:
 
 
 def _apart(scenes: Sequence[Scene], differ: Difference, part: Difference) -> list[Scene]:
-    """Neighbours that look the same made one."""
+    """Return the scenes with neighbours that look the same merged."""
     kept: list[Scene] = []
     for scene in scenes:
         if kept and _are_same(kept[-1].index, scene.index, differ, part):
@@ -151,7 +153,9 @@ def _are_same(one: int, other: int, differ: Difference, part: Difference) -> boo
 
 
 def most_different(scenes: list[Scene], differ: Difference, most: int) -> list[Scene]:
-    """At most so many: the first, then again and again the one that is least like all taken (Gonzalez, 1985)."""
+    """Return at most ``most`` scenes: the first, then repeatedly the one least like all chosen so far
+    (Gonzalez, 1985).
+    """
     if len(scenes) <= most:
         return scenes
     taken = {0}
@@ -165,11 +169,11 @@ def most_different(scenes: list[Scene], differ: Difference, most: int) -> list[S
 
 
 def cuts_from_key_frames(keys: Sequence[float], fps: float) -> tuple[float, ...]:
-    """Of the times of key frames, those at which the picture probably changes to another scene.
+    """Return the times of key frames at which the scene probably changes.
 
-    Encoders set a key frame after so many frames at the latest, and earlier where the picture changes
-    (x264's ``scenecut``; libvpx and SVT-AV1 do the same). So one that comes early is a cut. Where every
-    interval is the same, nothing is known.
+    Encoders set a key frame after a fixed number of frames at the latest, and earlier where the image changes (x264's
+    ``scenecut``; libvpx and SVT-AV1 do the same). An early key frame is therefore a cut. If all intervals are equal, no
+    cuts are known.
     """
     gaps = [after - before for before, after in pairwise(keys)]
     if not gaps:
@@ -182,11 +186,11 @@ def cuts_from_key_frames(keys: Sequence[float], fps: float) -> tuple[float, ...]
 
 
 def bursts_from_sizes(times: Sequence[float], sizes: Sequence[int], key_size: float) -> tuple[float, ...]:
-    """Return the times of frames between key frames that need about as many bytes as one: little of the picture before
-    remains.
+    """Return the times of frames between key frames that are about as large as a key frame, so little of the previous
+    image remains.
 
-    ``key_size`` is the usual size of a key frame. Encoders that leave out early key frames (fixed intervals, fast
-    presets, cuts in quick succession) still pay for a cut in bytes.
+    ``key_size``: usual size of a key frame. Encoders that omit early key frames (fixed intervals, fast presets, cuts in
+    quick succession) still need the bytes for a cut.
     """
     found: list[float] = []
     for place, size in enumerate(sizes):
@@ -199,7 +203,7 @@ def bursts_from_sizes(times: Sequence[float], sizes: Sequence[int], key_size: fl
 
 
 def merge_cuts(*several: Sequence[float]) -> tuple[float, ...]:
-    """Return cuts from different signs, merged where they are closer than a scene can be."""
+    """Return cuts from different sources, merged if they are closer together than the shortest scene."""
     kept: list[float] = []
     for time in sorted(time for times in several for time in times):
         if time > _SCENE_LEAST / 2 and (not kept or time - kept[-1] >= _SCENE_LEAST):
@@ -208,7 +212,7 @@ def merge_cuts(*several: Sequence[float]) -> tuple[float, ...]:
 
 
 def _customary(gap: float, fps: float) -> bool:
-    """Return whether encoders use this interval by default: whole seconds, or a round number of frames."""
+    """Return True if encoders use this interval by default: whole seconds, or a round number of frames."""
     frames = gap * fps
     whole = abs(gap - round(gap)) < 0.02 and 1 <= round(gap) <= 10
     return whole or any(abs(frames - usual) < 0.6 for usual in (12, 15, 24, 48, 60, 96, 120, 128, 150, 240, 250, 300))
@@ -218,7 +222,7 @@ Report = Callable[[float | None, str], None]
 
 
 class FrameRequest(Value):
-    """A requested frame: the picture at ``moment`` represents ``at`` to ``until`` (seconds)."""
+    """A requested frame: the image at ``moment`` represents ``at`` to ``until`` (seconds)."""
 
     moment: float
     at: float
@@ -226,7 +230,7 @@ class FrameRequest(Value):
 
 
 def sampling_rate(spread: str) -> float | None:
-    """Frames a second of "0.5 fps", None for "scenes".
+    """Return the frames per second of "0.5 fps", None for "scenes". Raises UsageError for anything else.
 
     >>> sampling_rate("0.5 fps"), sampling_rate("scenes")
     (0.5, None)

@@ -1,8 +1,7 @@
-"""Subtitles of a video, inside the worker: its text tracks, and their lines with times.
+"""Reads the subtitles of a video, inside the worker: its text tracks, and their lines with times.
 
-Packets are parsed here and not by FFmpeg: a line of text needs no decoder. Sources: 3GPP TS 26.245, 5.17
-(``tx3g``: two bytes of length, the text, boxes of style), Matroska's codec mappings (``S_TEXT/UTF8``, ``S_TEXT/ASS``,
-``S_TEXT/WEBVTT``).
+Packets are parsed here and not by FFmpeg, because text needs no decoder. Sources: 3GPP TS 26.245, 5.17 (``tx3g``: two
+bytes of length, the text, style boxes), Matroska's codec mappings (``S_TEXT/UTF8``, ``S_TEXT/ASS``, ``S_TEXT/WEBVTT``).
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from intermodal.media.worker_results import SubtitleLine
 from intermodal.plans.facts import SubtitleFacts
 
 _WALK_PACKETS = 400_000
-_LONGEST = 4_096  # bytes of one packet that are read: no readable line is longer
+_LONGEST = 4_096  # bytes of a packet that is read: readable lines are shorter
 
 
 def _of_mp4(body: bytes) -> str:
@@ -47,12 +46,12 @@ def _of_webvtt(body: bytes) -> str:
 
 
 def _of_ass(body: bytes) -> str:
-    """Of ReadOrder, Layer, Style, Name, three margins, Effect and Text the name and the text."""
+    """Return name and text from ReadOrder, Layer, Style, Name, three margins, Effect and Text."""
     fields = body.decode("utf-8", "replace").split(",", 8)
     return subtitle_cues.of_ass(fields[-1], fields[3].strip() if len(fields) == 9 else "")
 
 
-# FFmpeg's decoders by name, each with the parser of its packets.
+# FFmpeg's decoder names, each with the parser of its packets.
 _FORMS: dict[str, Callable[[bytes], str]] = {
     "mov_text": _of_mp4, "srt": _of_subrip, "subrip": _of_subrip, "text": _of_subrip, "webvtt": _of_webvtt,
     "ssa": _of_ass, "ass": _of_ass,
@@ -60,14 +59,14 @@ _FORMS: dict[str, Callable[[bytes], str]] = {
 
 
 class SubtitleTracks(Value):
-    """The subtitles of a film: tracks of text, and notes about the others."""
+    """The subtitles of a video: its text tracks, and notes about the other tracks."""
 
     tracks: tuple[SubtitleFacts, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def probe(opened: OpenContainer) -> SubtitleTracks:
-    """Its tracks of words, by one walk over their packets; tracks without a line are left out."""
+    """Return the text tracks of a video, from one pass over their packets. Tracks without a line are left out."""
     streams = list(opened.container.streams.subtitles)
     readable = [stream for stream in streams if _form(stream) is not None]
     lines = _read(opened.container, readable)
@@ -79,7 +78,7 @@ def probe(opened: OpenContainer) -> SubtitleTracks:
 
 
 def lines(data: Data, media_type: str, track: int) -> list[dict[str, Any]]:
-    """The lines of a track in builtins, in the order of time. Raises InputBroken where there is no such track."""
+    """Return the lines of a track as dicts, in order of time. Raises InputBroken if there is no such text track."""
     header.check_video_header(data, media_type)
     with (
         sandbox.memory_limit(2 * memory_size(data) + (256 << 20)),
@@ -121,14 +120,14 @@ def _facts(stream: Any, said: Sequence[SubtitleLine], heard: str) -> SubtitleFac
 
 
 def _read(box: Any, streams: Sequence[Any]) -> dict[int, list[SubtitleLine]]:
-    """The lines of these tracks by their numbers, each in the order of time."""
+    """Return the lines of the given tracks by track number, in order of time."""
     made: dict[int, list[SubtitleLine]] = {stream.index: [] for stream in streams}
     if not streams:
         return made
-    box.seek(0)  # key frames may have been looked at before
+    box.seek(0)  # key frames may have been read before
     for stream in box.streams:
         stream.discard = Discard.default if stream.index in made else Discard.all
-    with contextlib.suppress(av.error.FFmpegError):  # in a file that cannot be rewound, packets are read as they come
+    with contextlib.suppress(av.error.FFmpegError):  # otherwise packets are read from the current position
         box.seek(0)
     beginning = (box.start_time or 0) / av.time_base
     left = MAX_SUBTITLE_CHARS
