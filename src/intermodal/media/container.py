@@ -55,8 +55,9 @@ _STILL = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbn
 
 
 class OpenContainer(Value):
-    """An open container with its first video track and its first audio track. Either track may be None, but
-    not both.
+    """An open container with its first video track and its first audio track.
+
+    Either track may be None, but not both.
     """
 
     container: Any
@@ -66,8 +67,9 @@ class OpenContainer(Value):
 
 @contextmanager
 def open_container(data: Data, media_type: str, *, what: str) -> Iterator[OpenContainer]:
-    """Open a container and yield it with its tracks. ``what``: the word for the content in errors, "sound"
-    or "video".
+    """Open a container and yield it with its tracks.
+
+    ``what``: the word for the content in errors, "sound" or "video".
     """
     if media_type not in DEMUXERS:
         raise InputUnsupported("is not a recording", todo="pass WAV, MP3, FLAC, M4A, Ogg, MP4, MOV, WebM, MKV or AVI")

@@ -198,8 +198,9 @@ class _Extraction:
         return [Text(text=found.text or NO_WORDS, name=name, origins=origins, notes=tuple(notes)), *parts]
 
     async def _attached(self, name: str, held: EmbeddedFile, origins: tuple[str, ...], depth: int) -> list[Part]:
-        """Return the parts of an attachment. It is probed now, so that a bad attachment is left out and the
-        mail kept.
+        """Return the parts of an attachment.
+
+        It is probed now, so that a bad attachment is left out and the mail kept.
         """
         self._number += 1
         self._size += len(held.data)

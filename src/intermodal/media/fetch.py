@@ -147,8 +147,9 @@ class Fetcher:
         raise UrlBlocked(f"redirects more than {MAX_REDIRECTS} times", where=first.shown, todo="pass the final URL")
 
     def _follow(self, target: UrlTarget, location: str) -> UrlTarget:
-        """Return the target of a redirect, checked like the first URL. ``location``: the header that the
-        server sent.
+        """Return the target of a redirect, checked like the first URL.
+
+        ``location``: the header that the server sent.
         """
         if any(ord(letter) <= 32 or letter == "\\" for letter in location):
             raise UrlBlocked("redirects to a malformed URL", where=target.shown, todo="pass the final URL")
@@ -208,8 +209,9 @@ class Fetcher:
             raise InputMissing("the connection failed", where=target.shown, todo="try again") from None
 
     async def _body(self, answer: Any, target: UrlTarget) -> bytes:
-        """Return the body. Its bytes are counted as they arrive, after decompression if the server compressed it
-        unasked.
+        """Return the body.
+
+        Its bytes are counted as they arrive, after decompression if the server compressed it unasked.
         """
         declared = _header(answer.headers, b"content-length") or ""
         if declared.isdigit() and int(declared) > self._max_bytes:
@@ -230,8 +232,9 @@ class Fetcher:
 
 
 class CachingFetcher(Fetcher):
-    """A fetcher for one request. It reads each source once, so that the bytes that are probed are the bytes that are
-    sent.
+    """A fetcher for one request.
+
+    It reads each source once, so that the bytes that are probed are the bytes that are sent.
     """
 
     def __init__(self, **options: Any) -> None:

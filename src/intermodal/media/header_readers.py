@@ -216,8 +216,9 @@ def _bmp(data: bytes) -> PictureHeader:
 
 
 def _heif(data: bytes) -> PictureHeader:
-    """Return the largest extent of any item of the file: that of the whole image; other items are tiles and
-    previews.
+    """Return the largest extent of any item of the file.
+
+    This is the extent of the whole image; other items are tiles and previews.
     """
     width = height = 0
     for start, end in named_boxes(data, 0, len(data), b"meta"):
@@ -309,8 +310,9 @@ def tracks(data: Data) -> frozenset[str]:
 
 
 def named_boxes(data: Data, at: int, end: int, wanted: bytes) -> Iterator[tuple[int, int]]:
-    """Yield (start, end) of the body of each ``wanted`` box between ``at`` and ``end``; at most 4,096 boxes are
-    visited.
+    """Yield (start, end) of the body of each ``wanted`` box between ``at`` and ``end``.
+
+    At most 4,096 boxes are visited.
     """
     for _ in range(4096):
         if at + 8 > end:

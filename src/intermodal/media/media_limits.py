@@ -90,8 +90,9 @@ def read_megapixels(width: int, height: int) -> tuple[float, float, float]:
 
 
 def shrink_to_read(width: int, height: int) -> float:
-    """Return the scale at which an image is first searched for lines; 0 for a long and narrow one, read in tiles at
-    once.
+    """Return the scale at which an image is first searched for lines.
+
+    It is 0 for a long and narrow image, which is read in tiles at once.
 
     >>> shrink_to_read(800, 600), shrink_to_read(2560, 1280), shrink_to_read(1472, 2944), shrink_to_read(1000, 12000)
     (1.0, 0.575, 0.5, 0.0)

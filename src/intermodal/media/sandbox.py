@@ -71,8 +71,9 @@ _held: tuple[str, ...] = ()
 
 
 def apply_sandbox() -> None:
-    """Confine this process permanently. Must be called while it has one thread: earlier threads would not
-    be confined.
+    """Confine this process permanently.
+
+    Must be called while it has one thread: earlier threads would not be confined.
     """
     global _held
     if sys.platform != "linux":
@@ -80,7 +81,7 @@ def apply_sandbox() -> None:
     library = ctypes.CDLL(None, use_errno=True)
     if library.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
         return
-    # Landlock first: seccomp does not allow its calls, and its rules need to open files.
+    # Landlock first: its rules open files and make system calls of their own.
     _held = tuple(name for name, hold in (("landlock", _restrict_files), ("seccomp", _filter_calls)) if hold(library))
 
 
@@ -143,8 +144,9 @@ def _filter_calls(library: ctypes.CDLL) -> bool:
 
 
 def _program(audit: int, column: int) -> Iterator[bytes]:
-    """Yield the steps of the filter. ``seccomp_data`` has the call number at 0, the architecture at 4, arguments from
-    16.
+    """Yield the steps of the filter.
+
+    ``seccomp_data`` has the call number at 0, the architecture at 4, arguments from 16.
     """
     refused = [numbers[column] for numbers in _REFUSED.values() if numbers[column] >= 0]
     yield _load(4)
@@ -200,8 +202,9 @@ def apply_limits() -> MemoryGauge:
 
 @contextmanager
 def files_allowed() -> Iterator[None]:
-    """Allow opening files within a block, for imports and to receive a descriptor. Never used while user bytes are
-    read.
+    """Allow opening files within a block, for imports and to receive a descriptor.
+
+    Never used while user bytes are read.
     """
     import resource
 

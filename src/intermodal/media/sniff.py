@@ -312,10 +312,9 @@ def _adts_frame(data: Data, at: int) -> int:
 
 
 def _office(data: Data, name: str) -> tuple[Kind, str] | None:
-    """Return the type of documents, slides and sheets (Office old and new, OpenDocument), books, Outlook mails and
-    archives.
+    """Return the type of Office documents, books, Outlook mails and archives.
 
-    The converter checks their contents.
+    Office documents are Word, slides and sheets, old and new, and OpenDocument. The converter checks their contents.
     """
     if data.startswith(_COMPOUND):
         if _holds(data, _LOCKED_STREAM):
@@ -387,8 +386,9 @@ _MAIL_FIELDS = frozenset((
 
 
 def _page_or_mail(data: Data, name: str) -> tuple[Kind, str] | None:
-    """Return the type of HTML, mails, notebooks and subtitles, which are text too, by name, otherwise by their
-    beginning.
+    """Return the type of HTML, mails, notebooks and subtitles, which are text too.
+
+    Their name decides, otherwise the beginning of the text.
     """
     ending, head = ending_of(name), data[:4096]
     if b"\0" in head and not data.startswith(tuple(mark for mark, _ in _MARKS)):
@@ -406,8 +406,9 @@ def _page_or_mail(data: Data, name: str) -> tuple[Kind, str] | None:
 
 
 def _subtitles(data: Data, ending: str, named: bool) -> tuple[Kind, str] | None:
-    """Return the type of a subtitle file by its ending, or by its beginning if the name gives no hint. The converter
-    checks for cues.
+    """Return the type of a subtitle file by its ending, or by its beginning if the name gives no hint.
+
+    The converter checks for cues.
     """
     if ending in _CUE_ENDINGS:
         return "text", _CUE_ENDINGS[ending]
@@ -468,8 +469,9 @@ def read_text(data: Data, name: str) -> str:
 
 
 def _words_of(data: Data, name: str) -> Iterator[str]:
-    """Yield the text of ``read_text`` in pieces: joining 60 MiB is one call that holds the interpreter lock
-    for 50 ms.
+    """Yield the text of ``read_text`` in pieces.
+
+    Joining 60 MiB is one call that holds the interpreter lock for 50 ms.
     """
     encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "utf-8")
     if encoding in ("utf-8", "utf-8-sig") and _has_controls(data):
@@ -493,8 +495,9 @@ def _has_controls(data: Data) -> bool:
 
 
 def _decoded(data: Data, encoding: str) -> Iterator[str]:
-    """Yield ``data.decode(encoding)`` in pieces, because a single call would hold the interpreter lock
-    until its end.
+    """Yield ``data.decode(encoding)`` in pieces.
+
+    A single call would hold the interpreter lock until its end.
     """
     decoder = codecs.getincrementaldecoder(encoding)()
     for at in range(0, len(data), _PIECE):

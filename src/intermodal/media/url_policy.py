@@ -122,8 +122,9 @@ def check_address(host: str) -> Address | None:
 
 
 def blocked_address(shown: str) -> UrlBlocked:
-    """Return the error for an address that is not public. It does not name the address, which would reveal
-    the network.
+    """Return the error for an address that is not public.
+
+    It does not name the address, which would reveal the network.
     """
     return _blocked(
         "the URL leads to an address that is not on the open internet",

@@ -221,8 +221,9 @@ def _plugin_converter(ending: str) -> plugin_converter.PluginConverter:
 
 
 def fences() -> dict[str, bool]:
-    """Return for each limit whether it holds, tested by breaking it first as a library and then as a compromised
-    process could.
+    """Return for each limit whether it holds, by trying to break it.
+
+    The attempts are those of a library, and then those of a compromised process.
     """
     return sandbox.probe_limits()
 

@@ -100,14 +100,16 @@ class MediaWorker:
         await self._call("ready", {}, name="", seconds=_PROBE_SECONDS)
 
     async def fences(self) -> dict[str, bool]:
-        """Return for each of ``PROBED_LIMITS`` whether it holds for the child on this machine, tested by trying to
-        break it.
+        """Return for each of ``PROBED_LIMITS`` whether it holds for the child on this machine.
+
+        The child tests each limit by trying to break it.
         """
         return msgspec.convert(await self._call("fences", {}, name="", seconds=_PROBE_SECONDS), dict[str, bool])
 
     async def probe(self, data: Data, *, name: str = "") -> MediaProbeResult:
-        """Return the facts of an image, recording, video or document. Raises an InputError for files over a limit or
-        undecodable.
+        """Return the facts of an image, recording, video or document.
+
+        Raises an InputError if the file exceeds a limit or cannot be decoded.
         """
         found = await self._call("probe", {"data": data, "name": name}, name=name, seconds=_PROBE_SECONDS)
         return msgspec.convert(found, MediaProbeResult)

@@ -1,9 +1,8 @@
-"""Detects whether the two channels of a recording carry different voices, as in a call recorded at both ends. Runs in
-the worker.
+"""Detects whether the two channels of a recording carry different voices, as in a call recorded at both ends.
 
-Two correlations over the first minutes at 4 kHz decide: that of the two waveforms (near 1 for a mix of one scene, near
-0 for two telephones), and that of the two level curves (two microphones in one room agree in level even if their
-waveforms differ; in a conversation the speakers take turns).
+Runs in the worker. Two correlations over the first minutes at 4 kHz decide: that of the two waveforms (near 1 for a mix
+of one scene, near 0 for two telephones), and that of the two level curves (two microphones in one room agree in level
+even if their waveforms differ; in a conversation the speakers take turns).
 
 On a telephone line, each side picks up a little of the other side. Speech recognition of one channel would attribute
 this crosstalk to the wrong speaker, with many errors. Stretches of a channel that contain nothing but crosstalk are

@@ -45,8 +45,9 @@ def probe(data: Data, media_type: str) -> MediaProbeResult:
 
 
 def _probed(data: Data, media_type: str, *, compared: bool) -> MediaProbeResult:
-    """Probe a recording. ``compared``: also detect whether each of two channels has its own voice, by decoding two
-    minutes.
+    """Probe a recording.
+
+    ``compared``: also detect whether each of two channels has its own voice, by decoding two minutes.
     """
     notes = _wave_notes(data) if media_type == "audio/wav" else ()
     check_complete(data, media_type)
@@ -199,8 +200,9 @@ def _check_codec(stream: Any, media_type: str) -> None:
 
 
 def _audio_delay(box: Any, stream: Any) -> float:
-    """Return the seconds by which the pictures of a video begin before its audio, so that speech keeps its time in the
-    video.
+    """Return the seconds by which the pictures of a video begin before its audio.
+
+    They are put before the speech as silence, so that it keeps its time in the video.
     """
     if stream.start_time is None or box.start_time is None:
         return 0.0
@@ -305,11 +307,11 @@ def check_complete(data: Data, media_type: str) -> None:
 
 
 def _mp3(data: Data) -> int:
-    """Return the length of an MP3 file in bytes by its Xing or Info header, less ``_MP3_SLACK``; 0 without such a
-    header.
+    """Return the length of an MP3 file in bytes by its Xing or Info header, 0 without such a header.
 
-    The header lies in the first frame, after its side information: flags, then the number of frames and of bytes, each
-    present if its flag is set (Xing, VBR header SDK, 1998; LAME writes the same layout).
+    The length is reduced by ``_MP3_SLACK``. The header lies in the first frame, after its side information: flags, then
+    the number of frames and of bytes, each present if its flag is set (Xing, VBR header SDK, 1998; LAME writes the same
+    layout).
     """
     at = 0
     if data[:3] == b"ID3" and len(data) >= 10:

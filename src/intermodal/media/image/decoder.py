@@ -318,8 +318,9 @@ def _broken(error: Exception) -> InputBroken:
 
 
 def flattened(image: Image.Image) -> Image.Image:
-    """Return the image as RGB or L: palettes resolved, 16-bit grey scaled, CMYK converted, transparency replaced by
-    paper.
+    """Return the image as RGB or L.
+
+    Palettes are resolved, 16-bit grey is scaled, CMYK converted, and transparency replaced by paper.
     """
     if image.mode in ("RGB", "L"):
         if "transparency" not in image.info:

@@ -54,10 +54,10 @@ def count_letters(grey: Image.Image, *, written: bool = True) -> Quantity:
 
 
 def stretches(picture: Image.Image, side: int) -> Iterator[Image.Image]:
-    """Yield the image shrunk to a longer side of ``side`` pixels; a long and narrow one is divided into stretches
-    first.
+    """Yield the image shrunk to a longer side of ``side`` pixels.
 
-    Without the division, a screenshot of a whole conversation would become too narrow for its text to be detected.
+    A long and narrow image is divided into stretches first. Without the division, a screenshot of a whole conversation
+    would become too narrow for its text to be detected.
     """
     width, height = picture.size
     count = min(_STRETCHES, max(1, round(max(width, height) / (_LONG * min(width, height)))))
@@ -73,8 +73,9 @@ def stretches(picture: Image.Image, side: int) -> Iterator[Image.Image]:
 
 
 def _letters(grey: Image.Image) -> float:
-    """Return the letters counted by rows, or by columns if those give far more: text turned by 90° has no
-    empty rows.
+    """Return the letters counted by rows, or by columns if those give far more.
+
+    Text turned by 90° has no empty rows.
     """
     by_rows, by_columns = _by_rows(grey), _by_rows(grey.transpose(Image.Transpose.ROTATE_90))
     return by_columns if by_columns > _ON_ITS_SIDE * by_rows else by_rows

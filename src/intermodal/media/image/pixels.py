@@ -39,8 +39,9 @@ def decode_rgb(data: bytes, to: Callable[[int, int], tuple[int, int]] | None, re
 
 
 def encode_pixels(image: Rgb, form: str, largest: int = 0) -> bytes:
-    """Return pixels as a file. ``form``: "png", "jpeg" or "webp"; ``largest``: pixels of the longer side, 0
-    to keep it.
+    """Return pixels as a file.
+
+    ``form``: "png", "jpeg" or "webp"; ``largest``: pixels of the longer side, 0 to keep it.
     """
     made = Image.frombytes("RGB", (image.width, image.height), image.data)
     if largest:

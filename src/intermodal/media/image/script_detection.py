@@ -49,8 +49,9 @@ _BUT_READ = 0.1  # largest probability of the scripts that are read, together
 
 
 class _Line(NamedTuple):
-    """The place of a line: its weight, left, right, and top and bottom of its small letters. The weight
-    counts strokes.
+    """The place of a line: its weight, left, right, and top and bottom of its small letters.
+
+    The weight counts strokes.
     """
 
     weight: float
@@ -61,8 +62,9 @@ class _Line(NamedTuple):
 
 
 class ScriptModel(msgspec.Struct):
-    """``weights`` of each script over the patterns, one signed byte each; its ``scale`` multiplies them, ``bias`` is
-    added.
+    """The weights of each script over the patterns.
+
+    ``weights`` has one signed byte per pattern; the ``scale`` of a script multiplies them, its ``bias`` is added.
     """
 
     scripts: list[str]

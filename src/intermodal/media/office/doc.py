@@ -127,8 +127,9 @@ def _pieces(main: bytes, clx: bytes) -> list[_Piece]:
 
 
 def _whole(pieces: list[_Piece], unseen: list[tuple[int, int, bool]]) -> tuple[str, Callable[[int], int]]:
-    """Return the whole text, with hidden text replaced by NUL, and a function from a character's index to its byte
-    offset.
+    """Return the whole text, and a function from a character's index to its byte offset.
+
+    Hidden text is replaced by NUL.
     """
     parts, begins, at = [], list[int](), 0
     for piece in pieces:

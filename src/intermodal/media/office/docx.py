@@ -146,8 +146,9 @@ def _around(package: OfficePackage, relations: list[Relation], kind: str) -> lis
 
 
 def _drawn(package: OfficePackage, relations: list[Relation]) -> list[str]:
-    """Return charts as tables and SmartArt as text. They follow the text, because the converter drops their
-    position.
+    """Return charts as tables and SmartArt as text.
+
+    They follow the text, because the converter drops their position.
     """
     found = []
     for relation in relations:

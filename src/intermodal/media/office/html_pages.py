@@ -201,8 +201,9 @@ _LEAST_SHARE, _LEAST = 0.05, 40  # of the page's words, and in characters: the l
 
 
 def remove_boilerplate(root: Any) -> int:
-    """Remove the boilerplate of a page in place. Returns the number of removed elements, 0 if the page is
-    kept whole.
+    """Remove the boilerplate of a page in place.
+
+    Returns the number of removed elements, 0 if the page is kept whole.
     """
     whole = _size(root)
     try:
@@ -303,8 +304,9 @@ def _size(element: Any) -> int:
 
 
 def _links(element: Any) -> int:
-    """Return the number of characters in links, buttons, fields, headings above links, boilerplate by name, and
-    copyright lines.
+    """Return the number of characters in links and similar elements.
+
+    Counted are links, buttons, fields, headings above links, boilerplate by name, and copyright lines.
     """
     said = 0
     linked = element.find("a") is not None

@@ -1,9 +1,8 @@
-"""Converts OpenDocument texts, slides and sheets (ODF 1.3) to HTML, which is then converted like any page. Runs in the
-worker.
+"""Converts OpenDocument texts, slides and sheets (ODF 1.3) to HTML, which is then converted like any page.
 
-Included: headings, lists, tables, links, footnotes, comments (marked), page headers and footers, images, text of
-drawings, numbers of charts, speaker notes, hidden slides and sheets (marked). Left out, with a note: hidden text, and
-text deleted by tracked changes. Macros are never read, and nothing is calculated.
+Runs in the worker. Included: headings, lists, tables, links, footnotes, comments (marked), page headers and footers,
+images, text of drawings, numbers of charts, speaker notes, hidden slides and sheets (marked). Left out, with a note:
+hidden text, and text deleted by tracked changes. Macros are never read, and nothing is calculated.
 """
 
 from __future__ import annotations
@@ -306,8 +305,9 @@ def _fill(sheet: Any, grid: SheetTable, room: int) -> list[str]:
 
 
 def _shown(cell: Any) -> str:
-    """Return a value as it is displayed: numbers in full, dates without an empty time, otherwise the text
-    of the cell.
+    """Return a value as it is displayed.
+
+    Numbers are shown in full, dates without an empty time, other values as the text of the cell.
     """
     kind, value = cell.get(f"{_OFFICE}value-type"), cell.get(f"{_OFFICE}value")
     if kind in ("float", "percentage", "currency") and value:

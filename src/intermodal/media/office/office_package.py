@@ -29,8 +29,9 @@ _CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 
 
 class Relation(Value):
-    """A relation of a member. ``kind``: last part of its type ("image"); ``target``: a member, or a URL if
-    ``outside``.
+    """A relation of a member.
+
+    ``kind``: last part of its type ("image"); ``target``: a member, or a URL if ``outside``.
     """
 
     id: str
@@ -144,8 +145,9 @@ def _check_markup(head: bytes, name: str) -> None:
 
 
 def parse_xml(body: bytes) -> Any | None:
-    """Return markup as an element tree, None if it cannot be parsed. Entities are never expanded, and nothing is
-    fetched.
+    """Return markup as an element tree, None if it cannot be parsed.
+
+    Entities are never expanded, and nothing is fetched.
     """
     try:
         return defusedxml.ElementTree.fromstring(body, forbid_dtd=True)

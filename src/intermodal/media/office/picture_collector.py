@@ -15,8 +15,9 @@ Probe = Callable[[bytes], MediaProbeResult]
 
 
 class PictureCollector:
-    """Collects images. ``probe`` returns the size of an image, and raises an InputError if the image is not
-    accepted.
+    """Collects the images of a file.
+
+    ``probe`` returns the size of an image, and raises an InputError if the image is not accepted.
     """
 
     def __init__(self, probe: Probe) -> None:

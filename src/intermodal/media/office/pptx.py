@@ -1,8 +1,7 @@
-"""Converts PPTX to Markdown: for each slide a heading, its shapes from top to bottom, and its notes. Runs in the
-worker.
+"""Converts PPTX to Markdown: for each slide a heading, its shapes from top to bottom, and its notes.
 
-Included and marked: hidden slides, speaker notes, comments, the numbers of charts, the text of SmartArt. Left out, with
-a note: audio and videos. Images of masters and backgrounds are decoration and left out.
+Runs in the worker. Included and marked: hidden slides, speaker notes, comments, the numbers of charts, the text of
+SmartArt. Left out, with a note: audio and videos. Images of masters and backgrounds are decoration and left out.
 """
 
 from __future__ import annotations

@@ -63,8 +63,9 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 
 
 class _Group(Value):
-    """The properties that apply until a closing brace. ``into``: the destination of text, "" for the body, "-" to
-    discard it.
+    """The properties that apply until a closing brace.
+
+    ``into``: the destination of text, "" for the body, "-" to discard it.
     """
 
     into: str = ""

@@ -180,8 +180,9 @@ def _remove(parent: Any, child: Any) -> None:
 
 
 def _rules(root: Any) -> Rules:
-    """Return the rules of style sheets, indexed by a class, id or element name of their selector, "" for
-    all elements.
+    """Return the rules of style sheets by class, id or element name.
+
+    Each rule is listed under one of the names in its selector, "" if it applies to all elements.
     """
     found: Rules = {}
     count = 0

@@ -124,8 +124,9 @@ def _once(text: str, fields: Sequence[FormField], own: str) -> tuple[str, list[F
 
 
 def with_links(text: str, links: Iterable[PageLink]) -> str:
-    """Return ``text`` with the address of each link at its words, as Markdown; links whose words are not found follow
-    at the end.
+    """Return ``text`` with the address of each link at its words, as Markdown.
+
+    Links whose words are not found follow at the end.
 
     >>> with_links("Read the terms. No terms here.", [PageLink("terms", "https://a.example", "Read the")])
     'Read the [terms](https://a.example). No terms here.'
@@ -218,8 +219,9 @@ def _link(note: Any, textpage: Any, *, placed: bool) -> PageLink | None:
 
 
 def _field(note: Any, textpage: Any, form: Any) -> FormField | None:
-    """Return a field with its value, named by its label, otherwise by the words before it, otherwise by its
-    own name.
+    """Return a form field with its value.
+
+    It is named by its label, otherwise by the words before it, otherwise by its own name.
     """
     kind = raw.FPDFAnnot_GetFormFieldType(form, note)
     if kind in _BOXES:

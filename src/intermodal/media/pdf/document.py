@@ -136,8 +136,9 @@ def _drawn(page: pypdfium2.PdfPage, scale: float, crop: tuple[float, float, floa
 
 
 def _sampled_page(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[Any], Quantity]) -> PageFacts | None:
-    """Return the facts of a page that has to be rendered or read, or that has an invisible layer; None if it cannot be
-    rendered.
+    """Return the facts of a page that has to be rendered or read, or that has an invisible layer.
+
+    Returns None if the page cannot be rendered.
     """
     drawn = _drawn(page, letter_counts.SIDE / max(facts.width, facts.height))
     if drawn is None:
@@ -152,8 +153,9 @@ def _sampled_page(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[
 
 
 def _sampled_pictures(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[Any], Quantity]) -> PageFacts:
-    """Return the facts of a page whose images were sampled: only images with more letters than the layer on them are
-    kept.
+    """Return the facts of a page whose images were sampled.
+
+    Only images with more letters than the layer on them are kept.
     """
     kept: list[page_figures.PictureRegion] = []
     seen: list[Quantity] = []
@@ -212,8 +214,9 @@ def text(data: Data, pages: list[int], report: Report, *, plain: bool = False) -
 
 
 def _layout_pages(document: pypdfium2.PdfDocument, data: Data, numbers: list[int]) -> dict[int, str]:
-    """Return the pages by the layout, which needs a whole file: for a file on disk, a new PDF of these
-    pages is passed.
+    """Return the given pages by the layout.
+
+    The layout needs a whole file: for a file on disk, a new PDF of these pages is passed.
     """
     from intermodal.media.pdf import layout
 
@@ -293,8 +296,9 @@ class _PagedDocument:
             raise InputBroken("cannot be opened as PDF", todo=_TODO) from None
 
     def stretches(self, pages: Sequence[T], most: int = MAX_PAGES) -> Iterator[Sequence[T]]:
-        """Yield ``pages`` (or a value per page) in stretches of at most ``most``; the document is reopened between
-        them.
+        """Yield ``pages`` (or a value per page) in stretches of at most ``most``.
+
+        The document may be reopened between two stretches.
         """
         room = max(1, _STRETCH * self.count // len(self._data))
         left = room
@@ -466,8 +470,9 @@ def _listed(numbers: list[int]) -> str:
 
 
 def layer_problem(textpage: Any) -> str:
-    """Return why the text of a layer cannot be used, "" if it can. ``textpage``: that of pdfium, with control
-    characters.
+    """Return why the text of a layer cannot be used, "" if it can.
+
+    ``textpage``: that of pdfium, with control characters.
     """
     words = textpage.get_text_range()
     written = len("".join(words.split()))
@@ -504,8 +509,9 @@ def _frequent(words: str) -> float | None:
 
 
 def matches_picture(words: str, seen: float) -> bool:
-    """Return True if an invisible layer matches the image: it has words, and about as many letters as were counted
-    there.
+    """Return True if an invisible layer matches the image.
+
+    It must have words, and about as many letters as were counted on the image.
     """
     written = len("".join(words.split()))
     parts = words.split()

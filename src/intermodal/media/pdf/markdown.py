@@ -108,8 +108,9 @@ def _block(block: LayoutBlock, lines: list[LayoutLine], middles: list[float]) ->
 def _whole(
     block: LayoutBlock, blocks: Sequence[LayoutBlock], lines: list[LayoutLine], middles: list[float]
 ) -> LayoutBlock:
-    """Return the block with a box that holds all its words: for joined lines, the layout may give the box
-    of the first.
+    """Return the block with a box that holds all its words.
+
+    For joined lines, the layout may give the box of the first line only.
     """
     if block.box is None or block.kind not in ("heading", "paragraph") or len(blocks) > _MANY:
         return block
@@ -231,8 +232,9 @@ class _Stretch(Struct):
 
 
 def with_tables(blocks: Sequence[LayoutBlock], lines: Sequence[LayoutLine]) -> list[LayoutBlock]:
-    """Return the blocks, with blocks that are columns of one table merged. ``lines``: of the page, from top
-    to bottom.
+    """Return the blocks, with blocks that are columns of one table merged.
+
+    ``lines``: of the page, from top to bottom.
     """
     found = list(blocks)
     if len(lines) > MOST_LINES:
@@ -278,8 +280,9 @@ def with_columns(block: LayoutBlock, lines: Sequence[LayoutLine]) -> LayoutBlock
 
 
 def _spans(lines: Sequence[LayoutLine], apart: float) -> list[tuple[float, float]]:
-    """Return left and right end of each column. Columns are separated by a gap of ``apart`` times a line's height that
-    no line crosses.
+    """Return left and right end of each column.
+
+    Columns are separated by a gap of ``apart`` times a line's height that no line crosses.
     """
     spans: list[tuple[float, float]] = []
     for left, top, right, bottom in sorted(line.box for line in lines):

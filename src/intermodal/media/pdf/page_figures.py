@@ -101,8 +101,9 @@ def picture_regions(
 
 
 def _letters(handle: Any, box: Box) -> Iterator[tuple[int, Box]]:
-    """Yield segments and box of curves as low as letters: a path itself, or the paths in a form and its
-    nested forms.
+    """Yield number of segments and box of curves as low as letters.
+
+    The curves are the path itself, or the paths in a form and its nested forms.
     """
     if raw.FPDFPageObj_GetType(handle) != raw.FPDF_PAGEOBJ_FORM:
         count = raw.FPDFPath_CountSegments(handle)
@@ -145,8 +146,9 @@ def _through(matrix: Matrix, box: Box) -> Box:
 
 
 def without_repeats(pages: Sequence[tuple[int, Sequence[Box]]]) -> dict[int, tuple[Box, ...]]:
-    """Return the images of each page. Images that many pages have at the same place (letterheads) are kept on the first
-    page only.
+    """Return the images of each page.
+
+    Images that many pages have at the same place (letterheads) are kept on the first page only.
     """
     places: dict[Box, int] = {}
     for _, boxes in pages:
@@ -183,8 +185,9 @@ def _overlap(one: Box, other: Box) -> bool:
 
 
 def _shown(page: pypdfium2.PdfPage, box: Box, width: float, height: float) -> Box:
-    """Return a box of the page content as displayed: turned by ``/Rotate``, from the upper left corner, in tenths of a
-    point.
+    """Return a box of the page content as displayed.
+
+    It is turned by ``/Rotate``, measured from the upper left corner, in tenths of a point.
     """
     xs, ys = [], []
     for x, y in ((box[0], box[1]), (box[2], box[3])):
@@ -260,8 +263,9 @@ def covered_share(drawn: Sequence[DrawnObject], width: float, height: float) -> 
 
 
 def _objects(page: Any) -> Iterator[tuple[Any, int]]:
-    """Yield images, shadings and paths of a page. A form that contains one of them counts as a figure by its own
-    bounds.
+    """Yield images, shadings and paths of a page.
+
+    A form that contains one of them counts as a figure by its own bounds.
     """
     for index in range(raw.FPDFPage_CountObjects(page)):
         thing = raw.FPDFPage_GetObject(page, index)

@@ -178,8 +178,9 @@ def _add(text: str, found: dict[str, float]) -> None:
 
 
 def _add_others(letters: str, found: dict[str, float]) -> None:
-    """Count letters that are neither ASCII nor Latin. They are counted in code point order, to find their scripts in
-    one pass.
+    """Count letters that are neither ASCII nor Latin.
+
+    They are counted in code point order, to find their scripts in one pass.
     """
     counts = Counter(memoryview(letters.encode(_CODES, "surrogatepass")).cast("I"))
     place, script, end = -1, "", 0

@@ -100,8 +100,9 @@ def begins_as_cues(head: str) -> bool:
 
 
 def lines_of(text: str) -> list[SubtitleLine]:
-    """Return the lines of a subtitle file in order of time, [] if it has no cue. Raises InputTooLarge for too many
-    lines.
+    """Return the lines of a subtitle file in order of time, [] if it has no cue.
+
+    Raises InputTooLarge for too many lines.
     """
     text = text.lstrip("\ufeff \r\n\t")
     events = text.startswith("[Script Info]") or "[Events]" in text[:65_536]
@@ -125,8 +126,9 @@ def _is_webvtt(text: str) -> bool:
 
 
 def _of_times(text: str, *, webvtt: bool) -> Iterator[SubtitleLine]:
-    """Yield the cues of SubRip and WebVTT: a line of times, then text up to an empty line. SubRip cues may
-    contain one.
+    """Yield the cues of SubRip and WebVTT: a line of times, then text up to an empty line.
+
+    SubRip cues may contain an empty line.
     """
     words_of = of_webvtt if webvtt else of_subrip
     times: tuple[float, float] | None = None
@@ -145,8 +147,9 @@ def _of_times(text: str, *, webvtt: bool) -> Iterator[SubtitleLine]:
 
 
 def _of_cue(rows: Sequence[str], *, webvtt: bool) -> Sequence[str]:
-    """Return the rows of a cue from those before the next times, without the next cue's number and rows
-    outside a cue.
+    """Return the rows of a cue from the rows before the next times.
+
+    The number of the next cue and rows outside a cue are left out.
     """
     if webvtt:
         return rows[: next((place for place, row in enumerate(rows) if not row), len(rows))]

@@ -35,8 +35,9 @@ class ToolDefinitions(msgspec.Struct, frozen=True):
 
 
 def tool_definitions(tools: tuple[Tool, ...]) -> ToolDefinitions:
-    """Return the definitions of a request's tools. They are cached, because clients send the same tools with every
-    request.
+    """Return the definitions of a request's tools.
+
+    They are cached, because clients send the same tools with every request.
     """
     encoded = _encode(tools)
     digest = hashlib.sha256(encoded).hexdigest()

@@ -58,8 +58,9 @@ def frames(
 
 
 def _evenly(film: OpenVideo, rate: float, most: int) -> list[FrameRequest]:
-    """Return the middles of equal stretches, or key frames near them if decoding up to the middles would
-    take too long.
+    """Return the middles of equal stretches.
+
+    If decoding up to the middles would take too long, the key frames near them are returned.
     """
     seconds = film.seconds.mid
     count = max(1, min(most, round(min(rate * seconds, most))))

@@ -223,8 +223,9 @@ def _keys_and_bursts(told: Sequence[tuple[float, int, bool]]) -> tuple[tuple[flo
 
 
 def _cues(film: OpenVideo, seconds: float) -> tuple[float, ...]:
-    """Return the key frames in the cues of a Matroska file; () if there are none, or if they cover less than half of
-    it.
+    """Return the key frames in the cues of a Matroska file.
+
+    Returns () if there are no cues, or if they cover less than half of the video.
     """
     with contextlib.suppress(av.error.FFmpegError):
         film.opened.container.seek(round(seconds * av.time_base))  # FFmpeg reads the cues on its first seek

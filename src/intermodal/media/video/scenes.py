@@ -122,8 +122,9 @@ def _parts(
 
 
 def _stillest(steps: Sequence[float], start: int, stop: int) -> int:
-    """Return the sample of a scene that differs least from its neighbours; among similar ones, the one nearest the
-    middle.
+    """Return the sample of a scene that differs least from its neighbours.
+
+    Among similar samples, the one nearest the middle of the scene is returned.
     """
     inner = range(start + 1, stop - 1) if stop - start >= 3 else range(start, stop)
 
@@ -153,8 +154,9 @@ def _are_same(one: int, other: int, differ: Difference, part: Difference) -> boo
 
 
 def most_different(scenes: list[Scene], differ: Difference, most: int) -> list[Scene]:
-    """Return at most ``most`` scenes: the first, then repeatedly the one least like all chosen so far
-    (Gonzalez, 1985).
+    """Return at most ``most`` scenes that differ most.
+
+    The first scene is chosen, then repeatedly the one least like all chosen so far (Gonzalez, 1985).
     """
     if len(scenes) <= most:
         return scenes
@@ -186,11 +188,10 @@ def cuts_from_key_frames(keys: Sequence[float], fps: float) -> tuple[float, ...]
 
 
 def bursts_from_sizes(times: Sequence[float], sizes: Sequence[int], key_size: float) -> tuple[float, ...]:
-    """Return the times of frames between key frames that are about as large as a key frame, so little of the previous
-    image remains.
+    """Return the times of frames between key frames that are about as large as a key frame.
 
-    ``key_size``: usual size of a key frame. Encoders that omit early key frames (fixed intervals, fast presets, cuts in
-    quick succession) still need the bytes for a cut.
+    Little of the previous image remains in such a frame. ``key_size``: usual size of a key frame. Encoders that omit
+    early key frames (fixed intervals, fast presets, cuts in quick succession) still need the bytes for a cut.
     """
     found: list[float] = []
     for place, size in enumerate(sizes):
