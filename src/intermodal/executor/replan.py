@@ -61,7 +61,7 @@ class Replanner:
         self._answering = {candidate.endpoint for candidate in (plan.chosen, *plan.fallbacks)}
 
     def should_replan(self, surprise: ReplanReason) -> bool:
-        """Return whether the run may still be replanned for this reason."""
+        """Return True if the run may still be replanned for this reason."""
         if self._world.plan_again is None or self._refused:
             return False
         return self._times < (_MAX_FOR_SIZE if surprise.only_size else MAX_REPLANS)

@@ -97,8 +97,9 @@ class RouteRun:
 
     @property
     def words_alone(self) -> bool:
-        """True if no model answers and the text of the files is the answer. A transcript output is handled
-        separately.
+        """True if no model answers and the text of the files is the answer.
+
+        A transcript output is handled separately.
         """
         return self._candidate.words_alone and not isinstance(self.state.request.output, TranscriptOutput)
 
@@ -484,8 +485,9 @@ Tell = Callable[[float], None]
 
 
 class _Heartbeat:
-    """Signals at regular intervals until ended. Uses a timer: a task costs ten times as much, and most
-    calls need none.
+    """Signals at regular intervals until ended.
+
+    Uses a timer: a task costs ten times as much, and most calls need none.
     """
 
     def __init__(self, tell: Tell, is_over: Callable[[], bool]) -> None:

@@ -151,8 +151,9 @@ async def _admit(ledger: QuotaManager, request: GatewayRequest, claim: QuotaClai
 
 
 class RunSettlement(TypedDict):
-    """The settlement of a run for the quota manager. ``unreported``: the part of the cost that is an upper bound, in
-    USD.
+    """The settlement of a run for the quota manager.
+
+    ``unreported``: the part of the cost that is an upper bound, in USD.
     """
 
     cost: float | None

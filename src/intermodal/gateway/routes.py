@@ -125,8 +125,9 @@ def find_route(head: RequestHead) -> HttpRoute:
 
 
 def route_path(head: RequestHead) -> str:
-    """Return the path of a route without the name that may follow it, "" if there is no route. Has few
-    distinct values.
+    """Return the path of a route without the name that may follow it, "" if there is no route.
+
+    Has few distinct values.
     """
     if head.path in _PATHS:
         return head.path

@@ -383,8 +383,9 @@ class Gateway:
         return f"http://{format_address(self.host, self.port)}"
 
     async def serve(self, *, signals: bool = False) -> None:
-        """Answer requests until ``stop`` is called or a signal arrives, then drain. A second signal ends it
-        immediately.
+        """Answer requests until ``stop`` is called or a signal arrives, then drain.
+
+        A second signal ends it immediately.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM) if signals else ():

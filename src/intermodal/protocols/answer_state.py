@@ -105,8 +105,9 @@ class TokenLimiter:
         self.room = free_room(limit)
 
     def over(self, text: str, *, beside: bool = False) -> bool:
-        """Return True if the answer exceeds its limit with this text. ``beside``: it is reasoning or arguments, not
-        text.
+        """Return True if the answer exceeds its limit with this text.
+
+        ``beside``: it is reasoning or arguments, not text.
         """
         self._chars += len(text)
         self._before = self._words

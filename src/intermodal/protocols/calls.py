@@ -76,8 +76,9 @@ class WireDocument(Value, frozen=True, gc=False, tag_field="kind", tag="document
 
 
 class WireLink(Value, frozen=True, gc=False, tag_field="kind", tag="link"):
-    """Media that a client of our server refers to by URL. Request readers produce it; no encoder sends it: hosts get
-    bytes.
+    """Media that a client of our server refers to by URL.
+
+    Request readers produce it; no encoder sends it: hosts get bytes.
     """
 
     of: Literal["image", "audio", "video", "document"]

@@ -301,8 +301,9 @@ def collect_turn(events: Iterable[WireEvent]) -> AssistantTurn:
 
 
 class _Growing:
-    """A part that is still arriving. Its pieces are joined once, at the end, since appending each would
-    copy all of it.
+    """A part that is still arriving.
+
+    Its pieces are joined once, at the end, since appending each would copy all of it.
     """
 
     __slots__ = ("id", "kind", "name", "pieces", "signature")

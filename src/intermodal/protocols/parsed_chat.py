@@ -38,8 +38,9 @@ AS_THEY_CAME: Mapping[str, Sequence[bytes | memoryview]] = MappingProxyType({})
 
 
 class TextSizes(NamedTuple):
-    """The sizes of a text. ``shape``: characters, estimates, bytes and exact counts, rounded as in
-    ``plan_cache.py``.
+    """The sizes of a text.
+
+    ``shape``: characters, estimates, bytes and exact counts, rounded as in ``plan_cache.py``.
     """
 
     shape: tuple[object, ...]
@@ -264,10 +265,9 @@ class ConversationReader:
         self.shapes += ((what, *more), self._measure.sizes(text).shape)
 
     def take(self, messages: Iterable[WireMessage], image: Callable[[CodedImage], None]) -> list[WireMessage]:
-        """Record messages that the server side read. Return them with neighbouring texts joined, as they are sent to a
-        host.
+        """Record messages that the server side read.
 
-        ``image`` records an image.
+        Return them with neighbouring texts joined, as they are sent to a host. ``image`` records an image.
         """
         taken: list[WireMessage] = []
         for message in messages:

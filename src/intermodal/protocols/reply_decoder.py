@@ -165,8 +165,9 @@ class ReplyDecoder:
         return self._take()
 
     def close(self) -> list[WireEvent]:
-        """Process the end of the body. Return the last events, ending in Finish or Error unless one was returned
-        before.
+        """Process the end of the body.
+
+        Return the last events, ending in Finish or Error unless one was returned before.
         """
         if not self.done:
             if self._document is not None:

@@ -42,8 +42,9 @@ class Proxies:
     async def post(
         self, server: HostAddress, encoded: EncodedRequest, exchange: PendingRequest
     ) -> AsyncIterator[Response]:
-        """Send a POST request; the block gets the response as soon as its headers have arrived. Raises as
-        ``Transport.post``.
+        """Send a POST request; the block gets the response as soon as its headers have arrived.
+
+        Raises as ``Transport.post``.
         """
         import anyio
         import httpx

@@ -84,8 +84,9 @@ _LEAST = 400  # tokens that have to be missing
 def detect_truncated_prompt(
     endpoint: Endpoint, work: Work, counted: int | None, texts: Callable[[], Iterable[str]]
 ) -> errors.ContextExceeded | None:
-    """Return the error for a prompt of which far fewer tokens were read than sent; None where all were, or it is
-    unknown.
+    """Return the error for a truncated prompt: the host read far fewer tokens than were sent.
+
+    Returns None if all were read, or if it is unknown.
 
     The error names the endpoint's limit (``limit``) only where the text was counted with the model's own vocabulary:
     that limit is stored and used by plans. Where the text was estimated, it names how much was too much (``cut``): this

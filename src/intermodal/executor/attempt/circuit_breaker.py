@@ -285,8 +285,9 @@ class TrackedCall:
                 self._upstreams._speaks(self.endpoint)
 
     def end(self, error: errors.IntermodalError | None, now: float) -> None:
-        """End the call with success or with ``error``. An error that shows that the endpoint works counts
-        as success.
+        """End the call with success or with ``error``.
+
+        An error that shows that the endpoint works counts as success.
         """
         if error is not None and not concerns_endpoint(error):
             self.leave()

@@ -41,8 +41,9 @@ class AllowanceLike(Protocol):
         ...
 
     def expose(self, usd: float, *, taken: bool) -> None:
-        """Report what the run would have cost if this process were killed now. ``taken``: tokens were or may have been
-        used.
+        """Report what the run would have cost if this process were killed now.
+
+        ``taken``: tokens were or may have been used.
         """
         ...
 

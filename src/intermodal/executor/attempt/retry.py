@@ -285,8 +285,9 @@ def _has_alternative(caller: RunCaller, name: str) -> bool:
 
 
 def should_reroute(caller: RunCaller, error: errors.IntermodalError, job: CallJob, decision: RetryDecision) -> bool:
-    """Return True if another route is taken because this endpoint requested a long wait. It is returned to
-    if need be.
+    """Return True if another route is taken because this endpoint requested a long wait.
+
+    It is returned to if need be.
     """
     retry_after = error.retry_after if isinstance(error, errors.CallError) else None
     if decision.kind != "resend" or retry_after is None or retry_after <= REROUTE_AFTER or caller.force:

@@ -37,8 +37,9 @@ _rest = os.urandom(6)  # random bytes of this process; a forked child would shar
 
 
 def new_ids(now: float) -> tuple[bytes, bytes]:
-    """Return two 16-byte ids: milliseconds, a counter, and random bytes of this process. ``now``: seconds since the
-    epoch.
+    """Return two 16-byte ids: milliseconds, a counter, and random bytes of this process.
+
+    ``now``: seconds since the epoch.
     """
     moment, one, other = int(now * 1000) << 16, next(_number), next(_number)
     return (

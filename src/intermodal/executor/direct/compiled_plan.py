@@ -216,8 +216,9 @@ class CompiledPlan:
         )  # fmt: skip
 
     def parse(self, text: str, budget: StepBudget) -> json_answer.ParsedAnswer:
-        """Return the JSON value of an answer, checked against the schema. Raises whatever
-        ``json_answer.parse`` raises.
+        """Return the JSON value of an answer, checked against the schema.
+
+        Raises whatever ``json_answer.parse`` raises.
         """
         assert self.schema is not None
         schema = self.schema.schema

@@ -143,8 +143,9 @@ _PICTURES_IN_CHAT: Mapping[Protocol, str] = {
 
 
 class ChatCodec(Shape):
-    """A module of ``protocols/`` that speaks a chat protocol. ``IMAGE_TYPES``: the media types of images that it
-    accepts.
+    """A module of ``protocols/`` that speaks a chat protocol.
+
+    ``IMAGE_TYPES``: the media types of images that it accepts.
     """
 
     IMAGE_TYPES: frozenset[str]

@@ -1,5 +1,6 @@
-"""The last call of a route, by operation. For ``generate``: build the prompt, preflight, stream, validate,
-and remark.
+"""The last call of a route, by operation.
+
+For ``generate``: build the prompt, preflight, stream, validate, and remark.
 """
 
 from __future__ import annotations
@@ -183,8 +184,9 @@ def _with_schema(
 
 
 def is_brief(step: Call) -> bool:
-    """Return True if the answer certainly comes soon. A host that works on an unstreamed answer shows no
-    sign of life.
+    """Return True if the answer certainly comes soon.
+
+    A host that works on an unstreamed answer shows no sign of life.
     """
     return step.estimate.seconds.known and step.estimate.seconds.for_limit() <= BRIEF_SECONDS
 

@@ -59,8 +59,9 @@ async def answer(run: RouteRun, step: Transform | Call) -> Finished:
 
 
 def text_of_files(stands_for: Mapping[int, tuple[ModelInput, ...]], facts: Facts) -> str:
-    """Return the text of the files in order; of several files, each under its name. A file without text has
-    no entry.
+    """Return the text of the files in order; of several files, each under its name.
+
+    A file without text has no entry.
     """
     found = {
         index: words for index in sorted(stands_for) if (words := prompt.words_alone(stands_for[index], speakers=True))

@@ -87,8 +87,9 @@ def _checked(found: ParsedAnswer, schema: dict[str, Any], budget: StepBudget, di
 
 
 def _values(text: str, budget: StepBudget) -> list[ParsedAnswer]:
-    """Return the values in an answer: the whole of it, else consecutive lists and objects. Raises
-    ValueError if none.
+    """Return the values in an answer: the whole of it, else consecutive lists and objects.
+
+    Raises ValueError if none.
     """
     body = strip_code_fence(text)
     try:

@@ -111,8 +111,9 @@ class ClientSink:
         return True
 
     async def admit(self) -> ShortenedCall | None:
-        """Reserve quota; return the shortened call if the budget requires one. Raises RequestRefused if it
-        allows none.
+        """Reserve quota; return the shortened call if the budget requires one.
+
+        Raises RequestRefused if it allows none.
         """
         ledger = self._context.ledger
         if ledger is not None:

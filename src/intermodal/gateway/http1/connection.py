@@ -141,8 +141,9 @@ class HttpApplication(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """One client connection. ``deadline`` (monotonic): when its silence becomes too long; None while the
-    server works.
+    """One client connection.
+
+    ``deadline`` (monotonic): when its silence becomes too long; None while the server works.
     """
 
     def __init__(self, serving: HttpApplication, loop: asyncio.AbstractEventLoop) -> None:

@@ -14,12 +14,12 @@ _KEPT = 64 << 20  # bytes that stay free at the top
 
 
 def set_malloc_options() -> bool:
-    """Keep large blocks, and let all threads allocate from one heap. Return True on success, which needs glibc on
-    Linux.
+    """Keep large blocks, and let all threads allocate from one heap.
 
-    glibc maps every block above 128 KiB from the system and unmaps it when it is freed, so each image that passes
-    through costs a few hundred page faults. Passing on 1 MiB bodies, 8 at a time, takes 1.60 ms of processor time each
-    instead of 1.87, for 3 MB more at the peak (two runs each, alternating). The memory kept is bounded.
+    Return True on success, which needs glibc on Linux. glibc maps every block above 128 KiB from the system and unmaps
+    it when it is freed, so each image that passes through costs a few hundred page faults. Passing on 1 MiB bodies, 8
+    at a time, takes 1.60 ms of processor time each instead of 1.87, for 3 MB more at the peak (two runs each,
+    alternating). The memory kept is bounded.
 
     glibc also gives each thread its own heap, and memory freed by the threads of a gateway lies between blocks still in
     use: 8 MiB after 50,000 mixed requests, growing by some 60 bytes per request. With one heap, the next request reuses
@@ -44,13 +44,12 @@ def set_malloc_options() -> bool:
 
 
 def release_memory() -> None:
-    """Collect garbage of all generations and return free memory to the system, with glibc on Linux. Call it in a
-    thread.
+    """Collect garbage of all generations and return free memory to the system, with glibc on Linux.
 
-    Failed and cancelled requests leave cycles (an error, its traceback, the request in it), and planning the first
-    requests leaves more. Cycles that outlive two collections wait for a full collection, which is rare. With one
-    collection per minute, 136 MiB were resident after 36,000 mixed requests instead of 148. It scans only objects
-    created since the start: 16,000 small containers in 0.4 ms.
+    Call it in a thread. Failed and cancelled requests leave cycles (an error, its traceback, the request in it), and
+    planning the first requests leaves more. Cycles that outlive two collections wait for a full collection, which is
+    rare. With one collection per minute, 136 MiB were resident after 36,000 mixed requests instead of 148. It scans
+    only objects created since the start: 16,000 small containers in 0.4 ms.
 
     Freed blocks lie between others that are still in use, and the C library returns none of them by itself. After
     31,000 mixed requests that was 7 of 108 MB, and resident memory grew by 0.2 KB per request with every table full.

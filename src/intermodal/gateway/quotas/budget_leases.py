@@ -481,8 +481,9 @@ class LeasePool:
 
     @staticmethod
     def extend(reservation: QuotaReservation, lacks: list[LeaseAmount]) -> bool:
-        """Reserve the amounts found by ``short_of`` in all leases or none. A kill charges them only after
-        ``expose``.
+        """Reserve the amounts found by ``short_of`` in all leases or none.
+
+        A kill charges them only after ``expose``.
         """
         if any(lease.free < amount or not lease.ready for lease, amount in lacks):
             return False
@@ -578,8 +579,9 @@ class LeasePool:
         return bool(self._ending or self._active)
 
     def close(self) -> list[tuple[Lease, LeaseReport]]:
-        """End all leases and return their last reports. A reservation that is still open is charged its
-        exposed amount.
+        """End all leases and return their last reports.
+
+        A reservation that is still open is charged its exposed amount.
         """
         for lease in self._leases.values():
             if lease.ready:

@@ -311,8 +311,9 @@ class QuotaManager:
             await self._take(drawn)
 
     async def _take(self, request: Sequence[tuple[Lease, int, int]]) -> None:
-        """Draw for each lease. Each item is a lease, the total need of its requests, and the need of the largest
-        request.
+        """Draw for each lease.
+
+        Each item is a lease, the total need of its requests, and the need of the largest request.
         """
         drawn = [(lease, need, lease.want(need, most)) for lease, need, most in request]
         wants = [want for _, _, want in drawn]
@@ -454,8 +455,9 @@ class QuotaManager:
         return asyncio.get_running_loop().run_in_executor(self._thread, do)
 
     async def close(self) -> None:
-        """Write everything and unregister. Open reservations may have been sent, and are charged their
-        exposed amount.
+        """Write everything and unregister.
+
+        Open reservations may have been sent, and are charged their exposed amount.
         """
         if self._closed:
             return

@@ -185,8 +185,9 @@ class QuotaRefusal(Value, frozen=True):
 
 
 class RateRemaining(Value, frozen=True):
-    """What is left of a rate limit, for ``x-ratelimit-*``. ``limit``: per minute. ``reset``: seconds until
-    it is full.
+    """What is left of a rate limit, for ``x-ratelimit-*``.
+
+    ``limit``: per minute. ``reset``: seconds until it is full.
     """
 
     limit: int

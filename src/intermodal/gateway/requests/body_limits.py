@@ -86,7 +86,7 @@ def _without_strings(body: bytes) -> bytes:
 
 
 def is_deeper(most: int, body: bytes) -> bool:
-    """Return whether objects and arrays are nested deeper than ``most``. Invalid JSON is as deep as it looks.
+    """Return True if objects and arrays are nested deeper than ``most``. Invalid JSON is measured by its brackets.
 
     >>> is_deeper(2, b'{"a": [{}, {}, "[[[["]}'), is_deeper(3, b'{"a": [{}, {}, "[[[["]}')
     (True, False)

@@ -27,8 +27,9 @@ _REMEMBERED = "600"  # seconds for which a browser caches a preflight response
 
 
 class OriginPolicy:
-    """Checks of ``Host`` and ``Origin``. ``names``: further names of this server. ``origins``: pages that
-    may call it.
+    """Checks of ``Host`` and ``Origin``.
+
+    ``names``: further names of this server. ``origins``: pages that may call it.
     """
 
     def __init__(self, names: Iterable[str] = (), origins: Iterable[str] = (), *, addresses: bool = False) -> None:

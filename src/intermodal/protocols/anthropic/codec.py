@@ -338,8 +338,9 @@ class AnthropicUsage:
         self._tier = ""
 
     def add(self, usage: Any) -> WireUsage | None:
-        """Add a usage object; return the sum so far, None if nothing is known. ``input_tokens`` includes no cached
-        tokens.
+        """Add a usage object; return the sum so far, None if nothing is known.
+
+        ``input_tokens`` includes no cached tokens.
         """
         found = as_mapping(usage)
         details, kept = as_mapping(found.get("output_tokens_details")), as_mapping(found.get("cache_creation"))

@@ -288,8 +288,9 @@ _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
 def _named(event: bytes, name: str) -> bytes:
-    """Return an event with its name before its data. Anthropic's clients require the name, and skip events
-    without one.
+    """Return an event with its name before its data.
+
+    Anthropic's clients require the name, and skip events without one.
     """
     if event.startswith(b"event:") or b"\nevent:" in event:
         return event

@@ -505,8 +505,9 @@ def _answer_block(part: WirePart, finish: str) -> Iterator[dict[str, Any]]:
 
 
 def _end(reason: str, refusal: str, *, called: bool) -> dict[str, Any]:
-    """Return the fields of the end. Hosts of OpenAI's protocol report "stop" for tool calls that they were forced to
-    make.
+    """Return the fields of the end.
+
+    Hosts of OpenAI's protocol report "stop" for tool calls that they were forced to make.
     """
     reason = "tool_call" if called and reason == "stop" else reason
     details = {"stop_details": {"type": "refusal", "category": None, "explanation": refusal}} if refusal else {}

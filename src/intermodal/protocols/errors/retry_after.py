@@ -17,10 +17,10 @@ _TRY_AGAIN = re.compile(r"(?:try again|retry) (?:in|after) ((?:\d+(?:\.\d+)?(?:m
 
 
 class ResetHeader(Value, frozen=True):
-    """A header with the time at which a rate limit resets. It counts if ``left`` is absent or states that nothing
-    remains.
+    """A header with the time at which a rate limit resets.
 
-    ``form``: "duration" (6m0s, 250ms, or a bare number of seconds), "moment" (RFC 3339), "epoch" (ms since 1970).
+    It counts if ``left`` is absent or states that nothing remains. ``form``: "duration" (6m0s, 250ms, or a bare number
+    of seconds), "moment" (RFC 3339), "epoch" (ms since 1970).
     """
 
     by: str

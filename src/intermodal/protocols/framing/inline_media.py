@@ -168,8 +168,9 @@ def split_data_uri(url: str) -> tuple[str, bytes | str]:
 
 
 def read_json_with_media(body: bytes, read: Callable[[Any], T]) -> T:
-    """Return the result of ``read`` on a body's JSON. Raises ValueError for invalid JSON, and whatever
-    ``read`` raises.
+    """Return the result of ``read`` on a body's JSON.
+
+    Raises ValueError for invalid JSON, and whatever ``read`` raises.
     """
     tree, held = parse_with_media(body)
     try:

@@ -39,7 +39,7 @@ _Piece = WireTextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta
 
 
 def without_lone_surrogates(data: bytes, mark: bytes = rb"\ufffd", *, keep: bool = False) -> bytes | None:
-    r"""Return JSON without lone surrogates, for a parser that refuses them; None where there are none.
+    r"""Return JSON without lone surrogates, for a parser that refuses them; None if there are none.
 
     ``mark`` replaces each; with ``keep`` it replaces the backslash alone, so that restoring the backslash restores the
     original.
@@ -60,7 +60,7 @@ def without_lone_surrogates(data: bytes, mark: bytes = rb"\ufffd", *, keep: bool
 
 
 def first_lone_surrogate(data: bytes) -> str:
-    r"""Return the first lone surrogate, as JSON writes it; "" where there is none.
+    r"""Return the first lone surrogate, as JSON writes it; "" if there is none.
 
     >>> first_lone_surrogate(rb'"a \ud83d\ude00 b \\ud83d c \ud83d d"'), first_lone_surrogate(rb'"\ud83d\ude00"')
     ('\\ud83d', '')

@@ -231,8 +231,9 @@ def _inline(data: bytes, media_type: str) -> dict[str, Any]:
 
 
 def _said(parts: tuple[WirePart, ...]) -> Iterator[dict[str, Any]]:
-    """Yield the model's parts. A signature goes back on the part that it came with, which here follows the
-    signature.
+    """Yield the model's parts.
+
+    A signature goes back on the part that it came with, which here follows the signature.
     """
     waiting = ""
     for part in parts:
@@ -347,8 +348,9 @@ class GeminiDecoder(ReplyDecoder):
 
 
 def read_usage(usage: Mapping[str, Any]) -> WireUsage:
-    """Return the totals so far. ``candidatesTokenCount`` excludes reasoning, ``promptTokenCount`` tokens added by
-    tools.
+    """Return the totals so far.
+
+    ``candidatesTokenCount`` excludes reasoning, ``promptTokenCount`` tokens added by tools.
     """
     given, made = as_token_count(usage.get("promptTokenCount")), as_token_count(usage.get("candidatesTokenCount"))
     thought, fed = as_token_count(usage.get("thoughtsTokenCount")), as_token_count(usage.get("toolUsePromptTokenCount"))

@@ -332,8 +332,9 @@ def function_definition(tool: Tool) -> dict[str, Any]:
 
 
 def response_schema(output: JsonOutput, host: Host) -> dict[str, Any] | None:
-    """Return a normalised output as OpenAI's schema object; None for "any object". It is strict if objects
-    are closed.
+    """Return a normalised output as OpenAI's schema object; None for "any object".
+
+    It is strict if objects are closed.
     """
     if _any_object(output, host):
         return None

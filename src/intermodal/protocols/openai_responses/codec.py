@@ -256,8 +256,9 @@ _TEXT: Mapping[str, Callable[..., ReasoningDelta | RefusalDelta]] = {
 
 
 class OpenAIResponsesDecoder(ReplyDecoder):
-    """Decodes a response. It properly ends with ``response.completed`` or ``response.incomplete``, which contain the
-    usage.
+    """Decodes a response.
+
+    It properly ends with ``response.completed`` or ``response.incomplete``, which contain the usage.
     """
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:

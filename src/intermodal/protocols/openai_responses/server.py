@@ -321,8 +321,9 @@ class OpenAIResponsesStreamEncoder:
         return self._of_part(kind, delta=text, **more)
 
     def _thought(self, event: ReasoningDelta) -> Iterator[dict[str, Any]]:
-        """Yield the events of reasoning. A summary has its own field in the item, and its own events, which clients
-        expect.
+        """Yield the events of reasoning.
+
+        A summary has its own field in the item, and its own events, which clients expect.
         """
         if not event.summary:
             yield from self._part("reasoning", {"type": "reasoning_text", "text": ""})
