@@ -158,7 +158,7 @@ _GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:[ '’]\d{3})+(?:[.,]\d+)?(?!\d)") 
 _GAP = re.compile(r"[ '’]")
 _PERCENT = re.compile(r" ?%")
 _MINUS = re.compile(r"(?:^|[^\w])[-−–(] ?(?:[a-z]{3} {0,2})?$")  # the sign before a negative number
-_TAIL = re.compile(r"\s*[.,]\d")  # of a number whose beginning is missing, unless it is written so
+_TAIL = re.compile(r"[.,]\d")  # of a number whose beginning is missing, unless it is written so
 _EDGE = "\x00"
 
 
@@ -210,7 +210,7 @@ class SearchableText:
         for day in days_of(text):
             if day in self._days:
                 return self._line(self._days[day])
-        if _TAIL.match(text):
+        if _TAIL.match(text.lstrip()):
             whole = re.search(rf"(?<![\w.,]){re.escape(text.strip())}(?!\d)", self._text)
             return None if whole is None else self._line(whole.start())
         tokens = _TOKEN.findall(text)

@@ -169,11 +169,6 @@ def page_tokens(megapixels: float, measured: Quantity | None = None, density: Qu
     return between(typical * PAGE_SPREAD[0], typical, most, "by the text seen on the page").scaled(megapixels)
 
 
-# Vocabularies cut numbers into single digits: a contract with a table of prices takes 0.56 tokens per character, 2.2
-# times as many as prose. The errors of counting (1.7) and of this are independent: 1 + sqrt(0.7^2 + 1.2^2) is 2.4.
-_OF_FIGURES = 0.7
-
-
 def letter_tokens(letters: Quantity, factor: Quantity | None = None, script: str = "") -> Quantity:
     """Return the tokens of the text in an image, from its characters counted at low resolution.
 
@@ -190,7 +185,6 @@ def letter_tokens(letters: Quantity, factor: Quantity | None = None, script: str
         basis = f"{script} letters seen"
         return letters.times(between(*of_script, basis), basis=basis)
     found = letters.scaled(0.25, basis="a quarter of the letters seen")
-    found = between(found.low, found.mid, found.high + _OF_FIGURES * found.mid, found.basis)
     if factor is None:
         return found
     return between(

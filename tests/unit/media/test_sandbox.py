@@ -103,13 +103,13 @@ async def test_the_worker_is_held_by_all_that_it_says() -> None:
 def test_doctor_says_what_stands_and_what_does_not() -> None:
     everything = dict.fromkeys(sandbox.PROBED_LIMITS, True)
     assert about_sandbox(everything).what == (
-        "media are decoded in a process of its own, which opens no file and no socket, in bounded memory; even taken "
-        "over by a file it cannot: read files other than Python's own, write files, reach the network, start "
-        "programs, start processes"
+        "media are decoded in a separate process, which opens no file and no socket, in bounded memory; even under "
+        "the control of a malicious file it cannot: read files other than Python's own, write files, reach the "
+        "network, start programs, start processes"
     )
     macos = about_sandbox({**dict.fromkeys(sandbox.PROBED_LIMITS, False), "opening": True})
     assert macos.state == "ok" and "in memory that this system does not bound" in macos.what
-    assert "taken over by a file it could: read files" in macos.what and "cannot" not in macos.what
+    assert "under the control of a malicious file it could: read files" in macos.what and "cannot" not in macos.what
     assert about_sandbox(dict.fromkeys(sandbox.PROBED_LIMITS, False)).state == "broken"
 
 

@@ -110,7 +110,7 @@ def _cleaned(root: Any, probe: Probe) -> int:
 
 # ---- what is hidden ------------------------------------------------------------------------------
 
-_RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
+_RULE = re.compile(r"(?<![^{}])([^{}]+)\{([^{}]*)\}")  # looked for once from each brace on
 _SELECTOR = re.compile(r"(\*|[\w-]*)((?:[.#][\w-]+)*)")  # of one element, by its name, classes and id
 _INHERITED = ("visibility", "fill", "fill-opacity", "stroke", "stroke-opacity", "font-size")
 _HIDING = (*_INHERITED, "display", "opacity")
