@@ -147,3 +147,20 @@ def test_an_answer_that_is_told_anew_is_judged_anew() -> None:
         state.restart()
     assert not state.text and not state.worded and not any(map(state.say, ["word "] * 60))
     assert any(map(state.say, ["word "] * 20)) and state.overran
+
+
+@pytest.mark.parametrize("between", [" ", "\n", "\t"])
+def test_words_of_megabytes_are_counted_up_to_the_limit_and_no_further(between: str) -> None:
+    limiter = TokenLimiter(4_096)
+    assert limiter.over(f"item number 1234 price 12.5,{between}" * 100_000)
+    assert 4_096 < limiter.made < 20_000
+
+
+@pytest.mark.parametrize("between", [" ", "\n", "-"])
+def test_a_long_text_has_as_many_words_as_its_pieces(between: str) -> None:
+    text = f"some words, and 12.5 more{between}" * 20_000
+    whole, pieces = TokenLimiter(10_000_000), TokenLimiter(10_000_000)
+    whole.over(text)
+    for place in range(0, len(text), 1_000):
+        pieces.over(text[place : place + 1_000])
+    assert whole.made == pytest.approx(pieces.made, abs=1)
