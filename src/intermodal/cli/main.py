@@ -248,10 +248,7 @@ def _sentence(error: click.ClickException) -> str:
 
 
 def _unexpected(error: BaseException) -> errors.IntermodalError:
-    """Return an error that reports a bug in intermodal, with its place in the code.
-
-    It contains no values, since these may be secret.
-    """
+    """Return an error that reports a bug in intermodal: its place in the code, and no values, which may be secret."""
     import traceback
 
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
