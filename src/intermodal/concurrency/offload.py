@@ -151,6 +151,11 @@ def is_long(messages: Sequence[Any], tools: Sequence[Any] = (), output: Any = No
     return letters < 0 or media < 0
 
 
+def is_long_request(request: Any) -> bool:
+    """Return whether a step over a whole ``Request`` or ``ChatCall`` takes long: messages, tools, output, settings."""
+    return is_long(request.messages, request.tools, request.output, request.settings)
+
+
 def _many_values(trees: list[Any]) -> bool:
     """Return whether JSON trees contain more than ``VALUES`` values."""
     left = VALUES

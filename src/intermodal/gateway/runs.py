@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from typing import TYPE_CHECKING
 
 from intermodal.client import PreparedRequest, plan_from
-from intermodal.concurrency.offload import is_long, offload
+from intermodal.concurrency.offload import is_long, is_long_request, offload
 from intermodal.events import Event, Finished, Rerouted
 from intermodal.gateway.billing import KeyAllowance, billed_run
 from intermodal.gateway.requests.prompt_size_check import check_prompt_size
@@ -46,7 +46,7 @@ async def plan_request(
     async def planned(inputs: Inputs) -> Plan:
         if not exact:
             return await context.plan_cache.plan(inputs)
-        long = is_long(request.messages, request.tools, request.output)
+        long = is_long_request(request)
         return await offload(long, plan_from, inputs, "http")
 
     if rendered is None:

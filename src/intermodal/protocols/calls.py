@@ -234,6 +234,11 @@ class ImageCall(Value, frozen=True):
     writes: bool = False
 
 
+# Of requests with a body of JSON: a chat, which may be answered by a stream of events, and others.
+CHAT_HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
+JSON_HEADERS = (("content-type", "application/json"), ("accept", "application/json"))
+
+
 class EncodedRequest(Value, frozen=True):
     """An encoded request.
 

@@ -22,7 +22,7 @@ import msgspec
 
 from intermodal import errors
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import EncodedRequest, WireUsage
+from intermodal.protocols.calls import JSON_HEADERS, EncodedRequest, WireUsage
 from intermodal.protocols.errors import classification
 from intermodal.protocols.framing.json_body import as_list, as_mapping, dumps, valid_utf8
 from intermodal.protocols.openai_media.server import read_body, read_model_name
@@ -63,8 +63,7 @@ def encode_rerank(model: str, query: str, documents: Sequence[str], host: Host) 
     tree: dict[str, Any] = {"model": valid_utf8(model), "query": query, "documents": texts}
     if "rerank_texts" in host.quirks:
         tree = {"query": query, "texts": texts, "raw_scores": False, "truncate": True}
-    headers = (("content-type", "application/json"), ("accept", "application/json"))
-    return EncodedRequest(path=rerank_address(host)[1], headers=headers, segments=(dumps(tree),))
+    return EncodedRequest(path=rerank_address(host)[1], headers=JSON_HEADERS, segments=(dumps(tree),))
 
 
 def decode_rerank(

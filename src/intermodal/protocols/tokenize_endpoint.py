@@ -14,12 +14,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from intermodal.catalog.types import TextCounter
-from intermodal.protocols.calls import EncodedRequest
+from intermodal.protocols.calls import JSON_HEADERS, EncodedRequest
 from intermodal.protocols.framing.json_body import loads, segments
 
 PATH, TEMPLATE = "/tokenize", "/apply-template"
 _ASKED = ({"role": "user", "content": "?"},)
-_JSON = (("content-type", "application/json"), ("accept", "application/json"))
 
 
 def encode_request(counter: TextCounter, model: str, text: str) -> EncodedRequest:
@@ -28,15 +27,15 @@ def encode_request(counter: TextCounter, model: str, text: str) -> EncodedReques
         "llama.cpp": {"content": text, "add_special": False, "parse_special": True},
         "vllm": {"model": model, "prompt": text, "add_special_tokens": False},
     }
-    return EncodedRequest(path=PATH, headers=_JSON, segments=segments(asked[counter]))
+    return EncodedRequest(path=PATH, headers=JSON_HEADERS, segments=segments(asked[counter]))
 
 
 def encode_chat(counter: TextCounter, model: str, tools: Sequence[Mapping[str, Any]]) -> EncodedRequest:
     """Return the request for a chat with these tools (in OpenAI's form) or none, relative to the server's root."""
     asked: dict[str, Any] = {"messages": list(_ASKED), **({"tools": list(tools)} if tools else {})}
     if counter == "llama.cpp":
-        return EncodedRequest(path=TEMPLATE, headers=_JSON, segments=segments(asked))
-    return EncodedRequest(path=PATH, headers=_JSON, segments=segments({"model": model, **asked}))
+        return EncodedRequest(path=TEMPLATE, headers=JSON_HEADERS, segments=segments(asked))
+    return EncodedRequest(path=PATH, headers=JSON_HEADERS, segments=segments({"model": model, **asked}))
 
 
 def decode_prompt(body: bytes) -> str | None:

@@ -23,7 +23,7 @@ from intermodal.plans.step import Call
 from intermodal.protocols.anthropic import codec as anthropic_codec
 from intermodal.protocols.anthropic import passthrough as anthropic_passthrough
 from intermodal.protocols.anthropic.passthrough import AnthropicStream
-from intermodal.protocols.calls import ChatCall, EncodedRequest, Error, ReplyEncoder, WireEvent
+from intermodal.protocols.calls import CHAT_HEADERS, ChatCall, EncodedRequest, Error, ReplyEncoder, WireEvent
 from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.framing.json_body import join_object, split_object
 from intermodal.protocols.ollama import codec as ollama_codec
@@ -144,7 +144,7 @@ class ProtocolAdapter:
 
 OPENAI = ProtocolAdapter(
     dialect=OPENAI_CHAT, protocol="openai", path=openai_chat_codec.PATH,
-    headers=lambda *asked: openai_chat_codec.JSON_HEADERS,
+    headers=lambda *asked: CHAT_HEADERS,
     chat_of=openai_chat_passthrough.chat_of, kept=openai_chat_passthrough.KEPT, identifiers=IDENTIFIERS,
     named=openai_chat_codec.field_name, encode=openai_chat_codec.encode_request,
     decode=openai_chat_codec.Decoder, read=openai_chat_passthrough.read, live=OpenAIChatStream,
@@ -158,7 +158,7 @@ ANTHROPIC = ProtocolAdapter(
 )  # fmt: skip
 RESPONSE = ProtocolAdapter(
     dialect=OPENAI_RESPONSES, protocol="openai-responses", path=openai_responses_codec.PATH, identifiers=IDENTIFIERS,
-    headers=lambda *asked: openai_responses_codec.HEADERS, chat_of=openai_responses_passthrough.chat_of,
+    headers=lambda *asked: CHAT_HEADERS, chat_of=openai_responses_passthrough.chat_of,
     kept=openai_responses_passthrough.KEPT, encode=openai_responses_codec.encode_request,
     decode=openai_responses_codec.Decoder, read=openai_responses_passthrough.read, live=OpenAIResponsesStream,
     uncounted=openai_responses_passthrough.UNCOUNTED, write_reply=openai_responses_passthrough.finished,

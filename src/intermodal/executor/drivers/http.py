@@ -15,7 +15,7 @@ import msgspec
 
 from intermodal import errors
 from intermodal.catalog.types import Host
-from intermodal.concurrency.offload import HEAVY, LONG, is_long, offload
+from intermodal.concurrency.offload import HEAVY, LONG, is_long_request, offload
 from intermodal.events import Drawn
 from intermodal.executor.attempt.capability_learning import detect_truncated_prompt
 from intermodal.executor.chat_answer import ChatAnswer, thought_of
@@ -97,7 +97,7 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
     """Make a chat call, streamed or not."""
     assert isinstance(job.chat, ChatCall)
     codec = chat_codec(job.endpoint.host)
-    long = is_long(job.chat.messages, job.chat.tools, job.chat.output, job.chat.settings)
+    long = is_long_request(job.chat)
     encoded = await offload(long, codec.encode_request, job.chat, job.endpoint.host)
     answer = ChatAnswer()
     state = AnswerState(

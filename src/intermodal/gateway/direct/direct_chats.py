@@ -19,7 +19,7 @@ from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.load import rate_card_lookup
 from intermodal.catalog.types import Catalog
 from intermodal.client_apis import ClientApi
-from intermodal.concurrency.offload import LONG, is_long, offload
+from intermodal.concurrency.offload import LONG, is_long_request, offload
 from intermodal.config import snapshot_file
 from intermodal.content import Image, Part
 from intermodal.executor.api import (
@@ -262,8 +262,7 @@ class DirectChats:
         else:
             await asyncio.sleep(0)  # parsing and planning are separate turns of the event loop
             plan = await context.plan_cache.shared(inputs)
-            made = inputs.request
-            long = is_long(made.messages, made.tools, made.output, made.settings)
+            long = is_long_request(inputs.request)
             planned = await offload(long, self._compile, ready, inputs, plan) if plan is not None else _UNPLANNED
             catalog, epoch, as_of = inputs.catalog, inputs.statistics.epoch, inputs.as_of
             machine = client.machine if inputs.machine == client.machine else inputs.machine
@@ -302,7 +301,7 @@ class DirectChats:
         if call.candidates or (call.sampling.max_tokens is not None and call.sampling.max_tokens < 1):
             return None
         call = with_default_limit(call, context.client.config)
-        long = is_long(call.messages, call.tools, call.output)
+        long = is_long_request(call)
         if isinstance(call.output, JsonOutput):
             try:
                 call = replace(call, output=await check_output(call.output))

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from intermodal.catalog.types import PROMPT_CACHING_PROTOCOLS
 from intermodal.client_apis import OPENAI_CHAT, ClientApi
-from intermodal.concurrency.offload import LONG, MANY, is_long, offload
+from intermodal.concurrency.offload import LONG, MANY, is_long_request, offload
 from intermodal.content import Part, Refusal, Text, ToolCall, ToolResult
 from intermodal.events import (
     AttemptFailed,
@@ -106,7 +106,7 @@ async def plan_chat(
             "an answer has at least one token", status=400, todo="leave the limit out, or set 1 or more"
         )
     request.served.model = call.model
-    long = is_long(call.messages, call.tools, call.output)
+    long = is_long_request(call)
     check_media_count(await offload(long, _media, call), context.limits.media)
     if dialect.refers:
         await offload(long, _check_results, call)

@@ -15,7 +15,7 @@ from intermodal.client_apis import (
     OPENAI_RESPONSES,
     ClientApi,
 )
-from intermodal.concurrency.offload import MANY, is_long, offload
+from intermodal.concurrency.offload import MANY, is_long_request, offload
 from intermodal.gateway.endpoints.chat import plan_chat
 from intermodal.gateway.endpoints.models import JSON_HEADERS
 from intermodal.gateway.http1.http_types import GatewayRequest
@@ -40,7 +40,7 @@ async def explain_chat(context: GatewayContext, request: GatewayRequest, reply: 
     """``POST /v1/explain``: plans the body of a chat in any client API without running it."""
     job = await plan_chat(context, request, await _dialect(context, request), exact=True)
     head = {**JSON_HEADERS, "x-intermodal-plan": job.plan.id, **ignored_header(job.ignored)}
-    long = is_long(job.request.messages, job.request.tools, job.request.output)
+    long = is_long_request(job.request)
     reply.whole(200, await offload(long, _written, job.plan), head)
 
 

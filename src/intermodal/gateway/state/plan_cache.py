@@ -22,7 +22,7 @@ from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.reasoning_effort import thinking_request_of
 from intermodal.catalog.types import Catalog
 from intermodal.client import plan_from
-from intermodal.concurrency.offload import is_long, offload
+from intermodal.concurrency.offload import is_long_request, offload
 from intermodal.content import (
     BytesSource,
     Image,
@@ -67,11 +67,11 @@ class PlanCache:
         if shared is not None:
             return shared
         await asyncio.sleep(0)  # others have a turn before it is planned for its own sizes
-        return await offload(_is_long(inputs), plan_from, inputs, "http")
+        return await offload(is_long_request(inputs.request), plan_from, inputs, "http")
 
     async def shared(self, inputs: Inputs) -> Plan | None:
         """Return the plan shared by all requests of this shape; None if each is planned separately."""
-        long = _is_long(inputs)
+        long = is_long_request(inputs.request)
         shape = await offload(long, _shape, inputs)
         if shape is None:
             return None
@@ -84,10 +84,6 @@ class PlanCache:
         elif known.plan is not None:
             self.hits += 1
         return known.plan
-
-
-def _is_long(inputs: Inputs) -> bool:
-    return is_long(inputs.request.messages, inputs.request.tools, inputs.request.output)
 
 
 def _shape(inputs: Inputs) -> bytes | None:

@@ -19,6 +19,7 @@ from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.protocols import request_fields
 from intermodal.protocols.anthropic.server import decode_request
 from intermodal.protocols.calls import (
+    CHAT_HEADERS,
     ChatCall,
     EncodedRequest,
     NotExpressible,
@@ -74,7 +75,6 @@ QUIRKS: Mapping[str, str] = {
     "no_temperature": "a temperature is refused, so none is sent unless the user wants one",
     **request_fields.QUIRKS["anthropic"],
 }
-_JSON = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
 
 _REFUSED: tuple[tuple[type[WirePart], str, str], ...] = (
     (WireAudio, "", "convert it first"),
@@ -136,7 +136,7 @@ def _mark(settings: dict[str, Any], call: ChatCall) -> None:
 def headers_for(sampling: Sampling, settings: Settings) -> tuple[tuple[str, str], ...]:
     """Return the headers: the newest API version that takes the request's parameters."""
     drawn = any(each is not None for each in (sampling.temperature, sampling.top_p, settings.top_k))
-    return (*_JSON, ("anthropic-version", SAMPLED if drawn else VERSION))
+    return (*CHAT_HEADERS, ("anthropic-version", SAMPLED if drawn else VERSION))
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:

@@ -19,6 +19,7 @@ from intermodal.catalog.types import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.protocols import request_fields
 from intermodal.protocols.calls import (
+    CHAT_HEADERS,
     ChatCall,
     EncodedRequest,
     NotExpressible,
@@ -74,7 +75,6 @@ QUIRKS: Mapping[str, str] = {
     **request_fields.QUIRKS["gemini"],
 }
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
-_HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
 
 
 def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
@@ -101,7 +101,7 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
     request_fields.write_settings(tree, call.settings)
     verb = "streamGenerateContent?alt=sse" if call.stream else "generateContent"
     return EncodedRequest(
-        path=f"/models/{quote(call.model, safe='')}:{verb}", headers=_HEADERS, segments=segments(tree)
+        path=f"/models/{quote(call.model, safe='')}:{verb}", headers=CHAT_HEADERS, segments=segments(tree)
     )
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from intermodal.catalog.types import Host
 from intermodal.protocols.calls import (
+    JSON_HEADERS,
     EmbeddingCall,
     Embeddings,
     EncodedRequest,
@@ -31,7 +32,6 @@ from intermodal.protocols.reply_decoder import read_object
 WIRE = "Gemini embedContent"
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg"})
 VIDEO_TYPES = frozenset({"video/mp4", "video/mpeg", "video/quicktime"})
-_JSON = (("content-type", "application/json"), ("accept", "application/json"))
 
 
 def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
@@ -44,10 +44,12 @@ def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
     if call.media or len(call.texts) == 1:
         parts = [*(_part(media, host) for media in call.media), *({"text": valid_utf8(text)} for text in call.texts)]
         return EncodedRequest(
-            path=f"{path}:embedContent", headers=_JSON, segments=segments({"content": {"parts": parts}, **more})
+            path=f"{path}:embedContent", headers=JSON_HEADERS, segments=segments({"content": {"parts": parts}, **more})
         )
     asked = [{"model": name, "content": {"parts": [{"text": valid_utf8(text)}]}, **more} for text in call.texts]
-    return EncodedRequest(path=f"{path}:batchEmbedContents", headers=_JSON, segments=segments({"requests": asked}))
+    return EncodedRequest(
+        path=f"{path}:batchEmbedContents", headers=JSON_HEADERS, segments=segments({"requests": asked})
+    )
 
 
 def _part(media: WireMedia, host: Host) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from intermodal.catalog.image_options import ASPECT_RATIOS
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import EncodedRequest, GeneratedImages, ImageCall, WireImage
+from intermodal.protocols.calls import JSON_HEADERS, EncodedRequest, GeneratedImages, ImageCall, WireImage
 from intermodal.protocols.framing.inline_media import decode_base64
 from intermodal.protocols.framing.json_body import Base64, as_list, as_mapping, as_text, segments, valid_utf8
 from intermodal.protocols.gemini.codec import FINISH_REASONS, read_usage
@@ -20,7 +20,6 @@ from intermodal.protocols.image_generation import check_options, parse_reply, ra
 
 WIRE = "Gemini images"
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
-_HEADERS = (("content-type", "application/json"), ("accept", "application/json"))
 
 
 def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
@@ -38,7 +37,7 @@ def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
         config["imageConfig"] = {"aspectRatio": ASPECT_RATIOS[call.size]}
     tree = {"contents": [{"role": "user", "parts": parts}], "generationConfig": config}
     path = f"/models/{quote(valid_utf8(call.model), safe='')}:generateContent"
-    return EncodedRequest(path=path, headers=_HEADERS, segments=segments(tree))
+    return EncodedRequest(path=path, headers=JSON_HEADERS, segments=segments(tree))
 
 
 def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> GeneratedImages:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import EmbeddingCall, Embeddings, EncodedRequest, WireUsage
+from intermodal.protocols.calls import JSON_HEADERS, EmbeddingCall, Embeddings, EncodedRequest, WireUsage
 from intermodal.protocols.framing.json_body import as_token_count, dumps, valid_utf8
 from intermodal.protocols.openai_media.embeddings import check_vectors, require_texts
 from intermodal.protocols.reply_decoder import read_object
 
 WIRE = "Ollama embeddings"
 PATH = "/api/embed"
-_JSON = (("content-type", "application/json"), ("accept", "application/json"))
 
 
 def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
@@ -21,7 +20,7 @@ def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
     tree = {"model": valid_utf8(call.model), "input": [valid_utf8(text) for text in call.texts], "truncate": False}
     if call.dimensions is not None:
         tree["dimensions"] = call.dimensions
-    return EncodedRequest(path=PATH, headers=_JSON, segments=(dumps(tree),))
+    return EncodedRequest(path=PATH, headers=JSON_HEADERS, segments=(dumps(tree),))
 
 
 def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping[str, str] | None = None) -> Embeddings:

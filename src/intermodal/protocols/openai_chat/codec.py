@@ -19,6 +19,7 @@ from intermodal.catalog.types import Host
 from intermodal.content import Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.protocols import request_fields
 from intermodal.protocols.calls import (
+    CHAT_HEADERS,
     AudioFormat,
     ChatCall,
     EncodedRequest,
@@ -99,7 +100,6 @@ QUIRKS: Mapping[str, str] = {
     "are validated against the schema as given",
     **request_fields.QUIRKS["openai"],
 }
-JSON_HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
 
 
 # ---- the request -------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
         **_settings(call, host),
     }
     request_fields.write_settings(tree, call.settings)
-    return EncodedRequest(path=PATH, headers=JSON_HEADERS, segments=segments(tree))
+    return EncodedRequest(path=PATH, headers=CHAT_HEADERS, segments=segments(tree))
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:

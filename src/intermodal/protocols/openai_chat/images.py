@@ -12,7 +12,7 @@ from typing import Any
 
 from intermodal.catalog.image_options import ASPECT_RATIOS
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import EncodedRequest, GeneratedImages, ImageCall, WireImage, WireUsage
+from intermodal.protocols.calls import JSON_HEADERS, EncodedRequest, GeneratedImages, ImageCall, WireImage, WireUsage
 from intermodal.protocols.errors import classification
 from intermodal.protocols.framing.json_body import Base64, as_list, as_mapping, as_text, segments, valid_utf8
 from intermodal.protocols.image_generation import check_options, parse_reply, raise_no_image
@@ -22,7 +22,6 @@ from intermodal.protocols.request_validation import decode_data_uri
 WIRE = "pictures over OpenRouter's chat"
 PATH = "/chat/completions"
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
-_HEADERS = (("content-type", "application/json"), ("accept", "application/json"))
 
 
 def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
@@ -44,7 +43,7 @@ def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
     }
     if call.size is not None:
         tree["image_config"] = {"aspect_ratio": ASPECT_RATIOS[call.size]}
-    return EncodedRequest(path=PATH, headers=_HEADERS, segments=segments(tree))
+    return EncodedRequest(path=PATH, headers=JSON_HEADERS, segments=segments(tree))
 
 
 def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> GeneratedImages:

@@ -10,7 +10,14 @@ from typing import Any
 
 from intermodal import errors
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import EmbeddingCall, Embeddings, EncodedRequest, NotExpressible, WireUsage
+from intermodal.protocols.calls import (
+    JSON_HEADERS,
+    EmbeddingCall,
+    Embeddings,
+    EncodedRequest,
+    NotExpressible,
+    WireUsage,
+)
 from intermodal.protocols.framing.json_body import dumps, valid_utf8
 from intermodal.protocols.openai_chat.codec import read_usage
 from intermodal.protocols.reply_decoder import read_object
@@ -25,8 +32,7 @@ def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
     body: dict[str, Any] = {"model": call.model, "input": list(map(valid_utf8, call.texts)), "encoding_format": "float"}
     if call.dimensions is not None:
         body["dimensions"] = call.dimensions
-    headers = (("content-type", "application/json"), ("accept", "application/json"))
-    return EncodedRequest(path=PATH, headers=headers, segments=(dumps(body),))
+    return EncodedRequest(path=PATH, headers=JSON_HEADERS, segments=(dumps(body),))
 
 
 def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping[str, str] | None = None) -> Embeddings:

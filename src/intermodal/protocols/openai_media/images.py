@@ -13,7 +13,7 @@ from typing import Any
 from intermodal import errors
 from intermodal.catalog.image_options import SD_CPP
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import EncodedRequest, GeneratedImages, ImageCall, WireImage, WireUsage
+from intermodal.protocols.calls import JSON_HEADERS, EncodedRequest, GeneratedImages, ImageCall, WireImage, WireUsage
 from intermodal.protocols.errors import classification
 from intermodal.protocols.framing.inline_media import decode_base64
 from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, dumps, valid_utf8
@@ -45,7 +45,7 @@ def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
     check_options(call, host, WIRE, image_types=ENDINGS)
     fields = _fields(call, host)
     if not call.images:
-        headers = (("content-type", "application/json"), ("accept", "application/json"))
+        headers = JSON_HEADERS
         return EncodedRequest(path=PATH, headers=headers, segments=(dumps(fields),))
     # A digest of the content, so that the same call gives the same bytes; no image contains the hash of the whole.
     digest = hashlib.sha256()

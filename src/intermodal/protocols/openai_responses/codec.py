@@ -18,6 +18,7 @@ from intermodal.catalog.types import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.protocols import request_fields
 from intermodal.protocols.calls import (
+    CHAT_HEADERS,
     ChatCall,
     CodedImage,
     EncodedRequest,
@@ -92,7 +93,6 @@ QUIRKS: Mapping[str, str] = {
     "no_logprobs": "token probabilities are not returned",
     **request_fields.QUIRKS["openai-responses"],
 }
-HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
 _REFUSED: tuple[tuple[type[WirePart], str, str], ...] = (
     (WireVideo, "", "send frames of it"),
     (WireAudio, "no_audio", "transcribe it first"),
@@ -132,7 +132,7 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
         "include": include,
     }
     request_fields.write_settings(tree, call.settings)
-    return EncodedRequest(path=PATH, headers=HEADERS, segments=segments(tree))
+    return EncodedRequest(path=PATH, headers=CHAT_HEADERS, segments=segments(tree))
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import EncodedRequest, GeneratedImages, ImageCall, WireImage, WireUsage
+from intermodal.protocols.calls import JSON_HEADERS, EncodedRequest, GeneratedImages, ImageCall, WireImage, WireUsage
 from intermodal.protocols.framing.inline_media import decode_base64
 from intermodal.protocols.framing.json_body import Base64, as_list, as_mapping, as_text, segments, valid_utf8
 from intermodal.protocols.image_generation import check_options, parse_reply, raise_no_image
@@ -23,7 +23,6 @@ WIRE = "pictures over OpenAI's responses"
 PATH = "/responses"
 TOOL = "image_generation"
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
-_HEADERS = (("content-type", "application/json"), ("accept", "application/json"))
 _BLOCKED = "moderation_blocked"
 
 
@@ -47,7 +46,7 @@ def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
         "tool_choice": {"type": TOOL},
         "store": False,
     }
-    return EncodedRequest(path=PATH, headers=_HEADERS, segments=segments(tree))
+    return EncodedRequest(path=PATH, headers=JSON_HEADERS, segments=segments(tree))
 
 
 def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> GeneratedImages:
