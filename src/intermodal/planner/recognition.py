@@ -47,7 +47,6 @@ from intermodal.planner.route_estimates.assignment import Assignment, assign
 from intermodal.planner.route_estimates.routes import Route, peak_memory_levels, route_limits
 from intermodal.planner.route_search.objectives import objective_number
 from intermodal.plans import numbers
-from intermodal.plans.facts import PartFacts
 from intermodal.plans.numbers import counted
 from intermodal.plans.plan import Candidate, Outranked, Plan, StepRef, parse_reference
 from intermodal.plans.step import ConcatenateTexts, Step, StepEstimate, Transform, step_id
@@ -132,11 +131,7 @@ def asks_for_properties(case: PlanningCase) -> bool:
     if not case.bundles or case.policy.keep:
         return False
     asked = case.question_facts
-    return all(bundle.properties and asked.of(medium_of(part)).properties_answer for bundle, part in _firsts(case))
-
-
-def _firsts(case: PlanningCase) -> Iterator[tuple[Bundle, PartFacts]]:
-    return ((bundle, bundle.parts[0]) for bundle in case.bundles)
+    return all(each.properties and asked.of(medium_of(each.parts[0])).properties_answer for each in case.bundles)
 
 
 def plan_recognition(case: PlanningCase, plan_of: Callable[[PlanningCase], tuple[Route, Plan]]) -> Plan:

@@ -66,14 +66,17 @@ class VirtualKey(Value, frozen=True):
     policies: tuple[str, ...] = ()
     metrics: bool = False
 
+    @property
+    def is_restricted(self) -> bool:
+        """Return True if the key allows only some models or policies."""
+        return bool(self.models or self.policies)
+
     def asks(self, *names: str) -> bool:
         """Return True if the key allows any of these names, such as the requested name and the catalog's.
 
         Names of the form ``policy:NAME`` are policies.
         """
-        if not self.models and not self.policies:
-            return True
-        return any(
+        return not self.is_restricted or any(
             _matches(name.removeprefix(POLICY), self.policies)
             if name.startswith(POLICY)
             else _matches(name, self.models)

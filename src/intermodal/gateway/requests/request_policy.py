@@ -203,10 +203,15 @@ def without_latest_tag(model: str, client: AsyncClient) -> str:
     return model if there else model.removesuffix(LATEST_TAG)
 
 
+def _requested_names(model: str, client: AsyncClient) -> tuple[str, str]:
+    """Return the requested name without ``:latest``, and the name that it is an alias of, or itself."""
+    model = without_latest_tag(model, client)
+    return model, client.config.serve.aliases.get(model, model)
+
+
 def prompt_name(model: str, client: AsyncClient) -> str:
     """Return the prompt that a model name or alias refers to; "" for none."""
-    name = without_latest_tag(model, client)
-    name = client.config.serve.aliases.get(name, name)
+    _, name = _requested_names(model, client)
     return name.removeprefix(PROMPT) if name.startswith(PROMPT) else ""
 
 
@@ -237,8 +242,7 @@ def policy_for_model(model: str, client: AsyncClient) -> Policy:
 
 def is_plainly_allowed(key: VirtualKey, model: str, client: ServerClient) -> bool:
     """Return True if the key allows this model or policy by name, without a catalog lookup."""
-    model = without_latest_tag(model, client)
-    return key.asks(model, client.config.serve.aliases.get(model, model))
+    return not key.is_restricted or key.asks(*_requested_names(model, client))
 
 
 async def check_model_allowed(key: VirtualKey, model: str, client: ServerClient) -> None:
@@ -249,8 +253,7 @@ async def check_model_allowed(key: VirtualKey, model: str, client: ServerClient)
     """
     if is_plainly_allowed(key, model, client):
         return
-    model = without_latest_tag(model, client)
-    name = client.config.serve.aliases.get(model, model)
+    model, name = _requested_names(model, client)
     named = Policy(model=name)
     await client.look_up(named)
     there = client.catalog_for(named).by_id.get(name)

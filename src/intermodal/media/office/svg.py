@@ -349,11 +349,9 @@ def _label(text: str, x: float, y: float, matrix: Matrix, style: dict[str, str])
 def _style(element: Any) -> dict[str, str]:
     names = ("font-size", "fill", "text-anchor")
     said = {name: str(element.get(name)) for name in names if element.get(name)}
-    for part in str(element.get("style") or "").split(";"):
-        name, _, value = part.partition(":")
-        if name.strip() in names:
-            said[name.strip()] = value.strip()
-    return said
+    return said | {
+        name: value for name, value in _declarations(str(element.get("style") or "")).items() if name in names
+    }
 
 
 def _place(element: Any, name: str, otherwise: float, size: float) -> float:
