@@ -20,7 +20,7 @@ import report
 from home import fresh_home
 
 import intermodal
-from intermodal.client import plan_from
+from intermodal.client.async_client import plan_from
 from intermodal.events import Event, Replanned, fold
 
 sys.path.insert(0, str(Path(__file__).parent.parent))

@@ -15,7 +15,7 @@ import report
 from home import fresh_home
 
 import intermodal
-from intermodal import request_builder
+from intermodal.client import request_builder
 
 MEDIA = Path(__file__).parent.parent / "examples" / "media"
 INVOICE = {

@@ -25,13 +25,14 @@ from home import fresh_home
 
 import intermodal
 from intermodal.catalog.types import Catalog
+from intermodal.client.async_client import plan_from
+from intermodal.core.quantity import Quantity, q_error
 from intermodal.cost_model.answer_length import kind_of_request
 from intermodal.errors import NoRoute
 from intermodal.events import Actual
 from intermodal.plans.plan import Inputs
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.step import Check, Step, StepEstimate
-from intermodal.quantity import Quantity, q_error
 from intermodal.store.learned_figures import statistics
 from intermodal.store.rows import AttemptRow
 from intermodal.store.speed_regression import percentile
@@ -77,7 +78,7 @@ def planned(run: Run, catalog: Catalog, known: Statistics) -> Mapping[str, StepE
         as_of=run.when[:10],
     )  # fmt: skip
     try:
-        plan = intermodal.client.plan_from(inputs)
+        plan = plan_from(inputs)
     except NoRoute:
         return {}
     steps: list[Step] = [step for candidate in (*plan.fallbacks, plan.chosen) for step in candidate.steps]

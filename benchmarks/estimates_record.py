@@ -16,12 +16,13 @@ from estimates_set import Case, cases
 from home import fresh_home
 
 import intermodal
-from intermodal.content import BytesSource, File, Value
+from intermodal.client.async_client import plan_from
+from intermodal.core.content import BytesSource, File, Value
+from intermodal.core.request import Request
 from intermodal.events import Actual
 from intermodal.plans.facts import Facts
 from intermodal.plans.machine import Machine
 from intermodal.plans.step import Step
-from intermodal.request import Request
 from intermodal.store.cpu_contention import cpu_moment, share_of_others
 from intermodal.store.rows import AttemptRow, TransformRow
 
@@ -67,7 +68,7 @@ def record(requests: Iterable[Case], into: Path = RUNS) -> None:
 
 def _run(client: intermodal.Client, case: Case) -> Run:
     prepared = client.prepare(case.request)
-    plan = intermodal.client.plan_from(prepared.inputs)
+    plan = plan_from(prepared.inputs)
     store = client.asynchronous.store
     before = {attempt.id for attempt in store.attempts(50)}
     last = max((row.sequence for row in store.transforms(1)), default=0)

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from inputs import MEDIA, _clip, _pcm, pdf, text
 
 import intermodal
-from intermodal.content import BytesSource, File
-from intermodal.request import EmbeddingOutput, Request, TranscriptOutput
+from intermodal.core.content import BytesSource, File
+from intermodal.core.request import EmbeddingOutput, Request, TranscriptOutput
 
 # (question, most tokens it may take): as people ask them, short answers and long ones.
 OF_TEXT = (

@@ -21,7 +21,7 @@ from extraction_set import QUESTIONS, Paper, papers, right
 from home import fresh_home
 
 import intermodal
-from intermodal import request_builder
+from intermodal.client import request_builder
 from intermodal.executor.outputs import json_answer
 
 LONGEST = 200  # tokens of an answer

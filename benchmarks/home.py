@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from intermodal.config import cache_dir
+from intermodal.config.config_file import cache_dir
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import intermodal
-from intermodal.content import BytesSource, File, Text
-from intermodal.request import EmbeddingOutput, Message, Output, Request, Sampling, TextOutput, TranscriptOutput
+from intermodal.core.content import BytesSource, File, Text
+from intermodal.core.request import EmbeddingOutput, Message, Output, Request, Sampling, TextOutput, TranscriptOutput
 
 MEDIA = Path(__file__).parent.parent / "examples" / "media"
 RATE = 16_000

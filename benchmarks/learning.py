@@ -25,6 +25,7 @@ from learning_set import cases
 
 import intermodal
 from intermodal.catalog.types import Catalog
+from intermodal.core.quantity import q_error
 from intermodal.cost_model.answer_length import (
     AnswerLength,
     base_kind,
@@ -33,7 +34,6 @@ from intermodal.cost_model.answer_length import (
     typical_length,
 )
 from intermodal.plans.statistics import Statistics
-from intermodal.quantity import q_error
 from intermodal.store.learned_figures import EPOCH_ROWS
 from intermodal.store.speed_regression import percentile
 

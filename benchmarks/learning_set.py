@@ -16,7 +16,7 @@ from estimates_set import Case
 from inputs import text
 
 import intermodal
-from intermodal.content import BytesSource
+from intermodal.core.content import BytesSource
 
 ROOT = Path(__file__).parent.parent
 if str(ROOT) not in sys.path:

@@ -26,7 +26,7 @@ import report
 from fidelity.ours import MODEL, processor, served
 from PIL import Image, ImageDraw, ImageFont
 
-from intermodal import request_builder
+from intermodal.client import request_builder
 from intermodal.events import Result
 from intermodal.plans.plan import Candidate
 

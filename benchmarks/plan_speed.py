@@ -26,12 +26,12 @@ sys.path.insert(0, str(ROOT))
 from tests.plans import catalogs  # noqa: E402
 
 from intermodal.catalog.types import Catalog  # noqa: E402
-from intermodal.content import File, Part, PathSource, Text  # noqa: E402
+from intermodal.core.content import File, Part, PathSource, Text  # noqa: E402
+from intermodal.core.quantity import between, exact  # noqa: E402
+from intermodal.core.request import Message, Policy, Request  # noqa: E402
 from intermodal.plans.facts import Facts, PageFacts, PartFacts  # noqa: E402
 from intermodal.plans.plan import Plan  # noqa: E402
 from intermodal.plans.statistics import Statistics  # noqa: E402
-from intermodal.quantity import between, exact  # noqa: E402
-from intermodal.request import Message, Policy, Request  # noqa: E402
 
 AS_OF = "2026-11-24"
 RESULTS = ROOT / "benchmarks" / "results" / "plan_speed.md"

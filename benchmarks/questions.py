@@ -34,10 +34,10 @@ from tests.e2e.questions import (  # noqa: E402
     pairs,
 )
 
+from intermodal.core.request import ASPECTS  # noqa: E402
 from intermodal.plans.facts import MediumNeeds  # noqa: E402
 from intermodal.questions.needs_regression import BEYOND_WORDS  # noqa: E402
 from intermodal.questions.question_reader import QuestionReader  # noqa: E402
-from intermodal.request import ASPECTS  # noqa: E402
 
 Told = tuple[Pair, MediumNeeds]
 _KINDS = ("image", "audio", "video", "document")

@@ -44,8 +44,8 @@ from regret_idle import idle_copy
 from regret_set import Asked, requests, warming
 
 import intermodal
-from intermodal.client import plan_from
-from intermodal.config import cache_dir
+from intermodal.client.async_client import plan_from
+from intermodal.config.config_file import cache_dir
 from intermodal.errors import IntermodalError, NoRoute
 from intermodal.events import fold
 from intermodal.planner.alternatives import alternatives, plan_of_candidate

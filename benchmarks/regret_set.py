@@ -21,8 +21,8 @@ if str(ROOT) not in sys.path:
 from tests.media.tiny_eye import world  # noqa: E402
 
 import intermodal  # noqa: E402
-from intermodal.content import BytesSource  # noqa: E402
-from intermodal.request import EmbeddingOutput, Request, ScoresOutput, TranscriptOutput  # noqa: E402
+from intermodal.core.content import BytesSource  # noqa: E402
+from intermodal.core.request import EmbeddingOutput, Request, ScoresOutput, TranscriptOutput  # noqa: E402
 
 MEDIA = ROOT / "examples" / "media"
 TALK = ROOT / "examples" / "media" / "talk-over-stills.mp4"

@@ -21,15 +21,15 @@ import report
 from home import fresh_home
 from labelled import SETS
 
-from intermodal import request_builder
 from intermodal.catalog.types import Task
-from intermodal.client import AsyncClient
+from intermodal.client import request_builder
+from intermodal.client.async_client import AsyncClient
+from intermodal.core.request import ScoresOutput
 from intermodal.events import fold
 from intermodal.executor.outputs.scores import HYPOTHESIS, TEMPERATURE
 from intermodal.executor.outputs.vector_math import cosine, softmax
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call, Step, StepEstimate
-from intermodal.request import ScoresOutput
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))

@@ -20,11 +20,11 @@ from typing import Any
 
 import report
 
-from intermodal.client import AsyncClient
+from intermodal.client.async_client import AsyncClient
+from intermodal.core.request import TranscriptOutput
 from intermodal.errors import IntermodalError
 from intermodal.events import Result
 from intermodal.plans.plan import Plan
-from intermodal.request import TranscriptOutput
 
 OWN = Path(__file__).parent.parent / "examples" / "media" / "french.flac"
 OWN_TEXT = "Hello sir, how are you? My name is Marie and I live in France. Thank you very much, goodbye."

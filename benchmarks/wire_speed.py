@@ -30,10 +30,12 @@ import httpx
 import report
 from home import fresh_home
 
-from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.types import Host
-from intermodal.client import AsyncClient
+from intermodal.client.async_client import AsyncClient
+from intermodal.client.request_builder import make_request
+from intermodal.config import config_file
+from intermodal.core.request import Zone
 from intermodal.events import TextDelta
 from intermodal.protocols.anthropic import codec as anthropic_codec
 from intermodal.protocols.calls import ChatCall, EncodedRequest, WireImage, WireMessage, WireText
@@ -41,8 +43,6 @@ from intermodal.protocols.gemini import codec as gemini_codec
 from intermodal.protocols.ollama import codec as ollama_codec
 from intermodal.protocols.openai_chat import codec as openai_chat_codec
 from intermodal.protocols.openai_responses import codec as openai_responses_codec
-from intermodal.request import Zone
-from intermodal.request_builder import make_request
 
 WIRES: tuple[ModuleType, ...] = (
     openai_chat_codec,
@@ -135,7 +135,7 @@ Word = tuple[float, float]  # milliseconds of the clock and of the processor
 async def first_words(runs: int, url: str, zone: Zone) -> tuple[list[Word], list[Word], str]:
     """Milliseconds to the first word: of a bare client, of ours; and where ours go."""
     row = ServedRow(id="box/chat-70b", served_as="m", context=8192)
-    config.add_host(os.environ, HostRow(id="box", base_url=url, zone=zone, models=(row,)))
+    config_file.add_host(os.environ, HostRow(id="box", base_url=url, zone=zone, models=(row,)))
     bare: list[Word] = []
     ours: list[Word] = []
     body = {"model": "m", "messages": [{"role": "user", "content": "Well?"}], "stream": True, "max_tokens": 512}

@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from intermodal.config import cache_dir
+from intermodal.config.config_file import cache_dir
 
 MEDIA = Path(__file__).parent / "media"
 COLOUR = sys.stdout.isatty() and "NO_COLOR" not in os.environ

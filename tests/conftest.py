@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from intermodal.config import cache_dir
+from intermodal.config.config_file import cache_dir
 from intermodal.store.conversion_cache import FOLDER
 
 # Hypothesis fails an example that takes 200 ms, which says as much of the machine as of the code.

@@ -27,4 +27,4 @@ def errors_in_words_of_python(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
     monkeypatch.setattr(errors.IntermodalError, "__init__", watched)
     yield
-    assert not wrong, f"write settings with intermodal.hints: {wrong}"
+    assert not wrong, f"write settings with intermodal.core.hints: {wrong}"

@@ -14,7 +14,7 @@ from home import fresh_home
 
 import intermodal
 from fidelity.samples import Sample
-from intermodal import request_builder
+from intermodal.client import request_builder
 from intermodal.plans.step import Call, Transform
 from intermodal.testing import FakeHost
 

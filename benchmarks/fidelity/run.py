@@ -166,7 +166,7 @@ def run_peers(picked: Sequence[Sample], datas: dict[str, bytes], *, allowed: boo
 
 
 def _peer(peer: str, paths: Sequence[Path]) -> list[Row]:
-    from intermodal.config import cache_dir
+    from intermodal.config.config_file import cache_dir
 
     print(f"{peer} on {len(paths)} files", file=sys.stderr, flush=True)
     env = {

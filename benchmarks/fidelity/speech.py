@@ -79,7 +79,7 @@ def _path(text: str) -> Path:
 
 
 def _speak(texts: Sequence[str]) -> None:
-    from intermodal.config import cache_dir
+    from intermodal.config.config_file import cache_dir
 
     texts = list(dict.fromkeys(texts))
     FOLDER.mkdir(parents=True, exist_ok=True)

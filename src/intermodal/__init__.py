@@ -18,8 +18,24 @@ if TYPE_CHECKING:
     from intermodal.advisor.advice import Advice
     from intermodal.advisor.advise import advise
     from intermodal.catalog.types import Endpoint
-    from intermodal.client import Answer, AsyncClient
-    from intermodal.content import Audio, BytesSource, Document, File, Image, PathSource, Text, UrlSource
+    from intermodal.client.async_client import Answer, AsyncClient
+    from intermodal.client.estimates import Estimate
+    from intermodal.client.request_builder import make_request
+    from intermodal.client.sync_client import Client, ask
+    from intermodal.core.content import Audio, BytesSource, Document, File, Image, PathSource, Text, UrlSource
+    from intermodal.core.request import (
+        EmbeddingOutput,
+        ImageOutput,
+        JsonOutput,
+        Message,
+        Policy,
+        Request,
+        Sampling,
+        ScoresOutput,
+        SpeechOutput,
+        TextOutput,
+        TranscriptOutput,
+    )
     from intermodal.errors import (
         BudgetExceeded,
         CallError,
@@ -58,33 +74,19 @@ if TYPE_CHECKING:
         UsageError,
         WeightsError,
     )
-    from intermodal.estimates import Estimate
     from intermodal.events import Event, FieldEvidence, Replanned, Result, fold
     from intermodal.plans.analyze import explain_analyze
     from intermodal.plans.explain import explain
     from intermodal.plans.plan import Inputs, Plan, SavedPlan
-    from intermodal.request import (
-        EmbeddingOutput,
-        ImageOutput,
-        JsonOutput,
-        Message,
-        Policy,
-        Request,
-        Sampling,
-        ScoresOutput,
-        SpeechOutput,
-        TextOutput,
-        TranscriptOutput,
-    )
-    from intermodal.request_builder import make_request
-    from intermodal.sync_client import Client, ask
     from intermodal.workloads.monthly_cost import MonthlyCost
 
 _HOME = {
     "Advice": "advisor.advice", "advise": "advisor.advise",
-    "Answer": "client", "AsyncClient": "client", "Client": "sync_client",
-    "Audio": "content", "BytesSource": "content", "Document": "content", "File": "content", "Image": "content",
-    "PathSource": "content", "Endpoint": "catalog.types", "Text": "content", "UrlSource": "content",
+    "Answer": "client.async_client", "AsyncClient": "client.async_client", "Client": "client.sync_client",
+    "Endpoint": "catalog.types",
+    **dict.fromkeys(
+        ("Audio", "BytesSource", "Document", "File", "Image", "PathSource", "Text", "UrlSource"), "core.content"
+    ),
     **dict.fromkeys(
         (
             "BudgetExceeded", "CallError", "ConfigError", "ContentRefused", "ContextExceeded",
@@ -97,14 +99,18 @@ _HOME = {
         ),
         "errors",
     ),
-    "Estimate": "estimates", "MonthlyCost": "workloads.monthly_cost",
+    "Estimate": "client.estimates", "MonthlyCost": "workloads.monthly_cost",
     "Event": "events", "FieldEvidence": "events", "Replanned": "events", "Result": "events", "fold": "events",
     "Inputs": "plans.plan", "Plan": "plans.plan", "SavedPlan": "plans.plan",
-    "EmbeddingOutput": "request", "ImageOutput": "request", "JsonOutput": "request", "Message": "request",
-    "Policy": "request", "Request": "request", "Sampling": "request", "ScoresOutput": "request",
-    "SpeechOutput": "request", "TextOutput": "request", "TranscriptOutput": "request",
-    "ask": "sync_client", "explain": "plans.explain", "explain_analyze": "plans.analyze",
-    "make_request": "request_builder",
+    **dict.fromkeys(
+        (
+            "EmbeddingOutput", "ImageOutput", "JsonOutput", "Message", "Policy", "Request", "Sampling", "ScoresOutput",
+            "SpeechOutput", "TextOutput", "TranscriptOutput",
+        ),
+        "core.request",
+    ),
+    "ask": "client.sync_client", "explain": "plans.explain", "explain_analyze": "plans.analyze",
+    "make_request": "client.request_builder",
 }  # fmt: skip
 
 __all__ = [

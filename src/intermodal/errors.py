@@ -41,7 +41,7 @@ Interrupted by the user (Ctrl-C): exit 130.
 
 Each error states *what* happened, *where*, and what to *do*; ``str(error)`` is one sentence built from the three. An
 exception belongs to Python, so it names keyword arguments; the command line and the gateway word the same hints with
-their own options (``hints.py``).
+their own options (``core/hints.py``).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from intermodal.hints import Surface, words
+from intermodal.core.hints import Surface, words
 
 # What may follow a failed attempt; ``executor/attempt/retry.py`` decides how often and when. never: nothing. resend:
 # the same endpoint, then another. once: the same endpoint once more, then another. wait: the same endpoint after the

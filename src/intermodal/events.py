@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from msgspec import field
 
-from intermodal.content import Part, ReadLine, ToolCall, Transcript, Value, renamed_field
+from intermodal.core.content import Part, ReadLine, ToolCall, Transcript, Value, renamed_field
 
 
 class Usage(Value):

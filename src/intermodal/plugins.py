@@ -19,10 +19,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from intermodal.catalog.types import Host as Host
-    from intermodal.content import ReadLine as ReadLine
-    from intermodal.content import Segment as Segment
-    from intermodal.content import Text as Text
-    from intermodal.content import Transcript as Transcript
+    from intermodal.core.content import ReadLine as ReadLine
+    from intermodal.core.content import Segment as Segment
+    from intermodal.core.content import Text as Text
+    from intermodal.core.content import Transcript as Transcript
+    from intermodal.core.request import JsonOutput as JsonOutput
+    from intermodal.core.request import Message as Message
+    from intermodal.core.request import Output as Output
+    from intermodal.core.request import TextOutput as TextOutput
     from intermodal.errors import CallError as CallError
     from intermodal.errors import InputBroken as InputBroken
     from intermodal.errors import PromptError as PromptError
@@ -45,10 +49,6 @@ if TYPE_CHECKING:
     from intermodal.protocols.calls import WireText as WireText
     from intermodal.protocols.calls import WireTextDelta as WireTextDelta
     from intermodal.protocols.calls import WireUsage as WireUsage
-    from intermodal.request import JsonOutput as JsonOutput
-    from intermodal.request import Message as Message
-    from intermodal.request import Output as Output
-    from intermodal.request import TextOutput as TextOutput
 
 
 class ChatProtocol(Protocol):

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from intermodal.config_schema import config_json_schema
+from intermodal.config.schema import config_json_schema
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "docs" / "intermodal.schema.json"

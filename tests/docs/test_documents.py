@@ -23,7 +23,7 @@ from tests.e2e.command import intermodal as intermodal_here
 import intermodal
 from intermodal import errors
 from intermodal.cli.main import VERBS, main
-from intermodal.config_tables import ConfigFile
+from intermodal.config.tables import ConfigFile
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "examples" / "media" / "README.md"])

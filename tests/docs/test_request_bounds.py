@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.gates.slow_inputs import OPERATORS
 
 from intermodal.concurrency import offload
-from intermodal.config_tables import ServeTable
+from intermodal.config.tables import ServeTable
 from intermodal.executor.attempt import circuit_breaker
 from intermodal.executor.direct import compiled_plan
 from intermodal.gateway import server_client

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.servers import EYE, LlamaServer, llama_server
 
-from intermodal.client import AsyncClient
+from intermodal.client.async_client import AsyncClient
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from typing import Literal, cast
 
 from msgspec import Struct
 
+from intermodal.core.request import Aspect
 from intermodal.plans.facts import Medium, MediumNeeds, QuestionFacts, needs_looks
 from intermodal.questions.needs_regression import BEYOND, BEYOND_WORDS
-from intermodal.request import Aspect
 
 HELD_OUT = Path(__file__).with_name("questions_held_out.txt")
 LATER = Path(__file__).with_name("questions_later.txt")

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from intermodal.config import cache_dir
+from intermodal.config.config_file import cache_dir
 from intermodal.local.weights.store import WeightsStore
 
 EYE = Path(__file__).parents[1] / "media" / "tiny_eye" / "tiny-eye-mmproj.gguf"

@@ -20,11 +20,11 @@ from tests.e2e.onnx_folders import CLIP, config, copied, cut
 from tests.media.tiny_eye import world
 
 from intermodal.catalog.types import Endpoint
-from intermodal.client import AsyncClient
+from intermodal.client.async_client import AsyncClient
+from intermodal.core.request import EmbeddingOutput, ScoresOutput
 from intermodal.local.embedded.results import ContrastiveResult
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Call, Transform
-from intermodal.request import EmbeddingOutput, ScoresOutput
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]
 GENERATOR = Path(__file__).parents[2] / "scripts" / "tiny_clip" / "pictures.py"

@@ -15,11 +15,11 @@ from tests.e2e.tokenizer import served as running
 
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.types import TextCounter
-from intermodal.client import AsyncClient
-from intermodal.config import Config
-from intermodal.content import Text
+from intermodal.client.async_client import AsyncClient
+from intermodal.config.config_file import Config
+from intermodal.core.content import Text
+from intermodal.core.request import Message, Policy, Request
 from intermodal.local.tokenizers.token_counter import tokenizer_from_gguf
-from intermodal.request import Message, Policy, Request
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
 WORDS = "It was the best of times, it was the worst of times; it was the age of wisdom. " * 40

@@ -22,7 +22,7 @@ from tests.e2e.servers import LlamaServer, llama_server
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.conftest import cli as cli
 
-from intermodal import config
+from intermodal.config import config_file
 from intermodal.local.discovery import server_directory
 from intermodal.testing import EmulatedLMStudio, EmulatedOllama, Engine, ListedModel
 from intermodal.testing.emulated_servers import Family
@@ -40,7 +40,7 @@ def found(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def write(*addresses: str, more: str = "") -> None:
         monkeypatch.delenv("INTERMODAL_DISCOVERY")
-        path = config.config_path(os.environ)
+        path = config_file.config_path(os.environ)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{more}\n[discovery]\nusual_ports = false\naddresses = {json.dumps(addresses)}\n")
 
@@ -361,7 +361,7 @@ def test_nothing_is_looked_for_where_the_config_says_so(cli: Cli, found: Any, te
     found(address)
     assert served(cli)
     text_server.record.forget()
-    path = config.config_path(os.environ)
+    path = config_file.config_path(os.environ)
     path.write_text(path.read_text().replace("[discovery]", "[discovery]\nenabled = false"))
     assert cli("doctor", "--json").document["servers"] == []
     assert not [m for m in cli("models", "--json").document["models"] if m["served_as"] == text_server.model]
@@ -422,7 +422,7 @@ def test_a_runtime_that_a_picture_kills_is_never_sent_one_again(cli: Cli, found:
     assert again.code == 4, again.out
     assert "appearance" in again.err, again.err
     assert server.reached.count(b"data:image") == 1
-    (lesson,) = server_directory.read_lessons(config.data_dir(os.environ))
+    (lesson,) = server_directory.read_lessons(config_file.data_dir(os.environ))
     assert (lesson.about, lesson.holds) == ("image", False)
     assert lesson.message == "closed the connection without an answer when it was sent image"
 
@@ -477,7 +477,7 @@ def test_an_ollama_that_listens_where_its_variable_says_is_found_and_none_on_ano
 ) -> None:
     with EmulatedOllama(Engine(text_server.base_url), (BLIND,)) as door:
         found(more="")
-        path = config.config_path(os.environ)
+        path = config_file.config_path(os.environ)
         path.write_text("")  # the usual ports, and what variables say
         monkeypatch.setenv("OLLAMA_HOST", door.address.removeprefix("http://"))
         assert door.address in {server["address"] for server in cli("doctor", "--json").document["servers"]}

@@ -20,11 +20,11 @@ from tests.e2e.command import intermodal
 from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal import errors
-from intermodal.client import AsyncClient
+from intermodal.client.async_client import AsyncClient
+from intermodal.client.request_builder import make_request
+from intermodal.core.request import ImageOutput
 from intermodal.events import Result, Sketched, StepProgress
 from intermodal.plans.explain import explain
-from intermodal.request import ImageOutput
-from intermodal.request_builder import make_request
 from intermodal.testing import tiny_diffusion
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]

@@ -13,11 +13,11 @@ import pytest
 from tests.e2e.command import intermodal
 from tests.e2e.onnx_folders import BERT, config, copied, cut
 
-from intermodal.client import AsyncClient
+from intermodal.client.async_client import AsyncClient
+from intermodal.core.request import ScoresOutput
 from intermodal.errors import NoRoute, UsageError
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Call, Transform
-from intermodal.request import ScoresOutput
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]
 TINY = "mine:test/tiny-subjects"

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.extraction_set import QUESTIONS, papers
 
 import intermodal
-from intermodal import request_builder
+from intermodal.client import request_builder
 
 pytestmark = pytest.mark.e2e
 

@@ -17,8 +17,8 @@ from tests.e2e.command import Ran, intermodal
 from tests.e2e.onnx_folders import CLIP, config
 from tests.media.tiny_eye import world
 
-from intermodal.client import AsyncClient
-from intermodal.config import cache_dir
+from intermodal.client.async_client import AsyncClient
+from intermodal.config.config_file import cache_dir
 from intermodal.errors import NotInstalled, RuntimeCrashed
 from intermodal.retrieval import picture_search
 
@@ -137,7 +137,8 @@ from intermodal.cli import main
 try:
     main.main(["find", "a red star", sys.argv[1], "--json"])
 finally:
-    heavy = {"numpy", "PIL", "onnxruntime", "intermodal.planner", "intermodal.client", "intermodal.executor.run"}
+    ours = {"intermodal.planner", "intermodal.client.async_client", "intermodal.executor.run"}
+    heavy = {"numpy", "PIL", "onnxruntime"} | ours
     print(sorted(heavy & set(sys.modules)), file=sys.stderr)
 """
     ran = subprocess.run([sys.executable, "-c", script, str(album)], capture_output=True, text=True, check=True)

@@ -57,7 +57,7 @@ def test_up_says_what_it_took_and_later_predictions_are_mended_by_that() -> None
 
 
 def test_the_words_of_requests_are_not_in_the_log_of_a_server() -> None:
-    from intermodal.config import state_dir
+    from intermodal.config.config_file import state_dir
 
     up()
     asked = intermodal("ask", "Say xyzzyquux twice.", "--max-tokens", "4", "--model", ENDPOINT, timeout=200)

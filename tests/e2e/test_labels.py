@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from tests.unit.local.runtime_fixtures import REAL_WEIGHTS
 
-from intermodal.content import Text
+from intermodal.core.content import Text
+from intermodal.core.request import Message, Request
 from intermodal.cost_model.tokens import BLOCK
 from intermodal.executor.preparation import prompt
 from intermodal.local.tokenizers.token_counter import TokenCounter
 from intermodal.local.weights.store import WeightsStore
 from intermodal.protocols.calls import WireText
-from intermodal.request import Message, Request
 
 pytestmark = pytest.mark.e2e
 NAMES = (

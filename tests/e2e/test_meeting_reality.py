@@ -119,7 +119,7 @@ def test_a_transcript_with_nothing_in_it_is_heard_again_by_the_better_transcribe
 @pytest.fixture
 def english_ear(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A user who pulled the English ear and no other."""
-    from intermodal.config import cache_dir
+    from intermodal.config.config_file import cache_dir
 
     folder = cache_dir({"INTERMODAL_HOME": str(own_home)}) / "weights"
     real = folder.resolve()

@@ -11,8 +11,7 @@ from tests.e2e.onnx_folders import CLIP
 from tests.unit.gateway.gateway_server import config
 
 import intermodal
-from intermodal.plans.explain import explain
-from intermodal.request import (
+from intermodal.core.request import (
     EmbeddingOutput,
     ImageOutput,
     Output,
@@ -20,6 +19,7 @@ from intermodal.request import (
     SpeechOutput,
     TranscriptOutput,
 )
+from intermodal.plans.explain import explain
 from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.e2e

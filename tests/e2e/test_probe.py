@@ -12,8 +12,8 @@ from tests.e2e.servers import EAR, LlamaServer, llama_server
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.conftest import cli as cli
 
-from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.config import config_file
 from intermodal.testing import EmulatedOllama, Engine, FakeHost, ListedModel
 
 pytestmark = pytest.mark.e2e
@@ -28,7 +28,7 @@ def ear() -> Iterator[LlamaServer]:
 def entered(base_url: str, model: str, **more: Any) -> str:
     """A host of the user's own of which nothing is known but that it chats."""
     row = ServedRow(id=model, context=2048, tier="tiny", **more)
-    config.add_host(os.environ, HostRow(id="box", base_url=base_url, zone="machine", models=(row,)))
+    config_file.add_host(os.environ, HostRow(id="box", base_url=base_url, zone="machine", models=(row,)))
     return f"box:{model}"
 
 
@@ -87,7 +87,7 @@ def test_a_picture_that_is_taken_and_left_out_is_no_vision_model(cli: Cli, text_
 
     with Blind(Engine(text_server.base_url), (ListedModel("smollm2:135m", sees=False, says_sees=True),)) as door:
         row = ServedRow(id="desk/blind", served_as="smollm2:135m", input=("text", "image"), context=2048, tier="tiny")
-        config.add_host(os.environ, HostRow(id="ollama", base_url=door.address, zone="machine", models=(row,)))
+        config_file.add_host(os.environ, HostRow(id="ollama", base_url=door.address, zone="machine", models=(row,)))
         done = cli("probe", "ollama:desk/blind", "--only", "image", "--yes", "--json")
     (image,) = [each for each in done.document["found"] if each["about"] == "image"]
     assert (image["holds"], "left it out" in image["said"]) == (False, True)
@@ -96,7 +96,7 @@ def test_a_picture_that_is_taken_and_left_out_is_no_vision_model(cli: Cli, text_
 def test_what_it_costs_is_said_and_nothing_is_sent_without_a_yes(cli: Cli) -> None:
     with FakeHost(answer="Four.") as host:
         row = ServedRow(id="fake/model", context=8192, tier="tiny", input_mtok=100.0, output_mtok=200.0)
-        config.add_host(os.environ, HostRow(id="far", base_url=host.base_url, zone="internet", models=(row,)))
+        config_file.add_host(os.environ, HostRow(id="far", base_url=host.base_url, zone="internet", models=(row,)))
         silent = cli("probe", "far:fake/model")
         assert silent.code == 2
         assert "at most $" in silent.err
@@ -114,7 +114,7 @@ def test_what_it_costs_is_said_and_nothing_is_sent_without_a_yes(cli: Cli) -> No
 def test_a_tool_that_was_taken_and_not_called_shows_nothing(cli: Cli) -> None:
     with FakeHost(answer="It is sunny.") as host:
         row = ServedRow(id="fake/model", context=8192, tier="tiny", input_mtok=100.0, output_mtok=200.0)
-        config.add_host(os.environ, HostRow(id="far", base_url=host.base_url, zone="internet", models=(row,)))
+        config_file.add_host(os.environ, HostRow(id="far", base_url=host.base_url, zone="internet", models=(row,)))
         assert held(cli, "far:fake/model", "--only", "tools")["tools"] is None
         assert "tools  not known" in cli("probe", "far:fake/model", "--only", "tools", "--yes").out
 

@@ -13,7 +13,7 @@ from tests.e2e.command import intermodal
 from tests.media.tiny_eye import world
 from tests.unit.sizing.hub_server import HubServer, serving
 
-from intermodal.config import cache_dir, data_dir
+from intermodal.config.config_file import cache_dir, data_dir
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 MEDIA = Path(__file__).parents[1] / "media"

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from tests.e2e.questions import BLIND, EVERYDAY, FITTED, FROZEN, HELD_OUT, LATER, asked_outside, of_trades, pairs
 
-from intermodal import request_builder
-from intermodal.client import AsyncClient
-from intermodal.content import Kind
+from intermodal.client import request_builder
+from intermodal.client.async_client import AsyncClient
+from intermodal.core.content import Kind
 from intermodal.local.embedded import e5
 from intermodal.plans.explain import explain
 from intermodal.plans.step import Check

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.command import intermodal
 from tests.e2e.onnx_folders import BERT, config
 
-from intermodal.client import AsyncClient
+from intermodal.client.async_client import AsyncClient
 from intermodal.errors import InputEmpty, UsageError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]

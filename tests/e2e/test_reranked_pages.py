@@ -10,12 +10,12 @@ import pytest
 from tests.e2e.onnx_folders import BERT
 
 from intermodal.catalog.types import Endpoint
-from intermodal.client import AsyncClient
+from intermodal.client.async_client import AsyncClient
+from intermodal.client.request_builder import make_request
 from intermodal.local.embedded.results import EncoderResult
 from intermodal.local.embedded.runtimes import EmbeddedRuntimes
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Transform
-from intermodal.request_builder import make_request
 from intermodal.testing import FakeHost
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]

@@ -13,13 +13,14 @@ from benchmarks.labelled import SETS
 from tests.e2e.servers import LlamaServer
 from tests.unit.local.runtime_fixtures import words
 
-from intermodal import config, request_builder
 from intermodal.catalog.host_rows import HostRow, ServedRow
-from intermodal.client import AsyncClient
+from intermodal.client import request_builder
+from intermodal.client.async_client import AsyncClient
+from intermodal.config import config_file
+from intermodal.core.request import Output, ScoresOutput, SpeechOutput, TranscriptOutput
 from intermodal.events import Event, Note, Result, StepProgress, TextDelta, fold
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call, Step, StepEstimate
-from intermodal.request import Output, ScoresOutput, SpeechOutput, TranscriptOutput
 from intermodal.testing import FakeHost
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -55,8 +56,8 @@ async def test_an_answer_is_spoken_and_a_transcriber_hears_the_same_words(client
     answer = "The caller wants a new invoice. It should be sent before Friday. She will pay by bank transfer."
     with FakeHost(answer=answer) as host:
         row = ServedRow(id="acme/talker", context=8192, input_mtok=1.0, output_mtok=1.0)
-        config.add_host(os.environ, HostRow(id="box", base_url=host.base_url, models=(row,)))
-        client.config = config.load_config(os.environ)
+        config_file.add_host(os.environ, HostRow(id="box", base_url=host.base_url, models=(row,)))
+        client.config = config_file.load_config(os.environ)
         say = Call(
             id="say", op="generate", task="text-generation", endpoint="box:acme/talker", inputs=("part:0",), title="Say"
         )

@@ -21,7 +21,7 @@ from tests.e2e.command import ANSWERED, Ran, fresh, intermodal
 from tests.e2e.servers import EYE, weights_of
 
 from intermodal import Client
-from intermodal.config import state_dir
+from intermodal.config.config_file import state_dir
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

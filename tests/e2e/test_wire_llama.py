@@ -14,7 +14,8 @@ import pytest
 from intermodal import errors
 from intermodal.catalog.shipped_rows import shipped_rows
 from intermodal.catalog.types import Host
-from intermodal.config import cache_dir
+from intermodal.config.config_file import cache_dir
+from intermodal.core.request import JsonOutput, Sampling
 from intermodal.local.weights.store import WeightsStore
 from intermodal.protocols.calls import (
     ChatCall,
@@ -31,7 +32,6 @@ from intermodal.protocols.calls import (
 )
 from intermodal.protocols.errors import classification
 from intermodal.protocols.openai_chat import codec as openai_chat_codec
-from intermodal.request import JsonOutput, Sampling
 from intermodal.transport.addresses import HostAddress
 from intermodal.transport.client import Transport
 from intermodal.transport.timeouts import Timeouts

@@ -20,16 +20,17 @@ from tests.e2e.servers import EYE, LlamaServer, llama_server
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.conftest import cli as cli
 
-from intermodal import config, errors
+from intermodal import errors
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.types import Host, Protocol
-from intermodal.content import ToolCall, ToolResult
+from intermodal.config import config_file
+from intermodal.core.content import ToolCall, ToolResult
+from intermodal.core.request import Sampling, Tool
 from intermodal.protocols.anthropic import codec as anthropic_codec
 from intermodal.protocols.calls import ChatCall, Error, Finish, WireEvent, WireImage, WireMessage, WireText, WireUsage
 from intermodal.protocols.conversation import collect_turn
 from intermodal.protocols.errors import classification
 from intermodal.protocols.openai_responses import codec as openai_responses_codec
-from intermodal.request import Sampling, Tool
 from intermodal.testing import Attempt, FakeVendor
 from intermodal.transport.addresses import HostAddress
 from intermodal.transport.client import Transport
@@ -153,7 +154,7 @@ def test_a_picture_is_seen_through_either_protocol_and_paid_in_tokens(
             image_tokens="fixed:16",
         )  # fmt: skip
         row = HostRow(id="box", base_url=seeing.base_url, protocol=protocol, zone="machine", models=(model,))
-        config.add_host(os.environ, row)
+        config_file.add_host(os.environ, row)
         name = f"box:{seeing.model}"
         picture = str(media / "photo-cat.jpg")
         # The likeliest token begins a word here. Where the first one is half a character, llama-server leaves out
@@ -192,7 +193,7 @@ def test_a_real_model_behind_ollama_s_api_answers_and_gets_the_picture(
             id=eye_server.model, served_as="eye", input=("text", "image"), context=2048, tier="tiny",
             tokenizer="smollm2", image_tokens="fixed:16",
         )  # fmt: skip
-        config.add_host(os.environ, HostRow(id="ollama", base_url=door.base_url, zone="machine", models=(row,)))
+        config_file.add_host(os.environ, HostRow(id="ollama", base_url=door.base_url, zone="machine", models=(row,)))
         picture = str(media / "photo-cat.jpg")
         name = f"ollama:{eye_server.model}"
         done = cli("ask", "What is it?", picture, "-m", name, "--json", "--max-tokens", "8", "--at-least", "tiny")

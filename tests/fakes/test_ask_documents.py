@@ -10,8 +10,8 @@ import pytest
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.conftest import cli as cli
 
-from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.config import config_file
 from intermodal.testing import FakeHost, FakeVendor
 from intermodal.testing.fake_vendor import Name
 
@@ -26,7 +26,7 @@ def connect(base_url: str, **more: Any) -> None:
         output_mtok=0.02,
     )  # fmt: skip
     host = {"id": "box", "base_url": base_url, "zone": "internet", "forced_json": True, "models": (row,), **more}
-    config.add_host(os.environ, HostRow(**host))
+    config_file.add_host(os.environ, HostRow(**host))
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_picture_with_too_long_a_side_is_made_smaller_before_it_goes(cli: Cli,
             id="anthropic/claude-haiku-4.5", served_as="haiku", input=("text", "image"), context=200_000,
             input_mtok=1.0, output_mtok=5.0,
         )  # fmt: skip
-        config.add_host(
+        config_file.add_host(
             os.environ,
             HostRow(id="box", base_url=vendor.base_url, protocol="anthropic", zone="internet", models=(row,)),
         )

@@ -12,9 +12,9 @@ import pytest
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.conftest import cli as cli
 
-from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.types import Protocol
+from intermodal.config import config_file
 from intermodal.testing import FakeVendor
 from intermodal.testing.fake_vendor import Name
 
@@ -30,7 +30,7 @@ def connect(vendor: FakeVendor, **more: str) -> None:
     row = ServedRow(
         id="acme/seer-70b", served_as="seer", input=("text", "image"), context=8192, input_mtok=1.0, output_mtok=2.0
     )
-    config.add_host(
+    config_file.add_host(
         os.environ,
         HostRow(id="box", base_url=vendor.base_url, protocol=protocol, forced_json=True, models=(row,), **more),  # type: ignore[arg-type]
     )
@@ -107,7 +107,7 @@ def test_a_shipped_host_keeps_its_protocol_when_the_config_says_more_about_it(cl
     """A row for Ollama that names a model does not turn it into an OpenAI-compatible host."""
     with FakeVendor("ollama", "Four.") as vendor:
         row = ServedRow(id="meta/llama-3.1-8b", served_as="llama3.1", tier="small")
-        config.add_host(os.environ, HostRow(id="ollama", base_url=vendor.base_url, models=(row,)))
+        config_file.add_host(os.environ, HostRow(id="ollama", base_url=vendor.base_url, models=(row,)))
         done = cli("ask", "How many?", "-m", "ollama:meta/llama-3.1-8b", "-q")
     assert done.out == "Four.\n", done.err
     assert vendor.attempts[0].path == "/api/chat"

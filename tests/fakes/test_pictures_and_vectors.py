@@ -17,8 +17,8 @@ from PIL import Image
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.conftest import cli as cli
 
-from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.config import config_file
 from intermodal.testing import FakeHost, FakeVendor
 from intermodal.testing.attempts import DIMENSIONS, vector_of
 from intermodal.testing.images import TOKENS, png
@@ -71,7 +71,7 @@ def test_google_s_client_gets_a_picture_and_vectors() -> None:
 
 
 def connect(base_url: str, *rows: ServedRow, **more: Any) -> None:
-    config.add_host(os.environ, HostRow(id="box", base_url=base_url, models=rows, **more))
+    config_file.add_host(os.environ, HostRow(id="box", base_url=base_url, models=rows, **more))
 
 
 def brush(**more: Any) -> ServedRow:

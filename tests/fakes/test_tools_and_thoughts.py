@@ -9,11 +9,11 @@ import pytest
 
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.types import Protocol
-from intermodal.client import AsyncClient
-from intermodal.config import Config
-from intermodal.content import Opaque, Reasoning, Text, ToolCall, ToolResult
+from intermodal.client.async_client import AsyncClient
+from intermodal.config.config_file import Config
+from intermodal.core.content import Opaque, Reasoning, Text, ToolCall, ToolResult
+from intermodal.core.request import Message, Policy, Request, Tool
 from intermodal.events import Result
-from intermodal.request import Message, Policy, Request, Tool
 from intermodal.testing import Attempt, FakeVendor
 from intermodal.testing.fake_vendor import Name
 

@@ -11,10 +11,10 @@ from tests.unit.executor.routes import PRICED as SHORT
 from tests.unit.executor.routes import Bench, FakeOpened, asked, plan, route, say
 
 from intermodal.catalog.types import Endpoint, Host, Model, Price
+from intermodal.core.quantity import between
+from intermodal.core.request import Policy, Request
 from intermodal.events import Result
 from intermodal.plans.plan import Plan
-from intermodal.quantity import between
-from intermodal.request import Policy, Request
 
 __all__ = ["PRICED", "Bench", "asked", "ask", "endpoint", "plan", "route", "say", "world_of"]
 

@@ -18,12 +18,12 @@ from tests import documents
 from tests.gates.test_media_bombs import MB, resident, spent
 from tests.gates.test_media_fuzz import damaged
 
-from intermodal.content import BytesSource, File
+from intermodal.core.content import BytesSource, File
+from intermodal.core.request import Message, Request
 from intermodal.errors import InputError
 from intermodal.media.expand import expand
 from intermodal.media.fetch import CachingFetcher
 from intermodal.media.worker_client import MediaWorker
-from intermodal.request import Message, Request
 
 pytestmark = [pytest.mark.gate, pytest.mark.anyio]
 FILES = Path(__file__).parents[1] / "media" / "office"

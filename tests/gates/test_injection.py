@@ -15,14 +15,14 @@ from tests.gates.injection import ALL_MARKS, OF_SMOLLM2, QUESTION, UNSEEN
 from tests.unit.gateway.gateway_server import GatewayServer
 
 import intermodal
-from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.types import Endpoint
-from intermodal.content import BytesSource, File, ReadLine, Segment, Text, Transcript
+from intermodal.config import config_file
+from intermodal.core.content import BytesSource, File, ReadLine, Segment, Text, Transcript
+from intermodal.core.request import Message, Policy, Request, Sampling
 from intermodal.local.embedded.results import ChatServer, OcrResult, SpeechResult
 from intermodal.local.embedded.runtimes import EmbeddedRuntimes
 from intermodal.local.servers.client_runtimes import ClientRuntimes
-from intermodal.request import Message, Policy, Request, Sampling
 from intermodal.testing import FakeHost, FakeVendor
 from intermodal.testing.images import png
 
@@ -53,11 +53,11 @@ def fake(protocol: Any) -> AbstractContextManager[Any]:
     return FakeHost("Four.") if protocol == "openai" else FakeVendor(protocol, "Four.")
 
 
-def hosted(base_url: str, protocol: Any = "openai") -> config.Config:
+def hosted(base_url: str, protocol: Any = "openai") -> config_file.Config:
     """A host elsewhere whose model reads text alone."""
     row = ServedRow(id="acme/reader", tier="large", context=1_000_000, input_mtok=0.1, output_mtok=0.1)
     host = HostRow(id="box", base_url=base_url, protocol=protocol, zone="internet", models=(row,))
-    return config.Config(hosts=(host,), consent=("box",))
+    return config_file.Config(hosts=(host,), consent=("box",))
 
 
 def file(name: str, data: bytes) -> File:
@@ -200,7 +200,7 @@ def test_neither_words_nor_files_nor_names_are_role_tokens_in_the_embedded_model
 def test_tools_and_their_results_are_no_role_tokens_in_the_embedded_model(
     embedded: Callable[[], tuple[Record, Rendered]], own_home: Path
 ) -> None:
-    from intermodal.content import ToolCall, ToolResult
+    from intermodal.core.content import ToolCall, ToolResult
 
     escaped = '{"where": "\\u003c|im_end|\\u003e"}'
     messages = (
@@ -250,7 +250,7 @@ def test_no_file_is_a_role_token_in_a_server_of_llama_cpp(
         path = own_home / "intermodal.toml"
         path.write_text(llama.row("desk"))
         server = Rendered(llama.base_url.removesuffix("/v1"))
-        with intermodal.Client(config.load_config({"INTERMODAL_CONFIG": str(path)})) as client:
+        with intermodal.Client(config_file.load_config({"INTERMODAL_CONFIG": str(path)})) as client:
             list(
                 client.stream(
                     request(Text(text=QUESTION), named, page, *recorded_and_painted(media), model=llama.model)

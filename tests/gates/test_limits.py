@@ -18,11 +18,11 @@ from tests.unit.executor.routes import asked, look, plan, route, say, see, until
 from tests.unit.gateway.gateway_server import GatewayServer, priced
 
 from intermodal import errors
+from intermodal.core.request import Policy
 from intermodal.events import AttemptFailed, Note
 from intermodal.executor.attempt import circuit_breaker as breaker
 from intermodal.executor.attempt.circuit_breaker import FAILURES_TO_OPEN, PROBE_INTERVAL, EndpointHealth
 from intermodal.plans.plan import Plan
-from intermodal.request import Policy
 from intermodal.transport.timeouts import Timeouts
 
 pytestmark = [pytest.mark.gate, pytest.mark.anyio, pytest.mark.timeout(3000)]

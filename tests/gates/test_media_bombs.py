@@ -224,8 +224,8 @@ async def test_d9_a_forged_flac_header_is_not_believed(worker: tuple[MediaWorker
 
 def test_d9_seconds_and_bytes_are_counted_while_decoding(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A probe that was fooled does not help the bomb: decoding stops by its own count."""
+    from intermodal.core.quantity import exact
     from intermodal.media.worker_results import MediaProbeResult
-    from intermodal.quantity import exact
 
     data = (media / "two_cities_25s.flac").read_bytes()
     monkeypatch.setattr(

@@ -9,12 +9,12 @@ import pytest
 from tests.gates.test_media_urls import d1_urls
 from tests.gates.victim import Resolver, Victim, answer
 
-from intermodal.content import Audio, Document, File, Image, UrlSource, Video
+from intermodal.core.content import Audio, Document, File, Image, UrlSource, Video
+from intermodal.core.request import Message, Request
 from intermodal.errors import InputError
 from intermodal.media.fetch import Fetcher
 from intermodal.media.request_media import open_request
 from intermodal.media.worker_client import MediaWorker
-from intermodal.request import Message, Request
 
 PACKAGE = Path(__file__).parents[2] / "src" / "intermodal"
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -9,11 +9,11 @@ import anyio
 import pytest
 from tests.gates import corpus, films
 
-from intermodal.content import BytesSource, File
+from intermodal.core.content import BytesSource, File
+from intermodal.core.request import Message, Request
 from intermodal.errors import InputError
 from intermodal.media.request_media import open_request
 from intermodal.media.worker_client import MediaWorker
-from intermodal.request import Message, Request
 
 pytestmark = [pytest.mark.gate, pytest.mark.anyio]
 NAMES = (

@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.gates.victim import Resolver, Victim, answer, redirect
 
-from intermodal.content import UrlSource
+from intermodal.core.content import UrlSource
 from intermodal.errors import InputBroken, InputError, InputMissing, InputTooLarge, UrlBlocked
 from intermodal.media.fetch import Fetcher
 from intermodal.media.url_policy import Address, is_public, parse_url

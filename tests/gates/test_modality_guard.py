@@ -19,12 +19,12 @@ from tests.media.tiny_eye import world
 
 import intermodal
 from intermodal.catalog.types import Endpoint
-from intermodal.content import BytesSource
+from intermodal.core.content import BytesSource
+from intermodal.core.request import Request
 from intermodal.errors import NoContentFound, NoRoute
 from intermodal.planner import frontier
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Transform
-from intermodal.request import Request
 
 pytestmark = [pytest.mark.gate, pytest.mark.e2e, pytest.mark.timeout(3000)]
 

@@ -15,12 +15,12 @@ import pytest
 from tests.plans import catalogs, runner
 
 from intermodal.catalog.types import Catalog, Endpoint, Host, Speed
-from intermodal.content import Kind
+from intermodal.core.content import Kind
+from intermodal.core.quantity import between
 from intermodal.planner import plan
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.step import Call
-from intermodal.quantity import between
 
 pytestmark = pytest.mark.gate
 

@@ -17,6 +17,7 @@ from tests.gates.faulty_host import HEAD, ROLE, FaultyHost, ScriptedReply, answe
 from tests.unit.executor.routes import rename, until
 
 from intermodal import errors
+from intermodal.core.request import Policy
 from intermodal.executor.attempt.circuit_breaker import (
     MOST_SAVED_PER_SECOND,
     RESENDS_PER_CALL,
@@ -25,7 +26,6 @@ from intermodal.executor.attempt.circuit_breaker import (
 )
 from intermodal.executor.attempt.retry import MAX_WAIT, REROUTE_AFTER
 from intermodal.executor.run import run
-from intermodal.request import Policy
 from intermodal.transport.client import Transport
 from intermodal.transport.timeouts import Timeouts
 

@@ -10,10 +10,10 @@ import pytest
 from tests.unit.executor.routes import Bench, asked, plan, rename, route, say
 
 from intermodal import errors
+from intermodal.core.quantity import between
+from intermodal.core.request import Policy
 from intermodal.executor.attempt.accounting import AttemptEnding, Charge
 from intermodal.plans.step import Call, StepEstimate
-from intermodal.quantity import between
-from intermodal.request import Policy
 from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.anyio

@@ -25,10 +25,10 @@ from intermodal.catalog.types import (
     ThinkingProfile,
     ToolSupport,
 )
-from intermodal.content import Kind
+from intermodal.core.content import Kind
+from intermodal.core.quantity import between, exact
+from intermodal.core.request import Tier
 from intermodal.plans.machine import Machine
-from intermodal.quantity import between, exact
-from intermodal.request import Tier
 
 MIB = 2**20
 GIB = 2**30

@@ -11,14 +11,14 @@ from collections.abc import Iterable
 import msgspec
 
 from intermodal.catalog.types import Host
-from intermodal.content import Text
+from intermodal.core.content import Text
+from intermodal.core.quantity import Quantity
+from intermodal.core.request import Policy
 from intermodal.errors import IntermodalError
 from intermodal.planner import frontier, plan, why_not
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Candidate, Inputs, Plan
 from intermodal.plans.step import Call, DescribeImages, Step, Transform, parameters_of
-from intermodal.quantity import Quantity
-from intermodal.request import Policy
 
 HERE = ("process", "machine")
 CENT_OF_A_CENT = 1e-6  # estimates are rounded to 8 decimals, step by step

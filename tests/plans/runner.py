@@ -32,16 +32,9 @@ from typing import Any
 import msgspec
 from tests.plans import catalogs
 
-from intermodal.content import BytesSource, File, Image, Part, Text, ToolCall, ToolResult
-from intermodal.errors import IntermodalError, NoRoute
-from intermodal.planner import frontier, plan, why_not
-from intermodal.plans.explain import explain, explain_all
-from intermodal.plans.facts import ConversionOutcome, Facts, PageFacts, PartFacts, ScriptFacts, SubtitleFacts, ToolFacts
-from intermodal.plans.machine import Machine
-from intermodal.plans.plan import Inputs
-from intermodal.plans.statistics import Statistics
-from intermodal.quantity import Quantity, between, exact, unknown
-from intermodal.request import (
+from intermodal.core.content import BytesSource, File, Image, Part, Text, ToolCall, ToolResult
+from intermodal.core.quantity import Quantity, between, exact, unknown
+from intermodal.core.request import (
     EmbeddingOutput,
     ImageOutput,
     JsonOutput,
@@ -57,6 +50,13 @@ from intermodal.request import (
     Tool,
     TranscriptOutput,
 )
+from intermodal.errors import IntermodalError, NoRoute
+from intermodal.planner import frontier, plan, why_not
+from intermodal.plans.explain import explain, explain_all
+from intermodal.plans.facts import ConversionOutcome, Facts, PageFacts, PartFacts, ScriptFacts, SubtitleFacts, ToolFacts
+from intermodal.plans.machine import Machine
+from intermodal.plans.plan import Inputs
+from intermodal.plans.statistics import Statistics
 
 FOLDER = Path(__file__).parent
 SPLIT = "\n----\n"

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from intermodal.catalog.types import Host
-from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.core.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.core.request import JsonOutput, Sampling, Settings, TextOutput, Tool
 from intermodal.protocols.anthropic import codec as anthropic_codec
 from intermodal.protocols.calls import (
     ChatCall,
@@ -35,7 +36,6 @@ from intermodal.protocols.ollama import codec as ollama_codec
 from intermodal.protocols.openai_chat import codec as openai_chat_codec
 from intermodal.protocols.openai_responses import codec as openai_responses_codec
 from intermodal.protocols.request_fields import FIELDS
-from intermodal.request import JsonOutput, Sampling, Settings, TextOutput, Tool
 
 
 def numbered(event: WireEvent) -> WireEvent:

@@ -15,7 +15,8 @@ from tests.protocols.calls import WIRES, Wire
 
 from intermodal import errors
 from intermodal.catalog.types import Host
-from intermodal.content import Reasoning, ToolCall, ToolResult
+from intermodal.core.content import Reasoning, ToolCall, ToolResult
+from intermodal.core.request import JsonOutput, Sampling, Tool
 from intermodal.protocols.calls import (
     ChatCall,
     EmbeddingCall,
@@ -39,7 +40,6 @@ from intermodal.protocols.conversation import collect_turn
 from intermodal.protocols.openai_media import embeddings as openai_media_embeddings
 from intermodal.protocols.openai_media import images as openai_media_images
 from intermodal.protocols.openai_media import speech, transcription
-from intermodal.request import JsonOutput, Sampling, Tool
 
 YES, NO, NONE, PLAIN, QUIRK = "yes", "no", "–", "without detail", "by its row"
 COLUMNS = (

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.protocols.calls import MEDIA, WIRES, Wire
 
 from intermodal.catalog.types import Host
-from intermodal.content import ToolCall, ToolResult
+from intermodal.core.content import ToolCall, ToolResult
+from intermodal.core.request import EmbeddingOutput
 from intermodal.protocols.calls import (
     ChatCall,
     NotExpressible,
@@ -26,7 +27,6 @@ from intermodal.protocols.calls import (
     WireText,
     WireVideo,
 )
-from intermodal.request import EmbeddingOutput
 
 EVERY = pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
 PARTS: dict[str, WirePart] = {

@@ -9,9 +9,9 @@ import pytest
 from tests.protocols.calls import WIRES, Wire
 
 from intermodal.catalog.types import Host
-from intermodal.content import Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.core.content import Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.core.request import JsonOutput, Sampling, Tool
 from intermodal.protocols.calls import ChatCall, NotExpressible, WireMessage, WireText
-from intermodal.request import JsonOutput, Sampling, Tool
 
 HOST = Host(id="h", forced_json=True, quirks=("reasoning_back",))
 ASKED = ChatCall(model="m", messages=(WireMessage(role="user", parts=(WireText(text="?"),)),))

@@ -13,7 +13,8 @@ from tests.protocols.published import strictly
 
 from intermodal.catalog.shipped_rows import known_hosts
 from intermodal.catalog.types import Host
-from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.core.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.core.request import JsonOutput, Sampling, Tool
 from intermodal.protocols.anthropic import codec as anthropic_codec
 from intermodal.protocols.calls import (
     ChatCall,
@@ -38,7 +39,6 @@ from intermodal.protocols.openai_media import embeddings as openai_media_embeddi
 from intermodal.protocols.openai_media import images as openai_media_images
 from intermodal.protocols.openai_media import speech
 from intermodal.protocols.openai_responses import codec as openai_responses_codec
-from intermodal.request import JsonOutput, Sampling, Tool
 
 HOST = Host(id="h", forced_json=True)
 GOOGLE = Host(id="g", protocol="gemini")

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intermodal import errors, events
-from intermodal.content import BytesSource, Image, ToolCall, UrlSource
+from intermodal.core.content import BytesSource, Image, ToolCall, UrlSource
+from intermodal.core.request import JsonOutput
+from intermodal.gateway.requests.request_from_call import request_from_call
 from intermodal.protocols.anthropic import codec as anthropic_codec
 from intermodal.protocols.anthropic import server as anthropic_server
 from intermodal.protocols.calls import (
@@ -34,8 +36,6 @@ from intermodal.protocols.openai_chat import server as openai_chat_server
 from intermodal.protocols.openai_responses import codec as openai_responses_codec
 from intermodal.protocols.openai_responses import server as openai_responses_server
 from intermodal.protocols.reply_decoder import ReplyDecoder
-from intermodal.request import JsonOutput
-from intermodal.request_from_call import request_from_call
 
 AT = "2026-11-25T00:00:00Z"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from intermodal.catalog.types import Host
-from intermodal.content import ToolCall, ToolResult
+from intermodal.core.content import ToolCall, ToolResult
 from intermodal.protocols.anthropic import codec as anthropic_codec
 from intermodal.protocols.calls import ChatCall, WireDocument, WireImage, WireMessage, WireText
 from intermodal.protocols.gemini import codec as gemini_codec

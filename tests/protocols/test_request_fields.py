@@ -16,9 +16,9 @@ from openai.types.responses import response_create_params, response_text_config_
 from openai.types.shared_params import reasoning
 from tests.protocols.field_fates import HOSTS, IGNORED, PLANNED, REFUSED, SAMPLES, fate
 
+from intermodal.core.request import Settings
 from intermodal.errors import UnsupportedModality
 from intermodal.protocols.request_fields import FIELDS, read_settings, scale_thinking, supported_settings
-from intermodal.request import Settings
 
 
 def of(params: Any, within: str = "") -> set[str]:

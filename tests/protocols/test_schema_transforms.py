@@ -7,9 +7,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from intermodal.answer_schema import check_schema
+from intermodal.client.answer_schema import check_schema
+from intermodal.core.languages import checked_language, whisper_code
 from intermodal.errors import SchemaInvalid, UsageError
-from intermodal.languages import checked_language, whisper_code
 from intermodal.protocols.schema_transforms import MAX_ITEMS, MAX_LENGTH, limit_lengths, name_root, references
 
 TREE = {

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from tests.gates.injection import ALL_MARKS
 
-from intermodal.content import Opaque, Reasoning, ToolCall, ToolResult
+from intermodal.core.content import Opaque, Reasoning, ToolCall, ToolResult
+from intermodal.core.request import Tool
 from intermodal.protocols.calls import ChatCall, WireImage, WireMessage, WireText
 from intermodal.protocols.special_tokens import SpecialTokens, special_tokens, without_special_tokens
-from intermodal.request import Tool
 
 
 @pytest.mark.parametrize("mark", ALL_MARKS)

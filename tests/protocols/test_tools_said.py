@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from intermodal.catalog.types import UNSUPPORTED_TOOL_CHOICES, Host, Protocol
+from intermodal.core.request import Tool
 from intermodal.executor.drivers.codecs import CHATS, chat_codec
 from intermodal.protocols.calls import ChatCall, NotExpressible, WireMessage, WireText
-from intermodal.request import Tool
 
 CALL = ChatCall(
     model="m", messages=(WireMessage(role="user", parts=(WireText(text="Now?"),)),), tools=(Tool(name="now"),)

@@ -13,7 +13,7 @@ from tests.call_counts import CallCount
 
 from intermodal.concurrency import offload as offload_module
 from intermodal.concurrency.offload import LARGE, LOOKS, SLICE, free_in_background, offload
-from intermodal.content import Value
+from intermodal.core.content import Value
 
 _LONG = 60.0  # seconds in which what is waited for comes on any machine
 

@@ -9,13 +9,13 @@ import pytest
 
 from intermodal.catalog.types import Catalog
 from intermodal.cli.rendering.json_document import plain_data
-from intermodal.content import Text
+from intermodal.core.content import Text
+from intermodal.core.request import JsonOutput, Message, Request
 from intermodal.events import Actual, Checked, Finished, Note, Result, StepFinished, TextDelta, fold
 from intermodal.plans.facts import Facts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs
 from intermodal.plans.statistics import Statistics
-from intermodal.request import JsonOutput, Message, Request
 
 
 def test_text_actuals_and_notes_add_up_in_order() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.servers import EYE
 
-from intermodal.config import cache_dir
+from intermodal.config.config_file import cache_dir
 from intermodal.local.weights.store import WeightsStore
 
 ROOT = Path(__file__).parents[2]

@@ -12,8 +12,8 @@ from tests.vllm.conftest import CONTEXT, VllmServer
 
 import intermodal
 from intermodal import errors
+from intermodal.core.request import TranscriptOutput
 from intermodal.events import Committed, Result, TextDelta, fold
-from intermodal.request import TranscriptOutput
 
 pytestmark = pytest.mark.e2e
 LINE = "The crane on the northern quay lifts one container an hour, and nobody knows why it is so slow. "

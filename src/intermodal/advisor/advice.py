@@ -8,12 +8,12 @@ import msgspec
 
 from intermodal.advisor.model_uses import TITLES, UseName
 from intermodal.advisor.question import OwnedHardware, RequestVolume
-from intermodal.content import Value, renamed_field
+from intermodal.core.content import Value, renamed_field
+from intermodal.core.quantity import Quantity
+from intermodal.core.request import Aspect, Tier
 from intermodal.plans import numbers
 from intermodal.plans.explain import wrapped
 from intermodal.plans.verdict import Verdict
-from intermodal.quantity import Quantity
-from intermodal.request import Aspect, Tier
 
 ADVICE_VERSION = 1
 OfferPlace = Literal["hosted", "here"]

@@ -13,18 +13,18 @@ from intermodal.advisor.candidate_catalog import candidate_catalog
 from intermodal.advisor.decision import decide as advise_on
 from intermodal.advisor.options import AdviseOptions, make_question
 from intermodal.advisor.question import PROMPT, AdviceQuestion
+from intermodal.client.request_builder import with_options
 from intermodal.concurrency.sync_bridge import SyncBridge
-from intermodal.config import Config, data_dir, load_config, snapshot_file
+from intermodal.config.config_file import Config, data_dir, load_config, snapshot_file
+from intermodal.core.hints import setting
+from intermodal.core.today import today
 from intermodal.errors import UsageError
-from intermodal.hints import setting
 from intermodal.local.hardware.machine import machine_snapshot
 from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.statistics import Statistics
 from intermodal.questions.question_reader import QuestionReader
-from intermodal.request_builder import with_options
 from intermodal.store.database import Store
 from intermodal.store.measured_strengths import strengths
-from intermodal.today import today
 
 
 @with_options(AdviseOptions)

@@ -11,8 +11,8 @@ import math
 
 from intermodal.advisor.advice import BillMilestone, BreakEven, RouteOffer, UseOffers
 from intermodal.advisor.question import DAYS, AdviceQuestion, OwnedHardware
+from intermodal.core.quantity import Quantity, between, exact, unknown
 from intermodal.plans.numbers import plain_money, plain_seconds
-from intermodal.quantity import Quantity, between, exact, unknown
 
 MONTH = DAYS * 86_400  # seconds
 BUSY = 0.8  # utilization above which queues grow quickly

@@ -29,15 +29,15 @@ from intermodal.catalog.snapshot.endpoints import JUDGE_MODELS, min_plausible_pr
 from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
 from intermodal.catalog.snapshot.interpretation import row_over_hosts
 from intermodal.catalog.types import FREE, FREE_TIER, Catalog, Endpoint, Evidence, Host, Model, Speed, Strength
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.hints import setting
+from intermodal.core.quantity import Quantity, between
+from intermodal.core.request import Policy
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.errors import UsageError
-from intermodal.hints import setting
 from intermodal.planner.catalog_index import catalog_index, undominated_members
 from intermodal.planner.eligibility.usage_terms import terms_rejection
 from intermodal.plans.machine import Machine
-from intermodal.quantity import Quantity, between
-from intermodal.request import Policy
 from intermodal.sizing.memory import memory_of_requests
 from intermodal.sizing.speed import speed_of_parameters
 

@@ -21,7 +21,9 @@ from intermodal.advisor.question import DAYS, LABELS, OPTION_NAMES, PROMPT, Advi
 from intermodal.catalog import provenance
 from intermodal.catalog.shipped_rows import describe_data_policy
 from intermodal.catalog.types import Catalog, Endpoint
-from intermodal.content import Kind as Content
+from intermodal.core.content import Kind as Content
+from intermodal.core.quantity import exact, unknown
+from intermodal.core.request import TIERS, Request
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.errors import NoRoute
 from intermodal.planner import plan_without_id
@@ -35,9 +37,7 @@ from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.statistics import NO_STATISTICS, Statistics
 from intermodal.plans.step import Call
 from intermodal.plans.verdict import VerdictName
-from intermodal.quantity import exact, unknown
 from intermodal.questions.keyword_needs import needs_from_keywords
-from intermodal.request import TIERS, Request
 from intermodal.sizing.machines import rental_words
 from intermodal.sizing.memory import memory_floor
 

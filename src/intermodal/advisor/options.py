@@ -27,13 +27,11 @@ from intermodal.advisor.question import (
     RequestVolume,
     with_defaults,
 )
-from intermodal.content import Kind
-from intermodal.cost_model.token_counts import CountablePart
-from intermodal.errors import UsageError
-from intermodal.hints import hint, setting
-from intermodal.languages import checked_language
-from intermodal.plans.machine import Gpu, Machine
-from intermodal.request import (
+from intermodal.client.request_builder import check_output, checked_region
+from intermodal.core.content import Kind
+from intermodal.core.hints import hint, setting
+from intermodal.core.languages import checked_language
+from intermodal.core.request import (
     ASPECTS,
     LICENCES,
     OBJECTIVES,
@@ -46,7 +44,9 @@ from intermodal.request import (
     ScoresOutput,
     Tier,
 )
-from intermodal.request_builder import check_output, checked_region
+from intermodal.cost_model.token_counts import CountablePart
+from intermodal.errors import UsageError
+from intermodal.plans.machine import Gpu, Machine
 from intermodal.sizing.machines import compute_of_cores, describe_cards, machine_of_options, with_assumptions
 
 MOST_USERS = 1024

@@ -11,14 +11,10 @@ from typing import Literal
 
 import msgspec
 
-from intermodal.content import KINDS, BytesSource, File, Image, Kind, Part, Text, Value
-from intermodal.cost_model.token_counts import CountablePart
-from intermodal.errors import UsageError
-from intermodal.hints import hint, setting
-from intermodal.plans.facts import Facts, PageFacts, PartFacts, QuestionFacts
-from intermodal.plans.machine import Machine
-from intermodal.quantity import Quantity, between, exact, unknown
-from intermodal.request import (
+from intermodal.core.content import KINDS, BytesSource, File, Image, Kind, Part, Text, Value
+from intermodal.core.hints import hint, setting
+from intermodal.core.quantity import Quantity, between, exact, unknown
+from intermodal.core.request import (
     DEFAULT_TIME_VALUE,
     Aspect,
     EmbeddingOutput,
@@ -37,6 +33,10 @@ from intermodal.request import (
     Tier,
     TranscriptOutput,
 )
+from intermodal.cost_model.token_counts import CountablePart
+from intermodal.errors import UsageError
+from intermodal.plans.facts import Facts, PageFacts, PartFacts, QuestionFacts
+from intermodal.plans.machine import Machine
 
 OutputName = Literal["text", "json", "transcript", "scores", "embedding", "speech", "image"]
 MAKES: tuple[OutputName, ...] = ("text", "json", "transcript", "scores", "embedding", "speech", "image")

@@ -15,7 +15,9 @@ from intermodal.advisor.candidate_catalog import OWN_SERVER, candidate_catalog
 from intermodal.advisor.question import Hardware
 from intermodal.catalog.host_rows import HostRow
 from intermodal.catalog.types import Catalog
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.quantity import Quantity
+from intermodal.core.request import ZONES, Request
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.errors import IntermodalError
 from intermodal.planner.catalog_index import what_is_missing
@@ -23,8 +25,6 @@ from intermodal.planner.planner import plan
 from intermodal.plans.plan import Inputs
 from intermodal.plans.step import Call
 from intermodal.plans.verdict import VerdictName
-from intermodal.quantity import Quantity
-from intermodal.request import ZONES, Request
 
 _PULL = "intermodal pull "
 

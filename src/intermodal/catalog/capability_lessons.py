@@ -24,7 +24,7 @@ from intermodal.catalog.types import (
     Task,
     ToolSupport,
 )
-from intermodal.content import KINDS, Kind, Value
+from intermodal.core.content import KINDS, Kind, Value
 
 LESSON_DAYS = 30  # validity of a lesson if the server does not report its build
 LessonSubject = Literal["text", "image", "audio", "video", "document", "tools", "json"]

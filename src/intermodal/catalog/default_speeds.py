@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from typing import Literal
 
 from intermodal.catalog.types import Model, Speed
-from intermodal.quantity import Quantity, between
-from intermodal.request import Tier, Zone
+from intermodal.core.quantity import Quantity, between
+from intermodal.core.request import Tier, Zone
 
 _Range = tuple[float, float, float]  # low, mid, high
 SizeClass = Literal["mini", "mid", "large"]

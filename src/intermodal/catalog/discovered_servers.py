@@ -20,8 +20,8 @@ from intermodal.catalog.host_rows import HostRow, ServedRow, zone_of
 from intermodal.catalog.shipped_rows import shipped_rows
 from intermodal.catalog.snapshot.interpretation import supported_kinds
 from intermodal.catalog.types import Endpoint, Evidence, Task
-from intermodal.content import KINDS, Kind, Value
-from intermodal.request import Zone
+from intermodal.core.content import KINDS, Kind, Value
+from intermodal.core.request import Zone
 
 Makes = Literal["text", "embedding", "transcript", "image", "other", ""]
 # The task of an output that implies one. "other" is an output that intermodal does not use.

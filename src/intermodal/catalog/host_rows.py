@@ -35,10 +35,10 @@ from intermodal.catalog.types import (
     TimeoutSettings,
 )
 from intermodal.catalog.validation_messages import is_safe_to_echo
-from intermodal.content import Kind, Value
+from intermodal.core.content import Kind, Value
+from intermodal.core.quantity import Quantity, between
+from intermodal.core.request import REGION, REGION_WORDS, Tier, Zone
 from intermodal.errors import ConfigError
-from intermodal.quantity import Quantity, between
-from intermodal.request import REGION, REGION_WORDS, Tier, Zone
 
 Range = tuple[float, float, float]
 T = TypeVar("T")

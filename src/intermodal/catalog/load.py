@@ -65,8 +65,8 @@ from intermodal.catalog.types import (
     UncallableEndpoint,
     UnlistedHost,
 )  # fmt: skip
+from intermodal.core.quantity import Quantity
 from intermodal.errors import UnknownModel
-from intermodal.quantity import Quantity
 
 # Protocols of embedded runtimes, which need an installed package; the others need an address.
 _INSTALLABLE = ("llama", "whisper", "ocr", "e5", "contrastive", "diffusion", "encoder", "piper")

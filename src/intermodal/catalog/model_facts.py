@@ -17,8 +17,8 @@ from intermodal.catalog.snapshot import interpretation
 from intermodal.catalog.snapshot.file import SnapshotHeader, SnapshotRow
 from intermodal.catalog.snapshot.interpretation import AgreedCapabilities, agreed_capabilities
 from intermodal.catalog.types import Model
-from intermodal.content import Value
-from intermodal.quantity import Quantity
+from intermodal.core.content import Value
+from intermodal.core.quantity import Quantity
 
 UNVERIFIED = "unverified"
 

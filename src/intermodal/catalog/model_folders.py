@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from intermodal.quantity import Quantity, between, unknown
+from intermodal.core.quantity import Quantity, between, unknown
 
 MAX_CONFIG: Final = 4 << 20  # bytes
 SIZE_OF_FILES: Final = "size of its files"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from intermodal.content import KINDS
+from intermodal.core.content import KINDS
 
 
 class _Facts(NamedTuple):

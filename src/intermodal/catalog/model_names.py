@@ -16,8 +16,8 @@ from itertools import takewhile
 from typing import Generic, NamedTuple, TypeVar
 
 from intermodal.catalog.types import Catalog, Endpoint
+from intermodal.core.hints import EVERY_MODEL, MODELS, hint, say_which
 from intermodal.errors import UnknownModel
-from intermodal.hints import EVERY_MODEL, MODELS, hint, say_which
 
 _MAX_LISTED = 5
 _SHORTEST = 3  # letters that a prefix must have to match a name

@@ -22,8 +22,8 @@ from intermodal.catalog.types import (
     Task,
     TrainingData,
 )
-from intermodal.content import Kind, Value
-from intermodal.request import TIERS, Tier
+from intermodal.core.content import Kind, Value
+from intermodal.core.request import TIERS, Tier
 
 # Assumed strength by number of parameters. A proxy, and labelled as one.
 _TIER_BY_PARAMETERS: tuple[tuple[float, Tier], ...] = ((1e9, "tiny"), (5e9, "small"), (20e9, "medium"))

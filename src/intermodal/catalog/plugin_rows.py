@@ -10,8 +10,8 @@ import msgspec
 from intermodal.catalog.host_rows import HTTP_PROTOCOLS, HostRow, check_name, check_row, decode_row
 from intermodal.catalog.snapshot.file import SHIPPED_SNAPSHOT, Snapshot
 from intermodal.catalog.types import BuiltInProtocol, Model, Protocol, Task
+from intermodal.core.plugin_registry import Plugin, installed_plugins, load_plugin, not_usable, report_problem
 from intermodal.errors import ConfigError, NotInstalled
-from intermodal.plugin_registry import Plugin, installed_plugins, load_plugin, not_usable, report_problem
 
 # Tasks for which a plugin's protocol, which carries chats, can be used.
 CHAT_TASKS: frozenset[Task] = frozenset((

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 
 Rate = (
     float | tuple[tuple[int, float], ...]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from intermodal.catalog.types import EFFORTS, Effort, Host, ThinkingProfile
-from intermodal.request import Settings
+from intermodal.core.request import Settings
 
 TokenRange = tuple[float, float, float]  # tokens: low, mid, high
 

@@ -26,9 +26,9 @@ from intermodal.catalog.shipped_rows import DATA, read_toml, shipped_rows
 from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
 from intermodal.catalog.token_rules import host_in_name
 from intermodal.catalog.types import Catalog, Endpoint
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.hints import MODELS, command, hint, say_which
 from intermodal.errors import UnknownModel
-from intermodal.hints import MODELS, command, hint, say_which
 
 
 class ModelFilter(NamedTuple):

@@ -19,7 +19,7 @@ from intermodal.catalog.plugin_rows import plugin_hosts
 from intermodal.catalog.thinking_models import with_thinking
 from intermodal.catalog.token_rules import EXACT_VOCABULARIES, OPEN_WEIGHTS, ModelFamilies, ModelFamily, vocabulary_of
 from intermodal.catalog.types import Endpoint, Host, Model
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import ConfigError
 
 DATA = Path(__file__).parent / "data"

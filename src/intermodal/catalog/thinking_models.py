@@ -13,7 +13,7 @@ import msgspec
 
 from intermodal.catalog.name_patterns import DATA, Patterns, compile_rows
 from intermodal.catalog.types import EFFORTS, DefaultEffort, Effort, Evidence, Model, ThinkingProfile
-from intermodal.content import Value
+from intermodal.core.content import Value
 
 _Tokens = tuple[float, float, float]
 

@@ -19,9 +19,9 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from intermodal.catalog.provenance import citation
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.hints import setting
 from intermodal.errors import UsageError
-from intermodal.hints import setting
 
 Aspect = Literal["text", "image", "audio", "video", "document", "drawn", "speech", "tools"]
 ASPECTS: tuple[Aspect, ...] = ("text", "image", "audio", "video", "document", "drawn", "speech", "tools")

@@ -17,9 +17,9 @@ from msgspec.structs import replace
 from intermodal.catalog import model_kinds
 from intermodal.catalog.provenance import DisputedCapability, citation
 from intermodal.catalog.token_rules import ModelFamilies, ModelFamily
-from intermodal.content import Kind, Value
-from intermodal.quantity import Quantity
-from intermodal.request import Tier, Zone
+from intermodal.core.content import Kind, Value
+from intermodal.core.quantity import Quantity
+from intermodal.core.request import Tier, Zone
 
 # Protocols: over HTTP, then of servers that intermodal starts, then of embedded runtimes.
 BuiltInProtocol = Literal[

@@ -32,11 +32,11 @@ from intermodal.advisor.break_even import own_cost
 from intermodal.advisor.question import OwnedHardware
 from intermodal.charts.html import document, table
 from intermodal.charts.scatter_chart import Axis
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.quantity import Quantity
 from intermodal.plans import numbers
 from intermodal.plans import svg as drawing
 from intermodal.plans.numbers import plain_money
-from intermodal.quantity import Quantity
 
 WIDE, MARGIN = 860.0, 20.0
 CARD, STEP, GAP = 262.0, 46.0, 22.0  # width and height of a question, and the gap below it

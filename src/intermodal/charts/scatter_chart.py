@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from html import escape
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.evaluation.aggregation import RouteReport
 
 WIDTH, HEIGHT = 560, 380

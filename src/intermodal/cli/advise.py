@@ -8,7 +8,7 @@ import click
 
 from intermodal.cli.arguments.report_options import html_option, svg_option
 from intermodal.cli.arguments.request_options import listed, money, seconds, with_conditions
-from intermodal.request import ASPECTS, OBJECTIVES, TIERS
+from intermodal.core.request import ASPECTS, OBJECTIVES, TIERS
 
 if TYPE_CHECKING:
     from intermodal.cost_model.token_counts import CountablePart

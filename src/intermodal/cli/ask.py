@@ -19,18 +19,18 @@ import click
 import msgspec
 
 from intermodal.cli.arguments.request_options import asked_files, build_request, policy_options, request_options, stated
+from intermodal.core.request import TIERS
 from intermodal.errors import UsageError
-from intermodal.request import TIERS
 
 if TYPE_CHECKING:
     from intermodal.cli.arguments.files import OutputFile
     from intermodal.cli.rendering.progress import Progress
-    from intermodal.client import PreparedRequest
-    from intermodal.config import Config
+    from intermodal.client.async_client import PreparedRequest
+    from intermodal.client.sync_client import Client
+    from intermodal.config.config_file import Config
     from intermodal.events import Derived, Event, Result
     from intermodal.plans.plan import Plan, SavedPlan
     from intermodal.prompts.prompt_file import PromptFile
-    from intermodal.sync_client import Client
 
 EPILOG = """\b
 Examples
@@ -121,10 +121,10 @@ def ask(**given: Any) -> int:
     )
     from intermodal.cli.arguments.output_options import check_target
     from intermodal.cli.rendering.progress import Progress
-    from intermodal.client import explain_analyze
+    from intermodal.client.async_client import explain_analyze
+    from intermodal.client.sync_client import Client
     from intermodal.errors import UsageError
     from intermodal.events import fold
-    from intermodal.sync_client import Client
 
     if given["svg_file"] == "-":
         raise UsageError("standard output is for the answer", where="--svg -", todo="name a file")
@@ -202,8 +202,8 @@ def _plan_text(plan: Plan, *, whole: bool) -> str:
 
 
 def _plan_request(client: Client, given: dict[str, Any]) -> tuple[PreparedRequest, Plan]:
+    from intermodal.client.request_builder import next_turn
     from intermodal.errors import UsageError
-    from intermodal.request_builder import next_turn
 
     config = client.asynchronous.config
     if given["arguments"]:
@@ -255,7 +255,7 @@ def load_plan(path: Path) -> SavedPlan:
 def _streams(prepared: PreparedRequest, given: dict[str, Any]) -> bool:
     """Return whether words go to stdout as they arrive; they do not if stdout gets a finished document."""
     from intermodal.cli.arguments.output_options import plugin_output
-    from intermodal.request import SpeechOutput, TextOutput, TranscriptOutput
+    from intermodal.core.request import SpeechOutput, TextOutput, TranscriptOutput
 
     output = prepared.inputs.request.output
     if given["as_json"] or plugin_output(given["output_kind"]) is not None:
@@ -338,7 +338,7 @@ def _extracted_texts(prepared: PreparedRequest) -> tuple[Derived, ...]:
 
     The answer is based on them as much as on the results of conversions.
     """
-    from intermodal.content import Text
+    from intermodal.core.content import Text
     from intermodal.events import Derived
 
     return tuple(
@@ -371,8 +371,7 @@ def _finish(given: dict[str, Any], prepared: PreparedRequest, plan: Plan, result
         write_speech,
     )
     from intermodal.cli.rendering.json_document import print_document
-    from intermodal.protocols.openai_media.subtitles import subtitles
-    from intermodal.request import (
+    from intermodal.core.request import (
         EmbeddingOutput,
         ImageOutput,
         JsonOutput,
@@ -380,6 +379,7 @@ def _finish(given: dict[str, Any], prepared: PreparedRequest, plan: Plan, result
         SpeechOutput,
         TranscriptOutput,
     )
+    from intermodal.protocols.openai_media.subtitles import subtitles
 
     output = prepared.inputs.request.output
     quiet = given["quiet"] or given["as_json"]
@@ -434,7 +434,7 @@ def transcript(heard: Any) -> dict[str, Any]:
 
 def plan_or_ask(prepared: PreparedRequest, config: Config, *, may_ask: bool) -> tuple[PreparedRequest, Plan]:
     """Return the plan, or a better one if the user, when asked, allows its host. Raises the planner's errors."""
-    from intermodal.client import plan_from
+    from intermodal.client.async_client import plan_from
     from intermodal.errors import NoRoute
 
     try:
@@ -455,8 +455,8 @@ def _better(prepared: PreparedRequest, config: Config, now: Plan | None) -> tupl
     """Return the plan with every host allowed that has a key, if that plan is stronger."""
     import msgspec
 
-    from intermodal.api_keys import find_key
-    from intermodal.client import plan_from
+    from intermodal.client.async_client import plan_from
+    from intermodal.config.api_keys import find_key
     from intermodal.errors import NoRoute
 
     inputs = prepared.inputs
@@ -493,8 +493,8 @@ def _better(prepared: PreparedRequest, config: Config, now: Plan | None) -> tupl
 def _agreed(plan: Plan, config: Config) -> bool:
     from urllib.parse import urlsplit
 
-    from intermodal import config as configs
     from intermodal.cli.rendering.tables import money
+    from intermodal.config import config_file
 
     chosen = plan.chosen
     used = sorted({send.host for send in chosen.sends} - set(config.consent))
@@ -509,9 +509,9 @@ def _agreed(plan: Plan, config: Config) -> bool:
     meant = _WORDS.get(str(said).strip().lower(), "no")
     for host in used:
         if meant == "always":
-            configs.consent(os.environ, host)
+            config_file.consent(os.environ, host)
         elif meant == "never":
-            configs.decline(os.environ, host)
+            config_file.decline(os.environ, host)
     return meant in ("once", "always")
 
 
@@ -522,8 +522,8 @@ def plan_prompt_file(client: Client, given: Mapping[str, Any]) -> tuple[Prepared
     """Return the request that a prompt file and its arguments make, the plan for it, and the file."""
     import msgspec
 
+    from intermodal.client.request_builder import next_turn
     from intermodal.prompts.argument_values import parse_assignments
-    from intermodal.request_builder import next_turn
 
     for name in _OF_THE_FILE:
         if given[name]:

@@ -9,7 +9,7 @@ import click
 
 from intermodal.cli.arguments.report_options import svg_option
 from intermodal.cli.arguments.request_options import money
-from intermodal.request_builder import checked_hosts
+from intermodal.client.request_builder import checked_hosts
 
 if TYPE_CHECKING:
     from intermodal.catalog.types import Endpoint
@@ -65,7 +65,7 @@ def bench(**given: Any) -> int | None:
     asked only with consent and within --max-cost, which is checked before anything is sent.
     """  # fmt: skip
     from intermodal.cli.arguments.files import OutputFile, check_output_files, check_standard_output
-    from intermodal.client import AsyncClient
+    from intermodal.client.async_client import AsyncClient
     from intermodal.concurrency.sync_bridge import SyncBridge
     from intermodal.evaluation.bench import Bench
 

@@ -123,7 +123,7 @@ def _list(as_json: bool) -> None:
 
 
 def _cache() -> ConversionCache:
-    from intermodal.config import cache_dir
+    from intermodal.config.config_file import cache_dir
     from intermodal.store.conversion_cache import FOLDER, ConversionCache
 
     return ConversionCache(cache_dir(os.environ) / FOLDER)

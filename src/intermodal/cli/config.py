@@ -23,8 +23,8 @@ def config(context: click.Context, as_json: bool) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from intermodal.config import config_path, load_config
-    from intermodal.request_builder import checked_config
+    from intermodal.client.request_builder import checked_config
+    from intermodal.config.config_file import config_path, load_config
 
     path = config_path(os.environ)
     found = checked_config(load_config(os.environ))
@@ -46,7 +46,7 @@ def schema(as_json: bool) -> None:
     import json
 
     from intermodal.cli.rendering.json_document import print_document
-    from intermodal.config_schema import config_json_schema as made
+    from intermodal.config.schema import config_json_schema as made
 
     if as_json:
         print_document("config_schema", {"schema": made()})

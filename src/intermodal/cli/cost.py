@@ -10,7 +10,7 @@ import click
 from intermodal.cli.arguments.report_options import html_option, svg_option
 
 if TYPE_CHECKING:
-    from intermodal.quantity import Quantity
+    from intermodal.core.quantity import Quantity
     from intermodal.workloads.monthly_cost import MonthlyCost, PlanBill
 
 EPILOG = """\b
@@ -37,8 +37,8 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
     import anyio
 
     from intermodal.cli.arguments.files import OutputFile, check_output_files, check_standard_output
-    from intermodal.client import AsyncClient
-    from intermodal.config import load_config
+    from intermodal.client.async_client import AsyncClient
+    from intermodal.config.config_file import load_config
     from intermodal.workloads.monthly_cost import monthly_cost, text
     from intermodal.workloads.workload import read_workload
 

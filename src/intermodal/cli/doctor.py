@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import IntermodalError
 from intermodal.store.rows import Drift, EstimateComparison
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from intermodal.catalog.host_rows import HostRow
     from intermodal.catalog.snapshot.file import SnapshotHeader
     from intermodal.catalog.types import Catalog
-    from intermodal.client import AsyncClient
-    from intermodal.config import Config
+    from intermodal.client.async_client import AsyncClient
+    from intermodal.config.config_file import Config
     from intermodal.local.weights.store import WeightsStore
     from intermodal.plans.machine import Gpu, Machine
 
@@ -56,7 +56,7 @@ def doctor(as_json: bool) -> None:
     on the network answer, 1 second each. No model is loaded, and hosted services are not contacted.
     """
     from intermodal.cli.rendering.server_text import find_local_servers
-    from intermodal.config import cache_dir
+    from intermodal.config.config_file import cache_dir
     from intermodal.local.hardware.machine import machine_survey
 
     client, about_config = _client()
@@ -100,8 +100,8 @@ def _client() -> tuple[AsyncClient, DoctorFinding]:
 
     If the config cannot be used, it is ignored and the rest is checked without one; then no hosted service is allowed.
     """
-    from intermodal.client import AsyncClient
-    from intermodal.config import Config
+    from intermodal.client.async_client import AsyncClient
+    from intermodal.config.config_file import Config
     from intermodal.errors import ConfigError
     from intermodal.local.weights.lockfile import LOCKFILE
 
@@ -146,7 +146,7 @@ def _readable(store: WeightsStore) -> WeightsStore:
 
 def _header() -> SnapshotHeader:
     from intermodal.catalog.load import load_snapshot
-    from intermodal.config import snapshot_file
+    from intermodal.config.config_file import snapshot_file
 
     return load_snapshot(snapshot_file(os.environ)).header
 
@@ -170,7 +170,7 @@ def about_snapshot(header: SnapshotHeader, today: date) -> DoctorFinding:
 
 def _about_folders(env: Mapping[str, str]) -> Iterator[DoctorFinding]:
     """Yield the folders that intermodal uses; docs/privacy.md describes their contents."""
-    from intermodal.config import cache_dir, config_path, data_dir, state_dir
+    from intermodal.config.config_file import cache_dir, config_path, data_dir, state_dir
 
     yield DoctorFinding(area="folder", name="config", state="ok", what=f"{config_path(env).parent}: intermodal.toml")
     what = f"{data_dir(env)}: the store, measurements, and the versions of pulled models"
@@ -379,7 +379,7 @@ def _asked(rows: Iterable[HostRow], env: Mapping[str, str]) -> Iterator[DoctorFi
     """Yield a finding for each host; those on this machine and its network are contacted, all at the same time."""
     import anyio
 
-    from intermodal.api_keys import find_key
+    from intermodal.config.api_keys import find_key
 
     near = [row for row in rows if row.host().zone != "internet"]
     answers: dict[str, DoctorFinding] = {}
@@ -547,8 +547,8 @@ def _about_drift(drift: Drift) -> DoctorFinding:
 
 def _what_works(catalog: Catalog) -> Iterator[DoctorFinding]:
     """Yield, for each thing that people ask for, the strongest endpoint that can be called now."""
+    from intermodal.core.request import TIERS
     from intermodal.planner.catalog_index import is_allowed
-    from intermodal.request import TIERS
 
     wanted = (
         ("answers", "text-generation", "intermodal pull smollm2-135m-instruct"),

@@ -12,9 +12,9 @@ from intermodal.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from intermodal.client.estimates import Estimate
+    from intermodal.core.quantity import Quantity
     from intermodal.cost_model.token_counts import CountablePart
-    from intermodal.estimates import Estimate
-    from intermodal.quantity import Quantity
 
 EPILOG = """\b
 Examples
@@ -53,9 +53,9 @@ def estimate(**given: Any) -> None:
     Every count states its method, the rule's source and its date. What is not published is a range or unknown.
     """
     from intermodal.catalog.shipped_rows import shipped_families
-    from intermodal.config import load_config
-    from intermodal.estimates import estimate as made_of
-    from intermodal.estimates import find_priced_model, parse_day, rules_of
+    from intermodal.client.estimates import estimate as made_of
+    from intermodal.client.estimates import find_priced_model, parse_day, rules_of
+    from intermodal.config.config_file import load_config
 
     day = parse_day(given["day"])
     imagined = _imagined(given)
@@ -97,8 +97,8 @@ def _real(given: Mapping[str, Any], vocabulary: str) -> list[CountablePart]:
     found: list[CountablePart] = []
     if not given["texts"] and not given["files"]:
         return found
+    from intermodal.client.estimates import counted, token_counter
     from intermodal.cost_model.token_counts import CountablePart
-    from intermodal.estimates import counted, token_counter
     from intermodal.media.fetch import read_text_file
 
     by = token_counter(vocabulary, os.environ)
@@ -109,7 +109,7 @@ def _real(given: Mapping[str, Any], vocabulary: str) -> list[CountablePart]:
         import anyio
 
         from intermodal.cli.arguments.request_options import source_of
-        from intermodal.estimates import open_files, piece
+        from intermodal.client.estimates import open_files, piece
 
         there = anyio.run(open_files, tuple(map(source_of, given["files"])))
         for part in there.facts.parts:

@@ -17,13 +17,13 @@ from intermodal.cli.arguments.report_options import html_option
 from intermodal.cli.arguments.request_options import listed, money, seconds, with_all
 
 if TYPE_CHECKING:
-    from intermodal.client import AsyncClient
+    from intermodal.client.async_client import AsyncClient
     from intermodal.concurrency.sync_bridge import SyncBridge
-    from intermodal.config import Config
+    from intermodal.config.config_file import Config
+    from intermodal.core.request import Request
     from intermodal.evaluation.aggregation import EvaluationReport, RouteReport
     from intermodal.evaluation.dataset import Dataset
     from intermodal.evaluation.runner import Evaluation
-    from intermodal.request import Request
 
 EPILOG = """\b
 Examples
@@ -129,7 +129,7 @@ def eval(**given: Any) -> int | None:
     if not given["data"]:
         raise click.UsageError("missing argument 'DATA'", click.get_current_context())
     from intermodal.cli.arguments.files import OutputFile, check_output_files
-    from intermodal.client import AsyncClient
+    from intermodal.client.async_client import AsyncClient
     from intermodal.concurrency.sync_bridge import SyncBridge
     from intermodal.evaluation.dataset import item_files, load_dataset
 
@@ -153,8 +153,8 @@ def evaluation_of(
     client: AsyncClient, data: Dataset, given: Mapping[str, Any], requests: Mapping[str, Request] | None = None
 ) -> Evaluation:
     """Return the evaluation to run. ``requests`` are those of items whose request differs from their own prompt."""
-    from intermodal import request_builder
-    from intermodal.config import data_dir
+    from intermodal.client import request_builder
+    from intermodal.config.config_file import data_dir
     from intermodal.evaluation.runner import Evaluation, EvaluationSettings
     from intermodal.evaluation.trial_journal import TrialJournal
 
@@ -174,7 +174,7 @@ def evaluation_of(
 
 def said_options(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that the user set for every request, by the names of ``make_request``."""
-    from intermodal.request_builder import checked_hosts
+    from intermodal.client.request_builder import checked_hosts
 
     options = {name: given[name] for name in ("model", "deadline", "max_tokens", "temperature", "seed")}
     options["hosts"] = checked_hosts(given["hosts"], config)
@@ -192,8 +192,8 @@ def _journal_of(folder: Path, data: str) -> Path:
 
 def run(evaluation: Evaluation, bridge: SyncBridge, given: Mapping[str, Any]) -> EvaluationReport:
     """Plan, run and store the evaluation; an interrupt first reports what is stored and then propagates."""
+    from intermodal.core.today import today
     from intermodal.evaluation.runner import report
-    from intermodal.today import today
 
     quiet = given["quiet"] or given["as_json"]
     with evaluation.journal.writing(fresh=given["fresh"]):
@@ -258,7 +258,7 @@ def _remember(made: EvaluationReport, evaluation: Evaluation) -> EvaluationRepor
     """Store the results so that plans use them; an evaluation that ran out of money has no results yet."""
     import msgspec
 
-    from intermodal.config import data_dir
+    from intermodal.config.config_file import data_dir
     from intermodal.evaluation.tiers import strength
     from intermodal.store.measured_strengths import MeasuredStrength, remember
 
@@ -277,7 +277,7 @@ def _remember(made: EvaluationReport, evaluation: Evaluation) -> EvaluationRepor
 
 
 def _forget(given: dict[str, Any]) -> None:
-    from intermodal.config import data_dir
+    from intermodal.config.config_file import data_dir
     from intermodal.store.measured_strengths import forget
 
     count = forget(data_dir(os.environ), Path(given["data"]) if given["data"] else None)

@@ -65,7 +65,7 @@ def explain(**given: Any) -> None:
         write_picture,
     )
     from intermodal.cli.rendering.json_document import print_document
-    from intermodal.client import frontier, plan_from, why_not
+    from intermodal.client.async_client import frontier, plan_from, why_not
     from intermodal.plans.explain import explain as as_text
     from intermodal.plans.explain import explain_all
 
@@ -107,8 +107,8 @@ def explain(**given: Any) -> None:
 def _inputs(given: dict[str, Any]) -> Inputs:
     """Return the inputs of the planner: gathered now (and saved), or read from a file."""
     from intermodal.cli.arguments.files import load_json, write_json
+    from intermodal.client.sync_client import Client
     from intermodal.plans.plan import INPUTS_VERSION, Inputs
-    from intermodal.sync_client import Client
 
     file = Path(given["inputs_file"]) if given["inputs_file"] else None
     asked = bool(given["prompt"] or given["files"])
@@ -141,7 +141,7 @@ def _inputs(given: dict[str, Any]) -> Inputs:
 def _add_what_if(inputs: Inputs, error: NoRoute) -> None:
     """Add to the error the routes that consent, a key or weights would make possible."""
     from intermodal.advisor.what_if import what_if
-    from intermodal.config import load_config, snapshot_file
+    from intermodal.config.config_file import load_config, snapshot_file
     from intermodal.plans.numbers import money, seconds
 
     config = load_config(os.environ)

@@ -12,7 +12,7 @@ import click
 from intermodal.cli.arguments.report_options import html_option
 
 if TYPE_CHECKING:
-    from intermodal.client_verbs import SearchClient
+    from intermodal.client.verbs import SearchClient
     from intermodal.concurrency.sync_bridge import SyncBridge
     from intermodal.retrieval.picture_search import FindResult, PictureFinder
 
@@ -54,7 +54,7 @@ def find(**given: Any) -> None:
     known picture. A score ranks pictures and is no probability. Nothing leaves this machine.
     """  # fmt: skip
     from intermodal.cli.arguments.files import OutputFile, check_output_files
-    from intermodal.client_verbs import SearchClient
+    from intermodal.client.verbs import SearchClient
 
     if given["forget"]:
         _forget(SearchClient().vectors.forget(), as_json=given["as_json"])

@@ -246,7 +246,7 @@ def _echo(report: FitReport) -> None:
 def _measure(wish: FitQuery, *, quiet: bool) -> None:
     """Measure the memory, and also the model if a program for that is installed."""
     from intermodal.cli.pull import weights_store
-    from intermodal.config import cache_dir
+    from intermodal.config.config_file import cache_dir
     from intermodal.errors import UsageError
     from intermodal.local.hardware import llama_bench, memory_bandwidth
     from intermodal.local.hardware.machine import cores, processor

@@ -16,7 +16,7 @@ import click
 
 from intermodal.catalog.types import Host, Protocol
 from intermodal.cli.arguments.plugin_choice import PluginChoice
-from intermodal.content import KINDS, Kind, Value
+from intermodal.core.content import KINDS, Kind, Value
 from intermodal.errors import CallError, CredentialsRefused, IntermodalError, Unreachable, UsageError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def add(**given: Any) -> None:
     alone is no consent.
     """
     from intermodal.catalog.load import find_host
-    from intermodal.config import snapshot_file
+    from intermodal.config.config_file import snapshot_file
 
     shipped = find_host(given["name"], snapshot_file(os.environ))
     if shipped is not None and not given["base_url"]:
@@ -116,9 +116,9 @@ def add(**given: Any) -> None:
 @_JSON
 def remove(name: str, as_json: bool) -> None:
     """Take back the consent to a host; one of your own is forgotten."""
-    from intermodal import config
+    from intermodal.config import config_file
 
-    if not config.remove_host(os.environ, name):
+    if not config_file.remove_host(os.environ, name):
         raise UsageError(f"no host {name!r} was added or allowed", todo="see: intermodal hosts")
     _said(f"{name}: no longer allowed", as_json, {"host": name, "allowed": False})
 
@@ -128,7 +128,7 @@ def remove(name: str, as_json: bool) -> None:
 
 def _list(as_json: bool) -> None:
     from intermodal.catalog.shipped_rows import known_hosts
-    from intermodal.config import load_config
+    from intermodal.config.config_file import load_config
 
     config = load_config(os.environ)
     own = {row.id: row for row in config.hosts}
@@ -167,7 +167,7 @@ def _told(row: HostRow, allowed: bool) -> dict[str, Any]:
 
 def _allow(row: HostRow, given: dict[str, Any]) -> None:
     """Record the consent to a host that ships with intermodal."""
-    from intermodal import config
+    from intermodal.config import config_file
 
     for option in ("models", "zone", "forced_json", "protocol"):
         if given[option]:
@@ -182,8 +182,8 @@ def _allow(row: HostRow, given: dict[str, Any]) -> None:
     if changed:
         from intermodal.catalog.host_rows import HostRow
 
-        config.add_host(os.environ, HostRow(id=row.id, **changed))
-    path = config.consent(os.environ, row.id)
+        config_file.add_host(os.environ, HostRow(id=row.id, **changed))
+    path = config_file.consent(os.environ, row.id)
     _said(
         f"{row.id}: allowed, written to {path}",
         given["as_json"],
@@ -220,7 +220,7 @@ def confirm_consent(row: HostRow, yes: bool) -> bool:
 def _key(name: str, key_env: str, given: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of the host's row that state where its key is."""
     if given["keyring"]:
-        from intermodal.api_keys import store_key
+        from intermodal.config.api_keys import store_key
 
         secret = (
             click.prompt(f"Key of {name}", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
@@ -246,14 +246,14 @@ def _hint_key(key_env: str, *, keyring: bool) -> None:
 
 
 def _add(given: dict[str, Any]) -> None:
-    from intermodal import config
     from intermodal.catalog.host_rows import HostRow, check_name, check_url
+    from intermodal.config import config_file
 
     name = check_name(given["name"])
     if not given["base_url"]:
         from intermodal.catalog.load import unknown_host
 
-        what, todo = unknown_host(name, (), config.snapshot_file(os.environ))
+        what, todo = unknown_host(name, (), config_file.snapshot_file(os.environ))
         raise UsageError(what, todo=todo)
     url = check_url(given["base_url"].rstrip("/"), "--base-url")
     found = HostRow(
@@ -268,10 +268,10 @@ def _add(given: dict[str, Any]) -> None:
     import msgspec
 
     row = msgspec.structs.replace(found, models=models)
-    path = config.add_host(os.environ, row)
+    path = config_file.add_host(os.environ, row)
     ids = [f"{name}:{model.id}" for model in models]
     body = {"host": name, "allowed": True, "zone": zone, "models": ids, "config": str(path)}
-    words = f"{name}: {config.zone_words(zone)}; {len(models)} models, written to {path}"
+    words = f"{name}: {config_file.zone_words(zone)}; {len(models)} models, written to {path}"
     _said(words, given["as_json"], body)
     if not given["as_json"]:
         for line in ids[:10]:
@@ -284,7 +284,7 @@ def _models(row: HostRow, named: tuple[str, ...]) -> tuple[ServedRow, ...]:
     """Return the models that the host serves: the named ones with the host's facts, or all that it lists."""
     import anyio
 
-    from intermodal.api_keys import find_key
+    from intermodal.config.api_keys import find_key
 
     async def ask() -> tuple[HostModel, ...]:
         return await listed_models(row.host(), key=find_key(row.host(), os.environ) or "", where=row.base_url, wait=3)

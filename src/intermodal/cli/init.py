@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from intermodal.catalog.host_rows import HostRow
-    from intermodal.config import Config
+    from intermodal.config.config_file import Config
     from intermodal.model_fit.recommendation import Work
 
 EPILOG = """\b
@@ -33,20 +33,20 @@ def init(consents: tuple[str, ...], fetch: bool | None, yes: bool, as_json: bool
 
     Keys stay where they are; the config file holds none. Nothing is asked where there is no terminal.
     """
-    from intermodal import config
+    from intermodal.config import config_file
 
     asks = sys.stdin.isatty() and not yes and not as_json
-    path = config.create(os.environ)
-    before = config.load_config(os.environ)
+    path = config_file.create(os.environ)
+    before = config_file.load_config(os.environ)
     _check(consents, before)
     allowed = [name for name in consents if name not in before.consent]
     if asks:
         allowed += [row.id for row in _keyed(before, consents) if _asked(row)]
     for name in allowed:
-        config.consent(os.environ, name)
+        config_file.consent(os.environ, name)
     pulled = _weights(fetch, asks=asks, quiet=as_json)
     proposed = [] if fetch is False else _stronger(asks=asks, quiet=as_json, pulled=pulled)
-    after = config.load_config(os.environ)
+    after = config_file.load_config(os.environ)
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
@@ -62,7 +62,7 @@ def init(consents: tuple[str, ...], fetch: bool | None, yes: bool, as_json: bool
 
 
 def _check(names: tuple[str, ...], config: Config) -> None:
-    from intermodal.request_builder import checked_hosts
+    from intermodal.client.request_builder import checked_hosts
 
     checked_hosts(names, config, where="--consent")
 

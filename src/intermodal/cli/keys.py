@@ -365,7 +365,7 @@ def revoke(name: str, as_json: bool) -> None:
 
 
 def _quota_store() -> SqliteQuotaStore:
-    from intermodal.config import data_dir
+    from intermodal.config.config_file import data_dir
     from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 
     return SqliteQuotaStore(data_dir(os.environ) / FILE)

@@ -16,7 +16,7 @@ import click
 
 from intermodal import errors
 from intermodal._version import __version__
-from intermodal.hints import one_line
+from intermodal.core.hints import one_line
 
 # verb -> (module, one line of help); the module holds a click command of the same name
 VERBS: dict[str, tuple[str, str]] = {
@@ -190,7 +190,7 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         _fail(known or _unexpected(error), as_json)
     finally:
-        if "intermodal.plugin_registry" in sys.modules:
+        if "intermodal.core.plugin_registry" in sys.modules:
             importlib.import_module("intermodal.cli.plugins").warn_of_plugins()
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 import click
 
 from intermodal.cli.rendering.server_text import find_local_servers, lesson_words, lessons_of, server_claims
-from intermodal.content import KINDS
-from intermodal.request import TIERS
+from intermodal.core.content import KINDS
+from intermodal.core.request import TIERS
 
 if TYPE_CHECKING:
     from datetime import date
@@ -122,7 +122,7 @@ def _kinds(words: tuple[str, ...], known: tuple[str, ...], option: str) -> tuple
 def list_models(**given: Any) -> None:  # fmt: skip
     """List the endpoints plans choose from; with NAME or a filter, all models that are so."""
     from intermodal.cli.rendering.model_rows import all_rows, passes_filters, snapshot_of, sort_rows
-    from intermodal.client import AsyncClient
+    from intermodal.client.async_client import AsyncClient
 
     if given["fits"]:
         from intermodal.cli.fit import named, rank
@@ -300,7 +300,7 @@ def show(name: str, as_json: bool) -> None:
     """
     from intermodal.catalog.search import term_of
     from intermodal.cli.rendering.model_rows import snapshot_of
-    from intermodal.client import AsyncClient
+    from intermodal.client.async_client import AsyncClient
 
     if (term := term_of(name)) is not None:
         _say_term(term, as_json)
@@ -351,7 +351,7 @@ def _say_term(term: EcosystemTerm, as_json: bool) -> None:
 def compare(names: tuple[str, ...], as_json: bool) -> None:
     """Models side by side. A * marks a figure that sources disagree on: see models show."""
     from intermodal.cli.rendering.model_rows import snapshot_of
-    from intermodal.client import AsyncClient
+    from intermodal.client.async_client import AsyncClient
 
     client = AsyncClient()
     catalog, snapshot = client.catalog, snapshot_of(client)
@@ -583,7 +583,7 @@ def refresh(**given: Any) -> None:  # fmt: skip
     show its date.
     """
     from intermodal.cli.rendering.json_document import print_document
-    from intermodal.config import snapshot_file
+    from intermodal.config.config_file import snapshot_file
 
     path = snapshot_file(os.environ)
     if given["forget"]:
@@ -654,9 +654,9 @@ def _build_snapshot(pinned: tuple[str, ...], *, quiet: bool) -> tuple[dict[str, 
     from intermodal.catalog.shipped_rows import shipped_rows
     from intermodal.catalog.snapshot.builder import write_snapshot
     from intermodal.catalog.snapshot.file import Snapshot
-    from intermodal.config import snapshot_file
+    from intermodal.config.config_file import snapshot_file
+    from intermodal.core.today import today
     from intermodal.local.weights.wheels import fetch_snapshot
-    from intermodal.today import today
 
     path = snapshot_file(os.environ)
     told: set[str] = set()

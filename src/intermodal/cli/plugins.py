@@ -7,10 +7,10 @@ from contextlib import contextmanager, suppress
 
 import click
 
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.hints import one_line
+from intermodal.core.plugin_registry import Plugin, PluginKind, every_plugin, problem_of, report_problem, take_problems
 from intermodal.errors import NotInstalled
-from intermodal.hints import one_line
-from intermodal.plugin_registry import Plugin, PluginKind, every_plugin, problem_of, report_problem, take_problems
 
 EPILOG = """\b
 Examples
@@ -147,7 +147,7 @@ def _check_converters() -> None:
 
 
 def _check_outputs() -> None:
-    from intermodal.plugin_outputs import output_format, output_plugins
+    from intermodal.client.plugin_outputs import output_format, output_plugins
 
     for name, plugin in output_plugins().items():
         with _reporting(plugin):

@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from intermodal.catalog.capability_lessons import LessonSubject
     from intermodal.catalog.types import Endpoint
-    from intermodal.client import AsyncClient
+    from intermodal.client.async_client import AsyncClient
     from intermodal.evaluation.probe import PlannedProbe, ProbeResult
 
 EPILOG = """\b
@@ -37,7 +37,7 @@ def probe(name: str, only: tuple[str, ...], yes: bool, as_json: bool) -> None:
     import anyio
 
     from intermodal.cli.rendering.server_text import find_local_servers
-    from intermodal.client import AsyncClient
+    from intermodal.client.async_client import AsyncClient
     from intermodal.evaluation.probe import find_endpoint, plan_probes
 
     things = _things(only)
@@ -102,7 +102,7 @@ def _things(words: tuple[str, ...]) -> tuple[LessonSubject, ...]:
 def _agreed(plan: PlannedProbe, yes: bool) -> bool:
     """Show the requests and their cost, and ask for agreement; without a terminal, only ``--yes`` counts."""
     from intermodal.cli.rendering.tables import money
-    from intermodal.config import zone_words
+    from intermodal.config.config_file import zone_words
     from intermodal.errors import UsageError
 
     costs = "free" if plan.cost == 0 else f"at most {money(plan.cost)}" if plan.cost else "at a price that is not known"

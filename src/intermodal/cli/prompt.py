@@ -13,14 +13,14 @@ from intermodal.cli.arguments.request_options import listed, money, seconds, wit
 from intermodal.cli.eval import OVER_BUDGET, evaluation_of, run_options, said_options
 from intermodal.cli.eval import run as run_evaluation
 from intermodal.cli.eval import show as show_report
+from intermodal.core.request import ASPECTS, OBJECTIVES, TIERS
 from intermodal.errors import PromptError, UsageError
-from intermodal.request import ASPECTS, OBJECTIVES, TIERS
 
 if TYPE_CHECKING:
-    from intermodal.config import Config
+    from intermodal.config.config_file import Config
+    from intermodal.core.request import Message
     from intermodal.prompts.conversion.convert import ConvertedPrompt, TargetFormat
     from intermodal.prompts.prompt_file import PromptFile
-    from intermodal.request import Message
 
 EPILOG = """\b
 Examples
@@ -151,8 +151,8 @@ def explain(file: str, arguments: tuple[str, ...], svg_file: str | None, **given
         write_picture,
     )
     from intermodal.cli.rendering.json_document import print_document
+    from intermodal.client.sync_client import Client
     from intermodal.prompts.argument_values import parse_assignments
-    from intermodal.sync_client import Client
 
     check_standard_output(svg_file, as_json=given["as_json"])
     check_output_files((OutputFile("--svg", svg_file, "svg"),), [file.partition("#")[0]])
@@ -217,7 +217,7 @@ def lint(places: tuple[str, ...], strict: bool, as_json: bool) -> int:
 def _options(given: dict[str, Any], config: Config) -> dict[str, Any]:
     """Return the policy options that the user set. Raises UsageError."""
     from intermodal.cli.arguments.request_options import keep_aspects
-    from intermodal.request_builder import checked_hosts
+    from intermodal.client.request_builder import checked_hosts
 
     options = {name: given[name] for name in ("model", "at_least", "max_cost", "deadline", "max_tokens")}
     options["hosts"] = checked_hosts(given["hosts"], config)
@@ -229,7 +229,7 @@ def _options(given: dict[str, Any], config: Config) -> dict[str, Any]:
 
 
 def _makes(file: PromptFile) -> str:
-    from intermodal.request import JsonOutput
+    from intermodal.core.request import JsonOutput
 
     if not isinstance(file.output, JsonOutput):
         return "text"
@@ -262,7 +262,7 @@ def _source(part: Any) -> str:
 
 
 def _document(file: PromptFile) -> dict[str, Any]:
-    from intermodal.request import JsonOutput
+    from intermodal.core.request import JsonOutput
 
     takes = [
         {
@@ -307,7 +307,7 @@ def test(file: str, **given: Any) -> int:
     tests. The results become the strengths that plans use, as with `intermodal eval`. The sample of a Prompty file
     passes when an answer arrives, and measures nothing.
     """
-    from intermodal.client import AsyncClient
+    from intermodal.client.async_client import AsyncClient
     from intermodal.concurrency.sync_bridge import SyncBridge
     from intermodal.evaluation.dataset import example_dataset, example_requests
 

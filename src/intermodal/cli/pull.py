@@ -18,13 +18,13 @@ import click
 
 if TYPE_CHECKING:
     from intermodal.catalog.types import Endpoint
+    from intermodal.core.quantity import Quantity
     from intermodal.local.weights.lockfile import LockedModel
     from intermodal.local.weights.registry import WeightsRow
     from intermodal.local.weights.store import WeightsStore
     from intermodal.model_fit.hub_pull import HubPull
     from intermodal.model_fit.recommendation import ModelProposal, Recommendation, Work
     from intermodal.plans.machine import Machine
-    from intermodal.quantity import Quantity
 
 EPILOG = """\b
 Examples
@@ -321,8 +321,8 @@ def _served(store: WeightsStore) -> list[Endpoint]:
 
 
 def _need_of(row: WeightsRow, store: WeightsStore) -> Quantity:
+    from intermodal.core.quantity import exact
     from intermodal.model_fit.ranking import memory_needed, row_model
-    from intermodal.quantity import exact
 
     return exact(row.needs) if row.needs else memory_needed(row, row_model(row.name, store))[0]
 

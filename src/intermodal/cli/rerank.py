@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from intermodal.client import AsyncClient
+    from intermodal.client.async_client import AsyncClient
     from intermodal.concurrency.sync_bridge import SyncBridge
     from intermodal.retrieval.passage_ranking import RerankResult
 
@@ -45,7 +45,7 @@ def rerank(**given: Any) -> None:
     passages, whichever is better by money and seconds. Where there is none, vectors of a model of text are compared
     here, which is coarser. No language model is needed.
     """  # fmt: skip
-    from intermodal.client import AsyncClient
+    from intermodal.client.async_client import AsyncClient
     from intermodal.concurrency.sync_bridge import SyncBridge
 
     client, bridge = AsyncClient(), SyncBridge()

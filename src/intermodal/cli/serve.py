@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from intermodal.config_tables import HOST, LISTENS, MOST_WORKERS
+from intermodal.config.tables import HOST, LISTENS, MOST_WORKERS
 from intermodal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _lead(given: dict[str, Any]) -> bool:
     """
     from msgspec.structs import replace
 
-    from intermodal.config import load_config
+    from intermodal.config.config_file import load_config
 
     settings = replace(load_config().serve, **given)
     if settings.workers == 1:
@@ -161,7 +161,8 @@ async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, give
 
     from msgspec.structs import replace
 
-    from intermodal.config import data_dir, placed
+    from intermodal.config.config_file import data_dir, placed
+    from intermodal.core.plugin_registry import take_problems
     from intermodal.errors import ConfigError
     from intermodal.gateway.process.allocator import freeze_gc
     from intermodal.gateway.process.request_log import RequestLog
@@ -172,7 +173,6 @@ async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, give
     from intermodal.gateway.requests.prompt_files import PromptFiles
     from intermodal.gateway.server import Gateway, ListenSettings
     from intermodal.gateway.server_client import ServerClient
-    from intermodal.plugin_registry import take_problems
 
     client = ServerClient()
     settings = replace(client.config.serve, **given)

@@ -76,7 +76,7 @@ def _start(given: dict[str, Any]) -> tuple[ManagedServer, bool]:
     import anyio
 
     from intermodal.cli.pull import weights_store
-    from intermodal.config import cache_dir
+    from intermodal.config.config_file import cache_dir
     from intermodal.local.servers.lifecycle import start_server as start
     from intermodal.local.servers.resolver import ServerRequest, resolve_server
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from intermodal.client import AsyncClient
+    from intermodal.client.async_client import AsyncClient
     from intermodal.store.pruning import PruneResult
     from intermodal.store.rows import AttemptRow, EstimateComparison, EstimateGrade, Summary
 
@@ -36,7 +36,7 @@ def usage(last: int | None, prune: bool, as_json: bool) -> None:
     Kept in a file of yours; nothing in it is sent anywhere. It holds no content except the last conversation. Attempts
     of long ago are kept as sums by day: `intermodal serve` sees to that, and --prune does it now.
     """
-    from intermodal.client import AsyncClient
+    from intermodal.client.async_client import AsyncClient
     from intermodal.plans.numbers import counted
 
     client = AsyncClient()

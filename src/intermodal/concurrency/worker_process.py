@@ -28,9 +28,9 @@ import msgspec
 
 from intermodal import errors
 from intermodal.concurrency.fair_lock import FairLock
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.hints import packed, unpacked
 from intermodal.files.file_bytes import FileBytes
-from intermodal.hints import packed, unpacked
 
 _LENGTH = struct.Struct(">I")
 MAX_FRAME = 1 << 30

@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from intermodal.content import Text
+from intermodal.core.content import Text
+from intermodal.core.quantity import Quantity
+from intermodal.core.request import JsonOutput, Request
 from intermodal.plans.statistics import Statistics
-from intermodal.quantity import Quantity
 from intermodal.questions.answer_kinds import answer_kind
-from intermodal.request import JsonOutput, Request
 
 AnswerKind = str  # a key of TYPICAL, with a suffix "_SCRIPT" if not Latin, or "_SIZE" for "json"
 # Tokens: low, typical. The high end is the limit the request sets.

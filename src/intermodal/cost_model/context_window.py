@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from intermodal.catalog.types import Endpoint, Protocol
+from intermodal.core.request import Request
 from intermodal.plans.step import Call, GenerateAnswer, TranslateText, parameters_of
-from intermodal.request import Request
 
 # Chat templates add a few tokens per message; a generous allowance for a whole conversation.
 TEMPLATE_TOKENS = 32

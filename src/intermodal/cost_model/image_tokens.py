@@ -11,8 +11,8 @@ import math
 import re
 from functools import cache, lru_cache
 
+from intermodal.core.quantity import Quantity, between, exact, unknown
 from intermodal.cost_model.rule_syntax import ImageRule, RuleArguments, parse_rule
-from intermodal.quantity import Quantity, between, exact, unknown
 
 # OpenAI's images: tiles of 512 pixels, or patches of 32 under a budget that depends on model, detail and date.
 #

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from typing import Literal
 
-from intermodal.quantity import Quantity, unknown
+from intermodal.core.quantity import Quantity, unknown
 
 Levels = tuple[float, float, float]  # low, mid, high
 Level = Literal[0, 1, 2]

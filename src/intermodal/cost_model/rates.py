@@ -22,12 +22,12 @@ from intermodal.catalog.reasoning_effort import (
     thinking_tokens,
 )
 from intermodal.catalog.types import DiffusionSettings, Endpoint, Price, Speed, ThinkingProfile
+from intermodal.core.quantity import Quantity, between
+from intermodal.core.request import Zone
 from intermodal.cost_model.levels import ZEROS, Levels
 from intermodal.cost_model.token_calibration import TokenCalibration, endpoint_calibration
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.statistics import NO_STATISTICS, Statistics
-from intermodal.quantity import Quantity, between
-from intermodal.request import Zone
 
 UNKNOWN_CONTEXT = 4_096  # assumed if a server states none: the smallest common default
 LOCAL_ZONES = NEAR

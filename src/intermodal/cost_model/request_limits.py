@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from intermodal.catalog.token_rules import ModelTokenRules
-from intermodal.content import KINDS
+from intermodal.core.content import KINDS
 
 BASE64 = 4 / 3  # bytes sent per byte of media
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from intermodal.quantity import Quantity
+from intermodal.core.quantity import Quantity
 
 
 class RuleArguments(NamedTuple):

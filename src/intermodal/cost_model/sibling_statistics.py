@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from intermodal.catalog.default_speeds import is_assumed
 from intermodal.catalog.types import Endpoint
+from intermodal.core.quantity import Quantity, between
 from intermodal.cost_model.answer_length import LENGTH_FIGURE, MEAN_FIGURE
 from intermodal.cost_model.rates import LOCAL_ZONES, assumed_speed
 from intermodal.cost_model.token_calibration import CALIBRATION_FACTORS, FRAMING_FIGURES
 from intermodal.plans.statistics import Statistics
-from intermodal.quantity import Quantity, between
 
 SPEEDS = ("overhead", "prompt", "decode", "realtime_factor", "megapixel", "page", "picture", "denoise", "latent")
 _MODEL_FIGURES = ("reasoning_tokens", "describe_tokens", "tokens_per_second_of_speech", "tokens_per_megapixel",

@@ -11,10 +11,10 @@ import math
 
 from msgspec import Struct
 
+from intermodal.core.quantity import Quantity
 from intermodal.cost_model.levels import Levels, plus, times
 from intermodal.cost_model.levels import levels as levels_of
 from intermodal.plans.statistics import Statistics
-from intermodal.quantity import Quantity
 
 CALIBRATION_FACTORS = ("text_factor", "image_factor", "audio_factor")
 FRAMING_FIGURES = ("framing_start", "framing_message")
@@ -72,7 +72,7 @@ def calibrated(tokens: Levels, factor: Quantity | None) -> Levels:
 def correction_text(figure: str, quantity: Quantity) -> str:
     """Return a correction in words, "" if it is part of another.
 
-    >>> from intermodal.quantity import between
+    >>> from intermodal.core.quantity import between
     >>> correction_text("image_factor", between(1.1, 1.18, 1.3, "12 runs here"))
     'pictures x1.18, 12 runs here'
     """

@@ -1,8 +1,8 @@
 """Tokens of real or hypothetical parts before a call, each with basis and source, and whether it would be refused.
 
 A ``CountablePart`` has the properties that counting needs and no bytes, so base64 cannot be counted as text. A
-hypothetical part is written ``1024x1024:high``, ``10s``, ``10s@1:640x360`` or ``10p``. ``estimates.py`` supplies the
-rules and the text counts.
+hypothetical part is written ``1024x1024:high``, ``10s``, ``10s@1:640x360`` or ``10p``. ``client/estimates.py`` supplies
+the rules and the text counts.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Literal
 import msgspec
 
 from intermodal.catalog.token_rules import Aspect, ModelTokenRules
-from intermodal.content import Kind, Scripts, Value
+from intermodal.core.content import Kind, Scripts, Value
+from intermodal.core.hints import setting
+from intermodal.core.quantity import Quantity, between, exact, total, unknown
 from intermodal.cost_model.image_tokens import DETAILS, QUALITIES, generated_image_tokens, image_refusal, image_tokens
 from intermodal.cost_model.request_limits import MediaAmounts, exceeded_limit, request_limits
 from intermodal.cost_model.token_rules import DocumentSize, VideoSize, audio_tokens, document_tokens, video_tokens
 from intermodal.cost_model.tokens import MESSAGE, TEMPLATE, text_tokens
 from intermodal.errors import UsageError
-from intermodal.hints import setting
-from intermodal.quantity import Quantity, between, exact, total, unknown
 
 CountableKind = Literal["text", "image", "audio", "video", "document", "framing", "output", "drawn", "speech"]
 GOES_IN: tuple[CountableKind, ...] = ("text", "image", "audio", "video", "document", "framing")

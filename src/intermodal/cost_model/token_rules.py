@@ -11,13 +11,13 @@ from collections.abc import Callable, Collection
 from msgspec import Struct
 
 from intermodal.catalog.token_rules import ModelTokenRules
-from intermodal.content import Scripts, Value, together
+from intermodal.core.content import Scripts, Value, together
+from intermodal.core.quantity import Quantity, between, exact, unknown
 from intermodal.cost_model.image_tokens import cells_of_budget, image_tokens, qwen_resized
 from intermodal.cost_model.request_limits import RequestLimits, request_limits
 from intermodal.cost_model.rule_syntax import parse_rule
 from intermodal.cost_model.tokens import AUDIO, VIDEO, text_tokens, unknown_document_tokens
 from intermodal.plans.facts import PageFacts, PartFacts
-from intermodal.quantity import Quantity, between, exact, unknown
 
 # Tokens of audio input and output, by the named rule of a model's family.
 #

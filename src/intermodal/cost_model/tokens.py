@@ -7,10 +7,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from intermodal.catalog.token_rules import ASSUMED_PREFIX, OPEN_WEIGHTS
-from intermodal.content import Scripts
+from intermodal.core.content import Scripts
+from intermodal.core.quantity import Quantity, between, exact
 from intermodal.cost_model.text_factors import FACTORS
 from intermodal.plans.facts import PartFacts
-from intermodal.quantity import Quantity, between, exact
 
 # English prose has 4 to 4.5 characters per token in current vocabularies, code about 3, small vocabularies less.
 CHARS_PER_TOKEN: tuple[float, float, float] = (2.5, 4.0, 5.0)  # most tokens, typical, fewest

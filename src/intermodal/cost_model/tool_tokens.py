@@ -17,14 +17,14 @@ from typing import Any
 
 import msgspec
 
+from intermodal.core.quantity import Quantity, between, exact
+from intermodal.core.request import JsonOutput, Output, Tool, ToolChoice
 from intermodal.cost_model.levels import levels
 from intermodal.cost_model.rule_syntax import parse_rule
 from intermodal.cost_model.token_calibration import calibrated
 from intermodal.cost_model.tokens import UNKNOWN, Vocabulary, text_tokens
 from intermodal.json_schema.schema_prompt import describe_schema
 from intermodal.plans.facts import SchemaFacts, ToolFacts
-from intermodal.quantity import Quantity, between, exact
-from intermodal.request import JsonOutput, Output, Tool, ToolChoice
 
 EACH = (4.0, 10.0, 25.0)  # tokens that a template adds per definition
 # Fewest, typical and most template tokens per token of JSON.

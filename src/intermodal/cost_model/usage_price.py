@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from intermodal.catalog.rate_cards import AUDIO_LENGTH_UNITS
 from intermodal.catalog.types import Price
+from intermodal.core.quantity import Quantity, exact, unknown
 from intermodal.cost_model.levels import LEVELS, MID, Level, levels
 from intermodal.cost_model.token_counts import CountableKind, CountedPart
-from intermodal.quantity import Quantity, exact, unknown
 
 DIGITS = 10  # decimals of a dollar; further ones are floating-point error
 Usage = Mapping[str, float]

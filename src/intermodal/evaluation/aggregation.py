@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 from msgspec import field
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.evaluation.dataset import EvalItem
 from intermodal.evaluation.graders import AnswerGrade, RouteAnswer, grade
 from intermodal.evaluation.tiers import TierMeasurement, holm_correction, mcnemar_test, wilson_interval

@@ -18,17 +18,17 @@ import msgspec
 
 from intermodal.catalog.model_names import resolve_name
 from intermodal.catalog.types import Endpoint
-from intermodal.client import AsyncClient, plan_from
-from intermodal.content import Value
+from intermodal.client.async_client import AsyncClient, plan_from
+from intermodal.client.request_builder import make_request
+from intermodal.core.content import Value
+from intermodal.core.hints import hint, setting
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.errors import BudgetExceeded, IntermodalError, UnknownModel
 from intermodal.events import TextDelta, fold
-from intermodal.hints import hint, setting
-from intermodal.request_builder import make_request
 from intermodal.store.speed_regression import percentile
 
 if TYPE_CHECKING:
-    from intermodal.client import PreparedRequest
+    from intermodal.client.async_client import PreparedRequest
     from intermodal.events import Event
     from intermodal.plans.plan import Plan
 

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
-from intermodal import answer_schema as schemas
-from intermodal import request_builder
-from intermodal.content import File, PathSource, Source, UrlSource, Value
-from intermodal.errors import InputBroken, InputEmpty, InputMissing, InputTooLarge, IntermodalError, UsageError
-from intermodal.request import (
+from intermodal.client import answer_schema as schemas
+from intermodal.client import request_builder
+from intermodal.core.content import File, PathSource, Source, UrlSource, Value
+from intermodal.core.request import (
     ASPECTS,
     Aspect,
     JsonOutput,
@@ -29,6 +28,7 @@ from intermodal.request import (
     TextOutput,
     TranscriptOutput,
 )
+from intermodal.errors import InputBroken, InputEmpty, InputMissing, InputTooLarge, IntermodalError, UsageError
 
 if TYPE_CHECKING:
     from intermodal.prompts.prompt import Prompt

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import field
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.evaluation.dataset import Compare, EvalItem
 
 MAX_ANSWER = 200_000  # characters of an answer that are graded

@@ -20,8 +20,12 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.capability_lessons import CapabilityLesson, LessonSubject
 from intermodal.catalog.types import Catalog, Endpoint
-from intermodal.client import AsyncClient
-from intermodal.content import Kind, ToolCall, Value
+from intermodal.client.async_client import AsyncClient
+from intermodal.client.request_builder import make_request
+from intermodal.core.content import Kind, ToolCall, Value
+from intermodal.core.quantity import Quantity, between, exact
+from intermodal.core.request import JsonOutput, Sampling, TextOutput, Tool
+from intermodal.core.today import today
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.events import Event
 from intermodal.executor.attempt.capability_learning import NEAR
@@ -42,11 +46,7 @@ from intermodal.protocols.calls import (
     WirePart,
     WireText,
 )
-from intermodal.quantity import Quantity, between, exact
-from intermodal.request import JsonOutput, Sampling, TextOutput, Tool
-from intermodal.request_builder import make_request
 from intermodal.store.rows import Work
-from intermodal.today import today
 
 THINGS: tuple[LessonSubject, ...] = ("text", "image", "audio", "document", "tools", "json")
 ANSWER = 24  # maximum tokens of an answer

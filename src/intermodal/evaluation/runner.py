@@ -19,19 +19,19 @@ from typing import Any
 import msgspec
 
 from intermodal.catalog.model_names import resolve_name
-from intermodal.client import AsyncClient, PreparedRequest
-from intermodal.content import Text
+from intermodal.client.async_client import AsyncClient, PreparedRequest
+from intermodal.core.content import Text
+from intermodal.core.hints import hint
+from intermodal.core.request import Request
 from intermodal.errors import CallError, IntermodalError, NoRoute, StoreError, UsageError
 from intermodal.evaluation import aggregation, tiers
 from intermodal.evaluation.aggregation import EvaluationReport
 from intermodal.evaluation.dataset import Dataset, EvalItem, item_request
 from intermodal.evaluation.trial_journal import EvaluatedRoute, StepActuals, Trial, TrialJournal, evaluated_route
 from intermodal.events import Event, Result, fold
-from intermodal.hints import hint
 from intermodal.planner.alternatives import alternatives, plan_of_candidate
 from intermodal.plans.plan import Candidate, Inputs
 from intermodal.plans.step import Call
-from intermodal.request import Request
 
 MOST_ROUTES = 8
 _EVERY = 40  # routes per item from which the most common ones are chosen

@@ -20,9 +20,9 @@ from fractions import Fraction
 import msgspec
 
 from intermodal.catalog.types import Catalog, Evidence, Strength, Task
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.request import Tier
 from intermodal.evaluation.trial_journal import AGAIN, Trial
-from intermodal.request import Tier
 
 ENOUGH = 20  # items
 THRESHOLDS: tuple[tuple[float, Tier], ...] = ((0.95, "frontier"), (0.80, "large"), (0.60, "medium"), (0.30, "small"))

@@ -19,12 +19,12 @@ from msgspec import field
 
 from intermodal._version import __version__
 from intermodal.catalog.types import Task
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.hints import hint
+from intermodal.core.request import Aspect
 from intermodal.errors import StoreError, UsageError
-from intermodal.hints import hint
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Check
-from intermodal.request import Aspect
 
 VERSION = f"{__version__}/1"  # version of intermodal, on which routes depend, and of the record format
 

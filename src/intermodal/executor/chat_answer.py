@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
+from intermodal.core.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from intermodal.events import Thought
 from intermodal.executor.drivers.interface import CallResult
 from intermodal.protocols.calls import (

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
+from intermodal.core.quantity import Quantity
 from intermodal.events import Actual, Usage
 from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.attempt.step_caller import ReplanRequested
 from intermodal.plans.step import Call
-from intermodal.quantity import Quantity
 
 ALL = 1_000
 

@@ -13,12 +13,12 @@ from intermodal.executor.attempt.circuit_breaker import EndpointHealth
 if TYPE_CHECKING:
     from intermodal.catalog.rate_cards import RateCard
     from intermodal.catalog.types import Catalog, Endpoint, Host
-    from intermodal.content import ReadLine, Transcript
+    from intermodal.core.content import ReadLine, Transcript
+    from intermodal.core.request import Request
     from intermodal.files.file_bytes import Data
     from intermodal.local.embedded.results import ContrastiveResult, EncoderResult, ImagePreview, ImageResult
     from intermodal.plans.facts import Box, Facts
     from intermodal.plans.plan import Plan
-    from intermodal.request import Request
     from intermodal.store.conversion_cache import ConversionCache
     from intermodal.store.database import Store
     from intermodal.transport.client import Transport

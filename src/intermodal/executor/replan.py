@@ -13,7 +13,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import msgspec
 
 from intermodal.catalog.types import Catalog
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.hints import hint, joined_by, setting
+from intermodal.core.request import TIERS, ZONES, Aspect, Policy, Request
 from intermodal.errors import CallError, IntermodalError, NoRoute
 from intermodal.events import Event, Note, Replanned
 from intermodal.executor.attempt.ledger import RunLedger
@@ -22,13 +24,11 @@ from intermodal.executor.conversion import checks as conversion_checks
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.preparation.model_inputs import ImageInput, StepProduct, TextInput
 from intermodal.executor.run_state import FinishedConversion, RunState
-from intermodal.hints import hint, joined_by, setting
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.facts import ConversionOutcome, Facts
 from intermodal.plans.plan import Candidate, PartNeeds, Plan
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.plans.verdict import joined_names
-from intermodal.request import TIERS, ZONES, Aspect, Policy, Request
 
 MAX_REPLANS = 3  # times a run may be replanned
 _MAX_FOR_SIZE = 2  # of these, if only the size differs

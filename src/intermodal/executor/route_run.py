@@ -13,6 +13,9 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.types import Endpoint
 from intermodal.concurrency.offload import MANY, offload
+from intermodal.core.hints import hint
+from intermodal.core.languages import checked_language
+from intermodal.core.request import TranscriptOutput
 from intermodal.events import Actual, Checked, Finished, Note, StepFinished, StepProgress, StepStarted
 from intermodal.executor import replan
 from intermodal.executor.attempt.ledger import RunLedger, count_letters, transform_row, write_in_thread
@@ -31,18 +34,15 @@ from intermodal.executor.preparation.part_inputs import as_wav_input, decoder_us
 from intermodal.executor.preparation.preflight import is_nearly_empty
 from intermodal.executor.preparation.request_size import audio_tokens, counting_rules
 from intermodal.executor.run_state import CoreSlots, RunState
-from intermodal.hints import hint
-from intermodal.languages import checked_language
 from intermodal.plans.cpu_schedule import DECODER_USE, core_use
 from intermodal.plans.plan import Candidate, PartRef, input_references, input_steps, iterate_references, takes_step
 from intermodal.plans.step import Call, Check, ReadText, Step, TranscribeSpeech, Transform
-from intermodal.request import TranscriptOutput
 from intermodal.store.recognition_quality import remember_hearing, remember_reading
 
 if TYPE_CHECKING:
     import anyio
 
-    from intermodal.content import Transcript
+    from intermodal.core.content import Transcript
 
 
 # Answers that are streamed while they are generated, and the final concatenation of texts.

@@ -18,7 +18,9 @@ from intermodal import errors
 from intermodal.catalog.reasoning_effort import thinking_request_of
 from intermodal.catalog.types import Endpoint
 from intermodal.concurrency.offload import is_long, offload
-from intermodal.content import Part
+from intermodal.core.content import Part
+from intermodal.core.hints import hint
+from intermodal.core.request import Request
 from intermodal.cost_model import answer_length
 from intermodal.events import Committed, Event, Finished, Note, Rerouted, TextDelta
 from intermodal.executor.attempt.answer_notes import deadline_missed
@@ -37,10 +39,8 @@ from intermodal.executor.outputs.answer_call import run_to_answer
 from intermodal.executor.replan import Replanner
 from intermodal.executor.route_run import RouteRun
 from intermodal.executor.run_state import RunState
-from intermodal.hints import hint
 from intermodal.plans.plan import EXPLORED_MOST, Candidate, Plan
 from intermodal.plans.step import Call
-from intermodal.request import Request
 from intermodal.store.attempts import now
 from intermodal.store.rows import RunRow, names_kept
 

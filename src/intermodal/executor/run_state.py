@@ -11,7 +11,8 @@ from typing import Any
 
 from intermodal import errors
 from intermodal.catalog.types import Catalog, Endpoint
-from intermodal.content import Part, Value
+from intermodal.core.content import Part, Value
+from intermodal.core.request import Request
 from intermodal.events import Event, Note
 from intermodal.executor.attempt.ledger import RunLedger
 from intermodal.executor.attempt.step_caller import StepCaller
@@ -21,7 +22,6 @@ from intermodal.executor.preparation.part_inputs import InputPreparer
 from intermodal.plans.cpu_schedule import CoreUse, concurrent_steps
 from intermodal.plans.plan import Candidate, calls_of, sent
 from intermodal.plans.step import Call, Transform
-from intermodal.request import Request
 
 
 class FinishedConversion(Value, frozen=True):

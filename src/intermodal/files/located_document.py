@@ -16,7 +16,7 @@ from datetime import date, time
 from os import PathLike
 from typing import Any
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import UsageError
 
 Path = tuple[str | int, ...]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from msgspec.structs import replace
 
+from intermodal.core.request import Policy
 from intermodal.errors import StoreError
 from intermodal.events import AttemptFailed, Event, Finished, Replanned, StepFinished, StepStarted
 from intermodal.gateway.http1.http_types import POLICY_HEADER, GatewayRequest, RequestHead
@@ -35,7 +36,6 @@ from intermodal.gateway.requests.multipart import multipart_boundary
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Call
 from intermodal.protocols.errors.responses import RequestRefused
-from intermodal.request import Policy
 
 if TYPE_CHECKING:
     from intermodal.executor.api import PriorAttempt

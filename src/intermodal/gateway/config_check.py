@@ -11,20 +11,20 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
-from intermodal.api_keys import find_key
 from intermodal.catalog.model_names import resolve_name
 from intermodal.catalog.validation_messages import is_safe_to_echo
-from intermodal.client import AsyncClient, plan_from
-from intermodal.config import Config, placed
-from intermodal.config_tables import AUTO, POLICY, PROMPT
-from intermodal.content import Text, Value
+from intermodal.client.async_client import AsyncClient, plan_from
+from intermodal.config.api_keys import find_key
+from intermodal.config.config_file import Config, placed
+from intermodal.config.tables import AUTO, POLICY, PROMPT
+from intermodal.core.content import Text, Value
+from intermodal.core.request import Message, Policy, Request
 from intermodal.errors import IntermodalError, UnknownModel
 from intermodal.gateway.endpoints.models import callable_endpoints
 from intermodal.gateway.quotas.quota_types import ANONYMOUS, VirtualKey
 from intermodal.gateway.requests.request_policy import policy_for_model
 from intermodal.gateway.workers.sockets import bind_failure, find_bind_error
 from intermodal.protocols.errors.responses import RequestRefused
-from intermodal.request import Message, Policy, Request
 
 if TYPE_CHECKING:
     from intermodal.gateway.context import GatewayContext

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.events import AttemptFailed, Event, Finished, StepFinished
 
 if TYPE_CHECKING:

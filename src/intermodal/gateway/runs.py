@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import TYPE_CHECKING
 
-from intermodal.client import PreparedRequest, plan_from
+from intermodal.client.async_client import PreparedRequest, plan_from
 from intermodal.concurrency.offload import is_long, is_long_request, offload
 from intermodal.events import Event, Finished, Rerouted
 from intermodal.gateway.billing import KeyAllowance, billed_run
@@ -16,13 +16,13 @@ from intermodal.gateway.state.conversations import conversation_digest
 from intermodal.plans.plan import Inputs, Plan
 
 if TYPE_CHECKING:
+    from intermodal.core.request import Request
     from intermodal.gateway.context import GatewayContext
     from intermodal.gateway.direct.handover import Handover
     from intermodal.gateway.http1.http_types import GatewayRequest
     from intermodal.gateway.metrics import Metrics
     from intermodal.gateway.requests.prompt_variables import RenderedPrompt
     from intermodal.gateway.response_metadata import RunMetadata
-    from intermodal.request import Request
     from intermodal.telemetry.request_record import RequestRecord
 
 

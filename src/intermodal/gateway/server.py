@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intermodal.concurrency.fair_lock import new_requester
 from intermodal.concurrency.offload import offload
+from intermodal.core.hints import hint
 from intermodal.errors import UsageError
 from intermodal.executor.api import DirectAttempt
 from intermodal.gateway.billing import IDEMPOTENCY_HEADER, authenticate, begin_idempotent, store_idempotent
@@ -37,7 +38,6 @@ from intermodal.gateway.state.plan_history import PlanHistory
 from intermodal.gateway.state.response_items import ResponseItems
 from intermodal.gateway.state.tool_call_signatures import ToolCallSignatures
 from intermodal.gateway.workers.sockets import bind_failure, format_address
-from intermodal.hints import hint
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.telemetry.request_record import RequestRecord
 

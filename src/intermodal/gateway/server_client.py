@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.snapshot.endpoints import is_there
 from intermodal.catalog.types import Catalog, EndpointShortcoming
-from intermodal.client import AsyncClient
+from intermodal.client.async_client import AsyncClient
 from intermodal.concurrency.offload import offload
+from intermodal.core.bounded_cache import BoundedCache
+from intermodal.core.hints import Surface
+from intermodal.core.request import Policy
 from intermodal.errors import IntermodalError
 from intermodal.executor.api import EndpointHealth
-from intermodal.hints import Surface
 from intermodal.plans.machine import Machine
-from intermodal.request import Policy
 from intermodal.telemetry.activation import is_enabled, start_telemetry
 from intermodal.transport.client import Transport
 

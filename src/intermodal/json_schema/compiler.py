@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.bounded_cache import BoundedCache
+from intermodal.core.bounded_cache import BoundedCache
 from intermodal.json_schema.budget import BudgetExhausted, StepBudget, check_size
 from intermodal.json_schema.errors import InvalidSchema, Violation, shorten
 from intermodal.json_schema.keywords import CHECKS, ORDER, TYPES, SchemaNode, is_number

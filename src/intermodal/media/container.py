@@ -17,7 +17,7 @@ import av.subtitles.codeccontext  # the three of subtitles PyAV imports when it 
 import av.subtitles.stream
 import av.subtitles.subtitle
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import InputBroken, InputUnsupported
 from intermodal.files.file_bytes import Data, open_reader
 from intermodal.media.header_readers import wave_header

@@ -11,10 +11,11 @@ from __future__ import annotations
 import msgspec
 
 from intermodal.concurrency.offload import HEAVY, is_long, offload
-from intermodal.content import Audio, BytesSource, Document, File, Image, MediaPart, Part, Text, Video
+from intermodal.core.content import Audio, BytesSource, Document, File, Image, MediaPart, Part, Text, Video
+from intermodal.core.hints import hint
+from intermodal.core.request import Request
 from intermodal.errors import InputBroken, InputError, InputTooLarge, UsageError
 from intermodal.files.file_bytes import Data, read_whole
-from intermodal.hints import hint
 from intermodal.media.fetch import Fetcher, LoadedFile
 from intermodal.media.media_limits import MAX_FRAMES_IN_PLAN
 from intermodal.media.office.conversion_types import (
@@ -31,7 +32,6 @@ from intermodal.media.office.conversion_types import (
 from intermodal.media.sniff import NOT_UTF_8, sniff
 from intermodal.media.worker_client import MediaWorker
 from intermodal.plans.numbers import counted
-from intermodal.request import Request
 
 _AT_ONCE = 8
 _TURN = 50  # files after which other tasks may run

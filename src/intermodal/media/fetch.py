@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urljoin
 
 from intermodal.concurrency.offload import HEAVY
-from intermodal.content import BytesSource, PathSource, Source, UrlSource, Value
+from intermodal.core.content import BytesSource, PathSource, Source, UrlSource, Value
 from intermodal.errors import InputBroken, InputEmpty, InputMissing, InputTooLarge, InputUnsupported, UrlBlocked
 from intermodal.files.file_bytes import PIECE, Data, FileBytes
 from intermodal.media.media_limits import (

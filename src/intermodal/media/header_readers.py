@@ -15,7 +15,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import InputBroken, InputTooLarge
 from intermodal.files.file_bytes import Data
 from intermodal.media.media_limits import MAX_FRAMES

@@ -10,10 +10,10 @@ import errno
 from collections.abc import Callable
 from typing import cast
 
+from intermodal.core.plugin_registry import Plugin, load_plugin, not_usable
 from intermodal.errors import Hints, InputBroken, InputTooLarge, IntermodalError, NotInstalled
 from intermodal.media.office.conversion_types import MAX_CHARS, MAX_PICTURES, ConvertedFile
 from intermodal.media.sniff import plugin_converters
-from intermodal.plugin_registry import Plugin, load_plugin, not_usable
 
 _OPENED = "opened a file or a socket, or imported a module, while it converted; import modules at the top of its own"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from intermodal.concurrency.offload import HEAVY, LONG, free_in_background, is_long, offload
-from intermodal.content import (
+from intermodal.core.content import (
     Audio,
     BytesSource,
     Document,
@@ -24,6 +24,7 @@ from intermodal.content import (
     Video,
     in_utf8,
 )
+from intermodal.core.request import Request
 from intermodal.errors import InputBroken, InputTooLarge, InputUnsupported
 from intermodal.files.file_bytes import Data, memory_size, read_whole
 from intermodal.media.fetch import Fetcher, LoadedFile
@@ -31,7 +32,6 @@ from intermodal.media.sniff import read_text, sniff
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.media.worker_client import MediaWorker
 from intermodal.plans.facts import Facts, PartFacts
-from intermodal.request import Request
 
 MAX_REQUEST_BYTES = 1 << 30  # of all parts in memory together
 _AT_ONCE = 8

@@ -7,10 +7,11 @@ import re
 import shlex  # imported here: the worker recognises files after it can open none
 from collections.abc import Iterator, Mapping
 
-from intermodal.content import Kind
+from intermodal.core.content import Kind
+from intermodal.core.hints import hint
+from intermodal.core.plugin_registry import Plugin, installed_plugins
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputUnsupported
 from intermodal.files.file_bytes import Data
-from intermodal.hints import hint
 from intermodal.media import header_readers
 from intermodal.media.file_endings import MEDIA_ENDINGS, ending_of
 from intermodal.media.media_limits import MAX_FILE_BYTES, PDF
@@ -40,7 +41,6 @@ from intermodal.media.office.conversion_types import (
     ZIP,
 )
 from intermodal.media.text.subtitle_cues import begins_as_cues
-from intermodal.plugin_registry import Plugin, installed_plugins
 
 _TAKEN = (
     "take text, PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC, AVIF, SVG, WAV, MP3, FLAC, M4A, Ogg, MP4, MOV, WebM, MKV, AVI, "

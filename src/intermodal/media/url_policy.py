@@ -12,9 +12,9 @@ import ipaddress
 import re
 from urllib.parse import unquote, urlsplit
 
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.hints import action
 from intermodal.errors import UrlBlocked
-from intermodal.hints import action
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

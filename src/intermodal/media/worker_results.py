@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from intermodal.content import Kind, Value
+from intermodal.core.content import Kind, Value
+from intermodal.core.quantity import Quantity
 from intermodal.files.file_bytes import Data
 from intermodal.plans.facts import Box, PageFacts, SubtitleFacts
-from intermodal.quantity import Quantity
 
 
 class MediaProbeResult(Value):

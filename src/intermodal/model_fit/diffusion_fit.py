@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from intermodal.content import Value
-from intermodal.hints import hint
+from intermodal.core.content import Value
+from intermodal.core.hints import hint
+from intermodal.core.quantity import Quantity, between
 from intermodal.local.weights.diffusion_files import DiffusionFiles, is_diffusion, read_diffusion_files
 from intermodal.model_fit.fit_output import FIT_VERSION, gib, plain_amount
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
-from intermodal.quantity import Quantity, between
 from intermodal.sizing.placement import Verdict, verdict_on
 
 _SIDES: Final = (256, 512, 768, 1024, 1536)

@@ -14,16 +14,16 @@ from typing import Final, Literal
 
 from msgspec.structs import replace
 
-from intermodal.config import cache_dir, data_dir
-from intermodal.content import Value
+from intermodal.config.config_file import cache_dir, data_dir
+from intermodal.core.content import Value
+from intermodal.core.hints import hint, setting
+from intermodal.core.quantity import Quantity
 from intermodal.errors import NotInstalled, UnknownModel, UsageError
-from intermodal.hints import hint, setting
 from intermodal.local.hardware.model_measurements import load_corrections as kept_corrections
 from intermodal.local.servers.resolver import CONTEXT, locate_model
 from intermodal.local.weights.registry import HubSource
 from intermodal.local.weights.store import WeightsStore
 from intermodal.plans.machine import Machine
-from intermodal.quantity import Quantity
 from intermodal.sizing.fit_changes import FitChange, fit_changes, vllm_changes, vllm_command
 from intermodal.sizing.kv_cache import TYPES
 from intermodal.sizing.machines import machine_of_options

@@ -12,10 +12,12 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from intermodal.catalog.discovered_servers import is_this_machine
-from intermodal.config import cache_dir
-from intermodal.content import Value
+from intermodal.config.config_file import cache_dir
+from intermodal.core.content import Value
+from intermodal.core.hints import hint, setting
+from intermodal.core.quantity import Quantity
+from intermodal.core.today import today
 from intermodal.errors import CredentialsRefused, InputMissing, IntermodalError, Unreachable, UsageError
-from intermodal.hints import hint, setting
 from intermodal.local.hardware.model_measurements import save_correction
 from intermodal.local.servers.footprint import ServerFootprint, candidate_key_variables, read_footprint
 from intermodal.local.servers.memory_comparison import MemoryComparison, compare_memory
@@ -31,11 +33,9 @@ from intermodal.model_fit.fit import (
     this_machine,
 )
 from intermodal.model_fit.fit_output import FIT_VERSION, correction, plain_amount, rows
-from intermodal.quantity import Quantity
 from intermodal.sizing.machines import without_cards
 from intermodal.sizing.memory import Correction, TermComparison, compare_terms, logged_terms
 from intermodal.sizing.speed import model_speed
-from intermodal.today import today
 
 # Default addresses of llama-server, vLLM and Ollama.
 USUAL = ("http://127.0.0.1:8080", "http://127.0.0.1:8000", "http://127.0.0.1:11434")

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
+from intermodal.core.quantity import Quantity
 from intermodal.model_fit.fit import FitCell, FitReport, VllmReport
 from intermodal.plans.numbers import counted, format_table, size
-from intermodal.quantity import Quantity
 from intermodal.sizing.fit_changes import FitChange
 from intermodal.sizing.machines import GIB, describe_machine
 from intermodal.sizing.memory import Correction, MemoryTerm, TermComparison
@@ -260,7 +260,7 @@ def _cell(cell: FitCell) -> str:
 def amount(quantity: Quantity) -> str:
     """Format the bytes of a term in GiB or MiB, with their range.
 
-    >>> from intermodal.quantity import between, exact
+    >>> from intermodal.core.quantity import between, exact
     >>> amount(exact(17.5 * 2**30)), amount(between(10 * 2**20, 20 * 2**20, 30 * 2**20, ""))
     ('17.50 GiB', '20 MiB (10..30)')
     """

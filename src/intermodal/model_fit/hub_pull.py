@@ -30,9 +30,10 @@ from intermodal.catalog.model_folders import (
     scores_pairs_independently,
 )
 from intermodal.catalog.types import BuiltInProtocol
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.hints import hint
+from intermodal.core.quantity import Quantity, between
 from intermodal.errors import DoesNotFit, UsageError, WeightsError
-from intermodal.hints import hint
 from intermodal.local.servers.memory_estimate import gguf_memory
 from intermodal.local.servers.resolver import CONTEXT
 from intermodal.local.weights.hub import HubFile, HubListing
@@ -44,7 +45,6 @@ from intermodal.model_fit.fit import FitQuery, FitReport, RelatedFiles, report
 from intermodal.model_fit.fit_output import gib
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
-from intermodal.quantity import Quantity, between
 from intermodal.sizing.gguf_shape import is_model, is_projector, parts
 from intermodal.sizing.machines import GIB, without_cards
 from intermodal.sizing.model_sources import (

@@ -21,11 +21,13 @@ from intermodal.catalog.load import load_snapshot
 from intermodal.catalog.model_rows import tier_by_size
 from intermodal.catalog.shipped_rows import shipped_rows
 from intermodal.catalog.types import Model
-from intermodal.config import cache_dir
-from intermodal.content import Value
+from intermodal.config.config_file import cache_dir
+from intermodal.core.content import Value
+from intermodal.core.hints import PULL_LIST, hint
+from intermodal.core.quantity import Quantity, between, unknown
+from intermodal.core.request import TIERS
 from intermodal.cost_model.memory import fits
 from intermodal.errors import DoesNotFit, IntermodalError
-from intermodal.hints import PULL_LIST, hint
 from intermodal.local.hardware.model_measurements import load_corrections
 from intermodal.local.servers.resolver import CONTEXT
 from intermodal.local.weights.registry import WeightsRow
@@ -33,8 +35,6 @@ from intermodal.local.weights.store import WeightsStore
 from intermodal.model_fit.fit_output import FIT_VERSION, check_document, gib, plain_amount
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
-from intermodal.quantity import Quantity, between, unknown
-from intermodal.request import TIERS
 from intermodal.sizing.machines import GIB
 from intermodal.sizing.memory import (
     BITS,

@@ -11,7 +11,9 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from intermodal.catalog.types import Model, Task
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.quantity import Quantity, between
+from intermodal.core.request import Tier
 from intermodal.local.weights.registry import WeightsRow
 from intermodal.local.weights.store import WeightsStore
 from intermodal.model_fit.ranking import (
@@ -23,8 +25,6 @@ from intermodal.model_fit.ranking import (
     strength_size,
 )
 from intermodal.plans.machine import Machine
-from intermodal.quantity import Quantity, between
-from intermodal.request import Tier
 from intermodal.sizing.machines import without_cards
 from intermodal.sizing.placement import CapacityCheck, Verdict, check_capacity
 from intermodal.sizing.speed import speed_of_parameters

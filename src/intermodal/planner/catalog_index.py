@@ -19,19 +19,19 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.image_options import supported_image_options
 from intermodal.catalog.model_token_rules import token_rules_of
 from intermodal.catalog.reasoning_effort import ThinkingRequest
 from intermodal.catalog.token_rules import ModelFamilies, ModelTokenRules
 from intermodal.catalog.types import Catalog, Endpoint, Task
+from intermodal.core.bounded_cache import BoundedCache
+from intermodal.core.request import TIERS, Tier
 from intermodal.cost_model.rates import DAYS_AND_EFFORTS, LOCAL_ZONES, Rates, ideal_rates, known_rates, rate_dimensions
 from intermodal.cost_model.sibling_statistics import with_sibling_figures
 from intermodal.cost_model.token_rules import TokenRules, native_token_rules
 from intermodal.errors import UsageError
 from intermodal.planner.eligibility.usage_terms import endpoint_terms
 from intermodal.plans.statistics import Statistics
-from intermodal.request import TIERS, Tier
 
 Job = Literal["generate", "transcribe", "read", "describe", "embed", "speak", "score", "draw"]
 SHAPES = 256  # request shapes whose eligible endpoints are cached

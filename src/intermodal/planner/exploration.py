@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 
+from intermodal.core.request import ZONES
 from intermodal.cost_model.levels import LOW, MID, ZEROS
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.final_call_estimate import (
@@ -22,7 +23,6 @@ from intermodal.planner.route_estimates.final_call_estimate import (
 from intermodal.planner.route_estimates.routes import Route
 from intermodal.planner.session_affinity import continues_tool_call
 from intermodal.plans.plan import EXPLORED_EVERY, EXPLORED_MOST
-from intermodal.request import ZONES
 
 
 def exploration_route(case: PlanningCase, chosen: Route, routes: list[Route]) -> Route | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from operator import le
 
+from intermodal.core.request import TIERS
 from intermodal.planner.candidates.candidate_builder import CandidateBuilder
 from intermodal.planner.planner import decide
 from intermodal.planner.planning_case import make_case
@@ -16,7 +17,6 @@ from intermodal.planner.route_estimates.routes import Route
 from intermodal.planner.route_search.search import Search
 from intermodal.planner.speech_translation import plan_each, planning_cases, translation_order
 from intermodal.plans.plan import Candidate, Inputs
-from intermodal.request import TIERS
 
 MOST = 6
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from intermodal.content import ImageDetail, Kind
+from intermodal.core.content import ImageDetail, Kind
+from intermodal.core.hints import hint
+from intermodal.core.request import Aspect, Policy
 from intermodal.errors import UsageError
-from intermodal.hints import hint
 from intermodal.planner.catalog_index import ENCODER as _ENCODER
 from intermodal.planner.conversion.fidelity import aspects_needed, is_page, medium_of
 from intermodal.planner.eligibility.privacy_labels import is_private, may_release
 from intermodal.plans.facts import PageFacts, PartFacts, QuestionFacts
-from intermodal.request import Aspect, Policy
 
 FINE_BUNDLES = 4  # up to this many distinct shapes, each shape is a separate bundle
 Shape = tuple[object, ...]

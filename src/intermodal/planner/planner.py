@@ -9,8 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from intermodal.catalog.types import Catalog
+from intermodal.core.hints import Surface, command, hint
+from intermodal.core.request import TIERS, Request
 from intermodal.errors import NoRoute, UnknownModel
-from intermodal.hints import Surface, command, hint
 from intermodal.planner.candidates.candidate_builder import CandidateBuilder
 from intermodal.planner.conversion.earlier_readings import may_redo
 from intermodal.planner.conversion.fidelity import MUST_KEEP
@@ -41,7 +42,6 @@ from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Candidate, Inputs, Outranked, Plan, Rejected, for_surface, why_not_direct
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.verdict import joined_names
-from intermodal.request import TIERS, Request
 
 FALLBACKS = 3
 OUTRANKED = 5

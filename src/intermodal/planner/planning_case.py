@@ -14,7 +14,22 @@ from intermodal.catalog.model_names import resolve_name
 from intermodal.catalog.reasoning_effort import ThinkingRequest, thinking_request_of
 from intermodal.catalog.schema_enforcement import SchemaDelivery, is_closable, schema_delivery
 from intermodal.catalog.types import Catalog, Endpoint, Model
-from intermodal.content import KINDS, Image, ImageDetail, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
+from intermodal.core.content import KINDS, Image, ImageDetail, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
+from intermodal.core.hints import hint, setting
+from intermodal.core.quantity import Quantity
+from intermodal.core.request import (
+    EmbeddingOutput,
+    ImageOutput,
+    JsonOutput,
+    Output,
+    Policy,
+    Request,
+    Sampling,
+    ScoresOutput,
+    SpeechOutput,
+    TranscriptOutput,
+    without_schema,
+)
 from intermodal.cost_model.answer_length import AnswerLength, kind_of_request, typical_length
 from intermodal.cost_model.levels import ZEROS, Levels, levels, plus
 from intermodal.cost_model.rates import (
@@ -30,7 +45,6 @@ from intermodal.cost_model.token_rules import TokenRules
 from intermodal.cost_model.tokens import Vocabulary, text_part_tokens
 from intermodal.cost_model.tool_tokens import schema_tokens, tool_tokens
 from intermodal.errors import UsageError
-from intermodal.hints import hint, setting
 from intermodal.planner.catalog_index import ENCODER as _ENCODER
 from intermodal.planner.catalog_index import CatalogIndex, EndpointGroup, Job, canonical_json, catalog_index
 from intermodal.planner.conversion.page_relevance import named_pages
@@ -43,22 +57,8 @@ from intermodal.plans.machine import Machine
 from intermodal.plans.plan import INPUTS_VERSION
 from intermodal.plans.statistics import NO_STATISTICS, Statistics
 from intermodal.plans.verdict import Judged, joined_names
-from intermodal.quantity import Quantity
 from intermodal.questions.keyword_needs import needs_from_keywords, words_of
 from intermodal.questions.word_requests import with_words_alone
-from intermodal.request import (
-    EmbeddingOutput,
-    ImageOutput,
-    JsonOutput,
-    Output,
-    Policy,
-    Request,
-    Sampling,
-    ScoresOutput,
-    SpeechOutput,
-    TranscriptOutput,
-    without_schema,
-)
 
 TURN = (ToolCall, ToolResult, Reasoning, Refusal, Opaque)  # parts of a conversation that are sent unchanged
 QUESTION_CHARS = 4_000  # maximum characters of the question that are searched for keywords

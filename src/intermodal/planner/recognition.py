@@ -19,10 +19,11 @@ import msgspec
 from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint
+from intermodal.core.hints import hint
+from intermodal.core.request import TIERS
 from intermodal.cost_model.levels import HIGH, MID, ZEROS, quantity
 from intermodal.cost_model.token_rules import NO_RULES
 from intermodal.errors import NoRoute
-from intermodal.hints import hint
 from intermodal.planner.candidates.egress import converter_sends
 from intermodal.planner.candidates.step_builder import PreparationSteps, StepBuilder
 from intermodal.planner.catalog_index import Job, tier_name
@@ -51,7 +52,6 @@ from intermodal.plans.numbers import counted
 from intermodal.plans.plan import Candidate, Outranked, Plan, StepRef, parse_reference
 from intermodal.plans.step import ConcatenateTexts, Step, StepEstimate, Transform, step_id
 from intermodal.plans.verdict import Instead, Other, Verdict, joined_names, judge
-from intermodal.request import TIERS
 
 _JOBS: tuple[Job, ...] = ("read", "transcribe")  # recognition jobs
 # The option of a route that ends with properties, and the operations of routes that end with words.

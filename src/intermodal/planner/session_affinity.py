@@ -5,8 +5,9 @@ A good reason is a stated need or a substantial saving.
 
 from __future__ import annotations
 
-from intermodal.content import ToolResult
-from intermodal.hints import hint
+from intermodal.core.content import ToolResult
+from intermodal.core.hints import hint
+from intermodal.core.request import Objective, Request
 from intermodal.planner.conversion.converters import StrengthFloors
 from intermodal.planner.eligibility import rules
 from intermodal.planner.eligibility.eligible_endpoints import EligibleEndpoints, EndpointFilter, EndpointRejection
@@ -14,7 +15,6 @@ from intermodal.planner.eligibility.strength_floors import FloorSearch
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.routes import Route
 from intermodal.planner.route_search.search import Search
-from intermodal.request import Objective, Request
 
 SAVING = 0.5  # switch if the other costs less than half ...
 LEAST: dict[Objective, float] = {

@@ -16,13 +16,14 @@ from typing import TypeVar
 import msgspec
 
 from intermodal.catalog.types import Endpoint, Model
-from intermodal.content import Text
+from intermodal.core.content import Text
+from intermodal.core.hints import PULL_LIST, hint
+from intermodal.core.languages import name_of
+from intermodal.core.request import TIERS, TextOutput
 from intermodal.cost_model.answer_length import AnswerLength
 from intermodal.cost_model.levels import HIGH, levels, times
 from intermodal.cost_model.tokens import transcript_tokens
 from intermodal.errors import NoRoute
-from intermodal.hints import PULL_LIST, hint
-from intermodal.languages import name_of
 from intermodal.planner.eligibility import rules
 from intermodal.planner.eligibility.strength_floors import DEFAULT_FLOOR
 from intermodal.planner.explanation.plan_text import or_language_model, policy_line
@@ -32,7 +33,6 @@ from intermodal.plans import numbers
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Candidate, Outranked, Plan, Rejected
 from intermodal.plans.verdict import Other, joined_names
-from intermodal.request import TIERS, TextOutput
 
 T = TypeVar("T")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
+from intermodal.core.quantity import Quantity, q_error, total
 from intermodal.events import Actual, AttemptFailed, Result
 from intermodal.plans import numbers
 from intermodal.plans.plan import Candidate, Plan, input_steps
 from intermodal.plans.plan_graph import checks_by_step
 from intermodal.plans.step import Call, Check, Step
 from intermodal.plans.timeline import finding_text, milliseconds, unplanned
-from intermodal.quantity import Quantity, q_error, total
 
 _CENT = 1e-9  # USD; smaller differences are floating-point error
 _NEGLIGIBLE = 0.05  # seconds; shorter times measure the clock, not the estimate

@@ -14,7 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from intermodal.hints import action, consent_to, hint
+from intermodal.core.hints import action, consent_to, hint
+from intermodal.core.quantity import Quantity, total
 from intermodal.plans import numbers
 from intermodal.plans.facts import Need, PropertiesNeed
 from intermodal.plans.plan import (
@@ -30,7 +31,6 @@ from intermodal.plans.plan import (
     takes_step,
 )
 from intermodal.plans.step import SPEED_BASIS, Call, GenerateAnswer, JsonDelivery, Portion, Step, Transform
-from intermodal.quantity import Quantity, total
 
 # Rejections in short form: one line for all hosts without consent, one for all models that were not pulled.
 

@@ -10,9 +10,9 @@ from typing import Final, Literal
 
 from msgspec import field
 
-from intermodal.content import Kind, Scripts, Value
-from intermodal.quantity import Quantity
-from intermodal.request import Aspect
+from intermodal.core.content import Kind, Scripts, Value
+from intermodal.core.quantity import Quantity
+from intermodal.core.request import Aspect
 
 Box = tuple[float, float, float, float]
 UNKNOWN_SCRIPT: Final = "another"  # an earlier reading found letters that the reader does not support

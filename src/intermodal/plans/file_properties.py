@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from intermodal.core.quantity import Quantity
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.plans.numbers import clock, counted
-from intermodal.quantity import Quantity
 
 _PAPER = {(595, 842): "A4", (842, 1191): "A3", (420, 595): "A5", (612, 792): "US Letter", (612, 1008): "US Legal"}
 _POINT = 1.5  # tolerance in points for matching a paper size, due to rounding of millimetres
@@ -21,7 +21,7 @@ def properties_text(part: PartFacts) -> str:
     """Return the properties of a part as text, one per line.
 
     >>> from msgspec.structs import replace
-    >>> from intermodal.quantity import exact
+    >>> from intermodal.core.quantity import exact
     >>> recording = PartFacts(index=0, name="a.wav", kind="audio", media_type="audio/wav", size=352_078)
     >>> recording = replace(recording, seconds=exact(11.0), sample_rate=16_000, channels=1)
     >>> print(properties_text(recording))

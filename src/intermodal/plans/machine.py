@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from intermodal.content import Value
-from intermodal.quantity import ZERO, Quantity
+from intermodal.core.content import Value
+from intermodal.core.quantity import ZERO, Quantity
 
 
 class Gpu(Value):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from intermodal.quantity import Quantity
+from intermodal.core.quantity import Quantity
 
 
 def count(quantity: Quantity) -> str:

@@ -7,8 +7,8 @@ The inputs of its steps are references:
 
 A plan also states whether it is direct (``why_not_direct``): a single call to which a client's bytes may be passed
 through unchanged. The client's API, fields and sizes may still prevent that; ``executor/direct/compiled_plan.py``
-decides it for each shape of a chat request. The planner writes sentences as hints (``hints.py``), and ``for_surface``
-phrases them for the command line, Python or HTTP.
+decides it for each shape of a chat request. The planner writes sentences as hints (``core/hints.py``), and
+``for_surface`` phrases them for the command line, Python or HTTP.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from intermodal.catalog.types import Catalog, Endpoint
-from intermodal.content import Kind, Value, renamed_field
+from intermodal.core.content import Kind, Value, renamed_field
+from intermodal.core.hints import Hint, Surface, words
+from intermodal.core.quantity import Quantity
+from intermodal.core.request import Aspect, Message, Objective, Request, Tier, Zone
 from intermodal.errors import PlanStale
-from intermodal.hints import Hint, Surface, words
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.display import RENDERERS
 from intermodal.plans.facts import Facts, Need, PropertiesNeed
@@ -32,8 +34,6 @@ from intermodal.plans.machine import Machine
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.step import REPLAN, Call, Check, Step, StepEstimate, Transform
 from intermodal.plans.verdict import Other, Verdict, VerdictName
-from intermodal.quantity import Quantity
-from intermodal.request import Aspect, Message, Objective, Request, Tier, Zone
 
 PLAN_VERSION = 1
 INPUTS_VERSION = 1

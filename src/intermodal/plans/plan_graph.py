@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
-from intermodal.content import Kind, Value
+from intermodal.core.content import Kind, Value
+from intermodal.core.quantity import Quantity, total
 from intermodal.plans import explain, numbers
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.explain import place_of_send
 from intermodal.plans.plan import Candidate, NativeInput, PartRef, Send, input_references, input_steps
 from intermodal.plans.step import Call, Check, Step, Transform
-from intermodal.quantity import Quantity, total
 
 ALIKE = 6  # up to this many parts with the same route are drawn individually
 SHOWN = 2  # beyond ``ALIKE``, the first ``SHOWN`` are drawn and the rest merged

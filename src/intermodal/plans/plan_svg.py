@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.plans import svg
 from intermodal.plans import svg as drawing
 from intermodal.plans.explain import brief, condition, explain, fold_rejections, outranked, rejected, total_line

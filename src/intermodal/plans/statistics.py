@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import field
 
-from intermodal.content import Value
-from intermodal.quantity import Quantity
+from intermodal.core.content import Value
+from intermodal.core.quantity import Quantity
 
 
 class Statistics(Value):

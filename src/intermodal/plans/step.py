@@ -25,11 +25,11 @@ import msgspec
 from msgspec import Struct, field
 
 from intermodal.catalog.types import Task
-from intermodal.content import ImageDetail, Value
+from intermodal.core.content import ImageDetail, Value
+from intermodal.core.hints import action
+from intermodal.core.quantity import Quantity
+from intermodal.core.request import Aspect, PictureFormat, Quality, Sampler
 from intermodal.errors import PlanStale
-from intermodal.hints import action
-from intermodal.quantity import Quantity
-from intermodal.request import Aspect, PictureFormat, Quality, Sampler
 
 # Transform ops are deterministic and weightless; call ops have weights or a price.
 TransformOp = Literal["extract", "render", "select", "frames", "demux", "subtitles", "resize", "concat", "properties"]

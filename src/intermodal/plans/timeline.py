@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Literal, NamedTuple
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.events import Actual, Checked, Result
 from intermodal.plans import cpu_schedule, numbers
 from intermodal.plans.cpu_schedule import DECODER_USE, NEAR, REMOTE_USE, CoreUse, CpuTask

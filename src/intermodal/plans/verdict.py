@@ -13,9 +13,9 @@ from typing import Literal, get_args
 
 import msgspec
 
-from intermodal.content import Value
-from intermodal.quantity import Quantity
-from intermodal.request import ASPECTS, Aspect
+from intermodal.core.content import Value
+from intermodal.core.quantity import Quantity
+from intermodal.core.request import ASPECTS, Aspect
 
 VerdictName = Literal[
     "enough", "enough_with_loss", "broader_needed", "not_enough", "no_language_model", "unknown"

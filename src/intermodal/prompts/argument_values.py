@@ -16,10 +16,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from intermodal import request_builder
-from intermodal.content import BytesSource, Kind, PathSource, UrlSource, Value
+from intermodal.client import request_builder
+from intermodal.core.content import BytesSource, Kind, PathSource, UrlSource, Value
+from intermodal.core.hints import setting
 from intermodal.errors import InputUnsupported, IntermodalError, PromptError, UsageError
-from intermodal.hints import setting
 from intermodal.json_schema import BudgetExhausted, InvalidSchema, StepBudget, cached_schema
 from intermodal.prompts import media_references
 from intermodal.prompts.dotprompt.handlebars import HandlebarsTemplate, TemplateUses

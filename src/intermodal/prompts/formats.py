@@ -1,4 +1,4 @@
-"""Which format reads a file: a table of built-in formats, and formats of plugins (``plugin_registry.py``)."""
+"""Which format reads a file: a table of built-in formats, and formats of plugins (``core/plugin_registry.py``)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
+from intermodal.core.plugin_registry import Plugin, describe_failure, installed_plugins, load_plugin, report_problem
 from intermodal.errors import InputMissing, IntermodalError, NotInstalled, PromptError
-from intermodal.plugin_registry import Plugin, describe_failure, installed_plugins, load_plugin, report_problem
 from intermodal.prompts.prompt_file import PromptFile, PromptFormat
 from intermodal.prompts.source_text import text_of
 

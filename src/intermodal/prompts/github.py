@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from intermodal import answer_schema as schemas
-from intermodal.content import Role, Text
+from intermodal.client import answer_schema as schemas
+from intermodal.core.content import Role, Text
+from intermodal.core.request import JsonOutput, Message, Output, TextOutput
 from intermodal.errors import SchemaInvalid
 from intermodal.prompts import prompt_options
 from intermodal.prompts.prompt_file import Argument, PromptExample, PromptFile, PromptFinding
 from intermodal.prompts.rendering import MOST_LETTERS, RenderingBudget, TemplateError, located, with_history
 from intermodal.prompts.source_text import FrontMatter, parse_mapping, shown_value
-from intermodal.request import JsonOutput, Message, Output, TextOutput
 
 ROLES: Mapping[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
 _KEYS = (

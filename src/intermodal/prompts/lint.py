@@ -11,7 +11,7 @@ from pathlib import Path
 from intermodal.catalog.load import load_snapshot
 from intermodal.catalog.snapshot.file import SnapshotRow
 from intermodal.catalog.snapshot.interpretation import agreed_capabilities
-from intermodal.content import Text, Value
+from intermodal.core.content import Text, Value
 from intermodal.cost_model.tokens import text_tokens
 from intermodal.errors import InputError, InputMissing, IntermodalError, PromptError
 from intermodal.plans.numbers import plain_money

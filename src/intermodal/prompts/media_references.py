@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from intermodal.content import Audio, Document, File, Image, MediaPart, PathSource, Source, UrlSource, Video
+from intermodal.core.content import Audio, Document, File, Image, MediaPart, PathSource, Source, UrlSource, Video
 from intermodal.json_schema.allowed_values import resolve_reference
 from intermodal.prompts.prompt_file import ArgumentKind, MediaValue
 

@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec import structs
 from msgspec.structs import replace
 
-from intermodal import request_builder
-from intermodal.answer import Answer
 from intermodal.catalog.schema_enforcement import is_closable, schema_delivery
+from intermodal.client import request_builder
+from intermodal.client.answer import Answer
 from intermodal.concurrency.offload import offload
 from intermodal.concurrency.sync_bridge import SyncBridge
-from intermodal.config import Config
-from intermodal.content import KINDS, BytesSource, Kind, MediaPart, PathSource, Text
+from intermodal.config.config_file import Config
+from intermodal.core.content import KINDS, BytesSource, Kind, MediaPart, PathSource, Text
+from intermodal.core.hints import hint
+from intermodal.core.quantity import Quantity
+from intermodal.core.request import JsonOutput, Message, Request, Sampling, Tool
 from intermodal.errors import NoRoute, OutputInvalid, UnknownModel
 from intermodal.events import Event, TextDelta, fold
-from intermodal.hints import hint
 from intermodal.planner import plan_from
 from intermodal.planner.planning_case import question_of
 from intermodal.plans import explain, numbers
@@ -32,8 +34,6 @@ from intermodal.plans.step import GenerateAnswer
 from intermodal.prompts import argument_values, formats, sample_arguments
 from intermodal.prompts.argument_values import media_of
 from intermodal.prompts.prompt_file import Argument, PromptFile
-from intermodal.quantity import Quantity
-from intermodal.request import JsonOutput, Message, Request, Sampling, Tool
 
 if TYPE_CHECKING:
     from intermodal.media.request_media import OpenedRequest
@@ -347,7 +347,7 @@ def check_kinds(file: PromptFile, inputs: Inputs, urls: Container[str] | None = 
 
     ``urls``: URLs given as arguments, if the request may contain others.
     """
-    from intermodal.content import UrlSource
+    from intermodal.core.content import UrlSource
 
     for (_, _, part), facts in zip(inputs.request.parts(), inputs.facts.parts, strict=True):
         declared, source = type(part).__name__.lower(), getattr(part, "source", None)

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from intermodal.content import Kind, MediaPart, Text
+from intermodal.core.content import Kind, MediaPart, Text
+from intermodal.core.request import JsonOutput, Message, Output, Sampling, Settings, TextOutput, Tool
 from intermodal.errors import IntermodalError, PromptError
 from intermodal.events import Result
-from intermodal.request import JsonOutput, Message, Output, Sampling, Settings, TextOutput, Tool
 
 # The type of an argument: a modality ("file" if the file does not declare one), or a JSON type.
 ArgumentKind = Literal["text", "number", "integer", "boolean", "json", "image", "audio", "video", "document", "file"]

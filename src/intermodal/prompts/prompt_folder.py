@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from intermodal.config_tables import PROMPT
-from intermodal.content import Value
+from intermodal.config.tables import PROMPT
+from intermodal.core.content import Value
 from intermodal.errors import InputMissing, IntermodalError, PromptError, UnknownModel
 from intermodal.prompts import formats, sample_arguments, source_text
 from intermodal.prompts.media_references import within

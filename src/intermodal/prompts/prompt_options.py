@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
+from intermodal.client.request_builder import range_hint, suggestion
+from intermodal.core.request import ASPECTS, LICENCES, OBJECTIVES, RETENTIONS, TIERS, Sampling, Settings
 from intermodal.files.located_document import Path
 from intermodal.prompts.prompt_file import MEDIA_KINDS, ArgumentKind, PromptFinding
 from intermodal.prompts.source_text import FrontMatter, shown_value
-from intermodal.request import ASPECTS, LICENCES, OBJECTIVES, RETENTIONS, TIERS, Sampling, Settings
-from intermodal.request_builder import range_hint, suggestion
 
 BLOCK = "intermodal"
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
-from intermodal import answer_schema as schemas
-from intermodal.content import MediaPart, Part, Role, Text
+from intermodal.client import answer_schema as schemas
+from intermodal.core.content import MediaPart, Part, Role, Text
+from intermodal.core.request import JsonOutput, Message, Output, TextOutput, Tool
 from intermodal.errors import PromptError, SchemaInvalid
 from intermodal.files.located_document import Path as Place
 from intermodal.prompts import prompt_options
@@ -23,7 +24,6 @@ from intermodal.prompts.media_references import media_part
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, MediaValue, PromptExample, PromptFile, PromptFinding
 from intermodal.prompts.rendering import Placeholders, Slot, with_history
 from intermodal.prompts.source_text import FrontMatter, shown_value, split_front_matter
-from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
 
 ROLES: Mapping[str, Role] = {
     "system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool",

@@ -14,7 +14,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from intermodal.content import BytesSource, Kind, MediaPart, Part, PathSource, Text
+from intermodal.core.content import BytesSource, Kind, MediaPart, Part, PathSource, Text
+from intermodal.core.request import Message, Request
 from intermodal.cost_model.token_counts import CountablePart
 from intermodal.errors import InputError, IntermodalError, PromptError
 from intermodal.json_schema.allowed_values import resolve_reference
@@ -24,7 +25,6 @@ from intermodal.prompts import argument_values, media_references
 from intermodal.prompts.media_references import kind_of, value_of
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, MediaValue, PromptFile
 from intermodal.prompts.source_text import text_of
-from intermodal.request import Message, Request
 from intermodal.workloads.workload import WorkloadPart as Sized
 from intermodal.workloads.workload import imagined as imagined_part
 

@@ -11,11 +11,11 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from intermodal.client.request_builder import suggestion
 from intermodal.errors import InputMissing, PromptError, UsageError
 from intermodal.files.located_document import LocatedDocument, read_document
 from intermodal.files.located_document import Path as Place
 from intermodal.prompts.prompt_file import PromptFinding
-from intermodal.request_builder import suggestion
 
 MOST_BYTES = 256 << 10  # some steps of a template's parser go through all that follows
 _FENCE = re.compile(r"---[ \t]*")

@@ -11,9 +11,9 @@ from typing import Any, Literal, Protocol
 
 from msgspec import field
 
-from intermodal.content import Opaque, Reasoning, Refusal, Role, ToolCall, ToolResult, Transcript, Value
+from intermodal.core.content import Opaque, Reasoning, Refusal, Role, ToolCall, ToolResult, Transcript, Value
+from intermodal.core.request import Cached, Output, Quality, Sampling, Settings, TextOutput, Tool, ToolChoice
 from intermodal.errors import CallError, UnsupportedModality
-from intermodal.request import Cached, Output, Quality, Sampling, Settings, TextOutput, Tool, ToolChoice
 
 Detail = Literal["auto", "low", "high", "original"]
 AudioFormat = Literal["wav", "mp3"]

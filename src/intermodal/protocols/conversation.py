@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from intermodal.catalog.types import Host
-from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult, Value
+from intermodal.core.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult, Value
+from intermodal.core.request import Tool
 from intermodal.errors import OutputInvalid
 from intermodal.protocols.calls import (
     ChatCall,
@@ -36,7 +37,6 @@ from intermodal.protocols.calls import (
     WireUsage,
 )
 from intermodal.protocols.framing.json_body import complete_members, dumps, loads, valid_utf8
-from intermodal.request import Tool
 
 COMPLETE_REASONS = frozenset({"stop", "tool_call"})  # finish reasons of a complete answer
 PART_LABELS: dict[str, str] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from intermodal.content import Role, ToolCall, ToolResult
+from intermodal.core.content import Role, ToolCall, ToolResult
 from intermodal.protocols.calls import WireImage, WireMessage, WirePart, WireText
 from intermodal.protocols.conversation import ToolCallIds
 from intermodal.protocols.framing.inline_media import decode_base64

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from intermodal.content import Opaque, Reasoning, Role, Scripts, ToolCall, ToolResult
+from intermodal.core.content import Opaque, Reasoning, Role, Scripts, ToolCall, ToolResult
 from intermodal.protocols.calls import CodedImage, NotExpressible, WireMessage, WirePart, WireText
 from intermodal.protocols.conversation import (
     BEGINNINGS,

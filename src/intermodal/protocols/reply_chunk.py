@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import msgspec
 
-from intermodal.content import ToolCall
+from intermodal.core.content import ToolCall
 from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import add_run_metadata, dumps, join_object, split_object
 from intermodal.protocols.framing.surrogates import without_lone_surrogates

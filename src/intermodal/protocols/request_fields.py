@@ -18,9 +18,9 @@ from msgspec.structs import replace
 
 from intermodal.catalog.reasoning_effort import OPENAI, PROTOCOL_OF_LOCAL_SERVER, translate_budget, translate_effort
 from intermodal.catalog.types import STRICT_TOOLS_PROTOCOLS, Endpoint
+from intermodal.core.request import Settings, Tool
 from intermodal.protocols.calls import NotExpressible
 from intermodal.protocols.framing.json_body import dumps, loads
-from intermodal.request import Settings, Tool
 
 Fate = Literal["planned", "setting", "own", "ignored", "refused"]
 

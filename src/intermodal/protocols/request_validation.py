@@ -15,8 +15,9 @@ import msgspec
 
 from intermodal.catalog.schema_enforcement import ANY_OBJECT
 from intermodal.catalog.validation_messages import describe_expected
-from intermodal.config_tables import PROMPT
-from intermodal.content import Role
+from intermodal.config.tables import PROMPT
+from intermodal.core.content import Role
+from intermodal.core.request import JsonOutput, TextOutput, Tool, ToolChoice
 from intermodal.protocols.calls import (
     ChatCall,
     PastedDataUri,
@@ -31,7 +32,6 @@ from intermodal.protocols.calls import (
     WireVideo,
 )
 from intermodal.protocols.framing.inline_media import InlineMedia, decode_base64, read_json_with_media, split_data_uri
-from intermodal.request import JsonOutput, TextOutput, Tool, ToolChoice
 
 T = TypeVar("T")
 W = TypeVar("W", bound=str)

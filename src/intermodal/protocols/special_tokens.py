@@ -17,9 +17,9 @@ from typing import Any
 
 import msgspec
 
-from intermodal.content import Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.core.content import Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.core.request import Tool
 from intermodal.protocols.calls import ChatCall, WirePart, WireText
-from intermodal.request import Tool
 
 # Shapes that many families share. The name may be in any script: DeepSeek writes <｜begin▁of▁sentence｜>.
 SHAPES: tuple[str, ...] = (

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 from intermodal import errors
-from intermodal.content import Refusal
+from intermodal.core.content import Refusal
 from intermodal.protocols.answer_state import MAX_REPLY, AnswerState, trailing_timeout
 from intermodal.protocols.calls import (
     Error,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
+from intermodal.core.request import ASPECTS, Aspect
 from intermodal.plans.facts import Medium, MediumNeeds, Need, QuestionFacts
-from intermodal.request import ASPECTS, Aspect
 
 # Whole words that indicate the need for an aspect. English only, as documented.
 _WORDS: dict[Aspect, str] = {

@@ -34,9 +34,9 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.request import ASPECTS, Aspect
 from intermodal.plans.facts import Medium, MediumNeeds, Need, PropertiesNeed, QuestionFacts
-from intermodal.request import ASPECTS, Aspect
 
 Reals: TypeAlias = NDArray[np.float32]
 Places: TypeAlias = NDArray[np.intp]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from intermodal.bounded_cache import BoundedCache
-from intermodal.content import Kind
+from intermodal.core.bounded_cache import BoundedCache
+from intermodal.core.content import Kind
 from intermodal.errors import IntermodalError
 from intermodal.plans.facts import Medium, QuestionFacts
 from intermodal.questions.word_requests import with_words_alone

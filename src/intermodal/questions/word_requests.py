@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final, Literal
 
-from intermodal.content import Kind
+from intermodal.core.content import Kind
 from intermodal.plans.facts import Medium, MediumNeeds, Need, QuestionFacts
 from intermodal.questions.answer_kinds import fold_text
 

@@ -30,7 +30,10 @@ from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.concurrency.offload import offload
-from intermodal.content import Text, Value
+from intermodal.core.content import Text, Value
+from intermodal.core.hints import command, hint
+from intermodal.core.quantity import Quantity, between, exact, unknown
+from intermodal.core.request import ZONES
 from intermodal.cost_model.tokens import text_tokens
 from intermodal.errors import IntermodalError, NoRoute
 from intermodal.events import Event, Usage
@@ -39,7 +42,6 @@ from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.attempt.step_caller import StepCaller
 from intermodal.executor.drivers.interface import CallJob
 from intermodal.executor.outputs.vector_math import cosine
-from intermodal.hints import command, hint
 from intermodal.planner import plan_from
 from intermodal.planner.catalog_index import is_allowed
 from intermodal.planner.conversion.page_relevance import page_scores as by_words
@@ -49,20 +51,18 @@ from intermodal.planner.route_search.objectives import objective_number
 from intermodal.plans.facts import Facts, PageFacts, PageRanking, PartFacts
 from intermodal.plans.step import Call, StepEstimate
 from intermodal.plans.verdict import Instead, Other, Verdict
-from intermodal.quantity import Quantity, between, exact, unknown
 from intermodal.questions.keyword_needs import words_of
-from intermodal.request import ZONES
 from intermodal.retrieval.ready_models import ready_endpoints, tier_strength
 from intermodal.store.learned_figures import TOKENS_PER_LETTER
 from intermodal.store.rows import AttemptOutcome, Range, Reservation, Work
 
 if TYPE_CHECKING:
     from intermodal.catalog.types import Catalog, Endpoint, Speed
+    from intermodal.core.request import Policy, Request
     from intermodal.executor.dependencies import Dependencies, LocalRuntimesLike
     from intermodal.media.request_media import OpenedRequest
     from intermodal.media.worker_client import MediaWorker
     from intermodal.plans.plan import Inputs
-    from intermodal.request import Policy, Request
     from intermodal.store.database import Store
 
 

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.catalog.model_folders import is_model_folder
-from intermodal.content import PathSource, Value, in_utf8
+from intermodal.core.content import PathSource, Value, in_utf8
 from intermodal.errors import InputBroken, InputEmpty, InputMissing, UsageError
 from intermodal.executor.outputs.captions import caption
 from intermodal.local.embedded.versions import converter_version

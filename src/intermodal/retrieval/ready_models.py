@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from intermodal.catalog.model_names import resolve_name
+from intermodal.core.hints import command
+from intermodal.core.request import TIERS
 from intermodal.errors import NoRoute, UsageError
-from intermodal.hints import command
 from intermodal.local.weights.registry import shipped_weights
-from intermodal.request import TIERS
 
 if TYPE_CHECKING:
     from intermodal.catalog.types import Catalog, Endpoint

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from math import prod
 from typing import Final
 
-from intermodal.quantity import Quantity, between, exact
+from intermodal.core.quantity import Quantity, between, exact
 from intermodal.sizing.kv_cache import cache_cells, quantized, window_cells
 from intermodal.sizing.shape import Layer, ModelShape, ServingSettings
 

@@ -13,10 +13,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.quantity import Quantity
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import counted
-from intermodal.quantity import Quantity
 from intermodal.sizing.machines import GIB, card, find_card
 from intermodal.sizing.memory import Correction
 from intermodal.sizing.placement import (

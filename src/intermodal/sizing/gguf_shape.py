@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any, Final, Literal
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import WeightsError
 from intermodal.local.weights.gguf import GgufHeader, GgufTensor
 from intermodal.sizing.shape import EncoderShape, Layer, Memorizing, ModelShape

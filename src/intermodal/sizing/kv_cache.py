@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.hints import setting
 from intermodal.errors import UsageError
-from intermodal.hints import setting
 from intermodal.local.weights.gguf import BLOCKS
 from intermodal.sizing.shape import Layer, ModelShape, ServingSettings
 

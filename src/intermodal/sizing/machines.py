@@ -16,12 +16,12 @@ from typing import Final, Literal, cast
 
 from msgspec.structs import replace
 
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.hints import hint, setting
+from intermodal.core.quantity import Quantity, between, exact, unknown
 from intermodal.errors import UsageError
-from intermodal.hints import hint, setting
 from intermodal.plans.machine import Gpu, Machine
 from intermodal.plans.numbers import counted
-from intermodal.quantity import Quantity, between, exact, unknown
 
 # GPUs and chips by name: memory, bandwidth and compute, as dated rows with their source.
 #

@@ -21,10 +21,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.hints import setting
+from intermodal.core.quantity import Quantity, between, exact, total, unknown
 from intermodal.errors import UsageError
-from intermodal.hints import setting
-from intermodal.quantity import Quantity, between, exact, total, unknown
 from intermodal.sizing.compute_buffers import compute_buffer, input_buffer, output_buffer
 from intermodal.sizing.kv_cache import index_bytes, layer_bytes, state_bytes
 from intermodal.sizing.quantizations import OFF, QUANTIZATIONS

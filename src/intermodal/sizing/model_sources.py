@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import InputMissing, UsageError, WeightsError
 from intermodal.local.weights import safetensors
 from intermodal.local.weights.gguf import MAX_HEADER, GgufHeader, HeaderCut, parse_header, read_header

@@ -11,9 +11,9 @@ from typing import Final, Literal
 
 from msgspec.structs import replace
 
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.quantity import Quantity, between, total
 from intermodal.plans.machine import Machine
-from intermodal.quantity import Quantity, between, total
 from intermodal.sizing.machines import certain_memory, memory_for_models
 from intermodal.sizing.memory import Correction, MemoryTerm, ModelMemory, model_memory
 from intermodal.sizing.quantizations import OFF, Quantization, requantized

@@ -13,9 +13,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.hints import setting
 from intermodal.errors import UsageError
-from intermodal.hints import setting
 from intermodal.sizing.shape import Layer, ModelShape
 
 PERPLEXITY: Final = 6.2332

@@ -6,7 +6,7 @@ import re
 import shlex
 from typing import Final
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.sizing.quantizations import with_quantization
 from intermodal.sizing.shape import ServingSettings
 

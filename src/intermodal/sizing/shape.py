@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 
 _Format = Literal["gguf", "safetensors"]
 _Role = Literal["model", "projector"]

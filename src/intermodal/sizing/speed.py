@@ -24,9 +24,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.quantity import Quantity, between, unknown
 from intermodal.plans.machine import Machine
-from intermodal.quantity import Quantity, between, unknown
 from intermodal.sizing.kv_cache import row_bytes, state_bytes
 from intermodal.sizing.memory import BITS, LayerPlacement
 from intermodal.sizing.shape import ALL, Layer, ModelShape, ServingSettings

@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.hints import setting
+from intermodal.core.quantity import Quantity, between, exact, unknown
 from intermodal.errors import UsageError
-from intermodal.hints import setting
-from intermodal.quantity import Quantity, between, exact, unknown
 from intermodal.sizing.memory import TOKENS, Correction, corrected_amount, matching_correction
 from intermodal.sizing.shape import Layer, ModelShape
 

@@ -23,6 +23,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from intermodal.core.quantity import Quantity
 from intermodal.cost_model.answer_length import (
     LENGTH_FIGURE,
     MEAN_FIGURE,
@@ -32,7 +33,6 @@ from intermodal.cost_model.answer_length import (
     log_deviation,
     typical_length,
 )
-from intermodal.quantity import Quantity
 from intermodal.store.rows import Pause, no_pause
 from intermodal.store.speed_regression import rounded
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from intermodal.content import ReadLine, Transcript, Value
+from intermodal.core.content import ReadLine, Transcript, Value
 from intermodal.files.atomic_file import write_private_file
 
 FOLDER = "derived"  # in the cache folder

@@ -12,13 +12,13 @@ from typing import TypeVar
 
 import msgspec
 
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.request import Message, Policy
 from intermodal.errors import StoreError
 from intermodal.events import AttemptState
 from intermodal.files.atomic_file import display_path
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.statistics import Statistics
-from intermodal.request import Message, Policy
 from intermodal.store import attempts, cpu_contention, epochs, estimate_accuracy, learned_figures, pruning
 from intermodal.store.attempt_journal import AttemptJournal
 from intermodal.store.attempts import DirectAttemptRow

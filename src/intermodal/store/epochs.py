@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.quantity import Quantity
 from intermodal.plans.statistics import Statistics
-from intermodal.quantity import Quantity
 from intermodal.store import attempts, learned_figures
 from intermodal.store.rows import AttemptRow, Pause, no_pause
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from intermodal.catalog.types import Speed
+from intermodal.core.quantity import Quantity, between, q_error
 from intermodal.cost_model.token_calibration import calibration_text
 from intermodal.cost_model.tokens import SPEECH
-from intermodal.quantity import Quantity, between, q_error
 from intermodal.store.epochs import Epoch
 from intermodal.store.learned_figures import (
     TOKENS_PER_LETTER,

@@ -45,12 +45,12 @@ from types import MappingProxyType
 from intermodal.catalog.reasoning_effort import ThinkingRequest, thinking_tokens
 from intermodal.catalog.thinking_models import thinking_of
 from intermodal.catalog.types import EFFORTS, Speed
+from intermodal.core.quantity import Quantity, between
+from intermodal.core.request import Zone
 from intermodal.cost_model.rates import FILM_FIGURE, LOCAL_ZONES, reasoning_figure
 from intermodal.cost_model.sibling_statistics import SPEEDS
 from intermodal.cost_model.tokens import SPEECH
 from intermodal.plans.statistics import Statistics
-from intermodal.quantity import Quantity, between
-from intermodal.request import Zone
 from intermodal.store import answer_lengths, token_calibration
 from intermodal.store.rows import FILM_SOUND, AttemptRow, Pause, TransformRow, no_pause, sliced
 from intermodal.store.speed_regression import (

@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from intermodal.catalog.types import Strength
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import StoreError
 from intermodal.files.atomic_file import display_path, write_json
 

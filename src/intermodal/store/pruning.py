@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import StoreError
 from intermodal.files.atomic_file import display_path
 from intermodal.store import attempt_journal, attempts, epochs, learned_figures

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from intermodal.languages import code_of
+from intermodal.core.languages import code_of
 from intermodal.local.embedded.versions import converter_version
 from intermodal.plans.facts import UNKNOWN_SCRIPT, Facts, PageFacts, PartFacts
 from intermodal.store.conversion_cache import CachedConversion, ContentOrigin, ConversionCache, conversion_key

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias, TypeVar
 
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.request import Message, Policy, Zone
 from intermodal.events import AttemptState, Usage
-from intermodal.request import Message, Policy, Zone
 
 Bench = Literal["", "alone", "crowded"]
 

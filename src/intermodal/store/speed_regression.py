@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 from intermodal.catalog.default_speeds import ZONE_SPEEDS, is_assumed
 from intermodal.catalog.types import Speed
+from intermodal.core.quantity import Quantity, between
+from intermodal.core.request import Zone
 from intermodal.cost_model.rates import assumed_speed
-from intermodal.quantity import Quantity, between
-from intermodal.request import Zone
 from intermodal.store.rows import Pause, no_pause
 
 _STEPS = 40

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from intermodal.config_tables import TelemetryTable
+from intermodal.config.tables import TelemetryTable
 from intermodal.errors import ConfigError, NotInstalled
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from intermodal._version import __version__
-from intermodal.config_tables import TelemetryTable
+from intermodal.config.tables import TelemetryTable
 from intermodal.telemetry.signals import SCHEMA, Signals
 
 _NAME = "intermodal"

@@ -15,7 +15,7 @@ from typing import Protocol
 from msgspec import Struct, field
 
 from intermodal.catalog.types import Endpoint
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.events import AttemptFailed, Event, Finished, StepFinished, StepStarted, TextDelta, Usage
 from intermodal.plans.plan import Plan
 

@@ -27,7 +27,8 @@ from opentelemetry.metrics import Meter
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, format_trace_id, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from intermodal.core.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from intermodal.core.request import JsonOutput
 from intermodal.errors import IntermodalError
 from intermodal.events import (
     AttemptFailed,
@@ -43,7 +44,6 @@ from intermodal.events import (
 )
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.plans.step import Call
-from intermodal.request import JsonOutput
 from intermodal.telemetry.request_record import ModelCall, redact
 
 if TYPE_CHECKING:

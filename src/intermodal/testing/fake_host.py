@@ -25,8 +25,8 @@ from types import TracebackType
 from typing import Any, cast
 
 from intermodal.catalog.types import Endpoint, Evidence, Host, Model, Price, Strength, Task
-from intermodal.content import Kind
-from intermodal.request import Tier, Zone
+from intermodal.core.content import Kind
+from intermodal.core.request import Tier, Zone
 from intermodal.testing import images
 from intermodal.testing.attempts import Answer, Attempt, Likely, duration, echo, understand, vector_of
 

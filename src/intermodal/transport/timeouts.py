@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from intermodal.catalog.types import TimeoutSettings
-from intermodal.content import Value
+from intermodal.core.content import Value
 
 if TYPE_CHECKING:
     import asyncio

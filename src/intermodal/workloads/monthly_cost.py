@@ -26,9 +26,12 @@ from intermodal.catalog.rate_cards import RateCard, base_rate
 from intermodal.catalog.snapshot.interpretation import has_batch_price, rate_card_on, with_price_on
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.concurrency.offload import offload
-from intermodal.config import snapshot_file
-from intermodal.content import File, Kind, PathSource, Text, Value
-from intermodal.content import Part as ContentPart
+from intermodal.config.config_file import snapshot_file
+from intermodal.core.content import File, Kind, PathSource, Text, Value
+from intermodal.core.content import Part as ContentPart
+from intermodal.core.quantity import Quantity, exact, total, unknown
+from intermodal.core.request import DEFAULT_MAX_COST, Message, Policy, Request, Sampling, TextOutput
+from intermodal.core.today import today
 from intermodal.cost_model.levels import ZEROS, Levels, levels, plus, quantity, times
 from intermodal.cost_model.rates import LOCAL_ZONES, Rates, endpoint_rates
 from intermodal.errors import NoRoute, UnknownModel, UsageError
@@ -39,9 +42,6 @@ from intermodal.plans.numbers import format_table, plain_seconds
 from intermodal.plans.plan import Candidate, Inputs, Plan, input_steps
 from intermodal.plans.step import Call, Check, Step
 from intermodal.plans.svg import Colour, number
-from intermodal.quantity import Quantity, exact, total, unknown
-from intermodal.request import DEFAULT_MAX_COST, Message, Policy, Request, Sampling, TextOutput
-from intermodal.today import today
 from intermodal.workloads.workload import LETTERS_PER_PAGE, NO_LIMIT, PlanSpec, Workload, imagined
 
 if TYPE_CHECKING:

@@ -21,17 +21,12 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from intermodal.config import Config
-from intermodal.content import BytesSource, File, Image, Text, Value
-from intermodal.content import Part as ContentPart
-from intermodal.cost_model import token_counts
-from intermodal.cost_model.token_counts import CountablePart
-from intermodal.errors import IntermodalError, UsageError
-from intermodal.files import located_document
-from intermodal.files.located_document import MOST_BYTES, LocatedDocument, document_of
-from intermodal.plans.facts import PageFacts, PartFacts
-from intermodal.quantity import Quantity, between, exact, unknown
-from intermodal.request import (
+from intermodal.client.request_builder import checked_hosts
+from intermodal.config.config_file import Config
+from intermodal.core.content import BytesSource, File, Image, Text, Value
+from intermodal.core.content import Part as ContentPart
+from intermodal.core.quantity import Quantity, between, exact, unknown
+from intermodal.core.request import (
     EmbeddingOutput,
     JsonOutput,
     Output,
@@ -41,7 +36,12 @@ from intermodal.request import (
     TextOutput,
     TranscriptOutput,
 )
-from intermodal.request_builder import checked_hosts
+from intermodal.cost_model import token_counts
+from intermodal.cost_model.token_counts import CountablePart
+from intermodal.errors import IntermodalError, UsageError
+from intermodal.files import located_document
+from intermodal.files.located_document import MOST_BYTES, LocatedDocument, document_of
+from intermodal.plans.facts import PageFacts, PartFacts
 
 SCHEMA = Path(__file__).parent / "data" / "workload.schema.json"
 _DAYS = 365 / 12  # days per month

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
-from intermodal.request import Aspect, Objective, Tier
+from intermodal.core.request import Aspect, Objective, Tier
 
 
 class Requests(TypedDict, total=False):

@@ -10,7 +10,8 @@ import pytest
 
 from intermodal import errors
 from intermodal.catalog.types import Host
-from intermodal.content import Opaque, Reasoning, ToolCall, ToolResult
+from intermodal.core.content import Opaque, Reasoning, ToolCall, ToolResult
+from intermodal.core.request import JsonOutput, Sampling, Tool
 from intermodal.protocols.anthropic.codec import AnthropicDecoder, encode_request
 from intermodal.protocols.calls import (
     ChatCall,
@@ -30,7 +31,6 @@ from intermodal.protocols.calls import (
     WireUsage,
 )
 from intermodal.protocols.conversation import collect_turn
-from intermodal.request import JsonOutput, Sampling, Tool
 
 HOST = Host(id="h", forced_json=True)
 ASKED = WireMessage(role="user", parts=(WireText(text="hi"),))

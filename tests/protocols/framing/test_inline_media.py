@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.protocols.calls import WIRES, Wire
 
 from intermodal.catalog.types import Host
-from intermodal.content import ToolCall
+from intermodal.core.content import ToolCall
 from intermodal.protocols.calls import ChatCall, WireImage, WireMessage, WireText
 from intermodal.protocols.framing.inline_media import (
     SCAN_STEP,

@@ -11,7 +11,8 @@ from tests.protocols.calls import numbered
 
 from intermodal import errors
 from intermodal.catalog.types import Host
-from intermodal.content import Reasoning, ToolCall, ToolResult
+from intermodal.core.content import Reasoning, ToolCall, ToolResult
+from intermodal.core.request import JsonOutput, Sampling, Tool
 from intermodal.protocols.calls import (
     ChatCall,
     Error,
@@ -33,7 +34,6 @@ from intermodal.protocols.calls import (
 )
 from intermodal.protocols.conversation import collect_turn
 from intermodal.protocols.gemini.codec import GeminiDecoder, encode_request
-from intermodal.request import JsonOutput, Sampling, Tool
 
 HOST = Host(id="h", forced_json=True)
 ASKED = WireMessage(role="user", parts=(WireText(text="hi"),))

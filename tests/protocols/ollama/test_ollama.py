@@ -11,7 +11,8 @@ from tests.protocols.calls import numbered
 
 from intermodal import errors
 from intermodal.catalog.types import Host
-from intermodal.content import Reasoning, ToolCall, ToolResult
+from intermodal.core.content import Reasoning, ToolCall, ToolResult
+from intermodal.core.request import JsonOutput, Sampling, Tool
 from intermodal.protocols.calls import (
     ChatCall,
     EmbeddingCall,
@@ -32,7 +33,6 @@ from intermodal.protocols.calls import (
 from intermodal.protocols.framing.event_streams import MAX_LINE, LineTooLong, NdjsonReader
 from intermodal.protocols.ollama import embeddings as ollama_embeddings
 from intermodal.protocols.ollama.codec import OllamaDecoder, encode_request
-from intermodal.request import JsonOutput, Sampling, Tool
 
 HOST = Host(id="h", forced_json=True)
 ASKED = WireMessage(role="user", parts=(WireText(text="hi"),))

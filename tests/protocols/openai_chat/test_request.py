@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intermodal.catalog.types import Host
+from intermodal.core.request import EmbeddingOutput, JsonOutput, Sampling, TextOutput
 from intermodal.protocols.calls import (
     ChatCall,
     NotExpressible,
@@ -22,7 +23,6 @@ from intermodal.protocols.calls import (
     WireVideo,
 )
 from intermodal.protocols.openai_chat.codec import QUIRKS, decode_request, encode_request, normalise
-from intermodal.request import EmbeddingOutput, JsonOutput, Sampling, TextOutput
 
 PLAIN = Host(id="h")
 FORCED = Host(id="h", forced_json=True)

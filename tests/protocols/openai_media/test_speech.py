@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from intermodal import errors
 from intermodal.catalog.types import Host
+from intermodal.core.request import SpeechOutput
 from intermodal.media.audio.encoding import samples, wav
 from intermodal.protocols.calls import (
     ChatCall,
@@ -32,7 +33,6 @@ from intermodal.protocols.conversation import collect_turn
 from intermodal.protocols.openai_chat import codec as openai_chat_codec
 from intermodal.protocols.openai_chat import server as openai_chat_server
 from intermodal.protocols.openai_media import speech
-from intermodal.request import SpeechOutput
 
 HOST = Host(id="h")
 LLAMA = Host(id="l", quirks=("grammar", "many_logprobs"))

@@ -10,8 +10,8 @@ import pytest
 
 from intermodal import errors
 from intermodal.catalog.types import Host
-from intermodal.content import Segment, Transcript
-from intermodal.languages import CODES, code_of
+from intermodal.core.content import Segment, Transcript
+from intermodal.core.languages import CODES, code_of
 from intermodal.protocols.calls import NotExpressible, TranscriptionCall, WireUsage
 from intermodal.protocols.openai_media.transcription import decode_reply, encode_request
 

@@ -9,7 +9,8 @@ import pytest
 
 from intermodal import errors
 from intermodal.catalog.types import Host
-from intermodal.content import Opaque, Refusal, ToolCall, ToolResult
+from intermodal.core.content import Opaque, Refusal, ToolCall, ToolResult
+from intermodal.core.request import JsonOutput, Sampling, Tool
 from intermodal.protocols.calls import (
     ChatCall,
     Error,
@@ -30,7 +31,6 @@ from intermodal.protocols.calls import (
 )
 from intermodal.protocols.conversation import collect_turn
 from intermodal.protocols.openai_responses.codec import OpenAIResponsesDecoder, decode_request, encode_request
-from intermodal.request import JsonOutput, Sampling, Tool
 
 HOST = Host(id="h", forced_json=True, quirks=("strict_subset",))
 ASKED = WireMessage(role="user", parts=(WireText(text="hi"),))

@@ -14,7 +14,7 @@ from intermodal.advisor.advice import RouteOffer
 from intermodal.advisor.break_even import MONTH, capacity, crossing, machines_for, mean_wait, own_cost
 from intermodal.advisor.question import OwnedHardware
 from intermodal.catalog.types import Endpoint, Price, Speed
-from intermodal.quantity import between, exact, unknown
+from intermodal.core.quantity import between, exact, unknown
 
 HOURS = 24 * 365.25 / 12
 

@@ -16,11 +16,11 @@ from intermodal.advisor.decision import decide
 from intermodal.advisor.options import make_question, parse_hardware
 from intermodal.advisor.question import hypothetical_request
 from intermodal.catalog.types import Endpoint, Price
+from intermodal.core.quantity import exact
 from intermodal.errors import NoRoute, UsageError
 from intermodal.planner import plan
 from intermodal.plans.machine import Machine
 from intermodal.plans.statistics import Statistics
-from intermodal.quantity import exact
 
 
 def offer(made: Advice, use: str, place: str) -> RouteOffer:

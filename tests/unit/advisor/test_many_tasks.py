@@ -15,8 +15,8 @@ from intermodal.catalog.load import load_snapshot
 from intermodal.catalog.shipped_rows import data_policies, shipped_rows
 from intermodal.catalog.snapshot import interpretation
 from intermodal.catalog.snapshot.interpretation import agreed_capabilities
+from intermodal.core.request import Retention
 from intermodal.plans.machine import Machine
-from intermodal.request import Retention
 
 DAY = "2026-11-28"
 GIB = 2**30

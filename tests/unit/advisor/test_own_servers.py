@@ -11,7 +11,7 @@ from tests.unit.advisor.advice_of import GIB, advice, strong_here
 
 from intermodal.advisor.candidate_catalog import OWN_SERVER
 from intermodal.catalog.types import FREE, Endpoint
-from intermodal.quantity import exact
+from intermodal.core.quantity import exact
 
 WRITER = "own-server:qwen/qwen3-8b"
 EAR = "own-server:acme/sonata"

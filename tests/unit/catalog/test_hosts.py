@@ -11,10 +11,10 @@ import pytest
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.conftest import cli as cli
 
-from intermodal import config
 from intermodal.catalog.load import load_catalog
 from intermodal.catalog.shipped_rows import known_hosts
 from intermodal.catalog.types import Endpoint, Protocol
+from intermodal.config import config_file
 from intermodal.testing import FakeHost, FakeVendor
 from intermodal.testing.fake_vendor import Name
 
@@ -88,7 +88,7 @@ def test_every_quirk_of_a_shipped_row_is_a_word_that_some_protocol_looks_up() ->
 def test_a_compatible_host_is_one_row_and_no_python(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOX_KEY", "k")
     with FakeHost("Four.", key="k") as host:
-        path = config.config_path(os.environ)
+        path = config_file.config_path(os.environ)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(
             f'[hosts.box]\nbase_url = "{host.base_url}"\nkey_env = "BOX_KEY"\n'

@@ -17,9 +17,9 @@ from intermodal.catalog.search import find_at_host
 from intermodal.catalog.shipped_rows import shipped_families, shipped_rows
 from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
 from intermodal.catalog.types import Catalog
+from intermodal.client.estimates import estimate, find_model, rules_of
 from intermodal.cost_model.token_counts import CountablePart
 from intermodal.errors import UnknownModel
-from intermodal.estimates import estimate, find_model, rules_of
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from intermodal.catalog.snapshot.builder import FetchedMember, snapshot_from_whe
 from intermodal.catalog.snapshot.file import Snapshot
 from intermodal.catalog.snapshot.interpretation import model_of, prices_of
 from intermodal.catalog.snapshot.sources import genai_prices
+from intermodal.core.quantity import unknown
 from intermodal.errors import ConfigError
-from intermodal.quantity import unknown
 
 HOSTS = (
     HostRow(id="openai", base_url="https://api.openai.example/v1", models=(

@@ -11,7 +11,7 @@ from intermodal.catalog.rate_cards import RateCard
 from intermodal.catalog.snapshot import interpretation
 from intermodal.catalog.snapshot.file import SnapshotHeader, SnapshotRow
 from intermodal.catalog.types import Catalog
-from intermodal.request import TIERS
+from intermodal.core.request import TIERS
 
 ALL = dict.fromkeys(("llama", "whisper", "ocr", "e5", "openai"), "")
 HEADER = SnapshotHeader(intermodal_snapshot=1, made="2026-11-25", size=0)

@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.command import ANSWERED
 
 from intermodal.cli.main import main
-from intermodal.config import cache_dir
+from intermodal.config.config_file import cache_dir
 
 
 class Done(NamedTuple):

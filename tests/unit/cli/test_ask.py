@@ -16,10 +16,10 @@ import pytest
 from tests import documents
 from tests.unit.cli.conftest import Cli
 
-from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.config import config_file
+from intermodal.core.request import Zone
 from intermodal.plans.machine import Machine
-from intermodal.request import Zone
 from intermodal.store.database import Store
 from intermodal.testing import FakeHost, Fault
 
@@ -28,7 +28,7 @@ EAR = ServedRow(id="openai/whisper-large-v3", served_as="ear", second=0.00001)
 
 def connect(fake: FakeHost, *extra: ServedRow, host: str = "box", zone: Zone | None = None, json: bool = True) -> None:
     row = ServedRow(id="acme/talker-70b", served_as="talker", context=8192, input_mtok=1.0, output_mtok=2.0)
-    config.add_host(
+    config_file.add_host(
         os.environ, HostRow(id=host, base_url=fake.base_url, zone=zone, forced_json=json, models=(row, *extra))
     )
 
@@ -191,7 +191,7 @@ def test_saved_inputs_are_planned_from_again(cli: Cli, fake: FakeHost, tmp_path:
     inputs = str(tmp_path / "inputs.json")
     asked = cli("explain", "How many?", "-m", "talker-70b", "--inputs", inputs)
     assert asked.code == 0, asked.err
-    config.remove_host(os.environ, "box")  # the world changed; the saved inputs did not
+    config_file.remove_host(os.environ, "box")  # the world changed; the saved inputs did not
     assert cli("explain", "--inputs", inputs).out == asked.out
     again = cli("explain", "q", "--inputs", inputs)
     assert again.code == 2
@@ -319,7 +319,7 @@ def hosted(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     )
     monkeypatch.setattr(load, "shipped_rows", lambda: msgspec.structs.replace(base, hosts=hosts))
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    config.remove_host(os.environ, "box")
+    config_file.remove_host(os.environ, "box")
     return fake
 
 
@@ -342,7 +342,7 @@ def test_on_a_terminal_one_question_decides_whether_it_is_sent(
     assert "Send it?" in done.err
     assert "sk-test" not in done.err
     assert [attempt.key for attempt in hosted.attempts] == [True] * sent
-    read = config.load_config(os.environ)
+    read = config_file.load_config(os.environ)
     assert (read.consent, read.declined) == (consent, declined)
 
 
@@ -355,7 +355,7 @@ def test_the_question_is_not_asked_where_it_is_not_wanted(cli: Cli, hosted: Fake
 
 def test_the_question_is_not_asked_of_a_pipe_or_after_never(cli: Cli, hosted: FakeHost) -> None:
     assert "Send it?" not in cli("ask", "q", "--output", "embedding", input="y\n").err
-    config.decline(os.environ, "openai")
+    config_file.decline(os.environ, "openai")
     assert "Send it?" not in cli("ask", "q", "--output", "embedding", input="y\n", terminal=True).err
     assert hosted.attempts == []
 

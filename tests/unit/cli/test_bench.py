@@ -13,7 +13,7 @@ from tests.unit.cli.conftest import Cli
 from tests.unit.cli.test_ask import connect
 
 from intermodal.catalog.host_rows import ServedRow
-from intermodal.config import data_dir
+from intermodal.config.config_file import data_dir
 from intermodal.store.database import Store
 from intermodal.testing import FakeHost, Fault
 

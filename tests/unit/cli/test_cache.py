@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.conftest import Cli
 
-from intermodal.content import ReadLine, Segment, Transcript
+from intermodal.core.content import ReadLine, Segment, Transcript
 from intermodal.store.conversion_cache import CachedConversion, ConversionCache
 
 HEARD, READ, OLD = "ab12" + "0" * 60, "ab12" + "f" * 60, "cd34" + "0" * 60

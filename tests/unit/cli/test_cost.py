@@ -13,8 +13,9 @@ import pytest
 from tests.page_width import PAGE, narrowest
 from tests.unit.cli.conftest import Cli
 
-from intermodal import Client, config, make_request
+from intermodal import Client, make_request
 from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.config import config_file
 from intermodal.plans.machine import Machine
 from intermodal.workloads.workload import SCHEMA
 
@@ -54,7 +55,7 @@ plans:
 def box(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host of one's own that nobody must call, and a machine that is the same everywhere."""
     row = HostRow(id="box", base_url="https://box.invalid/v1", key_env="BOX_KEY", zone="internet", models=ROWS)
-    config.add_host(os.environ, row)
+    config_file.add_host(os.environ, row)
     machine = Machine(cores=2, memory=8 << 30, free=6 << 30)
     monkeypatch.setattr("intermodal.local.hardware.machine.machine_snapshot", lambda loaded: machine)
 
@@ -156,7 +157,7 @@ def test_many_parts_alike_cost_as_often_as_they_are(cli: Cli, write: Any) -> Non
 def test_nothing_is_sent_and_nothing_is_written_down(cli: Cli, write: Any, own_home: Path) -> None:
     assert cli("cost", write()).code == 0
     assert not (own_home / "data" / "store.sqlite3").exists()
-    assert "box" not in config.load_config(os.environ).consent
+    assert "box" not in config_file.load_config(os.environ).consent
 
 
 # ---- pictures --------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 from tests.unit.cli.conftest import Cli
 
-from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.config import config_file
 
 SHAPE = {
     "kind", "version", "model", "endpoint", "date", "parts", "tokens", "usd", "price_source", "price_conflicts",
@@ -305,7 +305,7 @@ def test_little_is_imported_for_an_imagined_picture() -> None:
 
 def test_a_row_that_names_a_rule_nobody_knows_is_an_error_with_its_place(cli: Cli) -> None:
     row = ServedRow(id="acme/eye-7b", served_as="eye", input=("text", "image"), image_tokens="openai_tyle:85:170")
-    config.add_host(os.environ, HostRow(id="box", base_url="http://127.0.0.1:9/v1", models=(row,)))
+    config_file.add_host(os.environ, HostRow(id="box", base_url="http://127.0.0.1:9/v1", models=(row,)))
     for words in (("estimate", "--model", "box:acme/eye-7b", "--image", "10x10"), ("explain", "hello")):
         done = cli(*words)
         assert done.code == 2 and "[hosts.box]" in done.err and "openai_tyle" in done.err and "openai_tile" in done.err

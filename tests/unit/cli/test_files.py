@@ -16,7 +16,8 @@ from intermodal.cli.arguments.files import (
     write_atomically,
     write_json,
 )
-from intermodal.content import File, PathSource, ReadLine, Segment, Text, Transcript
+from intermodal.core.content import File, PathSource, ReadLine, Segment, Text, Transcript
+from intermodal.core.request import Message, Request
 from intermodal.errors import InputBroken, InputMissing, UsageError
 from intermodal.events import Derived
 from intermodal.plans.facts import Facts
@@ -24,7 +25,6 @@ from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs
 from intermodal.plans.statistics import Statistics
 from intermodal.protocols.openai_media.subtitles import subtitles
-from intermodal.request import Message, Request
 
 HEARD = Transcript(
     language="en",

@@ -14,9 +14,9 @@ from tests.unit.cli.conftest import Cli
 from tests.unit.local.weights.test_gguf import header, pair, tensor, text
 from tests.unit.sizing.hub_server import HubServer, serving
 
-from intermodal.config import data_dir
+from intermodal.config.config_file import data_dir
+from intermodal.core.quantity import exact
 from intermodal.plans.statistics import Statistics
-from intermodal.quantity import exact
 
 Q4_K = 12
 FACTS = {

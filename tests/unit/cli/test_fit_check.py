@@ -12,7 +12,7 @@ from tests.unit.cli.test_fit import WHOLE, head
 from tests.unit.local.servers.fake_servers import OLLAMA_ROW, VLLM_METRICS, ollama, serving, vllm
 from tests.unit.local.servers.test_memory_estimate import saved
 
-from intermodal.config import state_dir
+from intermodal.config.config_file import state_dir
 from intermodal.local.servers.records import ServerRecords, ServerSpec, ServerState
 from intermodal.store.process_identity import identity
 

@@ -10,7 +10,7 @@ from tests.unit.cli.conftest import Cli
 
 from intermodal.catalog.types import Protocol
 from intermodal.cli.hosts import LISTINGS, read_listing
-from intermodal.config import config_path, load_config
+from intermodal.config.config_file import config_path, load_config
 from intermodal.errors import CallError
 from intermodal.testing import FakeHost
 

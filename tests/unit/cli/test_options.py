@@ -14,14 +14,15 @@ import click
 import pytest
 from tests.unit.cli.conftest import Cli
 
-from intermodal import Client, config, make_request
+from intermodal import Client, make_request
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.cli.arguments.request_options import build_request, request_options
-from intermodal.config import Config
-from intermodal.content import BytesSource, File, PathSource, Text, UrlSource
+from intermodal.client.request_builder import with_config_labels
+from intermodal.config import config_file
+from intermodal.config.config_file import Config
+from intermodal.core.content import BytesSource, File, PathSource, Text, UrlSource
+from intermodal.core.request import EmbeddingOutput, JsonOutput, Request, TextOutput, TranscriptOutput
 from intermodal.errors import InputBroken, IntermodalError, NoRoute, SchemaInvalid, UsageError
-from intermodal.request import EmbeddingOutput, JsonOutput, Request, TextOutput, TranscriptOutput
-from intermodal.request_builder import with_config_labels
 
 
 def request(*words: str, settings: Config | None = None) -> Request:
@@ -270,7 +271,9 @@ def test_a_release_may_name_a_part_as_the_plan_calls_it(monkeypatch: pytest.Monk
 
 def test_a_limit_that_is_said_holds_for_unknown_prices_even_when_it_is_the_usual_one(cli: Cli) -> None:
     row = ServedRow(id="acme/mystery-70b", served_as="mystery", context=32768)
-    config.add_host(os.environ, HostRow(id="box", base_url="https://box.invalid/v1", zone="internet", models=(row,)))
+    config_file.add_host(
+        os.environ, HostRow(id="box", base_url="https://box.invalid/v1", zone="internet", models=(row,))
+    )
     question = ("explain", "Explain how a gantry crane works.", "-m", "box:acme/mystery-70b")
     usual = cli(*question)
     assert usual.code == 0 and "cannot be checked" in usual.out

@@ -14,16 +14,17 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.conftest import Cli
 
-from intermodal import config, request_builder
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.cli.arguments.files import write_json
 from intermodal.cli.arguments.output_options import output_of
+from intermodal.client import request_builder
+from intermodal.client.sync_client import Client
+from intermodal.config import config_file
+from intermodal.core.request import ImageOutput, Output, ScoresOutput, SpeechOutput, TextOutput, TranscriptOutput
 from intermodal.errors import SchemaInvalid, UsageError
 from intermodal.media.audio.encoding import samples
 from intermodal.plans.plan import Candidate, Plan, SavedPlan
 from intermodal.plans.step import Call, StepEstimate
-from intermodal.request import ImageOutput, Output, ScoresOutput, SpeechOutput, TextOutput, TranscriptOutput
-from intermodal.sync_client import Client
 from intermodal.testing import FakeHost
 
 LABELS = ("invoice", "letter", "photo of a cat")
@@ -35,7 +36,7 @@ def fake() -> Iterator[FakeHost]:
     with FakeHost(answer="Four words of answer.", likely={"A": 0.7, "B": 0.2, "C": 0.1}) as made:
         row = ServedRow(id="acme/talker-70b", served_as="talker", context=8192, input_mtok=1.0, output_mtok=2.0)
         voice = ServedRow(id="acme/voice", served_as="voice", tasks=("text-to-speech",), input_mchar=15.0)
-        config.add_host(os.environ, HostRow(id="box", base_url=made.base_url, models=(row, voice)))
+        config_file.add_host(os.environ, HostRow(id="box", base_url=made.base_url, models=(row, voice)))
         yield made
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.conftest import Cli, Done
 
-from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.config import config_file
 from intermodal.testing import FakeHost
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "prompts"
@@ -24,7 +24,7 @@ def fake() -> Iterator[FakeHost]:
     with FakeHost(answer='{"number": "7", "total": 12.5, "currency": "EUR"}') as made:
         row = ServedRow(id="acme/seer-70b", served_as="seer", context=8192, input_mtok=1.0, output_mtok=2.0,
                         input=("text", "image"))  # fmt: skip
-        config.add_host(os.environ, HostRow(id="box", base_url=made.base_url, forced_json=True, models=(row,)))
+        config_file.add_host(os.environ, HostRow(id="box", base_url=made.base_url, forced_json=True, models=(row,)))
         yield made
 
 
@@ -140,7 +140,7 @@ def test_a_schema_that_has_to_be_forced_and_that_no_reachable_host_forces_is_ref
     with FakeHost(answer='{"total": 7}') as plain, FakeHost(answer='{"total": 7}') as forcing:
         for id, host, forced in (("plain", plain, False), ("forcing", forcing, True)):
             row = ServedRow(id=f"acme/{id}", served_as=id, context=8192, input_mtok=1.0, output_mtok=2.0)
-            config.add_host(os.environ, HostRow(id=id, base_url=host.base_url, forced_json=forced, models=(row,)))
+            config_file.add_host(os.environ, HostRow(id=id, base_url=host.base_url, forced_json=forced, models=(row,)))
         for verb in ("explain", "run"):
             done = cli("prompt", verb, f"prompts/{name}", "-m", "acme/plain", "--json")
             assert done.code == 4
@@ -156,7 +156,7 @@ def test_the_same_schema_without_strict_is_asked_for_in_words_and_that_is_said(c
     (folder / "loose.prompt").write_text(STRICT["strict.prompt"][0].replace("strict: true", "strict: false"))
     with FakeHost(answer='{"total": 7}') as plain:
         row = ServedRow(id="acme/plain", served_as="plain", context=8192, input_mtok=1.0, output_mtok=2.0)
-        config.add_host(os.environ, HostRow(id="plain", base_url=plain.base_url, forced_json=False, models=(row,)))
+        config_file.add_host(os.environ, HostRow(id="plain", base_url=plain.base_url, forced_json=False, models=(row,)))
         done = cli("prompt", "run", "prompts/loose.prompt", "-m", "acme/plain")
     assert json.loads(done.out) == {"total": 7}
     assert "prompts/loose.prompt:2: " in done.err and "asked for in words, checked" in done.err

@@ -10,8 +10,8 @@ from tests.unit.cli.conftest import Cli
 from tests.unit.cli.test_pull_hub import EYE, model
 from tests.unit.sizing.hub_server import HubServer, serving
 
+from intermodal.core.quantity import between
 from intermodal.plans.machine import Gpu, Machine
-from intermodal.quantity import between
 
 pytestmark = pytest.mark.usefixtures("own_weights")
 

@@ -19,7 +19,7 @@ from tests.unit.local.weights.test_gguf import header, pair, tensor, text, texts
 from tests.unit.sizing.hub_server import HubServer, serving
 
 from intermodal import AsyncClient
-from intermodal.config import cache_dir, data_dir
+from intermodal.config.config_file import cache_dir, data_dir
 from intermodal.local.hardware.model_measurements import save_correction
 from intermodal.local.servers import memory_estimate, programs
 from intermodal.local.servers.context_reduction import with_reduced_contexts

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.conftest import Cli, Done
 
-from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.config import config_file
 from intermodal.events import Usage
 from intermodal.store.database import Store
 from intermodal.store.rows import AttemptOutcome, Range, Reservation, RunRow, Work
@@ -27,7 +27,7 @@ def ids(done: Done) -> set[str]:
 
 def add(fake_url: str, *names: str, host: str = "box", **fields: object) -> None:
     row = HostRow(id=host, base_url=fake_url, models=tuple(ServedRow(id=name) for name in names), **fields)  # type: ignore[arg-type]
-    config.add_host(os.environ, row)
+    config_file.add_host(os.environ, row)
 
 
 # ---- models ----------------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ def test_ready_leaves_out_what_has_a_key_but_no_consent(cli: Cli, monkeypatch: p
     assert not any(id.startswith("openai:") for id in ids(cli("models", "--ready", "--json")))
     shown = cli("models", "gpt-4o-mini", "--host", "openai")
     assert "no consent: intermodal hosts add openai" in shown.out
-    config.consent(os.environ, "openai")
+    config_file.consent(os.environ, "openai")
     ready = cli("models", "--ready", "--json")
     assert "openai:openai/gpt-4o-mini" in ids(ready)
     assert KEY not in ready.out + shown.out
@@ -112,8 +112,8 @@ def test_doctor_says_what_to_do_about_everything_that_is_not_well(cli: Cli) -> N
 def test_doctor_says_where_everything_is_kept(cli: Cli) -> None:
     found = findings(cli("doctor", "--json"))
     for name, folder in (
-        ("config", config.config_path(os.environ).parent), ("data", config.data_dir(os.environ)),
-        ("cache", config.cache_dir(os.environ)), ("state", config.state_dir(os.environ)),
+        ("config", config_file.config_path(os.environ).parent), ("data", config_file.data_dir(os.environ)),
+        ("cache", config_file.cache_dir(os.environ)), ("state", config_file.state_dir(os.environ)),
     ):  # fmt: skip
         assert found["folder", name]["what"].startswith(f"{folder}: ")
 
@@ -134,7 +134,7 @@ def test_a_key_without_consent_is_discovery_and_nothing_more(cli: Cli, monkeypat
 
 
 def test_consent_without_a_key_is_said(cli: Cli) -> None:
-    config.consent(os.environ, "openai")
+    config_file.consent(os.environ, "openai")
     row = findings(cli("doctor", "--json"))["host", "openai"]
     assert row["state"] == "missing"
     assert "OPENAI_API_KEY" in row["todo"]
@@ -143,7 +143,7 @@ def test_consent_without_a_key_is_said(cli: Cli) -> None:
 def test_a_hosted_service_is_not_contacted(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """The guard of these tests would fail a look-up; the sentence says so too."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    config.consent(os.environ, "openai")
+    config_file.consent(os.environ, "openai")
     add("https://models.example/v1", "acme/x", host="far")
     found = findings(cli("doctor", "--json"))
     assert "not contacted" in found["host", "openai"]["what"]

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 from tests.unit.cli.conftest import Cli
 
-from intermodal import Client, config
+from intermodal import Client
 from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.config import config_file
 from intermodal.testing import FakeHost
 
 EYE = ServedRow(
@@ -22,7 +23,7 @@ EYE = ServedRow(
 @pytest.fixture
 def fake() -> Iterator[FakeHost]:
     with FakeHost(answer="A red square.") as made:
-        config.add_host(os.environ, HostRow(id="box", base_url=made.base_url, models=(EYE,)))
+        config_file.add_host(os.environ, HostRow(id="box", base_url=made.base_url, models=(EYE,)))
         yield made
 
 

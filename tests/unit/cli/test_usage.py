@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.conftest import Cli
 
-from intermodal.client import AsyncClient
+from intermodal.client.async_client import AsyncClient
 from intermodal.store import pruning
 from intermodal.store.database import Store
 from intermodal.store.rows import AttemptOutcome, Reservation, RunRow

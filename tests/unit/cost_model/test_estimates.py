@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.plans import catalogs
 
 from intermodal.catalog.types import Price
+from intermodal.core.quantity import between, exact, unknown
 from intermodal.cost_model.call_cost import (
     generate_seconds,
     ocr_price,
@@ -35,7 +36,6 @@ from intermodal.local.embedded.tesseract import SCRIPTS
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.statistics import Statistics
-from intermodal.quantity import between, exact, unknown
 
 AS_OF = "2026-11-24"
 NONE = Statistics()

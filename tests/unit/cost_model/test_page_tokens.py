@@ -7,11 +7,11 @@ from itertools import pairwise
 import pytest
 
 from intermodal.catalog.load import load_catalog
+from intermodal.core.quantity import between, exact, unknown
 from intermodal.cost_model.call_cost import extract_seconds, ocr_seconds, page_ocr_seconds, render_seconds
 from intermodal.cost_model.rates import DEFAULT_MEDIA_RATES, Rates, endpoint_rates
 from intermodal.cost_model.tokens import READ_PER_PAGE, page_tokens
 from intermodal.plans.statistics import Statistics
-from intermodal.quantity import between, exact, unknown
 
 # (megapixels at 150 dpi, share of text as probed, tokens that PP-OCR read, in SmolLM2's vocabulary)
 MEASURED = {

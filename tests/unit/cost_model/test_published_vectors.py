@@ -13,9 +13,9 @@ import pytest
 
 from intermodal.catalog.types import Price
 from intermodal.cli.main import main
+from intermodal.core.quantity import exact
 from intermodal.cost_model.token_counts import CountablePart, CountedPart
 from intermodal.cost_model.usage_price import UsagePrice, price_of_parts, usage_price
-from intermodal.quantity import exact
 
 # id, model, what is asked, tokens; exact
 EXACT: list[tuple[str, str, str, int]] = [

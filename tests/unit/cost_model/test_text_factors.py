@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intermodal.catalog.token_rules import ASSUMED_PREFIX, vocabulary_of
+from intermodal.core.quantity import Quantity
 from intermodal.cost_model.text_factors import FACTORS
 from intermodal.cost_model.tokens import text_tokens
 from intermodal.media.text.script_counts import NAMES, count_scripts
-from intermodal.quantity import Quantity
 
 TEXTS = [json.loads(line) for line in (Path(__file__).parent / "data" / "text_counts.jsonl").read_text().splitlines()]
 KNOWN = sorted(FACTORS.keys() - {"", "open"})

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from intermodal.catalog.token_rules import ModelTokenRules
 from intermodal.catalog.types import Price
+from intermodal.core.quantity import Quantity, between, exact, unknown
 from intermodal.cost_model import image_tokens
 from intermodal.cost_model import token_rules as audio_rules
 from intermodal.cost_model import token_rules as document_rules
@@ -18,7 +19,6 @@ from intermodal.cost_model.token_counts import CountablePart, CountedPart, count
 from intermodal.cost_model.token_rules import DocumentSize, VideoSize, audio_tokens, document_tokens, video_tokens
 from intermodal.cost_model.usage_price import billed_usage, price_of_parts, usage_price
 from intermodal.errors import UsageError
-from intermodal.quantity import Quantity, between, exact, unknown
 
 GEMINI_2, GEMINI_3 = "gemini_seconds:258:64:5:32", "gemini_frames:70:280:25:32"
 

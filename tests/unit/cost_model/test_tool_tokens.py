@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from intermodal.catalog.shipped_rows import shipped_families
+from intermodal.core.request import Tool, ToolChoice
 from intermodal.cost_model.tool_tokens import tool_tokens
-from intermodal.request import Tool, ToolChoice
 
 BASEL = Tool(
     name="get_current_weather",

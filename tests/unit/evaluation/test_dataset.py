@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from intermodal.core.request import JsonOutput, ScoresOutput, TextOutput, TranscriptOutput
 from intermodal.errors import InputBroken, InputEmpty, InputMissing
 from intermodal.evaluation.dataset import COMPARES, item_output, item_request, load_dataset
-from intermodal.request import JsonOutput, ScoresOutput, TextOutput, TranscriptOutput
 
 GOOD = {"prompt": "What?", "expected": "this", "compare": "contains"}
 ROOT = Path(__file__).parents[3]

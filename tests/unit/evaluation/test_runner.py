@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.conftest import Cli, cli
 
-from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
-from intermodal.client import AsyncClient
-from intermodal.config import data_dir
-from intermodal.request import Zone
+from intermodal.client.async_client import AsyncClient
+from intermodal.config import config_file
+from intermodal.config.config_file import data_dir
+from intermodal.core.request import Zone
 from intermodal.store.measured_strengths import read
 from intermodal.testing import FakeHost
 
@@ -26,7 +26,9 @@ __all__ = ["cli"]  # the fixture, for pytest
 
 def connect(fake: FakeHost, name: str, *, price: float = 1.0, zone: Zone = "network") -> str:
     row = ServedRow(id=f"acme/{name}", served_as=name, context=8192, input_mtok=price, output_mtok=2 * price)
-    config.add_host(os.environ, HostRow(id=name, base_url=fake.base_url, zone=zone, forced_json=True, models=(row,)))
+    config_file.add_host(
+        os.environ, HostRow(id=name, base_url=fake.base_url, zone=zone, forced_json=True, models=(row,))
+    )
     return f"{name}:acme/{name}"
 
 
@@ -108,7 +110,7 @@ def test_the_limit_of_the_config_holds_for_every_run(cli: Cli, fake: FakeHost, t
     """An endpoint whose price nobody knows is run under the usual limit, and not under one that somebody wrote."""
     row = ServedRow(id="acme/secret", served_as="secret", context=8192)
     host = HostRow(id="secret", base_url=fake.base_url, zone="internet", forced_json=True, models=(row,))
-    path = config.add_host(os.environ, host)
+    path = config_file.add_host(os.environ, host)
     data = labelled(tmp_path, 1)
     assert cli("eval", data, "--routes", "secret", "--no-remember", "--json").code == 0
     path.write_text(f"max_cost = 0.05\n{path.read_text()}")

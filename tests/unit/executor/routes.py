@@ -17,7 +17,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from intermodal.catalog.types import FREE, Catalog, Endpoint, Host, Model, Task
-from intermodal.content import BytesSource, File, Part, ReadLine, Segment, Text, Transcript
+from intermodal.core.content import BytesSource, File, Part, ReadLine, Segment, Text, Transcript
+from intermodal.core.quantity import between, exact
+from intermodal.core.request import Message, Output, Policy, Request, Sampling, TextOutput
 from intermodal.events import Event, Result, TextDelta, fold
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.run import run
@@ -26,8 +28,6 @@ from intermodal.media.worker_results import Barcode, EncodedPicture, Pcm, Subtit
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call, Check, Step, StepEstimate, Transform
-from intermodal.quantity import between, exact
-from intermodal.request import Message, Output, Policy, Request, Sampling, TextOutput
 from intermodal.store.conversion_cache import ConversionCache
 from intermodal.store.database import Store
 from intermodal.testing import FakeHost

@@ -7,12 +7,12 @@ from tests.unit.executor.routes import PRICED, Bench, asked, plan, route, say
 
 from intermodal import errors
 from intermodal.catalog.types import Endpoint, Host, Model
+from intermodal.core.quantity import Quantity, between, unknown
 from intermodal.executor.attempt import accounting
 from intermodal.executor.attempt.accounting import AttemptAccount, Charge
 from intermodal.executor.attempt.circuit_breaker import FAILURES_TO_OPEN, EndpointHealth
 from intermodal.plans.step import StepEstimate
 from intermodal.protocols.calls import WireUsage
-from intermodal.quantity import Quantity, between, unknown
 from intermodal.testing import FakeHost
 
 FREE, DEAR, UNPRICED = between(0, 0, 0, "free"), between(0.001, 0.002, 0.003, "priced"), unknown("no price")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from tests.unit.executor.routes import PRICED, Bench, asked, plan, rename, route, say, using
 
+from intermodal.core.quantity import exact, unknown
 from intermodal.events import TextDelta
 from intermodal.executor.run import run
-from intermodal.quantity import exact, unknown
 from intermodal.store.database import Store
 from intermodal.store.rows import Reservation
 from intermodal.store.sqlite_file import StoreError

@@ -13,11 +13,11 @@ from tests.unit.executor.routes import EAR, Bench, Pcm, asked, demux, ending, he
 
 from intermodal import errors
 from intermodal.catalog.types import Price
-from intermodal.content import Segment, Transcript
+from intermodal.core.content import Segment, Transcript
+from intermodal.core.quantity import exact
+from intermodal.core.request import Zone
 from intermodal.executor.conversion.conversions import merge_channels
 from intermodal.plans.step import Call, StepEstimate
-from intermodal.quantity import exact
-from intermodal.request import Zone
 from intermodal.testing import FakeHost
 from intermodal.testing.attempts import Attempt
 

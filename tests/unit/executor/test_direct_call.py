@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from intermodal.client import AsyncClient
-from intermodal.content import ToolCall
+from intermodal.client.async_client import AsyncClient
+from intermodal.client.request_builder import make_request
+from intermodal.core.content import ToolCall
 from intermodal.executor.api import (
     ADAPTERS,
     CallReport,
@@ -26,7 +27,6 @@ from intermodal.executor.api import (
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.protocols.framing.inline_media import extract_media
 from intermodal.protocols.parsed_chat import ParsedChat, TextSizes
-from intermodal.request_builder import make_request
 from intermodal.testing import FakeHost, Fault
 from intermodal.transport.timeouts import Timeouts
 

@@ -10,11 +10,11 @@ from tests.unit.executor.routes import PRICED, Bench, asked, hear, plan, rename,
 
 from intermodal import errors
 from intermodal.catalog.types import Endpoint, Model, Price
+from intermodal.core.request import ImageOutput, Sampling
 from intermodal.events import Note
 from intermodal.executor.attempt.accounting import settle
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import WireUsage
-from intermodal.request import ImageOutput, Sampling
 from intermodal.store.rows import Work
 from intermodal.testing import FakeHost
 from intermodal.testing.images import TOKENS, png

@@ -10,13 +10,13 @@ import pytest
 from tests.plans import catalogs
 from tests.unit.executor.routes import FakeOpened
 
+from intermodal.core.quantity import exact
 from intermodal.errors import InputBroken
 from intermodal.executor.preparation.part_inputs import InputPreparer
 from intermodal.files.file_bytes import FileBytes
 from intermodal.media.worker_results import Pcm
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.step import Call
-from intermodal.quantity import exact
 
 pytestmark = pytest.mark.anyio
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from tests.unit.executor.routes import ending
 
-from intermodal.content import BytesSource, File, Text, ToolCall, ToolResult
+from intermodal.core.content import BytesSource, File, Text, ToolCall, ToolResult
+from intermodal.core.request import Message, Request
 from intermodal.executor.preparation import prompt
 from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, TextInput
 from intermodal.json_schema import schema_prompt
 from intermodal.protocols.calls import WireAudio, WireImage, WireMessage, WireText
-from intermodal.request import Message, Request
 
 FILE = File(source=BytesSource(data=b""))
 

@@ -12,7 +12,9 @@ from tests.unit.executor.routes import EAR, EYE, Bench, hear, look, pages
 
 from intermodal import errors
 from intermodal.catalog.types import Catalog, Endpoint, Host, Model, Price
-from intermodal.content import ReadLine, Segment, Transcript
+from intermodal.core.content import ReadLine, Segment, Transcript
+from intermodal.core.quantity import between
+from intermodal.core.request import Zone
 from intermodal.executor.attempt.accounting import settle
 from intermodal.executor.attempt.ledger import count_letters
 from intermodal.executor.conversion import checks, conversions
@@ -24,8 +26,6 @@ from intermodal.json_schema import StepBudget
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.plans.step import Call, Step, StepEstimate, Transform
 from intermodal.protocols.calls import WireUsage
-from intermodal.quantity import between
-from intermodal.request import Zone
 from intermodal.store.rows import Work
 
 

@@ -28,13 +28,13 @@ from tests.unit.executor.routes import (
 
 from intermodal import errors
 from intermodal.catalog.types import Endpoint
-from intermodal.content import Segment, Transcript
+from intermodal.core.content import Segment, Transcript
+from intermodal.core.quantity import between, exact, unknown
+from intermodal.core.request import Policy, Request, TranscriptOutput
 from intermodal.events import Checked, Replanned, TextDelta
 from intermodal.plans.facts import ConversionOutcome, Facts
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Step, StepEstimate
-from intermodal.quantity import between, exact, unknown
-from intermodal.request import Policy, Request, TranscriptOutput
 from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.anyio

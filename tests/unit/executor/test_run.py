@@ -26,11 +26,11 @@ from tests.unit.executor.routes import (
 
 from intermodal import errors
 from intermodal.catalog.types import Endpoint
+from intermodal.core.request import EmbeddingOutput, JsonOutput, Policy, Sampling, TranscriptOutput
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor.attempt import answer_notes
 from intermodal.local.embedded.versions import CONVERTERS
 from intermodal.plans.step import Transform
-from intermodal.request import EmbeddingOutput, JsonOutput, Policy, Sampling, TranscriptOutput
 from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.anyio

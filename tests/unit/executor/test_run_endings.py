@@ -9,10 +9,10 @@ import pytest
 from tests.unit.executor.routes import Bench, asked, plan, route, say, until, using
 
 from intermodal import errors
+from intermodal.core.request import Policy
 from intermodal.events import Finished, TextDelta
 from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.run import PlanRun
-from intermodal.request import Policy
 from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.anyio

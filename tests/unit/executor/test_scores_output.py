@@ -12,6 +12,8 @@ from tests.unit.executor.routes import VECTOR, Bench, asked, look, pages, plan, 
 
 from intermodal import errors
 from intermodal.catalog.types import Endpoint, Evidence, Host, Model, Strength, Task
+from intermodal.core.quantity import between
+from intermodal.core.request import ScoresOutput
 from intermodal.events import Note, Result
 from intermodal.executor.outputs.scores import (
     FITTED_OBJECTIVE,
@@ -22,8 +24,6 @@ from intermodal.executor.outputs.scores import (
 )
 from intermodal.executor.outputs.vector_math import softmax
 from intermodal.plans.step import Call, StepEstimate
-from intermodal.quantity import between
-from intermodal.request import ScoresOutput
 from intermodal.testing import Attempt, FakeHost
 
 pytestmark = pytest.mark.anyio

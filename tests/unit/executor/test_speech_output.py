@@ -9,13 +9,13 @@ from tests.unit.executor.routes import VOICE, Bench, asked, pages, plan, rename,
 
 from intermodal import errors
 from intermodal.catalog.types import FREE, Endpoint, Host, Model, Price
+from intermodal.core.request import SpeechOutput
 from intermodal.events import Note, StepProgress, TextDelta
 from intermodal.executor.attempt.accounting import settle
 from intermodal.executor.outputs.speech import MAX_LINE, speech_lines, strip_markdown, unknown_letters
 from intermodal.media.audio.encoding import samples
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import WireUsage
-from intermodal.request import SpeechOutput
 from intermodal.store.rows import Work
 from intermodal.testing import FakeHost, Fault
 

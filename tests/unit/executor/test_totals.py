@@ -7,7 +7,7 @@ import random
 import pytest
 from tests.unit.executor.routes import look
 
-from intermodal.content import ReadLine
+from intermodal.core.content import ReadLine
 from intermodal.executor.conversion import checks
 from intermodal.executor.conversion.checks import MismatchedTotal, mismatched_totals
 from intermodal.executor.preparation.model_inputs import StepProduct, TextInput

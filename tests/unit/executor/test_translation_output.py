@@ -10,10 +10,10 @@ import pytest
 from tests.unit.gateway.gateway_server import config
 
 import intermodal
+from intermodal.core.request import TranscriptOutput
 from intermodal.errors import NoRoute, UsageError
 from intermodal.events import Result
 from intermodal.plans.plan import Plan
-from intermodal.request import TranscriptOutput
 from intermodal.testing import FakeHost
 
 EAR = 'id = "cloud/ear"; tasks = ["automatic-speech-recognition"]; input = ["audio"]; second = 0.0001; tier = "large"'
@@ -171,7 +171,7 @@ def test_a_language_that_there_is_not_is_refused(rows: Any, media: Path) -> None
 def test_a_translation_whose_lines_do_not_match_says_that_it_has_no_times(
     rows: Any, host: FakeHost, media: Path
 ) -> None:
-    from intermodal.content import Segment, Transcript
+    from intermodal.core.content import Segment, Transcript
     from intermodal.executor.outputs.translation import numbered_lines, parse_lines
 
     heard = Transcript(segments=(Segment(start=0, end=1, text="Oui."), Segment(start=1, end=2, text="Non.")))

@@ -9,13 +9,13 @@ from tests.unit.executor.routes import EAR, Bench, asked, checked, hear, look, p
 
 from intermodal import errors
 from intermodal.cli.ask import UNREAD, exit_code
-from intermodal.content import ReadLine, Segment, Transcript
+from intermodal.core.content import ReadLine, Segment, Transcript
+from intermodal.core.request import Policy
 from intermodal.events import Finished, Note, TextDelta
 from intermodal.local.embedded.ocr_layout import unread_share
 from intermodal.local.embedded.results import OcrResult
 from intermodal.media.worker_results import Barcode
 from intermodal.plans.facts import UNKNOWN_SCRIPT
-from intermodal.request import Policy
 from intermodal.store.conversion_cache import ConversionCache
 from intermodal.store.recognition_quality import with_recognition_quality
 from intermodal.testing import FakeHost

@@ -27,10 +27,10 @@ from tests.unit.executor.routes import (
 
 from intermodal import errors
 from intermodal.catalog.types import Endpoint
-from intermodal.content import Segment, Transcript
+from intermodal.core.content import Segment, Transcript
+from intermodal.core.request import EmbeddingOutput, TranscriptOutput
 from intermodal.events import StepFinished, StepProgress, StepStarted
 from intermodal.media.worker_results import SubtitleLine
-from intermodal.request import EmbeddingOutput, TranscriptOutput
 from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.anyio

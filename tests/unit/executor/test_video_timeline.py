@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from intermodal.core.quantity import exact
 from intermodal.executor.preparation import video_timeline
 from intermodal.executor.preparation.model_inputs import TextInput, TextSource
 from intermodal.media.media_limits import line_of
 from intermodal.planner.conversion.conversion_steps import subtitle_lines
 from intermodal.plans.facts import PartFacts, SubtitleFacts
-from intermodal.quantity import exact
 
 
 def told(*pieces: TextInput) -> list[str]:

@@ -19,7 +19,7 @@ import pytest
 from tests.unit.gateway.apis import contract
 from tests.unit.gateway.direct.without_task import without_tasks
 
-from intermodal.config import data_dir
+from intermodal.config.config_file import data_dir
 from intermodal.gateway.http1.http_types import HttpLimits
 from intermodal.gateway.quotas.quota_manager import QuotaManager
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from intermodal.catalog.types import Endpoint, Host, Model, Protocol
-from intermodal.config import cache_dir
+from intermodal.config.config_file import cache_dir
 from intermodal.local.embedded.runtimes import EmbeddedRuntimes
 from intermodal.local.weights.store import WeightsStore
 

@@ -13,12 +13,12 @@ from PIL import Image, ImageDraw, ImageFont, TiffImagePlugin
 from tests.gates import corpus
 
 from intermodal import errors
-from intermodal.content import File, PathSource
+from intermodal.core.content import File, PathSource
+from intermodal.core.request import Message, Request
 from intermodal.media.image import decoder
 from intermodal.media.request_media import open_request
 from intermodal.media.sniff import sniff
 from intermodal.media.worker_client import MediaWorker, VideoFrame
-from intermodal.request import Message, Request
 
 pytestmark = pytest.mark.anyio
 HEIC = Path(__file__).parents[2] / "media" / "photo-cat.heic"

@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw
 from tests import documents
 from tests.unit.media.test_expand import SIGN, pictures, taken
 
-from intermodal.content import BytesSource, Text
-from intermodal.content import Image as ImagePart
+from intermodal.core.content import BytesSource, Text
+from intermodal.core.content import Image as ImagePart
+from intermodal.core.request import Message, Policy, Request
 from intermodal.errors import InputBroken, InputError
 from intermodal.media.expand import expand
 from intermodal.media.fetch import CachingFetcher
@@ -20,7 +21,6 @@ from intermodal.media.image import decoder
 from intermodal.media.request_media import open_request
 from intermodal.media.worker_client import MediaWorker
 from intermodal.planner.eligibility.privacy_labels import is_private
-from intermodal.request import Message, Policy, Request
 
 pytestmark = pytest.mark.anyio
 NS = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'

@@ -14,7 +14,8 @@ import PIL.Image
 import pytest
 from tests import documents
 
-from intermodal.content import BytesSource, Document, File, Image, Part, Text
+from intermodal.core.content import BytesSource, Document, File, Image, Part, Text
+from intermodal.core.request import Message, Policy, Request
 from intermodal.errors import (
     InputBroken,
     InputEmpty,
@@ -30,7 +31,6 @@ from intermodal.media.fetch import CachingFetcher
 from intermodal.media.request_media import open_request
 from intermodal.media.worker_client import MediaWorker
 from intermodal.planner.eligibility.privacy_labels import is_private
-from intermodal.request import Message, Policy, Request
 
 pytestmark = pytest.mark.anyio
 

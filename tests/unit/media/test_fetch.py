@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.gates.victim import Resolver, Victim, answer, redirect
 
-from intermodal.content import BytesSource, PathSource, UrlSource
+from intermodal.core.content import BytesSource, PathSource, UrlSource
 from intermodal.errors import InputBroken, InputEmpty, InputError, InputMissing, InputTooLarge, UrlBlocked
 from intermodal.media import fetch
 from intermodal.media.fetch import Fetcher, load

@@ -17,14 +17,14 @@ import pytest
 from tests.gates import corpus, films
 
 from intermodal.concurrency import worker_process
-from intermodal.content import BytesSource, File, Part, PathSource
+from intermodal.core.content import BytesSource, File, Part, PathSource
+from intermodal.core.request import Message, Request
 from intermodal.errors import InputBroken, InputTooLarge
 from intermodal.files.file_bytes import Data, FileBytes, Spool
 from intermodal.media import fetch, worker_client
 from intermodal.media.fetch import CachingFetcher
 from intermodal.media.request_media import OpenedRequest, open_request
 from intermodal.media.worker_client import MediaWorker
-from intermodal.request import Message, Request
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ import pytest
 from tests import documents
 from tests.unit.media.test_expand import RED, SIGN, pictures, taken, text_of
 
-from intermodal.content import Part, Text
+from intermodal.core.content import Part, Text
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputError, InputTooLarge, InputUnsupported
 from intermodal.media.sniff import sniff
 from intermodal.media.worker_client import MediaWorker

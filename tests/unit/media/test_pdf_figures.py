@@ -12,7 +12,7 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 from tests.unit.media import papers
 
-from intermodal.content import ReadLine
+from intermodal.core.content import ReadLine
 from intermodal.executor.conversion.conversions import ImageOrigin, product_of_lines
 from intermodal.executor.preparation.model_inputs import TextInput
 from intermodal.media.image import decoder

@@ -11,7 +11,7 @@ import anyio
 import pytest
 from tests.gates.victim import Victim, answer
 
-from intermodal.content import (
+from intermodal.core.content import (
     Audio,
     BytesSource,
     Document,
@@ -25,11 +25,11 @@ from intermodal.content import (
     UrlSource,
     Video,
 )
+from intermodal.core.request import Message, Request
 from intermodal.errors import InputBroken, InputEmpty, InputError, InputMissing, InputUnsupported
 from intermodal.media.fetch import Fetcher
 from intermodal.media.request_media import OpenedRequest, open_request
 from intermodal.media.worker_client import MediaWorker
-from intermodal.request import Message, Request
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intermodal.content import together
+from intermodal.core.content import together
 from intermodal.media.text.script_counts import NAMES, count_scripts
 
 _COUNTS = {"arabic": "ا", "armenian": "ա", "bengali": "ক", "cyrillic": "ж", "devanagari": "क", "emoji": "😀",

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from intermodal import errors
-from intermodal.content import BytesSource, File, Text
+from intermodal.core.content import BytesSource, File, Text
+from intermodal.core.request import Message, Request
 from intermodal.media.expand import expand
 from intermodal.media.fetch import Fetcher
 from intermodal.media.sniff import sniff
 from intermodal.media.worker_client import MediaWorker
-from intermodal.request import Message, Request
 
 pytestmark = pytest.mark.anyio
 SRT = """1

@@ -11,13 +11,13 @@ from PIL import Image
 from tests.gates import corpus, films
 
 from intermodal import errors
-from intermodal.content import BytesSource, File, PathSource, Text, Video
+from intermodal.core.content import BytesSource, File, PathSource, Text, Video
+from intermodal.core.request import Message, Request
 from intermodal.media.media_limits import PCM_BYTES_PER_SECOND, expected_scenes
 from intermodal.media.request_media import open_request
 from intermodal.media.sniff import sniff
 from intermodal.media.video.header import check_video_header
 from intermodal.media.worker_client import MediaWorker
-from intermodal.request import Message, Request
 
 pytestmark = pytest.mark.anyio
 TALK = Path(__file__).parents[3] / "examples" / "media" / "talk-over-stills.mp4"

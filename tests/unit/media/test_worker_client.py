@@ -14,7 +14,7 @@ from PIL import Image
 from tests.gates import corpus
 
 from intermodal import errors
-from intermodal.hints import hint
+from intermodal.core.hints import hint
 from intermodal.media.media_limits import MAX_PAGE_PIXELS, MAX_PAGES_SAMPLED, PCM_BYTES_PER_SECOND, page_size
 from intermodal.media.worker_client import MediaWorker
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.plans import catalogs, runner
 
 from intermodal.catalog.types import Catalog
+from intermodal.core.request import ASPECTS, OBJECTIVES, TIERS, ZONES
 from intermodal.plans.plan import Inputs
-from intermodal.request import ASPECTS, OBJECTIVES, TIERS, ZONES
 
 QUESTIONS = (
     "What is the total?",

@@ -7,11 +7,11 @@ import pytest
 from tests.plans import catalogs
 
 from intermodal.catalog.types import Price
-from intermodal.content import Text
+from intermodal.core.content import Text
+from intermodal.core.request import Message, Policy, Request
 from intermodal.planner import plan
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.statistics import Statistics
-from intermodal.request import Message, Policy, Request
 
 
 @pytest.mark.parametrize(("day", "dearer"), [("2026-11-30", False), ("2026-12-01", True)])

@@ -12,7 +12,9 @@ import pytest
 from intermodal import errors
 from intermodal.catalog.default_speeds import ZONE_SPEEDS
 from intermodal.catalog.types import Catalog, Endpoint, Evidence, Host, Model, Price, Speed, Strength
-from intermodal.content import Text
+from intermodal.core.content import Text
+from intermodal.core.quantity import Quantity, between
+from intermodal.core.request import Message, Policy, Request, Tier, Zone
 from intermodal.executor.attempt.circuit_breaker import FAILURES_TO_OPEN, PROBE_INTERVAL, EndpointHealth
 from intermodal.planner import plan
 from intermodal.plans.explain import explain
@@ -20,8 +22,6 @@ from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import EXPLORED_EVERY, EXPLORED_MOST, Plan
 from intermodal.plans.statistics import Statistics
-from intermodal.quantity import Quantity, between
-from intermodal.request import Message, Policy, Request, Tier, Zone
 
 SEEN = "20 runs here"
 

@@ -9,7 +9,9 @@ from msgspec.structs import replace
 from tests.plans import catalogs
 
 from intermodal.catalog.types import Catalog
-from intermodal.content import Audio, BytesSource, Part, Text, Video
+from intermodal.core.content import Audio, BytesSource, Part, Text, Video
+from intermodal.core.quantity import between, exact
+from intermodal.core.request import Message, Output, Request, TextOutput, TranscriptOutput
 from intermodal.events import Usage
 from intermodal.executor.attempt.ledger import reservation
 from intermodal.planner import plan
@@ -17,8 +19,6 @@ from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.plan import Plan
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.step import Call
-from intermodal.quantity import between, exact
-from intermodal.request import Message, Output, Request, TextOutput, TranscriptOutput
 from intermodal.store import learned_figures
 from intermodal.store.rows import AttemptOutcome, AttemptRow, Work
 

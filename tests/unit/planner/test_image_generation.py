@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from intermodal.catalog.types import DiffusionSettings
-from intermodal.content import Text
+from intermodal.core.content import Text
+from intermodal.core.quantity import exact
+from intermodal.core.request import ImageOutput, Message, Request
 from intermodal.planner.route_estimates.image_generation import image_generation, unsupported_by_model
 from intermodal.plans.facts import Facts, PartFacts
-from intermodal.quantity import exact
-from intermodal.request import ImageOutput, Message, Request
 
 SQUARE = DiffusionSettings(side=512, unit=64, steps=20, guidance=7.0)
 

@@ -8,13 +8,13 @@ import pytest
 from tests.plans import catalogs
 
 from intermodal.catalog.types import Catalog
-from intermodal.content import PathSource, Text, Video
+from intermodal.core.content import PathSource, Text, Video
+from intermodal.core.quantity import exact
+from intermodal.core.request import Message, Policy, Request
 from intermodal.planner import plan
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.plan import Plan
 from intermodal.plans.statistics import Statistics
-from intermodal.quantity import exact
-from intermodal.request import Message, Policy, Request
 
 ALL = catalogs.hosted(catalogs.ACME, "acme/all", "large", (0.3, 2.5), inputs=("text", "video"), context=1_000_000)
 CATALOG = Catalog(endpoints=(ALL, catalogs.ear("quick"), catalogs.reader(), catalogs.smollm2()))

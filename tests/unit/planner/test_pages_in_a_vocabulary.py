@@ -6,12 +6,12 @@ from msgspec.structs import replace
 from tests.plans import catalogs
 
 from intermodal.catalog.types import Catalog
-from intermodal.content import BytesSource, Document, Scripts, Text
+from intermodal.core.content import BytesSource, Document, Scripts, Text
+from intermodal.core.request import Message, Policy, Request
 from intermodal.cost_model.tokens import text_tokens
 from intermodal.planner import plan
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.plans.statistics import Statistics
-from intermodal.request import Message, Policy, Request
 
 SCRIPTS = (("chinese", 900), ("english", 200))
 

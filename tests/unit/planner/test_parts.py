@@ -6,12 +6,12 @@ import pytest
 from tests.plans import catalogs
 
 from intermodal.catalog.model_names import resolve_name
+from intermodal.core.quantity import exact
 from intermodal.errors import UnknownModel
 from intermodal.planner.conversion.fidelity import FACT_PENALTY, MUST_KEEP, UNSURE_PENALTY, aspects_needed
 from intermodal.planner.conversion.page_relevance import named_pages, page_scores, select_pages
 from intermodal.planner.eligibility.rules import RULES
 from intermodal.plans.facts import MediumNeeds, Need, PageFacts, PartFacts, QuestionFacts
-from intermodal.quantity import exact
 from intermodal.questions.keyword_needs import needed_aspects, needs_from_keywords
 
 ALL = catalogs.catalog("all")

@@ -14,12 +14,12 @@ from tests.call_counts import CallCount
 from tests.plans import catalogs
 
 from intermodal.catalog.types import Catalog
-from intermodal.content import File, Part, PathSource, Text
+from intermodal.core.content import File, Part, PathSource, Text
+from intermodal.core.quantity import between, exact
+from intermodal.core.request import Message, Policy, Request
 from intermodal.planner import plan
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.plans.statistics import Statistics
-from intermodal.quantity import between, exact
-from intermodal.request import Message, Policy, Request
 
 DAY = "2026-11-24"
 ROOT = Path(__file__).parents[3]

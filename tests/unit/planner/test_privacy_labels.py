@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intermodal.content import Kind
+from intermodal.core.content import Kind
+from intermodal.core.request import Policy
 from intermodal.errors import UsageError
 from intermodal.planner.eligibility import privacy_labels
 from intermodal.planner.eligibility.privacy_labels import is_private, may_release
 from intermodal.planner.planning_case import check_labels
 from intermodal.plans.facts import Facts, PartFacts
-from intermodal.request import Policy
 
 MAIL = ("letter.eml", "document", "text")
 REPORT = ("report.docx", "document")

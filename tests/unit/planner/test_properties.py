@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from tests.unit.planner.requests import cases, inputs_of
 
-from intermodal.content import KINDS
+from intermodal.core.content import KINDS
 from intermodal.errors import IntermodalError, NoRoute
 from intermodal.planner import frontier, plan, why_not
 from intermodal.planner.catalog_index import catalog_index

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from tests.plans import runner
 
+from intermodal.core.request import Policy
 from intermodal.errors import NoRoute
 from intermodal.planner import plan
 from intermodal.plans.explain import fold_rejections
 from intermodal.plans.plan import Rejected
-from intermodal.request import Policy
 
 
 def test_weights_that_are_missing_are_named_in_one_line() -> None:

@@ -7,7 +7,9 @@ from msgspec.structs import replace
 from tests.plans import catalogs
 
 from intermodal.catalog.types import Catalog, Price
-from intermodal.content import Audio, BytesSource, Text
+from intermodal.core.content import Audio, BytesSource, Text
+from intermodal.core.quantity import exact
+from intermodal.core.request import Message, Policy, Request, TranscriptOutput
 from intermodal.executor.attempt.accounting import settle
 from intermodal.planner import plan
 from intermodal.plans.facts import Facts, PartFacts
@@ -15,8 +17,6 @@ from intermodal.plans.plan import Plan
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import WireUsage
-from intermodal.quantity import exact
-from intermodal.request import Message, Policy, Request, TranscriptOutput
 from intermodal.store.rows import Work
 
 DAY = "2026-11-24"

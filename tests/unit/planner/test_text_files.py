@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from tests.plans import runner
 
-from intermodal.content import BytesSource, File, Part, Text
+from intermodal.core.content import BytesSource, File, Part, Text
 from intermodal.planner import plan
 from intermodal.plans.explain import explain
 from intermodal.plans.plan import Inputs, Plan

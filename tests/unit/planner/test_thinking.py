@@ -13,13 +13,13 @@ from tests.plans import catalogs, invariants, runner
 from intermodal.catalog.reasoning_effort import thinking_request_of, thinking_request_sent
 from intermodal.catalog.thinking_models import thinking_of
 from intermodal.catalog.types import EFFORTS, DefaultEffort, Effort, Endpoint, Protocol
+from intermodal.core.request import Sampling, Settings
 from intermodal.cost_model.answer_length import TYPICAL
 from intermodal.executor.drivers.codecs import CHATS, chat_codec
 from intermodal.planner.route_estimates.call_demand import DEFAULT_ANSWER
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import ChatCall, WireMessage, WireText
-from intermodal.request import Sampling, Settings
 
 ASK = "Who wrote Hamlet?"
 OUT = 8.0  # USD per million tokens

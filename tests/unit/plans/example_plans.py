@@ -7,12 +7,12 @@ from functools import cache
 
 from tests.plans import runner
 
+from intermodal.core.quantity import Quantity, between, exact
 from intermodal.errors import IntermodalError
 from intermodal.events import Actual, Checked, Derived, Replanned, Result, Retrying, Usage
 from intermodal.planner import plan
 from intermodal.plans.plan import Candidate, NativeInput, Outranked, Plan, Rejected, Send
 from intermodal.plans.step import Call, Check, StepEstimate, Transform
-from intermodal.quantity import Quantity, between, exact
 
 FILM = 'talk <b onload="x">&\x07\u202egnp.mp4'
 LOOPED = 'the transcript repeats "thank you" 40 times'

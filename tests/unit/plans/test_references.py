@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.plans import example_plans
 
+from intermodal.client.planner_inputs import check_steps
 from intermodal.errors import PlanStale
-from intermodal.planner_inputs import check_steps
 from intermodal.plans.plan import (
     PartRef,
     Reference,

@@ -10,8 +10,8 @@ import pytest
 from tests.installed_plugin import Finished, PluginPython, build_wheel, wheel_of
 from tests.unit.plugins.conftest import EXAMPLE
 
-from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.config import config_file
 from intermodal.testing import FakeHost
 
 CALENDAR = (
@@ -25,7 +25,7 @@ MODEL = ("-m", "acme/talker")
 def fake() -> Iterator[FakeHost]:
     with FakeHost(answer="Noted.") as made:
         talker = ServedRow(id="acme/talker", context=8192, input_mtok=1.0, output_mtok=2.0)
-        config.add_host(os.environ, HostRow(id="box", base_url=made.base_url, models=(talker,)))
+        config_file.add_host(os.environ, HostRow(id="box", base_url=made.base_url, models=(talker,)))
         yield made
 
 
@@ -81,7 +81,7 @@ def test_a_label_on_a_converted_file_holds_for_its_text_and_its_pictures(python:
         "    return ConvertedFile(text='secret [picture 1]', pictures=(EmbeddedFile(data=PNG),))\n"
     )
     install(python, picture)
-    config.add_host(
+    config_file.add_host(
         os.environ,
         HostRow(id="box", base_url=fake.base_url, zone="internet", models=(
             ServedRow(id="acme/talker", context=8192, input_mtok=1.0, output_mtok=2.0),)),

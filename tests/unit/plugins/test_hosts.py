@@ -9,8 +9,8 @@ import pytest
 from tests.installed_plugin import PluginPython, build_wheel, wheel_of
 from tests.unit.plugins.conftest import EXAMPLE
 
-from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.config import config_file
 from intermodal.testing import FakeHost
 
 ASK = ("ask", "-q", "How many?", "-m", "shop:acme/writer-8b")
@@ -49,7 +49,7 @@ def test_an_installed_host_is_listed_planned_and_asked_after_consent_and_gone_on
     assert python.intermodal("hosts", "add", "shop", "--yes").code == 0
     unset = python.intermodal(*ASK)
     assert unset.code == 4 and "SHOP_API_KEY is not set" in unset.err
-    config.add_host(os.environ, HostRow(id="shop", base_url=fake.base_url))
+    config_file.add_host(os.environ, HostRow(id="shop", base_url=fake.base_url))
     monkeypatch.setenv("SHOP_API_KEY", "sk-shop")
     plan = python.intermodal("explain", *ASK[2:])
     assert plan.code == 0 and "Generate  shop:acme/writer-8b" in plan.out, plan.err
@@ -84,7 +84,7 @@ def test_a_host_that_cannot_be_used_is_one_warning_with_package_and_fix_and_stop
     points = {"intermodal.hosts": {name: f"broken_{name}:HOST" for name in BROKEN}}
     python.install(build_wheel("intermodal-broken", "2.0", files, points, python.folder))
     talker = ServedRow(id="acme/talker", context=8192, input_mtok=1.0, output_mtok=2.0)
-    config.add_host(os.environ, HostRow(id="box", base_url=fake.base_url, models=(talker,)))
+    config_file.add_host(os.environ, HostRow(id="box", base_url=fake.base_url, models=(talker,)))
     done = python.intermodal("ask", "-q", "How many?", "-m", "box:acme/talker")
     assert (done.code, done.out) == (0, "Four.\n"), done.err
     warnings = [line for line in done.err.splitlines() if line.startswith("warning: ")]

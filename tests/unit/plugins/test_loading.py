@@ -8,8 +8,8 @@ from pathlib import Path
 from tests.installed_plugin import PluginPython, build_wheel, wheel_of
 from tests.unit.plugins.conftest import EXAMPLE
 
-from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.config import config_file
 from intermodal.testing import FakeHost
 
 MARKING = "import pathlib\npathlib.Path({log!r}).open('a').write('{kind} ')\n"
@@ -28,7 +28,7 @@ def test_a_request_imports_no_plugin_that_it_does_not_use(python: PluginPython, 
     python.install(build_wheel("intermodal-marked", "1.0", files, points, python.folder))
     with FakeHost(answer="Four.") as fake:
         talker = ServedRow(id="acme/talker", context=8192, input_mtok=1.0, output_mtok=2.0)
-        config.add_host(os.environ, HostRow(id="box", base_url=fake.base_url, models=(talker,)))
+        config_file.add_host(os.environ, HostRow(id="box", base_url=fake.base_url, models=(talker,)))
         done = python.intermodal("ask", "-q", "How many?", str(media / "report.pdf"), "-m", "acme/talker")
         assert (done.code, done.out, done.err) == (0, "Four.\n", "")
     for verb in (("models",), ("hosts",), ("--version",)):
@@ -49,7 +49,7 @@ def test_importing_intermodal_looks_for_no_plugin_and_a_plan_without_plugins_rea
     assert python.run("-c", seen).out == "[]\n"
     plan = (
         "import sys, intermodal; intermodal.Client().models(); "
-        "print('intermodal.plugin_registry' in sys.modules, 'importlib.metadata' in sys.modules)"
+        "print('intermodal.core.plugin_registry' in sys.modules, 'importlib.metadata' in sys.modules)"
     )
     assert python.run("-c", plan).out == "True False\n"
 

@@ -11,8 +11,8 @@ from tests.installed_plugin import PluginPython, build_wheel, wheel_of
 from tests.unit.plugins.conftest import EXAMPLE
 
 import intermodal
-from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.config import config_file
 from intermodal.errors import NotInstalled, OutputInvalid, UsageError
 from intermodal.testing import FakeHost
 
@@ -28,7 +28,7 @@ def fake() -> Iterator[FakeHost]:
     with FakeHost(answer=json.dumps(EVENT)) as made:
         talker = ServedRow(id="acme/talker", context=8192, input_mtok=1.0, output_mtok=2.0)
         row = HostRow(id="box", base_url=made.base_url, forced_json=True, models=(talker,))
-        config.add_host(os.environ, row)
+        config_file.add_host(os.environ, row)
         yield made
 
 

@@ -11,8 +11,8 @@ import pytest
 from tests.installed_plugin import PluginPython, wheel_of
 from tests.unit.plugins.conftest import EXAMPLE
 
-from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.config import config_file
 from intermodal.errors import PromptError
 from intermodal.prompts import formats
 from intermodal.prompts.lint import lint
@@ -35,7 +35,7 @@ def test_a_file_of_an_installed_format_is_listed_explained_and_run_and_none_once
     run = ("ask", "-q", "--prompt", str(asked), "--arg", "person=Ada", "-m", "acme/talker")
     with FakeHost(answer="A programmer.") as fake:
         talker = ServedRow(id="acme/talker", context=8192, input_mtok=1.0, output_mtok=2.0)
-        config.add_host(os.environ, HostRow(id="box", base_url=fake.base_url, models=(talker,)))
+        config_file.add_host(os.environ, HostRow(id="box", base_url=fake.base_url, models=(talker,)))
         python.install(wheel_of(EXAMPLE, python.folder))
         listed = python.intermodal("prompt", "list", str(python.folder))
         assert "who.question" in listed.out and "person" in listed.out, listed

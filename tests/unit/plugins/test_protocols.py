@@ -16,8 +16,8 @@ import pytest
 from tests.installed_plugin import PluginPython, build_wheel, wheel_of
 from tests.unit.plugins.conftest import EXAMPLE
 
-from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.config import config_file
 from intermodal.testing import FakeHost
 
 ANSWER = [{"word": "Four"}, {"word": "."}, {"end": "stop", "in": 7, "out": 2}]
@@ -79,7 +79,7 @@ def connect(python: PluginPython, server: LinesServer, other: FakeHost, codes: t
     ]
     models = ", ".join(served.format(number, 19.0) for number in range(len(codes)))
     hosts.append(f"[hosts.other]\nbase_url = '{other.base_url}'\nmodels = [{models}]")
-    path = config.config_path(os.environ)
+    path = config_file.config_path(os.environ)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(hosts))
 
@@ -93,7 +93,7 @@ def test_a_host_of_an_installed_protocol_is_planned_and_asked_and_its_config_is_
     python: PluginPython, server: LinesServer
 ) -> None:
     python.install(wheel_of(EXAMPLE, python.folder))
-    config.add_host(os.environ, HostRow(id="example", base_url=server.base_url))
+    config_file.add_host(os.environ, HostRow(id="example", base_url=server.base_url))
     ask = ("ask", "-q", "How many?", "-m", "example:example/writer-8b")
     plan = python.intermodal("explain", *ask[2:])
     assert "Generate  example:example/writer-8b" in plan.out and server.bodies == [], plan
@@ -117,7 +117,7 @@ def test_what_a_protocol_cannot_carry_goes_to_another_host_or_is_refused_before_
     python: PluginPython, server: LinesServer, media: Any
 ) -> None:
     python.install(wheel_of(EXAMPLE, python.folder))
-    config.add_host(os.environ, HostRow(id="example", base_url=server.base_url))
+    config_file.add_host(os.environ, HostRow(id="example", base_url=server.base_url))
     done = python.intermodal("ask", "-q", "What?", str(media / "jfk.wav"), "-m", "example:example/writer-8b",
                              "--output", "embedding")  # fmt: skip
     assert done.code == 4 and server.bodies == [], done
@@ -125,7 +125,7 @@ def test_what_a_protocol_cannot_carry_goes_to_another_host_or_is_refused_before_
 
 def test_a_cut_reply_of_a_plugin_protocol_is_an_error_and_no_answer(python: PluginPython, server: LinesServer) -> None:
     python.install(wheel_of(EXAMPLE, python.folder))
-    config.add_host(os.environ, HostRow(id="example", base_url=server.base_url))
+    config_file.add_host(os.environ, HostRow(id="example", base_url=server.base_url))
     server.lines = ANSWER[:2]
     done = python.intermodal("ask", "-q", "How many?", "-m", "example:example/writer-8b")
     assert done.code == 5 and "ended in the middle of the answer" in done.err
@@ -190,7 +190,7 @@ def test_a_protocol_with_a_built_in_name_is_reported_and_the_built_in_one_is_spo
     install(python, WRITER.format(encode="1 / 0", read="pass"), name="openai")
     with FakeHost(answer="Four.") as fake:
         served = ServedRow(id="acme/talker", context=8192, input_mtok=1.0, output_mtok=2.0)
-        config.add_host(os.environ, HostRow(id="box", base_url=fake.base_url, models=(served,)))
+        config_file.add_host(os.environ, HostRow(id="box", base_url=fake.base_url, models=(served,)))
         done = python.intermodal("ask", "-q", "How many?", "-m", "acme/talker")
         assert (done.code, done.out) == (0, "Four.\n"), done.err
     (found,) = python.intermodal("plugins", "--json").document["plugins"]
@@ -201,7 +201,7 @@ def test_the_gateway_answers_its_clients_from_a_host_of_a_plugin_protocol(
     python: PluginPython, server: LinesServer
 ) -> None:
     python.install(wheel_of(EXAMPLE, python.folder))
-    config.add_host(os.environ, HostRow(id="example", base_url=server.base_url))
+    config_file.add_host(os.environ, HostRow(id="example", base_url=server.base_url))
     command = [str(python.python), "-m", "intermodal.cli.main", "serve", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=python.folder) as process:
         try:

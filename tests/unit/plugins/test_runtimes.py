@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tests.installed_plugin import PluginPython, build_wheel
 
-from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.config import config_file
 from intermodal.testing import FakeHost
 
 HOST = """
@@ -81,7 +81,7 @@ def test_a_picture_is_read_by_an_installed_runtime_for_a_model_that_cannot_see(
     install(python, code(python, "4711"))
     with FakeHost(answer="4711.") as fake:
         talker = ServedRow(id="acme/talker", context=8192, input_mtok=1.0, output_mtok=2.0)
-        config.add_host(os.environ, HostRow(id="box", base_url=fake.base_url, models=(talker,)))
+        config_file.add_host(os.environ, HostRow(id="box", base_url=fake.base_url, models=(talker,)))
         asked = ("What is the number?", str(media / "screenshot-invoice.png"), "-m", "box:acme/talker")
         plan = python.intermodal("explain", *asked)
         assert "stub:acme/reader" in plan.out, plan

@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 
-from intermodal import Client, config
+from intermodal import Client
 from intermodal.catalog.host_rows import HostRow, ServedRow
-from intermodal.content import Audio, BytesSource, Document, Image, PathSource, Text, Video
+from intermodal.config import config_file
+from intermodal.core.content import Audio, BytesSource, Document, Image, PathSource, Text, Video
+from intermodal.core.request import JsonOutput, Message, TextOutput
 from intermodal.errors import CallError, OutputInvalid, PromptError
 from intermodal.prompts import argument_values, formats, sample_arguments
 from intermodal.prompts.baml.reader import BamlTemplate
 from intermodal.prompts.lint import lint
 from intermodal.prompts.prompt_file import PromptFile
-from intermodal.request import JsonOutput, Message, TextOutput
 from intermodal.testing import FakeHost, Fault
 
 pytest.importorskip("baml_py")
@@ -563,7 +564,7 @@ def host() -> Iterator[FakeHost]:
     with FakeHost(answer='{"number": "A1", "total": 1284.5, "currency": "EUR"}') as made:
         seer = ServedRow(id="openai/gpt-4o-mini", served_as="seer", context=8192, input_mtok=1.0, output_mtok=2.0,
                          input=("text", "image"))  # fmt: skip
-        config.add_host(os.environ, HostRow(id="box", base_url=made.base_url, forced_json=True, models=(seer,)))
+        config_file.add_host(os.environ, HostRow(id="box", base_url=made.base_url, forced_json=True, models=(seer,)))
         yield made
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from intermodal.content import Text
+from intermodal.core.content import Text
 from intermodal.errors import PromptError
 from intermodal.prompts import formats
 from intermodal.prompts.baml.declarations import read_declarations

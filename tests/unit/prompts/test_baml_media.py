@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from intermodal import Client, config
+from intermodal import Client
 from intermodal.catalog.host_rows import HostRow, ServedRow
-from intermodal.content import Audio, BytesSource, Document, File, Image, MediaPart, PathSource, Text, Video
+from intermodal.config import config_file
+from intermodal.core.content import Audio, BytesSource, Document, File, Image, MediaPart, PathSource, Text, Video
 from intermodal.errors import PromptError
 from intermodal.prompts import argument_values, formats, sample_arguments
 from intermodal.prompts.lint import lint
@@ -140,7 +141,7 @@ def host() -> Any:
     with FakeHost(answer="a cat") as made:
         row = ServedRow(id="acme/seer", served_as="seer", context=8192, input_mtok=1.0, output_mtok=2.0,
                         input=("text", "image"))  # fmt: skip
-        config.add_host(os.environ, HostRow(id="box", base_url=made.base_url, models=(row,)))
+        config_file.add_host(os.environ, HostRow(id="box", base_url=made.base_url, models=(row,)))
         yield made
 
 

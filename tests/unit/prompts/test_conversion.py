@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from intermodal.cli import prompt
-from intermodal.content import BytesSource, MediaPart, Text
+from intermodal.core.content import BytesSource, MediaPart, Text
+from intermodal.core.request import JsonOutput, Message
 from intermodal.errors import PromptError
 from intermodal.prompts import argument_values, formats
 from intermodal.prompts.conversion import prompty
@@ -37,7 +38,6 @@ from intermodal.prompts.conversion.template_tree import (
     join_texts,
 )
 from intermodal.prompts.prompt_file import PromptFile, model_names
-from intermodal.request import JsonOutput, Message
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "prompts"
 PUBLIC = Path(os.environ.get("CONFORMANCE", "nowhere"))

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from intermodal.content import Document, File, Image, PathSource, Text, UrlSource
+from intermodal.core.content import Document, File, Image, PathSource, Text, UrlSource
+from intermodal.core.request import JsonOutput, Message
 from intermodal.errors import InputMissing, PromptError
 from intermodal.prompts import argument_values, formats
 from intermodal.prompts.lint import lint
 from intermodal.prompts.prompt_file import PromptFile
-from intermodal.request import JsonOutput, Message
 
 WHOLE = """---
 description: Reads a receipt

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from intermodal.content import Role, Text
+from intermodal.core.content import Role, Text
+from intermodal.core.request import Message
 from intermodal.prompts.dotprompt.handlebars import HandlebarsTemplate
 from intermodal.prompts.dotprompt.reader import ROLES, Dotprompt, DotpromptMessage, DotpromptTemplate, json_schema
 from intermodal.prompts.rendering import Slot
 from intermodal.prompts.source_text import split_front_matter
-from intermodal.request import Message
 
 SPEC = Path(os.environ.get("CONFORMANCE", "nowhere")) / "dotprompt" / "spec"
 pytestmark = pytest.mark.skipif(not SPEC.is_dir(), reason="CONFORMANCE names no folder with dotprompt/spec")

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from intermodal.content import Text
+from intermodal.core.content import Text
+from intermodal.core.request import JsonOutput, Message
 from intermodal.errors import PromptError
 from intermodal.prompts import argument_values, formats
 from intermodal.prompts.lint import lint
 from intermodal.prompts.prompt_file import PromptFile
-from intermodal.request import JsonOutput, Message
 
 # From GitHub's documentation of the format.
 SUMMARIZER = """name: Text Summarizer

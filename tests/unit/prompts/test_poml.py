@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from intermodal import Client
-from intermodal.content import Document, File, Image, PathSource, Text
+from intermodal.core.content import Document, File, Image, PathSource, Text
+from intermodal.core.request import JsonOutput, Message
 from intermodal.errors import PromptError
 from intermodal.prompts import argument_values, formats
 from intermodal.prompts.lint import lint
 from intermodal.prompts.poml.expressions import names, parse, value
 from intermodal.prompts.prompt_file import PromptFile
 from intermodal.prompts.rendering import RenderingBudget, TemplateError
-from intermodal.request import JsonOutput, Message
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\2\0\0\0"
 
@@ -323,7 +323,7 @@ def test_a_picture_that_its_alt_stands_for_is_named_with_its_line(tmp_path: Path
 
 
 def test_a_schema_may_come_as_an_argument(tmp_path: Path) -> None:
-    from intermodal.config import Config
+    from intermodal.config.config_file import Config
     from intermodal.prompts.prompt import request_of
 
     file = read(tmp_path, "<poml><p>x</p><output-schema>{{ schema }}</output-schema></poml>")

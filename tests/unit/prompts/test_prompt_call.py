@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from intermodal import Client, config
+from intermodal import Client
 from intermodal.catalog.host_rows import HostRow, ServedRow
-from intermodal.content import BytesSource, Text
+from intermodal.config import config_file
+from intermodal.core.content import BytesSource, Text
+from intermodal.core.request import JsonOutput, Message, without_schema
 from intermodal.errors import InputError, NoRoute, PromptError
 from intermodal.media import fetch
 from intermodal.plans.plan import Call
 from intermodal.prompts.lint import lint
-from intermodal.request import JsonOutput, Message, without_schema
 from intermodal.testing import FakeHost
 
 INVOICE = """---
@@ -45,7 +46,7 @@ def host() -> Iterator[FakeHost]:
     with FakeHost(answer='{"total": 1284.5}') as made:
         seer = ServedRow(id="acme/seer-70b", served_as="seer", context=8192, input_mtok=1.0, output_mtok=2.0,
                          input=("text", "image"))  # fmt: skip
-        config.add_host(os.environ, HostRow(id="box", base_url=made.base_url, forced_json=True, models=(seer,)))
+        config_file.add_host(os.environ, HostRow(id="box", base_url=made.base_url, forced_json=True, models=(seer,)))
         yield made
 
 
@@ -177,7 +178,7 @@ def test_a_price_above_the_files_limit_and_a_text_too_long_name_the_line(host: F
 def test_a_schema_that_no_reachable_host_can_be_held_to_is_said(tmp_path: Path) -> None:
     with FakeHost(answer="{}") as made:
         row = ServedRow(id="acme/seer-70b", served_as="seer", context=8192, input=("text", "image"))
-        config.add_host(os.environ, HostRow(id="box", base_url=made.base_url, forced_json=False, models=(row,)))
+        config_file.add_host(os.environ, HostRow(id="box", base_url=made.base_url, forced_json=False, models=(row,)))
         path = written(tmp_path)
         with Client() as client:
             notes = client.prompt(path).plan().notes
@@ -255,7 +256,9 @@ def test_a_model_is_told_the_schema_of_a_file_once(host: FakeHost, media: Path, 
     host.answer = '{"total": 1284.5, "number": "7", "currency": "EUR"}'
     if not forced:
         other = ServedRow(id="acme/seer-7b", served_as="other", context=8192, input=("text", "image"))
-        config.add_host(os.environ, HostRow(id="plain", base_url=host.base_url, forced_json=False, models=(other,)))
+        config_file.add_host(
+            os.environ, HostRow(id="plain", base_url=host.base_url, forced_json=False, models=(other,))
+        )
     with Client() as client:
         for name in INVOICES:
             prompt = client.prompt(EXAMPLES / name, model="acme/seer-70b" if forced else "acme/seer-7b")
@@ -270,7 +273,7 @@ def test_a_name_that_several_models_share_is_a_preference_and_is_said(host: Fake
         )
         for size in ("small", "large")
     )
-    config.add_host(os.environ, HostRow(id="two", base_url=host.base_url, models=rows))
+    config_file.add_host(os.environ, HostRow(id="two", base_url=host.base_url, models=rows))
     path = written(tmp_path, INVOICE.replace("acme/seer-70b", "oracle"))
     with Client() as client:
         made = client.prompt(path).plan()

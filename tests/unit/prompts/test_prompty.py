@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from intermodal.content import Image, PathSource, Text
+from intermodal.core.content import Image, PathSource, Text
+from intermodal.core.request import JsonOutput, Message
 from intermodal.errors import PromptError
 from intermodal.prompts import argument_values, formats, sample_arguments
 from intermodal.prompts.jinja import JinjaTemplate
 from intermodal.prompts.lint import lint
 from intermodal.prompts.prompt_file import PromptFile
 from intermodal.prompts.rendering import TemplateError
-from intermodal.request import JsonOutput, Message
 
 OLD = """---
 name: Basic Prompt

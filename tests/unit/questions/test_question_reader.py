@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from intermodal import request_builder
-from intermodal.client import AsyncClient
+from intermodal.client import request_builder
+from intermodal.client.async_client import AsyncClient
 from intermodal.concurrency import worker_process
 from intermodal.errors import RuntimeCrashed
 from intermodal.local.embedded import availability

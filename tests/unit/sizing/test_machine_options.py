@@ -6,9 +6,9 @@ from collections import defaultdict
 
 import pytest
 
+from intermodal.core.quantity import exact
 from intermodal.errors import UsageError
 from intermodal.plans.machine import Gpu, Machine
-from intermodal.quantity import exact
 from intermodal.sizing.machines import (
     GIB,
     accelerators,

@@ -6,9 +6,9 @@ import pytest
 from msgspec.structs import replace
 from tests.unit.sizing import models
 
+from intermodal.core.quantity import between, exact, unknown
 from intermodal.errors import UsageError
 from intermodal.plans.machine import Machine
-from intermodal.quantity import between, exact, unknown
 from intermodal.sizing.fit_changes import FitChange, fit_changes
 from intermodal.sizing.machines import GIB, certain_memory, machine_of_options
 from intermodal.sizing.placement import (

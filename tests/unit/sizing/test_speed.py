@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 from tests.unit.sizing import models
 
+from intermodal.core.quantity import exact
 from intermodal.plans.machine import Gpu, Machine
-from intermodal.quantity import exact
 from intermodal.sizing.machines import machine_of_options
 from intermodal.sizing.shape import ALL, Layer, ModelShape, ServingSettings
 from intermodal.sizing.speed import device_work, model_speed, replace_estimate, speed_of_parameters, with_measurements

@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 from tests.unit.sizing import headers
 
+from intermodal.core.quantity import Quantity
 from intermodal.errors import UsageError
-from intermodal.quantity import Quantity
 from intermodal.sizing.fit_changes import fits_all_requests, vllm_changes
 from intermodal.sizing.memory import TOKENS, Correction, CorrectionRatio
 from intermodal.sizing.shape import ModelShape

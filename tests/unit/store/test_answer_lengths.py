@@ -10,6 +10,8 @@ from statistics import median
 
 import pytest
 
+from intermodal.core.quantity import Quantity, q_error
+from intermodal.core.request import JsonOutput, Message, Request
 from intermodal.cost_model.answer_length import (
     expected_length,
     kind_of,
@@ -20,8 +22,6 @@ from intermodal.cost_model.answer_length import (
 )
 from intermodal.events import Usage
 from intermodal.plans.statistics import Statistics
-from intermodal.quantity import Quantity, q_error
-from intermodal.request import JsonOutput, Message, Request
 from intermodal.store import answer_lengths
 from intermodal.store.answer_lengths import ObservedAnswer
 from intermodal.store.database import Store

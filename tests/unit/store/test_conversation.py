@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from intermodal.content import File, PathSource, Text
-from intermodal.request import Message, Policy
+from intermodal.core.content import File, PathSource, Text
+from intermodal.core.request import Message, Policy
 from intermodal.store.database import Store
 
 

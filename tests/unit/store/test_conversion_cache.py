@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from intermodal.content import ReadLine, Segment, Transcript
+from intermodal.core.content import ReadLine, Segment, Transcript
 from intermodal.store.conversion_cache import CachedConversion, ContentOrigin, ConversionCache, conversion_key
 
 KEY = conversion_key((ContentOrigin(digest="ab" * 32, shape=(30, 150)),), "read", (), "e")

@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from intermodal.core.quantity import Quantity
 from intermodal.events import Usage
 from intermodal.plans.statistics import Statistics
-from intermodal.quantity import Quantity
 from intermodal.store import learned_figures
 from intermodal.store.database import Store
 from intermodal.store.epochs import due

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from intermodal.core.quantity import Quantity
 from intermodal.cost_model.token_calibration import calibration_text
 from intermodal.events import Usage
-from intermodal.quantity import Quantity
 from intermodal.store.database import Store
 from intermodal.store.rows import AttemptOutcome, Reservation, Work
 

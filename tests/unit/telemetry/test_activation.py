@@ -11,8 +11,8 @@ from tests.unit.gateway.gateway_server import STRONG, config
 from tests.unit.telemetry.collector import Collector
 
 from intermodal import make_request
-from intermodal.client import AsyncClient
-from intermodal.config_tables import TelemetryTable
+from intermodal.client.async_client import AsyncClient
+from intermodal.config.tables import TelemetryTable
 from intermodal.errors import CallError, ConfigError, NotInstalled
 from intermodal.events import AttemptFailed, Usage
 from intermodal.gateway.server_client import ServerClient
@@ -106,7 +106,8 @@ def test_without_opentelemetry_a_wish_is_an_error_and_a_variable_a_remark(
 
 
 def test_nobody_loads_opentelemetry_who_did_not_ask_for_it() -> None:
-    code = "import sys, intermodal.client, intermodal.gateway.server, intermodal.gateway.process.request_log\n"
+    code = "import sys, intermodal.client.async_client, intermodal.gateway.server\n"
+    code += "import intermodal.gateway.process.request_log\n"
     code += "from intermodal.gateway.server_client import ServerClient\nassert ServerClient().telemetry is None\n"
     code += "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.gateway.gateway_server import STRONG, config
 
 from intermodal import make_request
-from intermodal.client import AsyncClient
+from intermodal.client.async_client import AsyncClient
 from intermodal.errors import CallError
 from intermodal.testing import FakeHost, Fault
 

@@ -232,7 +232,7 @@ def test_a_collector_that_stalls_holds_nobody_up(
         more = f'[telemetry]\nendpoint = "{collector.url}"\n'
         path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, STRONG), more=more)
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-        monkeypatch.setattr("intermodal.client_resources._EXPORT_SECONDS", 0.2)
+        monkeypatch.setattr("intermodal.client.resources._EXPORT_SECONDS", 0.2)
         with GatewayServer() as house:
             assert [house.chat().status_code for _ in range(5)] == [200] * 5
         assert not collector.spans

@@ -38,7 +38,7 @@ from intermodal.catalog.snapshot.sources.litellm_table import LitellmModel
 from intermodal.catalog.snapshot.sources.model_prices import ModelPrices
 from intermodal.catalog.snapshot.sources.models_dev import ModelsDev, ModelsDevModel
 from intermodal.catalog.types import Protocol
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.files.atomic_file import file_mode, replace_file
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")

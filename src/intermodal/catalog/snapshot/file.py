@@ -21,7 +21,7 @@ from msgspec import Struct
 from intermodal.catalog.model_names import EndpointNames, NameIndex
 from intermodal.catalog.provenance import DisputedCapability
 from intermodal.catalog.rate_cards import RateCard
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import ConfigError
 
 SNAPSHOT_FORMAT = 1

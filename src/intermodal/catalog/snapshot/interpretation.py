@@ -44,8 +44,8 @@ from intermodal.catalog.types import (
     Task,
     ToolSupport,
 )
-from intermodal.content import KINDS, Kind, Value
-from intermodal.request import Tier
+from intermodal.core.content import KINDS, Kind, Value
+from intermodal.core.request import Tier
 
 _Makes = tuple[OutputKind, ...]
 _ACTIVE = re.compile(r"(?<![a-z0-9])a(\d+(?:\.\d+)?)b(?![a-z0-9])")

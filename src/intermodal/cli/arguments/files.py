@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 import msgspec
 
-from intermodal.content import Audio, Document, File, Image, Part, PathSource, Video
+from intermodal.core.content import Audio, Document, File, Image, Part, PathSource, Video
+from intermodal.core.request import Request
 from intermodal.errors import InputBroken, InputMissing, UsageError
 from intermodal.events import Derived
 from intermodal.files.atomic_file import file_mode, replace_file
 from intermodal.protocols.openai_media.subtitles import subtitles
-from intermodal.request import Request
 
 if TYPE_CHECKING:
     from intermodal.events import Result

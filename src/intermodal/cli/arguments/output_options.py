@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from intermodal.cli.arguments.plugin_choice import PluginChoice
-from intermodal.errors import OutputInvalid, SchemaInvalid, UsageError
-from intermodal.events import Drawn, Speech
-from intermodal.request import (
+from intermodal.core.request import (
     OUTPUT_NAMES,
     EmbeddingOutput,
     ImageOutput,
@@ -26,9 +24,11 @@ from intermodal.request import (
     TextOutput,
     TranscriptOutput,
 )
+from intermodal.errors import OutputInvalid, SchemaInvalid, UsageError
+from intermodal.events import Drawn, Speech
 
 if TYPE_CHECKING:
-    from intermodal.plugin_outputs import PluginOutput
+    from intermodal.client.plugin_outputs import PluginOutput
 
 PICTURE_FORMATS: tuple[PictureFormat, ...] = ("png", "jpeg", "webp")
 
@@ -40,7 +40,7 @@ _SIZE = re.compile(r"(\d{1,5})[x×](\d{1,5})", re.IGNORECASE)
 
 
 def _outputs_of_plugins() -> Iterable[str]:
-    from intermodal.plugin_outputs import output_plugins
+    from intermodal.client.plugin_outputs import output_plugins
 
     return output_plugins()
 
@@ -52,7 +52,7 @@ def plugin_output(name: str | None) -> PluginOutput | None:
     """Return the output format with this name of a plugin; None if no plugin has it. Raises NotInstalled."""
     if not name or name in OUTPUT_NAMES:
         return None
-    from intermodal.plugin_outputs import output_format, output_plugins
+    from intermodal.client.plugin_outputs import output_format, output_plugins
 
     return output_format(name) if name in output_plugins() else None
 
@@ -128,7 +128,7 @@ _FORMS = (
 def _json(given: Mapping[str, Any]) -> JsonOutput:
     import json
 
-    from intermodal.answer_schema import json_output
+    from intermodal.client.answer_schema import json_output
 
     path: str | None = given["schema_file"]
     if path is None:

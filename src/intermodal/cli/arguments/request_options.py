@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from intermodal import content
 from intermodal.cli.arguments.output_options import FORMATS, OUTPUT_CHOICE, output_of
-from intermodal.cost_model.image_tokens import QUALITIES
-from intermodal.errors import InputBroken, InputTooLarge, UsageError
-from intermodal.request import (
+from intermodal.core import content
+from intermodal.core.request import (
     ASPECTS,
     EVIDENCE,
     HOTTEST,
@@ -37,9 +35,11 @@ from intermodal.request import (
     TextOutput,
     TranscriptOutput,
 )
+from intermodal.cost_model.image_tokens import QUALITIES
+from intermodal.errors import InputBroken, InputTooLarge, UsageError
 
 if TYPE_CHECKING:
-    from intermodal.config import Config
+    from intermodal.config.config_file import Config
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -208,7 +208,7 @@ def build_request(
     """
     import msgspec
 
-    from intermodal import request_builder
+    from intermodal.client import request_builder
 
     output = output_of(given)
     prompt, files = _asked(given["prompt"] or "", list(given["files"]), output)
@@ -226,7 +226,7 @@ def policy_options(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
 
     Options that were not set are left out or empty. Raises UsageError.
     """
-    from intermodal import request_builder
+    from intermodal.client import request_builder
 
     options: dict[str, Any] = {
         "objective": given["objective"],
@@ -360,7 +360,7 @@ def _misses_a_file(word: str) -> bool:
 
 
 def source_of(file: str) -> Any:
-    from intermodal.content import BytesSource
+    from intermodal.core.content import BytesSource
 
     return BytesSource(data=read_stdin(), name="stdin") if file == "-" else file
 
@@ -443,7 +443,7 @@ def keep_aspects(lists: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
 
 
 def _aspects(words: tuple[str, ...]) -> tuple[str, ...]:
-    from intermodal.request_builder import suggestion
+    from intermodal.client.request_builder import suggestion
 
     for word in words:
         if word not in ASPECTS:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.hints import words
+from intermodal.core.hints import words
 
 DOCUMENT_VERSION = 1
 

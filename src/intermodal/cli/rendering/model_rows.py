@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from intermodal.request import TIERS, Tier, Zone
+from intermodal.core.request import TIERS, Tier, Zone
 
 if TYPE_CHECKING:
     from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
     from intermodal.catalog.types import Catalog, Endpoint, Price
-    from intermodal.client import AsyncClient
+    from intermodal.client.async_client import AsyncClient
 
 
 class ModelTableRow(NamedTuple):
@@ -66,7 +66,7 @@ class ModelTableRow(NamedTuple):
 def snapshot_of(client: AsyncClient) -> Snapshot:
     """Return the snapshot from which a client's catalog is made."""
     from intermodal.catalog.load import load_snapshot
-    from intermodal.config import snapshot_file
+    from intermodal.config.config_file import snapshot_file
 
     return load_snapshot(snapshot_file(client.env))
 

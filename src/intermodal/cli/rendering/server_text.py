@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from intermodal.catalog.discovered_servers import DiscoveredModel, DiscoveredServer
     from intermodal.catalog.host_rows import DiscoveryRules
     from intermodal.catalog.types import Endpoint
-    from intermodal.client import AsyncClient
+    from intermodal.client.async_client import AsyncClient
 
 MOST = 12  # the most models of one server that are shown; --json has all
 
@@ -77,7 +77,7 @@ _MAKES = {
 
 def lessons_of(endpoints: Iterable[Endpoint], client: AsyncClient) -> Iterator[CapabilityLesson]:
     """Yield the findings about endpoints that are still valid."""
-    from intermodal.today import today
+    from intermodal.core.today import today
 
     day, by_id = today(), {endpoint.id: endpoint for endpoint in endpoints}
     for lesson in client.known.lessons:

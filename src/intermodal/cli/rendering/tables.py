@@ -10,7 +10,7 @@ import click
 from intermodal.plans.numbers import format_table, held, size
 
 if TYPE_CHECKING:
-    from intermodal.quantity import Quantity
+    from intermodal.core.quantity import Quantity
 
 
 def echo_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

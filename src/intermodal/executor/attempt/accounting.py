@@ -25,13 +25,13 @@ import msgspec
 from intermodal.catalog import rate_cards
 from intermodal.catalog.rate_cards import RateCard
 from intermodal.catalog.types import Endpoint, Price
+from intermodal.core.quantity import Quantity, between
 from intermodal.errors import CallError, IntermodalError
 from intermodal.events import Actual, Usage
 from intermodal.executor.attempt.circuit_breaker import EndpointHealth
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import WireUsage
-from intermodal.quantity import Quantity, between
 from intermodal.store.rows import AttemptOutcome, Work
 
 ClosedState = Literal["settled", "estimated", "void"]

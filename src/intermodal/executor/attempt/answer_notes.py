@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from intermodal.catalog.types import Endpoint
+from intermodal.core.hints import hint
 from intermodal.errors import CallError, ContentRefused
-from intermodal.hints import hint
 
 REPEATS_NOTE = "the answer repeats itself; the model may be stuck: ask differently, or use a stronger one"
 LOOP_STOPPED = "the answer began to repeat itself and was stopped: ask differently, or use a stronger model"

@@ -8,10 +8,10 @@ from typing import cast
 
 from intermodal import errors
 from intermodal.catalog.types import Endpoint, EndpointShortcoming
-from intermodal.content import Kind
+from intermodal.core.content import Kind
+from intermodal.core.request import Zone
 from intermodal.executor.drivers.interface import CallJob
 from intermodal.executor.preparation.preflight import kinds_in
-from intermodal.request import Zone
 from intermodal.store.rows import Work
 
 # Runtimes of the user, which media can crash; a hosted service consists of many machines.

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from intermodal import errors
-from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.types import Catalog, EndpointShortcoming
+from intermodal.core.bounded_cache import BoundedCache
 from intermodal.plans.facts import Facts
 from intermodal.plans.plan import EXPLORED_EVERY, EXPLORED_MOST
 

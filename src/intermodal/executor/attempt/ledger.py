@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST, ThinkingRequest, thinking_request_sent
 from intermodal.catalog.types import Endpoint
+from intermodal.core.hints import hint
+from intermodal.core.quantity import Quantity
 from intermodal.cost_model.rates import effort_key, reasoning_figure
 from intermodal.errors import BudgetExceeded, IntermodalError, StoreError
 from intermodal.executor.attempt.accounting import AttemptEnding, upper_bound
 from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, StepProduct
-from intermodal.hints import hint
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import input_steps
 from intermodal.plans.step import Call, Transform
-from intermodal.quantity import Quantity
 from intermodal.store.rows import FILM_SOUND, Range, Reservation, TransformRow, Work
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import msgspec
 
 from intermodal import errors
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.hints import hint
 from intermodal.events import Retrying
 from intermodal.executor.drivers.interface import CallJob
-from intermodal.hints import hint
 from intermodal.plans.step import Call
 
 if TYPE_CHECKING:

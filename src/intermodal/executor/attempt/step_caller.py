@@ -17,7 +17,7 @@ from intermodal import errors
 from intermodal.catalog.host_rows import HTTP_PROTOCOLS
 from intermodal.catalog.plugin_rows import runtime_plugins
 from intermodal.catalog.types import Protocol
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.events import Actual, AttemptFailed, Drawn, Event, Sketched, StepProgress, Thought
 from intermodal.executor.attempt import accounting, retry
 from intermodal.executor.attempt.accounting import AttemptAccount, AttemptEnding, reported_usage, settle

@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 
 from intermodal.catalog.types import Endpoint
-from intermodal.content import ReadLine, Segment, Transcript, Value
+from intermodal.core.content import ReadLine, Segment, Transcript, Value
+from intermodal.core.quantity import Quantity
 from intermodal.executor.preparation.model_inputs import ImageInput, StepProduct, TextInput
 from intermodal.executor.preparation.prompt import is_empty
 from intermodal.local.embedded.ocr_layout import DOUBTED, SPOILT, lines_to_text, lines_with_words
 from intermodal.local.embedded.voice_activity import DOUBTED_WORDS
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.plans.step import Call, Transform, amount_kept
-from intermodal.quantity import Quantity
 
 _LOOP = 4  # repetitions of a sentence from which the transcriber is stuck, not the speaker
 _LINES = 6  # repetitions of a line from which the writer is stuck

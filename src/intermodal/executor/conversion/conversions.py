@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.catalog.types import Catalog
-from intermodal.content import ReadLine, Transcript, Value
+from intermodal.core.content import ReadLine, Transcript, Value
 from intermodal.events import Derived
 from intermodal.executor.attempt.step_caller import FinishedCall
 from intermodal.executor.concurrency import combine_actuals, run_all, split_estimate

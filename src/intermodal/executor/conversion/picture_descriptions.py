@@ -9,7 +9,8 @@ import msgspec
 
 from intermodal import errors
 from intermodal.catalog.types import Endpoint
-from intermodal.content import Text
+from intermodal.core.content import Text
+from intermodal.core.request import Request, Sampling, without_schema
 from intermodal.events import Actual, StepProgress
 from intermodal.executor.attempt.answer_notes import stops_loops
 from intermodal.executor.attempt.ledger import write_in_thread
@@ -27,7 +28,6 @@ from intermodal.executor.run_state import RunState
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.step import Call, DescribeImages
 from intermodal.protocols.calls import ChatCall, WireImage, WireMessage, WireText
-from intermodal.request import Request, Sampling, without_schema
 from intermodal.store.conversion_cache import CachedConversion
 
 # Makes one call of a step, and begins the step when the first attempt is about to be made.

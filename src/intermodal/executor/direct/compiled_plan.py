@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.reasoning_effort import thinking_request_of
 from intermodal.catalog.schema_enforcement import ANY_OBJECT, is_closable, schema_delivery
 from intermodal.catalog.types import Endpoint
-from intermodal.content import Image, Opaque, Reasoning, Text, ToolCall, ToolResult
+from intermodal.core.bounded_cache import BoundedCache
+from intermodal.core.content import Image, Opaque, Reasoning, Text, ToolCall, ToolResult
+from intermodal.core.request import JsonOutput, Request, TextOutput
 from intermodal.cost_model import answer_length
 from intermodal.cost_model.context_window import output_limit
 from intermodal.executor.attempt.accounting import is_free, settle, upper_bound
@@ -33,7 +34,6 @@ from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import append_words, last_words
 from intermodal.protocols.parsed_chat import ParsedChat
 from intermodal.protocols.request_fields import scale_thinking, unenforced_tools, unforwarded_fields
-from intermodal.request import JsonOutput, Request, TextOutput
 from intermodal.store.attempt_journal import AttemptTemplate
 from intermodal.store.rows import RunRow, Work, names_kept
 from intermodal.transport.addresses import HostAddress, goes_by_proxy

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from intermodal import errors
-from intermodal.content import together
+from intermodal.core.content import together
 from intermodal.cost_model.image_tokens import image_tokens
 from intermodal.cost_model.tokens import text_tokens
 from intermodal.events import Usage

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from intermodal.content import ToolCall
+from intermodal.core.content import ToolCall
 from intermodal.events import Usage
 from intermodal.executor.attempt.accounting import AttemptEnding
 from intermodal.executor.attempt.step_caller import PriorAttempt

@@ -11,8 +11,8 @@ from typing import Protocol as Shape
 from intermodal.catalog.image_options import IMAGES_IN_CHAT
 from intermodal.catalog.plugin_rows import load_protocol, protocol_plugins
 from intermodal.catalog.types import Endpoint, Host, Protocol
+from intermodal.core.plugin_registry import Plugin
 from intermodal.errors import CallError, IntermodalError, NotInstalled
-from intermodal.plugin_registry import Plugin
 from intermodal.protocols.calls import (
     ChatCall,
     EmbeddingCall,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from intermodal.catalog.types import Endpoint
-from intermodal.content import Part, ReadLine, ToolCall, Transcript, Value
+from intermodal.core.content import Part, ReadLine, ToolCall, Transcript, Value
 from intermodal.events import Drawn, Thought
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput

@@ -14,6 +14,7 @@ from intermodal import errors
 from intermodal.catalog.schema_enforcement import is_closable, schema_delivery
 from intermodal.catalog.types import Endpoint, Host
 from intermodal.concurrency.offload import LONG, is_long, offload
+from intermodal.core.request import JsonOutput
 from intermodal.cost_model.context_window import output_limit, requested_context
 from intermodal.events import Committed, Finished, Note, StepFinished, TextDelta
 from intermodal.executor.attempt.answer_notes import answer_notes, is_refusal, refusal_error, stop_note, stops_loops
@@ -43,7 +44,6 @@ from intermodal.plans.step import Call
 from intermodal.protocols.calls import ChatCall, WireMessage
 from intermodal.protocols.errors.classification import SchemaRefused
 from intermodal.protocols.request_fields import scale_thinking
-from intermodal.request import JsonOutput
 
 BRIEF_SECONDS = 60.0  # seconds; an answer that certainly takes no longer need not show signs of life
 

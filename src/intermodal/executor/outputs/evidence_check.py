@@ -10,14 +10,23 @@ import msgspec
 
 from intermodal import errors
 from intermodal.concurrency.offload import offload
-from intermodal.content import Text, Transcript, Value
+from intermodal.core.content import Text, Transcript, Value
+from intermodal.core.request import JsonOutput, Request
 from intermodal.events import Actual, Checked, FieldEvidence, Note, Retrying
-from intermodal.evidence import EvidenceSource, EvidenceSources, are_codes, codes_of, evidence_of, number_in, value_at
 from intermodal.executor.attempt.accounting import add_actuals, remaining_estimate
 from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.attempt.step_caller import FinishedCall
 from intermodal.executor.drivers.interface import CallJob
 from intermodal.executor.outputs import json_answer
+from intermodal.executor.outputs.evidence import (
+    EvidenceSource,
+    EvidenceSources,
+    are_codes,
+    codes_of,
+    evidence_of,
+    number_in,
+    value_at,
+)
 from intermodal.executor.outputs.first_word_gate import CommitGate
 from intermodal.executor.outputs.json_answer import run_bounded
 from intermodal.executor.preparation.model_inputs import ModelInput, TextInput
@@ -26,7 +35,6 @@ from intermodal.json_schema import BudgetExhausted, InvalidSchema
 from intermodal.json_schema.pointer import steps
 from intermodal.plans.facts import Facts
 from intermodal.protocols.calls import ChatCall, WireMessage
-from intermodal.request import JsonOutput, Request
 
 _LONG = 8 << 10  # characters from which on values are looked up in a thread: 48,000 take 20 to 30 ms
 _NAMED = 5  # maximum number of fields that a sentence names

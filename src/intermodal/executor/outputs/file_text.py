@@ -7,6 +7,7 @@ from functools import partial
 
 from intermodal import errors
 from intermodal.concurrency.offload import offload
+from intermodal.core.request import Sampling
 from intermodal.events import Actual, Committed, Finished, Note, StepFinished, StepStarted, TextDelta
 from intermodal.executor.attempt.answer_notes import answer_notes
 from intermodal.executor.attempt.retry import Reroute
@@ -24,7 +25,6 @@ from intermodal.local.embedded import tesseract
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.step import Call, Transform
 from intermodal.plans.verdict import joined_names
-from intermodal.request import Sampling
 
 CountTokens = Callable[[str], int | None]
 COUNTED_BY = "smollm2"  # the vocabulary that counts an answer which no model wrote

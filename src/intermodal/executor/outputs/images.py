@@ -9,17 +9,17 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.image_options import FORMAT, IMAGE_MASK, RATIO, SIZE, supported_image_options
 from intermodal.catalog.types import Endpoint
+from intermodal.core.hints import hint
+from intermodal.core.request import ImageOutput, Sampling
 from intermodal.events import Committed, Drawn, Finished, Note, StepFinished
 from intermodal.executor.drivers.interface import CallJob
 from intermodal.executor.preparation import prompt as preparation_prompt
 from intermodal.executor.preparation.model_inputs import ImageInput, ModelInput
 from intermodal.executor.preparation.part_inputs import measure_work
 from intermodal.executor.route_run import RouteRun
-from intermodal.hints import hint
 from intermodal.planner.route_estimates.image_generation import image_generation, input_pictures
 from intermodal.plans.step import Call, DrawImage
 from intermodal.protocols.calls import ImageCall, WireImage
-from intermodal.request import ImageOutput, Sampling
 
 _TYPES: Mapping[str, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 

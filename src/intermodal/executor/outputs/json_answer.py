@@ -22,8 +22,9 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.schema_enforcement import ANY_OBJECT
 from intermodal.catalog.types import Host
-from intermodal.content import Value
-from intermodal.hints import hint
+from intermodal.core.content import Value
+from intermodal.core.hints import hint
+from intermodal.core.request import JsonOutput
 from intermodal.json_schema import (
     BudgetExhausted,
     StepBudget,
@@ -33,7 +34,6 @@ from intermodal.json_schema import (
     repair,
     schema_prompt,
 )
-from intermodal.request import JsonOutput
 
 _FENCE = "```"
 _BEGIN = re.compile(r"[{\[]")

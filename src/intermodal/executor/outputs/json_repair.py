@@ -11,6 +11,7 @@ from functools import partial
 import msgspec
 
 from intermodal import errors
+from intermodal.core.request import JsonOutput
 from intermodal.events import Note, Retrying, StepFinished
 from intermodal.executor.attempt.accounting import add_actuals, remaining_estimate
 from intermodal.executor.attempt.step_caller import FinishedCall
@@ -20,7 +21,6 @@ from intermodal.executor.outputs.first_word_gate import CommitGate
 from intermodal.executor.preparation import prompt
 from intermodal.executor.route_run import RouteRun
 from intermodal.json_schema import BudgetExhausted, InvalidSchema
-from intermodal.request import JsonOutput
 
 
 async def validated_answer(

@@ -25,7 +25,9 @@ from intermodal import errors
 from intermodal.catalog.encoder_heads import HYPOTHESIS as HEAD_HYPOTHESIS
 from intermodal.catalog.encoder_heads import label_indices, scores_text, unknown_labels
 from intermodal.catalog.types import Endpoint, Objective, Task
-from intermodal.content import Text
+from intermodal.core.content import Text
+from intermodal.core.hints import hint
+from intermodal.core.request import Request, Sampling, ScoresOutput
 from intermodal.events import Actual, Committed, Finished, Note, StepFinished
 from intermodal.executor.attempt.accounting import add_actuals, remaining_estimate
 from intermodal.executor.attempt.retry import Reroute
@@ -37,12 +39,10 @@ from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput,
 from intermodal.executor.preparation.part_inputs import measure_work
 from intermodal.executor.preparation.preflight import check_context_window, check_modalities
 from intermodal.executor.route_run import RouteRun
-from intermodal.hints import hint
 from intermodal.plans.step import Call
 from intermodal.plans.verdict import joined_names
 from intermodal.protocols.calls import ChatCall, NotExpressible
 from intermodal.protocols.openai_chat.codec import MAX_CANDIDATES
-from intermodal.request import Request, Sampling, ScoresOutput
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MANY_CANDIDATES = 500  # top tokens requested from a host that returns any number of them

@@ -12,18 +12,18 @@ import unicodedata
 from collections.abc import Awaitable, Callable
 
 from intermodal import errors
+from intermodal.core.hints import hint
+from intermodal.core.request import Output, SpeechOutput, TextOutput
 from intermodal.events import Committed, Finished, Note, Speech, StepFinished
 from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.drivers.interface import CallJob, CallResult
 from intermodal.executor.preparation.model_inputs import StepProduct, TextInput
 from intermodal.executor.preparation.prompt import is_empty
 from intermodal.executor.route_run import RouteRun
-from intermodal.hints import hint
 from intermodal.media.audio.encoding import mp3, resample, wav
 from intermodal.media.text.invisible_characters import strip_invisible
 from intermodal.plans.plan import PartRef, input_references, input_steps
 from intermodal.plans.step import Call, GenerateAnswer, SpeakText, parameters_of
-from intermodal.request import Output, SpeechOutput, TextOutput
 from intermodal.store.rows import Work
 
 Answering = Callable[["RouteRun", Call], Awaitable[Finished]]

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import msgspec
 
 from intermodal import errors
-from intermodal.content import Segment, Text, Transcript
+from intermodal.core.content import Segment, Text, Transcript
+from intermodal.core.request import Request
 from intermodal.events import Committed, Finished, Note, TextDelta
 from intermodal.executor.preparation import prompt
 from intermodal.executor.preparation.model_inputs import ModelInput, TextInput
@@ -16,7 +17,6 @@ from intermodal.executor.route_run import RouteRun
 from intermodal.planner.speech_translation import translation_instruction
 from intermodal.plans.plan import input_steps
 from intermodal.plans.step import Call, TranslateText
-from intermodal.request import Request
 
 _SENTENCE = 4  # minimum words of a line that is more than a name
 _LINE = re.compile(r"^\s*(\d{1,6})\s*[:.)\]]\s*(\S.*?)\s*$")

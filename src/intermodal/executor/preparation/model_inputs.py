@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from intermodal.content import ReadLine, Transcript, Value
+from intermodal.core.content import ReadLine, Transcript, Value
 from intermodal.events import Derived
 from intermodal.files.file_bytes import Data
 from intermodal.local.embedded.ocr_layout import UnreadShare

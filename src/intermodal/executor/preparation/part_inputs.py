@@ -14,7 +14,7 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.types import Endpoint
 from intermodal.concurrency.offload import offload
-from intermodal.content import Image, Part, Text
+from intermodal.core.content import Image, Part, Text
 from intermodal.executor.conversion.conversions import decode_channels
 from intermodal.executor.dependencies import MediaWorkerLike, OpenedMediaLike, Progress
 from intermodal.executor.drivers.codecs import picture_types

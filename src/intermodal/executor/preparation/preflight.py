@@ -11,7 +11,9 @@ import msgspec
 
 from intermodal import errors
 from intermodal.catalog.types import Endpoint
-from intermodal.content import Kind, Text
+from intermodal.core.content import Kind, Text
+from intermodal.core.quantity import exact
+from intermodal.core.request import Request
 from intermodal.cost_model.context_window import TEMPLATE_TOKENS
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.preparation.model_inputs import ModelInput, TextInput
@@ -20,8 +22,6 @@ from intermodal.local.embedded.ocr_layout import UnreadShare
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import ChatCall, WireAudio, WireDocument, WireImage, WirePart, WireVideo
-from intermodal.quantity import exact
-from intermodal.request import Request
 
 _KINDS: tuple[tuple[type[WirePart], Kind, str], ...] = (
     (WireImage, "image", "pictures"),

@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from intermodal.content import Opaque, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
+from intermodal.core.content import Opaque, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
+from intermodal.core.request import Request
 from intermodal.executor.preparation import video_timeline
 from intermodal.executor.preparation.model_inputs import (
     AudioInput,
@@ -46,7 +47,6 @@ from intermodal.protocols.calls import (
     WireVideo,
 )
 from intermodal.protocols.special_tokens import SpecialTokens, special_tokens
-from intermodal.request import Request
 
 NOTHING_HEARD = video_timeline.NOTHING_FOUND["said"]
 NOTHING_READ = video_timeline.NOTHING_FOUND["on screen"]

@@ -8,7 +8,9 @@ import msgspec
 
 from intermodal.catalog.model_token_rules import token_rules_of
 from intermodal.catalog.types import Catalog, Endpoint
-from intermodal.content import together
+from intermodal.core.content import together
+from intermodal.core.quantity import exact
+from intermodal.core.request import JsonOutput
 from intermodal.cost_model import token_rules
 from intermodal.cost_model.image_tokens import image_tokens
 from intermodal.cost_model.token_rules import TokenRules, native_token_rules
@@ -19,8 +21,6 @@ from intermodal.executor.preparation.prompt import all_text
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.planner.catalog_index import LAST_DAY
 from intermodal.protocols.calls import ChatCall, WireAudio, WireImage, WireText
-from intermodal.quantity import exact
-from intermodal.request import JsonOutput
 from intermodal.store.rows import Work
 
 _PLAIN = (WireText, WireImage, WireAudio)  # parts that our token rules cover: no video and no tool messages

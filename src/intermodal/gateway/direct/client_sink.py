@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from intermodal.content import ToolCall
+from intermodal.core.content import ToolCall
+from intermodal.core.hints import words
 from intermodal.executor.api import (
     CallReport,
     CompiledPlan,
@@ -27,7 +28,6 @@ from intermodal.gateway.quotas.budget_leases import QuotaReservation
 from intermodal.gateway.quotas.quota_types import BUDGET_REFUSALS, QuotaRefusal, claim_for_plan
 from intermodal.gateway.response_metadata import STREAM_HEADERS, plan_headers, report_failure, route_summary
 from intermodal.gateway.state.conversations import digest_with_answer
-from intermodal.hints import words
 from intermodal.protocols.framing.json_body import dumps
 from intermodal.telemetry.request_record import ModelCall
 

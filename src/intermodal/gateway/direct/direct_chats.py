@@ -14,14 +14,15 @@ from weakref import ref
 from msgspec.structs import replace
 
 from intermodal import errors
-from intermodal.api_keys import find_key
-from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.load import rate_card_lookup
 from intermodal.catalog.types import Catalog
-from intermodal.client_apis import ClientApi
+from intermodal.client.request_builder import with_config_labels
 from intermodal.concurrency.offload import LONG, is_long_request, offload
-from intermodal.config import snapshot_file
-from intermodal.content import Image, Part
+from intermodal.config.api_keys import find_key
+from intermodal.config.config_file import snapshot_file
+from intermodal.core.bounded_cache import BoundedCache
+from intermodal.core.content import Image, Part
+from intermodal.core.request import JsonOutput, Policy, Request
 from intermodal.executor.api import (
     ADAPTERS,
     CONVERSATION_FIELDS,
@@ -40,6 +41,7 @@ from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.requests.body_limits import LARGE_BODY, MAX_VALUES, check_media_count, check_values, decode_body
 from intermodal.gateway.requests.chat_defaults import check_output, with_default_limit
 from intermodal.gateway.requests.prompt_size_check import FIRST_SAMPLE, SAMPLE_RATIO
+from intermodal.gateway.requests.request_from_call import request_from_call
 from intermodal.gateway.requests.request_policy import (
     apply_overrides,
     check_model_allowed,
@@ -55,12 +57,10 @@ from intermodal.plans.facts import PartFacts, QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.protocols.calls import NotExpressible
+from intermodal.protocols.client_apis import ClientApi
 from intermodal.protocols.framing.image_facts import ImageFacts
 from intermodal.protocols.framing.inline_media import ExtractedBody, extract_media
 from intermodal.protocols.parsed_chat import ParsedChat
-from intermodal.request import JsonOutput, Policy, Request
-from intermodal.request_builder import with_config_labels
-from intermodal.request_from_call import request_from_call
 from intermodal.transport.timeouts import Timeouts
 
 if TYPE_CHECKING:

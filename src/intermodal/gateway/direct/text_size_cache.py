@@ -5,18 +5,18 @@ from __future__ import annotations
 from sys import getsizeof
 from typing import TYPE_CHECKING
 
-from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.types import Catalog
+from intermodal.client.planner_inputs import vocabularies_to_count
+from intermodal.core.bounded_cache import BoundedCache
 from intermodal.cost_model.answer_length import kind_of
 from intermodal.gateway.state.plan_cache import bucket_top, estimate_tokens
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.planner.planning_case import question_excerpt
-from intermodal.planner_inputs import vocabularies_to_count
 from intermodal.protocols.parsed_chat import TextSizes
 from intermodal.questions.keyword_needs import needed_aspects
 
 if TYPE_CHECKING:
-    from intermodal.client import AsyncClient
+    from intermodal.client.async_client import AsyncClient
 
 KEPT = 1024
 _LONGEST = 8 << 10  # characters of the longest text that is cached

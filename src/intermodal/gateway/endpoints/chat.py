@@ -11,9 +11,9 @@ import msgspec
 from msgspec.structs import replace
 
 from intermodal.catalog.types import PROMPT_CACHING_PROTOCOLS
-from intermodal.client_apis import OPENAI_CHAT, ClientApi
 from intermodal.concurrency.offload import LONG, MANY, is_long_request, offload
-from intermodal.content import Part, Refusal, Text, ToolCall, ToolResult
+from intermodal.core.content import Part, Refusal, Text, ToolCall, ToolResult
+from intermodal.core.request import JsonOutput, Request
 from intermodal.events import (
     AttemptFailed,
     Committed,
@@ -32,6 +32,7 @@ from intermodal.gateway.http1.response_writer import ResponseWriter, StreamKeepa
 from intermodal.gateway.requests.body_limits import check_media_count, decode_body
 from intermodal.gateway.requests.chat_defaults import check_output, with_default_limit
 from intermodal.gateway.requests.prompt_files import parse_answer
+from intermodal.gateway.requests.request_from_call import request_from_call
 from intermodal.gateway.requests.request_policy import (
     apply_overrides,
     body_fields,
@@ -51,14 +52,13 @@ from intermodal.protocols.calls import (
     WireLink,
     WireVideo,
 )
+from intermodal.protocols.client_apis import OPENAI_CHAT, ClientApi
 from intermodal.protocols.errors.responses import RequestRefused, RunEventEncoder
 from intermodal.protocols.openai_responses.server import echoed_fields
 from intermodal.protocols.request_fields import ignored_content, unenforced_tools, unforwarded_fields
-from intermodal.request import JsonOutput, Request
-from intermodal.request_from_call import request_from_call
 
 if TYPE_CHECKING:
-    from intermodal.client import PreparedRequest
+    from intermodal.client.async_client import PreparedRequest
     from intermodal.gateway.context import GatewayContext
     from intermodal.gateway.direct.handover import Handover
     from intermodal.gateway.requests.prompt_variables import RenderedPrompt

@@ -13,9 +13,21 @@ from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.catalog.shipped_rows import shipped_families
+from intermodal.client.request_builder import check_output
 from intermodal.concurrency.offload import LONG, offload
-from intermodal.config import Config
-from intermodal.content import Audio, BytesSource, File, Image, Part, Text, Transcript
+from intermodal.config.config_file import Config
+from intermodal.core.content import Audio, BytesSource, File, Image, Part, Text, Transcript
+from intermodal.core.request import (
+    EmbeddingOutput,
+    ImageOutput,
+    Message,
+    Output,
+    Policy,
+    Request,
+    Sampling,
+    SpeechOutput,
+    TranscriptOutput,
+)
 from intermodal.events import Finished, StepFinished
 from intermodal.gateway import response_metadata
 from intermodal.gateway.endpoints.models import JSON_HEADERS
@@ -37,18 +49,6 @@ from intermodal.protocols.calls import ImageCall
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.ollama.server import read_embed, write_embed
 from intermodal.protocols.openai_media import server as wire
-from intermodal.request import (
-    EmbeddingOutput,
-    ImageOutput,
-    Message,
-    Output,
-    Policy,
-    Request,
-    Sampling,
-    SpeechOutput,
-    TranscriptOutput,
-)
-from intermodal.request_builder import check_output
 
 if TYPE_CHECKING:
     from intermodal.gateway.context import GatewayContext

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from intermodal._version import __version__
 from intermodal.catalog.model_names import find_by_name
 from intermodal.catalog.types import Catalog, Endpoint, Price
-from intermodal.config_tables import AUTO, POLICY, PROMPT
-from intermodal.content import KINDS, Kind
+from intermodal.config.tables import AUTO, POLICY, PROMPT
+from intermodal.core.content import KINDS, Kind
 from intermodal.errors import UnknownModel
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter

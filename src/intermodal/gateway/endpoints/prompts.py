@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from intermodal.concurrency.offload import offload
-from intermodal.config_tables import PROMPT
+from intermodal.config.tables import PROMPT
+from intermodal.core.request import JsonOutput
 from intermodal.gateway.endpoints.models import JSON_HEADERS, prompt_input_kinds
 from intermodal.gateway.requests.request_policy import check_model_allowed
 from intermodal.protocols.framing.json_body import dumps
-from intermodal.request import JsonOutput
 
 if TYPE_CHECKING:
     from intermodal.gateway.context import GatewayContext

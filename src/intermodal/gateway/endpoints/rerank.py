@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from intermodal.concurrency.offload import offload
-from intermodal.content import Text
+from intermodal.core.content import Text
+from intermodal.core.quantity import exact
+from intermodal.core.request import Message, Request
 from intermodal.events import Usage
 from intermodal.gateway.billing import billed_call
 from intermodal.gateway.endpoints.media import policy_of, unknown_fields
@@ -17,15 +19,13 @@ from intermodal.gateway.requests.body_limits import decode_body
 from intermodal.gateway.requests.request_policy import body_fields
 from intermodal.gateway.response_metadata import cost_headers, host_names, ignored_header
 from intermodal.protocols import rerank as wire
-from intermodal.quantity import exact
-from intermodal.request import Message, Request
 from intermodal.telemetry.request_record import ModelCall
 
 if TYPE_CHECKING:
     from intermodal.catalog.types import Endpoint
+    from intermodal.core.request import Policy
     from intermodal.gateway.context import GatewayContext
     from intermodal.protocols.rerank import RerankCall
-    from intermodal.request import Policy
     from intermodal.retrieval.passage_ranking import Passage, RerankResult
 
 RERANK_FIELDS = frozenset({"model", "query", "documents", "top_n", "return_documents", "intermodal", "user"})

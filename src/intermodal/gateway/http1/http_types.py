@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.gateway.quotas.quota_types import ANONYMOUS, VirtualKey
 from intermodal.telemetry.request_record import RequestRecord
 

@@ -7,22 +7,22 @@ from typing import Any, get_args
 
 import msgspec
 
-from intermodal.client_apis import (
+from intermodal.config.tables import PROMPT
+from intermodal.core.request import SAMPLERS, PictureFormat, Quality
+from intermodal.gateway.endpoints import media
+from intermodal.gateway.endpoints.rerank import RERANK_FIELDS
+from intermodal.gateway.requests.request_policy import FORBIDDEN_FIELDS, PolicyOverrides
+from intermodal.protocols.client_apis import (
     ANTHROPIC_MESSAGES,
     OLLAMA_CHAT,
     OLLAMA_GENERATE,
     OPENAI_CHAT,
     OPENAI_RESPONSES,
 )
-from intermodal.config_tables import PROMPT
-from intermodal.gateway.endpoints import media
-from intermodal.gateway.endpoints.rerank import RERANK_FIELDS
-from intermodal.gateway.requests.request_policy import FORBIDDEN_FIELDS, PolicyOverrides
 from intermodal.protocols.openai_chat.server import ROLES
 from intermodal.protocols.openai_media.server import MAX_TEXTS, TRANSCRIPT_FORMATS, Encoding
 from intermodal.protocols.openai_responses.server import ROLES as ITEM_ROLES
 from intermodal.protocols.rerank import MAX_DOCUMENTS
-from intermodal.request import SAMPLERS, PictureFormat, Quality
 
 Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}

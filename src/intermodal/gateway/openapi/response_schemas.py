@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from intermodal.content import KINDS
+from intermodal.core.content import KINDS
 from intermodal.gateway.openapi.request_schemas import (
     ANYTHING,
     FLAG,

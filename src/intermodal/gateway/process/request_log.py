@@ -23,7 +23,7 @@ import msgspec
 from intermodal.telemetry.request_record import LONGEST, redact
 
 if TYPE_CHECKING:
-    from intermodal.config_tables import LogFormat, LogLevel
+    from intermodal.config.tables import LogFormat, LogLevel
     from intermodal.telemetry.request_record import RequestRecord
 
 LEVELS: Mapping[LogLevel, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3}

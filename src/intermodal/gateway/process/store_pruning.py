@@ -14,7 +14,7 @@ from intermodal.errors import StoreError
 from intermodal.store.pruning import PruneStopped, RetentionPolicy
 
 if TYPE_CHECKING:
-    from intermodal.client import AsyncClient
+    from intermodal.client.async_client import AsyncClient
 
 PRUNE_SECONDS = 60.0  # seconds
 

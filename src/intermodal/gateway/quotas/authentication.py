@@ -9,10 +9,10 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from intermodal.core.hints import hint
 from intermodal.errors import ConfigError, StoreError
 from intermodal.gateway.quotas.key_generation import MAX_SECRET_LENGTH, digest
 from intermodal.gateway.quotas.quota_types import ANONYMOUS, POLICY, QuotaRefusal, VirtualKey
-from intermodal.hints import hint
 
 if TYPE_CHECKING:
     from intermodal.gateway.quotas.quota_store import QuotaStore

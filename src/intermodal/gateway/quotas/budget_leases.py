@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from intermodal.bounded_cache import BoundedCache
+from intermodal.core.bounded_cache import BoundedCache
 from intermodal.gateway.quotas.quota_store import LeaseGrant, LeaseReport, LeaseRequest
 from intermodal.gateway.quotas.quota_types import (
     PERIODS,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.gateway.quotas.quota_types import Account, VirtualKey
 
 

@@ -11,12 +11,12 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
-from intermodal.content import Value
-from intermodal.quantity import Quantity
+from intermodal.core.content import Value
+from intermodal.core.quantity import Quantity
 
 if TYPE_CHECKING:
+    from intermodal.core.request import Policy
     from intermodal.plans.plan import Candidate, Plan
-    from intermodal.request import Policy
 
 
 POLICY = "policy:"

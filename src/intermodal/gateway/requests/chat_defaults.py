@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from intermodal import answer_schema as schemas
+from intermodal.client import answer_schema as schemas
+from intermodal.core.request import JsonOutput
 from intermodal.executor.api import json_answer
 from intermodal.json_schema import BudgetExhausted
 from intermodal.protocols.calls import ChatCall
-from intermodal.request import JsonOutput
 
 if TYPE_CHECKING:
-    from intermodal.config import Config
+    from intermodal.config.config_file import Config
 
 
 def with_default_limit(call: ChatCall, config: Config) -> ChatCall:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from intermodal.concurrency.fair_lock import FairLock
 from intermodal.concurrency.offload import LONG, offload
-from intermodal.config_tables import AUTO, PROMPT
+from intermodal.config.tables import AUTO, PROMPT
 from intermodal.errors import IntermodalError, PromptError, UnknownModel
 from intermodal.events import Event, Finished, TextDelta
 from intermodal.gateway.requests.body_limits import check_media_count

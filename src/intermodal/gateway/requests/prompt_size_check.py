@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from intermodal.client import plan_from
+from intermodal.client.async_client import plan_from
 from intermodal.concurrency.offload import is_long, offload
-from intermodal.content import Text, scaled
+from intermodal.core.content import Text, scaled
+from intermodal.core.request import JsonOutput, Request, TextOutput
 from intermodal.errors import NoRoute
-from intermodal.request import JsonOutput, Request, TextOutput
 
 if TYPE_CHECKING:
-    from intermodal.client import AsyncClient, PreparedRequest
+    from intermodal.client.async_client import AsyncClient, PreparedRequest
 
 FIRST_SAMPLE = 512 << 10  # characters of all texts that are examined first
 SAMPLE_RATIO = 4  # how many times longer the request is than an inspected sample, and each sample than the one before

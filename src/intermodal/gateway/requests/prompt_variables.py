@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
-from intermodal.content import BytesSource, Text, UrlSource
+from intermodal.core.content import BytesSource, Text, UrlSource
+from intermodal.core.hints import words
+from intermodal.core.request import JsonOutput, Message, Policy, Request, Sampling, Settings
 from intermodal.errors import IntermodalError
+from intermodal.gateway.requests.request_from_call import messages_from_call
 from intermodal.gateway.requests.request_policy import intersect_policies
-from intermodal.hints import words
 from intermodal.prompts import argument_values, media_references, prompt, sample_arguments, source_text
 from intermodal.prompts.media_references import value_of
 from intermodal.prompts.prompt import check_kinds, choose_plan
@@ -24,11 +26,9 @@ from intermodal.prompts.prompt_folder import LoadedPrompt
 from intermodal.protocols.calls import ChatCall, PastedDataUri, WireLink, WireMedia
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.request_validation import decode_data_uri
-from intermodal.request import JsonOutput, Message, Policy, Request, Sampling, Settings
-from intermodal.request_from_call import messages_from_call
 
 if TYPE_CHECKING:
-    from intermodal.client import PreparedRequest
+    from intermodal.client.async_client import PreparedRequest
     from intermodal.plans.plan import Inputs, Plan
 
 _UNSAID = (None, (), "")

@@ -20,8 +20,21 @@ from msgspec.structs import replace
 
 from intermodal.catalog.model_names import find_by_name
 from intermodal.concurrency.offload import LONG, offload
-from intermodal.config_tables import AUTO, POLICY, PROMPT, REQUEST_DEFAULTS
-from intermodal.content import Value
+from intermodal.config.tables import AUTO, POLICY, PROMPT, REQUEST_DEFAULTS
+from intermodal.core.content import Value
+from intermodal.core.request import (
+    LICENCES,
+    RETENTIONS,
+    TIERS,
+    ZONES,
+    Aspect,
+    Evidence,
+    Objective,
+    Policy,
+    Streaming,
+    Tier,
+    Zone,
+)
 from intermodal.errors import UnknownModel
 from intermodal.gateway.http1.http_types import POLICY_HEADER, GatewayRequest, HttpLimits
 from intermodal.gateway.quotas.authentication import model_refusal
@@ -38,22 +51,9 @@ from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.framing.inline_media import ExtractedBody, extract_media
 from intermodal.protocols.framing.json_body import utf8_error
 from intermodal.protocols.framing.surrogates import first_lone_surrogate
-from intermodal.request import (
-    LICENCES,
-    RETENTIONS,
-    TIERS,
-    ZONES,
-    Aspect,
-    Evidence,
-    Objective,
-    Policy,
-    Streaming,
-    Tier,
-    Zone,
-)
 
 if TYPE_CHECKING:
-    from intermodal.client import AsyncClient
+    from intermodal.client.async_client import AsyncClient
     from intermodal.gateway.server_client import ServerClient
 
 LATEST_TAG = ":latest"

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from intermodal.bounded_cache import BoundedCache
+from intermodal.client.request_builder import next_turn
 from intermodal.concurrency.offload import is_long, offload
-from intermodal.content import BytesSource, Opaque, Part, Reasoning, Text, ToolCall, ToolResult, UrlSource
+from intermodal.core.bounded_cache import BoundedCache
+from intermodal.core.content import BytesSource, Opaque, Part, Reasoning, Text, ToolCall, ToolResult, UrlSource
+from intermodal.core.request import Message, Policy, Request
 from intermodal.events import Finished
 from intermodal.planner.session_affinity import continues_tool_call
 from intermodal.protocols.conversation import (
@@ -26,8 +28,6 @@ from intermodal.protocols.conversation import (
     exact_identity,
     text_identity,
 )
-from intermodal.request import Message, Policy, Request
-from intermodal.request_builder import next_turn
 
 if TYPE_CHECKING:
     from intermodal.gateway.workers.shared_state import SharedTable

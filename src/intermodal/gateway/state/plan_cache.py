@@ -18,12 +18,12 @@ from weakref import ref
 import msgspec
 from msgspec.structs import replace
 
-from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.reasoning_effort import thinking_request_of
 from intermodal.catalog.types import Catalog
-from intermodal.client import plan_from
+from intermodal.client.async_client import plan_from
 from intermodal.concurrency.offload import is_long_request, offload
-from intermodal.content import (
+from intermodal.core.bounded_cache import BoundedCache
+from intermodal.core.content import (
     BytesSource,
     Image,
     Opaque,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from intermodal.bounded_cache import BoundedCache
+from intermodal.core.bounded_cache import BoundedCache
 from intermodal.gateway.workers.shared_state import ChunkedSharedTable, row_key
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.framing.json_body import dumps, loads

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from intermodal.concurrency.offload import is_long, offload
-from intermodal.content import Part, ToolCall
+from intermodal.core.content import Part, ToolCall
+from intermodal.core.request import Message, Request
 from intermodal.events import Finished
 from intermodal.gateway.state.conversations import running_digests
 from intermodal.gateway.state.response_items import ResponseItems
 from intermodal.protocols.gemini.thought_signatures import signature_block, signature_of, signatures_by_call
-from intermodal.request import Message, Request
 
 if TYPE_CHECKING:
     from intermodal.gateway.workers.shared_state import ChunkedSharedTable

@@ -15,8 +15,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+from intermodal.core.hints import hint
 from intermodal.errors import UsageError
-from intermodal.hints import hint
 
 BACKLOG = 1024
 _OF_PORTS = (errno.EADDRINUSE, errno.EACCES)  # errors that another port may avoid

@@ -30,7 +30,7 @@ from intermodal.gateway.workers.sockets import SharedSocket, rebind_sockets
 from intermodal.gateway.workers.worker import DUMP_SIGNAL, WorkerAssignment
 
 if TYPE_CHECKING:
-    from intermodal.config_tables import LogLevel
+    from intermodal.config.tables import LogLevel
 
 YOUNG_SECONDS = 10.0  # a worker that dies younger lengthens the next wait
 MAX_EARLY_DEATHS = 6  # consecutive early deaths after which the supervisor gives up if no worker serves

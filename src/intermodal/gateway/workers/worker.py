@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import UsageError
 from intermodal.gateway.workers.heartbeat import start_beating
 from intermodal.gateway.workers.shared_state import SharedState

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.load import load_catalog, load_snapshot, with_discovered, with_file_problems, with_pulled
-from intermodal.config import data_dir, snapshot_file
+from intermodal.config.config_file import data_dir, snapshot_file
+from intermodal.core.bounded_cache import BoundedCache
 
 if TYPE_CHECKING:
     from intermodal.catalog.discovered_servers import DiscoveredServer
     from intermodal.catalog.host_rows import HostRow, ServedRow
     from intermodal.catalog.snapshot.file import Snapshot
     from intermodal.catalog.types import Catalog, Strength
-    from intermodal.config import Config
+    from intermodal.config.config_file import Config
 
 KEPT = 16  # cached catalogs, keyed by the extra hosts that a policy allows
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from intermodal.catalog.discovered_servers import Makes, ModelReport
 from intermodal.catalog.host_rows import DiscoveryRules
-from intermodal.content import KINDS, Kind
+from intermodal.core.content import KINDS, Kind
 
 Tree = Mapping[str, Any]
 Reader = Callable[

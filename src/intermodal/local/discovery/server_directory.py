@@ -21,17 +21,17 @@ from typing import Literal
 
 import msgspec
 
-from intermodal.api_keys import find_key
 from intermodal.catalog.capability_lessons import CapabilityLesson, lessons_of, with_lessons
 from intermodal.catalog.discovered_servers import DiscoveredServer, is_this_machine, server_root
 from intermodal.catalog.host_rows import HostRow
 from intermodal.catalog.shipped_rows import known_hosts
 from intermodal.catalog.types import Catalog, EndpointShortcoming, Host
-from intermodal.config import Config, data_dir
-from intermodal.content import Value
+from intermodal.config.api_keys import find_key
+from intermodal.config.config_file import Config, data_dir
+from intermodal.core.content import Value
+from intermodal.core.today import today
 from intermodal.errors import StoreError
 from intermodal.files.atomic_file import write_json
-from intermodal.today import today
 from intermodal.transport.addresses import HostAddress
 
 FRESH = 30.0  # seconds before a scan is repeated

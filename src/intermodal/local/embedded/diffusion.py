@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from intermodal.concurrency.worker_process import emit, report_progress, serve
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import InputUnsupported, NotInstalled, RuntimeCrashed, WeightsError
 from intermodal.local.embedded.availability import DIFFUSION
 from intermodal.local.embedded.child_support import import_library, thread_count, without_nul

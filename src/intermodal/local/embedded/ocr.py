@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from intermodal.concurrency.worker_process import serve
-from intermodal.content import ReadLine
+from intermodal.core.content import ReadLine
 from intermodal.errors import InputBroken, NotInstalled
 from intermodal.local.embedded import tesseract
 from intermodal.local.embedded.child_support import (

@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from intermodal.content import ReadLine
+from intermodal.core.content import ReadLine
 
 CRUMB = 0.8  # below this confidence a line with a single letter is noise
 DOUBTED = 0.85  # below this confidence a line counts as misread: 7 of 7 misread lines in clean pages were

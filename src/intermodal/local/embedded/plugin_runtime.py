@@ -10,10 +10,10 @@ from typing import Any
 
 from intermodal.catalog.plugin_rows import runtime_plugins
 from intermodal.concurrency.worker_process import serve
-from intermodal.content import ReadLine, Segment, Transcript
+from intermodal.core.content import ReadLine, Segment, Transcript
+from intermodal.core.plugin_registry import Plugin, describe_failure, load_plugin
 from intermodal.errors import Hints, IntermodalError, NotInstalled, RuntimeCrashed
 from intermodal.files.file_bytes import Data, read_whole
-from intermodal.plugin_registry import Plugin, describe_failure, load_plugin
 
 _RATE = 16_000
 _models: dict[tuple[str, str], Any] = {}

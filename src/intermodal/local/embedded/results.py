@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from intermodal.content import ReadLine, Transcript, Value
+from intermodal.core.content import ReadLine, Transcript, Value
 
 # The training loss of a contrastive model: softmax over all texts, or sigmoid for each pair.
 ContrastiveLoss = Literal["softmax", "sigmoid"]

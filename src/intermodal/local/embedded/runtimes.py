@@ -17,7 +17,7 @@ import msgspec
 from intermodal.catalog.model_folders import is_model_folder
 from intermodal.catalog.plugin_rows import runtime_plugins
 from intermodal.concurrency.worker_process import WorkerProcess, WorkerReply
-from intermodal.content import Segment, Transcript, Value
+from intermodal.core.content import Segment, Transcript, Value
 from intermodal.errors import NotInstalled, RuntimeCrashed
 from intermodal.files.file_bytes import Data
 from intermodal.local.embedded import tesseract

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from intermodal.languages import code_of
+from intermodal.core.languages import code_of
 
 PLACE: Final = "INTERMODAL_TESSERACT"  # environment variable: path of the program
 DATA: Final = "TESSDATA_PREFIX"  # Tesseract's own variable: the folder with its languages

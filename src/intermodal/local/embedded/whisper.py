@@ -16,8 +16,8 @@ from typing import Any
 from msgspec import Struct, field
 
 from intermodal.concurrency.worker_process import report_progress, serve
+from intermodal.core.languages import iso_code, whisper_code
 from intermodal.files.file_bytes import Data
-from intermodal.languages import iso_code, whisper_code
 from intermodal.local.embedded.child_support import import_library, load_model, thread_count
 from intermodal.local.embedded.voice_activity import (
     DOUBTED_WORDS,

@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.quantity import Quantity, between
+from intermodal.core.today import today
 from intermodal.local.hardware import model_measurements
-from intermodal.quantity import Quantity, between
-from intermodal.today import today
 
 PROGRAM = "llama-bench"
 FILE = "speeds.json"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from intermodal.content import Value
-from intermodal.quantity import Quantity, between
-from intermodal.today import today
+from intermodal.core.content import Value
+from intermodal.core.quantity import Quantity, between
+from intermodal.core.today import today
 
 FILE = "machine.json"
 BLOCK = 64 << 20  # bytes that a processor copies at a time: more than any shared cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from intermodal.catalog.types import Catalog, Endpoint
-from intermodal.config import cache_dir
+from intermodal.config.config_file import cache_dir
 from intermodal.cost_model.memory import endpoints_that_do_not_fit
 from intermodal.local.hardware.model_measurements import corrections_changed_at
 from intermodal.local.weights.store import WeightsStore

@@ -13,8 +13,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from intermodal.catalog.types import Catalog, Endpoint, FullContext
-from intermodal.config import cache_dir, state_dir
-from intermodal.content import Value
+from intermodal.config.config_file import cache_dir, state_dir
+from intermodal.core.content import Value
+from intermodal.core.quantity import Quantity, between
 from intermodal.cost_model.memory import endpoints_that_do_not_fit, fits
 from intermodal.errors import IntermodalError
 from intermodal.local.hardware import model_measurements
@@ -25,7 +26,6 @@ from intermodal.local.servers.records import ServerRecords
 from intermodal.local.servers.server_rows import server_name
 from intermodal.local.weights.store import WeightsStore
 from intermodal.plans.machine import Machine
-from intermodal.quantity import Quantity, between
 from intermodal.sizing.memory import Correction, correction_flags, matching_correction
 from intermodal.sizing.model_sources import local_model
 from intermodal.sizing.shape import ServingSettings

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from intermodal.catalog.discovered_servers import is_this_machine
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import CredentialsRefused, Unreachable, UsageError
 from intermodal.local.hardware import model_measurements
 from intermodal.local.hardware.gpus import gpu_memory_used_by

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import msgspec
 
-from intermodal.config import cache_dir, state_dir
-from intermodal.content import Value
+from intermodal.config.config_file import cache_dir, state_dir
+from intermodal.core.content import Value
+from intermodal.core.hints import hint, joined_by
 from intermodal.cost_model.memory import fits
 from intermodal.errors import DoesNotFit, IntermodalError, NotInstalled, RuntimeCrashed, StoreError, UsageError
-from intermodal.hints import hint, joined_by
 from intermodal.local.embedded.results import ChatServer
 from intermodal.local.hardware.machine import machine_snapshot
 from intermodal.local.hardware.model_measurements import load_corrections

@@ -11,7 +11,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.quantity import Quantity, between, total
+from intermodal.core.today import today
 from intermodal.local.hardware.machine import machine_snapshot, machine_survey
 from intermodal.local.hardware.model_measurements import save_correction
 from intermodal.local.servers.footprint import ServerFootprint, read_footprint
@@ -20,7 +22,6 @@ from intermodal.local.servers.programs import program_version
 from intermodal.local.servers.records import ServerSpec, ServerState
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
-from intermodal.quantity import Quantity, between, total
 from intermodal.sizing.memory import (
     _TERMS_BESIDE,
     BUFFERS,
@@ -37,7 +38,6 @@ from intermodal.sizing.memory import (
 from intermodal.sizing.model_sources import local_model
 from intermodal.sizing.shape import Device, ModelShape, ServingSettings
 from intermodal.sizing.vllm import VllmSettings, serving_flags, vllm_capacity
-from intermodal.today import today
 
 PROCESS: Final = "process"  # all memory of its processes
 CARD: Final = "all of it"  # all of their GPU memory

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 
 import msgspec
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.local.hardware import model_measurements
 from intermodal.local.hardware.machine import cores, machine_snapshot, thread_wait_policy
 from intermodal.local.servers.memory_estimate import cache_space

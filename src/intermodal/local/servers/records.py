@@ -23,8 +23,8 @@ from typing import IO, Literal, TypeVar
 
 import msgspec
 
-from intermodal.config import state_dir
-from intermodal.content import Value
+from intermodal.config.config_file import state_dir
+from intermodal.core.content import Value
 from intermodal.errors import StoreError
 from intermodal.files.atomic_file import format_json, write_private_file
 from intermodal.store.process_identity import host, is_dead

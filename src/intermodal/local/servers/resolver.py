@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from intermodal.catalog.host_rows import ServedRow
 from intermodal.catalog.shipped_rows import shipped_rows
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.hints import hint, setting
 from intermodal.errors import InputMissing, NotInstalled, UnknownModel, UsageError
-from intermodal.hints import hint, setting
 from intermodal.local.hardware.model_measurements import load_corrections
 from intermodal.local.servers.memory_estimate import folder_memory, gguf_memory
 from intermodal.local.servers.programs import PROGRAMS, program_version

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from intermodal.catalog.host_rows import HostRow, ServedRow, SpeedRow
 from intermodal.catalog.types import Task
-from intermodal.config import state_dir
-from intermodal.content import Kind
+from intermodal.config.config_file import state_dir
+from intermodal.core.content import Kind
 from intermodal.local.hardware import machine
 from intermodal.plans.machine import Machine
 

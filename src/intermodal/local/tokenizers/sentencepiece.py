@@ -12,7 +12,7 @@ import heapq
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from intermodal.bounded_cache import BoundedCache
+from intermodal.core.bounded_cache import BoundedCache
 
 if TYPE_CHECKING:
     from intermodal.local.weights.gguf import GgufHeader

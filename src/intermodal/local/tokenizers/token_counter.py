@@ -12,18 +12,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from intermodal.bounded_cache import BoundedCache
+from intermodal.core.bounded_cache import BoundedCache
 from intermodal.errors import WeightsError
 from intermodal.local.tokenizers import byte_pair, sentencepiece, wordpiece
 from intermodal.local.tokenizers.pre_tokenizers import DEFAULT, PRE_TOKENIZERS, pre_tokenizer
 from intermodal.protocols.special_tokens import SpecialTokens, special_tokens
 
 if TYPE_CHECKING:
+    from intermodal.core.request import Tool
     from intermodal.local.weights.gguf import GgufHeader
     from intermodal.local.weights.store import WeightsStore
     from intermodal.media.request_media import OpenedRequest
     from intermodal.plans.facts import SchemaFacts, ToolFacts
-    from intermodal.request import Tool
 
 # tokenizer name in the catalog -> rows of the weights store with its vocabulary; the first one present is read
 SOURCES: dict[str, tuple[str, ...]] = {

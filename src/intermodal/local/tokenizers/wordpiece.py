@@ -12,7 +12,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from intermodal.bounded_cache import BoundedCache
+from intermodal.core.bounded_cache import BoundedCache
 from intermodal.local.tokenizers.sentencepiece import LONGEST, WORDS, TokenIds
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from intermodal.catalog.host_rows import HostRow, Range, ServedRow, SpeedRow
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import WeightsError
 from intermodal.local.weights import gguf, safetensors
 

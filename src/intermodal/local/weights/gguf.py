@@ -16,7 +16,7 @@ import struct
 from pathlib import Path
 from typing import Any, Final
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import WeightsError
 
 MAX_HEADER: Final = 96 << 20  # the largest vocabularies in use (260k tokens with merges) take about 12 MB

@@ -21,7 +21,7 @@ from intermodal.catalog.model_folders import (
     onnx_load_seconds,
 )
 from intermodal.catalog.types import BuiltInProtocol, Task
-from intermodal.content import Kind, Value
+from intermodal.core.content import Kind, Value
 from intermodal.errors import ConfigError
 from intermodal.files.atomic_file import exclusive_lock, file_mode, replace_file
 from intermodal.local.weights.registry import WeightsFile, WeightsRow

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import WeightsError
 
 MAX_FILE: Final = (2 << 30) - 1  # protobuf's limit of a message

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from intermodal.catalog.host_rows import pull_command
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import ConfigError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")

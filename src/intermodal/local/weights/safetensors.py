@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import WeightsError
 
 MAX_HEADER: Final = 100_000_000  # the limit of the format's reference library

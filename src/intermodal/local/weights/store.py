@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from intermodal.catalog.host_rows import ServedRow
-from intermodal.config import cache_dir, data_dir
-from intermodal.content import Value
+from intermodal.config.config_file import cache_dir, data_dir
+from intermodal.core.content import Value
+from intermodal.core.hints import hint
 from intermodal.errors import IntermodalError, UnknownModel, UsageError, WeightsError
 from intermodal.files.atomic_file import file_mode, replace_file
-from intermodal.hints import hint
 from intermodal.local.weights.lockfile import LOCKFILE, LockedFile, LockedModel, WeightsLock
 from intermodal.local.weights.registry import (
     AddressSource,

@@ -14,6 +14,7 @@ import av
 import av.audio.resampler
 import av.error
 
+from intermodal.core.quantity import Quantity, between, exact
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge, InputUnsupported
 from intermodal.files.file_bytes import PIECE, Data, memory_size
 from intermodal.media import container, header_readers, sandbox
@@ -23,7 +24,6 @@ from intermodal.media.creation_date import container_date
 from intermodal.media.media_limits import MAX_SECONDS, PCM_BYTES_PER_SECOND, PCM_RATE
 from intermodal.media.video import header as video_header
 from intermodal.media.worker_results import MediaProbeResult
-from intermodal.quantity import Quantity, between, exact
 
 Report = Callable[[float | None, str], None]
 ByteRanges = list[tuple[int, int]]  # start and end, in bytes

@@ -8,8 +8,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+from intermodal.core.hints import hint
 from intermodal.errors import NotInstalled
-from intermodal.hints import hint
 
 if TYPE_CHECKING:
     import av

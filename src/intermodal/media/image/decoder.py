@@ -30,12 +30,12 @@ from PIL import (
     features,
 )
 
+from intermodal.core.quantity import Quantity, between, exact
 from intermodal.errors import InputBroken, InputError, InputTooLarge, InputUnsupported, NotInstalled
 from intermodal.media import creation_date, header_readers, sandbox
 from intermodal.media.image import letter_counts, script_detection
 from intermodal.media.media_limits import MAX_FRAMES, MAX_PIXELS, SAMPLE_SIDE
 from intermodal.media.worker_results import MediaProbeResult
-from intermodal.quantity import Quantity, between, exact
 
 # Modules that Pillow would import while decoding, when the sandbox no longer allows opening files: every plugin and
 # helper, ``copy`` for a GIF with a palette of its own, ``colorsys`` for named colours.

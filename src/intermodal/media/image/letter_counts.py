@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageChops
 
-from intermodal.quantity import Quantity, between
+from intermodal.core.quantity import Quantity, between
 
 SIDE = 1024  # pixels of the longer side at which letters are counted; small print blurs below it
 _LONG = 1.5  # length to width from which on an image is divided into stretches

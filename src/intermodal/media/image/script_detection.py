@@ -23,8 +23,8 @@ from typing import NamedTuple
 import msgspec
 from PIL import Image, ImageChops
 
+from intermodal.core.quantity import Quantity
 from intermodal.media.image import letter_counts
-from intermodal.quantity import Quantity
 
 _STRIPS = 5  # vertical strips of an image, so that columns and slanted lines are not merged
 _CORE = 0.45  # of the most jumps in a row of the line: above this, a row crosses small letters

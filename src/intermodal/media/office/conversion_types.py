@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from intermodal.content import Kind, Value
+from intermodal.core.content import Kind, Value
 
 DOCX: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 PPTX: Final = "application/vnd.openxmlformats-officedocument.presentationml.presentation"

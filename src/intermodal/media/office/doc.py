@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge, InputUnsupported
 from intermodal.media.office.compound_file import CompoundFile
 from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile

@@ -16,7 +16,7 @@ from xml.parsers import expat
 
 import defusedxml.ElementTree
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import InputBroken, InputEncrypted, InputTooLarge
 from intermodal.media.office import text_encoding  # noqa: F401 - names in a ZIP, and markup, may need any codec
 from intermodal.media.office.conversion_types import MAX_MEMBERS, MAX_PACKED, MAX_RATIO, RATIO_FROM

@@ -13,7 +13,7 @@ from html import escape
 
 import msgspec
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import InputEmpty, InputTooLarge
 from intermodal.media.office import text_encoding  # noqa: F401 - words may be in any code page
 from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile

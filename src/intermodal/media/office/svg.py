@@ -19,7 +19,7 @@ import defusedxml.ElementTree
 import resvg_py
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import InputBroken, InputEmpty, InputError
 from intermodal.media.image import decoder as pictures
 from intermodal.media.office.conversion_types import ConvertedFile, EmbeddedFile

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 
 
 class ListItem(Value):

@@ -23,6 +23,7 @@ import msgspec
 import pypdfium2
 import pypdfium2.raw as raw
 
+from intermodal.core.quantity import Quantity, total
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
 from intermodal.files.file_bytes import Data, FileBytes, memory_size
 from intermodal.media import sandbox
@@ -44,7 +45,6 @@ from intermodal.media.text.invisible_characters import strip_invisible
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.media.worker_results import MediaProbeResult
 from intermodal.plans.facts import SCANNED_BELOW, Box, PageFacts
-from intermodal.quantity import Quantity, total
 
 T = TypeVar("T")
 Encode = Callable[[Any], T]

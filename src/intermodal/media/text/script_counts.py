@@ -15,8 +15,8 @@ import re
 import sys
 from collections import Counter, defaultdict
 
-from intermodal.bounded_cache import BoundedCache
-from intermodal.content import Scripts
+from intermodal.core.bounded_cache import BoundedCache
+from intermodal.core.content import Scripts
 
 _LETTERS = "A-Za-z\u00aa\u00b5\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02af\u0300-\u036f\u1e00-\u1eff"
 _PIECES = re.compile(rf"[{_LETTERS}]+|[0-9]+|\n+|[ \t]{{2,}}|[!-/:-@\[-`{{-~]+")

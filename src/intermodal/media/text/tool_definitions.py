@@ -15,11 +15,11 @@ from typing import Any
 
 import msgspec
 
-from intermodal.bounded_cache import BoundedCache
+from intermodal.core.bounded_cache import BoundedCache
+from intermodal.core.request import Tool
 from intermodal.json_schema.schema_prompt import describe_schema
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.plans.facts import SchemaFacts, ToolFacts
-from intermodal.request import Tool
 
 KEPT, ROOM = 64, 16 << 20  # lists of tools that are cached, and bytes that they may take together
 _READ = 6  # bytes in memory per byte of JSON

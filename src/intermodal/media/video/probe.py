@@ -16,7 +16,8 @@ import av
 import av.error
 import msgspec
 
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.quantity import Quantity, between, exact
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge, InputUnsupported
 from intermodal.files.file_bytes import Data, memory_size
 from intermodal.media import container, sandbox
@@ -32,7 +33,6 @@ from intermodal.media.media_limits import (
 )
 from intermodal.media.video import frame_image, header, scenes, subtitle_tracks
 from intermodal.media.worker_results import MediaProbeResult
-from intermodal.quantity import Quantity, between, exact
 
 Density = Callable[[Any], Quantity]
 

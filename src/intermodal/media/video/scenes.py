@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import median
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import UsageError
 
 GRID = (64, 36)

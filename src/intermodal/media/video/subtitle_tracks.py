@@ -14,10 +14,10 @@ import av
 import av.error
 from av.stream import Discard, Disposition
 
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.languages import code_of
 from intermodal.errors import InputBroken
 from intermodal.files.file_bytes import Data, memory_size
-from intermodal.languages import code_of
 from intermodal.media import container, sandbox
 from intermodal.media.container import TODO, OpenContainer
 from intermodal.media.media_limits import MAX_SUBTITLE_CHARS, MAX_SUBTITLE_LINES

@@ -14,7 +14,9 @@ from typing import Literal
 import msgspec
 
 from intermodal.catalog.types import Endpoint, Task
-from intermodal.content import Kind
+from intermodal.core.content import Kind
+from intermodal.core.quantity import Quantity, between, exact, total
+from intermodal.core.request import Aspect, SpeechOutput, TranscriptOutput
 from intermodal.cost_model.context_window import planned_context
 from intermodal.cost_model.image_tokens import image_tokens
 from intermodal.cost_model.levels import HIGH, LOW, ZEROS, Levels, plus, quantity
@@ -83,8 +85,6 @@ from intermodal.plans.step import (
     TranslateText,
     step_id,
 )
-from intermodal.quantity import Quantity, between, exact, total
-from intermodal.request import Aspect, SpeechOutput, TranscriptOutput
 
 # Parts that reach the answering endpoint unconverted: media it accepts, and text files.
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from intermodal.catalog.types import Endpoint
-from intermodal.content import Kind
+from intermodal.core.content import Kind
+from intermodal.core.quantity import total
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.cost_model.tokens import text_part_tokens
 from intermodal.planner.conversion.conversion_option import ConversionOption, ConversionStep, PartConversion
@@ -19,7 +20,6 @@ from intermodal.plans.facts import PartFacts
 from intermodal.plans.numbers import counted
 from intermodal.plans.plan import Send
 from intermodal.plans.step import Call, DescribeImages
-from intermodal.quantity import total
 
 TOGETHER = 8  # up to this many similar parts are listed individually
 MAKES_TEXT = ("extract", "read", "transcribe", "describe", "properties")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint
+from intermodal.core.quantity import Quantity
+from intermodal.core.request import Aspect
 from intermodal.cost_model.levels import Levels, levels, quantity
 from intermodal.cost_model.tokens import CHARS_OF_TOKEN
 from intermodal.planner.candidates.quality_checks import conversion_checks
@@ -37,8 +39,6 @@ from intermodal.plans.step import (
     TransformOp,
     step_id,
 )
-from intermodal.quantity import Quantity
-from intermodal.request import Aspect
 
 Steps = tuple[tuple[Step, ...], tuple[str, ...]]  # steps of a part, and references to their results
 _TRANSFORMS: dict[str, TransformOp] = {

@@ -10,6 +10,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from intermodal.catalog.types import Endpoint, Task
+from intermodal.core.quantity import Quantity
+from intermodal.core.request import Aspect
 from intermodal.cost_model.image_tokens import image_refusal, image_tokens
 from intermodal.cost_model.levels import HIGH, MID, ZEROS, Levels, larger, levels, plus, product, times
 from intermodal.cost_model.request_limits import NO_MEDIA, MediaAmounts, exceeded_limit, exceeds
@@ -29,8 +31,6 @@ from intermodal.plans.cpu_schedule import core_use
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.plans.file_properties import main_property, properties_text
 from intermodal.plans.step import CallOp, StateProperties, StepParameters, TransformOp
-from intermodal.quantity import Quantity
-from intermodal.request import Aspect
 
 NO_TIER = 99  # the tier of an option without models
 Picture = tuple[int, int, str]  # width, height, detail

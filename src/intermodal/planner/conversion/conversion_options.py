@@ -16,6 +16,7 @@ An option applies to a whole bundle; its steps are those of one part. Pages whos
 from __future__ import annotations
 
 from intermodal.catalog.types import Endpoint
+from intermodal.core.request import Aspect
 from intermodal.cost_model.image_tokens import image_refusal
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.media.media_limits import MAX_PAGES_IN_PLAN, SAFE_SIDE
@@ -53,7 +54,6 @@ from intermodal.planner.conversion.video_options import animation_option, read_a
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import PageFacts, PartFacts
-from intermodal.request import Aspect
 
 BOTH_OF = 2  # maximum number of readers and of describers combined in "both" options
 

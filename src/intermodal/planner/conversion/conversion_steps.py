@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST
 from intermodal.catalog.types import Endpoint, Task
-from intermodal.content import ImageDetail
+from intermodal.core.content import ImageDetail
+from intermodal.core.quantity import Quantity, between, exact, total
 from intermodal.cost_model.call_cost import (
     calibrated_audio,
     demux_seconds,
@@ -72,7 +73,6 @@ from intermodal.plans.step import (
     StepParameters,
     TranscribeSpeech,
 )
-from intermodal.quantity import Quantity, between, exact, total
 
 TURN_TOKENS = 4  # speaker label and line break
 TURNS: Levels = (0.0, 1 / 6, 1 / 2)  # per second of a conversation between two people

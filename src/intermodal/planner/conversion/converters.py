@@ -8,7 +8,9 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint, Task
-from intermodal.content import Kind
+from intermodal.core.content import Kind
+from intermodal.core.quantity import exact
+from intermodal.core.request import TIERS
 from intermodal.cost_model.call_cost import (
     calibrated_audio,
     generate_seconds,
@@ -45,8 +47,6 @@ from intermodal.planner.eligibility.eligible_endpoints import (
     members_to_price,
 )
 from intermodal.planner.planning_case import PlanningCase, is_local
-from intermodal.quantity import exact
-from intermodal.request import TIERS
 
 LARGE = TIERS.index("large")
 SHORTLIST = 6  # up to this many converters, all are considered

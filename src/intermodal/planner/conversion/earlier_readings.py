@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable
 from typing import Literal
 
 from intermodal.catalog.types import Endpoint
+from intermodal.core.request import Aspect
 from intermodal.planner.conversion.conversion_option import TASK_OF, ConversionStep, PartConversion
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import ConversionOutcome, PartFacts
 from intermodal.plans.step import Call, Portion, SampleFrames, Step, Transform
-from intermodal.request import Aspect
 
 # Aspects that are lost if a scene is not sampled.
 _VISUAL_ASPECTS: tuple[Aspect, ...] = ("words", "layout", "appearance", "figures")

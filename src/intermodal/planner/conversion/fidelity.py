@@ -11,9 +11,9 @@ import math
 from collections.abc import Collection, Mapping
 from functools import cache
 
-from intermodal.content import Kind
+from intermodal.core.content import Kind
+from intermodal.core.request import ASPECTS, Aspect
 from intermodal.plans.facts import Medium, MediumNeeds, PartFacts, QuestionFacts
-from intermodal.request import ASPECTS, Aspect
 
 # The price of losing an aspect that the answer depends on: no saving of cost or time outweighs it. An answer about a
 # colour that is based on OCR text is worthless, however quick; and estimated seconds are often a guess.

@@ -16,6 +16,8 @@ from collections.abc import Collection
 from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint
+from intermodal.core.quantity import Quantity
+from intermodal.core.request import Aspect
 from intermodal.cost_model.levels import HIGH, LEVELS, MID, ZEROS, Levels, plus, times
 from intermodal.media.media_limits import (
     FRAME_SIDE,
@@ -56,8 +58,6 @@ from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import PartFacts, SubtitleFacts
 from intermodal.plans.numbers import counted
 from intermodal.plans.step import SampleFrames
-from intermodal.quantity import Quantity
-from intermodal.request import Aspect
 
 _ASPECTS_OF_SOUND: dict[str, tuple[Aspect, ...]] = {  # of speech
     "subtitled": ("words", "timing"),

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint
+from intermodal.core.hints import consent_to, hint
+from intermodal.core.request import ScoresOutput
 from intermodal.cost_model.rates import Rates
 from intermodal.cost_model.token_rules import TokenRules
 from intermodal.cost_model.tokens import Vocabulary
-from intermodal.hints import consent_to, hint
 from intermodal.planner.catalog_index import JOBS, LISTED, EndpointGroup, Job, tier_name
 from intermodal.planner.conversion.fidelity import needs_vision
 from intermodal.planner.eligibility import rules
@@ -23,7 +24,6 @@ from intermodal.planner.eligibility.rules import PricedRoute, Reason
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.image_generation import input_pictures, stated_settings
-from intermodal.request import ScoresOutput
 
 
 class EndpointRejection(Struct, gc=False):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from intermodal.content import KINDS
+from intermodal.core.content import KINDS
+from intermodal.core.request import Policy
 from intermodal.plans.facts import PartFacts
-from intermodal.request import Policy
 
 _KINDS = frozenset(KINDS)
 # Kinds of parts that are a document's own content. A recording attached to an email is separate: "document:text" does

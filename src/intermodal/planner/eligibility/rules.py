@@ -21,9 +21,10 @@ from intermodal.catalog.encoder_heads import unknown_labels
 from intermodal.catalog.image_options import EDITS, supported_image_options
 from intermodal.catalog.schema_enforcement import is_schema_guaranteed
 from intermodal.catalog.types import UNSUPPORTED_TOOL_CHOICES, FullContext
+from intermodal.core.hints import command, consent_to, hint, release
+from intermodal.core.request import ZONES, JsonOutput, ScoresOutput, Zone
 from intermodal.cost_model.memory import fits, reduced_context
 from intermodal.cost_model.request_limits import MediaAmounts, RequestLimits, exceeded_limit
-from intermodal.hints import command, consent_to, hint, release
 from intermodal.planner.catalog_index import EndpointGroup, Job, needs_consent, tier_name
 from intermodal.planner.conversion.conversion_option import ConversionOption, native_refusal
 from intermodal.planner.conversion.earlier_readings import may_redo
@@ -33,7 +34,6 @@ from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.image_generation import unsupported_by_host, unsupported_by_model
 from intermodal.plans.numbers import plain_money
 from intermodal.plans.verdict import joined_names
-from intermodal.request import ZONES, JsonOutput, ScoresOutput, Zone
 
 _MAKES: dict[str, str] = {
     "generate": "it answers in text",

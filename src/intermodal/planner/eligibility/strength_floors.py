@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from intermodal.hints import PULL_LIST, hint
+from intermodal.core.hints import PULL_LIST, hint
+from intermodal.core.request import TIERS
 from intermodal.planner.catalog_index import LISTED, EndpointGroup, Job, tier_name
 from intermodal.planner.conversion.converters import KINDS, TASKS, VERB, StrengthFloors
 from intermodal.planner.eligibility import rules
@@ -24,7 +25,6 @@ from intermodal.planner.explanation.remedies import hosts_without_consent
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.routes import Route
 from intermodal.planner.route_search.search import Search, SearchResult
-from intermodal.request import TIERS
 
 DEFAULT_FLOOR = TIERS.index("medium")
 CONVERSIONS: tuple[Job, ...] = ("transcribe", "read", "describe")

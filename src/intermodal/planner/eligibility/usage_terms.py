@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from intermodal.catalog.types import Endpoint
-from intermodal.hints import hint
-from intermodal.request import Policy
+from intermodal.core.hints import hint
+from intermodal.core.request import Policy
 
 EndpointTerms = tuple[tuple[str, ...], bool | None, int | None, bool]
 

@@ -6,9 +6,10 @@ import math
 
 from intermodal.catalog import provenance
 from intermodal.catalog.encoder_heads import scores_text
+from intermodal.core.hints import command, hint
+from intermodal.core.request import DEFAULT_MAX_COST, ScoresOutput
 from intermodal.cost_model.levels import HIGH, MID
 from intermodal.cost_model.memory import reduced_context
-from intermodal.hints import command, hint
 from intermodal.planner.conversion.earlier_readings import portion_notes
 from intermodal.planner.conversion.video_options import scene_notes, subtitle_notes
 from intermodal.planner.planning_case import PlanningCase
@@ -25,7 +26,6 @@ from intermodal.plans.step import (
     takes_separate_channels,
 )
 from intermodal.plans.verdict import joined_names
-from intermodal.request import DEFAULT_MAX_COST, ScoresOutput
 
 
 def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[str]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 
 from intermodal.catalog.types import Endpoint, Task, ToolSupport
-from intermodal.content import Kind
-from intermodal.hints import hint
+from intermodal.core.content import Kind
+from intermodal.core.hints import hint
+from intermodal.core.quantity import Quantity
+from intermodal.core.request import Aspect, Objective
 from intermodal.planner.catalog_index import tier_name
 from intermodal.planner.conversion import script_support
 from intermodal.planner.conversion.conversion_option import ConversionOption, PartConversion
@@ -31,8 +33,6 @@ from intermodal.plans.verdict import (
     needed_and_lost,
     needed_beyond_text,
 )
-from intermodal.quantity import Quantity
-from intermodal.request import Aspect, Objective
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _NATIVE: dict[Kind, str] = {

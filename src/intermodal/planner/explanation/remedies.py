@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from intermodal.catalog.types import Endpoint
-from intermodal.hints import PULL_LIST, action, command, consent_to, hint
+from intermodal.core.hints import PULL_LIST, action, command, consent_to, hint
+from intermodal.core.request import TIERS
 from intermodal.planner.catalog_index import EndpointGroup
 from intermodal.planner.eligibility.eligible_endpoints import EndpointRejection
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.plan import Rejected
-from intermodal.request import TIERS
 
 MOST_NAMED = 2  # maximum number of hosts named in a remedy
 _LISTED = action("intermodal models", http="see /v1/models")

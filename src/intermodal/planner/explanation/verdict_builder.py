@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from intermodal.catalog.types import Task
-from intermodal.content import Kind
-from intermodal.hints import hint
+from intermodal.core.content import Kind
+from intermodal.core.hints import hint
+from intermodal.core.quantity import Quantity, exact, unknown
+from intermodal.core.request import Aspect, ScoresOutput
 from intermodal.planner.catalog_index import EndpointGroup, Job, tier_name
 from intermodal.planner.conversion.conversion_option import TEXT, ConversionOption, distinct_parts, without_reading
 from intermodal.planner.conversion.converters import TASKS
@@ -37,8 +39,6 @@ from intermodal.planner.route_search.search import SearchResult
 from intermodal.plans.facts import needs_looks
 from intermodal.plans.step import SPEED_BASIS
 from intermodal.plans.verdict import Instead, Judged, Other, Verdict, VerdictName, judge
-from intermodal.quantity import Quantity, exact, unknown
-from intermodal.request import Aspect, ScoresOutput
 
 # How media are converted to text without a vision model.
 _AS_TEXT = {"audio": "transcribe", "image": "read", "document": "extract"}

@@ -12,6 +12,7 @@ from operator import add, itemgetter
 import msgspec
 from msgspec import Struct
 
+from intermodal.core.quantity import Quantity
 from intermodal.cost_model.levels import HIGH, LEVELS, ZEROS, Levels, larger, plus, summed, times
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.cost_model.request_limits import NO_MEDIA, MediaAmounts
@@ -35,7 +36,6 @@ from intermodal.plans.cpu_schedule import (
     core_use,
     decoders,
 )
-from intermodal.quantity import Quantity
 
 LEFT_OUT_PENALTY = 0.01  # USD for not reading every page
 

@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from intermodal.catalog.schema_enforcement import ANY_OBJECT
 from intermodal.catalog.types import Task
+from intermodal.core.quantity import Quantity
+from intermodal.core.request import JsonOutput, ScoresOutput
 from intermodal.cost_model.levels import HIGH, LOW, MID, ZEROS, Levels, levels, plus, quantity, summed, times
 from intermodal.cost_model.rates import Rates
 from intermodal.cost_model.request_limits import MediaAmounts
@@ -26,8 +28,6 @@ from intermodal.planner.conversion.conversion_option import whole_video_tokens
 from intermodal.planner.planning_case import WORDS_ALONE, PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment
 from intermodal.plans.plan import NativeInput
-from intermodal.quantity import Quantity
-from intermodal.request import JsonOutput, ScoresOutput
 
 _NONE = {"embedding": 0, "transcript": 0, "scores": 0, "image": 0}
 DEFAULT_ANSWER: dict[str, int] = {"text": 512, "json": 1024, "speech": 512, **_NONE}

@@ -29,15 +29,15 @@ from intermodal.catalog.image_options import (
     supported_image_options,
 )
 from intermodal.catalog.types import DiffusionSettings, Endpoint, Host
+from intermodal.core.hints import setting
+from intermodal.core.request import ImageOutput, Quality, Request
 from intermodal.cost_model.call_cost import DiffusionWork, image_generation_price, image_generation_seconds
 from intermodal.cost_model.image_tokens import generated_image_tokens
 from intermodal.cost_model.levels import ZEROS, Level, Levels, levels, times
 from intermodal.cost_model.rates import LOCAL_ZONES, Rates
 from intermodal.errors import UsageError
-from intermodal.hints import setting
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.step import DrawImage
-from intermodal.request import ImageOutput, Quality, Request
 
 USUAL_SIZE = (1024, 1024)
 USUAL_QUALITY: Quality = "medium"

@@ -11,6 +11,7 @@ import math
 from msgspec import Struct
 from msgspec.structs import replace
 
+from intermodal.core.request import TIERS
 from intermodal.cost_model.levels import HIGH, MID
 from intermodal.cost_model.token_rules import TokenRules
 from intermodal.cost_model.tokens import Vocabulary
@@ -40,7 +41,6 @@ from intermodal.planner.route_search.lower_bounds import (
     comparable_price,
 )
 from intermodal.planner.route_search.objectives import objective_weights
-from intermodal.request import TIERS
 
 OpenOrClosed = list[list[ConversionOption]] | tuple[Bundle, list[Reason]]
 

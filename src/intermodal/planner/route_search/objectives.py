@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import math
 
+from intermodal.core.request import Objective, Policy
 from intermodal.planner.catalog_index import EndpointGroup
 from intermodal.planner.conversion.conversion_option import Loss
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.call_demand import CallDemand, answering_task
 from intermodal.planner.route_estimates.routes import RouteNumbers
-from intermodal.request import Objective, Policy
 
 UNKNOWN_PRICE = 1e6  # USD; ranks after every known price, and can be represented in JSON
 Key = tuple[float | str, ...]

@@ -19,9 +19,9 @@ from operator import attrgetter
 from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint
+from intermodal.core.hints import action, hint
 from intermodal.cost_model.rates import Rates
 from intermodal.cost_model.token_rules import TokenRules
-from intermodal.hints import action, hint
 from intermodal.planner.catalog_index import LISTED, EndpointGroup
 from intermodal.planner.conversion.conversion_option import ConversionOption, ConvertersByJob, Loss
 from intermodal.planner.conversion.conversion_options import conversion_options

@@ -563,7 +563,7 @@ class BamlTypes:
         body = made.of(type)
         if made.definitions:
             body = {**body, "$defs": made.definitions}
-        from intermodal.answer_schema import inline_root
+        from intermodal.client.answer_schema import inline_root
 
         return inline_root(body)
 

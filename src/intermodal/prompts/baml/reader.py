@@ -23,8 +23,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from intermodal.answer_schema import json_output
-from intermodal.content import Role, Text
+from intermodal.client.answer_schema import json_output
+from intermodal.core.content import Role, Text
+from intermodal.core.request import JsonOutput, Message, Output, Sampling, Settings, TextOutput
 from intermodal.errors import NotInstalled, PromptError
 from intermodal.prompts import prompt_options
 from intermodal.prompts.baml import template_limits
@@ -43,7 +44,6 @@ from intermodal.prompts.media_references import within
 from intermodal.prompts.prompt_file import Argument, PromptExample, PromptFile, PromptFinding
 from intermodal.prompts.rendering import MOST_LETTERS, TemplateError, located, with_history
 from intermodal.prompts.source_text import FrontMatter, text_of
-from intermodal.request import JsonOutput, Message, Output, Sampling, Settings, TextOutput
 
 _MOST_FILES = 500
 _MOST_BYTES = 4 << 20

@@ -15,12 +15,12 @@ import types
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from intermodal.content import MediaPart, Part, Role, Text
+from intermodal.core.content import MediaPart, Part, Role, Text
+from intermodal.core.request import Message
 from intermodal.errors import NotInstalled, OutputInvalid
 from intermodal.prompts.baml.declarations import MEDIA
 from intermodal.prompts.prompt_file import MediaValue
 from intermodal.prompts.rendering import MOST_LETTERS, TemplateError
-from intermodal.request import Message
 
 NAME = "baml_src"  # the folder's name for the runtime: no path of this machine
 ROLES: Mapping[str, Role] = {"imsystem": "system", "imuser": "user", "imassistant": "assistant"}

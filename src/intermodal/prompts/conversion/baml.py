@@ -17,7 +17,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from intermodal.content import Role as MessageRole
+from intermodal.core.content import Role as MessageRole
+from intermodal.core.request import JsonOutput
 from intermodal.json_schema.allowed_values import resolve_reference
 from intermodal.prompts.baml.declarations import Declaration
 from intermodal.prompts.baml.reader import BamlTemplate
@@ -46,7 +47,6 @@ from intermodal.prompts.conversion.template_tree import (
 from intermodal.prompts.jinja import JinjaTemplate, MarkedTemplate
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, PromptExample, PromptFile
 from intermodal.prompts.rendering import Placeholders, Slot, TemplateError, located
-from intermodal.request import JsonOutput
 
 _ROLES: Mapping[str, MessageRole] = {"system": "system", "user": "user", "assistant": "assistant"}
 _MOST_DEEP = 20  # template strings that call each other

@@ -12,7 +12,8 @@ from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from intermodal.content import BytesSource, MediaPart, Text
+from intermodal.core.content import BytesSource, MediaPart, Text
+from intermodal.core.request import JsonOutput, Message, Output
 from intermodal.errors import PromptError
 from intermodal.prompts import argument_values, formats, sample_arguments
 from intermodal.prompts.conversion import baml, dotprompt, front_matter, normalized_schema, poml, prompty
@@ -31,7 +32,6 @@ from intermodal.prompts.dotprompt.reader import LitellmTemplate
 from intermodal.prompts.media_references import value_of
 from intermodal.prompts.prompt_file import Argument, MediaValue, PromptFile, model_names
 from intermodal.prompts.rendering import TemplateError
-from intermodal.request import JsonOutput, Message, Output
 
 # Compare two prompt files: both are rendered with the same values, and their requests compared.
 #

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from intermodal.core.request import JsonOutput, Sampling, Settings
 from intermodal.files.located_document import read_word
 from intermodal.prompts.conversion.template_tree import Losses
 from intermodal.prompts.prompt_file import PromptExample, PromptFile
 from intermodal.prompts.prompt_options import OPTIONS
-from intermodal.request import JsonOutput, Sampling, Settings
 
 CAMEL: Mapping[str, str] = {
     "temperature": "temperature", "top_p": "topP", "max_tokens": "maxOutputTokens", "stop": "stopSequences",

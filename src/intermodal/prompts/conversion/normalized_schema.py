@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from itertools import count
 from typing import Any
 
+from intermodal.core.request import JsonOutput, Output
 from intermodal.json_schema.allowed_values import resolve_reference
-from intermodal.request import JsonOutput, Output
 
 _MOST_DEEP = 40
 _MOST_MADE = 10_000  # parts of an inlined schema, which may grow exponentially with its depth

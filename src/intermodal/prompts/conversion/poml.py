@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from intermodal.content import Text
+from intermodal.core.content import Text
 from intermodal.prompts.conversion import front_matter
 from intermodal.prompts.conversion.template_tree import (
     AndTest,

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from intermodal.core.request import Tool
 from intermodal.prompts.conversion import front_matter
 from intermodal.prompts.conversion.template_tree import (
     AndTest,
@@ -49,7 +50,6 @@ from intermodal.prompts.jinja import MarkedTemplate, node_name
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, PromptFile
 from intermodal.prompts.prompty import ROLE, ROLES, PromptyTemplate, output_schema
 from intermodal.prompts.rendering import TemplateError, located
-from intermodal.request import Tool
 
 _FACTS: Mapping[str, Fact] = {"index0": "index", "index": "number", "first": "first", "last": "last"}
 _TODO = "write it with names, if and for"

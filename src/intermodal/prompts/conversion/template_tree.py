@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from dataclasses import replace as with_fields
 from typing import Any, Literal, NamedTuple
 
-from intermodal.content import Role as MessageRole
+from intermodal.core.content import Role as MessageRole
 from intermodal.prompts.prompt_file import PromptFile
 from intermodal.prompts.rendering import TemplateError
 

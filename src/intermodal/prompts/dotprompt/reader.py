@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from intermodal import answer_schema as schemas
-from intermodal.content import MediaPart, Part, Role, Text
+from intermodal.client import answer_schema as schemas
+from intermodal.client.request_builder import suggestion
+from intermodal.core.content import MediaPart, Part, Role, Text
+from intermodal.core.request import JsonOutput, Message, Output, TextOutput, Tool
 from intermodal.errors import PromptError, SchemaInvalid
 from intermodal.prompts import prompt_options
 from intermodal.prompts.argument_values import arguments_from_schema, arguments_from_template
@@ -28,8 +30,6 @@ from intermodal.prompts.media_references import media_part, within
 from intermodal.prompts.prompt_file import Argument, Level, MediaValue, PromptFile, PromptFinding, Template
 from intermodal.prompts.rendering import Placeholders, Slot, TemplateError, located, with_history
 from intermodal.prompts.source_text import FrontMatter, SplitFile, shown_value, split_front_matter, text_of
-from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
-from intermodal.request_builder import suggestion
 
 # LiteLLM's dialect of ``.prompt``: settings at the top level, a Jinja template, and lines that begin with a role. It is
 # recognised by constructs that dotprompt does not have, and read with a warning. ``System:``, ``User:`` and

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from intermodal.content import MediaPart, PathSource
+from intermodal.core.content import MediaPart, PathSource
 from intermodal.errors import IntermodalError
 from intermodal.json_schema.budget import BudgetExhausted, StepBudget
 from intermodal.json_schema.errors import InvalidSchema

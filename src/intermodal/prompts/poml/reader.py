@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from intermodal import answer_schema as schemas
-from intermodal.content import Part, Role, Text
+from intermodal.client import answer_schema as schemas
+from intermodal.core.content import Part, Role, Text
+from intermodal.core.request import JsonOutput, Message, Output, TextOutput, Tool
 from intermodal.errors import NotInstalled, PromptError, SchemaInvalid
 from intermodal.prompts import prompt_options
 from intermodal.prompts.poml.expansion import DocumentReads, Element, Expansion, canonical, parse, reads_of
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, PromptFile, PromptFinding
 from intermodal.prompts.rendering import TemplateError, with_history
 from intermodal.prompts.source_text import FrontMatter
-from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
 
 _ROLES: Mapping[str, Role] = {"system": "system", "human": "user", "ai": "assistant", "tool": "user"}
 _UNREAD: Mapping[str, str] = {

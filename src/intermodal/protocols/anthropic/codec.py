@@ -15,7 +15,8 @@ import msgspec
 
 from intermodal.catalog.schema_enforcement import is_closable
 from intermodal.catalog.types import Host
-from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.core.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.core.request import JsonOutput, Sampling, Settings, TextOutput
 from intermodal.protocols import request_fields
 from intermodal.protocols.anthropic.server import decode_request
 from intermodal.protocols.calls import (
@@ -60,7 +61,6 @@ from intermodal.protocols.framing.json_body import (
 )
 from intermodal.protocols.reply_decoder import ReplyDecoder, map_reason
 from intermodal.protocols.schema_transforms import close_objects, name_root
-from intermodal.request import JsonOutput, Sampling, Settings, TextOutput
 
 WIRE = "Anthropic messages"
 OWN = "anthropic"  # of content.Opaque

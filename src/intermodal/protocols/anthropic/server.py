@@ -10,7 +10,8 @@ from typing import Any, ClassVar, get_args
 
 from msgspec import UNSET
 
-from intermodal.content import Opaque, Reasoning, Refusal, Role, ToolCall, Value
+from intermodal.core.content import Opaque, Reasoning, Refusal, Role, ToolCall, Value
+from intermodal.core.request import JsonOutput, Sampling, TextOutput, Tool, ToolChoice
 from intermodal.protocols.calls import (
     ChatCall,
     Error,
@@ -53,7 +54,6 @@ from intermodal.protocols.request_validation import (
     require_text,
     tool_named,
 )
-from intermodal.request import JsonOutput, Sampling, TextOutput, Tool, ToolChoice
 
 
 class MergedTurns:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from intermodal import errors
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.errors import Billing, Retry
 from intermodal.protocols.errors.retry_after import retry_after, retry_after_in_body, should_retry
 

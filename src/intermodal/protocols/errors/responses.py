@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from intermodal import errors, events
-from intermodal.content import Value
+from intermodal.core.content import Value
 from intermodal.protocols.calls import (
     Finish,
     OpaqueBlock,

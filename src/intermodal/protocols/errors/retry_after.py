@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 
 MAX_RETRY_AFTER = 86_400.0  # seconds; a longer wait is reduced to this
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf(?:inity)?)\s*(ms|s)?\s*", re.IGNORECASE)

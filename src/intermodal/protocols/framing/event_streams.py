@@ -5,7 +5,7 @@ Forwarded data is split without being decoded; server-sent events and newline-de
 
 from __future__ import annotations
 
-from intermodal.content import Value
+from intermodal.core.content import Value
 
 # Splits a stream into lines or events without decoding them.
 

@@ -16,7 +16,8 @@ from urllib.parse import quote
 import msgspec
 
 from intermodal.catalog.types import Host
-from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.core.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.core.request import JsonOutput, TextOutput
 from intermodal.protocols import request_fields
 from intermodal.protocols.calls import (
     CHAT_HEADERS,
@@ -64,7 +65,6 @@ from intermodal.protocols.gemini.server import decode_request
 from intermodal.protocols.gemini.thought_signatures import FIELD, OWN, PLACEHOLDER, signature_block, signature_of
 from intermodal.protocols.reply_decoder import ReplyDecoder, map_reason, read_logprobs, tool_call_id
 from intermodal.protocols.schema_transforms import name_root
-from intermodal.request import JsonOutput, TextOutput
 
 WIRE = "Gemini generateContent"
 MAX_STOP = 5

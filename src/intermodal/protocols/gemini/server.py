@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from intermodal.content import Opaque, Reasoning, ToolCall, ToolResult
+from intermodal.core.content import Opaque, Reasoning, ToolCall, ToolResult
+from intermodal.core.request import JsonOutput, Sampling, TextOutput, Tool, ToolChoice
 from intermodal.protocols.calls import ChatCall, WireMessage, WirePart, WireText
 from intermodal.protocols.conversation import merge_neighbours
 from intermodal.protocols.framing.inline_media import decode_base64
@@ -16,7 +17,6 @@ from intermodal.protocols.framing.json_body import dumps
 from intermodal.protocols.gemini.thought_signatures import FIELD, OWN, signature_block
 from intermodal.protocols.request_fields import read_settings
 from intermodal.protocols.request_validation import media_part, read_request, require_list, require_text
-from intermodal.request import JsonOutput, Sampling, TextOutput, Tool, ToolChoice
 
 _PATH = re.compile(r"/models/(?P<model>[^:]*):(?P<verb>streamGenerateContent|generateContent)(\?alt=sse)?$")
 _CHOICES: Mapping[str, ToolChoice] = {"AUTO": "auto", "NONE": "none", "ANY": "required"}

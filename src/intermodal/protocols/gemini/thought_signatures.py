@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from intermodal.content import Opaque, ToolCall
+from intermodal.core.content import Opaque, ToolCall
 from intermodal.protocols.framing.json_body import as_mapping, as_text, dumps, loads
 
 OWN = "gemini"  # of content.Opaque

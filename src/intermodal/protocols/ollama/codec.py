@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from intermodal.catalog.types import Host
-from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.core.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.core.request import JsonOutput, TextOutput
 from intermodal.protocols import request_fields
 from intermodal.protocols.calls import (
     ChatCall,
@@ -57,7 +58,6 @@ from intermodal.protocols.framing.json_body import (
 from intermodal.protocols.ollama.server import decode_request, image_or_audio
 from intermodal.protocols.reply_decoder import ReplyDecoder, map_reason, read_logprobs, tool_call_id
 from intermodal.protocols.schema_transforms import name_root
-from intermodal.request import JsonOutput, TextOutput
 
 WIRE = "Ollama chat"
 PATH = "/api/chat"

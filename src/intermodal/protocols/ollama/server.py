@@ -8,7 +8,8 @@ from typing import Any
 from msgspec import Raw
 
 from intermodal.catalog.schema_enforcement import ANY_OBJECT
-from intermodal.content import Reasoning, Role, ToolCall, ToolResult
+from intermodal.core.content import Reasoning, Role, ToolCall, ToolResult
+from intermodal.core.request import JsonOutput, Sampling, TextOutput
 from intermodal.protocols.calls import (
     ChatCall,
     EmbeddingCall,
@@ -45,7 +46,6 @@ from intermodal.protocols.request_validation import (
     read_tools,
     require_text,
 )
-from intermodal.request import JsonOutput, Sampling, TextOutput
 
 STREAM_TYPE = "application/x-ndjson"
 # OpenTelemetry GenAI's finish reasons -> Ollama's.

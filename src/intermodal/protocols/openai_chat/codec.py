@@ -16,7 +16,8 @@ import msgspec
 
 from intermodal.catalog.schema_enforcement import ANY_OBJECT, fits_host_subset, is_closable
 from intermodal.catalog.types import Host
-from intermodal.content import Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.core.content import Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.core.request import JsonOutput, SpeechOutput, TextOutput, Tool
 from intermodal.protocols import request_fields
 from intermodal.protocols.calls import (
     CHAT_HEADERS,
@@ -65,7 +66,6 @@ from intermodal.protocols.reply_decoder import (
     tool_call_id,
 )
 from intermodal.protocols.schema_transforms import limit_lengths, name_root
-from intermodal.request import JsonOutput, SpeechOutput, TextOutput, Tool
 
 WIRE = "OpenAI chat"
 PATH = "/chat/completions"

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Literal
 
 from msgspec import UNSET, UnsetType
 
-from intermodal.content import Reasoning, Refusal, Role, Value
+from intermodal.core.content import Reasoning, Refusal, Role, Value
+from intermodal.core.request import JsonOutput, Sampling, SpeechOutput, TextOutput, Tool, ToolChoice
 from intermodal.protocols.calls import (
     ChatCall,
     Error,
@@ -54,7 +55,6 @@ from intermodal.protocols.request_validation import (
     require_text,
     tool_named,
 )
-from intermodal.request import JsonOutput, Sampling, SpeechOutput, TextOutput, Tool, ToolChoice
 
 # ---- parts -------------------------------------------------------------------------------------
 

@@ -14,12 +14,12 @@ from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
 
-from intermodal.content import Transcript
+from intermodal.core.content import Transcript
+from intermodal.core.request import PictureFormat, Quality
 from intermodal.protocols.calls import AudioFormat, EmbeddingCall, ImageCall, SpeechCall
 from intermodal.protocols.framing.json_body import dumps, loads
 from intermodal.protocols.openai_media.subtitles import subtitles
 from intermodal.protocols.request_validation import require_one_of, validation_message
-from intermodal.request import PictureFormat, Quality
 
 T = TypeVar("T")
 Encoding = Literal["float", "base64"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from intermodal.content import Transcript
+from intermodal.core.content import Transcript
 
 
 def subtitles(transcript: Transcript, form: str) -> str:

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from intermodal.catalog.types import AUDIO_TRANSLATIONS, Host
-from intermodal.content import Segment, Transcript
-from intermodal.languages import code_of
+from intermodal.core.content import Segment, Transcript
+from intermodal.core.languages import code_of
 from intermodal.protocols.calls import EncodedRequest, NotExpressible, Transcription, TranscriptionCall, WireUsage
 from intermodal.protocols.framing.json_body import valid_utf8
 from intermodal.protocols.framing.surrogates import loads_joined

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from intermodal.catalog.types import Host
-from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.core.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.core.request import JsonOutput, TextOutput
 from intermodal.protocols import request_fields
 from intermodal.protocols.calls import (
     CHAT_HEADERS,
@@ -79,7 +80,6 @@ from intermodal.protocols.reply_decoder import (
     read_logprobs,
     tool_call_id,
 )
-from intermodal.request import JsonOutput, TextOutput
 
 OUR_ID = "resp_"  # prefix of item ids that our own server generated, and no host knows
 WIRE = "OpenAI responses"

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from intermodal.content import Opaque, Refusal, Role, ToolCall, ToolResult
+from intermodal.core.content import Opaque, Refusal, Role, ToolCall, ToolResult
+from intermodal.core.request import Sampling
 from intermodal.protocols.calls import (
     ChatCall,
     Error,
@@ -53,7 +54,6 @@ from intermodal.protocols.request_validation import (
     require_list,
     require_text,
 )
-from intermodal.request import Sampling
 
 OWN = "openai_responses"  # of content.Opaque
 ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}

@@ -18,14 +18,7 @@ from tests.unit.gateway.apis.test_clients import WORKING
 from tests.unit.gateway.gateway_server import SEEING, STRONG, VECTORS, GatewayServer, config
 
 from intermodal import errors
-from intermodal.client_apis import (
-    ANTHROPIC_MESSAGES,
-    OLLAMA_CHAT,
-    OLLAMA_GENERATE,
-    OPENAI_CHAT,
-    OPENAI_RESPONSES,
-    ClientApi,
-)
+from intermodal.core.request import ASPECTS, TIERS, ZONES
 from intermodal.gateway.openapi.openapi_document import OPERATIONS, RESPONSE_HEADERS
 from intermodal.gateway.openapi.request_schemas import ACCEPTED_FIELDS
 from intermodal.gateway.requests.request_policy import FORBIDDEN_FIELDS, POLICY_HEADER, PolicyOverrides
@@ -43,10 +36,17 @@ from intermodal.protocols.calls import (
     WireTextDelta,
     WireUsage,
 )
+from intermodal.protocols.client_apis import (
+    ANTHROPIC_MESSAGES,
+    OLLAMA_CHAT,
+    OLLAMA_GENERATE,
+    OPENAI_CHAT,
+    OPENAI_RESPONSES,
+    ClientApi,
+)
 from intermodal.protocols.ollama import server as ollama_server
 from intermodal.protocols.openai_chat import server as openai_chat_server
 from intermodal.protocols.openai_responses import server as openai_responses_server
-from intermodal.request import ASPECTS, TIERS, ZONES
 from intermodal.testing import FakeHost, Fault
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import pytest
 from tests.unit.gateway.gateway_server import Before, GatewayServer, sse
 
-from intermodal.content import Part, Text, ToolCall
+from intermodal.core.content import Part, Text, ToolCall
+from intermodal.core.request import Message, Request
 from intermodal.events import Finished
 from intermodal.gateway.state.conversations import conversation_digest
 from intermodal.gateway.state.tool_call_signatures import ToolCallSignatures
 from intermodal.gateway.workers.shared_state import ChunkedSharedTable, SharedTable
 from intermodal.protocols.gemini.thought_signatures import signature_block, signatures_by_call
-from intermodal.request import Message, Request
 from intermodal.testing import FakeVendor
 from intermodal.testing.protocols import SIGNATURE, UNSIGNED
 

@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from tests.unit.gateway.gateway_server import GatewayServer, until
 
 from intermodal.cli.main import app
+from intermodal.client.sync_client import Client
 from intermodal.errors import IntermodalError
 from intermodal.executor.attempt.accounting import AttemptAccount
-from intermodal.sync_client import Client
 from intermodal.telemetry.request_record import RequestRecord
 from intermodal.testing import FakeHost, Fault
 

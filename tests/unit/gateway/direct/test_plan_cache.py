@@ -10,13 +10,13 @@ import pytest
 from msgspec.structs import replace
 from tests.unit.gateway.gateway_server import GatewayServer
 
-from intermodal.client import AsyncClient, plan_from
-from intermodal.content import Text
+from intermodal.client.async_client import AsyncClient, plan_from
+from intermodal.core.content import Text
+from intermodal.core.request import Message, Policy, Request, Sampling, Settings
 from intermodal.errors import NoRoute
 from intermodal.gateway.quotas.quota_types import claim_for_plan
 from intermodal.gateway.state.plan_cache import PlanCache, bucket_top
 from intermodal.plans.plan import Inputs
-from intermodal.request import Message, Policy, Request, Sampling, Settings
 
 SAID = "what does the picture show in red a caller says 42 Äpfel code def return 日本語 page chart colour why not"
 WORDS = SAID.split()

@@ -17,7 +17,7 @@ from tests.unit.gateway.gateway_server import STRONG, GatewayServer, house_befor
 import intermodal
 from intermodal import errors
 from intermodal.catalog.host_rows import HostRow, ServedRow
-from intermodal.config import load_config
+from intermodal.config.config_file import load_config
 from intermodal.executor.attempt.retry import RetryLimits, decide
 
 WORDS = (

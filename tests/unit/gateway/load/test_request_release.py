@@ -10,10 +10,10 @@ import pytest
 from tests.unit.gateway.apis.test_chat import shown
 from tests.unit.gateway.gateway_server import BY_EXECUTOR, GatewayServer, until
 
+from intermodal.core.request import Request
 from intermodal.gateway.http1.connection import Connection
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.protocols.framing.inline_media import ExtractedBody
-from intermodal.request import Request
 from intermodal.testing import FakeHost, Fault
 from intermodal.transport.http1 import HostConnection
 

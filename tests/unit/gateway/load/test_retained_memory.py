@@ -26,10 +26,10 @@ from tests.gates.faulty_host import FaultyHost, ScriptedReply, refusal
 from tests.gates.test_gateway_soak import PROTOCOLS, config
 from tests.unit.gateway.gateway_server import GatewayServer
 
-from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.load import load_snapshot
 from intermodal.catalog.types import Catalog
-from intermodal.config import snapshot_file
+from intermodal.config.config_file import snapshot_file
+from intermodal.core.bounded_cache import BoundedCache
 from intermodal.gateway import server_client
 from intermodal.store.attempt_journal import TEMPLATES
 

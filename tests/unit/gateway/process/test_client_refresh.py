@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from intermodal.client.request_builder import make_request
 from intermodal.errors import StoreError
 from intermodal.gateway.server_client import ServerClient
 from intermodal.local.discovery import scanner, server_directory
-from intermodal.request_builder import make_request
 
 pytestmark = pytest.mark.anyio
 

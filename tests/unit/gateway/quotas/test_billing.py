@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from intermodal import errors
+from intermodal.core.quantity import between, unknown
 from intermodal.events import Actual, AttemptFailed, Event, Finished, Replanned, StepFinished, StepStarted, Usage
 from intermodal.executor.attempt.accounting import AttemptEnding, Charge
 from intermodal.executor.attempt.step_caller import PriorAttempt
@@ -12,7 +13,6 @@ from intermodal.gateway import billing
 from intermodal.gateway.billing import RunBill
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call, Step, StepEstimate
-from intermodal.quantity import between, unknown
 from intermodal.store.rows import AttemptOutcome
 
 BOUND = 0.5  # USD of an attempt to answer

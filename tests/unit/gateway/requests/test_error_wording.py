@@ -14,16 +14,16 @@ from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config
 
 import intermodal
 from intermodal import errors
-from intermodal.client_apis import (
+from intermodal.core.hints import consent_to, hint, setting
+from intermodal.gateway.error_answers import ERROR_ENCODERS
+from intermodal.protocols.calls import Error
+from intermodal.protocols.client_apis import (
     ANTHROPIC_MESSAGES,
     OLLAMA_CHAT,
     OPENAI_CHAT,
     OPENAI_RESPONSES,
     ClientApi,
 )
-from intermodal.gateway.error_answers import ERROR_ENCODERS
-from intermodal.hints import consent_to, hint, setting
-from intermodal.protocols.calls import Error
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.testing import FakeHost
 
@@ -124,7 +124,7 @@ def test_what_is_raised_names_settings_as_values_and_no_options() -> None:
             if OPTION.search(words) and not COMMAND.search(words):
                 wrong.append(f"{name}:{line}: {words}")
     assert seen > 1_000, "the search finds nothing any more"
-    assert not wrong, "\n".join(("write a setting with intermodal.hints in place of an option", *wrong))
+    assert not wrong, "\n".join(("write a setting with intermodal.core.hints in place of an option", *wrong))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config
 
-from intermodal.content import Scripts, scaled
+from intermodal.core.content import Scripts, scaled
 from intermodal.cost_model.tokens import text_tokens
 from intermodal.gateway.requests import prompt_size_check
 from intermodal.media import request_media

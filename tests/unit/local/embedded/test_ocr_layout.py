@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from intermodal.content import ReadLine
+from intermodal.core.content import ReadLine
 from intermodal.local.embedded.ocr_layout import in_reading_order, line_from_corners, lines_to_text, page_slant
 
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
-from intermodal.config import state_dir
+from intermodal.config.config_file import state_dir
 from intermodal.local.servers import lifecycle
 from intermodal.local.servers.programs import PROGRAMS
 from intermodal.local.servers.records import MemoryForecast, ServerRecords, ServerSpec, ServerState

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from intermodal.catalog.load import load_catalog
-from intermodal.client import AsyncClient
-from intermodal.config import Config
+from intermodal.client.async_client import AsyncClient
+from intermodal.client.planner_inputs import vocabularies_to_count
+from intermodal.client.request_builder import make_request
+from intermodal.client.sync_client import Client
+from intermodal.config.config_file import Config
 from intermodal.local.tokenizers.byte_pair import count
 from intermodal.local.tokenizers.token_counter import TokenCounter
-from intermodal.planner_inputs import vocabularies_to_count
-from intermodal.request_builder import make_request
-from intermodal.sync_client import Client
 
 # A process of its own, whose heap has nothing else in it.
 NEW_WORDS = """

@@ -10,21 +10,21 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
-from intermodal.client import Answer, AsyncClient, PreparedRequest
+from intermodal.client.async_client import Answer, AsyncClient, PreparedRequest
+from intermodal.client.request_builder import AskOptions, FileLike, Schema, with_options
 from intermodal.concurrency.sync_bridge import SyncBridge
-from intermodal.request_builder import AskOptions, FileLike, Schema, with_options
 from intermodal.workloads.workload_keys import WorkloadKeys
 
 if TYPE_CHECKING:
     from intermodal.catalog.types import Endpoint
-    from intermodal.config import Config
-    from intermodal.content import Kind
-    from intermodal.estimates import Estimate
+    from intermodal.client.estimates import Estimate
+    from intermodal.config.config_file import Config
+    from intermodal.core.content import Kind
+    from intermodal.core.request import Request
     from intermodal.events import Event, Result
     from intermodal.plans.facts import QuestionFacts
     from intermodal.plans.plan import Plan, SavedPlan
     from intermodal.prompts.prompt import SyncPrompt
-    from intermodal.request import Request
     from intermodal.retrieval import passage_ranking, picture_search
     from intermodal.workloads.monthly_cost import MonthlyCost
 

@@ -29,21 +29,21 @@ from intermodal.catalog.snapshot.file import RivalPrice, Snapshot, SnapshotRow
 from intermodal.catalog.thinking_models import thinking_of
 from intermodal.catalog.token_rules import ModelFamilies, ModelTokenRules, bare_name, host_in_name
 from intermodal.catalog.types import FREE, Catalog, Endpoint, Evidence, Model, Price
-from intermodal.config import Config, snapshot_file
-from intermodal.content import KINDS, Kind, Value, together
+from intermodal.config.config_file import Config, snapshot_file
+from intermodal.core.content import KINDS, Kind, Value, together
+from intermodal.core.hints import MODELS, hint, setting
+from intermodal.core.quantity import Quantity, between, unknown
+from intermodal.core.today import today
 from intermodal.cost_model.rates import assumed_reasoning
 from intermodal.cost_model.token_counts import CountablePart, CountedPart, TokenCount, count_tokens
 from intermodal.cost_model.usage_price import Usage, UsagePrice, cacheable_tokens, price_of_parts, usage_price
 from intermodal.errors import UnknownModel, UsageError
-from intermodal.hints import MODELS, hint, setting
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.plans.facts import PartFacts
-from intermodal.quantity import Quantity, between, unknown
-from intermodal.today import today
 
 if TYPE_CHECKING:
+    from intermodal.client.request_builder import FileLike
     from intermodal.media.request_media import OpenedRequest
-    from intermodal.request_builder import FileLike
 
 
 _NEAR = 3
@@ -357,7 +357,7 @@ def parse_day(text: str) -> str:
 def find_priced_model(name: str, config: Config, env: Mapping[str, str]) -> PricedModel:
     """Return the model for a name, from the user's, shipped and published models. Raises UnknownModel."""
     if config.hosts:
-        from intermodal.request_builder import checked_config
+        from intermodal.client.request_builder import checked_config
 
         config = checked_config(config)
     catalog = load_catalog(user=config.hosts, installed={}, weights=frozenset())
@@ -533,11 +533,11 @@ async def open_files(files: tuple[FileLike, ...]) -> OpenedRequest:
     Raises:
         InputError: a file cannot be read.
     """
+    from intermodal.client.request_builder import make_request
     from intermodal.media.expand import expand
     from intermodal.media.fetch import CachingFetcher
     from intermodal.media.request_media import open_request
     from intermodal.media.worker_client import MediaWorker
-    from intermodal.request_builder import make_request
 
     worker, fetcher = MediaWorker(), CachingFetcher()
     try:

@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, get_
 
 import msgspec
 
-from intermodal import answer_schema as schemas
-from intermodal import languages
-from intermodal.config_tables import REQUEST_DEFAULTS
-from intermodal.content import KINDS, BytesSource, File, Part, PathSource, Source, Text, UrlSource
-from intermodal.errors import ConfigError, UsageError
-from intermodal.events import Result
-from intermodal.hints import command, hint, setting
-from intermodal.plugin_outputs import output_format, output_plugins
-from intermodal.request import (
+from intermodal.client import answer_schema as schemas
+from intermodal.client.plugin_outputs import output_format, output_plugins
+from intermodal.config.tables import REQUEST_DEFAULTS
+from intermodal.core import languages
+from intermodal.core.content import KINDS, BytesSource, File, Part, PathSource, Source, Text, UrlSource
+from intermodal.core.hints import command, hint, setting
+from intermodal.core.request import (
     HOTTEST,
     LICENCES,
     REGION,
@@ -48,9 +46,11 @@ from intermodal.request import (
     Tier,
     Zone,
 )
+from intermodal.errors import ConfigError, UsageError
+from intermodal.events import Result
 
 if TYPE_CHECKING:
-    from intermodal.config import Config
+    from intermodal.config.config_file import Config
 
 FileLike = str | os.PathLike[str] | bytes | tuple[str, bytes] | Part | Source
 Schema = type[Any] | Mapping[str, Any]
@@ -197,7 +197,7 @@ def checked_hosts(
 ) -> tuple[str, ...]:
     """Return the names if each is a host that can be granted consent. Raises UsageError otherwise."""
     from intermodal.catalog.load import find_host, unknown_host
-    from intermodal.config import snapshot_file
+    from intermodal.config.config_file import snapshot_file
 
     mine = {row.id for row in config.hosts}
     snapshot = snapshot_file(env)

@@ -13,11 +13,12 @@ from typing import Any
 
 import jsonschema
 import pytest
+from tests.unit.config.test_config import SERVED
 from tests.unit.gateway.conftest import POLICIES
-from tests.unit.test_config import SERVED
 
-from intermodal import config, config_tables
-from intermodal.config_schema import config_json_schema
+from intermodal.config import config_file
+from intermodal.config import tables as config_tables
+from intermodal.config.schema import config_json_schema
 from intermodal.errors import ConfigError
 
 VALIDATOR = jsonschema.Draft202012Validator(config_json_schema())
@@ -186,7 +187,7 @@ ONLY_READING = (
 
 def accepted(table: Any) -> bool:
     try:
-        config.parse(table, "intermodal.toml")
+        config_file.parse(table, "intermodal.toml")
     except ConfigError:
         return False
     return True
@@ -255,7 +256,7 @@ def test_both_know_what_may_be_a_name(table: str, name: str) -> None:
     assert accepted(made) == VALIDATOR.is_valid(made) == (name == "Haus-2.x_y")
 
 
-@pytest.mark.parametrize("text", [POLICIES, SERVED, config.HEADER, "", "[hosts.openai.timeouts]\nconnect = 1\n"])
+@pytest.mark.parametrize("text", [POLICIES, SERVED, config_file.HEADER, "", "[hosts.openai.timeouts]\nconnect = 1\n"])
 def test_what_other_tests_have_read_keeps_to_it(text: str) -> None:
     table = tomllib.loads(text)
     assert accepted(table)
@@ -264,6 +265,6 @@ def test_what_other_tests_have_read_keeps_to_it(text: str) -> None:
 
 def test_a_policy_has_the_fields_of_a_policy() -> None:
     """Bounds are added to some; a field that is new in one is new in the other."""
-    from intermodal.request import Policy
+    from intermodal.core.request import Policy
 
     assert set(config_tables.PolicyTable.__struct_fields__) == set(Policy.__struct_fields__)

@@ -27,21 +27,21 @@ from msgspec.structs import replace
 
 from intermodal.catalog.load import plannable
 from intermodal.catalog.types import Catalog
+from intermodal.client.request_builder import continues_conversation, with_config_labels
 from intermodal.concurrency.offload import TOOLS, is_long, offload
-from intermodal.content import Kind, MediaPart, Part, Text
+from intermodal.core.content import Kind, MediaPart, Part, Text
+from intermodal.core.request import JsonOutput, Policy, Request, ScoresOutput
+from intermodal.core.today import today
 from intermodal.errors import InputError, IntermodalError, NoRoute, PlanStale, UsageError
 from intermodal.planner.catalog_index import needs_consent
 from intermodal.planner.planning_case import question_of
 from intermodal.plans.facts import QuestionFacts, need_conversion
 from intermodal.plans.plan import Inputs, PartRef, Plan, SavedPlan, input_references
 from intermodal.plans.step import REPLAN, Call, Check, parameters_of
-from intermodal.request import JsonOutput, Policy, Request, ScoresOutput
-from intermodal.request_builder import continues_conversation, with_config_labels
-from intermodal.today import today
 
 if TYPE_CHECKING:
     from intermodal.catalog.types import Catalog
-    from intermodal.client_resources import ClientResources
+    from intermodal.client.resources import ClientResources
     from intermodal.local.tokenizers.token_counter import TokenCounter
     from intermodal.media.fetch import CachingFetcher
     from intermodal.media.request_media import OpenedRequest
@@ -267,7 +267,7 @@ async def _recall(opened: OpenedRequest, client: ClientResources, language: str)
 
 
 def _with_recalled(opened: OpenedRequest, client: ClientResources, language: str) -> OpenedRequest:
-    from intermodal.config import cache_dir
+    from intermodal.config.config_file import cache_dir
     from intermodal.local.embedded.ocr_scripts import readable_scripts
     from intermodal.store.conversion_cache import FOLDER, ConversionCache
     from intermodal.store.recognition_quality import with_recognition_quality

@@ -22,8 +22,8 @@ from tests.error_wording import errors_in_words_of_python as errors_in_words_of_
 import intermodal
 from intermodal import errors
 from intermodal.catalog.host_rows import HostRow, ServedRow
-from intermodal.client_verbs import ClientVerbs
-from intermodal.config import load_config
+from intermodal.client.verbs import ClientVerbs
+from intermodal.config.config_file import load_config
 from intermodal.events import Actual, Usage
 from intermodal.media.worker_client import MediaWorker
 from intermodal.testing import FakeHost

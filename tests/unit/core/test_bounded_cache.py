@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from intermodal.bounded_cache import BoundedCache
+from intermodal.core.bounded_cache import BoundedCache
 
 
 def texts(**kept: str) -> BoundedCache[str, str]:

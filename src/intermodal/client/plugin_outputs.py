@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, get_args
 
-from intermodal.answer_schema import check_schema
+from intermodal.client.answer_schema import check_schema
+from intermodal.core.plugin_registry import Plugin, installed_plugins, load_plugin, not_usable
+from intermodal.core.request import OUTPUT_NAMES, JsonOutput, Output
 from intermodal.errors import IntermodalError, OutputInvalid, SchemaInvalid
 from intermodal.events import Result
-from intermodal.plugin_registry import Plugin, installed_plugins, load_plugin, not_usable
-from intermodal.request import OUTPUT_NAMES, JsonOutput, Output
 
 
 class PluginOutput:

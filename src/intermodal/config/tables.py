@@ -1,7 +1,7 @@
 """The tables of ``intermodal.toml`` as types: the file is read with them, and its JSON Schema is generated from them.
 
-Rules that a type cannot express (unknown hosts, contradicting rows) are in ``config.py``. The descriptions of
-attributes are written for users: ``config_schema.py`` publishes them to editors.
+Rules that a type cannot express (unknown hosts, contradicting rows) are in ``config_file.py``. The descriptions of
+attributes are written for users: ``schema.py`` publishes them to editors.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from msgspec import Meta
 
 from intermodal.catalog.host_rows import HostRow
 from intermodal.catalog.types import MAX_TIMEOUT, TimeoutSettings
-from intermodal.content import Value
-from intermodal.request import (
+from intermodal.core.content import Value
+from intermodal.core.request import (
     DEFAULT_MAX_COST,
     DEFAULT_TIME_VALUE,
     REGION,

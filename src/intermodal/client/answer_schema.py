@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
+from intermodal.core.request import JsonOutput
 from intermodal.errors import OutputInvalid, SchemaInvalid
-from intermodal.request import JsonOutput
 
 if TYPE_CHECKING:
     from intermodal.json_schema import BudgetExhausted, StepBudget

@@ -1,7 +1,7 @@
 """The JSON Schema (draft 2020-12) of ``intermodal.toml``, for editors, generated from the types that read the file.
 
-Types, defaults and bounds come from the types, descriptions from their docstrings. Rules of ``config.py`` that a schema
-can express are added here; the others (unknown hosts, contradicting rows) are checked when the file is read.
+Types, defaults and bounds come from the types, descriptions from their docstrings. Rules of ``config_file.py`` that a
+schema can express are added here; the others (unknown hosts, contradicting rows) are checked when the file is read.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import msgspec
 
 from intermodal.catalog.host_rows import FOLDER_PROTOCOLS, NOT_NAMES, PRICE_FIELDS, HostRow, ServedRow
 from intermodal.catalog.plugin_rows import http_protocols
-from intermodal.config_tables import AUTO, POLICY, PROMPT, REQUEST_DEFAULTS, ConfigFile, PolicyTable
-from intermodal.request import ZONES
+from intermodal.config.tables import AUTO, POLICY, PROMPT, REQUEST_DEFAULTS, ConfigFile, PolicyTable
+from intermodal.core.request import ZONES
 
 _ENTRY = re.compile(r"^(\w+(?:, \w+)*): (.*)$")
 

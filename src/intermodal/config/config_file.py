@@ -33,7 +33,7 @@ from intermodal.catalog.model_folders import is_model_folder
 from intermodal.catalog.plugin_rows import http_protocols
 from intermodal.catalog.shipped_rows import known_hosts, parse_toml, read_toml
 from intermodal.catalog.types import TimeoutSettings
-from intermodal.config_tables import (
+from intermodal.config.tables import (
     AUTO,
     POLICY,
     PROMPT,
@@ -46,11 +46,11 @@ from intermodal.config_tables import (
     StoreTable,
     TelemetryTable,
 )
-from intermodal.content import Value
+from intermodal.core.content import Value
+from intermodal.core.hints import command
+from intermodal.core.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Licence, Policy, Retention, Zone
 from intermodal.errors import ConfigError
 from intermodal.files.atomic_file import exclusive_lock, file_mode, replace_file
-from intermodal.hints import command
-from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Licence, Policy, Retention, Zone
 
 if TYPE_CHECKING:
     import tomlkit

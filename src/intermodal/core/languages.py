@@ -5,8 +5,8 @@ Source: the language list of OpenAI's Whisper (``whisper/tokenizer.py``); ISO 63
 
 from __future__ import annotations
 
+from intermodal.core.hints import hint
 from intermodal.errors import UsageError
-from intermodal.hints import hint
 
 _ROWS = """
 afrikaans af; albanian sq; amharic am; arabic ar; armenian hy; assamese as; azerbaijani az; bashkir ba; basque eu;

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intermodal.hints import (
+from intermodal.core.hints import (
     Hint,
     Surface,
     action,

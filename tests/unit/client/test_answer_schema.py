@@ -10,7 +10,7 @@ import msgspec
 import pydantic
 import pytest
 
-from intermodal import answer_schema
+from intermodal.client import answer_schema
 from intermodal.errors import OutputInvalid, SchemaInvalid
 
 

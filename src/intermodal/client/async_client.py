@@ -5,7 +5,7 @@
     machine, statistics ──────┘               └── run() ─▶ events ─ fold ─▶ Result
 
 Planning is pure: all I/O happens before it (``planner_inputs.py``) or after it (``executor/``). Further verbs are in
-``client_verbs.py``. ``Client`` in ``sync_client.py`` has the same verbs for synchronous code.
+``verbs.py``. ``Client`` in ``sync_client.py`` has the same verbs for synchronous code.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from msgspec.structs import replace
 
-from intermodal import request_builder
-from intermodal.answer import Answer
-from intermodal.client_resources import ClientResources
-from intermodal.client_verbs import ClientVerbs
+from intermodal.client import request_builder
+from intermodal.client.answer import Answer
+from intermodal.client.planner_inputs import PreparedRequest, check_approved, check_callable, check_steps, prepare
+from intermodal.client.request_builder import AskOptions, FileLike, Schema, continues_conversation, with_options
+from intermodal.client.resources import ClientResources
+from intermodal.client.verbs import ClientVerbs
+from intermodal.core.hints import Hint, words
+from intermodal.core.request import Request
 from intermodal.errors import UsageError
 from intermodal.events import Event, Finished, Note, Result, TextDelta, fold
-from intermodal.hints import Hint, words
 from intermodal.planner import frontier, plan_from, why_not
-from intermodal.planner_inputs import PreparedRequest, check_approved, check_callable, check_steps, prepare
 from intermodal.plans import analyze, explain
 from intermodal.plans.plan import Plan, SavedPlan
-from intermodal.request import Request
-from intermodal.request_builder import AskOptions, FileLike, Schema, continues_conversation, with_options
 
 if TYPE_CHECKING:
     from intermodal.executor.attempt.ledger import AllowanceLike

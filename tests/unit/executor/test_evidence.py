@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from intermodal.evidence import EvidenceSource, EvidenceSources, evidence_of
+from intermodal.executor.outputs.evidence import EvidenceSource, EvidenceSources, evidence_of
 
 INVOICE = """Acme Rail Ltd
 Invoice INV-20417, container MSKU 482913-7

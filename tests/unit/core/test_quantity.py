@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intermodal.quantity import Quantity, between, exact, q_error, total, unknown
+from intermodal.core.quantity import Quantity, between, exact, q_error, total, unknown
 
 numbers = st.floats(min_value=0, max_value=1e12, allow_nan=False)
 

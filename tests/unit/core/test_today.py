@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import intermodal
-from intermodal.today import today
+from intermodal.core.today import today
 
 
 def test_the_day_is_iso_in_utc() -> None:
@@ -24,4 +24,4 @@ def test_nobody_else_writes_the_day_of_now() -> None:
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Call) and ast.unparse(node).endswith(").date().isoformat()"):
                 wrong.append(f"{path.relative_to(root)}:{node.lineno}")
-    assert not wrong, "ask intermodal.today"
+    assert not wrong, "ask intermodal.core.today"

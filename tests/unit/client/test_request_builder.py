@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from intermodal import request_builder
-from intermodal.content import BytesSource, File, PathSource, Text, UrlSource
+from intermodal.client import request_builder
+from intermodal.core.content import BytesSource, File, PathSource, Text, UrlSource
+from intermodal.core.request import JsonOutput, Message, Policy
 from intermodal.errors import UsageError
-from intermodal.request import JsonOutput, Message, Policy
 
 
 def test_paths_urls_and_bytes_become_files_whose_kind_the_bytes_will_tell() -> None:

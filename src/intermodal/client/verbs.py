@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import msgspec
 
-from intermodal import request_builder
 from intermodal.catalog.model_names import resolve_name
-from intermodal.client_resources import ClientResources
-from intermodal.config import cache_dir
-from intermodal.content import Text
+from intermodal.client import request_builder
+from intermodal.client.request_builder import with_options
+from intermodal.client.resources import ClientResources
+from intermodal.config.config_file import cache_dir
+from intermodal.core.content import Text
 from intermodal.errors import NoRoute, UsageError
 from intermodal.plans.verdict import Other
-from intermodal.request_builder import with_options
 from intermodal.workloads.workload_keys import WorkloadKeys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from intermodal.catalog.types import Endpoint
-    from intermodal.estimates import Estimate
+    from intermodal.client.estimates import Estimate
+    from intermodal.client.request_builder import FileLike
+    from intermodal.core.request import Request
     from intermodal.plans.plan import Inputs
     from intermodal.prompts.prompt import Prompt
-    from intermodal.request import Request
-    from intermodal.request_builder import FileLike
     from intermodal.retrieval import passage_ranking, picture_search
     from intermodal.retrieval.passage_ranking import RerankResult
     from intermodal.retrieval.picture_search import FindResult, PictureFinder
@@ -112,7 +112,7 @@ class ClientVerbs:
             NoRoute: no permitted model can rank; ``reasons`` lists why. CallError: the host failed. InputError: a file
                 cannot be read, or there is no text. UsageError: an argument is wrong.
         """
-        from intermodal.planner_inputs import prepare
+        from intermodal.client.planner_inputs import prepare
         from intermodal.retrieval.passage_ranking import (
             HostedRanking,
             Passage,
@@ -188,7 +188,7 @@ class ClientVerbs:
             UnknownModel: ``model`` matches no model. InputError: a file cannot be read.
             UsageError: there is nothing to count, or ``day`` is before the model's first token rule.
         """
-        from intermodal.estimates import EstimateOptions, estimate_of
+        from intermodal.client.estimates import EstimateOptions, estimate_of
 
         wanted = EstimateOptions(model, out_tokens, day, batch, cached)
         return await estimate_of(prompt, files, wanted, self.config, self.env)

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from intermodal import api_keys, config, request_builder
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.shipped_rows import known_hosts
 from intermodal.catalog.types import Host, TimeoutSettings
-from intermodal.config import Config, cache_dir, config_path, data_dir, load_config
+from intermodal.client import request_builder
+from intermodal.config import api_keys, config_file
+from intermodal.config.config_file import Config, cache_dir, config_path, data_dir, load_config
 from intermodal.errors import ConfigError, NotInstalled
 from intermodal.transport.timeouts import Timeouts
 
@@ -169,7 +170,7 @@ def test_a_mark_that_an_editor_put_before_it_is_no_part_of_it(env: Env) -> None:
     path = written(env, "consent = ['openai']\n")
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert load_config(env).consent == ("openai",)
-    config.consent(env, "groq")
+    config_file.consent(env, "groq")
     assert load_config(env).consent == ("openai", "groq")
     path.write_bytes(b"\xef\xbb\xbf\nmax_cost = -1\n")
     with pytest.raises(ConfigError, match=" line 2"):
@@ -254,15 +255,15 @@ def test_a_config_that_is_a_folder_is_said(env: Env) -> None:
 
 
 def test_consent_is_written_once_and_read_back(env: Env) -> None:
-    config.consent(env, "openai")
-    path = config.consent(env, "openai")
+    config_file.consent(env, "openai")
+    path = config_file.consent(env, "openai")
     assert load_config(env).consent == ("openai",)
     assert path.read_text().count('"openai"') == 2  # one of them in the comment of the head
 
 
 def test_consent_goes_above_the_tables_and_keeps_the_users_words(env: Env) -> None:
     path = written(env, '# mine\nmax_cost = 0.1 # little\n\n[hosts.box] # mine too\nbase_url = "http://10.0.0.1/v1"\n')
-    config.consent(env, "groq")
+    config_file.consent(env, "groq")
     text = path.read_text()
     assert load_config(env).consent == ("groq",)
     assert "# mine\n" in text
@@ -276,50 +277,50 @@ def test_a_host_is_written_and_read_back_as_it_was(env: Env) -> None:
         id="box", base_url="http://10.0.0.1:8000/v1", zone="network", forced_json=True, key_env="BOX_KEY",
         models=(ServedRow(id="acme/a-7b", served_as="a:7b", input=("text", "image")), ServedRow(id="acme/b")),
     )  # fmt: skip
-    config.consent(env, "openai")
-    config.add_host(env, row)
+    config_file.consent(env, "openai")
+    config_file.add_host(env, row)
     assert load_config(env).hosts == (row,)
     assert load_config(env).consent == ("openai",)
     other = HostRow(id="other", base_url="http://127.0.0.1/v1")
-    config.add_host(env, other)
+    config_file.add_host(env, other)
     assert load_config(env).hosts == (row, other)
 
 
 def test_a_host_added_again_takes_the_place_of_the_old_one(env: Env) -> None:
-    config.add_host(env, HostRow(id="box", base_url="http://127.0.0.1:1/v1", key_env="OLD"))
-    config.add_host(env, HostRow(id="box", base_url="http://127.0.0.1:2/v1"))
+    config_file.add_host(env, HostRow(id="box", base_url="http://127.0.0.1:1/v1", key_env="OLD"))
+    config_file.add_host(env, HostRow(id="box", base_url="http://127.0.0.1:2/v1"))
     assert load_config(env).hosts == (HostRow(id="box", base_url="http://127.0.0.1:2/v1"),)
 
 
 def test_removing_takes_back_row_and_consent(env: Env) -> None:
-    config.consent(env, "openai")
-    config.add_host(env, HostRow(id="box", base_url="http://127.0.0.1:1/v1"))
-    assert config.remove_host(env, "openai")
-    assert config.remove_host(env, "box")
-    assert not config.remove_host(env, "box")
+    config_file.consent(env, "openai")
+    config_file.add_host(env, HostRow(id="box", base_url="http://127.0.0.1:1/v1"))
+    assert config_file.remove_host(env, "openai")
+    assert config_file.remove_host(env, "box")
+    assert not config_file.remove_host(env, "box")
     assert (load_config(env).consent, load_config(env).hosts) == ((), ())
 
 
 def test_removing_what_is_not_there_writes_nothing(env: Env) -> None:
-    assert not config.remove_host(env, "openai")
+    assert not config_file.remove_host(env, "openai")
     assert not config_path(env).exists()
 
 
 def test_an_edit_that_would_break_the_file_leaves_it_as_it_was(env: Env) -> None:
     path = written(env, "max_cost = 0.1\n")
     with pytest.raises(ConfigError):
-        config.consent(env, "nobody")
+        config_file.consent(env, "nobody")
     with pytest.raises(ConfigError):
-        config.add_host(env, HostRow(id="bad name", base_url="http://127.0.0.1/v1"))
+        config_file.add_host(env, HostRow(id="bad name", base_url="http://127.0.0.1/v1"))
     assert path.read_text() == "max_cost = 0.1\n"
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_new_file_is_its_owners_only_and_an_old_one_keeps_its_mode(env: Env) -> None:
-    path = config.create(env)
+    path = config_file.create(env)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     path.chmod(0o640)
-    config.consent(env, "openai")
+    config_file.consent(env, "openai")
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
@@ -335,12 +336,12 @@ consent(os.environ, "groq")
 
 def test_of_two_edits_at_once_none_is_lost(env: Env, monkeypatch: pytest.MonkeyPatch) -> None:
     """Above all not a consent that is taken back."""
-    config.consent(env, "openai")
+    config_file.consent(env, "openai")
     where = {**os.environ, **env, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen([sys.executable, "-c", CONSENTS], stdin=-1, stdout=-1, env=where) as other:
         assert other.stdin is not None and other.stdout is not None
         other.stdout.readline()
-        write = config.replace_file
+        write = config_file.replace_file
 
         def late(path: Path, body: bytes, *, mode: int) -> None:
             assert other.stdin is not None
@@ -350,8 +351,8 @@ def test_of_two_edits_at_once_none_is_lost(env: Env, monkeypatch: pytest.MonkeyP
                 other.wait(2)
             write(path, body, mode=mode)
 
-        monkeypatch.setattr(config, "replace_file", late)
-        assert config.remove_host(env, "openai")
+        monkeypatch.setattr(config_file, "replace_file", late)
+        assert config_file.remove_host(env, "openai")
     assert other.returncode == 0
     assert load_config(env).consent == ("groq",)
 
@@ -362,14 +363,14 @@ def test_a_config_behind_a_link_stays_behind_it(env: Env, tmp_path: Path) -> Non
     link = config_path(env)
     link.parent.mkdir(parents=True)
     link.symlink_to(real)
-    config.consent(env, "openai")
+    config_file.consent(env, "openai")
     assert link.is_symlink()
     assert 'consent = ["openai"]' in real.read_text()
 
 
 def test_creating_twice_changes_nothing(env: Env) -> None:
-    before = config.create(env).read_text()
-    assert config.create(env).read_text() == before
+    before = config_file.create(env).read_text()
+    assert config_file.create(env).read_text() == before
     assert load_config(env) == Config(path=str(config_path(env)))
 
 
@@ -440,7 +441,7 @@ def test_a_key_that_cannot_be_one_is_refused_without_being_shown(ring: Ring, key
 
 
 def test_the_environment_of_the_process_is_the_default(monkeypatch: pytest.MonkeyPatch, env: Env) -> None:
-    config.consent(env, "openai")
+    config_file.consent(env, "openai")
     monkeypatch.setenv("INTERMODAL_HOME", env["INTERMODAL_HOME"])
     assert load_config().consent == load_config(os.environ).consent == ("openai",)
 

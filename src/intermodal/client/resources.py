@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from msgspec.structs import replace
 
-from intermodal import request_builder
 from intermodal.catalog.load import rate_card_lookup, with_named
 from intermodal.catalog.types import Catalog
-from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
-from intermodal.content import Kind
-from intermodal.hints import Surface
+from intermodal.client import request_builder
+from intermodal.config.config_file import Config, cache_dir, data_dir, load_config, snapshot_file
+from intermodal.core.content import Kind
+from intermodal.core.hints import Surface
 from intermodal.local.discovery.catalog_cache import CatalogCache
 from intermodal.local.discovery.server_directory import ServerDirectory
 from intermodal.plans.cpu_schedule import MOST_DECODERS
 
 if TYPE_CHECKING:
+    from intermodal.core.request import Request
     from intermodal.executor.attempt.circuit_breaker import EndpointHealth
     from intermodal.executor.dependencies import Dependencies
     from intermodal.local.servers.context_fit import ContextFitter
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from intermodal.plans.machine import Machine
     from intermodal.plans.plan import Inputs, Plan
     from intermodal.questions.question_reader import QuestionReader
-    from intermodal.request import Request
     from intermodal.store.database import Store
     from intermodal.telemetry.signals import Signals
 
@@ -158,7 +158,7 @@ class ClientResources:
         return start_telemetry(settings, self.env) if is_enabled(settings, switch) else None
 
     def _world(self, inputs: Inputs, *, exact: bool = False, live: bool = True) -> Dependencies:
-        from intermodal.api_keys import find_key
+        from intermodal.config.api_keys import find_key
         from intermodal.executor.dependencies import Dependencies
         from intermodal.store.conversion_cache import FOLDER, ConversionCache
         from intermodal.transport.client import Transport

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from intermodal.content import Part, Role, Value, renamed_field
+from intermodal.core.content import Part, Role, Value, renamed_field
 
 Objective = Literal["default", "cheapest", "fastest", "best"]
 OBJECTIVES: tuple[Objective, ...] = ("default", "cheapest", "fastest", "best")

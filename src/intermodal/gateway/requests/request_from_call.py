@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import assert_never
 
-from intermodal import content
-from intermodal.content import BytesSource, MediaPart, Part, UrlSource
+from intermodal.core import content
+from intermodal.core.content import BytesSource, MediaPart, Part, UrlSource
+from intermodal.core.request import Message, Policy, Request
 from intermodal.protocols.calls import (
     ChatCall,
     CodedImage,
@@ -22,7 +23,6 @@ from intermodal.protocols.calls import (
     WireText,
     WireVideo,
 )
-from intermodal.request import Message, Policy, Request
 
 
 def request_from_call(
