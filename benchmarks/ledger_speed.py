@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from intermodal.gateway.quotas.key_generation import digest, new_secret
+from intermodal.gateway.quotas.authentication import digest, new_secret
 from intermodal.gateway.quotas.quota_manager import QuotaManager
 from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, QuotaClaim, QuotaRefusal, RateLimit, VirtualKey
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore

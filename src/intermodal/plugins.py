@@ -115,7 +115,7 @@ class OutputFormat(Protocol):
 
 _MODULES = {
     "catalog.types": ("Host",),
-    "content": ("ReadLine", "Segment", "Text", "Transcript"),
+    "core.content": ("ReadLine", "Segment", "Text", "Transcript"),
     "errors": ("CallError", "InputBroken", "PromptError"),
     "media.office.conversion_types": ("ConvertedFile", "EmbeddedFile"),
     "prompts.prompt_file": ("Argument", "PromptFile", "PromptFormat", "Template", "TextTemplate"),
@@ -124,7 +124,7 @@ _MODULES = {
         "WireImage", "WireText", "WireTextDelta", "WireUsage",
     ),
     "events": ("Result",),
-    "request": ("JsonOutput", "Message", "Output", "TextOutput"),
+    "core.request": ("JsonOutput", "Message", "Output", "TextOutput"),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -12,13 +12,13 @@ from intermodal.config.tables import ServeTable
 from intermodal.executor.attempt import circuit_breaker
 from intermodal.executor.direct import compiled_plan
 from intermodal.gateway import server_client
-from intermodal.gateway.direct import direct_chats, text_size_cache
+from intermodal.gateway.direct import direct_chats
 from intermodal.gateway.endpoints import media
 from intermodal.gateway.http1 import connection
 from intermodal.gateway.http1.http_types import HttpLimits
 from intermodal.gateway.quotas import budget_leases
 from intermodal.gateway.requests import body_limits, multipart
-from intermodal.gateway.state import conversations, plan_cache, plan_history, response_items, tool_call_signatures
+from intermodal.gateway.state import conversations, plan_cache, plan_history
 from intermodal.gateway.workers import shared_state
 from intermodal.json_schema import compiler
 from intermodal.local.discovery import catalog_cache
@@ -43,7 +43,7 @@ BOUNDS = {
     "pictures, recordings, films, documents": f"{LIMITS.media:,}, else 413",
     "steps of rendering a prompt file": f"{rendering.MOST_STEPS:,}, else 400",
     "texts in a request for vectors": f"{openai_media_server.MAX_TEXTS:,}, else 400",
-    "bytes of items that are named by id, each time": f"{response_items.MAX_REFERENCED_BYTES >> 20} MiB, else 413",
+    "bytes of items that are named by id, each time": f"{conversations.MAX_REFERENCED_BYTES >> 20} MiB, else 413",
     "parts of a form": f"{multipart.MAX_PARTS}, else 413",
     "bytes of the head": f"{LIMITS.head >> 10} KiB, else 431",
     "headers": f"{LIMITS.headers}, else 431",
@@ -61,12 +61,12 @@ TABLES: dict[str, tuple[int, int | None]] = {
     "policies by overrides": (direct_chats.POLICIES, None),
     "bills of plain counts": (compiled_plan.BILLS, None),
     "leases by claim": (budget_leases.CACHED_CLAIMS, None),
-    "sizes of texts": (text_size_cache.KEPT, text_size_cache.ROOM),
-    "what questions ask for": (text_size_cache.ASKED, text_size_cache.ASKED_ROOM),
+    "sizes of texts": (direct_chats.KEPT, direct_chats.ROOM),
+    "what questions ask for": (direct_chats.ASKED, direct_chats.ASKED_ROOM),
     "what questions need": (question_reader.KEPT, question_reader.ROOM),
     "where conversations were answered": (conversations.MAX_CONVERSATIONS, None),
-    "items of answers": (response_items.MAX_ITEMS, response_items.MAX_ITEM_BYTES),
-    "signatures of calls": (tool_call_signatures.MAX_SIGNATURES, tool_call_signatures.MAX_SIGNATURE_BYTES),
+    "items of answers": (conversations.MAX_ITEMS, conversations.MAX_ITEM_BYTES),
+    "signatures of calls": (conversations.MAX_SIGNATURES, conversations.MAX_SIGNATURE_BYTES),
     "catalogs by what was named": (server_client.MAX_CATALOGS, None),
     "catalogs by allowed hosts": (catalog_cache.KEPT, None),
     "endpoints left by shape": (catalog_index.SHAPES, None),

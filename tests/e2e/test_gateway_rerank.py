@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from tests.e2e.onnx_folders import BERT, config
 from tests.unit.gateway.gateway_server import GatewayServer
 
-from intermodal.gateway.quotas.key_generation import digest
+from intermodal.gateway.quotas.authentication import digest
 from intermodal.gateway.quotas.quota_types import Budget, RateLimit, VirtualKey
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 from intermodal.gateway.routes import ROUTES

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.command import intermodal
 from tests.unit.gateway.gateway_server import GatewayServer
 
-from intermodal.gateway.quotas.key_generation import digest
+from intermodal.gateway.quotas.authentication import digest
 from intermodal.gateway.quotas.quota_types import Budget, VirtualKey
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 from intermodal.testing import FakeHost

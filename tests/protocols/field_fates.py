@@ -18,9 +18,7 @@ from msgspec.structs import replace
 from tests.protocols.calls import WIRES
 
 from intermodal.catalog.types import PROMPT_CACHING_PROTOCOLS, Host
-from intermodal.protocols import request_fields
-from intermodal.protocols.calls import EncodedRequest, NotExpressible
-from intermodal.protocols.client_apis import (
+from intermodal.client_apis import (
     ANTHROPIC_MESSAGES,
     OLLAMA_CHAT,
     OLLAMA_GENERATE,
@@ -28,6 +26,8 @@ from intermodal.protocols.client_apis import (
     OPENAI_RESPONSES,
     ClientApi,
 )
+from intermodal.protocols import request_fields
+from intermodal.protocols.calls import EncodedRequest, NotExpressible
 from intermodal.protocols.request_fields import FIELDS, ignored_content
 
 PLANNED, IGNORED, REFUSED = "planned", "ignored", "refused"

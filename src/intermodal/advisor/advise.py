@@ -1,30 +1,486 @@
-"""``intermodal.advise``: advice for this machine, today's snapshot and the measurements of earlier runs."""
+"""``intermodal.advise``: its options become a question, which is answered for this machine, today's snapshot and the
+measurements of earlier runs.
+"""
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Iterable, Mapping
-from typing import Unpack, cast
+from difflib import get_close_matches
+from typing import TypedDict, TypeVar, Unpack, cast
 
 import msgspec
+from msgspec import structs
 
 from intermodal.advisor.advice import Advice
 from intermodal.advisor.candidate_catalog import candidate_catalog
 from intermodal.advisor.decision import decide as advise_on
-from intermodal.advisor.options import AdviseOptions, make_question
-from intermodal.advisor.question import PROMPT, AdviceQuestion
-from intermodal.client.request_builder import with_options
+from intermodal.advisor.question import (
+    DAYS,
+    MAKES,
+    MONTHS,
+    PROMPT,
+    AdviceQuestion,
+    Hardware,
+    OutputName,
+    OwnedHardware,
+    PictureContent,
+    RequestVolume,
+    with_defaults,
+)
+from intermodal.client.request_builder import check_output, checked_region, with_options
 from intermodal.concurrency.sync_bridge import SyncBridge
 from intermodal.config.config_file import Config, data_dir, load_config, snapshot_file
-from intermodal.core.hints import setting
+from intermodal.core.content import Kind
+from intermodal.core.hints import hint, setting
+from intermodal.core.languages import checked_language
+from intermodal.core.request import (
+    ASPECTS,
+    LICENCES,
+    OBJECTIVES,
+    RETENTIONS,
+    TIERS,
+    Aspect,
+    Licence,
+    Objective,
+    Retention,
+    ScoresOutput,
+    Tier,
+)
 from intermodal.core.today import today
+from intermodal.cost_model.token_counts import CountablePart
 from intermodal.errors import UsageError
 from intermodal.local.hardware.machine import machine_snapshot
 from intermodal.plans.facts import QuestionFacts
+from intermodal.plans.machine import Gpu, Machine
 from intermodal.plans.statistics import Statistics
 from intermodal.questions.question_reader import QuestionReader
+from intermodal.sizing.machines import compute_of_cores, describe_cards, machine_of_options, with_assumptions
 from intermodal.store.database import Store
 from intermodal.store.measured_strengths import strengths
+
+# ---- options ----------------------------------------------------------------------------------------
+#
+# Build a question from the options of the Python API and the command line.
+#
+# The second half parses user input such as ``pdf,image``, ``10000/day`` and ``2x24GB``.
+
+MOST_USERS = 1024
+T = TypeVar("T", bound=str)
+Size = float | tuple[int, int]
+
+
+class AdviseOptions(TypedDict, total=False):
+    """The options of ``advise`` besides inputs and outputs.
+
+    Attributes:
+        sizes: of inputs, by kind: characters of a text, (width, height) of an image, seconds of audio or video, pages
+            of a pdf. parts: the same as pieces, of which there may be several per kind. Kinds without a size have
+            defaults, which are shown.
+        prompt: the question; its words determine the aspects to keep and the length of the answer. out_tokens: sets
+            that length.
+        requests: rate, as "10000/day"; a number is per month. max_cost: USD per request. latency: seconds per request.
+        private: kinds that may not leave the machine. release, keep, language, at_least, objective: as in ``Policy``.
+        hosts: the only hosts to consider. local: consider no hosts.
+        licence: "commercial" (the default) or "any". regions, retention: as in ``Policy``.
+        waits: whether a person waits for each answer, so that seconds count besides money. By default they count if no
+            number of requests is stated; for a monthly bill money decides, and the choice for waiting is named as well.
+        hardware: "24GB", "2x24GB 16cores", "RTX 4090", "2xH100"; by default this machine. users: requests that an own
+            server answers at once. hardware_price: USD per machine.
+        life_months: months of use. power: watts. kwh: USD per kWh.
+        translate: the target language for speech. labels: to be scored.
+        shows: content of images, "text" or "scene". scanned: pages without a text layer. figures: pages with drawings.
+        verbatim: speak the text itself.
+    """
+
+    sizes: Mapping[str, Size]
+    parts: Iterable[CountablePart]
+    prompt: str
+    out_tokens: int | None
+    requests: str | float
+    max_cost: float | None
+    latency: float | None
+    private: Iterable[str]
+    release: Iterable[str]
+    keep: Iterable[str]
+    language: str
+    translate: str
+    labels: Iterable[str]
+    at_least: Tier | None
+    objective: Objective
+    hosts: Iterable[str]
+    licence: Licence
+    regions: Iterable[str]
+    retention: Retention
+    waits: bool | None
+    local: bool
+    hardware: str
+    users: int | None
+    hardware_price: float | None
+    life_months: float | None
+    power: float | None
+    kwh: float | None
+    shows: PictureContent | None
+    scanned: bool
+    figures: bool
+    verbatim: bool
+
+
+def make_question(
+    takes: str | Iterable[str], makes: str | Iterable[str], here: Machine, **options: Unpack[AdviseOptions]
+) -> AdviceQuestion:
+    """Return the question that the options describe.
+
+    Args:
+        takes: input kinds ("pdf", "image"). makes: outputs ("text"), the answer first.
+        here: the machine this runs on.
+
+    Raises:
+        UsageError: a word is unknown, a size is invalid, or options contradict each other.
+    """
+    known = AdviseOptions.__annotations__
+    for name in options:
+        if name not in known:
+            raise UsageError(f"advise has no option {name}", todo=f"options are {', '.join(sorted(known))}")
+    _check_types(options)
+    kinds = parse_kinds(_words_of(takes), setting("in"))
+    sized = [_piece_of(kind, size) for kind, size in options.get("sizes", {}).items()]
+    parts, assumed = with_defaults(kinds, (*sized, *options.get("parts", ())))
+    stated = options.get("hardware") or ""
+    requests = options.get("requests") or ""
+    if not isinstance(requests, str):
+        requests = f"{requests:.15g}"
+    out = parse_outputs(_words_of(makes))
+    hardware = parse_hardware(stated, here) if stated else this_machine(here)
+    hardware = structs.replace(hardware, users=_users(options.get("users")))
+    return AdviceQuestion(
+        takes=kinds,
+        makes=out[0],
+        beside=out[1:],
+        parts=parts,
+        assumed=assumed,
+        hardware=hardware,
+        prompt=(options.get("prompt") or "").strip() or PROMPT,
+        volume=parse_volume(requests) if requests else None,
+        shows=options.get("shows") or "",
+        scanned=options.get("scanned", False),
+        figures=options.get("figures", False),
+        verbatim=options.get("verbatim", False),
+        out_tokens=_count(options.get("out_tokens")),
+        objective=_one_of(options.get("objective", "default"), OBJECTIVES, setting("objective")),
+        at_least=_tier(options.get("at_least")),
+        private=parse_private(_words_of(options.get("private", ()))),
+        release=tuple(_words_of(options.get("release", ()))),
+        keep=tuple(
+            _one_of(cast("Aspect", each), ASPECTS, setting("keep")) for each in _words_of(options.get("keep", ()))
+        ),
+        language=options.get("language", ""),
+        translate=checked_language(options.get("translate", "")),
+        labels=_labels(_words_of(options.get("labels", ()))),
+        hosts=tuple(_words_of(options.get("hosts", ()))),
+        licence=_one_of(options.get("licence", "commercial"), LICENCES, setting("licence")),
+        regions=tuple(map(checked_region, _words_of(options.get("regions", ())))),
+        retention=_one_of(options.get("retention", "any"), RETENTIONS, setting("retention")),
+        waits=options.get("waits"),
+        local=options.get("local", False),
+        latency=_positive(options.get("latency"), setting("latency"), "seconds"),
+        max_cost=_amount(options.get("max_cost"), setting("max-cost"), "dollars"),
+        owned=_owned_hardware(options),
+    )
+
+
+_WORDS = frozenset(
+    {"prompt", "language", "translate", "hardware", "objective", "at_least", "shows", "licence", "retention"}
+)
+_NUMBERS = frozenset({"out_tokens", "users", "max_cost", "latency", "hardware_price", "life_months", "power", "kwh"})
+_LISTS = frozenset({"private", "release", "keep", "hosts", "parts", "regions"})
+
+
+def _labels(given: Iterable[str]) -> tuple[str, ...]:
+    """Return the labels to score. Raises UsageError for labels that a real request would reject."""
+    labels = tuple(given)
+    if labels:
+        check_output(ScoresOutput(labels=labels))
+    return labels
+
+
+def _check_types(options: AdviseOptions) -> None:
+    """Raise UsageError if an option has a value of the wrong type."""
+    for name, value in options.items():
+        if value is None:
+            continue
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        wrong = ""
+        if name in _WORDS and not isinstance(value, str):
+            wrong = "give a word"
+        elif name in _NUMBERS and not number:
+            wrong = "give a number"
+        elif name == "requests" and not (number or isinstance(value, str)):
+            wrong = 'write "10000/day", or a month\'s number'
+        elif name in _LISTS and not isinstance(value, str | Iterable):
+            wrong = "give a list"
+        elif name == "sizes" and not isinstance(value, Mapping):
+            wrong = 'write {"pdf": 30}'
+        if wrong:
+            raise UsageError(f"{value!r} does not fit here", where=setting(name.replace("_", "-")), todo=wrong)
+
+
+def _piece_of(word: str, size: Size) -> CountablePart:
+    """Return a piece of the given size."""
+    kind = parse_kinds([word], "sizes")[0]
+    numbers = size if isinstance(size, tuple) else (size,)
+    wrong = (
+        not all(isinstance(each, int | float) for each in numbers)
+        or len(numbers) != (2 if kind == "image" else 1)
+        or not all(0 < each < math.inf for each in numbers)
+    )
+    if wrong:
+        todo = "write {'image': (1240, 1754)}" if kind == "image" else f"write {{{word!r}: 10}}"
+        raise UsageError(f"{size!r} is no size of {word}", where="sizes", todo=todo)
+    first = numbers[0]
+    if kind == "image":
+        wide, high = map(int, numbers)
+        return CountablePart(kind=kind, name=f"image {wide}x{high}", width=wide, height=high)
+    if kind == "text":
+        return CountablePart(kind=kind, name=f"text of {int(first):,} letters", chars=int(first), size=int(first))
+    if kind == "document":
+        return CountablePart(kind=kind, name=f"pdf {int(first)}p", pages=int(first))
+    return CountablePart(kind=kind, name=f"{kind} {first:g}s", seconds=float(first))
+
+
+def _words_of(given: str | Iterable[str]) -> list[str]:
+    """Return a list of words from a list or a single word."""
+    some: list[object] = [given] if isinstance(given, str) or not _is_listed(given) else list(given)
+    for each in some:
+        if not isinstance(each, str):
+            raise UsageError(f"{each!r} is not a word", todo='give words: "audio", or ["pdf", "image"]')
+    return cast("list[str]", some)
+
+
+def _is_listed(given: object) -> bool:
+    return isinstance(given, Iterable)
+
+
+def _tier(word: Tier | None) -> Tier | None:
+    if word is not None:
+        _one_of(word, TIERS, setting("at-least"))
+    return word
+
+
+def _one_of(word: T, known: tuple[T, ...], where: str) -> T:
+    if word not in known:
+        from difflib import get_close_matches
+
+        near = get_close_matches(word, known, 2, 0.6)
+        todo = f"did you mean {' or '.join(near)}?" if near else f"it is one of {', '.join(known)}"
+        raise UsageError(f"{word!r} is not known", where=where, todo=todo)
+    return word
+
+
+def _count(value: int | None) -> int | None:
+    if value is not None and value < 1:
+        raise UsageError(f"{value} is not a valid answer length", where=setting("out-tokens"), todo="write 1 or more")
+    return value
+
+
+def _users(value: int | None) -> int:
+    if value is not None and not 1 <= value <= MOST_USERS:
+        raise UsageError(
+            f"{value} is not a valid number of users", where=setting("users"), todo=f"write 1 to {MOST_USERS}"
+        )
+    return int(value or 1)
+
+
+def _amount(value: float | None, where: str, what: str) -> float | None:
+    if value is not None and not 0 <= value < math.inf:
+        raise UsageError(f"{value} is no number of {what}", where=where, todo="write 0 or more")
+    return None if value is None else float(value)
+
+
+def _positive(value: float | None, where: str, what: str) -> float | None:
+    found = _amount(value, where, what)
+    if found == 0:
+        raise UsageError(f"0 is no number of {what}", where=where, todo="write more than 0")
+    return found
+
+
+def _owned_hardware(options: AdviseOptions) -> OwnedHardware | None:
+    """Return the cost of hardware, None without a price."""
+    price = _positive(options.get("hardware_price"), setting("hardware-price"), "dollars")
+    months = _positive(options.get("life_months"), setting("life"), "months")
+    watts = _amount(options.get("power"), setting("power"), "watts")
+    kwh = _amount(options.get("kwh"), setting("kwh"), "dollars")
+    for value, name in ((months, setting("life")), (watts, setting("power")), (kwh, setting("kwh"))):
+        if value is not None and price is None:
+            raise UsageError(
+                "means nothing without what the machine costs", where=name, todo=hint("add {hardware-price=}", "USD")
+            )
+    if (watts is None) != (kwh is None):
+        where, other = (
+            (setting("power"), setting("kwh", "USD")) if kwh is None else (setting("kwh"), setting("power", "WATTS"))
+        )
+        raise UsageError("says half of what power costs", where=where, todo=hint("add {}", other))
+    if price is None:
+        return None
+    return OwnedHardware(price=price, months=months or MONTHS, watts=watts or 0.0, kwh=kwh or 0.0)
+
+
+# ---- kinds, volumes and hardware as people write them -----------------------------------------------
+
+
+_KINDS: dict[str, Kind] = {
+    "text": "text", "words": "text",
+    "image": "image", "images": "image", "picture": "image", "photo": "image", "screenshot": "image",
+    "audio": "audio", "sound": "audio", "speech": "audio", "recording": "audio",
+    "video": "video", "film": "video",
+    "pdf": "document", "document": "document", "documents": "document",
+}  # fmt: skip
+IN = ("text", "image", "audio", "video", "pdf")
+_MADE: dict[str, OutputName] = {
+    **{name: name for name in MAKES},
+    "audio": "speech", "voice": "speech", "picture": "image", "embeddings": "embedding", "vector": "embedding",
+}  # fmt: skip
+_PER_MONTH = {"hour": 24 * DAYS, "day": DAYS, "week": DAYS / 7, "month": 1.0, "year": 1 / 12}
+_VOLUME = re.compile(r"([\d,_]+(?:\.\d+)?)([km]?)(?:\s*(?:/|per|a|an)\s*([a-z]+))?", re.IGNORECASE)
+_MEMORY = re.compile(r"(?:(\d+)x)?(\d+(?:\.\d+)?)(gib|gb|mib|mb|tb)", re.IGNORECASE)
+_TIMES = re.compile(r"(\d+)x", re.IGNORECASE)
+_CORES = re.compile(r"(\d+)cores?", re.IGNORECASE)
+_UNITS = {"gib": 2**30, "gb": 2**30, "mib": 2**20, "mb": 2**20, "tb": 2**40}  # memory sizes are powers of two
+_HARDWARE = 'write 24GB of memory, 2x24GB for two graphics cards, "RTX 4090" or 2xH100 for cards, and 8cores beside it'
+_MOST = 1e12  # requests per month; more is taken as a mistake
+
+
+def parse_kinds(words: Iterable[str], where: str) -> tuple[Kind, ...]:
+    """Parse the names of input kinds and remove duplicates."""
+    found: dict[Kind, None] = {}
+    for word in _split(words):
+        if word not in _KINDS:
+            near = get_close_matches(word, _KINDS, 2, 0.6)
+            raise UsageError(f"{word!r} is not a kind of content", where=where, todo=_or(near, IN))
+        found[_KINDS[word]] = None
+    if not found:
+        raise UsageError("nothing goes in", where=where, todo=f"name some of {', '.join(IN)}")
+    return tuple(found)
+
+
+def parse_outputs(words: Iterable[str]) -> tuple[OutputName, ...]:
+    """Parse the names of outputs and remove duplicates; the first is the answer, the others are additional outputs."""
+    found: dict[OutputName, None] = {}
+    for word in _split(words):
+        if word not in _MADE:
+            near = get_close_matches(word, _MADE, 2, 0.6)
+            raise UsageError(f"{word!r} is not an output kind", where=setting("out"), todo=_or(near, MAKES))
+        found[_MADE[word]] = None
+    if not found:
+        raise UsageError("no output is named", where=setting("out"), todo=f"name some of {', '.join(MAKES)}")
+    return tuple(found)
+
+
+def parse_volume(word: str) -> RequestVolume:
+    """Parse a request rate: ``10000/day``, ``10k a day``, ``300000/month``; a bare number is per month."""
+    said = _VOLUME.fullmatch(word.strip())
+    unit = said[3].lower() if said and said[3] else "month"
+    if said is None or unit not in _PER_MONTH:
+        todo = f"write 10000/day; units are {', '.join(_PER_MONTH)}"
+        raise UsageError(f"{word!r} is not a request rate", where=setting("requests"), todo=todo)
+    number = float(said[1].replace(",", "").replace("_", "") or "nan")
+    number *= {"": 1.0, "k": 1e3, "m": 1e6}[said[2].lower()]
+    per_month = number * _PER_MONTH[unit]
+    if not 0 < per_month <= _MOST:
+        raise UsageError(f"{word!r} is not a request rate", where=setting("requests"), todo="write 10000/day")
+    return RequestVolume(per_month=per_month, words=f"{number:,.10g} a {unit}")
+
+
+def parse_hardware(word: str, here: Machine) -> Hardware:
+    """Parse a description of hardware, all of whose memory is taken to be free.
+
+    ``24GB`` is memory, ``2x24GB`` or ``24GB 2x`` are two GPUs of that size, ``RTX 4090`` or ``2xH100`` are GPUs by
+    name; ``8cores`` may be added.
+
+    ``here``: the machine whose cores are used if none are stated.
+    """
+    plain = _plain_hardware(word, here)
+    return plain if plain is not None else _named_hardware(word, here)
+
+
+def _plain_hardware(word: str, here: Machine) -> Hardware | None:
+    """Parse sizes and numbers; None if there are other words."""
+    cards, bytes_, cores = 0, 0.0, here.cores
+    for each in word.replace(",", " ").split():
+        memory, some = _MEMORY.fullmatch(each), _CORES.fullmatch(each)
+        if memory is not None and not bytes_:
+            cards = int(memory[1] or 0)
+            many = 1 if memory[1] is None else cards
+            bytes_ = many * float(memory[2]) * _UNITS[memory[3].lower()]
+        elif (times := _TIMES.fullmatch(each)) is not None and bytes_ and not cards:
+            cards = int(times[1])
+            bytes_ *= cards
+        elif some is not None and int(some[1]):
+            cores = int(some[1])
+        else:
+            return None
+    if not 0 < bytes_ <= 1e15:
+        raise UsageError(f"{word!r} is not a hardware size or card", where=setting("hardware"), todo=_HARDWARE)
+    size = int(bytes_)
+    gpus = tuple(Gpu(name="stated", memory=size // cards) for _ in range(cards))
+    machine = with_assumptions(Machine(cores=cores, memory=size, free=size, gpus=gpus, compute=compute_of_cores(cores)))
+    each_gib = f"{size / max(cards, 1) / 2**30:.3g} GiB"
+    words = f"{cards} graphics card{'s' if cards > 1 else ''} of {each_gib}" if cards else f"{each_gib} of memory"
+    return Hardware(machine=machine, words=f"{words}, {cores} core{'s' if cores != 1 else ''}, as stated", stated=True)
+
+
+def _named_hardware(word: str, here: Machine) -> Hardware:
+    """Parse GPUs by name; their memory counts as the machine's."""
+    cores = here.cores
+    names = []
+    for each in word.split(","):
+        some = re.search(r"\b(\d+)\s*cores?\b", each, re.IGNORECASE)
+        cores = int(some[1]) if some and int(some[1]) else cores
+        left = each.replace(some[0], "").strip() if some else each.strip()
+        names += [left] if left else []
+    try:
+        found = machine_of_options(names, cores=cores)
+    except UsageError as error:
+        if not re.search(r"\d", word):  # every GPU name contains a digit
+            raise UsageError(
+                f"{word!r} is not a hardware size or card", where=setting("hardware"), todo=_HARDWARE
+            ) from None
+        raise UsageError(error.hints.what, where=setting("hardware"), todo=error.hints.todo) from None
+    size = sum(gpu.memory for gpu in found.gpus)
+    if not size:
+        raise UsageError(f"{word!r} is not a hardware size or card", where=setting("hardware"), todo=_HARDWARE)
+    machine = msgspec.structs.replace(found, memory=size, free=size)
+    cards = describe_cards(found.gpus)
+    return Hardware(machine=machine, words=f"{cards}, {cores} core{'s' if cores != 1 else ''}, as stated", stated=True)
+
+
+def this_machine(here: Machine) -> Hardware:
+    """Return the machine this runs on, with its current free memory."""
+    gib = 2**30
+    words = (
+        f"this machine: {here.memory / gib:.3g} GiB of memory, {here.free / gib:.3g} free, "
+        f"{here.cores} core{'s' if here.cores != 1 else ''}"
+    )
+    machine = with_assumptions(msgspec.structs.replace(here, loaded=(), compute=compute_of_cores(here.cores)))
+    return Hardware(machine=machine, words=words)
+
+
+def parse_private(words: Iterable[str]) -> tuple[str, ...]:
+    """Parse the kinds that may not leave the machine."""
+    return cast("tuple[str, ...]", parse_kinds(words, setting("private"))) if _split(words) else ()
+
+
+def _split(words: Iterable[str]) -> list[str]:
+    return [each for word in words for each in re.split(r"[,\s]+", word.lower()) if each]
+
+
+def _or(near: list[str], names: tuple[str, ...]) -> str:
+    return f"did you mean {' or '.join(near)}?" if near else f"it is one of {', '.join(names)}"
+
+
+# ---- advise -----------------------------------------------------------------------------------------
 
 
 @with_options(AdviseOptions)
@@ -40,7 +496,7 @@ def advise(
             first.
         config: the user's own servers and limits; read from the config file if None.
         env: environment for folders; ``os.environ`` if None.
-        options: see :class:`intermodal.advisor.options.AdviseOptions`.
+        options: see :class:`intermodal.advisor.advise.AdviseOptions`.
 
     Raises:
         UsageError: the options are invalid or contradict each other.

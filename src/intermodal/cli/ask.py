@@ -379,7 +379,7 @@ def _finish(given: dict[str, Any], prepared: PreparedRequest, plan: Plan, result
         SpeechOutput,
         TranscriptOutput,
     )
-    from intermodal.protocols.openai_media.subtitles import subtitles
+    from intermodal.protocols.openai_media.transcription import subtitles
 
     output = prepared.inputs.request.output
     quiet = given["quiet"] or given["as_json"]

@@ -300,7 +300,7 @@ def _about_scripts() -> DoctorFinding:
     """Return the scripts that can be read in pictures besides Latin, Chinese and Japanese: those of Tesseract."""
     from intermodal.cli.pull import weights_store
     from intermodal.local.embedded import tesseract
-    from intermodal.local.embedded.ocr_scripts import pulled_languages
+    from intermodal.local.embedded.tesseract import pulled_languages
 
     known = tesseract.languages(pulled_languages(_readable(weights_store())))
     if not known:

@@ -248,7 +248,7 @@ def _measure(wish: FitQuery, *, quiet: bool) -> None:
     from intermodal.cli.pull import weights_store
     from intermodal.config.config_file import cache_dir
     from intermodal.errors import UsageError
-    from intermodal.local.hardware import llama_bench, memory_bandwidth
+    from intermodal.local.hardware import memory_bandwidth, model_measurements
     from intermodal.local.hardware.machine import cores, processor
     from intermodal.model_fit.fit import REMOTE, find_model
 
@@ -259,14 +259,14 @@ def _measure(wish: FitQuery, *, quiet: bool) -> None:
     memory_bandwidth.save_bandwidth(folder, found)
     if not quiet:
         click.echo(memory_bandwidth.as_quantity(found).basis, err=True)
-    if wish.model.startswith(REMOTE) or not llama_bench.is_installed():
+    if wish.model.startswith(REMOTE) or not model_measurements.is_installed():
         return
     path = Path(find_model(wish.model, weights_store(), os.environ).where)
-    speeds = llama_bench.run_llama_bench(path)
+    speeds = model_measurements.run_llama_bench(path)
     if speeds is not None:
-        llama_bench.save_speeds(folder, path, speeds)
+        model_measurements.save_speeds(folder, path, speeds)
     elif not quiet:
-        click.echo(f"{llama_bench.PROGRAM} could not run it", err=True)
+        click.echo(f"{model_measurements.PROGRAM} could not run it", err=True)
 
 
 ROWS = 25

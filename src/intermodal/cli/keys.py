@@ -82,7 +82,7 @@ def removes_limit(given: tuple[str, ...], word: str, option: str) -> bool:
 
 def shown(name: str) -> str:
     """Return a name for printing; a secret that was given in place of a name is shortened."""
-    from intermodal.gateway.quotas.key_generation import PREFIX, SHOWN_CHARACTERS
+    from intermodal.gateway.quotas.authentication import PREFIX, SHOWN_CHARACTERS
 
     return f"{name[:SHOWN_CHARACTERS]}…" if name.startswith(PREFIX) else name
 
@@ -191,7 +191,7 @@ def create(**given: Any) -> None:
     """Make a key. The secret is printed once, on standard output; only its hash is kept."""
     import time
 
-    from intermodal.gateway.quotas.key_generation import SHOWN_CHARACTERS, digest, new_id, new_secret
+    from intermodal.gateway.quotas.authentication import SHOWN_CHARACTERS, digest, new_id, new_secret
     from intermodal.gateway.quotas.quota_types import RateLimit, VirtualKey
 
     now, secret = time.time(), new_secret()

@@ -268,7 +268,7 @@ async def _recall(opened: OpenedRequest, client: ClientResources, language: str)
 
 def _with_recalled(opened: OpenedRequest, client: ClientResources, language: str) -> OpenedRequest:
     from intermodal.config.config_file import cache_dir
-    from intermodal.local.embedded.ocr_scripts import readable_scripts
+    from intermodal.local.embedded.tesseract import readable_scripts
     from intermodal.store.conversion_cache import FOLDER, ConversionCache
     from intermodal.store.recognition_quality import with_recognition_quality
 

@@ -181,7 +181,7 @@ class ClientResources:
 
     def ocr_version(self) -> str:
         """Return the version of text recognition on this machine, which is part of the cache key of its results."""
-        from intermodal.local.embedded.ocr_scripts import ocr_version
+        from intermodal.local.embedded.tesseract import ocr_version
 
         return ocr_version(self.weights)
 

@@ -8,9 +8,10 @@ token_rules.py                        tokens of audio, video and documents, and 
 tool_tokens.py                        tokens of tool definitions and of answer schemas
 rule_syntax.py                        rule strings of the catalog
 token_counts.py, usage_price.py       every part of a request counted, and billed
-token_calibration.py, sibling_statistics.py   what earlier runs taught about an endpoint, and about its model elsewhere
+token_calibration.py                  what earlier runs taught about an endpoint
+sibling_statistics.py                 and about its model at other endpoints
 answer_length.py                      expected length of an answer
 rates.py, call_cost.py                an endpoint's price and speed, and the cost of one call
-request_limits.py, context_window.py, memory.py   vendor limits, server context, and whether a model fits in memory
+request_limits.py, memory.py          vendor limits, server context, and whether a model fits in memory
 levels.py                             low, mid and high as plain floats
 """

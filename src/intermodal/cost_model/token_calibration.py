@@ -2,7 +2,7 @@
 
 Text that a local vocabulary counts exactly needs no factor: additional tokens are framing, learned as a number. Counts
 by a rule or a range (text without its vocabulary, images, audio) are corrected by a learned factor. The figures come
-from ``store/token_calibration.py``.
+from ``store/learned_figures.py``.
 """
 
 from __future__ import annotations

@@ -257,7 +257,7 @@ class Dependencies:
         timeouts: of every attempt; None for the defaults.
         keep_loaded: embedded conversion models stay in memory after their last step, for another run.
         live: the answer is read while it is generated; otherwise a short answer is requested unstreamed.
-        readers: version of the text recognition on this machine (``local/embedded/ocr_scripts.py``): more may be
+        readers: version of the text recognition on this machine (``local/embedded/tesseract.py``): more may be
             readable after it changes.
         sums: returns the checksum of weights by name, "" for others.
         clock: monotonic seconds. sleep: waits. jitter: draws from [0, 1).

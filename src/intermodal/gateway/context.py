@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from intermodal.gateway.failures import error_location
 from intermodal.gateway.metrics import Gauges, Metrics
-from intermodal.gateway.state.conversations import Conversations
+from intermodal.gateway.state.conversations import Conversations, ResponseItems, ToolCallSignatures
 from intermodal.gateway.state.plan_cache import PlanCache
 from intermodal.gateway.state.plan_history import PlanHistory
-from intermodal.gateway.state.response_items import ResponseItems
-from intermodal.gateway.state.tool_call_signatures import ToolCallSignatures
 from intermodal.protocols.errors.responses import error_response
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
+from intermodal.client_apis import ClientApi
 from intermodal.gateway.context import GatewayContext
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
-from intermodal.protocols.client_apis import ClientApi
 
 Handler = Callable[[GatewayContext, GatewayRequest, ResponseWriter], Awaitable[None]]
 

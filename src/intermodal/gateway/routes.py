@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache, partial
 
+from intermodal.client_apis import (
+    ANTHROPIC_MESSAGES,
+    OLLAMA_CHAT,
+    OLLAMA_GENERATE,
+    OPENAI_CHAT,
+    OPENAI_RESPONSES,
+    ClientApi,
+)
 from intermodal.gateway.context import GatewayContext
 from intermodal.gateway.endpoints import chat, media, models, monitoring, plans, prompts
 from intermodal.gateway.endpoints.rerank import rerank
@@ -13,14 +21,6 @@ from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.http_route import HttpRoute, RouteTable
 from intermodal.gateway.quotas.quota_types import ANONYMOUS, VirtualKey
 from intermodal.gateway.requests.origin_policy import is_preflight, preflight_headers
-from intermodal.protocols.client_apis import (
-    ANTHROPIC_MESSAGES,
-    OLLAMA_CHAT,
-    OLLAMA_GENERATE,
-    OPENAI_CHAT,
-    OPENAI_RESPONSES,
-    ClientApi,
-)
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.framing.json_body import dumps
 

@@ -20,8 +20,7 @@ from intermodal.gateway.error_answers import answer_cancelled, answer_error, ans
 from intermodal.gateway.failures import error_code, shutting_down
 from intermodal.gateway.http1.connection import Connection, OnEnd
 from intermodal.gateway.http1.http_types import GatewayRequest, HttpLimits, RequestHead
-from intermodal.gateway.http1.response_writer import ResponseWriter
-from intermodal.gateway.http1.write_batching import WriteBatcher
+from intermodal.gateway.http1.response_writer import ResponseWriter, WriteBatcher
 from intermodal.gateway.metrics import Gauges, Metrics, merged_metrics, publish_metrics, resume_counts
 from intermodal.gateway.process.allocator import release_memory
 from intermodal.gateway.process.fd_limits import accept_backlog, limit_connections
@@ -33,10 +32,8 @@ from intermodal.gateway.requests.origin_policy import OriginPolicy, is_loopback,
 from intermodal.gateway.requests.prompt_files import PromptFiles
 from intermodal.gateway.routes import ROUTES, check_metrics_access, find_route, is_public, route_path
 from intermodal.gateway.server_client import ServerClient
-from intermodal.gateway.state.conversations import Conversations
+from intermodal.gateway.state.conversations import Conversations, ResponseItems, ToolCallSignatures
 from intermodal.gateway.state.plan_history import PlanHistory
-from intermodal.gateway.state.response_items import ResponseItems
-from intermodal.gateway.state.tool_call_signatures import ToolCallSignatures
 from intermodal.gateway.workers.sockets import bind_failure, format_address
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.telemetry.request_record import RequestRecord

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from intermodal.json_schema.pointer import steps
+from intermodal.json_schema.errors import steps
 
 _STEPS = 10_000  # schemas inspected for one answer; those beyond count as no choice
 _NESTED = ("anyOf", "oneOf", "allOf")

@@ -7,8 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
 from intermodal.json_schema.budget import StepBudget
-from intermodal.json_schema.errors import InvalidSchema
-from intermodal.json_schema.pointer import steps
+from intermodal.json_schema.errors import InvalidSchema, steps
 
 # Keywords whose value is one schema, a list of schemas, or an object of schemas.
 ONE = frozenset({

@@ -404,7 +404,7 @@ def _rows(wish: FitQuery, own: str) -> list[tuple[str, Quantization | None]]:
 
 def _measured_correction(name: str, path: str, env: Mapping[str, str]) -> tuple[Quantity | None, Quantity | None]:
     """Return decode and prefill speeds of this file measured with ``--measure``, otherwise those of earlier runs."""
-    from intermodal.local.hardware.llama_bench import load_speeds
+    from intermodal.local.hardware.model_measurements import load_speeds
 
     found = load_speeds(cache_dir(env), Path(path)) if path else None
     return found.as_quantities if found is not None else measured_speeds(name, env)

@@ -3,12 +3,15 @@
 Everything in this package is a pure function of its arguments: no file, clock, environment, chance or network.
 Estimates of single calls come from ``intermodal.cost_model``, the values of a finished plan from ``intermodal.plans``.
 
-planner.py             ``plan``: the order of it all      planning_case.py    the request as the planner reads it
+planner.py             ``plan``: the order of it all
+planning_case.py       the request as the planner reads it
 catalog_index.py       the catalog by groups of endpoints that every rule treats alike
 part_bundles.py        parts that share one conversion option
-alternatives.py        every route; the Pareto frontier   speech_translation.py  the two kinds of translating routes
+alternatives.py        every feasible route; frontier.py: those that no other route beats in every respect
+speech_translation.py  the two kinds of translating routes
 recognition.py         the words of files alone, beside routes on which a model answers
-session_affinity.py    staying with the endpoint of the last turn      exploration.py  trying unmeasured endpoints
+session_affinity.py    staying with the endpoint of the last turn
+exploration.py         trying unmeasured endpoints
 
 conversion/            how media reach an endpoint, what each option keeps, loses and takes
 eligibility/           which endpoints may serve a request, and why others may not

@@ -6,7 +6,7 @@
     attempt_journal, group_commit                  durability: the write-ahead journal, shared commits
     epochs, learned_figures, answer_lengths        statistics of earlier runs, for plans
     speed_regression                               the fits behind the statistics, and their priors
-    token_calibration, estimate_accuracy           servers' token counts compared with ours; accuracy of estimates
+    estimate_accuracy                              accuracy of estimates
     pruning                                        deletion of old rows, and the daily totals that outlive them
     conversion_cache, image_vectors                caches of conversions and of image embeddings
     recognition_quality, measured_strengths        inputs that were recognised badly; results of evaluations

@@ -30,7 +30,7 @@ describe_tokens           output tokens of the description of one image
 tokens_per_second_of_speech, tokens_per_megapixel
 reading_factor            tokens read relative to those expected from the letters counted when it was probed
 text_factor, image_factor, audio_factor, framing_start, framing_message
-                          how a server counts input, relative to our rules: see ``token_calibration.py``
+                          how a server counts input, relative to our rules: see "token calibration"
 media: worker             seconds of one round trip to the media worker
 media: extract_page       seconds per page; render_megapixel, frames_second, demux_second: see ``TRANSFORMS``
 ========================= ==========================================================================
@@ -49,9 +49,10 @@ from intermodal.core.quantity import Quantity, between
 from intermodal.core.request import Zone
 from intermodal.cost_model.rates import FILM_FIGURE, LOCAL_ZONES, reasoning_figure
 from intermodal.cost_model.sibling_statistics import SPEEDS
-from intermodal.cost_model.tokens import SPEECH
+from intermodal.cost_model.token_calibration import CALIBRATION_FACTORS, FRAMING_FIGURES
+from intermodal.cost_model.tokens import MESSAGE, SPEECH, TEMPLATE
 from intermodal.plans.statistics import Statistics
-from intermodal.store import answer_lengths, token_calibration
+from intermodal.store import answer_lengths
 from intermodal.store.rows import FILM_SOUND, AttemptRow, Pause, TransformRow, no_pause, sliced
 from intermodal.store.speed_regression import (
     CoefficientPrior,
@@ -68,6 +69,92 @@ from intermodal.store.speed_regression import (
     rounded,
     states_decode_speed,
 )
+
+# ---- token calibration ------------------------------------------------------------------------------
+#
+# Compare servers' token counts with ours, and fit correction factors.
+#
+# Before a call is sent, its content is counted by our own rules (``executor/preparation/request_size.py``): text,
+# images, audio, and the number of messages. The server's reported count is then modelled as
+#
+#     framing_start + framing_message * messages + text_factor * text + image_factor * image + audio_factor * audio
+#
+# with ``text_factor`` 1 if the text was counted exactly; a modality that the server reports separately is an equation
+# of its own. The coefficients are fitted together (``speed_regression.py``) and shrunk towards our rules: factors to
+# 1, framing to ``cost_model/tokens.py``. Our count is never corrected, so that learned factors stay valid.
+
+FIGURES = (*CALIBRATION_FACTORS, *FRAMING_FIGURES)
+# Spreads are standard deviations of a logarithm: vocabularies of one script differ by a third, rules for images by
+# half, tokens of a second of audio by two (10 to 32), templates by e.
+PRIORS: dict[str, CoefficientPrior] = {
+    "text_factor": CoefficientPrior(1.0, 0.35),
+    "image_factor": CoefficientPrior(1.0, 0.5),
+    "audio_factor": CoefficientPrior(1.0, 0.7),
+    "framing_start": CoefficientPrior(TEMPLATE[1], 1.0),
+    "framing_message": CoefficientPrior(MESSAGE[1], 0.4),
+}
+# How far a plausible count may differ from ours: vocabularies and scripts differ by a factor of three, a server's own
+# prompt adds some hundred tokens, rules for images and audio are guesses for many models.
+_TEXT_APART, _MEDIA_APART, _BEFORE = 4.0, 10.0, 1500.0
+_LEAST = 0.5  # tokens of framing if a server counts none: the logarithm needs a positive number
+
+
+def token_equations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
+    """Return the equations for a row's input counts; [] if it was not counted, or the server reported nothing."""
+    work, outcome = row.reservation.work, row.outcome
+    reported = outcome.usage.input_tokens if outcome is not None else None
+    if outcome is None or not reported or implausible(row):
+        return []
+    if row.reservation.op == "transcribe":
+        heard = work.audio_tokens
+        return [Observation((("audio_factor", heard),), float(reported), weight)] if heard else []
+    if row.reservation.op not in _CHATS or not work.messages:
+        return []
+    found: list[Observation] = []
+    left, amounts = float(reported), [("framing_start", 1.0), ("framing_message", float(work.messages))]
+    if work.text_exact:
+        left -= work.text_tokens
+    elif work.text_tokens:
+        amounts.append(("text_factor", work.text_tokens))
+    parts = (
+        ("image_factor", work.image_tokens, outcome.told_image),
+        ("audio_factor", work.audio_tokens, outcome.told_audio),
+    )
+    for name, ours, theirs in parts:
+        if ours and theirs:
+            left -= theirs
+            found.append(Observation(((name, ours),), float(theirs), weight))
+        elif ours:
+            amounts.append((name, ours))
+    if left >= 0:
+        found.append(Observation(tuple(amounts), max(left, _LEAST), weight))
+    return found
+
+
+def implausible(row: AttemptRow) -> str:
+    """Return why a server's input count is implausible; "" if it is plausible, or there is nothing to compare.
+
+    A server that reports 0 or ten times the input (some do, for cached prompts or by mistake) is billed by that count,
+    but nothing is learned from it.
+    """
+    work, outcome = row.reservation.work, row.outcome
+    reported = outcome.usage.input_tokens if outcome is not None else None
+    media = work.image_tokens + work.audio_tokens
+    if reported is None or row.reservation.op not in _CHATS or not work.messages or not (work.text_tokens or media):
+        return ""
+    most = work.text_tokens * _TEXT_APART + media * _MEDIA_APART + _BEFORE
+    least = work.text_tokens / _TEXT_APART + media / _MEDIA_APART
+    if least <= reported <= most:
+        return ""
+    return f"it counted {reported:,} tokens where between {least:,.0f} and {most:,.0f} can be"
+
+
+def weighted_equations(rows: Sequence[tuple[AttemptRow, float]]) -> list[Observation]:
+    """Return the equations of all rows with their weights."""
+    return [one for row, weight in rows for one in token_equations(row, weight)]
+
+
+# ---- learned figures --------------------------------------------------------------------------------
 
 ENOUGH = 3
 WINDOW = 120  # rows
@@ -333,7 +420,7 @@ def observations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
         return [Observation(drawn, outcome.seconds, weight)]
     if expected.op == "draw" and work.pictures:
         return [Observation((("overhead", 1.0), ("picture", float(work.pictures))), outcome.seconds, weight)]
-    if expected.op not in _CHATS or not usage.input_tokens or token_calibration.implausible(row):
+    if expected.op not in _CHATS or not usage.input_tokens or implausible(row):
         return []
     reading = (("overhead", 1.0), ("prompt", float(usage.input_tokens)))
     out = float(usage.output_tokens or 0)
@@ -390,11 +477,8 @@ def _quantity(result: FittedCoefficient, *, per_second: bool = False) -> Quantit
 
 def _counting(rows: Sequence[AttemptRow], theirs: Mapping[str, Quantity], pause: Pause) -> dict[str, Quantity]:
     """Return how the server counts inputs, relative to our rules."""
-    seen = token_calibration.weighted_equations([(row, _weight(age)) for age, row in sliced(_aged(rows), pause)])
-    before = {
-        name: lognormal_prior(theirs[name]) if name in theirs else usual
-        for name, usual in token_calibration.PRIORS.items()
-    }
+    seen = weighted_equations([(row, _weight(age)) for age, row in sliced(_aged(rows), pause)])
+    before = {name: lognormal_prior(theirs[name]) if name in theirs else usual for name, usual in PRIORS.items()}
     return {figure: _quantity(result) for figure, result in _fitted(seen, before, pause).items()}
 
 

@@ -1,7 +1,7 @@
 """Record which images and recordings were recognised badly, so that the next plan reports it.
 
 The text itself is cached elsewhere. ``readers`` is the version of text recognition at that time
-(``local/embedded/ocr_scripts.py``); after it changes, the entry is a miss.
+(``local/embedded/tesseract.py``); after it changes, the entry is a miss.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ _ROOM = 64 << 10  # bytes buffered in asyncio before the rest of a body waits he
 
 
 class Writer(Protocol):
-    """Writes to sockets: immediately, or batched (``gateway/http1/write_batching.py``)."""
+    """Writes to sockets: immediately, or batched (``gateway/http1/response_writer.py``)."""
 
     def write(self, transport: asyncio.Transport, data: bytes) -> None: ...
 

@@ -9,9 +9,9 @@ import msgspec
 from tests.plans import catalogs
 
 from intermodal.advisor.advice import Advice
+from intermodal.advisor.advise import make_question
 from intermodal.advisor.candidate_catalog import CandidateCatalog
 from intermodal.advisor.decision import decide
-from intermodal.advisor.options import make_question
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.plans.machine import Machine
 

@@ -6,8 +6,8 @@ import msgspec
 from tests.plans import catalogs
 from tests.unit.advisor.advice_of import DAY, LAPTOP, advice, endpoints, offers
 
+from intermodal.advisor.advise import make_question
 from intermodal.advisor.decision import decide
-from intermodal.advisor.options import make_question
 
 # Sees, and costs little more than the model that answers from read text.
 CHEAP = catalogs.hosted(catalogs.ACME, "acme/glance", "medium", (0.01, 0.02), inputs=("text", "image"))

@@ -10,10 +10,10 @@ from tests.plans import catalogs
 from tests.unit.advisor.advice_of import DAY, LAPTOP, advice, endpoints, offers, strong_here
 
 from intermodal.advisor.advice import Advice, RouteOffer
+from intermodal.advisor.advise import make_question, parse_hardware
 from intermodal.advisor.candidate_catalog import candidate_catalog as everything
 from intermodal.advisor.candidate_catalog import server_speed, undominated
 from intermodal.advisor.decision import decide
-from intermodal.advisor.options import make_question, parse_hardware
 from intermodal.advisor.question import hypothetical_request
 from intermodal.catalog.types import Endpoint, Price
 from intermodal.core.quantity import exact

@@ -7,9 +7,9 @@ from functools import cache
 import pytest
 
 from intermodal.advisor.advice import Advice, RoutePick
+from intermodal.advisor.advise import AdviseOptions, make_question
 from intermodal.advisor.candidate_catalog import CandidateCatalog, candidate_catalog
 from intermodal.advisor.decision import decide
-from intermodal.advisor.options import AdviseOptions, make_question
 from intermodal.advisor.question import AdviceQuestion
 from intermodal.catalog.load import load_snapshot
 from intermodal.catalog.shipped_rows import data_policies, shipped_rows

@@ -24,7 +24,7 @@ from intermodal.plans.facts import Facts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs
 from intermodal.plans.statistics import Statistics
-from intermodal.protocols.openai_media.subtitles import subtitles
+from intermodal.protocols.openai_media.transcription import subtitles
 
 HEARD = Transcript(
     language="en",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.conftest import Cli
 
-from intermodal.gateway.quotas.key_generation import digest
+from intermodal.gateway.quotas.authentication import digest
 from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, RateLimit
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 

@@ -80,7 +80,7 @@ def test_the_version_and_the_verbs_are_said_without_importing_anything_that_take
     slow = {"asyncio", "concurrent", "email", "http", "logging", "multiprocessing", "sqlite3", "ssl", "tomllib"}
     assert not modules & slow
     own = {name for name in modules if name.startswith("intermodal.")}
-    parts = ("_version", "cli", "cli.main", "errors", "hints")
+    parts = ("_version", "cli", "cli.main", "core", "core.hints", "errors")
     assert own <= {f"intermodal.{name}" for name in parts}
 
 

@@ -326,7 +326,7 @@ def test_a_new_file_is_its_owners_only_and_an_old_one_keeps_its_mode(env: Env) -
 
 CONSENTS = """
 import os, sys
-from intermodal.config import consent
+from intermodal.config.config_file import consent
 import tomlkit
 print("ready", flush=True)
 sys.stdin.readline()

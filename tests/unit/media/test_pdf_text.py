@@ -13,7 +13,7 @@ from tests.unit.media.asked import asked_about
 from tests.unit.media.papers import INVOICE
 
 from intermodal.media.pdf import annotations, document, layout, markdown
-from intermodal.media.pdf.layout_types import LayoutBlock, LayoutLine
+from intermodal.media.pdf.markdown import LayoutBlock, LayoutLine
 from intermodal.media.worker_client import MediaWorker
 from intermodal.testing import FakeHost
 

@@ -135,8 +135,8 @@ def test_a_server_whose_counts_cannot_be_teaches_nothing(store: Store, lie: Any)
 
 
 def test_why_a_count_cannot_be_is_said() -> None:
+    from intermodal.store.learned_figures import implausible
     from intermodal.store.rows import AttemptRow
-    from intermodal.store.token_calibration import implausible
 
     reservation = Reservation(
         run="r", step="s", op="generate", task="t", endpoint="h:m", zone="internet",

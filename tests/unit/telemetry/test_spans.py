@@ -15,7 +15,7 @@ from tests.unit.gateway.apis.test_streams import leave
 from tests.unit.gateway.gateway_server import SEEING, STRONG, GatewayServer, config, until
 from tests.unit.telemetry.collector import Collector, Seen
 
-from intermodal.gateway.quotas.key_generation import digest, new_secret
+from intermodal.gateway.quotas.authentication import digest, new_secret
 from intermodal.gateway.quotas.quota_types import VirtualKey
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 from intermodal.telemetry import signals

@@ -25,7 +25,7 @@ from intermodal.core.request import Request
 from intermodal.errors import InputBroken, InputMissing, UsageError
 from intermodal.events import Derived
 from intermodal.files.atomic_file import file_mode, replace_file
-from intermodal.protocols.openai_media.subtitles import subtitles
+from intermodal.protocols.openai_media.transcription import subtitles
 
 if TYPE_CHECKING:
     from intermodal.events import Result

@@ -6,7 +6,7 @@ calls and for runs.
 
 sink                          the interface of the caller: admits a call, writes its answer, charges for it
 compiled_plan                 the plan of all chats of one shape, compiled once; ``not_direct``: which need a run
-engine, direct_attempt        what calls share, and one call
+engine                        what calls share: connections, health of hosts, and rows of the store, written in batches
+direct_attempt                one call
 protocol_adapters             what differs between APIs: a row for each of their folders in ``protocols/``
-attempt_writer                rows of the store with their ids, written in batches
 """

@@ -19,7 +19,7 @@ from intermodal.core.bounded_cache import BoundedCache
 from intermodal.core.content import Image, Opaque, Reasoning, Text, ToolCall, ToolResult
 from intermodal.core.request import JsonOutput, Request, TextOutput
 from intermodal.cost_model import answer_length
-from intermodal.cost_model.context_window import output_limit
+from intermodal.cost_model.memory import output_limit
 from intermodal.executor.attempt.accounting import is_free, settle, upper_bound
 from intermodal.executor.attempt.ledger import reservation
 from intermodal.executor.direct.protocol_adapters import BodyStart, ProtocolAdapter

@@ -33,9 +33,8 @@ from intermodal.executor.attempt.answer_notes import (
 from intermodal.executor.attempt.capability_learning import context_lesson, detect_truncated_prompt
 from intermodal.executor.attempt.step_caller import PriorAttempt, count_answer_tokens
 from intermodal.executor.conversion.checks import repeats
-from intermodal.executor.direct.attempt_writer import new_ids
 from intermodal.executor.direct.compiled_plan import CompiledPlan, ShortenedCall
-from intermodal.executor.direct.engine import DirectEngine
+from intermodal.executor.direct.engine import DirectEngine, new_ids
 from intermodal.executor.direct.sink import CallReport, DirectSink, Unanswered
 from intermodal.executor.outputs import json_answer
 from intermodal.json_schema import BudgetExhausted, StepBudget

@@ -11,20 +11,20 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from intermodal.catalog.types import Endpoint, Host, Protocol
-from intermodal.core.request import JsonOutput, Request, Sampling, Settings, TextOutput
-from intermodal.cost_model.context_window import requested_context
-from intermodal.plans.step import Call
-from intermodal.protocols.anthropic import codec as anthropic_codec
-from intermodal.protocols.anthropic import passthrough as anthropic_passthrough
-from intermodal.protocols.anthropic.passthrough import AnthropicStream
-from intermodal.protocols.calls import CHAT_HEADERS, ChatCall, EncodedRequest, Error, ReplyEncoder, WireEvent
-from intermodal.protocols.client_apis import (
+from intermodal.client_apis import (
     ANTHROPIC_MESSAGES,
     OLLAMA_CHAT,
     OPENAI_CHAT,
     OPENAI_RESPONSES,
     ClientApi,
 )
+from intermodal.core.request import JsonOutput, Request, Sampling, Settings, TextOutput
+from intermodal.cost_model.memory import requested_context
+from intermodal.plans.step import Call
+from intermodal.protocols.anthropic import codec as anthropic_codec
+from intermodal.protocols.anthropic import passthrough as anthropic_passthrough
+from intermodal.protocols.anthropic.passthrough import AnthropicStream
+from intermodal.protocols.calls import CHAT_HEADERS, ChatCall, EncodedRequest, Error, ReplyEncoder, WireEvent
 from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.framing.json_body import join_object, split_object
 from intermodal.protocols.ollama import codec as ollama_codec

@@ -1,6 +1,6 @@
 """The last call of a route, by operation.
 
-For ``generate``: build the prompt, preflight, stream, validate, and remark.
+For ``generate``: build the prompt, preflight, stream, validate, repair JSON if needed, and remark.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from intermodal.catalog.schema_enforcement import is_closable, schema_delivery
 from intermodal.catalog.types import Endpoint, Host
 from intermodal.concurrency.offload import LONG, is_long, offload
 from intermodal.core.request import JsonOutput
-from intermodal.cost_model.context_window import output_limit, requested_context
-from intermodal.events import Committed, Finished, Note, StepFinished, TextDelta
+from intermodal.cost_model.memory import output_limit, requested_context
+from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
+from intermodal.executor.attempt.accounting import add_actuals, remaining_estimate
 from intermodal.executor.attempt.answer_notes import answer_notes, is_refusal, refusal_error, stop_note, stops_loops
 from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.attempt.step_caller import FinishedCall
@@ -27,7 +28,6 @@ from intermodal.executor.outputs import file_text, images, json_answer, scores, 
 from intermodal.executor.outputs import speech as outputs_speech
 from intermodal.executor.outputs.evidence_check import JsonAnswer, check_evidence
 from intermodal.executor.outputs.first_word_gate import CommitGate
-from intermodal.executor.outputs.json_repair import validated_answer
 from intermodal.executor.preparation import prompt
 from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput
 from intermodal.executor.preparation.part_inputs import measure_work
@@ -40,10 +40,87 @@ from intermodal.executor.preparation.preflight import (
 )
 from intermodal.executor.preparation.request_size import measure_request
 from intermodal.executor.route_run import RouteRun
+from intermodal.json_schema import BudgetExhausted, InvalidSchema
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import ChatCall, WireMessage
 from intermodal.protocols.errors.classification import SchemaRefused
 from intermodal.protocols.request_fields import scale_thinking
+
+# ---- json repair ------------------------------------------------------------------------------------
+#
+# The answer of a JSON output: parse it, repair slips, and ask once more where it does not match its schema.
+#
+# ``json_answer.py`` parses and repairs without a call. What it cannot repair costs one further call, the *repair
+# call*, as long as nothing of the answer was shown. ``evidence_check.py`` looks for the values in the files
+# afterwards.
+
+
+async def validated_answer(
+    run: RouteRun, job: CallJob, done: FinishedCall, schema: JsonOutput, speaker: CommitGate
+) -> tuple[FinishedCall, object]:
+    """Return the call that answered, and the data of its JSON answer.
+
+    An answer that was not shown yet gets one repair call. An answer that calls tools is not checked.
+
+    Raises:
+        OutputInvalid: the answer does not match its schema after the repair call.
+        OutputUnchecked, SchemaInvalid: it cannot be checked.
+    """
+    if done.made.called:
+        return done, None
+    parsed = await _parsed(run, job, done, schema)
+    cut = done.made.finish_reason == "length"
+    if parsed.problem and not speaker.committed and not cut and job.chat is not None:
+        reason = f"{job.endpoint.id} gave an answer that breaks the schema"
+        await run.state.emit(Retrying(step=job.step.id, reason=reason))
+        speaker.retract()
+        repair = msgspec.structs.replace(
+            job.chat, messages=prompt.with_repair(job.chat.messages, done.made.text, parsed.problem)
+        )
+        first = done.actual
+        work = msgspec.structs.replace(job.work, messages=0)  # more is sent than was measured
+        repaired_job = msgspec.structs.replace(job, chat=repair, step=remaining_estimate(job.step, first), work=work)
+        done = await run.do(repaired_job, speaker)
+        done = msgspec.structs.replace(done, actual=add_actuals(first, done.actual))
+        parsed = await _parsed(run, job, done, schema)
+        cut = done.made.finish_reason == "length"
+    fault = json_answer.fault(
+        parsed, shown=speaker.committed, cut=cut, whole=schema.whole, endpoint=job.endpoint.id, step=job.step.id
+    )
+    if fault is not None:
+        await run.state.emit(StepFinished(actual=done.actual))  # the attempt is paid for, and its usage is known
+        raise fault
+    if parsed.problem or (parsed.mended and speaker.committed):
+        return done, None
+    if parsed.mended:
+        what = "; ".join(parsed.mended)
+        await run.state.emit(Note(text=f"the answer was put right without asking again: {what}", step=job.step.id))
+    if not speaker.committed and parsed.text != done.made.text.strip():  # for programs: without surrounding text
+        speaker.correct(parsed.text)
+        done = msgspec.structs.replace(done, made=msgspec.structs.replace(done.made, text=parsed.text))
+    return done, parsed.data
+
+
+async def _parsed(run: RouteRun, job: CallJob, done: FinishedCall, schema: JsonOutput) -> json_answer.ParsedAnswer:
+    """Return the answer, parsed and compared with its schema.
+
+    Raises:
+        OutputUnchecked: the comparison takes too much work. It is not repeated, since the next answer would have to be
+            paid as well and need not take less.
+        SchemaInvalid: the schema cannot be used, and the caller did not check it.
+    """
+    try:
+        return await json_answer.run_bounded(partial(json_answer.parse, done.made.text, schema.schema))
+    except InvalidSchema as error:
+        await run.state.emit(StepFinished(actual=done.actual))
+        what = f"the schema cannot be used at {error.place[:200] or 'its top'}: {error.what}"
+        raise errors.SchemaInvalid(what, todo=error.todo, step=job.step.id) from None
+    except BudgetExhausted as error:
+        await run.state.emit(StepFinished(actual=done.actual))  # the attempt is paid for, and its usage is known
+        raise json_answer.unchecked(error, endpoint=job.endpoint.id, step=job.step.id) from None
+
+
+# ---- answer call ------------------------------------------------------------------------------------
 
 BRIEF_SECONDS = 60.0  # seconds; an answer that certainly takes no longer need not show signs of life
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from intermodal.events import FieldEvidence
 from intermodal.json_schema.allowed_values import AllowedValues
-from intermodal.json_schema.pointer import pointer, steps
+from intermodal.json_schema.errors import pointer, steps
 from intermodal.media.text.invisible_characters import strip_invisible
 
 MOST = 2_000  # values to look up, at most

@@ -32,7 +32,7 @@ from intermodal.executor.outputs.json_answer import run_bounded
 from intermodal.executor.preparation.model_inputs import ModelInput, TextInput
 from intermodal.executor.route_run import RouteRun
 from intermodal.json_schema import BudgetExhausted, InvalidSchema
-from intermodal.json_schema.pointer import steps
+from intermodal.json_schema.errors import steps
 from intermodal.plans.facts import Facts
 from intermodal.protocols.calls import ChatCall, WireMessage
 

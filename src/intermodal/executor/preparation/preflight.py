@@ -14,7 +14,7 @@ from intermodal.catalog.types import Endpoint
 from intermodal.core.content import Kind, Text
 from intermodal.core.quantity import exact
 from intermodal.core.request import Request
-from intermodal.cost_model.context_window import TEMPLATE_TOKENS
+from intermodal.cost_model.memory import TEMPLATE_TOKENS
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.preparation.model_inputs import ModelInput, TextInput
 from intermodal.executor.preparation.prompt import is_empty

@@ -4,6 +4,5 @@ The executor makes the calls (``executor/direct/``). This package matches a chat
 
 direct_chats          which chats may be direct, and the compiled plan of their shape
 client_sink           the client of a call: its budget, response head, errors and request record
-text_size_cache       sizes of texts that recur
 handover              a call that did not answer and is continued by a run
 """

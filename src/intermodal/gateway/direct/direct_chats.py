@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from sys import getsizeof
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
@@ -16,13 +17,16 @@ from msgspec.structs import replace
 from intermodal import errors
 from intermodal.catalog.load import rate_card_lookup
 from intermodal.catalog.types import Catalog
+from intermodal.client.planner_inputs import vocabularies_to_count
 from intermodal.client.request_builder import with_config_labels
+from intermodal.client_apis import ClientApi
 from intermodal.concurrency.offload import LONG, is_long_request, offload
 from intermodal.config.api_keys import find_key
 from intermodal.config.config_file import snapshot_file
 from intermodal.core.bounded_cache import BoundedCache
 from intermodal.core.content import Image, Part
 from intermodal.core.request import JsonOutput, Policy, Request
+from intermodal.cost_model.answer_length import kind_of
 from intermodal.executor.api import (
     ADAPTERS,
     CONVERSATION_FIELDS,
@@ -35,39 +39,112 @@ from intermodal.executor.api import (
 )
 from intermodal.gateway.direct.client_sink import ChatPlan, ClientSink
 from intermodal.gateway.direct.handover import Handover
-from intermodal.gateway.direct.text_size_cache import TextSizeCache
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.requests.body_limits import LARGE_BODY, MAX_VALUES, check_media_count, check_values, decode_body
-from intermodal.gateway.requests.chat_defaults import check_output, with_default_limit
 from intermodal.gateway.requests.prompt_size_check import FIRST_SAMPLE, SAMPLE_RATIO
 from intermodal.gateway.requests.request_from_call import request_from_call
 from intermodal.gateway.requests.request_policy import (
     apply_overrides,
     check_model_allowed,
+    check_output,
     is_plainly_allowed,
     policy_for_model,
     policy_overrides,
     prompt_name,
+    with_default_limit,
 )
 from intermodal.gateway.state.conversations import ConversationRoute, continue_conversation
-from intermodal.gateway.state.plan_cache import MAX_PARTS
+from intermodal.gateway.state.plan_cache import MAX_PARTS, bucket_top, estimate_tokens
+from intermodal.media.text.script_counts import count_scripts
 from intermodal.planner.planning_case import question_excerpt
 from intermodal.plans.facts import PartFacts, QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.protocols.calls import NotExpressible
-from intermodal.protocols.client_apis import ClientApi
 from intermodal.protocols.framing.image_facts import ImageFacts
 from intermodal.protocols.framing.inline_media import ExtractedBody, extract_media
-from intermodal.protocols.parsed_chat import ParsedChat
+from intermodal.protocols.parsed_chat import ParsedChat, TextSizes
+from intermodal.questions.keyword_needs import needed_aspects
 from intermodal.transport.timeouts import Timeouts
 
 if TYPE_CHECKING:
+    from intermodal.client.async_client import AsyncClient
     from intermodal.gateway.context import GatewayContext
     from intermodal.gateway.http1.connection import OnEnd
-    from intermodal.gateway.http1.write_batching import WriteBatcher
+    from intermodal.gateway.http1.response_writer import WriteBatcher
     from intermodal.gateway.server_client import ServerClient
+
+
+# ---- text size cache --------------------------------------------------------------------------------
+#
+# A cache of text sizes: system prompts recur in every request.
+
+KEPT = 1024
+_LONGEST = 8 << 10  # characters of the longest text that is cached
+ROOM = 1 << 20  # bytes of all cached texts
+ASKED, ASKED_ROOM = 512, 512 << 10  # cached questions, and their bytes
+
+
+class TextSizeCache:
+    """Text sizes and question kinds of one gateway."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self._known: BoundedCache[str, TextSizes] = BoundedCache(
+            "sizes of texts", KEPT, room=ROOM, size=lambda text, _: getsizeof(text)
+        )
+        self._questions: BoundedCache[tuple[str, bool], tuple[object, ...]] = BoundedCache(
+            "what questions ask for", ASKED, room=ASKED_ROOM, size=lambda key, _: getsizeof(key[0])
+        )
+        self._catalog = Catalog()
+        self._names: tuple[tuple[str, ...], tuple[str, ...]] = (), ()  # tokenizers; vocabularies for estimates
+
+    def alone(self) -> TextSizeCache:
+        """Return a copy for another thread, without the sizes cached here."""
+        found = TextSizeCache(self._client)
+        found._catalog, found._names = self._catalog, self._names
+        return found
+
+    def count_by(self, catalog: Catalog) -> bool:
+        """Count with the vocabularies of this catalog; return True if they differ from the previous ones."""
+        if self._catalog is catalog:
+            return False
+        names, before = (tuple(sorted(vocabularies_to_count(catalog))), catalog.vocabularies), self._names
+        if names != before:
+            self._known.clear()
+        self._catalog, self._names = catalog, names
+        return names != before
+
+    def sizes(self, text: str) -> TextSizes:
+        """Return the sizes of a text in every unit that is counted."""
+        found = self._known.get(text)
+        if found is None:
+            size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+            made_of = count_scripts(text)
+            rough = estimate_tokens(len(text), size, made_of, self._names[1])
+            shape = (bucket_top(len(text)), *map(bucket_top, rough), bucket_top(size), *self._counts(text))
+            found = TextSizes(shape, len(text), made_of, size)
+            if len(text) <= _LONGEST:
+                self._known[text] = found
+        return found
+
+    def _counts(self, text: str) -> list[tuple[str, int]]:
+        count = self._client.vocabularies.count
+        found = ((name, count(name, text)) for name in self._names[0])
+        return [(name, bucket_top(number)) for name, number in found if number is not None]
+
+    def question(self, text: str, *, pictured: bool) -> tuple[object, ...]:
+        """Return the kind of answer requested and, if ``pictured``, the needed aspects of pictures."""
+        text = question_excerpt(text)
+        found = self._questions.get((text, pictured))
+        if found is None:
+            found = (kind_of(text), needed_aspects(text)) if pictured else (kind_of(text),)
+            self._questions[text, pictured] = found
+        return found
+
+
+# ---- direct chats -----------------------------------------------------------------------------------
 
 CACHED_PLANS, CACHED_BYTES = 512, 16 << 20  # compiled plans by shape, and the bytes of all of them
 _WORDS = 64 << 10  # bytes of a body without its media: counting this much takes 6 ms; larger bodies go to a thread

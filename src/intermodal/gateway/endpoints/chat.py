@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from intermodal.catalog.types import PROMPT_CACHING_PROTOCOLS
+from intermodal.client_apis import OPENAI_CHAT, ClientApi
 from intermodal.concurrency.offload import LONG, MANY, is_long_request, offload
 from intermodal.core.content import Part, Refusal, Text, ToolCall, ToolResult
 from intermodal.core.request import JsonOutput, Request
@@ -30,15 +31,16 @@ from intermodal.gateway.http1 import response_writer
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter, StreamKeepalive
 from intermodal.gateway.requests.body_limits import check_media_count, decode_body
-from intermodal.gateway.requests.chat_defaults import check_output, with_default_limit
 from intermodal.gateway.requests.prompt_files import parse_answer
 from intermodal.gateway.requests.request_from_call import request_from_call
 from intermodal.gateway.requests.request_policy import (
     apply_overrides,
     body_fields,
     check_model_allowed,
+    check_output,
     policy_for_model,
     policy_overrides,
+    with_default_limit,
 )
 from intermodal.gateway.runs import plan_request, remember_turn, run_plan
 from intermodal.plans.plan import Plan
@@ -52,7 +54,6 @@ from intermodal.protocols.calls import (
     WireLink,
     WireVideo,
 )
-from intermodal.protocols.client_apis import OPENAI_CHAT, ClientApi
 from intermodal.protocols.errors.responses import RequestRefused, RunEventEncoder
 from intermodal.protocols.openai_responses.server import echoed_fields
 from intermodal.protocols.request_fields import ignored_content, unenforced_tools, unforwarded_fields

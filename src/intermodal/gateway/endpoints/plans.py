@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
+from intermodal.client_apis import (
+    ANTHROPIC_MESSAGES,
+    OLLAMA_CHAT,
+    OLLAMA_GENERATE,
+    OPENAI_CHAT,
+    OPENAI_RESPONSES,
+    ClientApi,
+)
 from intermodal.concurrency.offload import MANY, is_long_request, offload
 from intermodal.gateway.endpoints.chat import plan_chat
 from intermodal.gateway.endpoints.models import JSON_HEADERS
@@ -18,14 +26,6 @@ from intermodal.gateway.response_metadata import ignored_header
 from intermodal.plans.explain import explain as as_text
 from intermodal.plans.explain import fold_rejections
 from intermodal.plans.plan import Plan, for_surface
-from intermodal.protocols.client_apis import (
-    ANTHROPIC_MESSAGES,
-    OLLAMA_CHAT,
-    OLLAMA_GENERATE,
-    OPENAI_CHAT,
-    OPENAI_RESPONSES,
-    ClientApi,
-)
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.framing.json_body import dumps
 

@@ -2,6 +2,5 @@
 
 connection.py       one client connection: parses requests and chunks, enforces limits, runs the application's answer
 http_types.py       the head of a request, and the limits on what clients may send
-response_writer.py  one response, whole or streamed, with comments while a stream is silent
-write_batching.py   joins small writes of one turn of the event loop
+response_writer.py  one response, whole or streamed, with comments while a stream is silent; joins small writes
 """

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 import httptools
 
 from intermodal.gateway.http1.http_types import GatewayRequest, HttpLimits, RequestHead
-from intermodal.gateway.http1.response_writer import ResponseWriter
-from intermodal.gateway.http1.write_batching import WriteBatcher
+from intermodal.gateway.http1.response_writer import ResponseWriter, WriteBatcher
 from intermodal.gateway.process.allocator import uninitialized_buffer
 from intermodal.gateway.quotas.quota_types import ANONYMOUS, VirtualKey
 from intermodal.protocols.errors.responses import RequestRefused

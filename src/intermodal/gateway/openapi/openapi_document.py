@@ -6,14 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from intermodal._version import __version__
-from intermodal.gateway.billing import MAX_IDEMPOTENCY_KEY
-from intermodal.gateway.error_answers import error_format
-from intermodal.gateway.http1.http_types import POLICY_HEADER
-from intermodal.gateway.http_route import HttpRoute, RouteTable
-from intermodal.gateway.metrics import METRICS_TYPE
-from intermodal.gateway.openapi.request_schemas import OVERRIDE_FIELDS, TEXT, Schema, ref, request_schemas
-from intermodal.gateway.openapi.response_schemas import response_schemas
-from intermodal.protocols.client_apis import (
+from intermodal.client_apis import (
     ANTHROPIC_MESSAGES,
     OLLAMA_CHAT,
     OLLAMA_GENERATE,
@@ -21,6 +14,12 @@ from intermodal.protocols.client_apis import (
     OPENAI_RESPONSES,
     ClientApi,
 )
+from intermodal.gateway.billing import MAX_IDEMPOTENCY_KEY
+from intermodal.gateway.error_answers import error_format
+from intermodal.gateway.http1.http_types import POLICY_HEADER
+from intermodal.gateway.http_route import HttpRoute, RouteTable
+from intermodal.gateway.metrics import METRICS_TYPE
+from intermodal.gateway.openapi.schemas import OVERRIDE_FIELDS, TEXT, Schema, ref, request_schemas, response_schemas
 
 JSON = "application/json"
 

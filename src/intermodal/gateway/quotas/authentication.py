@@ -1,21 +1,52 @@
-"""Authentication by virtual key. As long as no key exists, everyone on this machine may call a gateway on loopback.
+"""Authentication by virtual key, and how keys are generated.
 
-A gateway that once had keys stays closed, even after the last key is revoked or has expired.
+As long as no key exists, everyone on this machine may call a gateway on loopback. A gateway that once had keys stays
+closed, even after the last key is revoked or has expired.
 """
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+import secrets
+import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from intermodal.core.hints import hint
 from intermodal.errors import ConfigError, StoreError
-from intermodal.gateway.quotas.key_generation import MAX_SECRET_LENGTH, digest
 from intermodal.gateway.quotas.quota_types import ANONYMOUS, POLICY, QuotaRefusal, VirtualKey
 
 if TYPE_CHECKING:
     from intermodal.gateway.quotas.quota_store import QuotaStore
+
+
+# ---- key generation ---------------------------------------------------------------------------------
+#
+# Secrets of virtual keys: generated here, shown once, stored as their SHA-256.
+#
+# A secret has 256 random bits, so one fast hash is enough: slow hashes protect passwords chosen by people. Looking a
+# key up by its hash leaks nothing by timing, since a client cannot choose the hash of the secret it presents.
+
+PREFIX = "im-"
+SHOWN_CHARACTERS = 9  # characters of a key that are kept to tell keys apart
+MAX_SECRET_LENGTH = 256  # characters of a presented secret; longer ones are rejected
+
+
+def new_secret() -> str:
+    """Return a new secret: ``im-`` and 43 characters of URL-safe base64."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex[:12]
+
+
+def digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
+
+
+# ---- authentication ---------------------------------------------------------------------------------
 
 # How long a revoked key may still be accepted: a tenth of a second, part of which passes after the check.
 KEY_REFRESH_SECONDS = 0.09

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from intermodal.gateway.quotas.key_generation import digest
+from intermodal.gateway.quotas.authentication import digest
 from intermodal.gateway.quotas.quota_store import FirstUse, IdempotencyConflict, IdempotentRequest, StoredReply
 
 if TYPE_CHECKING:

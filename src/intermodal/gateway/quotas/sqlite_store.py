@@ -20,7 +20,7 @@ from intermodal.errors import StoreError, UsageError
 from intermodal.files.atomic_file import display_path
 from intermodal.gateway.quotas import idempotency, token_buckets
 from intermodal.gateway.quotas import lease_journal as journals
-from intermodal.gateway.quotas.key_generation import new_id
+from intermodal.gateway.quotas.authentication import new_id
 from intermodal.gateway.quotas.quota_store import (
     AccountSpending,
     FirstUse,

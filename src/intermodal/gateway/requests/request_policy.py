@@ -1,4 +1,4 @@
-"""Model names as policies, and overrides that tighten a policy and never loosen it.
+"""Model names as policies, overrides that tighten a policy and never loosen it, and the defaults of a chat.
 
     openai/gpt-5-mini          that model, with conversions for input it cannot take
     prompt:NAME                a prompt file (``prompt_files.py``)
@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
 
 from intermodal.catalog.model_names import find_by_name
+from intermodal.client import answer_schema as schemas
 from intermodal.concurrency.offload import LONG, offload
 from intermodal.config.tables import AUTO, POLICY, PROMPT, REQUEST_DEFAULTS
 from intermodal.core.content import Value
@@ -29,6 +31,7 @@ from intermodal.core.request import (
     ZONES,
     Aspect,
     Evidence,
+    JsonOutput,
     Objective,
     Policy,
     Streaming,
@@ -36,6 +39,7 @@ from intermodal.core.request import (
     Zone,
 )
 from intermodal.errors import UnknownModel
+from intermodal.executor.api import json_answer
 from intermodal.gateway.http1.http_types import POLICY_HEADER, GatewayRequest, HttpLimits
 from intermodal.gateway.quotas.authentication import model_refusal
 from intermodal.gateway.quotas.quota_types import VirtualKey
@@ -47,6 +51,8 @@ from intermodal.gateway.requests.body_limits import (
     check_values,
     is_deeper,
 )
+from intermodal.json_schema import BudgetExhausted
+from intermodal.protocols.calls import ChatCall
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.framing.inline_media import ExtractedBody, extract_media
 from intermodal.protocols.framing.json_body import utf8_error
@@ -54,7 +60,39 @@ from intermodal.protocols.framing.surrogates import first_lone_surrogate
 
 if TYPE_CHECKING:
     from intermodal.client.async_client import AsyncClient
+    from intermodal.config.config_file import Config
     from intermodal.gateway.server_client import ServerClient
+
+
+# ---- chat defaults ----------------------------------------------------------------------------------
+#
+# Defaults and checks that are applied to a chat before planning, on either path.
+
+
+def with_default_limit(call: ChatCall, config: Config) -> ChatCall:
+    """Apply the configured ``max_tokens`` if the client sets none.
+
+    Without a limit the size of an answer is unbounded. Reasoning tokens may come on top of the limit.
+    """
+    if call.sampling.max_tokens is not None:
+        return call
+    sampling = replace(call.sampling, max_tokens=config.serve.max_tokens, room_for_thought=True)
+    return replace(call, sampling=sampling)
+
+
+async def check_output(output: JsonOutput) -> JsonOutput:
+    """Check the schema of a requested JSON output before anything is paid for, and allow the answer to be truncated.
+
+    Clients check why an answer ended. Raises SchemaInvalid, also for a schema that takes too much work to process.
+    """
+    try:
+        await json_answer.run_bounded(partial(schemas.check_schema, output.schema))
+    except BudgetExhausted as error:
+        raise schemas.schema_too_large(error) from None
+    return replace(output, whole=False)
+
+
+# ---- request policy ---------------------------------------------------------------------------------
 
 LATEST_TAG = ":latest"
 MAX_NAME_LENGTH = 400  # characters of a model name and of a header value: errors repeat both

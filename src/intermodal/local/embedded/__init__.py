@@ -7,7 +7,7 @@
     piper, tesseract          external programs that are run, never imported
     child_support, onnx_session, voice_activity
                               code shared by the children
-    ocr_layout, ocr_scripts   text of recognised lines, and the supported scripts
+    ocr_layout                text of recognised lines
 
 Children have no access to the user's files or URLs: they receive bytes.
 """

@@ -23,7 +23,6 @@ from intermodal.files.file_bytes import Data
 from intermodal.local.embedded import tesseract
 from intermodal.local.embedded.availability import install_command
 from intermodal.local.embedded.ocr_layout import in_reading_order, line_from_corners, without_doubted_letters
-from intermodal.local.embedded.ocr_scripts import pulled_languages
 from intermodal.local.embedded.piper import PiperVoice
 from intermodal.local.embedded.results import (
     ChatServer,
@@ -36,6 +35,7 @@ from intermodal.local.embedded.results import (
     SpeechResult,
     SynthesisResult,
 )
+from intermodal.local.embedded.tesseract import pulled_languages
 from intermodal.local.hardware.machine import cores, thread_wait_policy
 from intermodal.plans.cpu_schedule import threads
 

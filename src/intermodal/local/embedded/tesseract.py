@@ -22,9 +22,15 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from intermodal.core.languages import code_of
+from intermodal.local.embedded.versions import converter_version
+from intermodal.plans.facts import UNKNOWN_SCRIPT, ScriptFacts
+
+if TYPE_CHECKING:
+    from intermodal.local.weights.store import WeightsStore
+
 
 PLACE: Final = "INTERMODAL_TESSERACT"  # environment variable: path of the program
 DATA: Final = "TESSDATA_PREFIX"  # Tesseract's own variable: the folder with its languages
@@ -247,3 +253,37 @@ def _run(arguments: list[str], given: bytes, seconds: float, **env: str) -> byte
         env={**kept, **env},
     )  # fmt: skip
     return done.stdout
+
+
+# ---- ocr scripts ------------------------------------------------------------------------------------
+#
+# Which scripts can be read in images on this machine, beside those of the embedded OCR.
+
+
+def pulled_languages(weights: WeightsStore) -> dict[str, str]:
+    """Return the pulled Tesseract languages: code -> folder."""
+    names = sorted(weights.present(WEIGHTS))
+    return {name.removeprefix(WEIGHTS): str(weights.path(name)) for name in names}
+
+
+def ocr_version(weights: WeightsStore) -> str:
+    """Return a description of the installed OCR that changes whenever results may change. Runs no program."""
+    installed = program()
+    try:
+        state = os.stat(installed)
+        updated = f"{state.st_size} {state.st_mtime_ns}"
+    except OSError:
+        updated = ""
+    return " ".join((converter_version("ocr"), installed, updated, *pulled_languages(weights)))
+
+
+def readable_scripts(weights: WeightsStore, language: str = "") -> ScriptFacts:
+    """Return the scripts that can be read, and how to add more. Runs Tesseract to list its languages.
+
+    ``language``: language of the words, ISO 639-1, if known.
+    """
+    known = languages(pulled_languages(weights), language)
+    read = {script: f"Tesseract {language.code}" for script, language in known.items()}
+    lacking = {script: codes for script, codes in SCRIPTS.items() if script not in read}
+    todo = {script: install_hint(languages_in_order(codes, language)[0]) for script, codes in lacking.items()}
+    return ScriptFacts(read=read, todo=todo | {UNKNOWN_SCRIPT: install_hint()})

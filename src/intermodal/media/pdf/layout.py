@@ -13,8 +13,7 @@ from typing import Any
 import pypdfium2.raw as raw
 
 from intermodal.media import sandbox
-from intermodal.media.pdf.layout_types import LayoutBlock, LayoutLine
-from intermodal.media.pdf.markdown import page
+from intermodal.media.pdf.markdown import LayoutBlock, LayoutLine, page
 
 
 def _found() -> Any:

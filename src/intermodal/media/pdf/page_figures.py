@@ -11,7 +11,7 @@ import pypdfium2
 import pypdfium2.raw as raw
 from msgspec import Struct
 
-from intermodal.media.pdf.layout_types import bounding_box
+from intermodal.media.pdf.markdown import bounding_box
 from intermodal.plans.facts import Box
 
 _GRID = 32  # cells per side of the grid on which the area under figures is counted

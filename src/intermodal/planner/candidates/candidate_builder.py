@@ -17,9 +17,9 @@ from intermodal.catalog.types import Endpoint, Task
 from intermodal.core.content import Kind
 from intermodal.core.quantity import Quantity, between, exact, total
 from intermodal.core.request import Aspect, SpeechOutput, TranscriptOutput
-from intermodal.cost_model.context_window import planned_context
 from intermodal.cost_model.image_tokens import image_tokens
 from intermodal.cost_model.levels import HIGH, LOW, ZEROS, Levels, plus, quantity
+from intermodal.cost_model.memory import planned_context
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.cost_model.token_rules import (
     TokenRules,

@@ -3,6 +3,7 @@
 routes.py               a route, its numbers, limits and peak memory
 assignment.py           one option per bundle, summed, and when its conversions are done
 call_demand.py          what the last call has to take, as its server counts
-final_call_estimate.py  the answer, its cost and time  image_generation.py    pictures that are drawn
-voice.py, voice_selection.py   an answer spoken by a voice
+final_call_estimate.py  the answer, its cost and time
+image_generation.py     images that are generated
+voice.py                an endpoint that speaks an answer; voice_selection.py: which, and at which cost
 """

@@ -18,7 +18,7 @@ from intermodal.core.content import Transcript
 from intermodal.core.request import PictureFormat, Quality
 from intermodal.protocols.calls import AudioFormat, EmbeddingCall, ImageCall, SpeechCall
 from intermodal.protocols.framing.json_body import dumps, loads
-from intermodal.protocols.openai_media.subtitles import subtitles
+from intermodal.protocols.openai_media.transcription import subtitles
 from intermodal.protocols.request_validation import require_one_of, validation_message
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""OpenAI audio transcriptions and translations: a multipart form in, a transcript with times out.
+"""OpenAI audio transcriptions and translations: a multipart form in, a transcript with times out, or subtitles.
 
 Source: OpenAI's OpenAPI document for ``POST /audio/transcriptions`` and ``POST /audio/translations``. The latter writes
 English whatever is spoken, accepts no language, and reports "english" where the former reports the spoken language.
@@ -20,6 +20,38 @@ from intermodal.protocols.framing.json_body import valid_utf8
 from intermodal.protocols.framing.surrogates import loads_joined
 from intermodal.protocols.openai_chat.codec import read_usage
 from intermodal.protocols.reply_decoder import read_object
+
+# ---- subtitles --------------------------------------------------------------------------------------
+#
+# Transcripts as subtitles: SRT (SubRip) and WebVTT (W3C).
+
+
+def subtitles(transcript: Transcript, form: str) -> str:
+    """Return a transcript as SRT or WebVTT.
+
+    Blank lines and arrows inside a segment, which would end it early, are replaced.
+    """
+    comma = "," if form == "srt" else "."
+    blocks = [] if form == "srt" else ["WEBVTT\n"]
+    for number, segment in enumerate(transcript.segments, start=1):
+        times = f"{_clock(segment.start, comma)} --> {_clock(max(segment.start, segment.end), comma)}"
+        named = f"{segment.speaker}: {segment.text}" if segment.speaker else segment.text
+        text = " ".join(named.split()).replace("-->", "→")
+        if form == "vtt":
+            text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        blocks.append(f"{number}\n{times}\n{text}\n" if form == "srt" else f"{times}\n{text}\n")
+    return "\n".join(blocks)
+
+
+def _clock(seconds: float, comma: str) -> str:
+    thousandths = round(max(0.0, seconds) * 1000)
+    return (
+        f"{thousandths // 3_600_000:02}:{thousandths // 60_000 % 60:02}:"
+        f"{thousandths // 1000 % 60:02}{comma}{thousandths % 1000:03}"
+    )
+
+
+# ---- transcription ----------------------------------------------------------------------------------
 
 WIRE = "OpenAI transcription"
 PATH = "/audio/transcriptions"

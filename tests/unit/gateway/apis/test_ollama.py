@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.unit.gateway.gateway_server import STRONG, Before, GatewayServer, config, through_the_executor
 
-from intermodal.protocols import client_apis
+from intermodal import client_apis
 from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.usefixtures("either_way")

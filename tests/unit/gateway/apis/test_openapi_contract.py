@@ -18,9 +18,17 @@ from tests.unit.gateway.apis.test_clients import WORKING
 from tests.unit.gateway.gateway_server import SEEING, STRONG, VECTORS, GatewayServer, config
 
 from intermodal import errors
+from intermodal.client_apis import (
+    ANTHROPIC_MESSAGES,
+    OLLAMA_CHAT,
+    OLLAMA_GENERATE,
+    OPENAI_CHAT,
+    OPENAI_RESPONSES,
+    ClientApi,
+)
 from intermodal.core.request import ASPECTS, TIERS, ZONES
 from intermodal.gateway.openapi.openapi_document import OPERATIONS, RESPONSE_HEADERS
-from intermodal.gateway.openapi.request_schemas import ACCEPTED_FIELDS
+from intermodal.gateway.openapi.schemas import ACCEPTED_FIELDS
 from intermodal.gateway.requests.request_policy import FORBIDDEN_FIELDS, POLICY_HEADER, PolicyOverrides
 from intermodal.gateway.routes import ROUTES
 from intermodal.protocols.anthropic import server as anthropic_server
@@ -35,14 +43,6 @@ from intermodal.protocols.calls import (
     WireEvent,
     WireTextDelta,
     WireUsage,
-)
-from intermodal.protocols.client_apis import (
-    ANTHROPIC_MESSAGES,
-    OLLAMA_CHAT,
-    OLLAMA_GENERATE,
-    OPENAI_CHAT,
-    OPENAI_RESPONSES,
-    ClientApi,
 )
 from intermodal.protocols.ollama import server as ollama_server
 from intermodal.protocols.openai_chat import server as openai_chat_server

@@ -19,7 +19,7 @@ from tests.unit.gateway.apis.test_chat import picture
 from tests.unit.gateway.gateway_server import SEEING, STRONG, GatewayServer, config, sse, until
 
 from intermodal.core.request import Policy
-from intermodal.gateway.quotas.key_generation import digest
+from intermodal.gateway.quotas.authentication import digest
 from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, VirtualKey
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 from intermodal.gateway.requests import prompt_files as served

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from tests.unit.gateway.gateway_server import GatewayServer, sse
 
-from intermodal.gateway.state.response_items import ResponseItems
+from intermodal.gateway.state.conversations import ResponseItems
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.testing import FakeHost
 

@@ -14,8 +14,7 @@ from tests.unit.gateway.gateway_server import Before, GatewayServer, sse
 from intermodal.core.content import Part, Text, ToolCall
 from intermodal.core.request import Message, Request
 from intermodal.events import Finished
-from intermodal.gateway.state.conversations import conversation_digest
-from intermodal.gateway.state.tool_call_signatures import ToolCallSignatures
+from intermodal.gateway.state.conversations import ToolCallSignatures, conversation_digest
 from intermodal.gateway.workers.shared_state import ChunkedSharedTable, SharedTable
 from intermodal.protocols.gemini.thought_signatures import signature_block, signatures_by_call
 from intermodal.testing import FakeVendor

@@ -27,7 +27,7 @@ from tests.unit.gateway.direct.without_task import without_tasks
 from tests.unit.gateway.gateway_server import GatewayServer, sse, through_the_executor
 
 from intermodal.executor.attempt.step_caller import StepCaller
-from intermodal.gateway.quotas.key_generation import digest
+from intermodal.gateway.quotas.authentication import digest
 from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, VirtualKey
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 from intermodal.gateway.server import Gateway

@@ -11,16 +11,16 @@ import pytest
 from tests.unit.gateway.direct.test_direct_rows import input_of, messages_of
 from tests.unit.gateway.gateway_server import GatewayServer
 
+from intermodal.client_apis import ANTHROPIC_MESSAGES, OLLAMA_CHAT, OPENAI_CHAT, OPENAI_RESPONSES, ClientApi
 from intermodal.core.content import together
 from intermodal.executor.preparation import prompt
-from intermodal.gateway.direct.text_size_cache import TextSizeCache
+from intermodal.gateway.direct.direct_chats import TextSizeCache
 from intermodal.gateway.requests.request_from_call import request_from_call
 from intermodal.gateway.state.conversations import _digest
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.planner.planning_case import question_of
 from intermodal.protocols.anthropic import passthrough as anthropic_passthrough
 from intermodal.protocols.calls import WireText
-from intermodal.protocols.client_apis import ANTHROPIC_MESSAGES, OLLAMA_CHAT, OPENAI_CHAT, OPENAI_RESPONSES, ClientApi
 from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.ollama import passthrough as ollama_passthrough
 from intermodal.protocols.openai_chat import passthrough as openai_chat_passthrough

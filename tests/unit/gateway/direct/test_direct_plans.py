@@ -10,17 +10,17 @@ from msgspec.structs import replace
 from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.client.async_client import plan_from
+from intermodal.client_apis import OPENAI_CHAT
 from intermodal.executor.direct.compiled_plan import CompiledPlan
 from intermodal.gateway.direct.client_sink import ChatPlan
 from intermodal.gateway.direct.direct_chats import DirectChats, MatchedChat
 from intermodal.gateway.direct.handover import Handover
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
-from intermodal.gateway.requests.chat_defaults import with_default_limit
 from intermodal.gateway.requests.request_from_call import request_from_call
+from intermodal.gateway.requests.request_policy import with_default_limit
 from intermodal.gateway.state.plan_cache import _decisions as shape_of
 from intermodal.plans.plan import Inputs, Plan
-from intermodal.protocols.client_apis import OPENAI_CHAT
 from intermodal.store import epochs
 
 SEED = 20_261_126

@@ -11,13 +11,13 @@ import pytest
 from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.catalog.types import Host
+from intermodal.client_apis import OLLAMA_CHAT, OPENAI_RESPONSES, ClientApi
 from intermodal.executor.preparation import prompt
-from intermodal.gateway.direct.text_size_cache import TextSizeCache
+from intermodal.gateway.direct.direct_chats import TextSizeCache
 from intermodal.gateway.requests.request_from_call import request_from_call
 from intermodal.gateway.state.conversations import _digest
 from intermodal.planner.planning_case import question_of
 from intermodal.protocols.calls import ChatCall
-from intermodal.protocols.client_apis import OLLAMA_CHAT, OPENAI_RESPONSES, ClientApi
 from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.ollama import codec as ollama_codec
 from intermodal.protocols.ollama import passthrough as ollama_passthrough

@@ -11,7 +11,7 @@ from tests.unit.gateway.conftest import POLICIES
 from tests.unit.gateway.gateway_server import BY_EXECUTOR, STRONG, GatewayServer, config
 
 from intermodal.gateway.openapi.openapi_document import ERROR_HEADERS, RESPONSE_HEADERS
-from intermodal.gateway.quotas.key_generation import digest
+from intermodal.gateway.quotas.authentication import digest
 from intermodal.gateway.quotas.quota_types import VirtualKey
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 from intermodal.testing import FakeHost, Fault

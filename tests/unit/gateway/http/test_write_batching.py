@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from intermodal.gateway.http1.write_batching import LARGE_WRITE, WriteBatcher
+from intermodal.gateway.http1.response_writer import LARGE_WRITE, WriteBatcher
 
 pytestmark = pytest.mark.anyio
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from intermodal.errors import ConfigError
-from intermodal.gateway.quotas.authentication import Authenticator, is_loopback_host, model_refusal
-from intermodal.gateway.quotas.key_generation import digest, new_secret
+from intermodal.gateway.quotas.authentication import Authenticator, digest, is_loopback_host, model_refusal, new_secret
 from intermodal.gateway.quotas.quota_types import ANONYMOUS, QuotaRefusal, VirtualKey
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 

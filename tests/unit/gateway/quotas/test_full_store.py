@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.unit.gateway.gateway_server import GatewayServer, until
 
-from intermodal.executor.direct import attempt_writer
+from intermodal.executor.direct import engine
 from intermodal.store.database import Store
 from intermodal.testing import FakeHost
 
@@ -51,20 +51,20 @@ def test_nothing_that_costs_money_is_sent_until_the_store_takes_rows_again(
 def test_a_call_whose_row_is_not_written_in_the_end_has_one_when_the_store_is_opened_again(
     house: GatewayServer, monkeypatch: pytest.MonkeyPatch, after_all: bool
 ) -> None:
-    monkeypatch.setattr(attempt_writer, "_LAST", 0.2)  # less than a locked store is waited for
+    monkeypatch.setattr(engine, "_LAST", 0.2)  # less than a locked store is waited for
     store = house.gateway.client.store
     assert house.chat().status_code == 200
     until(lambda: len(store.attempts()) == 1, 30)
     other = sqlite3.connect(store.path, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
-    close = attempt_writer.AttemptWriter.close
+    close = engine.AttemptWriter.close
 
-    async def closed(self: attempt_writer.AttemptWriter) -> None:
+    async def closed(self: engine.AttemptWriter) -> None:
         await close(self)
         if after_all:  # its commit is still waiting
             other.execute("ROLLBACK")
 
-    monkeypatch.setattr(attempt_writer.AttemptWriter, "close", closed)
+    monkeypatch.setattr(engine.AttemptWriter, "close", closed)
     assert house.chat().status_code == 200
     house.loop.call_soon_threadsafe(house.gateway.stop)
     house._thread.join(30)

@@ -15,7 +15,7 @@ import pytest
 from tests.unit.gateway.apis.test_streams import ASKED, leave
 from tests.unit.gateway.gateway_server import BY_EXECUTOR, GatewayServer, until
 
-from intermodal.gateway.quotas.key_generation import digest
+from intermodal.gateway.quotas.authentication import digest
 from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, RateLimit, VirtualKey
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 from intermodal.gateway.routes import ROUTES

@@ -18,8 +18,7 @@ import pytest
 from tests.unit.gateway.gateway_server import GatewayServer, until
 
 from intermodal.errors import StoreError
-from intermodal.gateway.quotas.authentication import Authenticator
-from intermodal.gateway.quotas.key_generation import digest, new_secret
+from intermodal.gateway.quotas.authentication import Authenticator, digest, new_secret
 from intermodal.gateway.quotas.quota_types import Budget, QuotaRefusal, VirtualKey
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 from intermodal.testing import FakeHost, Fault

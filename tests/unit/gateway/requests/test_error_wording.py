@@ -14,16 +14,16 @@ from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config
 
 import intermodal
 from intermodal import errors
-from intermodal.core.hints import consent_to, hint, setting
-from intermodal.gateway.error_answers import ERROR_ENCODERS
-from intermodal.protocols.calls import Error
-from intermodal.protocols.client_apis import (
+from intermodal.client_apis import (
     ANTHROPIC_MESSAGES,
     OLLAMA_CHAT,
     OPENAI_CHAT,
     OPENAI_RESPONSES,
     ClientApi,
 )
+from intermodal.core.hints import consent_to, hint, setting
+from intermodal.gateway.error_answers import ERROR_ENCODERS
+from intermodal.protocols.calls import Error
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.testing import FakeHost
 

@@ -13,7 +13,7 @@ from tests.unit.gateway.gateway_server import SEEING, STRONG, VECTORS, GatewaySe
 
 from intermodal.gateway.http1.http_types import HttpLimits
 from intermodal.gateway.requests.body_limits import MAX_DEPTH, MAX_FIELDS
-from intermodal.gateway.state import response_items
+from intermodal.gateway.state import conversations
 from intermodal.testing import FakeHost
 from intermodal.testing.images import png
 
@@ -117,7 +117,7 @@ def test_items_that_are_named_count_as_often_as_they_are_named(
         question = {"role": "user", "content": "And?"}
         return house.post("/v1/responses", {"model": "cloud/strong", "input": [*named, question]})
 
-    monkeypatch.setattr(response_items, "MAX_REFERENCED_BYTES", 40_000)
+    monkeypatch.setattr(conversations, "MAX_REFERENCED_BYTES", 40_000)
     assert ask(1).status_code == 200
     found = ask(10)
     assert found.status_code == 413 and "items that are named" in found.text
