@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 
 import pytest
 from tests.gates import upstreams
+from tests.gates.test_streams_by_protocol import TOKENS as OTHER_TOKENS
 from tests.gates.test_streams_by_protocol import events_of
 
 from intermodal import errors
@@ -15,7 +17,7 @@ from intermodal.protocols.gemini import codec as gemini_codec
 from intermodal.protocols.ollama import codec as ollama_codec
 from intermodal.protocols.openai_chat import codec as openai_chat_codec
 from intermodal.protocols.openai_responses import codec as openai_responses_codec
-from intermodal.protocols.reply_decoder import ReplyDecoder
+from intermodal.protocols.reply_decoder import NO_ANSWER, ReplyDecoder
 
 DECODERS: Mapping[str, Callable[[str], ReplyDecoder]] = {
     "anthropic": anthropic_codec.AnthropicDecoder, "gemini": gemini_codec.GeminiDecoder,
@@ -28,6 +30,16 @@ REASONS = {
     "anthropic": b"message_delta", "gemini": b"finishReason", "ollama": b'"done_reason"', "openai": b'"stop"',
     "openai-responses": b"response.completed",
 }  # fmt: skip
+# An answer that is one document.
+DOCUMENTS = {
+    "anthropic": b'{"type":"message","content":[{"type":"text","text":"Paris"}],"stop_reason":"end_turn"}',
+    "gemini": b'{"candidates":[{"content":{"parts":[{"text":"Paris"}]},"finishReason":"STOP"}]}',
+    "ollama": b'{"message":{"role":"assistant","content":"Paris"},"done":true,"done_reason":"stop"}',
+    "openai": b'{"choices":[{"message":{"role":"assistant","content":"Paris"},"finish_reason":"stop"}]}',
+    "openai-responses": (
+        b'{"status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"Paris"}]}]}'
+    ),
+}
 TOKENS = [f"word{number} " for number in range(60)]
 
 
@@ -36,6 +48,11 @@ def stream(protocol: str) -> tuple[list[bytes], int]:
     found = upstreams.events(protocol, TOKENS) if protocol == "openai" else events_of(protocol)
     (place,) = [number for number, event in enumerate(found) if REASONS[protocol] in event]
     return found, place
+
+
+def word_of(protocol: str) -> bytes:
+    """One of the words of that stream, as it is written."""
+    return json.dumps((TOKENS if protocol == "openai" else OTHER_TOKENS)[3]).encode()
 
 
 def read(protocol: str, *chunks: bytes) -> list[WireEvent]:
@@ -56,6 +73,29 @@ def test_an_answer_that_does_not_say_why_it_ended_is_a_cut(protocol: str, last: 
     events = read(protocol, *found[:place], *found[place + 1 :], last)
     assert isinstance(events[-1], Error) and isinstance(events[-1].error, errors.StreamCut)
     assert not any(isinstance(event, Finish) for event in events)
+
+
+@pytest.mark.parametrize("odd", [b"5", b"true", b'{"a":1}', b"[5]"])
+@pytest.mark.parametrize("protocol", DECODERS)
+def test_content_of_a_type_that_no_text_has_is_never_left_out_of_an_answer(protocol: str, odd: bytes) -> None:
+    found, _ = stream(protocol)
+    word = word_of(protocol)
+    before = next(number for number, event in enumerate(found) if word in event)
+    live = read(protocol, *(event.replace(word, odd) for event in found))
+    whole = read(protocol, DOCUMENTS[protocol].replace(b'"Paris"', odd))
+    for events in (live, whole):
+        assert isinstance(events[-1], Error) and isinstance(events[-1].error, errors.StreamCut), events
+        assert NO_ANSWER in str(events[-1].error)
+    assert said(live) == said(read(protocol, *found[:before])) and said(whole) == ""
+    assert said(read(protocol, DOCUMENTS[protocol])) == "Paris"
+
+
+@pytest.mark.parametrize("protocol", DECODERS)
+def test_content_of_a_wrong_type_after_the_reason_is_left_out_as_words_are(protocol: str) -> None:
+    found, place = stream(protocol)
+    word = word_of(protocol)
+    late = next(event for event in found[:place] if word in event).replace(word, b"5")
+    assert read(protocol, *found[: place + 1], late, *found[place + 1 :]) == read(protocol, *found)
 
 
 @pytest.mark.parametrize("protocol", DECODERS)

@@ -8,7 +8,8 @@ finish reason is ignored. The meaning of a protocol's events is in ``codec.py`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -25,6 +26,36 @@ NO_ANSWER = "sent a reply that is not a valid completion"
 UNEXPLAINED = "ended its answer without saying why"
 NO_REASON = "no_finish_reason"  # the quirk of hosts whose streams end without a finish reason
 BLANK = b"\xef\xbb\xbf \t\r\n"  # a BOM and whitespace, which may precede the content
+
+
+class InvalidContent(Exception):
+    """The content of an answer has a type that its protocol does not have, such as a number in place of a text."""
+
+
+def content_text(value: Any) -> str:
+    """Return a piece of an answer's text; "" for null.
+
+    Raises InvalidContent for another type: if it were left out, the rest, or nothing, would pass for the answer.
+    """
+    return _content(value, str, "")
+
+
+def content_list(value: Any) -> Sequence[Any]:
+    """Return an array of an answer's content; an empty one for null. Raises InvalidContent for another type."""
+    return _content(value, list, ())
+
+
+def content_object(value: Any) -> Mapping[str, Any]:
+    """Return an object of an answer's content; an empty one for null. Raises InvalidContent for another type."""
+    return _content(value, Mapping, {})
+
+
+def _content(value: Any, type_: type, empty: Any) -> Any:
+    if value is None:
+        return empty
+    if not isinstance(value, type_):
+        raise InvalidContent
+    return value
 
 
 def map_reason(reasons: Mapping[str, str], said: str) -> str:
@@ -208,17 +239,25 @@ class ReplyDecoder:
                 self._out_usage()
                 tree = tree if self._halves is None else join_all_surrogates(tree)
                 self._end(Error(error=classification.classify(200, self._headers, tree, self._endpoint)))
-            elif whole:
-                self._read_reply(tree)
-            elif self.complete:
+            elif self.complete and not whole:
                 self._read_more(tree, name)
             else:
+                self._read_answer(tree, name, whole=whole)
+
+    def _read_answer(self, tree: Mapping[str, Any], name: str, *, whole: bool) -> None:
+        try:
+            if whole:
+                self._read_reply(tree)
+            else:
                 self._read_event(tree, name)
+        except InvalidContent:
+            self._fail(NO_ANSWER)
 
     def _read_more(self, tree: Mapping[str, Any], name: str) -> None:
         """Read an event after the finish reason: usage and errors count, content is dropped."""
         before, reason, refused = len(self._out), self._reason, self._refused
-        self._read_event(tree, name)
+        with suppress(InvalidContent):
+            self._read_event(tree, name)
         self._out[before:] = [event for event in self._out[before:] if isinstance(event, (WireUsage, Finish, Error))]
         self._reason, self._refused = reason, refused
 

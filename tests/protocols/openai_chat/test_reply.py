@@ -276,8 +276,7 @@ def test_half_a_document_is_a_cut_and_shows_nothing(at: int) -> None:
         {},
         {"choices": None},
         {"choices": [None]},
-        {"choices": [{"delta": 3}]},
-        {"choices": [{"delta": {"content": 5, "tool_calls": [None, {"index": "x", "function": 3}]}}]},
+        {"choices": [{"delta": {"tool_calls": [None, {"index": "x", "function": 3}]}}]},
         {"usage": 7},
     ],
 )

@@ -50,7 +50,6 @@ from intermodal.protocols.conversation import (
 )
 from intermodal.protocols.framing.json_body import (
     Base64,
-    as_list,
     as_mapping,
     as_text,
     as_token_count,
@@ -59,7 +58,7 @@ from intermodal.protocols.framing.json_body import (
     segments,
     valid_utf8,
 )
-from intermodal.protocols.reply_decoder import ReplyDecoder, map_reason
+from intermodal.protocols.reply_decoder import ReplyDecoder, content_list, content_object, content_text, map_reason
 from intermodal.protocols.schema_transforms import close_objects, name_root
 
 WIRE = "Anthropic messages"
@@ -271,9 +270,11 @@ class AnthropicDecoder(ReplyDecoder):
         if kind == "message_start":
             self._read_usage(as_mapping(tree.get("message")).get("usage"))
         elif kind == "content_block_start":
-            self._read_block(as_token_count(tree.get("index")) or 0, as_mapping(tree.get("content_block")), whole=False)
+            self._read_block(
+                as_token_count(tree.get("index")) or 0, content_object(tree.get("content_block")), whole=False
+            )
         elif kind == "content_block_delta":
-            self._read_delta(as_token_count(tree.get("index")) or 0, as_mapping(tree.get("delta")))
+            self._read_delta(as_token_count(tree.get("index")) or 0, content_object(tree.get("delta")))
         elif kind == "message_delta":
             self._read_usage(tree.get("usage"))
             self._read_end(as_mapping(tree.get("delta")))
@@ -281,15 +282,15 @@ class AnthropicDecoder(ReplyDecoder):
             self._last_word()
 
     def _read_reply(self, tree: Mapping[str, Any]) -> None:
-        for index, block in enumerate(as_list(tree.get("content"))):
-            self._read_block(index, as_mapping(block), whole=True)
+        for index, block in enumerate(content_list(tree.get("content"))):
+            self._read_block(index, content_object(block), whole=True)
         self._read_usage(tree.get("usage"))
         self._read_end(tree)
 
     def _read_block(self, index: int, block: Mapping[str, Any], *, whole: bool) -> None:
         kind = block.get("type")
         if kind == "text":
-            if text := as_text(block.get("text")):
+            if text := content_text(block.get("text")):
                 self._out.append(WireTextDelta(text=text))
         elif kind == "thinking":
             text, signature = as_text(block.get("thinking")), as_text(block.get("signature"))
@@ -308,7 +309,7 @@ class AnthropicDecoder(ReplyDecoder):
     def _read_delta(self, index: int, delta: Mapping[str, Any]) -> None:
         kind = delta.get("type")
         if kind == "text_delta":
-            self._out.append(WireTextDelta(text=as_text(delta.get("text"))))
+            self._out.append(WireTextDelta(text=content_text(delta.get("text"))))
         elif kind == "thinking_delta":
             self._out.append(ReasoningDelta(text=as_text(delta.get("thinking"))))
         elif kind == "signature_delta":

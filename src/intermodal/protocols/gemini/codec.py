@@ -63,7 +63,15 @@ from intermodal.protocols.framing.json_body import (
 )
 from intermodal.protocols.gemini.server import decode_request
 from intermodal.protocols.gemini.thought_signatures import FIELD, OWN, PLACEHOLDER, signature_block, signature_of
-from intermodal.protocols.reply_decoder import ReplyDecoder, map_reason, read_logprobs, tool_call_id
+from intermodal.protocols.reply_decoder import (
+    ReplyDecoder,
+    content_list,
+    content_object,
+    content_text,
+    map_reason,
+    read_logprobs,
+    tool_call_id,
+)
 from intermodal.protocols.schema_transforms import name_root
 
 WIRE = "Gemini generateContent"
@@ -282,12 +290,12 @@ class GeminiDecoder(ReplyDecoder):
         blocked = as_mapping(tree.get("promptFeedback"))
         if blocked.get("blockReason"):
             self._end_with("content_filter", as_text(blocked.get("blockReasonMessage")))
-        candidates = as_list(tree.get("candidates"))
+        candidates = content_list(tree.get("candidates"))
         if not candidates:
             return
-        candidate = as_mapping(candidates[0])
-        for part in as_list(as_mapping(candidate.get("content")).get("parts")):
-            self._read_part(as_mapping(part))
+        candidate = content_object(candidates[0])
+        for part in content_list(content_object(candidate.get("content")).get("parts")):
+            self._read_part(content_object(part))
         places = as_mapping(candidate.get("logprobsResult")).get("topCandidates")
         self._out += read_logprobs(places, rows="candidates", share="logProbability")
         reason = as_text(candidate.get("finishReason"))
@@ -308,7 +316,7 @@ class GeminiDecoder(ReplyDecoder):
         if "functionCall" in part:
             self._read_call(as_mapping(part["functionCall"]))
         elif "text" in part:
-            if text := as_text(part["text"]):
+            if text := content_text(part["text"]):
                 self._out.append(WireTextDelta(text=text))
         elif "inlineData" in part:
             self._read_media(as_mapping(part["inlineData"]))

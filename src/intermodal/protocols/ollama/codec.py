@@ -56,7 +56,14 @@ from intermodal.protocols.framing.json_body import (
     valid_utf8,
 )
 from intermodal.protocols.ollama.server import decode_request, image_or_audio
-from intermodal.protocols.reply_decoder import ReplyDecoder, map_reason, read_logprobs, tool_call_id
+from intermodal.protocols.reply_decoder import (
+    ReplyDecoder,
+    content_object,
+    content_text,
+    map_reason,
+    read_logprobs,
+    tool_call_id,
+)
 from intermodal.protocols.schema_transforms import name_root
 
 WIRE = "Ollama chat"
@@ -234,10 +241,10 @@ class OllamaDecoder(ReplyDecoder):
         return NdjsonReader()
 
     def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
-        message = as_mapping(tree.get("message"))
+        message = content_object(tree.get("message"))
         if text := as_text(message.get("thinking")):
             self._out.append(ReasoningDelta(text=text))
-        if text := as_text(message.get("content")):
+        if text := content_text(message.get("content")):
             self._out.append(WireTextDelta(text=text))
         for call in as_list(message.get("tool_calls")):
             self._read_call(as_mapping(call))

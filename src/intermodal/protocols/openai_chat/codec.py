@@ -61,6 +61,8 @@ from intermodal.protocols.reply_decoder import (
     NO_REASON,
     ReplyDecoder,
     arguments_as_json,
+    content_object,
+    content_text,
     map_reason,
     read_logprobs,
     tool_call_id,
@@ -382,14 +384,14 @@ class OpenAIChatDecoder(ReplyDecoder):
         return next((choice for choice in choices if (choice.get("index") or 0) == self._chosen), None)
 
     def _read_choice(self, choice: Mapping[str, Any]) -> None:
-        delta = choice.get("delta") or choice.get("message")
-        if isinstance(delta, Mapping):
+        delta = content_object(choice.get("delta") or choice.get("message"))
+        if delta:
             # reasoning_content: DeepSeek, vLLM, llama.cpp; reasoning: OpenRouter, Ollama
             for text in _texts(delta.get("reasoning_content") or delta.get("reasoning")):
                 self._out.append(ReasoningDelta(text=text))
             for text in _thoughts(delta.get("content")):
                 self._out.append(ReasoningDelta(text=text))
-            for text in _texts(delta.get("content")):
+            for text in _content_texts(delta.get("content")):
                 self._out.append(WireTextDelta(text=text))
             self._read_speech(delta.get("audio"), told=bool(delta.get("content")))
             for text in _texts(delta.get("refusal")):
@@ -535,8 +537,15 @@ def _thoughts(content: Any) -> list[str]:
     return [text for each in thinking for text in _texts(each)]
 
 
+def _content_texts(content: Any) -> list[str]:
+    """Return the text of a delta's content: a string, or a list of parts (Mistral). Raises InvalidContent."""
+    if isinstance(content, list):
+        return [text for part in content if (text := content_text(content_object(part).get("text")))]
+    return [text] if (text := content_text(content)) else []
+
+
 def _texts(content: Any) -> list[str]:
-    """Return the text of a delta's content: a string, or a list of parts (Mistral)."""
+    """Return the text of what stands beside the content, such as reasoning: a string, or a list of parts."""
     if isinstance(content, str):
         return [content] if content else []
     parts = content if isinstance(content, list) else []

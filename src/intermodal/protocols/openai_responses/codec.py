@@ -76,6 +76,9 @@ from intermodal.protocols.reply_decoder import (
     UNEXPLAINED,
     ReplyDecoder,
     arguments_as_json,
+    content_list,
+    content_object,
+    content_text,
     map_reason,
     read_logprobs,
     tool_call_id,
@@ -269,7 +272,7 @@ class OpenAIResponsesDecoder(ReplyDecoder):
         kind = as_text(tree.get("type")) or name
         place = as_token_count(tree.get("output_index")) or 0
         if kind == "response.output_text.delta":
-            self._out.append(WireTextDelta(text=as_text(tree.get("delta"))))
+            self._out.append(WireTextDelta(text=content_text(tree.get("delta"))))
             self._out += read_logprobs(tree.get("logprobs"))
         elif kind in _TEXT:
             self._refused = self._refused or kind == "response.refusal.delta"
@@ -289,7 +292,7 @@ class OpenAIResponsesDecoder(ReplyDecoder):
         if not isinstance(tree.get("output"), list) and tree.get("status") != "failed":
             self._fail(NO_ANSWER)
             return
-        for place, item in enumerate(map(as_mapping, as_list(tree.get("output")))):
+        for place, item in enumerate(map(content_object, content_list(tree.get("output")))):
             if item.get("type") == "message":
                 self._read_message(item)
             elif item.get("type") == "function_call":
@@ -303,9 +306,9 @@ class OpenAIResponsesDecoder(ReplyDecoder):
         self._read_end(tree)
 
     def _read_message(self, item: Mapping[str, Any]) -> None:
-        for part in map(as_mapping, as_list(item.get("content"))):
+        for part in map(content_object, content_list(item.get("content"))):
             if part.get("type") == "output_text":
-                self._out.append(WireTextDelta(text=as_text(part.get("text"))))
+                self._out.append(WireTextDelta(text=content_text(part.get("text"))))
                 self._out += read_logprobs(part.get("logprobs"))
             elif part.get("type") == "refusal":
                 self._refused = True

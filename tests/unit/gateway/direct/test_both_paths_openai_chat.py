@@ -82,6 +82,16 @@ OTHER_LIVE = Model([answer(["the", " other", " one"])])
 WHITE = b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"content": " "}}]}).encode() + b"\n\n"
 
 
+def with_number(play: ScriptedReply, words: str) -> ScriptedReply:
+    """The reply with a number where it has these words."""
+    said = json.dumps(words).encode()
+    assert any(said in piece for piece in play.pieces if isinstance(piece, bytes))
+    pieces = [
+        piece.replace(said, b"5".ljust(len(said))) if isinstance(piece, bytes) else piece for piece in play.pieces
+    ]
+    return play._replace(pieces=pieces)
+
+
 def crlf(data: bytes) -> bytes:
     return data.replace(b"\n", b"\r\n")
 
@@ -155,6 +165,9 @@ CASES: dict[str, Case] = {
     "plain": Case([Model([GOOD])]),
     "live": Case([Model([STREAM])], LIVE),
     "counted": Case([Model([STREAM])], COUNTED),
+    "numberwhole": Case([Model([with_number(GOOD, SAID)]), OTHER]),
+    "numberlive": Case([Model([with_number(STREAM, WORDS[0])]), OTHER_LIVE], LIVE),
+    "numbershown": Case([Model([with_number(STREAM, WORDS[3])]), OTHER_LIVE], LIVE),
     "longevents": Case(
         [Model([split(["x" * 200_000, " y" * 90_000, " end"], size=20_000)])], {"max_tokens": None, **LIVE}
     ),
@@ -409,7 +422,8 @@ CASES: dict[str, Case] = {
 
 # A few of each sort; all of them, which takes minutes, are run by `make gates`.
 SAMPLE = (
-    "onedown", "twodown", "livedown", "plain", "counted", "settings", "furthersettings", "nothings", "toolslive",
+    "onedown", "twodown", "livedown", "plain", "counted", "numberwhole", "numberlive", "numbershown", "settings",
+    "furthersettings", "nothings", "toolslive",
     "toolturns", "turns", "png", "jpegs", "uncounted", "length", "silentlive", "refused", "refusedlive", "partslive",
     "unasked", "atonce", "misnamed", "torncrlf", "apart", "lines", "unended", "noreason", "reasonless", "wordsafter",
     "overrun", "overrunwhole",

@@ -12,7 +12,7 @@ from tests.gates import upstreams
 from tests.gates.faulty_host import HEAD, LAST, ScriptedReply, chunk, refusal
 from tests.unit.gateway.direct.both_paths import BothPaths, Case, Model, unlike
 from tests.unit.gateway.direct.both_paths_protocols import LINES, MESSAGES, QUESTION, RESPONSES, WireProtocol
-from tests.unit.gateway.direct.test_both_paths_openai_chat import FAULTS, crlf, picture
+from tests.unit.gateway.direct.test_both_paths_openai_chat import FAULTS, crlf, picture, with_number
 
 SEED = 20_261_126
 WORDS = ["Paris", " is", " the", " capital", "."]
@@ -29,6 +29,18 @@ def whole(wire_protocol: WireProtocol, words: Sequence[str] = WORDS) -> Scripted
 
 def live(wire_protocol: WireProtocol, words: Sequence[str] = WORDS) -> ScriptedReply:
     return upstreams.whole(wire_protocol.protocol, words)
+
+
+def numbers(
+    case: Any, wire_protocol: WireProtocol, other: Sequence[Model], other_live: Sequence[Model]
+) -> Mapping[str, Case]:
+    """A number where there should be words: in a whole answer, in the first piece of a stream, in a later one."""
+    good, stream = whole(wire_protocol), live(wire_protocol)
+    return {
+        "numberwhole": case(with_number(good, "".join(WORDS)), others=other),
+        "numberlive": case(with_number(stream, WORDS[0]), body=LIVE, others=other_live),
+        "numbershown": case(with_number(stream, WORDS[3]), body=LIVE, others=other_live),
+    }
 
 
 def cut_up(data: bytes) -> list[bytes]:
@@ -237,6 +249,8 @@ def responses() -> Mapping[str, Case]:
         "failed": case(played(RESPONSES, *BROKEN_OFF, *typed([{"type": "response.failed", "response": response(
             status="failed", error={"code": "server_error", "message": "no"})}])), LIVE, others=other_live),
         "failedwhole": case(answered(status="failed", error={"code": "server_error", "message": "no"}), others=other),
+        "numberpassed": case(with_number(stream, "capital. "), LIVE, others=other_live),
+        **numbers(case, RESPONSES, other, other_live),
         **_cuts(case, RESPONSES, told(SAID, call()), {"tools": [TOOL], **LIVE}, other_live),
         **_faults(case, good, other, other_live),
     }  # fmt: skip
@@ -364,6 +378,7 @@ def lines() -> Mapping[str, Case]:
         "firstinband": case(upstreams.cut("ollama", WORDS, 0, "inband"), LIVE, others=other_live),
         "cutmalformed": case(upstreams.cut("ollama", WORDS, 2, "malformed"), LIVE, others=other_live),
         "errorwhole": case(refusal(200, {"error": "model runner has unexpectedly stopped"}), others=other),
+        **numbers(case, LINES, other, other_live),
         **_cuts(case, LINES, [*said, line(tool_calls=[ollama_call()]), line(done=True)],
                 {"tools": [OLLAMA_TOOL], **LIVE}, other_live),
         **_faults(case, good, other, other_live),
@@ -390,6 +405,7 @@ def messages() -> Mapping[str, Case]:
         "nearcut": case(good, QUESTION * 200, zone="machine", others=other),
         "nearcutlive": case(stream, QUESTION * 200, zone="machine", body=LIVE, others=other_live),
         "nearcutatonce": case(good, QUESTION * 200, zone="machine", body=LIVE, others=other_live),
+        **numbers(case, MESSAGES, other, other_live),
     }
 
 
