@@ -37,17 +37,20 @@ def content_text(value: Any) -> str:
 
     Raises InvalidContent for another type: if it were left out, the rest, or nothing, would pass for the answer.
     """
-    return _content(value, str, "")
+    text: str = _content(value, str, "")
+    return text
 
 
 def content_list(value: Any) -> Sequence[Any]:
     """Return an array of an answer's content; an empty one for null. Raises InvalidContent for another type."""
-    return _content(value, list, ())
+    found: Sequence[Any] = _content(value, list, ())
+    return found
 
 
 def content_object(value: Any) -> Mapping[str, Any]:
     """Return an object of an answer's content; an empty one for null. Raises InvalidContent for another type."""
-    return _content(value, Mapping, {})
+    found: Mapping[str, Any] = _content(value, Mapping, {})
+    return found
 
 
 def _content(value: Any, type_: type, empty: Any) -> Any:
