@@ -34,6 +34,9 @@ class Actual(Value):
         peak_memory: peak resident set size of the runtime in bytes; None if not measured.
         cached: the result came from the cache.
         began: seconds after the start of the run.
+        calls: number of calls that the step took, without failed attempts: a repair call is one more.
+        other_tokens: tokens, in and out, of its calls whose answers were replaced; None if unknown. ``usage`` is that
+            of the kept answer.
     """
 
     step: str
@@ -44,6 +47,14 @@ class Actual(Value):
     peak_memory: int | None = None
     cached: bool = False
     began: float = 0.0
+    calls: int = 1
+    other_tokens: int | None = 0
+
+    @property
+    def tokens(self) -> int | None:
+        """Tokens of all calls, in and out; None if unknown."""
+        counts = [count for count in (self.usage.input_tokens, self.usage.output_tokens) if count is not None]
+        return None if self.other_tokens is None or not counts else self.other_tokens + sum(counts)
 
 
 class Derived(Value):

@@ -83,6 +83,7 @@ def combine_actuals(step: Call, actuals: Sequence[Actual]) -> Actual:
         cost=sum(costs) if len(costs) == len(actuals) else None,
         peak_memory=max((actual.peak_memory or 0 for actual in actuals), default=0) or None,
         began=began,
+        calls=sum(actual.calls for actual in actuals),
     )
 
 

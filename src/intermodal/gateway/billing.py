@@ -241,8 +241,10 @@ class RunBill:
             usage = event.actual.usage
             reported = event.actual.cached or usage.input_tokens is not None or usage.output_tokens is not None
             self._usage_reported = reported or (self._usage_reported and event.actual.step in self._spoken)
+            more = event.actual.other_tokens
             if self._tokens is not None:
-                self._tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)
+                shown = (usage.input_tokens or 0) + (usage.output_tokens or 0)
+                self._tokens = None if more is None else self._tokens + shown + more
         elif isinstance(event, AttemptFailed):
             self._fail(event)
         elif isinstance(event, Replanned):

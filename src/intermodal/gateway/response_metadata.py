@@ -143,7 +143,8 @@ class RunMetadata:
             if event.endpoint:
                 self._calls.add(event.step)
         elif isinstance(event, StepFinished):
-            self.attempts += event.actual.step in self._calls and not event.actual.cached
+            if event.actual.step in self._calls and not event.actual.cached:
+                self.attempts += event.actual.calls
         elif isinstance(event, Replanned):
             self._replans.append(event.reason)
             self.now = event

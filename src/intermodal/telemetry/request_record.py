@@ -153,7 +153,7 @@ class RequestRecord(Struct, eq=False):
         elif isinstance(event, StepFinished):
             self._used(event.actual.usage)
             if event.actual.step in self._calls and not event.actual.cached:
-                self.attempts += 1
+                self.attempts += event.actual.calls
                 self.last_endpoint = self._calls[event.actual.step]
         elif isinstance(event, AttemptFailed):
             self.attempts += 1

@@ -455,15 +455,20 @@ def remaining_estimate(step: Call, first: Actual) -> Call:
     return msgspec.structs.replace(step, estimate=msgspec.structs.replace(step.estimate, cost=rest))
 
 
-def add_actuals(first: Actual, second: Actual) -> Actual:
-    """Return the combined figures of two calls of one step."""
+def add_actuals(first: Actual, second: Actual, *, kept: Usage | None = None) -> Actual:
+    """Return the combined figures of two calls of one step. ``kept``: the usage of its answer, if not the second's."""
     known = first.cost is not None and second.cost is not None
+    usage = second.usage if kept is None else kept
+    counted = (first.tokens, second.tokens)
+    shown = (usage.input_tokens or 0) + (usage.output_tokens or 0)
     return Actual(
         step=second.step,
         seconds=first.seconds + second.seconds,
         load_seconds=first.load_seconds + second.load_seconds,
-        usage=second.usage,
+        usage=usage,
         cost=(first.cost or 0.0) + (second.cost or 0.0) if known else None,
         peak_memory=max(first.peak_memory or 0, second.peak_memory or 0) or None,
         began=first.began,
+        calls=first.calls + second.calls,
+        other_tokens=None if None in counted else sum(count or 0 for count in counted) - shown,
     )

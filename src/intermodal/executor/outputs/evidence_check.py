@@ -292,5 +292,4 @@ def _selected(data: dict[str, Any], part: _Part) -> dict[str, Any]:
 
 def _both(final: FinishedCall, first: FinishedCall, second: Actual) -> FinishedCall:
     """Return the kept answer, with the combined figures of both calls and its own usage."""
-    actual = msgspec.structs.replace(add_actuals(first.actual, second), usage=final.actual.usage)
-    return msgspec.structs.replace(final, actual=actual)
+    return msgspec.structs.replace(final, actual=add_actuals(first.actual, second, kept=final.actual.usage))
