@@ -113,6 +113,13 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "rows.vtt": lambda: b"WEBVTT\n\n" + b"00:01.0 --> 00:02.0\n\n" * 400_000,
     "times.srt": lambda: b"\n".join(b" " * 4_000 + b"1:1:1,1 -->" for _ in range(4_000)),
     "columns.ass": lambda: b"[Script Info]\n[Events]\nFormat: " + b"text," * MB + b"\n" + b"Dialogue: ,\n" * 400_000,
+    "links.html": lambda: b"<p>words" + b"<a href='#x'>words " * 20_000,
+    "menus.html": lambda: b"<div class='menu'>words" * 20_000,
+    "rules.html": lambda: b"<style>" + b".a .b { display: none } " * 20_000 + b"</style>" + b"<i class='a b'>x" * 9_000,
+    "braces.html": lambda: b"<style>" + b"{" * MB + b"/*" * MB + b"</style><p>words",
+    "parts.mht": lambda: b"Content-Type: multipart/related; boundary=x\n\n" + b"--x\n\nwords\n" * 50_000,
+    "deep.mht": lambda: b"".join(b"Content-Type: multipart/related; boundary=x%d\n\n--x%d\n" % (n, n)
+                                 for n in range(2_000)),
     "labels.svg": lambda: SVG.format('<text x="1" y="1">label</text>' * 20_000).encode(),
 }  # fmt: skip
 
@@ -146,7 +153,10 @@ ORIGINALS: dict[str, Callable[[], bytes]] = {
     "a.srt": lambda: b"1\n00:00:01,000 --> 00:00:02,000\n<i>words</i>\n\n2\n00:00:03,000 --> 00:00:04,000\nmore\n",
     "a.vtt": lambda: b"WEBVTT\n\nNOTE x\n\n00:01.000 --> 00:02.000 align:start\n<v Ann>words &amp; more\n",
     "a.ass": lambda: b"[Script Info]\n[Events]\nDialogue: 0,0:00:01.00,0:00:02.00,Default,Ann,0,0,0,,{\\i1}words\n",
-    "a.html": lambda: b"<html><nav><a href='/'>x</a></nav><table><tr><td>1</td></tr></table></html>",
+    "a.mht": lambda: documents.saved_page("<style>p > b { display: none }</style><p>words <b>x</b>",
+                                          pictures={"https://example.org/a.png": documents.picture("x")}),
+    "a.html": lambda: b"<html><style>.a { opacity: 0 } @media print { p {} }</style><p class=a>x</p>"
+                      b"<nav><a href='/'>x</a></nav><table><tr><td>1</td></tr></table></html>",
 }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from intermodal.media.office.conversion_types import (
     EXTRA_TODO,
     HTML,
     IPYNB,
+    MHTML,
     MSG,
     ODG,
     ODP,
@@ -44,7 +45,7 @@ from intermodal.media.text.subtitle_cues import begins_as_cues
 
 _TAKEN = (
     "take text, PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC, AVIF, SVG, WAV, MP3, FLAC, M4A, Ogg, MP4, MOV, WebM, MKV, AVI, "
-    "PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, RTF, DOC, XLS, PPT, EPUB, HTML, SRT, VTT, ASS, notebooks, mail or ZIP"
+    "PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, RTF, DOC, XLS, PPT, EPUB, HTML, MHTML, SRT, VTT, ASS, notebooks, mail or ZIP"
 )
 _SOUND_TODO = "convert it to WAV, MP3, FLAC, M4A or Ogg"
 _PICTURE_TODO = "convert it to PNG or JPEG"
@@ -54,6 +55,7 @@ _OFFICE_TODO = "save it as PDF"
 _TEXT_ENDINGS = frozenset(("txt", "text", "log", "tex", "ini", "py", "js", "php"))  # treated as plain text
 _NOTEBOOK_ENDING = "ipynb"
 _PAGE_ENDINGS = frozenset(("html", "htm", "xhtml"))
+_SAVED_PAGE_ENDINGS = frozenset(("mht", "mhtml"))
 _TEXT_TYPES = {
     "md": "text/markdown", "csv": "text/csv", "tsv": "text/tab-separated-values", "json": "application/json",
     "xml": "application/xml", "yaml": "application/yaml", "yml": "application/yaml",
@@ -62,7 +64,8 @@ _TEXT_TYPES = {
 _CUE_ENDINGS = {"srt": SRT, "vtt": VTT, "ass": ASS, "ssa": ASS}
 # Endings that are read without a plugin; no plugin may take them over.
 _KNOWN_ENDINGS = frozenset((
-    *MEDIA_ENDINGS, *_TEXT_ENDINGS, *_TEXT_TYPES, *_PAGE_ENDINGS, *_CUE_ENDINGS, _NOTEBOOK_ENDING, "svg", "eml", "rtf",
+    *MEDIA_ENDINGS, *_TEXT_ENDINGS, *_TEXT_TYPES, *_PAGE_ENDINGS, *_SAVED_PAGE_ENDINGS, *_CUE_ENDINGS,
+    _NOTEBOOK_ENDING, "svg", "eml", "rtf",
 ))  # fmt: skip
 
 # (offset, bytes, kind, media type): accepted formats.
@@ -379,6 +382,7 @@ def _holds(data: Data, wanted: bytes) -> bool:
 
 
 _PAGE = re.compile(rb"<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE)
+_SAVED = re.compile(rb"^(?:Snapshot-Content-Location:|From: <Saved by )", re.IGNORECASE | re.MULTILINE)  # by a browser
 _FIELD = re.compile(rb"^([A-Za-z][A-Za-z0-9-]*):", re.MULTILINE)
 _MAIL_FIELDS = frozenset((
     b"from", b"to", b"subject", b"date", b"received", b"return-path", b"message-id", b"mime-version", b"delivered-to",
@@ -386,7 +390,7 @@ _MAIL_FIELDS = frozenset((
 
 
 def _page_or_mail(data: Data, name: str) -> tuple[Kind, str] | None:
-    """Return the type of HTML, mails, notebooks and subtitles, which are text too.
+    """Return the type of HTML, saved pages, mails, notebooks and subtitles, which are text too.
 
     Their name decides, otherwise the beginning of the text.
     """
@@ -398,6 +402,8 @@ def _page_or_mail(data: Data, name: str) -> tuple[Kind, str] | None:
     if ending in (_NOTEBOOK_ENDING, "") and head.lstrip().startswith(b"{") and _holds(data, b'"nbformat"'):
         return "document", IPYNB
     named = ending in _TEXT_TYPES or ending in MEDIA_ENDINGS or ending in _TEXT_ENDINGS
+    if ending in _SAVED_PAGE_ENDINGS or (not named and _SAVED.search(_fields(head))):
+        return "document", MHTML
     if ending == "eml" or (not named and _begins_as_mail(head)):
         return "document", EML
     if not named and _PAGE.match(head.lstrip(b"\xef\xbb\xbf \t\r\n")):
@@ -416,9 +422,14 @@ def _subtitles(data: Data, ending: str, named: bool) -> tuple[Kind, str] | None:
     return ("text", SRT) if not named and begins_as_cues(head) else None
 
 
+def _fields(head: bytes) -> bytes:
+    """Return what stands before the first blank line."""
+    return re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0]
+
+
 def _begins_as_mail(head: bytes) -> bool:
     """Return True if a text begins with four of the usual mail headers, before the first blank line (RFC 5322, 2.2)."""
-    fields = re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0]
+    fields = _fields(head)
     if not _FIELD.match(fields):
         return False
     return len({found.lower() for found in _FIELD.findall(fields)} & _MAIL_FIELDS) >= 4

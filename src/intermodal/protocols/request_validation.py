@@ -273,11 +273,11 @@ DOCUMENT_TYPES = frozenset({
     f"{_OPEN}text", f"{_OPEN}spreadsheet", f"{_OPEN}presentation", f"{_OPEN}graphics",
     "application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint", "application/vnd.ms-outlook",
     "application/rtf", "text/rtf", "application/epub+zip", "application/zip", "application/x-zip-compressed",
-    "application/x-ipynb+json", "message/rfc822", "text/html", "image/svg+xml",
+    "application/x-ipynb+json", "message/rfc822", "multipart/related", "text/html", "image/svg+xml",
     "application/x-subrip", "text/vtt", "text/x-ssa",
 })  # fmt: skip
 READABLE_DOCUMENTS = (
-    "PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, RTF, DOC, XLS, PPT, EPUB, HTML, subtitles, notebook, mail or ZIP"
+    "PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, RTF, DOC, XLS, PPT, EPUB, HTML, MHTML, subtitles, notebook, mail or ZIP"
 )
 
 

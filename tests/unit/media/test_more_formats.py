@@ -221,6 +221,30 @@ async def test_an_archive_is_a_mail_without_words(worker: MediaWorker) -> None:
     assert [note.split(":")[0] for note in text.notes] == ["file cut.png left out"]
 
 
+async def test_a_page_that_a_browser_saved_is_read_with_its_pictures_and_style_sheets(worker: MediaWorker) -> None:
+    page = (
+        '<html><head><title>Notice</title><link rel="stylesheet" href="cid:css-1@mhtml.blink"></head><body>'
+        "<p>The ferry to Rømø leaves at six.</p><p class=old>It left at five.</p><img src='../plan.png'>"
+        "<img src='https://example.org/elsewhere.png' alt='map'></body></html>"
+    )
+    data = documents.saved_page(page, pictures={"https://example.org/plan.png": SIGN}, sheet=".old { display: none }")
+    parts = await taken(worker, "notice.mhtml", data)
+    text = parts[0]
+    assert isinstance(text, Text) and len(parts) == 2 and pictures(parts)
+    assert "leaves at six" in text.text and "five" not in text.text and "blink" not in text.text
+    assert "1 hidden element left out" in text.notes
+
+
+async def test_a_saved_page_that_is_cut_or_holds_another_page_says_so(worker: MediaWorker) -> None:
+    data = documents.saved_page("<p>The ferry leaves at six, from the other side of the harbour.</p>")
+    text = (await taken(worker, "notice.mht", data[: data.rindex(b"------MultipartBoundary")]))[0]
+    assert isinstance(text, Text) and "leaves at six" in text.text
+    assert "its end is missing, so parts of it may be" in text.notes
+    framed = data.replace(b"text/css", b"text/html")
+    text = (await taken(worker, "notice.mht", framed))[0]
+    assert isinstance(text, Text) and "1 page within the page left out" in text.notes
+
+
 async def test_names_that_lead_upwards_are_names_and_no_more(worker: MediaWorker) -> None:
     data = documents.packed({"../../etc/passwd": b"words", "/root/.ssh/id": b"other", "c:\\x\\..\\y.txt": b"third"})
     assert named(await taken(worker, "a.zip", data)) == [
@@ -317,6 +341,7 @@ MAKERS = {
     "sales.xls": lambda: written("sales.xls"), "tides.odp": lambda: written("tides.odp"),
     "tides.ppt": lambda: written("tides.ppt"), "book.epub": lambda: documents.book(SIGN),
     "all.zip": lambda: documents.packed({"a.txt": b"words", "b.png": SIGN}),
+    "page.mhtml": lambda: documents.saved_page("<p>words</p>", pictures={"https://example.org/a.png": SIGN}),
     "a.ipynb": lambda: documents.notebook({"cell_type": "code", "source": "1", "outputs": []}),
 }  # fmt: skip
 
@@ -324,7 +349,7 @@ MAKERS = {
 @pytest.mark.parametrize("name", MAKERS)
 def test_each_is_told_by_its_bytes_whatever_it_is_called(name: str) -> None:
     data = MAKERS[name]()
-    assert sniff(data, name) == sniff(data, "" if name.endswith(("ipynb",)) else "misleading.txt")
+    assert sniff(data, name) == sniff(data, "" if name.endswith(("ipynb", "mhtml")) else "misleading.txt")
 
 
 @pytest.mark.parametrize("name", MAKERS)

@@ -97,3 +97,59 @@ def test_a_page_that_names_its_content_by_an_id_arrives_without_what_is_beside_i
     found = convert(page.encode(), "page.html", _probe)
     assert all(line in found.text for line in PROSE)
     assert [each for each in ("Home 1", "January 2", "Boats 3") if each in found.text] == []
+
+
+def _styled(sheet: str, body: str) -> str:
+    page = f"<html><head><style>{sheet}</style></head><body><p>{'</p><p>'.join(PROSE)}</p>{body}</body></html>"
+    found = convert(page.encode(), "page.html", _probe)
+    assert all(line in found.text for line in PROSE)
+    assert ("Berth 7421" in found.text) is ("1 hidden element left out" not in found.notes)
+    return found.text
+
+
+@pytest.mark.parametrize(
+    "sheet",
+    [
+        ".late { display: none }",
+        "/* of the print shop */ p#n1 { visibility:hidden; }",
+        ".shut p, .other { opacity: 0 }",
+        ".shut > .late { DISPLAY: None !important } .late { display: block }",
+        "@media screen, print { p.late { font-size: 0px } }",
+        "@import url(a.css); @layer base { .late { display: none } }",
+        ".late { display: none } .late:hover, .late::before { display: block }",
+        ".shut { visibility: hidden }",
+    ],
+)
+def test_words_that_a_style_sheet_hides_are_left_out_and_that_is_said(sheet: str) -> None:
+    assert "7421" not in _styled(sheet, '<div class="shut"><p class="late" id="n1">Berth 7421 is free</p></div>')
+
+
+@pytest.mark.parametrize(
+    "sheet",
+    [
+        "@media print { .late { display: none } }",
+        "@media (max-width: 600px) { .late { display: none } }",
+        ".late { display: none } @media (min-width: 600px) { .late { display: block } }",
+        ".late { display: none } #n1 { display: block }",
+        ".late { opacity: 0; transition: opacity 1s }",
+        ".late:not(.seen) { display: none }",
+        ".open > .late, .late + .late, div.late { display: none }",
+        ".shut { font-size: 0 } .late { font-size: 14px }",
+        "@keyframes come { from { opacity: 0 } } .x { color: red } } .late { color: blue }",
+    ],
+)
+def test_words_that_a_style_sheet_shows_or_may_show_arrive(sheet: str) -> None:
+    assert "Berth 7421" in _styled(sheet, '<div class="shut"><p class="late" id="n1">Berth 7421 is free</p></div>')
+
+
+def test_a_page_that_a_script_would_show_is_kept_and_that_is_said() -> None:
+    page = f"<style>body {{ display: none }}</style><body><p>{PROSE[0]}</p></body>"
+    found = convert(page.encode(), "page.html", _probe)
+    assert PROSE[0] in found.text
+    assert found.notes == ("nearly all its words are hidden by its style sheets, and are kept",)
+
+
+def test_a_hidden_preview_of_a_mail_is_left_out() -> None:
+    page = "<style>.pre{display:none}</style><div class=pre>Preview 7421 of it all</div><p>See you at four</p>"
+    text, notes = markdown(page, PictureCollector(_probe))
+    assert text == "See you at four" and notes == ["1 hidden element left out"]

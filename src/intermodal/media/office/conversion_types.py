@@ -11,6 +11,7 @@ PPTX: Final = "application/vnd.openxmlformats-officedocument.presentationml.pres
 XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 HTML: Final = "text/html"
 EML: Final = "message/rfc822"
+MHTML: Final = "multipart/related"
 MSG: Final = "application/vnd.ms-outlook"
 ODT: Final = "application/vnd.oasis.opendocument.text"
 ODS: Final = "application/vnd.oasis.opendocument.spreadsheet"
@@ -39,6 +40,7 @@ CONVERTED: Final[dict[str, tuple[Kind, ...]]] = {
     XLSX: ("document",),
     HTML: ("document", "text"),
     EML: ("document", "text"),
+    MHTML: ("document", "text"),
     MSG: ("document",),
     ODT: ("document",),
     ODS: ("document",),

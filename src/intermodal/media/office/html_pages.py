@@ -18,16 +18,18 @@ import binascii
 import html.parser  # noqa: F401 - the tree builder's, which it imports late
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from bs4 import BeautifulSoup, Comment, Declaration, Doctype, ProcessingInstruction
+from bs4 import BeautifulSoup
+from bs4.element import CData, Comment, Declaration, Doctype, NavigableString, ProcessingInstruction, Tag
 from markdownify import MarkdownConverter
 
 from intermodal.errors import InputEmpty
 from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
 from intermodal.media.office.picture_collector import PictureCollector, Probe
+from intermodal.media.office.style_sheets import Compound, Rule, StyleSheets, compound_of, declarations
 from intermodal.media.office.text_encoding import decode_text
 from intermodal.plans.numbers import counted
 
@@ -77,8 +79,9 @@ def markdown(
         warnings.simplefilter("ignore")  # warnings about a page that looks like a path, or like XML
         soup = BeautifulSoup(source, "html.parser")
     title = " ".join(soup.title.get_text().split()) if soup.title is not None else ""
+    notes = remove_hidden(soup, inside)
     pieces = 0 if framed else remove_boilerplate(soup.body or soup)  # must run before links are unwrapped
-    notes = _cleaned(soup)
+    _clean(soup)
     if pieces:
         notes.append(f"{counted(pieces, 'menu, banner or side column', _PIECES)} left out")
     marks = {}
@@ -102,30 +105,124 @@ def markdown(
     return text, notes
 
 
-def _cleaned(soup: BeautifulSoup) -> list[str]:
-    """Remove scripts, comments, hidden elements and unsafe links in place; return notes on hidden text."""
+def _clean(soup: BeautifulSoup) -> None:
+    """Remove scripts, comments and unsafe links in place."""
     for thing in soup.find_all(string=lambda text: isinstance(text, Comment | Declaration | Doctype |
                                                               ProcessingInstruction)):  # fmt: skip
         thing.extract()
     for element in soup.find_all([*_DROPPED, "title"]):
         element.decompose()
+    for link in soup.find_all("a"):
+        if len(link.contents) == 1 and isinstance(link.contents[0], str) and link.contents[0].strip() == "↑":
+            link.decompose()  # a link back to the place of a footnote
+        elif not str(link.get("href", "")).strip().lower().startswith(_SAFE_LINKS):
+            link.name = "span"  # to unwrap one of many would search all its siblings
+
+
+# ---- what is hidden ------------------------------------------------------------------------------
+
+_HIDING_PROPERTIES = ("display", "visibility", "opacity", "font-size")
+_NOTHING = re.compile(r"0*\.?0*(?:%|[a-z]{1,4})?")
+# Properties that elements inherit, and by which one may be seen although it lies in one that is not.
+_INHERITED = ("visibility", "font-size")
+
+
+def remove_hidden(soup: BeautifulSoup, inside: Found | None) -> list[str]:
+    """Remove elements in place that their own style or the style sheets of the page hide; return notes.
+
+    ``inside`` returns linked style sheets. What style sheets hide is kept where little else would remain: a script
+    shows it.
+    """
     hidden = 0
     for element in [each for each in soup.find_all(True) if _hidden(each)]:
         if "_decomposed" in element.__dict__:  # removed with its parent; ``decomposed`` would search the whole tree
             continue
         hidden += bool(element.get_text(strip=True))
         element.decompose()
-    for link in soup.find_all("a"):
-        if link.get_text(strip=True) == "↑":  # a link back to the place of a footnote
-            link.decompose()
-        elif not str(link.get("href", "")).strip().lower().startswith(_SAFE_LINKS):
-            link.unwrap()
-    return [f"{counted(hidden, 'hidden element')} left out"] if hidden else []
+    sheets = StyleSheets(_sheets(soup, inside), _HIDING_PROPERTIES)
+    found = _hidden_by(sheets, soup) if any(map(_hides, sheets.declared)) else []
+    notes = ["its style sheets are too long to tell all that they hide"] if sheets.exhausted else []
+    with_words = [element for element in found if element.get_text(strip=True)]
+    measures = _Measures(soup)
+    whole = measures.size(soup)
+    if whole - sum(map(measures.size, with_words)) < _LEAST_SHARE * whole:
+        return [*notes, "nearly all its words are hidden by its style sheets, and are kept"]
+    for element in found:
+        element.decompose()
+    hidden += len(with_words)
+    return [*notes, f"{counted(hidden, 'hidden element')} left out"] if hidden else notes
 
 
 def _hidden(element: Any) -> bool:
     style = str(element.get("style", "")).lower()
     return element.has_attr("hidden") or bool(style and _HIDING.search(style))
+
+
+def _sheets(soup: BeautifulSoup, inside: Found | None) -> Iterator[str]:
+    for element in soup.find_all(["style", "link"]):
+        media = str(element.get("media") or "").strip().lower()
+        if media not in ("", "all", "screen"):
+            continue
+        if element.name == "style":
+            yield "".join(map(str, element.contents))
+        elif inside is not None and "stylesheet" in (element.get("rel") or ()):
+            yield (inside(str(element.get("href") or "").strip()) or b"").decode("utf-8", "replace")
+
+
+def _hides(declared: Mapping[str, str]) -> bool:
+    return any(_is_hiding(name, value) for name, value in declared.items())
+
+
+def _is_hiding(name: str, value: str) -> bool:
+    value = value.lower()
+    if name == "visibility":
+        return value in ("hidden", "collapse")
+    return value == "none" if name == "display" else _NOTHING.fullmatch(value) is not None
+
+
+def _hidden_by(sheets: StyleSheets, soup: BeautifulSoup) -> list[Any]:
+    """Return the outermost elements that style sheets hide."""
+    gone: list[Any] = []
+    unseen: dict[int, Any] = {}  # elements that are hidden in a way in which those within them may be seen
+    outer: dict[int, int] = {}  # the id of one -> that of the next one around it
+    around: list[Compound] = []
+    waiting: list[tuple[Any, int, int]] = [(each, 0, 0) for each in reversed(soup.find_all(True, recursive=False))]
+    while waiting:
+        element, depth, within = waiting.pop()
+        del around[depth:]
+        itself = compound_of(element.name, element.get("class") or (), str(element.get("id") or ""))
+        style = _computed(element, sheets.rules(itself, around))
+        if _is_hiding("display", style.get("display", "")) or _is_hiding("opacity", style.get("opacity", "1")):
+            gone.append(element)
+            continue
+        inherited = {name: style[name] for name in _INHERITED if name in style}
+        if _hides(inherited):
+            unseen[id(element)], outer[id(element)] = element, within
+            within = id(element)
+        elif inherited:
+            seen = within
+            while seen in unseen:
+                del unseen[seen]
+                seen = outer[seen]
+        around.append(itself)
+        waiting += [(each, depth + 1, within) for each in reversed(element.find_all(True, recursive=False))]
+    outermost = [element for key, element in unseen.items() if outer[key] not in unseen]
+    return [*gone, *outermost]
+
+
+def _computed(element: Any, rules: Sequence[Rule]) -> dict[str, str]:
+    """Return what an element's style is: of rules that hide, only those that certainly apply and begin no movement."""
+    own, own_important = declarations(str(element.get("style") or ""))
+    made: dict[str, str] = {}
+    for important in (False, True):
+        for rule in rules:
+            for name, value in rule.declared.items():
+                if (name in rule.important) is important and (
+                    not _is_hiding(name, value) or (rule.sure and not (rule.moving and name != "display"))
+                ):
+                    made[name] = value
+        made |= {name: value for name, value in own.items() if (name in own_important) is important}
+    return {name: value for name, value in made.items() if name in _HIDING_PROPERTIES}
 
 
 def _picture(element: Any, gallery: PictureCollector, inside: Found | None) -> str:
@@ -205,12 +302,13 @@ def remove_boilerplate(root: Any) -> int:
 
     Returns the number of removed elements, 0 if the page is kept whole.
     """
-    whole = _size(root)
+    measures = _Measures(root)
+    whole = measures.size(root)
     try:
-        found = list(_frames(root, whole))
+        found = list(_frames(root, measures))
     except RecursionError:  # elements nested a thousand deep
         return 0
-    left = whole - sum(map(_size, found))
+    left = whole - sum(map(measures.size, found))
     if left < _LEAST or left < _LEAST_SHARE * whole:
         return 0
     for element in found:
@@ -218,10 +316,64 @@ def remove_boilerplate(root: Any) -> int:
     return len(found)
 
 
-def _frames(root: Any, whole: int) -> Iterator[Any]:
+class _Measures:
+    """How many characters, links and tables each element of a page holds, counted once for all of them."""
+
+    def __init__(self, root: Any) -> None:
+        self._began: dict[int, tuple[int, int, int]] = {}
+        self._ended: dict[int, tuple[int, int, int]] = {}
+        self._linked: dict[int, int] = {}
+        size = links = tables = 0
+        waiting: list[tuple[Any, bool]] = [(root, False)]
+        while waiting:
+            node, left = waiting.pop()
+            if left:
+                self._ended[id(node)] = (size, links, tables)
+            elif isinstance(node, Tag):
+                self._began[id(node)] = (size, links, tables)
+                links += node.name == "a"
+                tables += node.name == "table"
+                waiting.append((node, True))
+                waiting += [(each, False) for each in reversed(node.contents)]
+            elif type(node) in (NavigableString, CData):
+                size += sum(len(word) + 1 for word in node.split())
+
+    def size(self, element: Any) -> int:
+        """Return the characters of its words, with a blank between two."""
+        return max(0, self._ended[id(element)][0] - self._began[id(element)][0] - 1)
+
+    def links(self, element: Any) -> int:
+        """Return the number of links in it."""
+        return self._ended[id(element)][1] - self._began[id(element)][1] - int(element.name == "a")
+
+    def has_table(self, element: Any) -> bool:
+        return self._ended[id(element)][2] - self._began[id(element)][2] > int(element.name == "table")
+
+    def linked(self, element: Any) -> int:
+        """Return the number of characters in links and similar elements.
+
+        Counted are links, buttons, fields, headings above links, boilerplate by name, and copyright lines.
+        """
+        if id(element) in self._linked:
+            return self._linked[id(element)]
+        said = 0
+        for each in element.find_all(True, recursive=False):
+            words = self.size(each)
+            if not words:
+                continue
+            by_name = each.name in _LINKS or _BESIDE.search(_names(each))
+            if by_name or (each.name in _HEADINGS and self.links(element)) or (words < 200 and "©" in each.get_text()):
+                said += words
+            else:
+                said += self.linked(each)
+        self._linked[id(element)] = said
+        return said
+
+
+def _frames(root: Any, measures: _Measures) -> Iterator[Any]:
     """Yield the outermost boilerplate elements."""
-    marked = list(_outermost_content(root))
-    has_content = sum(map(_size, marked)) >= _LEAST_CONTENT * whole
+    marked, whole = list(_outermost_content(root)), measures.size(root)
+    has_content = sum(map(measures.size, marked)) >= _LEAST_CONTENT * whole
     around: set[int] = set()  # ids of elements that contain content
     for content in marked:
         for each in content.parents:
@@ -236,10 +388,10 @@ def _frames(root: Any, whole: int) -> Iterator[Any]:
             told = _is_told(child) or (beside and _HEAD.search(_names(child)) is not None)
             if weighed < _MOST_WEIGHED and (told or (beside and child.name in _LISTS)):
                 weighed += 1
-                if _is_frame(child, inside, whole) if told else _is_list_of_links(child):
+                if _is_frame(child, inside, whole, measures) if told else _is_list_of_links(child, measures):
                     yield child
                     continue
-                if beside and told and _is_beside(child, whole):
+                if beside and told and _is_beside(child, whole, measures):
                     yield child
                     continue
             waiting.append((child, inside or child.name in _CONTENT, within or _is_content(child)))
@@ -269,25 +421,29 @@ def _is_told(element: Any) -> bool:
     return by_name or element.name in _FRAMES or element.get("role") in _ROLES
 
 
-def _is_beside(element: Any, whole: int) -> bool:
+def _is_beside(element: Any, whole: int, measures: _Measures) -> bool:
     """Return True if an element beside the marked content is boilerplate although it has text of its own."""
-    if not 0 < _size(element) <= _MOST * whole or element.name == "form" or element.find(["h1", "table", "address"]):
+    if (
+        not 0 < measures.size(element) <= _MOST * whole
+        or element.name == "form"
+        or element.find(["h1", "table", "address"])
+    ):
         return False
     links = (str(link.get("href") or "").lower() for link in element.find_all("a"))
     return _NUMBER.search(element.get_text(" ")) is None and not any(link.startswith(_REACHED) for link in links)
 
 
-def _is_list_of_links(element: Any) -> bool:
-    size = _size(element)
-    return size > 0 and len(element.find_all("a")) >= _FEWEST_LINKS and _links(element) >= _LIST_LINKED * size
+def _is_list_of_links(element: Any, measures: _Measures) -> bool:
+    size = measures.size(element)
+    return size > 0 and measures.links(element) >= _FEWEST_LINKS and measures.linked(element) >= _LIST_LINKED * size
 
 
-def _is_frame(element: Any, inside: bool, whole: int) -> bool:
+def _is_frame(element: Any, inside: bool, whole: int, measures: _Measures) -> bool:
     """Return True if an element is boilerplate by its name or its links.
 
     ``inside``: the element lies in the content, whose own header, footer and notes are kept.
     """
-    named, size = _names(element), _size(element)
+    named, size = _names(element), measures.size(element)
     if not size or (size > _MOST * whole and element.name != "nav"):
         return False
     if _CONSENT.search(named):
@@ -296,30 +452,7 @@ def _is_frame(element: Any, inside: bool, whole: int) -> bool:
         return False
     if inside and element.name != "nav" and not _BESIDE.search(named):
         return False
-    return element.name == "nav" or (element.find("table") is None and _links(element) >= _LINKED * size)
-
-
-def _size(element: Any) -> int:
-    return len(" ".join(element.get_text(" ").split()))
-
-
-def _links(element: Any) -> int:
-    """Return the number of characters in links and similar elements.
-
-    Counted are links, buttons, fields, headings above links, boilerplate by name, and copyright lines.
-    """
-    said = 0
-    linked = element.find("a") is not None
-    for each in element.find_all(True, recursive=False):
-        words = _size(each)
-        if linked and each.name in _HEADINGS:
-            said += words
-            continue
-        if each.name in _LINKS or _BESIDE.search(_names(each)) or (words < 200 and "©" in each.get_text()):
-            said += words
-        elif words:
-            said += _links(each)
-    return said
+    return element.name == "nav" or (not measures.has_table(element) and measures.linked(element) >= _LINKED * size)
 
 
 def _names(element: Any) -> str:

@@ -25,6 +25,7 @@ from intermodal.media.image import decoder as pictures
 from intermodal.media.office.conversion_types import ConvertedFile, EmbeddedFile
 from intermodal.media.office.office_package import local_name
 from intermodal.media.office.picture_collector import Probe
+from intermodal.media.office.style_sheets import Compound, Rule, StyleSheets, compound_of, declarations
 from intermodal.plans.numbers import counted
 
 _SVG, _HREF = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
@@ -110,32 +111,28 @@ def _cleaned(root: Any, probe: Probe) -> int:
 
 # ---- what is hidden ------------------------------------------------------------------------------
 
-_RULE = re.compile(r"(?<![^{}])([^{}]+)\{([^{}]*)\}")  # looked for once from each brace on
-_SELECTOR = re.compile(r"(\*|[\w-]*)((?:[.#][\w-]+)*)")  # of one element, by its name, classes and id
 _INHERITED = ("visibility", "fill", "fill-opacity", "stroke", "stroke-opacity", "font-size")
 _HIDING = (*_INHERITED, "display", "opacity")
 _NONE = re.compile(r"0*\.?0*%?")
-
-# Specificity, place, name, marks (".class", "#id") and declarations of rules, by one of their marks.
-Rules = dict[str, list[tuple[int, int, str, frozenset[str], dict[str, str]]]]
 
 
 def _remove_hidden(root: Any) -> int:
     """Remove invisible elements in place: not displayed, transparent, or without fill and stroke.
 
-    Returns the number of removed elements that had text. Style sheets are applied if their selectors name a single
-    element; elements that only an animation would show count as hidden.
+    Returns the number of removed elements that had text. Elements that only an animation would show count as hidden.
     """
-    return _remove_hidden_in(root, _rules(root), {}, 0)
+    written = ("".join(each.itertext()) for each in root.iter() if local_name(each) == "style")
+    return _remove_hidden_in(root, StyleSheets(written, _HIDING), {}, [_compound(root)])
 
 
-def _remove_hidden_in(parent: Any, rules: Rules, style: dict[str, str], depth: int) -> int:
+def _remove_hidden_in(parent: Any, sheets: StyleSheets, style: dict[str, str], around: list[Compound]) -> int:
     found = 0
-    for child in list(parent) if depth <= _MAX_DEPTH else ():
+    for child in list(parent) if len(around) <= _MAX_DEPTH else ():
         if local_name(child) in _UNSEEN:  # drawn only where something refers to it
             continue
-        own = _computed(child, rules, style)
-        found += _remove_hidden_in(child, rules, own, depth + 1)
+        itself = _compound(child)
+        own = _computed(child, sheets.rules(itself, around), style)
+        found += _remove_hidden_in(child, sheets, own, [*around, itself])
         if len(child):
             gone = _is_gone(own)  # with all its children
         else:
@@ -179,45 +176,19 @@ def _remove(parent: Any, child: Any) -> None:
     parent.remove(child)
 
 
-def _rules(root: Any) -> Rules:
-    """Return the rules of style sheets by class, id or element name.
-
-    Each rule is listed under one of the names in its selector, "" if it applies to all elements.
-    """
-    found: Rules = {}
-    count = 0
-    for element in root.iter():
-        if local_name(element) != "style":
-            continue
-        sheet = re.sub(r"/\*.*?\*/", " ", "".join(element.itertext())[:100_000], flags=re.DOTALL)
-        for selectors, body in _RULE.findall(sheet):
-            declared = {name: value for name, value in _declarations(body).items() if name in _HIDING}
-            for selector in map(str.strip, selectors.split(",") if declared else ()):
-                if selector and (match := _SELECTOR.fullmatch(selector)):
-                    name, marks = match[1].strip("*"), frozenset(re.findall(r"[.#][\w-]+", match[2]))
-                    weight = sum(100 if mark[0] == "#" else 10 for mark in marks) + bool(name)
-                    count += 1
-                    found.setdefault(min(marks, default=name), []).append((weight, count, name, marks, declared))
-    return found
+def _compound(element: Any) -> Compound:
+    return compound_of(local_name(element), str(element.get("class") or "").split(), str(element.get("id") or ""))
 
 
-def _declarations(text: str) -> dict[str, str]:
-    pairs = (part.partition(":") for part in text.split(";"))
-    return {name.strip().lower(): value.replace("!important", "").strip() for name, _, value in pairs if value.strip()}
-
-
-def _computed(element: Any, rules: Rules, around: dict[str, str]) -> dict[str, str]:
+def _computed(element: Any, rules: list[Rule], around: dict[str, str]) -> dict[str, str]:
     """Return the style of an element: inherited values, its attributes, matching rules, and its own style."""
     made = {name: value for name, value in around.items() if name in _INHERITED}
     made |= {name: str(element.get(name)).strip() for name in _HIDING if element.get(name)}
-    marks = {f".{each}" for each in str(element.get("class") or "").split()} | {f"#{element.get('id')}"}
-    asked = [rule for key in ("", local_name(element), *marks) for rule in rules.get(key, ())]
-    for _, _, name, needed, declared in sorted(asked, key=lambda rule: rule[:2]):  # more specific and later rules win
-        if name in ("", local_name(element)) and needed <= marks:
-            made |= declared
-    return made | {
-        key: value for key, value in _declarations(str(element.get("style") or "")).items() if key in _HIDING
-    }
+    for rule in rules:  # more specific and later rules win
+        if rule.sure or not (_is_gone(rule.declared) or _is_unseen_text(rule.declared)):
+            made |= rule.declared
+    own, _ = declarations(str(element.get("style") or ""))
+    return made | {name: value for name, value in own.items() if name in _HIDING}
 
 
 def _is_taken(link: str, probe: Probe) -> bool:
@@ -350,7 +321,7 @@ def _style(element: Any) -> dict[str, str]:
     names = ("font-size", "fill", "text-anchor")
     said = {name: str(element.get(name)) for name in names if element.get(name)}
     return said | {
-        name: value for name, value in _declarations(str(element.get("style") or "")).items() if name in names
+        name: value for name, value in declarations(str(element.get("style") or ""))[0].items() if name in names
     }
 
 

@@ -1,0 +1,97 @@
+"""Converts pages that a browser saved in one file with their pictures and style sheets (MHTML, RFC 2557).
+
+Runs in the worker. Nothing is fetched: what a page refers to is taken from the file, or is not there.
+"""
+
+from __future__ import annotations
+
+import email
+import email.parser  # which ``email`` imports late
+import email.policy
+from collections.abc import Iterator
+from email.errors import CloseBoundaryNotFoundDefect
+from email.message import EmailMessage
+from typing import Any
+from urllib.parse import urljoin
+
+from intermodal.errors import InputBroken, InputEmpty, InputTooLarge
+from intermodal.media.office.conversion_types import ConvertedFile
+from intermodal.media.office.html_pages import markdown
+from intermodal.media.office.picture_collector import PictureCollector, Probe
+from intermodal.media.office.text_encoding import decode_text
+from intermodal.plans.numbers import counted
+
+_PAGES = ("text/html", "application/xhtml+xml")
+_MAX_PARTS = 10_000
+_TODO = "save the page from a browser as PDF"
+
+
+class _SavedPage:
+    """The parts of the file: its page, other pages within it, and resources by the names that a page has for them."""
+
+    def __init__(self, message: EmailMessage) -> None:
+        self.resources: dict[str, Any] = {}
+        self.pages: list[Any] = []
+        self.cut = any(isinstance(defect, CloseBoundaryNotFoundDefect) for defect in message.defects)
+        for part in _leaves(message):
+            named, place = _header(part, "Content-ID").strip("<>"), _header(part, "Content-Location")
+            if named:
+                self.resources.setdefault(f"cid:{named}", part)
+            if place:
+                self.resources.setdefault(place, part)
+            if part.get_content_type() in _PAGES:
+                self.pages.append(part)
+        start = self.resources.get(f"cid:{str(message.get_param('start') or '').strip('<> ')}")
+        if start in self.pages:
+            self.pages.remove(start)
+            self.pages.insert(0, start)
+        self.place = _header(self.pages[0], "Content-Location") if self.pages else ""
+
+    def inside(self, source: str) -> bytes | None:
+        part = self.resources.get(source)
+        if part is None and self.place:
+            part = self.resources.get(urljoin(self.place, source))
+        return None if part is None else part.get_payload(decode=True)
+
+
+def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
+    gallery = PictureCollector(probe)
+    try:
+        message = email.message_from_bytes(data, policy=email.policy.default)
+        assert isinstance(message, EmailMessage)
+        saved = _SavedPage(message)
+        if not saved.pages:
+            raise InputBroken("cannot be read as a saved page: it holds no page", where=name, todo=_TODO)
+        page, *others = saved.pages
+        body = page.get_payload(decode=True) or b""
+        source, _ = decode_text(body, str(page.get_content_charset("") or ""), markup=True)
+        text, notes = markdown(source, gallery, saved.inside, framed=False)
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError, LookupError):
+        raise InputBroken("cannot be read as a saved page", where=name, todo=_TODO) from None
+    if not text and not gallery.pictures:
+        raise InputEmpty("holds no text and no pictures", where=name, todo=_TODO)
+    if others:
+        notes.append(f"{counted(len(others), 'page')} within the page left out")
+    if saved.cut:
+        notes.append("its end is missing, so parts of it may be")
+    return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
+
+
+def _leaves(message: Any) -> Iterator[Any]:
+    """Yield the parts that hold something, in order."""
+    waiting, seen = [message], 0
+    while waiting:
+        part = waiting.pop()
+        seen += 1
+        if seen > _MAX_PARTS:
+            raise InputTooLarge(f"is made of more than {_MAX_PARTS:,} pieces", todo=_TODO)
+        if part.is_multipart():
+            waiting += reversed(part.get_payload())
+        else:
+            yield part
+
+
+def _header(part: Any, key: str) -> str:
+    """Return a header as it stands: the parser of structured headers takes addresses of pages apart."""
+    raw = next((str(value) for name, value in part.raw_items() if name.lower() == key.lower()), "")
+    return "".join(raw.split())
