@@ -51,8 +51,8 @@ class Bundle(Struct):
     @property
     def title(self) -> str:
         """Return the name of these parts for use in a sentence."""
-        first = self.parts[0].name
-        return first if len(self.parts) == 1 else f"{first} and {len(self.parts) - 1} more"
+        names = [part.name for part in self.parts]
+        return " and ".join(names if len(names) <= 2 else (names[0], f"{len(names) - 1} more"))
 
 
 def _is_about_appearance(part: PartFacts) -> bool:

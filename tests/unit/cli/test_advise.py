@@ -123,3 +123,9 @@ def test_python_gives_the_same_advice() -> None:
     assert sized.stated.startswith("pdf 3p -> text")
     assert made.decided.title in str(made) and made.offer.endpoint == made.endpoint
     assert made.volume is not None and made.volume.per_month == pytest.approx(304_375.0)
+
+
+def test_two_pictures_of_one_size_are_both_named(cli: Cli) -> None:
+    done = cli("advise", "--in", "image", "--image", "800x600", "--image", "800x600", "--prompt", "Which is brighter?",
+               "--keep", "comparison", "--hardware", "24GB", "--json").document  # fmt: skip
+    assert [part["title"] for part in done["verdict"]["parts"]] == ["image 1 and image 2"]
