@@ -4,8 +4,8 @@ questions_held_out.txt was written beside the first examples, questions_later.tx
 each of them measured before its failures were looked at. questions_outside.txt, by somebody who had not read the
 examples, says what suffices, words or more. questions_frozen.txt was written before any answer to it was seen, and is
 in the form of scripts/question_examples.txt, whose questions are the examples. So is questions_everyday.txt, which has
-more sorts of files, and questions about a file itself; and questions_blind.txt, by somebody who knew neither the
-examples nor the method.
+more sorts of files, and questions about a file itself; and questions_blind.txt and questions_blind_second.txt, each by
+somebody who knew neither the examples nor the method.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ FITTED = Path(__file__).parents[2] / "scripts" / "question_examples.txt"
 FROZEN = Path(__file__).with_name("questions_frozen.txt")
 EVERYDAY = Path(__file__).with_name("questions_everyday.txt")
 BLIND = Path(__file__).with_name("questions_blind.txt")
+BLIND_SECOND = Path(__file__).with_name("questions_blind_second.txt")
 _MEDIA: dict[str, Medium] = {
     "photo": "photo", "chart": "photo", "screenshot": "page", "scan": "page", "recording": "audio", "music": "audio",
     "film": "video", "pdf": "document", "scanned-pdf": "document", "table": "document", "pictures": "photo",
