@@ -137,6 +137,7 @@ def every_verb_takes_a_question() -> None:
         assert_type(bill, intermodal.MonthlyCost)
         assert_type(bill.plans[0].total.mid, float)
         assert_type(client.cost(Path("calls.yaml")), intermodal.MonthlyCost)
+        assert_type(client.advise(["pdf", "image"], requests="500/day", sizes={"pdf": 30}), intermodal.Advice)
         for endpoint in client.models("gpt-4o", ready=True):
             assert_type(endpoint, intermodal.Endpoint)
             assert_type(endpoint.id, str)
@@ -151,6 +152,7 @@ async def every_verb_takes_a_question_async() -> None:
         async for event in client.stream("What is said?", plan=plan):
             assert_type(event, intermodal.Event)
         assert_type(await client.cost({"requests": {"per_day": 10}}), intermodal.MonthlyCost)
+        assert_type(await client.advise("audio", "transcript", translate="en"), intermodal.Advice)
         assert_type(await client.models(), tuple[intermodal.Endpoint, ...])
 
 

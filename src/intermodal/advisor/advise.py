@@ -9,12 +9,13 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import TypedDict, TypeVar, Unpack, cast
+from typing import TypeVar, Unpack, cast
 
 import msgspec
 from msgspec import structs
 
 from intermodal.advisor.advice import Advice
+from intermodal.advisor.advise_options import AdviseOptions, Size
 from intermodal.advisor.candidate_catalog import candidate_catalog
 from intermodal.advisor.decision import decide as advise_on
 from intermodal.advisor.question import (
@@ -26,7 +27,6 @@ from intermodal.advisor.question import (
     Hardware,
     OutputName,
     OwnedHardware,
-    PictureContent,
     RequestVolume,
     with_defaults,
 )
@@ -43,9 +43,6 @@ from intermodal.core.request import (
     RETENTIONS,
     TIERS,
     Aspect,
-    Licence,
-    Objective,
-    Retention,
     ScoresOutput,
     Tier,
 )
@@ -69,63 +66,6 @@ from intermodal.store.measured_strengths import strengths
 
 MOST_USERS = 1024
 T = TypeVar("T", bound=str)
-Size = float | tuple[int, int]
-
-
-class AdviseOptions(TypedDict, total=False):
-    """The options of ``advise`` besides inputs and outputs.
-
-    Attributes:
-        sizes: of inputs, by kind: characters of a text, (width, height) of an image, seconds of audio or video, pages
-            of a pdf. parts: the same as pieces, of which there may be several per kind. Kinds without a size have
-            defaults, which are shown.
-        prompt: the question; its words determine the aspects to keep and the length of the answer. out_tokens: sets
-            that length.
-        requests: rate, as "10000/day"; a number is per month. max_cost: USD per request. latency: seconds per request.
-        private: kinds that may not leave the machine. release, keep, language, at_least, objective: as in ``Policy``.
-        hosts: the only hosts to consider. local: consider no hosts.
-        licence: "commercial" (the default) or "any". regions, retention: as in ``Policy``.
-        waits: whether a person waits for each answer, so that seconds count besides money. By default they count if no
-            number of requests is stated; for a monthly bill money decides, and the choice for waiting is named as well.
-        hardware: "24GB", "2x24GB 16cores", "RTX 4090", "2xH100"; by default this machine. users: requests that an own
-            server answers at once. hardware_price: USD per machine.
-        life_months: months of use. power: watts. kwh: USD per kWh.
-        translate: the target language for speech. labels: to be scored.
-        shows: content of images, "text" or "scene". scanned: pages without a text layer. figures: pages with drawings.
-        verbatim: speak the text itself.
-    """
-
-    sizes: Mapping[str, Size]
-    parts: Iterable[CountablePart]
-    prompt: str
-    out_tokens: int | None
-    requests: str | float
-    max_cost: float | None
-    latency: float | None
-    private: Iterable[str]
-    release: Iterable[str]
-    keep: Iterable[str]
-    language: str
-    translate: str
-    labels: Iterable[str]
-    at_least: Tier | None
-    objective: Objective
-    hosts: Iterable[str]
-    licence: Licence
-    regions: Iterable[str]
-    retention: Retention
-    waits: bool | None
-    local: bool
-    hardware: str
-    users: int | None
-    hardware_price: float | None
-    life_months: float | None
-    power: float | None
-    kwh: float | None
-    shows: PictureContent | None
-    scanned: bool
-    figures: bool
-    verbatim: bool
 
 
 def make_question(
@@ -496,7 +436,7 @@ def advise(
             first.
         config: the user's own servers and limits; read from the config file if None.
         env: environment for folders; ``os.environ`` if None.
-        options: see :class:`intermodal.advisor.advise.AdviseOptions`.
+        options: see :class:`intermodal.advisor.advise_options.AdviseOptions`.
 
     Raises:
         UsageError: the options are invalid or contradict each other.

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from intermodal.advisor.advise_options import PictureContent
 from intermodal.core.content import KINDS, BytesSource, File, Image, Kind, Part, Text, Value
 from intermodal.core.hints import hint, setting
 from intermodal.core.quantity import Quantity, between, exact, unknown
@@ -40,7 +41,6 @@ from intermodal.plans.machine import Machine
 
 OutputName = Literal["text", "json", "transcript", "scores", "embedding", "speech", "image"]
 MAKES: tuple[OutputName, ...] = ("text", "json", "transcript", "scores", "embedding", "speech", "image")
-PictureContent = Literal["text", "scene"]
 
 PROMPT = "Answer the request about what is given."  # a neutral prompt
 DAYS = 365.25 / 12  # days per month

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
+from intermodal.advisor.advise_options import AdviseOptions
 from intermodal.client.async_client import Answer, AsyncClient, PreparedRequest
 from intermodal.client.request_builder import AskOptions, FileLike, Schema, with_options
 from intermodal.concurrency.sync_bridge import SyncBridge
 from intermodal.workloads.workload_keys import WorkloadKeys
 
 if TYPE_CHECKING:
+    from intermodal.advisor.advice import Advice
     from intermodal.catalog.types import Endpoint
     from intermodal.client.estimates import Estimate
     from intermodal.config.config_file import Config
@@ -170,6 +172,13 @@ class Client:
         """Estimate the tokens and the cost of one model call; see :meth:`AsyncClient.estimate`."""
         estimate = partial(self.asynchronous.estimate, prompt, *files, model=model, out_tokens=out_tokens)
         return self._bridge.run(partial(estimate, day=day, batch=batch, cached=cached))
+
+    @with_options(AdviseOptions)
+    def advise(
+        self, takes: str | Iterable[str], makes: str | Iterable[str] = "text", **options: Unpack[AdviseOptions]
+    ) -> Advice:
+        """Return the kind of model that hypothetical requests need, and the cost; see :meth:`AsyncClient.advise`."""
+        return self._bridge.run(partial(self.asynchronous.advise, takes, makes, **options))
 
     @with_options(WorkloadKeys)
     def cost(

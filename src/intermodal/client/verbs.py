@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import msgspec
+from anyio import to_thread
 
+from intermodal.advisor.advise_options import AdviseOptions
 from intermodal.catalog.model_names import resolve_name
 from intermodal.client import request_builder
 from intermodal.client.request_builder import with_options
@@ -19,8 +22,9 @@ from intermodal.plans.verdict import Other
 from intermodal.workloads.workload_keys import WorkloadKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from intermodal.advisor.advice import Advice
     from intermodal.catalog.types import Endpoint
     from intermodal.client.estimates import Estimate
     from intermodal.client.request_builder import FileLike
@@ -37,7 +41,7 @@ _GIVEN: Final = "passages.txt"  # the name of passages that were passed as text
 
 
 class ClientVerbs:
-    """The verbs of a client that other packages implement: prompt files, search, models, estimates, costs."""
+    """The verbs of a client that other packages implement: prompt files, search, models, estimates, costs, advice."""
 
     def prompt(self: Any, path: str | os.PathLike[str], **options: Any) -> Prompt:
         """Load a prompt file, ready to be explained and run.
@@ -192,6 +196,26 @@ class ClientVerbs:
 
         wanted = EstimateOptions(model, out_tokens, day, batch, cached)
         return await estimate_of(prompt, files, wanted, self.config, self.env)
+
+    @with_options(AdviseOptions)
+    async def advise(
+        self: Any, takes: str | Iterable[str], makes: str | Iterable[str] = "text", **options: Unpack[AdviseOptions]
+    ) -> Advice:
+        """Return the kind of model that hypothetical requests need, and the cost. Contacts no host.
+
+        Args:
+            takes: input kinds: "text", "image", "audio", "video", "pdf".
+            makes: outputs: "text", "json", "transcript", "scores", "speech", "embedding", "image"; if several, the
+                answer first.
+            options: see :class:`intermodal.advisor.advise_options.AdviseOptions`.
+
+        Raises:
+            UsageError: the options are invalid or contradict each other.
+            NoRoute: no available model answers such a request; ``reasons`` say why.
+        """
+        from intermodal.advisor.advise import advise
+
+        return await to_thread.run_sync(partial(advise, takes, makes, config=self.config, env=self.env, **options))
 
     @with_options(WorkloadKeys)
     async def cost(

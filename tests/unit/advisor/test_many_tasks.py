@@ -7,7 +7,8 @@ from functools import cache
 import pytest
 
 from intermodal.advisor.advice import Advice, RoutePick
-from intermodal.advisor.advise import AdviseOptions, make_question
+from intermodal.advisor.advise import make_question
+from intermodal.advisor.advise_options import AdviseOptions
 from intermodal.advisor.candidate_catalog import CandidateCatalog, candidate_catalog
 from intermodal.advisor.decision import decide
 from intermodal.advisor.question import AdviceQuestion

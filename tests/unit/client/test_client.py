@@ -257,8 +257,34 @@ def test_help_shows_every_option_with_its_type(function: Callable[..., Any]) -> 
     assert not any(each.kind is each.VAR_KEYWORD for each in shown.values())
 
 
-def test_help_of_advise_shows_its_options() -> None:
-    assert inspect.signature(intermodal.advise).parameters["requests"].annotation == str | float
+@pytest.mark.parametrize(
+    "function",
+    [intermodal.advise, intermodal.Client.advise, intermodal.AsyncClient.advise],
+    ids=["module", "sync", "async"],
+)
+def test_help_of_advise_shows_its_options(function: Callable[..., Any]) -> None:
+    assert inspect.signature(function).parameters["requests"].annotation == str | float
+
+
+@pytest.mark.anyio
+async def test_a_client_advises_from_its_own_config_and_nobody_is_asked(
+    client: intermodal.Client, host: FakeHost
+) -> None:
+    """As ``intermodal.advise`` does, which reads the config file; here the config trusts one host alone."""
+    config = msgspec.structs.replace(client.asynchronous.config, trusted_hosts=("box",))
+    async with intermodal.AsyncClient(config) as other:
+        advice = await other.advise("text", "text", requests="10/day", objective="best")
+    with intermodal.Client(config) as same:
+        again = same.advise("text", "text", requests="10/day", objective="best")
+    module = intermodal.advise("text", "text", config=config, requests="10/day", objective="best")
+    assert advice.endpoint == again.endpoint == module.endpoint == "box:acme/talker-70b"
+    assert advice.offer.usd == again.offer.usd == module.offer.usd
+    assert host.attempts == []
+
+
+def test_a_client_refuses_a_wrong_option_of_advice_in_words_of_python(client: intermodal.Client) -> None:
+    with pytest.raises(intermodal.UsageError, match="latency: '2s' does not fit here"):
+        client.advise(["audio"], "text", latency="2s")  # type: ignore[arg-type]
 
 
 OPTION = re.compile(r"(?<!pull )(?<!add opnai )(?<![\w-])--[a-z]")
