@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,58 @@ def made(tmp_path: Path) -> Snapshot:
 
 def test_one_model_has_one_id_however_hosts_spell_it(made: Snapshot) -> None:
     assert {row.host for row in made.by_model["openai/gpt-4o"]} == {"openai", "gate"}
+
+
+def ids_of(folder: Path, *served: tuple[str, str]) -> dict[tuple[str, str], str]:
+    """The id of each (host, name) when models.dev lists these as well."""
+    with sqlite3.connect(models_db(folder / "db.sqlite")) as db:
+        hosts = {host for host, _ in served} - {"openai", "gate"}
+        db.executemany("INSERT INTO providers VALUES (?, ?, '', NULL, '', '')", [(host, host) for host in hosts])
+        db.executemany(
+            "INSERT INTO models VALUES (?, ?, ?, 'X', NULL, 0, 0, 0, NULL, 0, 0, 0, NULL)",
+            [(f"{host}:{name}", host, name) for host, name in served],
+        )
+    snapshot = snapshot_from_wheels(fetched((folder / "db.sqlite").read_bytes()), HOSTS, made="2026-11-25")
+    builder.write_snapshot(snapshot, folder / "models.jsonl")
+    rows = {(row.host, row.name): row.id for row in Snapshot(folder / "models.jsonl").rows}
+    return {each: rows[each] for each in served}
+
+
+@pytest.mark.parametrize(
+    ("served", "id"),
+    [
+        # A platform's spelling of a version, at two of its providers; "@default" is the model without a version.
+        ([("anthropic", "claude-x-1-20250929"), ("one", "claude-x-1@20250929"), ("two", "claude-x-1@20250929")],
+         "anthropic/claude-x-1-20250929"),
+        ([("anthropic", "claude-x-2"), ("one", "claude-x-2@default"), ("two", "claude-x-2@default")],
+         "anthropic/claude-x-2"),
+        # The vendor before the name, as Bedrock and others write it.
+        ([("anthropic", "claude-x-2"), ("one", "anthropic.claude-x-2"), ("two", "anthropic-claude-x-2")],
+         "anthropic/claude-x-2"),
+        # A region before the name is no vendor.
+        ([("openai", "gpt-x"), ("one", "us/gpt-x"), ("one", "eu/gpt-x"), ("one", "gpt-x")], "openai/gpt-x"),
+        # Dashes in a vendor's name.
+        ([("one", "prime-intellect/x-3"), ("two", "primeintellect/x-3")], "primeintellect/x-3"),
+        # Nobody says who makes it: the maker of what begins with the same word, or else one of the hosts.
+        ([("one", "gemma2-9b-it"), ("two", "gemma2-9b-it")], "google/gemma2-9b-it"),
+        ([("one", "zyx-9b"), ("two", "zyx-9b")], "one/zyx-9b"),
+    ],
+)  # fmt: skip
+def test_a_name_that_several_hosts_have_is_one_model(tmp_path: Path, served: list[tuple[str, str]], id: str) -> None:
+    known = [("gate", "google/gemma-1"), ("gate", "google/gemma-3")]
+    found = ids_of(tmp_path, *served, *known)
+    assert {found[each] for each in served} == {id}
+
+
+def test_a_name_of_one_host_that_nobody_attributes_is_that_hosts(tmp_path: Path) -> None:
+    found = ids_of(tmp_path, ("one", "gemma2-tuned"), ("gate", "google/gemma-1"))
+    assert found["one", "gemma2-tuned"] == "one/gemma2-tuned"
+
+
+def test_a_region_and_no_region_are_two_endpoints_of_one_model(tmp_path: Path) -> None:
+    ids_of(tmp_path, ("openai", "gpt-x"), ("one", "us/gpt-x"), ("one", "gpt-x"))
+    rows = Snapshot(tmp_path / "models.jsonl").of_host("one")
+    assert {row.name: row.endpoint for row in rows} == {"gpt-x": "one:openai/gpt-x", "us/gpt-x": "one:us/gpt-x"}
 
 
 def test_what_shipped_rows_name_comes_first_and_what_only_prices_know_is_there_too(made: Snapshot) -> None:

@@ -341,8 +341,8 @@ plans:
   - {name: cached, model: "openai:openai/gpt-4.1", cached: 2000}
   - {name: all of it cached, model: "openai:openai/gpt-4.1", cached: 10000000}
   - {name: both, model: "openai:openai/gpt-4.1", cached: 2000, batch: true}
-  - {name: neither, model: "groq:groq/llama-3.1-8b-instant", host: groq, cached: 2000, batch: true}
-  - {name: neither plain, model: "groq:groq/llama-3.1-8b-instant", host: groq}
+  - {name: neither, model: "groq:meta/llama-3.1-8b-instant", host: groq, cached: 2000, batch: true}
+  - {name: neither plain, model: "groq:meta/llama-3.1-8b-instant", host: groq}
 """
 
 

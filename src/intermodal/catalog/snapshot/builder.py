@@ -42,7 +42,12 @@ from intermodal.core.content import Value
 from intermodal.files.atomic_file import file_mode, replace_file
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
-_SEPARATORS = re.compile(r"[._\s]+")
+_SEPARATORS = re.compile(r"[._@\s]+")
+_TAG = re.compile(r":(?=[a-z]?\d+(\.\d+)?b\b)")
+_DIGITS = re.compile(r"(?<=[a-z])(?=\d)")
+_LETTERS = re.compile(r"[a-z]+")
+_VENDOR = re.compile(r"([a-z]+)[.-]")
+_ATTRIBUTED = 0.6  # share of the names with the same first word whose maker is stated to be one
 
 
 class NameSpellings(Value, forbid_unknown_fields=True):
@@ -138,7 +143,7 @@ def _told_apart(rows: list[SnapshotRow], ours: Mapping[tuple[str, str], str]) ->
         some = sorted(some, key=lambda row: _unlike(row, model, ours))
         taken = {model.lower()}
         found.append(some[0])
-        full = {row.name.lower() for row in some if "/" in row.name}
+        full = {row.name.lower() for row in some if "/" in row.name and not _is_regional(row.name)}
         for row in some[1:]:
             alias = row.name.lower()
             bare_slip = "/" not in alias and any(name.endswith(f"/{alias}") for name in full)
@@ -148,9 +153,17 @@ def _told_apart(rows: list[SnapshotRow], ours: Mapping[tuple[str, str], str]) ->
     return found
 
 
-def _unlike(row: SnapshotRow, model: str, ours: Mapping[tuple[str, str], str]) -> tuple[bool, bool, bool, int, str]:
+def _unlike(
+    row: SnapshotRow, model: str, ours: Mapping[tuple[str, str], str]
+) -> tuple[bool, bool, bool, bool, int, str]:
     name = row.name.lower()
-    return (row.host, row.name) not in ours, name != model, "/" not in name, len(name), row.name
+    bare = "/" not in name
+    return (row.host, row.name) not in ours, name != model, _is_regional(name), bare, len(name), row.name
+
+
+def _is_regional(name: str) -> bool:
+    """Return whether a host's name for a model begins with a region ("us/gpt-5"), which may have its own price."""
+    return name.lower().partition("/")[0] in _REGIONS
 
 
 def _shaped(row: SnapshotRow) -> SnapshotRow:
@@ -417,7 +430,11 @@ _OF_SOUND = ("input_audio_mtok", "output_audio_mtok")
 
 
 class _Ids:
-    """Assign ``vendor/model`` to every name. Names that differ only in dots, dashes and case are the same model."""
+    """Assign ``vendor/model`` to every name. Names that differ only in dots, dashes and case are the same model.
+
+    So is a name that several hosts have and none attributes to a maker: its vendor is the maker of the names that begin
+    with the same word ("gemma2-…" is Google's), or else the first of the hosts.
+    """
 
     def __init__(self, rows: list[SnapshotRow], ours: Mapping[tuple[str, str], str], spelt: NameSpellings) -> None:
         self._ours = ours
@@ -425,33 +442,67 @@ class _Ids:
         self._resellers = {row.host for row in rows} - {*spelt.own.values()}
         self._chosen: dict[str, str] = {}  # key -> how the id is spelt
         self._vendors: dict[str, Counter[str]] = {}  # a bare name's key -> its stated vendors
+        self._hosts: dict[str, set[str]] = {}  # a bare name's key -> the hosts that state no vendor
+        self._makers: dict[str, Counter[str]] = {}  # the first word of names -> who is stated to make them
         counts: dict[str, Counter[str]] = {}
         for row in rows:
             vendor, name = self._parts(row.host, row.name)
             if vendor:
-                counts.setdefault(_key(f"{vendor}/{name}"), Counter())[f"{vendor}/{name}"] += 1
+                counts.setdefault(_id_key(vendor, name), Counter())[f"{vendor}/{name}"] += 1
                 self._vendors.setdefault(_key(name), Counter())[vendor] += 1
+            else:
+                self._hosts.setdefault(_key(name), set()).add(row.host)
+            if vendor and (vendor != row.host or vendor not in self._resellers):
+                self._makers.setdefault(_first_word(_key(name)), Counter())[vendor] += 1
         for key, spelt_as in counts.items():
             self._chosen[key] = max(spelt_as, key=lambda word: (spelt_as[word], word))
+        self._known_makers = {vendor for makers in self._makers.values() for vendor in makers}
         for (host, name), model in ours.items():
             vendor, bare = self._parts(host, name)
-            self._chosen[_key(model)] = model
-            self._chosen.setdefault(_key(f"{vendor or host}/{bare}"), model)
-            self._chosen[_key(f"{vendor or host}/{bare}")] = model
+            self._chosen[_id_key(*model.split("/", 1))] = model
+            self._chosen.setdefault(_id_key(vendor or host, bare), model)
+            self._chosen[_id_key(vendor or host, bare)] = model
 
     def of(self, host: str, name: str) -> str:
         if (host, name) in self._ours:
             return self._ours[host, name]
         vendor, bare = self._parts(host, name)
         said = self._vendors.get(_key(bare))
-        if said and (not vendor or (said[vendor] < said.most_common(1)[0][1] and vendor == self._spelt.own.get(host))):
-            vendor = said.most_common(1)[0][0]  # a vendor's own host may serve another's models too
+        if said and (not vendor or vendor == self._spelt.own.get(host)):
+            vendor = self._most_stated(said, bare)  # a vendor's own host may serve another's models too
         elif said and vendor in self._resellers:  # "groq/openai/…", "novita/glm-4.7": the host, not the vendor
             made_by = [word for word, _ in said.most_common() if word not in self._resellers]
             vendor = made_by[0] if made_by else vendor
-        vendor = vendor or host
-        made = f"{vendor}/{bare}"
-        return self._chosen.get(_key(made), made)
+        if not vendor:
+            vendor, bare = self._prefixed(bare) or (self._unstated(host, bare), bare)
+        return self._chosen.setdefault(_id_key(vendor, bare), f"{vendor}/{bare}")
+
+    def _most_stated(self, said: Counter[str], bare: str) -> str:
+        """Return the vendor that most hosts state; of equals, the maker of most names with the same first word."""
+        makers = self._makers.get(_first_word(_key(bare)), Counter())
+        return max(said, key=lambda vendor: (said[vendor], makers[vendor]))
+
+    def _prefixed(self, bare: str) -> tuple[str, str] | None:
+        """Split a name that begins with its vendor ("anthropic.claude-opus-5"), if the vendor has the rest."""
+        found = _VENDOR.match(bare)
+        if found is None:
+            return None
+        vendor, name = self._spelt.vendors.get(found[1], found[1]), bare[found.end() :]
+        if vendor in self._known_makers and vendor in self._vendors.get(_key(name), ()):
+            return vendor, name
+        return None
+
+    def _unstated(self, host: str, bare: str) -> str:
+        """Return the vendor of a name that no source attributes."""
+        hosts = self._hosts.get(_key(bare), set())
+        if len(hosts) < 2:  # perhaps this host's own model
+            return host
+        makers = self._makers.get(_first_word(_key(bare)))
+        if makers:
+            maker, count = makers.most_common(1)[0]
+            if count >= _ATTRIBUTED * makers.total():
+                return maker
+        return min(hosts)
 
     def _parts(self, host: str, name: str) -> tuple[str, str]:
         """Split a name into vendor ("" if not stated) and model."""
@@ -463,11 +514,28 @@ class _Ids:
         return self._spelt.own.get(host, ""), words[-1]
 
 
-_NO_VENDORS = ("models", "cf", "hf", "publishers", "free", "pro", "routers", "tee", "v1", "fast")  # path, not maker
+_REGIONS = ("us", "eu", "global")
+_NO_VENDORS = (  # path or region, not maker
+    "models", "cf", "hf", "publishers", "free", "pro", "routers", "tee", "v1", "fast", *_REGIONS,
+)  # fmt: skip
 
 
 def _key(name: str) -> str:
-    return _SEPARATORS.sub("-", name.lower())
+    """Return what names of one model have in common: "gemma2:9b", "gemma-2-9b" and "Gemma 2 9B" are one name.
+
+    A version after "@" is Vertex's spelling, where "@default" stands for none; a size after ":" is Ollama's.
+    """
+    joined = _TAG.sub("-", name.lower().removesuffix("@default"))
+    return _DIGITS.sub("-", _SEPARATORS.sub("-", joined))
+
+
+def _id_key(vendor: str, name: str) -> str:
+    return f"{vendor.lower().replace('-', '')}/{_key(name)}"
+
+
+def _first_word(key: str) -> str:
+    found = _LETTERS.match(key)
+    return found[0] if found else key
 
 
 MAX_MEMBER_BYTES = 200 << 20  # maximum bytes of one member
