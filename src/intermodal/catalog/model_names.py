@@ -83,7 +83,7 @@ class NameIndex(Generic[T]):
             self._by_model.get(word)
             or (self._by_served_as.get(word) if word else None)
             or self._by_last_word.get(word)
-            or self._by_plain.get(_plain(word))
+            or self._by_plain.get(plain_name(word))
             or self._starting(word)
         )[:]
 
@@ -109,7 +109,7 @@ class NameIndex(Generic[T]):
 
     @cached_property
     def _by_plain(self) -> dict[str, list[T]]:
-        return self._by(lambda known: dict.fromkeys((_plain(known.model), _plain(known.last_word))))
+        return self._by(lambda known: dict.fromkeys((plain_name(known.model), plain_name(known.last_word))))
 
     @cached_property
     def _last_words(self) -> list[str]:
@@ -145,7 +145,8 @@ def match_name(items: Iterable[T], word: str, by: Callable[[T], EndpointNames]) 
     return NameIndex(items, by).pick(word)
 
 
-def _plain(word: str) -> str:
+def plain_name(word: str) -> str:
+    """Return a name with all its separators alike: "claude-sonnet-4.5" and "claude-sonnet-4-5" are one name."""
     return _SEPARATORS.sub("-", word) if "." in word or "_" in word else word
 
 
@@ -163,6 +164,49 @@ def _close(shared: Mapping[str, int], word: str, most: int, alike: float) -> lis
 
     likely = nlargest(_LIKELY, shared, key=lambda name: shared[name] / (len(word) + len(name)))
     return get_close_matches(word, likely, most, alike)
+
+
+# ---- names of Ollama -------------------------------------------------------------------------------
+
+_WORD = re.compile(r"\d+(?:\.\d+)*[bm]?(?![a-z])|\d+(?:\.\d+)*|[a-z]+")
+_QUANTIZATION = re.compile(r"[-_:](?:i?q\d\w*|fp16|bf16|f16)$")
+_TUNING = frozenset({"instruct", "it", "chat"})  # Ollama's names leave these out
+_SIZE = re.compile(r"\d+(?:\.\d+)?[bm]")
+
+
+def models_of_tag(name: str, ids: Iterable[str]) -> list[str]:
+    """Return the models that a name of Ollama's library refers to, of ``vendor/model`` ids.
+
+    Separators, the order of words, quantizations and words for instruction tuning do not count. A name without a size
+    refers to the model of every size that has it.
+
+    >>> ids = ("meta/llama-3.1-8b-instruct", "meta/llama-3.1-70b-instruct", "microsoft/phi-4", "microsoft/phi-4-mini")
+    >>> models_of_tag("llama3.1:8b", ids), models_of_tag("phi4", ids), len(models_of_tag("llama3.1", ids))
+    (['meta/llama-3.1-8b-instruct'], ['microsoft/phi-4'], 2)
+    """
+    if "/" in name:
+        return []
+    wanted = _tag_words(name.lower().removesuffix(":latest"))
+    found: list[str] = []
+    sized: list[str] = []
+    for id in ids:
+        last = id.lower().rpartition("/")[2]
+        words = () if ":" in last else _tag_words(last)  # a variant at a host, as ":free"
+        if words == wanted:
+            found.append(id)
+        elif len(words) == len(wanted) + 1 and tuple(each for each in words if not _SIZE.fullmatch(each)) == wanted:
+            sized.append(id)
+    return found or sized
+
+
+def size_of_name(name: str) -> str:
+    """Return the sizes that a model's name states, as "8b", without separators; "" for none."""
+    return "".join(word for word in _tag_words(name.lower().rpartition("/")[2]) if _SIZE.fullmatch(word))
+
+
+def _tag_words(name: str) -> tuple[str, ...]:
+    words = _WORD.findall(_QUANTIZATION.sub("", name))
+    return tuple(sorted(word for word in words if word not in _TUNING))
 
 
 # ---- in a catalog --------------------------------------------------------------------------------

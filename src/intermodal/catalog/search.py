@@ -19,7 +19,10 @@ from intermodal.catalog.model_names import (
     check_unambiguous,
     find_by_name,
     match_name,
+    models_of_tag,
     names_of,
+    plain_name,
+    size_of_name,
     split_name,
 )
 from intermodal.catalog.shipped_rows import DATA, read_toml, shipped_rows
@@ -122,10 +125,23 @@ def find_at_host(catalog: Catalog, models: Snapshot, name: str) -> Endpoint | Sn
     return min(found, key=lambda each: _called(each).id != f"{host}:{_called(each).model}")
 
 
-def find_model_id(catalog: Catalog, models: Snapshot, name: str) -> str:
-    """Return the id of the model for a name, from the catalog, its own rows or the snapshot.
+class FoundModel(NamedTuple):
+    """The model that a name refers to. ``tag``: the name, if it was read as Ollama's name for the model, else ""."""
+
+    id: str
+    tag: str = ""
+
+    @property
+    def reading(self) -> str:
+        """A sentence on how the name was read, "" for an ordinary name."""
+        return f"{self.tag}: read as Ollama's name for {self.id}" if self.tag else ""
+
+
+def find_model_by_name(catalog: Catalog, models: Snapshot, name: str) -> FoundModel:
+    """Return the model for a name, from the catalog, its own rows or the snapshot.
 
     If several models share the last word: the one the catalog describes, else the one that by far the most hosts serve.
+    What is no such name is read as a name of Ollama's library ("llama3.1:8b").
 
     Raises:
         UnknownModel: no source lists the model, or the name is ambiguous; the message has the candidates, or the
@@ -133,27 +149,40 @@ def find_model_id(catalog: Catalog, models: Snapshot, name: str) -> str:
     """
     one = find_at_host(catalog, models, name)
     if one is not None:
-        return one.id if isinstance(one, SnapshotRow) else one.model.id
+        return FoundModel(one.id if isinstance(one, SnapshotRow) else one.model.id)
     word, own = name.strip().lower(), shipped_rows().models
     ids = list(dict.fromkeys((*(each.model.id for each in catalog.endpoints), *own, *models.by_model)))
     exact = [id for id in ids if id.lower() == word]
     if exact:
-        return exact[0]
+        return FoundModel(exact[0])
     last = [id for id in ids if id.lower().rpartition("/")[2] == word]
-    served = {row.id for row in models.rows if row.name.lower() == word}
+    served = {row.id for row in models.rows if row.name.lower().rpartition("/")[2] == word}  # also of a path
     served |= {each.model.id for each in catalog.endpoints if each.served_as.lower() == word}
-    for found in (last, sorted(served)):
+    plain = plain_name(word)
+    alike = [id for id in ids if plain in (plain_name(id.lower()), plain_name(id.lower().rpartition("/")[2]))]
+    for found in (last, sorted(served), alike):
         if found:
-            return _meant(name, found, models)
+            return FoundModel(_meant(name, found, models))
+    if tagged := [id for id in models_of_tag(word, ids) if _has_open_weights(id, models)]:
+        if len({size_of_name(id) for id in tagged}) > 1:  # a name without a size, of several
+            _check_listed(name, tagged)
+        return FoundModel(_meant(name, tagged, models), tag=name.strip())
     begins = [id for id in ids if len(word) >= _SHORTEST and id.lower().rpartition("/")[2].startswith(word)]
-    plain = [id for id in begins if ":" not in id] or begins  # not its free or batch variant
-    if plain:
-        _check_listed(name, plain)
-        return plain[0]
+    untagged = [id for id in begins if ":" not in id] or begins  # not its free or batch variant
+    if untagged:
+        _check_listed(name, untagged)
+        return FoundModel(untagged[0])
     words = {id.lower().rpartition("/")[2]: id for id in reversed(ids)}
     near = [words[match] for match in get_close_matches(word.rpartition("/")[2], words, _NEAR, 0.6)]
     todo = f"did you mean {' or '.join(near)}?" if near else hint("see {}", MODELS)
     raise UnknownModel(f"there is no model named {name}", todo=todo)
+
+
+def _has_open_weights(id: str, models: Snapshot) -> bool:
+    """Return whether a source states that anybody can run the model. Ollama's library has no others."""
+    own = shipped_rows().models.get(id)
+    stated = own is not None and (own.parameters is not None or bool(own.licence))
+    return stated or any("open" in row.can for row in models.by_model.get(id, ()))
 
 
 def _meant(name: str, found: list[str], models: Snapshot) -> str:
@@ -181,6 +210,8 @@ def _check_host(catalog: Catalog, models: Snapshot, name: str, places: Iterable[
     """Raise UnknownModel if a name without a vendor has an unknown host and is not the full name of a model."""
     host, wanted = host_in_name(name), name.strip().lower()
     if not host or find_by_name(catalog, name) or any(row.id == host for row in shipped_rows().hosts):
+        return
+    if models_of_tag(wanted, models.by_model):
         return
     if not any(wanted in (each.name.lower(), each.id.lower().rpartition("/")[2]) for each in models.rows):
         raise UnknownModel(

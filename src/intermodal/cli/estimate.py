@@ -140,6 +140,7 @@ def document(made: Estimate) -> dict[str, Any]:
     said = made.said_by
     return {
         "model": made.model,
+        "reading": made.reading or None,
         "endpoint": made.endpoint or None,
         "date": made.date,
         "parts": parts,
@@ -165,7 +166,8 @@ def _echo(made: Estimate, vocabulary: str) -> None:
     from intermodal.cost_model.usage_price import TOKENS_TIMES_PRICE
     from intermodal.plans import numbers
 
-    click.echo(f"{made.model}  by the rules of {made.date}\n")
+    click.echo(f"{made.model}  by the rules of {made.date}")
+    click.echo(f"{made.reading}\n" if made.reading else "")
     rows = [
         (
             part.piece.name or part.piece.kind,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
+from msgspec.structs import replace
 
 from intermodal.cli.arguments.report_options import svg_option
 from intermodal.cli.arguments.request_options import listed
@@ -110,7 +111,7 @@ def fit(**given: Any) -> None:
         return
     check_standard_output(svg_file, as_json=as_json)
     check_output_files((OutputFile("--svg", svg_file, "svg"),), (given["model"], given["projector"], given["draft"]))
-    wish = wish_of(given)
+    wish = _as_listed(wish_of(given), quiet=as_json)
     if given["measure"]:
         _measure(wish, quiet=as_json)
     if _drawing(wish, svg_file, as_json=as_json):
@@ -132,6 +133,19 @@ def fit(**given: Any) -> None:
         print_document("fit", document(report))
     elif svg_file != "-":
         _echo(report)
+
+
+def _as_listed(wish: FitQuery, *, quiet: bool) -> FitQuery:
+    """Return the query with the name of ``pull --list`` for a name of Ollama's library."""
+    from intermodal.cli.pull import weights_store
+    from intermodal.model_fit.fit import name_of_tag
+
+    name = name_of_tag(wish.model, weights_store(), os.environ)
+    if name == wish.model:
+        return wish
+    if not quiet:
+        click.echo(f"{wish.model}: read as Ollama's name for {name}", err=True)
+    return replace(wish, model=name)
 
 
 def _as_pulled(wish: FitQuery, *, quiet: bool) -> FitQuery:

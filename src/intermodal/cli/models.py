@@ -280,13 +280,15 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document 
 class ModelFacts(NamedTuple):
     """A model with everything that is known about it.
 
-    ``endpoints``: the endpoints of it that plans know; ``offers``: those in the snapshot.
+    ``endpoints``: the endpoints of it that plans know; ``offers``: those in the snapshot. ``reading``: how its name was
+    read, "" for an ordinary name.
     """
 
     model: Model
     figures: tuple[ModelFact, ...]
     endpoints: tuple[Endpoint, ...]
     offers: tuple[HostOffer, ...]
+    reading: str = ""
 
 
 @click.command(epilog=SHOW_EPILOG)
@@ -377,12 +379,13 @@ def compare(names: tuple[str, ...], as_json: bool) -> None:
 def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> ModelFacts:
     """Return the one model with a name. Raises UnknownModel with similar names or with the candidates."""
     from intermodal.catalog.model_facts import host_offer, model_facts
-    from intermodal.catalog.search import find_model_id
+    from intermodal.catalog.search import find_model_by_name
     from intermodal.catalog.shipped_rows import shipped_rows
     from intermodal.catalog.snapshot.interpretation import model_of, row_over_hosts
     from intermodal.sizing.memory import memory_floor
 
-    model = find_model_id(catalog, snapshot, name)
+    named = find_model_by_name(catalog, snapshot, name)
+    model = named.id
     endpoints = tuple(endpoint for endpoint in catalog.endpoints if endpoint.model.id == model)
     rows = snapshot.by_model.get(model, [])
     own = shipped_rows().rows.get(model) or shipped_rows().rows.get(
@@ -396,7 +399,7 @@ def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> ModelFacts:
         made = shipped_rows().models[model]
     offers = tuple(host_offer(row, snapshot.header) for row in rows)
     least = memory_floor(made.parameters)
-    return ModelFacts(made, model_facts(made, own, rows, snapshot.header, least), endpoints, offers)
+    return ModelFacts(made, model_facts(made, own, rows, snapshot.header, least), endpoints, offers, named.reading)
 
 
 # ---- saying ------------------------------------------------------------------------------------------
@@ -404,7 +407,8 @@ def _say(known: ModelFacts, catalog: Catalog) -> None:
     from intermodal.catalog.model_facts import missing_facts
     from intermodal.cli.rendering.tables import echo_table
 
-    click.echo(f"{known.model.id}   {known.model.name}\n")
+    click.echo(f"{known.model.id}   {known.model.name}")
+    click.echo(f"{known.reading}\n" if known.reading else "")
     rows = []
     for figure in known.figures:
         rows.append((figure.name, _words(figure.name, figure.value), _source(figure.source, figure.checked)))
@@ -546,6 +550,7 @@ def document(known: ModelFacts, catalog: Catalog) -> dict[str, Any]:
     return {
         "id": known.model.id,
         "name": known.model.name,
+        "reading": known.reading or None,
         "kind": known.model.kind,
         "figures": [
             {**plain_data(figure), "verified": bool(figure.checked), "conflict": bool(figure.conflicts)}

@@ -22,7 +22,7 @@ from intermodal.catalog.model_rows import ModelRow
 from intermodal.catalog.model_token_rules import token_rules_of
 from intermodal.catalog.provenance import DisputedCapability
 from intermodal.catalog.rate_cards import RateCard
-from intermodal.catalog.search import find_at_host, find_model_id
+from intermodal.catalog.search import find_at_host, find_model_by_name
 from intermodal.catalog.shipped_rows import shipped_families, shipped_rows
 from intermodal.catalog.snapshot import interpretation
 from intermodal.catalog.snapshot.file import RivalPrice, Snapshot, SnapshotRow
@@ -60,6 +60,7 @@ class PricedModel(Value):
         price: the price in its own row, or of this machine. vectors: dated prices from the snapshot; they take
             precedence.
         said_by: source of the price, None without a price. rivals: prices from other sources.
+        reading: how its name was read, "" for an ordinary name.
     """
 
     id: str
@@ -71,6 +72,7 @@ class PricedModel(Value):
     said_by: Evidence | None = None
     rivals: tuple[RivalPrice, ...] = ()
     doubts: tuple[DisputedCapability, ...] = ()
+    reading: str = ""
 
     @property
     def _preference(self) -> tuple[bool, bool, bool, float, str]:
@@ -140,7 +142,8 @@ def find_model(catalog: Catalog, models: Snapshot, families: ModelFamilies, name
     if one is not None:
         return _of_row(one, models) if isinstance(one, SnapshotRow) else of_endpoint(one, models)
     try:
-        there = _of_model(catalog, models, find_model_id(catalog, models, name))
+        found = find_model_by_name(catalog, models, name)
+        there = [replace(each, reading=found.reading) for each in _of_model(catalog, models, found.id)]
     except UnknownModel as error:
         if error.several and bare_name(name) not in families.names:  # a family's own name has its rules
             raise UnknownModel(error.hints.what, where=setting("model"), todo=error.hints.todo) from None
@@ -157,12 +160,12 @@ def find_model(catalog: Catalog, models: Snapshot, families: ModelFamilies, name
     if row is not None:
         return PricedModel(id=row.id, model=row.model(), takes=row.input or None)
     try:
-        found = [of_endpoint(endpoint, models) for endpoint in resolve_name(catalog, name)]
+        served_by = [of_endpoint(endpoint, models) for endpoint in resolve_name(catalog, name)]
     except UnknownModel as error:
         raise UnknownModel(
             error.hints.what, where=setting("model"), todo=_todo(error, models, families, name)
         ) from None
-    return min(found, key=lambda each: each._preference)
+    return min(served_by, key=lambda each: each._preference)
 
 
 def _of_model(catalog: Catalog, models: Snapshot, id: str) -> list[PricedModel]:
@@ -391,7 +394,7 @@ class Estimate(Value):
     """The tokens and the cost of a call.
 
     ``rejected``: why the model would refuse the call, "" if it would accept it. ``said_by``: the source of the price,
-    None without one.
+    None without one. ``reading``: how the model's name was read, "" for an ordinary name.
     """
 
     model: str
@@ -402,6 +405,7 @@ class Estimate(Value):
     endpoint: str = ""
     said_by: Evidence | None = None
     conflicts: tuple[PriceConflict, ...] = ()
+    reading: str = ""
 
 
 def rules_of(subject: PricedModel, families: ModelFamilies, date: str) -> ModelTokenRules:
@@ -442,6 +446,7 @@ def estimate(
     return Estimate(
         model=subject.id, date=date, count=found, usd=usd, rejected=found.rejected, endpoint=subject.endpoint,
         said_by=subject.said_by if usd.known else None, conflicts=_conflicts(subject, found, usd, cached),
+        reading=subject.reading,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from msgspec.structs import replace
 
+from intermodal.catalog.model_names import check_unambiguous, models_of_tag
 from intermodal.config.config_file import cache_dir, data_dir
 from intermodal.core.content import Value
 from intermodal.core.hints import hint, setting
@@ -472,6 +473,19 @@ def find_model(said: str, weights: WeightsStore, env: Mapping[str, str]) -> Size
             ) from None  # fmt: skip
         path = Path(stored.path)
     return local_model(path)
+
+
+def name_of_tag(said: str, weights: WeightsStore, env: Mapping[str, str]) -> str:
+    """Return the name in ``pull --list`` that a name of Ollama's library refers to; any other name unchanged.
+
+    Ollama's own models come first. Raises UnknownModel if the name matches several.
+    """
+    rows = [row.name for row in weights.rows() if row.runtime == "llama"]
+    if said in rows or said.startswith(REMOTE) or Path(said).expanduser().exists() or _stored(said, env) is not None:
+        return said
+    found = models_of_tag(said, rows)
+    check_unambiguous(said, found)
+    return found[0] if found else said
 
 
 def find_projector_and_draft(

@@ -13,7 +13,7 @@ from tests.unit.cli.conftest import cli as cli
 
 from intermodal.catalog.load import load_catalog, load_snapshot, why_uncallable, with_named
 from intermodal.catalog.model_names import NameIndex, resolve_name, split_name
-from intermodal.catalog.search import find_at_host
+from intermodal.catalog.search import find_at_host, find_model_by_name
 from intermodal.catalog.shipped_rows import shipped_families, shipped_rows
 from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
 from intermodal.catalog.types import Catalog
@@ -126,6 +126,76 @@ def test_separators_of_a_name_are_all_alike(cli: Cli) -> None:
     )
     found = {cli("estimate", "--model", name, "--out-tokens", "9", "--json").document["endpoint"] for name in names}
     assert found == {"anthropic:anthropic/claude-sonnet-4.5"}
+
+
+def test_every_name_that_a_host_has_for_a_model_means_one_model(catalog: Catalog) -> None:
+    """Without its vendor; "community" is a tier that two models have at one host."""
+    models, several = load_snapshot(), []
+    names = {row.name.lower().rpartition("/")[2] for row in models.rows} | {
+        row.id.rpartition("/")[2] for row in models.rows
+    }
+    for name in sorted(names - {"community"}):
+        try:
+            find_model_by_name(catalog, models, name)
+        except UnknownModel as error:
+            several.append(str(error))
+    assert several == []
+
+
+@pytest.mark.parametrize(
+    ("name", "id"),
+    [
+        ("claude-sonnet-4-5@20250929", "anthropic/claude-sonnet-4-5-20250929"),
+        ("claude-opus-4-7@default", "anthropic/claude-opus-4.7"),
+        ("anthropic.claude-opus-4-7", "anthropic/claude-opus-4.7"),
+        ("phi-4-mini", "microsoft/phi-4-mini"),
+        ("gpt-5-2025-08-07", "openai/gpt-5-2025-08-07"),
+        ("llama-3-3-70b-instruct", "meta/llama-3.3-70b-instruct"),
+    ],
+)
+def test_a_spelling_of_a_platform_is_its_makers_model_in_every_verb(cli: Cli, name: str, id: str) -> None:
+    assert cli("estimate", "--model", name, "--out-tokens", "9", "--json").document["model"] == id
+    assert cli("models", "show", name, "--json").document["model"]["id"] == id
+
+
+@pytest.mark.parametrize(
+    ("name", "id"),
+    [
+        ("llama3.1:8b", "meta/llama-3.1-8b-instruct"),
+        ("llama3.1:8b-instruct-q4_K_M", "meta/llama-3.1-8b-instruct"),
+        ("llama3.2-vision:11b", "meta/llama-3.2-11b-vision-instruct"),
+        ("gemma3:4b", "google/gemma-3-4b-it"),
+        ("gemma3n:e4b", "google/gemma-3n-e4b-it"),
+        ("phi4", "microsoft/phi-4"),
+        ("phi4:latest", "microsoft/phi-4"),
+        ("qwen3:8b", "qwen/qwen3-8b"),
+        ("qwen2.5vl:7b", "qwen/qwen2-5-vl-7b-instruct"),
+        ("mistral", "mistral/mistral-7b-instruct"),
+    ],
+)
+def test_a_name_of_ollamas_library_is_the_one_such_model_and_says_so(cli: Cli, name: str, id: str) -> None:
+    said = f"{name}: read as Ollama's name for {id}"
+    estimated = cli("estimate", "--model", name, "--out-tokens", "9", "--json").document
+    assert (estimated["model"], estimated["reading"]) == (id, said)
+    assert said in cli("estimate", "--model", name, "--out-tokens", "9").out
+    shown = cli("models", "show", name, "--json").document["model"]
+    assert (shown["id"], shown["reading"]) == (id, said)
+    assert said in cli("models", "show", name).out
+
+
+@pytest.mark.parametrize("verb", [("estimate", "--out-tokens", "9", "--model"), ("models", "show")])
+def test_a_name_of_ollamas_library_that_has_several_sizes_lists_them(cli: Cli, verb: tuple[str, ...]) -> None:
+    done = cli(*verb, "llama3.1")
+    assert done.code == 2 and "could be any of" in done.err
+    assert "meta/llama-3.1-8b-instruct" in done.err and "meta/llama-3.1-70b-instruct" in done.err
+
+
+def test_a_name_of_ollamas_library_is_weighed_as_the_weights_that_pull_has(cli: Cli) -> None:
+    ours, theirs = (cli("fit", name, "--ram", "16GB") for name in ("gemma-3-4b-it", "gemma3:4b"))
+    assert theirs.err.splitlines()[0] == "gemma3:4b: read as Ollama's name for gemma-3-4b-it"
+    assert (theirs.out, theirs.err.splitlines()[1:], theirs.code) == (ours.out, ours.err.splitlines(), ours.code)
+    several = cli("fit", "qwen3", "--ram", "16GB")
+    assert several.code == 2 and "qwen3-8b" in several.err and "qwen3-4b" in several.err
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.config import config_file
 
 SHAPE = {
-    "kind", "version", "model", "endpoint", "date", "parts", "tokens", "usd", "price_source", "price_conflicts",
+    "kind", "version", "model", "reading", "endpoint", "date", "parts", "tokens", "usd", "price_source",
+    "price_conflicts",
     "rejected",
 }  # fmt: skip
 
