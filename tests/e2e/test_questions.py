@@ -198,6 +198,42 @@ async def test_a_property_of_a_file_is_told_exactly_and_without_a_model(
 
 
 @pytest.mark.parametrize(
+    ("question", "file", "properties", "word"),
+    [
+        ("How long is it and what does it say?", "jfk.wav", "Length: 11 seconds (0:11)", "fellow Americans"),
+        ("Was wird gesagt, und wie lang ist die Aufnahme?", "jfk.wav", "Length: 11 seconds (0:11)", "fellow Americans"),
+        ("How many pages does it have, and what does it say?", "report.pdf", "Pages: 3", "Ingrid Solheim"),
+    ],
+)
+async def test_a_question_for_a_property_and_for_the_words_is_answered_by_both_and_without_a_model(
+    media: Path, question: str, file: str, properties: str, word: str
+) -> None:
+    async with AsyncClient() as client:
+        plan = await client.plan(question, media / file)
+        result = await client.run(question, media / file, plan=plan)
+    assert plan.verdict.value == "no_language_model" and plan.chosen.words_alone
+    assert "and file properties, as only the words and properties of" in plan.headline
+    assert result.text.startswith(properties) and word in result.text
+    assert result.text.count(properties) == 1
+
+
+@pytest.mark.parametrize(
+    ("question", "file"),
+    [
+        ("How long is it and what does the caller want?", "jfk.wav"),
+        ("Who speaks, and what does he say?", "jfk.wav"),
+        ("How many pages does it have, and what does it say about the budget?", "report.pdf"),
+    ],
+)
+async def test_a_question_for_more_than_words_and_properties_is_answered_by_a_model(
+    media: Path, question: str, file: str
+) -> None:
+    async with AsyncClient() as client:
+        plan = await client.plan(question, media / file)
+    assert not plan.chosen.words_alone
+
+
+@pytest.mark.parametrize(
     ("question", "kind"),
     [
         ("How long is the guarantee valid?", "document"),

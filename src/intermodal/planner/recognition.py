@@ -5,7 +5,8 @@ answers. Such a route consists of the conversions without a final call: the same
 model received the words. It is considered only if the whole question asks for the words of such files
 (``QuestionFacts.words_alone``), or if a recognition model was named. Its losses count as on any route, and the
 objective decides between the two. If the question certainly asks only for properties of the files
-(``MediumNeeds.properties_answer``), the answer consists of the properties found by probing: exact and free.
+(``MediumNeeds.properties_answer``), the answer consists of the properties found by probing: exact and free. If it asks
+for both, the words follow the properties.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ from intermodal.plans.verdict import Instead, Other, Verdict, joined_names, judg
 _JOBS: tuple[Job, ...] = ("read", "transcribe")  # recognition jobs
 # The option of a route that ends with properties, and the operations of routes that end with words.
 _PROPERTIES = "properties"
-_STEPS = ("extract", "render", "read", "demux", "subtitles", "transcribe")
+_STEPS = ("extract", "render", "read", "demux", "subtitles", "transcribe", _PROPERTIES)
 _INSTEAD: dict[frozenset[str], Instead] = {
     frozenset(): "text extraction",
     frozenset(("read",)): "text recognition",
@@ -95,7 +96,8 @@ class _Recognition(Struct):
 
     @property
     def summary(self) -> str:
-        return f"{self.instead} alone"
+        beside = not asks_for_properties(self.case) and any(bundle.properties for bundle in self.case.bundles)
+        return f"{self.instead} and file properties" if beside else f"{self.instead} alone"
 
 
 def _steps(assignment: Assignment) -> Iterator[ConversionStep]:
@@ -234,9 +236,13 @@ def _option_order(option: ConversionOption) -> tuple[Loss, float, float, float]:
 
 
 def _ends_with_words(option: ConversionOption) -> bool:
-    """Return whether an option consists of the extracted or recognised words of the complete files."""
+    """Return whether an option consists of the extracted or recognised words of the complete files.
+
+    Their properties may be beside them.
+    """
+    made = [{step.op for step in conversion.steps} for conversion in option.conversions]
     return option.kinds <= TEXT and not option.left_out and all(
-        conversion.steps and all(step.op in _STEPS for step in conversion.steps) for conversion in option.conversions
+        ops <= {*_STEPS} and ops - {_PROPERTIES} for ops in made
     )  # fmt: skip
 
 
@@ -403,6 +409,8 @@ def _notes(found: _Recognition, chosen: Candidate) -> tuple[str, ...]:
 
 def _headline(found: _Recognition, beside: Other, verdict: Verdict) -> str:
     asked_for = "properties" if asks_for_properties(found.case) else "the words"
+    if asked_for != "properties" and any(bundle.properties for bundle in found.case.bundles):
+        asked_for = "the words and properties"
     what = f"only {asked_for} of {joined_names(bundle.title for bundle in found.case.bundles)} are asked for"
     short = falls_short(verdict, loss_reason(found.case, verdict))
     text = hint("no language model needed: {}, as {}{}", found.summary, what, short)

@@ -321,6 +321,46 @@ def kinds_asked_for_words(question: str) -> tuple[Kind, ...]:
     return found
 
 
+_AND = re.compile(r"\s*(?:[,;]\s*|[.?!]\s+|\s)(?:and|und|et|y|e|ed|и|以及|和|そして|و)\s+|[.?!;]\s+", re.IGNORECASE)
+
+
+def words_beside(question: str) -> tuple[str, tuple[Kind, ...]] | None:
+    """Split a question of two clauses, one of which asks for words alone; None for any other question.
+
+    Returns the other clause, and the kinds of files whose words alone are asked for.
+
+    >>> words_beside("How long is it and what does it say?")
+    ('How long is it', ('image', 'document', 'audio'))
+    """
+    if len(question) > MOST:
+        return None
+    for place in _AND.finditer(question):
+        first, second = question[: place.start()], question[place.end() :]
+        for clause, other in ((second, first), (first, second)):
+            if any(map(str.isalnum, other)) and (kinds := kinds_asked_for_words(clause)):
+                return other, kinds
+    return None
+
+
+def with_words_and_properties(
+    facts: QuestionFacts, kinds: tuple[Kind, ...], properties: QuestionFacts
+) -> QuestionFacts:
+    """Return the facts with words and properties as the only needs, for kinds of which nothing else is asked for.
+
+    ``properties``: the facts of the clause beside the one that asks for words.
+    """
+    alone: list[Kind] = [
+        kind for kind in kinds if all(properties.of(medium).properties_answer for medium in _MEDIA[kind])
+    ]
+    media: list[Medium] = [medium for kind in alone for medium in _MEDIA[kind]]
+    both = tuple(
+        MediumNeeds(medium=medium, needed=(Need(aspect="words"),), properties=properties.of(medium).properties)
+        for medium in media
+    )
+    others = tuple(each for each in facts.media if each.medium not in media)
+    return QuestionFacts(by=facts.by, media=(*both, *others), words_alone=tuple(alone))
+
+
 def with_words_alone(facts: QuestionFacts, question: str) -> QuestionFacts:
     """Return the facts with ``words`` as the only need for kinds whose words alone the question asks for."""
     kinds = kinds_asked_for_words(question)
@@ -332,4 +372,4 @@ def with_words_alone(facts: QuestionFacts, question: str) -> QuestionFacts:
     return QuestionFacts(by=facts.by, media=(*needed, *others), words_alone=kinds)
 
 
-__all__ = ["kinds_asked_for_words", "with_words_alone"]
+__all__ = ["kinds_asked_for_words", "with_words_alone", "with_words_and_properties", "words_beside"]

@@ -88,6 +88,18 @@ def test_properties_are_stated_beside_what_else_is_needed(medium: Medium, part: 
     assert "properties" in ops and {"transcribe", "read", "extract"} & {*ops}
 
 
+def test_words_and_properties_are_the_answer_where_nothing_else_is_asked_for() -> None:
+    case = {"catalog": "embedded", "consent": ["acme"], "ask": "Hvor lang er den?", "part": [CALL], "policy": {}}
+    inputs = runner.inputs_of(case)
+    both = MediumNeeds(medium="audio", needed=(Need(aspect="words"),), properties=LIKE)
+    asked = QuestionFacts(by="a model", media=(both,), words_alone=("audio",))
+    facts = msgspec.structs.replace(inputs.facts, question=asked)
+    made = invariants.plan_of(msgspec.structs.replace(inputs, facts=facts))
+    assert [step.op for step in made.chosen.steps] == ["transcribe", "properties", "concat"]
+    said = f"speech recognition and file properties, as only the words and properties of {CALL['name']}"
+    assert made.headline.startswith(f"no language model needed: {said}")
+
+
 def test_a_picture_that_is_seen_comes_with_its_properties() -> None:
     asked = MediumNeeds(medium="photo", needed=(Need(aspect="appearance"),), properties=LIKE)
     made = planned(asked, PHOTO, "acme")

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from intermodal.questions.keyword_needs import needs_from_keywords
-from intermodal.questions.word_requests import kinds_asked_for_words, with_words_alone
+from intermodal.questions.word_requests import kinds_asked_for_words, with_words_alone, words_beside
 
 READ = """
 What does the picture say?
@@ -437,3 +437,22 @@ def test_a_question_of_many_equal_words_is_read_in_an_instant(question: str) -> 
     began = time.process_time()
     assert not kinds_asked_for_words(question)
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("question", "other"),
+    [
+        ("How long is it and what does it say?", "How long is it"),
+        ("What is said, and how long is the recording?", "how long is the recording?"),
+        ("Wie lang ist die Aufnahme und was wird gesagt?", "Wie lang ist die Aufnahme"),
+        ("Combien de temps dure l'enregistrement et qu'est-ce qui est dit ?", "Combien de temps dure l'enregistrement"),
+        ("How long is it? What does it say?", "How long is it"),
+        ("What does it say about salt and pepper?", None),
+        ("How long is it and what does it say about the rent?", None),
+        ("What does it say?", None),
+        ("How long is it?", None),
+    ],
+)
+def test_a_clause_for_the_words_is_told_from_the_one_beside_it(question: str, other: str | None) -> None:
+    found = words_beside(question)
+    assert (found and found[0]) == other

@@ -296,8 +296,12 @@ def text_to_embed(request: Request, stands_for: Mapping[int, tuple[ModelInput, .
 def words_alone(pieces: tuple[ModelInput, ...], *, speakers: bool = False) -> str:
     """Return the text of one part in order, by page, or by time for a video, without headings; "" if there is none.
 
-    ``speakers``: prefix speech with its speaker, if known.
+    Properties of the file come first. ``speakers``: prefix speech with its speaker, if known.
     """
+    of_file = [piece.text for piece in pieces if isinstance(piece, TextInput) and piece.of_file]
+    if of_file:
+        words = tuple(piece for piece in pieces if not (isinstance(piece, TextInput) and piece.of_file))
+        return "\n\n".join(filter(None, (*of_file, words_alone(words, speakers=speakers))))
     if any(map(video_timeline.is_timed, pieces)):
         return video_timeline.text_of(pieces, speakers=speakers)
     found = (piece.text for piece in sorted(pieces, key=_page) if isinstance(piece, TextInput) and not is_empty(piece))
