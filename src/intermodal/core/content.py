@@ -168,8 +168,9 @@ class Transcript(Value):
         certainty: the recogniser's probability of its words, 0..1 (geometric mean over tokens); 0 if it reports none.
         seconds: length of the recording.
         segments: in time order; empty if there was no speech.
-        unheard: seconds without a recognised word that are about as loud as those with words.
-        masked: the part of ``unheard``, in seconds, that is noise in which words could not be recognised.
+        unheard: seconds without a recognised word that are about as loud as those with words; without any segment,
+            the seconds that are certainly a voice, of whose words none was recognised.
+        masked: the part of ``unheard``, in seconds, in which words could not be recognised: noise, or many voices.
         into: ISO 639-1 code of the language that the words were translated into, "" if they were not translated.
     """
 

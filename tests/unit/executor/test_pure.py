@@ -235,6 +235,18 @@ def test_seconds_of_loud_noise_are_not_counted_as_heard_and_those_of_music_are()
     assert checks.heard_seconds(Transcript(segments=doubted, seconds=30.0, unheard=12.0, masked=12.0)) == (12, 30)
 
 
+def test_voices_without_a_recognised_word_are_not_called_silence() -> None:
+    """Nor does the next plan claim their words."""
+    drowned = Transcript(seconds=24.0, unheard=22.0, masked=22.0)
+    product = StepProduct(part=0, pieces=(), transcript=drowned)
+    said = "22 s of call.wav sound like speech, but no word of it could be recognised"
+    assert checks.remarks("transcribe", product, "call.wav") == (said,)
+    assert checks.heard_seconds(drowned) == (0, 22)
+    silent = StepProduct(part=0, pieces=(), transcript=Transcript(seconds=24.0))
+    assert checks.remarks("transcribe", silent, "call.wav") == ("no speech found in call.wav",)
+    assert checks.heard_seconds(Transcript(seconds=24.0)) == (0, 0)
+
+
 def test_a_transcriber_that_does_not_say_how_long_it_heard_is_not_said_to_have_missed_words() -> None:
     """A hosted one may answer with its words alone."""
     transcript = Transcript(segments=(Segment(start=0, end=0, text="We weigh the bales before noon."),))

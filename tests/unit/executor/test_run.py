@@ -26,6 +26,7 @@ from tests.unit.executor.routes import (
 
 from intermodal import errors
 from intermodal.catalog.types import Endpoint
+from intermodal.core.content import Transcript
 from intermodal.core.request import EmbeddingOutput, JsonOutput, Policy, Sampling, TranscriptOutput
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor.attempt import answer_notes
@@ -196,6 +197,18 @@ async def test_a_model_is_not_asked_about_files_in_which_nothing_was_found(bench
     assert (nothing.value.exit_code, nothing.value.code) == (3, "no_content_found")
     assert not [event for event in bench.events if isinstance(event, (Note, TextDelta, Finished))]
     assert host.attempts == [] and [row.reservation.op for row in bench.store.attempts()] == ["transcribe"]
+
+
+async def test_a_model_is_not_asked_about_voices_of_which_no_word_was_recognised(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host)
+    bench.runtimes.heard = Transcript(seconds=24.0, unheard=22.0, masked=22.0)
+    request, opened = asked("What does it say?", "call.wav")
+    with pytest.raises(errors.NoContentFound) as nothing:
+        await bench.run(plan(route(hear(1), say(model, "step:hear1r"))), request, opened)
+    assert nothing.value.what.startswith(
+        "22 s of call.wav sound like speech, but no word of it could be recognised, so"
+    )
+    assert "No speech" not in nothing.value.what and host.attempts == []
 
 
 async def test_a_schema_is_not_filled_from_files_in_which_nothing_was_found(bench: Bench, host: FakeHost) -> None:

@@ -63,7 +63,7 @@ def remarks(op: str, product: StepProduct, name: str) -> tuple[str, ...]:
 def _transcript_texts(product: StepProduct, name: str) -> list[str]:
     transcript = product.transcript
     if transcript is None or not transcript.text:
-        return [f"no speech found in {name}"]
+        return [drowned(transcript, name) or f"no speech found in {name}"]
     if looped(transcript) or repeats(transcript.text):
         return [f"the transcript of {name} repeats itself: speech recognition may have been stuck"]
     if transcript.unheard and transcript.unheard >= _UNHEARD * transcript.seconds:
@@ -72,6 +72,13 @@ def _transcript_texts(product: StepProduct, name: str) -> list[str]:
             "loud as its words: if that is speech, its words are missing"
         ]
     return []
+
+
+def drowned(transcript: Transcript | None, name: str) -> str:
+    """Return the remark on a recording with voices but without a recognised word; "" for any other."""
+    if transcript is None or transcript.segments or not transcript.unheard:
+        return ""
+    return f"{transcript.unheard:,.0f} s of {name} sound like speech, but no word of it could be recognised"
 
 
 def _read(product: StepProduct, name: str) -> list[str]:
@@ -166,7 +173,7 @@ def run_check(op: str, made: CheckSubject) -> CheckFinding:
 def _transcript(made: CheckSubject) -> CheckFinding:
     transcript, name = made.product.transcript, made.facts.name
     if transcript is None or not transcript.text:
-        return CheckFinding(problem="empty", message=f"no speech was found in {name}")
+        return CheckFinding(problem="empty", message=drowned(transcript, name) or f"no speech was found in {name}")
     if looped(transcript) or repeats(transcript.text):
         return CheckFinding(problem="looped", message=f"the transcript of {name} repeats itself")
     languages = made.endpoint.model.languages if made.endpoint is not None else ()

@@ -350,8 +350,8 @@ def merge_channels(left: Transcript, right: Transcript) -> Transcript:
         certainty=min((transcript.certainty for transcript in spoken), default=0.0),
         seconds=max(left.seconds, right.seconds),
         segments=tuple(sorted(segments, key=lambda segment: segment.start)),
-        unheard=max(left.unheard, right.unheard),
-        masked=max(left.masked, right.masked),
+        unheard=max(transcript.unheard for transcript in spoken or both),
+        masked=max(transcript.masked for transcript in spoken or both),
         into=more.into,
     )
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from msgspec.structs import replace
+
 from intermodal import errors
 from intermodal.concurrency.offload import offload
+from intermodal.core.content import Transcript
 from intermodal.core.request import Sampling
 from intermodal.events import Actual, Committed, Finished, Note, StepFinished, StepStarted, TextDelta
 from intermodal.executor.attempt.answer_notes import answer_notes
 from intermodal.executor.attempt.retry import Reroute
+from intermodal.executor.conversion.checks import drowned
 from intermodal.executor.preparation import prompt
 from intermodal.executor.preparation.model_inputs import ModelInput
 from intermodal.executor.preparation.preflight import (
+    SPEECH,
     EmptyFile,
     describe_empty,
     empty_files,
@@ -109,7 +114,8 @@ def no_content_error(run: RouteRun, step: Transform | Call, missing: tuple[Empty
     for op, part in list(state.held_notes):
         if any(each.covers(op, part) for each in missing):
             del state.held_notes[op, part]
-    found = describe_empty(missing)
+    transcripts = {made.part: made.transcript for made in state.products.values() if made.transcript is not None}
+    found = " ".join(_nothing_in(each, transcripts.get(each.part)) for each in missing)
     if not run.words_alone and isinstance(step, Call):
         found = f"{found[:-1]}, so there is nothing to ask {step.endpoint} about"
     error = errors.NoContentFound(
@@ -118,6 +124,15 @@ def no_content_error(run: RouteRun, step: Transform | Call, missing: tuple[Empty
     visual = all(state.opened.facts.parts[each.part].kind in ("image", "document") for each in missing)
     call = run.last_call()
     return Reroute(error, call, "was given nothing of the files") if visual and call is not None else error
+
+
+def _nothing_in(empty: EmptyFile, transcript: Transcript | None) -> str:
+    """Return what was not found in a file, in sentences. Voices without a recognised word are not called silence."""
+    said = drowned(transcript, empty.name)
+    if not said:
+        return describe_empty([empty])
+    rest = tuple(each for each in empty.looked_for if each != SPEECH)
+    return " ".join([f"{said}.", *([describe_empty([replace(empty, looked_for=rest)])] if rest else [])])
 
 
 def unreadable_error(run: RouteRun, step: Transform | Call, parts: tuple[PartFacts, ...]) -> Exception:

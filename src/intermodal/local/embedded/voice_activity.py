@@ -173,10 +173,14 @@ def noise_share(samples: Any) -> float:
 
 
 class DetectedSpeech(NamedTuple):
-    """``samples`` with everything except speech set to zero, and the speech intervals (``spoken``) in seconds."""
+    """``samples`` with everything except speech set to zero, and the speech intervals (``spoken``) in seconds.
+
+    ``voiced``: seconds of the intervals in which the voice detector is certain of a voice.
+    """
 
     samples: Any
     spoken: Sequence[tuple[float, float]]
+    voiced: float
 
 
 def without_music(samples: Any, model: Any, language: str) -> DetectedSpeech | None:
@@ -195,7 +199,8 @@ def without_music(samples: Any, model: Any, language: str) -> DetectedSpeech | N
         samples = samples.copy()
         for start, end in silenced:
             samples[start:end] = 0.0
-    return DetectedSpeech(samples, spoken)
+    voiced = sum(end - start for start, end, sure in stretches if sure >= SURE) / RATE
+    return DetectedSpeech(samples, spoken, voiced)
 
 
 def split_at_pauses(words: Sequence[Any], spoken: Sequence[tuple[float, float]]) -> list[list[Any]]:

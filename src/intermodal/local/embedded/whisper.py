@@ -23,6 +23,7 @@ from intermodal.local.embedded.voice_activity import (
     DOUBTED_WORDS,
     NOTHING_SAID,
     RATE,
+    UNHEARD,
     DetectedSpeech,
     PcmSamples,
     bound_voice_detector,
@@ -108,9 +109,13 @@ def transcribe(path: str, name: str, pcm: Data, language: str, translate: bool =
         piece = numpy.clip(samples[start:end].astype(numpy.float32) * scale, -1.0, 1.0)
         speech = without_music(piece, model, language or found.language) if len(piece) else None
         if speech is not None:
+            found.voiced += speech.voiced
             _hear(model, speech, language, found, offset=start / RATE, total=total, translate=translate)
     if not found.segments:
-        return {"language": "", "confidence": 0.0, "seconds": total, "segments": []}
+        drowned = found.voiced if found.voiced >= UNHEARD else 0.0
+        return {
+            "language": "", "confidence": 0.0, "seconds": total, "segments": [], "unheard": drowned, "masked": drowned,
+        }  # fmt: skip
     unheard = seconds_without_words(samples, [(start, end) for start, end, *_ in found.segments])
     # A monolingual model assumes its language instead of detecting it, so there is no confidence.
     measured = model.model.is_multilingual or language
@@ -126,13 +131,14 @@ def transcribe(path: str, name: str, pcm: Data, language: str, translate: bool =
 
 
 class _SegmentsSoFar(Struct):
-    """The segments so far. The language is that of the first words."""
+    """The segments so far. The language is that of the first words; ``voiced``: seconds that are certainly a voice."""
 
     segments: list[list[Any]] = field(default_factory=list)
     language: str = ""
     confidence: float = 0.0
     tokens: int = 0
     likely: float = 0.0
+    voiced: float = 0.0
 
 
 def _hear(

@@ -117,6 +117,21 @@ def test_loud_noise_is_told_from_music_and_from_speech() -> None:
     assert found.seconds == pytest.approx(16, abs=0.1) and found.masked == pytest.approx(8, abs=1)
 
 
+def test_a_voice_of_which_no_word_is_recognised_is_told_from_sound_without_a_voice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The model writes nothing, as it does where many voices speak at once."""
+    info = SimpleNamespace(language="en", language_probability=0.9)
+    mute = SimpleNamespace(transcribe=lambda *_, **__: (iter(()), info), model=SimpleNamespace(is_multilingual=True))
+    monkeypatch.setitem(whisper._models, "mute", mute)
+    with wave.open(str(SPEECH)) as file:
+        speech = file.readframes(file.getnframes())
+    found = whisper.transcribe("mute", "mute", speech, "")
+    assert found["segments"] == [] and 6 < found["unheard"] == found["masked"] <= found["seconds"]
+    for other in (tone(8, 0.2), tone(8, 0.0)):
+        assert whisper.transcribe("mute", "mute", other.tobytes(), "").get("unheard") in (None, 0.0)
+
+
 class Word(NamedTuple):
     start: float
     end: float
