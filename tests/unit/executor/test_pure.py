@@ -262,6 +262,7 @@ def test_a_transcriber_that_does_not_say_how_long_it_heard_is_not_said_to_have_m
         (2, 0, "2 of 10 lines read from page.png are doubted: most of its words arrive as they are"),
         (0, 1, "1 of 10 lines read from page.png has letters of a script that cannot be read here: most of its words"),
         (0, 9, "9 of 10 lines read from page.png have letters of a script that cannot be read here: few of its words"),
+        (0, 5, "have letters of a script that cannot be read here: few of its words"),  # no model is asked about it
         (4, 3, "that cannot be read here and 4 of 10 lines read from page.png are doubted: few of its words"),
     ],
 )

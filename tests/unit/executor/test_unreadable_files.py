@@ -57,13 +57,14 @@ async def test_no_model_is_asked_about_a_picture_of_whose_words_most_are_missing
     bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (model,) = using(bench, host)
-    reading(monkeypatch, bench, invoice=[FIGURES, MISSING, MISSING, FIGURES])
+    reading(monkeypatch, bench, invoice=[FIGURES, MISSING, MISSING, WORDS, WORDS])
     request, opened = asked("What is the total?", "invoice.png")
     course = plan(route(look(1), checked("reading", "look1"), say(model, "step:look1")))
     with pytest.raises(errors.InputUnreadable) as found:
         await bench.run(course, request, opened)
+    assert "few of its words arrive" in found.value.what
     assert found.value.what.startswith(
-        "2 of 4 lines read from invoice.png have letters of a script that cannot be read"
+        "2 of 5 lines read from invoice.png have letters of a script that cannot be read"
     )
     assert "not asked" in found.value.what and "intermodal hosts add" in found.value.todo
     assert (found.value.exit_code, host.attempts) == (3, [])

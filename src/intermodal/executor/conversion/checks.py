@@ -19,7 +19,7 @@ from intermodal.core.content import ReadLine, Segment, Transcript, Value
 from intermodal.core.quantity import Quantity
 from intermodal.executor.preparation.model_inputs import ImageInput, StepProduct, TextInput
 from intermodal.executor.preparation.prompt import is_empty
-from intermodal.local.embedded.ocr_layout import DOUBTED, SPOILT, lines_to_text, lines_with_words
+from intermodal.local.embedded.ocr_layout import DOUBTED, SPOILT, lines_to_text, lines_with_words, unread_share
 from intermodal.local.embedded.voice_activity import DOUBTED_WORDS
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.plans.step import Call, Transform, amount_kept
@@ -306,7 +306,7 @@ def _legible(lines: Sequence[ReadLine], name: str) -> CheckFinding | None:
     if not findings:
         return None
     sure, words = confident_lines(lines)
-    amount = amount_kept(sure, words, "lines")
+    amount = "few" if unread_share(lines) == "most" else amount_kept(sure, words, "lines")
     problem = "script" if unread else "confidence"
     return CheckFinding(problem=problem, message=f"{' and '.join(findings)}: {amount} of its words arrive as they are")
 
