@@ -246,7 +246,7 @@ class _Reader:
         found = self._model.get("id") or next((old[key] for key in _CALLED if old.get(key)), "")
         if isinstance(found, str) and (_REFERENCE.match(found) or found.startswith("<")):
             what = f"the model is {found[:60]!r}, which is not followed"
-            self._findings.append(self._front.warning(("model",), what, "name it, or give --model"))
+            self._findings.append(self._front.warning(("model",), what, "name it, or choose a model for the request"))
             return ""
         return str(found)
 

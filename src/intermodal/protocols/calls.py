@@ -342,6 +342,12 @@ class WireUsage(Value, frozen=True, tag_field="wire_event", tag="usage"):
     tier: str = ""
     about: dict[str, Any] | None = None
 
+    @property
+    def unreported(self) -> tuple[str, ...]:
+        """The counts that the host did not report. A client whose types need a number gets 0 for them."""
+        counts = (("input_tokens", self.input_tokens), ("output_tokens", self.output_tokens))
+        return tuple(name for name, count in counts if count is None)
+
 
 class Finish(Value, frozen=True, tag_field="wire_event", tag="finish"):
     """The proper end; always the last event. ``reason`` is a finish reason of OpenTelemetry GenAI."""

@@ -90,7 +90,7 @@ class Sink:
         self.writer.status = 200
         self.told.append("begin")
 
-    def metadata(self, cost: float | None, seconds: float, notes: Sequence[str]) -> bytes:
+    def metadata(self, cost: float | None, seconds: float, notes: Sequence[str], unreported: tuple[str, ...]) -> bytes:
         return json.dumps({"cost": cost}).encode()
 
     def whole(self, body: bytes, cost: float | None) -> None:

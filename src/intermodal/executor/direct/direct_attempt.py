@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NoReturn
 
+from msgspec.structs import replace
+
 from intermodal import errors
 from intermodal.core.content import together
 from intermodal.cost_model.image_tokens import image_tokens
@@ -346,7 +348,16 @@ class DirectAttempt:
     def _metadata(self, live: StreamedResponse) -> bytes:
         self._bill()
         seconds = time.monotonic() - self._began
-        return self._sink.metadata(self._account.counts, seconds, self._notes("".join(live.text)))
+        return self._sink.metadata(
+            self._account.counts, seconds, self._notes("".join(live.text)), self._usage.unreported
+        )
+
+    @property
+    def _usage(self) -> WireUsage:
+        """The host's usage; of a stopped answer with the output that was counted here."""
+        exchange = self._exchange
+        usage, ours = exchange.usage or _UNCOUNTED, exchange.counted_here
+        return usage if ours is None else replace(usage, output_tokens=ours)
 
     def _notes(self, text: str) -> tuple[str, ...]:
         """Return the notes that the executor would have added to the answer."""
@@ -471,7 +482,8 @@ class DirectAttempt:
         if isinstance(exchange, BufferedResponse):  # for a stream it was written before its end
             self._bill()
             counts = self._account.counts
-            metadata = self._sink.metadata(counts, time.monotonic() - self._began, self._notes(text))
+            seconds = time.monotonic() - self._began
+            metadata = self._sink.metadata(counts, seconds, self._notes(text), self._usage.unreported)
             more = {} if compiled.adapter.again is None else {"asked": compiled.adapter.again(chat.fields)}
             body = compiled.adapter.write_reply(
                 exchange.raw, chat.model, exchange.counted or compiled.adapter.uncounted, metadata, **more

@@ -96,8 +96,11 @@ class DirectSink(Protocol):
         """Write the head of a stream whose first word follows."""
         ...
 
-    def metadata(self, cost: float | None, seconds: float, notes: Sequence[str]) -> bytes:
-        """Return the metadata of the answer, written beside its usage. ``cost`` in USD, None if unknown."""
+    def metadata(self, cost: float | None, seconds: float, notes: Sequence[str], unreported: tuple[str, ...]) -> bytes:
+        """Return the metadata of the answer, written beside its usage.
+
+        ``cost`` in USD, None if unknown; ``unreported``: the token counts that the host did not report.
+        """
         ...
 
     def whole(self, body: bytes, cost: float | None) -> None:

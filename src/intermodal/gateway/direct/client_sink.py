@@ -42,11 +42,12 @@ _SHORTENED = "the budget of this key has no room for an answer of {} tokens: it 
 _STREAMED = header_lines(STREAM_HEADERS)
 
 
-class _RunMetadata(msgspec.Struct):
+class _RunMetadata(msgspec.Struct, omit_defaults=True):
     cost: float | None
     attempts: int
     seconds: float
     notes: tuple[str, ...]
+    unreported: tuple[str, ...] = ()
 
 
 _encode = msgspec.json.Encoder().encode
@@ -204,13 +205,13 @@ class ClientSink:
         if self._silence is not None:
             self._silence.last(response_writer.COMMENT_SECONDS)
 
-    def metadata(self, cost: float | None, seconds: float, notes: Sequence[str]) -> bytes:
+    def metadata(self, cost: float | None, seconds: float, notes: Sequence[str], unreported: tuple[str, ...]) -> bytes:
         """Return the run metadata in the format of ``response_metadata.py``."""
         planned = self._planned
         if self._shortened is not None:
             notes = (_SHORTENED.format(self._compiled.limit, self._shortened.limit), *notes)
         noted = (*planned.notes, *(words(each, "http") for each in notes)) if notes else planned.notes
-        return planned.about + b"," + _encode(_RunMetadata(cost, 1, round(seconds, 3), noted))[1:]
+        return planned.about + b"," + _encode(_RunMetadata(cost, 1, round(seconds, 3), noted, unreported))[1:]
 
     def whole(self, body: bytes, cost: float | None) -> None:
         known = "" if cost is None else f"x-intermodal-cost: {cost:.8g}\r\n"

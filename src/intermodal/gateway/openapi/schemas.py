@@ -415,10 +415,14 @@ _EVIDENCE = _exact(
     page=_COUNT, line=_COUNT, at=_NUMBER, text=TEXT,
 )  # fmt: skip
 RUN_METADATA = _exact(
-    but=("replanned", "evidence"), plan=TEXT, route=TEXT, planned=TEXT, summary=TEXT, loses=_TEXTS,
+    but=("replanned", "evidence", "unreported"), plan=TEXT, route=TEXT, planned=TEXT, summary=TEXT, loses=_TEXTS,
     sends=list_of(_SEND),
     cost={"type": ["number", "null"], "description": "USD; null if unknown."}, attempts=_COUNT, seconds=_NUMBER,
     notes=_TEXTS, replanned=_TEXTS, evidence=list_of(_EVIDENCE),
+    unreported={
+        **list_of(enum("input_tokens", "output_tokens")),
+        "description": "Counts that the host did not report: where the usage has 0 for them, they are unknown.",
+    },
 )  # fmt: skip
 RUN_METADATA["description"] = (
     "The route of the answer: its plan, endpoint, losses, cost, and the data that left this machine."

@@ -176,7 +176,10 @@ def _findings(root: Element) -> Iterator[PromptFinding]:
             yield PromptFinding("error", each.line, f"<{each.tag}> is not rendered here", todo)
         if tag == "document" and "selectedPages" in each.attrs:
             yield PromptFinding(
-                "warning", each.line, "selectedPages is not followed", "give the pages alone, or --pages"
+                "warning",
+                each.line,
+                "selectedPages is not followed",
+                "give a file of these pages alone, or choose the pages for the request",
             )
         if tag == "img" and "alt" in each.attrs and not each.attrs.get("syntax"):  # POML's own rule
             what = "<img> with alt and without syntax stands for the words of alt, and the picture is not sent"

@@ -156,6 +156,7 @@ class RunEventEncoder:
 
     def __init__(self, about: Callable[[events.Finished], Mapping[str, Any]] | None = None) -> None:
         self._usage = WireUsage()
+        self._cached = False  # the answer was not made by a call
         self._spoken = set[str]()  # steps that speak the answer, whose usage does not count here
         self._about = about
 
@@ -170,7 +171,7 @@ class RunEventEncoder:
             self._spoken.add(event.step)
         # The last one before the end is that of the answer.
         if isinstance(event, events.StepFinished) and event.actual.step not in self._spoken:
-            usage = event.actual.usage
+            usage, self._cached = event.actual.usage, event.actual.cached
             self._usage = WireUsage(
                 input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, cached_tokens=usage.cached_tokens,
                 cache_write_tokens=usage.cache_write_tokens, reasoning_tokens=usage.reasoning_tokens,
@@ -188,5 +189,7 @@ class RunEventEncoder:
         if event.speech is not None:
             calls.append(SpeechDelta(data=event.speech.data))
         if self._about is not None:
-            self._usage = replace(self._usage, about=dict(self._about(event)))
+            unreported = () if self._cached else self._usage.unreported
+            about = {**self._about(event), **({"unreported": list(unreported)} if unreported else {})}
+            self._usage = replace(self._usage, about=about)
         return [*calls, self._usage, Finish(reason=event.finish_reason)]

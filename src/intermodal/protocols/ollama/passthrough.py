@@ -56,6 +56,7 @@ def _coded(image: object) -> CodedImage:
 
 
 UNCOUNTED = b"{}"
+_COUNTS = ("prompt_eval_count", "eval_count")  # those of the host, if they are valid, are written with the end
 
 
 class _Function(msgspec.Struct):
@@ -117,13 +118,10 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
 
 def finished(data: bytes | memoryview, model: str, counted: bytes, about: bytes) -> bytes:
     """Return a reply with the client's name of the model, and the run metadata beside its counts."""
-    fields, ours = {**_UNCOUNTED, **split_object(data)}, {"model": dumps(model), "intermodal": about}
+    fields, ours = split_object(data), {"model": dumps(model), "intermodal": about}
     if "total_duration" not in fields:
         ours |= {name: dumps(value) for name, value in duration_fields(loads(about)).items()}
     return join_object(fields, ours)
-
-
-_UNCOUNTED = {"prompt_eval_count": msgspec.Raw(b"0"), "eval_count": msgspec.Raw(b"0")}
 
 
 # Passes a stream of Ollama's chat API through, line by line; see ``upstream_response.py``.
@@ -205,7 +203,7 @@ class OllamaStream(TranscodedStream):
         """Return the end of the stream, with the host's additional fields and its own durations."""
         before, _, last = data.rstrip(b"\n").rpartition(b"\n")
         try:
-            more = split_object(self._end_line)
+            more = {name: raw for name, raw in split_object(self._end_line).items() if name not in _COUNTS}
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             more = {}
         ours = {name: raw for name, raw in split_object(last).items() if name not in more or name != "total_duration"}

@@ -237,13 +237,13 @@ def _candidates(event: TokenLogprobs) -> dict[str, Any]:
 
 
 def _end(reason: str, usage: WireUsage) -> dict[str, Any]:
-    """Return the fields of the last line. Of the durations only the total is measured."""
+    """Return the fields of the last line. Of the durations only the total is measured; unknown counts are left out."""
+    counts = (("prompt_eval_count", usage.input_tokens), ("eval_count", usage.output_tokens))
     return {
         "done": True,
         "done_reason": DONE_REASONS.get(reason, reason),
         **duration_fields(usage.about or {}),
-        "prompt_eval_count": usage.input_tokens or 0,
-        "eval_count": usage.output_tokens or 0,
+        **{name: count for name, count in counts if count is not None},
         **({"intermodal": usage.about} if usage.about is not None else {}),
     }
 

@@ -116,7 +116,7 @@ def _numbered(said: dict[str, Any]) -> dict[str, Any]:
 
 def _end(tree: Mapping[str, Any]) -> dict[str, Any]:
     names = ("model", "done", "done_reason", "prompt_eval_count", "eval_count")
-    return {"end": {name: tree[name] for name in names}, "intermodal": _about(tree["intermodal"])}
+    return {"end": {name: tree.get(name) for name in names}, "intermodal": _about(tree["intermodal"])}
 
 
 # ---- Anthropic's messages ------------------------------------------------------------------------------

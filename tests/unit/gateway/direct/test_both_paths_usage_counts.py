@@ -175,3 +175,24 @@ def test_cached_and_reasoning_tokens_are_told_apart_on_both_paths(beside: BothPa
         assert told[1] == "41", way
         for count in ("27" if "messages" in name else "100", "32", "50", "23"):
             assert re.search(rf'": ?{count}[,}}]', beside.text), (way, count, beside.text)
+
+
+UNKNOWN = {
+    "wholenone": "input_tokens output_tokens", "livenone": "input_tokens output_tokens", "wholemissing": "input_tokens",
+    "livemissingmade": "output_tokens", "wholetruth": "input_tokens", "liveoddtotal": "",
+    **{f"{protocol}{kind}{side}{how}": {"in": "input_tokens", "out": "output_tokens"}[side]
+       for protocol in WIRE_PROTOCOLS for kind in ("null", "negative") for side in ("in", "out")
+       for how in ("", "live")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_a_count_that_the_host_does_not_report_is_said_to_be_unknown(beside: BothPaths, name: str) -> None:
+    for way in ("direct", "taskless", "executor"):
+        beside.ask(way, name)
+        assert '"intermodal":' in beside.text
+        said = re.findall(r'"unreported": ?(\[[^\]]*\])', beside.text)
+        assert [" ".join(json.loads(each)) for each in said] == ([UNKNOWN[name]] if UNKNOWN[name] else []), way
+        if name.startswith("ollama"):
+            field = {"input_tokens": "prompt_eval_count", "output_tokens": "eval_count"}[UNKNOWN[name]]
+            assert f'"{field}"' not in beside.text, "Ollama leaves out what it does not know"
