@@ -26,7 +26,13 @@ from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter, StreamKeepalive, header_lines
 from intermodal.gateway.quotas.budget_leases import QuotaReservation
 from intermodal.gateway.quotas.quota_types import BUDGET_REFUSALS, QuotaRefusal, claim_for_plan
-from intermodal.gateway.response_metadata import STREAM_HEADERS, plan_headers, report_failure, route_summary
+from intermodal.gateway.response_metadata import (
+    STREAM_HEADERS,
+    cost_headers,
+    plan_headers,
+    report_failure,
+    route_summary,
+)
 from intermodal.gateway.state.conversations import digest_with_answer
 from intermodal.protocols.framing.json_body import dumps
 from intermodal.telemetry.request_record import ModelCall
@@ -214,8 +220,7 @@ class ClientSink:
         return planned.about + b"," + _encode(_RunMetadata(cost, 1, round(seconds, 3), noted, unreported))[1:]
 
     def whole(self, body: bytes, cost: float | None) -> None:
-        known = "" if cost is None else f"x-intermodal-cost: {cost:.8g}\r\n"
-        self.writer.ready(f"{self._heads}{known}x-intermodal-attempts: 1\r\n", _JSON, body)
+        self.writer.ready(f"{self._heads}{header_lines(cost_headers(cost, 1))}", _JSON, body)
 
     # ---- its end
 
