@@ -73,7 +73,7 @@ def test_french_for_an_english_transcriber_is_refused_when_it_is_said_to_be_fren
         "ask", "What is said about it?", str(media / "french.flac"), "--language", "fr", "--max-tokens", "16"
     )
     assert ran.code == 4
-    assert "hears only en" in ran.err
+    assert "transcribes only en" in ran.err
     assert ran.out == ""
 
 
@@ -83,7 +83,7 @@ def test_french_for_an_english_transcriber_is_an_assumption_that_is_said_when_no
     ran = intermodal("ask", "What is said about it?", str(media / "french.flac"), "--max-tokens", "16")
     told = " ".join(ran.err.split())
     assert ran.code in (0, 4), told
-    assert "hears only en" in told or "assum" in told, "whichever it is, it is said"
+    assert "transcribes only en" in told or "assum" in told, "whichever it is, it is said"
     if ran.code == 0:
         assert "english" in told.lower() or "language" in told.lower()
 

@@ -34,7 +34,7 @@ def test_a_translation_is_written_as_subtitles(media: Path) -> None:
 def test_whisper_is_refused_by_name_for_anything_but_english(media: Path) -> None:
     ran = intermodal("explain", "--output", "transcript", "--translate", "de", str(media / "french.flac"))
     assert ran.code != 0
-    assert "whisper-base: translates speech into en alone, and de is wanted" in ran.err
+    assert "whisper-base: translates speech into en only, and de is asked for" in ran.err
     assert "allow a language model to translate the transcript" in ran.err
 
 

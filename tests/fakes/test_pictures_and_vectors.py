@@ -123,7 +123,7 @@ def test_of_several_pictures_each_gets_a_file_and_no_file_is_written_over(cli: C
         (tmp_path / "fox-2.png").write_text("a letter")
         done = cli("ask", "a fox", "--count", "2", "--to", str(target), "-q")
     assert done.code == 2
-    assert "is there already and is not a PNG picture" in done.err
+    assert "is there already and is not a PNG image" in done.err
     assert len(host.attempts) == 1
 
 

@@ -230,7 +230,7 @@ _DONE = {
     "subtitles": "its subtitles", "properties": "its properties",
 }  # fmt: skip
 LOCAL = "local"
-UNPAID = "no host to pay"
+UNPAID = "no host fee"
 PLACES = {"here": LOCAL, "hosted": "hosted"}
 
 

@@ -99,10 +99,10 @@ def describe_queue(question: AdviceQuestion, here: RouteOffer, machines: int) ->
     waits = mean_wait(seconds, servers, busy)
     many = f"{machines:,} machines are" if machines > 1 else "one machine is"
     if busy >= 1:
-        return f"{many} never done at that volume: requests queue without end"
-    more = "" if busy <= BUSY else f"; {machines + 1:,} would wait less"
+        return f"{many} too slow for that volume: the queue grows without end"
+    more = "" if busy <= BUSY else f", less with {machines + 1:,}"
     share = f"{busy:.0%}" if busy >= 0.01 else "less than 1%"
-    said = f"requests wait {plain_seconds(waits)} s on average" if waits >= 0.01 else "hardly any waits"
+    said = f"requests wait {plain_seconds(waits)} s on average" if waits >= 0.01 else "hardly any request waits"
     return f"{many} busy {share} of the time, {said}{more}"
 
 
@@ -146,8 +146,8 @@ def _describe(found: BreakEven, question: AdviceQuestion, owned: OwnedHardware, 
         return "the request rate of a machine here is unknown, so there is nothing to compare"
     share = owned.per_month / found.capacity.mid
     return (
-        f"at no volume: a machine that is never idle answers {found.capacity.mid:,.0f} requests a month at "
-        f"${plain_money(share)} each, and the host asks ${plain_money(found.usd.mid)}"
+        f"buying is cheaper at no volume: a machine that is never idle answers {found.capacity.mid:,.0f} requests a "
+        f"month at ${plain_money(share)} each; the host charges ${plain_money(found.usd.mid)}"
     )
 
 

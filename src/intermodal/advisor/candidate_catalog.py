@@ -167,7 +167,7 @@ def _unspoken_readers(
 def _unlicensed(endpoint: Endpoint, policy: Policy) -> str:
     """Return why weights for an own server are excluded if their licence is unknown; "" if they are not."""
     known = endpoint.host is not OWN_SERVER or endpoint.model.permits or policy.licence == "any"
-    return "" if known else "for a server of one's own, and the terms of its licence are unknown (--licence any)"
+    return "" if known else "open weights whose licence terms are unknown (--licence any)"
 
 
 def _hosts(

@@ -61,9 +61,9 @@ class QuestionPlanner(Struct):
 
     def with_answers(self) -> QuestionPlanner:
         """Return a planner that requires a model to answer, even if recognised text alone would be enough."""
-        told = self.facts.question or needs_from_keywords(self.question.prompt)
-        told = msgspec.structs.replace(told, words_alone=())
-        return msgspec.structs.replace(self, facts=msgspec.structs.replace(self.facts, question=told))
+        needs = self.facts.question or needs_from_keywords(self.question.prompt)
+        needs = msgspec.structs.replace(needs, words_alone=())
+        return msgspec.structs.replace(self, facts=msgspec.structs.replace(self.facts, question=needs))
 
     def plan(self, catalog: Catalog, request: Request) -> Plan:
         """Return the best plan, with local endpoints limited to the time they have.
@@ -71,25 +71,25 @@ class QuestionPlanner(Struct):
         If money alone ranks, local routes cost nothing and would always win. An endpoint is therefore used only for as
         many requests as it can answer in its spare time, or in a month if the hardware was stated for this purpose.
         """
-        made = self.unlimited(catalog, request)
-        while self.question.by_bill and request.policy.farthest == "internet" and (busy := self._overworked(made)):
+        plan = self.unlimited(catalog, request)
+        while self.question.by_bill and request.policy.farthest == "internet" and (busy := self._overworked(plan)):
             every = tuple(_without_time(each) if each.id in busy else each for each in catalog.endpoints)
             catalog = catalog.among(every)
             try:
-                made = self.unlimited(catalog, request)
+                plan = self.unlimited(catalog, request)
             except NoRoute:
                 break
-        return made
+        return plan
 
     def unlimited(self, catalog: Catalog, request: Request) -> Plan:
         """Return the best plan regardless of the volume: several machines can do what one cannot."""
         return plan_without_id(request, self.facts, catalog, self.machine, self.known, self.as_of)
 
-    def _overworked(self, made: Plan) -> frozenset[str]:
+    def _overworked(self, plan: Plan) -> frozenset[str]:
         """Return the local endpoints of a plan that cannot keep up with the volume, one request at a time."""
-        volume, total = self.question.volume, made.chosen.total
+        volume, total = self.question.volume, plan.chosen.total
         busy = 0.0 if volume is None else volume.per_month * (total.seconds.mid - total.load_seconds.mid)
-        used = (self.catalog.by_id[step.endpoint] for step in made.chosen.steps if isinstance(step, Call))
+        used = (self.catalog.by_id[step.endpoint] for step in plan.chosen.steps if isinstance(step, Call))
         return frozenset(each.id for each in used if each.host.zone in LOCAL_ZONES and busy > self._free(each))
 
     def _free(self, endpoint: Endpoint) -> float:
@@ -104,7 +104,7 @@ def _without_time(endpoint: Endpoint) -> Endpoint:
     return msgspec.structs.replace(endpoint, ready=False, missing=NO_TIME, todo="")
 
 
-NO_TIME = "is too slow for that many requests"
+NO_TIME = "too slow for that many requests"
 
 
 def decide(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, known: Statistics = NO_STATISTICS) -> Advice:
@@ -131,14 +131,14 @@ def _advise(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, know
     request, facts = hypothetical_request(question)
     planning = QuestionPlanner(question, request, facts, offers.catalog, as_of, known, _no_host(question, offers))
     best = _deciding_plan(planning, offers.catalog)
-    made = offer(planning, best, _place(best.chosen, offers.catalog))
+    best_offer = offer(planning, best, _place(best.chosen, offers.catalog))
     decided = use_of(best, question.makes)
-    merged = _merge_uses([_kind(planning, use, decided, made) for use in uses(question)])
-    merged = [_with_deciding_route(kind, made) if kind.use == decided else kind for kind in merged]
+    merged = _merge_uses([_kind(planning, use, decided, best_offer) for use in uses(question)])
+    merged = [_with_deciding_route(kind, best_offer) if kind.use == decided else kind for kind in merged]
     if all(kind.use != decided for kind in merged):  # a use that ``uses`` did not list
-        merged.append(UseOffers(use=decided, title=TITLES[decided], offers=(made,)))
-    merged = [msgspec.structs.replace(kind, lost=why_lost(question, kind, decided, made)) for kind in merged]
-    picks = _picks(planning, offers, made, decided)
+        merged.append(UseOffers(use=decided, title=TITLES[decided], offers=(best_offer,)))
+    merged = [msgspec.structs.replace(kind, lost=why_lost(question, kind, decided, best_offer)) for kind in merged]
+    picks = _picks(planning, offers, best_offer, decided)
     return Advice(
         by=_ranking_words(question, merged, picks),
         best=picks,
@@ -146,12 +146,12 @@ def _advise(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, know
         headline=best.headline,
         verdict=best.verdict,
         use=decided,
-        place=made.place,
-        endpoint=made.endpoint,
-        reason=_reason(question, decided, made, merged, best.verdict.value),
-        matters=why_labels_do_not_matter(question, merged, decided, made),
+        place=best_offer.place,
+        endpoint=best_offer.endpoint,
+        reason=_reason(question, decided, best_offer, merged, best.verdict.value),
+        matters=why_labels_do_not_matter(question, merged, decided, best_offer),
         kinds=tuple(merged),
-        path=decision_path(question, merged, decided, made, best.verdict.value),
+        path=decision_path(question, merged, decided, best_offer, best.verdict.value),
         break_even=break_even(question, next(kind for kind in merged if kind.use == decided), merged),
         stated=_question_words(question),
         assumed=_assumptions(question),
@@ -216,25 +216,25 @@ def _plan_keeping_content(best: Plan, whole: Plan) -> Plan:
     return msgspec.structs.replace(best, verdict=verdict, headline=headline)
 
 
-def _shortfall(made: Plan) -> tuple[int, int]:
+def _shortfall(plan: Plan) -> tuple[int, int]:
     """Return how many tiers a plan is below the floor, and how many needs it loses: (0, 0) for none."""
-    short = DEFAULT_FLOOR - TIERS.index(made.chosen.tier) if floor_missed(made.notes) else 0
-    return max(0, short), made.chosen.lost
+    short = DEFAULT_FLOOR - TIERS.index(plan.chosen.tier) if floor_missed(plan.notes) else 0
+    return max(0, short), plan.chosen.lost
 
 
 def _picks(
-    planning: QuestionPlanner, offers: CandidateCatalog, made: RouteOffer, decided: UseName
+    planning: QuestionPlanner, offers: CandidateCatalog, deciding: RouteOffer, decided: UseName
 ) -> tuple[RoutePick, ...]:
     """Return the decision, and the next choices without the models before them."""
     question = planning.question
-    found = [RoutePick(use=decided, title=TITLES[decided], offer=made)]
-    while made.endpoint and len(found) < MOST_PICKS:
+    found = [RoutePick(use=decided, title=TITLES[decided], offer=deciding)]
+    while deciding.endpoint and len(found) < MOST_PICKS:
         rest = offers.without(frozenset(pick.offer.model for pick in found), planning.as_of)
         try:
             pick = _pick(msgspec.structs.replace(planning, catalog=rest))
         except NoRoute:
             break
-        found.append(msgspec.structs.replace(pick, why=compare_picks(question, pick.offer, made)))
+        found.append(msgspec.structs.replace(pick, why=compare_picks(question, pick.offer, deciding)))
     return tuple(found)
 
 
@@ -255,9 +255,9 @@ def _pick_for_latency(planning: QuestionPlanner, first: RoutePick) -> RoutePick 
     return pick if pick.offer.endpoint != first.offer.endpoint else None
 
 
-def _with_deciding_route(kind: UseOffers, made: RouteOffer) -> UseOffers:
+def _with_deciding_route(kind: UseOffers, deciding: RouteOffer) -> UseOffers:
     """Return the offers of the chosen use, with exactly the chosen route among them."""
-    offers = tuple(made if each.place == made.place else each for each in kind.offers)
+    offers = tuple(deciding if each.place == deciding.place else each for each in kind.offers)
     return msgspec.structs.replace(kind, offers=offers)
 
 
@@ -278,10 +278,10 @@ def _merge_uses(kinds: list[UseOffers]) -> list[UseOffers]:
 # ---- offers ----------------------------------------------------------------------------------------
 
 
-def _kind(planning: QuestionPlanner, use: ModelUse, decided: UseName, made: RouteOffer) -> UseOffers:
+def _kind(planning: QuestionPlanner, use: ModelUse, decided: UseName, deciding: RouteOffer) -> UseOffers:
     places: tuple[OfferPlace, ...] = ("here",) if planning.question.local else ("hosted", "here")
     found = tuple(
-        made if use.name == decided and place == made.place and not use.speaks else _offer(planning, use, place)
+        deciding if use.name == decided and place == deciding.place and not use.speaks else _offer(planning, use, place)
         for place in places
     )
     return UseOffers(use=use.name, title=TITLES[use.name], offers=found)
@@ -303,9 +303,9 @@ def _offer(planning: QuestionPlanner, use: ModelUse, place: OfferPlace) -> Route
     policy = msgspec.structs.replace(request.policy, farthest="machine") if place == "here" else request.policy
     reasons: tuple[str, ...] = ()
     for keep in dict.fromkeys(((), use.keep)):
-        stated = msgspec.structs.replace(policy, keep=tuple(dict.fromkeys((*policy.keep, *keep))))
+        stated_policy = msgspec.structs.replace(policy, keep=tuple(dict.fromkeys((*policy.keep, *keep))))
         try:
-            found = planning.plan(catalog, msgspec.structs.replace(request, policy=stated))
+            found = planning.plan(catalog, msgspec.structs.replace(request, policy=stated_policy))
         except NoRoute as error:
             ours = set(keep) - set(policy.keep)
             reasons = _reasons(error, use, stated=not ours) or reasons or _NOBODY
@@ -335,7 +335,7 @@ def _reasons(error: NoRoute, use: ModelUse, *, stated: bool) -> tuple[str, ...]:
     if stated:
         return tuple(found)
     telling = [each for each in found if _KEEP not in each and "hears only" not in each]
-    return (*telling, f"nothing reachable there {_ABLE.get(use.name, 'can be used so')}")
+    return (*telling, f"no model there {_ABLE.get(use.name, 'can be used so')}")
 
 
 _ABLE = {"vision": "sees it whole", "hearing": "hears it whole", "omni": "both sees and hears it"}
@@ -346,9 +346,9 @@ def _place(candidate: Candidate, catalog: Catalog) -> OfferPlace:
     return "here" if endpoint is None or endpoint.host.zone in LOCAL_ZONES else "hosted"
 
 
-def offer(planning: QuestionPlanner, made: Plan, place: OfferPlace) -> RouteOffer:
+def offer(planning: QuestionPlanner, plan: Plan, place: OfferPlace) -> RouteOffer:
     """Return a plan as an offer."""
-    route = made.chosen
+    route = plan.chosen
     endpoint = planning.catalog.by_id.get(route.endpoint)  # None if no model is needed
     volume = planning.question.volume
     usd = route.total.cost if route.total.cost.known else unknown(f"no price of {route.endpoint} is known")
@@ -377,7 +377,7 @@ def offer(planning: QuestionPlanner, made: Plan, place: OfferPlace) -> RouteOffe
         tokens_in=route.answering.estimate.input_tokens,
         tokens_out=route.answering.estimate.output_tokens,
         tier=route.tier,
-        weak=floor_missed(made.notes),
+        weak=floor_missed(plan.notes),
         strength=route.answering.note,
         loses=route.loses,
         misses=route.warnings,
@@ -390,7 +390,7 @@ def offer(planning: QuestionPlanner, made: Plan, place: OfferPlace) -> RouteOffe
         or endpoint.host is not OWN_SERVER
         or not planning.question.by_bill
         or planning.question.hardware.stated,
-        others=tuple(f"{each.endpoint}: {each.reason}" for each in made.outranked[:OTHERS]),
+        others=tuple(f"{each.endpoint}: {each.reason}" for each in plan.outranked[:OTHERS]),
     )
 
 
@@ -411,13 +411,14 @@ def _terms(question: AdviceQuestion, endpoint: Endpoint) -> str:
     Includes the host's stated region or retention policy if one is required.
     """
     model, host = endpoint.model, endpoint.host
-    known = f"{model.licence} ({PERMITS[model.permits]})" if model.permits else model.licence
+    licence = f"{model.licence} ({PERMITS[model.permits]})" if model.permits else model.licence
     if host.zone in LOCAL_ZONES:
-        return f"licence: {known or 'nobody states it'}"
-    weights = f"; its weights: {known}" if known else ""
-    asked = bool(question.regions) or question.retention != "any"
-    stated = f"; by its word it {said}" if asked and (said := describe_data_policy(host)) else ""
-    return f"terms of the service of {host.name or host.id}{stated}{weights}"
+        return f"licence: {licence or 'nobody states it'}"
+    weights = f"; its weights: {licence}" if licence else ""
+    has_conditions = bool(question.regions) or question.retention != "any"
+    data_policy = describe_data_policy(host) if has_conditions else ""
+    policy_note = f"; it states that it {data_policy}" if data_policy else ""
+    return f"terms of the service of {host.name or host.id}{policy_note}{weights}"
 
 
 PERMITS = {
@@ -428,8 +429,8 @@ PERMITS = {
 
 def _contested_facts(route: Candidate, endpoint: Endpoint) -> tuple[str, ...]:
     """Return the facts about the endpoint's inputs on which sources disagree."""
-    given = {taken.kind for taken in route.takes}
-    return tuple(map(provenance.describe_dispute, provenance.disputes_about(endpoint.doubts, given)))
+    native_kinds = {native.kind for native in route.takes}
+    return tuple(map(provenance.describe_dispute, provenance.disputes_about(endpoint.doubts, native_kinds)))
 
 
 def _steps(route: Candidate) -> tuple[AdviceStep, ...]:
@@ -449,7 +450,7 @@ def _ranking_words(question: AdviceQuestion, kinds: list[UseOffers], picks: tupl
 
 
 def _reason(
-    question: AdviceQuestion, decided: UseName, made: RouteOffer, kinds: list[UseOffers], verdict: VerdictName
+    question: AdviceQuestion, decided: UseName, deciding: RouteOffer, kinds: list[UseOffers], verdict: VerdictName
 ) -> str:
     """Return why a use was chosen: the aspects it keeps, or the cost it saves."""
     rivals = [kind.best for kind in kinds if kind.use != decided and kind.best is not None]
@@ -459,11 +460,11 @@ def _reason(
         return f"only this keeps {' and '.join(question.keep)}, which --keep asks for"
     if decided in ("vision", "hearing", "omni") and needed:
         return f"otherwise it {needed[0]}"
-    if missed := [each for each in made.misses if each.startswith("loses ")]:
-        return f"nothing within these limits keeps everything: it {missed[0]}"
+    if losses := [each for each in deciding.misses if each.startswith("loses ")]:
+        return f"nothing within these limits keeps everything: it {losses[0]}"
     if decided in _BY_OUTPUT:
         return _BY_OUTPUT[decided]
-    if rivals and made.usd.known:
+    if rivals and deciding.usd.known:
         return f"it keeps what the request needs, and is the best by {question.by}"
     if len(kinds) > 1:
         return "no other kind of model can answer it within these limits"
@@ -485,16 +486,16 @@ _BY_OUTPUT: dict[UseName, str] = {
 }
 
 
-def _rejection_reasons(made: Plan) -> tuple[str, ...]:
-    rows = [row for row in fold_rejections(made.rejected) if row.rule not in ("output", "model")]
+def _rejection_reasons(plan: Plan) -> tuple[str, ...]:
+    rows = [row for row in fold_rejections(plan.rejected) if row.rule not in ("output", "model")]
     return tuple(f"{counted(row.count, 'endpoint')}: {row.reason}" for row in rows[:REASONS])
 
 
 def _question_words(question: AdviceQuestion) -> str:
-    given = ", ".join(piece.name for piece in question.parts)
+    inputs = ", ".join(piece.name for piece in question.parts)
     often = f", {question.volume.words} ({question.volume.per_month:,.0f} a month)" if question.volume else ""
     into = f" into {question.translate}" if question.translate else ""
-    return f"{given} -> {question.makes}{into}{often}"
+    return f"{inputs} -> {question.makes}{into}{often}"
 
 
 def _assumptions(question: AdviceQuestion) -> tuple[str, ...]:
@@ -522,12 +523,12 @@ def _assumptions(question: AdviceQuestion) -> tuple[str, ...]:
 
 def _conditions(question: AdviceQuestion, offers: CandidateCatalog) -> list[str]:
     """Return the conditions on models and hosts, and how many endpoints they exclude, by reason."""
-    asked = [f"licence {question.licence}"]
-    asked += [f"region {', '.join(question.regions)}"] if question.regions else []
-    asked += [f"retention {question.retention}"] if question.retention != "any" else []
-    asked += [f"trusted hosts {', '.join(question.trusted)}"] if question.trusted else []
+    conditions = [f"licence {question.licence}"]
+    conditions += [f"region {', '.join(question.regions)}"] if question.regions else []
+    conditions += [f"retention {question.retention}"] if question.retention != "any" else []
+    conditions += [f"trusted hosts {', '.join(question.trusted)}"] if question.trusted else []
     left = "; ".join(f"{counted(count, 'endpoint')}: {reason}" for reason, count in offers.refused)
-    return [f"conditions: {', '.join(asked)}" + (f"; left out are {left}" if left else "")]
+    return [f"conditions: {', '.join(conditions)}" + (f"; left out: {left}" if left else "")]
 
 
 def _no_host(question: AdviceQuestion, offers: CandidateCatalog) -> str:
@@ -558,25 +559,26 @@ def _readers(question: AdviceQuestion, offers: CandidateCatalog) -> list[str]:
 def _sources(question: AdviceQuestion, offers: CandidateCatalog) -> tuple[str, ...]:
     found = []
     if not question.local:
-        gone = [f"{offers.rationed} free tiers, which are rationed"] if offers.rationed else []
+        excluded_rows = [f"{offers.rationed} free tiers, which are rationed"] if offers.rationed else []
         if offers.doubted:
-            gone.append(f"{offers.doubted} prices below a tenth of what other hosts ask for the same model")
+            excluded_rows.append(f"{offers.doubted} prices below a tenth of what other hosts ask for the same model")
         found += _conditions(question, offers)
         hosts = f"{offers.hosts} host{'s' if offers.hosts != 1 else ''}"
-        left = f"; left out are {' and '.join(gone)}" if gone else ""
-        found.append(f"prices: {offers.dated}; {offers.endpoints:,} endpoints at {hosts}{left}")
+        excluded = f"; left out: {' and '.join(excluded_rows)}" if excluded_rows else ""
+        found.append(f"prices: {offers.dated}; {offers.endpoints:,} endpoints at {hosts}{excluded}")
         found.append("hosts: their prices come from the catalog; no service was contacted")
         found += _readers(question, offers)
     found.append(
-        f"here: {question.hardware.words}; {requests_at_once(question.hardware.users)}, models taken as pulled"
+        f"hardware: {question.hardware.words}; {requests_at_once(question.hardware.users)}; "
+        "models count as pulled"
     )
     if question.hardware.users > 1:
         users = question.hardware.users
-        found.append(f"memory here: of {users} requests at once, each with {CONTEXT_EACH:,} tokens of context")
+        found.append(f"memory: for {users} requests in parallel, each with {CONTEXT_EACH:,} tokens of context")
     if question.hardware.stated and not question.hardware.cards:
-        found.append("what intermodal runs itself (embedded) is timed as on 2 cores without a card")
+        found.append("embedded models are timed as on 2 cores without a GPU")
     if question.hardware.cards:
-        found.append(f"speeds here: {_speed_sources(question)}")
+        found.append(f"speeds: {_speed_sources(question)}")
         rented = rental_words(question.hardware.machine)
         found += [rented] if rented else []
     return tuple(found)
@@ -603,7 +605,7 @@ _ENDS: dict[UseName, str] = {
 
 
 def decision_path(
-    question: AdviceQuestion, kinds: list[UseOffers], decided: UseName, made: RouteOffer, verdict: VerdictName
+    question: AdviceQuestion, kinds: list[UseOffers], decided: UseName, deciding: RouteOffer, verdict: VerdictName
 ) -> tuple[DecisionFork, ...]:
     """Return the questions that lead to the decision."""
     if decided in _ENDS:
@@ -625,8 +627,8 @@ def decision_path(
     guessed = ", as far as the prompt tells what is needed (--prompt, --keep)" if verdict == "unknown" else ""
     found.append(_fork(CARRIED, "yes", f"as {text.best.summary}{guessed}"))
     if decided in ("cascade", "llm"):
-        return (*found, _fork(DETOUR, "yes", _cheaper(question, kinds, made), decided))
-    found.append(_fork(DETOUR, "no", _dearer(question, text.best, made)))
+        return (*found, _fork(DETOUR, "yes", _cheaper(question, kinds, deciding), decided))
+    found.append(_fork(DETOUR, "no", _dearer(question, text.best, deciding)))
     return (*found, *_senses(kinds, decided))
 
 
@@ -678,16 +680,16 @@ def _go(takes: tuple[Content, ...]) -> str:
     return "go" if len([kind for kind in takes if kind != "text"]) > 1 else "goes"
 
 
-def _cheaper(question: AdviceQuestion, kinds: list[UseOffers], made: RouteOffer) -> str:
+def _cheaper(question: AdviceQuestion, kinds: list[UseOffers], deciding: RouteOffer) -> str:
     rivals = [kind.best for kind in kinds if kind.use not in ("cascade", "llm") and kind.best is not None]
     if not rivals:
         return "nothing reachable takes it as it is"
     best = min(rivals, key=lambda offer: (offer.lost, offer.score))
-    return f"{_number(question, made)} instead of {_number(question, best)}"
+    return f"{_number(question, deciding)} instead of {_number(question, best)}"
 
 
-def _dearer(question: AdviceQuestion, text: RouteOffer, made: RouteOffer) -> str:
-    return f"{_number(question, text)} instead of {_number(question, made)}"
+def _dearer(question: AdviceQuestion, text: RouteOffer, deciding: RouteOffer) -> str:
+    return f"{_number(question, text)} instead of {_number(question, deciding)}"
 
 
 def _number(question: AdviceQuestion, offer: RouteOffer) -> str:
@@ -699,13 +701,13 @@ def _number(question: AdviceQuestion, offer: RouteOffer) -> str:
     return f"{strong}{money}{seconds}{f' and ${plain_money(lost)} for what is lost' if lost else ''}"
 
 
-def _other_number(question: AdviceQuestion, offer: RouteOffer, made: RouteOffer) -> str:
+def _other_number(question: AdviceQuestion, offer: RouteOffer, deciding: RouteOffer) -> str:
     """Compare a use with the decision in the objective's figures; say so if it is cheaper but slower."""
-    said = f"{_number(question, offer)} instead of {_number(question, made)}"
-    slower = offer.seconds.mid - made.seconds.mid
-    if "waiting" in question.by and made.usd.known and offer.usd.mid < made.usd.mid and slower > 0:
-        return f"cheaper, but {plain_seconds(slower)} s slower ({said})"
-    return said
+    numbers = f"{_number(question, offer)} instead of {_number(question, deciding)}"
+    slower = offer.seconds.mid - deciding.seconds.mid
+    if "waiting" in question.by and deciding.usd.known and offer.usd.mid < deciding.usd.mid and slower > 0:
+        return f"cheaper, but {plain_seconds(slower)} s slower ({numbers})"
+    return numbers
 
 
 def penalty(question: AdviceQuestion, offer: RouteOffer) -> float:
@@ -716,7 +718,7 @@ def penalty(question: AdviceQuestion, offer: RouteOffer) -> float:
     return added if added > ROUNDED else 0.0
 
 
-def why_lost(question: AdviceQuestion, kind: UseOffers, decided: UseName, made: RouteOffer) -> str:
+def why_lost(question: AdviceQuestion, kind: UseOffers, decided: UseName, deciding: RouteOffer) -> str:
     """Return why a use was not chosen, in the objective's figures."""
     if kind.use == decided:
         return ""
@@ -724,12 +726,12 @@ def why_lost(question: AdviceQuestion, kind: UseOffers, decided: UseName, made: 
     if best is None:
         return "no route"
     if needed := _needed(best):
-        return f"{needed[0]}; {_number(question, best)} instead of {_number(question, made)}"
-    if best.weak and not made.weak:
+        return f"{needed[0]}; {_number(question, best)} instead of {_number(question, deciding)}"
+    if best.weak and not deciding.weak:
         return f"its weakest link is {best.tier}, below the default strength"
     if not best.usd.known:
         return "its price is not known, so it sorts last"
-    return _other_number(question, best, made)
+    return _other_number(question, best, deciding)
 
 
 def compare_picks(question: AdviceQuestion, offer: RouteOffer, first: RouteOffer) -> str:
@@ -738,7 +740,7 @@ def compare_picks(question: AdviceQuestion, offer: RouteOffer, first: RouteOffer
 
 
 def why_labels_do_not_matter(
-    question: AdviceQuestion, kinds: list[UseOffers], decided: UseName, made: RouteOffer
+    question: AdviceQuestion, kinds: list[UseOffers], decided: UseName, deciding: RouteOffer
 ) -> str:
     """Return why a label does not matter: the same model serves both uses, or their scores are too close.
 
@@ -746,15 +748,15 @@ def why_labels_do_not_matter(
     """
     for kind in kinds:
         best = kind.best
-        if kind.use == decided or best is None or _needed(best) or (best.weak and not made.weak):
+        if kind.use == decided or best is None or _needed(best) or (best.weak and not deciding.weak):
             continue
-        if best.model == made.model:
+        if best.model == deciding.model:
             both = f"as {TITLES[decided]} and as {TITLES[kind.use]}"
-            return f"{made.model} serves {both}: the label says nothing"
-        if question.objective in ("fastest", "best") or not (best.usd.known and made.usd.known):
+            return f"{deciding.model} serves {both}: the label says nothing"
+        if question.objective in ("fastest", "best") or not (best.usd.known and deciding.usd.known):
             continue
-        if made.score > 0 and math.isfinite(best.score) and best.score / made.score - 1 <= CLOSE:
-            apart = best.score / made.score - 1
+        if deciding.score > 0 and math.isfinite(best.score) and best.score / deciding.score - 1 <= CLOSE:
+            apart = best.score / deciding.score - 1
             near = f"within {max(apart, 0.01):.0%} of it by {question.by}"
             return f"{kind.title} is {near}: too near to tell apart"
     return ""

@@ -1,6 +1,6 @@
 """What-if planning: the routes of a request if every host had consent and a key, and all weights were pulled.
 
-It is used for requests that nothing reachable can answer, so that users without any model see the verdict, the price
+It is used for requests that no available model can answer, so that users without any model see the verdict, the price
 and the command that makes a route reachable. No service is contacted: hosted prices come from the catalog.
 """
 
@@ -53,7 +53,7 @@ class WhatIfRoute(Value):
 def what_if(
     inputs: Inputs, *, user: tuple[HostRow, ...] = (), hosts: tuple[str, ...] = (), own_snapshot: Path | None = None
 ) -> tuple[WhatIfRoute, ...]:
-    """Return the best hosted and the best local route for a request that nothing reachable can answer.
+    """Return the best hosted and the best local route for a request that no available model can answer.
 
     Args:
         inputs: of the planner, with the catalog of reachable endpoints.

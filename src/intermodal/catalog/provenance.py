@@ -39,12 +39,12 @@ def describe_dispute(doubt: DisputedCapability) -> str:
     """Describe a dispute in one sentence: how many rows claim the capability, how many do not, and what plans assume.
 
     >>> describe_dispute(DisputedCapability("audio input", 7, 28, True))
-    "7 of 28 rows claim audio input, the vendor's own among them, and 21 do not: no plan goes by it"
+    "7 of 28 rows claim audio input, the vendor's own among them, and 21 do not: plans do not rely on it"
     """
     rest = doubt.rows - doubt.claims
     by = {True: ", the vendor's own among them,", False: " and the vendor's own does not", None: ""}[doubt.own]
     claim = f"{doubt.claims} of {doubt.rows} rows {_claim(doubt.claims)} {doubt.about}{by}"
-    end = "plans go by it where it is claimed" if doubt.held else "no plan goes by it"
+    end = "plans rely on it at the hosts that claim it" if doubt.held else "plans do not rely on it"
     return f"{claim}{': ' if doubt.own is False else f' and {rest} {_lack(rest)} not: '}{end}"
 
 

@@ -83,18 +83,17 @@ _Seconds = Annotated[float, Meta(gt=0, le=MAX_TIMEOUT)]
 
 
 class TimeoutSettings(Value, forbid_unknown_fields=True):
-    """Timeouts of one call attempt in seconds, as people write them (``[timeouts]`` of ``intermodal.toml``, and of a
-    host); None where the default applies.
+    """Timeouts of one call attempt in seconds (``[timeouts]`` of the config, and of a host); None for the default.
 
     Attributes:
-        connect: until the connection stands.
-        first_token: from the end of the request to the first word of the answer (the first byte of one that does not
-            come in words); keep-alives of a server are no word.
-        trial: the same of an endpoint that is tried out or probed while another route is left. It only ever makes the
-            wait shorter.
-        between_tokens: of silence in mid-answer. Comments, pings, blanks and empty pieces are silence.
-        thinking: the same while the host sends keep-alives, if its models reason in mid-answer without showing it. It
-            only ever makes the wait longer.
+        connect: until the connection is established.
+        first_token: from the end of the request to the first word of the answer (the first byte of one that is no
+            text); keep-alives of a server do not count.
+        trial: the same for an endpoint that is tried out or probed while another route remains. It only shortens the
+            wait.
+        between_tokens: of silence within an answer. Comments, pings, blanks and empty pieces count as silence.
+        thinking: the same while the host sends keep-alives, if its models reason within an answer without showing it.
+            It only lengthens the wait.
         total: for the whole call.
     """
 

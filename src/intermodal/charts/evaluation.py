@@ -127,7 +127,7 @@ def _measured(report: EvaluationReport) -> str:
         ]
         for each in report.measured
     ]  # fmt: skip
-    head = ("Endpoint", "Task", "n:Right", "n:95 % interval", "Tier", "Before", "Why", "Plans go by it")
+    head = ("Endpoint", "Task", "n:Right", "n:95 % interval", "Tier", "Before", "Why", "Plans use it")
     note = "The tier follows from the lower end of the interval. The thresholds are a convention."
     return f"<h2>Strength</h2>\n{table(head, rows, note)}"
 

@@ -41,7 +41,7 @@ Examples
 @click.option("--requests", default="", metavar="N/day", help="How often: 10000/day, 50k/month.")
 @click.option("--prompt", default="", metavar="TEXT", help="The question; its words determine what has to be kept.")
 @click.option("--text", "texts", multiple=True, metavar="WORDS", help="Size of a text, as 500words or 3000chars.")
-@click.option("--image", "images", multiple=True, metavar="WxH[:DETAIL]", help="Size of a picture; repeatable.")
+@click.option("--image", "images", multiple=True, metavar="WxH[:DETAIL]", help="Size of an image; repeatable.")
 @click.option("--audio", "sounds", multiple=True, metavar="TIME", help="Length of a recording, as 60s or 1m30s.")
 @click.option(
     "--video",
@@ -52,7 +52,7 @@ Examples
 )
 @click.option("--pdf", "pdfs", multiple=True, metavar="PAGESp", help="Number of pages of a PDF, as 10p.")
 @click.option("--out-tokens", type=click.IntRange(1), default=None, metavar="N", help="Length of an answer.")
-@click.option("--shows", type=click.Choice(["text", "scene"]), default=None, help="What pictures show.")
+@click.option("--shows", type=click.Choice(["text", "scene"]), default=None, help="What images show.")
 @click.option("--scanned", is_flag=True, help="Pages have no text layer.")
 @click.option("--figures", is_flag=True, help="Pages have figures beside their text.")
 @click.option("--verbatim", is_flag=True, help="Speak the text itself, without answering it.")
@@ -92,7 +92,7 @@ Examples
     "--hardware",
     default="",
     metavar="WORDS",
-    help='Hardware that models may run on: 24GB of memory, 2x24GB for two cards, "RTX 4090", 2xH100, 8cores.  '
+    help='Hardware that models may run on: 24GB of memory, 2x24GB for two GPUs, "RTX 4090", 2xH100, 8cores.  '
     "[default: this machine]",
 )
 @click.option("--users", type=click.IntRange(1, 1024), default=None, metavar="N",
@@ -111,7 +111,7 @@ Examples
 )
 @click.option("--kwh", type=money, default=None, metavar="USD", help="Price of a kilowatt-hour.")
 @svg_option("Draw the decision and cost against volume")
-@html_option("A page with the picture and every number")
+@html_option("A page with the chart and every number")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def advise(**given: Any) -> None:
     """Recommend a language model or a broader one for a task, with its cost.

@@ -98,10 +98,10 @@ _OF_THE_FILE = ("prompt", "files", "schema_file", "output_kind", "form", "voice"
     help="Draw the run beside its plan, on one axis of time, as an SVG picture.",
 )
 @click.option(
-    "--to", default=None, metavar="FILE", help="Write speech (.wav, .mp3) or pictures (.png, .jpg, .webp) here."
+    "--to", default=None, metavar="FILE", help="Write speech (.wav, .mp3) or images (.png, .jpg, .webp) here."
 )
 @click.option("--preview", default=None, metavar="FILE",
-              help="While a picture is generated on this machine, write previews here, as PNG.")  # fmt: skip
+              help="While an image is generated on this machine, write previews here, as PNG.")  # fmt: skip
 @click.option("--continue", "go_on", is_flag=True, help="Continue the last conversation.")
 @click.option("--explain", is_flag=True,
               help="Show the whole plan before the answer. On a terminal it is one line otherwise.")  # fmt: skip

@@ -46,7 +46,7 @@ class LoadLevels(click.ParamType[tuple[int, ...]]):
               help="Send this text instead of the built-in prompt.")  # fmt: skip
 @click.option("--media", multiple=True, metavar="FILE", help="A file or URL to send with the prompt; repeatable.")
 @click.option("--requests", type=click.IntRange(1, 10_000), metavar="N",
-              help="Requests a level (default: 8, or twice as many as are made at once).")  # fmt: skip
+              help="Requests per level (default: 8, or twice the concurrency).")  # fmt: skip
 @click.option("--tokens", type=click.IntRange(1, 8192), default=64, show_default=True, metavar="N",
               help="Maximum tokens of an answer.")  # fmt: skip
 @click.option("--max-cost", type=money, default="0.10", show_default=True, metavar="USD",
@@ -61,8 +61,8 @@ def bench(**given: Any) -> int | None:
     """Measure NAME, endpoints, models or hosts, on your own request, side by side: seconds to the first word, tokens
     a second, throughput under load, errors, memory, money per million tokens.
 
-    Everything is warmed up first. What one request at a time took becomes what plans go by. Hosted endpoints are
-    asked only with consent and within --max-cost, which is checked before anything is sent.
+    Everything is warmed up first. Plans use the speeds measured with one request at a time. Hosted endpoints are
+    called only with consent and within --max-cost, which is checked before anything is sent.
     """  # fmt: skip
     from intermodal.cli.arguments.files import OutputFile, check_output_files, check_standard_output
     from intermodal.client.async_client import AsyncClient

@@ -35,8 +35,8 @@ _KINDS = {"transcribe": "transcript", "read": "text read", "describe": "what is 
 def cache(context: click.Context, as_json: bool) -> None:
     """Show or remove transcripts, recognised text and descriptions of your files that are cached on this machine.
 
-    A value is found again by the bytes of the file and by what made it, so that the same question twice
-    converts nothing twice. The least recently used leave beyond 1 GiB. Without a verb they are listed.
+    A value is keyed by the bytes of the file and by its converter, so that asking again converts nothing again.
+    Beyond 1 GiB the least recently used are removed. Without a verb, the values are listed.
     """
     if context.invoked_subcommand is None:
         _list(as_json)
@@ -45,9 +45,9 @@ def cache(context: click.Context, as_json: bool) -> None:
 def _keys(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
-    held = _cache()
-    found = [entry for entry in held.entries() if entry.key.startswith(begun)][:50]
-    return [CompletionItem(entry.key[:_SHOWN], help=_named(held.look(entry.key))) for entry in found]
+    cache = _cache()
+    found = [entry for entry in cache.entries() if entry.key.startswith(begun)][:50]
+    return [CompletionItem(entry.key[:_SHOWN], help=_named(cache.look(entry.key))) for entry in found]
 
 
 @cache.command("ls", epilog=EPILOG)
@@ -62,17 +62,20 @@ def list_values(as_json: bool) -> None:
 @_JSON
 def show(key: str, as_json: bool) -> None:
     """Print the text of a value, named by its key or the first letters of it."""
-    held = _cache()
-    entry = _find(held, key, "show")
-    kept = held.look(entry.key)
-    if kept is None:
+    conversions = _cache()
+    entry = _find(conversions, key, "show")
+    conversion = conversions.look(entry.key)
+    if conversion is None:
         raise UsageError("cannot be read", where=entry.key[:_SHOWN], todo=f"intermodal cache rm {entry.key[:_SHOWN]}")
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
-        print_document("cached", {**_told(entry, kept), "text": kept.text, "transcript": kept.transcript})
+        print_document(
+            "cached",
+            {**_entry_document(entry, conversion), "text": conversion.text, "transcript": conversion.transcript},
+        )
     else:
-        click.echo(kept.text)
+        click.echo(conversion.text)
 
 
 @cache.command(epilog=EPILOG)
@@ -83,14 +86,14 @@ def rm(keys: tuple[str, ...], everything: bool, as_json: bool) -> None:
     """Remove cached values by key or prefix; a value that is needed again is computed again."""
     if everything == bool(keys):
         raise UsageError("takes keys, or --all", where="cache rm", todo="intermodal cache ls lists the keys")
-    held = _cache()
+    conversions = _cache()
     if everything:
-        found = held.entries()
-        held.clear()
+        found = conversions.entries()
+        conversions.clear()
     else:
-        found = list({entry.key: entry for entry in (_find(held, key, "rm") for key in keys)}.values())
+        found = list({entry.key: entry for entry in (_find(conversions, key, "rm") for key in keys)}.values())
         for entry in found:
-            held.remove(entry.key)
+            conversions.remove(entry.key)
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
@@ -100,26 +103,26 @@ def rm(keys: tuple[str, ...], everything: bool, as_json: bool) -> None:
 
 
 def _list(as_json: bool) -> None:
-    held = _cache()
-    found = [(entry, held.look(entry.key)) for entry in held.entries()]
+    cache = _cache()
+    found = [(entry, cache.look(entry.key)) for entry in cache.entries()]
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
-        values = [_told(entry, kept) for entry, kept in found]
-        print_document("cache", {"folder": str(held.root), "capacity": held.capacity, "values": values})
+        values = [_entry_document(entry, conversion) for entry, conversion in found]
+        print_document("cache", {"folder": str(cache.root), "capacity": cache.capacity, "values": values})
         return
     if not found:
-        click.echo("nothing is kept yet (what a file was transcribed or read to is, once it was)", err=True)
+        click.echo("the cache is empty; transcripts and recognised text are cached when they are made", err=True)
         return
     from intermodal.cli.rendering.tables import echo_table, size
 
     now = time.time()
     echo_table(
         ("key", "what", "of", "size", "last used", "made by"),
-        [(entry.key[:_SHOWN], _kind(kept), (kept.name if kept else "") or "-", size(entry.size),
-          _ago(now - entry.used), (kept.maker if kept else "") or "-") for entry, kept in found],
+        [(entry.key[:_SHOWN], _kind(conversion), (conversion.name if conversion else "") or "-", size(entry.size),
+          _ago(now - entry.used), (conversion.maker if conversion else "") or "-") for entry, conversion in found],
     )  # fmt: skip
-    click.echo(f"{_counted([entry for entry, _ in found])} in {held.root}", err=True)
+    click.echo(f"{_counted([entry for entry, _ in found])} in {cache.root}", err=True)
 
 
 def _cache() -> ConversionCache:
@@ -129,9 +132,9 @@ def _cache() -> ConversionCache:
     return ConversionCache(cache_dir(os.environ) / FOLDER)
 
 
-def _find(held: ConversionCache, begun: str, verb: str) -> CacheEntry:
+def _find(cache: ConversionCache, begun: str, verb: str) -> CacheEntry:
     begun = begun.strip().lower()
-    found = [entry for entry in held.entries() if entry.key.startswith(begun)] if len(begun) >= _LEAST else []
+    found = [entry for entry in cache.entries() if entry.key.startswith(begun)] if len(begun) >= _LEAST else []
     if len(found) == 1:
         return found[0]
     todo = "intermodal cache ls lists the keys"
@@ -143,11 +146,11 @@ def _find(held: ConversionCache, begun: str, verb: str) -> CacheEntry:
     )
 
 
-def _told(entry: CacheEntry, kept: CachedConversion | None) -> dict[str, Any]:
+def _entry_document(entry: CacheEntry, conversion: CachedConversion | None) -> dict[str, Any]:
     from datetime import UTC, datetime
 
     used = datetime.fromtimestamp(entry.used, UTC).isoformat(timespec="seconds")
-    about = (kept.op, kept.name, kept.maker) if kept is not None else ("", "", "")
+    about = (conversion.op, conversion.name, conversion.maker) if conversion is not None else ("", "", "")
     return {
         "key": entry.key,
         "op": about[0] or None,
@@ -155,19 +158,21 @@ def _told(entry: CacheEntry, kept: CachedConversion | None) -> dict[str, Any]:
         "maker": about[2] or None,
         "bytes": entry.size,
         "used": used,
-        "readable": kept is not None,
+        "readable": conversion is not None,
     }
 
 
-def _kind(kept: CachedConversion | None) -> str:
-    if kept is None:
+def _kind(conversion: CachedConversion | None) -> str:
+    if conversion is None:
         return "unreadable"
-    told = "transcribe" if kept.transcript is not None else "read" if kept.lines else "describe"
-    return _KINDS.get(kept.op or told, kept.op)
+    kind = "transcribe" if conversion.transcript is not None else "read" if conversion.lines else "describe"
+    return _KINDS.get(conversion.op or kind, conversion.op)
 
 
-def _named(kept: CachedConversion | None) -> str:
-    return f"{_kind(kept)} of {kept.name}" if kept is not None and kept.name else _kind(kept)
+def _named(conversion: CachedConversion | None) -> str:
+    return (
+        f"{_kind(conversion)} of {conversion.name}" if conversion is not None and conversion.name else _kind(conversion)
+    )
 
 
 def _ago(seconds: float) -> str:

@@ -17,9 +17,9 @@ Examples
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def config(context: click.Context, as_json: bool) -> None:
-    """Where intermodal.toml is, and whether it can be used.
+    """Show the path of intermodal.toml, and its errors with their lines.
 
-    Errors in it are reported with their lines. To see how the gateway would use it: intermodal serve --check.
+    To see how the gateway would use it: intermodal serve --check.
     """
     if context.invoked_subcommand is not None:
         return
@@ -34,9 +34,7 @@ def config(context: click.Context, as_json: bool) -> None:
         print_document("config", {"path": str(path), "exists": bool(found.path)})
         return
     click.echo(str(path))
-    click.echo(
-        "it can be used" if found.path else "it is not there, and need not be: intermodal init makes it", err=True
-    )
+    click.echo("no errors" if found.path else "does not exist, and is optional; intermodal init creates it", err=True)
 
 
 @config.command(epilog=EPILOG)

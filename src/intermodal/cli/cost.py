@@ -23,8 +23,8 @@ Examples
 
 @click.command(epilog=EPILOG)
 @click.argument("workload", type=click.Path())
-@svg_option("The bills as a picture")
-@html_option("Tables and picture as one page")
+@svg_option("A chart of the bills")
+@html_option("Tables and chart as one page")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bool) -> None:
     """Compute what a WORKLOAD costs a month: one kind of request, its rate, and plans to compare.

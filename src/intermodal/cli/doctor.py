@@ -271,12 +271,12 @@ def _about_runtimes() -> Iterator[DoctorFinding]:
     does = {
         "llama": "language models (llama.cpp)",
         "whisper": "speech to text (faster-whisper)",
-        "ocr": "text in pictures (RapidOCR)",
-        "piper": "answers that are heard (Piper, a separate program)",
+        "ocr": "text recognition in images (RapidOCR)",
+        "piper": "speech synthesis (Piper, a separate program)",
         "e5": "embeddings (e5)",
-        "encoder": "labels of texts, and ranking passages, by a head that was trained for it (BERT and its kind)",
-        "diffusion": "drawing pictures, with a model of your own (docs/drawing.md)",
-        "contrastive": "labels of pictures, and finding them by words (CLIP and its kind)",
+        "encoder": "labelling texts and ranking passages (BERT models with a trained head)",
+        "diffusion": "generating images, with a model of your own (docs/drawing.md)",
+        "contrastive": "labelling images and finding them by words (CLIP models)",
         "pdfium": "PDF",
         "openai": "OpenAI-compatible hosts",
     }
@@ -304,12 +304,14 @@ def _about_scripts() -> DoctorFinding:
 
     known = tesseract.languages(pulled_languages(_readable(weights_store())))
     if not known:
-        what = "pictures in Cyrillic, Greek, Arabic, Devanagari and other scripts (Tesseract, a separate program)"
+        what = (
+            "text recognition in Cyrillic, Greek, Arabic, Devanagari and other scripts (Tesseract, a separate program)"
+        )
         packages = tesseract.system_packages("rus")
         todo = tesseract.install_hint() + (f"; or, of the system's packages: {packages}" if packages else "")
         return DoctorFinding(area="runtime", name="tesseract", state="missing", what=what, todo=todo)
     what = ", ".join(f"{script} ({language.code})" for script, language in known.items())
-    return DoctorFinding(area="runtime", name="tesseract", state="ok", what=f"pictures in {what} (Tesseract)")
+    return DoctorFinding(area="runtime", name="tesseract", state="ok", what=f"text recognition in {what} (Tesseract)")
 
 
 def _about_weights(machine: Machine) -> Iterator[DoctorFinding]:

@@ -23,7 +23,7 @@ Examples
 @click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def down(names: tuple[str, ...], quiet: bool, as_json: bool) -> None:
-    """End the servers called MODEL, or all of them, and forget them. No process is left behind; logs stay."""
+    """Stop the servers of MODEL, or all of them, and forget them. No process is left behind; logs stay."""
     import anyio
 
     from intermodal.local.servers.lifecycle import all_servers

@@ -30,7 +30,7 @@ Examples
 @click.option("--model", "name", required=True, metavar="NAME", help="vendor/model, host:vendor/model or a short name.")
 @click.option("--date", "day", default="", metavar="YYYY-MM-DD", help="Use the rules and prices of this day.")
 @click.option("--text", "texts", multiple=True, metavar="FILE", help="A text file, - for standard input; repeatable.")
-@click.option("--image", "images", multiple=True, metavar="WxH[:DETAIL]", help="A hypothetical picture; repeatable.")
+@click.option("--image", "images", multiple=True, metavar="WxH[:DETAIL]", help="A hypothetical image; repeatable.")
 @click.option("--audio", "sounds", multiple=True, metavar="TIME", help="A hypothetical recording, as 10s or 1m30s.")
 @click.option(
     "--video", "films", multiple=True, metavar="TIME[@FPS][:WxH]", help="A hypothetical video, as 10s@1:640x360."
@@ -38,7 +38,7 @@ Examples
 @click.option("--pdf", "pdfs", multiple=True, metavar="PAGESp", help="A hypothetical PDF, as 10p.")
 @click.option("--out-tokens", type=click.IntRange(0), default=None, metavar="N", help="Tokens of the answer.")
 @click.option(
-    "--out-image", "drawings", multiple=True, metavar="WxH[:QUALITY]", help="A picture that the model generates."
+    "--out-image", "drawings", multiple=True, metavar="WxH[:QUALITY]", help="An image that the model generates."
 )
 @click.option("--out-audio", "speeches", multiple=True, metavar="TIME", help="Speech that the model generates.")
 @click.option(
@@ -176,7 +176,7 @@ def _echo(made: Estimate, vocabulary: str) -> None:
         )
         for part in made.count.parts
     ]
-    echo_table(("part", "tokens", "how, and by whose word"), rows)
+    echo_table(("part", "tokens", "method and source"), rows)
     click.echo(f"\ntokens  {numbers.count(made.count.tokens)}")
     at = f"  at {made.endpoint}" if made.endpoint else ""
     if made.said_by is not None:

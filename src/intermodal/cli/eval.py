@@ -385,7 +385,7 @@ def chance(value: float) -> str:
 def _measured(report: EvaluationReport) -> str:
     lines = []
     for each in report.measured:
-        kept = "; plans go by it from now on" if each.remembered else ""
+        kept = "; plans use it from now on" if each.remembered else ""
         lines.append(f"{each.endpoint}, {each.task}: {each.why} (before: {each.before}){kept}")
     return "\n".join(["strength", *lines]) if lines else ""
 

@@ -1,4 +1,4 @@
-"""``intermodal find``: search pictures by text or by a picture; results go to stdout, progress to stderr."""
+"""``intermodal find``: search images by text or by an image; results go to stdout, progress to stderr."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EPILOG = """\b
 Examples
   intermodal find "a dog on a beach" ~/Pictures
   intermodal find "an invoice" scans/ --top 3 --html found.html
-  intermodal find photo.jpg ~/Pictures            # what looks like this picture
+  intermodal find photo.jpg ~/Pictures            # images that look like this one
   intermodal find "a bar chart" a.png b.png --json
   intermodal find --forget                        # remove the index
 """
@@ -40,18 +40,18 @@ _GC_THRESHOLD = 100_000
     default=10,
     show_default=True,
     metavar="N",
-    help="How many pictures to show.",
+    help="How many images to show.",
 )
 @click.option("-m", "--model", default="", metavar="NAME", help="The contrastive model.  [default: the strongest here]")
 @html_option("Write a self-contained page with thumbnails")
-@click.option("--forget", is_flag=True, help="Remove the index of pictures and exit.")
+@click.option("--forget", is_flag=True, help="Remove the index of images and exit.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the answer: no progress, no notes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def find(**given: Any) -> None:
-    """Find pictures of PATHS (files, and folders with all below them) by QUERY: words, or the file of a picture.
+    """Find images in PATHS (files, and folders with all below them) by QUERY: words, or an image file.
 
-    A contrastive model on this machine embeds each picture once; embeddings are cached, so a later search reads no
-    known picture. A score ranks pictures and is no probability. Nothing leaves this machine.
+    A contrastive model on this machine embeds each image once. Embeddings are cached, so a later search reads no
+    known image. A score ranks images; it is not a probability. Nothing leaves this machine.
     """  # fmt: skip
     from intermodal.cli.arguments.files import OutputFile, check_output_files
     from intermodal.client.verbs import SearchClient
@@ -94,7 +94,7 @@ def _found(bridge: SyncBridge, finder: PictureFinder, given: dict[str, Any]) -> 
     """Search while a progress bar moves for pictures that the model has not seen before."""
     from intermodal.cli.rendering.progress import ProgressBar
 
-    with ProgressBar("Look at pictures", quiet=given["quiet"]) as bar:
+    with ProgressBar("Look at images", quiet=given["quiet"]) as bar:
 
         def progress(number: int, of: int, file: str) -> None:
             bar(number, of, Path(file).name)
@@ -114,12 +114,12 @@ def _show(found: FindResult, given: dict[str, Any]) -> None:
         return
     from intermodal.plans.numbers import counted
 
-    what = f"{counted(found.pictures, 'picture')} compared by {found.endpoint}, {found.looked_at:,} looked at now"
+    what = f"{counted(found.pictures, 'image')} compared by {found.endpoint}, {found.looked_at:,} looked at now"
     click.echo(f"\n{what}; a score orders them and is no probability", err=True)
     if found.pictures:
-        seen = f"a model that sees would be asked about each of {counted(found.pictures, 'picture')}"
-        enough = "a contrastive model is enough, no language model is needed to find pictures"
-        click.echo(f"{enough}: words and pictures share one space, $0 on this machine; {seen}", err=True)
+        seen = f"a model that sees would be asked about each of {counted(found.pictures, 'image')}"
+        enough = "a contrastive model is enough, no language model is needed to find images"
+        click.echo(f"{enough}: words and images share one space, $0 on this machine; {seen}", err=True)
     for out in found.left_out[:5]:
         click.echo(f"note: {click.format_filename(out.file)} {out.why}, and was left out", err=True)
     if len(found.left_out) > 5:
@@ -145,4 +145,4 @@ def _forget(there: bool, *, as_json: bool) -> None:
 
         print_document("find.forget", {"forgotten": there})
     else:
-        click.echo("the index of pictures is removed" if there else "there was no index of pictures")
+        click.echo("the index of images is removed" if there else "there was no index of images")

@@ -339,10 +339,10 @@ def _table(machine: Machine, found: tuple[RankedModel, ...]) -> None:
     echo_table(("model", "where", "tier", "GiB", "tokens/s", "to do"), rows)
     more = f"{len(fitting) - ROWS:,} more fit; " if len(fitting) > ROWS else ""
     assumed = (
-        "only files on disk are sized by their headers, of others four bits are assumed; within a tier the larger "
-        "come first, as nothing that was measured is known of all of them"
+        "files on disk are sized by their headers; others are assumed to have 4-bit weights; within a tier, larger "
+        "models come first, since no measurement covers them all"
     )
-    open_ = f"of {unsure:,} no header says what texts so long take; " if unsure else ""
+    open_ = f"for {unsure:,} no header states the memory of a context so long; " if unsure else ""
     click.echo(f"\n{more}{len(found) - len(fitting) - unsure:,} do not fit; {open_}{assumed}", err=True)
 
 

@@ -115,7 +115,7 @@ def add(**given: Any) -> None:
 @click.argument("name")
 @_JSON
 def remove(name: str, as_json: bool) -> None:
-    """Take back the consent to a host; one of your own is forgotten."""
+    """Withdraw the consent to a host; a host of your own is removed from the config."""
     from intermodal.config import config_file
 
     if not config_file.remove_host(os.environ, name):
@@ -209,9 +209,7 @@ def confirm_consent(row: HostRow, yes: bool) -> bool:
     if not row.checked and row.source.startswith("models.dev"):
         click.echo(f"Its address is that of {row.source}; it has not been tested.", err=True)
     said = describe_data_policy(row.host())
-    told = (
-        f"Of what it is sent, by its word: it {said}." if said else "Where it computes and what it keeps is not stated."
-    )
+    told = f"It states that it {said}." if said else "It does not state where it computes and what it keeps."
     click.echo(told, err=True)
     click.echo("Each plan shows what it sends before it sends it; --private and --local keep content here.", err=True)
     return click.confirm(f"Allow {row.id}?", default=False, err=True)

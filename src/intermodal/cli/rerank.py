@@ -38,12 +38,12 @@ SHOWN = 100  # the most characters of a passage that are shown
 @click.option("-q", "--quiet", is_flag=True, help="Only the answer: no progress, no notes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def rerank(**given: Any) -> None:
-    """Rank the passages of FILES by how well they answer QUERY: pages of documents, paragraphs of texts, or, of - (the
-    standard input), lines.
+    """Rank the passages of FILES by how well they answer QUERY: pages of documents, paragraphs of texts, or lines of
+    standard input (-).
 
-    An encoder reads the query with each passage: on this machine, or at a host that you agreed to and that ranks
-    passages, whichever is better by money and seconds. Where there is none, vectors of a model of text are compared
-    here, which is coarser. No language model is needed.
+    An encoder reads the query with each passage: on this machine, or at a host with consent that ranks passages,
+    whichever is better by money and seconds. If there is none, embeddings are compared on this machine, which is
+    coarser. No language model is needed.
     """  # fmt: skip
     from intermodal.client.async_client import AsyncClient
     from intermodal.concurrency.sync_bridge import SyncBridge

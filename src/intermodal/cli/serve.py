@@ -361,17 +361,17 @@ def _show(report: dict[str, Any], named: list[ServedName], found: list[ConfigFin
     hosts = len({name.partition(":")[0] for name in report["endpoints"]})
     where = f"at {len(report['endpoints'])} endpoints of {hosts} host{'s'[: hosts != 1]}"
     policies = ", ".join(report["policies"]) or "none"
-    line("models", f"{len(report['models'])} that can be asked now, {where}; policies: {policies}")
+    line("models", f"{len(report['models'])} ready, {where}; policies: {policies}")
     if report["prompts"]:
         line("prompts", ", ".join(report["prompts"]))
     for each in named:
         meant = f"{each.stands_for}: " if each.stands_for != each.name else ""
-        line("asked for", f"{each.name} -> {meant}{each.answers or 'nobody'}")
+        line("answers", f"{each.name} -> {meant}{each.answers or 'no endpoint'}")
     limits = report["limits"]
-    line("limits", f"{held(limits['body_bytes'])} a body, {held(limits['bodies_bytes'])} of all at once, "
-                   f"{limits['connections']:,} connections; {limits['drain_seconds']:g} s to end in")  # fmt: skip
+    line("limits", f"{held(limits['body_bytes'])} per body, {held(limits['bodies_bytes'])} for all open bodies, "
+                   f"{limits['connections']:,} connections; {limits['drain_seconds']:g} s to stop")  # fmt: skip
     for name, rate in report["rates"].items():
-        line("rate", f"{name}: {count(rate.get('rpm'))} requests, {count(rate.get('tpm'))} tokens a minute")
+        line("rate", f"{name}: {count(rate.get('rpm'))} requests, {count(rate.get('tpm'))} tokens per minute")
     for name, good in report["checks"].items():
         line(name, "ready" if good else "not ready")
     for finding in found:

@@ -119,7 +119,7 @@ def _list(as_json: bool) -> None:
         print_document("servers", {"servers": [plain(server) for server in servers]})
         return
     if not servers:
-        click.echo("nothing is up; to start something: intermodal up MODEL")
+        click.echo("no server is running; start one: intermodal up MODEL")
         return
     from intermodal.cli.rendering.tables import echo_table
 

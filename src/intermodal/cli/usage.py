@@ -27,14 +27,14 @@ Examples
 @click.option(
     "--prune",
     is_flag=True,
-    help="Add up and delete attempts that are older, or more, than [store] in the config keeps; sums stay as they are.",
+    help="Replace attempts beyond the limits of [store] in the config by daily totals.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def usage(last: int | None, prune: bool, as_json: bool) -> None:
     """Show past runs: attempts, tokens, money, seconds, accuracy.
 
-    Kept in a file of yours; nothing in it is sent anywhere. It holds no content except the last conversation. Attempts
-    of long ago are kept as sums by day: `intermodal serve` sees to that, and --prune does it now.
+    They are kept in a file on this machine, which is sent nowhere and holds no content except the last conversation.
+    Old attempts are replaced by daily totals: `intermodal serve` does it regularly, --prune does it now.
     """
     from intermodal.client.async_client import AsyncClient
     from intermodal.plans.numbers import counted
@@ -64,7 +64,7 @@ def usage(last: int | None, prune: bool, as_json: bool) -> None:
             err=True,
         )
     if not summary.attempts:
-        click.echo("nothing was run yet", err=True)
+        click.echo("no runs yet", err=True)
         return
     _show(summary)
     if attempts:

@@ -58,8 +58,8 @@ class EndpointRate(Value, forbid_unknown_fields=True):
     """Requests and tokens a minute that an endpoint gets from all clients together; an unset one has no limit.
 
     Attributes:
-        rpm: requests a minute.
-        tpm: tokens a minute, in and out.
+        rpm: requests per minute.
+        tpm: tokens per minute, input and output.
     """
 
     rpm: _Rate | None = None
@@ -72,7 +72,7 @@ class DiscoveryTable(Value, forbid_unknown_fields=True):
     Attributes:
         enabled: discover servers at all.
         usual_ports: look at the default ports of such servers.
-        addresses: further roots of servers ("http://127.0.0.1:9000"), on this machine or its network.
+        addresses: further base addresses of servers ("http://127.0.0.1:9000"), on this machine or its network.
     """
 
     enabled: bool = True
@@ -86,25 +86,27 @@ class ServeTable(Value, forbid_unknown_fields=True):
     Attributes:
         host: address to listen at. Any but this machine's own (127.0.0.1) needs a key: ``intermodal keys create``.
         port: port to listen at; 0 takes a free one.
-        workers: processes that answer, on one machine; they share keys, budgets, plans and the endpoints of
+        workers: worker processes on this machine; they share keys, budgets, plans and the endpoints of
             conversations.
         names: names by which clients reach it, besides those of this machine's loopback.
         origins: web pages ("https://chat.example.com") whose scripts may call it; none by default.
-        max_body: MiB of one request.
-        max_text: MiB of those that are no media; 8 hold two million tokens of English.
-        max_media: pictures, recordings, films and documents of one request.
-        drain: seconds that running answers get to end when it is stopped.
-        max_tokens: of words in an answer whose request states no limit, reasoning comes on top; fewer if context, money
-            or time do not allow them.
-        streaming: "live" shows words as they come, "buffered" when the answer is complete; unless a policy sets it.
+        max_body: largest request, in MiB.
+        max_text: largest part of a request that is no media, in MiB; 8 MiB hold two million tokens of English.
+        max_media: largest number of images, audio, video and document files in one request.
+        drain: seconds that running answers have to finish when the server is stopped.
+        max_tokens: tokens of an answer whose request states no limit, without reasoning; fewer if context, money or
+            time do not allow them.
+        streaming: "live" sends text as it arrives, "buffered" when the answer is complete; a policy
+            may override it.
         aliases: names that clients use, and their targets ("gpt-4o" = "policy:cheap").
-        rates: requests and tokens a minute of endpoints, by id ("openai:openai/gpt-5-mini"), for all clients together.
+        rates: requests and tokens per minute of endpoints, by id ("openai:openai/gpt-5-mini"), for all
+            clients together.
         prompts: folder of prompt files that are served as ``prompt:NAME``; relative to the config's own folder, unless
             it is an absolute path. "" for none.
         metrics: access to ``/metrics`` once there are keys: keys made for it ("keys"), every client ("open"), or none
             ("off").
         log_format: lines for people ("text"), or for programs ("json").
-        log_level: the least that is logged; "warning" leaves out successes.
+        log_level: minimum level that is logged; "warning" leaves out successes.
     """
 
     host: Annotated[str, Meta(pattern=HOST, extra={"wanted": LISTENS})] = "127.0.0.1"
@@ -127,13 +129,13 @@ class ServeTable(Value, forbid_unknown_fields=True):
 
 
 class TelemetryTable(Value, forbid_unknown_fields=True):
-    """Spans and measures for an OpenTelemetry collector.
+    """Spans and metrics for an OpenTelemetry collector.
 
     Attributes:
         enabled: export to a collector. By default, ``intermodal serve`` does if ``endpoint`` or OpenTelemetry's
             variables give its address; programs and the command line if ``endpoint`` does.
         endpoint: root of the collector's address for HTTP ("http://127.0.0.1:4318").
-        service: the name of this process there.
+        service: name of this service in the collector.
         content: export prompts and answers too; never media.
     """
 
@@ -144,11 +146,11 @@ class TelemetryTable(Value, forbid_unknown_fields=True):
 
 
 class StoreTable(Value, forbid_unknown_fields=True):
-    """How long single attempts are kept. Older ones are added up by day and endpoint, so that no sum changes.
+    """How long single attempts are kept. Older ones become totals per day and endpoint, so that no total changes.
 
     Attributes:
         keep: hours ("12h"), days ("90d") or weeks ("4w") after an attempt ended; "forever" keeps all.
-        rows: attempts that are kept at most, the newest; 0: however many there are.
+        rows: maximum number of attempts that are kept, newest first; 0 for no limit.
     """
 
     keep: Annotated[str, Meta(pattern=r"^([1-9][0-9]{0,3}[hdw]|forever)$", extra={"wanted": _KEEP})] = "90d"
@@ -163,10 +165,10 @@ class StoreTable(Value, forbid_unknown_fields=True):
 
 
 class PolicyTable(Policy, forbid_unknown_fields=True):
-    """Bounds with a name, which clients of the gateway ask for as ``policy:NAME``. ``auto`` bounds what ``auto`` takes.
+    """A named policy, which clients of the gateway request as ``policy:NAME``. ``auto`` applies to the model ``auto``.
 
     Money, time, ``pay_twice``, ``explore``, ``free_tiers``, ``licence``, ``regions``, ``retention`` and ``streaming``
-    are the file's own unless the policy sets others.
+    come from the file unless the policy sets them.
     """
 
     max_cost: _Usd = DEFAULT_MAX_COST
@@ -185,21 +187,21 @@ class ConfigFile(Value, forbid_unknown_fields=True):
 
     Attributes:
         consent: hosted services that content may be sent to, of those that come with intermodal or are in the snapshot.
-        max_cost: USD a request may cost in the bad case, unless it states a limit.
+        max_cost: limit in USD for a request that states none, compared with the high estimate.
         time_value: USD that one second of waiting is worth; the default objective adds it to the money.
-        private: kinds ("audio") or file names that never leave this machine, nor what is made of them.
+        private: kinds ("audio") or file names that never leave this machine, nor anything derived from them.
         declined: hosted services that are not proposed again.
         discovery: whether servers of this machine are discovered, and where.
-        pay_twice: after a call that failed and may have been charged, another endpoint may be called.
-        explore: unmeasured endpoints may be tried out by a few requests, if they cost no more.
-        free_tiers: the objectives ``best`` and ``cheapest`` may use endpoints that cost nothing and are rationed.
+        pay_twice: whether another endpoint may be called after a failed call that may have been charged.
+        explore: whether a few requests may try unmeasured endpoints that cost no more.
+        free_tiers: whether the objectives ``best`` and ``cheapest`` may use free endpoints, which are rationed.
         licence: "commercial" leaves out models whose licence does not permit commercial use.
-        regions: hosts on the internet compute in these ("eu", "us") and nowhere else, or are left out.
-        retention: "no-training" leaves out hosts that train on what they are sent, "none" also those that keep it.
+        regions: regions ("eu", "us") to which internet hosts must be confined; others are left out.
+        retention: "no-training" leaves out hosts that train on content, "none" also those that keep it.
         trusted_hosts: the only hosts that advice may name and that may be consented to; by default, all of them.
-        timeouts: seconds that one attempt at a call gets.
+        timeouts: timeouts of one call attempt.
         hosts: servers of your own by name, and changes to those that come with intermodal.
-        policies: bounds by name, which clients of the gateway request as ``policy:NAME``.
+        policies: named policies, which clients of the gateway request as ``policy:NAME``.
         serve: how the gateway listens.
         telemetry: spans and metrics for an OpenTelemetry collector.
         store: how long single attempts are kept.

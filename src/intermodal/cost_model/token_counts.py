@@ -29,14 +29,14 @@ _ASPECT: dict[CountableKind, Aspect] = {
     "speech": "speech",
 }  # fmt: skip
 _PLURAL = {
-    "text": "text", "image": "pictures", "audio": "sound", "video": "video", "document": "documents",
-    "drawn": "pictures", "speech": "speech",
+    "text": "text", "image": "images", "audio": "audio", "video": "video", "document": "documents",
+    "drawn": "images", "speech": "speech",
 }  # fmt: skip
 _MEDIA = ("image", "audio", "video", "document")
 _INSTEAD = {  # advice for kinds that are not accepted
     "audio": "transcribe it and send the text",
-    "video": "send frames of it as pictures, and its sound as text",
-    "document": "send its text, or its pages as pictures",
+    "video": "send frames of it as images, and a transcript of its audio",
+    "document": "send its text, or its pages as images",
     "image": "read or describe it and send the text",
 }
 
@@ -136,7 +136,7 @@ def _counted(piece: CountablePart, rules: ModelTokenRules, takes: tuple[Kind, ..
 def _refusal(piece: CountablePart, rule: str, takes: tuple[Kind, ...] | None, model: str) -> str:
     kind = piece.kind
     if kind in _MEDIA and not rule and takes is not None and kind not in takes:
-        return f"{model} takes no {_PLURAL[kind]}; {_INSTEAD[kind]}"
+        return f"{model} does not accept {_PLURAL[kind]}; {_INSTEAD[kind]}"
     if kind == "image":
         reason = image_refusal(rule, piece.width, piece.height, piece.detail)
         return f"{piece.name}: {reason}" if reason else ""

@@ -120,53 +120,53 @@ class Context(Protocol):
 def _type(types: Any, context: Context) -> Check:
     names: Sequence[str] = (types,) if isinstance(types, str) else types
     tests = tuple(TYPES[name] for name in names)
-    said = f"{{}} is not of type {', '.join(map(repr, names))}"
+    message = f"{{}} is not of type {', '.join(map(repr, names))}"
     if len(tests) == 1:
         (test,) = tests
 
         def check_one(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
-            return None if test(value) else Violation("type", said, value)
+            return None if test(value) else Violation("type", message, value)
 
         return check_one
 
     def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
-        return None if any(test(value) for test in tests) else Violation("type", said, value)
+        return None if any(test(value) for test in tests) else Violation("type", message, value)
 
     return check
 
 
 def _enum(values: Any, context: Context) -> Check:
-    known = {_canonical(value, context.budget) for value in values}
+    allowed = {_canonical(value, context.budget) for value in values}
 
     def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
-        if _canonical(value, budget) in known:
+        if _canonical(value, budget) in allowed:
             return None
         return Violation("enum", "{} is not one of {}", value, values)
 
     return check
 
 
-def _const(wanted: Any, context: Context) -> Check:
-    known = _canonical(wanted, context.budget)
-    length = len(wanted) if isinstance(wanted, (dict, list)) else -1
+def _const(constant: Any, context: Context) -> Check:
+    canonical = _canonical(constant, context.budget)
+    length = len(constant) if isinstance(constant, (dict, list)) else -1
 
     def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         same_length = (len(value) if isinstance(value, (dict, list)) else -1) == length
-        if same_length and _canonical(value, budget) == known:
+        if same_length and _canonical(value, budget) == canonical:
             return None
-        return Violation("const", "{} was expected", wanted)
+        return Violation("const", "{} was expected", constant)
 
     return check
 
 
 # ---- numbers and texts
-def _bound(keyword: str, said: str, wrong: Callable[[Any, Any], bool]) -> Callable[[Any, Context], Check]:
+def _bound(keyword: str, message: str, wrong: Callable[[Any, Any], bool]) -> Callable[[Any, Context], Check]:
     """Return the compiler of a keyword that compares a number with a limit."""
 
     def compiled(limit: Any, context: Context) -> Check:
         def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
             if is_number(value) and wrong(value, limit):
-                return Violation(keyword, f"{{}} is {said} {{}}", value, limit)
+                return Violation(keyword, f"{{}} is {message} {{}}", value, limit)
             return None
 
         return check
@@ -186,7 +186,7 @@ def _multiple_of(factor: Any, context: Context) -> Check:
 def _size(
     keyword: str,
     kind: type[str] | type[list[Any]] | type[dict[str, Any]],
-    said: tuple[str, str],
+    messages: tuple[str, str],
     wrong: Callable[[Any, Any], bool],
     special: int,
 ) -> Callable[[Any, Context], Check]:
@@ -196,7 +196,7 @@ def _size(
     """
 
     def compiled(limit: Any, context: Context) -> Check:
-        message = f"{{}} {said[1] if limit == special else said[0]}"
+        message = f"{{}} {messages[1] if limit == special else messages[0]}"
 
         def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
             return Violation(keyword, message, value) if isinstance(value, kind) and wrong(len(value), limit) else None
@@ -272,8 +272,8 @@ def _additional_properties(schema: Any, context: Context) -> Check:
             if name in named or any(pattern.found(name, budget) for pattern in patterns):
                 continue
             if schema is False:
-                said = "Additional properties are not allowed ({} was unexpected)"
-                return Violation("additionalProperties", said, name)
+                message = "Additional properties are not allowed ({} was unexpected)"
+                return Violation("additionalProperties", message, name)
             wrong = node.apply(inner, budget, None)
             if wrong is not None:
                 return wrong.at(name)
@@ -403,25 +403,25 @@ def _contains(schema: Any, context: Context) -> Check:
             return None
         if not found:
             return Violation("contains", "{} does not contain items matching the given schema", value)
-        said = "Too few items match the given schema (expected at least {} but only {} matched)"
-        return Violation("minContains", said, least, found)
+        message = "Too few items match the given schema (expected at least {} but only {} matched)"
+        return Violation("minContains", message, least, found)
 
     return check
 
 
-def _unique_items(wanted: Any, context: Context) -> Check | None:
+def _unique_items(required: Any, context: Context) -> Check | None:
     def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, list) or len(value) < 2:
             return None
-        known: set[str] = set()
+        canonical: set[str] = set()
         for item in value:
             one = _canonical(item, budget)
-            if one in known:
+            if one in canonical:
                 return Violation("uniqueItems", "{} has non-unique elements", value)
-            known.add(one)
+            canonical.add(one)
         return None
 
-    return check if wanted else None
+    return check if required else None
 
 
 # ---- several schemas for one value
@@ -491,8 +491,10 @@ def _one_of(schemas: Any, context: Context) -> Check:
             if wrong is not None:
                 wrongs.append(wrong)
             elif first is not None:
-                said = f"{{}} is valid under more than one of the given schemas (number {first + 1} and {number + 1})"
-                return Violation("oneOf", said, value)
+                message = (
+                    f"{{}} is valid under more than one of the given schemas (number {first + 1} and {number + 1})"
+                )
+                return Violation("oneOf", message, value)
             else:
                 first = number
                 if own is not None and seen is not None:
@@ -546,8 +548,8 @@ def _unevaluated_properties(schema: Any, context: Context) -> Check:
             if name in seen.names:
                 continue
             if schema is False:
-                said = "Unevaluated properties are not allowed ({} was unexpected)"
-                return Violation("unevaluatedProperties", said, name)
+                message = "Unevaluated properties are not allowed ({} was unexpected)"
+                return Violation("unevaluatedProperties", message, name)
             wrong = node.apply(inner, budget, None)
             if wrong is not None:
                 return wrong.at(name)
@@ -654,31 +656,31 @@ def _canonical(value: Any, budget: StepBudget) -> str:
     >>> _canonical({"b": 1.0, "a": [True]}, StepBudget(100)) == _canonical({"a": [True], "b": 1}, StepBudget(100))
     True
     """
-    made: list[str] = []
+    pieces: list[str] = []
     waiting: list[Any] = [value]
     while waiting:
         one = waiting.pop()
         if isinstance(one, _Written):
-            made.append(one)
+            pieces.append(one)
         elif isinstance(one, str):
             budget.spend(1 + len(one) // 512)
-            made.append(f"s{len(one)}:{one}")
+            pieces.append(f"s{len(one)}:{one}")
         elif one is None or isinstance(one, bool):
             budget.spend(1)
-            made.append(f"c{one}")
+            pieces.append(f"c{one}")
         elif isinstance(one, (int, float)):
             budget.spend(1)
-            made.append(f"n{_number(one, budget)};")
+            pieces.append(f"n{_number(one, budget)};")
         elif isinstance(one, list):
             budget.spend(1 + len(one))
-            made.append(f"l{len(one)}[")
+            pieces.append(f"l{len(one)}[")
             waiting.extend(reversed(one))
         else:
             budget.spend(1 + 4 * len(one))
-            made.append(f"o{len(one)}{{")
+            pieces.append(f"o{len(one)}{{")
             for name in sorted(one, reverse=True):
                 waiting += (one[name], _Written(f"{len(name)}:{name}"))
-    return "".join(made)
+    return "".join(pieces)
 
 
 class _Written(str):

@@ -57,7 +57,7 @@ SAID: Final[dict[Verdict, str]] = {
     "fits": "fits", "tight": "may fit", "no": "does not fit", "unknown": "whether it fits is unknown",
 }  # fmt: skip
 _MARKS: Final[dict[Verdict, str]] = {"fits": "", "tight": " ~", "no": " !", "unknown": " ?"}
-_LEGEND: Final = "GiB in the place that is tightest; ~ may fit, ! does not fit"
+_LEGEND: Final = "GiB of the fullest memory; ~ may fit, ! does not fit"
 _PLACES: Final = {"card": "of the card", "cards": "of the cards", "memory": "of memory"}
 
 _Line = tuple[tuple[str, Verdict | None], ...]  # pieces of a line, each with the verdict that colours it
@@ -230,7 +230,8 @@ def table(report: FitReport) -> Iterator[_Line]:
     estimated = any(cell.estimated for cell in report.cells)
     yield (
         (
-            _LEGEND + (f"; weights but those of {_own(report)} are estimated, by bits a weight" if estimated else ""),
+            _LEGEND
+            + (f"; all weights except {_own(report)} are estimated from their bits per weight" if estimated else ""),
             None,
         ),
     )

@@ -112,32 +112,32 @@ class HubPull(Value):
         return check.needed if check is not None else Quantity()
 
 
-def find_pinned(said: str, weights: WeightsStore) -> LockedModel | None:
+def find_pinned(name: str, weights: WeightsStore) -> LockedModel | None:
     """Return the newest pulled model with this name, or from this repository (and quantization or file, if given)."""
-    return max(find_all_pinned(said, weights), key=lambda model: model.date, default=None)
+    return max(find_all_pinned(name, weights), key=lambda model: model.date, default=None)
 
 
-def find_all_pinned(said: str, weights: WeightsStore) -> list[LockedModel]:
+def find_all_pinned(name: str, weights: WeightsStore) -> list[LockedModel]:
     """Return all models pulled from a repository, or the one with this name."""
     models = weights.lock.models()
-    wanted = parse_hub_reference(said)
-    if wanted is None:
-        return [model for model in models if model.name == said]
-    same = [model for model in models if model.repo.lower() == wanted.repo.lower()]
-    if wanted.quant:
+    reference = parse_hub_reference(name)
+    if reference is None:
+        return [model for model in models if model.name == name]
+    same = [model for model in models if model.repo.lower() == reference.repo.lower()]
+    if reference.quant:
         same = [
             model
             for model in same
-            if model.quantization.lower() == wanted.quant.lower() or names_quantization(model.main, wanted.quant)
+            if model.quantization.lower() == reference.quant.lower() or names_quantization(model.main, reference.quant)
         ]
-    if wanted.file:
-        same = [model for model in same if model.files[0].path == wanted.file]
+    if reference.file:
+        same = [model for model in same if model.files[0].path == reference.file]
     return same
 
 
 async def hub_pull(
-    said: str, weights: WeightsStore, machine: Machine, env: Mapping[str, str], *, update: bool = False,
-    taken: frozenset[str] = frozenset(),
+    model_name: str, weights: WeightsStore, machine: Machine, env: Mapping[str, str], *, update: bool = False,
+    used_names: frozenset[str] = frozenset(),
 ) -> HubPull:  # fmt: skip
     """Plan the pull of ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]``, or of a named row that a hub has.
 
@@ -149,34 +149,34 @@ async def hub_pull(
             has other content at a pinned commit.
     """
     cards, machine = bool(machine.gpus), without_cards(machine)
-    before = find_pinned(said, weights)
-    row = next((row for row in weights.shipped() if row.name == said and row.hub), None)
-    wanted = parse_hub_reference(row.hub if row is not None else said)
-    if wanted is None and before is not None:
-        wanted = HubReference(repo=before.repo, revision=before.requested)
-    if wanted is None:
-        raise UsageError(f"{said} names no repository of a hub", where="pull", todo="say hf:OWNER/REPO[:QUANT]")
+    before = find_pinned(model_name, weights)
+    row = next((row for row in weights.shipped() if row.name == model_name and row.hub), None)
+    reference = parse_hub_reference(row.hub if row is not None else model_name)
+    if reference is None and before is not None:
+        reference = HubReference(repo=before.repo, revision=before.requested)
+    if reference is None:
+        raise UsageError(f"{model_name} names no repository of a hub", where="pull", todo="say hf:OWNER/REPO[:QUANT]")
     if before is not None and not update:
-        return replace(await _again(before, wanted, said, machine, env), cards=cards)
-    listed = await _listed(wanted, said, env)
+        return replace(await _again(before, reference, model_name, machine, env), cards=cards)
+    listed = await _listed(reference, model_name, env)
     if before is not None:
-        wanted = _same_model(before, wanted, listed)
-    if has_onnx(listed, wanted):
+        reference = _same_model(before, reference, listed)
+    if has_onnx(listed, reference):
         name = before.name if before is not None else row.name if row is not None else ""
-        name = name or _name(wanted.repo.partition("/")[2], wanted, weights, taken)
-        onnx = await onnx_pull(wanted, listed, name, said, env)
-        _check_names(onnx, said)
+        name = name or _name(reference.repo.partition("/")[2], reference, weights, used_names)
+        onnx = await onnx_pull(reference, listed, name, model_name, env)
+        _check_names(onnx, model_name)
         return HubPull(model=onnx, report=None, room=float(machine.free), cards=cards)
-    variants = _variants(listed, wanted)
+    variants = _variants(listed, reference)
     projector = _projector(listed)
-    vision = await _shape(wanted.repo, projector.name, listed.revision, env) if projector is not None else None
-    chosen, found, why = await _chosen(variants, vision, wanted, listed.revision, machine, env)
+    vision = await _shape(reference.repo, projector.name, listed.revision, env) if projector is not None else None
+    chosen, found, why = await _chosen(variants, vision, reference, listed.revision, machine, env)
     same = before is not None and before.revision == listed.revision and _COMMIT.fullmatch(listed.revision)
     sums = before.sums() if before is not None and same else {}  # for files without a listed checksum
-    known = before or row or _row_of(wanted.repo, chosen.quantization, weights)
-    made = LockedModel(
-        name=known.name if known is not None else _name(chosen.files[0].name, wanted, weights, taken),
-        repo=wanted.repo, revision=listed.revision, requested=wanted.revision, quantization=chosen.quantization,
+    like = before or row or _row_of(reference.repo, chosen.quantization, weights)
+    pulled = LockedModel(
+        name=like.name if like is not None else _name(chosen.files[0].name, reference, weights, used_names),
+        repo=reference.repo, revision=listed.revision, requested=reference.revision, quantization=chosen.quantization,
         files=tuple(
             LockedFile(path=file.name, size=file.size, sha256=file.sha256 or sums.get(file.name, ""))
             for file in (*chosen.files, *((projector,) if projector is not None else ()))
@@ -185,8 +185,8 @@ async def hub_pull(
         projector=projector.name.rpartition("/")[2] if projector is not None else "", licence=listed.licence,
         traits=_traits(found, vision), date=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
-    _check_names(made, said)
-    return HubPull(model=made, report=found, why=why, cards=cards)
+    _check_names(pulled, model_name)
+    return HubPull(model=pulled, report=found, why=why, cards=cards)
 
 
 async def as_pulled(wish: FitQuery, machine: Machine, env: Mapping[str, str]) -> tuple[FitQuery, str]:
@@ -195,49 +195,50 @@ async def as_pulled(wish: FitQuery, machine: Machine, env: Mapping[str, str]) ->
     The machine is used with its GPUs. A query that names no repository of GGUF files is returned unchanged; if the hub
     cannot list it, reading the model later reports the error.
     """
-    wanted = parse_hub_reference(wish.model)
-    if wanted is None or wish.engine == "vllm" or (wanted.file and not is_model(wanted.file)):
+    reference = parse_hub_reference(wish.model)
+    if reference is None or wish.engine == "vllm" or (reference.file and not is_model(reference.file)):
         return wish, ""
     try:
-        listed = await _listed(wanted, wish.model, env)
+        listed = await _listed(reference, wish.model, env)
     except WeightsError:
         return wish, ""
     if not any(is_model(file.name) for file in listed.files):
         return wish, ""
-    variants, projector = _variants(listed, wanted), None if wish.projector else _projector(listed)
+    variants, projector = _variants(listed, reference), None if wish.projector else _projector(listed)
     chosen, why = variants[0], ""
     if len(variants) > 1:
-        vision = await _shape(wanted.repo, projector.name, listed.revision, env) if projector is not None else None
-        chosen, _, why = await _chosen(variants, vision, wanted, listed.revision, machine, env)
-    at = "" if wanted.revision == "main" else f"@{wanted.revision}"
-    beside = f"hf:{wanted.repo}/{projector.name}{at}" if projector is not None else wish.projector
-    return replace(wish, model=f"hf:{wanted.repo}/{chosen.files[0].name}{at}", projector=beside), why
+        vision = await _shape(reference.repo, projector.name, listed.revision, env) if projector is not None else None
+        chosen, _, why = await _chosen(variants, vision, reference, listed.revision, machine, env)
+    at = "" if reference.revision == "main" else f"@{reference.revision}"
+    beside = f"hf:{reference.repo}/{projector.name}{at}" if projector is not None else wish.projector
+    return replace(wish, model=f"hf:{reference.repo}/{chosen.files[0].name}{at}", projector=beside), why
 
 
-def _same_model(before: LockedModel, wanted: HubReference, listed: HubListing) -> HubReference:
+def _same_model(before: LockedModel, reference: HubReference, listed: HubListing) -> HubReference:
     """Return the reference for an update: the pulled file, or its quantization if the file no longer exists."""
-    if wanted.file or wanted.quant or before.runtime != "llama":
-        return wanted
+    if reference.file or reference.quant or before.runtime != "llama":
+        return reference
     path = before.files[0].path
     if before.quantization and all(file.name != path for file in listed.files):
-        return replace(wanted, quant=before.quantization)
-    return replace(wanted, file=path)
+        return replace(reference, quant=before.quantization)
+    return replace(reference, file=path)
 
 
 async def _again(
-    before: LockedModel, wanted: HubReference, said: str, machine: Machine, env: Mapping[str, str]
+    before: LockedModel, reference: HubReference, name: str, machine: Machine, env: Mapping[str, str]
 ) -> HubPull:
     """Return the pinned model with the current commit of its branch.
 
     Raises WeightsError if the hub has other content at the pinned commit.
     """
-    if wanted.revision not in ("main", before.requested, before.revision):
+    if reference.revision not in ("main", before.requested, before.revision):
         raise UsageError(
-            f"is pinned to {before.revision[:12]} ({before.requested}), and {wanted.revision} is asked for", where=said,
+            f"is pinned to {before.revision[:12]} ({before.requested}), and {reference.revision} is asked for",
+            where=name,
             todo=hint("add {update} to take that instead"),
-        )  # fmt: skip
+        )
     there = await _listed(
-        replace(wanted, revision=before.revision), said, env, todo=hint("{update} takes the present files")
+        replace(reference, revision=before.revision), name, env, todo=hint("{update} takes the present files")
     )
     now = {file.name: file.sha256 for file in there.files}
     for file in before.files:
@@ -250,7 +251,7 @@ async def _again(
         raise WeightsError(what, where=before.name, todo=hint("find out why; add {update} to take the present files"))
     moved = ""
     if before.requested != before.revision:
-        moved = (await _listed(replace(wanted, revision=before.requested), said, env)).revision
+        moved = (await _listed(replace(reference, revision=before.requested), name, env)).revision
     moved = moved if moved != before.revision else ""
     if before.runtime != "llama":
         return HubPull(model=before, report=None, moved=moved, room=float(machine.free))
@@ -265,9 +266,9 @@ async def _again(
 def _row_of(repo: str, quantization: str, weights: WeightsStore) -> WeightsRow | None:
     """Return the shipped row of this repository and quantization, which has more facts than a header."""
     for row in weights.shipped():
-        known = parse_hub_reference(row.hub) if row.hub else None
-        same = known is not None and known.repo.lower() == repo.lower()
-        if same and known is not None and known.quant.upper() in ("", quantization):
+        row_reference = parse_hub_reference(row.hub) if row.hub else None
+        same = row_reference is not None and row_reference.repo.lower() == repo.lower()
+        if same and row_reference is not None and row_reference.quant.upper() in ("", quantization):
             return row
     return None
 
@@ -276,13 +277,13 @@ def _path(model: LockedModel, name: str) -> str:
     return next(file.path for file in model.files if file.name == name)
 
 
-async def _listed(wanted: HubReference, said: str, env: Mapping[str, str], todo: str = "") -> HubListing:
+async def _listed(reference: HubReference, name: str, env: Mapping[str, str], todo: str = "") -> HubListing:
     try:
-        return await list_repository(wanted, env)
+        return await list_repository(reference, env)
     except SourceFailed as failed:
         if todo and not failed.unreachable:
             failed.todo = failed.todo or todo
-        raise source_error(failed, said) from None
+        raise source_error(failed, name) from None
 
 
 async def _shape(repo: str, file: str, revision: str, env: Mapping[str, str]) -> ModelShape:
@@ -296,36 +297,38 @@ async def _shape(repo: str, file: str, revision: str, env: Mapping[str, str]) ->
 # ---- which files -------------------------------------------------------------------------------------
 
 
-def _variants(listed: HubListing, wanted: HubReference) -> list[Variant]:
+def _variants(listed: HubListing, reference: HubReference) -> list[Variant]:
     """Return the requested model in every quantization it is available in. Raises UsageError."""
     by_name = {file.name: file for file in listed.files}
-    if wanted.file or wanted.quant:
-        name = wanted.file or chosen_file(listed.files, wanted)
+    if reference.file or reference.quant:
+        name = reference.file or chosen_file(listed.files, reference)
         if name not in by_name:
-            raise UsageError(f"has no file {name}", where=wanted.repo, todo="look at its page, or leave the file out")
-        return [_variant(name, by_name, wanted)]
+            raise UsageError(
+                f"has no file {name}", where=reference.repo, todo="look at its page, or leave the file out"
+            )
+        return [_variant(name, by_name, reference)]
     found = []
     for name in by_name:
         if is_model(name):
-            found.append(_variant(name, by_name, wanted))
+            found.append(_variant(name, by_name, reference))
     if not found:
         raise UsageError(
-            "has no GGUF file", where=wanted.repo,
+            "has no GGUF file", where=reference.repo,
             todo="most models have a repository of such files beside theirs: look for one whose name ends with -GGUF",
         )  # fmt: skip
-    known = [each for each in found if each.quantization] or found
-    if len(known) > 1 and len({each.stem for each in known}) > 1:
-        names = ", ".join(each.files[0].name for each in known[:8])
-        raise UsageError(f"has {len(known)} models", where=wanted.repo, todo=f"say which: {names}")
-    return known
+    quantized = [each for each in found if each.quantization] or found
+    if len(quantized) > 1 and len({each.stem for each in quantized}) > 1:
+        names = ", ".join(each.files[0].name for each in quantized[:8])
+        raise UsageError(f"has {len(quantized)} models", where=reference.repo, todo=f"say which: {names}")
+    return quantized
 
 
-def _variant(name: str, by_name: Mapping[str, HubFile], wanted: HubReference) -> Variant:
+def _variant(name: str, by_name: Mapping[str, HubFile], reference: HubReference) -> Variant:
     folder, _, base = name.rpartition("/")
     names = [f"{folder}/{part}" if folder else part for part in parts(base)]
     missing = [part for part in names if part not in by_name]
     if missing:
-        raise WeightsError(f"lacks a part of the model, {missing[0]}", where=wanted.repo, todo="take another file")
+        raise WeightsError(f"lacks a part of the model, {missing[0]}", where=reference.repo, todo="take another file")
     return Variant(
         quantization=quantization_in_name(base), stem=_stem(base),
         files=tuple(by_name[part] for part in names),
@@ -354,7 +357,7 @@ def _projector(listed: HubListing) -> HubFile | None:
 
 
 async def _chosen(
-    variants: Sequence[Variant], vision: ModelShape | None, wanted: HubReference, revision: str, machine: Machine,
+    variants: Sequence[Variant], vision: ModelShape | None, reference: HubReference, revision: str, machine: Machine,
     env: Mapping[str, str],
 ) -> tuple[Variant, FitReport, str]:  # fmt: skip
     """Return the best variant that fits, or else the smallest, with its report and the reason.
@@ -368,10 +371,12 @@ async def _chosen(
     async def sized(variant: Variant) -> FitReport:
         file = variant.files[0].name
         if file not in tried:
-            shape = await _shape(wanted.repo, file, revision, env)
+            shape = await _shape(reference.repo, file, revision, env)
             if shape.role != "model":
-                raise UsageError(f"{file} is a projector", where=wanted.repo, todo="name the model; it comes with it")
-            tried[file] = _report(wanted.repo, file, variant.quantization, shape, vision, machine)
+                raise UsageError(
+                    f"{file} is a projector", where=reference.repo, todo="name the model; it comes with it"
+                )
+            tried[file] = _report(reference.repo, file, variant.quantization, shape, vision, machine)
         return tried[file]
 
     best = ranked[0]
@@ -426,9 +431,9 @@ def _why(variant: Variant, refused: list[str], count: int) -> str:
 def _report(
     repo: str, file: str, quantization: str, shape: ModelShape, vision: ModelShape | None, machine: Machine
 ) -> FitReport:
-    said = f"hf:{repo}/{file}"
-    subject = ModelReference(reference=said, quantization=quantization, projector="", draft="", path="")
-    found = report(FitQuery(model=said), subject, shape, machine, here=True, beside=RelatedFiles(projector=vision))
+    source = f"hf:{repo}/{file}"
+    subject = ModelReference(reference=source, quantization=quantization, projector="", draft="", path="")
+    found = report(FitQuery(model=source), subject, shape, machine, here=True, beside=RelatedFiles(projector=vision))
     return replace(found, name=file.rpartition("/")[2])
 
 
@@ -447,28 +452,32 @@ def _traits(found: FitReport, vision: ModelShape | None) -> ModelTraits:
     )  # fmt: skip
 
 
-def _name(file: str, wanted: HubReference, weights: WeightsStore, taken: frozenset[str]) -> str:
+def _name(file: str, reference: HubReference, weights: WeightsStore, used_names: frozenset[str]) -> str:
     """Return a name from the file name, with the repository's owner in front if the name is taken."""
     base = file.rpartition("/")[2].removesuffix(".gguf").lower()
     base = _PART.sub("", base)
-    owner = wanted.repo.partition("/")[0].lower()
-    taken |= {row.name for row in weights.rows()}
+    owner = reference.repo.partition("/")[0].lower()
+    used_names |= {row.name for row in weights.rows()}
     for name in (base, f"{owner}-{base}"):
         slug = _NAME.sub("-", name).strip("-._")[:80]
-        if slug and slug not in taken:
+        if slug and slug not in used_names:
             return slug
-    raise UsageError("its name is taken here by another model", where=wanted.repo, todo="pull --remove that one first")
+    raise UsageError(
+        "its name is taken here by another model", where=reference.repo, todo="pull --remove that one first"
+    )
 
 
-def _check_names(model: LockedModel, said: str) -> None:
+def _check_names(model: LockedModel, model_name: str) -> None:
     names = [file.name for file in model.files]
     for name in names:
         if not is_plain_file_name(name):
             raise UsageError(
-                f"has a file name that is not plain: {name}", where=said, todo="take another repository of this model"
+                f"has a file name that is not plain: {name}",
+                where=model_name,
+                todo="take another repository of this model",
             )
     if len(set(names)) != len(names):
-        raise UsageError("has two files of one name in its folders", where=said, todo="name the file")
+        raise UsageError("has two files of one name in its folders", where=model_name, todo="name the file")
 
 
 # ---- words -------------------------------------------------------------------------------------------
@@ -493,13 +502,13 @@ def check_fits(pull: HubPull) -> None:
     if pull.verdict != "no" or check is None:
         return
     file = pull.model.files[0].path
-    asked = "what would make it fit"
+    todo = "what would make it fit"
     if pull.cards:
-        asked = "it runs on the processor; whether a llama-server has room for it on the card"
+        todo = "it runs on the processor; whether a llama-server has room for it on the card"
     raise DoesNotFit(
         f"needs {gib(check.needed)} GiB and {check.room / GIB:.1f} GiB are free ({size(pull.model.size)} to fetch)",
         where=pull.model.name,
-        todo=hint("{}: intermodal fit hf:{}/{}; to fetch it all the same: {force}", asked, pull.model.repo, file),
+        todo=hint("{}: intermodal fit hf:{}/{}; to fetch it all the same: {force}", todo, pull.model.repo, file),
     )
 
 
@@ -522,16 +531,16 @@ class OnnxSelection(NamedTuple):
     ending: str
 
 
-def has_onnx(listed: HubListing, wanted: HubReference) -> bool:
+def has_onnx(listed: HubListing, reference: HubReference) -> bool:
     """Return whether the repository's models are ONNX files, unless the reference names a file of another format."""
-    if wanted.file:
-        return wanted.file.endswith(".onnx")
+    if reference.file:
+        return reference.file.endswith(".onnx")
     names = [file.name for file in listed.files]
     return any(name.endswith(".onnx") for name in names) and not any(name.endswith(".gguf") for name in names)
 
 
 async def onnx_pull(
-    wanted: HubReference, listed: HubListing, name: str, said: str, env: Mapping[str, str]
+    reference: HubReference, listed: HubListing, name: str, source: str, env: Mapping[str, str]
 ) -> LockedModel:
     """Return the ONNX model as it would be pinned, under ``name``.
 
@@ -540,65 +549,67 @@ async def onnx_pull(
             ``config.json`` cannot be fetched, or has no known head.
     """
     files = {file.name: file for file in listed.files}
-    config = await _config(wanted, listed, said, env)
-    taken = _taken(files, config, wanted)
-    traits = _onnx_traits(taken, config)
-    sums = {file.name: await _sum(file, wanted, listed, said, env) for file in taken.files}
+    config = await _config(reference, listed, source, env)
+    selection = _taken(files, config, reference)
+    traits = _onnx_traits(selection, config)
+    sums = {file.name: await _sum(file, reference, listed, source, env) for file in selection.files}
     return LockedModel(
-        name=name, repo=wanted.repo, revision=listed.revision, requested=wanted.revision,
-        quantization=taken.ending.removeprefix("_"), runtime=taken.runtime,
-        files=tuple(LockedFile(path=file.name, size=file.size, sha256=sums[file.name]) for file in taken.files),
+        name=name, repo=reference.repo, revision=listed.revision, requested=reference.revision,
+        quantization=selection.ending.removeprefix("_"), runtime=selection.runtime,
+        files=tuple(LockedFile(path=file.name, size=file.size, sha256=sums[file.name]) for file in selection.files),
         main="", licence=listed.licence, traits=traits, date=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
 
 
-async def _sum(file: HubFile, wanted: HubReference, listed: HubListing, said: str, env: Mapping[str, str]) -> str:
+async def _sum(file: HubFile, reference: HubReference, listed: HubListing, source: str, env: Mapping[str, str]) -> str:
     """Return the SHA-256 of a file as listed, or computed at the commit if the file is small; "" if unknown."""
     if file.sha256 or file.name.endswith(".onnx") or file.size > SMALL or not _COMMIT.fullmatch(listed.revision):
         return file.sha256
-    return hashlib.sha256(await _read(file.name, SMALL, wanted, listed, said, env)).hexdigest()
+    return hashlib.sha256(await _read(file.name, SMALL, reference, listed, source, env)).hexdigest()
 
 
 async def _read(
-    name: str, most: int, wanted: HubReference, listed: HubListing, said: str, env: Mapping[str, str]
+    name: str, most: int, reference: HubReference, listed: HubListing, source: str, env: Mapping[str, str]
 ) -> bytes:
     try:
-        return await read_small_file(wanted, listed.revision, name, most, env)
+        return await read_small_file(reference, listed.revision, name, most, env)
     except SourceFailed as failed:
-        raise source_error(failed, said) from None
+        raise source_error(failed, source) from None
 
 
-async def _config(wanted: HubReference, listed: HubListing, said: str, env: Mapping[str, str]) -> dict[str, Any]:
+async def _config(reference: HubReference, listed: HubListing, source: str, env: Mapping[str, str]) -> dict[str, Any]:
     if all(file.name != "config.json" for file in listed.files):
-        raise UsageError("has no config.json", where=wanted.repo, todo="name a repository that has one beside its ONNX")
-    data = await _read("config.json", MAX_CONFIG, wanted, listed, said, env)
+        raise UsageError(
+            "has no config.json", where=reference.repo, todo="name a repository that has one beside its ONNX"
+        )
+    data = await _read("config.json", MAX_CONFIG, reference, listed, source, env)
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):
-        raise WeightsError("has a config.json that is not JSON", where=wanted.repo) from None
+        raise WeightsError("has a config.json that is not JSON", where=reference.repo) from None
     if not isinstance(found, dict):
-        raise WeightsError("has a config.json that is not an object", where=wanted.repo)
+        raise WeightsError("has a config.json that is not an object", where=reference.repo)
     return found
 
 
-def _taken(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: HubReference) -> OnnxSelection:
+def _taken(files: Mapping[str, HubFile], config: Mapping[str, Any], reference: HubReference) -> OnnxSelection:
     """Return the files of the model in the requested variant, or the best one."""
     if _TWO_SIDES.search(str(config.get("model_type", "")).lower()):
-        return _two_sides(files, config, wanted)
+        return _two_sides(files, config, reference)
     head = encoder_head(config)
     if not head.kind:
-        raise WeightsError(head.why, where=wanted.repo, todo="take a classifier, a reranker, or a CLIP or SigLIP")
-    path, ending = _onnx_files(files, ("model",), wanted)
-    return OnnxSelection("encoder", _with(files, path, ("tokenizer.json", "config.json"), wanted), ending)
+        raise WeightsError(head.why, where=reference.repo, todo="take a classifier, a reranker, or a CLIP or SigLIP")
+    path, ending = _onnx_files(files, ("model",), reference)
+    return OnnxSelection("encoder", _with(files, path, ("tokenizer.json", "config.json"), reference), ending)
 
 
-def _two_sides(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: HubReference) -> OnnxSelection:
+def _two_sides(files: Mapping[str, HubFile], config: Mapping[str, Any], reference: HubReference) -> OnnxSelection:
     beside = ("tokenizer.json", "preprocessor_config.json", "config.json")
     try:
-        paths, ending = _onnx_files(files, ("vision_model", "text_model"), wanted)
+        paths, ending = _onnx_files(files, ("vision_model", "text_model"), reference)
     except UsageError:
-        path, ending = _onnx_files(files, ("model",), wanted)
-        return OnnxSelection("contrastive", _with(files, path, beside, wanted), ending)
+        path, ending = _onnx_files(files, ("model",), reference)
+        return OnnxSelection("contrastive", _with(files, path, beside, reference), ending)
     if (
         scores_pairs_independently(config) and logit_scale(config) is None
     ):  # only the whole model tells its scale and bias
@@ -608,27 +619,29 @@ def _two_sides(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: 
         )  # fmt: skip
         if whole is None:
             raise UsageError(
-                "says neither logit_scale nor logit_bias, and has no model.onnx that does", where=wanted.repo
+                "says neither logit_scale nor logit_bias, and has no model.onnx that does", where=reference.repo
             )
         paths = (*paths, whole.name)
-    return OnnxSelection("contrastive", _with(files, paths, beside, wanted), ending)
+    return OnnxSelection("contrastive", _with(files, paths, beside, reference), ending)
 
 
 def _onnx_files(
-    files: Mapping[str, HubFile], stems: tuple[str, ...], wanted: HubReference
+    files: Mapping[str, HubFile], stems: tuple[str, ...], reference: HubReference
 ) -> tuple[tuple[str, ...], str]:
     """Return the paths of the files called ``stems`` in one variant, and the variant's suffix."""
-    endings = [f"_{wanted.quant}"] if wanted.quant else list(ENDINGS)
-    if wanted.file:
-        found = re.fullmatch(r"(.*/)?(model|vision_model|text_model)(_\w+)?\.onnx", wanted.file)
-        if found is None or wanted.file not in files:
-            raise UsageError(f"has no model {wanted.file}", where=wanted.repo, todo="look at its page, or leave it out")
+    endings = [f"_{reference.quant}"] if reference.quant else list(ENDINGS)
+    if reference.file:
+        found = re.fullmatch(r"(.*/)?(model|vision_model|text_model)(_\w+)?\.onnx", reference.file)
+        if found is None or reference.file not in files:
+            raise UsageError(
+                f"has no model {reference.file}", where=reference.repo, todo="look at its page, or leave it out"
+            )
         endings = [found[3] or ""]
     for ending in endings:
         if ending not in ENDINGS:
-            known = ", ".join(each.removeprefix("_") for each in ENDINGS if each)
+            known_endings = ", ".join(each.removeprefix("_") for each in ENDINGS if each)
             raise UsageError(
-                f"{ending.removeprefix('_')} is not a known variant", where=wanted.repo, todo=f"say {known}"
+                f"{ending.removeprefix('_')} is not a known variant", where=reference.repo, todo=f"say {known_endings}"
             )
         for folder in _WITHIN:
             paths = tuple(f"{folder}{stem}{ending}.onnx" for stem in stems)
@@ -636,23 +649,23 @@ def _onnx_files(
                 return paths, ending
     outside = any(f"{folder}{stem}.onnx{out}" in files for folder in _WITHIN for stem in stems for out in _OUTSIDE)
     what = f"has no {' and '.join(f'{stem}.onnx' for stem in stems)}{' that holds its own weights' if outside else ''}"
-    raise UsageError(what, where=wanted.repo, todo="name a repository with the ONNX files of one model")
+    raise UsageError(what, where=reference.repo, todo="name a repository with the ONNX files of one model")
 
 
 def _with(
-    files: Mapping[str, HubFile], paths: tuple[str, ...], beside: tuple[str, ...], wanted: HubReference
+    files: Mapping[str, HubFile], paths: tuple[str, ...], beside: tuple[str, ...], reference: HubReference
 ) -> tuple[HubFile, ...]:
     for name in beside:
         if name not in files:
-            raise UsageError(f"has no {name}, without which its ONNX files are of no use", where=wanted.repo)
+            raise UsageError(f"has no {name}, without which its ONNX files are of no use", where=reference.repo)
     return tuple(files[name] for name in (*paths, *beside))
 
 
-def _onnx_traits(taken: OnnxSelection, config: Mapping[str, Any]) -> ModelTraits:
-    size = sum(file.size for file in taken.files if file.name.endswith(".onnx"))
+def _onnx_traits(selection: OnnxSelection, config: Mapping[str, Any]) -> ModelTraits:
+    size = sum(file.size for file in selection.files if file.name.endswith(".onnx"))
     memory = onnx_memory_of_size(size)
     figures = (memory.low, memory.mid, memory.high)
-    if taken.runtime == "contrastive":
+    if selection.runtime == "contrastive":
         return ModelTraits(
             memory=figures, sees=True, embeds=True, pictures=image_tokens_of_config(config),
             tasks=("zero-shot-image-classification", "feature-extraction"),

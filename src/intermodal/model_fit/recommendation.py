@@ -169,4 +169,4 @@ def _seconds(
         first.low + ANSWER / rate.high, first.mid + ANSWER / rate.mid, first.high + ANSWER / rate.low,
         "by its parameters and this machine's bandwidth",
     )  # fmt: skip
-    return seconds, f"an answer of {ANSWER} tokens to {PROMPT:,}", rate
+    return seconds, f"a prompt of {PROMPT:,} tokens and an answer of {ANSWER}", rate

@@ -276,7 +276,7 @@ def no_route(case: PlanningCase, refused: list[EndpointRejection]) -> NoRoute:
     }.get("translation" if case.into or case.translating else case.output, "embed this")  # fmt: skip
     cause = _rule_behind(case, telling[0]) if telling else ""
     todo = remedy(case, telling[0], refused, cause) if telling else "run intermodal doctor"
-    error = NoRoute(hint("nothing reachable can {}{}: {}", what, by, reasons[0]), todo=todo, reasons=reasons)
+    error = NoRoute(hint("no available model can {}{}: {}", what, by, reasons[0]), todo=todo, reasons=reasons)
     error.rule = cause
     return error
 

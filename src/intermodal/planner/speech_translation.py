@@ -40,7 +40,7 @@ _NAMED = 8  # maximum number of languages named in a comparison
 _LONGER = 1.5  # maximum length of a translation relative to the transcript; languages differ, and lines are numbered
 _NUMBER = 4  # tokens of a line number; speech has a line every few seconds
 FALLBACKS = 4
-_ANOTHER_KIND = "another kind of output is wanted here"  # the reason given for the other kind of endpoint
+_ANOTHER_KIND = "this request asks for another output"  # the reason given for the other kind of endpoint
 
 
 def translation_instruction(into: str) -> str:
@@ -141,7 +141,7 @@ def plan_translation(kinds: Sequence[PlanningCase], plan_of: Callable[[PlanningC
         )
     if others:
         return _with(case, plan, others[0][1])
-    closed = hint("the other way into {} is not open: {}", case.into, _closed(errors[0]))
+    closed = hint("no other route translates into {}: {}", case.into, _closed(errors[0]))
     return msgspec.structs.replace(plan, notes=(*plan.notes, _comparison(case, plan.chosen), closed))
 
 
@@ -173,7 +173,7 @@ def _with(case: PlanningCase, plan: Plan, other: Plan) -> Plan:
     if other.chosen.score <= best:
         why = f"its weakest link is {other.chosen.tier}, and that of the chosen one {plan.chosen.tier}"
     mine_, other_ = _comparison(case, plan.chosen), _comparison(case, other.chosen)
-    options = [f"two ways into {case.into}: {mine_}; {other_}, after it: {why}"]
+    options = [f"two routes into {case.into}: {mine_}; then {other_}: {why}"]
     return msgspec.structs.replace(
         plan, fallbacks=tuple(fallbacks), outranked=tuple(_unlike(rows)),
         rejected=_rejected(plan, other), notes=(*plan.notes, *options),
@@ -187,19 +187,18 @@ def _comparison(case: PlanningCase, candidate: Candidate) -> str:
     costs = f"{numbers.money(total.cost)}, {numbers.seconds(total.seconds)}; {_languages(model, last.op)}"
     if last.op == "transcribe":
         return (
-            f"{last.endpoint} hears it and writes {case.into} by itself "
-            f"({costs}; the words as they were said are not kept)"
+            f"{last.endpoint} translates into {case.into} while transcribing ({costs}; the original words are not kept)"
         )
     transcribers = [step.endpoint for step in candidate.steps if step.op == "transcribe"]
-    source = f"what {transcribers[0]} hears" if transcribers else "the sound"
-    note = "the words as they were said are kept" if transcribers else "the words as they were said are not kept"
+    source = f"the transcript of {transcribers[0]}" if transcribers else "the audio"
+    note = "the original words are kept" if transcribers else "the original words are not kept"
     return f"{last.endpoint} translates {source} ({costs}; {note})"
 
 
 def _languages(model: Model, op: str) -> str:
     """Return the output languages of a model, as stated in its row."""
     if op == "transcribe":
-        return f"into {joined_names(model.translates)} and no other language"
+        return f"into {joined_names(model.translates)} only"
     if not model.languages:
         return "its languages are not stated"
     known = joined_names(model.languages) if len(model.languages) <= _NAMED else f"{len(model.languages)} languages"
@@ -238,7 +237,7 @@ def _neither(case: PlanningCase, errors: list[NoRoute]) -> NoRoute:
         todo = "name a model that translates into it, or none"
     by = f" with {case.policy.model}" if case.policy.model else ""
     about = first.hints.reasons[0] if first.reasons else first.hints.what
-    what = hint("nothing reachable can translate this into {}{}: {}", case.into, by, about)
+    what = hint("no available model can translate this into {}{}: {}", case.into, by, about)
     made = NoRoute(what, todo=todo, reasons=reasons)
     made.rule = first.rule or second.rule
     return made

@@ -72,8 +72,10 @@ def _check_names(file: PromptFile, given: Given) -> None:
     names = [each.name for each in file.arguments]
     for name in given:
         if file.argument(name) is None and not file.open_ended:
-            known = f"arguments are {', '.join(names)}" if names else "it takes no arguments"
-            raise file.error(f"there is no argument {name!r}", "input", request_builder.suggestion(name, names, known))
+            expected = f"arguments are {', '.join(names)}" if names else "it takes no arguments"
+            raise file.error(
+                f"there is no argument {name!r}", "input", request_builder.suggestion(name, names, expected)
+            )
 
 
 def _default(file: PromptFile, argument: Argument) -> Any:
@@ -215,11 +217,11 @@ def wrong_kind(
     file: PromptFile, argument: Argument, medium: MediaValue | None, name: str, kind: Kind, media_type: str
 ) -> PromptError:
     """Return the error for a file whose modality differs from that of its argument, or of its place in the argument."""
-    wanted = " or ".join(A[each] for each in ((medium.kinds if medium is not None else ()) or argument.media))
+    kinds = " or ".join(A[each] for each in ((medium.kinds if medium is not None else ()) or argument.media))
     place = (medium.at if medium is not None else "") or argument.name
     within = f" at {place}" if place != argument.name else ""
-    what = f"argument {argument.name!r} takes {wanted}{within}, and {name} is {A[kind]} ({media_type})"
-    todo = f"give {wanted}, or declare {place} as {'document' if kind == 'text' else kind}"
+    what = f"argument {argument.name!r} takes {kinds}{within}, and {name} is {A[kind]} ({media_type})"
+    todo = f"give {kinds}, or declare {place} as {'document' if kind == 'text' else kind}"
     return file.error(what, argument.line, todo)
 
 
@@ -316,26 +318,26 @@ def arguments_from_schema(
     ``media``: modalities that the file states by name.
     """
     required = set(schema.get("required", ()))
-    made = []
+    arguments = []
     for name, each in (schema.get("properties") or {}).items():
         told: Mapping[str, Any] = each if isinstance(each, Mapping) else {}
         kinds = _types(told)
         many = "array" in kinds
         kind = _media_kind(name, told, uses, media)
-        given = default.get(name, told.get("default"))
-        made.append(
+        default_value = default.get(name, told.get("default"))
+        arguments.append(
             Argument(
                 name=name,
                 kind=kind or _plain_kind(kinds, told),
-                required=name in required and given is None,
+                required=name in required and default_value is None,
                 many=many,
                 description=str(told.get("description") or ""),
-                default=given,
+                default=default_value,
                 schema=told,
                 line=lines.get(name, 1),
             )
         )
-    return tuple(made)
+    return tuple(arguments)
 
 
 def arguments_from_template(
@@ -359,25 +361,27 @@ def arguments_from_template(
     )
 
 
-def _types(told: Mapping[str, Any]) -> set[str]:
-    kind = told.get("type")
+def _types(schema: Mapping[str, Any]) -> set[str]:
+    kind = schema.get("type")
     return {kind} if isinstance(kind, str) else set(kind) - {"null"} if isinstance(kind, list) else set()
 
 
-def _plain_kind(kinds: set[str], told: Mapping[str, Any]) -> ArgumentKind:
-    if not kinds and all(isinstance(value, str | None) for value in told.get("enum", (0,))):
+def _plain_kind(kinds: set[str], schema: Mapping[str, Any]) -> ArgumentKind:
+    if not kinds and all(isinstance(value, str | None) for value in schema.get("enum", (0,))):
         return "text"
     return TYPES.get(next(iter(kinds)), "json") if len(kinds) == 1 else "json"
 
 
 def _media_kind(
-    name: str, told: Mapping[str, Any], uses: TemplateUses, media: Mapping[str, ArgumentKind]
+    name: str, schema: Mapping[str, Any], uses: TemplateUses, media: Mapping[str, ArgumentKind]
 ) -> ArgumentKind | None:
     """Return the modality of a media argument; None if it is not a media argument."""
     if name in media:
         return media[name]
-    items = told.get("items")
-    said = told.get("contentMediaType") or (items.get("contentMediaType") if isinstance(items, Mapping) else None)
+    items = schema.get("items")
+    media_type = schema.get("contentMediaType") or (
+        items.get("contentMediaType") if isinstance(items, Mapping) else None
+    )
     if name in uses.media:
-        return kind_of(str(said or uses.media[name]))
-    return kind_of(str(said)) if said else None
+        return kind_of(str(media_type or uses.media[name]))
+    return kind_of(str(media_type)) if media_type else None

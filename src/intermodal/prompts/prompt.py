@@ -73,11 +73,11 @@ def request_of(
     if "private" in said:
         said["private"] = _labels(file, said["private"], values)
     request_builder.apply_config_defaults(said, config)
-    made = request_builder.make_request("prompt", **said)
+    request = request_builder.make_request("prompt", **said)
     output = file.output_with(values)
     if isinstance(output, JsonOutput) and output.schema_text and not _said(messages, output.schema_text):
         output = replace(output, schema_text="")
-    return replace(made, messages=messages, output=output, settings=file.settings, tools=_tools(file, tools))
+    return replace(request, messages=messages, output=output, settings=file.settings, tools=_tools(file, tools))
 
 
 def _said(messages: tuple[Message, ...], words: str) -> bool:
@@ -85,8 +85,8 @@ def _said(messages: tuple[Message, ...], words: str) -> bool:
     return any(isinstance(part, Text) and words in part.text for part in parts)
 
 
-def _tools(file: PromptFile, given: tuple[Tool, ...]) -> tuple[Tool, ...]:
-    named = {tool.name: tool for tool in (*file.tools, *given)}
+def _tools(file: PromptFile, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
+    named = {tool.name: tool for tool in (*file.tools, *tools)}
     for name in file.undefined_tools:
         if name not in named:
             todo = "define it under toolDefs, or pass its Tool"
@@ -100,17 +100,17 @@ def _labels(file: PromptFile, private: Any, values: Mapping[str, Any]) -> tuple[
     An argument without a file name, such as text in the prompt or a URL, is labelled by its whole modality.
     """
     parts = media_of(values)
-    made: list[str] = []
+    labels: list[str] = []
     for label in [private] if isinstance(private, str) else list(private):
         argument = file.argument(label)
         if argument is None:
-            made.append(label)
+            labels.append(label)
         elif not argument.is_media:
-            made.append("text")
+            labels.append("text")
         for name, medium in parts if argument is not None else ():
             if name == label:
-                made += _name_of(medium.part, argument)
-    return tuple(dict.fromkeys(made))
+                labels += _name_of(medium.part, argument)
+    return tuple(dict.fromkeys(labels))
 
 
 def _name_of(part: MediaPart, argument: Argument | None) -> tuple[str, ...]:
@@ -177,8 +177,8 @@ class PromptPlan:
     def __str__(self) -> str:
         """Return the plan as text, as shown by ``intermodal prompt explain``."""
         file = self.file
-        told = f"{file.path} ({file.format})" + (f": {file.description}" if file.description else "")
-        lines = [f"prompt: {told}"]
+        title = f"{file.path} ({file.format})" + (f": {file.description}" if file.description else "")
+        lines = [f"prompt: {title}"]
         if file.arguments:
             lines.append(f"takes: {'; '.join(f'{each.name} ({each.words})' for each in file.arguments)}")
         lines += [f"imagined: {'; '.join(self.assumed)}"] if self.assumed else []
@@ -216,9 +216,9 @@ class Prompt:
         """Return the request like ``request``; in a mapping, arguments may have any name."""
         bound = argument_values.bind_values(self.file, args)
         await argument_values.check_media(self.file, bound)
-        made = request_of(self.file, bound, self._options, self._client.config, history=history, tools=tools)
-        await self._checked(made, bound)
-        return made
+        request = request_of(self.file, bound, self._options, self._client.config, history=history, tools=tools)
+        await self._checked(request, bound)
+        return request
 
     async def _checked(self, request: Request, bound: Mapping[str, Any]) -> None:
         """Compare the media named by the file with their declared modality. Raises PromptError with their line."""
@@ -234,21 +234,21 @@ class Prompt:
 
     async def plan_with(self, args: Mapping[str, Any]) -> PromptPlan:
         """Plan like ``plan``; in a mapping, arguments may have any name."""
-        made = sample_arguments.make_samples(self.file, args)
-        bound = argument_values.bind_values(self.file, args, missing=made.values)
+        samples = sample_arguments.make_samples(self.file, args)
+        bound = argument_values.bind_values(self.file, args, missing=samples.values)
         await argument_values.check_media(self.file, {name: value for name, value in bound.items() if name in args})
         request = request_of(self.file, bound, self._options, self._client.config)
         await self._checked(request, bound)
         prepared = await self._client.prepare(
-            sample_arguments.with_media_markers(request, made), also=self._names(), planning=True
+            sample_arguments.with_media_markers(request, samples), also=self._names(), planning=True
         )
         inputs = prepared.inputs
-        if made.pieces:
-            inputs = sample_arguments.with_sample_media(inputs, request, made)
-            inputs = await self._told(inputs, {**bound, **made.words})
+        if samples.pieces:
+            inputs = sample_arguments.with_sample_media(inputs, request, samples)
+            inputs = await self._told(inputs, {**bound, **samples.words})
         check_kinds(self.file, inputs)
         _, plan, notes = await self._chosen(inputs)
-        return PromptPlan(self.file, plan, tuple(made.assumed), notes)
+        return PromptPlan(self.file, plan, tuple(samples.assumed), notes)
 
     async def explain(self, **args: Any) -> str:
         """Return the plan as text, with its sample values and the cost of one run and of a thousand runs."""
@@ -316,8 +316,8 @@ class Prompt:
         async def plan(inputs: Inputs) -> Plan:
             return plan_from(inputs)
 
-        taken, made, notes = await choose_plan(self.file, self._names(), inputs, plan)
-        return taken, made, (*notes, *self._of_schema(inputs, made))
+        model, chosen_plan, notes = await choose_plan(self.file, self._names(), inputs, plan)
+        return model, chosen_plan, (*notes, *self._of_schema(inputs, chosen_plan))
 
     def _of_schema(self, inputs: Inputs, plan: Plan) -> list[str]:
         """Return notes if the host of the plan cannot enforce the file's schema."""
@@ -328,8 +328,8 @@ class Prompt:
         if GenerateAnswer.of(answering).json != "prompted":
             return []
         named = is_closable(output.schema)
-        held = [e.id for e in inputs.catalog.endpoints if e.ready and schema_delivery(e.host, named) != "asked"]
-        who = "the host of this route" if held else "no host that can be reached"
+        endpoints = [e.id for e in inputs.catalog.endpoints if e.ready and schema_delivery(e.host, named) != "asked"]
+        who = "the host of this route" if endpoints else "no host that can be reached"
         what = f"{who} can be held to the schema: it is asked for in words, checked, and repaired once"
         return [f"{self.file.where('output')}: {what}"]
 
@@ -370,14 +370,14 @@ async def choose_plan(
         model = file.model_named(name)
         pinned = _with_model(inputs, name)
         try:
-            made = await plan(pinned)
+            chosen = await plan(pinned)
         except (UnknownModel, NoRoute) as error:
             if model not in why or isinstance(error, NoRoute):
-                said = error.hints
-                why[model] = said.reasons[0] if isinstance(error, NoRoute) and said.reasons else said.what
+                hints = error.hints
+                why[model] = hints.reasons[0] if isinstance(error, NoRoute) and hints.reasons else hints.what
         else:
             why.pop(model, None)
-            return pinned, made, _not_taken(file, why)
+            return pinned, chosen, _not_taken(file, why)
     try:
         return inputs, await plan(inputs), _not_taken(file, why)
     except NoRoute as error:

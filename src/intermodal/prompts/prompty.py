@@ -48,8 +48,8 @@ class PromptyTemplate(MarkedTemplate):
     """The body, in which marks replace role lines."""
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
-        made: list[Message] = []
-        told = False
+        messages: list[Message] = []
+        has_history = False
         role: Role = "system" if any(slot.kind == "role" for slot in self.marks.kept) else "user"
         parts: list[Part] = []
         for piece in self.pieces(values):
@@ -58,13 +58,13 @@ class PromptyTemplate(MarkedTemplate):
             elif piece.kind == "media":
                 parts.append(piece.value.part if isinstance(piece.value, MediaValue) else self._picture(piece.value))
             else:
-                made += _message(role, parts)
+                messages += _message(role, parts)
                 parts = []
-                told = told or piece.kind == "history"
-                made += history if piece.kind == "history" else ()
+                has_history = has_history or piece.kind == "history"
+                messages += history if piece.kind == "history" else ()
                 role = ROLES[piece.value] if piece.kind == "role" else role
-        made += _message(role, parts)
-        return tuple(made) if told else with_history(made, history)
+        messages += _message(role, parts)
+        return tuple(messages) if has_history else with_history(messages, history)
 
     def _picture(self, url: str) -> MediaPart:
         try:
@@ -76,14 +76,14 @@ class PromptyTemplate(MarkedTemplate):
 
 def _message(role: Role, parts: list[Part]) -> list[Message]:
     """Return a message without surrounding blank lines; [] if nothing is left."""
-    kept = [part for part in parts if not isinstance(part, Text) or part.text.strip()]
-    if not kept:
+    nonempty = [part for part in parts if not isinstance(part, Text) or part.text.strip()]
+    if not nonempty:
         return []
-    if isinstance(kept[0], Text):
-        kept[0] = Text(text=kept[0].text.lstrip("\n"))
-    if isinstance(kept[-1], Text):
-        kept[-1] = Text(text=kept[-1].text.rstrip("\n"))
-    return [Message(role=role, parts=tuple(kept))]
+    if isinstance(nonempty[0], Text):
+        nonempty[0] = Text(text=nonempty[0].text.lstrip("\n"))
+    if isinstance(nonempty[-1], Text):
+        nonempty[-1] = Text(text=nonempty[-1].text.rstrip("\n"))
+    return [Message(role=role, parts=tuple(nonempty))]
 
 
 class Prompty:
@@ -157,9 +157,9 @@ class _Reader:
     # ---- body -------------------------------------------------------------------------------------
 
     def _check_template(self) -> None:
-        said = self._said.get("template")
-        wanted = said.get("format", said.get("type")) if isinstance(said, Mapping) else said
-        kind = wanted.get("kind") if isinstance(wanted, Mapping) else wanted
+        template = self._said.get("template")
+        template_format = template.get("format", template.get("type")) if isinstance(template, Mapping) else template
+        kind = template_format.get("kind") if isinstance(template_format, Mapping) else template_format
         if kind not in (None, "jinja2"):
             raise self._front.error(
                 ("template",), f"a template of {shown_value(kind)} is not read here", "write it in jinja2"
@@ -177,15 +177,15 @@ class _Reader:
     def _inputs(self) -> Iterator[Argument]:
         """Yield the arguments, and record the kind of each in ``_kinds``: a thread is the history."""
         self._kinds: dict[str, str] = {}
-        said, root = self._fields("inputs", "inputSchema")
-        told: list[tuple[str, Any, Place]]
-        if isinstance(said, Mapping):
-            told = [(name, each, (*root, name)) for name, each in said.items()]
-        elif isinstance(said, list) and all(isinstance(each, Mapping) and each.get("name") for each in said):
-            told = [(str(each["name"]), each, (*root, place)) for place, each in enumerate(said)]
+        fields, root = self._fields("inputs", "inputSchema")
+        entries: list[tuple[str, Any, Place]]
+        if isinstance(fields, Mapping):
+            entries = [(name, each, (*root, name)) for name, each in fields.items()]
+        elif isinstance(fields, list) and all(isinstance(each, Mapping) and each.get("name") for each in fields):
+            entries = [(str(each["name"]), each, (*root, place)) for place, each in enumerate(fields)]
         else:
             raise self._front.error(("inputs",), "is not a list of inputs", "write inputs: [{name: …, kind: string}]")
-        for name, each, at in told:
+        for name, each, at in entries:
             if not isinstance(each, Mapping):  # version 1: a value gives both the type and the default
                 yield Argument(name=name, kind="json", required=False, default=each, line=self._front.line(at))
                 continue
@@ -213,22 +213,22 @@ class _Reader:
         return table.get("properties") or {}, (schema, "properties")
 
     def _sample(self) -> Mapping[str, Any]:
-        said = self._said.get("sample")
-        if said is None:
+        sample = self._said.get("sample")
+        if sample is None:
             return {}
-        if not isinstance(said, Mapping):
-            what = f"the sample is {str(said)[:40]!r}, which is not followed"
+        if not isinstance(sample, Mapping):
+            what = f"the sample is {str(sample)[:40]!r}, which is not followed"
             self._findings.append(self._front.warning(("sample",), what, "write the values themselves"))
             return {}
-        return said
+        return sample
 
     def _examples(self, declared: Mapping[str, Argument]) -> tuple[PromptExample, ...]:
         """Return the sample as a test: it must produce an answer, which matches the file's schema if there is one."""
         sample = self._sample()
         if not sample:
             return ()
-        given = {name: self._given(name, value, declared.get(name)) for name, value in sample.items()}
-        return (PromptExample(arguments=given, line=self._front.line(("sample",)), checks=_ANSWERED, smoke=True),)
+        values = {name: self._given(name, value, declared.get(name)) for name, value in sample.items()}
+        return (PromptExample(arguments=values, line=self._front.line(("sample",)), checks=_ANSWERED, smoke=True),)
 
     def _given(self, name: str, value: Any, argument: Argument | None) -> Any:
         """Return a value of the sample; a media argument is a file next to the prompt, or a URL."""
@@ -254,9 +254,9 @@ class _Reader:
         return ("model", "options" if self._model.get("options") else "parameters")
 
     def _output(self, options: Mapping[str, Any]) -> Output:
-        said, _ = self._fields("outputs", "outputSchema")
-        if isinstance(said, list) and said:
-            return self._json(output_schema(said))
+        fields, _ = self._fields("outputs", "outputSchema")
+        if isinstance(fields, list) and fields:
+            return self._json(output_schema(fields))
         form = options.get("response_format")
         if isinstance(form, str) and _REFERENCE.match(form):
             what = f"the format of the answer is {form[:60]!r}, which is not followed: the answer is text"
@@ -264,30 +264,30 @@ class _Reader:
             self._findings.append(self._front.warning(at, what, "write outputs, or the format itself"))
         if not isinstance(form, Mapping) or form.get("type") not in ("json_object", "json_schema"):
             return TextOutput()
-        told = form.get("json_schema")
-        schema = told.get("schema", told) if isinstance(told, Mapping) else None
-        strict = isinstance(told, Mapping) and schema is not told and told.get("strict") is True
+        schema_table = form.get("json_schema")
+        schema = schema_table.get("schema", schema_table) if isinstance(schema_table, Mapping) else None
+        strict = isinstance(schema_table, Mapping) and schema is not schema_table and schema_table.get("strict") is True
         return self._json(dict(schema) if isinstance(schema, Mapping) else {"type": "object"}, strict=strict)
 
     def _json(self, schema: dict[str, Any], *, strict: bool = False) -> Output:
         try:
-            made: JsonOutput = schemas.json_output(schema, strict=strict)
+            output: JsonOutput = schemas.json_output(schema, strict=strict)
         except SchemaInvalid as error:
             raise self._front.error(("outputs",), error.what, error.todo) from None
-        return made
+        return output
 
     def _tools(self, options: Mapping[str, Any]) -> Iterator[Tool]:
         for place, each in enumerate((*(self._said.get("tools") or ()), *(options.get("tools") or ()))):
-            told = each.get("function", each) if isinstance(each, Mapping) else None
-            if not isinstance(told, Mapping) or not isinstance(told.get("name"), str):
+            function = each.get("function", each) if isinstance(each, Mapping) else None
+            if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
                 raise self._front.error(("tools", place), "is no tool", "write name, description and parameters")
             if each.get("kind", each.get("type", "function")) != "function":
-                what = f"tool {told['name']!r} is no function, and is left out"
+                what = f"tool {function['name']!r} is no function, and is left out"
                 self._findings.append(self._front.warning(("tools", place), what, "define a function"))
                 continue
-            given = told.get("parameters")
-            schema = {"type": "object", **_fields(given)} if isinstance(given, list) else given
-            tool = Tool(name=told["name"], description=str(told.get("description") or ""))
+            parameters = function.get("parameters")
+            schema = {"type": "object", **_fields(parameters)} if isinstance(parameters, list) else parameters
+            tool = Tool(name=function["name"], description=str(function.get("description") or ""))
             yield msgspec.structs.replace(tool, schema=dict(schema)) if isinstance(schema, Mapping) else tool
 
     def _table(self, at: Place, value: Any) -> Mapping[str, Any]:
@@ -300,9 +300,9 @@ _ANSWERED: tuple[Mapping[str, Any], ...] = ({"compare": "regex", "expected": r"\
 _CALLED = ("azure_deployment", "model", "name")  # in the configuration of version 1, the first that is there
 
 
-def output_schema(said: list[Any]) -> dict[str, Any]:
+def output_schema(fields: list[Any]) -> dict[str, Any]:
     """Return the schema of an answer with these fields, in the form of ``outputs``."""
-    return {"type": "object", **_fields(said), "additionalProperties": False}
+    return {"type": "object", **_fields(fields), "additionalProperties": False}
 
 
 def _fields(said: list[Any]) -> dict[str, Any]:
@@ -317,16 +317,16 @@ def _fields(said: list[Any]) -> dict[str, Any]:
 
 def _field(each: Mapping[str, Any]) -> dict[str, Any]:
     kind = _TYPES.get(str(each.get("kind") or each.get("type") or "string"), "string")
-    made: dict[str, Any] = {"type": kind}
+    schema: dict[str, Any] = {"type": kind}
     if each.get("description"):
-        made["description"] = str(each["description"])
+        schema["description"] = str(each["description"])
     if isinstance(each.get("enumValues"), list):
-        made["enum"] = each["enumValues"]
+        schema["enum"] = each["enumValues"]
     if kind == "array" and isinstance(each.get("items"), Mapping):
-        made["items"] = _field(each["items"])
+        schema["items"] = _field(each["items"])
     if kind == "object" and isinstance(each.get("properties"), list):
-        made.update(_fields(each["properties"]))
-    return made
+        schema.update(_fields(each["properties"]))
+    return schema
 
 
 FORMAT = Prompty()

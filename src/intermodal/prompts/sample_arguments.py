@@ -61,26 +61,26 @@ class SampleArguments:
 
 def make_samples(file: PromptFile, given: Mapping[str, Any]) -> SampleArguments:
     """Return samples for arguments that are neither given nor have a default; for optional arguments only media."""
-    made = SampleArguments()
+    samples = SampleArguments()
     example = file.examples[0].arguments if file.examples else {}
     for argument in file.arguments:
         if given.get(argument.name) is not None or argument.default is not None:
             continue
         if argument.is_media:
-            _media(made, argument)
+            _media(samples, argument)
             continue
         if argument.name in example and not argument.media:
-            made.values[argument.name] = made.words[argument.name] = example[argument.name]
-            made.assumed.append(f"{argument.name} is that of the file's first example")
+            samples.values[argument.name] = samples.words[argument.name] = example[argument.name]
+            samples.assumed.append(f"{argument.name} is that of the file's first example")
             continue
         if not argument.required and not argument.holds:
-            made.assumed.append(f"{argument.name} is left out")
+            samples.assumed.append(f"{argument.name} is left out")
             continue
-        value, said = sample_value(argument) if not argument.holds else _with_media(made, argument)
-        made.values[argument.name] = value
-        made.words[argument.name] = f"<{argument.name}>" if said.endswith("letters") else value
-        made.assumed.append(f"{argument.name} is {said}")
-    return made
+        value, note = sample_value(argument) if not argument.holds else _with_media(samples, argument)
+        samples.values[argument.name] = value
+        samples.words[argument.name] = f"<{argument.name}>" if note.endswith("letters") else value
+        samples.assumed.append(f"{argument.name} is {note}")
+    return samples
 
 
 def is_about_sample(error: IntermodalError) -> bool:
@@ -88,31 +88,31 @@ def is_about_sample(error: IntermodalError) -> bool:
     return _SENTENCE[:20] in error.what
 
 
-def _media(made: SampleArguments, argument: Argument) -> None:
+def _media(samples: SampleArguments, argument: Argument) -> None:
     name = argument.name
-    media, said = _medium(made, argument.kind, name)
+    media, note = _medium(samples, argument.kind, name)
     value: Any = [media] if argument.many else media
-    made.values[name] = made.words[name] = value
-    made.assumed.append(f"{name} is {'one, of ' if argument.many else ''}{said}")
+    samples.values[name] = samples.words[name] = value
+    samples.assumed.append(f"{name} is {'one, of ' if argument.many else ''}{note}")
 
 
-def _medium(made: SampleArguments, kind: ArgumentKind, name: str) -> tuple[MediaValue, str]:
-    piece, said = _USUAL[kind]
-    made.pieces[name] = piece
-    return value_of(name, BytesSource(data=b"", name=name), kind), said
+def _medium(samples: SampleArguments, kind: ArgumentKind, name: str) -> tuple[MediaValue, str]:
+    piece, note = _USUAL[kind]
+    samples.pieces[name] = piece
+    return value_of(name, BytesSource(data=b"", name=name), kind), note
 
 
-def _with_media(made: SampleArguments, argument: Argument) -> tuple[Any, str]:
+def _with_media(samples: SampleArguments, argument: Argument) -> tuple[Any, str]:
     """Return a value that matches the argument's schema, including its media; lists that contain media get one item."""
-    told: list[str] = []
+    notes: list[str] = []
 
     def put(kind: ArgumentKind, at: str) -> MediaValue:
-        media, said = _medium(made, kind, at)
-        told.append(f"{at} {said}")
+        media, note = _medium(samples, kind, at)
+        notes.append(f"{at} {note}")
         return media
 
     value = _Sample(argument.schema, put).of(argument.schema, argument.name)
-    return value, f"a value of its schema, each text a line: {', '.join(told)}"
+    return value, f"a value of its schema, each text a line: {', '.join(notes)}"
 
 
 def sample_value(argument: Argument) -> tuple[Any, str]:
@@ -181,26 +181,26 @@ class _Sample:
 # ---- planning without bytes ------------------------------------------------------------------------------
 
 
-def with_media_markers(request: Request, made: SampleArguments) -> Request:
+def with_media_markers(request: Request, samples: SampleArguments) -> Request:
     """Replace sample media in the request by text markers, so that it can be opened like any other request."""
-    return _mapped(request, lambda part: Text(text=_mark(part)) if _is_imagined(part, made) else part)
+    return _mapped(request, lambda part: Text(text=_mark(part)) if _is_imagined(part, samples) else part)
 
 
-def with_sample_media(inputs: Inputs, request: Request, made: SampleArguments) -> Inputs:
+def with_sample_media(inputs: Inputs, request: Request, samples: SampleArguments) -> Inputs:
     """Replace the text markers in the planner's inputs by sample media. ``request``: the request before markers."""
-    marks = {_mark(part): part for _, _, part in request.parts() if _is_imagined(part, made)}
+    marks = {_mark(part): part for _, _, part in request.parts() if _is_imagined(part, samples)}
     facts: list[PartFacts] = []
     parts: dict[int, Part] = {}
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for (index, _, part), found in zip(inputs.request.parts(), inputs.facts.parts, strict=True):
         whose = marks.get(part.text) if isinstance(part, Text) else None
         if whose is None:
             facts.append(found)
             continue
         name = whose.source.name  # type: ignore[union-attr]
-        seen[name] = seen.get(name, 0) + 1
-        called = name if seen[name] == 1 else f"{name} ({seen[name]})"
-        _, fact = imagined_part(Sized(name=name, piece=made.pieces[name]), index, called)
+        counts[name] = counts.get(name, 0) + 1
+        called = name if counts[name] == 1 else f"{name} ({counts[name]})"
+        _, fact = imagined_part(Sized(name=name, piece=samples.pieces[name]), index, called)
         parts[index] = whose
         facts.append(fact)
     numbers = iter(range(len(facts)))
@@ -209,9 +209,9 @@ def with_sample_media(inputs: Inputs, request: Request, made: SampleArguments) -
                    schema=inputs.facts.schema, scripts=inputs.facts.scripts), original_messages=())  # fmt: skip
 
 
-def _is_imagined(part: Part, made: SampleArguments) -> bool:
+def _is_imagined(part: Part, samples: SampleArguments) -> bool:
     source = getattr(part, "source", None)
-    return isinstance(source, BytesSource) and not source.data and source.name in made.pieces
+    return isinstance(source, BytesSource) and not source.data and source.name in samples.pieces
 
 
 def _mark(part: Part) -> str:
@@ -234,9 +234,9 @@ def render_sample(file: PromptFile) -> tuple[Message, ...] | None:
 
     Raises PromptError with file and line, for example for a missing partial or image, or a PDF instead of an image.
     """
-    given = make_samples(file, {})
+    values = make_samples(file, {})
     try:
-        messages = file.template.messages(argument_values.bind_values(file, {}, missing=given.values))
+        messages = file.template.messages(argument_values.bind_values(file, {}, missing=values.values))
     except PromptError as error:
         if is_about_sample(error):
             return None
@@ -263,13 +263,13 @@ def check_files(file: PromptFile, messages: Iterable[Message], bound: Mapping[st
 
 def files_of(messages: Iterable[Message], bound: Mapping[str, Any]) -> list[tuple[Path, MediaPart]]:
     """Return the media that the prompt itself names, with their paths."""
-    given = {medium.part.source.path for _, medium in argument_values.media_of(bound)
+    paths = {medium.part.source.path for _, medium in argument_values.media_of(bound)
              if isinstance(medium.part.source, PathSource)}  # fmt: skip
     return [
         (Path(part.source.path), part)
         for message in messages
         for part in message.parts
-        if isinstance(part, MediaPart) and isinstance(part.source, PathSource) and part.source.path not in given
+        if isinstance(part, MediaPart) and isinstance(part.source, PathSource) and part.source.path not in paths
     ]
 
 

@@ -124,9 +124,9 @@ def parse_card_name(words: str) -> CardName:
 @lru_cache(1)
 def accelerators() -> tuple[Accelerator, ...]:
     """Return all rows; manually stated rows come first and replace others of the same name."""
-    stated = tuple(_rows("stated.csv"))
-    known = {_whole(row.name) for row in stated}
-    return (*stated, *(row for row in _rows("accelerators.csv") if _whole(row.name) not in known))
+    stated_rows = tuple(_rows("stated.csv"))
+    stated_names = {_whole(row.name) for row in stated_rows}
+    return (*stated_rows, *(row for row in _rows("accelerators.csv") if _whole(row.name) not in stated_names))
 
 
 def find_card(
@@ -139,18 +139,18 @@ def find_card(
             error lists them).
     """
     rows = accelerators() if among is None else among
-    asked = parse_card_name(words)
-    found = _called(asked, rows)
+    name = parse_card_name(words)
+    found = _called(name, rows)
     if not found:
         raise UsageError(f"no graphics card is known as {words!r}", where=where, todo=_nearest(words, rows))
     sizes = sorted({size for row in found for size in row.memory})
-    if asked.memory:
-        kept = tuple(row for row in found if asked.memory in row.memory)
-        if not kept:
+    if name.memory:
+        of_memory = tuple(row for row in found if name.memory in row.memory)
+        if not of_memory:
             have = ", ".join(f"{size / GIB:g} GB" for size in sizes)
-            raise UsageError(f"{found[0].title} has {have}, not {asked.memory / GIB:g} GB", where=where,
+            raise UsageError(f"{found[0].title} has {have}, not {name.memory / GIB:g} GB", where=where,
                              todo="name one of these")  # fmt: skip
-        return _slowest(kept), asked.memory
+        return _slowest(of_memory), name.memory
     if len(sizes) > 1:
         names = ", ".join(f'"{_plain(words)} {size / GIB:g}GB"' for size in sizes)
         raise UsageError(f"{words!r} is sold with different memory", where=where, todo=f"write one of {names}")
@@ -170,37 +170,35 @@ def card_of_driver(name: str, memory: int) -> Accelerator | None:
     return _slowest(near) if near else None
 
 
-def _called(asked: CardName, rows: tuple[Accelerator, ...]) -> tuple[Accelerator, ...]:
+def _called(name: CardName, rows: tuple[Accelerator, ...]) -> tuple[Accelerator, ...]:
     """Return the rows that match a parsed name.
 
     Only named variants are required to match. A name without its series ("4090") matches if it fits one series only.
     """
-    also = tuple(row for row in rows if any(_means(each, asked, row) for each in row.also))
+    also = tuple(row for row in rows if any(_means(each, name, row) for each in row.also))
     if also:
         return also
-    same = [row for row in rows if parse_card_name(row.name).key == asked.key]
-    if not same and asked.key[:1].isdigit():
+    same = [row for row in rows if parse_card_name(row.name).key == name.key]
+    if not same and name.key[:1].isdigit():
         series = [
-            row
-            for row in rows
-            if re.fullmatch(f"(rtx|gtx|rx|arc){re.escape(asked.key)}", parse_card_name(row.name).key)
+            row for row in rows if re.fullmatch(f"(rtx|gtx|rx|arc){re.escape(name.key)}", parse_card_name(row.name).key)
         ]
         same = series if len({parse_card_name(row.name).key for row in series}) == 1 else []
-    if asked.variants:
-        same = [row for row in same if set(asked.variants) <= _mounted(row)]
+    if name.variants:
+        same = [row for row in same if set(name.variants) <= _mounted(row)]
     return tuple(same)
 
 
-def _means(also: str, asked: CardName, row: Accelerator) -> bool:
-    said = parse_card_name(also)
-    fits = asked.memory in (0, said.memory) if said.memory else asked.memory in (0, *row.memory)
-    return fits and (said.key, said.variants) == (asked.key, asked.variants)
+def _means(also: str, name: CardName, row: Accelerator) -> bool:
+    alias = parse_card_name(also)
+    fits = name.memory in (0, alias.memory) if alias.memory else name.memory in (0, *row.memory)
+    return fits and (alias.key, alias.variants) == (name.key, name.variants)
 
 
 def _mounted(row: Accelerator) -> set[str]:
     """Return the variants of a row, with "sxm" added for "sxm5" because drivers write either."""
-    said = parse_card_name(row.name).variants
-    return {*said, *(each.rstrip("23456") for each in said if each.startswith("sxm"))}
+    variants = parse_card_name(row.name).variants
+    return {*variants, *(each.rstrip("23456") for each in variants if each.startswith("sxm"))}
 
 
 def _slowest(rows: Iterable[Accelerator]) -> Accelerator:
@@ -209,8 +207,8 @@ def _slowest(rows: Iterable[Accelerator]) -> Accelerator:
 
 
 def _whole(name: str) -> tuple[str, tuple[str, ...], int]:
-    said = parse_card_name(name)
-    return said.key, said.variants, said.memory
+    parsed = parse_card_name(name)
+    return parsed.key, parsed.variants, parsed.memory
 
 
 def _plain(words: str) -> str:
@@ -225,9 +223,9 @@ def complete_card_name(words: str) -> tuple[str, ...]:
     >>> complete_card_name("rtx409")
     ('RTX-4090', 'RTX-4090-D', 'RTX-4090-Max-Q', 'RTX-4090-Mobile')
     """
-    wanted = re.sub(r"[^a-z0-9]", "", words.lower())
+    letters = re.sub(r"[^a-z0-9]", "", words.lower())
     names = {_short(row.name): None for row in accelerators()}
-    return tuple(sorted(name for name in names if name.lower().replace("-", "").startswith(wanted)))
+    return tuple(sorted(name for name in names if name.lower().replace("-", "").startswith(letters)))
 
 
 def _short(name: str) -> str:
@@ -246,21 +244,21 @@ def _nearest(words: str, rows: tuple[Accelerator, ...]) -> str:
     keys = {parse_card_name(row.name).key: row.title for row in rows} | {
         _whole(a)[0]: row.title for row in rows for a in row.also
     }
-    asked = parse_card_name(words).key
-    near = get_close_matches(asked, keys, _NEAR, 0.6) or _alike(asked, words, rows)
+    key = parse_card_name(words).key
+    near = get_close_matches(key, keys, _NEAR, 0.6) or _alike(key, words, rows)
     names = list(dict.fromkeys(keys.get(each, each) for each in near))
     return f"nearest are {', '.join(names)}" if names else hint("write its memory instead: {gpu=}", "24GB")
 
 
-def _alike(asked: str, words: str, rows: tuple[Accelerator, ...]) -> list[str]:
+def _alike(key: str, words: str, rows: tuple[Accelerator, ...]) -> list[str]:
     """Suggest GPUs when no name is spelled similarly.
 
     Returns the newest ones whose names differ only in their numbers, or the newest of a vendor if only that was named.
     """
-    if not asked:
+    if not key:
         maker = [row for row in rows if row.vendor.lower() in words.lower()]
         return [row.title for row in sorted(maker, key=lambda row: row.released, reverse=True)[:_NEAR]]
-    letters = re.sub(r"\d+", "#", asked)
+    letters = re.sub(r"\d+", "#", key)
     same = [row for row in rows if re.sub(r"\d+", "#", parse_card_name(row.name).key) == letters]
     return [row.title for row in sorted(same, key=lambda row: row.released, reverse=True)[:_NEAR]]
 
@@ -353,7 +351,7 @@ def with_assumptions(machine: Machine, measured: Quantity | None = None) -> Mach
     unified GPU is at most that of the machine.
     """
     shared = [gpu for gpu in machine.gpus if gpu.unified]
-    assumed = between(*_assumed(2), "2 channels of DDR4 or DDR5, assumed (--measure finds it out)")
+    assumed = between(*_assumed(2), "2 channels of DDR4 or DDR5, assumed (--measure measures it)")
     bandwidth = measured or (_chip(shared) if shared else assumed)
     gpus = tuple(_with_free(gpu, machine) for gpu in machine.gpus)
     return replace(machine, gpus=gpus, bandwidth=bandwidth)
@@ -547,8 +545,8 @@ def rental_words(machine: Machine) -> str:
     least, most = found[0], found[-1]
     cards = f"{many} x {name}" if many > 1 else name
     a_month = f"${many * least.usd_hour * HOURS:,.0f}"
-    said = f"{least.provider} ${least.usd_hour:g} an hour ({least.source}, read {least.read} by {least.by})"
+    sentence = f"{least.provider} ${least.usd_hour:g} an hour ({least.source}, read {least.read} by {least.by})"
     if most.usd_hour > least.usd_hour:
         a_month += f" to ${many * most.usd_hour * HOURS:,.0f}"
-        said += f" to {most.provider} ${most.usd_hour:g} ({most.source}, read {most.read} by {most.by})"
-    return f"renting {cards} day and night: {a_month} a month, by {counted(len(found), 'price')}: {said}"
+        sentence += f" to {most.provider} ${most.usd_hour:g} ({most.source}, read {most.read} by {most.by})"
+    return f"renting {cards} day and night: {a_month} a month, by {counted(len(found), 'price')}: {sentence}"

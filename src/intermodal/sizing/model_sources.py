@@ -62,13 +62,13 @@ class HubReference(Value):
     revision: str = "main"
 
 
-def parse_hub_reference(said: str) -> HubReference | None:
+def parse_hub_reference(text: str) -> HubReference | None:
     """Parse ``hf:...``; return None for anything else. Raises UsageError if the reference is malformed."""
-    if not said.startswith("hf:"):
+    if not text.startswith("hf:"):
         return None
-    found = _HUB.fullmatch(said)
-    if found is None or ".." in said:
-        raise UsageError(f"{said} names no repository", where="hf:", todo="say hf:OWNER/REPO[/FILE][:QUANT][@REVISION]")
+    found = _HUB.fullmatch(text)
+    if found is None or ".." in text:
+        raise UsageError(f"{text} names no repository", where="hf:", todo="say hf:OWNER/REPO[/FILE][:QUANT][@REVISION]")
     return HubReference(repo=found[1], file=found[2] or "", quant=found[3] or "", revision=found[4] or "main")
 
 
@@ -93,7 +93,7 @@ def local_model(path: Path) -> SizedModel:
     )  # fmt: skip
 
 
-async def remote_model(said: str, *, hub: str = "", env: Mapping[str, str] | None = None) -> SizedModel:
+async def remote_model(name: str, *, hub: str = "", env: Mapping[str, str] | None = None) -> SizedModel:
     """Return the shape of the model at a URL or ``hf:...`` reference.
 
     ``hub``: base URL of a mirror; otherwise the one in ``env`` is used.
@@ -102,45 +102,47 @@ async def remote_model(said: str, *, hub: str = "", env: Mapping[str, str] | Non
         UsageError: the reference names several models, or none. WeightsError: a header is damaged, or cannot be
             fetched.
     """
-    wanted = parse_hub_reference(said)
-    asked = hub_of({**(env or {}), **({MIRROR: hub} if hub else {})})
-    if wanted is None:
-        parsed = urlsplit(said)
+    reference = parse_hub_reference(name)
+    hub_url = hub_of({**(env or {}), **({MIRROR: hub} if hub else {})})
+    if reference is None:
+        parsed = urlsplit(name)
         if parsed.scheme not in ("http", "https") or not parsed.hostname:
-            raise UsageError(f"{said} is no address", where="URL", todo="say https://..., hf:OWNER/REPO or a path")
-        asked = Hub(f"{parsed.scheme}://{parsed.netloc}")
-    reader = _RemoteReader(asked)
+            raise UsageError(f"{name} is no address", where="URL", todo="say https://..., hf:OWNER/REPO or a path")
+        hub_url = Hub(f"{parsed.scheme}://{parsed.netloc}")
+    reader = _RemoteReader(hub_url)
     try:
-        return await (reader.url(said) if wanted is None else reader.repository(wanted))
+        return await (reader.url(name) if reference is None else reader.repository(reference))
     except SourceFailed as failed:
-        raise source_error(failed, said) from None
+        raise source_error(failed, name) from None
     finally:
         await reader.close()
 
 
-async def list_repository(wanted: HubReference, env: Mapping[str, str]) -> HubListing:
+async def list_repository(reference: HubReference, env: Mapping[str, str]) -> HubListing:
     """Return the files of a repository as the user's hub lists them. Raises ``SourceFailed``."""
     hub = hub_of(env)
     try:
-        return await hub.listing(wanted.repo, wanted.revision)
+        return await hub.listing(reference.repo, reference.revision)
     finally:
         await hub.close()
 
 
-async def read_small_file(wanted: HubReference, revision: str, name: str, most: int, env: Mapping[str, str]) -> bytes:
+async def read_small_file(
+    reference: HubReference, revision: str, name: str, most: int, env: Mapping[str, str]
+) -> bytes:
     """Return a whole file of a repository, of at most ``most`` bytes. Raises ``SourceFailed``."""
     reader = _RemoteReader(hub_of(env))
     try:
-        return await reader.whole(msgspec.structs.replace(wanted, revision=revision), name, most)
+        return await reader.whole(msgspec.structs.replace(reference, revision=revision), name, most)
     finally:
         await reader.close()
 
 
-def source_error(failed: SourceFailed, said: str) -> WeightsError:
+def source_error(failed: SourceFailed, name: str) -> WeightsError:
     """Return the user-facing error for something that the hub does not have."""
     return WeightsError(
         failed.reason,
-        where=said,
+        where=name,
         todo=failed.todo or "check the name and the network, or name a file that is here",
     )
 
@@ -163,21 +165,23 @@ class _RemoteReader:
         names = parts(name)
         return await self._gguf([address.replace(name, one) for one in names], names, address)
 
-    async def repository(self, wanted: HubReference) -> SizedModel:
-        if wanted.file.endswith(".gguf"):
-            return await self._files(wanted, wanted.file)
-        if wanted.file:
-            raise UsageError(f"{wanted.file} is no GGUF file", where="hf:", todo="leave the file out, or name a GGUF")
+    async def repository(self, reference: HubReference) -> SizedModel:
+        if reference.file.endswith(".gguf"):
+            return await self._files(reference, reference.file)
+        if reference.file:
+            raise UsageError(
+                f"{reference.file} is no GGUF file", where="hf:", todo="leave the file out, or name a GGUF"
+            )
         self._requests += 1
-        listed = (await self._hub.listing(wanted.repo, wanted.revision)).files
-        chosen = chosen_file(listed, wanted)
-        return await (self._files(wanted, chosen) if chosen else self._saved(wanted, listed))
+        listed = (await self._hub.listing(reference.repo, reference.revision)).files
+        chosen = chosen_file(listed, reference)
+        return await (self._files(reference, chosen) if chosen else self._saved(reference, listed))
 
-    async def _files(self, wanted: HubReference, file: str) -> SizedModel:
+    async def _files(self, reference: HubReference, file: str) -> SizedModel:
         folder, _, name = file.rpartition("/")
         names = [f"{folder}/{one}" if folder else one for one in parts(name)]
-        addresses = [self._hub.address(wanted.repo, wanted.revision, one) for one in names]
-        return await self._gguf(addresses, tuple(names), f"hf:{wanted.repo}/{file}")
+        addresses = [self._hub.address(reference.repo, reference.revision, one) for one in names]
+        return await self._gguf(addresses, tuple(names), f"hf:{reference.repo}/{file}")
 
     async def _gguf(self, addresses: list[str], names: tuple[str, ...], where: str) -> SizedModel:
         found = [await self._header(address, name) for address, name in zip(addresses, names, strict=True)]
@@ -199,24 +203,24 @@ class _RemoteReader:
                     raise
         raise AssertionError("the last piece is as long as a header may be")
 
-    async def _saved(self, wanted: HubReference, listed: tuple[HubFile, ...]) -> SizedModel:
+    async def _saved(self, reference: HubReference, listed: tuple[HubFile, ...]) -> SizedModel:
         """Read a folder saved by transformers: its config, and its index or its only weights file."""
         names = {file.name: file.size for file in listed}
         weights = tuple((name, names[name]) for name in sorted(names) if name.endswith(".safetensors"))
         if "config.json" not in names or not weights:
             raise UsageError(
-                "has neither GGUF files nor a config.json with *.safetensors", where=wanted.repo,
+                "has neither GGUF files nor a config.json with *.safetensors", where=reference.repo,
                 todo="name a repository with one of them",
             )  # fmt: skip
-        config = _config(await self.whole(wanted, "config.json", MAX_CONFIG), wanted.repo)
-        where = f"hf:{wanted.repo}"
+        config = _config(await self.whole(reference, "config.json", MAX_CONFIG), reference.repo)
+        where = f"hf:{reference.repo}"
         if safetensors.INDEX in names:
-            index = await self.whole(wanted, safetensors.INDEX, safetensors.MAX_INDEX)
-            said, _ = safetensors.parse_index(index, safetensors.INDEX)
-            shape = config_shape(config, name=wanted.repo, weights=said or sum(size for _, size in weights))
+            index = await self.whole(reference, safetensors.INDEX, safetensors.MAX_INDEX)
+            index_files, _ = safetensors.parse_index(index, safetensors.INDEX)
+            shape = config_shape(config, name=reference.repo, weights=index_files or sum(size for _, size in weights))
             return SizedModel(shape=shape, where=where, files=weights, read=self._read, requests=self._requests)
-        address = self._hub.address(wanted.repo, wanted.revision, weights[0][0])
-        return await self._tensors(address, wanted.repo, config, weights)
+        address = self._hub.address(reference.repo, reference.revision, weights[0][0])
+        return await self._tensors(address, reference.repo, config, weights)
 
     async def _tensors(
         self, address: str, name: str, config: dict[str, Any], files: tuple[tuple[str, int], ...] = ()
@@ -237,32 +241,32 @@ class _RemoteReader:
         self._read += len(piece.data)
         return piece
 
-    async def whole(self, wanted: HubReference, file: str, most: int) -> bytes:
-        piece = await self._piece(self._hub.address(wanted.repo, wanted.revision, file), 0, most)
+    async def whole(self, reference: HubReference, file: str, most: int) -> bytes:
+        piece = await self._piece(self._hub.address(reference.repo, reference.revision, file), 0, most)
         if piece.total > most:
             raise SourceFailed(f"{file} is larger than {most:,} bytes")
         found: bytes = piece.data
         return found
 
 
-def chosen_file(listed: tuple[HubFile, ...], wanted: HubReference) -> str:
+def chosen_file(listed: tuple[HubFile, ...], reference: HubReference) -> str:
     """Return the only GGUF model of a repository, or the only one in the requested quantization.
 
     Returns "" if the repository has no GGUF model. Raises UsageError if there are several (the error lists them) or
     none in that quantization.
     """
     every = names = [file.name for file in listed if is_model(file.name)]
-    if wanted.quant:
-        names = [name for name in names if names_quantization(name, wanted.quant)]
+    if reference.quant:
+        names = [name for name in names if names_quantization(name, reference.quant)]
     if len(names) == 1:
         return names[0]
-    if not names and not wanted.quant:
+    if not names and not reference.quant:
         return ""
     if names:
-        raise UsageError(f"has {len(names)} models", where=wanted.repo, todo=f"say which: {', '.join(names[:8])}")
+        raise UsageError(f"has {len(names)} models", where=reference.repo, todo=f"say which: {', '.join(names[:8])}")
     there = dict.fromkeys(filter(None, map(quantization_in_name, every)))
     raise UsageError(
-        f"has no file of {wanted.quant}", where=wanted.repo,
+        f"has no file of {reference.quant}", where=reference.repo,
         todo=f"it has {', '.join(there)}" if there else "leave the quantization out, or name the file",
     )  # fmt: skip
 
@@ -437,7 +441,7 @@ def _beside(file: Path, projectors: list[Path]) -> Path:
 
 def _files(root: Path, *, depth: int) -> Iterator[Path]:
     """Yield the files at most ``depth`` folders deep, links to files included; at most ``_MAX_FILES`` entries."""
-    seen = 0
+    total = 0
     waiting = [(root, depth)]
     while waiting:
         folder, left = waiting.pop()
@@ -446,8 +450,8 @@ def _files(root: Path, *, depth: int) -> Iterator[Path]:
         except OSError:
             continue
         for entry in entries:
-            seen += 1
-            if seen > _MAX_FILES:
+            total += 1
+            if total > _MAX_FILES:
                 return
             if entry.is_dir(follow_symlinks=False):
                 if left > 0 and not entry.name.startswith("."):

@@ -239,7 +239,7 @@ def _decode(parts: tuple[DeviceWork, ...], shares: _Three) -> Quantity:
         speeds.append(1 / seconds if seconds else math.inf)
     low, mid, high = speeds
     names = " and ".join(dict.fromkeys(part.name for part in parts))
-    basis = f"{shares[0]:g} to {shares[2]:g} of what the bandwidth of {names} allows, with what it computes"
+    basis = f"{shares[0]:.0%} to {shares[2]:.0%} of the limit by the memory bandwidth and compute of {names}"
     kernels = f", and up to {KERNELS[0] * 1e6:g} us a layer to start its kernels" if small else ""
     return between(low, mid, high, basis + kernels)
 

@@ -106,8 +106,8 @@ def token_equations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
     if outcome is None or not reported or implausible(row):
         return []
     if row.reservation.op == "transcribe":
-        heard = work.audio_tokens
-        return [Observation((("audio_factor", heard),), float(reported), weight)] if heard else []
+        audio_tokens = work.audio_tokens
+        return [Observation((("audio_factor", audio_tokens),), float(reported), weight)] if audio_tokens else []
     if row.reservation.op not in _CHATS or not work.messages:
         return []
     found: list[Observation] = []
@@ -195,7 +195,7 @@ __all__ = [
 
 
 def statistics(
-    epoch: int, rows: Iterable[AttemptRow], made: Iterable[TransformRow] = (), pause: Pause = no_pause
+    epoch: int, rows: Iterable[AttemptRow], transforms: Iterable[TransformRow] = (), pause: Pause = no_pause
 ) -> Statistics:
     """Return the statistics of every endpoint, and of the media worker as ``media``. Rows are in the order they ended.
 
@@ -207,36 +207,36 @@ def statistics(
         by_endpoint.setdefault(row.reservation.endpoint, []).append(row)
         if row.outcome and row.outcome.error:
             failed.add((row.reservation.run, row.reservation.step))
-    return of_endpoints(epoch, by_endpoint, by_endpoint.__getitem__, failed, made, pause)
+    return of_endpoints(epoch, by_endpoint, by_endpoint.__getitem__, failed, transforms, pause)
 
 
 def of_endpoints(
     epoch: int, endpoints: Iterable[str], rows_of: Callable[[str], Iterable[AttemptRow]], failed: Set[tuple[str, str]],
-    made: Iterable[TransformRow] = (), pause: Pause = no_pause,
+    transforms: Iterable[TransformRow] = (), pause: Pause = no_pause,
 ) -> Statistics:  # fmt: skip
     """Return the statistics from rows that are read one endpoint at a time.
 
     Rows are read twice if another endpoint has the same model. This keeps peak memory low in a gateway, which computes
     the statistics every few seconds. ``failed``: run and step of failed attempts, at any endpoint.
     """
-    known: dict[str, dict[str, Quantity]] = {}
+    priors: dict[str, dict[str, Quantity]] = {}
     sizes: dict[str, int] = {}
     zones: dict[str, Zone] = {}
     for endpoint in sorted(endpoints):
         window = _window(rows_of(endpoint), failed)
         if window:
-            known[endpoint] = _figures(endpoint, window, pause=pause)
+            priors[endpoint] = _figures(endpoint, window, pause=pause)
             sizes[endpoint], zones[endpoint] = len(window), window[-1].reservation.zone
     found: dict[str, Quantity] = {}
-    for endpoint, figures in known.items():
+    for endpoint, figures in priors.items():
         other = _best_known(endpoint, sizes)
         if other is not None and (window := _window(rows_of(endpoint), failed)):
-            theirs = _shared(known[other], zones[endpoint], zones[other])
+            theirs = _shared(priors[other], zones[endpoint], zones[other])
             own = _figures(endpoint, window, theirs, pause)
             figures = _together(own, theirs, _same(own, theirs, window, sizes[other]))
         for figure, quantity in figures.items():
             found[f"{endpoint}|{figure}"] = quantity
-    for figure, quantity in _media([row for row in made if row.amount > 0 and row.seconds > 0], pause).items():
+    for figure, quantity in _media([row for row in transforms if row.amount > 0 and row.seconds > 0], pause).items():
         found[f"media|{figure}"] = quantity
     return Statistics(epoch=epoch, rows=found)
 
@@ -316,10 +316,10 @@ def _same(
         for name in SPEEDS if name in theirs
     }  # fmt: skip
     off: dict[tuple[str, ...], list[float]] = {}
-    for seen in (one for row in rows for one in observations(row)):
-        names = tuple(name for name, _ in seen.amounts)
+    for observation in (one for row in rows for one in observations(row)):
+        names = tuple(name for name, _ in observation.amounts)
         if all(name in logs for name in names):
-            off.setdefault(names, []).append(residual(seen, logs))
+            off.setdefault(names, []).append(residual(observation, logs))
     like, unlike = set[str](), set[str]()
     for names, found in off.items():
         error = deviation(found) * math.sqrt(1 / len(found) + 1 / others)
@@ -363,10 +363,10 @@ def _figures(
 
 def without_contention(rows: Sequence[AttemptRow]) -> list[AttemptRow]:
     """Drop rows that ran while other programs used much more of the machine than usual."""
-    known = [row.outcome.busy for row in rows if row.outcome and row.outcome.busy is not None]
-    if not known:
+    busy = [row.outcome.busy for row in rows if row.outcome and row.outcome.busy is not None]
+    if not busy:
         return list(rows)
-    most = max(_QUIET, _UNUSUAL * percentile(known, 0.5))
+    most = max(_QUIET, _UNUSUAL * percentile(busy, 0.5))
     return [row for row in rows if row.outcome and (row.outcome.busy or 0.0) <= most]
 
 
@@ -383,9 +383,9 @@ def _weight(age: int) -> float:
 
 
 def _speeds(rows: Sequence[AttemptRow], before: dict[str, CoefficientPrior], pause: Pause) -> dict[str, Quantity]:
-    seen = [one for age, row in sliced(_aged(rows), pause) for one in observations(row, _weight(age))]
+    weighted = [one for age, row in sliced(_aged(rows), pause) for one in observations(row, _weight(age))]
     found: dict[str, Quantity] = {}
-    for figure, result in _fitted(seen, before, pause).items():
+    for figure, result in _fitted(weighted, before, pause).items():
         found[figure] = _quantity(result, per_second=figure in _PER_SECOND)
     return found
 
@@ -416,8 +416,8 @@ def observations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
     if expected.op in ("embed", "score") and usage.input_tokens:
         return [Observation((("overhead", 1.0), ("prompt", float(usage.input_tokens))), outcome.seconds, weight)]
     if expected.op == "draw" and work.made:
-        drawn = (("overhead", 1.0), ("denoise", work.denoised), ("latent", work.made))
-        return [Observation(drawn, outcome.seconds, weight)]
+        image_work = (("overhead", 1.0), ("denoise", work.denoised), ("latent", work.made))
+        return [Observation(image_work, outcome.seconds, weight)]
     if expected.op == "draw" and work.pictures:
         return [Observation((("overhead", 1.0), ("picture", float(work.pictures))), outcome.seconds, weight)]
     if expected.op not in _CHATS or not usage.input_tokens or implausible(row):
@@ -447,24 +447,24 @@ def passed_over(row: AttemptRow) -> bool:
 
 
 def _media(rows: Sequence[TransformRow], pause: Pause) -> dict[str, Quantity]:
-    seen: list[Observation] = []
+    weighted: list[Observation] = []
     for op, figure in TRANSFORMS.items():
         of_op = [row for row in rows if row.op == op][-WINDOW:]
-        known = [row.busy for row in of_op if row.busy is not None]
-        most = max(_QUIET, _UNUSUAL * percentile(known, 0.5)) if known else 1.0
+        busy = [row.busy for row in of_op if row.busy is not None]
+        most = max(_QUIET, _UNUSUAL * percentile(busy, 0.5)) if busy else 1.0
         usual = [row for row in of_op if (row.busy or 0.0) <= most]
-        seen += [
+        weighted += [
             Observation((("worker", 1.0), (figure, row.amount)), row.seconds, _weight(len(usual) - 1 - index))
             for index, row in enumerate(usual)
         ]
-    return {figure: _quantity(result) for figure, result in _fitted(seen, media_priors(), pause).items()}
+    return {figure: _quantity(result) for figure, result in _fitted(weighted, media_priors(), pause).items()}
 
 
 def _fitted(
-    seen: Sequence[Observation], before: Mapping[str, CoefficientPrior], pause: Pause
+    weighted: Sequence[Observation], before: Mapping[str, CoefficientPrior], pause: Pause
 ) -> dict[str, FittedCoefficient]:
     """Return the values with enough observations; if there are too few, nothing is computed."""
-    results = fit_coefficients(seen, before, pause) if len(seen) >= ENOUGH else {}
+    results = fit_coefficients(weighted, before, pause) if len(weighted) >= ENOUGH else {}
     return {figure: result for figure, result in results.items() if result.times >= ENOUGH}
 
 
@@ -477,9 +477,9 @@ def _quantity(result: FittedCoefficient, *, per_second: bool = False) -> Quantit
 
 def _counting(rows: Sequence[AttemptRow], theirs: Mapping[str, Quantity], pause: Pause) -> dict[str, Quantity]:
     """Return how the server counts inputs, relative to our rules."""
-    seen = weighted_equations([(row, _weight(age)) for age, row in sliced(_aged(rows), pause)])
+    equations = weighted_equations([(row, _weight(age)) for age, row in sliced(_aged(rows), pause)])
     before = {name: lognormal_prior(theirs[name]) if name in theirs else usual for name, usual in PRIORS.items()}
-    return {figure: _quantity(result) for figure, result in _fitted(seen, before, pause).items()}
+    return {figure: _quantity(result) for figure, result in _fitted(equations, before, pause).items()}
 
 
 def _add_films(found: dict[str, Quantity], rows: Sequence[AttemptRow]) -> None:
@@ -555,11 +555,11 @@ def _answered(row: AttemptRow, weight: float) -> answer_lengths.ObservedAnswer |
     outcome, expected, out = row.outcome, row.reservation, _output(row)
     if outcome is None or outcome.bench or expected.op != "generate" or not expected.output:
         return None
-    seen = (out or 0) - (outcome.reasoning_tokens or 0)
-    if out is None or seen < 1:
+    visible = (out or 0) - (outcome.reasoning_tokens or 0)
+    if out is None or visible < 1:
         return None
     cut = outcome.cut or (expected.output_range is not None and out >= expected.output_range.high)
-    return answer_lengths.ObservedAnswer(expected.output.partition("@")[0], float(seen), weight, cut)
+    return answer_lengths.ObservedAnswer(expected.output.partition("@")[0], float(visible), weight, cut)
 
 
 def _described(row: AttemptRow) -> float | None:
@@ -576,10 +576,10 @@ def _thought(endpoint: str, rows: Sequence[AttemptRow]) -> dict[str, Quantity]:
     by_effort: dict[str, list[tuple[float, float]]] = {}
     for age, row in _aged(rows):
         outcome = row.outcome
-        seen = outcome.reasoning_tokens if outcome and not (outcome.bench or outcome.cut) else None
-        if seen is not None and row.reservation.op == "generate":
+        reasoning = outcome.reasoning_tokens if outcome and not (outcome.bench or outcome.cut) else None
+        if reasoning is not None and row.reservation.op == "generate":
             effort = row.reservation.output.partition("@")[2]
-            by_effort.setdefault(effort, []).append((max(float(seen), 1.0), _weight(age)))
+            by_effort.setdefault(effort, []).append((max(float(reasoning), 1.0), _weight(age)))
     for effort, values in sorted(by_effort.items()):
         if thinking is None and not any(value > 1 for value, _ in values):
             continue

@@ -140,10 +140,10 @@ def totals(database: Database) -> UsageTotals:
         for row in _totals(connection, upto):
             found[row.endpoint] = found[row.endpoint].plus(row) if row.endpoint in found else row
         runs, running, interrupted = connection.execute(_RUNS, (DIED,)).fetchone()
-        kept, open_ = connection.execute(
+        pruned_attempts, open_ = connection.execute(
             f"SELECT (SELECT COUNT(*) FROM attempts), (SELECT COUNT(*) FROM attempts WHERE {_OPEN})"
         ).fetchone()
-    return UsageTotals(tuple(found[name] for name in sorted(found)), runs, running, interrupted, open_, kept)
+    return UsageTotals(tuple(found[name] for name in sorted(found)), runs, running, interrupted, open_, pruned_attempts)
 
 
 def _totals(connection: sqlite3.Connection, upto: int) -> Iterator[EndpointTotal]:
@@ -269,18 +269,18 @@ class _Batch:
         self, keys: Sequence[tuple[object, ...]], do: Callable[[sqlite3.Connection, Sequence[tuple[object, ...]]], int]
     ) -> int:
         """Call ``do`` with all keys, in batches; return the number of deleted rows."""
-        gone = at = 0
+        deleted = at = 0
         while at < len(keys):
-            taken = keys[at : at + self._size]
+            batch = keys[at : at + self._size]
             with self.database.writing(later=True) as connection:
                 began = time.monotonic()
-                gone += do(connection, taken)
+                deleted += do(connection, batch)
             took = time.monotonic() - began
-            at += len(taken)
-            if len(taken) == self._size or took > _HELD:
+            at += len(batch)
+            if len(batch) == self._size or took > _HELD:
                 self._size = round(min(max(self._size * min(max(_HELD / max(took, 1e-6), 0.5), 2.0), _FEWEST), _MOST))
             self._rest(max(took, _HELD))
-        return gone
+        return deleted
 
 
 def _old(database: Database, select: str, upto: int, old: Callable[[sqlite3.Row], bool]) -> Iterator[list[sqlite3.Row]]:
@@ -303,24 +303,25 @@ def _attempts(batch: _Batch, keep: RetentionPolicy, before: str, noted: frozense
         assert connection is not None
         upto = _rolled_up_to(connection)
         first = epochs.oldest(batch.database).ended
-        held = {name: _held(connection, name, first) for name in attempts.endpoints_of(connection)}
+        kept_ranges = {name: _kept_ranges(connection, name, first) for name in attempts.endpoints_of(connection)}
         newest = connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM attempts").fetchone()[0]
     much = newest - keep.rows if keep.rows else 0
     select = (
         "SELECT sequence, id, endpoint, finished FROM attempts WHERE sequence > ? AND sequence <= ?"
         " ORDER BY sequence LIMIT ?"
     )
-    gone = 0
+    deleted = 0
     for old in _old(batch.database, select, upto, lambda row: row["sequence"] <= much or row["finished"] < before):
         keys = [
             (row["sequence"],) for row in old
-            if row["id"] not in noted and not any(low <= row["sequence"] <= high for low, high in held[row["endpoint"]])
+            if row["id"] not in noted
+            and not any(low <= row["sequence"] <= high for low, high in kept_ranges[row["endpoint"]])
         ]  # fmt: skip
-        gone += batch.delete(keys, _gone)
-    return gone
+        deleted += batch.delete(keys, _delete_attempts)
+    return deleted
 
 
-def _held(connection: sqlite3.Connection, endpoint: str, first: int) -> tuple[tuple[int, int], tuple[int, int]]:
+def _kept_ranges(connection: sqlite3.Connection, endpoint: str, first: int) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return the number ranges of an endpoint's rows that are never deleted.
 
     These are its newest rows, and those before the first epoch.
@@ -336,7 +337,7 @@ def _held(connection: sqlite3.Connection, endpoint: str, first: int) -> tuple[tu
     return (lowest(attempts.LAST), attempts.LAST), (lowest(first), first)
 
 
-def _gone(connection: sqlite3.Connection, keys: Sequence[tuple[object, ...]]) -> int:
+def _delete_attempts(connection: sqlite3.Connection, keys: Sequence[tuple[object, ...]]) -> int:
     # Delete by number, which is stable: SQLite may renumber rowids (VACUUM).
     return connection.executemany("DELETE FROM attempts WHERE sequence BETWEEN ? AND ?", _ranges(keys)).rowcount
 
@@ -359,21 +360,21 @@ def _runs(batch: _Batch, keep: RetentionPolicy, before: str) -> int:
         newest = connection.execute("SELECT COALESCE(MAX(rowid), 0) FROM runs").fetchone()[0]
     much = newest - keep.rows if keep.rows else 0
     select = "SELECT rowid, id, started, finished FROM runs WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?"
-    upto, gone = newest - learned_figures.READ, 0
+    upto, deleted = newest - learned_figures.READ, 0
     for old in _old(batch.database, select, upto, lambda row: row["rowid"] <= much or row["started"] < before):
         ended = [
             (row["id"],) for row in old if row["finished"] and (row["rowid"] <= much or row["finished"] < before)
         ]  # fmt: skip
-        gone += batch.delete(ended, _counted)
-    return gone
+        deleted += batch.delete(ended, _delete_and_count_runs)
+    return deleted
 
 
-def _counted(connection: sqlite3.Connection, keys: Sequence[tuple[object, ...]]) -> int:
+def _delete_and_count_runs(connection: sqlite3.Connection, keys: Sequence[tuple[object, ...]]) -> int:
     """Delete runs and count them in the same transaction.
 
     Runs deleted by another process are therefore not counted twice.
     """
-    gone = 0
+    deleted = 0
     for at in range(0, len(keys), _PLACES):
         some = [key[0] for key in keys[at : at + _PLACES]]
         which = f"id IN ({', '.join('?' * len(some))}) AND outcome <> 'running'"
@@ -382,8 +383,8 @@ def _counted(connection: sqlite3.Connection, keys: Sequence[tuple[object, ...]])
             f" SELECT substr(finished, 1, 10), endpoint, outcome, COUNT(*) FROM runs WHERE {which} GROUP BY 1, 2, 3"
             " ON CONFLICT DO UPDATE SET runs = runs + excluded.runs", some,
         )  # fmt: skip
-        gone += connection.execute(f"DELETE FROM runs WHERE {which}", some).rowcount
-    return gone
+        deleted += connection.execute(f"DELETE FROM runs WHERE {which}", some).rowcount
+    return deleted
 
 
 # ---- the rest -------------------------------------------------------------------------------------

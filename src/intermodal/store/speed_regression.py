@@ -73,7 +73,7 @@ def fit_coefficients(
     >>> round(found["fixed"].value, 2), round(found["each"].value, 3)
     (0.5, 0.01)
     """
-    names = sorted({name for seen in observations for name, _ in seen.amounts})
+    names = sorted({name for observation in observations for name, _ in observation.amounts})
     logs = {name: math.log(priors[name].typical) for name in names}
     scale = 0.5
     for _ in range(_STEPS):
@@ -81,7 +81,7 @@ def fit_coefficients(
         for name, change in zip(names, step, strict=True):
             logs[name] += max(-1.0, min(1.0, change))
         pause()
-        scale = max(_LEAST_SPREAD, _scale([residual(seen, logs) for seen in observations]))
+        scale = max(_LEAST_SPREAD, _scale([residual(observation, logs) for observation in observations]))
         if all(abs(change) < 1e-7 for change in step):
             break
     found: dict[str, FittedCoefficient] = {}
@@ -91,9 +91,9 @@ def fit_coefficients(
     return found
 
 
-def residual(seen: Observation, logs: Mapping[str, float]) -> float:
+def residual(observation: Observation, logs: Mapping[str, float]) -> float:
     """Return the logarithm of actual over expected seconds."""
-    return math.log(seen.seconds / sum(math.exp(logs[name]) * amount for name, amount in seen.amounts))
+    return math.log(observation.seconds / sum(math.exp(logs[name]) * amount for name, amount in observation.amounts))
 
 
 def _step(
@@ -108,11 +108,11 @@ def _step(
     place = {name: index for index, name in enumerate(names)}
     matrix = [[0.0] * size for _ in range(size)]
     right = [0.0] * size
-    for seen in observations:
-        parts = [(place[name], math.exp(logs[name]) * amount) for name, amount in seen.amounts]
+    for observation in observations:
+        parts = [(place[name], math.exp(logs[name]) * amount) for name, amount in observation.amounts]
         whole = sum(part for _, part in parts)
-        error = math.log(seen.seconds / whole)
-        weight = seen.weight * min(1.0, _HUBER * scale / abs(error)) if error else seen.weight
+        error = math.log(observation.seconds / whole)
+        weight = observation.weight * min(1.0, _HUBER * scale / abs(error)) if error else observation.weight
         for row, part in parts:
             right[row] += weight * error * part / whole
             for column, other in parts:
@@ -139,8 +139,8 @@ def _solved(matrix: list[list[float]], right: list[float]) -> list[float]:
             rows[index] = [value - factor * above for value, above in zip(rows[index], rows[column], strict=True)]
     answer = [0.0] * size
     for index in reversed(range(size)):
-        known = sum(rows[index][other] * answer[other] for other in range(index + 1, size))
-        answer[index] = (rows[index][size] - known) / rows[index][index]
+        solved_part = sum(rows[index][other] * answer[other] for other in range(index + 1, size))
+        answer[index] = (rows[index][size] - solved_part) / rows[index][index]
     return answer
 
 
@@ -156,15 +156,15 @@ def _coefficient(name: str, observations: Sequence[Observation], logs: Mapping[s
     The range is that of the observations of which it makes up a third or more; if there are too few, that of all.
     """
     value = math.exp(logs[name])
-    ratios = [residual(seen, logs) for seen in observations if dict(seen.amounts).get(name)]
-    mostly = [residual(seen, logs) for seen in observations if _share(name, seen, logs) >= 1 / 3]
+    ratios = [residual(observation, logs) for observation in observations if dict(observation.amounts).get(name)]
+    mostly = [residual(observation, logs) for observation in observations if _share(name, observation, logs) >= 1 / 3]
     low, high = reach(mostly if len(mostly) >= 5 else ratios)
     return FittedCoefficient(value=value, low=low, high=high, times=len(ratios))
 
 
-def _share(name: str, seen: Observation, logs: Mapping[str, float]) -> float:
-    whole = sum(math.exp(logs[other]) * amount for other, amount in seen.amounts)
-    return math.exp(logs[name]) * dict(seen.amounts).get(name, 0.0) / whole
+def _share(name: str, observation: Observation, logs: Mapping[str, float]) -> float:
+    whole = sum(math.exp(logs[other]) * amount for other, amount in observation.amounts)
+    return math.exp(logs[name]) * dict(observation.amounts).get(name, 0.0) / whole
 
 
 def reach(logarithms: Sequence[float]) -> tuple[float, float]:
@@ -250,15 +250,15 @@ def priors(
     speed, untimed = stated_speed(endpoint), ZONE_SPEEDS[zone]
     found: dict[str, CoefficientPrior] = {}
     for figure in Speed.__struct_fields__:
-        known: Quantity = getattr(speed, figure)
-        if is_assumed(known) and figure in theirs:
-            known = theirs[figure]
-        if known.mid <= 0:
-            known = getattr(untimed, figure)
-        if known.mid <= 0:
-            drawn = {name: assumed_speed(name, zone) for name in ("picture", "denoise", "latent")}
-            known = {"load": _LOAD, **drawn}.get(figure, _AT_ONCE)
-        found[figure] = lognormal_prior(known, per_second=figure in _RATES)
+        figure_speed: Quantity = getattr(speed, figure)
+        if is_assumed(figure_speed) and figure in theirs:
+            figure_speed = theirs[figure]
+        if figure_speed.mid <= 0:
+            figure_speed = getattr(untimed, figure)
+        if figure_speed.mid <= 0:
+            image_speeds = {name: assumed_speed(name, zone) for name in ("picture", "denoise", "latent")}
+            figure_speed = {"load": _LOAD, **image_speeds}.get(figure, _AT_ONCE)
+        found[figure] = lognormal_prior(figure_speed, per_second=figure in _RATES)
     return found
 
 

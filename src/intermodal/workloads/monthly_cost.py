@@ -182,9 +182,9 @@ class Biller:
         estimate, requests = step.estimate, self._requests
         endpoint = step.endpoint if isinstance(step, Call) else ""
         here = not endpoint or self._catalog.by_id[endpoint].host.zone in LOCAL_ZONES
-        stated = self._tokens is not None and answers and step.op == "generate"
+        has_stated_tokens = self._tokens is not None and answers and step.op == "generate"
         out = estimate.output_tokens
-        if stated:
+        if has_stated_tokens:
             thought = self._rates_of(self._catalog.by_id[endpoint]).thought if endpoint else ZEROS
             out = quantity(_with_thought(self._tokens or 0, thought, out), "stated, plus reasoning", 0)
         called = isinstance(step, Call)
@@ -209,11 +209,11 @@ def _answer(
     if not cost.known:
         return dict.fromkeys(("text", *(modality for modality, _, _ in sources), "output"), unknown("price not known"))
     found: dict[str, Levels] = {}
-    given = levels(step.estimate.input_tokens)
+    input_tokens = levels(step.estimate.input_tokens)
     for modality, usd_per_token, some in sources:
         found[modality] = plus(found.get(modality, ZEROS), times(some, usd_per_token))
-        given = _less(given, some)
-    found["text"] = plus(found.get("text", ZEROS), times(given, rates.text))
+        input_tokens = _less(input_tokens, some)
+    found["text"] = plus(found.get("text", ZEROS), times(input_tokens, rates.text))
     whole = levels(cost)
     for share in found.values():
         whole = _less(whole, share)
@@ -223,7 +223,7 @@ def _answer(
     found["output"] = whole
     kept, usd = cached
     if kept and usd is not None:  # applies to prompt, framing and text files, up to their total
-        text = given
+        text = input_tokens
         for modality, _, some in sources:
             text = plus(text, some) if modality == "text" else text
         found["text"] = _less(found["text"], _most(text, kept, max(0.0, rates.text - usd)))
@@ -246,12 +246,12 @@ def _sources(chosen: Candidate, step: Call, kinds: Mapping[int, str], rates: Rat
     ]
     by_id = {each.id: each for each in chosen.steps}
     for name in input_steps(step):
-        made = by_id.get(name)
-        if made is None:
+        endpoint = by_id.get(name)
+        if endpoint is None:
             continue
-        text = made.estimate.output_tokens if isinstance(made, Call) else made.estimate.text.scaled(0.25)
+        text = endpoint.estimate.output_tokens if isinstance(endpoint, Call) else endpoint.estimate.text.scaled(0.25)
         if text.known:
-            found.append((kinds.get(made.part, "text"), rates.text, levels(text)))
+            found.append((kinds.get(endpoint.part, "text"), rates.text, levels(text)))
     return found
 
 
@@ -271,26 +271,26 @@ _MOST_STEPS = 12  # maximum number of steps listed one by one
 _NO_PLAN = "no plan"
 
 
-def text(made: MonthlyCost) -> str:
+def text(cost: MonthlyCost) -> str:
     """Return the bills as text: by modality, by step, the requirements of each plan, and notes."""
-    lines = [headline(made), "", *format_table(*by_modality(made))]
-    steps = by_step(made)
+    lines = [headline(cost), "", *format_table(*by_modality(cost))]
+    steps = by_step(cost)
     if steps[1]:
         lines += ["", "by step", *format_table(*steps)]
-    lines += ["", "what it takes", *format_table(*plan_requirements(made))]
-    lines += ["", *sentences(made)]
+    lines += ["", "what it takes", *format_table(*plan_requirements(cost))]
+    lines += ["", *sentences(cost)]
     return "\n".join(lines).rstrip()
 
 
-def headline(made: MonthlyCost) -> str:
-    return f"{made.name}: {_whole(made.requests)} requests a month, prices of {made.day}, USD a month"
+def headline(cost: MonthlyCost) -> str:
+    return f"{cost.name}: {_whole(cost.requests)} requests a month, prices of {cost.day}, USD a month"
 
 
-def by_modality(made: MonthlyCost) -> Table:
+def by_modality(cost: MonthlyCost) -> Table:
     """Return the table of cost per plan and modality."""
-    columns = made.modalities
+    columns = cost.modalities
     rows = []
-    for plan in made.plans:
+    for plan in cost.plans:
         if plan.refused:
             rows.append((plan.name, *("-" for _ in columns), _NO_PLAN))
         else:
@@ -298,52 +298,52 @@ def by_modality(made: MonthlyCost) -> Table:
     return ("plan", *columns, "total"), rows
 
 
-def by_step(made: MonthlyCost) -> Table:
+def by_step(cost: MonthlyCost) -> Table:
     """Return the table of all steps of all plans; if there are many, similar ones are merged."""
     rows: list[tuple[str, ...]] = []
-    for plan in made.plans:
+    for plan in cost.plans:
         name = plan.name
-        for op, what, endpoint, usd, given, out, hours in _grouped(plan):
+        for op, what, endpoint, usd, tokens_in, out, hours in _grouped(plan):
             step = f"{op} {what}".strip()
-            rows.append((name, step, endpoint or "-", dollars(usd), count(given), count(out), _time(hours)))
+            rows.append((name, step, endpoint or "-", dollars(usd), count(tokens_in), count(out), _time(hours)))
             name = ""
     return ("plan", "step", "endpoint", "USD", "tokens in", "tokens out", "hours here"), rows
 
 
-def plan_requirements(made: MonthlyCost) -> Table:
+def plan_requirements(cost: MonthlyCost) -> Table:
     """Return the table of answering endpoints with tier, tokens and time."""
     rows: list[tuple[str, ...]] = [
         (
             plan.name, plan.endpoint, plan.tier, count(plan.tokens_in), count(plan.tokens_out), _time(plan.hours),
             seconds(plan.seconds),
         )
-        for plan in made.plans
+        for plan in cost.plans
         if not plan.refused
     ]  # fmt: skip
     head = ("plan", "answers", "weakest link", "tokens in", "tokens out", "hours here", "seconds a request")
     return head, rows
 
 
-def sentences(made: MonthlyCost, *, notes: bool = False) -> Iterator[str]:
+def sentences(cost: MonthlyCost, *, notes: bool = False) -> Iterator[str]:
     """Yield the sentences for the tables: each plan's route and losses, plans without a route, and assumptions.
 
     ``notes``: include the notes of the plans.
     """
-    for plan in made.plans:
+    for plan in cost.plans:
         if plan.refused:
             yield f"{plan.name}: {plan.refused}"
             yield from (f"  - {reason}" for reason in plan.reasons[:5])
             if len(plan.reasons) > 5:
                 yield f"  - {len(plan.reasons) - 5} more: intermodal explain"
             continue
-        lost = f"; loses {', '.join(plan.lost)}" if plan.lost else ""
-        yield f"{plan.name}: {plan.summary}{lost}"
+        losses = f"; loses {', '.join(plan.lost)}" if plan.lost else ""
+        yield f"{plan.name}: {plan.summary}{losses}"
         if not plan.total.known:
             yield f"{plan.name}: one of its endpoints has no known price, so its bill is unknown and not $0"
         yield from (
             f"{plan.name}: {words}" for words in dict.fromkeys((*plan.warnings, *(plan.notes if notes else ())))
         )
-    yield from (f"assumed: {words}" for words in made.assumed)
+    yield from (f"assumed: {words}" for words in cost.assumed)
 
 
 _Grouped = tuple[str, str, str, Quantity, Quantity, Quantity, Quantity]
@@ -359,9 +359,9 @@ def _grouped(plan: PlanBill) -> Iterator[_Grouped]:
         some = [plan.steps[place] for place in places]
         first = some[0]
         what = first.what if len(some) == 1 else f"{len(some)} parts"
-        usd, given = total([step.usd for step in some]), total([step.tokens_in for step in some])
+        usd, tokens_in = total([step.usd for step in some]), total([step.tokens_in for step in some])
         out, hours = total([step.tokens_out for step in some]), total([step.hours for step in some])
-        yield first.op, what, first.endpoint, usd, given, out, hours
+        yield first.op, what, first.endpoint, usd, tokens_in, out, hours
 
 
 # ---- numbers ---------------------------------------------------------------------------------------
@@ -450,32 +450,32 @@ _COLOURS: dict[str, Colour] = {
 }
 
 
-def svg(made: MonthlyCost, name: str = "im-month") -> str:
+def svg(cost: MonthlyCost, name: str = "im-month") -> str:
     """Return the chart. ``name``: prefix of its CSS classes, of letters, digits and hyphens."""
-    return _Chart(made, name).whole()
+    return _Chart(cost, name).whole()
 
 
 class _Chart:
-    def __init__(self, made: MonthlyCost, name: str) -> None:
-        self._made = made
+    def __init__(self, cost: MonthlyCost, name: str) -> None:
+        self._made = cost
         self._left = MARGIN + NAME
-        self._bottom = HEAD + ROW * len(made.plans)
+        self._bottom = HEAD + ROW * len(cost.plans)
         self._wide = self._left + AXIS + TAIL + MARGIN
-        self._end, self._step = _axis(made)
+        self._end, self._step = _axis(cost)
         self._picture = drawing.Drawing(name, self._wide, self._bottom + 52, _COLOURS)
 
     def whole(self) -> str:
-        picture, made = self._picture, self._made
-        title = drawing.shortened(made.name, 15, self._wide - 2 * MARGIN, bold=True)
+        picture, cost = self._picture, self._made
+        title = drawing.shortened(cost.name, 15, self._wide - 2 * MARGIN, bold=True)
         picture.text(MARGIN, 32, title, "ink bold", size=15)
-        said = f"{made.requests:,.0f} requests a month, prices of {made.day}"
-        picture.text(MARGIN, 51, said, "soft", size=12)
+        subtitle = f"{cost.requests:,.0f} requests a month, prices of {cost.day}"
+        picture.text(MARGIN, 51, subtitle, "soft", size=12)
         self._legend()
         self._grid()
-        for place, plan in enumerate(made.plans):
+        for place, plan in enumerate(cost.plans):
             self._row(plan, HEAD + ROW * place)
-        described = "; ".join(f"{plan.name}: {plan.refused or _whole_dollars(plan.total)}" for plan in made.plans)
-        return picture.whole(headline(made), described)
+        described = "; ".join(f"{plan.name}: {plan.refused or _whole_dollars(plan.total)}" for plan in cost.plans)
+        return picture.whole(headline(cost), described)
 
     def _x(self, usd: float) -> float:
         return self._left + min(usd / self._end, 1.0) * AXIS
@@ -547,13 +547,13 @@ def _hint(plan: PlanBill) -> str:
     return f"{plan.name}: {_whole_dollars(plan.total)} a month; {parts or 'nothing to pay'}"
 
 
-def _axis(made: MonthlyCost) -> tuple[float, float]:
+def _axis(cost: MonthlyCost) -> tuple[float, float]:
     """Return the end of the axis and its tick step.
 
     All middles fit; ranges are cut off if they would make bars too short.
     """
-    known = [plan.total for plan in made.plans if not plan.refused and plan.total.known]
-    middle, high = max((each.mid for each in known), default=0.0), max((each.high for each in known), default=0.0)
+    totals = [plan.total for plan in cost.plans if not plan.refused and plan.total.known]
+    middle, high = max((each.mid for each in totals), default=0.0), max((each.high for each in totals), default=0.0)
     most = min(high, middle * _BEYOND) or high
     if not most:
         return 1.0, 0.5
@@ -587,19 +587,19 @@ async def monthly_cost(workload: Workload, client: InputGatherer) -> MonthlyCost
     day = workload.day or today()
     base = replace(await _inputs(workload, client), as_of=day)
     bills: list[PlanBill] = []
-    for wanted in workload.plans:
-        known = await _known(wanted, client)
-        bills.append(await offload(True, _bill, workload, wanted, replace(base, catalog=known), client.env))
+    for spec in workload.plans:
+        catalog = await _known(spec, client)
+        bills.append(await offload(True, _bill, workload, spec, replace(base, catalog=catalog), client.env))
     return MonthlyCost(
         name=workload.name, requests=workload.requests, day=day, assumed=tuple(_assumed(workload)), plans=tuple(bills)
     )
 
 
-async def _known(wanted: PlanSpec, client: InputGatherer) -> Catalog:
+async def _known(spec: PlanSpec, client: InputGatherer) -> Catalog:
     """Return the catalog with the models and hosts that a plan names, without opening any media."""
-    words = (Message(role="user", parts=(Text(text=wanted.name),)),)
-    asked = Request(messages=words, policy=Policy(model=wanted.policy.model, hosts=wanted.policy.hosts))
-    return (await client.prepare(asked)).inputs.catalog
+    words = (Message(role="user", parts=(Text(text=spec.name),)),)
+    request = Request(messages=words, policy=Policy(model=spec.policy.model, hosts=spec.policy.hosts))
+    return (await client.prepare(request)).inputs.catalog
 
 
 async def _inputs(workload: Workload, client: InputGatherer) -> Inputs:
@@ -607,8 +607,8 @@ async def _inputs(workload: Workload, client: InputGatherer) -> Inputs:
     text = (Text(text=workload.prompt),) if workload.prompt else ()
     files = tuple(File(source=PathSource(path=part.file)) for part in workload.parts if part.file)
     system = (Message(role="system", parts=(Text(text=workload.system),)),) if workload.system else ()
-    asked = Message(role="user", parts=(*text, *files) or (Text(text=""),))
-    opened = (await client.prepare(Request(messages=(*system, asked), output=workload.output))).inputs
+    message = Message(role="user", parts=(*text, *files) or (Text(text=""),))
+    opened = (await client.prepare(Request(messages=(*system, message), output=workload.output))).inputs
     *before, last = opened.request.messages
     parts, facts = list(last.parts), list(opened.facts.parts)
     if not text and not files:
@@ -620,8 +620,8 @@ async def _inputs(workload: Workload, client: InputGatherer) -> Inputs:
     request = replace(opened.request, messages=messages, sampling=Sampling(max_tokens=workload.max_tokens),
                       answer_tokens=workload.tokens or None)  # fmt: skip
     kinds: tuple[Kind, ...] = tuple(dict.fromkeys(part.kind for part in facts))
-    told = await client.question_needs(workload.prompt, kinds)  # hypothetical media are treated like real ones
-    return replace(opened, request=request, facts=Facts(parts=tuple(facts), question=told), original_messages=())
+    needs = await client.question_needs(workload.prompt, kinds)  # hypothetical media are treated like real ones
+    return replace(opened, request=request, facts=Facts(parts=tuple(facts), question=needs), original_messages=())
 
 
 def _imagined(workload: Workload, first: int) -> Iterator[tuple[ContentPart, PartFacts]]:
@@ -635,24 +635,24 @@ def _imagined(workload: Workload, first: int) -> Iterator[tuple[ContentPart, Par
             yield imagined(part, index, name if number == 1 else f"{name} ({number})")
 
 
-def _bill(workload: Workload, wanted: PlanSpec, base: Inputs, env: Mapping[str, str]) -> PlanBill:
-    policy = wanted.policy
-    priced = Discounts(rate_card_lookup(snapshot_file(env)), base.as_of, wanted.batch, wanted.cached)
+def _bill(workload: Workload, spec: PlanSpec, base: Inputs, env: Mapping[str, str]) -> PlanBill:
+    policy = spec.policy
+    priced = Discounts(rate_card_lookup(snapshot_file(env)), base.as_of, spec.batch, spec.cached)
     catalog = priced.catalog(plannable(base.catalog, policy.hosts))
     inputs = replace(base, request=replace(base.request, policy=policy), catalog=catalog)
     try:
-        made = _planned(inputs)
+        plan = _planned(inputs)
     except NoRoute as error:
-        said = error.worded("command line")  # as in the plans it is shown with
-        return PlanBill(name=wanted.name, refused=str(said), reasons=said.reasons)
+        reason = error.worded("command line")  # as in the plans it is shown with
+        return PlanBill(name=spec.name, refused=str(reason), reasons=reason.reasons)
     except (UnknownModel, UsageError) as error:
-        raise type(error)(f"plan {wanted.name!r}: {error.what}", where=error.where, todo=error.hints.todo) from None
+        raise type(error)(f"plan {spec.name!r}: {error.what}", where=error.where, todo=error.hints.todo) from None
     biller = Biller(
         catalog, lambda endpoint: endpoint_rates(endpoint, inputs.statistics, inputs.as_of), requests=workload.requests,
         tokens=workload.tokens, cached=priced.cached,
     )  # fmt: skip
-    bill = biller.bill(wanted.name, made, inputs.facts)
-    return replace(bill, warnings=(*bill.warnings, *priced.said(catalog, made)))
+    bill = biller.bill(spec.name, plan, inputs.facts)
+    return replace(bill, warnings=(*bill.warnings, *priced.said(catalog, plan)))
 
 
 def _planned(inputs: Inputs) -> Plan:

@@ -40,9 +40,9 @@ def test_only_is_not_said_where_another_use_keeps_it_too() -> None:
 def test_a_reader_that_has_no_time_is_not_called_none() -> None:
     made = advice("pdf", sizes={"pdf": 30}, scanned=True, requests="500/day")
     assert made.use == "vision" and made.verdict.language_model is not None
-    assert "nothing reachable can" not in made.headline
+    assert "no available model can" not in made.headline
     reader = "embedded:paddlepaddle/ppocr-v6-small"
-    assert f"{reader}, which could read pdf, is out: is too slow for that many requests" in made.headline
+    assert f"{reader}, which could read pdf, is out: too slow for that many requests" in made.headline
 
 
 def test_where_conditions_leave_no_host_the_answer_says_so_and_how_to_state_it() -> None:

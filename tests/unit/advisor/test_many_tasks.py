@@ -167,6 +167,6 @@ def test_hosts_that_keep_nothing_are_left_and_who_keeps_or_trains_is_counted() -
 def test_a_bound_that_is_asked_for_is_met_by_a_word_that_the_pick_cites() -> None:
     made = decide(asked("text", "text", {"regions": ["eu"], "requests": "100/day"}), kept("eu", "any")[1], DAY)
     assert made.place == "hosted"
-    assert "by its word it computes in eu" in made.offer.terms and "read 2026-" in made.offer.terms
+    assert "it states that it computes in eu" in made.offer.terms and "read 2026-" in made.offer.terms
     assert "https://" in made.offer.terms
-    assert "by its word" not in advice(3).offer.terms, "who does not ask is not told"
+    assert "it states" not in advice(3).offer.terms, "who does not ask is not told"

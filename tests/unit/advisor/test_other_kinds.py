@@ -42,7 +42,7 @@ def test_speech_into_english_needs_no_language_model_and_into_german_does() -> N
     german = advice("audio", "transcript", translate="de", local=True)
     assert german.use == "cascade"
     (refused,) = [kind.offers[0].refused for kind in german.kinds if kind.use == "translation"]
-    assert any("into en alone, and de is wanted" in reason for reason in refused)
+    assert any("into en only, and de is asked for" in reason for reason in refused)
 
 
 @pytest.mark.parametrize(

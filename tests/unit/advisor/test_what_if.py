@@ -16,7 +16,7 @@ CAT = ("explain", "What animal is on the photo?")
 def test_a_request_that_nothing_can_answer_gets_its_verdict_and_prices_all_the_same(cli: Cli, media: Path) -> None:
     done = cli(*CAT, str(media / "photo-cat.jpg"))
     assert done.code == 4
-    assert done.err.startswith("intermodal: nothing reachable can answer this")
+    assert done.err.startswith("intermodal: no available model can answer this")
     assert done.out == ""
     said = " ".join(done.err.split())
     assert "no service was contacted" in said

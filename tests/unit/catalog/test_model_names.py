@@ -229,7 +229,7 @@ def test_what_nobody_says_is_counted_with_a_wide_range_and_refused_only_where_so
     deaf = next(row for row in models.rows if row.input == ("text",) and row.endpoint == "groq:openai/gpt-oss-120b")
     subject = find_model(catalog, models, rules, deaf.endpoint)
     found = estimate(subject, rules_of(subject, rules, "2026-11-28"), (picture,), date="2026-11-28")
-    assert "takes no pictures" in found.rejected
+    assert "does not accept images" in found.rejected
 
 
 def test_a_price_that_depends_on_the_hour_is_a_range_from_the_cheapest_to_the_dearest(cli: Cli) -> None:

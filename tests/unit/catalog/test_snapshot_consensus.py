@@ -32,7 +32,7 @@ def test_what_a_minority_claims_is_taken_off_its_rows_and_kept_as_a_doubt() -> N
     assert takes(found) == {"one": SEEING, "two": SEEING, "three": SEEING}
     assert [row.doubts for row in found[:2]] == [(), ()]
     (doubt,) = found[2].doubts
-    assert provenance.describe_dispute(doubt) == "1 of 3 rows claims audio input and 2 do not: no plan goes by it"
+    assert provenance.describe_dispute(doubt) == "1 of 3 rows claims audio input and 2 do not: plans do not rely on it"
 
 
 def test_a_host_that_says_less_of_a_model_is_believed_and_takes_nothing_from_the_others() -> None:

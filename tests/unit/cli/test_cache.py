@@ -55,7 +55,7 @@ def test_one_or_all_are_removed(cli: Cli, held: ConversionCache) -> None:
     assert cli("cache", "rm", "--all", "--json").document["keys"] == [HEARD, READ]
     assert held.entries() == [] and cli("cache", "rm", "--all").out == "removed 0 values\n"
     assert cli("cache", "ls", "--json").document["values"] == []
-    assert "nothing is kept yet" in cli("cache", "ls").err
+    assert "the cache is empty" in cli("cache", "ls").err
 
 
 @pytest.mark.parametrize(

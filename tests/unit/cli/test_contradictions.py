@@ -14,7 +14,7 @@ def test_the_page_of_a_model_says_what_is_contested_and_does_not_list_it(cli: Cl
         each["name"]: each["value"] for each in cli("models", "show", model, "--json").document["model"]["figures"]
     }
     assert "audio" not in figures["input"]
-    assert any("audio input" in each and "no plan goes by it" in each for each in figures["contested"])
+    assert any("audio input" in each and "plans do not rely on it" in each for each in figures["contested"])
 
 
 def test_an_estimate_of_what_is_contested_is_counted_and_says_so(cli: Cli) -> None:

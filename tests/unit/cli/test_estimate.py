@@ -148,7 +148,7 @@ def test_a_day_before_any_rule_is_an_error(cli: Cli) -> None:
     done = cli("estimate", "--model", "gpt-4o", "--image", "10x10", "--date", "2019-01-01")
     assert done.code == 2 and "2024-05-13" in done.err
     done = cli("estimate", "--model", "gpt-5.2", "--image", "10x10", "--date", "2026-05-01")
-    assert done.code == 2 and "no rule for pictures of openai/gpt-5.2" in done.err and "2026-09-05" in done.err
+    assert done.code == 2 and "no rule for images of openai/gpt-5.2" in done.err and "2026-09-05" in done.err
 
 
 def test_what_would_be_refused_is_said_and_costs_nothing_known(cli: Cli) -> None:
@@ -162,7 +162,7 @@ def test_what_would_be_refused_is_said_and_costs_nothing_known(cli: Cli) -> None
 def test_a_kind_that_is_not_taken_is_refused_with_what_to_do_instead(cli: Cli) -> None:
     found = asked(cli, "--model", "gpt-4o", "--video", "10s")
     assert "takes no video" in found["rejected"] and "frames" in found["rejected"]
-    assert "takes no sound" in asked(cli, "--model", "claude-haiku-4.5", "--audio", "10s")["rejected"]
+    assert "does not accept audio" in asked(cli, "--model", "claude-haiku-4.5", "--audio", "10s")["rejected"]
 
 
 def test_a_transcriber_that_is_billed_by_tokens_costs_what_its_vendor_says_a_minute_costs(cli: Cli) -> None:

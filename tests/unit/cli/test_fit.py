@@ -417,4 +417,4 @@ def test_within_a_tier_the_larger_come_first_and_that_is_said(cli: Cli) -> None:
     assert {each["evidence"] for each in medium} <= {"proxy", "declared", "benchmark"}
     sizes = [each["needed"]["mid"] for each in medium if each["source"] == "open" and "oss" not in each["name"]]
     assert sizes == sorted(sizes, reverse=True)
-    assert "within a tier the larger come first" in cli("fit", "--all", "--gpu", "RTX 4090").err
+    assert "within a tier, larger models come first" in cli("fit", "--all", "--gpu", "RTX 4090").err

@@ -42,7 +42,7 @@ def test_consent_is_asked_for_with_what_the_host_publishes_of_what_it_is_sent(cl
     said = cli("hosts", "add", "cohere", input="n\n", terminal=True).err
     assert "keeps it for up to 30 days, trains on it (https://cohere.com/data-usage-policy" in said
     said = cli("hosts", "add", "openrouter", input="n\n", terminal=True).err
-    assert "Where it computes and what it keeps is not stated." in said
+    assert "It does not state where it computes and what it keeps." in said
 
 
 def test_consent_can_be_taken_back(cli: Cli) -> None:

@@ -271,7 +271,7 @@ def test_doctor_and_the_list_of_weights_say_the_same_memory(cli: Cli) -> None:
 
 def test_an_empty_store_is_said_and_stays_unwritten(cli: Cli, own_home: Path) -> None:
     done = cli("usage")
-    assert (done.code, done.out, done.err) == (0, "", "nothing was run yet\n")
+    assert (done.code, done.out, done.err) == (0, "", "no runs yet\n")
     assert cli("usage", "--json").document["attempts"] == 0
     assert not (own_home / "data" / "store.sqlite3").exists()
 

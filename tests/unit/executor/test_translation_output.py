@@ -106,7 +106,7 @@ def test_a_model_that_repeats_the_transcript_is_reported(rows: Any, host: FakeHo
 
 @pytest.mark.parametrize(
     ("into", "why"),
-    [("de", "translates speech into en alone, and de is wanted"), ("sw", "knows en alone, and sw is wanted")],
+    [("de", "translates speech into en only, and de is asked for"), ("sw", "supports en only, and sw is needed")],
 )
 def test_what_nobody_translates_into_is_refused_by_name_with_what_would_do_it(
     rows: Any, media: Path, into: str, why: str
@@ -129,7 +129,7 @@ def test_a_model_that_knows_one_language_is_not_taken_for_a_translator(rows: Any
     rows(EAR, ENGLISH)
     with pytest.raises(NoRoute) as error:
         plan(media / "french.flac", model="cloud/english", **ASKED)
-    assert any("knows en alone, and translates nothing" in reason for reason in error.value.reasons)
+    assert any("supports en only, so it cannot translate" in reason for reason in error.value.reasons)
 
 
 def test_a_named_model_translates_as_it_can(rows: Any, media: Path) -> None:
@@ -189,7 +189,7 @@ def test_why_not_answers_for_either_kind_of_route(rows: Any, media: Path) -> Non
     request = intermodal.make_request("", media / "french.flac", **ASKED)
     with intermodal.Client() as client:
         inputs = client.prepare(request).inputs
-    assert "knows en alone, and translates nothing" in why_not(inputs, "cloud/english")
+    assert "supports en only, so it cannot translate" in why_not(inputs, "cloud/english")
     assert "transcribes and does not translate" in why_not(inputs, "cloud/ear")
     assert "it is the chosen one" in why_not(inputs, "cloud/whisper")
 
@@ -220,5 +220,5 @@ def test_a_model_that_does_not_know_the_language_that_is_spoken_is_said_with_wha
         asked = ("Whom does she greet?", media / "french.flac")
         said = client.plan(*asked, language="fr", model="cloud/english").notes
         translated = client.plan(*asked, language="fr", model="cloud/english", translate="en").notes
-    assert any("knows en alone, and what is said is in fr" in note and "translate" in note for note in said)
+    assert any("supports en only, and the speech is in fr" in note and "translate" in note for note in said)
     assert not any("what is said is in fr" in note for note in translated)

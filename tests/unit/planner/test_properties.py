@@ -140,7 +140,7 @@ def test_why_not_has_an_answer_for_every_endpoint(case: dict[str, object]) -> No
         if endpoint.id in used:
             assert "chosen" in answer or "in the plan" in answer
         else:
-            words = ("rejected (", "not chosen", "fallback", "nothing reachable can answer")
+            words = ("rejected (", "not chosen", "fallback", "no available model can answer")
             assert any(word in answer for word in words), answer
 
 

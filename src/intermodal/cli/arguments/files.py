@@ -56,9 +56,9 @@ FILE_FORMATS: Mapping[str, FileFormat] = {
         "a journal of an evaluation", re.compile(rb"\{\"item\":\""), makes_folder=True, streams=False
     ),
     "wav": FileFormat("a WAV file", re.compile(rb"RIFF....WAVE", re.S)),
-    "png": FileFormat("a PNG picture", re.compile(rb"\x89PNG")),
-    "jpeg": FileFormat("a JPEG picture", re.compile(rb"\xff\xd8\xff")),
-    "webp": FileFormat("a WebP picture", re.compile(rb"RIFF....WEBP", re.S)),
+    "png": FileFormat("a PNG image", re.compile(rb"\x89PNG")),
+    "jpeg": FileFormat("a JPEG image", re.compile(rb"\xff\xd8\xff")),
+    "webp": FileFormat("a WebP image", re.compile(rb"RIFF....WEBP", re.S)),
     "mp3": FileFormat("an MP3 file", re.compile(rb"ID3|\xff[\xe2-\xff]")),
 }
 

@@ -99,7 +99,7 @@ def output_of(given: Mapping[str, Any]) -> Output:
         of = ", ".join(form for of, form in _FORMS if of == kind)
         todo = f"formats of {_NAMES.get(kind, kind)} are {of}" if of else "add --output transcript, speech or image"
         what = (
-            "--format is for transcripts, speech and pictures"
+            "--format is for transcripts, speech and images"
             if not of
             else f"{_NAMES.get(kind, kind)} has no such format"
         )
@@ -116,7 +116,7 @@ def _is_said(value: object) -> bool:
 
 _NAMES = {
     "text": "text", "json": "JSON", "transcript": "a transcript", "embedding": "a vector", "speech": "speech",
-    "scores": "scores", "image": "a picture",
+    "scores": "scores", "image": "an image",
 }  # fmt: skip
 _FORMS = (
     *(("transcript", form) for form in TRANSCRIPT_FORMATS),
@@ -181,7 +181,7 @@ def _size(word: str) -> tuple[int, int] | None:
         return None
     found = _SIZE.fullmatch(word.strip())
     if found is None:
-        raise UsageError(f"{word!r} is not the size of a picture", where="--size", todo="write it as 1024x1024")
+        raise UsageError(f"{word!r} is not the size of an image", where="--size", todo="write it as 1024x1024")
     return int(found[1]), int(found[2])
 
 
@@ -207,7 +207,7 @@ def check_target(output: Output, target: str | None, *, as_json: bool) -> None:
     if not isinstance(output, SpeechOutput):
         if target:
             raise UsageError(
-                "is for speech and pictures", where=f"--to {target}", todo="leave it out: … > FILE takes the rest"
+                "is for speech and images", where=f"--to {target}", todo="leave it out: … > FILE takes the rest"
             )
         return
     if target == "-":
@@ -216,7 +216,7 @@ def check_target(output: Output, target: str | None, *, as_json: bool) -> None:
         _check_suffix(Path(target).suffix.lower(), output.format, target)
     elif not as_json and sys.stdout.isatty():
         raise UsageError(
-            "sound cannot be shown on a terminal", where="--output speech", todo="write it to a file: --to answer.wav"
+            "audio cannot be shown on a terminal", where="--output speech", todo="write it to a file: --to answer.wav"
         )
 
 
@@ -292,15 +292,15 @@ def check_image_target(output: ImageOutput, target: str | None, *, as_json: bool
         raise UsageError("is not a file", where="--to -", todo="leave --to out and send the output on: … > picture.png")
     if not target:
         if not as_json and output.count > 1:
-            what = "several pictures cannot go to one place"
+            what = "several images cannot go to one place"
             raise UsageError(what, where="--count", todo="name a file, the others get a number: --to picture.png")
         if not as_json and sys.stdout.isatty():
-            what = "a picture cannot be shown on a terminal"
+            what = "an image cannot be shown on a terminal"
             raise UsageError(what, where="--output image", todo="write it to a file: --to picture.png")
         return
     suffix = Path(target).suffix.lower()
     if suffix and suffix not in SUFFIXES:
-        what = f"pictures are written as PNG, JPEG or WebP, not as {suffix}"
+        what = f"images are written as PNG, JPEG or WebP, not as {suffix}"
         raise UsageError(what, where=f"--to {target}", todo="end the name in .png, .jpg or .webp")
     if suffix and output.format and SUFFIXES[suffix] != output.format:
         what = f"its name says {suffix}, and --format says {output.format}"
@@ -324,7 +324,7 @@ def write_images(images: Sequence[Drawn], target: str | None, *, quiet: bool) ->
     from intermodal.cli.arguments.files import write_atomically
 
     if not images:
-        raise OutputInvalid("no picture was made", todo="see the notes above")
+        raise OutputInvalid("no image was generated", todo="see the notes above")
     if not target:
         sys.stdout.buffer.write(images[0].data)
         sys.stdout.buffer.flush()

@@ -200,7 +200,7 @@ def price_words(price: Price) -> str:
     if not any((price.input_mtok, price.output_mtok, price.request, price.page)):
         return "free"
     tokens = f"{money(price.input_mtok)} in, {money(price.output_mtok)} out a Mtok"
-    more = (f"{length} of sound" if length else "", "an unknown price of sound" if price.unpriced else "", price.unsaid)
+    more = (f"{length} of audio" if length else "", "an unknown price of audio" if price.unpriced else "", price.unsaid)
     return ", and ".join((tokens, *filter(None, more)))
 
 

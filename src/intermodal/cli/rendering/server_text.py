@@ -68,9 +68,9 @@ def model_words(model: DiscoveredModel) -> str:
 
 
 _MAKES = {
-    "embedding": "makes vectors",
-    "transcript": "hears speech",
-    "image": "draws pictures",
+    "embedding": "makes embeddings",
+    "transcript": "transcribes speech",
+    "image": "generates images",
     "other": "is not asked for anything here",
 }
 

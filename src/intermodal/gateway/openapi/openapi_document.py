@@ -52,96 +52,151 @@ def _file(kind: str) -> Schema:
 
 
 OPERATIONS: Mapping[tuple[str, str], OperationText] = {
-    ("GET", "/"): OperationText("A server is here.", gives={"text/plain": TEXT}),
-    ("GET", "/healthz"): OperationText("It lives.", gives=_json("Alive")),
-    ("GET", "/readyz"): OperationText("It could serve: media are decoded, the store is read, a model can be asked.",
-        gives=_json("Ready")),
-    ("GET", "/metrics"): OperationText("Counts, as Prometheus reads them.",
-        gives={METRICS_TYPE.partition(";")[0]: TEXT},
-        absent=True),
+    ("GET", "/"): OperationText("Confirm that a server answers.", gives={"text/plain": TEXT}),
+    ("GET", "/healthz"): OperationText("Liveness: the process answers.", gives=_json("Alive")),
+    ("GET", "/readyz"): OperationText(
+        "Readiness: media can be decoded, the store read, a model called.", gives=_json("Ready")
+    ),
+    ("GET", "/metrics"): OperationText(
+        "Metrics in the format of Prometheus.", gives={METRICS_TYPE.partition(";")[0]: TEXT}, absent=True
+    ),
     ("GET", "/openapi.json"): OperationText("This document.", gives={JSON: {"type": "object"}}),
-    ("GET", "/v1/models"): OperationText("What can be asked for, what each takes here, context and price.",
-        gives=_json("Models")),
-    ("GET", "/v1/models/"): OperationText("One model. Its name may have slashes.", gives=_json("Model"), name="model"),
-    ("GET", "/v1/prompts"): OperationText("Prompt files: what each takes and makes, and those that cannot be used.",
-        gives=_json("Prompts")),
-    ("GET",
-        "/v1/prompts/"): OperationText("One prompt file. Its name may have slashes; a `#` in it is `%23` in a path.",
-        gives=_json("Prompt"), name="prompt"),
+    ("GET", "/v1/models"): OperationText(
+        "List the models, with their inputs, context and price.", gives=_json("Models")
+    ),
+    ("GET", "/v1/models/"): OperationText(
+        "Get one model. Its name may contain slashes.", gives=_json("Model"), name="model"
+    ),
+    ("GET", "/v1/prompts"): OperationText(
+        "List the prompt files with inputs and output, and those with errors.", gives=_json("Prompts")
+    ),
+    ("GET", "/v1/prompts/"): OperationText(
+        "Get one prompt file. Its name may contain slashes; a `#` in it is `%23` in a path.",
+        gives=_json("Prompt"),
+        name="prompt",
+    ),
     ("POST", "/v1/chat/completions"): OperationText(
-        "OpenAI's chat.", "ChatRequest", _json("ChatCompletion"), (OPENAI_CHAT, "ChatChunk"), runs=True),
+        "Create a chat completion (OpenAI).",
+        "ChatRequest",
+        _json("ChatCompletion"),
+        (OPENAI_CHAT, "ChatChunk"),
+        runs=True,
+    ),
     ("POST", "/v1/responses"): OperationText(
-        "OpenAI's responses, without what would have to be kept here.", "ResponsesRequest", _json("Response"),
-        (OPENAI_RESPONSES, "ResponseEvent"), runs=True),
-    ("POST", "/v1/embeddings"): OperationText("Vectors of texts.", "EmbeddingsRequest", _json("Embeddings"), runs=True),
+        "Create a response (OpenAI). Nothing is stored, so fields that need stored state are refused.",
+        "ResponsesRequest",
+        _json("Response"),
+        (OPENAI_RESPONSES, "ResponseEvent"),
+        runs=True,
+    ),
+    ("POST", "/v1/embeddings"): OperationText(
+        "Create embeddings of texts (OpenAI).", "EmbeddingsRequest", _json("Embeddings"), runs=True
+    ),
     ("POST", "/v1/audio/transcriptions"): OperationText(
-        "The words of a recording, or of a film.", "TranscriptionRequest",
-        {**_json("Transcription"), "text/plain": TEXT, "application/x-subrip": TEXT, "text/vtt": TEXT}, runs=True),
+        "Transcribe audio, or the audio of a video (OpenAI).",
+        "TranscriptionRequest",
+        {**_json("Transcription"), "text/plain": TEXT, "application/x-subrip": TEXT, "text/vtt": TEXT},
+        runs=True,
+    ),
     ("POST", "/v1/audio/translations"): OperationText(
-        "The words of a recording, or of a film, in English whatever is spoken.", "TranslationRequest",
-        {**_json("Translation"), "text/plain": TEXT, "application/x-subrip": TEXT, "text/vtt": TEXT}, runs=True),
+        "Transcribe audio, or the audio of a video, into English (OpenAI).",
+        "TranslationRequest",
+        {**_json("Translation"), "text/plain": TEXT, "application/x-subrip": TEXT, "text/vtt": TEXT},
+        runs=True,
+    ),
     ("POST", "/v1/audio/speech"): OperationText(
-        "A text, spoken.", "SpeechRequest", {kind: _file(kind) for kind in ("audio/mpeg", "audio/wav")}, runs=True),
-    ("POST", "/v1/images/generations"): OperationText("Pictures, drawn.", "PicturesRequest", _json("Pictures"),
-        runs=True),
-    ("POST", "/v1/images/edits"): OperationText("Pictures, drawn from others and words, or within a mask.",
-        "PictureEditsRequest", _json("Pictures"), runs=True),
-    **{("POST", path): OperationText(f"Documents in the order in which they answer a query, as {whose} has it.",
-        "RerankRequest", _json("Reranked"), runs=True)
-       for path, whose in (("/v1/rerank", "Jina"), ("/v2/rerank", "Cohere"), ("/rerank", "vLLM"))},
+        "Create speech from text (OpenAI).",
+        "SpeechRequest",
+        {kind: _file(kind) for kind in ("audio/mpeg", "audio/wav")},
+        runs=True,
+    ),
+    ("POST", "/v1/images/generations"): OperationText(
+        "Generate images (OpenAI).", "PicturesRequest", _json("Pictures"), runs=True
+    ),
+    ("POST", "/v1/images/edits"): OperationText(
+        "Generate images from images and text, or within a mask (OpenAI).",
+        "PictureEditsRequest",
+        _json("Pictures"),
+        runs=True,
+    ),
+    **{
+        ("POST", path): OperationText(
+            f"Rank documents by how well they answer a query ({whose}).", "RerankRequest", _json("Reranked"), runs=True
+        )
+        for path, whose in (("/v1/rerank", "Jina"), ("/v2/rerank", "Cohere"), ("/rerank", "vLLM"))
+    },
     ("POST", "/v1/messages"): OperationText(
-        "Anthropic's messages.", "MessagesRequest", _json("MessageAnswer"), (ANTHROPIC_MESSAGES, "MessageEvent"),
-            runs=True),
+        "Create a message (Anthropic).",
+        "MessagesRequest",
+        _json("MessageAnswer"),
+        (ANTHROPIC_MESSAGES, "MessageEvent"),
+        runs=True,
+    ),
     ("POST", "/v1/messages/count_tokens"): OperationText(
-        "What the plan expects to go in, with its range. Nothing is spent.", "CountTokensRequest",
-            _json("TokenCount"), runs=True),
+        "Count the input tokens that the plan expects, with their range. Nothing is spent.",
+        "CountTokensRequest",
+        _json("TokenCount"),
+        runs=True,
+    ),
     ("POST", "/api/chat"): OperationText(
-        "Ollama's chat. It streams unless `stream` is false.", "OllamaChatRequest", _json("OllamaAnswer"),
-        (OLLAMA_CHAT, "OllamaLine"), runs=True),
+        "Create a chat completion (Ollama). It streams unless `stream` is false.",
+        "OllamaChatRequest",
+        _json("OllamaAnswer"),
+        (OLLAMA_CHAT, "OllamaLine"),
+        runs=True,
+    ),
     ("POST", "/api/generate"): OperationText(
-        "Ollama's completion of one prompt. It streams unless `stream` is false.", "OllamaGenerateRequest",
-        _json("OllamaGenerated"), (OLLAMA_GENERATE, "OllamaGeneratedLine"), runs=True),
+        "Complete one prompt (Ollama). It streams unless `stream` is false.",
+        "OllamaGenerateRequest",
+        _json("OllamaGenerated"),
+        (OLLAMA_GENERATE, "OllamaGeneratedLine"),
+        runs=True,
+    ),
     ("POST", "/api/embed"): OperationText(
-        "Vectors of texts, as Ollama gives them. A text that is too long is an error.", "OllamaEmbedRequest",
-        _json("OllamaEmbeddings"), runs=True),
-    ("GET", "/api/tags"): OperationText("Models that chat, as Ollama lists them.", gives=_json("OllamaTags")),
-    ("GET", "/api/ps"): OperationText("Models that chat and are in this machine's memory now.",
-        gives=_json("OllamaRunning")),
-    ("POST", "/api/show"): OperationText("One model, as Ollama shows it.", "ShowRequest", _json("OllamaShown"),
-        absent=True),
-    ("GET",
-        "/api/version"): OperationText("The greeting by which Ollama's clients recognise a server and its API.",
-        gives=_json("OllamaVersion")),
+        "Create embeddings of texts (Ollama). A text that is too long is an error.",
+        "OllamaEmbedRequest",
+        _json("OllamaEmbeddings"),
+        runs=True,
+    ),
+    ("GET", "/api/tags"): OperationText("List the chat models (Ollama).", gives=_json("OllamaTags")),
+    ("GET", "/api/ps"): OperationText(
+        "List the chat models in the memory of this machine (Ollama).", gives=_json("OllamaRunning")
+    ),
+    ("POST", "/api/show"): OperationText("Show one model (Ollama).", "ShowRequest", _json("OllamaShown"), absent=True),
+    ("GET", "/api/version"): OperationText("Get the Ollama version whose API is served.", gives=_json("OllamaVersion")),
     ("POST", "/v1/explain"): OperationText(
-        "The plan of a chat in the words of any door, priced. Nothing is spent.", "ExplainRequest",
-            _json("PlanDocument"), runs=True),
-    ("GET", "/v1/plans/"): OperationText("The plan of an answer, of the last few thousand.",
-        gives=_json("PlanDocument"),
-        name="plan"),
-}  # fmt: skip
+        "Plan and price a chat, given as a request to any chat endpoint. Nothing is spent.",
+        "ExplainRequest",
+        _json("PlanDocument"),
+        runs=True,
+    ),
+    ("GET", "/v1/plans/"): OperationText(
+        "Get the plan of a recent answer; the last few thousand are kept.", gives=_json("PlanDocument"), name="plan"
+    ),
+}
 
 # Headers about the route of an answer and the limits of the key.
 RESPONSE_HEADERS: Mapping[str, str] = {
-    "x-intermodal-plan": "id of the plan; GET /v1/plans/ID",
-    "x-intermodal-route": "who answered",
-    "x-intermodal-steps": "the calls of the plan",
-    "x-intermodal-sends": "hosts that content goes to, or `nothing`",
+    "x-intermodal-plan": "id of the plan, for GET /v1/plans/ID",
+    "x-intermodal-route": "endpoint that answered",
+    "x-intermodal-steps": "calls of the plan",
+    "x-intermodal-sends": "hosts that content is sent to, or `nothing`",
     "x-intermodal-verdict": "whether a language model is enough: `enough`, `enough_with_loss`, `broader_needed`, "
-        "`not_enough`, `no_language_model` or `unknown`; where something besides words goes in",
-    "x-intermodal-loses": "what the route loses",
-    "x-intermodal-ignored": "fields of the request that are not understood, or that the host has no word for",
-    "x-intermodal-max-tokens": "limit of the answer, where the key's budget has no room for the one that was asked for",
-    "x-intermodal-cost": "USD; not in the head of a stream, which comes before it is known",
-    "x-intermodal-unverified": "fields of a JSON answer whose values occur in no file, as JSON Pointers; not in "
-        "the head of a stream",
-    "x-intermodal-attempts": "calls that were made; not in the head of a stream",
-    **{f"x-ratelimit-{what}-{unit}": f"{what} of the key's {unit} a minute"
+        "`not_enough`, `no_language_model` or `unknown`; only if the request has media",
+    "x-intermodal-loses": "aspects that the route loses",
+    "x-intermodal-ignored": "fields of the request that are unknown, or that the host does not support",
+    "x-intermodal-max-tokens": "token limit of the answer, if the key's budget does not cover the requested one",
+    "x-intermodal-cost": "USD; absent from the head of a stream, which is sent before the cost is known",
+    "x-intermodal-unverified": "fields of a JSON answer whose values occur in no file, as JSON Pointers; absent "
+        "from the head of a stream",
+    "x-intermodal-attempts": "number of calls; absent from the head of a stream",
+    **{f"x-ratelimit-{what}-{unit}": f"{what} of the key's {unit} per minute"
        for unit in ("requests", "tokens") for what in ("limit", "remaining", "reset")},
-    "idempotency-replayed": "`true`: this answer was given before",
+    "idempotency-replayed": "`true`: the stored answer of an earlier request with this key",
 }  # fmt: skip
 ERROR_HEADERS: Mapping[str, str] = {
-    "x-should-retry": "`false`: what could be tried again was",
-        "retry-after": "seconds after which asking again makes sense",
+    "x-should-retry": "`false`: every retry was already made",
+        "retry-after": "seconds to wait before a retry",
     **{name: RESPONSE_HEADERS[name] for name in RESPONSE_HEADERS if name.startswith("x-ratelimit-")},
     **{name: RESPONSE_HEADERS[name] for name in (f"{POLICY_HEADER}{what}" for what in ("plan", "route", "cost",
         "attempts"))},
@@ -149,16 +204,20 @@ ERROR_HEADERS: Mapping[str, str] = {
 # Why a request is refused, by status; the text depends on the route.
 STATUS_TEXTS: Mapping[int, str] = {
     400: "The request is invalid, or no endpoint can answer it; or several different keys were sent.",
-    401: "No key, or none that is valid.",
-    402: "It would cost more than is allowed, or its price is unknown.",
-    403: "This key may not, or a page of a browser asks.", 404: "There is no such model, policy or plan.",
-    408: "It came too slowly.",
-    409: "Under this Idempotency-Key something else, or the same that still runs, was asked.",
-    413: "Too much.", 415: "A body of another type, or compressed.", 421: "This server does not go by that name.",
-    429: "A budget is spent, a rate is reached, or a host says so.", 500: "A mistake of our own.",
-        502: "A host failed.",
-    503: "A host has no room, a model is not here, the store cannot be used, or the server is stopping.",
-}  # fmt: skip
+    401: "The key is missing or not valid.",
+    402: "The cost would exceed the limit, or the price is unknown.",
+    403: "The key has no access, or the request comes from a web page that is not allowed.",
+    404: "The model, policy or plan does not exist.",
+    408: "The request arrived too slowly.",
+    409: "The Idempotency-Key belongs to another request, or to one that is still running.",
+    413: "The request is too large.",
+    415: "The body has an unsupported type, or is compressed.",
+    421: "The Host header names another server.",
+    429: "A budget is spent, a rate limit is reached, or a host refuses for its own limit.",
+    500: "Internal error.",
+    502: "A host failed.",
+    503: "A host is overloaded, a model is not installed, the store cannot be used, or the server is stopping.",
+}
 _ALWAYS, _BODY, _RUN = (400, 401, 403, 421, 500, 503), (408, 413, 415), (402, 404, 409, 429, 502)
 ERROR_SCHEMAS: Mapping[str, str] = {"openai": "OpenAIError", "anthropic": "AnthropicError", "ollama": "OllamaError"}
 
@@ -166,10 +225,10 @@ ERROR_SCHEMAS: Mapping[str, str] = {"openai": "OpenAIError", "anthropic": "Anthr
 def build_document(routes: RouteTable) -> dict[str, Any]:
     """Return the OpenAPI document of these routes."""
     paths: dict[str, dict[str, Any]] = {}
-    for (method, path), door in routes.items():
+    for (method, path), route in routes.items():
         operation = OPERATIONS[method, path]
         paths.setdefault(f"{path}{{{operation.name}}}" if operation.name else path, {})[method.lower()] = _operation(
-            method, path, door
+            method, path, route
         )
     return {
         "openapi": "3.1.0",
@@ -177,8 +236,8 @@ def build_document(routes: RouteTable) -> dict[str, Any]:
             "title": "intermodal", "version": __version__, "license": {"name": "Apache-2.0",
                 "identifier": "Apache-2.0"},
             "description": "One endpoint that speaks the APIs of OpenAI, Anthropic and Ollama, and plans every "
-            "request. Without a key of its own it serves its machine alone, openly; once there was one, every path but "
-            "/healthz and /readyz wants a key.",
+            "request. Until a key is created it serves its own machine, without keys; after that, every path except "
+            "/healthz and /readyz requires one.",
         },
         "servers": [{"url": "/"}],
         "security": [{}, {"bearer": []}, {"x-api-key": []}],
@@ -193,7 +252,7 @@ def build_document(routes: RouteTable) -> dict[str, Any]:
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A key of this gateway: im-…"},
                 "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key",
-                    "description": "The same, as Anthropic's clients send it."},
+                    "description": "The same key, as Anthropic's clients send it."},
             },
         },
     }  # fmt: skip
@@ -201,7 +260,7 @@ def build_document(routes: RouteTable) -> dict[str, Any]:
 
 _IDEMPOTENCY: Schema = {
     "name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": MAX_IDEMPOTENCY_KEY},
-    "description": "Under it a request is carried out once, in all workers, for 24 hours.",
+    "description": "A request with this key runs once within 24 hours; a repeated one gets the stored answer.",
 }  # fmt: skip
 
 
@@ -211,10 +270,11 @@ def _override_header(name: str) -> dict[str, Any]:
     header: dict[str, Any] = {"name": f"{POLICY_HEADER}{name.replace('_', '-')}", "in": "header", "schema": schema}
     if schema.get("type") == "array":
         header |= {"style": "simple", "explode": False}
-    return {**header, "description": f"As `{name}` of the field `intermodal`. Of both, the tighter one holds."}
+    about = f"Same as `{name}` of the field `intermodal`. If both are set, the tighter one holds."
+    return {**header, "description": about}
 
 
-def _operation(method: str, path: str, door: HttpRoute) -> dict[str, Any]:
+def _operation(method: str, path: str, route: HttpRoute) -> dict[str, Any]:
     operation, family = OPERATIONS[method, path], error_format(path)
     parameters = [{"name": operation.name, "in": "path", "required": True, "schema": TEXT}] if operation.name else []
     if operation.runs:
@@ -227,8 +287,8 @@ def _operation(method: str, path: str, door: HttpRoute) -> dict[str, Any]:
     if parameters:
         made["parameters"] = parameters
     if operation.asks:
-        made["requestBody"] = {"required": True, "content": {door.body or JSON: {"schema": ref(operation.asks)}}}
-    if door.open:
+        made["requestBody"] = {"required": True, "content": {route.body or JSON: {"schema": ref(operation.asks)}}}
+    if route.open:
         made["security"] = []
     return made
 
@@ -241,17 +301,17 @@ def _responses(operation: OperationText, family: str, *, body: bool) -> dict[str
         lines = (
             "Each line"
             if dialect.stream_type.endswith("ndjson")
-            else "The data of each event, but for comments and `[DONE]`,"
+            else "The data of each event, except comments and `[DONE]`,"
         )
         content[dialect.stream_type] = {
-            "schema": {"type": "string", "description": f"{lines} is JSON: {event}. An error is the last of them."},
+            "schema": {"type": "string", "description": f"{lines} is JSON: {event}. An error ends the stream."},
             "x-intermodal-event": event_schema(dialect, event),
         }  # fmt: skip
-        good["description"] = "The answer; where `stream` says so, as it is made."
+        good["description"] = "The answer; streamed if `stream` is true."
     if operation.runs:
         good["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in RESPONSE_HEADERS}
     if operation.gives.get(JSON) == ref("Ready"):
-        return {"200": good, "503": {"description": "It could not, or it is stopping.", "content": content}}
+        return {"200": good, "503": {"description": "Not ready, or stopping.", "content": content}}
     statuses = {*_ALWAYS, *(_BODY if body else ()), *(_RUN if operation.runs else ())}
     if operation.name or operation.absent:
         statuses.add(404)

@@ -77,7 +77,7 @@ def tagged(kind: str, **fields: Schema) -> Schema:
 
 
 def _media() -> Schema:
-    return {"type": "string", "description": "A data URI in base64, or an address that may be fetched."}
+    return {"type": "string", "description": "A base64 data URI, or a URL that may be fetched."}
 
 
 # ---- parts that the doors share ------------------------------------------------------------------------
@@ -120,7 +120,7 @@ def _override_schemas() -> tuple[Schema, dict[str, Schema]]:
 
 OVERRIDES, OVERRIDE_FIELDS = _override_schemas()
 
-_IMAGES = or_null(list_of({"type": "string", "description": "A picture or a recording in base64."}))
+_IMAGES = or_null(list_of({"type": "string", "description": "An image or audio in base64."}))
 SHARED: Mapping[str, Schema] = {
     "Wishes": OVERRIDES,
     "ChatPart": {"anyOf": [
@@ -162,7 +162,7 @@ SHARED: Mapping[str, Schema] = {
         tagged("base64", media_type=TEXT, data=TEXT), tagged("url", url=TEXT), tagged("text", data=TEXT),
     ]},
     "MessageBlock": {
-        "description": "A block of a type that is not listed is the vendor's own, and goes back as it came.",
+        "description": "A block of an unlisted type is the vendor's own, and is returned unchanged.",
         "anyOf": [
             tagged("text", text=TEXT), tagged("image", source=ref("MessageSource")), tagged("document",
                 source=ref("MessageSource")),
@@ -191,7 +191,7 @@ SHARED: Mapping[str, Schema] = {
 
 _MAYBE_NUMBER = or_null({"type": "number"})
 _LIMIT = or_null({"type": "integer", "minimum": 1})
-_NOT_KEPT: Schema = {"description": "Nothing is kept here, so it may not be said.", "enum": [None, "", False]}
+_NOT_KEPT: Schema = {"description": "Must be empty: nothing is stored here.", "enum": [None, "", False]}
 _COMMON: Mapping[str, Schema] = {
     "model": {"type": "string", "minLength": 1, "maxLength": 400,
         "description": "A model, `auto`, `policy:NAME`, `prompt:NAME`, or an alias of the config."},
@@ -215,11 +215,11 @@ _OLLAMA_OPTIONS = or_null(object_of(
 _OPENAIS: Mapping[str, Schema] = {"prompt_cache_key": or_null(TEXT), "safety_identifier": or_null(TEXT)}
 _VARIABLES: Schema = {
     "type": ["object", "null"],
-    "description": "Arguments of a prompt file, by name: JSON; media as a data URI, an address, or a part of media.",
+    "description": "Arguments of a prompt file, by name: JSON; media as a data URI, a URL, or a media part.",
 }
 _FILE: Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
 _TRANSCRIPTION_FORM: dict[str, Schema] = {
-    "model": _COMMON["model"], "user": TEXT, "file": {**_FILE, "description": "A recording, or a film."},
+    "model": _COMMON["model"], "user": TEXT, "file": {**_FILE, "description": "An audio or video file."},
     "response_format": enum(*TRANSCRIPT_FORMATS), "timestamp_granularities[]": enum("segment"),
     "stream": enum("false"),
 }  # fmt: skip
@@ -231,7 +231,7 @@ _DRAWN: Mapping[str, Schema] = {
     "steps": WHOLE, "guidance": {"type": "number"}, "sampler": enum("", *SAMPLERS), "negative_prompt": TEXT,
 }  # fmt: skip
 _PROMPT: Mapping[str, Schema] = {
-    "prompt_id": {"type": ["string", "null"], "description": "A prompt file of the server's: GET /v1/prompts."},
+    "prompt_id": {"type": ["string", "null"], "description": "A prompt file; GET /v1/prompts lists them."},
     "prompt_version": or_null(TEXT), "prompt_variables": _VARIABLES,
 }  # fmt: skip
 FIELDS: Mapping[str, Mapping[str, Schema]] = {
@@ -292,7 +292,7 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
     },
     "SpeechRequest": {
         **_COMMON, "input": TEXT, "voice": or_null({"type": "string",
-            "description": "A name that the model knows, or `default`."}),
+            "description": "A voice of the model, or `default`."}),
         "response_format": or_null(enum("mp3", "wav")), "speed": {"enum": [1, None]}, "stream_format": enum("audio"),
     },
     "PicturesRequest": {
@@ -301,9 +301,9 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
     },
     "PictureEditsRequest": {
         **_DRAWN, "model": _COMMON["model"], "user": _COMMON["user"], "prompt": TEXT,
-        "image": {**_FILE, "description": "A picture to start from; several are sent as `image[]`."},
+        "image": {**_FILE, "description": "An input image; send several as `image[]`."},
         "image[]": list_of(_FILE),
-        "mask": {**_FILE, "description": "Transparent, or white, where the one picture may change; as large as it."},
+        "mask": {**_FILE, "description": "Transparent or white where the input image may change; of the same size."},
         "seed": WHOLE, "strength": {"type": "number"}, "stream": enum("false", ""),
     },
     "RerankRequest": {
@@ -367,8 +367,8 @@ def request_schemas() -> dict[str, Schema]:
         made[name] = {
             **object_of(needed, open=True, **fields),
             **({} if rendered is None else _requires_input_or_prompt(rendered)),
-            "description": "Fields besides these are not understood. The answer's `x-intermodal-ignored` names them, "
-            "and fields that the host which answers has no word for.",
+            "description": "Other fields are ignored. The header `x-intermodal-ignored` of the answer names them, and "
+            "fields that the answering host does not support.",
             "not": {"anyOf": [{"required": [field]} for field in sorted(FORBIDDEN_FIELDS)]},
         }
     made["PictureEditsRequest"]["anyOf"] = [{"required": [name]} for name in ("image", "image[]")]
@@ -673,8 +673,7 @@ OTHERS: Mapping[str, Schema] = {
         unreadable=list_of(ref("UnreadablePrompt"))),
     "UnreadablePrompt": {
         **_exact(file=TEXT, line=or_null(_COUNT), message=TEXT, kept=FLAG),
-        "description": "A file that cannot be used as it is now, or not be rendered. `kept`: its prompts are served as "
-        "they were before.",
+        "description": "A file with an error. `kept`: the prompts of its last version without one are still served.",
     },
     "PlanDocument": _exact(kind={"const": "intermodal.plan"}, version={"const": 1}, plan=ref("Plan"), text=TEXT),
     "Alive": _exact(status={"const": "ok"}),

@@ -94,7 +94,7 @@ class Authenticator:
             raise ConfigError(
                 "other machines can reach this address, and there is no key yet",
                 where=hint("{host=}", host),
-                todo="make one: intermodal keys create NAME, or serve 127.0.0.1",
+                todo="create one: intermodal keys create NAME, or serve 127.0.0.1",
             )
         self._open = is_loopback_host(host) and not self._known
 

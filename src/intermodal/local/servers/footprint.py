@@ -172,28 +172,28 @@ def _llama(root: str, key: str, body: bytes, log: str, wanted: str) -> ServerFoo
     if not each:
         raise UsageError("serves no model now", where=root, todo="send it a request, and ask again")
     process = _process(root)
-    said = parse_llama_options(process.arguments, process.env)
+    options = parse_llama_options(process.arguments, process.env)
     ours = _of_package(process.arguments)
     on_cards = _on_cards(process)
     assumed = [] if process.seen else ["its options, of which none can be seen from here: the usual ones"]
-    unified = _unified(log, said, slots, ours, process, assumed)
+    unified = _unified(log, options, slots, ours, process, assumed)
     settings = ServingSettings(
-        context=each if unified else each * slots, slots=slots, unified=unified, ubatch=said.ubatch,
-        type_k=said.type_k, type_v=said.type_v, flash_attention=said.flash != "off", swa_full=said.swa_full,
-        gpu_layers=_layers(log, said, on_cards), host_experts=_EVERY if said.all_experts else said.experts,
-        cache_on_host=said.cache_on_host, projector_on_host=said.projector_on_host,
+        context=each if unified else each * slots, slots=slots, unified=unified, ubatch=options.ubatch,
+        type_k=options.type_k, type_v=options.type_v, flash_attention=options.flash != "off", swa_full=options.swa_full,
+        gpu_layers=_layers(log, options, on_cards), host_experts=_EVERY if options.all_experts else options.experts,
+        cache_on_host=options.cache_on_host, projector_on_host=options.projector_on_host,
     )  # fmt: skip
     written, read = _speeds(root, key)
     package, said_build = program_version("xllamacpp", "") if ours else "", str(props.get("build_info") or "")
     build = package or (f"llama.cpp {said_build}" if said_build else "")
-    model = str(props.get("model_path") or said.model or ours.get("model") or "")
+    model = str(props.get("model_path") or options.model or ours.get("model") or "")
     return ServerFootprint(
         engine="llama.cpp", address=root, model=model,
         build=build, program=package or _executable(process), settings=settings,
-        projector=said.projector or str(ours.get("projector") or ""), draft=said.draft, log=log,
+        projector=options.projector or str(ours.get("projector") or ""), draft=options.draft, log=log,
         resident=resident_memory(process.pid) if process.pid else 0,
         mapped_out=unmapped_memory(process.pid, model) if process.pid else 0, on_cards=on_cards,
-        grows=said.kept and not ours, written=written, read=read, assumed=tuple(assumed),
+        grows=options.kept and not ours, written=written, read=read, assumed=tuple(assumed),
     )  # fmt: skip
 
 
@@ -201,7 +201,7 @@ _EVERY: Final = 1 << 16  # layers: more than any model has
 
 
 def _unified(
-    log: str, said: LlamaOptions, slots: int, ours: Mapping[str, Any], process: ServerProcess, assumed: list[str]
+    log: str, options: LlamaOptions, slots: int, ours: Mapping[str, Any], process: ServerProcess, assumed: list[str]
 ) -> bool:  # fmt: skip
     """Return whether slots share one KV cache, from the log, else from the options.
 
@@ -212,15 +212,15 @@ def _unified(
         return bool(logged[-1] == "true")
     if slots == 1 or ours:
         return False
-    if said.unified is not None:
-        return said.unified
+    if options.unified is not None:
+        return options.unified
     if not process.seen:
         assumed.append("that every slot has a cache of its own")
         return False
-    return said.slots == 0
+    return options.slots == 0
 
 
-def _layers(log: str, said: LlamaOptions, on_cards: int) -> int:
+def _layers(log: str, options: LlamaOptions, on_cards: int) -> int:
     """Return the number of layers on GPUs: from the log, else from the options, else all if it uses GPU memory."""
     logged = _OFFLOADED.findall(log)
     if logged:
@@ -228,7 +228,7 @@ def _layers(log: str, said: LlamaOptions, on_cards: int) -> int:
         return ALL if some == all_of_them else some
     if not on_cards:
         return 0
-    return ALL if said.layers is None or said.layers < 0 else said.layers
+    return ALL if options.layers is None or options.layers < 0 else options.layers
 
 
 def _speeds(root: str, key: str) -> tuple[float, float]:
@@ -243,7 +243,7 @@ def _speeds(root: str, key: str) -> tuple[float, float]:
 # ---- vLLM --------------------------------------------------------------------------------------------
 
 
-def _vllm(root: str, key: str, body: bytes, log: str, wanted: str) -> ServerFootprint | None:
+def _vllm(root: str, key: str, body: bytes, log: str, model: str) -> ServerFootprint | None:
     line = next((line for line in body.decode(errors="replace").splitlines() if line.startswith(_CACHE_CONFIG)), "")
     labels = dict(_LABEL.findall(line))
     status, listed = http_reply(root, key, "/v1/models", seconds=_PATIENCE)
@@ -284,29 +284,31 @@ def _option(arguments: tuple[str, ...], *names: str) -> str:
 # ---- Ollama ------------------------------------------------------------------------------------------
 
 
-def _ollama(root: str, key: str, body: bytes, log: str, wanted: str) -> ServerFootprint | None:
+def _ollama(root: str, key: str, body: bytes, log: str, model: str) -> ServerFootprint | None:
     rows = parse_object(body).get("models")
     if not isinstance(rows, list):
         return None
     loaded = {str(row.get("name") or row.get("model")): row for row in rows if isinstance(row, dict)}
     if not loaded:
         raise UsageError("has no model loaded now", where=root, todo="run one: ollama run MODEL, and ask again")
-    name = next((each for each in loaded if wanted in (each, each.removesuffix(":latest"))), "")
-    if not name and (wanted or len(loaded) > 1):
+    name = next((each for each in loaded if model in (each, each.removesuffix(":latest"))), "")
+    if not name and (model or len(loaded) > 1):
         has = f"has {', '.join(loaded)} loaded"
-        raise UsageError(f"{has}, not {wanted}" if wanted else has, where=root, todo="name one of these as MODEL")
+        raise UsageError(f"{has}, not {model}" if model else has, where=root, todo="name one of these as MODEL")
     row = loaded[name or next(iter(loaded))]
     name = name or next(iter(loaded))
-    shown = parse_object(http_reply(root, key, "/api/show", json.dumps({"model": name}).encode(), seconds=_PATIENCE)[1])
+    description = parse_object(
+        http_reply(root, key, "/api/show", json.dumps({"model": name}).encode(), seconds=_PATIENCE)[1]
+    )
     process = _process(root)
     whole, vram, context = (_whole(row.get(field)) for field in ("size", "size_vram", "context_length"))
     assumed = [] if process.seen else ["one text at a time and a cache of f16, as its variables cannot be seen"]
     if not context:
-        context = _whole(_parameter(shown, "num_ctx")) or 4096
+        context = _whole(_parameter(description, "num_ctx")) or 4096
         assumed.append(f"a context of {context:,}, as this version says none")
     slots = _whole(process.env.get("OLLAMA_NUM_PARALLEL")) or 1
     kind = process.env.get("OLLAMA_KV_CACHE_TYPE") or "f16"
-    layers = _whole(_parameter(shown, "num_gpu"))
+    layers = _whole(_parameter(description, "num_gpu"))
     build = str(parse_object(http_reply(root, key, "/api/version", seconds=_PATIENCE)[1]).get("version") or "")
     settings = ServingSettings(
         context=context * slots, slots=slots, type_k=kind, type_v=kind,
@@ -320,9 +322,9 @@ def _ollama(root: str, key: str, body: bytes, log: str, wanted: str) -> ServerFo
     )  # fmt: skip
 
 
-def _parameter(shown: dict[str, Any], name: str) -> str:
+def _parameter(description: dict[str, Any], name: str) -> str:
     """Return a model parameter from lines of name and value."""
-    lines = str(shown.get("parameters") or "").splitlines()
+    lines = str(description.get("parameters") or "").splitlines()
     return next((line.split()[-1] for line in lines if line.split()[:1] == [name]), "")
 
 
@@ -376,9 +378,9 @@ def _whole(value: Any) -> int:
         return 0
 
 
-def _amount(said: str | float) -> float:
+def _amount(text: str | float) -> float:
     try:
-        found = float(said)
+        found = float(text)
     except ValueError:
         return 0.0
     return found if 0 < found < float("inf") else 0.0
@@ -439,21 +441,22 @@ def parse_llama_options(arguments: Sequence[str], env: Mapping[str, str] | None 
     >>> found.model, found.slots, found.type_k, found.cache_on_host, found.layers
     ('m.gguf', 2, 'q8_0', True, None)
     """
-    said = {name: env[key] for key, name in _ENVIRONMENT.items() if key in env} if env else {}
-    said |= dict(_pairs(arguments))
-    layers = said.get("layers", "")
-    flash = said.get("flash", "auto").lower()
-    unified = said.get("unified")
+    options = {name: env[key] for key, name in _ENVIRONMENT.items() if key in env} if env else {}
+    options |= dict(_pairs(arguments))
+    layers = options.get("layers", "")
+    flash = options.get("flash", "auto").lower()
+    unified = options.get("unified")
     return LlamaOptions(
-        model=said.get("model", ""), projector=said.get("projector", ""), draft=said.get("draft", ""),
-        slots=max(0, _number(said.get("slots", "")) or 0), ubatch=max(0, _number(said.get("ubatch", "")) or 0) or 512,
-        type_k=said.get("type_k", "f16").lower(), type_v=said.get("type_v", "f16").lower(),
+        model=options.get("model", ""), projector=options.get("projector", ""), draft=options.get("draft", ""),
+        slots=max(0, _number(options.get("slots", "")) or 0),
+        ubatch=max(0, _number(options.get("ubatch", "")) or 0) or 512,
+        type_k=options.get("type_k", "f16").lower(), type_v=options.get("type_v", "f16").lower(),
         flash="off" if flash in _OFF else "auto" if flash == "auto" else "on",
         layers=ALL if layers == "all" else _number(layers),
-        experts=max(0, _number(said.get("experts", "")) or 0), all_experts="all_experts" in said,
-        unified=None if unified is None else unified.lower() not in _OFF, cache_on_host="cache_on_host" in said,
-        swa_full="swa_full" in said, projector_on_host="projector_on_host" in said,
-        kept=_number(said.get("kept", "")) != 0,
+        experts=max(0, _number(options.get("experts", "")) or 0), all_experts="all_experts" in options,
+        unified=None if unified is None else unified.lower() not in _OFF, cache_on_host="cache_on_host" in options,
+        swa_full="swa_full" in options, projector_on_host="projector_on_host" in options,
+        kept=_number(options.get("kept", "")) != 0,
     )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ _DOES: dict[str, str] = {"transcribe": "hears", "read": "reads", "describe": "de
 PROBLEMS_REPORTED = "problems are reported"
 NOTHING_BETTER = f"{PROBLEMS_REPORTED}, but no better model is available"
 NOWHERE = "if one occurs in none of the files"
-SIZE = "if it is more than planned for, the plan is made again"
+SIZE = "if it exceeds the estimate, the rest is planned again"
 
 
 class _CheckedConversions(Struct):
@@ -81,7 +81,13 @@ def conversion_checks(
     if sized:
         inputs = tuple(sized)
         made.append(
-            Check(id=step_id("size", "", (), inputs), op="size", inputs=inputs, title="size of what is made", note=SIZE)
+            Check(
+                id=step_id("size", "", (), inputs),
+                op="size",
+                inputs=inputs,
+                title="output size of each conversion",
+                note=SIZE,
+            )
         )
     return tuple(made)
 

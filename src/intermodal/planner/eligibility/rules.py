@@ -99,9 +99,9 @@ def output(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     if job in group.jobs:
         return ""
     if group.first.model.ranks:
-        return "it ranks passages, for intermodal rerank; another kind of output is wanted here"
+        return "it ranks passages, for intermodal rerank; this request asks for another output"
     made = _MAKES.get(group.jobs[0], "it does something else") if group.jobs else "it has no task intermodal can drive"
-    return f"{made}; another kind of output is wanted here"
+    return f"{made}; this request asks for another output"
 
 
 def model(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
@@ -152,8 +152,14 @@ def language(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     verb = "are" if first is not None and len(first.parts) > 1 else "is"
     known = ", ".join(languages)
     if spoken:
-        return f"hears only {known}, and {name} {verb} {', '.join(sorted(spoken))}"
-    return hint("hears only {}, and nothing says {} {} (if so: {language=})", known, name, verb, languages[0])
+        return f"transcribes only {known}, and {name} {verb} {', '.join(sorted(spoken))}"
+    return hint(
+        "transcribes only {}, and the language of {} is not stated (if it is {}: {language=})",
+        known,
+        name,
+        languages[0],
+        languages[0],
+    )
 
 
 def translation(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
@@ -165,7 +171,7 @@ def translation(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     if job == "transcribe" and into and into not in first.translates:
         able = ", ".join(first.translates)
         if able:
-            return f"translates speech into {able} alone, and {into} is wanted"
+            return f"translates speech into {able} only, and {into} is asked for"
         door = f": it is not stated that {first.host.id} has /audio/translations" if first.model.translates else ""
         return f"transcribes and does not translate{door}"
     if job != case.job or not case.translating or not first.model.languages:
@@ -173,8 +179,8 @@ def translation(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     unknown = sorted((case.languages | {case.translating}) - set(first.model.languages))
     known = joined_names(first.model.languages)
     if unknown:
-        return f"knows {known} alone, and {joined_names(unknown)} is wanted of it"
-    return f"knows {known} alone, and translates nothing" if len(first.model.languages) == 1 else ""
+        return f"supports {known} only, and {joined_names(unknown)} is needed"
+    return f"supports {known} only, so it cannot translate" if len(first.model.languages) == 1 else ""
 
 
 def already_transcribed(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
@@ -185,7 +191,7 @@ def already_transcribed(group: EndpointGroup, job: Job, case: PlanningCase) -> s
         for part in bundle.parts:
             for done in part.outcomes:
                 if done.problem and done.op == job and not may_redo(case, group.first, done):
-                    return f"heard {part.name} already, or hears no better than what did ({done.endpoint})"
+                    return f"transcribed {part.name} already, or is no better than what did ({done.endpoint})"
     return ""
 
 

@@ -110,7 +110,7 @@ def _foreign(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[st
         return []
     return [
         hint(
-            "{} knows {} alone, and what is said is in {}: {translate=} has speech recognition translate it first",
+            "{} supports {} only, and the speech is in {}: with {translate=}, speech recognition translates it first",
             chosen.endpoint.id, joined_names(known), joined_names(spoken), "en",
         )
     ]  # fmt: skip

@@ -15,11 +15,12 @@ from intermodal.plans.plan import Rejected
 MOST_NAMED = 2  # maximum number of hosts named in a remedy
 _LISTED = action("intermodal models", http="see /v1/models")
 _DEFAULTS = command("intermodal pull --defaults")
+_DEFAULTS_DO = frozenset({"text", "json", "transcript"})  # outputs of the models that it brings
 _PAGES = action(hint("choose pages ({pages})"), http="send fewer pages")
 _REMEDIES: dict[str, str] = {
     "named": hint("name another model ({}), or none", _LISTED),
     "not_ready": hint("install what is missing ({} for the small models; intermodal doctor)", _DEFAULTS),
-    "consent": hint("or bring the small local models: {}", _DEFAULTS),
+    "consent": hint("or pull the small local models: {}", _DEFAULTS),
     "zone": hint("drop {local}, or add a nearer host"),
     "privacy": hint("release the text ({release}), or add a stronger local model (intermodal pull)"),
     "keep": "keep fewer aspects, or allow a host whose models take such parts (intermodal hosts add)",
@@ -46,9 +47,11 @@ _REMEDIES: dict[str, str] = {
 
 def remedy(case: PlanningCase, row: Rejected, refused: Iterable[EndpointRejection], cause: str) -> str:
     """Return the fix for the nearest miss. ``cause``: its rule; for a named model, the rule behind it."""
-    general = _REMEDIES.get(row.rule, "run intermodal doctor to see what is reachable")
+    general = _REMEDIES.get(row.rule, "run intermodal doctor to see what is available")
     if cause == "schema":
         return _REMEDIES[cause]
+    if row.rule == "consent" and (case.output not in _DEFAULTS_DO or case.into or case.translating):
+        return _local_instead(case)
     if row.rule == "named" and row.reason.startswith("no consent"):
         return hint("or name another model ({})", _LISTED)
     if row.rule == "context" and any(bundle.kind == "document" for bundle in case.bundles):
@@ -63,6 +66,13 @@ def remedy(case: PlanningCase, row: Rejected, refused: Iterable[EndpointRejectio
         return general
     asked_less = {"keep": "keep fewer aspects, or ", "floor": hint("lower {at-least}, or ")}.get(row.rule, "")
     return hint("{}allow a host: {}", asked_less, consent_to(*hosts))
+
+
+def _local_instead(case: PlanningCase) -> str:
+    """Return how to get an output on this machine that the default models do not have."""
+    if case.output == "image":
+        return "or use a diffusion model of your own (docs/drawing.md)"
+    return hint("or pull a local model: {}", PULL_LIST)
 
 
 def _transcriber(case: PlanningCase, row: Rejected) -> str:

@@ -339,7 +339,7 @@ def _not_as_text(case: PlanningCase, found: SearchResult, bundle: Bundle) -> str
     job: Job = "transcribe" if bundle.kind in ("audio", "video") else "read"
     able = [group for group in case.index.groups if job in group.jobs]
     if not able:
-        return f"nothing reachable can {job} {bundle.title}"
+        return f"no available model can {job} {bundle.title}"
     best = max(able, key=lambda group: (_order(rules.endpoint_rejection(group, job, case)), -group.number))
     who = f"{best.ids[0]}, which could {job} {bundle.title},"
     reason = rules.endpoint_rejection(best, job, case)

@@ -155,7 +155,7 @@ def _as(
     if job != case.job:
         verb = VERB[job]
         nearest = max(found.refused, key=lambda each: rules.rule_order(each.rule), default=None)
-        why = "nothing reachable can answer"
+        why = "no available model can answer"
         if nearest is not None:
             why = f"every route through it is rejected ({nearest.rule}: {nearest.reason})"
         return f"could {verb}, but {why}"

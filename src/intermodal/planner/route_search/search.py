@@ -235,7 +235,7 @@ class Search:
             self._refuse(("privacy", f"text may not leave this machine ({case.private_text} is private)"), group)
             return False
         if is_mute(case, group.first):
-            self._refuse(("output", "answers in words, and no voice is reachable to speak them"), group)
+            self._refuse(("output", "answers in words, and no voice is available to speak them"), group)
             return False
         usable = self.pools.usable(group)
         if isinstance(usable, list):
@@ -396,7 +396,7 @@ class Search:
         why = hint(": {} is out, {}", nearest.ids[0], nearest.reason) if nearest is not None else ""
         return (
             rule,
-            hint("{}, and nothing reachable can {} it{}", words, "hear" if job == "transcribe" else "read", why),
+            hint("{}, and no available model can {} it{}", words, "transcribe" if job == "transcribe" else "read", why),
         )
 
     # ---- routes -------------------------------------------------------------------------------

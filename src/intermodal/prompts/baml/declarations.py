@@ -69,8 +69,8 @@ class Attributed:
 
     def attribute(self, name: str) -> Any:
         """Return the value of an attribute; "" if it is absent."""
-        said = next((each.values[0] for each in self.attributes if each.name == name and each.values), "")
-        return said.plain if isinstance(said, QuotedText) else said
+        value = next((each.values[0] for each in self.attributes if each.name == name and each.values), "")
+        return value.plain if isinstance(value, QuotedText) else value
 
     def has(self, name: str) -> bool:
         return any(each.name == name for each in self.attributes)
@@ -150,9 +150,9 @@ class _Reader:
                 self._about.append(self._next().text[3:].strip())
                 continue
             about, self._about = " ".join(self._about), []
-            made = self._block(about)
-            if made is not None:
-                found.append(made)
+            block = self._block(about)
+            if block is not None:
+                found.append(block)
         return tuple(found)
 
     def _block(self, about: str) -> Declaration | None:
@@ -167,8 +167,8 @@ class _Reader:
             self._rest(line)
             return Declaration(kind="code", name=kind, line=line, file=self._file, code=True)
         name = self._next().text
-        made: dict[str, Any] = read(self)
-        return Declaration(kind=kind, name=name, line=line, file=self._file, about=about, **made)
+        fields: dict[str, Any] = read(self)
+        return Declaration(kind=kind, name=name, line=line, file=self._file, about=about, **fields)
 
     # ---- declarations ---------------------------------------------------------------------------------
 
@@ -181,8 +181,8 @@ class _Reader:
             self._skip("{", "}")
             return None
         self._took(":")
-        made = self._type()
-        return FieldDeclaration(_plain(token), made, self._attributes(), token.line)
+        field_type = self._type()
+        return FieldDeclaration(_plain(token), field_type, self._attributes(), token.line)
 
     def _of_enum(self) -> dict[str, Any]:
         return self._members(
@@ -271,27 +271,27 @@ class _Reader:
 
         Within parentheses, attributes belong to the member, elsewhere to the field.
         """
-        made = self._postfixed(depth)
+        member = self._postfixed(depth)
         found = self._attributes() if depth else ()
-        return replace(made, attributes=(*made.attributes, *found)) if found else made
+        return replace(member, attributes=(*member.attributes, *found)) if found else member
 
     def _postfixed(self, depth: int) -> BamlType:
-        made = self._simple(depth)
+        base = self._simple(depth)
         while True:
             if self._is("[") and (after := self._peek(1)) is not None and after.text == "]":
                 self._at += 2
-                made = BamlType("list", items=(made,))
+                base = BamlType("list", items=(base,))
             elif self._took("?"):
-                made = union(made, BamlType("name", "null"))
+                base = union(base, BamlType("name", "null"))
             else:
-                return made
+                return base
 
     def _simple(self, depth: int) -> BamlType:
         token = self._next()
         if token.text == "(":
-            made = self._type(depth + 1)
+            inner = self._type(depth + 1)
             self._expect(")")
-            return made
+            return inner
         if token.text == "map" and self._took("<"):
             key = self._type(depth + 1)
             self._expect(",")
@@ -471,12 +471,12 @@ def _quoted(token: Token) -> QuotedText:
     """Return the text between quotation marks, unchanged."""
     if token.kind == "block":
         marks = len(token.text) - len(token.text.lstrip("#"))
-        made = QuotedText(token.text[marks + 1 : -marks - 1])
-        made.block = True
+        text = QuotedText(token.text[marks + 1 : -marks - 1])
+        text.block = True
     else:
-        made = QuotedText(re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), token.text[1:-1]))
-    made.line = token.line
-    return made
+        text = QuotedText(re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), token.text[1:-1]))
+    text.line = token.line
+    return text
 
 
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
@@ -559,26 +559,26 @@ class BamlTypes:
 
         ``aliases``: use the names shown to the model instead of those of the file.
         """
-        made = _Schemas(self._blocks, aliases)
-        body = made.of(type)
-        if made.definitions:
-            body = {**body, "$defs": made.definitions}
+        schemas = _Schemas(self._blocks, aliases)
+        body = schemas.of(type)
+        if schemas.definitions:
+            body = {**body, "$defs": schemas.definitions}
         from intermodal.client.answer_schema import inline_root
 
         return inline_root(body)
 
     def as_told(self, type: BamlType, path: list[str], value: Any) -> tuple[list[str], Any]:
         """Convert a path in an answer and the value there to the names shown to the model."""
-        told = []
+        lines = []
         for name in path:
             block = self._blocks.get(self._without_null(self._resolved(type))[0].name)
             field = next((each for each in block.fields if each.name == name), None) if block is not None else None
-            told.append(str(field.attribute("alias") or name) if field is not None else name)
+            lines.append(str(field.attribute("alias") or name) if field is not None else name)
             type = field.type if field is not None else BamlType("name", "null")
         block = self._blocks.get(self._without_null(self._resolved(type))[0].name)
         if block is not None and block.kind == "enum":
             value = next((str(each.attribute("alias") or value) for each in block.fields if each.name == value), value)
-        return told, value
+        return lines, value
 
     def is_object(self, type: BamlType) -> bool:
         """Return whether an answer of the type is an object whose fields are declared in the file."""
@@ -595,7 +595,7 @@ class BamlTypes:
             each = left.pop()
             left += each.items
             owner = self.words(replace(each, attributes=()))
-            found += [(owner, said.line) for said in each.attributes if said.name == name]
+            found += [(owner, attribute.line) for attribute in each.attributes if attribute.name == name]
             block = self._blocks.get(each.name) if each.kind == "name" else None
             if block is None or each.name in seen:
                 continue
@@ -603,7 +603,7 @@ class BamlTypes:
             left += [block.type] if block.kind == "type" else [field.type for field in block.fields]
             owners = (block.name, block), *((f"{block.name}.{field.name}", field) for field in block.fields)
             for owner, has in owners:
-                found += [(owner, said.line) for said in has.attributes if said.name == name]
+                found += [(owner, attribute.line) for attribute in has.attributes if attribute.name == name]
         return sorted(found, key=lambda one: one[1])
 
     def _resolved(self, type: BamlType) -> BamlType:
@@ -679,26 +679,26 @@ class _Schemas:
             if self._aliases and each.has("skip"):
                 continue
             name = self._name(each)
-            told = str(each.attribute("description"))
+            description = str(each.attribute("description"))
             body = self.of(each.type)
-            properties[name] = {**body, "description": told} if told else body
+            properties[name] = {**body, "description": description} if description else body
             if not (each.type.kind == "union" and _NULL in each.type.items):
                 required.append(name)
-        made: dict[str, Any] = {"type": "object", "properties": properties, "required": required}
+        schema: dict[str, Any] = {"type": "object", "properties": properties, "required": required}
         if not block.has("dynamic"):
-            made["additionalProperties"] = False
-        return {**made, "description": about} if about else made
+            schema["additionalProperties"] = False
+        return {**schema, "description": about} if about else schema
 
     def _enum(self, block: Declaration, about: str) -> dict[str, Any]:
         values = [each for each in block.fields if not (self._aliases and each.has("skip"))]
-        told = [
+        lines = [
             f"{self._name(each)}: {each.attribute('description')}" for each in values if each.attribute("description")
         ]
-        words = "; ".join([about, *told] if about else told)
-        made: dict[str, Any] = {"type": "string"}
+        words = "; ".join([about, *lines] if about else lines)
+        schema: dict[str, Any] = {"type": "string"}
         if not block.has("dynamic"):
-            made["enum"] = [self._name(each) for each in values]
-        return {**made, "description": words} if words else made
+            schema["enum"] = [self._name(each) for each in values]
+        return {**schema, "description": words} if words else schema
 
     def _name(self, field: FieldDeclaration) -> str:
         return (str(field.attribute("alias")) or field.name) if self._aliases else field.name

@@ -92,12 +92,12 @@ class BamlTemplate:
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
         try:
-            told = self.project.sizes.letters(self.block.type)
-            template_limits.check_size(self.prompt, self.project.strings, values, told)
-            made = self.project.runtime.render(self.block.name, values, self.opening)
+            format_length = self.project.sizes.letters(self.block.type)
+            template_limits.check_size(self.prompt, self.project.strings, values, format_length)
+            rendered = self.project.runtime.render(self.block.name, values, self.opening)
         except TemplateError as error:
             raise located(self.path, self.line, error) from None
-        return with_history(made, history)
+        return with_history(rendered, history)
 
 
 @dataclass(frozen=True)
@@ -212,14 +212,14 @@ def _project(root: Path, files: tuple[tuple[str, str], ...]) -> BamlProject:
     prompts = {each.name: _measured(each, frozenset(texts)) for each in blocks if each.kind == "function"}
     named = {each.name: each for each in blocks if each.kind != "test"}
     kinds = BamlTypes(named)
-    told = _OutputFormat(kinds, blocks)
-    runtime = BamlRuntime({**dict(files), **told.files})
+    output_format = _OutputFormat(kinds, blocks)
+    runtime = BamlRuntime({**dict(files), **output_format.files})
     if unread is not None:
         raise unread
     return BamlProject(
         root=root,
         runtime=runtime,
-        output_format=told,
+        output_format=output_format,
         blocks=named,
         tests=tuple(each for each in blocks if each.kind == "test"),
         code=tuple(each for each in blocks if each.code),
@@ -241,22 +241,22 @@ class _OutputFormat:
     def __init__(self, kinds: BamlTypes, blocks: list[Declaration]) -> None:
         self._names: dict[str, str] = {}
         self._said: dict[str, str] = {}
-        made: list[str] = []
+        sources: list[str] = []
         for block in blocks:
             found = _FORMAT.search(str(block.settings.get("prompt", "")))
             if block.kind != "function" or found is None:
                 continue
-            self._names[block.name] = name = f"IntermodalFormat{len(made)}"
+            self._names[block.name] = name = f"IntermodalFormat{len(sources)}"
             head = f'function {name}() -> {kinds.words(block.type)} {{\n  client "openai/none"\n'
-            made.append(f'{head}  prompt ####"\n    {found[0]}\n  "####\n}}\n')
-        self.files = {"intermodal_formats.baml": "".join(made)} if made else {}
+            sources.append(f'{head}  prompt ####"\n    {found[0]}\n  "####\n}}\n')
+        self.files = {"intermodal_formats.baml": "".join(sources)} if sources else {}
 
     def words(self, block: Declaration, runtime: BamlRuntime) -> str:
         """Return the output format text of a function's prompt, "" if it has none."""
         name = self._names.get(block.name)
         if name is not None and name not in self._said:
-            made = runtime.render(name, {})
-            parts = [part.text for message in made for part in message.parts if isinstance(part, Text)]
+            rendered = runtime.render(name, {})
+            parts = [part.text for message in rendered for part in message.parts if isinstance(part, Text)]
             self._said[name] = "".join(parts).strip()
         return self._said.get(name or "", "")
 
@@ -272,8 +272,8 @@ def _measured(block: Declaration, strings: frozenset[str]) -> template_limits.Me
 def _refused(root: Path, files: Mapping[str, str], problem: BamlProblem) -> PromptError:
     name = problem.file.removeprefix(f"{NAME}/")
     where = f"{root / name}:{problem.line}" if problem.file else str(root)
-    told = files.get(name, "").splitlines()[max(problem.line - 1, 0) : problem.line + 2]
-    written = any(map(_V1.match, told)) or bool(told and _V1_FIELD.fullmatch(told[0]))
+    lines = files.get(name, "").splitlines()[max(problem.line - 1, 0) : problem.line + 2]
+    written = any(map(_V1.match, lines)) or bool(lines and _V1_FIELD.fullmatch(lines[0]))
     if written or (root / "baml.toml").exists() or (root.parent / "baml.toml").exists():
         what = "is not BAML v0, and looks like v1, a language of its own that is not read here"
         todo = "write the function in v0, or in another format"
@@ -300,9 +300,9 @@ class _Function:
         taken = {each.name: project.kinds.taken(each.type) for each in block.fields}
         arguments = tuple(self._argument(each, taken[each.name]) for each in block.fields)
         model_line = block.lines.get("client", block.line)
-        wanted = client_settings(block.settings.get("client"), model_line, project.blocks, str(self._path))
-        self._findings += wanted.findings
-        opening = wanted.opening if self._names_roles(str(text)) else "user"
+        settings = client_settings(block.settings.get("client"), model_line, project.blocks, str(self._path))
+        self._findings += settings.findings
+        opening = settings.opening if self._names_roles(str(text)) else "user"
         self._check(str(text), first)
         self._check_format(str(text), first)
         output = self._output()
@@ -317,26 +317,26 @@ class _Function:
             description=block.about,
             output=output,
             parser=BamlParser(project.runtime, block.name),
-            model=wanted.models[0] if wanted.models else "",
-            others=wanted.models[1:],
-            options=wanted.options,
-            sampling=wanted.sampling,
-            settings=wanted.settings,
+            model=settings.models[0] if settings.models else "",
+            others=settings.models[1:],
+            options=settings.options,
+            sampling=settings.sampling,
+            settings=settings.settings,
             examples=examples,
             findings=tuple(self._findings),
             lines={"model": model_line, "input": block.line, "output": block.line, "template": first},
         )
 
-    def _argument(self, field: FieldDeclaration, taken: BamlArgument) -> Argument:
+    def _argument(self, field: FieldDeclaration, argument: BamlArgument) -> Argument:
         return Argument(
             name=field.name,
-            kind=taken.kind,
-            required=taken.required,
-            many=taken.many,
-            description=_told(self._project.kinds.words(field.type), taken),
-            schema=taken.schema,
+            kind=argument.kind,
+            required=argument.required,
+            many=argument.many,
+            description=_told(self._project.kinds.words(field.type), argument),
+            schema=argument.schema,
             line=field.line,
-            holds=taken.holds,
+            holds=argument.holds,
         )
 
     def _names_roles(self, text: str) -> bool:
@@ -382,14 +382,16 @@ class _Function:
         if not self._project.kinds.is_object(returns):
             return TextOutput()
         schema = self._project.kinds.schema(returns, aliases=True)
-        told = self._project.output_format.words(self._block, self._project.runtime)
-        return JsonOutput(schema=json_output(schema).schema, name=returns.name or "answer", schema_text=told)
+        instructions = self._project.output_format.words(self._block, self._project.runtime)
+        return JsonOutput(schema=json_output(schema).schema, name=returns.name or "answer", schema_text=instructions)
 
 
-def _told(words: str, taken: BamlArgument) -> str:
+def _told(words: str, argument: BamlArgument) -> str:
     """Return BAML's name for a type if it is more specific than the argument's kind."""
     plain = ("image", "audio", "video", "pdf", "string", "int", "float", "bool")
-    return "" if words.removesuffix("?").removesuffix("[]") in plain and (taken.media or "[]" not in words) else words
+    return (
+        "" if words.removesuffix("?").removesuffix("[]") in plain and (argument.media or "[]" not in words) else words
+    )
 
 
 _REMARKS = (
@@ -439,13 +441,13 @@ class ClientSettings(NamedTuple):
     findings: tuple[PromptFinding, ...] = ()
 
 
-def client_settings(said: Any, line: int, blocks: Mapping[str, Declaration], where: str) -> ClientSettings:
+def client_settings(client: Any, line: int, blocks: Mapping[str, Declaration], where: str) -> ClientSettings:
     """Return the settings of a function's ``client``.
 
     ``line``: where the function names it; ``where``: its file. Raises PromptError for a setting with a wrong value.
     """
     read = _Reader(blocks, where)
-    models = tuple(dict.fromkeys(read.models(said)))
+    models = tuple(dict.fromkeys(read.models(client)))
     said_drawn = {name: value for name, value in read.first.items() if name not in _CONNECTION}
     nested = [said_drawn.pop(name) for name in _NESTED if isinstance(said_drawn.get(name), Mapping)]
     drawn = {**said_drawn, **{name: value for each in nested for name, value in each.items()}}
@@ -475,17 +477,17 @@ class _Reader:
         self.found: list[str] = []
         self._read_first = False
 
-    def models(self, said: Any, depth: int = 0) -> Iterator[str]:
+    def models(self, client: Any, depth: int = 0) -> Iterator[str]:
         """Yield the models of a client, in the order in which it calls them.
 
         ``said``: the client's name, or a model given inline (``"openai/gpt-4o"``).
         """
-        if isinstance(said, QuotedText):
+        if isinstance(client, QuotedText):
             if not self._read_first:
-                self._read_first, self.provider = True, said.partition("/")[0]
-            yield _called(*said.split("/", 1)) if "/" in said else str(said)
+                self._read_first, self.provider = True, client.partition("/")[0]
+            yield _called(*client.split("/", 1)) if "/" in client else str(client)
             return
-        block = self._blocks.get(str(said or ""))
+        block = self._blocks.get(str(client or ""))
         if block is None or block.kind != "client" or depth > _MOST_DEEP:
             return
         if policy := block.settings.get("retry_policy"):
@@ -562,22 +564,22 @@ def examples_of(
     output: Output,
 ) -> tuple[tuple[PromptExample, ...], tuple[PromptFinding, ...]]:
     """Return the tests of a function, and notes about them. ``taken``: its arguments by name."""
-    made: list[PromptExample] = []
+    examples: list[PromptExample] = []
     unread: list[PromptFinding] = []
     for test in tests:
         named = test.settings.get("functions")
         if not isinstance(named, list) or function.name not in map(str, named):
             continue
-        given = test.settings.get("args")
-        arguments = given if isinstance(given, Mapping) else {}
+        values = test.settings.get("args")
+        arguments = values if isinstance(values, Mapping) else {}
         checks, left = _checks(test, partial(kinds.as_told, function.type), output)
         if test.file and Path(test.file).name == path.name:
             what = f"of test {test.name} is not run: comparisons with a value are"
             unread += [
                 PromptFinding("warning", line, f"{said} {what}", "write this.field == value") for said, line in left
             ]
-        made.append(PromptExample(arguments=_arguments(arguments, taken, path), line=test.line, checks=checks))
-    return tuple(made), tuple(unread)
+        examples.append(PromptExample(arguments=_arguments(arguments, taken, path), line=test.line, checks=checks))
+    return tuple(examples), tuple(unread)
 
 
 def _arguments(given: Mapping[str, Any], taken: Mapping[str, BamlArgument], path: Path) -> dict[str, Any]:
@@ -638,8 +640,8 @@ def _checks(
     for each in test.attributes:
         if each.name not in ("assert", "check"):
             continue
-        said = next((value for value in each.values if isinstance(value, Expression)), "")
-        for part in re.split(r"\band\b", str(said)):
+        expression = next((value for value in each.values if isinstance(value, Expression)), "")
+        for part in re.split(r"\band\b", str(expression)):
             found = _EQUAL.fullmatch(part.strip())
             if found is None:
                 left.append((f"{{{{ {part.strip()} }}}}", each.line))

@@ -78,19 +78,19 @@ def _opened(nodes: tuple[Node, ...], role: MessageRole) -> tuple[Node, ...]:
 
 def _joined(nodes: tuple[Node, ...], losses: Losses) -> tuple[Node, ...]:
     """Remove roles equal to the preceding one, as the runtime merges such messages into one."""
-    made: list[Node] = []
+    joined: list[Node] = []
     first = first_node(nodes)
     role: MessageRole | None = "user" if first is not None and not isinstance(first, RoleNode) else None
     for each in nodes:
         if isinstance(each, RoleNode) and each.role == role:
             losses.say(each.line, f"a message of {role} after another one: BAML makes one of both")
-            made.append(TextNode("\n\n"))
+            joined.append(TextNode("\n\n"))
             continue
         if isinstance(each, IfNode | LoopNode) and any(isinstance(inner, RoleNode) for inner in walk((each,))):
             role = None  # the role of the text after it depends on values
         role = each.role if isinstance(each, RoleNode) else role
-        made.append(each)
-    return tuple(made)
+        joined.append(each)
+    return tuple(joined)
 
 
 _MARK = "\0format\0"  # placeholder for the text of ``ctx.output_format``
@@ -193,10 +193,10 @@ class _Walk(Walk):
         block = self._baml.project.called[name]
         if name in self._within or len(self._within) > _MOST_DEEP:
             raise self._refused(node, f"template_string {name}, which leads back to itself,")
-        given = [self._path(each, loops) for each in node.args]
+        arguments = [self._path(each, loops) for each in node.args]
         named = {each.key: self._path(each.value, loops) for each in node.kwargs}
-        named |= {field.name: path for field, path in zip(block.fields, given, strict=False)}
-        kept = self._template, self._named, self._within
+        named |= {field.name: path for field, path in zip(block.fields, arguments, strict=False)}
+        state = self._template, self._named, self._within
         try:
             marked = _marked(self._baml, block)
             self._template, self._named, self._within = marked, named, (*self._within, name)
@@ -204,7 +204,7 @@ class _Walk(Walk):
         except TemplateError as error:
             raise located(self._baml.project.root / block.file, 1, error) from None
         finally:
-            self._template, self._named, self._within = kept
+            self._template, self._named, self._within = state
 
     def _item(self, name: str) -> str:
         """Return a unique name for the item of a loop."""
@@ -261,7 +261,7 @@ def write(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
     name = _title(file.name) or "Prompt"
     types = _Types(name, losses)
     shapes = shapes_of(read.nodes)
-    taken = [
+    arguments = [
         f"{each.name}: {_taken(each, shapes.get(each.name, ArgumentShape()), types, losses)}" for each in file.arguments
     ]
     schema = front_matter.schema_of(file)
@@ -270,15 +270,15 @@ def write(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
         returns = types.of(schema, schema, "Answer", file.lines.get("output", 1))
     front_matter.lose_strict(file, "BAML", losses)
     front_matter.lose_tools(file, losses)
-    blocks = [*types.classes, *_client(file, name, losses), _function(file, name, taken, returns, nodes, losses)]
+    blocks = [*types.classes, *_client(file, name, losses), _function(file, name, arguments, returns, nodes, losses)]
     blocks += _tests(file, name, losses)
     return "\n\n".join(blocks) + "\n"
 
 
 def _title(name: str) -> str:
     """Return a name for BAML's functions and classes: letters and digits, starting with a capital."""
-    made = "".join(f"{word[0].upper()}{word[1:]}" for word in re.split(r"[^A-Za-z0-9]+", name) if word)
-    return f"Prompt{made}" if made[:1].isdigit() else made
+    title = "".join(f"{word[0].upper()}{word[1:]}" for word in re.split(r"[^A-Za-z0-9]+", name) if word)
+    return f"Prompt{title}" if title[:1].isdigit() else title
 
 
 # ---- function ------------------------------------------------------------------------------------------
@@ -287,12 +287,12 @@ def _title(name: str) -> str:
 def _function(
     file: PromptFile, name: str, taken: Sequence[str], returns: str, nodes: Sequence[Node], losses: Losses
 ) -> str:
-    told = "".join(f"/// {line.strip()}\n" for line in file.description.splitlines() if line.strip())
+    comment = "".join(f"/// {line.strip()}\n" for line in file.description.splitlines() if line.strip())
     prompt = _prompt(file, nodes, losses, told=returns != "string")
     marks = "#" * (1 + max((len(found) - 1 for found in re.findall(r'"#+', prompt)), default=0))
     lines = "".join(f"    {line}\n" if line else "\n" for line in prompt.split("\n"))
     head = f"function {name}({', '.join(taken)}) -> {returns} {{\n  client {name}Client\n"
-    return f'{told}{head}  prompt {marks}"\n{lines}  "{marks}\n}}'
+    return f'{comment}{head}  prompt {marks}"\n{lines}  "{marks}\n}}'
 
 
 def _prompt(file: PromptFile, nodes: Sequence[Node], losses: Losses, *, told: bool) -> str:
@@ -351,18 +351,18 @@ def _plain_tags(text: str) -> str:
 
     BAML removes white space before a tag that begins a line, and the line break after it.
     """
-    made = []
+    pieces = []
     at = 0
     for found in _TAG.finditer(text):
         before = text[at : found.start()]
-        made.append(before)
+        pieces.append(before)
         line = text[: found.start()].rpartition("\n")[2]
         opening = "{%+" if line and not line.strip() else "{%"
         ends = "\n" if not line and not found[2] else ""  # the runtime removes this line break
         closing = "+%}" if found[2] else "%}"
-        made.append(f"{opening} {found[1]} {closing}{ends}{found[2]}")
+        pieces.append(f"{opening} {found[1]} {closing}{ends}{found[2]}")
         at = found.end()
-    return "".join((*made, text[at:]))
+    return "".join((*pieces, text[at:]))
 
 
 # ---- client --------------------------------------------------------------------------------------------
@@ -384,8 +384,8 @@ def _client(file: PromptFile, name: str, losses: Losses) -> Iterator[str]:
     if provider == _ANYBODY:
         options["base_url"] = "env.BASE_URL"
         losses.say(line, f"who serves {model}: BAML's own hosts need it in client {name}Client, as BASE_URL")
-    said = "".join(f"    {key} {_value(each)}\n" for key, each in options.items())
-    yield f"client<llm> {name}Client {{\n  provider {provider}\n{policy}  options {{\n{said}  }}\n}}"
+    lines = "".join(f"    {key} {_value(each)}\n" for key, each in options.items())
+    yield f"client<llm> {name}Client {{\n  provider {provider}\n{policy}  options {{\n{lines}  }}\n}}"
 
 
 def _served(model: str) -> tuple[str, str]:
@@ -431,10 +431,10 @@ def _taken(argument: Argument, shape: ArgumentShape, types: _Types, losses: Loss
     if argument.description:
         losses.say(line, f"the description of argument {name!r}")
     if argument.is_media:
-        made = _KINDS.get(argument.kind, "pdf") + ("[]" if argument.many else "")
+        type_name = _KINDS.get(argument.kind, "pdf") + ("[]" if argument.many else "")
     elif argument.schema:
         schema = {key: value for key, value in argument.schema.items() if key != "description"}
-        made = types.of(schema, schema, _title(name), line)
+        type_name = types.of(schema, schema, _title(name), line)
     else:
         schema = _shaped(shape) if argument.kind == "json" else {}
         if argument.kind in ("json", "text"):
@@ -443,8 +443,8 @@ def _taken(argument: Argument, shape: ArgumentShape, types: _Types, losses: Loss
                 f"argument {name!r} may be anything: there it is {'JSON' if schema['type'] != 'string' else 'a text'}"
             )
             losses.say(line, what)
-        made = types.of(schema, schema, _title(name), line) if schema else _KINDS.get(argument.kind, "string")
-    return made if argument.required or made.endswith("?") else f"{_grouped(made)}?"
+        type_name = types.of(schema, schema, _title(name), line) if schema else _KINDS.get(argument.kind, "string")
+    return type_name if argument.required or type_name.endswith("?") else f"{_grouped(type_name)}?"
 
 
 def _shaped(shape: ArgumentShape) -> dict[str, Any]:
@@ -532,33 +532,33 @@ class _Types:
         for field, each in schema["properties"].items():
             if not _WORD.fullmatch(field):
                 self._losses.say(line, f"the field {field!r}, a name that BAML does not take", meaning=True)
-            told = each.get("description") if isinstance(each, Mapping) else ""
-            made = self.of(root, each, _title(field), line, deep + 1)
-            made = made if field in needed or made.endswith("?") else f"{_grouped(made)}?"
-            lines.append(f"  {field} {made}{f' @description({_text(told)})' if told else ''}\n")
+            description = each.get("description") if isinstance(each, Mapping) else ""
+            type_name = self.of(root, each, _title(field), line, deep + 1)
+            type_name = type_name if field in needed or type_name.endswith("?") else f"{_grouped(type_name)}?"
+            lines.append(f"  {field} {type_name}{f' @description({_text(description)})' if description else ''}\n")
         about = schema.get("description")
         if about:
             lines.append(f"  @@description({_text(about)})\n")
         self.classes.append(f"class {name} {{\n{''.join(lines)}}}")
 
     def _literals(self, values: list[Any], hint: str, line: int) -> str:
-        said = []
+        literals = []
         for each in values:
             if isinstance(each, str | int) and not (isinstance(each, str) and "\n" in each):
-                said.append(_text(each) if isinstance(each, str) else json.dumps(each))
+                literals.append(_text(each) if isinstance(each, str) else json.dumps(each))
             elif each is None:
-                said.append("null")
+                literals.append("null")
             else:
                 self._losses.say(line, f"the value {each!r} of {hint}", meaning=True)
-        return self._union(said) if said else self._anything(hint, line)
+        return self._union(literals) if literals else self._anything(hint, line)
 
     def _union(self, words: list[str]) -> str:
         optional = any(each == "null" or each.endswith("?") for each in words)
         rest = list(dict.fromkeys(each.removesuffix("?") for each in words if each != "null"))
         if not rest:
             return "null"
-        made = " | ".join(rest)
-        return f"{_grouped(made)}?" if optional else made
+        union = " | ".join(rest)
+        return f"{_grouped(union)}?" if optional else union
 
     def _anything(self, hint: str, line: int) -> str:
         self._losses.say(line, f"{hint} may be anything, and there it is a text", meaning=True)
@@ -571,7 +571,7 @@ class _Types:
 def _tests(file: PromptFile, name: str, losses: Losses) -> Iterator[str]:
     for number, each in enumerate(front_matter.plain_examples(file, losses), 1):
         arguments = "".join(f"    {_key(key)} {_value(value)}\n" for key, value in each.arguments.items())
-        checks = "".join(f"  @@assert({word}, {{{{ {said} }}}})\n" for word, said in _asserts(each, losses))
+        checks = "".join(f"  @@assert({word}, {{{{ {condition} }}}})\n" for word, condition in _asserts(each, losses))
         yield (f"test {name}Test{number} {{\n  functions [{name}]\n  args {{\n{arguments}  }}\n{checks}}}")
 
 

@@ -69,30 +69,30 @@ def request_differences(read: TemplateTree, target: PromptFile, *, joins: bool =
     for case in islice(cases(read), most):
         try:
             bound = argument_values.bind_values(source, case.given)
-            wanted = source.template.messages(bound, case.history)
+            source_messages = source.template.messages(bound, case.history)
             output = source.output_with(bound)
         except PromptError:
             continue  # arguments that the file itself rejects cannot be compared
-        known = {name: each for name, each in bound.items() if target.argument(name) is not None}
+        values = {name: each for name, each in bound.items() if target.argument(name) is not None}
         try:
-            again = argument_values.bind_values(target, known)
-            made = target.template.messages(again, case.history)
-            kept = target.output_with(again)
+            again = argument_values.bind_values(target, values)
+            target_messages = target.template.messages(again, case.history)
+            target_output = target.output_with(again)
         except PromptError as error:
             yield f"{case.condition} it cannot be rendered: {error.what}"
             continue
-        one, other = _shown(wanted, folds, _told(output)), _shown(made, folds, _told(kept))
+        one, other = _shown(source_messages, folds, _told(output)), _shown(target_messages, folds, _told(target_output))
         apart = (joins and len(one) != len(other)) or (read.joins and _places(one) != _places(other))
         if one != other and not (apart and _joined_texts(one) == _joined_texts(other)):
             yield f"{case.condition} it renders otherwise: {_first(one, other)}"
-        if not (alike if fixed else _alike(source, output, target, kept)):
+        if not (alike if fixed else _alike(source, output, target, target_output)):
             yield f"{case.condition} the schema of the answer is another"
 
 
-def _alike(source: PromptFile, output: Output, target: PromptFile, kept: Output) -> bool:
+def _alike(source: PromptFile, output: Output, target: PromptFile, target_output: Output) -> bool:
     """Return whether both outputs are equivalent. A format with its own parser writes schemas in its own way."""
     parsed = source.parser is not None or target.parser is not None
-    return output == kept or (parsed and normalized_schema.same_output(output, kept))
+    return output == target_output or (parsed and normalized_schema.same_output(output, target_output))
 
 
 def cases(read: TemplateTree) -> Iterator[RenderingCase]:
@@ -105,8 +105,8 @@ def cases(read: TemplateTree) -> Iterator[RenderingCase]:
     if len(needed) < len(whole):
         yield RenderingCase("without what may be left out", needed)
     for argument in file.arguments:
-        for said, value in _variants(argument, whole[argument.name], plain):
-            yield RenderingCase(f"where {argument.name} is {said}", {**whole, argument.name: value})
+        for label, value in _variants(argument, whole[argument.name], plain):
+            yield RenderingCase(f"where {argument.name} is {label}", {**whole, argument.name: value})
 
 
 def _usual(argument: Argument, shape: ArgumentShape, plain: bool) -> Any:
@@ -162,7 +162,7 @@ def _shown(messages: tuple[Message, ...], folds: bool, told: str) -> Shown:
 
     ``told``: the text of the schema, which other formats leave to the caller.
     """
-    made: Shown = []
+    pieces: Shown = []
     for message in messages:
         parts: list[Any] = []
         for part in message.parts:
@@ -175,8 +175,8 @@ def _shown(messages: tuple[Message, ...], folds: bool, told: str) -> Shown:
                 assert isinstance(part, MediaPart)
                 parts.append((type(part).__name__, part.source))
         if parts:
-            made.append((message.role, parts))
-    return made
+            pieces.append((message.role, parts))
+    return pieces
 
 
 def _places(shown: Shown) -> list[tuple[str, int]]:
@@ -189,25 +189,25 @@ def _joined_texts(shown: Shown) -> Shown:
 
     The white space between merged messages depends on the format.
     """
-    made: Shown = []
+    joined: Shown = []
     for role, parts in shown:
-        if not made or made[-1][0] != role:
-            made.append((role, []))
-        last = made[-1][1]
+        if not joined or joined[-1][0] != role:
+            joined.append((role, []))
+        last = joined[-1][1]
         for part in parts:
             plain = "".join(part.split()) if isinstance(part, str) else part
             if isinstance(plain, str) and last and isinstance(last[-1], str):
                 last[-1] += plain
             else:
                 last.append(plain)
-    return made
+    return joined
 
 
-def _first(wanted: Shown, made: Shown) -> str:
+def _first(source: Shown, target: Shown) -> str:
     """Return a description of the first difference between two renderings."""
-    if len(wanted) != len(made):
-        return f"{len(made)} messages in place of {len(wanted)}"
-    for number, (one, other) in enumerate(zip(wanted, made, strict=True), start=1):
+    if len(source) != len(target):
+        return f"{len(target)} messages in place of {len(source)}"
+    for number, (one, other) in enumerate(zip(source, target, strict=True), start=1):
         if one[0] != other[0]:
             return f"message {number} is of {other[0]}, not of {one[0]}"
         if len(one[1]) != len(other[1]):
@@ -319,21 +319,21 @@ def _converted(file: PromptFile, target: TargetFormat, place: Path, looser: bool
     text = target.write(read, with_spelling(read, target.spelling), losses)
     _aside(file, target, losses)
     try:
-        (made,) = formats.of_name(place).read(place, text)
+        (target_file,) = formats.of_name(place).read(place, text)
     except PromptError as error:
         losses.say(1, f"what was written cannot be read as {target.name}: {error.what}; {error.todo}", meaning=True)
         return ConvertedPrompt(text, file, _in_order(losses))
-    kept = {each.name for each in made.arguments}
+    names = {each.name for each in target_file.arguments}
     for each in file.arguments:
-        if each.name not in kept and not any(f"argument {each.name!r}" in loss.what for loss in losses.found):
+        if each.name not in names and not any(f"argument {each.name!r}" in loss.what for loss in losses.found):
             losses.say(each.line, f"argument {each.name!r}, which the template does not take")
     if target.joins:
         _joined(read, target, losses)
     if not any(loss.meaning for loss in losses.found):  # otherwise the named losses make the difference
-        differences = request_differences(read, made, joins=target.joins)
-        for sentence in islice(chain(_beside(file, made, target), differences), _MOST_SAID):
+        differences = request_differences(read, target_file, joins=target.joins)
+        for sentence in islice(chain(_beside(file, target_file, target), differences), _MOST_SAID):
             losses.say(1, f"the prompt as it was: {sentence}", meaning=True)
-    return ConvertedPrompt(text, made, _in_order(losses))
+    return ConvertedPrompt(text, target_file, _in_order(losses))
 
 
 def _joined(read: TemplateTree, target: TargetFormat, losses: Losses) -> None:
@@ -362,18 +362,18 @@ def _aside(file: PromptFile, target: TargetFormat, losses: Losses) -> None:
         losses.say(file.lines.get("output", 1), f"the parser of answers, which {file.format} brings along")
     if not target.wishes:
         for key, value in front_matter.options_of(file).items():
-            said = ", ".join(map(str, value)) if isinstance(value, list) else str(value).lower()
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value).lower()
             if key not in target.kept:
-                losses.say(file.lines.get("ext", 1), f"the option {key}: {said}", meaning=key in _FORBIDDING)
+                losses.say(file.lines.get("ext", 1), f"the option {key}: {text}", meaning=key in _FORBIDDING)
 
 
-def _beside(file: PromptFile, made: PromptFile, target: TargetFormat) -> list[str]:
+def _beside(file: PromptFile, target_file: PromptFile, target: TargetFormat) -> list[str]:
     """Return which of the model, settings, tools and options were not preserved."""
     compared = {"sampling": "how the answer is drawn", "settings": "settings of the model",
                 "tools": "tools", "undefined_tools": "tools without a definition"}  # fmt: skip
     if target.wishes:
         compared["options"] = "the wishes"
-    left = [words for name, words in compared.items() if getattr(file, name) != getattr(made, name)]
-    if not set(model_names(file.model)) & set(model_names(made.model)) and file.model != made.model:
+    left = [words for name, words in compared.items() if getattr(file, name) != getattr(target_file, name)]
+    if not set(model_names(file.model)) & set(model_names(target_file.model)) and file.model != target_file.model:
         left.insert(0, "the model")
     return [f"{words} did not come back" for words in left]

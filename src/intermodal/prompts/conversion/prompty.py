@@ -97,19 +97,19 @@ class Walk:
         self._named: Mapping[str, Path] = {}  # names that are neither arguments nor items
 
     def nodes(self, body: Sequence[Any], loops: tuple[str, ...]) -> list[Node]:
-        made: list[Node] = []
+        nodes: list[Node] = []
         for node in body:
             kind = type(node).__name__
             if kind == "Output":
                 for each in node.nodes:
-                    made += self._put(each, loops)
+                    nodes += self._put(each, loops)
             elif kind == "If":
-                made.append(self._if(node, loops))
+                nodes.append(self._if(node, loops))
             elif kind == "For":
-                made.append(self._loop(node, loops))
+                nodes.append(self._loop(node, loops))
             else:
                 raise self._refused(node, "set")  # the only other supported statement
-        return made
+        return nodes
 
     def _if(self, node: Any, loops: tuple[str, ...]) -> IfNode:
         other = tuple(self.nodes(node.else_, loops))
@@ -242,9 +242,9 @@ def write_prompty(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> 
 
 def _prompty_front(read: TemplateTree, losses: Losses, *, history: bool) -> dict[str, Any]:
     file = read.file
-    made: dict[str, Any] = {"name": file.name}
+    front: dict[str, Any] = {"name": file.name}
     if file.description:
-        made["description"] = file.description
+        front["description"] = file.description
     model: dict[str, Any] = {"id": file.model} if file.model else {}
     options = front_matter.settings_of(file)
     shapes = shapes_of(read.nodes)
@@ -264,16 +264,16 @@ def _prompty_front(read: TemplateTree, losses: Losses, *, history: bool) -> dict
     if options:
         model["options"] = options
     if model:
-        made["model"] = model
+        front["model"] = model
     if inputs:
-        made["inputs"] = inputs
+        front["inputs"] = inputs
     if outputs is not None:
-        made["outputs"] = outputs
+        front["outputs"] = outputs
     if file.tools:
-        made["tools"] = [_tool(each) for each in file.tools]
+        front["tools"] = [_tool(each) for each in file.tools]
     front_matter.lose_undefined_tools(file, losses)
-    made["template"] = {"format": {"kind": "jinja2"}, "parser": {"kind": "prompty"}}
-    return made
+    front["template"] = {"format": {"kind": "jinja2"}, "parser": {"kind": "prompty"}}
+    return front
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
@@ -290,11 +290,11 @@ def _takes_anything(argument: Argument) -> bool:
 
 def _json_kind(argument: Argument, shape: ArgumentShape) -> str:
     """Return the type of a JSON argument, from its schema or else from its use in the template."""
-    said = argument.schema.get("type")
-    if isinstance(said, list):
-        said = next((each for each in said if each != "null"), None)
-    if said in ("object", "array"):
-        return str(said)
+    type_name = argument.schema.get("type")
+    if isinstance(type_name, list):
+        type_name = next((each for each in type_name if each != "null"), None)
+    if type_name in ("object", "array"):
+        return str(type_name)
     return "array" if shape.items is not None else "object" if shape.fields else "string"
 
 
@@ -310,36 +310,36 @@ def _input(argument: Argument, shape: ArgumentShape, losses: Losses) -> dict[str
     checked = {"type", "description", *(("items",) if kind == "array" else ())}
     if not argument.is_media and (set(argument.schema) - checked or argument.schema.get("items")):
         losses.say(argument.line, f"what argument {argument.name!r} has to be, beyond its type")
-    made: dict[str, Any] = {"name": argument.name, "kind": kind}
+    entry: dict[str, Any] = {"name": argument.name, "kind": kind}
     if argument.description:
-        made["description"] = argument.description
-    made["required"] = argument.required
+        entry["description"] = argument.description
+    entry["required"] = argument.required
     if argument.default is not None:
-        made["default"] = argument.default
-    return made
+        entry["default"] = argument.default
+    return entry
 
 
 def _outputs(schema: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     """Return the schema as a list of named fields; None if that would change it."""
-    said = [_output(name, each, schema) for name, each in (schema.get("properties") or {}).items()]
-    return said if said and output_schema(said) == {"required": [], **schema} else None
+    outputs = [_output(name, each, schema) for name, each in (schema.get("properties") or {}).items()]
+    return outputs if outputs and output_schema(outputs) == {"required": [], **schema} else None
 
 
 def _output(name: str, each: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
     told: Mapping[str, Any] = each if isinstance(each, Mapping) else {}
-    made: dict[str, Any] = {"name": name, "kind": str(told.get("type", "string"))}
+    entry: dict[str, Any] = {"name": name, "kind": str(told.get("type", "string"))}
     if told.get("description"):
-        made["description"] = told["description"]
+        entry["description"] = told["description"]
     if "enum" in told:
-        made["enumValues"] = told["enum"]
+        entry["enumValues"] = told["enum"]
     if isinstance(told.get("items"), Mapping):
         items = _output("", told["items"], {})
-        made["items"] = {key: value for key, value in items.items() if key not in ("name", "required")}
+        entry["items"] = {key: value for key, value in items.items() if key not in ("name", "required")}
     if isinstance(told.get("properties"), Mapping):
-        made["properties"] = [_output(inner, one, told) for inner, one in told["properties"].items()]
+        entry["properties"] = [_output(inner, one, told) for inner, one in told["properties"].items()]
     if name and name not in schema.get("required", ()):
-        made["required"] = False
-    return made
+        entry["required"] = False
+    return entry
 
 
 class JinjaWriter:
@@ -350,15 +350,15 @@ class JinjaWriter:
 
     def written(self, nodes: Sequence[Node], *, nested: bool = False) -> str:
         """Return the nodes as Jinja. ``nested``: they follow a block tag on the same line."""
-        made, opened = "", False  # the text of a role begins here
+        text, opened = "", False  # the text of a role begins here
         for node in nodes:
             if isinstance(node, RoleNode):
-                made = made.rstrip("\r\n") + ("\n" if made or nested else "") + self.role(node)
+                text = text.rstrip("\r\n") + ("\n" if text or nested else "") + self.role(node)
             else:
                 more = self._node(node)
-                made += more.lstrip("\r\n") if opened else more
+                text += more.lstrip("\r\n") if opened else more
             opened = isinstance(node, RoleNode)
-        return made
+        return text
 
     def role(self, node: RoleNode) -> str:
         return f"{node.role}:\n"
@@ -432,28 +432,28 @@ def _constant(value: str | int | float | bool) -> str:
 def write_github(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
     """Return the text of a ``.prompt.yml`` file."""
     file = read.file
-    made: dict[str, Any] = {"name": file.name}
+    front: dict[str, Any] = {"name": file.name}
     if file.description:
-        made["description"] = file.description
+        front["description"] = file.description
     if file.model:
-        made["model"] = file.model
+        front["model"] = file.model
     if settings := front_matter.settings_of(file, {**front_matter.CAMEL, "max_tokens": "maxTokens", "stop": "stop"}):
-        made["modelParameters"] = settings
+        front["modelParameters"] = settings
     schema = front_matter.schema_of(file)
     if schema is not None:
-        made["responseFormat"] = "json_schema"
+        front["responseFormat"] = "json_schema"
         whole = {"name": "answer", "strict": front_matter.is_strict(file), "schema": schema}
-        made["jsonSchema"] = json.dumps(whole, indent=2, ensure_ascii=False)
+        front["jsonSchema"] = json.dumps(whole, indent=2, ensure_ascii=False)
     messages = messages_of(nodes, losses)
     named = {str(each.path[0]) for each in walk(nodes) if isinstance(each, ValueNode)}
     contents = [(each.role, _content(each.nodes, losses).strip("\r\n")) for each in messages]
-    made["messages"] = [{"role": role, "content": content} for role, content in contents if content.strip()]
+    front["messages"] = [{"role": role, "content": content} for role, content in contents if content.strip()]
     _github_arguments(read, named, losses)
     front_matter.lose_tools(file, losses)
     plain = front_matter.plain_examples(file, losses)
     if data := [_data(dict(each.arguments), each.checks) for each in plain]:
-        made["testData"] = data
-    return front_matter.yaml_of(made)
+        front["testData"] = data
+    return front_matter.yaml_of(front)
 
 
 def _github_arguments(read: TemplateTree, named: set[str], losses: Losses) -> None:
@@ -473,27 +473,27 @@ def _github_arguments(read: TemplateTree, named: set[str], losses: Losses) -> No
 
 
 def _content(nodes: Sequence[Node], losses: Losses) -> str:
-    made = ""
+    text = ""
     for node in nodes:
         if isinstance(node, TextNode):
             if NAME.search(node.text):
                 losses.say(1, f"{NAME.search(node.text)[0]!r} as text, which is a name there", meaning=True)  # type: ignore[index]
-            made += node.text
+            text += node.text
         elif isinstance(node, ValueNode) and len(node.path) == 1 and NAME.fullmatch(f"{{{{{node.path[0]}}}}}"):
-            made += f"{{{{{node.path[0]}}}}}"
+            text += f"{{{{{node.path[0]}}}}}"
             if node.json:
                 losses.say(node.line, f"{node.path[0]!r} as JSON: a text goes in as it is", meaning=True)
         elif isinstance(node, ValueNode):
             losses.say(node.line, f"{'.'.join(map(str, node.path))}: a part of a value", meaning=True)
         elif isinstance(node, IfNode):
             losses.say(node.line, "a condition", meaning=True)
-            made += _content(node.then, losses)
+            text += _content(node.then, losses)
         elif isinstance(node, LoopNode):
             losses.say(node.line, "a loop", meaning=True)
         elif isinstance(node, MediumNode):
             what = f"the medium {node.path[0] if node.path else node.url[:60]!r}"
             losses.say(node.line, what, meaning=True)
-    return made
+    return text
 
 
 def _data(arguments: dict[str, Any], checks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -238,14 +238,14 @@ def _within(node: Node, change: Callable[[tuple[Node, ...]], tuple[Node, ...]]) 
 
 def join_texts(nodes: Iterable[Node]) -> tuple[Node, ...]:
     """Merge adjacent texts, and remove empty ones."""
-    made: list[Node] = []
+    joined: list[Node] = []
     for each in nodes:
         node = _within(each, join_texts)
-        if isinstance(node, TextNode) and made and isinstance(made[-1], TextNode):
-            made[-1] = TextNode(made[-1].text + node.text)
+        if isinstance(node, TextNode) and joined and isinstance(joined[-1], TextNode):
+            joined[-1] = TextNode(joined[-1].text + node.text)
         elif not isinstance(node, TextNode) or node.text:
-            made.append(node)
-    return tuple(made)
+            joined.append(node)
+    return tuple(joined)
 
 
 def messages_of(nodes: Sequence[Node], losses: Losses) -> list[MessageNodes]:
@@ -254,7 +254,7 @@ def messages_of(nodes: Sequence[Node], losses: Losses) -> list[MessageNodes]:
     Losses: a role within a branch, which makes the number of messages depend on values; a tool message; and a place for
     earlier messages that is not before the last question.
     """
-    made: list[MessageNodes | HistoryNode] = []
+    messages: list[MessageNodes | HistoryNode] = []
     role, inner = RoleNode("user"), list[Node]()
 
     def close() -> None:
@@ -263,14 +263,14 @@ def messages_of(nodes: Sequence[Node], losses: Losses) -> list[MessageNodes]:
             return
         if role.role == "tool":
             losses.say(role.line, "a message of a tool", meaning=True)
-        made.append(MessageNodes("user" if role.role == "tool" else role.role, trimmed))
+        messages.append(MessageNodes("user" if role.role == "tool" else role.role, trimmed))
 
     for node in nodes:
         if isinstance(node, RoleNode | HistoryNode):
             close()
             inner.clear()
             if isinstance(node, HistoryNode):
-                made.append(node)
+                messages.append(node)
             else:
                 role = node
             continue
@@ -281,10 +281,10 @@ def messages_of(nodes: Sequence[Node], losses: Losses) -> list[MessageNodes]:
             continue
         inner.append(node)
     close()
-    for each in made[:-2]:
+    for each in messages[:-2]:
         if isinstance(each, HistoryNode):
             losses.say(each.line, "the place of earlier messages, which go before the last question", meaning=True)
-    return [each for each in made if isinstance(each, MessageNodes)]
+    return [each for each in messages if isinstance(each, MessageNodes)]
 
 
 def first_node(nodes: Iterable[Node]) -> Node | None:
@@ -293,13 +293,13 @@ def first_node(nodes: Iterable[Node]) -> Node | None:
 
 
 def _trimmed(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    made = list(nodes)
-    if made and isinstance(made[0], TextNode):
-        made[0] = TextNode(made[0].text.lstrip("\r\n"))
-    if made and isinstance(made[-1], TextNode):
-        made[-1] = TextNode(made[-1].text.rstrip())
-    kept = join_texts(made)
-    return kept if first_node(kept) is not None else ()
+    trimmed = list(nodes)
+    if trimmed and isinstance(trimmed[0], TextNode):
+        trimmed[0] = TextNode(trimmed[0].text.lstrip("\r\n"))
+    if trimmed and isinstance(trimmed[-1], TextNode):
+        trimmed[-1] = TextNode(trimmed[-1].text.rstrip())
+    joined = join_texts(trimmed)
+    return joined if first_node(joined) is not None else ()
 
 
 def with_spelling(read: TemplateTree, spelling: Spelling) -> tuple[Node, ...]:

@@ -51,13 +51,13 @@ _TYPES = {
 }  # fmt: skip
 
 
-def is_dialect(said: Mapping[str, Any], body: str) -> bool:
+def is_dialect(front: Mapping[str, Any], body: str) -> bool:
     """Return whether a file is in LiteLLM's dialect.
 
     It has settings at the top level or Jinja blocks, and no tags specific to dotprompt.
     """
-    looser = "{%" in body or any(key in said for key in _SETTINGS)
-    return looser and "ext" not in said and _HANDLEBARS.search(body) is None
+    looser = "{%" in body or any(key in front for key in _SETTINGS)
+    return looser and "ext" not in front and _HANDLEBARS.search(body) is None
 
 
 def _plain_schema(schema: Any) -> Any:
@@ -84,19 +84,19 @@ class LitellmTemplate(MarkedTemplate):
     """The body, in which marks replace potential roles."""
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
-        made: list[Message] = []
+        messages: list[Message] = []
         role: Role = "user"
         text = ""
         for piece in self.pieces(values):
             if isinstance(piece, str):
                 text += piece
             elif not text.rstrip(" \t") or text.rstrip(" \t").endswith("\n"):
-                made += _message(role, text)
+                messages += _message(role, text)
                 role, text = _LITELLM_ROLES[piece.value], ""
             else:
                 text += f"{piece.value.capitalize()}: "  # within a line it is a word
-        made += _message(role, text)
-        return with_history(made, history)
+        messages += _message(role, text)
+        return with_history(messages, history)
 
 
 def _message(role: Role, text: str) -> list[Message]:
@@ -125,9 +125,15 @@ def _arguments(
     names, needed = template.body.names(), template.body.needed()
     for name, line in names.items():
         if name not in {each.name for each in declared}:
-            given = default.get(name)
+            default_value = default.get(name)
             where = template.first + line - 1
-            yield Argument(name=name, kind="json", required=name in needed and given is None, default=given, line=where)
+            yield Argument(
+                name=name,
+                kind="json",
+                required=name in needed and default_value is None,
+                default=default_value,
+                line=where,
+            )
 
 
 ROLES: Mapping[str, Role] = {
@@ -158,18 +164,18 @@ class DotpromptTemplate:
     first: int = 1
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
-        made = []
+        messages = []
         for turn in self.turns(values, history):
             if turn.before is not None:
-                made.append(turn.before)
+                messages.append(turn.before)
                 continue
             if turn.role not in ROLES:
                 todo = f"write one of {', '.join(sorted(ROLES))}"
                 raise self._error(TemplateError(f"{turn.role!r} is no role", self.body.line_of(turn.role), todo))
             parts = tuple(self._parts(turn.pieces))
             if parts:
-                made.append(Message(role=ROLES[turn.role], parts=parts))
-        return tuple(made)
+                messages.append(Message(role=ROLES[turn.role], parts=parts))
+        return tuple(messages)
 
     def turns(
         self, values: Mapping[str, Any], history: tuple[Message, ...] = (), context: Mapping[str, Any] | None = None
@@ -180,7 +186,7 @@ class DotpromptTemplate:
         except TemplateError as error:
             raise self._error(error) from None
         turns, role, found = [], "user", list[str | Slot]()
-        told = False  # the file places the history
+        has_history = False  # the file places the history
         for piece in pieces:
             if isinstance(piece, Slot) and piece.kind in ("role", "history"):
                 if found:
@@ -188,13 +194,13 @@ class DotpromptTemplate:
                     found = []
                 role = piece.value if piece.kind == "role" else "model"
                 if piece.kind == "history":
-                    told = True
+                    has_history = True
                     turns += [DotpromptMessage("", (), each) for each in history]
             elif isinstance(piece, Slot) or piece.strip():
                 found.append(piece)
         if found:
             turns.append(DotpromptMessage(role, tuple(found)))
-        return turns if told else list(with_history(turns, [DotpromptMessage("", (), each) for each in history]))
+        return turns if has_history else list(with_history(turns, [DotpromptMessage("", (), each) for each in history]))
 
     def _parts(self, pieces: tuple[str | Slot, ...]) -> Iterator[Part]:
         for piece in pieces:
@@ -243,18 +249,18 @@ class _Reader:
         self._findings: list[PromptFinding] = []
 
     def prompt(self) -> PromptFile:
-        wanted = prompt_options.read(self._front)
-        given = self._table("input", ("schema", "default"))
-        default = given.get("default") or {}
+        options = prompt_options.read(self._front)
+        input_table = self._table("input", ("schema", "default"))
+        default = input_table.get("default") or {}
         if not isinstance(default, Mapping):
             raise self._front.error(
                 ("input", "default"), "is not a mapping of arguments", "write default: {name: value}"
             )
-        schema = self._schema(given, "input")
+        schema = self._schema(input_table, "input")
         lines = {key: self._front.line((key,)) for key in self._said}
         closed = schema is not None and not schema.get("additionalProperties") and "properties" in schema
         read = self._litellms if self._looser else self._own
-        template, common, history = read(schema, default, wanted, closed)
+        template, common, history = read(schema, default, options, closed)
         sampling, settings, unread = prompt_options.sampling(self._config(), self._front)
         self._findings += unread
         own = {*_SETTINGS, *(key for key in self._said if "." in key)}
@@ -269,15 +275,15 @@ class _Reader:
             open_ended=not closed,
             history=history,
             description=str(self._said.get("description") or ""),
-            output=self._output(strict=wanted.strict),
+            output=self._output(strict=options.strict),
             model=self._word("model"),
             sampling=sampling,
             settings=settings,
-            options=wanted.options,
+            options=options.options,
             tools=tools,
             undefined_tools=undefined,
             findings=tuple(self._findings),
-            lines={**lines, **wanted.lines, "template": self._first},
+            lines={**lines, **options.lines, "template": self._first},
         )
 
     # ---- template ---------------------------------------------------------------------------------
@@ -286,18 +292,18 @@ class _Reader:
         self,
         schema: Mapping[str, Any] | None,
         default: Mapping[str, Any],
-        wanted: prompt_options.PromptOptions,
+        options: prompt_options.PromptOptions,
         closed: bool,
     ) -> tuple[Template, tuple[Argument, ...], bool]:
         """Return the template, its arguments, and whether it places the history."""
         body = self._template()
         uses = self._uses(body)
         if schema is None:
-            common = arguments_from_template(uses, body, self._first, default, wanted.media)
+            common = arguments_from_template(uses, body, self._first, default, options.media)
         else:
-            common = arguments_from_schema(schema, uses, default, wanted.media, self._lines_of(schema))
+            common = arguments_from_schema(schema, uses, default, options.media, self._lines_of(schema))
         declared = {each.name for each in common}
-        self._check_media(wanted, declared)
+        self._check_media(options, declared)
         if closed:
             self._compare(declared, uses, body)
         history = any(_HISTORY.search(text) for text in (body.text, *body.partials.values()))
@@ -307,7 +313,7 @@ class _Reader:
         self,
         schema: Mapping[str, Any] | None,
         default: Mapping[str, Any],
-        wanted: prompt_options.PromptOptions,
+        options: prompt_options.PromptOptions,
         closed: bool,
     ) -> tuple[Template, tuple[Argument, ...], bool]:
         """Return the template and its arguments for LiteLLM's dialect, which never places the history."""
@@ -324,8 +330,8 @@ class _Reader:
         return {name: self._line_of_field(name) for name in schema.get("properties", {})}
 
     def _schema(self, table: Mapping[str, Any], key: str) -> dict[str, Any] | None:
-        said = table.get("schema")
-        return json_schema(_plain_schema(said) if self._looser else said, self._fail((key, "schema")))
+        schema = table.get("schema")
+        return json_schema(_plain_schema(schema) if self._looser else schema, self._fail((key, "schema")))
 
     def _template(self) -> HandlebarsTemplate:
         try:
@@ -381,8 +387,8 @@ class _Reader:
         for at in (("input", "schema", "properties", name), ("input", "schema", name)):
             if at in self._front.lines:
                 return self._front.lines[at]
-        told = (at for at in self._front.lines if at[:2] == ("input", "schema") and len(at) == 3)
-        found = next((at for at in told if str(at[2]).partition("(")[0].removesuffix("?") == name), ("input",))
+        fields = (at for at in self._front.lines if at[:2] == ("input", "schema") and len(at) == 3)
+        found = next((at for at in fields if str(at[2]).partition("(")[0].removesuffix("?") == name), ("input",))
         return self._front.line(found)
 
     def _table(self, key: str, known: tuple[str, ...] = ()) -> Mapping[str, Any]:
@@ -422,8 +428,8 @@ class _Reader:
             self._findings.append(PromptFinding("warning", line, what, "write it in Handlebars: {{#if name}}"))
         return config
 
-    def _check_media(self, wanted: prompt_options.PromptOptions, declared: set[str]) -> None:
-        for name in wanted.media:
+    def _check_media(self, options: prompt_options.PromptOptions, declared: set[str]) -> None:
+        for name in options.media:
             if name not in declared:
                 todo = suggestion(name, declared, "name an argument of input.schema")
                 raise self._front.error(("ext", "intermodal", "media", name), "is not an argument of this prompt", todo)
@@ -448,21 +454,21 @@ class _Reader:
 
     def _tools(self) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
         """Return the tools with definitions, and the names of those that the program has to define."""
-        made = {}
-        for place, told in enumerate(self._said.get("toolDefs") or ()):
+        tools = {}
+        for place, definition in enumerate(self._said.get("toolDefs") or ()):
             at = ("toolDefs", place)
-            if not isinstance(told, Mapping) or not isinstance(told.get("name"), str):
+            if not isinstance(definition, Mapping) or not isinstance(definition.get("name"), str):
                 raise self._front.error(at, "is not a definition of a tool", "write name, description and inputSchema")
-            schema = json_schema(told.get("inputSchema"), self._fail((*at, "inputSchema")))
-            name = told["name"]
-            tool = Tool(name=name, description=str(told.get("description") or ""))
-            made[name] = tool if schema is None else msgspec.structs.replace(tool, schema=schema)
+            schema = json_schema(definition.get("inputSchema"), self._fail((*at, "inputSchema")))
+            name = definition["name"]
+            tool = Tool(name=name, description=str(definition.get("description") or ""))
+            tools[name] = tool if schema is None else msgspec.structs.replace(tool, schema=schema)
         named = self._said.get("tools") or ()
         if not isinstance(named, list) or not all(isinstance(each, str) for each in named):
             if named:
                 raise self._front.error(("tools",), "is not a list of names", "write tools: [name, …]")
             named = []
-        return tuple(made.values()), tuple(name for name in named if name not in made)
+        return tuple(tools.values()), tuple(name for name in named if name not in tools)
 
 
 # ---- Picoschema -------------------------------------------------------------------------------------
@@ -500,33 +506,33 @@ def _pico(node: Any, fail: Fail, at: tuple[str | int, ...]) -> dict[str, Any]:
         if key == _WILDCARD:
             found["additionalProperties"] = _pico(value, fail, (*at, key))
             continue
-        name, _, told = key.partition("(")
+        name, _, suffix = key.partition("(")
         optional = name.endswith("?")
         name = name.removesuffix("?")
         if not optional:
             found["required"].append(name)
-        made = _field(value, told.removesuffix(")"), fail, (*at, key))
-        found["properties"][name] = _or_null(made) if optional else made
+        schema = _field(value, suffix.removesuffix(")"), fail, (*at, key))
+        found["properties"][name] = _or_null(schema) if optional else schema
     if not found["required"]:
         del found["required"]
     return found
 
 
-def _field(value: Any, told: str, fail: Fail, at: tuple[str | int, ...]) -> dict[str, Any]:
-    if not told:
+def _field(value: Any, suffix: str, fail: Fail, at: tuple[str | int, ...]) -> dict[str, Any]:
+    if not suffix:
         return _pico(value, fail, at)
-    kind, description = _described(told)
+    kind, description = _described(suffix)
     if kind == "array":
-        made: dict[str, Any] = {"type": "array", "items": _pico(value, fail, at)}
+        schema: dict[str, Any] = {"type": "array", "items": _pico(value, fail, at)}
     elif kind == "object":
-        made = _pico(value, fail, at)
+        schema = _pico(value, fail, at)
     elif kind == "enum":
         if not isinstance(value, list):
             raise fail(at, "an enum is a list of values", "write field(enum): [one, two]")
-        made = {"enum": list(value)}
+        schema = {"enum": list(value)}
     else:
         raise fail(at, f"{shown_value(kind)} in parentheses is not a type", "write array, object or enum")
-    return {**made, "description": description} if description else made
+    return {**schema, "description": description} if description else schema
 
 
 def _scalar(text: str, fail: Fail, at: tuple[str | int, ...]) -> dict[str, Any]:
@@ -534,8 +540,8 @@ def _scalar(text: str, fail: Fail, at: tuple[str | int, ...]) -> dict[str, Any]:
     if kind not in _SCALARS:
         what = f"{shown_value(kind)} is no type, and of schemas that a program registers none is known here"
         raise fail(at, what, f"write its fields, or one of {', '.join(sorted(_SCALARS))}")
-    made: dict[str, Any] = {} if kind == "any" else {"type": kind}
-    return {**made, "description": description} if description else made
+    schema: dict[str, Any] = {} if kind == "any" else {"type": kind}
+    return {**schema, "description": description} if description else schema
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:

@@ -79,10 +79,10 @@ def parse(text: str) -> Element:
             stack.pop()
         else:
             attrs = {each[1]: each[2] if each[2] is not None else each[3] for each in _ATTRIBUTE.finditer(attributes)}
-            made = Element(tag, attrs, [], line)
-            stack[-1].children.append(made)
+            element = Element(tag, attrs, [], line)
+            stack[-1].children.append(element)
             if not closed:
-                stack.append(made)
+                stack.append(element)
             if len(stack) > _MOST_DEEP:
                 raise TemplateError("is nested too deep", line, todo="use fewer tags within tags")
         line += found[0].count("\n")
@@ -173,8 +173,8 @@ def canonical(tag: str) -> str:
     """Return pomlight's name of a tag."""
     from pomlight.tags import normalize_tag
 
-    made: str = normalize_tag(tag)
-    return tag.lower() if made == tag and tag.lower() in SRC else made
+    tag_name: str = normalize_tag(tag)
+    return tag.lower() if tag_name == tag and tag.lower() in SRC else tag_name
 
 
 class Expansion:
@@ -196,10 +196,10 @@ class Expansion:
 
     def markup(self, root: Element, names: dict[str, Any]) -> str:
         """Return the expanded document as markup. Raises TemplateError with its line."""
-        made = "".join(self._element(root, names))
-        if _LEFT.search(made):  # pomlight would look for an expression there, and reach whatever Python has
+        markup = "".join(self._element(root, names))
+        if _LEFT.search(markup):  # pomlight would look for an expression there, and reach whatever Python has
             raise TemplateError("has two opening braces that no expression follows", root.line, todo="write #lbrace;")
-        return made
+        return markup
 
     def _element(self, element: Element, names: dict[str, Any]) -> Iterator[str]:
         self._budget.step(1, 0)
@@ -270,8 +270,8 @@ class Expansion:
                 if not number % 2:
                     yield self._static(piece, plain)
                     continue
-                made = expressions.words(self._value(piece, names, element))
-                yield made if plain else self._quoted(made)
+                text = expressions.words(self._value(piece, names, element))
+                yield text if plain else self._quoted(text)
 
     def _static(self, text: str, plain: bool) -> str:
         self._budget.step(0, len(text))
@@ -303,10 +303,10 @@ class Expansion:
         return f"{{{{{name}}}}}"
 
     def _let(self, element: Element, names: dict[str, Any]) -> None:
-        made = let(element, self._folder, lambda word: self._value(word, names, element))
+        value = let(element, self._folder, lambda word: self._value(word, names, element))
         name = element.attrs.get("name")
-        said = {name: made} if name else made if isinstance(made, Mapping) else {}
-        names.update({**said, **names} if _is_default(element) else said)
+        bindings = {name: value} if name else value if isinstance(value, Mapping) else {}
+        names.update({**bindings, **names} if _is_default(element) else bindings)
 
     # ---- files and media ------------------------------------------------------------------------------
 
@@ -314,14 +314,16 @@ class Expansion:
         return file_text(self._folder, name, element.line, chosen="{{" in element.attrs.get("src", ""))
 
     def _tree(self, element: Element, names: Mapping[str, Any]) -> FolderEntry:
-        said = {name: self._text(word, names, element) for name, word in element.attrs.items()}
+        attributes = {name: self._text(word, names, element) for name, word in element.attrs.items()}
         for name in ("data", "syntax"):
-            if name in said:
+            if name in attributes:
                 raise TemplateError(f"{name} of a folder is not laid out", element.line, todo="leave it out")
-        if said.get("showContent", "false").lower() != "false":
+        if attributes.get("showContent", "false").lower() != "false":
             raise TemplateError("files of a folder are named only", element.line, todo="show each with <document>")
         tree = FolderTree(self._folder, element.line, chosen="{{" in element.attrs.get("src", ""))
-        return tree.read(said.get("src", ""), said.get("maxDepth", str(_DEPTH)), said.get("filter", ""))
+        return tree.read(
+            attributes.get("src", ""), attributes.get("maxDepth", str(_DEPTH)), attributes.get("filter", "")
+        )
 
     def _listed(self, entry: FolderEntry) -> Iterator[str]:
         yield f"<item>{self._quoted(entry.name)}"
@@ -356,7 +358,7 @@ class Expansion:
 
     def _medium(self, tag: str, element: Element, names: Mapping[str, Any]) -> str:
         source = self._source(element, names)
-        made: list[str] = []
+        pieces: list[str] = []
         for each in source if isinstance(source, list) else [source]:
             if isinstance(each, MediaValue):
                 part = each.part
@@ -368,8 +370,8 @@ class Expansion:
                     what, todo = error.args
                     raise TemplateError(what, element.line, todo) from None
                 part = part_of(part.source, SRC[tag]) if isinstance(part.source, PathSource) else part
-            made.append(f"<p>{self.media.put(part)}</p>")
-        return "".join(made)
+            pieces.append(f"<p>{self.media.put(part)}</p>")
+        return "".join(pieces)
 
     def _table(self, word: str, element: Element, names: Mapping[str, Any]) -> list[Any]:
         text = self._file(self._text(word, names, element), element)
@@ -393,15 +395,15 @@ def _is_block(element: Element) -> bool:
 def _style(element: Element) -> str:
     """Return a stylesheet without anything that pomlight would evaluate."""
     try:
-        said = json.loads(element.text or "{}")
+        settings = json.loads(element.text or "{}")
     except (ValueError, RecursionError):
         raise TemplateError("the stylesheet is not JSON", element.line, todo="write {tag: {property: value}}") from None
-    made = {
+    style = {
         str(tag): {str(name): each for name, each in rules.items() if name not in _NO_STYLE}
-        for tag, rules in (said.items() if isinstance(said, dict) else ())
+        for tag, rules in (settings.items() if isinstance(settings, dict) else ())
         if isinstance(rules, dict)
     }
-    return json.dumps(made, ensure_ascii=False)
+    return json.dumps(style, ensure_ascii=False)
 
 
 def _ending(name: str) -> str:
@@ -482,7 +484,7 @@ def reads_of(root: Element, folder: Path) -> DocumentReads:
     return found
 
 
-def _read(element: Element, folder: Path, made: dict[str, str], found: DocumentReads, *, sure: bool) -> None:
+def _read(element: Element, folder: Path, bindings: dict[str, str], found: DocumentReads, *, sure: bool) -> None:
     """Collect the names that an element reads.
 
     ``made``: names that are not arguments; the item of a loop over an argument maps to that argument's name.
@@ -490,31 +492,31 @@ def _read(element: Element, folder: Path, made: dict[str, str], found: DocumentR
     attributes = dict(element.attrs)
     loop = loop_of(attributes.pop("for", ""))
     if loop is not None:
-        _take(loop[2], element, made, found, sure=False)
+        _take(loop[2], element, bindings, found, sure=False)
         over = loop[2].strip()
-        made = {**made, loop[1]: over if over in found.names and over not in made else "", "loop": ""}
+        bindings = {**bindings, loop[1]: over if over in found.names and over not in bindings else "", "loop": ""}
     if "if" in attributes or loop is not None:
         sure = False
     tag = canonical(element.tag)
     whole_words = {"if", *DATA.get(tag, ()), *(("value",) if tag == "let" else ())}
     for name, word in attributes.items():
         for hole in [word] if name in whole_words else split_expressions(word)[1::2]:
-            _take(hole, element, made, found, sure=sure and name != "if")
+            _take(hole, element, bindings, found, sure=sure and name != "if")
         whole = sole_expression(word).strip()
         if name == "src" and tag in SRC:
-            argument = made.get(whole) or (whole if whole in found.names and whole not in made else "")
+            argument = bindings.get(whole) or (whole if whole in found.names and whole not in bindings else "")
             if argument:
                 found.media.setdefault(argument, set()).add(SRC[tag])
-                found.lists |= {argument} if whole in made else set()
+                found.lists |= {argument} if whole in bindings else set()
     if tag == "let":
-        _made_by(element, folder, made, found)
+        _made_by(element, folder, bindings, found)
     elif tag != "stylesheet":
         for each in element.children:
             if isinstance(each, Element):
-                _read(each, folder, made, found, sure=sure)
+                _read(each, folder, bindings, found, sure=sure)
             else:
                 for hole in split_expressions(each)[1::2]:
-                    _take(hole, element, made, found, sure=sure)
+                    _take(hole, element, bindings, found, sure=sure)
 
 
 def _is_default(element: Element) -> bool:
@@ -522,7 +524,7 @@ def _is_default(element: Element) -> bool:
     return element.attrs.get("default", "").lower() == "true"
 
 
-def _made_by(element: Element, folder: Path, made: dict[str, str], found: DocumentReads) -> None:
+def _made_by(element: Element, folder: Path, bindings: dict[str, str], found: DocumentReads) -> None:
     names: Iterable[str] = ()
     if name := element.attrs.get("name"):
         names = (name,)
@@ -530,17 +532,17 @@ def _made_by(element: Element, folder: Path, made: dict[str, str], found: Docume
         value = let(element, folder, lambda word: None)
         names = value if isinstance(value, Mapping) else ()
     if not _is_default(element):
-        made.update(dict.fromkeys(names, ""))
+        bindings.update(dict.fromkeys(names, ""))
         return
     for each in names:
-        if each not in made:
+        if each not in bindings:
             found.names.setdefault(each, element.line)
             found.defaulted.add(each)
 
 
-def _take(word: str, element: Element, made: Mapping[str, str], found: DocumentReads, *, sure: bool) -> None:
+def _take(word: str, element: Element, bindings: Mapping[str, str], found: DocumentReads, *, sure: bool) -> None:
     for name in expressions.names(parsed(word, element.line)):
-        if name not in made:
+        if name not in bindings:
             found.names.setdefault(name, element.line)
             if sure and name not in found.defaulted:
                 found.needed.add(name)

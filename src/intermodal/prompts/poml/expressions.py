@@ -71,10 +71,10 @@ class _Parser:
     def whole(self) -> Node:
         if not self._tokens:
             raise TemplateError("an expression is empty", todo="write a name")
-        made = self._choice()
+        node = self._choice()
         if self._at < len(self._tokens):
             raise TemplateError(f"{self._tokens[self._at][1]!r} is not read here", todo=_TODO)
-        return made
+        return node
 
     def _take(self, *signs: str) -> str:
         """Consume the next token if it is one of these signs and return it, else return ""."""
@@ -91,21 +91,21 @@ class _Parser:
         self._deep += 1
         if self._deep > _MOST_DEEP:
             raise TemplateError("is nested too deep", todo="use fewer brackets")
-        made = self._binary(0)
+        node = self._binary(0)
         if self._take("?"):
             yes = self._choice()
             self._want(":")
-            made = ("choice", made, yes, self._choice())
+            node = ("choice", node, yes, self._choice())
         self._deep -= 1
-        return made
+        return node
 
     def _binary(self, level: int) -> Node:
         if level == len(_LEVELS):
             return self._unary()
-        made = self._binary(level + 1)
+        node = self._binary(level + 1)
         while sign := self._take(*_LEVELS[level]):
-            made = ("binary", made, self._binary(level + 1), sign)
-        return made
+            node = ("binary", node, self._binary(level + 1), sign)
+        return node
 
     def _unary(self) -> Node:
         sign = self._take("!", "-")
@@ -114,23 +114,23 @@ class _Parser:
         self._deep += 1
         if self._deep > _MOST_DEEP:
             raise TemplateError("is nested too deep", todo="use fewer signs")
-        made = ("unary", self._unary(), sign)
+        node = ("unary", self._unary(), sign)
         self._deep -= 1
-        return made
+        return node
 
     def _item(self) -> Node:
-        made = self._value()
+        node = self._value()
         while True:
             if self._take("."):
                 name = self._next("name")
-                made = ("call", made, name, self._several(")")) if self._take("(") else ("part", made, ("text", name))
+                node = ("call", node, name, self._several(")")) if self._take("(") else ("part", node, ("text", name))
             elif self._take("["):
-                made = ("part", made, self._choice())
+                node = ("part", node, self._choice())
                 self._want("]")
             elif self._take("("):
                 raise TemplateError("calls a function", todo=f"methods are {', '.join(sorted(_METHODS))}")
             else:
-                return made
+                return node
 
     def _next(self, kind: str) -> str:
         if self._at >= len(self._tokens) or self._tokens[self._at][0] != kind:
@@ -139,18 +139,18 @@ class _Parser:
         return self._tokens[self._at - 1][1]
 
     def _several(self, end: str) -> list[Node]:
-        made: list[Node] = []
+        nodes: list[Node] = []
         while not self._take(end):
-            if made:
+            if nodes:
                 self._want(",")
-            made.append(self._choice())
-        return made
+            nodes.append(self._choice())
+        return nodes
 
     def _value(self) -> Node:
         if self._take("("):
-            made = self._choice()
+            node = self._choice()
             self._want(")")
-            return made
+            return node
         if self._take("["):
             return ("list", self._several("]"))
         if self._take("{"):
@@ -170,23 +170,23 @@ class _Parser:
         raise TemplateError(f"{word!r} is not read here", todo=_TODO)
 
     def _fields(self) -> list[Node]:
-        made: list[Node] = []
+        nodes: list[Node] = []
         while not self._take("}"):
-            if made:
+            if nodes:
                 self._want(",")
             kind, word = self._tokens[self._at] if self._at < len(self._tokens) else ("", "")
             self._at += 1
             if kind not in ("name", "text"):
                 raise TemplateError("a name of a field is missing", todo=_TODO)
             self._want(":")
-            made.append((("text", word if kind == "name" else _unquoted(word)), self._choice()))
-        return made
+            nodes.append((("text", word if kind == "name" else _unquoted(word)), self._choice()))
+        return nodes
 
 
 def _unquoted(word: str) -> str:
     """Return the value of a quoted string, with JavaScript's escapes resolved."""
-    said = _ESCAPE.sub(_letter, word[1:-1])
-    return said.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # combine surrogate pairs
+    text = _ESCAPE.sub(_letter, word[1:-1])
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # combine surrogate pairs
 
 
 def _letter(found: re.Match[str]) -> str:
@@ -212,31 +212,31 @@ _LEVELS = (("||",), ("&&",), ("===", "!==", "==", "!="), (">=", "<=", ">", "<"),
 # ---- values ----------------------------------------------------------------------------------------
 
 
-def value(node: Node, given: Mapping[str, Any], budget: RenderingBudget) -> Any:
+def value(node: Node, names: Mapping[str, Any], budget: RenderingBudget) -> Any:
     """Return the value of an expression; None if absent. Raises TemplateError, without a line."""
     budget.step(1, 0)
     kind = node[0]
     if kind == "name":
-        return given.get(node[1])
+        return names.get(node[1])
     if kind in ("text", "number", "word"):
         return node[1]
     if kind == "pattern":
         return _pattern(node[1])
     if kind in ("list", "object"):
-        many = [value(each, given, budget) for each in node[1]] if kind == "list" else None
-        made = {name[1]: value(each, given, budget) for name, each in node[1]} if many is None else many
+        many = [value(each, names, budget) for each in node[1]] if kind == "list" else None
+        made = {name[1]: value(each, names, budget) for name, each in node[1]} if many is None else many
         budget.weigh(made)
         return made
     if kind == "choice":
-        return value(node[2] if truth(value(node[1], given, budget)) else node[3], given, budget)
+        return value(node[2] if truth(value(node[1], names, budget)) else node[3], names, budget)
     if kind == "unary":
-        inner = value(node[1], given, budget)
+        inner = value(node[1], names, budget)
         return not truth(inner) if node[2] == "!" else -_number(inner)
     if kind == "part":
-        return _part(value(node[1], given, budget), value(node[2], given, budget))
+        return _part(value(node[1], names, budget), value(node[2], names, budget))
     if kind == "call":
-        return _called(node, given, budget)
-    return _joined(node, given, budget)
+        return _called(node, names, budget)
+    return _joined(node, names, budget)
 
 
 def truth(found: Any) -> bool:
@@ -273,20 +273,20 @@ def _number(found: Any) -> int | float:
     raise TemplateError(f"{words(found)[:40]!r} is no number", todo="reckon with numbers")
 
 
-def _joined(node: Node, given: Mapping[str, Any], budget: RenderingBudget) -> Any:
+def _joined(node: Node, names: Mapping[str, Any], budget: RenderingBudget) -> Any:
     sign = node[3]
-    left = value(node[1], given, budget)
+    left = value(node[1], names, budget)
     if sign in ("&&", "||"):
-        return value(node[2], given, budget) if truth(left) == (sign == "&&") else left
-    right = value(node[2], given, budget)
+        return value(node[2], names, budget) if truth(left) == (sign == "&&") else left
+    right = value(node[2], names, budget)
     if sign in ("===", "=="):
         return isinstance(left, bool) == isinstance(right, bool) and left == right
     if sign in ("!==", "!="):
         return not (isinstance(left, bool) == isinstance(right, bool) and left == right)
     if sign == "+" and not (isinstance(left, int | float) and isinstance(right, int | float)):
-        made = words(left) + words(right)
-        budget.step(0, len(made))
-        return made
+        joined = words(left) + words(right)
+        budget.step(0, len(joined))
+        return joined
     try:
         return _SIGNS[sign](left, right)
     except (TypeError, ZeroDivisionError, OverflowError):
@@ -305,20 +305,20 @@ def _product(one: float, other: float) -> float:
     return one * other if max(abs(one), abs(other)) < 1e100 else float(one) * float(other)
 
 
-def _called(node: Node, given: Mapping[str, Any], budget: RenderingBudget) -> Any:
-    place = value(node[1], given, budget)
-    arguments = [value(each, given, budget) for each in node[3]]
+def _called(node: Node, names: Mapping[str, Any], budget: RenderingBudget) -> Any:
+    place = value(node[1], names, budget)
+    arguments = [value(each, names, budget) for each in node[3]]
     method = _METHODS.get(node[2])
     if method is None:
         raise TemplateError(f"no method {node[2]!r} is known", todo=f"methods are {', '.join(sorted(_METHODS))}")
     if place is None:
         return None
     try:
-        made = method(place, *arguments)
+        result = method(place, *arguments)
     except (TypeError, ValueError, AttributeError, IndexError):
         raise TemplateError(f"{node[2]} does not fit its value", todo="give it another") from None
-    budget.step(1, len(made) if isinstance(made, str | list) else 0)
-    return made
+    budget.step(1, len(result) if isinstance(result, str | list) else 0)
+    return result
 
 
 def _slice(place: Any, first: Any = 0, last: Any = None) -> Any:
@@ -339,8 +339,8 @@ class _Pattern:
     def replaced(self, text: str, new: str) -> str:
         if self.everywhere and (len(text) + 1) * len(new) > 4 * len(text) + (1 << 20):
             raise ValueError
-        made: str = self.compiled.sub(lambda found: new, text, 0 if self.everywhere else 1)
-        return made
+        result: str = self.compiled.sub(lambda found: new, text, 0 if self.everywhere else 1)
+        return result
 
 
 def _pattern(written: str) -> _Pattern:
@@ -357,10 +357,10 @@ def _pattern(written: str) -> _Pattern:
 def _replaced(place: str, old: Any, new: Any, count: int = -1) -> str:
     if isinstance(old, _Pattern):
         return old.replaced(place, words(new))
-    was, made = words(old), words(new)
-    if len(place) + (place.count(was) if count < 0 else 1) * len(made) > 4 * len(place) + (1 << 20):
+    was, replacement = words(old), words(new)
+    if len(place) + (place.count(was) if count < 0 else 1) * len(replacement) > 4 * len(place) + (1 << 20):
         raise ValueError
-    return place.replace(was, made, count)
+    return place.replace(was, replacement, count)
 
 
 _METHODS: Mapping[str, Callable[..., Any]] = {
