@@ -569,8 +569,7 @@ def _sources(question: AdviceQuestion, offers: CandidateCatalog) -> tuple[str, .
         found.append("hosts: their prices come from the catalog; no service was contacted")
         found += _readers(question, offers)
     found.append(
-        f"hardware: {question.hardware.words}; {requests_at_once(question.hardware.users)}; "
-        "models count as pulled"
+        f"hardware: {question.hardware.words}; {requests_at_once(question.hardware.users)}; models count as pulled"
     )
     if question.hardware.users > 1:
         users = question.hardware.users

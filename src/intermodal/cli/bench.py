@@ -164,7 +164,7 @@ def _show(made: Bench) -> None:
     from intermodal.cli.rendering.tables import echo_table, held
 
     head = (
-        "endpoint", "at once", "first word", "tokens/s each", "tokens/s all", "requests", "errors", "memory",
+        "endpoint", "parallel", "first word", "tokens/s each", "tokens/s all", "requests", "errors", "memory",
         "$ a Mtok in, out",
     )  # fmt: skip
     rows = []
@@ -184,7 +184,7 @@ def _show(made: Bench) -> None:
             click.echo(f"{subject.endpoint}: is given what other steps make of the files: {subject.route}")
     for name, why in made.left.items():
         click.echo(f"{name}: left out, {why}")
-    click.echo("median (10th to 90th percentile); what one request at a time took is what plans now go by")
+    click.echo("median (10th to 90th percentile); plans now use the figures of one request at a time")
 
 
 def _ranged(spread: Percentiles, digits: int, unit: str = "") -> str:

@@ -202,10 +202,10 @@ async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, give
             await gateway.start()
             if worker is None:  # several workers have a parent, which watches them
                 ServiceWatchdog().beat_while_turning(asyncio.get_running_loop())
-            whom = "with keys" if ledger.access.keyed else "for this machine alone, without keys"
+            whom = "with keys" if ledger.access.keyed else "for this machine only, without keys"
             if worker is None or worker.post.first:
                 many = f", {worker.post.workers} workers" if worker is not None else ""
-                log.say("info", f"serving at {gateway.url} ({whom}{many}); Ctrl-C ends it", always=True)
+                log.say("info", f"serving at {gateway.url} ({whom}{many}); stop it with Ctrl-C", always=True)
                 for remark in (*client.remarks, *map(str, take_problems())):
                     log.say("warning", remark)
             if gateway.telemetry is not None:

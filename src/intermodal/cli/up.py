@@ -182,7 +182,7 @@ def _foreseen(memory: tuple[float, float, float]) -> str:
     from intermodal.cli.rendering.tables import held
 
     low, _, high = memory
-    return f" ({held(low)} to {held(high)} foreseen)" if high else ""
+    return f" ({held(low)} to {held(high)} predicted)" if high else ""
 
 
 def sentence(server: ManagedServer, new: bool) -> str:
@@ -215,13 +215,13 @@ def _beside(server: ManagedServer) -> str:
     said = [
         f"predicted {row.predicted.mid:,.0f} tokens remembered, {row.real:,.0f} are"
         if row.name == TOKENS
-        else f"predicted {held(row.predicted.low)} to {held(row.predicted.high)}, held now {held(row.real)}"
+        else f"predicted {held(row.predicted.low)} to {held(row.predicted.high)}, actual {held(row.real)}"
         for row in found
         if row.name in (PROCESS, TOKENS)
     ]
     if logged:
         error = sum(row.predicted.mid for row in logged) / sum(row.real for row in logged) - 1
-        said.append(f"its buffers {error:+.2%} beside its log")
+        said.append(f"buffers {error:+.2%} off the server's log")
     return f"\n  {'; '.join(said)}" if said else ""
 
 

@@ -91,7 +91,7 @@ def _prune(client: AsyncClient) -> PruneResult:
         raise UsageError(
             "another process is pruning it right now",
             where=display_path(client.store.path),
-            todo="nothing: it will be done",
+            todo="nothing to do: that process finishes it",
         )
     return gone
 
@@ -113,16 +113,14 @@ def _show(summary: Summary) -> None:
         f"({summary.open} open), {money(summary.cost)} in all; plans use statistics of epoch {summary.epoch}"
     )
     if summary.added_up:
-        click.echo(
-            f"{counted(summary.added_up, 'attempt')} of long ago are in these sums and no longer kept one by one"
-        )
+        click.echo(f"{counted(summary.added_up, 'attempt')} are kept as daily totals only")
     if summary.beside:
-        click.echo("\nestimate -> what came back")
-        titles = ("endpoint", "runs", "tokens in", "tokens out", "cost", "plans correct what goes in by")
+        click.echo("\nestimate -> actual")
+        titles = ("endpoint", "runs", "tokens in", "tokens out", "cost", "input correction")
         echo_table(titles, [_compared(each) for each in summary.beside])
     if summary.grades:
         click.echo("\nestimate beside actual: q-error = max(estimate / actual, actual / estimate), 1.00 is perfect")
-        head = ("endpoint", "step", "figure", "before learning", "runs", "median", "p90", "as promised")
+        head = ("endpoint", "step", "figure", "before learning", "runs", "median", "p90", "in range")
         echo_table(head, [_graded(grade) for grade in summary.grades])
 
 

@@ -48,7 +48,7 @@ def test_pruning_leaves_every_sum_as_it_was(cli: Cli, store: Store) -> None:
     assert (before.pop("added_up"), after.pop("added_up")) == (0, MANY - 240)
     assert after == before and after["cost"] == 30.0 and after["runs"] == MANY
     told = cli("usage")
-    assert "60 attempts of long ago are in these sums" in told.out
+    assert "60 attempts are kept as daily totals only" in told.out
 
 
 def test_a_store_that_is_being_pruned_is_said_to_be(cli: Cli, store: Store) -> None:
