@@ -3,7 +3,7 @@
 Everything in this package is a pure function of its arguments: no file, clock, environment, chance or network.
 Estimates of single calls come from ``intermodal.cost_model``, the values of a finished plan from ``intermodal.plans``.
 
-planner.py             ``plan``: the order of it all
+planner.py             ``plan``: the order of it all; ties, and why a feasible route was not chosen
 planning_case.py       the request as the planner reads it
 catalog_index.py       the catalog by groups of endpoints that every rule treats alike
 part_bundles.py        parts that share one conversion option

@@ -13,7 +13,7 @@ from tests.unit.cli.conftest import Cli
 def test_it_says_where_the_file_is_and_that_none_is_needed(cli: Cli, own_home: Path) -> None:
     done = cli("config")
     assert (done.code, done.out) == (0, f"{own_home / 'config' / 'intermodal.toml'}\n")
-    assert "need not be" in done.err
+    assert "is optional" in done.err
     assert cli("config", "--json").document["exists"] is False
 
 

@@ -161,7 +161,7 @@ def test_what_would_be_refused_is_said_and_costs_nothing_known(cli: Cli) -> None
 
 def test_a_kind_that_is_not_taken_is_refused_with_what_to_do_instead(cli: Cli) -> None:
     found = asked(cli, "--model", "gpt-4o", "--video", "10s")
-    assert "takes no video" in found["rejected"] and "frames" in found["rejected"]
+    assert "does not accept video" in found["rejected"] and "frames" in found["rejected"]
     assert "does not accept audio" in asked(cli, "--model", "claude-haiku-4.5", "--audio", "10s")["rejected"]
 
 
@@ -278,7 +278,7 @@ def test_people_read_a_table_with_basis_source_and_price(cli: Cli) -> None:
     for word in ("openai/gpt-4o", "765", "tile rule", "in force from 2024-05-13", "chat template", "model-prices", "$"):
         assert word in done.out
     done = cli("estimate", "--model", "gpt-4o", "--video", "1s")
-    assert "rejected: openai/gpt-4o takes no video" in done.out
+    assert "rejected: openai/gpt-4o does not accept video" in done.out
 
 
 def test_little_is_imported_for_an_imagined_picture() -> None:

@@ -88,7 +88,7 @@ def test_the_proposal_is_said_with_its_numbers_and_nothing_is_fetched_unasked(
     assert done.code == 0 and done.out == ""
     said = " ".join(done.err.split())
     assert "for sight: qwen3-vl-4b-instruct" in said and "3.0 GB to fetch, 4.4 GiB of memory" in said
-    assert "s for an answer of 200 tokens" in said and "small by its 4.4B parameters" in said
+    assert "s for a prompt of 1,000 tokens and an answer of 200" in said and "small by its 4.4B parameters" in said
     assert "the strongest that fits, of 5 known: small by its" in said
     assert "stronger, and not certain to fit here: qwen2.5-vl-7b-instruct" in said
     assert "to fetch it: intermodal pull qwen3-vl-4b-instruct" in said

@@ -60,10 +60,10 @@ def test_both_kinds_of_routes_are_compared_in_numbers(rows: Any, media: Path) ->
     beside = made.verdict.language_model
     assert beside is not None and beside.endpoint == "cloud:cloud/writer" and beside.cost.known and not beside.kept_out
     assert beside.seconds is not None and beside.seconds.known
-    (said,) = [note for note in made.notes if "writes en by itself" in note]
-    assert "cloud:cloud/writer translates what" in said and "are not kept" in said and said.count("$") >= 3
+    (said,) = [note for note in made.notes if "translates into en while transcribing" in note]
+    assert "cloud:cloud/writer translates the transcript of" in said and "are not kept" in said and said.count("$") >= 3
     assert said.count(" s") >= 2
-    assert "into en and no other language" in said and "its languages are not stated" in said
+    assert "into en only" in said and "its languages are not stated" in said
 
 
 def test_a_transcriber_that_translates_is_called_at_the_translation_endpoint(

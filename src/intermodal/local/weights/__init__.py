@@ -3,7 +3,7 @@
     registry (and *.toml), lockfile   the files of each model, with their checksums and sources
     store                             the folder of verified files, and pulls into it
     hub, wheels, debian_packages, transfer
-                                      the sources of downloads, including the catalog snapshot
+                                      the sources of downloads, including the catalog snapshot; hub resumes them
     gguf, safetensors, onnx, diffusion_files
                                       header readers that do not trust the file
 
