@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from intermodal.catalog.types import Endpoint
-from intermodal.core.hints import PULL_LIST, action, command, consent_to, hint
+from intermodal.core.hints import ALIASES, PULL_LIST, action, command, consent_to, hint
 from intermodal.core.request import TIERS
 from intermodal.planner.catalog_index import EndpointGroup
 from intermodal.planner.eligibility.eligible_endpoints import EndpointRejection
@@ -14,6 +14,7 @@ from intermodal.plans.plan import Rejected
 
 MOST_NAMED = 2  # maximum number of hosts named in a remedy
 _LISTED = action("intermodal models", http="see /v1/models")
+_LISTED_OR_ALIASED = action("intermodal models", http=f"see /v1/models{ALIASES}")
 _DEFAULTS = command("intermodal pull --defaults")
 _DEFAULTS_DO = frozenset({"text", "json", "transcript"})  # outputs of the models that it brings
 _PAGES = action(hint("choose pages ({pages})"), http="send fewer pages")
@@ -53,7 +54,7 @@ def remedy(case: PlanningCase, row: Rejected, refused: Iterable[EndpointRejectio
     if row.rule == "consent" and (case.output not in _DEFAULTS_DO or case.into or case.translating):
         return _local_instead(case)
     if row.rule == "named" and row.reason.startswith("no consent"):
-        return hint("or name another model ({})", _LISTED)
+        return hint("or name another model ({})", _LISTED_OR_ALIASED)
     if row.rule == "context" and any(bundle.kind == "document" for bundle in case.bundles):
         return hint("{}, or allow a model with a longer context", _PAGES)
     if row.rule == "context" and case.request.tools:

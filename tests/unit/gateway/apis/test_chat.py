@@ -394,6 +394,13 @@ def test_who_asks_for_a_familiar_name_is_told_of_aliases(house: GatewayServer, n
     assert "[serve.aliases]" not in house.chat("hello", model="frobnicate-zzz").json()["error"]["message"]
 
 
+def test_a_model_of_a_host_without_consent_may_be_given_another_meaning_by_an_alias(house: GatewayServer) -> None:
+    found = house.chat("hello", model="openai/gpt-4o")
+    assert found.status_code == 400
+    message = found.json()["error"]["message"]
+    assert "no consent for host openai" in message and "[serve.aliases] in the server's config" in message
+
+
 def test_auto_takes_by_itself_what_a_model_that_can_be_asked_takes(house: GatewayServer) -> None:
     rows = {row["id"]: row for row in house.http.get("/v1/models").json()["data"]}
     native = {
