@@ -79,9 +79,24 @@ def test_no_code_is_made_from_data() -> None:
 
 
 def test_no_drawer_for_odds_and_ends() -> None:
-    """A module is named for what it is; utils, helpers, common, misc and base say nothing."""
-    names = {"utils", "util", "helpers", "helper", "common", "misc", "base", "core"}
+    """A module is named for what it is; utils, helpers, common, misc and base say nothing.
+
+    ``core`` is one folder, of what every package shares; what it may import is held below.
+    """
+    names = {"utils", "util", "helpers", "helper", "common", "misc", "base"}
     assert not [str(path) for path in MODULES if path.stem.strip("_") in names or path.parent.name in names]
+    assert [path.name for path in (ROOT / "src").rglob("core*") if "__pycache__" not in path.parts] == ["core"]
+
+
+def test_the_core_imports_itself_and_errors_and_nothing_else_of_intermodal() -> None:
+    imported = {
+        node.module
+        for path in (PACKAGE / "core").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("intermodal")
+    }
+    assert imported
+    assert {name for name in imported if not name.startswith("intermodal.core.")} == {"intermodal.errors"}
 
 
 def test_files_and_functions_stay_small() -> None:

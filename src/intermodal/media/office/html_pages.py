@@ -29,7 +29,7 @@ from markdownify import MarkdownConverter
 from intermodal.errors import InputEmpty
 from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
 from intermodal.media.office.picture_collector import PictureCollector, Probe
-from intermodal.media.office.style_sheets import Compound, Rule, StyleSheets, compound_of, declarations
+from intermodal.media.office.style_sheets import Compound, StyleRule, StyleSheets, compound_of, declarations
 from intermodal.media.office.text_encoding import decode_text
 from intermodal.plans.numbers import counted
 
@@ -210,7 +210,7 @@ def _hidden_by(sheets: StyleSheets, soup: BeautifulSoup) -> list[Any]:
     return [*gone, *outermost]
 
 
-def _computed(element: Any, rules: Sequence[Rule]) -> dict[str, str]:
+def _computed(element: Any, rules: Sequence[StyleRule]) -> dict[str, str]:
     """Return what an element's style is: of rules that hide, only those that certainly apply and begin no movement."""
     own, own_important = declarations(str(element.get("style") or ""))
     made: dict[str, str] = {}

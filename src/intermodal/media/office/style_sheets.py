@@ -39,7 +39,7 @@ class Compound(NamedTuple):
         return self.name in ("", element.name) and self.marks <= element.marks
 
 
-class Rule(NamedTuple):
+class StyleRule(NamedTuple):
     """One selector with its declarations.
 
     Attributes:
@@ -63,7 +63,7 @@ class StyleSheets:
     """The rules of a file that concern ``properties``, found by a mark or a name of the element."""
 
     def __init__(self, sheets: Iterable[str], properties: Sequence[str]) -> None:
-        self._found: dict[str, list[Rule]] = {}
+        self._found: dict[str, list[StyleRule]] = {}
         self._compared = 0
         self.exhausted = False
         left, place = MAX_SHEET, 0
@@ -86,7 +86,7 @@ class StyleSheets:
         """What the rules declare, rule after rule."""
         return (rule.declared for found in self._found.values() for rule in found)
 
-    def rules(self, element: Compound, around: Sequence[Compound]) -> list[Rule]:
+    def rules(self, element: Compound, around: Sequence[Compound]) -> list[StyleRule]:
         """Return the rules of an element, the strongest last. ``around``: elements that it lies in, outermost first."""
         listed = [found for key in ("", element.name, *element.marks) if (found := self._found.get(key))]
         self._compared += sum(map(len, listed))
@@ -97,7 +97,7 @@ class StyleSheets:
         matched = [rule for rule in asked if rule.target.matches(element) and self._lies_in(rule, around)]
         return sorted(matched, key=lambda rule: rule[:2])
 
-    def _lies_in(self, rule: Rule, around: Sequence[Compound]) -> bool:
+    def _lies_in(self, rule: StyleRule, around: Sequence[Compound]) -> bool:
         at = len(around) - 1
         last = max(0, len(around) - _MAX_AROUND)
         for parent, compound in rule.around:
@@ -170,7 +170,7 @@ def _applies(head: str) -> bool | None:
 
 def _rule(
     selector: str, place: int, sure: bool, moving: bool, declared: dict[str, str], important: frozenset[str]
-) -> Rule | None:  # fmt: skip
+) -> StyleRule | None:  # fmt: skip
     if not selector or len(selector) > 500 or _AT_REST.search(selector):
         return None
     plain = _CONDITION.sub("", selector)
@@ -184,7 +184,7 @@ def _rule(
         return None
     around = tuple((step == ">", compound) for step, compound in zip(reversed(steps), reversed(made[:-1]), strict=True))
     weight = sum(bool(each.name) + sum(100 if mark[0] == "#" else 10 for mark in each.marks) for each in made)
-    return Rule(weight, place, made[-1], around, sure and plain == selector, moving, declared, important)
+    return StyleRule(weight, place, made[-1], around, sure and plain == selector, moving, declared, important)
 
 
 def _compound(text: str) -> Compound | None:

@@ -25,7 +25,7 @@ from intermodal.media.image import decoder as pictures
 from intermodal.media.office.conversion_types import ConvertedFile, EmbeddedFile
 from intermodal.media.office.office_package import local_name
 from intermodal.media.office.picture_collector import Probe
-from intermodal.media.office.style_sheets import Compound, Rule, StyleSheets, compound_of, declarations
+from intermodal.media.office.style_sheets import Compound, StyleRule, StyleSheets, compound_of, declarations
 from intermodal.plans.numbers import counted
 
 _SVG, _HREF = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
@@ -180,7 +180,7 @@ def _compound(element: Any) -> Compound:
     return compound_of(local_name(element), str(element.get("class") or "").split(), str(element.get("id") or ""))
 
 
-def _computed(element: Any, rules: list[Rule], around: dict[str, str]) -> dict[str, str]:
+def _computed(element: Any, rules: list[StyleRule], around: dict[str, str]) -> dict[str, str]:
     """Return the style of an element: inherited values, its attributes, matching rules, and its own style."""
     made = {name: value for name, value in around.items() if name in _INHERITED}
     made |= {name: str(element.get(name)).strip() for name in _HIDING if element.get(name)}
