@@ -321,7 +321,8 @@ def kinds_asked_for_words(question: str) -> tuple[Kind, ...]:
     return found
 
 
-_AND = re.compile(r"\s*(?:[,;]\s*|[.?!]\s+|\s)(?:and|und|et|y|e|ed|и|以及|和|そして|و)\s+|[.?!;]\s+", re.IGNORECASE)
+# Between two clauses whose spaces are single: a run of spaces would be looked at again from each of them.
+_AND = re.compile(r"(?:[,;] ?|[.?!] | )(?:and|und|et|y|e|ed|и|以及|和|そして|و) |[.?!;] ", re.IGNORECASE)
 
 
 def words_beside(question: str) -> tuple[str, tuple[Kind, ...]] | None:
@@ -334,8 +335,9 @@ def words_beside(question: str) -> tuple[str, tuple[Kind, ...]] | None:
     """
     if len(question) > MOST:
         return None
+    question = " ".join(question.split())
     for place in _AND.finditer(question):
-        first, second = question[: place.start()], question[place.end() :]
+        first, second = question[: place.start()].rstrip(), question[place.end() :]
         for clause, other in ((second, first), (first, second)):
             if any(map(str.isalnum, other)) and (kinds := kinds_asked_for_words(clause)):
                 return other, kinds
