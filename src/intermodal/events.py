@@ -23,6 +23,13 @@ class Usage(Value):
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
 
+    @property
+    def total(self) -> int | None:
+        """Input and output tokens as reported; None if neither was."""
+        if self.input_tokens is None and self.output_tokens is None:
+            return None
+        return (self.input_tokens or 0) + (self.output_tokens or 0)
+
 
 class Actual(Value):
     """The measured cost of one step.
@@ -53,8 +60,8 @@ class Actual(Value):
     @property
     def tokens(self) -> int | None:
         """Tokens of all calls, in and out; None if unknown."""
-        counts = [count for count in (self.usage.input_tokens, self.usage.output_tokens) if count is not None]
-        return None if self.other_tokens is None or not counts else self.other_tokens + sum(counts)
+        total = self.usage.total
+        return None if self.other_tokens is None or total is None else self.other_tokens + total
 
 
 class Derived(Value):

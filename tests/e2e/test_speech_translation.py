@@ -5,10 +5,10 @@ from __future__ import annotations
 import wave
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from tests.e2e.command import intermodal
+from tests.unit.local.runtime_fixtures import pcm
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("shared_conversions")]
 ENGLISH = ("thank you", "my name is marie", "france")
@@ -51,10 +51,7 @@ def test_french_speech_becomes_english_speech_as_a_chain_that_the_plan_shows(med
 
 def in_noise(recording: Path, path: Path) -> Path:
     """Write a recording with as much white noise as speech, of which no processor's arithmetic makes Whisper sure."""
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=16_000)
-    with av.open(str(recording)) as source:
-        pieces = [piece.to_ndarray().ravel() for frame in source.decode(audio=0) for piece in resampler.resample(frame)]
-    speech = np.concatenate(pieces).astype(float)
+    speech = np.frombuffer(pcm(recording), "<i2").astype(float)
     loud = np.sqrt((speech[np.abs(speech) > 200] ** 2).mean())
     noisy = speech + np.random.default_rng(3).normal(0, loud, speech.size)
     with wave.open(str(path), "wb") as out:

@@ -199,6 +199,11 @@ def models_of_tag(name: str, ids: Iterable[str]) -> list[str]:
     return found or sized
 
 
+def reading_of_tag(tag: str, name: str) -> str:
+    """Return a sentence on how a name of Ollama's library was read."""
+    return f"{tag}: read as Ollama's name for {name}"
+
+
 def size_of_name(name: str) -> str:
     """Return the sizes that a model's name states, as "8b", without separators; "" for none."""
     return "".join(word for word in _tag_words(name.lower().rpartition("/")[2]) if _SIZE.fullmatch(word))

@@ -22,6 +22,7 @@ from intermodal.catalog.model_names import (
     models_of_tag,
     names_of,
     plain_name,
+    reading_of_tag,
     size_of_name,
     split_name,
 )
@@ -134,7 +135,7 @@ class FoundModel(NamedTuple):
     @property
     def reading(self) -> str:
         """A sentence on how the name was read, "" for an ordinary name."""
-        return f"{self.tag}: read as Ollama's name for {self.id}" if self.tag else ""
+        return reading_of_tag(self.tag, self.id) if self.tag else ""
 
 
 def find_model_by_name(catalog: Catalog, models: Snapshot, name: str) -> FoundModel:
@@ -158,11 +159,8 @@ def find_model_by_name(catalog: Catalog, models: Snapshot, name: str) -> FoundMo
     last = [id for id in ids if id.lower().rpartition("/")[2] == word]
     served = {row.id for row in models.rows if row.name.lower().rpartition("/")[2] == word}  # also of a path
     served |= {each.model.id for each in catalog.endpoints if each.served_as.lower() == word}
-    plain = plain_name(word)
-    alike = [id for id in ids if plain in (plain_name(id.lower()), plain_name(id.lower().rpartition("/")[2]))]
-    for found in (last, sorted(served), alike):
-        if found:
-            return FoundModel(_meant(name, found, models))
+    if found := last or sorted(served) or _spelt_alike(word, ids):
+        return FoundModel(_meant(name, found, models))
     if tagged := [id for id in models_of_tag(word, ids) if _has_open_weights(id, models)]:
         if len({size_of_name(id) for id in tagged}) > 1:  # a name without a size, of several
             _check_listed(name, tagged)
@@ -176,6 +174,12 @@ def find_model_by_name(catalog: Catalog, models: Snapshot, name: str) -> FoundMo
     near = [words[match] for match in get_close_matches(word.rpartition("/")[2], words, _NEAR, 0.6)]
     todo = f"did you mean {' or '.join(near)}?" if near else hint("see {}", MODELS)
     raise UnknownModel(f"there is no model named {name}", todo=todo)
+
+
+def _spelt_alike(word: str, ids: Iterable[str]) -> list[str]:
+    """Return the models whose id, or its last word, differs from a word in separators alone."""
+    plain = plain_name(word)
+    return [id for id in ids if plain in (plain_name(id.lower()), plain_name(id.lower().rpartition("/")[2]))]
 
 
 def _has_open_weights(id: str, models: Snapshot) -> bool:

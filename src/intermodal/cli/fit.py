@@ -137,6 +137,7 @@ def fit(**given: Any) -> None:
 
 def _as_listed(wish: FitQuery, *, quiet: bool) -> FitQuery:
     """Return the query with the name of ``pull --list`` for a name of Ollama's library."""
+    from intermodal.catalog.model_names import reading_of_tag
     from intermodal.cli.pull import weights_store
     from intermodal.model_fit.fit import name_of_tag
 
@@ -144,7 +145,7 @@ def _as_listed(wish: FitQuery, *, quiet: bool) -> FitQuery:
     if name == wish.model:
         return wish
     if not quiet:
-        click.echo(f"{wish.model}: read as Ollama's name for {name}", err=True)
+        click.echo(reading_of_tag(wish.model, name), err=True)
     return replace(wish, model=name)
 
 

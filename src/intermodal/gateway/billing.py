@@ -238,13 +238,12 @@ class RunBill:
             self._add(event.actual.cost, event.actual.step, self._open.pop(event.actual.step, ""))
             if event.actual.step not in self._shared:
                 self._before.pop(event.actual.step, None)  # a later event reports these as well
-            usage = event.actual.usage
-            reported = event.actual.cached or usage.input_tokens is not None or usage.output_tokens is not None
+            total = event.actual.usage.total
+            reported = event.actual.cached or total is not None
             self._usage_reported = reported or (self._usage_reported and event.actual.step in self._spoken)
             more = event.actual.other_tokens
             if self._tokens is not None:
-                shown = (usage.input_tokens or 0) + (usage.output_tokens or 0)
-                self._tokens = None if more is None else self._tokens + shown + more
+                self._tokens = None if more is None else self._tokens + (total or 0) + more
         elif isinstance(event, AttemptFailed):
             self._fail(event)
         elif isinstance(event, Replanned):

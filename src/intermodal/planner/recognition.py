@@ -96,8 +96,7 @@ class _Recognition(Struct):
 
     @property
     def summary(self) -> str:
-        beside = not asks_for_properties(self.case) and any(bundle.properties for bundle in self.case.bundles)
-        return f"{self.instead} and file properties" if beside else f"{self.instead} alone"
+        return f"{self.instead} and file properties" if _adds_properties(self.case) else f"{self.instead} alone"
 
 
 def _steps(assignment: Assignment) -> Iterator[ConversionStep]:
@@ -126,6 +125,11 @@ def asks_for_recognition(case: PlanningCase) -> bool:
         return asked
     named = [case.index.group_of[name] for name in case.named]
     return all({*group.jobs} & {*_JOBS} for group in named) and (asked or not case.question.strip())
+
+
+def _adds_properties(case: PlanningCase) -> bool:
+    """Return whether the question asks for properties beside the words."""
+    return not asks_for_properties(case) and any(bundle.properties for bundle in case.bundles)
 
 
 def asks_for_properties(case: PlanningCase) -> bool:
@@ -408,9 +412,8 @@ def _notes(found: _Recognition, chosen: Candidate) -> tuple[str, ...]:
 
 
 def _headline(found: _Recognition, beside: Other, verdict: Verdict) -> str:
-    asked_for = "properties" if asks_for_properties(found.case) else "the words"
-    if asked_for != "properties" and any(bundle.properties for bundle in found.case.bundles):
-        asked_for = "the words and properties"
+    words = "the words and properties" if _adds_properties(found.case) else "the words"
+    asked_for = "properties" if asks_for_properties(found.case) else words
     what = f"only {asked_for} of {joined_names(bundle.title for bundle in found.case.bundles)} are asked for"
     short = falls_short(verdict, loss_reason(found.case, verdict))
     text = hint("no language model needed: {}, as {}{}", found.summary, what, short)

@@ -127,10 +127,7 @@ class AttemptEnding(msgspec.Struct, frozen=True):
     @property
     def tokens(self) -> int | None:
         """Input and output tokens as reported; None if none were."""
-        usage = self.outcome.usage
-        if usage.input_tokens is None and usage.output_tokens is None:
-            return None
-        return (usage.input_tokens or 0) + (usage.output_tokens or 0)
+        return self.outcome.usage.total
 
 
 class AttemptAccount:
@@ -460,7 +457,6 @@ def add_actuals(first: Actual, second: Actual, *, kept: Usage | None = None) -> 
     known = first.cost is not None and second.cost is not None
     usage = second.usage if kept is None else kept
     counted = (first.tokens, second.tokens)
-    shown = (usage.input_tokens or 0) + (usage.output_tokens or 0)
     return Actual(
         step=second.step,
         seconds=first.seconds + second.seconds,
@@ -470,5 +466,5 @@ def add_actuals(first: Actual, second: Actual, *, kept: Usage | None = None) -> 
         peak_memory=max(first.peak_memory or 0, second.peak_memory or 0) or None,
         began=first.began,
         calls=first.calls + second.calls,
-        other_tokens=None if None in counted else sum(count or 0 for count in counted) - shown,
+        other_tokens=None if None in counted else sum(count or 0 for count in counted) - (usage.total or 0),
     )

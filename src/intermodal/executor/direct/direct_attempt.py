@@ -345,12 +345,11 @@ class DirectAttempt:
         if (first := self._exchange.first_at) is not None:
             self._account.first_word(first)
 
-    def _metadata(self, live: StreamedResponse) -> bytes:
+    def _metadata(self, exchange: UpstreamResponse) -> bytes:
+        """Bill the attempt, and return the metadata of its answer."""
         self._bill()
-        seconds = time.monotonic() - self._began
-        return self._sink.metadata(
-            self._account.counts, seconds, self._notes("".join(live.text)), self._usage.unreported
-        )
+        seconds, notes = time.monotonic() - self._began, self._notes("".join(exchange.text))
+        return self._sink.metadata(self._account.counts, seconds, notes, self._usage.unreported)
 
     @property
     def _usage(self) -> WireUsage:
@@ -480,15 +479,12 @@ class DirectAttempt:
         self._engine.taken += 1
         text = "".join(exchange.text)
         if isinstance(exchange, BufferedResponse):  # for a stream it was written before its end
-            self._bill()
-            counts = self._account.counts
-            seconds = time.monotonic() - self._began
-            metadata = self._sink.metadata(counts, seconds, self._notes(text), self._usage.unreported)
+            metadata = self._metadata(exchange)
             more = {} if compiled.adapter.again is None else {"asked": compiled.adapter.again(chat.fields)}
             body = compiled.adapter.write_reply(
                 exchange.raw, chat.model, exchange.counted or compiled.adapter.uncounted, metadata, **more
             )
-            self._sink.whole(body, counts)
+            self._sink.whole(body, self._account.counts)
         ending = self._answered()
         self._write(ending)
         self._report(ending, "answered")

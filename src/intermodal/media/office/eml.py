@@ -27,6 +27,7 @@ from intermodal.media.office.text_encoding import decode_text
 from intermodal.plans.numbers import counted
 
 HEADERS = ("From", "To", "Cc", "Reply-To", "Date", "Subject")
+MALFORMED = (ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError, LookupError)  # of the parser
 _LOCKED = ("application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted")
 _MAX_LEAVES = 1_000
 _MAX_HEADER = 2_000  # characters
@@ -53,7 +54,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         head = [(key, _header(message, key)) for key in HEADERS]
         leaves = MailParts()
         _sort(message, leaves, 0)
-    except (ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError, LookupError):
+    except MALFORMED:
         raise InputBroken("cannot be read as a mail", todo="save it again from the mail program") from None
     return assemble_mail(head, leaves, name, probe)
 
@@ -62,8 +63,13 @@ def _header(message: EmailMessage, key: str) -> str:
     try:
         value = str(message.get(key) or "")
     except Exception:  # the parser of structured headers fails on many malformed ones
-        value = next((str(v) for k, v in message.raw_items() if k.lower() == key.lower()), "")
+        value = raw_header(message, key)
     return one_line(value)
+
+
+def raw_header(part: Any, key: str) -> str:
+    """Return a header as it stands, "" if it is missing."""
+    return next((str(value) for name, value in part.raw_items() if name.lower() == key.lower()), "")
 
 
 def one_line(text: str) -> str:

@@ -143,10 +143,11 @@ def remove_hidden(soup: BeautifulSoup, inside: Found | None) -> list[str]:
     found = _hidden_by(sheets, soup) if any(map(_hides, sheets.declared)) else []
     notes = ["its style sheets are too long to tell all that they hide"] if sheets.exhausted else []
     with_words = [element for element in found if element.get_text(strip=True)]
-    measures = _Measures(soup)
-    whole = measures.size(soup)
-    if whole - sum(map(measures.size, with_words)) < _LEAST_SHARE * whole:
-        return [*notes, "nearly all its words are hidden by its style sheets, and are kept"]
+    if with_words:
+        measures = _Measures(soup)
+        whole = measures.size(soup)
+        if whole - sum(map(measures.size, with_words)) < _LEAST_SHARE * whole:
+            return [*notes, "nearly all its words are hidden by its style sheets, and are kept"]
     for element in found:
         element.decompose()
     hidden += len(with_words)

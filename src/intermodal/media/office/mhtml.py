@@ -16,6 +16,7 @@ from urllib.parse import urljoin
 
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge
 from intermodal.media.office.conversion_types import ConvertedFile
+from intermodal.media.office.eml import MALFORMED, raw_header
 from intermodal.media.office.html_pages import markdown
 from intermodal.media.office.picture_collector import PictureCollector, Probe
 from intermodal.media.office.text_encoding import decode_text
@@ -66,7 +67,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         body = page.get_payload(decode=True) or b""
         source, _ = decode_text(body, str(page.get_content_charset("") or ""), markup=True)
         text, notes = markdown(source, gallery, saved.inside, framed=False)
-    except (ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError, LookupError):
+    except MALFORMED:
         raise InputBroken("cannot be read as a saved page", where=name, todo=_TODO) from None
     if not text and not gallery.pictures:
         raise InputEmpty("holds no text and no pictures", where=name, todo=_TODO)
@@ -92,6 +93,5 @@ def _leaves(message: Any) -> Iterator[Any]:
 
 
 def _header(part: Any, key: str) -> str:
-    """Return a header as it stands: the parser of structured headers takes addresses of pages apart."""
-    raw = next((str(value) for name, value in part.raw_items() if name.lower() == key.lower()), "")
-    return "".join(raw.split())
+    """Return a header without spaces: the parser of structured headers takes addresses of pages apart."""
+    return "".join(raw_header(part, key).split())
