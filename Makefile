@@ -11,6 +11,7 @@ INSTALLED := $(VENV)/.installed
 PEERS ?= $(HOME)/.cache/intermodal-peers
 FIDELITY_PEERS ?= $(HOME)/.cache/intermodal-fidelity/peers
 DEFAULT_WEIGHTS := smollm2-135m-instruct whisper-base whisper-tiny.en piper-en-us-joe-medium
+DEFAULT_SCRIPTS := $(addprefix tesseract-,rus ell ara heb hin ben tha kor)
 # The first of these that is 3.11 or newer; say `make PYTHON=/path/to/python` to choose.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
@@ -28,9 +29,11 @@ $(INSTALLED): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,diffusion,documents,tokenizers,gateway,otel,prompts,baml]' -r $(VENV)/dev-requirements.txt
 	@touch $@
 
-# Kept outside the repository, checked against their SHA-256; says nothing when all are there.
+# Kept outside the repository, checked against their SHA-256; says nothing when all are there. Demo and tests do without
+# the languages, which come from Debian's mirror alone.
 weights: $(INSTALLED)
 	@$(BIN)/intermodal pull $(DEFAULT_WEIGHTS)
+	@$(BIN)/intermodal pull $(DEFAULT_SCRIPTS) || echo "Continuing: images in Cyrillic, Greek, Arabic, Hebrew, Devanagari, Bengali, Thai and Hangul cannot be read until you run: intermodal pull --defaults" >&2
 
 demo: setup ## ask real speech, a real picture and a real PDF; plan, answer, estimate beside actual
 	@$(BIN)/python examples/demo.py

@@ -38,7 +38,9 @@ Examples
   intermodal pull --list
   INTERMODAL_WEIGHTS_DIR=/media/usb intermodal pull whisper-base
 """
-DEFAULTS = ("smollm2-135m-instruct", "whisper-base", "whisper-tiny.en")
+# One language for each of eight scripts: 17 MB, by which most images in other scripts than Latin and Chinese are read.
+SCRIPTS = tuple(f"tesseract-{code}" for code in ("rus", "ell", "ara", "heb", "hin", "ben", "tha", "kor"))
+DEFAULTS = ("smollm2-135m-instruct", "whisper-base", "whisper-tiny.en", *SCRIPTS)
 
 
 def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
@@ -49,7 +51,7 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
 @click.command(epilog=EPILOG)
 @click.argument("names", nargs=-1, shell_complete=_begun)
 @click.option("--list", "as_list", is_flag=True, help="List models that can be pulled, and present ones.")
-@click.option("--defaults", is_flag=True, help=f"The models of the embedded runtimes: {', '.join(DEFAULTS)}.")
+@click.option("--defaults", is_flag=True, help=f"The small models of the embedded runtimes: {', '.join(DEFAULTS)}.")
 @click.option("--best", is_flag=True, help="Propose the strongest that fits this machine; --yes fetches it.")
 @click.option("--for", "work", type=click.Choice(["chat", "sight", "speech", "embedding"]), default=None,
               help="With --best: the kind of work.  [default: chat]")  # fmt: skip

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 from tests.unit.cli.conftest import Cli
 
+from intermodal.cli.pull import DEFAULTS
 from intermodal.local.weights.registry import WeightsRow, parse_registry
 from intermodal.local.weights.store import WeightsStore
 
@@ -127,3 +129,11 @@ def test_weights_that_would_not_fit_stop_before_the_first_byte(
     assert refused.err.rstrip().endswith("to fetch it all the same: --force")
     forced = cli("pull", "toy", "--force")  # then it is the disk that has no room
     assert "; fetched all the same" in forced.err and forced.code == 7
+
+
+def test_what_make_fetches_is_what_defaults_fetches_and_a_voice() -> None:
+    made = (Path(__file__).parents[3] / "Makefile").read_text()
+    (weights,) = re.findall("^DEFAULT_WEIGHTS := (.+)$", made, re.MULTILINE)
+    (codes,) = re.findall(r"^DEFAULT_SCRIPTS := \$\(addprefix tesseract-,(.+)\)$", made, re.MULTILINE)
+    models = [name for name in weights.split() if not name.startswith("piper-")]
+    assert (*models, *(f"tesseract-{code}" for code in codes.split())) == DEFAULTS
