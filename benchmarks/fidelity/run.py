@@ -1,4 +1,4 @@
-"""What a model receives of 210 files whose contents are known, beside other libraries on the same files.
+"""What a model receives of files whose contents are known, beside other libraries on the same files.
 
     python benchmarks/fidelity/run.py [--only pdf] [--half fit] [--peers] [--list] [--write]
 

@@ -107,6 +107,18 @@ def _faint(chance: Chance) -> Made:
     )
 
 
+@recipe("audio", "silence before speech", "wav")
+def _late(chance: Chance) -> Made:
+    """One sentence after more than a minute in which nobody speaks."""
+    lines = speech.sentences(chance, 1)
+    return Made(
+        lambda: speech.wav(speech.joined(speech.quiet(70), speech.said(lines)[0])),
+        [heard(lines[0], 0.2)],
+        lines[0],
+        ASKED,
+    )
+
+
 @recipe("audio", "noisy", "wav")
 def _noisy(chance: Chance) -> Made:
     lines = speech.sentences(chance, 4)

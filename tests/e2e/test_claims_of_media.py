@@ -29,7 +29,14 @@ sys.path.remove(BENCHMARKS)
 
 pytestmark = pytest.mark.e2e
 WHOLE = ("letter", "print")
-SPOILT = ("shifted letters", "times kept", "two channels", "two channels of a film", "subtitles")
+SPOILT = (
+    "shifted letters",
+    "times kept",
+    "silence before speech",
+    "two channels",
+    "two channels of a film",
+    "subtitles",
+)
 FILES = {each.kind: each for each in samples() if each.half == "fit"}
 
 

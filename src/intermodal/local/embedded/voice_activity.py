@@ -26,8 +26,11 @@ NOTHING_SAID = 0.5
 PERHAPS_NOTHING, UNLIKELY = 0.4, -0.8  # thresholds that must both be crossed
 ORDINARY = 0.1  # root mean square of loud speech frames at a normal level, relative to 1.0
 FAINT = 0.01  # recordings below this level are amplified
+LOUD = 2 * ORDINARY  # maximum level of a stretch that is amplified
+_DISTINCT = 4.0  # minimum level of frames that stand out from the background, relative to it: 12 dB
 _FULL = 32_768.0
 _FRAME = 480  # samples: 30 ms
+_SUSTAINED = 15  # frames of a stretch that is amplified less: half a second
 _QUIET = 10  # quiet frames required at a cut
 LONGEST = 5 * 60 * RATE  # maximum samples transcribed at a time
 _ROOM = 30 * RATE  # samples at the end of a piece in which the cut may be
@@ -85,13 +88,44 @@ def bound_voice_detector() -> None:
 def normalising_gain(samples: Any) -> float:
     """Return the factor that scales signed 16-bit ``samples`` to -1..1, and amplifies faint speech to a normal level.
 
-    The level is the 95th percentile of frame levels, so that a click does not count as speech. Silero and Whisper were
-    trained on recordings at normal levels and do not recognise speech at -60 dB.
+    The level is that of the loud part of the frames that stand out from the background, so that neither a click nor a
+    long silence counts as speech: over the whole of a recording, the level of a sentence after a minute of silence
+    is that of the silence. Silero and Whisper were trained on recordings at normal levels and do not recognise speech
+    at -60 dB.
     """
     numpy = import_library("numpy")
     heights = frame_levels(samples)
-    level = float(numpy.percentile(heights, 95)) if len(heights) else 0.0
+    if not len(heights):
+        return 1.0 / _FULL
+    distinct = heights[heights > _DISTINCT * numpy.percentile(heights, 10)]
+    some = distinct if len(distinct) >= _JUDGED else heights
+    level = float(numpy.percentile(some, 80))
     return ORDINARY / level / _FULL if 0.0 < level < FAINT else 1.0 / _FULL
+
+
+def apply_gain(samples: Any, gain: float) -> Any:
+    """Return signed 16-bit ``samples`` times ``gain``, within -1..1.
+
+    Stretches that are much louder than the rest are amplified less, because clipped speech is misheard. A click is
+    too short to be such a stretch.
+    """
+    numpy = import_library("numpy")
+    made = samples.astype(numpy.float32)
+    heights = frame_levels(samples)
+    if gain * _FULL <= 1.0 or len(heights) < _SUSTAINED:
+        made *= numpy.float32(gain)
+        return numpy.clip(made, -1.0, 1.0, out=made)
+    near = numpy.lib.stride_tricks.sliding_window_view
+    sides = (_SUSTAINED // 2, _SUSTAINED // 2)
+    sustained = numpy.median(near(numpy.pad(heights, sides, mode="edge"), _SUSTAINED), axis=1)
+    loudest = near(numpy.pad(sustained, sides, mode="edge"), _SUSTAINED).max(axis=1)
+    gains = numpy.minimum(gain, LOUD / numpy.maximum(loudest, 1e-9) / _FULL)
+    frames = numpy.arange(len(gains))
+    for start in range(0, len(made), 2_000 * _FRAME):
+        some = made[start : start + 2_000 * _FRAME]
+        middles = (numpy.arange(start, start + len(some)) + 0.5) / _FRAME - 0.5
+        some *= numpy.interp(middles, frames, gains).astype(numpy.float32)
+    return numpy.clip(made, -1.0, 1.0, out=made)
 
 
 def frame_levels(samples: Any) -> Any:

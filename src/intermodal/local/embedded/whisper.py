@@ -26,6 +26,7 @@ from intermodal.local.embedded.voice_activity import (
     UNHEARD,
     DetectedSpeech,
     PcmSamples,
+    apply_gain,
     bound_voice_detector,
     normalising_gain,
     seconds_without_words,
@@ -99,14 +100,13 @@ def transcribe(path: str, name: str, pcm: Data, language: str, translate: bool =
     """
     language = whisper_code(language)
     load(path, name)
-    numpy = import_library("numpy")
     model = _models[path]
     samples = PcmSamples(pcm)
     total = len(samples) / RATE
     found = _SegmentsSoFar()
-    scale = numpy.float32(normalising_gain(samples))
+    gain = normalising_gain(samples)
     for start, end in split_recording(samples):
-        piece = numpy.clip(samples[start:end].astype(numpy.float32) * scale, -1.0, 1.0)
+        piece = apply_gain(samples[start:end], gain)
         speech = without_music(piece, model, language or found.language) if len(piece) else None
         if speech is not None:
             found.voiced += speech.voiced

@@ -84,6 +84,32 @@ def test_faint_sound_is_scaled_and_ordinary_sound_and_silence_are_not() -> None:
     ), "a click is not the level"
 
 
+@pytest.mark.parametrize("background", [0.0, 0.0002, 0.004])
+@pytest.mark.parametrize("loud", [0.2, 0.002])
+def test_the_level_of_a_sentence_is_that_of_its_words_however_long_the_silence_before_it(
+    loud: float, background: float
+) -> None:
+    hiss = (np.random.default_rng(1).normal(0, 32_767 * loud * background, 120 * RATE)).astype("<i2")
+    samples = np.concatenate([hiss, tone(3, loud)])
+    gain = voice_activity.normalising_gain(samples)
+    assert gain == pytest.approx(voice_activity.normalising_gain(tone(3, loud)), rel=0.05)
+    made = voice_activity.apply_gain(samples, gain)
+    assert np.abs(made[-3 * RATE :]).max() < 0.5, "nothing is clipped"
+
+
+def test_a_loud_sentence_among_faint_speech_is_not_clipped_and_a_click_amplifies_nothing_less() -> None:
+    faint = np.concatenate([tone(1.6, 0.001), tone(0.4, 0.0)] * 10)
+    samples = np.concatenate([faint, tone(2, 0.3), faint])
+    samples[4 * RATE + 8_000 : 4 * RATE + 8_800] = 30_000
+    gain = voice_activity.normalising_gain(samples)
+    made = voice_activity.apply_gain(samples, gain)
+    levels = [float(np.sqrt((made[at * RATE : (at + 1) * RATE] ** 2).mean())) for at in (2, 20, 32)]
+    assert levels[0] == pytest.approx(voice_activity.ORDINARY, rel=0.1) == levels[2]
+    assert levels[1] == pytest.approx(voice_activity.LOUD, rel=0.1) and np.abs(made[20 * RATE : 22 * RATE]).max() < 0.5
+    beside = made[4 * RATE + 9_000 : 4 * RATE + 15_000]
+    assert float(np.sqrt((beside**2).mean())) == pytest.approx(voice_activity.ORDINARY, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("rest", "seconds"),
     [
