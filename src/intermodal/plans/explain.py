@@ -113,13 +113,13 @@ def brief(candidate: Candidate) -> str:
 
 
 def one_line(candidate: Candidate) -> str:
-    """Return a route on one line: price, seconds, data that leaves the machine, losses."""
+    """Return a route on one line: endpoint, route, price, seconds, data that leaves the machine, losses."""
     estimate = candidate.total
     away = _destinations(candidate)
     leaves = f"sends to {away}" if away else "nothing leaves this machine"
     lost = f"; loses {', '.join(candidate.loses)}" if candidate.loses else ""
     figures = f"{numbers.money(estimate.cost)}, {numbers.seconds(estimate.seconds)}"
-    return f"{candidate.summary} by {candidate.endpoint or 'no model'}: {figures}; {leaves}{lost}"
+    return f"{candidate.endpoint or 'no model'} ({candidate.summary}): {figures}; {leaves}{lost}"
 
 
 def _destinations(candidate: Candidate) -> str:

@@ -56,7 +56,7 @@ def test_on_a_terminal_the_plan_is_one_line(ask: Ask) -> None:
     out, shown = ask("What is two and two?", terminal=True)
     assert out == "Four.\n"
     line = shown.splitlines()[0]
-    assert "by cloud:cloud/strong: $" in line
+    assert line.startswith("cloud:cloud/strong (text only): $")
     assert line.endswith("(cloud, internet)") and "; sends to 127.0.0.1:" in line
     assert "policy:" not in shown
 
