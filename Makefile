@@ -35,7 +35,7 @@ weights: $(INSTALLED)
 	@$(BIN)/intermodal pull $(DEFAULT_WEIGHTS)
 	@$(BIN)/intermodal pull $(DEFAULT_SCRIPTS) || echo "Continuing: images in Cyrillic, Greek, Arabic, Hebrew, Devanagari, Bengali, Thai and Hangul cannot be read until you run: intermodal pull --defaults" >&2
 
-demo: setup ## ask real speech, a real picture and a real PDF; plan, answer, estimate beside actual
+demo: setup ## ask real speech, a real image and a real PDF; plan, answer, estimate beside actual
 	@$(BIN)/python examples/demo.py
 
 # Clients of the gateway that others wrote for Node.js, as the lock file has them. Node.js itself is in a wheel of ours.

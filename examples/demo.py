@@ -1,4 +1,4 @@
-"""The demo: real speech, a real picture, a real PDF and a video, answered on this machine. ``make demo`` runs it.
+"""The demo: real speech, a real image, a real PDF and a video, answered on this machine. ``make demo`` runs it.
 
 Every command is shown before it runs, and can be typed again by hand in examples/media. Config and
 store are fresh ones in a temporary folder, so that nothing of yours is used or changed; the weights
@@ -24,7 +24,7 @@ COLOUR = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 EVERYTHING = ("What is the invoice number?", "jfk.wav", "report.pdf", "screenshot-invoice.png")
 SCENES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
-        "Speech, a picture and a PDF in one question. First only the plan: it contacts no model and spends nothing.",
+        "Speech, an image and a PDF in one question. First only the plan: it contacts no model and spends nothing.",
         ("intermodal", "explain", *EVERYTHING),
     ),
     (
@@ -36,7 +36,7 @@ SCENES: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("intermodal", "ask", "-q", "Who is the managing director?", "report.pdf"),
     ),
     (
-        "A scanned PDF, pictures only: its pages are rendered and read.",
+        "A scanned PDF, images only: its pages are rendered and read.",
         ("intermodal", "ask", "-q", "What is the storage fee per day?", "scanned.pdf"),
     ),
     (

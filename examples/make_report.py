@@ -159,7 +159,7 @@ def _chart() -> Drawing:
 
 
 def scanned() -> bytes:
-    """Two pages that are pictures only: type on paper, a little turned, with grain, at 150 dpi."""
+    """Two pages that are images only: type on paper, a little turned, with grain, at 150 dpi."""
     grain = random.Random(7731)
     out = BytesIO()
     canvas = Canvas(out, pagesize=A4, invariant=1, pageCompression=1)

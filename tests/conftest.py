@@ -71,7 +71,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def media() -> Path:
-    """The folder of real speech, pictures, music and PDFs; ``examples/media/README.md`` says what is in them."""
+    """The folder of real speech, images, music and PDFs; ``examples/media/README.md`` says what is in them."""
     return ROOT / "examples" / "media"
 
 

@@ -25,7 +25,7 @@ SALES = [("Quarter", "Region", "Units"), ("Q1", "North", "118"), ("Q2", "North",
 
 
 def picture(text: str = "", *, size: tuple[int, int] = (240, 120), colour: str = "white", form: str = "PNG") -> bytes:
-    """A picture; with ``text`` in letters large enough to be read."""
+    """An image; with ``text`` in letters large enough to be read."""
     image = Image.new("RGB", size, colour)
     if text:
         ImageDraw.Draw(image).text((10, size[1] // 3), text, fill="black", font_size=size[1] // 3)
@@ -35,7 +35,7 @@ def picture(text: str = "", *, size: tuple[int, int] = (240, 120), colour: str =
 
 
 def word(*pictures: bytes, table: bool = True, comment: str = "", header: str = "") -> bytes:
-    """A report: heading, sentence, table of ``SALES``, each picture in a paragraph of its own."""
+    """A report: heading, sentence, table of ``SALES``, each image in a paragraph of its own."""
     made = docx.Document()
     made.add_heading("Harbour report", 1)
     paragraph = made.add_paragraph("The crane is called Brunhilde. It was built in 1974.")
@@ -63,7 +63,7 @@ def lists(*lines: tuple[str, str]) -> bytes:
 
 
 def slides(*pictures: bytes, notes: str = "", hidden: bool = False, chart: bool = False) -> bytes:
-    """Two slides: a list with a table, and the pictures."""
+    """Two slides: a list with a table, and the images."""
     deck = pptx.Presentation()
     first = deck.slides.add_slide(deck.slide_layouts[1])
     first.shapes.title.text = "Tides"
@@ -149,7 +149,7 @@ def mail(
 
 
 def saved_page(page: str, *, pictures: dict[str, bytes] | None = None, sheet: str = "") -> bytes:
-    """A page as Chromium saves it: with its style sheet, and with pictures by their addresses."""
+    """A page as Chromium saves it: with its style sheet, and with images by their addresses."""
     made = EmailMessage()
     made["From"] = "<Saved by Blink>"
     made["Snapshot-Content-Location"] = "https://example.org/notices/today"
@@ -307,7 +307,7 @@ def written(folder: Path, name: str, data: bytes) -> str:
 
 
 def with_outside_picture(data: bytes) -> bytes:
-    """A Word document whose pictures are only pointed at."""
+    """A Word document whose images are only pointed at."""
     import re
     import zipfile
 

@@ -179,7 +179,7 @@ DISAGREEMENTS: dict[str, tuple[float, str]] = {
     ),
     "pictoken gpt-4o": (
         0.08,
-        "it scales tall pictures otherwise: 2048 x 4096 gives it 1,445, and OpenAI's own guide 1,105",
+        "it scales tall images otherwise: 2048 x 4096 gives it 1,445, and OpenAI's own guide 1,105",
     ),
 }
 

@@ -40,7 +40,7 @@ BOUNDS = {
     "values in a request for vectors, tokens included": f"{media.MAX_TOKEN_VALUES:,}, else 413",
     "fields of the body itself": f"{body_limits.MAX_FIELDS:,}, else 400",
     "objects and arrays in each other": f"{body_limits.MAX_DEPTH}, else 400",
-    "pictures, recordings, films, documents": f"{LIMITS.media:,}, else 413",
+    "images, recordings, films, documents": f"{LIMITS.media:,}, else 413",
     "steps of rendering a prompt file": f"{rendering.MOST_STEPS:,}, else 400",
     "texts in a request for vectors": f"{openai_media_server.MAX_TEXTS:,}, else 400",
     "bytes of items that are named by id, each time": f"{conversations.MAX_REFERENCED_BYTES >> 20} MiB, else 413",

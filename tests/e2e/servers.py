@@ -1,7 +1,7 @@
 """Real llama.cpp servers as users have them, with and without an eye, and a record of every byte that reached them.
 
 Each server is a process of its own (the one that ``intermodal`` would start for itself is not used). Before it stands a
-pass-through that keeps what was sent, so that "no byte of the picture reached it" is looked at and not believed.
+pass-through that keeps what was sent, so that "no byte of the image reached it" is looked at and not believed.
 """
 
 from __future__ import annotations
@@ -220,9 +220,9 @@ WINDOW = 24  # bytes: no two files share so many by chance
 
 
 def trace_of(reached: bytes, *originals: bytes) -> str:
-    """What shows that a picture was among the bytes, "" when nothing does.
+    """What shows that an image was among the bytes, "" when nothing does.
 
-    Looked for: how any picture begins, raw and in base64; what the chat wire calls one; and pieces from all over the
+    Looked for: how any image begins, raw and in base64; what the chat wire calls one; and pieces from all over the
     originals, raw and in base64 at each of its three alignments.
     """
     for mark in _PICTURE:

@@ -38,7 +38,7 @@ def _make(case: str, folder: Path, media: Path) -> tuple[list[str], int, list[st
             path.write_bytes(silent.getvalue())
         case "text-named-png":
             path = folder / "note.png"
-            path.write_text("not a picture\n")
+            path.write_text("not an image\n")
             return ["Q", str(path)], 3, ["note.png", "text"]
         case "encrypted-pdf":
             path.write_bytes(_encrypted_pdf())

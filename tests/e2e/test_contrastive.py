@@ -1,4 +1,4 @@
-"""A real contrastive model end to end: labels of pictures and films, vectors in one space, and what is refused.
+"""A real contrastive model end to end: labels of images and films, vectors in one space, and what is refused.
 
 The model is tiny-clip (``tests/media/tiny_clip``), which knows generated shapes and charts; what it is asked about is
 drawn by another program than the one it learned from.
@@ -180,7 +180,7 @@ def test_several_files_without_a_question_are_all_looked_at(tmp_path: Path) -> N
 
 
 def test_words_of_a_document_are_no_picture_to_be_labelled(media: Path) -> None:
-    """What compares pictures tells what is shown, and not what is written."""
+    """What compares images tells what is shown, and not what is written."""
     ran = intermodal("explain", "--json", "--labels", "invoice,letter", str(media / "screenshot-invoice.png"))
     assert ran.code == 0, ran.err
     assert "multilingual-e5-small" in ran.document["plan"]["chosen"]["endpoint"]

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.e2e
 FAMILIES = pytest.mark.parametrize("family", ["old", "new"])
 EYE, BLIND = ListedModel("tiny-eye:latest", sees=True), ListedModel("smollm2:135m")
 FEW = ("--max-tokens", "8", "--at-least", "tiny")
-SEEN = (*FEW, "--keep", "appearance")  # the picture itself, and not what an ear or a reader makes of it
+SEEN = (*FEW, "--keep", "appearance")  # the image itself, and not what an ear or a reader makes of it
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def served(cli: Cli) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def wide_eye() -> Iterator[LlamaServer]:
-    """With room for what a picture of unknown weight may take."""
+    """With room for what an image of unknown weight may take."""
     with llama_server(eye=PROJECTOR, context=4096) as server:
         yield server
 
@@ -394,7 +394,7 @@ def test_a_picture_that_a_model_refuses_is_kept_planned_around_and_never_sent_th
         again = cli(*ask, "--keep", "appearance")
         assert again.code == 4, again.out
         assert len(door.chats) == 1  # not asked again, by another process too
-        read = cli(*ask)  # its text goes, and no picture
+        read = cli(*ask)  # its text goes, and no image
         assert read.answered, read.out
         assert not door.chats[-1].json["messages"][-1].get("images")
         shown = cli("models", "show", "liar").out
@@ -409,7 +409,7 @@ def test_a_picture_that_a_model_refuses_is_kept_planned_around_and_never_sent_th
 
 
 def test_a_runtime_that_a_picture_kills_is_never_sent_one_again(cli: Cli, found: Any, media: Path) -> None:
-    """A real llama-server, ended the moment a picture comes by."""
+    """A real llama-server, ended the moment an image comes by."""
     picture = str(media / "screenshot-invoice.png")
     with llama_server(eye=PROJECTOR, context=4096) as server:
         address, model = server.base_url.removesuffix("/v1"), server.model

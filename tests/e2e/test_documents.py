@@ -42,7 +42,7 @@ def test_a_question_over_a_document_with_a_table_and_a_picture_is_answered_here(
     )
     assert ran.answered, ran.err
     assert "Brunhilde" in ran.out
-    assert "report.docx, picture 1" in ran.err
+    assert "report.docx, image 1" in ran.err
     assert "sends: nothing leaves this machine" in ran.err
 
 
@@ -56,7 +56,7 @@ def test_what_is_in_a_document_reaches_the_model_as_labelled_data(hosted: FakeHo
     assert "Text of report.docx:\n---" in text and "| Q2 | North | 342 |" in text
     assert text.rstrip().endswith("What stands on the sign?")
     assert [part["type"] for part in parts].count("image_url") == 1
-    assert "from report.docx, picture 1" in ran.err
+    assert "from report.docx, image 1" in ran.err
 
 
 @pytest.mark.parametrize("name", ["report.docx", "deck.pptx", "book.xlsx", "page.html", "letter.eml"])
@@ -139,7 +139,7 @@ def test_explain_says_what_was_left_out(tmp_path: Path) -> None:
     ran = intermodal("explain", "What is the margin?", path)
     assert ran.answered, ran.err
     assert "note: book.xlsx: 1 hidden sheet included" in ran.out
-    assert "note: book.xlsx: 1 picture smaller than 32 px left out" in ran.out
+    assert "note: book.xlsx: 1 image smaller than 32 px left out" in ran.out
 
 
 def test_a_document_is_embedded_by_its_words(tmp_path: Path) -> None:

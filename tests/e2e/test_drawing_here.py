@@ -1,5 +1,5 @@
-"""Pictures drawn on this machine by a real engine, with a model of random weights (``testing/tiny_diffusion.py``): what
-is drawn is noise, and every word, seed, step and mask changes it as it would a picture.
+"""Images drawn on this machine by a real engine, with a model of random weights (``testing/tiny_diffusion.py``): what
+is drawn is noise, and every word, seed, step and mask changes it as it would an image.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ async def test_the_format_that_is_asked_for_is_what_comes(client: AsyncClient, f
     assert not made.notes or "was asked for" not in " ".join(made.notes)
 
 
-# ---- pictures that go in ---------------------------------------------------------------------------------------
+# ---- images that go in ---------------------------------------------------------------------------------------
 
 
 async def test_a_picture_is_drawn_anew_as_far_as_its_strength_says(client: AsyncClient) -> None:
@@ -300,14 +300,14 @@ def test_fit_tells_the_memory_of_each_size_and_whether_the_machine_has_it(model:
 
 async def test_a_mask_of_another_size_is_refused_before_anything_is_drawn(client: AsyncClient) -> None:
     output = ImageOutput(steps=2, mask=True)
-    with pytest.raises(errors.UsageError, match="make the mask as large as its picture|has 32x32 pixels"):
+    with pytest.raises(errors.UsageError, match="make the mask as large as its image|has 32x32 pixels"):
         await client.plan("a fox", ("photo.png", png(photo())), ("mask.png", left_half((32, 32))), output=output)
 
 
 async def test_a_mask_that_is_no_picture_is_refused_by_name(client: AsyncClient) -> None:
     output = ImageOutput(steps=2, mask=True)
-    with pytest.raises(errors.UsageError, match=r"notes.txt is text, not a picture"):
-        await client.plan("a fox", ("photo.png", png(photo())), ("notes.txt", b"no picture"), output=output)
+    with pytest.raises(errors.UsageError, match=r"notes.txt is text, not an image"):
+        await client.plan("a fox", ("photo.png", png(photo())), ("notes.txt", b"no image"), output=output)
 
 
 async def test_a_mask_that_is_black_everywhere_is_refused(client: AsyncClient) -> None:
@@ -319,9 +319,9 @@ async def test_a_mask_that_is_black_everywhere_is_refused(client: AsyncClient) -
 @pytest.mark.parametrize(
     ("wishes", "part"),
     [
-        ({"size": (250, 256)}, "multiples of 16 pixels"), ({"steps": 0}, "0 steps"), ({"strength": 0.5}, "no picture"),
+        ({"size": (250, 256)}, "multiples of 16 pixels"), ({"steps": 0}, "0 steps"), ({"strength": 0.5}, "no image"),
         ({"strength": 1.5}, "strength of 1.5"), ({"guidance": -1.0}, "guidance of -1"),
-        ({"sampler": "eulr"}, "did you mean euler"), ({"mask": True}, "no picture goes in"),
+        ({"sampler": "eulr"}, "did you mean euler"), ({"mask": True}, "no image goes in"),
         ({"quality": "high"}, "cannot be told a quality"),
     ],
 )  # fmt: skip
@@ -334,7 +334,7 @@ async def test_wishes_that_make_no_sense_are_one_sentence(
 
 
 async def test_a_negative_seed_is_refused(client: AsyncClient) -> None:
-    with pytest.raises(errors.UsageError, match="not a seed of a picture"):
+    with pytest.raises(errors.UsageError, match="not a seed of an image"):
         await client.plan("a fox", output=ImageOutput(), seed=-1)
 
 

@@ -1,4 +1,4 @@
-"""Real pictures through the real reader."""
+"""Real images through the real reader."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ async def test_one_long_line_of_text_is_read_and_its_box_stays_in_the_picture(
 
 
 async def test_bytes_that_are_no_picture_are_one_clear_error(eye: EmbeddedRuntimes) -> None:
-    with pytest.raises(InputBroken, match="not a picture"):
+    with pytest.raises(InputBroken, match="not an image"):
         await eye.read(OCR, b"\x89PNG\r\n\x1a\n nothing")
 
 
@@ -116,7 +116,7 @@ async def test_a_scanned_page_is_read_nearly_whole(eye: EmbeddedRuntimes, media:
     assert hit / len(text) > 0.9
 
 
-# ---- pictures drawn here: what they say is known ----------------------------------------------------
+# ---- images drawn here: what they say is known ----------------------------------------------------
 
 LINES = (
     "The harbour was quiet when the ferry left at seven.",

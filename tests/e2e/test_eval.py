@@ -41,7 +41,7 @@ def test_transcribers_are_compared_on_speech_and_a_model_on_text_and_pictures(tm
     assert all(row["right"] == 1 for row in ears.values())
     assert any(pair["items"] == 1 and pair["both"] == 1 for pair in body["comparisons"])
     goes_in = {row["route"]["summary"] for row in body["routes"]}
-    assert {"text only", "text of the document", "text read from the picture"} <= goes_in
+    assert {"text only", "text of the document", "text read from the image"} <= goes_in
     assert all(row["seconds"] > 0 and row["input_tokens"] for row in body["routes"] if "smollm2" in str(row["route"]))
     assert all("too few to give a tier" in row["why"] and not row["remembered"] for row in body["measured"])
     assert "<svg" in (tmp_path / "r.html").read_text()

@@ -1,4 +1,4 @@
-"""Pictures found by words and by a picture, with a real contrastive model, as a user finds them."""
+"""Images found by words and by an image, with a real contrastive model, as a user finds them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]
 
 @pytest.fixture
 def album(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Eight pictures in a folder and one below it, with a file that is none and one that says it is."""
+    """Eight images in a folder and one below it, with a file that is none and one that says it is."""
     monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, "contrastive", tiny_clip=CLIP)))
     folder = tmp_path / "album"
     (folder / "charts").mkdir(parents=True)
@@ -36,7 +36,7 @@ def album(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "red-star-again.jpg").write_bytes(_jpeg(world.shape("red", "star", "black").png))
     (folder / "page.png").write_bytes(world.page().png)
     (folder / "charts" / "bars.png").write_bytes(world.chart("bar").png)
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no image")
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"nothing" * 20)
     return folder
 
@@ -212,7 +212,7 @@ def test_a_search_in_which_no_picture_can_be_taken_is_an_error_with_its_reason(a
     one = intermodal("find", "a star", str(album / "none.png"))
     assert one.code == 3 and "none.png: is empty" in one.err, one.err
     both = intermodal("find", "a star", str(album / "none.png"), str(album / "broken.png"))
-    assert both.code == 3 and "1 other picture cannot be taken either" in both.err, both.err
+    assert both.code == 3 and "1 other image cannot be taken either" in both.err, both.err
 
 
 @pytest.mark.parametrize("failing", ["look", "picture"])
@@ -310,10 +310,10 @@ def test_the_page_holds_thumbnails_and_loads_nothing(album: Path, tmp_path: Path
         (("find", "a star", "nowhere"), 3, "nowhere"),
         (("find", " ", "ALBUM"), 2, "nothing to look for"),
         (("find", "a \udcff star", "ALBUM"), 3, "query: holds characters that are not text"),
-        (("find", "a star", "EMPTY"), 3, "holds no pictures"),
+        (("find", "a star", "EMPTY"), 3, "holds no images"),
         (("find", "a star", "ALBUM", "--top", "0"), 2, "0"),
         (("find", "a star", "ALBUM", "-m", "no-such-model"), 2, "no-such-model"),
-        (("find", "a star", "ALBUM", "-m", "embedded:intfloat/multilingual-e5-small"), 2, "no vectors for pictures"),
+        (("find", "a star", "ALBUM", "-m", "embedded:intfloat/multilingual-e5-small"), 2, "no vectors for images"),
     ],
 )
 def test_what_cannot_be_looked_for_is_one_sentence(

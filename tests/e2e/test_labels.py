@@ -16,7 +16,7 @@ from intermodal.protocols.calls import WireText
 pytestmark = pytest.mark.e2e
 NAMES = (
     "report.pdf", "call.wav", "screenshot-invoice.png", "My report 2024 (final).pdf", "IMG_20240131_142233.jpg", "a.md",
-    "quarterly-results-of-the-northern-region-2024-q3.xlsx", "report.docx, picture 12", "a" * 80,
+    "quarterly-results-of-the-northern-region-2024-q3.xlsx", "report.docx, image 12", "a" * 80,
     "Отчёт за третий квартал 2024.pdf", "第三四半期の報告書.pdf",
 )  # fmt: skip
 TEXTS = ("The sum is 7.", "Dear all,\nhere it is", "abcabcabc", "Das ist gut. " * 40)

@@ -1,6 +1,6 @@
-"""Words in a picture are read whatever the format: one client, a real reader that stays in memory, a fake host.
+"""Words in an image are read whatever the format: one client, a real reader that stays in memory, a fake host.
 
-What the reader made of each picture is looked at where it goes: at the host.
+What the reader made of each image is looked at where it goes: at the host.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""One extraction in four formats of prompt files, by real models: a picture of an invoice goes in, JSON comes out.
+"""One extraction in four formats of prompt files, by real models: an image of an invoice goes in, JSON comes out.
 
-The models are small. SmolLM2 135M, with the picture's words read for it, gets the total of an invoice of three lines
+The models are small. SmolLM2 135M, with the image's words read for it, gets the total of an invoice of three lines
 right; of the number that is asked for beside it, it mostly makes something up. tiny-eye cannot read at all. So a
 server that sees is asked what does not depend on how good its model is: that every format sends it the same, and that
 what it answers has the type of the file.
@@ -76,7 +76,7 @@ def test_every_format_sends_a_server_that_sees_the_same_and_its_answer_has_the_f
 
 
 def said(reached: bytes) -> tuple[Any, ...]:
-    """Roles, pictures, the first words of each text, how the answer is drawn and what it is held to, of a chat."""
+    """Roles, images, the first words of each text, how the answer is drawn and what it is held to, of a chat."""
     body = json.loads(reached[reached.rindex(b"\r\n\r\n") + 4 :])
     parts = [
         (message["role"], part.get("image_url") or _first_words(part["text"]))

@@ -84,7 +84,7 @@ def test_a_repository_with_a_projector_is_pulled_and_then_answers_about_a_pictur
     assert any(row["id"] == f"embedded:desk/{NAME}" and "image" in row["input"] for row in listed)
     found = {(each["area"], each["name"]): each for each in intermodal("doctor", "--json").document["findings"]}
     assert found["weights", NAME]["state"] == "ok"
-    assert found["able", "sees pictures"]["state"] == "ok"
+    assert found["able", "sees images"]["state"] == "ok"
     ranked = intermodal("fit", "--all", "--for", "sight", "--json").document["models"]
     assert any(row["name"] == NAME and row["source"] == "here" for row in ranked)
 

@@ -1,4 +1,4 @@
-"""A picture can be seen or read: two questions, two routes. Everything is real: the models, the servers, the bytes.
+"""An image can be seen or read: two questions, two routes. Everything is real: the models, the servers, the bytes.
 
 The eye is tiny-eye (``tests/media/tiny_eye``): it knows coloured shapes and cannot read. That is what makes it a good
 witness: an answer that names the colour was seen, one that quotes the print was read.
@@ -55,14 +55,14 @@ def answer(made: dict[str, Any]) -> str:
     return str(made["text"])
 
 
-# ---- the same picture, two questions --------------------------------------------------------------
+# ---- the same image, two questions --------------------------------------------------------------
 
 
 def test_asked_how_it_looks_a_picture_is_seen(both: Both, sign: Path) -> None:
     text, eye = both
     made = document(LOOKS, sign)
     assert made["plan"]["chosen"]["endpoint"].startswith("eye:")
-    assert ops(made) == ["generate"], "the picture goes in as it is"
+    assert ops(made) == ["generate"], "the image goes in as it is"
     assert "blue" in answer(made) and "star" in answer(made)
     assert trace_of(eye.reached), "the eye was shown it"
     assert text.reached == b""

@@ -140,7 +140,7 @@ async def test_a_picture_reaches_a_vision_model_and_changes_its_letters(
 async def test_what_a_vision_model_describes_is_scored_by_vectors(
     both: tuple[LlamaServer, LlamaServer], client: AsyncClient
 ) -> None:
-    """The cascade that a picture takes where no eye can choose among letters."""
+    """The cascade that an image takes where no eye can choose among letters."""
     from tests.media.tiny_eye import world
 
     labels = ("a picture of a star", "a bar chart", "a page of printed text")

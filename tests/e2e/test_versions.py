@@ -43,7 +43,7 @@ async def worker() -> AsyncIterator[MediaWorker]:
 
 
 def looks(data: bytes) -> list[Any]:
-    """Size and an 8 x 8 miniature of a picture."""
+    """Size and an 8 x 8 miniature of an image."""
     with Image.open(io.BytesIO(data)) as picture:
         small = picture.convert("L").resize((8, 8), Image.Resampling.BOX)
         return [list(picture.size), (numpy.asarray(small).reshape(-1).astype(float) / 8).tolist()]

@@ -55,7 +55,7 @@ def test_a_model_that_reads_text_can_be_named_and_answers_no_question(media: Pat
     done = intermodal("ask", "", picture, "--model", "ppocr-v6-small", "-q")
     assert done.code == 0 and "INV-20417" in done.out, done.err
     other = intermodal("ask", "Who sent it?", picture, "--model", "ppocr-v6-small", "-q")
-    assert other.code != 0 and "it reads text from pictures" in other.err
+    assert other.code != 0 and "it reads text from images" in other.err
 
 
 def planned(question: str, *files: Path) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def test_a_server_on_this_machine_is_never_given_a_pdf(cli: Cli, pdf: Path) -> N
     assert done.code == 0, done.err
     assert "As it is" not in shown.out
     assert all(not attempt.documents for attempt in host.attempts)
-    assert host.attempts[-1].images  # pages of it, as pictures that we made
+    assert host.attempts[-1].images  # pages of it, as images that we made
 
 
 def test_a_private_pdf_is_not_sent(cli: Cli, pdf: Path) -> None:

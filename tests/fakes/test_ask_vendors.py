@@ -1,4 +1,4 @@
-"""``intermodal ask`` against a fake of every protocol: a picture and a question go out, an answer and its bill return.
+"""``intermodal ask`` against a fake of every protocol: an image and a question go out, an answer and its bill return.
 
 What each fake says is what the vendor's own client understands (``test_fake_vendors.py``).
 """

@@ -1,6 +1,6 @@
-"""Pictures and vectors: what the fakes send is understood by the vendors' own clients, and ``ask`` drives it through.
+"""Images and vectors: what the fakes send is understood by the vendors' own clients, and ``ask`` drives it through.
 
-Everything goes over HTTP on loopback. No model runs: a picture is one colour that follows from the words.
+Everything goes over HTTP on loopback. No model runs: an image is one colour that follows from the words.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-# ---- pictures ------------------------------------------------------------------------------------
+# ---- images ------------------------------------------------------------------------------------
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
@@ -55,7 +55,7 @@ def apng(frames: int) -> bytes:
 
 
 def png_with_profile(size: int, *, kind: bytes = b"iCCP") -> bytes:
-    """A tiny picture whose colour profile or comment unpacks to ``size`` bytes."""
+    """A tiny image whose colour profile or comment unpacks to ``size`` bytes."""
     head = b"x\0\1\0\0\0" if kind == b"iTXt" else b"x\0\0"
     return png(8, 8, bits=8, extra=[(kind, head + _zeros_deflated(size))])
 

@@ -1,4 +1,4 @@
-"""Films made when a test runs: from pictures, by copying the packets of a real one, or out of headers alone.
+"""Films made when a test runs: from images, by copying the packets of a real one, or out of headers alone.
 
 Encoders are those in PyAV's own wheel. Nothing here is stored; what is real comes from ``examples/media``.
 """
@@ -37,9 +37,9 @@ def film(
     muxing: dict[str, str] | None = None,
     sound_at: float = 0.0,
 ) -> bytes:
-    """One frame per picture. ``sound`` is a recording that is encoded beside them, from ``sound_at`` seconds on.
+    """One frame per image. ``sound`` is a recording that is encoded beside them, from ``sound_at`` seconds on.
 
-    ``options`` are those of the encoder of the pictures, ``muxing`` those of the container.
+    ``options`` are those of the encoder of the images, ``muxing`` those of the container.
 
     Encode in a thread that ends: as root, SVT-AV1 gives the thread that opens it real-time priority and never takes
     it back, and every process that this thread starts later inherits it and starves the rest of the machine.
@@ -125,7 +125,7 @@ class Stream(io.BytesIO):
 
 
 def with_cover(sound: Path, cover: bytes) -> bytes:
-    """A recording in Matroska with a picture on its sleeve."""
+    """A recording in Matroska with an image on its sleeve."""
     import av
 
     out = io.BytesIO()
@@ -185,7 +185,7 @@ def with_tracks(
     form: str = "",
 ) -> bytes:
     """The packets of a film with tracks beside them: subtitles, further (language, recording) of the codec of its own
-    sound, a cover picture, titles of chapters, a track of data."""
+    sound, a cover image, titles of chapters, a track of data."""
     import av
     import av.stream
 
@@ -262,7 +262,7 @@ def of_packets(bodies: list[bytes], *, count: int = 0, fps: int = 5, container: 
 
 
 def claiming_size(container: str, width: int, height: int) -> bytes:
-    """A little film whose header claims a larger picture."""
+    """A little film whose header claims a larger image."""
     data = bytearray(film(held((slide("x"), 0.5)), container=container))
     if container in ("mp4", "mov"):
         track = data.index(b"tkhd")
@@ -327,7 +327,7 @@ def small_ones(media: Path) -> dict[str, bytes]:
 
 
 def held(*shown: tuple[Image.Image, float], fps: int = 10) -> list[Image.Image]:
-    """Slides: each picture for its seconds."""
+    """Slides: each image for its seconds."""
     return [picture for picture, seconds in shown for _ in range(round(seconds * fps))]
 
 
@@ -343,7 +343,7 @@ def slide(words: str, *, paper: str = "white", size: tuple[int, int] = SIZE) -> 
 
 
 def faded(first: Image.Image, second: Image.Image, frames: int) -> list[Image.Image]:
-    """The way from one picture to another, neither included."""
+    """The way from one image to another, neither included."""
     return [Image.blend(first, second, (step + 1) / (frames + 1)) for step in range(frames)]
 
 

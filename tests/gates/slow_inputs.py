@@ -127,7 +127,7 @@ Operator = Callable[[Draft, int], None]
 
 
 def png(width: int = 8, height: int = 8, shade: int = 0) -> bytes:
-    """A picture, valid at any size for a few bytes a line."""
+    """An image, valid at any size for a few bytes a line."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -466,7 +466,7 @@ def _from(model: str, **more: Any) -> Callable[[], Body]:
 
 
 def _noise(width: int, height: int) -> bytes:
-    """A picture that is no smaller than its pixels."""
+    """An image that is no smaller than its pixels."""
     shades = random.Random(width).randbytes(width * height)
     lines = b"".join(b"\0" + shades[at : at + width] for at in range(0, width * height, width))
 
@@ -478,7 +478,7 @@ def _noise(width: int, height: int) -> bytes:
 
 
 def looked_at(model: str, door: Door, *made: bytes) -> Body:
-    """A question about pictures."""
+    """A question about images."""
     draft = Draft(door)
     draft.tree["model"] = model
     draft.say([_picture(draft, each) for each in made])
@@ -516,9 +516,9 @@ LARGE: Mapping[str, Callable[[], Body]] = {
     "7 MiB in a call of a tool": _chat(CHAT, "words_in_calls", 7 * _MIB // 16),
     "200 pictures": _chat(CHAT, "pictures", 4_000),
     "1,000 pictures": _chat(CHAT, "pictures", 20_000),
-    "a picture of 20 MB": lambda: looked_at("cloud/seeing", CHAT, _noise(5_000, 4_000)),
-    "a picture of 20 MB, Anthropic": lambda: looked_at("cloud/seeing", MESSAGES, _noise(5_000, 4_000)),
-    "ten pictures to be read": lambda: looked_at("cloud/strong", CHAT, *[_noise(2_000, 2_000)] * 10),
+    "an image of 20 MB": lambda: looked_at("cloud/seeing", CHAT, _noise(5_000, 4_000)),
+    "an image of 20 MB, Anthropic": lambda: looked_at("cloud/seeing", MESSAGES, _noise(5_000, 4_000)),
+    "ten images to be read": lambda: looked_at("cloud/strong", CHAT, *[_noise(2_000, 2_000)] * 10),
     "5,000 pictures": _chat(CHAT, "pictures", 100_000),
     "7 MiB of words": _chat(CHAT, "words", 7 * _MIB // 16),
     "7 MiB of words, Anthropic": _chat(MESSAGES, "words", 7 * _MIB // 16),

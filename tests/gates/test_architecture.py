@@ -55,7 +55,7 @@ NETWORK = {
     "webbrowser": set(),
 }
 
-# Who may decode media (D4). Runtimes see pictures only as pixels or PNG that media/ made.
+# Who may decode media (D4). Runtimes see images only as pixels or PNG that media/ made.
 DECODERS = {
     "PIL": {"media/"},
     "av": {"media/"},
@@ -155,7 +155,7 @@ def test_d4_only_media_decodes_media() -> None:
 
 def test_d4_only_fetch_opens_what_a_user_names() -> None:
     """``media/`` decodes bytes; the one module that turns a path or URL into bytes is ``fetch``."""
-    # A picture, a recording; a member of a ZIP in memory; a picture in a document, which lies in that ZIP.
+    # An image, a recording; a member of a ZIP in memory; an image in a document, which lies in that ZIP.
     of_bytes = ("av.open", "Image.open", "PIL.Image.open", "self._zip.open", "image.open")
     opened = []
     for path in sorted((PACKAGE / "media").rglob("*.py")):

@@ -128,7 +128,7 @@ async def test_A10_a_picture_that_is_not_taken_is_planned_around_and_never_sent_
         read = plan(route(look(), say(blind, "step:look1")))
 
         def again(request: Any, facts: Any) -> Plan:
-            """What the planner does: no way for pictures where the catalog has none."""
+            """What the planner does: no way for images where the catalog has none."""
             found = upstreams.corrected(bench.world(None).catalog).by_id[blind.id]  # type: ignore[arg-type]
             return whole if "image" in found.input else read
 

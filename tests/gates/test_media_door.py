@@ -67,7 +67,7 @@ def test_d5_runtimes_are_handed_bytes_never_places() -> None:
         assert paths, f"{folder} is elsewhere"
         for path in paths:
             source = path.read_text()
-            if path.parent.name == "anthropic":  # the field of a picture in Anthropic's protocol, and its types
+            if path.parent.name == "anthropic":  # the field of an image in Anthropic's protocol, and its types
                 for own in ("AnthropicUrlSource", "block.source", "self.source"):
                     source = source.replace(own, "")
             for word in ("UrlSource", "PathSource", "BytesSource", ".source"):

@@ -122,7 +122,7 @@ async def test_d10_a_playlist_is_no_film(worker: MediaWorker, playlist: bytes) -
 @pytest.mark.parametrize("head", ["mp4", "matroska"])
 @pytest.mark.parametrize("playlist", PLAYLISTS + MORE)
 async def test_d10_a_playlist_inside_a_film_is_never_followed(worker: MediaWorker, head: str, playlist: bytes) -> None:
-    """As the media of a real container: damaged pictures, nothing more."""
+    """As the media of a real container: damaged images, nothing more."""
     data = films.film(films.held((films.slide("One"), 1)), container=head)
     at = data.index(b"mdat") + 4 if head == "mp4" else data.index(b"\xa3", data.index(b"\x1f\x43\xb6\x75")) + 8
     forged = data[:at] + playlist + data[at + len(playlist) :] if len(playlist) < 600 else data

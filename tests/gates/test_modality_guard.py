@@ -1,4 +1,4 @@
-"""A10: a picture never reaches a server that takes text only; real servers, every byte looked at.
+"""A10: an image never reaches a server that takes text only; real servers, every byte looked at.
 
 500 seeded requests of mixed parts and policies are planned, and run with answers of one token, over a real llama.cpp
 server without an eye and one with; ``make test`` takes a sample. Conversions repeat, so most come from the cache.
@@ -29,7 +29,7 @@ from intermodal.plans.step import Call, Transform
 pytestmark = [pytest.mark.gate, pytest.mark.e2e, pytest.mark.timeout(3000)]
 
 FULL, SAMPLE, SEED = 500, 8, 20_261_125
-PICTURES = ("frames", "render")  # transforms that make pictures
+PICTURES = ("frames", "render")  # transforms that make images
 QUESTIONS = (
     "What does it say?", "Describe the picture: what colour, what shape?", "Summarise all of it.", "What is the total?",
     "What is said, and what is shown?", "Does the picture agree with the text?",
@@ -160,7 +160,7 @@ def _request(chance: random.Random, pool: Pool) -> Request:
 
 
 def _only_takers_get_pictures(candidate: Candidate, parts: Any, endpoints: dict[str, Endpoint]) -> None:
-    """By the plan: whatever is a picture goes to an endpoint whose row takes pictures."""
+    """By the plan: whatever is an image goes to an endpoint whose row takes images."""
     pictures = {f"step:{step.id}" for step in candidate.steps if isinstance(step, Transform) and step.op in PICTURES}
     pictures |= {f"part:{part.index}" for part in parts if part.kind == "image"}
     for step in candidate.steps:
@@ -169,7 +169,7 @@ def _only_takers_get_pictures(candidate: Candidate, parts: Any, endpoints: dict[
 
 
 def _photo(path: Path) -> bytes:
-    """Small, as pictures of a test are."""
+    """Small, as images of a test are."""
     from PIL import Image
 
     out = BytesIO()

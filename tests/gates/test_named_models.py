@@ -49,7 +49,7 @@ def photos(count: int, density: float | None) -> list[dict[str, Any]]:
 
 def files() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     for count, density in itertools.product(range(1, 9), DENSITIES):
-        yield f"{count} pictures, density {density}", photos(count, density)
+        yield f"{count} images, density {density}", photos(count, density)
     yield "a recording", [SOUND]
     yield "a PDF", [PDF]
     yield "a video", [FILM]
@@ -115,7 +115,7 @@ def test_where_nobody_is_named_nothing_that_is_needed_is_given_up_for_speed(plac
         made, _ = planned(given, ask, PLACES[place], SPEEDS[speed])
         assert made.chosen.lost == 0, f"{title}, {ask}: {made.chosen.summary} loses {made.chosen.loses}"
         described = [step for step in made.chosen.steps if isinstance(step, Call) and step.op == "describe"]
-        assert len(described) <= 1 or given[0]["kind"] != "image", f"{title}: {len(described)} pictures one by one"
+        assert len(described) <= 1 or given[0]["kind"] != "image", f"{title}: {len(described)} images one by one"
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -129,7 +129,7 @@ def embedder() -> Endpoint:
 
 
 def matcher(*, ready: bool = True, tier: Tier = "small") -> Endpoint:
-    """A contrastive model: pictures and texts in one space."""
+    """A contrastive model: images and texts in one space."""
     return Endpoint(
         id="embedded:openai/clip-vit-base-patch32",
         model=Model(
@@ -252,7 +252,7 @@ def acme() -> tuple[Endpoint, ...]:
 
 
 def plain() -> tuple[Endpoint, ...]:
-    """A host that cannot force JSON, names no price for one model, and takes two pictures a request."""
+    """A host that cannot force JSON, names no price for one model, and takes two images a request."""
     return (
         hosted(PLAIN, "plain/longtext", "medium", (0.1, 0.3), context=1_000_000, decode=40.0),
         hosted(PLAIN, "plain/mystery", "large", (None, None), context=32_000),
@@ -373,7 +373,7 @@ def families() -> tuple[ModelFamily, ...]:
 
 
 def omni() -> tuple[Endpoint, ...]:
-    """Hosted models that take more than pictures: everything, PDFs, and very large pictures."""
+    """Hosted models that take more than images: everything, PDFs, and very large images."""
     some = (
         hosted(
             OMNI, "omni/all-1", "large", (0.3, 2.5), inputs=("text", "image", "audio", "video", "document"),
@@ -392,7 +392,7 @@ def omni() -> tuple[Endpoint, ...]:
 
 
 def painters(*, quirks: tuple[str, ...] = ()) -> tuple[Endpoint, ...]:
-    """Who draws: by tokens and quality, by the picture with the words of diffusion, and in given shapes alone."""
+    """Who draws: by tokens and quality, by the image with the words of diffusion, and in given shapes alone."""
 
     def painter(id_: str, where: Host, tier: Tier, price: Price, drawn: str, *, edits: bool = True) -> Endpoint:
         tasks: tuple[Task, ...] = ("text-to-image", "image-to-image") if edits else ("text-to-image",)
@@ -491,7 +491,7 @@ def catalog(name: str, consent: tuple[str, ...] = ()) -> Catalog:
 
 
 def many(count: int, seed: int = 7, hosts: int = 40, consented: int | None = None) -> Catalog:
-    """A large catalog shaped like the real ones: few tiers, contexts and picture rules, prices of all sizes."""
+    """A large catalog shaped like the real ones: few tiers, contexts and image rules, prices of all sizes."""
     rng = random.Random(seed)
     where = [host(f"host{i:02d}", forced_json=i % 2 == 0, max_images=(None, 20)[i % 2]) for i in range(hosts)]
     rules = (

@@ -81,7 +81,7 @@ def _roles(call: ChatCall) -> list[str]:
     return [message.role for message in call.messages]
 
 
-# Ollama has one place for pictures and sound; their first bytes tell them apart.
+# Ollama has one place for images and sound; their first bytes tell them apart.
 _SOUND = b"RIFF\x00\x00\x00\x00WAVE"
 _TOOL = Tool(name="f", description="d", schema=_SCHEMA)
 # A call, and what of it has to be read back.
@@ -334,7 +334,7 @@ def _images() -> dict[str, str]:
         refusal = YES
     return {
         "text": _holds(asked(), b"a crane"),
-        # An edit takes pictures, and no word for how closely they are looked at.
+        # An edit takes images, and no word for how closely they are looked at.
         "images, with detail": PLAIN if _holds(asked(images=(WireImage(data=b"i?"),)), b"i?") == YES else NO,
         "seed": seed if seed == YES else QUIRK if _holds(asked(knows, seed=7), b'"seed":7') == YES else NO,
         "usage by modality": YES if made.usage.input_by_modality else NO,

@@ -1,4 +1,4 @@
-"""Pictures and papers that a tool gave back: over every wire they reach the model, after the results they came with."""
+"""Images and papers that a tool gave back: over every wire they reach the model, after the results they came with."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_where_the_row_says_too_much_the_servers_refusal_is_told_with_its_limit(
         ask(LINE * 100, model=f"vllm:{text_only.name}")
 
 
-# ---- pictures ---------------------------------------------------------------------------------------
+# ---- images ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("colour", ["red", "blue"])

@@ -226,7 +226,7 @@ class Advice(Value):
 LABEL = 12  # columns of "break-even"
 PLACE = 9  # of "  hosted "
 _DONE = {
-    "extract": "text of its pages", "render": "pages as pictures", "frames": "frames", "demux": "its sound",
+    "extract": "text of its pages", "render": "pages as images", "frames": "frames", "demux": "its sound",
     "subtitles": "its subtitles", "properties": "its properties",
 }  # fmt: skip
 LOCAL = "local"

@@ -477,9 +477,9 @@ _BY_OUTPUT: dict[UseName, str] = {
     "translation": "the output is a translation, with no answer to generate",
     "embedding": "vectors say enough, and no words come out",
     "encoding": "scores of labels come out, and no words",
-    "matching": "labels are held against what pictures show, and no words come out",
-    "drawing": "a picture comes out, and no words",
-    "reading": "the output is the words of a picture, with no answer to generate",
+    "matching": "labels are held against what images show, and no words come out",
+    "drawing": "an image comes out, and no words",
+    "reading": "the output is the words of an image, with no answer to generate",
     "reading and recognition": "the output is the words of the files, with no answer to generate",
     "extraction": "the output is the words of the file, which have only to be extracted",
     "properties": "the output is what is known of the file itself, which no model has to answer",
@@ -509,11 +509,11 @@ def _assumptions(question: AdviceQuestion) -> tuple[str, ...]:
         found.append("every page of a pdf has a text layer of 2,500 letters" + (
             "" if question.figures else " and no figures (--scanned, --figures)"))  # fmt: skip
     if kinds & {"image"} and not question.shows:
-        found.append("whether pictures show text or a scene is not stated (--shows)")
+        found.append("whether images show text or a scene is not stated (--shows)")
     if question.makes == "scores" and not question.labels:
         found.append(f"{len(LABELS)} labels of a word or two (--labels)")
     if question.makes == "image":
-        found.append("one picture of 1024x1024 a request, of medium quality where a model sells by quality")
+        found.append("one image of 1024x1024 a request, of medium quality where a model sells by quality")
     if question.objective == "default" and question.somebody_waits:
         found.append(f"a person waits, and a second is worth ${question.policy.time_value:g} (--nobody-waits)")
     elif question.objective == "default" and question.waits is None:
@@ -594,9 +594,9 @@ _ENDS: dict[UseName, str] = {
     "translation": "the words of a recording are wanted in another language, with no answer to generate",
     "embedding": "vectors say enough, and no words are wanted",
     "encoding": "scores of labels are wanted, and no words",
-    "matching": "labels are held against what pictures show, and no words are wanted",
-    "drawing": "a picture is wanted, and no words",
-    "reading": "the words of a picture are wanted, with no answer to generate",
+    "matching": "labels are held against what images show, and no words are wanted",
+    "drawing": "an image is wanted, and no words",
+    "reading": "the words of an image are wanted, with no answer to generate",
     "reading and recognition": "the words of the files are wanted, with no answer to generate",
     "extraction": "the words of a file are wanted, and have only to be extracted",
     "properties": "properties of the file itself are wanted, which no model has to answer",

@@ -278,12 +278,12 @@ def check(question: AdviceQuestion) -> None:
             todo=hint("write {in=} {out=}", "text", "speech"),
         )
     if question.shows and not takes & {"image", "video"}:
-        raise UsageError("no picture goes in", where=setting("shows"), todo=hint("leave it out, or add image to {in}"))
+        raise UsageError("no image goes in", where=setting("shows"), todo=hint("leave it out, or add image to {in}"))
     if (question.scanned or question.figures) and "document" not in takes:
         where = setting("scanned") if question.scanned else setting("figures")
         raise UsageError("no document goes in", where=where, todo=hint("leave it out, or add pdf to {in}"))
     if question.scanned and question.figures:
-        raise UsageError("a scanned page is one picture, text and figures alike", where=setting("figures"),
+        raise UsageError("a scanned page is one image, text and figures alike", where=setting("figures"),
                          todo=hint("leave {scanned} or {figures} out"))  # fmt: skip
     if question.hosts and question.local:
         raise UsageError("a host is away from this machine, and nothing may leave it", where=setting("local"),
@@ -360,7 +360,7 @@ def _part(question: AdviceQuestion, piece: CountablePart, name: str, index: int)
         digest=name if kind == "document" else "",
         width=piece.width or (VIDEO_SIZE[0] if kind == "video" else 0),
         height=piece.height or (VIDEO_SIZE[1] if kind == "video" else 0),
-        text_density=density if kind in ("image", "video") else unknown("no picture"),
+        text_density=density if kind in ("image", "video") else unknown("no image"),
         letters=letters if kind == "image" else unknown("not sampled"),
         seconds=exact(piece.seconds, "stated"),
         fps=piece.fps or (25.0 if kind == "video" else 0.0),

@@ -76,9 +76,9 @@ class SpeedRow(Value, forbid_unknown_fields=True):
         realtime_factor: seconds of work per second of audio, transcribed or made.
         megapixel: seconds per megapixel of image.
         page: seconds per page.
-        picture: seconds per picture made.
+        picture: seconds per image made.
         denoise: of a diffusion model that runs here, seconds per megapixel of one evaluation.
-        latent: seconds per megapixel of a picture that is decoded from its latents.
+        latent: seconds per megapixel of an image that is decoded from its latents.
         basis: source of the numbers.
     """
 
@@ -147,27 +147,27 @@ class ServedRow(Value, forbid_unknown_fields=True):
         tokenizer: vocabulary that its text is counted with.
         labels: of its head, if it is a classifier.
         independent: it judges each label by itself (sigmoid), so that several may hold.
-        image_tokens: rule by which it counts pictures, with its numbers ("openai_tile:85:170").
+        image_tokens: rule by which it counts images, with its numbers ("openai_tile:85:170").
         marks: special tokens of its chat template, besides those of known families ("<turn>").
         parameters: how many it has.
         tier: its strength.
         input_mtok: USD per million tokens in.
         output_mtok: USD per million tokens out.
-        input_image_mtok: USD per million tokens of input pictures; by default those of text.
+        input_image_mtok: USD per million tokens of input images; by default those of text.
         input_audio_mtok: USD per million tokens of input sound; by default those of text.
         output_audio_mtok: USD per million tokens of speech that it makes; by default those of text.
-        output_image_mtok: USD per million tokens of pictures that it makes; by default those of text.
+        output_image_mtok: USD per million tokens of images that it makes; by default those of text.
         input_mchar: USD per million characters to be spoken.
         second: USD per second of audio.
         page: USD per page.
-        picture: USD per picture that is made.
+        picture: USD per image that is made.
         request: USD per call.
         memory: bytes resident, [low, mid, high].
         memory_basis: source of these, for people.
         weights: name in the weights store, or for a protocol of ``FOLDER_PROTOCOLS`` the folder itself, or the file.
         steps, guidance, side, unit: defaults of a diffusion model of the user's own: steps, guidance scale, pixels of a
             side, of which sides are multiples. Without them, those usual for its architecture.
-        buffers: bytes a pixel of a picture while such a model draws it.
+        buffers: bytes a pixel of an image while such a model draws it.
         unpinned: whether the checksums of these weights are unknown, so that a pull has to be told to accept them.
         speed: how fast it is here.
         source: of these facts.
@@ -382,10 +382,10 @@ class HostRow(Value, forbid_unknown_fields=True):
         tells_schema: it puts a schema that it forces before its model by itself; where it does not, or nobody knows,
             the model is told in words.
         quirks: named deviations.
-        max_images: most pictures in one request.
+        max_images: most images in one request.
         not_asked: patterns of its own names ("*-pro") for models that it serves over another of its interfaces; they
             are not taken from the snapshot.
-        carries: kinds it takes beyond text and pictures, of models that take them; its protocol's usual ones when not
+        carries: kinds it takes beyond text and images, of models that take them; its protocol's usual ones when not
             stated.
         counts_text: it counts text at ``/tokenize``, as this server does: ``llama.cpp`` or ``vllm``.
         rerank: where it ranks passages: a path below ``base_url`` ("/rerank"), or a whole address at the same host.

@@ -18,13 +18,13 @@ SIZE, COUNT, QUALITY, FORMAT, SEED, STEPS, NEGATIVE, RATIO, EDITS, GUIDANCE, SAM
 # The names of options in sentences.
 OPTION_LABELS: Mapping[str, str] = {
     SIZE: "a size",
-    COUNT: "several pictures",
+    COUNT: "several images",
     QUALITY: "a quality",
-    FORMAT: "the format of a picture",
-    SEED: "a seed for a picture",
-    STEPS: "steps of a picture",
+    FORMAT: "the format of an image",
+    SEED: "a seed for an image",
+    STEPS: "steps of an image",
     NEGATIVE: "a negative prompt",
-    EDITS: "pictures to start from",
+    EDITS: "images to start from",
     GUIDANCE: "a guidance",
     SAMPLER: "a sampler",
     STRENGTH: "a strength",

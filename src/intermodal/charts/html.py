@@ -129,8 +129,8 @@ def search_page(found: FindResult, thumbnails: Sequence[tuple[bytes, str]]) -> s
     """Return the page of a search. ``thumbnails``: of the nearest images in their order, each with its media type."""
     asked = f"looks like {Path(found.query).name}" if found.by == "picture" else f"“{found.query}”"
     head = (
-        f"{counted(found.pictures, 'picture')} compared by {found.endpoint}. A score is the cosine of two vectors: it "
-        "says which picture is nearer, not how sure anybody is."
+        f"{counted(found.pictures, 'image')} compared by {found.endpoint}. A score is the cosine of two vectors: it "
+        "says which image is nearer, not how sure anybody is."
     )
     rows = []
     for number, (near, (data, media_type)) in enumerate(zip(found.nearest, thumbnails, strict=True), 1):

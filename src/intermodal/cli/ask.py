@@ -277,7 +277,7 @@ def _show(
 ) -> None:
     """Run the request, with words shown on stdout, and progress and notes on stderr.
 
-    Every event is added to ``events``, except the intermediate states of a picture.
+    Every event is added to ``events``, except the intermediate states of an image.
     """
     from intermodal.cli.rendering.progress import for_terminal
     from intermodal.events import Sketched, TextDelta

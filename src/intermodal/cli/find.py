@@ -25,7 +25,7 @@ Examples
   intermodal find --forget                        # remove the index
 """
 SIDE = 200  # the longest side of a thumbnail in pixels
-# Allocations between two runs of the garbage collector: more than a search among 10,000 known pictures makes, whose
+# Allocations between two runs of the garbage collector: more than a search among 10,000 known images makes, whose
 # objects form no cycles. The usual threshold costs such a search a tenth of its time.
 _GC_THRESHOLD = 100_000
 
@@ -91,7 +91,7 @@ def _with_model(client: SearchClient, finder: PictureFinder, given: dict[str, An
 
 
 def _found(bridge: SyncBridge, finder: PictureFinder, given: dict[str, Any]) -> FindResult:
-    """Search while a progress bar moves for pictures that the model has not seen before."""
+    """Search while a progress bar moves for images that the model has not seen before."""
     from intermodal.cli.rendering.progress import ProgressBar
 
     with ProgressBar("Look at images", quiet=given["quiet"]) as bar:

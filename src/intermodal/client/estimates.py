@@ -439,7 +439,7 @@ def estimate(
     found = _with_contradictions(count_tokens(pieces, rules, takes=takes, model=subject.id), doubted)
     found = _within_context(_with_reasoning(found, subject), subject)
     if not found.rejected and cached > cacheable_tokens(found.parts):
-        what = f"{cached:,} tokens of a cache, and of text and pictures there are {cacheable_tokens(found.parts):,.0f}"
+        what = f"{cached:,} tokens of a cache, and of text and images there are {cacheable_tokens(found.parts):,.0f}"
         raise UsageError(what, where=setting("cached"), todo="give the tokens of this call that are read from a cache")
     priced = "it would be refused" if found.rejected else subject.priced(date, batch=batch)
     usd = unknown(priced) if isinstance(priced, str) else _bill(found, priced, cached)

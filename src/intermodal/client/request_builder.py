@@ -301,10 +301,10 @@ MOST_SIDE = 16_384  # pixels
 
 def _check_picture(output: ImageOutput, seed: object) -> None:
     if not 1 <= output.count <= MOST_PICTURES:
-        raise UsageError(f"{output.count} pictures cannot be asked for", todo=f"ask for 1 to {MOST_PICTURES}")
+        raise UsageError(f"{output.count} images cannot be asked for", todo=f"ask for 1 to {MOST_PICTURES}")
     if output.size is not None and not all(1 <= side <= MOST_SIDE for side in output.size):
         width, height = output.size
-        raise UsageError(f"{width}x{height} is not the size of a picture", todo="write it as 1024x1024")
+        raise UsageError(f"{width}x{height} is not the size of an image", todo="write it as 1024x1024")
     if output.steps is not None and not 1 <= output.steps <= 1000:
         raise UsageError(f"{output.steps} steps cannot be asked for", todo="ask for 1 to 1000")
     if output.guidance is not None and not 0 <= output.guidance <= 100:
@@ -319,7 +319,7 @@ def _check_picture(output: ImageOutput, seed: object) -> None:
         )  # fmt: skip
     if isinstance(seed, int) and not 0 <= seed < 1 << 63:
         raise UsageError(
-            f"{seed} is not a seed of a picture", where=setting("seed"), todo="give 0 or more, or leave it out"
+            f"{seed} is not a seed of an image", where=setting("seed"), todo="give 0 or more, or leave it out"
         )
 
 

@@ -225,7 +225,7 @@ class Policy(Value):
             is derived from them.
         release: "audio:text" pairs: text derived from audio may leave although audio may not.
         keep: aspects the route must keep (stated: they reject).
-        language: ISO 639-1 code of the speech, and of words in pictures, "" if unstated.
+        language: ISO 639-1 code of the speech, and of words in images, "" if unstated.
         translate: ISO 639-1 code of the language that speech is translated into when it is transcribed, "" leaves it in
             its own.
         hosts: names of hosts the user consented to, in addition to the config; () for none.

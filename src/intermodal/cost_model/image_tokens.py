@@ -61,7 +61,7 @@ def _is_openai_rounding(arguments: RuleArguments) -> bool:
 
 
 def _openai_tile_refusal(width: int, height: int, detail: str, arguments: RuleArguments) -> str:
-    return "its pictures have no detail 'original'" if detail == "original" else ""
+    return "its images have no detail 'original'" if detail == "original" else ""
 
 
 def _openai_drawing_input(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
@@ -122,11 +122,11 @@ def _are_openai_levels(arguments: RuleArguments) -> bool:
 def _openai_levels_refusal(width: int, height: int, detail: str, arguments: RuleArguments) -> str:
     if detail not in arguments.words and detail != "auto":
         known = ", ".join(word for word in ("low", "high", "original") if word in arguments.words)
-        return f"its pictures have no detail {detail!r}, they have {known} and auto"
+        return f"its images have no detail {detail!r}, they have {known} and auto"
     found = _openai_patches(width, height, *_openai_level(detail, arguments))
     if found <= _OPENAI_MOST_PATCHES:
         return ""
-    most = f"a request with a picture of more than {_OPENAI_MOST_PATCHES:,} is refused"
+    most = f"a request with an image of more than {_OPENAI_MOST_PATCHES:,} is refused"
     return f"{found:,} patches of {_OPENAI_PATCH} pixels, and {most}"
 
 
@@ -201,7 +201,7 @@ def _anthropic_refusal(width: int, height: int, detail: str, arguments: RuleArgu
     longest = max(width, height)
     if longest <= _ANTHROPIC_LONGEST_SIDE:
         return ""
-    return f"a side of {longest:,} pixels, and a picture with one of more than {_ANTHROPIC_LONGEST_SIDE:,} is refused"
+    return f"a side of {longest:,} pixels, and an image with one of more than {_ANTHROPIC_LONGEST_SIDE:,} is refused"
 
 
 # Gemma's images: a fixed count with crops on request (3, 3n), or a budget that keeps the shape (4).
@@ -306,7 +306,7 @@ def _gemini_crops(width: int, height: int, detail: str, arguments: RuleArguments
     free, bound = tile * count(unit), tile * count(clamped)
     if free == bound:
         return exact(free, basis)
-    return between(min(free, bound), free, max(free, bound), f"{basis}; sources differ on large pictures")
+    return between(min(free, bound), free, max(free, bound), f"{basis}; sources differ on large images")
 
 
 _GEMINI_RESOLUTIONS = ("low", "medium", "high", "ultra")
@@ -355,7 +355,7 @@ def _qwen_smart_resize(width: int, height: int, detail: str, arguments: RuleArgu
     )
     if found[0] == found[-1]:
         return exact(found[0], basis)
-    return between(found[0], found[-1], found[-1], f"{basis}; runtimes scale small pictures up differently")
+    return between(found[0], found[-1], found[-1], f"{basis}; runtimes scale small images up differently")
 
 
 def qwen_resized(width: float, height: float, factor: float, least: float, most: float) -> tuple[float, float]:
@@ -521,7 +521,7 @@ def _idefics_tiles(width: int, height: int, detail: str, arguments: RuleArgument
     """
     tile, longest, one = arguments.numbers
     if detail == "low":
-        return exact(one, "one picture, not split")
+        return exact(one, "one image, not split")
     wide, high = _idefics_scaled(width, height, int(longest))
     across, down = math.ceil(wide / tile), math.ceil(high / tile)
     count = across * down
@@ -634,7 +634,7 @@ def _command_a_tiles(width: int, height: int, detail: str, arguments: RuleArgume
         count = 1
     found = 2 + (one + 1) * _with_whole(count)
     return between(
-        found, found, max(found, _COHERE_HOSTED_TOKENS), "Cohere's tiles; a host states more for a small picture"
+        found, found, max(found, _COHERE_HOSTED_TOKENS), "Cohere's tiles; a host states more for a small image"
     )
 
 
@@ -668,7 +668,7 @@ def _grok_tiles(width: int, height: int, detail: str, arguments: RuleArguments) 
     return between(one, one * (count + 1), one * (_GROK_MOST_TILES + 1), "Grok's tiles, by secondary sources")
 
 
-UNKNOWN_RULE = "no published rule for this model's pictures"
+UNKNOWN_RULE = "no published rule for this model's images"
 DETAILS = ("auto", "low", "medium", "high", "ultra", "original")
 
 
@@ -738,7 +738,7 @@ def image_refusal(rule: str, width: int, height: int, detail: str = "auto") -> s
         return ""
     family, arguments = found
     if family.details and detail not in family.details:
-        return f"its pictures have no detail {detail!r}, they have {', '.join(family.details)}"
+        return f"its images have no detail {detail!r}, they have {', '.join(family.details)}"
     return family.refuses(width, height, detail, arguments) if family.refuses is not None else ""
 
 
@@ -795,12 +795,12 @@ def generated_image_tokens(rule: str, width: int, height: int, quality: str) -> 
     if name == "each":
         read = parse_rule(rule)
         if read is not None and len(read[1].numbers) == 1:
-            return exact(read[1].numbers[0], "the same for every picture")
+            return exact(read[1].numbers[0], "the same for every image")
     if name == "pixels" and is_generated_image_rule(rule):
         return _by_pixels(rule, width, height)
     tables = [_TABLES[each] for each in rest.split(":")] if name == "table" and is_generated_image_rule(rule) else []
     if not tables:
-        return unknown("no published rule for pictures that this model makes")
+        return unknown("no published rule for images that this model makes")
     found = [table.get((width, height), (None, None, None))[QUALITIES.index(quality)] for table in tables]
     known = [tokens for tokens in found if tokens is not None]
     if len(known) < len(tables):
@@ -816,7 +816,7 @@ def _by_pixels(rule: str, width: int, height: int) -> Quantity:
     for most, tokens in zip(numbers[::2], numbers[1::2], strict=True):
         if width * height <= most:
             return exact(tokens, "by its size")
-    return unknown(f"no picture of this model is as large as {width}x{height}")
+    return unknown(f"no image of this model is as large as {width}x{height}")
 
 
 def is_generated_image_rule(rule: str) -> bool:

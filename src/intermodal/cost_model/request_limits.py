@@ -15,7 +15,7 @@ BASE64 = 4 / 3  # bytes sent per byte of media
 class MediaAmounts(NamedTuple):
     """Amounts of unconverted media in a request.
 
-    pictures, pages (of documents), seconds (of audio), longest (side of an image, in pixels), size (bytes of files),
+    images, pages (of documents), seconds (of audio), longest (side of an image, in pixels), size (bytes of files),
     megapixels (of all images).
     """
 
@@ -80,15 +80,15 @@ def exceeded_limit(limits: RequestLimits, amounts: MediaAmounts, context: float 
     """Return why a request would be refused, "" if it would not.
 
     >>> exceeded_limit(RequestLimits(most_images=20), MediaAmounts(pictures=21))
-    '21 pictures, and a request with more than 20 is refused'
+    '21 images, and a request with more than 20 is refused'
     """
     if limits.most_images and amounts.pictures > limits.most_images:
-        return f"{amounts.pictures:,} pictures, and a request with more than {limits.most_images:,} is refused"
+        return f"{amounts.pictures:,} images, and a request with more than {limits.most_images:,} is refused"
     many = limits.many_images
     if many is not None and amounts.pictures > many[0] and amounts.longest > many[1]:
         return (
-            f"{amounts.pictures:,} pictures, one with a side of {amounts.longest:,} pixels: "
-            f"with more than {many[0]} pictures none may have one of more than {many[1]:,}"
+            f"{amounts.pictures:,} images, one with a side of {amounts.longest:,} pixels: "
+            f"with more than {many[0]} images none may have one of more than {many[1]:,}"
         )
     most = limits.pages_at(context)
     if amounts.pages > most:

@@ -18,7 +18,7 @@ from intermodal.plans.statistics import Statistics
 
 CALIBRATION_FACTORS = ("text_factor", "image_factor", "audio_factor")
 FRAMING_FIGURES = ("framing_start", "framing_message")
-_WORDS = {"text_factor": "text", "image_factor": "pictures", "audio_factor": "sound"}
+_WORDS = {"text_factor": "text", "image_factor": "images", "audio_factor": "sound"}
 
 
 class TokenCalibration(Struct, frozen=True, gc=False):
@@ -74,7 +74,7 @@ def correction_text(figure: str, quantity: Quantity) -> str:
 
     >>> from intermodal.core.quantity import between
     >>> correction_text("image_factor", between(1.1, 1.18, 1.3, "12 runs here"))
-    'pictures x1.18, 12 runs here'
+    'images x1.18, 12 runs here'
     """
     if figure in _WORDS:
         return f"{_WORDS[figure]} x{quantity.mid:.2f}, {quantity.basis}"

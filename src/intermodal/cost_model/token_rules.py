@@ -270,7 +270,7 @@ def _openai(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: str) -
         low = _picture(leaves, image_rule, SMALL_DPI).low * leaves.pages
     return between(
         low, text.mid + usual.mid * leaves.pages, text.high + high * leaves.pages,
-        "text and a picture per page; its size is not published",
+        "text and an image per page; its size is not published",
     )  # fmt: skip
 
 
@@ -288,7 +288,7 @@ def _anthropic(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: str
         text = between(least * pages, (least + most) / 2 * pages, most * pages, "")
     return between(
         text.low + small.low * pages, text.mid + usual.mid * pages, text.high + large.high * pages,
-        "text and a picture per page; its size is not published",
+        "text and an image per page; its size is not published",
     )  # fmt: skip
 
 

@@ -202,5 +202,5 @@ def unknown_document_tokens(pages: int, chars: int) -> Quantity:
     """Return the tokens of a document that is sent unconverted, without a known rule."""
     if pages <= 0:
         return exact(0.0, "no pages")
-    pictures = between(*DOCUMENT_PAGE, "text and a picture per page, rules not published").scaled(float(pages))
+    pictures = between(*DOCUMENT_PAGE, "text and an image per page, rules not published").scaled(float(pages))
     return pictures + text_tokens(chars)

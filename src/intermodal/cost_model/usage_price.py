@@ -179,13 +179,13 @@ def _rates(price: Price) -> dict[str, _Rate]:
     speech = _or(price.output_audio_mtok, out)
     return {
         "input_tokens": _Rate(text, million, "text"),
-        "input_image_tokens": _Rate(image, million, "pictures", "input_tokens"),
+        "input_image_tokens": _Rate(image, million, "images", "input_tokens"),
         "input_video_tokens": _Rate(image, million, "video", "input_tokens"),
         "input_audio_tokens": _Rate(price.of_audio, million, "sound", "input_tokens"),
         "cache_read_tokens": _Rate(None, million, "cached text", "input_tokens"),
-        "cache_image_read_tokens": _Rate(None, million, "cached pictures"),
+        "cache_image_read_tokens": _Rate(None, million, "cached images"),
         "output_tokens": _Rate(out, million, "output"),
-        "output_image_tokens": _Rate(None, million, "pictures that it makes", "output_tokens"),
+        "output_image_tokens": _Rate(None, million, "images that it makes", "output_tokens"),
         "output_audio_tokens": _Rate(speech, million, "speech that it makes", "output_tokens"),
         "audio_seconds": _Rate(price.second, 1.0, "a second of sound"),
         "input_document_pages": _Rate(price.page, 1.0, "a page"),

@@ -1,6 +1,6 @@
 """Replaces files that contain other files by their contents, before a request is opened.
 
-``report.docx`` becomes a text part ``report.docx`` and image parts ``report.docx, picture 1``. Attachments of a mail
+``report.docx`` becomes a text part ``report.docx`` and image parts ``report.docx, image 1``. Attachments of a mail
 become parts of their own and are expanded in turn. A TIFF of several pages becomes its pages, ``fax.tiff, page 2``: the
 requested ones, otherwise the first ones. Each part records the files that contain it (``origins``), so that a privacy
 label on a file holds for everything in it.
@@ -145,7 +145,7 @@ async def _extracted(part: MediaPart, loaded: LoadedFile, worker: MediaWorker) -
     if converted_kinds(media_type) is None:
         return None
     if not isinstance(part, File | Document) and not (media_type == SVG and isinstance(part, Image)):
-        said = {Image: "a picture", Audio: "sound", Video: "video"}[type(part)]
+        said = {Image: "an image", Audio: "sound", Video: "video"}[type(part)]
         raise InputBroken(
             f"was given as {said} but holds a document", where=loaded.name, todo="pass it as a file or a document"
         )
@@ -187,7 +187,7 @@ class _Extraction:
         parts: list[Part] = []
         notes = list(found.notes)
         for number, picture in enumerate(found.pictures, 1):
-            source = BytesSource(data=picture.data, name=f"{name}, picture {number}", origins=origins)
+            source = BytesSource(data=picture.data, name=f"{name}, image {number}", origins=origins)
             parts.append(Image(source=source))
         for each in found.attachments:
             try:

@@ -342,7 +342,7 @@ def _read_data_url(url: str) -> tuple[str, bytes]:
     media_type, *marks = head.lower().split(";")
     if not comma or media_type not in _DATA_TYPES:
         raise UrlBlocked(
-            "only data URLs of pictures, sound and PDF are taken", where="data URL", todo="pass text as text"
+            "only data URLs of images, sound and PDF are taken", where="data URL", todo="pass text as text"
         )
     name = f"inline.{_DATA_TYPES[media_type]}"
     if len(body) > MAX_URL_BYTES * 4 // 3 + 4:

@@ -19,7 +19,7 @@ MAX_WORDS_OF_PAGE: Final = 400  # distinct words kept for lexical page selection
 MAX_PAGES_WITH_WORDS: Final = 500
 MAX_PAGES_SAMPLED: Final = 50  # scanned pages whose text density is measured
 
-# Pictures.
+# Images.
 MAX_PIXELS: Final = 40_000_000
 SAMPLE_SIDE: Final = 640  # pixels of the longer side at which text density is sampled
 MAX_FRAMES: Final = 5_000

@@ -35,7 +35,7 @@ class PluginConverter:
         if len(made.text) > MAX_CHARS:
             raise InputTooLarge(f"holds {len(made.text):,} characters, more than {MAX_CHARS:,}", where=name)
         left = len(made.pictures) - MAX_PICTURES
-        notes = (f"{left} pictures left out: at most {MAX_PICTURES} are taken",) if left > 0 else ()
+        notes = (f"{left} images left out: at most {MAX_PICTURES} are taken",) if left > 0 else ()
         return ConvertedFile(
             text=made.text, pictures=made.pictures[:MAX_PICTURES], attachments=made.attachments,
             notes=(f"converted by {self.plugin.title}", *made.notes, *notes),

@@ -205,7 +205,7 @@ def _long_table(words: str, media_type: str) -> tuple[str, ...]:
 def _check_declared(part: Part, kind: Kind, name: str) -> None:
     """Raise InputBroken if text was declared as an image, audio or video. Documents may be text, and files anything."""
     if kind == "text" and isinstance(part, Image | Audio | Video):
-        declared = "a picture" if isinstance(part, Image) else "sound" if isinstance(part, Audio) else "video"
+        declared = "an image" if isinstance(part, Image) else "sound" if isinstance(part, Audio) else "video"
         raise InputBroken(f"was given as {declared} but holds text", where=name, todo="pass it as a file or a document")
 
 

@@ -85,13 +85,13 @@ _NOT_TAKEN: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\x00\x00\x01\xba", "video (MPEG)", ""),
     (0, b"\x00\x00\x01\xb3", "video (MPEG)", ""),
     (0, b"0&\xb2u\x8ef\xcf\x11\xa6\xd9", "Windows Media", _SOUND_TODO),
-    (0, b"II+\0", "a TIFF picture of the 64-bit kind (BigTIFF)", _PICTURE_TODO),
-    (0, b"MM\0+", "a TIFF picture of the 64-bit kind (BigTIFF)", _PICTURE_TODO),
-    (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture", _PICTURE_TODO),
-    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture", _PICTURE_TODO),
-    (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL picture", _PICTURE_TODO),
-    (0, b"\xff\x0a", "a JPEG XL picture", _PICTURE_TODO),
-    (0, b"8BPS", "a Photoshop picture", _PICTURE_TODO),
+    (0, b"II+\0", "a TIFF image of the 64-bit kind (BigTIFF)", _PICTURE_TODO),
+    (0, b"MM\0+", "a TIFF image of the 64-bit kind (BigTIFF)", _PICTURE_TODO),
+    (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image", _PICTURE_TODO),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 image", _PICTURE_TODO),
+    (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL image", _PICTURE_TODO),
+    (0, b"\xff\x0a", "a JPEG XL image", _PICTURE_TODO),
+    (0, b"8BPS", "a Photoshop image", _PICTURE_TODO),
     (0, b"\x00\x00\x01\x00", "an icon", _PICTURE_TODO),
     (0, b"\xd7\xcd\xc6\x9a", "a Windows metafile", _PICTURE_TODO),
     (40, b" EMF", "a Windows metafile", _PICTURE_TODO),
@@ -179,7 +179,7 @@ def recognised(data: Data, name: str) -> tuple[Kind, str] | None:
     if not data:
         raise InputEmpty("is empty", where=name, todo="check that it was written completely")
     if ending_of(name) in _RAW_ENDINGS:
-        raise InputUnsupported("is a camera's raw picture, which is not taken", where=name, todo=_PICTURE_TODO)
+        raise InputUnsupported("is a camera's raw image, which is not taken", where=name, todo=_PICTURE_TODO)
     for at, magic, kind, media_type in _PLAIN:
         if data.startswith(magic, at):
             return kind, media_type
@@ -244,7 +244,7 @@ def _iso(data: Data, name: str) -> tuple[Kind, str] | None:
     if not kinds:
         raise InputBroken("is an MP4 file without its index, so it is cut short", where=name, todo="fetch it again")
     if "soun" not in kinds:
-        raise InputUnsupported("is an MP4 file without sound or pictures", where=name, todo=_TAKEN)
+        raise InputUnsupported("is an MP4 file without sound or frames", where=name, todo=_TAKEN)
     return "audio", "audio/mp4"
 
 

@@ -83,7 +83,7 @@ def lines(report: DiffusionFit) -> Iterator[tuple[str, Verdict | None]]:
     yield (
         f"usual of it: {usual.steps} steps, guidance {usual.guidance:g}, sides that are multiples of {usual.unit}", None
     )  # fmt: skip
-    yield hint("seconds of one picture: {}", 'intermodal explain "…" --output image'), None
+    yield hint("seconds of one image: {}", 'intermodal explain "…" --output image'), None
 
 
 _WORDS: dict[Verdict, str] = {"fits": "fits", "tight": "may fit", "no": "does not fit", "unknown": "not known"}

@@ -184,7 +184,7 @@ def speed(report: FitReport) -> Iterator[str]:
     if memory.known and memory.certainty != "exact" and _on_host(report):
         yield f"  memory gives {memory.low / 1e9:,.0f} to {memory.high / 1e9:,.0f} GB/s: {memory.basis}"
     if report.placed.settings.projector is not None:
-        yield "  how long its encoder takes for a picture or sound is not known"
+        yield "  how long its encoder takes for an image or sound is not known"
 
 
 def pace_lines(report: FitReport) -> Iterator[str]:

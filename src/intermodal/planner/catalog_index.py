@@ -359,7 +359,7 @@ def _group(number: int, endpoint: Endpoint, host: str) -> EndpointGroup:
 
 
 def _compares(endpoint: Endpoint) -> str:
-    """Return what a non-generative model compares ("pictures", "texts"), or the task of its head; "" for others.
+    """Return what a non-generative model compares ("images", "texts"), or the task of its head; "" for others.
 
     Such calls are counted differently.
     """

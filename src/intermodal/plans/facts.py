@@ -35,15 +35,15 @@ class PageFacts(Value):
         words: lower-case distinct words of the page, at most 400, for lexical page selection.
         text_density: share of a scanned page's area that looks like text, 0..1; unknown on pages with a text layer.
         letters: letters and signs on a scanned page, counted by their edges.
-        hidden: whether its text is an invisible layer over a picture, as OCR software writes it.
+        hidden: whether its text is an invisible layer over an image, as OCR software writes it.
         doubt: why its text layer does not match the visible page; "" if there is no reason to doubt it.
-        figures: bounding boxes of pictures that contain words missing from the text layer: left, top, right, bottom in
-            points, in the page's display orientation. Before sampling, all pictures that may contain words.
+        figures: bounding boxes of images that contain words missing from the text layer: left, top, right, bottom in
+            points, in the page's display orientation. Before sampling, all images that may contain words.
         figure_letters: letters and signs counted in ``figures``.
         script: script of a scanned page, as in ``PartFacts.script``.
         read_before: lines that an earlier OCR run read with confidence, and all lines it found; (0, 0) without an
             earlier run, or if nearly all lines were confident.
-        layer_only: whether only the text layer can contain words: the page has no sizeable picture, no letters drawn as
+        layer_only: whether only the text layer can contain words: the page has no sizeable image, no letters drawn as
             curves and no unmapped text. Its text layer is then complete, however short.
         answers: relevance of the page to the question, 0 to 1, scored by an encoder; None if no encoder ran.
     """
@@ -79,7 +79,7 @@ class PageFacts(Value):
 
     @property
     def pictured(self) -> bool:
-        """Return whether the page's text is a picture, with or without an invisible OCR layer."""
+        """Return whether the page's text is an image, with or without an invisible OCR layer."""
         return self.scanned or self.hidden
 
 
@@ -116,7 +116,7 @@ class ConversionOutcome(Value):
 
     Attributes:
         op, endpoint, params: identify the step; ``endpoint`` is "" for a transform.
-        chars: characters of output text. tokens: exact counts by tokenizer name. pictures: number of output pictures.
+        chars: characters of output text. tokens: exact counts by tokenizer name. pictures: number of output images.
         language: ISO 639-1 code of the speech, "" if there is none.
         problem: "" for a good result; otherwise a check's finding ("empty", "looped", "language", "script",
             "confidence"): replanning then does not repeat the step for this part.
@@ -143,7 +143,7 @@ class PartFacts(Value, gc=False):
         kind, media_type: actual kind and media type, sniffed from the bytes.
         digest: SHA-256 of the original bytes, hex.
         size: bytes.
-        width, height: pixels, after the orientation tag, of pictures and video. frames: of an animation or a video,
+        width, height: pixels, after the orientation tag, of images and video. frames: of an animation or a video,
             else 1. fps: frames per second of a video.
         cuts: times in seconds of probable scene changes of a video, from its key frames; the start is not included.
         text_density: share of an image's area that looks like text, 0..1; for a video, the maximum over its sampled
@@ -158,7 +158,7 @@ class PartFacts(Value, gc=False):
         sample_rate, channels: of audio, and of a video's sound; 0 channels means a video without sound.
         separate_channels: whether each of the two channels of a recording carries a different speaker.
         subtitles: text subtitle tracks of a video.
-        pages: pages of a document. page: page number of this picture in a multi-page file (TIFF), else 0.
+        pages: pages of a document. page: page number of this image in a multi-page file (TIFF), else 0.
         chars: characters of a text part. scripts: of its text (``media/text/script_counts.py``); () if not counted.
         tokens: exact counts of a text part by tokenizer name.
         language: ISO 639-1 if known, else "".
@@ -332,7 +332,7 @@ def needs_looks(question: QuestionFacts) -> bool:
 
 
 class ScriptFacts(Value):
-    """Scripts that this installation can read in pictures, beside those of the embedded OCR.
+    """Scripts that this installation can read in images, beside those of the embedded OCR.
 
     ``read``: the reader by script ("Tesseract rus"). ``todo``: how to make a script readable, by script or
     ``UNKNOWN_SCRIPT``.

@@ -20,8 +20,8 @@ def count(quantity: Quantity) -> str:
 def counted(number: int, thing: str, many: str = "") -> str:
     """Return a number with its noun in the singular or plural.
 
-    >>> counted(1, "picture"), counted(1200, "picture"), counted(2, "box", "boxes")
-    ('1 picture', '1,200 pictures', '2 boxes')
+    >>> counted(1, "image"), counted(1200, "image"), counted(2, "box", "boxes")
+    ('1 image', '1,200 images', '2 boxes')
     """
     return f"{number:,} {thing if number == 1 else many or thing + 's'}"
 

@@ -92,7 +92,7 @@ class Candidate(Value):
         sends: everything that leaves this machine.
         takes: parts that reach the last endpoint without being converted to text.
         checks: checks that run after the last step, each with the price of its escalation.
-        summary: the route in a few words ("transcript + picture as it is").
+        summary: the route in a few words ("transcript + image as it is").
         verdict: whether a language model is enough, judged on this route alone.
         cores: processor cores shared by the steps. decoders: maximum number of transforms that run at the same time.
         ends: local converter endpoints that are unloaded before the answer, because memory does not hold both models.
@@ -370,9 +370,9 @@ def why_not_direct(route: Candidate, endpoint: Endpoint) -> str:
     if endpoint.host.counts_text:
         return "its host counts its tokens first"
     if any(each.kind != "image" for each in route.takes):
-        return "it has files that are not pictures"
+        return "it has files that are not images"
     if route.takes and endpoint.host.zone in NEAR:
-        return "its pictures are encoded again for a host nearby"
+        return "its images are encoded again for a host nearby"
     return ""
 
 

@@ -35,7 +35,7 @@ _KINDS: dict[str, Kind] = {
 _ANSWERING = ("generate", "translate", "embed", "speak", "score", "draw")  # they take the prompt, not only files
 _SIZE = re.compile(
     r" (?P<size>[\d.,e+]+ s|\d+x\d+|pages? [\d, and-]+( at \d+ dpi)?|[\d,]+ chars|[\d,]+ pages?"
-    r"|[\d,]+ pictures? of pages|and [\d,]+ more\b.*)$"
+    r"|[\d,]+ (?:image|picture)s? of pages|and [\d,]+ more\b.*)$"
 )
 Style = Literal["ink", "soft", "good", "warn", "away", "maybe"]
 

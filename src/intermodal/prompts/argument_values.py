@@ -210,7 +210,7 @@ def fits(takes: tuple[ArgumentKind, ...], kind: Kind) -> bool:
     return kind in takes or "file" in takes or ("document" in takes and kind == "text")
 
 
-A = {"image": "a picture", "audio": "sound", "video": "a film", "document": "a document", "text": "text"}
+A = {"image": "an image", "audio": "sound", "video": "a film", "document": "a document", "text": "text"}
 
 
 def wrong_kind(

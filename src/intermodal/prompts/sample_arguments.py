@@ -33,7 +33,7 @@ LETTERS = 2_000  # of a text: a page
 _SENTENCE = "This text stands for an argument that was not given, and is as long as a page of a report. "
 _USUAL: Mapping[ArgumentKind, tuple[CountablePart, str]] = {
     "image": (CountablePart(kind="image", width=1024, height=768), "1024x768"),
-    "file": (CountablePart(kind="image", width=1024, height=768), "a picture of 1024x768"),
+    "file": (CountablePart(kind="image", width=1024, height=768), "an image of 1024x768"),
     "audio": (CountablePart(kind="audio", seconds=60.0), "60 s"),
     "video": (CountablePart(kind="video", seconds=60.0, width=1280, height=720), "60 s of 1280x720"),
     "document": (CountablePart(kind="document", pages=5), "a PDF of 5 pages"),

@@ -53,11 +53,11 @@ def check_options(call: ImageCall, host: Host, wire: str, *, image_types: Collec
             raise NotExpressible.of(OPTION_LABELS[wish], wire, where=host.id, todo="leave it out, or ask another host")
     if call.size is not None and RATIO in has and call.size not in ASPECT_RATIOS:
         sizes = ", ".join(f"{width}x{height}" for width, height in ASPECT_RATIOS)
-        raise NotExpressible.of(f"a picture of {call.size[0]}x{call.size[1]}", wire, where=host.id, todo=f"ask {sizes}")
+        raise NotExpressible.of(f"an image of {call.size[0]}x{call.size[1]}", wire, where=host.id, todo=f"ask {sizes}")
     if call.size is not None and not has & {RATIO, SIZE}:
         raise NotExpressible.of(OPTION_LABELS[SIZE], wire, where=host.id, todo="leave it out, or ask another host")
     if call.mask and not call.images:
-        raise NotExpressible.of("a mask without a picture", wire, where=host.id)
+        raise NotExpressible.of("a mask without an image", wire, where=host.id)
     for image in call.images:
         if image.media_type not in image_types:
             raise NotExpressible.of(f"an image of type {image.media_type}", wire, where=host.id)
@@ -79,4 +79,4 @@ def raise_no_image(endpoint: str, said: str, *, refused: bool) -> NoReturn:
         what = f'refused to draw: "{words}"' if words else "refused to draw"
         raise errors.ContentRefused(what, where=endpoint, todo="ask differently", status=200)
     told = f' and said: "{words[:200]}"' if words else ", or not as base64"
-    raise errors.CallError(f"sent no picture{told}", where=endpoint, status=200, todo="ask again, or ask differently")
+    raise errors.CallError(f"sent no image{told}", where=endpoint, status=200, todo="ask again, or ask differently")

@@ -159,7 +159,7 @@ FIELDS: Mapping[str, Mapping[str, RequestField]] = {
     "ollama-generate": {
         **{name: field for name, field in _CHATS["ollama"].items() if name not in ("messages", "tools")},
         **_planned("prompt", "system", "images"),
-        **_ignored("pictures are drawn at `/v1/images/generations`", "width", "height", "steps"),
+        **_ignored("images are drawn at `/v1/images/generations`", "width", "height", "steps"),
         **dict.fromkeys(("raw", "template", "suffix", "context"),
                         RequestField("refused", why=_RENDERED, nothing=("", False))),
     },

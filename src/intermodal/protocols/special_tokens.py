@@ -28,7 +28,7 @@ SHAPES: tuple[str, ...] = (
     r"<\|[^\s<>|][^<>|\n]{0,62}[^\s<>|]\|>",  # the same with blanks in the name
     "<\uff5c[^<>\uff5c\n]{1,64}\uff5c>",  # DeepSeek
     r"<</?SYS>>",  # Llama 2
-    r"<__media[^\s<>]{0,64}>",  # where llama.cpp puts a picture
+    r"<__media[^\s<>]{0,64}>",  # where llama.cpp puts an image
     r"<(?:unused|reserved|extra_id|image|audio|video)_?\d{1,6}>",
     r"<(?:function|parameter)=[^\s<>]{0,64}>",  # Qwen 3 Coder
 )

@@ -90,8 +90,8 @@ def contrastive_endpoint(catalog: Catalog, name: str = "") -> Endpoint:
     Raises NoRoute if none is ready, UsageError if the named model is of another kind.
     """
     able = ready_endpoints(
-        catalog, name, lambda each: each.model.matches_pictures, unable="has no vectors for pictures and words",
-        kind="a contrastive model", none="no contrastive model is here to find pictures with", usual=_USUAL,
+        catalog, name, lambda each: each.model.matches_pictures, unable="has no vectors for images and words",
+        kind="a contrastive model", none="no contrastive model is here to find images with", usual=_USUAL,
     )  # fmt: skip
     return max(able, key=lambda each: (tier_strength(each), each.memory.mid, each.id))
 
@@ -165,7 +165,7 @@ class PictureFinder:
                 "there is nothing to look for", todo='say it in words: intermodal find "a dog" FOLDER'
             )
         if top < 1:
-            raise errors.UsageError(f"{top} pictures cannot be asked for", where="top", todo="ask for 1 or more")
+            raise errors.UsageError(f"{top} images cannot be asked for", where="top", todo="ask for 1 or more")
         picture = _picture(query)
         if not picture:
             in_utf8(query, "query")
@@ -331,7 +331,7 @@ def _comparison(wanted: bytes, count: int) -> Callable[[Sequence[bytes]], Sequen
 def _none_taken(left_out: Sequence[SkippedFile]) -> InputBroken:
     """Return the error of a search in which every image was skipped, with the reason of the first."""
     first, more = left_out[0], len(left_out) - 1
-    others = f", and {counted(more, 'other picture')} cannot be taken either" if more else ""
+    others = f", and {counted(more, 'other image')} cannot be taken either" if more else ""
     return InputBroken(f"{first.why}{others}", where=first.file)
 
 
@@ -340,7 +340,7 @@ def _words_digest(said: str) -> str:
 
 
 async def _load(path: str) -> LoadedFile:
-    from intermodal.media import fetch  # a search among known pictures opens none
+    from intermodal.media import fetch  # a search among known images opens none
 
     return await fetch.load(PathSource(path=path))
 
@@ -395,7 +395,7 @@ def list_pictures(paths: Iterable[str | Path]) -> dict[str, FileStamp]:
             ) from None
         found[canonical_path(path)] = (stat.st_size, stat.st_mtime_ns)
     if not found:
-        raise InputEmpty("holds no pictures", where=", ".join(map(str, paths)), todo="name a folder with pictures")
+        raise InputEmpty("holds no images", where=", ".join(map(str, paths)), todo="name a folder with images")
     return found
 
 
@@ -433,7 +433,7 @@ def _walk(folder: Path, found: dict[str, FileStamp]) -> None:
                 found[entry.path] = (stat.st_size, stat.st_mtime_ns)
         if len(found) > MOST:
             raise UsageError(
-                f"there are more than {MOST:,} pictures below it", where=str(folder), todo="name a smaller folder"
+                f"there are more than {MOST:,} images below it", where=str(folder), todo="name a smaller folder"
             )
         waiting += reversed(folders)
 

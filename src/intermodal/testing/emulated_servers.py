@@ -33,7 +33,7 @@ class ListedModel:
     """A model that an emulated server lists.
 
     Attributes:
-        sees: whether it accepts pictures. says_sees: what the server claims about that, if the claim is wrong.
+        sees: whether it accepts images. says_sees: what the server claims about that, if the claim is wrong.
         trained: the context it was trained for, in tokens. embeds: whether it makes vectors instead of chatting.
         remote: the service to which the server forwards its requests; "" for none.
     """
@@ -170,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
 # ---- Ollama -----------------------------------------------------------------------------------------
 
 
-_IMAGE_TOKENS = 768  # tokens that Ollama counts for any picture when it truncates a prompt
+_IMAGE_TOKENS = 768  # tokens that Ollama counts for any image when it truncates a prompt
 _PNG = b"\x89PNG"
 
 
@@ -301,7 +301,7 @@ class EmulatedOllama(EmulatedServer):
     def _tokens(self, messages: Iterable[Mapping[str, Any]], model: ListedModel) -> int:
         """Return the number of tokens as ``server/prompt.go`` counts them.
 
-        Every picture counts the same, and counts only if the model has a projector.
+        Every image counts the same, and counts only if the model has a projector.
         """
         pictures = sum(len(message.get("images") or ()) for message in messages) if model.sees else 0
         return self.engine.count("\n".join(m.get("content") or "" for m in messages)) + _IMAGE_TOKENS * pictures

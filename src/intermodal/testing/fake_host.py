@@ -117,7 +117,7 @@ class FakeHost:
 
     ``cached`` may be set to the number of tokens of each prompt that the host reports as cached. ``calls`` may be set
     to the tools that the chat calls after its words, or to a function of the :class:`Attempt`. ``pictures`` is the
-    largest number of pictures that it draws for one request.
+    largest number of images that it draws for one request.
     """
 
     def __init__(
@@ -432,7 +432,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send_json(200, reply)
 
     def _drawn(self, attempt: Attempt, fault: Fault | None) -> None:
-        """Return a picture of one colour in the answer of a chat, in the form that OpenRouter uses."""
+        """Return an image of one colour in the answer of a chat, in the form that OpenRouter uses."""
         picture = b64encode(images.png(attempt.texts[-1])).decode()
         attempt.status, attempt.output_tokens = 200, images.TOKENS
         image = {"type": "image_url", "index": 0, "image_url": {"url": f"data:image/png;base64,{picture}"}}
@@ -451,7 +451,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send_json(200, reply)
 
     def _pictures(self, attempt: Attempt, fault: Fault | None) -> None:
-        """Send pictures of one colour each; the colour depends on the words."""
+        """Send images of one colour each; the colour depends on the words."""
         said = attempt.json or attempt.form
         count, words = min(int(said.get("n", 1)), self.fake.pictures), attempt.texts[-1]
         drawn = [images.png(words, said.get("size", ""), number) for number in range(count)]

@@ -1,4 +1,4 @@
-"""Pictures that the fake hosts generate: a PNG of one colour, which depends on the prompt."""
+"""Images that the fake hosts generate: a PNG of one colour, which depends on the prompt."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import re
 import struct
 import zlib
 
-LARGEST = 64  # the longest side in pixels: nobody looks at the pictures
-TOKENS = 272  # tokens that a picture counts as
+LARGEST = 64  # the longest side in pixels: nobody looks at the images
+TOKENS = 272  # tokens that an image counts as
 
 
 def png(words: str, size: str = "", number: int = 0) -> bytes:
-    """Return a picture of one colour, with sides of at most 64 pixels even if more are requested.
+    """Return an image of one colour, with sides of at most 64 pixels even if more are requested.
 
-    ``number`` distinguishes several pictures of one request: each gets a colour of its own.
+    ``number`` distinguishes several images of one request: each gets a colour of its own.
 
     Layout: ISO/IEC 15948 (PNG), chunks IHDR, IDAT and IEND.
     """

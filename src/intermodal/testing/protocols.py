@@ -446,7 +446,7 @@ class Responses(FakeProtocol):
         return self._response(attempt, said, list(self._items(said)))
 
     def _drawn(self, attempt: Attempt, said: FakeAnswer, tool: Mapping[str, Any]) -> Any:
-        """Return the picture that the image tool draws; a fake always draws PNG, whatever format is requested."""
+        """Return the image that the image tool draws; a fake always draws PNG, whatever format is requested."""
         if said.reason == "refusal":
             refusal = {"type": "refusal", "refusal": said.text}
             item = {"type": "message", "id": "msg_fake", "role": "assistant", "status": "completed"}

@@ -2,8 +2,8 @@
 
 ``python -m intermodal.testing.tiny_diffusion FOLDER`` writes the model, and an ``intermodal.toml`` that names it. It
 has the layout of Ovis-Image, whose sizes stable-diffusion.cpp reads from the tensors: one block of each kind, a text
-encoder with one layer of width eight, and a small autoencoder (in TAESD's layout). The picture depends on every word,
-the seed and the number of steps, but it shows only noise: the code that runs is real, the picture is not.
+encoder with one layer of width eight, and a small autoencoder (in TAESD's layout). The image depends on every word,
+the seed and the number of steps, but it shows only noise: the code that runs is real, the image is not.
 """
 
 from __future__ import annotations

@@ -679,7 +679,7 @@ def _assumed(workload: Workload) -> Iterator[str]:
     if any(part.piece and part.piece.kind == "document" and part.letters == LETTERS_PER_PAGE for part in pieces):
         yield f"an imagined PDF has {LETTERS_PER_PAGE:,} letters a page (letters_per_page, scanned)"
     if any(part.piece and part.piece.kind == "image" and part.density is None for part in pieces):
-        yield "how much writing is on an imagined picture is not known (text_density)"
+        yield "how much writing is on an imagined image is not known (text_density)"
     if any(part.piece and part.piece.kind == "video" and not part.piece.width for part in pieces):
         yield "an imagined video has 1280x720 pixels"
     if workload.tokens is None and isinstance(workload.output, TextOutput):

@@ -1,6 +1,6 @@
-"""Pictures that tiny-eye was made for: coloured shapes, counts of them, charts, pages of print. Seeded, so repeatable.
+"""Images that tiny-eye was made for: coloured shapes, counts of them, charts, pages of print. Seeded, so repeatable.
 
-Every picture comes with the sentence that is true of it. ``sign`` adds words in print below a shape: the same picture
+Every image comes with the sentence that is true of it. ``sign`` adds words in print below a shape: the same image
 can then be read and seen.
 """
 
@@ -36,7 +36,7 @@ PRINT = (
 
 
 class Drawn(NamedTuple):
-    """A picture with what is true of it: a sentence, and the words that a right answer must hold."""
+    """An image with what is true of it: a sentence, and the words that a right answer must hold."""
 
     image: Image
     caption: str
@@ -117,7 +117,7 @@ def sign(words: str, colour: str, what: Shape, ground: str = "white", side: int 
 
 
 def any_of(chance: random.Random) -> Drawn:
-    """Some picture of this world."""
+    """Some image of this world."""
     what, colour, ground = chance.choice(SHAPES), chance.choice(list(COLOURS)), chance.choice(list(GROUNDS))
     make: Callable[[], Drawn] = chance.choice((
         lambda: shape(colour, what, ground),

@@ -1,4 +1,4 @@
-"""Ollama's own chat: the context that is wanted, the order of pictures, and its lines of JSON."""
+"""Ollama's own chat: the context that is wanted, the order of images, and its lines of JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures that come in an answer of a chat: as OpenRouter's guide has requests and replies."""
+"""Images that come in an answer of a chat: as OpenRouter's guide has requests and replies."""
 
 from __future__ import annotations
 
@@ -90,14 +90,14 @@ def test_pictures_come_back_with_what_was_counted() -> None:
         (
             reply({"content": "", "images": [{"image_url": {"url": "data:text/html;base64,aGk="}}]}),
             errors.CallError,
-            "no picture",
+            "no image",
         ),
         (reply({"content": "", "refusal": "Not that."}), errors.ContentRefused, "Not that"),
         (b'{"error":{"code":402,"message":"Insufficient credits"}}', errors.CredentialsRefused, "credit"),
         (b'{"choices":[{"error":{"code":502,"message":"Provider returned error"}}]}', errors.Unreachable, "gateway"),
         (b'{"choices":[{"mess', errors.StreamCut, "whole"),
         (b"[]", errors.CallError, "failed"),
-        (b'{"choices":[null]}', errors.CallError, "no picture"),
+        (b'{"choices":[null]}', errors.CallError, "no image"),
     ],
 )
 def test_no_picture_is_an_error_with_what_was_said(body: bytes, error: type[errors.CallError], said: str) -> None:

@@ -1,4 +1,4 @@
-"""Pictures to be made, as they go out and come back."""
+"""Images to be made, as they go out and come back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""stable-diffusion.cpp's server, which takes OpenAI's pictures and is told the words of diffusion inside the prompt."""
+"""stable-diffusion.cpp's server, which takes OpenAI's images and is told the words of diffusion inside the prompt."""
 
 from __future__ import annotations
 

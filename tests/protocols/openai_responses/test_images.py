@@ -1,4 +1,4 @@
-"""Pictures by the tool of OpenAI's responses. The referees are the types of OpenAI's published client."""
+"""Images by the tool of OpenAI's responses. The referees are the types of OpenAI's published client."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ BLOCKED = drawn(
         (reply(SAID), errors.CallError, "Which crane?"),
         (reply(REFUSED), errors.ContentRefused, "Not that"),
         (reply(BLOCKED), errors.ContentRefused, "Your request was rejected"),
-        (reply(drawn(result="!")), errors.CallError, "no picture"),
+        (reply(drawn(result="!")), errors.CallError, "no image"),
         (reply(drawn(result=""), incomplete_details={"reason": "content_filter"}), errors.ContentRefused, "refused"),
         (reply()[:-9], errors.StreamCut, "not whole"),
         (b'{"error":{"message":"no","code":"moderation_blocked"}}', errors.ContentRefused, ""),

@@ -278,7 +278,7 @@ def test_near_numbers_are_said_to_be_too_near() -> None:
         ("text", {"keep": ("tone",)}, "nothing that goes in has tone to keep"),
         ("audio", {"keep": ("tune",)}, "'tune' is not known; did you mean tone"),
         ("text", {"private": ("audio",)}, "no audio goes in"),
-        ("text", {"shows": "text"}, "no picture goes in"),
+        ("text", {"shows": "text"}, "no image goes in"),
         ("image", {"scanned": True}, "no document goes in"),
         ("pdf", {"scanned": True, "figures": True}, "leave --scanned or --figures out"),
         ("pdf", {"makes": "transcript"}, "made of one recording"),

@@ -1,4 +1,4 @@
-"""Advice where no language model may be needed: labels of pictures and of texts, and speech in another language."""
+"""Advice where no language model may be needed: labels of images and of texts, and speech in another language."""
 
 from __future__ import annotations
 

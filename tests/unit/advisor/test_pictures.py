@@ -1,4 +1,4 @@
-"""The decision and cost against volume as a picture and a page: nothing but shapes and words, none of them outside."""
+"""The decision and cost against volume as an image and a page: nothing but shapes and words, none of them outside."""
 
 from __future__ import annotations
 

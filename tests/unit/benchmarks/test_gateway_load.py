@@ -1,4 +1,4 @@
-"""What measures the gateway notices an answer that is not what the host said, and a picture that changed on the way."""
+"""What measures the gateway notices an answer that is not what the host said, and an image that changed on the way."""
 
 from __future__ import annotations
 

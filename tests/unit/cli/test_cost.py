@@ -120,7 +120,7 @@ def test_what_a_kind_costs_is_what_its_conversion_and_its_words_cost(cli: Cli, w
     assert heard["usd"]["mid"] == pytest.approx(36.0) and heard["modality"] == "audio"
     assert read["usd"]["audio"]["mid"] == pytest.approx(36.0 + heard["tokens_out"]["mid"] * 0.1e-6, rel=1e-3)
     assert read["usd"]["output"]["mid"] == pytest.approx(2000 * 100 * 0.4e-6, rel=1e-6)
-    assert read["hours_here"]["mid"] > 0, "the picture is read on this machine"
+    assert read["hours_here"]["mid"] > 0, "the image is read on this machine"
     assert "appearance" in read["loses"] and "appearance" not in plans(cli, write())["seen"]["loses"]
 
 
@@ -160,7 +160,7 @@ def test_nothing_is_sent_and_nothing_is_written_down(cli: Cli, write: Any, own_h
     assert "box" not in config_file.load_config(os.environ).consent
 
 
-# ---- pictures --------------------------------------------------------------------------------------
+# ---- images --------------------------------------------------------------------------------------
 
 
 def test_the_picture_is_xml_that_says_what_it_shows(cli: Cli, write: Any, tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def test_more_than_a_model_holds_or_writes_is_refused(cli: Cli, tmp_path: Path) 
 
 
 def test_what_is_cached_is_text_and_then_pictures_and_no_more_than_there_is(cli: Cli) -> None:
-    """gpt-4o: $2.50 a million tokens in, $1.25 from its cache; a square picture has 765."""
+    """gpt-4o: $2.50 a million tokens in, $1.25 from its cache; a square image has 765."""
     found = asked(cli, "--model", "gpt-4o", "--image", "1024x1024", "--cached", "500")
     assert found["usd"]["mid"] == pytest.approx((265 * 2.5 + 500 * 1.25) / 1e6)
     done = cli("estimate", "--model", "gpt-4o", "--image", "1024x1024", "--cached", "766")
@@ -217,7 +217,7 @@ def test_a_transcriber_is_priced_where_somebody_says_what_an_hour_costs(cli: Cli
 def test_many_large_pictures_together_are_refused_where_the_vendor_refuses_them(cli: Cli) -> None:
     large = ["--image", "2500x100"]
     assert asked(cli, "--model", "claude-opus-5", *large * 20)["rejected"] is None
-    assert "more than 20 pictures" in asked(cli, "--model", "claude-opus-5", *large * 21)["rejected"]
+    assert "more than 20 images" in asked(cli, "--model", "claude-opus-5", *large * 21)["rejected"]
     assert "more than 20" in asked(cli, "--model", "command-a-vision", *["--image", "9x9"] * 21)["rejected"]
 
 

@@ -1,4 +1,4 @@
-"""``intermodal fit``: one line of verdict, a table, changes that are commands, a picture and a document."""
+"""``intermodal fit``: one line of verdict, a table, changes that are commands, an image and a document."""
 
 from __future__ import annotations
 

@@ -248,7 +248,7 @@ def test_a_private_url_is_known_by_its_last_word_without_the_query() -> None:
         ("r.eml, call.wav", ("r.eml, call.wav",)),
         ("r.eml,call.wav", ("r.eml", "call.wav")),
         ("r.eml, inner.eml, call.wav", ("r.eml, inner.eml, call.wav",)),
-        ("audio, mails/r.eml, picture 1", ("audio", "r.eml, picture 1")),
+        ("audio, mails/r.eml, image 1", ("audio", "r.eml, image 1")),
         ("r.eml, notes.txt", ("r.eml", "notes.txt")),
         ("r.eml, Image", ("r.eml", "image")),
         ("call.wav, other.wav", ("call.wav", "other.wav")),

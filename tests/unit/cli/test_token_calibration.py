@@ -38,7 +38,7 @@ QUESTION = "What does this look like? Describe its colours and its shapes."
 
 
 def test_pictures_that_a_host_counts_lower_are_planned_lower_and_said(cli: Cli, fake: FakeHost, picture: str) -> None:
-    """A fake picture has 85 tokens; by its rule this one has 765."""
+    """A fake image has 85 tokens; by its rule this one has 765."""
     question = (QUESTION, picture, "-m", "box:openai/gpt-4o")
     before = cli("explain", *question)
     assert "765 tok" in before.out and "counted: OpenAI's tile rule" in before.out and "runs here" not in before.out
@@ -49,18 +49,18 @@ def test_pictures_that_a_host_counts_lower_are_planned_lower_and_said(cli: Cli, 
         for _ in range(12):
             client.ask(QUESTION, picture, model="box:openai/gpt-4o")
     after = cli("explain", *question)
-    assert "pictures x0.0" in after.out and "runs here" in after.out and "765 tok" not in after.out
+    assert "images x0.0" in after.out and "runs here" in after.out and "765 tok" not in after.out
     again = cli("ask", "--analyze", *question)
     (tokens,) = (line for line in again.err.splitlines() if line.strip().startswith("tokens in"))
     assert "the range" not in tokens
 
     shown = cli("usage").out
     (row,) = (line for line in shown.splitlines() if " -> " in line and line.startswith("box:openai/gpt-4o"))
-    assert "pictures x0.0" in row
+    assert "images x0.0" in row
     beside = cli("usage", "--json").document["beside"][0]
-    assert beside["input_estimated"] > 4 * beside["input_counted"] and "pictures" in beside["learned"]
+    assert beside["input_estimated"] > 4 * beside["input_counted"] and "images" in beside["learned"]
     (found,) = (
         each for each in cli("doctor", "--json").document["findings"]
         if each["area"] == "estimate" and each["name"] == "box:openai/gpt-4o" and "counted" in each["what"]
     )  # fmt: skip
-    assert found["state"] == "ok" and "plans use pictures x0.0" in found["what"]
+    assert found["state"] == "ok" and "plans use images x0.0" in found["what"]

@@ -80,7 +80,7 @@ def test_scripts_of_many_bytes_have_more_tokens_a_character() -> None:
 
 @pytest.mark.parametrize("script", sorted(SCRIPTS))
 def test_letters_of_a_picture_in_another_script_take_the_tokens_of_that_script(script: str) -> None:
-    """A Latin letter takes a quarter of a token, and what runs on Latin pictures gave says nothing of others."""
+    """A Latin letter takes a quarter of a token, and what runs on Latin images gave says nothing of others."""
     letters, learned = between(240.0, 400.0, 800.0, "counted"), between(0.5, 0.6, 0.7, "12 runs")
     found = letter_tokens(letters, learned, script)
     assert found == letter_tokens(letters, None, script)

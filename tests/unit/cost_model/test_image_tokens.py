@@ -1,4 +1,4 @@
-"""Pictures are counted as their vendors count them: published vectors, exact."""
+"""Images are counted as their vendors count them: published vectors, exact."""
 
 from __future__ import annotations
 

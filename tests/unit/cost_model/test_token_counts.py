@@ -1,4 +1,4 @@
-"""Sound, video, documents, drawn pictures and sums: by rule, ranged where nobody publishes one, priced or unknown."""
+"""Sound, video, documents, drawn images and sums: by rule, ranged where nobody publishes one, priced or unknown."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_money_of_cached_text_has_a_price_of_its_own_or_is_unknown() -> None:
         "input_image_tokens": 50,
         "cache_read_tokens": 400,
     }
-    more = billed_usage(parts, 1, cached=1020)  # text before pictures
+    more = billed_usage(parts, 1, cached=1020)  # text before images
     assert (more["cache_read_tokens"], more["cache_image_read_tokens"]) == (1020, 20)
     assert billed_usage(parts, 1, cached=5000)["cache_read_tokens"] == 1050
 

@@ -178,7 +178,7 @@ def test_what_was_learned_corrects_a_catalog_and_nothing_else(host: FakeHost) ->
     catalog = Catalog(endpoints=(seeing, other))
     upstreams = EndpointHealth()
     assert upstreams.corrected(catalog) is catalog
-    upstreams.learn(EndpointShortcoming(endpoint="fake:seeing", lacks=("image",), message="no pictures"), 0.0)
+    upstreams.learn(EndpointShortcoming(endpoint="fake:seeing", lacks=("image",), message="no images"), 0.0)
     upstreams.learn(EndpointShortcoming(endpoint="fake:seeing", context=100), 0.0)
     upstreams.learn(EndpointShortcoming(endpoint="fake:seeing", images=2), 0.0)
     upstreams.learn(EndpointShortcoming(endpoint="fake:unknown", context=100), 0.0)

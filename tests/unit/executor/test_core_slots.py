@@ -97,7 +97,7 @@ MADE = ("step:hear1r", "step:look2", *(f"step:extract{part}" for part in (3, 4, 
 
 
 async def converted(bench: Bench, host: FakeHost, hall: Hall, cores: int, decoders: int) -> None:
-    """One run over a recording, two pictures and three documents, on a machine with so many cores."""
+    """One run over a recording, two images and three documents, on a machine with so many cores."""
     (model,) = using(bench, host)
     bench.media, bench.runtimes = Decoders(hall), Networks(hall, cores)
     request, opened = asked("?", *FILES)

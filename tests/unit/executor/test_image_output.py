@@ -1,4 +1,4 @@
-"""Pictures that are drawn: what the host is told, what comes back and in which format, and what it cost."""
+"""Images that are drawn: what the host is told, what comes back and in which format, and what it cost."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_fewer_pictures_than_were_asked_for_are_said(tmp_path: Path) -> No
         result = await bench.run(plan(route(step)), request, opened)
     assert len(result.images) == 1
     notes = [event.text for event in bench.events if isinstance(event, Note)]
-    assert notes == [f"{brush.id} made 1 pictures, and 2 were asked for"]
+    assert notes == [f"{brush.id} made 1 images, and 2 were asked for"]
 
 
 async def test_without_a_word_nobody_is_asked_to_draw(tmp_path: Path) -> None:

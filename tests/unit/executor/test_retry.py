@@ -44,7 +44,7 @@ def every_error() -> list[errors.IntermodalError]:
         (errors.StreamCut("cut"), ["reroute"]),
         (errors.RuntimeCrashed("died"), ["resend", "reroute"]),
         (errors.ContextExceeded("too long", status=400), ["reroute"]),
-        (errors.UnsupportedModality("no pictures", status=500), ["reroute"]),
+        (errors.UnsupportedModality("no images", status=500), ["reroute"]),
         (errors.CredentialsRefused("bad key", status=401), ["reroute"]),
         (errors.ContentRefused("no", status=400), ["stop"]),
         (errors.CallError("bad request", status=422), ["stop"]),

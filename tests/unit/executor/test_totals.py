@@ -1,4 +1,4 @@
-"""Totals that were read from a picture, held against the amounts above them."""
+"""Totals that were read from an image, held against the amounts above them."""
 
 from __future__ import annotations
 

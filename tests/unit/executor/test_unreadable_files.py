@@ -1,4 +1,4 @@
-"""Pictures with words in a script that the reader does not know: no answer is sold as one about them."""
+"""Images with words in a script that the reader does not know: no answer is sold as one about them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MISSING = ReadLine(text="c", confidence=0.6, unread=True)
 
 
 def reading(monkeypatch: pytest.MonkeyPatch, bench: Bench, **lines: Sequence[ReadLine]) -> None:
-    """``lines`` by the name of the picture, without its ending."""
+    """``lines`` by the name of the image, without its ending."""
 
     async def read(endpoint: object, png: bytes) -> OcrResult:
         name = png.decode().removeprefix("png of ").partition(".")[0]

@@ -1,4 +1,4 @@
-"""Videos, animations and pictures that are seen: run end to end."""
+"""Videos, animations and images that are seen: run end to end."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def eyes(bench: Bench, host: FakeHost, **fields: object) -> tuple[Endpoint, Endpoint]:
-    """A model that reads text, and one that also takes pictures."""
+    """A model that reads text, and one that also takes images."""
     text, sight = host.endpoint("fake/text"), host.endpoint("fake/eyes", input=("text", "image"))
     bench.endpoints = (rename(text, **fields), rename(sight, **fields))
     return bench.endpoints
@@ -164,9 +164,9 @@ async def test_pictures_of_a_video_stand_at_their_time_between_the_words(bench: 
     assert "frames 0.5 fps 2 None" in bench.media.asked
     content = host.attempts[0].json["messages"][0]["content"]
     assert ending("|".join(part.get("text", "image") for part in content)).split("|") == [
-        "What is said and seen in talk.mp4:\n---END\n[0:00] picture:",
+        "What is said and seen in talk.mp4:\n---END\n[0:00] image:",
         "image",
-        "[0:01] said: My fellow\n[0:03] said: Americans,\n[0:04] picture:",
+        "[0:01] said: My fellow\n[0:03] said: Americans,\n[0:04] image:",
         "image",
         "[0:06] said: ask not\n---END\n\n?",
     ]
@@ -187,7 +187,7 @@ async def test_an_animation_is_seen_frame_by_frame(bench: Bench, host: FakeHost)
     await bench.run(plan(route(cut(), say(sight, "step:frames1"))), request, opened)
     assert host.attempts[0].images == (b"frame at 0", b"frame at 4", b"frame at 8")
     first, *_, last = ending("|".join(host.attempts[0].texts)).split("|")
-    assert first == "What is seen in cat.gif:\n---END\n[0:00] picture:" and last == "---END\n\n?"
+    assert first == "What is seen in cat.gif:\n---END\n[0:00] image:" and last == "---END\n\n?"
 
 
 async def test_the_pages_of_a_picture_are_pages_and_no_moments(bench: Bench, host: FakeHost) -> None:
@@ -380,7 +380,7 @@ async def test_a_picture_that_a_model_refuses_to_describe_ends_the_run_with_its_
 
 @pytest.mark.parametrize("kind", ["picture", "frames", "sound", "video"])
 async def test_what_an_endpoint_does_not_take_never_reaches_it(bench: Bench, host: FakeHost, kind: str) -> None:
-    """A10: whatever a plan says, no byte of a picture, a recording or a video goes to a model that reads text."""
+    """A10: whatever a plan says, no byte of an image, a recording or a video goes to a model that reads text."""
     text, _ = eyes(bench, host)
     made = {
         "picture": (("cat.png",), (), "part:1"),

@@ -201,5 +201,5 @@ def form_beside() -> bytes:
 
 
 def pictured(picture: bytes, box: tuple[float, float, float, float] = (0, 0, 595, 842)) -> Callable[[Canvas], None]:
-    """Draws a picture on a page; ``box`` is left, bottom, width, height."""
+    """Draws an image on a page; ``box`` is left, bottom, width, height."""
     return lambda canvas: canvas.drawImage(ImageReader(io.BytesIO(picture)), *box)

@@ -1,4 +1,4 @@
-"""Pictures of several frames or pages, and the formats beside PNG and JPEG."""
+"""Images of several frames or pages, and the formats beside PNG and JPEG."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def shown(frame: VideoFrame) -> Image.Image:
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG"])
 async def test_frames_that_differ_in_a_line_of_words_are_all_given(worker: MediaWorker, form: str) -> None:
-    """Though no scene ends: of the picture nearly nothing changes."""
+    """Though no scene ends: of the image nearly nothing changes."""
     slides = []
     for words in ("Step 1: unplug it", "Step 2: wait 30 s", "Step 3: plug it in"):
         slide = Image.new("RGB", (700, 240), "white")
@@ -138,7 +138,7 @@ async def test_a_tiff_is_its_first_page_and_its_pages_are_frames(
 
 
 def scanned(*kinds: int) -> bytes:
-    """A TIFF of pictures 100 and more pixels wide, each with its NewSubfileType: 0 a page, 1 a thumbnail, 4 a mask."""
+    """A TIFF of images 100 and more pixels wide, each with its NewSubfileType: 0 a page, 1 a thumbnail, 4 a mask."""
     out = io.BytesIO()
     with TiffImagePlugin.AppendingTiffWriter(out, new=True) as file:
         for place, kind in enumerate(kinds):

@@ -1,4 +1,4 @@
-"""QR codes and bar codes on pictures, read in the sealed worker."""
+"""QR codes and bar codes on images, read in the sealed worker."""
 
 from __future__ import annotations
 

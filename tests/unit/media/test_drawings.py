@@ -49,14 +49,14 @@ async def test_a_drawing_is_drawn_and_its_words_are_words(worker: MediaWorker) -
     parts = await taken(worker, "flow.svg", FLOW)
     text = parts[0]
     assert isinstance(text, Text)
-    assert text.text == "[picture 1]\n\nWords in the drawing:\n\n- Harbour\n- Crane\n- Brunhilde\n- Привет"
+    assert text.text == "[image 1]\n\nWords in the drawing:\n\n- Harbour\n- Crane\n- Brunhilde\n- Привет"
     assert text.notes == (
-        "1 picture in it left out: on the web, or of a kind that is not taken",
+        "1 image in it left out: on the web, or of a kind that is not taken",
         "1 label given as words only: no font here has the letters",
     )
     ((name, data),) = pictures(parts)
     drawn = shown(data)
-    assert name == "flow.svg, picture 1" and drawn.size == (800, 400)
+    assert name == "flow.svg, image 1" and drawn.size == (800, 400)
     assert drawn.getpixel((60, 60)) == (0, 0, 255) and drawn.getpixel((5, 5)) == (255, 255, 255)
     inside = drawn.crop((40, 40, 280, 140))
     assert any(colour == (255, 0, 0) for _, colour in inside.getcolors(100_000) or ())  # the label, where it stands
@@ -78,7 +78,7 @@ async def test_a_picture_in_a_drawing_is_drawn_and_a_broken_one_is_left_out(work
              f'<image xlink:href="{broken}" width="9" height="9"/></svg>'  # fmt: skip
     parts = await taken(worker, "a.svg", source.encode())
     assert shown(pictures(parts)[0][1]).getpixel((400, 200)) == (255, 0, 0)
-    assert isinstance(parts[0], Text) and parts[0].notes[0].startswith("1 picture in it left out")
+    assert isinstance(parts[0], Text) and parts[0].notes[0].startswith("1 image in it left out")
 
 
 @pytest.mark.parametrize(

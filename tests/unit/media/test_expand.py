@@ -80,10 +80,10 @@ async def test_a_word_document_becomes_its_text_and_its_pictures_in_order_each_o
     assert "# Harbour report" in text.text and "The crane is called Brunhilde." in text.text
     assert "Page header: Confidential" in text.text
     assert "Comment [A1]" in text.text and "is that so?" in text.text
-    marks = [line for line in text.text.splitlines() if line.startswith("[picture")]
-    assert marks == ["[picture 1]", "[picture 2]", "[picture 1]"]
-    assert pictures(parts) == [("report.docx, picture 1", SIGN), ("report.docx, picture 2", RED)]
-    assert text.notes == ("1 picture smaller than 32 px left out",)
+    marks = [line for line in text.text.splitlines() if line.startswith("[image")]
+    assert marks == ["[image 1]", "[image 2]", "[image 1]"]
+    assert pictures(parts) == [("report.docx, image 1", SIGN), ("report.docx, image 2", RED)]
+    assert text.notes == ("1 image smaller than 32 px left out",)
 
 
 async def test_lists_that_are_nested_by_their_style_stay_nested(worker: MediaWorker) -> None:
@@ -104,7 +104,7 @@ async def test_slides_keep_their_order_and_their_notes_and_say_that_they_are_hid
     assert "## Slide 2 (hidden): Pictures" in text.text
     assert "| 2024 | 410 |" in text.text and "| 2025 | 377 |" in text.text
     assert text.notes == ("1 hidden slide included",)
-    assert pictures(parts) == [("deck.pptx, picture 1", SIGN)]
+    assert pictures(parts) == [("deck.pptx, image 1", SIGN)]
 
 
 async def test_a_workbook_keeps_values_as_people_see_them(worker: MediaWorker) -> None:
@@ -147,15 +147,15 @@ async def test_a_page_becomes_what_a_reader_sees(worker: MediaWorker) -> None:
         assert unseen not in text.text
     for seen in (
         "# Tides",
-        "[picture 1: a sign]",
-        "[picture not fetched: far]",
+        "[image 1: a sign]",
+        "[image not fetched: far]",
         "click",
         "[there](https://example.org/)",
     ):
         assert seen in text.text
     assert "| a | b |\n| --- | --- |\n| 1 | 2 |" in text.text
-    assert text.notes == ("1 hidden element left out", "1 picture on the web not fetched")
-    assert pictures(parts) == [("page.html, picture 1", SIGN)]
+    assert text.notes == ("1 hidden element left out", "1 image on the web not fetched")
+    assert pictures(parts) == [("page.html, image 1", SIGN)]
 
 
 async def test_a_mail_becomes_its_words_and_its_attachments_taken_apart_in_turn(worker: MediaWorker) -> None:
@@ -182,7 +182,7 @@ async def test_a_mail_becomes_its_words_and_its_attachments_taken_apart_in_turn(
     assert origins == {
         "letter.eml": mail,
         "letter.eml, report.docx": (*mail, "report.docx", "document"),
-        "letter.eml, report.docx, picture 1": (*mail, "report.docx", "document"),
+        "letter.eml, report.docx, image 1": (*mail, "report.docx", "document"),
         "letter.eml, inner.eml": (*mail, "inner.eml", "document", "text"),
         "letter.eml, inner.eml, sign.png": (*mail, "inner.eml", "document", "text", "sign.png"),
         "letter.eml, notes.txt": (*mail, "notes.txt"),
@@ -216,7 +216,7 @@ async def test_a_mail_of_a_page_only_shows_its_pictures_in_place(worker: MediaWo
     parts = await taken(worker, "", letter)  # nameless: told by its fields
     text = parts[0]
     assert isinstance(text, Text)
-    assert "Grüße\n\n[picture 1: sign]" in text.text
+    assert "Grüße\n\n[image 1: sign]" in text.text
     assert [data for _, data in pictures(parts)] == [SIGN]
     assert len(parts) == 2
 
@@ -269,8 +269,8 @@ async def test_what_was_taken_out_opens_under_its_names(worker: MediaWorker) -> 
     fetcher = CachingFetcher()
     opened = await open_request(await expand(request, worker, fetcher), worker, fetcher=fetcher)
     assert [(each.name, each.kind) for each in opened.facts.parts] == [
-        ("report.docx", "text"), ("report.docx, picture 1", "image"),
-        ("report.docx (2)", "text"), ("report.docx, picture 1 (2)", "image"),
+        ("report.docx", "text"), ("report.docx, image 1", "image"),
+        ("report.docx (2)", "text"), ("report.docx, image 1 (2)", "image"),
     ]  # fmt: skip
     assert all("report.docx" in each.origins for each in opened.facts.parts)
     assert opened.facts.parts[1].digest == hashlib.sha256(SIGN).hexdigest()
@@ -340,7 +340,7 @@ async def test_a_picture_that_is_pointed_at_is_not_fetched(worker: MediaWorker) 
     parts = await taken(worker, "report.docx", outside)
     assert pictures(parts) == []
     assert isinstance(parts[0], Text)
-    assert "1 picture on the web not fetched" in parts[0].notes
+    assert "1 image on the web not fetched" in parts[0].notes
 
 
 async def test_locked_and_old_files_say_so(worker: MediaWorker) -> None:
@@ -379,7 +379,7 @@ async def test_deep_nesting_keeps_the_words(worker: MediaWorker) -> None:
 
 async def test_a_document_declared_as_a_picture_is_refused(worker: MediaWorker) -> None:
     part = Image(source=BytesSource(data=documents.word(), name="a.docx"))
-    with pytest.raises(InputBroken, match="was given as a picture but holds a document"):
+    with pytest.raises(InputBroken, match="was given as an image but holds a document"):
         await expand(Request(messages=(Message(role="user", parts=(part,)),)), worker, CachingFetcher())
     made = await expand(
         Request(messages=(Message(role="user", parts=(Document(source=part.source),)),)), worker, CachingFetcher()
@@ -388,7 +388,7 @@ async def test_a_document_declared_as_a_picture_is_refused(worker: MediaWorker) 
 
 
 async def test_nothing_in_a_page_is_an_error_that_says_so(worker: MediaWorker) -> None:
-    with pytest.raises(InputEmpty, match="no text and no pictures"):
+    with pytest.raises(InputEmpty, match="no text and no images"):
         await taken(worker, "a.html", b"<html><body><script>1</script></body></html>")
 
 
@@ -407,7 +407,7 @@ async def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPa
             assert raised.value.exit_code == 7
 
 
-# ---- pages of pictures -------------------------------------------------------------------------------
+# ---- pages of images -------------------------------------------------------------------------------
 
 
 def fax(count: int) -> bytes:

@@ -53,7 +53,7 @@ async def test_a_report_says_the_same_in_every_format(worker: MediaWorker, name:
         assert words in text.text
     assert text.text.index("alpha") < text.text.index("beta under alpha") < text.text.index("gamma")
     assert [data for _, data in pictures(parts)] == [SIGN, RED]
-    assert text.text.count("[picture 1") == text.text.count("[picture 2") == 1
+    assert text.text.count("[image 1") == text.text.count("[image 2") == 1
 
 
 async def test_links_notes_lists_and_empty_cells_of_word_97_arrive(worker: MediaWorker) -> None:
@@ -89,7 +89,7 @@ async def test_slides_of_impress_keep_titles_tables_charts_and_notes(worker: Med
     text = parts[0]
     assert isinstance(text, Text)
     for words in ("## Slide 1: Tides", "High water at noon", "| Emden | 9.5 m |", "Speaker notes: say hello",
-                  "## Slide 2 (hidden): Pictures", "| 2024 | 410 |", "[picture 1"):  # fmt: skip
+                  "## Slide 2 (hidden): Pictures", "| 2024 | 410 |", "[image 1"):  # fmt: skip
         assert words in text.text
     assert "1 hidden slide included" in text.notes and [data for _, data in pictures(parts)] == [SIGN]
 
@@ -187,7 +187,7 @@ async def test_a_book_is_read_in_its_own_order_with_its_pictures(worker: MediaWo
     assert isinstance(text, Text)
     assert text.text.split("\n\n") == [
         "# Tides", "by Ann Oakley", "# First", "It was a cold morning.", "# Second", "The ferry left at noon.",
-        "[picture 1: plate]",
+        "[image 1: plate]",
     ]  # fmt: skip
     assert [data for _, data in pictures(parts)] == [SIGN]
 
@@ -305,7 +305,7 @@ async def test_a_notebook_is_read_cell_by_cell_and_never_as_base64(worker: Media
     assert "```\n517\n```" in text.text and "```\nValueError: no tide\n```" in text.text
     assert shown[:40] not in text.text and "Figure" not in text.text and "\x1b" not in text.text
     assert [data for _, data in pictures(parts)] == [RED, SIGN]
-    assert "[picture 1: chart]" in text.text
+    assert "[image 1: chart]" in text.text
 
 
 async def test_half_a_character_in_a_notebook_does_not_cost_the_worker(worker: MediaWorker) -> None:

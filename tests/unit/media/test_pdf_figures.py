@@ -1,4 +1,4 @@
-"""Pictures on pages of text: which hold words that the text layer lacks, and what becomes of them."""
+"""Images on pages of text: which hold words that the text layer lacks, and what becomes of them."""
 
 from __future__ import annotations
 
@@ -168,6 +168,6 @@ def test_a_picture_whose_words_the_text_has_is_not_said_twice() -> None:
     new = (ReadLine(text="Alpha 120 Beta 310", confidence=0.9, box=(0, 0, 90, 10)),)
     made = product_of_lines(step, part, (ImageOrigin(page=2), ImageOrigin(page=2)), (known, new))
     assert [(piece.text, piece.label) for piece in made.pieces if isinstance(piece, TextInput)] == [
-        ("Alpha 120 Beta 310", "Text in a picture read from report.pdf, page 2")
+        ("Alpha 120 Beta 310", "Text in an image read from report.pdf, page 2")
     ]
     assert made.lines == (new,)

@@ -78,7 +78,7 @@ def unmapped() -> bytes:
 
 
 def overlaid(*lines: str) -> bytes:
-    """A picture of ``SEEN`` with ``lines`` lying on it invisibly."""
+    """An image of ``SEEN`` with ``lines`` lying on it invisibly."""
 
     scan = Image.new("RGB", (1240, 1754), "white")
     for at, line in enumerate(SEEN):
@@ -146,7 +146,7 @@ def test_what_is_not_taken_is_said_with_its_reason() -> None:
     pages.append(PageFacts(number=8, width=9, height=9, chars=99, hidden=True))
     assert document.layer_notes(pages) == (
         "the text layer of pages 1, 2, 3, 4, 5 and 2 more is not taken: its letters make no words",
-        "the words of page 8 are what an earlier reading of their pictures left",
+        "the words of page 8 are what an earlier reading of their images left",
     )
 
 

@@ -129,7 +129,7 @@ async def test_the_bytes_decide_not_the_declaration(worker: MediaWorker, media: 
 @pytest.mark.parametrize(
     ("part", "kind", "words"),
     [
-        (Image(source=BytesSource(data=b"words", name="x")), InputBroken, "was given as a picture but holds text"),
+        (Image(source=BytesSource(data=b"words", name="x")), InputBroken, "was given as an image but holds text"),
         (Audio(source=BytesSource(data=b"words", name="x")), InputBroken, "was given as sound but holds text"),
         (Video(source=BytesSource(data=b"words", name="x")), InputBroken, "was given as video but holds text"),
         (Video(source=BytesSource(data=b"\x1aE\xdf\xa3" + bytes(99), name="x")), InputBroken, "cut short"),

@@ -1,4 +1,4 @@
-"""The script of a picture's words, told by the worker before anything is read."""
+"""The script of an image's words, told by the worker before anything is read."""
 
 from __future__ import annotations
 

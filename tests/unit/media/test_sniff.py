@@ -145,7 +145,7 @@ def test_a_film_of_a_kind_that_is_not_taken_says_how_to_convert_it() -> None:
 
 
 def test_a_raw_picture_is_no_tiff() -> None:
-    with pytest.raises(InputUnsupported, match="raw picture"):
+    with pytest.raises(InputUnsupported, match="raw image"):
         sniff(b"II*\0" + bytes(20), "holiday.dng")
 
 

@@ -102,7 +102,7 @@ async def test_lines_before_the_pictures_that_probing_looks_at_are_counted_too(
     worker: MediaWorker, media: Path
 ) -> None:
     said = tuple((float(at), at + 1.0, f"Line {at}.") for at in range(0, 10, 2))
-    film = (media / "talk-over-stills.mp4").read_bytes()  # it has a picture to look at every few seconds
+    film = (media / "talk-over-stills.mp4").read_bytes()  # it has an image to look at every few seconds
     for container, codec in (("mp4", "mov_text"), ("matroska", "subrip")):
         data = films.with_tracks(film, container, films.Captions(said, codec, "eng"))
         assert [track.lines for track in (await worker.probe(data)).subtitles] == [5], container
@@ -117,4 +117,4 @@ async def test_subtitles_in_pictures_are_said_to_be_left_alone(worker: MediaWork
     data = films.with_tracks(plain, "matroska", films.Captions(SAID, "hdmv_pgs_subtitle", "eng"))
     found = await worker.probe(data)
     assert found.subtitles == ()
-    assert found.notes == ("its subtitles (en) are pictures or of another kind that is not read",)
+    assert found.notes == ("its subtitles (en) are images or of another kind that is not read",)

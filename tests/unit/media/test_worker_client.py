@@ -28,7 +28,7 @@ async def worker(anyio_backend: str) -> AsyncIterator[MediaWorker]:
 
 
 def drawn(mode: str, size: tuple[int, int] = (40, 30), **save: Any) -> bytes:
-    """A picture of that mode: left half dark, right half light."""
+    """An image of that mode: left half dark, right half light."""
     image = Image.new("L", size, 20)
     image.paste(230, (size[0] // 2, 0, *size))
     if mode == "I;16":
@@ -122,7 +122,7 @@ async def test_tags_behind_the_sound_of_a_wave_are_no_sound(worker: MediaWorker)
         assert (await worker.pcm(data)).seconds == pytest.approx(2, abs=0.01)
 
 
-# ---- pictures ------------------------------------------------------------------------------------
+# ---- images ------------------------------------------------------------------------------------
 
 
 MODES = {

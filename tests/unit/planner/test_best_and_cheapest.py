@@ -133,7 +133,7 @@ def test_the_cheapest_route_is_that_of_those_that_keep_what_is_needed() -> None:
     assert not made.chosen.lost and made.verdict.value == "broader_needed"
 
 
-# ---- labels over a picture -----------------------------------------------------------------------------
+# ---- labels over an image -----------------------------------------------------------------------------
 
 
 def test_labels_over_a_photo_are_never_chosen_by_words_that_were_read_in_it() -> None:

@@ -71,7 +71,7 @@ def test_sides_and_pictures_that_it_cannot_draw_are_a_reason_and_others_are_none
         "draws sides that are multiples of 64 pixels, and no 500x512 (512x512 is near)"
     )
     assert unsupported_by_model(SQUARE, request(ImageOutput()), facts((64, 64), (64, 64))) == (
-        "draws from one picture, and there are 2"
+        "draws from one image, and there are 2"
     )
     assert unsupported_by_model(SQUARE, request(ImageOutput(mask=True)), facts((64, 64), (64, 64))) == ""
     assert unsupported_by_model(None, request(ImageOutput(size=(500, 512))), facts()) == ""

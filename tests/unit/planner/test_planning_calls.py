@@ -27,7 +27,7 @@ ASK = "What do these say about the order, and do they agree with each other?"
 
 
 def mixed(count: int) -> tuple[Request, Facts]:
-    """A question about pictures, recordings, documents and texts in turn."""
+    """A question about images, recordings, documents and texts in turn."""
     facts = [PartFacts(index=0, name="prompt", kind="text", chars=len(ASK), size=len(ASK))]
     content: list[Part] = [Text(text=ASK)]
     for index in range(1, count):
@@ -84,6 +84,6 @@ print(calls_of_planning(10, catalogs.catalog("all", ("acme",))))
 
 
 def test_the_first_plan_of_a_process_compiles_no_expression_that_its_question_rules_out() -> None:
-    """All sentences that ask for the words of a picture alone took 400,000 calls to compile."""
+    """All sentences that ask for the words of an image alone took 400,000 calls to compile."""
     done = subprocess.run([sys.executable, "-c", FIRST], cwd=ROOT, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 250_000

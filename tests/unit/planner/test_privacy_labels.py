@@ -23,7 +23,7 @@ def part(name: str, kind: Kind, *origins: str) -> PartFacts:
 
 
 WORDS = part("report.docx", "text", *REPORT)
-PICTURE = part("report.docx, picture 1", "image", *REPORT)
+PICTURE = part("report.docx, image 1", "image", *REPORT)
 SECOND = part("report.docx (2)", "text", *REPORT)
 LETTER = part("letter.eml", "text", *MAIL)
 CALL = part("letter.eml, call.wav", "audio", *MAIL, "call.wav")
@@ -51,14 +51,14 @@ def test_an_attachment_can_be_private_by_its_own_name_or_kind(made: PartFacts) -
 @pytest.mark.parametrize(
     ("private", "release", "stays"),
     [
-        ("report.docx", "report.docx:text", {"report.docx, picture 1"}),
-        ("document", "document:text", {"report.docx, picture 1", "letter.eml, call.wav"}),
+        ("report.docx", "report.docx:text", {"report.docx, image 1"}),
+        ("document", "document:text", {"report.docx, image 1", "letter.eml, call.wav"}),
         (
             "document",
             "document:image",
             {"report.docx", "letter.eml", "letter.eml, call.wav", "letter.eml, report.docx"},
         ),
-        ("report.docx", "letter.eml:text", {"report.docx", "report.docx, picture 1", "letter.eml, report.docx"}),
+        ("report.docx", "letter.eml:text", {"report.docx", "report.docx, image 1", "letter.eml, report.docx"}),
         ("letter.eml", "report.docx:text", {"letter.eml", "letter.eml, call.wav", "letter.eml, report.docx"}),
     ],
 )
@@ -100,7 +100,7 @@ def test_a_label_for_sound_or_pictures_holds_for_a_video_of_them(label: str) -> 
     ("private", "release", "into", "leaves"),
     [
         (("audio",), (), "audio", False),
-        (("audio",), (), "image", True),  # the pictures are not what the label is about
+        (("audio",), (), "image", True),  # the images are not what the label is about
         (("audio",), ("audio:text",), "text", True),
         (("audio",), ("image:text",), "text", False),
         (("audio", "image"), ("audio:text",), "text", False),  # some of it may have been read off the screen
@@ -126,20 +126,32 @@ def test_an_attachment_is_labelled_by_the_last_part_of_its_name_or_all_of_it(lab
 
 
 def test_a_picture_of_a_document_is_labelled_by_the_last_part_of_its_name() -> None:
-    policy = Policy(private=("picture 1",))
+    policy = Policy(private=("image 1",))
     check_labels(policy, Facts(parts=(WORDS, PICTURE)))
     assert is_private(policy, PICTURE) and not is_private(policy, WORDS)
-    assert not may_release(Policy(private=("picture 1",), release=("picture 1:text",)), PICTURE, "text")
+    assert not may_release(Policy(private=("image 1",), release=("image 1:text",)), PICTURE, "text")
+
+
+@pytest.mark.parametrize("label", ["picture 1", "report.docx, picture 1", "some/folder/report.docx, picture 1"])
+def test_the_older_name_of_an_image_in_a_document_still_labels_it(label: str) -> None:
+    check_labels(Policy(private=(label,)), Facts(parts=(WORDS, PICTURE)))
+    assert is_private(Policy(private=(label,)), PICTURE)
+    assert may_release(Policy(private=("image",), release=("report.docx, picture 1:text",)), PICTURE, "text")
+
+
+@pytest.mark.parametrize("label", ["picture 1", "some/folder/picture 1"])
+def test_a_file_that_is_called_picture_1_is_labelled_by_its_name(label: str) -> None:
+    assert is_private(Policy(private=(label,)), part("picture 1", "image"))
 
 
 def test_a_slip_of_the_pen_in_a_label_is_an_error() -> None:
-    for policy in (Policy(private=("cal.wav",)), Policy(private=("sound",)), Policy(release=("picture 1:text",))):
+    for policy in (Policy(private=("cal.wav",)), Policy(private=("sound",)), Policy(release=("image 1:text",))):
         with pytest.raises(UsageError, match="no part is named"):
             check_labels(policy, Facts(parts=(WORDS, PICTURE, CALL)))
 
 
-NAMES = ("letter.eml", "report.docx", "call.wav", "notes.txt", "picture 1", "x, call.wav", "letter.eml, call.wav")
-LABELS = (*NAMES, "report.docx, picture 1", "dir/call.wav", "audio", "text", "image", "document")
+NAMES = ("letter.eml", "report.docx", "call.wav", "notes.txt", "image 1", "x, call.wav", "letter.eml, call.wav")
+LABELS = (*NAMES, "report.docx, image 1", "dir/call.wav", "audio", "text", "image", "document")
 labels_ = st.lists(st.sampled_from(LABELS), max_size=3, unique=True).map(tuple)
 
 

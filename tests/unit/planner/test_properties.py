@@ -96,8 +96,8 @@ def test_the_chosen_route_is_within_every_limit(case: dict[str, object]) -> None
         assert not set(policy.keep) & set(candidate.loses)
         answering = inputs.catalog.by_id[candidate.endpoint]
         last = candidate.steps[-1]
-        # A contrastive model looks at each picture and each text by itself. Where nobody else keeps what is needed, one
-        # that counts pictures in a way nobody knows may try, and the plan says so.
+        # A contrastive model looks at each image and each text by itself. Where nobody else keeps what is needed, one
+        # that counts images in a way nobody knows may try, and the plan says so.
         tries = any("so it may refuse" in note for note in made.notes)
         by_itself = answering.model.matches_pictures
         if answering.context and last.estimate.input_tokens.known and not by_itself and not tries:

@@ -79,11 +79,11 @@ def test_a_language_model_that_is_told_what_another_sees_is_not_enough_alone() -
 
 def test_where_a_language_model_would_do_it_is_said_though_a_broader_one_answers() -> None:
     made = planned("acme", "What is the total of this invoice?", LETTER)
-    assert "goes in as a picture" in made.headline, "the broader route is the better one here"
+    assert "goes in as an image" in made.headline, "the broader route is the better one here"
     other = made.verdict.language_model
     assert made.verdict.value == "enough_with_loss" and other is not None
     assert "a language model would be enough" in made.headline
-    assert other.endpoint and other.summary == "text read from the picture" and other.cost.known
+    assert other.endpoint and other.summary == "text read from the image" and other.cost.known
 
 
 def test_the_language_model_beside_a_broader_one_is_the_best_of_a_large_catalog() -> None:
@@ -92,12 +92,10 @@ def test_the_language_model_beside_a_broader_one_is_the_best_of_a_large_catalog(
         inputs = runner.inputs_of({"catalog": "acme", "ask": "What is the total of this invoice?", "part": [LETTER]})
         inputs = msgspec.structs.replace(inputs, catalog=catalogs.many(300, seed=seed, hosts=12))
         made = plan_from(inputs)
-        if made.verdict.value != "enough_with_loss" or made.chosen.summary != "picture as it is":
+        if made.verdict.value != "enough_with_loss" or made.chosen.summary != "image as it is":
             continue
         every = alternatives(inputs, most=100_000, below_floor=False)
-        best = min(
-            (each for each in every if each.summary == "text read from the picture"), key=lambda each: each.score
-        )
+        best = min((each for each in every if each.summary == "text read from the image"), key=lambda each: each.score)
         other = made.verdict.language_model
         assert other is not None and other.endpoint == best.endpoint, (seed, other, best.score)
         compared += 1
@@ -178,7 +176,7 @@ def test_the_text_of_a_spreadsheet_is_not_enough_for_how_its_cells_look() -> Non
         ("Is the cell of March red or green?", (), ()),
         ("Is the logo red or green?", (PHOTO,), ("sales.xlsx", "document")),
     ],
-    ids=["its words are needed", "a text file", "a picture in it may be meant"],
+    ids=["its words are needed", "a text file", "an image in it may be meant"],
 )
 def test_the_text_of_a_file_is_enough_otherwise(
     ask: str, parts: tuple[dict[str, Any], ...], origins: tuple[str, ...]
@@ -240,7 +238,7 @@ def test_who_states_what_to_keep_of_a_photo_needs_no_more_than_that(
 def test_what_would_keep_it_is_named_with_its_price_and_what_keeps_it_out() -> None:
     made = planned("acme", "What colour is the car?", PHOTO, consent=())
     other = made.verdict.keeps
-    assert other is not None and other.endpoint == "acme:acme/vista" and other.summary == "picture as it is"
+    assert other is not None and other.endpoint == "acme:acme/vista" and other.summary == "image as it is"
     assert other.cost.known and other.cost.mid > 0 and other.kept_out.startswith("no consent for host acme")
     assert f"acme:acme/vista would keep it (${other.cost.mid:.3g}), but no consent for host acme" in made.headline
 

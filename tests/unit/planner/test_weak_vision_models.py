@@ -62,7 +62,7 @@ def test_a_named_vision_model_that_cannot_read_gets_the_picture_and_the_words_re
     made = plan_with(TINY, {**SCREEN, "density": 0.08}, "What is it?", model=EYE)
     assert ops(made.chosen) == ["read", "generate"] and [each.kind for each in made.chosen.takes] == ["image"]
     assert not made.chosen.warnings
-    assert "goes in as a picture with the text read from it" in made.headline
+    assert "goes in as an image with the text read from it" in made.headline
 
 
 def test_where_words_are_stated_to_be_kept_a_weak_vision_model_alone_is_refused() -> None:

@@ -58,7 +58,7 @@ def seconds(
 
 
 def film() -> Plan:
-    """A film: heard and seen elsewhere, read here; a picture that is read and shown; checks with their price."""
+    """A film: heard and seen elsewhere, read here; an image that is read and shown; checks with their price."""
     cut = Transform(
         id="d1", op="demux", inputs=("part:1",), part=1, title=f"{FILM} 62 s", estimate=seconds(0.2, 0.2, 0.2)
     )
@@ -150,7 +150,7 @@ def film_run() -> Result:
 
 
 def many(count: int) -> Plan:
-    """``count`` pictures, each read here."""
+    """``count`` images, each read here."""
     reads = tuple(
         Call(
             id=f"r{place}", op="read", task="image-to-text", endpoint="embedded:a/ocr", inputs=(f"part:{place}",),

@@ -24,12 +24,12 @@ def planned(name: str) -> Plan:
     ("case", "why"),
     [
         ("best", ""),
-        ("appearance_cheapest", ""),  # a picture that a hosted model takes
+        ("appearance_cheapest", ""),  # an image that a hosted model takes
         ("audio", "its plan has several steps"),
         ("draw_here_only", "its call is not a chat"),
         ("text_only", "intermodal runs its model itself"),
-        ("native_pdf", "it has files that are not pictures"),
-        ("pictures_over_the_limit", "its pictures are encoded again for a host nearby"),
+        ("native_pdf", "it has files that are not images"),
+        ("pictures_over_the_limit", "its images are encoded again for a host nearby"),
     ],
 )
 def test_a_plan_states_why_it_is_more_than_one_call_that_is_passed_on(case: str, why: str) -> None:

@@ -208,7 +208,7 @@ def test_the_same_plan_gives_the_same_bytes_and_every_id_once() -> None:
 
 
 def test_pictures_on_one_page_do_not_touch_each_other() -> None:
-    """Ids differ, and every rule of style is scoped to its picture."""
+    """Ids differ, and every rule of style is scoped to its image."""
     one, other = example_plans.film().svg(), example_plans.many(3).svg()
     assert not set(re.findall(r'\bid="([^"]+)"', one)) & set(re.findall(r'\bid="([^"]+)"', other))
     assert not set(re.findall(r'\bid="([^"]+)"', one)) & set(

@@ -78,7 +78,7 @@ def test_a_label_on_a_converted_file_holds_for_its_text_and_its_pictures(python:
         "from intermodal.plugins import ConvertedFile, EmbeddedFile\n"
         f"PNG = {(EXAMPLE.parent / 'media' / 'screenshot-invoice.png').read_bytes()!r}\n"
         "def convert(data, name):\n"
-        "    return ConvertedFile(text='secret [picture 1]', pictures=(EmbeddedFile(data=PNG),))\n"
+        "    return ConvertedFile(text='secret [image 1]', pictures=(EmbeddedFile(data=PNG),))\n"
     )
     install(python, picture)
     config_file.add_host(
@@ -92,7 +92,7 @@ def test_a_label_on_a_converted_file_holds_for_its_text_and_its_pictures(python:
         done, sent = asked(python, fake, file, "--private", label)
         assert done.code == 4 and sent == "", (label, done)
     document = python.intermodal("explain", "What?", str(file), "--json", *MODEL).document
-    assert "a.blob, picture 1" in str(document)
+    assert "a.blob, image 1" in str(document)
 
 
 FAILING = {

@@ -159,7 +159,7 @@ def test_a_prompt_with_media_within_is_planned_run_and_held_against_their_kinds(
         content = json.loads(host.attempts[-1].body)["messages"][-1]["content"]
         assert [part["type"] for part in content].count("image_url") == 1
         sent = len(host.attempts)
-        with pytest.raises(PromptError, match=r"takes a picture at pages\[0\].photo, and report.pdf is a document"):
+        with pytest.raises(PromptError, match=r"takes an image at pages\[0\].photo, and report.pdf is a document"):
             prompt.run(pages=[{"title": "one", "photo": media / "report.pdf"}])
     assert len(host.attempts) == sent
 

@@ -32,7 +32,7 @@ CELLS = re.compile(r"^\|? ?CC1018.*$", re.MULTILINE)
 @pytest.mark.skipif(not PUBLISHED, reason="CONFORMANCE names no folder with poml/examples")
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: str(path.stem))
 def test_every_published_example_reads_as_their_own_renderer_made_it(path: Path) -> None:
-    """Word by word; but for office documents, PDFs and pictures, which go to the planner as they are, and of which
+    """Word by word; but for office documents, PDFs and images, which go to the planner as they are, and of which
     their renderer takes the text out."""
     context = path.with_name(f"{path.stem}.context.json")
     given = json.loads(context.read_text()) if context.exists() else {}
@@ -279,10 +279,10 @@ def test_a_pdf_where_a_tag_or_a_type_says_picture_is_refused_with_its_line(tmp_p
     (tmp_path / "prompts").mkdir()
     for name, data in (("a.pdf", b"%PDF-1.7 "), ("b.png", PNG)):
         (tmp_path / "prompts" / name).write_bytes(data)
-    what = "a.pdf is a document, and the prompt says a picture"
+    what = "a.pdf is a document, and the prompt says an image"
     read(tmp_path, "<poml>\n<p>x</p>\n<img src='b.png'/>\n<img src='a.pdf'/></poml>")
     assert [(each.level, each.line, each.what) for each in lint([tmp_path]).found] == [("error", 4, what)]
-    with Client() as client, pytest.raises(PromptError, match="says a picture") as raised:
+    with Client() as client, pytest.raises(PromptError, match="says an image") as raised:
         client.prompt(tmp_path / "prompts" / "case.poml").plan()
     assert raised.value.where == f"{tmp_path / 'prompts' / 'case.poml'}:4"
     (tmp_path / "prompts" / "case.poml").unlink()

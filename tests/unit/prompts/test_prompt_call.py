@@ -113,12 +113,12 @@ def test_a_given_file_is_planned_as_it_is_and_the_rest_is_imagined(host: FakeHos
     [
         ({}, "argument 'photo' (image) is missing", 5),
         ({"foto": "x.png"}, "no argument 'foto'", 3),
-        ({"photo": "report.pdf"}, "takes a picture, and report.pdf is a document", 5),
-        ({"photo": "jfk.wav"}, "takes a picture, and jfk.wav is sound", 5),
+        ({"photo": "report.pdf"}, "takes an image, and report.pdf is a document", 5),
+        ({"photo": "jfk.wav"}, "takes an image, and jfk.wav is sound", 5),
         ({"photo": ["photo-cat.jpg", "photo-cat.jpg"]}, "takes one image", 5),
         ({"photo": 3}, "takes image, not int", 5),
         ({"photo": "photo-cat.jpg", "tone": "loud"}, "argument 'tone'", 7),
-        ({"photo": "photo-cat.jpg", "pages": ["photo-cat.jpg"]}, "takes a document, and photo-cat.jpg is a picture", 6),
+        ({"photo": "photo-cat.jpg", "pages": ["photo-cat.jpg"]}, "takes a document, and photo-cat.jpg is an image", 6),
     ],
 )
 def test_a_wrong_argument_is_refused_with_its_line_and_nothing_is_sent(

@@ -89,7 +89,7 @@ def test_the_seconds_of_a_picture_are_learned_from_one_and_from_several(store: S
 
 
 def test_drawing_here_is_learned_by_evaluations_and_pixels(store: Store) -> None:
-    """Twenty pictures of several sizes and steps, each a tenth quicker or slower: the next is off by little."""
+    """Twenty images of several sizes and steps, each a tenth quicker or slower: the next is off by little."""
     chance = random.Random(11)
     for _ in range(20):
         made, evaluations = chance.choice([0.07, 0.26, 0.59, 1.05]), chance.choice([4, 8, 20, 40])
@@ -116,8 +116,8 @@ def test_the_seconds_of_scores_are_learned_within_a_few_runs(store: Store, out: 
 
 
 def test_scores_of_pictures_are_learned_by_picture_by_megapixel_and_by_caption(store: Store) -> None:
-    """Few large pictures with few labels and many small ones with many: each is told within 1.1 times, one picture with
-    thirty labels as well, whose tokens are five times those of the picture and take half as long."""
+    """Few large images with few labels and many small ones with many: each is told within 1.1 times, one image with
+    thirty labels as well, whose tokens are five times those of the image and take half as long."""
     chance = random.Random(9)
 
     def took(pictures: int, megapixels: float, labels: int) -> float:

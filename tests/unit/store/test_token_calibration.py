@@ -41,7 +41,7 @@ def test_a_server_that_counts_pictures_higher_is_known_after_some_runs(store: St
         call(store, work, round(text + 12 + 1.18 * image))
     factor = learned(store, "image_factor")
     assert factor is not None and factor.mid == pytest.approx(1.18, rel=0.02)
-    assert calibration_text("h:m", store.statistics()).startswith("pictures x1.1") and "runs here" in factor.basis
+    assert calibration_text("h:m", store.statistics()).startswith("images x1.1") and "runs here" in factor.basis
     assert learned(store, "text_factor") is None, "an exact count needs no factor"
 
 

@@ -168,7 +168,7 @@ def a_key(home: Path, name: str, **more: Any) -> str:
 
 
 def canary(house: GatewayServer, key: str, data: bytes) -> tuple[int, str]:
-    """A request with a key, words and a picture, none of which may be told; its status and the words of all headers."""
+    """A request with a key, words and an image, none of which may be told; its status and the words of all headers."""
     url = "data:image/png;base64," + base64.b64encode(data).decode()
     parts = [{"type": "text", "text": "canary-of-the-prompt"}, {"type": "image_url", "image_url": {"url": url}}]
     tree = {"model": "cloud/seeing", "messages": [{"role": "user", "content": parts}]}

@@ -160,7 +160,7 @@ def _scores(given: Mapping[str, Any]) -> ScoresOutput:
 
 
 def image_output(given: Mapping[str, Any]) -> ImageOutput:
-    """Return the output for pictures, in the stated format or else the format of the file's name."""
+    """Return the output for images, in the stated format or else the format of the file's name."""
     form: PictureFormat | Literal[""] = given["form"] or SUFFIXES.get(Path(given.get("to") or "").suffix.lower(), "")
     return ImageOutput(
         size=_size(given.get("size") or ""),
@@ -200,7 +200,7 @@ _MAKE: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
 
 
 def check_target(output: Output, target: str | None, *, as_json: bool) -> None:
-    """Raise UsageError if sound or a picture would go to a terminal or cannot be written; call it before the run."""
+    """Raise UsageError if sound or an image would go to a terminal or cannot be written; call it before the run."""
     if isinstance(output, ImageOutput):
         check_image_target(output, target, as_json=as_json)
         return
@@ -287,7 +287,7 @@ def scores_table(scores: Mapping[str, float]) -> str:
 
 
 def check_image_target(output: ImageOutput, target: str | None, *, as_json: bool) -> None:
-    """Raise UsageError if pictures would go to a terminal or cannot be written; call it before the run."""
+    """Raise UsageError if images would go to a terminal or cannot be written; call it before the run."""
     if target == "-":
         raise UsageError("is not a file", where="--to -", todo="leave --to out and send the output on: … > picture.png")
     if not target:
@@ -308,7 +308,7 @@ def check_image_target(output: ImageOutput, target: str | None, *, as_json: bool
 
 
 def image_paths(target: str, count: int) -> tuple[str, ...]:
-    """Return the path of the file for each picture.
+    """Return the path of the file for each image.
 
 
     >>> image_paths("out/fox.png", 3)
@@ -320,7 +320,7 @@ def image_paths(target: str, count: int) -> tuple[str, ...]:
 
 
 def write_images(images: Sequence[Drawn], target: str | None, *, quiet: bool) -> None:
-    """Write pictures to their files, or to standard output."""
+    """Write images to their files, or to standard output."""
     from intermodal.cli.arguments.files import write_atomically
 
     if not images:
@@ -336,7 +336,7 @@ def write_images(images: Sequence[Drawn], target: str | None, *, quiet: bool) ->
 
 
 def images_document(images: Sequence[Drawn], target: str | None) -> list[dict[str, Any]]:
-    """Return pictures as they appear in ``ask --json``: with their bytes in base64 only if no file was named."""
+    """Return images as they appear in ``ask --json``: with their bytes in base64 only if no file was named."""
     places = image_paths(target, len(images)) if target else ()
     return [
         {

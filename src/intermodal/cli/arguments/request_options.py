@@ -350,7 +350,7 @@ def _names_a_file(word: str) -> bool:
 
 
 def _misses_a_file(word: str) -> bool:
-    """Return whether a word looks like the path of a picture, recording, video or document that does not exist."""
+    """Return whether a word looks like the path of an image, recording, video or document that does not exist."""
     from intermodal.media.file_endings import MEDIA_ENDINGS
 
     name, _, ending = word.lower().rpartition(".")

@@ -27,7 +27,7 @@ class Progress:
     """Show events that are not words. On a pipe, only notes and retries are printed.
 
     ``quiet``: show only notes that warn. ``silent``: show nothing, since a document reports everything. ``preview``: a
-    file for the intermediate states of a picture. ``shown``: notes that the plan above already contains.
+    file for the intermediate states of an image. ``shown``: notes that the plan above already contains.
     """
 
     def __init__(self, *, quiet: bool, silent: bool = False, preview: str = "", shown: Collection[str] = ()) -> None:

@@ -251,7 +251,7 @@ _SILENT = (("embedding",), ("scores",))  # outputs of models that generate no to
 # A host's name for the service tier of a call -> the rate card's; other tiers keep their name.
 _BATCH = {"batch": {"processing": "batch"}}
 
-_KINDS = {"audio": "audio", "image": "image", "document": "image", "video": "video"}  # pages are billed as pictures
+_KINDS = {"audio": "audio", "image": "image", "document": "image", "video": "video"}  # pages are billed as images
 
 
 def settle(

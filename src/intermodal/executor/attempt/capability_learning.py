@@ -98,7 +98,7 @@ def detect_truncated_prompt(
     """
     if endpoint.host.zone not in NEAR or counted is None or not work.text_tokens:
         return None
-    # Pictures and sound do not count: their tokens are known less well than those of text.
+    # Images and sound do not count: their tokens are known less well than those of text.
     expected = work.text_tokens * (_EXACT if work.text_exact else _ROUGH)
     if expected - counted < _LEAST or not (work.text_exact or _minimum_tokens(texts()) - counted >= _LEAST):
         return None

@@ -1,1 +1,1 @@
-"""Steps before the answering call: files become text, pictures or sound that the answering model can take."""
+"""Steps before the answering call: files become text, images or sound that the answering model can take."""

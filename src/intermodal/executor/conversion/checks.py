@@ -46,7 +46,7 @@ _WORD_LETTERS = 6
 _COMPRESSED = 2.4  # length divided by compressed length from which Whisper itself takes text for a loop
 _WINDOW = 30.0  # seconds whose words are compressed together
 _UNHEARD = 0.1  # share of a recording that is loud and has no words, from which it is reported
-# Letters read divided by the minimum counted by their edges, below which words are missing. 26 pages and pictures of
+# Letters read divided by the minimum counted by their edges, below which words are missing. 26 pages and images of
 # known words, small print, tables and charts among them, have a ratio of 0.9 and more.
 _READ = 0.4
 _LEGIBLE = 0.7  # mean confidence of characters below which a reading is a guess

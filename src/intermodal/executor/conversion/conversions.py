@@ -88,7 +88,7 @@ def product_of_lines(
         places, lines = tuple(place for place, _ in both), tuple(some for _, some in both)
     texts = [lines_to_text(of_page) for of_page in lines]
     shown = [_with_unread(text, of_page) for text, of_page in zip(texts, lines, strict=True)]
-    what = "Text in a picture read" if cut_out else "Text read"
+    what = "Text in an image read" if cut_out else "Text read"
     pieces = _blocks(facts, what, "on screen", places, shown, [unread_share(of_page) for of_page in lines])
     every_line = tuple(line for of_page in lines for line in of_page)
     derived = Derived(step=step.id, name=facts.name, op=step.op, text="\n\f\n".join(texts), lines=every_line)

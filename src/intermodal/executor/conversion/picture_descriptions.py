@@ -137,7 +137,7 @@ def _refuse_refusal(done: FinishedCall, endpoint: Endpoint, step: Call) -> None:
         reason = " ".join(done.made.refusal.split())[:300]
         quoted = f': "{reason}"' if reason else ""
         raise errors.ContentRefused(
-            f"refused to describe a picture{quoted}",
+            f"refused to describe an image{quoted}",
             where=endpoint.id,
             todo="ask differently",
             status=200,

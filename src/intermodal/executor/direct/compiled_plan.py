@@ -332,9 +332,9 @@ def _request_not_direct(chat: ParsedChat, request: Request, step: Call, endpoint
     if scale_thinking(request.settings, stated, limit, endpoint.host.protocol, endpoint.id) is not request.settings:
         return "its settings are changed to fit its host"
     if not all(isinstance(part, _PARTS) for _, _, part in request.parts()):
-        return "it has parts that are neither words nor pictures"
+        return "it has parts that are neither words nor images"
     if chat.pictures and not _takes_pictures(chat, endpoint):
-        return "its host takes fewer pictures, or pictures of other types"
+        return "its host takes fewer images, or images of other types"
     cost = step.estimate.cost
     if cost.known and cost.high > request.policy.max_cost:
         return "it may cost more than it is allowed"

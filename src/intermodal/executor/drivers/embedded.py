@@ -101,7 +101,7 @@ async def embed_contrastive(job: CallJob, world: Dependencies, line: AttemptCont
     texts = job.labels or ((job.text,) if job.text else ())
     if job.step.op == "embed" and len(pictures) + len(texts) > 1:
         raise errors.UsageError(
-            "a vector is of one picture or of one text, and there are several", where=job.endpoint.id,
+            "a vector is of one image or of one text, and there are several", where=job.endpoint.id,
             todo="ask for each of them by itself",
         )  # fmt: skip
     found = []

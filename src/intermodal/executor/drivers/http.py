@@ -53,7 +53,7 @@ from intermodal.transport.timeouts import Deadline, Timeouts
 if TYPE_CHECKING:
     from intermodal.transport.response import Response
 
-MAX_PICTURES = 256 << 20  # bytes of a reply that holds pictures in base64
+MAX_PICTURES = 256 << 20  # bytes of a reply that holds images in base64
 _EVENTS_PER_TURN = 32  # events of an answer that are handled in one turn of the event loop
 _BYTES_PER_TURN = 8 << 10  # bytes of a reply handled in one turn: 200 to 300 of the shortest events
 _LAST_BYTES = 0.05  # seconds to wait for the end of the body after the end of the answer
@@ -265,7 +265,7 @@ async def draw(job: CallJob, world: Dependencies, line: AttemptContext, server: 
     assert job.drawing is not None
     codec = picture_codec(job.endpoint.host)
     if codec is None:
-        what = "speaks a protocol in which intermodal asks for no pictures"
+        what = "speaks a protocol in which intermodal asks for no images"
         raise errors.CallError(what, where=job.endpoint.id, todo="ask another host", sent=False)
     encoded = codec.encode_request(job.drawing, job.endpoint.host)
     async with _posted(job, world, line, server, encoded) as response:

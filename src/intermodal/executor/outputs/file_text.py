@@ -148,7 +148,7 @@ def unreadable_error(run: RouteRun, step: Transform | Call, parts: tuple[PartFac
     asked = f", so {step.endpoint} was not asked about it" if not run.words_alone and isinstance(step, Call) else ""
     error = errors.InputUnreadable(
         f"{problem}{asked}",
-        todo=f"{tesseract.install_hint()}; or add a model that sees pictures: intermodal hosts add", step=step.id,
+        todo=f"{tesseract.install_hint()}; or add a model that sees images: intermodal hosts add", step=step.id,
     )  # fmt: skip
     call = run.last_call()
     return error if call is None else Reroute(error, call, "was given few of the words")

@@ -44,7 +44,7 @@ async def draw(run: RouteRun, step: Call) -> Finished:
     if done.made.seed is not None:
         await run.state.emit(Note(text=hint("drawn with {seed=}, which draws it again", done.made.seed), step=step.id))
     if len(images) != output.count:
-        what = f"{endpoint.id} made {len(images)} pictures, and {output.count} were asked for"
+        what = f"{endpoint.id} made {len(images)} images, and {output.count} were asked for"
         await run.state.emit(Note(text=what, step=step.id))
     return run.finished(step, images=images)
 
@@ -106,7 +106,7 @@ async def _in_format(run: RouteRun, step: Call, made: Drawn, output: ImageOutput
     if made.media_type == media_type:
         return made
     if media_type == "image/png":
-        converted = await run.state.world.media.picture(made.data, name="the picture that was drawn")
+        converted = await run.state.world.media.picture(made.data, name="the image that was drawn")
         return msgspec.structs.replace(made, data=converted.data, media_type=converted.media_type)
     what = f"{step.endpoint} sent {made.media_type}, and {media_type} was asked for"
     await run.state.emit(Note(text=what, step=step.id))

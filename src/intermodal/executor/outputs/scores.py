@@ -237,7 +237,7 @@ async def score_pictures(run: RouteRun, step: Call, endpoint: Endpoint, labels: 
     pictures = tuple(piece for found in stands_for.values() for piece in found if isinstance(piece, ImageInput))
     if not pictures:
         raise errors.InputEmpty(
-            "there is no picture to hold the labels against", todo="give a picture, or a film with pictures",
+            "there is no image to hold the labels against", todo="give an image, or a film with images",
             step=step.id,
         )  # fmt: skip
     captions = tuple(map(caption, labels))

@@ -24,7 +24,7 @@ from intermodal.plans.step import Call
 from intermodal.protocols.calls import ChatCall, WireAudio, WireDocument, WireImage, WirePart, WireVideo
 
 _KINDS: tuple[tuple[type[WirePart], Kind, str], ...] = (
-    (WireImage, "image", "pictures"),
+    (WireImage, "image", "images"),
     (WireAudio, "audio", "sound"),
     (WireVideo, "video", "video"),
     (WireDocument, "document", "documents"),
@@ -81,7 +81,7 @@ def check_context_window(step: Call, endpoint: Endpoint, text: str, limit: int |
     return msgspec.structs.replace(step, estimate=msgspec.structs.replace(estimate, cost=cost))
 
 
-SPEECH, TEXT, PICTURE = "speech", "text", "picture that could be described"
+SPEECH, TEXT, PICTURE = "speech", "text", "image that could be described"
 
 
 class EmptyFile(msgspec.Struct, frozen=True):

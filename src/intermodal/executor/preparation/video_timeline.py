@@ -2,7 +2,7 @@
 
 The result is one block: a line for speech, text on screen and descriptions, each with its time; images stand at their
 time between the lines. Speech continues in its line until something else happens. Text that stays on screen is written
-once, and speech that is also burned into the picture as a subtitle is not repeated. Data cannot imitate our lines:
+once, and speech that is also burned into the image as a subtitle is not repeated. Data cannot imitate our lines:
 continuation lines are indented.
 """
 
@@ -20,7 +20,7 @@ from intermodal.plans.numbers import clock
 
 _SPEECH: tuple[TextSource, ...] = ("said", "subtitle")
 _ORDER: tuple[TextSource, ...] = (*_SPEECH, "on screen", "seen")  # order of texts at the same time; images come last
-_ROWS_OF_CUE = 4  # rows of a burned-in subtitle at the foot of the picture
+_ROWS_OF_CUE = 4  # rows of a burned-in subtitle at the foot of the image
 _AROUND = 1.0  # seconds by which a scene and its subtitle may be apart
 _SAME_TEXT = 0.9  # minimum similarity of two texts of which one was read from an image
 _LEAST_COMPARED, _MOST_COMPARED = 8, 300  # letters of a text; outside this range it must be identical
@@ -48,7 +48,7 @@ def in_time(pieces: Sequence[ModelInput]) -> tuple[tuple[ModelInput, ...], str, 
         if isinstance(piece, TextInput):
             lines.append(_line(piece))
             continue
-        lines.append(f"[{clock(piece.at)}] picture:")
+        lines.append(f"[{clock(piece.at)}] image:")
         found += ["\n".join(lines), piece]
         lines = []
     if lines:

@@ -135,7 +135,7 @@ class TextSizeCache:
         return [(name, bucket_top(number)) for name, number in found if number is not None]
 
     def question(self, text: str, *, pictured: bool) -> tuple[object, ...]:
-        """Return the kind of answer requested and, if ``pictured``, the needed aspects of pictures."""
+        """Return the kind of answer requested and, if ``pictured``, the needed aspects of images."""
         text = question_excerpt(text)
         found = self._questions.get((text, pictured))
         if found is None:

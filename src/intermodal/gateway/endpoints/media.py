@@ -284,12 +284,12 @@ async def create_image_edits(context: GatewayContext, request: GatewayRequest, r
     files = (*form.files, *(name for name, _ in form.listed))
     if not given:
         sent = "as a file" if {"image", "image[]"}.intersection(form.names) else "in the field image"
-        raise RequestRefused(f"the form needs a picture {sent}", status=400)
+        raise RequestRefused(f"the form needs an image {sent}", status=400)
     policy = await policy_of(context, request, call.model, {})
     parts = [Image(source=BytesSource(data=data, name=_plain(name))) for name, data in given]
     if mask := form.files.get("mask"):
         if len(parts) > 1:
-            raise RequestRefused("a mask is of one picture, and the form has several", status=400, todo="send one")
+            raise RequestRefused("a mask is of one image, and the form has several", status=400, todo="send one")
         parts.append(Image(source=BytesSource(data=mask[1], name=_plain(mask[0]) or "mask")))
     ignored = unknown_fields((*form.names, *files), EDITS_FIELDS)
     await _draw(context, request, reply, _DrawingRequest(call, policy, tuple(parts), mask=bool(mask), ignored=ignored))

@@ -111,12 +111,12 @@ OPERATIONS: Mapping[tuple[str, str], OperationText] = {
         runs=True,
     ),
     ("POST", "/v1/images/generations"): OperationText(
-        "Generate images (OpenAI).", "PicturesRequest", _json("Pictures"), runs=True
+        "Generate images (OpenAI).", "ImagesRequest", _json("Images"), runs=True
     ),
     ("POST", "/v1/images/edits"): OperationText(
         "Generate images from images and text, or within a mask (OpenAI).",
-        "PictureEditsRequest",
-        _json("Pictures"),
+        "ImageEditsRequest",
+        _json("Images"),
         runs=True,
     ),
     **{

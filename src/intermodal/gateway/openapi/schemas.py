@@ -295,11 +295,11 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
             "description": "A voice of the model, or `default`."}),
         "response_format": or_null(enum("mp3", "wav")), "speed": {"enum": [1, None]}, "stream_format": enum("audio"),
     },
-    "PicturesRequest": {
+    "ImagesRequest": {
         **_COMMON, **{name: or_null(schema) for name, schema in _DRAWN.items()}, "prompt": TEXT,
         "stream": {"enum": [False, None]},
     },
-    "PictureEditsRequest": {
+    "ImageEditsRequest": {
         **_DRAWN, "model": _COMMON["model"], "user": _COMMON["user"], "prompt": TEXT,
         "image": {**_FILE, "description": "An input image; send several as `image[]`."},
         "image[]": list_of(_FILE),
@@ -321,17 +321,17 @@ ACCEPTED_FIELDS: Mapping[str, frozenset[str]] = {
     "OllamaChatRequest": OLLAMA_CHAT.takes, "OllamaGenerateRequest": OLLAMA_GENERATE.takes,
         "OllamaEmbedRequest": media.EMBED_FIELDS,
     "EmbeddingsRequest": media.EMBEDDINGS_FIELDS, "SpeechRequest": media.SPEECH_FIELDS,
-    "PicturesRequest": media.IMAGES_FIELDS, "TranscriptionRequest": media.TRANSCRIPTION_FIELDS,
-    "TranslationRequest": media.TRANSLATION_FIELDS, "PictureEditsRequest": media.EDITS_FIELDS,
+    "ImagesRequest": media.IMAGES_FIELDS, "TranscriptionRequest": media.TRANSCRIPTION_FIELDS,
+    "TranslationRequest": media.TRANSLATION_FIELDS, "ImageEditsRequest": media.EDITS_FIELDS,
     "RerankRequest": RERANK_FIELDS,
 }  # fmt: skip
 _NEEDS: Mapping[str, tuple[str, ...]] = {
     "ChatRequest": ("model", "messages"), "ResponsesRequest": ("model", "input"),
     "MessagesRequest": ("model", "messages", "max_tokens"), "OllamaChatRequest": ("model", "messages"),
     "OllamaGenerateRequest": ("model",), "OllamaEmbedRequest": ("model", "input"),
-    "EmbeddingsRequest": ("model", "input"), "SpeechRequest": ("model", "input"), "PicturesRequest": ("model",
+    "EmbeddingsRequest": ("model", "input"), "SpeechRequest": ("model", "input"), "ImagesRequest": ("model",
         "prompt"),
-    "PictureEditsRequest": ("model", "prompt"), "RerankRequest": ("model", "query", "documents"),
+    "ImageEditsRequest": ("model", "prompt"), "RerankRequest": ("model", "query", "documents"),
     "TranscriptionRequest": ("model", "file"), "TranslationRequest": ("model", "file"),
 }  # fmt: skip
 # Requests that a prompt file can state completely, and the field that is required without one.
@@ -371,7 +371,7 @@ def request_schemas() -> dict[str, Schema]:
             "fields that the answering host does not support.",
             "not": {"anyOf": [{"required": [field]} for field in sorted(FORBIDDEN_FIELDS)]},
         }
-    made["PictureEditsRequest"]["anyOf"] = [{"required": [name]} for name in ("image", "image[]")]
+    made["ImageEditsRequest"]["anyOf"] = [{"required": [name]} for name in ("image", "image[]")]
     count = {name: schema for name, schema in made["MessagesRequest"].items() if name != "required"}
     return {
         **SHARED, **made, "CountTokensRequest": count,
@@ -644,7 +644,7 @@ OTHERS: Mapping[str, Schema] = {
         data=list_of(_exact(object={"const": "embedding"}, index=_COUNT, embedding=one_of(
             list_of(_NUMBER), {"type": "string", "description": "float32, little-endian, in base64."}))),
     ),
-    "Pictures": _exact(
+    "Images": _exact(
         created=WHOLE, data=list_of(_exact(but=("revised_prompt",), b64_json=TEXT, revised_prompt=TEXT)),
         usage=_exact(input_tokens=_COUNT, output_tokens=_COUNT, total_tokens=_COUNT, intermodal=_RUN_METADATA),
     ),

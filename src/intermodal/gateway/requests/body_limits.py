@@ -36,7 +36,7 @@ def check_values(request: GatewayRequest, most: int = MAX_VALUES, text: int = MA
     if not request.checked and len(request.body) > min(most, text):
         words = extract_media(request.body).text
         if len(words) > text:
-            what = f"the body holds more than {text >> 20} MiB besides pictures, sound and other media"
+            what = f"the body holds more than {text >> 20} MiB besides images, sound and other media"
             raise RequestRefused(what, status=413, todo="send less text, or set max_text in [serve]")
         if has_more_values(most, words):
             raise RequestRefused(f"the body holds more than {most:,} values", status=413, todo="send fewer parts")
@@ -46,7 +46,7 @@ def check_values(request: GatewayRequest, most: int = MAX_VALUES, text: int = MA
 def check_media_count(count: int, most: int) -> None:
     """Raise RequestRefused (413) for more than ``most`` media: each is opened, measured and planned for."""
     if count > most:
-        what = f"the request holds {count:,} pictures, recordings and other files, and {most:,} are taken"
+        what = f"the request holds {count:,} images, recordings and other files, and {most:,} are taken"
         raise RequestRefused(what, status=413, todo="send fewer, or set max_media in [serve]")
 
 

@@ -152,7 +152,7 @@ def _llama_props(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> It
 
 
 def _capable(can: set[str]) -> dict[str, Any]:
-    """Translate Ollama's capabilities. "image" is generating pictures, "vision" reading them."""
+    """Translate Ollama's capabilities. "image" is generating images, "vision" reading them."""
     if not can:
         return {}
     if "completion" not in can:

@@ -111,7 +111,7 @@ def draw(
         if sketches:
             engine.set_preview_callback(None)
     pixels = [each.to_numpy().copy() for each in made]
-    if mask:  # the model returns a new version of the whole picture: the protected area is restored
+    if mask:  # the model returns a new version of the whole image: the protected area is restored
         numpy = import_library("numpy")
         kept, changes = given["init_image"].to_numpy(), given["mask_image"].to_numpy() > 0
         pixels = [numpy.where(changes, each, kept) for each in pixels]

@@ -138,7 +138,7 @@ def _lines(png: bytes, languages: dict[str, str], script: str, language: str) ->
     cv2, numpy = import_library("cv2"), import_library("numpy")
     picture = cv2.imdecode(numpy.frombuffer(png, dtype=numpy.uint8), cv2.IMREAD_COLOR)
     if picture is None:
-        raise InputBroken("is not a picture that can be read")
+        raise InputBroken("is not an image that can be read")
     height, width = picture.shape[:2]
     if min(height, width) < MIN_SIDE:
         return []

@@ -68,7 +68,7 @@ _CHILDREN: Final[dict[str, ChildSpec]] = {
     # One heap for all threads, so that they reuse each other's blocks: the peak for 200 s of speech is 469 MiB instead
     # of 568.
     "whisper": ChildSpec(module="intermodal.local.embedded.whisper", env={"MALLOC_ARENA_MAX": "1"}),
-    # One heap that keeps what is freed until a picture is read: a page's tensors are 3 GB one after the other, and the
+    # One heap that keeps what is freed until an image is read: a page's tensors are 3 GB one after the other, and the
     # kernel clears each byte that it gives anew. A scan takes 3.6 s of the processor instead of 6.7.
     "ocr": ChildSpec(
         module="intermodal.local.embedded.ocr",
@@ -244,7 +244,7 @@ class EmbeddedRuntimes:
             reply, load_seconds = await self._work(endpoint, "draw", given, progress=progress, take=take)
         except RuntimeCrashed as error:  # the engine aborts its process on an unexpected internal state
             if not error.todo:
-                error.todo = "see whether the parts of the model belong together, or draw a smaller picture"
+                error.todo = "see whether the parts of the model belong together, or draw a smaller image"
             raise
         return ImageResult(
             pictures=tuple(reply.value["pictures"]), seed=reply.value["seed"], seconds=reply.seconds,

@@ -67,7 +67,7 @@ _SIGNS: Final = (
 _UNET: Final = ("input_blocks.", "down_blocks.")
 _TEXT_WIDTH: Final = "attn2.to_k.weight"  # a UNet attends to text of this width: 768, 1024, or 2048 of both encoders
 
-# Bytes of the computing buffers per pixel of a picture. The decoder needs 6,656 (512 x 512: 1,664 MiB), or less if its
+# Bytes of the computing buffers per pixel of an image. The decoder needs 6,656 (512 x 512: 1,664 MiB), or less if its
 # graph is rebuilt (1024 x 1024: 2,560 MiB); a small decoder needs 1,921, as measured here (256 x 256: 120 MiB). The
 # networks that compute the steps need 830 to 4,100. Sources: logs in issues #673, #1044, #1154 and #907 of
 # stable-diffusion.cpp.

@@ -200,7 +200,7 @@ def _check_codec(stream: Any, media_type: str) -> None:
 
 
 def _audio_delay(box: Any, stream: Any) -> float:
-    """Return the seconds by which the pictures of a video begin before its audio.
+    """Return the seconds by which the frames of a video begin before its audio.
 
     They are put before the speech as silence, so that it keeps its time in the video.
     """

@@ -179,7 +179,7 @@ def edit_mask(data: bytes, media_type: str, *, transparent: bool) -> dict[str, A
 
 
 def _encoded_mask(changes: Image.Image, transparent: bool) -> dict[str, Any]:
-    """Encode a mask that is white where a picture may change."""
+    """Encode a mask that is white where an image may change."""
     if not transparent:
         return encoded(changes)
     made = Image.new("RGBA", changes.size, (0, 0, 0, 255))
@@ -212,7 +212,7 @@ def encoded(image: Image.Image) -> dict[str, Any]:
 
 def checked_header(data: bytes, media_type: str) -> header_readers.PictureHeader:
     if media_type not in _FORMATS:
-        raise InputUnsupported("is not a picture", todo="pass a PNG, JPEG, WebP, GIF, TIFF or BMP")
+        raise InputUnsupported("is not an image", todo="pass a PNG, JPEG, WebP, GIF, TIFF or BMP")
     _prepare(media_type)
     header = header_readers.picture_header(data, media_type)
     if header.width * header.height > MAX_PIXELS:
@@ -228,12 +228,12 @@ def checked_header(data: bytes, media_type: str) -> header_readers.PictureHeader
 def _prepare(media_type: str) -> None:
     """Import the decoder of a format that needs more than Pillow. Raises NotInstalled if it is missing."""
     if media_type == "image/avif" and not features.check("avif"):
-        raise NotInstalled("is an AVIF picture, which this Pillow cannot decode", todo="run: pip install -U pillow")
+        raise NotInstalled("is an AVIF image, which this Pillow cannot decode", todo="run: pip install -U pillow")
     if media_type == "image/heic" and "HEIF" not in Image.OPEN:
         with sandbox.files_allowed():
             if importlib.util.find_spec("pi_heif") is None:
                 raise NotInstalled(
-                    "is a HEIC picture, and what decodes those is not installed",
+                    "is a HEIC image, and what decodes those is not installed",
                     todo="run: pip install 'intermodal[heic]', or convert it to JPEG",
                 )
             import pi_heif
@@ -314,7 +314,7 @@ def _making(image: Image.Image) -> tuple[str, str]:
 def _broken(error: Exception) -> InputBroken:
     words = str(error).lower()
     cut = "truncated" in words or "unexpected end" in words or "not enough" in words
-    return InputBroken("is cut short" if cut else "cannot be decoded as a picture", todo=_BROKEN_TODO)
+    return InputBroken("is cut short" if cut else "cannot be decoded as an image", todo=_BROKEN_TODO)
 
 
 def flattened(image: Image.Image) -> Image.Image:

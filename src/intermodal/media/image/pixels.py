@@ -32,7 +32,7 @@ def decode_rgb(data: bytes, to: Callable[[int, int], tuple[int, int]] | None, re
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as opened:
             image = opened.convert("RGB")
     except Exception as error:  # our own decoder encoded it, so any failure means that it is no image
-        raise InputBroken(f"is not a picture ({type(error).__name__})") from None
+        raise InputBroken(f"is not an image ({type(error).__name__})") from None
     if to is not None:
         image = image.resize(to(*image.size), Image.Resampling(resample))
     return Rgb(*image.size, image.tobytes())

@@ -93,7 +93,7 @@ class ConvertedFile(Value):
     """The contents of a converted file.
 
     Attributes:
-     text: Markdown; ``[picture 1]`` in place of an image, counted from 1 as in ``pictures``.
+     text: Markdown; ``[image 1]`` in place of an image, counted from 1 as in ``pictures``.
      pictures: in the order of the text, each once.
      attachments: files of a mail or an archive, in order.
      notes: omissions and remarks, each a phrase that can follow "report.docx: ".

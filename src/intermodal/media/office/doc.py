@@ -64,7 +64,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     marks = [gallery.mark(picture) for picture in compound.pictures("Data", "WordDocument")]
     text = "\n\n".join(part for part in (text, *dict.fromkeys(marks)) if part)
     if not text:
-        raise InputEmpty("holds no text and no pictures", where=name, todo="check what wrote this file")
+        raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
     return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *found, *gallery.notes()))
 
 

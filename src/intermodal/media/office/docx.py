@@ -75,7 +75,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     drawn = _drawn(package, relations)
     text = "\n\n".join(part for part in (*before, text, *drawn, *after) if part)
     if not text and not gallery.pictures:
-        raise InputEmpty("holds no text and no pictures", where=name, todo="check what wrote this file")
+        raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
     body = package.read(main)
     for mark, one, many in _LEFT_OUT:
         found = len(mark.findall(body))

@@ -46,7 +46,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
             break
         blocks.append(text)
     if not any(blocks[1:]) and not gallery.pictures:
-        raise InputEmpty("holds no text and no pictures", where=name, todo="check what wrote this file")
+        raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
     played = sum(str(each.get("media-type", "")).startswith(("audio/", "video/")) for each in root.iter())
     if played:
         notes.append(f"{counted(played, 'recording or film', 'recordings or films')} inside left out")

@@ -63,7 +63,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     gallery = PictureCollector(probe)
     text, notes = markdown(decode_text(data, markup=True)[0], gallery, framed=False)
     if not text and not gallery.pictures:
-        raise InputEmpty("holds no text and no pictures", where=name, todo="save the page from a browser as PDF")
+        raise InputEmpty("holds no text and no images", where=name, todo="save the page from a browser as PDF")
     return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
 
 
@@ -235,7 +235,7 @@ def _picture(element: Any, gallery: PictureCollector, inside: Found | None) -> s
     if source[:5].lower() != "data:":
         gallery.outside += 1
     said = " ".join(alt.split())[:200].strip("[]")
-    return f"[picture not fetched: {said}]" if said else ""
+    return f"[image not fetched: {said}]" if said else ""
 
 
 def _data_uri(source: str) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Converts pages that a browser saved in one file with their pictures and style sheets (MHTML, RFC 2557).
+"""Converts pages that a browser saved in one file with their images and style sheets (MHTML, RFC 2557).
 
 Runs in the worker. Nothing is fetched: what a page refers to is taken from the file, or is not there.
 """
@@ -70,7 +70,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     except MALFORMED:
         raise InputBroken("cannot be read as a saved page", where=name, todo=_TODO) from None
     if not text and not gallery.pictures:
-        raise InputEmpty("holds no text and no pictures", where=name, todo=_TODO)
+        raise InputEmpty("holds no text and no images", where=name, todo=_TODO)
     if others:
         notes.append(f"{counted(len(others), 'page')} within the page left out")
     if saved.cut:

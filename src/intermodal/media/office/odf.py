@@ -60,7 +60,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         text, found = markdown(page, gallery, writer.inside)
         notes += found
     if not text and not gallery.pictures:
-        raise InputEmpty("holds no text and no pictures", where=name, todo="check what wrote this file")
+        raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
     if len(text) > MAX_CHARS:
         raise InputTooLarge(f"holds {len(text):,} characters, more than {MAX_CHARS:,}", todo="pass the part you need")
     deleted = sum(1 for _ in body.iter(f"{_TEXT}deletion"))

@@ -50,10 +50,10 @@ class PictureCollector:
         return len(self._held)
 
     def mark(self, data: bytes, alt: str = "") -> str:
-        """Return the mark of an image in the text: "[picture 2: the plant]", or "" if the image is left out."""
+        """Return the mark of an image in the text: "[image 2: the plant]", or "" if the image is left out."""
         number = self.add(data)
         said = " ".join(alt.split())[:200].strip("[]")
-        return f"[picture {number}{f': {said}' if said else ''}]" if number else ""
+        return f"[image {number}{f': {said}' if said else ''}]" if number else ""
 
     @property
     def pictures(self) -> tuple[EmbeddedFile, ...]:
@@ -62,11 +62,11 @@ class PictureCollector:
     def notes(self) -> list[str]:
         found = []
         if self._left["tiny"]:
-            found.append(f"{counted(self._left['tiny'], 'picture')} smaller than {MIN_PICTURE_SIDE} px left out")
+            found.append(f"{counted(self._left['tiny'], 'image')} smaller than {MIN_PICTURE_SIDE} px left out")
         if self._left["unreadable"]:
-            found.append(f"{counted(self._left['unreadable'], 'picture')} of a kind that is not taken left out")
+            found.append(f"{counted(self._left['unreadable'], 'image')} of a kind that is not taken left out")
         if self._left["more"]:
-            found.append(f"{counted(self._left['more'], 'picture')} after the first {MAX_PICTURES} left out")
+            found.append(f"{counted(self._left['more'], 'image')} after the first {MAX_PICTURES} left out")
         if self.outside:
-            found.append(f"{counted(self.outside, 'picture')} on the web not fetched")
+            found.append(f"{counted(self.outside, 'image')} on the web not fetched")
         return found

@@ -43,7 +43,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         blocks.append(f"Speaker notes: {spoken}" if spoken else "")
     blocks += dict.fromkeys(gallery.mark(picture) for picture in compound.pictures("Pictures"))
     if not gallery.pictures and not any(said or spoken for said, spoken, _ in slides):
-        raise InputEmpty("holds no text and no pictures", where=name, todo="check what wrote this file")
+        raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
     text = "\n\n".join(block for block in blocks if block)
     if len(text) > MAX_CHARS:
         raise InputTooLarge(f"holds {len(text):,} characters, more than {MAX_CHARS:,}", todo="pass fewer slides")

@@ -38,7 +38,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     except (PythonPptxError, KeyError, AttributeError, ValueError, TypeError, IndexError):
         raise InputBroken("cannot be read as slides", todo="open it and save it again as PPTX") from None
     if not any(body for _, body, _ in slides) and not gallery.pictures:
-        raise InputEmpty("holds no text and no pictures", where=name, todo="check what wrote this file")
+        raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
     text = "\n\n".join(f"{head}\n\n{body}".strip() for head, body, _ in slides)
     if len(text) > MAX_CHARS:
         raise InputTooLarge(f"holds {len(text):,} characters, more than {MAX_CHARS:,}", todo="pass fewer slides")
@@ -109,7 +109,7 @@ def _picture(shape: Any, gallery: PictureCollector) -> str:
         blob = shape.image.blob
     except (ValueError, KeyError, AttributeError):  # linked, or missing
         gallery.outside += 1
-        return f"[picture not fetched: {_line(alt)[:200]}]" if alt else ""
+        return f"[image not fetched: {_line(alt)[:200]}]" if alt else ""
     return gallery.mark(blob, alt)
 
 

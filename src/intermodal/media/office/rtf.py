@@ -54,11 +54,11 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     gallery = PictureCollector(probe)
     text, notes = markdown(reader.page(), gallery, reader.inside)
     if not text and not gallery.pictures:
-        raise InputEmpty("holds no text and no pictures", where=name, todo="check what wrote this file")
+        raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
     for number, what in ((reader.deleted, "deleted passage"), (reader.hidden, "hidden passage"),
-                         (reader.objects, "embedded file"), (reader.drawn, "picture of another kind")):  # fmt: skip
+                         (reader.objects, "embedded file"), (reader.drawn, "image of another kind")):  # fmt: skip
         if number:
-            notes.append(f"{counted(number, what, 'pictures of other kinds' if 'kind' in what else '')} left out")
+            notes.append(f"{counted(number, what, 'images of other kinds' if 'kind' in what else '')} left out")
     return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
 
 

@@ -58,7 +58,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     root = _root(data)
     notes, left = list[str](), _cleaned(root, probe)
     if left:
-        notes.append(f"{counted(left, 'picture')} in it left out: on the web, or of a kind that is not taken")
+        notes.append(f"{counted(left, 'image')} in it left out: on the web, or of a kind that is not taken")
     if hidden := _remove_hidden(root):
         notes.append(f"{counted(hidden, 'hidden element')} left out")
     said = list(_words(root))
@@ -79,7 +79,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     out = io.BytesIO()
     image.save(out, "PNG")
     words = "Words in the drawing:\n\n" + "\n".join(f"- {line}" for line in said) if said else ""
-    text = "\n\n".join(part for part in ("[picture 1]", words) if part)
+    text = "\n\n".join(part for part in ("[image 1]", words) if part)
     return ConvertedFile(text=text, pictures=(EmbeddedFile(data=out.getvalue()),), notes=tuple(notes))
 
 
@@ -254,7 +254,7 @@ def _length(text: str | None, otherwise: float) -> float:
     return value if 0 < value < 1e7 else otherwise
 
 
-# ---- words in the picture ------------------------------------------------------------------------
+# ---- words in the image ------------------------------------------------------------------------
 
 
 def _write(image: Image.Image, root: Any) -> int:

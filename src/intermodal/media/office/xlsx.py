@@ -58,7 +58,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         raise InputBroken("cannot be read as a workbook", todo="open it and save it again as XLSX") from None
     text = "\n\n".join(blocks)
     if not count.cells and not gallery.pictures and not any("\n" in block for block in blocks):
-        raise InputEmpty("holds no cells and no pictures", where=name, todo="check what wrote this file")
+        raise InputEmpty("holds no cells and no images", where=name, todo="check what wrote this file")
     if len(text) > MAX_CHARS:
         raise InputTooLarge(f"holds {len(text):,} characters, more than {MAX_CHARS:,}", todo="pass one sheet as CSV")
     if count.hidden:

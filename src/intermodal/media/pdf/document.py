@@ -419,7 +419,7 @@ def _distinct(words: str) -> tuple[str, ...]:
 
 NO_MAP = "its font does not say which letters they are"
 NO_WORDS = "its letters make no words"
-MISREAD = "it lies invisibly over a picture and does not fit what is seen there"
+MISREAD = "it lies invisibly over an image and does not fit what is seen there"
 
 _ASKED = 50  # characters of a page that are tested
 _UNMAPPED = 0.2  # share of tested characters without a letter
@@ -454,7 +454,7 @@ def layer_notes(pages: Sequence[PageFacts]) -> tuple[str, ...]:
     found = [f"the text layer of {_listed(numbers)} is not taken: {why}" for why, numbers in doubted.items()]
     hidden = [page.number for page in pages if page.hidden and not page.doubt]
     if hidden:
-        found.append(f"the words of {_listed(hidden)} are what an earlier reading of their pictures left")
+        found.append(f"the words of {_listed(hidden)} are what an earlier reading of their images left")
     return tuple(found)
 
 

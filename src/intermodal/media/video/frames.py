@@ -40,7 +40,7 @@ def frames(
         container.open_container(data, media_type, what="video") as found,
     ):
         if found.picture is None:
-            raise InputUnsupported("has sound alone and no pictures", todo="pass it as a recording")
+            raise InputUnsupported("has sound and no frames", todo="pass it as a recording")
         film = open_video(found, data, media_type)
         wanted, there = _by_scene(film, most, report) if rate is None else (_evenly(film, rate, most), 0)
         made = 0
@@ -54,7 +54,7 @@ def frames(
             }
             report(min(1.0, 0.8 + 0.2 * made / len(wanted)), f"frame {made} of {len(wanted)}")
     if not made:
-        raise InputBroken("holds no picture that can be decoded", todo=TODO)
+        raise InputBroken("holds no frame that can be decoded", todo=TODO)
 
 
 def _evenly(film: OpenVideo, rate: float, most: int) -> list[FrameRequest]:

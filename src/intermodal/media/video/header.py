@@ -37,7 +37,7 @@ def check_video_header(data: Data, media_type: str) -> None:
 def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise InputTooLarge(
-            f"has pictures of {width:,} x {height:,} pixels, more than {MAX_PIXELS // 1_000_000} million",
+            f"has frames of {width:,} x {height:,} pixels, more than {MAX_PIXELS // 1_000_000} million",
             todo="shrink it first: ffmpeg -i FILE -vf scale=1280:-2 smaller.mp4",
         )
 

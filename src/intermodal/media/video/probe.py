@@ -94,7 +94,7 @@ def probe(data: Data, media_type: str, density: Density) -> MediaProbeResult:
             )
         silent = found.sound is None
     if silent:
-        raise InputUnsupported("holds neither pictures nor sound", todo=TODO)
+        raise InputUnsupported("holds neither frames nor sound", todo=TODO)
     media_type = media_type.replace("video/", "audio/").replace("quicktime", "mp4")
     return msgspec.structs.replace(decoder.probe(data, media_type), kind="audio", media_type=media_type)
 
@@ -109,7 +109,7 @@ def _probe(film: OpenVideo, density: Density) -> MediaProbeResult:
     }
     shown = list(found.values())
     if not shown:
-        raise InputBroken("holds no picture that can be decoded", todo=TODO)
+        raise InputBroken("holds no frame that can be decoded", todo=TODO)
     first = shown[0]
     width, height = frame_image.shown_size(first, film.shape)
     densities = [density(frame_image.grey(picture, SAMPLE_SIDE)) for picture in shown]
@@ -143,10 +143,10 @@ def open_video(found: OpenContainer, data: Data, media_type: str) -> OpenVideo:
     if stream.codec_context is None or stream.codec_context.name not in container.PICTURE_CODECS:
         name = "one that is not known" if stream.codec_context is None else stream.codec_context.name
         raise InputUnsupported(
-            f"holds pictures in a codec that is not taken ({name})", todo="convert it: ffmpeg -i FILE film.mp4"
+            f"holds frames in a codec that is not taken ({name})", todo="convert it: ffmpeg -i FILE film.mp4"
         )
     if stream.width * stream.height > MAX_PIXELS:
-        raise InputTooLarge(f"has pictures of {stream.width:,} x {stream.height:,} pixels", todo="shrink it first")
+        raise InputTooLarge(f"has frames of {stream.width:,} x {stream.height:,} pixels", todo="shrink it first")
     stream.codec_context.thread_count = 1
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     fps = float(stream.average_rate or stream.guessed_rate or 0)

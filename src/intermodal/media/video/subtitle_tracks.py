@@ -73,7 +73,7 @@ def probe(opened: OpenContainer) -> SubtitleTracks:
     heard = _language(opened.sound) if opened.sound is not None else ""
     tracks = tuple(_facts(stream, lines[stream.index], heard) for stream in readable if lines[stream.index])
     pictures = [_language(stream) or "of no stated language" for stream in streams if stream not in readable]
-    notes = (f"its subtitles ({', '.join(pictures)}) are pictures or of another kind that is not read",)
+    notes = (f"its subtitles ({', '.join(pictures)}) are images or of another kind that is not read",)
     return SubtitleTracks(tracks=tracks, notes=notes if pictures else ())
 
 

@@ -193,7 +193,7 @@ def _size_text(part: PartFacts, conversion: PartConversion) -> str:
     return (
         f"{count} page{'s' if count != 1 else ''}"
         if conversion.leaves
-        else f"{count} picture{'s' if count != 1 else ''} of pages"
+        else f"{count} image{'s' if count != 1 else ''} of pages"
     )
 
 
@@ -204,7 +204,7 @@ _TITLES: dict[str, str] = {
     "transcript": "transcript",
     "speech": "answer",
     "scores": "scores",
-    "image": "picture",
+    "image": "image",
 }
 _JSON: dict[str, tuple[JsonDelivery, int | None]] = {  # how the schema is passed, and the maximum number of repairs
     "asked": ("prompted", 1), "told": ("told", None), "forced": ("forced", None),
@@ -238,7 +238,7 @@ class CandidateBuilder:
         return found
 
     def summary(self, route: Route) -> str:
-        """Return a route in a few words, such as "transcript + picture as it is"."""
+        """Return a route in a few words, such as "transcript + image as it is"."""
         found = self._summaries.get(route.assignment)
         if found is None:
             found = self._summaries[route.assignment] = route_summary(self.case, route.assignment)

@@ -154,7 +154,7 @@ def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     count = sum(step.count for step in _steps_of(name, pairs))
     if not count:
         return "", "image"
-    return (counted(count, "page picture") if bundle.kind == "document" else _frames(count, bundle, pairs)), "image"
+    return (counted(count, "page image") if bundle.kind == "document" else _frames(count, bundle, pairs)), "image"
 
 
 def _heard(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
@@ -208,7 +208,7 @@ def _derived(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
 def _pictures(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     if bundle.kind == "document":
         count = sum(len(conversion.pictures) for _, conversion in pairs)
-        return (counted(count, "page picture") if count else ""), "image"
+        return (counted(count, "page image") if count else ""), "image"
     if any(step.op == "resize" for _, conversion in pairs for step in conversion.steps):
         sizes = sorted({picture[:2] for _, conversion in pairs for picture in conversion.pictures})
         ends = [sizes[0], sizes[-1]] if len(sizes) > 1 else sizes

@@ -78,7 +78,7 @@ class ConversionStep(Struct, frozen=True, gc=False):
 class PartConversion(Struct, frozen=True, gc=False):
     """The conversion of one part: its steps, and the inputs that the last endpoint receives unconverted.
 
-    ``many``: expected number of repetitions of each picture; 1 except for frames, where one represents all. ``film``: a
+    ``many``: expected number of repetitions of each image; 1 except for frames, where one represents all. ``film``: a
     video sent whole. ``leaves``: the pages of a document sent whole. ``lines``: number of output lines that start with
     a time.
     """
@@ -117,7 +117,7 @@ class ConversionOption(Struct, eq=False, gc=False):
             that models write. ``text`` includes the labels of its blocks.
         work: seconds on this machine times the cores in use. by: seconds of each local process. chain: the longest
             sequence of steps of one part. steps: number of steps.
-        pictures, sound: unconverted media; ``sound`` in seconds.
+        images, sound: unconverted media; ``sound`` in seconds.
         counted: whether it has unconverted media, whose tokens depend on the endpoint. held: amounts to which limits
             apply.
         odd: whether some of its images may be rejected.

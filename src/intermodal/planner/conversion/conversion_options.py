@@ -4,8 +4,8 @@
     image     as it is | as it is and read | read | described | read and described | frames of an animation
               | resized, where its size may be refused
     audio     as it is | transcribed
-    video     as it is | its sound and its pictures, each with an option of its own (video_options.py)
-    document  as it is | extract (scanned pages rendered and read) | render | mixed (text of pages, and pictures of
+    video     as it is | its sound and its images, each with an option of its own (video_options.py)
+    document  as it is | extract (scanned pages rendered and read) | render | mixed (text of pages, and images of
               scanned pages and of those with figures) | figured (text, and such pages described)
     any       nothing but the properties of the file, where only those are asked for
 
@@ -237,7 +237,7 @@ __all__ = ["allowed_converters", "conversion_options"]
 
 Aspects = tuple[Aspect, ...]
 
-WORDS_IN_FIGURES = 0.2  # maximum share of letters in pictures for the text layer to count as keeping the words
+WORDS_IN_FIGURES = 0.2  # maximum share of letters in images for the text layer to count as keeping the words
 
 
 def document_options(
@@ -299,14 +299,14 @@ def document_options(
 
 
 def _left_in_figures(pages: list[tuple[PageFacts, ...]]) -> bool:
-    """Return whether so many letters are in pictures that the text layers do not keep the words."""
+    """Return whether so many letters are in images that the text layers do not keep the words."""
     every = [page for some in pages for page in some]
     pictured = sum(page.figure_letters.mid for page in every if page.figures and page.figure_letters.known)
     return pictured > WORDS_IN_FIGURES * (pictured + sum(page.chars for page in every))
 
 
 def _wordless(bundle: Bundle) -> tuple[Aspects, Aspects]:
-    """Return the aspects that an extraction keeps and loses if it leaves words in pictures."""
+    """Return the aspects that an extraction keeps and loses if it leaves words in images."""
     lost = {"words", *(aspect for part in bundle.parts for aspect in lost_aspects("extract", part))}
     return (), tuple(aspect for aspect in ASPECTS_OF_KIND["document"] if aspect in lost)
 

@@ -225,12 +225,12 @@ def read_pages(
 
 
 def render_figures(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...]) -> ConversionStep:
-    """Return the step of rendering pictures with words on text pages, each cropped from its page."""
+    """Return the step of rendering images with words on text pages, each cropped from its page."""
     shapes = [shape for page in pages for shape in figure_pixels(page)]
     megapixels = sum(width * height for width, height in shapes) / 1e6
     return with_outcome(
         ConversionStep(
-            op="render", title=f"pictures on {pages_title(page_numbers(pages))} at {FIGURE_DPI} dpi",
+            op="render", title=f"images on {pages_title(page_numbers(pages))} at {FIGURE_DPI} dpi",
             pages=page_numbers(pages), shown=False, count=len(shapes), tokens=exact(0.0),
             parameters=RenderPages(pages=page_numbers(pages), cut_out_figures=True, dpi=FIGURE_DPI),
             seconds=at_each(lambda level: render_seconds(case.rates_of_media, level, megapixels)),
@@ -242,7 +242,7 @@ def render_figures(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, 
 def read_figures(
     case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], reader: Endpoint, of: int
 ) -> ConversionStep:
-    """Return the step of reading the words in cropped pictures of text pages."""
+    """Return the step of reading the words in cropped images of text pages."""
     rates = case.rates(reader)
     sizes = [read_megapixels(*shape) for page in pages for shape in figure_pixels(page)]
     price = ocr_price(rates, len(sizes))
@@ -253,7 +253,7 @@ def read_figures(
         ConversionStep(
             op="read",
             endpoint=reader,
-            title=f"pictures on {pages_title(page_numbers(pages))}",
+            title=f"images on {pages_title(page_numbers(pages))}",
             pages=page_numbers(pages),
             of=of,
             tokens=tokens,
@@ -267,7 +267,7 @@ def read_figures(
 
 
 def figure_pixels(page: PageFacts) -> list[tuple[int, int]]:
-    """Return the pixel sizes of a page's pictures after cropping."""
+    """Return the pixel sizes of a page's images after cropping."""
     return [page_size(right - left, bottom - top, FIGURE_DPI)[:2] for left, top, right, bottom in page.figures]
 
 
@@ -498,7 +498,7 @@ def subtitle_lines(part: PartFacts, track: SubtitleFacts, *, timed: bool) -> Lev
 
 
 def _in_lines(every: Levels, seconds: float, part: PartFacts) -> Levels:
-    """Return the number of lines after joining segments; a picture between segments starts a new line."""
+    """Return the number of lines after joining segments; an image between segments starts a new line."""
     low, mid, high = every
     lines = seconds / line_of(part.seconds.mid)
     return (min(low, lines / 2), min(mid, lines), min(high, lines + 1 + FRAMES_MOST))

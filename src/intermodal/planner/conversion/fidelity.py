@@ -56,8 +56,8 @@ VISUAL_ASPECTS: frozenset[Aspect] = frozenset(("appearance", "figures", "motion"
 UNCONVERTED_OPTIONS = ("native", "resized", "frames", "read_along")  # options that keep the kind of the part
 WORD_OPTIONS = ("read", "describe", "both", "properties")  # options after which several images cannot be compared
 
-FIGURE_PAGE = 0.1  # minimum share of a page covered by pictures or drawings for rendering it
-FIGURE_SHARE = 0.3  # minimum share of a page covered by pictures or drawings for them to be its main content ...
+FIGURE_PAGE = 0.1  # minimum share of a page covered by images or drawings for rendering it
+FIGURE_SHARE = 0.3  # minimum share of a page covered by images or drawings for them to be its main content ...
 FIGURE_CHARS = 400  # ... if it has fewer characters than this
 WRITTEN = 40.0  # minimum letters that count as writing in an image; photographs without writing have up to 30
 DENSE = 0.12  # minimum text share of an image's area for its words to matter most
@@ -113,7 +113,7 @@ def aspects_needed(
         # A question that is not about appearance is about the text, if there is any. And a question that is not about
         # text is about an image's appearance, unless the image is a page of text.
         plain = open_ and aspect == "words" and part.kind in ("image", "document") and not looks
-        # And a question that is not about text is about a picture's appearance, unless the picture is a page of text.
+        # And a question that is not about text is about an image's appearance, unless the image is a page of text.
         shown = open_ and aspect == "appearance" and part.kind == "image" and "words" not in question
         if plain or shown:
             needs[aspect] = MUST_KEEP
@@ -155,12 +155,12 @@ def _is_unsampled(part: PartFacts) -> bool:
 
 
 def pages_with_figures(part: PartFacts) -> tuple[int, ...]:
-    """Return the pages with drawings or pictures beside their text, excluding scans."""
+    """Return the pages with drawings or images beside their text, excluding scans."""
     return tuple(page.number for page in part.pages if page.figure_share >= FIGURE_PAGE and not page.pictured)
 
 
 def figure_pages(part: PartFacts) -> tuple[int, ...]:
-    """Return the pages whose content is mostly figures: much drawing or picture, little text, not a scan.
+    """Return the pages whose content is mostly figures: much drawing or image, little text, not a scan.
 
     The content of a scan is its text.
     """

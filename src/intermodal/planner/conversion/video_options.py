@@ -1,7 +1,7 @@
-"""Conversion options of videos (sound and pictures, each with its own option) and of animations.
+"""Conversion options of videos (sound and frames, each with its own option) and of animations.
 
     sound     its subtitles | transcribed | as it is | there is none | given up where nothing can transcribe it
-    pictures  shown as frames | read | described | read and described | given up where nothing can see them
+    frames  shown as they are | read | described | read and described | given up where nothing can see them
 
 Number, size and selection of frames (by scene, or per second) are parameters of the plan. Speech and frames keep their
 times, so that they can be related to each other.
@@ -92,7 +92,7 @@ class FrameSampling(Struct, frozen=True):
 
 
 class VideoTrack(Struct, frozen=True):
-    """One half of a video option (sound or pictures): its name, converters and frames."""
+    """One half of a video option (sound or frames): its name, converters and frames."""
 
     name: str
     endpoints: tuple[Endpoint, ...] = ()
@@ -101,7 +101,7 @@ class VideoTrack(Struct, frozen=True):
 
 
 def video_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[ConversionOption]:
-    """Return the option with the whole video, and every pair of a sound option and a picture option."""
+    """Return the option with the whole video, and every pair of a sound option and a frame option."""
     part = bundle.parts[0]
     found = [
         make_option(case, bundle, "native", frozenset(("video",)), lambda place: _whole_video(bundle.parts[place]))
@@ -218,7 +218,7 @@ def subtitle_notes(part: PartFacts, language: str, used: Collection[int]) -> lis
     return found
 
 
-# ---- pictures -----------------------------------------------------------------------------------
+# ---- frames -----------------------------------------------------------------------------------
 
 
 def _picture_tracks(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[VideoTrack]:
@@ -362,7 +362,7 @@ def aspects_lost_as_text(part: PartFacts) -> tuple[Aspect, ...]:
 def _video_conversion(
     case: PlanningCase, part: PartFacts, sound: VideoTrack, picture_track: VideoTrack, *, timed: bool
 ) -> PartConversion:
-    """Return the conversion of one video, sound before pictures. Their text blocks are later merged by time."""
+    """Return the conversion of one video, sound before frames. Their text blocks are later merged by time."""
     made: list[ConversionStep] = []
     sound_seconds = Quantity()
     lines = ZEROS

@@ -7,6 +7,7 @@ does not release a private document attached to it, nor vice versa.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from intermodal.core.content import KINDS
@@ -19,11 +20,12 @@ _KINDS = frozenset(KINDS)
 _CONTENT = ("text", "image")
 # A label for the inner kind also covers the outer one.
 INSIDE: dict[str, tuple[str, ...]] = {"video": ("audio", "image")}
+_OLDER_NAME = re.compile(r"\bpicture (?=\d+( \(\d+\))?$)")  # of an image in a file, which is now "image 1"
 
 
 def same_name(label: str, name: str) -> bool:
     """Return whether a label equals a name, or the last component of its path."""
-    return label == name or label.rsplit("/", 1)[-1] == name.rsplit("/", 1)[-1]
+    return label == name or name.rsplit("/", 1)[-1] in _last_names(label)
 
 
 def covers(label: str, name: str) -> bool:
@@ -31,7 +33,13 @@ def covers(label: str, name: str) -> bool:
 
     "call.wav" covers "letter.eml, call.wav". A release must name its subject exactly.
     """
-    return same_name(label, name) or label.rsplit("/", 1)[-1] == name.rsplit(", ", 1)[-1]
+    return same_name(label, name) or name.rsplit(", ", 1)[-1] in _last_names(label)
+
+
+def _last_names(label: str) -> tuple[str, str]:
+    """Return the last component of a label's path, as it is and with the present name of an image in a file."""
+    last = label.rsplit("/", 1)[-1]
+    return last, _OLDER_NAME.sub("image ", last)
 
 
 def is_private(policy: Policy, part: PartFacts) -> bool:
@@ -66,7 +74,7 @@ def may_release(policy: Policy, part: PartFacts, into: str) -> bool:
 
 
 def _inner(policy: Policy, part: PartFacts) -> tuple[str, ...]:
-    """Return the private kinds inside a part: sound and pictures of a video."""
+    """Return the private kinds inside a part: sound and images of a video."""
     return tuple(kind for kind in INSIDE.get(part.kind, ()) if kind in policy.private)
 
 

@@ -38,15 +38,15 @@ from intermodal.plans.verdict import joined_names
 _MAKES: dict[str, str] = {
     "generate": "it answers in text",
     "transcribe": "it turns speech into text",
-    "read": "it reads text from pictures",
-    "describe": "it describes pictures",
+    "read": "it reads text from images",
+    "describe": "it describes images",
     "speak": "it speaks text",
     "score": "it scores labels",
     "embed": "it makes embeddings",
-    "draw": "it draws pictures",
+    "draw": "it draws images",
 }
 _IS: dict[str, str] = {
-    "text": "text", "image": "a picture", "audio": "a recording", "video": "a video", "document": "a document",
+    "text": "text", "image": "an image", "audio": "a recording", "video": "a video", "document": "a document",
 }  # fmt: skip
 _COMPUTES: dict[Zone, str] = {
     "process": "in a process of this machine",
@@ -277,11 +277,11 @@ def matched(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     if job != case.job or job not in ("score", "embed") or not group.first.model.matches_pictures or case.bundles:
         return ""
     if job == "score":
-        return "scores labels against pictures, and there is none"
+        return "scores labels against images, and there is none"
     return (
         ""
         if case.named is not None
-        else hint("its vectors of words are for finding pictures: for those, name it ({model})")
+        else hint("its vectors of words are for finding images: for those, name it ({model})")
     )
 
 
@@ -319,7 +319,7 @@ def privacy(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case
     if "text" in option.kinds and bundle.text_private:
         return hint("{} is private, and so is its text ({})", bundle.title, release(f"{bundle.kind}:text"))
     if "image" in option.kinds and bundle.picture_private:
-        what = "pictures of its pages" if bundle.kind == "document" else "its pictures"
+        what = "images of its pages" if bundle.kind == "document" else "its images"
         return f"{bundle.title} is private, and so are {what}"
     if "audio" in option.kinds and bundle.sound_private:
         return hint("{} is private, and so is its sound ({})", bundle.title, release(f"{bundle.kind}:audio"))
@@ -370,7 +370,7 @@ def as_pictures(group: EndpointGroup, option: ConversionOption, bundle: Bundle, 
     """Require that contrastive models receive images, not text about them."""
     if not group.first.model.matches_pictures or option.kinds == {"image"}:
         return ""
-    return f"compares pictures, and {_DOING.get(option.name, 'this way')} makes something else of {bundle.title}"
+    return f"compares images, and {_DOING.get(option.name, 'this way')} makes something else of {bundle.title}"
 
 
 def drawn_from(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
@@ -379,8 +379,8 @@ def drawn_from(group: EndpointGroup, option: ConversionOption, bundle: Bundle, c
         return ""
     if option.name == "native":
         edits = EDITS in supported_image_options(group.first.host)
-        return "" if edits else f"draws from words alone, and {bundle.title} is a picture"
-    return f"{bundle.title} is a picture to be drawn from, and words about it would make another"
+        return "" if edits else f"draws from words alone, and {bundle.title} is an image"
+    return f"{bundle.title} is an image to be drawn from, and words about it would make another"
 
 
 # ---- route ------------------------------------------------------------------------------------
@@ -389,7 +389,7 @@ def drawn_from(group: EndpointGroup, option: ConversionOption, bundle: Bundle, c
 def images(priced: PricedRoute, case: PlanningCase) -> str:
     if priced.max_pictures is None or priced.pictures <= priced.max_pictures:
         return ""
-    return f"takes {priced.max_pictures} pictures a request, and there are {priced.pictures}"
+    return f"takes {priced.max_pictures} images a request, and there are {priced.pictures}"
 
 
 def media(priced: PricedRoute, case: PlanningCase) -> str:
@@ -465,7 +465,7 @@ def below_floor(case: PlanningCase, place: int, job: Job = "generate") -> str:
 _AS: dict[Job, str] = {
     "transcribe": " for speech recognition",
     "read": " for text recognition",
-    "describe": " for describing pictures",
+    "describe": " for describing images",
 }
 
 

@@ -160,7 +160,7 @@ def _pictures_perhaps_too_long(case: PlanningCase, chosen: Route) -> list[str]:
     ):
         return []
     return [
-        f"pictures may take {low:,.0f} to {high:,.0f} tokens of a context of {context:,.0f}; how many "
+        f"images may take {low:,.0f} to {high:,.0f} tokens of a context of {context:,.0f}; how many "
         f"{chosen.endpoint.id} counts is not known, so it may refuse"
     ]
 

@@ -37,31 +37,31 @@ from intermodal.plans.verdict import (
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _NATIVE: dict[Kind, str] = {
     "text": "text",
-    "image": "picture as it is",
+    "image": "image as it is",
     "audio": "sound as it is",
     "document": "document as it is",
     "video": "video as it is",
 }
 _OPTION_NAMES: dict[str, str] = {
     "transcribe": "transcript",
-    "read": "text read from the picture",
+    "read": "text read from the image",
     "extract": "text of the document",
-    "render": "pictures of its pages",
-    "mixed": "text and pictures of its pages",
+    "render": "images of its pages",
+    "mixed": "text and images of its pages",
     "figured": "text of the document and descriptions of its figures",
-    "describe": "description of the picture",
-    "both": "text read from the picture and a description of it",
+    "describe": "description of the image",
+    "both": "text read from the image and a description of it",
     "frames": "frames of the animation",
-    "resized": "picture made smaller",
-    "read_along": "picture as it is and the text read from it",
+    "resized": "image made smaller",
+    "read_along": "image as it is and the text read from it",
     "properties": "properties of the file alone",
 }
 _TRACKS: dict[str, str] = {
     "transcribe": "transcript", "demux": "its sound", "read": "text on the screen", "describe": "what is seen",
     "frames": "frames", "subtitles": "its subtitles", "properties": "its properties",
 }  # fmt: skip
-_GOES_IN: dict[str, str] = {"image": "a picture", "audio": "sound", "document": "a document", "video": "a video"}
-_GO_IN: dict[str, str] = {"image": "pictures", "audio": "sound", "document": "documents", "video": "videos"}
+_GOES_IN: dict[str, str] = {"image": "an image", "audio": "sound", "document": "a document", "video": "a video"}
+_GO_IN: dict[str, str] = {"image": "images", "audio": "sound", "document": "documents", "video": "videos"}
 _SENSES: tuple[tuple[Kind, str], ...] = (("image", "see"), ("audio", "hear"))
 _AS: dict[Kind, tuple[Kind, ...]] = {"document": ("document", "image"), "video": ("video", "image", "audio")}
 NEEDED = "the question seems to need it"
@@ -70,7 +70,7 @@ _SUGGESTED: dict[Aspect, str] = {
     "words": "there is something to read",
     "layout": "it is dense with text",
     "appearance": "there is little text in it",
-    "comparison": "there are several pictures",
+    "comparison": "there are several images",
 }
 MAX_SOURCE = 48
 
@@ -189,7 +189,7 @@ def _matching(case: PlanningCase, verdict: Verdict, after: str) -> str:
     """Return the verdict on a route that compares images with words."""
     titles = joined_names([bundle.title for bundle in case.bundles])
     if case.job == "embed":
-        what = f"{titles} as a vector, in one space with words" if titles else "words as a vector, in one with pictures"
+        what = f"{titles} as a vector, in one space with words" if titles else "words as a vector, in one with images"
     else:
         what = f"labels are held against what {titles} shows{after}"
     beside = or_language_model(verdict)
@@ -202,7 +202,7 @@ def _matching(case: PlanningCase, verdict: Verdict, after: str) -> str:
 _REASONS: dict[str, str] = {
     "transcribe": "the words of a recording come out, with no answer to generate",
     "embed": "a vector comes out and no words",
-    "draw": "a picture comes out and no words",
+    "draw": "an image comes out and no words",
     "speak": "the text itself is spoken, with no answer to generate",
 }
 _OTHER_KINDS: dict[str, str] = {
@@ -385,13 +385,13 @@ def _looked_at(case: PlanningCase, assignment: Assignment) -> str:
         elif name == "watch":
             words = f"{goes} {_video_summary(pairs[0][1])}"
         elif name == "resized":
-            words = f"{goes} {'pictures' if many else 'a picture'} made smaller"
+            words = f"{goes} {'images' if many else 'an image'} made smaller"
         elif name == "frames":
             words = f"{goes} frames"
         elif name == "read_along":
-            words = f"{goes} {'pictures' if many else 'a picture'} with the text read from {'them' if many else 'it'}"
+            words = f"{goes} {'images' if many else 'an image'} with the text read from {'them' if many else 'it'}"
         else:
-            words = f"{'are' if many else 'is'} shown as pictures of {'their' if many else 'its'} pages"
+            words = f"{'are' if many else 'is'} shown as images of {'their' if many else 'its'} pages"
         found.append(f"{joined_names([part.name for part, _ in pairs])} {words}")
     return ", ".join(found)
 
@@ -411,7 +411,7 @@ def _shown(pairs: list[tuple[PartFacts, PartConversion]]) -> str:
     """Return the pages shown beside the text; for several documents, their number."""
     pages = [page for _, conversion in pairs for step in conversion.steps if step.op == "render" for page in step.pages]
     which = pages_title(tuple(pages)) if len(pairs) == 1 else f"{number_word(len(pages))} pages"
-    return f"{'a picture' if len(pages) == 1 else 'pictures'} of {which}"
+    return f"{'an image' if len(pages) == 1 else 'images'} of {which}"
 
 
 def route_warnings(case: PlanningCase, assignment: Assignment) -> tuple[str, ...]:
@@ -430,14 +430,14 @@ def route_warnings(case: PlanningCase, assignment: Assignment) -> tuple[str, ...
 
 
 def _unread_figures(bundle: Bundle, option: ConversionOption) -> list[str]:
-    """Return warnings for pages whose text is sent without the words in their pictures."""
+    """Return warnings for pages whose text is sent without the words in their images."""
     found: list[str] = []
     for part, conversion in zip(bundle.parts, option.conversions, strict=True):
         extracted = {page for step in conversion.steps if step.op == "extract" for page in step.pages}
         looked_at = {page for step in conversion.steps if step.op != "extract" for page in step.pages}
         left = tuple(page.number for page in part.pages if page.figures and page.number in extracted - looked_at)
         if left:
-            found.append(f"pictures on {pages_title(left)} of {part.name} hold words that are not read")
+            found.append(f"images on {pages_title(left)} of {part.name} hold words that are not read")
     return found
 
 

@@ -34,7 +34,7 @@ _REMEDIES: dict[str, str] = {
     "max_cost": hint("raise {max-cost}"),
     "deadline": hint("raise {deadline}, or allow a shorter answer ({max-tokens})"),
     "schema": "do without strict: then it is asked for in words and checked; or allow a host that forces schemas",
-    "images": "send fewer pictures",
+    "images": "send fewer images",
     "language": hint("allow a speech recognition model for this language ({}, intermodal hosts add)", PULL_LIST),
     "translation": hint(
         "leave {translate} out, or have a language model translate a transcript ({output=}), by one that is pulled or "

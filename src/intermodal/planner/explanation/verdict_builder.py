@@ -251,7 +251,7 @@ def part_judgements(case: PlanningCase, assignment: Assignment) -> tuple[Judged,
 def _extracted_texts(case: PlanningCase) -> Iterator[Judged]:
     """Yield the texts of office files whose appearance the question needs.
 
-    Fills and fonts are lost in the extraction, and no route renders such a file. Pictures in a file are separate parts:
+    Fills and fonts are lost in the extraction, and no route renders such a file. Images in a file are separate parts:
     if the appearance of one of them is needed, the question may refer to that. A chart is no loss, because its numbers
     are in the text.
     """

@@ -73,13 +73,13 @@ def unsupported_by_host(host: Host, request: Request) -> str:
     """Return why a host cannot generate these images; "" if it can."""
     has = supported_image_options(host)
     if not has:
-        return "is spoken to in a protocol in which intermodal asks for no pictures"
+        return "is spoken to in a protocol in which intermodal asks for no images"
     stated, size = stated_settings(request)
     if RATIO in has and size is not None and size in ASPECT_RATIOS:
         stated = tuple(word for word in stated if word != SIZE)
     elif RATIO in has and size is not None:
         sizes = ", ".join(f"{width}x{height}" for width, height in ASPECT_RATIOS)
-        return f"draws {sizes}, and no picture of {size[0]}x{size[1]}"
+        return f"draws {sizes}, and no image of {size[0]}x{size[1]}"
     missing = [OPTION_LABELS[word] for word in stated if word not in has]
     return f"cannot be told {' and '.join(missing)}" if missing else ""
 
@@ -150,30 +150,30 @@ def check_image_settings(request: Request, facts: Facts) -> None:
     output, given = image_output(request), input_pictures(facts)
     if output.strength is not None and not given:
         raise UsageError(
-            "a strength says how much of a picture is drawn anew, and no picture goes in", where=setting("strength"),
-            todo="add the picture to start from, or leave it out",
+            "a strength says how much of an image is drawn anew, and no image goes in", where=setting("strength"),
+            todo="add the image to start from, or leave it out",
         )  # fmt: skip
     if not output.mask:
         return
     last = facts.parts[-1]  # the mask follows the image to which it applies
     if last.kind != "image" and len(facts.parts) > len(given) + 1:
         raise UsageError(
-            f"{last.name} is {last.kind}, not a picture", where=setting("mask"), todo="give a mask as PNG",
+            f"{last.name} is {last.kind}, not an image", where=setting("mask"), todo="give a mask as PNG",
         )  # fmt: skip
     if len(given) < 2:
         raise UsageError(
-            "a mask says what of a picture may change, and no picture goes in", where=setting("mask"),
-            todo="add the picture that it is laid on",
+            "a mask says what of an image may change, and no image goes in", where=setting("mask"),
+            todo="add the image that it is laid on",
         )  # fmt: skip
     if len(given) > 2:
         raise UsageError(
-            f"a mask is of one picture, and {len(given) - 1} go in", where=setting("mask"), todo="give one picture",
+            f"a mask is of one image, and {len(given) - 1} go in", where=setting("mask"), todo="give one image",
         )  # fmt: skip
     picture, mask = given
     if (picture.width, picture.height) != (mask.width, mask.height):
         raise UsageError(
             f"{mask.name} has {mask.width}x{mask.height} pixels and {picture.name} {picture.width}x{picture.height}",
-            where=setting("mask"), todo="make the mask as large as its picture",
+            where=setting("mask"), todo="make the mask as large as its image",
         )  # fmt: skip
 
 
@@ -188,7 +188,7 @@ def unsupported_by_model(diffusion: DiffusionSettings | None, request: Request, 
         width, height = output.size
         return f"draws sides that are multiples of {diffusion.unit} pixels, and no {width}x{height} ({near} is near)"
     if count > 1:
-        return f"draws from one picture, and there are {count}"
+        return f"draws from one image, and there are {count}"
     return ""
 
 
@@ -238,8 +238,8 @@ def image_call_cost(
 
 
 def image_title(drawn: DrawImage) -> str:
-    """Return a title: "a picture, 1024x1024, medium quality", "a picture, 512x512 x 20 steps"."""
-    many = "a picture" if drawn.count is None else f"{drawn.count} pictures"
+    """Return a title: "an image, 1024x1024, medium quality", "an image, 512x512 x 20 steps"."""
+    many = "an image" if drawn.count is None else f"{drawn.count} images"
     quality = f"{drawn.quality} quality" if drawn.quality else ""
     size = "" if drawn.size is None else f"{drawn.size[0]}x{drawn.size[1]}"
     if drawn.steps is not None:  # its duration depends on steps and pixels

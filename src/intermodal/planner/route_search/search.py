@@ -5,7 +5,7 @@
 3. Queue: groups are ordered by a lower bound, the score of a member with the best of every figure and the least of
    every demand. Members are priced until no queued group can enter the list of best routes.
 4. A group whose best possible member violates a limit is rejected whole. Limits that couple the bundles (context,
-   pictures per request) are met by other assignments; pages are selected only where no endpoint takes all.
+   images per request) are met by other assignments; pages are selected only where no endpoint takes all.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ def _findings(root: Element) -> Iterator[PromptFinding]:
                 "give a file of these pages alone, or choose the pages for the request",
             )
         if tag == "img" and "alt" in each.attrs and not each.attrs.get("syntax"):  # POML's own rule
-            what = "<img> with alt and without syntax stands for the words of alt, and the picture is not sent"
+            what = "<img> with alt and without syntax stands for the words of alt, and the image is not sent"
             yield PromptFinding("warning", each.line, what, 'write syntax="multimedia" to send it')
 
 

@@ -78,7 +78,7 @@ QUIRKS: Mapping[str, str] = {
 _REFUSED: tuple[tuple[type[WirePart], str, str], ...] = (
     (WireAudio, "", "convert it first"),
     (WireVideo, "", "convert it first"),
-    (WireDocument, "no_documents", "send its text, or pictures of its pages"),
+    (WireDocument, "no_documents", "send its text, or images of its pages"),
 )
 
 

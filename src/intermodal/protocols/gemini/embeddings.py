@@ -1,7 +1,7 @@
 """Google's embeddings: ``models.embedContent`` for one text, ``models.batchEmbedContents`` for several.
 
 Source: the Gemini API reference (v1beta), the types of Google's published SDK, and Google's page "Gemini Embedding 2"
-(https://docs.cloud.google.com/vertex-ai/generative-ai/docs/models/gemini/embedding-2): pictures as PNG and JPEG, sound,
+(https://docs.cloud.google.com/vertex-ai/generative-ai/docs/models/gemini/embedding-2): images as PNG and JPEG, sound,
 videos, PDFs. Each content becomes one vector, media together with text, if the model supports it; several texts are
 several contents.
 """

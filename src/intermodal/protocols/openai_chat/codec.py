@@ -227,7 +227,7 @@ def _check(call: ChatCall, host: Host) -> None:
 _REFUSED: tuple[tuple[type[WirePart], str, str], ...] = (
     (WireAudio, "no_audio", "transcribe it first"),
     (WireVideo, "no_video", "send frames of it"),
-    (WireDocument, "no_documents", "send its text, or pictures of its pages"),
+    (WireDocument, "no_documents", "send its text, or images of its pages"),
 )
 
 

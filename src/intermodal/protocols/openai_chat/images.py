@@ -19,7 +19,7 @@ from intermodal.protocols.image_generation import check_options, parse_reply, ra
 from intermodal.protocols.openai_chat.codec import read_usage
 from intermodal.protocols.request_validation import decode_data_uri
 
-WIRE = "pictures over OpenRouter's chat"
+WIRE = "images over OpenRouter's chat"
 PATH = "/chat/completions"
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
 

@@ -27,15 +27,15 @@ QUIRKS: Mapping[str, str] = {
     "image_seed": "seed is known",
     "image_steps": "steps are known",
     "negative_prompt": "negative_prompt is known",
-    "image_mask": "a mask goes with a picture, transparent where it may change",
-    "image_b64": "pictures come as links unless base64 is asked for (response_format)",
+    "image_mask": "a mask goes with an image, transparent where it may change",
+    "image_b64": "images come as links unless base64 is asked for (response_format)",
     "width_height": "the size is sent as width and height",
     "no_image_format": "the format of the file cannot be chosen",
     "no_image_quality": "quality is not known",
     "no_image_size": "the size cannot be chosen",
-    "no_image_edits": "no picture goes in",
+    "no_image_edits": "no image goes in",
     "sd_cpp_extra_args": "seed, steps, guidance, sampler, strength and a negative prompt are sent inside the prompt",
-    "pictures_in_chat": "pictures come in an answer of the chat, and not from here (openai_chat_images and its like)",
+    "pictures_in_chat": "images come in an answer of the chat, and not from here (openai_chat_images and its like)",
 }
 _HEADS = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"), (b"GIF8", "image/gif"))
 
@@ -136,7 +136,7 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
         pictures = ()
     if not pictures or not all(picture.data for picture in pictures):
         todo = "give its row the quirk image_b64" if any(row.get("url") for row in rows) else "ask again"
-        raise errors.CallError("sent no picture, or not as base64", where=endpoint, status=200, todo=todo)
+        raise errors.CallError("sent no image, or not as base64", where=endpoint, status=200, todo=todo)
     usage = tree.get("usage")
     return GeneratedImages(
         images=pictures,

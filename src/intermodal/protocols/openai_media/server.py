@@ -107,7 +107,7 @@ def read_speech_request(body: bytes) -> SpeechCall:
 def read_image_request(body: bytes) -> ImageCall:
     """Return the call in a body. Raises ValueError for an invalid body or an unsupported option."""
 
-    return read_body(body, "a picture request", _image_call)
+    return read_body(body, "an image request", _image_call)
 
 
 def read_edit_form(fields: Mapping[str, str]) -> ImageCall:
@@ -121,14 +121,14 @@ def read_edit_form(fields: Mapping[str, str]) -> ImageCall:
                 wanted = "a whole number" if kind is int else "a number"
                 raise ValueError(f"{name} {tree[name][:40]!r}: write {wanted}") from None
     tree["stream"] = fields.get("stream", "false").lower() not in ("false", "")
-    return read_tree(tree, "a picture request", _image_call)
+    return read_tree(tree, "an image request", _image_call)
 
 
 def _image_call(tree: Mapping[str, Any]) -> ImageCall:
     if tree.get("response_format") == "url":
-        raise ValueError("response_format 'url': nothing is kept here, so pictures come as b64_json")
+        raise ValueError("response_format 'url': nothing is kept here, so images come as b64_json")
     if tree.get("stream") not in (None, False):
-        raise ValueError("stream: pictures come whole here, leave stream out")
+        raise ValueError("stream: images come whole here, leave stream out")
     form: PictureFormat | Literal[""] = require_one_of(
         tree.get("output_format") or "", "output_format", ("", *get_args(PictureFormat))
     )
@@ -154,7 +154,7 @@ def _size(said: Any) -> tuple[int, int] | None:
     if not (wide.isascii() and wide.isdigit() and high.isascii() and high.isdigit()):
         raise ValueError(f"size {str(said)[:40]!r}: write it as 1024x1024")
     if not all(len(side) <= len(str(MAX_SIDE)) and 1 <= int(side) <= MAX_SIDE for side in (wide, high)):
-        raise ValueError(f"size {said[:40]!r}: a side of a picture has 1 to {MAX_SIDE:,} pixels")
+        raise ValueError(f"size {said[:40]!r}: a side of an image has 1 to {MAX_SIDE:,} pixels")
     return int(wide), int(high)
 
 

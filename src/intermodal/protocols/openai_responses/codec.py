@@ -99,7 +99,7 @@ QUIRKS: Mapping[str, str] = {
 _REFUSED: tuple[tuple[type[WirePart], str, str], ...] = (
     (WireVideo, "", "send frames of it"),
     (WireAudio, "no_audio", "transcribe it first"),
-    (WireDocument, "no_documents", "send its text, or pictures of its pages"),
+    (WireDocument, "no_documents", "send its text, or images of its pages"),
 )
 
 

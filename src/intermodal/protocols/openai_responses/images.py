@@ -19,7 +19,7 @@ from intermodal.protocols.framing.json_body import Base64, as_list, as_mapping, 
 from intermodal.protocols.image_generation import check_options, parse_reply, raise_no_image
 from intermodal.protocols.openai_chat.codec import read_usage
 
-WIRE = "pictures over OpenAI's responses"
+WIRE = "images over OpenAI's responses"
 PATH = "/responses"
 TOOL = "image_generation"
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})

@@ -200,7 +200,7 @@ def _read_part(part: Any, image: Image = image_from_url) -> WirePart:
         return Refusal(text=require_text(part["refusal"], "a refusal"))
     if kind == "input_image":
         if part.get("file_id") and not part.get("image_url"):
-            raise ValueError("file_id names a picture that is kept elsewhere, and none is kept here: send image_url")
+            raise ValueError("file_id names an image that is kept elsewhere, and none is kept here: send image_url")
         return image(part["image_url"], require_text(part.get("detail") or "auto", "an image's detail"))
     if kind == "input_audio":
         audio = part["input_audio"]

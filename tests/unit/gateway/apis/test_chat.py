@@ -589,7 +589,7 @@ def test_a_request_without_a_limit_gets_the_configs(house: GatewayServer, host: 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses", "/api/chat", "/v1/explain"])
 def test_a_large_body_is_read_like_any_other(house: GatewayServer, host: FakeHost, path: str) -> None:
-    """By the direct path and by the executor, with a picture that is one pixel and much noise behind its end."""
+    """By the direct path and by the executor, with an image that is one pixel and much noise behind its end."""
     data = base64.b64decode(picture().partition(",")[2]) + b"\0" * (2 << 20)
     coded = base64.b64encode(data).decode()
     uri, words = f"data:image/png;base64,{coded}", "What is this?"

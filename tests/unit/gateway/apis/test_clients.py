@@ -192,7 +192,7 @@ tier = "large"
 
 @pytest.fixture
 def working(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[openai.OpenAI]:
-    """A client of a gateway with endpoints for vectors, speech, hearing and pictures."""
+    """A client of a gateway with endpoints for vectors, speech, hearing and images."""
     path = config(tmp_path / "working.toml", ("cloud", host.base_url, WORKING))
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
     with GatewayServer() as house, openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0) as made:

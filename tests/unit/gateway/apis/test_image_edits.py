@@ -1,4 +1,4 @@
-"""Pictures that are drawn from others: the form of OpenAI's clients, its mask, and what is refused."""
+"""Images that are drawn from others: the form of OpenAI's clients, its mask, and what is refused."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def test_an_edit_is_planned_priced_and_counted_as_other_pictures_are(drawing: Ga
 @pytest.mark.parametrize(
     ("fields", "files", "said"),
     [
-        (FIELDS, {}, "needs a picture in the field image"),
-        ({**FIELDS, "image": "star.png"}, {}, "needs a picture as a file"),
+        (FIELDS, {}, "needs an image in the field image"),
+        ({**FIELDS, "image": "star.png"}, {}, "needs an image as a file"),
         ({"prompt": "x"}, {"image": PICTURE}, "'model' is missing"),
         ({"model": "cloud/brush"}, {"image": PICTURE}, "'prompt' is missing"),
         ({**FIELDS, "n": "two"}, {"image": PICTURE}, "n 'two': write a whole number"),
@@ -69,8 +69,8 @@ def test_an_edit_is_planned_priced_and_counted_as_other_pictures_are(drawing: Ga
         ({**FIELDS, "strength": "much"}, {"image": PICTURE}, "strength 'much': write a number"),
         ({**FIELDS, "strength": "7"}, {"image": PICTURE}, "strength"),
         ({**FIELDS, "strength": "nan"}, {"image": PICTURE}, "strength"),
-        ({**FIELDS, "stream": "true"}, {"image": PICTURE}, "pictures come whole here"),
-        ({**FIELDS, "response_format": "url"}, {"image": PICTURE}, "pictures come as b64_json"),
+        ({**FIELDS, "stream": "true"}, {"image": PICTURE}, "images come whole here"),
+        ({**FIELDS, "response_format": "url"}, {"image": PICTURE}, "images come as b64_json"),
         ({**FIELDS, "size": "0x0"}, {"image": PICTURE}, "1 to 16,384 pixels"),
         ({**FIELDS, "api_base": "http://example.com"}, {"image": PICTURE}, "may not set api_base"),
         (FIELDS, {"image": ("star.png", b"")}, "star.png"),
@@ -92,7 +92,7 @@ def test_what_cannot_be_edited_is_refused_in_one_sentence(
 def test_a_mask_is_of_one_picture(drawing: GatewayServer, host: FakeHost) -> None:
     files = [("image[]", PICTURE), ("image[]", PICTURE), ("mask", PICTURE)]
     found = drawing.http.post(PATH, data=FIELDS, files=files)
-    assert found.status_code == 400 and "a mask is of one picture" in found.json()["error"]["message"]
+    assert found.status_code == 400 and "a mask is of one image" in found.json()["error"]["message"]
     assert host.attempts == []
 
 

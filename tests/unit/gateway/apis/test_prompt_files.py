@@ -282,7 +282,7 @@ def test_a_pdf_where_the_file_says_image_is_refused_with_its_line(house: Gateway
     for value in (uri, {"type": "file", "file": {"filename": "a.pdf", "file_data": uri}}):
         found = ask(house, prompt_variables={"photo": value})
         assert found.status_code == 400, found.text
-        assert "invoices/extract.prompt:6: argument 'photo' takes a picture" in found.json()["error"]["message"]
+        assert "invoices/extract.prompt:6: argument 'photo' takes an image" in found.json()["error"]["message"]
     assert host.attempts == []
 
 
@@ -640,7 +640,7 @@ def test_media_within_a_value_are_bytes_or_addresses_of_their_kind(
     write(folder, "read.baml", CARD)
     for photo, what in (
         ("/etc/hostname", "takes JSON with image, and what was sent holds no media; paths are not read"),
-        (f"data:application/pdf;base64,{PDF}", "takes a picture"),
+        (f"data:application/pdf;base64,{PDF}", "takes an image"),
         ("http://127.0.0.1:9/a.png", "not on the open internet"),
     ):
         found = ask(house, "read", prompt_variables={"cards": [{"photo": photo, "note": "a"}]})

@@ -1,4 +1,4 @@
-"""BAML's own client, unmodified, with the gateway as its `openai-generic` host: pictures, sound and documents go in."""
+"""BAML's own client, unmodified, with the gateway as its `openai-generic` host: images, sound and documents go in."""
 
 from __future__ import annotations
 

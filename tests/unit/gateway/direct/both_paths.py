@@ -229,7 +229,7 @@ class BothPaths:
 
 
 def _body(tree: dict[str, Any]) -> dict[str, Any]:
-    """A request at the wall. The executor puts pictures before words, the direct path leaves them where they are."""
+    """A request at the wall. The executor puts images before words, the direct path leaves them where they are."""
     messages = [
         {**message, "content": sorted(message["content"], key=json.dumps)} if isinstance(message["content"], list)
         else message

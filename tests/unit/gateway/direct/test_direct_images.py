@@ -1,4 +1,4 @@
-"""What the direct path reads off a picture's first bytes is what Pillow sees, or nothing."""
+"""What the direct path reads off an image's first bytes is what Pillow sees, or nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture whose end is missing is judged alike in the direct path and by the executor, which looks at its pixels."""
+"""An image whose end is missing is judged alike in the direct path and by the executor, which looks at its pixels."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ OPENAI: dict[str, tuple[By, list[dict[str, Any]], list[dict[str, Any]] | None]] 
 
 
 def sorted_parts(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The executor puts pictures before words."""
+    """The executor puts images before words."""
     return [
         {**each, "content": sorted(each["content"], key=str)} if isinstance(each.get("content"), list) else each
         for each in messages

@@ -220,7 +220,7 @@ def test_requests_on_one_connection_are_answered_in_their_order(house: GatewaySe
 
 
 def saying(words: str, size: int, path: str = "chat/completions", more: bytes = b"") -> bytes:
-    """A request of so many bytes of body, the most of them a picture."""
+    """A request of so many bytes of body, the most of them an image."""
     noise = random.Random(size).randbytes(size * 3 // 4 - 400)
     coded = b64encode(png(40, 30, noise)).decode()
     parts = [

@@ -1,4 +1,4 @@
-"""Pictures that a model of this machine reads for seconds each: that ends with who wanted it, and takes turns."""
+"""Images that a model of this machine reads for seconds each: that ends with who wanted it, and takes turns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from intermodal.local.embedded import availability
 from intermodal.local.embedded import runtimes as embedded
 from intermodal.testing import FakeHost
 
-# A reader of text that says when it has a picture before it, and reads on until it may stop.
+# A reader of text that says when it has an image before it, and reads on until it may stop.
 _READER = """
 import os, time
 from pathlib import Path
@@ -50,7 +50,7 @@ class Reader:
 
     @property
     def begun(self) -> list[tuple[int, int]]:
-        """Of each picture that a reader had before it: the id of its process, and how wide the picture is."""
+        """Of each image that a reader had before it: the id of its process, and how wide the image is."""
         path = self._folder / "begun"
         lines = path.read_text().splitlines() if path.exists() else []
         return [(int(process), int(width)) for process, width in map(str.split, lines)]
@@ -96,7 +96,7 @@ def gone(process: int) -> bool:
 
 
 def asked(*widths: int) -> Body:
-    """To look at pictures so wide, with a model that only takes words."""
+    """To look at images so wide, with a model that only takes words."""
     body = looked_at("cloud/strong", CHAT, *[png(width, 40) for width in widths])
     return body._replace(data=body.data.replace(b"{", b'{"max_tokens": 10, ', 1))
 

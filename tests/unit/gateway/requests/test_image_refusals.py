@@ -1,4 +1,4 @@
-"""Pictures that cannot be given as they were asked for are refused before anybody is paid for them."""
+"""Images that cannot be given as they were asked for are refused before anybody is paid for them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def drawing(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("field", "said"),
     [
-        ({"stream": True}, "pictures come whole here"),
-        ({"stream": "yes"}, "pictures come whole here"),
-        ({"size": "0x0"}, "a side of a picture has 1 to 16,384 pixels"),
-        ({"size": "1024x0"}, "a side of a picture has 1 to 16,384 pixels"),
-        ({"size": "99999x99999"}, "a side of a picture has 1 to 16,384 pixels"),
-        ({"size": f"{'9' * 5000}x1"}, "a side of a picture has 1 to 16,384 pixels"),
+        ({"stream": True}, "images come whole here"),
+        ({"stream": "yes"}, "images come whole here"),
+        ({"size": "0x0"}, "a side of an image has 1 to 16,384 pixels"),
+        ({"size": "1024x0"}, "a side of an image has 1 to 16,384 pixels"),
+        ({"size": "99999x99999"}, "a side of an image has 1 to 16,384 pixels"),
+        ({"size": f"{'9' * 5000}x1"}, "a side of an image has 1 to 16,384 pixels"),
         ({"size": 1024}, "write it as 1024x1024"),
     ],
 )

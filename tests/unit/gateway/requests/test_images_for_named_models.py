@@ -1,4 +1,4 @@
-"""Pictures for a model that was named reach it as pictures, all in one call, before and after its speed is learned;
+"""Images for a model that was named reach it as images, all in one call, before and after its speed is learned;
 and where nothing was found in the files, that is an error through every door and never an assistant's answer."""
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def content(ask: str, pictures: list[bytes]) -> list[dict[str, Any]]:
 
 
 def seen(host: FakeHost) -> list[int]:
-    """How many pictures came with each call."""
+    """How many images came with each call."""
     return [str(attempt.json).count("data:image/") for attempt in host.attempts]
 
 
@@ -158,7 +158,7 @@ def test_that_nothing_was_found_is_raised_in_python(text_host: FakeHost, tmp_pat
 
 
 def test_a_fallback_that_sees_looks_where_a_reader_found_nothing(tmp_path: Path, monkeypatch: Any) -> None:
-    """Nothing is written on it, and still it may be asked about: a route that keeps the picture takes over."""
+    """Nothing is written on it, and still it may be asked about: a route that keeps the image takes over."""
     with FakeHost(answer="it is white") as dear, FakeHost(answer="never asked") as cheap:
         rows = PRICED.replace("output_mtok = 0.8", "output_mtok = 100.0", 1).splitlines()
         path = config(

@@ -1,4 +1,4 @@
-"""A picture is described by a host elsewhere, and a host of this machine answers: what the former is told, and is said
+"""An image is described by a host elsewhere, and a host of this machine answers: what the former is told, and is said
 to be told. Labels hold for the question too."""
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def pictures(path: str, count: int) -> dict[str, Any]:
 def test_more_text_than_is_taken_is_refused_before_it_is_read(house: GatewayServer, host: FakeHost, path: str) -> None:
     found = house.post(path, said(path, "some words " * (TEXT // 11)))
     assert found.status_code == 413, found.text
-    assert "besides pictures, sound and other media" in found.text and "max_text" in found.text
+    assert "besides images, sound and other media" in found.text and "max_text" in found.text
     assert not host.attempts
 
 
@@ -64,7 +64,7 @@ def test_media_are_no_text(house: GatewayServer, path: str) -> None:
     sound = base64.b64encode(bytes(TEXT)).decode()
     tree = json.loads(json.dumps(pictures(path, 1)).replace(PICTURE, sound))
     found = house.post(path, tree)
-    assert "besides pictures" not in found.text, found.text
+    assert "besides images" not in found.text, found.text
 
 
 @pytest.mark.parametrize("path", DOORS)

@@ -57,7 +57,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     (MESSAGES, {"tool_choice": "auto"}, "an object whose type is one of auto, any, tool, none"),
     (CHAT, user({"type": "file", "file": {"file_id": "file-1"}}), "file_id names a file that is kept elsewhere"),
     (RESPONSES, {"input": user({"type": "input_file", "file_id": "file-1"})["messages"]}, "file_id names a file"),
-    (RESPONSES, {"input": user({"type": "input_image", "file_id": "file-1"})["messages"]}, "file_id names a picture"),
+    (RESPONSES, {"input": user({"type": "input_image", "file_id": "file-1"})["messages"]}, "file_id names an image"),
     (CHAT, user({"type": "sculpture"}), "a part of type 'sculpture' is not read here: there are text, image_url"),
     (SPEECH, {"response_format": "opus"}, "response_format is 'opus', and may be mp3 or wav"),
     (VECTORS, {"encoding_format": "hex"}, "encoding_format is 'hex', and may be float or base64"),

@@ -14,7 +14,7 @@ from intermodal.plans.verdict import Judged, Verdict
 
 AGAIN = Replanned(
     step="t1", reason="the transcript repeats itself", before="c0ffee", after="c1", endpoint="desk:a/b", plan="p2",
-    summary="text read from the pictures", loses=("tone",), calls=("read embedded:a/ocr", "generate desk:a/b"),
+    summary="text read from the images", loses=("tone",), calls=("read embedded:a/ocr", "generate desk:a/b"),
     sends=({"what": "1 image", "from": "film.mp4", "host": "desk", "zone": "network"},),
 )  # fmt: skip
 

@@ -22,7 +22,7 @@ WORDS = ("<pad>", "<other>", "a", "photo", "of", "cat", "seven", "red", "stones"
 
 
 def seen(out: str) -> list[bytes]:
-    """The mean of each colour is the vector of a picture."""
+    """The mean of each colour is the vector of an image."""
     return [node("ReduceMean", ["pixel_values"], out, axes=[2, 3], keepdims=0)]
 
 

@@ -118,7 +118,7 @@ def unit(vector: Any) -> Any:
 
 
 def pictures() -> list[Image.Image]:
-    """Among them pictures of whose longer side an odd number of pixels is left over, where roundings differ."""
+    """Among them images of whose longer side an odd number of pixels is left over, where roundings differ."""
     chance = numpy.random.default_rng(7)
     sizes = ((40, 40), (33, 20), (20, 29), (37, 17), (23, 64))
     return [Image.fromarray(chance.integers(0, 256, (high, wide, 3), dtype="uint8")) for wide, high in sizes]

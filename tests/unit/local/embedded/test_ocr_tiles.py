@@ -1,4 +1,4 @@
-"""Large pictures in tiles: every pixel is seen, and what two tiles saw is one line."""
+"""Large images in tiles: every pixel is seen, and what two tiles saw is one line."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_what_is_priced_covers_the_tiles(size: tuple[int, int]) -> None:
     low, mid, high = read_megapixels(*size)
     assert low == mid <= high
     assert max(shrunk, seen) <= high * 1.0001
-    assert shrunk or seen <= mid * 1.0001, "a long picture is never looked at twice"
+    assert shrunk or seen <= mid * 1.0001, "a long image is never looked at twice"
 
 
 def test_a_picture_of_ordinary_size_is_priced_by_its_own_megapixels() -> None:

@@ -1,4 +1,4 @@
-"""Cells of tables by the lines that enclose them, however the picture lies."""
+"""Cells of tables by the lines that enclose them, however the image lies."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def words(box: Box, row: int = 0, *, height: int = 24, width: int = 80) -> Corne
 
 
 def turned(picture: Any, lines: Sequence[Corners], degrees: float) -> tuple[Any, list[Corners]]:
-    """The picture and boxes on it, clockwise about its middle, on a larger page."""
+    """The image and boxes on it, clockwise about its middle, on a larger page."""
     height, width = picture.shape[:2]
     side = math.ceil(math.hypot(width, height))
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), -degrees, 1.0)
