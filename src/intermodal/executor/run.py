@@ -110,9 +110,8 @@ class PlanRun:
         )  # fmt: skip
         if tried is not None:
             self._caller.tried = tried
-            self._ledger.unknown |= tried.ending.counts is None
             self._ledger.contacted |= {tried.endpoint} if tried.sent else set()
-            self._ledger.add_prior(tried.ending.counts or 0.0, taken=tried.ending.charge.maybe_paid)
+            self._ledger.add_prior(tried.ending)
 
     async def go(self) -> None:
         """Execute the run and write its row: ``finished``, ``cancelled`` or the code of the error it ended with."""

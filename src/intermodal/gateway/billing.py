@@ -12,13 +12,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from math import inf, isfinite
 from time import monotonic
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
 from msgspec.structs import replace
 
 from intermodal.core.request import Policy
 from intermodal.errors import StoreError
 from intermodal.events import AttemptFailed, Event, Finished, Replanned, StepFinished, StepStarted
+from intermodal.executor.api import PriorAttempt, RunCharges
 from intermodal.gateway.http1.http_types import POLICY_HEADER, GatewayRequest, RequestHead
 from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.quotas import quota_store
@@ -36,9 +37,6 @@ from intermodal.gateway.requests.multipart import multipart_boundary
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Call
 from intermodal.protocols.errors.responses import RequestRefused
-
-if TYPE_CHECKING:
-    from intermodal.executor.api import PriorAttempt
 
 IDEMPOTENCY_HEADER = "idempotency-key"
 MAX_IDEMPOTENCY_KEY = 255
@@ -94,7 +92,12 @@ async def billed_run(
             await events.aclose()
             raise
     if tried is None:
-        allowance.expose(0.0, taken=False)  # nothing was sent yet
+        allowance.expose(RunCharges())  # nothing was sent yet
+    else:
+        ending = tried.ending
+        allowance.expose(
+            RunCharges(ending.counts or 0.0, ending.tokens, ending.unreported_tokens, ending.charge.maybe_paid)
+        )
     try:
         async with aclosing(bill.watched(events)) as watched:
             yield watched
@@ -153,12 +156,13 @@ async def _admit(ledger: QuotaManager, request: GatewayRequest, claim: QuotaClai
 class RunSettlement(TypedDict):
     """The settlement of a run for the quota manager.
 
-    ``unreported``: the part of the cost that is an upper bound, in USD.
+    ``unreported``: the part of the cost that is an upper bound, in USD; ``unreported_tokens``: that of the tokens.
     """
 
     cost: float | None
     tokens: int | None
     unreported: float
+    unreported_tokens: int
 
 
 class KeyAllowance:
@@ -170,35 +174,38 @@ class KeyAllowance:
     def __init__(self, ledger: QuotaManager | None, given: QuotaReservation | None = None) -> None:
         self.ledger = ledger
         self.given = given
-        self._exposed = 0.0
-        self._taken = False
+        self._charges = RunCharges()
 
-    async def raise_to(self, usd: float) -> bool:
-        """Raise the reservation of the whole run to ``usd``; return False if the budget has no room."""
+    async def raise_to(self, usd: float, tokens: int) -> bool:
+        """Raise the reservation of the whole run; return False if a budget or a rate has no room."""
         if self.ledger is None or self.given is None or not isfinite(usd):
             return True
-        return await self.ledger.extend(self.given, usd)
+        return await self.ledger.extend(self.given, usd, tokens)
 
-    def expose(self, usd: float, *, taken: bool) -> None:
-        """Record what the run would cost if this process were killed now."""
-        if self.ledger is not None and self.given is not None and isfinite(usd):
-            self._exposed, self._taken = usd, taken
-            self.ledger.expose(self.given, usd, taken=taken)
+    def expose(self, charges: RunCharges) -> None:
+        """Record what the run is charged if this process is killed now."""
+        if self.ledger is not None and self.given is not None and isfinite(charges.usd):
+            self._charges = charges
+            self.ledger.expose(self.given, charges.usd, charges.tokens, taken=charges.taken)
 
     def counted(self, bill: RunBill) -> RunSettlement:
         """Return the cost and tokens to settle.
 
         An interrupted run is charged for the requests that were sent, and nothing else: events report that a step
-        began, the exposure reports how much of it was sent.
+        began, the exposure reports how much of it was sent. Tokens are those of the exposure in any case.
         """
-        if bill.finished or bill.cost is None:
-            return RunSettlement(cost=bill.cost, tokens=bill.tokens, unreported=bill.unreported)
-        cost = min(bill.cost, self._exposed)
-        return RunSettlement(cost=cost, tokens=bill.tokens if self._taken else 0, unreported=min(bill.unreported, cost))
+        charges = self._charges
+        cost, unreported = bill.cost, bill.unreported
+        if cost is not None and not bill.finished:
+            cost = min(cost, charges.usd)
+            unreported = min(unreported, cost)
+        return RunSettlement(
+            cost=cost, tokens=charges.tokens, unreported=unreported, unreported_tokens=charges.unreported_tokens
+        )
 
 
 class RunBill:
-    """Adds up the cost and tokens of a run from its events.
+    """Adds up the cost of a run from its events.
 
     An attempt whose cost was not reported counts at the plan's upper bound. An attempt that was not made counts zero.
 
@@ -212,7 +219,6 @@ class RunBill:
         self._most = inf if most is None else most
         self._known = 0.0  # USD reported by attempts
         self._guessed: float | None = 0.0  # USD of attempts without a report; None if the plan has no price for them
-        self._tokens: int | None = 0
         self._finished: Finished | None = None
         self._began = False
         self._paid = self._handed is not None  # something was paid for, or may have been
@@ -221,9 +227,6 @@ class RunBill:
         self._before: dict[str, list[str]] = {}  # endpoints of earlier calls of a step that began again
         self._waits: dict[str, float] = {}  # when a step will be sent again, by step
         self._shared = set[str]()  # steps with several concurrent calls: one failure says nothing about the others
-        # The last step that ended reported its tokens: only the answering step does. Speaking the answer takes none.
-        self._usage_reported = False
-        self._spoken = set[str]()
 
     async def watched(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
         async with aclosing(events):
@@ -238,20 +241,12 @@ class RunBill:
             self._add(event.actual.cost, event.actual.step, self._open.pop(event.actual.step, ""))
             if event.actual.step not in self._shared:
                 self._before.pop(event.actual.step, None)  # a later event reports these as well
-            total = event.actual.usage.total
-            reported = event.actual.cached or total is not None
-            self._usage_reported = reported or (self._usage_reported and event.actual.step in self._spoken)
-            more = event.actual.other_tokens
-            if self._tokens is not None:
-                self._tokens = None if more is None else self._tokens + (total or 0) + more
         elif isinstance(event, AttemptFailed):
             self._fail(event)
         elif isinstance(event, Replanned):
             self._bounds = {name: bound for name, bound in self._bounds.items() if bound == 0}  # of another plan
         elif isinstance(event, Finished):
             self._finished = event
-            if not self._usage_reported:
-                self._tokens = None
 
     def _begin(self, event: StepStarted) -> None:
         self._began = True
@@ -263,13 +258,10 @@ class RunBill:
         self._waits.pop(event.step, None)
         if event.op == "describe":
             self._shared.add(event.step)
-        if event.op == "speak":
-            self._spoken.add(event.step)
 
     def _fail(self, event: AttemptFailed) -> None:
         self._handed = None  # the first to report
-        if event.charged == "maybe":
-            self._tokens, self._paid = None, True
+        self._paid = self._paid or event.charged == "maybe"
         if event.step in self._shared:  # whose reservation still counts in full
             return
         if event.then == "resend":
@@ -294,7 +286,7 @@ class RunBill:
 
     @property
     def finished(self) -> bool:
-        """Whether the run ended and reported its cost and tokens."""
+        """Whether the run ended and reported its cost."""
         return self._finished is not None
 
     @property
@@ -332,13 +324,6 @@ class RunBill:
             counts = self._handed.ending.counts
             guessed = None if guessed is None or counts is None else guessed + counts
         return None if guessed is None else self._known + min(guessed, max(self._most - self._known, 0.0))
-
-    @property
-    def tokens(self) -> int | None:
-        """Input and output tokens. None if unknown: the whole reservation is charged."""
-        if self._finished is None and (self._handed is not None or any(endpoint for _, endpoint in self._running)):
-            return None
-        return self._tokens
 
 
 def _bounds_of(plan: Plan) -> dict[tuple[str, str], float | None]:

@@ -9,7 +9,7 @@ from intermodal import errors
 from intermodal.catalog.types import Endpoint, Host, Model
 from intermodal.core.quantity import Quantity, between, unknown
 from intermodal.executor.attempt import accounting
-from intermodal.executor.attempt.accounting import AttemptAccount, Charge
+from intermodal.executor.attempt.accounting import AttemptAccount, CallBound, Charge, TokenBound
 from intermodal.executor.attempt.circuit_breaker import FAILURES_TO_OPEN, EndpointHealth
 from intermodal.plans.step import StepEstimate
 from intermodal.protocols.calls import WireUsage
@@ -85,9 +85,44 @@ async def test_a_run_whose_failed_attempt_has_no_known_price_does_not_know_what_
 # ---- one attempt, from its beginning to its end -------------------------------------------------
 
 
-def account(estimated: Quantity, health: EndpointHealth | None = None, *, bound: float | None = None) -> AttemptAccount:
+READS, WRITES = 100, 40  # tokens at most
+
+
+def account(cost: Quantity, health: EndpointHealth | None = None, *, bound: float | None = None) -> AttemptAccount:
     endpoint = Endpoint(id="h:m", model=Model(id="m"), host=Host(id="h"))
-    return AttemptAccount(health or EndpointHealth(), endpoint, estimated, 10.0, streamed=True, bound=bound)
+    estimate = StepEstimate(
+        cost=cost, input_tokens=between(1, 50, READS, "rule"), output_tokens=between(1, 9, WRITES, "limit")
+    )
+    most = None if bound is None else CallBound(bound, TokenBound(READS, 20))
+    return AttemptAccount(health or EndpointHealth(), endpoint, estimate, 10.0, streamed=True, bound=most)
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens", "unreported"),
+    [
+        (WireUsage(input_tokens=3, output_tokens=4), 7, 0),
+        (WireUsage(input_tokens=3), 3 + WRITES, WRITES),
+        (WireUsage(output_tokens=4), READS + 4, READS),
+        (WireUsage(), READS + WRITES, READS + WRITES),
+    ],
+)
+def test_a_count_that_was_not_reported_is_charged_at_the_most_it_may_be(
+    usage: WireUsage, tokens: int, unreported: int
+) -> None:
+    ending = account(DEAR).end(14.0, usage, out=usage.output_tokens)
+    assert (ending.tokens, ending.unreported_tokens) == (tokens, unreported)
+
+
+def test_an_answer_that_was_stopped_is_charged_the_tokens_it_may_have_had_beyond_that() -> None:
+    ending = account(DEAR).end(14.0, WireUsage(input_tokens=3), out=5, counted=False)
+    assert ending.outcome.usage.output_tokens == 5, "what was counted here"
+    assert (ending.tokens, ending.unreported_tokens) == (3 + WRITES, WRITES)
+
+
+def test_an_attempt_takes_tokens_if_its_host_may_have_read_it() -> None:
+    assert account(FREE).cancel(11.0, sent=False).tokens == 0
+    assert account(FREE).cancel(11.0, sent=True).tokens == READS + WRITES
+    assert account(DEAR, bound=0.001).cancel(11.0, sent=True).tokens == READS + 20
 
 
 def test_an_answer_costs_what_was_reported_and_its_times_are_those_of_the_attempt() -> None:
@@ -107,7 +142,7 @@ def test_an_answer_costs_what_was_reported_and_its_times_are_those_of_the_attemp
 def test_an_answer_that_nobody_counted_counts_at_the_most_that_it_may_have_cost() -> None:
     ending = account(DEAR).end(14.0, WireUsage(), out=None)
     assert ending.charge == Charge("estimated", None, maybe_paid=True)
-    assert (ending.counts, ending.unreported, ending.tokens) == (0.003, 0.003, None)
+    assert (ending.counts, ending.unreported, ending.tokens) == (0.003, 0.003, READS + WRITES)
 
 
 def test_a_row_says_the_lower_bound_of_a_call_that_was_shortened() -> None:

@@ -18,7 +18,8 @@ modalities, steps and tiers each at their own price), else the endpoint's own pr
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from math import ceil, isfinite
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -30,7 +31,7 @@ from intermodal.errors import CallError, IntermodalError
 from intermodal.events import Actual, Usage
 from intermodal.executor.attempt.circuit_breaker import EndpointHealth
 from intermodal.plans.cpu_schedule import NEAR
-from intermodal.plans.step import Call
+from intermodal.plans.step import Call, StepEstimate
 from intermodal.protocols.calls import WireUsage
 from intermodal.store.rows import AttemptOutcome, Work
 
@@ -64,6 +65,32 @@ def upper_bound(cost: Quantity) -> float | None:
 def is_free(cost: Quantity) -> bool:
     """Return True if a call with this estimate certainly costs nothing."""
     return upper_bound(cost) == 0
+
+
+class TokenBound(NamedTuple):
+    """The most tokens that a host may count for one attempt; None where the plan knows no limit."""
+
+    input: int | None = 0
+    output: int | None = 0
+
+    @property
+    def total(self) -> int | None:
+        return None if self.input is None or self.output is None else self.input + self.output
+
+
+class CallBound(NamedTuple):
+    """The most that one attempt may take, if that is less than planned: USD, and tokens."""
+
+    usd: float
+    tokens: TokenBound
+
+
+def token_bound(estimate: StepEstimate) -> TokenBound:
+    return TokenBound(_most_tokens(estimate.input_tokens), _most_tokens(estimate.output_tokens))
+
+
+def _most_tokens(tokens: Quantity) -> int | None:
+    return ceil(tokens.high) if tokens.known and isfinite(tokens.high) else None
 
 
 def usage_is_complete(usage: WireUsage | None, *, looped: bool, overran: bool) -> bool:
@@ -113,21 +140,20 @@ class AttemptEnding(msgspec.Struct, frozen=True):
     Attributes:
         charge: how its row is closed. outcome: the contents of its row.
         counts: USD charged for it: its cost, else its upper bound; None if its price is unknown.
+        tokens: input and output tokens charged for it: as reported, else the most there may have been; None if that is
+            unknown. unreported_tokens: the part of them that is an upper bound.
     """
 
     charge: Charge
     outcome: AttemptOutcome
     counts: float | None
+    tokens: int | None = 0
+    unreported_tokens: int = 0
 
     @property
     def unreported(self) -> float:
         """The part of ``counts`` that is an upper bound, in USD."""
         return 0.0 if self.charge.cost is not None else self.counts or 0.0
-
-    @property
-    def tokens(self) -> int | None:
-        """Input and output tokens as reported; None if none were."""
-        return self.outcome.usage.total
 
 
 class AttemptAccount:
@@ -142,17 +168,17 @@ class AttemptAccount:
         first_at: when the first word arrived; None before that.
     """
 
-    __slots__ = ("_bound", "_call", "_estimated", "_sent_at", "_streamed", "began", "billed", "first_at",
+    __slots__ = ("_bound", "_call", "_estimate", "_estimated", "_sent_at", "_streamed", "began", "billed", "first_at",
                  "load_seconds")  # fmt: skip
 
     def __init__(
-        self, health: EndpointHealth, endpoint: Endpoint, estimated: Quantity, now: float, *, streamed: bool,
-        again: bool = False, bound: float | None = None,
+        self, health: EndpointHealth, endpoint: Endpoint, estimate: StepEstimate, now: float, *, streamed: bool,
+        again: bool = False, bound: CallBound | None = None,
     ) -> None:  # fmt: skip
         """Begin an attempt.
 
         Args:
-            estimated: USD as planned. bound: its maximum cost in USD if that is less.
+            estimate: as planned. bound: the most it may take if that is less.
             streamed: the first word arrives before the last.
             again: it is a resend that ``EndpointHealth.acquire`` has paid for, or that its host requested.
         """
@@ -162,7 +188,8 @@ class AttemptAccount:
         self.began = self._sent_at = now
         self._bound = bound
         self._call = health.begin(endpoint.id, endpoint.host.id, now, again=again)
-        self._estimated = estimated
+        self._estimate = estimate
+        self._estimated = estimate.cost
         self._streamed = streamed
 
     def start(self, now: float) -> None:
@@ -185,7 +212,7 @@ class AttemptAccount:
         return self._most() if self.billed is None else self.billed
 
     def _most(self) -> float | None:
-        return upper_bound(self._estimated) if self._bound is None else self._bound
+        return upper_bound(self._estimated) if self._bound is None else self._bound.usd
 
     def end(
         self, now: float, reported: WireUsage, *, out: int | None, counted: bool = True, cut: bool = False,
@@ -200,7 +227,8 @@ class AttemptAccount:
         """
         self._call.end(None, now)
         charge = charge_answer(self.billed, self._estimated, counted=counted)
-        return self._ending(now, charge, code, reported, reported_usage(reported, out), cut=cut)
+        usage = reported_usage(reported, out)
+        return self._ending(now, charge, code, reported, usage, out if counted else reported.output_tokens, cut=cut)
 
     def fail(self, error: IntermodalError, now: float, *, sent: bool) -> AttemptEnding:
         """End the attempt with an error. ``sent``: a part of the request may have reached the endpoint."""
@@ -215,8 +243,9 @@ class AttemptAccount:
 
     def _ending(
         self, now: float, charge: Charge, code: str, reported: WireUsage = _UNREPORTED, usage: Usage = _NO_USAGE,
-        *, cut: bool = False,
+        out: int | None = None, *, cut: bool = False,
     ) -> AttemptEnding:  # fmt: skip
+        """Return the ending. ``out``: the tokens of the answer if all of them were counted."""
         cost, first = charge.cost, self.first_at
         by_modality = dict(reported.input_by_modality) if reported.input_by_modality else _NO_MODALITIES
         counts = self._most() if cost is None else cost
@@ -234,7 +263,18 @@ class AttemptAccount:
             told_audio=by_modality.get("audio"),
             cut=cut,
         )
-        return AttemptEnding(charge, outcome, counts)
+        if charge.state == "void":
+            return AttemptEnding(charge, outcome, counts)
+        tokens, unreported = self._tokens(usage.input_tokens, out)
+        return AttemptEnding(charge, outcome, counts, tokens, unreported)
+
+    def _tokens(self, given: int | None, made: int | None) -> tuple[int | None, int]:
+        """Return the tokens to charge, and the part of them that is an upper bound: of each count that is None."""
+        if given is not None and made is not None:
+            return given + made, 0
+        most = token_bound(self._estimate) if self._bound is None else self._bound.tokens
+        tokens = TokenBound(most.input if given is None else given, most.output if made is None else made).total
+        return tokens, 0 if tokens is None else tokens - (given or 0) - (made or 0)
 
 
 def reported_usage(usage: WireUsage, out: int | None) -> Usage:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST, ThinkingRequest, thinking_request_sent
 from intermodal.catalog.types import Endpoint
@@ -18,7 +18,7 @@ from intermodal.core.hints import hint
 from intermodal.core.quantity import Quantity
 from intermodal.cost_model.rates import effort_key, reasoning_figure
 from intermodal.errors import BudgetExceeded, IntermodalError, StoreError
-from intermodal.executor.attempt.accounting import AttemptEnding, upper_bound
+from intermodal.executor.attempt.accounting import AttemptEnding, token_bound, upper_bound
 from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, StepProduct
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import input_steps
@@ -33,18 +33,30 @@ _MOMENT = 0.05  # seconds; if a server answers sooner, the answer is delivered b
 _CENT = 1e-9  # USD; sums of floats may differ by less
 
 
+class RunCharges(NamedTuple):
+    """What the attempts of a run are charged so far, those in progress at their upper bounds.
+
+    Attributes:
+        usd: USD. tokens: input and output; None if no bound is known of an attempt that reported none.
+        unreported_tokens: the part of ``tokens`` that is an upper bound.
+        taken: something was sent that is or may be charged.
+    """
+
+    usd: float = 0.0
+    tokens: int | None = 0
+    unreported_tokens: int = 0
+    taken: bool = False
+
+
 class AllowanceLike(Protocol):
     """A budget outside the run that pays for it, such as that of an API key."""
 
-    async def raise_to(self, usd: float) -> bool:
-        """Reserve ``usd`` for the whole run before more is sent; return False if the budget has no room."""
+    async def raise_to(self, usd: float, tokens: int) -> bool:
+        """Reserve this much for the whole run before more is sent; return False if the budget has no room."""
         ...
 
-    def expose(self, usd: float, *, taken: bool) -> None:
-        """Report what the run would have cost if this process were killed now.
-
-        ``taken``: tokens were or may have been used.
-        """
+    def expose(self, charges: RunCharges) -> None:
+        """Report what the run is charged if this process is killed now."""
         ...
 
 
@@ -61,7 +73,7 @@ def original_failure(error: IntermodalError, before: IntermodalError | None) -> 
 
 
 class RunLedger:
-    """The money that one run has spent and reserved, in USD."""
+    """The money and tokens that one run has spent and reserved."""
 
     def __init__(self, store: Store, run: str, max_cost: float, allowance: AllowanceLike | None = None) -> None:
         self.run = run
@@ -70,6 +82,9 @@ class RunLedger:
         self.max_cost = max_cost
         self.spent = 0.0
         self.reserved = 0.0
+        self.tokens: int | None = 0  # charged, in and out; None: an attempt has no known bound
+        self.unreported_tokens = 0  # the part of them that is an upper bound
+        self.reserved_tokens = 0
         self.unknown = False  # some attempt's cost cannot be known
         self.maybe_paid = 0  # attempts that may have cost money
         self.contacted = set[str]()  # endpoints contacted since the route was chosen
@@ -95,45 +110,62 @@ class RunLedger:
                 step=step.id,
             )
         row = reservation(step, endpoint, self.answer, run=self.run, work=work, thinking=self.effort)
+        most = token_bound(step.estimate).total or 0
         self.reserved += high
+        self.reserved_tokens += most
         self._under_way += 1
-        entry = AttemptEntry(self, self._store, row, upper_bound(step.estimate.cost))
+        entry = AttemptEntry(self, self._store, row, upper_bound(step.estimate.cost), most)
         if self._allowance is not None:
-            await self._allowed(self._allowance, entry, step, high)
+            await self._allowed(self._allowance, entry, step)
         return entry
 
-    async def _allowed(self, allowance: AllowanceLike, entry: AttemptEntry, step: Call, high: float) -> None:
+    async def _allowed(self, allowance: AllowanceLike, entry: AttemptEntry, step: Call) -> None:
         try:
-            enough = await allowance.raise_to(self.spent + self.reserved)
+            enough = await allowance.raise_to(self.spent + self.reserved, (self.tokens or 0) + self.reserved_tokens)
         except BaseException:
             entry.drop()
             raise
         if not enough:
             entry.drop()
             raise AllowanceExceeded(
-                f"another call may cost up to ${high:.4f}, for which the budget of this key has no room",
+                f"another call may cost up to ${entry.bound or 0.0:.4f} and take up to "
+                f"{entry.most_tokens:,} tokens, for which the budget of this key has no room",
                 where=step.endpoint, todo="try again when it has, or raise it", step=step.id,
             )  # fmt: skip
         self._expose()
 
-    def add_prior(self, spent: float, *, taken: bool) -> None:
+    def add_prior(self, ending: AttemptEnding) -> None:
         """Count an attempt that was made before the run."""
-        self.spent += spent
-        self._taken |= taken
+        self._charge(ending, ending.counts or 0.0)
         self._expose()
 
-    def close(self, high: float, cost: float | None, *, taken: bool) -> None:
-        """Release the reservation of an attempt that ended. ``cost``: USD spent; None charges the whole reservation."""
+    def close(self, entry: AttemptEntry, ending: AttemptEnding | None) -> None:
+        """Release the reservation of an attempt that ended. ``ending``: None if nothing was sent."""
+        high = entry.bound or 0.0
         self.reserved -= high
-        self.spent += high if cost is None else cost
-        self.unknown |= cost is None
+        self.reserved_tokens -= entry.most_tokens
         self._under_way -= 1
-        self._taken |= taken
+        if ending is not None:
+            self._charge(ending, high if ending.counts is None else ending.counts)
         self._expose()
+
+    def _charge(self, ending: AttemptEnding, spent: float) -> None:
+        self.spent += spent
+        self.unknown |= ending.counts is None
+        self.tokens = None if self.tokens is None or ending.tokens is None else self.tokens + ending.tokens
+        self.unreported_tokens += ending.unreported_tokens
+        self._taken |= ending.charge.state != "void"
 
     def _expose(self) -> None:
         if self._allowance is not None:
-            self._allowance.expose(self.spent + self.reserved, taken=self._taken or self._under_way > 0)
+            self._allowance.expose(
+                RunCharges(
+                    self.spent + self.reserved,
+                    None if self.tokens is None else self.tokens + self.reserved_tokens,
+                    self.unreported_tokens + self.reserved_tokens,
+                    self._taken or self._under_way > 0,
+                )
+            )
 
 
 def reservation(
@@ -169,16 +201,19 @@ def reservation(
 class AttemptEntry:
     """One attempt's row. ``sent``: it is in the store, and the attempt may have been paid for from then on.
 
-    ``bound``: USD reserved for it; None if its price is unknown.
+    ``bound``: USD reserved for it; None if its price is unknown. ``most_tokens``: reserved for it.
     """
 
-    def __init__(self, ledger: RunLedger, store: Store, row: Reservation, bound: float | None) -> None:
+    def __init__(
+        self, ledger: RunLedger, store: Store, row: Reservation, bound: float | None, most_tokens: int = 0
+    ) -> None:
         self.sent = False
+        self.bound = bound
+        self.most_tokens = most_tokens
         self._key = ""
         self._row = row
         self._ledger = ledger
         self._store = store
-        self._bound = bound
         self._open = True
         self._writing: asyncio.Future[str] | None = None
         self._later: asyncio.TimerHandle | None = None
@@ -255,7 +290,7 @@ class AttemptEntry:
                 await self.written()
             if not self._open:
                 return
-            self._forget(ending.counts, taken=state != "void")
+            self._forget(ending)
             # If it ended before anything was sent, its row is not written yet.
             reserve = None if self._key else self._reserving()
             await write_in_group_commit(
@@ -269,13 +304,13 @@ class AttemptEntry:
 
     def drop(self) -> None:
         """Release the reservation without a row: nothing was sent."""
-        self._forget(0.0, taken=False)
+        self._forget(None)
 
-    def _forget(self, cost: float | None, *, taken: bool) -> None:
-        """Release the reservation. ``cost``: USD spent; None if unknown."""
+    def _forget(self, ending: AttemptEnding | None) -> None:
+        """Release the reservation. ``ending``: None if nothing was sent."""
         if self._open:
             self._open = False
-            self._ledger.close(self._bound or 0.0, cost, taken=taken)
+            self._ledger.close(self, ending)
 
 
 async def write_in_thread(write: Callable[[], T]) -> T:

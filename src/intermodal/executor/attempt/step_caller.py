@@ -327,7 +327,7 @@ class CallAttempt:
         self._entry: AttemptEntry | None = None
         self._clock = world.clock
         self._account = AttemptAccount(
-            world.upstreams, job.endpoint, job.step.estimate.cost, world.clock(), again=again,
+            world.upstreams, job.endpoint, job.step.estimate, world.clock(), again=again,
             streamed=job.chat is None or job.chat.stream,
         )  # fmt: skip
         self._moment = world.moment()

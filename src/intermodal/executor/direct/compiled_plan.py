@@ -20,7 +20,7 @@ from intermodal.core.content import Image, Opaque, Reasoning, Text, ToolCall, To
 from intermodal.core.request import JsonOutput, Request, TextOutput
 from intermodal.cost_model import answer_length
 from intermodal.cost_model.memory import output_limit
-from intermodal.executor.attempt.accounting import is_free, settle, upper_bound
+from intermodal.executor.attempt.accounting import CallBound, TokenBound, is_free, settle, upper_bound
 from intermodal.executor.attempt.ledger import reservation
 from intermodal.executor.direct.protocol_adapters import BodyStart, ProtocolAdapter
 from intermodal.executor.drivers.codecs import picture_types
@@ -79,13 +79,11 @@ class _Brevity(NamedTuple):
 class ShortenedCall(NamedTuple):
     """The same call with a lower limit, for a budget that has no room for the original one.
 
-    ``limit``: tokens of the answer. ``tokens``: of input and answer. ``bound``: USD. ``start``: the beginning of its
-    body.
+    ``limit``: tokens of the answer. ``bound``: the most that it may take. ``start``: the beginning of its body.
     """
 
     limit: int
-    tokens: int
-    bound: float
+    bound: CallBound
     start: bytes
 
 
@@ -182,7 +180,8 @@ class CompiledPlan:
             fits.append(tokens / _SHARE - brief.given)
         limit = max(brief.least, math.floor(min(fits)))
         bound -= (whole - limit) * brief.token
-        return ShortenedCall(limit, brief.given + limit, bound, self.adapter.start(self._opening._replace(limit=limit)))
+        start = self.adapter.start(self._opening._replace(limit=limit))
+        return ShortenedCall(limit, CallBound(bound, TokenBound(brief.given, limit)), start)
 
     def body(self, chat: ParsedChat, shortened: ShortenedCall | None = None) -> list[bytes | memoryview]:
         """Return the body of the request: the client's bytes with our own fields."""

@@ -202,7 +202,7 @@ class DirectAttempt:
         """Begin the tracked call, which ``_end`` or ``_left`` ends, and start the deadline."""
         compiled, short = self._compiled, self._shortened
         self._account = AttemptAccount(
-            self._engine.health, compiled.endpoint, compiled.estimated, time.monotonic(),
+            self._engine.health, compiled.endpoint, compiled.step.estimate, time.monotonic(),
             streamed=self._chat.stream, bound=None if short is None else short.bound,
         )  # fmt: skip
         deadline = compiled.policy.deadline
@@ -225,7 +225,7 @@ class DirectAttempt:
             self._done(None)
 
     def _missed(self, error: errors.CallError) -> None:
-        self._give_up("late", error.code, tokens=0 if self._compiled.free else None)
+        self._give_up("late", error.code)
         if self._writer.status:
             self._break_off(error)
         else:
@@ -552,33 +552,31 @@ class DirectAttempt:
         """Abandon the attempt: the client left, or the server stops."""
         self._give_up("left", "cancelled")
 
-    def _give_up(self, how: Literal["late", "left"], ended: str, *, tokens: int | None = None) -> None:
+    def _give_up(self, how: Literal["late", "left"], ended: str) -> None:
         """End an attempt whose answer is no longer awaited. Its output is unknown, so the reservation is charged.
 
-        ``ended``: the outcome of the run; ``tokens``: the tokens to charge.
+        ``ended``: the outcome of the run.
         """
         sent = self._connection is not None
         if self._exchange.judging:  # the answer is complete and must be paid for
             self._bill()
             ending = self._answered()
-            tokens = ending.tokens
         else:
             ending = self._account.cancel(time.monotonic(), sent=sent)
-        self._report(ending, how, "cancelled", tokens=tokens, sent=sent)
+        self._report(ending, how, "cancelled", sent=sent)
         self._write(ending, ended=ended)
 
     def _report(
         self, ending: AttemptEnding, how: Literal["answered", "unusable", "failed", "late", "left"], code: str = "", *,
-        tokens: int | None = None, sent: bool = True,
+        sent: bool = True,
     ) -> None:  # fmt: skip
-        """Have the caller charge and record the call. ``tokens``: of a call without an answer."""
+        """Have the caller charge and record the call."""
         exchange, account = self._exchange, self._account
         complete = how in ("answered", "unusable")
         first = account.first_at if self._chat.stream else None
         self._sink.ended(
             CallReport(
                 ending, how, code, sent,
-                tokens=ending.tokens if complete else tokens,
                 usage=ending.outcome.usage if complete else _tokens(exchange.usage),
                 first=None if first is None else first - account.began,
                 finish=exchange.finish,

@@ -35,7 +35,7 @@ class CallReport(msgspec.Struct, frozen=True):
     Attributes:
         how: it was answered; its answer is unusable; it failed; its deadline passed ("late"); its client left.
         code: error code, "" for an answer. sent: a part of the request may have reached the host.
-        tokens: tokens to charge; None if unknown. usage: as the host reported it.
+        usage: as the host reported it.
         first: seconds to the first word of a stream. finish: why the answer ended.
     """
 
@@ -43,7 +43,6 @@ class CallReport(msgspec.Struct, frozen=True):
     how: Literal["answered", "unusable", "failed", "late", "left"]
     code: str
     sent: bool
-    tokens: int | None
     usage: Usage
     first: float | None
     finish: str

@@ -150,7 +150,7 @@ class ClientSink:
             short = self._compiled.shortened(*room(self._asked.key))
             if short is None:
                 break
-            claim = replace(self._planned.claim, cost=short.bound, tokens=short.tokens)
+            claim = replace(self._planned.claim, cost=short.bound.usd, tokens=short.bound.tokens.total)
             given = await ledger.admit(self._asked.key, claim)
             if not isinstance(given, QuotaRefusal):
                 self._shortened = short
@@ -230,7 +230,7 @@ class ClientSink:
             return
         context, ending, compiled = self._context, report.ending, self._compiled
         if context.ledger is not None and self._given is not None:
-            settle(context.ledger, self._given, ending, report.tokens)
+            settle(context.ledger, self._given, ending)
         self._asked.served.called(
             ModelCall(
                 step=compiled.step.id, endpoint=compiled.endpoint, seconds=ending.outcome.seconds, first=report.first,

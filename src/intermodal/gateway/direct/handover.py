@@ -25,9 +25,12 @@ class Handover(NamedTuple):
             if self.tried is None:
                 ledger.release(self.given)
             else:
-                settle(ledger, self.given, self.tried.ending, None)
+                settle(ledger, self.given, self.tried.ending)
 
 
-def settle(ledger: QuotaManager, given: QuotaReservation, ending: AttemptEnding, tokens: int | None) -> None:
-    """Charge an attempt to a budget: its cost if known, else its upper bound. ``tokens``: None if unknown."""
-    ledger.settle(given, cost=ending.counts, tokens=tokens, unreported=ending.unreported)
+def settle(ledger: QuotaManager, given: QuotaReservation, ending: AttemptEnding) -> None:
+    """Charge an attempt to a budget: its cost and tokens if reported, else their upper bounds."""
+    ledger.settle(
+        given, cost=ending.counts, tokens=ending.tokens, unreported=ending.unreported,
+        unreported_tokens=ending.unreported_tokens,
+    )  # fmt: skip

@@ -268,6 +268,7 @@ class Lease:
 
 
 LeaseAmount = tuple[Lease, int]
+_MEASURED: frozenset[Unit] = frozenset({"usd", "tokens"})  # units whose amount is known only after a request
 
 
 class QuotaReservation:
@@ -275,20 +276,31 @@ class QuotaReservation:
 
     Attributes:
         parts: each lease and the amount reserved from it at the start.
-        more: nanodollars that were reserved later, in each money lease, by ``LeasePool.extend``.
-        usd: nanodollars that each money lease is charged if the process is killed now; None: the whole part.
-        taken: whether each other lease is charged its part if the process is killed now.
+        more: amounts that were reserved later by ``LeasePool.extend``, by unit: in each lease of that unit.
+        exposed: amounts that each lease of a unit is charged if the process is killed now; a unit that is missing is
+            charged its whole part.
+        taken: whether each lease of requests is charged its part if the process is killed now.
     """
 
-    __slots__ = ("key", "more", "open", "parts", "taken", "usd")
+    __slots__ = ("exposed", "key", "more", "open", "parts", "taken")
 
     def __init__(self, key: VirtualKey, parts: list[LeaseAmount]) -> None:
         self.key = key
         self.parts = parts
         self.open = True
-        self.more = 0
-        self.usd: int | None = None
+        self.more: dict[Unit, int] = {}
+        self.exposed: dict[Unit, int] = {}
         self.taken = True
+
+    def held(self, lease: Lease, part: int) -> int:
+        """Return the amount reserved from a lease now."""
+        return part + self.more.get(lease.unit, 0)
+
+    def risk(self, lease: Lease, part: int) -> int:
+        """Return the amount that a lease is charged if the process is killed now."""
+        if lease.unit in _MEASURED:
+            return self.exposed.get(lease.unit, part)
+        return part if self.taken else 0
 
 
 class KeyLeases(NamedTuple):
@@ -426,57 +438,45 @@ class LeasePool:
         return QuotaReservation(key, parts)
 
     @staticmethod
-    def settle(reservation: QuotaReservation, cost: float | None, tokens: int | None, unreported: float = 0.0) -> None:
+    def settle(
+        reservation: QuotaReservation, cost: float | None, tokens: int | None, unreported: float = 0.0,
+        unreported_tokens: int = 0,
+    ) -> None:  # fmt: skip
         """Settle a reservation at its actual ``cost`` in USD and ``tokens``.
 
-        None means unknown: the reserved amount is charged. ``unreported``: the part of ``cost`` that is an upper bound.
+        None means unknown: the reserved amount is charged. ``unreported``, ``unreported_tokens``: the part that is an
+        upper bound.
         """
         if not reservation.open:
             return
         reservation.open = False
-        usd, more, taken = reservation.usd, reservation.more, reservation.taken
-        for lease, held in reservation.parts:
-            unit = lease.unit
-            if unit == "usd":
-                risk = held if usd is None else usd
-                held += more
-                if cost is None:
-                    lease.settle(held, held, risk=risk, unreported=held)
-                else:
-                    lease.settle(
-                        held,
-                        to_nanodollars(cost),
-                        risk=risk,
-                        unreported=to_nanodollars(unreported) if unreported else 0,
-                    )
-                continue
-            risk = held if taken else 0
-            if unit == "tokens":
-                if tokens is None:
-                    lease.settle(held, held, risk=risk, unreported=held)
-                else:
-                    lease.settle(held, tokens, risk=risk)
-            elif unit == "unpriced":
-                lease.settle(held, held if cost is None else 0, risk=risk)
+        for lease, part in reservation.parts:
+            unit, held, risk = lease.unit, reservation.held(lease, part), reservation.risk(lease, part)
+            if unit == "usd" and cost is not None:
+                bound = to_nanodollars(unreported) if unreported else 0
+                lease.settle(held, to_nanodollars(cost), risk=risk, unreported=bound)
+            elif unit == "tokens" and tokens is not None:
+                lease.settle(held, tokens, risk=risk, unreported=unreported_tokens)
+            elif unit in _MEASURED:
+                lease.settle(held, held, risk=risk, unreported=held)
             else:
-                lease.settle(held, held, risk=risk)
+                lease.settle(held, 0 if unit == "unpriced" and cost is not None else held, risk=risk)
 
     @staticmethod
     def release(reservation: QuotaReservation) -> None:
         """Free a reservation whose request was not sent."""
         if reservation.open:
             reservation.open = False
-            for lease, held in reservation.parts:
-                if lease.unit == "usd":
-                    risk = held if reservation.usd is None else reservation.usd
-                    lease.settle(held + reservation.more, 0, risk=risk)
-                else:
-                    lease.settle(held, 0, risk=held if reservation.taken else 0)
+            for lease, part in reservation.parts:
+                lease.settle(reservation.held(lease, part), 0, risk=reservation.risk(lease, part))
 
     @staticmethod
-    def short_of(reservation: QuotaReservation, usd: int) -> list[LeaseAmount]:
-        """Return each money lease in which less than ``usd`` nanodollars are reserved, and the amount it lacks."""
-        lacks = [(lease, usd - held - reservation.more) for lease, held in reservation.parts if lease.unit == "usd"]
+    def short_of(reservation: QuotaReservation, usd: int, tokens: int) -> list[LeaseAmount]:
+        """Return each lease in which less than ``usd`` nanodollars or ``tokens`` are reserved, and what it lacks."""
+        wanted = {"usd": usd, "tokens": tokens}
+        lacks = [
+            (lease, wanted.get(lease.unit, 0) - reservation.held(lease, part)) for lease, part in reservation.parts
+        ]
         return [(lease, amount) for lease, amount in lacks if amount > 0]
 
     @staticmethod
@@ -490,20 +490,24 @@ class LeasePool:
         for lease, amount in lacks:
             lease.hold(amount)
             lease.expose(-amount)
-        reservation.more += lacks[0][1] if lacks else 0
+        for unit, amount in {lease.unit: amount for lease, amount in lacks}.items():
+            reservation.more[unit] = reservation.more.get(unit, 0) + amount
         return True
 
     @staticmethod
-    def expose(reservation: QuotaReservation, usd: int, *, taken: bool) -> None:
-        """Set the amount charged if the process is killed now: ``usd`` nanodollars, and the tokens if ``taken``."""
+    def expose(reservation: QuotaReservation, usd: int, tokens: int | None, *, taken: bool) -> None:
+        """Set the amounts charged if the process is killed now: ``usd`` nanodollars, ``tokens``, requests if ``taken``.
+
+        ``tokens``: None for all that are reserved.
+        """
         if not reservation.open:
             return
-        for lease, held in reservation.parts:
-            if lease.unit == "usd":
-                lease.expose(usd - (held if reservation.usd is None else reservation.usd))
-            elif taken != reservation.taken:
-                lease.expose(held if taken else -held)
-        reservation.usd, reservation.taken = usd, taken
+        before = [reservation.risk(lease, part) for lease, part in reservation.parts]
+        reservation.exposed["usd"], reservation.taken = usd, taken
+        if tokens is not None:
+            reservation.exposed["tokens"] = tokens
+        for (lease, part), risk in zip(reservation.parts, before, strict=True):
+            lease.expose(reservation.risk(lease, part) - risk)
 
     # ---- reporting to the quota store ---------------------------------------------------------
 

@@ -172,14 +172,15 @@ class QuotaManager:
             raise
 
     def settle(
-        self, reservation: QuotaReservation, *, cost: float | None, tokens: int | None, unreported: float = 0.0
-    ) -> None:
+        self, reservation: QuotaReservation, *, cost: float | None, tokens: int | None, unreported: float = 0.0,
+        unreported_tokens: int = 0,
+    ) -> None:  # fmt: skip
         """Record the actual ``cost`` of a request in USD and its input and output ``tokens``.
 
-        None means unknown: the whole reservation is charged. ``unreported``: the part of ``cost`` that is an upper
-        bound.
+        None means unknown: the whole reservation is charged. ``unreported``, ``unreported_tokens``: the part that is an
+        upper bound.
         """
-        self._lease_pool.settle(reservation, cost, tokens, unreported)
+        self._lease_pool.settle(reservation, cost, tokens, unreported, unreported_tokens)
         self._start_ticking()
 
     def release(self, reservation: QuotaReservation) -> None:
@@ -187,15 +188,16 @@ class QuotaManager:
         self._lease_pool.release(reservation)
         self._start_ticking()
 
-    async def extend(self, reservation: QuotaReservation, usd: float) -> bool:
-        """Raise a reservation to ``usd`` in total; return False if a budget has too little or the store fails.
+    async def extend(self, reservation: QuotaReservation, usd: float, tokens: int) -> bool:
+        """Raise a reservation to ``usd`` and ``tokens`` in total; return False if a budget or a rate has too little, or
+        the store fails.
 
         The addition counts in the periods in which the request began. Like ``admit``, it waits a moment for amounts
         that are idle in other workers.
         """
         amount, until = to_nanodollars(usd), self._clock() + WAIT_SECONDS
         while True:
-            lacks = self._lease_pool.short_of(reservation, amount)
+            lacks = self._lease_pool.short_of(reservation, amount, tokens)
             if self._lease_pool.extend(reservation, lacks):
                 self._start_ticking()
                 return True
@@ -206,7 +208,7 @@ class QuotaManager:
                 await self._take([(lease, need, need) for lease, need in lacks if lease in lacking])
             except StoreError:
                 return False
-            lacks = self._lease_pool.short_of(reservation, amount)
+            lacks = self._lease_pool.short_of(reservation, amount, tokens)
             if self._lease_pool.extend(reservation, lacks):
                 self._start_ticking()
                 return True
@@ -217,9 +219,12 @@ class QuotaManager:
                 return False
             await asyncio.sleep(TICK_SECONDS)
 
-    def expose(self, reservation: QuotaReservation, usd: float, *, taken: bool) -> None:
-        """Set the amount charged if this process is killed now: ``usd``, and the tokens if ``taken``."""
-        self._lease_pool.expose(reservation, to_nanodollars(usd), taken=taken)
+    def expose(self, reservation: QuotaReservation, usd: float, tokens: int | None, *, taken: bool) -> None:
+        """Set the amounts charged if this process is killed now: ``usd``, ``tokens``, and the request if ``taken``.
+
+        ``tokens``: None for all that are reserved.
+        """
+        self._lease_pool.expose(reservation, to_nanodollars(usd), tokens, taken=taken)
 
     def room(self, key: VirtualKey) -> tuple[float, float]:
         """Return what the key's budgets have left, in USD and tokens; infinity if there is no budget."""

@@ -254,9 +254,11 @@ def _settlements(house: GatewayServer, monkeypatch: pytest.MonkeyPatch) -> list[
     ledger = house.ledger
     settle, release = ledger.settle, ledger.release
 
-    def settled(given: Any, *, cost: float | None, tokens: int | None, unreported: float = 0.0) -> None:
-        found.append((None if cost is None else round(cost, 9), round(unreported, 9), tokens))
-        settle(given, cost=cost, tokens=tokens, unreported=unreported)
+    def settled(
+        given: Any, *, cost: float | None, tokens: int | None, unreported: float = 0.0, unreported_tokens: int = 0
+    ) -> None:
+        found.append((None if cost is None else round(cost, 9), round(unreported, 9), tokens, unreported_tokens))
+        settle(given, cost=cost, tokens=tokens, unreported=unreported, unreported_tokens=unreported_tokens)
 
     def released(given: Any) -> None:
         found.append("released")

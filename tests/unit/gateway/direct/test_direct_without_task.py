@@ -68,11 +68,9 @@ class Kinds:
         ledger = house.ledger
         settle, release = ledger.settle, ledger.release
 
-        def settles(
-            given: QuotaReservation, *, cost: float | None, tokens: int | None, unreported: float = 0.0
-        ) -> None:
+        def settles(given: QuotaReservation, *, cost: float | None, **told: Any) -> None:
             self.given.append((given, cost))
-            settle(given, cost=cost, tokens=tokens, unreported=unreported)
+            settle(given, cost=cost, **told)
 
         def releases(given: QuotaReservation) -> None:
             self.given.append((given, "released"))

@@ -22,7 +22,10 @@ from intermodal.gateway.routes import ROUTES
 from intermodal.store.database import Store
 from intermodal.testing import Attempt, FakeHost, Fault
 
-NAMES = ("free", "poor", "broke", "slow", "narrow", "gone", "other", "one", "there", "nothing", "begins", "alias")
+NAMES = (
+    "free", "poor", "broke", "slow", "narrow", "gone", "other", "one", "there", "nothing", "begins", "alias", "terse",
+    "paced",
+)  # fmt: skip
 SECRETS = {name: f"im-{name}-{'0' * 40}" for name in NAMES}
 
 
@@ -36,6 +39,8 @@ def keyed(configured: Path, own_home: Path) -> Iterator[GatewayServer]:
         "poor": VirtualKey(id="k-poor", name="poor", budgets=(Budget(unit="usd", limit=int(0.0015 * NANODOLLARS)),)),
         "broke": VirtualKey(id="k-broke", name="broke", budgets=(Budget(unit="usd", limit=1),)),
         "slow": VirtualKey(id="k-slow", name="slow", rate=RateLimit(rpm=2)),
+        "terse": VirtualKey(id="k-terse", name="terse", budgets=(Budget(unit="tokens", limit=2500),)),
+        "paced": VirtualKey(id="k-paced", name="paced", rate=RateLimit(tpm=2500)),
         "narrow": VirtualKey(id="k-narrow", name="narrow", models=("cloud/seeing",), policies=("cheap",)),
         "gone": VirtualKey(id="k-gone", name="gone"),
         "one": VirtualKey(id="k-one", name="one", models=("cloud/strong",)),
@@ -300,6 +305,64 @@ def test_an_attempt_that_the_budget_has_no_room_for_is_not_made(
     assert len(host.attempts) == 2, "for a second one there was room"
     until(lambda: spent(own_home, "k-poor")[0] > 0.0013)
     assert spent(own_home, "k-poor")[0] <= 0.0015
+
+
+def tokens(own_home: Path, key: str) -> tuple[int, int]:
+    """Tokens, and how many of them nobody told."""
+    with closing(SqliteQuotaStore(own_home / "data" / FILE)) as quota_store:
+        rows = [row for row in quota_store.spent() if row.account.startswith(f"{key}/tokens/")]
+    return sum(row.spent for row in rows), sum(row.unknown for row in rows)
+
+
+BOTH_PATHS = pytest.mark.parametrize("more", [{}, BY_EXECUTOR], ids=["passed on", "by the executor"])
+
+
+@pytest.mark.usefixtures("either_way")
+@BOTH_PATHS
+def test_each_attempt_that_a_host_may_have_read_takes_its_own_tokens(
+    keyed: GatewayServer, host: FakeHost, own_home: Path, more: dict[str, object]
+) -> None:
+    host.fault = Fault("broken")
+    assert chat(keyed, "free", max_tokens=1000, **more).status_code == 502
+    made = len(host.attempts)
+    assert made > 1
+    keyed.until_written()
+    until(lambda: tokens(own_home, "k-free")[0] > 0)
+    counted, unreported = tokens(own_home, "k-free")
+    assert counted == unreported
+    assert made * 1000 < counted < made * 1100, "each of them may have read the question and written 1,000 tokens"
+
+
+@pytest.mark.usefixtures("either_way")
+@BOTH_PATHS
+@pytest.mark.parametrize("name", ["terse", "paced"])
+def test_an_attempt_that_the_tokens_of_a_key_have_no_room_for_is_not_made(
+    keyed: GatewayServer, host: FakeHost, own_home: Path, name: str, more: dict[str, object]
+) -> None:
+    host.fault = Fault("broken")
+    found = chat(keyed, name, max_tokens=1500, **more)  # up to 1,540 of 2,500
+    assert found.status_code == 502 and len(host.attempts) == 1
+    message = found.json()["error"]["message"]
+    assert "tokens, for which the budget of this key has no room" in message
+    host.fault = None
+    assert chat(keyed, name, max_tokens=1500, **more).status_code == 429, "what failed may have been read"
+    assert chat(keyed, name, max_tokens=500, **more).status_code == 200
+    assert len(host.attempts) == 2
+
+
+@pytest.mark.usefixtures("either_way")
+@BOTH_PATHS
+def test_what_the_last_attempt_tells_is_counted_beside_what_an_earlier_one_may_have_taken(
+    keyed: GatewayServer, host: FakeHost, own_home: Path, more: dict[str, object]
+) -> None:
+    host.fault = Fault("broken", times=1)
+    assert chat(keyed, "free", max_tokens=1000, **more).status_code == 200
+    assert len(host.attempts) == 2
+    keyed.until_written()
+    until(lambda: tokens(own_home, "k-free")[0] > 0)
+    counted, unreported = tokens(own_home, "k-free")
+    told = host.attempts[1].input_tokens + host.attempts[1].output_tokens
+    assert 1000 < unreported < 1100 and counted == unreported + told
 
 
 def test_a_refused_call_of_the_host_costs_nothing(keyed: GatewayServer, host: FakeHost) -> None:

@@ -436,7 +436,7 @@ async def test_what_goes_back_from_here_is_waited_for_by_an_attempt_that_needs_i
     running, other = [await got(ledger, bounded(1.0), cost=cost) for cost in (0.3, 0.6)]
     ledger.settle(other, cost=0.0, tokens=0)
     ledger._lease_pool.tick(clock())
-    assert await ledger.extend(running, 0.9)
+    assert await ledger.extend(running, 0.9, 0)
     await ledger.close()
 
 
