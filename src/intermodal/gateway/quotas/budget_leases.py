@@ -490,7 +490,8 @@ class LeasePool:
         for lease, amount in lacks:
             lease.hold(amount)
             lease.expose(-amount)
-        for unit, amount in {lease.unit: amount for lease, amount in lacks}.items():
+        raised: dict[Unit, int] = {lease.unit: amount for lease, amount in lacks}  # the same in each lease of a unit
+        for unit, amount in raised.items():
             reservation.more[unit] = reservation.more.get(unit, 0) + amount
         return True
 
