@@ -51,12 +51,12 @@ def _film(
         "matroska": ("libx264", "aac", "subrip"),
         "avi": ("mpeg4", "libmp3lame", ""),
     }
-    picture_codec, sound_codec, text_codec = codecs[form]
+    image_codec, sound_codec, text_codec = codecs[form]
     with av.open(out, "w", format=form, options=speech.EXACT) as container:
-        video: Any = container.add_stream(picture_codec, rate=FPS)
+        video: Any = container.add_stream(image_codec, rate=FPS)
         video.width, video.height, video.pix_fmt = *SIZE, "yuv420p"
         video.codec_context.thread_count = 1  # with more, x264 does not write the same bytes every time ...
-        if picture_codec == "libx264":  # ... nor with a rate control that looks ahead
+        if image_codec == "libx264":  # ... nor with a rate control that looks ahead
             video.options = {"preset": "ultrafast"}
         rate = 24_000
         audio: Any = container.add_stream(sound_codec, rate=rate) if sound is not None else None

@@ -20,7 +20,7 @@ from tests.media.tiny_eye import world
 from intermodal.client.async_client import AsyncClient
 from intermodal.config.config_file import cache_dir
 from intermodal.errors import NotInstalled, RuntimeCrashed
-from intermodal.retrieval import picture_search
+from intermodal.retrieval import image_search
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]
 
@@ -149,7 +149,7 @@ finally:
 async def test_one_by_one_and_by_numpy_the_same_scores_come_out(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with AsyncClient() as client:
         one_by_one = await client.find("a red star", album)
-        monkeypatch.setattr(picture_search, "_NUMPY_PAYS", 0)
+        monkeypatch.setattr(image_search, "_NUMPY_PAYS", 0)
         at_once = await client.find("a red star", album)
     assert [each.file for each in one_by_one.nearest] == [each.file for each in at_once.nearest]
     scores = [each.score for each in one_by_one.nearest]
@@ -197,7 +197,7 @@ def test_a_search_among_known_pictures_starts_without_an_event_loop_and_finds_th
     first = found(intermodal(*asked))
     command = [sys.executable, "-X", "importtime", "-m", "intermodal.cli.main", *asked]
     again = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
-    assert "intermodal.retrieval.picture_search" in again.stderr
+    assert "intermodal.retrieval.image_search" in again.stderr
     assert "asyncio" not in again.stderr and "intermodal.media.worker_client" not in again.stderr
     document = json.loads(again.stdout)
     assert (document.pop("looked_at"), first.pop("looked_at")) == (0, 7)

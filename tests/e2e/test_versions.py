@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from tests.unit.local.runtime_fixtures import OCR, TINY_EN, pcm, runtimes
 
-from intermodal.executor.conversion.picture_descriptions import MAX_TOKENS, description_prompt
+from intermodal.executor.conversion.image_descriptions import MAX_TOKENS, description_prompt
 from intermodal.local.embedded.runtimes import EmbeddedRuntimes
 from intermodal.local.embedded.versions import CONVERTERS, converter_version
 from intermodal.media.worker_client import MediaWorker
@@ -84,7 +84,7 @@ async def picture(media: Path, here: EmbeddedRuntimes, worker: MediaWorker) -> A
 
 
 async def page(media: Path, here: EmbeddedRuntimes, worker: MediaWorker) -> Any:
-    (made,) = await worker.page_pictures((media / "report.pdf").read_bytes(), (1,), 60)
+    (made,) = await worker.page_images((media / "report.pdf").read_bytes(), (1,), 60)
     return looks(made.data)
 
 

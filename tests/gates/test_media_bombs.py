@@ -167,7 +167,7 @@ async def test_d7_the_words_of_a_pdf_bomb_are_laid_out_or_taken_as_they_are(
 async def test_d7_a_giant_page_is_rendered_small(worker: tuple[MediaWorker, int]) -> None:
     media_worker, base = worker
     for unit in (1.0, 75.0):
-        made = (await media_worker.page_pictures(corpus.pdf_giant_page(14_400, unit=unit), (1,), 300))[0]
+        made = (await media_worker.page_images(corpus.pdf_giant_page(14_400, unit=unit), (1,), 300))[0]
         assert made.width * made.height <= 40_000_000
         assert media_worker.last.peak_memory - base < 200 * MB
 
@@ -177,7 +177,7 @@ async def test_d7_no_file_or_socket_can_be_opened_while_decoding(worker: tuple[M
     media_worker, _ = worker
     data = corpus.pdf_with_actions("http://127.0.0.1:9/", "/etc/passwd")
     await media_worker.probe(data)
-    await media_worker.page_pictures(data, (1,), 72)
+    await media_worker.page_images(data, (1,), 72)
     await media_worker.page_text((media / "report.pdf").read_bytes(), (1,))
     limits, descriptors = fences(media_worker)
     assert re.search(r"Max open files\s+0\s", limits)

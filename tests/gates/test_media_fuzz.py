@@ -68,7 +68,7 @@ async def test_d13_damaged_media_is_answered_or_refused(media: Path, full_gates:
                         await worker.picture(data, name=name, max_side=500)
                     elif kind == "document":
                         await worker.page_text(data, (1,), name=name)
-                        await worker.page_pictures(data, (1,), 50, name=name)
+                        await worker.page_images(data, (1,), 50, name=name)
                     taken += 1
                 except InputError as error:
                     words = str(error)

@@ -173,7 +173,7 @@ def within_limits(inputs: Inputs, candidate: Candidate) -> None:
     if candidate.words_alone:
         return  # no model is given what is made
     answering, last = inputs.catalog.by_id[candidate.endpoint], candidate.answering.estimate
-    if answering.model.matches_pictures:
+    if answering.model.matches_images:
         return  # each image and each text is looked at by itself
     holds = answering.context or answering.model.context
     fits = not (holds and last.input_tokens.known) or last.input_tokens.high <= holds

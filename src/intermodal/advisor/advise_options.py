@@ -8,7 +8,7 @@ from typing import Literal, TypedDict
 from intermodal.core.request import Licence, Objective, Retention, Tier
 from intermodal.cost_model.token_counts import CountablePart
 
-PictureContent = Literal["text", "scene"]
+ImageContent = Literal["text", "scene"]
 Size = float | tuple[int, int]
 
 
@@ -62,7 +62,7 @@ class AdviseOptions(TypedDict, total=False):
     life_months: float | None
     power: float | None
     kwh: float | None
-    shows: PictureContent | None
+    shows: ImageContent | None
     scanned: bool
     figures: bool
     verbatim: bool

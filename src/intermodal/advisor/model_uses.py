@@ -134,11 +134,11 @@ def _scoring(question: AdviceQuestion) -> tuple[ModelUse, ...]:
     """
     if {"image", "video"} & set(question.takes):
         return (
-            ModelUse("matching", _EVERYTHING, answers=lambda each: each.model.matches_pictures),
+            ModelUse("matching", _EVERYTHING, answers=lambda each: each.model.matches_images),
             ModelUse("vision", frozenset(("text", "image", "document")), answers=_writes),
         )
     return (
-        ModelUse("embedding", _EVERYTHING, answers=lambda each: not _writes(each) and not each.model.matches_pictures),
+        ModelUse("embedding", _EVERYTHING, answers=lambda each: not _writes(each) and not each.model.matches_images),
         ModelUse("cascade" if set(question.takes) - {"text"} else "llm", frozenset(("text",)), answers=_writes),
     )
 

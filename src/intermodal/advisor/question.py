@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from intermodal.advisor.advise_options import PictureContent
+from intermodal.advisor.advise_options import ImageContent
 from intermodal.core.content import KINDS, BytesSource, File, Image, Kind, Part, Text, Value
 from intermodal.core.hints import hint, setting
 from intermodal.core.quantity import Quantity, between, exact, unknown
@@ -144,7 +144,7 @@ class AdviceQuestion(Value):
     hardware: Hardware
     prompt: str = PROMPT
     volume: RequestVolume | None = None
-    shows: PictureContent | Literal[""] = ""
+    shows: ImageContent | Literal[""] = ""
     scanned: bool = False
     figures: bool = False
     verbatim: bool = False

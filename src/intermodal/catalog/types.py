@@ -336,7 +336,7 @@ class Model(Value):
         return model_kinds.kind_of(self.tasks, self.input, self.output, self.objective)
 
     @property
-    def matches_pictures(self) -> bool:
+    def matches_images(self) -> bool:
         """Whether images and texts share one vector space, so that the model can score text-image pairs."""
         return self.output == ("embedding",) and "zero-shot-image-classification" in self.tasks
 
@@ -516,7 +516,7 @@ class Endpoint(Value, dict=True):  # dict=True: facts derived from an endpoint a
 
         Scores come from embeddings, or from token probabilities of a chat if its host returns them.
         """
-        if self.model.matches_pictures:
+        if self.model.matches_images:
             return ("zero-shot-image-classification",)
         if self.model.output == ("embedding",):
             return ("zero-shot-classification",)

@@ -20,7 +20,7 @@ from intermodal.workloads import monthly_cost as tables
 from intermodal.workloads.monthly_cost import MonthlyCost, Table, svg
 
 if TYPE_CHECKING:
-    from intermodal.retrieval.picture_search import FindResult
+    from intermodal.retrieval.image_search import FindResult
 
 _BREAKS = re.compile(r"(?<=\w)([:/_]|\.\.)(?=\w)")  # where a line may break in ids, paths and ranges
 

@@ -14,7 +14,7 @@ from intermodal.cli.arguments.report_options import html_option
 if TYPE_CHECKING:
     from intermodal.client.verbs import SearchClient
     from intermodal.concurrency.sync_bridge import SyncBridge
-    from intermodal.retrieval.picture_search import FindResult, PictureFinder
+    from intermodal.retrieval.image_search import FindResult, ImageFinder
 
 EPILOG = """\b
 Examples
@@ -76,7 +76,7 @@ def find(**given: Any) -> None:
     _show(found, given)
 
 
-def _with_model(client: SearchClient, finder: PictureFinder, given: dict[str, Any]) -> FindResult:
+def _with_model(client: SearchClient, finder: ImageFinder, given: dict[str, Any]) -> FindResult:
     """Search with a model, which needs an event loop."""
     from intermodal.concurrency.sync_bridge import SyncBridge
 
@@ -90,7 +90,7 @@ def _with_model(client: SearchClient, finder: PictureFinder, given: dict[str, An
     return found
 
 
-def _found(bridge: SyncBridge, finder: PictureFinder, given: dict[str, Any]) -> FindResult:
+def _found(bridge: SyncBridge, finder: ImageFinder, given: dict[str, Any]) -> FindResult:
     """Search while a progress bar moves for images that the model has not seen before."""
     from intermodal.cli.rendering.progress import ProgressBar
 
@@ -128,7 +128,7 @@ def _show(found: FindResult, given: dict[str, Any]) -> None:
         click.echo("note: the query is longer than the model reads, and was cut", err=True)
 
 
-def _write(bridge: SyncBridge, finder: PictureFinder, found: FindResult, path: Path) -> None:
+def _write(bridge: SyncBridge, finder: ImageFinder, found: FindResult, path: Path) -> None:
     from intermodal.charts.html import search_page
     from intermodal.files.atomic_file import write_private_file
 

@@ -275,7 +275,7 @@ def checked_output(output: Output | str | None, seed: object = None) -> Output |
 def check_output(output: Output | None, seed: object = None) -> None:
     """Raise UsageError for fewer than two or duplicate labels, and for sizes and counts out of range."""
     if isinstance(output, ImageOutput):
-        _check_picture(output, seed)
+        _check_image(output, seed)
     if not isinstance(output, ScoresOutput):
         return
     labels = [label.strip() for label in output.labels]
@@ -295,13 +295,13 @@ def check_output(output: Output | None, seed: object = None) -> None:
 
 
 MOST_LABELS = 1_000
-MOST_PICTURES = 10  # of one request
+MOST_IMAGES = 10  # of one request
 MOST_SIDE = 16_384  # pixels
 
 
-def _check_picture(output: ImageOutput, seed: object) -> None:
-    if not 1 <= output.count <= MOST_PICTURES:
-        raise UsageError(f"{output.count} images cannot be asked for", todo=f"ask for 1 to {MOST_PICTURES}")
+def _check_image(output: ImageOutput, seed: object) -> None:
+    if not 1 <= output.count <= MOST_IMAGES:
+        raise UsageError(f"{output.count} images cannot be asked for", todo=f"ask for 1 to {MOST_IMAGES}")
     if output.size is not None and not all(1 <= side <= MOST_SIDE for side in output.size):
         width, height = output.size
         raise UsageError(f"{width}x{height} is not the size of an image", todo="write it as 1024x1024")

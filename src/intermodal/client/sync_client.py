@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from intermodal.plans.facts import QuestionFacts
     from intermodal.plans.plan import Plan, SavedPlan
     from intermodal.prompts.prompt import SyncPrompt
-    from intermodal.retrieval import passage_ranking, picture_search
+    from intermodal.retrieval import image_search, passage_ranking
     from intermodal.workloads.monthly_cost import MonthlyCost
 
 T = TypeVar("T")
@@ -199,8 +199,8 @@ class Client:
 
     def find(
         self, query: str, *paths: str | PathLike[str], top: int = 10, model: str = "",
-        progress: picture_search.Progress | None = None,
-    ) -> picture_search.FindResult:  # fmt: skip
+        progress: image_search.Progress | None = None,
+    ) -> image_search.FindResult:  # fmt: skip
         """Find the images most similar to a text or to an image; see :meth:`AsyncClient.find`."""
         named = [str(path) for path in paths]
         return self._bridge.run(partial(self.asynchronous.find, query, *named, top=top, model=model, progress=progress))

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from intermodal.core.request import Request
     from intermodal.plans.plan import Inputs
     from intermodal.prompts.prompt import Prompt
-    from intermodal.retrieval import passage_ranking, picture_search
+    from intermodal.retrieval import image_search, passage_ranking
+    from intermodal.retrieval.image_search import FindResult, ImageFinder
     from intermodal.retrieval.passage_ranking import RerankResult
-    from intermodal.retrieval.picture_search import FindResult, PictureFinder
     from intermodal.store.image_vectors import ImageVectors
     from intermodal.workloads.monthly_cost import MonthlyCost
 
@@ -63,7 +63,7 @@ class ClientVerbs:
         *paths: str | Path,
         top: int = 10,
         model: str = "",
-        progress: picture_search.Progress | None = None,
+        progress: image_search.Progress | None = None,
     ) -> FindResult:
         """Find the images in folders and files that are most similar to a text or to an image.
 
@@ -78,18 +78,18 @@ class ClientVerbs:
             NoRoute: this machine has no contrastive model; ``reasons`` lists why. InputError: a path does not exist, or
                 there are no images. UsageError: an argument is wrong.
         """
-        finder: PictureFinder = self.finder(model)
+        finder: ImageFinder = self.finder(model)
         try:
             return await finder.find(query, paths, top=top, progress=progress)
         finally:
             finder.close()
 
-    def finder(self: Any, model: str = "") -> PictureFinder:
+    def finder(self: Any, model: str = "") -> ImageFinder:
         """Return a contrastive model with its index, for several queries."""
-        from intermodal.retrieval.picture_search import PictureFinder, contrastive_endpoint
+        from intermodal.retrieval.image_search import ImageFinder, contrastive_endpoint
 
         endpoint = contrastive_endpoint(self.catalog, model)
-        return PictureFinder(endpoint, self.vectors, lambda: self.media, lambda: self.runtimes, sums=self.weights.sums)
+        return ImageFinder(endpoint, self.vectors, lambda: self.media, lambda: self.runtimes, sums=self.weights.sums)
 
     @property
     def vectors(self: Any) -> ImageVectors:

@@ -23,7 +23,7 @@ ASPECTS: tuple[Aspect, ...] = (
     "words", "layout", "appearance", "figures", "speakers", "tone", "timing", "motion", "alignment", "comparison",
 )  # fmt: skip
 Quality = Literal["low", "medium", "high"]  # quality of a generated image
-PictureFormat = Literal["png", "jpeg", "webp"]
+ImageFormat = Literal["png", "jpeg", "webp"]
 # The samplers of diffusion models, by their names in stable-diffusion.cpp.
 Sampler = Literal[
     "euler", "euler_a", "heun", "dpm2", "dpm++2s_a", "dpm++2m", "dpm++2mv2", "ipndm", "ipndm_v", "lcm",
@@ -127,7 +127,7 @@ class ImageOutput(Value, tag_field="kind", tag="image"):
     strength: float | None = None
     mask: bool = False
     quality: Quality | Literal[""] = ""
-    format: PictureFormat | Literal[""] = ""
+    format: ImageFormat | Literal[""] = ""
 
 
 Output = TextOutput | JsonOutput | TranscriptOutput | EmbeddingOutput | SpeechOutput | ScoresOutput | ImageOutput

@@ -63,8 +63,8 @@ def billed_usage(
             found[name] = found.get(name, 0.0) + tokens
     if cached:
         of_text = min(float(cached), sum(levels(part.tokens)[level] for part in parts if _is_text(part)))
-        of_pictures = min(cached - of_text, found.get("input_image_tokens", 0.0))
-        found["cache_read_tokens"], found["cache_image_read_tokens"] = of_text + of_pictures, of_pictures
+        of_images = min(cached - of_text, found.get("input_image_tokens", 0.0))
+        found["cache_read_tokens"], found["cache_image_read_tokens"] = of_text + of_images, of_images
     return {name: count for name, count in found.items() if count}
 
 

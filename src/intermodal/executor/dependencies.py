@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 Progress = Callable[[float | None, str], None]
 
 
-class PictureLike(Protocol):
-    """The interface of ``media.decode.Picture``."""
+class ImageLike(Protocol):
+    """The interface of ``media.worker_results.EncodedImage``."""
 
     @property
     def data(self) -> bytes: ...
@@ -40,7 +40,7 @@ class PictureLike(Protocol):
     def height(self) -> int: ...
 
 
-class FrameLike(PictureLike, Protocol):
+class FrameLike(ImageLike, Protocol):
     """The interface of ``media.decode.Frame``: a frame of a video, on screen from ``at`` to ``until`` seconds.
 
     ``number``: the page number if there are pages and no times, else 0. ``scenes``: number of scenes of the video, 0 if
@@ -81,7 +81,7 @@ class MediaWorkerLike(Protocol):
     async def page_text(
         self, data: Data, pages: tuple[int, ...], *, name: str = "", progress: Progress | None = None
     ) -> tuple[str, ...]: ...
-    async def page_pictures(
+    async def page_images(
         self,
         data: Data,
         pages: tuple[int, ...],
@@ -90,12 +90,12 @@ class MediaWorkerLike(Protocol):
         name: str = "",
         progress: Progress | None = None,
         crops: tuple[Box, ...] = (),
-    ) -> tuple[PictureLike, ...]: ...
+    ) -> tuple[ImageLike, ...]: ...
     async def codes(self, data: bytes, *, name: str = "") -> tuple[CodeLike, ...]: ...
     async def picture(
         self, data: Data, *, max_side: int | None = None, min_side: int | None = None, name: str = ""
-    ) -> PictureLike: ...
-    async def mask(self, data: Data, *, transparent: bool = False, name: str = "") -> PictureLike: ...
+    ) -> ImageLike: ...
+    async def mask(self, data: Data, *, transparent: bool = False, name: str = "") -> ImageLike: ...
     async def frames(
         self,
         data: Data,

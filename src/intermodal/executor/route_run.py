@@ -23,7 +23,7 @@ from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.attempt.step_caller import FinishedCall, ReplanReason, ReplanRequested
 from intermodal.executor.concurrency import run_all
 from intermodal.executor.conversion import checks as conversion_checks
-from intermodal.executor.conversion import conversions, picture_descriptions
+from intermodal.executor.conversion import conversions, image_descriptions
 from intermodal.executor.conversion.conversions import decode_codes, merge_codes, transcribe_channels
 from intermodal.executor.conversion.media_transforms import run_transform
 from intermodal.executor.dependencies import Progress
@@ -69,7 +69,7 @@ class RouteRun:
     @cached_property
     def _makers(self) -> conversions.Converters:
         """The identity of this run's converters, for the cache keys."""
-        return picture_descriptions.converters_of(self.state.world, self.state.request)
+        return image_descriptions.converters_of(self.state.world, self.state.request)
 
     @cached_property
     def _keys(self) -> Mapping[str, str]:
@@ -237,7 +237,7 @@ class RouteRun:
         state = self.state
         endpoint = state.endpoint(step)
         if step.op == "describe":
-            product, actual = await picture_descriptions.describe(
+            product, actual = await image_descriptions.describe(
                 state, self._calls_of(step), step, endpoint, self._makers
             )
         else:

@@ -39,7 +39,7 @@ DEMUXERS = {
     "video/x-msvideo": "avi",
 }
 # FFmpeg names of the codecs that videos may use; the other decoders of FFmpeg are not reachable from a video.
-PICTURE_CODECS = frozenset((
+IMAGE_CODECS = frozenset((
     "h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "mpeg4", "mjpeg", "prores", "h263", "msmpeg4",
 ))  # fmt: skip
 SOUND_CODECS = frozenset((
@@ -76,7 +76,7 @@ def open_container(data: Data, media_type: str, *, what: str) -> Iterator[OpenCo
     demuxer = DEMUXERS[media_type]
     options = {"protocol_whitelist": "pipe", "format_whitelist": demuxer, "max_streams": "64"}
     if may_hold_video(media_type):
-        options["codec_whitelist"] = ",".join(sorted(PICTURE_CODECS | SOUND_CODECS))
+        options["codec_whitelist"] = ",".join(sorted(IMAGE_CODECS | SOUND_CODECS))
     if demuxer == "wav" and wave_header(data).promises_too_little:
         options["ignore_length"] = "1"
     try:

@@ -22,7 +22,7 @@ from intermodal.media.office.conversion_types import (
     MAX_ATTACHED,
     MAX_ATTACHMENTS,
     MAX_DEPTH,
-    MAX_PICTURES,
+    MAX_IMAGES,
     PLAIN,
     SVG,
     ZIP,
@@ -106,7 +106,7 @@ async def _tiff_pages(
     count = (await worker.probe(loaded.data, name=loaded.name)).frames
     if count < 2:
         return None
-    last = min(max(wanted, default=MAX_PICTURES), MAX_FRAMES_IN_PLAN)
+    last = min(max(wanted, default=MAX_IMAGES), MAX_FRAMES_IN_PLAN)
     made = await worker.frames(loaded.data, spread="scenes", most=last, name=loaded.name)
     pages = [page for page in made if not wanted or page.number in wanted]
     if not pages:
@@ -115,8 +115,8 @@ async def _tiff_pages(
             f"has {count} pages, none of them among {asked}", where=loaded.name, todo=hint("change {pages}")
         )
     left = sum(number <= count for number in wanted) if wanted else count
-    left -= len(pages := pages[:MAX_PICTURES])
-    notes = (f"{counted(left, 'further page')} left out: at most {MAX_PICTURES} are taken",) if left else ()
+    left -= len(pages := pages[:MAX_IMAGES])
+    notes = (f"{counted(left, 'further page')} left out: at most {MAX_IMAGES} are taken",) if left else ()
     source = part.source
     origins = (*(source.origins if isinstance(source, BytesSource) else ()), loaded.name, "image")
     return tuple(

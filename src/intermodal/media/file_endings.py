@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-PICTURE_ENDINGS = frozenset(("png", "jpg", "jpeg", "webp", "gif", "tif", "tiff", "bmp", "heic", "heif", "avif"))
+IMAGE_ENDINGS = frozenset(("png", "jpg", "jpeg", "webp", "gif", "tif", "tiff", "bmp", "heic", "heif", "avif"))
 # Endings that promise media, to report files whose content is text.
-MEDIA_ENDINGS = PICTURE_ENDINGS | frozenset((
+MEDIA_ENDINGS = IMAGE_ENDINGS | frozenset((
     "wav", "mp3", "flac", "m4a", "aac", "ogg", "oga", "opus",
     "mp4", "m4v", "mov", "webm", "mkv", "avi", "pdf", "docx", "xlsx", "pptx", "msg",
     "odt", "ods", "odp", "odg", "doc", "xls", "ppt", "epub", "zip",

@@ -25,7 +25,7 @@ _FOUR = struct.Struct("<HHHH")
 _CUT = "its header is cut short"
 
 
-class PictureHeader(Value):
+class ImageHeader(Value):
     """The facts in an image header: the largest width and height of canvas and frames, and the number of frames.
 
     ``seconds`` is the duration of an animation, 0 for a still image.
@@ -42,7 +42,7 @@ def frame_seconds(seconds: float) -> float:
     return seconds if seconds > 0 else 0.1
 
 
-def picture_header(data: bytes, media_type: str) -> PictureHeader:
+def image_header(data: bytes, media_type: str) -> ImageHeader:
     """Return size and frames of an image. Counting stops one past ``MAX_FRAMES``."""
     try:
         found = _READERS[media_type](data)
@@ -67,7 +67,7 @@ def _number(data: Data, at: int, size: int, order: str) -> int:
     return int.from_bytes(data[at : at + size], "big" if order == "big" else "little")
 
 
-def _png(data: bytes) -> PictureHeader:
+def _png(data: bytes) -> ImageHeader:
     if data[12:16] != b"IHDR":
         raise ValueError("no IHDR")
     width, height, frames, seconds = _u32(data, 16), _u32(data, 20), 1, 0.0
@@ -84,7 +84,7 @@ def _png(data: bytes) -> PictureHeader:
         elif kind in (b"iCCP", b"zTXt", b"iTXt"):
             _check_inflates(memoryview(data)[body : body + min(size, len(data) - body)], kind)
         at = body + size + 4
-    return PictureHeader(width=width, height=height, frames=frames, seconds=seconds if frames > 1 else 0.0)
+    return ImageHeader(width=width, height=height, frames=frames, seconds=seconds if frames > 1 else 0.0)
 
 
 def _check_inflates(body: memoryview, kind: bytes) -> None:
@@ -106,7 +106,7 @@ def _check_inflates(body: memoryview, kind: bytes) -> None:
         )
 
 
-def _jpeg(data: bytes) -> PictureHeader:
+def _jpeg(data: bytes) -> ImageHeader:
     at, width, height = 2, 0, 0
     while True:
         if data[at] != 0xFF:
@@ -122,10 +122,10 @@ def _jpeg(data: bytes) -> PictureHeader:
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a frame header
             height, width = max(height, _u16(data, at + 3)), max(width, _u16(data, at + 5))
         at += max(2, _u16(data, at))
-    return PictureHeader(width=width, height=height)
+    return ImageHeader(width=width, height=height)
 
 
-def _gif(data: bytes) -> PictureHeader:
+def _gif(data: bytes) -> ImageHeader:
     width, height, frames = _number(data, 6, 2, "little"), _number(data, 8, 2, "little"), 0
     seconds = delay = 0.0
     at = 13 + (3 << ((data[10] & 7) + 1) if data[10] & 0x80 else 0)
@@ -146,10 +146,10 @@ def _gif(data: bytes) -> PictureHeader:
         while at < len(data) and data[at]:
             at += data[at] + 1
         at += 1
-    return PictureHeader(width=width, height=height, frames=max(1, frames), seconds=seconds if frames > 1 else 0.0)
+    return ImageHeader(width=width, height=height, frames=max(1, frames), seconds=seconds if frames > 1 else 0.0)
 
 
-def _webp(data: bytes) -> PictureHeader:
+def _webp(data: bytes) -> ImageHeader:
     width = height = frames = 0
     seconds = 0.0
     at = 12
@@ -169,13 +169,13 @@ def _webp(data: bytes) -> PictureHeader:
             seconds += frame_seconds(_number(data, body + 12, 3, "little") / 1000)
         width, height = max(width, w), max(height, h)
         at = body + size + (size & 1)
-    return PictureHeader(width=width, height=height, frames=max(1, frames), seconds=seconds if frames > 1 else 0.0)
+    return ImageHeader(width=width, height=height, frames=max(1, frames), seconds=seconds if frames > 1 else 0.0)
 
 
-def _tiff(data: bytes) -> PictureHeader:
+def _tiff(data: bytes) -> ImageHeader:
     """Return the largest width and height in a TIFF, and its number of pages."""
     width, height, pages = _directories(data)
-    return PictureHeader(width=width, height=height, frames=max(1, len(pages)))
+    return ImageHeader(width=width, height=height, frames=max(1, len(pages)))
 
 
 def tiff_pages(data: bytes) -> tuple[int, ...]:
@@ -208,14 +208,14 @@ def _directories(data: bytes) -> tuple[int, int, tuple[int, ...]]:
     return width, height, tuple(pages or range(len(seen)))
 
 
-def _bmp(data: bytes) -> PictureHeader:
+def _bmp(data: bytes) -> ImageHeader:
     if _number(data, 14, 4, "little") == 12:  # OS/2
-        return PictureHeader(width=_number(data, 18, 2, "little"), height=_number(data, 20, 2, "little"))
+        return ImageHeader(width=_number(data, 18, 2, "little"), height=_number(data, 20, 2, "little"))
     height = _number(data, 22, 4, "little")
-    return PictureHeader(width=_number(data, 18, 4, "little"), height=min(height, 2**32 - height))  # negative: top down
+    return ImageHeader(width=_number(data, 18, 4, "little"), height=min(height, 2**32 - height))  # negative: top down
 
 
-def _heif(data: bytes) -> PictureHeader:
+def _heif(data: bytes) -> ImageHeader:
     """Return the largest extent of any item of the file.
 
     This is the extent of the whole image; other items are tiles and previews.
@@ -226,7 +226,7 @@ def _heif(data: bytes) -> PictureHeader:
             for container in named_boxes(data, *properties, b"ipco"):
                 for extent, _ in named_boxes(data, *container, b"ispe"):
                     width, height = max(width, _u32(data, extent + 4)), max(height, _u32(data, extent + 8))
-    return PictureHeader(width=width, height=height)
+    return ImageHeader(width=width, height=height)
 
 
 _READERS = {

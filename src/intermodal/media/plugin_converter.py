@@ -12,7 +12,7 @@ from typing import cast
 
 from intermodal.core.plugin_registry import Plugin, load_plugin, not_usable
 from intermodal.errors import Hints, InputBroken, InputTooLarge, IntermodalError, NotInstalled
-from intermodal.media.office.conversion_types import MAX_CHARS, MAX_PICTURES, ConvertedFile
+from intermodal.media.office.conversion_types import MAX_CHARS, MAX_IMAGES, ConvertedFile
 from intermodal.media.sniff import plugin_converters
 
 _OPENED = "opened a file or a socket, or imported a module, while it converted; import modules at the top of its own"
@@ -34,10 +34,10 @@ class PluginConverter:
             raise self._failed(f"returned {type(made).__name__}, neither text nor a ConvertedFile")
         if len(made.text) > MAX_CHARS:
             raise InputTooLarge(f"holds {len(made.text):,} characters, more than {MAX_CHARS:,}", where=name)
-        left = len(made.pictures) - MAX_PICTURES
-        notes = (f"{left} images left out: at most {MAX_PICTURES} are taken",) if left > 0 else ()
+        left = len(made.pictures) - MAX_IMAGES
+        notes = (f"{left} images left out: at most {MAX_IMAGES} are taken",) if left > 0 else ()
         return ConvertedFile(
-            text=made.text, pictures=made.pictures[:MAX_PICTURES], attachments=made.attachments,
+            text=made.text, pictures=made.pictures[:MAX_IMAGES], attachments=made.attachments,
             notes=(f"converted by {self.plugin.title}", *made.notes, *notes),
         )  # fmt: skip
 

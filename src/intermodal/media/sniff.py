@@ -48,7 +48,7 @@ _TAKEN = (
     "PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, RTF, DOC, XLS, PPT, EPUB, HTML, MHTML, SRT, VTT, ASS, notebooks, mail or ZIP"
 )
 _SOUND_TODO = "convert it to WAV, MP3, FLAC, M4A or Ogg"
-_PICTURE_TODO = "convert it to PNG or JPEG"
+_IMAGE_TODO = "convert it to PNG or JPEG"
 NOT_UTF_8 = "is text, but not in UTF-8"
 _OFFICE_TODO = "save it as PDF"
 
@@ -85,16 +85,16 @@ _NOT_TAKEN: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\x00\x00\x01\xba", "video (MPEG)", ""),
     (0, b"\x00\x00\x01\xb3", "video (MPEG)", ""),
     (0, b"0&\xb2u\x8ef\xcf\x11\xa6\xd9", "Windows Media", _SOUND_TODO),
-    (0, b"II+\0", "a TIFF image of the 64-bit kind (BigTIFF)", _PICTURE_TODO),
-    (0, b"MM\0+", "a TIFF image of the 64-bit kind (BigTIFF)", _PICTURE_TODO),
-    (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image", _PICTURE_TODO),
-    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 image", _PICTURE_TODO),
-    (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL image", _PICTURE_TODO),
-    (0, b"\xff\x0a", "a JPEG XL image", _PICTURE_TODO),
-    (0, b"8BPS", "a Photoshop image", _PICTURE_TODO),
-    (0, b"\x00\x00\x01\x00", "an icon", _PICTURE_TODO),
-    (0, b"\xd7\xcd\xc6\x9a", "a Windows metafile", _PICTURE_TODO),
-    (40, b" EMF", "a Windows metafile", _PICTURE_TODO),
+    (0, b"II+\0", "a TIFF image of the 64-bit kind (BigTIFF)", _IMAGE_TODO),
+    (0, b"MM\0+", "a TIFF image of the 64-bit kind (BigTIFF)", _IMAGE_TODO),
+    (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image", _IMAGE_TODO),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 image", _IMAGE_TODO),
+    (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL image", _IMAGE_TODO),
+    (0, b"\xff\x0a", "a JPEG XL image", _IMAGE_TODO),
+    (0, b"8BPS", "a Photoshop image", _IMAGE_TODO),
+    (0, b"\x00\x00\x01\x00", "an icon", _IMAGE_TODO),
+    (0, b"\xd7\xcd\xc6\x9a", "a Windows metafile", _IMAGE_TODO),
+    (40, b" EMF", "a Windows metafile", _IMAGE_TODO),
     (0, b"%!PS", "PostScript", _OFFICE_TODO),
     (0, b"\xc5\xd0\xd3\xc6", "PostScript", _OFFICE_TODO),
     (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a file of an old program", "save it as DOCX, PPTX, XLSX or PDF"),
@@ -135,7 +135,7 @@ _HEAD = 65_536  # bytes in which a video states its tracks, and an archive has i
 _MAX_DIRECTORY = 4 << 20  # bytes of an archive's directory
 _CUT_WITHIN = 8_192  # the largest Layer III frame has 1,441 bytes
 _SOUND_BRANDS = frozenset((b"M4A ", b"M4B ", b"M4P "))
-_PICTURE_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis"))
+_IMAGE_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis"))
 _AVIF_BRANDS = (b"avif", b"avis")
 _BARE_BOXES = frozenset((b"moov", b"mdat", b"wide", b"free", b"skip"))  # first boxes of QuickTime files before 2001
 _RAW_ENDINGS = frozenset(("dng", "cr2", "nef", "arw", "orf", "pef", "rw2", "srw"))  # TIFFs; page one is a preview
@@ -179,7 +179,7 @@ def recognised(data: Data, name: str) -> tuple[Kind, str] | None:
     if not data:
         raise InputEmpty("is empty", where=name, todo="check that it was written completely")
     if ending_of(name) in _RAW_ENDINGS:
-        raise InputUnsupported("is a camera's raw image, which is not taken", where=name, todo=_PICTURE_TODO)
+        raise InputUnsupported("is a camera's raw image, which is not taken", where=name, todo=_IMAGE_TODO)
     for at, magic, kind, media_type in _PLAIN:
         if data.startswith(magic, at):
             return kind, media_type
@@ -235,7 +235,7 @@ def _iso(data: Data, name: str) -> tuple[Kind, str] | None:
     if data[4:8] != b"ftyp" and data[4:8] not in _BARE_BOXES:
         return None
     brand = data[8:12] if data[4:8] == b"ftyp" else b"qt  "
-    if brand in _PICTURE_BRANDS:
+    if brand in _IMAGE_BRANDS:
         brands = data[8 : min(256, int.from_bytes(data[:4], "big"))]
         return "image", "image/avif" if any(avif in brands for avif in _AVIF_BRANDS) else "image/heic"
     kinds = header_readers.tracks(data)

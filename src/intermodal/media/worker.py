@@ -130,8 +130,8 @@ def page_text(data: Data, pages: list[int], plain: bool = False) -> list[str]:
     return found
 
 
-def page_pictures(data: Data, pages: list[int], dpi: float, crops: list[Box]) -> None:
-    """Emit the rendered pages in order, each an ``EncodedPicture`` dict."""
+def page_images(data: Data, pages: list[int], dpi: float, crops: list[Box]) -> None:
+    """Emit the rendered pages in order, each an ``EncodedImage`` dict."""
     image, document = _decoder("image.decoder"), _decoder("pdf.document")
     for picture in document.pictures(data, pages, dpi, image.encoded, worker_process.report_progress, crops):
         worker_process.emit(picture)
@@ -244,7 +244,7 @@ def main() -> None:
             "pcm": pcm,
             "channel_pcm": channel_pcm,
             "page_text": page_text,
-            "page_pictures": page_pictures,
+            "page_images": page_images,
             "picture": picture,
             "mask": mask,
             "codes": codes,

@@ -17,11 +17,11 @@ from intermodal.concurrency.worker_process import ProcessLimits, WorkerProcess, 
 from intermodal.files.file_bytes import Data, FileBytes, Spool
 from intermodal.media.media_limits import LARGE_FILE, PCM_BYTES_PER_SECOND
 from intermodal.media.office.conversion_types import ConvertedFile
-from intermodal.media.worker_results import Barcode, EncodedPicture, MediaProbeResult, Pcm, SubtitleLine, VideoFrame
+from intermodal.media.worker_results import Barcode, EncodedImage, MediaProbeResult, Pcm, SubtitleLine, VideoFrame
 from intermodal.plans.cpu_schedule import DECODER_START_SECONDS
 from intermodal.plans.facts import Box
 
-__all__ = ["VideoFrame", "MediaWorker", "Pcm", "EncodedPicture", "MediaProbeResult"]
+__all__ = ["VideoFrame", "MediaWorker", "Pcm", "EncodedImage", "MediaProbeResult"]
 
 Progress = Callable[[float | None, str], None]
 
@@ -156,7 +156,7 @@ class MediaWorker:
         )
         return tuple(found)
 
-    async def page_pictures(
+    async def page_images(
         self,
         data: Data,
         pages: tuple[int, ...],
@@ -165,7 +165,7 @@ class MediaWorker:
         name: str = "",
         progress: Progress | None = None,
         crops: tuple[Box, ...] = (),
-    ) -> tuple[EncodedPicture, ...]:
+    ) -> tuple[EncodedImage, ...]:
         """Render the given pages (1-based). A page too large for ``dpi`` is rendered at a lower one.
 
         ``crops``: a box for each page (left, top, right, bottom, in points as displayed), to render only that part.
@@ -173,23 +173,23 @@ class MediaWorker:
         arguments = {"data": data, "pages": list(pages), "dpi": dpi, "crops": list(crops)}
         seconds = 30 + 10.0 * len(pages)
         made: list[Any] = []
-        await self._call("page_pictures", arguments, name=name, seconds=seconds, progress=progress, take=made.append)
-        return msgspec.convert(made, tuple[EncodedPicture, ...])
+        await self._call("page_images", arguments, name=name, seconds=seconds, progress=progress, take=made.append)
+        return msgspec.convert(made, tuple[EncodedImage, ...])
 
     async def picture(
         self, data: Data, *, max_side: int | None = None, min_side: int | None = None, name: str = ""
-    ) -> EncodedPicture:
+    ) -> EncodedImage:
         """Return the first frame of an image, upright, as PNG without metadata.
 
         It is shrunk if its longer side has more pixels than ``max_side``, or its shorter side more than ``min_side``.
         """
         arguments = {"data": data, "name": name, "max_side": max_side, "min_side": min_side}
-        return msgspec.convert(await self._call("picture", arguments, name=name, seconds=60), EncodedPicture)
+        return msgspec.convert(await self._call("picture", arguments, name=name, seconds=60), EncodedImage)
 
-    async def mask(self, data: Data, *, transparent: bool = False, name: str = "") -> EncodedPicture:
+    async def mask(self, data: Data, *, transparent: bool = False, name: str = "") -> EncodedImage:
         """Return an edit mask as PNG: white, or ``transparent``, where the image may change."""
         arguments = {"data": data, "name": name, "transparent": transparent}
-        return msgspec.convert(await self._call("mask", arguments, name=name, seconds=60), EncodedPicture)
+        return msgspec.convert(await self._call("mask", arguments, name=name, seconds=60), EncodedImage)
 
     async def codes(self, data: bytes, *, name: str = "") -> tuple[Barcode, ...]:
         """Return the QR codes and bar codes on an image, with their text; () without the extra ``embedded``."""

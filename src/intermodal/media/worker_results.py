@@ -46,7 +46,7 @@ class Barcode(Value):
     box: Box = (0.0, 0.0, 0.0, 0.0)
 
 
-class EncodedPicture(Value):
+class EncodedImage(Value):
     """An image that the worker encoded: RGB or grey, upright, no metadata. ``width`` and ``height`` in pixels."""
 
     data: bytes
@@ -55,7 +55,7 @@ class EncodedPicture(Value):
     media_type: str = "image/png"
 
 
-class VideoFrame(EncodedPicture):
+class VideoFrame(EncodedImage):
     """A frame that represents ``at`` to ``until``, in seconds. JPEG for a video, otherwise PNG.
 
     ``number``: of the page for TIFF, which has pages and no times, otherwise 0. ``scenes``: number of scenes in the

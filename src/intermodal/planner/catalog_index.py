@@ -350,7 +350,7 @@ def _group(number: int, endpoint: Endpoint, host: str) -> EndpointGroup:
     inputs, remote = frozenset(endpoint.input), endpoint.host.zone not in LOCAL_ZONES
     strongest = max(tiers.values(), default=0)
     cannot_read = "image" in inputs and bool(tiers) and _reading(tiers, strongest) < LEAST_READING_TIER
-    cannot_read |= endpoint.model.matches_pictures  # it matches what an image shows, not its text
+    cannot_read |= endpoint.model.matches_images  # it matches what an image shows, not its text
     return EndpointGroup(
         number=number, first=endpoint, members=[endpoint], host=host, jobs=jobs, inputs=inputs, remote=remote,
         tiers=tiers, strongest=strongest, input_profile=(inputs, remote, cannot_read, _compares(endpoint)),
@@ -363,7 +363,7 @@ def _compares(endpoint: Endpoint) -> str:
 
     Such calls are counted differently.
     """
-    if endpoint.model.matches_pictures:
+    if endpoint.model.matches_images:
         return "pictures"
     if not endpoint.model.answers_in_words:
         return endpoint.model.head_task or "texts"

@@ -25,7 +25,7 @@ class Bundle(Struct):
 
     Attributes:
         private: whether the parts may not leave this machine unconverted.
-        text_private, picture_private, sound_private: whether text, images (of pages or scenes) or sound derived from
+        text_private, image_private, sound_private: whether text, images (of pages or scenes) or sound derived from
             them may not leave either.
         needs: aspects that are probably needed, each with the price in USD of losing it.
         pages: per part, the pages that the request selects (documents only). whole: whether these are all pages.
@@ -39,7 +39,7 @@ class Bundle(Struct):
     details: list[ImageDetail]
     private: bool
     text_private: bool
-    picture_private: bool
+    image_private: bool
     sound_private: bool
     needs: dict[Aspect, float]
     pages: list[tuple[PageFacts, ...]]
@@ -114,7 +114,7 @@ def _bundle(part: PartFacts, private: bool, policy: Policy, needs: dict[Aspect, 
         details=[],
         private=private,
         text_private=private and not may_release(policy, part, "text"),
-        picture_private=private and not may_release(policy, part, "image"),
+        image_private=private and not may_release(policy, part, "image"),
         sound_private=private and not may_release(policy, part, "audio"),
         needs=needs,
         pages=[],

@@ -196,15 +196,15 @@ def _losing_less(case: PlanningCase, left: EligibleEndpoints, settled: FloorSear
     for hopeful in (False, True):
         if settled.found.routes and settled.found.routes[0].loss == (0, 0):
             break
-        before = case.tight, case.hopeful_pictures
-        case.tight, case.hopeful_pictures = case.tight or stated, hopeful
-        if before == (case.tight, case.hopeful_pictures):
+        before = case.tight, case.hopeful_images
+        case.tight, case.hopeful_images = case.tight or stated, hopeful
+        if before == (case.tight, case.hopeful_images):
             continue
         other = search_with_floors(case, left)
         if _loses_less(other, settled):
             settled = other
         else:
-            case.tight, case.hopeful_pictures = before
+            case.tight, case.hopeful_images = before
     return settled
 
 

@@ -97,7 +97,7 @@ class PlanningCase(Struct):
         judged: cached verdict on the parts by conversion option.
         translating: target language of a translation by the answering model, "" for none
             (``planner/speech_translation.py``).
-        hopeful_pictures: as ``hopeful``, for images, if every endpoint that certainly has room loses needed aspects.
+        hopeful_images: as ``hopeful``, for images, if every endpoint that certainly has room loses needed aspects.
     """
 
     request: Request
@@ -147,7 +147,7 @@ class PlanningCase(Struct):
     voice: Voice | None
     tight: bool = False
     hopeful: bool = False
-    hopeful_pictures: bool = False
+    hopeful_images: bool = False
     translating: str = ""
 
     @property
@@ -447,7 +447,7 @@ def question_excerpt(text: str) -> str:
 def _question_parts(request: Request, facts: Facts) -> list[PartFacts]:
     """Return the texts of the last message, which describers of images receive.
 
-    See ``executor/conversion/picture_descriptions.py``.
+    See ``executor/conversion/image_descriptions.py``.
     """
     last = request.messages[-1].parts
     found = facts.parts[len(facts.parts) - len(last) :]

@@ -28,7 +28,7 @@ from intermodal.catalog.types import Task
 from intermodal.core.content import ImageDetail, Value
 from intermodal.core.hints import action
 from intermodal.core.quantity import Quantity
-from intermodal.core.request import Aspect, PictureFormat, Quality, Sampler
+from intermodal.core.request import Aspect, ImageFormat, Quality, Sampler
 from intermodal.errors import PlanStale
 
 # Transform ops are deterministic and weightless; call ops have weights or a price.
@@ -435,7 +435,7 @@ class DrawImage(StepParameters, frozen=True):
     sampler: Annotated[Sampler | Literal[""], _choice(Sampler)] = ""
     strength: OptionalDecimal = None
     negative: Word = ""
-    format: Annotated[PictureFormat | Literal[""], _choice(PictureFormat)] = ""
+    format: Annotated[ImageFormat | Literal[""], _choice(ImageFormat)] = ""
 
 
 PARAMETERS: Mapping[TransformOp | CallOp, type[StepParameters]] = {

@@ -240,7 +240,7 @@ def _rank(endpoint: Endpoint) -> int:
         return 2 if model.ranks and endpoint.host.rerank else 0
     if model.ranks:
         return 2
-    return int(model.output == ("embedding",) and not model.matches_pictures)
+    return int(model.output == ("embedding",) and not model.matches_images)
 
 
 class Ranker:

@@ -172,9 +172,9 @@ def _understand_form(attempt: Attempt, kind: str) -> None:
         if not isinstance(part, Message) or not isinstance(data, bytes):
             raise ValueError("not a form")
         if part.get_filename():
-            of_pictures = part.get_content_maintype() == "image"
+            of_images = part.get_content_maintype() == "image"
             attempt.images, attempt.audios = (
-                ((*attempt.images, data), attempt.audios) if of_pictures else (attempt.images, (data,))
+                ((*attempt.images, data), attempt.audios) if of_images else (attempt.images, (data,))
             )
         else:
             attempt.form[str(part.get_param("name", header="content-disposition"))] = data.decode()

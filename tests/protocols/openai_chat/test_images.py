@@ -11,7 +11,7 @@ import pytest
 from intermodal import errors
 from intermodal.catalog.shipped_rows import known_hosts
 from intermodal.catalog.types import Host
-from intermodal.executor.drivers.codecs import picture_codec
+from intermodal.executor.drivers.codecs import image_codec
 from intermodal.protocols.calls import ImageCall, NotExpressible, WireImage
 from intermodal.protocols.openai_chat import images as openai_chat_images
 from intermodal.protocols.openai_chat.images import decode_reply, encode_request
@@ -34,8 +34,8 @@ def reply(message: dict[str, Any], **more: Any) -> bytes:
 
 def test_openrouter_draws_in_its_chat_and_others_do_not() -> None:
     hosts = {row.id: row.host() for row in known_hosts()}
-    assert picture_codec(hosts["openrouter"]) is openai_chat_images
-    assert picture_codec(hosts["openai"]) is openai_media_images
+    assert image_codec(hosts["openrouter"]) is openai_chat_images
+    assert image_codec(hosts["openai"]) is openai_media_images
 
 
 def test_says_what_is_wanted_in_openrouter_s_words() -> None:

@@ -17,7 +17,7 @@ from tests.protocols.published import strictly
 from intermodal import errors
 from intermodal.catalog.image_options import supported_image_options
 from intermodal.catalog.types import Host
-from intermodal.executor.drivers.codecs import picture_codec
+from intermodal.executor.drivers.codecs import image_codec
 from intermodal.protocols.calls import ImageCall, NotExpressible, WireImage, WireUsage
 from intermodal.protocols.openai_media import images as openai_media_images
 from intermodal.protocols.openai_responses import images as openai_responses_images
@@ -61,8 +61,8 @@ def reply(*output: dict[str, Any], **more: Any) -> bytes:
 
 
 def test_the_tool_draws_where_a_row_says_so_and_the_pictures_address_elsewhere() -> None:
-    assert picture_codec(HOST) is openai_responses_images
-    assert picture_codec(Host(id="h", protocol="openai-responses")) is openai_media_images
+    assert image_codec(HOST) is openai_responses_images
+    assert image_codec(Host(id="h", protocol="openai-responses")) is openai_media_images
     assert supported_image_options(HOST) == {"size", "quality", "format", "edits"}
     assert supported_image_options(MASKED) == {"size", "quality", "format", "edits", "mask"}
 

@@ -24,7 +24,7 @@ from intermodal.events import Event, Result, TextDelta, fold
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.run import run
 from intermodal.local.embedded.results import ChatServer, EmbeddingResult, OcrResult, SpeechResult, SynthesisResult
-from intermodal.media.worker_results import Barcode, EncodedPicture, Pcm, SubtitleLine
+from intermodal.media.worker_results import Barcode, EncodedImage, Pcm, SubtitleLine
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call, Check, Step, StepEstimate, Transform
@@ -93,24 +93,24 @@ class FakeMedia:
         self.asked.append("page_text")
         return tuple(self.page.format(page) for page in pages)
 
-    async def page_pictures(
+    async def page_images(
         self, data: bytes, pages: tuple[int, ...], dpi: float, *, name: str = "", progress: Any = None, crops: Any = ()
-    ) -> tuple[EncodedPicture, ...]:
-        self.asked.append("page_pictures")
-        return tuple(EncodedPicture(data=b"page %d" % page, width=1000, height=1000) for page in pages)
+    ) -> tuple[EncodedImage, ...]:
+        self.asked.append("page_images")
+        return tuple(EncodedImage(data=b"page %d" % page, width=1000, height=1000) for page in pages)
 
     async def codes(self, data: bytes, *, name: str = "") -> tuple[Barcode, ...]:
         return self.codes_of.get(data, ())
 
     async def picture(
         self, data: bytes, *, max_side: int | None = None, min_side: int | None = None, name: str = ""
-    ) -> EncodedPicture:
+    ) -> EncodedImage:
         self.asked.append("picture" if min_side is None else f"picture of {min_side}")
-        return EncodedPicture(data=b"png of " + data, width=100, height=50)
+        return EncodedImage(data=b"png of " + data, width=100, height=50)
 
-    async def mask(self, data: bytes, *, transparent: bool = False, name: str = "") -> EncodedPicture:
+    async def mask(self, data: bytes, *, transparent: bool = False, name: str = "") -> EncodedImage:
         self.asked.append("mask, transparent" if transparent else "mask, white")
-        return EncodedPicture(data=b"mask of " + data, width=100, height=50)
+        return EncodedImage(data=b"mask of " + data, width=100, height=50)
 
     async def frames(
         self, data: bytes, *, spread: str, most: int, max_side: int | None = None, name: str = "", progress: Any = None

@@ -120,7 +120,7 @@ async def test_pages_are_not_drawn_again_for_text_that_is_known(bench: Bench, ho
     course = plan(route(pages("render", "1,3"), look(1, "step:render1"), say(model, "step:look1")))
     first = await bench.run(course, request, opened)
     second = await bench.run(course, request, opened)
-    assert bench.media.asked == ["page_pictures"]
+    assert bench.media.asked == ["page_images"]
     assert first.derived == second.derived and len(first.derived[0].lines) == 2
     assert host.attempts[0].body == host.attempts[1].body
 

@@ -160,7 +160,7 @@ async def test_a_pdf_with_a_letter_beyond_ascii_is_the_first_a_worker_sees() -> 
 async def test_a_document_is_read_and_drawn_by_a_worker_that_did_nothing_else(name: str, media: Path) -> None:
     data = (media / name).read_bytes()
     async with MediaWorker() as worker:
-        (page,) = await worker.page_pictures(data, (1,), 50)
+        (page,) = await worker.page_images(data, (1,), 50)
         assert page.width > 300
     async with MediaWorker() as worker:
         assert (await worker.probe(data)).pages

@@ -135,7 +135,7 @@ async def test_a_pdf_on_disk_gives_what_its_bytes_give(worker: MediaWorker, medi
         return [
             await worker.probe(paper),
             await worker.page_text(paper, (1,)),
-            await worker.page_pictures(paper, (1,), 50),
+            await worker.page_images(paper, (1,), 50),
         ]
 
     assert await found(on_disk(path)) == await found(data)
@@ -336,7 +336,7 @@ async def test_what_a_worker_makes_comes_one_by_one_and_never_as_one_reply(worke
     film, paper = (media / "bigbuckbunny.mp4").read_bytes(), (media / "report.pdf").read_bytes()
     assert await worker.frames(film, spread="scenes", most=3)
     assert worker.last.value is None
-    assert await worker.page_pictures(paper, (1,), 50)
+    assert await worker.page_images(paper, (1,), 50)
     assert worker.last.value is None
     assert (await worker.pcm((media / "jfk.wav").read_bytes())).samples
     assert worker.last.value is None

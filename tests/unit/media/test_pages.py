@@ -6,7 +6,7 @@ import pytest
 from tests.pages import COOKIES, NAV, PAGES, PROSE
 
 from intermodal.media.office.html_pages import convert, markdown
-from intermodal.media.office.picture_collector import PictureCollector
+from intermodal.media.office.image_collector import ImageCollector
 from intermodal.media.worker_results import MediaProbeResult
 
 
@@ -79,7 +79,7 @@ def test_how_somebody_is_reached_and_what_is_text_stays_beside_the_content(besid
 
 
 def test_pages_that_other_readers_made_are_kept_whole() -> None:
-    text, notes = markdown(PAGES["article"].html, PictureCollector(_probe))
+    text, notes = markdown(PAGES["article"].html, ImageCollector(_probe))
     assert "Jobs and careers" in text and notes == []
 
 
@@ -151,5 +151,5 @@ def test_a_page_that_a_script_would_show_is_kept_and_that_is_said() -> None:
 
 def test_a_hidden_preview_of_a_mail_is_left_out() -> None:
     page = "<style>.pre{display:none}</style><div class=pre>Preview 7421 of it all</div><p>See you at four</p>"
-    text, notes = markdown(page, PictureCollector(_probe))
+    text, notes = markdown(page, ImageCollector(_probe))
     assert text == "See you at four" and notes == ["1 hidden element left out"]

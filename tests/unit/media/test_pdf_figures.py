@@ -153,7 +153,7 @@ async def test_a_picture_is_cut_out_of_its_page() -> None:
     red = Image.new("RGB", (100, 100), (255, 0, 0))
     data = papers.drawn(shown(red, (100.0, 200.0, 300.0, 150.0)))
     async with MediaWorker() as worker:
-        (made,) = await worker.page_pictures(data, (1,), 72, crops=((100.0, 492.0, 400.0, 642.0),))
+        (made,) = await worker.page_images(data, (1,), 72, crops=((100.0, 492.0, 400.0, 642.0),))
     assert (made.width, made.height) == (300, 150)
     colours = Image.open(io.BytesIO(made.data)).convert("RGB").getcolors(9_999) or []
     assert sum(count for count, colour in colours if colour == (255, 0, 0)) > 0.95 * 300 * 150

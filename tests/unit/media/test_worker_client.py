@@ -219,7 +219,7 @@ async def test_writing_is_told_from_photographs(worker: MediaWorker, media: Path
     assert density["screenshot-invoice.png"].mid > 0.1
     assert density["photo-cat.jpg"].high < 0.05
     assert density["photo-coffee.jpg"].high < 0.05
-    page = (await worker.page_pictures((media / "scanned.pdf").read_bytes(), (1,), 150))[0]
+    page = (await worker.page_images((media / "scanned.pdf").read_bytes(), (1,), 150))[0]
     assert (await worker.probe(page.data)).text_density.mid > 0.08
 
 
@@ -258,7 +258,7 @@ async def test_scanned_pages_have_no_words_and_are_all_picture(worker: MediaWork
 async def test_a_scanned_page_is_sampled_like_the_picture_it_shows(worker: MediaWorker, media: Path) -> None:
     data = (media / "scanned.pdf").read_bytes()
     for page in (await worker.probe(data)).pages:
-        picture = (await worker.page_pictures(data, (page.number,), 150))[0]
+        picture = (await worker.page_images(data, (page.number,), 150))[0]
         assert page.text_density.mid == pytest.approx((await worker.probe(picture.data)).text_density.mid, abs=0.01)
 
 
@@ -285,13 +285,13 @@ async def test_a_page_is_rendered_at_the_size_that_was_planned(worker: MediaWork
     data = corpus.pdf_of_text(["alpha"])
     for dpi in (72, 150, 200):
         width, height, _ = page_size(595, 842, dpi)
-        made = (await worker.page_pictures(data, (1,), dpi))[0]
+        made = (await worker.page_images(data, (1,), dpi))[0]
         assert (made.width, made.height) == (width, height)
         assert opened(made.data).size == (width, height)
 
 
 async def test_a_giant_page_is_rendered_at_a_lower_dpi(worker: MediaWorker) -> None:
-    made = (await worker.page_pictures(corpus.pdf_giant_page(14_400), (1,), 300))[0]
+    made = (await worker.page_images(corpus.pdf_giant_page(14_400), (1,), 300))[0]
     assert made.width * made.height <= MAX_PAGE_PIXELS * 1.01
     assert made.width > 3_900
 

@@ -99,7 +99,7 @@ def test_the_chosen_route_is_within_every_limit(case: dict[str, object]) -> None
         # A contrastive model looks at each image and each text by itself. Where nobody else keeps what is needed, one
         # that counts images in a way nobody knows may try, and the plan says so.
         tries = any("so it may refuse" in note for note in made.notes)
-        by_itself = answering.model.matches_pictures
+        by_itself = answering.model.matches_images
         if answering.context and last.estimate.input_tokens.known and not by_itself and not tries:
             assert last.estimate.input_tokens.high <= answering.context
         assert total.memory.high <= machine.memory

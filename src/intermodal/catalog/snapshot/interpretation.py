@@ -382,13 +382,13 @@ def accepted_kinds(
         return ("audio",)
     if model.output == ("embedding",):
         taken = _EMBEDDED.get(protocol, ("text",))
-        return tuple(kind for kind in model.input if kind in taken and (kind != "video" or _like_pictures(price)))
+        return tuple(kind for kind in model.input if kind in taken and (kind != "video" or _like_images(price)))
     taken = supported_kinds(protocol, more if "image" not in model.output else ())
-    able = {"audio": model.output != ("image",), "video": _like_pictures(price)}
+    able = {"audio": model.output != ("image",), "video": _like_images(price)}
     return tuple(kind for kind in model.input if kind in taken and able.get(kind, True))
 
 
-def _like_pictures(price: Price) -> bool:
+def _like_images(price: Price) -> bool:
     """Return whether video tokens cost as much as image tokens."""
     pictures = price.input_mtok if price.input_image_mtok is None else price.input_image_mtok
     return price.input_video_mtok in (None, pictures)

@@ -15,10 +15,10 @@ from intermodal.cli.arguments.plugin_choice import PluginChoice
 from intermodal.core.request import (
     OUTPUT_NAMES,
     EmbeddingOutput,
+    ImageFormat,
     ImageOutput,
     JsonOutput,
     Output,
-    PictureFormat,
     ScoresOutput,
     SpeechOutput,
     TextOutput,
@@ -30,10 +30,10 @@ from intermodal.events import Drawn, Speech
 if TYPE_CHECKING:
     from intermodal.client.plugin_outputs import PluginOutput
 
-PICTURE_FORMATS: tuple[PictureFormat, ...] = ("png", "jpeg", "webp")
+IMAGE_FORMATS: tuple[ImageFormat, ...] = ("png", "jpeg", "webp")
 
 
-SUFFIXES: Mapping[str, PictureFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+SUFFIXES: Mapping[str, ImageFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
 
 _SIZE = re.compile(r"(\d{1,5})[x×](\d{1,5})", re.IGNORECASE)
@@ -60,7 +60,7 @@ def plugin_output(name: str | None) -> PluginOutput | None:
 LABEL = "label"  # the output that shows only the best label
 TRANSCRIPT_FORMATS = ("text", "json", "srt", "vtt")
 SPEECH_FORMATS = ("wav", "mp3")
-FORMATS = (*TRANSCRIPT_FORMATS, *SPEECH_FORMATS, *PICTURE_FORMATS)
+FORMATS = (*TRANSCRIPT_FORMATS, *SPEECH_FORMATS, *IMAGE_FORMATS)
 # The kind of output that each option belongs to, by parameter.
 _FOR = {
     "schema_file": "json", "voice": "speech", "verbatim": "speech", "labels": "scores", "independent": "scores",
@@ -121,7 +121,7 @@ _NAMES = {
 _FORMS = (
     *(("transcript", form) for form in TRANSCRIPT_FORMATS),
     *(("speech", form) for form in SPEECH_FORMATS),
-    *(("image", form) for form in PICTURE_FORMATS),
+    *(("image", form) for form in IMAGE_FORMATS),
 )
 
 
@@ -161,7 +161,7 @@ def _scores(given: Mapping[str, Any]) -> ScoresOutput:
 
 def image_output(given: Mapping[str, Any]) -> ImageOutput:
     """Return the output for images, in the stated format or else the format of the file's name."""
-    form: PictureFormat | Literal[""] = given["form"] or SUFFIXES.get(Path(given.get("to") or "").suffix.lower(), "")
+    form: ImageFormat | Literal[""] = given["form"] or SUFFIXES.get(Path(given.get("to") or "").suffix.lower(), "")
     return ImageOutput(
         size=_size(given.get("size") or ""),
         count=given.get("count") or 1,

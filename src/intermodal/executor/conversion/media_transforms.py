@@ -59,7 +59,7 @@ async def _render(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLi
     if parameters.cut_out_figures:
         boxes = [(page.number, box) for page in facts.pages if page.number in pages for box in page.figures]
         pages, crops = tuple(page for page, _ in boxes), tuple(box for _, box in boxes)
-    pictures = await media.page_pictures(
+    pictures = await media.page_images(
         opened.data(step.part), pages, parameters.dpi, name=facts.name, progress=progress, crops=crops
     )
     pieces = tuple(

@@ -23,7 +23,7 @@ from intermodal.cost_model.memory import output_limit
 from intermodal.executor.attempt.accounting import CallBound, TokenBound, is_free, settle, upper_bound
 from intermodal.executor.attempt.ledger import reservation
 from intermodal.executor.direct.protocol_adapters import BodyStart, ProtocolAdapter
-from intermodal.executor.drivers.codecs import picture_types
+from intermodal.executor.drivers.codecs import accepted_image_types
 from intermodal.executor.outputs import json_answer
 from intermodal.executor.preparation.request_size import counting_rules
 from intermodal.json_schema import StepBudget, schema_digest
@@ -332,7 +332,7 @@ def _request_not_direct(chat: ParsedChat, request: Request, step: Call, endpoint
         return "its settings are changed to fit its host"
     if not all(isinstance(part, _PARTS) for _, _, part in request.parts()):
         return "it has parts that are neither words nor images"
-    if chat.pictures and not _takes_pictures(chat, endpoint):
+    if chat.pictures and not _takes_images(chat, endpoint):
         return "its host takes fewer images, or images of other types"
     cost = step.estimate.cost
     if cost.known and cost.high > request.policy.max_cost:
@@ -376,9 +376,9 @@ def _patience(step: Call, seconds: float) -> float | None:
     return max(seconds, 2 * estimate.for_limit())
 
 
-def _takes_pictures(chat: ParsedChat, endpoint: Endpoint) -> bool:
+def _takes_images(chat: ParsedChat, endpoint: Endpoint) -> bool:
     """Return True if the host accepts this number of images of these types."""
-    taken, limit = picture_types(endpoint), endpoint.host.max_images
+    taken, limit = accepted_image_types(endpoint), endpoint.host.max_images
     if limit is not None and len(chat.pictures) > limit:
         return False
     return all(each.media_type in taken for each in chat.pictures)

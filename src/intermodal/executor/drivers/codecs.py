@@ -136,7 +136,7 @@ _PICTURES: Mapping[Protocol, str] = {
     "openai-responses": "intermodal.protocols.openai_media.images",
     "gemini": "intermodal.protocols.gemini.images",
 }
-_PICTURES_IN_CHAT: Mapping[Protocol, str] = {
+_IMAGES_IN_CHAT: Mapping[Protocol, str] = {
     "openai": "intermodal.protocols.openai_chat.images",
     "openai-responses": "intermodal.protocols.openai_responses.images",
 }
@@ -163,7 +163,7 @@ class VectorCodec(Shape):
     def decode_reply(self, body: bytes, endpoint: str, *, texts: int, headers: Mapping[str, str]) -> Embeddings: ...
 
 
-class PictureCodec(Shape):
+class ImageCodec(Shape):
     """A module of ``protocols/`` that requests images."""
 
     def encode_request(self, call: ImageCall, host: Host) -> EncodedRequest: ...
@@ -191,15 +191,15 @@ def vector_codec(host: Host) -> VectorCodec | None:
     return cast("VectorCodec", import_module(name)) if name else None
 
 
-def picture_codec(host: Host) -> PictureCodec | None:
+def image_codec(host: Host) -> ImageCodec | None:
     """Return the codec for image generation; None if this protocol is not supported for it."""
     name = _PICTURES.get(host.protocol)
     if IMAGES_IN_CHAT in host.quirks:
-        name = _PICTURES_IN_CHAT.get(host.protocol, name)
-    return cast("PictureCodec", import_module(name)) if name else None
+        name = _IMAGES_IN_CHAT.get(host.protocol, name)
+    return cast("ImageCodec", import_module(name)) if name else None
 
 
-def picture_types(endpoint: Endpoint) -> frozenset[str]:
+def accepted_image_types(endpoint: Endpoint) -> frozenset[str]:
     """Return the media types of images that may be sent to this endpoint unconverted, for an embedding or a chat."""
     host = endpoint.host
     if endpoint.model.output == ("embedding",):

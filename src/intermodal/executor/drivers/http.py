@@ -20,7 +20,7 @@ from intermodal.events import Drawn
 from intermodal.executor.attempt.capability_learning import detect_truncated_prompt
 from intermodal.executor.chat_answer import ChatAnswer, thought_of
 from intermodal.executor.dependencies import Dependencies
-from intermodal.executor.drivers.codecs import VectorCodec, chat_codec, picture_codec, vector_codec
+from intermodal.executor.drivers.codecs import VectorCodec, chat_codec, image_codec, vector_codec
 from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult, HeadScores
 from intermodal.executor.preparation.prompt import all_text
 from intermodal.media.audio.encoding import samples
@@ -53,7 +53,7 @@ from intermodal.transport.timeouts import Deadline, Timeouts
 if TYPE_CHECKING:
     from intermodal.transport.response import Response
 
-MAX_PICTURES = 256 << 20  # bytes of a reply that holds images in base64
+MAX_IMAGES = 256 << 20  # bytes of a reply that holds images in base64
 _EVENTS_PER_TURN = 32  # events of an answer that are handled in one turn of the event loop
 _BYTES_PER_TURN = 8 << 10  # bytes of a reply handled in one turn: 200 to 300 of the shortest events
 _LAST_BYTES = 0.05  # seconds to wait for the end of the body after the end of the answer
@@ -263,13 +263,13 @@ def _stretches(lines: tuple[str, ...]) -> Iterator[str]:
 
 async def draw(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
     assert job.drawing is not None
-    codec = picture_codec(job.endpoint.host)
+    codec = image_codec(job.endpoint.host)
     if codec is None:
         what = "speaks a protocol in which intermodal asks for no images"
         raise errors.CallError(what, where=job.endpoint.id, todo="ask another host", sent=False)
     encoded = codec.encode_request(job.drawing, job.endpoint.host)
     async with _posted(job, world, line, server, encoded) as response:
-        body = await response.read(MAX_PICTURES)
+        body = await response.read(MAX_IMAGES)
         reply = codec.decode_reply(body, job.endpoint.id, headers=response.headers)
     usage = reply.usage
     if usage.image_tokens is None:  # all output counts as image tokens until they are reported separately

@@ -17,7 +17,7 @@ from intermodal.executor.preparation import prompt as preparation_prompt
 from intermodal.executor.preparation.model_inputs import ImageInput, ModelInput
 from intermodal.executor.preparation.part_inputs import measure_work
 from intermodal.executor.route_run import RouteRun
-from intermodal.planner.route_estimates.image_generation import image_generation, input_pictures
+from intermodal.planner.route_estimates.image_generation import image_generation, input_images
 from intermodal.plans.step import Call, DrawImage
 from intermodal.protocols.calls import ImageCall, WireImage
 
@@ -35,7 +35,7 @@ async def draw(run: RouteRun, step: Call) -> Finished:
     given = _pictures(stands_for)
     mask = await _mask(run, endpoint, given[-1]) if output.mask else b""
     pictures = given[:-1] if output.mask else given
-    call = picture_call(endpoint, step, output, run.state.request.sampling, prompt, pictures, mask)
+    call = image_call(endpoint, step, output, run.state.request.sampling, prompt, pictures, mask)
     work = msgspec.structs.replace(measure_work(given), pictures=output.count, **_diffusion_work(run, endpoint))
     done = await run.do(CallJob(step=step, endpoint=endpoint, drawing=call, work=work))
     await run.state.emit(StepFinished(actual=done.actual))
@@ -63,14 +63,14 @@ async def _mask(run: RouteRun, endpoint: Endpoint, given: ImageInput) -> bytes:
     It is read from the original file, since an image that is converted for a model loses its transparency.
     """
     opened = run.state.opened
-    part = input_pictures(opened.facts)[-1]
+    part = input_images(opened.facts)[-1]
     shrunk = (part.width, part.height) != (given.width, given.height)
     data = given.data if shrunk else opened.data(part.index)
     transparent = IMAGE_MASK in endpoint.host.quirks
     return (await run.state.world.media.mask(data, transparent=transparent, name=part.name)).data
 
 
-def picture_call(
+def image_call(
     endpoint: Endpoint, step: Call, output: ImageOutput, sampling: Sampling, prompt: str,
     given: tuple[ImageInput, ...], mask: bytes = b"",
 ) -> ImageCall:  # fmt: skip

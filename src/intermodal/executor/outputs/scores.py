@@ -74,8 +74,8 @@ async def score(run: RouteRun, step: Call) -> Finished:
 
 async def _scores(run: RouteRun, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
     """Return the scores of these labels from a model that accepts any labels."""
-    if endpoint.model.matches_pictures:
-        return await score_pictures(run, step, endpoint, labels)
+    if endpoint.model.matches_images:
+        return await score_images(run, step, endpoint, labels)
     if endpoint.model.answers_in_words:
         return await _by_letters(run, step, endpoint, labels)
     return await _by_vectors(run, step, endpoint, labels)
@@ -231,7 +231,7 @@ def letter_probabilities(
     return tuple(value / sum(probabilities) for value in probabilities), mass
 
 
-async def score_pictures(run: RouteRun, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
+async def score_images(run: RouteRun, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
     """Return the score of every label, averaged over all images."""
     stands_for = await run.stands_for(step, endpoint)
     pictures = tuple(piece for found in stands_for.values() for piece in found if isinstance(piece, ImageInput))

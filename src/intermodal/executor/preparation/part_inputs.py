@@ -17,7 +17,7 @@ from intermodal.concurrency.offload import offload
 from intermodal.core.content import Image, Part, Text
 from intermodal.executor.conversion.conversions import decode_channels
 from intermodal.executor.dependencies import MediaWorkerLike, OpenedMediaLike, Progress
-from intermodal.executor.drivers.codecs import picture_types
+from intermodal.executor.drivers.codecs import accepted_image_types
 from intermodal.executor.preparation.model_inputs import (
     AudioInput,
     DocumentInput,
@@ -151,12 +151,12 @@ class InputPreparer:
         return as_wav_input(await self._decoded(index, progress))
 
     async def _picture(self, index: int, facts: PartFacts, endpoint: Endpoint) -> ImageInput:
-        accepted = facts.media_type in picture_types(endpoint)
+        accepted = facts.media_type in accepted_image_types(endpoint)
         as_it_is = endpoint.host.zone not in NEAR and accepted and facts.frames == 1
         part = self._parts[index]
         detail = part.detail if isinstance(part, Image) else "auto"
         if not as_it_is:
-            small = CONTRASTIVE_SIDE if endpoint.model.matches_pictures else None
+            small = CONTRASTIVE_SIDE if endpoint.model.matches_images else None
             return msgspec.structs.replace(await self._clean(index, small), detail=detail)
         data = await self._whole(index)
         return ImageInput(data=data, media_type=facts.media_type, width=facts.width, height=facts.height, detail=detail)

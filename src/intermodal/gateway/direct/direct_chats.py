@@ -386,10 +386,10 @@ class DirectChats:
                 return None  # the executor reports the error
         run_request = continue_conversation(await offload(long, request_from_call, call, ready.policy), ready.place)
         parts = await offload(long, list, run_request.parts())
-        pictures = await offload(long, _pictures_in, parts)
+        pictures = await offload(long, _images_in, parts)
         if pictures != len(ready.chat.pictures):
             return None
-        words = await offload(long, _without_pictures, run_request) if pictures else run_request
+        words = await offload(long, _without_images, run_request) if pictures else run_request
         prepared = await context.client.prepare(words)
         texts = list(prepared.inputs.facts.parts)
         if prepared.inputs.original_messages or len(texts) + pictures != len(parts):
@@ -478,7 +478,7 @@ def _read(
     return chat
 
 
-def _pictures_in(parts: Sequence[tuple[int, object, Part]]) -> int:
+def _images_in(parts: Sequence[tuple[int, object, Part]]) -> int:
     return sum(isinstance(part, Image) for _, _, part in parts)
 
 
@@ -488,11 +488,11 @@ def _facts_of(
     """Return the facts of all parts: texts as prepared, images as read by the direct path."""
     from intermodal.media.request_media import unique_names
 
-    text_facts, picture_facts = iter(texts), iter(pictures)
+    text_facts, image_facts = iter(texts), iter(pictures)
     facts: list[PartFacts] = []
     for index, _, part in parts:
         if isinstance(part, Image):
-            found = next(picture_facts)
+            found = next(image_facts)
             facts.append(
                 PartFacts(
                     index=index, name=getattr(part.source, "name", "") or "bytes", kind="image",
@@ -505,7 +505,7 @@ def _facts_of(
     return unique_names(facts)
 
 
-def _without_pictures(request: Request) -> Request:
+def _without_images(request: Request) -> Request:
     messages = tuple(
         replace(message, parts=tuple(part for part in message.parts if not isinstance(part, Image)))
         for message in request.messages

@@ -20,7 +20,7 @@ from intermodal.client_apis import (
 )
 from intermodal.config.tables import PROMPT
 from intermodal.core.content import KINDS
-from intermodal.core.request import SAMPLERS, PictureFormat, Quality
+from intermodal.core.request import SAMPLERS, ImageFormat, Quality
 from intermodal.gateway.endpoints import media
 from intermodal.gateway.endpoints.rerank import RERANK_FIELDS
 from intermodal.gateway.requests.request_policy import FORBIDDEN_FIELDS, PolicyOverrides
@@ -227,7 +227,7 @@ _DRAWN: Mapping[str, Schema] = {
     "n": {"type": "integer", "minimum": 1, "maximum": 10},
     "size": {"type": "string", "pattern": "^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$"},
     "quality": enum("", "auto", "standard", "hd", *get_args(Quality)),
-    "output_format": enum("", *get_args(PictureFormat)), "response_format": enum("b64_json"),
+    "output_format": enum("", *get_args(ImageFormat)), "response_format": enum("b64_json"),
     "steps": WHOLE, "guidance": {"type": "number"}, "sampler": enum("", *SAMPLERS), "negative_prompt": TEXT,
 }  # fmt: skip
 _PROMPT: Mapping[str, Schema] = {

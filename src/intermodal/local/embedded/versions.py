@@ -25,7 +25,7 @@ class ConverterVersion(NamedTuple):
 
 # Keys: the kind of the opened file (``media/``), the protocol of the endpoint that transcribes or reads it
 # (``local/embedded/``), or another component (``describe``: the prompt of
-# ``executor/conversion/picture_descriptions.py``; ``codes``: ``media/image/barcodes.py``).
+# ``executor/conversion/image_descriptions.py``; ``codes``: ``media/image/barcodes.py``).
 CONVERTERS: Final[dict[str, ConverterVersion]] = {
     "audio": ConverterVersion(3, ("av",)),
     "video": ConverterVersion(2, ("av", "pillow")),

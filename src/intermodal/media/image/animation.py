@@ -79,7 +79,7 @@ def _walk(data: bytes, media_type: str, last: int) -> Iterator[tuple[int, Image.
 
 
 def _chosen(
-    data: bytes, media_type: str, header: header_readers.PictureHeader, rate: float | None, most: int, report: Report
+    data: bytes, media_type: str, header: header_readers.ImageHeader, rate: float | None, most: int, report: Report
 ) -> tuple[dict[int, FrameRequest], int]:
     """Return the chosen frames by index, and the number of scenes; 0 if frames are taken evenly.
 

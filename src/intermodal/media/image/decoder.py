@@ -117,7 +117,7 @@ def probe(data: bytes, media_type: str) -> MediaProbeResult:
 
 
 def _densest(
-    image: Image.Image, header: header_readers.PictureHeader, media_type: str, grey: Image.Image, density: Quantity
+    image: Image.Image, header: header_readers.ImageHeader, media_type: str, grey: Image.Image, density: Quantity
 ) -> tuple[Image.Image, Quantity]:
     """Return the sampled frame with the most text, and its density: an animation may begin with an empty slide.
 
@@ -202,7 +202,7 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def encoded(image: Image.Image) -> dict[str, Any]:
-    """Return an ``EncodedPicture`` as a dict. The pixels are copied to a new image, so that no metadata is written."""
+    """Return an ``EncodedImage`` as a dict. The pixels are copied to a new image, so that no metadata is written."""
     bare = Image.new(image.mode, image.size)
     bare.paste(image)
     out = io.BytesIO()
@@ -210,11 +210,11 @@ def encoded(image: Image.Image) -> dict[str, Any]:
     return {"data": out.getvalue(), "width": image.width, "height": image.height, "media_type": "image/png"}
 
 
-def checked_header(data: bytes, media_type: str) -> header_readers.PictureHeader:
+def checked_header(data: bytes, media_type: str) -> header_readers.ImageHeader:
     if media_type not in _FORMATS:
         raise InputUnsupported("is not an image", todo="pass a PNG, JPEG, WebP, GIF, TIFF or BMP")
     _prepare(media_type)
-    header = header_readers.picture_header(data, media_type)
+    header = header_readers.image_header(data, media_type)
     if header.width * header.height > MAX_PIXELS:
         raise InputTooLarge(
             f"has {header.width:,} x {header.height:,} pixels, more than {MAX_PIXELS // 1_000_000} million",
@@ -241,7 +241,7 @@ def _prepare(media_type: str) -> None:
             pi_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
 
 
-def decode_memory(header: header_readers.PictureHeader, data: bytes) -> int:
+def decode_memory(header: header_readers.ImageHeader, data: bytes) -> int:
     """Return the bytes that decoding may take: an image decoded, converted, copied and encoded, and the file itself."""
     return 20 * header.width * header.height + 2 * len(data) + (64 << 20)
 

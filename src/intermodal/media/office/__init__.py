@@ -11,5 +11,5 @@ eml.py, msg.py, zip_archive.py   mails and archives: their text and the files in
 notebook.py, svg.py, subtitle_files.py   Jupyter, SVG, SubRip and WebVTT
 text_encoding.py              text that is not UTF-8
 conversion_types.py           ``ConvertedFile``, media types and limits
-picture_collector.py, sheet_table.py, style_sheets.py, word_html.py   shared by several formats
+image_collector.py, sheet_table.py, style_sheets.py, word_html.py   shared by several formats
 """

@@ -18,7 +18,7 @@ from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooL
 from intermodal.media.office.compound_file import CompoundFile
 from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
 from intermodal.media.office.html_pages import markdown
-from intermodal.media.office.picture_collector import PictureCollector, Probe
+from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.word_html import ListItem, address_in, as_html, mark_link, nested_list
 from intermodal.plans.numbers import counted
 
@@ -55,7 +55,7 @@ class _About(Value):
 
 
 def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
-    compound, gallery = CompoundFile(data), PictureCollector(probe)
+    compound, gallery = CompoundFile(data), ImageCollector(probe)
     try:
         page, notes = _page(compound)
     except (struct.error, IndexError, UnicodeDecodeError, ValueError):

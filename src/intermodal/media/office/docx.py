@@ -22,8 +22,8 @@ import mammoth.images
 from intermodal.errors import InputBroken, InputEmpty
 from intermodal.media.office.conversion_types import ConvertedFile
 from intermodal.media.office.html_pages import markdown
+from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.office_package import OfficePackage, Relation, chart_table, drawn_words, words
-from intermodal.media.office.picture_collector import PictureCollector, Probe
 from intermodal.plans.numbers import counted
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -50,7 +50,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     package = OfficePackage(data)
     main = _main(package)
     data, hidden = _without_hidden(data, package)
-    gallery = PictureCollector(probe)
+    gallery = ImageCollector(probe)
     kept: list[bytes] = []
 
     @mammoth.images.img_element  # type: ignore[untyped-decorator]

@@ -22,7 +22,7 @@ from intermodal.media.office.conversion_types import (
     EmbeddedFile,
 )
 from intermodal.media.office.html_pages import markdown
-from intermodal.media.office.picture_collector import PictureCollector, Probe
+from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.text_encoding import decode_text
 from intermodal.plans.numbers import counted
 
@@ -115,7 +115,7 @@ def plain_name(name: str) -> str:
 
 
 def assemble_mail(head: list[tuple[str, str]], leaves: MailParts, name: str, probe: Probe) -> ConvertedFile:
-    gallery, notes, used = PictureCollector(probe), list(leaves.notes), set[int]()
+    gallery, notes, used = ImageCollector(probe), list(leaves.notes), set[int]()
 
     def inside(source: str) -> bytes | None:
         place = leaves.named.get(source[4:]) if source[:4].lower() == "cid:" and source[4:] else None

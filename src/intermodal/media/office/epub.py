@@ -15,8 +15,8 @@ from urllib.parse import unquote
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted
 from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
 from intermodal.media.office.html_pages import markdown
+from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.office_package import OfficePackage, local_name
-from intermodal.media.office.picture_collector import PictureCollector, Probe
 from intermodal.media.office.text_encoding import decode_text
 from intermodal.plans.numbers import counted
 
@@ -32,7 +32,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     root = package.xml(place)
     if root is None:
         raise InputBroken("cannot be read as a book: its list of chapters is missing", todo=_TODO)
-    gallery, notes, size = PictureCollector(probe), list[str](), 0
+    gallery, notes, size = ImageCollector(probe), list[str](), 0
     blocks = [_title(root)]
     folder = posixpath.dirname(place)
     for chapter in _chapters(root, folder):

@@ -28,7 +28,7 @@ from markdownify import MarkdownConverter
 
 from intermodal.errors import InputEmpty
 from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
-from intermodal.media.office.picture_collector import PictureCollector, Probe
+from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.style_sheets import Compound, StyleRule, StyleSheets, compound_of, declarations
 from intermodal.media.office.text_encoding import decode_text
 from intermodal.plans.numbers import counted
@@ -60,7 +60,7 @@ class _Markdown(MarkdownConverter):
 
 
 def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
-    gallery = PictureCollector(probe)
+    gallery = ImageCollector(probe)
     text, notes = markdown(decode_text(data, markup=True)[0], gallery, framed=False)
     if not text and not gallery.pictures:
         raise InputEmpty("holds no text and no images", where=name, todo="save the page from a browser as PDF")
@@ -68,7 +68,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 
 
 def markdown(
-    source: str, gallery: PictureCollector, inside: Found | None = None, *, titled: bool = True, framed: bool = True
+    source: str, gallery: ImageCollector, inside: Found | None = None, *, titled: bool = True, framed: bool = True
 ) -> tuple[str, list[str]]:
     """Return the page as Markdown, and notes on what was left out.
 
@@ -226,7 +226,7 @@ def _computed(element: Any, rules: Sequence[StyleRule]) -> dict[str, str]:
     return {name: value for name, value in made.items() if name in _HIDING_PROPERTIES}
 
 
-def _picture(element: Any, gallery: PictureCollector, inside: Found | None) -> str:
+def _picture(element: Any, gallery: ImageCollector, inside: Found | None) -> str:
     """Return the mark of an image. Remote images are not fetched; their alternative text stands in for them."""
     source, alt = str(element.get("src", "")).strip(), str(element.get("alt", ""))
     data = _data_uri(source) if source[:5].lower() == "data:" else inside(source) if inside is not None else None

@@ -18,7 +18,7 @@ from intermodal.errors import InputBroken, InputEmpty, InputTooLarge
 from intermodal.media.office.conversion_types import ConvertedFile
 from intermodal.media.office.eml import MALFORMED, raw_header
 from intermodal.media.office.html_pages import markdown
-from intermodal.media.office.picture_collector import PictureCollector, Probe
+from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.text_encoding import decode_text
 from intermodal.plans.numbers import counted
 
@@ -56,7 +56,7 @@ class _SavedPage:
 
 
 def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
-    gallery = PictureCollector(probe)
+    gallery = ImageCollector(probe)
     try:
         message = email.message_from_bytes(data, policy=email.policy.default)
         assert isinstance(message, EmailMessage)

@@ -13,7 +13,7 @@ from oxmsg.domain.constants import PID_HTML
 from intermodal.errors import InputBroken
 from intermodal.media.office.conversion_types import ConvertedFile, EmbeddedFile
 from intermodal.media.office.eml import HEADERS, MailParts, assemble_mail, one_line, plain_name
-from intermodal.media.office.picture_collector import Probe
+from intermodal.media.office.image_collector import Probe
 from intermodal.media.office.text_encoding import decode_text
 from intermodal.plans.numbers import counted
 

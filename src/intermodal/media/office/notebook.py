@@ -16,7 +16,7 @@ from typing import Any
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge
 from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
 from intermodal.media.office.html_pages import markdown
-from intermodal.media.office.picture_collector import PictureCollector, Probe
+from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.text_encoding import decode_text
 from intermodal.plans.numbers import counted
 
@@ -50,7 +50,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 
 class _Reader:
     def __init__(self, probe: Probe, language: str) -> None:
-        self.gallery = PictureCollector(probe)
+        self.gallery = ImageCollector(probe)
         self._language = language
         self._cut = 0
 

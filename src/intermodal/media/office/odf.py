@@ -15,8 +15,8 @@ from typing import Any
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
 from intermodal.media.office.conversion_types import MAX_CELLS, MAX_CHARS, ConvertedFile
 from intermodal.media.office.html_pages import markdown
+from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.office_package import OfficePackage
-from intermodal.media.office.picture_collector import PictureCollector, Probe
 from intermodal.media.office.sheet_table import SheetTable, column_name
 from intermodal.plans.numbers import counted
 
@@ -46,7 +46,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     body = root.find(f"{_OFFICE}body") if root is not None else None
     if body is None:
         raise InputBroken("cannot be read as an OpenDocument file: its text is missing", todo=_TODO)
-    gallery, notes = PictureCollector(probe), list[str]()
+    gallery, notes = ImageCollector(probe), list[str]()
     writer = _Writer(package, root)
     sheets = body.find(f"{_OFFICE}spreadsheet")
     if sheets is not None:
@@ -250,7 +250,7 @@ def _number(text: str | None, least: int, most: int) -> int:
 # ---- sheets --------------------------------------------------------------------------------------
 
 
-def _workbook(sheets: Any, writer: _Writer, gallery: PictureCollector, notes: list[str]) -> str:
+def _workbook(sheets: Any, writer: _Writer, gallery: ImageCollector, notes: list[str]) -> str:
     blocks, hidden, cells = [], 0, 0
     for sheet in sheets.iter(f"{_TABLE}table"):
         grid = SheetTable(str(sheet.get(f"{_TABLE}name") or ""), writer.is_unseen(sheet, f"{_TABLE}style-name"))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
 from intermodal.media.office.compound_file import CompoundFile
 from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
-from intermodal.media.office.picture_collector import PictureCollector, Probe
+from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.plans.numbers import counted
 
 _TODO = "open it and save it again as PPTX"
@@ -28,7 +28,7 @@ Record = tuple[int, int, int, int]  # type, instance, start and end of the conte
 
 
 def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
-    compound, gallery = CompoundFile(data), PictureCollector(probe)
+    compound, gallery = CompoundFile(data), ImageCollector(probe)
     current = compound.read("Current User")
     if len(current) >= 20 and struct.unpack_from("<I", current, 12)[0] == _LOCKED:
         raise InputEncrypted("is locked by a password", todo="save an unlocked copy")

@@ -17,8 +17,8 @@ from pptx.exc import PythonPptxError
 
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge
 from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
+from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.office_package import OfficePackage, chart_table, drawn_words, parse_xml, table, words
-from intermodal.media.office.picture_collector import PictureCollector, Probe
 from intermodal.plans.numbers import counted
 
 _PLAYED = (".mp4", ".m4v", ".mov", ".avi", ".wmv", ".mp3", ".m4a", ".wav", ".wma")
@@ -28,7 +28,7 @@ _MAX_SHAPES = 50_000
 
 def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     package = OfficePackage(data)
-    gallery = PictureCollector(probe)
+    gallery = ImageCollector(probe)
     notes = []
     try:
         with warnings.catch_warnings():
@@ -51,7 +51,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
 
 
-def _slide(slide: Any, number: int, gallery: PictureCollector) -> tuple[str, str, bool]:
+def _slide(slide: Any, number: int, gallery: ImageCollector) -> tuple[str, str, bool]:
     """Return heading, text, and True if the slide is hidden."""
     hidden = slide._element.get("show") in ("0", "false")
     title = slide.shapes.title
@@ -87,7 +87,7 @@ def _in_order(shapes: Any, depth: int = 0) -> Iterator[Any]:
             yield shape
 
 
-def _shape(shape: Any, gallery: PictureCollector) -> str:
+def _shape(shape: Any, gallery: ImageCollector) -> str:
     if shape.has_text_frame:
         return "\n".join(
             f"{'  ' * paragraph.level}- {line}" if paragraph.level else line
@@ -103,7 +103,7 @@ def _shape(shape: Any, gallery: PictureCollector) -> str:
     return _diagram(shape)
 
 
-def _picture(shape: Any, gallery: PictureCollector) -> str:
+def _picture(shape: Any, gallery: ImageCollector) -> str:
     alt = str(shape._element._nvXxPr.cNvPr.get("descr") or "")
     try:
         blob = shape.image.blob

@@ -18,7 +18,7 @@ from intermodal.errors import InputEmpty, InputTooLarge
 from intermodal.media.office import text_encoding  # noqa: F401 - words may be in any code page
 from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
 from intermodal.media.office.html_pages import markdown
-from intermodal.media.office.picture_collector import PictureCollector, Probe
+from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.word_html import ListItem, address_in, as_html, mark_link, nested_list
 from intermodal.plans.numbers import counted
 
@@ -51,7 +51,7 @@ _HEADING = re.compile(r"^\s*heading (\d)", re.IGNORECASE)
 def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     reader = _Reader()
     reader.read(data.decode("latin-1"))
-    gallery = PictureCollector(probe)
+    gallery = ImageCollector(probe)
     text, notes = markdown(reader.page(), gallery, reader.inside)
     if not text and not gallery.pictures:
         raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")

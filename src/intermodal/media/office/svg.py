@@ -23,8 +23,8 @@ from intermodal.core.content import Value
 from intermodal.errors import InputBroken, InputEmpty, InputError
 from intermodal.media.image import decoder as pictures
 from intermodal.media.office.conversion_types import ConvertedFile, EmbeddedFile
+from intermodal.media.office.image_collector import Probe
 from intermodal.media.office.office_package import local_name
-from intermodal.media.office.picture_collector import Probe
 from intermodal.media.office.style_sheets import Compound, StyleRule, StyleSheets, compound_of, declarations
 from intermodal.plans.numbers import counted
 

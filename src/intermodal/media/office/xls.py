@@ -14,7 +14,7 @@ import python_calamine
 
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
 from intermodal.media.office.conversion_types import MAX_CELLS, MAX_CHARS, ConvertedFile
-from intermodal.media.office.picture_collector import Probe
+from intermodal.media.office.image_collector import Probe
 from intermodal.media.office.sheet_table import SheetTable, displayed_value
 from intermodal.plans.numbers import counted
 

@@ -19,8 +19,8 @@ from openpyxl.utils.exceptions import InvalidFileException
 
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge, InputUnsupported
 from intermodal.media.office.conversion_types import MAX_CELLS, MAX_CHARS, ConvertedFile
+from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.office_package import OfficePackage, chart_table, drawn_words, local_name, words
-from intermodal.media.office.picture_collector import PictureCollector, Probe
 from intermodal.media.office.sheet_table import SheetTable, column_index, displayed_value
 from intermodal.plans.numbers import counted
 
@@ -45,7 +45,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     package = OfficePackage(data)
     if "xl/workbook.bin" in package.names:
         raise InputUnsupported("is a binary workbook (XLSB), which is not taken", todo="save it as XLSX")
-    gallery, count, notes, blocks = PictureCollector(probe), _Count(), list[str](), list[str]()
+    gallery, count, notes, blocks = ImageCollector(probe), _Count(), list[str](), list[str]()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -77,7 +77,7 @@ def _member(sheet: Any) -> str:
 
 
 def _sheet(
-    sheet: Any, formulas: Any | None, package: OfficePackage, gallery: PictureCollector, count: _Count, notes: list[str]
+    sheet: Any, formulas: Any | None, package: OfficePackage, gallery: ImageCollector, count: _Count, notes: list[str]
 ) -> str:
     grid = SheetTable(sheet.title, sheet.sheet_state != "visible")
     markup = package.read(_member(sheet))
@@ -120,7 +120,7 @@ def _rows(sheet: Any, formulas: Any | None, count: _Count) -> Iterator[Row]:
         yield row
 
 
-def _around(package: OfficePackage, member: str, gallery: PictureCollector) -> Iterator[str]:
+def _around(package: OfficePackage, member: str, gallery: ImageCollector) -> Iterator[str]:
     """Yield the contents that lie over the cells: comments, images, charts, text of shapes."""
     for relation in package.relations(member):
         if relation.outside:

@@ -11,8 +11,8 @@ import posixpath
 from intermodal.errors import InputEmpty
 from intermodal.media.office.conversion_types import MAX_ATTACHED, MAX_ATTACHMENTS, ConvertedFile, EmbeddedFile
 from intermodal.media.office.eml import one_line
+from intermodal.media.office.image_collector import Probe
 from intermodal.media.office.office_package import OfficePackage
-from intermodal.media.office.picture_collector import Probe
 from intermodal.plans.numbers import counted
 
 _BESIDE = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")  # leftovers of file managers

@@ -106,9 +106,7 @@ def with_samples(data: Data, probed: MediaProbeResult, density: Callable[[Any], 
             with _page(paper.document, facts.number) as page:
                 if page_figures.pixels_inside(page) > MAX_PIXELS:
                     continue
-                found = (
-                    _sampled_pictures(page, facts, density) if facts.figures else _sampled_page(page, facts, density)
-                )
+                found = _sampled_images(page, facts, density) if facts.figures else _sampled_page(page, facts, density)
                 if found is not None:
                     pages[facts.number] = found
                     looked_at.add(facts.number)
@@ -145,23 +143,23 @@ def _sampled_page(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[
         return None
     looks = density(drawn)
     counted = letter_counts.count_letters(drawn, written=looks.mid > 0)
-    fits = not facts.hidden or matches_picture(_text(page), counted.mid)
+    fits = not facts.hidden or matches_image(_text(page), counted.mid)
     doubt = facts.doubt or ("" if fits else MISREAD)
     found = msgspec.structs.replace(facts, text_density=looks, letters=counted, doubt=doubt)
     script = script_detection.detect_script(drawn, looks, counted) if found.scanned else ""
     return msgspec.structs.replace(found, script=script)
 
 
-def _sampled_pictures(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[Any], Quantity]) -> PageFacts:
+def _sampled_images(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[Any], Quantity]) -> PageFacts:
     """Return the facts of a page whose images were sampled.
 
     Only images with more letters than the layer on them are kept.
     """
-    kept: list[page_figures.PictureRegion] = []
+    kept: list[page_figures.ImageRegion] = []
     seen: list[Quantity] = []
     textpage = page.get_textpage()
     try:
-        for spot in page_figures.picture_regions(page, page_figures.drawn_objects(page), facts.width, facts.height):
+        for spot in page_figures.image_regions(page, page_figures.drawn_objects(page), facts.width, facts.height):
             left, top, right, bottom = spot.box
             scale = min(_CLOSEST, letter_counts.SIDE / max(right - left, bottom - top))
             drawn = (
@@ -385,7 +383,7 @@ def _page_facts(document: pypdfium2.PdfDocument, number: int) -> PageFacts:
             layer_only=short and page_figures.has_only_its_layer(page, width, height, empty=not words.strip()),
             hidden=hidden,
             doubt=doubt,
-            figures=tuple(spot.box for spot in page_figures.picture_regions(page, things, width, height))
+            figures=tuple(spot.box for spot in page_figures.image_regions(page, things, width, height))
             if plain
             else (),
         )
@@ -508,7 +506,7 @@ def _frequent(words: str) -> float | None:
     return sum(pair in _PAIRS for pair in pairs) / len(pairs) if len(pairs) >= _FEWEST_PAIRS else None
 
 
-def matches_picture(words: str, seen: float) -> bool:
+def matches_image(words: str, seen: float) -> bool:
     """Return True if an invisible layer matches the image.
 
     It must have words, and about as many letters as were counted on the image.

@@ -35,7 +35,7 @@ _AS_IT_IS: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 _DEEPEST = 4  # nested forms
 
 
-class PictureRegion(Struct, frozen=True):
+class ImageRegion(Struct, frozen=True):
     """An image on a page, in points.
 
     ``box``: left, top, right, bottom as displayed; ``own``: left, bottom, right, top in the coordinates of the page
@@ -64,9 +64,9 @@ def drawn_objects(page: pypdfium2.PdfPage) -> list[DrawnObject]:
     return found
 
 
-def picture_regions(
+def image_regions(
     page: pypdfium2.PdfPage, drawn: Sequence[DrawnObject], width: float, height: float
-) -> list[PictureRegion]:
+) -> list[ImageRegion]:
     """Return the regions of a text page that may contain text as an image, the largest first.
 
     These are images larger than a logo, and curves as low as lines of type. ``width`` and ``height``: of the page as
@@ -97,7 +97,7 @@ def picture_regions(
         padded = (hull[0] - _PAPER, hull[1] - _PAPER, hull[2] + _PAPER, hull[3] + _PAPER)
         large = _apart([_within(padded, sheet), *large])
     large.sort(key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
-    return [PictureRegion(_shown(page, box, width, height), box) for box in large[:_MOST]]
+    return [ImageRegion(_shown(page, box, width, height), box) for box in large[:_MOST]]
 
 
 def _letters(handle: Any, box: Box) -> Iterator[tuple[int, Box]]:

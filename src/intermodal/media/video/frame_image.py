@@ -96,7 +96,7 @@ def is_blank(image: Image.Image) -> bool:
 
 
 def encode_frame(frame: Any, side: int, shape: float) -> dict[str, Any]:
-    """Return an ``EncodedPicture`` as a dict: upright, at most ``side`` pixels long, a JPEG without metadata."""
+    """Return an ``EncodedImage`` as a dict: upright, at most ``side`` pixels long, a JPEG without metadata."""
     turn = _turn(frame)
     width, height = _fitted(*_square(frame, shape), side)
     image = _image(frame, width, height)

@@ -140,7 +140,7 @@ def _probe(film: OpenVideo, density: Density) -> MediaProbeResult:
 
 def open_video(found: OpenContainer, data: Data, media_type: str) -> OpenVideo:
     stream = found.picture
-    if stream.codec_context is None or stream.codec_context.name not in container.PICTURE_CODECS:
+    if stream.codec_context is None or stream.codec_context.name not in container.IMAGE_CODECS:
         name = "one that is not known" if stream.codec_context is None else stream.codec_context.name
         raise InputUnsupported(
             f"holds frames in a codec that is not taken ({name})", todo="convert it: ffmpeg -i FILE film.mp4"

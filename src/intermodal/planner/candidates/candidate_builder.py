@@ -160,7 +160,9 @@ def _apart(part: PartFacts, conversion: PartConversion, token_rules: TokenRules)
         if step.shown and step.op in ("frames", "resize"):
             title = f"{part.name} {step.title}"
             found.append(
-                NativeInput(part=part.index, title=title, kind="image", tokens=_pictured(conversion, token_rules.image))
+                NativeInput(
+                    part=part.index, title=title, kind="image", tokens=_image_tokens(conversion, token_rules.image)
+                )
             )
     return found
 
@@ -171,13 +173,13 @@ def _native_tokens(conversion: PartConversion, token_rules: TokenRules) -> Quant
     if conversion.film is not None:
         return native_video_tokens(token_rules.video, conversion.film)
     return (
-        _pictured(conversion, token_rules.image)
+        _image_tokens(conversion, token_rules.image)
         if conversion.pictures
         else native_audio_tokens(token_rules.audio, conversion.sound)
     )
 
 
-def _pictured(conversion: PartConversion, rule: str) -> Quantity:
+def _image_tokens(conversion: PartConversion, rule: str) -> Quantity:
     tokens = exact(0.0)
     for width, height, detail in conversion.pictures:
         tokens = tokens + image_tokens(rule, width, height, detail).times(as_range(conversion.many))
@@ -292,7 +294,7 @@ class CandidateBuilder:
         judged = task
         if op == "score" and endpoint.model.head_task is not None:
             task = judged = endpoint.model.head_task
-        elif op == "score" and not endpoint.model.answers_in_words and not endpoint.model.matches_pictures:
+        elif op == "score" and not endpoint.model.answers_in_words and not endpoint.model.matches_images:
             judged = "feature-extraction"
         parameters = self._parameters(route)
         title = _TITLES[case.output]

@@ -33,7 +33,7 @@ from intermodal.plans.file_properties import main_property, properties_text
 from intermodal.plans.step import CallOp, StateProperties, StepParameters, TransformOp
 
 NO_TIER = 99  # the tier of an option without models
-Picture = tuple[int, int, str]  # width, height, detail
+SizedImage = tuple[int, int, str]  # width, height, detail
 Loss = tuple[int, int]  # parts diverted, needs lost: compared before any number
 ConvertersByJob = dict[str, list[Endpoint]]  # "transcribe", "read", "describe" -> endpoints worth considering
 KeptPages = dict[int, tuple[PageFacts, ...]]  # part index -> pages kept by a selection
@@ -84,7 +84,7 @@ class PartConversion(Struct, frozen=True, gc=False):
     """
 
     steps: tuple[ConversionStep, ...] = ()
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[SizedImage, ...] = ()
     many: Levels = (1.0, 1.0, 1.0)
     sound: Quantity = Quantity()
     film: PartFacts | None = None
@@ -143,7 +143,7 @@ class ConversionOption(Struct, eq=False, gc=False):
     work: Levels
     chain: Levels
     by: dict[str, Levels]
-    pictures: dict[Picture, Levels]
+    pictures: dict[SizedImage, Levels]
     sound: Levels
     tier: int
     conversions: list[PartConversion]
@@ -309,7 +309,7 @@ def _add_up(option: ConversionOption, bundle: Bundle, case: PlanningCase) -> Non
         option.odd = bool(option.pictures) and (option.held.longest > SAFE_SIDE or any(map(_is_odd, option.pictures)))
 
 
-def _is_odd(picture: Picture) -> bool:
+def _is_odd(picture: SizedImage) -> bool:
     """Return whether some vendor may reject an image of any size: because of its detail level, or as a narrow strip."""
     width, height, detail = picture
     return detail != "auto" or max(width, height) > 100 * min(width, height)
@@ -332,7 +332,7 @@ def native_tokens(option: ConversionOption, token_rules: TokenRules) -> NativeTo
     if found is None:
         text = film = audio = ZEROS
         if option.natives:
-            text, film, audio = _unpictured_tokens(option, token_rules)
+            text, film, audio = _other_media_tokens(option, token_rules)
         image = film
         if option.pictures:
             low, mid, high = film
@@ -344,11 +344,11 @@ def native_tokens(option: ConversionOption, token_rules: TokenRules) -> NativeTo
     return found
 
 
-def _unpictured_tokens(option: ConversionOption, token_rules: TokenRules) -> NativeTokens:
+def _other_media_tokens(option: ConversionOption, token_rules: TokenRules) -> NativeTokens:
     """Return the tokens of documents, videos and audio. Endpoints without a rule for any of them share one count."""
     if not (token_rules.audio or token_rules.video or token_rules.document) and token_rules is not NO_RULES:
         if option.ruleless is None:
-            option.ruleless = _unpictured_tokens(option, NO_RULES)
+            option.ruleless = _other_media_tokens(option, NO_RULES)
         return option.ruleless
     text = image = audio = ZEROS
     for conversion, many in option.natives:
@@ -363,7 +363,7 @@ def _unpictured_tokens(option: ConversionOption, token_rules: TokenRules) -> Nat
 
 def whole_video_tokens(option: ConversionOption, token_rules: TokenRules) -> Levels:
     """Return the tokens of videos sent whole."""
-    return _unpictured_tokens(option, token_rules).image
+    return _other_media_tokens(option, token_rules).image
 
 
 def native_refusal(option: ConversionOption, token_rules: TokenRules) -> str:

@@ -30,7 +30,7 @@ from intermodal.planner.conversion.conversion_option import (
     ConvertersByJob,
     KeptPages,
     PartConversion,
-    Picture,
+    SizedImage,
     make_option,
     states_properties,
     without_words,
@@ -100,7 +100,7 @@ def _content_options(
     if bundle.kind == "audio":
         found += [_transcribed(case, bundle, transcriber) for transcriber in open_to.get("transcribe", [])]
     if bundle.kind == "image":
-        found += _picture_options(case, bundle, open_to)
+        found += _image_options(case, bundle, open_to)
     return found
 
 
@@ -125,7 +125,7 @@ def _as_it_is(bundle: Bundle, place: int) -> PartConversion:
     return PartConversion(sound=part.seconds)
 
 
-def _picture(bundle: Bundle, place: int) -> Picture:
+def _picture(bundle: Bundle, place: int) -> SizedImage:
     part = bundle.parts[place]
     return (part.width, part.height, bundle.details[place])
 
@@ -151,7 +151,7 @@ def _transcribed(case: PlanningCase, bundle: Bundle, transcriber: Endpoint) -> C
     return without_words(made, bundle) if loses_words(case, bundle, transcriber) else made
 
 
-def _picture_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[ConversionOption]:
+def _image_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[ConversionOption]:
     """Return the options that convert an image to text: by OCR, by a description, or by both."""
     readers, describers = conversions.get("read", []), conversions.get("describe", [])
 
@@ -218,7 +218,7 @@ def _read_along(case: PlanningCase, bundle: Bundle, reader: Endpoint) -> Convers
 
 
 def _as_text(
-    case: PlanningCase, part: PartFacts, picture: Picture, reader: Endpoint | None, describer: Endpoint | None
+    case: PlanningCase, part: PartFacts, picture: SizedImage, reader: Endpoint | None, describer: Endpoint | None
 ) -> PartConversion:
     found: list[ConversionStep] = []
     if reader is not None and part.frames > 1:

@@ -54,7 +54,7 @@ from intermodal.media.media_limits import (
     page_size,
     read_megapixels,
 )
-from intermodal.planner.conversion.conversion_option import TASK_OF, ConversionStep, Picture
+from intermodal.planner.conversion.conversion_option import TASK_OF, ConversionStep, SizedImage
 from intermodal.planner.conversion.fidelity import transcribed_channels
 from intermodal.planner.conversion.page_relevance import page_numbers
 from intermodal.planner.conversion.script_support import reader_script
@@ -280,7 +280,7 @@ def scanned_tokens(case: PlanningCase, page: PageFacts, reader: Endpoint | None)
 
 
 def read_frames(
-    case: PlanningCase, part: PartFacts, reader: Endpoint, frames: ConversionStep, shape: Picture, of: int
+    case: PlanningCase, part: PartFacts, reader: Endpoint, frames: ConversionStep, shape: SizedImage, of: int
 ) -> ConversionStep:
     """Return the step of reading on-screen text, once per scene."""
     rates = case.rates(reader)
@@ -329,7 +329,7 @@ class VisualInput(Struct, frozen=True):
     """
 
     title: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[SizedImage, ...]
     of: int = -1
     count: Levels | None = None
     pages: tuple[int, ...] = ()
@@ -341,8 +341,8 @@ def describe(case: PlanningCase, part: PartFacts, describer: Endpoint, visual: V
     with_question = case.shares_question(describer)
     ask = levels(text_tokens(len(case.question))) if with_question else ZEROS
     rule = case.token_rules_of(describer).image
-    by_picture = [levels(image_tokens(rule, *picture)) for picture in visual.pictures]
-    image: Levels = tuple(sum(each[level] for each in by_picture) / max(1, len(by_picture)) for level in LEVELS)  # type: ignore[assignment]
+    by_image = [levels(image_tokens(rule, *picture)) for picture in visual.pictures]
+    image: Levels = tuple(sum(each[level] for each in by_image) / max(1, len(by_image)) for level in LEVELS)  # type: ignore[assignment]
     each_one = float(len(visual.pictures))
     many = visual.count or (each_one, each_one, each_one)
     image = calibrated(image, rates.counts.image) if rates.counts is not None else image
@@ -444,7 +444,7 @@ def frame_count(step: ConversionStep) -> Levels:
     return step.reads
 
 
-def resize(case: PlanningCase, part: PartFacts, side: int, detail: ImageDetail) -> tuple[ConversionStep, Picture]:
+def resize(case: PlanningCase, part: PartFacts, side: int, detail: ImageDetail) -> tuple[ConversionStep, SizedImage]:
     """Return the step of resizing an image, and its new size."""
     width, height = frame_size(part.width, part.height, side)
     megapixels = part.width * part.height / 1e6
@@ -512,7 +512,7 @@ def task_of(job: str) -> Task:
 # ---- sizes ------------------------------------------------------------------------------------
 
 
-def page_pixels(page: PageFacts) -> Picture:
+def page_pixels(page: PageFacts) -> SizedImage:
     """Return the pixel size of a rendered page."""
     width, height, _ = page_size(page.width, page.height, DEFAULT_DPI)
     return (width, height, "auto")

@@ -144,9 +144,9 @@ def _comparison_needs(question: QuestionFacts, looked_at: bool) -> dict[Aspect, 
     """
     if not question.by:
         return {"comparison": MUST_KEEP} if looked_at else {}
-    picture_needs = question.of("pictures")
-    needed: dict[Aspect, float] = {need.aspect: MUST_KEEP for need in picture_needs.needed}
-    return _uncertain_needs(picture_needs, ASPECTS, {}) | needed
+    image_needs = question.of("pictures")
+    needed: dict[Aspect, float] = {need.aspect: MUST_KEEP for need in image_needs.needed}
+    return _uncertain_needs(image_needs, ASPECTS, {}) | needed
 
 
 def _is_unsampled(part: PartFacts) -> bool:
@@ -230,11 +230,11 @@ def _suggested_aspects(part: PartFacts) -> tuple[Aspect, ...]:
     if part.kind == "document" and part.pages:
         return ("words", "figures") if pages_with_figures(part) else ("words",)
     if part.kind == "image":
-        return _suggested_by_picture(part)
+        return _suggested_by_image(part)
     return ()
 
 
-def _suggested_by_picture(part: PartFacts) -> tuple[Aspect, ...]:
+def _suggested_by_image(part: PartFacts) -> tuple[Aspect, ...]:
     """Return the aspects that an image suggests.
 
     A page of text suggests its words, any other image its appearance, and its words if it has some. An unsampled image

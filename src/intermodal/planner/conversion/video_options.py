@@ -37,7 +37,7 @@ from intermodal.planner.conversion.conversion_option import (
     ConversionStep,
     ConvertersByJob,
     PartConversion,
-    Picture,
+    SizedImage,
     make_option,
 )
 from intermodal.planner.conversion.conversion_option import without_words as wordless_way
@@ -64,7 +64,7 @@ _ASPECTS_OF_SOUND: dict[str, tuple[Aspect, ...]] = {  # of speech
     "heard": ("words", "timing"),
     "listened": ("words", "timing", "speakers", "tone"),
 }
-_ASPECTS_OF_PICTURES: dict[str, tuple[Aspect, ...]] = {
+_ASPECTS_OF_IMAGES: dict[str, tuple[Aspect, ...]] = {
     "shown": ("appearance", "layout", "figures"),
     "read": (),
     "described": ("appearance", "figures"),
@@ -107,7 +107,7 @@ def video_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJ
         make_option(case, bundle, "native", frozenset(("video",)), lambda place: _whole_video(bundle.parts[place]))
     ]
     for sound in _sound_tracks(case, part, conversions):
-        for pictures in _picture_tracks(case, bundle, conversions):
+        for pictures in _frame_tracks(case, bundle, conversions):
             if sound.name in ("silent", "deaf") and pictures.name == "blind":
                 continue
             found.append(_tracks_option(case, bundle, sound, pictures))
@@ -221,7 +221,7 @@ def subtitle_notes(part: PartFacts, language: str, used: Collection[int]) -> lis
 # ---- frames -----------------------------------------------------------------------------------
 
 
-def _picture_tracks(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[VideoTrack]:
+def _frame_tracks(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[VideoTrack]:
     part = bundle.parts[0]
     most = most_planned_frames(part)
     wide, small = FrameSampling(most, FRAME_SIDE), FrameSampling(FRAMES_THRIFTY, THRIFTY_SIDE)
@@ -282,7 +282,7 @@ def _leaves_out_scenes(case: PlanningCase, bundle: Bundle, pictures: str, spread
     Counts known scenes; under ``best``, all that more frames might show.
     """
     part = bundle.parts[0]
-    visible: set[Aspect] = {*_ASPECTS_OF_PICTURES[pictures], *(("words",) if pictures in _OPTIONS_WITH_WRITING else ())}
+    visible: set[Aspect] = {*_ASPECTS_OF_IMAGES[pictures], *(("words",) if pictures in _OPTIONS_WITH_WRITING else ())}
     if spread.fps is not None or not any(bundle.needs.get(aspect) == MUST_KEEP for aspect in visible):
         return False
     scenes = (
@@ -332,7 +332,7 @@ def _aspects(
     words.
     """
     there: set[Aspect] = set(ASPECTS_OF_KIND["video"])
-    kept: set[Aspect] = set(_ASPECTS_OF_PICTURES[pictures.name])
+    kept: set[Aspect] = set(_ASPECTS_OF_IMAGES[pictures.name])
     if sound.name == "silent":
         there -= {"speakers", "alignment"}
     else:
@@ -360,7 +360,7 @@ def aspects_lost_as_text(part: PartFacts) -> tuple[Aspect, ...]:
 
 
 def _video_conversion(
-    case: PlanningCase, part: PartFacts, sound: VideoTrack, picture_track: VideoTrack, *, timed: bool
+    case: PlanningCase, part: PartFacts, sound: VideoTrack, frame_track: VideoTrack, *, timed: bool
 ) -> PartConversion:
     """Return the conversion of one video, sound before frames. Their text blocks are later merged by time."""
     made: list[ConversionStep] = []
@@ -379,31 +379,31 @@ def _video_conversion(
     elif sound.name == "listened":
         made.append(conversion_steps.demux(case, part, shown=True))
         sound_seconds = part.seconds
-    if picture_track.spread is None:
+    if frame_track.spread is None:
         return PartConversion(steps=tuple(made), sound=sound_seconds, blocks=1, lines=lines)
-    count = _count(part, picture_track.spread)
-    title = _title(picture_track.spread, count)
+    count = _count(part, frame_track.spread)
+    title = _title(frame_track.spread, count)
     frames = conversion_steps.frames(
-        case, part, picture_track.spread.parameters(), count, title, shown=picture_track.name == "shown"
+        case, part, frame_track.spread.parameters(), count, title, shown=frame_track.name == "shown"
     )
     count, place = conversion_steps.frame_count(frames), len(made)
     made.append(frames)
-    shape = _shape(part, picture_track.spread.side)
-    if picture_track.name in ("read", "both"):
-        reader = picture_track.endpoints[0]
+    shape = _shape(part, frame_track.spread.side)
+    if frame_track.name in ("read", "both"):
+        reader = frame_track.endpoints[0]
         made.append(conversion_steps.read_frames(case, part, reader, frames, shape, place))
-    if picture_track.name in ("described", "both"):
-        describer = picture_track.endpoints[-1]
+    if frame_track.name in ("described", "both"):
+        describer = frame_track.endpoints[-1]
         made.append(
             conversion_steps.describe(
                 case, part, describer, conversion_steps.VisualInput(title, (shape,), place, count)
             )
         )
     blocks = (
-        count if picture_track.name == "shown" else (0.0, count[MID], count[HIGH])
+        count if frame_track.name == "shown" else (0.0, count[MID], count[HIGH])
     )  # frames may contain nothing to read
-    lines = plus(lines, times(blocks, 2 if picture_track.name == "both" else 1))
-    pictures = (shape,) if picture_track.name == "shown" else ()
+    lines = plus(lines, times(blocks, 2 if frame_track.name == "both" else 1))
+    pictures = (shape,) if frame_track.name == "shown" else ()
     return PartConversion(steps=tuple(made), pictures=pictures, many=count, sound=sound_seconds, blocks=1, lines=lines)
 
 
@@ -420,7 +420,7 @@ def _count(part: PartFacts, spread: FrameSampling) -> Levels:
     return (low, mid, high)
 
 
-def _shape(part: PartFacts, side: int) -> Picture:
+def _shape(part: PartFacts, side: int) -> SizedImage:
     """Return the size of a sampled frame."""
     return (*frame_size(part.width, part.height, side), "auto")
 

@@ -23,7 +23,7 @@ from intermodal.planner.eligibility import rules
 from intermodal.planner.eligibility.rules import PricedRoute, Reason
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
-from intermodal.planner.route_estimates.image_generation import input_pictures, stated_settings
+from intermodal.planner.route_estimates.image_generation import input_images, stated_settings
 
 
 class EndpointRejection(Struct, gc=False):
@@ -177,7 +177,7 @@ def eligible_endpoints(case: PlanningCase, jobs: tuple[Job, ...]) -> EligibleEnd
 
 def _pictures(case: PlanningCase) -> int:
     """Return the number of input images of an image generation; local diffusion models accept one."""
-    return len(input_pictures(case.facts)) if case.job == "draw" else 0
+    return len(input_images(case.facts)) if case.job == "draw" else 0
 
 
 def _apply(case: PlanningCase, jobs: tuple[Job, ...]) -> EligibleEndpoints:
@@ -248,7 +248,7 @@ def members_to_price(
 
 _MISS: dict[str, Callable[[PricedRoute], float]] = {  # amount by which a limit was missed
     "media": lambda held: float(held.held.pages + held.held.pictures + held.held.seconds + held.held.size),
-    "images": lambda held: float(held.pictures - (held.max_pictures or 0)),
+    "images": lambda held: float(held.pictures - (held.max_images or 0)),
     "context": lambda held: held.tokens + held.answer - held.context,
     "memory": lambda held: held.memory,
     "max_cost": lambda held: held.cost_high,

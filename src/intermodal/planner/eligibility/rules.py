@@ -80,7 +80,7 @@ class PricedRoute(Struct, gc=False):
     context: float
     context_known: bool
     pictures: int
-    max_pictures: int | None
+    max_images: int | None
     memory: float
     limits: RequestLimits | None
     held: MediaAmounts
@@ -274,7 +274,7 @@ def labels(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 def matched(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     """Exclude contrastive models from text-only jobs, because their text encoders are for captions of a few words."""
-    if job != case.job or job not in ("score", "embed") or not group.first.model.matches_pictures or case.bundles:
+    if job != case.job or job not in ("score", "embed") or not group.first.model.matches_images or case.bundles:
         return ""
     if job == "score":
         return "scores labels against images, and there is none"
@@ -314,11 +314,11 @@ def privacy(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case
     """Keep private parts and all data derived from them on this machine, unless released."""
     if not bundle.private or not group.remote:
         return ""
-    if option.name in ("native", "resized", "read_along") or (option.name == "frames" and bundle.picture_private):
+    if option.name in ("native", "resized", "read_along") or (option.name == "frames" and bundle.image_private):
         return f"{bundle.kind} may not leave this machine ({bundle.title} is private)"
     if "text" in option.kinds and bundle.text_private:
         return hint("{} is private, and so is its text ({})", bundle.title, release(f"{bundle.kind}:text"))
-    if "image" in option.kinds and bundle.picture_private:
+    if "image" in option.kinds and bundle.image_private:
         what = "images of its pages" if bundle.kind == "document" else "its images"
         return f"{bundle.title} is private, and so are {what}"
     if "audio" in option.kinds and bundle.sound_private:
@@ -359,16 +359,16 @@ def labelled(group: EndpointGroup, option: ConversionOption, bundle: Bundle, cas
     if not option.lost:
         return ""
     if (
-        group.first.model.matches_pictures and bundle.kind == "image"
+        group.first.model.matches_images and bundle.kind == "image"
     ):  # it comes after the models that read, if the image looks like print
         return ""
     lost = joined_names(option.missed)
     return f"labels go by {lost} of {bundle.title}, and {_DOING.get(option.name, 'this way')} loses it"
 
 
-def as_pictures(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
+def as_images(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
     """Require that contrastive models receive images, not text about them."""
-    if not group.first.model.matches_pictures or option.kinds == {"image"}:
+    if not group.first.model.matches_images or option.kinds == {"image"}:
         return ""
     return f"compares images, and {_DOING.get(option.name, 'this way')} makes something else of {bundle.title}"
 
@@ -387,9 +387,9 @@ def drawn_from(group: EndpointGroup, option: ConversionOption, bundle: Bundle, c
 
 
 def images(priced: PricedRoute, case: PlanningCase) -> str:
-    if priced.max_pictures is None or priced.pictures <= priced.max_pictures:
+    if priced.max_images is None or priced.pictures <= priced.max_images:
         return ""
-    return f"takes {priced.max_pictures} images a request, and there are {priced.pictures}"
+    return f"takes {priced.max_images} images a request, and there are {priced.pictures}"
 
 
 def media(priced: PricedRoute, case: PlanningCase) -> str:
@@ -499,7 +499,7 @@ RULES: tuple[Rule, ...] = (
     Rule("refused", "option", as_it_is),
     Rule("keep", "option", keep),
     Rule("labelled", "option", labelled, ("score",)),
-    Rule("as_pictures", "option", as_pictures, ("score", "embed")),
+    Rule("as_images", "option", as_images, ("score", "embed")),
     Rule("drawn_from", "option", drawn_from, ("draw",)),
     Rule("floor", "route", floor),
     Rule("images", "route", images),

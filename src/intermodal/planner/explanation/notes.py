@@ -52,7 +52,7 @@ def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[
             f"the context length of {chosen.endpoint.id} is unknown; {chosen.rates.context:,.0f} tokens are assumed"
         )
     found += _tools_perhaps_too_long(case, chosen)
-    found += _pictures_perhaps_too_long(case, chosen)
+    found += _images_perhaps_too_long(case, chosen)
     found += _without_question(case, candidate)
     found += _shortened(case, candidate)
     found += _started_servers(case, candidate)
@@ -149,7 +149,7 @@ def _tools_perhaps_too_long(case: PlanningCase, chosen: Route) -> list[str]:
     ]
 
 
-def _pictures_perhaps_too_long(case: PlanningCase, chosen: Route) -> list[str]:
+def _images_perhaps_too_long(case: PlanningCase, chosen: Route) -> list[str]:
     """Return a note if the images at their high estimate would exceed the context."""
     (low, _, high), context = chosen.demand.image, chosen.rates.context
     if (

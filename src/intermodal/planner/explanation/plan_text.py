@@ -135,7 +135,7 @@ def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, ve
     after = f" after {number_word(conversions)} conversion{'s' if conversions != 1 else ''}" if conversions else ""
     looked_at = _looked_at(case, assignment)
     kind = "speech translation" if case.job == "transcribe" and case.into else _OTHER_KINDS.get(case.job, "")
-    if answering.model.matches_pictures:
+    if answering.model.matches_images:
         return _matching(case, verdict, after)
     if case.job == "score" and not answering.model.answers_in_words:
         if describers(assignment):

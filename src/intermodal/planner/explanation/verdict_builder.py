@@ -163,7 +163,7 @@ def verdict_of(case: PlanningCase, chosen: Route, found: SearchResult, floor: in
 
 def instead_of(case: PlanningCase, route: Route) -> Instead:
     """Return the kind of model used if no language model is needed."""
-    if route.endpoint.model.matches_pictures:
+    if route.endpoint.model.matches_images:
         return "contrastive model"
     if case.job == "transcribe" and case.into:
         return "speech translation"
@@ -181,10 +181,10 @@ _INSTEAD: dict[Job, Instead] = {
 
 def _contrastive(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
     """Return the nearest contrastive model for labels of images, if a generative model chooses among them."""
-    matching = [group for group in case.index.groups if group.first.model.matches_pictures]
+    matching = [group for group in case.index.groups if group.first.model.matches_images]
     able = _keepers(case, matching, chosen, found)
-    as_pictures = ((group, options) for group, options in able if all(option.kinds == {"image"} for option in options))
-    return _nearest(case, as_pictures, floor)
+    as_images = ((group, options) for group, options in able if all(option.kinds == {"image"} for option in options))
+    return _nearest(case, as_images, floor)
 
 
 def _of_text(case: PlanningCase, route: Route) -> bool:
@@ -211,7 +211,7 @@ def _encoder(case: PlanningCase, chosen: Route, found: SearchResult, floor: int)
     """Return the nearest encoder for labels of a text, if a generative model chooses among them."""
     silent = [
         group for group in case.index.groups
-        if not (group.first.model.answers_in_words or group.first.model.matches_pictures)
+        if not (group.first.model.answers_in_words or group.first.model.matches_images)
         and rules.labels(group, case.job, case) == ""
     ]  # fmt: skip
     return _nearest(case, _as_text_only(_keepers(case, silent, chosen, found)), floor)

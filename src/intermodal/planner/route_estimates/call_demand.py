@@ -153,7 +153,7 @@ def call_demand(case: PlanningCase, group: EndpointGroup, assignment: Assignment
         cold=assignment.cold,
         calls=2 if lettered else 1,
         beside=case.labels if case.job == "score" and not lettered and not headed else 0.0,
-        apart=model.matches_pictures or headed,
+        apart=model.matches_images or headed,
         tools=levels(case.tools(case.tool_rule(group), vocabulary)) if case.request.tools else ZEROS,
     )
 
@@ -173,7 +173,7 @@ def context_tokens(case: PlanningCase, endpoint: str, needs: CallDemand) -> floa
     if needs.apart:
         return 0.0
     found = needs.total[HIGH]
-    if case.hopeful_pictures:
+    if case.hopeful_images:
         found += needs.image[LOW] - needs.image[HIGH]
     if needs.tools[HIGH] == needs.tools[LOW]:
         return found

@@ -110,7 +110,7 @@ class ImageGeneration(NamedTuple):
         return DiffusionWork(megapixels * self.pictures * self.evaluations, megapixels * (self.pictures + turned))
 
 
-def input_pictures(facts: Facts) -> Sequence[PartFacts]:
+def input_images(facts: Facts) -> Sequence[PartFacts]:
     """Return the input images in order."""
     return [part for part in facts.parts if part.kind == "image"]
 
@@ -121,7 +121,7 @@ def image_generation(diffusion: DiffusionSettings, request: Request, facts: Fact
     Unstated settings are the model's defaults. The size is that of the input image, reduced to the pixels that the
     model supports well.
     """
-    output, given = image_output(request), input_pictures(facts)
+    output, given = image_output(request), input_images(facts)
     size = output.size or (_within(diffusion, given[0]) if given else (diffusion.side, diffusion.side))
     strength = (USUAL_STRENGTH if output.strength is None else output.strength) if given else None
     guidance = diffusion.guidance if output.guidance is None else output.guidance
@@ -147,7 +147,7 @@ def drawing_memory(diffusion: DiffusionSettings, memory: Levels, request: Reques
 
 def check_image_settings(request: Request, facts: Facts) -> None:
     """Raise UsageError for settings that are inconsistent with the input."""
-    output, given = image_output(request), input_pictures(facts)
+    output, given = image_output(request), input_images(facts)
     if output.strength is not None and not given:
         raise UsageError(
             "a strength says how much of an image is drawn anew, and no image goes in", where=setting("strength"),
@@ -182,7 +182,7 @@ def unsupported_by_model(diffusion: DiffusionSettings | None, request: Request, 
     if diffusion is None:
         return ""
     output = image_output(request)
-    count = len(input_pictures(facts)) - output.mask
+    count = len(input_images(facts)) - output.mask
     if output.size is not None and any(side % diffusion.unit for side in output.size):
         near = "x".join(str(max(1, round(side / diffusion.unit)) * diffusion.unit) for side in output.size)
         width, height = output.size

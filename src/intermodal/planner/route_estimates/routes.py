@@ -112,7 +112,7 @@ class Route(Struct, eq=False, gc=False):
 def price_route(case: PlanningCase, endpoint: Endpoint, remote: bool, rates: Rates, needs: CallDemand) -> RouteNumbers:
     """Return the figures of a route. If the answer's limit may be reduced, it is fitted to the cost and time limits."""
     cap = answer_limit(case, rates, context_tokens(case, endpoint.id, needs))
-    if case.hopeful_pictures and needs.image[LOW] < needs.image[HIGH]:
+    if case.hopeful_images and needs.image[LOW] < needs.image[HIGH]:
         # A server that counts prompt and answer limit together would reject the request, so allow a usual answer only.
         cap = min(cap, max(float(DEFAULT_ANSWER[case.output]), math.floor(rates.context - needs.total[MID])))
     numbers = _price(case, endpoint, remote, rates, needs, cap)
@@ -221,7 +221,7 @@ def priced_route(
         context=math.inf if transcribes else rates.context,
         context_known=bool(endpoint.context or endpoint.model.context),
         pictures=needs.pictures,
-        max_pictures=group.first.host.max_images,
+        max_images=group.first.host.max_images,
         memory=numbers.memory,
         limits=case.token_rules(group).limits,
         held=needs.held,

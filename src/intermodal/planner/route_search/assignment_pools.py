@@ -248,7 +248,7 @@ class AssignmentPools:
         return found
 
 
-AS_PICTURE = ("native", "resized")
+AS_IMAGE = ("native", "resized")
 
 
 def prefer_native_for_named(case: PlanningCase, bundle: Bundle, good: list[ConversionOption]) -> list[ConversionOption]:
@@ -272,7 +272,7 @@ def without_needless_descriptions(bundle: Bundle, good: list[ConversionOption]) 
 
     Several images may need descriptions if the context is short.
     """
-    if bundle.kind != "image" or len(bundle.parts) > 1 or not any(option.name in AS_PICTURE for option in good):
+    if bundle.kind != "image" or len(bundle.parts) > 1 or not any(option.name in AS_IMAGE for option in good):
         return good
     return [option for option in good if option.name not in ("describe", "both")]
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, get_args
 import msgspec
 
 from intermodal.core.content import Transcript
-from intermodal.core.request import PictureFormat, Quality
+from intermodal.core.request import ImageFormat, Quality
 from intermodal.protocols.calls import AudioFormat, EmbeddingCall, ImageCall, SpeechCall
 from intermodal.protocols.framing.json_body import dumps, loads
 from intermodal.protocols.openai_media.transcription import subtitles
@@ -129,8 +129,8 @@ def _image_call(tree: Mapping[str, Any]) -> ImageCall:
         raise ValueError("response_format 'url': nothing is kept here, so images come as b64_json")
     if tree.get("stream") not in (None, False):
         raise ValueError("stream: images come whole here, leave stream out")
-    form: PictureFormat | Literal[""] = require_one_of(
-        tree.get("output_format") or "", "output_format", ("", *get_args(PictureFormat))
+    form: ImageFormat | Literal[""] = require_one_of(
+        tree.get("output_format") or "", "output_format", ("", *get_args(ImageFormat))
     )
     quality = require_one_of(tree.get("quality") or "", "quality", (*_QUALITIES, *get_args(Quality)))
     count = tree.get("n")

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Callable
 
 from intermodal.errors import InputError
-from intermodal.media.office.conversion_types import MAX_PICTURES, MIN_PICTURE_SIDE, EmbeddedFile
+from intermodal.media.office.conversion_types import MAX_IMAGES, MIN_IMAGE_SIDE, EmbeddedFile
 from intermodal.media.worker_results import MediaProbeResult
 from intermodal.plans.numbers import counted
 
 Probe = Callable[[bytes], MediaProbeResult]
 
 
-class PictureCollector:
+class ImageCollector:
     """Collects the images of a file.
 
     ``probe`` returns the size of an image, and raises an InputError if the image is not accepted.
@@ -40,10 +40,10 @@ class PictureCollector:
         except InputError:
             self._left["unreadable"] += 1
             return 0
-        if min(found.width, found.height) < MIN_PICTURE_SIDE:
+        if min(found.width, found.height) < MIN_IMAGE_SIDE:
             self._left["tiny"] += 1
             return 0
-        if len(self._held) >= MAX_PICTURES:
+        if len(self._held) >= MAX_IMAGES:
             self._left["more"] += 1
             return 0
         self._held.append(EmbeddedFile(data=data))
@@ -62,11 +62,11 @@ class PictureCollector:
     def notes(self) -> list[str]:
         found = []
         if self._left["tiny"]:
-            found.append(f"{counted(self._left['tiny'], 'image')} smaller than {MIN_PICTURE_SIDE} px left out")
+            found.append(f"{counted(self._left['tiny'], 'image')} smaller than {MIN_IMAGE_SIDE} px left out")
         if self._left["unreadable"]:
             found.append(f"{counted(self._left['unreadable'], 'image')} of a kind that is not taken left out")
         if self._left["more"]:
-            found.append(f"{counted(self._left['more'], 'image')} after the first {MAX_PICTURES} left out")
+            found.append(f"{counted(self._left['more'], 'image')} after the first {MAX_IMAGES} left out")
         if self.outside:
             found.append(f"{counted(self.outside, 'image')} on the web not fetched")
         return found

@@ -26,7 +26,7 @@ from intermodal.core.content import PathSource, Value, in_utf8
 from intermodal.errors import InputBroken, InputEmpty, InputMissing, UsageError
 from intermodal.executor.outputs.captions import caption
 from intermodal.local.embedded.versions import converter_version
-from intermodal.media.file_endings import PICTURE_ENDINGS, ending_of
+from intermodal.media.file_endings import IMAGE_ENDINGS, ending_of
 from intermodal.media.media_limits import CONTRASTIVE_SIDE
 from intermodal.plans.numbers import counted
 from intermodal.retrieval.ready_models import ready_endpoints, tier_strength
@@ -49,7 +49,7 @@ _USUAL: Final = "clip-vit-base-patch32"  # weights suggested to users who have n
 Progress = Callable[[int, int, str], None]  # images embedded, images to embed, the file
 
 
-class FoundPicture(Value):
+class FoundImage(Value):
     """An image near the query. ``score``: the cosine, -1 to 1; higher is nearer."""
 
     file: str
@@ -77,7 +77,7 @@ class FindResult(Value):
     query: str
     by: str
     endpoint: str
-    nearest: tuple[FoundPicture, ...] = ()
+    nearest: tuple[FoundImage, ...] = ()
     pictures: int = 0
     looked_at: int = 0
     left_out: tuple[SkippedFile, ...] = ()
@@ -90,7 +90,7 @@ def contrastive_endpoint(catalog: Catalog, name: str = "") -> Endpoint:
     Raises NoRoute if none is ready, UsageError if the named model is of another kind.
     """
     able = ready_endpoints(
-        catalog, name, lambda each: each.model.matches_pictures, unable="has no vectors for images and words",
+        catalog, name, lambda each: each.model.matches_images, unable="has no vectors for images and words",
         kind="a contrastive model", none="no contrastive model is here to find images with", usual=_USUAL,
     )  # fmt: skip
     return max(able, key=lambda each: (tier_strength(each), each.memory.mid, each.id))
@@ -109,7 +109,7 @@ class _LookUp(NamedTuple):
     made: dict[str, str]
 
 
-class PictureFinder:
+class ImageFinder:
     """Finds images with one model.
 
     ``media`` and ``runtimes`` return the decoder and the model runtimes; a search with neither a new image nor a new
@@ -151,7 +151,7 @@ class PictureFinder:
         if left_out and not digests:
             raise _none_taken(left_out)
         if look_up.picture:
-            wanted, cut = await self._of_picture(look_up.picture), False
+            wanted, cut = await self._of_image(look_up.picture), False
             digests.pop(look_up.picture, None)
         else:
             wanted, cut = await self._of_words(query)
@@ -169,7 +169,7 @@ class PictureFinder:
         picture = _picture(query)
         if not picture:
             in_utf8(query, "query")
-        stamps = list_pictures(paths)
+        stamps = list_images(paths)
         files, known = self._vectors.files(), self._vectors.known(self._model)
         made = {
             path: digest
@@ -287,7 +287,7 @@ class PictureFinder:
             return pack_vector(found.vectors[0]), True
         return await self._keep(digest, found.vectors[0]), False
 
-    async def _of_picture(self, path: str) -> bytes:
+    async def _of_image(self, path: str) -> bytes:
         loaded = await _load(path)
         kept = await self._kept(loaded.digest)
         return kept if kept is not None else await self._looked_at(loaded.digest, await self._small(loaded))
@@ -298,7 +298,7 @@ class PictureFinder:
     async def _keep(self, digest: str, vector: Sequence[float]) -> bytes:
         return await anyio.to_thread.run_sync(self._vectors.put, self._model, digest, vector)
 
-    def _nearest(self, wanted: bytes, digests: Mapping[str, str], top: int) -> tuple[tuple[FoundPicture, ...], int]:
+    def _nearest(self, wanted: bytes, digests: Mapping[str, str], top: int) -> tuple[tuple[FoundImage, ...], int]:
         """Return the nearest images, and the number compared.
 
         Embeddings of another length than the query's are skipped.
@@ -310,7 +310,7 @@ class PictureFinder:
             scores.update(zip((digest for digest, _ in fit), compare([vector for _, vector in fit]), strict=True))
         ranked = [(-scores[digest], path) for path, digest in digests.items() if digest in scores]
         best = heapq.nsmallest(top, ranked)
-        return tuple(FoundPicture(file=path, score=round(-distance, 6)) for distance, path in best), len(ranked)
+        return tuple(FoundImage(file=path, score=round(-distance, 6)) for distance, path in best), len(ranked)
 
 
 def _comparison(wanted: bytes, count: int) -> Callable[[Sequence[bytes]], Sequence[float]]:
@@ -376,7 +376,7 @@ def _files(folder: str) -> list[tuple[str, int, int]]:
     return found
 
 
-def list_pictures(paths: Iterable[str | Path]) -> dict[str, FileStamp]:
+def list_images(paths: Iterable[str | Path]) -> dict[str, FileStamp]:
     """Return the image files with their stamps, in a fixed order. Hidden files and folders are skipped unless named.
 
     Raises InputMissing if a path does not exist, InputEmpty if there are no images.
@@ -423,7 +423,7 @@ def _walk(folder: Path, found: dict[str, FileStamp]) -> None:
                 folders.append(entry.path)
                 continue
             # In folders, images are recognised by extension; files named explicitly are accepted with any name.
-            if ending_of(entry.name) not in PICTURE_ENDINGS:
+            if ending_of(entry.name) not in IMAGE_ENDINGS:
                 continue
             try:
                 stat = entry.stat()
@@ -447,4 +447,4 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
         return []
 
 
-__all__ = ["PictureFinder", "FindResult", "SkippedFile", "FoundPicture", "Progress", "contrastive_endpoint"]
+__all__ = ["ImageFinder", "FindResult", "SkippedFile", "FoundImage", "Progress", "contrastive_endpoint"]
