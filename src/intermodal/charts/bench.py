@@ -36,10 +36,14 @@ def picture(levels: Sequence[LoadLevel]) -> str:
         top += 10
     said = "\n".join(
         f"{level.endpoint}, {level.concurrency} at once: first word {level.first.median or 0:.3f} s, "
-        f"{level.decode.median or 0:.1f} tokens a second each, {level.throughput:.1f} together"
+        f"{_figure(level.decode.median)} tokens a second each, {_figure(level.throughput)} together"
         for level in levels
     )
     return drawing.whole("Endpoints compared on one request", said)
+
+
+def _figure(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1f}"
 
 
 def _throughput(level: LoadLevel) -> Percentiles:

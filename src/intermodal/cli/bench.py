@@ -173,7 +173,8 @@ def _show(made: Bench) -> None:
             rows.append(
                 (
                     subject.endpoint, str(level.concurrency), _ranged(level.first, 3, " s"), _ranged(level.decode, 1),
-                    f"{level.throughput:.1f}", str(level.requests), _errors(level),
+                    "unknown" if level.throughput is None else f"{level.throughput:.1f}", str(level.requests),
+                    _errors(level),
                     held(level.memory) if level.memory else "-", _price(subject),
                 )
             )  # fmt: skip

@@ -103,8 +103,8 @@ def _show(summary: Summary) -> None:
     echo_table(
         ("endpoint", "attempts", "failed", "tokens in", "tokens out", "cost", "seconds"),
         [
-            (e.endpoint, count(e.attempts), count(e.failed), count(e.input_tokens), count(e.output_tokens),
-             money(e.cost), f"{e.seconds:,.1f}")
+            (e.endpoint, count(e.attempts), count(e.failed), _tokens(e.input_tokens, e.input_unreported),
+             _tokens(e.output_tokens, e.output_unreported), money(e.cost), f"{e.seconds:,.1f}")
             for e in summary.endpoints
         ],
     )  # fmt: skip
@@ -112,6 +112,8 @@ def _show(summary: Summary) -> None:
         f"\n{counted(summary.runs, 'run')}{_apart(summary)}, {counted(summary.attempts, 'attempt')} "
         f"({summary.open} open), {money(summary.cost)} in all; plans use statistics of epoch {summary.epoch}"
     )
+    if any(each.input_unreported or each.output_unreported for each in summary.endpoints):
+        click.echo("unknown: tokens of attempts whose host did not report them; they are in no sum of tokens")
     if summary.added_up:
         click.echo(f"{counted(summary.added_up, 'attempt')} are kept as daily totals only")
     if summary.beside:
@@ -122,6 +124,15 @@ def _show(summary: Summary) -> None:
         click.echo("\nestimate beside actual: q-error = max(estimate / actual, actual / estimate), 1.00 is perfect")
         head = ("endpoint", "step", "figure", "before learning", "runs", "median", "p90", "in range")
         echo_table(head, [_graded(grade) for grade in summary.grades])
+
+
+def _tokens(tokens: int | None, unreported: int) -> str:
+    """Return a sum of tokens, and of how many attempts they are not in it."""
+    from intermodal.cli.rendering.tables import count
+
+    if not unreported:
+        return count(tokens)
+    return "unknown" if tokens is None else f"{count(tokens)} + {count(unreported)} unknown"
 
 
 def _apart(summary: Summary) -> str:
@@ -161,6 +172,7 @@ def _graded(grade: EstimateGrade) -> tuple[str, ...]:
 
 def _show_attempts(attempts: tuple[AttemptRow, ...]) -> None:
     from intermodal.cli.rendering.tables import count, echo_table, money
+    from intermodal.events import Usage
 
     echo_table(
         ("started", "step", "endpoint", "state", "tokens in", "tokens out", "cost", "seconds"),
@@ -170,11 +182,12 @@ def _show_attempts(attempts: tuple[AttemptRow, ...]) -> None:
                 row.reservation.op,
                 row.reservation.endpoint,
                 row.state if row.outcome is None or not row.outcome.error else f"{row.state}: {row.outcome.error}",
-                count(row.outcome.usage.input_tokens if row.outcome else None),
-                count(row.outcome.usage.output_tokens if row.outcome else None),
+                "unknown" if row.is_unreported("input") else count(used.input_tokens),
+                "unknown" if row.is_unreported("output") else count(used.output_tokens),
                 money(row.spent),
                 f"{row.outcome.seconds:.2f}" if row.outcome else "-",
             )
             for row in attempts
+            for used in (Usage() if row.outcome is None else row.outcome.usage,)
         ],
     )

@@ -75,8 +75,9 @@ class LoadLevel(Value):
     Attributes:
         wall: seconds from the first request to the end of the last.
         first: seconds to the first token. decode: tokens per second of one request. seconds: of a whole request.
-        throughput: tokens per second of all requests together. errors: count by error code. memory: resident bytes of
-            the server's process at the end of the level, None if it is not on this machine or not found.
+        throughput: tokens per second of all requests together; None if the tokens of a request were not reported.
+        errors: count by error code. memory: resident bytes of the server's process at the end of the level, None if it
+            is not on this machine or not found.
     """
 
     endpoint: str
@@ -86,7 +87,7 @@ class LoadLevel(Value):
     first: Percentiles
     decode: Percentiles
     seconds: Percentiles
-    throughput: float
+    throughput: float | None
     requests_per_second: float
     input_tokens: Percentiles
     output_tokens: Percentiles
@@ -274,6 +275,13 @@ class Bench:
         )  # fmt: skip
 
 
+def _throughput(tokens: list[int | None], wall: float) -> float | None:
+    known = [count for count in tokens if count is not None]
+    if len(known) < len(tokens):
+        return None
+    return sum(known) / wall if wall > 0 else 0.0
+
+
 def summarize_level(
     endpoint: str, concurrency: int, made: list[BenchSample], wall: float, memory: int | None
 ) -> LoadLevel:
@@ -288,7 +296,7 @@ def summarize_level(
         endpoint=endpoint, concurrency=concurrency, requests=len(made), wall=wall,
         first=percentiles([each.first for each in good]), decode=percentiles([each.decode for each in good]),
         seconds=percentiles([each.seconds for each in good]),
-        throughput=sum(each.output_tokens or 0 for each in good) / wall if wall > 0 else 0.0,
+        throughput=_throughput([each.output_tokens for each in good], wall),
         requests_per_second=len(good) / wall if wall > 0 else 0.0,
         input_tokens=percentiles([each.input_tokens for each in good]),
         output_tokens=percentiles([each.output_tokens for each in good]),

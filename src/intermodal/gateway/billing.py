@@ -114,17 +114,17 @@ async def billed_run(
 @asynccontextmanager
 async def billed_call(
     ledger: QuotaManager | None, request: GatewayRequest, claim: QuotaClaim
-) -> AsyncIterator[Callable[[int, float | None], None]]:
+) -> AsyncIterator[Callable[[int | None, float | None], None]]:
     """Admit a call without a plan under the key's rate limits and budgets; yield a function that records tokens and
     USD.
 
-    A call that records nothing is settled at zero. If the recorded cost is None, the whole claim is charged.
+    A call that records nothing is settled at zero. Of what is recorded as None, the whole claim is charged.
 
     Raises RequestRefused.
     """
-    took: tuple[int, float | None] = (0, 0.0)
+    took: tuple[int | None, float | None] = (0, 0.0)
 
-    def record(tokens: int, cost: float | None) -> None:
+    def record(tokens: int | None, cost: float | None) -> None:
         nonlocal took
         took = (tokens, cost)
 

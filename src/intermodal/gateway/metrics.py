@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -40,6 +40,13 @@ class Gauges(Value):
     workers: int = 0
 
 
+# Operations whose endpoints count tokens -> the directions.
+_CHAT = ("input", "output")
+_COUNTED: Mapping[str, tuple[str, ...]] = {
+    "generate": _CHAT, "translate": _CHAT, "describe": _CHAT, "embed": ("input",),
+}  # fmt: skip
+
+
 class CounterValues(Value):
     """Counters as one process publishes them to the others."""
 
@@ -47,6 +54,7 @@ class CounterValues(Value):
     seconds: dict[str, list[float]]
     attempts: list[tuple[str, str, int]]
     tokens: dict[str, int]
+    unreported: dict[str, int]
     cost: float
     unpriced: int
     broken: list[tuple[str, str, int]]
@@ -60,6 +68,7 @@ class Metrics:
         self.seconds: dict[str, list[float]] = {}  # by path: a count per bucket, one beyond the last, then the sum
         self.attempts: Counter[tuple[str, str]] = Counter()
         self.tokens: Counter[str] = Counter()
+        self.unreported: Counter[str] = Counter()  # answers whose tokens are not in ``tokens``
         self.cost = 0.0
         self.unpriced = 0
         self.broken: Counter[tuple[str, str]] = Counter()
@@ -84,13 +93,16 @@ class Metrics:
         """Count a request whose body was not read. ``path``: "" for no route."""
         self.requests[path, status] += 1
 
-    def feed(self, event: Event) -> None:
-        """Count one event of a run."""
+    def feed(self, event: Event, op: str = "") -> None:
+        """Count one event of a run. ``op``: operation of the step that finished."""
         if isinstance(event, AttemptFailed):
             self.attempt(event.endpoint, event.code)
         elif isinstance(event, StepFinished):
-            usage = event.actual.usage
-            self.used(usage.input_tokens or 0, usage.output_tokens or 0)
+            usage, counted = event.actual.usage, () if event.actual.cached else _COUNTED.get(op, ())
+            self.used(
+                usage.input_tokens if "input" in counted else usage.input_tokens or 0,
+                usage.output_tokens if "output" in counted else usage.output_tokens or 0,
+            )
         elif isinstance(event, Finished):
             self.answer(event.endpoint, event.cost)
 
@@ -104,14 +116,17 @@ class Metrics:
         self.cost += cost or 0.0
         self.unpriced += cost is None
 
-    def used(self, given: int, made: int) -> None:
-        """Count input (``given``) and output (``made``) tokens."""
-        self.tokens["input"] += given
-        self.tokens["output"] += made
+    def used(self, given: int | None, made: int | None) -> None:
+        """Count input (``given``) and output (``made``) tokens; None if the endpoint did not report them."""
+        for direction, count in (("input", given), ("output", made)):
+            if count is None:
+                self.unreported[direction] += 1
+            else:
+                self.tokens[direction] += count
 
-    def passed(self, endpoint: str, given: int, made: int, cost: float | None) -> None:
-        """Count an answer that was forwarded without a run. ``given``, ``made``: input and output tokens. ``cost``:
-        USD.
+    def passed(self, endpoint: str, given: int | None, made: int | None, cost: float | None) -> None:
+        """Count an answer that was forwarded without a run. ``given``, ``made``: input and output tokens, None if not
+        reported. ``cost``: USD.
         """
         self.used(given, made)
         self.answer(endpoint, cost)
@@ -121,6 +136,7 @@ class Metrics:
         return CounterValues(
             requests=[(*names, count) for names, count in self.requests.items()], seconds=self.seconds,
             attempts=[(*names, count) for names, count in self.attempts.items()], tokens=dict(self.tokens),
+            unreported=dict(self.unreported),
             cost=self.cost, unpriced=self.unpriced,
             broken=[(*names, count) for names, count in self.broken.items()],
         )  # fmt: skip
@@ -135,6 +151,7 @@ class Metrics:
         for endpoint, outcome, count in counts.attempts:
             self.attempts[endpoint, outcome] += count
         self.tokens.update(counts.tokens)
+        self.unreported.update(counts.unreported)
         self.cost += counts.cost
         self.unpriced += counts.unpriced
         for path, who, count in counts.broken:
@@ -162,6 +179,10 @@ class Metrics:
         _family(lines, "runs_total", "counter", "Answers and failed attempts by endpoint.", attempts)
         tokens = [(_labels(direction=name), count) for name, count in self.tokens.items()]
         _family(lines, "tokens_total", "counter", "Tokens that endpoints reported.", tokens)
+        unreported = [(_labels(direction=name), count) for name, count in self.unreported.items()]
+        _family(
+            lines, "tokens_unreported_total", "counter", "Answers whose endpoint did not report its tokens.", unreported
+        )
         _family(lines, "cost_usd_total", "counter", "USD of answers whose cost is known.", [("", self.cost)])
         _family(lines, "unpriced_total", "counter", "Answers whose cost is unknown.", [("", self.unpriced)])
         return "\n".join(lines) + "\n"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from intermodal.client.async_client import PreparedRequest, plan_from
 from intermodal.concurrency.offload import is_long, is_long_request, offload
-from intermodal.events import Event, Finished, Rerouted
+from intermodal.events import Event, Finished, Rerouted, StepFinished, StepStarted
 from intermodal.gateway.billing import KeyAllowance, billed_run
 from intermodal.gateway.requests.prompt_size_check import check_prompt_size
 from intermodal.gateway.state.conversations import conversation_digest
@@ -84,8 +84,11 @@ def run_plan(
 
 async def _watched(running: AsyncGenerator[Event], metrics: Metrics, served: RequestRecord) -> AsyncGenerator[Event]:
     async with aclosing(running) as events:
+        ops: dict[str, str] = {}  # operations by step
         async for event in events:
-            metrics.feed(event)
+            if isinstance(event, StepStarted):
+                ops[event.step] = event.op
+            metrics.feed(event, ops.get(event.actual.step, "") if isinstance(event, StepFinished) else "")
             served.feed(event)
             yield event
 

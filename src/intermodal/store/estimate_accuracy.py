@@ -124,11 +124,17 @@ def _usage(total: EndpointTotal) -> EndpointUsage:
         endpoint=total.endpoint,
         attempts=total.attempts,
         failed=total.failed,
-        input_tokens=total.input_tokens,
-        output_tokens=total.output_tokens,
+        input_tokens=_reported(total.input_tokens, total.input_unreported),
+        output_tokens=_reported(total.output_tokens, total.output_unreported),
         cost=total.cost,
         seconds=round(total.micros / 1e6, 3),
+        input_unreported=total.input_unreported,
+        output_unreported=total.output_unreported,
     )
+
+
+def _reported(tokens: int, unreported: int) -> int | None:
+    return None if unreported and not tokens else tokens
 
 
 def _grades(every: Iterable[EstimatePair], first: Epoch) -> Iterator[EstimateGrade]:
@@ -164,9 +170,9 @@ def pairs(rows: Iterable[AttemptRow]) -> Iterator[EstimatePair]:
         outcomes = [row.outcome for row in calls if row.outcome is not None]
         for figure, estimate, actual, promised in (
             ("input_tokens", _at_least_one(expected.input_tokens),
-             sum(outcome.usage.input_tokens or 0 for outcome in outcomes), expected.input_range),
+             _sum_if_all_known(outcome.usage.input_tokens for outcome in outcomes), expected.input_range),
             ("output_tokens", _at_least_one(expected.output_tokens),
-             sum(outcome.usage.output_tokens or 0 for outcome in outcomes), expected.output_range),
+             _sum_if_all_known(outcome.usage.output_tokens for outcome in outcomes), expected.output_range),
             ("seconds", expected.seconds, sum(outcome.seconds for outcome in outcomes), expected.seconds_range),
         ):  # fmt: skip
             silent = figure == "seconds" and all(map(passed_over, calls))
@@ -184,6 +190,12 @@ def transform_pairs(rows: Iterable[TransformRow]) -> Iterator[EstimatePair]:
             yield EstimatePair(
                 "media", row.op, "seconds", row.expected, row.seconds, promised, row.sequence, day, call=False
             )
+
+
+def _sum_if_all_known(counts: Iterable[int | None]) -> int | None:
+    found = list(counts)
+    known = [count for count in found if count is not None]
+    return sum(known) if len(known) == len(found) else None
 
 
 def _at_least_one(tokens: float | None) -> float | None:

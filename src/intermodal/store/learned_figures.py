@@ -425,6 +425,8 @@ def observations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
     reading = (("overhead", 1.0), ("prompt", float(usage.input_tokens)))
     out = float(usage.output_tokens or 0)
     if outcome.first_seconds is None or outcome.reasoning_tokens:  # the first that is seen is not the first made
+        if usage.output_tokens is None:  # how much of the time was writing is unknown
+            return []
         return [Observation((*reading, ("decode", out)) if out else reading, outcome.seconds, weight)]
     found = [Observation(reading, outcome.first_seconds, weight)] if outcome.first_seconds > 0 else []
     rest = outcome.seconds - outcome.first_seconds

@@ -62,18 +62,27 @@ def _whole(value: str, times: str) -> str:
     return f"CAST(ROUND({value} * {times}) AS INTEGER)"
 
 
+def _unreported(direction: str) -> str:
+    """Return the condition of ``AttemptRow.is_unreported``."""
+    taken = f"COALESCE(est_{direction}_tokens, 1) > 0"
+    return f"(state IN ('settled', 'estimated') AND {direction}_tokens IS NULL AND {taken})"
+
+
 _COLUMNS: dict[str, str] = {
     "attempts": "1",
     "failed": "error <> ''",
     "input_tokens": "COALESCE(input_tokens, 0)",
     "output_tokens": "COALESCE(output_tokens, 0)",
+    "input_unreported": _unreported("input"),
+    "output_unreported": _unreported("output"),
     "pico": f"CASE WHEN {_SPENT} < {_VAST} THEN {_whole(_SPENT, '1e12')} ELSE 0 END",
     "vast": f"CASE WHEN {_SPENT} < {_VAST} THEN 0.0 ELSE {_SPENT} END",
     "micros": _whole("COALESCE(seconds, 0)", "1e6"),
     "compared": f"({_COMPARED})",
     "input_estimated": f"CASE WHEN {_COMPARED} THEN {_whole('est_input_tokens', '1e3')} ELSE 0 END",
     "input_counted": f"CASE WHEN {_COMPARED} THEN input_tokens ELSE 0 END",
-    "output_estimated": f"CASE WHEN {_COMPARED} THEN {_whole('COALESCE(est_output_tokens, 0)', '1e3')} ELSE 0 END",
+    "output_estimated": f"CASE WHEN {_COMPARED} AND output_tokens IS NOT NULL"
+    f" THEN {_whole('COALESCE(est_output_tokens, 0)', '1e3')} ELSE 0 END",
     "output_counted": f"CASE WHEN {_COMPARED} THEN COALESCE(output_tokens, 0) ELSE 0 END",
     "pico_estimated": f"CASE WHEN {_COMPARED} AND est_cost < {_VAST} THEN {_whole('est_cost', '1e12')} ELSE 0 END",
     "pico_billed": f"CASE WHEN {_COMPARED} AND cost < {_VAST} THEN {_whole('cost', '1e12')} ELSE 0 END",
@@ -96,6 +105,8 @@ class EndpointTotal(NamedTuple):
     failed: int
     input_tokens: int
     output_tokens: int
+    input_unreported: int
+    output_unreported: int
     pico: int
     vast: float
     micros: int

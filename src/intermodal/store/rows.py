@@ -165,6 +165,15 @@ class AttemptRow(Value, frozen=True):
         """The result of ``size_bucket_of`` for this row."""
         return size_bucket_of(self.reservation, self.outcome)
 
+    def is_unreported(self, direction: Literal["input", "output"]) -> bool:
+        """Return True if tokens that the attempt was estimated to take, or may have taken, were not reported."""
+        reserved, out = self.reservation, self.outcome
+        if out is None or self.state not in ("settled", "estimated"):
+            return False
+        if direction == "input":
+            return out.usage.input_tokens is None and reserved.input_tokens != 0
+        return out.usage.output_tokens is None and reserved.output_tokens != 0
+
     @property
     def spent(self) -> float:
         """The USD that this row counts for: its cost, or the reservation if the cost is unknown."""
@@ -268,15 +277,22 @@ class Drift(Value, frozen=True):
 
 
 class EndpointUsage(Value, frozen=True):
-    """The usage of one endpoint. ``cost`` is in USD, with open and unknown attempts at their upper bound."""
+    """The usage of one endpoint. ``cost`` is in USD, with open and unknown attempts at their upper bound.
+
+    ``input_tokens`` and ``output_tokens`` are sums of what it reported; None if it reported none.
+    ``input_unreported`` and ``output_unreported`` are the attempts that are not in these sums, because it did not
+    report the tokens that they took or may have taken.
+    """
 
     endpoint: str
     attempts: int
     failed: int
-    input_tokens: int
-    output_tokens: int
+    input_tokens: int | None
+    output_tokens: int | None
     cost: float
     seconds: float
+    input_unreported: int = 0
+    output_unreported: int = 0
 
 
 class EstimateComparison(Value, frozen=True):

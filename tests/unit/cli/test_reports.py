@@ -298,6 +298,46 @@ def test_usage_adds_up_tokens_money_seconds_and_q_error(cli: Cli, own_home: Path
     assert cli("usage", "--last", "5").out.count("settled") == 2
 
 
+def _attempt(store: Store, usage: Usage, *, ends: str = "settle", input_tokens: float = 90.0) -> None:
+    row = Reservation(
+        run="r", step="s", op="generate", task="text-generation", endpoint="box:a/b", input_tokens=input_tokens,
+        output_tokens=20.0, cost_high=0.5,
+    )  # fmt: skip
+    attempt = store.reserve(row)
+    store.sent(attempt)
+    getattr(store, ends)(attempt, AttemptOutcome(usage=usage, cost=0.25, seconds=1.5))
+
+
+def test_tokens_that_a_host_did_not_report_are_unknown_and_in_no_sum(cli: Cli, own_home: Path) -> None:
+    store = Store(own_home / "data" / "store.sqlite3")
+    _attempt(store, Usage(), ends="estimate")
+    _attempt(store, Usage(), ends="void")  # nothing was charged for it, so nothing is unknown
+    store.close()
+    (told,) = (line for line in cli("usage").out.splitlines() if line.startswith("box:a/b"))
+    assert told.split()[:5] == ["box:a/b", "2", "0", "unknown", "unknown"]
+    (found,) = cli("usage", "--json").document["endpoints"]
+    assert (found["input_tokens"], found["input_unreported"]) == (None, 1)
+    assert (found["output_tokens"], found["output_unreported"]) == (None, 1)
+
+    store = Store(own_home / "data" / "store.sqlite3")
+    _attempt(store, Usage(input_tokens=100))
+    _attempt(store, Usage(output_tokens=7), input_tokens=0.0)  # it reads none
+    store.close()
+    shown = cli("usage").out
+    assert "100 + 1 unknown" in shown and "7 + 2 unknown" in shown
+    assert "unknown: tokens of attempts whose host did not report them" in shown
+    (found,) = cli("usage", "--json").document["endpoints"]
+    assert (found["input_tokens"], found["input_unreported"]) == (100, 1)
+    assert (found["output_tokens"], found["output_unreported"]) == (7, 2)
+    assert [line.split()[4:6] for line in cli("usage", "--last", "9").out.splitlines()[-4:]] == [
+        ["-", "7"], ["100", "unknown"], ["-", "-"], ["unknown", "unknown"],
+    ]  # fmt: skip
+    before = cli("usage", "--json").document["endpoints"]
+    (own_home / "intermodal.toml").write_text("[store]\nrows = 1\n")
+    assert cli("usage", "--prune").code == 0
+    assert cli("usage", "--json").document["endpoints"] == before, "daily totals keep what is unknown"
+
+
 def test_doctor_names_an_estimate_that_is_off_with_its_evidence(cli: Cli, own_home: Path) -> None:
     store = Store(own_home / "data" / "store.sqlite3")
     for run in range(6):

@@ -240,11 +240,9 @@ class ClientSink:
         )  # fmt: skip
         if report.how == "answered":
             usage = ending.outcome.usage
-            context.metrics.passed(
-                compiled.endpoint.id, usage.input_tokens or 0, usage.output_tokens or 0, ending.counts
-            )
+            context.metrics.passed(compiled.endpoint.id, usage.input_tokens, usage.output_tokens, ending.counts)
         elif report.how == "unusable":
-            context.metrics.used(ending.outcome.usage.input_tokens or 0, ending.outcome.usage.output_tokens or 0)
+            context.metrics.used(ending.outcome.usage.input_tokens, ending.outcome.usage.output_tokens)
         elif report.how != "left":
             context.metrics.attempt(compiled.endpoint.id, report.code)
 

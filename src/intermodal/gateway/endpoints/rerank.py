@@ -87,7 +87,7 @@ async def _ranked(
             ranked = await ranker.rank(call.query, passages, top=call.top or len(passages), most=len(passages))
         except BaseException:
             if hosted is not None:
-                record(0, hosted.cost)
+                record(hosted.charged_tokens, hosted.cost)
             raise
-        record(ranked.tokens, ranked.cost)
+        record(ranked.tokens if hosted is None else hosted.charged_tokens, ranked.cost)
     return ranked

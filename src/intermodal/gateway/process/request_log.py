@@ -237,7 +237,8 @@ def _text(line: _Line, worker: int = 0) -> str:
     if it.model:
         words.append(_word(it.model) + (f" -> {it.endpoint}" if it.endpoint and it.endpoint != it.model else ""))
     if it.input_tokens is not None or it.output_tokens is not None:
-        words.append(f"{it.input_tokens or 0}+{it.output_tokens or 0} tok")
+        given, made = ("?" if count is None else count for count in (it.input_tokens, it.output_tokens))
+        words.append(f"{given}+{made} tok")
     if it.attempts:
         words.append("$?" if it.cost is None else f"${it.cost:.6g}")
     words += [f"{it.attempts} attempts"] if it.attempts > 1 else []

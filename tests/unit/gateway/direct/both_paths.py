@@ -172,6 +172,7 @@ class BothPaths:
         spent.clear()
         metrics = gateway.context.metrics
         before = (Counter(metrics.attempts), Counter(metrics.tokens), metrics.cost, metrics.unpriced)
+        unreported = Counter(metrics.unreported)
         taken, first = gateway.direct.engine.taken, len(wall.hits)
         self._before = {f"{name}-{place}": wall.asked(f"{name}-{place}") for place in range(len(case.models))}
         rows = self._rows(way, name)
@@ -200,7 +201,7 @@ class BothPaths:
             attempts=attempts[len(rows[0]) :], runs=runs[len(rows[1]) :],
             metrics=(
                 metrics.attempts - before[0], metrics.tokens - before[1], round(metrics.cost - before[2], 9),
-                metrics.unpriced - before[3],
+                metrics.unpriced - before[3], metrics.unreported - unreported,
             ),
             served=_served(told_of), spent=spent[:], taken=gateway.direct.engine.taken - taken,
         )  # fmt: skip

@@ -189,8 +189,11 @@ UNKNOWN = {
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_a_count_that_the_host_does_not_report_is_said_to_be_unknown(beside: BothPaths, name: str) -> None:
     for way in ("direct", "taskless", "executor"):
-        beside.ask(way, name)
+        seen = beside.ask(way, name)
         assert '"intermodal":' in beside.text
+        unreported = {f"{direction}_tokens": 1 for direction in seen.metrics[4]}
+        assert unreported == dict.fromkeys(UNKNOWN[name].split(), 1), "nor does /metrics count it as 0"
+        assert bool(seen.spent[-1][3]) == bool(UNKNOWN[name]), "the key pays the most there may have been"
         said = re.findall(r'"unreported": ?(\[[^\]]*\])', beside.text)
         assert [" ".join(json.loads(each)) for each in said] == ([UNKNOWN[name]] if UNKNOWN[name] else []), way
         if name.startswith("ollama"):

@@ -155,6 +155,7 @@ def test_counts_of_several_are_the_counts_of_one_that_did_it_all() -> None:
     for metrics in (other, both):
         metrics.passed("cloud:a", 7, 1, None)
         metrics.passed("cloud:b", 1, 1, 0.5)
+        metrics.passed("cloud:b", 1, None, 0.5)
     total = Metrics()
     total.add(one.counts())
     total.add(other.counts())
