@@ -343,6 +343,11 @@ class WireUsage(Value, frozen=True, tag_field="wire_event", tag="usage"):
     about: dict[str, Any] | None = None
 
     @property
+    def is_empty(self) -> bool:
+        """Return True if it has no tokens at all: servers that count none report zeros, and every chat has some."""
+        return not (self.input_tokens or self.output_tokens or self.seconds)
+
+    @property
     def unreported(self) -> tuple[str, ...]:
         """The counts that the host did not report. A client whose types need a number gets 0 for them."""
         counts = (("input_tokens", self.input_tokens), ("output_tokens", self.output_tokens))

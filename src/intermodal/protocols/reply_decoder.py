@@ -291,7 +291,7 @@ class ReplyDecoder:
         self._end(Error(error=errors.StreamCut(what, where=self._endpoint, todo="ask again")))
 
     def _out_usage(self) -> None:
-        if self._usage is not None:
+        if self._usage is not None and not self._usage.is_empty:
             self._out.append(self._usage)
 
     def _end(self, event: Finish | Error) -> None:

@@ -18,7 +18,6 @@ from intermodal import errors
 from intermodal.core.content import together
 from intermodal.cost_model.image_tokens import image_tokens
 from intermodal.cost_model.tokens import text_tokens
-from intermodal.events import Usage
 from intermodal.executor.attempt.accounting import (
     AttemptAccount,
     AttemptEnding,
@@ -352,17 +351,20 @@ class DirectAttempt:
         return self._sink.metadata(self._account.counts, seconds, notes, self._usage.unreported)
 
     @property
+    def _reported(self) -> WireUsage:
+        usage = self._exchange.usage
+        return _UNCOUNTED if usage is None or usage.is_empty else usage
+
+    @property
     def _usage(self) -> WireUsage:
         """The host's usage; of a stopped answer with the output that was counted here."""
-        exchange = self._exchange
-        usage, ours = exchange.usage or _UNCOUNTED, exchange.counted_here
+        usage, ours = self._reported, self._exchange.counted_here
         return usage if ours is None else replace(usage, output_tokens=ours)
 
     def _notes(self, text: str) -> tuple[str, ...]:
         """Return the notes that the executor would have added to the answer."""
         exchange = self._exchange
-        usage = exchange.usage
-        made, thought = (usage.output_tokens, usage.reasoning_tokens) if usage is not None else (None, None)
+        made, thought = self._reported.output_tokens, self._reported.reasoning_tokens
         stopped = exchange.stopped and stop_note(
             self._compiled.endpoint.id, self._limit, looped=exchange.looped, overran=exchange.overran
         )
@@ -373,8 +375,8 @@ class DirectAttempt:
 
     def _wrong(self, exchange: UpstreamResponse) -> errors.CallError | None:
         """Return the error if a local server read fewer tokens than it was sent; None if it read all."""
-        counted = exchange.usage.input_tokens if exchange.usage is not None else None
-        return detect_truncated_prompt(self._compiled.endpoint, self._work, counted, self._chat.words)
+        given = self._reported.input_tokens
+        return detect_truncated_prompt(self._compiled.endpoint, self._work, given, self._chat.words)
 
     def _found_wrong(self, live: StreamedResponse) -> errors.IntermodalError | Verdict | None:
         """Return the error of a stream that ended, or the pending check of its text against a schema.
@@ -460,13 +462,12 @@ class DirectAttempt:
 
     def _bill(self) -> None:
         """Compute the cost of the answer from the host's usage."""
-        usage = self._exchange.usage or _UNCOUNTED
-        self._account.billed = self._compiled.bill(usage, self._work, self._engine.caller.moment)
+        self._account.billed = self._compiled.bill(self._reported, self._work, self._engine.caller.moment)
 
     def _answered(self, code: str = "") -> AttemptEnding:
         """End an attempt whose answer was billed. ``code``: why it cannot be used."""
         exchange = self._exchange
-        usage, ours = exchange.usage or _UNCOUNTED, exchange.counted_here
+        usage, ours = self._reported, exchange.counted_here
         return self._account.end(
             time.monotonic(), usage, out=usage.output_tokens if ours is None else ours, code=code,
             cut=exchange.finish == "length",
@@ -571,13 +572,13 @@ class DirectAttempt:
         sent: bool = True,
     ) -> None:  # fmt: skip
         """Have the caller charge and record the call."""
-        exchange, account = self._exchange, self._account
+        exchange, account, reported = self._exchange, self._account, self._reported
         complete = how in ("answered", "unusable")
         first = account.first_at if self._chat.stream else None
         self._sink.ended(
             CallReport(
                 ending, how, code, sent,
-                usage=ending.outcome.usage if complete else _tokens(exchange.usage),
+                usage=ending.outcome.usage if complete else reported_usage(reported, reported.output_tokens),
                 first=None if first is None else first - account.began,
                 finish=exchange.finish,
             )
@@ -625,7 +626,3 @@ class DirectAttempt:
                 image_tokens(compiled.book.image, each.width, each.height, each.detail).mid for each in pictures
             ),
         )  # fmt: skip
-
-
-def _tokens(usage: WireUsage | None) -> Usage:
-    return Usage() if usage is None else reported_usage(usage, usage.output_tokens)

@@ -105,7 +105,8 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
         told is not msgspec.UNSET and as_token_count(told) is None
         for told in (reply.prompt_eval_count, reply.eval_count)
     )
-    if not known or odd or not all(call and name for _, call, name in calls):
+    nought = reply.prompt_eval_count == 0 and reply.eval_count == 0  # which says that nothing was counted
+    if not known or odd or nought or not all(call and name for _, call, name in calls):
         return None
     finish = finish_reason(reply.done_reason, called=bool(calls))
     usage = WireUsage(

@@ -138,6 +138,19 @@ for protocol_name, wire_protocol in WIRE_PROTOCOLS.items():
                     [Model([odd(play, counts)])], {"stream": bool(how)}, wire_protocol=wire_protocol
                 )
 
+NOUGHT = dict.fromkeys(
+    ("prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens", "prompt_eval_count",
+     "eval_count"), 0,
+)  # fmt: skip
+for how, play in (("whole", whole(told=NOUGHT)), ("live", events(ROLE, delta("Paris"), delta(None, "stop"),
+                                                                chunk_of(NOUGHT), DONE))):  # fmt: skip
+    CASES[f"{how}nought"] = Case([Model([play])], COUNTED if how == "live" else {})
+for protocol_name, wire_protocol in WIRE_PROTOCOLS.items():
+    for how, play in (("", whole_in(wire_protocol)), ("live", live_in(wire_protocol))):
+        CASES[f"{protocol_name}nought{how}"] = Case(
+            [Model([odd(play, NOUGHT)])], {"stream": bool(how)}, wire_protocol=wire_protocol
+        )
+
 APART: dict[str, tuple[WireProtocol, dict[str, Any]]] = {
     "responsesapart": (RESPONSES, {
         "input_tokens": 100, "input_tokens_details": {"cached_tokens": 41, "cache_write_tokens": 32},
@@ -183,6 +196,9 @@ UNKNOWN = {
     **{f"{protocol}{kind}{side}{how}": {"in": "input_tokens", "out": "output_tokens"}[side]
        for protocol in WIRE_PROTOCOLS for kind in ("null", "negative") for side in ("in", "out")
        for how in ("", "live")},
+    # No tokens in and none out is what servers say that count nothing: every chat has some.
+    **{f"{how}nought": "input_tokens output_tokens" for how in ("whole", "live")},
+    **{f"{protocol}nought{how}": "input_tokens output_tokens" for protocol in WIRE_PROTOCOLS for how in ("", "live")},
 }  # fmt: skip
 
 
@@ -197,5 +213,6 @@ def test_a_count_that_the_host_does_not_report_is_said_to_be_unknown(beside: Bot
         said = re.findall(r'"unreported": ?(\[[^\]]*\])', beside.text)
         assert [" ".join(json.loads(each)) for each in said] == ([UNKNOWN[name]] if UNKNOWN[name] else []), way
         if name.startswith("ollama"):
-            field = {"input_tokens": "prompt_eval_count", "output_tokens": "eval_count"}[UNKNOWN[name]]
-            assert f'"{field}"' not in beside.text, "Ollama leaves out what it does not know"
+            fields = {"input_tokens": "prompt_eval_count", "output_tokens": "eval_count"}
+            for count in UNKNOWN[name].split():
+                assert f'"{fields[count]}"' not in beside.text, "Ollama leaves out what it does not know"
