@@ -34,7 +34,7 @@ from intermodal.client.request_builder import check_output, checked_region, with
 from intermodal.concurrency.sync_bridge import SyncBridge
 from intermodal.config.config_file import Config, data_dir, load_config, snapshot_file
 from intermodal.core.content import Kind
-from intermodal.core.hints import hint, setting
+from intermodal.core.hints import hint, setting, spelled
 from intermodal.core.languages import checked_language
 from intermodal.core.request import (
     ASPECTS,
@@ -442,14 +442,14 @@ def advise(
         UsageError: the options are invalid or contradict each other.
         NoRoute: no available model answers such a request; ``reasons`` say why.
     """
-    return advice_for(takes, makes, config=config, env=env, **options)
+    return spelled(advice_for(takes, makes, config=config, env=env, **options), "python")
 
 
 def advice_for(
     takes: str | Iterable[str], makes: str | Iterable[str] = "text", *, config: Config | None = None,
     env: Mapping[str, str] | None = None, **options: Unpack[AdviseOptions],
 ) -> Advice:  # fmt: skip
-    """Return the same as ``advise``, with errors that name command-line options."""
+    """Return the same as ``advise``, with texts that name command-line options."""
     env = os.environ if env is None else env
     config = load_config(env) if config is None else config
     stated = {key: value for key, value in options.items() if value is not None}

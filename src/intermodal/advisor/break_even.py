@@ -11,6 +11,7 @@ import math
 
 from intermodal.advisor.advice import BillMilestone, BreakEven, RouteOffer, UseOffers
 from intermodal.advisor.question import DAYS, AdviceQuestion, OwnedHardware
+from intermodal.core.hints import hint
 from intermodal.core.quantity import Quantity, between, exact, unknown
 from intermodal.plans.numbers import plain_money, plain_seconds
 
@@ -39,18 +40,21 @@ def break_even(question: AdviceQuestion, decided: UseOffers, kinds: list[UseOffe
     return _compared(known, question, hosted, here)
 
 
+_NOTHING_GIVEN = hint("no price of hardware was given ({hardware-price}), and no volume ({requests})")
+
+
 def _compared(found: BreakEven, question: AdviceQuestion, hosted: RouteOffer, here: RouteOffer) -> BreakEven:
     owned, volume = question.owned, question.volume
     machines = machines_for(volume.per_month, found.capacity.mid) if volume else 0
     found = _with(found, machines=machines, queue=describe_queue(question, here, machines))
     if owned is None:
         if volume is None:
-            return _with(found, words="no price of hardware was given (--hardware-price), and no volume (--requests)")
+            return _with(found, words=_NOTHING_GIVEN)
         worth = hosted.per_month.scaled(1 / machines)
         many, each = ("one such machine", "it") if machines == 1 else (f"{machines:,} such machines", "each")
-        return _with(found, worth=worth, words=(
-            f"{volume.per_month:,.0f} requests a month need {many}; buying is cheaper only if {each} costs less than "
-            f"${plain_money(worth.mid)} a month (--hardware-price)"))  # fmt: skip
+        return _with(found, worth=worth, words=hint(
+            "{} requests a month need {}; buying is cheaper only if {} costs less than ${} a month ({hardware-price})",
+            f"{volume.per_month:,.0f}", many, each, plain_money(worth.mid)))  # fmt: skip
     machine = exact(owned.per_month, _terms(owned))
     requests = crossing(owned, hosted.usd, found.capacity)
     return _with(found, machine=machine, requests=requests, words=_describe(found, question, owned, requests))

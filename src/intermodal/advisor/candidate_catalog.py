@@ -30,7 +30,7 @@ from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
 from intermodal.catalog.snapshot.interpretation import row_over_hosts
 from intermodal.catalog.types import FREE, FREE_TIER, Catalog, Endpoint, Evidence, Host, Model, Speed, Strength
 from intermodal.core.content import Value
-from intermodal.core.hints import setting
+from intermodal.core.hints import hint, setting
 from intermodal.core.quantity import Quantity, between
 from intermodal.core.request import Policy
 from intermodal.cost_model.rates import LOCAL_ZONES
@@ -167,7 +167,7 @@ def _unspoken_readers(
 def _unlicensed(endpoint: Endpoint, policy: Policy) -> str:
     """Return why weights for an own server are excluded if their licence is unknown; "" if they are not."""
     known = endpoint.host is not OWN_SERVER or endpoint.model.permits or policy.licence == "any"
-    return "" if known else "open weights whose licence terms are unknown (--licence any)"
+    return "" if known else hint("open weights whose licence terms are unknown ({licence=})", "any")
 
 
 def _hosts(

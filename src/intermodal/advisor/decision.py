@@ -22,6 +22,7 @@ from intermodal.catalog import provenance
 from intermodal.catalog.shipped_rows import describe_data_policy
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.core.content import Kind as Content
+from intermodal.core.hints import action, hint, joined_by
 from intermodal.core.quantity import exact, unknown
 from intermodal.core.request import TIERS, Request
 from intermodal.cost_model.rates import LOCAL_ZONES
@@ -322,7 +323,7 @@ _NOBODY, _ANOTHER_JOB = (
     ("no such model is known there",),
     ("another kind of output is wanted here", "no endpoint is known"),
 )
-_KEEP = "which --keep asks for"
+_KEEP = hint("which {keep} asks for")
 
 
 def _reasons(error: NoRoute, use: ModelUse, *, stated: bool) -> tuple[str, ...]:
@@ -331,7 +332,7 @@ def _reasons(error: NoRoute, use: ModelUse, *, stated: bool) -> tuple[str, ...]:
     If no aspect that only this use keeps was requested, a rejection for losing one, or for a speech model that is not
     suitable, means that no endpoint supports this use.
     """
-    found = [each for each in error.worded("command line").reasons if not each.endswith(_ANOTHER_JOB)]
+    found = [each for each in error.hints.reasons if not each.endswith(_ANOTHER_JOB)]
     if stated:
         return tuple(found)
     telling = [each for each in found if _KEEP not in each and "hears only" not in each]
@@ -390,7 +391,7 @@ def offer(planning: QuestionPlanner, plan: Plan, place: OfferPlace) -> RouteOffe
         or endpoint.host is not OWN_SERVER
         or not planning.question.by_bill
         or planning.question.hardware.stated,
-        others=tuple(f"{each.endpoint}: {each.reason}" for each in plan.outranked[:OTHERS]),
+        others=tuple(hint("{}: {}", each.endpoint, each.reason) for each in plan.outranked[:OTHERS]),
     )
 
 
@@ -457,11 +458,11 @@ def _reason(
     enough = verdict in ("enough", "enough_with_loss")  # the question does not need what the text loses
     needed = [each for rival in rivals if not enough for each in rival.misses]
     if question.keep and not rivals and decided in ("vision", "hearing", "omni"):
-        return f"only this keeps {' and '.join(question.keep)}, which --keep asks for"
+        return hint("only this keeps {}, which {keep} asks for", " and ".join(question.keep))
     if decided in ("vision", "hearing", "omni") and needed:
-        return f"otherwise it {needed[0]}"
+        return hint("otherwise it {}", needed[0])
     if losses := [each for each in deciding.misses if each.startswith("loses ")]:
-        return f"nothing within these limits keeps everything: it {losses[0]}"
+        return hint("nothing within these limits keeps everything: it {}", losses[0])
     if decided in _BY_OUTPUT:
         return _BY_OUTPUT[decided]
     if rivals and deciding.usd.known:
@@ -488,7 +489,7 @@ _BY_OUTPUT: dict[UseName, str] = {
 
 def _rejection_reasons(plan: Plan) -> tuple[str, ...]:
     rows = [row for row in fold_rejections(plan.rejected) if row.rule not in ("output", "model")]
-    return tuple(f"{counted(row.count, 'endpoint')}: {row.reason}" for row in rows[:REASONS])
+    return tuple(hint("{}: {}", counted(row.count, "endpoint"), row.reason) for row in rows[:REASONS])
 
 
 def _question_words(question: AdviceQuestion) -> str:
@@ -498,26 +499,31 @@ def _question_words(question: AdviceQuestion) -> str:
     return f"{inputs} -> {question.makes}{into}{often}"
 
 
+_NOBODY_WAITS = action("--nobody-waits", python="waits=False")
+_SOMEBODY_WAITS = action("--waiting", python="waits=True")
+
+
 def _assumptions(question: AdviceQuestion) -> tuple[str, ...]:
     found = [f"sizes assumed: {', '.join(question.assumed)}"] if question.assumed else []
     if question.prompt == PROMPT and question.makes in ("text", "json", "speech") and not question.verbatim:
-        found.append("a neutral prompt (--prompt)")
+        found.append(hint("a neutral prompt ({prompt})"))
     if question.out_tokens is None and question.makes in ("text", "json", "speech") and not question.verbatim:
-        found.append("an answer as long as such prompts usually get (--out-tokens)")
+        found.append(hint("an answer as long as such prompts usually get ({out-tokens})"))
     kinds = {piece.kind for piece in question.parts}
     if "document" in kinds and not question.scanned:
-        found.append("every page of a pdf has a text layer of 2,500 letters" + (
-            "" if question.figures else " and no figures (--scanned, --figures)"))  # fmt: skip
+        pages = "every page of a pdf has a text layer of 2,500 letters"
+        found.append(pages if question.figures else hint("{} and no figures ({scanned}, {figures})", pages))
     if kinds & {"image"} and not question.shows:
-        found.append("whether images show text or a scene is not stated (--shows)")
+        found.append(hint("whether images show text or a scene is not stated ({shows})"))
     if question.makes == "scores" and not question.labels:
-        found.append(f"{len(LABELS)} labels of a word or two (--labels)")
+        found.append(hint("{} labels of a word or two ({labels})", len(LABELS)))
     if question.makes == "image":
         found.append("one image of 1024x1024 a request, of medium quality where a model sells by quality")
     if question.objective == "default" and question.somebody_waits:
-        found.append(f"a person waits, and a second is worth ${question.policy.time_value:g} (--nobody-waits)")
+        worth = f"{question.policy.time_value:g}"
+        found.append(hint("a person waits, and a second is worth ${} ({})", worth, _NOBODY_WAITS))
     elif question.objective == "default" and question.waits is None:
-        found.append("no person waits for an answer, so money alone ranks (--waiting)")
+        found.append(hint("no person waits for an answer, so money alone ranks ({})", _SOMEBODY_WAITS))
     return tuple(found)
 
 
@@ -527,8 +533,8 @@ def _conditions(question: AdviceQuestion, offers: CandidateCatalog) -> list[str]
     conditions += [f"region {', '.join(question.regions)}"] if question.regions else []
     conditions += [f"retention {question.retention}"] if question.retention != "any" else []
     conditions += [f"trusted hosts {', '.join(question.trusted)}"] if question.trusted else []
-    left = "; ".join(f"{counted(count, 'endpoint')}: {reason}" for reason, count in offers.refused)
-    return [f"conditions: {', '.join(conditions)}" + (f"; left out: {left}" if left else "")]
+    left = joined_by("; ", (hint("{}: {}", counted(count, "endpoint"), reason) for reason, count in offers.refused))
+    return [hint("conditions: {}{}", ", ".join(conditions), hint("; left out: {}", left) if left else "")]
 
 
 def _no_host(question: AdviceQuestion, offers: CandidateCatalog) -> str:
@@ -623,8 +629,8 @@ def decision_path(
             return (*found, _fork(WHOLE, "no", "nothing within these limits does", decided))
         return (*found, *_senses(kinds, decided))
     assert text is not None and text.best is not None
-    guessed = ", as far as the prompt tells what is needed (--prompt, --keep)" if verdict == "unknown" else ""
-    found.append(_fork(CARRIED, "yes", f"as {text.best.summary}{guessed}"))
+    guessed = hint(", as far as the prompt tells what is needed ({prompt}, {keep})") if verdict == "unknown" else ""
+    found.append(_fork(CARRIED, "yes", hint("as {}{}", text.best.summary, guessed)))
     if decided in ("cascade", "llm"):
         return (*found, _fork(DETOUR, "yes", _cheaper(question, kinds, deciding), decided))
     found.append(_fork(DETOUR, "no", _dearer(question, text.best, deciding)))

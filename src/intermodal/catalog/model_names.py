@@ -270,6 +270,13 @@ def check_unambiguous(name: str, models: list[str]) -> None:
 
 
 def _near(catalog: Catalog, wanted: str) -> str:
+    """Return advice that names the nearest models.
+
+    A name of Ollama's library is only suggested its model: whoever writes it may mean the one on this machine, and a
+    request would go to a host.
+    """
+    if tagged := models_of_tag(wanted, dict.fromkeys(endpoint.model.id for endpoint in catalog.endpoints)):
+        return hint("did you mean {}? See {}", " or ".join(tagged[:3]), EVERY_MODEL)
     model = wanted.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
     names: dict[str, tuple[str, str]] = {}  # a name to match -> its spelling, and its model
     for endpoint in catalog.endpoints:

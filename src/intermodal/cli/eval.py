@@ -15,6 +15,7 @@ import click
 
 from intermodal.cli.arguments.report_options import html_option
 from intermodal.cli.arguments.request_options import listed, money, seconds, with_all
+from intermodal.core.request import SAMPLING_RANGES
 
 if TYPE_CHECKING:
     from intermodal.client.async_client import AsyncClient
@@ -92,7 +93,8 @@ def run_options(most_routes: int) -> Callable[[F], F]:
             "--max-tokens", type=click.IntRange(min=1), default=None, metavar="N", help="Maximum tokens of the answer."
         ),
         click.option(
-            "--temperature", type=click.FloatRange(min=0), default=None, metavar="T", help="Sampling temperature."
+            "--temperature", type=click.FloatRange(*SAMPLING_RANGES["temperature"]), default=None, metavar="T",
+            help="Sampling temperature.",
         ),
         click.option("--seed", type=int, default=None, metavar="N", help="Sampling seed."),
         html_option("Write a self-contained HTML report"),

@@ -21,12 +21,12 @@ from intermodal.core import languages
 from intermodal.core.content import KINDS, BytesSource, File, Part, PathSource, Source, Text, UrlSource
 from intermodal.core.hints import command, hint, setting
 from intermodal.core.request import (
-    HOTTEST,
     LICENCES,
     REGION,
     REGION_WORDS,
     RETENTIONS,
     SAMPLERS,
+    SAMPLING_RANGES,
     ZONES,
     Aspect,
     EmbeddingOutput,
@@ -340,18 +340,13 @@ def checked_region(word: object) -> str:
     return word
 
 
-_RANGES: Mapping[str, tuple[float, float]] = {
-    "temperature": (0.0, HOTTEST), "top_p": (0.0, 1.0), "max_tokens": (1, math.inf),
-}  # fmt: skip
-
-
 def range_hint(name: str, value: object) -> str:
-    """Return advice about a sampling value that no host accepts; "" for a value in range.
+    """Return advice about a sampling value that no vendor documents; "" for a value in range.
 
     >>> range_hint("top_p", 1.5), range_hint("max_tokens", 0), range_hint("seed", -1)
     ('give 0 to 1', 'give 1 or more', '')
     """
-    least, most = _RANGES.get(name, (-math.inf, math.inf))
+    least, most = SAMPLING_RANGES.get(name, (-math.inf, math.inf))
     if not isinstance(value, int | float) or least <= value <= most:
         return ""
     return f"give {least:g} to {most:g}" if most < math.inf else f"give {least:g} or more"
@@ -366,7 +361,7 @@ def _checked_values(cls: Any, given: dict[str, Any]) -> Any:
         value = given.get(name)
         if value is not None and not (isinstance(value, int | float) and 0 <= value < math.inf):
             raise UsageError(f"{name}={value!r} is not a limit", todo="give a number of 0 or more")
-    for name in _RANGES:
+    for name in SAMPLING_RANGES:
         if todo := range_hint(name, given.get(name)):
             raise UsageError(f"{name}={given[name]!r} is out of range", todo=todo)
     for region in given.get("regions", ()):

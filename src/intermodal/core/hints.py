@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, TypeVar, cast
 
+T = TypeVar("T")
 Surface = Literal["command line", "python", "http"]
 _OWNER = "in the server's config"
 ALIASES = f"; what else this name is to mean can be said in [serve.aliases] {_OWNER}"
@@ -157,6 +158,27 @@ def command(text: str) -> Hint:
 def words(text: str, surface: Surface) -> str:
     """Spell a text for a surface; plain strings are returned unchanged."""
     return text.words(surface) if isinstance(text, Hint) else text
+
+
+def spelled(value: T, surface: Surface) -> T:
+    """Return a value with every text in it spelled for a surface: in structs, tuples, lists and mappings."""
+    import msgspec
+
+    found: Any = value
+    if isinstance(value, Hint):
+        found = value.words(surface)
+    elif isinstance(value, msgspec.Struct):
+        fields = {name: getattr(value, name) for name in value.__struct_fields__}
+        changed = {name: new for name, old in fields.items() if (new := spelled(old, surface)) is not old}
+        found = msgspec.structs.replace(value, **changed) if changed else value
+    elif isinstance(value, tuple | list):
+        parts = [spelled(each, surface) for each in value]
+        if any(new is not old for new, old in zip(parts, value, strict=True)):
+            found = type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    elif isinstance(value, dict):
+        kept = {name: spelled(each, surface) for name, each in value.items()}
+        found = kept if any(kept[name] is not each for name, each in value.items()) else value
+    return cast("T", found)
 
 
 def packed(text: str) -> str | list[Part]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -36,7 +36,13 @@ Retention = Literal["any", "no-training", "none"]
 RETENTIONS: tuple[Retention, ...] = ("any", "no-training", "none")
 REGION = "^[a-z]{2}$"  # for hosts and requests
 REGION_WORDS = 'two small letters, as "eu" or "us"'
-HOTTEST = 2.0  # temperature: the highest value that any protocol here accepts
+# Lowest and highest values of what the command line, Python and prompt files state, where a typing error is
+# likelier than a value that no vendor documents: OpenAI's and Gemini's highest temperature is 2, Anthropic's 1. What a
+# client of the gateway sends is passed on as it came, since llama.cpp, vLLM and Ollama state no highest temperature and
+# vendors change theirs: the host decides, and its refusal costs nothing.
+SAMPLING_RANGES: Mapping[str, tuple[float, float]] = {
+    "temperature": (0.0, 2.0), "top_p": (0.0, 1.0), "max_tokens": (1, math.inf),
+}  # fmt: skip
 DEFAULT_MAX_COST = 0.05  # USD per ask
 DEFAULT_TIME_VALUE = 0.002  # USD per second waited
 

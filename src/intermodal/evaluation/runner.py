@@ -21,7 +21,7 @@ import msgspec
 from intermodal.catalog.model_names import resolve_name
 from intermodal.client.async_client import AsyncClient, PreparedRequest
 from intermodal.core.content import Text
-from intermodal.core.hints import hint
+from intermodal.core.hints import MODELS, hint
 from intermodal.core.request import Request
 from intermodal.errors import CallError, IntermodalError, NoRoute, StoreError, UsageError
 from intermodal.evaluation import aggregation, tiers
@@ -131,7 +131,7 @@ class Evaluation:
         why = self.planned[0].why
         if wanted and all(each.why == why for each in self.planned):
             why = f"none of the named endpoints can answer any item: {', '.join(sorted(wanted))}"
-        return NoRoute(why, where=self.data.name, todo="see intermodal models")
+        return NoRoute(why, where=self.data.name, todo=hint("see {}", MODELS))
 
     def _choose(self) -> None:
         """Choose the routes that most items can take, and among equals those that the planner ranks higher."""
@@ -211,12 +211,13 @@ class Evaluation:
         """Return whether the highest cost of a run is within the limit; if not, record why."""
         most = candidate.total.cost.for_limit()
         if math.isinf(most):
-            self.left_out[route.id] = "its price is not known, so it cannot be kept under --max-cost"
+            self.left_out[route.id] = hint("its price is not known, so it cannot be kept under {max-cost}")
             return False
         if most > 0 and self.journal.spent + most > self.settings.max_cost + 1e-9:
-            self.stopped = (
-                f"the next run may cost up to ${most:.4f}, and ${self.journal.spent:.4f} of the "
-                f"${self.settings.max_cost:.4f} allowed is spent; raise --max-cost, and the same command goes on"
+            self.stopped = hint(
+                "the next run may cost up to ${}, and ${} of the ${} allowed is spent; raise {max-cost}, and the same "
+                "command goes on",
+                *(f"{usd:.4f}" for usd in (most, self.journal.spent, self.settings.max_cost)),
             )
             return False
         return True

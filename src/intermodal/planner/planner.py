@@ -92,9 +92,10 @@ def plan_without_id(
 ) -> Plan:
     """Return the plan without its id and the digest of its inputs.
 
-    Over a large catalog these take longer than the choice, so callers that compare many plans omit them.
+    Over a large catalog these take longer than the choice, so callers that compare many plans omit them. Its texts are
+    spelled by the caller.
     """
-    return for_surface(_plan_case(make_case(request, facts, catalog, machine, statistics, as_of)), "command line")
+    return _plan_case(make_case(request, facts, catalog, machine, statistics, as_of))
 
 
 def _plan_case(case: PlanningCase) -> Plan:

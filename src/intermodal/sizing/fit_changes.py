@@ -14,6 +14,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from intermodal.core.content import Value
+from intermodal.core.hints import hint
 from intermodal.core.quantity import Quantity
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import counted
@@ -251,7 +252,8 @@ def _on_host(subject: ModelReference, now: PlacedModel, machine: Machine) -> Ite
 def _of_memory(placed: PlacedModel, machine: Machine) -> tuple[str, ...]:
     """Return a note on the main memory that is needed, if the machine's was not stated."""
     host = placed.memory.total("host")
-    return () if machine.memory else (f"{host.high / GIB:.1f} GiB of memory, of which none was stated (--ram)",)
+    words = hint("{} GiB of memory, of which none was stated ({ram})", f"{host.high / GIB:.1f}")
+    return () if machine.memory else (words,)
 
 
 def _other_card(subject: ModelReference, now: PlacedModel, has: Machine) -> Iterator[_Attempt]:

@@ -17,7 +17,7 @@ from typing import Final, Literal, cast
 from msgspec.structs import replace
 
 from intermodal.core.content import Value
-from intermodal.core.hints import hint, setting
+from intermodal.core.hints import action, hint, setting
 from intermodal.core.quantity import Quantity, between, exact, unknown
 from intermodal.errors import UsageError
 from intermodal.plans.machine import Gpu, Machine
@@ -344,6 +344,12 @@ def _memory_left_by_system(memory: int) -> int:
     return memory - min(_SYSTEM, memory // 4)
 
 
+_ASSUMED_CHANNELS = "2 channels of DDR4 or DDR5, assumed"
+_ASSUMED_BASIS = action(
+    f"{_ASSUMED_CHANNELS} (--measure measures it)", python=_ASSUMED_CHANNELS, http=_ASSUMED_CHANNELS
+)
+
+
 def with_assumptions(machine: Machine, measured: Quantity | None = None) -> Machine:
     """Return the machine with its memory bandwidth and the free memory of unified GPUs filled in.
 
@@ -351,7 +357,7 @@ def with_assumptions(machine: Machine, measured: Quantity | None = None) -> Mach
     unified GPU is at most that of the machine.
     """
     shared = [gpu for gpu in machine.gpus if gpu.unified]
-    assumed = between(*_assumed(2), "2 channels of DDR4 or DDR5, assumed (--measure measures it)")
+    assumed = between(*_assumed(2), _ASSUMED_BASIS)
     bandwidth = measured or (_chip(shared) if shared else assumed)
     gpus = tuple(_with_free(gpu, machine) for gpu in machine.gpus)
     return replace(machine, gpus=gpus, bandwidth=bandwidth)

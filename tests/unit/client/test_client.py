@@ -337,6 +337,23 @@ def test_advice_refuses_what_fits_nowhere_in_words_of_python(options: dict[str, 
     assert "--" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("takes", "makes", "options"),
+    [
+        (["text"], "text", {}),
+        (["pdf", "image"], "json", {"keep": ["layout"], "prompt": "What is the total?"}),
+        (["audio"], "text", {"keep": ["tone"], "waits": False}),
+        (["image"], "scores", {"licence": "commercial"}),
+        (["text"], "text", {"requests": 20_000, "hardware": "24GB"}),
+    ],
+)
+def test_advice_is_in_words_of_python(takes: list[str], makes: str, options: dict[str, Any]) -> None:
+    """What was assumed and what is missing names ``out_tokens`` and ``waits=False``, not options of a shell."""
+    given = intermodal.advise(takes, makes, **options)
+    told = msgspec.json.encode(given).decode()
+    assert re.findall(r"(?<![\w-])--[a-z][a-z-]*", told) == []
+
+
 def test_advice_takes_a_months_requests_as_a_number() -> None:
     number, word = (intermodal.advise(["audio"], "text", requests=often) for often in (20000, "20000/month"))
     assert number.volume is not None and word.volume is not None

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
+import re
+from collections.abc import Iterator
+from pathlib import Path
 
+import click
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import intermodal
+from intermodal.cli.main import app
 from intermodal.core.hints import (
     Hint,
     Surface,
@@ -21,6 +28,7 @@ from intermodal.core.hints import (
     release,
     say_which,
     setting,
+    spelled,
     unpacked,
     words,
 )
@@ -95,3 +103,76 @@ def test_a_sentence_crosses_to_another_process_as_it_is(said: str) -> None:
         pickle.loads(pickle.dumps(said)),
     ):
         assert [words(back, surface) for surface in SURFACES] == [words(said, surface) for surface in SURFACES]
+
+
+class _Held(msgspec.Struct, frozen=True):
+    said: str
+    more: tuple[str, ...] = ()
+    by_name: dict[str, str] = {}
+
+
+@pytest.mark.parametrize(("surface", "expected"), [("python", "raise max_cost"), ("command line", "raise --max-cost")])
+def test_every_text_that_a_value_holds_is_spelled_for_a_surface(surface: Surface, expected: str) -> None:
+    raised = hint("raise {max-cost}")
+    held = spelled([_Held(raised, ("plain", raised), {"todo": raised})], surface)
+    assert held == [_Held(expected, ("plain", expected), {"todo": expected})]
+    assert type(held[0].said) is type(held[0].more[1]) is str
+    plain = _Held("plain")
+    assert spelled(plain, surface) is plain
+
+
+# Modules whose texts only the command line shows: the server's owner reads ``serve --check``, charts are its files.
+_OF_THE_COMMAND_LINE = (
+    "charts/",
+    "cli/",
+    "testing/",
+    "core/hints.py",
+    "gateway/config_check.py",
+    "gateway/workers/worker.py",
+)
+_OF_OTHERS = re.compile(r"\b(vllm|llama-\w+|pip|rapidocr|ollama)\b")
+
+
+def _options(command: click.Command) -> Iterator[str]:
+    for parameter in command.params:
+        yield from (each for each in parameter.opts if each.startswith("--"))
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            found = command.get_command(click.Context(command), name)
+            if found is not None:
+                yield from _options(found)
+
+
+def _texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Texts of a module that is not its documentation, f-strings as one text."""
+    inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    inner |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):  # the first argument of ``action`` is the command line's
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "action" and node.args:
+            inner.add(id(node.args[0]))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inner:
+            yield node.lineno, node.value
+        elif isinstance(node, ast.JoinedStr) and id(node) not in inner:
+            yield (
+                node.lineno,
+                "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values),
+            )
+
+
+def test_texts_for_python_and_http_name_no_option_unless_in_a_whole_command() -> None:
+    """``{max-cost}`` is a setting, which each surface spells. ``--max-cost`` in a text stays what it is."""
+    options = {*_options(app)}
+    assert {"--max-cost", "--measure", "--hardware-price"} <= options
+    root, found = Path(intermodal.__file__).parent, []
+    for path in sorted(root.rglob("*.py")):
+        place = path.relative_to(root).as_posix()
+        if place.startswith(_OF_THE_COMMAND_LINE):
+            continue
+        for line, text in _texts(ast.parse(path.read_text())):
+            for option in re.finditer(r"(?<![\w-])--[a-z][a-z-]*", text):
+                before = text[: option.start()]
+                whole = "intermodal " in before or "pull " in before or _OF_OTHERS.search(before)
+                if " " in text.strip() and option[0] in options and not whole:
+                    found.append(f"{place}:{line}: {text}")
+    assert found == []

@@ -35,14 +35,15 @@ class Gateway:
         self.house, self._plays = house, plays
 
     def ask(
-        self, protocol: str, first: ScriptedReply, second: ScriptedReply, *, stream: bool = False, **headers: str
-    ) -> httpx.Response:
+        self, protocol: str, first: ScriptedReply, second: ScriptedReply, *, stream: bool = False,
+        more: dict[str, Any] | None = None, **headers: str,
+    ) -> httpx.Response:  # fmt: skip
         self._plays.update(first=first, second=second)
         tree: dict[str, Any] = {"model": "cloud/strong", "stream": stream}
         said = [{"role": "user", "content": "hello"}]
         tree |= {"input": said, "max_output_tokens": 50} if protocol == "responses" else {"messages": said}
         tree |= {"max_tokens": 50} if protocol in ("openai", "anthropic") else {}
-        found = self.house.post(DOORS[protocol], tree, **headers)
+        found = self.house.post(DOORS[protocol], tree | (more or {}), **headers)
         if not (protocol == "openai" and stream):  # which is passed on as the host wrote it
             contract.held(found)
         return found
@@ -112,6 +113,21 @@ def test_the_last_event_of_a_stream_that_breaks_says_what_it_took(gateway: Gatew
     assert found.status_code == (200 if how == "live" else 502)
     assert about["cost"] == pytest.approx(gateway.spent(attempts)) and about["cost"] > 0
     assert found.headers["x-intermodal-plan"] == about["plan"]
+
+
+TOO_HOT = {"error": {"message": "temperature: range: 0..1", "type": "invalid_request_error", "param": "temperature"}}
+
+
+@pytest.mark.parametrize("protocol", sorted(DOORS))
+def test_a_temperature_is_its_hosts_to_refuse_and_the_refusal_costs_nothing(gateway: Gateway, protocol: str) -> None:
+    """Ollama, llama.cpp and vLLM state no highest one, so the gateway passes on what came."""
+    hot: dict[str, Any] = {"options": {"temperature": 99}} if protocol == "ollama" else {"temperature": 99}
+    assert gateway.ask(protocol, answer(WORDS), answer(WORDS), stream=True, more=hot).status_code == 200
+    found = gateway.ask(protocol, refusal(400, TOO_HOT), refusal(400, TOO_HOT), more=hot)
+    assert found.status_code == 400 and "temperature: range: 0..1" in found.text
+    assert told(protocol, found)["cost"] == 0
+    if protocol != "ollama":
+        assert found.json()["error"]["type"] == "invalid_request_error"
 
 
 @pytest.mark.parametrize("protocol", sorted(DOORS))
