@@ -41,7 +41,7 @@ REGION_WORDS = 'two small letters, as "eu" or "us"'
 # client of the gateway sends is passed on as it came, since llama.cpp, vLLM and Ollama state no highest temperature and
 # vendors change theirs: the host decides, and its refusal costs nothing.
 SAMPLING_RANGES: Mapping[str, tuple[float, float]] = {
-    "temperature": (0.0, 2.0), "top_p": (0.0, 1.0), "max_tokens": (1, math.inf),
+    "temperature": (0, 2.0), "top_p": (0.0, 1.0), "max_tokens": (1, math.inf),
 }  # fmt: skip
 DEFAULT_MAX_COST = 0.05  # USD per ask
 DEFAULT_TIME_VALUE = 0.002  # USD per second waited
