@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fidelity import drawn
-from fidelity.checks import Check, has, heading, order, row, share_of
+from fidelity.checks import Check, has, heading, lacks, order, row, share_of
 from fidelity.samples import GOODS, NAMES, TOWNS, Chance, Made, recipe
 
 WIDTH, HEIGHT = 595, 842
@@ -66,6 +66,27 @@ def _letter(chance: Chance) -> Made:
         [*has(lines[2], lines[5], lines[14]), order(lines[0], lines[4], lines[9], lines[14])],
         _words(lines),
     )
+
+
+@recipe("pdf", "hidden words", "pdf")
+def _hidden(chance: Chance) -> Made:
+    """Words in the colour of the paper, and words of half a point, between those that are seen."""
+    lines, hidden = chance.sentences(10), chance.sentences(2)
+
+    def draw(canvas: Any) -> None:
+        _lines(canvas, lines)
+        canvas.setFillGray(1)
+        canvas.drawString(60, 500, hidden[0])
+        canvas.setFillGray(0)
+        canvas.setFont("Helvetica", 0.5)
+        canvas.drawString(60, 480, hidden[1])
+        canvas.rect(55, 440, 400, 20, stroke=0, fill=1)
+        canvas.setFont("Helvetica", 11)
+        canvas.setFillGray(1)
+        canvas.drawString(60, 446, "Notes of the week")
+
+    shown = has(lines[0], lines[9], "Notes of the week")
+    return Made(lambda: _canvas(draw), [*shown, *lacks(*hidden)], _words(lines))
 
 
 @recipe("pdf", "table ruled", "pdf")

@@ -30,7 +30,7 @@ CONVERTERS: Final[dict[str, ConverterVersion]] = {
     "audio": ConverterVersion(3, ("av",)),
     "video": ConverterVersion(2, ("av", "pillow")),
     "image": ConverterVersion(2, ("pillow",)),
-    "document": ConverterVersion(1, ("pypdfium2",)),
+    "document": ConverterVersion(2, ("pypdfium2",)),
     "whisper": ConverterVersion(5, ("faster-whisper", "ctranslate2")),
     "ocr": ConverterVersion(2, ("rapidocr", "onnxruntime", "opencv-python", "opencv-python-headless")),
     "llama": ConverterVersion(1, ("xllamacpp",)),

@@ -41,10 +41,12 @@ from intermodal.media.media_limits import (
 )
 from intermodal.media.pdf import page_figures
 from intermodal.media.pdf.annotations import PageOverlay, attachment_note, page_overlay, with_overlay
+from intermodal.media.pdf.hidden_text import NOTHING_HIDDEN, HiddenText, find_hidden, remove_hidden, split_text
 from intermodal.media.text.invisible_characters import strip_invisible
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.media.worker_results import MediaProbeResult
 from intermodal.plans.facts import SCANNED_BELOW, Box, PageFacts
+from intermodal.plans.numbers import counted
 
 T = TypeVar("T")
 Encode = Callable[[Any], T]
@@ -74,12 +76,16 @@ def probe(data: Data, media_type: str) -> MediaProbeResult:
     with sandbox.memory_limit(3 * memory_size(data) + (160 << 20)), _opened(data) as paper:
         notes = attachment_note(paper.document)
         created = normal_date(paper.document.get_metadata_value("CreationDate"))
-        pages = tuple(
+        probed = [
             _page_facts(paper.document, number)
             for numbers in paper.stretches(range(1, paper.count + 1))
             for number in numbers
-        )
-    return MediaProbeResult(pages=pages, notes=notes, created=created)
+        ]
+    unseen = {page.number: len(hidden.split()) for page, hidden in probed if hidden}
+    if unseen:
+        left = counted(sum(unseen.values()), "hidden word")
+        notes = (*notes, f"{left} of {_listed([*unseen])} left out: nothing of them is seen on the page")
+    return MediaProbeResult(pages=tuple(page for page, _ in probed), notes=notes, created=created)
 
 
 def with_samples(data: Data, probed: MediaProbeResult, density: Callable[[Any], Quantity]) -> MediaProbeResult:
@@ -196,13 +202,21 @@ def text(data: Data, pages: list[int], report: Report, *, plain: bool = False) -
             words: list[str] = []
             above: list[PageOverlay | None] = []
             light: list[int] = []
+            changed = False
             for number in numbers:
                 with _page(paper.document, number) as page:
-                    words.append(_text(page))
+                    hidden = _hidden_text(page) if number <= MAX_PAGES_WITH_WORDS else NOTHING_HIDDEN
+                    words.append(_text(page, hidden))
                     above.append(page_overlay(page, form))
-                    if laid_out and words[-1].strip() and layout.is_light(page):
-                        light.append(number)
-            laid = _layout_pages(paper.document, data, light) if light else {}
+                    is_light = laid_out and bool(words[-1].strip()) and layout.is_light(page)
+                    if is_light and hidden:
+                        remove_hidden(page, hidden)
+                if is_light and hidden:
+                    changed = True
+                    is_light = _has_text(paper.document, number, words[-1])
+                if is_light:
+                    light.append(number)
+            laid = _layout_pages(paper.document, data, light, changed=changed) if light else {}
             for place, number in enumerate(numbers):
                 settled = _settled(words[place], strip_invisible(laid.get(number, "")))
                 lies = above[place]
@@ -211,14 +225,21 @@ def text(data: Data, pages: list[int], report: Report, *, plain: bool = False) -
     return found
 
 
-def _layout_pages(document: pypdfium2.PdfDocument, data: Data, numbers: list[int]) -> dict[int, str]:
+def _has_text(document: pypdfium2.PdfDocument, number: int, words: str) -> bool:
+    """Return True if a page whose hidden text was removed has exactly these words."""
+    with _page(document, number) as page:
+        return _NO_LETTER.sub("", _text(page)) == _NO_LETTER.sub("", words)
+
+
+def _layout_pages(document: pypdfium2.PdfDocument, data: Data, numbers: list[int], *, changed: bool) -> dict[int, str]:
     """Return the given pages by the layout.
 
-    The layout needs a whole file: for a file on disk, a new PDF of these pages is passed.
+    The layout needs a whole file: for a file on disk, and for pages that were changed, a new PDF of these pages is
+    passed.
     """
     from intermodal.media.pdf import layout
 
-    if isinstance(data, bytes):
+    if isinstance(data, bytes) and not changed:
         return layout.pages(data, numbers)
     some, written = pypdfium2.PdfDocument.new(), io.BytesIO()
     try:
@@ -349,7 +370,8 @@ def _size(page: pypdfium2.PdfPage) -> tuple[float, float]:
     return max(1.0, page.get_width()), max(1.0, page.get_height())
 
 
-def _page_facts(document: pypdfium2.PdfDocument, number: int) -> PageFacts:
+def _page_facts(document: pypdfium2.PdfDocument, number: int) -> tuple[PageFacts, str]:
+    """Return the facts of a page, and its hidden text, which is none of its words."""
     form = _form(document)
     with _page(document, number) as page:
         width, height = _size(page)
@@ -357,10 +379,11 @@ def _page_facts(document: pypdfium2.PdfDocument, number: int) -> PageFacts:
             textpage = page.get_textpage()
             chars = textpage.count_chars()
             textpage.close()
-            return PageFacts(number=number, width=width, height=height, chars=chars)
+            return PageFacts(number=number, width=width, height=height, chars=chars), ""
+        unseen = _hidden_text(page)
         textpage = page.get_textpage()
         try:
-            words = _words(textpage)
+            words, hidden_words = _split(textpage, unseen)
             doubt = layer_problem(textpage)
         finally:
             textpage.close()
@@ -371,7 +394,7 @@ def _page_facts(document: pypdfium2.PdfDocument, number: int) -> PageFacts:
         short = len(words) < SCANNED_BELOW
         hidden = drawn >= _UNDER_LAYER and not (short or doubt) and is_invisible(page)
         plain = not (short or doubt or hidden)
-        return PageFacts(
+        facts = PageFacts(
             number=number,
             width=width,
             height=height,
@@ -387,20 +410,37 @@ def _page_facts(document: pypdfium2.PdfDocument, number: int) -> PageFacts:
             if plain
             else (),
         )
+        return facts, hidden_words
 
 
-def _text(page: pypdfium2.PdfPage) -> str:
+def _hidden_text(page: pypdfium2.PdfPage) -> HiddenText:
+    """Return the hidden text of a page. An invisible layer over a scan is none: its words are seen in the picture."""
+    width, height = _size(page)
+
+    def is_layer() -> bool:
+        return (
+            is_invisible(page)
+            and page_figures.covered_share(page_figures.drawn_objects(page), width, height) >= _UNDER_LAYER
+        )
+
+    return find_hidden(page, width, height, is_layer)
+
+
+def _text(page: pypdfium2.PdfPage, hidden: HiddenText = NOTHING_HIDDEN) -> str:
     textpage = page.get_textpage()
     try:
-        return _words(textpage)
+        return _split(textpage, hidden)[0]
     finally:
         textpage.close()
 
 
-def _words(textpage: pypdfium2.PdfTextPage) -> str:
-    """Return the text layer with plain line ends, hyphenated words joined, and invisible characters removed."""
-    words = textpage.get_text_range()
-    return strip_invisible(_HYPHEN.sub("", words.replace("\r\n", "\n")))
+def _split(textpage: pypdfium2.PdfTextPage, hidden: HiddenText) -> tuple[str, str]:
+    """Return the text layer with plain line ends, hyphenated words joined and invisible characters removed.
+
+    Hidden text is apart from it.
+    """
+    seen, unseen = split_text(textpage, hidden) if hidden else (textpage.get_text_range(), "")
+    return strip_invisible(_HYPHEN.sub("", seen.replace("\r\n", "\n"))), strip_invisible(unseen).strip()
 
 
 def _distinct(words: str) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ _REPEATED = 3  # pages with an image at the same place from which on it belongs 
 
 
 Matrix = tuple[float, float, float, float, float, float]  # as in ISO 32000-1, 8.3.3
-_AS_IT_IS: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+UNCHANGED: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 _DEEPEST = 4  # nested forms
 
 
@@ -58,7 +58,7 @@ def drawn_objects(page: pypdfium2.PdfPage) -> list[DrawnObject]:
     """Return the objects on a page other than text, up to a limit."""
     found: list[DrawnObject] = []
     for handle, kind in islice(_objects(page.raw), _MAX_OBJECTS):
-        box = _bounds(handle)
+        box = object_bounds(handle)
         if box is not None:
             found.append(DrawnObject(handle, kind, box))
     return found
@@ -97,7 +97,7 @@ def image_regions(
         padded = (hull[0] - _PAPER, hull[1] - _PAPER, hull[2] + _PAPER, hull[3] + _PAPER)
         large = _apart([_within(padded, sheet), *large])
     large.sort(key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
-    return [ImageRegion(_shown(page, box, width, height), box) for box in large[:_MOST]]
+    return [ImageRegion(shown(page, box, width, height), box) for box in large[:_MOST]]
 
 
 def _letters(handle: Any, box: Box) -> Iterator[tuple[int, Box]]:
@@ -110,7 +110,7 @@ def _letters(handle: Any, box: Box) -> Iterator[tuple[int, Box]]:
         if count > _STRAIGHT and box[3] - box[1] <= _TYPE:
             yield count, box
         return
-    left, forms = _MAX_OBJECTS, [(handle, _placed(handle, _AS_IT_IS), 1)]
+    left, forms = _MAX_OBJECTS, [(handle, placed(handle, UNCHANGED), 1)]
     while forms:
         form, matrix, depth = forms.pop()
         count = min(left, max(0, raw.FPDFFormObj_CountObjects(form)))
@@ -119,14 +119,14 @@ def _letters(handle: Any, box: Box) -> Iterator[tuple[int, Box]]:
             thing = raw.FPDFFormObj_GetObject(form, index)
             kind = raw.FPDFPageObj_GetType(thing)
             if kind == raw.FPDF_PAGEOBJ_FORM and depth < _DEEPEST:
-                forms.append((thing, _placed(thing, matrix), depth + 1))
-            elif kind == raw.FPDF_PAGEOBJ_PATH and (own := _bounds(thing)) is not None:
-                low, segments = _through(matrix, own), raw.FPDFPath_CountSegments(thing)
+                forms.append((thing, placed(thing, matrix), depth + 1))
+            elif kind == raw.FPDF_PAGEOBJ_PATH and (own := object_bounds(thing)) is not None:
+                low, segments = through(matrix, own), raw.FPDFPath_CountSegments(thing)
                 if segments > _STRAIGHT and low[3] - low[1] <= _TYPE:
                     yield segments, low
 
 
-def _placed(form: Any, outer: Matrix) -> Matrix:
+def placed(form: Any, outer: Matrix) -> Matrix:
     """Return the matrix from a form's coordinates to the page's: its own, then that of the containing form."""
     own = raw.FS_MATRIX()
     if not raw.FPDFPageObj_GetMatrix(form, ctypes.byref(own)):
@@ -138,7 +138,7 @@ def _placed(form: Any, outer: Matrix) -> Matrix:
     )  # fmt: skip
 
 
-def _through(matrix: Matrix, box: Box) -> Box:
+def through(matrix: Matrix, box: Box) -> Box:
     a, b, c, d, e, f = matrix
     corners = [(x, y) for x in (box[0], box[2]) for y in (box[1], box[3])]
     across, down = [a * x + c * y + e for x, y in corners], [b * x + d * y + f for x, y in corners]
@@ -184,7 +184,7 @@ def _overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _shown(page: pypdfium2.PdfPage, box: Box, width: float, height: float) -> Box:
+def shown(page: pypdfium2.PdfPage, box: Box, width: float, height: float) -> Box:
     """Return a box of the page content as displayed.
 
     It is turned by ``/Rotate``, measured from the upper left corner, in tenths of a point.
@@ -215,7 +215,7 @@ def has_only_its_layer(page: pypdfium2.PdfPage, width: float, height: float, *, 
             thing = raw.FPDFPage_GetObject(page.raw, index)
             kind = raw.FPDFPageObj_GetType(thing)
             if kind == raw.FPDF_PAGEOBJ_IMAGE:
-                box = _bounds(thing)
+                box = object_bounds(thing)
                 if box is None or empty:
                     return False
                 _mark(rows, (box[0] / width, box[1] / height, box[2] / width, box[3] / height))
@@ -292,12 +292,16 @@ def pixels_inside(page: pypdfium2.PdfPage) -> int:
     return pixels
 
 
-def _bounds(thing: Any) -> Box | None:
-    numbers = [ctypes.c_float() for _ in range(4)]
-    if not raw.FPDFPageObj_GetBounds(thing, *(ctypes.byref(number) for number in numbers)):
+_NUMBERS = tuple(ctypes.c_float() for _ in range(4))  # for answers of pdfium; allocating takes as long as asking
+_NUMBER_REFS = tuple(map(ctypes.byref, _NUMBERS))
+
+
+def object_bounds(thing: Any) -> Box | None:
+    """Return left, bottom, right and top of an object, in the coordinates of what holds it."""
+    if not raw.FPDFPageObj_GetBounds(thing, *_NUMBER_REFS):
         return None
-    left, bottom, right, top = (number.value for number in numbers)
-    return left, bottom, right, top
+    left, bottom, right, top = _NUMBERS
+    return left.value, bottom.value, right.value, top.value
 
 
 def _mark(rows: list[int], box: Box) -> None:
