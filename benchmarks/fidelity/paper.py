@@ -146,6 +146,23 @@ def _wrapped_cells(chance: Chance) -> Made:
     )
 
 
+@recipe("pdf", "table wrapped without rules", "pdf")
+def _wrapped_alone(chance: Chance) -> Made:
+    """Cells of several lines and no rule or space between rows: the first line of each cell tells where one begins."""
+    rows = [(name, chance.sentence(), chance.money()) for name in chance.some(NAMES, 6)]
+
+    def draw(canvas: Any) -> None:
+        top = 770.0
+        for name, what, amount in [("Name", "What was done", "Amount"), *rows]:
+            lines = _wrapped(what, 190)
+            canvas.drawString(60, top, name)
+            _lines(canvas, lines, left=200, top=top, gap=14)
+            canvas.drawRightString(500, top, amount)
+            top -= 14 * len(lines)
+
+    return Made(lambda: _canvas(draw), _rows_of(rows, 6), _words(*rows))
+
+
 @recipe("pdf", "invoice", "pdf")
 def _invoice(chance: Chance) -> Made:
     items, number, total = _goods(chance, 4), f"INV-{chance.number(10_000, 99_999)}", chance.money(10_000, 99_999)

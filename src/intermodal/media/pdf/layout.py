@@ -14,6 +14,7 @@ import pypdfium2.raw as raw
 
 from intermodal.media import sandbox
 from intermodal.media.pdf.markdown import LayoutBlock, LayoutLine, page
+from intermodal.media.pdf.wrapped_tables import with_wrapped_tables
 
 
 def _found() -> Any:
@@ -103,7 +104,8 @@ def _written(found: Any) -> str:
     lines = [
         LayoutLine(item.text, (item.x, item.y, item.x + item.width, item.y + item.height)) for item in found.text_items
     ]
-    return page([_block(block) for block in found.blocks or ()], lines)
+    blocks = [_block(block) for block in found.blocks or ()]
+    return page(with_wrapped_tables(blocks, lines), lines)
 
 
 def _block(block: Any) -> LayoutBlock:
