@@ -183,6 +183,58 @@ def packed(members: dict[str, bytes | str]) -> bytes:
     return out.getvalue()
 
 
+_PARTS = "http://schemas.openxmlformats.org/package/2006"
+_RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_DRAWN = (
+    'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" '
+    f'xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main" xmlns:r="{_RELATIONS}"'
+)
+
+
+def slides_alone(*slides: str, title: bool = True) -> dict[str, bytes | str]:
+    """The members of a presentation that a script wrote: no layouts, masters, theme, styles or properties.
+
+    Each slide has a title, if it is to be one, and a line below it; shapes have neither places nor outlines.
+    """
+    override = (
+        '<Override PartName="{}" ContentType="application/vnd.openxmlformats-officedocument.presentationml.{}+xml"/>'
+    )
+    kinds = [override.format("/ppt/presentation.xml", "presentation.main")]
+    kinds += [override.format(f"/ppt/slides/slide{number}.xml", "slide") for number in range(1, len(slides) + 1)]
+    listed = "".join(f'<p:sldId id="{255 + number}" r:id="r{number}"/>' for number in range(1, len(slides) + 1))
+    made: dict[str, bytes | str] = {
+        "[Content_Types].xml": f'<Types xmlns="{_PARTS}/content-types"><Default Extension="rels" ContentType='
+        '"application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="xml" ContentType='
+        f'"application/xml"/>{"".join(kinds)}</Types>',
+        "_rels/.rels": _related({"r1": ("officeDocument", "ppt/presentation.xml")}),
+        "ppt/presentation.xml": f"<p:presentation {_DRAWN}><p:sldIdLst>{listed}</p:sldIdLst>"
+        '<p:notesSz cx="1" cy="1"/></p:presentation>',
+        "ppt/_rels/presentation.xml.rels": _related(
+            {f"r{number}": ("slide", f"slides/slide{number}.xml") for number in range(1, len(slides) + 1)}
+        ),
+    }
+    for number, words in enumerate(slides, 1):
+        shapes = "".join(
+            f'<p:sp><p:nvSpPr><p:cNvPr id="{place}" name=""/><p:cNvSpPr/><p:nvPr>'
+            f"{'<p:ph type=' + chr(34) + 'title' + chr(34) + '/>' if title and place == 2 else ''}</p:nvPr></p:nvSpPr>"
+            f"<p:spPr/><p:txBody><a:bodyPr/><a:p><a:r><a:t>{line}</a:t></a:r></a:p></p:txBody></p:sp>"
+            for place, line in enumerate(words.split("|"), 2)
+        )
+        made[f"ppt/slides/slide{number}.xml"] = (
+            f'<p:sld {_DRAWN}><p:cSld><p:spTree><p:nvGrpSpPr><p:cNvPr id="1" name=""/><p:cNvGrpSpPr/><p:nvPr/>'
+            f"</p:nvGrpSpPr><p:grpSpPr/>{shapes}</p:spTree></p:cSld></p:sld>"
+        )
+    return made
+
+
+def _related(parts: dict[str, tuple[str, str]]) -> str:
+    rows = (
+        f'<Relationship Id="{each}" Type="{_RELATIONS}/{kind}" Target="{target}"/>'
+        for each, (kind, target) in parts.items()
+    )
+    return f'<Relationships xmlns="{_PARTS}/relationships">{"".join(rows)}</Relationships>'
+
+
 OPEN_DOCUMENT = (
     '<?xml version="1.0" encoding="UTF-8"?><office:document-content'
     ' xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"'

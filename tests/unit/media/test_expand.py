@@ -107,6 +107,36 @@ async def test_slides_keep_their_order_and_their_notes_and_say_that_they_are_hid
     assert pictures(parts) == [("deck.pptx, image 1", SIGN)]
 
 
+@pytest.mark.parametrize("title", [True, False])
+async def test_slides_that_a_script_wrote_need_no_layouts_masters_or_properties(
+    worker: MediaWorker, title: bool
+) -> None:
+    made = documents.slides_alone("Tides|High water at noon", "Berths|Nine are free", title=title)
+    text = await text_of(worker, "deck.pptx", documents.packed(made))
+    head = "## Slide 1: Tides" if title else "## Slide 1\n\nTides"
+    assert text.text.startswith(f"{head}\n\nHigh water at noon\n\n## Slide 2") and text.notes == ()
+
+
+@pytest.mark.parametrize("missing", ["types of slides", "_rels/.rels", "ppt/_rels/presentation.xml.rels"])
+async def test_slides_are_read_where_the_parts_around_them_are_missing(worker: MediaWorker, missing: str) -> None:
+    made = documents.slides_alone("Tides|High water at noon", "Berths|Nine are free")
+    if missing in made:
+        del made[missing]
+    else:
+        types = str(made["[Content_Types].xml"])
+        made["[Content_Types].xml"] = types.replace("presentationml.slide+xml", "presentationml.other+xml")
+    text = await text_of(worker, "deck.pptx", documents.packed(made))
+    assert text.text == "## Slide 1\n\nTides\n\nHigh water at noon\n\n## Slide 2\n\nBerths\n\nNine are free"
+    assert text.notes == ("read in the order of the file and without charts: some of its parts are missing or damaged",)
+
+
+async def test_a_damaged_slide_is_refused_and_not_left_out(worker: MediaWorker) -> None:
+    made = documents.slides_alone("Tides|High water at noon", "Berths|Nine are free")
+    made["ppt/slides/slide2.xml"] = str(made["ppt/slides/slide2.xml"])[:-40]
+    with pytest.raises(InputBroken, match="a slide is not markup"):
+        await text_of(worker, "deck.pptx", documents.packed(made))
+
+
 async def test_a_workbook_keeps_values_as_people_see_them(worker: MediaWorker) -> None:
     parts = await taken(worker, "book.xlsx", documents.workbook(SIGN, secret=True, comment="checked", rows=1500))
     text = parts[0]

@@ -2,28 +2,48 @@
 
 Runs in the worker. Included and marked: hidden slides, speaker notes, comments, the numbers of charts, the text of
 SmartArt. Left out, with a note: audio and videos. Images of masters and backgrounds are decoration and left out.
+
+A file without layouts, masters, themes and properties is read like any other. Where the library cannot read a file
+whose slides are there (a part has no content type, the relation to the presentation is missing), their words, tables
+and images are read from the markup in the order of the file.
 """
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
 import pptx
-from pptx.enum.shapes import MSO_SHAPE_TYPE
 from pptx.exc import PythonPptxError
+from pptx.shapes.group import GroupShape
 
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge
 from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
 from intermodal.media.office.image_collector import ImageCollector, Probe
-from intermodal.media.office.office_package import OfficePackage, chart_table, drawn_words, parse_xml, table, words
+from intermodal.media.office.office_package import (
+    OfficePackage,
+    chart_table,
+    drawn_words,
+    local_name,
+    parse_xml,
+    table,
+    words,
+)
 from intermodal.plans.numbers import counted
 
 _PLAYED = (".mp4", ".m4v", ".mov", ".avi", ".wmv", ".mp3", ".m4a", ".wav", ".wma")
 _GRAPHIC = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}dm"
 _MAX_SHAPES = 50_000
+_MAIN = "ppt/presentation.xml"
+_SLIDE = re.compile(r"ppt/slides/slide(\d{1,6})\.xml")
+_RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_UNREADABLE = (
+    PythonPptxError, KeyError, AttributeError, ValueError, TypeError, IndexError, NotImplementedError, SyntaxError,
+    AssertionError,
+)  # fmt: skip
 
 
 def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
@@ -35,8 +55,12 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
             warnings.simplefilter("ignore")
             deck = pptx.Presentation(BytesIO(data))
             slides = [_slide(slide, number, gallery) for number, slide in enumerate(deck.slides, 1)]
-    except (PythonPptxError, KeyError, AttributeError, ValueError, TypeError, IndexError):
-        raise InputBroken("cannot be read as slides", todo="open it and save it again as PPTX") from None
+    except _UNREADABLE:
+        gallery = ImageCollector(probe)
+        slides = [_plain_slide(package, name, number, gallery) for number, name in enumerate(_slide_names(package), 1)]
+        if not slides:
+            raise InputBroken("cannot be read as slides", todo="open it and save it again as PPTX") from None
+        notes.append("read in the order of the file and without charts: some of its parts are missing or damaged")
     if not any(body for _, body, _ in slides) and not gallery.pictures:
         raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
     text = "\n\n".join(f"{head}\n\n{body}".strip() for head, body, _ in slides)
@@ -80,11 +104,19 @@ def _comments(blob: bytes) -> list[str]:
 def _in_order(shapes: Any, depth: int = 0) -> Iterator[Any]:
     """Yield shapes from top to bottom and left to right, with the shapes of groups in place of the groups."""
     found = list(shapes)[:_MAX_SHAPES]
-    for shape in sorted(found, key=lambda each: (each.top or 0, each.left or 0)):
-        if shape.shape_type == MSO_SHAPE_TYPE.GROUP and depth < 20:
+    for shape in sorted(found, key=_place):
+        if isinstance(shape, GroupShape) and depth < 20:
             yield from _in_order(shape.shapes, depth + 1)
         else:
             yield shape
+
+
+def _place(shape: Any) -> tuple[int, int]:
+    """Return top and left of a shape. A placeholder without either takes them from its layout, if there is one."""
+    try:
+        return shape.top or 0, shape.left or 0
+    except KeyError:
+        return 0, 0
 
 
 def _shape(shape: Any, gallery: ImageCollector) -> str:
@@ -125,3 +157,51 @@ def _diagram(shape: Any) -> str:
 
 def _line(text: str) -> str:
     return " ".join(text.replace("\v", " ").split())
+
+
+# ---- files that the library cannot read -----------------------------------------------------------
+
+
+def _slide_names(package: OfficePackage) -> list[str]:
+    """Return the members with the slides: in the order of the presentation, else by their numbers."""
+    main = next((each.target for each in package.relations("") if each.kind == "officeDocument"), _MAIN)
+    targets = {each.id: each.target for each in package.relations(main) if each.kind == "slide" and not each.outside}
+    root = package.xml(main)
+    elements = root.iter() if root is not None else ()
+    listed = [each.get(f"{_RELATION}id") for each in elements if local_name(each) == "sldId"]
+    found = [targets[each] for each in listed if each in targets and targets[each] in package.names]
+    numbered = {int(match[1]): name for name in package.names if (match := _SLIDE.fullmatch(name))}
+    return found or [numbered[number] for number in sorted(numbered)]
+
+
+def _plain_slide(package: OfficePackage, name: str, number: int, gallery: ImageCollector) -> tuple[str, str, bool]:
+    """Return heading, text, and True if the slide is hidden, from its markup alone."""
+    root = package.xml(name)
+    if root is None:
+        raise InputBroken("is damaged: a slide is not markup", todo="open it and save it again as PPTX")
+    relations = {each.id: each for each in package.relations(name) if not each.outside}
+    blocks: list[str] = []
+    rest = [root]
+    while rest and len(blocks) < _MAX_SHAPES:
+        element = rest.pop()
+        kind = local_name(element)
+        if kind == "tbl":
+            rows = [each for each in element if local_name(each) == "tr"]
+            blocks.append(table([[" ".join(words(cell, "p", "t")) for cell in _cells(row)] for row in rows]))
+        elif kind == "p":
+            blocks += words(element, "p", "t")
+        elif kind == "blip" and (picture := relations.get(str(element.get(f"{_RELATION}embed")))) is not None:
+            blocks.append(gallery.mark(package.read(picture.target), ""))
+        else:
+            rest += reversed(element)
+    for relation in relations.values():
+        if relation.kind == "notesSlide":
+            spoken = " ".join(words(package.xml(relation.target), "p", "t"))
+            blocks.append(f"Speaker notes: {spoken}" if spoken else "")
+    hidden = root.get("show") in ("0", "false")
+    head = f"## Slide {number}{' (hidden)' if hidden else ''}"
+    return head, "\n\n".join(block for block in blocks if block), hidden
+
+
+def _cells(row: Any) -> list[Any]:
+    return [each for each in row if local_name(each) == "tc"]

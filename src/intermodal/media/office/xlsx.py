@@ -54,7 +54,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
             for sheet in values.worksheets:
                 other = formulas[sheet.title] if _calculates(package, sheet) else None
                 blocks.append(_sheet(sheet, other, package, gallery, count, notes))
-    except (InvalidFileException, KeyError, AttributeError, ValueError, TypeError, IndexError, SyntaxError):
+    except (InvalidFileException, KeyError, AttributeError, ValueError, TypeError, IndexError, SyntaxError, OSError):
         raise InputBroken("cannot be read as a workbook", todo="open it and save it again as XLSX") from None
     text = "\n\n".join(blocks)
     if not count.cells and not gallery.pictures and not any("\n" in block for block in blocks):
