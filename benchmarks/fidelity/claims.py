@@ -39,10 +39,13 @@ def claims(sample: Sample, row: Row) -> list[Claim]:
 
     Words are kept where four of five arrive, or where anybody says that they may not, and most of them where half
     arrive; times where one stands in the prompt, and where they are stated at the right words; layout and speakers
-    where half of the checks of them hold.
+    where half of the checks of them hold. Of a file that ends in an error nothing arrives: the error has to say what
+    to do, and the plan must not have kept its words without a doubt.
     """
     if row.error:
-        return []
+        claimed = "words" in row.keeps and bool(sample.truth)
+        doubts = [Claim(sample.name, "words", bool(SHORT.search(row.planned)))] if claimed else []
+        return [Claim(sample.name, "errors", bool(row.fix)), *doubts]
     found = []
     if "words" in row.keeps and sample.truth:
         found.append(Claim(sample.name, "words", arrived(sample, row) >= INTACT or flagged(row)))
@@ -70,11 +73,7 @@ def claims_table(picked: Sequence[Sample], rows: Mapping[str, Row]) -> str:
     for aspect in dict.fromkeys(claim.aspect for claim in every):
         some = [claim for claim in every if claim.aspect == aspect]
         lines.append((aspect, str(len(some)), str(sum(claim.true for claim in some))))
-    told = [
-        (arrived(sample, rows[sample.name]), flagged(rows[sample.name]))
-        for sample in picked
-        if sample.truth and not rows[sample.name].error
-    ]
+    told = [(arrived(sample, rows[sample.name]), flagged(rows[sample.name])) for sample in picked if sample.truth]
     short = [said for part, said in told if part < INTACT]
     whole = [said for part, said in told if part >= INTACT]
     flags = (

@@ -26,7 +26,8 @@ class Row(msgspec.Struct):
     """One file.
 
     Attributes:
-        text: what arrived of it. error: why nothing did. seconds: of the processor, children included.
+        text: what arrived of it. error: why nothing did. fix: what the error says to do. seconds: of the processor,
+            children included.
         claims: what steps say to keep and to lose, as EXPLAIN has it; those of the plan that ran.
         planned: words of the plan that are shown before anything runs. found: notes and checks of the answer.
         verdict: of the plan. lines: of pictures that were read: words, confidence, whether letters of them are unread.
@@ -36,6 +37,7 @@ class Row(msgspec.Struct):
     name: str
     text: str = ""
     error: str = ""
+    fix: str = ""
     seconds: float = 0.0
     keeps: list[str] = []
     loses: list[str] = []
@@ -98,6 +100,7 @@ def asked(client: intermodal.Client, host: FakeHost, sample: Sample, data: bytes
     except Exception as error:  # a program that fails in a way it should not is wrong about this file
         made.seconds = processor() - before
         made.error = f"{type(error).__name__}: {error}"
+        made.fix = error.todo if isinstance(error, intermodal.IntermodalError) else ""
     del host.attempts[heard:]
     try:
         plan = client.plan(request)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 BENCHMARKS = str(Path(__file__).parents[3] / "benchmarks")
 sys.path.insert(0, BENCHMARKS)
 from fidelity import checks  # noqa: E402
 from fidelity.checks import Arrived, Check, error_rate, share  # noqa: E402
-from fidelity.samples import samples  # noqa: E402
+from fidelity.claims import claims, claims_table  # noqa: E402
+from fidelity.ours import Row  # noqa: E402
+from fidelity.samples import Sample, samples  # noqa: E402
 
 sys.path.remove(BENCHMARKS)
 
@@ -55,6 +59,34 @@ def test_words_that_do_not_arrive_may_be_told_of_instead() -> None:
 def test_words_and_their_errors_are_counted_as_they_are_defined() -> None:
     assert share("the crane and the ferry", "the crane") == pytest.approx(2 / 5)
     assert error_rate("the red bicycle", "the bicycle stood") == pytest.approx(2 / 3)
+
+
+CALL = Sample("call.wav", "audio", "call", bytes, (), truth="the red bicycle was sold")
+REFUSED = Row(name="call.wav", error="NoContentFound: No speech was found in file.wav", keeps=["words"])
+
+
+@pytest.mark.parametrize(
+    ("fix", "planned", "false"),
+    [
+        ("check the file", "keeps words; loses tone", ["words"]),
+        ("check the file", "most of the words of file.wav arrive as they are", []),
+        ("", "most of the words of file.wav arrive as they are", ["errors"]),
+        ("", "keeps words; loses tone", ["errors", "words"]),
+    ],
+)
+def test_a_file_that_ends_in_an_error_is_judged_by_its_plan_and_by_what_the_error_says_to_do(
+    fix: str, planned: str, false: list[str]
+) -> None:
+    row = msgspec.structs.replace(REFUSED, fix=fix, planned=planned)
+    assert [claim.aspect for claim in claims(CALL, row) if not claim.true] == false
+    flagged = int(not false or false == ["errors"])
+    assert f"Of 1 files of which less than 80% of the words arrive, {flagged} are flagged" in claims_table(
+        [CALL], {"call.wav": row}
+    )
+
+
+def test_an_error_about_a_file_without_words_says_only_what_to_do() -> None:
+    assert [claim.aspect for claim in claims(replace(CALL, truth=""), REFUSED)] == ["errors"]
 
 
 def test_both_halves_have_the_same_kinds_and_no_file_in_common() -> None:
