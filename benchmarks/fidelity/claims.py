@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from fidelity.samples import Sample
 
 INTACT = 0.8  # share of a file's words that must arrive where words are said to be kept
 HALF = 0.5  # and where most of them are
+FEW = 0.7  # share from which on it is false that few of them are
+_FEW = re.compile(r"\bkeeps few words|\bfew of (?:its|the) words")
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,9 @@ def claims(sample: Sample, row: Row) -> list[Claim]:
     """The testable ones of what the plan says to keep.
 
     Words are kept where four of five arrive, or where anybody says that they may not, and most of them where half
-    arrive; times where one stands in the prompt, and where they are stated at the right words; layout and speakers
-    where half of the checks of them hold. Of a file that ends in an error nothing arrives: the error has to say what
-    to do, and the plan must not have kept its words without a doubt.
+    arrive; few of them arrive where seven of ten do not; times where one stands in the prompt, and where they are
+    stated at the right words; layout and speakers where half of the checks of them hold. Of a file that ends in an
+    error nothing arrives: the error has to say what to do, and the plan must not have kept its words without a doubt.
     """
     if row.error:
         claimed = "words" in row.keeps and bool(sample.truth)
@@ -51,6 +54,8 @@ def claims(sample: Sample, row: Row) -> list[Claim]:
         found.append(Claim(sample.name, "words", arrived(sample, row) >= INTACT or flagged(row)))
     if "keeps most words" in row.planned and sample.truth:
         found.append(Claim(sample.name, "most words", arrived(sample, row) >= HALF))
+    if _FEW.search(row.told) and sample.truth:
+        found.append(Claim(sample.name, "few words", arrived(sample, row) < FEW))
     if "timing" in row.keeps and "timing" not in sample.keep and sample.truth:
         found.append(Claim(sample.name, "timing", CLOCK.search(row.text) is not None))
     for aspect in ("timing", "layout", "speakers"):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fidelity import drawn
-from fidelity.checks import Check, has, heading, lacks, order, row, share_of
+from fidelity.checks import Check, has, heading, lacks, order, read_or_told, row, share_of
 from fidelity.samples import GOODS, NAMES, TOWNS, Chance, Made, recipe
 
 WIDTH, HEIGHT = 595, 842
@@ -505,6 +505,28 @@ def _scan(chance: Chance) -> Made:
         lambda: _image_page(drawn.noisy(_typed(lines).image, 8, 1)),
         [*has(lines[0], lines[6], lines[13]), order(lines[0], lines[5], lines[13]), share_of(_words(lines), 0.95)],
         _words(lines),
+    )
+
+
+@recipe("pdf", "text and a scan in Georgian", "pdf")
+def _other_script(chance: Chance) -> Made:
+    """A page of text, and a scan of fewer words that is read where somebody pulled its language."""
+    lines = chance.sentences(20)
+    phrases = ("ინვოისი გადახდისთვის", "მყიდველი", "ტვირთი ჩავიდა ნავსადგურში", "სულ გადასახდელი")
+    scanned = [f"{chance.one(phrases)} {chance.one(phrases)}" for _ in range(8)]
+
+    def draw(canvas: Any) -> None:
+        from reportlab.lib.utils import ImageReader
+
+        _lines(canvas, lines)
+        canvas.showPage()
+        page = drawn.Page()
+        for line in scanned:
+            page.line(line, size=34, style="wide", gap=1.8)
+        canvas.drawImage(ImageReader(page.image), 0, 0, width=WIDTH, height=HEIGHT)
+
+    return Made(
+        lambda: _canvas(draw), [*has(lines[0], lines[19]), read_or_told(_words(scanned))], _words(lines, scanned)
     )
 
 

@@ -256,9 +256,10 @@ def _box(box: Sequence[float]) -> tuple[float, float, float, float]:
 
 
 def _page(number: int, page: Mapping[str, Any]) -> PageFacts:
-    return PageFacts(
+    found = PageFacts(
         number=number, width=595, height=842, chars=page.get("chars", 0), figure_share=page.get("figures", 0.0),
         words=tuple(sorted(set(page.get("words", "").split()))), doubt=page.get("doubt", ""),
         figures=tuple(map(_box, page.get("pictures", ()))), script=page.get("script", ""), read_before=_sure(page),
         figure_letters=exact(float(page["picture_letters"])) if "picture_letters" in page else unknown("not sampled"),
     )  # fmt: skip
+    return msgspec.structs.replace(found, letters=exact(float(page["letters"]))) if "letters" in page else found

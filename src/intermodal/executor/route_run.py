@@ -392,9 +392,10 @@ class RouteRun:
 
     async def _made(self, step: Transform | Call, product: StepProduct, actual: Actual) -> None:
         await self.state.emit(StepFinished(actual=actual, derived=product.derived))
+        facts = self.state.opened.facts.parts[product.part] if product.part >= 0 else None
         remarks = [
             Note(text=remark, step=step.id, warns=True)
-            for remark in conversion_checks.remarks(step.op, product, self.state.name(product.part))
+            for remark in conversion_checks.remarks(step.op, product, self.state.name(product.part), facts)
         ]
         self.state.held_notes.pop((step.op, product.part), None)
         if remarks and all(map(is_nearly_empty, product.pieces)):

@@ -228,6 +228,10 @@ class PlanningCase(Struct):
         """Return how to count a model's text: by its own vocabulary if that counted any text here, else by factors."""
         return Vocabulary(model.tokenizer if model.tokenizer in self.vocabularies else "", model.vocabulary)
 
+    def is_unreadable(self, script: str) -> bool:
+        """Return whether this is a detected script that no local reader supports."""
+        return bool(script) and (self.facts.scripts is None or script not in self.facts.scripts.read)
+
     def text(self, vocabulary: Vocabulary) -> Levels:
         """Return the tokens of all text parts under a vocabulary."""
         found = self.text_cache.get(vocabulary)

@@ -182,8 +182,13 @@ def kept(step: Transform | Call) -> str:
     return ", ".join(_amount(partly[aspect]) if aspect in partly else aspect for aspect in step.keeps)
 
 
+_SURELY = {"scenes": "", "pages": "", "letters": "", "seconds": " recognised with confidence before"}
+
+
 def _amount(portion: Portion) -> str:
-    surely = {"scenes": "", "seconds": " recognised with confidence before"}.get(portion.unit, " surely read before")
+    surely = {"scenes": "", "pages": "", "letters": "", "seconds": " recognised with confidence before"}.get(
+        portion.unit, " surely read before"
+    )
     return f"{portion.amount} {portion.aspect} ({portion.kept:,} of {portion.of:,} {portion.unit}{surely})"
 
 

@@ -63,15 +63,16 @@ class StepEstimate(Value):
     cores: int = 0
 
 
-PortionUnit = Literal["scenes", "lines", "pages", "seconds"]
+PortionUnit = Literal["scenes", "lines", "pages", "seconds", "letters"]
 
 
 class Portion(Value):
     """The share of an aspect that a step keeps, if it is counted and incomplete.
 
-    The step keeps ``kept`` of ``of`` items of ``unit``: scenes of a video that are sampled; lines of an image, or
-    scanned pages, that an earlier OCR run of the same bytes read with confidence; seconds of speech that an earlier
-    transcription recognised with confidence.
+    The step keeps ``kept`` of ``of`` items of ``unit``: scenes of a video that are sampled; lines of an image, or pages
+    of a document, that an earlier OCR run of the same bytes read with confidence; letters of a document without those
+    that it doubted and those in a script that no reader supports; seconds of speech that an earlier transcription
+    recognised with confidence.
     """
 
     aspect: Aspect
@@ -87,7 +88,7 @@ class Portion(Value):
 # Minimum shares that count as most of the words. The threshold for seconds is higher, because seconds are not words:
 # their boundaries are off by up to a second, speech in noise may be denser than the rest, and some confidently
 # recognised words are wrong.
-_MOST: dict[PortionUnit, float] = {"scenes": 0.5, "lines": 0.5, "pages": 0.5, "seconds": 0.6}
+_MOST: dict[PortionUnit, float] = {"scenes": 0.5, "lines": 0.5, "pages": 0.5, "letters": 0.5, "seconds": 0.6}
 
 
 def amount_kept(kept: int, of: int, unit: PortionUnit) -> Literal["most", "few"]:

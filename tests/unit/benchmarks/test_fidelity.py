@@ -85,6 +85,12 @@ def test_a_file_that_ends_in_an_error_is_judged_by_its_plan_and_by_what_the_erro
     )
 
 
+@pytest.mark.parametrize(("text", "true"), [("the red bicycle was", False), ("the red", True)])
+def test_few_words_are_said_to_arrive_where_few_do(text: str, true: bool) -> None:
+    row = Row(name="call.wav", text=text, found="few of its words arrive as they are")
+    assert [claim.true for claim in claims(CALL, row) if claim.aspect == "few words"] == [true]
+
+
 def test_an_error_about_a_file_without_words_says_only_what_to_do() -> None:
     assert [claim.aspect for claim in claims(replace(CALL, truth=""), REFUSED)] == ["errors"]
 

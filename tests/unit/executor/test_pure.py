@@ -427,6 +427,22 @@ def test_a_longer_prompt_raises_the_reservation_and_a_shorter_one_never_lowers_i
         check_context_window(step, endpoint, "w " * 260, 20, world)
 
 
+@pytest.mark.parametrize(("chars", "amount"), [(0, "few"), (100, "few"), (900, "most")])
+def test_what_is_lost_of_a_document_is_counted_and_not_its_worst_page(chars: int, amount: str) -> None:
+    """A page of text before a scan in a script that nothing reads."""
+    letters = between(250.0, 300.0, 350.0, "counted by their edges")
+    pages = (
+        *((PageFacts(number=1, width=595, height=842, chars=chars),) if chars else ()),
+        PageFacts(number=2, width=595, height=842, letters=letters),
+    )
+    facts = PartFacts(index=0, name="letter.pdf", kind="document", pages=pages)
+    lines = tuple(ReadLine(text="CyeT Ha onnaTy", confidence=0.6, unread=True) for _ in range(8))
+    origin = conversions.ImageOrigin(page=2)
+    made = conversions.product_of_lines(look(1), facts, (origin,), (lines,))
+    (remark,) = checks.remarks("read", made, "letter.pdf", facts)
+    assert remark.endswith(f"cannot be read here: {amount} of its words arrive as they are")
+
+
 def test_a_model_is_told_which_lines_it_does_not_get() -> None:
     lines = (
         ReadLine(text="Total 5.00", confidence=0.99),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 
 from intermodal.catalog.types import Endpoint
@@ -54,8 +54,10 @@ _TEXT = 0.04  # share of an image's area that is text, from which there must be 
 _LETTERS = re.compile(r"[^\W_]")
 
 
-def remarks(op: str, product: StepProduct, name: str) -> tuple[str, ...]:
-    """Return the remarks on a conversion of the part ``name``, for the user."""
+def remarks(op: str, product: StepProduct, name: str, facts: PartFacts | None = None) -> tuple[str, ...]:
+    """Return the remarks on a conversion of the part ``name``, for the user. ``facts``: of the part, if known."""
+    if op == "read":
+        return tuple(_read(product, name, facts))
     check = _CHECKS.get(op)
     return tuple(check(product, name)) if check is not None else ()
 
@@ -81,7 +83,7 @@ def drowned(transcript: Transcript | None, name: str) -> str:
     return f"{transcript.unheard:,.0f} s of {name} sound like speech, but no word of it could be recognised"
 
 
-def _read(product: StepProduct, name: str) -> list[str]:
+def _read(product: StepProduct, name: str, facts: PartFacts | None) -> list[str]:
     if not product.pieces:  # images on pages whose text layer has all their words
         return []
     read = [any(line.text.strip() or line.unread for line in lines) for lines in product.lines]
@@ -89,7 +91,7 @@ def _read(product: StepProduct, name: str) -> list[str]:
         return [f"no text found in {name}"]
     pages = [piece.page for piece in product.pieces if isinstance(piece, TextInput)]
     every = [line for lines in product.lines for line in lines]
-    missing = _legible(every, name) if any(line.unread for line in every) else None
+    missing = _legible(every, name, facts, pages) if any(line.unread for line in every) else None
     findings = [missing.message] if missing is not None else []
     if len(pages) != len(read):
         return findings
@@ -126,7 +128,6 @@ def _described(product: StepProduct, name: str) -> list[str]:
 
 _CHECKS: Mapping[str, Callable[[StepProduct, str], list[str]]] = {
     "transcribe": _transcript_texts,
-    "read": _read,
     "extract": _extracted,
     "render": _rendered,
     "frames": _filmed,
@@ -279,7 +280,10 @@ def _reading(made: CheckSubject) -> CheckFinding:
         return CheckFinding(
             problem="confidence", message=f"the text read from {name} is a guess (confidence {mean:.0%})"
         )
-    return _legible(lines, name) or _inspect_size(made, characters) or _totals(made) or CheckFinding()
+    pages = [page.number for page in _read_pages(made)]
+    return (
+        _legible(lines, name, made.facts, pages) or _inspect_size(made, characters) or _totals(made) or CheckFinding()
+    )
 
 
 def _totals(made: CheckSubject) -> CheckFinding | None:
@@ -288,10 +292,13 @@ def _totals(made: CheckSubject) -> CheckFinding | None:
     return CheckFinding(problem="confidence", message=describe_mismatch(found, made.facts.name)) if found else None
 
 
-def _legible(lines: Sequence[ReadLine], name: str) -> CheckFinding | None:
+def _legible(
+    lines: Sequence[ReadLine], name: str, facts: PartFacts | None, pages: Collection[int]
+) -> CheckFinding | None:  # fmt: skip
     """Return the finding on words that are missing, or on more than a few doubtful lines; None if there are none.
 
-    The mean confidence of a page shows little: it stays high if only single lines are misread.
+    The mean confidence of a page shows little: it stays high if only single lines are misread. ``pages``: those that
+    were read.
     """
     unread = sum(line.unread for line in lines)
     doubted = sum(line.confidence < DOUBTED and not line.unread for line in lines)
@@ -305,10 +312,25 @@ def _legible(lines: Sequence[ReadLine], name: str) -> CheckFinding | None:
         findings.append(f"{_of(doubted, len(lines))} read from {name} {'is' if doubted == 1 else 'are'} doubted")
     if not findings:
         return None
-    sure, words = confident_lines(lines)
-    amount = "few" if unread_share(lines) == "most" else amount_kept(sure, words, "lines")
+    amount = _amount_kept(lines, facts, pages)
     problem = "script" if unread else "confidence"
     return CheckFinding(problem=problem, message=f"{' and '.join(findings)}: {amount} of its words arrive as they are")
+
+
+def _amount_kept(lines: Sequence[ReadLine], facts: PartFacts | None, pages: Collection[int]) -> str:
+    """Return how many of the words of a file were read with confidence: "most" or "few".
+
+    Letters of pages with a text layer, and of scans that other steps read, count as kept.
+    """
+    sure, words = confident_lines(lines)
+    share = 0.0 if unread_share(lines) == "most" else sure / words if words else 1.0
+    every = facts.pages if facts is not None else ()
+    beside = sum(page.chars for page in every if not page.scanned)
+    if not beside:
+        return amount_kept(round(share * 1_000), 1_000, "lines")
+    seen = [page.letters if page.scanned else page.figure_letters for page in every if page.number in pages]
+    read = sum(count.mid for count in seen if count.known) or float(sum(len(line.text) for line in lines))
+    return amount_kept(round(beside + share * read), round(beside + read), "letters")
 
 
 def confident_lines(lines: Sequence[ReadLine]) -> tuple[int, int]:

@@ -35,7 +35,11 @@ def partial_aspects(
         return ()
     if step.op == "transcribe":
         return transcribed_portion(case, part, step.endpoint)
-    portion = earlier_portion(part, step.pages) if step.op == "read" and part.kind != "video" else None
+    if step.op != "read" or part.kind == "video":
+        return ()
+    local = step.endpoint.host.zone == "process"
+    unread = {page.number for page in part.pages if local and page.scanned and case.is_unreadable(page.script)}
+    portion = earlier_portion(part, step.pages, unread)
     return (portion,) if portion is not None else ()
 
 
@@ -52,30 +56,60 @@ def transcribed_portion(case: PlanningCase, part: PartFacts, transcriber: Endpoi
     return (portion,)
 
 
-def earlier_portion(part: PartFacts, pages: Collection[int] = ()) -> Portion | None:
-    """Return the share of an image, scanned pages or speech read with confidence before; None if nearly all."""
+def earlier_portion(
+    part: PartFacts, pages: Collection[int] = (), unread: Collection[int] = ()
+) -> Portion | None:  # fmt: skip
+    """Return the share of the words of an image, a document or speech read with confidence before; None if nearly all.
+
+    ``pages``: those that are read, by default the scanned ones. ``unread``: those in a script that no reader supports.
+    """
     kept, of = part.read_before
     if not part.pages:
         unit: Literal["seconds", "lines"] = "seconds" if part.kind in ("audio", "video") else "lines"
         return Portion(aspect="words", kept=kept, of=of, unit=unit) if of else None
-    scans = [page for page in part.pages if (page.number in pages if pages else page.scanned)]
-    bad = sum(page.read_before != (0, 0) for page in scans)
-    return Portion(aspect="words", kept=len(scans) - bad, of=len(scans), unit="pages") if bad else None
+    read = {page.number for page in part.pages if (page.number in pages if pages else page.scanned)}
+    bad = {page.number for page in part.pages if page.read_before != (0, 0) or page.number in unread} & read
+    return _document_portion(part, bad, unread) if bad else None
+
+
+def _document_portion(part: PartFacts, bad: Collection[int], unread: Collection[int]) -> Portion:
+    """Return the share of a document's letters that are read with confidence: what is lost counts, not the worst page.
+
+    ``bad``: pages that were not. Whole pages are counted if the letters of no scan are known.
+    """
+    known = [page.letters.mid for page in part.pages if page.scanned and page.letters.known]
+    if not known:
+        return Portion(aspect="words", kept=len(part.pages) - len(bad), of=len(part.pages), unit="pages")
+    kept = every = 0.0
+    for page in part.pages:
+        seen = page.figure_letters if not page.scanned else page.letters
+        letters = seen.mid if seen.known else sum(known) / len(known) if page.scanned else 0.0
+        sure, lines = page.read_before
+        share = 0.0 if page.number in unread else sure / lines if page.number in bad and lines else 1.0
+        text = 0 if page.scanned else page.chars + page.over
+        kept += text + share * letters
+        every += text + letters
+    of = max(1, round(every))
+    return Portion(aspect="words", kept=min(of - 1, round(kept)), of=of, unit="letters")
 
 
 def portion_notes(steps: Iterable[Step], names: dict[int, str]) -> list[str]:
     """Return the notes on doubtful words. Notes on scenes are written per video (``video_options.scene_notes``)."""
-    return [
+    found = (
         f"{each.amount} of the words of {names[step.part]} arrive as they are: {confidence_text(each)}"
         for step in steps
         if isinstance(step, Call | Transform)
         for each in step.partly
         if each.unit != "scenes"
-    ]
+    )
+    return list(dict.fromkeys(found))
 
 
 def confidence_text(portion: Portion) -> str:
     """Return the confidence of an earlier reading as text."""
+    if portion.unit in ("letters", "pages"):
+        about = "about " if portion.unit == "letters" else ""
+        return f"{about}{portion.kept:,} of its {portion.of:,} {portion.unit} can be read with confidence"
     how, what = ("hearing", "seconds of speech") if portion.unit == "seconds" else ("reading", portion.unit)
     return f"an earlier {how} was sure of {portion.kept:,} of {portion.of:,} {what}"
 

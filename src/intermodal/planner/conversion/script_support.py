@@ -9,6 +9,7 @@ from intermodal.planner.conversion.earlier_readings import confidence_text, earl
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import UNKNOWN_SCRIPT, PageFacts, PartFacts
+from intermodal.plans.step import Call, Step
 from intermodal.plans.verdict import joined_names
 
 MOST = 0.5  # minimum share of a document's letters in unsupported scripts for its words to count as lost
@@ -27,8 +28,8 @@ def reader_script(
 def unreadable_scripts(case: PlanningCase, part: PartFacts) -> tuple[str, ...]:
     """Return the scripts of most of a part's words that no local reader supports."""
     if not part.pages:
-        return (part.script,) if _unknown(case, part.script) else ()
-    missing = [page for page in part.pages if page.scanned and _unknown(case, page.script)]
+        return (part.script,) if case.is_unreadable(part.script) else ()
+    missing = _unread_pages(case, part)
     if not missing:
         return ()
     letters = {page.number: page.letters.mid if page.scanned else float(page.chars) for page in part.pages}
@@ -58,7 +59,11 @@ def unreadable_reason(case: PlanningCase, parts: Collection[PartFacts]) -> str:
     named = {name: scripts for name, scripts in found.items() if scripts}
     if not named:
         return next(filter(None, map(earlier_doubt, parts)), "")
-    scripts = list(dict.fromkeys(script for some in named.values() for script in some))
+    return _script_reason(case, tuple(dict.fromkeys(script for some in named.values() for script in some)))
+
+
+def _script_reason(case: PlanningCase, scripts: Collection[str]) -> str:
+    """Return why words in these scripts cannot be read here, and the fix."""
     looks = [script for script in scripts if script != UNKNOWN_SCRIPT]
     why = (
         f"letters look {joined_names(looks)}, which nothing here reads"
@@ -70,5 +75,19 @@ def unreadable_reason(case: PlanningCase, parts: Collection[PartFacts]) -> str:
     return "; ".join((why, *todo))
 
 
-def _unknown(case: PlanningCase, script: str) -> bool:
-    return bool(script) and (case.facts.scripts is None or script not in case.facts.scripts.read)
+def _unread_pages(case: PlanningCase, part: PartFacts) -> list[PageFacts]:
+    return [page for page in part.pages if page.scanned and case.is_unreadable(page.script)]
+
+
+def unread_page_notes(case: PlanningCase, steps: Iterable[Step]) -> list[str]:
+    """Return the notes on documents that are kept although some of their scanned pages cannot be read here."""
+    read = {step.part for step in steps if isinstance(step, Call) and step.op == "read" and "words" in step.keeps}
+    found = []
+    for part in case.facts.parts:
+        pages = _unread_pages(case, part) if part.index in read else []
+        if pages:
+            scripts = tuple(dict.fromkeys(page.script for page in pages))
+            listed = joined_names(str(page.number) for page in pages[:5])
+            where = f"page{'s' * (len(pages) > 1)} {listed}{' and more' * (len(pages) > 5)}"
+            found.append(f"loses the words of {where} of {part.name}: {_script_reason(case, scripts)}")
+    return found

@@ -11,6 +11,7 @@ from intermodal.core.request import DEFAULT_MAX_COST, ScoresOutput
 from intermodal.cost_model.levels import HIGH, MID
 from intermodal.cost_model.memory import reduced_context
 from intermodal.planner.conversion.earlier_readings import portion_notes
+from intermodal.planner.conversion.script_support import unread_page_notes
 from intermodal.planner.conversion.video_options import scene_notes, subtitle_notes
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment
@@ -88,6 +89,7 @@ def file_notes(case: PlanningCase, assignment: Assignment, candidate: Candidate)
         *(f"{part.name}: {note}" for part in case.facts.parts for note in part.notes),
         *_film_notes(case, assignment),
         *portion_notes(candidate.steps, names),
+        *unread_page_notes(case, candidate.steps),
     ]
 
 
