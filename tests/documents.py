@@ -278,9 +278,15 @@ def notebook(*cells: dict[str, Any]) -> bytes:
     return json.dumps(made).encode()
 
 
-def outlook(subject: str, body: str, files: dict[str, bytes]) -> bytes:
-    """An Outlook message (MS-OXMSG) in a compound file (MS-CFB), written by hand: no library here makes one."""
+def outlook(subject: str, body: str, files: dict[str, Any], *, rtf: bytes = b"") -> bytes:
+    """An Outlook message (MS-OXMSG) in a compound file (MS-CFB), written by hand: no library here makes one.
 
+    A file that is a tuple is an attached message: its subject, body and files. ``rtf``: a compressed body.
+    """
+    return _compound(_message(32, subject, body, files, rtf))
+
+
+def _message(head: int, subject: str, body: str, files: dict[str, Any], rtf: bytes = b"") -> dict[str, Any]:
     def text(pid: int, value: str) -> tuple[int, int, bytes]:
         return pid, 0x001F, value.encode("utf-16-le")
 
@@ -289,12 +295,15 @@ def outlook(subject: str, body: str, files: dict[str, bytes]) -> bytes:
         streams = {f"__substg1.0_{pid:04X}{kind:04X}": value for pid, kind, value in properties}
         return {**streams, "__properties_version1.0": bytes(head) + rows}
 
-    root = storage(
-        32, [text(0x0037, subject), text(0x0C1A, "Ann"), text(0x0C1F, "ann@example.org"), text(0x1000, body)]
-    )
+    said = [text(0x1000, body)] if body else []
+    packed = [(0x1009, 0x0102, rtf)] if rtf else []
+    root = storage(head, [text(0x0037, subject), text(0x0C1A, "Ann"), text(0x0C1F, "ann@example.org"), *said, *packed])
     for place, (name, data) in enumerate(files.items()):
-        root[f"__attach_version1.0_#{place:08X}"] = storage(8, [text(0x3707, name), (0x3701, 0x0102, data)])
-    return _compound(root)
+        held = [] if isinstance(data, tuple) else [(0x3701, 0x0102, data)]
+        made = root[f"__attach_version1.0_#{place:08X}"] = storage(8, [text(0x3707, name), *held])
+        if isinstance(data, tuple):
+            made["__substg1.0_3701000D"] = _message(24, *data)
+    return root
 
 
 class _Sectors:

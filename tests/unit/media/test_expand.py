@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import struct
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from email.message import EmailMessage
@@ -259,6 +260,43 @@ async def test_an_outlook_message_is_a_mail_too(worker: MediaWorker) -> None:
     assert "Subject: Überfahrt" in text.text and "The ship leaves at six." in text.text
     names = [part.name if isinstance(part, Text) else part.source.name for part in parts]  # type: ignore[union-attr]
     assert names == ["letter.msg", "letter.msg, sign.png", "letter.msg, in.docx"]
+
+
+async def test_a_message_attached_to_an_outlook_message_is_read_with_what_is_attached_to_it(
+    worker: MediaWorker,
+) -> None:
+    deepest = ("Order", "Nine cranes.", {})
+    inner = ("Überfahrt", "The ship leaves at six.", {"in.docx": documents.word(), "": deepest})
+    parts = await taken(worker, "letter.msg", documents.outlook("Fwd", "See below.", {"": inner, "a.txt": b"tides"}))
+    names = [part.name if isinstance(part, Text) else part.source.name for part in parts]  # type: ignore[union-attr]
+    mail = "letter.msg, Überfahrt.eml"
+    assert names == ["letter.msg", mail, f"{mail}, in.docx", f"{mail}, Order.eml", "letter.msg, a.txt"]
+    assert isinstance(parts[0], Text) and isinstance(parts[1], Text) and isinstance(parts[3], Text)
+    assert "See below." in parts[0].text and parts[0].notes == ()
+    assert "From: Ann <ann@example.org>" in parts[1].text and "Subject: Überfahrt" in parts[1].text
+    assert "The ship leaves at six." in parts[1].text and "Nine cranes." in parts[3].text
+
+
+PACKED_RTF = (  # the example of MS-OXRTFCP, 3.1
+    "2d0000002b0000004c5a4675f1c5c7a703000a007263706731323542320af32068656c090020627705b06c647d0a800fa0"
+)
+
+
+async def test_the_words_of_an_outlook_message_of_rich_text_alone_are_read(worker: MediaWorker) -> None:
+    data = documents.outlook("Greeting", "", {}, rtf=bytes.fromhex(PACKED_RTF))
+    text = await text_of(worker, "letter.msg", data)
+    assert text.text.endswith("Subject: Greeting\n\nhello world") and text.notes == ()
+    stored = b"{\\rtf1\\ansi The {\\b ship} leaves at six.}"
+    head = struct.pack("<II4sI", len(stored) + 12, len(stored), b"MELA", 0)
+    text = await text_of(worker, "letter.msg", documents.outlook("Plan", "", {}, rtf=head + stored))
+    assert text.text.endswith("\n\nThe ship leaves at six.")
+
+
+@pytest.mark.parametrize("rtf", [b"LZFu", b"\xff" * 40, bytes.fromhex(PACKED_RTF)[:8] + b"ZIPx" + bytes(30)])
+async def test_rich_text_that_cannot_be_read_is_said(worker: MediaWorker, rtf: bytes) -> None:
+    text = await text_of(worker, "letter.msg", documents.outlook("Greeting", "", {}, rtf=rtf))
+    assert "Subject: Greeting" in text.text
+    assert text.notes == ("its words are rich text (RTF) that cannot be read, and left out",)
 
 
 @pytest.mark.parametrize(
