@@ -6,7 +6,7 @@ into those bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 from uuid import uuid4
@@ -58,13 +58,17 @@ class ReplyChunk(msgspec.Struct, frozen=True):
         more = self.refusal or self.finish or self.calls or self.usage is not None
         return bool(self.text) and self.visible and not more
 
-    def unnamed(self, begun: Iterable[int]) -> bool:
-        """Return True if a call begins without an id, other than those that have ``begun``."""
-        known = set(begun)
-        for place, name, _ in self.calls:
-            if not name and place not in known:
+    def unclear(self, begun: Mapping[int, tuple[str, str]]) -> bool:
+        """Return True if a call begins without an id, or at the index of another one.
+
+        ``begun``: id and name of the calls before, by index.
+        """
+        known = {index: id_ for index, (id_, _) in begun.items()}
+        for index, id_, _ in self.calls:
+            before = known.get(index)
+            if (before is None and not id_) or (before and id_ and id_ != before):
                 return True
-            known.add(place)
+            known[index] = before or id_
         return False
 
 

@@ -17,6 +17,7 @@ from intermodal import errors
 from intermodal.protocols.calls import Error, Finish, TokenLogprobs, WireEvent, WireUsage
 from intermodal.protocols.errors import classification
 from intermodal.protocols.framing.event_streams import LineTooLong, NdjsonReader, SseEvent, SseReader
+from intermodal.protocols.framing.host_json import HostDecoder, HostReply, Parsed
 from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, dumps, loads
 from intermodal.protocols.framing.surrogates import EventSurrogateJoiner, join_all_surrogates, loads_with_surrogates
 
@@ -108,6 +109,21 @@ def read_logprobs(places: Any, *, rows: str = "top_logprobs", share: str = "logp
             yield TokenLogprobs(words=words)
 
 
+def _failed(reply: HostReply | Mapping[str, Any]) -> bool:
+    if isinstance(reply, HostReply):
+        return reply.failed
+    return bool(reply.get("error")) or "error" in (reply.get("object"), reply.get("type"))
+
+
+def _trees(data: bytes | str) -> list[Mapping[str, Any]]:
+    """Return the objects of a document, with lone surrogates replaced."""
+    try:
+        found = loads(data)
+    except ValueError:
+        found = join_all_surrogates(loads_with_surrogates(data))
+    return [tree for tree in (found if isinstance(found, list) else [found]) if isinstance(tree, Mapping)]
+
+
 class ReplyDecoder:
     """Converts the body of a 2xx reply to events: ``feed`` it as it arrives, then ``close`` it.
 
@@ -116,9 +132,11 @@ class ReplyDecoder:
         complete: the finish reason was read. Some hosts send usage after it, others nothing while the connection stays
             open, so wait only briefly before closing.
         reasonless: the host is known to give no finish reason, so the last event alone ends the answer.
+        replies: reads replies by their types; None for a protocol whose replies are read as trees.
     """
 
     reasonless = False
+    replies: HostDecoder[Any] | None = None
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         """``headers`` of the reply, with lower-case names, help to classify an error inside it."""
@@ -164,13 +182,16 @@ class ReplyDecoder:
         """Return the reader that splits a stream of this protocol into events."""
         return SseReader()
 
-    def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
+    def _read_event(self, tree: Any, name: str) -> None:
         """Read one event of a stream. ``name`` is "" unless the server named it."""
         raise NotImplementedError
 
-    def _read_reply(self, tree: Mapping[str, Any]) -> None:
+    def _read_reply(self, tree: Any) -> None:
         """Read a reply that is one JSON document."""
         self._read_event(tree, "")
+
+    def _read_counts(self, reply: Any) -> None:
+        """Read the usage in a reply, or in an event, whose content is invalid."""
 
     # ---- from bytes to events
 
@@ -235,43 +256,50 @@ class ReplyDecoder:
         except ValueError:
             self._fail("the stream broke: what came is not whole JSON")
             return
-        for tree in found if isinstance(found, list) else [found]:  # Google's: a list of the stream's objects
-            if not isinstance(tree, Mapping) or self.done:
-                continue
-            if name == "error" or tree.get("error") or "error" in (tree.get("object"), tree.get("type")):
+        for number, (reply, valid, halved) in enumerate(found):
+            if self.done:
+                return
+            if halved and self._halves is None:
+                self._halves = EventSurrogateJoiner()
+            if name == "error" or _failed(reply):
                 self._out_usage()
-                tree = tree if self._halves is None else join_all_surrogates(tree)
+                tree = _trees(data)[number]
                 self._end(Error(error=classification.classify(200, self._headers, tree, self._endpoint)))
             elif self.complete and not whole:
-                self._read_more(tree, name)
+                self._read_more(reply, name)
+            elif valid:
+                self._read_answer(reply, name, whole=whole)
             else:
-                self._read_answer(tree, name, whole=whole)
+                self._read_counts(reply)
+                self._fail(NO_ANSWER)
 
-    def _read_answer(self, tree: Mapping[str, Any], name: str, *, whole: bool) -> None:
+    def _read_answer(self, reply: Any, name: str, *, whole: bool) -> None:
         try:
             if whole:
-                self._read_reply(tree)
+                self._read_reply(reply)
             else:
-                self._read_event(tree, name)
+                self._read_event(reply, name)
         except InvalidContent:
             self._fail(NO_ANSWER)
 
-    def _read_more(self, tree: Mapping[str, Any], name: str) -> None:
+    def _read_more(self, reply: Any, name: str) -> None:
         """Read an event after the finish reason: usage and errors count, content is dropped."""
         before, reason, refused = len(self._out), self._reason, self._refused
         with suppress(InvalidContent):
-            self._read_event(tree, name)
+            self._read_event(reply, name)
         self._out[before:] = [event for event in self._out[before:] if isinstance(event, (WireUsage, Finish, Error))]
         self._reason, self._refused = reason, refused
 
-    def _parsed(self, data: bytes | str) -> Any:
-        """Parse JSON. Raises ValueError."""
+    def _parsed(self, data: bytes | str) -> list[Parsed[Any]]:
+        """Parse JSON: one reply, or a list of them, as Google sends it. Raises ValueError."""
+        if self.replies is not None:
+            return self.replies.read(data)
         try:
-            return loads(data)
+            found, halved = loads(data), False
         except ValueError:
-            found = loads_with_surrogates(data)
-        self._halves = self._halves or EventSurrogateJoiner()
-        return found
+            found, halved = loads_with_surrogates(data), True
+        listed = found if isinstance(found, list) else [found]
+        return [Parsed(tree, halved=halved) for tree in listed if isinstance(tree, Mapping)]
 
     # ---- the end
 

@@ -267,22 +267,40 @@ class UpstreamResponse(AnswerState):
 
         ``part``: it is one event of a stream, and need not have an end.
         """
-        decoder = self._reader.decoder(self._endpoint, self._headers)
+        if part:
+            decoder = self._part_decoder()
+            data = b"data: " + data if data[:1] in b"{[" else data  # it is a bare line, and no document
+        else:
+            decoder = self._reader.decoder(self._endpoint, self._headers)
         now = decoder.feed(data)
         later = [event for event in decoder.close() if not (part and isinstance(event, Error))]
-        for event in (*now, *later):
-            if isinstance(event, Error):
-                self._fail(event.error)
-                return None
+        if (error := self._error_in([*now, *later])) is not None:
+            self._fail(error)
+            return None
         return [*now, *later]
+
+    def _part_decoder(self) -> ReplyDecoder:
+        """Return a decoder of one event of a stream: of one after the end nothing but counts and errors are read."""
+        decoder = self._reader.decoder(self._endpoint, self._headers)
+        decoder.complete = bool(self.finish)
+        return decoder
 
     def _wrong(self, data: bytes) -> errors.CallError:
         """Return the error for an invalid reply, according to the protocol's codec."""
         decoder = self._reader.decoder(self._endpoint, self._headers)
-        for event in (*decoder.feed(data), *decoder.close()):
-            if isinstance(event, Error) and isinstance(event.error, errors.CallError):
+        error = self._error_in([*decoder.feed(data), *decoder.close()])
+        return error or errors.StreamCut(NO_ANSWER, where=self._endpoint, todo="ask again")
+
+    def _error_in(self, events: Iterable[WireEvent]) -> errors.CallError | None:
+        """Return the error that a reply ends in, with its usage recorded: it is charged; None if it has no error."""
+        counted: WireUsage | None = None
+        for event in events:
+            if isinstance(event, WireUsage):
+                counted = event
+            elif isinstance(event, Error):
+                self.usage = counted or self.usage
                 return event.error
-        return errors.StreamCut(NO_ANSWER, where=self._endpoint, todo="ask again")
+        return None
 
 
 class BufferedResponse(UpstreamResponse):

@@ -27,6 +27,7 @@ from intermodal.protocols.anthropic import codec as anthropic_codec
 from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.gemini import codec as gemini_codec
 from intermodal.protocols.openai_chat import codec as openai_chat_codec
+from intermodal.protocols.openai_chat import reply as openai_chat_reply
 from intermodal.protocols.openai_responses import codec as openai_responses_codec
 from intermodal.store.rows import Work
 
@@ -246,5 +247,5 @@ def test_the_price_of_the_day_of_the_call_settles_it() -> None:
 def test_thinking_that_a_host_leaves_out_of_its_answer_is_billed() -> None:
     usage = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 420,
              "completion_tokens_details": {"reasoning_tokens": 300}}  # fmt: skip
-    assert openai_chat_codec.read_usage(usage).output_tokens == 320
-    assert openai_chat_codec.read_usage({**usage, "completion_tokens": 320}).output_tokens == 320
+    assert openai_chat_reply.read_usage(usage).output_tokens == 320
+    assert openai_chat_reply.read_usage({**usage, "completion_tokens": 320}).output_tokens == 320

@@ -32,6 +32,7 @@ from intermodal.protocols.ollama import passthrough as ollama_passthrough
 from intermodal.protocols.ollama.passthrough import OllamaStream
 from intermodal.protocols.openai_chat import codec as openai_chat_codec
 from intermodal.protocols.openai_chat import passthrough as openai_chat_passthrough
+from intermodal.protocols.openai_chat import reply as openai_chat_reply
 from intermodal.protocols.openai_chat.passthrough import OpenAIChatStream
 from intermodal.protocols.openai_responses import codec as openai_responses_codec
 from intermodal.protocols.openai_responses import passthrough as openai_responses_passthrough
@@ -147,8 +148,8 @@ OPENAI = ProtocolAdapter(
     headers=lambda *asked: CHAT_HEADERS,
     chat_of=openai_chat_passthrough.chat_of, kept=openai_chat_passthrough.KEPT, identifiers=IDENTIFIERS,
     named=openai_chat_codec.field_name, encode=openai_chat_codec.encode_request,
-    decode=openai_chat_codec.Decoder, read=openai_chat_passthrough.read, live=OpenAIChatStream,
-    uncounted=openai_chat_passthrough.UNCOUNTED, quiet={"usage": False},
+    decode=openai_chat_reply.Decoder, read=openai_chat_reply.read, live=OpenAIChatStream,
+    uncounted=openai_chat_reply.UNCOUNTED, quiet={"usage": False},
 )  # fmt: skip
 ANTHROPIC = ProtocolAdapter(
     dialect=ANTHROPIC_MESSAGES, protocol="anthropic", path=anthropic_codec.PATH,

@@ -92,13 +92,18 @@ class EventSplitter(LineSplitter):
 def event_data(event: bytes) -> bytes:
     """Return the data of an event in one line, without comments and other fields.
 
-    Its lines are joined by a tab, which JSON accepts wherever it accepts a line end.
+    Its lines are joined by a tab, which JSON accepts wherever it accepts a line end. A bare line of JSON is data, too.
     """
     name, _, data = event.partition(b"\n")  # as nearly all named events
     if data.startswith(b"data:") and b"\n" not in data and not name.startswith(b"data:"):
         return data[5:].strip()
     lines = [line[5:].lstrip(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
-    return b"\t".join(lines).strip()
+    return b"\t".join(lines or [line for line in event.split(b"\n") if line.startswith(b"{")][:1]).strip()
+
+
+def names_error(event: bytes) -> bool:
+    """Return True if an event is named "error"."""
+    return any(line[6:].strip() == b"error" for line in event.split(b"\n") if line.startswith(b"event:"))
 
 
 # An incremental reader of server-sent events, whose input may be cut anywhere.

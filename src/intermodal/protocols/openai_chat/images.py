@@ -16,7 +16,7 @@ from intermodal.protocols.calls import JSON_HEADERS, EncodedRequest, GeneratedIm
 from intermodal.protocols.errors import classification
 from intermodal.protocols.framing.json_body import Base64, as_list, as_mapping, as_text, segments, valid_utf8
 from intermodal.protocols.image_generation import check_options, parse_reply, raise_no_image
-from intermodal.protocols.openai_chat.codec import read_usage
+from intermodal.protocols.openai_chat.reply import read_usage
 from intermodal.protocols.request_validation import decode_data_uri
 
 WIRE = "images over OpenRouter's chat"

@@ -1,12 +1,13 @@
-"""The passthrough of chats of OpenAI's clients: their shape, and the direct path's parsing of replies.
+"""The passthrough of chats of OpenAI's clients: their shape, and how a stream is let through.
 
 ``chat_of`` reads sizes and the positions of large parts, and copies nothing. It returns None for a chat that is not for
-the direct path, for whatever reason: the executor parses it again and reports any error. ``read`` and
-``OpenAIChatStream`` parse a reply and a stream.
+the direct path, for whatever reason: the executor parses it again and reports any error. ``OpenAIChatStream`` lets a
+stream through, of which ``reply.py`` reads what it holds.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -14,19 +15,13 @@ from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import replace
 
 from intermodal.protocols.calls import ReplyEncoder, ToolCallDelta, WireUsage
-from intermodal.protocols.framing.event_streams import event_data
+from intermodal.protocols.framing.event_streams import event_data, names_error
+from intermodal.protocols.framing.host_json import NOT_DECODED
 from intermodal.protocols.framing.inline_media import ExtractedBody
-from intermodal.protocols.framing.json_body import TokenCount, dumps, has_valid_counts, join_object, split_object
-from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
-from intermodal.protocols.openai_chat import server as openai_chat_server
-from intermodal.protocols.openai_chat.codec import (
-    FINISH_REASONS,
-    chosen_index,
-    map_finish_reason,
-    read_usage,
-    with_reasoning,
-)
+from intermodal.protocols.framing.json_body import dumps, join_object, split_object
+from intermodal.protocols.openai_chat.reply import UNCOUNTED, OpenAIChatDecoder, chosen_index, of_choice, read
 from intermodal.protocols.openai_chat.server import (
+    DONE,
     CalledFunction,
     ImagePart,
     MediaUrl,
@@ -50,11 +45,9 @@ from intermodal.protocols.parsed_chat import (
     settings_in,
 )
 from intermodal.protocols.reply_chunk import ReplyChunk, rewrite_reply
+from intermodal.protocols.reply_decoder import ReplyDecoder
 from intermodal.protocols.request_fields import IDENTIFIERS, direct_fields, ignored_content, passthrough_fields
 from intermodal.protocols.upstream_response import End, StreamedResponse
-
-_NULL = b"null"
-
 
 # Fields that are forwarded unchanged. Others are part of the plan, or are sent to no host.
 KEPT = (
@@ -184,183 +177,6 @@ def _goes_on(message: _System | _User | _Assistant | _Tool) -> bool:
     return isinstance(message, _Assistant) and bool(message.tool_calls)
 
 
-DONE = openai_chat_server.DONE
-UNCOUNTED = dumps(openai_chat_server.write_usage(WireUsage()))  # the usage that clients get if a host reports none
-
-
-class _Function(msgspec.Struct):
-    name: str | None = None
-    arguments: str | None = None
-
-
-class _Call(msgspec.Struct):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
-
-
-class _ChatMessage(msgspec.Struct):
-    content: str | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    tool_calls: list[_Call] | None = None
-
-
-class _Choice(msgspec.Struct):
-    message: _ChatMessage | None = None
-    delta: _ChatMessage | None = None
-    finish_reason: str | None = None
-    index: Any = None
-
-
-_UNSAID = msgspec.Raw()
-_NEEDED = ("prompt_tokens", "completion_tokens", "total_tokens")
-
-
-class _Given(msgspec.Struct, forbid_unknown_fields=True):
-    cached_tokens: TokenCount | None = None
-    audio_tokens: TokenCount | None = None
-
-
-class _OutputTokenDetails(msgspec.Struct, forbid_unknown_fields=True):
-    reasoning_tokens: TokenCount | None = None
-    audio_tokens: TokenCount | None = None
-    accepted_prediction_tokens: TokenCount | None = None
-    rejected_prediction_tokens: TokenCount | None = None
-
-
-class _Counts(msgspec.Struct, forbid_unknown_fields=True):
-    """Usage as OpenAI and most others write it."""
-
-    prompt_tokens: TokenCount
-    completion_tokens: TokenCount
-    total_tokens: TokenCount
-    prompt_tokens_details: _Given | None = None
-    completion_tokens_details: _OutputTokenDetails | None = None
-
-
-class _Reply(msgspec.Struct):
-    object: str | None = None
-    choices: list[_Choice] = []
-    usage: msgspec.Raw = _UNSAID
-    error: msgspec.Raw = _UNSAID
-    model: msgspec.Raw = msgspec.Raw()
-    service_tier: str | None = None
-
-
-_reply = msgspec.json.Decoder(_Reply)
-_any = msgspec.json.Decoder(dict[str, Any])
-_raws, _choice = msgspec.json.Decoder(list[msgspec.Raw]), msgspec.json.Decoder(_Choice)
-_counts = msgspec.json.Decoder(_Counts)
-
-
-def read(data: bytes | memoryview) -> ReplyChunk | None:
-    """Parse a reply or chunk; None if it is unusual or an error: then the codec identifies it."""
-    try:
-        reply = _reply.decode(data)
-        if reply.usage is _UNSAID and (piece := _words(reply)) is not None:
-            return piece
-        error = bytes(reply.error)
-        if (error and error != _NULL) or reply.object == "error":
-            return None
-        counted = bytes(reply.usage)
-        usage = None
-        if counted and counted != _NULL:
-            usage, plain = usage_in(counted, reply.service_tier or "")
-            if not plain:  # clients rely on some of the counts, and on valid numbers
-                counted = dumps(openai_chat_server.write_usage(usage))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _halved(bytes(data))
-    if not reply.choices:
-        return ReplyChunk("", False, "", "", usage, counted, bytes(reply.model), (), alive=False, indexes=())
-    choice = reply.choices[0]
-    said = choice.message or choice.delta or _NOTHING
-    reason = choice.finish_reason or ""
-    if reason.lower() == "error":  # OpenRouter: the provider failed midway
-        return None
-    calls, arguments = _calls_in(said.tool_calls) if said.tool_calls else ((), "")
-    if calls and choice.message is not None and not all(name for _, name, _ in calls):  # the calls need ids
-        return None
-    text, refusal, thoughts = said.content or "", said.refusal or "", said.reasoning_content or said.reasoning or ""
-    visible = text.strip() or thoughts
-    seen = bool(calls or visible)
-    # Whether it has any content (``protocols/answer_state.py: is_output``).
-    alive = bool(visible.strip() or refusal.strip() or arguments or any(name for _, _, name in calls))
-    finish = FINISH_REASONS.get(reason) or (map_finish_reason(reason) if reason else "")
-    indexes = (choice.index or 0,) if len(reply.choices) == 1 else tuple([each.index or 0 for each in reply.choices])
-    model = bytes(reply.model)
-    beside = thoughts + arguments
-    return ReplyChunk(text, seen, refusal, finish, usage, counted, model, calls, False, alive, indexes, beside)
-
-
-def _calls_in(given: list[_Call]) -> tuple[tuple[tuple[int, str, str], ...], str]:
-    """Return tool calls by index, id and name, and their arguments."""
-    calls, arguments = list[tuple[int, str, str]](), ""
-    for place, call in enumerate(given):
-        function = call.function or _NO_FUNCTION
-        calls.append((place if call.index is None else call.index, call.id or "", function.name or ""))
-        arguments += function.arguments or ""
-    return tuple(calls), arguments
-
-
-def of_choice(data: bytes, index: Any) -> bytes:
-    """Return a chunk with only the choices of ``index``."""
-    fields = split_object(data)
-    choices = [raw for raw in _raws.decode(fields["choices"]) if (_choice.decode(raw).index or 0) == index]
-    return join_object(fields, {"choices": b"[" + b",".join(map(bytes, choices)) + b"]"})
-
-
-def usage_in(counted: bytes, tier: str) -> tuple[WireUsage, bool]:
-    """Return the usage as ``read_usage`` does, and whether it can be passed to a client unchanged.
-
-    Usage in the common form is parsed in a tenth of the time. Raises msgspec.MsgspecError if it is not an object.
-    """
-    try:
-        told = _counts.decode(counted)
-    except msgspec.ValidationError:
-        tree = _any.decode(counted)
-        return read_usage(tree, tier), has_valid_counts(tree, _NEEDED)
-    given, made = told.prompt_tokens_details or _NO_GIVEN, told.completion_tokens_details or _NO_MADE
-    thought = made.reasoning_tokens
-    out = with_reasoning(told.prompt_tokens, told.completion_tokens, thought, told.total_tokens)
-    usage = WireUsage(
-        input_tokens=told.prompt_tokens, output_tokens=out, cached_tokens=given.cached_tokens,
-        reasoning_tokens=thought, audio_tokens=made.audio_tokens, tier=tier.lower(),
-        input_by_modality=() if given.audio_tokens is None else (("audio", given.audio_tokens),),
-    )  # fmt: skip
-    return usage, True
-
-
-def _words(reply: _Reply) -> ReplyChunk | None:
-    """Return a chunk that contains only text, as nearly all do; None for any other."""
-    if not reply.choices or reply.error is not _UNSAID or reply.object == "error":
-        return None
-    choice = reply.choices[0]
-    said = choice.delta
-    if said is None or choice.finish_reason or not said.content or said.tool_calls or said.refusal or choice.message:
-        return None
-    if choice.index or len(reply.choices) > 1:
-        return None
-    text = said.content
-    thoughts = said.reasoning_content or said.reasoning or ""
-    seen = bool(text.strip() or thoughts)
-    return ReplyChunk(text, seen, "", "", None, b"", bytes(reply.model), (), alive=seen, beside=thoughts)
-
-
-def _halved(data: bytes) -> ReplyChunk | None:
-    """Parse a chunk that splits a character in two; None if it is unreadable for any other reason."""
-    without = without_lone_surrogates(data)
-    piece = read(without) if without is not None else None
-    if piece is None or not piece.text:
-        return piece
-    said = loads_with_surrogates(data)["choices"][0]
-    return replace(piece, text=(said.get("message") or said.get("delta"))["content"], halved=True)
-
-
-_NO_FUNCTION, _NOTHING, _NO_GIVEN, _NO_MADE = _Function(), _ChatMessage(), _Given(), _OutputTokenDetails()
-
-
 # Passes a stream of OpenAI's chat completions through; see ``upstream_response.py``.
 #
 # Nearly all chunks differ from the one before only in their text, so they are compared and not parsed.
@@ -384,6 +200,8 @@ class OpenAIChatStream(StreamedResponse):
         self._like: ChunkTemplate | None = None  # a chunk that later chunks resemble
         self._tries = TRIES
         self._ours: tuple[Any, ...] = ()  # index of the choice that is the answer
+        self._rereads = False  # an event that was written again is processed
+        self._numbers: dict[int, tuple[int, str]] = {}  # of tool calls, once the host's are not distinct
 
     def _event(self, event: bytes, through: list[bytes]) -> End:
         """Process an event; append the part of it to forward to ``through``."""
@@ -405,8 +223,10 @@ class OpenAIChatStream(StreamedResponse):
             return ""
         if payload == b"[DONE]":
             return "done" if self.finish else self._unexplained(through)
-        piece = None if b"event: error" in event and not simple else read(payload)
-        if piece is None or self._odd(piece):
+        piece = None if not simple and names_error(event) else read(payload, whole=False)
+        if piece is None and payload.strip() == b"[DONE]":
+            return self._parsed(b"data: [DONE]", through)
+        if piece is None or ((piece.calls or piece.finish) and self._odd(piece)):
             return self._reread_event(event, through)
         if piece.indexes != self._ours or piece.halved or self._halves.held:
             looked = self._looked(payload, piece)
@@ -439,11 +259,14 @@ class OpenAIChatStream(StreamedResponse):
     def _odd(self, piece: ReplyChunk) -> bool:
         """Return True if the parts of a chunk are sent one by one.
 
-        They are for calls without a name, and for the last text of an answer that may still be rejected, together with
-        its end.
+        They are for calls that clients could not tell apart, and for the last text of an answer that may still be
+        rejected, together with its end.
         """
-        unnamed = bool(piece.calls) and piece.unnamed(self.calls)
-        return unnamed or bool(self._teller.silent and piece.finish and piece.text)
+        if self._rereads:
+            return False
+        if piece.calls and (self._numbers or piece.unclear(self.calls)):
+            return True
+        return bool(self._teller.silent and piece.finish and piece.text)
 
     def _part(self, words: str, thoughts: str) -> bytes:
         """Return an event with this text or reasoning."""
@@ -482,13 +305,16 @@ class OpenAIChatStream(StreamedResponse):
         if piece.indexes:
             self._ours = self._ours or (chosen_index(piece.indexes),)
             if piece.indexes != self._ours and not piece.halved:
-                payload = of_choice(payload, *self._ours)
-                ours = read(payload)
+                with suppress(*NOT_DECODED):  # of indexes that are no text
+                    payload = of_choice(payload, *self._ours)
+                ours = read(payload, whole=False)
                 if ours is None or not (ours.indexes or ours.usage):
                     return None
                 piece = ours
         if piece.halved or self._halves.held:
-            piece = replace(piece, text=self._halves.join(piece.text))
+            text = self._halves.join(piece.text)
+            seen = bool(text.strip() or (piece.visible and not piece.text))
+            piece = replace(piece, text=text, visible=seen, alive=seen or (piece.alive and not piece.text))
         return payload, piece
 
     def _reread_event(self, event: bytes, through: list[bytes]) -> End:
@@ -499,6 +325,7 @@ class OpenAIChatStream(StreamedResponse):
             return ""
         encoder = self._encoder = self._encoder or self._reader.encoder(self._model)
         end: End = ""
+        self._rereads = True
         for found in events:
             if isinstance(found, WireUsage):
                 self.usage, self._counted = found, dumps(write_usage(found))
@@ -506,7 +333,16 @@ class OpenAIChatStream(StreamedResponse):
                 found = replace(found, id="")
             for plain in encoder.feed(found).removesuffix(DONE).split(b"\n\n"):
                 end = self._event(plain, through) or end
+        self._rereads = False
         return end
+
+    def _part_decoder(self) -> ReplyDecoder:
+        """Return a decoder of one event that knows of those before it."""
+        decoder = super()._part_decoder()
+        if isinstance(decoder, OpenAIChatDecoder):
+            self._numbers = self._numbers or {index: (index, id_) for index, (id_, _) in self.calls.items()}
+            decoder.calls, decoder.chosen = self._numbers, self._ours[0] if self._ours else None
+        return decoder
 
     def _rename(self, payload: bytes, piece: ReplyChunk) -> bytes:
         """Record the model's name as this host writes it, and its replacement.
@@ -606,6 +442,6 @@ def chunk_template_of(event: bytes, piece: ReplyChunk) -> ChunkTemplate | None:
         if at < 0:
             continue
         before, after = event[: at + len(mark)], event[at + len(mark) + len(said) - 1 :]
-        if read(b"%b%b%b" % (before[_DATA:], _PROBE.encode(), after)) == replace(piece, text=_PROBE):
+        if read(b"%b%b%b" % (before[_DATA:], _PROBE.encode(), after), whole=False) == replace(piece, text=_PROBE):
             return ChunkTemplate(before, after)
     return None

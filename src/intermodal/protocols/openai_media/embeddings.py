@@ -19,7 +19,7 @@ from intermodal.protocols.calls import (
     WireUsage,
 )
 from intermodal.protocols.framing.json_body import dumps, valid_utf8
-from intermodal.protocols.openai_chat.codec import read_usage
+from intermodal.protocols.openai_chat.reply import read_usage
 from intermodal.protocols.reply_decoder import read_object
 
 WIRE = "OpenAI embeddings"

@@ -18,7 +18,7 @@ from intermodal.protocols.errors import classification
 from intermodal.protocols.framing.inline_media import decode_base64
 from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, dumps, valid_utf8
 from intermodal.protocols.image_generation import check_options, parse_reply
-from intermodal.protocols.openai_chat.codec import read_usage
+from intermodal.protocols.openai_chat.reply import read_usage
 
 WIRE = "OpenAI images"
 PATH, EDIT_PATH = "/images/generations", "/images/edits"

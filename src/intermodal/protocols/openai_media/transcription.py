@@ -18,7 +18,7 @@ from intermodal.core.languages import code_of
 from intermodal.protocols.calls import EncodedRequest, NotExpressible, Transcription, TranscriptionCall, WireUsage
 from intermodal.protocols.framing.json_body import valid_utf8
 from intermodal.protocols.framing.surrogates import loads_joined
-from intermodal.protocols.openai_chat.codec import read_usage
+from intermodal.protocols.openai_chat.reply import read_usage
 from intermodal.protocols.reply_decoder import read_object
 
 # ---- subtitles --------------------------------------------------------------------------------------

@@ -62,14 +62,13 @@ from intermodal.protocols.framing.json_body import (
 )
 from intermodal.protocols.openai_chat.codec import (
     DEFAULT_NAME,
-    FINISH_REASONS,
     IMAGE_TYPES,
     MAX_CANDIDATES,
     function_definition,
     normalise_json_output,
-    read_usage,
     response_schema,
 )
+from intermodal.protocols.openai_chat.reply import FINISH_REASONS, read_usage
 from intermodal.protocols.openai_responses.server import OWN, decode_request
 from intermodal.protocols.reply_decoder import (
     NO_ANSWER,

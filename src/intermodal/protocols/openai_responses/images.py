@@ -17,7 +17,7 @@ from intermodal.protocols.calls import JSON_HEADERS, EncodedRequest, GeneratedIm
 from intermodal.protocols.framing.inline_media import decode_base64
 from intermodal.protocols.framing.json_body import Base64, as_list, as_mapping, as_text, segments, valid_utf8
 from intermodal.protocols.image_generation import check_options, parse_reply, raise_no_image
-from intermodal.protocols.openai_chat.codec import read_usage
+from intermodal.protocols.openai_chat.reply import read_usage
 
 WIRE = "images over OpenAI's responses"
 PATH = "/responses"

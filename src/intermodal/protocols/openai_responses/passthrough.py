@@ -25,7 +25,7 @@ from intermodal.protocols.framing.json_body import (
     split_object,
 )
 from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
-from intermodal.protocols.openai_chat.codec import read_usage, with_reasoning
+from intermodal.protocols.openai_chat.reply import read_usage, with_reasoning
 from intermodal.protocols.openai_chat.server import sse_event
 from intermodal.protocols.openai_responses import server
 from intermodal.protocols.openai_responses.codec import explains_end, finish_reason, write_turns

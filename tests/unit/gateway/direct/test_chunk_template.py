@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from intermodal.protocols.openai_chat.passthrough import chunk_template_of, read
+from intermodal.protocols.openai_chat.passthrough import chunk_template_of
+from intermodal.protocols.openai_chat.reply import read
 
 SEED = 20_261_126
 LETTERS = [

@@ -14,8 +14,7 @@ from intermodal.protocols.anthropic import server as anthropic_server
 from intermodal.protocols.anthropic.codec import AnthropicUsage
 from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import dumps, has_valid_counts
-from intermodal.protocols.openai_chat.codec import read_usage
-from intermodal.protocols.openai_chat.passthrough import usage_in
+from intermodal.protocols.openai_chat.reply import read_usage, usage_in
 from intermodal.protocols.openai_responses.passthrough import reply_of
 from intermodal.protocols.openai_responses.server import write_usage
 

@@ -1,0 +1,213 @@
+"""A reply is read alike by a run and by a direct call, whatever form its host gives it."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from tests.protocols.reply_readers import read_directly, read_in_run, typed_event, unlike
+
+from intermodal.protocols.framing.json_body import dumps
+
+SEED = 20_261_201
+Events = list[Any]  # trees, and bytes as they are
+
+# ---- OpenAI's chat -------------------------------------------------------------------------------------
+
+USED = {"prompt_tokens": 5, "completion_tokens": 4, "total_tokens": 9}
+
+
+def delta(reason: str | None = None, **said: Any) -> dict[str, Any]:
+    choice = {"index": 0, "delta": said, "finish_reason": reason}
+    return {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+
+
+def whole(reason: str, **said: Any) -> dict[str, Any]:
+    choice = {"index": 0, "message": {"role": "assistant", "content": None, **said}, "finish_reason": reason}
+    tree = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    return {**tree, "usage": USED}
+
+
+def piece(number: int, arguments: str, id_: str = "", name: str = "") -> dict[str, Any]:
+    begun = {"id": id_, "type": "function"} if id_ else {}
+    function = {"name": name, "arguments": arguments} if name else {"arguments": arguments}
+    return {"index": number, **begun, "function": function}
+
+
+COUNTED = {**delta(), "choices": [], "usage": USED}
+SPOKEN = [delta(role="assistant", content=""), delta(content="Hello"), delta(content=" you"), delta("stop"), COUNTED]
+CALLING = [
+    delta(role="assistant", content=None), delta(reasoning_content="hm"), delta(content="Yes"),
+    delta(tool_calls=[piece(0, "", "c1", "f")]), delta(tool_calls=[piece(0, '{"a":1}')]),
+    delta(tool_calls=[piece(1, "{}", "c2", "g")]), {**delta("tool_calls"), "usage": USED},
+]  # fmt: skip
+REFUSING = [delta(role="assistant"), delta(refusal="No"), delta(refusal=" way"), {**delta("stop"), "usage": USED}]
+CALLS = [piece(0, '{"a":1}', "c1", "f"), piece(1, "{}", "c2", "g")]
+
+
+def with_message(chunks: Sequence[Any]) -> Events:
+    """Chunks that also hold the whole answer so far, as Perplexity writes them."""
+    found, so_far = [], ""
+    for chunk in deepcopy(list(chunks)):
+        for choice in chunk["choices"]:
+            so_far += choice["delta"].get("content") or ""
+            choice["message"] = {"role": "assistant", "content": so_far}
+        found.append(chunk)
+    return found
+
+
+def at_one_index(chunks: Sequence[Any]) -> Events:
+    """Chunks whose tool calls all have the index 0, as some servers write them."""
+    found = deepcopy(list(chunks))
+    for chunk in found:
+        for choice in chunk["choices"]:
+            for each in choice["delta"].get("tool_calls", ()):
+                each["index"] = 0
+    return found
+
+
+CHATS: Mapping[str, Events] = {
+    "words": SPOKEN,
+    "calls": CALLING,
+    "a refusal": REFUSING,
+    "an answer in every chunk": with_message(SPOKEN),
+    "calls at one index": at_one_index(CALLING),
+    "pieces of calls at one index": at_one_index(
+        [*CALLING[:-1], delta(tool_calls=[piece(0, "", "c3", "h")]), delta(tool_calls=[piece(0, "{}")]), CALLING[-1]]
+    ),
+    "calls without an index": [
+        *CALLING[:3], *(delta(tool_calls=[{k: v for k, v in each.items() if k != "index"}]) for each in CALLS),
+        CALLING[-1],
+    ],
+    "blank thoughts": [delta(reasoning_content="\n"), *SPOKEN],
+    "an error without data": [*SPOKEN[:2], b'{"error":{"message":"slow down","code":429}}\n\n'],
+    "an error by its type": [*SPOKEN[:2], b'data: {"type":"error","message":"boom"}\n\n'],
+    "an error by its name": [*SPOKEN[:2], b'event:error\ndata:{"message":"boom"}\n\n'],
+    "blanks after the last word": [*SPOKEN, b"data: [DONE] \n\n"],
+    "counts in what is invalid": [SPOKEN[1], {**delta("stop"), "choices": [{"delta": "x"}], "usage": USED}],
+    "an invalid piece after the end": [SPOKEN[1], delta("stop"), {**delta(), "choices": [{"delta": "x"}]}],
+    "a provider that fails": [SPOKEN[1], {**delta("error"), "usage": USED}],
+    "one choice of two": [
+        SPOKEN[1], {**delta(), "choices": [{"index": 1, "delta": {"content": "b"}}, {"index": 0, "delta": {}}]},
+        *SPOKEN[2:],
+    ],
+}  # fmt: skip
+WHOLE_CHATS: Mapping[str, Any] = {
+    "words": whole("stop", content="Hello", reasoning_content="hm"),
+    "calls": whole("tool_calls", tool_calls=CALLS),
+    "calls at one index": whole("tool_calls", tool_calls=[{**each, "index": 0} for each in CALLS]),
+    "a refusal": whole("stop", refusal="No"),
+    "an empty delta": {**whole("stop"), "choices": [{"message": {"content": "Hi"}, "delta": {}, "finish_reason": "x"}]},
+    "no choices, counted": {**whole("stop"), "choices": []},
+    "an error by its type": {**whole("stop", content="Hello"), "type": "error"},
+    "an error, counted": {**whole("stop"), "error": {"message": "boom"}},
+}
+
+STREAMS: Mapping[str, Mapping[str, Events]] = {"openai": CHATS}
+WHOLES: Mapping[str, Mapping[str, Any]] = {"openai": WHOLE_CHATS}
+
+
+def written(protocol: str, events: Events) -> list[bytes]:
+    """Return the events as a host of the protocol writes them."""
+    found = []
+    for event in events:
+        if isinstance(event, bytes):
+            found.append(event)
+        elif protocol == "ollama":
+            found.append(dumps(event) + b"\n")
+        else:
+            found.append(typed_event(event, named=protocol != "openai"))
+    done = protocol == "openai" and not any(isinstance(event, bytes) and b"DONE" in event for event in events)
+    return [*found, b"data: [DONE]\n\n"] if done else found
+
+
+@pytest.mark.parametrize(("protocol", "name"), [(key, name) for key, cases in STREAMS.items() for name in cases])
+def test_a_stream_is_read_alike_by_a_run_and_by_a_direct_call(protocol: str, name: str) -> None:
+    pieces = written(protocol, STREAMS[protocol][name])
+    run, passed = read_in_run(protocol, pieces, stream=True), read_directly(protocol, pieces, stream=True)
+    assert unlike(run, passed) == {}
+
+
+@pytest.mark.parametrize(("protocol", "name"), [(key, name) for key, cases in WHOLES.items() for name in cases])
+def test_a_whole_reply_is_read_alike_by_a_run_and_by_a_direct_call(protocol: str, name: str) -> None:
+    pieces = [json.dumps(WHOLES[protocol][name]).encode()]
+    run, passed = read_in_run(protocol, pieces, stream=False), read_directly(protocol, pieces, stream=False)
+    assert unlike(run, passed) == {}
+
+
+# ---- replies that no host was seen to send ---------------------------------------------------------------
+
+ODD: Sequence[Any] = [
+    None, "", 0, [], {}, " ", "x", 7, -1, True, False, [None], {"a": 1}, "length", "error", "stop", {"content": "z"},
+    "null", 1.5, 10**15, [{"type": "text", "text": "part"}], {"message": "overloaded", "type": "overloaded_error"},
+]  # fmt: skip
+NAMES = (
+    "error", "type", "object", "message", "delta", "usage", "finish_reason", "index", "content", "refusal",
+    "reasoning_content", "tool_calls", "logprobs", "text", "thinking", "partial_json", "signature", "stop_reason",
+    "done_reason", "done", "id", "name", "arguments", "status", "incomplete_details", "service_tier", "role", "input",
+)  # fmt: skip
+
+
+def places(tree: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every container in a tree with a key of it."""
+    for key, value in list(tree.items() if isinstance(tree, dict) else enumerate(tree)):
+        yield tree, key
+        if isinstance(value, (dict, list)):
+            yield from places(value)
+
+
+def changed(random_: random.Random, tree: Any) -> None:
+    """Leave something of a reply out, add something, or put something odd in its place."""
+    inside, key = random_.choice(list(places(tree)))
+    how = random_.random()
+    if how < 0.25 and isinstance(inside, dict):
+        del inside[key]
+    elif how < 0.5 and isinstance(inside, dict):
+        inside[random_.choice(NAMES)] = deepcopy(random_.choice(ODD))
+    else:
+        inside[key] = deepcopy(random_.choice(ODD))
+
+
+def odd_stream(random_: random.Random, events: Events) -> Events:
+    found = deepcopy(events)
+    place = random_.randrange(len(found))
+    if random_.random() < 0.1:
+        found.insert(place, deepcopy(random_.choice(found)))
+    else:
+        changed(random_, found[place])
+    return found
+
+
+def held(count: int, run: Callable[[random.Random], tuple[str, dict[str, Any]]]) -> None:
+    random_ = random.Random(SEED)
+    wrong = [f"{what}\n    {found}" for what, found in (run(random_) for _ in range(count)) if found]
+    assert not wrong, "\n".join(wrong[:20])
+
+
+@pytest.mark.parametrize("protocol", STREAMS)
+def test_an_odd_stream_is_read_alike(protocol: str) -> None:
+    names = [name for name, case in STREAMS[protocol].items() if not any(isinstance(event, bytes) for event in case)]
+
+    def one(random_: random.Random) -> tuple[str, dict[str, Any]]:
+        events = odd_stream(random_, STREAMS[protocol][random_.choice(names)])
+        pieces = written(protocol, events)
+        run, passed = read_in_run(protocol, pieces, stream=True), read_directly(protocol, pieces, stream=True)
+        return b"".join(pieces).decode(), unlike(run, passed)
+
+    held(150, one)
+
+
+@pytest.mark.parametrize("protocol", WHOLES)
+def test_an_odd_whole_reply_is_read_alike(protocol: str) -> None:
+    def one(random_: random.Random) -> tuple[str, dict[str, Any]]:
+        tree = deepcopy(random_.choice(list(WHOLES[protocol].values())))
+        changed(random_, tree)
+        pieces = [json.dumps(tree).encode()]
+        run, passed = read_in_run(protocol, pieces, stream=False), read_directly(protocol, pieces, stream=False)
+        return pieces[0].decode(), unlike(run, passed)
+
+    held(150, one)
