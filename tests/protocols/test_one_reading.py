@@ -107,8 +107,84 @@ WHOLE_CHATS: Mapping[str, Any] = {
     "an error, counted": {**whole("stop"), "error": {"message": "boom"}},
 }
 
-STREAMS: Mapping[str, Mapping[str, Events]] = {"openai": CHATS}
-WHOLES: Mapping[str, Mapping[str, Any]] = {"openai": WHOLE_CHATS}
+# ---- Anthropic's messages ------------------------------------------------------------------------------
+
+COUNTS = {"input_tokens": 5, "output_tokens": 1, "cache_read_input_tokens": 2, "cache_creation_input_tokens": 0}
+START = {"type": "message_start", "message": {
+    "id": "m1", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": None,
+    "stop_sequence": None, "usage": COUNTS,
+}}  # fmt: skip
+STOP = {"type": "message_stop"}
+
+
+def block(number: int, kind: str, *deltas: Mapping[str, Any], **more: Any) -> Events:
+    """The events of one block."""
+    place = {"index": number}
+    return [
+        {"type": "content_block_start", **place, "content_block": {"type": kind, **more}},
+        *({"type": "content_block_delta", **place, "delta": each} for each in deltas),
+        {"type": "content_block_stop", **place},
+    ]
+
+
+def end(reason: str, **more: Any) -> dict[str, Any]:
+    stopped = {"stop_reason": reason, "stop_sequence": None, **more}
+    return {"type": "message_delta", "delta": stopped, "usage": {"output_tokens": 7}}
+
+
+def said(*words: str) -> Events:
+    return block(0, "text", *({"type": "text_delta", "text": word} for word in words), text="")
+
+
+USING = [
+    START,
+    *block(0, "thinking", {"type": "thinking_delta", "thinking": "hm"}, {"type": "signature_delta", "signature": "sg"},
+           thinking="", signature=""),
+    *block(1, "text", {"type": "text_delta", "text": "Hi"}, text="Oh "),
+    *block(2, "tool_use", *({"type": "input_json_delta", "partial_json": half} for half in ('{"a"', ":1}")),
+           id="t1", name="f", input={}),
+    end("tool_use"), STOP,
+]  # fmt: skip
+MESSAGES: Mapping[str, Events] = {
+    "words": [START, *said("Hello", " you"), end("end_turn"), STOP],
+    "tools": USING,
+    "hidden reasoning": [START, *block(0, "redacted_thinking", data="zz"), *said("Hi"), end("max_tokens"), STOP],
+    "a refusal": [START, end("refusal", stop_details={"explanation": "No."}), STOP],
+    "blank thoughts": [START, *block(0, "thinking", {"type": "thinking_delta", "thinking": "\n"}, thinking=""),
+                       *said("Hi"), end("end_turn"), STOP],
+    "signed thoughts that are not shown": [
+        START, *block(0, "thinking", {"type": "signature_delta", "signature": "sg"}, thinking="", signature=""),
+        *said("Hi"), end("end_turn"), STOP,
+    ],
+    "counts that are none": [{**START, "message": {**START["message"], "usage": "none"}},  # type: ignore[dict-item]
+                             *said("Hi"), {**end("end_turn"), "usage": []}, STOP],
+    "an error without data": [START, *said("Hi"), b'{"type":"error","error":{"type":"overloaded_error"}}\n\n'],
+    "an end as OpenAI's": [START, *said("Hi"), end("end_turn"), b"data: [DONE]\n\n"],
+    "a blank reason": [START, *said("Hi"), end(" "), STOP],
+    "an error by its name": [START, *said("Hi"), b'event:error\ndata: {"type":"x","message":"boom"}\n\n'],
+}  # fmt: skip
+
+
+def a_message(reason: str, *content: Any, **more: Any) -> dict[str, Any]:
+    tree = {"id": "m1", "type": "message", "role": "assistant", "model": "m", "content": list(content)}
+    return {**tree, "stop_reason": reason, "stop_sequence": None, "usage": {**COUNTS, "output_tokens": 7}, **more}
+
+
+WHOLE_MESSAGES: Mapping[str, Any] = {
+    "words": a_message("end_turn", {"type": "text", "text": "Hello"}),
+    "tools": a_message(
+        "tool_use", {"type": "thinking", "thinking": "hm", "signature": "sg"}, {"type": "text", "text": "Hi"},
+        {"type": "tool_use", "id": "t1", "name": "f", "input": {"a": 1}},
+        {"type": "tool_use", "id": "t2", "name": "g", "input": {}},
+    ),
+    "a refusal": a_message("refusal", stop_details={"explanation": "No."}),
+    "hidden reasoning": a_message("max_tokens", {"type": "redacted_thinking", "data": "zz"},
+                                  {"type": "text", "text": "A"}, {"type": "text", "text": "B"}),
+    "an error, counted": a_message("end_turn", error={"message": "boom"}),
+}  # fmt: skip
+
+STREAMS: Mapping[str, Mapping[str, Events]] = {"openai": CHATS, "anthropic": MESSAGES}
+WHOLES: Mapping[str, Mapping[str, Any]] = {"openai": WHOLE_CHATS, "anthropic": WHOLE_MESSAGES}
 
 
 def written(protocol: str, events: Events) -> list[bytes]:

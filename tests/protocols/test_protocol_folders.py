@@ -50,6 +50,8 @@ def test_what_goes_through_as_it_came_is_read_by_the_folder_of_its_protocol(row:
     passthrough = import_module(f"intermodal.protocols.{folder}.passthrough")
     codec = import_module(f"intermodal.protocols.{folder}.codec")
     assert (row.chat_of, row.kept) == (passthrough.chat_of, passthrough.KEPT)
-    reply = import_module(f"intermodal.protocols.{folder}.reply" if folder == "openai_chat" else passthrough.__name__)
+    reply = import_module(
+        f"intermodal.protocols.{folder}.reply" if folder in ("openai_chat", "anthropic") else passthrough.__name__
+    )
     assert (row.read, row.uncounted) == (reply.read, reply.UNCOUNTED)
     assert (row.encode, row.decode, row.path) == (codec.encode_request, codec.Decoder, codec.PATH)

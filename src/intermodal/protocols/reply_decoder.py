@@ -151,6 +151,7 @@ class ReplyDecoder:
         self._refused = False
         self._usage: WireUsage | None = None
         self._out: list[WireEvent] = []
+        self._data: bytes | str = b""  # the document or event that is read
         self._halves: EventSurrogateJoiner | None = None  # set once a surrogate pair arrived cut in half
 
     @property
@@ -182,15 +183,15 @@ class ReplyDecoder:
         """Return the reader that splits a stream of this protocol into events."""
         return SseReader()
 
-    def _read_event(self, tree: Any, name: str) -> None:
+    def _read_event(self, tree: Any, name: str, /) -> None:
         """Read one event of a stream. ``name`` is "" unless the server named it."""
         raise NotImplementedError
 
-    def _read_reply(self, tree: Any) -> None:
+    def _read_reply(self, tree: Any, /) -> None:
         """Read a reply that is one JSON document."""
         self._read_event(tree, "")
 
-    def _read_counts(self, reply: Any) -> None:
+    def _read_counts(self, reply: Any, /) -> None:
         """Read the usage in a reply, or in an event, whose content is invalid."""
 
     # ---- from bytes to events
@@ -250,7 +251,13 @@ class ReplyDecoder:
             elif data:  # an empty event keeps a connection alive
                 self._read_json(event.data, name=event.event)
 
+    @property
+    def _tree(self) -> Mapping[str, Any]:
+        """The reply that is read, with all of its fields."""
+        return _trees(self._data)[0]
+
     def _read_json(self, data: bytes | str, *, name: str = "", whole: bool = False) -> None:
+        self._data = data
         try:
             found = self._parsed(data)
         except ValueError:

@@ -23,6 +23,7 @@ from intermodal.cost_model.memory import requested_context
 from intermodal.plans.step import Call
 from intermodal.protocols.anthropic import codec as anthropic_codec
 from intermodal.protocols.anthropic import passthrough as anthropic_passthrough
+from intermodal.protocols.anthropic import reply as anthropic_reply
 from intermodal.protocols.anthropic.passthrough import AnthropicStream
 from intermodal.protocols.calls import CHAT_HEADERS, ChatCall, EncodedRequest, Error, ReplyEncoder, WireEvent
 from intermodal.protocols.framing.inline_media import ExtractedBody
@@ -154,8 +155,8 @@ OPENAI = ProtocolAdapter(
 ANTHROPIC = ProtocolAdapter(
     dialect=ANTHROPIC_MESSAGES, protocol="anthropic", path=anthropic_codec.PATH,
     headers=anthropic_codec.headers_for, chat_of=anthropic_passthrough.chat_of, kept=anthropic_passthrough.KEPT,
-    encode=anthropic_codec.encode_request, schema="output_config", decode=anthropic_codec.Decoder,
-    read=anthropic_passthrough.read, live=AnthropicStream, uncounted=anthropic_passthrough.UNCOUNTED,
+    encode=anthropic_codec.encode_request, schema="output_config", decode=anthropic_reply.Decoder,
+    read=anthropic_reply.read, live=AnthropicStream, uncounted=anthropic_reply.UNCOUNTED,
 )  # fmt: skip
 RESPONSE = ProtocolAdapter(
     dialect=OPENAI_RESPONSES, protocol="openai-responses", path=openai_responses_codec.PATH, identifiers=IDENTIFIERS,

@@ -6,7 +6,7 @@ both forms of it are read by one set of types.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import UnionType
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, Union, get_args, get_origin
@@ -61,7 +61,7 @@ class HostDecoder(Generic[R]):
     """Reads replies of one type. ``decode`` reads the usual form only, and raises ``NOT_DECODED`` for any other."""
 
     def __init__(self, type_: type[R]) -> None:
-        self.decode = msgspec.json.Decoder(type_).decode
+        self.decode: Callable[[bytes | str | memoryview], R] = msgspec.json.Decoder(type_).decode
         self._type = type_
 
     def read(self, data: bytes | str) -> list[Parsed[R]]:

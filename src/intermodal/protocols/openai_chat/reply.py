@@ -399,7 +399,7 @@ def read(data: bytes | memoryview, *, whole: bool = True) -> ReplyChunk | None:
     said = choice.said(whole=whole)
     text, thoughts = said.content or "", said.reasoning_content or said.reasoning or ""
     refusal, calls, reason = said.refusal or "", said.tool_calls, choice.finish_reason or ""
-    if not (text.__class__ is thoughts.__class__ is refusal.__class__ is str) or said.audio:
+    if type(text) is not str or type(thoughts) is not str or type(refusal) is not str or said.audio:
         return None
     seen = text.strip() != "" or (thoughts != "" and thoughts.strip() != "")
     one = len(reply.choices) == 1

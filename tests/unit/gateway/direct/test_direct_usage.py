@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intermodal.protocols.anthropic import passthrough as anthropic_passthrough
+from intermodal.protocols.anthropic import reply as anthropic_reply
 from intermodal.protocols.anthropic import server as anthropic_server
-from intermodal.protocols.anthropic.codec import AnthropicUsage
+from intermodal.protocols.anthropic.reply import AnthropicUsage
 from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import dumps, has_valid_counts
 from intermodal.protocols.openai_chat.reply import read_usage, usage_in
@@ -109,7 +109,7 @@ def test_usage_of_a_message_is_read_as_in_a_stream_and_goes_on_where_it_is_whole
     raw, expected = json.dumps(usage).encode(), AnthropicUsage().add(usage)
     whole = has_valid_counts(usage, ("input_tokens", "output_tokens"))
     message = {"type": "message", "content": [], "stop_reason": "end_turn", "model": "m", "usage": usage}
-    found = anthropic_passthrough.read(json.dumps(message).encode())
+    found = anthropic_reply.read(json.dumps(message).encode())
     assert found is not None
     counted = raw if whole else dumps(anthropic_server.write_usage(expected or WireUsage()))
     assert (found.usage, found.counted) == (expected, counted)

@@ -1,0 +1,392 @@
+"""Anthropic's messages, as a host answers: one set of types, read by a run and by a direct call.
+
+``AnthropicDecoder`` makes events of a reply, for runs and for replies that are written again. ``read`` and ``event_of``
+tell of a reply, and of an event of a stream, what a passthrough needs to know of the bytes that it forwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from intermodal.protocols.anthropic.server import write_usage
+from intermodal.protocols.calls import (
+    OpaqueBlock,
+    ReasoningDelta,
+    RefusalDelta,
+    ToolCallDelta,
+    WireTextDelta,
+    WireUsage,
+)
+from intermodal.protocols.framing.host_json import NOT_DECODED, HostDecoder, HostObject, HostReply
+from intermodal.protocols.framing.json_body import (
+    TokenCount,
+    as_mapping,
+    as_text,
+    as_token_count,
+    dumps,
+    has_valid_counts,
+    join_object,
+    loads,
+    split_object,
+)
+from intermodal.protocols.framing.surrogates import join_surrogates
+from intermodal.protocols.reply_chunk import ReplyChunk
+from intermodal.protocols.reply_decoder import ReplyDecoder, map_reason
+
+OWN = "anthropic"  # of content.Opaque
+_NULL = b"null"
+_NEEDED = ("input_tokens", "output_tokens")
+
+# Anthropic's stop reasons -> OpenTelemetry GenAI's.
+FINISH_REASONS: Mapping[str, str] = {
+    "end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "model_context_window_exceeded": "length",
+    "tool_use": "tool_call", "refusal": "content_filter",
+}  # fmt: skip
+
+
+# ---- the types of a reply ----------------------------------------------------------------------
+
+
+class StopDetails(HostObject):
+    explanation: str | None = None
+
+
+class Block(HostObject):
+    """A block of content, or a delta: a piece of one, or the end of the answer."""
+
+    CONTENT = frozenset({"text"})
+
+    type: str | None = None
+    text: str | None = None
+    id: str | None = None
+    name: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    partial_json: str | None = None
+    input: msgspec.Raw = msgspec.Raw()
+    stop_reason: str | None = None
+    stop_details: StopDetails | None = None
+
+    def told(self) -> tuple[str, str, str]:
+        """Return the text, the reasoning, and the arguments of a tool call in it."""
+        kind = self.type
+        if kind in ("text", "text_delta"):
+            return self.text or "", "", ""
+        if kind in ("thinking", "thinking_delta"):
+            return "", self.thinking or "", ""
+        return "", "", (self.partial_json or "") if kind == "input_json_delta" else ""
+
+    @property
+    def seal(self) -> str:
+        """The signature of reasoning."""
+        return (self.signature or "") if self.type in ("thinking", "signature_delta") else ""
+
+    @property
+    def opaque(self) -> bool:
+        """True if only Anthropic understands it: hidden reasoning, and results of the vendor's own tools."""
+        return bool(self.type) and self.type not in ("text", "thinking", "tool_use")
+
+
+class Message(HostReply):
+    """A whole reply, or the data of an event."""
+
+    CONTENT = frozenset({"content", "content_block", "delta"})
+
+    content: list[Block] | None = None
+    stop_reason: str | None = None
+    stop_details: StopDetails | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    model: msgspec.Raw = msgspec.Raw()
+    message: Message | None = None
+    index: TokenCount = 0
+    content_block: Block | None = None
+    delta: Block | None = None
+
+    def counts(self) -> bytes:
+        """Return the usage in it, b"" if it has none."""
+        if self.type == "message_start":
+            return bytes((self.message or _EMPTY).usage)
+        return bytes(self.usage)
+
+
+class _CacheCreation(msgspec.Struct, forbid_unknown_fields=True):
+    ephemeral_5m_input_tokens: TokenCount | None = None
+    ephemeral_1h_input_tokens: TokenCount | None = None
+
+
+class _Counts(msgspec.Struct, forbid_unknown_fields=True):
+    """Usage as Anthropic and most others write it."""
+
+    input_tokens: TokenCount
+    output_tokens: TokenCount
+    cache_creation_input_tokens: TokenCount | None = None
+    cache_read_input_tokens: TokenCount | None = None
+    cache_creation: _CacheCreation | None = None
+    server_tool_use: None = None
+    service_tier: str | None = None
+    inference_geo: str | None = None
+
+
+_EMPTY, _NOTHING, _NOT_KEPT = Message(), Block(), _CacheCreation()
+_messages = HostDecoder(Message)
+_message, _any = _messages.decode, msgspec.json.Decoder(dict[str, Any])
+_counts = msgspec.json.Decoder(_Counts)
+
+
+def finish_of(reason: str | None) -> str:
+    """Return why an answer ended; "" while it goes on."""
+    return (map_reason(FINISH_REASONS, reason) or "stop") if reason else ""
+
+
+def refusal_of(end: Message | Block) -> str:
+    """Return why the model refused to answer, if it says so."""
+    if end.stop_reason != "refusal" or end.stop_details is None:
+        return ""
+    return end.stop_details.explanation or ""
+
+
+class AnthropicUsage:
+    """The usage of one message. Counts come in two events, and the later ones are the totals."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, int] = {}
+        self._tier = ""
+
+    def add(self, usage: Any) -> WireUsage | None:
+        """Add a usage object; return the sum so far, None if nothing is known.
+
+        ``input_tokens`` includes no cached tokens.
+        """
+        found = as_mapping(usage)
+        details, kept = as_mapping(found.get("output_tokens_details")), as_mapping(found.get("cache_creation"))
+        self._tier = as_text(found.get("service_tier")) or self._tier
+        nested = (
+            ("thinking_tokens", details.get("thinking_tokens")),
+            ("kept_1h", kept.get("ephemeral_1h_input_tokens")),
+        )
+        for name, value in (*found.items(), *nested):
+            number = as_token_count(value)
+            if number is not None:
+                self._told[name] = number
+        if not self._told:
+            return None
+        told = self._told.get
+        read, written = told("cache_read_input_tokens"), told("cache_creation_input_tokens")
+        given = told("input_tokens")
+        return WireUsage(
+            input_tokens=None if given is None else given + (read or 0) + (written or 0),
+            output_tokens=told("output_tokens"),
+            cached_tokens=read,
+            cache_write_tokens=written,
+            reasoning_tokens=told("thinking_tokens"),
+            cache_write_1h_tokens=told("kept_1h"),
+            tier=self._tier.lower(),
+        )
+
+
+# ---- a reply as events -------------------------------------------------------------------------
+
+
+class AnthropicDecoder(ReplyDecoder):
+    """Decodes a message. It properly ends with a stop reason; ``message_stop`` after it is the last event."""
+
+    replies = _messages
+
+    def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(endpoint, headers=headers)
+        self._counts = AnthropicUsage()
+        self._calls: dict[int, int] = {}  # index of a block -> index of its tool call
+
+    def _read_event(self, event: Message, name: str) -> None:
+        kind = event.type
+        if kind == "content_block_delta":
+            self._read_delta(event.index, event.delta or _NOTHING)
+        elif kind == "content_block_start" and event.content_block is not None:
+            self._read_block(event.index, event.content_block, whole=False)
+        elif kind == "message_start":
+            self._read_counts(event)
+        elif kind == "message_delta":
+            self._read_counts(event)
+            self._read_end(event.delta or _NOTHING)
+        elif kind == "message_stop":
+            self._last_word()
+
+    def _read_reply(self, reply: Message) -> None:
+        for index, block in enumerate(reply.content or ()):
+            self._read_block(index, block, whole=True)
+        self._read_counts(reply)
+        self._read_end(reply)
+
+    def _read_block(self, index: int, block: Block, *, whole: bool) -> None:
+        if block.opaque:
+            self._out.append(OpaqueBlock(wire=OWN, body=dumps(self._tree_of(index, whole=whole)).decode()))
+        elif block.type == "tool_use":
+            call = self._calls.setdefault(index, len(self._calls))
+            given = as_mapping(loads(bytes(block.input) or b"{}"))
+            said = dumps(given).decode() if given or whole else ""
+            self._out.append(ToolCallDelta(index=call, id=block.id or "", name=block.name or "", arguments=said))
+        else:
+            self._read_delta(index, block)
+
+    def _read_delta(self, index: int, delta: Block) -> None:
+        text, thoughts, arguments = delta.told()
+        if text:
+            self._out.append(WireTextDelta(text=text))
+        elif thoughts or delta.seal:
+            self._out.append(ReasoningDelta(text=thoughts, signature=delta.seal))
+        elif arguments and index in self._calls:
+            self._out.append(ToolCallDelta(index=self._calls[index], arguments=arguments))
+
+    def _tree_of(self, index: int, *, whole: bool) -> Any:
+        """Return a block with all of its fields."""
+        return self._tree["content"][index] if whole else self._tree["content_block"]
+
+    def _read_end(self, end: Message | Block) -> None:
+        if not end.stop_reason:
+            return
+        if said := refusal_of(end):
+            self._out.append(RefusalDelta(text=said))
+        self.complete = True
+        self._reason = finish_of(end.stop_reason)
+
+    def _read_counts(self, reply: Message) -> None:
+        if raw := reply.counts():
+            self._usage = self._counts.add(loads(raw)) or self._usage
+
+
+# ---- a reply as it is forwarded ----------------------------------------------------------------
+
+UNCOUNTED = dumps(write_usage(WireUsage()))  # the usage that clients get if a host reports none
+
+
+class AnthropicEvent(NamedTuple):
+    """One event of a stream.
+
+    ``started``: a tool call begins, with index, id and name. ``beside``: reasoning, and arguments of calls.
+    """
+
+    type: str
+    text: str = ""
+    visible: bool = False
+    finish: str = ""
+    usage: bytes = b""
+    model: bytes = b""
+    started: tuple[tuple[int, str, str], ...] = ()
+    halved: bool = False  # it contains lone surrogates
+    alive: bool = False  # it is a piece of the answer
+    beside: str = ""
+    refusal: str = ""
+    valid: bool = True  # its content has the types of the protocol
+
+
+def read(data: bytes | memoryview) -> ReplyChunk | None:
+    """Return what a reply holds; None if it is unusual or an error: then it is decoded, and written again."""
+    try:
+        reply = _message(data)
+        usage, counted = _counted(bytes(reply.usage))
+    except NOT_DECODED:
+        return None
+    if reply.type != "message" or reply.failed:
+        return None
+    texts, beside, calls = [], [], []
+    for place, block in enumerate(reply.content or ()):
+        if block.type == "tool_use":
+            calls.append((place, block.id or "", block.name or ""))
+            beside.append(bytes(block.input).decode(errors="replace"))
+            continue
+        text, thoughts, _ = block.told()
+        texts.append(text)
+        beside.append(thoughts)
+    return ReplyChunk(
+        "".join(texts), bool(reply.content), refusal_of(reply), finish_of(reply.stop_reason), usage, counted,
+        bytes(reply.model), tuple(calls), beside="".join(beside),
+    )  # fmt: skip
+
+
+def _counted(raw: bytes) -> tuple[WireUsage | None, bytes]:
+    """Return the usage of a whole reply, computed like ``AnthropicUsage``, and the usage object for clients.
+
+    Raises MsgspecError if it is not an object.
+    """
+    try:
+        told = _counts.decode(raw or b"{}")
+    except msgspec.ValidationError:
+        tree = _any.decode(raw) if raw and raw != _NULL else {}
+        usage = AnthropicUsage().add(tree)
+        return usage, raw if has_valid_counts(tree, _NEEDED) else dumps(write_usage(usage or WireUsage()))
+    read, written = told.cache_read_input_tokens, told.cache_creation_input_tokens
+    counted = WireUsage(
+        input_tokens=told.input_tokens + (read or 0) + (written or 0), output_tokens=told.output_tokens,
+        cached_tokens=read, cache_write_tokens=written,
+        cache_write_1h_tokens=(told.cache_creation or _NOT_KEPT).ephemeral_1h_input_tokens,
+        tier=(told.service_tier or "").lower(),
+    )  # fmt: skip
+    return counted, raw
+
+
+def event_of(data: bytes) -> AnthropicEvent | None:
+    """Return what an event holds; None if it is an error, or no JSON."""
+    valid, halved = True, False
+    try:
+        event = _message(data)
+    except NOT_DECODED:
+        try:
+            found = _messages.read(data)
+        except ValueError:
+            return None
+        if not found:
+            return AnthropicEvent("")
+        event, valid, halved = found[0]
+    if event.failed:
+        return None
+    kind = event.type or ""
+    if kind == "content_block_delta":
+        delta = event.delta or _NOTHING
+        text, thoughts, arguments = delta.told()
+        beside = thoughts or arguments
+        seen = text.strip() != "" or (beside != "" and beside.strip() != "")
+        seen = seen or (delta.type == "signature_delta" and bool(delta.signature))
+        return AnthropicEvent(kind, text, seen, halved=halved, alive=seen, beside=beside, valid=valid)
+    if kind == "content_block_start":
+        block = event.content_block or _NOTHING
+        text, thoughts, _ = block.told()
+        started: tuple[tuple[int, str, str], ...] = ()
+        if block.type == "tool_use":
+            started = ((event.index, join_surrogates(block.id or ""), join_surrogates(block.name or "")),)
+        other = bool(block.name) if started else block.opaque or block.seal != ""
+        seen = other or (text != "" and text.strip() != "") or (thoughts != "" and thoughts.strip() != "")
+        return AnthropicEvent(
+            kind, text, seen, started=started, halved=halved, alive=seen, beside=thoughts, valid=valid
+        )  # fmt: skip
+    if kind == "message_start":
+        model = bytes((event.message or _EMPTY).model)
+        return AnthropicEvent(kind, usage=event.counts(), model=model, halved=halved, valid=valid)
+    if kind == "message_delta":
+        end = event.delta or _NOTHING
+        refusal = refusal_of(end)
+        return AnthropicEvent(
+            kind, finish=finish_of(end.stop_reason), usage=event.counts(), alive=refusal.strip() != "",
+            refusal=refusal, valid=valid,
+        )  # fmt: skip
+    return AnthropicEvent(kind, valid=valid)
+
+
+def counts_in(counts: AnthropicUsage, found: AnthropicEvent) -> tuple[WireUsage | None, bool]:
+    """Return the usage including this event's, and whether it can be passed to clients unchanged."""
+    tree = loads(found.usage)
+    if not isinstance(tree, Mapping):
+        return None, tree is None and found.type != "message_start"
+    return counts.add(tree), has_valid_counts(tree, _NEEDED if found.type == "message_start" else _NEEDED[1:])
+
+
+def with_usage(payload: bytes, usage: WireUsage | None) -> bytes:
+    """Return the event that begins a message, with these counts in place of its own."""
+    fields = split_object(payload)
+    counted = {"usage": dumps(write_usage(usage or WireUsage()))}
+    return join_object(fields, {"message": join_object(split_object(fields["message"]), counted)})
+
+
+Decoder = AnthropicDecoder  # the name that every protocol has for it
