@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.protocols.reply_readers import read_directly, read_in_run, typed_event, unlike
+from tests.unit.gateway.direct.test_both_paths_other_protocols import call, message, no, response, text, thought, told
 
 from intermodal.protocols.framing.json_body import dumps
 
@@ -183,8 +184,76 @@ WHOLE_MESSAGES: Mapping[str, Any] = {
     "an error, counted": a_message("end_turn", error={"message": "boom"}),
 }  # fmt: skip
 
-STREAMS: Mapping[str, Mapping[str, Events]] = {"openai": CHATS, "anthropic": MESSAGES}
-WHOLES: Mapping[str, Mapping[str, Any]] = {"openai": WHOLE_CHATS, "anthropic": WHOLE_MESSAGES}
+# ---- Ollama's chat -------------------------------------------------------------------------------------
+
+
+def line(content: str = "", *, done: bool = False, **more: Any) -> dict[str, Any]:
+    tree = {"model": "m", "created_at": "2026", "message": {"role": "assistant", "content": content, **more}}
+    ended = {"done_reason": "stop", "prompt_eval_count": 5, "eval_count": 7, "total_duration": 5} if done else {}
+    return {**tree, "done": done, **ended}
+
+
+USED_TOOLS = [{"id": "c1", "function": {"index": 0, "name": "f", "arguments": {"a": 1}}}]
+LINES: Mapping[str, Events] = {
+    "words": [line("Hello"), line(" you"), line(done=True)],
+    "tools": [line(thinking="hm"), line("Yes"), line(tool_calls=USED_TOOLS),
+              line(tool_calls=[{"function": {"name": "g", "arguments": {}}}]), line(done=True)],
+    "blank thoughts": [line(thinking="\n"), line("Hello"), line(done=True)],
+    "blank thoughts written anew": [line(thinking="\n", role="x"), line("Hello"), line(done=True)],
+}  # fmt: skip
+WHOLE_LINES: Mapping[str, Any] = {
+    "words": line("Hello", done=True, thinking="hm"),
+    "tools": line(done=True, tool_calls=[*USED_TOOLS, *USED_TOOLS]),
+}
+
+# ---- OpenAI's responses --------------------------------------------------------------------------------
+
+
+def trees(*output: Mapping[str, Any], **more: Any) -> Events:
+    return [json.loads(event.partition(b"data: ")[2]) for event in told(*output, **more)]
+
+
+ANSWER = message(text("Paris the capital. "))
+
+
+def edited(events: Sequence[Any], place: int, **fields: Any) -> Events:
+    found = deepcopy(list(events))
+    found[place] |= fields
+    return found
+
+
+def without(events: Sequence[Any], place: int, name: str) -> Events:
+    found = deepcopy(list(events))
+    del found[place][name]
+    return found
+
+
+RESPONSES: Mapping[str, Events] = {
+    "words": trees(ANSWER),
+    "tools": trees(thought(), ANSWER, call(), call(number=1)),
+    "a refusal": trees(message(no("I will not."))),
+    "words that are written otherwise": without(trees(ANSWER), 6, "logprobs"),
+    "an end without a number": without(trees(ANSWER), -1, "sequence_number"),
+    "an end with counts that are none": edited(trees(ANSWER), -1, response=response(ANSWER, usage=1)),
+    "an error in an event": edited(trees(ANSWER), 6, error={"message": "boom"}),
+    "an error by its name": [*trees(ANSWER)[:6], b'event: error\ndata: {"type":"x","message":"boom"}\n\n'],
+    "an error without data": [*trees(ANSWER)[:6], b'{"error":{"message":"slow down","code":429}}\n\n'],
+}  # fmt: skip
+WHOLE_RESPONSES: Mapping[str, Any] = {
+    "words": response(ANSWER),
+    "tools": response(thought(), ANSWER, call(), call(number=1)),
+    "a refusal": response(message(no("I will not."))),
+    "a refusal without words": response(message(no(""))),
+    "an unknown end, counted": response(ANSWER, status="x"),
+    "an error by its object": response(ANSWER, object="error"),
+}
+
+STREAMS: Mapping[str, Mapping[str, Events]] = {
+    "openai": CHATS, "anthropic": MESSAGES, "ollama": LINES, "openai-responses": RESPONSES,
+}  # fmt: skip
+WHOLES: Mapping[str, Mapping[str, Any]] = {
+    "openai": WHOLE_CHATS, "anthropic": WHOLE_MESSAGES, "ollama": WHOLE_LINES, "openai-responses": WHOLE_RESPONSES,
+}  # fmt: skip
 
 
 def written(protocol: str, events: Events) -> list[bytes]:

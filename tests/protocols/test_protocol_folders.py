@@ -50,8 +50,7 @@ def test_what_goes_through_as_it_came_is_read_by_the_folder_of_its_protocol(row:
     passthrough = import_module(f"intermodal.protocols.{folder}.passthrough")
     codec = import_module(f"intermodal.protocols.{folder}.codec")
     assert (row.chat_of, row.kept) == (passthrough.chat_of, passthrough.KEPT)
-    reply = import_module(
-        f"intermodal.protocols.{folder}.reply" if folder in ("openai_chat", "anthropic") else passthrough.__name__
-    )
+    typed = folder != "openai_responses"
+    reply = import_module(f"intermodal.protocols.{folder}.reply") if typed else passthrough
     assert (row.read, row.uncounted) == (reply.read, reply.UNCOUNTED)
     assert (row.encode, row.decode, row.path) == (codec.encode_request, codec.Decoder, codec.PATH)

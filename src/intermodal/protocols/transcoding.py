@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from intermodal.protocols.answer_state import is_output
+from intermodal.protocols.answer_state import is_output, is_visible
 from intermodal.protocols.calls import (
     Error,
     Finish,
@@ -97,7 +97,7 @@ class TranscodedStream(StreamedResponse):
             self.calls[kept.index] = (name or kept.id, tool or kept.name)
         elif isinstance(kept, (WireTextDelta, ReasoningDelta, OpaqueBlock)):
             through.append(self._writing.feed(kept))
-            if self.first_at is None and (not isinstance(kept, WireTextDelta) or kept.text.strip()):
+            if self.first_at is None and is_visible(kept):
                 self.first_at = self._clock.monotonic()
         return "stopped" if self.stopped else ""
 

@@ -30,6 +30,7 @@ from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.framing.json_body import join_object, split_object
 from intermodal.protocols.ollama import codec as ollama_codec
 from intermodal.protocols.ollama import passthrough as ollama_passthrough
+from intermodal.protocols.ollama import reply as ollama_reply
 from intermodal.protocols.ollama.passthrough import OllamaStream
 from intermodal.protocols.openai_chat import codec as openai_chat_codec
 from intermodal.protocols.openai_chat import passthrough as openai_chat_passthrough
@@ -169,8 +170,8 @@ RESPONSE = ProtocolAdapter(
 LINES = ProtocolAdapter(
     dialect=OLLAMA_CHAT, protocol="ollama", path=ollama_codec.PATH, headers=lambda *asked: ollama_codec.HEADERS,
     chat_of=ollama_passthrough.chat_of, kept=ollama_passthrough.KEPT, encode=ollama_codec.encode_request,
-    decode=ollama_codec.Decoder, read=ollama_passthrough.read, live=OllamaStream,
-    uncounted=ollama_passthrough.UNCOUNTED, write_reply=ollama_passthrough.finished,
+    decode=ollama_reply.Decoder, read=ollama_reply.read, live=OllamaStream,
+    uncounted=ollama_reply.UNCOUNTED, write_reply=ollama_passthrough.finished,
 )  # fmt: skip
 ADAPTERS: Mapping[str, ProtocolAdapter] = {
     adapter.dialect.reads: adapter for adapter in (OPENAI, ANTHROPIC, RESPONSE, LINES)

@@ -1,8 +1,7 @@
-"""Ollama's own chat, as a host is called: ``encode_request`` writes a request, ``Decoder`` reads the reply.
+"""Ollama's own chat, as a host is called: ``encode_request`` writes a request; ``reply.py`` reads the reply.
 
 It is the only chat API with a field for the context length. Source: Ollama's ``docs/api`` and its ``api/types.go`` and
-``server/prompt.go`` as of 2026. ``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always holds. A
-reply is a sequence of JSON lines, the last of which has ``done``, or only that line.
+``server/prompt.go`` as of 2026. ``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always holds.
 """
 
 from __future__ import annotations
@@ -21,16 +20,12 @@ from intermodal.protocols.calls import (
     CodedImage,
     EncodedRequest,
     NotExpressible,
-    ReasoningDelta,
-    ToolCallDelta,
     WireAudio,
     WireDocument,
     WireImage,
     WireMessage,
     WirePart,
     WireText,
-    WireTextDelta,
-    WireUsage,
     WireVideo,
 )
 from intermodal.protocols.conversation import (
@@ -44,26 +39,13 @@ from intermodal.protocols.conversation import (
     result_as_text,
     valid_utf8_part,
 )
-from intermodal.protocols.framing.event_streams import NdjsonReader
 from intermodal.protocols.framing.json_body import (
     Base64,
-    as_list,
-    as_mapping,
-    as_text,
-    as_token_count,
-    dumps,
     segments,
     valid_utf8,
 )
+from intermodal.protocols.ollama.reply import Decoder, OllamaDecoder
 from intermodal.protocols.ollama.server import decode_request, image_or_audio
-from intermodal.protocols.reply_decoder import (
-    ReplyDecoder,
-    content_object,
-    content_text,
-    map_reason,
-    read_logprobs,
-    tool_call_id,
-)
 from intermodal.protocols.schema_transforms import name_root
 
 WIRE = "Ollama chat"
@@ -225,62 +207,6 @@ def _messages(messages: Iterable[WireMessage]) -> Iterator[dict[str, Any]]:
                 raise NotExpressible.of(part_label(part), WIRE)
         yield tree
 
-
-# Ollama's finish reasons -> OpenTelemetry GenAI's.
-FINISH_REASONS: Mapping[str, str] = {"stop": "stop", "length": "length", "": "stop"}
-
-
-class OllamaDecoder(ReplyDecoder):
-    """Decodes a reply. It properly ends with the line that has ``done``; a late error is a line with status 200."""
-
-    def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(endpoint, headers=headers)
-        self._calls = 0
-
-    def _lines(self) -> NdjsonReader:
-        return NdjsonReader()
-
-    def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
-        message = content_object(tree.get("message"))
-        if text := as_text(message.get("thinking")):
-            self._out.append(ReasoningDelta(text=text))
-        if text := content_text(message.get("content")):
-            self._out.append(WireTextDelta(text=text))
-        for call in as_list(message.get("tool_calls")):
-            self._read_call(as_mapping(call))
-        self._out += read_logprobs(tree.get("logprobs"))
-        if tree.get("done") is not True:
-            return
-        self._usage = WireUsage(
-            input_tokens=as_token_count(tree.get("prompt_eval_count")),
-            output_tokens=as_token_count(tree.get("eval_count")),
-        )
-        reason = as_text(tree.get("done_reason"))
-        self._reason = finish_reason(reason, called=self._calls > 0)
-        self.complete = True
-        self._finish()
-
-    def _read_call(self, call: Mapping[str, Any]) -> None:
-        """Read a whole call. A call without an id gets one, so that its result can refer to it."""
-        function = as_mapping(call.get("function"))
-        index, self._calls = self._calls, self._calls + 1
-        self._out.append(
-            ToolCallDelta(
-                index=index,
-                id=tool_call_id(as_text(call.get("id"))),
-                name=as_text(function.get("name")),
-                arguments=dumps(as_mapping(function.get("arguments"))).decode(),
-            )
-        )
-
-
-def finish_reason(said: str, *, called: bool) -> str:
-    """Return why an answer ended. Ollama reports "stop" if tools are called."""
-    reason = map_reason(FINISH_REASONS, said)
-    return "tool_call" if called and reason == "stop" else reason
-
-
-Decoder = OllamaDecoder  # the name that every chat codec has for it
 
 __all__ = [
     "IMAGE_TYPES",
