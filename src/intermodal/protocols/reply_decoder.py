@@ -132,11 +132,13 @@ class ReplyDecoder:
         complete: the finish reason was read. Some hosts send usage after it, others nothing while the connection stays
             open, so wait only briefly before closing.
         reasonless: the host is known to give no finish reason, so the last event alone ends the answer.
-        replies: reads replies by their types; None for a protocol whose replies are read as trees.
+        replies: reads replies by their types; None for a protocol whose replies are read as trees. documents: reads
+            whole ones, if their type is another.
     """
 
     reasonless = False
     replies: HostDecoder[Any] | None = None
+    documents: HostDecoder[Any] | None = None
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         """``headers`` of the reply, with lower-case names, help to classify an error inside it."""
@@ -259,7 +261,7 @@ class ReplyDecoder:
     def _read_json(self, data: bytes | str, *, name: str = "", whole: bool = False) -> None:
         self._data = data
         try:
-            found = self._parsed(data)
+            found = self._parsed(data, whole=whole)
         except ValueError:
             self._fail("the stream broke: what came is not whole JSON")
             return
@@ -297,10 +299,10 @@ class ReplyDecoder:
         self._out[before:] = [event for event in self._out[before:] if isinstance(event, (WireUsage, Finish, Error))]
         self._reason, self._refused = reason, refused
 
-    def _parsed(self, data: bytes | str) -> list[Parsed[Any]]:
+    def _parsed(self, data: bytes | str, *, whole: bool) -> list[Parsed[Any]]:
         """Parse JSON: one reply, or a list of them, as Google sends it. Raises ValueError."""
         if self.replies is not None:
-            return self.replies.read(data)
+            return ((whole and self.documents) or self.replies).read(data)
         try:
             found, halved = loads(data), False
         except ValueError:

@@ -38,6 +38,7 @@ from intermodal.protocols.openai_chat import reply as openai_chat_reply
 from intermodal.protocols.openai_chat.passthrough import OpenAIChatStream
 from intermodal.protocols.openai_responses import codec as openai_responses_codec
 from intermodal.protocols.openai_responses import passthrough as openai_responses_passthrough
+from intermodal.protocols.openai_responses import reply as openai_responses_reply
 from intermodal.protocols.openai_responses.passthrough import OpenAIResponsesStream
 from intermodal.protocols.openai_responses.server import echoed_fields
 from intermodal.protocols.parsed_chat import ParsedChat, TextMeasurer
@@ -163,8 +164,8 @@ RESPONSE = ProtocolAdapter(
     dialect=OPENAI_RESPONSES, protocol="openai-responses", path=openai_responses_codec.PATH, identifiers=IDENTIFIERS,
     headers=lambda *asked: CHAT_HEADERS, chat_of=openai_responses_passthrough.chat_of,
     kept=openai_responses_passthrough.KEPT, encode=openai_responses_codec.encode_request,
-    decode=openai_responses_codec.Decoder, read=openai_responses_passthrough.read, live=OpenAIResponsesStream,
-    uncounted=openai_responses_passthrough.UNCOUNTED, write_reply=openai_responses_passthrough.finished,
+    decode=openai_responses_reply.Decoder, read=openai_responses_reply.read, live=OpenAIResponsesStream,
+    uncounted=openai_responses_reply.UNCOUNTED, write_reply=openai_responses_passthrough.finished,
     items=openai_responses_passthrough.items_of, again=echoed_fields, conversation_field="input",
 )  # fmt: skip
 LINES = ProtocolAdapter(

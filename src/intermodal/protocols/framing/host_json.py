@@ -43,7 +43,7 @@ class HostReply(HostObject):
         return bool(self.error) or "error" in (self.type, self.object)
 
 
-R = TypeVar("R", bound=HostReply)
+R = TypeVar("R", bound=HostObject)
 
 
 class Parsed(NamedTuple, Generic[R]):

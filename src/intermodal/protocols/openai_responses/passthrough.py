@@ -11,24 +11,41 @@ from typing import Any
 
 import msgspec
 
-from intermodal.protocols.calls import CodedImage, Error, ReplyEncoder, WireUsage
+from intermodal.protocols.answer_state import is_output
+from intermodal.protocols.calls import (
+    CodedImage,
+    Error,
+    Finish,
+    RefusalDelta,
+    ReplyEncoder,
+    ToolCallDelta,
+    WireEvent,
+    WireTextDelta,
+)
 from intermodal.protocols.errors.responses import error_response
 from intermodal.protocols.framing.event_streams import event_data
+from intermodal.protocols.framing.host_json import NOT_DECODED
 from intermodal.protocols.framing.inline_media import ExtractedBody
 from intermodal.protocols.framing.json_body import (
-    TokenCount,
     add_run_metadata,
     dumps,
-    has_valid_counts,
     join_object,
     loads,
     split_object,
 )
 from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
-from intermodal.protocols.openai_chat.reply import read_usage, with_reasoning
 from intermodal.protocols.openai_chat.server import sse_event
-from intermodal.protocols.openai_responses import server
-from intermodal.protocols.openai_responses.codec import explains_end, finish_reason, write_turns
+from intermodal.protocols.openai_responses.codec import write_turns
+from intermodal.protocols.openai_responses.reply import (
+    OWN_ID,
+    UNCOUNTED,
+    OpenAIResponsesDecoder,
+    OutputItem,
+    ResponseEvent,
+    event_of,
+    item_of,
+    response_of,
+)
 from intermodal.protocols.openai_responses.server import echoed_fields, read_turns, write_usage
 from intermodal.protocols.parsed_chat import (
     VARYING,
@@ -39,7 +56,6 @@ from intermodal.protocols.parsed_chat import (
     read_conversation,
     settings_in,
 )
-from intermodal.protocols.reply_chunk import ReplyChunk
 from intermodal.protocols.reply_decoder import UNFINISHED
 from intermodal.protocols.request_fields import direct_fields
 from intermodal.protocols.request_validation import require_text
@@ -72,21 +88,6 @@ def _coded(url: Any, detail: Any) -> CodedImage:
     return CodedImage(coded=require_text(url, "an image's url"), detail=detail)
 
 
-UNCOUNTED = dumps(server.write_usage(WireUsage()))
-
-# Characters of a unique id. Clients refer to the response by it later, so a short id, which may repeat, is replaced.
-OWN_ID = 20
-_NULL = b"null"
-_COUNTS = tuple(
-    b'"%b"' % name
-    for name in (
-        b"input_tokens", b"input_tokens_details", b"cached_tokens", b"cache_write_tokens", b"output_tokens",
-        b"output_tokens_details", b"reasoning_tokens", b"total_tokens",
-    )
-)  # fmt: skip
-_NEEDED = ("input_tokens", "output_tokens", "total_tokens")
-_Detail = TokenCount | msgspec.UnsetType | None
-
 # Fields that clients rely on, for hosts that omit them.
 _USUAL: Mapping[str, msgspec.Raw] = split_object(
     b'{"object":"response","error":null,"incomplete_details":null,"instructions":null,"metadata":{},'
@@ -95,172 +96,7 @@ _USUAL: Mapping[str, msgspec.Raw] = split_object(
 )
 
 
-class _InputDetails(msgspec.Struct, forbid_unknown_fields=True):
-    cached_tokens: _Detail = msgspec.UNSET
-    cache_write_tokens: _Detail = msgspec.UNSET
-
-
-class _OutputDetails(msgspec.Struct, forbid_unknown_fields=True):
-    reasoning_tokens: _Detail = msgspec.UNSET
-
-
-class _Counts(msgspec.Struct, forbid_unknown_fields=True):
-    """Usage as OpenAI and most others write it."""
-
-    input_tokens: TokenCount
-    output_tokens: TokenCount
-    total_tokens: TokenCount
-    input_tokens_details: _InputDetails
-    output_tokens_details: _OutputDetails
-
-
-class OutputPart(msgspec.Struct):
-    type: str = ""
-    text: str | None = None
-    annotations: list[msgspec.Raw] | None = None
-    logprobs: list[msgspec.Raw] | None = None
-    refusal: str | None = None
-
-    @property
-    def plain(self) -> bool:
-        """True if it is written in the usual form."""
-        if self.type == "output_text":
-            return self.text is not None and self.annotations is not None and self.logprobs is not None
-        return self.type == "refusal" and self.refusal is not None
-
-
-class OutputItem(msgspec.Struct):
-    type: str = ""
-    id: str = ""
-    status: str = ""
-    role: str = ""
-    content: list[OutputPart] | None = None
-    summary: list[OutputPart] | None = None
-    call_id: str = ""
-    name: str = ""
-    arguments: str | None = None
-
-    @property
-    def thoughts(self) -> list[OutputPart]:
-        """The parts of the reasoning, summarised or in full."""
-        return [*(self.summary or ()), *(self.content or ())]
-
-    @property
-    def plain(self) -> bool:
-        """True if it is written in the usual form."""
-        if len(self.id) < OWN_ID:
-            return False
-        if self.type == "reasoning":
-            return True
-        if self.type == "message":
-            return self.role == "assistant" and bool(self.status) and all(part.plain for part in self.content or ())
-        called = self.type == "function_call" and bool(self.call_id and self.name and self.status)
-        return called and self.arguments is not None
-
-
-class IncompleteDetails(msgspec.Struct):
-    reason: str | None = None
-
-
-class ResponseObject(msgspec.Struct):
-    """The parts of a response that are inspected."""
-
-    id: str = ""
-    created_at: float | None = None
-    status: str | None = None
-    error: msgspec.Raw = msgspec.Raw()
-    incomplete_details: IncompleteDetails | None = None
-    output: list[OutputItem] | None = None
-    usage: msgspec.Raw = msgspec.Raw()
-    model: msgspec.Raw = msgspec.Raw()
-    service_tier: str | None = None
-
-    @property
-    def failed(self) -> bool:
-        error = bytes(self.error)
-        return self.status == "failed" or (bool(error) and error != _NULL)
-
-    @property
-    def ended(self) -> bool:
-        """True if the response has ended and states why."""
-        return self.status is not None and explains_end(self.status, self._reason)
-
-    @property
-    def plain(self) -> bool:
-        """True if it has every field from which clients assemble an answer."""
-        known = bool(self.id) and self.created_at is not None and self.status is not None
-        return known and self.output is not None and all(item.plain for item in self.output)
-
-    def counted(self) -> tuple[WireUsage | None, bytes]:
-        """Return the usage, and the usage object for clients. Raises MsgspecError for invalid counts."""
-        raw = bytes(self.usage)
-        if not raw or raw == _NULL:
-            return None, b""
-        tier = self.service_tier or ""
-        try:
-            usage, plain = _usage_of(_counts.decode(raw), tier)
-        except msgspec.ValidationError:
-            tree = _any.decode(raw)
-            usage = read_usage(tree, tier)
-            plain = all(name in raw for name in _COUNTS) and has_valid_counts(tree, _NEEDED)
-        return usage, raw if plain else dumps(server.write_usage(usage))
-
-    def ending(self, *, called: bool) -> str:
-        """Return why it ended, as an OpenTelemetry GenAI finish reason."""
-        return finish_reason(self._reason, called=called)
-
-    @property
-    def _reason(self) -> str:
-        return (self.incomplete_details and self.incomplete_details.reason) or ""
-
-
-_reply = msgspec.json.Decoder(ResponseObject)
-_any = msgspec.json.Decoder(dict[str, Any])
-_counts = msgspec.json.Decoder(_Counts)
 _output = msgspec.json.Decoder(list[dict[str, Any]])
-
-
-def _usage_of(told: _Counts, tier: str) -> tuple[WireUsage, bool]:
-    """Return the usage as ``read_usage`` does, and whether it has every count that clients rely on."""
-    given, made = told.input_tokens_details, told.output_tokens_details
-    cached, written, thought = given.cached_tokens, given.cache_write_tokens, made.reasoning_tokens
-    plain = cached is not msgspec.UNSET and written is not msgspec.UNSET and thought is not msgspec.UNSET
-    thought = None if thought is msgspec.UNSET else thought
-    usage = WireUsage(
-        input_tokens=told.input_tokens,
-        output_tokens=with_reasoning(told.input_tokens, told.output_tokens, thought, told.total_tokens),
-        cached_tokens=None if cached is msgspec.UNSET else cached,
-        cache_write_tokens=None if written is msgspec.UNSET else written,
-        reasoning_tokens=thought, tier=tier.lower(),
-    )  # fmt: skip
-    return usage, plain
-
-
-def reply_of(data: bytes | msgspec.Raw) -> ResponseObject:
-    """Parse a response. Raises MsgspecError for anything else."""
-    return _reply.decode(data)
-
-
-def read(data: bytes | memoryview) -> ReplyChunk | None:
-    """Parse a response; None if it is unusual or an error: then the codec identifies it."""
-    try:
-        reply = _reply.decode(data)
-        if reply.failed or not reply.ended or not reply.plain or reply.output is None:
-            return None
-        usage, counted = reply.counted()
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    calls = tuple(
-        (place, item.call_id, item.name) for place, item in enumerate(reply.output) if item.type == "function_call"
-    )
-    parts = [part for item in reply.output if item.type == "message" for part in item.content or ()]
-    text = "".join(part.text or "" for part in parts)
-    refusal = "".join(part.refusal or "" for part in parts)
-    thoughts = [part for item in reply.output if item.type == "reasoning" for part in item.thoughts]
-    beside = "".join([*(part.text or "" for part in thoughts), *(item.arguments or "" for item in reply.output)])
-    finish = reply.ending(called=bool(calls))
-    seen = bool(reply.output)
-    return ReplyChunk(text, seen, refusal, finish, usage, counted, bytes(reply.model), calls, beside=beside)
 
 
 def finished(
@@ -294,25 +130,11 @@ def items_of(data: bytes | memoryview) -> list[dict[str, Any]]:
 _NAMES = frozenset({"message", "function_call", "reasoning"})
 _BEGINS = frozenset({"response.created", "response.in_progress", "response.queued"})
 _ENDS = frozenset({"response.completed", "response.incomplete"})
+_PARTS = frozenset({"response.output_item.added", "response.output_item.done", "response.content_part.added"})
 _BESIDE = ("response.reasoning", "response.function_call_arguments")  # kinds of deltas that are not text
 _FAILS = frozenset({"response.failed", "error"})
-
-
-class _Event(msgspec.Struct):
-    type: str
-    sequence_number: int
-    output_index: int = -1
-    content_index: int = -1
-    item_id: str = ""
-    delta: str = ""
-    logprobs: msgspec.Raw = msgspec.Raw()
-    item: msgspec.Raw = msgspec.Raw()
-    response: msgspec.Raw = msgspec.Raw()
-
-
-_NOTHING = _Event("", 0)
-_event = msgspec.json.Decoder(_Event)
-_item = msgspec.json.Decoder(OutputItem)
+_INCOMPLETE = {"length": b'{"reason":"max_output_tokens"}', "content_filter": b'{"reason":"content_filter"}'}
+_NOTHING = ResponseEvent()
 
 
 class OpenAIResponsesStream(TranscodedStream):
@@ -326,7 +148,7 @@ class OpenAIResponsesStream(TranscodedStream):
         self._started: Mapping[str, msgspec.Raw] = {}
         self._items: dict[int, OutputItem] = {}  # items that have begun, by index
         self._done: dict[int, bytes] = {}
-        self._parts: dict[tuple[int, int], list[str]] = {}  # the text of each part that has begun
+        self._parts: dict[tuple[int | None, int | None], list[str]] = {}  # the text of each part that has begun
         self._made: dict[int, list[str]] = {}  # reasoning or arguments of each item that has begun
         self._number = 0
         self._closing = b""  # the events that end an answer which is stopped midway
@@ -364,11 +186,12 @@ class OpenAIResponsesStream(TranscodedStream):
             return ""
         if payload == b"[DONE]":
             return self._unexplained(through) if self.begun else self._start_anew(through)
+        found = _NOTHING
         try:
             found = self._found(payload)
             end = self._look(found)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            found, end = _NOTHING, None
+        except NOT_DECODED:
+            end = None
         if end is None:
             if not self.begun:
                 return self._start_anew(through)
@@ -381,15 +204,15 @@ class OpenAIResponsesStream(TranscodedStream):
 
     # ---- events let through
 
-    def _found(self, payload: bytes) -> _Event:
+    def _found(self, payload: bytes) -> ResponseEvent:
         """Parse an event. Raises MsgspecError. Split characters are forwarded unchanged and recorded joined."""
         try:
-            found = _event.decode(payload)
+            found = event_of(payload)
         except msgspec.DecodeError:
             without = without_lone_surrogates(payload)
             if without is None:
                 raise
-            found = _event.decode(without)
+            found = event_of(without)
             if found.delta:
                 found.delta = self._halves.join(loads_with_surrogates(payload)["delta"])
         else:
@@ -397,71 +220,87 @@ class OpenAIResponsesStream(TranscodedStream):
                 found.delta = self._halves.join(found.delta)
         return found
 
-    def _look(self, found: _Event) -> End | None:
+    def _look(self, found: ResponseEvent) -> End | None:
         """Process an event and return the end that it brings; None if the event is not as expected."""
-        kind, place = found.type, found.output_index
-        self.output_seen = self.output_seen or bool(found.delta and not found.delta.isspace())
-        self._number = max(self._number, found.sequence_number)
+        kind, number, delta = found.type or "", found.sequence_number, found.delta
+        delta = "" if delta is None else delta
+        if number is None or found.failed or type(delta) is not str:
+            return None
+        if number > self._number:
+            self._number = number
         if kind == "response.output_text.delta":
-            part = self._parts.get((place, found.content_index))
-            if part is None or not found.logprobs:
+            part = self._parts.get((found.output_index, found.content_index))
+            if part is None or found.logprobs is msgspec.UNSET:
                 return None
-            ends = self.say(found.delta)
-            part.append(self.allowed[0] if self.overran else found.delta)
-            if self.first_at is None and found.delta.strip():
+            ends = self.say(delta)
+            part.append(self.allowed[0] if self.overran else delta)
+            if self.first_at is None and delta.strip():
                 self._seen()
             return self._stop() if ends else ""
-        elif kind in _BEGINS:
+        if kind in _BEGINS:
             self._started = split_object(found.response)
-            return "" if reply_of(found.response).plain else None
-        elif kind in _ENDS:
+            return "" if response_of(found.response).plain else None
+        if kind in _ENDS:
             return self._look_at_end(found)
-        elif kind == "response.output_item.added":
-            return self._begin_item(place, _item.decode(found.item))
-        elif kind == "response.output_item.done":
-            if self._id_of(place) != _item.decode(found.item).id:
-                return None
-            self._done[place] = bytes(found.item)
-        elif kind == "response.content_part.added":
-            if self._id_of(place) != found.item_id:
-                return None
-            self._parts.setdefault((place, found.content_index), [])
-        elif kind == "response.refusal.delta":
-            self.refusal.append(found.delta)
+        if kind in _PARTS:
+            return None if found.output_index is None else self._look_at_part(kind, found.output_index, found)
+        if kind == "response.refusal.delta":
+            self.refusal.append(delta)
+            self.output_seen = self.output_seen or delta.strip() != ""
         elif kind in _FAILS or not self._started:
             return None
-        elif kind.startswith(_BESIDE) and found.delta:
-            ends = self.say("", found.delta)
-            self._made.setdefault(place, []).append(self.allowed[1] if self.overran else found.delta)
-            self._seen()
+        elif kind.startswith(_BESIDE) and delta:
+            ends = self.say("", delta)
+            self._made.setdefault(found.output_index or 0, []).append(self.allowed[1] if self.overran else delta)
+            if self.first_at is None and delta.strip():
+                self._seen()
             return self._stop() if ends else ""
         return ""
 
+    def _look_at_part(self, kind: str, place: int, found: ResponseEvent) -> End | None:
+        """Process an event by which an item or a part of one begins or ends."""
+        if kind == "response.content_part.added":
+            if self._id_of(place) != found.item_id or found.content_index is None:
+                return None
+            self._parts.setdefault((place, found.content_index), [])
+            return ""
+        item = item_of(found.item)
+        if kind == "response.output_item.added":
+            return self._begin_item(place, item)
+        if self._id_of(place) != item.id:
+            return None
+        self._done[place] = bytes(found.item)
+        if item.opaque:
+            self._seen()
+        return ""
+
     def _seen(self) -> None:
+        self.output_seen = True
         if self.first_at is None:
             self.first_at = self._clock.monotonic()
 
     def _begin_item(self, place: int, item: OutputItem) -> End | None:
-        if not self._started or item.type not in _NAMES or len(item.id) < OWN_ID:
+        if not self._started or item.type not in _NAMES or len(item.id or "") < OWN_ID:
             return None
         self._items[place] = item
         if item.type == "function_call":
-            self.calls[place] = (item.call_id, item.name)
-            self._seen()
+            self.calls[place] = (item.call, item.name or "")
+            if item.name:
+                self._seen()
         return ""
 
-    def _look_at_end(self, found: _Event) -> End | None:
-        reply = reply_of(found.response)
+    def _look_at_end(self, found: ResponseEvent) -> End | None:
+        reply = response_of(found.response)
         count = len(reply.output or ())
         known = self.begun or (count == len(self._done) and reply.plain)
-        if reply.failed or not reply.ended or not self._started or not known:
+        if reply.broken or not reply.ended or not self._started or not known:
             return None
         raw = bytes(found.response)
         if count < len(self._done):
             raw = join_object(split_object(raw), {"output": self._output()})
         self.usage, counted = reply.counted()
         self._ends(reply.ending(called=bool(self.calls)))
-        self._answer = (found.type, raw, counted)
+        self._answer = (found.type or "", raw, counted)
         return "done"
 
     def _shown_part(self, payload: bytes) -> bytes:
@@ -472,7 +311,7 @@ class OpenAIResponsesStream(TranscodedStream):
             if not part:
                 return b""
             tree["delta"] = msgspec.Raw(dumps(part))
-        kind = str(msgspec.json.decode(tree["type"]))
+        kind = str(msgspec.json.decode(tree.get("type", b"null")))
         return b"event: %b\ndata: %b\n\n" % (kind.encode(), join_object(tree))
 
     def _stop(self) -> End:
@@ -493,8 +332,8 @@ class OpenAIResponsesStream(TranscodedStream):
         for place, first in self._items.items():
             if place in self._done:
                 continue
-            name, parts = first.id, []
-            for at, number in sorted(part for part in self._parts if part[0] == place):
+            name, parts = first.id or "", list[dict[str, Any]]()
+            for at, number in [part for part in self._parts if part[0] == place]:
                 text = "".join(self._parts[at, number])
                 inside = {"item_id": name, "output_index": place, "content_index": number}
                 part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
@@ -529,24 +368,52 @@ class OpenAIResponsesStream(TranscodedStream):
     def _unexplained(self, through: list[bytes]) -> End:
         if not self._teller.reasonless:
             return super()._unexplained(through)
-        self._ends("tool_call" if self.calls else "stop")
+        return self._end_anew("tool_call" if self.calls else "stop")
+
+    def _end_anew(self, reason: str) -> End:
+        """Write the end of an answer whose own cannot be forwarded."""
+        self._ends(reason)
         self._number += 1
-        raw = join_object(self._started, {"status": b'"completed"', "output": self._output()})
-        self._answer = ("response.completed", raw, b"")
+        ended = {"status": b'"completed"', "output": self._output()}
+        kind, why = "response.completed", _INCOMPLETE.get(self.finish)
+        if why is not None:
+            kind, ended = "response.incomplete", {**ended, "status": b'"incomplete"', "incomplete_details": why}
+        counted = b"" if self.usage is None else dumps(write_usage(self.usage))
+        self._answer = (kind, join_object(self._started, ended), counted)
         return "done"
 
     def _unusual(self, event: bytes, through: list[bytes]) -> End:
-        """Handle an unexpected event after output was shown: forward it unchanged, unless it is an error."""
-        for found in self._decoding.feed(event + b"\n\n"):
-            if isinstance(found, WireUsage):
-                self.usage = found
-            elif isinstance(found, Error):
+        """Record what an unexpected event holds after output was shown. Forward it unchanged, unless it is the end."""
+        decoder = self._decoding
+        assert isinstance(decoder, OpenAIResponsesDecoder)
+        decoder.calls |= {place: number for number, place in enumerate(self.calls) if place not in decoder.calls}
+        for found in decoder.feed((b"data: " if event[:1] == b"{" else b"") + event + b"\n\n"):
+            if isinstance(found, Error):
                 self._pass(through, "")
                 self._fail(found.error)
+                return ""
+            if isinstance(found, Finish):
+                return self._end_anew(found.reason)
+            self._record(found, decoder)
+            if self.stopped:
+                return self._stop()
         return ""
 
-    def _beginning(self, found: _Event) -> bytes:
-        return self._written(found.type, found.sequence_number, begun(found.response, self._model, self._asked))
+    def _record(self, event: WireEvent, decoder: OpenAIResponsesDecoder) -> None:
+        """Record an event that was decoded, as those are that are let through."""
+        self.output_seen = self.output_seen or is_output(event)
+        self.kept(event)
+        if isinstance(event, WireTextDelta) and self._parts:
+            self._parts[next(reversed(self._parts))].append(self.allowed[0] if self.overran else event.text)
+        elif isinstance(event, RefusalDelta):
+            self.refusal.append(event.text)
+        elif isinstance(event, ToolCallDelta) and event.id:
+            place = next(place for place, number in decoder.calls.items() if number == event.index)
+            self.calls[place] = (event.id, event.name)
+
+    def _beginning(self, found: ResponseEvent) -> bytes:
+        response = begun(found.response, self._model, self._asked)
+        return self._written(found.type or "", found.sequence_number or 0, response)
 
     def _output(self) -> bytes:
         return b"[" + b",".join(self._done.values()) + b"]"

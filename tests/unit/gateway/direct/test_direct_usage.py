@@ -15,7 +15,7 @@ from intermodal.protocols.anthropic.reply import AnthropicUsage
 from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import dumps, has_valid_counts
 from intermodal.protocols.openai_chat.reply import read_usage, usage_in
-from intermodal.protocols.openai_responses.passthrough import reply_of
+from intermodal.protocols.openai_responses.reply import response_of
 from intermodal.protocols.openai_responses.server import write_usage
 
 numbers: st.SearchStrategy[Any] = st.one_of(st.integers(-3, 2000), st.sampled_from([None, True, 1.5, "7", [], 10**30]))
@@ -83,7 +83,7 @@ def test_usage_of_a_response_is_read_as_everywhere_else_and_goes_on_where_it_is_
 ) -> None:
     raw, expected = json.dumps(usage).encode(), read_usage(usage, tier)
     whole = all(f'"{name}"'.encode() in raw for name in RELIED_ON) and has_valid_counts(usage, NEEDED)
-    found = reply_of(json.dumps({"usage": usage, "service_tier": tier}).encode()).counted()
+    found = response_of(json.dumps({"usage": usage, "service_tier": tier}).encode()).counted()
     assert found == (expected, raw if whole else dumps(write_usage(expected)))
 
 
