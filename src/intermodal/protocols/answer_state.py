@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import string
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import islice
 from typing import Literal
@@ -56,6 +57,16 @@ def output_length(event: WireEvent) -> int:
     if isinstance(event, ToolCallDelta):
         return len(event.arguments)
     return len(event.text) if isinstance(event, WireTextDelta | ReasoningDelta | RefusalDelta) else 0
+
+
+def is_wordless(texts: Iterable[str], *, called: bool) -> bool:
+    """Return True if an answer with this text has neither a visible word nor a tool call."""
+    return not called and not any(text.strip() for text in texts)
+
+
+def is_refusal(finish: str, texts: Iterable[str], *, called: bool) -> bool:
+    """Return True if an answer with this finish reason is a refusal: it is empty on purpose."""
+    return finish == "content_filter" and is_wordless(texts, called=called)
 
 
 _LONGEST = 256  # characters; no vocabulary in use has a longer token, and the longest are runs of blanks or of one sign
@@ -285,12 +296,12 @@ class AnswerState:
     @property
     def wordless(self) -> bool:
         """True if neither a visible word nor a tool call arrived."""
-        return not self.calls and not any(text.strip() for text in self.text)
+        return is_wordless(self.text, called=bool(self.calls))
 
     @property
     def refused(self) -> bool:
         """True if the model's answer is empty on purpose."""
-        return self.finish == "content_filter" and self.wordless
+        return is_refusal(self.finish, self.text, called=bool(self.calls))
 
     def say(self, words: str, beside: str = "") -> bool:
         """Record a piece of the answer; return True if the answer ends with it.

@@ -20,11 +20,6 @@ def stops_loops(endpoint: Endpoint, *, by_schema: bool) -> bool:
     return endpoint.host.zone != "internet" and not by_schema
 
 
-def is_refusal(finish: str, text: str, *, called: bool) -> bool:
-    """Return True if an answer with this finish reason is a refusal: it is empty on purpose."""
-    return finish == "content_filter" and not called and not text.strip()
-
-
 def refusal_error(endpoint: Endpoint, words: str, step: str) -> ContentRefused:
     """Return the error for a refusal, with the model's reason if it gave one."""
     reason = " ".join(words.split())[:300]

@@ -21,7 +21,6 @@ from intermodal.core.content import Value
 from intermodal.events import Actual, AttemptFailed, Drawn, Event, Sketched, StepProgress, Thought
 from intermodal.executor.attempt import accounting, retry
 from intermodal.executor.attempt.accounting import AttemptAccount, AttemptEnding, reported_usage, settle
-from intermodal.executor.attempt.answer_notes import is_refusal
 from intermodal.executor.attempt.capability_learning import lesson_from_error
 from intermodal.executor.attempt.ledger import AttemptEntry, RunLedger, original_failure
 from intermodal.executor.attempt.retry import Reroute, RetryDecision
@@ -32,6 +31,7 @@ from intermodal.local.embedded.ocr_layout import lines_to_text
 from intermodal.media.text.tool_definitions import tools_digest
 from intermodal.plans.plan import Candidate
 from intermodal.protocols import calls as wire
+from intermodal.protocols.answer_state import is_refusal
 
 _SECRET_PREFIX = 8  # characters of the shortest quoted key prefix that is hidden
 
@@ -393,7 +393,7 @@ class CallAttempt:
         except BaseException:
             await self._close(account.cancel(self._clock(), sent=self.sent, code="internal"))
             raise
-        refused = is_refusal(made.finish_reason, made.text, called=made.called)
+        refused = is_refusal(made.finish_reason, (made.text,), called=made.called)
         tariff = self._caller.world.tariff(job.endpoint)
         account.billed = settle(job.endpoint, made.usage, job.work, tariff, self._moment, made=len(made.drawn))
         self._peak = made.peak_memory

@@ -18,7 +18,7 @@ from intermodal.core.request import JsonOutput
 from intermodal.cost_model.memory import output_limit, requested_context
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor.attempt.accounting import add_actuals, remaining_estimate
-from intermodal.executor.attempt.answer_notes import answer_notes, is_refusal, refusal_error, stop_note, stops_loops
+from intermodal.executor.attempt.answer_notes import answer_notes, refusal_error, stop_note, stops_loops
 from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.attempt.step_caller import FinishedCall
 from intermodal.executor.conversion import checks
@@ -42,6 +42,7 @@ from intermodal.executor.preparation.request_size import measure_request
 from intermodal.executor.route_run import RouteRun
 from intermodal.json_schema import BudgetExhausted, InvalidSchema
 from intermodal.plans.step import Call
+from intermodal.protocols.answer_state import is_refusal
 from intermodal.protocols.calls import ChatCall, WireMessage
 from intermodal.protocols.errors.classification import SchemaRefused
 from intermodal.protocols.request_fields import scale_thinking
@@ -271,7 +272,7 @@ def is_brief(step: Call) -> bool:
 def _is_refusal(done: FinishedCall, speaker: CommitGate) -> bool:
     """Return True if the model refused without an answer: an error with its reason, and no other endpoint is tried."""
     made = done.made
-    return not speaker.committed and is_refusal(made.finish_reason, made.text, called=made.called)
+    return not speaker.committed and is_refusal(made.finish_reason, (made.text,), called=made.called)
 
 
 def _loops(done: FinishedCall, schema: JsonOutput | None) -> bool:
