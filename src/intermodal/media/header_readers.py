@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from intermodal.core.content import Value
 from intermodal.errors import InputBroken, InputTooLarge
 from intermodal.files.file_bytes import Data
+from intermodal.files.image_chunks import is_frame, jpeg_segments, png_chunks
 from intermodal.media.media_limits import MAX_FRAMES
 
 MAX_ANCILLARY_BYTES = 1 << 20  # a colour profile or comment of a PNG, decompressed
@@ -71,19 +72,15 @@ def _png(data: bytes) -> ImageHeader:
     if data[12:16] != b"IHDR":
         raise ValueError("no IHDR")
     width, height, frames, seconds = _u32(data, 16), _u32(data, 20), 1, 0.0
-    at = 8
-    while at + 12 <= len(data):
-        size, kind = _u32(data, at), data[at + 4 : at + 8]
+    for kind, body, size in png_chunks(data):
         if (kind == b"IDAT" and frames == 1) or kind == b"IEND" or frames > MAX_FRAMES:
             break
-        body = at + 8
         if kind == b"acTL":
             frames = max(1, _u32(data, body))
         elif kind == b"fcTL":
             seconds += frame_seconds(_u16(data, body + 20) / (_u16(data, body + 22) or 100))
         elif kind in (b"iCCP", b"zTXt", b"iTXt"):
             _check_inflates(memoryview(data)[body : body + min(size, len(data) - body)], kind)
-        at = body + size + 4
     return ImageHeader(width=width, height=height, frames=frames, seconds=seconds if frames > 1 else 0.0)
 
 
@@ -107,21 +104,10 @@ def _check_inflates(body: memoryview, kind: bytes) -> None:
 
 
 def _jpeg(data: bytes) -> ImageHeader:
-    at, width, height = 2, 0, 0
-    while True:
-        if data[at] != 0xFF:
-            raise ValueError("no marker")
-        while data[at] == 0xFF:
-            at += 1
-        marker = data[at]
-        at += 1
-        if marker in (0xD8, 0x01) or 0xD0 <= marker <= 0xD7:
-            continue
-        if marker in (0xDA, 0xD9):  # start of scan, end of image
-            break
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a frame header
+    width = height = 0
+    for marker, at, _ in jpeg_segments(data):
+        if is_frame(marker):
             height, width = max(height, _u16(data, at + 3)), max(width, _u16(data, at + 5))
-        at += max(2, _u16(data, at))
     return ImageHeader(width=width, height=height)
 
 

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import pybase64
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+from intermodal.files.image_chunks import PNG, is_frame, jpeg_segments, png_chunks
+
 _ENDS = {"image/png": b"IEND\xaeB`\x82", "image/jpeg": b"\xff\xd9"}  # the last chunk with its checksum; EOI
 _LAST = 16  # characters of base64, in whole groups of four, that hold an end mark
 _LOOKED_AT = 64 << 10  # characters of base64 in which the size must be found
@@ -74,38 +75,32 @@ def image_in_base64(coded: memoryview, media_type: bytes | None = None) -> Image
 
 
 def _size(data: bytes) -> tuple[str, int, int] | None:
-    found = _png(data) if data.startswith(_PNG) else _jpeg(data) if data.startswith(b"\xff\xd8\xff") else None
+    found = _png(data) if data.startswith(PNG) else _jpeg(data) if data.startswith(b"\xff\xd8\xff") else None
     return found if found is not None and 0 < found[1] < _MOST and 0 < found[2] < _MOST else None
 
 
 def _png(data: bytes) -> tuple[str, int, int] | None:
     """Return type and size of a PNG, read up to its pixels: an animation (acTL) is declared before them."""
-    at = len(_PNG)
     wide = high = 0
-    while at + 8 <= len(data):
-        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        if kind == b"IHDR" and length == 13 and at == len(_PNG) and at + 16 <= len(data):
-            wide, high = (int.from_bytes(data[place : place + 4], "big") for place in (at + 8, at + 12))
+    for kind, at, length in png_chunks(data):
+        if kind == b"IHDR" and length == 13 and at == len(PNG) + 8:
+            wide, high = (int.from_bytes(data[place : place + 4], "big") for place in (at, at + 4))
         elif kind in (b"acTL", b"eXIf"):
             return None
         elif kind == b"IDAT":
             return "image/png", wide, high
-        at += 12 + length
     return None
 
 
 def _jpeg(data: bytes) -> tuple[str, int, int] | None:
-    at = 2
-    while at + 9 < len(data) and data[at] == 0xFF:
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker in _FRAMES:
-            high, wide = (int.from_bytes(data[place : place + 2], "big") for place in (at + 5, at + 7))
-            return "image/jpeg", wide, high
-        if marker in (0xD8, 0xD9, 0xDA) or (0xC0 < marker < 0xD0 and marker not in (0xC4, 0xC8, 0xCC)) or length < 2:
+    """Return type and size of a JPEG. Raises ValueError if its frame is not in ``data``."""
+    for marker, at, length in jpeg_segments(data):
+        if is_frame(marker):
+            high, wide = (int.from_bytes(data[place : place + 2], "big") for place in (at + 3, at + 5))
+            return ("image/jpeg", wide, high) if marker in _FRAMES and at + 7 <= len(data) else None
+        exif = marker == 0xE1 and data[at + 2 : at + 8] == b"Exif\0\0"
+        if length < 2 or (exif and not _upright(data[at + 8 : at + length])):
             return None
-        if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0" and not _upright(data[at + 10 : at + 2 + length]):
-            return None
-        at += 2 + length
     return None
 
 
