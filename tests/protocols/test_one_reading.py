@@ -277,6 +277,24 @@ def test_a_stream_is_read_alike_by_a_run_and_by_a_direct_call(protocol: str, nam
     assert unlike(run, passed) == {}
 
 
+WORDS = "".join(f"w{number} " for number in range(40))
+OVER: Mapping[str, Events] = {
+    "openai": [delta(content="Hi"), delta(tool_calls=[piece(0, "", "c1", "f")]), delta(tool_calls=[piece(0, WORDS)]),
+               delta("tool_calls")],
+    "anthropic": [START, *said("Hi"), *block(1, "tool_use", id="t1", name="f", input={"a": WORDS}), end("tool_use"),
+                  STOP],
+    "openai-responses": trees(message(text("Hi there. ")), call(WORDS)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", OVER)
+def test_a_tool_call_over_the_limit_is_cut_alike(protocol: str) -> None:
+    pieces = written(protocol, OVER[protocol])
+    run = read_in_run(protocol, pieces, stream=True, limit=5)
+    passed = read_directly(protocol, pieces, stream=True, limit=5)
+    assert (passed.text, passed.calls, passed.recorded) == (run.text, run.calls, run.recorded)
+
+
 @pytest.mark.parametrize(("protocol", "name"), [(key, name) for key, cases in WHOLES.items() for name in cases])
 def test_a_whole_reply_is_read_alike_by_a_run_and_by_a_direct_call(protocol: str, name: str) -> None:
     pieces = [json.dumps(WHOLES[protocol][name]).encode()]

@@ -154,12 +154,12 @@ class AnthropicStream(StreamedResponse):
             return self._fails(event, through)
         if not found.type:
             return ""
+        found = self._heard(found)
+        called = bool(found.started) or b"input_json_delta" in payload
+        if self.say(found.text, found.beside or found.refusal) and self._cuts(through, called=called):
+            return "stopped"
         for place, call, tool in found.started:
             self.calls[place] = (call, tool)
-        found = self._heard(found)
-        beside = found.beside or found.refusal
-        if self.say(found.text, beside) and self._cuts(through, called=b"input_json_delta" in payload):
-            return "stopped"
         if found.type == "message_start":
             event = self._beginning(event, payload, found, counted)
         elif found.type == "content_block_start":

@@ -38,6 +38,7 @@ from intermodal.protocols.reply_decoder import ReplyDecoder, map_reason
 
 OWN = "anthropic"  # of content.Opaque
 _NULL = b"null"
+_NO_INPUT = (b"", b"{}", _NULL)  # of a tool call whose arguments follow
 _NEEDED = ("input_tokens", "output_tokens")
 
 # Anthropic's stop reasons -> OpenTelemetry GenAI's.
@@ -356,6 +357,7 @@ def event_of(data: bytes) -> AnthropicEvent | None:
         started: tuple[tuple[int, str, str], ...] = ()
         if block.type == "tool_use":
             started = ((event.index, join_surrogates(block.id or ""), join_surrogates(block.name or "")),)
+            thoughts = "" if bytes(block.input) in _NO_INPUT else bytes(block.input).decode(errors="replace")
         other = bool(block.name) if started else block.opaque or block.seal != ""
         seen = other or (text != "" and text.strip() != "") or (thoughts != "" and thoughts.strip() != "")
         return AnthropicEvent(

@@ -131,7 +131,8 @@ _NAMES = frozenset({"message", "function_call", "reasoning"})
 _BEGINS = frozenset({"response.created", "response.in_progress", "response.queued"})
 _ENDS = frozenset({"response.completed", "response.incomplete"})
 _PARTS = frozenset({"response.output_item.added", "response.output_item.done", "response.content_part.added"})
-_BESIDE = ("response.reasoning", "response.function_call_arguments")  # kinds of deltas that are not text
+_ARGUMENTS = "response.function_call_arguments"
+_BESIDE = ("response.reasoning", _ARGUMENTS)  # kinds of deltas that are not text
 _FAILS = frozenset({"response.failed", "error"})
 _INCOMPLETE = {"length": b'{"reason":"max_output_tokens"}', "content_filter": b'{"reason":"content_filter"}'}
 _NOTHING = ResponseEvent()
@@ -251,6 +252,9 @@ class OpenAIResponsesStream(TranscodedStream):
             return None
         elif kind.startswith(_BESIDE) and delta:
             ends = self.say("", delta)
+            if self.overran and kind.startswith(_ARGUMENTS):
+                self.beside.pop()  # truncated arguments are useless
+                self.allowed = ("", "")
             self._made.setdefault(found.output_index or 0, []).append(self.allowed[1] if self.overran else delta)
             if self.first_at is None and delta.strip():
                 self._seen()
