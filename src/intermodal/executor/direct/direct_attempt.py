@@ -16,7 +16,6 @@ from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.core.content import together
-from intermodal.cost_model.image_tokens import image_tokens
 from intermodal.cost_model.tokens import text_tokens
 from intermodal.executor.attempt.accounting import (
     AttemptAccount,
@@ -38,6 +37,8 @@ from intermodal.executor.direct.compiled_plan import CompiledPlan, ShortenedCall
 from intermodal.executor.direct.engine import DirectEngine, new_ids
 from intermodal.executor.direct.sink import CallReport, DirectSink, Unanswered
 from intermodal.executor.outputs import json_answer
+from intermodal.executor.preparation.part_inputs import measure_images
+from intermodal.executor.preparation.request_size import with_tokens
 from intermodal.json_schema import BudgetExhausted, StepBudget
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.protocols.calls import WireEvent, WireUsage
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from intermodal.protocols.parsed_chat import ParsedChat
 
 _UNCOUNTED = WireUsage()
+_NO_WORK = Work()
 Verdict = asyncio.Future["errors.IntermodalError | None"]
 _FAILED_LATELY = "its endpoint failed lately"
 OnEnd = Callable[["Unanswered | None"], None]  # called with None once the client is answered
@@ -600,10 +602,12 @@ class DirectAttempt:
         return self._weighed
 
     def _weigh(self) -> Work:
+        """Add up what was measured of the chat, as ``measure_request`` does of a call."""
         chat, compiled = self._chat, self._compiled
+        work = measure_images(chat.pictures) if chat.pictures else _NO_WORK
         if compiled.tools or compiled.held or not chat.plain:
-            return Work()
-        pictures, texts, words = chat.pictures, chat.texts, compiled.words(chat)
+            return work
+        texts, words = chat.texts, compiled.words(chat)
         if len(texts) == 1 and not words:
             (text,) = texts
             chars, size, scripts = text.chars, text.size, text.scripts
@@ -617,12 +621,4 @@ class DirectAttempt:
                 made_of[-1:] = [count_scripts(f"{compiled.last_words(chat)}\n\n{words}")]
             scripts = together(made_of)
         rough = text_tokens(chars, size, scripts, compiled.vocabulary)
-        if not pictures:
-            return Work(text_tokens=rough.mid, messages=chat.messages)
-        return Work(
-            megapixels=round(sum(each.width * each.height for each in pictures) / 1e6, 4), pictures=len(pictures),
-            text_tokens=rough.mid, messages=chat.messages,
-            image_tokens=sum(
-                image_tokens(compiled.book.image, each.width, each.height, each.detail).mid for each in pictures
-            ),
-        )  # fmt: skip
+        return with_tokens(work, rough.mid, chat.pictures, compiled.book, messages=chat.messages)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -200,17 +201,32 @@ def _as_mp3_input(sound: AudioInput) -> AudioInput:
     return AudioInput(seconds=sound.seconds, data=data, media_type="audio/mpeg", name=sound.name)
 
 
+class SizedImage(Protocol):
+    """An image whose size in pixels is known."""
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def detail(self) -> str: ...
+
+
+def measure_images(images: Sequence[SizedImage]) -> Work:
+    """Return the amount of work of the images of a call."""
+    pixels = sum(image.width * image.height for image in images)
+    return Work(megapixels=round(pixels / 1e6, 4), pictures=len(images))
+
+
 def measure_work(
-    pictures: tuple[ImageInput, ...] = (), sounds: tuple[AudioInput, ...] = (), papers: tuple[DocumentInput, ...] = ()
+    images: tuple[ImageInput, ...] = (), sounds: tuple[AudioInput, ...] = (), papers: tuple[DocumentInput, ...] = ()
 ) -> Work:
     """Return the amount of work of a call, for its row."""
-    return Work(
-        audio_seconds=round(sum(sound.seconds for sound in sounds), 3),
-        megapixels=round(sum(picture.width * picture.height for picture in pictures) / 1e6, 4),
-        pages=sum(picture.page > 0 and not picture.cropped for picture in pictures)
-        + sum(paper.pages for paper in papers),
-        pictures=len(pictures),
-    )
+    pages = sum(image.page > 0 and not image.cropped for image in images) + sum(paper.pages for paper in papers)
+    seconds = round(sum(sound.seconds for sound in sounds), 3)
+    return msgspec.structs.replace(measure_images(images), audio_seconds=seconds, pages=pages)
 
 
 def wav(pcm: bytes) -> bytes:

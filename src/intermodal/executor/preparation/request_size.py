@@ -16,7 +16,7 @@ from intermodal.cost_model.image_tokens import image_tokens
 from intermodal.cost_model.token_rules import TokenRules, native_token_rules
 from intermodal.cost_model.tokens import text_tokens
 from intermodal.executor.preparation.model_inputs import AudioInput, DocumentInput, ImageInput, ModelInput
-from intermodal.executor.preparation.part_inputs import measure_work
+from intermodal.executor.preparation.part_inputs import SizedImage, measure_work
 from intermodal.executor.preparation.prompt import all_text
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.planner.catalog_index import LAST_DAY
@@ -37,9 +37,9 @@ def measure_request(
 
     Schemas and tools are not counted: how a server renders them is unknown.
     """
-    pictures = tuple(piece for piece in pieces if isinstance(piece, ImageInput))
+    images = tuple(piece for piece in pieces if isinstance(piece, ImageInput))
     sounds = tuple(piece for piece in pieces if isinstance(piece, AudioInput))
-    work = measure_work(pictures, sounds, tuple(piece for piece in pieces if isinstance(piece, DocumentInput)))
+    work = measure_work(images, sounds, tuple(piece for piece in pieces if isinstance(piece, DocumentInput)))
     parts = [part for message in call.messages for part in message.parts]
     if call.tools or isinstance(call.output, JsonOutput) or not all(isinstance(part, _PLAIN) for part in parts):
         return work
@@ -51,14 +51,14 @@ def measure_request(
         made_of = together(count_scripts(part.text) for part in parts if isinstance(part, WireText))
         tokens = text_tokens(len(text), size, made_of, endpoint.model.vocabulary).mid
     book = counting_rules(endpoint, catalog)
-    return msgspec.structs.replace(
-        work,
-        text_tokens=tokens,
-        text_exact=counted is not None,
-        image_tokens=sum(image_tokens(book.image, each.width, each.height, each.detail).mid for each in pictures),
-        audio_tokens=audio_tokens(sounds, book),
-        messages=len(call.messages),
-    )
+    work = msgspec.structs.replace(work, text_exact=counted is not None, audio_tokens=audio_tokens(sounds, book))
+    return with_tokens(work, tokens, images, book, messages=len(call.messages))
+
+
+def with_tokens(work: Work, text: float, images: Sequence[SizedImage], book: TokenRules, *, messages: int) -> Work:
+    """Return the work of a chat with the tokens of its text and images."""
+    seen = sum(image_tokens(book.image, each.width, each.height, each.detail).mid for each in images) if images else 0.0
+    return msgspec.structs.replace(work, text_tokens=text, image_tokens=seen, messages=messages)
 
 
 def counting_rules(endpoint: Endpoint, catalog: Catalog) -> TokenRules:

@@ -204,6 +204,10 @@ CASES: dict[str, Case] = {
     "turns": Case([Model([GOOD])], TURNS),
     "turnslive": Case([Model([STREAM])], TURNS | COUNTED),
     "png": Case([Model([GOOD], row=SEES)], asks([{"type": "text", "text": "What is this?"}, picture()])),
+    "pngtools": Case(
+        [Model([GOOD], row=SEES)],
+        {**asks([{"type": "text", "text": "What is this?"}, picture()]), "tools": [TOOL]},
+    ),
     "pngdetail": Case(
         [Model([GOOD], row=f'{SEES}\nimage_tokens = "openai_tile:85:170"')],
         asks([{"type": "text", "text": "What is this?"}, picture(size=(640, 480), detail="low")]),
@@ -424,7 +428,8 @@ CASES: dict[str, Case] = {
 SAMPLE = (
     "onedown", "twodown", "livedown", "plain", "counted", "numberwhole", "numberlive", "numbershown", "settings",
     "furthersettings", "nothings", "toolslive",
-    "toolturns", "turns", "png", "jpegs", "uncounted", "length", "silentlive", "refused", "refusedlive", "partslive",
+    "toolturns", "turns", "png", "pngtools", "jpegs", "uncounted", "length", "silentlive", "refused", "refusedlive",
+    "partslive",
     "unasked", "atonce", "misnamed", "torncrlf", "apart", "lines", "unended", "noreason", "reasonless", "wordsafter",
     "overrun", "overrunwhole",
     "names", "early",
