@@ -91,7 +91,7 @@ class Block(HostObject):
         return bool(self.type) and self.type not in ("text", "thinking", "tool_use")
 
 
-class Message(HostReply):
+class AnthropicReply(HostReply):
     """A whole reply, or the data of an event."""
 
     CONTENT = frozenset({"content", "content_block", "delta"})
@@ -101,7 +101,7 @@ class Message(HostReply):
     stop_details: StopDetails | None = None
     usage: msgspec.Raw = msgspec.Raw()
     model: msgspec.Raw = msgspec.Raw()
-    message: Message | None = None
+    message: AnthropicReply | None = None
     index: TokenCount = 0
     content_block: Block | None = None
     delta: Block | None = None
@@ -131,8 +131,8 @@ class _Counts(msgspec.Struct, forbid_unknown_fields=True):
     inference_geo: str | None = None
 
 
-_EMPTY, _NOTHING, _NOT_KEPT = Message(), Block(), _CacheCreation()
-_messages = HostDecoder(Message)
+_EMPTY, _NOTHING, _NOT_KEPT = AnthropicReply(), Block(), _CacheCreation()
+_messages = HostDecoder(AnthropicReply)
 _message, _any = _messages.decode, msgspec.json.Decoder(dict[str, Any])
 _counts = msgspec.json.Decoder(_Counts)
 
@@ -142,7 +142,7 @@ def finish_of(reason: str | None) -> str:
     return (map_reason(FINISH_REASONS, reason) or "stop") if reason else ""
 
 
-def refusal_of(end: Message | Block) -> str:
+def refusal_of(end: AnthropicReply | Block) -> str:
     """Return why the model refused to answer, if it says so."""
     if end.stop_reason != "refusal" or end.stop_details is None:
         return ""
@@ -201,7 +201,7 @@ class AnthropicDecoder(ReplyDecoder):
         self._counts = AnthropicUsage()
         self._calls: dict[int, int] = {}  # index of a block -> index of its tool call
 
-    def _read_event(self, event: Message, name: str) -> None:
+    def _read_event(self, event: AnthropicReply, name: str) -> None:
         kind = event.type
         if kind == "content_block_delta":
             self._read_delta(event.index, event.delta or _NOTHING)
@@ -215,7 +215,7 @@ class AnthropicDecoder(ReplyDecoder):
         elif kind == "message_stop":
             self._last_word()
 
-    def _read_reply(self, reply: Message) -> None:
+    def _read_reply(self, reply: AnthropicReply) -> None:
         for index, block in enumerate(reply.content or ()):
             self._read_block(index, block, whole=True)
         self._read_counts(reply)
@@ -245,7 +245,7 @@ class AnthropicDecoder(ReplyDecoder):
         """Return a block with all of its fields."""
         return self._tree["content"][index] if whole else self._tree["content_block"]
 
-    def _read_end(self, end: Message | Block) -> None:
+    def _read_end(self, end: AnthropicReply | Block) -> None:
         if not end.stop_reason:
             return
         if said := refusal_of(end):
@@ -253,7 +253,7 @@ class AnthropicDecoder(ReplyDecoder):
         self.complete = True
         self._reason = finish_of(end.stop_reason)
 
-    def _read_counts(self, reply: Message) -> None:
+    def _read_counts(self, reply: AnthropicReply) -> None:
         if raw := reply.counts():
             self._usage = self._counts.add(loads(raw)) or self._usage
 

@@ -25,15 +25,15 @@ FINISH_REASONS: Mapping[str, str] = {"stop": "stop", "length": "length", "": "st
 # ---- the types of a reply ----------------------------------------------------------------------
 
 
-class CalledFunction(HostObject):
+class OllamaFunction(HostObject):
     index: int | None = None
     name: str | None = None
     arguments: msgspec.Raw = msgspec.Raw()
 
 
-class ToolUse(HostObject):
+class OllamaToolCall(HostObject):
     id: str | None = None
-    function: CalledFunction | None = None
+    function: OllamaFunction | None = None
 
     @property
     def plain(self) -> bool:
@@ -42,23 +42,23 @@ class ToolUse(HostObject):
         return bool(self.id and called.name) and called.index is not None and bytes(called.arguments)[:1] == b"{"
 
 
-class Answer(HostObject):
+class OllamaMessage(HostObject):
     CONTENT = frozenset({"content"})
 
     role: str | None = None
     content: str | None = None
     thinking: str | None = None
-    tool_calls: list[ToolUse] | None = None
+    tool_calls: list[OllamaToolCall] | None = None
 
 
-class Line(HostReply):
+class OllamaLine(HostReply):
     """A line of a stream, or a whole reply."""
 
     CONTENT = frozenset({"message"})
 
     model: msgspec.Raw = msgspec.Raw()
     created_at: str | None = None
-    message: Answer | None = None
+    message: OllamaMessage | None = None
     done: bool | None = None
     done_reason: str | None = None
     prompt_eval_count: Any = msgspec.UNSET
@@ -79,8 +79,8 @@ class Line(HostReply):
         return odd or counts == (0, 0)
 
 
-_NO_FUNCTION, _NOTHING = CalledFunction(), Answer()
-_replies = HostDecoder(Line)
+_NO_FUNCTION, _NOTHING = OllamaFunction(), OllamaMessage()
+_replies = HostDecoder(OllamaLine)
 _line = _replies.decode
 
 
@@ -105,7 +105,7 @@ class OllamaDecoder(ReplyDecoder):
     def _lines(self) -> NdjsonReader:
         return NdjsonReader()
 
-    def _read_event(self, line: Line, name: str) -> None:
+    def _read_event(self, line: OllamaLine, name: str) -> None:
         said = line.message or _NOTHING
         if said.thinking:
             self._out.append(ReasoningDelta(text=said.thinking))
@@ -121,11 +121,11 @@ class OllamaDecoder(ReplyDecoder):
             self.complete = True
             self._finish()
 
-    def _read_counts(self, line: Line) -> None:
+    def _read_counts(self, line: OllamaLine) -> None:
         if line.done:
             self._usage = line.counted()
 
-    def _read_call(self, call: ToolUse) -> None:
+    def _read_call(self, call: OllamaToolCall) -> None:
         """Read a whole call. A call without an id gets one, so that its result can refer to it."""
         function = call.function or _NO_FUNCTION
         index, self._calls = self._calls, self._calls + 1

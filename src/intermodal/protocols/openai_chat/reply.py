@@ -55,22 +55,22 @@ FAILED = "error"  # the finish reason of OpenRouter for a provider that failed m
 # ---- the types of a reply ----------------------------------------------------------------------
 
 
-class TextPart(HostObject):
+class ReplyText(HostObject):
     """A part of what stands beside an answer's text."""
 
     text: str | None = None
 
 
-class ContentPart(TextPart):
+class ContentPart(ReplyText):
     """A part of an answer's content (Mistral): text, or reasoning."""
 
     CONTENT = frozenset({"text"})
 
     type: str | None = None
-    thinking: str | list[TextPart] | None = None
+    thinking: str | list[ReplyText] | None = None
 
 
-class CalledFunction(HostObject):
+class CallFunction(HostObject):
     name: str | None = None
     arguments: Any = None  # JSON in a string; some servers send an object
 
@@ -80,7 +80,7 @@ class CallPiece(HostObject):
 
     index: TokenCount | None = None
     id: str | None = None
-    function: CalledFunction | None = None
+    function: CallFunction | None = None
 
 
 class AnswerPiece(HostObject):
@@ -92,9 +92,9 @@ class AnswerPiece(HostObject):
     CONTENT = frozenset({"content"})
 
     content: str | list[ContentPart] | None = None
-    refusal: str | list[TextPart] | None = None
-    reasoning_content: str | list[TextPart] | None = None
-    reasoning: str | list[TextPart] | None = None
+    refusal: str | list[ReplyText] | None = None
+    reasoning_content: str | list[ReplyText] | None = None
+    reasoning: str | list[ReplyText] | None = None
     tool_calls: list[CallPiece] | None = None
     audio: Any = None
 
@@ -156,7 +156,7 @@ class _Counts(msgspec.Struct, forbid_unknown_fields=True):
     completion_tokens_details: _OutputTokenDetails | None = None
 
 
-_NOTHING, _NO_CHOICE, _NO_FUNCTION = AnswerPiece(), Choice(), CalledFunction()
+_NOTHING, _NO_CHOICE, _NO_FUNCTION = AnswerPiece(), Choice(), CallFunction()
 _NO_GIVEN, _NO_MADE = _Given(), _OutputTokenDetails()
 _replies = HostDecoder(ChatReply)
 _reply, _any = _replies.decode, msgspec.json.Decoder(dict[str, Any])
@@ -369,7 +369,7 @@ class OpenAIChatDecoder(ReplyDecoder):
         return number, True
 
 
-def _joined(told: str | list[TextPart] | None) -> str:
+def _joined(told: str | list[ReplyText] | None) -> str:
     """Return the text of what stands beside the content, such as reasoning."""
     return "".join(part.text or "" for part in told) if isinstance(told, list) else told or ""
 
