@@ -80,7 +80,7 @@ def read_in_run(protocol: str, pieces: Sequence[bytes], *, stream: bool, limit: 
         take(decoder.feed(piece), number)
     take(decoder.close(), len(pieces) - 1)
     _tell(found, kept)
-    found.usage = state.usage
+    found.usage = _counted(state.usage)
     found.recorded = (found.text, tuple(call[:2] for call in found.calls))
     return found
 
@@ -149,7 +149,7 @@ def read_directly(protocol: str, pieces: Sequence[bytes], *, stream: bool, limit
     if found.error is None and got:
         decoder = adapter.decode(ENDPOINT, headers={})
         _tell(found, [*decoder.feed(got), *decoder.close()])
-    found.finish, found.usage, found.refusal = reply.finish, reply.usage, "".join(reply.refusal)
+    found.finish, found.usage, found.refusal = reply.finish, _counted(reply.usage), "".join(reply.refusal)
     found.recorded = ("".join(reply.text), tuple((_plain(id_), name) for _, (id_, name) in sorted(reply.calls.items())))
     return found
 
@@ -160,6 +160,10 @@ def _tell(found: Reading, events: Sequence[WireEvent]) -> None:
     found.thoughts = "".join(event.text for event in events if isinstance(event, ReasoningDelta))
     found.refusal = "".join(event.text for event in events if isinstance(event, RefusalDelta))
     found.calls = tuple((_plain(call.id), call.name, call.arguments) for call in turn.calls)
+
+
+def _counted(usage: WireUsage | None) -> WireUsage | None:
+    return None if usage is None or usage.is_empty else usage
 
 
 def _plain(id_: str) -> str:

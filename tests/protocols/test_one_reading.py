@@ -270,6 +270,15 @@ def written(protocol: str, events: Events) -> list[bytes]:
     return [*found, b"data: [DONE]\n\n"] if done else found
 
 
+def test_a_message_is_the_whole_answer_and_a_delta_the_piece_of_a_stream() -> None:
+    both = {"message": {"content": "Hello you"}, "delta": {"role": "assistant", "content": ""}, "finish_reason": "stop"}
+    reply = [json.dumps({**whole("stop"), "choices": [both]}).encode()]
+    stream = written("openai", with_message(SPOKEN))
+    for read in (read_in_run, read_directly):
+        assert read("openai", reply, stream=False).text == "Hello you"
+        assert read("openai", stream, stream=True).text == "Hello you"
+
+
 @pytest.mark.parametrize(("protocol", "name"), [(key, name) for key, cases in STREAMS.items() for name in cases])
 def test_a_stream_is_read_alike_by_a_run_and_by_a_direct_call(protocol: str, name: str) -> None:
     pieces = written(protocol, STREAMS[protocol][name])

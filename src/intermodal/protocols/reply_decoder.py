@@ -258,6 +258,10 @@ class ReplyDecoder:
         """The reply that is read, with all of its fields."""
         return _trees(self._data)[0]
 
+    def _tree_in(self, field: str, index: int) -> Mapping[str, Any]:
+        """Return an object of a list in the reply that is read, with all of its fields."""
+        return [each for each in self._tree[field] if isinstance(each, Mapping)][index]
+
     def _read_json(self, data: bytes | str, *, name: str = "", whole: bool = False) -> None:
         self._data = data
         try:

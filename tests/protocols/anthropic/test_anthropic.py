@@ -330,3 +330,11 @@ def test_a_stream_that_never_said_that_it_began_is_an_answer_without_a_count_of_
     made = collect_turn([*events, *decoder.close()])
     assert (made.text, made.finish, made.error) == ("😎 You", "length", None)
     assert (made.usage.input_tokens, made.usage.output_tokens) == (None, 8)
+
+
+def test_a_block_that_is_none_moves_no_other() -> None:
+    hidden = {"type": "redacted_thinking", "data": "aGlkZGVu"}
+    reply = {"type": "message", "stop_reason": "end_turn", "content": [None, hidden, {"type": "text", "text": "Hi"}]}
+    decoder = AnthropicDecoder("h:m")
+    events = [*decoder.feed(json.dumps(reply).encode()), *decoder.close()]
+    assert OpaqueBlock(wire="anthropic", body=json.dumps(hidden, separators=(",", ":"))) in events

@@ -223,7 +223,8 @@ class AnthropicDecoder(ReplyDecoder):
 
     def _read_block(self, index: int, block: Block, *, whole: bool) -> None:
         if block.opaque:
-            self._out.append(OpaqueBlock(wire=OWN, body=dumps(self._tree_of(index, whole=whole)).decode()))
+            tree = self._tree_in("content", index) if whole else self._tree["content_block"]
+            self._out.append(OpaqueBlock(wire=OWN, body=dumps(tree).decode()))
         elif block.type == "tool_use":
             call = self._calls.setdefault(index, len(self._calls))
             given = as_mapping(loads(bytes(block.input) or b"{}"))
@@ -240,10 +241,6 @@ class AnthropicDecoder(ReplyDecoder):
             self._out.append(ReasoningDelta(text=thoughts, signature=delta.seal))
         elif arguments and index in self._calls:
             self._out.append(ToolCallDelta(index=self._calls[index], arguments=arguments))
-
-    def _tree_of(self, index: int, *, whole: bool) -> Any:
-        """Return a block with all of its fields."""
-        return self._tree["content"][index] if whole else self._tree["content_block"]
 
     def _read_end(self, end: AnthropicReply | Block) -> None:
         if not end.stop_reason:

@@ -285,7 +285,7 @@ class OpenAIResponsesDecoder(ReplyDecoder):
                 self._out.append(OpaqueBlock(wire=OWN, body=dumps(self._tree["item"]).decode()))
         elif kind in ("response.completed", "response.incomplete", "response.failed"):
             found = _responses.read(bytes(event.response) or b"{}")
-            self._read_end(found[0].reply if found else ResponseObject(), as_mapping(self._tree.get("response")))
+            self._read_end(found[0].reply if found else ResponseObject(), whole=False)
 
     def _item_of(self, event: ResponseEvent) -> OutputItem:
         found = _items.read(bytes(event.item) or b"{}")
@@ -306,8 +306,8 @@ class OpenAIResponsesDecoder(ReplyDecoder):
                 for part in item.content or ():
                     self._out.append(ReasoningDelta(text=part.text or ""))
                 if item.opaque:
-                    self._out.append(OpaqueBlock(wire=OWN, body=dumps(self._tree["output"][place]).decode()))
-        self._read_end(reply, self._tree)
+                    self._out.append(OpaqueBlock(wire=OWN, body=dumps(self._tree_in("output", place)).decode()))
+        self._read_end(reply, whole=True)
 
     def _read_message(self, item: OutputItem) -> None:
         for part in item.content or ():
@@ -335,10 +335,11 @@ class OpenAIResponsesDecoder(ReplyDecoder):
             with suppress(msgspec.MsgspecError):
                 self._usage = reply.counted()[0] or self._usage
 
-    def _read_end(self, response: ResponseObject, tree: Mapping[str, Any]) -> None:
+    def _read_end(self, response: ResponseObject, *, whole: bool) -> None:
         self._read_counts(response)
         if response.broken:
             self._out_usage()
+            tree = self._tree if whole else as_mapping(self._tree.get("response"))
             self._end(Error(error=classification.classify(200, self._headers, tree, self._endpoint)))
         elif not response.ended:
             self._fail(UNEXPLAINED)
