@@ -23,13 +23,6 @@ class Usage(Value):
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
 
-    @property
-    def total(self) -> int | None:
-        """Input and output tokens as reported; None if neither was."""
-        if self.input_tokens is None and self.output_tokens is None:
-            return None
-        return (self.input_tokens or 0) + (self.output_tokens or 0)
-
 
 class Actual(Value):
     """The measured cost of one step.
@@ -42,8 +35,7 @@ class Actual(Value):
         cached: the result came from the cache.
         began: seconds after the start of the run.
         calls: number of calls that the step took, without failed attempts: a repair call is one more.
-        other_tokens: tokens, in and out, of its calls whose answers were replaced; None if unknown. ``usage`` is that
-            of the kept answer.
+        replaced: the usage of each of its calls whose answer was replaced. ``usage`` is that of the kept answer.
     """
 
     step: str
@@ -55,13 +47,7 @@ class Actual(Value):
     cached: bool = False
     began: float = 0.0
     calls: int = 1
-    other_tokens: int | None = 0
-
-    @property
-    def tokens(self) -> int | None:
-        """Tokens of all calls, in and out; None if unknown."""
-        total = self.usage.total
-        return None if self.other_tokens is None or total is None else self.other_tokens + total
+    replaced: tuple[Usage, ...] = ()
 
 
 class Derived(Value):

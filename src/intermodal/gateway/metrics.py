@@ -98,11 +98,12 @@ class Metrics:
         if isinstance(event, AttemptFailed):
             self.attempt(event.endpoint, event.code)
         elif isinstance(event, StepFinished):
-            usage, counted = event.actual.usage, () if event.actual.cached else _COUNTED.get(op, ())
-            self.used(
-                usage.input_tokens if "input" in counted else usage.input_tokens or 0,
-                usage.output_tokens if "output" in counted else usage.output_tokens or 0,
-            )
+            counted = () if event.actual.cached else _COUNTED.get(op, ())
+            for usage in (*event.actual.replaced, event.actual.usage):
+                self.used(
+                    usage.input_tokens if "input" in counted else usage.input_tokens or 0,
+                    usage.output_tokens if "output" in counted else usage.output_tokens or 0,
+                )
         elif isinstance(event, Finished):
             self.answer(event.endpoint, event.cost)
 

@@ -151,7 +151,8 @@ class RequestRecord(Struct, eq=False):
             if event.endpoint:
                 self._calls[event.step] = event.endpoint
         elif isinstance(event, StepFinished):
-            self._used(event.actual.usage)
+            for usage in (*event.actual.replaced, event.actual.usage):
+                self._used(usage)
             if event.actual.step in self._calls and not event.actual.cached:
                 self.attempts += event.actual.calls
                 self.last_endpoint = self._calls[event.actual.step]

@@ -496,7 +496,7 @@ def add_actuals(first: Actual, second: Actual, *, kept: Usage | None = None) -> 
     """Return the combined figures of two calls of one step. ``kept``: the usage of its answer, if not the second's."""
     known = first.cost is not None and second.cost is not None
     usage = second.usage if kept is None else kept
-    counted = (first.tokens, second.tokens)
+    gone = second.usage if kept == first.usage and kept is not None else first.usage
     return Actual(
         step=second.step,
         seconds=first.seconds + second.seconds,
@@ -506,5 +506,5 @@ def add_actuals(first: Actual, second: Actual, *, kept: Usage | None = None) -> 
         peak_memory=max(first.peak_memory or 0, second.peak_memory or 0) or None,
         began=first.began,
         calls=first.calls + second.calls,
-        other_tokens=None if None in counted else sum(count or 0 for count in counted) - (usage.total or 0),
+        replaced=(*first.replaced, *second.replaced, gone),
     )

@@ -213,6 +213,7 @@ def test_json_and_deadlines_are_passed_on_as_the_executor_answers_them(beside: B
         counts = [row[side] for row in direct.attempts for side in ("input_tokens", "output_tokens")]
         if None not in counts:
             assert direct.spent[-1][2] == sum(counts), "the key pays for the tokens of each call"
+            assert sum(direct.metrics[1].values()) == sum(counts), "and /metrics counts them"
     alone = direct.status == 200 and len(direct.attempts) == 1 and direct.answer.get("error") is None
     if CASES[name].by and alone and _as_it_came(name):
         assert direct.taken == 1, "it went through the executor"
