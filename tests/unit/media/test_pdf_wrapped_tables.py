@@ -168,7 +168,7 @@ def test_lines_that_were_broken_on_purpose_are_in_the_row_of_their_cell(ruled: b
     assert [head, *found] == as_rows([tuple(cell.replace("|", " ") for cell in row) for row in rows])
 
 
-@pytest.mark.parametrize("pitch", [20, 30])
+@pytest.mark.parametrize("pitch", [14, 20, 30])
 def test_rows_of_one_line_with_empty_cells_stay_apart(pitch: float) -> None:
     """Their words would have had no room in the line above, either."""
     rows = [

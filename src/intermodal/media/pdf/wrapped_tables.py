@@ -1,6 +1,7 @@
-"""Finds tables without rules whose cells have several lines. Pure.
+"""Finds the rows of tables without rules whose cells have several lines or are empty. Pure.
 
-The layout takes such a table for columns of prose, or puts the further lines of a cell into the next row. Here, rows
+The layout takes such a table for columns of prose, puts the further lines of a cell into the next row, or takes a row
+with an empty cell for further lines of the row above. Here, rows
 are found by what their cells have in common: the space between rows, where there is more of it than between lines;
 otherwise the lines in which all columns begin. A line that continues a cell is one whose first word had no room in the
 line above.
@@ -298,8 +299,8 @@ def _centred(group: Sequence[_Row], grid: _Grid) -> list[list[_Row]]:
 
 
 def _table(grid: _Grid, records: Sequence[Sequence[_Row]]) -> LayoutBlock | None:
-    """Return the table, None if the lines do not form one, or one without cells of several lines."""
-    if len(records) < _FEWEST_RECORDS or all(len(record) == 1 for record in records):
+    """Return the table, None if the lines do not form one."""
+    if len(records) < _FEWEST_RECORDS:
         return None
     count = len(grid.columns)
     cells = [
@@ -333,7 +334,7 @@ def _placed(
     assert table.box is not None
     places = [place for place, block in enumerate(blocks) if block.box is not None and _meet(block.box, table.box)]
     replaced = [blocks[place] for place in places]
-    if any(map(_is_ruled, replaced)):
+    if any(map(_is_ruled, replaced)) or not (_is_wrapped(grid, table) or _has_merged_rows(replaced, table)):
         return None
     if not replaced or any(block.box is None for block in blocks):
         return None
@@ -358,6 +359,15 @@ def _placed(
     found = [block for place, block in enumerate(blocks) if place not in places]
     found[places[0] : places[0]] = new
     return found
+
+
+def _is_wrapped(grid: _Grid, table: LayoutBlock) -> bool:
+    return len(table.rows) < len(grid.rows)
+
+
+def _has_merged_rows(blocks: Sequence[LayoutBlock], table: LayoutBlock) -> bool:
+    """Return True if the layout found the table with fewer rows: an empty cell took those of the next row in."""
+    return len(blocks) == 1 and 1 < len(blocks[0].rows) < len(table.rows)
 
 
 def _is_ruled(block: LayoutBlock) -> bool:
