@@ -81,7 +81,12 @@ def test_text_embeddings_inference_is_spoken_to_in_its_own_words(
     (attempt,) = host.attempts
     assert attempt.path == "/rerank"
     assert attempt.json == {"query": QUERY, "texts": list(PASSAGES), "raw_scores": False, "truncate": True}
-    assert found["cost"] == 0
+    assert found["cost"] == 0 and found["tokens"] is None, "its reply has scores and no counts"
+    with GatewayServer() as served:
+        passed_on = served.post("/v1/rerank", BODY).json()
+        unreported = dict(served.gateway.context.metrics.unreported)
+    assert passed_on["usage"] == {"prompt_tokens": 0, "total_tokens": 0, "intermodal": {"unreported": ["input_tokens"]}}
+    assert unreported == {"input": 1}
 
 
 def test_a_price_above_the_limit_is_refused_before_anything_is_sent_and_one_here_ranks_instead(

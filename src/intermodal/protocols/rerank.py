@@ -147,8 +147,13 @@ def _document(given: Any, place: int) -> str:
     return text
 
 
-def write_rerank(call: RerankCall, ranked: Iterable[tuple[int, float]], id: str, tokens: int) -> bytes:
-    """Return the reply: the index and score of each document, the best first."""
+def write_rerank(call: RerankCall, ranked: Iterable[tuple[int, float]], id: str, tokens: int | None) -> bytes:
+    """Return the reply: the index and score of each document, the best first.
+
+    ``tokens``: None if they were not reported. Clients whose types need a number get 0, and are told so.
+    """
+    unknown = {"intermodal": {"unreported": ["input_tokens"]}} if tokens is None else {}
+    given = tokens or 0
     results: Sequence[Mapping[str, Any]] = [
         {
             "index": index,
@@ -159,6 +164,6 @@ def write_rerank(call: RerankCall, ranked: Iterable[tuple[int, float]], id: str,
     ]
     return dumps({
         "id": id, "object": "list", "model": call.model, "results": results,
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-        "meta": {"tokens": {"input_tokens": tokens, "output_tokens": 0}},
+        "usage": {"prompt_tokens": given, "total_tokens": given, **unknown},
+        "meta": {"tokens": {"input_tokens": given, "output_tokens": 0}},
     })  # fmt: skip

@@ -88,12 +88,15 @@ class Passage(Value):
 
 
 class PassageScores(NamedTuple):
-    """One score per text, number of truncated texts, whether the query was truncated, tokens read, loading seconds."""
+    """One score per text, number of truncated texts, whether the query was truncated, tokens read, loading seconds.
+
+    ``tokens``: None if a host did not report them.
+    """
 
     scores: list[float]
     cut: int = 0
     query_cut: bool = False
-    tokens: int = 0
+    tokens: int | None = 0
     load_seconds: float = 0.0
 
 
@@ -117,7 +120,8 @@ class RerankResult(Value):
         passages: number given. read: number ranked. cut: number of passages longer than the model's limit.
         query_cut: the query is longer than half of the encoder's context. without_text: files without text of their
             own, which are not ranked.
-        tokens: tokens read. expected, seconds: expected seconds including loading, and actual seconds.
+        tokens: tokens read; None if a host did not report them.
+        expected, seconds: expected seconds including loading, and actual seconds.
         cost: USD; 0 on this machine, None if unknown. host: host that received query and passages, "" for none.
         beside: the best model of the other kind (local or hosted), with its expected cost.
         verdict: whether a language model is needed, with the price of one that reads everything.
@@ -132,7 +136,7 @@ class RerankResult(Value):
     cut: int = 0
     query_cut: bool = False
     without_text: tuple[str, ...] = ()
-    tokens: int = 0
+    tokens: int | None = 0
     expected: Quantity = Quantity()
     seconds: float = 0.0
     cost: float | None = 0.0
@@ -601,15 +605,18 @@ class HostedRanking:
 
     async def scores(
         self, query: str, texts: Sequence[str], seconds: Quantity, progress: Callable[[int, int], None] | None = None
-    ) -> tuple[list[float], int]:
-        """Return a score for each text, and the tokens counted. Raises the error of the call that failed."""
+    ) -> tuple[list[float], int | None]:
+        """Return a score for each text, and the tokens counted; None if a call did not report them.
+
+        Raises the error of the call that failed.
+        """
 
         async def unheard(event: Event) -> None:
             """Nobody listens to the events of a ranking."""
 
         caller = StepCaller(self._world, self._ledger, unheard, lambda event: None, None)
         found: list[float] = []
-        tokens = 0
+        tokens: int | None = 0
         for start in range(0, len(texts), AT_ONCE):
             some = tuple(texts[start : start + AT_ONCE])
             sizes = [len(text) for text in some]
@@ -628,7 +635,8 @@ class HostedRanking:
                 raise failure.error from None
             assert done.made.head_scores is not None
             found += [score for _, score in done.made.head_scores.scores]
-            tokens += done.made.usage.input_tokens or 0
+            counted = done.made.usage.input_tokens
+            tokens = None if tokens is None or counted is None else tokens + counted
             if progress is not None:
                 progress(len(found), len(texts))
         return found, tokens

@@ -651,7 +651,10 @@ OTHERS: Mapping[str, Schema] = {
     "Reranked": _exact(
         id=TEXT, object={"const": "list"}, model=TEXT, results=list_of(_exact(
             but=("document",), index=_COUNT, relevance_score=_NUMBER, document=_exact(text=TEXT))),
-        usage=_exact(prompt_tokens=_COUNT, total_tokens=_COUNT),
+        usage=_exact(
+            but=("intermodal",), prompt_tokens=_COUNT, total_tokens=_COUNT,
+            intermodal=_exact(unreported=list_of(enum("input_tokens"))),
+        ),
         meta=_exact(tokens=_exact(input_tokens=_COUNT, output_tokens=_COUNT)),
     ),
     "Transcription": _words_of("transcribe"),
