@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 import report
 
-from intermodal.catalog.load import load_catalog, with_named
+from intermodal.catalog.load import load_catalog, with_named_models
 from intermodal.catalog.rate_cards import effective_rates, itemize
 from intermodal.catalog.search import ModelFilter, filter_rows
 from intermodal.catalog.snapshot.file import SHIPPED_SNAPSHOT, Snapshot, SnapshotHost, SnapshotRow
@@ -137,7 +137,7 @@ def of_plans(runs: int) -> list[tuple[str, ...]]:
         ("join for a plan, OpenAI and OpenRouter allowed", "",
          f"{median_ms(lambda: join('openai', 'openrouter'), runs):.2f} ms"),
         ("look a named model up at every host", "",
-         f"{median_ms(lambda: with_named(base, ('claude-opus-4.8',)), runs):.2f} ms"),
+         f"{median_ms(lambda: with_named_models(base, ('claude-opus-4.8',)), runs):.2f} ms"),
     ]  # fmt: skip
 
 

@@ -70,13 +70,13 @@ def with_lessons(catalog: Catalog, lessons: Iterable[CapabilityLesson], today: s
     for lesson in lessons:
         endpoint = changed.get(lesson.endpoint) or catalog.by_id.get(lesson.endpoint)
         if endpoint is not None and lesson.holds_of(endpoint, today):
-            changed[endpoint.id] = _taught(endpoint, lesson)
+            changed[endpoint.id] = _with_lesson(endpoint, lesson)
     if all(catalog.by_id[name] == endpoint for name, endpoint in changed.items()):
         return catalog
     return replace(catalog, endpoints=tuple(changed.get(each.id, each) for each in catalog.endpoints))
 
 
-def _taught(endpoint: Endpoint, lesson: CapabilityLesson) -> Endpoint:
+def _with_lesson(endpoint: Endpoint, lesson: CapabilityLesson) -> Endpoint:
     evidence = Evidence(level=lesson.level, source=lesson.message, checked=lesson.day)
     if lesson.about == "tools":
         tools = ToolSupport(takes=lesson.holds, with_json=endpoint.tools.with_json, evidence=evidence)

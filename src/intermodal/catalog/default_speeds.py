@@ -23,10 +23,10 @@ SizeClass = Literal["mini", "mid", "large"]
 SIZE_UNKNOWN = "its size is not known"
 # Assumed for a host without measurements; a few real calls replace it.
 PLACEHOLDER = "a placeholder, not measured"
-_ASSUMED = "assumed: "
+_ASSUMED_PREFIX = "assumed: "
 
 
-def _untimed(overhead: _Range, prompt: _Range, decode: _Range, basis: str = PLACEHOLDER) -> Speed:
+def _unmeasured_speed(overhead: _Range, prompt: _Range, decode: _Range, basis: str = PLACEHOLDER) -> Speed:
     return Speed(
         overhead=between(*overhead, basis),
         prompt=between(*prompt, basis),
@@ -39,16 +39,22 @@ def _untimed(overhead: _Range, prompt: _Range, decode: _Range, basis: str = PLAC
 
 # Floats throughout: a saved catalog must read back as the same bytes.
 ZONE_SPEEDS: Mapping[Zone, Speed] = {
-    "process": _untimed((0.0, 0.0, 0.05), (50.0, 300.0, 3000.0), (5.0, 30.0, 150.0)),
-    "machine": _untimed((0.0, 0.02, 0.2), (50.0, 300.0, 3000.0), (5.0, 30.0, 150.0)),
-    "network": _untimed((0.01, 0.1, 0.6), (100.0, 1000.0, 8000.0), (10.0, 40.0, 200.0)),
-    "internet": _untimed((0.3, 1.4, 5.0), (500.0, 2500.0, 20000.0), (15.0, 40.0, 250.0)),
+    "process": _unmeasured_speed((0.0, 0.0, 0.05), (50.0, 300.0, 3000.0), (5.0, 30.0, 150.0)),
+    "machine": _unmeasured_speed((0.0, 0.02, 0.2), (50.0, 300.0, 3000.0), (5.0, 30.0, 150.0)),
+    "network": _unmeasured_speed((0.01, 0.1, 0.6), (100.0, 1000.0, 8000.0), (10.0, 40.0, 200.0)),
+    "internet": _unmeasured_speed((0.3, 1.4, 5.0), (500.0, 2500.0, 20000.0), (15.0, 40.0, 250.0)),
 }
 # Seconds before the first token, then input and output tokens per second.
 _CLASSES: Mapping[SizeClass, Speed] = {
-    "mini": _untimed((0.2, 0.6, 2.5), (1000.0, 5000.0, 20000.0), (50.0, 140.0, 350.0), f"{_ASSUMED}class mini"),
-    "mid": _untimed((0.3, 0.8, 3.0), (700.0, 3500.0, 20000.0), (35.0, 85.0, 200.0), f"{_ASSUMED}class mid"),
-    "large": _untimed((0.4, 1.2, 5.0), (500.0, 2500.0, 15000.0), (18.0, 55.0, 140.0), f"{_ASSUMED}class large"),
+    "mini": _unmeasured_speed(
+        (0.2, 0.6, 2.5), (1000.0, 5000.0, 20000.0), (50.0, 140.0, 350.0), f"{_ASSUMED_PREFIX}class mini"
+    ),
+    "mid": _unmeasured_speed(
+        (0.3, 0.8, 3.0), (700.0, 3500.0, 20000.0), (35.0, 85.0, 200.0), f"{_ASSUMED_PREFIX}class mid"
+    ),
+    "large": _unmeasured_speed(
+        (0.4, 1.2, 5.0), (500.0, 2500.0, 15000.0), (18.0, 55.0, 140.0), f"{_ASSUMED_PREFIX}class large"
+    ),
 }
 # Words that vendors use in the names of small models.
 _SMALL = re.compile(r"(?<![a-z])(nano|mini|flash|lite|haiku|small|tiny|instant|turbo|fast|micro|luna|spark)(?![a-z])")
@@ -84,4 +90,4 @@ def size_class(model: Model) -> SizeClass | None:
 
 def is_assumed(quantity: Quantity) -> bool:
     """Return whether a speed was neither stated nor measured: it is zero, a placeholder or a class default."""
-    return quantity.mid <= 0 or quantity.basis == PLACEHOLDER or quantity.basis.startswith(_ASSUMED)
+    return quantity.mid <= 0 or quantity.basis == PLACEHOLDER or quantity.basis.startswith(_ASSUMED_PREFIX)

@@ -146,7 +146,7 @@ def discovered_hosts(servers: Sequence[DiscoveredServer], own: Mapping[str, Host
             if elsewhere:  # the service that computes needs consent by name, whatever is allowed here
                 forwards = row.discovery.forwards or f"{name}-elsewhere"
                 host = msgspec.structs.replace(here, id=forwards, zone="internet", name=f"{row.name}, passed on")
-            served = _with_own_ids(tuple(_served(row, model) for model in some.values()), row.id)
+            served = _with_own_ids(tuple(_served_row(row, model) for model in some.values()), row.id)
             yield DiscoveredHost(msgspec.structs.replace(host, models=served), server, some)
 
 
@@ -173,7 +173,7 @@ def _with_own_ids(rows: tuple[ServedRow, ...], host: str) -> tuple[ServedRow, ..
     )
 
 
-def _served(row: HostRow, model: DiscoveredModel) -> ServedRow:
+def _served_row(row: HostRow, model: DiscoveredModel) -> ServedRow:
     plain = model_id_for(row.id, model.name)
     said = frozenset(supported_kinds(row.protocol, row.taken))
     kinds: tuple[Kind, ...] = tuple(kind for kind in model.input if kind in said)
@@ -207,7 +207,7 @@ def model_id_for(host: str, called: str, model: str = "") -> str:
     plain = re.sub(r"[^a-z0-9./_-]+", "-", name.lower().removesuffix(":latest")).strip("-/")
     if "/" in plain:
         return plain
-    for word in dict.fromkeys((plain, _QUANTIZED.sub("", plain) if name != called else plain)):
+    for word in dict.fromkeys((plain, _QUANTIZATION_SUFFIX.sub("", plain) if name != called else plain)):
         known = [id for id in shipped_rows().models if id.rsplit("/", 1)[-1] == word]
         if len(known) == 1:
             return known[0]
@@ -215,7 +215,7 @@ def model_id_for(host: str, called: str, model: str = "") -> str:
 
 
 # The quantization at the end of a file name: -Q4_K_M, .IQ3_XS, -UD-Q2_K_XL, -f16.
-_QUANTIZED = re.compile(r"[-._](ud-)?(i?q\d(_[a-z0-9]+)*|b?f16|f32|fp\d+|mxfp4|int\d)$")
+_QUANTIZATION_SUFFIX = re.compile(r"[-._](ud-)?(i?q\d(_[a-z0-9]+)*|b?f16|f32|fp\d+|mxfp4|int\d)$")
 _HUB = re.compile(r"(?:^|/)models--([^/]+?)--([^/]+)")  # a folder of Hugging Face's cache
 
 
@@ -289,10 +289,10 @@ def merge_reports(said: Sequence[ModelReport], forwarded: Sequence[str] = ()) ->
     ``forwarded``: name patterns of forwarded models.
     """
     names = dict.fromkeys(each.model for each in said if each.model)
-    return tuple(_folded(name, [s for s in said if s.model in ("", name)], forwarded) for name in names)
+    return tuple(_merge_reports(name, [s for s in said if s.model in ("", name)], forwarded) for name in names)
 
 
-def _folded(name: str, said: Sequence[ModelReport], forwarded: Sequence[str]) -> DiscoveredModel:
+def _merge_reports(name: str, said: Sequence[ModelReport], forwarded: Sequence[str]) -> DiscoveredModel:
     last: dict[str, object] = {}
     takes: dict[Kind, bool] = {}
     claims: list[ServerClaim] = []

@@ -138,7 +138,9 @@ SCORES: dict[ScoreKind, str] = {
     "word": "the scores are probabilities among all words that the model knows (softmax), so they need not add up to 1",
 }
 _OF_HEAD = "the scores are shares of 1 among all labels of the head (softmax): one is high even where none fits"
-_ENTAILED = "each score is entailment of that label against contradiction, by itself: several may be high, or none"
+_ENTAILMENT_SCORES = (
+    "each score is entailment of that label against contradiction, by itself: several may be high, or none"
+)
 
 
 def score_kind(model: Model, *, independent: bool) -> ScoreKind:
@@ -154,5 +156,5 @@ def scores_text(model: Model, *, independent: bool) -> str:
     """Return a sentence that explains the scores of a model."""
     kind = score_kind(model, independent=independent)
     if kind == "independent" and model.entails:
-        return _ENTAILED
+        return _ENTAILMENT_SCORES
     return _OF_HEAD if kind == "exclusive" and model.classifies else SCORES[kind]

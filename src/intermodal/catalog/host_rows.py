@@ -44,7 +44,7 @@ Range = tuple[float, float, float]
 T = TypeVar("T")
 
 # The output of a model whose tasks are all among these; other tasks output text.
-_MADE: Mapping[str, OutputKind] = {
+_TASK_OUTPUTS: Mapping[str, OutputKind] = {
     "feature-extraction": "embedding", "zero-shot-image-classification": "embedding",
     "text-classification": "scores", "zero-shot-classification": "scores", "text-ranking": "scores",
     "fill-mask": "scores",
@@ -228,7 +228,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
         changes: dict[str, Any] = {
             name: value for name in _OVERLAID if (value := getattr(self, name)) not in ("", (), None)
         }
-        if self.tasks and {_MADE.get(task, "text") for task in self.tasks} == {"image"}:
+        if self.tasks and {_TASK_OUTPUTS.get(task, "text") for task in self.tasks} == {"image"}:
             changes["output"] = ("image",)  # a model that also outputs text, used at this host only for images
         if self.tier is not None:
             tasks = self.tasks or known.tasks
@@ -238,7 +238,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
 
     def _alone(self) -> ModelRow:
         tasks = self.tasks or _tasks_for(self.input)
-        made: set[OutputKind] = {_MADE.get(task, "text") for task in tasks}
+        made: set[OutputKind] = {_TASK_OUTPUTS.get(task, "text") for task in tasks}
         return ModelRow(
             id=self.id,
             name=self.name,
@@ -592,10 +592,10 @@ def decode_row(data: Mapping[str, Any], cls: type[T], *, where: str, place: str)
     try:
         return msgspec.convert(data, cls)
     except msgspec.ValidationError as error:
-        raise _explained(str(error), cls, where, place) from None
+        raise _config_error(str(error), cls, where, place) from None
 
 
-def _explained(message: str, cls: type[Any], where: str, place: str) -> ConfigError:
+def _config_error(message: str, cls: type[Any], where: str, place: str) -> ConfigError:
     """Convert msgspec's message to an error that names the key, the table and what to do."""
     from intermodal.catalog.validation_messages import describe_expected, in_toml_terms, is_secret_field, key_path
 

@@ -72,11 +72,11 @@ from intermodal.errors import UnknownModel
 _INSTALLABLE = ("llama", "whisper", "ocr", "e5", "contrastive", "diffusion", "encoder", "piper")
 # The tasks of a model in a user's own folder, unless its row states others.
 CONTRASTIVE: tuple[Task, ...] = ("zero-shot-image-classification", "feature-extraction")
-_STARTED = ("started",)  # has an address once it runs, and is started by the run that needs it
+_STARTED_PROTOCOLS = ("started",)  # has an address once it runs, and is started by the run that needs it
 
 
 @cache
-def _opened(path: Path, stamp: int) -> Snapshot:
+def _open_snapshot(path: Path, stamp: int) -> Snapshot:
     return Snapshot(path)
 
 
@@ -85,10 +85,10 @@ def load_snapshot(own: Path | None = None) -> Snapshot:
 
     Raises ConfigError if the user's own is corrupt or was written by a newer intermodal.
     """
-    base = _opened(SHIPPED_SNAPSHOT, 0)
+    base = _open_snapshot(SHIPPED_SNAPSHOT, 0)
     if own is None or not own.exists():
         return base
-    mine = _opened(own, own.stat().st_mtime_ns)
+    mine = _open_snapshot(own, own.stat().st_mtime_ns)
     return mine if mine.version >= base.version else base
 
 
@@ -128,7 +128,7 @@ def load_catalog(
     endpoints: dict[str, Endpoint] = {}
 
     def add(endpoint: Endpoint, gap: tuple[str, str] | None) -> None:
-        endpoints.setdefault(endpoint.id, _listed(endpoint, measured, gap))
+        endpoints.setdefault(endpoint.id, _listed_endpoint(endpoint, measured, gap))
 
     for row in rows:
         missing = _missing_of_host(row, installed, env or {}, allowed=row.id in allowed)
@@ -141,7 +141,8 @@ def load_catalog(
             for endpoint in endpoints_of_host(models, row, frozenset(served.called for served in row.models)):
                 add(endpoint, missing)
     beyond = tuple(
-        _listed(endpoint, measured) for _, endpoint in cheapest_endpoints(models, known_hosts(), {*allowed, *own})
+        _listed_endpoint(endpoint, measured)
+        for _, endpoint in cheapest_endpoints(models, known_hosts(), {*allowed, *own})
     )
     return Catalog(
         endpoints=tuple(endpoints.values()),
@@ -164,7 +165,7 @@ def _is_unknown(catalog: Catalog, name: str) -> bool:
         return False
 
 
-def with_named(
+def with_named_models(
     catalog: Catalog,
     names: tuple[str, ...],
     *,
@@ -245,7 +246,7 @@ def why_uncallable(row: SnapshotRow, models: Snapshot) -> tuple[str, str] | None
     return why, f"others of its host: intermodal models --host {row.host}"
 
 
-def with_discovered(
+def with_discovered_models(
     catalog: Catalog,
     found: tuple[DiscoveredServer, ...],
     *,
@@ -268,14 +269,14 @@ def with_discovered(
             allowed.add(row.id)
         for served in row.models:
             endpoint = as_reported(_endpoint(base, models, row, row.host(), served), server, told[served.called])
-            endpoints.setdefault(endpoint.id, _listed(endpoint, measured))
+            endpoints.setdefault(endpoint.id, _listed_endpoint(endpoint, measured))
     every = tuple(endpoints.values())
     return msgspec.structs.replace(
         catalog, endpoints=every, consent=tuple(sorted(allowed)), families=families_of((*every, *catalog.beyond))
     )
 
 
-def with_pulled(
+def with_pulled_models(
     catalog: Catalog,
     pulled: tuple[ServedRow, ...],
     *,
@@ -304,7 +305,7 @@ def with_pulled(
             changes = {name: getattr(served, name) for name in ("memory", "context", "speed", "input")}
             served = msgspec.structs.replace(known[served.weights], **changes)
         endpoint = _endpoint(base, models, row, row.host(), served)
-        endpoints[endpoint.id] = _listed(endpoint, measured, missing or _missing_weights(row, served, weights))
+        endpoints[endpoint.id] = _listed_endpoint(endpoint, measured, missing or _missing_weights(row, served, weights))
     every = tuple(endpoints.values())
     return msgspec.structs.replace(catalog, endpoints=every, families=families_of((*every, *catalog.beyond)))
 
@@ -351,7 +352,7 @@ def _is_as_published(row: HostRow, models: Snapshot, own: Mapping[str, HostRow])
 
 
 @cache
-def _counted(models: Snapshot) -> tuple[UnlistedHost, ...]:
+def _unlisted_hosts(models: Snapshot) -> tuple[UnlistedHost, ...]:
     """Return the endpoint counts by task for each callable host of the snapshot."""
     names = {row.id for row in known_hosts()}
     return tuple(
@@ -362,7 +363,7 @@ def _counted(models: Snapshot) -> tuple[UnlistedHost, ...]:
 
 
 def _elsewhere(models: Snapshot, allowed: set[str], own: Mapping[str, HostRow]) -> tuple[UnlistedHost, ...]:
-    return tuple(each for each in _counted(models) if each.host not in allowed and each.host not in own)
+    return tuple(each for each in _unlisted_hosts(models) if each.host not in allowed and each.host not in own)
 
 
 def _endpoint(base: ShippedRows, models: Snapshot, row: HostRow, host: Host, served: ServedRow) -> Endpoint:
@@ -438,7 +439,7 @@ def _encoder(model: Model, served: ServedRow) -> Model:
         return model
     config = read_model_config(Path(served.weights).expanduser())
     head = encoder_head(config)
-    evidence = _ENTAILS if head.kind == "entails" else _TRAINED
+    evidence = _ENTAILS if head.kind == "entails" else _TRAINED_FOR_TASK
     trained = (Strength(task=head.task, tier="medium", evidence=evidence),)
     return msgspec.structs.replace(
         model, tasks=(head.task,), input=("text",), output=("scores",),
@@ -475,7 +476,7 @@ def _drawing(model: Model, served: ServedRow) -> Model:
 
 
 _ENTAILS = Evidence(level="declared", source="trained on entailment alone; eval measures it")
-_TRAINED = Evidence(level="declared", source="it was trained for its task and for no other; eval measures it")
+_TRAINED_FOR_TASK = Evidence(level="declared", source="it was trained for its task and for no other; eval measures it")
 _SPEEDS_OF_FOLDERS: Mapping[Protocol, Callable[[Path], dict[str, Quantity]]] = {
     "contrastive": contrastive_speed, "encoder": encoder_speed,
 }  # fmt: skip
@@ -500,11 +501,11 @@ def _tooling(served: ServedRow, known: SnapshotRow | None, header: SnapshotHeade
     return ToolSupport(takes=takes, with_json=served.tools_with_json, evidence=source)
 
 
-def _listed(
+def _listed_endpoint(
     endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]] | None, gap: tuple[str, str] | None = None
 ) -> Endpoint:
     """Return the endpoint as listed in a catalog: with measured strength, token rules, and what it lacks."""
-    return _counting(with_token_rules(_lacking(_as_measured(endpoint, measured or {}), gap)))
+    return _counting(with_token_rules(_lacking(_with_measured_strength(endpoint, measured or {}), gap)))
 
 
 def _lacking(endpoint: Endpoint, gap: tuple[str, str] | None) -> Endpoint:
@@ -520,7 +521,7 @@ def _counting(endpoint: Endpoint) -> Endpoint:
     return msgspec.structs.replace(endpoint, model=msgspec.structs.replace(model, tokenizer=f"server {endpoint.id}"))
 
 
-def _as_measured(endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]]) -> Endpoint:
+def _with_measured_strength(endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]]) -> Endpoint:
     """Replace declared strength by measured strength, task by task."""
     found = {strength.task: strength for strength in measured.get(endpoint.id, ())}
     if not found:
@@ -540,7 +541,7 @@ def _missing_of_host(
     if row.protocol in _INSTALLABLE:
         todo = installed.get(row.protocol, "pip install 'intermodal[embedded]'")
         return (f"its {row.protocol} runtime is not installed", todo) if todo else None
-    if row.protocol in _STARTED or row.protocol in runtime_plugins():
+    if row.protocol in _STARTED_PROTOCOLS or row.protocol in runtime_plugins():
         return None
     if not row.base_url:
         return f"no base_url for host {row.id}", f"intermodal hosts add {row.id} --base-url URL"

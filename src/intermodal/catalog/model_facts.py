@@ -83,7 +83,7 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-_SETTLED = ("tasks", "input", "output")  # over the rows of all hosts
+_SETTLED_FIELDS = ("tasks", "input", "output")  # over the rows of all hosts
 _LIMITS = ("context", "max_output")
 _OWN = (
     "objective",
@@ -108,17 +108,17 @@ def model_facts(
     ``rows``: its rows in the snapshot; ``model``: the planner's merged view; ``floor``: minimum memory in bytes to run
     it.
     """
-    found = [_derived("kind", model.kind)]
+    found = [_derived_fact("kind", model.kind)]
     foundation = model_kinds.is_foundation_model(model.adaptation, model.objective, model.trained_on)
     words = {True: "yes", False: "no: made for one task", None: "not published"}[foundation]
     can = _can(model, rows)
-    if foundation is None and can & _TOLD:
+    if foundation is None and can & _INSTRUCTION_CAPABILITIES:
         words = "yes: it is told what to do in words, and does many tasks"
-    found.append(_derived("foundation model", words))
+    found.append(_derived_fact("foundation model", words))
     over_all = agreed_capabilities(rows)
-    for name in _SETTLED:
+    for name in _SETTLED_FIELDS:
         found += _figure(name, [own_value(own, name), *_of_all(getattr(over_all, name), rows, header)])
-    found += _contested(over_all, own, rows, header)
+    found += _contested_facts(over_all, own, rows, header)
     for name in _LIMITS:
         found += _figure(name, [own_value(own, name), *_models_dev(rows, name, header), *_window(rows, name, header)])
     for name in _OWN:
@@ -148,13 +148,13 @@ def model_facts(
 
 
 # Capabilities by which models.dev marks models that follow instructions for many tasks.
-_TOLD = frozenset({"tools", "json", "reasoning"})
+_INSTRUCTION_CAPABILITIES = frozenset({"tools", "json", "reasoning"})
 
 
 def _can(model: Model, rows: Sequence[SnapshotRow]) -> frozenset[str]:
     """Return the capabilities that models.dev states; a model that writes no text neither calls tools nor reasons."""
     every = frozenset(word for row in rows for word in row.can)
-    return every if "text" in model.output else every - _TOLD
+    return every if "text" in model.output else every - _INSTRUCTION_CAPABILITIES
 
 
 def missing_facts(found: Iterable[ModelFact], model: Model) -> tuple[str, ...]:
@@ -166,7 +166,7 @@ def missing_facts(found: Iterable[ModelFact], model: Model) -> tuple[str, ...]:
     return tuple(name for name in names if name not in said)
 
 
-def _derived(name: str, value: Any) -> ModelFact:
+def _derived_fact(name: str, value: Any) -> ModelFact:
     return ModelFact(name=name, value=value, source="derived from what follows")
 
 
@@ -199,7 +199,7 @@ def _of_all(value: tuple[str, ...], rows: Sequence[SnapshotRow], header: Snapsho
     return [SourcedValue(value=list(value), source=f"{by}{of}", checked=_day(header))]
 
 
-def _contested(
+def _contested_facts(
     found: AgreedCapabilities, own: ModelRow | None, rows: Sequence[SnapshotRow], header: SnapshotHeader
 ) -> list[ModelFact]:
     """Return the capabilities that rows dispute, except those that the catalog's own row settles."""

@@ -57,7 +57,7 @@ class OnnxFiles(NamedTuple):
     whole: Path | None
 
     @property
-    def halved(self) -> bool:
+    def has_separate_encoders(self) -> bool:
         """Whether images and texts have a file each; these are then opened instead of the whole model."""
         return self.vision is not None and self.text is not None
 
@@ -147,8 +147,8 @@ def onnx_load_seconds(size: float) -> Quantity:
 def onnx_memory(folder: Path) -> Quantity:
     """Estimate the memory in bytes of a model in a folder from the files that are opened; unknown if there are none."""
     files = onnx_files(folder)
-    found = [files.vision, files.text] if files.halved else []
-    if not files.halved or logit_scale(read_model_config(folder)) is None:
+    found = [files.vision, files.text] if files.has_separate_encoders else []
+    if not files.has_separate_encoders or logit_scale(read_model_config(folder)) is None:
         found.append(files.whole)
     size = float(sum(file.stat().st_size for file in found if file is not None))
     return onnx_memory_of_size(size) if size else unknown("no ONNX file is there")

@@ -102,7 +102,7 @@ def tasks_for_modalities(input: Sequence[str], output: Sequence[str]) -> tuple[s
     return tuple(name for name, holds in _TASKS if holds(facts))
 
 
-_MADE = ("text", "embedding", "audio", "scores", "image", "video")
+_OUTPUT_KINDS = ("text", "embedding", "audio", "scores", "image", "video")
 
 
 # Families of models.dev that would be classified as language models by their modalities alone.
@@ -117,7 +117,7 @@ _FAMILIES: dict[str, tuple[tuple[str, ...], str]] = {
     "whisper": (("automatic-speech-recognition",), "text"),
 }
 
-_NAMED: tuple[tuple[re.Pattern[str], tuple[str, ...], str], ...] = (
+_NAME_PATTERNS: tuple[tuple[re.Pattern[str], tuple[str, ...], str], ...] = (
     (re.compile(r"rerank"), ("text-ranking",), "scores"),
     (re.compile(r"(^|[-/_.])((text-)?embed|e5-|bge-(?!rerank))"), ("feature-extraction",), "embedding"),
     (re.compile(r"whisper|transcribe(?!.*realtime)|voxtral-mini-\d+$"), ("automatic-speech-recognition",), "text"),
@@ -141,7 +141,7 @@ def infer_capabilities(id: str, family: str, into: tuple[str, ...], out: tuple[s
     name and the family are tried first. ``id`` is ``vendor/model``; ``into`` and ``out`` are the stated modalities.
     Runs when a snapshot is built, not when it is read.
     """
-    known = next((found[1:] for found in _NAMED if found[0].search(id)), None) or _FAMILIES.get(family)
+    known = next((found[1:] for found in _NAME_PATTERNS if found[0].search(id)), None) or _FAMILIES.get(family)
     input = tuple(kind for kind in KINDS if kind in into)
     if known is not None:
         tasks, made = known
@@ -150,7 +150,7 @@ def infer_capabilities(id: str, family: str, into: tuple[str, ...], out: tuple[s
         elif "image-to-text" in tasks:
             input = ("image",)
         return InferredCapabilities(tasks, input or ("text",), (made,))
-    output = tuple(made for made in _MADE if made in out)
+    output = tuple(made for made in _OUTPUT_KINDS if made in out)
     if not input or not output:
         return InferredCapabilities((), input, output)
     return InferredCapabilities(tasks_for_modalities(input, output), input, output)

@@ -86,7 +86,7 @@ def _switch(settings: Settings) -> Literal["", "on", "off"]:
     return ""
 
 
-def thinking_request_sent(asked: ThinkingRequest, host: Host) -> ThinkingRequest:
+def sent_thinking_request(asked: ThinkingRequest, host: Host) -> ThinkingRequest:
     """Return the part of a thinking request that is sent to a host."""
     protocol = PROTOCOL_OF_LOCAL_SERVER.get(host.protocol, host.protocol)
     if asked is NO_THINKING_REQUEST or asked.protocol == protocol:

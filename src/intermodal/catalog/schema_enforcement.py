@@ -17,7 +17,7 @@ ANY_OBJECT: dict[str, Any] = {"type": "object"}  # the schema of JSON mode
 # Protocols that enforce only schemas whose objects list all their properties.
 CLOSED_OBJECT_PROTOCOLS: frozenset[Protocol] = frozenset({"anthropic"})
 DATA_KEYWORDS = frozenset({"const", "enum", "default", "examples"})  # these hold data, which may look like a schema
-_COMBINED = frozenset({"allOf", "anyOf", "oneOf"})
+_COMBINING_KEYWORDS = frozenset({"allOf", "anyOf", "oneOf"})
 NAMED_SCHEMA_KEYWORDS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 
 
@@ -99,10 +99,10 @@ def _in_parts(node: Schema) -> bool:
 
     If each of them were closed, no value would match all of them.
     """
-    if _COMBINED.isdisjoint(node):
+    if _COMBINING_KEYWORDS.isdisjoint(node):
         return False
-    every = [_names_some(each) for each in _listed(node, "allOf")]
-    either = [any(map(_names_some, _listed(node, key))) for key in ("anyOf", "oneOf")]
+    every = [_names_some(each) for each in _list_at(node, "allOf")]
+    either = [any(map(_names_some, _list_at(node, key))) for key in ("anyOf", "oneOf")]
     return sum((_names_some(node), *every, *either)) > 1
 
 
@@ -110,7 +110,7 @@ def _names_some(node: Any) -> bool:
     return isinstance(node, Mapping) and ("properties" in node or "$ref" in node)
 
 
-def _listed(node: Schema, key: str) -> list[Any]:
+def _list_at(node: Schema, key: str) -> list[Any]:
     found = node.get(key)
     return found if isinstance(found, list) else []
 
@@ -121,22 +121,24 @@ def fits_strict_subset(schema: Schema) -> bool:
     It requires an object at the root, and every object closed with all its properties required. Source: the "Supported
     schemas" section of its structured outputs guide.
     """
-    return schema.get("type") == "object" and "anyOf" not in schema and _closed(schema)
+    return schema.get("type") == "object" and "anyOf" not in schema and _is_closed(schema)
 
 
-_UNSUPPORTED = frozenset({"allOf", "oneOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas"})
+_UNSUPPORTED_KEYWORDS = frozenset(
+    {"allOf", "oneOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas"}
+)
 
 
-def _closed(node: Any) -> bool:
+def _is_closed(node: Any) -> bool:
     if isinstance(node, list):
-        return all(map(_closed, node))
+        return all(map(_is_closed, node))
     if not isinstance(node, Mapping):
         return True
-    if _UNSUPPORTED & node.keys():
+    if _UNSUPPORTED_KEYWORDS & node.keys():
         return False
     properties = node.get("properties", {})
     closed = node.get("additionalProperties") is False and set(node.get("required", ())) == set(properties)
     if (node.get("type") == "object" or properties) and not closed:
         return False
     inside = [*properties.values(), *node.get("$defs", {}).values(), *node.get("anyOf", ()), node.get("items")]
-    return all(map(_closed, inside))
+    return all(map(_is_closed, inside))

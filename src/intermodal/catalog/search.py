@@ -97,7 +97,7 @@ def total_price(row: SnapshotRow) -> float:
 # ---- by a name with a host in it -----------------------------------------------------------------
 
 _NEAR = 3
-_LISTED = 3
+_LISTED_NAMES = 3
 _MOST = 6
 _SHORTEST = 3  # minimum letters of a prefix that stands for a name
 _BY_FAR = 2  # times as many hosts
@@ -119,11 +119,13 @@ def find_at_host(catalog: Catalog, models: Snapshot, name: str) -> Endpoint | Sn
     if host not in places:
         raise UnknownModel(f"there is no host named {host}", todo=_near_hosts(host, places))
     there = _of_host(catalog, models, host)
-    found = [each for each in there if _called(each).id == f"{host}:{word}"] or match_name(there, word, _called)
-    check_unambiguous(name, sorted({_called(each).model for each in found}))
+    found = [each for each in there if _lookup_names(each).id == f"{host}:{word}"] or match_name(
+        there, word, _lookup_names
+    )
+    check_unambiguous(name, sorted({_lookup_names(each).model for each in found}))
     if not found:
         raise UnknownModel(f"{host} has no model named {word}", todo=_near_models(there, models, host, word))
-    return min(found, key=lambda each: _called(each).id != f"{host}:{_called(each).model}")
+    return min(found, key=lambda each: _lookup_names(each).id != f"{host}:{_lookup_names(each).model}")
 
 
 class FoundModel(NamedTuple):
@@ -160,11 +162,11 @@ def find_model_by_name(catalog: Catalog, models: Snapshot, name: str) -> FoundMo
     served = {row.id for row in models.rows if row.name.lower().rpartition("/")[2] == word}  # also of a path
     served |= {each.model.id for each in catalog.endpoints if each.served_as.lower() == word}
     if found := last or sorted(served) or _spelt_alike(word, ids):
-        return FoundModel(_meant(name, found, models))
+        return FoundModel(_most_likely_model(name, found, models))
     if tagged := [id for id in models_of_tag(word, ids) if _has_open_weights(id, models)]:
         if len({size_of_name(id) for id in tagged}) > 1:  # a name without a size, of several
             _check_listed(name, tagged)
-        return FoundModel(_meant(name, tagged, models), tag=name.strip())
+        return FoundModel(_most_likely_model(name, tagged, models), tag=name.strip())
     begins = [id for id in ids if len(word) >= _SHORTEST and id.lower().rpartition("/")[2].startswith(word)]
     untagged = [id for id in begins if ":" not in id] or begins  # not its free or batch variant
     if untagged:
@@ -189,7 +191,7 @@ def _has_open_weights(id: str, models: Snapshot) -> bool:
     return stated or any("open" in row.can for row in models.by_model.get(id, ()))
 
 
-def _meant(name: str, found: list[str], models: Snapshot) -> str:
+def _most_likely_model(name: str, found: list[str], models: Snapshot) -> str:
     """Return the most likely of several models that share a name. Raises UnknownModel if none stands out."""
     described = [id for id in found if id in shipped_rows().models]
     if len(found) == 1 or len(described) == 1:
@@ -230,7 +232,7 @@ def _of_host(catalog: Catalog, models: Snapshot, host: str) -> list[Endpoint | S
     return [*endpoints, *(row for row in rows if row.endpoint not in known and row.name not in known)]
 
 
-def _called(each: Endpoint | SnapshotRow) -> EndpointNames:
+def _lookup_names(each: Endpoint | SnapshotRow) -> EndpointNames:
     return each.called() if isinstance(each, SnapshotRow) else names_of(each)
 
 
@@ -240,14 +242,14 @@ def _near_hosts(host: str, places: Iterable[str]) -> str:
 
 
 def _near_models(there: Iterable[Endpoint | SnapshotRow], models: Snapshot, host: str, word: str) -> str:
-    names = {_called(each).last_word: _called(each).id for each in there}
+    names = {_lookup_names(each).last_word: _lookup_names(each).id for each in there}
     near = [names[each] for each in get_close_matches(word.rpartition("/")[2], names, _NEAR, 0.7)]
     if near:
         return command(f"did you mean {' or '.join(near)}? All of them: intermodal models --host {host}")
     others = sorted({row.host for row in models.by_model.get(word, ())})
     if others:
-        more = f" and {len(others) - _LISTED} more" if len(others) > _LISTED else ""
-        return f"it is at {', '.join(others[:_LISTED])}{more}: intermodal models show {word}"
+        more = f" and {len(others) - _LISTED_NAMES} more" if len(others) > _LISTED_NAMES else ""
+        return f"it is at {', '.join(others[:_LISTED_NAMES])}{more}: intermodal models show {word}"
     return command(f"its models: intermodal models --host {host}")
 
 

@@ -624,7 +624,7 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, 
         for each in shortcomings:
             endpoint = found.get(each.endpoint) or self.by_id.get(each.endpoint)
             if endpoint is not None:
-                found[each.endpoint] = _corrected(endpoint, each)
+                found[each.endpoint] = _with_shortcoming(endpoint, each)
         if all(self.by_id[name] == endpoint for name, endpoint in found.items()):
             return self
         endpoints = tuple(found.get(endpoint.id, endpoint) for endpoint in self.endpoints)
@@ -635,7 +635,7 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, 
         return {endpoint.id: endpoint for endpoint in self.endpoints}
 
 
-def _corrected(endpoint: Endpoint, known: EndpointShortcoming) -> Endpoint:
+def _with_shortcoming(endpoint: Endpoint, known: EndpointShortcoming) -> Endpoint:
     kinds_left = tuple(kind for kind in endpoint.input if kind not in known.lacks)
     context = min(endpoint.context or known.context, known.context) if known.context else endpoint.context
     host = endpoint.host

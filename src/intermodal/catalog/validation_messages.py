@@ -15,7 +15,7 @@ from msgspec import inspect
 _SECRETS = re.compile(r"key|api_?key|token|secret|password", re.IGNORECASE)  # fields that may hold a secret
 _LONGEST = 24  # characters of a value that may be repeated
 _KEYS = ("sk-", "im-")  # prefixes of API keys of hosts and of intermodal
-_WANTED = "wanted"  # the key in a type's ``Meta(extra=...)`` of the words that follow "must be"
+_EXPECTED_WORDS = "wanted"  # the key in a type's ``Meta(extra=...)`` of the words that follow "must be"
 _BOUNDS: Mapping[str, str] = {">=": "{} or more", ">": "more than {}", "<=": "{} or less", "<": "less than {}"}
 
 # msgspec's type names -> TOML's.
@@ -50,7 +50,7 @@ def describe_expected(text: str, cls: type[Any], path: str) -> str:
     if bound:
         return "must be " + _BOUNDS[bound[1]].format(f"{float(bound[2]):,.15g}")
     key = key_path(path)
-    words, allowed = _allowed(cls, key)
+    words, allowed = _allowed_values(cls, key)
     enum = re.match(r"Invalid enum value '?(.*?)'?$", text, re.DOTALL)
     if enum and (words or allowed):
         hidden = is_secret_field(str(key[-1])) or not is_safe_to_echo(enum[1])
@@ -71,24 +71,28 @@ def in_toml_terms(sentence: str) -> str:
     return f"must be {' or '.join(expected)}, not {_TOML.get(typed[2], typed[2])}"
 
 
-def _allowed(cls: type[Any], key: tuple[str | int, ...]) -> tuple[str, list[str]]:
+def _allowed_values(cls: type[Any], key: tuple[str | int, ...]) -> tuple[str, list[str]]:
     """Return the description of the expected value at ``key``, if its type has one, and the allowed literal values."""
     kinds: list[Any] = [_type_info(cls)]
     for step in key:
         kinds = [found for kind in _bare(kinds) for found in _below(kind, step)]
-    words = [kind.extra[_WANTED] for kind in _parted(kinds) if isinstance(kind, inspect.Metadata) and kind.extra]
+    words = [
+        kind.extra[_EXPECTED_WORDS]
+        for kind in _union_members(kinds)
+        if isinstance(kind, inspect.Metadata) and kind.extra
+    ]
     allowed = [value for kind in _bare(kinds) if isinstance(kind, inspect.LiteralType) for value in kind.values]
     return words[0] if words else "", list(dict.fromkeys(map(str, allowed)))  # a union may repeat some
 
 
-def _parted(kinds: list[Any]) -> list[Any]:
+def _union_members(kinds: list[Any]) -> list[Any]:
     """Return the types with each union replaced by its members."""
     return [each for kind in kinds for each in (kind.types if isinstance(kind, inspect.UnionType) else (kind,))]
 
 
 def _bare(kinds: list[Any]) -> list[Any]:
     """Return the types without unions and metadata."""
-    return [kind.type if isinstance(kind, inspect.Metadata) else kind for kind in _parted(kinds)]
+    return [kind.type if isinstance(kind, inspect.Metadata) else kind for kind in _union_members(kinds)]
 
 
 def _below(kind: Any, step: str | int) -> list[Any]:

@@ -315,10 +315,10 @@ def contexts_of(store: WeightsStore) -> dict[str, int]:
 
 
 def _served(store: WeightsStore) -> list[Endpoint]:
-    from intermodal.catalog.load import load_catalog, with_pulled
+    from intermodal.catalog.load import load_catalog, with_pulled_models
 
     shipped = load_catalog(installed={}, weights=frozenset())
-    shipped = with_pulled(shipped, store.pulled(), weights=frozenset(), installed={})
+    shipped = with_pulled_models(shipped, store.pulled(), weights=frozenset(), installed={})
     return [endpoint for endpoint in shipped.endpoints if endpoint.weights]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from msgspec.structs import replace
 
-from intermodal.catalog.load import rate_card_lookup, with_named
+from intermodal.catalog.load import rate_card_lookup, with_named_models
 from intermodal.catalog.types import Catalog
 from intermodal.client import request_builder
 from intermodal.config.config_file import Config, cache_dir, data_dir, load_config, snapshot_file
@@ -227,7 +227,7 @@ class ClientResources:
 
     def _with_named(self, catalog: Catalog, hosts: tuple[str, ...], named: tuple[str, ...]) -> Catalog:
         """Add the models in ``named`` that exist only in the snapshot to the catalog."""
-        return with_named(catalog, named, hosts=hosts, env=self.env, own_snapshot=snapshot_file(self.env))
+        return with_named_models(catalog, named, hosts=hosts, env=self.env, own_snapshot=snapshot_file(self.env))
 
     def _corrected(self, catalog: Catalog) -> Catalog:
         """Return the catalog with everything that was learned about its endpoints."""

@@ -18,7 +18,7 @@ from intermodal.catalog.reasoning_effort import (
     NO_THINKING_REQUEST,
     ThinkingRequest,
     resolve_effort,
-    thinking_request_sent,
+    sent_thinking_request,
     thinking_tokens,
 )
 from intermodal.catalog.types import DiffusionSettings, Endpoint, Price, Speed, ThinkingProfile
@@ -194,7 +194,7 @@ def reasoning_tokens(endpoint: Endpoint, statistics: Statistics, effort: Thinkin
 
     They are measured here, or else assumed for its model; the room covers both.
     """
-    thinking, sent = endpoint.model.thinking, thinking_request_sent(effort, endpoint.host)
+    thinking, sent = endpoint.model.thinking, sent_thinking_request(effort, endpoint.host)
     measured = statistics.get(endpoint.id, reasoning_figure("reasoning_tokens", effort_key(sent)))
     if thinking is None:
         most = float(sent.budget)

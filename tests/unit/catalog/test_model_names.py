@@ -11,7 +11,7 @@ import pytest
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.conftest import cli as cli
 
-from intermodal.catalog.load import load_catalog, load_snapshot, why_uncallable, with_named
+from intermodal.catalog.load import load_catalog, load_snapshot, why_uncallable, with_named_models
 from intermodal.catalog.model_names import NameIndex, resolve_name, split_name
 from intermodal.catalog.search import find_at_host, find_model_by_name
 from intermodal.catalog.shipped_rows import shipped_families, shipped_rows
@@ -63,7 +63,7 @@ def test_every_id_of_a_host_is_asked_by_that_name_or_is_told_why_it_cannot_be(ca
     rows = {row.endpoint: row for host in ("edenai", "nano-gpt", "novita-ai", "amazon-bedrock", "perplexity")
             for row in models.of_host(host)}  # fmt: skip
     for id, row in rows.items():
-        named = with_named(catalog, (id,), env={})
+        named = with_named_models(catalog, (id,), env={})
         why = why_uncallable(row, models)
         try:
             if [endpoint.id for endpoint in resolve_name(named, id)] != [id]:

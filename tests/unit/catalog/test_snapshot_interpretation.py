@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from intermodal.catalog.host_rows import HostRow, ServedRow
-from intermodal.catalog.load import find_host, load_catalog, load_snapshot, unknown_host, with_named
+from intermodal.catalog.load import find_host, load_catalog, load_snapshot, unknown_host, with_named_models
 from intermodal.catalog.rate_cards import RateCard
 from intermodal.catalog.snapshot import interpretation
 from intermodal.catalog.snapshot.file import SnapshotHeader, SnapshotRow
@@ -212,7 +212,7 @@ def test_a_line_or_a_size_makes_the_tier(model: str, tier: str) -> None:
 
 def test_a_model_named_is_looked_up_everywhere_and_still_needs_consent() -> None:
     base = catalog()
-    found = with_named(base, ("deepseek-v3.2",))
+    found = with_named_models(base, ("deepseek-v3.2",))
     new = [endpoint for endpoint in found.endpoints if endpoint.id not in base.by_id]
     assert new
     assert {endpoint.model.id.rpartition("/")[2] for endpoint in new} == {"deepseek-v3.2"}
@@ -224,11 +224,11 @@ def test_a_model_named_is_looked_up_everywhere_and_still_needs_consent() -> None
 
 def test_a_name_that_something_nearer_has_brings_in_nothing() -> None:
     base = catalog()
-    assert with_named(base, ("gpt-4o", "openai/gpt-4o-mini", "whisper-base", "")) is base
+    assert with_named_models(base, ("gpt-4o", "openai/gpt-4o-mini", "whisper-base", "")) is base
 
 
 def test_a_name_that_nothing_has_brings_in_what_is_near_it() -> None:
-    found = with_named(catalog(), ("claud-opus-4.8",))
+    found = with_named_models(catalog(), ("claud-opus-4.8",))
     assert "anthropic/claude-opus-4.8" in {endpoint.model.id for endpoint in found.endpoints}
 
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from tests.plans import catalogs, invariants, runner
 
-from intermodal.catalog.reasoning_effort import thinking_request_of, thinking_request_sent
+from intermodal.catalog.reasoning_effort import sent_thinking_request, thinking_request_of
 from intermodal.catalog.thinking_models import thinking_of
 from intermodal.catalog.types import EFFORTS, DefaultEffort, Effort, Endpoint, Protocol
 from intermodal.core.request import Sampling, Settings
@@ -151,7 +151,7 @@ def test_a_budget_is_the_most_that_is_thought() -> None:
 
 def test_an_effort_that_its_host_is_not_told_changes_nothing() -> None:
     model = thinker(protocol="anthropic")
-    assert thinking_request_sent(thinking_request_of(told("high")), model.host) == thinking_request_of(Settings())
+    assert sent_thinking_request(thinking_request_of(told("high")), model.host) == thinking_request_of(Settings())
     assert limit(planned(model, settings=told("high"), policy=dear())) == limit(planned(model, policy=dear()))
 
 

@@ -47,7 +47,7 @@ _TAG = re.compile(r":(?=[a-z]?\d+(\.\d+)?b\b)")
 _DIGITS = re.compile(r"(?<=[a-z])(?=\d)")
 _LETTERS = re.compile(r"[a-z]+")
 _VENDOR = re.compile(r"([a-z]+)[.-]")
-_ATTRIBUTED = 0.6  # share of the names with the same first word whose maker is stated to be one
+_ATTRIBUTION_SHARE = 0.6  # share of the names with the same first word whose maker is stated to be one
 
 
 class NameSpellings(Value, forbid_unknown_fields=True):
@@ -101,7 +101,10 @@ def build_snapshot(
     ids = _Ids(rows, ours, spelt)
     header = SnapshotHeader(intermodal_snapshot=SNAPSHOT_FORMAT, made=made, size=0, origins=origins)
     rows = _told_apart([msgspec.structs.replace(row, id=ids.of(row.host, row.name)) for row in rows], ours)
-    rows = [_priced_now(_shaped(row), header) for row in drop_disputed_claims(map(_shaped, rows), spelt.own)]
+    rows = [
+        _priced_now(_with_capabilities(row), header)
+        for row in drop_disputed_claims(map(_with_capabilities, rows), spelt.own)
+    ]
     first = sorted((row for row in rows if (row.host, row.name) in ours), key=_order)
     lines = [_line(row) for row in first]
     size = sum(map(len, lines))
@@ -166,7 +169,7 @@ def _is_regional(name: str) -> bool:
     return name.lower().partition("/")[0] in _REGIONS
 
 
-def _shaped(row: SnapshotRow) -> SnapshotRow:
+def _with_capabilities(row: SnapshotRow) -> SnapshotRow:
     """Set the row's capabilities to those inferred from its name, family and modalities."""
     seen = infer_capabilities(row.id, row.family, row.input, row.output)
     return msgspec.structs.replace(row, tasks=seen.tasks, input=seen.input, output=seen.output)
@@ -227,12 +230,12 @@ def _rows(
         there.add((served.place, served.name))
     for host, name in sorted(ours):  # newer than the models.dev data, or nothing that models.dev lists
         if (host, name) not in there and (found := priced(host, name)) is not None:
-            rows.append(_only_priced(host, name, found))
+            rows.append(_price_row(host, name, found))
             there.add((host, name))
     for provider, host in spelt.prices.items():
         for found in prices.models.get(provider, ()):
             if id(found) not in used and (host, found.id) not in there:
-                rows.append(_only_priced(host, found.id, found))
+                rows.append(_price_row(host, found.id, found))
                 there.add((host, found.id))
     return rows
 
@@ -246,7 +249,7 @@ def _row(served: ModelsDevModel, priced: GenaiPricesModel | None) -> SnapshotRow
     )  # fmt: skip
 
 
-def _only_priced(host: str, name: str, priced: GenaiPricesModel) -> SnapshotRow:
+def _price_row(host: str, name: str, priced: GenaiPricesModel) -> SnapshotRow:
     return SnapshotRow(
         host=host, name=name, id="", title=priced.title, window=priced.context, prices=_raw(priced.vectors)
     )
@@ -292,16 +295,16 @@ def _with_newer(
         )  # fmt: skip
     if dated in history.removed and not row.status:
         row = msgspec.structs.replace(row, status="deprecated")
-    known: list[_Priced] = []
+    known: list[_PriceSource] = []
     if dated is not None and _sells_text(row):
         vectors = _with_earlier(history.vectors[dated], history.first.get(dated, ""), row.dated_prices)
-        known.append(_Priced("model-prices", history.since.get(dated, ""), vectors))
+        known.append(_PriceSource("model-prices", history.since.get(dated, ""), vectors))
     if row.dated_prices:
         now = effective_rates(row.dated_prices, made)
-        known.append(_Priced("genai-prices", now.since if now is not None else "", row.dated_prices))
+        known.append(_PriceSource("genai-prices", now.since if now is not None else "", row.dated_prices))
     if listed is not None and listed.vectors:
-        known.append(_Priced("litellm", "", listed.vectors))
-    return _priced(row, known, made) if known else row
+        known.append(_PriceSource("litellm", "", listed.vectors))
+    return _with_latest_prices(row, known, made) if known else row
 
 
 def _with_earlier(vectors: tuple[RateCard, ...], first: str, others: tuple[RateCard, ...]) -> tuple[RateCard, ...]:
@@ -313,7 +316,7 @@ def _with_earlier(vectors: tuple[RateCard, ...], first: str, others: tuple[RateC
     return (*earlier, *begun)
 
 
-class _Priced(NamedTuple):
+class _PriceSource(NamedTuple):
     """A source's prices, and the first day of its current price, "" if not stated."""
 
     by: str
@@ -327,7 +330,7 @@ def _sells_text(row: SnapshotRow) -> bool:
     return seen.output in ((), ("text",)) and "automatic-speech-recognition" not in seen.tasks
 
 
-def _priced(row: SnapshotRow, known: list[_Priced], made: str) -> SnapshotRow:
+def _with_latest_prices(row: SnapshotRow, known: list[_PriceSource], made: str) -> SnapshotRow:
     """Set the row's prices to those with the latest date; for ties, the first of ``known``.
 
     Missing units are filled in from sources that agree; differing prices are kept as rivals.
@@ -339,7 +342,7 @@ def _priced(row: SnapshotRow, known: list[_Priced], made: str) -> SnapshotRow:
         if now is not None and _differs(now, best.vectors, made):
             rivals.append(RivalPrice(by=other.by, since=other.since, vector=now))
         elif now is not None:
-            vectors = _filled(vectors, other.vectors, now)
+            vectors = _with_missing_units(vectors, other.vectors, now)
     return msgspec.structs.replace(
         row,
         prices=_raw(_of_sound(vectors, row)),
@@ -360,21 +363,23 @@ def _of_sound(vectors: tuple[RateCard, ...], row: SnapshotRow) -> tuple[RateCard
     )
 
 
-def _filled(vectors: tuple[RateCard, ...], others: tuple[RateCard, ...], now: RateCard) -> tuple[RateCard, ...]:
+def _with_missing_units(
+    vectors: tuple[RateCard, ...], others: tuple[RateCard, ...], now: RateCard
+) -> tuple[RateCard, ...]:
     """Add missing units and missing conditional prices from another source."""
     kinds = [vector.when for vector in vectors]
     same = [(each.when, each.units) for each in others if each.when]
     found = []
     for vector in vectors:
         more = next((units for when, units in same if when == vector.when), {}) if vector.when else now.units
-        stepped = {unit: _stepped(rate, more.get(unit)) for unit, rate in vector.units.items()}
+        stepped = {unit: _with_tiers(rate, more.get(unit)) for unit, rate in vector.units.items()}
         found.append(msgspec.structs.replace(vector, units={**more, **stepped}))
     return (*found, *(each for each in others if each.when and each.when not in kinds))
 
 
-def _stepped(rate: Rate, other: Rate | None) -> Rate:
+def _with_tiers(rate: Rate, other: Rate | None) -> Rate:
     """Add the tiers of another source whose base price is equal; a source without tiers does not rule them out."""
-    if isinstance(other, tuple) and not isinstance(rate, tuple) and isclose(base_rate(other), rate, rel_tol=_ROUNDED):
+    if isinstance(other, tuple) and not isinstance(rate, tuple) and isclose(base_rate(other), rate, rel_tol=_ROUNDING):
         return other
     return rate
 
@@ -382,13 +387,13 @@ def _stepped(rate: Rate, other: Rate | None) -> Rate:
 def _differs(now: RateCard, vectors: tuple[RateCard, ...], made: str) -> bool:
     """Return whether ``now`` differs from every price in force on that day, in the units that both have."""
     return not any(
-        all(isclose(base_rate(rate), base_rate(each.units[unit]), rel_tol=_ROUNDED) for unit, rate in now.units.items()
+        all(isclose(base_rate(rate), base_rate(each.units[unit]), rel_tol=_ROUNDING) for unit, rate in now.units.items()
             if unit in each.units)
         for each in rate_cards_on(vectors, made)
     )  # fmt: skip
 
 
-_ROUNDED = 0.005  # sources round prices of an hour to those of a second
+_ROUNDING = 0.005  # sources round prices of an hour to those of a second
 
 
 def _with_versions(rows: list[SnapshotRow], made: str) -> list[SnapshotRow]:
@@ -469,20 +474,20 @@ class _Ids:
         vendor, bare = self._parts(host, name)
         said = self._vendors.get(_key(bare))
         if said and (not vendor or vendor == self._spelt.own.get(host)):
-            vendor = self._most_stated(said, bare)  # a vendor's own host may serve another's models too
+            vendor = self._most_stated_vendor(said, bare)  # a vendor's own host may serve another's models too
         elif said and vendor in self._resellers:  # "groq/openai/…", "novita/glm-4.7": the host, not the vendor
             made_by = [word for word, _ in said.most_common() if word not in self._resellers]
             vendor = made_by[0] if made_by else vendor
         if not vendor:
-            vendor, bare = self._prefixed(bare) or (self._unstated(host, bare), bare)
+            vendor, bare = self._split_vendor_prefix(bare) or (self._likely_vendor(host, bare), bare)
         return self._chosen.setdefault(_id_key(vendor, bare), f"{vendor}/{bare}")
 
-    def _most_stated(self, said: Counter[str], bare: str) -> str:
+    def _most_stated_vendor(self, said: Counter[str], bare: str) -> str:
         """Return the vendor that most hosts state; of equals, the maker of most names with the same first word."""
         makers = self._makers.get(_first_word(_key(bare)), Counter())
         return max(said, key=lambda vendor: (said[vendor], makers[vendor]))
 
-    def _prefixed(self, bare: str) -> tuple[str, str] | None:
+    def _split_vendor_prefix(self, bare: str) -> tuple[str, str] | None:
         """Split a name that begins with its vendor ("anthropic.claude-opus-5"), if the vendor has the rest."""
         found = _VENDOR.match(bare)
         if found is None:
@@ -492,7 +497,7 @@ class _Ids:
             return vendor, name
         return None
 
-    def _unstated(self, host: str, bare: str) -> str:
+    def _likely_vendor(self, host: str, bare: str) -> str:
         """Return the vendor of a name that no source attributes."""
         hosts = self._hosts.get(_key(bare), set())
         if len(hosts) < 2:  # perhaps this host's own model
@@ -500,7 +505,7 @@ class _Ids:
         makers = self._makers.get(_first_word(_key(bare)))
         if makers:
             maker, count = makers.most_common(1)[0]
-            if count >= _ATTRIBUTED * makers.total():
+            if count >= _ATTRIBUTION_SHARE * makers.total():
                 return maker
         return min(hosts)
 

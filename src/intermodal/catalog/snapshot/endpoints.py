@@ -232,7 +232,7 @@ def cheapest_models(
     believed = [(row, price) for row, price in priced if price.input_mtok and price.output_mtok is not None
                 and price.input_mtok >= least.get(row.id, 0.0)]  # fmt: skip
     chosen: set[tuple[str, str]] = set()
-    taken = [_taken(row, price, hosts[row.host], header) for row, price in believed]
+    taken = [_reachable_kinds(row, price, hosts[row.host], header) for row, price in believed]
     for kinds in KINDS:
         able = [each for each, takes in zip(believed, taken, strict=True) if set(kinds) <= takes]
         for tokens in REQUESTS:
@@ -240,7 +240,7 @@ def cheapest_models(
     return tuple(sorted(chosen))
 
 
-def _taken(row: SnapshotRow, price: Price, host: HostRow, header: SnapshotHeader) -> set[str]:
+def _reachable_kinds(row: SnapshotRow, price: Price, host: HostRow, header: SnapshotHeader) -> set[str]:
     """Return the modalities that reach the model over its host's protocol."""
     model = interpretation.model_of(row, shipped_rows().rows.get(row.id), header)
     return set(

@@ -174,7 +174,7 @@ class Snapshot:
                 there = file.seek(0, 2) - self._offset
         except OSError as error:
             raise ConfigError(f"cannot be read ({error.strerror})", where=self._where, todo=_TODO) from None
-        self.header = self._decoded(line)
+        self.header = self._decode_header(line)
         if there != self.header.size:
             raise ConfigError(
                 f"is cut or was edited: {there:,} bytes of models, {self.header.size:,} expected",
@@ -187,7 +187,7 @@ class Snapshot:
     def _where(self) -> str:
         return "catalog/snapshot.jsonl" if self.path == SHIPPED_SNAPSHOT else str(self.path)
 
-    def _decoded(self, line: bytes) -> SnapshotHeader:
+    def _decode_header(self, line: bytes) -> SnapshotHeader:
         try:
             raw: Any = msgspec.json.decode(line)
             later = isinstance(raw, dict) and int(raw.get("intermodal_snapshot", SNAPSHOT_FORMAT)) > SNAPSHOT_FORMAT

@@ -122,7 +122,7 @@ def _least_seconds() -> Mapping[str, float]:
     return {row.id: row.least_seconds for row in shipped_rows().hosts if row.least_seconds}
 
 
-def _as_billed(row: SnapshotRow, vector: RateCard) -> RateCard:
+def _with_minimum_charge(row: SnapshotRow, vector: RateCard) -> RateCard:
     """Add the host's minimum charge and the per-call fee to a row's prices, unless they include a price per call."""
     least = _least_seconds().get(row.host, 0.0)
     if least:
@@ -211,17 +211,19 @@ def prices_of(row: SnapshotRow, header: SnapshotHeader) -> EndpointPrices | None
     """Return a row's prices in the snapshot; None if it has none."""
     seen = capabilities_of(row)
     dated, makes = rate_cards_of(row) if row.dated_prices else (), seen.output not in TOKENLESS_OUTPUTS
-    if seen.tasks == _HEARD and not any(_OF_SOUND & vector.units.keys() for vector in rate_cards_of(row)):
+    if seen.tasks == _TRANSCRIPTION_TASKS and not any(_OF_SOUND & vector.units.keys() for vector in rate_cards_of(row)):
         return None  # a price of text, or of minutes instead of tokens: the price of an hour of audio is unknown
     if dated:
-        return _dated(row, dated, header, makes)
+        return _dated_prices(row, dated, header, makes)
     stated = row.stated_prices
     if stated is None or (
         not any(map(rate_cards.base_rate, stated.units.values())) and not row.name.endswith(FREE_TIER)
     ):
         return None
     hears = _hears(row)
-    return EndpointPrices(price_of(_as_billed(row, stated), source_evidence(header, "models.dev"), makes, hears=hears))
+    return EndpointPrices(
+        price_of(_with_minimum_charge(row, stated), source_evidence(header, "models.dev"), makes, hears=hears)
+    )
 
 
 def _hears(row: SnapshotRow) -> bool:
@@ -237,7 +239,9 @@ _OF_SOUND = frozenset({"audio_hours", "input_audio_hours", "input_audio_mtok"})
 def rate_cards_of(row: SnapshotRow) -> tuple[RateCard, ...]:
     """Return all prices of a row, with dates if a source states them; () if unknown."""
     stated = row.stated_prices
-    return tuple(_as_billed(row, each) for each in row.dated_prices or ((stated,) if stated is not None else ()))
+    return tuple(
+        _with_minimum_charge(row, each) for each in row.dated_prices or ((stated,) if stated is not None else ())
+    )
 
 
 def rate_cards_of_endpoint(endpoint: Endpoint, models: Snapshot) -> tuple[RateCard, ...]:
@@ -247,7 +251,9 @@ def rate_cards_of_endpoint(endpoint: Endpoint, models: Snapshot) -> tuple[RateCa
     return rate_cards_of(row) if row is not None and listed is not None and listed.now == endpoint.price else ()
 
 
-def _dated(row: SnapshotRow, dated: tuple[RateCard, ...], header: SnapshotHeader, makes: bool) -> EndpointPrices | None:
+def _dated_prices(
+    row: SnapshotRow, dated: tuple[RateCard, ...], header: SnapshotHeader, makes: bool
+) -> EndpointPrices | None:
     evidence, made, hears = source_evidence(header, row.prices_by or "genai-prices"), header.made, _hears(row)
     days = sorted({vector.since for vector in dated if not vector.when})
     now = rate_cards.effective_rates(dated, made)
@@ -322,18 +328,18 @@ PROTOCOL_TASKS: Mapping[Protocol, tuple[Task, ...]] = {
     "gemini": (*_CHAT, "audio-text-to-text", "feature-extraction", *IMAGE_TASKS),
     "ollama": (*_CHAT, "feature-extraction"),
 }
-_HEARD = ("automatic-speech-recognition",)
+_TRANSCRIPTION_TASKS = ("automatic-speech-recognition",)
 _ONE_THING: tuple[_Makes, ...] = (("text",), ("embedding",), ("audio",), ("image",))
 # Modalities accepted in a chat, and in one embedding. A video is accepted only if it has no price of its own, since
 # plans price its tokens like those of images.
-_CARRIED: Mapping[Protocol, tuple[Kind, ...]] = {
+_CHAT_KINDS: Mapping[Protocol, tuple[Kind, ...]] = {
     "openai": ("text", "image", "audio"),
     "openai-responses": ("text", "image", "audio"),
     "anthropic": ("text", "image"),
     "gemini": ("text", "image", "audio"),
     "ollama": ("text", "image", "audio"),
 }
-_EMBEDDED: Mapping[Protocol, tuple[Kind, ...]] = {"gemini": ("text", "image", "audio", "video", "document")}
+_EMBEDDING_KINDS: Mapping[Protocol, tuple[Kind, ...]] = {"gemini": ("text", "image", "audio", "video", "document")}
 
 
 def is_session_model(row: SnapshotRow) -> bool:
@@ -360,7 +366,9 @@ def callable_tasks(seen: RowCapabilities, protocol: Protocol = "openai") -> tupl
         driven = IMAGE_TASKS
     elif seen.output not in _ONE_THING:
         return ()
-    return tuple(task for task in seen.tasks if task in driven and ("text" in seen.input or task in _HEARD))
+    return tuple(
+        task for task in seen.tasks if task in driven and ("text" in seen.input or task in _TRANSCRIPTION_TASKS)
+    )
 
 
 _DRAWS_IN_CHAT: tuple[Protocol, ...] = ("gemini",)
@@ -368,7 +376,7 @@ _DRAWS_IN_CHAT: tuple[Protocol, ...] = ("gemini",)
 
 def supported_kinds(protocol: Protocol, more: tuple[Kind, ...] = ()) -> tuple[Kind, ...]:
     """Return the input modalities that a protocol supports, and those in ``more`` that its host is stated to accept."""
-    return (*_CARRIED.get(protocol, ("text",)), *more)
+    return (*_CHAT_KINDS.get(protocol, ("text",)), *more)
 
 
 def accepted_kinds(
@@ -381,7 +389,7 @@ def accepted_kinds(
     if "automatic-speech-recognition" in model.tasks:
         return ("audio",)
     if model.output == ("embedding",):
-        taken = _EMBEDDED.get(protocol, ("text",))
+        taken = _EMBEDDING_KINDS.get(protocol, ("text",))
         return tuple(kind for kind in model.input if kind in taken and (kind != "video" or _like_images(price)))
     taken = supported_kinds(protocol, more if "image" not in model.output else ())
     able = {"audio": model.output != ("image",), "video": _like_images(price)}

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
-from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST, ThinkingRequest, thinking_request_sent
+from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST, ThinkingRequest, sent_thinking_request
 from intermodal.catalog.types import Endpoint
 from intermodal.core.hints import hint
 from intermodal.core.quantity import Quantity
@@ -186,7 +186,7 @@ def reservation(
     # A recording is transcribed as it is; audio that another step extracted for speech recognition is a video's.
     kind = FILM_SOUND if step.op == "transcribe" and input_steps(step) else ""
     if step.op == "generate":
-        kind = reasoning_figure(answer, effort_key(thinking_request_sent(thinking, endpoint.host)))
+        kind = reasoning_figure(answer, effort_key(sent_thinking_request(thinking, endpoint.host)))
     return Reservation(
         run=run, step=step.id, op=step.op, task=step.task, endpoint=endpoint.id, zone=endpoint.host.zone,
         input_tokens=_mid(estimate.input_tokens), output_tokens=_mid(estimate.output_tokens),

@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from intermodal.catalog.load import load_catalog, load_snapshot, with_discovered, with_file_problems, with_pulled
+from intermodal.catalog.load import (
+    load_catalog,
+    load_snapshot,
+    with_discovered_models,
+    with_file_problems,
+    with_pulled_models,
+)
 from intermodal.config.config_file import data_dir, snapshot_file
 from intermodal.core.bounded_cache import BoundedCache
 
@@ -77,11 +83,11 @@ class CatalogCache:
             user=found.user, consent=found.consent, installed=found.installed, weights=found.weights, env=found.env,
             measured=found.measured, own_snapshot=published,
         )  # fmt: skip
-        made = with_pulled(
+        made = with_pulled_models(
             made, pulled, weights=weights, installed=found.installed, user=config.hosts, measured=found.measured,
             own_snapshot=published,
         )  # fmt: skip
-        made = with_discovered(made, found.servers, user=config.hosts, measured=found.measured)
+        made = with_discovered_models(made, found.servers, user=config.hosts, measured=found.measured)
         made = with_file_problems(made, found.wrong)
         self._made[hosts] = (found, made)
         return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from intermodal.catalog.reasoning_effort import thinking_request_sent
+from intermodal.catalog.reasoning_effort import sent_thinking_request
 from intermodal.catalog.types import Endpoint
 from intermodal.cost_model.answer_length import AnswerLength, expected_length
 from intermodal.cost_model.call_cost import (
@@ -88,7 +88,7 @@ def expected_answer(case: PlanningCase, endpoint: Endpoint, rates: Rates) -> Ans
 
 def reports_reasoning(case: PlanningCase, endpoint: Endpoint) -> bool:
     """Return whether the endpoint has reported reasoning tokens at the requested effort."""
-    name = reasoning_figure("reasoning_tokens", effort_key(thinking_request_sent(case.effort, endpoint.host)))
+    name = reasoning_figure("reasoning_tokens", effort_key(sent_thinking_request(case.effort, endpoint.host)))
     return case.statistics.get(endpoint.id, name) is not None
 
 

@@ -21,7 +21,7 @@ _TODO = "a newer intermodal may read it: pip install -U intermodal"
 _COMPACT_DATE = re.compile(r"-(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
 
 
-_BUILT = frozenset({
+_CONSTRUCTOR_NAMES = frozenset({
     "Provider", "ModelInfo", "ModelPrice", "TieredPrices", "Tier", "ConditionalPrice", "PriceVariant",
     "StartDateConstraint", "TimeOfDateConstraint", "UsageExtractor", "UsageExtractorMapping", "ArrayMatch",
     "ClauseEquals", "ClauseStartsWith", "ClauseEndsWith", "ClauseContains", "ClauseRegex", "ClauseOr", "ClauseAnd",
@@ -130,7 +130,7 @@ def _call(name: str, given: list[Any], keywords: list[ast.keyword]) -> Any:
         return f"{given[0]:04d}-{given[1]:02d}-{given[2]:02d}"
     if name == "datetime.time":
         return int(given[0]) * 60 + (int(given[1]) if len(given) > 1 else 0)
-    if name not in _BUILT:
+    if name not in _CONSTRUCTOR_NAMES:
         raise ConfigError(f"builds {name}, which nobody here knows", where=MEMBER, todo=_TODO)
     return ParsedCall(name, {each.arg or "": _value(each.value) for each in keywords})
 

@@ -70,7 +70,7 @@ def read_litellm_table(data: bytes) -> list[LitellmModel]:
     """Return every model of the table. Raises ConfigError if it does not have the expected structure."""
     try:
         table = msgspec.json.decode(data, type=dict[str, dict[str, Any]])
-        return [_listed(name, row) for name, row in table.items() if _is_model(name, row)]
+        return [_model_of_row(name, row) for name, row in table.items() if _is_model(name, row)]
     except (msgspec.DecodeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"is not the table of litellm that intermodal knows ({error})", where=MEMBER, todo=_TODO
@@ -82,7 +82,7 @@ def _is_model(name: str, row: dict[str, Any]) -> bool:
     return row.get("mode") in _MODES and bool(row.get("litellm_provider")) and not _PART_OF_A_NAME.match(bare)
 
 
-def _listed(name: str, row: dict[str, Any]) -> LitellmModel:
+def _model_of_row(name: str, row: dict[str, Any]) -> LitellmModel:
     provider = row["litellm_provider"]
     into, out = _kinds(row)
     return LitellmModel(

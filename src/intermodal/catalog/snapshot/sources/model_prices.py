@@ -57,14 +57,14 @@ def read_model_prices(data: bytes) -> ModelPrices:
             if status == "removed"
         )
         priced = {key: found for key, found in vectors.items() if found}
-        first, since = (_seen(whole["prices"], place) for place in (0, -1))
+        first, since = (_price_days(whole["prices"], place) for place in (0, -1))
         return ModelPrices(whole["updated_at"][:10], priced, since, first, removed)
     except (msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         where, what = MEMBER, f"is not the data of model-prices that intermodal knows ({error})"
         raise ConfigError(what, where=where, todo=_TODO) from None
 
 
-def _seen(prices: dict[str, dict[str, Any]], place: int) -> dict[tuple[str, str], str]:
+def _price_days(prices: dict[str, dict[str, Any]], place: int) -> dict[tuple[str, str], str]:
     """Return the day on which the first (0) or the last (-1) price of each model was seen."""
     return {
         (provider, name): modes["standard"][place]["rates"]["valid_from"][:10]

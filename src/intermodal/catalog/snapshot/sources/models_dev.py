@@ -70,7 +70,7 @@ def read_models_dev(path: Path) -> ModelsDev:
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as db:
             db.row_factory = sqlite3.Row
-            return _read(db)
+            return _read_database(db)
     except (sqlite3.Error, IndexError, KeyError) as error:
         raise ConfigError(
             f"is not the models.dev data that intermodal knows ({error})", where=where,
@@ -78,7 +78,7 @@ def read_models_dev(path: Path) -> ModelsDev:
         ) from None  # fmt: skip
 
 
-def _read(db: sqlite3.Connection) -> ModelsDev:
+def _read_database(db: sqlite3.Connection) -> ModelsDev:
     taken = db.execute("SELECT value FROM metadata WHERE key = 'generated_at'").fetchone()["value"][:10]
     places = {
         row["id"]: ModelsDevHost(
