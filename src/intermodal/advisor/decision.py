@@ -28,7 +28,7 @@ from intermodal.core.request import TIERS, Request
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.errors import NoRoute
 from intermodal.planner import plan_without_id
-from intermodal.planner.eligibility.strength_floors import DEFAULT_FLOOR, floor_missed
+from intermodal.planner.eligibility.strength_floors import DEFAULT_FLOOR, is_floor_missed
 from intermodal.planner.explanation.plan_text import nearest_keeper_text
 from intermodal.plans.explain import fold_rejections
 from intermodal.plans.facts import Facts
@@ -219,7 +219,7 @@ def _plan_keeping_content(best: Plan, whole: Plan) -> Plan:
 
 def _shortfall(plan: Plan) -> tuple[int, int]:
     """Return how many tiers a plan is below the floor, and how many needs it loses: (0, 0) for none."""
-    short = DEFAULT_FLOOR - TIERS.index(plan.chosen.tier) if floor_missed(plan.notes) else 0
+    short = DEFAULT_FLOOR - TIERS.index(plan.chosen.tier) if is_floor_missed(plan.notes) else 0
     return max(0, short), plan.chosen.lost
 
 
@@ -378,7 +378,7 @@ def offer(planning: QuestionPlanner, plan: Plan, place: OfferPlace) -> RouteOffe
         tokens_in=route.answering.estimate.input_tokens,
         tokens_out=route.answering.estimate.output_tokens,
         tier=route.tier,
-        weak=floor_missed(plan.notes),
+        weak=is_floor_missed(plan.notes),
         strength=route.answering.note,
         loses=route.loses,
         misses=route.warnings,

@@ -9,7 +9,7 @@ import msgspec
 from intermodal.errors import NoRoute
 from intermodal.planner.candidates.candidate_builder import CandidateBuilder
 from intermodal.planner.conversion.converters import StrengthFloors
-from intermodal.planner.eligibility.eligible_endpoints import eligible_endpoints, jobs_needed
+from intermodal.planner.eligibility.eligible_endpoints import eligible_endpoints, needed_jobs
 from intermodal.planner.planner import decide, plan_of_decision, with_id
 from intermodal.planner.planning_case import PlanningCase, make_case
 from intermodal.planner.route_estimates.routes import Route
@@ -41,7 +41,7 @@ def _of(case: PlanningCase, most: int, *, below_floor: bool) -> list[Candidate]:
     floors = decision.settled.floors
     if below_floor and case.policy.at_least is None:
         floors = StrengthFloors(0, 0, 0)
-    found = Search(case, eligible_endpoints(case, jobs_needed(case)), floors, every=True).run()
+    found = Search(case, eligible_endpoints(case, needed_jobs(case)), floors, every=True).run()
     builder = CandidateBuilder(case, found.conversions)
     kept: dict[tuple[str, ...], Route] = {}
     for route in (decision.chosen, *found.routes):

@@ -35,7 +35,7 @@ from intermodal.plans.statistics import Statistics
 
 Job = Literal["generate", "transcribe", "read", "describe", "embed", "speak", "score", "draw"]
 SHAPES = 256  # request shapes whose eligible endpoints are cached
-LISTED = 4  # ids named in a rejection
+MAX_LISTED_IDS = 4  # ids named in a rejection
 LEAST_READING_TIER = TIERS.index("small")  # below it, an unmeasured vision model is assumed unable to read text
 BAND = 4  # the chosen endpoint and three fallbacks
 _KEY, _LIKENESS = "_planner_index", "_planner_likeness"
@@ -315,7 +315,7 @@ def _groups(catalog: Catalog, families: dict[str, int]) -> list[EndpointGroup]:
             group.members.append(endpoint)
     for group in found.values():
         group.members.sort(key=lambda e: e.id)
-        group.ids = tuple(e.id for e in group.members[:LISTED])
+        group.ids = tuple(e.id for e in group.members[:MAX_LISTED_IDS])
         hosts = {e.host.id for e in group.members}
         group.host = next(iter(hosts)) if len(hosts) == 1 else ""
     return list(found.values())

@@ -12,7 +12,7 @@ from intermodal.core.hints import hint
 from intermodal.core.request import Aspect, Policy
 from intermodal.errors import UsageError
 from intermodal.planner.catalog_index import ENCODER as _ENCODER
-from intermodal.planner.conversion.fidelity import aspects_needed, is_page, medium_of
+from intermodal.planner.conversion.fidelity import aspect_needs, is_page, medium_of
 from intermodal.planner.eligibility.privacy_labels import is_private, may_release
 from intermodal.plans.facts import PageFacts, PartFacts, QuestionFacts
 
@@ -73,7 +73,7 @@ def make_bundles(
         alone = bool(policy.private or part.outcomes)  # its name or an earlier outcome distinguishes it
         bundle = None if alone else by_shape.get(shape)
         if bundle is None:
-            needs = aspects_needed(
+            needs = aspect_needs(
                 part, question, policy.keep, shows=labelled and _is_about_appearance(part), compared=compared
             )
             private = is_private(policy, part)

@@ -20,7 +20,7 @@ from intermodal.planner.eligibility.eligible_endpoints import (
     EligibleEndpoints,
     EndpointRejection,
     eligible_endpoints,
-    jobs_needed,
+    needed_jobs,
 )
 from intermodal.planner.eligibility.strength_floors import DEFAULT_FLOOR, FloorSearch, floor_notes, search_with_floors
 from intermodal.planner.explanation.notes import plan_notes
@@ -44,7 +44,7 @@ from intermodal.plans.statistics import Statistics
 from intermodal.plans.verdict import joined_names
 
 FALLBACKS = 3
-OUTRANKED = 5
+MAX_OUTRANKED = 5
 
 
 class PlanDecision(Struct):
@@ -118,7 +118,7 @@ def plan_from(inputs: Inputs, surface: Surface = "command line") -> Plan:
 
 def decide(case: PlanningCase) -> PlanDecision:
     """Search for routes and choose one. If there is none, search again under looser assumptions."""
-    left = eligible_endpoints(case, jobs_needed(case))
+    left = eligible_endpoints(case, needed_jobs(case))
     settled = search_with_floors(case, left)
     if not settled.found.routes and _too_long_an_answer(case, settled):
         case.tight = True
@@ -380,7 +380,7 @@ def outranked_routes(
                 reason=compare_routes(case, route, chosen),
             )
         )
-        if len(found) == OUTRANKED:
+        if len(found) == MAX_OUTRANKED:
             break
     return tuple(found)
 

@@ -271,7 +271,7 @@ def make_case(
     question_facts = facts.question or _needs_without_model(question, facts)
     if output != "text":
         question_facts = msgspec.structs.replace(question_facts, words_alone=())
-    texts, files, media = _split(request, facts)
+    texts, files, media = _split_parts(request, facts)
     question_parts = _question_parts(request, facts)
     ignored: tuple[str, ...] = ()
     if job == "transcribe":
@@ -304,7 +304,7 @@ def make_case(
         closable=json_schema is None or is_closable(json_schema), labels=_label_tokens(request.output),
         typical_answer=usual, answer_kind=kind, ranked_answer=usual.mid if job == "generate" else 0.0,
         paid_answer=usual.mean if job == "generate" else 0.0,
-        stated=_stated(request.sampling), pages_in=_shared_vocabulary(catalog, named),
+        stated=_stated_limit(request.sampling), pages_in=_shared_vocabulary(catalog, named),
         effort=thinking_request_of(request.settings),
         vocabularies=frozenset(name for text in texts for name in text.tokens) | _counted_beside(facts),
         text_cache={}, framings={}, rates_cache={}, assignments={}, page_worth={}, judged={},
@@ -318,7 +318,7 @@ def _shared_vocabulary(catalog: Catalog, named: frozenset[str] | None) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def _stated(sampling: Sampling) -> float:
+def _stated_limit(sampling: Sampling) -> float:
     """Return the limit of an answer including its reasoning; infinite if only its words are limited."""
     limit = None if sampling.room_for_thought else sampling.max_tokens
     return math.inf if limit is None else float(limit)
@@ -466,7 +466,7 @@ def question_words(case: PlanningCase) -> tuple[str, ...]:
     return words_of(case.question)
 
 
-def _split(
+def _split_parts(
     request: Request, facts: Facts
 ) -> tuple[list[PartFacts], list[PartFacts], list[tuple[PartFacts, ImageDetail]]]:
     """Split the parts into texts, texts given as files (which get a label), and media."""

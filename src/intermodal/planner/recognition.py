@@ -38,7 +38,7 @@ from intermodal.planner.conversion.conversion_option import (
 from intermodal.planner.conversion.conversion_options import conversion_options
 from intermodal.planner.conversion.converters import StrengthFloors, shortlist_converters
 from intermodal.planner.conversion.fidelity import in_aspect_order, medium_of
-from intermodal.planner.eligibility.eligible_endpoints import eligible_endpoints, jobs_needed
+from intermodal.planner.eligibility.eligible_endpoints import eligible_endpoints, needed_jobs
 from intermodal.planner.eligibility.strength_floors import DEFAULT_FLOOR
 from intermodal.planner.explanation.notes import file_notes
 from intermodal.planner.explanation.plan_text import falls_short, loss_reason, part_needs, policy_line
@@ -158,7 +158,7 @@ def plan_recognition(case: PlanningCase, plan_of: Callable[[PlanningCase], tuple
         return plan
     why = _why_not(found, route)
     if why:
-        return msgspec.structs.replace(plan, outranked=(_outranked(found, why), *plan.outranked))
+        return msgspec.structs.replace(plan, outranked=(_outranked_route(found, why), *plan.outranked))
     return _plan(found, plan, None)
 
 
@@ -187,7 +187,7 @@ def _recognizers(assignment: Assignment) -> set[str]:
 
 def _all(case: PlanningCase) -> list[_Recognition]:
     """Return the routes under the highest floors at which every file has one."""
-    jobs, stated = jobs_needed(case), case.policy.at_least
+    jobs, stated = needed_jobs(case), case.policy.at_least
     left = eligible_endpoints(case, jobs)
     floors = range(DEFAULT_FLOOR, -1, -1) if stated is None else (TIERS.index(stated),)
     steps = itertools.product(*(floors if job in jobs else (0,) for job in ("transcribe", "read")))
@@ -293,7 +293,7 @@ def _why_not(found: _Recognition, route: Route) -> str:
     return f"${numbers.plain_money(found.number)} > ${numbers.plain_money(theirs)}"
 
 
-def _compared(found: _Recognition, other: Outranked) -> Outranked:
+def _with_comparison(found: _Recognition, other: Outranked) -> Outranked:
     """Return an outranked route of the answering plan, compared with this route instead."""
     cost, seconds, objective = other.total.cost, other.total.seconds, found.case.policy.objective
     if not (cost.known and seconds.known) or objective == "best" or other.reason.startswith("loses"):
@@ -305,7 +305,7 @@ def _compared(found: _Recognition, other: Outranked) -> Outranked:
     return msgspec.structs.replace(other, reason=f"{spent} > ${numbers.plain_money(found.number)}")
 
 
-def _outranked(found: _Recognition, why: str) -> Outranked:
+def _outranked_route(found: _Recognition, why: str) -> Outranked:
     return Outranked(endpoint=found.name, summary=found.summary, total=_total(found), reason=why)
 
 
@@ -323,7 +323,7 @@ def _total(found: _Recognition) -> StepEstimate:
 def _candidate(found: _Recognition) -> Candidate:
     case, made = found.case, found.assignment
     before, total = StepBuilder(case, found.conversions).before(made), _total(found)
-    steps = _answered(case, before)
+    steps = _answering_steps(case, before)
     names = ",".join(step.id for step in steps)
     hashed = hashlib.sha256(msgspec.json.encode((names, found.summary, total, found.number)))
     return Candidate(
@@ -346,7 +346,7 @@ def _candidate(found: _Recognition) -> Candidate:
     )
 
 
-def _answered(case: PlanningCase, before: PreparationSteps) -> tuple[Step, ...]:
+def _answering_steps(case: PlanningCase, before: PreparationSteps) -> tuple[Step, ...]:
     """Return the steps; if several produce words, with a final step that concatenates them."""
     words = tuple(each for each in before.inputs if isinstance(parse_reference(each), StepRef))
     if len(words) == 1:
@@ -381,7 +381,7 @@ def _plan(found: _Recognition, plan: Plan | None, error: NoRoute | None) -> Plan
         objective=case.policy.objective,
         chosen=chosen,
         fallbacks=others,
-        outranked=() if plan is None else tuple(_compared(found, each) for each in plan.outranked),
+        outranked=() if plan is None else tuple(_with_comparison(found, each) for each in plan.outranked),
         rejected=() if plan is None else plan.rejected,
         notes=_notes(found, chosen),
         catalog=case.index.catalog.version,

@@ -36,7 +36,7 @@ from intermodal.plans.verdict import Other, joined_names
 
 T = TypeVar("T")
 
-_NAMED = 8  # maximum number of languages named in a comparison
+_MAX_NAMED_LANGUAGES = 8  # maximum number of languages named in a comparison
 _LONGER = 1.5  # maximum length of a translation relative to the transcript; languages differ, and lines are numbered
 _NUMBER = 4  # tokens of a line number; speech has a line every few seconds
 FALLBACKS = 4
@@ -134,18 +134,22 @@ def plan_translation(kinds: Sequence[PlanningCase], plan_of: Callable[[PlanningC
     (_, plan), *others = sorted(found, key=lambda each: translation_order(case, each[0]))
     plan = msgspec.structs.replace(plan, policy_line=policy_line(case, TIERS[DEFAULT_FLOOR]))
     if plan.verdict.instead == "speech translation":
-        beside = _beside(others[0][1].chosen) if others else Other(endpoint="", summary="", kept_out=_closed(errors[0]))
+        beside = (
+            _beside(others[0][1].chosen)
+            if others
+            else Other(endpoint="", summary="", kept_out=_closed_reason(errors[0]))
+        )
         verdict = msgspec.structs.replace(plan.verdict, language_model=beside)
         plan = msgspec.structs.replace(
             plan, verdict=verdict, headline=hint("{}{}", plan.headline, or_language_model(verdict))
         )
     if others:
         return _with(case, plan, others[0][1])
-    closed = hint("no other route translates into {}: {}", case.into, _closed(errors[0]))
+    closed = hint("no other route translates into {}: {}", case.into, _closed_reason(errors[0]))
     return msgspec.structs.replace(plan, notes=(*plan.notes, _comparison(case, plan.chosen), closed))
 
 
-def _closed(error: NoRoute) -> str:
+def _closed_reason(error: NoRoute) -> str:
     """Return why one kind of route is not available: its nearest miss."""
     return error.hints.reasons[0] if error.hints.reasons else error.hints.what
 
@@ -176,7 +180,7 @@ def _with(case: PlanningCase, plan: Plan, other: Plan) -> Plan:
     options = [f"two routes into {case.into}: {mine_}; then {other_}: {why}"]
     return msgspec.structs.replace(
         plan, fallbacks=tuple(fallbacks), outranked=tuple(_unlike(rows)),
-        rejected=_rejected(plan, other), notes=(*plan.notes, *options),
+        rejected=_own_rejections(plan, other), notes=(*plan.notes, *options),
     )  # fmt: skip
 
 
@@ -201,7 +205,11 @@ def _languages(model: Model, op: str) -> str:
         return f"into {joined_names(model.translates)} only"
     if not model.languages:
         return "its languages are not stated"
-    known = joined_names(model.languages) if len(model.languages) <= _NAMED else f"{len(model.languages)} languages"
+    known = (
+        joined_names(model.languages)
+        if len(model.languages) <= _MAX_NAMED_LANGUAGES
+        else f"{len(model.languages)} languages"
+    )
     return f"into {known}"
 
 
@@ -215,7 +223,7 @@ def _unlike(rows: list[Outranked]) -> list[Outranked]:
     return list({(row.endpoint, row.summary): row for row in rows}.values())
 
 
-def _rejected(plan: Plan, other: Plan) -> tuple[Rejected, ...]:
+def _own_rejections(plan: Plan, other: Plan) -> tuple[Rejected, ...]:
     """Return the rejections of both kinds, without those that only reflect the other kind of endpoint."""
     used = {plan.chosen.endpoint, other.chosen.endpoint}
     rows = [row for row in (*plan.rejected, *other.rejected) if row.rule != "output" and not used & set(row.endpoints)]

@@ -27,7 +27,7 @@ Instead = Literal[
     "speech synthesis", "image generator", "text recognition", "text and speech recognition", "text extraction",
     "file properties",
 ]  # fmt: skip
-MOST_NAMED = 4  # names in a sentence; longer lists give the first ones and the number of the others
+MAX_NAMED_HOSTS = 4  # names in a sentence; longer lists give the first ones and the number of the others
 
 
 class Judged(Value):
@@ -146,8 +146,8 @@ def joined_names(names: Iterable[str]) -> str:
     'a, b and c'
     """
     every = list(names)
-    if len(every) > MOST_NAMED:
-        return f"{', '.join(every[: MOST_NAMED - 1])} and {len(every) - MOST_NAMED + 1} more"
+    if len(every) > MAX_NAMED_HOSTS:
+        return f"{', '.join(every[: MAX_NAMED_HOSTS - 1])} and {len(every) - MAX_NAMED_HOSTS + 1} more"
     return _all(every)
 
 

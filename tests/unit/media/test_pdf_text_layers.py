@@ -21,7 +21,7 @@ from tests.unit.media.asked import asked_about
 
 from intermodal.media.image import decoder
 from intermodal.media.pdf import document
-from intermodal.planner.conversion.fidelity import aspects_needed
+from intermodal.planner.conversion.fidelity import aspect_needs
 from intermodal.plans.facts import PageFacts, PartFacts, QuestionFacts
 from intermodal.testing import FakeHost
 
@@ -154,7 +154,7 @@ def test_a_scan_under_its_own_words_has_no_figures_to_lose() -> None:
     page = probed(overlaid(*SEEN))
     part = PartFacts(index=0, name="rent.pdf", kind="document", pages=(page,))
     assert page.figure_share > 0.9
-    assert "figures" not in aspects_needed(part, QuestionFacts())
+    assert "figures" not in aspect_needs(part, QuestionFacts())
 
 
 # ---- a_few_letters ----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from tests.plans import catalogs
 from intermodal.catalog.model_names import resolve_name
 from intermodal.core.quantity import exact
 from intermodal.errors import UnknownModel
-from intermodal.planner.conversion.fidelity import FACT_PENALTY, MUST_KEEP, UNSURE_PENALTY, aspects_needed
+from intermodal.planner.conversion.fidelity import FACT_PENALTY, MUST_KEEP, UNSURE_PENALTY, aspect_needs
 from intermodal.planner.conversion.page_relevance import named_pages, page_scores, select_pages
 from intermodal.planner.eligibility.rules import RULES
 from intermodal.plans.facts import MediumNeeds, Need, PageFacts, PartFacts, QuestionFacts
@@ -122,7 +122,7 @@ def test_the_words_of_a_question_say_what_it_needs(question: str, aspects: set[s
 
 def test_a_part_is_asked_only_for_what_it_can_have() -> None:
     speech = PartFacts(index=0, name="call.wav", kind="audio", seconds=exact(9.0))
-    assert aspects_needed(speech, needs_from_keywords("What colour is the angry caller's car?")) == {
+    assert aspect_needs(speech, needs_from_keywords("What colour is the angry caller's car?")) == {
         "tone": MUST_KEEP,
         "words": FACT_PENALTY,
     }
@@ -136,19 +136,19 @@ def test_what_is_told_of_one_medium_says_nothing_of_another() -> None:
     )
     question = QuestionFacts(by="a sentence model", media=(told_of_speech,))
     speech = PartFacts(index=0, name="call.wav", kind="audio", seconds=exact(9.0))
-    assert aspects_needed(speech, question) == {
+    assert aspect_needs(speech, question) == {
         "tone": MUST_KEEP,
         "speakers": UNSURE_PENALTY * 0.25,
         "words": FACT_PENALTY,
     }
     film = PartFacts(index=1, name="film.mp4", kind="video", channels=2, seconds=exact(9.0))
-    assert aspects_needed(film, question) == {"words": FACT_PENALTY}
+    assert aspect_needs(film, question) == {"words": FACT_PENALTY}
 
 
 def test_words_suffice_of_a_picture_is_believed_where_examples_told_it() -> None:
     picture = PartFacts(index=0, name="x.png", kind="image", width=9, height=9)
     words = MediumNeeds(medium="image", needed=(Need(aspect="words", score=0.9, like="What is the total?"),))
-    assert aspects_needed(picture, QuestionFacts(by="a sentence model", media=(words,))) == {"words": MUST_KEEP}
+    assert aspect_needs(picture, QuestionFacts(by="a sentence model", media=(words,))) == {"words": MUST_KEEP}
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_words_suffice_of_a_picture_is_believed_where_examples_told_it() -> None
 )
 def test_density_suggests_what_a_picture_is_about(density: float, aspects: set[str]) -> None:
     picture = PartFacts(index=0, name="x.png", kind="image", width=9, height=9, text_density=exact(density))
-    assert set(aspects_needed(picture, QuestionFacts())) == aspects
+    assert set(aspect_needs(picture, QuestionFacts())) == aspects
 
 
 # ---- rules ------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from intermodal.planner.conversion import conversion_options
 from intermodal.planner.conversion.conversion_option import ConversionOption, ConvertersByJob, without_reading
 from intermodal.planner.conversion.converters import TASKS, StrengthFloors
 from intermodal.planner.eligibility import rules
-from intermodal.planner.eligibility.eligible_endpoints import eligible_endpoints, jobs_needed
+from intermodal.planner.eligibility.eligible_endpoints import eligible_endpoints, needed_jobs
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planner import decide
 from intermodal.planner.planning_case import PlanningCase, make_case
@@ -40,7 +40,7 @@ Choices = list[tuple[EndpointGroup, list[list[ConversionOption]]]]
 
 def everything(case: PlanningCase, floors: StrengthFloors) -> Choices:
     """Every class of endpoints, with the ways of each bundle that it could take."""
-    left = eligible_endpoints(case, jobs_needed(case))
+    left = eligible_endpoints(case, needed_jobs(case))
     conversions: ConvertersByJob = {
         job: [e for group in groups if group.tier(TASKS[job]) >= floors.of(job) for e in group.members]
         for job, groups in left.by_job.items()

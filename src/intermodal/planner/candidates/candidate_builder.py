@@ -255,7 +255,7 @@ class CandidateBuilder:
         before = self._before(route.assignment)
         last = self._last(route, before.inputs)
         total = self._total(route, last.estimate.input_tokens, last.estimate.cost.basis)
-        ends = (last, *self._spoken(route, last))
+        ends = (last, *self._speech_steps(route, last))
         takes = self._takes(route)
         hashed = hashlib.sha256(_encode((before.names, [step.id for step in ends], total, round(route.score, 9))))
         return Candidate(
@@ -271,7 +271,7 @@ class CandidateBuilder:
             warnings=before.warnings,
             summary=f"{before.summary}, spoken by {ends[-1].endpoint}" if len(ends) > 1 else before.summary,
             takes=takes,
-            counted=self._counted(route, takes),
+            counted=self._token_rule_notes(route, takes),
             lost=route.demand.lost,
             diverted=route.demand.diverted,
             verdict=verdict_name(case, route),
@@ -347,7 +347,7 @@ class CandidateBuilder:
             return GenerateAnswer(max_tokens=limit, voice=output.voice, format=output.format)
         return GenerateAnswer(max_tokens=limit, json=json, repairs=repairs)
 
-    def _spoken(self, route: Route, answer_: Call) -> tuple[Call, ...]:
+    def _speech_steps(self, route: Route, answer_: Call) -> tuple[Call, ...]:
         """Return the speech synthesis step after a text answer, if one is needed."""
         case, voice = self.case, self.case.voice
         if not needs_voice(case) or voice is None or speaks(route.endpoint):
@@ -384,7 +384,7 @@ class CandidateBuilder:
         return StepEstimate(
             input_tokens=self._tokens_in(route),
             output_tokens=quantity(out, "output kind and limit", 0),
-            thought_tokens=self._thought(route, out),
+            thought_tokens=self._reasoning_tokens(route, out),
             cost=quantity(cost, self._cost_basis(route), 8),
             seconds=quantity(seconds, self._timed_by(route), 3),
             load_seconds=quantity(rates.load, "cold start", 3) if self._is_cold(route) else Quantity(),
@@ -392,7 +392,7 @@ class CandidateBuilder:
             text=quantity(_plain_chars(out), "4 characters a token", 0) if case.job == "transcribe" else Quantity(),
         )
 
-    def _thought(self, route: Route, out: Levels) -> Quantity:
+    def _reasoning_tokens(self, route: Route, out: Levels) -> Quantity:
         """Return the reasoning share of the output."""
         case, endpoint = self.case, route.endpoint
         if case.job != "generate" or not route.rates.thought[HIGH]:
@@ -457,7 +457,7 @@ class CandidateBuilder:
         case, assignment = self.case, route.assignment
         cold = self._is_cold(route)
         own = route.rates.load if cold else ZEROS
-        loaded = self._loaded(route)
+        loaded = self._loaded_bytes(route)
         out, cost, seconds = self._levels(route)
         if needs_voice(case) and not speaks(route.endpoint) and case.voice is not None:
             more_cost, more_seconds = speech_cost(case, route.endpoint, route.rates, out)
@@ -474,7 +474,7 @@ class CandidateBuilder:
             ),
         )
 
-    def _loaded(self, route: Route) -> Levels:
+    def _loaded_bytes(self, route: Route) -> Levels:
         """Return the bytes loaded for the answer and for its speech synthesis."""
         case = self.case
         own = route.rates.memory if self._is_cold(route) else ZEROS
@@ -483,7 +483,7 @@ class CandidateBuilder:
         return own
 
     def _ends(self, route: Route) -> bool:
-        return unloads_first(self.case, route.endpoint, route.demand, self._loaded(route)[HIGH])
+        return unloads_first(self.case, route.endpoint, route.demand, self._loaded_bytes(route)[HIGH])
 
     def _checks(self, route: Route, last: Call) -> tuple[Check, ...]:
         """Return the checks after the last step.
@@ -516,7 +516,7 @@ class CandidateBuilder:
             ),
         )
 
-    def _counted(self, route: Route, takes: tuple[NativeInput, ...]) -> tuple[str, ...]:
+    def _token_rule_notes(self, route: Route, takes: tuple[NativeInput, ...]) -> tuple[str, ...]:
         """Return the token rules for unconverted media, with their publishers."""
         tools = self._tools(route)
         kinds: set[tuple[Kind, str]] = {

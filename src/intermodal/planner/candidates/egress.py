@@ -41,13 +41,13 @@ def route_sends(case: PlanningCase, route: Route, written: SendCache) -> tuple[S
             found.append(_send(counted(len(case.request.tools), "tool"), "text", "the request", route.endpoint))
         for bundle, option in zip(case.bundles, route.assignment.options, strict=True):
             if option.name == "native":
-                describe_sound = _video_sound if bundle.kind == "video" else _heard
+                describe_sound = _video_sound if bundle.kind == "video" else _describe_recordings
                 found += _each(
                     bundle, option, route.endpoint, describe_sound if case.job == "transcribe" else _as_it_is, written
                 )
-                found += _each(bundle, option, route.endpoint, _derived, written)
+                found += _each(bundle, option, route.endpoint, _describe_derived_text, written)
                 continue
-            found += _each(bundle, option, route.endpoint, _derived, written)
+            found += _each(bundle, option, route.endpoint, _describe_derived_text, written)
             if "audio" in option.kinds:
                 found += _each(bundle, option, route.endpoint, _sound, written)
             if option.pictures:
@@ -107,11 +107,11 @@ def _texts(case: PlanningCase, texts: list[PartFacts], endpoint: Endpoint) -> li
 
 
 Pairs = list[tuple[PartFacts, PartConversion]]
-DescribeSent = Callable[[Bundle, Pairs], tuple[str, Kind]]
+DescribeContent = Callable[[Bundle, Pairs], tuple[str, Kind]]
 
 
 def _each(
-    bundle: Bundle, option: ConversionOption, endpoint: Endpoint, words: DescribeSent, written: SendCache
+    bundle: Bundle, option: ConversionOption, endpoint: Endpoint, words: DescribeContent, written: SendCache
 ) -> list[Send]:
     """Return one entry per part, or one entry for many similar parts with their sum or range."""
     key = (id(option), words)
@@ -121,7 +121,9 @@ def _each(
     return [_send(what, kind, origin, endpoint) for what, kind, origin in found]
 
 
-def _described_sends(bundle: Bundle, option: ConversionOption, words: DescribeSent) -> Iterator[tuple[str, Kind, str]]:
+def _described_sends(
+    bundle: Bundle, option: ConversionOption, words: DescribeContent
+) -> Iterator[tuple[str, Kind, str]]:
     pairs = list(zip(bundle.parts, option.conversions, strict=True))
     some = [pairs] if len(pairs) > TOGETHER else [[pair] for pair in pairs]
     for each in some:
@@ -146,7 +148,7 @@ def _as_it_is(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
 def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     """Describe the data sent to a remote converter: recordings, images, rendered pages or frames."""
     if bundle.kind == "audio":
-        return _heard(bundle, pairs)
+        return _describe_recordings(bundle, pairs)
     if bundle.kind == "image" and not any(step.op == "frames" for step in pairs[0][1].steps):
         return _as_it_is(bundle, pairs)
     if any(step.op == "transcribe" for step in _steps_of(name, pairs)):
@@ -157,7 +159,7 @@ def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     return (counted(count, "page image") if bundle.kind == "document" else _frames(count, bundle, pairs)), "image"
 
 
-def _heard(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
+def _describe_recordings(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     """Describe recordings sent to a transcriber, per channel if channels are transcribed separately."""
     what, kind = _as_it_is(bundle, pairs)
     return f"{what}{_of_each(bundle)}", kind
@@ -194,7 +196,7 @@ def _sizes(parts: list[PartFacts]) -> str:
     return " to ".join(f"{width}x{height}" for _, width, height in ends)
 
 
-def _derived(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
+def _describe_derived_text(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     """Describe the text that converters produce from the parts. Text that is expected to be empty is sent as well."""
     made = [step.tokens for _, conversion in pairs for step in conversion.steps if step.op in MAKES_TEXT]
     if not made:

@@ -166,7 +166,7 @@ class ConversionOption(Struct, eq=False, gc=False):
         return self.diverted, self.lost
 
     @property
-    def perceived(self) -> bool:
+    def sends_media(self) -> bool:
         """Return whether an answering or describing model receives images or audio, not only text."""
         if not self.kinds <= TEXT:
             return True

@@ -89,7 +89,9 @@ def _content_options(
         ]
     open_to = {job: allowed_converters(case, bundle, job, some) for job, some in conversions.items()}
     if case.translating:  # only words are needed, also for a video
-        transcribed = [_transcribed(case, bundle, transcriber) for transcriber in open_to.get("transcribe", [])]
+        transcribed = [
+            _transcription_option(case, bundle, transcriber) for transcriber in open_to.get("transcribe", [])
+        ]
         whole = [make_option(case, bundle, "native", frozenset(("audio",)), lambda place: _as_it_is(bundle, place))]
         return [*transcribed, *(whole if bundle.kind == "audio" else [])]
     if bundle.kind == "document":
@@ -98,7 +100,7 @@ def _content_options(
         return video_options(case, bundle, open_to)
     found = [make_option(case, bundle, "native", frozenset((bundle.kind,)), lambda place: _as_it_is(bundle, place))]
     if bundle.kind == "audio":
-        found += [_transcribed(case, bundle, transcriber) for transcriber in open_to.get("transcribe", [])]
+        found += [_transcription_option(case, bundle, transcriber) for transcriber in open_to.get("transcribe", [])]
     if bundle.kind == "image":
         found += _image_options(case, bundle, open_to)
     return found
@@ -130,7 +132,7 @@ def _picture(bundle: Bundle, place: int) -> SizedImage:
     return (part.width, part.height, bundle.details[place])
 
 
-def _transcribed(case: PlanningCase, bundle: Bundle, transcriber: Endpoint) -> ConversionOption:
+def _transcription_option(case: PlanningCase, bundle: Bundle, transcriber: Endpoint) -> ConversionOption:
     rates = case.rates(transcriber)
     timed = needs_timestamps(case.policy.keep, bundle.needs)
     each = [transcript_fidelity(part, timed=timed) for part in bundle.parts]
@@ -166,7 +168,7 @@ def _image_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersBy
     if case.named is not None and any(case.index.group_of[name].cannot_read for name in case.named):
         found += [_read_along(case, bundle, reader) for reader in readers]
     if _may_be_refused(case, bundle):
-        found.append(_resized(case, bundle))
+        found.append(_resized_option(case, bundle))
     if any(part.frames > 1 for part in bundle.parts) and ("motion" in bundle.needs or "motion" in case.policy.keep):
         found.append(animation_option(case, bundle))
     if needs_vision(case.policy.keep, bundle.needs) or not readers:
@@ -190,7 +192,7 @@ def _may_be_refused(case: PlanningCase, bundle: Bundle) -> bool:
     return False
 
 
-def _resized(case: PlanningCase, bundle: Bundle) -> ConversionOption:
+def _resized_option(case: PlanningCase, bundle: Bundle) -> ConversionOption:
     """Return the option with images small enough for every vendor. A last resort, because small print suffers."""
 
     def passage(place: int) -> PartConversion:
@@ -353,12 +355,12 @@ def _document_conversion(
     if describer is not None:
         rendered = tuple(page for page in pages if needs_rendering(page))
         if rendered:
-            found += _described(case, part, describer, rendered, found)
+            found += _description_steps(case, part, describer, rendered, found)
             blocks += len(rendered)
     return PartConversion(steps=tuple(found), blocks=blocks)
 
 
-def _described(
+def _description_steps(
     case: PlanningCase,
     part: PartFacts,
     describer: Endpoint,

@@ -59,7 +59,7 @@ WORD_OPTIONS = ("read", "describe", "both", "properties")  # options after which
 FIGURE_PAGE = 0.1  # minimum share of a page covered by images or drawings for rendering it
 FIGURE_SHARE = 0.3  # minimum share of a page covered by images or drawings for them to be its main content ...
 FIGURE_CHARS = 400  # ... if it has fewer characters than this
-WRITTEN = 40.0  # minimum letters that count as writing in an image; photographs without writing have up to 30
+WRITING_LETTERS = 40.0  # minimum letters that count as writing in an image; photographs without writing have up to 30
 DENSE = 0.12  # minimum text share of an image's area for its words to matter most
 SPARSE = 0.04  # maximum text share of an image for which its appearance matters most
 LAID_OUT = 60.0  # minimum letters of an image with a layout: a button has 12, two lines 50, five 110
@@ -83,7 +83,7 @@ def is_page(part: PartFacts) -> bool:
     )
 
 
-def aspects_needed(
+def aspect_needs(
     part: PartFacts, question_facts: QuestionFacts, keep: Collection[Aspect] = (), *, shows: bool = False,
     compared: bool = False,
 ) -> dict[Aspect, float]:  # fmt: skip
@@ -176,10 +176,10 @@ def needs_vision(stated: tuple[Aspect, ...], needs: Mapping[Aspect, float]) -> b
     return any(aspect in VISUAL_ASPECTS for aspect in (*stated, *needs))
 
 
-KeptAndLost = tuple[tuple[Aspect, ...], tuple[Aspect, ...]]
+KeptAndLostAspects = tuple[tuple[Aspect, ...], tuple[Aspect, ...]]
 
 
-def transcript_fidelity(part: PartFacts, *, timed: bool) -> KeptAndLost:
+def transcript_fidelity(part: PartFacts, *, timed: bool) -> KeptAndLostAspects:
     """Return the aspects that a transcript of a recording keeps and loses.
 
     Times are kept if needed. Speakers are kept if each has its own channel, because channels are transcribed
@@ -246,7 +246,7 @@ def _suggested_by_image(part: PartFacts) -> tuple[Aspect, ...]:
     if is_page(part):
         few = part.letters.known and part.letters.mid < LAID_OUT
         return ("words",) if few else ("words", "layout")
-    written = density.high > 0 and (part.letters.mid >= WRITTEN if part.letters.known else density.mid > SPARSE)
+    written = density.high > 0 and (part.letters.mid >= WRITING_LETTERS if part.letters.known else density.mid > SPARSE)
     return ("words", "appearance") if written else ("appearance",)
 
 
@@ -258,7 +258,7 @@ def kept_aspects(option: str, kind: Kind) -> tuple[Aspect, ...]:
 
 def lost_aspects(option: str, part: PartFacts, *, compared: bool = False) -> tuple[Aspect, ...]:
     """Return the aspects that an option loses for this part. A page without drawings has no figures to lose."""
-    lost: tuple[Aspect, ...] = _usually_lost(option, part.kind)
+    lost: tuple[Aspect, ...] = _usual_losses(option, part.kind)
     if part.kind == "image" and part.frames > 1 and option != "frames":
         lost = (*lost, "motion")  # only the first frame is sent
     if compared and part.kind == "image" and option in WORD_OPTIONS:
@@ -271,7 +271,7 @@ def lost_aspects(option: str, part: PartFacts, *, compared: bool = False) -> tup
 
 
 @cache
-def _usually_lost(option: str, kind: Kind) -> tuple[Aspect, ...]:
+def _usual_losses(option: str, kind: Kind) -> tuple[Aspect, ...]:
     """Return the aspects that an option loses for a kind, regardless of the part."""
     keeps = kept_aspects(option, kind)
     return tuple(aspect for aspect in ASPECTS_OF_KIND[kind] if aspect not in keeps)

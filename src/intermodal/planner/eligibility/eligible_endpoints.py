@@ -17,7 +17,7 @@ from intermodal.core.request import ScoresOutput
 from intermodal.cost_model.rates import Rates
 from intermodal.cost_model.token_rules import TokenRules
 from intermodal.cost_model.tokens import Vocabulary
-from intermodal.planner.catalog_index import JOBS, LISTED, EndpointGroup, Job, tier_name
+from intermodal.planner.catalog_index import JOBS, MAX_LISTED_IDS, EndpointGroup, Job, tier_name
 from intermodal.planner.conversion.fidelity import needs_vision
 from intermodal.planner.eligibility import rules
 from intermodal.planner.eligibility.rules import PricedRoute, Reason
@@ -114,7 +114,7 @@ class EndpointFilter(Struct, frozen=True):
     job: Job
 
 
-def jobs_needed(case: PlanningCase) -> tuple[Job, ...]:
+def needed_jobs(case: PlanningCase) -> tuple[Job, ...]:
     """Return the answering job, followed by the conversion jobs that could be useful."""
     found: list[Job] = [case.job]
     if case.job != "transcribe" and any(map(_has_speech, case.bundles)):
@@ -223,7 +223,7 @@ def _miss(rule: str, groups: list[EndpointGroup]) -> float:
 
 def first_ids(groups: list[EndpointGroup]) -> tuple[str, ...]:
     """Return the first few ids in alphabetical order."""
-    return tuple(sorted(name for group in groups for name in group.ids)[:LISTED])
+    return tuple(sorted(name for group in groups for name in group.ids)[:MAX_LISTED_IDS])
 
 
 def members_to_price(
@@ -299,7 +299,7 @@ class RejectionLog:
             return
         if priced.reason != new.reason:
             self._several.add(key)
-        ids = tuple(sorted({*priced.ids, *new.ids}))[:LISTED]
+        ids = tuple(sorted({*priced.ids, *new.ids}))[:MAX_LISTED_IDS]
         self._rows[key] = EndpointRejection(new.rule, near.reason, priced.count + new.count, ids, near.miss)
 
     def add_nearest(self, reasons: list[tuple[Reason, PricedRoute]], ids: tuple[str, ...], count: int) -> None:

@@ -54,7 +54,7 @@ _COMPUTES: dict[Zone, str] = {
     "network": "in your network",
     "internet": "on the internet",
 }
-_BOUND: dict[Zone, str] = {
+_ZONE_LIMITS: dict[Zone, str] = {
     "process": "intermodal's own processes",
     "machine": "this machine",
     "network": "your network",
@@ -136,7 +136,7 @@ def zone(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     place, farthest = group.first.host.zone, case.policy.farthest
     if ZONES.index(place) <= ZONES.index(farthest):
         return ""
-    return f"computes {_COMPUTES[place]}, and nothing may leave {_BOUND.get(farthest, farthest)}"
+    return f"computes {_COMPUTES[place]}, and nothing may leave {_ZONE_LIMITS.get(farthest, farthest)}"
 
 
 def language(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
@@ -429,7 +429,7 @@ def unknown_price(priced: PricedRoute, case: PlanningCase) -> str:
 def max_cost(priced: PricedRoute, case: PlanningCase) -> str:
     if priced.cost_high <= case.policy.max_cost or priced.cost_high == float("inf"):
         return ""
-    high = f"${plain_money(priced.cost_high)}{_cut(priced)}"
+    high = f"${plain_money(priced.cost_high)}{_reduced_answer_note(priced)}"
     return hint("would cost up to {}, and the limit is ${} ({max-cost})", high, plain_money(case.policy.max_cost))
 
 
@@ -437,10 +437,12 @@ def deadline(priced: PricedRoute, case: PlanningCase) -> str:
     limit = case.policy.deadline
     if limit is None or priced.seconds_high <= limit:
         return ""
-    return f"would take up to {priced.seconds_high:.3g} s{_cut(priced)}, and the deadline is {limit:g} s"
+    return (
+        f"would take up to {priced.seconds_high:.3g} s{_reduced_answer_note(priced)}, and the deadline is {limit:g} s"
+    )
 
 
-def _cut(priced: PricedRoute) -> str:
+def _reduced_answer_note(priced: PricedRoute) -> str:
     """Return the qualification of a high figure that refers to a reduced answer; "" otherwise."""
     return f" with no more than {priced.answer:,.0f} tokens of thought and answer" if priced.cut else ""
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from intermodal.core.hints import PULL_LIST, hint
 from intermodal.core.request import TIERS
-from intermodal.planner.catalog_index import LISTED, EndpointGroup, Job, tier_name
+from intermodal.planner.catalog_index import MAX_LISTED_IDS, EndpointGroup, Job, tier_name
 from intermodal.planner.conversion.converters import KINDS, TASKS, VERB, StrengthFloors
 from intermodal.planner.eligibility import rules
 from intermodal.planner.eligibility.eligible_endpoints import (
@@ -121,12 +121,12 @@ def _lower_floors(top: StrengthFloors) -> Iterator[StrengthFloors]:
         yield StrengthFloors(top.answer - a, top.hear - h, top.read - r, top.see - s)
 
 
-_MISSED = "no model of at least"
+_MISSED_FLOOR = "no model of at least"
 
 
-def floor_missed(notes: Iterable[str]) -> bool:
+def is_floor_missed(notes: Iterable[str]) -> bool:
     """Return whether a plan has the note that the default floor was lowered."""
-    return any(note.startswith(_MISSED) for note in notes)
+    return any(note.startswith(_MISSED_FLOOR) for note in notes)
 
 
 def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch, chosen: Route) -> list[str]:
@@ -159,7 +159,7 @@ def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearc
     why = _refused_by_floor(case, settled)
     floor, weak = tier_name(DEFAULT_FLOOR), ", ".join(short)
     if why:
-        return [hint(_MISSED + " {} strength is available ({}): {}", floor, weak, why)]
+        return [hint(_MISSED_FLOOR + " {} strength is available ({}): {}", floor, weak, why)]
     hosts = hosts_without_consent(
         case,
         left.refused,
@@ -168,7 +168,7 @@ def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearc
     add = hint("{host=}", hosts[0]) if len(hosts) == 1 else "intermodal hosts add"
     return [
         hint(
-            _MISSED + " {} strength is available, so expect mistakes ({}); for better: {}, or {}",
+            _MISSED_FLOOR + " {} strength is available, so expect mistakes ({}); for better: {}, or {}",
             floor,
             weak,
             PULL_LIST,
@@ -233,6 +233,6 @@ def _passed_over(
             continue
         verb = VERB[job]
         words = hint("could {}, but every route through it is out: {}", verb, nearest.reason)
-        ids = (best.ids[0], *(name for name in first_ids(groups) if name != best.ids[0]))[:LISTED]
+        ids = (best.ids[0], *(name for name in first_ids(groups) if name != best.ids[0]))[:MAX_LISTED_IDS]
         found.append(EndpointRejection(nearest.rule, words, sum(len(group.members) for group in groups), ids))
     return found

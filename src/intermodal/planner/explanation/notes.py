@@ -46,7 +46,7 @@ def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[
     full_length = min(answer_length(case), chosen.rates.most_out)
     if case.job == "generate" and chosen.numbers.cap < (full_length if stated is None else stated):
         instead = "" if stated is None else f", not the {stated:,} that were allowed"
-        found.append(f"room for {chosen.numbers.cap:,.0f} tokens of answer{instead}: {_bound(case, chosen)}")
+        found.append(f"room for {chosen.numbers.cap:,.0f} tokens of answer{instead}: {_answer_limit(case, chosen)}")
     found += _perhaps_without_a_word(case, chosen, candidate)
     if not (chosen.endpoint.context or chosen.endpoint.model.context) and case.job == "generate":
         found.append(
@@ -55,15 +55,15 @@ def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[
     found += _tools_perhaps_too_long(case, chosen)
     found += _images_perhaps_too_long(case, chosen)
     found += _without_question(case, candidate)
-    found += _shortened(case, candidate)
+    found += _reduced_context_notes(case, candidate)
     found += _started_servers(case, candidate)
     found += _unloaded_converters(candidate)
     if case.request.tools and case.request.tool_choice != "none":
         found.append("a call of a tool ends the run; its result is asked about next, of the same endpoint")
-    found += _contested(case, chosen)
-    found += _unlicensed(case, chosen)
+    found += _contradiction_notes(case, chosen)
+    found += _licence_notes(case, chosen)
     found += _not_yet(case, candidate)
-    found += _unverified(case, candidate)
+    found += _unverified_source_notes(case, candidate)
     found += _chosen_by(case, chosen)
     if isinstance(case.request.output, ScoresOutput):
         found.append(scores_text(chosen.endpoint.model, independent=case.request.output.independent))
@@ -177,7 +177,7 @@ def _perhaps_without_a_word(case: PlanningCase, chosen: Route, candidate: Candid
     """Return a note if twice the usual reasoning leaves no room for a usual answer within the limit."""
     thought, cap = candidate.answering.estimate.thought_tokens, chosen.numbers.cap
     usual = chosen.rates.thought[MID]
-    if not thought.high or cap >= case.ranked_answer + _THOUGHT * usual:
+    if not thought.high or cap >= case.ranked_answer + _USUAL_REASONING_FACTOR * usual:
         return []
     return [
         hint(
@@ -191,10 +191,10 @@ def _perhaps_without_a_word(case: PlanningCase, chosen: Route, candidate: Candid
     ]
 
 
-_THOUGHT = 2.0  # factor on the usual reasoning, which half of all questions exceed
+_USUAL_REASONING_FACTOR = 2.0  # factor on the usual reasoning, which half of all questions exceed
 
 
-def _bound(case: PlanningCase, chosen: Route) -> str:
+def _answer_limit(case: PlanningCase, chosen: Route) -> str:
     """Return what limits the length of the answer."""
     cap = chosen.numbers.cap
     if cap >= chosen.rates.most_out:
@@ -234,7 +234,7 @@ def _started_servers(case: PlanningCase, candidate: Candidate) -> list[str]:
     return list(found.values())
 
 
-def _shortened(case: PlanningCase, candidate: Candidate) -> list[str]:
+def _reduced_context_notes(case: PlanningCase, candidate: Candidate) -> list[str]:
     """Return notes on models loaded with a reduced context for lack of memory."""
     used = dict.fromkeys(step.endpoint for step in candidate.steps if isinstance(step, Call))
     found = (case.index.catalog.by_id.get(each) for each in used)
@@ -254,7 +254,7 @@ def _unloaded_converters(candidate: Candidate) -> list[str]:
     return [f"{names} {'ends' if len(candidate.ends) == 1 else 'end'} before the answer: there is no memory for both"]
 
 
-def _unlicensed(case: PlanningCase, chosen: Route) -> list[str]:
+def _licence_notes(case: PlanningCase, chosen: Route) -> list[str]:
     """Return a note if commercial use is requested and the licence of local weights is unknown.
 
     Hosts serve under their own terms.
@@ -265,7 +265,7 @@ def _unlicensed(case: PlanningCase, chosen: Route) -> list[str]:
     return [hint("it is unknown what the licence of {} permits, and commercial use is asked for ({licence})", model.id)]
 
 
-def _contested(case: PlanningCase, chosen: Route) -> list[str]:
+def _contradiction_notes(case: PlanningCase, chosen: Route) -> list[str]:
     """Return notes on contradictions between sources about the inputs of the model."""
     given = {kind for option in chosen.assignment.options for kind in option.kinds} | {
         bundle.kind for bundle in case.bundles
@@ -286,7 +286,7 @@ def _not_yet(case: PlanningCase, candidate: Candidate) -> list[str]:
     )
 
 
-def _unverified(case: PlanningCase, candidate: Candidate) -> list[str]:
+def _unverified_source_notes(case: PlanningCase, candidate: Candidate) -> list[str]:
     """Return a note on endpoints whose facts rest on an unverified source."""
     found: list[str] = []
     for step in candidate.steps:

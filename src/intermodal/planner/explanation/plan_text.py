@@ -66,7 +66,7 @@ _SENSES: tuple[tuple[Kind, str], ...] = (("image", "see"), ("audio", "hear"))
 _AS: dict[Kind, tuple[Kind, ...]] = {"document": ("document", "image"), "video": ("video", "image", "audio")}
 NEEDED = "the question seems to need it"
 UNSURE = "the question may need it"
-_SUGGESTED: dict[Aspect, str] = {
+_SUGGESTION_REASONS: dict[Aspect, str] = {
     "words": "there is something to read",
     "layout": "it is dense with text",
     "appearance": "there is little text in it",
@@ -253,14 +253,14 @@ def _beside(case: PlanningCase, looked_at: str, verdict: Verdict) -> str:
         return hint("{}; {}, which {}", _open(verdict), looked_at, f"loses {loss}" if loss else "keeps everything")
     other = verdict.language_model
     without = lost_as_text(verdict)
-    loss = hint(", though text would lose {}, which {}", without, _unasked(case)) if without else ""
+    loss = hint(", though text would lose {}, which {}", without, _harmless_loss_reason(case)) if without else ""
     if other is None or other.kept_out:
         why = _kept_out_text(other) if other is not None else ""
         return hint("a language model would be enough{}{}; {}", loss, why, looked_at)
-    return hint("a language model would be enough{}; {}, as {}", loss, looked_at, _preferred(case, other))
+    return hint("a language model would be enough{}; {}, as {}", loss, looked_at, _preference_reason(case, other))
 
 
-def _preferred(case: PlanningCase, other: Other) -> str:
+def _preference_reason(case: PlanningCase, other: Other) -> str:
     """Return why a broader model was chosen although a language model would suffice."""
     if case.named is not None:
         return f"{case.policy.model} was named"
@@ -302,10 +302,10 @@ def _beyond(verdict: Verdict) -> str:
 def _given_up(case: PlanningCase, verdict: Verdict) -> str:
     """Return the losses that no need seems to require."""
     loss = lost(verdict)
-    return hint("; {} {} lost, which {}", loss, _verb_for(loss), _unasked(case)) if loss else ""
+    return hint("; {} {} lost, which {}", loss, _verb_for(loss), _harmless_loss_reason(case)) if loss else ""
 
 
-def _unasked(case: PlanningCase) -> str:
+def _harmless_loss_reason(case: PlanningCase) -> str:
     """Return the reason for which a loss does no harm."""
     return (
         hint("neither {keep} nor the question asks for") if case.policy.keep else "the question does not seem to need"
@@ -381,7 +381,7 @@ def _looked_at(case: PlanningCase, assignment: Assignment) -> str:
         if name == "native":
             words = f"{goes} {(_GO_IN if many else _GOES_IN).get(kind, kind)}"
         elif name == "mixed":
-            words = f"{goes} text with {_shown(pairs)}"
+            words = f"{goes} text with {_shown_pages(pairs)}"
         elif name == "watch":
             words = f"{goes} {_video_summary(pairs[0][1])}"
         elif name == "resized":
@@ -407,7 +407,7 @@ def _video_summary(conversion: PartConversion) -> str:
     )
 
 
-def _shown(pairs: list[tuple[PartFacts, PartConversion]]) -> str:
+def _shown_pages(pairs: list[tuple[PartFacts, PartConversion]]) -> str:
     """Return the pages shown beside the text; for several documents, their number."""
     pages = [page for _, conversion in pairs for step in conversion.steps if step.op == "render" for page in step.pages]
     which = pages_title(tuple(pages)) if len(pairs) == 1 else f"{number_word(len(pages))} pages"
@@ -470,10 +470,10 @@ def _why(case: PlanningCase, aspect: Aspect, bundle: Bundle) -> str:
         return NEEDED
     if any(need.aspect == aspect for need in (*medium_needs.unsure, *together.unsure)):
         return UNSURE
-    return _suggested(aspect, bundle)
+    return _suggestion_reason(aspect, bundle)
 
 
-def _suggested(aspect: Aspect, bundle: Bundle) -> str:
+def _suggestion_reason(aspect: Aspect, bundle: Bundle) -> str:
     """Return why an aspect that the question does not mention seems to be needed."""
     if aspect == "figures":
         mostly = tuple(page for part in bundle.parts for page in figure_pages(part))
@@ -487,7 +487,7 @@ def _suggested(aspect: Aspect, bundle: Bundle) -> str:
             return "its content is unknown so far"
         if aspect == "appearance" and any(part.text_density.mid > SPARSE for part in bundle.parts):
             return "it is more than a page of text"
-    return _SUGGESTED.get(aspect, "it seems to be about that")
+    return _SUGGESTION_REASONS.get(aspect, "it seems to be about that")
 
 
 def _left_out(bundle: Bundle, option: ConversionOption) -> list[str]:

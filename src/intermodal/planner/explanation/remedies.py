@@ -12,14 +12,14 @@ from intermodal.planner.eligibility.eligible_endpoints import EndpointRejection
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.plan import Rejected
 
-MOST_NAMED = 2  # maximum number of hosts named in a remedy
-_LISTED = action("intermodal models", http="see /v1/models")
-_LISTED_OR_ALIASED = action("intermodal models", http=f"see /v1/models{ALIASES}")
+MAX_NAMED_HOSTS = 2  # maximum number of hosts named in a remedy
+_LIST_MODELS = action("intermodal models", http="see /v1/models")
+_LIST_MODELS_AND_ALIASES = action("intermodal models", http=f"see /v1/models{ALIASES}")
 _DEFAULTS = command("intermodal pull --defaults")
 _DEFAULTS_DO = frozenset({"text", "json", "transcript"})  # outputs of the models that it brings
 _PAGES = action(hint("choose pages ({pages})"), http="send fewer pages")
 _REMEDIES: dict[str, str] = {
-    "named": hint("name another model ({}), or none", _LISTED),
+    "named": hint("name another model ({}), or none", _LIST_MODELS),
     "not_ready": hint("install what is missing ({} for the small models; intermodal doctor)", _DEFAULTS),
     "consent": hint("or pull the small local models: {}", _DEFAULTS),
     "zone": hint("drop {local}, or add a nearer host"),
@@ -54,7 +54,7 @@ def remedy(case: PlanningCase, row: Rejected, refused: Iterable[EndpointRejectio
     if row.rule == "consent" and (case.output not in _DEFAULTS_DO or case.into or case.translating):
         return _local_instead(case)
     if row.rule == "named" and row.reason.startswith("no consent"):
-        return hint("or name another model ({})", _LISTED_OR_ALIASED)
+        return hint("or name another model ({})", _LIST_MODELS_AND_ALIASES)
     if row.rule == "context" and any(bundle.kind == "document" for bundle in case.bundles):
         return hint("{}, or allow a model with a longer context", _PAGES)
     if row.rule == "context" and case.request.tools:
@@ -63,7 +63,7 @@ def remedy(case: PlanningCase, row: Rejected, refused: Iterable[EndpointRejectio
         return _transcriber(case, row) or general
     helps = _HELPS.get(row.rule)
     hosts = hosts_without_consent(case, refused, lambda group: helps(case, group)) if helps is not None else ()
-    if not 0 < len(hosts) <= MOST_NAMED:
+    if not 0 < len(hosts) <= MAX_NAMED_HOSTS:
         return general
     asked_less = {"keep": "keep fewer aspects, or ", "floor": hint("lower {at-least}, or ")}.get(row.rule, "")
     return hint("{}allow a host: {}", asked_less, consent_to(*hosts))

@@ -36,7 +36,7 @@ from intermodal.planner.route_estimates.assignment import Assignment, assign
 from intermodal.planner.route_estimates.call_demand import answering_tier, call_demand
 from intermodal.planner.route_estimates.routes import Route, price_route, priced_route
 from intermodal.planner.route_estimates.voice_selection import is_mute
-from intermodal.planner.route_search.assignment_pools import least_lost, linear_score, open_options
+from intermodal.planner.route_search.assignment_pools import least_lossy, linear_score, open_options
 from intermodal.planner.route_search.lower_bounds import known_coefficients
 from intermodal.planner.route_search.search import Search, SearchResult
 from intermodal.plans.facts import needs_looks
@@ -50,23 +50,25 @@ from intermodal.plans.verdict import Instead, Judged, Other, Verdict, VerdictNam
 # A plan names it if a multimodal model answers although text would suffice. The search that found the answer prunes
 # endpoints that are not among the best, so its own text routes may not include the best one.
 
-TRIED = 64  # maximum number of endpoints priced: a limit that excludes this many of the best excludes nearly all
+MAX_PRICED_ENDPOINTS = (
+    64  # maximum number of endpoints priced: a limit that excludes this many of the best excludes nearly all
+)
 _BY_KEY = attrgetter("key")
 # Lower bound of a group's routes, number of the group, the group, its batch, the text assignment, and what the
 # assignment adds to the objective: a fixed part, and tokens.
-_Queued = tuple[float, int, EndpointGroup, GroupBatch, Assignment, float, float]
+_QueuedGroup = tuple[float, int, EndpointGroup, GroupBatch, Assignment, float, float]
 
 
 def best_route_in_words(search: Search, lost: int) -> Route | None:
     """Return the best text route that loses no more needs than ``lost``; None if there is none."""
-    perceived = {assignment: assignment.perceived for assignment in {route.assignment for route in search.routes}}
-    found = [route for route in search.routes if route.demand.lost <= lost and not perceived[route.assignment]]
+    sends_media = {assignment: assignment.sends_media for assignment in {route.assignment for route in search.routes}}
+    found = [route for route in search.routes if route.demand.lost <= lost and not sends_media[route.assignment]]
     best = min(found, key=_BY_KEY, default=None)
     if not search.is_pruned:
         return best
     tried = 0
     for least, _, group, row, assignment, fixed, tokens in sorted(_groups(search, lost)):
-        if tried >= TRIED or (best is not None and (*assignment.loss, least) >= best.key):
+        if tried >= MAX_PRICED_ENDPOINTS or (best is not None and (*assignment.loss, least) >= best.key):
             break
         pool = search.pools.pool(group)
         for endpoint, number in _members(search, group, row, fixed, tokens):
@@ -92,10 +94,10 @@ def _members(
     return sorted(zip(some, numbers, strict=True), key=itemgetter(1))
 
 
-def _groups(search: Search, lost: int) -> Iterator[_Queued]:
+def _groups(search: Search, lost: int) -> Iterator[_QueuedGroup]:
     case = search.case
     speaks_alone = case.output == "speech"
-    words = {option for choices in search.choices for option in choices if not option.perceived}
+    words = {option for choices in search.choices for option in choices if not option.sends_media}
     made: dict[int, Assignment | None] = {}
     added: dict[Assignment, tuple[float, float]] = {}
     kept: dict[tuple[tuple[ConversionOption, ...], ...], Assignment | None] = {}
@@ -124,7 +126,7 @@ def _groups(search: Search, lost: int) -> Iterator[_Queued]:
 
 def _assignment(search: Search, row: GroupBatch, choices: tuple[tuple[ConversionOption, ...], ...]) -> Assignment:
     """Return the options that look best for the first group of a batch."""
-    options = open_options([least_lost(list(some)) for some in choices], search.case.machine.cores)
+    options = open_options([least_lossy(list(some)) for some in choices], search.case.machine.cores)
     prices = known_coefficients(search.case, row, search.weights)[0]
     return assign(search.case, options.picks(row.token_rules, prices, search.weights, waits=True), row.token_rules)
 
@@ -138,7 +140,7 @@ __all__ = ["best_route_in_words"]
 _AS_TEXT = {"audio": "transcribe", "image": "read", "document": "extract"}
 _LOOKS: tuple[Aspect, ...] = ("appearance",)
 _AS_PDF = Other(endpoint="", summary="", kept_out="it is read as text here; saved as a PDF it could be seen")
-_NOT_ANSWERED = ("transcribe", "embed", "speak", "draw")  # jobs that no language model does
+_JOBS_WITHOUT_ANSWER = ("transcribe", "embed", "speak", "draw")  # jobs that no language model does
 Rank = tuple[float, bool, bool, float, float, str]
 
 
@@ -150,13 +152,13 @@ def verdict_of(case: PlanningCase, chosen: Route, found: SearchResult, floor: in
         in_file = judge(parts[: len(case.bundles)]) != "not_enough"
         return Verdict(value=value, parts=parts, keeps=_AS_PDF if in_file else _keeping(case, chosen, found, floor))
     if value == "no_language_model":
-        beside = _lettered(case, chosen, found, floor) if case.job == "score" else None
+        beside = _letter_model(case, chosen, found, floor) if case.job == "score" else None
         return Verdict(value=value, parts=parts, instead=instead_of(case, chosen), language_model=beside)
     if case.job == "score" and value == "broader_needed":
         return Verdict(value=value, parts=parts, contrastive=_contrastive(case, chosen, found, floor))
     if _of_text(case, chosen):
         return Verdict(value=value, parts=parts, encoder=_encoder(case, chosen, found, floor))
-    if value in ("enough", "enough_with_loss") and chosen.assignment.perceived:
+    if value in ("enough", "enough_with_loss") and chosen.assignment.sends_media:
         return Verdict(value=value, parts=parts, language_model=_text_alternative(case, chosen, found))
     return Verdict(value=value, parts=parts)
 
@@ -189,10 +191,10 @@ def _contrastive(case: PlanningCase, chosen: Route, found: SearchResult, floor: 
 
 def _of_text(case: PlanningCase, route: Route) -> bool:
     """Return whether labels are scored against text alone."""
-    return case.job == "score" and not route.assignment.perceived
+    return case.job == "score" and not route.assignment.sends_media
 
 
-def _lettered(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
+def _letter_model(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
     """Return the nearest generative model for labels that another kind of model scores.
 
     It receives text if the scored part is text, and images if it is an image. None without labels. A named model does
@@ -230,7 +232,7 @@ def verdict_name(case: PlanningCase, route: Route) -> VerdictName:
 
 def answers_in_words(case: PlanningCase, route: Route) -> bool:
     """Return whether a generative model answers, picks a label, or describes parts for a model that scores them."""
-    if case.job in _NOT_ANSWERED:
+    if case.job in _JOBS_WITHOUT_ANSWER:
         return False
     return route.endpoint.model.answers_in_words or bool(describers(route.assignment))
 
@@ -243,7 +245,7 @@ def part_judgements(case: PlanningCase, assignment: Assignment) -> tuple[Judged,
     for bundle, option in zip(case.bundles, assignment.options, strict=True):
         judged = case.judged.get(option)
         if judged is None:
-            judged = case.judged[option] = _judged(case, bundle, option)
+            judged = case.judged[option] = _judge(case, bundle, option)
         found.append(judged)
     return (*found, *_extracted_texts(case))
 
@@ -264,7 +266,7 @@ def _extracted_texts(case: PlanningCase) -> Iterator[Judged]:
             yield Judged(title=part.name, needs=_LOOKS, as_text=_LOOKS, loses=_LOOKS)
 
 
-def _judged(case: PlanningCase, bundle: Bundle, option: ConversionOption) -> Judged:
+def _judge(case: PlanningCase, bundle: Bundle, option: ConversionOption) -> Judged:
     as_text = _as_text(bundle)
     if not option.kinds <= TEXT and any(unreadable_scripts(case, part) for part in bundle.parts):
         as_text |= {"words"}  # this route uses no reader that supports them
@@ -387,7 +389,7 @@ def _nearest(
     ranked = (
         each
         for group, options in able
-        for each in _priced(case, group, assign(case, options, case.token_rules(group)), floor)
+        for each in _priced_endpoints(case, group, assign(case, options, case.token_rules(group)), floor)
     )
     best = min(ranked, key=lambda each: each[0], default=None)
     return best[1] if best is not None else None
@@ -437,7 +439,7 @@ def _keeping_options(
     return tuple(picked)
 
 
-def _priced(
+def _priced_endpoints(
     case: PlanningCase, group: EndpointGroup, assignment: Assignment, floor: int
 ) -> Iterator[tuple[Rank, Other]]:
     """Yield the endpoints of a group with the cost of this assignment, and the reason that excludes them."""

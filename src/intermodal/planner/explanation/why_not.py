@@ -13,7 +13,7 @@ from intermodal.planner.eligibility.eligible_endpoints import (
     EligibleEndpoints,
     EndpointFilter,
     eligible_endpoints,
-    jobs_needed,
+    needed_jobs,
 )
 from intermodal.planner.eligibility.strength_floors import search_with_floors
 from intermodal.planner.planner import PlanDecision, compare_routes, decide, plan_from
@@ -83,7 +83,7 @@ def _in(kinds: Sequence[PlanningCase], decisions: list[PlanDecision], endpoint: 
     """Return the answer for the chosen kind of route, if there are several kinds (``speech_translation.py``)."""
     if decisions:
         best, *others = sorted(decisions, key=lambda each: translation_order(each.case, each.chosen))
-        if used := _used(best, endpoint):
+        if used := _use_text(best, endpoint):
             return used
         for other in others:
             order = fallback_order(_ids(best), _ids(other), str)
@@ -102,7 +102,7 @@ def _ids(decision: PlanDecision) -> list[str]:
 
 def _answer(case: PlanningCase, decision: PlanDecision | None, endpoint: Endpoint) -> str:
     """Return how the endpoint compares with the chosen one, or the rule that rejects it."""
-    jobs = jobs_needed(case)
+    jobs = needed_jobs(case)
     left = eligible_endpoints(case, jobs)
     group = case.index.group_of[endpoint.id]
     able: list[Job] = []
@@ -116,11 +116,11 @@ def _answer(case: PlanningCase, decision: PlanDecision | None, endpoint: Endpoin
         else:
             reasons.append(reason)
     if not able:
-        return _rejected(max(reasons, key=lambda reason: rules.rule_order(reason[0])))
+        return _rejection_text(max(reasons, key=lambda reason: rules.rule_order(reason[0])))
     return next(filter(None, (_as(case, decision, left, endpoint, job) for job in able)))
 
 
-def _used(decision: PlanDecision, endpoint: Endpoint) -> str:
+def _use_text(decision: PlanDecision, endpoint: Endpoint) -> str:
     if endpoint.id == decision.chosen.endpoint.id:
         return "it is the chosen one"
     for bundle, option in zip(decision.case.bundles, decision.chosen.assignment.options, strict=True):
@@ -151,7 +151,7 @@ def _as(
         return f"{who}: {words}"
     for refused in found.refused:
         if endpoint.id in refused.ids or _is_of(case, refused.ids, endpoint):
-            return _rejected((refused.rule, refused.reason))
+            return _rejection_text((refused.rule, refused.reason))
     if job != case.job:
         verb = VERB[job]
         nearest = max(found.refused, key=lambda each: rules.rule_order(each.rule), default=None)
@@ -176,5 +176,5 @@ def _is_of(case: PlanningCase, ids: tuple[str, ...], endpoint: Endpoint) -> bool
     return any(case.index.group_of[each] is group for each in ids if each in case.index.group_of)
 
 
-def _rejected(reason: rules.Reason) -> str:
+def _rejection_text(reason: rules.Reason) -> str:
     return f"rejected ({reason[0]}): {reason[1]}"

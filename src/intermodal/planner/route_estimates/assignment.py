@@ -86,9 +86,9 @@ class Assignment(Struct, eq=False, gc=False):
         return self.diverted, self.lost
 
     @property
-    def perceived(self) -> bool:
+    def sends_media(self) -> bool:
         """Return whether an answering or describing model receives images or audio, not only text."""
-        return any(option.perceived for option in self.options)
+        return any(option.sends_media for option in self.options)
 
 
 def assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], token_rules: TokenRules) -> Assignment:
@@ -199,7 +199,7 @@ def conversion_seconds(
     if not steps:
         return ZEROS, ZEROS
     if steps > MANY:
-        return _bound(case, chosen, cold, decoders)
+        return _duration_bound(case, chosen, cold, decoders)
     graph, seconds = _graph(case, chosen, cold, decoders)
     ends, decoding = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
     for level in LEVELS:
@@ -256,7 +256,7 @@ def _graph(
     return TaskGraph(uses, afters, case.machine.cores, decoders), seconds
 
 
-def _bound(
+def _duration_bound(
     case: PlanningCase, chosen: tuple[ConversionOption, ...], cold: frozenset[str], decoders: int
 ) -> tuple[Levels, Levels]:  # fmt: skip
     """Return a lower bound of the duration that many small steps come close to.

@@ -32,7 +32,7 @@ from intermodal.plans.plan import NativeInput
 _NONE = {"embedding": 0, "transcript": 0, "scores": 0, "image": 0}
 DEFAULT_ANSWER: dict[str, int] = {"text": 512, "json": 1024, "speech": 512, **_NONE}
 SMALLEST_ANSWER: dict[str, int] = {"text": 64, "json": 128, "speech": 64, **_NONE}
-ASKED = (15.0, 22.0, 40.0)  # tokens of the instruction around a schema
+SCHEMA_INSTRUCTION_TOKENS = (15.0, 22.0, 40.0)  # tokens of the instruction around a schema
 OPTIONS = (15.0, 25.0, 40.0)  # tokens of the instruction to pick one of several lettered labels
 
 
@@ -102,7 +102,7 @@ def _schema(case: PlanningCase, schema_by: str, vocabulary: Vocabulary) -> Level
     if case.request.output.schema_text:
         return ZEROS
     if schema_by == "asked":
-        return plus(schema, ASKED)
+        return plus(schema, SCHEMA_INSTRUCTION_TOKENS)
     instruction = case.schema_instruction_tokens(vocabulary)
     return (0.0, instruction[1], instruction[2]) if case.request.output.schema == ANY_OBJECT else instruction
 

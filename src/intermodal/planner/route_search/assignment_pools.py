@@ -42,7 +42,7 @@ from intermodal.planner.route_search.lower_bounds import (
 )
 from intermodal.planner.route_search.objectives import objective_weights
 
-OpenOrClosed = list[list[ConversionOption]] | tuple[Bundle, list[Reason]]
+OpenOptionsOrReasons = list[list[ConversionOption]] | tuple[Bundle, list[Reason]]
 
 
 class AssignmentPool(Struct, eq=False):
@@ -115,7 +115,7 @@ def _least_loss(choices: list[ConversionOption]) -> Loss:
     return min([(option.diverted, option.lost) for option in choices])
 
 
-def least_lost(choices: list[ConversionOption]) -> list[ConversionOption]:
+def least_lossy(choices: list[ConversionOption]) -> list[ConversionOption]:
     """Return the options with the least loss."""
     if len(choices) <= 1:
         return choices
@@ -136,15 +136,15 @@ class AssignmentPools:
         self.choices = choices
         self._counted = [option for choices in choices for option in choices if option.odd or option.name == "native"]
         self._closed: dict[TokenRules, tuple[int, ...]] = {}
-        self._usable: dict[tuple[object, TokenRules], OpenOrClosed] = {}
-        self._shared: dict[tuple[object, tuple[int, ...]], OpenOrClosed] = {}
+        self._usable: dict[tuple[object, TokenRules], OpenOptionsOrReasons] = {}
+        self._shared: dict[tuple[object, tuple[int, ...]], OpenOptionsOrReasons] = {}
         self._assignments: dict[tuple[object, TokenRules], list[Assignment]] = {}
         self._lanes: dict[tuple[object, TokenRules, Vocabulary, str, str], AssignmentPool] = {}
         self._pools: dict[EndpointGroup, AssignmentPool] = {}
         self._fans: dict[int, OpenOptions] = {}
         self._texts: dict[tuple[Vocabulary, str, str], float] = {}
 
-    def usable(self, group: EndpointGroup) -> OpenOrClosed:
+    def usable(self, group: EndpointGroup) -> OpenOptionsOrReasons:
         """Return the options per bundle that a group permits, or the first bundle without any and the reasons.
 
         Groups that forbid the same options share the result.
@@ -164,7 +164,7 @@ class AssignmentPools:
             self._usable[group.input_profile, token_rules] = found
         return found
 
-    def _open(self, group: EndpointGroup) -> OpenOrClosed:
+    def _open(self, group: EndpointGroup) -> OpenOptionsOrReasons:
         found: list[list[ConversionOption]] = []
         for bundle, choices in zip(self.case.bundles, self.choices, strict=True):
             good: list[ConversionOption] = []
@@ -232,7 +232,7 @@ class AssignmentPools:
         found = self._fans.get(id(usable))
         if found is None:
             cores = self.case.machine.cores
-            found = self._fans[id(usable)] = open_options([least_lost(choices) for choices in usable], cores)
+            found = self._fans[id(usable)] = open_options([least_lossy(choices) for choices in usable], cores)
             if self._ends and any(map(_differ_in_loss, usable)):
                 found.every = open_options(usable, cores)
         return found
@@ -299,12 +299,14 @@ def candidate_assignments(
             measured = [(option_weights(case, option, token_rules), option) for option in choices]
             best.append([min(measured, key=lambda pair: pair[0][place])[1] for place in range(WEIGHTINGS)])
         columns = dict.fromkeys(zip(*best, strict=True))
-        combinations = [_filled(usable, column) for column in columns]
+        combinations = [_complete_choice(usable, column) for column in columns]
     made = [assign(case, each, token_rules) for each in combinations]
-    return undominated(made) if len(made) > 1 else made
+    return undominated_assignments(made) if len(made) > 1 else made
 
 
-def _filled(usable: list[list[ConversionOption]], column: tuple[ConversionOption, ...]) -> tuple[ConversionOption, ...]:
+def _complete_choice(
+    usable: list[list[ConversionOption]], column: tuple[ConversionOption, ...]
+) -> tuple[ConversionOption, ...]:
     """Return one option per bundle: the chosen ones, and the only option of bundles without a choice."""
     chosen = iter(column)
     return tuple(next(chosen) if len(choices) > 1 else choices[0] for choices in usable)
@@ -359,7 +361,7 @@ def _figures(one: Assignment) -> tuple[float, ...]:
     )  # fmt: skip
 
 
-def undominated(made: list[Assignment]) -> list[Assignment]:
+def undominated_assignments(made: list[Assignment]) -> list[Assignment]:
     """Return the assignments that no other beats in every figure, in their order."""
     figures = [_figures(one) for one in made]
     kept: list[Assignment] = []

@@ -120,7 +120,9 @@ class OpenOptions(Struct, eq=False):
         """Return the sums under some weights. ``waits``: whether remote conversions take their time."""
         found = self.shapes.get((token_rules, weighed, waits))
         if found is None:
-            found = self._plain(weighed, waits) if token_rules is None else self._counted(token_rules, weighed, waits)
+            found = (
+                self._plain(weighed, waits) if token_rules is None else self._sum_options(token_rules, weighed, waits)
+            )
             self.shapes[token_rules, weighed, waits] = found
         return found
 
@@ -142,7 +144,7 @@ class OpenOptions(Struct, eq=False):
                 branches.append(candidates)
         return OptionSums(fixed, words, pixels, sound, tuple(conversion_options), places, branches)
 
-    def _counted(self, token_rules: TokenRules, weighed: Weights, waits: bool) -> OptionSums:
+    def _sum_options(self, token_rules: TokenRules, weighed: Weights, waits: bool) -> OptionSums:
         plain = self.shape(None, weighed, waits)
         words, pixels, sound = plain.words, plain.pixels, plain.sound
         for place, conversion_option in enumerate(plain.options):
@@ -243,7 +245,7 @@ class BatchBound(Struct, eq=False):
         return self.fan.picks(self.token_rules, prices, weighed, waits)
 
 
-def least_added(
+def least_added_score(
     option: ConversionOption, token_rules: TokenRules, prices: Coefficients, weighed: Weights, cores: int
 ) -> float:
     """Return the minimum that an option adds to the score of a route to an endpoint with these coefficients."""

@@ -22,7 +22,7 @@ from intermodal.catalog.types import Endpoint
 from intermodal.core.hints import action, hint
 from intermodal.cost_model.rates import Rates
 from intermodal.cost_model.token_rules import TokenRules
-from intermodal.planner.catalog_index import LISTED, EndpointGroup
+from intermodal.planner.catalog_index import MAX_LISTED_IDS, EndpointGroup
 from intermodal.planner.conversion.conversion_option import ConversionOption, ConvertersByJob, Loss
 from intermodal.planner.conversion.conversion_options import conversion_options
 from intermodal.planner.conversion.converters import StrengthFloors, shortlist_converters
@@ -74,7 +74,7 @@ from intermodal.planner.route_search.lower_bounds import (
     Weights,
     coefficients,
     known_coefficients,
-    least_added,
+    least_added_score,
     least_coefficients,
 )
 from intermodal.planner.route_search.objectives import (
@@ -89,7 +89,7 @@ from intermodal.planner.route_search.objectives import (
 from intermodal.plans.verdict import joined_names
 
 ENOUGH = 9  # endpoints to list: the chosen one, three fallbacks, five outranked
-ROUNDED = 1e-9  # numbers in keys are rounded to this precision
+KEY_PRECISION = 1e-9  # numbers in keys are rounded to this precision
 _BY_KEY = attrgetter("key")
 
 _PAGES = action(hint(" ({pages})"), http="")  # a client of the gateway sends fewer pages, as the remedy states
@@ -225,7 +225,7 @@ class Search:
         count, ids = len(group.members), group.ids
         if self._is_special():
             some = members_to_price(self.case, group, self.case.job, self.only)
-            count, ids = len(some), tuple(endpoint.id for endpoint in some[:LISTED])
+            count, ids = len(some), tuple(endpoint.id for endpoint in some[:MAX_LISTED_IDS])
         self.misses.add(EndpointRejection(reason[0], reason[1], count, ids))
 
     def _has_options(self, group: EndpointGroup) -> bool:
@@ -249,7 +249,7 @@ class Search:
         The ideal member has the best value of every figure in the group.
         """
         case, group = self.case, entry.group
-        if entry.bound == FIRST or self._top or len(group.members) <= LISTED:
+        if entry.bound == FIRST or self._top or len(group.members) <= MAX_LISTED_IDS:
             return False  # if some route is feasible, members are priced individually
         pool = self.pools.pool(group)
         ideal = case.index.ideal(group, case.as_of, case.effort)
@@ -274,7 +274,9 @@ class Search:
         if row is None or shape is None or not self.by_number or entry.bound == FIRST or self.every:
             for endpoint in some:
                 rates = case.rates(endpoint)
-                self._price(entry, endpoint, rates, self._picked(entry, coefficients(case, rates, self.weights)))
+                self._price(
+                    entry, endpoint, rates, self._best_assignments(entry, coefficients(case, rates, self.weights))
+                )
             return
         known = known_coefficients(case, row, self.weights, group)
         enough = self._enough(shape.fan.least)
@@ -283,7 +285,7 @@ class Search:
             if bounds[place] > enough:
                 break
             endpoint = some[place]
-            self._price(entry, endpoint, case.rates(endpoint), self._picked(entry, known[place]))
+            self._price(entry, endpoint, case.rates(endpoint), self._best_assignments(entry, known[place]))
             enough = self._enough(shape.fan.least)
 
     def _enough(self, least: Loss) -> float:
@@ -293,7 +295,7 @@ class Search:
         last = self._top[-1]
         return float(last[NUMBER_PLACE]) if last[:NUMBER_PLACE] == least else -math.inf
 
-    def _picked(self, entry: QueuedGroup, prices: Coefficients) -> list[Assignment]:
+    def _best_assignments(self, entry: QueuedGroup, prices: Coefficients) -> list[Assignment]:
         """Return the assignments that look best: one or two, or all of the pool if it is small."""
         group, shape = entry.group, entry.hull
         if shape is None or not self.by_number or self.every:
@@ -536,15 +538,15 @@ class Search:
         cores, weights, last = self.case.machine.cores, self.weights, self._top[-1]
         prices = coefficients(self.case, route.rates, weights)
         current = route.assignment.options
-        added = [least_added(option, token_rules, prices, weights, cores) for option in current]
+        added = [least_added_score(option, token_rules, prices, weights, cores) for option in current]
         number = prices[0] + pool.text * prices[1] + sum(added)
         diverted, lost = route.assignment.loss
 
         def hopeless(place: int, option: ConversionOption) -> bool:
             before = current[place]
             loss = diverted - before.diverted + option.diverted, lost - before.lost + option.lost
-            least = number - added[place] + least_added(option, token_rules, prices, weights, cores)
-            return (*loss, least - ROUNDED) > last
+            least = number - added[place] + least_added_score(option, token_rules, prices, weights, cores)
+            return (*loss, least - KEY_PRECISION) > last
 
         return hopeless
 
@@ -617,10 +619,10 @@ class SearchQueue:
             if isinstance(entry, QueuedGroup):
                 yield entry
             else:
-                for each in self._opened(entry):
+                for each in self._open_groups(entry):
                     heappush(waiting, (each.bound, each.group.number, each))
 
-    def _opened(self, waiting: QueuedBatch) -> Iterator[QueuedGroup]:
+    def _open_groups(self, waiting: QueuedBatch) -> Iterator[QueuedGroup]:
         case, row, hull = self.case, waiting.row, waiting.hull
         if case.job == "transcribe":
             numbers = [hull.bound(ideal, self._weights) for ideal in row.ideals]
