@@ -56,7 +56,7 @@ def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
     assert (
         f"of {retry.FIRST_WAIT:g} s, then of {2 * retry.FIRST_WAIT:g} s, and so on up to {retry.LAST_WAIT:g} s" in text
     )
-    assert retry.MAX_PAID == 3 and "more than three attempts" in text
+    assert retry.MAX_PAID_ATTEMPTS == 3 and "more than three attempts" in text
     assert retry.RESENDS == {"resend": 2, "wait": 2, "once": 1} and "up to twice more" in text
     assert circuit_breaker.FAILURES_TO_OPEN == 5 and "After five failures in a row" in text
     assert f"left alone for {circuit_breaker.PROBE_INTERVAL:g} s" in text

@@ -91,8 +91,8 @@ def _turn_parts(turn: TurnBuilder) -> tuple[Part, ...]:
     """
     parts = tuple(Text(text=part.text) if isinstance(part, WireText) else part for part in turn.turn().parts)
     kept = tuple(part for part in parts if isinstance(part, (Text, ToolCall, Reasoning, Refusal, Opaque)))
-    return kept if any(isinstance(part, (ToolCall, Opaque)) or _signed(part) for part in kept) else ()
+    return kept if any(isinstance(part, (ToolCall, Opaque)) or _has_signature(part) for part in kept) else ()
 
 
-def _signed(part: Part) -> bool:
+def _has_signature(part: Part) -> bool:
     return isinstance(part, Reasoning) and bool(part.signature)

@@ -44,10 +44,10 @@ async def run_all(jobs: Sequence[Callable[[], Awaitable[None]]], at_once: int = 
         for job in jobs:
             group.start_soon(one, job)
     if failed:
-        raise _taken(failed)
+        raise _take_first(failed)
 
 
-def _taken(failed: list[Exception]) -> Exception:
+def _take_first(failed: list[Exception]) -> Exception:
     """Return the first error and empty the list: its traceback has frames that hold the list, so both would
     stay alive.
     """

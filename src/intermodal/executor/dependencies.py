@@ -236,7 +236,7 @@ def _utc() -> str:
     return datetime.now(UTC).isoformat(timespec="minutes")[:16]
 
 
-def _nothing_counted(tokenizer: str, text: str) -> int | None:
+def no_token_count(tokenizer: str, text: str) -> int | None:
     return None
 
 
@@ -270,7 +270,7 @@ class Dependencies:
     derived: ConversionCache
     transport: Transport
     find_key: Callable[[Host], str | None] = lambda host: None
-    count: Callable[[str, str], int | None] = _nothing_counted
+    count: Callable[[str, str], int | None] = no_token_count
     plan_again: Callable[[Request, Facts], Plan] | None = None
     tariff: Callable[[Endpoint], tuple[RateCard, ...]] = _no_tariff
     moment: Callable[[], str] = _utc

@@ -124,7 +124,7 @@ class RouteRun:
             raise errors.PlanStale("has no step that answers", where="plan", todo="plan again")
         await self._take_from_cache()
         self.stop_for_replan()
-        needed = await offload(len(last.inputs) > MANY, self._needed, last)
+        needed = await offload(len(last.inputs) > MANY, self._needed_steps, last)
         kept = [step for step in needed if step.op not in _NO_CONVERSION and (step is not last or self.words_alone)]
         await self._convert(kept)
         self.stop_for_replan()
@@ -165,10 +165,10 @@ class RouteRun:
         if product is None:
             return False
         state.products[step.id] = product
-        await self._made(step, product, Actual(step=step.id, seconds=0.0, cached=True, began=self.now()))
+        await self._add_product(step, product, Actual(step=step.id, seconds=0.0, cached=True, began=self.now()))
         return True
 
-    def _needed(self, last: Step) -> list[Step]:
+    def _needed_steps(self, last: Step) -> list[Step]:
         """Return the steps that the rest of the route depends on, in the plan's order."""
         by_id = {step.id: step for step in self._candidate.steps}
         needed: set[str] = set()
@@ -220,7 +220,7 @@ class RouteRun:
             row = transform_row(step, facts, product, seconds, self.ledger.run)
             if row is not None:
                 await write_in_thread(lambda: self.state.world.store.transformed(row))
-            await self._made(step, product, Actual(step=step.id, seconds=seconds, began=began))
+            await self._add_product(step, product, Actual(step=step.id, seconds=seconds, began=began))
         elif isinstance(step, Call) and step.op in conversions.CACHED_OPS:
             import anyio
 
@@ -241,7 +241,7 @@ class RouteRun:
                 state, self._calls_of(step), step, endpoint, self._makers
             )
         else:
-            product, actual = await self._recognized(step, endpoint)
+            product, actual = await self._recognize(step, endpoint)
         state.products[step.id] = product
         if conversions.is_cacheable(product):
             await write_in_thread(
@@ -252,7 +252,7 @@ class RouteRun:
         transcript = product.transcript
         if transcript is not None and not transcript.into and endpoint.host.zone == "process":
             await write_in_thread(lambda: self._keep_unheard(step, product.part, transcript))
-        await self._made(step, product, actual)
+        await self._add_product(step, product, actual)
         return product
 
     def _keep_unread(self, step: Call, product: StepProduct) -> None:
@@ -278,7 +278,7 @@ class RouteRun:
             language=conversions.language_of(step, self.state.request.policy.language),
         )  # fmt: skip
 
-    async def _recognized(self, step: Call, endpoint: Endpoint) -> tuple[StepProduct, Actual]:
+    async def _recognize(self, step: Call, endpoint: Endpoint) -> tuple[StepProduct, Actual]:
         state = self.state
         pictures: tuple[ImageInput, ...] = ()
         sounds: tuple[AudioInput, ...] = ()
@@ -390,7 +390,7 @@ class RouteRun:
 
     # ---- checks of products -------------------------------------------------------------------
 
-    async def _made(self, step: Transform | Call, product: StepProduct, actual: Actual) -> None:
+    async def _add_product(self, step: Transform | Call, product: StepProduct, actual: Actual) -> None:
         await self.state.emit(StepFinished(actual=actual, derived=product.derived))
         facts = self.state.opened.facts.parts[product.part] if product.part >= 0 else None
         remarks = [

@@ -23,7 +23,7 @@ from intermodal.core.hints import hint
 from intermodal.core.request import Request
 from intermodal.cost_model import answer_length
 from intermodal.events import Committed, Event, Finished, Note, Rerouted, TextDelta
-from intermodal.executor.attempt.answer_notes import deadline_missed
+from intermodal.executor.attempt.answer_notes import deadline_error
 from intermodal.executor.attempt.ledger import (
     AllowanceExceeded,
     AllowanceLike,
@@ -177,7 +177,7 @@ class PlanRun:
         with anyio.move_on_after(left) as scope:
             await self._run_routes()
         if scope.cancelled_caught:
-            raise deadline_missed(limit, self._plan.chosen.endpoint)
+            raise deadline_error(limit, self._plan.chosen.endpoint)
 
     async def _run_routes(self) -> None:
         """Run the chosen route, then fallbacks or replanned routes. Raises the error of the last one if none answers.
@@ -261,7 +261,7 @@ class PlanRun:
             failure.with_traceback(None)  # its frames refer to the failure, and both to the request
             if _exceeded_context(failure) and failure.sent:
                 self._too_long.append(failure)
-        surprise = self._blocked(failure)
+        surprise = self._replan_reason(failure)
         if surprise is None or not replanner.should_replan(surprise):
             return ()
         found = await replanner.again(surprise, candidate, state)
@@ -286,7 +286,7 @@ class PlanRun:
         waiting.insert(0, route)
         self._caller.exploring = name
 
-    def _blocked(self, failure: Reroute | errors.BudgetExceeded) -> ReplanReason | None:
+    def _replan_reason(self, failure: Reroute | errors.BudgetExceeded) -> ReplanReason | None:
         """Return a reason to replan if a limit was exceeded before any output was shown; None for other failures."""
         error = failure.error if isinstance(failure, Reroute) else failure
         limits = (errors.ContextExceeded, errors.UnsupportedModality, errors.BudgetExceeded)

@@ -149,7 +149,7 @@ class CoreSlots:
             raise
 
     def _give_back(self, use: CoreUse) -> None:
-        self._free += self._needed(use)
+        self._free += self._needed_cores(use)
         self._busy[use.process] -= 1
         self._let_begin()
 
@@ -157,12 +157,12 @@ class CoreSlots:
         for turn, use in list(self._waiting.items()):
             if self._busy[use.process] >= concurrent_steps(use.process, self.decoders):
                 continue
-            if self._needed(use) > self._free:
+            if self._needed_cores(use) > self._free:
                 return
-            self._free -= self._needed(use)
+            self._free -= self._needed_cores(use)
             self._busy[use.process] += 1
             del self._waiting[turn]
             turn.set()
 
-    def _needed(self, use: CoreUse) -> int:
+    def _needed_cores(self, use: CoreUse) -> int:
         return min(self.cores, use.cores)

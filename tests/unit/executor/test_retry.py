@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from intermodal import errors
-from intermodal.executor.attempt.retry import MAX_PAID, RetryDecision, RetryLimits, decide
+from intermodal.executor.attempt.retry import MAX_PAID_ATTEMPTS, RetryDecision, RetryLimits, decide
 
 
 def ask(error: errors.IntermodalError, **changes: Any) -> RetryDecision:
@@ -103,8 +103,8 @@ def test_A6_without_leave_to_pay_twice_an_unpaid_failure_still_reroutes() -> Non
 
 def test_A6_the_third_paid_attempt_is_the_last() -> None:
     error = errors.CallError("oops", status=500)
-    assert ask(error, paid=MAX_PAID - 1).kind == "resend"
-    assert ask(error, paid=MAX_PAID).kind == "stop"
+    assert ask(error, paid=MAX_PAID_ATTEMPTS - 1).kind == "resend"
+    assert ask(error, paid=MAX_PAID_ATTEMPTS).kind == "stop"
 
 
 @pytest.mark.parametrize("asked", [0.0, 0.25, 1.0, 59.9, 60.0])

@@ -318,7 +318,7 @@ def settle(
     price = endpoint.price_on(moment.partition("T")[0])
     if made and price.picture is not None and not price.unsaid:
         return price.request + made * price.picture
-    vector = _dated(vectors, usage, moment) if vectors else _own(endpoint, work, moment)
+    vector = _rates_of_moment(vectors, usage, moment) if vectors else _own(endpoint, work, moment)
     if vector is None:
         return None
     found = [
@@ -329,7 +329,7 @@ def settle(
     return max(known) if len(known) == len(found) else None
 
 
-def _dated(vectors: tuple[RateCard, ...], usage: WireUsage, moment: str) -> RateCard | None:
+def _rates_of_moment(vectors: tuple[RateCard, ...], usage: WireUsage, moment: str) -> RateCard | None:
     conditions = _BATCH.get(usage.tier, {"service_tier": usage.tier}) if usage.tier else {}
     return rate_cards.effective_rates(vectors, moment or "9999-12-31", **conditions)
 
@@ -394,7 +394,7 @@ def _readings(vector: RateCard, usage: WireUsage, work: Work, *, silent: bool) -
         if work.characters and "input_mchars" in units:
             yield {"input_characters": float(work.characters)}
             return
-    made = _made(units, usage, work, silent=silent)
+    made = _output_counts(units, usage, work, silent=silent)
     if made is None or (usage.input_tokens is None and not _free(units, "in")):
         yield None
         return
@@ -403,14 +403,14 @@ def _readings(vector: RateCard, usage: WireUsage, work: Work, *, silent: bool) -
         # Sound is billed by its length. If its tokens are not reported apart they count as text, the dearest reading.
         kinds_reported = _reported_kinds(usage.input_by_modality, given)
         given -= kinds_reported.pop("audio", 0)
-        yield {**_given(usage, given, kinds_reported), **made, "input_audio_seconds": seconds}
+        yield {**_input_counts(usage, given, kinds_reported), **made, "input_audio_seconds": seconds}
         return
     kinds_reported = _reported_kinds(usage.input_by_modality, given)
     rest = given - sum(kinds_reported.values()) - _reported_tokens(usage.input_by_modality, "text")
     sent = [kind for kind, amount in (("audio", work.audio_seconds), ("image", work.megapixels)) if amount]
     for kind in ("", *(kind for kind in sent if kind not in kinds_reported and rest > 0)):
         kinds = {**kinds_reported, kind: rest} if kind else kinds_reported
-        yield _given(usage, given, kinds) | made
+        yield _input_counts(usage, given, kinds) | made
 
 
 def _reported_kinds(by_modality: tuple[tuple[str, int], ...], most: int) -> dict[str, int]:
@@ -426,7 +426,7 @@ def _reported_tokens(by_modality: tuple[tuple[str, int], ...], name: str) -> int
     return dict(by_modality).get(name, 0)
 
 
-def _given(usage: WireUsage, given: int, kinds: Mapping[str, int]) -> dict[str, float]:
+def _input_counts(usage: WireUsage, given: int, kinds: Mapping[str, int]) -> dict[str, float]:
     """Return the input counts. Cached tokens without a breakdown count as text first, which has the smallest discount.
 
     No host has a price for cached video, so it is billed in full.
@@ -453,7 +453,7 @@ def _given(usage: WireUsage, given: int, kinds: Mapping[str, int]) -> dict[str, 
     return {name: float(count) for name, count in counts.items() if count}
 
 
-def _made(
+def _output_counts(
     units: Mapping[str, rate_cards.Rate], usage: WireUsage, work: Work, *, silent: bool
 ) -> dict[str, float] | None:
     """Return the output counts: text, reasoning, speech and images. None if they are unknown and cost money."""

@@ -58,7 +58,7 @@ def answer_notes(
     return again if text.strip() or called else ("the answer is empty", *again)
 
 
-def deadline_missed(seconds: float, endpoint: str) -> CallError:
+def deadline_error(seconds: float, endpoint: str) -> CallError:
     """Return the error of a run that exceeded its deadline. ``endpoint``: of the planned route."""
     return CallError(
         f"took longer than the deadline of {seconds:g} s",

@@ -24,7 +24,7 @@ def lesson_from_error(error: errors.IntermodalError, job: CallJob) -> EndpointSh
         return None
     endpoint = job.endpoint
     given = _media_kinds(job)
-    if given and endpoint.host.zone in NEAR and _crashed(error):
+    if given and endpoint.host.zone in NEAR and _is_crash(error):
         words = f"{error.what} when it was sent {' and '.join(given)}"
         return EndpointShortcoming(endpoint=endpoint.id, lacks=given, message=words, build=endpoint.build)
     if isinstance(error, errors.UnsupportedModality):
@@ -51,7 +51,7 @@ def context_lesson(error: errors.IntermodalError, endpoint: Endpoint) -> Endpoin
     return EndpointShortcoming(endpoint=endpoint.id, context=limit, message=error.what, suspected=not error.limit)
 
 
-def _crashed(error: errors.CallError) -> bool:
+def _is_crash(error: errors.CallError) -> bool:
     """Return True if the runtime crashed over its input, which ends all its other work too."""
     return isinstance(error, errors.RuntimeCrashed) or (isinstance(error, errors.Unreachable) and error.hung_up)
 

@@ -164,15 +164,15 @@ class EndpointHealth:
 
     def _works(self, endpoint: str) -> None:
         if self._breakers or self._answering:
-            self._closed(endpoint)
+            self._close_breaker(endpoint)
             self._answering.pop(endpoint, None)
 
     def _speaks(self, endpoint: str) -> None:
-        breaker = self._closed(endpoint)
+        breaker = self._close_breaker(endpoint)
         if breaker is not None:
             self._answering[endpoint] = breaker
 
-    def _closed(self, endpoint: str) -> _Breaker | None:
+    def _close_breaker(self, endpoint: str) -> _Breaker | None:
         breaker = self._breakers.pop(endpoint, None)
         if breaker is not None and breaker.failures >= FAILURES_TO_OPEN:
             self._explorations.pop(endpoint, None)  # exploring it while it was down taught nothing

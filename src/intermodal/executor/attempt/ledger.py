@@ -116,10 +116,10 @@ class RunLedger:
         self._under_way += 1
         entry = AttemptEntry(self, self._store, row, upper_bound(step.estimate.cost), most)
         if self._allowance is not None:
-            await self._allowed(self._allowance, entry, step)
+            await self._raise_allowance(self._allowance, entry, step)
         return entry
 
-    async def _allowed(self, allowance: AllowanceLike, entry: AttemptEntry, step: Call) -> None:
+    async def _raise_allowance(self, allowance: AllowanceLike, entry: AttemptEntry, step: Call) -> None:
         try:
             enough = await allowance.raise_to(self.spent + self.reserved, (self.tokens or 0) + self.reserved_tokens)
         except BaseException:

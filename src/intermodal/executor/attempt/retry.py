@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from intermodal.executor.dependencies import Dependencies
     from intermodal.plans.plan import Candidate
 
-MAX_PAID = 3  # attempts of one user call that may have cost money
+MAX_PAID_ATTEMPTS = 3  # attempts of one user call that may have cost money
 MAX_WAIT = 60.0  # seconds; if an endpoint states a longer wait, another route is better
 REROUTE_AFTER = 5.0  # seconds of a stated wait from which another ready route is taken
 FIRST_WAIT = 1.0  # seconds; the width of the first full-jitter window, doubled for each further attempt
@@ -165,7 +165,7 @@ def decide(
         return RetryDecision(kind="stop", reason=f"{reason}; part of its answer was already shown")
     if remaining is not None and remaining <= 0:
         return RetryDecision(kind="stop", reason=f"{reason}; no time is left")
-    if paid >= MAX_PAID:
+    if paid >= MAX_PAID_ATTEMPTS:
         return RetryDecision(kind="stop", reason=f"{reason}; {paid} attempts may have been paid already")
     if attempt <= _resends(error, retry, billing, allowed.resends) and (allowed.pay_twice or not error.stale):
         delay = 0.0 if error.stale else _delay(error, attempt, jitter)
@@ -198,7 +198,7 @@ def _delay(error: errors.IntermodalError, attempt: int, jitter: float) -> float 
     return max(0.0, retry_after) + jitter * FIRST_WAIT
 
 
-_SPENT = "and too many of our calls to it were sent again already"
+_RETRIES_SPENT_NOTE = "and too many of our calls to it were sent again already"
 
 
 def breaker_error(caller: RunCaller, job: CallJob) -> errors.CallError | None:
@@ -222,7 +222,7 @@ def is_resend(caller: RunCaller, job: CallJob) -> bool:
         return False
     upstreams, host = caller.world.upstreams, job.endpoint.host.id
     if not is_free_resend(error) and not upstreams.acquire(host, caller.world.clock()):
-        raise Reroute(error, job.step, f"{reason_of(error)} {_SPENT}")
+        raise Reroute(error, job.step, f"{reason_of(error)} {_RETRIES_SPENT_NOTE}")
     return True
 
 
@@ -329,7 +329,7 @@ def decide_next(
     elif is_free_resend(error) or world.upstreams.acquire(job.endpoint.host.id, now):
         return decision, False
     else:
-        why = _SPENT
+        why = _RETRIES_SPENT_NOTE
     decision = after(NO_MORE)
     return msgspec.structs.replace(decision, reason=f"{decision.reason} {why}"), False
 

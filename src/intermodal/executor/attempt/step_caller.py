@@ -284,15 +284,15 @@ class PriorAttempt:
                 await say(event.text)
             elif thought is not None and think is not None:
                 await think(thought)
-        return self._made
+        return self._result
 
     @cached_property
-    def _made(self) -> CallResult:
+    def _result(self) -> CallResult:
         return ChatAnswer(self._events).made()
 
     def actual(self, before: tuple[float | None, ...]) -> Actual:
         """Return the actual figures of the step."""
-        usage = self._made.usage
+        usage = self._result.usage
         reported = reported_usage(usage, usage.output_tokens)
         return Actual(step=self._step, seconds=self.seconds, usage=reported, cost=self.ending.charge.cost)
 
@@ -470,11 +470,11 @@ def _without_key(key: str, error: errors.IntermodalError) -> errors.IntermodalEr
     """Remove the API key from an error's text, which may quote it; a quote may end inside the key."""
     if key:
         texts = error.hints
-        error.what, error.todo = (_hidden(key, text) for text in (texts.what, texts.todo))
+        error.what, error.todo = (_mask_key(key, text) for text in (texts.what, texts.todo))
     return error
 
 
-def _hidden(key: str, text: str) -> str:
+def _mask_key(key: str, text: str) -> str:
     if key[:_SECRET_PREFIX] not in text:
         return text  # with its hints, if it has any
     for length in range(len(key), min(len(key), _SECRET_PREFIX) - 1, -1):

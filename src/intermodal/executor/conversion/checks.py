@@ -43,12 +43,12 @@ _WORD_LETTERS = 6
 # the share ``SPOILT``. Measured with whisper-base on English under noise, echo, pauses, a narrow band, and at other
 # speeds: in the five recordings of which fewer than four words in five arrive, 16 to 100 % is below; in the nine
 # others, and in clean French, nothing.
-_COMPRESSED = 2.4  # length divided by compressed length from which Whisper itself takes text for a loop
+_LOOP_COMPRESSION = 2.4  # length divided by compressed length from which Whisper itself takes text for a loop
 _WINDOW = 30.0  # seconds whose words are compressed together
-_UNHEARD = 0.1  # share of a recording that is loud and has no words, from which it is reported
+_LEAST_UNHEARD_SHARE = 0.1  # share of a recording that is loud and has no words, from which it is reported
 # Letters read divided by the minimum counted by their edges, below which words are missing. 26 pages and images of
 # known words, small print, tables and charts among them, have a ratio of 0.9 and more.
-_READ = 0.4
+_LEAST_READ_SHARE = 0.4
 _LEGIBLE = 0.7  # mean confidence of characters below which a reading is a guess
 _TEXT = 0.04  # share of an image's area that is text, from which there must be words to read
 _LETTERS = re.compile(r"[^\W_]")
@@ -57,7 +57,7 @@ _LETTERS = re.compile(r"[^\W_]")
 def remarks(op: str, product: StepProduct, name: str, facts: PartFacts | None = None) -> tuple[str, ...]:
     """Return the remarks on a conversion of the part ``name``, for the user. ``facts``: of the part, if known."""
     if op == "read":
-        return tuple(_read(product, name, facts))
+        return tuple(_reading_findings(product, name, facts))
     check = _CHECKS.get(op)
     return tuple(check(product, name)) if check is not None else ()
 
@@ -65,10 +65,10 @@ def remarks(op: str, product: StepProduct, name: str, facts: PartFacts | None = 
 def _transcript_texts(product: StepProduct, name: str) -> list[str]:
     transcript = product.transcript
     if transcript is None or not transcript.text:
-        return [drowned(transcript, name) or f"no speech found in {name}"]
+        return [voices_without_words(transcript, name) or f"no speech found in {name}"]
     if looped(transcript) or repeats(transcript.text):
         return [f"the transcript of {name} repeats itself: speech recognition may have been stuck"]
-    if transcript.unheard and transcript.unheard >= _UNHEARD * transcript.seconds:
+    if transcript.unheard and transcript.unheard >= _LEAST_UNHEARD_SHARE * transcript.seconds:
         return [
             f"no words were heard in {transcript.unheard:,.0f} of {transcript.seconds:,.0f} s of {name} that are as "
             "loud as its words: if that is speech, its words are missing"
@@ -76,14 +76,14 @@ def _transcript_texts(product: StepProduct, name: str) -> list[str]:
     return []
 
 
-def drowned(transcript: Transcript | None, name: str) -> str:
+def voices_without_words(transcript: Transcript | None, name: str) -> str:
     """Return the remark on a recording with voices but without a recognised word; "" for any other."""
     if transcript is None or transcript.segments or not transcript.unheard:
         return ""
     return f"{transcript.unheard:,.0f} s of {name} sound like speech, but no word of it could be recognised"
 
 
-def _read(product: StepProduct, name: str, facts: PartFacts | None) -> list[str]:
+def _reading_findings(product: StepProduct, name: str, facts: PartFacts | None) -> list[str]:
     if not product.pieces:  # images on pages whose text layer has all their words
         return []
     read = [any(line.text.strip() or line.unread for line in lines) for lines in product.lines]
@@ -99,7 +99,7 @@ def _read(product: StepProduct, name: str, facts: PartFacts | None) -> list[str]
     return findings + [f"no text found on page {page} of {name}" for page, found in pairs if not found and page]
 
 
-def _extracted(product: StepProduct, name: str) -> list[str]:
+def _extraction_findings(product: StepProduct, name: str) -> list[str]:
     texts = [piece for piece in product.pieces if isinstance(piece, TextInput) and piece.text.strip()]
     if not texts:
         return [f"no text found in {name}"]
@@ -107,20 +107,20 @@ def _extracted(product: StepProduct, name: str) -> list[str]:
     return [describe_mismatch(found, name, read=False)] if found else []
 
 
-def _rendered(product: StepProduct, name: str) -> list[str]:
+def _rendering_findings(product: StepProduct, name: str) -> list[str]:
     return (
         [] if any(isinstance(piece, ImageInput) for piece in product.pieces) else [f"no page of {name} could be drawn"]
     )
 
 
-def _filmed(product: StepProduct, name: str) -> list[str]:
+def _frame_findings(product: StepProduct, name: str) -> list[str]:
     if not product.pieces:
         return [f"no frame of {name} could be drawn"]
     looked = len(product.pieces)
     return [f"{looked} of {product.scenes} scenes of {name} are looked at"] if looked < product.scenes else []
 
 
-def _described(product: StepProduct, name: str) -> list[str]:
+def _description_findings(product: StepProduct, name: str) -> list[str]:
     if product.looped:
         return [f"the description of {name} began to repeat itself and was stopped"]
     return [f"nothing could be described in {name}"] if all(map(is_empty, product.pieces)) else []
@@ -128,10 +128,10 @@ def _described(product: StepProduct, name: str) -> list[str]:
 
 _CHECKS: Mapping[str, Callable[[StepProduct, str], list[str]]] = {
     "transcribe": _transcript_texts,
-    "extract": _extracted,
-    "render": _rendered,
-    "frames": _filmed,
-    "describe": _described,
+    "extract": _extraction_findings,
+    "render": _rendering_findings,
+    "frames": _frame_findings,
+    "describe": _description_findings,
 }
 
 
@@ -174,7 +174,9 @@ def run_check(op: str, made: CheckSubject) -> CheckFinding:
 def _transcript(made: CheckSubject) -> CheckFinding:
     transcript, name = made.product.transcript, made.facts.name
     if transcript is None or not transcript.text:
-        return CheckFinding(problem="empty", message=drowned(transcript, name) or f"no speech was found in {name}")
+        return CheckFinding(
+            problem="empty", message=voices_without_words(transcript, name) or f"no speech was found in {name}"
+        )
     if looped(transcript) or repeats(transcript.text):
         return CheckFinding(problem="looped", message=f"the transcript of {name} repeats itself")
     languages = made.endpoint.model.languages if made.endpoint is not None else ()
@@ -184,7 +186,7 @@ def _transcript(made: CheckSubject) -> CheckFinding:
     if languages and spoken and spoken not in languages:
         return CheckFinding(problem="language", message=f"{name} is in {spoken}, which this model was not made for")
     if not transcript.certainty:
-        return _missed(transcript, name)
+        return _missed_speech(transcript, name)
     sure = f"(certain of its words to {transcript.certainty:.0%})"
     if len(languages) == 1 and transcript.certainty < _FOREIGN:
         return CheckFinding(
@@ -192,10 +194,10 @@ def _transcript(made: CheckSubject) -> CheckFinding:
         )
     if transcript.certainty < _UNSURE:
         return CheckFinding(problem="confidence", message=f"the transcript of {name} is a guess {sure}")
-    return _missed(transcript, name)
+    return _missed_speech(transcript, name)
 
 
-def _missed(transcript: Transcript, name: str) -> CheckFinding:
+def _missed_speech(transcript: Transcript, name: str) -> CheckFinding:
     """Return the finding on speech that was transcribed badly, or not at all."""
     surely, spoken = confident_seconds(transcript)
     if spoken:
@@ -210,7 +212,7 @@ def confident_seconds(transcript: Transcript) -> tuple[int, int]:
     nearly all were.
     """
     spoken = sum(each.end - each.start for each in transcript.segments)
-    doubted = sum(each.end - each.start for each in _doubted(transcript.segments))
+    doubted = sum(each.end - each.start for each in _doubtful_segments(transcript.segments))
     if transcript.certainty and transcript.certainty < _UNSURE:
         doubted = spoken
     if doubted < max(SPOILT * spoken, 0.5):
@@ -224,19 +226,19 @@ def heard_seconds(transcript: Transcript) -> tuple[int, int]:
     A voice detector finds no speech in loud noise, so all of the noise may be speech.
     """
     surely, spoken = confident_seconds(transcript)
-    if not transcript.masked or transcript.masked < _UNHEARD * transcript.seconds:
+    if not transcript.masked or transcript.masked < _LEAST_UNHEARD_SHARE * transcript.seconds:
         return surely, spoken
     length = sum(each.end - each.start for each in transcript.segments)
     return (surely if spoken else round(length)), max(1, round(length + transcript.masked))
 
 
-def _doubted(segments: Sequence[Segment]) -> list[Segment]:
+def _doubtful_segments(segments: Sequence[Segment]) -> list[Segment]:
     """Return the segments with unlikely or repeating words."""
     found: list[Segment] = []
     for _, some in groupby(segments, lambda each: (each.speaker, each.start // _WINDOW)):
         window = list(some)
         words = " ".join(each.text for each in window).encode()
-        loops = len(words) > _COMPRESSED * len(zlib.compress(words))
+        loops = len(words) > _LOOP_COMPRESSION * len(zlib.compress(words))
         found += [each for each in window if loops or 0 < each.certainty < DOUBTED_WORDS]
     return found
 
@@ -268,7 +270,7 @@ def _reading(made: CheckSubject) -> CheckFinding:
     lines = [line for of_picture in made.product.lines for line in of_picture if line.text.strip() or line.unread]
     name = made.facts.name
     if not lines:
-        promised = _promised(made)
+        promised = _expected_text_share(made)
         if promised < _TEXT:
             return CheckFinding()
         return CheckFinding(
@@ -348,10 +350,10 @@ def _inspect_size(made: CheckSubject, characters: int) -> CheckFinding | None:
     """Return the finding if far fewer letters were read than were counted by their edges."""
     pages = _read_pages(made)
     counts = [page.letters for page in pages] or [made.facts.letters]
-    if made.facts.kind == "video" or _promised(made) < _TEXT or not all(count.known for count in counts):
+    if made.facts.kind == "video" or _expected_text_share(made) < _TEXT or not all(count.known for count in counts):
         return None
     least = sum(count.low for count in counts)
-    if characters >= _READ * least:
+    if characters >= _LEAST_READ_SHARE * least:
         return None
     return CheckFinding(
         problem="confidence",
@@ -365,7 +367,7 @@ def _read_pages(made: CheckSubject) -> list[PageFacts]:
     return [page for page in made.facts.pages if page.number in read]
 
 
-def _promised(made: CheckSubject) -> float:
+def _expected_text_share(made: CheckSubject) -> float:
     """Return the share of text in the densest of the images that were read, at its middle estimate; 0 if unknown."""
     densities = [page.text_density for page in _read_pages(made)]
     return max((density.mid for density in densities or [made.facts.text_density] if density.known), default=0.0)

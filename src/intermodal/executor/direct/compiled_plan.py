@@ -97,7 +97,7 @@ class CompiledPlan:
         step = plan.chosen.call
         output = inputs.request.output
         self.schema = output if isinstance(output, JsonOutput) else None
-        self.held = self.schema is not None and _held(self.schema, endpoint)
+        self.held = self.schema is not None and _enforces_schema(self.schema, endpoint)
         self._schema_digest = b""  # once an answer was checked
         self.plan = plan
         self.explores = plan.explores
@@ -315,7 +315,7 @@ def _output_not_direct(chat: ParsedChat, request: Request, endpoint: Endpoint, a
         return ""
     if not isinstance(schema, JsonOutput):
         return "its answer is not text"
-    held = _held(schema, endpoint)
+    held = _enforces_schema(schema, endpoint)
     if chat.stream and not held:
         return "its stream is shown only once it is checked against its schema"
     instruction = json_answer.schema_instruction(schema, endpoint.host, enforced=held, speaks_of_json=lambda: False)
@@ -340,7 +340,7 @@ def _request_not_direct(chat: ParsedChat, request: Request, step: Call, endpoint
     return ""
 
 
-def _held(schema: JsonOutput, endpoint: Endpoint) -> bool:
+def _enforces_schema(schema: JsonOutput, endpoint: Endpoint) -> bool:
     """Return True if the host enforces a schema through its protocol."""
     return schema_delivery(endpoint.host, is_closable(schema.schema)) != "asked"
 

@@ -25,7 +25,7 @@ from intermodal.executor.attempt.accounting import (
 )
 from intermodal.executor.attempt.answer_notes import (
     answer_notes,
-    deadline_missed,
+    deadline_error,
     refusal_error,
     stop_note,
     stops_loops,
@@ -58,7 +58,7 @@ from intermodal.transport.http1 import HostConnection
 if TYPE_CHECKING:
     from intermodal.protocols.parsed_chat import ParsedChat
 
-_UNCOUNTED = WireUsage()
+_NO_USAGE = WireUsage()
 _NO_WORK = Work()
 Verdict = asyncio.Future["errors.IntermodalError | None"]
 _FAILED_LATELY = "its endpoint failed lately"
@@ -106,7 +106,7 @@ class DirectAttempt:
         self._shortened = await self._sink.admit()
         if not self._may_ask():  # it may have failed too often meanwhile
             return Unanswered(None, _FAILED_LATELY)
-        if not self._noted():
+        if not self._note_in_journal():
             return Unanswered(None, "its row cannot be written")
         self._sink.planned()
         self._asks()
@@ -114,7 +114,7 @@ class DirectAttempt:
         future: asyncio.Future[Unanswered | None] = self._loop.create_future()
         self._over = lambda failure: None if future.done() else future.set_result(failure)
         try:
-            await self._connected()
+            await self._send_when_connected()
             return await future
         except asyncio.CancelledError:
             self.cancel()
@@ -126,7 +126,7 @@ class DirectAttempt:
             self._left()
             raise
 
-    async def _connected(self) -> None:
+    async def _send_when_connected(self) -> None:
         """Send the request on an open connection, or on a new one."""
         compiled, pool = self._compiled, self._engine.pool
         connection = pool.take(compiled.target, self._began)
@@ -166,7 +166,7 @@ class DirectAttempt:
         if not self._sink.admit_now():
             pool.give_back(connection)
             return False
-        if not self._noted():
+        if not self._note_in_journal():
             pool.give_back(connection)
             self._sink.release()
             return False
@@ -192,7 +192,7 @@ class DirectAttempt:
         name = self._compiled.explores
         return bool(name) and self._engine.health.should_explore(name, self._began)
 
-    def _noted(self) -> bool:
+    def _note_in_journal(self) -> bool:
         """Note the attempt in the journal; return False if it cannot be noted and may cost money."""
         if not self._compiled.free:
             self._slot = self._engine.rows.note(self._compiled, *self._ids, self._started)
@@ -218,14 +218,14 @@ class DirectAttempt:
         if self._connecting is not None:
             self._connecting.cancel()
         try:
-            self._missed(deadline_missed(deadline, self._compiled.plan.chosen.endpoint))
+            self._end_late(deadline_error(deadline, self._compiled.plan.chosen.endpoint))
         except Exception as problem:  # an internal error
             self._sink.fail(problem)
         finally:
             self._let_go()
             self._done(None)
 
-    def _missed(self, error: errors.CallError) -> None:
+    def _end_late(self, error: errors.CallError) -> None:
         self._give_up("late", error.code)
         if self._writer.status:
             self._break_off(error)
@@ -355,7 +355,7 @@ class DirectAttempt:
     @property
     def _reported(self) -> WireUsage:
         usage = self._exchange.usage
-        return _UNCOUNTED if usage is None or usage.is_empty else usage
+        return _NO_USAGE if usage is None or usage.is_empty else usage
 
     @property
     def _usage(self) -> WireUsage:
@@ -386,12 +386,12 @@ class DirectAttempt:
         Computed only once.
         """
         if self._verdict is None:
-            self._verdict = (self._wrong(live) if self._compiled.near else None) or self._judged(live)
+            self._verdict = (self._wrong(live) if self._compiled.near else None) or self._check_schema(live)
         elif isinstance(self._verdict, asyncio.Future) and self._verdict.done():
             return self._verdict.result()
         return self._verdict
 
-    def _judged(self, live: StreamedResponse) -> errors.IntermodalError | Verdict | None:
+    def _check_schema(self, live: StreamedResponse) -> errors.IntermodalError | Verdict | None:
         schema = self._compiled.schema
         if schema is None or live.calls:
             return None
@@ -402,7 +402,7 @@ class DirectAttempt:
             return self._fault(self._compiled.parse(text, StepBudget(json_answer.INLINE)))
         except BudgetExhausted as problem:
             if problem.deep:
-                return self._unchecked(problem)
+                return self._unchecked_error(problem)
         return self._loop.create_task(self._judged_apart(text))
 
     async def _judged_apart(self, text: str) -> errors.IntermodalError | None:
@@ -410,9 +410,9 @@ class DirectAttempt:
         try:
             return self._fault(await json_answer.run_in_thread(partial(self._compiled.parse, text)))
         except BudgetExhausted as problem:
-            return self._unchecked(problem)
+            return self._unchecked_error(problem)
 
-    def _unchecked(self, problem: BudgetExhausted) -> errors.OutputUnchecked:
+    def _unchecked_error(self, problem: BudgetExhausted) -> errors.OutputUnchecked:
         return json_answer.unchecked(problem, endpoint=self._compiled.endpoint.id, step=self._compiled.step.id)
 
     def _fault(self, parsed: json_answer.ParsedAnswer) -> errors.OutputInvalid | None:
@@ -455,10 +455,10 @@ class DirectAttempt:
         if error is None:
             if not self._stands():
                 return self._handed_on()
-            self._worked()
+            self._record_success()
             return None
         if isinstance(error, errors.CallError):
-            return self._failed(error)
+            return self._record_failure(error)
         self._invalid(error)
         return None
 
@@ -477,7 +477,7 @@ class DirectAttempt:
             or usage_is_complete(usage, looped=exchange.looped, overran=exchange.overran),
         )  # fmt: skip
 
-    def _worked(self) -> None:
+    def _record_success(self) -> None:
         compiled, exchange, chat = self._compiled, self._exchange, self._chat
         self._engine.taken += 1
         text = "".join(exchange.text)
@@ -537,7 +537,7 @@ class DirectAttempt:
         self._sink.break_off(error)
         self._writer.last(self._exchange.broken(error))
 
-    def _failed(self, error: errors.CallError) -> Unanswered | None:
+    def _record_failure(self, error: errors.CallError) -> Unanswered | None:
         compiled, exchange = self._compiled, self._exchange
         error.step = error.step or compiled.step.id
         shown = isinstance(exchange, StreamedResponse) and exchange.begun

@@ -103,7 +103,7 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
     state = AnswerState(
         job.endpoint.id, limit=job.chat.sampling.max_tokens, guarded=job.stop_loops, streamed=job.chat.stream
     )
-    async with _posted(job, world, line, server, encoded) as response:
+    async with _post(job, world, line, server, encoded) as response:
         decoder = codec.Decoder(job.endpoint.id, headers=response.headers)
         decoder.reasonless = NO_REASON in job.endpoint.host.quirks
         async for event in _events(response, decoder, whole=not job.chat.stream):
@@ -184,7 +184,7 @@ async def transcribe(job: CallJob, world: Dependencies, line: AttemptContext, se
         model=_model(job), data=job.sound.data, media_type=job.sound.media_type, language=job.language, into=job.into
     )
     encoded = transcription.encode_request(call, job.endpoint.host)
-    async with _posted(job, world, line, server, encoded) as response:
+    async with _post(job, world, line, server, encoded) as response:
         body = await response.read(MAX_REPLY)
         reply = transcription.decode_reply(body, job.endpoint.id, headers=response.headers, into=job.into)
     return CallResult(transcript=reply.transcript, usage=reply.usage)
@@ -195,7 +195,7 @@ async def embed(job: CallJob, world: Dependencies, line: AttemptContext, server:
     encoded = codec.encode_request(
         EmbeddingCall(model=_model(job), texts=(job.text,) if job.text else (), media=job.beside), job.endpoint.host
     )
-    async with _posted(job, world, line, server, encoded) as response:
+    async with _post(job, world, line, server, encoded) as response:
         body = await response.read(MAX_REPLY)
         reply = codec.decode_reply(body, job.endpoint.id, texts=1, headers=response.headers)
     return CallResult(vector=reply.vectors[0], usage=reply.usage)
@@ -210,7 +210,7 @@ async def score(job: CallJob, world: Dependencies, line: AttemptContext, server:
     texts = (job.text, *job.labels)
     codec = _vector_codec(job)
     encoded = codec.encode_request(EmbeddingCall(model=_model(job), texts=texts), job.endpoint.host)
-    async with _posted(job, world, line, server, encoded) as response:
+    async with _post(job, world, line, server, encoded) as response:
         body = await response.read(MAX_REPLY)
         reply = codec.decode_reply(body, job.endpoint.id, texts=len(texts), headers=response.headers)
     return CallResult(vectors=reply.vectors, usage=reply.usage)
@@ -221,7 +221,7 @@ async def rank(job: CallJob, world: Dependencies, line: AttemptContext, server: 
     host = job.endpoint.host
     encoded = encode_rerank(_model(job), job.text, job.lines, host)
     server = server._replace(base_url=rerank_address(host)[0])
-    async with _posted(job, world, line, server, encoded) as response:
+    async with _post(job, world, line, server, encoded) as response:
         body = await response.read(MAX_REPLY)
         reply = decode_rerank(body, job.endpoint.id, documents=len(job.lines), headers=response.headers)
     scores = tuple((str(at), score) for at, score in enumerate(reply.scores))
@@ -236,7 +236,7 @@ async def speak(job: CallJob, world: Dependencies, line: AttemptContext, server:
     for number, text in enumerate(stretches):
         call = SpeechCall(model=_model(job), text=text, voice=job.voice)
         encoded = speech.encode_request(call, job.endpoint.host)
-        async with _posted(job, world, line, server, encoded) as response:
+        async with _post(job, world, line, server, encoded) as response:
             body = await response.read(MAX_REPLY)
             file = speech.decode_reply(body, job.endpoint.id, headers=response.headers)
         try:
@@ -268,7 +268,7 @@ async def draw(job: CallJob, world: Dependencies, line: AttemptContext, server: 
         what = "speaks a protocol in which intermodal asks for no images"
         raise errors.CallError(what, where=job.endpoint.id, todo="ask another host", sent=False)
     encoded = codec.encode_request(job.drawing, job.endpoint.host)
-    async with _posted(job, world, line, server, encoded) as response:
+    async with _post(job, world, line, server, encoded) as response:
         body = await response.read(MAX_IMAGES)
         reply = codec.decode_reply(body, job.endpoint.id, headers=response.headers)
     usage = reply.usage
@@ -293,7 +293,7 @@ def _model(job: CallJob) -> str:
 
 
 @asynccontextmanager
-async def _posted(
+async def _post(
     job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress, encoded: EncodedRequest
 ) -> AsyncIterator[Response]:
     """Yield the response to a POST if its status is 2xx; raise the corresponding error for any other."""

@@ -22,7 +22,7 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext) -> CallR
     """Make a chat call of the embedded llama.cpp server."""
     served = await world.runtimes.chat_url(job.endpoint)
     line.loaded(served.load_seconds)
-    job = unmarked(steady(job), served.marks)
+    job = break_special_tokens(steady(job), served.marks)
     return await http.chat(job, world, line, HostAddress(served.base_url, served.key, "bearer"))
 
 
@@ -34,7 +34,7 @@ def steady(job: CallJob) -> CallJob:
     return msgspec.structs.replace(job, chat=msgspec.structs.replace(job.chat, sampling=sampling))
 
 
-def unmarked(job: CallJob, marks: tuple[str, ...]) -> CallJob:
+def break_special_tokens(job: CallJob, marks: tuple[str, ...]) -> CallJob:
     """Return the job with the model's special tokens broken up in all content, so that only the template begins a turn.
 
     On a remote server a client's text is the client's responsibility; this server is ours.
@@ -49,5 +49,5 @@ async def call(job: CallJob, world: Dependencies, line: AttemptContext) -> CallR
     """Make a call of a server that is shared by all of the user's processes."""
     served = await world.runtimes.serving(job.endpoint)
     line.loaded(served.load_seconds)
-    job = unmarked(steady(job), served.marks)
+    job = break_special_tokens(steady(job), served.marks)
     return await http.at(HostAddress(served.base_url, served.key, "bearer"), job, world, line)

@@ -69,7 +69,7 @@ async def validated_answer(
     """
     if done.made.called:
         return done, None
-    parsed = await _parsed(run, job, done, schema)
+    parsed = await _parse_answer(run, job, done, schema)
     cut = done.made.finish_reason == "length"
     if parsed.problem and not speaker.committed and not cut and job.chat is not None:
         reason = f"{job.endpoint.id} gave an answer that breaks the schema"
@@ -83,7 +83,7 @@ async def validated_answer(
         repaired_job = msgspec.structs.replace(job, chat=repair, step=remaining_estimate(job.step, first), work=work)
         done = await run.do(repaired_job, speaker)
         done = msgspec.structs.replace(done, actual=add_actuals(first, done.actual))
-        parsed = await _parsed(run, job, done, schema)
+        parsed = await _parse_answer(run, job, done, schema)
         cut = done.made.finish_reason == "length"
     fault = json_answer.fault(
         parsed, shown=speaker.committed, cut=cut, whole=schema.whole, endpoint=job.endpoint.id, step=job.step.id
@@ -102,7 +102,9 @@ async def validated_answer(
     return done, parsed.data
 
 
-async def _parsed(run: RouteRun, job: CallJob, done: FinishedCall, schema: JsonOutput) -> json_answer.ParsedAnswer:
+async def _parse_answer(
+    run: RouteRun, job: CallJob, done: FinishedCall, schema: JsonOutput
+) -> json_answer.ParsedAnswer:
     """Return the answer, parsed and compared with its schema.
 
     Raises:
@@ -203,7 +205,7 @@ async def _job(
         messages = await offload(long, _with_schema, endpoint.host, messages, enforced, schema)
     limit = output_limit(step, request)
     try:
-        step = await offload(long, _fitted, step, endpoint, messages, limit, run.state.world)
+        step = await offload(long, _fit_call, step, endpoint, messages, limit, run.state.world)
     except errors.ContextExceeded as error:
         raise Reroute(error, step, "has too small a context for the converted files") from error
     pieces = [piece for found in stands_for.values() for piece in found]
@@ -241,7 +243,7 @@ async def _job(
     )
 
 
-def _fitted(
+def _fit_call(
     step: Call, endpoint: Endpoint, messages: tuple[WireMessage, ...], limit: int | None, world: Dependencies
 ) -> Call:
     return (

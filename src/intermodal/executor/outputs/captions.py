@@ -7,7 +7,7 @@ import re
 # As in OpenAI's notebook on prompts for CLIP, and on the pages of SigLIP's models.
 TEMPLATE = "a photo of {}."
 _WHOLE = re.compile(r"\b(photo|photograph|picture|image|drawing|painting|screenshot)s?\b", re.I)
-_COUNTED = re.compile(r"(an?|the|one|two|three|four|five|six|many|several|some|no)\s", re.I)
+_ARTICLE_OR_NUMBER = re.compile(r"(an?|the|one|two|three|four|five|six|many|several|some|no)\s", re.I)
 
 
 def caption(label: str) -> str:
@@ -19,6 +19,6 @@ def caption(label: str) -> str:
     label = label.strip().rstrip(".")
     if _WHOLE.search(label):
         return f"{label}."
-    if not _COUNTED.match(label):
+    if not _ARTICLE_OR_NUMBER.match(label):
         label = f"{'an' if label[:1].lower() in 'aeiou' else 'a'} {label}"
     return TEMPLATE.format(label)

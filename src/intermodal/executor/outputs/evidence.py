@@ -22,7 +22,7 @@ from intermodal.json_schema.errors import pointer, steps
 from intermodal.media.text.invisible_characters import strip_invisible
 
 MOST = 2_000  # values to look up, at most
-_QUOTED = 200  # maximum characters of a quoted line
+_MAX_QUOTE = 200  # maximum characters of a quoted line
 Path = tuple[str | int, ...]
 
 
@@ -141,7 +141,7 @@ def codes_of(sources: EvidenceSources) -> frozenset[str]:
 def _evidence(path: Path, source: EvidenceSource, line: int) -> FieldEvidence:
     at = source.starts[line - 1] if line <= len(source.starts) else source.at
     lines = strip_invisible(source.text).split("\n", line)
-    text = " ".join(lines[line - 1].split())[:_QUOTED] if line <= len(lines) else ""
+    text = " ".join(lines[line - 1].split())[:_MAX_QUOTE] if line <= len(lines) else ""
     return FieldEvidence(
         field=pointer(path), status="found", file=source.file, page=source.page, line=0 if at >= 0 else line, at=at,
         text=text,
@@ -154,7 +154,7 @@ _CODES = frozenset(code.strip() for code in _CURRENCIES.values()) | {"chf", "cny
 CODE = re.compile(r"\b[A-Z]{2,4}\b")  # EUR, DE, KG
 _ONE_CURRENCY = {"€": "EUR", "£": "GBP", "₹": "INR"}  # several currencies use "$" and "¥"
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
-_GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:[ '’]\d{3})+(?:[.,]\d+)?(?!\d)")  # 14 216 and 14'216.50
+_GROUPED_NUMBER = re.compile(r"(?<![\d.,])\d{1,3}(?:[ '’]\d{3})+(?:[.,]\d+)?(?!\d)")  # 14 216 and 14'216.50
 _GAP = re.compile(r"[ '’]")
 _PERCENT = re.compile(r" ?%")
 _MINUS = re.compile(r"(?:^|[^\w])[-−–(] ?(?:[a-z]{3} {0,2})?$")  # the sign before a negative number
@@ -171,8 +171,8 @@ class SearchableText:
         self._text = text
         self._breaks = [place for place, letter in enumerate(text) if letter == "\n"]
         self._tokens = [(match.group(), match.start()) for match in _TOKEN.finditer(text)]
-        self._squeezed, self._starts = _squeezed(token for token, _ in self._tokens)
-        self._ends = frozenset((*self._starts[1:], len(self._squeezed)))
+        self._join_tokens, self._starts = _join_tokens(token for token, _ in self._tokens)
+        self._ends = frozenset((*self._starts[1:], len(self._join_tokens)))
         self._numbers = self._worth()
         self._days = days_in(text)
 
@@ -191,7 +191,7 @@ class SearchableText:
                 worths += [-worth for worth in worths]
             for worth in worths:
                 found.setdefault(worth, at)
-        for match in _GROUPED.finditer(self._text):
+        for match in _GROUPED_NUMBER.finditer(self._text):
             for worth in _worths(_GAP.sub("", match.group())):
                 found.setdefault(worth, match.start())
         return found
@@ -223,13 +223,13 @@ class SearchableText:
         return None if found is None else self._line(found)
 
     def _stands(self, tokens: Iterable[str]) -> int | None:
-        wanted, _ = _squeezed(tokens)
-        at = self._squeezed.find(wanted)
+        wanted, _ = _join_tokens(tokens)
+        at = self._join_tokens.find(wanted)
         while at >= 0:
             token = bisect_right(self._starts, at) - 1
             if self._starts[token] == at and at + len(wanted) in self._ends:
                 return self._tokens[token][1]
-            at = self._squeezed.find(wanted, at + 1)
+            at = self._join_tokens.find(wanted, at + 1)
         return None
 
     def _line(self, at: int) -> int:
@@ -253,7 +253,7 @@ def _plain(text: str) -> str:
     return _SIGNS.sub(lambda sign: _CURRENCIES[sign.group()], bare)
 
 
-def _squeezed(tokens: Iterable[str]) -> tuple[str, list[int]]:
+def _join_tokens(tokens: Iterable[str]) -> tuple[str, list[int]]:
     """Return the tokens joined into one string, and the start of each.
 
     Words are joined without spaces, since text recognition may lose a space; numbers are separated from their
@@ -307,7 +307,7 @@ def number_in(text: str) -> float | None:
     >>> number_in("EUR 1,380.50"), number_in("-7 %"), number_in("2 of 3"), number_in(",.10")
     (1380.5, -7.0, None, None)
     """
-    plain = _GROUPED.sub(lambda match: _GAP.sub("", match.group()), _plain(text))
+    plain = _GROUPED_NUMBER.sub(lambda match: _GAP.sub("", match.group()), _plain(text))
     found = [match for match in _TOKEN.finditer(plain) if match.group()[0].isdecimal()]
     worths = _worths(found[0].group()) if len(found) == 1 else []
     if not worths or plain[: found[0].start()].endswith((".", ",")):  # as ``_TAIL``

@@ -37,8 +37,8 @@ from intermodal.plans.facts import Facts
 from intermodal.protocols.calls import ChatCall, WireMessage
 
 _LONG = 8 << 10  # characters from which on values are looked up in a thread: 48,000 take 20 to 30 ms
-_NAMED = 5  # maximum number of fields that a sentence names
-_SHOWN = 40  # maximum characters of a quoted value
+_MAX_NAMED_FIELDS = 5  # maximum number of fields that a sentence names
+_MAX_SHOWN_VALUE = 40  # maximum characters of a quoted value
 Ask = Callable[[JsonOutput], tuple[WireMessage, ...]]
 _REST = 0.1  # share of the remaining time that is kept for work after the second call
 
@@ -81,13 +81,13 @@ def sources_of(
             if not isinstance(piece, TextInput):
                 whole = False
             elif index in transcripts and not piece.source and not piece.of_file:
-                files.append(_spoken(name, transcripts[index]))
+                files.append(_transcript_source(name, transcripts[index]))
             else:
                 files.append(EvidenceSource(name, piece.text, piece.page, piece.at))
     return EvidenceSources((*files, *sources) if files or not whole else (), whole)
 
 
-def _spoken(name: str, transcript: Transcript) -> EvidenceSource:
+def _transcript_source(name: str, transcript: Transcript) -> EvidenceSource:
     text = "\n".join(" ".join(segment.text.split()) for segment in transcript.segments)
     return EvidenceSource(name, text, starts=tuple(segment.start for segment in transcript.segments))
 
@@ -107,7 +107,7 @@ async def check_evidence(
         return found
     transcripts = {made.part: made.transcript for made in state.products.values() if made.transcript is not None}
     sources = sources_of(state.request, stands_for, state.opened.facts, transcripts)
-    found = await _verified(found, schema, sources)
+    found = await _with_evidence(found, schema, sources)
     if not found.evidence:
         return found
     suffix = ""
@@ -127,7 +127,7 @@ async def check_evidence(
     return found
 
 
-async def _verified(found: JsonAnswer, schema: JsonOutput, sources: EvidenceSources) -> JsonAnswer:
+async def _with_evidence(found: JsonAnswer, schema: JsonOutput, sources: EvidenceSources) -> JsonAnswer:
     evidence = await offload(_long(found, sources), evidence_of, found.data, schema.schema, sources)
     return msgspec.structs.replace(found, evidence=evidence)
 
@@ -142,9 +142,9 @@ def describe_unverified(data: Any, fields: Sequence[str], suffix: str = "") -> s
     >>> describe_unverified({"total": 1284.5}, ["/total"])
     'total (1284.5) occurs in none of the files: it is computed, or made up'
     """
-    named = [f"{_name(field)} ({_shown(value_at(data, field))})" for field in fields[:_NAMED]]
-    if len(fields) > _NAMED:
-        named.append(f"{len(fields) - _NAMED} more")
+    named = [f"{_name(field)} ({_quote_value(value_at(data, field))})" for field in fields[:_MAX_NAMED_FIELDS]]
+    if len(fields) > _MAX_NAMED_FIELDS:
+        named.append(f"{len(fields) - _MAX_NAMED_FIELDS} more")
     one = len(fields) == 1
     ends = "occurs in none of the files: it is" if one else "occur in none of the files: they are"
     return f"{', '.join(named)} {ends} computed, or made up{suffix}"
@@ -154,9 +154,9 @@ def _name(field: str) -> str:
     return field.removeprefix("/") or "the answer"
 
 
-def _shown(value: Any) -> str:
+def _quote_value(value: Any) -> str:
     text = msgspec.json.encode(value).decode("utf-8", "replace")
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+    return text if len(text) <= _MAX_SHOWN_VALUE else f"{text[: _MAX_SHOWN_VALUE - 3]}..."
 
 
 async def _ask_again(
@@ -194,8 +194,8 @@ async def _ask_again(
     if done is None:
         return found, None, ", and asking again failed"
     suffix = ", also when asked again"
-    better = await _merged(found, done, schema, part)
-    return (found if better is None else await _verified(better, schema, sources)), done.actual, suffix
+    better = await _merge_answers(found, done, schema, part)
+    return (found if better is None else await _with_evidence(better, schema, sources)), done.actual, suffix
 
 
 class _Part(NamedTuple):
@@ -260,7 +260,9 @@ def _asking_for(call: ChatCall, schema: JsonOutput, ask: Ask) -> ChatCall:
     return msgspec.structs.replace(call, messages=ask(schema), output=output)
 
 
-async def _merged(found: JsonAnswer, done: FinishedCall, schema: JsonOutput, part: _Part | None) -> JsonAnswer | None:
+async def _merge_answers(
+    found: JsonAnswer, done: FinishedCall, schema: JsonOutput, part: _Part | None
+) -> JsonAnswer | None:
     """Return the first answer with the repeated values in place; None if that is not a valid answer."""
     target = schema if part is None else part.output
     try:
@@ -269,7 +271,7 @@ async def _merged(found: JsonAnswer, done: FinishedCall, schema: JsonOutput, par
             return None
         text, data = parsed.text, parsed.data
         if part is not None:
-            data = {**found.data, **_selected(data, part)}
+            data = {**found.data, **_select_values(data, part)}
             text = msgspec.json.encode(data).decode()
             if (await run_bounded(partial(json_answer.parse, text, schema.schema))).problem:
                 return None
@@ -278,7 +280,7 @@ async def _merged(found: JsonAnswer, done: FinishedCall, schema: JsonOutput, par
     return JsonAnswer(done=msgspec.structs.replace(done, made=msgspec.structs.replace(done.made, text=text)), data=data)
 
 
-def _selected(data: dict[str, Any], part: _Part) -> dict[str, Any]:
+def _select_values(data: dict[str, Any], part: _Part) -> dict[str, Any]:
     """Return the repeated values with numbers parsed, without those that contain no number."""
     selected = {name: data[name] for name in part.output.schema["properties"] if name in data}
     for name in part.numbers & selected.keys():

@@ -14,7 +14,7 @@ from intermodal.core.request import Sampling
 from intermodal.events import Actual, Committed, Finished, Note, StepFinished, StepStarted, TextDelta
 from intermodal.executor.attempt.answer_notes import answer_notes
 from intermodal.executor.attempt.retry import Reroute
-from intermodal.executor.conversion.checks import drowned
+from intermodal.executor.conversion.checks import voices_without_words
 from intermodal.executor.preparation import prompt
 from intermodal.executor.preparation.model_inputs import ModelInput
 from intermodal.executor.preparation.preflight import (
@@ -128,7 +128,7 @@ def no_content_error(run: RouteRun, step: Transform | Call, missing: tuple[Empty
 
 def _nothing_in(empty: EmptyFile, transcript: Transcript | None) -> str:
     """Return what was not found in a file, in sentences. Voices without a recognised word are not called silence."""
-    said = drowned(transcript, empty.name)
+    said = voices_without_words(transcript, empty.name)
     if not said:
         return describe_empty([empty])
     rest = tuple(each for each in empty.looked_for if each != SPEECH)

@@ -37,7 +37,7 @@ from intermodal.json_schema import (
 
 _FENCE = "```"
 _BEGIN = re.compile(r"[{\[]")
-_TRIED = 8  # positions of an answer at which a value is tried
+_MAX_TRIED_POSITIONS = 8  # positions of an answer at which a value is tried
 
 
 class ParsedAnswer(Value, frozen=True):
@@ -67,14 +67,14 @@ def parse(text: str, schema: dict[str, Any], budget: StepBudget, digest: bytes =
         values = _values(text, budget)
     except ValueError as error:
         return ParsedAnswer(problem=f"not JSON ({error})")
-    checked = [_checked(each, schema, budget, digest) for each in values]
+    checked = [_validate(each, schema, budget, digest) for each in values]
     valid = [each for each in checked if not each.problem]
     if any(each.data != valid[0].data for each in valid):
         return ParsedAnswer(problem="it holds several answers that differ")
     return (valid or checked)[0]
 
 
-def _checked(found: ParsedAnswer, schema: dict[str, Any], budget: StepBudget, digest: bytes) -> ParsedAnswer:
+def _validate(found: ParsedAnswer, schema: dict[str, Any], budget: StepBudget, digest: bytes) -> ParsedAnswer:
     """Return a value validated against its schema, corrected if that makes it valid."""
     known = cached_schema(schema, budget, digest)
     violation = known.violation(found.data, budget)
@@ -100,7 +100,7 @@ def _values(text: str, budget: StepBudget) -> list[ParsedAnswer]:
     except ValueError as error:
         why, at = str(error), 0  # not the error: its traceback holds this frame
     found: list[ParsedAnswer] = []
-    for tried in range(_TRIED):
+    for tried in range(_MAX_TRIED_POSITIONS):
         begins = _BEGIN.search(body, at)
         if begins is None:
             break

@@ -28,7 +28,7 @@ from intermodal.store.rows import Work
 
 Answering = Callable[["RouteRun", Call], Awaitable[Finished]]
 MAX_LINE = 300  # characters of a line: prosody suffers in longer ones, and progress is reported by line
-_QUOTED = 12  # maximum number of unknown letters that a note names
+_MAX_QUOTED_LETTERS = 12  # maximum number of unknown letters that a note names
 
 _ENDS = re.compile(r"(?<=[.!?。！？])[\"'”’)\]]*\s+|\n+|(?<=[。！？])")
 _PAUSES = re.compile(r"(?<=[,;:–—])\s+")
@@ -81,11 +81,11 @@ def speech_lines(text: str, longest: int = MAX_LINE) -> tuple[str, ...]:
     """
     made: list[str] = []
     for sentence in filter(None, _ENDS.split(strip_invisible(text))):
-        made += _cut(" ".join(sentence.split()), longest)
+        made += _split_line(" ".join(sentence.split()), longest)
     return tuple(line for line in made if any(map(str.isalnum, line)))
 
 
-def _cut(line: str, longest: int) -> list[str]:
+def _split_line(line: str, longest: int) -> list[str]:
     if len(line) <= longest:
         return [line]
     pieces: list[str] = []
@@ -129,7 +129,7 @@ _LATIN_NAMES = ("LATIN", "MODIFIER LETTER", "FEMININE ORDINAL", "MASCULINE ORDIN
 async def speak(run: RouteRun, step: Call, answering: Answering) -> Finished:
     """Make the last call of a route that generates text first. ``answering`` generates and streams it."""
     endpoint = run.state.endpoint(step)
-    answered = await _answered(run, step, answering)
+    answered = await _answer_text(run, step, answering)
     text = await _input_text(run, step)
     lines = speech_lines(text if answered is None else strip_markdown(text))
     if not lines:
@@ -156,7 +156,7 @@ async def speak(run: RouteRun, step: Call, answering: Answering) -> Finished:
     return run.finished(step, speech=speech, endpoint=answered.endpoint, finish_reason=answered.finish_reason)
 
 
-async def _answered(run: RouteRun, step: Call, answering: Answering) -> Finished | None:
+async def _answer_text(run: RouteRun, step: Call, answering: Answering) -> Finished | None:
     """Generate the text if a call of this route does; return None if there is nothing to answer."""
     for name in input_steps(step):
         before = run.step(name)
@@ -184,10 +184,10 @@ def _remarks(made: CallResult, text: str, languages: tuple[str, ...]) -> list[st
         remarks.append(f"the voice has no sound for {len(made.silent)} of its lines, which are left out: {left}")
     letters = unknown_letters(text, languages)
     if letters:
-        more = "..." if len(letters) > _QUOTED else ""
+        more = "..." if len(letters) > _MAX_QUOTED_LETTERS else ""
         remarks.append(
             f"the voice does not know {len(letters)} letters of the text and spells or skips them: "
-            f"{letters[:_QUOTED]}{more}"
+            f"{letters[:_MAX_QUOTED_LETTERS]}{more}"
         )
     return remarks
 

@@ -105,7 +105,7 @@ async def translation_result(run: RouteRun, step: Call, answer: str, heard: Tran
     found = parse_lines(text, heard) if heard is not None else None
     seconds = heard.seconds if heard is not None else _length(run)
     if found is None:
-        found = (Segment(start=0.0, end=seconds, text=" ".join(_unnumbered(text).split())),)
+        found = (Segment(start=0.0, end=seconds, text=" ".join(_without_numbers(text).split())),)
         if heard is not None:
             what = f"{step.endpoint} did not keep the lines of the transcript apart, so the translation has no times"
             await run.state.emit(Note(text=what, step=step.id, warns=True))
@@ -125,7 +125,7 @@ def _length(run: RouteRun) -> float:
     return max((part.seconds.mid for part in run.state.opened.facts.parts if part.seconds.known), default=0.0)
 
 
-def _unnumbered(text: str) -> str:
+def _without_numbers(text: str) -> str:
     return "\n".join(found[2] if (found := _LINE.match(row)) else row for row in text.splitlines())
 
 

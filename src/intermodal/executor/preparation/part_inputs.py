@@ -81,7 +81,7 @@ class InputPreparer:
                 found = _audio_of(products[each.id])
                 return found if near else as_wav_input(found)
             if near:
-                return await self._decoded(each.index, progress)
+                return await self._decode_audio(each.index, progress)
             return await self._file(each.index, endpoint, ENDINGS, progress)
         raise errors.PlanStale("has nothing to hear", where=step.endpoint, todo="plan again", step=step.id)
 
@@ -131,7 +131,7 @@ class InputPreparer:
         facts: PartFacts = self._opened.facts.parts[index]
         return facts
 
-    async def _decoded(self, index: int, progress: Progress | None = None) -> AudioInput:
+    async def _decode_audio(self, index: int, progress: Progress | None = None) -> AudioInput:
         if index not in self._pcm:
             name = self._facts(index).name
             pcm = await self._media.pcm(self._opened.data(index), name=name, progress=progress)
@@ -149,7 +149,7 @@ class InputPreparer:
             return AudioInput(
                 seconds=facts.seconds.mid, data=await self._whole(index), media_type=facts.media_type, name=facts.name
             )
-        return as_wav_input(await self._decoded(index, progress))
+        return as_wav_input(await self._decode_audio(index, progress))
 
     async def _picture(self, index: int, facts: PartFacts, endpoint: Endpoint) -> ImageInput:
         accepted = facts.media_type in accepted_image_types(endpoint)

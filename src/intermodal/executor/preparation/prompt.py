@@ -51,10 +51,10 @@ from intermodal.protocols.special_tokens import SpecialTokens, special_tokens
 NOTHING_HEARD = video_timeline.NOTHING_FOUND["said"]
 NOTHING_READ = video_timeline.NOTHING_FOUND["on screen"]
 NOTHING_SEEN = video_timeline.NOTHING_FOUND["seen"]
-_KNOWN = special_tokens()
+_SPECIAL_TOKENS = special_tokens()
 
 
-def sanitize(text: str, marks: SpecialTokens = _KNOWN) -> str:
+def sanitize(text: str, marks: SpecialTokens = _SPECIAL_TOKENS) -> str:
     """Return the visible text of media without chat template marks, safe to pass to a model.
 
     >>> sanitize("7\\u202e42<|im_\\u200bend|>")
@@ -71,13 +71,13 @@ def label(what: str, name: str, page: int = 0) -> str:
     >>> label("Text", "report.pdf", 2), label("Text", "yes: obey.pdf")
     ('Text of report.pdf, page 2', 'Text of "yes: obey.pdf"')
     """
-    joined = f"{what} {_PREPOSITIONS.get(what.rpartition(' ')[2], 'of')} {_quoted(shown_name(name))}"
+    joined = f"{what} {_PREPOSITIONS.get(what.rpartition(' ')[2], 'of')} {_quote_name(shown_name(name))}"
     return f"{joined}, page {page}" if page else joined
 
 
 _PREPOSITIONS = {"read": "from", "seen": "in"}  # the preposition for a block, by the last word of its title
 _PLAIN = re.compile(r"[\w.()+-]+")
-_UNQUOTED = str.maketrans({'"': "'", "[": "(", "]": ")", "`": "'"})
+_QUOTE_REPLACEMENTS = str.maketrans({'"': "'", "[": "(", "]": ")", "`": "'"})
 
 
 def shown_name(name: str) -> str:
@@ -86,8 +86,8 @@ def shown_name(name: str) -> str:
     return short if len(short) <= 80 else f"{short[:77]}..."
 
 
-def _quoted(name: str) -> str:
-    return name if _PLAIN.fullmatch(name) else f'"{name.translate(_UNQUOTED)}"'
+def _quote_name(name: str) -> str:
+    return name if _PLAIN.fullmatch(name) else f'"{name.translate(_QUOTE_REPLACEMENTS)}"'
 
 
 def is_empty(piece: ModelInput) -> bool:
@@ -160,7 +160,9 @@ def _message(role: Role, parts: tuple[WirePart, ...]) -> list[WireMessage]:
 TURN_PARTS = (ToolCall, ToolResult, Reasoning, Refusal, Opaque)
 
 
-def in_order(pieces: tuple[ModelInput, ...], name: str = "", marks: SpecialTokens = _KNOWN) -> list[PromptItem]:
+def in_order(
+    pieces: tuple[ModelInput, ...], name: str = "", marks: SpecialTokens = _SPECIAL_TOKENS
+) -> list[PromptItem]:
     """Return the inputs of one part in the order in which a model gets them: by page, or by time for a video."""
     if not any(map(video_timeline.is_timed, pieces)):
         return [_block(piece, marks) if isinstance(piece, TextInput) else piece for piece in sorted(pieces, key=_page)]
@@ -170,7 +172,7 @@ def in_order(pieces: tuple[ModelInput, ...], name: str = "", marks: SpecialToken
     )
     still, heading, moving = video_timeline.in_time(seen)
     untimed = [_block(piece, marks) if isinstance(piece, TextInput) else piece for piece in still]
-    return [*untimed, DataBlock(f"{heading} {_quoted(shown_name(name)) if name else 'the video'}", moving)]
+    return [*untimed, DataBlock(f"{heading} {_quote_name(shown_name(name)) if name else 'the video'}", moving)]
 
 
 def _block(words: TextInput, marks: SpecialTokens) -> DataBlock:
@@ -205,7 +207,7 @@ def _message_parts(given: Sequence[PromptItem]) -> tuple[WirePart, ...]:
         if isinstance(each, str):
             waiting.append(each)
         elif isinstance(each, DataBlock):
-            for piece in _fenced(each, word):
+            for piece in _fence(each, word):
                 waiting.append(piece) if isinstance(piece, str) else put(piece)
         elif not isinstance(each, TextInput):
             put(each)
@@ -214,7 +216,7 @@ def _message_parts(given: Sequence[PromptItem]) -> tuple[WirePart, ...]:
     return tuple(parts)
 
 
-def _fenced(block: DataBlock, word: str) -> list[str | ImageInput]:
+def _fence(block: DataBlock, word: str) -> list[str | ImageInput]:
     """Return a block enclosed by its first line and a last line that no data can imitate.
 
     >>> _fenced(DataBlock("Text of a.txt", ("yes",)), "bako")
@@ -261,8 +263,8 @@ def with_repair(made: tuple[WireMessage, ...], answer: str, problem: str) -> tup
     ask = f"That is not valid: {problem}. Answer again, with only the corrected JSON."
     return (
         *made,
-        WireMessage(role="assistant", parts=(WireText(text=_KNOWN.broken(answer)),)),
-        WireMessage(role="user", parts=(WireText(text=_KNOWN.broken(ask)),)),
+        WireMessage(role="assistant", parts=(WireText(text=_SPECIAL_TOKENS.broken(answer)),)),
+        WireMessage(role="user", parts=(WireText(text=_SPECIAL_TOKENS.broken(ask)),)),
     )
 
 

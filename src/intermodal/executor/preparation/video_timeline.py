@@ -44,7 +44,7 @@ def in_time(pieces: Sequence[ModelInput]) -> tuple[tuple[ModelInput, ...], str, 
     moving = [piece for piece in pieces if isinstance(piece, (TextInput, ImageInput)) and is_timed(piece)]
     found: list[str | ImageInput] = []
     lines = _missing_lines(moving)
-    for piece in _merged(moving):
+    for piece in _merge_pieces(moving):
         if isinstance(piece, TextInput):
             lines.append(_line(piece))
             continue
@@ -58,7 +58,7 @@ def in_time(pieces: Sequence[ModelInput]) -> tuple[tuple[ModelInput, ...], str, 
 
 def text_of(pieces: Sequence[ModelInput], *, speakers: bool = False) -> str:
     """Return only the text, in order of time. ``speakers``: prefix speech with its speaker, if known."""
-    moving = _merged([piece for piece in pieces if isinstance(piece, TextInput) and piece.source])
+    moving = _merge_pieces([piece for piece in pieces if isinstance(piece, TextInput) and piece.source])
     return "\n".join(
         f"{piece.speaker}: {piece.text}" if speakers and piece.speaker else piece.text
         for piece in moving
@@ -83,7 +83,7 @@ def _missing_lines(moving: Sequence[TextInput | ImageInput]) -> list[str]:
     ]
 
 
-def _merged(moving: Sequence[TextInput | ImageInput]) -> list[TextInput | ImageInput]:
+def _merge_pieces(moving: Sequence[TextInput | ImageInput]) -> list[TextInput | ImageInput]:
     """Return the pieces in order of time, without empty or unchanged ones, and with continuing speech merged."""
     found: list[TextInput | ImageInput] = []
     last_on_screen = ""
