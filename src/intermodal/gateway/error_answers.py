@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from intermodal import errors
-from intermodal.gateway.failures import clear_tracebacks, error_code, interrupted
+from intermodal.gateway.failures import clear_tracebacks, error_code, shutdown_refusal
 from intermodal.gateway.response_metadata import report_failure
 from intermodal.protocols.calls import NotExpressible
 from intermodal.protocols.errors.responses import RequestRefused, error_response
@@ -47,7 +47,7 @@ def answer_cancelled(request: GatewayRequest, reply: ResponseWriter) -> None:
     if not reply.status and not reply.disconnected:
         reply.keep_alive = False
         request.served.failed("stopping")
-        answer_error(request.head, interrupted(reply), reply, request.served)
+        answer_error(request.head, shutdown_refusal(reply), reply, request.served)
 
 
 def retry_headers(error: BaseException) -> Mapping[str, str]:

@@ -21,7 +21,7 @@ def error_code(error: BaseException) -> str:
     return "invalid_request" if error_response(error).status == 400 else "internal"
 
 
-def interrupted(reply: ResponseWriter) -> RequestRefused:
+def shutdown_refusal(reply: ResponseWriter) -> RequestRefused:
     """Return the error for a request that the shutdown interrupts."""
     reply.is_no_answer()
     return RequestRefused(_STOPPING, status=503, todo="ask again", code="stopping")

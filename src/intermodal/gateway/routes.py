@@ -85,7 +85,7 @@ ROUTES: RouteTable = {
 _PATHS = frozenset(path for _, path in ROUTES)
 _BELOW = tuple(path for _, path in ROUTES if path.endswith("/") and path != "/")  # the rest of the path is a name
 # Paths that clients request, and why they are not served.
-_NOT_SERVED: Mapping[str, str] = {
+_UNSERVED_PATHS: Mapping[str, str] = {
     "/v1/files": "no files are kept here: send a file with the message it belongs to",
     "/v1/batches": "no batches are kept here",
     "/v1/assistants": "no assistants are kept here: send the whole conversation",
@@ -118,7 +118,7 @@ def find_route(head: RequestHead) -> HttpRoute:
     others = [verb for verb, there in ROUTES if there == below and not (there in _BELOW and below == path)]
     if others:
         raise RequestRefused(f"{path} takes {' or '.join(others)}", status=405, headers={"allow": ", ".join(others)})
-    for prefix, why in _NOT_SERVED.items():
+    for prefix, why in _UNSERVED_PATHS.items():
         if path == prefix or path.startswith(f"{prefix}/"):
             raise RequestRefused(f"{prefix} is not served: {why}", status=404, code="not_served")
     raise RequestRefused("there is nothing at this path", status=404, code="not_found")

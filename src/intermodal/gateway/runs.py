@@ -78,11 +78,11 @@ def run_plan(
     request.served.planned(plan, live=live)
     allowance = KeyAllowance(context.ledger, given)
     running = context.client.execute(prepared, plan, live=live, tried=tried, allowance=allowance)
-    events = _watched(running, context.metrics, request.served)
+    events = _watch(running, context.metrics, request.served)
     return billed_run(allowance, request, plan, prepared.inputs.request.policy, events, tried)
 
 
-async def _watched(running: AsyncGenerator[Event], metrics: Metrics, served: RequestRecord) -> AsyncGenerator[Event]:
+async def _watch(running: AsyncGenerator[Event], metrics: Metrics, served: RequestRecord) -> AsyncGenerator[Event]:
     async with aclosing(running) as events:
         ops: dict[str, str] = {}  # operations by step
         async for event in events:

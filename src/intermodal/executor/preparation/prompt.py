@@ -219,7 +219,7 @@ def _message_parts(given: Sequence[PromptItem]) -> tuple[WirePart, ...]:
 def _fence(block: DataBlock, word: str) -> list[str | ImageInput]:
     """Return a block enclosed by its first line and a last line that no data can imitate.
 
-    >>> _fenced(DataBlock("Text of a.txt", ("yes",)), "bako")
+    >>> _fence(DataBlock("Text of a.txt", ("yes",)), "bako")
     ['Text of a.txt:\\n---bako\\nyes\\n---bako']
     """
     first, last = f"{block.label}:\n---{word}", f"---{word}"

@@ -20,7 +20,7 @@ from intermodal.executor.api import (
 from intermodal.gateway.billing import quota_error, rate_limit_headers
 from intermodal.gateway.direct.handover import Handover, settle
 from intermodal.gateway.error_answers import answer_cancelled, answer_failure
-from intermodal.gateway.failures import error_code, interrupted
+from intermodal.gateway.failures import error_code, shutdown_refusal
 from intermodal.gateway.http1 import response_writer
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter, StreamKeepalive, header_lines
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from intermodal.protocols.parsed_chat import ParsedChat
 
 _JSON = "application/json"
-_SHORTENED = "the budget of this key has no room for an answer of {} tokens: it was asked for {} at most"
-_STREAMED = header_lines(STREAM_HEADERS)
+_SHORTENED_NOTE = "the budget of this key has no room for an answer of {} tokens: it was asked for {} at most"
+_STREAM_HEADER_LINES = header_lines(STREAM_HEADERS)
 
 
 class _RunMetadata(msgspec.Struct, omit_defaults=True):
@@ -197,7 +197,7 @@ class ClientSink:
 
     def _open(self) -> None:
         if not self.writer.status:
-            self.writer.open(self._heads + _STREAMED, self._compiled.adapter.stream_type)
+            self.writer.open(self._heads + _STREAM_HEADER_LINES, self._compiled.adapter.stream_type)
 
     @property
     def _heads(self) -> str:
@@ -215,7 +215,7 @@ class ClientSink:
         """Return the run metadata in the format of ``response_metadata.py``."""
         planned = self._planned
         if self._shortened is not None:
-            notes = (_SHORTENED.format(self._compiled.limit, self._shortened.limit), *notes)
+            notes = (_SHORTENED_NOTE.format(self._compiled.limit, self._shortened.limit), *notes)
         noted = (*planned.notes, *(words(each, "http") for each in notes)) if notes else planned.notes
         return planned.about + b"," + _encode(_RunMetadata(cost, 1, round(seconds, 3), noted, unreported))[1:]
 
@@ -265,7 +265,7 @@ class ClientSink:
         report_failure(error, self._asked.served)
 
     def interruption(self) -> BaseException:
-        return interrupted(self.writer)
+        return shutdown_refusal(self.writer)
 
     def cancelled(self) -> None:
         answer_cancelled(self._asked, self.writer)

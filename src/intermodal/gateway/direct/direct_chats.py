@@ -80,10 +80,10 @@ if TYPE_CHECKING:
 #
 # A cache of text sizes: system prompts recur in every request.
 
-KEPT = 1024
+MAX_TEXT_SIZES = 1024
 _LONGEST = 8 << 10  # characters of the longest text that is cached
-ROOM = 1 << 20  # bytes of all cached texts
-ASKED, ASKED_ROOM = 512, 512 << 10  # cached questions, and their bytes
+TEXT_SIZES_ROOM = 1 << 20  # bytes of all cached texts
+MAX_QUESTIONS, QUESTIONS_ROOM = 512, 512 << 10  # cached questions, and their bytes
 
 
 class TextSizeCache:
@@ -91,11 +91,11 @@ class TextSizeCache:
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
-        self._known: BoundedCache[str, TextSizes] = BoundedCache(
-            "sizes of texts", KEPT, room=ROOM, size=lambda text, _: getsizeof(text)
+        self._match_cached: BoundedCache[str, TextSizes] = BoundedCache(
+            "sizes of texts", MAX_TEXT_SIZES, room=TEXT_SIZES_ROOM, size=lambda text, _: getsizeof(text)
         )
         self._questions: BoundedCache[tuple[str, bool], tuple[object, ...]] = BoundedCache(
-            "what questions ask for", ASKED, room=ASKED_ROOM, size=lambda key, _: getsizeof(key[0])
+            "what questions ask for", MAX_QUESTIONS, room=QUESTIONS_ROOM, size=lambda key, _: getsizeof(key[0])
         )
         self._catalog = Catalog()
         self._names: tuple[tuple[str, ...], tuple[str, ...]] = (), ()  # tokenizers; vocabularies for estimates
@@ -112,13 +112,13 @@ class TextSizeCache:
             return False
         names, before = (tuple(sorted(vocabularies_to_count(catalog))), catalog.vocabularies), self._names
         if names != before:
-            self._known.clear()
+            self._match_cached.clear()
         self._catalog, self._names = catalog, names
         return names != before
 
     def sizes(self, text: str) -> TextSizes:
         """Return the sizes of a text in every unit that is counted."""
-        found = self._known.get(text)
+        found = self._match_cached.get(text)
         if found is None:
             size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
             made_of = count_scripts(text)
@@ -126,7 +126,7 @@ class TextSizeCache:
             shape = (bucket_top(len(text)), *map(bucket_top, rough), bucket_top(size), *self._counts(text))
             found = TextSizes(shape, len(text), made_of, size)
             if len(text) <= _LONGEST:
-                self._known[text] = found
+                self._match_cached[text] = found
         return found
 
     def _counts(self, text: str) -> list[tuple[str, int]]:
@@ -151,11 +151,11 @@ _WORDS = 64 << 10  # bytes of a body without its media: counting this much takes
 POLICIES = 512
 _WISHES = 1 << 10  # bytes of policy overrides up to which the policy is cached
 _A_SHAPE, _A_PART, _A_PLAN = 1 << 10, 256, 8 << 10  # estimated bytes of a shape, each part, and a plan
-_READ = 6  # bytes in memory per byte of JSON
+_BYTES_IN_MEMORY = 6  # bytes in memory per byte of JSON
 _OF_ITEMS = (b'"role"', b'"call_id"')
 
 
-class _Known(NamedTuple):
+class _CachedPlan(NamedTuple):
     """The cached result for a shape, with the state it was derived from."""
 
     planned: ChatPlan | str  # else the reason why there is none
@@ -195,7 +195,7 @@ class DirectChats:
     def __init__(self, context: GatewayContext, outbox: WriteBatcher) -> None:
         self.engine = DirectEngine(context.client, outbox)
         self._context = context
-        self._compiled_plans: BoundedCache[tuple[object, ...], _Known] = BoundedCache(
+        self._compiled_plans: BoundedCache[tuple[object, ...], _CachedPlan] = BoundedCache(
             "compiled plans by shape", CACHED_PLANS, room=CACHED_BYTES, size=lambda _, known: known.size
         )
         self._policies: BoundedCache[tuple[object, ...], Policy] = BoundedCache("policies by overrides", POLICIES)
@@ -211,7 +211,7 @@ class DirectChats:
             return None
         await self._context.client.looked()
         await offload(len(request.body) > LONG, check_values, request, MAX_VALUES, self._context.limits.text)
-        chat, request.chat = request.chat or await self._read(request, adapter), None
+        chat, request.chat = request.chat or await self._parse_chat(request, adapter), None
         if chat is None:
             if not request.served.not_direct:
                 _by_run(request, "it has a field or a part that is not passed on")
@@ -224,12 +224,12 @@ class DirectChats:
         await self._context.client.look_up(policy)
         catalog = self._context.client.catalog_for(policy)
         if self._measures.count_by(catalog):  # the sizes were counted with another catalog's vocabularies
-            chat = await self._read(request, adapter)
+            chat = await self._parse_chat(request, adapter)
             assert chat is not None
         question = (
             await self._context.client.question_needs(question_excerpt(chat.question)) if _open(chat, policy) else None
         )
-        return self._known(request, adapter, chat, policy, catalog, question)
+        return self._match_cached(request, adapter, chat, policy, catalog, question)
 
     def at_once(
         self, request: GatewayRequest, dialect: ClientApi, reply: ResponseWriter, over: OnEnd
@@ -244,7 +244,7 @@ class DirectChats:
         body = extract_media(request.body)
         if len(body.text) > _WORDS or _many_items(body.text):
             return None
-        chat = request.chat = _read(request, body, adapter, self._measures)
+        chat = request.chat = _parse_chat(request, body, adapter, self._measures)
         if chat is None:
             return None
         policy = self._policy(request, chat)
@@ -261,7 +261,7 @@ class DirectChats:
         if self._measures.count_by(catalog):
             request.chat = None
             return None
-        ready = self._known(request, adapter, chat, policy, catalog, question)
+        ready = self._match_cached(request, adapter, chat, policy, catalog, question)
         if ready is None or ready.planned is None:
             return None
         sink = ClientSink(self._context, ready.planned, chat, request, reply, over)
@@ -293,7 +293,7 @@ class DirectChats:
             return None
         return policy
 
-    def _known(
+    def _match_cached(
         self,
         request: GatewayRequest,
         adapter: ProtocolAdapter,
@@ -313,7 +313,7 @@ class DirectChats:
             return MatchedChat(chat, adapter, key, known.planned, policy, place, question)
         return MatchedChat(chat, adapter, key, None, policy, place, question)
 
-    async def _read(self, request: GatewayRequest, adapter: ProtocolAdapter) -> ParsedChat | None:
+    async def _parse_chat(self, request: GatewayRequest, adapter: ProtocolAdapter) -> ParsedChat | None:
         body = await offload(len(request.body) > LARGE_BODY, extract_media, request.body)
         if len(body.text) > SAMPLE_RATIO * FIRST_SAMPLE:
             _by_run(request, "it is too long")
@@ -322,8 +322,8 @@ class DirectChats:
             _by_run(request, "it has too many messages")
             return None
         if len(request.body) > LARGE_BODY or len(body.text) > _WORDS:
-            return await offload(True, _read, request, body, adapter, self._measures.alone())
-        return _read(request, body, adapter, self._measures)
+            return await offload(True, _parse_chat, request, body, adapter, self._measures.alone())
+        return _parse_chat(request, body, adapter, self._measures)
 
     # ---- a shape that is new -------------------------------------------------------------------
 
@@ -333,19 +333,19 @@ class DirectChats:
         # The planner's inputs, read together: a later look at the machine may replace them while it runs.
         machine, as_of, refusals = client.machine, client.today, client.upstreams.refusals
         inputs = await self._inputs(ready, request)
-        planned: ChatPlan | str = _PREPARED
+        planned: ChatPlan | str = _PREPARED_NOTE
         if inputs is None:
             catalog, epoch = client.catalog_for(ready.policy), client.epoch
         else:
             await asyncio.sleep(0)  # parsing and planning are separate turns of the event loop
             plan = await context.plan_cache.shared(inputs)
             long = is_long_request(inputs.request)
-            planned = await offload(long, self._compile, ready, inputs, plan) if plan is not None else _UNPLANNED
+            planned = await offload(long, self._compile, ready, inputs, plan) if plan is not None else _UNPLANNED_NOTE
             catalog, epoch, as_of = inputs.catalog, inputs.statistics.epoch, inputs.as_of
             machine = client.machine if inputs.machine == client.machine else inputs.machine
         client.epoch = max(client.epoch, epoch)  # otherwise every chat of this shape is planned until the next look
         size = _size(ready.chat, planned)
-        self._compiled_plans[ready.key] = _Known(planned, size, ref(catalog), machine, epoch, as_of, refusals)
+        self._compiled_plans[ready.key] = _CachedPlan(planned, size, ref(catalog), machine, epoch, as_of, refusals)
         if isinstance(planned, str):
             _by_run(request, planned)
             await asyncio.sleep(0)  # it is parsed and planned again, for its own sizes
@@ -356,7 +356,7 @@ class DirectChats:
         client = self._context.client
         endpoint = inputs.catalog.by_id.get(plan.chosen.endpoint)
         if endpoint is None:
-            return _PREPARED
+            return _PREPARED_NOTE
         means = HostAccess(
             find_key(endpoint.host, client.env) or "", rate_card_lookup(snapshot_file(client.env))(endpoint),
             Timeouts().as_said(client.config.timeouts), client.proxies,
@@ -438,8 +438,8 @@ def _by_run(request: GatewayRequest, why: str) -> None:
     request.served.not_direct = why
 
 
-_PREPARED = "it is prepared before it is sent"
-_UNPLANNED = "chats like it are planned one by one"
+_PREPARED_NOTE = "it is prepared before it is sent"
+_UNPLANNED_NOTE = "chats like it are planned one by one"
 
 
 def _size(chat: ParsedChat, planned: ChatPlan | str) -> int:
@@ -450,7 +450,12 @@ def _size(chat: ParsedChat, planned: ChatPlan | str) -> int:
     """
     parts = chat.messages + len(chat.texts) + len(chat.pictures)
     besides = sum(len(field) for name, field in chat.fields.items() if name not in CONVERSATION_FIELDS)
-    return _A_SHAPE + _A_PART * parts + besides + (_A_PLAN + _READ * besides if isinstance(planned, ChatPlan) else 0)
+    return (
+        _A_SHAPE
+        + _A_PART * parts
+        + besides
+        + (_A_PLAN + _BYTES_IN_MEMORY * besides if isinstance(planned, ChatPlan) else 0)
+    )
 
 
 def _open(chat: ParsedChat, policy: Policy) -> bool:
@@ -469,7 +474,7 @@ def _many_items(text: bytes) -> bool:
     return max(map(text.count, _OF_ITEMS)) > MAX_PARTS
 
 
-def _read(
+def _parse_chat(
     request: GatewayRequest, body: ExtractedBody, adapter: ProtocolAdapter, measures: TextSizeCache
 ) -> ParsedChat | None:
     chat = adapter.chat_of(body, request.owner, measures)

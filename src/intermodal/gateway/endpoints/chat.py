@@ -26,7 +26,7 @@ from intermodal.events import (
 )
 from intermodal.gateway import response_metadata
 from intermodal.gateway.endpoints.models import JSON_HEADERS
-from intermodal.gateway.failures import error_code, interrupted
+from intermodal.gateway.failures import error_code, shutdown_refusal
 from intermodal.gateway.http1 import response_writer
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter, StreamKeepalive
@@ -135,7 +135,7 @@ async def plan_chat(
     job = PlannedChat(call, run_request, prepared, plan, ignored)
     job.rendered = rendered
     if dialect is OPENAI_CHAT:
-        job.usage = _usage_wanted(fields.get("stream_options"))
+        job.usage = _wants_usage(fields.get("stream_options"))
         if any(bytes(fields.get(name, b"null")) != b"null" for name in ("functions", "function_call")):
             job.writes["functions"] = True
     if dialect.refers:
@@ -182,7 +182,7 @@ def _missing_messages(fields: Mapping[str, msgspec.Raw], name: str) -> RequestRe
     return RequestRefused(what, status=400, todo="send what is to be answered as its content")
 
 
-def _usage_wanted(options: msgspec.Raw | None) -> bool:
+def _wants_usage(options: msgspec.Raw | None) -> bool:
     """Return True if ``stream_options`` asks for usage. Raises RequestRefused if it is not an object."""
     try:
         stream_options = msgspec.json.decode(options, type=dict[str, Any] | None) if options is not None else None
@@ -258,7 +258,7 @@ class ChatStream:
             await self._events()
         except asyncio.CancelledError:
             if not self._reply.disconnected:  # the server stops
-                await self._fail(interrupted(self._reply))
+                await self._fail(shutdown_refusal(self._reply))
             raise
         except ConnectionResetError:
             raise

@@ -70,7 +70,7 @@ async def _decode_token_ids(tokens: tuple[tuple[int, ...], ...], model: str, con
     if not name:
         what = f"the input is token ids of an unknown vocabulary: {model} is not a name of OpenAI's"
         raise RequestRefused(what, status=400, todo=f"{_INSTEAD}, or let the server's config serve one of these names")
-    return await asyncio.to_thread(_decoded, name, tokens)
+    return await asyncio.to_thread(_decode_tokens, name, tokens)
 
 
 def _encoding(model: str, config: Config) -> str:
@@ -82,7 +82,7 @@ def _encoding(model: str, config: Config) -> str:
     return ""
 
 
-def _decoded(name: str, tokens: tuple[tuple[int, ...], ...]) -> tuple[str, ...]:
+def _decode_tokens(name: str, tokens: tuple[tuple[int, ...], ...]) -> tuple[str, ...]:
     encoding = byte_pair.load_encoding(name)
     if encoding is None:
         what = f"the input is in tokens, and the server has no vocabulary of {name}"

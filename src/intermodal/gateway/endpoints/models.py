@@ -41,7 +41,7 @@ def model_rows(catalog: Catalog, key: VirtualKey = ANONYMOUS) -> list[dict[str, 
     If a key allows a model only at certain hosts, it gets a row for each of those endpoints.
     """
     there = list(callable_endpoints(catalog))
-    bridged = _bridged(there)
+    bridged = _bridged_kinds(there)
     by_model: dict[str, list[Endpoint]] = {}
     for endpoint in there:
         by_model.setdefault(endpoint.model.id, []).append(endpoint)
@@ -59,7 +59,7 @@ def callable_endpoints(catalog: Catalog) -> Iterator[Endpoint]:
     return (endpoint for endpoint in catalog.endpoints if endpoint.ready and is_allowed(endpoint, catalog))
 
 
-def _bridged(endpoints: Iterable[Endpoint]) -> frozenset[Kind]:
+def _bridged_kinds(endpoints: Iterable[Endpoint]) -> frozenset[Kind]:
     tasks = {task for endpoint in endpoints for task in endpoint.model.tasks}
     return frozenset(kind for kind, needs in _BRIDGES.items() if not needs or tasks & set(needs))
 
@@ -100,7 +100,7 @@ def _each(per_million: float | None) -> str:
     return f"{(per_million or 0) / 1e6:.12f}".rstrip("0").rstrip(".")
 
 
-def _named(context: GatewayContext, made: list[dict[str, Any]], key: VirtualKey) -> list[dict[str, Any]]:
+def _name_rows(context: GatewayContext, made: list[dict[str, Any]], key: VirtualKey) -> list[dict[str, Any]]:
     """Return rows of the names that are not models: ``auto``, policies and aliases that the key allows."""
     config = context.client.config
     kinds: dict[str, list[Kind]] = {}
@@ -116,7 +116,7 @@ def _named(context: GatewayContext, made: list[dict[str, Any]], key: VirtualKey)
     by_name = {name: row for row in made for name in (row["id"], *row["endpoints"])}
     by_name |= prompts
     for meant in config.serve.aliases.values():  # an alias may use any short form of a model's name
-        for each in _known(context, meant):
+        for each in _endpoints_of_name(context, meant):
             if each.model.id in by_name:
                 by_name.setdefault(meant, by_name[each.model.id])
     names = {name: name for name in (AUTO, *(f"{POLICY}{name}" for name in config.policies if name != AUTO))}
@@ -145,7 +145,7 @@ def prompt_input_kinds(file: PromptFile) -> list[str]:
     return [kind for kind in KINDS if kind in taken or "file" in taken]
 
 
-def _known(context: GatewayContext, name: str) -> tuple[Endpoint, ...]:
+def _endpoints_of_name(context: GatewayContext, name: str) -> tuple[Endpoint, ...]:
     """Return the endpoints that a name stands for; () if none, or if it is ambiguous."""
     try:
         return find_by_name(context.client.catalog, name) if not name.startswith(POLICY) and name != AUTO else ()
@@ -162,7 +162,7 @@ def _chats(row: Mapping[str, Any]) -> bool:
 def _all(context: GatewayContext, key: VirtualKey) -> list[dict[str, Any]]:
     """Return all rows that this key allows."""
     catalog = context.client.catalog
-    return [*_named(context, model_rows(catalog), key), *model_rows(catalog, key)]
+    return [*_name_rows(context, model_rows(catalog), key), *model_rows(catalog, key)]
 
 
 def _row_of(context: GatewayContext, key: VirtualKey, name: str, see: str) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def _row_of(context: GatewayContext, key: VirtualKey, name: str, see: str) -> di
                 return row
     found = [each for each in find_by_name(context.client.catalog, name) if is_allowed(each, context.client.catalog)]
     if any(each.ready for each in found) and key.asks(name, found[0].model.id):
-        return {**_row(found, _bridged(callable_endpoints(context.client.catalog))), "id": name}
+        return {**_row(found, _bridged_kinds(callable_endpoints(context.client.catalog))), "id": name}
     raise UnknownModel(f"there is no model named {name[:200]}", todo=f"see {see}")
 
 

@@ -41,7 +41,7 @@ async def explain_chat(context: GatewayContext, request: GatewayRequest, reply: 
     job = await plan_chat(context, request, await _dialect(context, request), exact=True)
     head = {**JSON_HEADERS, "x-intermodal-plan": job.plan.id, **ignored_header(job.ignored)}
     long = is_long_request(job.request)
-    reply.whole(200, await offload(long, _written, job.plan), head)
+    reply.whole(200, await offload(long, _plan_json, job.plan), head)
 
 
 async def _dialect(context: GatewayContext, request: GatewayRequest) -> ClientApi:
@@ -64,7 +64,7 @@ async def get_plan(context: GatewayContext, request: GatewayRequest, reply: Resp
     found = context.plans.of(request.owner, name)
     if found is None:
         raise RequestRefused("there is no such plan, or it is no longer kept", status=404, code="not_found")
-    reply.whole(200, await offload(len(found.chosen.last.inputs) > MANY, _written, found), JSON_HEADERS)
+    reply.whole(200, await offload(len(found.chosen.last.inputs) > MANY, _plan_json, found), JSON_HEADERS)
 
 
 async def count_tokens(context: GatewayContext, request: GatewayRequest, reply: ResponseWriter) -> None:
@@ -86,7 +86,7 @@ def _with_a_limit(body: bytes) -> bytes:
     return msgspec.json.encode({**tree, "max_tokens": 1})
 
 
-def _written(plan: Plan) -> bytes:
+def _plan_json(plan: Plan) -> bytes:
     return dumps(_document(plan))
 
 

@@ -47,7 +47,7 @@ async def rerank(context: GatewayContext, request: GatewayRequest, reply: Respon
     work = RankingWork(call.query, list(map(len, call.documents)))
     endpoint = ranking_endpoint(client.catalog_for(policy), policy.model, policy, work)
     passages = [Passage(text=text) for text in call.documents]
-    ranked = await _ranked(context, request, policy, endpoint, call, passages)
+    ranked = await _rank(context, request, policy, endpoint, call, passages)
     usage = Usage(input_tokens=ranked.tokens, output_tokens=0)
     seconds, cost = ranked.seconds, ranked.cost
     request.served.called(
@@ -63,7 +63,7 @@ async def rerank(context: GatewayContext, request: GatewayRequest, reply: Respon
     await reply.send(200, body, {**JSON_HEADERS, **head})
 
 
-async def _ranked(
+async def _rank(
     context: GatewayContext, request: GatewayRequest, policy: Policy, endpoint: Endpoint, call: RerankCall,
     passages: list[Passage],
 ) -> RerankResult:  # fmt: skip

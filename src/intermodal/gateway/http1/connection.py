@@ -79,10 +79,10 @@ class ChunkSizes:
 _MAX_WRITE_BUFFER = 32 << 10  # bytes that wait for a slow reader before the writer has to wait
 _MAX_UNSENT = 64 << 10  # bytes that the kernel may hold unsent besides those
 _TCP, _NOTSENT_LOWAT = 6, {"linux": 25, "darwin": 0x201}  # of setsockopt
-_READ = 64 << 10  # bytes per read: in chunks of one byte they cause 10,000 calls from the parser
+_READ_SIZE = 64 << 10  # bytes per read: in chunks of one byte they cause 10,000 calls from the parser
 _LARGE = 256 << 10  # bytes of a body that is received into its final buffer: joining pieces would hold it twice
 _AT_ONCE = 1 << 20  # bytes of a large body that are received before other connections get their turn
-_PIPELINED = 16  # complete requests that may wait for earlier answers
+_MAX_PIPELINED = 16  # complete requests that may wait for earlier answers
 _DIGITS = 8
 _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,%d})\r\n" % _DIGITS)
 
@@ -187,7 +187,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=_MAX_WRITE_BUFFER)
-        self._transport.max_size = _READ  # type: ignore[attr-defined]
+        self._transport.max_size = _READ_SIZE  # type: ignore[attr-defined]
         _limit_socket_buffer(transport)
         self._serving.connections.add(self)
         self._patience(self._serving.limits.head_seconds)
@@ -345,7 +345,7 @@ class Connection(asyncio.Protocol):
     # ---- the parser's side
 
     def on_message_begin(self) -> None:
-        if len(self._waiting) >= _PIPELINED:
+        if len(self._waiting) >= _MAX_PIPELINED:
             raise RequestRefused("too many requests at once on one connection", status=429)
         self._inside = self._began = True
         self._begin()

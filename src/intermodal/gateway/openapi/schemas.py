@@ -71,7 +71,7 @@ def enum(*values: str) -> Schema:
     return {"enum": list(values)}
 
 
-def tagged(kind: str, **fields: Schema) -> Schema:
+def variant(kind: str, **fields: Schema) -> Schema:
     """Return an object schema with a constant ``type``."""
     return object_of(["type", *fields], open=True, type={"const": kind}, **fields)
 
@@ -90,8 +90,8 @@ _FORMAT = object_of(
 )  # fmt: skip
 _CHOICE = one_of(enum("auto", "none", "required"), {"type": "object"}, {"type": "null"})
 _FUNCTION = {"name": TEXT, "description": or_null(TEXT), "parameters": or_null(_SCHEMA), "strict": or_null(FLAG)}
-SIGNED = object_of(open=True, google=object_of(open=True, thought_signature=TEXT))
-SIGNED["description"] = (
+SIGNATURE = object_of(open=True, google=object_of(open=True, thought_signature=TEXT))
+SIGNATURE["description"] = (
     "Google's signature of the reasoning before the call. Sent back with it, it outlives the gateway."
 )
 _SENT_CALL = object_of(
@@ -124,14 +124,14 @@ _IMAGES = or_null(list_of({"type": "string", "description": "An image or audio i
 SHARED: Mapping[str, Schema] = {
     "Wishes": OVERRIDES,
     "ChatPart": {"anyOf": [
-        tagged("text", text=TEXT), tagged("refusal", refusal=TEXT),
-        tagged("image_url", image_url=one_of(_media(), object_of(["url"], open=True, url=_media(),
+        variant("text", text=TEXT), variant("refusal", refusal=TEXT),
+        variant("image_url", image_url=one_of(_media(), object_of(["url"], open=True, url=_media(),
             detail=or_null(TEXT)))),
-        tagged("input_audio", input_audio=one_of(TEXT, _SOUND)),
-        tagged("input_video", input_video=object_of(["data"], open=True, data=TEXT)),
-        tagged("video_url", video_url=object_of(["url"], open=True, url=_media())),
-        tagged("file", file=object_of(["file_data"], open=True, file_data=TEXT, filename=or_null(TEXT))),
-        tagged("document_url", document_url=_media()),
+        variant("input_audio", input_audio=one_of(TEXT, _SOUND)),
+        variant("input_video", input_video=object_of(["data"], open=True, data=TEXT)),
+        variant("video_url", video_url=object_of(["url"], open=True, url=_media())),
+        variant("file", file=object_of(["file_data"], open=True, file_data=TEXT, filename=or_null(TEXT))),
+        variant("document_url", document_url=_media()),
     ]},
     "ChatMessage": object_of(
         ["role"], open=True, role=enum(*ROLES), name=TEXT,
@@ -145,29 +145,29 @@ SHARED: Mapping[str, Schema] = {
         ["function"], open=True, type={"const": "function"}, function=object_of(["name"], open=True, **_FUNCTION)
     ),
     "ResponsePart": {"anyOf": [
-        *(tagged(kind, text=TEXT) for kind in ("input_text", "output_text", "text")), tagged("refusal", refusal=TEXT),
-        tagged("input_image", image_url=_media()), tagged("input_audio", input_audio=_SOUND),
+        *(variant(kind, text=TEXT) for kind in ("input_text", "output_text", "text")), variant("refusal", refusal=TEXT),
+        variant("input_image", image_url=_media()), variant("input_audio", input_audio=_SOUND),
         object_of(["type"], open=True, type={"const": "input_file"}, file_data=TEXT, file_url=TEXT,
             filename=or_null(TEXT)),
     ]},
     "ResponseItem": {"anyOf": [
         object_of(["role", "content"], open=True, type={"const": "message"}, role=enum(*ITEM_ROLES),
                   content=one_of(TEXT, list_of(ref("ResponsePart")))),
-        tagged("function_call", call_id=TEXT, name=TEXT, arguments=TEXT),
-        tagged("function_call_output", call_id=TEXT, output=one_of(TEXT, list_of(ref("ResponsePart")))),
-        tagged("reasoning"), tagged("item_reference", id=TEXT),
+        variant("function_call", call_id=TEXT, name=TEXT, arguments=TEXT),
+        variant("function_call_output", call_id=TEXT, output=one_of(TEXT, list_of(ref("ResponsePart")))),
+        variant("reasoning"), variant("item_reference", id=TEXT),
     ]},
     "ResponseTool": object_of(["name"], open=True, type={"const": "function"}, **_FUNCTION),
     "MessageSource": {"anyOf": [
-        tagged("base64", media_type=TEXT, data=TEXT), tagged("url", url=TEXT), tagged("text", data=TEXT),
+        variant("base64", media_type=TEXT, data=TEXT), variant("url", url=TEXT), variant("text", data=TEXT),
     ]},
     "MessageBlock": {
         "description": "A block of an unlisted type is the vendor's own, and is returned unchanged.",
         "anyOf": [
-            tagged("text", text=TEXT), tagged("image", source=ref("MessageSource")), tagged("document",
+            variant("text", text=TEXT), variant("image", source=ref("MessageSource")), variant("document",
                 source=ref("MessageSource")),
-            tagged("tool_use", id=TEXT, name=TEXT, input={"type": "object"}), tagged("thinking", thinking=TEXT),
-            tagged("tool_result", tool_use_id=TEXT),
+            variant("tool_use", id=TEXT, name=TEXT, input={"type": "object"}), variant("thinking", thinking=TEXT),
+            variant("tool_result", tool_use_id=TEXT),
             object_of(["type"], open=True, type={"type": "string", "not": enum(
                 "text", "image", "document", "tool_use", "thinking", "tool_result")}),
         ],
@@ -191,7 +191,7 @@ SHARED: Mapping[str, Schema] = {
 
 _MAYBE_NUMBER = or_null({"type": "number"})
 _LIMIT = or_null({"type": "integer", "minimum": 1})
-_NOT_KEPT: Schema = {"description": "Must be empty: nothing is stored here.", "enum": [None, "", False]}
+_EMPTY_FIELD: Schema = {"description": "Must be empty: nothing is stored here.", "enum": [None, "", False]}
 _COMMON: Mapping[str, Schema] = {
     "model": {"type": "string", "minLength": 1, "maxLength": 400,
         "description": "A model, `auto`, `policy:NAME`, `prompt:NAME`, or an alias of the config."},
@@ -223,7 +223,7 @@ _TRANSCRIPTION_FORM: dict[str, Schema] = {
     "response_format": enum(*TRANSCRIPT_FORMATS), "timestamp_granularities[]": enum("segment"),
     "stream": enum("false"),
 }  # fmt: skip
-_DRAWN: Mapping[str, Schema] = {
+_IMAGE_FIELDS: Mapping[str, Schema] = {
     "n": {"type": "integer", "minimum": 1, "maximum": 10},
     "size": {"type": "string", "pattern": "^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$"},
     "quality": enum("", "auto", "standard", "hd", *get_args(Quality)),
@@ -256,14 +256,14 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
             open=True, effort=or_null(TEXT), summary=or_null(TEXT), generate_summary=or_null(TEXT),
             context=or_null(TEXT),
         )),
-        "previous_response_id": _NOT_KEPT, "conversation": _NOT_KEPT,
+        "previous_response_id": _EMPTY_FIELD, "conversation": _EMPTY_FIELD,
         "prompt": or_null(object_of(["id"], open=True, id=TEXT, version=or_null(TEXT), variables=_VARIABLES)),
     },
     "MessagesRequest": {
         **_COMMON, **_PROMPT, "messages": list_of(ref("Message")), "tools": or_null(list_of(ref("MessageTool"))),
         "cache_control": or_null({"type": "object"}), "top_k": _SETTINGS["top_k"],
         "thinking": or_null(object_of(["type"], open=True, type=TEXT, budget_tokens=WHOLE)),
-        "system": one_of(TEXT, list_of(tagged("text", text=TEXT)), {"type": "null"}),
+        "system": one_of(TEXT, list_of(variant("text", text=TEXT)), {"type": "null"}),
             "stop_sequences": or_null(list_of(TEXT)),
         "tool_choice": or_null(object_of(["type"], open=True, type=enum("auto", "any", "tool", "none"), name=TEXT)),
         "output_config": or_null(object_of(open=True, effort=or_null(TEXT), format=or_null(object_of(
@@ -296,11 +296,11 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
         "response_format": or_null(enum("mp3", "wav")), "speed": {"enum": [1, None]}, "stream_format": enum("audio"),
     },
     "ImagesRequest": {
-        **_COMMON, **{name: or_null(schema) for name, schema in _DRAWN.items()}, "prompt": TEXT,
+        **_COMMON, **{name: or_null(schema) for name, schema in _IMAGE_FIELDS.items()}, "prompt": TEXT,
         "stream": {"enum": [False, None]},
     },
     "ImageEditsRequest": {
-        **_DRAWN, "model": _COMMON["model"], "user": _COMMON["user"], "prompt": TEXT,
+        **_IMAGE_FIELDS, "model": _COMMON["model"], "user": _COMMON["user"], "prompt": TEXT,
         "image": {**_FILE, "description": "An input image; send several as `image[]`."},
         "image[]": list_of(_FILE),
         "mask": {**_FILE, "description": "Transparent or white where the input image may change; of the same size."},
@@ -335,7 +335,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "TranscriptionRequest": ("model", "file"), "TranslationRequest": ("model", "file"),
 }  # fmt: skip
 # Requests that a prompt file can state completely, and the field that is required without one.
-_RENDERED: Mapping[str, str] = {
+_PROMPT_FILE_FIELDS: Mapping[str, str] = {
     "ChatRequest": "messages", "ResponsesRequest": "input", "MessagesRequest": "messages",
     "OllamaChatRequest": "messages", "OllamaGenerateRequest": "",
 }  # fmt: skip
@@ -360,7 +360,7 @@ def request_schemas() -> dict[str, Schema]:
     made = {}
     for name, takes in ACCEPTED_FIELDS.items():
         fields = {field: FIELDS[name][field] for field in sorted(takes)}
-        rendered = _RENDERED.get(name)
+        rendered = _PROMPT_FILE_FIELDS.get(name)
         needed = (
             _NEEDS[name] if rendered is None else [each for each in _NEEDS[name] if each not in ("model", rendered)]
         )
@@ -433,14 +433,14 @@ _RUN_METADATA = ref("Told")
 
 _CALL = _exact(
     but=("extra_content",), id=TEXT, type={"const": "function"}, function=_exact(name=TEXT, arguments=TEXT),
-    extra_content=SIGNED,
+    extra_content=SIGNATURE,
 )  # fmt: skip
 _AUDIO = {"id": TEXT, "expires_at": WHOLE, "data": TEXT}
 _DELTA = object_of(
     open=True, role={"const": "assistant"}, content=TEXT, refusal=TEXT, reasoning_content=TEXT, audio=_exact(**_AUDIO),
     tool_calls=list_of(object_of(
         ["index", "function"], index=_COUNT, id=TEXT, type={"const": "function"},
-        function=object_of(name=TEXT, arguments=TEXT), extra_content=SIGNED,
+        function=object_of(name=TEXT, arguments=TEXT), extra_content=SIGNATURE,
     )),
 )  # fmt: skip
 _CHAT_USAGE = _open(
@@ -482,7 +482,7 @@ _ITEM: Schema = {"anyOf": [
         ]}),
     ),
     _open(type={"const": "function_call"}, id=TEXT, status=_STATUS, call_id=TEXT, name=TEXT, arguments=TEXT),
-    tagged("reasoning"),
+    variant("reasoning"),
 ]}  # fmt: skip
 _RESPONSE_USAGE = _open(
     input_tokens=_COUNT, input_tokens_details=_open(cached_tokens=_COUNT, cache_write_tokens=_COUNT),
@@ -586,7 +586,13 @@ _OLLAMA_MESSAGE = object_of(
 _DETAILS = object_of(
     ["family"], format=TEXT, family=TEXT, families=or_null(_TEXTS), parameter_size=TEXT, quantization_level=TEXT
 )
-_LISTED: dict[str, Schema] = {"name": TEXT, "model": TEXT, "size": _COUNT, "digest": TEXT, "details": _DETAILS}
+_OLLAMA_MODEL_FIELDS: dict[str, Schema] = {
+    "name": TEXT,
+    "model": TEXT,
+    "size": _COUNT,
+    "digest": TEXT,
+    "details": _DETAILS,
+}
 OLLAMA: Mapping[str, Schema] = {
     "OllamaAnswer": object_of(
         ["model", "created_at", "message", "done"], open=True, model=TEXT,
@@ -605,8 +611,8 @@ OLLAMA: Mapping[str, Schema] = {
         prompt_eval_count=_COUNT, intermodal=_RUN_METADATA,
     ),
     "OllamaLine": one_of(ref("OllamaAnswer"), ref("OllamaError")),
-    "OllamaTags": _exact(models=list_of(_exact(modified_at=TEXT, **_LISTED))),
-    "OllamaRunning": _exact(models=list_of(_exact(context_length=or_null(WHOLE), **_LISTED))),
+    "OllamaTags": _exact(models=list_of(_exact(modified_at=TEXT, **_OLLAMA_MODEL_FIELDS))),
+    "OllamaRunning": _exact(models=list_of(_exact(context_length=or_null(WHOLE), **_OLLAMA_MODEL_FIELDS))),
     "OllamaShown": _exact(
         modelfile=TEXT, parameters=TEXT, template=TEXT, modified_at=TEXT, details=_DETAILS,
             model_info={"type": "object"},

@@ -10,7 +10,7 @@ from functools import cache
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8  # of mallopt
 _LARGE = 32 << 20  # bytes: the largest value that mallopt accepts on 64-bit systems
-_KEPT = 64 << 20  # bytes that stay free at the top
+_TOP_PADDING = 64 << 20  # bytes that stay free at the top
 
 
 def set_malloc_options() -> bool:
@@ -36,8 +36,8 @@ def set_malloc_options() -> bool:
         return False
     done = [
         mallopt(_MMAP_THRESHOLD, _LARGE),
-        mallopt(_TRIM_THRESHOLD, _KEPT),
-        mallopt(_TOP_PAD, _KEPT),
+        mallopt(_TRIM_THRESHOLD, _TOP_PADDING),
+        mallopt(_TOP_PAD, _TOP_PADDING),
         mallopt(_ARENA_MAX, 1),
     ]
     return all(done)

@@ -31,8 +31,12 @@ MAX_QUEUED_LINES = 10_000  # lines that wait for a reader
 BATCH_SECONDS = 0.05  # seconds for which lines are gathered before they are written together
 _QUIET = 40  # empty rounds before the thread sleeps until the next line
 _LOOK = 1.0  # seconds between two attempts to write to a slow reader
-_GONE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF)  # the reader is gone for good; any other failure may pass
-_WATCHED = frozenset({"/healthz", "/readyz", "/metrics"})  # polled all day by machines
+_READER_GONE_ERRORS = (
+    errno.EPIPE,
+    errno.ECONNRESET,
+    errno.EBADF,
+)  # the reader is gone for good; any other failure may pass
+_POLLED_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})  # polled all day by machines
 
 
 class _Line(msgspec.Struct, frozen=True, gc=False):
@@ -153,7 +157,7 @@ class RequestLog:
             end = left[0].index(b"\n") + 1 if begun else 0
             self._rest = left[0][:end]  # comes next, so that no line is half a line
             self._why = (error.strerror or type(error).__name__).lower()
-            self._gone = error.errno in _GONE
+            self._gone = error.errno in _READER_GONE_ERRORS
             return (left[0][end:] + b"".join(left[1:])).count(b"\n")
         return 0
 
@@ -183,18 +187,18 @@ def log_level(served: RequestRecord) -> LogLevel:
         return "error"
     if served.status >= 400 or served.broken or not served.status:
         return "warning"
-    return "debug" if served.route in _WATCHED else "info"
+    return "debug" if served.route in _POLLED_PATHS else "info"
 
 
 def _json(line: _Line, worker: int = 0) -> str:
     stamp = datetime.fromtimestamp(line.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     head: dict[str, Any] = {"time": stamp, "level": line.level, **({"worker": worker} if worker else {})}
     if isinstance(line.what, str):
-        return _dumped({**head, "event": "note", "message": line.what})
-    return _dumped({**head, "event": "request", **log_fields(line.what)})
+        return _dump_line({**head, "event": "note", "message": line.what})
+    return _dump_line({**head, "event": "request", **log_fields(line.what)})
 
 
-def _dumped(tree: dict[str, Any]) -> str:
+def _dump_line(tree: dict[str, Any]) -> str:
     return msgspec.json.encode(tree).decode() + "\n"
 
 

@@ -51,15 +51,15 @@ def digest(secret: str) -> bytes:
 # How long a revoked key may still be accepted: a tenth of a second, part of which passes after the check.
 KEY_REFRESH_SECONDS = 0.09
 RECHECK_SECONDS = 0.01  # seconds after which an authenticated key is checked again before anything is done
-_EXPECTED = 1.0  # seconds after a request in which another one is expected
+_NEXT_REQUEST_SECONDS = 1.0  # seconds after a request in which another one is expected
 _NAMES = ("authorization", "x-api-key", "api-key")
 _NONE = QuotaRefusal(
     status=401, code="invalid_api_key",
     words="no key was sent; send one as 'Authorization: Bearer im-…' or 'x-api-key: im-…'",
 )  # fmt: skip
 _WRONG = QuotaRefusal(status=401, code="invalid_api_key", words="this is not a key of this gateway")
-_EXPIRED = QuotaRefusal(status=401, code="invalid_api_key", words="this key has expired")
-_REVOKED = QuotaRefusal(status=401, code="invalid_api_key", words="this key was revoked")
+_EXPIRED_KEY = QuotaRefusal(status=401, code="invalid_api_key", words="this key has expired")
+_REVOKED_KEY = QuotaRefusal(status=401, code="invalid_api_key", words="this key was revoked")
 _SEVERAL = QuotaRefusal(status=400, code="invalid_api_key", words="several different keys were sent; send one")
 
 
@@ -125,9 +125,9 @@ class Authenticator:
         if key is None:
             return _WRONG
         if key.revoked is not None:
-            return _REVOKED
+            return _REVOKED_KEY
         if key.expires is not None and now >= key.expires:
-            return _EXPIRED
+            return _EXPIRED_KEY
         return key
 
     def still(self, key: VirtualKey) -> bool:
@@ -142,7 +142,7 @@ class Authenticator:
     @property
     def expecting(self) -> bool:
         """True if a request came lately, so that ``look_ahead`` is worthwhile."""
-        return 0 <= self._clock() - self._asked < _EXPECTED
+        return 0 <= self._clock() - self._asked < _NEXT_REQUEST_SECONDS
 
     def look_ahead(self) -> None:
         """Check in a thread whether keys changed, so that no request waits for it. Raises StoreError."""

@@ -336,7 +336,7 @@ class LeasePool:
     def key_leases(self, key: VirtualKey, now: float) -> KeyLeases:
         found = self._leases_by_key.get(key.id)
         if found is None or now >= found.until or found.key is not key:
-            found = self._leases_by_key[key.id] = self._opened(key, now)
+            found = self._leases_by_key[key.id] = self._open_leases(key, now)
         return found
 
     def parts(self, key_leases: KeyLeases, claim: QuotaClaim, now: float) -> list[LeaseAmount]:
@@ -372,7 +372,7 @@ class LeasePool:
         rpm, tpm = self._rates(f"at/{endpoint}", rate, now)
         return [*([(rpm, 1)] if rpm else []), *([(tpm, tokens)] if tpm else [])]
 
-    def _opened(self, key: VirtualKey, now: float) -> KeyLeases:
+    def _open_leases(self, key: VirtualKey, now: float) -> KeyLeases:
         budgets: dict[str, dict[Period, int | None]] = {"usd": {}, "tokens": {}}
         for budget in key.budgets:
             budgets[budget.unit][budget.period] = budget.limit

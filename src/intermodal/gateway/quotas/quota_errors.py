@@ -63,12 +63,12 @@ def tokens_unknown(key: VirtualKey) -> QuotaRefusal:
     )
 
 
-def account_exhausted(key: VirtualKey, lease: Lease, amount: int, now: float) -> QuotaRefusal:
+def exhausted_account_refusal(key: VirtualKey, lease: Lease, amount: int, now: float) -> QuotaRefusal:
     """Return the refusal for an account with too little left for this request."""
-    return _rate_exceeded(key, lease, amount) if not lease.account.period else _budget_exceeded(key, lease, amount, now)
+    return _rate_refusal(key, lease, amount) if not lease.account.period else _budget_refusal(key, lease, amount, now)
 
 
-def _rate_exceeded(key: VirtualKey, lease: Lease, amount: int) -> QuotaRefusal:
+def _rate_refusal(key: VirtualKey, lease: Lease, amount: int) -> QuotaRefusal:
     limit = lease.account.limit or 0
     whose = f"key {key.name!r}" if not lease.account.id.startswith("at/") else lease.account.id.split("/", 1)[1]
     whose = whose.removesuffix("/rpm").removesuffix("/tpm")
@@ -92,7 +92,7 @@ def _rate_exceeded(key: VirtualKey, lease: Lease, amount: int) -> QuotaRefusal:
     )
 
 
-def _budget_exceeded(key: VirtualKey, lease: Lease, amount: int, now: float) -> QuotaRefusal:
+def _budget_refusal(key: VirtualKey, lease: Lease, amount: int, now: float) -> QuotaRefusal:
     limit = lease.account.limit or 0
     when = f"for {lease.start}" if lease.start else "in all"
     allowed = f"the {format_amount(lease.unit, limit)} that key {key.name!r} has {when}"

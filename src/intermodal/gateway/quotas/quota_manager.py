@@ -130,7 +130,7 @@ class QuotaManager:
         if made is None:
             for lease, amount in parts:
                 if lease.free < amount and now < lease.exhausted_until and amount > lease.obtainable:
-                    return quota_errors.account_exhausted(key, lease, amount, now)
+                    return quota_errors.exhausted_account_refusal(key, lease, amount, now)
         else:
             self._start_ticking()
         return made
@@ -240,7 +240,7 @@ class QuotaManager:
 
     async def ask(self, request: IdempotentRequest) -> FirstUse | StoredReply | QuotaRefusal:
         """Register a request under its Idempotency-Key. Pass a FirstUse to ``finish``, ``forget`` or ``abandon``."""
-        asking: asyncio.Future[FirstUse | StoredReply | IdempotencyConflict] = self._started(
+        asking: asyncio.Future[FirstUse | StoredReply | IdempotencyConflict] = self._start(
             lambda: self._quota_store.ask(self._worker, request, self._clock())
         )
         try:
@@ -355,7 +355,7 @@ class QuotaManager:
             hopeless = exhausted and not (recovering and lease.account.period)
             # An amount that this worker is returning itself will become available, however long its write takes.
             if hopeless or (waiter.waited(now) and lease.left < amount and not lease.returning):
-                waiter.future.set_result(quota_errors.account_exhausted(waiter.key, lease, amount, now))
+                waiter.future.set_result(quota_errors.exhausted_account_refusal(waiter.key, lease, amount, now))
             else:
                 still.append(waiter)
         self._waiters = still + self._waiters
@@ -454,9 +454,9 @@ class QuotaManager:
 
     async def _in_thread(self, do: Callable[[], T]) -> T:
         """Run ``do`` in the manager's thread; it finishes even if the caller is cancelled."""
-        return await asyncio.shield(self._started(do))
+        return await asyncio.shield(self._start(do))
 
-    def _started(self, do: Callable[[], T]) -> asyncio.Future[T]:
+    def _start(self, do: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._thread, do)
 
     async def close(self) -> None:

@@ -255,7 +255,7 @@ class SqliteQuotaStore:
         with self._database.reading() as connection:
             known = connection.execute("SELECT * FROM workers").fetchall() if connection is not None else []
         ended = [
-            row["id"] for row in known if self._ended(row["process"], row["seen"])
+            row["id"] for row in known if self._is_process_ended(row["process"], row["seen"])
         ]  # before the write lock is taken
         if not ended:
             return 0
@@ -273,7 +273,7 @@ class SqliteQuotaStore:
                     left.unlink(missing_ok=True)
         return len(charged)
 
-    def _ended(self, process: str, seen: float) -> bool:
+    def _is_process_ended(self, process: str, seen: float) -> bool:
         """Return True if a process ended. A process of another host or container counts as ended if it is silent."""
         if self._is_gone(process):
             return True
@@ -357,11 +357,11 @@ def _balance(connection: sqlite3.Connection, account: Account, start: str, worke
         (worker, account.id, start),
     ).fetchone()
     spent = row["spent"] if row is not None else 0
-    limit = account.limit if account.limit is not None else _UNLIMITED
+    limit = account.limit if account.limit is not None else _NO_LIMIT
     return spent, limit - spent - out, idle
 
 
-_UNLIMITED = 1 << 62
+_NO_LIMIT = 1 << 62
 
 
 def _write_report(connection: sqlite3.Connection, worker: str, report: LeaseReport, now: float) -> int:

@@ -15,15 +15,15 @@ from intermodal.protocols.errors.responses import RequestRefused
 
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9](?:[a-z0-9.-]{0,252}[a-z0-9])?)(?::([0-9]{1,5}))?")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-_WISHED = "access-control-request-method"
+_REQUESTED_METHOD_HEADER = "access-control-request-method"
 # Response headers that a page's script may read, besides the few that every script may read.
-_SHOWN = ", ".join((
+_EXPOSED_HEADERS = ", ".join((
     "x-request-id", "retry-after", "x-should-retry", "idempotency-replayed",
     *(f"x-intermodal-{name}" for name in ("plan", "route", "steps", "sends", "verdict", "loses", "ignored", "cost",
                                         "attempts", "max-tokens", "unverified")),
     *(f"x-ratelimit-{what}-{unit}" for unit in ("requests", "tokens") for what in ("limit", "remaining", "reset")),
 ))  # fmt: skip
-_REMEMBERED = "600"  # seconds for which a browser caches a preflight response
+_PREFLIGHT_MAX_AGE = "600"  # seconds for which a browser caches a preflight response
 
 
 class OriginPolicy:
@@ -64,7 +64,11 @@ class OriginPolicy:
         origin = head.headers.get("origin", "")
         if not self._is_welcome(origin):
             return {}
-        return {"access-control-allow-origin": origin, "vary": "origin", "access-control-expose-headers": _SHOWN}
+        return {
+            "access-control-allow-origin": origin,
+            "vary": "origin",
+            "access-control-expose-headers": _EXPOSED_HEADERS,
+        }
 
     def _is_ours(self, host: str) -> bool:
         found = _HOST.fullmatch(host)
@@ -75,14 +79,14 @@ class OriginPolicy:
 
 def is_preflight(head: RequestHead) -> bool:
     """Return True for a CORS preflight request."""
-    return head.method == "OPTIONS" and "origin" in head.headers and _WISHED in head.headers
+    return head.method == "OPTIONS" and "origin" in head.headers and _REQUESTED_METHOD_HEADER in head.headers
 
 
 def preflight_headers(head: RequestHead) -> dict[str, str]:
     """Return the headers that allow a preflight. Any header may be sent, since the request itself is checked later."""
     wanted = head.headers.get("access-control-request-headers")
     return {
-        "access-control-allow-methods": "GET, HEAD, POST", "access-control-max-age": _REMEMBERED,
+        "access-control-allow-methods": "GET, HEAD, POST", "access-control-max-age": _PREFLIGHT_MAX_AGE,
         **({"access-control-allow-headers": wanted} if wanted is not None else {}),
     }  # fmt: skip
 

@@ -88,7 +88,7 @@ class PromptFiles:
 
         Raises UnknownModel,  RequestRefused, and PromptError with the file's line for invalid variables.
         """
-        name = _named(call, client)
+        name = _prompt_of_call(call, client)
         if not name:
             if call.prompt is not None:
                 what = "variables of a prompt are sent, and no prompt is named"
@@ -151,7 +151,7 @@ def _folder(path: str) -> PromptFolder:
     return PromptFolder(path)
 
 
-def _named(call: ChatCall, client: ServerClient) -> str:
+def _prompt_of_call(call: ChatCall, client: ServerClient) -> str:
     by_model = prompt_name(call.model, client)
     by_id = call.prompt.id.removeprefix(PROMPT) if call.prompt is not None else ""
     if by_model and by_id and by_model != by_id:

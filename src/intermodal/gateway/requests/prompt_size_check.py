@@ -33,7 +33,7 @@ async def check_prompt_size(client: AsyncClient, request: Request) -> None:
         return
     while size * SAMPLE_RATIO <= whole:
         share = size / whole
-        prepared = await client.prepare(await offload(long, _cut, request, share))
+        prepared = await client.prepare(await offload(long, _cut_texts, request, share))
         if any(endpoint.host.counts_text for endpoint in prepared.inputs.catalog.endpoints):
             return  # the host's own token counter may be more exact than our rules
         try:
@@ -55,7 +55,7 @@ def _words_alone(request: Request) -> int:
     return found
 
 
-def _cut(request: Request, share: float) -> Request:
+def _cut_texts(request: Request, share: float) -> Request:
     return replace(
         request,
         messages=tuple(

@@ -71,11 +71,11 @@ class RenderedPrompt(NamedTuple):
 
 
 def bind_arguments(file: PromptFile, values: Mapping[str, Any]) -> dict[str, Any]:
-    given = {name: _given(file, name, value) for name, value in values.items()}
+    given = {name: _argument_of(file, name, value) for name, value in values.items()}
     return argument_values.bind_values(file, given)
 
 
-def _given(file: PromptFile, name: str, value: Any) -> Any:
+def _argument_of(file: PromptFile, name: str, value: Any) -> Any:
     """Return a variable as an argument: media as media, however it was sent; anything else as JSON."""
     argument = file.argument(name)
     if argument is not None and argument.holds:
@@ -98,16 +98,16 @@ def _holding(file: PromptFile, argument: Argument, value: Any) -> Any:
         return media
 
     try:
-        return media_references.with_media(argument.schema, _written(value), argument.name, put)
+        return media_references.with_media(argument.schema, _json_value(value), argument.name, put)
     except media_references.SchemaMismatch as error:
         raise file.error(f"argument {argument.name!r}: {error}", argument.line, f"it takes {argument.words}") from None
 
 
-def _written(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _written(each) for name, each in value.items()}
+        return {name: _json_value(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [_written(each) for each in value]
+        return [_json_value(each) for each in value]
     return value.text if isinstance(value, PastedDataUri) else value
 
 
@@ -196,14 +196,14 @@ def _output(kept: LoadedPrompt, made: Request, call: ChatCall) -> Any:
 
 def _sampling(file: Sampling, asked: Sampling) -> Sampling:
     """Return the combined sampling: the client's values take precedence, the lower token limit holds."""
-    stated = _stated(asked)
+    stated = _stated_options(asked)
     limits = [limit for limit in (file.max_tokens, asked.max_tokens) if limit is not None]
     return replace(file, **{**stated, "max_tokens": min(limits, default=None)})
 
 
 def _settings(file: Settings, asked: Settings) -> Settings:
-    return replace(file, **_stated(asked))
+    return replace(file, **_stated_options(asked))
 
 
-def _stated(options: Sampling | Settings) -> dict[str, Any]:
+def _stated_options(options: Sampling | Settings) -> dict[str, Any]:
     return {name: value for name in options.__struct_fields__ if (value := getattr(options, name)) not in _UNSAID}

@@ -332,7 +332,7 @@ def intersect_policies(policy: Policy, other: Policy) -> Policy:
         deadline=min(waits, default=None),
         farthest=min(policy.farthest, other.farthest, key=ZONES.index),
         private=tuple(dict.fromkeys((*policy.private, *other.private))),
-        release=tuple(dict.fromkeys((*_released(policy, other), *_released(other, policy)))),
+        release=tuple(dict.fromkeys((*_common_releases(policy, other), *_common_releases(other, policy)))),
         keep=tuple(dict.fromkeys((*policy.keep, *other.keep))),
         language=policy.language or other.language,
         pay_twice=policy.pay_twice and other.pay_twice,
@@ -344,7 +344,7 @@ def intersect_policies(policy: Policy, other: Policy) -> Policy:
     )
 
 
-def _released(policy: Policy, other: Policy) -> tuple[str, ...]:
+def _common_releases(policy: Policy, other: Policy) -> tuple[str, ...]:
     """Return the releases of ``policy`` that ``other`` releases too or does not keep private."""
     return tuple(
         each for each in policy.release if each in other.release or each.partition(":")[0] not in other.private

@@ -261,22 +261,22 @@ class ToolCallSignatures:
         if not any(map(_calls, request.messages)):
             return request
         messages = tuple(
-            replace(message, parts=tuple(self._signed(message, owner, digest))) if _calls(message) else message
+            replace(message, parts=tuple(self._with_signatures(message, owner, digest))) if _calls(message) else message
             for message, digest in running_digests(request.messages, owner)
         )
         return replace(request, messages=messages)
 
-    def _signed(self, message: Message, owner: str, digest: Callable[[], bytes]) -> Iterator[Part]:
+    def _with_signatures(self, message: Message, owner: str, digest: Callable[[], bytes]) -> Iterator[Part]:
         number, before = 0, ""
         for part in message.parts:
             if isinstance(part, ToolCall):
-                if not before and (found := self._found(part, number, owner, digest)):
+                if not before and (found := self._signature_of_call(part, number, owner, digest)):
                     yield signature_block(found)
                 number += 1
             before = signature_of(part)
             yield part
 
-    def _found(self, call: ToolCall, number: int, owner: str, digest: Callable[[], bytes]) -> str:
+    def _signature_of_call(self, call: ToolCall, number: int, owner: str, digest: Callable[[], bytes]) -> str:
         whose = _of(owner)
         kept = self._kept.found(whose, _by_id(call)) or self._kept.found(whose, _by_place(digest(), number))
         return str(kept["signature"]) if kept is not None and kept["tool"] == call.name else ""

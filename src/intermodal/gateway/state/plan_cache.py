@@ -168,13 +168,16 @@ def _bucket_bottom(size: int) -> int:
 
 def _plan_for_bounds(inputs: Inputs) -> Plan | None:
     try:
-        most, least = plan_from(_sized(inputs, most=True), "http"), plan_from(_sized(inputs, most=False), "http")
+        most, least = (
+            plan_from(_with_bucket_sizes(inputs, most=True), "http"),
+            plan_from(_with_bucket_sizes(inputs, most=False), "http"),
+        )
     except IntermodalError:
         return None
     return most if _decisions(most) == _decisions(least) else None
 
 
-def _sized(inputs: Inputs, *, most: bool) -> Inputs:
+def _with_bucket_sizes(inputs: Inputs, *, most: bool) -> Inputs:
     size = bucket_top if most else _bucket_bottom
 
     def sized(part: PartFacts) -> PartFacts:

@@ -102,7 +102,7 @@ class WorkerSupervisor:
         wake, woken = socket.socketpair()
         for end in (wake, woken):
             end.setblocking(False)
-        before = [(number, signal.signal(number, self._heard)) for number in _SIGNALS]
+        before = [(number, signal.signal(number, self._on_signal)) for number in _SIGNALS]
         was = signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
         try:
             self._due[0] = 0.0
@@ -130,7 +130,7 @@ class WorkerSupervisor:
 
     # ---- waiting
 
-    def _heard(self, number: int, frame: object) -> None:
+    def _on_signal(self, number: int, frame: object) -> None:
         self._signals.append(number)
 
     def _wait(self, wake: socket.socket) -> None:
@@ -233,9 +233,9 @@ class WorkerSupervisor:
         for child in [child for child in self._children if child.process.poll() is not None]:
             self._children.remove(child)
             child.line.close()
-            self._ended(child)
+            self._on_worker_end(child)
 
-    def _ended(self, child: _Child) -> None:
+    def _on_worker_end(self, child: _Child) -> None:
         code = child.process.returncode
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         if self._until is not None or child.leaving:
