@@ -261,8 +261,8 @@ def test_a_client_s_call_becomes_a_request_to_plan() -> None:
     request = request_from_call(call)
     assert call.model == "policy:cheapest"
     assert request.messages[0].parts[1:] == (
-        Image(source=BytesSource(data=b"\0\0\0", name="picture")),
-        Image(source=BytesSource(data=b"\0\0\1", name="picture 2")),  # what a plan and a model call it
+        Image(source=BytesSource(data=b"\0\0\0", name="image")),
+        Image(source=BytesSource(data=b"\0\0\1", name="image 2")),  # what a plan and a model call it
         Image(source=UrlSource(url="https://example.org/a.png"), detail="low"),
     )
     assert request.output == JsonOutput(schema={"type": "object"}, name="n")

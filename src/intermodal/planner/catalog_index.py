@@ -364,7 +364,7 @@ def _compares(endpoint: Endpoint) -> str:
     Such calls are counted differently.
     """
     if endpoint.model.matches_images:
-        return "pictures"
+        return "images"
     if not endpoint.model.answers_in_words:
         return endpoint.model.head_task or "texts"
     return ""

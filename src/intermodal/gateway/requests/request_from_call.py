@@ -72,7 +72,7 @@ def _part(part: WirePart, unnamed: Counter[str]) -> Part:
     if isinstance(part, WireText):
         return content.Text(text=part.text, name=part.name)
     if isinstance(part, WireImage):
-        return content.Image(source=BytesSource(data=part.data, name=called("picture")), detail=part.detail)
+        return content.Image(source=BytesSource(data=part.data, name=called("image")), detail=part.detail)
     if isinstance(part, WireAudio):
         return content.Audio(source=BytesSource(data=part.data, name=called("recording")))
     if isinstance(part, WireVideo):

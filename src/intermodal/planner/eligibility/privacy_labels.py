@@ -20,7 +20,7 @@ _KINDS = frozenset(KINDS)
 _CONTENT = ("text", "image")
 # A label for the inner kind also covers the outer one.
 INSIDE: dict[str, tuple[str, ...]] = {"video": ("audio", "image")}
-_OLDER_NAME = re.compile(r"\bpicture (?=\d+( \(\d+\))?$)")  # of an image in a file, which is now "image 1"
+_OLDER_NAME = re.compile(r"\bpicture(?=( \d+)?( \(\d+\))?$)")  # of an image in a file or a chat, which is now "image 1"
 
 
 def same_name(label: str, name: str) -> bool:
@@ -39,7 +39,7 @@ def covers(label: str, name: str) -> bool:
 def _last_names(label: str) -> tuple[str, str]:
     """Return the last component of a label's path, as it is and with the present name of an image in a file."""
     last = label.rsplit("/", 1)[-1]
-    return last, _OLDER_NAME.sub("image ", last)
+    return last, _OLDER_NAME.sub("image", last)
 
 
 def is_private(policy: Policy, part: PartFacts) -> bool:

@@ -405,9 +405,9 @@ def test_a_picture_dropped_into_open_webui_is_read_for_a_model_of_text(
     said = sse(found.text)
     assert found.status_code == 200 and said.done
     prompt = json.dumps(host.attempts[-1].json["messages"])
-    assert r"Text read from picture:\n---" in prompt and "1,380.50" in prompt
+    assert r"Text read from image:\n---" in prompt and "1,380.50" in prompt
     notes = said.events[-1]["usage"]["intermodal"]["notes"]
-    assert [note for note in notes if "layout of picture" in note]
+    assert [note for note in notes if "layout of image" in note]
     assert len(notes) == len(set(notes))
     again = house.chat(content, stream=True, stream_options={"include_usage": True})
     assert sse(again.text).events[-1]["usage"]["intermodal"]["attempts"] == 1  # it was read once

@@ -123,7 +123,7 @@ def test_that_nothing_was_found_is_an_error_of_chats(text_host: FakeHost, stream
                 model="far/plain", messages=[{"role": "user", "content": parts}], stream=stream
             )
             list(answer)
-    assert refused.value.code == "no_content_found" and "No text was found in picture" in str(refused.value)
+    assert refused.value.code == "no_content_found" and "No text was found in image" in str(refused.value)
     assert text_host.attempts == []
 
 
