@@ -41,7 +41,7 @@ from intermodal.questions.needs_regression import (
     Examples,
     ExamplesHeader,
     Reals,
-    centred,
+    center_vectors,
     embedded_form,
     of_length_one,
     pairs_of,
@@ -114,7 +114,7 @@ def fitted(rows: tuple[ExampleRow, ...], vectors: Vectors, digest: str) -> bytes
     texts, pairs = texts_of(rows), pairs_of(rows)
     known = vectors.all(texts)
     mean, directions = known.mean(0), directions_of(rows, vectors)
-    left = of_length_one(centred(known, mean, directions))
+    left = of_length_one(center_vectors(known, mean, directions))
     axes = np.linalg.svd(left, full_matrices=False)[2][:AXES].astype(np.float32)
     along = left @ axes.T
     whole = np.rint(127 * along / np.abs(along).max(axis=1, keepdims=True)).astype("i1")

@@ -31,7 +31,7 @@ from intermodal.plans.step import Check
 from intermodal.questions.needs_regression import (
     BEYOND,
     BEYOND_WORDS,
-    centred,
+    center_vectors,
     embedded_form,
     load_examples,
     of_length_one,
@@ -257,7 +257,7 @@ def test_the_vectors_that_are_kept_are_those_of_the_model() -> None:
     places = list(range(0, len(examples.texts), 300))
     forms = [embedded_form(examples.texts[place]) for place in places]
     vectors = np.array([e5.embed("", examples.model, form, True)["vector"] for form in forms], np.float32)
-    own = of_length_one(centred(vectors, examples.mean, examples.directions) @ examples.axes.T)
+    own = of_length_one(center_vectors(vectors, examples.mean, examples.directions) @ examples.axes.T)
     assert (own * examples.vectors[places]).sum(axis=1).min() > 0.995
 
 

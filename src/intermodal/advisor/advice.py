@@ -12,7 +12,7 @@ from intermodal.core.content import Value, renamed_field
 from intermodal.core.quantity import Quantity
 from intermodal.core.request import Aspect, Tier
 from intermodal.plans import numbers
-from intermodal.plans.explain import wrapped
+from intermodal.plans.explain import wrap_text
 from intermodal.plans.verdict import Verdict
 
 ADVICE_VERSION = 1
@@ -236,12 +236,17 @@ PLACES = {"here": LOCAL, "hosted": "hosted"}
 
 def text(advice: Advice) -> str:
     """Return the advice as text."""
-    lines = wrapped(f"decision: {headline(advice)}", " " * 10)
+    lines = wrap_text(f"decision: {headline(advice)}", " " * 10)
     lines += _said("because", advice.reason)
     lines += _said("call", advice.headline)
     lines += _body(advice)
     for other in advice.beside:
-        lines += ["", *wrapped(f"beside: {headline(other)}", " " * 10), *_said("because", other.reason), *_body(other)]
+        lines += [
+            "",
+            *wrap_text(f"beside: {headline(other)}", " " * 10),
+            *_said("because", other.reason),
+            *_body(other),
+        ]
     if advice.assumed:
         lines += _said("assumed", "; ".join(advice.assumed))
     for sentence in advice.sources:
@@ -300,7 +305,7 @@ def headline(advice: Advice) -> str:
 
 
 def _said(label: str, sentence: str) -> list[str]:
-    return wrapped(f"{label:<{LABEL}}{sentence}", " " * LABEL)
+    return wrap_text(f"{label:<{LABEL}}{sentence}", " " * LABEL)
 
 
 def _kind(advice: Advice, kind: UseOffers) -> list[str]:
@@ -314,7 +319,7 @@ def _kind(advice: Advice, kind: UseOffers) -> list[str]:
 
 
 def _under(label: str, sentence: str) -> list[str]:
-    return wrapped(f"  {label:<{PLACE}}{sentence}", " " * (PLACE + 2))
+    return wrap_text(f"  {label:<{PLACE}}{sentence}", " " * (PLACE + 2))
 
 
 def _offer(offer: RouteOffer) -> list[str]:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from intermodal.advisor.advice import Advice, AdviceStep, DecisionFork, OfferPlace, RouteOffer, RoutePick, UseOffers
 from intermodal.advisor.break_even import break_even, capacity, own_cost, requests_at_once
 from intermodal.advisor.candidate_catalog import CONTEXT_EACH, OWN_SERVER, CandidateCatalog
-from intermodal.advisor.model_uses import RECOGNITION, TITLES, ModelUse, UseName, job_of, narrowed, use_of, uses
+from intermodal.advisor.model_uses import RECOGNITION, TITLES, ModelUse, UseName, job_of, narrow_catalog, use_of, uses
 from intermodal.advisor.question import DAYS, LABELS, OPTION_NAMES, PROMPT, AdviceQuestion, check, hypothetical_request
 from intermodal.catalog import provenance
 from intermodal.catalog.shipped_rows import describe_data_policy
@@ -179,12 +179,12 @@ def _deciding_plan(planning: QuestionPlanner, catalog: Catalog) -> Plan:
     server is chosen only over routes that lose needs or miss the strength floor.
     """
     question, request, job = planning.question, planning.request, job_of(planning.question)
-    every = narrowed(catalog, None, job, "here" if question.local else "any")
+    every = narrow_catalog(catalog, None, job, "here" if question.local else "any")
     if not question.by_bill:
         return planning.plan(every, request)
     found: list[Plan] = []
     there = tuple(each for each in every.endpoints if question.hardware.stated or each.host is not OWN_SERVER)
-    for some in (every.among(there), narrowed(catalog, None, job, "hosted")):
+    for some in (every.among(there), narrow_catalog(catalog, None, job, "hosted")):
         with suppress(NoRoute):
             found.append(planning.plan(some, request))
     if not found:
@@ -298,7 +298,7 @@ def _offer(planning: QuestionPlanner, use: ModelUse, place: OfferPlace) -> Route
         return RouteOffer(place=place, refused=(planning.no_host,))
     if use.name not in RECOGNITION:
         planning = planning.with_answers()
-    catalog = narrowed(planning.catalog, use, use.job or job_of(planning.question), place)
+    catalog = narrow_catalog(planning.catalog, use, use.job or job_of(planning.question), place)
     request = planning.request
     # For a local answer, conversions have to be local too.
     policy = msgspec.structs.replace(request.policy, farthest="machine") if place == "here" else request.policy

@@ -213,7 +213,9 @@ def _senses(candidate: Candidate) -> set[str]:
 # ---- catalogs --------------------------------------------------------------------------------------
 
 
-def narrowed(catalog: Catalog, use: ModelUse | None, job: Job, place: Literal["hosted", "here", "any"]) -> Catalog:
+def narrow_catalog(
+    catalog: Catalog, use: ModelUse | None, job: Job, place: Literal["hosted", "here", "any"]
+) -> Catalog:
     """Return the catalog in which the answer is made at a place, by endpoints that accept no more than the use needs.
 
     Converters (speech recognition, OCR, vision, speech synthesis) may stay local: a hosted model can be given text that

@@ -51,14 +51,16 @@ def svg(advice: Advice, name: str = "") -> str:
     Args:
         name: prefix of its ids and classes; derived from the advice if "".
     """
-    head = drawing.wrapped(f"Decision: {headline(advice)}", 16, (WIDE - 2 * MARGIN) / drawing.BOLD, 2)
-    why = drawing.wrapped(f"because {advice.reason}. {advice.headline}.", SIZE, WIDE - 2 * MARGIN, 5)
+    head = drawing.wrap_lines(f"Decision: {headline(advice)}", 16, (WIDE - 2 * MARGIN) / drawing.BOLD, 2)
+    why = drawing.wrap_lines(f"because {advice.reason}. {advice.headline}.", SIZE, WIDE - 2 * MARGIN, 5)
     top = MARGIN + 22 * len(head) + ROW * len(why) + 14
     path = len(advice.path) * (STEP + GAP) + STEP + 14
     label = [f"Label: {advice.matters}."] if advice.matters else []
     label += [f"{place}: {pick.offer.endpoint}, {', '.join(figures(pick.offer))}." for place, pick in _next(advice)]
     label += [f"Beside: {headline(other)}, {', '.join(figures(other.offer))}." for other in advice.beside]
-    below = drawing.wrapped(" ".join((*label, f"Break-even: {advice.break_even.words}.")), SIZE, WIDE - 2 * MARGIN, 6)
+    below = drawing.wrap_lines(
+        " ".join((*label, f"Break-even: {advice.break_even.words}.")), SIZE, WIDE - 2 * MARGIN, 6
+    )
     charted = _lines(advice)
     high = top + path + (CHART if charted else 0) + ROW * len(below) + MARGIN + 10
     picture = drawing.Drawing(name or f"im-advice-{_digest(advice)}", WIDE, high)
@@ -104,14 +106,14 @@ def _path(picture: drawing.Drawing, advice: Advice, top: float) -> None:
     picture.rect((MARGIN, at, wide, STEP), "answering here-line", radius=7)
     title = advice.decided.title
     picture.text(MARGIN + PAD, at + 19, title, "ink bold", size=13)
-    shown = drawing.shortened(" · ".join((advice.endpoint, *figures(advice.offer))), SIZE, wide - 2 * PAD)
+    shown = drawing.shorten_text(" · ".join((advice.endpoint, *figures(advice.offer))), SIZE, wide - 2 * PAD)
     picture.text(MARGIN + PAD, at + 36, shown, "soft", size=SIZE)
 
 
 def _fork(picture: drawing.Drawing, fork: DecisionFork, top: float) -> None:
     """Draw a question with its answer, the reason, and where the other answer would have led."""
     picture.rect((MARGIN, top, CARD, STEP), "card card-line", radius=7)
-    lines = drawing.wrapped(fork.question, 12, CARD - 2 * PAD, 2)
+    lines = drawing.wrap_lines(fork.question, 12, CARD - 2 * PAD, 2)
     for place, line in enumerate(lines):
         picture.text(MARGIN + PAD, top + STEP / 2 + 4 + (place - (len(lines) - 1) / 2) * ROW, line, "ink bold", size=12)
     x = MARGIN + 26
@@ -123,13 +125,13 @@ def _fork(picture: drawing.Drawing, fork: DecisionFork, top: float) -> None:
     picture.text(x + 10, top + STEP + GAP / 2 + 4, fork.answer, "ink bold", size=SIZE)
     side, room = MARGIN + CARD + 16, WIDE - 2 * MARGIN - CARD - 16
     other = f"{'no' if fork.answer == 'yes' else 'yes'} would lead to {fork.otherwise}" if fork.otherwise else ""
-    words = drawing.wrapped(f"{fork.answer}: {fork.why}", SIZE, room, 2 if other else 3)
+    words = drawing.wrap_lines(f"{fork.answer}: {fork.why}", SIZE, room, 2 if other else 3)
     y = top + STEP / 2 + 4 - (len(words) + bool(other) - 1) * ROW / 2
     for line in words:
         picture.text(side, y, line, "ink", size=SIZE)
         y += ROW
     if other:
-        picture.text(side, y, drawing.shortened(other, SIZE, room), "soft", size=SIZE)
+        picture.text(side, y, drawing.shorten_text(other, SIZE, room), "soft", size=SIZE)
 
 
 # ---- the chart -------------------------------------------------------------------------------------
@@ -338,7 +340,7 @@ class VolumeChart:
         taken = -math.inf
         for y, name, ink in sorted(words):
             at = max(y + 4, taken + LABEL_ROW)
-            for line in drawing.wrapped(name, LABEL, room, 2):
+            for line in drawing.wrap_lines(name, LABEL, room, 2):
                 self._picture.text(x, at, line, ink, size=LABEL)
                 taken, at = at, at + LABEL_ROW
             taken += 2

@@ -7,7 +7,7 @@ from typing import Final
 
 from intermodal.model_fit.fit import FitCell, FitReport, VllmReport
 from intermodal.model_fit.fit_output import gib, in_place, machine_line, pace_lines, verdict, vllm_sentence
-from intermodal.plans.svg import Drawing, shortened, width
+from intermodal.plans.svg import Drawing, shorten_text, width
 from intermodal.sizing.machines import GIB, describe_machine
 from intermodal.sizing.placement import CapacityCheck, Verdict
 from intermodal.sizing.server_command import format_context
@@ -37,7 +37,7 @@ def svg(report: FitReport) -> str:
         top += BAR + 44
     top += 10
     for line in said:
-        drawing.text(LEFT, top, shortened(line, SIZE, WIDE - 2 * LEFT), "ink", size=SIZE)
+        drawing.text(LEFT, top, shorten_text(line, SIZE, WIDE - 2 * LEFT), "ink", size=SIZE)
         top += 16
     _table(drawing, rows, top + 14)
     told = "\n".join([verdict(report), *said])
@@ -68,9 +68,9 @@ def vllm_svg(report: VllmReport) -> str:
 def _drawing(report: FitReport | VllmReport, machine: str, said: str, high: float) -> Drawing:
     """Return a drawing with the common header: model, machine and verdict."""
     drawing, room = Drawing("fit", WIDE, high, COLOURS), WIDE - 2 * LEFT
-    drawing.text(LEFT, 30, shortened(report.name, 16, room, bold=True), "ink bold", size=16)
-    drawing.text(LEFT, 48, shortened(machine, SIZE, room), "soft", size=SIZE)
-    drawing.text(LEFT, 72, shortened(said, 13, room, bold=True), f"{INK[report.verdict]} bold", size=13)
+    drawing.text(LEFT, 30, shorten_text(report.name, 16, room, bold=True), "ink bold", size=16)
+    drawing.text(LEFT, 48, shorten_text(machine, SIZE, room), "soft", size=SIZE)
+    drawing.text(LEFT, 72, shorten_text(said, 13, room, bold=True), f"{INK[report.verdict]} bold", size=13)
     return drawing
 
 

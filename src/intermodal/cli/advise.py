@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intermodal.cli.arguments.report_options import html_option, svg_option
-from intermodal.cli.arguments.request_options import listed, money, seconds, with_conditions
+from intermodal.cli.arguments.request_options import money, seconds, split_list, with_conditions
 from intermodal.core.request import ASPECTS, OBJECTIVES, TIERS
 
 if TYPE_CHECKING:
@@ -69,15 +69,19 @@ Examples
 @click.option("--private", multiple=True, metavar="KINDS", help="Kinds that may not leave the machine.")
 @click.option(
     "--release",
-    type=listed,
+    type=split_list,
     multiple=True,
     metavar="LIST",
     help="What may leave although it is derived from them: audio:text",
 )
-@click.option("--keep", type=listed, multiple=True, metavar="ASPECTS", help=f"What must be kept: {', '.join(ASPECTS)}.")
+@click.option(
+    "--keep", type=split_list, multiple=True, metavar="ASPECTS", help=f"What must be kept: {', '.join(ASPECTS)}."
+)
 @click.option("--language", default="", metavar="CODE", help="Language of the speech.")
 @click.option("--translate", default="", metavar="CODE", help="Language that speech is turned into (en, de, …).")
-@click.option("--labels", type=listed, multiple=True, metavar="LIST", help="Labels to tell apart, with --out scores.")
+@click.option(
+    "--labels", type=split_list, multiple=True, metavar="LIST", help="Labels to tell apart, with --out scores."
+)
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="Consider this host only; repeatable.")
 @with_conditions("commercial, or licence of the config")
 @click.option(

@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from intermodal.cli.arguments.request_options import asked_files, build_request, policy_options, request_options, stated
+from intermodal.cli.arguments.request_options import (
+    asked_files,
+    build_request,
+    policy_options,
+    request_options,
+    stated_options,
+)
 from intermodal.core.request import TIERS
 from intermodal.errors import UsageError
 
@@ -232,7 +238,7 @@ def _load_approved(client: Client, given: dict[str, Any]) -> tuple[PreparedReque
         "plan_file", "to", "as_json", "quiet", "explain", "analyze", "save_derived", "svg_file", "go_on", "prompt",
         "files",
     )  # fmt: skip
-    for option in stated(but=own):
+    for option in stated_options(but=own):
         raise UsageError(
             f"{option} cannot change an approved plan", where="--plan",
             todo="leave it out, or plan again with: intermodal explain --save",

@@ -156,10 +156,10 @@ def about_snapshot(header: SnapshotHeader, today: date) -> DoctorFinding:
 
     The data counts as old if one of them is old.
     """
-    from intermodal.cli.models import aged, ages, days_old
+    from intermodal.cli.models import age_text, ages, days_old
 
     days = (today - date.fromisoformat(header.made)).days
-    what = f"of {header.made}, {aged(days)}; {'; '.join(ages(header, today.isoformat()))}"
+    what = f"of {header.made}, {age_text(days)}; {'; '.join(ages(header, today.isoformat()))}"
     late = [each.about for each in header.origins if (days_old(each, today) or 0) > OLD]
     if days <= OLD and not late:
         return DoctorFinding(area="models", name="snapshot", state="ok", what=what)

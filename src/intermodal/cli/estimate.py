@@ -86,7 +86,7 @@ def _imagined(given: Mapping[str, Any]) -> tuple[CountablePart, ...]:
     ]  # fmt: skip
     if given["chat"]:
         pieces.append(CountablePart(kind="framing", name="chat template"))
-    pieces += [*map(as_piece.drawn, given["drawings"]), *map(as_piece.speech, given["speeches"])]
+    pieces += [*map(as_piece.parse_generated_image, given["drawings"]), *map(as_piece.speech, given["speeches"])]
     if given["out_tokens"] is not None:
         pieces.append(CountablePart(kind="output", name=f"output {given['out_tokens']:,}", tokens=given["out_tokens"]))
     return tuple(pieces)
@@ -97,14 +97,14 @@ def _real(given: Mapping[str, Any], vocabulary: str) -> list[CountablePart]:
     found: list[CountablePart] = []
     if not given["texts"] and not given["files"]:
         return found
-    from intermodal.client.estimates import counted, token_counter
+    from intermodal.client.estimates import token_counter, with_token_count
     from intermodal.cost_model.token_counts import CountablePart
     from intermodal.media.fetch import read_text_file
 
     by = token_counter(vocabulary, os.environ)
     for path in given["texts"]:
         words = _read_piped() if path == "-" else read_text_file(path)
-        found.append(counted(CountablePart(kind="text", name=path), words, vocabulary, by))
+        found.append(with_token_count(CountablePart(kind="text", name=path), words, vocabulary, by))
     if given["files"]:
         import anyio
 
@@ -115,7 +115,7 @@ def _real(given: Mapping[str, Any], vocabulary: str) -> list[CountablePart]:
         for part in there.facts.parts:
             made = piece(part)
             text = part.kind == "text"
-            found.append(counted(made, there.text(part.index), vocabulary, by) if text else made)
+            found.append(with_token_count(made, there.text(part.index), vocabulary, by) if text else made)
     return found
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from intermodal.cli.arguments.report_options import html_option
-from intermodal.cli.arguments.request_options import listed, money, seconds, with_all
+from intermodal.cli.arguments.request_options import money, seconds, split_list, with_all
 from intermodal.core.request import SAMPLING_RANGES
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def run_options(most_routes: int) -> Callable[[F], F]:
         ),
         click.option(
             "--routes",
-            type=listed,
+            type=split_list,
             multiple=True,
             metavar="NAMES",
             help="Only routes that call one of these models or endpoints, to answer or convert.",
@@ -333,7 +333,7 @@ def _routes(report: EvaluationReport) -> str:
         (
             str(row.number), f"{row.right} of {row.items}", interval(row.low, row.high), count(row.input_tokens),
             count(row.output_tokens), dollars(row.cost), _seconds(row.seconds), _seconds(row.seconds_p95),
-            ", ".join(row.loses) or "-", failed(row),
+            ", ".join(row.loses) or "-", failure_counts(row),
         )
         for row in report.routes
     ]  # fmt: skip
@@ -345,7 +345,7 @@ def interval(low: float, high: float) -> str:
     return f"{low * 100:.0f}..{high * 100:.0f} %"
 
 
-def failed(row: RouteReport) -> str:
+def failure_counts(row: RouteReport) -> str:
     """Return the number of failed runs for each error."""
     return ", ".join(f"{number} {code}" for code, number in row.errors.items()) or "-"
 

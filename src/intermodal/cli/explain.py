@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intermodal.cli.arguments.report_options import svg_option
-from intermodal.cli.arguments.request_options import asked_files, build_request, request_options, stated
+from intermodal.cli.arguments.request_options import asked_files, build_request, request_options, stated_options
 from intermodal.errors import NoRoute, UsageError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _inputs(given: dict[str, Any]) -> Inputs:
     file = Path(given["inputs_file"]) if given["inputs_file"] else None
     asked = bool(given["prompt"] or given["files"])
     if file is not None and not asked:
-        for option in stated(
+        for option in stated_options(
             but=("inputs_file", "as_json", "show_all", "why_not_name", "save", "svg_file", "prompt", "files")
         ):
             raise UsageError(

@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 from msgspec.structs import replace
 
 from intermodal.cli.arguments.report_options import svg_option
-from intermodal.cli.arguments.request_options import listed
+from intermodal.cli.arguments.request_options import split_list
 
 if TYPE_CHECKING:
     from intermodal.model_fit.fit import FitQuery, FitReport, VllmReport
@@ -47,7 +47,7 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
     return [*(CompletionItem(row.name) for row in rows), CompletionItem(begun, type="file")]
 
 
-def card_begun(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+def matching_cards(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Return the cards that start with the typed text, for completion in a shell.
 
     In "2xH100", and after a comma, the text that follows counts.
@@ -66,7 +66,7 @@ def card_begun(context: click.Context, parameter: click.Parameter, begun: str) -
               help="With --all: the kind of work.")  # fmt: skip
 @click.option("--ctx", default="", metavar="TOKENS", help="Context of each request: 8k, or 8k,32k,128k for a table; "
               "the verdict is about the largest.  [default: what it was trained for, 8k at most]")  # fmt: skip
-@click.option("--quant", "quantizations", type=listed, multiple=True, metavar="NAMES",
+@click.option("--quant", "quantizations", type=split_list, multiple=True, metavar="NAMES",
               help="Quantizations that the table shows.  [default: Q8_0 to Q2_K]")  # fmt: skip
 @click.option("--kv", default="f16", show_default=True, metavar="TYPE",
               help="Type of the key-value cache: f16, q8_0, q4_0, …, or one for each: f16,q8_0.")  # fmt: skip
@@ -76,7 +76,7 @@ def card_begun(context: click.Context, parameter: click.Parameter, begun: str) -
 @click.option("--draft", metavar="FILE", default="", help="Draft model for speculative decoding.")
 @click.option("--engine", type=click.Choice(["llama.cpp", "vllm"]), default=None,
               help="The server that runs it.  [default: llama.cpp of GGUF files, vllm of safetensors]")  # fmt: skip
-@click.option("--gpu", "gpus", multiple=True, metavar="NAME", shell_complete=card_begun,
+@click.option("--gpu", "gpus", multiple=True, metavar="NAME", shell_complete=matching_cards,
               help='"RTX 4090", 2xH100, 24GB, none; repeatable.  [default: this machine]')  # fmt: skip
 @click.option("--ram", default="", metavar="SIZE", help='Memory of that machine: 64GB, "64GB DDR5-5600", "… 8ch".')
 @click.option("--prompt", type=click.IntRange(1, 10_000_000), default=1000, show_default=True, metavar="TOKENS",

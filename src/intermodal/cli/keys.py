@@ -80,7 +80,7 @@ def removes_limit(words: tuple[str, ...], word: str, option: str) -> bool:
     return True
 
 
-def shown(name: str) -> str:
+def printed_name(name: str) -> str:
     """Return a name for printing; a secret that was given in place of a name is shortened."""
     from intermodal.gateway.quotas.authentication import PREFIX, SHOWN_CHARACTERS
 
@@ -90,7 +90,7 @@ def shown(name: str) -> str:
 def name_of(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise UsageError(
-            f"a key cannot be called {shown(text)!r}",
+            f"a key cannot be called {printed_name(text)!r}",
             where="keys create",
             todo="use up to 64 letters, digits, dots, dashes and @",
         )
@@ -383,7 +383,7 @@ def _find(name: str, known: tuple[VirtualKey, ...], verb: str) -> VirtualKey:
         raise UsageError(f"{len(found)} keys begin with that", where=verb, todo="give its name")
     if any(key.name == name for key in known):
         raise UsageError(f"key {name!r} is revoked already", where=verb, todo="see: intermodal keys list")
-    raise UsageError(f"no key is called {shown(name)!r}", where=verb, todo="see: intermodal keys list")
+    raise UsageError(f"no key is called {printed_name(name)!r}", where=verb, todo="see: intermodal keys list")
 
 
 def _alone(given: dict[str, Any]) -> bool:

@@ -604,11 +604,11 @@ def refresh(**given: Any) -> None:  # fmt: skip
         click.echo(words, err=True)
 
 
-def aged(days: int) -> str:
+def age_text(days: int) -> str:
     """Return an age in words.
 
 
-    >>> aged(1), aged(103)
+    >>> age_text(1), age_text(103)
     ('1 day old', '103 days old')
     """
     from intermodal.plans.numbers import counted
@@ -624,7 +624,7 @@ def ages(header: SnapshotHeader, today: str) -> list[str]:
     for each in header.origins:
         package = each.about if each.about == each.name else f"{each.about} in {each.name}"
         days = days_old(each, date.fromisoformat(today))
-        age = f"of {each.taken}, {aged(days)}" if days is not None else "date unknown"
+        age = f"of {each.taken}, {age_text(days)}" if days is not None else "date unknown"
         found.append(f"{package} {each.version}: {age}")
     return found
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intermodal.cli.arguments.report_options import svg_option
-from intermodal.cli.arguments.request_options import listed, money, seconds, with_all
+from intermodal.cli.arguments.request_options import money, seconds, split_list, with_all
 from intermodal.cli.eval import OVER_BUDGET, evaluation_of, run_options, said_options
 from intermodal.cli.eval import run as run_evaluation
 from intermodal.cli.eval import show as show_report
@@ -62,7 +62,7 @@ _POLICY = [
     click.option("--deadline", type=seconds, default=None, metavar="SECONDS", help="Time limit for a run."),
     click.option("--local", is_flag=True, help="Nothing leaves this machine."),
     click.option("--private", multiple=True, metavar="LIST", help="Kinds or arguments that may not leave it."),
-    click.option("--keep", type=listed, multiple=True, metavar="ASPECTS", help=f"Keep {', '.join(ASPECTS)}."),
+    click.option("--keep", type=split_list, multiple=True, metavar="ASPECTS", help=f"Keep {', '.join(ASPECTS)}."),
     click.option("--host", "hosts", multiple=True, metavar="NAME", help="Consent to this host for this once."),
     click.option("--max-tokens", type=click.IntRange(min=1), default=None, metavar="N", help="Most tokens to answer."),
 ]  # fmt: skip
@@ -223,7 +223,7 @@ def _options(given: dict[str, Any], config: Config) -> dict[str, Any]:
     options["hosts"] = checked_hosts(given["hosts"], config)
     options["objective"] = given["objective"] if given["objective"] != "default" else None
     options["farthest"] = "machine" if given["local"] else None
-    options["private"] = tuple(word for text in given["private"] for word in listed(text))
+    options["private"] = tuple(word for text in given["private"] for word in split_list(text))
     options["keep"] = keep_aspects(given["keep"])
     return {name: value for name, value in options.items() if value not in ("", (), None)}
 

@@ -161,7 +161,7 @@ async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, give
 
     from msgspec.structs import replace
 
-    from intermodal.config.config_file import data_dir, placed
+    from intermodal.config.config_file import data_dir, key_location
     from intermodal.core.plugin_registry import take_problems
     from intermodal.errors import ConfigError
     from intermodal.gateway.process.allocator import freeze_gc
@@ -194,7 +194,7 @@ async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, give
                 )
             except ConfigError as error:  # an invalid address, which may come from the config
                 if "host" not in given:
-                    error.where = placed(client.config.path, ("serve", "host"))
+                    error.where = key_location(client.config.path, ("serve", "host"))
                 raise
             gateway.tell = log.served
             if check:

@@ -324,12 +324,16 @@ async def estimate_of(
     rules = rules_of(subject, shipped_families(), when)
     vocabulary = rules.rules.get("text", "")
     by = token_counter(vocabulary, env)
-    pieces = [counted(CountablePart(kind="text", name="prompt"), prompt, vocabulary, by)] if prompt.strip() else []
+    pieces = (
+        [with_token_count(CountablePart(kind="text", name="prompt"), prompt, vocabulary, by)] if prompt.strip() else []
+    )
     if files:
         there = await open_files(files)
         for part in there.facts.parts:
             made = piece(part)
-            pieces.append(counted(made, there.text(part.index), vocabulary, by) if part.kind == "text" else made)
+            pieces.append(
+                with_token_count(made, there.text(part.index), vocabulary, by) if part.kind == "text" else made
+            )
     if out_tokens is not None:
         pieces.append(CountablePart(kind="output", name=f"output {out_tokens:,}", tokens=out_tokens))
     return estimate(subject, rules, tuple(pieces), date=when, batch=wanted.batch, cached=wanted.cached)
@@ -522,7 +526,7 @@ def _within_context(found: TokenCount, subject: PricedModel) -> TokenCount:
     return msgspec.structs.replace(found, rejected=why)
 
 
-def counted(piece: CountablePart, text: str, vocabulary: str, by: _CountText) -> CountablePart:
+def with_token_count(piece: CountablePart, text: str, vocabulary: str, by: _CountText) -> CountablePart:
     """Return a text part with its exact token count if the vocabulary is available, else with its script counts."""
     tokens = by(vocabulary, text) if vocabulary else None
     size = len(text.encode("utf-8", "replace"))

@@ -29,7 +29,7 @@ import msgspec
 from intermodal import errors
 from intermodal.concurrency.fair_lock import FairLock
 from intermodal.core.content import Value
-from intermodal.core.hints import packed, unpacked
+from intermodal.core.hints import pack_text, unpack_text
 from intermodal.files.file_bytes import FileBytes
 
 _LENGTH = struct.Struct(">I")
@@ -191,7 +191,7 @@ class WorkerProcess:
             if kind == "ok":
                 return WorkerReply(value=rest[0], seconds=rest[1], peak_memory=rest[2])
             code, *said = rest
-            what, where, todo = map(unpacked, said)
+            what, where, todo = map(unpack_text, said)
             raised = errors.by_code(code)
             ours = issubclass(raised, errors.RuntimeCrashed)
             raise raised(what, where=where or (self.name if ours else ""), todo=todo)
@@ -486,7 +486,7 @@ def _run_handler(
     try:
         value = handler(**arguments)
     except errors.IntermodalError as error:
-        return _load_failure(error) or ["error", error.code, *map(packed, error.hints[:3])]
+        return _load_failure(error) or ["error", error.code, *map(pack_text, error.hints[:3])]
     except MemoryError:
         if not fenced:
             return ["error", "runtime_crashed", "ran out of memory", "", "free some memory, or choose a smaller model"]

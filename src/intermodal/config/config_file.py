@@ -203,11 +203,11 @@ def load_config(env: Mapping[str, str] | None = None) -> Config:
     try:
         return parse(table, where, snapshot_file(env))
     except ConfigError as error:
-        error.where = error.where.replace(where, placed(where, error.key), 1)
+        error.where = error.where.replace(where, key_location(where, error.key), 1)
         raise
 
 
-def placed(path: str, key: tuple[str | int, ...]) -> str:
+def key_location(path: str, key: tuple[str | int, ...]) -> str:
     """Return the location of a key for an error: "…/intermodal.toml line 12", or the file if the line is unknown."""
     from intermodal.files.located_document import line_of_key
 

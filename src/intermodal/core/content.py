@@ -231,7 +231,7 @@ def together(texts: Iterable[Scripts]) -> Scripts:
     return tuple(sorted(found.items()))
 
 
-def scaled(scripts: Scripts, share: float) -> Scripts:
+def scale_scripts(scripts: Scripts, share: float) -> Scripts:
     """Scale script counts to a text of the same kind with another length."""
     return tuple((name, units * share) for name, units in scripts)
 

@@ -181,13 +181,13 @@ def spelled(value: T, surface: Surface) -> T:
     return cast("T", found)
 
 
-def packed(text: str) -> str | list[Part]:
+def pack_text(text: str) -> str | list[Part]:
     """Encode a text for another process, as plain JSON or MessagePack data."""
     return list(text.parts) if isinstance(text, Hint) else text
 
 
-def unpacked(said: str | list[Any]) -> str:
-    """Decode the result of ``packed``."""
+def unpack_text(said: str | list[Any]) -> str:
+    """Decode the result of ``pack_text``."""
     if isinstance(said, str):
         return said
     return Hint(part if isinstance(part, str) else Setting(*part) if len(part) == 2 else Action(*part) for part in said)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from intermodal.cost_model.levels import Level, Levels
 from intermodal.cost_model.rates import MediaRates, Rates
-from intermodal.cost_model.token_calibration import calibrated
+from intermodal.cost_model.token_calibration import calibrate_count
 from intermodal.cost_model.tokens import CHARS_OF_TOKEN, CHARS_PER_SECOND, SPEECH_TOKENS
 
 
@@ -35,7 +35,7 @@ def token_price(rates: Rates, text: float, image: float, audio: float, out: floa
 
 def calibrated_audio(rates: Rates, tokens: Levels) -> Levels:
     """Return audio tokens as this endpoint counts them, if that was learned."""
-    return tokens if rates.counts is None else calibrated(tokens, rates.counts.audio)
+    return tokens if rates.counts is None else calibrate_count(tokens, rates.counts.audio)
 
 
 def transcription_price_by_length(rates: Rates, seconds: float, channels: int = 1) -> float:

@@ -32,7 +32,7 @@ def plus(a: Levels, b: Levels) -> Levels:
     return (a[0] + b[0], a[1] + b[1], a[2] + b[2])
 
 
-def summed(values: Iterable[Levels]) -> Levels:
+def sum_levels(values: Iterable[Levels]) -> Levels:
     """Return the sum of many levels."""
     low = mid = high = 0.0
     for one in values:

@@ -54,7 +54,7 @@ def endpoint_calibration(endpoint: str, statistics: Statistics) -> TokenCalibrat
     return TokenCalibration(*found) if any(each is not None for each in found) else None
 
 
-def calibrated(tokens: Levels, factor: Quantity | None) -> Levels:
+def calibrate_count(tokens: Levels, factor: Quantity | None) -> Levels:
     """Return a local count as the server counts it.
 
     The two ranges are independent, so their widths are combined as the root of the sum of squared logarithms.

@@ -241,7 +241,7 @@ def image(word: str) -> CountablePart:
     return CountablePart(kind="image", name=f"image {word}", width=width, height=height, detail=detail)
 
 
-def drawn(word: str) -> CountablePart:
+def parse_generated_image(word: str) -> CountablePart:
     """Parse a generated image: ``1024x1024`` or ``1024x1024:low``."""
     size, _, quality = word.partition(":")
     width, height = _size(size, word, setting("out-image"))

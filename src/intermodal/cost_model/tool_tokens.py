@@ -21,7 +21,7 @@ from intermodal.core.quantity import Quantity, between, exact
 from intermodal.core.request import JsonOutput, Output, Tool, ToolChoice
 from intermodal.cost_model.levels import levels
 from intermodal.cost_model.rule_syntax import parse_rule
-from intermodal.cost_model.token_calibration import calibrated
+from intermodal.cost_model.token_calibration import calibrate_count
 from intermodal.cost_model.tokens import UNKNOWN, Vocabulary, text_tokens
 from intermodal.json_schema.schema_prompt import describe_schema
 from intermodal.plans.facts import SchemaFacts, ToolFacts
@@ -90,7 +90,7 @@ def _as_templates_do(facts: ToolFacts, vocabulary: Vocabulary) -> Quantity:
         found = text_tokens(facts.chars, facts.size, facts.scripts, vocabulary.like)
     else:
         found = exact(float(counted))
-    written = calibrated(levels(found), between(*OF_JSON, "as templates write them"))
+    written = calibrate_count(levels(found), between(*OF_JSON, "as templates write them"))
     low, mid, high = (float(round(one + once)) for one, once in zip(written, AROUND, strict=True))
     how = found.basis if counted is None else "counted with its vocabulary"
     return between(low, mid, high, f"their definitions as JSON, {how}; templates write them in several ways")

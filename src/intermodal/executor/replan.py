@@ -220,7 +220,7 @@ class Replanner:
         if route.endpoint not in self._answering:
             return False
         calls = [step for step in route.steps if isinstance(step, Call) and step.id not in state.products]
-        return all(allowed(call.endpoint, self._request.policy, self._world.catalog) for call in calls)
+        return all(may_receive_data(call.endpoint, self._request.policy, self._world.catalog) for call in calls)
 
 
 def lost_aspects(
@@ -242,7 +242,7 @@ def _differs(route: Candidate, before: Candidate) -> bool:
     return {step.id for step in route.steps} != {step.id for step in before.steps}
 
 
-def allowed(endpoint: str, policy: Policy, catalog: Catalog) -> bool:
+def may_receive_data(endpoint: str, policy: Policy, catalog: Catalog) -> bool:
     """Return True if an endpoint may be sent data: it is known, within the farthest allowed zone, and consented to."""
     found = catalog.by_id.get(endpoint)
     if found is None or ZONES.index(found.host.zone) > ZONES.index(policy.farthest):

@@ -42,7 +42,7 @@ from intermodal.executor.run_state import RunState
 from intermodal.plans.plan import EXPLORED_MOST, Candidate, Plan
 from intermodal.plans.step import Call
 from intermodal.store.attempts import now
-from intermodal.store.rows import RunRow, names_kept
+from intermodal.store.rows import RunRow, stored_names
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
@@ -123,7 +123,7 @@ class PlanRun:
             inputs=self._plan.inputs,
             endpoint=self._plan.chosen.endpoint,
             objective=self._plan.objective,
-            parts=names_kept([part.name for part in self._opened.facts.parts]),
+            parts=stored_names([part.name for part in self._opened.facts.parts]),
             started=now(),
         )
         self._ledger.begin = lambda: self._world.store.start_run(row)

@@ -20,7 +20,7 @@ from intermodal.executor.dependencies import Dependencies, OpenedMediaLike
 from intermodal.executor.preparation.model_inputs import StepProduct
 from intermodal.executor.preparation.part_inputs import InputPreparer
 from intermodal.plans.cpu_schedule import CoreUse, concurrent_steps
-from intermodal.plans.plan import Candidate, calls_of, sent
+from intermodal.plans.plan import Candidate, calls_of, send_fields
 from intermodal.plans.step import Call, Transform
 
 
@@ -95,10 +95,10 @@ class EgressLog:
         contacted, self._ledger.contacted = self._ledger.contacted, set()
         hosts = {self._catalog.by_id[name].host.id for name in contacted if name in self._catalog.by_id}
         if self.route is not None:
-            self._before += [sent(send) for send in self.route.sends if send.host in hosts]
+            self._before += [send_fields(send) for send in self.route.sends if send.host in hosts]
         self.route = route
         sends: list[dict[str, str]] = []
-        for send in (*self._before, *map(sent, route.sends)):
+        for send in (*self._before, *map(send_fields, route.sends)):
             if send not in sends:
                 sends.append(send)
         return {

@@ -15,7 +15,7 @@ from intermodal.catalog.model_names import resolve_name
 from intermodal.catalog.validation_messages import is_safe_to_echo
 from intermodal.client.async_client import AsyncClient, plan_from
 from intermodal.config.api_keys import find_key
-from intermodal.config.config_file import Config, placed
+from intermodal.config.config_file import Config, key_location
 from intermodal.config.tables import AUTO, POLICY, PROMPT
 from intermodal.core.content import Text, Value
 from intermodal.core.request import Message, Policy, Request
@@ -58,7 +58,7 @@ async def check_names(context: GatewayContext) -> tuple[list[ServedName], list[C
     made, found = [], []
     for name, key in wanted.items():
         answers = ""
-        where = placed(config.path, key) if key else name
+        where = key_location(config.path, key) if key else name
         meant = config.serve.aliases.get(name, name)
         if meant in config.serve.aliases and meant != name:
             what = f"alias {name} stands for {meant}, which is an alias itself"
@@ -94,7 +94,7 @@ async def check_prompt_folder(context: GatewayContext) -> list[ConfigFinding]:
     if folder is None:
         return []
     stated = config.path if str(folder.path) == config.serve.prompts else ""
-    where = placed(config.path, ("serve", "prompts")) if stated else f"--prompts {folder.path}"
+    where = key_location(config.path, ("serve", "prompts")) if stated else f"--prompts {folder.path}"
     try:
         await context.prompts.start()
     except IntermodalError as error:
@@ -127,7 +127,7 @@ def check_address(config: Config, host: str, port: int) -> Iterator[ConfigFindin
         return
     worded = bind_failure(error, host, port).worded("command line")
     stated = host == config.serve.host and bool(config.path)
-    where = placed(config.path, ("serve", "host")) if stated else f"--host {host}"
+    where = key_location(config.path, ("serve", "host")) if stated else f"--host {host}"
     what = f"{worded.where}: {worded.what}"
     if error.errno == errno.EADDRINUSE:
         yield ConfigFinding(
@@ -148,7 +148,7 @@ def check_host_keys(client: AsyncClient) -> Iterator[ConfigFinding]:
             continue
         variable = host.key_env if is_safe_to_echo(host.key_env) else "the variable that key_env names"
         yield ConfigFinding(
-            level="note", where=placed(config.path, ("hosts", name) if name in mine else ("consent",)),
+            level="note", where=key_location(config.path, ("hosts", name) if name in mine else ("consent",)),
             what=f"host {name} has no key: {variable} is not set",
             todo="set it where the gateway is started, or ask for another host",
         )  # fmt: skip
@@ -160,7 +160,7 @@ def check_shadowing_aliases(client: AsyncClient) -> Iterator[ConfigFinding]:
     for alias, meant in client.config.serve.aliases.items():
         if alias in there and alias != meant:
             yield ConfigFinding(
-                level="note", where=placed(client.config.path, ("serve", "aliases", alias)),
+                level="note", where=key_location(client.config.path, ("serve", "aliases", alias)),
                 what=f"alias {alias} is called as a model that can be asked here: who asks for it gets {meant}",
                 todo="call the alias otherwise, unless that is meant",
             )  # fmt: skip
@@ -173,7 +173,7 @@ def check_rate_limits(client: AsyncClient) -> Iterator[ConfigFinding]:
         if name not in known:
             near = get_close_matches(name, known, 1)
             yield ConfigFinding(
-                level="wrong", where=placed(client.config.path, ("serve", "rates", name)),
+                level="wrong", where=key_location(client.config.path, ("serve", "rates", name)),
                 what=f"there is no endpoint {name}",
                 todo=f"did you mean {near[0]}?" if near else "see: intermodal models",
             )  # fmt: skip

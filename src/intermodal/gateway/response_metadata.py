@@ -18,7 +18,7 @@ from intermodal.events import (
     StepStarted,
     TextDelta,
 )
-from intermodal.plans.plan import Plan, calls_of, sent
+from intermodal.plans.plan import Plan, calls_of, send_fields
 from intermodal.protocols.errors.responses import attach_run_summary
 from intermodal.telemetry.request_record import RequestRecord
 
@@ -39,7 +39,7 @@ def plan_headers(
         "x-intermodal-plan": plan.id,
         "x-intermodal-route": route or (now.endpoint if now is not None else chosen.endpoint),
         "x-intermodal-steps": "; ".join(now.calls if now is not None else calls_of(chosen)),
-        "x-intermodal-sends": host_names(now.sends if now is not None else map(sent, chosen.sends)),
+        "x-intermodal-sends": host_names(now.sends if now is not None else map(send_fields, chosen.sends)),
     }
     lost = ", ".join(now.loses if now is not None else chosen.loses)
     if plan.verdict.parts:  # a text-only request has nothing to judge
@@ -116,7 +116,7 @@ def route_summary(plan: Plan, route: str, now: RouteChange | None = None) -> dic
         "planned": chosen.endpoint,
         "summary": now.summary if now is not None else chosen.summary,
         "loses": list(now.loses if now is not None else chosen.loses),
-        "sends": list(now.sends) if now is not None else [sent(send) for send in chosen.sends],
+        "sends": list(now.sends) if now is not None else [send_fields(send) for send in chosen.sends],
     }
 
 

@@ -407,9 +407,9 @@ def _check_size(file: FileBytes, shown: str) -> None:
     """
     if len(file) <= MAX_FILE_BYTES:
         return
-    from intermodal.media.sniff import recognised
+    from intermodal.media.sniff import kind_by_marks
 
-    kind, media_type = recognised(file, shown) or ("text", "")
+    kind, media_type = kind_by_marks(file, shown) or ("text", "")
     most = MAX_FILM_BYTES if kind in ("audio", "video") else MAX_PDF_BYTES if media_type == PDF else MAX_FILE_BYTES
     if len(file) > most:
         raise _too_large(shown, most)

@@ -201,7 +201,7 @@ def apply_limits() -> MemoryGauge:
 
 
 @contextmanager
-def files_allowed() -> Iterator[None]:
+def allow_files() -> Iterator[None]:
     """Allow opening files within a block, for imports and to receive a descriptor.
 
     Never used while user bytes are read.
@@ -230,7 +230,7 @@ def probe_limits() -> dict[str, bool]:
     found = {"opening": not _opens("/", os.O_RDONLY), "memory": False}
     if sys.platform == "linux":  # other systems accept the limit but do not enforce it
         found["memory"] = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
-    with files_allowed():  # lifts the soft limit, as code in a compromised process can
+    with allow_files():  # lifts the soft limit, as code in a compromised process can
         import socket
 
         found["reading"] = not _opens("/", os.O_RDONLY)

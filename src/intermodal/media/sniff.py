@@ -161,7 +161,7 @@ def sniff(data: Data, name: str) -> tuple[Kind, str]:
     ('text', 'text/plain')
     """
     try:
-        found = recognised(data, name) or ("text", _text_type(data, name))
+        found = kind_by_marks(data, name) or ("text", _text_type(data, name))
     except (InputBroken, InputUnsupported):
         if data and ending_of(name) in plugin_converters():
             return "document", PLUGIN_TYPE + ending_of(name)
@@ -176,7 +176,7 @@ def plugin_converters() -> Mapping[str, Plugin]:
     return installed_plugins("converter", _KNOWN_ENDINGS)
 
 
-def recognised(data: Data, name: str) -> tuple[Kind, str] | None:
+def kind_by_marks(data: Data, name: str) -> tuple[Kind, str] | None:
     """Return kind and media type by marks of the format, with a few reads; None for text and unknown bytes.
 
     Raises InputEmpty, InputUnsupported and InputBroken like ``sniff``.

@@ -58,7 +58,7 @@ _CONVERTING = 1 << 30  # bytes of address space a converter may use: element tre
 
 def _decoder(name: str) -> Any:
     """Import a decoder (``image.decoder``, ``office.docx``, …) on first use, with files allowed during the import."""
-    with sandbox.files_allowed():
+    with sandbox.allow_files():
         return importlib.import_module(f"intermodal.media.{name}")
 
 
@@ -87,7 +87,7 @@ def _of_layers(pages: tuple[PageFacts, ...]) -> list[str]:
 
 
 def _installed(package: str) -> bool:
-    with sandbox.files_allowed():
+    with sandbox.allow_files():
         return importlib.util.find_spec(package) is not None
 
 
@@ -133,7 +133,7 @@ def page_text(data: Data, pages: list[int], plain: bool = False) -> list[str]:
 def page_images(data: Data, pages: list[int], dpi: float, crops: list[Box]) -> None:
     """Emit the rendered pages in order, each an ``EncodedImage`` dict."""
     image, document = _decoder("image.decoder"), _decoder("pdf.document")
-    for picture in document.pictures(data, pages, dpi, image.encoded, worker_process.report_progress, crops):
+    for picture in document.pictures(data, pages, dpi, image.encode_image, worker_process.report_progress, crops):
         worker_process.emit(picture)
 
 
@@ -153,7 +153,7 @@ def codes(data: Data, name: str) -> list[dict[str, Any]]:
     """Return the QR codes and bar codes on an image as ``Barcode`` dicts, [] if the reader is not installed."""
     if not _installed("zxingcpp"):
         return []
-    with sandbox.files_allowed():
+    with sandbox.allow_files():
         importlib.import_module("zxingcpp")
     found: list[dict[str, Any]] = msgspec.to_builtins(
         _decoder("image.barcodes").read_barcodes(read_whole(data, name), sniff(data, name)[1])
@@ -218,7 +218,7 @@ def load_plugin(ending: str) -> bool:
 
 
 def _plugin_converter(ending: str) -> plugin_converter.PluginConverter:
-    with sandbox.files_allowed():
+    with sandbox.allow_files():
         return plugin_converter.load_converter(ending)
 
 
@@ -257,7 +257,7 @@ def main() -> None:
         },
         before=sandbox.forbid_files,
         gauge=gauge,
-        receiving=sandbox.files_allowed,
+        receiving=sandbox.allow_files,
         decodes=True,
     )
 

@@ -10,7 +10,7 @@ from intermodal.plans import numbers
 from intermodal.plans.plan import Candidate, Plan, input_steps
 from intermodal.plans.plan_graph import checks_by_step
 from intermodal.plans.step import Call, Check, Step
-from intermodal.plans.timeline import finding_text, milliseconds, unplanned
+from intermodal.plans.timeline import finding_text, milliseconds, unplanned_label
 
 _CENT = 1e-9  # USD; smaller differences are floating-point error
 _NEGLIGIBLE = 0.05  # seconds; shorter times measure the clock, not the estimate
@@ -66,7 +66,7 @@ def _route(plan: Plan, result: Result) -> Candidate:
 
 def _unplanned(actual: Actual, step: Step | None, result: Result) -> str:
     """Return the line for a step that the plan did not contain, as far as the run describes it."""
-    words = "  ".join(word for word in unplanned(actual, step, result) if word)
+    words = "  ".join(word for word in unplanned_label(actual, step, result) if word)
     took = "cached" if actual.cached else f"{numbers.plain_seconds(actual.seconds)} s"
     return f"not in the plan: {words[:1].upper()}{words[1:]}  {took}"
 

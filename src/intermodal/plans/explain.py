@@ -152,11 +152,11 @@ def _evidence(need: Need | PropertiesNeed) -> str:
     return f'{need.score:.2f}, like "{need.like}"' if need.like else "named in the question"
 
 
-def outranked(other: Outranked) -> str:
+def outranked_text(other: Outranked) -> str:
     return f"{other.endpoint}  {other.summary}  {other.reason}"
 
 
-def rejected(row: Rejected) -> str:
+def rejection_text(row: Rejected) -> str:
     """Return the reason of a rejection and the endpoints it concerns."""
     if row.count == 1 and row.endpoints:
         return f"{row.endpoints[0]}  {row.reason}"
@@ -176,7 +176,7 @@ def total_line(candidate: Candidate) -> str:
     return ", ".join(words)
 
 
-def kept(step: Transform | Call) -> str:
+def kept_text(step: Transform | Call) -> str:
     """Return the aspects that a step keeps, with counts for partial ones: "most words (12 of 18 scenes), timing"."""
     partly = {portion.aspect: portion for portion in step.partly}
     return ", ".join(_amount(partly[aspect]) if aspect in partly else aspect for aspect in step.keeps)
@@ -193,7 +193,7 @@ def _amount(portion: Portion) -> str:
 
 
 def aspects(step: Transform | Call) -> str:
-    kept_, lost = kept(step), ", ".join(step.loses)
+    kept_, lost = kept_text(step), ", ".join(step.loses)
     return "; ".join(part for part in (f"keeps {kept_}" if kept_ else "", f"loses {lost}" if lost else "") if part)
 
 
@@ -234,8 +234,8 @@ def explain_all(plan: Plan, frontier: tuple[Candidate, ...] = ()) -> str:
 
 
 def _lines(plan: Plan, *, everything: bool, runs: bool) -> str:
-    lines = wrapped(plan.headline, "")
-    lines += wrapped(f"policy: {plan.policy_line}", "        ")
+    lines = wrap_text(plan.headline, "")
+    lines += wrap_text(f"policy: {plan.policy_line}", "        ")
     lines.append(
         f"inputs {plan.inputs}   catalog {plan.catalog or '-'}   statistics {plan.statistics}   as of {plan.as_of}"
     )
@@ -243,22 +243,22 @@ def _lines(plan: Plan, *, everything: bool, runs: bool) -> str:
     weakest = f"weakest link {plan.chosen.tier}" if plan.chosen.endpoint else "no model"
     lines.append(f"total: {total_line(plan.chosen)}   {weakest}")
     if runs:
-        lines += wrapped(f"runs: {_how_it_runs(plan)}", "      ")
+        lines += wrap_text(f"runs: {_how_it_runs(plan)}", "      ")
     for counted in plan.chosen.counted:
-        lines += wrapped(f"counted: {counted}", "         ")
+        lines += wrap_text(f"counted: {counted}", "         ")
     for needs in plan.needs:
-        lines += wrapped(f"needs: {_needs_lines(needs)}", "       ")
+        lines += wrap_text(f"needs: {_needs_lines(needs)}", "       ")
     lines += _checks(plan.chosen)
     lines += sends(plan.chosen.sends)
     for note in plan.notes:
-        lines += wrapped(f"note: {note}", "      ")
+        lines += wrap_text(f"note: {note}", "      ")
     for place, candidate in enumerate(plan.fallbacks, 1):
         lines += _labelled(f"fallback {place}", brief(candidate))
     for other in plan.outranked:
-        lines += _labelled("not chosen", outranked(other))
+        lines += _labelled("not chosen", outranked_text(other))
     for row in plan.rejected if everything else fold_rejections(plan.rejected):
         if everything or row.rule not in _HIDDEN:
-            lines += _labelled("rejected", rejected(row))
+            lines += _labelled("rejected", rejection_text(row))
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -334,7 +334,7 @@ def _root(step: Transform | Call, candidate: Candidate, more: bool) -> list[str]
     lines.append(f"{bar}{' ' * (len(head) - 1)}{'  '.join(figures)}")
     if estimate.thought_tokens.high:
         thought = f"thinks {numbers.count(estimate.thought_tokens)} of it: {estimate.thought_tokens.basis}"
-        lines += wrapped(f"{bar}{' ' * (len(head) - 1)}{thought}", f"{bar}{' ' * (len(head) + 7)}")
+        lines += wrap_text(f"{bar}{' ' * (len(head) - 1)}{thought}", f"{bar}{' ' * (len(head) + 7)}")
     if estimate.seconds.basis not in ("", SPEED_BASIS):
         lines.append(f"{bar}{' ' * (len(head) - 1)}seconds: {estimate.seconds.basis}")
     if step.keeps or step.loses:
@@ -342,7 +342,7 @@ def _root(step: Transform | Call, candidate: Candidate, more: bool) -> list[str]
     if step.room is not None:
         lines.append(f"{bar}{' ' * (len(head) - 1)}asks for a context of {step.room:,} tokens")
     if corrected := _corrected(step):
-        lines += wrapped(f"{bar}{' ' * (len(head) - 1)}{corrected}", f"{bar}{' ' * (len(head) + 8)}")
+        lines += wrap_text(f"{bar}{' ' * (len(head) - 1)}{corrected}", f"{bar}{' ' * (len(head) + 8)}")
     if step.op == "generate" and (delivery := GenerateAnswer.of(step).json):
         lines.append(f"{bar}{' ' * (len(head) - 1)}JSON {_JSON[delivery]}")
     return lines
@@ -454,9 +454,9 @@ def _checks(candidate: Candidate) -> list[str]:
                 continue
             money = f"${numbers.plain_money(check.estimate.cost.high)}, " if check.estimate.cost.high else ""
             words = f"check: {check.title}: {check.note}, + up to {money}{numbers.plain_seconds(high)} s"
-            lines += wrapped(words, "       ")
+            lines += wrap_text(words, "       ")
     for note, titles in plain.items():
-        lines += wrapped(f"check: {', '.join(titles)}: {note}", "       ")
+        lines += wrap_text(f"check: {', '.join(titles)}: {note}", "       ")
     return [*lines, f"check: {more}"] if more else lines
 
 
@@ -470,12 +470,12 @@ def sends(sent: tuple[Send, ...]) -> list[str]:
     lines: list[str] = []
     for place, things in by_place.items():
         shown = things if len(things) <= 12 else [*things[:12], f"{len(things) - 12} more"]
-        lines += wrapped(f"sends: {', '.join(shown)} -> {place}", "       ")
+        lines += wrap_text(f"sends: {', '.join(shown)} -> {place}", "       ")
     return lines
 
 
 def _labelled(label: str, text: str) -> list[str]:
-    return wrapped(f"{label:<{LABEL}}{text}", " " * LABEL)
+    return wrap_text(f"{label:<{LABEL}}{text}", " " * LABEL)
 
 
 def _frontier(plan: Plan, frontier: tuple[Candidate, ...]) -> str:
@@ -496,11 +496,11 @@ def _frontier(plan: Plan, frontier: tuple[Candidate, ...]) -> str:
     lines = ["frontier: no route is cheaper, faster and stronger than one of these"]
     for row in rows:
         cells = "  ".join(f"{cell:<{width}}" for cell, width in zip(row[:4], widths, strict=True))
-        lines += wrapped(f"{cells}  {row[4]}", f"{indent}  ")
+        lines += wrap_text(f"{cells}  {row[4]}", f"{indent}  ")
     return "\n".join(line.rstrip() for line in lines)
 
 
-def wrapped(text: str, indent: str) -> list[str]:
+def wrap_text(text: str, indent: str) -> list[str]:
     """Return the text in lines of at most ``_WIDTH`` columns, broken at spaces; continuation lines get ``indent``."""
     lines: list[str] = []
     rest = text

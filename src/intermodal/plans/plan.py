@@ -54,7 +54,7 @@ class Send(Value):
     zone: Zone
 
 
-def sent(send: Send) -> dict[str, str]:
+def send_fields(send: Send) -> dict[str, str]:
     """Return the fields of a ``Send`` under the names used in output."""
     return {"what": send.what, "from": send.origin, "host": send.host, "zone": send.zone}
 

@@ -283,7 +283,7 @@ class _Maker:
             lines += [CardLine(text=word) for word in (of if of != size else "", note) if word]
         lines += figures(steps, last=first is self._last or first.op in _ANSWERING)
         if isinstance(first, Call | Transform):
-            lines += [CardLine(text=f"keeps {explain.kept(first)}", style="good")] if first.keeps else []
+            lines += [CardLine(text=f"keeps {explain.kept_text(first)}", style="good")] if first.keeps else []
             lines += [CardLine(text=f"loses {', '.join(first.loses)}", style="warn")] if first.loses else []
         if isinstance(first, Call) and first.note:
             lines.append(CardLine(text=first.note))

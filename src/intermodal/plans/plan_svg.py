@@ -10,7 +10,15 @@ from itertools import pairwise
 from intermodal.core.content import Value
 from intermodal.plans import svg
 from intermodal.plans import svg as drawing
-from intermodal.plans.explain import brief, condition, explain, fold_rejections, outranked, rejected, total_line
+from intermodal.plans.explain import (
+    brief,
+    condition,
+    explain,
+    fold_rejections,
+    outranked_text,
+    rejection_text,
+    total_line,
+)
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.plan_graph import CardLine, GraphNode, PlanGraph, checks_by_step, graph, sent
 from intermodal.plans.step import Check
@@ -96,7 +104,7 @@ def layout(graph: PlanGraph, sent: dict[str, list[str]]) -> Layout:
 def _wrap_lines(lines: tuple[CardLine, ...], room: float, most: int = 3) -> WrappedLines:
     found: list[CardLine] = []
     for line in lines:
-        found += [CardLine(text=part, style=line.style) for part in svg.wrapped(line.text, TEXT, room, most)]
+        found += [CardLine(text=part, style=line.style) for part in svg.wrap_lines(line.text, TEXT, room, most)]
     return WrappedLines(lines=tuple(found))
 
 
@@ -406,7 +414,7 @@ class _Moved:
             shift = 20.0
             picture.path(_moved_icon(node.kind, left + _PAD, top + _PAD - 1), "line edge")
         room = card.wide - 2 * _PAD - shift
-        title = drawing.shortened(node.title, TITLE, room, bold=True)
+        title = drawing.shorten_text(node.title, TITLE, room, bold=True)
         picture.text(left + _PAD + shift, top + _PAD + TITLE * 0.85, title, "ink bold", size=TITLE)
         at = top + _PAD + TITLE * drawing.LINE + TEXT
         for line in card.words.lines:
@@ -488,7 +496,7 @@ class _Text:
 
     def put(self, words: str, style: str, size: float, label: str = "", most: int = 0) -> _Text:
         room = (self._room - (_LABEL if label else 0)) / (drawing.BOLD if "bold" in style else 1.0)
-        for place, line in enumerate(drawing.wrapped(words, size, room, most)):
+        for place, line in enumerate(drawing.wrap_lines(words, size, room, most)):
             self._lines.append((label if not place else " " if label else "", line, style, size))
             self.high += size * drawing.LINE + 1
         return self
@@ -528,10 +536,10 @@ def _lists(plan: Plan, wide: float) -> _Text:
     for place, candidate in enumerate(plan.fallbacks[:MOST], 1):
         text.put(_dotted(brief(candidate)), "ink", TEXT, f"fallback {place}", most=3)
     for other in plan.outranked[:ROUTES]:
-        text.put(_dotted(outranked(other)), "soft", TEXT, "not chosen", most=3)
+        text.put(_dotted(outranked_text(other)), "soft", TEXT, "not chosen", most=3)
     rows = [row for row in fold_rejections(plan.rejected) if row.rule not in _HIDDEN]
     for row in rows[:MOST]:
-        text.put(_dotted(rejected(row)), "soft", TEXT, "rejected", most=2)
+        text.put(_dotted(rejection_text(row)), "soft", TEXT, "rejected", most=2)
     for label, count, most in (
         ("fallbacks", len(plan.fallbacks), MOST),
         ("not chosen", len(plan.outranked), ROUTES),

@@ -77,10 +77,10 @@ def width(text: str, size: float, *, bold: bool = False) -> float:
     return units * size * (BOLD if bold else 1.0)
 
 
-def shortened(text: str, size: float, room: float, *, bold: bool = False) -> str:
+def shorten_text(text: str, size: float, room: float, *, bold: bool = False) -> str:
     """Return the text if it fits, otherwise its beginning and its end, because file names end with their type.
 
-    >>> shortened("a-rather-long-name-of-a-recording.wav", 10, 130)
+    >>> shorten_text("a-rather-long-name-of-a-recording.wav", 10, 130)
     'a-rather-lo…cording.wav'
     """
     text = clean(text)
@@ -94,7 +94,7 @@ def shortened(text: str, size: float, room: float, *, bold: bool = False) -> str
     return "…"
 
 
-def wrapped(text: str, size: float, room: float, most: int = 0) -> list[str]:
+def wrap_lines(text: str, size: float, room: float, most: int = 0) -> list[str]:
     """Return lines that fit ``room``.
 
     Words that are too long are shortened; more than ``most`` lines (0: no limit) end in "…".
@@ -104,7 +104,7 @@ def wrapped(text: str, size: float, room: float, most: int = 0) -> list[str]:
         if lines and width(f"{lines[-1]} {word}", size) <= room:
             lines[-1] = f"{lines[-1]} {word}"
         else:
-            lines.append(shortened(word, size, room))
+            lines.append(shorten_text(word, size, room))
     if most and len(lines) > most:
         rest = f"{' '.join(lines[most - 1 :])}"
         lines = [*lines[: most - 1], _cut(rest, size, room)]

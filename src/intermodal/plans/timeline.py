@@ -174,14 +174,14 @@ def _row(step: Step, planned: TimelineSpan, actual: TimelineSpan | None, result:
 
 def _other(actual: Actual, step: Step | None, span: TimelineSpan, result: Result) -> TimelineRow:
     """Return the row of a step outside the chosen route: from a fallback, or from a plan made during the run."""
-    op, who, what = unplanned(actual, step, result)
+    op, who, what = unplanned_label(actual, step, result)
     return TimelineRow(
         step=actual.step, op=op, who=who, what=what, actual=None if actual.cached else span, state="another route",
         cached=int(actual.cached), retries=_retries(actual.step, result),
     )  # fmt: skip
 
 
-def unplanned(actual: Actual, step: Step | None, result: Result) -> tuple[str, str, str]:
+def unplanned_label(actual: Actual, step: Step | None, result: Result) -> tuple[str, str, str]:
     """Return operation, endpoint and title of a step outside the plan, as far as the result contains them."""
     if step is not None:
         return step.op, step.endpoint if isinstance(step, Call) else "", step.title

@@ -33,11 +33,13 @@ class _Chart:
         self._timeline = timeline
         self._left = MARGIN + LABEL
         self._wide = self._left + AXIS + TAIL + MARGIN
-        self._title = drawing.wrapped(plan.headline, TITLE, (self._wide - 2 * MARGIN) / drawing.BOLD, 4)
+        self._title = drawing.wrap_lines(plan.headline, TITLE, (self._wide - 2 * MARGIN) / drawing.BOLD, 4)
         self._head = HEAD + TITLE_LINE * (len(self._title) - 1)
         self._bottom = self._head + ROW * len(timeline.rows)
         self._room = self._wide - 2 * MARGIN - 20
-        self._notes = [drawing.wrapped(self._words(mark.at, mark.text), SIZE, self._room, 3) for mark in timeline.marks]
+        self._notes = [
+            drawing.wrap_lines(self._words(mark.at, mark.text), SIZE, self._room, 3) for mark in timeline.marks
+        ]
         below = sum(map(len, self._notes)) + (not timeline.measured)
         high = self._bottom + 38 + (26 + 16 * below if below else 0)
         safe = "".join(char for char in plan.id if char.isascii() and char.isalnum())
@@ -92,8 +94,8 @@ class _Chart:
         picture = self._picture
         picture.open(f"{label(row)}; {row.who or 'this machine'}; {outcome(row)}", "row")
         head = " ".join(word for word in (row.op.replace("_", " ").capitalize(), row.who.rpartition("/")[2]) if word)
-        picture.text(MARGIN, top + 14, drawing.shortened(head, 12, LABEL - 14, bold=True), "ink bold", size=12)
-        picture.text(MARGIN, top + 30, drawing.shortened(row.what, SIZE, LABEL - 14), "soft")
+        picture.text(MARGIN, top + 14, drawing.shorten_text(head, 12, LABEL - 14, bold=True), "ink bold", size=12)
+        picture.text(MARGIN, top + 30, drawing.shorten_text(row.what, SIZE, LABEL - 14), "soft")
         if row.planned is not None:
             self._bar(row.planned, top + 4, 11, ("planned", "planned-load"))
             self._range(row.planned, top + 9.5)
@@ -103,7 +105,7 @@ class _Chart:
         if row.planned is not None:
             picture.text(at, top + 13, f"planned {span_words(row.planned)}", "soft")
         style = "ink" if row.state == "ran" else "warn"
-        picture.text(at, top + 29, drawing.shortened(outcome(row), SIZE, TAIL - 4), style)
+        picture.text(at, top + 29, drawing.shorten_text(outcome(row), SIZE, TAIL - 4), style)
         picture.close()
 
     def _bar(self, span: TimelineSpan, top: float, high: float, fills: tuple[str, str]) -> None:

@@ -169,7 +169,7 @@ def aspects_of(pairs: Iterable[tuple[str, Iterable[Aspect]]]) -> str:
     return ", ".join(phrases)
 
 
-def needed_and_lost(verdict: Verdict) -> str:
+def needed_losses(verdict: Verdict) -> str:
     """Return the needed aspects that this route loses."""
     return aspects_of((part.title, _both(part.needs, part.loses)) for part in verdict.parts if part.needs_known)
 
@@ -179,7 +179,7 @@ def needed_beyond_text(verdict: Verdict) -> str:
     return aspects_of((part.title, _both(part.needs, part.as_text)) for part in verdict.parts if part.needs_known)
 
 
-def maybe_needed(verdict: Verdict) -> str:
+def possible_losses(verdict: Verdict) -> str:
     """Return the possibly needed aspects that this route loses or a language model would lose."""
     return aspects_of((part.title, part.may_need if part.needs_known else ()) for part in verdict.parts)
 

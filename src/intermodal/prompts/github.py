@@ -19,7 +19,7 @@ from intermodal.core.request import JsonOutput, Message, Output, TextOutput
 from intermodal.errors import SchemaInvalid
 from intermodal.prompts import prompt_options
 from intermodal.prompts.prompt_file import Argument, PromptExample, PromptFile, PromptFinding
-from intermodal.prompts.rendering import MOST_LETTERS, RenderingBudget, TemplateError, located, with_history
+from intermodal.prompts.rendering import MOST_LETTERS, RenderingBudget, TemplateError, locate_error, with_history
 from intermodal.prompts.source_text import FrontMatter, parse_mapping, shown_value
 
 ROLES: Mapping[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
@@ -55,7 +55,7 @@ class GithubTemplate:
             try:
                 budget.step(0, used)
             except TemplateError as error:
-                raise located(self.path, each.line, error) from None
+                raise locate_error(self.path, each.line, error) from None
             made.append(Message(role=each.role, parts=(Text(text=text),)))
         return with_history(made, history)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from intermodal.errors import NotInstalled
 from intermodal.prompts.prompt_file import MediaValue
-from intermodal.prompts.rendering import Placeholders, RenderingBudget, Slot, TemplateError, located
+from intermodal.prompts.rendering import Placeholders, RenderingBudget, Slot, TemplateError, locate_error
 
 if TYPE_CHECKING:
     from jinja2 import nodes
@@ -121,7 +121,7 @@ class MarkedTemplate:
             body = JinjaTemplate(text, slots or {})
             body.check()
         except TemplateError as error:
-            raise located(path, first, error) from None
+            raise locate_error(path, first, error) from None
         return cls(path, body, marks, first)
 
     def pieces(self, values: Mapping[str, Any]) -> Iterator[str | Slot]:
@@ -129,7 +129,7 @@ class MarkedTemplate:
         try:
             rendered = self.body.render(values)
         except TemplateError as error:
-            raise located(self.path, self.first, error) from None
+            raise locate_error(self.path, self.first, error) from None
         for piece in rendered:
             yield from self.marks.cut(piece) if isinstance(piece, str) else (piece,)
 

@@ -85,7 +85,7 @@ class RenderingBudget:
             self.weigh(each, depth + 1)
 
 
-def located(path: Path, first: int, error: TemplateError) -> PromptError:
+def locate_error(path: Path, first: int, error: TemplateError) -> PromptError:
     """Return the error with file and line. ``first``: the first line of the template."""
     return PromptError(str(error), where=f"{path}:{first + max(error.line, 1) - 1}", todo=error.todo)
 

@@ -26,7 +26,7 @@ from intermodal.prompts.media_references import kind_of, value_of
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, MediaValue, PromptFile
 from intermodal.prompts.source_text import text_of
 from intermodal.workloads.workload import WorkloadPart as Sized
-from intermodal.workloads.workload import imagined as imagined_part
+from intermodal.workloads.workload import hypothetical_part as imagined_part
 
 _MOST_DEEP = 8  # references followed from a value
 LETTERS = 2_000  # of a text: a page

@@ -332,9 +332,9 @@ def read_tool_choice(choice: Any, tools: tuple[Tool, ...]) -> tuple[tuple[Tool, 
         among = choice.get("allowed_tools", choice)
         if among["mode"] not in ("auto", "required"):
             raise ValueError(f"tool_choice has the mode {among['mode']!r}, which is neither 'auto' nor 'required'")
-        named = {tool_named(_called(tool), tools)[0].name for tool in require_list(among["tools"], "tool_choice.tools")}
+        named = {find_tool(_called(tool), tools)[0].name for tool in require_list(among["tools"], "tool_choice.tools")}
         return tuple(tool for tool in tools if tool.name in named), among["mode"]
-    return tool_named(_called(choice), tools), "required"
+    return find_tool(_called(choice), tools), "required"
 
 
 def _called(tool: Any) -> str:
@@ -342,7 +342,7 @@ def _called(tool: Any) -> str:
     return require_text(tool.get("name") or tool["function"]["name"], "a tool's name")
 
 
-def tool_named(name: str, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
+def find_tool(name: str, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
     """Return the tool of this name. Raises ValueError if there is none."""
     found = tuple(tool for tool in tools if tool.name == name)
     if not found:

@@ -204,7 +204,7 @@ def _joined(parts: Iterable[str]) -> Iterator[str]:
         yield before
 
 
-def centred(vectors: Reals, mean: Reals, directions: Reals) -> Reals:
+def center_vectors(vectors: Reals, mean: Reals, directions: Reals) -> Reals:
     """Return the vectors without the mean and the language directions."""
     left = vectors - mean
     return np.asarray(left - (left @ directions.T) @ directions, np.float32)
@@ -227,7 +227,7 @@ def question_needs(
     alone = list(joined)
     vectors = [*vectors, *alone]
     found = np.array([list(vector) for vector in vectors], np.float32).reshape(-1, len(examples.mean))
-    vectors = centred(found, examples.mean, examples.directions)
+    vectors = center_vectors(found, examples.mean, examples.directions)
     cosines = np.asarray(of_length_one(vectors @ examples.axes.T) @ examples.vectors.T, np.float32)
     whole = of_length_one(vectors)
     return QuestionFacts(

@@ -24,7 +24,7 @@ from math import prod
 from typing import Final
 
 from intermodal.core.quantity import Quantity, between, exact
-from intermodal.sizing.kv_cache import cache_cells, quantized, window_cells
+from intermodal.sizing.kv_cache import cache_cells, is_quantized, window_cells
 from intermodal.sizing.shape import Layer, ModelShape, ServingSettings
 
 _FLOAT: Final = 4
@@ -223,7 +223,7 @@ class _Builder:
         same = len({one.key for one in self.shape.layers if one.kv_heads and bool(one.window) == window}) == 1
 
         def matrix(kind: str, length: int, most: int) -> int:
-            if not quantized(kind) or length % 64 or not same or not layer.values:
+            if not is_quantized(kind) or length % 64 or not same or not layer.values:
                 return EXTERNAL
             size = 64
             while length % (2 * size) == 0 and 2 * size <= most:

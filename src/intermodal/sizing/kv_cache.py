@@ -36,7 +36,7 @@ class CacheCells(Value, gc=False):
     ubatch: int
 
 
-def padded(count: int) -> int:
+def pad_context(count: int) -> int:
     """Round ``count`` up to a multiple of 256, as llama.cpp rounds contexts."""
     return -(-count // _PAD) * _PAD
 
@@ -44,8 +44,8 @@ def padded(count: int) -> int:
 def cache_cells(settings: ServingSettings) -> CacheCells:
     """Return how the context is laid out: shared by all slots, or split among them."""
     batch = min(settings.context, settings.batch)
-    whole = padded(settings.context)
-    each = whole if settings.unified else padded(whole // settings.slots)
+    whole = pad_context(settings.context)
+    each = whole if settings.unified else pad_context(whole // settings.slots)
     streams = 1 if settings.unified else settings.slots
     return CacheCells(context=each * streams, streams=streams, each=each, ubatch=min(batch, settings.ubatch))
 
@@ -59,10 +59,10 @@ def window_cells(window: int, settings: ServingSettings) -> int:
     found = cache_cells(settings)
     if settings.swa_full:
         return found.each
-    return padded(min(found.each, window * (settings.slots if settings.unified else 1) + found.ubatch))
+    return pad_context(min(found.each, window * (settings.slots if settings.unified else 1) + found.ubatch))
 
 
-def quantized(kind: str) -> bool:
+def is_quantized(kind: str) -> bool:
     """Return whether cache type ``kind`` stores values in quantized blocks."""
     return TYPES.get(kind, (1, 0))[0] > 1
 

@@ -34,7 +34,7 @@ from intermodal.cost_model.answer_length import (
     typical_length,
 )
 from intermodal.store.rows import Pause, no_pause
-from intermodal.store.speed_regression import rounded
+from intermodal.store.speed_regression import round_range
 
 ENOUGH = 20.0  # answers of one kind that weigh as much as the prior
 LEVELS = 3.0
@@ -86,8 +86,8 @@ def learn_lengths(answers: Sequence[ObservedAnswer], pause: Pause = no_pause) ->
         middle = max(_LEAST, typical_length(kind).mid * math.exp(longer[kind]))
         reach = math.exp(_REACH * _deviation(logs, longer, kind))
         mean = max(middle, typical_length(kind).mean * (1.0 + dearer[kind]))
-        found[f"{LENGTH_FIGURE}_{kind}"] = rounded(max(_LEAST, middle / reach), middle, middle * reach, basis)
-        found[f"{MEAN_FIGURE}_{kind}"] = rounded(mean, mean, mean, basis)
+        found[f"{LENGTH_FIGURE}_{kind}"] = round_range(max(_LEAST, middle / reach), middle, middle * reach, basis)
+        found[f"{MEAN_FIGURE}_{kind}"] = round_range(mean, mean, mean, basis)
     return found
 
 

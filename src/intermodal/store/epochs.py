@@ -84,7 +84,7 @@ def learn(database: Database, *, at_once: bool = False, pause: Pause = no_pause)
     found = learned_figures.of_endpoints(last.number + 1, endpoints, rows_of, failed, transforms, pause)
     begin, looked = "INSERT OR IGNORE INTO epochs VALUES (?, ?, ?, ?, ?, ?)", ended + made
     with database.writing(later=True) as connection:
-        if moved(last.statistics, found):
+        if has_changed(last.statistics, found):
             row = (found.epoch, ended, made, looked, msgspec.json.encode(found), attempts.now())
             connection.execute(begin, row)
         elif not connection.execute("UPDATE epochs SET looked = ? WHERE number = ?", (looked, last.number)).rowcount:
@@ -96,7 +96,7 @@ def due(looked: int) -> int:
     return max(learned_figures.EPOCH_ROWS, min(looked // 8, learned_figures.WINDOW))
 
 
-def moved(before: Statistics, after: Statistics) -> bool:
+def has_changed(before: Statistics, after: Statistics) -> bool:
     """Return whether any value has changed: added, removed, or off by more than the tolerance."""
     if before.rows.keys() != after.rows.keys():
         return True

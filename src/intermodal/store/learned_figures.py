@@ -53,7 +53,7 @@ from intermodal.cost_model.token_calibration import CALIBRATION_FACTORS, FRAMING
 from intermodal.cost_model.tokens import MESSAGE, SPEECH, TEMPLATE
 from intermodal.plans.statistics import Statistics
 from intermodal.store import answer_lengths
-from intermodal.store.rows import FILM_SOUND, AttemptRow, Pause, TransformRow, no_pause, sliced
+from intermodal.store.rows import FILM_SOUND, AttemptRow, Pause, TransformRow, in_slices, no_pause
 from intermodal.store.speed_regression import (
     CoefficientPrior,
     FittedCoefficient,
@@ -66,7 +66,7 @@ from intermodal.store.speed_regression import (
     priors,
     reach,
     residual,
-    rounded,
+    round_range,
     states_decode_speed,
 )
 
@@ -383,7 +383,7 @@ def _weight(age: int) -> float:
 
 
 def _speeds(rows: Sequence[AttemptRow], before: dict[str, CoefficientPrior], pause: Pause) -> dict[str, Quantity]:
-    weighted = [one for age, row in sliced(_aged(rows), pause) for one in observations(row, _weight(age))]
+    weighted = [one for age, row in in_slices(_aged(rows), pause) for one in observations(row, _weight(age))]
     found: dict[str, Quantity] = {}
     for figure, result in _fitted(weighted, before, pause).items():
         found[figure] = _quantity(result, per_second=figure in _PER_SECOND)
@@ -474,12 +474,12 @@ def _quantity(result: FittedCoefficient, *, per_second: bool = False) -> Quantit
     low, mid, high = result.value * result.low, result.value, result.value * result.high
     if per_second:
         low, mid, high = 1 / high, 1 / mid, 1 / low
-    return rounded(low, mid, high, f"{result.times} runs here")
+    return round_range(low, mid, high, f"{result.times} runs here")
 
 
 def _counting(rows: Sequence[AttemptRow], theirs: Mapping[str, Quantity], pause: Pause) -> dict[str, Quantity]:
     """Return how the server counts inputs, relative to our rules."""
-    equations = weighted_equations([(row, _weight(age)) for age, row in sliced(_aged(rows), pause)])
+    equations = weighted_equations([(row, _weight(age)) for age, row in in_slices(_aged(rows), pause)])
     before = {name: lognormal_prior(theirs[name]) if name in theirs else usual for name, usual in PRIORS.items()}
     return {figure: _quantity(result) for figure, result in _fitted(equations, before, pause).items()}
 
@@ -500,7 +500,7 @@ def _add_films(found: dict[str, Quantity], rows: Sequence[AttemptRow]) -> None:
     if len(values) >= ENOUGH:
         mean = sum(value * weight for value, weight in values) / sum(weight for _, weight in values)
         least, most = min(values)[0], max(values)[0]
-        found[FILM_FIGURE] = rounded(least, min(max(mean, least), most), most, f"{len(values)} runs here")
+        found[FILM_FIGURE] = round_range(least, min(max(mean, least), most), most, f"{len(values)} runs here")
 
 
 # ---- counts -------------------------------------------------------------------------------------
@@ -521,7 +521,7 @@ def spread(values: Sequence[tuple[float, float]], basis: str, rule: float | None
         share = len(values) / (len(values) + _SHRUNK)
         middle = math.exp(share * math.log(middle) + (1 - share) * math.log(rule))
     low, high = reach([math.log(value / middle) for value, _ in values])
-    return rounded(middle * low, middle, middle * high, basis)
+    return round_range(middle * low, middle, middle * high, basis)
 
 
 def _median(values: Sequence[tuple[float, float]]) -> float:

@@ -197,10 +197,10 @@ PARTS = 20  # part names that a row of a run keeps: a conversation may have tens
 _NAME = 200  # letters of each
 
 
-def names_kept(names: Sequence[str]) -> tuple[str, ...]:
+def stored_names(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names of parts as stored in the row of a run: the first of them, and the number of further ones.
 
-    >>> names_kept(["a.png"] * 21)[-2:]
+    >>> stored_names(["a.png"] * 21)[-2:]
     ('a.png', '… and 1 more')
     """
     kept = tuple(name if len(name) <= _NAME else f"{name[: _NAME - 1]}…" for name in names[:PARTS])
@@ -210,8 +210,8 @@ def names_kept(names: Sequence[str]) -> tuple[str, ...]:
 class RunRow(Value, frozen=True):
     """One run: names and digests, no content.
 
-    ``parts``: names, shortened by ``names_kept``. ``outcome`` is "running", "finished", "cancelled", an error code, or
-    "process_died" if its process was killed.
+    ``parts``: names, shortened by ``stored_names``. ``outcome`` is "running", "finished", "cancelled", an error code,
+    or "process_died" if its process was killed.
     """
 
     id: str
@@ -341,11 +341,11 @@ def no_pause() -> None:
     """Return without pausing."""
 
 
-def sliced(rows: Iterable[T], pause: Pause) -> Iterator[T]:
+def in_slices(rows: Iterable[T], pause: Pause) -> Iterator[T]:
     """Yield the rows, calling ``pause`` after every ``SLICE`` of them.
 
     >>> pauses = []
-    >>> len(list(sliced(range(120), lambda: pauses.append("pause")))), len(pauses)
+    >>> len(list(in_slices(range(120), lambda: pauses.append("pause")))), len(pauses)
     (120, 2)
     """
     for number, row in enumerate(rows, 1):

@@ -202,7 +202,7 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
-def rounded(low: float, mid: float, high: float, basis: str) -> Quantity:
+def round_range(low: float, mid: float, high: float, basis: str) -> Quantity:
     """Return a range rounded to 3 significant digits, for readable plans."""
     low, mid, high = (float(f"{value:.3g}") for value in (low, mid, high))
     return between(low, mid, high, basis)

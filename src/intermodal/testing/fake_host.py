@@ -406,7 +406,7 @@ class _Handler(BaseHTTPRequestHandler):
         form = attempt.json.get("response_format", "mp3")
         if not attempt.json["voice"] or len(attempt.text) > 4096:
             return self._refuse(attempt, 400, {"error": {"message": "string too long, or no voice"}})
-        file = streamed(wav(beeps(attempt.text))) if form == "wav" else mp3(attempt.text)
+        file = as_streamed_wav(wav(beeps(attempt.text))) if form == "wav" else mp3(attempt.text)
         attempt.status = 200
         if fault and fault.name in CUTS:
             return self._cut_document(attempt, file, fault)
@@ -641,7 +641,7 @@ def wav(pcm: bytes) -> bytes:
     return file.getvalue()
 
 
-def streamed(file: bytes) -> bytes:
+def as_streamed_wav(file: bytes) -> bytes:
     """Return the WAV file as a host sends it before the length is known: with all bits of the sizes set."""
     return file[:4] + b"\xff\xff\xff\xff" + file[8:40] + b"\xff\xff\xff\xff" + file[44:]
 

@@ -42,7 +42,7 @@ from intermodal.plans.numbers import format_table, plain_seconds
 from intermodal.plans.plan import Candidate, Inputs, Plan, input_steps
 from intermodal.plans.step import Call, Check, Step
 from intermodal.plans.svg import Colour, number
-from intermodal.workloads.workload import LETTERS_PER_PAGE, NO_LIMIT, PlanSpec, Workload, imagined
+from intermodal.workloads.workload import LETTERS_PER_PAGE, NO_LIMIT, PlanSpec, Workload, hypothetical_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -466,7 +466,7 @@ class _Chart:
 
     def whole(self) -> str:
         picture, cost = self._picture, self._made
-        title = drawing.shortened(cost.name, 15, self._wide - 2 * MARGIN, bold=True)
+        title = drawing.shorten_text(cost.name, 15, self._wide - 2 * MARGIN, bold=True)
         picture.text(MARGIN, 32, title, "ink bold", size=15)
         subtitle = f"{cost.requests:,.0f} requests a month, prices of {cost.day}"
         picture.text(MARGIN, 51, subtitle, "soft", size=12)
@@ -503,9 +503,9 @@ class _Chart:
         picture = self._picture
         middle = top + BAR / 2
         picture.open(_hint(plan))
-        picture.text(MARGIN, middle, drawing.shortened(plan.name, 12, NAME - 14, bold=True), "ink bold", size=12)
+        picture.text(MARGIN, middle, drawing.shorten_text(plan.name, 12, NAME - 14, bold=True), "ink bold", size=12)
         who = plan.endpoint.rpartition("/")[2]
-        picture.text(MARGIN, middle + 16, drawing.shortened(who, _SIZE, NAME - 14), "soft")
+        picture.text(MARGIN, middle + 16, drawing.shorten_text(who, _SIZE, NAME - 14), "soft")
         tail = self._left + AXIS + 14
         if plan.refused:
             picture.text(self._left + 6, middle + 4, "no route is allowed", "bad")
@@ -632,7 +632,7 @@ def _imagined(workload: Workload, first: int) -> Iterator[tuple[ContentPart, Par
             name = part.name or (part.piece.name if part.piece is not None else "")
             number = times[name] = times.get(name, 0) + 1
             index = first + sum(times.values()) - 1
-            yield imagined(part, index, name if number == 1 else f"{name} ({number})")
+            yield hypothetical_part(part, index, name if number == 1 else f"{name} ({number})")
 
 
 def _bill(workload: Workload, spec: PlanSpec, base: Inputs, env: Mapping[str, str]) -> PlanBill:

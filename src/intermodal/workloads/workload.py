@@ -4,7 +4,7 @@ A document, from a file or from Python, is checked against the published schema 
 is the only list of keys; ``WorkloadKeys`` (``workload_keys.py``) are their types for type checkers.
 
 Parts that are only described are turned into the facts that probing would find, as far as they are stated
-(``imagined``).
+(``hypothetical_part``).
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ _DENSE = 0.2  # relative error of a stated density
 _DETAILS = ("low", "high", "original")
 
 
-def imagined(part: WorkloadPart, index: int, name: str) -> tuple[ContentPart, PartFacts]:
+def hypothetical_part(part: WorkloadPart, index: int, name: str) -> tuple[ContentPart, PartFacts]:
     """Return a hypothetical part and its facts. ``index``: as in ``Request.parts()``."""
     piece = part.piece
     assert piece is not None, "a real file has real facts"

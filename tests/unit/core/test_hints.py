@@ -24,12 +24,12 @@ from intermodal.core.hints import (
     consent_to,
     hint,
     joined_by,
-    packed,
+    pack_text,
     release,
     say_which,
     setting,
     spelled,
-    unpacked,
+    unpack_text,
     words,
 )
 
@@ -99,7 +99,7 @@ def test_a_sentence_within_another_is_worded_as_it_is_alone(one: str, two: str) 
 @given(SENTENCES)
 def test_a_sentence_crosses_to_another_process_as_it_is(said: str) -> None:
     for back in (
-        unpacked(msgspec.msgpack.decode(msgspec.msgpack.encode(packed(said)))),
+        unpack_text(msgspec.msgpack.decode(msgspec.msgpack.encode(pack_text(said)))),
         pickle.loads(pickle.dumps(said)),
     ):
         assert [words(back, surface) for surface in SURFACES] == [words(said, surface) for surface in SURFACES]

@@ -136,9 +136,9 @@ def test_an_answer_that_is_no_json_leaves_nothing_for_the_collector() -> None:
 
 
 def test_a_transcript_that_repeats_itself_is_noticed_and_a_chorus_is_not() -> None:
-    assert checks.looped(spoken("Thank you.", "Mmm.", "Mmm.", "mmm. ", "Mmm."))
-    assert not checks.looped(spoken("la la", "la la", "la la", "end"))
-    assert not checks.looped(spoken("", "", "", "", ""))
+    assert checks.is_looping(spoken("Thank you.", "Mmm.", "Mmm.", "mmm. ", "Mmm."))
+    assert not checks.is_looping(spoken("la la", "la la", "la la", "end"))
+    assert not checks.is_looping(spoken("", "", "", "", ""))
 
 
 @pytest.mark.parametrize(

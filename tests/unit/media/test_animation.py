@@ -81,7 +81,7 @@ async def test_an_animation_gives_one_frame_for_each_scene_at_its_time(
     assert told == sorted(told)
     assert told[-1] == 1
     for frame, picture in zip(frames, three, strict=True):
-        assert decoder.flattened(shown(frame)).getpixel((60, 40)) == pytest.approx(
+        assert decoder.flatten(shown(frame)).getpixel((60, 40)) == pytest.approx(
             picture.resize((120, 80)).getpixel((60, 40)), abs=40
         )
     assert len(await worker.frames(data, spread="scenes", most=2)) == 2

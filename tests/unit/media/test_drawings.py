@@ -42,7 +42,7 @@ async def worker(anyio_backend: str) -> AsyncIterator[MediaWorker]:
 
 
 def shown(data: bytes) -> Image.Image:
-    return decoder.flattened(Image.open(io.BytesIO(data)))
+    return decoder.flatten(Image.open(io.BytesIO(data)))
 
 
 async def test_a_drawing_is_drawn_and_its_words_are_words(worker: MediaWorker) -> None:
@@ -147,14 +147,14 @@ def test_the_paper_under_a_transparent_picture_shows_its_ink(
         made = Image.open(out)
     else:
         made = made.convert(mode)
-    flat = decoder.flattened(made)
+    flat = decoder.flatten(made)
     assert (flat.convert("L").getpixel((395, 5)) > 128) is light
     levels = flat.convert("L").histogram()
     assert sum(levels[:100]) > 100 and sum(levels[100:]) > 100  # there is something to see
 
 
 def test_black_and_white_letters_on_nothing_are_both_seen() -> None:
-    flat = decoder.flattened(transparent("white", "black")).convert("L")
+    flat = decoder.flatten(transparent("white", "black")).convert("L")
     assert 90 < flat.getpixel((395, 5)) < 165
     assert flat.getextrema() == (0, 255)
 
@@ -162,7 +162,7 @@ def test_black_and_white_letters_on_nothing_are_both_seen() -> None:
 def test_an_opaque_picture_is_what_it_was() -> None:
     made = documents.picture("KONTOR 7")
     assert (
-        decoder.flattened(Image.open(io.BytesIO(made)).convert("RGBA")).tobytes()
+        decoder.flatten(Image.open(io.BytesIO(made)).convert("RGBA")).tobytes()
         == Image.open(io.BytesIO(made)).tobytes()
     )
 

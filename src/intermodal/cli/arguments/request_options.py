@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def listed(text: str) -> tuple[str, ...]:
+def split_list(text: str) -> tuple[str, ...]:
     """Return the words of a comma-separated list; the option may also be given several times."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
@@ -75,7 +75,7 @@ def conditions(licence: str) -> list[Any]:
     return [
         click.option("--licence", type=click.Choice(LICENCES), default=None,
                      help=f"commercial: no model whose licence does not permit commercial use.  [default: {licence}]"),
-        click.option("--region", "regions", type=listed, multiple=True, metavar="CODES",
+        click.option("--region", "regions", type=split_list, multiple=True, metavar="CODES",
                      help="Internet hosts must compute in these regions only: eu, us.  [default: anywhere, or "
                           "regions of the config]"),
         click.option("--retention", type=click.Choice(RETENTIONS), default=None,
@@ -125,7 +125,7 @@ _SHARED = [
                  help="Kinds or files that may not leave this machine, nor anything derived from them: audio,call.wav"),
     click.option("--release", multiple=True, metavar="LIST",
                  help="What may leave although it is derived from something private: audio:text"),
-    click.option("--keep", type=listed, multiple=True, metavar="ASPECTS",
+    click.option("--keep", type=split_list, multiple=True, metavar="ASPECTS",
                  help=f"What the route must keep: {', '.join(ASPECTS)}."),
     click.option("--host", "hosts", multiple=True, metavar="NAME",
                  help="Consent to this host for this one request; repeatable."),
@@ -140,7 +140,7 @@ _SHARED = [
                  help="Format of a transcript (text, json, srt, vtt), speech (wav, mp3), images (png, jpeg, webp)."),
     click.option("--voice", default="", metavar="NAME", help="Voice of speech, by a name its endpoint knows."),
     click.option("--verbatim", is_flag=True, help="Speak the prompt itself, without answering it."),
-    click.option("--labels", type=listed, multiple=True, metavar="LIST",
+    click.option("--labels", type=split_list, multiple=True, metavar="LIST",
                  help="Score how well each of these labels fits: invoice,letter,photo of a cat"),
     click.option("--independent", is_flag=True,
                  help="Judge each label by itself, so that several may apply, or none."),
@@ -162,7 +162,7 @@ _SHARED = [
                  help="Language of the speech and of words in images (en, fr, …); detected if not stated."),
     click.option("--translate", default="", metavar="CODE",
                  help="Translate the speech into this language (en, de, …): in a transcript, or for a question."),
-    click.option("--pages", type=listed, multiple=True, metavar="LIST", help="Pages of documents to use: 1-3,7"),
+    click.option("--pages", type=split_list, multiple=True, metavar="LIST", help="Pages of documents to use: 1-3,7"),
     click.option("--system", default="", metavar="TEXT", help="Instruction for the whole conversation."),
     click.option("--max-tokens", type=click.IntRange(min=1), default=None, metavar="N",
                  help="Maximum tokens of the answer."),
@@ -178,7 +178,7 @@ def request_options(function: F) -> F:
     return with_all(_SHARED)(function)
 
 
-def stated(*, but: tuple[str, ...]) -> list[str]:
+def stated_options(*, but: tuple[str, ...]) -> list[str]:
     """Return the options that the user set for the running command, except those in ``but`` (by parameter name)."""
     context = click.get_current_context()
     found = []

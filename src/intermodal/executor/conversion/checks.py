@@ -66,7 +66,7 @@ def _transcript_texts(product: StepProduct, name: str) -> list[str]:
     transcript = product.transcript
     if transcript is None or not transcript.text:
         return [voices_without_words(transcript, name) or f"no speech found in {name}"]
-    if looped(transcript) or repeats(transcript.text):
+    if is_looping(transcript) or repeats(transcript.text):
         return [f"the transcript of {name} repeats itself: speech recognition may have been stuck"]
     if transcript.unheard and transcript.unheard >= _LEAST_UNHEARD_SHARE * transcript.seconds:
         return [
@@ -177,7 +177,7 @@ def _transcript(made: CheckSubject) -> CheckFinding:
         return CheckFinding(
             problem="empty", message=voices_without_words(transcript, name) or f"no speech was found in {name}"
         )
-    if looped(transcript) or repeats(transcript.text):
+    if is_looping(transcript) or repeats(transcript.text):
         return CheckFinding(problem="looped", message=f"the transcript of {name} repeats itself")
     languages = made.endpoint.model.languages if made.endpoint is not None else ()
     spoken, stated = transcript.language, made.language
@@ -439,7 +439,7 @@ def _repeats_every(words: list[str], size: int) -> bool:
     return False
 
 
-def looped(transcript: Transcript) -> bool:
+def is_looping(transcript: Transcript) -> bool:
     """Return True if a segment occurs at least four times in a row, which indicates a stuck transcriber."""
     run = 1
     words = [segment.text.strip().lower() for segment in transcript.segments]

@@ -35,7 +35,7 @@ from intermodal.protocols.framing.json_body import append_words, last_words
 from intermodal.protocols.parsed_chat import ParsedChat
 from intermodal.protocols.request_fields import scale_thinking, unenforced_tools, unforwarded_fields
 from intermodal.store.attempt_journal import AttemptTemplate
-from intermodal.store.rows import RunRow, Work, names_kept
+from intermodal.store.rows import RunRow, Work, stored_names
 from intermodal.transport.addresses import HostAddress, goes_by_proxy
 from intermodal.transport.http1 import HttpTarget
 from intermodal.transport.timeouts import FIRST_BYTE_TIMEOUT, Timeouts
@@ -385,7 +385,7 @@ def _takes_images(chat: ParsedChat, endpoint: Endpoint) -> bool:
 
 
 def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> AttemptTemplate:
-    names = names_kept([part.name for part in inputs.facts.parts])
+    names = stored_names([part.name for part in inputs.facts.parts])
     run = RunRow(id="", plan=plan.id, inputs=plan.inputs, endpoint=endpoint.id, objective=plan.objective, parts=names)
     kind, thinking = answer_length.kind_of_request(inputs.request), thinking_request_of(inputs.request.settings)
     return AttemptTemplate(run=run, attempt=reservation(step, endpoint, kind, run="", work=Work(), thinking=thinking))

@@ -413,7 +413,7 @@ class DirectAttempt:
             return self._unchecked_error(problem)
 
     def _unchecked_error(self, problem: BudgetExhausted) -> errors.OutputUnchecked:
-        return json_answer.unchecked(problem, endpoint=self._compiled.endpoint.id, step=self._compiled.step.id)
+        return json_answer.unchecked_error(problem, endpoint=self._compiled.endpoint.id, step=self._compiled.step.id)
 
     def _fault(self, parsed: json_answer.ParsedAnswer) -> errors.OutputInvalid | None:
         schema, cut = self._compiled.schema, self._exchange.finish == "length"

@@ -120,7 +120,7 @@ async def _parse_answer(
         raise errors.SchemaInvalid(what, todo=error.todo, step=job.step.id) from None
     except BudgetExhausted as error:
         await run.state.emit(StepFinished(actual=done.actual))  # the attempt is paid for, and its usage is known
-        raise json_answer.unchecked(error, endpoint=job.endpoint.id, step=job.step.id) from None
+        raise json_answer.unchecked_error(error, endpoint=job.endpoint.id, step=job.step.id) from None
 
 
 # ---- answer call ------------------------------------------------------------------------------------
@@ -301,7 +301,7 @@ async def _transcribe(run: RouteRun, step: Call) -> Finished:
     if transcript.text:
         await run.state.emit(Committed(endpoint=step.endpoint))
         await run.state.emit(TextDelta(text=transcript.text))
-    looped = checks.looped(transcript) or checks.repeats(transcript.text)
+    looped = checks.is_looping(transcript) or checks.repeats(transcript.text)
     return run.finished(step, transcript=transcript, looped=looped)
 
 

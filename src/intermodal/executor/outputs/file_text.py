@@ -54,7 +54,7 @@ async def answer(run: RouteRun, step: Transform | Call) -> Finished:
         await run.state.emit(StepFinished(actual=Actual(step=step.id, seconds=0.0, began=run.now())))
     limit = request.sampling.max_tokens
     whole = text_of_files(stands_for, facts)
-    text, reason = await offload(True, limited, whole, request.sampling, partial(run.state.world.count, COUNTED_BY))
+    text, reason = await offload(True, limit_text, whole, request.sampling, partial(run.state.world.count, COUNTED_BY))
     finished = run.finished(step, finish_reason=reason, unread=partly_unread_files(stands_for, facts))
     for note in answer_notes(reason, text, limit, called=False) if reason == "length" else ():
         await run.state.emit(Note(text=note, step=step.id, warns=True))
@@ -76,12 +76,12 @@ def text_of_files(stands_for: Mapping[int, tuple[ModelInput, ...]], facts: Facts
     return "\n\n".join(f"{prompt.shown_name(facts.parts[index].name)}:\n{words}" for index, words in found.items())
 
 
-def limited(text: str, sampling: Sampling, count: CountTokens) -> tuple[str, str]:
+def limit_text(text: str, sampling: Sampling, count: CountTokens) -> tuple[str, str]:
     """Return the text within the limits of an answer, and the finish reason: "stop" or "length".
 
-    >>> limited("one two three", Sampling(max_tokens=2), lambda text: len(text.split()))
+    >>> limit_text("one two three", Sampling(max_tokens=2), lambda text: len(text.split()))
     ('one two ', 'length')
-    >>> limited("one. two.", Sampling(stop=(". ",)), lambda text: len(text.split()))
+    >>> limit_text("one. two.", Sampling(stop=(". ",)), lambda text: len(text.split()))
     ('one', 'stop')
     """
     ends = [place for stop in sampling.stop if stop and (place := text.find(stop)) >= 0]

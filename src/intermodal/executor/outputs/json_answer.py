@@ -172,7 +172,7 @@ def fault(
     )  # fmt: skip
 
 
-def unchecked(problem: BudgetExhausted, *, endpoint: str, step: str) -> errors.OutputUnchecked:
+def unchecked_error(problem: BudgetExhausted, *, endpoint: str, step: str) -> errors.OutputUnchecked:
     """Return the error for an answer whose schema check exceeds the bound of work."""
     return errors.OutputUnchecked(
         f"an answer came, and it cannot be said whether it fits the schema: {problem}",

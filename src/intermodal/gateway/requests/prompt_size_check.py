@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from intermodal.client.async_client import plan_from
 from intermodal.concurrency.offload import is_long, offload
-from intermodal.core.content import Text, scaled
+from intermodal.core.content import Text, scale_scripts
 from intermodal.core.request import JsonOutput, Request, TextOutput
 from intermodal.errors import NoRoute
 
@@ -86,7 +86,7 @@ def _of_all(prepared: PreparedRequest, share: float) -> NoRoute | None:
     parts = tuple(
         replace(
             part, chars=round(part.chars / share), size=round(part.size / share),
-            scripts=scaled(part.scripts, 1 / share), tokens={},
+            scripts=scale_scripts(part.scripts, 1 / share), tokens={},
         )
         for part in facts.parts
     )  # fmt: skip

@@ -32,7 +32,7 @@ from intermodal.core.content import (
     Text,
     ToolCall,
     ToolResult,
-    scaled,
+    scale_scripts,
 )
 from intermodal.cost_model.answer_length import kind_of
 from intermodal.cost_model.tokens import text_tokens
@@ -184,7 +184,7 @@ def _with_bucket_sizes(inputs: Inputs, *, most: bool) -> Inputs:
         tokens = {name: size(count) for name, count in part.tokens.items()}
         rough = estimate_tokens(part.chars, part.size, part.scripts, inputs.catalog.vocabularies)
         shares = [(size(each) + most) / each for each in rough if size(each) != each]
-        scripts = scaled(part.scripts, (max if most else min)(shares, default=1.0))
+        scripts = scale_scripts(part.scripts, (max if most else min)(shares, default=1.0))
         return replace(part, chars=size(part.chars), scripts=scripts, size=size(part.size), tokens=tokens)
 
     return replace(inputs, facts=replace(inputs.facts, parts=tuple(map(sized, inputs.facts.parts))))

@@ -80,7 +80,7 @@ class ServerDirectory:
             self._looked = last
             raise
         found = tuple(_as_before(server, before.get(server.address)) for server in found)
-        if tuple(map(undated, found)) != tuple(map(undated, self.servers)):
+        if tuple(map(without_scan_date, found)) != tuple(map(without_scan_date, self.servers)):
             with suppress(StoreError):  # if nothing can be written, a later run reports it; this one continues
                 keep_servers(self._folder, found)
             self._kept = found
@@ -189,7 +189,7 @@ def keep_servers(folder: Path, servers: Iterable[DiscoveredServer]) -> None:
     write_json(folder / SERVERS_FILE, msgspec.json.encode(ServersFile(servers=tuple(servers))))
 
 
-def undated(server: DiscoveredServer) -> DiscoveredServer:
+def without_scan_date(server: DiscoveredServer) -> DiscoveredServer:
     """Return a server without its scan date, to compare two scans."""
     return msgspec.structs.replace(server, date="")
 
@@ -237,5 +237,5 @@ __all__ = [
     "keep_servers",
     "read_lessons",
     "read_servers",
-    "undated",
+    "without_scan_date",
 ]

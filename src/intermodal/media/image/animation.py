@@ -62,10 +62,10 @@ def _differing_pixels(one: Image.Image, other: Image.Image) -> int:
 
 
 def _fitted(shown: Image.Image, side: int) -> dict[str, Any]:
-    flat = decoder.flattened(decoder.upright(shown))
+    flat = decoder.flatten(decoder.upright(shown))
     if max(flat.size) > side:
         flat.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return decoder.encoded(flat)
+    return decoder.encode_image(flat)
 
 
 def _walk(data: bytes, media_type: str, last: int) -> Iterator[tuple[int, Image.Image]]:
@@ -92,12 +92,12 @@ def _chosen(
         begins.append(at)
         at += header_readers.frame_seconds(shown.info.get("duration", 0) / 1000)
         shown.thumbnail(_LOOK, Image.Resampling.BOX)
-        grey = decoder.flattened(shown).convert("L")
+        grey = decoder.flatten(shown).convert("L")
         differing = _LOOK[0] * _LOOK[1] if last is None else _differing_pixels(last, grey)
         if differing >= _LEAST:
             changed[place] = differing
             last = grey
-        looks.append(decoder.flattened(shown).convert("RGB").resize(scenes.GRID, Image.Resampling.BOX))
+        looks.append(decoder.flatten(shown).convert("RGB").resize(scenes.GRID, Image.Resampling.BOX))
         if (place + 1) / header.frames - told >= _TOLD:
             told = (place + 1) / header.frames
             report(0.7 * min(1.0, told), "looking for scenes")

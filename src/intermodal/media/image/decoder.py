@@ -101,7 +101,7 @@ def probe(data: bytes, media_type: str) -> MediaProbeResult:
             width, height = height, width
         density = text_density(image)
         created, device = _making(image)
-        grey, density = _densest(image, header, media_type, flattened(image).convert("L"), density)
+        grey, density = _densest(image, header, media_type, flatten(image).convert("L"), density)
         counted = letter_counts.count_letters(grey, written=density.mid > 0)
         return MediaProbeResult(
             width=width,
@@ -135,7 +135,7 @@ def _densest(
             break
         found = text_density(image)
         if found.mid > density.mid:
-            grey, density = flattened(image).convert("L"), found
+            grey, density = flatten(image).convert("L"), found
     return grey, density
 
 
@@ -154,10 +154,10 @@ def picture(data: bytes, media_type: str, max_side: int | None = None, min_side:
         if max_side:
             image.draft("RGB", (2 * max_side, 2 * max_side))
         load_pixels(image)
-        image = flattened(upright(image))
+        image = flatten(upright(image))
         if max_side and max(image.size) > max_side:
             image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=3.0)
-        return encoded(image)
+        return encode_image(image)
 
 
 def edit_mask(data: bytes, media_type: str, *, transparent: bool) -> dict[str, Any]:
@@ -175,16 +175,16 @@ def edit_mask(data: bytes, media_type: str, *, transparent: bool) -> dict[str, A
             alpha = image.convert("RGBA").getchannel("A")
             if any(alpha.histogram()[:_OPAQUE]):
                 return _encoded_mask(alpha.point(_between(0, _OPAQUE - 1)), transparent)
-        return _encoded_mask(flattened(image).convert("L").point(_between(128, 255)), transparent)
+        return _encoded_mask(flatten(image).convert("L").point(_between(128, 255)), transparent)
 
 
 def _encoded_mask(changes: Image.Image, transparent: bool) -> dict[str, Any]:
     """Encode a mask that is white where an image may change."""
     if not transparent:
-        return encoded(changes)
+        return encode_image(changes)
     made = Image.new("RGBA", changes.size, (0, 0, 0, 255))
     made.putalpha(ImageChops.invert(changes))
-    return encoded(made)
+    return encode_image(made)
 
 
 def rotate_upright(image: Image.Image, orientation: int) -> Image.Image:
@@ -201,7 +201,7 @@ def upright(image: Image.Image) -> Image.Image:
     return turned
 
 
-def encoded(image: Image.Image) -> dict[str, Any]:
+def encode_image(image: Image.Image) -> dict[str, Any]:
     """Return an ``EncodedImage`` as a dict. The pixels are copied to a new image, so that no metadata is written."""
     bare = Image.new(image.mode, image.size)
     bare.paste(image)
@@ -230,7 +230,7 @@ def _prepare(media_type: str) -> None:
     if media_type == "image/avif" and not features.check("avif"):
         raise NotInstalled("is an AVIF image, which this Pillow cannot decode", todo="run: pip install -U pillow")
     if media_type == "image/heic" and "HEIF" not in Image.OPEN:
-        with sandbox.files_allowed():
+        with sandbox.allow_files():
             if importlib.util.find_spec("pi_heif") is None:
                 raise NotInstalled(
                     "is a HEIC image, and what decodes those is not installed",
@@ -317,7 +317,7 @@ def _broken(error: Exception) -> InputBroken:
     return InputBroken("is cut short" if cut else "cannot be decoded as an image", todo=_BROKEN_TODO)
 
 
-def flattened(image: Image.Image) -> Image.Image:
+def flatten(image: Image.Image) -> Image.Image:
     """Return the image as RGB or L.
 
     Palettes are resolved, 16-bit grey is scaled, CMYK converted, and transparency replaced by paper.
@@ -386,7 +386,7 @@ def text_density(image: Image.Image) -> Quantity:
     range.
     """
     written = blocks = 0
-    for grey in letter_counts.stretches(flattened(image).convert("L"), SAMPLE_SIDE):
+    for grey in letter_counts.stretches(flatten(image).convert("L"), SAMPLE_SIDE):
         some, of = _written_blocks(grey)
         written, blocks = written + some, blocks + of
     if not blocks:

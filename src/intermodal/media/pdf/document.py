@@ -194,7 +194,7 @@ def text(data: Data, pages: list[int], report: Report, *, plain: bool = False) -
     """
     from intermodal.media.pdf import layout  # the worker has imported it, with files allowed
 
-    laid_out = not plain and layout.installed()
+    laid_out = not plain and layout.is_installed()
     found: list[str] = []
     with sandbox.memory_limit(3 * memory_size(data) + (512 << 20)), _opened(data) as paper:
         for numbers in paper.stretches(_existing(paper, pages), layout.AT_ONCE):

@@ -37,18 +37,18 @@ _DEEPEST = 4  # nested forms
 
 
 @cache
-def installed() -> bool:
+def is_installed() -> bool:
     """Return True if LiteParse is installed. The first call loads its PDFium by parsing an empty page."""
     if LiteParse is None:
         return False
-    with sandbox.files_allowed():
+    with sandbox.allow_files():
         _parser([1]).parse(_EMPTY)
     return True
 
 
 def pages(data: bytes, numbers: Sequence[int]) -> dict[int, str]:
     """Return the given pages (1-based, at most ``AT_ONCE``) as Markdown. Pages that cannot be laid out are missing."""
-    with sandbox.files_allowed():  # its event loop needs descriptors; no user file is opened meanwhile
+    with sandbox.allow_files():  # its event loop needs descriptors; no user file is opened meanwhile
         parser = _parser(numbers)
     try:
         made = parser.parse(data).pages

@@ -137,7 +137,7 @@ def _block(block: LayoutBlock, lines: list[LayoutLine], middles: list[float]) ->
         return before + table(rows)
     if block.kind == "code":
         inside = _inside(block.box, lines, middles)
-        return "```\n" + "\n".join(indented(block.lines, inside)) + "\n```" if block.lines else ""
+        return "```\n" + "\n".join(restore_indentation(block.lines, inside)) + "\n```" if block.lines else ""
     if block.kind == "grid_fallback":
         return "\n".join(block.lines)
     text = _plain(block.text)
@@ -244,7 +244,7 @@ def _meant(line: LayoutLine, following: LayoutLine, edge: float, *, listed: bool
     return bool(words) and edge - line.box[2] > 1.15 * letter * (len(words[0]) + 1) + 2
 
 
-def indented(code: Sequence[str], lines: Sequence[LayoutLine]) -> list[str]:
+def restore_indentation(code: Sequence[str], lines: Sequence[LayoutLine]) -> list[str]:
     """Return lines of code with their indentation, which the layout drops; unchanged if the lines do not match."""
     if len(code) != len(lines) or not lines:
         return list(code)

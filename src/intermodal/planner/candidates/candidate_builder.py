@@ -63,7 +63,13 @@ from intermodal.planner.route_estimates.final_call_estimate import (
     typical_call_cost,
 )
 from intermodal.planner.route_estimates.image_generation import image_parameters, image_title
-from intermodal.planner.route_estimates.routes import Route, ended, main_speed_of, peak_memory_levels, unloads_first
+from intermodal.planner.route_estimates.routes import (
+    Route,
+    main_speed_of,
+    peak_memory_levels,
+    unloaded_endpoints,
+    unloads_first,
+)
 from intermodal.planner.route_estimates.voice_selection import needs_voice, speaks, voice_load_seconds
 from intermodal.planner.route_estimates.voice_selection import voice_memory_bytes as voice_memory
 from intermodal.plans.facts import PartFacts
@@ -277,7 +283,7 @@ class CandidateBuilder:
             verdict=verdict_name(case, route),
             cores=case.machine.cores,
             decoders=route.assignment.decoders,
-            ends=ended(route.assignment) if self._ends(route) else (),
+            ends=unloaded_endpoints(route.assignment) if self._ends(route) else (),
             checks=(*before.checks, *self._checks(route, last)),
         )
 

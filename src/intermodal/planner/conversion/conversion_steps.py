@@ -33,7 +33,7 @@ from intermodal.cost_model.call_cost import (
 from intermodal.cost_model.image_tokens import image_tokens
 from intermodal.cost_model.levels import HIGH, LEVELS, MID, ZEROS, Level, Levels, levels, plus
 from intermodal.cost_model.rates import Rates
-from intermodal.cost_model.token_calibration import calibrated
+from intermodal.cost_model.token_calibration import calibrate_count
 from intermodal.cost_model.token_rules import native_audio_tokens
 from intermodal.cost_model.tokens import (
     DESCRIBE_ASK,
@@ -345,7 +345,7 @@ def describe(case: PlanningCase, part: PartFacts, describer: Endpoint, visual: V
     image: Levels = tuple(sum(each[level] for each in by_image) / max(1, len(by_image)) for level in LEVELS)  # type: ignore[assignment]
     each_one = float(len(visual.pictures))
     many = visual.count or (each_one, each_one, each_one)
-    image = calibrated(image, rates.counts.image) if rates.counts is not None else image
+    image = calibrate_count(image, rates.counts.image) if rates.counts is not None else image
     learned = case.statistics.get(describer.id, "describe_tokens")
     thinks, room = case.thought(describer, NO_THINKING_REQUEST)
     out = levels(learned) if learned is not None else plus(DESCRIPTION, levels(thinks))

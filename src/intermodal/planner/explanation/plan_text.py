@@ -29,9 +29,9 @@ from intermodal.plans.verdict import (
     joined_names,
     lost,
     lost_as_text,
-    maybe_needed,
-    needed_and_lost,
     needed_beyond_text,
+    needed_losses,
+    possible_losses,
 )
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -279,7 +279,7 @@ _BETTER: dict[Objective, str] = {
 
 def _open(verdict: Verdict) -> str:
     """Return why the verdict is unknown, and the remedy."""
-    maybe = maybe_needed(verdict)
+    maybe = possible_losses(verdict)
     why = (
         hint("the question may need {} ({keep} tells)", maybe)
         if maybe
@@ -320,7 +320,7 @@ def _verb_for(subject: str) -> str:
 
 def falls_short(verdict: Verdict, why: str = "") -> str:
     """Return the needs that are lost, the reason, and the route that would keep them."""
-    loss = needed_and_lost(verdict)
+    loss = needed_losses(verdict)
     if verdict.value != "not_enough":
         return ""
     return hint("; {} {} needed and lost{}{}", loss, _verb_for(loss), why, nearest_keeper_text(verdict))

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from intermodal.core.quantity import Quantity
-from intermodal.cost_model.levels import HIGH, LEVELS, ZEROS, Levels, larger, plus, summed, times
+from intermodal.cost_model.levels import HIGH, LEVELS, ZEROS, Levels, larger, plus, sum_levels, times
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.cost_model.request_limits import NO_MEDIA, MediaAmounts
 from intermodal.cost_model.token_rules import TokenRules
@@ -133,8 +133,8 @@ def _assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], token_rule
     amounts = _media_amounts(chosen)
     return Assignment(
         options=chosen, text=text, image=image, audio=audio,
-        sound=summed([option.sound for option in chosen]),
-        made=summed([option.made for option in chosen]), cost=summed([option.cost for option in chosen]),
+        sound=sum_levels([option.sound for option in chosen]),
+        made=sum_levels([option.made for option in chosen]), cost=sum_levels([option.cost for option in chosen]),
         before=before, load=load, memory=memory, peak=plus(memory, beside), ending=ending, decoders=most,
         pictures=amounts.pictures, held=amounts,
         penalty=sum([option.penalty for option in chosen]) + (LEFT_OUT_PENALTY if left_out else 0.0),
@@ -159,7 +159,7 @@ def _tokens(chosen: tuple[ConversionOption, ...], token_rules: TokenRules) -> tu
                 images.append(image)
             if audio is not ZEROS:
                 audios.append(audio)
-    return summed(texts), summed(images) if images else ZEROS, summed(audios) if audios else ZEROS
+    return sum_levels(texts), sum_levels(images) if images else ZEROS, sum_levels(audios) if audios else ZEROS
 
 
 def _media_amounts(chosen: tuple[ConversionOption, ...]) -> MediaAmounts:

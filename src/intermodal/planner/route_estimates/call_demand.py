@@ -11,10 +11,10 @@ from intermodal.catalog.schema_enforcement import ANY_OBJECT
 from intermodal.catalog.types import Task
 from intermodal.core.quantity import Quantity
 from intermodal.core.request import JsonOutput, ScoresOutput
-from intermodal.cost_model.levels import HIGH, LOW, MID, ZEROS, Levels, levels, plus, quantity, summed, times
+from intermodal.cost_model.levels import HIGH, LOW, MID, ZEROS, Levels, levels, plus, quantity, sum_levels, times
 from intermodal.cost_model.rates import Rates
 from intermodal.cost_model.request_limits import MediaAmounts
-from intermodal.cost_model.token_calibration import TokenCalibration, calibrated, correction_text
+from intermodal.cost_model.token_calibration import TokenCalibration, calibrate_count, correction_text
 from intermodal.cost_model.tokens import (
     BLOCK,
     MESSAGE,
@@ -276,11 +276,11 @@ def calibrated_demand(
     framing = learned.framing(len(case.request.messages))
     if framing is not None:
         beside = plus(_minus(beside, plus(TEMPLATE, times(MESSAGE, len(case.request.messages)))), framing)
-    text = plus(calibrated(words, _of_text(case, group, learned)), beside)
+    text = plus(calibrate_count(words, _of_text(case, group, learned)), beside)
     token_rules = case.token_rules(group)
-    film = summed([whole_video_tokens(option, token_rules) for option in assignment.options if option.natives])
-    image = plus(calibrated(_minus(needs.image, film), learned.image), film)
-    audio = calibrated(needs.audio, learned.audio)
+    film = sum_levels([whole_video_tokens(option, token_rules) for option in assignment.options if option.natives])
+    image = plus(calibrate_count(_minus(needs.image, film), learned.image), film)
+    audio = calibrate_count(needs.audio, learned.audio)
     return msgspec.structs.replace(needs, text=text, image=image, audio=audio, total=plus(plus(text, image), audio))
 
 
@@ -312,7 +312,7 @@ def calibrated_input(case: PlanningCase, group: EndpointGroup, rates: Rates, nat
     factor = factors.get(native.kind)
     if factor is None:
         return native
-    tokens = quantity(calibrated(levels(native.tokens), factor), native.tokens.basis, 0)
+    tokens = quantity(calibrate_count(levels(native.tokens), factor), native.tokens.basis, 0)
     return msgspec.structs.replace(native, tokens=tokens)
 
 

@@ -42,7 +42,7 @@ from intermodal.prompts.baml.runtime import MARKS, NAME, BamlProblem, BamlReject
 from intermodal.prompts.baml.template_limits import FormatSize
 from intermodal.prompts.media_references import within
 from intermodal.prompts.prompt_file import Argument, PromptExample, PromptFile, PromptFinding
-from intermodal.prompts.rendering import MOST_LETTERS, TemplateError, located, with_history
+from intermodal.prompts.rendering import MOST_LETTERS, TemplateError, locate_error, with_history
 from intermodal.prompts.source_text import FrontMatter, text_of
 
 _MOST_FILES = 500
@@ -96,7 +96,7 @@ class BamlTemplate:
             template_limits.check_size(self.prompt, self.project.strings, values, format_length)
             rendered = self.project.runtime.render(self.block.name, values, self.opening)
         except TemplateError as error:
-            raise located(self.path, self.line, error) from None
+            raise locate_error(self.path, self.line, error) from None
         return with_history(rendered, history)
 
 
@@ -134,7 +134,7 @@ class Baml:
             place = root / error.file
             raise PromptError("cannot be read", where=f"{place}:{error.line}", todo=str(error)) from None
         except _Template as error:
-            raise located(root / error.file, error.line, error.error) from None
+            raise locate_error(root / error.file, error.line, error.error) from None
         mine = [each for each in project.blocks.values() if each.kind == "function" and each.file == name]
         return tuple(_Function(path, project, each).prompt() for each in mine if not each.code)
 
@@ -374,7 +374,9 @@ class _Function:
             what = (
                 f"ctx.output_format would be more than {MOST_LETTERS >> 20} MiB, as a class is written for each field"
             )
-            raise located(self._path, line, TemplateError(what, todo="nest fewer classes, or describe them in words"))
+            raise locate_error(
+                self._path, line, TemplateError(what, todo="nest fewer classes, or describe them in words")
+            )
 
     def _output(self) -> Output:
         """Return a JSON output for a class; other return types are parsed from the text of the answer."""

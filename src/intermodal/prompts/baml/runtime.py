@@ -172,7 +172,7 @@ class _MarkEscaper:
         self._break = ""
         if any(MARKS.search(text) for text in texts):
             self._break = f"{secrets.randbelow(10**30):030d}"
-        if chained(texts):
+        if can_form_marker(texts):
             what = "arguments make a mark of BAML's own reader when they stand side by side"
             raise TemplateError(what, todo="take it out of them: it ends in DELIMITER")
 
@@ -199,13 +199,13 @@ def _texts(value: Any) -> Any:
             yield from _texts(each)
 
 
-def chained(texts: list[str]) -> bool:
+def can_form_marker(texts: list[str]) -> bool:
     """Return whether consecutive texts could form a marker that none of them contains.
 
     That is the end of one text, any number of whole texts, and the beginning of another. An underscore in between may
     come from the template.
 
-    >>> chained(["… BAML_CHAT_ROLE_MAGIC", "_STRING_DELIMITER:"]), chained(["Plan B", "aml"])
+    >>> can_form_marker(["… BAML_CHAT_ROLE_MAGIC", "_STRING_DELIMITER:"]), can_form_marker(["Plan B", "aml"])
     (True, False)
     """
     small = [text.lower() for text in texts if text]

@@ -46,7 +46,7 @@ from intermodal.prompts.conversion.template_tree import (
 )
 from intermodal.prompts.jinja import JinjaTemplate, MarkedTemplate
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, PromptExample, PromptFile
-from intermodal.prompts.rendering import Placeholders, Slot, TemplateError, located
+from intermodal.prompts.rendering import Placeholders, Slot, TemplateError, locate_error
 
 _ROLES: Mapping[str, MessageRole] = {"system": "system", "user": "user", "assistant": "assistant"}
 _MOST_DEEP = 20  # template strings that call each other
@@ -61,7 +61,7 @@ def read(file: PromptFile, losses: Losses) -> TemplateTree:
         marked = _marked(template, block)
         found = join_texts(_Walk(marked, template, media_names(file)).nodes(marked.body.program, ()))
     except TemplateError as error:
-        raise located(template.project.root / block.file, 1, error) from None
+        raise locate_error(template.project.root / block.file, 1, error) from None
     _beside(file, template, losses)
     nodes = _joined(_opened(found, template.opening), losses)
     plain = [with_fields(each, description="") for each in file.arguments]  # it is BAML's word for the type
@@ -202,7 +202,7 @@ class _Walk(Walk):
             self._template, self._named, self._within = marked, named, (*self._within, name)
             yield from self.nodes(marked.body.program, loops)
         except TemplateError as error:
-            raise located(self._baml.project.root / block.file, 1, error) from None
+            raise locate_error(self._baml.project.root / block.file, 1, error) from None
         finally:
             self._template, self._named, self._within = state
 

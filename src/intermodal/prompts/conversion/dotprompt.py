@@ -43,7 +43,7 @@ from intermodal.prompts.conversion.template_tree import (
 from intermodal.prompts.dotprompt.handlebars import BLOCKS, HELPERS, NUMBER, STEP
 from intermodal.prompts.dotprompt.reader import ROLES, DotpromptTemplate, is_dialect, json_schema
 from intermodal.prompts.prompt_file import Argument, PromptFile
-from intermodal.prompts.rendering import MOST_LETTERS, TemplateError, located
+from intermodal.prompts.rendering import MOST_LETTERS, TemplateError, locate_error
 
 _FACTS: Mapping[str, Fact] = {"@index": "index", "@first": "first", "@last": "last"}
 _MOST_DEEP = 60
@@ -76,7 +76,7 @@ def read(file: PromptFile, losses: Losses) -> TemplateTree:
     try:
         nodes = walk.nodes(template.body._program, _Scope())  # type: ignore[attr-defined]
     except TemplateError as error:
-        raise located(template.path, template.first, error) from None
+        raise locate_error(template.path, template.first, error) from None
     return TemplateTree(file, join_texts(nodes))
 
 

@@ -55,13 +55,13 @@ from intermodal.prompts.poml.expansion import (
     Expansion,
     canonical,
     file_text,
-    included,
+    include_file,
     loop_of,
-    parsed,
+    parse_expression,
     sole_expression,
     split_expressions,
 )
-from intermodal.prompts.poml.reader import PomlTemplate, located
+from intermodal.prompts.poml.reader import PomlTemplate, locate_error
 from intermodal.prompts.prompt_file import Argument, PromptFile
 from intermodal.prompts.rendering import Placeholders, TemplateError
 
@@ -101,7 +101,7 @@ def read(file: PromptFile, losses: Losses) -> TemplateTree:
     try:
         root = marker.marked(template.root)
     except TemplateError as error:
-        raise located(template.path, error) from None
+        raise locate_error(template.path, error) from None
     nodes: list[Node] = []
     for message in PomlTemplate(template.path, root).messages({}):
         text = "\n\n".join(part.text for part in message.parts if isinstance(part, Text))
@@ -157,12 +157,14 @@ class _Marker:
         """Return the marks that open an element's branches: its condition encloses its loop."""
         made = []
         if condition is not None:
-            made.append(_Mark(test=self._test(parsed(condition, element.line), element, loops), line=element.line))
+            made.append(
+                _Mark(test=self._test(parse_expression(condition, element.line), element, loops), line=element.line)
+            )
         if loop is not None:
             found = loop_of(loop)
             if found is None:
                 raise TemplateError('a loop is written for="item in list"', element.line, todo="write it so")
-            path = self._path(parsed(found[2], element.line), element, loops)
+            path = self._path(parse_expression(found[2], element.line), element, loops)
             made.append(_Mark(item=found[1], path=path, line=element.line))
         return made
 
@@ -205,7 +207,7 @@ class _Marker:
         if "{{" in name:
             raise TemplateError("a file that a value names cannot be converted", element.line, _TODO)
         self._losses.say(element.line, f"{name}: what it holds stands in the file")
-        inner = included(file_text(self._folder, name, element.line), element.line)
+        inner = include_file(file_text(self._folder, name, element.line), element.line)
         return self._children(inner.children, element, loops, pre)
 
     def _medium(self, tag: str, element: Element, loops: tuple[str, ...]) -> MediumNode | None:
@@ -213,7 +215,7 @@ class _Marker:
         word = element.attrs["src"].strip()
         hole = sole_expression(word)
         if hole:
-            path = self._path(parsed(hole, element.line), element, loops)
+            path = self._path(parse_expression(hole, element.line), element, loops)
             return MediumNode(path=path, line=element.line)
         if "{{" in word:
             raise TemplateError("a name of a file with values in it cannot be converted", element.line, _TODO)
@@ -226,7 +228,7 @@ class _Marker:
     # ---- expressions ----------------------------------------------------------------------------------
 
     def _reads_arguments(self, word: str, element: Element) -> bool:
-        return any(self._takes(parsed(hole, element.line)) for hole in split_expressions(word)[1::2])
+        return any(self._takes(parse_expression(hole, element.line)) for hole in split_expressions(word)[1::2])
 
     def _takes(self, tree: expressions.Node) -> bool:
         return any(name in self._arguments or name == "loop" for name in expressions.names(tree))
@@ -237,7 +239,7 @@ class _Marker:
             if not number % 2:
                 made.append(piece)
                 continue
-            tree = parsed(piece, element.line)
+            tree = parse_expression(piece, element.line)
             if not self._takes(tree) and not any(name in loops for name in expressions.names(tree)):
                 made.append(f"{{{{{piece}}}}}")  # of values that the document defines, with <let>
                 continue

@@ -49,7 +49,7 @@ from intermodal.prompts.github import NAME, GithubTemplate
 from intermodal.prompts.jinja import MarkedTemplate, node_name
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, PromptFile
 from intermodal.prompts.prompty import ROLE, ROLES, PromptyTemplate, output_schema
-from intermodal.prompts.rendering import TemplateError, located
+from intermodal.prompts.rendering import TemplateError, locate_error
 
 _FACTS: Mapping[str, Fact] = {"index0": "index", "index": "number", "first": "first", "last": "last"}
 _TODO = "write it with names, if and for"
@@ -65,7 +65,7 @@ def read_prompty(file: PromptFile, losses: Losses) -> TemplateTree:
     try:
         nodes = join_texts(Walk(template, media_names(file)).nodes(template.body.program, ()))
     except TemplateError as error:
-        raise located(template.path, 1, error) from None
+        raise locate_error(template.path, 1, error) from None
     roles = isinstance(template, PromptyTemplate) and any(slot.kind == "role" for slot in template.marks.kept)
     if roles and not isinstance(first_node(nodes), RoleNode):
         nodes = (RoleNode("system", template.first), *nodes)  # of text before the first role line

@@ -28,7 +28,7 @@ from intermodal.prompts.dotprompt.handlebars import HandlebarsTemplate, Template
 from intermodal.prompts.jinja import MarkedTemplate
 from intermodal.prompts.media_references import media_part, within
 from intermodal.prompts.prompt_file import Argument, Level, MediaValue, PromptFile, PromptFinding, Template
-from intermodal.prompts.rendering import Placeholders, Slot, TemplateError, located, with_history
+from intermodal.prompts.rendering import Placeholders, Slot, TemplateError, locate_error, with_history
 from intermodal.prompts.source_text import FrontMatter, SplitFile, shown_value, split_front_matter, text_of
 
 # LiteLLM's dialect of ``.prompt``: settings at the top level, a Jinja template, and lines that begin with a role. It is
@@ -220,7 +220,7 @@ class DotpromptTemplate:
             raise self._error(TemplateError(what, self.body.line_of("media"), todo)) from None
 
     def _error(self, error: TemplateError) -> PromptError:
-        return located(self.path, self.first, error)
+        return locate_error(self.path, self.first, error)
 
 
 class Dotprompt:
@@ -337,13 +337,13 @@ class _Reader:
         try:
             return HandlebarsTemplate(self._body, self._partials())
         except TemplateError as error:
-            raise located(self._path, self._first, error) from None
+            raise locate_error(self._path, self._first, error) from None
 
     def _uses(self, body: HandlebarsTemplate) -> TemplateUses:
         try:
             uses = body.uses()
         except TemplateError as error:
-            raise located(self._path, self._first, error) from None
+            raise locate_error(self._path, self._first, error) from None
         for role in uses.roles:
             if role not in ROLES:
                 line = self._first + max(body.line_of(role), 1) - 1

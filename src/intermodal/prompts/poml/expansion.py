@@ -155,7 +155,7 @@ def loop_of(word: str) -> re.Match[str] | None:
     return _LOOP.fullmatch(word.strip().removeprefix("{{").removesuffix("}}"))
 
 
-def parsed(word: str, line: int) -> expressions.Node:
+def parse_expression(word: str, line: int) -> expressions.Node:
     """Return the tree of an expression, with or without braces. Raises TemplateError with the line."""
     try:
         return expressions.parse(_bare(word))
@@ -163,7 +163,7 @@ def parsed(word: str, line: int) -> expressions.Node:
         raise TemplateError(str(error), line, error.todo) from None
 
 
-def included(text: str, line: int) -> Element:
+def include_file(text: str, line: int) -> Element:
     """Parse the text of an included file. Return an element whose children replace the include tag."""
     root = parse(text)
     return root if canonical(root.tag) in ("poml", "_root") else Element("_root", {}, [root], line)
@@ -339,7 +339,7 @@ class Expansion:
         if self._includes > MOST_INCLUDES:
             raise TemplateError(f"includes more than {MOST_INCLUDES} files", element.line, todo="include fewer")
         name = self._text(element.attrs.get("src", ""), names, element)
-        yield from self._words(included(self._file(name, element), element.line), names)
+        yield from self._words(include_file(self._file(name, element), element.line), names)
 
     def is_medium(self, tag: str, element: Element, names: Mapping[str, Any]) -> bool:
         """Return whether a tag inserts a medium; False if its text is requested, or if it names a text file."""
@@ -541,7 +541,7 @@ def _made_by(element: Element, folder: Path, bindings: dict[str, str], found: Do
 
 
 def _take(word: str, element: Element, bindings: Mapping[str, str], found: DocumentReads, *, sure: bool) -> None:
-    for name in expressions.names(parsed(word, element.line)):
+    for name in expressions.names(parse_expression(word, element.line)):
         if name not in bindings:
             found.names.setdefault(name, element.line)
             if sure and name not in found.defaulted:

@@ -52,7 +52,7 @@ class PomlTemplate:
         try:
             return expansion, expansion.markup(self.root, dict(values))
         except TemplateError as error:
-            raise located(self.path, error) from None
+            raise locate_error(self.path, error) from None
         except RecursionError:
             raise PromptError("is nested too deep", where=str(self.path), todo="use fewer tags within tags") from None
 
@@ -80,7 +80,7 @@ class PomlTemplate:
                 yield Message(role=_ROLES[each.speaker], parts=tuple(parts))
 
 
-def located(path: Path, error: TemplateError) -> PromptError:
+def locate_error(path: Path, error: TemplateError) -> PromptError:
     """Return the error with file and line."""
     where = f"{path}:{error.line}" if error.line else str(path)
     return PromptError(str(error), where=where, todo=error.todo)
@@ -120,7 +120,7 @@ class Poml:
             root = parse(text)
             reads = reads_of(root, path.parent)
         except TemplateError as error:
-            raise located(path, error) from None
+            raise locate_error(path, error) from None
         return (_prompt(path, root, reads),)
 
 

@@ -43,6 +43,7 @@ from intermodal.protocols.request_fields import read_settings
 from intermodal.protocols.request_validation import (
     DOCUMENT_TYPES,
     READABLE_DOCUMENTS,
+    find_tool,
     quote_value,
     read_bool,
     read_messages,
@@ -52,7 +53,6 @@ from intermodal.protocols.request_validation import (
     read_typed,
     require_list,
     require_text,
-    tool_named,
 )
 
 
@@ -375,7 +375,7 @@ def _read_tools(tree: Any) -> tuple[tuple[Tool, ...], ToolChoice, bool]:
         raise ValueError(f"tool_choice is {kind}, and may be an object whose type is one of {', '.join(_CHOICES)}")
     choice = _CHOICES[chosen["type"]]
     if chosen["type"] == "tool":
-        tools = tool_named(chosen["name"], tools)
+        tools = find_tool(chosen["name"], tools)
     return tools, choice, not chosen.get("disable_parallel_tool_use")
 
 

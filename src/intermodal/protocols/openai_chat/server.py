@@ -41,6 +41,7 @@ from intermodal.protocols.request_fields import read_settings
 from intermodal.protocols.request_validation import (
     decode_data_uri,
     document_from_data_uri,
+    find_tool,
     read_bool,
     read_messages,
     read_model,
@@ -53,7 +54,6 @@ from intermodal.protocols.request_validation import (
     read_typed,
     require_one_of,
     require_text,
-    tool_named,
 )
 
 # ---- parts -------------------------------------------------------------------------------------
@@ -362,7 +362,7 @@ def _functions(tree: Mapping[str, Any]) -> tuple[tuple[Tool, ...], ToolChoice]:
         raise ValueError("function_call is about functions, and there are none: send tools and tool_choice")
     choice = tree.get("function_call")
     if isinstance(choice, dict):
-        return tool_named(require_text(choice["name"], "a function's name"), tools), "required"
+        return find_tool(require_text(choice["name"], "a function's name"), tools), "required"
     return tools, require_one_of(choice or "auto", "function_call", _CALLED)
 
 

@@ -14,7 +14,7 @@ from tests.unit.gateway.gateway_server import BY_EXECUTOR, GatewayServer
 
 from intermodal.gateway.requests import body_limits
 from intermodal.media.text import script_counts
-from intermodal.store.rows import PARTS, names_kept
+from intermodal.store.rows import PARTS, stored_names
 from intermodal.testing import FakeHost
 
 
@@ -44,7 +44,7 @@ def test_a_row_names_the_first_parts_and_counts_the_others(
 
 
 def test_a_long_name_is_cut() -> None:
-    assert names_kept(["n" * 5_000, "short"]) == ("n" * 199 + "…", "short")
+    assert stored_names(["n" * 5_000, "short"]) == ("n" * 199 + "…", "short")
 
 
 def test_explain_names_countless_unknown_fields_in_a_head_that_clients_read(house: GatewayServer) -> None:

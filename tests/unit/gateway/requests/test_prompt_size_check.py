@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config
 
-from intermodal.core.content import Scripts, scaled
+from intermodal.core.content import Scripts, scale_scripts
 from intermodal.cost_model.tokens import text_tokens
 from intermodal.gateway.requests import prompt_size_check
 from intermodal.media import request_media
@@ -71,7 +71,7 @@ def test_megabytes_of_words_are_refused_by_the_first_of_them(
     assert found.status_code == 400, found.text
     assert sum(counted) < len(text) / 10
     sample = 1_000
-    made_of = scaled(count_scripts(WORDS * sample), len(text) / len(WORDS) / sample)
+    made_of = scale_scripts(count_scripts(WORDS * sample), len(text) / len(WORDS) / sample)
     real = text_tokens(len(text), len(text), made_of).high
     assert needs(found.text) == pytest.approx(real, rel=0.05), "it says how much all of it is"
     assert not host.attempts
