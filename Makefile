@@ -51,8 +51,8 @@ WORKERS = $(shell $(BIN)/python -c 'from intermodal.local.hardware.machine impor
 test: setup clients check ## lint, types, import contract, every test; real models included
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
-test-fast: $(INSTALLED) ## units, protocols and plans, without embedded models, installed plugins or the gateway: what to run while you edit
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests/unit tests/protocols tests/plans --ignore tests/unit/gateway -m "not e2e and not installs"
+test-fast: $(INSTALLED) ## units, protocols and plans, without slow tests, embedded models, installed plugins and the gateway: what to run while you edit
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests/unit tests/protocols tests/plans --ignore tests/unit/gateway -m "not e2e and not installs and not slow"
 
 docs: $(INSTALLED) ## build the documentation site into out/site; dead links and anchors are errors
 	@$(BIN)/python scripts/docs_site.py out/site-source

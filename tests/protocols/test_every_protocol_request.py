@@ -28,6 +28,8 @@ from intermodal.protocols.calls import (
     WireVideo,
 )
 
+pytestmark = pytest.mark.slow
+
 EVERY = pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
 PARTS: dict[str, WirePart] = {
     "image": WireImage(data=b"x"),

@@ -111,6 +111,7 @@ def said(events: list[WireEvent]) -> tuple[Any, ...]:
     return (kinds, made.calls, made.finish, made.usage.input_tokens, made.usage.output_tokens)
 
 
+@pytest.mark.slow
 @EVERY
 @settings(max_examples=60)
 @given(data=st.data())
@@ -133,6 +134,7 @@ def test_what_is_written_is_read_back(server: Server, data: st.DataObject) -> No
     assert said(read(server, body)) == said(given)
 
 
+@pytest.mark.slow
 @EVERY
 def test_a_stream_cut_at_every_byte_is_reassembled(server: Server) -> None:
     body = streamed(server, CALLED)
@@ -142,6 +144,7 @@ def test_a_stream_cut_at_every_byte_is_reassembled(server: Server) -> None:
         assert read(server, body[:cut], body[cut:]) == whole
 
 
+@pytest.mark.slow
 @EVERY
 def test_a_stream_that_stops_at_any_byte_is_an_error_or_whole(server: Server) -> None:
     body = streamed(server, CALLED)

@@ -229,6 +229,7 @@ def test_reads_thinking_tools_and_usage() -> None:
     assert read(THOUGHT) == EVENTS
 
 
+@pytest.mark.slow
 def test_a_cut_between_any_two_bytes_changes_nothing() -> None:
     for cut in range(len(THOUGHT)):
         assert read(THOUGHT[:cut], THOUGHT[cut:]) == EVENTS

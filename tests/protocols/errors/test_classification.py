@@ -336,6 +336,7 @@ TREES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.sampled_from([200, 400, 500]), TREES)
 def test_no_shape_of_error_raises(status: int, tree: Any) -> None:
     assert isinstance(classify(status, {}, json.dumps(tree).encode(), "h:m"), errors.CallError)

@@ -47,6 +47,7 @@ def grown(tree: Any) -> Any:
     return SHORT.get(tree, tree) if isinstance(tree, str) else tree
 
 
+@pytest.mark.slow
 @given(TREES, st.booleans())
 def test_whatever_a_body_holds_it_is_read_as_any_parser_reads_it(tree: Any, escaped: bool) -> None:
     whole = grown(tree)

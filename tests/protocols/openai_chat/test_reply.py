@@ -74,11 +74,13 @@ def test_reads_a_llama_cpp_stream() -> None:
     assert read(LLAMA) == LLAMA_EVENTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", range(len(LLAMA)))
 def test_a_cut_between_two_chunks_changes_nothing(cut: int) -> None:
     assert read(LLAMA[:cut], LLAMA[cut:]) == LLAMA_EVENTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", range(len(LLAMA)))
 def test_B1_a_stream_that_stops_at_any_byte_is_cut_or_whole_never_shorter(at: int) -> None:
     events = read(LLAMA[:at])

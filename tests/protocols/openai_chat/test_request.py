@@ -252,6 +252,7 @@ HOSTS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(CALLS, HOSTS)
 def test_decoding_gives_back_the_normalised_call(call: ChatCall, host: Host) -> None:
     body = b"".join(encode_request(call, host).segments)
@@ -259,6 +260,7 @@ def test_decoding_gives_back_the_normalised_call(call: ChatCall, host: Host) -> 
     assert decode_request(body) == normalise(call, host)
 
 
+@pytest.mark.slow
 @given(CALLS, HOSTS)
 def test_normalising_twice_changes_nothing_more(call: ChatCall, host: Host) -> None:
     once = normalise(call, host)

@@ -67,6 +67,7 @@ def test_the_tool_draws_where_a_row_says_so_and_the_pictures_address_elsewhere()
     assert supported_image_options(MASKED) == {"size", "quality", "format", "edits", "mask"}
 
 
+@pytest.mark.slow
 @given(
     prompt=TEXTS,
     images=st.lists(

@@ -217,6 +217,7 @@ def test_a_month_is_the_request_times_the_volume() -> None:
     assert not advice("text").offer.per_month.known, "nobody said how many"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("takes", ["text", "image", "audio", "pdf,image", "audio,image", "video"])
 @pytest.mark.parametrize("objective", ["default", "cheapest", "fastest", "best"])
 def test_the_decision_is_the_plan_that_the_planner_makes(takes: str, objective: Any) -> None:
@@ -334,6 +335,7 @@ def test_a_server_on_a_faster_card_answers_sooner_and_more_users_each_later() ->
     assert speed("RTX 4090", active=1e9) > speed("RTX 4090")  # a mixture of experts
 
 
+@pytest.mark.slow
 def test_nothing_on_a_card_is_timed_as_two_processor_cores() -> None:
     card = make_question("text", "text", LAPTOP, hardware="RTX 4090").hardware
     embedded = [each for each in everything(card, DAY).catalog.endpoints if each.host.zone == "process"]

@@ -10,6 +10,8 @@ import intermodal
 from intermodal.advisor.advice import Advice
 from intermodal.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 
 def advice(takes: str, makes: str, **options: Any) -> Advice:
     """Over the rows that are shipped, of a machine that is stated: the same wherever it runs."""

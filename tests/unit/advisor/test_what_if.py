@@ -9,7 +9,7 @@ from tests.unit.cli.conftest import Cli, cli, own_weights
 
 __all__ = ["cli", "own_weights"]
 
-pytestmark = pytest.mark.usefixtures("own_weights")
+pytestmark = [pytest.mark.usefixtures("own_weights"), pytest.mark.slow]
 CAT = ("explain", "What animal is on the photo?")
 
 

@@ -103,6 +103,7 @@ def test_both_halves_have_the_same_kinds_and_no_file_in_common() -> None:
     assert {each.truth for each in fit if each.truth}.isdisjoint(each.truth for each in report)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["table ruled", "workbook", "mail", "book", "code", "subtitles in Matroska"])
 def test_a_file_is_the_same_every_time_it_is_made(kind: str) -> None:
     first, again = (next(each for each in samples() if each.kind == kind) for _ in range(2))

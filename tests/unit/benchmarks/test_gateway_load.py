@@ -84,6 +84,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_an_answer_counts_only_as_the_host_said_it(built: Path, case: str) -> None:
     chunks, answer, wanted = CASES[case]

@@ -19,6 +19,8 @@ import pytest
 from intermodal.catalog.rate_cards import UNIT_BY_COUNT, UNITS, effective_rates, itemize
 from intermodal.catalog.snapshot.sources.genai_prices import GenaiPricesModel, read_genai_prices
 
+pytestmark = pytest.mark.slow
+
 MOMENTS = ("2026-11-25T02:30", "2026-11-25T12:00", "2026-09-01T12:00", "2026-12-15T12:00")
 USAGES: tuple[dict[str, int], ...] = (
     {"input_tokens": 1_000, "output_tokens": 500},

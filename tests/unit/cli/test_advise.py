@@ -11,6 +11,8 @@ from tests.unit.cli.conftest import Cli
 import intermodal
 from intermodal.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_decides_and_says_where_the_numbers_are_from(cli: Cli) -> None:
     done = cli("advise", "--in", "pdf,image", "--out", "text", "--requests", "10000/day", "--hardware", "24GB")

@@ -72,6 +72,7 @@ def test_json_keeps_zeros(cli: Cli, fake: FakeHost) -> None:
         assert chosen["warnings"] == [], "what is empty is said, too"
 
 
+@pytest.mark.slow
 def test_explain_contacts_nobody_and_says_the_same_twice(
     cli: Cli, fake: FakeHost, media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_deadline_shortens_the_answer_that_nobody_asked_to_be_long(cli: Cli, f
     assert cli("ask", "How many?", "-m", "talker-70b", "--deadline", "0.01s").code == 4, "there is a least answer"
 
 
+@pytest.mark.slow
 def test_save_derived_has_every_text_that_was_taken_out_of_a_file(cli: Cli, fake: FakeHost, tmp_path: Path) -> None:
     (tmp_path / "report.docx").write_bytes(documents.word())
     out = tmp_path / "out"
@@ -140,6 +142,7 @@ def test_save_derived_has_every_text_that_was_taken_out_of_a_file(cli: Cli, fake
     assert saved.read_text().strip() in fake.attempts[-1].text, "what the answer was made from, and nothing else"
 
 
+@pytest.mark.slow
 def test_an_approved_plan_runs_exactly_and_only_unchanged(
     cli: Cli, fake: FakeHost, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +223,7 @@ def test_a_schema_answer_is_checked_json(cli: Cli, tmp_path: Path) -> None:
     assert wrong.out == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "begins"),
     [("text", "ask not what"), ("srt", "1\n00:00:00,000 --> "), ("vtt", "WEBVTT\n\n"), ("json", "{")],
@@ -233,6 +237,7 @@ def test_a_transcript_comes_in_each_format(cli: Cli, fake: FakeHost, media: Path
         assert done.document["kind"] == "intermodal.transcript"
 
 
+@pytest.mark.slow
 def test_what_was_heard_is_saved_even_when_the_answer_fails(
     cli: Cli, fake: FakeHost, media: Path, tmp_path: Path
 ) -> None:
@@ -257,6 +262,7 @@ def test_what_was_heard_is_saved_even_when_the_answer_fails(
     assert (heard / "jfk.wav.transcribe.srt").exists()
 
 
+@pytest.mark.slow
 def test_a_private_recording_and_its_words_stay_here(cli: Cli, media: Path) -> None:
     with FakeHost() as fake:
         connect(fake, zone="internet")
@@ -266,6 +272,7 @@ def test_a_private_recording_and_its_words_stay_here(cli: Cli, media: Path) -> N
         assert fake.attempts == []
 
 
+@pytest.mark.slow
 def test_the_config_can_make_a_kind_private_for_good(cli: Cli, fake: FakeHost, media: Path, own_home: Path) -> None:
     path = own_home / "config" / "intermodal.toml"
     path.write_text('private = ["audio"]\n' + path.read_text().replace("base_url", 'zone = "internet"\nbase_url'))
@@ -323,6 +330,7 @@ def hosted(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     return fake
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("said", "sent", "consent", "declined"),
     [
@@ -353,6 +361,7 @@ def test_the_question_is_not_asked_where_it_is_not_wanted(cli: Cli, hosted: Fake
     assert hosted.attempts == []
 
 
+@pytest.mark.slow
 def test_the_question_is_not_asked_of_a_pipe_or_after_never(cli: Cli, hosted: FakeHost) -> None:
     assert "Send it?" not in cli("ask", "q", "--output", "embedding", input="y\n").err
     config_file.decline(os.environ, "openai")
@@ -366,6 +375,7 @@ def test_a_terminal_never_gets_control_characters_from_a_model() -> None:
     assert for_terminal("a\x1b[2Jb\x07\tc\nd\x9b") == "a�[2Jb�\tc\nd�"
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_run_and_settles_the_store(tmp_path: Path, own_home: Path) -> None:
     with FakeHost(answer="word " * 5000, fault=Fault("stall", 3)) as fake:
         connect(fake)

@@ -14,6 +14,8 @@ from tests.unit.gateway.gateway_server import STRONG, config
 
 from intermodal.testing import FakeHost
 
+pytestmark = pytest.mark.slow
+
 Ask = Callable[..., tuple[str, str]]
 
 

@@ -31,6 +31,7 @@ def store() -> Store:
     return Store(data_dir(os.environ) / "store.sqlite3")
 
 
+@pytest.mark.slow
 def test_labels_of_the_chart_are_whole(cli: Cli, fake: FakeHost, tmp_path: Path) -> None:
     long = "acme/a-model-with-a-rather-long-name-that-says-its-size-and-its-quantization-235b-a22b-q4-k-m"
     connect(fake, ServedRow(id=long, served_as="long", context=8192, input_mtok=1.0, output_mtok=2.0))

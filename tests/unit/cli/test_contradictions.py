@@ -29,6 +29,7 @@ def test_a_search_for_what_hears_finds_nobody_whose_claim_most_contradict(cli: C
     assert "qwen/qwen3.6-27b" not in found
 
 
+@pytest.mark.slow
 def test_a_plan_for_a_named_model_says_why_its_claim_is_not_taken(
     cli: Cli, media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -41,6 +42,7 @@ def test_a_plan_for_a_named_model_says_why_its_claim_is_not_taken(
     assert "7 of 28 rows claim audio input" in " ".join(done.out.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [(), ("--objective", "cheapest")])
 def test_a_search_whose_price_is_not_known_is_not_chosen_for_its_tokens_but_by_name(
     cli: Cli, media: Path, more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch

@@ -19,6 +19,8 @@ from intermodal.config import config_file
 from intermodal.plans.machine import Machine
 from intermodal.workloads.workload import SCHEMA
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).parent / "cost.expected"
 ROWS = (
     ServedRow(id="acme/seer-70b", served_as="seer", context=65536, input=("text", "image"), input_mtok=1.0,

@@ -257,6 +257,7 @@ def test_text_is_counted_by_its_vocabulary_or_a_range(cli: Cli, tmp_path: Path) 
     assert part["basis"] == "by script, claude3's factors"
 
 
+@pytest.mark.slow
 def test_base64_is_a_picture_and_never_text(cli: Cli, tmp_path: Path) -> None:
     buffer = io.BytesIO()
     Image.effect_noise((800, 600), 90).save(buffer, "PNG")

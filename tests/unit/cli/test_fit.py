@@ -65,6 +65,7 @@ def model(tmp_path: Path) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_a_model_of_a_hub_is_sized_by_its_header_alone(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = HubServer({"owner/repo": {"Llama-3.1-8B-Q4_K_S.gguf": Sparse(head())}})
     with serving(hub):
@@ -106,6 +107,7 @@ def test_the_first_lines_say_what_it_is_about_and_the_verdict(cli: Cli, model: s
     assert "Q4_K_S (the file)" in done.out
 
 
+@pytest.mark.slow
 def test_texts_longer_than_any_in_training_are_said(cli: Cli, model: str) -> None:
     within = cli("fit", model, "--gpu", "2xH100", "--ctx", "128k").out
     assert "largest context that certainly fits: 128k, which is all it was trained for" in within
@@ -114,12 +116,14 @@ def test_texts_longer_than_any_in_training_are_said(cli: Cli, model: str) -> Non
     assert "it was trained for texts of 128k: what it makes of longer ones is not known" in beyond
 
 
+@pytest.mark.slow
 def test_a_named_card_is_not_said_to_give_all_it_is_sold_with(cli: Cli, model: str) -> None:
     done = cli("fit", model, "--gpu", "T4", "--ctx", "80k").out
     assert done.splitlines()[1].startswith("may fit: ")
     assert "its driver may leave 14.5 GiB of 16.0: what is free there is not known" in done
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_answered_with_changes_that_are_commands(cli: Cli, model: str) -> None:
     done = cli("fit", model, "--gpu", "RTX 5060", "--ctx", "64k")
     assert done.code == 0  # an answer, whichever it is
@@ -143,6 +147,7 @@ def test_a_machine_of_which_nothing_is_stated_is_not_said_to_fit(cli: Cli, model
     assert done.out.splitlines()[1] == "whether it fits is unknown: nothing was stated of the memory"
 
 
+@pytest.mark.slow
 def test_speeds_of_several_texts_at_once_are_said_of_each(cli: Cli, model: str) -> None:
     shown = cli("fit", model, "--gpu", "RTX 4090", "--ctx", "16k", "--users", "20").out
     paces = [line for line in shown.splitlines() if "would write" in line or line.startswith("reads") or "/s" in line]
@@ -339,6 +344,7 @@ def test_what_earlier_runs_took_here_replaces_the_range(
     assert measured_speeds(model, env) == (None, None)
 
 
+@pytest.mark.slow
 def test_a_measurement_of_the_file_replaces_the_range_and_is_kept(
     cli: Cli, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

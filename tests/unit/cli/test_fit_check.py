@@ -59,6 +59,7 @@ def test_what_ollama_took_corrects_what_is_said_of_that_file_afterwards(cli: Cli
     assert "corrected: as Ollama 0.40.12 took here on" in again.out
 
 
+@pytest.mark.slow
 def test_a_correction_is_of_its_settings_and_of_this_machine(cli: Cli, stored: str) -> None:
     before = needed(cli, stored, "--ctx", "4k", "--kv", "q8_0"), needed(cli, stored, "--ctx", "4k", "--ram", "64GB")
     with serving(ollama(row(9_000_000_000))) as address:

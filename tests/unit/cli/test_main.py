@@ -187,6 +187,7 @@ def test_a_reader_who_leaves_is_no_error() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -249,6 +250,7 @@ def test_documents_are_one_json_each(cli: Cli) -> None:
         assert loaded["version"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", [("explain", "x"), ("models", "--json"), ("doctor",)])
 def test_a_full_standard_output_is_one_sentence(verb: tuple[str, ...]) -> None:
     with open("/dev/full", "wb") as full:

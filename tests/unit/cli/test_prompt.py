@@ -181,6 +181,7 @@ def test_show_renders_what_would_be_sent(cli: Cli, folder: Path) -> None:
     assert file["schema"]["properties"]["total"]["type"] == "number"
 
 
+@pytest.mark.slow
 def test_explain_spends_nothing_and_prices_a_thousand_runs(cli: Cli, folder: Path, fake: FakeHost) -> None:
     done = cli("prompt", "explain", "prompts/invoice.prompt", *MODEL)
     assert done.code == 0, done.err
@@ -198,6 +199,7 @@ def test_a_host_that_nobody_knows_is_said_as_ask_says_it(cli: Cli, folder: Path)
     assert (explained.code, explained.err) == (asked.code, asked.err)
 
 
+@pytest.mark.slow
 def test_explain_draws_the_plan_of_a_prompt(cli: Cli, folder: Path, fake: FakeHost) -> None:
     done = cli("prompt", "explain", "prompts/invoice.prompt", *MODEL, "--svg", "plan.svg")
     assert done.code == 0, done.err
@@ -208,6 +210,7 @@ def test_explain_draws_the_plan_of_a_prompt(cli: Cli, folder: Path, fake: FakeHo
     assert (folder / "invoice.prompt").read_text() == kept
 
 
+@pytest.mark.slow
 def test_run_and_ask_do_the_same(cli: Cli, folder: Path, fake: FakeHost, media: Path) -> None:
     given = ("--arg", f"photo=@{media / 'screenshot-invoice.png'}", *MODEL, "-q", "--evidence", "off")
     run = cli("prompt", "run", "prompts/invoice.prompt", *given[:-2])
@@ -309,6 +312,7 @@ user:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("answer", "code"), [('{"number": "7"}', 0), ("I cannot say", 14), ('{"total": 3}', 14)])
 def test_the_sample_of_a_prompty_file_is_a_test_that_measures_nothing(
     cli: Cli, folder: Path, fake: FakeHost, media: Path, answer: str, code: int

@@ -118,6 +118,7 @@ def test_the_size_is_told_before_the_first_byte_of_weights_is_asked_for(
     assert lock()[0]["name"] == "tiny-q8_0"
 
 
+@pytest.mark.slow
 def test_a_card_counts_for_nothing_as_what_is_pulled_runs_on_the_processor(
     cli: Cli, hub: HubServer, monkeypatch: pytest.MonkeyPatch, own_weights: Path
 ) -> None:
@@ -132,6 +133,7 @@ def test_a_card_counts_for_nothing_as_what_is_pulled_runs_on_the_processor(
     assert lock()[0]["traits"].get("decode", [0, 0, 0])[1] < 9e11 / 50_000_000 / 2, "not the pace of the card"
 
 
+@pytest.mark.slow
 def test_every_quantization_that_certainly_fits_is_tried_and_none_is_called_too_large_that_is_not(
     cli: Cli, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -647,6 +649,7 @@ def test_a_lock_that_is_damaged_is_named_with_its_path(cli: Cli, hub: HubServer)
 EYE = (Path(__file__).parents[2] / "media" / "tiny_eye" / "tiny-eye-mmproj.gguf").read_bytes()
 
 
+@pytest.mark.slow
 def test_fit_takes_the_quantization_and_the_projector_that_a_pull_would(cli: Cli, hub: HubServer) -> None:
     hub.files[REPO] = {**FILES, "mmproj-F16.gguf": EYE}
     asked = cli("fit", f"hf:{REPO}", "--json")

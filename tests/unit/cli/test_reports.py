@@ -33,6 +33,7 @@ def add(fake_url: str, *names: str, host: str = "box", **fields: object) -> None
 # ---- models ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_filters_leave_only_what_fits(cli: Cli) -> None:
     everything = ids(cli("models", "--json"))
     assert "embedded:openai/whisper-base" in everything
@@ -69,6 +70,7 @@ def test_a_host_of_ones_own_is_in_the_list(cli: Cli) -> None:
     assert "box:qwen/qwen3-8b" in ids(cli("models", "--ready", "--json"))
 
 
+@pytest.mark.slow
 def test_a_name_that_nothing_has_is_a_slip_and_what_is_near_is_named(cli: Cli) -> None:
     done = cli("models", "no-such-thing")
     assert (done.code, done.out) == (2, "")
@@ -150,6 +152,7 @@ def test_a_hosted_service_is_not_contacted(cli: Cli, monkeypatch: pytest.MonkeyP
     assert found["host", "far"]["what"] == "allowed, no key needed, not contacted"
 
 
+@pytest.mark.slow
 def test_a_host_of_ones_own_is_asked_whether_it_is_there(cli: Cli) -> None:
     with FakeHost(models=("acme/x",)) as fake:
         add(fake.base_url, "acme/x")
@@ -213,6 +216,7 @@ def test_a_store_that_cannot_be_read_is_one_finding_and_no_failure(cli: Cli, own
     assert row["state"] == "broken"
 
 
+@pytest.mark.slow
 def test_a_config_that_cannot_be_used_is_one_finding_and_the_rest_is_looked_at(cli: Cli, own_home: Path) -> None:
     (own_home / "config").mkdir()
     for text, words in (("consnt = []", "unknown key consnt"), ("consent = [", "TOML"),
@@ -236,6 +240,7 @@ def test_a_home_that_is_a_file_breaks_config_and_store_but_not_doctor(
     assert found["store", ""]["state"] == "broken"
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_written_is_broken_before_anybody_asks(
     cli: Cli, own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,6 +261,7 @@ def test_looking_at_a_store_makes_none(cli: Cli, own_home: Path) -> None:
     assert not (own_home / "data").exists()
 
 
+@pytest.mark.slow
 def test_doctor_and_the_list_of_weights_say_the_same_memory(cli: Cli) -> None:
     shown = cli("pull", "--list").out
     for (area, name), row in findings(cli("doctor", "--json")).items():
@@ -338,6 +344,7 @@ def test_tokens_that_a_host_did_not_report_are_unknown_and_in_no_sum(cli: Cli, o
     assert cli("usage", "--json").document["endpoints"] == before, "daily totals keep what is unknown"
 
 
+@pytest.mark.slow
 def test_doctor_names_an_estimate_that_is_off_with_its_evidence(cli: Cli, own_home: Path) -> None:
     store = Store(own_home / "data" / "store.sqlite3")
     for run in range(6):

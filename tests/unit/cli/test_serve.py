@@ -21,6 +21,8 @@ from intermodal.gateway.workers.sockets import find_bind_error
 from intermodal.testing import FakeHost, Fault
 from intermodal.testing.emulated_servers import EmulatedOllama, Engine, ListedModel
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:

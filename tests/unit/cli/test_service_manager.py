@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PERIOD = 3.0  # seconds, as a unit's WatchdogSec=
 
 

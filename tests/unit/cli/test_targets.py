@@ -63,6 +63,7 @@ def test_speech_does_not_replace_the_recording_it_is_about(
     assert heard.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_an_approved_plan_has_inputs_too(cli: Cli, fake: FakeHost, media: Path, tmp_path: Path) -> None:
     heard = Path(shutil.copy(media / "jfk.wav", tmp_path / "speech.wav"))
     before, plan = heard.read_bytes(), tmp_path / "plan.json"

@@ -15,6 +15,8 @@ from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.config import config_file
 from intermodal.testing import FakeHost
 
+pytestmark = pytest.mark.slow
+
 EYE = ServedRow(
     id="openai/gpt-4o", served_as="seer", context=65536, input_mtok=1.0, output_mtok=2.0, input=("text", "image")
 )

@@ -99,6 +99,7 @@ def test_runs_of_killed_processes_are_told_apart_from_those_that_are_running(cli
         alive.kill()
 
 
+@pytest.mark.slow
 def test_runs_of_killed_processes_are_pruned_in_time_and_stay_in_the_sums(cli: Cli, store: Store) -> None:
     with at_work(store.path, "killed") as killed:
         killed.kill()

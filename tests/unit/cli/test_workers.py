@@ -25,6 +25,8 @@ from tests.unit.gateway.gateway_server import SEEING, STRONG, config
 
 from intermodal.testing import FakeHost, Fault
 
+pytestmark = pytest.mark.slow
+
 
 def until(true: Callable[[], object], what: str, seconds: float = 60) -> None:
     end = time.monotonic() + seconds

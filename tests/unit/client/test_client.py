@@ -159,6 +159,7 @@ def test_models_are_listed_and_found_by_name(client: intermodal.Client) -> None:
         client.models(3)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_call_is_estimated_by_its_models_rules_and_nobody_is_asked(
     client: intermodal.Client, host: FakeHost, media: Path
 ) -> None:
@@ -354,6 +355,7 @@ def test_advice_is_in_words_of_python(takes: list[str], makes: str, options: dic
     assert re.findall(r"(?<![\w-])--[a-z][a-z-]*", told) == []
 
 
+@pytest.mark.slow
 def test_advice_takes_a_months_requests_as_a_number() -> None:
     number, word = (intermodal.advise(["audio"], "text", requests=often) for often in (20000, "20000/month"))
     assert number.volume is not None and word.volume is not None
@@ -368,6 +370,7 @@ def test_a_tuple_that_is_no_file_is_refused() -> None:
 # ---- clients that nobody closes ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", ["", "del client", "words = client.stream_text('hello', hosts='box'); next(words)"])
 def test_a_program_ends_that_closes_no_client(left: str, host: FakeHost, tmp_path: Path) -> None:
     config = tmp_path / "intermodal.toml"

@@ -148,6 +148,7 @@ async def test_cancelling_a_call_ends_the_child(worker: WorkerProcess) -> None:
     assert await _gone(pid)
 
 
+@pytest.mark.slow
 def test_a_call_that_is_given_up_while_its_child_starts_leaves_none_of_it_behind() -> None:
     """A loop that ends right after has nobody left who would tidy up."""
 

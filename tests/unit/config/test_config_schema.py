@@ -227,6 +227,7 @@ def test_the_example_says_every_key_there_is() -> None:
         assert set(part["properties"]) - {"id", "speed"} == set(said[name]) - {"id", "speed"}, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [*places(TABLE)], ids=lambda place: ".".join(map(str, place)))
 def test_reading_and_the_schema_agree_on_every_value(place: tuple[Any, ...]) -> None:
     for value in VALUES:

@@ -88,6 +88,7 @@ SENTENCES = st.recursive(
 SURFACES: tuple[Surface, ...] = ("command line", "python", "http")
 
 
+@pytest.mark.slow
 @given(SENTENCES, SENTENCES)
 def test_a_sentence_within_another_is_worded_as_it_is_alone(one: str, two: str) -> None:
     whole = hint("{}: {}", one, two)

@@ -93,6 +93,7 @@ def estimate(capsys: pytest.CaptureFixture[str], model: str, words: str) -> dict
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "words", "tokens"), [row[1:] for row in EXACT], ids=[row[0] for row in EXACT])
 def test_published_tokens(capsys: pytest.CaptureFixture[str], model: str, words: str, tokens: int) -> None:
     found = estimate(capsys, model, words)

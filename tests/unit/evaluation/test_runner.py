@@ -70,6 +70,7 @@ def test_routes_are_run_side_by_side_and_compared(cli: Cli, fake: FakeHost, tmp_
     assert body["spent"] == pytest.approx(fake.bill, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_made_again_until_fresh(cli: Cli, fake: FakeHost, tmp_path: Path) -> None:
     data = labelled(tmp_path, 3)
     assert cli("eval", data, *BOTH).code == 0
@@ -90,6 +91,7 @@ def test_repeats_are_runs_of_their_own_and_limits_hold(cli: Cli, fake: FakeHost,
     assert (body["routes"][0]["items"], body["routes"][0]["runs"], len(fake.attempts)) == (2, 6, 6)
 
 
+@pytest.mark.slow
 def test_money_is_set_aside_before_it_is_spent(cli: Cli, fake: FakeHost, tmp_path: Path) -> None:
     data = labelled(tmp_path, 1)
     once = cli("eval", data, *BOTH, "--json").document["spent"]  # two runs
@@ -130,6 +132,7 @@ def test_an_endpoint_that_keeps_failing_is_left_out_and_not_called_weak(
     assert [row["endpoint"] for row in done["measured"]] == ["wise:acme/wise"]
 
 
+@pytest.mark.slow
 def test_what_failed_by_bad_luck_is_run_again(cli: Cli, fake: FakeHost, tmp_path: Path) -> None:
     connect(fake, "shaky-fault-gone-x30")
     data, names = labelled(tmp_path, 2), ("--routes", "shaky-fault-gone-x30", "--max-tokens", "8")
@@ -141,6 +144,7 @@ def test_what_failed_by_bad_luck_is_run_again(cli: Cli, fake: FakeHost, tmp_path
     assert last["routes"][0]["errors"] == {} and last["routes"][0]["right"] == 0 and last["runs"] == 2
 
 
+@pytest.mark.slow
 def test_what_was_measured_becomes_the_strength_plans_go_by(cli: Cli, fake: FakeHost, tmp_path: Path) -> None:
     data = labelled(tmp_path, 20)
     before = AsyncClient().catalog.by_id["wise:acme/wise"].tier("text-generation")
@@ -162,6 +166,7 @@ def test_what_was_measured_becomes_the_strength_plans_go_by(cli: Cli, fake: Fake
     assert cli("eval", "--forget").out == "nothing was measured\n"
 
 
+@pytest.mark.slow
 def test_few_items_measure_nothing_and_say_so(cli: Cli, fake: FakeHost, tmp_path: Path) -> None:
     done = cli("eval", labelled(tmp_path, 19), *BOTH)
     assert "19 items are too few to give a tier, it takes 20" in done.out
@@ -188,6 +193,7 @@ def test_a_cut_journal_goes_on_with_the_next_line(cli: Cli, fake: FakeHost, tmp_
     assert cli("eval", data, *BOTH, "--journal", str(journal)).code == 0 and len(fake.attempts) == 7
 
 
+@pytest.mark.slow
 def test_wrong_use_is_one_sentence(cli: Cli, tmp_path: Path) -> None:
     assert cli("eval").code == 2
     done = cli("eval", labelled(tmp_path, 1), "--routes", "nobody-9b")

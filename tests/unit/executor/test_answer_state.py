@@ -68,6 +68,7 @@ def test_no_host_that_keeps_to_its_limit_is_cut(name: str, vocabulary: str) -> N
         assert not any(meter.over(text[at : at + size]) for at in range(0, len(text), size)), (tokens, size)
 
 
+@pytest.mark.slow
 def test_words_without_end_are_noticed_after_few_more_than_were_allowed() -> None:
     meter, shown = TokenLimiter(100), 0
     while not meter.over("word "):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +35,7 @@ vectors = st.dictionaries(st.sampled_from(UNITS), st.floats(0, 100), max_size=8)
 )
 
 
+@pytest.mark.slow
 @given(usages, works, st.none() | vectors)
 def test_whatever_is_reported_the_bill_is_a_number_or_unknown(
     usage: WireUsage, work: Work, vector: RateCard | None

@@ -345,6 +345,7 @@ async def test_json_that_stays_wrong_is_an_error_and_never_shown(bench: Bench, h
     assert caught.value.exit_code == 6 and bench.shown == "" and len(host.attempts) == 2
 
 
+@pytest.mark.slow
 async def test_an_answer_that_takes_too_much_work_to_check_is_neither_valid_nor_asked_for_again(
     bench: Bench, host: FakeHost
 ) -> None:

@@ -93,6 +93,7 @@ def test_a_language_model_translates_what_a_transcriber_wrote_down(rows: Any, ho
     ]
 
 
+@pytest.mark.slow
 def test_a_model_that_repeats_the_transcript_is_reported(rows: Any, host: FakeHost, media: Path) -> None:
     """As a base model does with an instruction: it goes on with the text."""
     rows(EAR, WRITES)
@@ -132,6 +133,7 @@ def test_a_model_that_knows_one_language_is_not_taken_for_a_translator(rows: Any
     assert any("supports en only, so it cannot translate" in reason for reason in error.value.reasons)
 
 
+@pytest.mark.slow
 def test_a_named_model_translates_as_it_can(rows: Any, media: Path) -> None:
     rows(EAR, TRANSLATES, WRITES)
     for name, ops in (("cloud/writer", ["transcribe", "translate"]), ("cloud/whisper", ["transcribe"])):
@@ -140,6 +142,7 @@ def test_a_named_model_translates_as_it_can(rows: Any, media: Path) -> None:
         assert made.chosen.endpoint == f"cloud:{name}"
 
 
+@pytest.mark.slow
 def test_a_question_about_speech_in_another_language_gets_it_translated(rows: Any, host: FakeHost, media: Path) -> None:
     rows(EAR, TRANSLATES, WRITES)
     host.transcript = "Good day, sir."
@@ -154,6 +157,7 @@ def test_a_translation_into_the_language_that_is_spoken_is_a_transcript(rows: An
     assert made.verdict.instead == "speech recognition"
 
 
+@pytest.mark.slow
 def test_a_translation_is_no_transcript_of_the_cache(rows: Any, host: FakeHost, media: Path) -> None:
     """What was heard once in one language is not what is wanted in the other."""
     rows(TRANSLATES)
@@ -214,6 +218,7 @@ def test_a_translation_of_nothing_that_is_spoken_is_refused(rows: Any, media: Pa
         plan(media / "photo-cat.jpg", translate="en")
 
 
+@pytest.mark.slow
 def test_a_model_that_does_not_know_the_language_that_is_spoken_is_said_with_what_helps(rows: Any, media: Path) -> None:
     rows(TRANSLATES, ENGLISH)
     with intermodal.Client() as client:

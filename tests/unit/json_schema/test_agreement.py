@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from intermodal.json_schema import InvalidSchema, StepBudget, compile_schema
 
+pytestmark = pytest.mark.slow
+
 STEPS = 1_000_000
 NAMES = st.sampled_from(["a", "b", "c"])
 TYPES = st.sampled_from(["null", "boolean", "string", "number", "integer", "object", "array"])

@@ -51,6 +51,7 @@ def test_what_is_cancelled_ends_within_a_slice() -> None:
     assert budget.spent <= 8 * SLICE
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_check_does_not_grow_with_its_steps() -> None:
     compiled = compile_schema(WIDE, StepBudget(100_000))
     tracemalloc.start()
@@ -166,6 +167,7 @@ JSON = st.recursive(
 BENT = st.lists(st.tuples(st.integers(0, 200), st.sampled_from('[]{},:"0-e\\ntNI x')), max_size=3)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(JSON, st.sampled_from([None, 1]), BENT)
 def test_a_long_text_is_read_as_a_short_one(value: Any, indent: int | None, bent: list[tuple[int, str]]) -> None:

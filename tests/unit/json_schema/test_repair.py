@@ -24,18 +24,21 @@ def repaired(text: str) -> Any:
     return json.loads(repair(text, 0, StepBudget(1_000_000))[0])
 
 
+@pytest.mark.slow
 @given(CONTAINERS, st.sampled_from([None, 2]))
 def test_what_is_json_stays_what_it_is(value: Any, indent: int | None) -> None:
     assert repaired(json.dumps(value, indent=indent)) == value
     assert repaired(json.dumps(value, indent=indent, ensure_ascii=False)) == value
 
 
+@pytest.mark.slow
 @given(CONTAINERS)
 def test_what_python_writes_is_read(value: Any) -> None:
     assume("\\x" not in repr(value) and "\\U" not in repr(value))  # escapes that JSON does not have
     assert repaired(repr(value)) == value
 
 
+@pytest.mark.slow
 @given(CONTAINERS, st.data())
 def test_what_was_cut_is_never_made_whole(value: Any, data: Any) -> None:
     text = json.dumps(value)
@@ -151,6 +154,7 @@ def test_what_is_deep_or_large_is_left_as_it_is() -> None:
     assert align_value(1, {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, StepBudget(1_000)) == (1, ())
 
 
+@pytest.mark.slow
 @given(JSON, JSON)
 def test_whatever_stands_for_a_schema_breaks_nothing(value: Any, schema: Any) -> None:
     made, changes = align_value(value, schema, StepBudget(100_000))

@@ -65,6 +65,7 @@ async def test_frames_that_differ_in_a_line_of_words_are_all_given(worker: Media
     assert 1 <= len(fewer) <= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG"])
 async def test_an_animation_gives_one_frame_for_each_scene_at_its_time(
     worker: MediaWorker, three: list[Image.Image], form: str
@@ -217,6 +218,7 @@ async def test_a_picture_cut_short_is_refused_by_name(
     assert caught.value.todo
 
 
+@pytest.mark.slow
 async def test_pictures_that_claim_too_much_are_refused_from_their_header(worker: MediaWorker) -> None:
     from tests.gates import pictures
 

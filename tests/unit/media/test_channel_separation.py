@@ -18,7 +18,7 @@ from intermodal.media import container, worker_client
 from intermodal.media.audio import channel_separation, decoder
 from intermodal.media.worker_client import MediaWorker
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 RATE = 16_000
 
 

@@ -182,6 +182,7 @@ _HIDDEN = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", _HIDDEN)
 async def test_hidden_words_of_a_drawing_are_not_read_and_that_is_said(worker: MediaWorker, hidden: str) -> None:
     data = (
@@ -195,6 +196,7 @@ async def test_hidden_words_of_a_drawing_are_not_read_and_that_is_said(worker: M
     assert text.notes == ("1 hidden element left out",)
 
 
+@pytest.mark.slow
 async def test_what_a_drawing_shows_within_something_hidden_is_read(worker: MediaWorker) -> None:
     shown = (
         '<g visibility="hidden"><text x="9" y="9" visibility="visible">One</text></g>'

@@ -20,6 +20,8 @@ from tests.gates import corpus, films
 
 from intermodal.media.worker_client import MediaWorker
 
+pytestmark = pytest.mark.slow
+
 SIZE = (48, 32)
 
 

@@ -26,7 +26,7 @@ from intermodal.media.fetch import CachingFetcher
 from intermodal.media.request_media import OpenedRequest, open_request
 from intermodal.media.worker_client import MediaWorker
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 PADDING = 48 << 20
 SAID = ((0.2, 1.0, "Good morning."), (1.2, 2.0, "What does it cost?"))

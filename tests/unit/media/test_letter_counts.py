@@ -42,6 +42,7 @@ def test_writing_on_its_side_has_as_many_letters(turn: Image.Transpose) -> None:
     assert lying.mid == pytest.approx(letter_counts.count_letters(upright).mid, rel=0.3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [4, 12])
 def test_a_long_screenshot_has_the_letters_of_all_its_screens(count: int) -> None:
     screen = page(20, 50)

@@ -352,6 +352,7 @@ def test_each_is_told_by_its_bytes_whatever_it_is_called(name: str) -> None:
     assert sniff(data, name) == sniff(data, "" if name.endswith(("ipynb", "mhtml")) else "misleading.txt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAKERS)
 async def test_a_worker_that_did_nothing_else_reads_each(name: str) -> None:
     """Nothing is imported late, when no file can be opened."""
@@ -359,6 +360,7 @@ async def test_a_worker_that_did_nothing_else_reads_each(name: str) -> None:
         assert (await taken(fresh, name, MAKERS[name]()))[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAKERS)
 async def test_damaged_files_are_refused_in_one_sentence_or_taken(worker: MediaWorker, name: str) -> None:
     whole = MAKERS[name]()

@@ -207,6 +207,7 @@ def host() -> Iterator[FakeHost]:
         yield fake
 
 
+@pytest.mark.slow
 def test_a_model_gets_the_table_and_is_told_of_attached_files(
     host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +293,7 @@ BILL = [["Item", "Pieces", "Amount"], ["Copper wire", "3", "120.00"], ["Paper ro
         ["Cement bags", "9", "96.00"]]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("total", "says"),
     [("1,560.50", "the total 'Total' in file.pdf is 1,560.50 and the amounts above it add up to 1,500.50"),

@@ -270,6 +270,7 @@ def host() -> Iterator[FakeHost]:
         yield fake
 
 
+@pytest.mark.slow
 def test_a_pdf_of_five_letters_reaches_a_model_as_its_text(
     host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

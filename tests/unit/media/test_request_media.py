@@ -145,6 +145,7 @@ async def test_a_part_that_cannot_be_meant_is_refused(
         await opened(worker, Text(text="?"), part)
 
 
+@pytest.mark.slow
 async def test_the_error_is_one_error_and_comes_without_waiting_for_the_rest(worker: MediaWorker) -> None:
     """A missing file is told at once, though a URL beside it takes its time."""
     async with Victim({"/slow": [30.0, answer()]}) as server:

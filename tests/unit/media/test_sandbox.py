@@ -113,6 +113,7 @@ def test_doctor_says_what_stands_and_what_does_not() -> None:
     assert about_sandbox(dict.fromkeys(sandbox.PROBED_LIMITS, False)).state == "broken"
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.anyio
 async def test_the_memory_of_a_job_is_its_own_and_not_that_of_the_one_before() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ _COUNTS = {"arabic": "ا", "armenian": "ա", "bengali": "ক", "cyrillic": "ж",
            "khmer": "ក", "tamil": "க", "telugu": "క", "thai": "ก", "typography": "—"}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_character_of_unicode_has_one_script() -> None:
     beyond_latin = [chr(code) for code in range(0x370, sys.maxunicode + 1) if not 0x1E00 <= code < 0x1F00]
     made = count_scripts("".join(beyond_latin))

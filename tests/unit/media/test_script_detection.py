@@ -40,6 +40,7 @@ def test_a_script_that_not_every_reader_knows_is_told(name: str, script: str) ->
     assert script_of(name) == script
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["russian", "greek", "latin"])
 @pytest.mark.parametrize("way", ["dark", "pale", "larger", "tilted"])
 def test_paper_ink_size_and_a_slight_tilt_make_no_difference(name: str, way: str) -> None:

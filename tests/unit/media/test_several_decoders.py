@@ -50,6 +50,7 @@ async def test_a_job_that_takes_long_keeps_no_other_waiting() -> None:
         assert worker.pid == first and children(worker) == 1, "the memory of the other is given back"
 
 
+@pytest.mark.slow
 async def test_a_cancelled_job_costs_its_own_child_and_leaks_no_place() -> None:
     async with MediaWorker(places=2) as worker:
         await stopped(worker)

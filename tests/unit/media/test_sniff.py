@@ -231,6 +231,7 @@ def _read(data: bytes) -> str:
 # ---- off_the_event_loop -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_large_file_is_told_from_others_in_a_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     where, real = set[str](), request_media.sniff

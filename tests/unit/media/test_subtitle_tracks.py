@@ -113,6 +113,7 @@ async def test_a_track_that_is_not_there_is_an_error_that_names_it(worker: Media
         await worker.subtitles(plain, 7, name="a.mp4")
 
 
+@pytest.mark.slow
 async def test_subtitles_in_pictures_are_said_to_be_left_alone(worker: MediaWorker, plain: bytes) -> None:
     data = films.with_tracks(plain, "matroska", films.Captions(SAID, "hdmv_pgs_subtitle", "eng"))
     found = await worker.probe(data)

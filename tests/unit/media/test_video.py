@@ -19,7 +19,7 @@ from intermodal.media.sniff import sniff
 from intermodal.media.video.header import check_video_header
 from intermodal.media.worker_client import MediaWorker
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 TALK = Path(__file__).parents[3] / "examples" / "media" / "talk-over-stills.mp4"
 CONTAINERS = {"mp4": "video/mp4", "mov": "video/quicktime", "matroska": "video/x-matroska", "webm": "video/webm"}
 

@@ -15,7 +15,7 @@ from intermodal import errors
 from intermodal.media.media_limits import MAX_FRAME_SIDE, MAX_FRAMES_IN_PLAN
 from intermodal.media.worker_client import MediaWorker, VideoFrame
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 TALK = Path(__file__).parents[3] / "examples" / "media" / "talk-over-stills.mp4"
 
 

@@ -365,6 +365,7 @@ async def test_a_file_that_kills_the_decoder_costs_only_itself(worker: MediaWork
     assert worker.pid != before
 
 
+@pytest.mark.slow
 async def test_cancelling_a_job_ends_its_process_at_once(media: Path) -> None:
     async with MediaWorker() as worker:
         await worker.start()

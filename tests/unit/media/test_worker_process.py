@@ -12,7 +12,7 @@ import pytest
 from intermodal.concurrency.worker_process import ProcessLimits, WorkerProcess
 from intermodal.errors import InputBroken, InputTooLarge, RuntimeCrashed
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 CHILD = """
 import os, time

@@ -219,6 +219,7 @@ def test_nothing_is_tried_out_farther_away_and_nothing_before_the_chosen_one_is_
     assert planned(measured(KNOWN.id, NEW.id), KNOWN, NEW).explores == ""
 
 
+@pytest.mark.slow
 def test_over_many_requests_what_is_lost_by_trying_out_is_bounded() -> None:
     """Of any number of endpoints, whatever they turn out to take: a few requests each, never dearer, never weaker."""
     draw = random.Random(20_261_128)

@@ -55,6 +55,7 @@ def test_an_endpoint_is_priced_once_for_all_catalogs_that_have_it(monkeypatch: p
     assert priced and len(priced) == len(set(priced))
 
 
+@pytest.mark.slow
 @quick
 @given(cases())
 def test_a_choice_is_the_plan_without_its_id_and_the_digest_of_its_inputs(case: dict[str, object]) -> None:
@@ -67,6 +68,7 @@ def test_a_choice_is_the_plan_without_its_id_and_the_digest_of_its_inputs(case: 
         assert chosen == msgspec.structs.replace(made, id="", inputs="")
 
 
+@pytest.mark.slow
 @quick
 @given(cases())
 def test_a_catalog_made_of_another_gives_the_plan_of_one_that_was_made_anew(case: dict[str, object]) -> None:

@@ -21,6 +21,8 @@ from intermodal.planner import plan
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.plans.statistics import Statistics
 
+pytestmark = pytest.mark.slow
+
 DAY = "2026-11-24"
 ROOT = Path(__file__).parents[3]
 ASK = "What do these say about the order, and do they agree with each other?"

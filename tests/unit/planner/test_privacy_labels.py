@@ -155,6 +155,7 @@ LABELS = (*NAMES, "report.docx, image 1", "dir/call.wav", "audio", "text", "imag
 labels_ = st.lists(st.sampled_from(LABELS), max_size=3, unique=True).map(tuple)
 
 
+@pytest.mark.slow
 @given(
     name=st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map(", ".join),
     kind=st.sampled_from(("text", "image", "audio", "document", "video")),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from tests.plans import invariants, runner
@@ -16,6 +17,8 @@ from tests.unit.planner.requests import part
 from intermodal.errors import IntermodalError
 from intermodal.planner import frontier
 from intermodal.plans.plan import Plan
+
+pytestmark = pytest.mark.slow
 
 ASKS = ("What is the total?", "Is the caller angry?", "What does the chart show?")
 quick = settings(max_examples=150, derandomize=True)

@@ -16,6 +16,8 @@ from intermodal.plans.explain import explain, explain_all
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.plans.step import Call
 
+pytestmark = pytest.mark.slow
+
 quick = settings(max_examples=120, derandomize=True)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from unittest.mock import patch
 
 import msgspec
+import pytest
 from tests.plans import catalogs
 from tests.unit.planner.requests import inputs_of, seeded
 
@@ -29,6 +30,8 @@ from intermodal.planner.route_estimates.call_demand import answering_tier, call_
 from intermodal.planner.route_estimates.routes import price_route, priced_route
 from intermodal.planner.route_search.assignment_pools import prefer_native_for_named, without_needless_descriptions
 from intermodal.planner.route_search.objectives import Key, candidate_score, ranking_key
+
+pytestmark = pytest.mark.slow
 
 CASES = 100
 SAMPLE = 20_000  # routes of a case, at most, but with --full-gates

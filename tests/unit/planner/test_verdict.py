@@ -86,6 +86,7 @@ def test_where_a_language_model_would_do_it_is_said_though_a_broader_one_answers
     assert other.endpoint and other.summary == "text read from the image" and other.cost.known
 
 
+@pytest.mark.slow
 def test_the_language_model_beside_a_broader_one_is_the_best_of_a_large_catalog() -> None:
     compared = 0
     for seed in range(6):

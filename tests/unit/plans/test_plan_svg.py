@@ -33,6 +33,7 @@ def cards(root: ET.Element) -> list[ET.Element]:
     return [group for group in root.iter(f"{SVG}g") if "node" in group.get("class", "").split()]
 
 
+@pytest.mark.slow
 def test_every_case_is_drawn_with_all_its_steps_and_says_what_explain_says() -> None:
     for name in example_plans.names():
         plan = example_plans.of_case(name)
@@ -179,6 +180,7 @@ def test_long_names_are_shortened_and_whole_in_their_tooltip() -> None:
     assert any(example_plans.LONG in hint for hint in hints)
 
 
+@pytest.mark.slow
 def test_a_name_as_long_as_names_can_be_takes_no_time() -> None:
     """Shortening looks at what may fit, not at every length from the whole down."""
     before = time.process_time()

@@ -61,6 +61,7 @@ class PLUGIN:
 """
 
 
+@pytest.mark.slow
 def test_an_output_that_fails_is_an_error_that_names_the_package_and_keeps_other_outputs(
     put_on_path: Callable[..., None], fake: FakeHost
 ) -> None:

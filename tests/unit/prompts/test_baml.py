@@ -573,6 +573,7 @@ def sent(host: FakeHost) -> dict[str, Any]:
     return body
 
 
+@pytest.mark.slow
 def test_a_function_runs_through_the_plan_as_the_same_extraction_in_dotprompt_does(host: FakeHost, media: Path) -> None:
     with Client() as client:
         answers = [

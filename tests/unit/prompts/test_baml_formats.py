@@ -69,6 +69,7 @@ def test_a_format_is_about_as_long_as_was_counted(tmp_path: Path, classes: str) 
     assert 0.9 * written - 50 < counted < 1.5 * written + 400, (written, counted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("levels", "fields"), [(13, 3), (30, 2), (400, 2)])
 def test_classes_that_double_with_each_level_are_refused_before_they_are_written(
     tmp_path: Path, levels: int, fields: int

@@ -145,6 +145,7 @@ def host() -> Any:
         yield made
 
 
+@pytest.mark.slow
 def test_a_prompt_with_media_within_is_planned_run_and_held_against_their_kinds(
     host: FakeHost, tmp_path: Path, media: Path
 ) -> None:

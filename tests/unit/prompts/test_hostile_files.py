@@ -10,6 +10,8 @@ import pytest
 from intermodal.errors import IntermodalError
 from intermodal.prompts import argument_values, formats, sample_arguments
 
+pytestmark = pytest.mark.slow
+
 SIZE, YAML = 250 << 10, 30 << 10  # bytes; PyYAML takes a second for 100 KiB of anything
 UNITS = (
     "{{", "{{!--", "{{{", "{{#if a}}", "{{> a}}", "{{a}}", "<!--", "<a", '<a x="', "<a ", "![", "![a](", " ", "\n#",

@@ -116,6 +116,7 @@ def test_a_value_is_words_wherever_it_goes(tmp_path: Path, hostile: str) -> None
     assert "<class" not in str(message)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "says"),
     [

@@ -21,6 +21,8 @@ from intermodal.plans.plan import Call
 from intermodal.prompts.lint import lint
 from intermodal.testing import FakeHost
 
+pytestmark = pytest.mark.slow
+
 INVOICE = """---
 model: acme/seer-70b
 input:

@@ -77,6 +77,7 @@ def test_a_large_file_costs_its_header_alone() -> None:
         assert found.files == (("m.gguf", len(hub.files[REPO]["m.gguf"])),)
 
 
+@pytest.mark.slow
 def test_a_header_with_a_large_vocabulary_is_read_in_few_growing_pieces() -> None:
     with serving(HubServer({REPO: {"m.gguf": gguf(words=300_000, weights=30_000_000)}})) as hub:
         found = ask(hub, f"hf:{REPO}/m.gguf")

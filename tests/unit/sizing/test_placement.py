@@ -146,6 +146,7 @@ def test_contexts_of_the_table_end_where_training_ended() -> None:
 # ---- what would make it fit ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gpus", "ram", "context", "slots"),
     [

@@ -60,6 +60,7 @@ def length(store: Store, kind: str) -> Quantity:
 # ---- few say little ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_three_odd_answers_hardly_move_what_is_usual_and_hundreds_do(store: Store) -> None:
     answered(store, "fact", 400, 3)
     assert length(store, "fact").mid < 1.5 * USUAL
@@ -87,6 +88,7 @@ def test_many_answers_of_one_kind_say_little_of_the_others(store: Store) -> None
     assert length(store, "fact").mid < 3 * USUAL
 
 
+@pytest.mark.slow
 def test_answers_as_long_as_usual_are_planned_no_worse_after_learning_than_before() -> None:
     """A stranger's mixed requests: 200 users of 60 each."""
     chance = random.Random(20)
@@ -162,6 +164,7 @@ def test_questions_of_another_script_are_a_kind_of_their_own(question: str, scri
     assert kind_of(question).partition("_")[2] == script
 
 
+@pytest.mark.slow
 def test_a_language_is_learned_apart_and_until_then_taken_for_the_others_of_its_kind(store: Store) -> None:
     answered(store, "other", 60, 100)
     assert expected_length(store.learn(), "e", "other_han") == expected_length(store.learn(), "e", "other")
@@ -181,6 +184,7 @@ def test_values_for_a_large_schema_are_longer_than_those_for_a_small_one(store: 
 # ---- money and time -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_money_is_planned_with_the_average_answer_and_time_with_the_middle_one(store: Store) -> None:
     """One of five is ten times as long: that is most of the bill, and not how long one waits."""
     for number in range(115):

@@ -115,6 +115,7 @@ def test_figures_that_cannot_be_worked_out_keep_nobody_from_writing(
     assert told and set(told) == {ZeroDivisionError} and len(store.attempts()) == learned_figures.EPOCH_ROWS + 1
 
 
+@pytest.mark.slow
 def test_no_slice_of_working_figures_out_is_long_however_many_rows_and_endpoints_there_are(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +150,7 @@ class Counted:
         self.now = 0
 
 
+@pytest.mark.slow
 def test_what_is_held_while_figures_are_worked_out_does_not_grow_with_the_endpoints(tmp_path: Path) -> None:
     """A gateway does it every few seconds, and what a process holds at once is not given back."""
 

@@ -273,6 +273,7 @@ def test_thought_is_learned_by_the_effort_that_was_asked_for(store: Store) -> No
     assert learned(store, "output_tokens_fact").mid < 60, "an answer is as long however long it was thought about"
 
 
+@pytest.mark.slow
 def test_answers_are_counted_by_kind_of_output(store: Store) -> None:
     for _ in range(60):
         chat(store, 100, first=0.5, out=20, output="fact")
@@ -421,6 +422,7 @@ def test_an_epoch_never_changes_once_it_is_there(store: Store) -> None:
     assert later.epoch == 2 and msgspec.json.encode(later) != first
 
 
+@pytest.mark.slow
 def test_more_of_the_same_is_no_reason_for_another_epoch(store: Store) -> None:
     for _ in range(200):
         chat(store, 100, first=0.5)

@@ -105,6 +105,7 @@ def test_without_opentelemetry_a_wish_is_an_error_and_a_variable_a_remark(
     assert "intermodal[otel]" in client.remarks[0]
 
 
+@pytest.mark.slow
 def test_nobody_loads_opentelemetry_who_did_not_ask_for_it() -> None:
     code = "import sys, intermodal.client.async_client, intermodal.gateway.server\n"
     code += "import intermodal.gateway.process.request_log\n"
@@ -181,6 +182,7 @@ assert kept.get_finished_spans()[-1].name == "afterwards", "their provider was s
 """
 
 
+@pytest.mark.slow
 def test_a_program_with_opentelemetry_of_its_own_gets_the_spans_below_its_own(
     host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

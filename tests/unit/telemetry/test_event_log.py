@@ -15,7 +15,7 @@ from intermodal.client.async_client import AsyncClient
 from intermodal.errors import CallError
 from intermodal.testing import FakeHost, Fault
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 SECRET = "the crimson walrus"
 
 

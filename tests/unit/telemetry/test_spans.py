@@ -177,6 +177,7 @@ def canary(house: GatewayServer, key: str, data: bytes) -> tuple[int, str]:
     return found.status_code, found.text
 
 
+@pytest.mark.slow
 def test_no_key_no_words_and_no_media_are_told(
     configured: Path, collector: Collector, host: FakeHost, own_home: Path
 ) -> None:
@@ -204,6 +205,7 @@ def test_no_key_no_words_and_no_media_are_told(
     assert any(span.about.get("intermodal.key.id") for span in requests)
 
 
+@pytest.mark.slow
 def test_content_is_told_to_whoever_asks_for_it_and_media_are_not(
     configured: Path, collector: Collector, host: FakeHost
 ) -> None:
@@ -277,6 +279,7 @@ def test_texts_that_are_embedded_are_steps_of_one_request(
     assert request.about["intermodal.cost"] == pytest.approx(sum(step.about["intermodal.cost"] for step in steps))
 
 
+@pytest.mark.slow
 def test_a_bridge_is_a_step_like_any_other(configured: Path, collector: Collector) -> None:
     """A PDF goes to a model of text: it is taken apart here, which is a step without a model."""
     from reportlab.pdfgen import canvas

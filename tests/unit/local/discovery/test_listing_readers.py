@@ -39,6 +39,7 @@ TREES = st.recursive(
 SIGNS = DiscoveryRules(forwarded_keys=("remote_host", "remote"))
 
 
+@pytest.mark.slow
 @given(tree=st.dictionaries(WORDS, TREES, max_size=6), form=st.sampled_from(sorted(READERS)))
 @settings(max_examples=300)
 def test_no_reply_whatever_it_holds_is_more_than_a_reply(tree: dict[str, Any], form: str) -> None:

@@ -71,6 +71,7 @@ def test_without_words_the_likeliest_are_shown(film: Path) -> None:
     assert len(ran.out.splitlines()) == 6, "marks such as [PAD] are no words"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("labels", "text", "said"),
     [

@@ -120,6 +120,7 @@ def test_it_is_chosen_beside_vectors_and_a_language_model_without_being_named(in
     assert plan["verdict"]["language_model"]["endpoint"]
 
 
+@pytest.mark.slow
 def test_labels_are_judged_each_by_itself_where_that_is_asked_for(inference: Path) -> None:
     text = "The lamp broke."
     ran = intermodal("ask", "--json", "--model", "nli", "--independent", "--labels", "praise,complaint", text)

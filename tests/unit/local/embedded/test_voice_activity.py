@@ -37,6 +37,7 @@ def test_a_long_recording_is_cut_where_it_is_quiet(monkeypatch: pytest.MonkeyPat
     assert [8 < end / RATE < 9 or 17 < end / RATE < 18 for _, end in pieces[:2]] == [True, True]
 
 
+@pytest.mark.slow
 def test_a_spectrum_and_voices_computed_in_pieces_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the memory for them does not grow with the recording."""
     feature_extractor = pytest.importorskip("faster_whisper.feature_extractor")

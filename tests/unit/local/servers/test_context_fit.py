@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_a_plan_where_nothing_lacks_memory_reads_no_header_and_imports_no_formula_of_one(tmp_path: Path) -> None:
     script = (

@@ -101,6 +101,7 @@ def test_a_long_word_is_merged_as_tiktoken_merges_it(
     assert ours.encode(text) == theirs.encode_ordinary(text)
 
 
+@pytest.mark.slow
 def test_a_text_without_a_blank_does_not_take_quadratic_time() -> None:
     assert count("o200k_base", "x" * 300_000) == 37_500  # merging pair by pair over the whole would take minutes
 

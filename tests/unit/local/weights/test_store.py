@@ -343,6 +343,7 @@ print(anyio.run(WeightsStore(Path(root), rows=(row,), env={"INTERMODAL_HUB": hub
 """
 
 
+@pytest.mark.slow
 async def test_two_processes_pulling_at_once_fetch_it_once(tmp_path: Path, hub: FakeHub) -> None:
     arguments = [str(tmp_path / "weights"), hub.url, hashlib.sha256(DATA).hexdigest(), str(len(DATA))]
     command = [sys.executable, "-c", PULL, *arguments]

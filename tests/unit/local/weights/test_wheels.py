@@ -15,7 +15,7 @@ from intermodal.errors import WeightsError
 from intermodal.local.weights.registry import WeightsFile, WeightsRow
 from intermodal.local.weights.store import WeightsStore
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 ONE, TWO = b"first half" * 100_000, b"second half" * 90_000
 
 
