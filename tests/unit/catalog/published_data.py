@@ -36,7 +36,7 @@ providers: list[Provider] = [
                 prices=[
                     ConditionalPrice(prices=ModelPrice(input_mtok=Decimal('5'), output_mtok=Decimal('15'))),
                     ConditionalPrice(
-                        constraint=StartDateConstraint(start_date=datetime.date(2026, 12, 1)),
+                        constraint=StartDateConstraint(start_date=datetime.date(2099, 12, 1)),
                         prices=ModelPrice(input_mtok=Decimal('2.5'), output_mtok=Decimal('10')),
                     ),
                 ],

@@ -123,7 +123,7 @@ def test_a_price_of_later_is_kept_for_later(made: Snapshot) -> None:
     found = prices_of(made.by_endpoint["openai:openai/gpt-4o"], made.header)
     assert found is not None
     assert (found.now.input_mtok, [(price.effective_from, price.input_mtok) for price in found.later]) == (
-        5.0, [("2026-12-01", 2.5)],
+        5.0, [("2099-12-01", 2.5)],
     )  # fmt: skip
     assert found.now.evidence.source == "genai-prices 9.9"
 
@@ -159,7 +159,7 @@ def test_sources_that_disagree_are_both_shown(made: Snapshot) -> None:
     assert (known["context"].value, other.value, other.source) == (128000, 120000, "genai-prices 9.9")
     asked = host_offer(made.by_endpoint["openai:openai/gpt-4o"], made.header)
     assert price_disagreements(asked) == {"input_mtok": (5.0, 2.5), "output_mtok": (15.0, 10.0)}
-    assert "from 2026-12-01" in asked.dates and "always, processing=batch" in asked.dates
+    assert "from 2099-12-01" in asked.dates and "always, processing=batch" in asked.dates
 
 
 def test_every_figure_of_a_model_has_a_source(made: Snapshot) -> None:
@@ -294,7 +294,7 @@ def test_a_newer_source_of_another_shape_is_an_error_that_names_it(tmp_path: Pat
 def test_before_a_history_begins_another_sources_dated_price_holds(tmp_path: Path) -> None:
     dated = PRICES.replace("id='gpt-4o'", "id='gpt-new'").replace("equals='gpt-4o'", "equals='gpt-new'")
     models = models_db(tmp_path / "db.sqlite").read_bytes()
-    data = fetched(models, dated.replace("datetime.date(2026, 12, 1)", "datetime.date(2026, 6, 1)").encode(), newer())
+    data = fetched(models, dated.replace("datetime.date(2099, 12, 1)", "datetime.date(2026, 6, 1)").encode(), newer())
     builder.write_snapshot(snapshot_from_wheels(data, HOSTS, made="2026-11-25"), tmp_path / "models.jsonl")
     vectors = Snapshot(tmp_path / "models.jsonl").by_endpoint["openai:openai/gpt-new"].dated_prices
     paid = {
