@@ -19,6 +19,8 @@ from intermodal.catalog.snapshot.interpretation import agreed_capabilities
 from intermodal.core.request import Retention
 from intermodal.plans.machine import Machine
 
+pytestmark = pytest.mark.slow
+
 DAY = "2026-11-28"
 GIB = 2**30
 HERE = Machine(cores=8, memory=64 * GIB, free=64 * GIB)
@@ -69,7 +71,6 @@ def given(pick: RoutePick) -> set[str]:
     return {"vision": {"image"}, "hearing": {"audio"}}.get(pick.use, set())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("place", range(len(TASKS)), ids=lambda place: f"{place}-{TASKS[place][0]}-{TASKS[place][1]}")
 def test_no_pick_lacks_what_the_task_needs_or_is_for_research_alone(place: int) -> None:
     made = advice(place)
@@ -95,7 +96,6 @@ def test_the_best_three_are_of_different_models_and_begin_with_the_decision(plac
     assert all(pick.offer.endpoint in text for pick in picks(made))
 
 
-@pytest.mark.slow
 def test_a_monthly_bill_is_ranked_by_money_and_the_pick_for_waiting_stands_beside_it() -> None:
     bill = [pick.offer.per_month.mid for pick in advice(3).best]
     assert bill == sorted(bill) and bill[0] > 0
@@ -107,7 +107,6 @@ def test_a_monthly_bill_is_ranked_by_money_and_the_pick_for_waiting_stands_besid
     assert other.offer.usd.mid >= advice(3).offer.usd.mid and other.offer.seconds.mid <= advice(3).offer.seconds.mid
 
 
-@pytest.mark.slow
 def test_who_says_whether_somebody_waits_gets_one_answer() -> None:
     prompt = TASKS[3][2]["prompt"]
     for waits in (True, False):
@@ -125,7 +124,6 @@ def test_a_server_that_nobody_has_is_not_free_for_having_no_price() -> None:
     assert here.refused or not here.counted
 
 
-@pytest.mark.slow
 def test_a_research_licence_is_left_out_by_default_and_said() -> None:
     reasons = dict(everything("commercial").refused)
     assert reasons["its licence is for research only (--licence any)"] > 0

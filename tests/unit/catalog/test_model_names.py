@@ -21,6 +21,8 @@ from intermodal.client.estimates import estimate, find_model, rules_of
 from intermodal.cost_model.token_counts import CountablePart
 from intermodal.errors import UnknownModel
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
@@ -41,7 +43,6 @@ def test_no_two_rows_of_the_snapshot_have_one_id() -> None:
     assert several == {}
 
 
-@pytest.mark.slow
 def test_every_id_that_is_listed_means_itself_wherever_names_are_read(catalog: Catalog) -> None:
     wrong: list[tuple[str, object]] = []
     for id, served_as in everything(catalog).items():
@@ -53,14 +54,12 @@ def test_every_id_that_is_listed_means_itself_wherever_names_are_read(catalog: C
     assert wrong == []
 
 
-@pytest.mark.slow
 def test_every_id_that_is_listed_is_priced_as_itself(catalog: Catalog) -> None:
     rules, models = shipped_families(), load_snapshot()
     wrong = [id for id in everything(catalog) if find_model(catalog, models, rules, id).endpoint != id]
     assert wrong == []
 
 
-@pytest.mark.slow
 def test_every_id_of_a_host_is_asked_by_that_name_or_is_told_why_it_cannot_be(catalog: Catalog) -> None:
     models, wrong = load_snapshot(), []
     rows = {row.endpoint: row for host in ("edenai", "nano-gpt", "novita-ai", "amazon-bedrock", "perplexity")
@@ -215,7 +214,6 @@ def test_a_tag_is_no_host_and_a_host_is_no_tag(name: str, parts: tuple[str, str]
     assert split_name(name, {"groq"}) == parts
 
 
-@pytest.mark.slow
 def test_what_nobody_says_is_counted_with_a_wide_range_and_refused_only_where_somebody_says_no(
     catalog: Catalog,
 ) -> None:
@@ -271,7 +269,6 @@ def _meant(rows: list[SnapshotRow], word: str) -> list[SnapshotRow]:
     return next((found for way in ways if (found := [row for row in rows if way(row)])), [])
 
 
-@pytest.mark.slow
 def test_an_index_of_names_finds_what_a_look_through_every_model_finds() -> None:
     models = Snapshot()
     chance = random.Random(20_261_129)

