@@ -338,6 +338,7 @@ def test_advice_refuses_what_fits_nowhere_in_words_of_python(options: dict[str, 
     assert "--" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("takes", "makes", "options"),
     [
