@@ -267,7 +267,7 @@ def test_doctor_and_the_list_of_weights_say_the_same_memory(cli: Cli) -> None:
     for (area, name), row in findings(cli("doctor", "--json")).items():
         if area == "weights":
             need = row["what"].removeprefix("needs ").partition(",")[0]
-            assert "peak" in need
+            assert "peak" in need or name.startswith("tesseract-"), "of languages the peak was not measured"
             (line,) = (line for line in shown.splitlines() if line.startswith(f"{name} "))
             assert f" {need} " in line
 
