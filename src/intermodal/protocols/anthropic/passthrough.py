@@ -155,9 +155,20 @@ class AnthropicStream(StreamedResponse):
         if not found.type:
             return ""
         found = self._heard(found)
-        called = bool(found.started) or b"input_json_delta" in payload
-        if self.say(found.text, found.beside or found.refusal) and self._cuts(through, called=called):
-            return "stopped"
+        if self.say(found.text, found.beside or found.refusal):
+            called = bool(found.started) or b"input_json_delta" in payload
+            if self._cuts(through, called=called):
+                return "stopped"
+        kind = found.type
+        if kind == "content_block_delta":  # as nearly all are
+            through.append(_named(event, kind))
+            return "stopped" if self.stopped else ""
+        return self._framed(event, payload, found, counted, through)
+
+    def _framed(
+        self, event: bytes, payload: bytes, found: AnthropicEvent, counted: bytes, through: list[bytes]
+    ) -> End:  # fmt: skip
+        """Process an event in which the message or a block of it begins or ends."""
         for place, call, tool in found.started:
             self.calls[place] = (call, tool)
         if found.type == "message_start":

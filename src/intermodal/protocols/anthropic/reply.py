@@ -347,7 +347,7 @@ def event_of(data: bytes) -> AnthropicEvent | None:
         beside = thoughts or arguments
         seen = text.strip() != "" or (beside != "" and beside.strip() != "")
         seen = seen or (delta.type == "signature_delta" and bool(delta.signature))
-        return AnthropicEvent(kind, text, seen, halved=halved, alive=seen, beside=beside, valid=valid)
+        return AnthropicEvent(kind, text, seen, "", b"", b"", (), halved, seen, beside, "", valid)
     if kind == "content_block_start":
         block = event.content_block or _NOTHING
         text, thoughts, _ = block.told()
