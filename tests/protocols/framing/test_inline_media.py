@@ -99,6 +99,7 @@ def test_base64_pasted_into_a_prompt_or_given_to_a_tool_comes_through_beside_a_p
     assert [json.loads(part.arguments) for part in parts if isinstance(part, ToolCall)] == [{"data": LONG}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
 def test_a_picture_of_20_MB_takes_no_more_memory_than_one_and_a_half_bodies(wire: Wire) -> None:
     call = ChatCall(model="m", messages=(WireMessage(role="user", parts=(WireImage(data=bytes(20 << 20)),)),))

@@ -119,6 +119,7 @@ def seen(port: int) -> dict[str, int]:
     return {name: count for name, count in stats.items() if count}
 
 
+@pytest.mark.slow
 def test_the_host_does_what_the_text_orders_and_counts_lines_that_are_used_again(built: Path) -> None:
     with mock(built) as port:
         streamed = load(built, port, call("[mock chunks=64 pause=100 picture=-1]", stream=True), 64, requests=3)

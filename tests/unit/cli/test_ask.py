@@ -354,6 +354,7 @@ def test_on_a_terminal_one_question_decides_whether_it_is_sent(
     assert (read.consent, read.declined) == (consent, declined)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quietly", [("-q",), ("--json",), ("--local",)])
 def test_the_question_is_not_asked_where_it_is_not_wanted(cli: Cli, hosted: FakeHost, quietly: tuple[str, ...]) -> None:
     done = cli("ask", "q", "--output", "embedding", *quietly, input="y\n", terminal=True)

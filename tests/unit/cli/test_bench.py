@@ -78,6 +78,7 @@ def test_failures_are_counted_by_kind_and_an_endpoint_that_only_fails_is_left(cl
     assert "warm-up failed" in done.document["left_out"][TALKER] and done.document["levels"] == []
 
 
+@pytest.mark.slow
 def test_only_what_was_alone_teaches_speed_and_nothing_teaches_how_long_answers_are(cli: Cli, fake: FakeHost) -> None:
     assert cli("bench", TALKER, "--concurrency", "4", "--requests", "12", "--max-cost", "1", "-q").code == 0
     crowded = store().statistics().rows

@@ -173,6 +173,7 @@ def test_a_transcriber_that_is_billed_by_tokens_costs_what_its_vendor_says_a_min
     assert asked(cli, "--model", "gpt-4o-mini-transcribe", *minute)["usd"]["mid"] == pytest.approx(0.003)
 
 
+@pytest.mark.slow
 def test_more_than_a_model_holds_or_writes_is_refused(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "long.txt"
     path.write_text("lorem ipsum dolor " * 40_000)

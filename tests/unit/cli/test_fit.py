@@ -376,6 +376,7 @@ sched_reserve:  CUDA_Host compute buffer size =    24.01 MiB
 """
 
 
+@pytest.mark.slow
 def test_terms_are_held_beside_the_log_of_a_server(cli: Cli, model: str, tmp_path: Path) -> None:
     log = tmp_path / "server.log"
     log.write_text(LOG)

@@ -45,6 +45,7 @@ def needed(cli: Cli, *arguments: str) -> float:
     return float(sum(term["mid"] for term in document["memory"] if term["name"] not in ("program", "backend")))
 
 
+@pytest.mark.slow
 def test_what_ollama_took_corrects_what_is_said_of_that_file_afterwards(cli: Cli, stored: str) -> None:
     before = needed(cli, stored, "--ctx", "4k")
     took = round(before * 1.25)
@@ -68,6 +69,7 @@ def test_a_correction_is_of_its_settings_and_of_this_machine(cli: Cli, stored: s
     assert after == before
 
 
+@pytest.mark.slow
 def test_another_file_under_the_same_name_has_no_correction(cli: Cli, stored: str, tmp_path: Path) -> None:
     before = needed(cli, stored)
     with serving(ollama(row(9_000_000_000))) as address:

@@ -43,6 +43,7 @@ def test_a_filter_looks_through_every_host(cli: Cli) -> None:
     assert costs == sorted(costs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["LLM", "speech recognition", "reranker", "image generation", "video generation", "omni"]
 )
@@ -268,6 +269,7 @@ def test_doctor_warns_of_one_old_source_of_a_new_snapshot_by_its_name() -> None:
     assert about_snapshot(header, date(2026, 11, 29)).state == "ok"
 
 
+@pytest.mark.slow
 def test_doctor_has_the_snapshot_that_plans_use(cli: Cli) -> None:
     (found,) = [each for each in cli("doctor", "--json").document["findings"] if each["name"] == "snapshot"]
     assert found["area"] == "models" and "model-prices" in found["what"]

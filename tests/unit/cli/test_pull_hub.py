@@ -635,6 +635,7 @@ def test_a_repository_is_removed_as_it_was_pulled(cli: Cli, hub: HubServer, own_
     assert lock() == [] and not list(own_weights.glob("tiny*"))
 
 
+@pytest.mark.slow
 def test_a_lock_that_is_damaged_is_named_with_its_path(cli: Cli, hub: HubServer) -> None:
     path = data_dir(os.environ) / "weights-lock.json"
     path.parent.mkdir(parents=True, exist_ok=True)

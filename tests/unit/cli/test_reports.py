@@ -101,6 +101,7 @@ def findings(done: Done) -> dict[tuple[str, str], dict[str, str]]:
     return {(row["area"], row["name"]): row for row in done.document["findings"]}
 
 
+@pytest.mark.slow
 def test_doctor_says_what_to_do_about_everything_that_is_not_well(cli: Cli) -> None:
     found = findings(cli("doctor", "--json"))
     assert {"config", "machine", "runtime", "weights", "store", "able"} <= {area for area, _ in found}
@@ -111,6 +112,7 @@ def test_doctor_says_what_to_do_about_everything_that_is_not_well(cli: Cli) -> N
     assert all(line.strip() for line in text.splitlines())
 
 
+@pytest.mark.slow
 def test_doctor_says_where_everything_is_kept(cli: Cli) -> None:
     found = findings(cli("doctor", "--json"))
     for name, folder in (
@@ -120,12 +122,14 @@ def test_doctor_says_where_everything_is_kept(cli: Cli) -> None:
         assert found["folder", name]["what"].startswith(f"{folder}: ")
 
 
+@pytest.mark.slow
 def test_missing_weights_are_named_with_their_pull(cli: Cli, own_home: Path) -> None:
     (own_home / "cache" / "weights").unlink()
     row = findings(cli("doctor", "--json"))["weights", "whisper-base"]
     assert (row["state"], row["todo"]) == ("missing", "intermodal pull whisper-base")
 
 
+@pytest.mark.slow
 def test_a_key_without_consent_is_discovery_and_nothing_more(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ("host", "openai") not in findings(cli("doctor", "--json"))
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -135,6 +139,7 @@ def test_a_key_without_consent_is_discovery_and_nothing_more(cli: Cli, monkeypat
     assert KEY not in done.out
 
 
+@pytest.mark.slow
 def test_consent_without_a_key_is_said(cli: Cli) -> None:
     config_file.consent(os.environ, "openai")
     row = findings(cli("doctor", "--json"))["host", "openai"]
@@ -142,6 +147,7 @@ def test_consent_without_a_key_is_said(cli: Cli) -> None:
     assert "OPENAI_API_KEY" in row["todo"]
 
 
+@pytest.mark.slow
 def test_a_hosted_service_is_not_contacted(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """The guard of these tests would fail a look-up; the sentence says so too."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -169,6 +175,7 @@ def test_a_host_of_ones_own_is_asked_whether_it_is_there(cli: Cli) -> None:
         assert findings(cli("doctor", "--json"))["host", "off"]["state"] == "unreachable"
 
 
+@pytest.mark.slow
 def test_hosts_that_never_answer_are_waited_for_together(cli: Cli) -> None:
     """None of five is given up before the last of them was asked: five waits in a row would add up."""
     order: list[str] = []
@@ -198,6 +205,7 @@ def test_hosts_that_never_answer_are_waited_for_together(cli: Cli) -> None:
     assert order[:5] == ["asked"] * 5
 
 
+@pytest.mark.slow
 def test_weights_that_do_not_fit_are_said_to_be_too_big(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     from intermodal.plans.machine import Machine
 
@@ -209,6 +217,7 @@ def test_weights_that_do_not_fit_are_said_to_be_too_big(cli: Cli, monkeypatch: p
     assert row["todo"]
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_read_is_one_finding_and_no_failure(cli: Cli, own_home: Path) -> None:
     (own_home / "data").mkdir()
     (own_home / "data" / "store.sqlite3").write_bytes(b"this is no database" * 100)
@@ -230,6 +239,7 @@ def test_a_config_that_cannot_be_used_is_one_finding_and_the_rest_is_looked_at(c
         assert found["able", "hears speech"]["state"] == "ok"
 
 
+@pytest.mark.slow
 def test_a_home_that_is_a_file_breaks_config_and_store_but_not_doctor(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,6 +266,7 @@ def test_a_store_that_cannot_be_written_is_broken_before_anybody_asks(
     assert (asked.code, asked.out) == (9, "")
 
 
+@pytest.mark.slow
 def test_looking_at_a_store_makes_none(cli: Cli, own_home: Path) -> None:
     assert findings(cli("doctor", "--json"))["store", ""]["state"] == "ok"
     assert not (own_home / "data").exists()
@@ -364,5 +375,6 @@ def test_doctor_names_an_estimate_that_is_off_with_its_evidence(cli: Cli, own_ho
     assert said in cli("doctor").out
 
 
+@pytest.mark.slow
 def test_doctor_says_nothing_of_estimates_where_nothing_was_run(cli: Cli) -> None:
     assert not any(area == "estimate" for area, _ in findings(cli("doctor", "--json")))

@@ -97,6 +97,7 @@ def test_a_sentence_within_another_is_worded_as_it_is_alone(one: str, two: str) 
         assert type(whole.words(surface)) is str
 
 
+@pytest.mark.slow
 @given(SENTENCES)
 def test_a_sentence_crosses_to_another_process_as_it_is(said: str) -> None:
     for back in (

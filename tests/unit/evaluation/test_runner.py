@@ -54,6 +54,7 @@ def labelled(folder: Path, count: int, **more: object) -> str:
 BOTH = ("--routes", "wise,dull", "--max-tokens", "8")
 
 
+@pytest.mark.slow
 def test_routes_are_run_side_by_side_and_compared(cli: Cli, fake: FakeHost, tmp_path: Path) -> None:
     done = cli("eval", labelled(tmp_path, 6), *BOTH, "--json")
     assert done.code == 0, done.out

@@ -46,6 +46,7 @@ def test_every_case_is_drawn_with_all_its_steps_and_says_what_explain_says() -> 
         assert desc is not None and desc.text == explain(plan), name
 
 
+@pytest.mark.slow
 def test_nothing_stands_over_anything_else_or_outside_its_box() -> None:
     for plan in [
         *map(example_plans.of_case, example_plans.names()),

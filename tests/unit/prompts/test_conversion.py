@@ -89,6 +89,7 @@ REFUSED = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", TARGETS)
 @pytest.mark.parametrize("path", OWN, ids=lambda path: str(path.name))
 def test_every_example_is_the_same_prompt_in_every_format_or_says_why_not(path: Path, to: str) -> None:
@@ -165,6 +166,7 @@ class Grown:
         return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_a_template_says_is_said_in_every_format_with_branches(tmp_path: Path, seed: int) -> None:
     grown = Grown(seed)

@@ -35,6 +35,7 @@ def use(monkeypatch: pytest.MonkeyPatch, folder: Path, host: FakeHost, more: str
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_program_tells_of_its_runs_where_its_config_says_so(
     collector: Collector, host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -52,6 +52,7 @@ def test_no_reply_whatever_it_holds_is_more_than_a_reply(tree: dict[str, Any], f
     merge_reports(said, ("*-cloud",))
 
 
+@pytest.mark.slow
 @given(tree=TREES, key=st.sampled_from(["data.*.id", "models.*.key", "a.b.c", "*", "default_generation_settings"]))
 def test_a_key_leads_somewhere_or_nowhere_and_never_fails(tree: Any, key: str) -> None:
     list(values_at(tree, key))

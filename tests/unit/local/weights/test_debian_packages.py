@@ -79,6 +79,7 @@ async def test_a_file_at_an_address_of_its_own_stands_in_where_the_package_is_go
     assert (path / "ell.traineddata").read_bytes() == DATA
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "said"),
     [
