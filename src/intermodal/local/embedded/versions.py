@@ -32,7 +32,7 @@ CONVERTERS: Final[dict[str, ConverterVersion]] = {
     "image": ConverterVersion(2, ("pillow",)),
     "document": ConverterVersion(2, ("pypdfium2",)),
     "whisper": ConverterVersion(5, ("faster-whisper", "ctranslate2")),
-    "ocr": ConverterVersion(2, ("rapidocr", "onnxruntime", "opencv-python", "opencv-python-headless")),
+    "ocr": ConverterVersion(3, ("rapidocr", "onnxruntime", "opencv-python", "opencv-python-headless")),
     "llama": ConverterVersion(1, ("xllamacpp",)),
     "codes": ConverterVersion(1, ("zxing-cpp",)),
     "describe": ConverterVersion(1),
