@@ -33,7 +33,7 @@ $(INSTALLED): pyproject.toml
 # the languages, which come from Debian's mirror alone.
 weights: $(INSTALLED)
 	@$(BIN)/intermodal pull $(DEFAULT_WEIGHTS)
-	@$(BIN)/intermodal pull $(DEFAULT_SCRIPTS) || echo "Continuing: images in Cyrillic, Greek, Arabic, Hebrew, Devanagari, Bengali, Thai and Hangul cannot be read until you run: intermodal pull --defaults" >&2
+	@$(BIN)/intermodal pull -q $(DEFAULT_SCRIPTS) || echo "Continuing: images in Cyrillic, Greek, Arabic, Hebrew, Devanagari, Bengali, Thai and Hangul cannot be read until you run: intermodal pull --defaults" >&2
 
 demo: setup ## ask real speech, a real image and a real PDF; plan, answer, estimate beside actual
 	@$(BIN)/python examples/demo.py
