@@ -348,8 +348,10 @@ class PullProgress:
         if self._quiet:
             return
         if not self._moves:
-            from intermodal.local.weights.transfer import NEXT_SOURCE
+            from intermodal.local.weights.transfer import NEXT_SOURCE, UNPACKING
 
+            if source.startswith(UNPACKING):  # of an archive whose download was shown
+                return
             if source != self._source and source not in self._told:
                 trouble = source.endswith(NEXT_SOURCE)
                 click.echo(

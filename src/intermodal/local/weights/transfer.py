@@ -14,6 +14,7 @@ Progress = Callable[[str, int, int, str], None]
 
 CHUNK = 1 << 20
 NEXT_SOURCE = "trying the next source"  # appended to the reason of a failure that is not final
+UNPACKING = "unpacking "  # begins the source in the progress of an archive that was downloaded
 
 
 class SourceFailed(Exception):
@@ -65,7 +66,7 @@ def _write(
                     if stop.is_set() or (file.size and out.tell() + len(chunk) > file.size):
                         raise SourceFailed(f"{member.name} is larger than the {file.size:,} bytes expected")
                     out.write(chunk)
-                    progress(file.name, out.tell(), file.size, f"unpacking {member.source}")
+                    progress(file.name, out.tell(), file.size, f"{UNPACKING}{member.source}")
     except SourceFailed:
         part.unlink(missing_ok=True)  # unlike a partial download, a partially unpacked member cannot be resumed
         raise
