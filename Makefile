@@ -86,7 +86,7 @@ bench-gateway: setup ## the gateway beside nginx, LiteLLM, Portkey, TensorZero (
 	@$(BIN)/python benchmarks/gateway/measure.py --peers $(PEERS)
 
 # Libraries that read files, in an environment of their own; say `make FIDELITY_PEERS=/path bench-fidelity` to choose it.
-bench-fidelity: setup ## what reaches a model of 210 files of known contents, beside other libraries (opt-in; 1 GB, 20 minutes)
+bench-fidelity: setup ## what reaches a model of 218 files of known contents, beside other libraries (opt-in; 1 GB, 20 minutes)
 	@[ -e "$(FIDELITY_PEERS)/.installed" ] || { "$(PYTHON)" -m venv "$(FIDELITY_PEERS)" \
 		&& $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["fidelity-peers"], sep="\n")' > "$(FIDELITY_PEERS)/requirements.txt" \
 		&& "$(FIDELITY_PEERS)/bin/python" -m pip install --quiet --disable-pip-version-check -r "$(FIDELITY_PEERS)/requirements.txt" && touch "$(FIDELITY_PEERS)/.installed"; }
