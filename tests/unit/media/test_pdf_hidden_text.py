@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -188,12 +188,6 @@ def test_a_page_with_hidden_words_keeps_its_table_and_pages_beside_it_are_as_the
     alone, beside = paper(table, table), paper(both, table)
     first, second = (document.text(data, [1, 2], lambda *_: None) for data in (alone, beside))
     assert "| Goods 1 | Port 1 | 1,120.50 |" in first[0] and second == first
-
-
-@pytest.fixture
-def host() -> Iterator[FakeHost]:
-    with FakeHost(answer="noted") as fake:
-        yield fake
 
 
 def test_a_model_receives_of_a_pdf_what_a_reader_sees(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -191,12 +191,6 @@ def test_columns_of_prose_are_no_table(columns: int, width: float, size: float) 
                 canvas.drawString(50 + column * (width + 18), 770 - 14 * number, line)
 
     assert not any(line.startswith("|") for line in laid_out(drawn(draw)))
-
-
-@pytest.fixture
-def host() -> Iterator[FakeHost]:
-    with FakeHost(answer="noted") as fake:
-        yield fake
 
 
 def test_a_model_receives_each_row_of_such_a_table_in_one_line(

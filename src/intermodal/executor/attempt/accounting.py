@@ -168,7 +168,7 @@ class AttemptAccount:
         first_at: when the first word arrived; None before that.
     """
 
-    __slots__ = ("_bound", "_call", "_estimate", "_estimated", "_sent_at", "_streamed", "began", "billed", "first_at",
+    __slots__ = ("_bound", "_call", "_estimate", "_sent_at", "_streamed", "began", "billed", "first_at",
                  "load_seconds")  # fmt: skip
 
     def __init__(
@@ -189,7 +189,6 @@ class AttemptAccount:
         self._bound = bound
         self._call = health.begin(endpoint.id, endpoint.host.id, now, again=again)
         self._estimate = estimate
-        self._estimated = estimate.cost
         self._streamed = streamed
 
     def start(self, now: float) -> None:
@@ -212,7 +211,7 @@ class AttemptAccount:
         return self._most() if self.billed is None else self.billed
 
     def _most(self) -> float | None:
-        return upper_bound(self._estimated) if self._bound is None else self._bound.usd
+        return upper_bound(self._estimate.cost) if self._bound is None else self._bound.usd
 
     def end(
         self, now: float, reported: WireUsage, *, out: int | None, counted: bool = True, cut: bool = False,
@@ -226,20 +225,20 @@ class AttemptAccount:
             code: error code if the answer cannot be used.
         """
         self._call.end(None, now)
-        charge = charge_answer(self.billed, self._estimated, counted=counted)
+        charge = charge_answer(self.billed, self._estimate.cost, counted=counted)
         usage = reported_usage(reported, out)
         return self._ending(now, charge, code, reported, usage, out if counted else reported.output_tokens, cut=cut)
 
     def fail(self, error: IntermodalError, now: float, *, sent: bool) -> AttemptEnding:
         """End the attempt with an error. ``sent``: a part of the request may have reached the endpoint."""
         self._call.end(error, now)
-        charge = charge_failure(error, self._estimated, sent=sent, begun=self.first_at is not None)
+        charge = charge_failure(error, self._estimate.cost, sent=sent, begun=self.first_at is not None)
         return self._ending(now, charge, error.code)
 
     def cancel(self, now: float, *, sent: bool, code: str = "cancelled") -> AttemptEnding:
         """Abandon the attempt: its answer is no longer awaited."""
         self._call.leave()
-        return self._ending(now, charge_cancel(self._estimated, sent=sent), code)
+        return self._ending(now, charge_cancel(self._estimate.cost, sent=sent), code)
 
     def _ending(
         self, now: float, charge: Charge, code: str, reported: WireUsage = _UNREPORTED, usage: Usage = _NO_USAGE,

@@ -171,8 +171,8 @@ class SearchableText:
         self._text = text
         self._breaks = [place for place, letter in enumerate(text) if letter == "\n"]
         self._tokens = [(match.group(), match.start()) for match in _TOKEN.finditer(text)]
-        self._join_tokens, self._starts = _join_tokens(token for token, _ in self._tokens)
-        self._ends = frozenset((*self._starts[1:], len(self._join_tokens)))
+        self._joined, self._starts = _join_tokens(token for token, _ in self._tokens)
+        self._ends = frozenset((*self._starts[1:], len(self._joined)))
         self._numbers = self._worth()
         self._days = days_in(text)
 
@@ -224,12 +224,12 @@ class SearchableText:
 
     def _stands(self, tokens: Iterable[str]) -> int | None:
         wanted, _ = _join_tokens(tokens)
-        at = self._join_tokens.find(wanted)
+        at = self._joined.find(wanted)
         while at >= 0:
             token = bisect_right(self._starts, at) - 1
             if self._starts[token] == at and at + len(wanted) in self._ends:
                 return self._tokens[token][1]
-            at = self._join_tokens.find(wanted, at + 1)
+            at = self._joined.find(wanted, at + 1)
         return None
 
     def _line(self, at: int) -> int:

@@ -91,7 +91,7 @@ class TextSizeCache:
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
-        self._match_cached: BoundedCache[str, TextSizes] = BoundedCache(
+        self._sizes: BoundedCache[str, TextSizes] = BoundedCache(
             "sizes of texts", MAX_TEXT_SIZES, room=TEXT_SIZES_ROOM, size=lambda text, _: getsizeof(text)
         )
         self._questions: BoundedCache[tuple[str, bool], tuple[object, ...]] = BoundedCache(
@@ -112,13 +112,13 @@ class TextSizeCache:
             return False
         names, before = (tuple(sorted(vocabularies_to_count(catalog))), catalog.vocabularies), self._names
         if names != before:
-            self._match_cached.clear()
+            self._sizes.clear()
         self._catalog, self._names = catalog, names
         return names != before
 
     def sizes(self, text: str) -> TextSizes:
         """Return the sizes of a text in every unit that is counted."""
-        found = self._match_cached.get(text)
+        found = self._sizes.get(text)
         if found is None:
             size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
             made_of = count_scripts(text)
@@ -126,7 +126,7 @@ class TextSizeCache:
             shape = (bucket_top(len(text)), *map(bucket_top, rough), bucket_top(size), *self._counts(text))
             found = TextSizes(shape, len(text), made_of, size)
             if len(text) <= _LONGEST:
-                self._match_cached[text] = found
+                self._sizes[text] = found
         return found
 
     def _counts(self, text: str) -> list[tuple[str, int]]:

@@ -59,10 +59,6 @@ class _Grid(Struct):
     rows: list[_Row]
     lines: list[LayoutLine]
 
-    @property
-    def box(self) -> Box:
-        return bounding_box([line.box for line in self.lines])
-
 
 def with_wrapped_tables(blocks: Sequence[LayoutBlock], lines: Sequence[LayoutLine]) -> list[LayoutBlock]:
     """Return the blocks of a page, with tables whose cells have several lines in place of what was made of them.
@@ -76,11 +72,12 @@ def with_wrapped_tables(blocks: Sequence[LayoutBlock], lines: Sequence[LayoutLin
     start = 0
     while start < len(rows) <= _MOST_ROWS:
         grid = _grid(rows, start)
-        records = _records(grid) if grid is not None else []
-        table = _table(grid, records) if grid is not None else None
-        placed = _placed(found, table, grid, lines) if grid is not None and table is not None else None
-        found = found if placed is None else placed
-        start += 1 if grid is None else len(grid.rows)
+        if grid is None:
+            start += 1
+            continue
+        table = _table(grid, _records(grid))
+        found = (_placed(found, table, grid, lines) if table is not None else None) or found
+        start += len(grid.rows)
     return found
 
 
@@ -116,8 +113,6 @@ def _grid(rows: Sequence[list[LayoutLine]], start: int) -> _Grid | None:
         columns = merged
         taken.append(row)
         bottom = max(bottom, *(line.box[3] for line in row))
-    while taken and len(taken[-1]) == 1 and len(taken[-1][0].text) >= _PROSE and not columns:
-        taken.pop()
     if len(taken) <= _FEWEST_RECORDS:
         return None
     found = [_Row({}) for _ in taken]
@@ -340,7 +335,6 @@ def _placed(
         return None
     if len(replaced) == 1 and list(map(_words, replaced[0].rows)) == list(map(_words, table.rows)):
         return None  # the layout knows more of it: where its rows and columns are
-    area = bounding_box([block.box for block in replaced if block.box is not None])
     inside = [line for line in lines if _is_in(line.box, table.box)]
     around = [
         line
@@ -353,7 +347,7 @@ def _placed(
         return None
     had = sum(map(_letters, replaced))
     has = _letters(table) + sum(len("".join(line.text.split())) for line in around)
-    if abs(had - has) > _LOST * had or area is None:
+    if abs(had - has) > _LOST * had:
         return None
     new = [*_paragraphs(above), table, *_paragraphs(below)]
     found = [block for place, block in enumerate(blocks) if place not in places]

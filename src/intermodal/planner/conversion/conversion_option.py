@@ -117,7 +117,7 @@ class ConversionOption(Struct, eq=False, gc=False):
             that models write. ``text`` includes the labels of its blocks.
         work: seconds on this machine times the cores in use. by: seconds of each local process. chain: the longest
             sequence of steps of one part. steps: number of steps.
-        images, sound: unconverted media; ``sound`` in seconds.
+        pictures, sound: unconverted media; ``sound`` in seconds.
         counted: whether it has unconverted media, whose tokens depend on the endpoint. held: amounts to which limits
             apply.
         odd: whether some of its images may be rejected.

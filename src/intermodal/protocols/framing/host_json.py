@@ -75,10 +75,10 @@ class HostDecoder(Generic[R]):
             found = loads(data)
         except ValueError:
             found, halved = loads_with_surrogates(data), True
-        return [self.taken(tree, halved=halved) for tree in (found if isinstance(found, list) else [found])
+        return [self._convert(tree, halved=halved) for tree in (found if isinstance(found, list) else [found])
                 if isinstance(tree, Mapping)]  # fmt: skip
 
-    def taken(self, tree: Mapping[str, Any], *, halved: bool = False) -> Parsed[R]:
+    def _convert(self, tree: Mapping[str, Any], *, halved: bool) -> Parsed[R]:
         """Return a reply that was parsed without its types."""
         wrong: list[str] = []
         return Parsed(_object(tree, self._type, wrong), not wrong, halved)
