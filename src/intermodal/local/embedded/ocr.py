@@ -221,11 +221,13 @@ def _elsewhere(
     if not (worse if page else lines) or not tesseract.program():
         return {}
     known = asked()
-    known = {script: known[script]} if script in known else known
+    told = script in known
+    known = {script: known[script]} if told else known
     if not known:
         return {}
     first = worse if page else lines
-    read, language = tesseract.read_in_best_language(_cuts(picture, first), known, thread_count())
+    cuts = _cuts(picture, first)
+    read, language = tesseract.read_in_best_language(cuts, known, thread_count(), script_known=told)
     rest = [line for line, _ in found if line not in first] if page and language.code else []
     read += tesseract.read_lines(_cuts(picture, rest), language, thread_count())
     return {line.corners: each for line, each in zip([*first, *rest], read, strict=True)}

@@ -26,7 +26,7 @@ pages = Image.open(io.BytesIO(sys.stdin.buffer.read())).n_frames
 print("level\\tpage_num\\tblock_num\\tpar_num\\tline_num\\tword_num\\tleft\\ttop\\twidth\\theight\\tconf\\ttext")
 for page in range(1, pages + 1):
     print(f"4\\t{{page}}\\t1\\t1\\t1\\t0\\t0\\t0\\t9\\t9\\t-1\\t")
-    print(f"5\\t{{page}}\\t1\\t1\\t1\\t1\\t0\\t0\\t9\\t9\\t{confidence}\\t\\u0421\\u0443\\u043c\\u043c\\u0430")
+    print(f"5\\t{{page}}\\t1\\t1\\t1\\t1\\t0\\t0\\t9\\t9\\t{confidence}\\t{words}")
     print(f"5\\t{{page}}\\t1\\t1\\t1\\t2\\t0\\t0\\t9\\t9\\t{confidence}\\t{{page}}{{page}}")
 """
 LINES = [numpy.full((40, 300, 3), 255, dtype=numpy.uint8)] * 2
@@ -38,11 +38,13 @@ NOTHING = ([tesseract.TesseractLine("", 0.0)] * 2, tesseract.TesseractLanguage("
 
 def installed(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *, confidence: float = 96.5, language: str = "rus+eng",
-    pulled: bool = False,
+    pulled: bool = False, words: str = "Сумма",
 ) -> None:  # fmt: skip
     program = folder / "tesseract"
-    written = PROGRAM.format(python=sys.executable, confidence=confidence, language=language, pulled=pulled)
-    program.write_text(written)
+    written = PROGRAM.format(
+        python=sys.executable, confidence=confidence, language=language, pulled=pulled, words=words
+    )
+    program.write_text(written, encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv(tesseract.PLACE, str(program))
 
@@ -129,6 +131,21 @@ def test_all_lines_are_read_in_one_run_in_their_order(tmp_path: Path, monkeypatc
 def test_what_it_only_guesses_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed(tmp_path, monkeypatch, confidence=40)
     assert tesseract.read_in_best_language(LINES, KNOWN, 1) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("words", "confidence", "language"),
+    [("ый", 94, ""), ("уу ууу", 94, ""), ("Дата", 70, ""), ("Дата", 94, "rus+eng"), ("вход", 70, "rus+eng")],
+)
+def test_shapes_that_look_like_a_letter_or_two_do_not_tell_a_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, confidence: float, language: str
+) -> None:
+    """The bars of a chart are read as a letter of some script, with confidence; a word of a sign has more letters."""
+    installed(tmp_path, monkeypatch, confidence=confidence, words=words)
+    read, chosen = tesseract.read_in_best_language(LINES, KNOWN, 1)
+    assert (chosen.code, bool(read[0].text)) == (language, bool(language))
+    read, chosen = tesseract.read_in_best_language(LINES, KNOWN, 1, script_known=True)
+    assert chosen.code == "rus+eng" and read[0].text == f"{words} 11", "a script that is known needs no proof"
 
 
 @pytest.mark.parametrize("body", ["#!/bin/sh\nexit 1\n", "#!/bin/sh\necho nonsense\n"])
