@@ -122,7 +122,7 @@ def test_a_tool_that_was_taken_and_not_called_shows_nothing(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("name", "more", "words"),
     [
-        ("nobody/nothing", (), "no endpoint named"),
+        ("nobody/nothing", (), "no model named"),
         ("embedded:paddlepaddle/ppocr-v6-small", (), "runs inside intermodal"),
         ("groq:qwen/qwen3-32b", (), "no consent"),
         ("embedded:huggingfacetb/smollm2-135m-instruct", ("--only", "smell"), "nothing named 'smell'"),

@@ -43,7 +43,7 @@ def probe(name: str, only: tuple[str, ...], yes: bool, as_json: bool) -> None:
     things = _things(only)
     client = AsyncClient()
     find_local_servers(client)
-    endpoint = find_endpoint(name, client.catalog)
+    endpoint = find_endpoint(name, client.catalog_with((), (name,)))
     plan = plan_probes(endpoint, things)
     if not _agreed(plan, yes):
         if as_json:

@@ -88,7 +88,7 @@ class ClientVerbs:
         """Return a contrastive model with its index, for several queries."""
         from intermodal.retrieval.image_search import ImageFinder, contrastive_endpoint
 
-        endpoint = contrastive_endpoint(self.catalog, model)
+        endpoint = contrastive_endpoint(self.catalog_with((), (model,)), model)
         return ImageFinder(endpoint, self.vectors, lambda: self.media, lambda: self.runtimes, sums=self.weights.sums)
 
     @property
@@ -132,7 +132,8 @@ class ClientVerbs:
         from intermodal.retrieval.passage_ranking import passages as passages_of
 
         request = _reading_request(self, query, passages, files)
-        ranking_endpoint(self.catalog, model, request.policy)  # before a file is opened
+        catalog = self.catalog_with((), (model,))
+        ranking_endpoint(catalog, model, request.policy)  # before a file is opened
         given = [Passage(text=text) for text in passages]
         check_query(query, top)
         if not files:  # passages of files are checked below, once the files are open
@@ -144,7 +145,7 @@ class ClientVerbs:
         every = [*given, *read]
         check_passages(every)
         work = ranking_work(query, every)
-        endpoint, *others = ranking_endpoints(self.catalog, model, request.policy, work)
+        endpoint, *others = ranking_endpoints(catalog, model, request.policy, work)
         hosted = None
         if endpoint.host.zone != "process":
             hosted = HostedRanking(endpoint, self._world(inputs, exact=True), request.policy.max_cost)

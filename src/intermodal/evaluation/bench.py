@@ -160,7 +160,7 @@ class Bench:
         found: dict[str, Endpoint] = {}
         for name in self.settings.names:
             by_host = [e for e in catalog.endpoints if e.host.id == name and e.model.output == ("text",)]
-            named = by_host or list(resolve_name(catalog, name))
+            named = by_host or list(resolve_name(self.client.catalog_with((), (name,)), name))
             ready = [e for e in named if e.ready and (e.host.zone in LOCAL_ZONES or self._allowed(e, catalog.consent))]
             for endpoint in ready or named[:1]:  # if none may be called, planning one reports why
                 found.setdefault(endpoint.id, endpoint)

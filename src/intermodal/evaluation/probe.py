@@ -19,6 +19,7 @@ import msgspec
 
 from intermodal import errors
 from intermodal.catalog.capability_lessons import CapabilityLesson, LessonSubject
+from intermodal.catalog.model_names import resolve_name
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.client.async_client import AsyncClient
 from intermodal.client.request_builder import make_request
@@ -110,12 +111,10 @@ def find_endpoint(name: str, catalog: Catalog) -> Endpoint:
     from intermodal.planner.catalog_index import is_allowed
 
     word = name.strip().lower()
-    found = [each for each in catalog.endpoints if word in _names(each)]
+    found = [each for each in catalog.endpoints if word in _names(each)] or resolve_name(catalog, name)
     exact_ = [each for each in found if each.id.lower() == word]
     may_be_asked = [each for each in found if each.ready and is_allowed(each, catalog)]
     over_http = [each for each in may_be_asked if each.host.base_url and speaks_chat(each.host)]
-    if not found:
-        raise errors.UnknownModel(f"there is no endpoint named {name}", todo="see: intermodal models")
     pool = exact_ or over_http
     if len(pool) > 1:
         raise errors.UsageError(

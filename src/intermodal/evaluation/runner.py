@@ -102,7 +102,7 @@ class Evaluation:
         self._choose()
 
     def _wanted(self) -> frozenset[str]:
-        catalog = self.client.catalog
+        catalog = self.client.catalog_with((), tuple(self.settings.only))
         return frozenset(endpoint.id for name in self.settings.only for endpoint in resolve_name(catalog, name))
 
     async def _plan_one(self, item: EvalItem, wanted: frozenset[str]) -> PlannedItem:

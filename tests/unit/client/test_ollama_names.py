@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.cli.conftest import Cli, cli, own_weights
 from tests.unit.gateway.gateway_server import GatewayServer, priced
 
 import intermodal
 
+__all__ = ["cli", "own_weights"]  # fixtures, for pytest
 TAG, MODEL = "llama3.1:8b", "meta/llama-3.1-8b-instruct"
 SUGGESTS = f"did you mean {MODEL}?"
 
@@ -37,6 +39,34 @@ def test_a_name_of_ollamas_library_is_suggested_its_model_where_it_would_run(ver
     with intermodal.Client() as client, pytest.raises(intermodal.UnknownModel) as caught:
         RUNS[verb](client)
     assert SUGGESTS in caught.value.todo
+
+
+CALLS = {
+    "probe": ("probe", TAG),
+    "bench": ("bench", TAG),
+    "find": ("find", "a dog", "a.png", "--model", TAG),
+    "explain": ("explain", "Hi", "--model", TAG),
+    "eval": ("eval", "questions.jsonl", "--model", TAG),
+    "rerank": ("rerank", "a dog", "words.txt", "--model", TAG),
+}
+
+
+@pytest.mark.parametrize("verb", CALLS)
+def test_the_model_is_suggested_whoever_serves_it(
+    cli: Cli, verb: str, tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is suggested before the user consented to a host that has it, and before any file is opened."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "questions.jsonl").write_text('{"id": "1", "prompt": "Hi", "expected": "Ho", "compare": "exact"}\n')
+    (tmp_path / "words.txt").write_text("A dog.")
+    done = cli(*CALLS[verb])
+    assert done.code == 2 and SUGGESTS in done.err
+
+
+@pytest.mark.parametrize("verb", ["pull", "up"])
+def test_names_of_weights_are_suggested_where_weights_are_named(cli: Cli, verb: str, own_weights: Path) -> None:
+    assert "did you mean qwen3-4b?" in cli(verb, "qwen3:4b").err
+    assert "did you mean llama-3.2-3b-instruct?" in cli(verb, "llama3.2:3b-instruct-q4_K_M").err
 
 
 @pytest.mark.usefixtures("served")

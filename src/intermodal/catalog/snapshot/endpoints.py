@@ -20,7 +20,7 @@ import msgspec
 
 from intermodal.catalog.default_speeds import default_speed
 from intermodal.catalog.host_rows import HostRow, zone_of
-from intermodal.catalog.model_names import NameIndex, match_name, split_name
+from intermodal.catalog.model_names import NameIndex, match_name, models_of_tag, split_name
 from intermodal.catalog.shipped_rows import shipped_rows, with_data_policy
 from intermodal.catalog.snapshot import interpretation
 from intermodal.catalog.snapshot.file import Snapshot, SnapshotHeader, SnapshotHost, SnapshotRow
@@ -199,7 +199,12 @@ def rows_by_name(models: Snapshot, name: str) -> list[SnapshotRow]:
 
 
 def _likely(models: Snapshot, name: str) -> list[SnapshotRow]:
-    """Return the rows of the models with the nearest names."""
+    """Return the rows of the models with the nearest names.
+
+    A name of Ollama's library is nearest to its model.
+    """
+    if tagged := models_of_tag(name, models.by_model):
+        return [row for id in tagged for row in models.by_model[id]]
     host, word = split_name(name, models.places)
     names = NameIndex(models.of_host(host), SnapshotRow.called) if host in models.places else models.names
     return names.near(word.rpartition("/")[2], _NEAR, 0.75)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from intermodal.local.servers.memory_estimate import folder_memory, gguf_memory
 from intermodal.local.servers.programs import PROGRAMS, program_version
 from intermodal.local.servers.records import ServerSpec
 from intermodal.local.weights.registry import WeightsRow
-from intermodal.local.weights.store import WeightsStore
+from intermodal.local.weights.store import LISTED, WeightsStore
 from intermodal.sizing.memory import Correction
 from intermodal.sizing.model_sources import local_model
 from intermodal.sizing.shape import ModelShape
@@ -80,11 +79,9 @@ def locate_model(said: str, weights: WeightsStore) -> tuple[Path, WeightsRow | N
     by_model = {served.id: name for name, served in _served(weights).items() if name in rows}
     if said in by_model:
         return _pulled(rows[by_model[said]], weights), rows[by_model[said]]
-    near = difflib.get_close_matches(said, rows, n=2)
-    raise UnknownModel(
-        "is neither a file nor a name of pull --list", where=said,
-        todo=f"did you mean {' or '.join(near)}?" if near else "name a GGUF file, or see: intermodal pull --list",
-    )  # fmt: skip
+    llama = [row for row in rows.values() if row.runtime == "llama"]
+    todo = weights.similar_names(said, llama) or f"name a GGUF file, or see: {LISTED}"
+    raise UnknownModel("is neither a file nor a name of pull --list", where=said, todo=todo)
 
 
 def _pulled(row: WeightsRow, weights: WeightsStore) -> Path:

