@@ -122,6 +122,13 @@ _NOT_TAKEN: tuple[tuple[int, bytes, str, str], ...] = (
 # Office files by a folder in their ZIP container (ECMA-376-2); OpenDocument and EPUB by their first member, which is
 # stored uncompressed (ODF 1.3 part 2, 3.3; EPUB 3.3, 4.2.6.4).
 _OFFICE = ((b"word/", DOCX), (b"ppt/", PPTX), (b"xl/", XLSX))
+# Packages that are not accepted, by the name of a member. Unpacked as archives, they would be read as markup. An XPS
+# document may hold its parts in pieces, "NAME.fdseq/[0].piece" (ECMA-388, 9.1; ECMA-376-2, 7.2.3).
+_NOT_TAKEN_PACKAGES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
+    ("a document of Pages, Numbers or Keynote", re.compile(rb"^(?:Index/.*\.iwa|Index\.zip)$", re.DOTALL)),
+    ("a Visio drawing", re.compile(rb"^visio/(?:document\.xml|pages/)", re.IGNORECASE)),
+    ("an XPS document", re.compile(rb"\.fdseq(?:/|$)", re.IGNORECASE)),
+)
 _NAMED_FIRST = b"mimetypeapplication/"
 _MIMETYPES = (
     (b"vnd.oasis.opendocument.text", ODT), (b"vnd.oasis.opendocument.spreadsheet", ODS),
@@ -342,10 +349,9 @@ def _office(data: Data, name: str) -> tuple[Kind, str] | None:
         found = next((kind for folder, kind in _OFFICE if any(each.startswith(folder) for each in members)), "")
         if found:
             return "document", found
-    if any(each.startswith(b"Index/") and each.endswith(b".iwa") for each in members) or b"Index.zip" in members:
-        raise InputUnsupported(
-            "is a document of Pages, Numbers or Keynote, which is not taken", where=name, todo="export it as PDF"
-        )
+    for what, marks in _NOT_TAKEN_PACKAGES:
+        if any(marks.search(each) for each in members):
+            raise InputUnsupported(f"is {what}, which is not taken", where=name, todo="export it as PDF")
     book = b"META-INF/container.xml" in members and any(each.endswith(b".opf") for each in members)
     return "document", EPUB if book else ZIP
 

@@ -325,6 +325,19 @@ async def test_half_a_character_in_a_notebook_does_not_cost_the_worker(worker: M
         ("a.rtf", rb"{\rtf1 }", InputEmpty, "no text"),
         ("a.rtf", rb"{\rtf1 " + b"{" * 20_000 + b"x", InputTooLarge, "groups"),
         ("a.pages", documents.packed({"Index/Document.iwa": b"x"}), InputUnsupported, "Pages"),
+        (
+            "a.vsdx",
+            documents.packed({"[Content_Types].xml": b"<a/>", "visio/document.xml": b"<a/>"}),
+            InputUnsupported,
+            "a Visio drawing",
+        ),
+        (
+            "a.xps",
+            documents.packed({"[Content_Types].xml": b"<a/>", "FixedDocSeq.fdseq": b"<a/>"}),
+            InputUnsupported,
+            "an XPS document",
+        ),
+        ("a.oxps", documents.packed({"FixedDocSeq.fdseq/[0].piece": b"<a/>"}), InputUnsupported, "an XPS document"),
     ],
 )
 async def test_what_cannot_be_read_says_why(
