@@ -31,7 +31,7 @@ CONVERTERS: Final[dict[str, ConverterVersion]] = {
     "video": ConverterVersion(2, ("av", "pillow")),
     "image": ConverterVersion(2, ("pillow",)),
     "document": ConverterVersion(2, ("pypdfium2",)),
-    "whisper": ConverterVersion(5, ("faster-whisper", "ctranslate2")),
+    "whisper": ConverterVersion(6, ("faster-whisper", "ctranslate2")),
     "ocr": ConverterVersion(3, ("rapidocr", "onnxruntime", "opencv-python", "opencv-python-headless")),
     "llama": ConverterVersion(1, ("xllamacpp",)),
     "codes": ConverterVersion(1, ("zxing-cpp",)),

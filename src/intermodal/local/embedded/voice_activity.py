@@ -28,6 +28,7 @@ ORDINARY = 0.1  # root mean square of loud speech frames at a normal level, rela
 FAINT = 0.01  # recordings below this level are amplified
 LOUD = 2 * ORDINARY  # maximum level of a stretch that is amplified
 _DISTINCT = 4.0  # minimum level of frames that stand out from the background, relative to it: 12 dB
+_VOICED = 0.5  # minimum probability of a voice in a frame whose level counts
 _FULL = 32_768.0
 _FRAME = 480  # samples: 30 ms
 _SUSTAINED = 15  # frames of a stretch that is amplified less: half a second
@@ -90,8 +91,9 @@ def normalising_gain(samples: Any) -> float:
 
     The level is that of the loud part of the frames that stand out from the background, so that neither a click nor a
     long silence counts as speech: over the whole of a recording, the level of a sentence after a minute of silence
-    is that of the silence. Silero and Whisper were trained on recordings at normal levels and do not recognise speech
-    at -60 dB.
+    is that of the silence. If there are both loud and faint stretches, it is that of the frames with a voice: a beep,
+    or a jingle, is not speech. Silero and Whisper were trained on recordings at normal levels and do not recognise
+    speech at -60 dB.
     """
     numpy = import_library("numpy")
     heights = frame_levels(samples)
@@ -100,7 +102,42 @@ def normalising_gain(samples: Any) -> float:
     distinct = heights[heights > _DISTINCT * numpy.percentile(heights, 10)]
     some = distinct if len(distinct) >= _JUDGED else heights
     level = float(numpy.percentile(some, 80))
+    level = _level_of_voice(samples, heights, min(FAINT, level / _DISTINCT)) or level
     return ORDINARY / level / _FULL if 0.0 < level < FAINT else 1.0 / _FULL
+
+
+def _level_of_voice(samples: Any, heights: Any, below: float) -> float:
+    """Return the level of the frames with a voice, 0.0 if there are no stretches fainter than ``below``, or no voice.
+
+    The detector hears the recording as it would be if these stretches were the speech. ``heights``: levels of frames.
+    """
+    numpy = import_library("numpy")
+    quiet = heights[heights < below]
+    if len(quiet) < _JUDGED:
+        return 0.0
+    background = _DISTINCT * float(numpy.percentile(quiet, 10))
+    sustained = _sustained(heights)
+    faint = sustained[(sustained > background) & (sustained < below)]
+    if len(faint) < _JUDGED:
+        return 0.0
+    gain = ORDINARY / float(numpy.percentile(faint, 80)) / _FULL
+    detector = import_library("faster_whisper.vad").get_vad_model()
+    voiced = numpy.zeros(len(heights), bool)
+    for start, end in split_recording(samples):
+        piece = apply_gain(samples[start:end], gain)
+        voice = detector(numpy.pad(piece, (0, -len(piece) % WINDOW))).reshape(-1)
+        frames = numpy.arange(start // _FRAME, end // _FRAME)
+        middles = ((frames + 0.5) * _FRAME - start) // WINDOW
+        voiced[frames] = voice[middles.clip(0).astype(int)] >= _VOICED
+    spoken = heights[voiced & (heights > background)]
+    return float(numpy.percentile(spoken, 80)) if len(spoken) >= _JUDGED else 0.0
+
+
+def _sustained(heights: Any) -> Any:
+    """Return the median level of the half second around each frame."""
+    numpy = import_library("numpy")
+    padded = numpy.pad(heights, (_SUSTAINED // 2, _SUSTAINED // 2), mode="edge")
+    return numpy.median(numpy.lib.stride_tricks.sliding_window_view(padded, _SUSTAINED), axis=1)
 
 
 def apply_gain(samples: Any, gain: float) -> Any:
@@ -117,8 +154,7 @@ def apply_gain(samples: Any, gain: float) -> Any:
         return numpy.clip(made, -1.0, 1.0, out=made)
     near = numpy.lib.stride_tricks.sliding_window_view
     sides = (_SUSTAINED // 2, _SUSTAINED // 2)
-    sustained = numpy.median(near(numpy.pad(heights, sides, mode="edge"), _SUSTAINED), axis=1)
-    loudest = near(numpy.pad(sustained, sides, mode="edge"), _SUSTAINED).max(axis=1)
+    loudest = near(numpy.pad(_sustained(heights), sides, mode="edge"), _SUSTAINED).max(axis=1)
     gains = numpy.minimum(gain, LOUD / numpy.maximum(loudest, 1e-9) / _FULL)
     frames = numpy.arange(len(gains))
     for start in range(0, len(made), 2_000 * _FRAME):

@@ -189,3 +189,33 @@ def test_samples_of_a_file_are_those_of_its_bytes(tmp_path: Path) -> None:
         assert (voice_activity.frame_levels(samples) == voice_activity.frame_levels(array)).all()
         assert voice_activity.normalising_gain(samples) == voice_activity.normalising_gain(array)
         assert voice_activity.split_recording(samples) == voice_activity.split_recording(array)
+
+
+def spoken(decibels: float) -> np.ndarray:
+    """Eleven seconds of speech, fainter than it was."""
+    with wave.open(str(SPEECH)) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    return (samples * 10 ** (decibels / 20)).astype("<i2")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "sound",
+    [tone(3, 0.5), tone(30, 0.5), tone(5, 0.2) + tone(5, 0.2, 0.5),
+     np.random.default_rng(1).normal(0, 9_000, 5 * RATE).clip(-32_768, 32_767).astype("<i2")],
+    ids=["beep", "long beep", "dialling", "hiss"],
+)  # fmt: skip
+@pytest.mark.parametrize("decibels", [-30.0, -50.0])
+def test_a_loud_sound_that_is_no_speech_leaves_faint_speech_as_amplified(sound: np.ndarray, decibels: float) -> None:
+    pytest.importorskip("faster_whisper")
+    faint = spoken(decibels)
+    alone = voice_activity.normalising_gain(faint)
+    samples = np.concatenate([sound, faint])
+    assert voice_activity.normalising_gain(samples) == pytest.approx(alone, rel=0.6), "within 4 dB of 40 to 60"
+    assert voice_activity.normalising_gain(np.concatenate([sound, spoken(0)])) == 1 / 32_768
+
+
+def test_a_sound_without_speech_is_not_amplified_for_its_quiet_parts() -> None:
+    pytest.importorskip("faster_whisper")
+    samples = np.concatenate([tone(3, 0.5), tone(5, 0.002), tone(2, 0.5)])
+    assert voice_activity.normalising_gain(samples) == 1 / 32_768
