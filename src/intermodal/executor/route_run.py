@@ -464,7 +464,7 @@ class RouteRun:
     def finished(self, step: Transform | Call, **fields: object) -> Finished:
         known = Finished(
             endpoint=step.endpoint if isinstance(step, Call) else self._candidate.endpoint,
-            cost=None if self.ledger.unknown else self.ledger.spent,
+            cost=self.ledger.charges.cost,
             seconds=self.state.world.clock() - self.started,
         )
         return msgspec.structs.replace(known, **fields)

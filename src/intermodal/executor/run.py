@@ -151,7 +151,7 @@ class PlanRun:
             row,
             outcome=outcome,
             endpoint=self._finished.endpoint if self._finished is not None else row.endpoint,
-            cost=None if self._ledger.unknown else self._ledger.spent,
+            cost=self._ledger.charges.cost,
             seconds=round(self._world.clock() - self._started, 3),
         )
         begin, self._ledger.begin = self._ledger.begin, None

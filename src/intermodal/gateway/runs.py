@@ -79,7 +79,7 @@ def run_plan(
     allowance = KeyAllowance(context.ledger, given)
     running = context.client.execute(prepared, plan, live=live, tried=tried, allowance=allowance)
     events = _watch(running, context.metrics, request.served)
-    return billed_run(allowance, request, plan, prepared.inputs.request.policy, events, tried)
+    return billed_run(allowance, request, plan, events, tried)
 
 
 async def _watch(running: AsyncGenerator[Event], metrics: Metrics, served: RequestRecord) -> AsyncGenerator[Event]:

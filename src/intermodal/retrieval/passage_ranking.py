@@ -596,12 +596,12 @@ class HostedRanking:
     @property
     def cost(self) -> float | None:
         """USD spent on all calls; None if any price is unknown."""
-        return None if self._ledger.unknown else self._ledger.spent
+        return self._ledger.charges.cost
 
     @property
     def charged_tokens(self) -> int | None:
         """Tokens of all calls, at their upper bound where the host reported none; None if that is unknown."""
-        return self._ledger.tokens
+        return self._ledger.charges.tokens
 
     async def scores(
         self, query: str, texts: Sequence[str], seconds: Quantity, progress: Callable[[int, int], None] | None = None

@@ -37,15 +37,35 @@ class RunCharges(NamedTuple):
     """What the attempts of a run are charged so far, those in progress at their upper bounds.
 
     Attributes:
-        usd: USD. tokens: input and output; None if no bound is known of an attempt that reported none.
+        usd: USD; an attempt whose price is unknown counts as 0. unpriced: there is such an attempt.
+        unreported: the part of ``usd`` that is an upper bound.
+        tokens: input and output; None if no bound is known of an attempt that reported none.
         unreported_tokens: the part of ``tokens`` that is an upper bound.
         taken: something was sent that is or may be charged.
     """
 
     usd: float = 0.0
+    unpriced: bool = False
+    unreported: float = 0.0
     tokens: int | None = 0
     unreported_tokens: int = 0
     taken: bool = False
+
+    @property
+    def cost(self) -> float | None:
+        """USD; None if unknown."""
+        return None if self.unpriced else self.usd
+
+    def with_attempt(self, ending: AttemptEnding) -> RunCharges:
+        """Return the charges with those of an attempt that ended."""
+        return RunCharges(
+            usd=self.usd + (ending.counts or 0.0),
+            unpriced=self.unpriced or ending.counts is None,
+            unreported=self.unreported + ending.unreported,
+            tokens=None if self.tokens is None or ending.tokens is None else self.tokens + ending.tokens,
+            unreported_tokens=self.unreported_tokens + ending.unreported_tokens,
+            taken=self.taken or ending.charge.maybe_paid,
+        )
 
 
 class AllowanceLike(Protocol):
@@ -80,20 +100,21 @@ class RunLedger:
         self.answer = "other"  # kind of answer: ``cost_model/answer_length.py``
         self.effort = NO_THINKING_REQUEST  # the requested reasoning effort
         self.max_cost = max_cost
-        self.spent = 0.0
+        self.charges = RunCharges()  # of attempts that ended
         self.reserved = 0.0
-        self.tokens: int | None = 0  # charged, in and out; None: an attempt has no known bound
-        self.unreported_tokens = 0  # the part of them that is an upper bound
         self.reserved_tokens = 0
-        self.unknown = False  # some attempt's cost cannot be known
         self.maybe_paid = 0  # attempts that may have cost money
         self.contacted = set[str]()  # endpoints contacted since the route was chosen
         self._store = store
         self._allowance = allowance
-        self._taken = False  # an attempt used tokens, or may have
         self._under_way = 0  # attempts in progress
         # Writes the run's own row, together with the row of the first attempt.
         self.begin: Callable[[], None] | None = None
+
+    @property
+    def spent(self) -> float:
+        """USD that attempts are charged that ended."""
+        return self.charges.usd
 
     async def open(self, step: Call, endpoint: Endpoint, work: Work) -> AttemptEntry:
         """Reserve the step's highest cost. Raises BudgetExceeded: then nothing may be sent.
@@ -121,7 +142,9 @@ class RunLedger:
 
     async def _raise_allowance(self, allowance: AllowanceLike, entry: AttemptEntry, step: Call) -> None:
         try:
-            enough = await allowance.raise_to(self.spent + self.reserved, (self.tokens or 0) + self.reserved_tokens)
+            enough = await allowance.raise_to(
+                self.spent + self.reserved, (self.charges.tokens or 0) + self.reserved_tokens
+            )
         except BaseException:
             entry.drop()
             raise
@@ -136,34 +159,28 @@ class RunLedger:
 
     def add_prior(self, ending: AttemptEnding) -> None:
         """Count an attempt that was made before the run."""
-        self._charge(ending, ending.counts or 0.0)
+        self.charges = self.charges.with_attempt(ending)
         self._expose()
 
     def close(self, entry: AttemptEntry, ending: AttemptEnding | None) -> None:
         """Release the reservation of an attempt that ended. ``ending``: None if nothing was sent."""
-        high = entry.bound or 0.0
-        self.reserved -= high
+        self.reserved -= entry.bound or 0.0
         self.reserved_tokens -= entry.most_tokens
         self._under_way -= 1
         if ending is not None:
-            self._charge(ending, high if ending.counts is None else ending.counts)
+            self.charges = self.charges.with_attempt(ending)
         self._expose()
-
-    def _charge(self, ending: AttemptEnding, spent: float) -> None:
-        self.spent += spent
-        self.unknown |= ending.counts is None
-        self.tokens = None if self.tokens is None or ending.tokens is None else self.tokens + ending.tokens
-        self.unreported_tokens += ending.unreported_tokens
-        self._taken |= ending.charge.state != "void"
 
     def _expose(self) -> None:
         if self._allowance is not None:
+            ended = self.charges
             self._allowance.expose(
-                RunCharges(
-                    self.spent + self.reserved,
-                    None if self.tokens is None else self.tokens + self.reserved_tokens,
-                    self.unreported_tokens + self.reserved_tokens,
-                    self._taken or self._under_way > 0,
+                ended._replace(
+                    usd=ended.usd + self.reserved,
+                    unreported=ended.unreported + self.reserved,
+                    tokens=None if ended.tokens is None else ended.tokens + self.reserved_tokens,
+                    unreported_tokens=ended.unreported_tokens + self.reserved_tokens,
+                    taken=ended.taken or self._under_way > 0,
                 )
             )
 

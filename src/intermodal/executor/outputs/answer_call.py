@@ -81,7 +81,11 @@ async def validated_answer(
         first = done.actual
         work = msgspec.structs.replace(job.work, messages=0)  # more is sent than was measured
         repaired_job = msgspec.structs.replace(job, chat=repair, step=remaining_estimate(job.step, first), work=work)
-        done = await run.do(repaired_job, speaker)
+        try:
+            done = await run.do(repaired_job, speaker)
+        except BaseException:
+            run.state.caller.hint(StepFinished(actual=first))  # it is paid for, whatever became of its repair
+            raise
         done = msgspec.structs.replace(done, actual=add_actuals(first, done.actual))
         parsed = await _parse_answer(run, job, done, schema)
         cut = done.made.finish_reason == "length"

@@ -15,7 +15,6 @@ from intermodal.core.content import Value
 from intermodal.core.quantity import Quantity
 
 if TYPE_CHECKING:
-    from intermodal.core.request import Policy
     from intermodal.plans.plan import Candidate, Plan
 
 
@@ -122,9 +121,6 @@ class QuotaClaim(Value, frozen=True):
     requests: int = 1
 
 
-_MAX_PAID_ATTEMPTS = 3  # a run makes no more that may cost money (``executor/attempt/retry.py``)
-
-
 def claim_for_plan(plan: Plan) -> QuotaClaim:
     """Return the upper bounds of a plan: ``Quantity.high`` of its most expensive route, fallbacks included.
 
@@ -135,17 +131,6 @@ def claim_for_plan(plan: Plan) -> QuotaClaim:
     return QuotaClaim(
         cost=_largest([route.total.cost for route in routes]), tokens=_tokens(routes), endpoints=endpoints
     )
-
-
-def max_run_cost(plan: Plan, policy: Policy) -> float | None:
-    """Return the maximum cost in USD of a run, including all attempts that may be paid for; None if unknown.
-
-    ``max_cost`` bounds a run in any case.
-    """
-    most = _largest([route.total.cost for route in _routes(plan)])
-    if most is None or not policy.pay_twice:
-        return most
-    return min(most * _MAX_PAID_ATTEMPTS, max(policy.max_cost, most))
 
 
 def _routes(plan: Plan) -> tuple[Candidate, ...]:
