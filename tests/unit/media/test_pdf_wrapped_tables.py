@@ -199,3 +199,71 @@ def test_a_model_receives_each_row_of_such_a_table_in_one_line(
     answer = asked_about("What did it cost?", table(6), host, tmp_path, monkeypatch)
     assert answer.status_code == 200, answer.text
     assert all(row in host.attempts[0].text for row in as_rows(ROWS))
+
+
+LEDGER = [
+    ("Date", "Text", "Debit", "Credit", "Note"),
+    ("2026-01-12", "Opening", "", "1,204.50", ""),
+    ("2026-01-14", "Harbour dues", "310.00", "", ""),
+    ("2026-01-20", "Crane hire", "88.10", "", "disputed"),
+    ("2026-02-02", "Freight", "1,040.00", "", ""),
+    ("2026-02-09", "Salt sacks", "402.75", "", ""),
+    ("2026-02-11", "Pilotage", "77.30", "", ""),
+]
+
+
+@pytest.mark.parametrize("gap", [13, 16])
+def test_cells_of_a_column_that_is_mostly_empty_are_in_their_rows(gap: float) -> None:
+    """The layout joins a row that has an empty cell with the row above."""
+
+    def draw(canvas: Canvas) -> None:
+        for number, row in enumerate(LEDGER):
+            for column, text in enumerate(row):
+                canvas.drawString((60, 150, 260, 350, 440)[column], 780 - gap * number, text)
+
+    assert [line for line in laid_out(drawn(draw)) if not line.startswith("|-")] == as_rows(LEDGER)
+
+
+STORY = (
+    "The harbour was quiet that morning, and the night driver had not come back. Nobody counted the boards near "
+    "the old canal. A crane stood still above the empty silo, and its operator read a paper. Later the customer "
+    "came, asked for the salt sacks and left again. The repair team sealed the drums before noon. What remained "
+    "was weighed in the evening, after the shift had ended, and the master wrote it down."
+)
+
+
+@pytest.mark.parametrize("count", [4, 5])
+def test_narrow_columns_of_prose_are_no_table(count: int) -> None:
+    width = 495 / count - 14
+    columns = [simpleSplit(STORY[number * 12 :], "Helvetica", 8, width)[:14] for number in range(count)]
+
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica", 8)
+        for column, lines in enumerate(columns):
+            for number, line in enumerate(lines):
+                canvas.drawString(50 + column * 495 / count, 780 - 10 * number, line)
+
+    text = " ".join(" ".join(laid_out(drawn(draw))).split())
+    assert text == " ".join(" ".join(lines) for lines in columns)
+
+
+def test_a_table_of_short_words_is_still_one() -> None:
+    words = [
+        "red boards",
+        "night shift",
+        "old canal",
+        "salt sacks",
+        "empty silo",
+        "steel hook",
+        "oak door",
+        "main quay",
+    ]
+    rows = [tuple(words[(number * 3 + at * 5) % 8] for at in range(4)) for number in range(8)]
+
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica", 9)
+        for number, row in enumerate(rows):
+            for column, text in enumerate(row):
+                canvas.drawString(60 + 110 * column, 780 - 12 * number, text)
+
+    assert [line for line in laid_out(drawn(draw)) if not line.startswith("|-")] == as_rows(rows)

@@ -88,7 +88,7 @@ def page(blocks: Sequence[LayoutBlock], lines: Iterable[LayoutLine]) -> str:
     """Return the blocks of one page as Markdown, in order. ``lines``: all lines of the page."""
     found = sorted(lines, key=lambda line: vertical_middle(line.box))
     middles = [vertical_middle(line.box) for line in found]
-    blocks = with_tables(blocks, found)
+    blocks = with_columns_of_prose(with_tables(blocks, found), found)
     parts: list[tuple[str, str]] = []
     for block in blocks:
         written = _block(_whole(block, blocks, found, middles), found, middles)
@@ -391,6 +391,101 @@ def _cells(stretch: _Stretch) -> tuple[tuple[str, ...], ...]:
     long = sum(median(column) >= _CELL for column in columns)
     return tuple(made) if long == 0 or (long == 1 and len(spans) > 2) else ()
 
+
+# ---- columns of prose -------------------------------------------------------------------------------
+#
+# Narrow columns of a newspaper whose lines stand at equal heights look like a table of short cells. A line of prose
+# ends where its next word has no room, and begins in the middle of a sentence.
+
+_FEWEST_LINES = 4  # of a column
+_RUN_ON = 0.8  # minimum share of lines of a column that end where the next word has no room
+_MID_SENTENCE = 0.3  # minimum share of lines that begin with a small letter: of German prose, half
+_BETWEEN = 0.5  # of a line's height: the least gap between two columns
+_SENTENCE_END = re.compile(r"[.!?…]['\"”’)]*(?:\s|$)")
+
+
+def with_columns_of_prose(blocks: Sequence[LayoutBlock], lines: Sequence[LayoutLine]) -> list[LayoutBlock]:
+    """Return the blocks, with a paragraph for each column in place of a table that is columns of prose.
+
+    ``lines``: of the page, from top to bottom.
+    """
+    found = list(blocks)
+    if len(lines) > MOST_LINES:
+        return found
+    for block in blocks:
+        columns = _prose_columns(block, lines)
+        if not columns:
+            continue
+        at = found.index(block)
+        below = list(found[at + 1 : at + 1 + len(columns)])
+        for other in below:
+            column = _column_above(other, columns)
+            if column is not None:
+                column += [line for line in lines if _holds(other, line)]
+                found.remove(other)
+        found[at : at + 1] = [_paragraph(column) for column in columns]
+    return found
+
+
+def _prose_columns(block: LayoutBlock, lines: Sequence[LayoutLine]) -> list[list[LayoutLine]]:
+    """Return the lines of each column of a table, [] unless all columns are prose."""
+    if block.kind != "table" or block.box is None:
+        return []
+    inside = [line for line in lines if _holds(block, line)]
+    spans = _spans(inside, _BETWEEN)
+    columns = [[line for line in inside if left <= line.box[0] <= right] for left, right in spans]
+    ended = sum(any(_SENTENCE_END.search(line.text) for line in column) for column in columns)
+    return columns if len(columns) > 1 and 2 * ended >= len(columns) and all(map(_is_prose, columns)) else []
+
+
+def _holds(block: LayoutBlock, line: LayoutLine) -> bool:
+    if block.box is None:
+        return False
+    left, top, right, bottom = block.box
+    return top - 1 <= vertical_middle(line.box) <= bottom + 1 and left - 1 <= line.box[0] <= right + 1
+
+
+def _is_prose(column: Sequence[LayoutLine]) -> bool:
+    if len(column) < _FEWEST_LINES or median(len(line.text.split()) for line in column) < 2:
+        return False
+    edge = max(line.box[2] for line in column)
+    pairs = list(pairwise(column))
+    run_on = sum(edge - line.box[2] < _next_word(line, following) for line, following in pairs)
+    small = sum(following.text[:1].islower() for _, following in pairs)
+    return run_on >= _RUN_ON * len(pairs) and small >= _MID_SENTENCE * len(pairs)
+
+
+def _next_word(line: LayoutLine, following: LayoutLine) -> float:
+    """Return the width of the first word of the following line and the space before it, in the letters of this one."""
+    letter = (line.box[2] - line.box[0]) / max(1, len(line.text))
+    return letter * (len(following.text.split(maxsplit=1)[0]) + 1) if following.text.split() else 0.0
+
+
+def _column_above(block: LayoutBlock, columns: list[list[LayoutLine]]) -> list[LayoutLine] | None:
+    """Return the column that a paragraph goes on, None if there is none."""
+    if block.kind != "paragraph" or block.box is None:
+        return None
+    for column in columns:
+        left, _, right, bottom = bounding_box([line.box for line in column])
+        height = column[-1].box[3] - column[-1].box[1]
+        beside = block.box[0] < left - _SAME_EDGE or block.box[2] > right + height
+        if not beside and -1 <= block.box[1] - bottom < height:
+            return column
+    return None
+
+
+def _paragraph(column: Sequence[LayoutLine]) -> LayoutBlock:
+    text = ""
+    for line in column:
+        divided = text.endswith("-") and line.text[:1].islower()
+        text = f"{text[:-1]}{line.text}" if divided else f"{text} {line.text}".lstrip()
+    edge = max(line.box[2] for line in column)
+    return LayoutBlock(
+        kind="paragraph", text="\n".join(with_line_breaks(text, column, edge))
+    )  # known, so without a box
+
+
+# ---- headers over several columns -------------------------------------------------------------------
 
 Span = tuple[float, float]
 

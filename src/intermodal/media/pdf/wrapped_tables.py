@@ -302,8 +302,7 @@ def _table(grid: _Grid, records: Sequence[Sequence[_Row]]) -> LayoutBlock | None
         tuple(" ".join(row.cells[at].text for row in record if at in row.cells) for at in range(count))
         for record in records
     ]
-    filled = [sum(bool(row[at]) for row in cells) for at in range(count)]
-    if min(filled) * 2 < len(cells):
+    if not all(map(any, zip(*cells, strict=True))):
         return None
     lengths = [
         median(len(row.cells[at].text) for record in records for row in record if at in row.cells)
@@ -333,6 +332,8 @@ def _placed(
         return None
     if not replaced or any(block.box is None for block in blocks):
         return None
+    if _is_sparse(table) and not (all(table.rows[0]) and len(replaced) == 1 and replaced[0].kind == "table"):
+        return None  # what stands alone beside a text is a column only under a header, in what the layout finds a table
     if len(replaced) == 1 and list(map(_words, replaced[0].rows)) == list(map(_words, table.rows)):
         return None  # the layout knows more of it: where its rows and columns are
     inside = [line for line in lines if _is_in(line.box, table.box)]
@@ -357,6 +358,11 @@ def _placed(
 
 def _is_wrapped(grid: _Grid, table: LayoutBlock) -> bool:
     return len(table.rows) < len(grid.rows)
+
+
+def _is_sparse(table: LayoutBlock) -> bool:
+    """Return True if most cells of a column are empty."""
+    return any(sum(map(bool, column)) * 2 < len(table.rows) for column in zip(*table.rows, strict=True))
 
 
 def _has_merged_rows(blocks: Sequence[LayoutBlock], table: LayoutBlock) -> bool:
