@@ -77,6 +77,19 @@ async def test_a_photograph_without_text_gives_no_lines(eye: EmbeddedRuntimes, m
     assert (await eye.read(OCR, data.getvalue())).lines == ()
 
 
+async def test_icons_are_no_letters_of_another_script(eye: EmbeddedRuntimes) -> None:
+    """A box is read as a Chinese mouth, with a confidence of 1.0, and the three bars of a menu as a three."""
+    picture = Image.new("RGB", (500, 240), "white")
+    draw = ImageDraw.Draw(picture)
+    for at in (40, 200):
+        draw.rectangle((at, 40, at + 40, 80), outline="black", width=5)
+        for bar in range(3):
+            draw.line((at, 140 + 12 * bar, at + 40, 140 + 12 * bar), fill="black", width=5)
+    draw.text((330, 40), "Settings", fill="black", font=ImageFont.load_default(32))
+    read = " ".join(line.text for line in (await eye.read(OCR, png(picture))).lines)
+    assert "Settings" in read and not any(letter >= "\u0370" and letter.isalpha() for letter in read), read
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (2000, 2), (400, 300)])
 async def test_a_blank_picture_of_any_shape_gives_no_lines(eye: EmbeddedRuntimes, size: tuple[int, int]) -> None:
     data = io.BytesIO()

@@ -147,7 +147,7 @@ def _lines(png: bytes, languages: dict[str, str], script: str, language: str) ->
     if grid.cells:
         boxes = [_Box(piece, box.sure) for box in boxes for piece in grid.split(box.corners)]
     every = _read_turned(picture, boxes)
-    found = [(line, said) for line in every if (said := _said(line)) is not None]
+    found = _without_shapes([(line, said) for line in every if (said := _said(line)) is not None], language)
     if script:  # short words in it are read as empty, like marks that are not words
         found += [(line, ("", False)) for line in every if not line.text.strip() and _said(line) is None]
     others = _elsewhere(picture, found, _known(languages, language), script)
@@ -391,7 +391,7 @@ def _cut(picture: Any, corners: Corners) -> Any:
     return cv2.warpPerspective(picture, turn, (across, down), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
-_BLANKS = re.compile(r"\s\s|^\s|\s$")
+_BLANKS = re.compile(r"(?<!\d)\s\s|\s\s(?!\d)|^\s|\s$")  # two figures may stand apart
 _LETTER = re.compile(r"\S")
 _INCOMPLETE = re.compile(r"[\u0370-\u1fff]{2}")  # Greek to Georgian and beyond: only partly known to the network
 
@@ -402,6 +402,27 @@ def _holes(text: str) -> bool:
     None of 290 lines of Latin print had two blanks in a row or one at an end; 14 of 21 lines in six other scripts did.
     """
     return not text or bool(_BLANKS.search(text))
+
+
+# Letters that boxes, crosses and bars resemble: 27 marks of 60 drawn icons and charts were read as one of them, with up
+# to 1.0.
+_SHAPES = frozenset("一二三十口回日目田品米工王井凸凹川ロニミハエトー囗曰")
+_HAN = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+_HAN_LANGUAGES = ("zh", "ja")
+
+
+def _without_shapes(found: list[tuple[_Line, tuple[str, bool]]], language: str) -> list[tuple[_Line, tuple[str, bool]]]:
+    """Return the lines without those whose only letter is one that shapes resemble.
+
+    If anything else is in Chinese or Japanese, or ``language`` is, they are letters.
+    """
+    letters = [{letter for letter in text if letter.isalpha()} for _, (text, _) in found]
+    han = [each for each in letters if any(map(_HAN.match, each))]
+    if language in _HAN_LANGUAGES or any(set(filter(_HAN.match, each)) - _SHAPES for each in han):
+        return found
+    if any(len(each) > 1 and all(map(_HAN.match, each)) for each in han):
+        return found
+    return [line for line, each in zip(found, letters, strict=True) if len(each) != 1 or not each <= _SHAPES]
 
 
 def _said(line: _Line) -> tuple[str, bool] | None:

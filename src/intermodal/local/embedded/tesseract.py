@@ -219,13 +219,17 @@ def read_in_best_language(
 
 
 def _letters(texts: Iterable[str]) -> int:
-    """Return the number of different letters. A syllable of Hangul counts as the letters it consists of.
+    """Return the number of different letters in words of several. A syllable of Hangul counts as its letters.
 
-    >>> _letters(["Да"]), _letters(["ый ый", "ый."]), _letters(["출구"])
-    (2, 2, 4)
+    >>> _letters(["Да"]), _letters(["ый ый", "ый."]), _letters(["출구"]), _letters(["ง ๓ ซ เ ว"])
+    (2, 2, 4, 0)
     """
-    decomposed = normalize("NFD", "".join(texts))
-    return len({letter for letter in decomposed.casefold() if letter.isalpha()})
+    words = [[letter for letter in word if letter.isalpha()] for text in texts for word in _decomposed(text).split()]
+    return len({letter for word in words if len(word) > 1 for letter in word})
+
+
+def _decomposed(text: str) -> str:
+    return normalize("NFD", text).casefold()
 
 
 def read_lines(lines: Sequence[Any], language: TesseractLanguage, threads: int) -> list[TesseractLine]:

@@ -135,7 +135,14 @@ def test_what_it_only_guesses_is_not_taken(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     ("words", "confidence", "language"),
-    [("ый", 94, ""), ("уу ууу", 94, ""), ("Дата", 70, ""), ("Дата", 94, "rus+eng"), ("вход", 70, "rus+eng")],
+    [
+        ("ый", 94, ""),
+        ("уу ууу", 94, ""),
+        ("ж и р т", 94, ""),
+        ("Дата", 70, ""),
+        ("Дата", 94, "rus+eng"),
+        ("вход", 70, "rus+eng"),
+    ],
 )
 def test_shapes_that_look_like_a_letter_or_two_do_not_tell_a_script(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, confidence: float, language: str
@@ -183,6 +190,34 @@ def test_of_two_readings_of_a_line_the_one_in_the_pages_script_is_taken_unless_i
 ) -> None:
     line = ocr._Line(own, score, ((0, 0), (300, 0), (300, 40), (0, 40)), 0.9)
     assert ocr._reads_more(tesseract.TesseractLine(other, confidence), line, unread=False) is taken
+
+
+CORNERS = ((0.0, 0.0), (300.0, 0.0), (300.0, 40.0), (0.0, 40.0))
+
+
+@pytest.mark.parametrize(
+    ("texts", "language", "kept"),
+    [
+        (["口", "≡ロ", "Menu"], "", ["Menu"]),
+        (["口", "三"], "ja", ["口", "三"]),
+        (["口", "出口"], "", ["口", "出口"]),
+        (["十二"], "", ["十二"]),
+        (["雨"], "", ["雨"]),
+    ],
+)
+def test_a_letter_that_shapes_resemble_counts_among_others_of_its_script(
+    texts: list[str], language: str, kept: list[str]
+) -> None:
+    found = [(ocr._Line(text, 0.99, CORNERS, 0.9), (text, False)) for text in texts]
+    assert [text for _, (text, _) in ocr._without_shapes(found, language)] == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "unread"), [("12.05.2026  1,234.50", False), ("Total  12", True), ("12   45", True), (" 12", True)]
+)
+def test_two_figures_that_stand_apart_are_read(text: str, unread: bool) -> None:
+    line = ocr._Line(text, 0.97, ((0, 0), (400, 0), (400, 20), (0, 20)), 0.9)
+    assert ocr._said(line) == (" ".join(text.split()), unread)
 
 
 def test_figures_are_the_same_in_every_script() -> None:
