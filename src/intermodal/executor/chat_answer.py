@@ -58,21 +58,20 @@ class ChatAnswer:
         """Return an answer that was stopped for repeating itself. ``beside``: output other than its text."""
         return CallResult(text="".join(self._text), finish_reason="length", looped=True, beside=beside)
 
-    def made(self, beside: str | None = None) -> CallResult:
+    def made(self, beside: str | None = None, stop_reason: str = "") -> CallResult:
         """Return the whole answer.
 
         ``beside``: output other than its text, if it was stopped at a token limit that its host ignored.
+        ``stop_reason``: why it ended then.
         """
         overran = beside is not None
-        usage, reason = self.usage, self._reason
+        usage = self.usage
         if self._speech and usage.audio_tokens is None:
             # Speech costs more than text: the whole answer counts as speech until its host reports the two separately.
             usage = msgspec.structs.replace(usage, audio_tokens=usage.output_tokens)
-        if overran:  # the text of a refusal is no answer, however long
-            reason = "content_filter" if self._refusal else "length"
         return CallResult(
-            text="".join(self._text), refusal="".join(self._refusal), finish_reason=reason, overran=overran,
-            beside=beside or "", candidates=self._candidates,
+            text="".join(self._text), refusal="".join(self._refusal), finish_reason=stop_reason or self._reason,
+            overran=overran, beside=beside or "", candidates=self._candidates,
             pcm=b"".join(self._speech), rate=openai_chat_codec.SPEECH_RATE if self._speech else 0, usage=usage,
             parts=() if overran else _turn_parts(self._turn),
         )  # fmt: skip

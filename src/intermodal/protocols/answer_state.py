@@ -331,6 +331,21 @@ class AnswerState:
                 self.stopped = "loop"
         return self.stopped != ""
 
+    def refuse(self, words: str) -> bool:
+        """Record a piece of the model's reasons for a refusal; return True if the answer ends with it.
+
+        It counts against the limit, and is cut, as reasoning is.
+        """
+        ends = self.say("", words)
+        if said := self.allowed[1] if self.overran else words:
+            self.refusal.append(said)
+        return ends
+
+    @property
+    def stop_reason(self) -> Literal["length", "content_filter"]:
+        """Why an answer that was stopped ended: reasons for a refusal are no answer, however long they are."""
+        return "content_filter" if self.refusal else "length"
+
     def may_exceed(self, answer: str) -> bool:
         """Return True if an unstreamed answer may exceed its token limit, so that it must be counted."""
         return len(answer) > self._room and most_words(answer) > _most(self.limit)
@@ -381,7 +396,11 @@ class AnswerState:
         return event
 
     def _kept_beside(self, event: ReasoningDelta | RefusalDelta | ToolCallDelta) -> WireEvent | None:
-        if not self.say("", event.arguments if isinstance(event, ToolCallDelta) else event.text) or not self.overran:
+        if isinstance(event, RefusalDelta):
+            ends = self.refuse(event.text)
+        else:
+            ends = self.say("", event.arguments if isinstance(event, ToolCallDelta) else event.text)
+        if not ends or not self.overran:
             return event
         if isinstance(event, ToolCallDelta):
             self.beside.pop()  # truncated arguments are useless

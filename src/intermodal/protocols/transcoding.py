@@ -17,7 +17,6 @@ from intermodal.protocols.calls import (
     Finish,
     OpaqueBlock,
     ReasoningDelta,
-    RefusalDelta,
     ReplyEncoder,
     ToolCallDelta,
     WireEvent,
@@ -89,9 +88,7 @@ class TranscodedStream(StreamedResponse):
         if self.stopped == "blanks":
             self._fail(self.blanks_error())
             return ""
-        if isinstance(kept, RefusalDelta):
-            self.refusal.append(kept.text)
-        elif isinstance(kept, ToolCallDelta):
+        if isinstance(kept, ToolCallDelta):
             self._called.add(kept)
             name, tool = self.calls.get(kept.index, ("", ""))
             self.calls[kept.index] = (name or kept.id, tool or kept.name)

@@ -17,6 +17,7 @@ from intermodal.protocols.calls import (
     Error,
     Finish,
     ReasoningDelta,
+    RefusalDelta,
     ReplyEncoder,
     WireEvent,
     WireTextDelta,
@@ -33,6 +34,7 @@ from intermodal.protocols.reply_decoder import BLANK, NO_ANSWER, UNEXPLAINED, UN
 MAX_ERROR = 1 << 20  # bytes of an error reply
 
 End = Literal["", "done", "stopped"]
+_UNCUT = (WireTextDelta, ReasoningDelta, RefusalDelta, WireUsage)  # what remains of an answer that was cut
 
 
 class ClientWriter(Protocol):
@@ -220,9 +222,7 @@ class UpstreamResponse(AnswerState):
         self._body.append(data)
 
     def _note(self, piece: ReplyChunk) -> None:
-        """Record the content of a piece other than its text."""
-        if piece.refusal:
-            self.refusal.append(piece.refusal)
+        """Record the content of a piece other than its text and its refusal."""
         for place, name, call in piece.calls:
             before = self.calls.get(place, ("", ""))
             self.calls[place] = (before[0] or name, before[1] or call)
@@ -234,6 +234,8 @@ class UpstreamResponse(AnswerState):
 
     def _note_whole(self, piece: ReplyChunk) -> None:
         """Record a reply that arrived in one piece, with split characters joined."""
+        if piece.refusal:
+            self.refusal.append(piece.refusal)
         self._note(piece)
         self.text.append(join_surrogates(piece.text) if piece.halved else piece.text)
 
@@ -329,7 +331,7 @@ class BufferedResponse(UpstreamResponse):
                 return
             self.raw = self._reader.whole(events)
             piece = piece_of(events, self.raw)
-        if self.may_exceed(piece.text + piece.beside):
+        if self.may_exceed(piece.text + piece.beside + piece.refusal):
             piece = self._bounded(piece)
         self.first_at = self._clock.monotonic()
         self._note_whole(piece)
@@ -352,8 +354,7 @@ class BufferedResponse(UpstreamResponse):
         if not state.overran:
             return piece
         self.stopped = "limit"
-        events = [event for event in events if isinstance(event, (WireTextDelta, ReasoningDelta, WireUsage))]
-        events.append(Finish(reason="length"))
+        events = [*(event for event in events if isinstance(event, _UNCUT)), Finish(reason=state.stop_reason)]
         self.raw = self._reader.whole(events)
         return piece_of(events, self.raw)
 
@@ -502,6 +503,8 @@ class StreamedResponse(UpstreamResponse):
                 if self._size > MAX_PIECE:
                     self._fail(self.blanks_error())
                 return
+            if end == "stopped" and self.refusal and self.wordless:
+                self._stopped()
             if self.refused or self._unsaid:  # nothing of it is shown; its cost may still be reported
                 if end:
                     self._succeed()
@@ -568,7 +571,7 @@ class StreamedResponse(UpstreamResponse):
         """Count the output of a stopped answer here and return it as usage: counts before the end are not
         the answer's.
         """
-        self.finish, self.usage = "length", None
+        self.finish, self.usage = self.stop_reason, None
         self.counted_here = self._teller.tokens("".join([*self.text, *self.beside]))
         return WireUsage(output_tokens=self.counted_here)
 

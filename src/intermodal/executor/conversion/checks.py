@@ -322,7 +322,7 @@ def _legible(
 def _amount_kept(lines: Sequence[ReadLine], facts: PartFacts | None, pages: Collection[int]) -> str:
     """Return how many of the words of a file were read with confidence: "most" or "few".
 
-    Letters of pages with a text layer, and of scans that other steps read, count as kept.
+    Letters of pages with a text layer count as kept. Scans that another step reads are left out.
     """
     sure, words = confident_lines(lines)
     share = 0.0 if unread_share(lines) == "most" else sure / words if words else 1.0

@@ -123,7 +123,7 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
     cut = detect_truncated_prompt(job.endpoint, job.work, answer.usage.input_tokens, lambda: _texts(job))
     if cut is not None:
         raise cut
-    return answer.made(beside="".join(state.beside) if state.overran else None)
+    return answer.made("".join(state.beside), state.stop_reason) if state.overran else answer.made()
 
 
 async def _report(event: WireEvent, line: AttemptContext) -> None:

@@ -116,6 +116,7 @@ def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> Par
 # Usage is in the event before the last, so run metadata is added there.
 
 
+_CUT_REASONS = {"length": "max_tokens", "content_filter": "refusal"}
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
@@ -155,7 +156,9 @@ class AnthropicStream(StreamedResponse):
         if not found.type:
             return ""
         found = self._heard(found)
-        if self.say(found.text, found.beside or found.refusal):
+        if found.refusal and self.refuse(found.refusal):
+            return "stopped"
+        if self.say(found.text, found.beside):
             called = bool(found.started) or b"input_json_delta" in payload
             if self._cuts(through, called=called):
                 return "stopped"
@@ -228,8 +231,6 @@ class AnthropicStream(StreamedResponse):
             seen = text.strip() != ""
             found = found._replace(text=text, visible=seen, alive=seen)
         self.output_seen |= found.alive
-        if found.refusal:
-            self.refusal.append(found.refusal)
         self.finish = found.finish or self.finish
         if found.visible and self.first_at is None:
             self.first_at = self._clock.monotonic()
@@ -251,8 +252,7 @@ class AnthropicStream(StreamedResponse):
         if not self._ending:
             if not stopped and self.usage is not None:
                 counted = dumps(write_usage(self.usage))
-            cut = stopped or self.finish == "length"
-            reason = {"stop_reason": "max_tokens" if cut else "end_turn", "stop_sequence": None}
+            reason = {"stop_reason": _CUT_REASONS.get(self.finish, "end_turn"), "stop_sequence": None}
             data += self._end_of(dumps({"type": "message_delta", "delta": reason}), counted) + b"\n\n"
         self._reply.last(data + _STOP)
         self._succeed()

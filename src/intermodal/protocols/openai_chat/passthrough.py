@@ -236,7 +236,10 @@ class OpenAIChatStream(StreamedResponse):
             payload, piece = looked
         if self.finish and piece.of_an_answer:  # the answer has ended
             return self._dropped(payload, piece)
-        if self.say(piece.text, piece.beside + piece.refusal) and self._cuts(through, called=bool(piece.calls)):
+        if self.say(piece.text, piece.beside) and self._cuts(through, called=bool(piece.calls)):
+            return "stopped"
+        if piece.refusal and self.refuse(piece.refusal):
+            through += [self._part(piece.text, piece.beside)] if piece.text or piece.beside else []
             return "stopped"
         self._note(piece)
         through = self._last_events if self.finish and self._teller.silent else through
@@ -370,7 +373,7 @@ class OpenAIChatStream(StreamedResponse):
     def _finish(self, data: bytes, *, stopped: bool = False) -> None:
         if stopped:
             self._counted = dumps(write_usage(self._stopped()))
-            data += self._why("length") + b"\n\n"
+            data += self._why(self.finish) + b"\n\n"
         elif self._found_wrong(data):
             return
         else:
@@ -396,12 +399,13 @@ class OpenAIChatStream(StreamedResponse):
             return
         encoder = self._reader.encoder(self._model)
         through: list[bytes] = []
+        end: End = ""
         for event in events:
             if isinstance(event, WireUsage):
                 self.usage, self._counted = event, dumps(write_usage(event))
             for plain in encoder.feed(event).removesuffix(DONE).split(b"\n\n"):
-                self._event(plain, through)
-        self._pass(through, "done")
+                end = end or self._event(plain, through)
+        self._pass(through, end or "done")
 
 
 # ---- chunks that differ only in their text --------------------------------------------------------- A JSON string

@@ -16,7 +16,6 @@ from intermodal.protocols.calls import (
     CodedImage,
     Error,
     Finish,
-    RefusalDelta,
     ReplyEncoder,
     ToolCallDelta,
     WireEvent,
@@ -150,6 +149,7 @@ class OpenAIResponsesStream(TranscodedStream):
         self._items: dict[int, OutputItem] = {}  # items that have begun, by index
         self._done: dict[int, bytes] = {}
         self._parts: dict[tuple[int | None, int | None], list[str]] = {}  # the text of each part that has begun
+        self._refusals = set[tuple[int | None, int | None]]()  # the parts that are reasons for a refusal
         self._made: dict[int, list[str]] = {}  # reasoning or arguments of each item that has begun
         self._number = 0
         self._closing = b""  # the events that end an answer which is stopped midway
@@ -246,8 +246,13 @@ class OpenAIResponsesStream(TranscodedStream):
         if kind in _PARTS:
             return None if found.output_index is None else self._look_at_part(kind, found.output_index, found)
         if kind == "response.refusal.delta":
-            self.refusal.append(delta)
             self.output_seen = self.output_seen or delta.strip() != ""
+            place = found.output_index, found.content_index
+            ends = self.refuse(delta)
+            if (part := self._parts.get(place)) is not None:
+                part.append(self.allowed[1] if self.overran else delta)
+                self._refusals.add(place)
+            return self._stop() if ends else ""
         elif kind in _FAILS or not self._started:
             return None
         elif kind.startswith(_BESIDE) and delta:
@@ -325,7 +330,7 @@ class OpenAIResponsesStream(TranscodedStream):
             return ""
         usage = dumps(write_usage(self._stopped()))
         self._closing = b"".join(self._closed())
-        ended = {"status": b'"incomplete"', "incomplete_details": b'{"reason":"max_output_tokens"}'}
+        ended = {"status": b'"incomplete"', "incomplete_details": _INCOMPLETE[self.finish]}
         raw = join_object(self._started, {**ended, "output": self._output()})
         self._number += 1
         self._answer = ("response.incomplete", raw, usage)
@@ -340,8 +345,12 @@ class OpenAIResponsesStream(TranscodedStream):
             for at, number in [part for part in self._parts if part[0] == place]:
                 text = "".join(self._parts[at, number])
                 inside = {"item_id": name, "output_index": place, "content_index": number}
-                part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-                yield self._typed("response.output_text.done", {**inside, "text": text, "logprobs": []})
+                if (at, number) in self._refusals:
+                    part: dict[str, Any] = {"type": "refusal", "refusal": text}
+                    yield self._typed("response.refusal.done", {**inside, "refusal": text})
+                else:
+                    part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+                    yield self._typed("response.output_text.done", {**inside, "text": text, "logprobs": []})
                 yield self._typed("response.content_part.done", {**inside, "part": part})
                 parts.append(part)
             item = self._cut_short(place, first, parts)
@@ -409,8 +418,6 @@ class OpenAIResponsesStream(TranscodedStream):
         self.kept(event)
         if isinstance(event, WireTextDelta) and self._parts:
             self._parts[next(reversed(self._parts))].append(self.allowed[0] if self.overran else event.text)
-        elif isinstance(event, RefusalDelta):
-            self.refusal.append(event.text)
         elif isinstance(event, ToolCallDelta) and event.id:
             place = next(place for place, number in decoder.calls.items() if number == event.index)
             self.calls[place] = (event.id, event.name)
