@@ -10,6 +10,7 @@ from base64 import b64encode
 from typing import Any, Literal, Protocol
 
 from msgspec import field
+from msgspec.structs import replace
 
 from intermodal.core.content import Opaque, Reasoning, Refusal, Role, ToolCall, ToolResult, Transcript, Value
 from intermodal.core.request import Cached, Output, Quality, Sampling, Settings, TextOutput, Tool, ToolChoice
@@ -346,6 +347,23 @@ class WireUsage(Value, frozen=True, tag_field="wire_event", tag="usage"):
     def is_empty(self) -> bool:
         """Return True if it has no tokens at all: servers that count none report zeros, and every chat has some."""
         return not (self.input_tokens or self.output_tokens or self.seconds)
+
+    def without_excess(self) -> WireUsage:
+        """Return the usage without parts that are larger than their whole: they count as not reported.
+
+        So such a part is billed as the rest of its whole is, and no client is shown a number that was not billed.
+        """
+        given, out, written = self.input_tokens, self.output_tokens, self.cache_write_tokens
+        wrong: dict[str, None] = {}
+        if given is not None:
+            if written is not None and written > given:
+                wrong["cache_write_tokens"] = wrong["cache_write_1h_tokens"] = written = None
+            if self.cached_tokens is not None and self.cached_tokens > given - (written or 0):
+                wrong["cached_tokens"] = None
+        if out is not None:
+            parts = {"reasoning": self.reasoning_tokens, "audio": self.audio_tokens, "image": self.image_tokens}
+            wrong |= {f"{name}_tokens": None for name, part in parts.items() if part is not None and part > out}
+        return replace(self, **wrong) if wrong else self
 
     @property
     def unreported(self) -> tuple[str, ...]:

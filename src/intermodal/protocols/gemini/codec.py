@@ -372,7 +372,7 @@ def read_usage(usage: Mapping[str, Any]) -> WireUsage:
         image_tokens=came.get("image"),
         input_by_modality=_modalities(usage, "promptTokensDetails", "toolUsePromptTokensDetails"),
         cached_by_modality=_modalities(usage, "cacheTokensDetails"),
-    )
+    ).without_excess()
 
 
 def _modalities(usage: Mapping[str, Any], *names: str) -> tuple[tuple[str, int], ...]:

@@ -179,8 +179,15 @@ def chosen_index(indexes: Iterable[Any]) -> Any:
 def read_usage(usage: Mapping[str, Any], tier: str = "") -> WireUsage:
     """Return the usage in OpenAI's block, in the spellings of chat, responses, transcriptions, images and embeddings.
 
-    ``tier``: the field ``service_tier`` beside it. Some hosts report cached tokens elsewhere: DeepSeek
-    (``prompt_cache_hit_tokens``), Moonshot (``cached_tokens``).
+    ``tier``: the field ``service_tier`` beside it.
+    """
+    return read_counts(usage, tier).without_excess()
+
+
+def read_counts(usage: Mapping[str, Any], tier: str) -> WireUsage:
+    """Return the usage as written.
+
+    Some hosts report cached tokens elsewhere: DeepSeek (``prompt_cache_hit_tokens``), Moonshot (``cached_tokens``).
     """
     given = as_mapping(
         usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or usage.get("input_token_details")
@@ -240,7 +247,9 @@ def usage_in(counted: bytes, tier: str) -> tuple[WireUsage, bool]:
         told = _counts.decode(counted)
     except msgspec.ValidationError:
         tree = _any.decode(counted)
-        return read_usage(tree, tier), has_valid_counts(tree, _NEEDED)
+        usage = read_counts(tree, tier)
+        sound = usage.without_excess()
+        return sound, sound is usage and has_valid_counts(tree, _NEEDED)
     given, made = told.prompt_tokens_details or _NO_GIVEN, told.completion_tokens_details or _NO_MADE
     thought = made.reasoning_tokens
     out = with_reasoning(told.prompt_tokens, told.completion_tokens, thought, told.total_tokens)
@@ -249,7 +258,8 @@ def usage_in(counted: bytes, tier: str) -> tuple[WireUsage, bool]:
         reasoning_tokens=thought, audio_tokens=made.audio_tokens, tier=tier.lower(),
         input_by_modality=() if given.audio_tokens is None else (("audio", given.audio_tokens),),
     )  # fmt: skip
-    return usage, True
+    sound = usage.without_excess()
+    return sound, sound is usage
 
 
 # ---- a reply as events -------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from intermodal.protocols.framing.json_body import (
     dumps,
     has_valid_counts,
 )
-from intermodal.protocols.openai_chat.reply import FINISH_REASONS, read_usage, with_reasoning
+from intermodal.protocols.openai_chat.reply import FINISH_REASONS, read_counts, with_reasoning
 from intermodal.protocols.openai_responses.server import OWN, write_usage
 from intermodal.protocols.reply_chunk import ReplyChunk
 from intermodal.protocols.reply_decoder import (
@@ -193,9 +193,10 @@ class ResponseObject(HostReply):
             usage, plain = _usage_of(_counts.decode(raw), tier)
         except msgspec.ValidationError:
             tree = _any.decode(raw)
-            usage = read_usage(tree, tier)
+            usage = read_counts(tree, tier)
             plain = all(name in raw for name in _COUNTS) and has_valid_counts(tree, _NEEDED)
-        return usage, raw if plain else dumps(write_usage(usage))
+        sound = usage.without_excess()
+        return sound, raw if plain and sound is usage else dumps(write_usage(sound))
 
     def ending(self, *, called: bool) -> str:
         """Return why it ended, as an OpenTelemetry GenAI finish reason."""
@@ -228,7 +229,7 @@ _counts = msgspec.json.Decoder(_Counts)
 
 
 def _usage_of(told: _Counts, tier: str) -> tuple[WireUsage, bool]:
-    """Return the usage as ``read_usage`` does, and whether it has every count that clients rely on."""
+    """Return the usage as ``read_counts`` does, and whether it has every count that clients rely on."""
     given, made = told.input_tokens_details, told.output_tokens_details
     cached, written, thought = given.cached_tokens, given.cache_write_tokens, made.reasoning_tokens
     plain = cached is not msgspec.UNSET and written is not msgspec.UNSET and thought is not msgspec.UNSET

@@ -190,6 +190,23 @@ def test_cached_and_reasoning_tokens_are_told_apart_on_both_paths(beside: BothPa
             assert re.search(rf'": ?{count}[,}}]', beside.text), (way, count, beside.text)
 
 
+EXCESS = {
+    "toomuchcached": "7000",
+    "moreoddthoughts": "5000",
+}
+
+
+@pytest.mark.parametrize("name", [f"{how}{name}" for how in ("whole", "live", "each") for name in EXCESS])
+def test_a_part_that_is_larger_than_its_whole_counts_as_not_reported(beside: BothPaths, name: str) -> None:
+    """7,000 of 7 tokens were cached: the cache's price is not theirs, and the client is not told so either."""
+    number = next(number for kind, number in EXCESS.items() if kind in name)
+    for way in ("direct", "taskless", "executor"):
+        seen = beside.ask(way, name)
+        assert number not in beside.text, way
+        (row,) = seen.attempts
+        assert (row["input_tokens"], row["output_tokens"], row["cached"]) == (7, 5, 0), way
+
+
 UNKNOWN = {
     "wholenone": "input_tokens output_tokens", "livenone": "input_tokens output_tokens", "wholemissing": "input_tokens",
     "livemissingmade": "output_tokens", "wholetruth": "input_tokens", "liveoddtotal": "",

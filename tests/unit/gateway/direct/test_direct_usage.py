@@ -14,7 +14,7 @@ from intermodal.protocols.anthropic import server as anthropic_server
 from intermodal.protocols.anthropic.reply import AnthropicUsage
 from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import dumps, has_valid_counts
-from intermodal.protocols.openai_chat.reply import read_usage, usage_in
+from intermodal.protocols.openai_chat.reply import read_counts, read_usage, usage_in
 from intermodal.protocols.openai_responses.reply import response_of
 from intermodal.protocols.openai_responses.server import write_usage
 
@@ -83,6 +83,7 @@ def test_usage_of_a_response_is_read_as_everywhere_else_and_goes_on_where_it_is_
 ) -> None:
     raw, expected = json.dumps(usage).encode(), read_usage(usage, tier)
     whole = all(f'"{name}"'.encode() in raw for name in RELIED_ON) and has_valid_counts(usage, NEEDED)
+    whole &= expected == read_counts(usage, tier)
     found = response_of(json.dumps({"usage": usage, "service_tier": tier}).encode()).counted()
     assert found == (expected, raw if whole else dumps(write_usage(expected)))
 
