@@ -173,6 +173,15 @@ def test_words_that_are_seen_arrive(draw: Draw) -> None:
     assert not any("hidden" in note for note in notes)
 
 
+def test_pages_that_are_not_searched_are_told() -> None:
+    """The search takes five times as long as counting letters, so it ends at page 500."""
+    pages = [white, *[lambda _canvas: None] * 499]
+    (found,) = document.probe(paper(*pages), "application/pdf").notes
+    assert found.startswith("6 hidden words of page 1 left out")
+    *_, told = document.probe(paper(*pages, white), "application/pdf").notes
+    assert told == "hidden words, wrong text layers and images beside text are not looked for after page 500"
+
+
 def test_a_page_with_hidden_words_keeps_its_table_and_pages_beside_it_are_as_they_were() -> None:
     pytest.importorskip("liteparse")
 

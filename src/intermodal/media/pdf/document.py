@@ -70,8 +70,8 @@ _HYPHEN = re.compile(r"\x02\n?")  # pdfium's character for a hyphen at the end o
 def probe(data: Data, media_type: str) -> MediaProbeResult:
     """Return size, characters, figures and words of every page, as ``MediaProbeResult``.
 
-    Words and figures are collected on the first ``MAX_PAGES_WITH_WORDS`` pages, characters on all. ``media_type`` is
-    always PDF.
+    Words and figures are collected on the first ``MAX_PAGES_WITH_WORDS`` pages, because they take five times as long as
+    characters, which are counted on all. ``media_type`` is always PDF.
     """
     with sandbox.memory_limit(3 * memory_size(data) + (160 << 20)), _opened(data) as paper:
         notes = attachment_note(paper.document)
@@ -85,6 +85,9 @@ def probe(data: Data, media_type: str) -> MediaProbeResult:
     if unseen:
         left = counted(sum(unseen.values()), "hidden word")
         notes = (*notes, f"{left} of {_listed([*unseen])} left out: nothing of them is seen on the page")
+    if len(probed) > MAX_PAGES_WITH_WORDS:
+        last = f"page {MAX_PAGES_WITH_WORDS}"
+        notes = (*notes, f"hidden words, wrong text layers and images beside text are not looked for after {last}")
     return MediaProbeResult(pages=tuple(page for page, _ in probed), notes=notes, created=created)
 
 
