@@ -40,6 +40,7 @@ LEGIBLE = 0.9  # below this mean confidence of the sample, the page may be upsid
 BETTER = 0.1  # margin by which the other orientation must be better ...
 READABLE = 0.7  # ... and its minimum: unsupported letters are illegible either way
 LINE_SHAPE = 3.0  # minimum width to height of a line with several letters
+WORD_SHAPE = 1.2  # minimum width to height of a word of a few letters
 SURE = 0.65  # minimum detection confidence for reporting an unreadable box as a line
 SPARSE = 0.8  # letters per line height: print has at least 1.1, mostly unsupported scripts up to 1.0
 LOWEST = 0.5  # minimum confidence of a reported line
@@ -150,6 +151,8 @@ def _lines(png: bytes, languages: dict[str, str], script: str, language: str) ->
     found = _without_shapes([(line, said) for line in every if (said := _said(line)) is not None], language)
     if script:  # short words in it are read as empty, like marks that are not words
         found += [(line, ("", False)) for line in every if not line.text.strip() and _said(line) is None]
+    elif not any(line.score >= AGREED and any(map(str.isalpha, text)) for line, (text, _) in found):
+        found += [(line, ("", False)) for line in every if _is_short_word(line)]
     others = _elsewhere(picture, found, _known(languages, language), script)
     lines = list[list[Any]]()
     cells: dict[Corners, tuple[int, ...]] = {}
@@ -183,6 +186,9 @@ def _reads_more(other: tesseract.TesseractLine, line: _Line, *, unread: bool) ->
     Arabic line.
     """
     if other.confidence < tesseract.SURE:
+        return False
+    figures = line.score >= NAMED and not any(map(str.isalpha, line.text))
+    if figures and _figures(line.text) - _figures(other.text):
         return False
     named = line.score >= NAMED and other.confidence < NAME and any(map(str.isalpha, line.text))
     words = tesseract.is_foreign(other.text) or tesseract.FOREIGN_WORD.search(other.text)
@@ -437,6 +443,12 @@ def _said(line: _Line) -> tuple[str, bool] | None:
     if line.score < LOWEST or not text:
         return None
     return text, False
+
+
+def _is_short_word(line: _Line) -> bool:
+    """Return True for a box without text that is too short to be reported, but may be a word in another script."""
+    width, height = _sides(line.corners)
+    return not line.text.strip() and width >= WORD_SHAPE * height and line.sure >= SURE and _said(line) is None
 
 
 def _squared(height: int, width: int) -> tuple[int, int]:
