@@ -87,11 +87,21 @@ class QuestionPlanner(Struct):
         return plan_without_id(request, self.facts, catalog, self.machine, self.known, self.as_of)
 
     def _overworked(self, plan: Plan) -> frozenset[str]:
-        """Return the local endpoints of a plan that cannot keep up with the volume, one request at a time."""
-        volume, total = self.question.volume, plan.chosen.total
-        busy = 0.0 if volume is None else volume.per_month * (total.seconds.mid - total.load_seconds.mid)
-        used = (self.catalog.by_id[step.endpoint] for step in plan.chosen.steps if isinstance(step, Call))
-        return frozenset(each.id for each in used if each.host.zone in LOCAL_ZONES and busy > self._free(each))
+        """Return the local endpoints of a plan that cannot keep up with the volume, one request at a time.
+
+        If each of them could by itself, but not one after the other, it is the slowest.
+        """
+        volume = self.question.volume
+        busy: dict[str, float] = {}
+        for step in plan.chosen.steps:
+            if isinstance(step, Call) and self.catalog.by_id[step.endpoint].host.zone in LOCAL_ZONES:
+                seconds = step.estimate.seconds.mid * (0.0 if volume is None else volume.per_month)
+                busy[step.endpoint] = busy.get(step.endpoint, 0.0) + seconds
+        free = {id: self._free(self.catalog.by_id[id]) for id in busy}
+        over = frozenset(id for id, seconds in busy.items() if seconds > free[id])
+        if not over and busy and sum(busy.values()) > min(free.values()):
+            return frozenset({max(busy, key=busy.__getitem__)})
+        return over
 
     def _free(self, endpoint: Endpoint) -> float:
         """Return the seconds per month that a local endpoint may be busy."""
@@ -760,8 +770,8 @@ def why_labels_do_not_matter(
             return f"{deciding.model} serves {both}: the label says nothing"
         if question.objective in ("fastest", "best") or not (best.usd.known and deciding.usd.known):
             continue
-        if deciding.score > 0 and math.isfinite(best.score) and best.score / deciding.score - 1 <= CLOSE:
-            apart = best.score / deciding.score - 1
+        apart = abs(best.score / deciding.score - 1) if deciding.score > 0 else math.inf
+        if apart <= CLOSE:
             near = f"within {max(apart, 0.01):.0%} of it by {question.by}"
             return f"{kind.title} is {near}: too near to tell apart"
     return ""

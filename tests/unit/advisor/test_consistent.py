@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from tests.plans import catalogs
 from tests.unit.advisor.advice_of import DAY, LAPTOP, advice, endpoints, offers
 
+from intermodal.advisor.advice import UseOffers
 from intermodal.advisor.advise import make_question
-from intermodal.advisor.decision import decide
+from intermodal.advisor.decision import decide, why_labels_do_not_matter
 
 # Sees, and costs little more than the model that answers from read text.
 CHEAP = catalogs.hosted(catalogs.ACME, "acme/glance", "medium", (0.01, 0.02), inputs=("text", "image"))
@@ -43,6 +45,24 @@ def test_a_reader_that_has_no_time_is_not_called_none() -> None:
     assert "no available model can" not in made.headline
     reader = "embedded:paddlepaddle/ppocr-v6-small"
     assert f"{reader}, which could read pdf, is out: too slow for that many requests" in made.headline
+
+
+def test_a_reader_that_keeps_up_is_not_out_for_the_seconds_of_the_model_that_answers() -> None:
+    """A month has time for 30,000 pages of OCR here; the seconds of a server of one's own are not its."""
+    made = advice("image", shows="text", prompt="What is the total?", requests="1000/day")
+    assert made.use == "cascade" and "too slow" not in made.headline
+
+
+@pytest.mark.parametrize(("times", "near"), [(0.0, False), (0.5, False), (0.97, True), (1.05, True), (2.0, False)])
+def test_uses_whose_money_is_far_apart_are_not_called_near(times: float, near: bool) -> None:
+    made = advice("image", shows="text", prompt="What is the total?", requests="1000/day", among=(*endpoints(), CHEAP))
+    decided = next(kind for kind in made.kinds if kind.use == made.use).best
+    assert decided is not None and decided.score > 0
+    offer = msgspec.structs.replace(decided, model="acme/another", score=decided.score * times)
+    kinds = [UseOffers(use="cascade", title="a cascade", offers=(offer,))]
+    question = make_question("image", "text", LAPTOP, requests="1000/day")
+    said = why_labels_do_not_matter(question, kinds, made.use, decided)
+    assert ("too near to tell apart" in said) is near, said
 
 
 def test_where_conditions_leave_no_host_the_answer_says_so_and_how_to_state_it() -> None:
