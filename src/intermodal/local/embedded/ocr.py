@@ -412,7 +412,7 @@ def _holes(text: str) -> bool:
 
 # Letters that boxes, crosses and bars resemble: 27 marks of 60 drawn icons and charts were read as one of them, with up
 # to 1.0.
-_SHAPES = frozenset("一二三十口回日目田品米工王井凸凹川ロニミハエトー囗曰")
+_SHAPES = frozenset("一二三六十口回日目田品米工王井凸凹川ロニミハエトー囗曰")
 _HAN = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _HAN_LANGUAGES = ("zh", "ja")
 
