@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from intermodal.executor.attempt.accounting import AttemptEnding
 from intermodal.executor.attempt.circuit_breaker import EndpointHealth
-from intermodal.executor.attempt.ledger import RunCharges
+from intermodal.executor.attempt.ledger import RateDraw, RunCharges
 from intermodal.executor.attempt.step_caller import PriorAttempt
 from intermodal.executor.direct.compiled_plan import (
     CONVERSATION_FIELDS,
@@ -31,6 +31,6 @@ from intermodal.executor.outputs import json_answer
 
 __all__ = [
     "ADAPTERS", "CONVERSATION_FIELDS", "AttemptEnding", "CallReport", "CompiledPlan", "DirectAttempt", "DirectEngine",
-    "DirectSink", "EndpointHealth", "HostAccess", "PriorAttempt", "ProtocolAdapter", "RunCharges", "ShortenedCall",
-    "Unanswered", "compile_plan", "json_answer",
+    "DirectSink", "EndpointHealth", "HostAccess", "PriorAttempt", "ProtocolAdapter", "RateDraw", "RunCharges",
+    "ShortenedCall", "Unanswered", "compile_plan", "json_answer",
 ]  # fmt: skip

@@ -27,6 +27,7 @@ from intermodal.executor.attempt.answer_notes import deadline_error
 from intermodal.executor.attempt.ledger import (
     AllowanceExceeded,
     AllowanceLike,
+    EndpointRateExceeded,
     RunLedger,
     original_failure,
     write_in_group_commit,
@@ -322,10 +323,14 @@ def _final_error(failures: list[Reroute]) -> errors.IntermodalError:
     """Return the error that ends the run: that of the last failed call, else the last error.
 
     A failed call comes first because it is the cause: if a vision model was down and text recognition found no text in
-    the photo, the missing model is what has to be fixed.
+    the photo, the missing model is what has to be fixed. The error also names endpoints whose rate had no room.
     """
     calls = (failure.error for failure in reversed(failures) if isinstance(failure.error, errors.CallError))
-    return next(calls, failures[-1].error)
+    error = next(calls, failures[-1].error)
+    for failure in failures:
+        if isinstance(failure.error, EndpointRateExceeded) and failure.error is not error:
+            error.todo = hint("{}; {} {}", error.hints.todo, failure.endpoint, failure.error.hints.what)
+    return error
 
 
 def _may_replace(candidate: Candidate, failures: list[Reroute], state: RunState, world: Dependencies) -> bool:

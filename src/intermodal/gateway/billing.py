@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from intermodal.errors import StoreError
 from intermodal.events import Event, Finished, StepStarted
-from intermodal.executor.api import PriorAttempt, RunCharges
+from intermodal.executor.api import PriorAttempt, RateDraw, RunCharges
 from intermodal.gateway.http1.http_types import POLICY_HEADER, GatewayRequest, RequestHead
 from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.quotas import quota_store
@@ -71,10 +71,11 @@ async def billed_run(
     ``allowance``: the run's budget; a reservation is made if it has none. ``tried``: an attempt made before the run.
     Raises RequestRefused.
     """
-    ledger = allowance.ledger
+    ledger, claim = allowance.ledger, claim_for_plan(plan)
+    allowance.drawn = "" if tried is not None and tried.sent else claim.endpoints[0]
     if ledger is not None and allowance.given is None:
         try:
-            allowance.given = await _admit(ledger, request, claim_for_plan(plan))
+            allowance.given = await _admit(ledger, request, claim)
         except RequestRefused:
             await events.aclose()
             raise
@@ -144,12 +145,13 @@ class KeyAllowance:
     """The budget of one run, in the interface that the executor uses (``executor/attempt/ledger.py``).
 
     ``given``: the reservation, made before anything is sent; None if no budget is charged. ``charges``: what the run
-    is charged so far.
+    is charged so far. ``drawn``: an endpoint whose rate the reservation has drawn from for a call that is not made yet.
     """
 
     def __init__(self, ledger: QuotaManager | None, given: QuotaReservation | None = None) -> None:
         self.ledger = ledger
         self.given = given
+        self.drawn = ""
         self.charges = RunCharges()
 
     async def raise_to(self, usd: float, tokens: int) -> bool:
@@ -158,11 +160,32 @@ class KeyAllowance:
             return True
         return await self.ledger.extend(self.given, usd, tokens)
 
+    async def draw_rate(self, endpoint: str, tokens: int) -> RateDraw | None:
+        """Draw a call from the rate of its endpoint, unless the reservation has; return None if that has no room."""
+        ledger, given, drawn = self.ledger, self.given, endpoint == self.drawn
+        self.drawn = "" if drawn else self.drawn
+        if drawn or ledger is None or given is None or not ledger.limits_rate(endpoint):
+            return _EndpointDraw(ledger, None)
+        made = await ledger.draw_rate(given.key, endpoint, tokens)
+        return None if made is None else _EndpointDraw(ledger, made)
+
     def expose(self, charges: RunCharges) -> None:
         """Record what the run is charged if it ends, or this process is killed, now."""
         self.charges = charges
         if self.ledger is not None and self.given is not None and isfinite(charges.usd):
             self.ledger.expose(self.given, charges.usd, charges.tokens, taken=charges.taken)
+
+
+class _EndpointDraw:
+    """A call drawn from the rate of its endpoint; ``made``: None if it has none, or its run's reservation has drawn."""
+
+    def __init__(self, ledger: QuotaManager | None, made: QuotaReservation | None) -> None:
+        self._ledger = ledger
+        self._made = made
+
+    def settle(self, tokens: int | None) -> None:
+        if self._ledger is not None and self._made is not None:
+            self._ledger.settle(self._made, cost=0.0, tokens=tokens)
 
 
 class _RunProgress:

@@ -22,6 +22,7 @@ from tests.unit.gateway.direct.without_task import without_tasks
 from intermodal.config.config_file import data_dir
 from intermodal.gateway.http1.http_types import HttpLimits
 from intermodal.gateway.quotas.quota_manager import QuotaManager
+from intermodal.gateway.quotas.quota_types import RateLimit
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 from intermodal.gateway.server import Gateway, ListenSettings
 from intermodal.gateway.server_client import ServerClient
@@ -53,7 +54,9 @@ class GatewayServer:
     async def _main(self) -> None:
         try:
             async with ServerClient() as client:
-                self.ledger = QuotaManager(SqliteQuotaStore(data_dir(client.env) / FILE))
+                rates = client.config.serve.rates.items()
+                limits = {name: RateLimit(rpm=rate.rpm, tpm=rate.tpm) for name, rate in rates}
+                self.ledger = QuotaManager(SqliteQuotaStore(data_dir(client.env) / FILE), limits=limits)
                 await self.ledger.start()
                 self.gateway = Gateway(
                     client,

@@ -75,13 +75,29 @@ class AllowanceLike(Protocol):
         """Reserve this much for the whole run before more is sent; return False if the budget has no room."""
         ...
 
+    async def draw_rate(self, endpoint: str, tokens: int) -> RateDraw | None:
+        """Draw a call of at most ``tokens`` from the rate of an endpoint; return None if that has no room."""
+        ...
+
     def expose(self, charges: RunCharges) -> None:
         """Report what the run is charged if this process is killed now."""
         ...
 
 
+class RateDraw(Protocol):
+    """A call that is drawn from the rate of its endpoint."""
+
+    def settle(self, tokens: int | None) -> None:
+        """End the call. ``tokens``: those charged for it; None for all that were drawn, 0 if nothing was sent."""
+        ...
+
+
 class AllowanceExceeded(BudgetExceeded):
     """The allowance has no room for an attempt."""
+
+
+class EndpointRateExceeded(AllowanceExceeded):
+    """The rate that the config gives an endpoint has no room for a call; another endpoint may be called."""
 
 
 def original_failure(error: IntermodalError, before: IntermodalError | None) -> IntermodalError:
@@ -155,7 +171,22 @@ class RunLedger:
                 f"{entry.most_tokens:,} tokens, for which the budget of this key has no room",
                 where=step.endpoint, todo="try again when it has, or raise it", step=step.id,
             )  # fmt: skip
+        entry.rate = await self._draw_rate(allowance, entry, step)
         self._expose()
+
+    async def _draw_rate(self, allowance: AllowanceLike, entry: AttemptEntry, step: Call) -> RateDraw:
+        try:
+            drawn = await allowance.draw_rate(step.endpoint, entry.most_tokens)
+        except BaseException:
+            entry.drop()
+            raise
+        if drawn is None:
+            entry.drop()
+            raise EndpointRateExceeded(
+                "has reached the rate that the config of this server allows", where=step.endpoint,
+                todo="try again in a minute, or raise its row in [serve.rates]", step=step.id,
+            )  # fmt: skip
+        return drawn
 
     def add_prior(self, ending: AttemptEnding) -> None:
         """Count an attempt that was made before the run."""
@@ -167,6 +198,8 @@ class RunLedger:
         self.reserved -= entry.bound or 0.0
         self.reserved_tokens -= entry.most_tokens
         self._under_way -= 1
+        if entry.rate is not None:
+            entry.rate.settle(0 if ending is None or ending.charge.state == "void" else ending.tokens)
         if ending is not None:
             self.charges = self.charges.with_attempt(ending)
         self._expose()
@@ -227,6 +260,7 @@ class AttemptEntry:
         self.sent = False
         self.bound = bound
         self.most_tokens = most_tokens
+        self.rate: RateDraw | None = None
         self._key = ""
         self._row = row
         self._ledger = ledger

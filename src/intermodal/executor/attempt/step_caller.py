@@ -22,7 +22,7 @@ from intermodal.events import Actual, AttemptFailed, Drawn, Event, Sketched, Ste
 from intermodal.executor.attempt import accounting, retry
 from intermodal.executor.attempt.accounting import AttemptAccount, AttemptEnding, reported_usage, settle
 from intermodal.executor.attempt.capability_learning import lesson_from_error
-from intermodal.executor.attempt.ledger import AttemptEntry, RunLedger, original_failure
+from intermodal.executor.attempt.ledger import AttemptEntry, EndpointRateExceeded, RunLedger, original_failure
 from intermodal.executor.attempt.retry import Reroute, RetryDecision
 from intermodal.executor.chat_answer import ChatAnswer, thought_of
 from intermodal.executor.dependencies import Dependencies
@@ -184,8 +184,8 @@ class StepCaller:
                 )
             except errors.IntermodalError as error:
                 error.step = error.step or job.step.id
-                if isinstance(error, (errors.BudgetExceeded, errors.InputError)) or error.code == "store":
-                    raise original_failure(error, failed) from None
+                if (unsent := _unsent_error(error, failed, job)) is not None:
+                    raise unsent from None
                 spent.append(attempt.ending.charge.cost)
                 self.ledger.maybe_paid += attempt.ending.charge.maybe_paid
                 if (lesson := lesson_from_error(error, job)) is not None:
@@ -464,6 +464,21 @@ def count_answer_tokens(text: str, count: Callable[[str, str], int | None]) -> i
     """Count tokens with the vocabulary of the embedded model: one measure for everything that no host counts."""
     counted = count("smollm2", text)
     return round(len(text) / 4) if counted is None else counted
+
+
+def _unsent_error(
+    error: errors.IntermodalError, failed: errors.IntermodalError | None, job: CallJob
+) -> Exception | None:  # fmt: skip
+    """Return what to raise for an attempt that no budget or rate had room for, or whose input or row was refused; None
+    for any other error.
+
+    ``failed``: the error of the attempt before it. The rate of an endpoint leaves other endpoints to call.
+    """
+    if isinstance(error, EndpointRateExceeded):
+        return Reroute(original_failure(error, failed), job.step, error.what)
+    if isinstance(error, (errors.BudgetExceeded, errors.InputError)) or error.code == "store":
+        return original_failure(error, failed)
+    return None
 
 
 def _without_key(key: str, error: errors.IntermodalError) -> errors.IntermodalError:

@@ -362,10 +362,11 @@ class LeasePool:
             parts.append((key_leases.tpm, tokens))
         if self._limits:
             for endpoint in claim.endpoints[:1]:
-                parts += self._of_endpoint(endpoint, tokens, now)
+                parts += self.of_endpoint(endpoint, tokens, now)
         return parts
 
-    def _of_endpoint(self, endpoint: str, tokens: int, now: float) -> list[LeaseAmount]:
+    def of_endpoint(self, endpoint: str, tokens: int, now: float) -> list[LeaseAmount]:
+        """Return the leases on the rate of an endpoint, with what a call of ``tokens`` takes of each."""
         rate = self._limits.get(endpoint)
         if rate is None:
             return []

@@ -22,7 +22,7 @@ from typing import TypeVar
 from intermodal.errors import StoreError
 from intermodal.gateway.quotas import quota_errors
 from intermodal.gateway.quotas.authentication import Authenticator
-from intermodal.gateway.quotas.budget_leases import KeyLeases, Lease, LeasePool, QuotaReservation
+from intermodal.gateway.quotas.budget_leases import KeyLeases, Lease, LeaseAmount, LeasePool, QuotaReservation
 from intermodal.gateway.quotas.lease_journal import LeaseJournal
 from intermodal.gateway.quotas.quota_store import (
     FirstUse,
@@ -195,21 +195,50 @@ class QuotaManager:
         The addition counts in the periods in which the request began. Like ``admit``, it waits a moment for amounts
         that are idle in other workers.
         """
-        amount, until = to_nanodollars(usd), self._clock() + WAIT_SECONDS
+        amount = to_nanodollars(usd)
+        return await self._obtain(
+            lambda: self._lease_pool.short_of(reservation, amount, tokens),
+            lambda lacks: self._lease_pool.extend(reservation, lacks),
+        )
+
+    def limits_rate(self, endpoint: str) -> bool:
+        """Return True if the config gives the endpoint a rate."""
+        return endpoint in self._limits
+
+    async def draw_rate(self, key: VirtualKey, endpoint: str, tokens: int) -> QuotaReservation | None:
+        """Reserve a call of at most ``tokens`` in the rate of an endpoint.
+
+        Return None if that has no room, or the store fails. It waits as ``extend`` does. Settle or release it.
+        """
+        made: list[QuotaReservation] = []
+
+        def reserve(parts: list[LeaseAmount]) -> bool:
+            found = self._lease_pool.reserve(key, parts)
+            made.extend([] if found is None else [found])
+            return found is not None
+
+        await self._obtain(lambda: self._lease_pool.of_endpoint(endpoint, tokens, self._clock()), reserve)
+        return made[0] if made else None
+
+    async def _obtain(
+        self, lacking_parts: Callable[[], list[LeaseAmount]], reserve: Callable[[list[LeaseAmount]], bool]
+    ) -> bool:
+        """Return True once ``reserve`` got what is lacking; draw it, and wait a moment for what is idle elsewhere."""
+        until = self._clock() + WAIT_SECONDS
         while True:
-            lacks = self._lease_pool.short_of(reservation, amount, tokens)
-            if self._lease_pool.extend(reservation, lacks):
+            lacks = lacking_parts()
+            if reserve(lacks):
                 self._start_ticking()
                 return True
-            lacking = [lease for lease, need in lacks if lease.free < need]
+            lacking = [lease for lease, need in lacks if lease.free < need or not lease.ready]
             try:
                 if any(lease.returning for lease in lacking):
                     await self._write()  # the store cannot grant a returned amount before it is reported
                 await self._take([(lease, need, need) for lease, need in lacks if lease in lacking])
             except StoreError:
                 return False
-            lacks = self._lease_pool.short_of(reservation, amount, tokens)
-            if self._lease_pool.extend(reservation, lacks):
+            lacks = lacking_parts()
+            if reserve(lacks):
                 self._start_ticking()
                 return True
             # An amount that this worker is returning itself will become available, however long its write takes.

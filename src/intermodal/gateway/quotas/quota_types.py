@@ -111,7 +111,8 @@ class QuotaClaim(Value, frozen=True):
     Attributes:
         cost: USD; None if the price is unknown, which a key with a money budget refuses.
         tokens: input and output; None if unknown.
-        endpoints: that may be called; the rate limit of the first one is drawn from.
+        endpoints: that may be called. The rate limit of the first one is drawn from; that of others, and of further
+            calls, when they are called (``QuotaManager.draw_rate``).
         requests: how many requests it counts as; several runs of one request count once.
     """
 
