@@ -52,6 +52,7 @@ class Model:
     zone: str = "internet"
     price: float | None = 0.1
     down: bool = False  # nothing listens there
+    context: int = 32000
 
 
 @dataclass
@@ -367,7 +368,7 @@ def config(cases: Mapping[str, Case], url: str) -> str:
                 at = at.removesuffix("/v1")
             lines.append(
                 f'[hosts.{host}]\nbase_url = "{at}"\nzone = "{model.zone}"\n{spoken}{model.host}\n'
-                f'[[hosts.{host}.models]]\nid = "cloud/{name}"\nserved_as = "{host}"\ncontext = 32000\n'
+                f'[[hosts.{host}.models]]\nid = "cloud/{name}"\nserved_as = "{host}"\ncontext = {model.context}\n'
                 f'tier = "large"\n{price}{model.row}\n'
             )
     return "\n".join(lines)
