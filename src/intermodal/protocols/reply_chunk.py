@@ -22,7 +22,7 @@ _NONE = msgspec.Raw(b"[]")
 
 
 @lru_cache(maxsize=1024)
-def _quoted(model: str) -> msgspec.Raw:
+def _json_string(model: str) -> msgspec.Raw:
     return msgspec.Raw(dumps(model))
 
 
@@ -96,7 +96,7 @@ def rewrite_reply(
             raise
         return rewrite_reply(without, model, counted, about, chunk=chunk).replace(mark, b"\\")
     if model is not None:
-        fields["model"] = _quoted(model)
+        fields["model"] = _json_string(model)
     if counted is None:
         fields.pop("usage", None)
     else:

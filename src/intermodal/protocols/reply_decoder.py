@@ -109,7 +109,7 @@ def read_logprobs(places: Any, *, rows: str = "top_logprobs", share: str = "logp
             yield TokenLogprobs(words=words)
 
 
-def _failed(reply: HostReply | Mapping[str, Any]) -> bool:
+def _is_error(reply: HostReply | Mapping[str, Any]) -> bool:
     if isinstance(reply, HostReply):
         return reply.failed
     return bool(reply.get("error")) or "error" in (reply.get("object"), reply.get("type"))
@@ -274,7 +274,7 @@ class ReplyDecoder:
                 return
             if halved and self._halves is None:
                 self._halves = EventSurrogateJoiner()
-            if name == "error" or _failed(reply):
+            if name == "error" or _is_error(reply):
                 self._out_usage()
                 tree = _trees(data)[number]
                 self._end(Error(error=classification.classify(200, self._headers, tree, self._endpoint)))

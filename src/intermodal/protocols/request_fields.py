@@ -48,7 +48,7 @@ class RequestField(NamedTuple):
 _PLANNED = RequestField("planned")
 
 
-def _planned(*names: str) -> dict[str, RequestField]:
+def _planned_fields(*names: str) -> dict[str, RequestField]:
     return dict.fromkeys(names, _PLANNED)
 
 
@@ -61,7 +61,7 @@ def _own(to: tuple[str, ...], *names: str) -> dict[str, RequestField]:
     return dict.fromkeys(names, RequestField("own", to=to))
 
 
-def _ignored(why: str, *names: str, nothing: tuple[Any, ...] = ()) -> dict[str, RequestField]:
+def _ignored_fields(why: str, *names: str, nothing: tuple[Any, ...] = ()) -> dict[str, RequestField]:
     return dict.fromkeys(names, RequestField("ignored", why=why, nothing=nothing))
 
 
@@ -76,7 +76,7 @@ _PROMPT = ("prompt_id", "prompt_version", "prompt_variables")  # a prompt file o
 # A name with a dot is a field within a field.
 _CHATS: Mapping[str, Mapping[str, RequestField]] = {
     "openai": {
-        **_planned(
+        **_planned_fields(
             "model", "messages", "stream", "stream_options.include_usage", "max_tokens", "max_completion_tokens",
             "temperature", "top_p", "stop", "seed", "random_seed", "n", "tools", "tool_choice", "parallel_tool_calls",
             "functions", "function_call", "response_format", "modalities", "audio", "intermodal", *_PROMPT,
@@ -84,18 +84,18 @@ _CHATS: Mapping[str, Mapping[str, RequestField]] = {
         **_setting(**{name: name for name in _SAME}, reasoning_effort="effort", verbosity="verbosity"),
         **_own(("openai",), "logit_bias", "repetition_penalty", "min_tokens"),
         **_own(OPENAI, "prompt_cache_key", "safety_identifier"),
-        **_ignored(_PROBABLE, "logprobs", "top_logprobs", "prompt_logprobs", "top_prompt_logprobs",
+        **_ignored_fields(_PROBABLE, "logprobs", "top_logprobs", "prompt_logprobs", "top_prompt_logprobs",
                    nothing=(False, 0)),
-        **_ignored(_WHO, "user", "metadata"),
-        **_ignored("nothing is kept at a host", "store", nothing=(False,)),
-        **_ignored("how long a host keeps a prompt is left to it", "prompt_cache_options", "prompt_cache_retention"),
-        **_ignored(_PRICE, "service_tier", nothing=("auto",)),
-        **_ignored("predicted output is billed, and no plan counts it", "prediction"),
-        **_ignored(_VENDORS, "web_search_options", "moderation", "guardrails", "safe_prompt", "prompt_mode"),
-        **_ignored("a grammar is for llama.cpp alone: use `response_format`", "grammar", nothing=("",)),
+        **_ignored_fields(_WHO, "user", "metadata"),
+        **_ignored_fields("nothing is kept at a host", "store", nothing=(False,)),
+        **_ignored_fields("how long a host keeps a prompt is left to it", "prompt_cache_options", "prompt_cache_retention"),
+        **_ignored_fields(_PRICE, "service_tier", nothing=("auto",)),
+        **_ignored_fields("predicted output is billed, and no plan counts it", "prediction"),
+        **_ignored_fields(_VENDORS, "web_search_options", "moderation", "guardrails", "safe_prompt", "prompt_mode"),
+        **_ignored_fields("a grammar is for llama.cpp alone: use `response_format`", "grammar", nothing=("",)),
     },
     "openai-responses": {
-        **_planned(
+        **_planned_fields(
             "model", "input", "instructions", "stream", "max_output_tokens", "temperature", "top_p", "text.format",
             "tools", "tool_choice", "parallel_tool_calls", "store", "include", "metadata", "intermodal", "prompt",
             *_PROMPT,
@@ -106,32 +106,32 @@ _CHATS: Mapping[str, Mapping[str, RequestField]] = {
         **dict.fromkeys(("previous_response_id", "conversation"),
                         RequestField("refused", why="nothing is kept here: the whole conversation is to be sent",
                               nothing=("", False))),
-        **_ignored("the answer is made at once", "background", "background_options", nothing=(False,)),
-        **_ignored(_PROBABLE, "top_logprobs", nothing=(0,)),
-        **_ignored(_WHO, "user"),
-        **_ignored(_PRICE, "service_tier", "reasoning.mode", nothing=("auto", "standard")),
-        **_ignored("how long a host keeps a prompt is left to it", "prompt_cache_options", "prompt_cache_retention"),
-        **_ignored("what does not fit is an error, and never cut", "truncation", nothing=("disabled",)),
-        **_ignored(_VENDORS, "access_programs", "context_management", "image", "max_tool_calls", "moderation"),
-        **_ignored("nothing is added to a stream", "stream_options"),
+        **_ignored_fields("the answer is made at once", "background", "background_options", nothing=(False,)),
+        **_ignored_fields(_PROBABLE, "top_logprobs", nothing=(0,)),
+        **_ignored_fields(_WHO, "user"),
+        **_ignored_fields(_PRICE, "service_tier", "reasoning.mode", nothing=("auto", "standard")),
+        **_ignored_fields("how long a host keeps a prompt is left to it", "prompt_cache_options", "prompt_cache_retention"),
+        **_ignored_fields("what does not fit is an error, and never cut", "truncation", nothing=("disabled",)),
+        **_ignored_fields(_VENDORS, "access_programs", "context_management", "image", "max_tool_calls", "moderation"),
+        **_ignored_fields("nothing is added to a stream", "stream_options"),
     },
     "anthropic": {
-        **_planned(
+        **_planned_fields(
             "model", "messages", "system", "max_tokens", "stream", "stop_sequences", "temperature", "top_p", "tools",
             "tool_choice", "output_config.format", "cache_control", "intermodal", *_PROMPT,
         ),
         **_setting(**{"top_k": "top_k", "output_config.effort": "effort"}),
         "thinking": RequestField("setting", noun="thinking", to=("anthropic",)),
-        **_ignored(_WHO, "metadata", "user_profile_id"),
-        **_ignored(_PRICE, "service_tier", "speed", "billing_policy", nothing=("auto", "standard")),
-        **_ignored(
+        **_ignored_fields(_WHO, "metadata", "user_profile_id"),
+        **_ignored_fields(_PRICE, "service_tier", "speed", "billing_policy", nothing=("auto", "standard")),
+        **_ignored_fields(
             _VENDORS, "betas", "compaction", "container", "context_management", "diagnostics", "fallback_credit_token",
             "fallbacks", "mcp_servers", "thread", "workspace_id",
         ),
-        **_ignored("where a model runs is in the config, by host", "inference_geo"),
+        **_ignored_fields("where a model runs is in the config, by host", "inference_geo"),
     },
     "ollama": {
-        **_planned(
+        **_planned_fields(
             "model", "messages", "stream", "format", "tools", "options.num_predict", "options.temperature",
             "options.top_p", "options.stop", "options.seed", "intermodal", *_PROMPT,
         ),
@@ -141,14 +141,14 @@ _CHATS: Mapping[str, Mapping[str, RequestField]] = {
             ("ollama",), "options.repeat_last_n", "options.mirostat", "options.mirostat_eta", "options.mirostat_tau",
             "options.penalize_newline", "options.tfs_z",
         ),
-        **_ignored("asked for by what the call may need", "options.num_ctx", "options.num_keep"),
-        **_ignored(
+        **_ignored_fields("asked for by what the call may need", "options.num_ctx", "options.num_keep"),
+        **_ignored_fields(
             _SIZE, "keep_alive", "options.num_batch", "options.num_gpu", "options.main_gpu", "options.low_vram",
             "options.f16_kv", "options.use_mmap", "options.use_mlock", "options.num_thread", "options.numa",
         ),
-        **_ignored(_PROBABLE, "logprobs", "top_logprobs", "options.logits_all", nothing=(False, 0)),
-        **_ignored("an answer is words", "options.vocab_only", "options.embedding_only", nothing=(False,)),
-        **_ignored("what does not fit is an error, and never cut", "truncate", "shift"),
+        **_ignored_fields(_PROBABLE, "logprobs", "top_logprobs", "options.logits_all", nothing=(False, 0)),
+        **_ignored_fields("an answer is words", "options.vocab_only", "options.embedding_only", nothing=(False,)),
+        **_ignored_fields("what does not fit is an error, and never cut", "truncate", "shift"),
     },
 }  # fmt: skip
 
@@ -158,8 +158,8 @@ FIELDS: Mapping[str, Mapping[str, RequestField]] = {
     **_CHATS,
     "ollama-generate": {
         **{name: field for name, field in _CHATS["ollama"].items() if name not in ("messages", "tools")},
-        **_planned("prompt", "system", "images"),
-        **_ignored("images are drawn at `/v1/images/generations`", "width", "height", "steps"),
+        **_planned_fields("prompt", "system", "images"),
+        **_ignored_fields("images are drawn at `/v1/images/generations`", "width", "height", "steps"),
         **dict.fromkeys(("raw", "template", "suffix", "context"),
                         RequestField("refused", why=_RENDERED, nothing=("", False))),
     },
@@ -270,10 +270,10 @@ def supported_settings(settings: Settings, protocol: str, quirks: tuple[str, ...
 
     Reading the output of ``write_settings`` with ``read_settings`` gives the same value.
     """
-    return _parted(settings, protocol, quirks)[0]
+    return _split_settings(settings, protocol, quirks)[0]
 
 
-def _parted(settings: Settings, protocol: str, quirks: tuple[str, ...]) -> tuple[Settings, set[str]]:
+def _split_settings(settings: Settings, protocol: str, quirks: tuple[str, ...]) -> tuple[Settings, set[str]]:
     """Return the settings that a host is sent, and the client's names of the fields that it is not sent."""
     same = settings.protocol == protocol
     words, lost = SETTING_PATHS.get(settings.protocol, {}), set[str]()
@@ -282,7 +282,11 @@ def _parted(settings: Settings, protocol: str, quirks: tuple[str, ...]) -> tuple
         value = getattr(settings, noun)
         if value is None:
             continue
-        found = _same(noun, value, protocol, quirks) if same else _translated(noun, value, settings, protocol, quirks)
+        found = (
+            _same(noun, value, protocol, quirks)
+            if same
+            else _translate_setting(noun, value, settings, protocol, quirks)
+        )
         told |= found
         if not found and not _says_nothing(noun, value):
             lost.add(words.get(noun, noun))
@@ -308,7 +312,7 @@ def _says_nothing(noun: str, value: Any) -> bool:
     return noun in ("presence_penalty", "frequency_penalty") and value == 0
 
 
-def _translated(
+def _translate_setting(
     noun: str, value: Any, settings: Settings, protocol: str, quirks: tuple[str, ...]
 ) -> dict[str, Any]:  # fmt: skip
     """Return a setting in a protocol other than the client's; {} if that protocol or host does not support it.
@@ -335,12 +339,12 @@ def write_settings(tree: dict[str, Any], settings: Settings) -> None:
         value = getattr(settings, noun)
         if value is not None:
             write = _WRITERS.get((settings.protocol, noun))
-            _put(tree, words[noun], value if write is None else write(value))
+            _set_at_path(tree, words[noun], value if write is None else write(value))
     for path, value in settings.own:
-        _put(tree, path, value)
+        _set_at_path(tree, path, value)
 
 
-def _put(tree: dict[str, Any], path: str, value: Any) -> None:
+def _set_at_path(tree: dict[str, Any], path: str, value: Any) -> None:
     *steps, last = path.split(".")
     for step in steps:
         tree = tree.setdefault(step, {})
@@ -421,7 +425,7 @@ def ignored_fields(
         host: the host's protocol in the catalog.
     """
     known = FIELDS[table]
-    lost = _parted(settings, PROTOCOL_OF_LOCAL_SERVER.get(host, host), quirks)[1]
+    lost = _split_settings(settings, PROTOCOL_OF_LOCAL_SERVER.get(host, host), quirks)[1]
     return tuple(name for name, raw in _each(fields, table) if _is_ignored(known.get(name), name, raw, lost))
 
 

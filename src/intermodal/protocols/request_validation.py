@@ -88,7 +88,7 @@ def read_typed(value: Any, kind: type[T] | Any, unknown: Mapping[str, str], plac
         word = re.fullmatch("Invalid value (.*)", text, re.DOTALL)
         about = [said for end, said in unknown.items() if place.endswith(f".{end}")]
         if word and about:
-            raise ValueError(about[0].format(_shortened(word[1]))) from None
+            raise ValueError(about[0].format(_shorten(word[1]))) from None
         if missing := re.fullmatch("Object missing required field `(.*)`", text):
             raise ValueError(f"{missing[1]!r} is missing in {place}") from None
         if typed := re.fullmatch("Expected `(.+?)`(?:, got `(.+?)`)?", text):
@@ -221,10 +221,10 @@ def _either(words: Sequence[str]) -> str:
 
 def quote_value(value: Any) -> str:
     """Return a client's value as quoted in an error message."""
-    return _shortened(repr(value))
+    return _shorten(repr(value))
 
 
-def _shortened(value: str) -> str:
+def _shorten(value: str) -> str:
     return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
 
 
@@ -332,12 +332,14 @@ def read_tool_choice(choice: Any, tools: tuple[Tool, ...]) -> tuple[tuple[Tool, 
         among = choice.get("allowed_tools", choice)
         if among["mode"] not in ("auto", "required"):
             raise ValueError(f"tool_choice has the mode {among['mode']!r}, which is neither 'auto' nor 'required'")
-        named = {find_tool(_called(tool), tools)[0].name for tool in require_list(among["tools"], "tool_choice.tools")}
+        named = {
+            find_tool(_tool_name(tool), tools)[0].name for tool in require_list(among["tools"], "tool_choice.tools")
+        }
         return tuple(tool for tool in tools if tool.name in named), among["mode"]
-    return find_tool(_called(choice), tools), "required"
+    return find_tool(_tool_name(choice), tools), "required"
 
 
-def _called(tool: Any) -> str:
+def _tool_name(tool: Any) -> str:
     """Return a tool's name from a reference to it, with or without the wrapper of chat completions."""
     return require_text(tool.get("name") or tool["function"]["name"], "a tool's name")
 

@@ -38,7 +38,7 @@ def name_root(schema: Schema) -> Schema:
     def renamed(node: Schema) -> Schema:
         return {**node, "$ref": f"#/$defs/{name}"} if node.get("$ref") == "#" else node
 
-    whole = _mapped(schema, renamed)
+    whole = _map_schemas(schema, renamed)
     own = {key: value for key, value in whole.items() if key != "$defs"}
     return {**own, "$defs": {**whole.get("$defs", {}), name: own}}
 
@@ -51,7 +51,7 @@ def limit_lengths(schema: Schema) -> Schema:
     >>> limit_lengths({"type": "array", "items": {"type": "string"}})
     {'type': 'array', 'items': {'type': 'string', 'maxLength': 200}, 'maxItems': 16}
     """
-    made: Schema = _mapped(schema, _with_limits)
+    made: Schema = _map_schemas(schema, _with_limits)
     return made
 
 
@@ -65,7 +65,7 @@ def close_objects(schema: Schema) -> Schema:
     def shut(node: Schema) -> Schema:
         return {**node, "additionalProperties": False} if is_object_schema(node) else node
 
-    made: Schema = _mapped(schema, shut)
+    made: Schema = _map_schemas(schema, shut)
     return made
 
 
@@ -80,16 +80,16 @@ def _with_limits(node: Schema) -> Schema:
     return {**node, **limits}
 
 
-def _mapped(node: Any, change: Callable[[Schema], Schema]) -> Any:
+def _map_schemas(node: Any, change: Callable[[Schema], Schema]) -> Any:
     """Return a copy with ``change`` applied to every schema in it."""
     if isinstance(node, list):
-        return [_mapped(item, change) for item in node]
+        return [_map_schemas(item, change) for item in node]
     if not isinstance(node, Mapping):
         return node
     made: Schema = {}
     for key, value in node.items():
         if key in NAMED_SCHEMA_KEYWORDS and isinstance(value, Mapping):
-            made[key] = {name: _mapped(named, change) for name, named in value.items()}
+            made[key] = {name: _map_schemas(named, change) for name, named in value.items()}
         else:
-            made[key] = value if key in DATA_KEYWORDS else _mapped(value, change)
+            made[key] = value if key in DATA_KEYWORDS else _map_schemas(value, change)
     return change(made)

@@ -66,7 +66,7 @@ class SpecialTokens:
 
     def __init__(self, own: Iterable[str] = (), *, known: bool = True) -> None:
         whole = sorted({mark for mark in own if _breakable(mark)})
-        shapes = [*_known()] if known else []
+        shapes = [*_known_patterns()] if known else []
         self._found = re.compile("|".join([*shapes, *([_any_of(whole)] if whole else [])]) or r"(?!)")
 
     def broken(self, text: str) -> str:
@@ -76,7 +76,7 @@ class SpecialTokens:
         'yes<|im_end| >\\n<s >no</s > [INST ]'
         """
         for _ in range(_TIMES):
-            changed, count = self._found.subn(_broken, text)
+            changed, count = self._found.subn(_break_token, text)
             if not count:
                 return text
             text = changed
@@ -87,7 +87,7 @@ class SpecialTokens:
         return tuple(found[0] for found in self._found.finditer(text))
 
 
-def _broken(found: re.Match[str]) -> str:
+def _break_token(found: re.Match[str]) -> str:
     return f"{found[0][:-1]} {found[0][-1]}"
 
 
@@ -96,7 +96,7 @@ def _breakable(mark: str) -> bool:
     return len(mark) > 1 and not mark.isspace()
 
 
-def _known() -> list[str]:
+def _known_patterns() -> list[str]:
     angle, square, headings = (_any_of(sorted(set(names))) for names in (ANGLE, SQUARE, HEADINGS))
     return [*SHAPES, f"</?{angle}>", rf"\[/?{square}\]", f"### {headings}:"]
 

@@ -165,14 +165,14 @@ RESPONSE = ProtocolAdapter(
     headers=lambda *asked: CHAT_HEADERS, chat_of=openai_responses_passthrough.chat_of,
     kept=openai_responses_passthrough.KEPT, encode=openai_responses_codec.encode_request,
     decode=openai_responses_reply.Decoder, read=openai_responses_reply.read, live=OpenAIResponsesStream,
-    uncounted=openai_responses_reply.UNCOUNTED, write_reply=openai_responses_passthrough.finished,
+    uncounted=openai_responses_reply.UNCOUNTED, write_reply=openai_responses_passthrough.rewrite_response,
     items=openai_responses_passthrough.items_of, again=echoed_fields, conversation_field="input",
 )  # fmt: skip
 LINES = ProtocolAdapter(
     dialect=OLLAMA_CHAT, protocol="ollama", path=ollama_codec.PATH, headers=lambda *asked: ollama_codec.HEADERS,
     chat_of=ollama_passthrough.chat_of, kept=ollama_passthrough.KEPT, encode=ollama_codec.encode_request,
     decode=ollama_reply.Decoder, read=ollama_reply.read, live=OllamaStream,
-    uncounted=ollama_reply.UNCOUNTED, write_reply=ollama_passthrough.finished,
+    uncounted=ollama_reply.UNCOUNTED, write_reply=ollama_passthrough.rewrite_reply,
 )  # fmt: skip
 ADAPTERS: Mapping[str, ProtocolAdapter] = {
     adapter.dialect.reads: adapter for adapter in (OPENAI, ANTHROPIC, RESPONSE, LINES)

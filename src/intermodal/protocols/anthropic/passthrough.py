@@ -120,7 +120,7 @@ _CUT_REASONS = {"length": "max_tokens", "content_filter": "refusal"}
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
-def _named(event: bytes, name: str) -> bytes:
+def _with_event_name(event: bytes, name: str) -> bytes:
     """Return an event with its name before its data.
 
     Anthropic's clients require the name, and skip events without one.
@@ -164,7 +164,7 @@ class AnthropicStream(StreamedResponse):
                 return "stopped"
         kind = found.type
         if kind == "content_block_delta":  # as nearly all are
-            through.append(_named(event, kind))
+            through.append(_with_event_name(event, kind))
             return "stopped" if self.stopped else ""
         return self._framed(event, payload, found, counted, through)
 
@@ -183,7 +183,7 @@ class AnthropicStream(StreamedResponse):
                 return "done"  # reported before any end of the answer
             self._ending = True
             event = self._end_of(payload, counted or found.usage)
-        through.append(_named(event, found.type))
+        through.append(_with_event_name(event, found.type))
         return "stopped" if self.stopped else ""
 
     def _beginning(self, event: bytes, payload: bytes, found: AnthropicEvent, counted: bytes) -> bytes:

@@ -284,7 +284,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
     """Return what a reply holds; None if it is unusual or an error: then it is decoded, and written again."""
     try:
         reply = _message(data)
-        usage, counted = _counted(bytes(reply.usage))
+        usage, counted = _read_usage(bytes(reply.usage))
     except NOT_DECODED:
         return None
     if reply.type != "message" or reply.failed:
@@ -304,7 +304,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
     )  # fmt: skip
 
 
-def _counted(raw: bytes) -> tuple[WireUsage | None, bytes]:
+def _read_usage(raw: bytes) -> tuple[WireUsage | None, bytes]:
     """Return the usage of a whole reply, computed like ``AnthropicUsage``, and the usage object for clients.
 
     Raises MsgspecError if it is not an object.

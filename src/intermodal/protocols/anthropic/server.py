@@ -169,12 +169,12 @@ class ToolResultBlock(Value, kw_only=True, gc=False, tag_field="type", tag="tool
         else:
             words = [block.text for block in content if isinstance(block, TextBlock)]
             if len(words) < len(content):
-                words, shown = _told(content)
+                words, shown = _text_and_parts(content)
         turns.turn("tool").result(self.tool_use_id, "\n".join(words), is_error=self.is_error is True)
         return shown
 
 
-def _told(blocks: Sequence[TextBlock | ImageBlock | DocumentBlock]) -> tuple[list[str], list[WirePart]]:
+def _text_and_parts(blocks: Sequence[TextBlock | ImageBlock | DocumentBlock]) -> tuple[list[str], list[WirePart]]:
     """Return the text and the other parts of blocks."""
     receiver = MessageBuilder()
     turns = MergedTurns(receiver)

@@ -74,7 +74,7 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
             seconds = _from(_epoch(value), headers, now)
         if seconds >= 0:  # False for NaN
             return min(seconds, MAX_RETRY_AFTER)
-    return _lifted(headers, now)
+    return _seconds_until_reset(headers, now)
 
 
 def should_retry(headers: Mapping[str, str]) -> bool | None:
@@ -94,7 +94,7 @@ def retry_after_in_body(error: Mapping[str, Any], message: str) -> float | None:
     return min(_duration(said[1]), MAX_RETRY_AFTER) if said else None
 
 
-def _lifted(headers: Mapping[str, str], now: float | None) -> float | None:
+def _seconds_until_reset(headers: Mapping[str, str], now: float | None) -> float | None:
     """Return the seconds until the last of the exhausted limits resets."""
     waits: list[float] = []
     for reset in RESET_HEADERS:

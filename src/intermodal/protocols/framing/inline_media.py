@@ -195,7 +195,7 @@ def parse_with_media(body: bytes) -> tuple[Any, list[InlineMedia]]:
     return loads(body), []
 
 
-def _decoded(coded: memoryview) -> bytes:
+def _decode_base64(coded: memoryview) -> bytes:
     """Return the bytes of base64, decoded in slices so that other threads can run. Raises Error if it is invalid."""
     made = BytesIO()  # getvalue() returns its bytes without a copy
     for start in range(0, len(coded), _SLICE):
@@ -212,7 +212,7 @@ def _with_held(tree: Any, small: ExtractedBody, held: list[InlineMedia]) -> Any:
     if isinstance(tree, list):
         return [_with_held(value, small, held) for value in tree]
     if isinstance(tree, str) and (found := small.split(tree)) is not None:
-        made = InlineMedia.of(tree, found[0], _decoded(found[1]))
+        made = InlineMedia.of(tree, found[0], _decode_base64(found[1]))
         held.append(made)
         return made
     return tree

@@ -98,7 +98,7 @@ def dumps(value: Any) -> bytes:
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
-        return msgspec.json.encode(_whole(value))
+        return msgspec.json.encode(_without_lone_surrogates(value))
 
 
 def valid_utf8(text: str) -> str:
@@ -106,13 +106,13 @@ def valid_utf8(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _whole(value: Any) -> Any:
+def _without_lone_surrogates(value: Any) -> Any:
     if isinstance(value, str):
         return valid_utf8(value)
     if isinstance(value, dict):
-        return {valid_utf8(str(name)): _whole(item) for name, item in value.items()}
+        return {valid_utf8(str(name)): _without_lone_surrogates(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_whole(item) for item in value]
+        return [_without_lone_surrogates(item) for item in value]
     return value
 
 
@@ -228,7 +228,7 @@ def join_object(fields: Mapping[str, msgspec.Raw], ours: Mapping[str, bytes] = M
     return _encode({**fields, **{name: msgspec.Raw(raw) for name, raw in ours.items()}})
 
 
-_listed = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _content = msgspec.json.Decoder(str | list[msgspec.Raw]).decode
 _kind = msgspec.json.Decoder(str).decode
 _WORDS = ("text", "input_text")
@@ -236,7 +236,7 @@ _WORDS = ("text", "input_text")
 
 def append_words(messages: bytes, words: str) -> bytes | None:
     """Return the messages with ``words`` appended to the last one; None if that does not end in text of a user."""
-    listed = _listed(messages)
+    listed = _decode_list(messages)
     last = split_object(listed[-1]) if listed else {}
     if _kind(last.get("role", b'""')) != "user":
         return None
@@ -254,7 +254,7 @@ def append_words(messages: bytes, words: str) -> bytes | None:
 
 def last_words(messages: bytes) -> str:
     """Return the text at the end of the last message."""
-    content: Any = _content(split_object(_listed(messages)[-1]).get("content", b'""'))
+    content: Any = _content(split_object(_decode_list(messages)[-1]).get("content", b'""'))
     return content if isinstance(content, str) else _kind(split_object(content[-1])["text"])
 
 

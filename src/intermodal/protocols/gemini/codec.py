@@ -129,7 +129,7 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     return msgspec.structs.replace(
         normalise_tools(call),
         model=valid_utf8(call.model),
-        messages=front + tuple(map(_vouched, said)),
+        messages=front + tuple(map(_with_signature, said)),
         output=output,
         sampling=msgspec.structs.replace(call.sampling, stop=tuple(map(valid_utf8, call.sampling.stop))),
         grammar="",
@@ -157,7 +157,7 @@ def _normal(parts: tuple[WirePart, ...], host: Host) -> Iterator[WirePart]:
             yield part
 
 
-def _vouched(message: WireMessage) -> WireMessage:
+def _with_signature(message: WireMessage) -> WireMessage:
     """Return the message with a signature on its first call, which must have one."""
     first = next((at for at, part in enumerate(message.parts) if isinstance(part, ToolCall)), None)
     if first is None or (first and signature_of(message.parts[first - 1])):
@@ -206,9 +206,9 @@ def _contents(messages: tuple[WireMessage, ...], host: Host) -> Iterator[dict[st
                 yield {"role": "user", "parts": results}
                 results = []
             called |= {part.id: part.name for part in message.parts if isinstance(part, ToolCall)}
-            yield {"role": "model", "parts": list(_said(message.parts))}
+            yield {"role": "model", "parts": list(_encode_model_parts(message.parts))}
             continue
-        yield {"role": "user", "parts": [*results, *map(_shown, message.parts)]}
+        yield {"role": "user", "parts": [*results, *map(_encode_user_part, message.parts)]}
         results = []
     if results:
         yield {"role": "user", "parts": results}
@@ -222,7 +222,7 @@ def _result(part: ToolResult, called: Mapping[str, str], host: Host) -> dict[str
     return {"functionResponse": {"id": part.id, "name": called[part.id], "response": response}}
 
 
-def _shown(part: WirePart) -> dict[str, Any]:
+def _encode_user_part(part: WirePart) -> dict[str, Any]:
     if isinstance(part, WireText):
         return {"text": part.text}
     if isinstance(part, WireImage | WireVideo):
@@ -238,7 +238,7 @@ def _inline(data: bytes, media_type: str) -> dict[str, Any]:
     return {"inlineData": {"mimeType": media_type, "data": Base64(data)}}
 
 
-def _said(parts: tuple[WirePart, ...]) -> Iterator[dict[str, Any]]:
+def _encode_model_parts(parts: tuple[WirePart, ...]) -> Iterator[dict[str, Any]]:
     """Yield the model's parts.
 
     A signature goes back on the part that it came with, which here follows the signature.

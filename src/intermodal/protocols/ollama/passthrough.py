@@ -44,21 +44,21 @@ def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedCha
 def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:
     fields, model, stream = opened
     stream = stream or bytes(fields.get("stream", b"null")) == b"null"  # null, the default
-    given = read_turns(require_list(loads(bytes(fields["messages"])), "messages"), _coded)
+    given = read_turns(require_list(loads(bytes(fields["messages"])), "messages"), _coded_image)
     taken = turns.take(given, lambda image: turns.image_data(image.coded))
     settings = settings_in(fields, _NOT_ASKED, frozenset())
     written = body.whole(memoryview(dumps(write_turns(taken))))
     return turns.chat("ollama", body, (fields, model, stream), settings, written={"messages": written})
 
 
-def _coded(image: object) -> CodedImage:
+def _coded_image(image: object) -> CodedImage:
     return CodedImage(coded=require_text(image, "an image"))
 
 
 _COUNTS = ("prompt_eval_count", "eval_count")  # those of the host, if they are valid, are written with the end
 
 
-def finished(data: bytes | memoryview, model: str, counted: bytes, about: bytes) -> bytes:
+def rewrite_reply(data: bytes | memoryview, model: str, counted: bytes, about: bytes) -> bytes:
     """Return a reply with the client's name of the model, and the run metadata beside its counts."""
     fields, ours = split_object(data), {"model": dumps(model), "intermodal": about}
     if "total_duration" not in fields:

@@ -45,7 +45,7 @@ class OllamaGenerateStreamEncoder(ollama_server.OllamaStreamEncoder):
 
     def _message(self, more: Mapping[str, Any] | None = None, **message: Any) -> bytes:
         head = {"model": self._name, "created_at": self._now()}
-        return dumps({**head, **_said(message), "done": False, **(more or {})}) + b"\n"
+        return dumps({**head, **_message_fields(message), "done": False, **(more or {})}) + b"\n"
 
 
 StreamEncoder = OllamaGenerateStreamEncoder  # the name that every server side has for it
@@ -58,9 +58,9 @@ def encode_reply(events: Iterable[WireEvent], name: str, **more: Any) -> tuple[i
         return status, body
     tree = loads(body)
     message = tree.pop("message")
-    return status, dumps({**tree, **_said(message)})
+    return status, dumps({**tree, **_message_fields(message)})
 
 
-def _said(message: Mapping[str, Any]) -> dict[str, Any]:
+def _message_fields(message: Mapping[str, Any]) -> dict[str, Any]:
     thought = {"thinking": message["thinking"]} if "thinking" in message else {}
     return {"response": message.get("content", ""), **thought}

@@ -217,13 +217,13 @@ def _message(message: WireMessage, host: Host) -> dict[str, Any]:
     if isinstance(only, ToolResult):
         return {"role": "tool", "tool_call_id": only.id, "content": only.text}
     if message.role == "assistant":
-        return _said(message)
+        return _encode_answer(message)
     if len(message.parts) == 1 and isinstance(only, WireText):
         return {"role": message.role, "content": only.text}
     return {"role": message.role, "content": [_part(part, host) for part in message.parts]}
 
 
-def _said(message: WireMessage) -> dict[str, Any]:
+def _encode_answer(message: WireMessage) -> dict[str, Any]:
     tree: dict[str, Any] = {"role": "assistant", "content": None}
     calls = []
     for part in message.parts:

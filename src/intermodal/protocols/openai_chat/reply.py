@@ -307,10 +307,10 @@ class OpenAIChatDecoder(ReplyDecoder):
 
     def _read_choice(self, choice: Choice, *, whole: bool) -> None:
         said = choice.said(whole=whole)
-        thoughts = _joined(said.reasoning_content or said.reasoning)
+        thoughts = _join_texts(said.reasoning_content or said.reasoning)
         content, told = said.content, bool(said.content)
         if isinstance(content, list):
-            thoughts += "".join(_joined(part.thinking) for part in content if part.type == "thinking")
+            thoughts += "".join(_join_texts(part.thinking) for part in content if part.type == "thinking")
             content = "".join(part.text or "" for part in content)
         if thoughts:
             self._out.append(ReasoningDelta(text=thoughts))
@@ -318,7 +318,7 @@ class OpenAIChatDecoder(ReplyDecoder):
             self._out.append(WireTextDelta(text=content))
         if said.audio:
             self._read_speech(said.audio, told=told)
-        if refusal := _joined(said.refusal):
+        if refusal := _join_texts(said.refusal):
             self._refused = True
             self._out.append(RefusalDelta(text=refusal))
         for place, call in enumerate(said.tool_calls or ()):
@@ -379,7 +379,7 @@ class OpenAIChatDecoder(ReplyDecoder):
         return number, True
 
 
-def _joined(told: str | list[ReplyText] | None) -> str:
+def _join_texts(told: str | list[ReplyText] | None) -> str:
     """Return the text of what stands beside the content, such as reasoning."""
     return "".join(part.text or "" for part in told) if isinstance(told, list) else told or ""
 
@@ -399,7 +399,7 @@ def read(data: bytes | memoryview, *, whole: bool = True) -> ReplyChunk | None:
         reply = _reply(data)
         usage, counted = (None, b"") if reply.usage is _UNSAID else reply.counted()
     except NOT_DECODED:
-        return _halved(bytes(data), whole=whole)
+        return _read_split_chunk(bytes(data), whole=whole)
     if reply.failed:
         return None
     model = bytes(reply.model)
@@ -445,7 +445,7 @@ def _calls_in(given: list[CallPiece]) -> tuple[tuple[tuple[int, str, str], ...],
     return tuple(calls), arguments
 
 
-def _halved(data: bytes, *, whole: bool) -> ReplyChunk | None:
+def _read_split_chunk(data: bytes, *, whole: bool) -> ReplyChunk | None:
     """Read a chunk that splits a character in two; None if it is unreadable for any other reason."""
     without = without_lone_surrogates(data)
     piece = read(without, whole=whole) if without is not None else None

@@ -69,17 +69,17 @@ def _inputs(given: Any) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
 def write_embeddings(vectors: Sequence[Sequence[float]], name: str, encoding: str, usage: Mapping[str, Any]) -> bytes:
     """Return the reply, with vectors in the order of the texts."""
     rows = [  # one by one: the encoder holds the interpreter lock, and millions of numbers take a second
-        msgspec.Raw(dumps({"object": "embedding", "index": index, "embedding": _spelled(row, encoding)}))
+        msgspec.Raw(dumps({"object": "embedding", "index": index, "embedding": _encode_vector(row, encoding)}))
         for index, row in enumerate(vectors)
     ]
     return dumps({"object": "list", "data": rows, "model": name, "usage": usage})
 
 
-def _spelled(vector: Sequence[float], encoding: str) -> str | list[float]:
-    return _packed(vector) if encoding == "base64" else list(vector)
+def _encode_vector(vector: Sequence[float], encoding: str) -> str | list[float]:
+    return _pack_floats(vector) if encoding == "base64" else list(vector)
 
 
-def _packed(vector: Sequence[float]) -> str:
+def _pack_floats(vector: Sequence[float]) -> str:
     """Return a vector as little-endian float32 in base64."""
     return b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 

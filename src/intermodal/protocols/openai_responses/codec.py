@@ -124,7 +124,7 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     return msgspec.structs.replace(
         normalise_tools(call, strict=True),
         model=valid_utf8(call.model),
-        messages=merge_neighbours(map(_normalised, call.messages)),
+        messages=merge_neighbours(map(_normalise_message, call.messages)),
         output=output,
         grammar="",
         context=None,
@@ -135,11 +135,11 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
 
 def write_turns(messages: Iterable[WireMessage]) -> list[dict[str, Any]]:
     """Return the items of a conversation in the form for a host."""
-    said = merge_neighbours(map(_normalised, messages))
+    said = merge_neighbours(map(_normalise_message, messages))
     return [item for message in said for item in _items(message)]
 
 
-def _normalised(message: WireMessage) -> WireMessage:
+def _normalise_message(message: WireMessage) -> WireMessage:
     return message if is_plain(message) else WireMessage(role=message.role, parts=tuple(_normal(message.parts)))
 
 
@@ -181,7 +181,7 @@ def _check(call: ChatCall, host: Host) -> None:
 
 def _items(message: WireMessage) -> Iterator[dict[str, Any]]:
     if message.role == "assistant":
-        yield from _said(message)
+        yield from _encode_answer(message)
     elif message.role == "tool":
         for part in message.parts:
             if isinstance(part, ToolResult):
@@ -193,7 +193,7 @@ def _items(message: WireMessage) -> Iterator[dict[str, Any]]:
         yield {"type": "message", "role": message.role, "content": content}
 
 
-def _said(message: WireMessage) -> Iterator[dict[str, Any]]:
+def _encode_answer(message: WireMessage) -> Iterator[dict[str, Any]]:
     """Yield the model's output, each part as an item. Only a refusal needs the form of the host's own output."""
     for part in message.parts:
         if isinstance(part, WireText):

@@ -78,12 +78,12 @@ def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> Par
     if any(name in fields and bytes(fields[name]) not in _EMPTY_VALUES for name in _KEPT_ELSEWHERE):
         return None
     tree = {name: loads(bytes(fields[name])) for name in ("instructions", "input") if name in fields}
-    taken = turns.take(read_turns(tree, image=_coded), lambda image: turns.image_url(image.coded, image.detail))
+    taken = turns.take(read_turns(tree, image=_coded_image), lambda image: turns.image_url(image.coded, image.detail))
     written = body.whole(memoryview(dumps(write_turns(taken))))
     return turns.chat("responses", body, opened, settings_in(fields, _NOT_ASKED), written={"input": written})
 
 
-def _coded(url: Any, detail: Any) -> CodedImage:
+def _coded_image(url: Any, detail: Any) -> CodedImage:
     return CodedImage(coded=require_text(url, "an image's url"), detail=detail)
 
 
@@ -98,7 +98,7 @@ _USUAL: Mapping[str, msgspec.Raw] = split_object(
 _output = msgspec.json.Decoder(list[dict[str, Any]])
 
 
-def finished(
+def rewrite_response(
     data: bytes | memoryview, model: str, counted: bytes, about: bytes, asked: Mapping[str, msgspec.Raw]
 ) -> bytes:
     """Return a response with the client's name of the model, its request fields, and the run metadata.
@@ -109,7 +109,7 @@ def finished(
     return join_object({**_USUAL, **split_object(data), **asked}, ours)
 
 
-def begun(data: bytes | msgspec.Raw, model: str, asked: Mapping[str, msgspec.Raw]) -> bytes:
+def rewrite_begun_response(data: bytes | msgspec.Raw, model: str, asked: Mapping[str, msgspec.Raw]) -> bytes:
     """Return a response that has begun, rewritten in the same way."""
     return join_object({**_USUAL, **split_object(data), **asked}, {"model": dumps(model)})
 
@@ -423,7 +423,7 @@ class OpenAIResponsesStream(TranscodedStream):
             self.calls[place] = (event.id, event.name)
 
     def _beginning(self, found: ResponseEvent) -> bytes:
-        response = begun(found.response, self._model, self._asked)
+        response = rewrite_begun_response(found.response, self._model, self._asked)
         return self._written(found.type or "", found.sequence_number or 0, response)
 
     def _output(self) -> bytes:
@@ -463,7 +463,7 @@ class OpenAIResponsesStream(TranscodedStream):
             return
         data += self._closing
         kind, raw, counted = self._answer
-        response = finished(raw, self._model, counted or UNCOUNTED, self._teller.metadata(self), self._asked)
+        response = rewrite_response(raw, self._model, counted or UNCOUNTED, self._teller.metadata(self), self._asked)
         self.items = items_of(response)
         self._reply.last(data + self._written(kind, self._number, response))
         self._succeed()
@@ -476,5 +476,5 @@ class OpenAIResponsesStream(TranscodedStream):
             "status": b'"failed"', "output": self._output(),
             "error": dumps({"code": answer.code or answer.openai, "message": answer.message, **answer.told}),
         }  # fmt: skip
-        response = begun(join_object(self._started, failed), self._model, self._asked)
+        response = rewrite_begun_response(join_object(self._started, failed), self._model, self._asked)
         return self._written("response.failed", self._number + 1, response)
