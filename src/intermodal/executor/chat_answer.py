@@ -77,7 +77,7 @@ class ChatAnswer:
         )  # fmt: skip
 
 
-def thought_of(event: WireEvent) -> Thought | None:
+def read_thought(event: WireEvent) -> Thought | None:
     """Return the thought that an event carries; None if it carries none."""
     if isinstance(event, ReasoningDelta):
         return Thought(text=event.text, signature=event.signature, summary=event.summary)

@@ -24,7 +24,7 @@ from intermodal.executor.attempt.accounting import AttemptAccount, AttemptEnding
 from intermodal.executor.attempt.capability_learning import lesson_from_error
 from intermodal.executor.attempt.ledger import AttemptEntry, EndpointRateExceeded, RunLedger, original_failure
 from intermodal.executor.attempt.retry import Reroute, RetryDecision
-from intermodal.executor.chat_answer import ChatAnswer, thought_of
+from intermodal.executor.chat_answer import ChatAnswer, read_thought
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.interface import CallJob, CallResult, Driver
 from intermodal.local.embedded.ocr_layout import lines_to_text
@@ -279,7 +279,7 @@ class PriorAttempt:
         if self.error is not None:
             raise self.error
         for event in self._events:
-            thought = thought_of(event)
+            thought = read_thought(event)
             if isinstance(event, wire.WireTextDelta) and say is not None:
                 await say(event.text)
             elif thought is not None and think is not None:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _number = itertools.count(int.from_bytes(os.urandom(2), "big"))
 _VERSION, _VARIANT = 0x7000, 0x8000
 _pack = struct.Struct(">QH6s").pack
-_rest = os.urandom(6)  # random bytes of this process; a forked child would share them, but no child is forked
+_PROCESS_BYTES = os.urandom(6)  # random bytes of this process; a forked child would share them, but no child is forked
 
 
 def new_ids(now: float) -> tuple[bytes, bytes]:
@@ -49,8 +49,8 @@ def new_ids(now: float) -> tuple[bytes, bytes]:
     """
     moment, one, other = int(now * 1000) << 16, next(_number), next(_number)
     return (
-        _pack(moment | _VERSION | (one >> 12 & 0xFFF), _VARIANT | (one & 0xFFF), _rest),
-        _pack(moment | _VERSION | (other >> 12 & 0xFFF), _VARIANT | (other & 0xFFF), _rest),
+        _pack(moment | _VERSION | (one >> 12 & 0xFFF), _VARIANT | (one & 0xFFF), _PROCESS_BYTES),
+        _pack(moment | _VERSION | (other >> 12 & 0xFFF), _VARIANT | (other & 0xFFF), _PROCESS_BYTES),
     )
 
 

@@ -18,7 +18,7 @@ from intermodal.catalog.types import Host
 from intermodal.concurrency.offload import HEAVY, LONG, is_long_request, offload
 from intermodal.events import Drawn
 from intermodal.executor.attempt.capability_learning import detect_truncated_prompt
-from intermodal.executor.chat_answer import ChatAnswer, thought_of
+from intermodal.executor.chat_answer import ChatAnswer, read_thought
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.codecs import VectorCodec, chat_codec, image_codec, vector_codec
 from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult, HeadScores
@@ -132,7 +132,7 @@ async def _report(event: WireEvent, line: AttemptContext) -> None:
         line.answering()
     if isinstance(event, WireTextDelta):
         await line.say(event.text)
-    elif (thought := thought_of(event)) is not None:
+    elif (thought := read_thought(event)) is not None:
         await line.think(thought)
 
 
