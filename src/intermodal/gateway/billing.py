@@ -263,13 +263,16 @@ async def store_idempotent(
             await ledger.forget(fresh)
         elif reply.ended and reply.kept is not None:
             answer = quota_store.StoredReply(
-                status=reply.status, content_type=reply.type, body=b"".join(reply.kept), headers=_kept_of(reply.head)
+                status=reply.status,
+                content_type=reply.type,
+                body=b"".join(reply.kept),
+                headers=_repeated_headers(reply.head),
             )
             await ledger.finish(fresh, answer)
         else:
             await ledger.abandon(fresh)
 
 
-def _kept_of(head: str) -> str:
+def _repeated_headers(head: str) -> str:
     """Return the header lines that a replay repeats: those about the request, not about the client or the time."""
     return "".join(line for line in head.splitlines(keepends=True) if line.startswith(_REPEATED_HEADERS))

@@ -201,10 +201,10 @@ async def answer_chat(
     if job.call.stream:
         await ChatStream(context, request, reply, dialect, job).run()
     else:
-        await _whole(context, request, reply, dialect, job)
+        await _answer_whole(context, request, reply, dialect, job)
 
 
-async def _whole(
+async def _answer_whole(
     context: GatewayContext, request: GatewayRequest, reply: ResponseWriter, dialect: ClientApi, job: PlannedChat
 ) -> None:
     metadata = job.run_metadata()
