@@ -33,7 +33,7 @@ from intermodal.planner.explanation.plan_text import nearest_keeper_text
 from intermodal.plans.explain import fold_rejections
 from intermodal.plans.facts import Facts
 from intermodal.plans.machine import Machine
-from intermodal.plans.numbers import counted, plain_money, plain_seconds
+from intermodal.plans.numbers import plain_money, plain_seconds, with_noun
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.statistics import NO_STATISTICS, Statistics
 from intermodal.plans.step import Call
@@ -499,7 +499,7 @@ _BY_OUTPUT: dict[UseName, str] = {
 
 def _rejection_reasons(plan: Plan) -> tuple[str, ...]:
     rows = [row for row in fold_rejections(plan.rejected) if row.rule not in ("output", "model")]
-    return tuple(hint("{}: {}", counted(row.count, "endpoint"), row.reason) for row in rows[:REASONS])
+    return tuple(hint("{}: {}", with_noun(row.count, "endpoint"), row.reason) for row in rows[:REASONS])
 
 
 def _question_words(question: AdviceQuestion) -> str:
@@ -543,7 +543,7 @@ def _conditions(question: AdviceQuestion, offers: CandidateCatalog) -> list[str]
     conditions += [f"region {', '.join(question.regions)}"] if question.regions else []
     conditions += [f"retention {question.retention}"] if question.retention != "any" else []
     conditions += [f"trusted hosts {', '.join(question.trusted)}"] if question.trusted else []
-    left = joined_by("; ", (hint("{}: {}", counted(count, "endpoint"), reason) for reason, count in offers.refused))
+    left = joined_by("; ", (hint("{}: {}", with_noun(count, "endpoint"), reason) for reason, count in offers.refused))
     return [hint("conditions: {}{}", ", ".join(conditions), hint("; left out: {}", left) if left else "")]
 
 
@@ -556,7 +556,7 @@ def _no_host(question: AdviceQuestion, offers: CandidateCatalog) -> str:
     rows += ["trains = false"] if question.retention == "no-training" else []
     rows += ["retention_days = 0"] if question.retention == "none" else []
     todo = f"; to state better figures, write [hosts.NAME] with {' and '.join(rows)} into the config" if rows else ""
-    return f"{counted(count, 'endpoint')}: {reason}{todo}"
+    return f"{with_noun(count, 'endpoint')}: {reason}{todo}"
 
 
 def _readers(question: AdviceQuestion, offers: CandidateCatalog) -> list[str]:
@@ -567,7 +567,7 @@ def _readers(question: AdviceQuestion, offers: CandidateCatalog) -> list[str]:
     count, first = len(offers.readers), offers.readers[0]
     price = f"; the cheapest by the page: {first.endpoint}, ${plain_money(first.page)}" if first.page else ""
     return [
-        f"text recognition at hosts: {counted(count, 'endpoint')} left out, as intermodal does not speak "
+        f"text recognition at hosts: {with_noun(count, 'endpoint')} left out, as intermodal does not speak "
         f"{'their APIs' if count > 1 else 'its API'}{price}"
     ]  # fmt: skip
 

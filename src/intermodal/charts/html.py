@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from intermodal._version import __version__
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 from intermodal.plans.svg import clean
 from intermodal.workloads import monthly_cost as tables
 from intermodal.workloads.monthly_cost import MonthlyCost, Table, svg
@@ -129,7 +129,7 @@ def search_page(found: FindResult, thumbnails: Sequence[tuple[bytes, str]]) -> s
     """Return the page of a search. ``thumbnails``: of the nearest images in their order, each with its media type."""
     asked = f"looks like {Path(found.query).name}" if found.by == "picture" else f"“{found.query}”"
     head = (
-        f"{counted(found.pictures, 'image')} compared by {found.endpoint}. A score is the cosine of two vectors: it "
+        f"{with_noun(found.pictures, 'image')} compared by {found.endpoint}. A score is the cosine of two vectors: it "
         "says which image is nearer, not how sure anybody is."
     )
     rows = []

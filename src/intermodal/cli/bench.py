@@ -161,7 +161,7 @@ def resident(endpoint: Endpoint, client: Any) -> int | None:
 
 
 def _show(made: Bench) -> None:
-    from intermodal.cli.rendering.tables import echo_table, held
+    from intermodal.cli.rendering.tables import echo_table, memory_size
 
     head = (
         "endpoint", "parallel", "first word", "tokens/s each", "tokens/s all", "requests", "errors", "memory",
@@ -175,7 +175,7 @@ def _show(made: Bench) -> None:
                     subject.endpoint, str(level.concurrency), _ranged(level.first, 3, " s"), _ranged(level.decode, 1),
                     "unknown" if level.throughput is None else f"{level.throughput:.1f}", str(level.requests),
                     _errors(level),
-                    held(level.memory) if level.memory else "-", _price(subject),
+                    memory_size(level.memory) if level.memory else "-", _price(subject),
                 )
             )  # fmt: skip
     if rows:

@@ -188,7 +188,7 @@ def _sum(entries: list[CacheEntry]) -> int:
 
 def _counted(entries: list[CacheEntry]) -> str:
     from intermodal.cli.rendering.tables import size
-    from intermodal.plans.numbers import counted
+    from intermodal.plans.numbers import with_noun
 
-    many = counted(len(entries), "value")
+    many = with_noun(len(entries), "value")
     return f"{many}, {size(_sum(entries))}" if entries else many

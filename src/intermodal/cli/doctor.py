@@ -189,7 +189,7 @@ def _about_prompts(config: Config) -> Iterator[DoctorFinding]:
 
     if not config.serve.prompts:
         return
-    from intermodal.plans.numbers import counted
+    from intermodal.plans.numbers import with_noun
     from intermodal.prompts.prompt_folder import PromptFolder
 
     folder = PromptFolder(config.serve.prompts)
@@ -199,7 +199,7 @@ def _about_prompts(config: Config) -> Iterator[DoctorFinding]:
         said = error.worded("command line")
         yield DoctorFinding(area="prompts", name="", state="broken", what=f"{said.where} {said.what}", todo=said.todo)
         return
-    served = counted(len(folder.prompts), "prompt")
+    served = with_noun(len(folder.prompts), "prompt")
     yield DoctorFinding(area="prompts", name="", state="ok", what=f"{folder.path} serves {served}")
     for each in folder.unreadable:
         name = f"{each.file}:{each.line}" if each.line else each.file
@@ -208,17 +208,21 @@ def _about_prompts(config: Config) -> Iterator[DoctorFinding]:
 
 def _card(gpu: Gpu) -> str:
     """Return the name of a card, with the memory that its driver reports, if any."""
-    from intermodal.cli.rendering.tables import held
+    from intermodal.cli.rendering.tables import memory_size
 
-    memory = f" {held(gpu.memory)}{' of the memory' if gpu.unified else ''}" if gpu.memory else ", its memory not known"
-    return gpu.name + memory + (f" ({held(gpu.free)} free)" if gpu.memory and gpu.free is not None else "")
+    memory = (
+        f" {memory_size(gpu.memory)}{' of the memory' if gpu.unified else ''}"
+        if gpu.memory
+        else ", its memory not known"
+    )
+    return gpu.name + memory + (f" ({memory_size(gpu.free)} free)" if gpu.memory and gpu.free is not None else "")
 
 
 def _about_machine(machine: Machine) -> DoctorFinding:
-    from intermodal.cli.rendering.tables import held
+    from intermodal.cli.rendering.tables import memory_size
 
     gpus = ", ".join(map(_card, machine.gpus)) or "no GPU"
-    what = f"{machine.cores} cores, {held(machine.memory)} memory, {held(machine.free)} free, {gpus}"
+    what = f"{machine.cores} cores, {memory_size(machine.memory)} memory, {memory_size(machine.free)} free, {gpus}"
     return DoctorFinding(area="machine", name="", state="ok", what=what)
 
 
@@ -317,7 +321,7 @@ def _about_scripts() -> DoctorFinding:
 def _about_weights(machine: Machine) -> Iterator[DoctorFinding]:
     """Yield the default weights that are missing and all weights that are present, and note which are too large."""
     from intermodal.cli.pull import DEFAULTS, contexts_of, memory_needs, weights_store
-    from intermodal.cli.rendering.tables import held, memory
+    from intermodal.cli.rendering.tables import memory, memory_size
     from intermodal.local.servers.context_reduction import measured_memory
 
     store = _readable(weights_store())
@@ -335,11 +339,11 @@ def _about_weights(machine: Machine) -> Iterator[DoctorFinding]:
         if machine.memory and peak > machine.memory:
             yield DoctorFinding(
                 area="weights", name=row.name, state="too big",
-                what=f"needs {words}, this machine has {held(machine.memory)}", todo="pull a smaller one",
+                what=f"needs {words}, this machine has {memory_size(machine.memory)}", todo="pull a smaller one",
             )  # fmt: skip
         elif row.name in present:
             tight = machine.memory and peak > machine.free
-            what = f"needs {words}" + (f", only {held(machine.free)} are free now" if tight else "")
+            what = f"needs {words}" + (f", only {memory_size(machine.free)} are free now" if tight else "")
             yield DoctorFinding(area="weights", name=row.name, state="too big" if tight else "ok", what=what,
                           todo="close something" if tight else "")  # fmt: skip
         else:
@@ -469,7 +473,7 @@ def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -
 
 def _about_started_servers() -> Iterator[DoctorFinding]:
     """Yield one finding for each server: its address and models, or why it does not answer."""
-    from intermodal.cli.rendering.tables import held
+    from intermodal.cli.rendering.tables import memory_size
     from intermodal.cli.up import resident_of
     from intermodal.local.servers.lifecycle import all_servers
 
@@ -477,8 +481,8 @@ def _about_started_servers() -> Iterator[DoctorFinding]:
         wanted, state = server.wanted, server.state
         if state is not None and server.phase == "ready":
             memory = resident_of(server) or 0
-            foreseen = f" ({held(server.memory[2])} at most, {server.foreseen.words})" if server.foreseen else ""
-            what = f"{state.base_url}, {held(memory)} of memory{foreseen}, {state.context:,} tokens of context"
+            foreseen = f" ({memory_size(server.memory[2])} at most, {server.foreseen.words})" if server.foreseen else ""
+            what = f"{state.base_url}, {memory_size(memory)} of memory{foreseen}, {state.context:,} tokens of context"
             yield DoctorFinding(area="up", name=wanted.name, state="ok", what=what)
         elif server.phase == "failed":
             yield DoctorFinding(

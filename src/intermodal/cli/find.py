@@ -112,12 +112,12 @@ def _show(found: FindResult, given: dict[str, Any]) -> None:
             click.echo(f"{each.score:.3f}  {click.format_filename(each.file)}")
     if given["quiet"] or given["as_json"]:
         return
-    from intermodal.plans.numbers import counted
+    from intermodal.plans.numbers import with_noun
 
-    what = f"{counted(found.pictures, 'image')} compared by {found.endpoint}, {found.looked_at:,} looked at now"
+    what = f"{with_noun(found.pictures, 'image')} compared by {found.endpoint}, {found.looked_at:,} looked at now"
     click.echo(f"\n{what}; a score orders them and is no probability", err=True)
     if found.pictures:
-        seen = f"a model that sees would be asked about each of {counted(found.pictures, 'image')}"
+        seen = f"a model that sees would be asked about each of {with_noun(found.pictures, 'image')}"
         enough = "a contrastive model is enough, no language model is needed to find images"
         click.echo(f"{enough}: words and images share one space, $0 on this machine; {seen}", err=True)
     for out in found.left_out[:5]:

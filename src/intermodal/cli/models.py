@@ -504,12 +504,12 @@ def _source(source: str, checked: str) -> str:
 
 
 def _words(name: str, value: Any) -> str:
-    from intermodal.cli.rendering.tables import held
+    from intermodal.cli.rendering.tables import memory_size
 
     if name in ("parameters", "active"):
         return f"{value / 1e9:g}B" if value >= 1e9 else f"{value / 1e6:g}M"
     if name == "compute floor":
-        return f"{held(value[0])} to {held(value[1])} of memory"
+        return f"{memory_size(value[0])} to {memory_size(value[1])} of memory"
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return f"{value:,}" if isinstance(value, int) else str(value)
@@ -611,9 +611,9 @@ def age_text(days: int) -> str:
     >>> age_text(1), age_text(103)
     ('1 day old', '103 days old')
     """
-    from intermodal.plans.numbers import counted
+    from intermodal.plans.numbers import with_noun
 
-    return f"{counted(days, 'day')} old"
+    return f"{with_noun(days, 'day')} old"
 
 
 def ages(header: SnapshotHeader, today: str) -> list[str]:

@@ -196,7 +196,7 @@ def run(context: click.Context, /, file: str, **given: Any) -> int:
 def lint(places: tuple[str, ...], strict: bool, as_json: bool) -> int:
     """Check prompt files and folders of them; exit code 2 where one has an error. Plans nothing, for CI."""
     from intermodal.cli.rendering.json_document import print_document
-    from intermodal.plans.numbers import counted
+    from intermodal.plans.numbers import with_noun
     from intermodal.prompts.lint import lint
 
     made = lint(map(Path, places))
@@ -206,8 +206,8 @@ def lint(places: tuple[str, ...], strict: bool, as_json: bool) -> int:
     else:
         for each in made.found:
             click.echo(str(each))
-        click.echo(f"{counted(made.files, 'file')}, {counted(made.prompts, 'prompt')}: "
-                   f"{counted(made.errors, 'error')}, {counted(made.warnings, 'warning')}")  # fmt: skip
+        click.echo(f"{with_noun(made.files, 'file')}, {with_noun(made.prompts, 'prompt')}: "
+                   f"{with_noun(made.errors, 'error')}, {with_noun(made.warnings, 'warning')}")  # fmt: skip
     return FAILED if made.errors or (strict and made.warnings) else 0
 
 

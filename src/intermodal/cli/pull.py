@@ -419,13 +419,15 @@ def propose_model(store: WeightsStore, work: Work, given: dict[str, Any]) -> str
 
 def lines(found: Recommendation) -> list[str]:
     """Return the proposal in words: size, memory, seconds, tier, and the reason."""
-    from intermodal.cli.rendering.tables import held, size
+    from intermodal.cli.rendering.tables import memory_size, size
 
     chosen = found.chosen
     if chosen is None:
         return [f"for {found.work}: {found.why}"]
     need = chosen.check.needed
-    memory = f"{held(need.mid)} of memory (up to {held(need.high)} of {held(chosen.check.room)} free)"
+    memory = (
+        f"{memory_size(need.mid)} of memory (up to {memory_size(need.high)} of {memory_size(chosen.check.room)} free)"
+    )
     seconds = "how long it takes is not known"
     if chosen.seconds.known and chosen.seconds.high:
         seconds = f"{_round(chosen.seconds.low)} to {_round(chosen.seconds.high)} s for {chosen.what}"

@@ -96,7 +96,7 @@ def notes(ranked: RerankResult) -> list[str]:
     """
     from intermodal.plans import numbers
 
-    read = numbers.counted(ranked.read, "passage")
+    read = numbers.with_noun(ranked.read, "passage")
     by = "read with the query" if ranked.by == "reranker" else "compared by vectors, which is coarser than reading both"
     price = "its price is not known" if ranked.cost is None else f"${numbers.plain_money(ranked.cost)}"
     sent = f"; sent to {ranked.host}" if ranked.host else ""
@@ -120,7 +120,7 @@ def notes(ranked: RerankResult) -> list[str]:
         left = ranked.passages - ranked.read
         found.append(f"note: {left:,} more share fewer words with the query, or are empty, and were not read")
     if ranked.cut:
-        found.append(f"note: {numbers.counted(ranked.cut, 'passage')} longer than is read of one, and cut")
+        found.append(f"note: {numbers.with_noun(ranked.cut, 'passage')} longer than is read of one, and cut")
     if ranked.query_cut:
         found.append("note: the query is longer than half of what the model reads, and was cut")
     found += [f"note: {name} has no text of its own, and was left out" for name in ranked.without_text]

@@ -275,7 +275,7 @@ async def check_gateway(gateway: Gateway, quota_store: SqliteQuotaStore, workers
 
     from intermodal.gateway import config_check
     from intermodal.gateway.endpoints.monitoring import readiness
-    from intermodal.plans.numbers import counted
+    from intermodal.plans.numbers import with_noun
 
     context = gateway.context
     ready, now = await readiness(context), time.time()
@@ -312,7 +312,7 @@ async def check_gateway(gateway: Gateway, quota_store: SqliteQuotaStore, workers
     if not good:
         missing = [f"{name} not ready" for name, fine in ready.items() if not fine]
         missing += [f"{len(wrong)} wrong in the config"] if wrong else []
-        missing += [counted(len(wrong_files), "wrong prompt file")] if wrong_files else []
+        missing += [with_noun(len(wrong_files), "wrong prompt file")] if wrong_files else []
         raise UsageError(f"it could not serve so: {', '.join(missing)}", todo="see above; intermodal doctor says more")
     return 0
 
@@ -342,7 +342,7 @@ def _report(
 def _show(report: dict[str, Any], named: list[ServedName], found: list[ConfigFinding]) -> None:
     from intermodal.cli.rendering.tables import count
     from intermodal.gateway.workers.sockets import format_address
-    from intermodal.plans.numbers import held
+    from intermodal.plans.numbers import memory_size
 
     def line(head: str, text: str) -> None:
         click.echo(f"{head:<10} {text}")
@@ -368,7 +368,7 @@ def _show(report: dict[str, Any], named: list[ServedName], found: list[ConfigFin
         meant = f"{each.stands_for}: " if each.stands_for != each.name else ""
         line("answers", f"{each.name} -> {meant}{each.answers or 'no endpoint'}")
     limits = report["limits"]
-    line("limits", f"{held(limits['body_bytes'])} per body, {held(limits['bodies_bytes'])} for all open bodies, "
+    line("limits", f"{memory_size(limits['body_bytes'])} per body, {memory_size(limits['bodies_bytes'])} for all open bodies, "
                    f"{limits['connections']:,} connections; {limits['drain_seconds']:g} s to stop")  # fmt: skip
     for name, rate in report["rates"].items():
         line("rate", f"{name}: {count(rate.get('rpm'))} requests, {count(rate.get('tpm'))} tokens per minute")

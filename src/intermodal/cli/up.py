@@ -165,12 +165,12 @@ def _pid(server: ManagedServer) -> int | None:
 
 
 def _cells(server: ManagedServer) -> tuple[str, ...]:
-    from intermodal.cli.rendering.tables import held
+    from intermodal.cli.rendering.tables import memory_size
 
     wanted, state, memory = server.wanted, server.state, resident_of(server)
     why = state.reason if state is not None else "a plan that needs it starts it"
     return (
-        wanted.name, server.phase, held(memory) if memory else "-",
+        wanted.name, server.phase, memory_size(memory) if memory else "-",
         str(state.port) if state is not None and server.phase == "ready" else "-",
         f"{(state.context if state is not None else 0) or wanted.context:,}",
         f"{wanted.model_id}{f'; {why}' if why else ''}",
@@ -179,15 +179,15 @@ def _cells(server: ManagedServer) -> tuple[str, ...]:
 
 def _foreseen(memory: tuple[float, float, float]) -> str:
     """Return the predicted memory, when just loaded and when full."""
-    from intermodal.cli.rendering.tables import held
+    from intermodal.cli.rendering.tables import memory_size
 
     low, _, high = memory
-    return f" ({held(low)} to {held(high)} predicted)" if high else ""
+    return f" ({memory_size(low)} to {memory_size(high)} predicted)" if high else ""
 
 
 def sentence(server: ManagedServer, new: bool) -> str:
     """Return the message about a server that was just started or found."""
-    from intermodal.cli.rendering.tables import held
+    from intermodal.cli.rendering.tables import memory_size
 
     wanted, state = server.wanted, server.state
     if state is None or server.phase != "ready":
@@ -198,13 +198,13 @@ def sentence(server: ManagedServer, new: bool) -> str:
     rest = f"unloaded after {wanted.idle:g} s without a request" if wanted.idle else "stays until intermodal down"
     return (
         f"up.{wanted.name} is up {how}: {state.base_url}, {state.context:,} tokens of context{kinds}, "
-        f"{held(memory or 0)} of memory{_foreseen(wanted.memory)}; {rest}{_beside(server)}"
+        f"{memory_size(memory or 0)} of memory{_foreseen(wanted.memory)}; {rest}{_beside(server)}"
     )
 
 
 def _beside(server: ManagedServer) -> str:
     """Return the predicted and the actual memory in one line, with the buffers if the server's log lists them."""
-    from intermodal.cli.rendering.tables import held
+    from intermodal.cli.rendering.tables import memory_size
     from intermodal.local.servers.memory_comparison import PROCESS
     from intermodal.sizing.memory import TOKENS
 
@@ -215,7 +215,7 @@ def _beside(server: ManagedServer) -> str:
     said = [
         f"predicted {row.predicted.mid:,.0f} tokens remembered, {row.real:,.0f} are"
         if row.name == TOKENS
-        else f"predicted {held(row.predicted.low)} to {held(row.predicted.high)}, actual {held(row.real)}"
+        else f"predicted {memory_size(row.predicted.low)} to {memory_size(row.predicted.high)}, actual {memory_size(row.real)}"
         for row in found
         if row.name in (PROCESS, TOKENS)
     ]

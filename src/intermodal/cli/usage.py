@@ -37,7 +37,7 @@ def usage(last: int | None, prune: bool, as_json: bool) -> None:
     Old attempts are replaced by daily totals: `intermodal serve` does it regularly, --prune does it now.
     """
     from intermodal.client.async_client import AsyncClient
-    from intermodal.plans.numbers import counted
+    from intermodal.plans.numbers import with_noun
 
     client = AsyncClient()
     store, gone = client.store, None
@@ -59,8 +59,8 @@ def usage(last: int | None, prune: bool, as_json: bool) -> None:
         return
     if gone is not None:
         click.echo(
-            f"deleted {counted(gone.attempts, 'attempt')} and {counted(gone.runs, 'run')} that are in the sums now,"
-            f" {counted(gone.transforms, 'conversion')}\n",
+            f"deleted {with_noun(gone.attempts, 'attempt')} and {with_noun(gone.runs, 'run')} that are in the sums now,"
+            f" {with_noun(gone.transforms, 'conversion')}\n",
             err=True,
         )
     if not summary.attempts:
@@ -98,7 +98,7 @@ def _prune(client: AsyncClient) -> PruneResult:
 
 def _show(summary: Summary) -> None:
     from intermodal.cli.rendering.tables import count, echo_table, money
-    from intermodal.plans.numbers import counted
+    from intermodal.plans.numbers import with_noun
 
     echo_table(
         ("endpoint", "attempts", "failed", "tokens in", "tokens out", "cost", "seconds"),
@@ -109,13 +109,13 @@ def _show(summary: Summary) -> None:
         ],
     )  # fmt: skip
     click.echo(
-        f"\n{counted(summary.runs, 'run')}{_apart(summary)}, {counted(summary.attempts, 'attempt')} "
+        f"\n{with_noun(summary.runs, 'run')}{_apart(summary)}, {with_noun(summary.attempts, 'attempt')} "
         f"({summary.open} open), {money(summary.cost)} in all; plans use statistics of epoch {summary.epoch}"
     )
     if any(each.input_unreported or each.output_unreported for each in summary.endpoints):
         click.echo("unknown: tokens of attempts whose host did not report them; they are in no sum of tokens")
     if summary.added_up:
-        click.echo(f"{counted(summary.added_up, 'attempt')} are kept as daily totals only")
+        click.echo(f"{with_noun(summary.added_up, 'attempt')} are kept as daily totals only")
     if summary.beside:
         click.echo("\nestimate -> actual")
         titles = ("endpoint", "runs", "tokens in", "tokens out", "cost", "input correction")

@@ -7,7 +7,7 @@ from typing import Final
 from intermodal.catalog.types import Catalog, Endpoint, FullContext, Protocol
 from intermodal.core.request import Request
 from intermodal.plans.machine import Machine
-from intermodal.plans.numbers import held
+from intermodal.plans.numbers import memory_size
 from intermodal.plans.step import Call, GenerateAnswer, TranslateText, parameters_of
 
 # ---- context window ---------------------------------------------------------------------------------
@@ -86,4 +86,6 @@ def endpoints_that_do_not_fit(catalog: Catalog, machine: Machine) -> tuple[Endpo
 
 def reduced_context(uncut: FullContext, free: int) -> str:
     """Say why an endpoint currently has less than its full context length."""
-    return f"with {uncut.context:,} it needs {held(uncut.memory.high)} of memory, and {held(free)} are free"
+    return (
+        f"with {uncut.context:,} it needs {memory_size(uncut.memory.high)} of memory, and {memory_size(free)} are free"
+    )

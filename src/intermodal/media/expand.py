@@ -31,7 +31,7 @@ from intermodal.media.office.conversion_types import (
 )
 from intermodal.media.sniff import NOT_UTF_8, sniff
 from intermodal.media.worker_client import MediaWorker
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 _AT_ONCE = 8
 _TURN = 50  # files after which other tasks may run
@@ -116,7 +116,7 @@ async def _tiff_pages(
         )
     left = sum(number <= count for number in wanted) if wanted else count
     left -= len(pages := pages[:MAX_IMAGES])
-    notes = (f"{counted(left, 'further page')} left out: at most {MAX_IMAGES} are taken",) if left else ()
+    notes = (f"{with_noun(left, 'further page')} left out: at most {MAX_IMAGES} are taken",) if left else ()
     source = part.source
     origins = (*(source.origins if isinstance(source, BytesSource) else ()), loaded.name, "image")
     return tuple(

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from intermodal.core.quantity import Quantity
 from intermodal.model_fit.fit import FitCell, FitReport, VllmReport
-from intermodal.plans.numbers import counted, format_table, size
+from intermodal.plans.numbers import format_table, size, with_noun
 from intermodal.sizing.fit_changes import FitChange
 from intermodal.sizing.machines import GIB, describe_machine
 from intermodal.sizing.memory import Correction, MemoryTerm, TermComparison
@@ -68,7 +68,7 @@ def text(report: FitReport, *, plain: bool = False) -> list[_Line]:
     found: list[_Line] = [*_plainly([f"{report.name} on {machine_line(report)}"])]
     found.append(((verdict(report), report.verdict),))
     if report.requests:
-        found += _plainly([f"  by its header: {size(report.read)} in {counted(report.requests, 'request')}"])
+        found += _plainly([f"  by its header: {size(report.read)} in {with_noun(report.requests, 'request')}"])
     problems = (f"  not understood: {problem}, so ranges are wide" for problem in report.placed.memory.problems)
     found += _plainly(problems)
     if report.placed.memory.correction is not None:
@@ -412,7 +412,7 @@ def vllm_lines(report: VllmReport, *, plain: bool = False) -> Iterator[tuple[str
     yield f"{report.name} by vLLM on {'this machine: ' if report.here else ''}{describe_machine(report.machine)}", None
     yield vllm_sentence(report), report.verdict
     if report.requests:
-        yield f"  by its header: {size(report.read)} in {counted(report.requests, 'request')}", None
+        yield f"  by its header: {size(report.read)} in {with_noun(report.requests, 'request')}", None
     for problem in found.problems:
         yield f"  not understood: {problem}, so ranges are wide", None
     if found.correction is not None:

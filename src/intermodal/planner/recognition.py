@@ -49,7 +49,7 @@ from intermodal.planner.route_estimates.assignment import Assignment, assign
 from intermodal.planner.route_estimates.routes import Route, peak_memory_levels, route_limits
 from intermodal.planner.route_search.objectives import objective_number
 from intermodal.plans import numbers
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 from intermodal.plans.plan import Candidate, Outranked, Plan, StepRef, parse_reference
 from intermodal.plans.step import ConcatenateTexts, Step, StepEstimate, Transform, step_id
 from intermodal.plans.verdict import Instead, Other, Verdict, joined_names, judge
@@ -351,7 +351,7 @@ def _answering_steps(case: PlanningCase, before: PreparationSteps) -> tuple[Step
     words = tuple(each for each in before.inputs if isinstance(parse_reference(each), StepRef))
     if len(words) == 1:
         return before.steps
-    files = counted(sum(len(bundle.parts) for bundle in case.bundles), "file")
+    files = with_noun(sum(len(bundle.parts) for bundle in case.bundles), "file")
     params = ConcatenateTexts().pairs()
     concat = Transform(
         id=step_id("concat", "", params, words), op="concat", inputs=words, part=-1, title=f"texts of {files}",

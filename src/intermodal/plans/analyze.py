@@ -43,10 +43,10 @@ def explain_analyze(plan: Plan, result: Result) -> str:
     known = {step.id: step for candidate in (plan.chosen, *plan.fallbacks) for step in candidate.steps}
     for actual in result.actuals:
         if actual.step not in {step.id for step in steps}:
-            lines.append(_unplanned(actual, known.get(actual.step), result))
-    lines += _checked(route, result)
-    lines += map(_failed, result.failures)
-    lines += _replanned(plan, result)
+            lines.append(_unplanned_step_line(actual, known.get(actual.step), result))
+    lines += _check_lines(route, result)
+    lines += map(_failure_line, result.failures)
+    lines += _replanning_lines(plan, result)
     lines.append(_total(plan, result, steps, actuals))
     if errors:
         ordered = sorted(errors)
@@ -64,14 +64,14 @@ def _route(plan: Plan, result: Result) -> Candidate:
     return plan.chosen
 
 
-def _unplanned(actual: Actual, step: Step | None, result: Result) -> str:
+def _unplanned_step_line(actual: Actual, step: Step | None, result: Result) -> str:
     """Return the line for a step that the plan did not contain, as far as the run describes it."""
     words = "  ".join(word for word in unplanned_label(actual, step, result) if word)
     took = "cached" if actual.cached else f"{numbers.plain_seconds(actual.seconds)} s"
     return f"not in the plan: {words[:1].upper()}{words[1:]}  {took}"
 
 
-def _checked(route: Candidate, result: Result) -> list[str]:
+def _check_lines(route: Candidate, result: Result) -> list[str]:
     """Return one line per check with findings, and the upper bound of the escalations that were not needed.
 
     Covers the planned checks first, then other checks that found problems.
@@ -89,18 +89,18 @@ def _checked(route: Candidate, result: Result) -> list[str]:
             spared.append(check)
         if found:
             finding = "; ".join(dict.fromkeys(finding_text(each) for each in wrong)) or "fine"
-            lines.append(f"Check {_named(check)}: {finding}")
+            lines.append(f"Check {_check_title(check)}: {finding}")
     for each in result.checks:
         if each.problem and (each.step, each.check) not in reported:
             lines.append(f"Check {each.check.replace('_', ' ')}: {finding_text(each)}")
-    return [*lines, *_spared(spared)]
+    return [*lines, *_escalation_lines(spared)]
 
 
-def _named(check: Check) -> str:
+def _check_title(check: Check) -> str:
     return check.title or check.op.replace("_", " ")
 
 
-def _spared(checks: list[Check]) -> list[str]:
+def _escalation_lines(checks: list[Check]) -> list[str]:
     """Return the cost and time of the escalations that did not happen, or no line if they were free."""
     cost = total([check.estimate.cost for check in checks])
     seconds = total([check.estimate.seconds for check in checks])
@@ -109,7 +109,7 @@ def _spared(checks: list[Check]) -> list[str]:
     return [f"not needed: up to {', '.join(words)} for what the checks did not find"] if words else []
 
 
-def _failed(each: AttemptFailed) -> str:
+def _failure_line(each: AttemptFailed) -> str:
     """Return the line for a failed attempt: time, reason, charge, and the action that followed."""
     status = f" ({each.status})" if each.status else ""
     then = {
@@ -124,7 +124,7 @@ def _failed(each: AttemptFailed) -> str:
     return f"Attempt failed: {each.endpoint} {each.reason}{status}, {took}, {spent}; {then}"
 
 
-def _replanned(plan: Plan, result: Result) -> list[str]:
+def _replanning_lines(plan: Plan, result: Result) -> list[str]:
     """Return one line per replanning: reason, duration, and the new answering endpoint if it changed."""
     lines: list[str] = []
     answers = plan.chosen.endpoint
@@ -154,7 +154,7 @@ def _rows(step: Step, actual: Actual) -> list[Row]:
     found.append(
         (
             "seconds", numbers.seconds(estimate.seconds), f"{numbers.plain_seconds(actual.seconds)} s",
-            _graded(estimate.seconds, actual.seconds) if graded else None, "",
+            _middle_q_error(estimate.seconds, actual.seconds) if graded else None, "",
         )
     )  # fmt: skip
     if estimate.load_seconds.high or actual.load_seconds:
@@ -166,7 +166,7 @@ def _rows(step: Step, actual: Actual) -> list[Row]:
         )  # fmt: skip
     if estimate.cost.high or actual.cost or not estimate.cost.known:
         spent = "unknown" if actual.cost is None else f"${numbers.plain_money(actual.cost)}"
-        error = None if actual.cost is None else _graded(estimate.cost, actual.cost)
+        error = None if actual.cost is None else _middle_q_error(estimate.cost, actual.cost)
         found.append(("cost", numbers.money(estimate.cost), spent, error, _outside(estimate.cost, actual.cost, _CENT)))
     if actual.peak_memory:
         found.append(("memory", numbers.memory(estimate.memory), f"{actual.peak_memory / 2**30:.1f} GiB", None, ""))
@@ -177,7 +177,7 @@ def _tokens(found: list[Row], name: str, estimate: Quantity, actual: int | None)
     if actual is None and not estimate.high:
         return
     text = "not reported" if actual is None else f"{actual:,}"
-    error = None if actual is None else _graded(estimate, float(actual))
+    error = None if actual is None else _middle_q_error(estimate, float(actual))
     found.append((name, numbers.count(estimate), text, error, _outside(estimate, actual, 0.5)))
 
 
@@ -190,7 +190,7 @@ def _outside(estimate: Quantity, actual: float | None, slack: float) -> str:
     return "below the range" if actual < estimate.low - slack else ""
 
 
-def _graded(estimate: Quantity, actual: float) -> float | None:
+def _middle_q_error(estimate: Quantity, actual: float) -> float | None:
     """Return the q-error of the middle estimate, or None if the estimate or the actual is zero or unknown."""
     if not estimate.known or not estimate.mid or not actual:
         return None
@@ -216,7 +216,7 @@ def _total(plan: Plan, result: Result, steps: tuple[Step, ...], actuals: dict[st
         expected = total([step.estimate.seconds + step.estimate.load_seconds for step in ran])
         took = sum(actuals[step.id].seconds + actuals[step.id].load_seconds for step in ran)
         of = " of the steps that ran"
-    grade = _graded(expected, took)
+    grade = _middle_q_error(expected, took)
     error = f", q {grade:.2f}" if grade is not None else ""
     return (
         f"total{of}: {numbers.money(cost)} -> {spent}, "

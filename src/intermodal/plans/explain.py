@@ -253,12 +253,12 @@ def _lines(plan: Plan, *, everything: bool, runs: bool) -> str:
     for note in plan.notes:
         lines += wrap_text(f"note: {note}", "      ")
     for place, candidate in enumerate(plan.fallbacks, 1):
-        lines += _labelled(f"fallback {place}", brief(candidate))
+        lines += _labelled_lines(f"fallback {place}", brief(candidate))
     for other in plan.outranked:
-        lines += _labelled("not chosen", outranked_text(other))
+        lines += _labelled_lines("not chosen", outranked_text(other))
     for row in plan.rejected if everything else fold_rejections(plan.rejected):
         if everything or row.rule not in _HIDDEN:
-            lines += _labelled("rejected", rejection_text(row))
+            lines += _labelled_lines("rejected", rejection_text(row))
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -292,10 +292,10 @@ def _children(step: Step, by_id: dict[str, Step], candidate: Candidate) -> list[
             found += [inputs[each.index]] if each.index in inputs else []
         elif each.id in by_id:
             found.append(by_id[each.id])
-    return _summed(found)
+    return _merge_alike(found)
 
 
-def _summed(children: list[Child]) -> list[Child]:
+def _merge_alike(children: list[Child]) -> list[Child]:
     alike: dict[tuple[str, str], list[Step]] = {}
     for child in children:
         if isinstance(child, Call | Transform):
@@ -341,7 +341,7 @@ def _root(step: Transform | Call, candidate: Candidate, more: bool) -> list[str]
         lines.append(f"{bar}{' ' * (len(head) - 1)}{aspects(step)}")
     if step.room is not None:
         lines.append(f"{bar}{' ' * (len(head) - 1)}asks for a context of {step.room:,} tokens")
-    if corrected := _corrected(step):
+    if corrected := _correction_note(step):
         lines += wrap_text(f"{bar}{' ' * (len(head) - 1)}{corrected}", f"{bar}{' ' * (len(head) + 8)}")
     if step.op == "generate" and (delivery := GenerateAnswer.of(step).json):
         lines.append(f"{bar}{' ' * (len(head) - 1)}JSON {_JSON[delivery]}")
@@ -355,7 +355,7 @@ _JSON: dict[JsonDelivery, str] = {
 }
 
 
-def _corrected(step: Call) -> str:
+def _correction_note(step: Call) -> str:
     """Return how statistics of earlier runs corrected the input token count; "" if they did not."""
     _, _, words = step.estimate.input_tokens.basis.partition("; ")
     return f"counted: {words}" if words else ""
@@ -414,7 +414,7 @@ def _details(step: Step) -> list[str]:
         words.append(aspects(step))
     if isinstance(step, Call):
         words += _cost_and_time(step)
-        words += [step.note, _corrected(step)]
+        words += [step.note, _correction_note(step)]
     elif step.estimate.seconds.high:
         words.append(numbers.seconds(step.estimate.seconds))
     return [word for word in words if word]
@@ -474,7 +474,7 @@ def sends(sent: tuple[Send, ...]) -> list[str]:
     return lines
 
 
-def _labelled(label: str, text: str) -> list[str]:
+def _labelled_lines(label: str, text: str) -> list[str]:
     return wrap_text(f"{label:<{LABEL}}{text}", " " * LABEL)
 
 

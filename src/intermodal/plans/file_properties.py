@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from intermodal.core.quantity import Quantity
 from intermodal.plans.facts import PageFacts, PartFacts
-from intermodal.plans.numbers import clock, counted
+from intermodal.plans.numbers import clock, with_noun
 
 _PAPER = {(595, 842): "A4", (842, 1191): "A3", (420, 595): "A5", (612, 792): "US Letter", (612, 1008): "US Legal"}
 _POINT = 1.5  # tolerance in points for matching a paper size, due to rounding of millimetres
@@ -42,7 +42,7 @@ def main_property(part: PartFacts) -> str:
     """
     if part.kind in ("audio", "video"):
         return _length(part.seconds)
-    return counted(len(part.pages), "page") if part.kind == "document" else _pixels(part)
+    return with_noun(len(part.pages), "page") if part.kind == "document" else _pixels(part)
 
 
 def _properties(part: PartFacts) -> Iterator[tuple[str, str]]:
@@ -88,7 +88,7 @@ def _sound(part: PartFacts) -> str:
         return "none" if part.kind == "video" else "unknown"
     known = {1: " (mono)", 2: " (stereo)"}.get(part.channels, "")
     rate = f", {part.sample_rate:,} Hz" if part.sample_rate else ""
-    return f"{counted(part.channels, 'channel')}{known}{rate}"
+    return f"{with_noun(part.channels, 'channel')}{known}{rate}"
 
 
 def _page_sizes(pages: tuple[PageFacts, ...]) -> str:

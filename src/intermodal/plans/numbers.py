@@ -14,10 +14,10 @@ def count(quantity: Quantity) -> str:
     >>> count(Quantity(low=1180, mid=1212, high=1240, certainty="estimated"))
     '1,212 (1,180..1,240)'
     """
-    return _ranged(quantity, lambda value: f"{value:,.0f}", "")
+    return _format_range(quantity, lambda value: f"{value:,.0f}", "")
 
 
-def counted(number: int, thing: str, many: str = "") -> str:
+def with_noun(number: int, thing: str, many: str = "") -> str:
     """Return a number with its noun in the singular or plural.
 
     >>> counted(1, "image"), counted(1200, "image"), counted(2, "box", "boxes")
@@ -48,7 +48,7 @@ def size(amount: float) -> str:
     return f"{amount / 1e9:.1f} GB" if amount >= 1e9 else f"{amount / 1e6:.0f} MB"
 
 
-def held(amount: float) -> str:
+def memory_size(amount: float) -> str:
     """Return an amount of bytes in memory in binary units: 98 MiB, 1.6 GiB.
 
     >>> held(98 << 20), held(1.6 * 2**30)
@@ -63,7 +63,7 @@ def tokens(quantity: Quantity) -> str:
     >>> tokens(Quantity(low=140, mid=171, high=210, certainty="estimated"))
     '171 tok (140..210)'
     """
-    return _ranged(quantity, lambda value: f"{value:,.0f}", " tok")
+    return _format_range(quantity, lambda value: f"{value:,.0f}", " tok")
 
 
 def seconds(quantity: Quantity) -> str:
@@ -72,7 +72,7 @@ def seconds(quantity: Quantity) -> str:
     >>> seconds(Quantity(low=2.0, mid=4.04, high=11.6, certainty="estimated"))
     '4.0 s (2.0..12)'
     """
-    return _ranged(quantity, plain_seconds, " s")
+    return _format_range(quantity, plain_seconds, " s")
 
 
 def money(quantity: Quantity) -> str:
@@ -81,7 +81,7 @@ def money(quantity: Quantity) -> str:
     >>> money(Quantity()), money(Quantity(low=0.0005, mid=0.0011, high=0.02, certainty="estimated"))
     ('$0', '$0.0011 (0.0005..0.02)')
     """
-    text = _ranged(quantity, plain_money, "")
+    text = _format_range(quantity, plain_money, "")
     return "price unknown" if text == "unknown" else f"${text}"
 
 
@@ -91,7 +91,7 @@ def memory(quantity: Quantity) -> str:
     >>> memory(Quantity(low=9e8, mid=1.2e9, high=1.7e9, certainty="estimated")), memory(Quantity())
     ('1.1 GiB (0.8..1.6)', '0.0 GiB')
     """
-    return _ranged(quantity, lambda value: f"{value / 2**30:.1f}", " GiB")
+    return _format_range(quantity, lambda value: f"{value / 2**30:.1f}", " GiB")
 
 
 def plain_seconds(value: float) -> str:
@@ -128,7 +128,7 @@ def _exponent(value: float) -> int:
     return exponent + 1
 
 
-def _ranged(quantity: Quantity, form: Callable[[float], str], unit: str) -> str:
+def _format_range(quantity: Quantity, form: Callable[[float], str], unit: str) -> str:
     if not quantity.known:
         return "unknown"
     low, mid, high = form(quantity.low), form(quantity.mid), form(quantity.high)

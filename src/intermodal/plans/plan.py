@@ -387,13 +387,13 @@ def for_surface(plan: Plan, surface: Surface) -> Plan:
         verdict=_verdict(plan.verdict, surface),
         chosen=_candidate(plan.chosen, surface),
         fallbacks=tuple(_candidate(each, surface) for each in plan.fallbacks),
-        outranked=tuple(_reasoned(each, surface) for each in plan.outranked),
-        rejected=tuple(_reasoned(each, surface) for each in plan.rejected),
+        outranked=tuple(_with_plain_reason(each, surface) for each in plan.outranked),
+        rejected=tuple(_with_plain_reason(each, surface) for each in plan.rejected),
         notes=tuple(words(each, surface) for each in plan.notes),
     )
 
 
-def _reasoned(row: _Row, surface: Surface) -> _Row:
+def _with_plain_reason(row: _Row, surface: Surface) -> _Row:
     return replace(row, reason=words(row.reason, surface)) if isinstance(row.reason, Hint) else row
 
 

@@ -95,7 +95,7 @@ def graph(candidate: Candidate) -> PlanGraph:
     by_id: dict[str, Step] = {step.id: step for step in candidate.steps if not isinstance(step, Check)}
     last = candidate.last
     paths = _with_prompt(_paths(last, by_id), by_id, candidate)
-    stands_for = _merged(paths, by_id)
+    stands_for = _merge_paths(paths, by_id)
     drawn = list(dict.fromkeys(tuple(stands_for.get(key, key) for key in path) for path in paths))
     column = _columns(drawn)
     groups: dict[str, dict[str, None]] = {}
@@ -153,7 +153,7 @@ def _with_prompt(paths: Paths, by_id: dict[str, Step], candidate: Candidate) -> 
     return found or [(PROMPT, *paths[0][1:])]
 
 
-def _merged(paths: Paths, by_id: dict[str, Step]) -> dict[str, str]:
+def _merge_paths(paths: Paths, by_id: dict[str, Step]) -> dict[str, str]:
     """Return the key of the merged node for each key of a part whose path many parts share."""
     ways: dict[str, Paths] = {}
     for path in paths:
@@ -222,7 +222,7 @@ class _Maker:
         titles = [self._title(each) for each in keys]
         kind = self._kind(keys[0], native)
         if len(keys) > 1:
-            names = [_named(title)[0] for title in titles]
+            names = [_split_title(title)[0] for title in titles]
             hint = _several(names)
             return GraphNode(
                 key=key, shape="part", kind=kind, title=f"{len(keys):,} more like these", column=column, hint=hint,
@@ -237,8 +237,8 @@ class _Maker:
 
     def _called(self, key: str) -> tuple[str, str]:
         """Return a part's name, and its size if the titles of its steps contain it."""
-        name, size = _named(self._title(key))
-        lengths = [_named(title)[1] for title in self._titles(key)]
+        name, size = _split_title(self._title(key))
+        lengths = [_split_title(title)[1] for title in self._titles(key)]
         size = size.partition(" at ")[0]  # the resolution is shown with the pages
         return name, size or next((each for each in lengths if each.endswith(" s")), "")
 
@@ -367,7 +367,7 @@ def _times(title: str, count: int) -> str:
     return title if count == 1 else f"{title} ×{count:,}"
 
 
-def _named(title: str) -> tuple[str, str]:
+def _split_title(title: str) -> tuple[str, str]:
     """Split a title into name and size: ("call.wav", "63 s")."""
     found = _SIZE.search(title)
     return (title[: found.start()], found["size"]) if found else (title, "")
@@ -382,7 +382,7 @@ def _common(titles: list[str]) -> str:
     return " ".join(words[0][:count])
 
 
-def sent(candidate: Candidate) -> dict[str, list[Send]]:
+def sent_data(candidate: Candidate) -> dict[str, list[Send]]:
     """Return the data that leaves the machine, grouped by the display name of its destination."""
     found: dict[str, list[Send]] = {}
     for each in candidate.sends:

@@ -20,7 +20,7 @@ from intermodal.plans.explain import (
     total_line,
 )
 from intermodal.plans.plan import Candidate, Plan
-from intermodal.plans.plan_graph import CardLine, GraphNode, PlanGraph, checks_by_step, graph, sent
+from intermodal.plans.plan_graph import CardLine, GraphNode, PlanGraph, checks_by_step, graph, sent_data
 from intermodal.plans.step import Check
 
 # The layout of a graph: a track per path, a column per step, remote steps in boxes below.
@@ -336,7 +336,7 @@ def plan_svg(plan: Plan, name: str = "") -> str:
             need different names.
     """
     route = graph(plan.chosen)
-    at = layout(route, _sent(plan.chosen))
+    at = layout(route, _sent_by_host(plan.chosen))
     wide = max(at.wide, _NARROWEST) + 2 * _MARGIN
     head = _Text(wide).put(plan.headline, "ink bold", 15).put(f"policy: {plan.policy_line}", "soft", TEXT)
     lists = _lists(plan, wide)
@@ -359,9 +359,9 @@ def _safe(text: str) -> str:
     return "".join(char for char in text if char.isascii() and char.isalnum())
 
 
-def _sent(candidate: Candidate) -> dict[str, list[str]]:
+def _sent_by_host(candidate: Candidate) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for host, things in sent(candidate).items():
+    for host, things in sent_data(candidate).items():
         words = [f"{each.what} (from {each.origin})" for each in things]
         if len(words) > _SENT:
             words = [*words[: _SENT - 1], f"and {len(words) - _SENT + 1} more"]
@@ -393,7 +393,7 @@ class _Moved:
     def way(self, way: Edge) -> None:
         kind = "away" if way.away else "edge"
         line = "away-line thick" if way.away else "edge"
-        self._picture.path(_rounded(way.corners, self._left, self._top), f"line {line}")
+        self._picture.path(_rounded_path(way.corners, self._left, self._top), f"line {line}")
         x, y = way.corners[-1][0] + self._left, way.corners[-1][1] + self._top
         tip, up, down = (drawing.number(each) for each in (x, y - 4, y + 4))
         back, mid = drawing.number(x - 7), drawing.number(y)
@@ -432,7 +432,7 @@ class _Moved:
             picture.close()
 
 
-def _rounded(corners: tuple[tuple[float, float], ...], left: float, top: float) -> str:
+def _rounded_path(corners: tuple[tuple[float, float], ...], left: float, top: float) -> str:
     """Return a path with rounded corners."""
     moved = [(x + left, y + top) for x, y in corners]
     data = [f"M{_pair(moved[0])}"]
@@ -510,7 +510,7 @@ class _Text:
             picture.text(_MARGIN + (_LABEL if label else 0), at - 3, line, style, size=size)
 
 
-def _dotted(words: str) -> str:
+def _with_dots(words: str) -> str:
     """Replace the double spaces that separate columns in EXPLAIN with dots."""
     return words.replace("  ", " · ")
 
@@ -522,7 +522,7 @@ def _lists(plan: Plan, wide: float) -> _Text:
     text.put(f"{total_line(chosen)}; weakest link {chosen.tier}", "ink bold", TEXT + 1, "total")
     if not chosen.sends:
         text.put("nothing leaves this machine", "ink", TEXT, "sends")
-    for host, things in sent(chosen).items():
+    for host, things in sent_data(chosen).items():
         words = [f"{each.what} (from {each.origin})" for each in things]
         text.put(f"{', '.join(words)} → {host}", "away", TEXT, "sends", most=4)
     checks = list(dict.fromkeys(check for some in checks_by_step(chosen).values() for check in some))
@@ -534,12 +534,12 @@ def _lists(plan: Plan, wide: float) -> _Text:
     for note in plan.notes:
         text.put(note, "warn", TEXT, "note", most=4)
     for place, candidate in enumerate(plan.fallbacks[:MOST], 1):
-        text.put(_dotted(brief(candidate)), "ink", TEXT, f"fallback {place}", most=3)
+        text.put(_with_dots(brief(candidate)), "ink", TEXT, f"fallback {place}", most=3)
     for other in plan.outranked[:ROUTES]:
-        text.put(_dotted(outranked_text(other)), "soft", TEXT, "not chosen", most=3)
+        text.put(_with_dots(outranked_text(other)), "soft", TEXT, "not chosen", most=3)
     rows = [row for row in fold_rejections(plan.rejected) if row.rule not in _HIDDEN]
     for row in rows[:MOST]:
-        text.put(_dotted(rejection_text(row)), "soft", TEXT, "rejected", most=2)
+        text.put(_with_dots(rejection_text(row)), "soft", TEXT, "rejected", most=2)
     for label, count, most in (
         ("fallbacks", len(plan.fallbacks), MOST),
         ("not chosen", len(plan.outranked), ROUTES),

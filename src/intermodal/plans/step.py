@@ -452,22 +452,22 @@ def parameters_of(step: Transform | Call) -> StepParameters:
     """Return the parameters of a step. Raises PlanStale if one is unknown, missing, duplicated or malformed."""
     kind, given = PARAMETERS[step.op], dict(step.params)
     if len(given) < len(step.params):
-        raise _refused(step, "a parameter is stated twice")
+        raise _stale_plan(step, "a parameter is stated twice")
     values: dict[str, object] = {}
     for each in _fields(kind):
         text = given.pop(each.name, None)
         if text is None:
             if each.required:
-                raise _refused(step, f"the parameter {each.name!r} is missing")
+                raise _stale_plan(step, f"the parameter {each.name!r} is missing")
             continue
         try:
             values[each.attribute] = each.format.read(text)
         except ValueError:
             wrong = f"the parameter {each.name!r} is {text[:40]!r}, not {each.format.expected}"
-            raise _refused(step, wrong) from None
+            raise _stale_plan(step, wrong) from None
     if given:
         known = ", ".join(each.name for each in _fields(kind)) or "none"
-        raise _refused(step, f"the parameter {next(iter(given))!r} is unknown; known: {known}")
+        raise _stale_plan(step, f"the parameter {next(iter(given))!r} is unknown; known: {known}")
     return kind(**values)
 
 
@@ -486,5 +486,5 @@ def _fields(kind: type[StepParameters]) -> tuple[_Field, ...]:
     )
 
 
-def _refused(step: Transform | Call, wrong: str) -> PlanStale:
+def _stale_plan(step: Transform | Call, wrong: str) -> PlanStale:
     return PlanStale(wrong, where=f"step {step.id} ({step.op})", todo=REPLAN)

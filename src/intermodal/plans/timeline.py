@@ -100,7 +100,7 @@ def timeline(plan: Plan, result: Result) -> Timeline:
             rows.append(_other(actual, known.get(actual.step), actuals[actual.step], result))
     marks = _marks(rows, result, plan)
     return Timeline(
-        rows=tuple(_summed(rows)), marks=marks, planned=max([span.end for span in spans.values()], default=0.0),
+        rows=tuple(_merge_alike(rows)), marks=marks, planned=max([span.end for span in spans.values()], default=0.0),
         took=result.seconds, measured=measured,
     )  # fmt: skip
 
@@ -234,7 +234,7 @@ def milliseconds(seconds: float) -> str:
 # ---- many alike ------------------------------------------------------------------------------------
 
 
-def _summed(rows: list[TimelineRow]) -> list[TimelineRow]:
+def _merge_alike(rows: list[TimelineRow]) -> list[TimelineRow]:
     """Merge many rows with the same operation and endpoint into the first ``SHOWN`` and one row for the rest."""
     alike: dict[tuple[str, str, bool], list[TimelineRow]] = {}
     for row in rows:

@@ -184,7 +184,7 @@ def possible_losses(verdict: Verdict) -> str:
     return aspects_of((part.title, part.may_need if part.needs_known else ()) for part in verdict.parts)
 
 
-def lost(verdict: Verdict) -> str:
+def lost_aspects(verdict: Verdict) -> str:
     """Return all aspects that this route loses."""
     return aspects_of((part.title, part.loses) for part in verdict.parts)
 

@@ -28,7 +28,7 @@ from intermodal.executor.outputs.captions import caption
 from intermodal.local.embedded.versions import converter_version
 from intermodal.media.file_endings import IMAGE_ENDINGS, ending_of
 from intermodal.media.media_limits import CONTRASTIVE_SIDE
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 from intermodal.retrieval.ready_models import ready_endpoints, tier_strength
 from intermodal.store.image_vectors import FileStamp, ImageVectors, IndexedFile, pack_vector
 
@@ -331,7 +331,7 @@ def _comparison(wanted: bytes, count: int) -> Callable[[Sequence[bytes]], Sequen
 def _none_taken(left_out: Sequence[SkippedFile]) -> InputBroken:
     """Return the error of a search in which every image was skipped, with the reason of the first."""
     first, more = left_out[0], len(left_out) - 1
-    others = f", and {counted(more, 'other image')} cannot be taken either" if more else ""
+    others = f", and {with_noun(more, 'other image')} cannot be taken either" if more else ""
     return InputBroken(f"{first.why}{others}", where=first.file)
 
 

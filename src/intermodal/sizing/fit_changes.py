@@ -17,7 +17,7 @@ from intermodal.core.content import Value
 from intermodal.core.hints import hint
 from intermodal.core.quantity import Quantity
 from intermodal.plans.machine import Machine
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 from intermodal.sizing.machines import GIB, card, find_card
 from intermodal.sizing.memory import Correction
 from intermodal.sizing.placement import (
@@ -223,7 +223,7 @@ def _fewer_slots(subject: ModelReference, now: PlacedModel, machine: Machine) ->
     most = largest(slots - 1, lambda count: with_slots(count).verdict == "fits") if slots > 1 else 0
     if most:
         yield _Attempt(
-            what=f"serve {counted(most, 'text')} at once", placed=with_slots(most), machine=machine,
+            what=f"serve {with_noun(most, 'text')} at once", placed=with_slots(most), machine=machine,
             quantization=subject.quantization, loss=WAIT_COST * (1 - most / slots),
             words=(f"a wait of {slots - most} of {slots} texts",),
         )  # fmt: skip
@@ -412,7 +412,7 @@ def _fewer(shape: ModelShape, serving: VllmSettings, judge: Judge) -> Iterator[V
     )
     if most:
         yield VllmAttempt(
-            what=f"serve {counted(most, 'text')} at once",
+            what=f"serve {with_noun(most, 'text')} at once",
             serving=replace(serving, slots=most),
             shape=shape,
             cost=WAIT_COST * (1 - most / serving.slots),
@@ -431,7 +431,7 @@ def _cards(shape: ModelShape, serving: VllmSettings, judge: Judge) -> Iterator[V
         if count <= serving.cards or heads % count or not fits_all_requests(judge(shape, wider), serving.slots):
             continue
         yield VllmAttempt(what=f"divide it among {count} such cards", serving=wider, shape=shape, elsewhere=True,
-                      cost=CARD_COST, gives_up=(counted(count - serving.cards, "more card"),))  # fmt: skip
+                      cost=CARD_COST, gives_up=(with_noun(count - serving.cards, "more card"),))  # fmt: skip
         break
     for name in CARDS:
         row, size = find_card(name)

@@ -21,7 +21,7 @@ from intermodal.core.hints import action, hint, setting
 from intermodal.core.quantity import Quantity, between, exact, unknown
 from intermodal.errors import UsageError
 from intermodal.plans.machine import Gpu, Machine
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 # GPUs and chips by name: memory, bandwidth and compute, as dated rows with their source.
 #
@@ -387,15 +387,15 @@ def parse_memory(words: str) -> tuple[int, Quantity]:
     if left.strip(" ,") or not 0 < amount <= _MOST_MEMORY or not 1 <= many <= 64:
         raise UsageError(f"{words!r} is no memory", where=setting("ram"), todo='write 64GB, or "64GB DDR5-5600 2ch"')
     if speed is None:
-        return int(amount), between(*_assumed(many), f"{counted(many, 'channel')} of DDR4 or DDR5, assumed")
+        return int(amount), between(*_assumed(many), f"{with_noun(many, 'channel')} of DDR4 or DDR5, assumed")
     peak = many * float(speed[1]) * 1e6 * 8
-    return int(amount), exact(peak, f"{counted(many, 'channel')} of {speed[0]}, {peak / 1e9:.0f} GB/s")
+    return int(amount), exact(peak, f"{with_noun(many, 'channel')} of {speed[0]}, {peak / 1e9:.0f} GB/s")
 
 
 def compute_of_cores(cores: int) -> Quantity:
     """Estimate a processor's operations per second from its core count."""
     low, mid, high = (each * cores for each in _CORE)
-    return between(low, mid, high, f"{counted(cores, 'core')} with AVX2, from 1.5 to 6 GHz")
+    return between(low, mid, high, f"{with_noun(cores, 'core')} with AVX2, from 1.5 to 6 GHz")
 
 
 def card(row: Accelerator, memory: int, free: int | None = None) -> Gpu:
@@ -453,7 +453,7 @@ def describe_machine(machine: Machine) -> str:
     """Describe a machine in one line: GPUs or cores, and memory."""
     memory = f"{machine.memory / GIB:.1f} GiB of memory" if machine.memory else "memory not stated"
     memory += f" ({machine.free / GIB:.1f} free)" if machine.memory else ""
-    cores = counted(machine.cores, "core") + ("" if machine.processor else ", assumed")
+    cores = with_noun(machine.cores, "core") + ("" if machine.processor else ", assumed")
     return ", ".join([describe_cards(machine.gpus) or cores, memory])
 
 
@@ -555,4 +555,4 @@ def rental_words(machine: Machine) -> str:
     if most.usd_hour > least.usd_hour:
         a_month += f" to ${many * most.usd_hour * HOURS:,.0f}"
         sentence += f" to {most.provider} ${most.usd_hour:g} ({most.source}, read {most.read} by {most.by})"
-    return f"renting {cards} day and night: {a_month} a month, by {counted(len(found), 'price')}: {sentence}"
+    return f"renting {cards} day and night: {a_month} a month, by {with_noun(len(found), 'price')}: {sentence}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from intermodal.plans.numbers import format_table, held, size
+from intermodal.plans.numbers import format_table, memory_size, size
 
 if TYPE_CHECKING:
     from intermodal.core.quantity import Quantity
@@ -21,7 +21,9 @@ def echo_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def memory(need: Quantity) -> str:
     """Return the memory that something takes, with its peak, such as 400 MiB (peak 560 MiB)."""
-    return held(need.mid) if need.high <= need.mid else f"{held(need.mid)} (peak {held(need.high)})"
+    return (
+        memory_size(need.mid) if need.high <= need.mid else f"{memory_size(need.mid)} (peak {memory_size(need.high)})"
+    )
 
 
 def money(amount: float | None) -> str:
@@ -41,4 +43,4 @@ def count(number: float | None) -> str:
     return "-" if number is None else f"{number:,.0f}"
 
 
-__all__ = ["count", "echo_table", "held", "memory", "money", "size"]
+__all__ = ["count", "echo_table", "memory_size", "memory", "money", "size"]

@@ -34,7 +34,7 @@ from intermodal.local.servers.records import (
     latest_start_log,
 )
 from intermodal.local.tokenizers.template_marks import marks_in
-from intermodal.plans.numbers import held, size
+from intermodal.plans.numbers import memory_size, size
 from intermodal.sizing.memory import Correction
 from intermodal.store.process_identity import is_alive, is_dead, pid_of
 
@@ -201,8 +201,8 @@ def check_memory(wanted: ServerSpec, free: int, memory: int, corrections: tuple[
         todo += [hint("say {context=}", shorter)] if shorter else []
         todo += [hint("fewer {slots}")] if wanted.slots > 1 else []
     raise DoesNotFit(
-        f"needs {held(mid)} of memory and up to {held(high)} ({size(wanted.disk)} of weights{context}), "
-        f"and {held(free)} are free",
+        f"needs {memory_size(mid)} of memory and up to {memory_size(high)} ({size(wanted.disk)} of weights{context}), "
+        f"and {memory_size(free)} are free",
         where=wanted.name, todo=hint("{}, or take a smaller model", joined_by(", ", todo)),
     )  # fmt: skip
 

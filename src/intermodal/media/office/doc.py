@@ -20,7 +20,7 @@ from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
 from intermodal.media.office.html_pages import markdown
 from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.word_html import ListItem, address_in, as_html, mark_link, nested_list
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 _WORD_97: Final = 0x00C1  # nFib of Word 97, the first version of this format (MS-DOC 2.5.2)
 _TODO = "open it and save it again as DOCX"
@@ -95,7 +95,7 @@ def _page(compound: CompoundFile) -> tuple[str, list[str]]:
     for number, what in ((sum(gone for *_, gone in unseen), "deleted passage"),
                          (sum(not gone for *_, gone in unseen), "hidden passage")):  # fmt: skip
         if number:
-            notes.append(f"{counted(number, what)} left out")
+            notes.append(f"{with_noun(number, what)} left out")
     return f"<html><body>{''.join(blocks)}</body></html>", notes
 
 

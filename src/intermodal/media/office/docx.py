@@ -24,7 +24,7 @@ from intermodal.media.office.conversion_types import ConvertedFile
 from intermodal.media.office.html_pages import markdown
 from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.office_package import OfficePackage, Relation, chart_table, drawn_words, words
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _VANISH = re.compile(rb"<w:vanish[ />]")
@@ -80,9 +80,9 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     for mark, one, many in _LEFT_OUT:
         found = len(mark.findall(body))
         if found:
-            notes.append(f"{counted(found, one, many)} left out")
+            notes.append(f"{with_noun(found, one, many)} left out")
     if hidden:
-        notes.append(f"{counted(hidden, 'hidden passage')} left out")
+        notes.append(f"{with_noun(hidden, 'hidden passage')} left out")
     return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
 
 

@@ -24,7 +24,7 @@ from intermodal.media.office.conversion_types import (
 from intermodal.media.office.html_pages import markdown
 from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.text_encoding import decode_text
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 HEADERS = ("From", "To", "Cc", "Reply-To", "Date", "Subject")
 MALFORMED = (ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError, LookupError)  # of the parser
@@ -136,7 +136,7 @@ def assemble_mail(head: list[tuple[str, str]], leaves: MailParts, name: str, pro
             kept.append(file)
             size += len(file.data)
     if len(kept) < len(files):
-        notes.append(f"{counted(len(files) - len(kept), 'attachment')} left out: too many or too large")
+        notes.append(f"{with_noun(len(files) - len(kept), 'attachment')} left out: too many or too large")
     lines = [f"{key}: {value}" for key, value in head if value]
     listed = f"Attachments: {', '.join(file.name for file in kept)}" if kept else ""
     text = "\n\n".join(part for part in ("\n".join([*lines, listed] if listed else lines), body) if part)

@@ -18,7 +18,7 @@ from intermodal.media.office.html_pages import markdown
 from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.office_package import OfficePackage, local_name
 from intermodal.media.office.text_encoding import decode_text
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 _TODO = "check that the file is complete and opens elsewhere"
 _CHAPTERS = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")
@@ -49,7 +49,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
     played = sum(str(each.get("media-type", "")).startswith(("audio/", "video/")) for each in root.iter())
     if played:
-        notes.append(f"{counted(played, 'recording or film', 'recordings or films')} inside left out")
+        notes.append(f"{with_noun(played, 'recording or film', 'recordings or films')} inside left out")
     text = "\n\n".join(block for block in blocks if block)
     return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*dict.fromkeys(notes), *gallery.notes()))
 

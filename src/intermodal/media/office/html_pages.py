@@ -31,7 +31,7 @@ from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
 from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.style_sheets import Compound, StyleRule, StyleSheets, compound_of, declarations
 from intermodal.media.office.text_encoding import decode_text
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 _DROPPED = ("script", "style", "template", "iframe", "object", "embed", "applet", "link", "meta", "base", "svg")
 _FORM: dict[str, Any] = {
@@ -83,7 +83,7 @@ def markdown(
     pieces = 0 if framed else remove_boilerplate(soup.body or soup)  # must run before links are unwrapped
     _clean(soup)
     if pieces:
-        notes.append(f"{counted(pieces, 'menu, banner or side column', _PIECES)} left out")
+        notes.append(f"{with_noun(pieces, 'menu, banner or side column', _PIECES)} left out")
     marks = {}
     for place, picture in enumerate(soup.find_all("img")):
         picture["data-place"] = str(place)
@@ -151,7 +151,7 @@ def remove_hidden(soup: BeautifulSoup, inside: Found | None) -> list[str]:
     for element in found:
         element.decompose()
     hidden += len(with_words)
-    return [*notes, f"{counted(hidden, 'hidden element')} left out"] if hidden else notes
+    return [*notes, f"{with_noun(hidden, 'hidden element')} left out"] if hidden else notes
 
 
 def _hidden(element: Any) -> bool:

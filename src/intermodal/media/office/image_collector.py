@@ -9,7 +9,7 @@ from collections.abc import Callable
 from intermodal.errors import InputError
 from intermodal.media.office.conversion_types import MAX_IMAGES, MIN_IMAGE_SIDE, EmbeddedFile
 from intermodal.media.worker_results import MediaProbeResult
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 Probe = Callable[[bytes], MediaProbeResult]
 
@@ -62,11 +62,11 @@ class ImageCollector:
     def notes(self) -> list[str]:
         found = []
         if self._left["tiny"]:
-            found.append(f"{counted(self._left['tiny'], 'image')} smaller than {MIN_IMAGE_SIDE} px left out")
+            found.append(f"{with_noun(self._left['tiny'], 'image')} smaller than {MIN_IMAGE_SIDE} px left out")
         if self._left["unreadable"]:
-            found.append(f"{counted(self._left['unreadable'], 'image')} of a kind that is not taken left out")
+            found.append(f"{with_noun(self._left['unreadable'], 'image')} of a kind that is not taken left out")
         if self._left["more"]:
-            found.append(f"{counted(self._left['more'], 'image')} after the first {MAX_IMAGES} left out")
+            found.append(f"{with_noun(self._left['more'], 'image')} after the first {MAX_IMAGES} left out")
         if self.outside:
-            found.append(f"{counted(self.outside, 'image')} on the web not fetched")
+            found.append(f"{with_noun(self.outside, 'image')} on the web not fetched")
         return found

@@ -20,7 +20,7 @@ from intermodal.media.office.eml import MALFORMED, raw_header
 from intermodal.media.office.html_pages import markdown
 from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.text_encoding import decode_text
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 _PAGES = ("text/html", "application/xhtml+xml")
 _MAX_PARTS = 10_000
@@ -72,7 +72,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     if not text and not gallery.pictures:
         raise InputEmpty("holds no text and no images", where=name, todo=_TODO)
     if others:
-        notes.append(f"{counted(len(others), 'page')} within the page left out")
+        notes.append(f"{with_noun(len(others), 'page')} within the page left out")
     if saved.cut:
         notes.append("its end is missing, so parts of it may be")
     return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))

@@ -26,7 +26,7 @@ from intermodal.media.office.conversion_types import MAX_DEPTH, ConvertedFile, E
 from intermodal.media.office.eml import HEADERS, MailParts, assemble_mail, one_line, plain_name
 from intermodal.media.office.image_collector import Probe
 from intermodal.media.office.text_encoding import decode_text
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 _RTF = 0x1009  # PidTagRtfCompressed (MS-OXPROPS 2.941)
 _MESSAGE = "__substg1.0_3701000D"  # PidTagAttachDataObject
@@ -55,7 +55,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     except _UNREADABLE:
         raise InputBroken("cannot be read as an Outlook message", todo="save it as EML or PDF") from None
     if lost:
-        leaves.notes.append(f"{counted(lost, 'attachment')} left out: only a link to it is in the message")
+        leaves.notes.append(f"{with_noun(lost, 'attachment')} left out: only a link to it is in the message")
     return assemble_mail(head, leaves, name, probe)
 
 
@@ -78,7 +78,7 @@ def _parts(message: oxmsg.Message, name: str, probe: Probe) -> MailParts:
             leaves.plain.append(made.text)
             leaves.notes += made.notes
             if made.pictures:
-                leaves.notes.append(f"{counted(len(made.pictures), 'image')} in its rich text left out")
+                leaves.notes.append(f"{with_noun(len(made.pictures), 'image')} in its rich text left out")
     return leaves
 
 

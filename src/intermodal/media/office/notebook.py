@@ -18,7 +18,7 @@ from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
 from intermodal.media.office.html_pages import markdown
 from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.text_encoding import decode_text
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _PICTURES = ("image/png", "image/jpeg", "png", "jpeg")
@@ -55,7 +55,7 @@ class _Reader:
         self._cut = 0
 
     def notes(self) -> list[str]:
-        return [f"{counted(self._cut, 'output')} cut at {_MAX_OUTPUT:,} characters"] if self._cut else []
+        return [f"{with_noun(self._cut, 'output')} cut at {_MAX_OUTPUT:,} characters"] if self._cut else []
 
     def cell(self, cell: dict[str, Any]) -> list[str]:
         said = _joined(cell.get("source", cell.get("input", "")))

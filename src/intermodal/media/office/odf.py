@@ -18,7 +18,7 @@ from intermodal.media.office.html_pages import markdown
 from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.office_package import OfficePackage
 from intermodal.media.office.sheet_table import SheetTable, column_name
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 _NS = "urn:oasis:names:tc:opendocument:xmlns:"
 _TEXT, _TABLE, _OFFICE = f"{{{_NS}text:1.0}}", f"{{{_NS}table:1.0}}", f"{{{_NS}office:1.0}}"
@@ -65,11 +65,11 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         raise InputTooLarge(f"holds {len(text):,} characters, more than {MAX_CHARS:,}", todo="pass the part you need")
     deleted = sum(1 for _ in body.iter(f"{_TEXT}deletion"))
     if deleted:
-        notes.append(f"{counted(deleted, 'deletion of tracked changes', 'deletions of tracked changes')} left out")
+        notes.append(f"{with_noun(deleted, 'deletion of tracked changes', 'deletions of tracked changes')} left out")
     if writer.hidden_passages:
-        notes.append(f"{counted(writer.hidden_passages, 'hidden passage')} left out")
+        notes.append(f"{with_noun(writer.hidden_passages, 'hidden passage')} left out")
     if writer.hidden:
-        notes.append(f"{counted(writer.hidden, 'hidden slide')} included")
+        notes.append(f"{with_noun(writer.hidden, 'hidden slide')} included")
     return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
 
 
@@ -262,7 +262,7 @@ def _workbook(sheets: Any, writer: _Writer, gallery: ImageCollector, notes: list
         for frame in sheet.iter(f"{_DRAW}frame"):
             blocks.append(markdown(writer.frame(frame), gallery, writer.inside)[0])
     if hidden:
-        notes.append(f"{counted(hidden, 'hidden sheet')} included")
+        notes.append(f"{with_noun(hidden, 'hidden sheet')} included")
     return "\n\n".join(block for block in blocks if block) if cells or gallery.pictures else ""
 
 

@@ -20,7 +20,7 @@ from intermodal.core.content import Value
 from intermodal.errors import InputBroken, InputEncrypted, InputTooLarge
 from intermodal.media.office import text_encoding  # noqa: F401 - names in a ZIP, and markup, may need any codec
 from intermodal.media.office.conversion_types import MAX_MEMBERS, MAX_PACKED, MAX_RATIO, RATIO_FROM
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 _PROLOG = 65_536  # bytes in which the first element must begin
 _TODO = "check that the file is complete and opens elsewhere"
@@ -57,7 +57,7 @@ class OfficePackage:
             raise InputEncrypted("is locked by a password", todo="save an unlocked copy")
         if len(members) > MAX_MEMBERS:
             raise InputTooLarge(
-                f"holds {counted(len(members), 'file')}, more than {MAX_MEMBERS:,}", todo="pass those you need"
+                f"holds {with_noun(len(members), 'file')}, more than {MAX_MEMBERS:,}", todo="pass those you need"
             )
         size = sum(member.file_size for member in members)
         if size > MAX_PACKED:

@@ -13,7 +13,7 @@ from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooL
 from intermodal.media.office.compound_file import CompoundFile
 from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
 from intermodal.media.office.image_collector import ImageCollector, Probe
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 _TODO = "open it and save it again as PPTX"
 # Types of records (MS-PPT 2.13.24).
@@ -48,7 +48,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     if len(text) > MAX_CHARS:
         raise InputTooLarge(f"holds {len(text):,} characters, more than {MAX_CHARS:,}", todo="pass fewer slides")
     unseen = sum(hidden for *_, hidden in slides)
-    notes = (f"{counted(unseen, 'hidden slide')} included",) if unseen else ()
+    notes = (f"{with_noun(unseen, 'hidden slide')} included",) if unseen else ()
     return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
 
 

@@ -32,7 +32,7 @@ from intermodal.media.office.office_package import (
     table,
     words,
 )
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 _PLAYED = (".mp4", ".m4v", ".mov", ".avi", ".wmv", ".mp3", ".m4a", ".wav", ".wma")
 _GRAPHIC = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}dm"
@@ -68,10 +68,10 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         raise InputTooLarge(f"holds {len(text):,} characters, more than {MAX_CHARS:,}", todo="pass fewer slides")
     hidden = sum(hid for _, _, hid in slides)
     if hidden:
-        notes.append(f"{counted(hidden, 'hidden slide')} included")
+        notes.append(f"{with_noun(hidden, 'hidden slide')} included")
     played = sum(member.lower().endswith(_PLAYED) for member in package.names)
     if played:
-        notes.append(f"{counted(played, 'recording or film', 'recordings or films')} inside left out")
+        notes.append(f"{with_noun(played, 'recording or film', 'recordings or films')} inside left out")
     return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
 
 

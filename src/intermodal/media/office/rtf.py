@@ -20,7 +20,7 @@ from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
 from intermodal.media.office.html_pages import markdown
 from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.word_html import ListItem, address_in, as_html, mark_link, nested_list
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 _TOKEN = re.compile(
     r"\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-fA-F]{2})|\\([^a-zA-Z])|([{}])|[\r\n]+|([^\\{}\r\n]+)", re.DOTALL
@@ -58,7 +58,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     for number, what in ((reader.deleted, "deleted passage"), (reader.hidden, "hidden passage"),
                          (reader.objects, "embedded file"), (reader.drawn, "image of another kind")):  # fmt: skip
         if number:
-            notes.append(f"{counted(number, what, 'images of other kinds' if 'kind' in what else '')} left out")
+            notes.append(f"{with_noun(number, what, 'images of other kinds' if 'kind' in what else '')} left out")
     return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from intermodal.errors import InputTooLarge
 from intermodal.media.office.conversion_types import MAX_CELLS
 from intermodal.media.office.office_package import table
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 _BIG = 1_000  # rows above which a note states the size of the table
 _NAMED = 20  # hidden rows, hidden columns and merged areas listed by name; the rest is counted
@@ -59,9 +59,9 @@ class SheetTable:
             found.append(f"sheet {self.name} has {len(self._rows):,} rows of {wide:,} columns")
         rows, columns = len(self.hidden_rows), len(self._columns_unseen())
         if rows:
-            found.append(f"sheet {self.name}: {counted(rows, 'hidden row')} included")
+            found.append(f"sheet {self.name}: {with_noun(rows, 'hidden row')} included")
         if columns:
-            found.append(f"sheet {self.name}: {counted(columns, 'hidden column')} included")
+            found.append(f"sheet {self.name}: {with_noun(columns, 'hidden column')} included")
         return found
 
     def _used(self) -> list[int]:

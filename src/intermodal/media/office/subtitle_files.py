@@ -11,7 +11,7 @@ from intermodal.media.office.conversion_types import ConvertedFile
 from intermodal.media.sniff import read_text
 from intermodal.media.text import subtitle_cues
 from intermodal.media.worker_results import SubtitleLine
-from intermodal.plans.numbers import clock, counted
+from intermodal.plans.numbers import clock, with_noun
 
 text_encoding: ModuleType | None
 try:  # installed with the extra "documents"; files in UTF-8 do not need it
@@ -34,7 +34,7 @@ def convert(data: bytes, name: str, probe: object) -> ConvertedFile:
     if not said:
         return ConvertedFile(text=text, notes=(*notes, "holds no subtitles that can be read: taken as it is"))
     last = clock(max(line.until for line in said))
-    told = f"{counted(len(said), 'line')} of subtitles up to {last}, each with its time"
+    told = f"{with_noun(len(said), 'line')} of subtitles up to {last}, each with its time"
     return ConvertedFile(text="\n".join(_in_lines(said)), notes=(*notes, told))
 
 

@@ -26,7 +26,7 @@ from intermodal.media.office.conversion_types import ConvertedFile, EmbeddedFile
 from intermodal.media.office.image_collector import Probe
 from intermodal.media.office.office_package import local_name
 from intermodal.media.office.style_sheets import Compound, StyleRule, StyleSheets, compound_of, declarations
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 _SVG, _HREF = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 _LEAST, _MOST = 800, 2_000  # pixels of the longer side; a drawing has no pixels of its own
@@ -58,9 +58,9 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     root = _root(data)
     notes, left = list[str](), _cleaned(root, probe)
     if left:
-        notes.append(f"{counted(left, 'image')} in it left out: on the web, or of a kind that is not taken")
+        notes.append(f"{with_noun(left, 'image')} in it left out: on the web, or of a kind that is not taken")
     if hidden := _remove_hidden(root):
-        notes.append(f"{counted(hidden, 'hidden element')} left out")
+        notes.append(f"{with_noun(hidden, 'hidden element')} left out")
     said = list(_words(root))
     try:
         width, height = _side(root)
@@ -73,7 +73,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         raise InputBroken("cannot be drawn", todo=_TODO) from None
     unwritten = _write(image, root)
     if unwritten:
-        notes.append(f"{counted(unwritten, 'label')} given as words only: no font here has the letters")
+        notes.append(f"{with_noun(unwritten, 'label')} given as words only: no font here has the letters")
     if not said and image.getchannel("A").getextrema() == (0, 0):
         raise InputEmpty("draws nothing", where=name, todo="check what wrote this file")
     out = io.BytesIO()

@@ -16,7 +16,7 @@ from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooL
 from intermodal.media.office.conversion_types import MAX_CELLS, MAX_CHARS, ConvertedFile
 from intermodal.media.office.image_collector import Probe
 from intermodal.media.office.sheet_table import SheetTable, displayed_value
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 _VISIBLE = python_calamine.SheetVisibleEnum.Visible
 
@@ -44,7 +44,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     notes = [note for grid in grids for note in grid.notes()]
     hidden = sum(grid.hidden for grid in grids)
     if hidden:
-        notes.append(f"{counted(hidden, 'hidden sheet')} included")
+        notes.append(f"{with_noun(hidden, 'hidden sheet')} included")
     return ConvertedFile(text=text, notes=tuple(notes))
 
 

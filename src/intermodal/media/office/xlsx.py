@@ -22,7 +22,7 @@ from intermodal.media.office.conversion_types import MAX_CELLS, MAX_CHARS, Conve
 from intermodal.media.office.image_collector import ImageCollector, Probe
 from intermodal.media.office.office_package import OfficePackage, chart_table, drawn_words, local_name, words
 from intermodal.media.office.sheet_table import SheetTable, column_index, displayed_value
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 _MAX_COLUMNS = 16_384  # of a sheet of Excel
 _COLUMN, _ROW = re.compile(rb"<(?:\w{1,20}:)?col ([^>]{1,500})"), re.compile(rb"<(?:\w{1,20}:)?row ([^>]{1,500})")
@@ -62,9 +62,9 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     if len(text) > MAX_CHARS:
         raise InputTooLarge(f"holds {len(text):,} characters, more than {MAX_CHARS:,}", todo="pass one sheet as CSV")
     if count.hidden:
-        notes.append(f"{counted(count.hidden, 'hidden sheet')} included")
+        notes.append(f"{with_noun(count.hidden, 'hidden sheet')} included")
     if count.unsaved:
-        notes.append(f"{counted(count.unsaved, 'formula')} without a saved value shown as written")
+        notes.append(f"{with_noun(count.unsaved, 'formula')} without a saved value shown as written")
     return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
 
 

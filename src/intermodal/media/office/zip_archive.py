@@ -13,7 +13,7 @@ from intermodal.media.office.conversion_types import MAX_ATTACHED, MAX_ATTACHMEN
 from intermodal.media.office.eml import one_line
 from intermodal.media.office.image_collector import Probe
 from intermodal.media.office.office_package import OfficePackage
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 _BESIDE = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")  # leftovers of file managers
 
@@ -31,7 +31,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         body = package.read(member)
         size += len(body)
         kept.append(EmbeddedFile(data=body, name=_named(member)))
-    notes = (f"{counted(left, 'file')} left out: too many or too large",) if left else ()
+    notes = (f"{with_noun(left, 'file')} left out: too many or too large",) if left else ()
     listed = [_named(member) for member in files[:200]]
     more = f"\n- and {len(files) - 200:,} more" if len(files) > 200 else ""
     text = "Files:\n\n" + "\n".join(f"- {each}" for each in listed) + more

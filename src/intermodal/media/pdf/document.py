@@ -46,7 +46,7 @@ from intermodal.media.text.invisible_characters import strip_invisible
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.media.worker_results import MediaProbeResult
 from intermodal.plans.facts import SCANNED_BELOW, Box, PageFacts
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 
 T = TypeVar("T")
 Encode = Callable[[Any], T]
@@ -83,7 +83,7 @@ def probe(data: Data, media_type: str) -> MediaProbeResult:
         ]
     unseen = {page.number: len(hidden.split()) for page, hidden in probed if hidden}
     if unseen:
-        left = counted(sum(unseen.values()), "hidden word")
+        left = with_noun(sum(unseen.values()), "hidden word")
         notes = (*notes, f"{left} of {_listed([*unseen])} left out: nothing of them is seen on the page")
     if len(probed) > MAX_PAGES_WITH_WORDS:
         last = f"page {MAX_PAGES_WITH_WORDS}"

@@ -127,7 +127,7 @@ def _native_inputs(bundle: Bundle, option: ConversionOption, token_rules: TokenR
                 kind=bundle.kind,
                 tokens=tokens,
                 count=len(bundle.parts),
-                counted_as=_counted_as(bundle, option.conversions[0]),
+                counted_as=_billed_kind(bundle, option.conversions[0]),
             )
         ]
     found: list[NativeInput] = []
@@ -139,13 +139,13 @@ def _native_inputs(bundle: Bundle, option: ConversionOption, token_rules: TokenR
         found.append(
             NativeInput(
                 part=part.index, title=title, kind=bundle.kind, tokens=_native_tokens(conversion, token_rules),
-                counted_as=_counted_as(bundle, conversion),
+                counted_as=_billed_kind(bundle, conversion),
             )
         )  # fmt: skip
     return found
 
 
-def _counted_as(bundle: Bundle, conversion: PartConversion) -> Kind | Literal[""]:
+def _billed_kind(bundle: Bundle, conversion: PartConversion) -> Kind | Literal[""]:
     """Return "image" for rendered pages, which count as images."""
     return "image" if bundle.kind == "document" and conversion.pictures else ""
 

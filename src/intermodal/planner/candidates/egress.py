@@ -17,7 +17,7 @@ from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment
 from intermodal.planner.route_estimates.routes import Route
 from intermodal.plans.facts import PartFacts
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 from intermodal.plans.plan import Send
 from intermodal.plans.step import Call, DescribeImages
 
@@ -38,7 +38,7 @@ def route_sends(case: PlanningCase, route: Route, written: SendCache) -> tuple[S
     if route.endpoint.host.zone not in LOCAL_ZONES:
         found += _texts(case, case.texts, route.endpoint)
         if case.request.tools:
-            found.append(_send(counted(len(case.request.tools), "tool"), "text", "the request", route.endpoint))
+            found.append(_send(with_noun(len(case.request.tools), "tool"), "text", "the request", route.endpoint))
         for bundle, option in zip(case.bundles, route.assignment.options, strict=True):
             if option.name == "native":
                 describe_sound = _video_sound if bundle.kind == "video" else _describe_recordings
@@ -140,9 +140,9 @@ def _as_it_is(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     if bundle.kind == "video":
         return (f"{seconds} video" if count == 1 else f"{count} videos, {seconds} in all"), "video"
     if bundle.kind == "image":
-        return f"{counted(count, 'image')} {_sizes([part for part, _ in pairs])}", "image"
-    pages = counted(sum(len(conversion.leaves) for _, conversion in pairs), "page")
-    return f"{counted(count, 'document')} {'of' if count == 1 else 'with'} {pages}", "document"
+        return f"{with_noun(count, 'image')} {_sizes([part for part, _ in pairs])}", "image"
+    pages = with_noun(sum(len(conversion.leaves) for _, conversion in pairs), "page")
+    return f"{with_noun(count, 'document')} {'of' if count == 1 else 'with'} {pages}", "document"
 
 
 def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
@@ -156,7 +156,7 @@ def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     count = sum(step.count for step in _steps_of(name, pairs))
     if not count:
         return "", "image"
-    return (counted(count, "page image") if bundle.kind == "document" else _frames(count, bundle, pairs)), "image"
+    return (with_noun(count, "page image") if bundle.kind == "document" else _frames(count, bundle, pairs)), "image"
 
 
 def _describe_recordings(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
@@ -186,7 +186,7 @@ def _video_sound(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
 
 def _frames(count: int, bundle: Bundle, pairs: Pairs) -> str:
     exact = all(p.reads[0] == p.reads[2] for _, conversion in pairs for p in conversion.steps if p.op == "frames")
-    return f"{'' if exact else 'up to '}{counted(count, 'frame')}"
+    return f"{'' if exact else 'up to '}{with_noun(count, 'frame')}"
 
 
 def _sizes(parts: list[PartFacts]) -> str:
@@ -210,11 +210,11 @@ def _describe_derived_text(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
 def _pictures(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     if bundle.kind == "document":
         count = sum(len(conversion.pictures) for _, conversion in pairs)
-        return (counted(count, "page image") if count else ""), "image"
+        return (with_noun(count, "page image") if count else ""), "image"
     if any(step.op == "resize" for _, conversion in pairs for step in conversion.steps):
         sizes = sorted({picture[:2] for _, conversion in pairs for picture in conversion.pictures})
         ends = [sizes[0], sizes[-1]] if len(sizes) > 1 else sizes
-        return f"{counted(len(pairs), 'image')} {' to '.join(f'{wide}x{high}' for wide, high in ends)}", "image"
+        return f"{with_noun(len(pairs), 'image')} {' to '.join(f'{wide}x{high}' for wide, high in ends)}", "image"
     if bundle.kind == "image" and not any(step.op == "frames" for _, conversion in pairs for step in conversion.steps):
         return _as_it_is(bundle, pairs)
     count = sum(p.count for _, conversion in pairs for p in conversion.steps if p.op == "frames" and p.shown)

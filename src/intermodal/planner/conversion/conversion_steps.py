@@ -60,7 +60,7 @@ from intermodal.planner.conversion.page_relevance import page_numbers
 from intermodal.planner.conversion.script_support import reader_script
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import ConversionOutcome, PageFacts, PartFacts, SubtitleFacts
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 from intermodal.plans.step import (
     DescribeImages,
     ExtractSound,
@@ -473,7 +473,7 @@ def subtitles(case: PlanningCase, part: PartFacts, track: SubtitleFacts, *, time
     """Return the step of extracting a subtitle track."""
     return with_outcome(
         ConversionStep(
-            op="subtitles", title=f"{track.language or 'language not stated'}, {counted(track.lines, 'line')}",
+            op="subtitles", title=f"{track.language or 'language not stated'}, {with_noun(track.lines, 'line')}",
             tokens=text_tokens(track.chars, 0, track.scripts),
             parameters=ExtractSubtitles(track=track.track, timed=timed),
             seconds=at_each(lambda level: demux_seconds(case.rates_of_media, level, 0.0)),

@@ -56,7 +56,7 @@ from intermodal.planner.conversion.script_support import loses_words
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import PartFacts, SubtitleFacts
-from intermodal.plans.numbers import counted
+from intermodal.plans.numbers import with_noun
 from intermodal.plans.step import SampleFrames
 
 _ASPECTS_OF_SOUND: dict[str, tuple[Aspect, ...]] = {  # of speech
@@ -170,7 +170,7 @@ def subtitle_gap(part: PartFacts, track: SubtitleFacts) -> str:
     if track.forced or _PARTLY.search(track.title):
         return "are only for what is foreign, written or beside it"
     if track.lines < _A_MINUTE * seconds / 60 or track.shown < _SHARE * seconds:
-        return f"have {counted(track.lines, 'line')} in {seconds:,.0f} s"
+        return f"have {with_noun(track.lines, 'line')} in {seconds:,.0f} s"
     if track.last < _REACHES * seconds:
         return f"end after {track.last:,.0f} of {seconds:,.0f} s"
     return ""

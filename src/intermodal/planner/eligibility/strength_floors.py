@@ -65,7 +65,7 @@ def search_with_floors(case: PlanningCase, left: EligibleEndpoints) -> FloorSear
     for floors in _lower_floors(top):
         settled = FloorSearch(floors, Search(case, left, floors).run(), top, [])
         if settled.found.routes:
-            settled.passed_over = _passed_over(case, left, top, floors)
+            settled.passed_over = _excluded_stronger(case, left, top, floors)
             return _keeping_more(case, left, settled) or settled
     assert settled is not None
     return settled
@@ -213,7 +213,7 @@ def _stronger(left: EligibleEndpoints, job: Job, floors: StrengthFloors) -> list
     return sorted(found, key=lambda group: (-group.tier(task), group.number))
 
 
-def _passed_over(
+def _excluded_stronger(
     case: PlanningCase, left: EligibleEndpoints, top: StrengthFloors, floors: StrengthFloors
 ) -> list[EndpointRejection]:
     """Return the converters stronger than those used, and why every route through them is rejected."""

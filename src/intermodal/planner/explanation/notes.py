@@ -64,7 +64,7 @@ def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[
     found += _licence_notes(case, chosen)
     found += _not_yet(case, candidate)
     found += _unverified_source_notes(case, candidate)
-    found += _chosen_by(case, chosen)
+    found += _page_selection_note(case, chosen)
     if isinstance(case.request.output, ScoresOutput):
         found.append(scores_text(chosen.endpoint.model, independent=case.request.output.independent))
     found += file_notes(case, chosen.assignment, candidate)
@@ -93,7 +93,7 @@ def file_notes(case: PlanningCase, assignment: Assignment, candidate: Candidate)
     ]
 
 
-def _chosen_by(case: PlanningCase, chosen: Route) -> list[str]:
+def _page_selection_note(case: PlanningCase, chosen: Route) -> list[str]:
     """Return a note on how pages were selected, if some were omitted."""
     ranking = case.facts.ranking
     if ranking is None or not any(option.left_out for option in chosen.assignment.options):

@@ -27,8 +27,8 @@ from intermodal.plans.verdict import (
     Other,
     Verdict,
     joined_names,
-    lost,
     lost_as_text,
+    lost_aspects,
     needed_beyond_text,
     needed_losses,
     possible_losses,
@@ -133,7 +133,7 @@ def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, ve
         _conversions(option, conversion) for option in assignment.options for conversion in option.conversions
     )
     after = f" after {number_word(conversions)} conversion{'s' if conversions != 1 else ''}" if conversions else ""
-    looked_at = _looked_at(case, assignment)
+    looked_at = _non_text_inputs(case, assignment)
     kind = "speech translation" if case.job == "transcribe" and case.into else _OTHER_KINDS.get(case.job, "")
     if answering.model.matches_images:
         return _matching(case, verdict, after)
@@ -234,8 +234,10 @@ def _alone(case: PlanningCase, assignment: Assignment, answering: Endpoint, verd
         seers = joined_names(describers(assignment))
         return f"a language model alone is not enough, {_beyond(verdict)}; {seers} sees it and puts it in words"
     if verdict.value == "unknown":
-        return hint("{}; {}, which loses {}", _open(verdict), how, lost(verdict))
-    return hint("a language model is enough, {}{}{}", how, _given_up(case, verdict), _no_matter(answering, turned))
+        return hint("{}; {}, which loses {}", _open(verdict), how, lost_aspects(verdict))
+    return hint(
+        "a language model is enough, {}{}{}", how, _unneeded_losses(case, verdict), _no_matter(answering, turned)
+    )
 
 
 def _pairs(case: PlanningCase, assignment: Assignment) -> list[tuple[Bundle, ConversionOption]]:
@@ -249,7 +251,7 @@ def _beside(case: PlanningCase, looked_at: str, verdict: Verdict) -> str:
     if verdict.value == "broader_needed":
         return f"a language model is not enough, {_beyond(verdict)}; {looked_at}, which keeps it"
     if verdict.value == "unknown":
-        loss = lost(verdict)
+        loss = lost_aspects(verdict)
         return hint("{}; {}, which {}", _open(verdict), looked_at, f"loses {loss}" if loss else "keeps everything")
     other = verdict.language_model
     without = lost_as_text(verdict)
@@ -299,9 +301,9 @@ def _beyond(verdict: Verdict) -> str:
     return f"text would lose {needed_beyond_text(verdict)}"
 
 
-def _given_up(case: PlanningCase, verdict: Verdict) -> str:
+def _unneeded_losses(case: PlanningCase, verdict: Verdict) -> str:
     """Return the losses that no need seems to require."""
-    loss = lost(verdict)
+    loss = lost_aspects(verdict)
     return hint("; {} {} lost, which {}", loss, _verb_for(loss), _harmless_loss_reason(case)) if loss else ""
 
 
@@ -367,7 +369,7 @@ def _conversions(option: ConversionOption, conversion: PartConversion) -> int:
     return any(step.endpoint is not None or step.op == "extract" for step in conversion.steps)
 
 
-def _looked_at(case: PlanningCase, assignment: Assignment) -> str:
+def _non_text_inputs(case: PlanningCase, assignment: Assignment) -> str:
     """Return the inputs that are more than text, grouped by option; "" if there are none."""
     alike: dict[tuple[Kind, str], list[tuple[PartFacts, PartConversion]]] = {}
     for bundle, option in zip(case.bundles, assignment.options, strict=True):
@@ -421,7 +423,7 @@ def route_warnings(case: PlanningCase, assignment: Assignment) -> tuple[str, ...
         for aspect in option.missed:
             found.append(f"loses {aspect} of {bundle.title}: {_why(case, aspect, bundle)}")
         if option.left_out:
-            found += _left_out(bundle, option)
+            found += _omitted_pages(bundle, option)
         found += _unread_figures(bundle, option)
         for part in bundle.parts:
             if part.kind == "image" and part.frames > 1 and option.name not in ("frames", "read"):
@@ -490,7 +492,7 @@ def _suggestion_reason(aspect: Aspect, bundle: Bundle) -> str:
     return _SUGGESTION_REASONS.get(aspect, "it seems to be about that")
 
 
-def _left_out(bundle: Bundle, option: ConversionOption) -> list[str]:
+def _omitted_pages(bundle: Bundle, option: ConversionOption) -> list[str]:
     found: list[str] = []
     for part, pages, conversion in zip(bundle.parts, bundle.pages, option.conversions, strict=True):
         used = {page for step in conversion.steps for page in step.pages}
