@@ -61,7 +61,7 @@ async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Req
             try:
                 loaded = await fetcher.load(part.source)
                 found = await _tiff_pages(part, loaded, worker, request.policy.pages)
-                found = found or await _extracted(part, loaded, worker)
+                found = found or await _extract_parts(part, loaded, worker)
                 if found is not None:
                     made[index] = found
             except Exception as error:
@@ -134,7 +134,7 @@ async def _tiff_pages(
     )
 
 
-async def _extracted(part: MediaPart, loaded: LoadedFile, worker: MediaWorker) -> tuple[Part, ...] | None:
+async def _extract_parts(part: MediaPart, loaded: LoadedFile, worker: MediaWorker) -> tuple[Part, ...] | None:
     """Return the parts of a file, None if its format is not converted."""
     source = part.source
     within = source.origins if isinstance(source, BytesSource) else ()

@@ -82,7 +82,7 @@ def read_megapixels(width: int, height: int) -> tuple[float, float, float]:
     whole, shrink = width * height / 1e6, shrink_to_read(width, height)
     if shrink == 1:
         return (whole, whole, whole)
-    tiled = _tiled(width) * _tiled(height) / 1e6
+    tiled = _tiled_side(width) * _tiled_side(height) / 1e6
     if not shrink:
         return (tiled, tiled, tiled)
     once = whole * min(1.0, COUNTED_SIDE / max(width, height)) ** 2
@@ -103,7 +103,7 @@ def shrink_to_read(width: int, height: int) -> float:
     return shrink if shrink < 1 and width * height * shrink**2 <= READ_WHOLE**2 else 0.0
 
 
-def _tiled(length: int) -> int:
+def _tiled_side(length: int) -> int:
     """Return the pixels of a side in all tiles together."""
     if length <= TILE_SIDE:
         return length

@@ -84,7 +84,7 @@ async def open_request(request: Request, worker: MediaWorker, *, fetcher: Fetche
         try:
             async with limiter:
                 loaded = await fetcher.load(part.source)
-                opening.found[index] = await _probed(index, part, loaded, worker), loaded.data
+                opening.found[index] = await _probe_part(index, part, loaded, worker), loaded.data
         except Exception as error:
             opening.failed[index] = error
             group.cancel_scope.cancel()
@@ -165,7 +165,7 @@ async def sniff_loaded(data: Data, name: str) -> tuple[Kind, str]:
     return await offload(len(data) > HEAVY, sniff, data, name)
 
 
-async def _probed(index: int, part: MediaPart, loaded: LoadedFile, worker: MediaWorker) -> PartFacts:
+async def _probe_part(index: int, part: MediaPart, loaded: LoadedFile, worker: MediaWorker) -> PartFacts:
     kind, media_type = await sniff_loaded(loaded.data, loaded.name)
     _check_declared(part, kind, loaded.name)
     common = PartFacts(

@@ -67,7 +67,7 @@ _X32 = 0x40000000  # x32 calls, the second 64-bit interface of x86, begin here
 _EPERM, _ENOSYS = 1, 38
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 
-_held: tuple[str, ...] = ()
+_active_fences: tuple[str, ...] = ()
 
 
 def apply_sandbox() -> None:
@@ -75,19 +75,21 @@ def apply_sandbox() -> None:
 
     Must be called while it has one thread: earlier threads would not be confined.
     """
-    global _held
+    global _active_fences
     if sys.platform != "linux":
         return
     library = ctypes.CDLL(None, use_errno=True)
     if library.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
         return
     # Landlock first: its rules open files and make system calls of their own.
-    _held = tuple(name for name, hold in (("landlock", _restrict_files), ("seccomp", _filter_calls)) if hold(library))
+    _active_fences = tuple(
+        name for name, hold in (("landlock", _restrict_files), ("seccomp", _filter_calls)) if hold(library)
+    )
 
 
 def active_mechanisms() -> tuple[str, ...]:
     """Return the active mechanisms: "landlock", "seccomp"."""
-    return _held
+    return _active_fences
 
 
 # ---- Landlock ------------------------------------------------------------------------------------
@@ -236,9 +238,9 @@ def probe_limits() -> dict[str, bool]:
         found["reading"] = not _opens("/", os.O_RDONLY)
         temporary = getattr(os, "O_TMPFILE", None)
         found["writing"] = temporary is not None and not _opens("/tmp", temporary | os.O_RDWR)
-        found["network"] = _refused(lambda: socket.socket().close())
-        found["programs"] = _refused(lambda: os.execv("/", ["/"]))
-        found["processes"] = _refused(_forked)
+        found["network"] = _is_refused(lambda: socket.socket().close())
+        found["programs"] = _is_refused(lambda: os.execv("/", ["/"]))
+        found["processes"] = _is_refused(_fork_and_wait)
     return {name: found[name] for name in PROBED_LIMITS}
 
 
@@ -250,7 +252,7 @@ def _opens(path: str, flags: int) -> bool:
     return True
 
 
-def _refused(attempt: Callable[[], object]) -> bool:
+def _is_refused(attempt: Callable[[], object]) -> bool:
     """Return True if the kernel refuses the call itself (EPERM), and not only its arguments."""
     try:
         attempt()
@@ -259,7 +261,7 @@ def _refused(attempt: Callable[[], object]) -> bool:
     return False
 
 
-def _forked() -> None:
+def _fork_and_wait() -> None:
     child = os.fork()
     if child == 0:
         os._exit(0)

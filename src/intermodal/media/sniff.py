@@ -499,7 +499,7 @@ def _words_of(data: Data, name: str) -> Iterator[str]:
     if encoding in ("utf-8", "utf-8-sig") and _has_controls(data):
         raise InputUnsupported("is of no kind that is known", where=name, todo=_TAKEN)
     try:
-        yield from _decoded(data, encoding)
+        yield from _decode_pieces(data, encoding)
     except UnicodeDecodeError:
         share = sum(byte > 127 for byte in data[:4096]) / min(len(data), 4096)
         if share > 0.3 and ending_of(name) not in (*_TEXT_TYPES, *_TEXT_ENDINGS):
@@ -516,7 +516,7 @@ def _has_controls(data: Data) -> bool:
     return any(len(piece.translate(None, _CONTROLS)) != len(piece) for piece in pieces)
 
 
-def _decoded(data: Data, encoding: str) -> Iterator[str]:
+def _decode_pieces(data: Data, encoding: str) -> Iterator[str]:
     """Yield ``data.decode(encoding)`` in pieces.
 
     A single call would hold the interpreter lock until its end.

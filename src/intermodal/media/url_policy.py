@@ -88,17 +88,19 @@ class UrlTarget(Value):
 def parse_url(text: str) -> UrlTarget:
     """Parse a URL. Raises UrlBlocked if it is not allowed, or if parsers could interpret it differently."""
     if len(text) > MAX_URL_LENGTH:
-        raise _blocked("the URL is too long", text[:40] + "…")
+        raise _blocked_error("the URL is too long", text[:40] + "…")
     if _AMBIGUOUS.search(text):
-        raise _blocked("the URL holds blanks, backslashes or control characters", _shown(text))
+        raise _blocked_error("the URL holds blanks, backslashes or control characters", _printable_url(text))
     scheme, colon, rest = text.partition("://")
     scheme = scheme.lower()
     if not colon or scheme not in _PORTS:
         todo = _PATH if scheme == "file" else "download it and pass the file"
-        raise _blocked("only http and https URLs are fetched", _shown(text), todo)
+        raise _blocked_error("only http and https URLs are fetched", _printable_url(text), todo)
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "@" in authority:
-        raise _blocked("the URL carries a user name or password", _shown(text), "download it and pass the file")
+        raise _blocked_error(
+            "the URL carries a user name or password", _printable_url(text), "download it and pass the file"
+        )
     host, port, literal = _host_and_port(authority, scheme, text)
     tail = rest[len(authority) :].partition("#")[0]
     path, question, query = tail.partition("?")
@@ -107,7 +109,7 @@ def parse_url(text: str) -> UrlTarget:
     shown_host = f"[{host}]" if ":" in host else host
     shown_port = "" if port == _PORTS[scheme] else f":{port}"
     return UrlTarget(
-        scheme=scheme, host=host, port=port, path=_quoted(path) + question + _quoted(query), literal=literal,
+        scheme=scheme, host=host, port=port, path=_percent_encode(path) + question + _percent_encode(query), literal=literal,
         shown=f"{scheme}://{shown_host}{shown_port}{path if path != '/' else ''}",
         name=printable(unquote(path.rpartition("/")[2])) or host,
     )  # fmt: skip
@@ -126,7 +128,7 @@ def blocked_address(shown: str) -> UrlBlocked:
 
     It does not name the address, which would reveal the network.
     """
-    return _blocked(
+    return _blocked_error(
         "the URL leads to an address that is not on the open internet",
         shown,
         action("pass a local file by its path", http=_BYTES),
@@ -140,7 +142,7 @@ def printable(text: str) -> str:
 
 
 def _host_and_port(authority: str, scheme: str, text: str) -> tuple[str, int, bool]:
-    odd = _blocked("the URL's host is not plainly written", _shown(text), "write it as name or name:port")
+    odd = _blocked_error("the URL's host is not plainly written", _printable_url(text), "write it as name or name:port")
     if authority.startswith("["):
         inside, bracket, after = authority[1:].partition("]")
         if not bracket or "%" in inside or (after and not after.startswith(":")):
@@ -162,7 +164,7 @@ def _host_and_port(authority: str, scheme: str, text: str) -> tuple[str, int, bo
         except ValueError:
             raise odd from None
     if any(host == name or host.endswith("." + name) for name in _HOME_NAMES):
-        raise blocked_address(_shown(text))
+        raise blocked_address(_printable_url(text))
     return host, number, False
 
 
@@ -186,15 +188,15 @@ def _check_second_parser(text: str, host: str) -> None:
         except ValueError:
             other = None
     if other != host:
-        raise _blocked("the URL can be read in two ways", _shown(text))
+        raise _blocked_error("the URL can be read in two ways", _printable_url(text))
 
 
-def _quoted(text: str) -> str:
+def _percent_encode(text: str) -> str:
     """Return text with characters beyond ASCII percent-encoded."""
     return "".join(letter if letter.isascii() else "".join(f"%{b:02X}" for b in letter.encode()) for letter in text)
 
 
-def _shown(text: str) -> str:
+def _printable_url(text: str) -> str:
     """Return a URL in a form that may be printed: without query, user name and control characters."""
     bare = re.split(r"[?#]", text, maxsplit=1)[0]
     scheme, colon, rest = bare.partition("://")
@@ -209,5 +211,5 @@ def _shown(text: str) -> str:
     return bare if len(bare) <= 100 else bare[:97] + "…"
 
 
-def _blocked(what: str, where: str, todo: str = "") -> UrlBlocked:
+def _blocked_error(what: str, where: str, todo: str = "") -> UrlBlocked:
     return UrlBlocked(what, where=where, todo=todo or "check the URL")

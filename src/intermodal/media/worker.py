@@ -83,10 +83,10 @@ def _of_layers(pages: tuple[PageFacts, ...]) -> list[str]:
     """Return notes about the text layers of pages."""
     notes: list[str] = [*_decoder("pdf.document").layer_notes(pages)]
     written = any(page.chars and not page.scanned for page in pages)
-    return notes if not written or _installed("liteparse") else [*notes, _NOT_LAID_OUT]
+    return notes if not written or _is_installed("liteparse") else [*notes, _NOT_LAID_OUT]
 
 
-def _installed(package: str) -> bool:
+def _is_installed(package: str) -> bool:
     with sandbox.allow_files():
         return importlib.util.find_spec(package) is not None
 
@@ -151,7 +151,7 @@ def mask(data: Data, name: str, transparent: bool) -> dict[str, Any]:
 
 def codes(data: Data, name: str) -> list[dict[str, Any]]:
     """Return the QR codes and bar codes on an image as ``Barcode`` dicts, [] if the reader is not installed."""
-    if not _installed("zxingcpp"):
+    if not _is_installed("zxingcpp"):
         return []
     with sandbox.allow_files():
         importlib.import_module("zxingcpp")
@@ -200,7 +200,7 @@ def _converter(media_type: str, name: str) -> Callable[[bytes, str], ConvertedFi
     if media_type.startswith(PLUGIN_TYPE):
         return _plugin_converter(media_type.removeprefix(PLUGIN_TYPE)).convert
     module, needed = _CONVERTERS[media_type]
-    if not all(map(_installed, needed)):
+    if not all(map(_is_installed, needed)):
         raise NotInstalled("what converts it is not installed", where=name, todo=f"run: {EXTRA_TODO}")
     converter, image = _decoder(module), _decoder("image.decoder")
 

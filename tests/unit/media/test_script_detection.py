@@ -87,7 +87,7 @@ def test_of_what_is_no_page_nothing_is_told(image: Image.Image) -> None:
 def test_the_model_has_a_weight_for_each_pattern_and_a_language_for_each_script() -> None:
     from intermodal.local.embedded.tesseract import SCRIPTS
 
-    model = script_detection._shipped
+    model = script_detection._LIKELIHOODS
     found = script_detection.count_patterns(Image.open(WRITTEN / "greek.png").convert("L"))
     assert found is not None and all(len(row) == sum(map(len, found)) for row in model.rows())
     told = set(model.scripts) - {*script_detection.READ_SCRIPTS, script_detection.TURNED}

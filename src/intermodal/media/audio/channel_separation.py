@@ -45,7 +45,7 @@ def channels_differ(box: Any, stream: Any) -> bool:
 
     Reads from the container's present position.
     """
-    left, right = _sampled(box, stream)
+    left, right = _read_samples(box, stream)
     return voices_differ(left, right)
 
 
@@ -148,7 +148,7 @@ def _correlation(one: Sequence[float], other: Sequence[float]) -> float:
     return apart / spread if spread else 1.0
 
 
-def _sampled(box: Any, stream: Any) -> tuple[array[int], array[int]]:
+def _read_samples(box: Any, stream: Any) -> tuple[array[int], array[int]]:
     """Return the samples of the first two minutes of both channels, at 4 kHz."""
     channels = array("h"), array("h")
     resampler = _resampler()

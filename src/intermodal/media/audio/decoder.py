@@ -41,10 +41,10 @@ def probe(data: Data, media_type: str) -> MediaProbeResult:
 
     Two-channel recordings are decoded for some minutes to detect separate voices.
     """
-    return _probed(data, media_type, compared=True)
+    return _probe(data, media_type, compared=True)
 
 
-def _probed(data: Data, media_type: str, *, compared: bool) -> MediaProbeResult:
+def _probe(data: Data, media_type: str, *, compared: bool) -> MediaProbeResult:
     """Probe a recording.
 
     ``compared``: also detect whether each of two channels has its own voice, by decoding two minutes.
@@ -86,7 +86,7 @@ def differ(box: Any, stream: Any, count: int) -> bool:
 
 def pcm(data: Data, media_type: str, report: Report) -> Iterator[bytearray]:
     """Yield all channels mixed to one, as signed 16-bit little-endian samples at 16 kHz, in pieces of a megabyte."""
-    for _, piece in _resampled(data, media_type, report, "mono"):
+    for _, piece in _resample(data, media_type, report, "mono"):
         yield piece
 
 
@@ -99,14 +99,14 @@ def channel_pcm(
     after everything was decoded; decoding in advance to find them would double the cost.
     """
     levels = channel_separation.ChannelLevels()
-    lead = yield from _resampled(data, media_type, report, "stereo", levels)
+    lead = yield from _resample(data, media_type, report, "stereo", levels)
     first, second = (
         [(_byte_at(lead + start), _byte_at(lead + end)) for start, end in leaked] for leaked in levels.leaks()
     )
     return first, second
 
 
-def _resampled(
+def _resample(
     data: Data,
     media_type: str,
     report: Report,
@@ -117,7 +117,7 @@ def _resampled(
 
     Seconds and decoded bytes are counted while decoding.
     """
-    expected = _probed(data, media_type, compared=False).seconds
+    expected = _probe(data, media_type, compared=False).seconds
     limit = min(MAX_SECONDS, expected.high * 1.25 + 10)
     with (
         sandbox.memory_limit(3 * memory_size(data) + (192 << 20)),
@@ -259,7 +259,7 @@ def _length(box: Any, stream: Any, media_type: str, data: Data) -> Quantity:
         wave = header_readers.wave_header(data)
         if wave.frame_bytes and wave.rate and stream.codec_context.name.startswith("pcm_"):
             return exact(wave.held / wave.frame_bytes / wave.rate, "header")
-    counted, whole = _walk(box, stream)
+    counted, whole = _sum_packet_durations(box, stream)
     if not whole:
         longest = max(header or 0.0, counted)
         return between(counted, longest, max(longest, 1.1 * (header or 2 * counted)), "header, not counted to the end")
@@ -274,7 +274,7 @@ def _header_seconds(box: Any, stream: Any) -> float | None:
     return None if box.duration is None else max(0.0, box.duration / av.time_base)
 
 
-def _walk(box: Any, stream: Any) -> tuple[float, bool]:
+def _sum_packet_durations(box: Any, stream: Any) -> tuple[float, bool]:
     """Return the sum of the packet durations in seconds, and True if all packets were counted."""
     ticks, first = 0, None
     for seen, packet in enumerate(container.packets(box, stream), 1):

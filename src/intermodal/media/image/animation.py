@@ -42,15 +42,15 @@ def frames(
             pages = header_readers.tiff_pages(data)[:most]
             chosen, scenes_there = {place: FrameRequest(moment=0, at=0, until=0) for place in pages}, 0
         else:
-            chosen, scenes_there = _chosen(data, media_type, header, rate, most, report)
+            chosen, scenes_there = _choose_frames(data, media_type, header, rate, most, report)
         made = 0
-        for number, shown in _walk(data, media_type, max(chosen, default=0)):
+        for number, shown in _iterate_frames(data, media_type, max(chosen, default=0)):
             wanted = chosen.get(number)
             if wanted is None:
                 continue
             made += 1
             yield {
-                **_fitted(shown, side), "at": wanted.at, "until": wanted.until, "number": made if paged else 0,
+                **_encode_frame(shown, side), "at": wanted.at, "until": wanted.until, "number": made if paged else 0,
                 "scenes": scenes_there,
             }  # fmt: skip
             report(min(1.0, 0.7 + 0.3 * made / len(chosen)), f"frame {made} of {len(chosen)}")
@@ -61,14 +61,14 @@ def _differing_pixels(one: Image.Image, other: Image.Image) -> int:
     return sum(ImageChops.difference(one, other).histogram()[_STEP:])
 
 
-def _fitted(shown: Image.Image, side: int) -> dict[str, Any]:
+def _encode_frame(shown: Image.Image, side: int) -> dict[str, Any]:
     flat = decoder.flatten(decoder.upright(shown))
     if max(flat.size) > side:
         flat.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
     return decoder.encode_image(flat)
 
 
-def _walk(data: bytes, media_type: str, last: int) -> Iterator[tuple[int, Image.Image]]:
+def _iterate_frames(data: bytes, media_type: str, last: int) -> Iterator[tuple[int, Image.Image]]:
     """Yield (index, frame) in order up to ``last``."""
     opened = decoder.open_image(data, media_type)
     for place in range(min(last + 1, decoder.frame_count(opened))):
@@ -78,7 +78,7 @@ def _walk(data: bytes, media_type: str, last: int) -> Iterator[tuple[int, Image.
         yield place, opened.copy()
 
 
-def _chosen(
+def _choose_frames(
     data: bytes, media_type: str, header: header_readers.ImageHeader, rate: float | None, most: int, report: Report
 ) -> tuple[dict[int, FrameRequest], int]:
     """Return the chosen frames by index, and the number of scenes; 0 if frames are taken evenly.
@@ -88,7 +88,7 @@ def _chosen(
     begins, looks, told, at = [], [], 0.0, 0.0
     changed: dict[int, int] = {}  # frame -> pixels that differ from the previous frame in this dict
     last: Image.Image | None = None
-    for place, shown in _walk(data, media_type, header.frames - 1):
+    for place, shown in _iterate_frames(data, media_type, header.frames - 1):
         begins.append(at)
         at += header_readers.frame_seconds(shown.info.get("duration", 0) / 1000)
         shown.thumbnail(_LOOK, Image.Resampling.BOX)

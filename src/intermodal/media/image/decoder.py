@@ -254,7 +254,7 @@ def open_image(data: bytes, media_type: str) -> Image.Image:
     except MemoryError:
         raise
     except Exception as error:  # Pillow raises many exception classes for a bad header
-        raise _broken(error) from None
+        raise _broken_error(error) from None
     if media_type == "image/tiff" and (first := next(iter(header_readers.tiff_pages(data)), 0)):
         seek_frame(image, first)  # a thumbnail comes before it
     if image.width * image.height > MAX_PIXELS:
@@ -268,7 +268,7 @@ def load_pixels(image: Image.Image) -> None:
     except MemoryError:
         raise
     except Exception as error:  # OSError for cut data, SyntaxError for a bad chunk, zlib.error, …
-        raise _broken(error) from None
+        raise _broken_error(error) from None
 
 
 def frame_count(image: Image.Image) -> int:
@@ -278,7 +278,7 @@ def frame_count(image: Image.Image) -> int:
     except MemoryError:
         raise
     except Exception as error:
-        raise _broken(error) from None
+        raise _broken_error(error) from None
 
 
 def seek_frame(image: Image.Image, place: int) -> None:
@@ -288,7 +288,7 @@ def seek_frame(image: Image.Image, place: int) -> None:
     except MemoryError:
         raise
     except Exception as error:
-        raise _broken(error) from None
+        raise _broken_error(error) from None
     if image.width * image.height > MAX_PIXELS:
         raise InputTooLarge(f"has more than {MAX_PIXELS // 1_000_000} million pixels", todo="shrink it first")
 
@@ -311,7 +311,7 @@ def _making(image: Image.Image) -> tuple[str, str]:
         return "", ""
 
 
-def _broken(error: Exception) -> InputBroken:
+def _broken_error(error: Exception) -> InputBroken:
     words = str(error).lower()
     cut = "truncated" in words or "unexpected end" in words or "not enough" in words
     return InputBroken("is cut short" if cut else "cannot be decoded as an image", todo=_BROKEN_TODO)

@@ -85,7 +85,7 @@ def _load() -> ScriptModel:
     return msgspec.msgpack.decode(zlib.decompress(packed), type=ScriptModel)
 
 
-_shipped = _load()  # loaded on import, because a sandboxed worker cannot open files
+_LIKELIHOODS = _load()  # loaded on import, because a sandboxed worker cannot open files
 
 
 def detect_script(grey: Image.Image, density: Quantity, seen: Quantity) -> str:
@@ -96,7 +96,7 @@ def detect_script(grey: Image.Image, density: Quantity, seen: Quantity) -> str:
     """
     written = density.known and density.mid >= _WRITTEN and seen.known and seen.mid >= _LETTERS
     found = count_patterns(grey) if written else None
-    return "" if found is None else confident_script(likelihoods(pattern_features(found), _shipped)).capitalize()
+    return "" if found is None else confident_script(likelihoods(pattern_features(found), _LIKELIHOODS)).capitalize()
 
 
 def confident_script(likely: Mapping[str, float]) -> str:
@@ -179,7 +179,7 @@ def _cut(grey: Image.Image) -> list[Image.Image]:
         else:  # pixels are averaged, as thin strokes would break
             box = (float(line.left), max(0.0, top), min(float(grey.width), right), min(float(grey.height), bottom))
             cut = grey.resize((width, _HIGH), Image.Resampling.BOX, box)
-        made = _inked(cut)
+        made = _binarize(cut)
         if made is not None:
             found.append(made)
         if len(found) == _LINES:
@@ -208,7 +208,7 @@ def _line(found: letter_counts.LineOfWriting, scale: float) -> list[_Line]:
     return [_Line(weight, int(left * scale), int(right * scale), (top + core[0]) * scale, (top + core[-1] + 1) * scale)]
 
 
-def _inked(line: Image.Image) -> Image.Image | None:
+def _binarize(line: Image.Image) -> Image.Image | None:
     """Return the line with its ink white and its paper black, None if it has too little contrast or is not text."""
     levels = line.histogram()
     sums = [0]

@@ -106,12 +106,12 @@ class ConvertedFile(Value):
 
     def without_halves(self) -> ConvertedFile:
         """Return a copy that can be encoded as UTF-8: surrogate pairs are joined, lone surrogates replaced."""
-        files = tuple(EmbeddedFile(data=file.data, name=_whole(file.name)) for file in self.attachments)
-        notes = tuple(map(_whole, self.notes))
-        return ConvertedFile(text=_whole(self.text), pictures=self.pictures, attachments=files, notes=notes)
+        files = tuple(EmbeddedFile(data=file.data, name=_join_surrogates(file.name)) for file in self.attachments)
+        notes = tuple(map(_join_surrogates, self.notes))
+        return ConvertedFile(text=_join_surrogates(self.text), pictures=self.pictures, attachments=files, notes=notes)
 
 
-def _whole(text: str) -> str:
+def _join_surrogates(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -79,7 +79,7 @@ def _page(compound: CompoundFile) -> tuple[str, list[str]]:
     pieces = _pieces(main, formats[_u32(main, _PIECES) :][: _u32(main, _PIECES + 4)])
     unseen = [(start, end, bool(deleted)) for start, end, properties in _runs(main, formats, _CHARACTERS, _characters)
               if (deleted := properties.get(_DELETED)) or properties.get(_HIDDEN)]  # fmt: skip
-    text, places = _whole(pieces, unseen)
+    text, places = _join_pieces(pieces, unseen)
     ends = [(start, end, _about(properties)) for start, end, properties in _runs(main, formats, _PARAGRAPHS, _papers)]
     writer = _Writer(sorted(ends, key=lambda run: run[0]))
     lengths = [_u32(main, _LENGTHS + 4 * each) for each in range(8)]  # text, notes, headers, -, comments, …
@@ -126,7 +126,7 @@ def _pieces(main: bytes, clx: bytes) -> list[_Piece]:
     return made
 
 
-def _whole(pieces: list[_Piece], unseen: list[tuple[int, int, bool]]) -> tuple[str, Callable[[int], int]]:
+def _join_pieces(pieces: list[_Piece], unseen: list[tuple[int, int, bool]]) -> tuple[str, Callable[[int], int]]:
     """Return the whole text, and a function from a character's index to its byte offset.
 
     Hidden text is replaced by NUL.

@@ -72,7 +72,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     relations = package.relations(main)
     before = _around(package, relations, "header")
     after = _around(package, relations, "footer")
-    drawn = _drawn(package, relations)
+    drawn = _drawing_texts(package, relations)
     text = "\n\n".join(part for part in (*before, text, *drawn, *after) if part)
     if not text and not gallery.pictures:
         raise InputEmpty("holds no text and no images", where=name, todo="check what wrote this file")
@@ -145,7 +145,7 @@ def _around(package: OfficePackage, relations: list[Relation], kind: str) -> lis
     return list(found)
 
 
-def _drawn(package: OfficePackage, relations: list[Relation]) -> list[str]:
+def _drawing_texts(package: OfficePackage, relations: list[Relation]) -> list[str]:
     """Return charts as tables and SmartArt as text.
 
     They follow the text, because the converter drops their position.

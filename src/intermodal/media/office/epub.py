@@ -87,13 +87,13 @@ def _chapters(root: Any, folder: str) -> Iterator[str]:
     for each in root.iter():
         item = listed.get(str(each.get("idref"))) if local_name(each) == "itemref" else None
         if item is not None and item.get("media-type") in _CHAPTERS:
-            taken[_joined(folder, str(item.get("href") or ""))] = None
+            taken[_resolve_path(folder, str(item.get("href") or ""))] = None
     return iter(taken)
 
 
-def _joined(folder: str, href: str) -> str:
+def _resolve_path(folder: str, href: str) -> str:
     return posixpath.normpath(posixpath.join("/", folder, unquote(href.partition("#")[0]))).lstrip("/")
 
 
 def _inside(package: OfficePackage, chapter: str, source: str) -> bytes | None:
-    return package.read(_joined(posixpath.dirname(chapter), source)) or None
+    return package.read(_resolve_path(posixpath.dirname(chapter), source)) or None

@@ -134,13 +134,13 @@ def remove_hidden(soup: BeautifulSoup, inside: Found | None) -> list[str]:
     shows it.
     """
     hidden = 0
-    for element in [each for each in soup.find_all(True) if _hidden(each)]:
+    for element in [each for each in soup.find_all(True) if _is_hidden(each)]:
         if "_decomposed" in element.__dict__:  # removed with its parent; ``decomposed`` would search the whole tree
             continue
         hidden += bool(element.get_text(strip=True))
         element.decompose()
     sheets = StyleSheets(_sheets(soup, inside), _HIDING_PROPERTIES)
-    found = _hidden_by(sheets, soup) if any(map(_hides, sheets.declared)) else []
+    found = _elements_hidden_by(sheets, soup) if any(map(_hides, sheets.declared)) else []
     notes = ["its style sheets are too long to tell all that they hide"] if sheets.exhausted else []
     with_words = [element for element in found if element.get_text(strip=True)]
     if with_words:
@@ -154,7 +154,7 @@ def remove_hidden(soup: BeautifulSoup, inside: Found | None) -> list[str]:
     return [*notes, f"{with_noun(hidden, 'hidden element')} left out"] if hidden else notes
 
 
-def _hidden(element: Any) -> bool:
+def _is_hidden(element: Any) -> bool:
     style = str(element.get("style", "")).lower()
     return element.has_attr("hidden") or bool(style and _HIDING.search(style))
 
@@ -181,7 +181,7 @@ def _is_hiding(name: str, value: str) -> bool:
     return value == "none" if name == "display" else _NOTHING.fullmatch(value) is not None
 
 
-def _hidden_by(sheets: StyleSheets, soup: BeautifulSoup) -> list[Any]:
+def _elements_hidden_by(sheets: StyleSheets, soup: BeautifulSoup) -> list[Any]:
     """Return the outermost elements that style sheets hide."""
     gone: list[Any] = []
     unseen: dict[int, Any] = {}  # elements that are hidden in a way in which those within them may be seen
@@ -192,7 +192,7 @@ def _hidden_by(sheets: StyleSheets, soup: BeautifulSoup) -> list[Any]:
         element, depth, within = waiting.pop()
         del around[depth:]
         itself = compound_of(element.name, element.get("class") or (), str(element.get("id") or ""))
-        style = _computed(element, sheets.rules(itself, around))
+        style = _compute_style(element, sheets.rules(itself, around))
         if _is_hiding("display", style.get("display", "")) or _is_hiding("opacity", style.get("opacity", "1")):
             gone.append(element)
             continue
@@ -211,7 +211,7 @@ def _hidden_by(sheets: StyleSheets, soup: BeautifulSoup) -> list[Any]:
     return [*gone, *outermost]
 
 
-def _computed(element: Any, rules: Sequence[StyleRule]) -> dict[str, str]:
+def _compute_style(element: Any, rules: Sequence[StyleRule]) -> dict[str, str]:
     """Return what an element's style is: of rules that hide, only those that certainly apply and begin no movement."""
     own, own_important = declarations(str(element.get("style") or ""))
     made: dict[str, str] = {}

@@ -45,7 +45,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
         lost = 0
         for place, (called, attachment) in enumerate(held, 1):
             body, ending = attachment.file_bytes, ""
-            inner = _embedded(attachment) if body is None else None
+            inner = _embedded_message(attachment) if body is None else None
             if inner is not None:
                 body, ending = _as_mail(inner, name, probe, 1).as_bytes(), ".eml"
                 called = called or inner.subject
@@ -90,12 +90,12 @@ class _Embedded(oxmsg.Message):
         return Properties(self._storage, properties_header_offset=_EMBEDDED_HEADER)
 
 
-def _embedded(attachment: Any) -> oxmsg.Message | None:
+def _embedded_message(attachment: Any) -> oxmsg.Message | None:
     inside = [each for each in attachment._storage.storages if each.name == _MESSAGE]
     return _Embedded(inside[0]) if inside else None
 
 
-def _encoded(key: str, value: str) -> str:
+def _encode_header(key: str, value: str) -> str:
     """Return a header as mails have it: of addresses, the names alone are encoded."""
     if value.isascii():
         return value
@@ -112,14 +112,14 @@ def _as_mail(message: oxmsg.Message, name: str, probe: Probe, depth: int) -> MIM
     made = MIMEMultipart()
     for key, value in _head(message):
         if value:
-            made[key] = _encoded(key, value)
+            made[key] = _encode_header(key, value)
     leaves = _parts(message, name, probe)
     for kind, texts in (("plain", leaves.plain), ("html", leaves.pages)):
         for text in texts:
             made.attach(MIMEText(text, kind, "utf-8"))
     for place, attachment in enumerate(message.attachments, 1):
         called = plain_name(attachment.file_name or "") or f"part {place}"
-        inner = _embedded(attachment) if attachment.file_bytes is None and depth < MAX_DEPTH else None
+        inner = _embedded_message(attachment) if attachment.file_bytes is None and depth < MAX_DEPTH else None
         if inner is not None:
             made.attach(MIMEMessage(_as_mail(inner, name, probe, depth + 1)))
         elif attachment.file_bytes:

@@ -58,7 +58,7 @@ class _Reader:
         return [f"{with_noun(self._cut, 'output')} cut at {_MAX_OUTPUT:,} characters"] if self._cut else []
 
     def cell(self, cell: dict[str, Any]) -> list[str]:
-        said = _joined(cell.get("source", cell.get("input", "")))
+        said = _join_lines(cell.get("source", cell.get("input", "")))
         kind = cell.get("cell_type")
         if kind == "markdown":
             return [self._words(said, cell.get("attachments") or {})]
@@ -67,7 +67,7 @@ class _Reader:
         if kind != "code":
             return [said]
         count = cell.get("execution_count", cell.get("prompt_number"))
-        blocks = [_fenced(said, self._language)] if said.strip() else []
+        blocks = [_fence(said, self._language)] if said.strip() else []
         shown = [each for output in cell.get("outputs") or () for each in self._output(output)]
         if shown:
             head = f"Output [{count}]:" if isinstance(count, int) else "Output:"
@@ -87,7 +87,7 @@ class _Reader:
     def _output(self, output: dict[str, Any]) -> list[str]:
         kind = output.get("output_type")
         if kind == "stream":
-            return [self._text(_joined(output.get("text", "")))]
+            return [self._text(_join_lines(output.get("text", "")))]
         if kind in ("error", "pyerr"):
             trace = "\n".join(map(str, output.get("traceback") or ()))
             said = f"{output.get('ename', 'Error')}: {output.get('evalue', '')}"
@@ -98,9 +98,9 @@ class _Reader:
             return [picture]
         for form in ("text/markdown", "text/latex", "latex"):
             if forms.get(form):
-                return [_DATA_URI.sub("[data left out]", _joined(forms[form]))[:_MAX_OUTPUT]]
-        plain = _joined(forms.get("text/plain", forms.get("text", "")))
-        page = _joined(forms.get("text/html", forms.get("html", "")))
+                return [_DATA_URI.sub("[data left out]", _join_lines(forms[form]))[:_MAX_OUTPUT]]
+        plain = _join_lines(forms.get("text/plain", forms.get("text", "")))
+        page = _join_lines(forms.get("text/html", forms.get("html", "")))
         if page and ("<table" in page or not plain or plain.startswith("<IPython")):
             made, _ = markdown(page, self.gallery)
             if made:
@@ -111,7 +111,7 @@ class _Reader:
         for form in _PICTURES:
             if forms.get(form):
                 try:
-                    return self.gallery.mark(base64.b64decode("".join(_joined(forms[form]).split())), alt)
+                    return self.gallery.mark(base64.b64decode("".join(_join_lines(forms[form]).split())), alt)
                 except (binascii.Error, ValueError):
                     return ""
         return ""
@@ -121,14 +121,14 @@ class _Reader:
         if len(said) > _MAX_OUTPUT:
             self._cut += 1
             said = said[:_MAX_OUTPUT]
-        return _fenced(said, "") if said else ""
+        return _fence(said, "") if said else ""
 
 
-def _joined(lines: Any) -> str:
+def _join_lines(lines: Any) -> str:
     return "".join(map(str, lines)) if isinstance(lines, list) else str(lines or "")
 
 
-def _fenced(said: str, language: str) -> str:
+def _fence(said: str, language: str) -> str:
     """Return text between fences longer than any fence in it (CommonMark 0.31, 4.5)."""
     fence = "`" * max(3, *(len(found) + 1 for found in _FENCE.findall(said)), 3)
     return f"{fence}{language}\n{said.rstrip()}\n{fence}"

@@ -284,7 +284,7 @@ def _fill(sheet: Any, grid: SheetTable, room: int) -> list[str]:
         for cell in row:
             if cell.tag not in (f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell"):
                 continue
-            shown = _shown(cell)
+            shown = _displayed_value(cell)
             repeated = _number(cell.get(f"{_TABLE}number-columns-repeated"), 1, _MAX_COLUMNS)
             if shown:
                 if column + repeated > _MAX_COLUMNS:
@@ -304,7 +304,7 @@ def _fill(sheet: Any, grid: SheetTable, room: int) -> list[str]:
     return comments
 
 
-def _shown(cell: Any) -> str:
+def _displayed_value(cell: Any) -> str:
     """Return a value as it is displayed.
 
     Numbers are shown in full, dates without an empty time, other values as the text of the cell.
@@ -321,11 +321,11 @@ def _shown(cell: Any) -> str:
         return str(cell.get(f"{_OFFICE}date-value")).removesuffix("T00:00:00").replace("T", " ")[:19]
     if kind == "boolean" and cell.get(f"{_OFFICE}boolean-value"):
         return str(cell.get(f"{_OFFICE}boolean-value")).upper()
-    words = " ".join("".join(_said(each)) for each in cell if each.tag == f"{_TEXT}p")
+    words = " ".join("".join(_paragraph_text(each)) for each in cell if each.tag == f"{_TEXT}p")
     return " ".join(words.split())
 
 
-def _said(paragraph: Any) -> Iterator[str]:
+def _paragraph_text(paragraph: Any) -> Iterator[str]:
     """Yield the text of a paragraph in a cell. Blanks are separate elements in ODF."""
     for each in paragraph.iter():
         if each.tag in (f"{_TEXT}s", f"{_TEXT}tab", f"{_TEXT}line-break"):

@@ -210,7 +210,7 @@ class _Reader:
     def _begin(self, destination: str, into: str = "") -> None:
         """Redirect text to ``destination`` until this group ends; "-" discards it."""
         place = into or f"{destination} {len(self._groups)}"
-        self._group = _changed(self._group, into=place, opened="" if place == "-" else destination)
+        self._group = _replace(self._group, into=place, opened="" if place == "-" else destination)
         if place != "-":
             self._words[place] = []
 
@@ -281,26 +281,26 @@ class _Reader:
             case "s":
                 self._paragraph.heading = self._headings.get(number or 0, 0)
             case "f":
-                self._group = _changed(self._group, font=number or 0)
+                self._group = _replace(self._group, font=number or 0)
             case "uc":
-                self._group = _changed(self._group, skip=min(16, max(0, number or 0)))
+                self._group = _replace(self._group, skip=min(16, max(0, number or 0)))
             case "deleted":
                 self.deleted += on and not self._group.deleted
-                self._group = _changed(self._group, deleted=on)
+                self._group = _replace(self._group, deleted=on)
             case "v":
                 self.hidden += on and not self._group.unseen
-                self._group = _changed(self._group, unseen=on)
+                self._group = _replace(self._group, unseen=on)
             case "plain":
-                self._group = _changed(self._group, unseen=False, deleted=False)
+                self._group = _replace(self._group, unseen=False, deleted=False)
             case "ansicpg":
-                self._code_page = _known(number or 1252)
+                self._code_page = _encoding_of(number or 1252)
 
     def _of_tables(self, word: str, number: int | None) -> None:
         """Read the font and style tables, whose text is discarded."""
         if word == "f":
-            self._group = _changed(self._group, font=number or 0)
+            self._group = _replace(self._group, font=number or 0)
         elif word == "fcharset" and number in _CODE_PAGES:
-            self._fonts[self._group.font] = _known(_CODE_PAGES[number])
+            self._fonts[self._group.font] = _encoding_of(_CODE_PAGES[number])
         elif word == "s":
             self._style = number or 0
         elif word == "outlinelevel" and number is not None and number < 9:
@@ -408,11 +408,11 @@ def _html(said: str) -> str:
     return re.sub("\x04(\\d{1,9})\x05", r'<img src="inside:\1">', as_html(said))
 
 
-def _changed(group: _Group, **changes: object) -> _Group:
+def _replace(group: _Group, **changes: object) -> _Group:
     return msgspec.structs.replace(group, **changes)
 
 
-def _known(number: int) -> str:
+def _encoding_of(number: int) -> str:
     encoding = "utf-8" if number == 65001 else "mac_roman" if number == 10000 else f"cp{number}"
     try:
         codecs.lookup(encoding)

@@ -56,7 +56,7 @@ class _Label(Value):
 
 def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     root = _root(data)
-    notes, left = list[str](), _cleaned(root, probe)
+    notes, left = list[str](), _remove_external(root, probe)
     if left:
         notes.append(f"{with_noun(left, 'image')} in it left out: on the web, or of a kind that is not taken")
     if hidden := _remove_hidden(root):
@@ -93,7 +93,7 @@ def _root(data: bytes) -> Any:
     return root
 
 
-def _cleaned(root: Any, probe: Probe) -> int:
+def _remove_external(root: Any, probe: Probe) -> int:
     """Remove scripts and external references in place; return the number of removed images."""
     left = 0
     for parent in list(root.iter()):
@@ -131,7 +131,7 @@ def _remove_hidden_in(parent: Any, sheets: StyleSheets, style: dict[str, str], a
         if local_name(child) in _UNSEEN:  # drawn only where something refers to it
             continue
         itself = _compound(child)
-        own = _computed(child, sheets.rules(itself, around), style)
+        own = _compute_style(child, sheets.rules(itself, around), style)
         found += _remove_hidden_in(child, sheets, own, [*around, itself])
         if len(child):
             gone = _is_gone(own)  # with all its children
@@ -180,7 +180,7 @@ def _compound(element: Any) -> Compound:
     return compound_of(local_name(element), str(element.get("class") or "").split(), str(element.get("id") or ""))
 
 
-def _computed(element: Any, rules: list[StyleRule], around: dict[str, str]) -> dict[str, str]:
+def _compute_style(element: Any, rules: list[StyleRule], around: dict[str, str]) -> dict[str, str]:
     """Return the style of an element: inherited values, its attributes, matching rules, and its own style."""
     made = {name: value for name, value in around.items() if name in _INHERITED}
     made |= {name: str(element.get(name)).strip() for name in _HIDING if element.get(name)}

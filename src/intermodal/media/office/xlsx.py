@@ -81,7 +81,7 @@ def _sheet(
 ) -> str:
     grid = SheetTable(sheet.title, sheet.sheet_state != "visible")
     markup = package.read(_member(sheet))
-    unseen = _hidden(markup, grid)
+    unseen = _hidden_rows(markup, grid)
     for place, row in enumerate(_rows(sheet, formulas, count)):
         grid.add(row, hidden=place in unseen, room=MAX_CELLS - count.cells)
     count.cells += grid.cells
@@ -90,7 +90,7 @@ def _sheet(
     return "\n\n".join(block for block in (grid.text(), *_around(package, _member(sheet), gallery)) if block)
 
 
-def _hidden(markup: bytes, grid: SheetTable) -> set[int]:
+def _hidden_rows(markup: bytes, grid: SheetTable) -> set[int]:
     """Return the indices of hidden rows; hidden columns and merged areas are put into the grid (ECMA-376-1, 18.3.1)."""
     for column in _COLUMN.findall(markup) if b"hidden=" in markup else ():
         about = dict(_ATTRIBUTE.findall(column))

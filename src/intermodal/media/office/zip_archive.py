@@ -30,9 +30,9 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
             continue
         body = package.read(member)
         size += len(body)
-        kept.append(EmbeddedFile(data=body, name=_named(member)))
+        kept.append(EmbeddedFile(data=body, name=_member_title(member)))
     notes = (f"{with_noun(left, 'file')} left out: too many or too large",) if left else ()
-    listed = [_named(member) for member in files[:200]]
+    listed = [_member_title(member) for member in files[:200]]
     more = f"\n- and {len(files) - 200:,} more" if len(files) > 200 else ""
     text = "Files:\n\n" + "\n".join(f"- {each}" for each in listed) + more
     return ConvertedFile(text=text, attachments=tuple(kept), notes=notes)
@@ -42,7 +42,7 @@ def _is_beside(member: str) -> bool:
     return member.startswith(_BESIDE[0]) or posixpath.basename(member) in _BESIDE[1:]
 
 
-def _named(member: str) -> str:
+def _member_title(member: str) -> str:
     """Return folders and name in one line, without parent references; a long name is shortened in the middle."""
     steps = [step for step in one_line(member.replace("\\", "/")).split("/") if step not in ("", ".", "..")]
     short = "/".join(steps) or "file"

@@ -186,10 +186,10 @@ def _add(found: PageOverlay, note: Any, textpage: Any, form: Any, *, placed: boo
         if field is not None:
             found.fields.append(field)
     elif kind in _REMARKS:
-        said = _named(note, b"Contents")
+        said = _string_of(note, b"Contents")
         if said:
             marked = _words(textpage, _rect(note)) if kind in _MARKS else ""
-            author = _named(note, b"T")
+            author = _string_of(note, b"T")
             by = f" ({author})" if author else ""
             found.remarks.append(f'{_STRUCK.get(kind, "")}"{marked}"{by}: {said}' if marked else f"{said}{by}")
         elif kind in _STRUCK:
@@ -248,7 +248,7 @@ def _of_form(ask: Any, form: Any, note: Any) -> str:
     return _line(_string(partial(ask, form, note)))
 
 
-def _named(note: Any, key: bytes) -> str:
+def _string_of(note: Any, key: bytes) -> str:
     return _line(_string(partial(raw.FPDFAnnot_GetStringValue, note, key)))
 
 

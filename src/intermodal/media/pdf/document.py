@@ -73,7 +73,7 @@ def probe(data: Data, media_type: str) -> MediaProbeResult:
     Words and figures are collected on the first ``MAX_PAGES_WITH_WORDS`` pages, because they take five times as long as
     characters, which are counted on all. ``media_type`` is always PDF.
     """
-    with sandbox.memory_limit(3 * memory_size(data) + (160 << 20)), _opened(data) as paper:
+    with sandbox.memory_limit(3 * memory_size(data) + (160 << 20)), _open_paged(data) as paper:
         notes = attachment_note(paper.document)
         created = normal_date(paper.document.get_metadata_value("CreationDate"))
         probed = [
@@ -84,7 +84,7 @@ def probe(data: Data, media_type: str) -> MediaProbeResult:
     unseen = {page.number: len(hidden.split()) for page, hidden in probed if hidden}
     if unseen:
         left = with_noun(sum(unseen.values()), "hidden word")
-        notes = (*notes, f"{left} of {_listed([*unseen])} left out: nothing of them is seen on the page")
+        notes = (*notes, f"{left} of {_page_list([*unseen])} left out: nothing of them is seen on the page")
     if len(probed) > MAX_PAGES_WITH_WORDS:
         last = f"page {MAX_PAGES_WITH_WORDS}"
         notes = (*notes, f"hidden words, wrong text layers and images beside text are not looked for after {last}")
@@ -108,7 +108,7 @@ def with_samples(data: Data, probed: MediaProbeResult, density: Callable[[Any], 
     some += [page for page in pages.values() if page.figures][:MAX_PAGES_SAMPLED]
     looked_at: set[int] = set()
     until = time.monotonic() + _SAMPLE_SECONDS
-    with sandbox.memory_limit(3 * memory_size(data) + (768 << 20)), _opened(data) as paper:
+    with sandbox.memory_limit(3 * memory_size(data) + (768 << 20)), _open_paged(data) as paper:
         for facts in (each for stretch in paper.stretches(some) for each in stretch):
             if time.monotonic() > until:
                 break
@@ -128,7 +128,7 @@ def with_samples(data: Data, probed: MediaProbeResult, density: Callable[[Any], 
     )
 
 
-def _drawn(page: pypdfium2.PdfPage, scale: float, crop: tuple[float, float, float, float] = (0, 0, 0, 0)) -> Any:
+def _render_grey(page: pypdfium2.PdfPage, scale: float, crop: tuple[float, float, float, float] = (0, 0, 0, 0)) -> Any:
     """Return a page in grey, None if it cannot be rendered. ``crop``: points cut off left, bottom, right and top."""
     factor: Any = scale  # float: type checkers would infer int from the binding's defaults
     cut: Any = crop
@@ -147,7 +147,7 @@ def _sampled_page(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[
 
     Returns None if the page cannot be rendered.
     """
-    drawn = _drawn(page, letter_counts.SIDE / max(facts.width, facts.height))
+    drawn = _render_grey(page, letter_counts.SIDE / max(facts.width, facts.height))
     if drawn is None:
         return None
     looks = density(drawn)
@@ -172,7 +172,7 @@ def _sampled_images(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable
             left, top, right, bottom = spot.box
             scale = min(_CLOSEST, letter_counts.SIDE / max(right - left, bottom - top))
             drawn = (
-                _drawn(page, scale, (left, facts.height - bottom, facts.width - right, top))
+                _render_grey(page, scale, (left, facts.height - bottom, facts.width - right, top))
                 if spot.box in facts.figures
                 else None
             )
@@ -199,7 +199,7 @@ def text(data: Data, pages: list[int], report: Report, *, plain: bool = False) -
 
     laid_out = not plain and layout.is_installed()
     found: list[str] = []
-    with sandbox.memory_limit(3 * memory_size(data) + (512 << 20)), _opened(data) as paper:
+    with sandbox.memory_limit(3 * memory_size(data) + (512 << 20)), _open_paged(data) as paper:
         for numbers in paper.stretches(_existing(paper, pages), layout.AT_ONCE):
             form = _form(paper.document)
             words: list[str] = []
@@ -221,7 +221,7 @@ def text(data: Data, pages: list[int], report: Report, *, plain: bool = False) -
                     light.append(number)
             laid = _layout_pages(paper.document, data, light, changed=changed) if light else {}
             for place, number in enumerate(numbers):
-                settled = _settled(words[place], strip_invisible(laid.get(number, "")))
+                settled = _choose_text(words[place], strip_invisible(laid.get(number, "")))
                 lies = above[place]
                 found.append(settled if lies is None else with_overlay(settled, lies, words[place]))
             report(len(found) / len(pages), "")
@@ -256,7 +256,7 @@ def _layout_pages(document: pypdfium2.PdfDocument, data: Data, numbers: list[int
     return {number: found[place] for place, number in enumerate(numbers, 1) if place in found}
 
 
-def _settled(plain: str, laid: str) -> str:
+def _choose_text(plain: str, laid: str) -> str:
     """Return the page from the layout, unless the layout lost words."""
     return laid if len(_NO_LETTER.sub("", laid)) >= _KEPT * len(_NO_LETTER.sub("", plain)) else plain
 
@@ -279,7 +279,7 @@ def pictures(
 
     ``crops``: for each page a box to render instead: left, top, right, bottom, in points as displayed.
     """
-    with sandbox.memory_limit(3 * memory_size(data) + (768 << 20)), _opened(data) as paper:
+    with sandbox.memory_limit(3 * memory_size(data) + (768 << 20)), _open_paged(data) as paper:
         stretches = paper.stretches(list(enumerate(_existing(paper, pages))))
         for done, number in (each for stretch in stretches for each in stretch):
             with _page(paper.document, number) as page:
@@ -335,7 +335,7 @@ class _PagedDocument:
 
 
 @contextmanager
-def _opened(data: Data) -> Iterator[_PagedDocument]:
+def _open_paged(data: Data) -> Iterator[_PagedDocument]:
     paper = _PagedDocument(data)
     try:
         if paper.count == 0:
@@ -492,14 +492,14 @@ def layer_notes(pages: Sequence[PageFacts]) -> tuple[str, ...]:
     for page in pages:
         if page.doubt:
             doubted.setdefault(page.doubt, []).append(page.number)
-    found = [f"the text layer of {_listed(numbers)} is not taken: {why}" for why, numbers in doubted.items()]
+    found = [f"the text layer of {_page_list(numbers)} is not taken: {why}" for why, numbers in doubted.items()]
     hidden = [page.number for page in pages if page.hidden and not page.doubt]
     if hidden:
-        found.append(f"the words of {_listed(hidden)} are what an earlier reading of their images left")
+        found.append(f"the words of {_page_list(hidden)} are what an earlier reading of their images left")
     return tuple(found)
 
 
-def _listed(numbers: list[int]) -> str:
+def _page_list(numbers: list[int]) -> str:
     """Return pages as text, naming at most five.
 
     >>> _listed([4]), _listed([1, 2, 3, 4, 5, 6, 7])
@@ -521,7 +521,9 @@ def layer_problem(textpage: Any) -> str:
         return ""
     if len(_ODD.findall(words)) > _UNMAPPED * written:
         return NO_MAP
-    if _unmapped(textpage) > _UNMAPPED and not (words.isascii() and (_frequent(words) or 0.0) >= _FEWEST_FREQUENT):
+    if _unmapped_share(textpage) > _UNMAPPED and not (
+        words.isascii() and (_frequent(words) or 0.0) >= _FEWEST_FREQUENT
+    ):
         return NO_MAP  # old TeX fonts have no map either, but their codes are the letters
     return "" if has_words(words) else NO_WORDS
 
@@ -584,7 +586,7 @@ def _texts(page: Any) -> Any:
                     yield held
 
 
-def _unmapped(textpage: Any) -> float:
+def _unmapped_share(textpage: Any) -> float:
     """Return the share of sampled characters for which the font has no letter."""
     count = textpage.count_chars()
     asked = range(0, count, max(1, count // _ASKED))

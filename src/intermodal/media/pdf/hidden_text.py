@@ -20,7 +20,15 @@ import pypdfium2
 import pypdfium2.raw as raw
 from PIL import Image, ImageChops
 
-from intermodal.media.pdf.page_figures import UNCHANGED, Matrix, object_bounds, pixels_inside, placed, shown, through
+from intermodal.media.pdf.page_figures import (
+    UNCHANGED,
+    Matrix,
+    displayed_box,
+    matrix_of_form,
+    object_bounds,
+    pixels_inside,
+    through,
+)
 from intermodal.plans.facts import Box
 
 _MAX_OBJECTS = 5_000  # objects of a page that is examined, those of its forms included
@@ -154,7 +162,9 @@ def _objects(page: pypdfium2.PdfPage) -> list[_PageObject]:
             kind = raw.FPDFPageObj_GetType(handle)
             if kind == raw.FPDF_PAGEOBJ_FORM and depth < _DEEPEST:
                 inside = raw.FPDFFormObj_CountObjects(handle)
-                if not add(handle, inside, raw.FPDFFormObj_GetObject, placed(handle, matrix), handle, depth + 1):
+                if not add(
+                    handle, inside, raw.FPDFFormObj_GetObject, matrix_of_form(handle, matrix), handle, depth + 1
+                ):
                     return False
             elif (box := object_bounds(handle)) is not None:
                 found.append(
@@ -265,12 +275,12 @@ def _unseen(
     found: list[_PageObject] = []
     try:
         if coloured:
-            changed = ImageChops.difference(_rendered(page, scale), _rendered(page, scale, coloured))
+            changed = ImageChops.difference(_render_without(page, scale), _render_without(page, scale, coloured))
             for thing in coloured:
                 if _highest(changed.crop(_pixels(page, thing.box, width, height, scale))) <= _UNSEEN:
                     found.append(thing)
         if invisible:
-            blank = _rendered(page, scale, [each for each in things if each.kind == raw.FPDF_PAGEOBJ_TEXT])
+            blank = _render_without(page, scale, [each for each in things if each.kind == raw.FPDF_PAGEOBJ_TEXT])
             for thing in invisible:
                 area = blank.crop(_pixels(page, thing.box, width, height, scale))
                 if _highest(ImageChops.difference(area, Image.new("RGB", area.size, area.getpixel((0, 0))))) <= _EMPTY:
@@ -285,7 +295,7 @@ def _highest(image: Any) -> int:
     return max(int(most) for _, most in image.getextrema())
 
 
-def _rendered(page: pypdfium2.PdfPage, scale: float, without: Sequence[_PageObject] = ()) -> Any:
+def _render_without(page: pypdfium2.PdfPage, scale: float, without: Sequence[_PageObject] = ()) -> Any:
     """Return a page as an image in colour, without some of its objects."""
     factor: Any = scale  # float: type checkers would infer int from the binding's defaults
     for thing in without:
@@ -302,7 +312,7 @@ def _rendered(page: pypdfium2.PdfPage, scale: float, without: Sequence[_PageObje
 
 
 def _pixels(page: pypdfium2.PdfPage, box: Box, width: float, height: float, scale: float) -> tuple[int, int, int, int]:
-    left, top, right, bottom = shown(page, box, width, height)
+    left, top, right, bottom = displayed_box(page, box, width, height)
     return (
         math.floor(left * scale), math.floor(top * scale), math.ceil(right * scale) + 1, math.ceil(bottom * scale) + 1,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from intermodal.media.pdf.markdown import LayoutBlock, LayoutLine, page
 from intermodal.media.pdf.wrapped_tables import with_wrapped_tables
 
 
-def _found() -> Any:
+def _import_parser() -> Any:
     try:  # the worker imports this module with files allowed
         from liteparse import LiteParse
     except ImportError:
@@ -25,7 +25,7 @@ def _found() -> Any:
     return LiteParse
 
 
-LiteParse = _found()
+LiteParse = _import_parser()
 
 AT_ONCE = 64  # pages in memory at a time; one page takes about half a megabyte
 _EMPTY = (
@@ -58,7 +58,7 @@ def pages(data: bytes, numbers: Sequence[int]) -> dict[int, str]:
         if type(error).__name__ != "PanicException":  # a panic of the library does not derive from Exception
             raise
         return {}
-    return {found.page_num: _written(found) for found in made}
+    return {found.page_num: _page_markdown(found) for found in made}
 
 
 def is_light(page: Any) -> bool:
@@ -100,7 +100,7 @@ def _parser(numbers: Sequence[int]) -> Any:
     )
 
 
-def _written(found: Any) -> str:
+def _page_markdown(found: Any) -> str:
     lines = [
         LayoutLine(item.text, (item.x, item.y, item.x + item.width, item.y + item.height)) for item in found.text_items
     ]

@@ -91,7 +91,7 @@ def page(blocks: Sequence[LayoutBlock], lines: Iterable[LayoutLine]) -> str:
     blocks = with_columns_of_prose(with_tables(blocks, found), found)
     parts: list[tuple[str, str]] = []
     for block in blocks:
-        written = _block(_whole(block, blocks, found, middles), found, middles)
+        written = _block(_enclose_lines(block, blocks, found, middles), found, middles)
         if written.strip():
             parts.append((block.kind, written))
     text = ""
@@ -155,7 +155,7 @@ def _block(block: LayoutBlock, lines: list[LayoutLine], middles: list[float]) ->
     return "\n".join(parts)
 
 
-def _whole(
+def _enclose_lines(
     block: LayoutBlock, blocks: Sequence[LayoutBlock], lines: list[LayoutLine], middles: list[float]
 ) -> LayoutBlock:
     """Return the block with a box that holds all its words.
@@ -219,7 +219,7 @@ def with_line_breaks(text: str, lines: Sequence[LayoutLine], edge: float) -> lis
     parts: list[str] = []
     start = 0
     for line, following in pairwise(lines):
-        if not _meant(line, following, edge, listed=listed):
+        if not _is_line_break(line, following, edge, listed=listed):
             continue
         words = following.text.split()
         begins = re.compile(r"\s+".join(map(re.escape, words[:4])))
@@ -230,7 +230,7 @@ def with_line_breaks(text: str, lines: Sequence[LayoutLine], edge: float) -> lis
     return [*parts, text[start:].strip()]
 
 
-def _meant(line: LayoutLine, following: LayoutLine, edge: float, *, listed: bool) -> bool:
+def _is_line_break(line: LayoutLine, following: LayoutLine, edge: float, *, listed: bool) -> bool:
     if listed and _MARKER.match(following.text):
         return True
     if _LABEL.match(line.text) and _LABEL.match(following.text):

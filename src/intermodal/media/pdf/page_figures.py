@@ -97,7 +97,7 @@ def image_regions(
         padded = (hull[0] - _PAPER, hull[1] - _PAPER, hull[2] + _PAPER, hull[3] + _PAPER)
         large = _apart([_within(padded, sheet), *large])
     large.sort(key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
-    return [ImageRegion(shown(page, box, width, height), box) for box in large[:_MOST]]
+    return [ImageRegion(displayed_box(page, box, width, height), box) for box in large[:_MOST]]
 
 
 def _letters(handle: Any, box: Box) -> Iterator[tuple[int, Box]]:
@@ -110,7 +110,7 @@ def _letters(handle: Any, box: Box) -> Iterator[tuple[int, Box]]:
         if count > _STRAIGHT and box[3] - box[1] <= _TYPE:
             yield count, box
         return
-    left, forms = _MAX_OBJECTS, [(handle, placed(handle, UNCHANGED), 1)]
+    left, forms = _MAX_OBJECTS, [(handle, matrix_of_form(handle, UNCHANGED), 1)]
     while forms:
         form, matrix, depth = forms.pop()
         count = min(left, max(0, raw.FPDFFormObj_CountObjects(form)))
@@ -119,14 +119,14 @@ def _letters(handle: Any, box: Box) -> Iterator[tuple[int, Box]]:
             thing = raw.FPDFFormObj_GetObject(form, index)
             kind = raw.FPDFPageObj_GetType(thing)
             if kind == raw.FPDF_PAGEOBJ_FORM and depth < _DEEPEST:
-                forms.append((thing, placed(thing, matrix), depth + 1))
+                forms.append((thing, matrix_of_form(thing, matrix), depth + 1))
             elif kind == raw.FPDF_PAGEOBJ_PATH and (own := object_bounds(thing)) is not None:
                 low, segments = through(matrix, own), raw.FPDFPath_CountSegments(thing)
                 if segments > _STRAIGHT and low[3] - low[1] <= _TYPE:
                     yield segments, low
 
 
-def placed(form: Any, outer: Matrix) -> Matrix:
+def matrix_of_form(form: Any, outer: Matrix) -> Matrix:
     """Return the matrix from a form's coordinates to the page's: its own, then that of the containing form."""
     own = raw.FS_MATRIX()
     if not raw.FPDFPageObj_GetMatrix(form, ctypes.byref(own)):
@@ -184,7 +184,7 @@ def _overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def shown(page: pypdfium2.PdfPage, box: Box, width: float, height: float) -> Box:
+def displayed_box(page: pypdfium2.PdfPage, box: Box, width: float, height: float) -> Box:
     """Return a box of the page content as displayed.
 
     It is turned by ``/Rotate``, measured from the upper left corner, in tenths of a point.

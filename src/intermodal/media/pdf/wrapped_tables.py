@@ -76,7 +76,7 @@ def with_wrapped_tables(blocks: Sequence[LayoutBlock], lines: Sequence[LayoutLin
             start += 1
             continue
         table = _table(grid, _records(grid))
-        found = (_placed(found, table, grid, lines) if table is not None else None) or found
+        found = (_replace_in_order(found, table, grid, lines) if table is not None else None) or found
         start += len(grid.rows)
     return found
 
@@ -107,7 +107,7 @@ def _grid(rows: Sequence[list[LayoutLine]], start: int) -> _Grid | None:
         height = _height(row[0])
         if taken and min(line.box[1] for line in row) - bottom > _FAR * height:
             break
-        merged = _merged([*columns, *((line.box[0], line.box[2]) for line in row)], _GUTTER * height)
+        merged = _merge_spans([*columns, *((line.box[0], line.box[2]) for line in row)], _GUTTER * height)
         if len(merged) < max(2, len(columns)):
             break
         columns = merged
@@ -120,15 +120,15 @@ def _grid(rows: Sequence[list[LayoutLine]], start: int) -> _Grid | None:
         for line in row:
             at = next(place for place, span in enumerate(columns) if span[0] <= line.box[0] <= span[1])
             before = made.cells.get(at)
-            made.cells[at] = line if before is None else _joined(before, line)
+            made.cells[at] = line if before is None else _join_lines(before, line)
     return _Grid(columns, found, [line for row in taken for line in row])
 
 
-def _joined(one: LayoutLine, other: LayoutLine) -> LayoutLine:
+def _join_lines(one: LayoutLine, other: LayoutLine) -> LayoutLine:
     return LayoutLine(f"{one.text} {other.text}", bounding_box([one.box, other.box]))
 
 
-def _merged(spans: Sequence[Span], gutter: float) -> list[Span]:
+def _merge_spans(spans: Sequence[Span], gutter: float) -> list[Span]:
     found: list[Span] = []
     for left, right in sorted(spans):
         if found and left < found[-1][1] + gutter:
@@ -152,9 +152,9 @@ def _records(grid: _Grid) -> list[list[_Row]]:
         found += some
     if any(_has_figure_among_lines(record) for record in found):
         return []
-    while found and _filled(found[0]) < 2:
+    while found and _filled_columns(found[0]) < 2:
         found.pop(0)
-    while found and _filled(found[-1]) < 2:
+    while found and _filled_columns(found[-1]) < 2:
         found.pop()
     return found
 
@@ -168,7 +168,7 @@ def _has_figure_among_lines(record: Sequence[_Row]) -> bool:
     return any(len(texts) > 1 and any(map(_is_figure, texts)) for texts in lines.values())
 
 
-def _filled(record: Sequence[_Row]) -> int:
+def _filled_columns(record: Sequence[_Row]) -> int:
     return len({at for row in record for at in row.cells})
 
 
@@ -200,10 +200,10 @@ def _split(group: list[_Row], grid: _Grid, *, spaced: bool) -> list[list[_Row]]:
         return [group]
     if full[0] or not any(full):
         found, sure = _from_top(group, full, grid, spaced=spaced)
-        return (_centred(group, grid) if not sure else []) or found
+        return (_rows_around_centre(group, grid) if not sure else []) or found
     if spaced and sum(full) == 1:
         return [group]
-    found = _centred(group, grid)
+    found = _rows_around_centre(group, grid)
     if not found and full[-1]:
         found = _cut(group, [place == 0 or full[place - 1] for place in range(len(group))])
     several = sum(len(record) > 1 for record in found)
@@ -265,7 +265,7 @@ def _continues(row: _Row, above: _Row, columns: Sequence[Span]) -> bool:
     return True
 
 
-def _centred(group: Sequence[_Row], grid: _Grid) -> list[list[_Row]]:
+def _rows_around_centre(group: Sequence[_Row], grid: _Grid) -> list[list[_Row]]:
     """Return rows of the table in whose middle the shortest cell stands, [] if it does not.
 
     Of an even number of lines, the middle is between two of them: some such row has to show that cells are centred.
@@ -318,7 +318,7 @@ def _table(grid: _Grid, records: Sequence[Sequence[_Row]]) -> LayoutBlock | None
     return LayoutBlock(kind="table", rows=tuple(cells), box=box)
 
 
-def _placed(
+def _replace_in_order(
     blocks: Sequence[LayoutBlock], table: LayoutBlock, grid: _Grid, lines: Sequence[LayoutLine]
 ) -> list[LayoutBlock] | None:
     """Return the blocks with the table in place of those that it takes its words from; None if words would be lost.

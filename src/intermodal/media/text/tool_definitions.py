@@ -41,11 +41,11 @@ def tool_definitions(tools: tuple[Tool, ...]) -> ToolDefinitions:
     """
     encoded = _encode(tools)
     digest = hashlib.sha256(encoded).hexdigest()
-    found = _known.get(digest)
+    found = _DEFINITIONS.get(digest)
     if found is None:
-        found = _made(encoded, digest)
+        found = _render_definitions(encoded, digest)
         with _lock:
-            _known[digest] = found
+            _DEFINITIONS[digest] = found
     return found
 
 
@@ -54,7 +54,7 @@ def tools_digest(tools: tuple[Tool, ...]) -> str:
     return hashlib.sha256(_encode(tools)).hexdigest()
 
 
-def _made(encoded: bytes, digest: str) -> ToolDefinitions:
+def _render_definitions(encoded: bytes, digest: str) -> ToolDefinitions:
     tools = msgspec.json.decode(encoded, type=tuple[Tool, ...])
     forms = tuple(
         {
@@ -71,7 +71,7 @@ def _made(encoded: bytes, digest: str) -> ToolDefinitions:
     return ToolDefinitions(text, forms, facts)
 
 
-_known: BoundedCache[str, ToolDefinitions] = BoundedCache(
+_DEFINITIONS: BoundedCache[str, ToolDefinitions] = BoundedCache(
     "definitions of tools", KEPT, room=ROOM, size=lambda _, made: _READ * made.facts.size
 )
 _lock = Lock()

@@ -48,11 +48,11 @@ def thumbnail(frame: Any) -> Image.Image:
 
 def grey(frame: Any, side: int) -> Image.Image:
     """Return a grey image for sampling the share of text, not turned."""
-    width, height = _fitted(frame.width, frame.height, side)
+    width, height = _fit_within(frame.width, frame.height, side)
     return _image(frame, width, height, "gray")
 
 
-def _fitted(width: int, height: int, side: int) -> tuple[int, int]:
+def _fit_within(width: int, height: int, side: int) -> tuple[int, int]:
     shrink = min(1.0, side / max(width, height))
     return max(1, round(width * shrink)), max(1, round(height * shrink))
 
@@ -98,7 +98,7 @@ def is_blank(image: Image.Image) -> bool:
 def encode_frame(frame: Any, side: int, shape: float) -> dict[str, Any]:
     """Return an ``EncodedImage`` as a dict: upright, at most ``side`` pixels long, a JPEG without metadata."""
     turn = _turn(frame)
-    width, height = _fitted(*_square(frame, shape), side)
+    width, height = _fit_within(*_square(frame, shape), side)
     image = _image(frame, width, height)
     if turn:
         image = image.transpose(_TURNS[turn])

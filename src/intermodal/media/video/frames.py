@@ -106,25 +106,25 @@ def _scan(film: OpenVideo) -> Iterator[tuple[float, Any]]:
     gaps = [after - before for before, after in zip(film.keys, [*film.keys[1:], film.seconds.mid], strict=True)]
     rare = max(gaps) > _SPARSE and work <= _SCAN_PIXELS_SPARSE
     if work <= _SCAN_PIXELS or rare:
-        yield from _looked(film, hurried=work > _SCAN_PIXELS)
+        yield from _compared_frames(film, hurried=work > _SCAN_PIXELS)
         return
     count = int(max(12, min(_SCAN_KEYS, _SCAN_PIXELS // max(film.pixels, _FRAME_COST))))
     keys = film.keys
     if len(keys) > count:
         cuts = set(scenes.cuts_from_key_frames(keys, film.fps))
-        first = _thinned([key for key in keys if round(key, 3) in cuts], count)
-        rest = _thinned([key for key in keys if round(key, 3) not in cuts], count - len(first))
+        first = _spread_evenly([key for key in keys if round(key, 3) in cuts], count)
+        rest = _spread_evenly([key for key in keys if round(key, 3) not in cuts], count - len(first))
         keys = tuple(sorted({keys[0], *first, *rest}))
     yield from key_frames_at(film, keys)
 
 
-def _thinned(values: Sequence[float], count: int) -> list[float]:
+def _spread_evenly(values: Sequence[float], count: int) -> list[float]:
     if len(values) <= count:
         return list(values)
     return [values[number * len(values) // count] for number in range(max(0, count))]
 
 
-def _looked(film: OpenVideo, *, hurried: bool) -> Iterator[tuple[float, Any]]:
+def _compared_frames(film: OpenVideo, *, hurried: bool) -> Iterator[tuple[float, Any]]:
     """Yield the compared frames while all are decoded; ``hurried`` skips frames that no other frame refers to."""
     context = film.stream.codec_context
     context.options = {**context.options, "skip_loop_filter": "all"}  # blurs too little to matter at this size

@@ -105,7 +105,7 @@ def _probe(film: OpenVideo, density: Density) -> MediaProbeResult:
     rate, channels = decoder.check_sound(sound) if sound is not None else (0, 0)
     found = {
         film.keys.index(time): picture
-        for time, picture in key_frames_at(film, [film.keys[at] for at in _sampled(film)])
+        for time, picture in key_frames_at(film, [film.keys[at] for at in _sample_key_frames(film)])
     }
     shown = list(found.values())
     if not shown:
@@ -158,7 +158,7 @@ def open_video(found: OpenContainer, data: Data, media_type: str) -> OpenVideo:
         tick=float(stream.time_base),
         beginning=(found.container.start_time or 0) / av.time_base,
     )
-    film = _measured(film, data, media_type)
+    film = _with_length_and_keys(film, data, media_type)
     _check_length(film)
     return film
 
@@ -172,7 +172,7 @@ def _check_length(film: OpenVideo) -> None:
         raise InputEmpty("holds no video (0 seconds)", todo="check the film")
 
 
-def _measured(film: OpenVideo, data: Data, media_type: str) -> OpenVideo:
+def _with_length_and_keys(film: OpenVideo, data: Data, media_type: str) -> OpenVideo:
     """Return the video with its length and key frames: from header and index, otherwise from its packets."""
     stream, box = film.stream, film.opened.container
     is_mp4 = container.DEMUXERS[media_type] == "mp4"
@@ -188,7 +188,7 @@ def _measured(film: OpenVideo, data: Data, media_type: str) -> OpenVideo:
         if keys:
             _check_last(keys, claimed)
             return msgspec.structs.replace(film, seconds=exact(claimed, "header"), keys=keys, bursts=bursts)
-    seconds, keys, bursts = _walked(film)
+    seconds, keys, bursts = _read_packets(film)
     if claimed > 0 and not is_mp4:
         _check_last((seconds.mid,), claimed)
         seconds = exact(claimed, "header")
@@ -234,7 +234,7 @@ def _cues(film: OpenVideo, seconds: float) -> tuple[float, ...]:
     return keys if len(keys) > 1 and keys[-1] >= seconds / 2 else ()
 
 
-def _walked(film: OpenVideo) -> tuple[Quantity, tuple[float, ...], tuple[float, ...]]:
+def _read_packets(film: OpenVideo) -> tuple[Quantity, tuple[float, ...], tuple[float, ...]]:
     """Return length, key frames and bursts from all packets, without decoding them."""
     box, stream = film.opened.container, film.stream
     container.select_stream(box, stream)
@@ -264,7 +264,7 @@ def rewind(film: OpenVideo) -> None:
     film.opened.container.seek(0)
 
 
-def _sampled(film: OpenVideo) -> list[int]:
+def _sample_key_frames(film: OpenVideo) -> list[int]:
     """Return the indices of the key frames that are decoded for probing: all, those at cuts, or pairs spread evenly."""
     keys = film.keys
     room = max(1, min(_PROBE_FRAMES, _PROBE_PIXELS // film.pixels))
