@@ -72,9 +72,9 @@ def _openai_models(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> 
         name = _word(row.get("id"))
         meta, can = _tree(row.get("meta")), _tree(row.get("capabilities"))
         shape = _tree(row.get("architecture"))
-        takes = _listed(shape.get("input_modalities") or row.get("input_modalities"))
+        takes = _accepted_kinds(shape.get("input_modalities") or row.get("input_modalities"))
         if not takes and "vision" in can:
-            takes = _listed(["text", "image"] if can["vision"] is True else ["text"])
+            takes = _accepted_kinds(["text", "image"] if can["vision"] is True else ["text"])
         status = _word(_tree(row.get("status")).get("value"))
         makes: Makes = ""
         if can.get("audio_transcriptions") is True and "chat" not in can and can.get("function_calling") is not True:
@@ -91,7 +91,7 @@ def _openai_models(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> 
         )  # fmt: skip
 
 
-def _listed(kinds: Any) -> dict[Kind, bool]:
+def _accepted_kinds(kinds: Any) -> dict[Kind, bool]:
     """Return listed input kinds as accepted and all others as rejected; {} without a list."""
     words = {"document" if word == "file" else word for word in _words(kinds)}
     return {kind: kind in words for kind in KINDS} if words else {}
@@ -111,7 +111,7 @@ def _localai(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterat
         for word in reversed(_LOCALAI):
             makes = _LOCALAI[word] if word in can else makes
         yield ModelReport(
-            source=path, model=_word(row.get("id")), takes=_listed(row.get("input_modalities")), makes=makes,
+            source=path, model=_word(row.get("id")), takes=_accepted_kinds(row.get("input_modalities")), makes=makes,
             tools="tools" in can if can else None, elsewhere=_elsewhere(row, signs),
         )  # fmt: skip
 

@@ -105,7 +105,7 @@ class _Visit:
         status, body = self._replies.get("/v1/models", (0, b""))
         if status in (401, 403):
             return "wants a key"
-        if any(True for _ in values_at(_parsed(body), "data.*.id")):
+        if any(True for _ in values_at(_parse_json(body), "data.*.id")):
             return "speaks OpenAI's protocol, and does not identify itself"
         return "no model server that is known"
 
@@ -129,7 +129,7 @@ class _Visit:
             return False
         if not key:
             return re.search(says, body[:4096].decode("utf-8", "replace")) is not None
-        found = values_at(_parsed(body), key)
+        found = values_at(_parse_json(body), key)
         return any(not says or (isinstance(each, str) and re.search(says, each)) for each in found)
 
     async def _get(self, path: str) -> tuple[int, bytes]:
@@ -155,7 +155,7 @@ class _Visit:
         if row.version:
             _, body = await self._get(row.version[0])
             self._version = next(
-                (word for word in values_at(_parsed(body), row.version[1]) if isinstance(word, str)), ""
+                (word for word in values_at(_parse_json(body), row.version[1]) if isinstance(word, str)), ""
             )
         for number, read in enumerate(row.reads):
             if not read.each:
@@ -203,7 +203,7 @@ class _Visit:
         self._hear(number, read, model, body, row)
 
     def _hear(self, number: int, read: ListingRequest, model: str, body: bytes, row: DiscoveryRules) -> None:
-        tree = _parsed(body)
+        tree = _parse_json(body)
         if isinstance(tree, Mapping):
             heard = READERS[read.form](tree, read.path, model, row)
             self._said.setdefault(number, []).extend(
@@ -211,7 +211,7 @@ class _Visit:
             )
 
 
-def _parsed(body: bytes) -> Any:
+def _parse_json(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

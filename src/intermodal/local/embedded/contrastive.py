@@ -238,7 +238,7 @@ class _Preprocessor:
         image = decode_rgb(data, self._resized if self._resizes else None, self._resample)
         pixels = numpy.frombuffer(image.data, dtype="uint8").reshape(image.height, image.width, 3).astype("float32")
         if self._crop is not None:
-            pixels = _cropped(pixels, self._crop, numpy, rounds=self._rounds)
+            pixels = _crop_centre(pixels, self._crop, numpy, rounds=self._rounds)
         pixels = pixels * numpy.float32(self._factor)
         pixels = (pixels - numpy.array(self._mean, dtype="float32")) / numpy.array(self._spread, dtype="float32")
         return numpy.ascontiguousarray(pixels.transpose(2, 0, 1), dtype="float32")
@@ -279,7 +279,7 @@ def _in_words_of_transformers(config: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _cropped(pixels: Any, crop: tuple[int, int], numpy: Any, *, rounds: bool = False) -> Any:
+def _crop_centre(pixels: Any, crop: tuple[int, int], numpy: Any, *, rounds: bool = False) -> Any:
     """Return the centre crop of an image, on black if the image is smaller, as in the reference implementation.
 
     ``rounds``: round half a pixel to even, as torchvision does; otherwise down, as transformers does.

@@ -206,9 +206,9 @@ class EncoderModel:
             some = order[start : start + BATCH]
             longest = max(len(rows[at].ids) for at in some)
             columns = {
-                "input_ids": [_filled(rows[at].ids, longest, self._pad) for at in some],
-                "attention_mask": [_filled(rows[at].attention_mask, longest, 0) for at in some],
-                "token_type_ids": [_filled(rows[at].type_ids, longest, 0) for at in some],
+                "input_ids": [_pad(rows[at].ids, longest, self._pad) for at in some],
+                "attention_mask": [_pad(rows[at].attention_mask, longest, 0) for at in some],
+                "token_type_ids": [_pad(rows[at].type_ids, longest, 0) for at in some],
             }
             given = {
                 name: cast_to_input(numpy.array(columns[name], dtype="int64"), each)
@@ -245,7 +245,7 @@ class EncoderModel:
         )  # fmt: skip
 
 
-def _filled(values: list[int], length: int, by: int) -> list[int]:
+def _pad(values: list[int], length: int, by: int) -> list[int]:
     return values + [by] * (length - len(values))
 
 

@@ -70,9 +70,9 @@ def load(path: str, name: str) -> None:
             "Det.limit_side_len": 32,  # enlarging is done before detection
             "EngineConfig.onnxruntime.intra_op_num_threads": thread_count(),
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
-            **_bundled(Path(str(rapidocr.__file__)).parent / "models"),
+            **_packaged_networks(Path(str(rapidocr.__file__)).parent / "models"),
         }
-        _engine = load_model(name, lambda: _woken(rapidocr.RapidOCR(params=parameters)))
+        _engine = load_model(name, lambda: _warm_up(rapidocr.RapidOCR(params=parameters)))
 
 
 def _set_session_options(onnxruntime: Any) -> None:
@@ -94,7 +94,7 @@ def _set_session_options(onnxruntime: Any) -> None:
     onnxruntime.SessionOptions = made
 
 
-def _bundled(folder: Path) -> dict[str, str]:
+def _packaged_networks(folder: Path) -> dict[str, str]:
     """Return the paths of the packaged networks. Given only names, RapidOCR would download missing ones."""
     found = {}
     for step, pattern in (("Det", "*_det_*.onnx"), ("Rec", "*_rec_*.onnx")):
@@ -107,7 +107,7 @@ def _bundled(folder: Path) -> dict[str, str]:
     return found
 
 
-def _woken(engine: Any) -> Any:
+def _warm_up(engine: Any) -> Any:
     cv2, numpy = import_library("cv2"), import_library("numpy")
     cv2.setNumThreads(thread_count())
     page = numpy.full((64, 160, 3), 255, dtype=numpy.uint8)
@@ -143,17 +143,17 @@ def _lines(png: bytes, languages: dict[str, str], script: str, language: str) ->
     height, width = picture.shape[:2]
     if min(height, width) < MIN_SIDE:
         return []
-    boxes = _found(picture)
+    boxes = _find_boxes(picture)
     grid = Grid(picture, page_slant(_as_line(box.corners) for box in boxes))
     if grid.cells:
         boxes = [_Box(piece, box.sure) for box in boxes for piece in grid.split(box.corners)]
     every = _read_turned(picture, boxes)
-    found = _without_shapes([(line, said) for line in every if (said := _said(line)) is not None], language)
+    found = _without_shapes([(line, said) for line in every if (said := _line_text(line)) is not None], language)
     if script:  # short words in it are read as empty, like marks that are not words
-        found += [(line, ("", False)) for line in every if not line.text.strip() and _said(line) is None]
+        found += [(line, ("", False)) for line in every if not line.text.strip() and _line_text(line) is None]
     elif not any(line.score >= AGREED and any(map(str.isalpha, text)) for line, (text, _) in found):
         found += [(line, ("", False)) for line in every if _is_short_word(line)]
-    others = _elsewhere(picture, found, _known(languages, language), script)
+    others = _elsewhere(picture, found, _languages_by_script(languages, language), script)
     lines = list[list[Any]]()
     cells: dict[Corners, tuple[int, ...]] = {}
     if grid.cells:  # now it is known which way is up
@@ -200,7 +200,7 @@ def _figures(text: str) -> Counter[int]:
     return Counter(int(letter) for letter in text if letter.isdecimal())
 
 
-def _widened(corners: Corners) -> Corners:
+def _with_margin(corners: Corners) -> Corners:
     """Return a box with a margin for marks above and below letters, for which boxes of Latin print leave no room."""
     width, height = _sides(corners)
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = corners
@@ -239,7 +239,7 @@ def _elsewhere(
     return {line.corners: each for line, each in zip([*first, *rest], read, strict=True)}
 
 
-def _known(pulled: dict[str, str], language: str) -> Callable[[], dict[str, tesseract.TesseractLanguage]]:
+def _languages_by_script(pulled: dict[str, str], language: str) -> Callable[[], dict[str, tesseract.TesseractLanguage]]:
     """Return a function that returns Tesseract's languages by script, cached."""
 
     def asked() -> dict[str, tesseract.TesseractLanguage]:
@@ -252,7 +252,7 @@ def _known(pulled: dict[str, str], language: str) -> Callable[[], dict[str, tess
 
 
 def _cuts(picture: Any, lines: list[_Line]) -> list[Any]:
-    return [_cut(picture, _widened(line.corners)) for line in lines]
+    return [_cut(picture, _with_margin(line.corners)) for line in lines]
 
 
 # ---- where lines are -------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ class _Box(NamedTuple):
     sure: float
 
 
-def _found(picture: Any) -> list[_Box]:
+def _find_boxes(picture: Any) -> list[_Box]:
     """Return the boxes of lines.
 
     A large image is searched downscaled, or in tiles if its print is small or it is long and thin.
@@ -273,24 +273,27 @@ def _found(picture: Any) -> list[_Box]:
     height, width = picture.shape[:2]
     shrink = shrink_to_read(width, height)
     if shrink == 1:
-        return _detected(picture)
+        return _detect_boxes(picture)
     if shrink:
         cv2 = import_library("cv2")
         small = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-        boxes = _detected(small)
+        boxes = _detect_boxes(small)
         if not boxes or statistics.median(min(_sides(box.corners)) for box in boxes) >= SMALL_PRINT:
-            return [_Box(_moved(box.corners, 1 / shrink), box.sure) for box in boxes]
+            return [_Box(_move_corners(box.corners, 1 / shrink), box.sure) for box in boxes]
     by_tile = [
-        [_Box(_moved(box.corners, 1.0, left, top), box.sure) for box in _detected(picture[top:bottom, left:right])]
+        [
+            _Box(_move_corners(box.corners, 1.0, left, top), box.sure)
+            for box in _detect_boxes(picture[top:bottom, left:right])
+        ]
         for left, top, right, bottom in tiles(width, height)
     ]
     sure = statistics.fmean([box.sure for found in by_tile for box in found] or [0.0])
     return [_Box(corners, sure) for corners in join_tile_boxes([[box.corners for box in found] for found in by_tile])]
 
 
-def _detected(picture: Any) -> list[_Box]:
+def _detect_boxes(picture: Any) -> list[_Box]:
     height, width = picture.shape[:2]
-    enlarge = max(1.0, READ_LEAST / min(*_squared(height, width)))
+    enlarge = max(1.0, READ_LEAST / min(*_padded_size(height, width)))
     cv2 = import_library("cv2")
     squarer = _squarer(picture)
     shown = squarer if enlarge == 1 else cv2.resize(squarer, None, fx=enlarge, fy=enlarge)
@@ -298,10 +301,10 @@ def _detected(picture: Any) -> list[_Box]:
     if found.boxes is None:
         return []
     sure = statistics.fmean(map(float, found.scores))  # boxes are sorted but scores are not
-    return [_Box(_moved(((float(x), float(y)) for x, y in box), 1 / enlarge), sure) for box in found.boxes]
+    return [_Box(_move_corners(((float(x), float(y)) for x, y in box), 1 / enlarge), sure) for box in found.boxes]
 
 
-def _moved(corners: Any, scale: float, left: float = 0.0, top: float = 0.0) -> Corners:
+def _move_corners(corners: Any, scale: float, left: float = 0.0, top: float = 0.0) -> Corners:
     first, second, third, fourth = ((x * scale + left, y * scale + top) for x, y in corners)
     return (first, second, third, fourth)
 
@@ -330,10 +333,10 @@ def _read_turned(picture: Any, boxes: list[_Box]) -> list[_Line]:
     standing = sum(math.copysign(max(_sides(box.corners)), _upright(box.corners)) for box in boxes) < 0
     order = sorted(boxes, key=lambda box: -max(_sides(box.corners)))
     quarter, lines = _best(picture, order[:SAMPLE], (1, 3) if standing else (0, 2))
-    lines += _recognised(picture, [_turned(box, quarter) for box in order[SAMPLE:]])
+    lines += _recognise(picture, [_rotate_box(box, quarter) for box in order[SAMPLE:]])
     odd = [place for place, line in enumerate(lines) if _upright(line.corners) < 0]
     for turn in (1, 3) if odd else ():
-        again = _recognised(picture, [_turned(order[place], quarter + turn) for place in odd])
+        again = _recognise(picture, [_rotate_box(order[place], quarter + turn) for place in odd])
         for place, line in zip(odd, again, strict=True):
             lines[place] = max(lines[place], line, key=lambda each: each.score * bool(each.text.strip()))
     return lines
@@ -350,10 +353,10 @@ def _best(picture: Any, sample: list[_Box], quarters: tuple[int, int]) -> tuple[
 
     The second rotation is tried if the first is doubtful.
     """
-    first = _recognised(picture, [_turned(box, quarters[0]) for box in sample])
+    first = _recognise(picture, [_rotate_box(box, quarters[0]) for box in sample])
     if _legibility(first) >= LEGIBLE:
         return quarters[0], first
-    second = _recognised(picture, [_turned(box, quarters[1]) for box in sample])
+    second = _recognise(picture, [_rotate_box(box, quarters[1]) for box in sample])
     if _legibility(second) > max(_legibility(first) + BETTER, READABLE):
         return quarters[1], second
     return quarters[0], first
@@ -363,13 +366,13 @@ def _legibility(lines: list[_Line]) -> float:
     return sum(line.score * (0.5 if _holes(line.text) else 1.0) for line in lines) / max(1, len(lines))
 
 
-def _turned(box: _Box, quarter: int) -> _Box:
+def _rotate_box(box: _Box, quarter: int) -> _Box:
     """Return the box rotated by quarter turns clockwise: its corners start at another one."""
     corners = box.corners[quarter % 4 :] + box.corners[: quarter % 4]
     return _Box((corners[0], corners[1], corners[2], corners[3]), box.sure)
 
 
-def _recognised(picture: Any, boxes: list[_Box]) -> list[_Line]:
+def _recognise(picture: Any, boxes: list[_Box]) -> list[_Line]:
     if not boxes:
         return []
     wanted = importlib.import_module("rapidocr.ch_ppocr_rec").TextRecInput
@@ -390,7 +393,7 @@ def _cut(picture: Any, corners: Corners) -> Any:
         right, bottom = (math.ceil(max(point[axis] for point in corners)) for axis in (0, 1))
         part = picture[top:bottom, left:right]
         picture = cv2.resize(part, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-        corners = _moved(((x - left, y - top) for x, y in corners), shrink)
+        corners = _move_corners(((x - left, y - top) for x, y in corners), shrink)
     across, down = max(1, round(width * shrink)), max(1, round(height * shrink))
     level = numpy.array([[0, 0], [across, 0], [across, down], [0, down]], dtype=numpy.float32)
     turn = cv2.getPerspectiveTransform(numpy.array(corners, dtype=numpy.float32), level)
@@ -431,7 +434,7 @@ def _without_shapes(found: list[tuple[_Line, tuple[str, bool]]], language: str) 
     return [line for line, each in zip(found, letters, strict=True) if len(each) != 1 or not each <= _SHAPES]
 
 
-def _said(line: _Line) -> tuple[str, bool] | None:
+def _line_text(line: _Line) -> tuple[str, bool] | None:
     """Return a line's text and whether letters are unreadable; None if it is not a line of text."""
     width, height = _sides(line.corners)
     text = " ".join(line.text.split())
@@ -448,10 +451,10 @@ def _said(line: _Line) -> tuple[str, bool] | None:
 def _is_short_word(line: _Line) -> bool:
     """Return True for a box without text that is too short to be reported, but may be a word in another script."""
     width, height = _sides(line.corners)
-    return not line.text.strip() and width >= WORD_SHAPE * height and line.sure >= SURE and _said(line) is None
+    return not line.text.strip() and width >= WORD_SHAPE * height and line.sure >= SURE and _line_text(line) is None
 
 
-def _squared(height: int, width: int) -> tuple[int, int]:
+def _padded_size(height: int, width: int) -> tuple[int, int]:
     """Return height and width of the image after padding to a ratio of at most 4:1."""
     return max(height, -(-width // MAX_RATIO)), max(width, -(-height // MAX_RATIO))
 
@@ -463,7 +466,7 @@ def _squarer(picture: Any) -> Any:
     a minute.
     """
     height, width = picture.shape[:2]
-    high, wide = _squared(height, width)
+    high, wide = _padded_size(height, width)
     if (high, wide) == (height, width):
         return picture
     cv2, numpy = import_library("cv2"), import_library("numpy")

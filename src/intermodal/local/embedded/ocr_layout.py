@@ -116,7 +116,7 @@ def lines_to_text(lines: tuple[ReadLine, ...]) -> str:
     """Return the text, one line per row. Cells of a row are separated by tabs; code is indented with spaces."""
     if not _have_places(lines):
         return "\n".join(line.text for line in lines if line.text.strip())
-    return "\n".join(text for block in _page(lines) for text in _written(block))
+    return "\n".join(text for block in _page(lines) for text in _block_lines(block))
 
 
 def _have_places(lines: Iterable[ReadLine]) -> bool:
@@ -311,13 +311,13 @@ def _holds(outer: _Placed, inner: _Placed) -> bool:
     return outer.top <= inner.middle <= outer.bottom
 
 
-def _written(block: Sequence[_Row]) -> list[str]:
+def _block_lines(block: Sequence[_Row]) -> list[str]:
     rows = [row for row in (tuple(each for each in row if each.text.strip()) for row in block) if row]
     letter = _letter_of_code(rows)
     if letter:
         margin = min(row[0].left for row in rows)
-        return [_spaced(row, margin, letter) for row in rows]
-    return [text for table in _tables([_cells(row) for row in rows]) for text in _tabbed(*table)]
+        return [_row_line(row, margin, letter) for row in rows]
+    return [text for table in _tables([_cells(row) for row in rows]) for text in _table_lines(*table)]
 
 
 # ---- tables --------------------------------------------------------------------------------------
@@ -385,7 +385,7 @@ def _with_row(columns: Sequence[_Column], row: Iterable[_Cell], place: int) -> l
     return sorted(made)
 
 
-def _tabbed(table: Sequence[list[_Cell]], columns: Sequence[_Column]) -> list[str]:
+def _table_lines(table: Sequence[list[_Cell]], columns: Sequence[_Column]) -> list[str]:
     """Return one line per row with tabs between cells, including empty cells if the columns are certain.
 
     Columns are certain if two rows fill them completely. A single cell in a row may be a heading or a continuation, and
@@ -449,7 +449,7 @@ def _letter_of_code(rows: Sequence[_Row]) -> float:
     return letter if max(indents) > 1 else 0.0  # an offset of a single letter is not an indent
 
 
-def _spaced(row: _Row, margin: float, letter: float) -> str:
+def _row_line(row: _Row, margin: float, letter: float) -> str:
     written, at = "", margin
     for each in row:
         blanks = round((each.left - at) / letter)

@@ -73,7 +73,7 @@ def _values(runtime: str, function: str, made: Any, kind: type[Any]) -> tuple[An
     if isinstance(made, (list, tuple)) and all(isinstance(each, kind) for each in made):
         return tuple(made)
     plugin = runtime_plugins()[runtime]
-    raise _failed(plugin, f"returned something else than {kind.__name__}s from {function}")
+    raise _plugin_error(plugin, f"returned something else than {kind.__name__}s from {function}")
 
 
 def _run(runtime: str, function: str, *arguments: Any) -> Any:
@@ -93,7 +93,7 @@ def _run(runtime: str, function: str, *arguments: Any) -> Any:
         what = f"failed to {function} ({describe_failure(error)})"
     except Exception as error:
         what = f"failed to {function} ({type(error).__name__})"  # its text may contain user content
-    raise _failed(plugin, what)
+    raise _plugin_error(plugin, what)
 
 
 def _runtime(runtime: str, function: str) -> tuple[Plugin, Any]:
@@ -106,10 +106,10 @@ def _runtime(runtime: str, function: str) -> tuple[Plugin, Any]:
         return plugin, load_plugin(plugin, function)
     except NotInstalled as error:
         hints = error.hints
-    raise _failed(plugin, hints.what)
+    raise _plugin_error(plugin, hints.what)
 
 
-def _failed(plugin: Plugin, what: str) -> RuntimeCrashed:
+def _plugin_error(plugin: Plugin, what: str) -> RuntimeCrashed:
     return RuntimeCrashed(f"the plugin {plugin.title} {what}", todo=plugin.removal, sent=False)
 
 

@@ -51,7 +51,7 @@ class Grid:
         corners = [self._turned((x, y)) for x in (0, width) for y in (0, height)]
         self._left, self._top = min(x for x, _ in corners), min(y for _, y in corners)
         size = (math.ceil(max(x for x, _ in corners) - self._left), math.ceil(max(y for _, y in corners) - self._top))
-        self.cells = _numbered(_enclosed(self._level(picture, size)))
+        self.cells = _number_cells(_enclosed_boxes(self._level(picture, size)))
 
     def _turned(self, point: Point) -> Point:
         x, y = point
@@ -122,7 +122,7 @@ def _part(corners: Corners, begin: float, end: float) -> Corners:
     )  # fmt: skip
 
 
-def _enclosed(grey: Any) -> list[list[tuple[int, int, int, int]]]:
+def _enclosed_boxes(grey: Any) -> list[list[tuple[int, int, int, int]]]:
     """Return the rectangles (left, top, right, bottom) enclosed by lines, grouped by connected lines."""
     cv2, numpy = import_library("cv2"), import_library("numpy")
     found: dict[int, list[tuple[int, int, int, int]]] = defaultdict(list)
@@ -142,7 +142,7 @@ def _enclosed(grey: Any) -> list[list[tuple[int, int, int, int]]]:
     return list(found.values())
 
 
-def _numbered(groups: Iterable[list[tuple[int, int, int, int]]]) -> list[Cell]:
+def _number_cells(groups: Iterable[list[tuple[int, int, int, int]]]) -> list[Cell]:
     """Return the cells of groups with at least two rows and two columns."""
     cells = []
     for number, group in enumerate(groups):

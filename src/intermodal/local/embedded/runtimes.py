@@ -200,30 +200,30 @@ class EmbeddedRuntimes:
 
     async def look(self, endpoint: Endpoint, png: bytes) -> ContrastiveResult:
         """Return the embedding of an image by a contrastive model."""
-        return _compared(*await self._work(endpoint, "picture", {"data": png}))
+        return _contrastive_result(*await self._work(endpoint, "picture", {"data": png}))
 
     async def place(self, endpoint: Endpoint, texts: tuple[str, ...]) -> ContrastiveResult:
         """Return the embeddings of texts by a contrastive model, in the same space as those of images."""
-        return _compared(*await self._work(endpoint, "texts", {"texts": list(texts)}))
+        return _contrastive_result(*await self._work(endpoint, "texts", {"texts": list(texts)}))
 
     async def classify(self, endpoint: Endpoint, text: str) -> EncoderResult:
         """Return the probabilities of an encoder head's labels."""
-        return _judged(*await self._work(endpoint, "classify", {"text": text}))
+        return _encoder_result(*await self._work(endpoint, "classify", {"text": text}))
 
     async def rank(self, endpoint: Endpoint, query: str, texts: tuple[str, ...]) -> EncoderResult:
         """Return the relevance of each text to the query, by an encoder that reads both together."""
-        return _judged(*await self._work(endpoint, "rank", {"query": query, "texts": list(texts)}))
+        return _encoder_result(*await self._work(endpoint, "rank", {"query": query, "texts": list(texts)}))
 
     async def entail(
         self, endpoint: Endpoint, text: str, sentences: tuple[str, ...], *, independent: bool = False
     ) -> EncoderResult:
         """Return the probability that the text entails each sentence, relative to the others unless ``independent``."""
         given = {"text": text, "sentences": list(sentences), "independent": independent}
-        return _judged(*await self._work(endpoint, "entail", given))
+        return _encoder_result(*await self._work(endpoint, "entail", given))
 
     async def fill(self, endpoint: Endpoint, text: str, words: tuple[str, ...] = ()) -> EncoderResult:
         """Return the probabilities of words for a mask: of the given words, or of the most likely ones."""
-        return _judged(*await self._work(endpoint, "fill", {"text": text, "labels": list(words)}))
+        return _encoder_result(*await self._work(endpoint, "fill", {"text": text, "labels": list(words)}))
 
     async def draw(
         self, endpoint: Endpoint, wanted: Mapping[str, Any], picture: bytes = b"", mask: bytes = b"", *,
@@ -310,7 +310,7 @@ class EmbeddedRuntimes:
         todo = install_command(endpoint.host.protocol)
         if todo:
             raise NotInstalled("its runtime is not installed", where=endpoint.id, todo=f"run: {todo}")
-        model = {"path": self._model_path(endpoint), "name": _shown(endpoint)}
+        model = {"path": self._model_path(endpoint), "name": _weights_name(endpoint)}
         if plugin is not None:
             model["runtime"] = plugin.name
         projector = self._weights.projector(endpoint.weights) if kind.projector and endpoint.weights else None
@@ -337,13 +337,13 @@ class EmbeddedRuntimes:
         return str(path)
 
 
-def _shown(endpoint: Endpoint) -> str:
+def _weights_name(endpoint: Endpoint) -> str:
     """Return the name under which the weights are pulled; for a user's folder, the model's name."""
     named = "" if is_model_folder(endpoint.weights) else endpoint.weights
     return named or endpoint.served_as or endpoint.id
 
 
-def _compared(reply: WorkerReply, load_seconds: float) -> ContrastiveResult:
+def _contrastive_result(reply: WorkerReply, load_seconds: float) -> ContrastiveResult:
     value = reply.value
     return ContrastiveResult(
         vectors=tuple(map(tuple, value["vectors"])), loss=value["loss"], scale=value["scale"], bias=value["bias"],
@@ -352,7 +352,7 @@ def _compared(reply: WorkerReply, load_seconds: float) -> ContrastiveResult:
     )  # fmt: skip
 
 
-def _judged(reply: WorkerReply, load_seconds: float) -> EncoderResult:
+def _encoder_result(reply: WorkerReply, load_seconds: float) -> EncoderResult:
     value = reply.value
     return EncoderResult(
         scores=tuple(value["scores"]), labels=tuple(value["labels"]), tokens=value["tokens"], windows=value["windows"],

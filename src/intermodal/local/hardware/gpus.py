@@ -28,13 +28,13 @@ _NVIDIA = ("nvidia-smi", "--query-gpu=name,memory.total,memory.free", "--format=
 def detect_gpus() -> tuple[Gpu, ...]:
     """Return every GPU that a driver reports, in its order."""
     if platform.system() == "Darwin":
-        return parse_apple(_asked("sysctl", "machdep.cpu.brand_string", "hw.memsize", "iogpu.wired_limit_mb"))
-    return (*parse_nvidia(_asked(*_NVIDIA)), *read_amd(_DRM))
+        return parse_apple(_tool_output("sysctl", "machdep.cpu.brand_string", "hw.memsize", "iogpu.wired_limit_mb"))
+    return (*parse_nvidia(_tool_output(*_NVIDIA)), *read_amd(_DRM))
 
 
 def gpu_memory_used_by(processes: Collection[int]) -> int:
     """Return the NVIDIA GPU memory in bytes used by processes; 0 if no driver reports it."""
-    return parse_process_memory(_asked(*_NVIDIA_PROCESSES), processes)
+    return parse_process_memory(_tool_output(*_NVIDIA_PROCESSES), processes)
 
 
 def parse_process_memory(table: str, processes: Collection[int]) -> int:
@@ -107,7 +107,7 @@ def _card(name: str, memory: int, free: int) -> Gpu:
     return replace(card(row, memory, free), name=name, memory=memory)
 
 
-def _asked(*command: str) -> str:
+def _tool_output(*command: str) -> str:
     """Return a tool's output; "" if it is missing or fails."""
     try:
         done = subprocess.run(

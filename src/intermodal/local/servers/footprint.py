@@ -146,7 +146,7 @@ def read_footprint(address: str, *, key: str = "", log: str = "", wanted: str = 
         if found is not None:
             return found
     if any(status in (401, 403) for status in statuses):
-        raise _refused(root)
+        raise _key_error(root)
     if 0 in statuses:
         raise Unreachable("no server answers there", where=root, todo="start it, or name its address", sent=False)
     raise Unreachable(
@@ -155,7 +155,7 @@ def read_footprint(address: str, *, key: str = "", log: str = "", wanted: str = 
     )  # fmt: skip
 
 
-def _refused(root: str) -> CredentialsRefused:
+def _key_error(root: str) -> CredentialsRefused:
     todo = f"put it into the variable {_LLAMA_KEY} or {_VLLM_KEY}"
     return CredentialsRefused("wants a key", where=root, todo=todo, sent=False)
 
@@ -168,7 +168,7 @@ def _llama(root: str, key: str, body: bytes, log: str, wanted: str) -> ServerFoo
     generation = props.get("default_generation_settings")
     if not isinstance(generation, dict):
         return None
-    each, slots = _whole(generation.get("n_ctx")), max(1, _whole(props.get("total_slots")))
+    each, slots = _as_count(generation.get("n_ctx")), max(1, _as_count(props.get("total_slots")))
     if not each:
         raise UsageError("serves no model now", where=root, todo="send it a request, and ask again")
     process = _process(root)
@@ -176,7 +176,7 @@ def _llama(root: str, key: str, body: bytes, log: str, wanted: str) -> ServerFoo
     ours = _of_package(process.arguments)
     on_cards = _on_cards(process)
     assumed = [] if process.seen else ["its options, of which none can be seen from here: the usual ones"]
-    unified = _unified(log, options, slots, ours, process, assumed)
+    unified = _has_unified_cache(log, options, slots, ours, process, assumed)
     settings = ServingSettings(
         context=each if unified else each * slots, slots=slots, unified=unified, ubatch=options.ubatch,
         type_k=options.type_k, type_v=options.type_v, flash_attention=options.flash != "off", swa_full=options.swa_full,
@@ -200,7 +200,7 @@ def _llama(root: str, key: str, body: bytes, log: str, wanted: str) -> ServerFoo
 _EVERY: Final = 1 << 16  # layers: more than any model has
 
 
-def _unified(
+def _has_unified_cache(
     log: str, options: LlamaOptions, slots: int, ours: Mapping[str, Any], process: ServerProcess, assumed: list[str]
 ) -> bool:  # fmt: skip
     """Return whether slots share one KV cache, from the log, else from the options.
@@ -248,28 +248,28 @@ def _vllm(root: str, key: str, body: bytes, log: str, model: str) -> ServerFootp
     labels = dict(_LABEL.findall(line))
     status, listed = http_reply(root, key, "/v1/models", seconds=_PATIENCE)
     if line and status in (401, 403):
-        raise _refused(root)
+        raise _key_error(root)
     row = next(iter(parse_models(listed)), {})
-    block, blocks = _whole(labels.get("block_size")), _whole(labels.get("num_gpu_blocks"))
+    block, blocks = _as_count(labels.get("block_size")), _as_count(labels.get("num_gpu_blocks"))
     if not line or not row or not block:
         return None
     process = _process(root)
     assumed = [] if process.seen else ["one card, as its options cannot be seen from here"]
     process = process if process.seen else ServerProcess()
-    cards = _whole(_option(process.arguments, "--tensor-parallel-size", "-tp")) or 1
+    cards = _as_count(_option(process.arguments, "--tensor-parallel-size", "-tp")) or 1
     space = _amount(process.env.get("VLLM_CPU_KVCACHE_SPACE", "0"))
     fp8 = str(labels.get("cache_dtype", "")).startswith("fp8")
     serving = VllmSettings(
         utilization=_amount(labels.get("gpu_memory_utilization", "")) or 0.9, cache=int(space * (1 << 30)),
-        length=_whole(row.get("max_model_len")) or 1, cards=cards, block=block, cache_bytes=1 if fp8 else 2,
-        slots=_whole(_option(process.arguments, "--max-num-seqs")) or 256,
+        length=_as_count(row.get("max_model_len")) or 1, cards=cards, block=block, cache_bytes=1 if fp8 else 2,
+        slots=_as_count(_option(process.arguments, "--max-num-seqs")) or 256,
     )  # fmt: skip
     build = str(parse_object(http_reply(root, key, "/version", seconds=_PATIENCE)[1]).get("version") or "")
     return ServerFootprint(
         engine="vllm", address=root, model=str(row.get("root") or row.get("id") or ""),
         build=f"vLLM {build}" if build else "", program=f"vllm {build}" if build else "", serving=serving,
         resident=resident_memory(process.pid) if process.pid else 0, on_cards=_on_cards(process),
-        tokens=_whole(labels.get("kv_cache_size_tokens")) or block * blocks, assumed=tuple(assumed),
+        tokens=_as_count(labels.get("kv_cache_size_tokens")) or block * blocks, assumed=tuple(assumed),
     )  # fmt: skip
 
 
@@ -301,14 +301,14 @@ def _ollama(root: str, key: str, body: bytes, log: str, model: str) -> ServerFoo
         http_reply(root, key, "/api/show", json.dumps({"model": name}).encode(), seconds=_PATIENCE)[1]
     )
     process = _process(root)
-    whole, vram, context = (_whole(row.get(field)) for field in ("size", "size_vram", "context_length"))
+    whole, vram, context = (_as_count(row.get(field)) for field in ("size", "size_vram", "context_length"))
     assumed = [] if process.seen else ["one text at a time and a cache of f16, as its variables cannot be seen"]
     if not context:
-        context = _whole(_parameter(description, "num_ctx")) or 4096
+        context = _as_count(_parameter(description, "num_ctx")) or 4096
         assumed.append(f"a context of {context:,}, as this version says none")
-    slots = _whole(process.env.get("OLLAMA_NUM_PARALLEL")) or 1
+    slots = _as_count(process.env.get("OLLAMA_NUM_PARALLEL")) or 1
     kind = process.env.get("OLLAMA_KV_CACHE_TYPE") or "f16"
-    layers = _whole(_parameter(description, "num_gpu"))
+    layers = _as_count(_parameter(description, "num_gpu"))
     build = str(parse_object(http_reply(root, key, "/api/version", seconds=_PATIENCE)[1]).get("version") or "")
     settings = ServingSettings(
         context=context * slots, slots=slots, type_k=kind, type_v=kind,
@@ -371,7 +371,7 @@ def _executable(process: ServerProcess) -> str:
     return model_measurements.file_key(path) if path and not os.path.basename(path).startswith("python") else ""
 
 
-def _whole(value: Any) -> int:
+def _as_count(value: Any) -> int:
     try:
         return max(0, int(value))
     except (TypeError, ValueError, OverflowError):

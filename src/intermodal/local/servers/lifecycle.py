@@ -78,7 +78,7 @@ def all_servers(env: Mapping[str, str]) -> tuple[ManagedServer, ...]:
     for place in all_records(env):
         wanted = place.wanted()
         if wanted is not None:
-            found.append(_known(place, wanted, place.state()))
+            found.append(_managed_server(place, wanted, place.state()))
     return tuple(found)
 
 
@@ -94,7 +94,7 @@ async def start_server(
         UsageError: a different server with that name is running.
     """
     place = ServerRecords(state_dir(env), wanted.name)
-    async with _held(place, tell):
+    async with _hold_lock(place, tell):
         before, state = place.wanted(), place.state()
         if state is not None and state.lives and before is not None:
             if not before.same(wanted):
@@ -102,15 +102,15 @@ async def start_server(
                     f"{wanted.name} is up already, as another server ({_unlike(before, wanted)})",
                     where="intermodal up", todo=hint("intermodal down {}, or choose another {name}", wanted.name),
                 )  # fmt: skip
-            return _known(place, before, await _awaited(place, tell)), False
-        await _cleaned(place)
+            return _managed_server(place, before, await _wait_until_ready(place, tell)), False
+        await _clean_up(place)
         if later:
             place.want(wanted)
             if before is None or not before.same(wanted):
                 place.clear_state()
-            return _known(place, wanted, place.state()), False
-        made, found = await _started(place, wanted, env, tell, known=before is not None)
-        return msgspec.structs.replace(_known(place, wanted, made), comparison=found), True
+            return _managed_server(place, wanted, place.state()), False
+        made, found = await _start(place, wanted, env, tell, known=before is not None)
+        return msgspec.structs.replace(_managed_server(place, wanted, made), comparison=found), True
 
 
 async def stop_server(name: str, env: Mapping[str, str]) -> bool:
@@ -125,7 +125,7 @@ async def stop_server(name: str, env: Mapping[str, str]) -> bool:
         _signal(state.supervisor, signal.SIGTERM)  # a process that is starting it holds the lock until that fails
     async with place.held():
         with anyio.CancelScope(shield=True):
-            await _ended(place)
+            await _end(place)
             place.forget()
     return True
 
@@ -147,18 +147,18 @@ async def ensure_serving(
             raise NotInstalled("is not known any more", where=f"up.{name}", todo="run: intermodal up MODEL")
         if state is not None and state.lives and state.phase == "ready" and not is_dead(state.server):
             place.touch()
-            return await _served(wanted, state)
-    async with _held(place, tell):
+            return await _running_server(wanted, state)
+    async with _hold_lock(place, tell):
         state = place.state()
         if state is not None and state.lives:
-            state = await _awaited(place, tell)
+            state = await _wait_until_ready(place, tell)
         elif state is not None and state.phase == "failed":
             raise _failure(place, state)
         else:
-            await _cleaned(place)
-            state, _ = await _started(place, _at(wanted, context, env), env, tell, known=True)
+            await _clean_up(place)
+            state, _ = await _start(place, _at(wanted, context, env), env, tell, known=True)
         place.touch()
-        return await _served(wanted, state, time.monotonic() - begun)
+        return await _running_server(wanted, state, time.monotonic() - begun)
 
 
 def _at(wanted: ServerSpec, context: int, env: Mapping[str, str]) -> ServerSpec:
@@ -173,7 +173,7 @@ def _at(wanted: ServerSpec, context: int, env: Mapping[str, str]) -> ServerSpec:
     return msgspec.structs.replace(wanted, context=context, memory=needed, uncut=uncut)
 
 
-async def _served(wanted: ServerSpec, state: ServerState, load_seconds: float = 0.0) -> ChatServer:
+async def _running_server(wanted: ServerSpec, state: ServerState, load_seconds: float = 0.0) -> ChatServer:
     """Return the running server. Reading a model's template marks takes 0.25 s, once per file."""
     import anyio
 
@@ -181,7 +181,7 @@ async def _served(wanted: ServerSpec, state: ServerState, load_seconds: float = 
     return ChatServer(base_url=state.base_url, key=state.key, load_seconds=load_seconds, marks=marks)
 
 
-def _known(place: ServerRecords, wanted: ServerSpec, state: ServerState | None) -> ManagedServer:
+def _managed_server(place: ServerRecords, wanted: ServerSpec, state: ServerState | None) -> ManagedServer:
     return ManagedServer(wanted=wanted, state=state, log=str(place.log), foreseen=place.foreseen())
 
 
@@ -211,7 +211,7 @@ def check_memory(wanted: ServerSpec, free: int, memory: int, corrections: tuple[
 
 
 @asynccontextmanager
-async def _held(place: ServerRecords, tell: Notify) -> AsyncIterator[None]:
+async def _hold_lock(place: ServerRecords, tell: Notify) -> AsyncIterator[None]:
     """Hold the lock of a name, and notify the user if another process holds it."""
     with place.try_lock() as held:
         if held:
@@ -222,7 +222,7 @@ async def _held(place: ServerRecords, tell: Notify) -> AsyncIterator[None]:
         yield
 
 
-async def _started(
+async def _start(
     place: ServerRecords, wanted: ServerSpec, env: Mapping[str, str], tell: Notify, *, known: bool
 ) -> tuple[ServerState, MemoryComparison | None]:
     """Spawn a supervisor and wait until its server answers. Its memory is then compared with the prediction."""
@@ -234,11 +234,11 @@ async def _started(
     place.clear_state()
     try:
         await _spawn(place)
-        state = await _awaited(place, tell)
-        return state, await anyio.to_thread.run_sync(_compared, place, wanted, state, cache_dir(env))
+        state = await _wait_until_ready(place, tell)
+        return state, await anyio.to_thread.run_sync(_compare_memory, place, wanted, state, cache_dir(env))
     except BaseException:
         with anyio.CancelScope(shield=True):
-            await _ended(place)
+            await _end(place)
             failed = place.state()
             if not known:
                 place.forget()
@@ -247,7 +247,9 @@ async def _started(
         raise
 
 
-def _compared(place: ServerRecords, wanted: ServerSpec, state: ServerState, folder: Path) -> MemoryComparison | None:
+def _compare_memory(
+    place: ServerRecords, wanted: ServerSpec, state: ServerState, folder: Path
+) -> MemoryComparison | None:
     """Compare predicted and actual memory, and save the result; None if the comparison fails."""
     try:
         found = compare_after_start(wanted, state, latest_start_log(place.log), folder)
@@ -281,7 +283,7 @@ async def _spawn(place: ServerRecords) -> None:
         raise RuntimeCrashed("its supervisor did not start", where=f"up.{place.name}", todo=f"see {place.log}")
 
 
-async def _awaited(place: ServerRecords, tell: Notify) -> ServerState:
+async def _wait_until_ready(place: ServerRecords, tell: Notify) -> ServerState:
     """Wait until the record is ready. Raises RuntimeCrashed if the server fails to start."""
     import anyio
 
@@ -311,16 +313,16 @@ def _failure(place: ServerRecords, state: ServerState) -> RuntimeCrashed:
     )  # fmt: skip
 
 
-async def _cleaned(place: ServerRecords) -> None:
+async def _clean_up(place: ServerRecords) -> None:
     """Clean up after a killed supervisor or a reboot: stop its server, and correct the record."""
     state = place.state()
     if state is not None and (state.phase in ALIVE or state.server):
-        await _ended(place)
+        await _end(place)
         place.record(msgspec.structs.replace(state, phase="stopped", supervisor="", server="", port=0, key="",
                                              reason="its supervisor was gone"))  # fmt: skip
 
 
-async def _ended(place: ServerRecords) -> None:
+async def _end(place: ServerRecords) -> None:
     """Stop supervisor and server: the supervisor is signalled, and processes that do not react are killed."""
     wanted = place.wanted()
     if wanted is not None:
@@ -331,16 +333,16 @@ async def _ended(place: ServerRecords) -> None:
         return
     if state.supervisor and not is_dead(state.supervisor):
         _signal(state.supervisor, signal.SIGTERM)
-        await _gone(state.supervisor)
+        await _wait_for_exit(state.supervisor)
         state = place.state() or state
         _signal(state.supervisor, signal.SIGKILL)
     if is_alive(state.server):
         with suppress(OSError):
             os.killpg(pid_of(state.server), signal.SIGKILL)
-        await _gone(state.server)
+        await _wait_for_exit(state.server)
 
 
-async def _gone(known: str) -> None:
+async def _wait_for_exit(known: str) -> None:
     """Wait for a process to end, for at most ``_GRACE`` seconds."""
     import anyio
 
@@ -356,7 +358,7 @@ async def clean_up(env: Mapping[str, str]) -> None:
         if state is not None and state.phase in ALIVE and not state.lives:
             with place.try_lock() as held:
                 if held:
-                    await _cleaned(place)
+                    await _clean_up(place)
 
 
 def _signal(known: str, number: signal.Signals) -> None:

@@ -93,7 +93,9 @@ def _llama(shape: ModelShape, settings: ServingSettings, found: ServerFootprint)
     if found.resident and not settings.gpu_layers:
         real = found.resident + found.mapped_out
         rows.append(
-            TermComparison(name=PROCESS, device="host", predicted=_held(predicted), real=real, source="its process")
+            TermComparison(
+                name=PROCESS, device="host", predicted=_touched_memory(predicted), real=real, source="its process"
+            )
         )
         if found.mapped_out:
             notes.append(f"{size(found.mapped_out)} of its file are not in memory now; they count for its process")
@@ -115,7 +117,7 @@ def _llama(shape: ModelShape, settings: ServingSettings, found: ServerFootprint)
     return rows, ratios, notes
 
 
-def _held(predicted: ModelMemory) -> Quantity:
+def _touched_memory(predicted: ModelMemory) -> Quantity:
     """Return the memory of a process that has computed part of its graph: buffer pages count only once touched."""
     every = predicted.total("host")
     untouched = sum(predicted.of(name, "host").mid for name in _COMPUTED)

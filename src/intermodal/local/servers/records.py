@@ -219,7 +219,7 @@ class ServerRecords:
         import anyio
 
         with self._open_lock() as file:
-            while not _taken(file, shared=shared):  # noqa: ASYNC110 - a lock of the kernel, which has no event
+            while not _try_flock(file, shared=shared):  # noqa: ASYNC110 - a lock of the kernel, which has no event
                 await anyio.sleep(_WAIT)
             yield
 
@@ -227,7 +227,7 @@ class ServerRecords:
     def try_lock(self) -> Iterator[bool]:
         """Hold the lock if it is free. Yields whether it was acquired."""
         with self._open_lock() as file:
-            yield _taken(file, shared=False)
+            yield _try_flock(file, shared=False)
 
     def _open_lock(self) -> IO[bytes]:
         with self._told():
@@ -269,7 +269,7 @@ def _read(path: Path, cls: type[T]) -> T | None:
         return None
 
 
-def _taken(file: IO[bytes], *, shared: bool) -> bool:
+def _try_flock(file: IO[bytes], *, shared: bool) -> bool:
     import fcntl
 
     try:

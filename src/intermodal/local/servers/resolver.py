@@ -58,7 +58,7 @@ def resolve_server(wish: ServerRequest, weights: WeightsStore, folder: Path | No
         wish = replace(wish, projector=str(eyes))
     row = row or _same_file(path, weights)
     corrections = load_corrections(folder, path) if folder is not None else ()
-    return _gguf(wish, path, row, _served(weights).get(row.name) if row is not None else None, corrections)
+    return _gguf(wish, path, row, _rows_by_weights(weights).get(row.name) if row is not None else None, corrections)
 
 
 def locate_model(said: str, weights: WeightsStore) -> tuple[Path, WeightsRow | None]:
@@ -73,18 +73,18 @@ def locate_model(said: str, weights: WeightsStore) -> tuple[Path, WeightsRow | N
         return path.resolve(), None
     rows = {row.name: row for row in weights.rows()}
     if said in rows:
-        return _pulled(rows[said], weights), rows[said]
+        return _pulled_file(rows[said], weights), rows[said]
     if os.sep in said or said.endswith((".gguf", ".safetensors")):
         raise InputMissing("there is no such file", where=said, todo="check the path")
-    by_model = {served.id: name for name, served in _served(weights).items() if name in rows}
+    by_model = {served.id: name for name, served in _rows_by_weights(weights).items() if name in rows}
     if said in by_model:
-        return _pulled(rows[by_model[said]], weights), rows[by_model[said]]
+        return _pulled_file(rows[by_model[said]], weights), rows[by_model[said]]
     llama = [row for row in rows.values() if row.runtime == "llama"]
     todo = weights.similar_names(said, llama) or f"name a GGUF file, or see: {LISTED}"
     raise UnknownModel("is neither a file nor a name of pull --list", where=said, todo=todo)
 
 
-def _pulled(row: WeightsRow, weights: WeightsStore) -> Path:
+def _pulled_file(row: WeightsRow, weights: WeightsStore) -> Path:
     if row.runtime != "llama":
         raise UsageError(
             f"{row.name} is for the {row.runtime} runtime, which a run starts in its own process",
@@ -104,7 +104,7 @@ def _same_file(path: Path, weights: WeightsStore) -> WeightsRow | None:
     )
 
 
-def _served(weights: WeightsStore) -> Mapping[str, ServedRow]:
+def _rows_by_weights(weights: WeightsStore) -> Mapping[str, ServedRow]:
     """Return the models of embedded runtimes, by the name of their weights."""
     pulled = {served.weights: served for served in weights.served()}
     return {

@@ -89,7 +89,7 @@ def resident_memory(pid: int) -> int:
     except psutil.Error:
         return 0
     if len(family) == 1:
-        return _whole(pid)
+        return _resident_bytes(pid)
     return sum(_proportional(process.pid) for process in family)
 
 
@@ -126,10 +126,10 @@ def _proportional(pid: int) -> int:
                 return int(line.split()[1]) * 1024
     except OSError:
         pass
-    return _whole(pid)
+    return _resident_bytes(pid)
 
 
-def _whole(pid: int) -> int:
+def _resident_bytes(pid: int) -> int:
     import psutil
 
     try:

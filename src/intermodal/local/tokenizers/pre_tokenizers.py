@@ -15,7 +15,7 @@ _SLASHES = r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _NO_LOWER, _NO_UPPER = r"((?=[\p{L}])([^a-z]))", r"((?=[\p{L}])([^A-Z]))"
 
 
-def _cased(short: str) -> str:
+def _case_pattern(short: str) -> str:
     """Return the pattern for words split at capitals, with alternatives that end in lower and in upper case."""
     head = r"[^\r\n\p{L}\p{N}]?"
     return f"{head}{_NO_LOWER}*{_NO_UPPER}+{short}|{head}{_NO_LOWER}+{_NO_UPPER}*{short}"
@@ -34,7 +34,7 @@ class PreTokenizer(NamedTuple):
 
 _GPT_2 = PreTokenizer((r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)",))
 _LLAMA_3 = PreTokenizer((rf"{_SHORT}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{{1,3}}|{_TAIL}",), whole=True)
-_GPT_4O = PreTokenizer((rf"{_cased(_SHORT + '?')}|\p{{N}}{{1,3}}|{_SLASHES}",))
+_GPT_4O = PreTokenizer((rf"{_case_pattern(_SHORT + '?')}|\p{{N}}{{1,3}}|{_SLASHES}",))
 _DIGITS = PreTokenizer(digits=True)
 _QWEN_2 = PreTokenizer((rf"{_SHORT}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}|{_TAIL}",))
 _MARKED = r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -66,7 +66,7 @@ PRE_TOKENIZERS: dict[str, PreTokenizer] = {
     DEFAULT: PreTokenizer((rf"[{_SIGNS}]+", *_GPT_2.patterns, r"\p{N}+", "[0-9][0-9][0-9]")),
     "gpt-4o": _GPT_4O,
     "llama4": _GPT_4O,
-    "tekken": PreTokenizer((rf"{_cased('')}|\p{{N}}|{_SLASHES}",), whole=True),
+    "tekken": PreTokenizer((rf"{_case_pattern('')}|\p{{N}}|{_SLASHES}",), whole=True),
     "deepseek-v3": PreTokenizer(
         (
             r"\p{N}{1,3}",

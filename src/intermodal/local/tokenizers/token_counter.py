@@ -90,13 +90,13 @@ class TokenCounter:
         if len(text) > MAX_CHARS:
             return None
         if tokenizer in byte_pair.ENCODINGS and (tokenizer not in SOURCES or self._path(tokenizer) is None):
-            return byte_pair.encode(tokenizer, _whole(text))
+            return byte_pair.encode(tokenizer, _replace_surrogates(text))
         if tokenizer not in self._loaded:
             self._loaded[tokenizer] = self._load(tokenizer)
         found = self._loaded[tokenizer]
         if found is None:
             return None
-        made = found.encode(_whole(text), add_special_tokens=False)
+        made = found.encode(_replace_surrogates(text), add_special_tokens=False)
         ids: list[int] | None = None if made is None else made.ids
         return ids
 
@@ -235,7 +235,7 @@ def _countable(tokenizer: str) -> bool:
     return tokenizer in byte_pair.ENCODINGS or tokenizer.endswith(FILE)
 
 
-def _whole(text: str) -> str:
+def _replace_surrogates(text: str) -> str:
     """Replace lone surrogates, which have no UTF-8 encoding; every runtime receives U+FFFD for them."""
     return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
 

@@ -134,7 +134,7 @@ def read_diffusion_files(place: Path) -> DiffusionFiles:
             "holds no .safetensors or .gguf", where=place.name or str(place), todo="put the files of the model there"
         )
     headers = {path: _tensors(path) for path in found}
-    parts, model = _sorted_out(found, headers, place)
+    parts, model = _sort_by_part(found, headers, place)
     architecture = _architecture(headers[model], model.name)
     network = _network(headers[model])
     if parts.get(WHOLE) is None:
@@ -189,7 +189,9 @@ def _tensors(path: Path) -> list[_Tensor]:
     return [_Tensor(each.name, each.dims, each.size) for each in safetensors.read_header(path)]
 
 
-def _sorted_out(found: list[Path], headers: Mapping[Path, list[_Tensor]], place: Path) -> tuple[dict[str, Path], Path]:
+def _sort_by_part(
+    found: list[Path], headers: Mapping[Path, list[_Tensor]], place: Path
+) -> tuple[dict[str, Path], Path]:
     """Return the files by part, and the file of the diffusion network."""
     parts: dict[str, Path] = {}
     rest: list[Path] = []
@@ -278,7 +280,7 @@ def describe_diffusion_rows(rows: Iterable[HostRow]) -> tuple[tuple[HostRow, ...
             models = []
             for served in row.models:
                 try:
-                    models.append(_served(served))
+                    models.append(_with_found_traits(served))
                 except WeightsError as error:
                     models.append(served)
                     wrong[f"{row.id}:{served.id}"] = (": ".join(filter(None, (error.where, error.what))), error.todo)
@@ -287,7 +289,7 @@ def describe_diffusion_rows(rows: Iterable[HostRow]) -> tuple[tuple[HostRow, ...
     return tuple(found), wrong
 
 
-def _served(served: ServedRow) -> ServedRow:
+def _with_found_traits(served: ServedRow) -> ServedRow:
     place = Path(served.weights).expanduser()
     if not place.exists():
         return served
@@ -309,11 +311,11 @@ def _served(served: ServedRow) -> ServedRow:
 
 def read_diffusion_files_cached(place: Path) -> DiffusionFiles:
     """Call ``read_diffusion_files``, cached until a file changes."""
-    return _opened_once(place, tuple((path, *_state(path)) for path in _files(place)))
+    return _read_once(place, tuple((path, *_state(path)) for path in _files(place)))
 
 
 @lru_cache(16)
-def _opened_once(place: Path, state: tuple[tuple[Path, int, int], ...]) -> DiffusionFiles:
+def _read_once(place: Path, state: tuple[tuple[Path, int, int], ...]) -> DiffusionFiles:
     return read_diffusion_files(place)
 
 

