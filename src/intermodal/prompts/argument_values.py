@@ -99,12 +99,14 @@ def _default(file: PromptFile, argument: Argument) -> Any:
 def _value(file: PromptFile, argument: Argument, value: Any) -> Any:
     if argument.holds:
         try:
-            return media_references.with_media(argument.schema, value, argument.name, partial(_placed, file, argument))
+            return media_references.with_media(
+                argument.schema, value, argument.name, partial(_media_value, file, argument)
+            )
         except media_references.SchemaMismatch as error:
             todo = f"give it as {argument.description or argument.words}"
             raise file.error(f"argument {argument.name!r}: {error}", argument.line, todo) from None
     if not argument.is_media:
-        return _checked(file, argument, _plain(file, argument.name, value, argument.line))
+        return _check_schema(file, argument, _plain(file, argument.name, value, argument.line))
     several = isinstance(value, list) or (isinstance(value, tuple) and tuple(map(type, value)) != (str, bytes))
     if argument.many:
         return [_medium(file, argument, each) for each in (value if several else [value])]
@@ -128,7 +130,7 @@ def _medium(file: PromptFile, argument: Argument, value: Any) -> MediaValue:
     return value_of(_name(source) or argument.name, source, argument.kind)
 
 
-def _placed(
+def _media_value(
     file: PromptFile, argument: Argument, value: Any, kinds: tuple[ArgumentKind, ...], at: str
 ) -> MediaValue | None:
     """Return the medium at a place within an argument's value; None if the value there is not a medium."""
@@ -167,7 +169,7 @@ def _plain(file: PromptFile, name: str, value: Any, line: int, depth: int = 0) -
     raise file.error(f"argument {name!r} is {type(value).__name__}, not text or JSON", line, "pass plain data")
 
 
-def _checked(file: PromptFile, argument: Argument, value: Any) -> Any:
+def _check_schema(file: PromptFile, argument: Argument, value: Any) -> Any:
     if not argument.schema:
         return value
     try:

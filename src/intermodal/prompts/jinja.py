@@ -100,7 +100,7 @@ class JinjaTemplate:
             walk.nodes(self.program, dict(values))
         except RecursionError:
             raise TemplateError("is nested too deep", todo="use fewer blocks within blocks") from None
-        return list(_joined(walk.pieces))
+        return list(_join_texts(walk.pieces))
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class MarkedTemplate:
             yield from self.marks.cut(piece) if isinstance(piece, str) else (piece,)
 
 
-def _joined(pieces: list[str | Slot]) -> Iterator[str | Slot]:
+def _join_texts(pieces: list[str | Slot]) -> Iterator[str | Slot]:
     """Merge adjacent texts."""
     texts: list[str] = []
     for piece in pieces:
@@ -301,7 +301,7 @@ def _attribute(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
     return _step(place, walk.value(node.arg, names))
 
 
-def _compared(walk: _Walk, node: Any, names: Mapping[str, Any]) -> bool:
+def _compare(walk: _Walk, node: Any, names: Mapping[str, Any]) -> bool:
     left = walk.value(node.expr, names)
     for each in node.ops:
         right = walk.value(each.expr, names)
@@ -335,7 +335,7 @@ def _sum(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
     return str(left) + str(right) if both_texts else left + right
 
 
-def _filtered(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
+def _apply_filter(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
     if node.name not in _FILTERS:
         raise TemplateError(f"no filter {node.name!r} is known", node.lineno)
     value = walk.value(node.node, names)
@@ -365,7 +365,7 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "join": lambda value, by="": _text_of(by).join(map(_words, value)),
     "default": lambda value, other="", empty=False: other if value is _MISSING or (empty and not value) else value,
     "d": lambda value, other="", empty=False: other if value is _MISSING or (empty and not value) else value,
-    "replace": lambda value, old, new: _replaced(_text_of(value), _text_of(old), _text_of(new)),
+    "replace": lambda value, old, new: _replace(_text_of(value), _text_of(old), _text_of(new)),
     "tojson": lambda value, indent=None: json.dumps(value, indent=indent, ensure_ascii=False, default=_nothing),
     "int": lambda value, other=0: int(value) if str(value).lstrip("-").isdecimal() else other,
     "string": _text_of,
@@ -373,7 +373,7 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
 }
 
 
-def _replaced(text: str, old: str, new: str) -> str:
+def _replace(text: str, old: str, new: str) -> str:
     """Return the text with ``old`` replaced. Raises ValueError if that would make it many times longer."""
     if len(text) + text.count(old) * len(new) > 4 * len(text) + (1 << 20):
         raise ValueError
@@ -405,13 +405,13 @@ def _one_of(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
     return left if _truth(left) else walk.value(node.right, names)
 
 
-def _chosen(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
+def _conditional(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
     if _truth(walk.value(node.test, names)):
         return walk.value(node.expr1, names)
     return walk.value(node.expr2, names) if node.expr2 is not None else _MISSING
 
 
-def _tested(walk: _Walk, node: Any, names: Mapping[str, Any]) -> bool:
+def _apply_test(walk: _Walk, node: Any, names: Mapping[str, Any]) -> bool:
     if node.name not in _TESTS:
         raise TemplateError(f"no test {node.name!r} is known", node.lineno)
     return _TESTS[node.name](walk.value(node.node, names))
@@ -423,13 +423,13 @@ _VALUES: Mapping[str, Callable[[_Walk, Any, Mapping[str, Any]], Any]] = {
     "TemplateData": lambda walk, node, names: node.data,
     "Getattr": _attribute,
     "Getitem": _attribute,
-    "Compare": _compared,
+    "Compare": _compare,
     "Add": _sum,
-    "Filter": _filtered,
-    "Test": _tested,
+    "Filter": _apply_filter,
+    "Test": _apply_test,
     "And": _both,
     "Or": _one_of,
-    "CondExpr": _chosen,
+    "CondExpr": _conditional,
     "Not": lambda walk, node, names: not _truth(walk.value(node.node, names)),
     "Neg": lambda walk, node, names: -walk.value(node.node, names),
     "Concat": lambda walk, node, names: "".join(_words(walk.value(each, names)) for each in node.nodes),

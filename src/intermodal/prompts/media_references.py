@@ -150,27 +150,27 @@ class _Walk:
         made = self._make(value, media, at) if media else None
         if made is not None:
             return made
-        raise failed or SchemaMismatch(at, f"takes {' or '.join(media) or 'nothing'}, not {_named(value)}")
+        raise failed or SchemaMismatch(at, f"takes {' or '.join(media) or 'nothing'}, not {_value_title(value)}")
 
     def _of(self, schema: Mapping[str, Any], value: Any, at: str, depth: int) -> Any:
         if "enum" in schema:
             if not any(type(value) is type(each) and value == each for each in schema["enum"]):
-                raise SchemaMismatch(at, f"takes {' or '.join(map(str, schema['enum']))}, not {_named(value)}")
+                raise SchemaMismatch(at, f"takes {' or '.join(map(str, schema['enum']))}, not {_value_title(value)}")
             return value
         kind = schema.get("type")
         if kind == "object":
             return self._object(schema, value, at, depth)
         if kind == "array":
             if not isinstance(value, list | tuple):
-                raise SchemaMismatch(at, f"takes a list, not {_named(value)}")
+                raise SchemaMismatch(at, f"takes a list, not {_value_title(value)}")
             return [self.put(schema.get("items", {}), each, f"{at}[{n}]", depth + 1) for n, each in enumerate(value)]
         if type(value) not in _TYPES.get(str(kind), ()):
-            raise SchemaMismatch(at, f"takes {kind}, not {_named(value)}")
+            raise SchemaMismatch(at, f"takes {kind}, not {_value_title(value)}")
         return value
 
     def _object(self, schema: Mapping[str, Any], value: Any, at: str, depth: int) -> dict[str, Any]:
         if not isinstance(value, Mapping):
-            raise SchemaMismatch(at, f"takes an object, not {_named(value)}")
+            raise SchemaMismatch(at, f"takes an object, not {_value_title(value)}")
         fields: Mapping[str, Any] = schema.get("properties", {})
         more = schema.get("additionalProperties", {})
         for name in schema.get("required", ()):
@@ -201,7 +201,7 @@ def _kinds(choices: list[Mapping[str, Any]]) -> tuple[ArgumentKind, ...]:
     return tuple(dict.fromkeys(kind_of(str(each[PLACE])) for each in choices if PLACE in each))
 
 
-def _named(value: Any) -> str:
+def _value_title(value: Any) -> str:
     return f"the file {value}" if isinstance(value, Path) else f"{value!r:.60}"
 
 

@@ -75,12 +75,12 @@ def request_of(
     request_builder.apply_config_defaults(said, config)
     request = request_builder.make_request("prompt", **said)
     output = file.output_with(values)
-    if isinstance(output, JsonOutput) and output.schema_text and not _said(messages, output.schema_text):
+    if isinstance(output, JsonOutput) and output.schema_text and not _mentions(messages, output.schema_text):
         output = replace(output, schema_text="")
     return replace(request, messages=messages, output=output, settings=file.settings, tools=_tools(file, tools))
 
 
-def _said(messages: tuple[Message, ...], words: str) -> bool:
+def _mentions(messages: tuple[Message, ...], words: str) -> bool:
     parts = (part for message in messages for part in message.parts)
     return any(isinstance(part, Text) and words in part.text for part in parts)
 
@@ -382,7 +382,7 @@ async def choose_plan(
         return inputs, await plan(inputs), _not_taken(file, why)
     except NoRoute as error:
         if not error.where:
-            error.where = _refused_at(file, error)
+            error.where = _setting_place(file, error)
         raise
 
 
@@ -395,7 +395,7 @@ def _with_model(inputs: Inputs, name: str) -> Inputs:
     return replace(inputs, request=replace(inputs.request, policy=replace(inputs.request.policy, model=name)))
 
 
-def _refused_at(file: PromptFile, error: NoRoute) -> str:
+def _setting_place(file: PromptFile, error: NoRoute) -> str:
     """Return ``file:line`` of the setting that a planner error is about."""
     return file.where(next((place for place in _PLACES.get(error.rule, ()) if place in file.lines), 1))
 

@@ -40,7 +40,7 @@ def read(front: FrontMatter) -> PromptOptions:
     media: Mapping[str, ArgumentKind] = {}
     strict = False
     lines = {}
-    for at, key, value in _said(front):
+    for at, key, value in _stated_options(front):
         if key == "media":
             media = _media(front, at, value)
             continue
@@ -62,7 +62,7 @@ def read(front: FrontMatter) -> PromptOptions:
     return PromptOptions(options, media, strict, lines)
 
 
-def _said(front: FrontMatter) -> list[tuple[Path, str, Any]]:
+def _stated_options(front: FrontMatter) -> list[tuple[Path, str, Any]]:
     found: list[tuple[Path, str, Any]] = []
     ext = front.value.get("ext")
     block = ext.get(BLOCK) if isinstance(ext, Mapping) else None

@@ -183,7 +183,7 @@ class _Sample:
 
 def with_media_markers(request: Request, samples: SampleArguments) -> Request:
     """Replace sample media in the request by text markers, so that it can be opened like any other request."""
-    return _mapped(request, lambda part: Text(text=_mark(part)) if _is_imagined(part, samples) else part)
+    return _map_parts(request, lambda part: Text(text=_mark(part)) if _is_imagined(part, samples) else part)
 
 
 def with_sample_media(inputs: Inputs, request: Request, samples: SampleArguments) -> Inputs:
@@ -204,7 +204,7 @@ def with_sample_media(inputs: Inputs, request: Request, samples: SampleArguments
         parts[index] = whose
         facts.append(fact)
     numbers = iter(range(len(facts)))
-    whole = _mapped(inputs.request, lambda part: parts.get(next(numbers), part))
+    whole = _map_parts(inputs.request, lambda part: parts.get(next(numbers), part))
     return replace(inputs, request=whole, facts=Facts(parts=tuple(facts), tools=inputs.facts.tools,
                    schema=inputs.facts.schema, scripts=inputs.facts.scripts), original_messages=())  # fmt: skip
 
@@ -219,7 +219,7 @@ def _mark(part: Part) -> str:
     return f"\x02imagined {source.name}\x03"  # type: ignore[union-attr]
 
 
-def _mapped(request: Request, change: Any) -> Request:
+def _map_parts(request: Request, change: Any) -> Request:
     messages = tuple(
         Message(role=message.role, parts=tuple(change(part) for part in message.parts)) for message in request.messages
     )

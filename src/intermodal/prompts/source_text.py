@@ -27,7 +27,7 @@ class _CachedTexts(NamedTuple):
     closed: bool
 
 
-_cached: ContextVar[_CachedTexts | None] = ContextVar("texts of prompt files", default=None)
+_CACHED_TEXTS: ContextVar[_CachedTexts | None] = ContextVar("texts of prompt files", default=None)
 
 
 @contextmanager
@@ -40,11 +40,11 @@ def cached_texts(texts: Mapping[str, str], *, closed: bool = False) -> Iterator[
     files it used. ``closed``: a file named by a value is not read, since the value may come from an untrusted client.
     """
     asked: dict[str, str] = {}
-    before = _cached.set(_CachedTexts(texts, asked, closed))
+    before = _CACHED_TEXTS.set(_CachedTexts(texts, asked, closed))
     try:
         yield asked
     finally:
-        _cached.reset(before)
+        _CACHED_TEXTS.reset(before)
 
 
 def text_of(path: Path, *, what: str = "a prompt file", chosen: bool = False) -> str:
@@ -52,7 +52,7 @@ def text_of(path: Path, *, what: str = "a prompt file", chosen: bool = False) ->
 
     Raises InputMissing if the file does not exist, PromptError if it cannot be a prompt file.
     """
-    now = _cached.get()
+    now = _CACHED_TEXTS.get()
     if now is None:
         return _text_of(path, what)
     name = str(path)
@@ -68,7 +68,7 @@ def names_of(folder: Path, *, chosen: bool = False) -> list[tuple[str, bool]]:
 
     ``chosen``: the folder's name depends on a value. Raises InputMissing if the folder does not exist.
     """
-    now = _cached.get()
+    now = _CACHED_TEXTS.get()
     if chosen and now is not None and now.closed:
         raise PromptError("is a folder that a value names", where=str(folder), todo="write the name into the prompt")
     try:

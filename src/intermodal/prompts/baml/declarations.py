@@ -240,7 +240,7 @@ class _Reader:
         fields = self._parameters() if self._is("(") else ()
         self._took("->")
         token = self._next()
-        text = _quoted(token)
+        text = _quoted_text(token)
         return {"fields": fields, "settings": {"prompt": text}, "lines": {"prompt": token.line}}
 
     def _parameters(self) -> tuple[FieldDeclaration, ...]:
@@ -299,7 +299,7 @@ class _Reader:
             self._expect(">")
             return BamlType("map", items=(key, value))
         if token.kind == "string":
-            return BamlType("literal", value=str(_quoted(token)))
+            return BamlType("literal", value=str(_quoted_text(token)))
         if token.text in _LITERALS:
             return BamlType("literal", value=_LITERALS[token.text])
         if _NUMBER.fullmatch(token.text):
@@ -367,7 +367,7 @@ class _Reader:
                 found.append(self._value("]", depth + 1))
             return found
         if token.kind in ("string", "block"):
-            return _quoted(self._next())
+            return _quoted_text(self._next())
         if token.kind == "jinja":
             return Expression(self._next().text[2:-2].strip())
         return self._unquoted(closing)
@@ -467,7 +467,7 @@ def _tokens(text: str) -> Any:
             yield Token(kind, found[0], line, found.start(), found.end())
 
 
-def _quoted(token: Token) -> QuotedText:
+def _quoted_text(token: Token) -> QuotedText:
     """Return the text between quotation marks, unchanged."""
     if token.kind == "block":
         marks = len(token.text) - len(token.text.lstrip("#"))
@@ -483,7 +483,7 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 
 
 def _plain(token: Token) -> str:
-    return str(_quoted(token)) if token.kind in ("string", "block") else token.text
+    return str(_quoted_text(token)) if token.kind in ("string", "block") else token.text
 
 
 def _number(text: str) -> int | float:

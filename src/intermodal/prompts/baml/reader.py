@@ -129,7 +129,7 @@ class Baml:
         except NotInstalled as error:
             raise PromptError(error.what, where=f"{path}:1", todo=error.todo) from None
         except BamlRejected as error:
-            raise _refused(root, files, error.problems[0]) from None
+            raise _prompt_error(root, files, error.problems[0]) from None
         except _UnreadableFiles as error:
             place = root / error.file
             raise PromptError("cannot be read", where=f"{place}:{error.line}", todo=str(error)) from None
@@ -208,8 +208,8 @@ def _project(root: Path, files: tuple[tuple[str, str], ...]) -> BamlProject:
         except (ValueError, RecursionError) as error:
             unread = unread or _UnreadableFiles(str(error), name)
     texts = {each.name: each for each in blocks if each.kind in ("template_string", "string_template")}
-    strings = {name: _measured(each, frozenset(texts)) for name, each in texts.items()}
-    prompts = {each.name: _measured(each, frozenset(texts)) for each in blocks if each.kind == "function"}
+    strings = {name: _measure(each, frozenset(texts)) for name, each in texts.items()}
+    prompts = {each.name: _measure(each, frozenset(texts)) for each in blocks if each.kind == "function"}
     named = {each.name: each for each in blocks if each.kind != "test"}
     kinds = BamlTypes(named)
     output_format = _OutputFormat(kinds, blocks)
@@ -261,7 +261,7 @@ class _OutputFormat:
         return self._said.get(name or "", "")
 
 
-def _measured(block: Declaration, strings: frozenset[str]) -> template_limits.MeasuredTemplate:
+def _measure(block: Declaration, strings: frozenset[str]) -> template_limits.MeasuredTemplate:
     text = block.settings.get("prompt", "")
     try:
         return template_limits.measure_template(str(text), strings)
@@ -269,7 +269,7 @@ def _measured(block: Declaration, strings: frozenset[str]) -> template_limits.Me
         raise _Template(error, block.file, getattr(text, "line", block.line)) from None
 
 
-def _refused(root: Path, files: Mapping[str, str], problem: BamlProblem) -> PromptError:
+def _prompt_error(root: Path, files: Mapping[str, str], problem: BamlProblem) -> PromptError:
     name = problem.file.removeprefix(f"{NAME}/")
     where = f"{root / name}:{problem.line}" if problem.file else str(root)
     lines = files.get(name, "").splitlines()[max(problem.line - 1, 0) : problem.line + 2]
@@ -333,7 +333,7 @@ class _Function:
             kind=argument.kind,
             required=argument.required,
             many=argument.many,
-            description=_told(self._project.kinds.words(field.type), argument),
+            description=_type_description(self._project.kinds.words(field.type), argument),
             schema=argument.schema,
             line=field.line,
             holds=argument.holds,
@@ -388,7 +388,7 @@ class _Function:
         return JsonOutput(schema=json_output(schema).schema, name=returns.name or "answer", schema_text=instructions)
 
 
-def _told(words: str, argument: BamlArgument) -> str:
+def _type_description(words: str, argument: BamlArgument) -> str:
     """Return BAML's name for a type if it is more specific than the argument's kind."""
     plain = ("image", "audio", "video", "pdf", "string", "int", "float", "bool")
     return (

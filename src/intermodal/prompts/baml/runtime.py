@@ -64,7 +64,7 @@ class BamlRuntime:
         try:
             self._runtime = library.baml_py.BamlRuntime.from_files(NAME, dict(files), {})
         except BaseException as error:
-            raise BamlRejected(problems(_said(error))) from None
+            raise BamlRejected(problems(_runtime_message(error))) from None
         self._clients = {role: self._client(role) for role in ("user", "system")}
 
     def _client(self, opening: str) -> Any:
@@ -87,7 +87,7 @@ class BamlRuntime:
             asked = runtime.build_request_sync(function, given, context, None, self._clients[opening], {}, False)
             body = asked.body.json()
         except BaseException as error:
-            raise TemplateError(problems(_said(error))[0].what, todo="see what the function takes") from None
+            raise TemplateError(problems(_runtime_message(error))[0].what, todo="see what the function takes") from None
         return _messages(body, marks, mender)
 
     def _given(self, value: Any, marks: dict[str, MediaPart], mender: _MarkEscaper) -> Any:
@@ -111,7 +111,7 @@ class BamlRuntime:
                 function, text, _ENUMS, _CLASSES, _CLASSES, partial, runtime.create_context_manager(), None, None, {}
             )
         except BaseException as error:
-            said = _reason(_said(error))
+            said = _reason(_runtime_message(error))
             todo = "use a stronger model, or a simpler type"
             raise OutputInvalid(f"the answer is not what {function} returns: {said}", todo=todo) from None
 
@@ -124,7 +124,7 @@ class BamlRejected(ValueError):
         self.problems = problems
 
 
-def _said(error: BaseException) -> str:
+def _runtime_message(error: BaseException) -> str:
     """Return the runtime's message; re-raise other errors."""
     library = _library()
     panic = type(error).__name__ == "PanicException"  # of Rust, and no Exception

@@ -247,7 +247,7 @@ class FormatSize:
         self._blocks = {name: each for name, each in blocks.items() if each.kind in ("class", "enum", "type")}
         self._known: dict[str, _Size] = {}
         self._once: dict[str, int] = {}  # sizes of types that are written once: classes that refer to themselves
-        self._leads = {name: [each for each in _named(block) if each in self._blocks]
+        self._leads = {name: [each for each in _referenced_types(block) if each in self._blocks]
                        for name, block in self._blocks.items()}  # fmt: skip
         for group in _groups(self._leads):
             block = self._blocks[group[0]]
@@ -290,7 +290,7 @@ class FormatSize:
         return self._known.get(type.name) or _Size(len(type.name), 0)
 
 
-def _named(block: Declaration) -> Iterator[str]:
+def _referenced_types(block: Declaration) -> Iterator[str]:
     """Yield the type names that a declaration refers to."""
     yield from _names_in(block.type, *(each.type for each in block.fields))
 

@@ -38,11 +38,11 @@ from intermodal.prompts.conversion.template_tree import (
     TemplateTree,
     TextNode,
     first_node,
+    iterate_nodes,
     join_texts,
     media_names,
     messages_of,
     shapes_of,
-    walk,
 )
 from intermodal.prompts.jinja import JinjaTemplate, MarkedTemplate
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, PromptExample, PromptFile
@@ -58,12 +58,12 @@ def read(file: PromptFile, losses: Losses) -> TemplateTree:
     assert isinstance(template, BamlTemplate)
     block = template.block
     try:
-        marked = _marked(template, block)
+        marked = _read_block(template, block)
         found = join_texts(_Walk(marked, template, media_names(file)).nodes(marked.body.program, ()))
     except TemplateError as error:
         raise locate_error(template.project.root / block.file, 1, error) from None
     _beside(file, template, losses)
-    nodes = _joined(_opened(found, template.opening), losses)
+    nodes = _without_repeated_roles(_with_first_role(found, template.opening), losses)
     plain = [with_fields(each, description="") for each in file.arguments]  # it is BAML's word for the type
     file = with_fields(file, arguments=tuple(plain))
     if isinstance(file.output, JsonOutput):
@@ -71,12 +71,12 @@ def read(file: PromptFile, losses: Losses) -> TemplateTree:
     return TemplateTree(file, join_texts(map(_without_mark, nodes)), joins=True)
 
 
-def _opened(nodes: tuple[Node, ...], role: MessageRole) -> tuple[Node, ...]:
+def _with_first_role(nodes: tuple[Node, ...], role: MessageRole) -> tuple[Node, ...]:
     """Prepend the role of the text before the first role node."""
     return nodes if role == "user" or isinstance(first_node(nodes), RoleNode) else (RoleNode(role), *nodes)
 
 
-def _joined(nodes: tuple[Node, ...], losses: Losses) -> tuple[Node, ...]:
+def _without_repeated_roles(nodes: tuple[Node, ...], losses: Losses) -> tuple[Node, ...]:
     """Remove roles equal to the preceding one, as the runtime merges such messages into one."""
     joined: list[Node] = []
     first = first_node(nodes)
@@ -86,7 +86,7 @@ def _joined(nodes: tuple[Node, ...], losses: Losses) -> tuple[Node, ...]:
             losses.say(each.line, f"a message of {role} after another one: BAML makes one of both")
             joined.append(TextNode("\n\n"))
             continue
-        if isinstance(each, IfNode | LoopNode) and any(isinstance(inner, RoleNode) for inner in walk((each,))):
+        if isinstance(each, IfNode | LoopNode) and any(isinstance(inner, RoleNode) for inner in iterate_nodes((each,))):
             role = None  # the role of the text after it depends on values
         role = each.role if isinstance(each, RoleNode) else role
         joined.append(each)
@@ -128,7 +128,7 @@ _ATTRIBUTES = (
 )
 
 
-def _marked(template: BamlTemplate, block: Declaration) -> MarkedTemplate:
+def _read_block(template: BamlTemplate, block: Declaration) -> MarkedTemplate:
     """Return a template with the indentation of its block removed, as the runtime does.
 
     BAML has no placeholders of its own: roles and media are tags.
@@ -198,7 +198,7 @@ class _Walk(Walk):
         named |= {field.name: path for field, path in zip(block.fields, arguments, strict=False)}
         state = self._template, self._named, self._within
         try:
-            marked = _marked(self._baml, block)
+            marked = _read_block(self._baml, block)
             self._template, self._named, self._within = marked, named, (*self._within, name)
             yield from self.nodes(marked.body.program, loops)
         except TemplateError as error:
@@ -262,7 +262,8 @@ def write(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
     types = _Types(name, losses)
     shapes = shapes_of(read.nodes)
     arguments = [
-        f"{each.name}: {_taken(each, shapes.get(each.name, ArgumentShape()), types, losses)}" for each in file.arguments
+        f"{each.name}: {_argument_type(each, shapes.get(each.name, ArgumentShape()), types, losses)}"
+        for each in file.arguments
     ]
     schema = front_matter.schema_of(file)
     returns = "string"
@@ -298,17 +299,17 @@ def _function(
 def _prompt(file: PromptFile, nodes: Sequence[Node], losses: Losses, *, told: bool) -> str:
     """Return the template. ``told``: include the schema, since BAML's own hosts do not receive it otherwise."""
     nodes = tuple(nodes)
-    if any(isinstance(each, HistoryNode) for each in walk(nodes)):
+    if any(isinstance(each, HistoryNode) for each in iterate_nodes(nodes)):
         nodes = tuple(
             each for message in messages_of(nodes, losses) for each in (RoleNode(message.role), *message.nodes)
         )  # by BAML's default, earlier messages go before the last question
-    for each in walk(nodes):
+    for each in iterate_nodes(nodes):
         if isinstance(each, RoleNode) and each.role == "tool":
             losses.say(each.line, "a message of a tool", meaning=True)
     if told:
         nodes = _with_schema(nodes)
     elif not any(isinstance(each, RoleNode) for each in nodes[:1]) and any(
-        isinstance(each, RoleNode) for each in walk(nodes)
+        isinstance(each, RoleNode) for each in iterate_nodes(nodes)
     ):
         nodes = (RoleNode("user"), *nodes)
     return _plain_tags(BamlWriter(losses).written(nodes)).strip()
@@ -372,7 +373,7 @@ def _client(file: PromptFile, name: str, losses: Losses) -> Iterator[str]:
     """Yield the client of the function, which BAML requires. Without a model, the client names none."""
     line = file.lines.get("model", 1)
     options = dict(front_matter.settings_of(file, _SNAKE))
-    provider, model = _served(file.model)
+    provider, model = _provider_and_model(file.model)
     if not model:
         losses.say(line, f"no model is named: BAML's own hosts need one in client {name}Client")
     else:
@@ -388,7 +389,7 @@ def _client(file: PromptFile, name: str, losses: Losses) -> Iterator[str]:
     yield f"client<llm> {name}Client {{\n  provider {provider}\n{policy}  options {{\n{lines}  }}\n}}"
 
 
-def _served(model: str) -> tuple[str, str]:
+def _provider_and_model(model: str) -> tuple[str, str]:
     """Return BAML's provider of a model, and the model's name there."""
     maker, mark, rest = model.partition("/")
     if mark and maker in _PROVIDERS and "/" not in rest:
@@ -419,7 +420,7 @@ def _text(value: str) -> str:
 # ---- types ---------------------------------------------------------------------------------------------
 
 
-def _taken(argument: Argument, shape: ArgumentShape, types: _Types, losses: Losses) -> str:
+def _argument_type(argument: Argument, shape: ArgumentShape, types: _Types, losses: Losses) -> str:
     """Return the BAML type of an argument."""
     name, line = argument.name, argument.line
     if not _WORD.fullmatch(name):
@@ -436,7 +437,7 @@ def _taken(argument: Argument, shape: ArgumentShape, types: _Types, losses: Loss
         schema = {key: value for key, value in argument.schema.items() if key != "description"}
         type_name = types.of(schema, schema, _title(name), line)
     else:
-        schema = _shaped(shape) if argument.kind == "json" else {}
+        schema = _schema_of_shape(shape) if argument.kind == "json" else {}
         if argument.kind in ("json", "text"):
             schema = schema or {"type": "string"}
             what = (
@@ -444,20 +445,20 @@ def _taken(argument: Argument, shape: ArgumentShape, types: _Types, losses: Loss
             )
             losses.say(line, what)
         type_name = types.of(schema, schema, _title(name), line) if schema else _KINDS.get(argument.kind, "string")
-    return type_name if argument.required or type_name.endswith("?") else f"{_grouped(type_name)}?"
+    return type_name if argument.required or type_name.endswith("?") else f"{_in_parentheses(type_name)}?"
 
 
-def _shaped(shape: ArgumentShape) -> dict[str, Any]:
+def _schema_of_shape(shape: ArgumentShape) -> dict[str, Any]:
     """Return a schema for the shape of a value as used by the template."""
     if shape.items is not None:
-        return {"type": "array", "items": _shaped(shape.items)}
+        return {"type": "array", "items": _schema_of_shape(shape.items)}
     if shape.fields:
-        named = {name: _shaped(each) for name, each in shape.fields.items()}
+        named = {name: _schema_of_shape(each) for name, each in shape.fields.items()}
         return {"type": "object", "properties": named, "required": list(named)}
     return {"type": "string"}
 
 
-def _grouped(word: str) -> str:
+def _in_parentheses(word: str) -> str:
     return f"({word})" if " | " in word else word
 
 
@@ -490,7 +491,7 @@ class _Types:
         if isinstance(kind, list):
             return self._union([self.of(root, {**schema, "type": each}, hint, line, deep + 1) for each in kind])
         if kind == "array":
-            return f"{_grouped(self.of(root, schema.get('items'), hint, line, deep + 1))}[]"
+            return f"{_in_parentheses(self.of(root, schema.get('items'), hint, line, deep + 1))}[]"
         if kind == "object" or "properties" in schema:
             return self._object(root, schema, hint, line, deep)
         return _TYPES.get(str(kind)) or self._anything(hint, line)
@@ -534,7 +535,7 @@ class _Types:
                 self._losses.say(line, f"the field {field!r}, a name that BAML does not take", meaning=True)
             description = each.get("description") if isinstance(each, Mapping) else ""
             type_name = self.of(root, each, _title(field), line, deep + 1)
-            type_name = type_name if field in needed or type_name.endswith("?") else f"{_grouped(type_name)}?"
+            type_name = type_name if field in needed or type_name.endswith("?") else f"{_in_parentheses(type_name)}?"
             lines.append(f"  {field} {type_name}{f' @description({_text(description)})' if description else ''}\n")
         about = schema.get("description")
         if about:
@@ -558,7 +559,7 @@ class _Types:
         if not rest:
             return "null"
         union = " | ".join(rest)
-        return f"{_grouped(union)}?" if optional else union
+        return f"{_in_parentheses(union)}?" if optional else union
 
     def _anything(self, hint: str, line: int) -> str:
         self._losses.say(line, f"{hint} may be anything, and there it is a text", meaning=True)

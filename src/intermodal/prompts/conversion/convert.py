@@ -81,7 +81,10 @@ def request_differences(read: TemplateTree, target: PromptFile, *, joins: bool =
         except PromptError as error:
             yield f"{case.condition} it cannot be rendered: {error.what}"
             continue
-        one, other = _shown(source_messages, folds, _told(output)), _shown(target_messages, folds, _told(target_output))
+        one, other = (
+            _comparable(source_messages, folds, _schema_text(output)),
+            _comparable(target_messages, folds, _schema_text(target_output)),
+        )
         apart = (joins and len(one) != len(other)) or (read.joins and _places(one) != _places(other))
         if one != other and not (apart and _joined_texts(one) == _joined_texts(other)):
             yield f"{case.condition} it renders otherwise: {_first(one, other)}"
@@ -116,7 +119,7 @@ def _usual(argument: Argument, shape: ArgumentShape, plain: bool) -> Any:
     if argument.kind == "json" and not shape.is_plain and not argument.schema.get("items"):
         value = shape.sample()
     value = value[:_LETTERS].strip() if isinstance(value, str) else value
-    return _folded(value) if plain else value
+    return _fold_lines(value) if plain else value
 
 
 def _medium(argument: Argument, number: int) -> MediaValue:
@@ -138,26 +141,26 @@ def _variants(argument: Argument, usual: Any, plain: bool) -> Iterator[tuple[str
         yield "an empty list", []
         yield "a list of one", usual[:1]
     elif isinstance(usual, str):
-        yield "a text that looks like tags", _folded(HOSTILE) if plain else HOSTILE
+        yield "a text that looks like tags", _fold_lines(HOSTILE) if plain else HOSTILE
         yield "empty", ""
 
 
-def _folded(value: Any) -> Any:
+def _fold_lines(value: Any) -> Any:
     if isinstance(value, list):
-        return [_folded(each) for each in value]
+        return [_fold_lines(each) for each in value]
     if isinstance(value, Mapping):
-        return {name: _folded(each) for name, each in value.items()}
+        return {name: _fold_lines(each) for name, each in value.items()}
     return " ".join(value.split()) if isinstance(value, str) else value
 
 
 Shown = list[tuple[str, list[Any]]]
 
 
-def _told(output: Output) -> str:
+def _schema_text(output: Output) -> str:
     return output.schema_text if isinstance(output, JsonOutput) else ""
 
 
-def _shown(messages: tuple[Message, ...], folds: bool, told: str) -> Shown:
+def _comparable(messages: tuple[Message, ...], folds: bool, told: str) -> Shown:
     """Return messages in comparable form: texts stripped, empty ones removed.
 
     ``told``: the text of the schema, which other formats leave to the caller.
@@ -305,7 +308,7 @@ def convert_prompt(file: PromptFile, target: TargetFormat, place: Path) -> Conve
     if file.format == target.name and not looser:
         raise PromptError(f"is a file of {target.name} already", where=file.path, todo="name another format")
     try:
-        return _converted(file, target, place, looser)
+        return _convert(file, target, place, looser)
     except TemplateError as error:
         raise PromptError(str(error), where=file.where("template"), todo=error.todo) from None
     except RecursionError:
@@ -313,7 +316,7 @@ def convert_prompt(file: PromptFile, target: TargetFormat, place: Path) -> Conve
         raise PromptError(what, where=file.where("template"), todo=todo) from None
 
 
-def _converted(file: PromptFile, target: TargetFormat, place: Path, looser: bool) -> ConvertedPrompt:
+def _convert(file: PromptFile, target: TargetFormat, place: Path, looser: bool) -> ConvertedPrompt:
     losses = Losses()
     read = _READERS["Prompty" if looser else file.format](file, losses)
     text = target.write(read, with_spelling(read, target.spelling), losses)
@@ -328,7 +331,7 @@ def _converted(file: PromptFile, target: TargetFormat, place: Path, looser: bool
         if each.name not in names and not any(f"argument {each.name!r}" in loss.what for loss in losses.found):
             losses.say(each.line, f"argument {each.name!r}, which the template does not take")
     if target.joins:
-        _joined(read, target, losses)
+        _record_merged_messages(read, target, losses)
     if not any(loss.meaning for loss in losses.found):  # otherwise the named losses make the difference
         differences = request_differences(read, target_file, joins=target.joins)
         for sentence in islice(chain(_beside(file, target_file, target), differences), _MOST_SAID):
@@ -336,7 +339,7 @@ def _converted(file: PromptFile, target: TargetFormat, place: Path, looser: bool
     return ConvertedPrompt(text, target_file, _in_order(losses))
 
 
-def _joined(read: TemplateTree, target: TargetFormat, losses: Losses) -> None:
+def _record_merged_messages(read: TemplateTree, target: TargetFormat, losses: Losses) -> None:
     """Record messages that are merged into the preceding one."""
     roles = [each for each in read.nodes if isinstance(each, RoleNode)]
     for one, other in pairwise(roles):

@@ -303,7 +303,7 @@ def _front(file: PromptFile) -> dict[str, Any]:
         default = {each.name: each.default for each in file.arguments if each.default is not None}
         schema = {
             "type": "object",
-            "properties": {each.name: _declared(each) for each in file.arguments},
+            "properties": {each.name: _argument_schema(each) for each in file.arguments},
             "required": [each.name for each in file.arguments if each.required],
             "additionalProperties": False,
         }
@@ -329,7 +329,7 @@ def _front(file: PromptFile) -> dict[str, Any]:
 _TYPES = {kind: name for name, kind in TYPES.items()}
 
 
-def _declared(argument: Argument) -> dict[str, Any]:
+def _argument_schema(argument: Argument) -> dict[str, Any]:
     """Return the schema of an argument; an optional argument may be null, as in Picoschema."""
     schema: dict[str, Any] = dict(argument.schema)
     if argument.is_media:
@@ -463,7 +463,10 @@ class HandlebarsWriter:
             self._branch(test, otherwise, (), negated=not negated)
             return
         if isinstance(test, IsEqual):
-            helper, words = ("unlessEquals" if negated else "ifEquals"), f"{self._name(test.path)} {_said(test.value)}"
+            helper, words = (
+                ("unlessEquals" if negated else "ifEquals"),
+                f"{self._name(test.path)} {_literal(test.value)}",
+            )
         else:
             helper = "unless" if negated else "if"
             words = f"@{test.fact}" if isinstance(test, ItemIs) else self._name(test.path)
@@ -475,8 +478,8 @@ class HandlebarsWriter:
         self._block_tag(f"/{helper}")
 
     def _medium(self, node: MediumNode) -> None:
-        url = self._name(node.path) if node.path else _said(node.url)
-        kind = f" contentType={_said(node.media_type)}" if node.media_type and not node.path else ""
+        url = self._name(node.path) if node.path else _literal(node.url)
+        kind = f" contentType={_literal(node.media_type)}" if node.media_type and not node.path else ""
         self._tag(f"media url={url}{kind}")
 
     # ---- letters --------------------------------------------------------------------------------------
@@ -518,7 +521,7 @@ def _part(word: str | int) -> str:
     return word if isinstance(word, str) and _NAME.fullmatch(word) else f"[{word}]"
 
 
-def _said(value: Any) -> str:
+def _literal(value: Any) -> str:
     if isinstance(value, str):
         return f"'{value}'" if '"' in value else f'"{value}"'
     return json.dumps(value)

@@ -20,7 +20,7 @@ def inline_definitions(schema: Mapping[str, Any]) -> dict[str, Any]:
     A recursive schema, or one that becomes too large, is returned unchanged.
     """
     try:
-        made: dict[str, Any] = _inlined(schema, schema, 0, count(1))
+        made: dict[str, Any] = _inline(schema, schema, 0, count(1))
         return made
     except RecursionError:
         return dict(schema)
@@ -35,20 +35,20 @@ def same_output(one: Output, other: Output) -> bool:
     )
 
 
-def _inlined(root: Mapping[str, Any], schema: Any, deep: int, parts: Iterator[int]) -> Any:
+def _inline(root: Mapping[str, Any], schema: Any, deep: int, parts: Iterator[int]) -> Any:
     if deep > _MOST_DEEP or next(parts) > _MOST_MADE:
         raise RecursionError
     if isinstance(schema, list):
-        return [_inlined(root, each, deep + 1, parts) for each in schema]
+        return [_inline(root, each, deep + 1, parts) for each in schema]
     if not isinstance(schema, Mapping):
         return schema
     if isinstance(schema.get("$ref"), str):
         more = {key: value for key, value in schema.items() if key != "$ref"}
         schema = {**(resolve_reference(root, schema["$ref"]) or {}), **more}
     made = {
-        key: {name: _inlined(root, each, deep + 1, parts) for name, each in value.items()}
+        key: {name: _inline(root, each, deep + 1, parts) for name, each in value.items()}
         if key == "properties" and isinstance(value, Mapping)
-        else value if key in ("enum", "const", "default") else _inlined(root, value, deep + 1, parts)
+        else value if key in ("enum", "const", "default") else _inline(root, value, deep + 1, parts)
         for key, value in schema.items()
         if key not in ("$defs", "definitions")
     }  # fmt: skip

@@ -322,16 +322,16 @@ def _tree(pieces: Sequence[str | _Mark]) -> list[Node]:
             stack[-1].nodes.append(mark.node)
         elif mark.test is not None or mark.item:
             opened = _Open(mark)
-            cut = _opened(mark, stack[-1], opened, after)
+            cut = _take_blank_before(mark, stack[-1], opened, after)
             stack.append(opened)
         else:
             done = stack.pop()
-            cut = _closed(mark, done, stack[-1], after)
+            cut = _take_blank_after(mark, done, stack[-1], after)
             stack[-1].nodes.append(_branch(done))
     return stack[0].nodes
 
 
-def _opened(mark: _Mark, around: _Open, opened: _Open, after: str) -> str:
+def _take_blank_before(mark: _Mark, around: _Open, opened: _Open, after: str) -> str:
     """Move the blank lines or the list marker before a branch into it.
 
     Return the prefix to remove from the text after it.
@@ -350,7 +350,7 @@ def _opened(mark: _Mark, around: _Open, opened: _Open, after: str) -> str:
     return ""
 
 
-def _closed(mark: _Mark, done: _Open, around: _Open, after: str) -> str:
+def _take_blank_after(mark: _Mark, done: _Open, around: _Open, after: str) -> str:
     """Add the trailing blank lines of a branch to it. Return the prefix to remove from the text after it."""
     if mark.layout == "item":
         done.nodes.append(TextNode("\n"))
@@ -509,7 +509,7 @@ class _Writer:
         if isinstance(test, ItemIs):
             return _FACT_NAMES[test.fact]
         if isinstance(test, IsEqual):
-            return f"{self._name(test.path)} === {_quoted(test.value)}"
+            return f"{self._name(test.path)} === {_constant(test.value)}"
         if isinstance(test, NotTest):
             return f"!({self._test(test.test)})"
         sign = "&&" if isinstance(test, AndTest) else "||"
@@ -520,9 +520,9 @@ class _Writer:
         root = path[0]
         if not _WORD.fullmatch(str(root)) or root in ("true", "false", "null", "undefined", "loop"):
             self._losses.say(1, f"the name {root!r}, which POML does not take", meaning=True)
-        return dotted_path(path, _WORD, _quoted)
+        return dotted_path(path, _WORD, _constant)
 
 
-def _quoted(value: Any) -> str:
+def _constant(value: Any) -> str:
     """Return a value as a constant in an expression."""
     return json.dumps(value, ensure_ascii=False)

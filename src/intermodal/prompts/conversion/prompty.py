@@ -39,11 +39,11 @@ from intermodal.prompts.conversion.template_tree import (
     fact_of,
     fact_test,
     first_node,
+    iterate_nodes,
     join_texts,
     media_names,
     messages_of,
     shapes_of,
-    walk,
 )
 from intermodal.prompts.github import NAME, GithubTemplate
 from intermodal.prompts.jinja import MarkedTemplate, node_name
@@ -232,9 +232,9 @@ def write_prompty(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> 
     """Return the text of a ``.prompty`` file."""
     writer = JinjaWriter(losses)
     body = []
-    if any(isinstance(each, RoleNode) for each in walk(nodes)) and not isinstance(first_node(nodes), RoleNode):
+    if any(isinstance(each, RoleNode) for each in iterate_nodes(nodes)) and not isinstance(first_node(nodes), RoleNode):
         body.append("user:\n")
-    history = any(isinstance(each, HistoryNode) for each in walk(nodes))
+    history = any(isinstance(each, HistoryNode) for each in iterate_nodes(nodes))
     body.append(writer.written(nodes))
     front = _prompty_front(read, losses, history=history)
     return f"---\n{front_matter.yaml_of(front)}---\n{''.join(body).strip()}\n"
@@ -445,7 +445,7 @@ def write_github(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> s
         whole = {"name": "answer", "strict": front_matter.is_strict(file), "schema": schema}
         front["jsonSchema"] = json.dumps(whole, indent=2, ensure_ascii=False)
     messages = messages_of(nodes, losses)
-    named = {str(each.path[0]) for each in walk(nodes) if isinstance(each, ValueNode)}
+    named = {str(each.path[0]) for each in iterate_nodes(nodes) if isinstance(each, ValueNode)}
     contents = [(each.role, _content(each.nodes, losses).strip("\r\n")) for each in messages]
     front["messages"] = [{"role": role, "content": content} for role, content in contents if content.strip()]
     _github_arguments(read, named, losses)

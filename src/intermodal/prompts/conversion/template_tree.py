@@ -199,16 +199,16 @@ class MessageNodes(NamedTuple):
     nodes: tuple[Node, ...]
 
 
-def walk(nodes: Iterable[Node]) -> Iterator[Node]:
+def iterate_nodes(nodes: Iterable[Node]) -> Iterator[Node]:
     """Yield every node in depth-first order, parents first."""
     for node in nodes:
         yield node
         if isinstance(node, IfNode):
-            yield from walk(node.then)
-            yield from walk(node.otherwise)
+            yield from iterate_nodes(node.then)
+            yield from iterate_nodes(node.otherwise)
         elif isinstance(node, LoopNode):
-            yield from walk(node.body)
-            yield from walk(node.otherwise)
+            yield from iterate_nodes(node.body)
+            yield from iterate_nodes(node.otherwise)
 
 
 def fact_of(fact: Fact, line: int, spelling: Spelling = "true") -> Node:
@@ -258,7 +258,7 @@ def messages_of(nodes: Sequence[Node], losses: Losses) -> list[MessageNodes]:
     role, inner = RoleNode("user"), list[Node]()
 
     def close() -> None:
-        trimmed = _trimmed(join_texts(inner))
+        trimmed = _trim(join_texts(inner))
         if not trimmed:
             return
         if role.role == "tool":
@@ -275,7 +275,7 @@ def messages_of(nodes: Sequence[Node], losses: Losses) -> list[MessageNodes]:
                 role = node
             continue
         if isinstance(node, IfNode | LoopNode) and any(
-            isinstance(each, RoleNode | HistoryNode) for each in walk((node,))
+            isinstance(each, RoleNode | HistoryNode) for each in iterate_nodes((node,))
         ):
             losses.say(node.line, "messages that are there under a condition or once for each item", meaning=True)
             continue
@@ -292,7 +292,7 @@ def first_node(nodes: Iterable[Node]) -> Node | None:
     return next((each for each in nodes if not isinstance(each, TextNode) or each.text.strip()), None)
 
 
-def _trimmed(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+def _trim(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     trimmed = list(nodes)
     if trimmed and isinstance(trimmed[0], TextNode):
         trimmed[0] = TextNode(trimmed[0].text.lstrip("\r\n"))

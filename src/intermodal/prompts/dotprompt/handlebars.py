@@ -120,11 +120,11 @@ class HandlebarsTemplate:
         budget, marks = RenderingBudget(), Placeholders[Slot]()
         try:
             text = render_program(
-                _counted(self._program, budget),  # type: ignore[attr-defined]
-                _charged(dict(values), budget),
-                data=_charged(dict(data or {}), budget),
+                _with_budget(self._program, budget),  # type: ignore[attr-defined]
+                _charge_values(dict(values), budget),
+                data=_charge_values(dict(data or {}), budget),
                 helpers=_helpers(marks, budget),
-                partials={name: _counted(each, budget) for name, each in self._programs.items()},  # type: ignore[attr-defined]
+                partials={name: _with_budget(each, budget) for name, each in self._programs.items()},  # type: ignore[attr-defined]
                 escape_html=False,
                 strict=False,
             )
@@ -222,7 +222,7 @@ def _partials_in(nodes: Sequence[Any]) -> Iterator[str]:
 # ---- rendering ---------------------------------------------------------------------------------
 
 
-def _counted(nodes: Sequence[Any], budget: RenderingBudget) -> _CountedNodes:
+def _with_budget(nodes: Sequence[Any], budget: RenderingBudget) -> _CountedNodes:
     """Return a copy of a program whose nodes are charged to the budget.
 
     It is copied since renderings share programs.
@@ -237,13 +237,13 @@ def _counted(nodes: Sequence[Any], budget: RenderingBudget) -> _CountedNodes:
             node = copy.copy(node)
             for name, each in inner.items():
                 if isinstance(each, list):
-                    setattr(node, name, _counted(each, budget))
+                    setattr(node, name, _with_budget(each, budget))
         made.letters += len(getattr(node, "value", ""))
         made.append(node)
     return made
 
 
-def _charged(value: Any, budget: RenderingBudget) -> Any:
+def _charge_values(value: Any, budget: RenderingBudget) -> Any:
     if isinstance(value, MediaValue):
         media = _ChargedMedia(value)
         media.part = value.part
@@ -253,9 +253,9 @@ def _charged(value: Any, budget: RenderingBudget) -> Any:
         made.budget = budget
         return made
     if isinstance(value, Mapping):
-        return {key: _charged(each, budget) for key, each in value.items()}
+        return {key: _charge_values(each, budget) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_charged(each, budget) for each in value]
+        return [_charge_values(each, budget) for each in value]
     return value
 
 
@@ -298,7 +298,7 @@ def _helpers(marks: Placeholders[Slot], budget: RenderingBudget) -> dict[str, He
         "unlessEquals": lambda words, options: _either(
             options, len(words) > 1 and not _same(words[0], words[1]), words
         ),
-        "lookup": lambda words, options: _looked_up(*words[:2]) if len(words) > 1 else None,
+        "lookup": lambda words, options: _look_up(*words[:2]) if len(words) > 1 else None,
         "log": lambda words, options: "",  # standard output is for answers
     }
 
@@ -314,7 +314,7 @@ def _same(one: Any, other: Any) -> bool:
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
-def _looked_up(place: Any, key: Any) -> Any:
+def _look_up(place: Any, key: Any) -> Any:
     if isinstance(place, dict):
         return place.get(key) if isinstance(key, str) else None
     if isinstance(place, list) and str(key).isdecimal() and int(key) < len(place):

@@ -521,7 +521,7 @@ def _pico(node: Any, fail: Fail, at: tuple[str | int, ...]) -> dict[str, Any]:
 def _field(value: Any, suffix: str, fail: Fail, at: tuple[str | int, ...]) -> dict[str, Any]:
     if not suffix:
         return _pico(value, fail, at)
-    kind, description = _described(suffix)
+    kind, description = _split_description(suffix)
     if kind == "array":
         schema: dict[str, Any] = {"type": "array", "items": _pico(value, fail, at)}
     elif kind == "object":
@@ -536,7 +536,7 @@ def _field(value: Any, suffix: str, fail: Fail, at: tuple[str | int, ...]) -> di
 
 
 def _scalar(text: str, fail: Fail, at: tuple[str | int, ...]) -> dict[str, Any]:
-    kind, description = _described(text)
+    kind, description = _split_description(text)
     if kind not in _SCALARS:
         what = f"{shown_value(kind)} is no type, and of schemas that a program registers none is known here"
         raise fail(at, what, f"write its fields, or one of {', '.join(sorted(_SCALARS))}")
@@ -553,7 +553,7 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def _described(text: str) -> tuple[str, str]:
+def _split_description(text: str) -> tuple[str, str]:
     kind, _, description = text.partition(",")
     return kind.strip(), description.strip()
 

@@ -509,7 +509,7 @@ def _read(element: Element, folder: Path, bindings: dict[str, str], found: Docum
                 found.media.setdefault(argument, set()).add(SRC[tag])
                 found.lists |= {argument} if whole in bindings else set()
     if tag == "let":
-        _made_by(element, folder, bindings, found)
+        _collect_reads(element, folder, bindings, found)
     elif tag != "stylesheet":
         for each in element.children:
             if isinstance(each, Element):
@@ -524,7 +524,7 @@ def _is_default(element: Element) -> bool:
     return element.attrs.get("default", "").lower() == "true"
 
 
-def _made_by(element: Element, folder: Path, bindings: dict[str, str], found: DocumentReads) -> None:
+def _collect_reads(element: Element, folder: Path, bindings: dict[str, str], found: DocumentReads) -> None:
     names: Iterable[str] = ()
     if name := element.attrs.get("name"):
         names = (name,)

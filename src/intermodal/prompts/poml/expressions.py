@@ -162,7 +162,7 @@ class _Parser:
         if kind == "number":
             return ("number", float(word) if "." in word else int(word[:300]))
         if kind == "text":
-            return ("text", _unquoted(word))
+            return ("text", _unquote(word))
         if kind == "pattern":
             return ("pattern", word)
         if kind == "name":
@@ -179,11 +179,11 @@ class _Parser:
             if kind not in ("name", "text"):
                 raise TemplateError("a name of a field is missing", todo=_TODO)
             self._want(":")
-            nodes.append((("text", word if kind == "name" else _unquoted(word)), self._choice()))
+            nodes.append((("text", word if kind == "name" else _unquote(word)), self._choice()))
         return nodes
 
 
-def _unquoted(word: str) -> str:
+def _unquote(word: str) -> str:
     """Return the value of a quoted string, with JavaScript's escapes resolved."""
     text = _ESCAPE.sub(_letter, word[1:-1])
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # combine surrogate pairs
@@ -235,8 +235,8 @@ def value(node: Node, names: Mapping[str, Any], budget: RenderingBudget) -> Any:
     if kind == "part":
         return _part(value(node[1], names, budget), value(node[2], names, budget))
     if kind == "call":
-        return _called(node, names, budget)
-    return _joined(node, names, budget)
+        return _call_value(node, names, budget)
+    return _binary_value(node, names, budget)
 
 
 def truth(found: Any) -> bool:
@@ -273,7 +273,7 @@ def _number(found: Any) -> int | float:
     raise TemplateError(f"{words(found)[:40]!r} is no number", todo="reckon with numbers")
 
 
-def _joined(node: Node, names: Mapping[str, Any], budget: RenderingBudget) -> Any:
+def _binary_value(node: Node, names: Mapping[str, Any], budget: RenderingBudget) -> Any:
     sign = node[3]
     left = value(node[1], names, budget)
     if sign in ("&&", "||"):
@@ -305,7 +305,7 @@ def _product(one: float, other: float) -> float:
     return one * other if max(abs(one), abs(other)) < 1e100 else float(one) * float(other)
 
 
-def _called(node: Node, names: Mapping[str, Any], budget: RenderingBudget) -> Any:
+def _call_value(node: Node, names: Mapping[str, Any], budget: RenderingBudget) -> Any:
     place = value(node[1], names, budget)
     arguments = [value(each, names, budget) for each in node[3]]
     method = _METHODS.get(node[2])
@@ -354,7 +354,7 @@ def _pattern(written: str) -> _Pattern:
         raise TemplateError(f"{written[:40]!r} is no pattern", todo="write it without looking ahead or back") from None
 
 
-def _replaced(place: str, old: Any, new: Any, count: int = -1) -> str:
+def _replace(place: str, old: Any, new: Any, count: int = -1) -> str:
     if isinstance(old, _Pattern):
         return old.replaced(place, words(new))
     was, replacement = words(old), words(new)
@@ -376,8 +376,8 @@ _METHODS: Mapping[str, Callable[..., Any]] = {
     "substring": _slice,
     "split": lambda place, by: place.split(words(by)),
     "join": lambda place, by=",": words(by).join(map(words, place)),
-    "replace": lambda place, old, new: _replaced(place, old, new, 1),
-    "replaceAll": _replaced,
+    "replace": lambda place, old, new: _replace(place, old, new, 1),
+    "replaceAll": _replace,
     "concat": lambda place, *others: [*place, *(x for o in others for x in (o if isinstance(o, list) else [o]))],
     "toString": words,
 }
