@@ -237,35 +237,35 @@ PLACES = {"here": LOCAL, "hosted": "hosted"}
 def text(advice: Advice) -> str:
     """Return the advice as text."""
     lines = wrap_text(f"decision: {headline(advice)}", " " * 10)
-    lines += _said("because", advice.reason)
-    lines += _said("call", advice.headline)
+    lines += _labelled_lines("because", advice.reason)
+    lines += _labelled_lines("call", advice.headline)
     lines += _body(advice)
     for other in advice.beside:
         lines += [
             "",
             *wrap_text(f"beside: {headline(other)}", " " * 10),
-            *_said("because", other.reason),
+            *_labelled_lines("because", other.reason),
             *_body(other),
         ]
     if advice.assumed:
-        lines += _said("assumed", "; ".join(advice.assumed))
+        lines += _labelled_lines("assumed", "; ".join(advice.assumed))
     for sentence in advice.sources:
-        lines += _said("source", sentence)
+        lines += _labelled_lines("source", sentence)
     return "\n".join(line.rstrip() for line in lines)
 
 
 def _body(advice: Advice) -> list[str]:
     """Return the lines about one output."""
-    lines = _said("label", advice.matters) if advice.matters else []
-    lines += _said("asked", advice.stated)
+    lines = _labelled_lines("label", advice.matters) if advice.matters else []
+    lines += _labelled_lines("asked", advice.stated)
     lines += ["", *_best(advice)]
     for kind in advice.kinds:
         lines += ["", *_kind(advice, kind)]
     lines += ["", *_even(advice.break_even)]
     for note in advice.notes:
-        lines += _said("note", note)
+        lines += _labelled_lines("note", note)
     for row in advice.rejected:
-        lines += _said("rejected", row)
+        lines += _labelled_lines("rejected", row)
     return lines
 
 
@@ -273,16 +273,16 @@ def _best(advice: Advice) -> list[str]:
     """Return the lines about the best picks, and the pick if a person waits."""
     lines = [f"the best {_COUNTED[len(advice.best)]}by {advice.by}"]
     for place, pick in enumerate(advice.best, 1):
-        lines += _numbered(str(place), pick)
+        lines += _pick_lines(str(place), pick)
     if advice.otherwise is not None:
-        lines += ["if a person waits for each answer", *_numbered("-", advice.otherwise)]
+        lines += ["if a person waits for each answer", *_pick_lines("-", advice.otherwise)]
     return lines
 
 
 _COUNTED = {1: "", 2: "two, ", 3: "three, "}
 
 
-def _numbered(mark: str, pick: RoutePick) -> list[str]:
+def _pick_lines(mark: str, pick: RoutePick) -> list[str]:
     offer = pick.offer
     who = f"{offer.endpoint}   as {pick.title}, {PLACES[offer.place]}   {offer.tier}" if offer.endpoint else pick.title
     lines = _under(mark, who)
@@ -304,7 +304,7 @@ def headline(advice: Advice) -> str:
     return f"{kinds}, {PLACES[advice.place]}: {advice.endpoint}" if advice.endpoint else kinds
 
 
-def _said(label: str, sentence: str) -> list[str]:
+def _labelled_lines(label: str, sentence: str) -> list[str]:
     return wrap_text(f"{label:<{LABEL}}{sentence}", " " * LABEL)
 
 
@@ -387,23 +387,23 @@ def floor(memory: Quantity) -> str:
 
 
 def _even(even: BreakEven) -> list[str]:
-    lines = _said("break-even", even.words)
+    lines = _labelled_lines("break-even", even.words)
     if even.machine.known:
-        lines += _said("", f"hardware: {even.machine.basis}; ${even.machine.mid:,.2f} per machine per month")
+        lines += _labelled_lines("", f"hardware: {even.machine.basis}; ${even.machine.mid:,.2f} per machine per month")
     if even.capacity.known:
-        lines += _said(
+        lines += _labelled_lines(
             "",
-            f"{_used(even.here, even.here_as)}: {numbers.count(even.capacity)} requests a month, {even.capacity.basis}",
+            f"{_with_use(even.here, even.here_as)}: {numbers.count(even.capacity)} requests a month, {even.capacity.basis}",
         )
     if even.queue:
-        lines += _said("", f"at your volume {even.queue}")
+        lines += _labelled_lines("", f"at your volume {even.queue}")
     if even.milestones:
         steps = ", ".join(f"${step.usd:,.0f} at {step.requests:,.0f}" for step in even.milestones)
-        lines += _said("", f"{_used(even.hosted, even.hosted_as)}, its bill a month by requests: {steps}")
+        lines += _labelled_lines("", f"{_with_use(even.hosted, even.hosted_as)}, its bill a month by requests: {steps}")
     return lines
 
 
-def _used(endpoint: str, use: str) -> str:
+def _with_use(endpoint: str, use: str) -> str:
     """Return an endpoint, with its use if it is not that of the decision."""
     return f"{endpoint} as {use}" if use else endpoint
 

@@ -37,13 +37,13 @@ def break_even(question: AdviceQuestion, decided: UseOffers, kinds: list[UseOffe
     if here is None:
         return _with(found, words="nothing here answers it, so there is nothing to compare")
     known = _with(found, here=here.endpoint, here_as=here_as, capacity=capacity(here))
-    return _compared(known, question, hosted, here)
+    return _with_comparison(known, question, hosted, here)
 
 
 _NOTHING_GIVEN = hint("no price of hardware was given ({hardware-price}), and no volume ({requests})")
 
 
-def _compared(found: BreakEven, question: AdviceQuestion, hosted: RouteOffer, here: RouteOffer) -> BreakEven:
+def _with_comparison(found: BreakEven, question: AdviceQuestion, hosted: RouteOffer, here: RouteOffer) -> BreakEven:
     owned, volume = question.owned, question.volume
     machines = machines_for(volume.per_month, found.capacity.mid) if volume else 0
     found = _with(found, machines=machines, queue=describe_queue(question, here, machines))

@@ -85,7 +85,7 @@ class CandidateCatalog(Value):
     def without(self, models: frozenset[str], as_of: str) -> Catalog:
         """Return the catalog without some models."""
         names = frozenset(model.partition("@")[0] for model in models)  # "@eu" is a region of the same model
-        return undominated(self.catalog if self.whole is None else self.whole, as_of, without=names)
+        return without_dominated(self.catalog if self.whole is None else self.whole, as_of, without=names)
 
 
 def candidate_catalog(
@@ -129,12 +129,12 @@ def candidate_catalog(
     paid = tuple(each for each in ready if not each.rationed)
     kept = without_doubted_prices(paid)
     here = tuple(own_servers(hardware, models))
-    said = [(each, terms_rejection(each, policy) or _unlicensed(each, policy)) for each in (*kept, *here)]
+    said = [(each, terms_rejection(each, policy) or _unknown_licence(each, policy)) for each in (*kept, *here)]
     left = tuple(each for each, reason in said if not reason)
     whole = msgspec.structs.replace(every, endpoints=left, consent=tuple(sorted(wanted)), elsewhere=())
     remote = [each for each in left if each.host.zone not in LOCAL_ZONES]
     return CandidateCatalog(
-        catalog=undominated(whole, as_of),
+        catalog=without_dominated(whole, as_of),
         endpoints=len(remote),
         hosts=len({each.host.id for each in remote}),
         dated=_price_dates(models),
@@ -164,7 +164,7 @@ def _unspoken_readers(
     return tuple(sorted(found, key=lambda each: (each.page is None, each.page or 0.0, each.endpoint)))
 
 
-def _unlicensed(endpoint: Endpoint, policy: Policy) -> str:
+def _unknown_licence(endpoint: Endpoint, policy: Policy) -> str:
     """Return why weights for an own server are excluded if their licence is unknown; "" if they are not."""
     known = endpoint.host is not OWN_SERVER or endpoint.model.permits or policy.licence == "any"
     return "" if known else hint("open weights whose licence terms are unknown ({licence=})", "any")
@@ -204,7 +204,7 @@ def without_doubted_prices(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, .
     return tuple(e for e in endpoints if not e.price.input_mtok or e.price.input_mtok >= least.get(e.model.id, 0.0))
 
 
-def undominated(catalog: Catalog, as_of: str, without: frozenset[str] = frozenset()) -> Catalog:
+def without_dominated(catalog: Catalog, as_of: str, without: frozenset[str] = frozenset()) -> Catalog:
     """Return the catalog without ``without``, and without endpoints that the planner would never choose.
 
     Those are endpoints that enough others of their class beat in every price and speed. Removing them changes no plan

@@ -629,9 +629,9 @@ def decision_path(
     media = [OPTION_NAMES[kind] for kind in question.takes if kind != "text"]
     if not media:
         return (*found, _fork(MEDIA, "no", "text alone goes in", decided))
-    found.append(_fork(MEDIA, "yes", f"{_joined(media)} {_go(question.takes)} in"))
+    found.append(_fork(MEDIA, "yes", f"{_enumerate(media)} {_go(question.takes)} in"))
     text = next((kind for kind in kinds if kind.use in ("cascade", "llm")), None)
-    carried = text is not None and text.best is not None and not _needed(text.best)
+    carried = text is not None and text.best is not None and not _losses(text.best)
     if not carried:
         why = _without(text)
         found.append(_fork(CARRIED, "no", why))
@@ -675,7 +675,7 @@ def _senses(kinds: list[UseOffers], decided: UseName) -> tuple[DecisionFork, ...
     return (_fork(BOTH, answer, why, decided),)
 
 
-def _needed(offer: RouteOffer) -> list[str]:
+def _losses(offer: RouteOffer) -> list[str]:
     return [each for each in offer.misses if each.startswith("loses ")]
 
 
@@ -684,10 +684,10 @@ def _without(text: UseOffers | None) -> str:
         return "no route over words came into question"
     if text.best is None:
         return text.offers[0].refused[0] if text.offers and text.offers[0].refused else "there is no such route"
-    return f"it {_needed(text.best)[0]}"
+    return f"it {_losses(text.best)[0]}"
 
 
-def _joined(words: list[str]) -> str:
+def _enumerate(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
@@ -740,7 +740,7 @@ def why_lost(question: AdviceQuestion, kind: UseOffers, decided: UseName, decidi
     best = kind.best
     if best is None:
         return "no route"
-    if needed := _needed(best):
+    if needed := _losses(best):
         return f"{needed[0]}; {_number(question, best)} instead of {_number(question, deciding)}"
     if best.weak and not deciding.weak:
         return f"its weakest link is {best.tier}, below the default strength"
@@ -763,7 +763,7 @@ def why_labels_do_not_matter(
     """
     for kind in kinds:
         best = kind.best
-        if kind.use == decided or best is None or _needed(best) or (best.weak and not deciding.weak):
+        if kind.use == decided or best is None or _losses(best) or (best.weak and not deciding.weak):
             continue
         if best.model == deciding.model:
             both = f"as {TITLES[decided]} and as {TITLES[kind.use]}"

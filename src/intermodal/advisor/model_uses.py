@@ -221,10 +221,10 @@ def narrow_catalog(
     Converters (speech recognition, OCR, vision, speech synthesis) may stay local: a hosted model can be given text that
     was read locally, but not the other way round.
     """
-    return catalog.among(tuple(_narrowed(catalog.endpoints, use, job, place)))
+    return catalog.among(tuple(_endpoints_of_use(catalog.endpoints, use, job, place)))
 
 
-def _narrowed(endpoints: Iterable[Endpoint], use: ModelUse | None, job: Job, place: str) -> Iterable[Endpoint]:
+def _endpoints_of_use(endpoints: Iterable[Endpoint], use: ModelUse | None, job: Job, place: str) -> Iterable[Endpoint]:
     for endpoint in endpoints:
         here = endpoint.host.zone in LOCAL_ZONES
         if place == "here" and not here:

@@ -95,11 +95,11 @@ def _route(inputs: Inputs, request: Request, catalog: Catalog) -> WhatIfRoute | 
         endpoints=names,
         cost=made.chosen.total.cost,
         seconds=made.chosen.total.seconds,
-        todo=_joined(dict.fromkeys(filter(None, fixes))),
+        todo=_merge_commands(dict.fromkeys(filter(None, fixes))),
     )
 
 
-def _joined(commands: Iterable[str]) -> tuple[str, ...]:
+def _merge_commands(commands: Iterable[str]) -> tuple[str, ...]:
     """Return the commands, with all pulls merged into one."""
     every = list(commands)
     weights = [each.removeprefix(_PULL) for each in every if each.startswith(_PULL)]

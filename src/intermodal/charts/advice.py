@@ -147,11 +147,13 @@ def _lines(advice: Advice) -> list[HostedCost]:
             continue
         leading = offer.endpoint == advice.break_even.hosted and not any(line.leading for line in found)
         line, ink = ("away-line", "away") if leading else next(others, _LINES[-1])
-        found.append(HostedCost(name=_named(kind.title, offer), usd=offer.usd, line=line, ink=ink, leading=leading))
+        found.append(
+            HostedCost(name=_series_name(kind.title, offer), usd=offer.usd, line=line, ink=ink, leading=leading)
+        )
     return found
 
 
-def _named(title: str, offer: RouteOffer) -> str:
+def _series_name(title: str, offer: RouteOffer) -> str:
     host = offer.endpoint.partition(":")[0]
     return f"{title.removeprefix('an ').removeprefix('a ').partition(' (')[0]}, {host}"
 

@@ -31,7 +31,7 @@ def page(report: EvaluationReport) -> str:
     title = f"{report.data}: {len(report.routes)} routes side by side"
     asked = f"{report.runs} runs of {report.items} items, {report.date}, intermodal {__version__}"
     stopped = f'<p class="bad">Stopped early: {escape(report.stopped)}</p>' if report.stopped else ""
-    sections = (_pictures(report), _routes(report), _comparisons(report), _measured(report), _items(report))
+    sections = (_pictures(report), _routes(report), _comparisons(report), _strength_section(report), _items(report))
     head = f'<p class="dim">{escape(asked)}; ${plain_money(report.spent)} spent</p>\n{stopped}'
     return document(title, head + "\n".join(section for section in sections if section), _STYLE)
 
@@ -117,7 +117,7 @@ def _comparisons(report: EvaluationReport) -> str:
     return f"<h2>Against each other</h2>\n{table(head, rows, note)}"
 
 
-def _measured(report: EvaluationReport) -> str:
+def _strength_section(report: EvaluationReport) -> str:
     if not report.measured:
         return ""
     rows = [

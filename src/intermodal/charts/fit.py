@@ -50,7 +50,7 @@ def vllm_svg(report: VllmReport) -> str:
     high = 92 + BAR + 44 + 34 + 2 * ROW
     drawing = _drawing(report, f"vLLM on {describe_machine(report.machine)}", said, high)
     each = "each card" if len(report.machine.gpus) > 1 else "card"
-    _stacked(
+    _draw_stack(
         drawing, f"{each}: {report.room / GIB:.1f} GiB that vLLM takes", report.parts, report.room, report.verdict, 92
     )
     top = 92 + BAR + 54
@@ -77,10 +77,10 @@ def _drawing(report: FitReport | VllmReport, machine: str, said: str, high: floa
 def _bar(drawing: Drawing, report: FitReport, check: CapacityCheck, top: float) -> None:
     """Draw the demand and the free memory of one device on one axis."""
     words = f"{check.where}: {gib(check.needed)} of {check.room / GIB:.1f} GiB"
-    _stacked(drawing, words, in_place(report, check), check.room, check.verdict, top, check.needed.high)
+    _draw_stack(drawing, words, in_place(report, check), check.room, check.verdict, top, check.needed.high)
 
 
-def _stacked(
+def _draw_stack(
     drawing: Drawing, title: str, parts: Sequence[tuple[str, float]], free: float, verdict_: Verdict, top: float,
     needed: float = 0.0,
 ) -> None:  # fmt: skip

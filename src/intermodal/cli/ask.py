@@ -449,7 +449,7 @@ def plan_or_ask(prepared: PreparedRequest, config: Config, *, may_ask: bool) -> 
         chosen, refused = None, error
     if may_ask and sys.stdin.isatty() and sys.stderr.isatty():
         better = _better(prepared, config, chosen)
-        if better is not None and _agreed(better[1], config):
+        if better is not None and _user_consents(better[1], config):
             return better
     if chosen is None:
         assert refused is not None
@@ -496,7 +496,7 @@ def _better(prepared: PreparedRequest, config: Config, now: Plan | None) -> tupl
     return asked, plan_from(asked.inputs)
 
 
-def _agreed(plan: Plan, config: Config) -> bool:
+def _user_consents(plan: Plan, config: Config) -> bool:
     from urllib.parse import urlsplit
 
     from intermodal.cli.rendering.tables import money

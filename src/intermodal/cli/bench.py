@@ -172,7 +172,7 @@ def _show(made: Bench) -> None:
         for level in (each for each in made.levels if each.endpoint == subject.endpoint):
             rows.append(
                 (
-                    subject.endpoint, str(level.concurrency), _ranged(level.first, 3, " s"), _ranged(level.decode, 1),
+                    subject.endpoint, str(level.concurrency), _spread(level.first, 3, " s"), _spread(level.decode, 1),
                     "unknown" if level.throughput is None else f"{level.throughput:.1f}", str(level.requests),
                     _errors(level),
                     memory_size(level.memory) if level.memory else "-", _price(subject),
@@ -188,7 +188,7 @@ def _show(made: Bench) -> None:
     click.echo("median (10th to 90th percentile); plans now use the figures of one request at a time")
 
 
-def _ranged(spread: Percentiles, digits: int, unit: str = "") -> str:
+def _spread(spread: Percentiles, digits: int, unit: str = "") -> str:
     if spread.median is None or spread.low is None or spread.high is None:
         return "-"
     return f"{spread.median:.{digits}f}{unit} ({spread.low:.{digits}f}..{spread.high:.{digits}f})"

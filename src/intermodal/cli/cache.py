@@ -47,7 +47,7 @@ def _keys(context: click.Context, parameter: click.Parameter, begun: str) -> lis
 
     cache = _cache()
     found = [entry for entry in cache.entries() if entry.key.startswith(begun)][:50]
-    return [CompletionItem(entry.key[:_SHOWN], help=_named(cache.look(entry.key))) for entry in found]
+    return [CompletionItem(entry.key[:_SHOWN], help=_title(cache.look(entry.key))) for entry in found]
 
 
 @cache.command("ls", epilog=EPILOG)
@@ -99,7 +99,7 @@ def rm(keys: tuple[str, ...], everything: bool, as_json: bool) -> None:
 
         print_document("cache_removed", {"keys": [entry.key for entry in found], "bytes": _sum(found)})
     else:
-        click.echo(f"removed {_counted(found)}")
+        click.echo(f"removed {_count_and_size(found)}")
 
 
 def _list(as_json: bool) -> None:
@@ -122,7 +122,7 @@ def _list(as_json: bool) -> None:
         [(entry.key[:_SHOWN], _kind(conversion), (conversion.name if conversion else "") or "-", size(entry.size),
           _ago(now - entry.used), (conversion.maker if conversion else "") or "-") for entry, conversion in found],
     )  # fmt: skip
-    click.echo(f"{_counted([entry for entry, _ in found])} in {cache.root}", err=True)
+    click.echo(f"{_count_and_size([entry for entry, _ in found])} in {cache.root}", err=True)
 
 
 def _cache() -> ConversionCache:
@@ -169,7 +169,7 @@ def _kind(conversion: CachedConversion | None) -> str:
     return _KINDS.get(conversion.op or kind, conversion.op)
 
 
-def _named(conversion: CachedConversion | None) -> str:
+def _title(conversion: CachedConversion | None) -> str:
     return (
         f"{_kind(conversion)} of {conversion.name}" if conversion is not None and conversion.name else _kind(conversion)
     )
@@ -186,7 +186,7 @@ def _sum(entries: list[CacheEntry]) -> int:
     return sum(entry.size for entry in entries)
 
 
-def _counted(entries: list[CacheEntry]) -> str:
+def _count_and_size(entries: list[CacheEntry]) -> str:
     from intermodal.cli.rendering.tables import size
     from intermodal.plans.numbers import with_noun
 

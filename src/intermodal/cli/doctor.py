@@ -362,7 +362,7 @@ def _about_hosts(config: Config, env: Mapping[str, str]) -> Iterator[DoctorFindi
         if allowed or _has_key(row, env):
             yield _about_hosted(row, allowed, env)
     known = {row.id: row for row in known_hosts()}
-    yield from _asked([known[row.id].overlaid(row) if row.id in known else row for row in config.hosts], env)
+    yield from _host_findings([known[row.id].overlaid(row) if row.id in known else row for row in config.hosts], env)
 
 
 def _has_key(row: HostRow, env: Mapping[str, str]) -> bool:
@@ -381,7 +381,7 @@ def _about_hosted(row: HostRow, allowed: bool, env: Mapping[str, str]) -> Doctor
     return DoctorFinding(area="host", name=row.id, state="ok", what=f"allowed, {needs}, not contacted")
 
 
-def _asked(rows: Iterable[HostRow], env: Mapping[str, str]) -> Iterator[DoctorFinding]:
+def _host_findings(rows: Iterable[HostRow], env: Mapping[str, str]) -> Iterator[DoctorFinding]:
     """Yield a finding for each host; those on this machine and its network are contacted, all at the same time."""
     import anyio
 
@@ -437,7 +437,7 @@ async def _ask(row: HostRow, key: str) -> DoctorFinding:
 
 def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -> Iterator[DoctorFinding]:
     """Yield the servers that were found, with their models."""
-    from intermodal.cli.rendering.server_text import MOST, model_words, passed_on_to, title, unusable
+    from intermodal.cli.rendering.server_text import MOST, forwarding_host, model_words, title, unusable
 
     if not client.known.wanted:
         yield DoctorFinding(area="server", name="", state="unused", what="discovery of local servers is off",
@@ -462,7 +462,7 @@ def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -
         what = f"{title(server)}, {models}, no model was loaded to list them{late}"
         yield DoctorFinding(area="server", name=at, state="ok", what=what)
         for model in server.models[:MOST]:
-            todo = f"to allow it: intermodal hosts add {passed_on_to(server)}" if model.elsewhere else ""
+            todo = f"to allow it: intermodal hosts add {forwarding_host(server)}" if model.elsewhere else ""
             yield DoctorFinding(
                 area="served", name=model.name, state="unused" if todo else "ok", what=model_words(model), todo=todo
             )

@@ -30,7 +30,7 @@ def down(names: tuple[str, ...], quiet: bool, as_json: bool) -> None:
     from intermodal.local.servers.lifecycle import stop_server as end
 
     known = all_servers(os.environ)
-    wanted = tuple(dict.fromkeys(_meant(name, known) for name in names)) or tuple(
+    wanted = tuple(dict.fromkeys(_find_server(name, known) for name in names)) or tuple(
         server.wanted.name for server in known
     )
     ended: list[str] = []
@@ -49,7 +49,7 @@ def down(names: tuple[str, ...], quiet: bool, as_json: bool) -> None:
         click.echo(f"down: {', '.join(ended)}" if ended else "nothing was up")
 
 
-def _meant(said: str, known: Iterable[ManagedServer]) -> str:
+def _find_server(said: str, known: Iterable[ManagedServer]) -> str:
     """Return the name of the server that is meant by its own name, its host's, or its model's. Raises UnknownModel."""
     from intermodal.errors import UnknownModel
 

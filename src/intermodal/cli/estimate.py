@@ -58,7 +58,7 @@ def estimate(**given: Any) -> None:
     from intermodal.config.config_file import load_config
 
     day = parse_day(given["day"])
-    imagined = _imagined(given)
+    imagined = _hypothetical_parts(given)
     if not imagined and not given["texts"] and not given["files"]:
         raise UsageError("nothing to count", todo="name a file, or imagine one: --image 1024x1024")
     if [*given["texts"], *given["files"]].count("-") > 1:
@@ -75,7 +75,7 @@ def estimate(**given: Any) -> None:
         _echo(made, rules.rules.get("text", ""))
 
 
-def _imagined(given: Mapping[str, Any]) -> tuple[CountablePart, ...]:
+def _hypothetical_parts(given: Mapping[str, Any]) -> tuple[CountablePart, ...]:
     """Return the hypothetical parts that the options describe, the inputs before the outputs."""
     from intermodal.cost_model import token_counts as as_piece
     from intermodal.cost_model.token_counts import CountablePart

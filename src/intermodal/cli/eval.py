@@ -318,7 +318,7 @@ def show(report: EvaluationReport, given: Mapping[str, Any]) -> None:
 
 def eval_table(report: EvaluationReport) -> str:
     """Return the routes side by side, then compared with each other, then the conclusions about endpoints."""
-    blocks = [_routes(report), _against(report), _measured(report), _rest(report)]
+    blocks = [_routes(report), _against(report), _strength_lines(report), _skipped_lines(report)]
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -384,7 +384,7 @@ def chance(value: float) -> str:
     return f"{value:.3f}" if value >= 0.001 else "<0.001"
 
 
-def _measured(report: EvaluationReport) -> str:
+def _strength_lines(report: EvaluationReport) -> str:
     lines = []
     for each in report.measured:
         kept = "; plans use it from now on" if each.remembered else ""
@@ -392,7 +392,7 @@ def _measured(report: EvaluationReport) -> str:
     return "\n".join(["strength", *lines]) if lines else ""
 
 
-def _rest(report: EvaluationReport) -> str:
+def _skipped_lines(report: EvaluationReport) -> str:
     lines = [f"{item}: no route: {why}" for item, why in list(report.without_route.items())[:5]]
     if len(report.without_route) > 5:
         lines.append(f"and {len(report.without_route) - 5} more items without a route")

@@ -82,7 +82,7 @@ def _with_model(client: SearchClient, finder: ImageFinder, given: dict[str, Any]
 
     bridge = SyncBridge()
     try:
-        found = _found(bridge, finder, given)
+        found = _search(bridge, finder, given)
         if given["html_file"]:
             _write(bridge, finder, found, Path(given["html_file"]))
     finally:
@@ -90,7 +90,7 @@ def _with_model(client: SearchClient, finder: ImageFinder, given: dict[str, Any]
     return found
 
 
-def _found(bridge: SyncBridge, finder: ImageFinder, given: dict[str, Any]) -> FindResult:
+def _search(bridge: SyncBridge, finder: ImageFinder, given: dict[str, Any]) -> FindResult:
     """Search while a progress bar moves for images that the model has not seen before."""
     from intermodal.cli.rendering.progress import ProgressBar
 

@@ -39,7 +39,7 @@ LOOK = "(look)"  # the value of --check without an argument
 _COLOURS = {"fits": "green", "tight": "yellow", "no": "red", "unknown": "yellow"}
 
 
-def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+def _complete_names(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Return the names that start with the typed text, for completion in a shell, and files."""
     from intermodal.cli.pull import weights_store
 
@@ -59,7 +59,7 @@ def matching_cards(context: click.Context, parameter: click.Parameter, begun: st
 
 
 @click.command(epilog=EPILOG)
-@click.argument("model", required=False, default="", shell_complete=_begun)
+@click.argument("model", required=False, default="", shell_complete=_complete_names)
 @click.option("--all", "everything", is_flag=True,
               help="Rank models on disk, pullable models and open models, strongest first.")  # fmt: skip
 @click.option("--for", "work", type=click.Choice(["chat", "sight"]), default="chat", show_default=True,
@@ -306,7 +306,7 @@ def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool, slots: int = 
         _table(machine, found)
 
 
-def named(words: str) -> Machine:
+def machine_for_fits(words: str) -> Machine:
     """Return the machine of ``--fits``, which is a size of memory or a card."""
     from intermodal.errors import UsageError
     from intermodal.sizing.machines import machine_of_options, parse_memory

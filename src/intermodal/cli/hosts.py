@@ -120,7 +120,7 @@ def remove(name: str, as_json: bool) -> None:
 
     if not config_file.remove_host(os.environ, name):
         raise UsageError(f"no host {name!r} was added or allowed", todo="see: intermodal hosts")
-    _said(f"{name}: no longer allowed", as_json, {"host": name, "allowed": False})
+    _print_result(f"{name}: no longer allowed", as_json, {"host": name, "allowed": False})
 
 
 # ---- list ------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def _list(as_json: bool) -> None:
     shipped = {row.id for row in known_hosts()}
     rows = [row.overlaid(own[row.id]) if row.id in own else row for row in known_hosts()]
     rows += [row for row in config.hosts if row.id not in shipped]
-    told = [_told(row, row.id in config.consent or bool(row.id in own and own[row.id].base_url)) for row in rows]
+    told = [_host_fields(row, row.id in config.consent or bool(row.id in own and own[row.id].base_url)) for row in rows]
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
@@ -152,7 +152,7 @@ def _list(as_json: bool) -> None:
     )
 
 
-def _told(row: HostRow, allowed: bool) -> dict[str, Any]:
+def _host_fields(row: HostRow, allowed: bool) -> dict[str, Any]:
     there = row.key == "keyring" or bool(row.key_env and os.environ.get(row.key_env, "").strip())
     place = "keyring" if row.key == "keyring" else row.key_env
     key = f"{place} ({'set' if there else 'not set'})" if place else "none needed"
@@ -176,7 +176,7 @@ def _allow(row: HostRow, given: dict[str, Any]) -> None:
                 todo="leave that option out, or give --base-url too to replace its address",
             )  # fmt: skip
     if not confirm_consent(row, given["yes"]):
-        _said(f"{row.id}: not allowed", given["as_json"], {"host": row.id, "allowed": False})
+        _print_result(f"{row.id}: not allowed", given["as_json"], {"host": row.id, "allowed": False})
         return
     changed = _key(row.id, row.key_env, given)
     if changed:
@@ -184,7 +184,7 @@ def _allow(row: HostRow, given: dict[str, Any]) -> None:
 
         config_file.add_host(os.environ, HostRow(id=row.id, **changed))
     path = config_file.consent(os.environ, row.id)
-    _said(
+    _print_result(
         f"{row.id}: allowed, written to {path}",
         given["as_json"],
         {"host": row.id, "allowed": True, "config": str(path)},
@@ -260,7 +260,7 @@ def _add(given: dict[str, Any]) -> None:
     )  # fmt: skip
     zone = found.host().zone
     if zone == "internet" and not confirm_consent(found, given["yes"]):
-        _said(f"{name}: not added", given["as_json"], {"host": name, "allowed": False})
+        _print_result(f"{name}: not added", given["as_json"], {"host": name, "allowed": False})
         return
     models = _models(found, given["models"])
     import msgspec
@@ -270,7 +270,7 @@ def _add(given: dict[str, Any]) -> None:
     ids = [f"{name}:{model.id}" for model in models]
     body = {"host": name, "allowed": True, "zone": zone, "models": ids, "config": str(path)}
     words = f"{name}: {config_file.zone_words(zone)}; {len(models)} models, written to {path}"
-    _said(words, given["as_json"], body)
+    _print_result(words, given["as_json"], body)
     if not given["as_json"]:
         for line in ids[:10]:
             click.echo(f"  {line}", err=True)
@@ -327,7 +327,7 @@ def served_row(host: str, called: str, model: str, listed: HostModel | None) -> 
     )
 
 
-def _said(words: str, as_json: bool, body: dict[str, Any]) -> None:
+def _print_result(words: str, as_json: bool, body: dict[str, Any]) -> None:
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 

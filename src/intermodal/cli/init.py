@@ -41,7 +41,7 @@ def init(consents: tuple[str, ...], fetch: bool | None, yes: bool, as_json: bool
     _check(consents, before)
     allowed = [name for name in consents if name not in before.consent]
     if asks:
-        allowed += [row.id for row in _keyed(before, consents) if _asked(row)]
+        allowed += [row.id for row in _hosts_with_keys(before, consents) if _ask_consent(row)]
     for name in allowed:
         config_file.consent(os.environ, name)
     pulled = _weights(fetch, asks=asks, quiet=as_json)
@@ -55,7 +55,7 @@ def init(consents: tuple[str, ...], fetch: bool | None, yes: bool, as_json: bool
         return
     click.echo(f"config: {path}", err=True)
     click.echo(f"allowed hosts: {', '.join(after.consent) or 'none; everything stays on this machine'}", err=True)
-    waiting = [row for row in _keyed(after, ()) if not asks]
+    waiting = [row for row in _hosts_with_keys(after, ()) if not asks]
     for row in waiting:
         click.echo(f"a key for {row.id} is in {row.key_env}; to allow it: intermodal hosts add {row.id}", err=True)
     click.echo('next: intermodal doctor, or: intermodal ask "What is said?" FILE', err=True)
@@ -67,7 +67,7 @@ def _check(names: tuple[str, ...], config: Config) -> None:
     checked_hosts(names, config, where="--consent")
 
 
-def _keyed(config: Config, already: tuple[str, ...]) -> list[HostRow]:
+def _hosts_with_keys(config: Config, already: tuple[str, ...]) -> list[HostRow]:
     """Return the hosts for which there is a key and that are not allowed yet."""
     from intermodal.catalog.shipped_rows import known_hosts
 
@@ -78,7 +78,7 @@ def _keyed(config: Config, already: tuple[str, ...]) -> list[HostRow]:
     ]
 
 
-def _asked(row: HostRow) -> bool:
+def _ask_consent(row: HostRow) -> bool:
     from intermodal.cli.hosts import confirm_consent
 
     click.echo(f"\nA key for {row.name} is in {row.key_env}.", err=True)

@@ -217,7 +217,7 @@ def create(**given: Any) -> None:
     if given["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
-        print_document("key", {"secret": secret, **_told(key, {}, now)})
+        print_document("key", {"secret": secret, **_key_fields(key, {}, now)})
         return
     click.echo(secret)
     click.echo(f"key {key.name}: {_limits(key)}; kept as a hash, so it is not shown again", err=True)
@@ -240,7 +240,7 @@ def _list(*, everything: bool, as_json: bool) -> None:
         spent = {(row.account, row.start): row for row in quota_store.spent()}
     finally:
         quota_store.close()
-    documents = [_told(key, spent, now) for key in found]
+    documents = [_key_fields(key, spent, now) for key in found]
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
@@ -253,7 +253,7 @@ def _list(*, everything: bool, as_json: bool) -> None:
 
     echo_table(
         ("key", "begins", "state", "may ask for", "a minute", "spent"),
-        [(key.name, f"{key.start}…", row["state"], _asks(key), _rate(key), _spent(row["spending"]))
+        [(key.name, f"{key.start}…", row["state"], _asks(key), _rate(key), _format_spending(row["spending"]))
          for key, row in zip(found, documents, strict=True)],
     )  # fmt: skip
 
@@ -282,7 +282,7 @@ def set_limits(**given: Any) -> None:
     if given["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
 
-        print_document("key", _told(key, spent, now))
+        print_document("key", _key_fields(key, spent, now))
     else:
         click.echo(f"key {key.name}: {_limits(key)}")
 
@@ -403,7 +403,7 @@ def _alone(given: dict[str, Any]) -> bool:
 # ---- output ----------------------------------------------------------------------------------------
 
 
-def _told(key: VirtualKey, spent: dict[tuple[str, str], AccountSpending], now: float) -> dict[str, Any]:
+def _key_fields(key: VirtualKey, spent: dict[tuple[str, str], AccountSpending], now: float) -> dict[str, Any]:
     return {
         "name": key.name,
         "id": key.id,
@@ -475,7 +475,7 @@ def _rate(key: VirtualKey) -> str:
     return ", ".join(parts) or "-"
 
 
-def _spent(spending: list[dict[str, Any]]) -> str:
+def _format_spending(spending: list[dict[str, Any]]) -> str:
     from intermodal.cli.rendering.tables import money
 
     parts = []

@@ -165,7 +165,7 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        _interrupted(as_json, stopped)
+        _exit_interrupted(as_json, stopped)
     except (_ReaderLeft, BrokenPipeError):
         _drop_stdout()
         sys.exit(0)
@@ -180,7 +180,7 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(error, as_json)
     except OSError as error:
         if not _is_of_stdout(error):
-            _fail(_unexpected(error), as_json)
+            _fail(_bug_report(error), as_json)
         click.echo(f"intermodal: standard output cannot be written ({error.strerror})", err=True)
         _drop_stdout()
         sys.exit(errors.IntermodalError.exit_code)
@@ -188,7 +188,7 @@ def main(arguments: list[str] | None = None) -> None:
         known = _first(error) if isinstance(error, ExceptionGroup) else None
         if known is None and os.environ.get("INTERMODAL_DEBUG"):
             raise
-        _fail(known or _unexpected(error), as_json)
+        _fail(known or _bug_report(error), as_json)
     finally:
         if "intermodal.core.plugin_registry" in sys.modules:
             importlib.import_module("intermodal.cli.plugins").warn_of_plugins()
@@ -231,7 +231,7 @@ def _stop_on_signals() -> list[int]:
     return stopped
 
 
-def _interrupted(as_json: bool, stopped: list[int]) -> NoReturn:
+def _exit_interrupted(as_json: bool, stopped: list[int]) -> NoReturn:
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
@@ -247,7 +247,7 @@ def _sentence(error: click.ClickException) -> str:
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
-def _unexpected(error: BaseException) -> errors.IntermodalError:
+def _bug_report(error: BaseException) -> errors.IntermodalError:
     """Return an error that reports a bug in intermodal: its place in the code, and no values, which may be secret."""
     import traceback
 

@@ -125,15 +125,15 @@ def list_models(**given: Any) -> None:  # fmt: skip
     from intermodal.client.async_client import AsyncClient
 
     if given["fits"]:
-        from intermodal.cli.fit import named, rank
+        from intermodal.cli.fit import machine_for_fits, rank
 
         work: Work = "sight" if "image" in _kinds(given["takes"], KINDS, "--in") else "chat"
-        rank(named(given["fits"]), ctx=given["ctx"], work=work, as_json=given["as_json"])
+        rank(machine_for_fits(given["fits"]), ctx=given["ctx"], work=work, as_json=given["as_json"])
         return
     _check_task(given["task"])
     given["kind"] = _checked_kind(given["kind"])
     given["takes"] = _kinds(given["takes"], KINDS, "--in")
-    given["makes"] = _kinds(given["makes"], _made(), "--out")
+    given["makes"] = _kinds(given["makes"], _output_kinds(), "--out")
     client = AsyncClient()
     find_local_servers(client)
     catalog, snapshot = client.catalog, snapshot_of(client)
@@ -142,7 +142,7 @@ def list_models(**given: Any) -> None:  # fmt: skip
     rows = _rows(snapshot, given) if at_large and not given["ready"] and not given["local"] else []
     listed = all_rows(catalog, snapshot, rows)
     if given["name"]:
-        listed = _called(given["name"], listed, all_rows(catalog, snapshot, snapshot.rows))
+        listed = _rows_by_name(given["name"], listed, all_rows(catalog, snapshot, snapshot.rows))
     found = sort_rows([each for each in listed if passes_filters(each, given)], given["sort"] or "")
     if given["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
@@ -219,7 +219,7 @@ def _checked_kind(name: str) -> str:
     raise UsageError(f"no kind of model named {name!r}", where="--kind", todo=todo)
 
 
-def _made() -> tuple[str, ...]:
+def _output_kinds() -> tuple[str, ...]:
     from intermodal.catalog.types import OutputKind
 
     return get_args(OutputKind)
@@ -236,7 +236,7 @@ def _check_hosts(names: tuple[str, ...], catalog: Catalog, snapshot: Snapshot) -
             raise UsageError(what, where="--host", todo=todo)
 
 
-def _called(name: str, listed: list[ModelTableRow], whole: list[ModelTableRow]) -> list[ModelTableRow]:
+def _rows_by_name(name: str, listed: list[ModelTableRow], whole: list[ModelTableRow]) -> list[ModelTableRow]:
     """Return the rows with this name; an empty list if only the filters exclude them.
 
     Raises UsageError with similar names if no endpoint has the name.
@@ -310,7 +310,7 @@ def show(name: str, as_json: bool) -> None:
     client = AsyncClient()
     servers = find_local_servers(client)
     catalog, snapshot = client.catalog, snapshot_of(client)
-    facts = _known(name, catalog, snapshot)
+    facts = _find_model(name, catalog, snapshot)
     claims = [(endpoint.id, *row) for endpoint in facts.endpoints for row in server_claims(endpoint, servers)]
     learned = list(lessons_of(facts.endpoints, client))
     if as_json:
@@ -357,7 +357,7 @@ def compare(names: tuple[str, ...], as_json: bool) -> None:
 
     client = AsyncClient()
     catalog, snapshot = client.catalog, snapshot_of(client)
-    many = [_known(name, catalog, snapshot) for name in names]
+    many = [_find_model(name, catalog, snapshot) for name in names]
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
@@ -376,7 +376,7 @@ def compare(names: tuple[str, ...], as_json: bool) -> None:
 
 
 # ---- finding -----------------------------------------------------------------------------------------
-def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> ModelFacts:
+def _find_model(name: str, catalog: Catalog, snapshot: Snapshot) -> ModelFacts:
     """Return the one model with a name. Raises UnknownModel with similar names or with the candidates."""
     from intermodal.catalog.model_facts import host_offer, model_facts
     from intermodal.catalog.search import find_model_by_name
@@ -448,7 +448,7 @@ def _say_offers(offers: Sequence[HostOffer]) -> None:
         name = f"{offer.host}{f' ({offer.status})' if offer.status else ''}"
         rows.append((name, offer.served_as, count(offer.context), _prices(offer), _source(offer.source, offer.checked)))
         if offer.cheapest:
-            rows.append(("", "", "", f"at its cheapest hour {_listed(offer.cheapest)}", ""))
+            rows.append(("", "", "", f"at its cheapest hour {_format_prices(offer.cheapest)}", ""))
         for unit, (_, stated) in price_disagreements(offer).items():
             rows.append(("", "", "", f"but models.dev: {_unit(unit, stated)}", ""))
         for above in offer.steps:
@@ -469,11 +469,11 @@ def _prices(offer: HostOffer) -> str:
         free = not any(offer.stated.values())
         prices = "0" if free else ", ".join(_unit(unit, usd) for unit, usd in sorted(offer.stated.items()) if usd)
         return f"unknown (models.dev writes {prices})" if offer.stated else "unknown"
-    listed = _listed(offer.prices)
+    listed = _format_prices(offer.prices)
     return f"{listed}, at its dearest hour" if offer.cheapest else listed
 
 
-def _listed(prices: dict[str, float]) -> str:
+def _format_prices(prices: dict[str, float]) -> str:
     order = sorted(prices, key=lambda unit: (unit not in _FIRST, unit))
     return ", ".join(_unit(unit, prices[unit]) for unit in order if "search" not in unit)
 

@@ -45,13 +45,13 @@ def probe(name: str, only: tuple[str, ...], yes: bool, as_json: bool) -> None:
     find_local_servers(client)
     endpoint = find_endpoint(name, client.catalog_with((), (name,)))
     plan = plan_probes(endpoint, things)
-    if not _agreed(plan, yes):
+    if not _confirm(plan, yes):
         if as_json:
             from intermodal.cli.rendering.json_document import plain_data, print_document
 
             print_document("probe", {"planned": plain_data(plan), "asked": False, "found": []})
         return
-    found = anyio.run(_probed, client, endpoint, plan, as_json)
+    found = anyio.run(_probe, client, endpoint, plan, as_json)
     if as_json:
         from intermodal.cli.rendering.json_document import plain_data, print_document
 
@@ -67,7 +67,7 @@ def probe(name: str, only: tuple[str, ...], yes: bool, as_json: bool) -> None:
     click.echo("kept: plans use it from now on, until the server or the model changes", err=True)
 
 
-async def _probed(client: AsyncClient, endpoint: Endpoint, plan: PlannedProbe, quiet: bool) -> list[ProbeResult]:
+async def _probe(client: AsyncClient, endpoint: Endpoint, plan: PlannedProbe, quiet: bool) -> list[ProbeResult]:
     from contextlib import aclosing
 
     from intermodal.evaluation.probe import probe as ask
@@ -99,7 +99,7 @@ def _things(words: tuple[str, ...]) -> tuple[LessonSubject, ...]:
     return tuple(found)
 
 
-def _agreed(plan: PlannedProbe, yes: bool) -> bool:
+def _confirm(plan: PlannedProbe, yes: bool) -> bool:
     """Show the requests and their cost, and ask for agreement; without a terminal, only ``--yes`` counts."""
     from intermodal.cli.rendering.tables import money
     from intermodal.config.config_file import zone_words

@@ -126,7 +126,7 @@ def show(file: str, arguments: tuple[str, ...], as_json: bool) -> None:
         more = {"messages": msgspec.to_builtins(messages)} if messages else {}
         print_document("prompt", {**_document(found), **more})
         return
-    for line in _shown(found):
+    for line in _describe(found):
         click.echo(line)
     for message in messages:
         click.echo(f"\n[{message.role}]")
@@ -237,7 +237,7 @@ def _makes(file: PromptFile) -> str:
     return f"JSON: {', '.join(fields)}" if fields else "JSON"
 
 
-def _shown(file: PromptFile) -> list[str]:
+def _describe(file: PromptFile) -> list[str]:
     lines = [f"{file.name}  {file.path} ({file.format})"]
     lines += [file.description] if file.description else []
     for each in file.arguments:
@@ -369,7 +369,7 @@ def convert(file: str, to: str, out: str | None, replaces: bool, lossy: bool, as
     for loss in made.lost:
         click.echo(f"{found.path}:{loss.line}: not converted: {loss.what}", err=True)
     if made.changed and not lossy:
-        raise _refused(found.path, made, target)
+        raise _meaning_changed_error(found.path, made, target)
     if out:
         write_atomically(place, made.text.encode("utf-8"))
         click.echo(f"wrote {out}", err=True)
@@ -396,7 +396,7 @@ def _check_place(path: str, out: str | None, target: TargetFormat, replaces: boo
         raise UsageError("is there already", where=out, todo="name a new file, or give --replace")
 
 
-def _refused(path: str, made: ConvertedPrompt, target: TargetFormat) -> PromptError:
+def _meaning_changed_error(path: str, made: ConvertedPrompt, target: TargetFormat) -> PromptError:
     first = made.changed[0]
     more = f", and {len(made.changed) - 1} more" if len(made.changed) > 1 else ""
     what = f"cannot say the same in {target.name}: {first.what}{more}"

@@ -43,13 +43,13 @@ SCRIPTS = tuple(f"tesseract-{code}" for code in ("rus", "ell", "ara", "heb", "hi
 DEFAULTS = ("smollm2-135m-instruct", "whisper-base", "whisper-tiny.en", *SCRIPTS)
 
 
-def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+def _complete_names(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """Return the names that start with the typed text, for completion in a shell."""
     return [row.name for row in weights_store().rows() if row.name.startswith(begun)]
 
 
 @click.command(epilog=EPILOG)
-@click.argument("names", nargs=-1, shell_complete=_begun)
+@click.argument("names", nargs=-1, shell_complete=_complete_names)
 @click.option("--list", "as_list", is_flag=True, help="List models that can be pulled, and present ones.")
 @click.option("--defaults", is_flag=True, help=f"The small models of the embedded runtimes: {', '.join(DEFAULTS)}.")
 @click.option("--best", is_flag=True, help="Propose the strongest that fits this machine; --yes fetches it.")
@@ -305,16 +305,16 @@ def memory_needs(store: WeightsStore) -> dict[str, Quantity]:
 
     They are those that plans use, or the row's own figure if no endpoint uses the row.
     """
-    used = {endpoint.weights: endpoint.memory for endpoint in _served(store)}
+    used = {endpoint.weights: endpoint.memory for endpoint in _pulled_endpoints(store)}
     return {row.name: used.get(row.name) or _need_of(row, store) for row in store.rows()}
 
 
 def contexts_of(store: WeightsStore) -> dict[str, int]:
     """Return the tokens of context with which each language model is loaded, by name."""
-    return {endpoint.weights: endpoint.context for endpoint in _served(store) if endpoint.context}
+    return {endpoint.weights: endpoint.context for endpoint in _pulled_endpoints(store) if endpoint.context}
 
 
-def _served(store: WeightsStore) -> list[Endpoint]:
+def _pulled_endpoints(store: WeightsStore) -> list[Endpoint]:
     from intermodal.catalog.load import load_catalog, with_pulled_models
 
     shipped = load_catalog(installed={}, weights=frozenset())
@@ -405,7 +405,7 @@ def propose_model(store: WeightsStore, work: Work, given: dict[str, Any]) -> str
             click.echo(line, err=True)
     if found.chosen.here and not quiet:
         click.echo(f"{found.chosen.name}: here already", err=True)
-    fetched = not found.chosen.here and not given["dry_run"] and (given["yes"] or _agreed(found.chosen, quiet=quiet))
+    fetched = not found.chosen.here and not given["dry_run"] and (given["yes"] or _confirm(found.chosen, quiet=quiet))
     if fetched:
         return found.chosen.name
     if given["as_json"]:
@@ -456,7 +456,7 @@ def _plain(each: ModelProposal) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _agreed(chosen: ModelProposal, *, quiet: bool) -> bool:
+def _confirm(chosen: ModelProposal, *, quiet: bool) -> bool:
     if quiet or not sys.stdin.isatty():
         return False
     return click.confirm(f"Fetch {chosen.name}?", default=True, err=True)
@@ -557,7 +557,7 @@ def _plan(
             )
         return None
     if plan.moved and not options.quiet:
-        click.echo(_moved(plan), err=True)
+        click.echo(_moved_note(plan), err=True)
     return None
 
 
@@ -601,7 +601,7 @@ def _tell(plan: HubPull) -> None:
     for line in pace_lines(plan.report) if plan.report is not None else ():
         click.echo(f"{model.name}: {line.strip()}", err=True)
     if plan.moved:
-        click.echo(_moved(plan), err=True)
+        click.echo(_moved_note(plan), err=True)
 
 
 def _sentence(plan: HubPull) -> str:
@@ -616,7 +616,7 @@ def _sentence(plan: HubPull) -> str:
     return f"{SAID[plan.verdict]}: needs {gib(plan.needed)} GiB, and {room}; {does} by {plan.model.runtime}"
 
 
-def _moved(plan: HubPull) -> str:
+def _moved_note(plan: HubPull) -> str:
     model = plan.model
     return (
         f"{model.name}: {model.requested} of {model.repo} is at {plan.moved[:12]} now, and {model.revision[:12]} is "

@@ -50,13 +50,13 @@ def rerank(**given: Any) -> None:
 
     client, bridge = AsyncClient(), SyncBridge()
     try:
-        ranked = _ranked(bridge, client, given)
+        ranked = _rank(bridge, client, given)
     finally:
         bridge.close(client.aclose)
     _show(ranked, given)
 
 
-def _ranked(bridge: SyncBridge, client: AsyncClient, given: dict[str, Any]) -> RerankResult:
+def _rank(bridge: SyncBridge, client: AsyncClient, given: dict[str, Any]) -> RerankResult:
     """Rank the passages while a progress bar moves."""
     from intermodal.cli.rendering.progress import ProgressBar
 

@@ -150,13 +150,13 @@ async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]
     raise_fd_limit()
     worker = GatewayWorker(as_worker) if as_worker else None
     try:
-        return await _served(worker, check, as_json, given)
+        return await _serve(worker, check, as_json, given)
     finally:
         if worker is not None:
             worker.over()
 
 
-async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, given: dict[str, Any]) -> int:
+async def _serve(worker: GatewayWorker | None, check: bool, as_json: bool, given: dict[str, Any]) -> int:
     import asyncio
 
     from msgspec.structs import replace

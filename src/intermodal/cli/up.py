@@ -82,7 +82,7 @@ def _start(given: dict[str, Any]) -> tuple[ManagedServer, bool]:
 
     quiet = given["quiet"] or given["as_json"]
     wish = ServerRequest(
-        model=given["model"], projector=given["projector"], name=_named(given["name"]), program=given["program"],
+        model=given["model"], projector=given["projector"], name=_checked_name(given["name"]), program=given["program"],
         context=given["context"] or 0, slots=given["slots"], idle=given["idle"],
     )  # fmt: skip
     wanted = resolve_server(wish, weights_store(), cache_dir(os.environ))
@@ -97,7 +97,7 @@ def _start(given: dict[str, Any]) -> tuple[ManagedServer, bool]:
     return anyio.run(go)
 
 
-def _named(name: str) -> str:
+def _checked_name(name: str) -> str:
     from intermodal.catalog.host_rows import check_name
 
     return check_name(name, "--name") if name else ""

@@ -119,11 +119,11 @@ def _show(summary: Summary) -> None:
     if summary.beside:
         click.echo("\nestimate -> actual")
         titles = ("endpoint", "runs", "tokens in", "tokens out", "cost", "input correction")
-        echo_table(titles, [_compared(each) for each in summary.beside])
+        echo_table(titles, [_comparison_cells(each) for each in summary.beside])
     if summary.grades:
         click.echo("\nestimate beside actual: q-error = max(estimate / actual, actual / estimate), 1.00 is perfect")
         head = ("endpoint", "step", "figure", "before learning", "runs", "median", "p90", "in range")
-        echo_table(head, [_graded(grade) for grade in summary.grades])
+        echo_table(head, [_grade_cells(grade) for grade in summary.grades])
 
 
 def _tokens(tokens: int | None, unreported: int) -> str:
@@ -144,7 +144,7 @@ def _apart(summary: Summary) -> str:
     return f" ({', '.join(found)})" if found else ""
 
 
-def _compared(each: EstimateComparison) -> tuple[str, ...]:
+def _comparison_cells(each: EstimateComparison) -> tuple[str, ...]:
     from intermodal.cli.rendering.tables import count, money
 
     return (
@@ -155,7 +155,7 @@ def _compared(each: EstimateComparison) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _graded(grade: EstimateGrade) -> tuple[str, ...]:
+def _grade_cells(grade: EstimateGrade) -> tuple[str, ...]:
     """Return the cells for one grade.
 
     ``before`` is the median of plans that were made before anything was learned; the rest is of later plans.

@@ -12,7 +12,7 @@ from tests.unit.advisor.advice_of import DAY, LAPTOP, advice, endpoints, offers,
 from intermodal.advisor.advice import Advice, RouteOffer
 from intermodal.advisor.advise import make_question, parse_hardware
 from intermodal.advisor.candidate_catalog import candidate_catalog as everything
-from intermodal.advisor.candidate_catalog import server_speed, undominated
+from intermodal.advisor.candidate_catalog import server_speed, without_dominated
 from intermodal.advisor.decision import decide
 from intermodal.advisor.question import hypothetical_request
 from intermodal.catalog.types import Endpoint, Price
@@ -241,7 +241,7 @@ def test_the_decision_is_the_plan_that_the_planner_makes(takes: str, objective: 
 def test_leaving_out_what_others_beat_changes_no_plan() -> None:
     catalog = catalogs.many(1_500)
     catalog = msgspec.structs.replace(catalog, consent=tuple({each.host.id for each in catalog.endpoints}))
-    fewer = undominated(catalog, DAY)
+    fewer = without_dominated(catalog, DAY)
     assert len(fewer.endpoints) < len(catalog.endpoints)
     for takes in ("text", "image", "pdf,image", "audio"):
         request, facts = hypothetical_request(make_question(takes, "text", LAPTOP))

@@ -273,9 +273,9 @@ def test_vllm_wants_a_card_and_its_own_types(cli: Cli, model: str) -> None:
 
 
 def test_names_and_files_complete(cli: Cli) -> None:
-    from intermodal.cli.fit import _begun
+    from intermodal.cli.fit import _complete_names
 
-    found = _begun(None, None, "smol")  # type: ignore[arg-type]
+    found = _complete_names(None, None, "smol")  # type: ignore[arg-type]
     assert "smollm2-135m-instruct" in [item.value for item in found]
     assert found[-1].type == "file"
 

@@ -9,7 +9,7 @@ from tests.plans import catalogs
 from tests.unit.planner.requests import cases, inputs_of
 from tests.unit.planner.test_properties import planned, quick
 
-from intermodal.advisor.candidate_catalog import undominated
+from intermodal.advisor.candidate_catalog import without_dominated
 from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST, ThinkingRequest
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.cost_model import rates as rates_module
@@ -30,10 +30,10 @@ def without(catalog: Catalog, models: frozenset[str]) -> Catalog:
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_worth_pricing_without_some_models_is_so_in_a_catalog_that_never_had_them(seed: int) -> None:
     catalog = catalogs.many(400, seed=seed, hosts=4)
-    worth = undominated(catalog, DAY)
+    worth = without_dominated(catalog, DAY)
     best = frozenset(endpoint.model.id for endpoint in worth.endpoints[::3])
-    left = undominated(catalog, DAY, without=best)
-    assert left == undominated(without(catalog, best), DAY)
+    left = without_dominated(catalog, DAY, without=best)
+    assert left == without_dominated(without(catalog, best), DAY)
     assert {each.id for each in left.endpoints} - {each.id for each in worth.endpoints}, "others take their places"
 
 

@@ -211,7 +211,7 @@ def build_request(
     from intermodal.client import request_builder
 
     output = output_of(given)
-    prompt, files = _asked(given["prompt"] or "", list(given["files"]), output)
+    prompt, files = _prompt_and_files(given["prompt"] or "", list(given["files"]), output)
     files += [given["mask"]] if given.get("mask") else []
     options = policy_options(given, config)
     request_builder.apply_config_defaults(options, config)
@@ -265,7 +265,7 @@ def policy_options(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
 # ---- prompt and files ------------------------------------------------------------------------------
 
 
-def _asked(prompt: str, files: list[str], output: Output) -> tuple[str, list[str]]:
+def _prompt_and_files(prompt: str, files: list[str], output: Output) -> tuple[str, list[str]]:
     """Return the prompt and the files that the user meant.
 
     ``ask --output transcript call.wav`` has no prompt, only a file.

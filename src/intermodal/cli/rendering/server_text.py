@@ -32,7 +32,7 @@ def title(server: DiscoveredServer) -> str:
     return f"{names.get(server.kind, 'a server')} {server.version}".strip()
 
 
-def passed_on_to(server: DiscoveredServer) -> str:
+def forwarding_host(server: DiscoveredServer) -> str:
     """Return the host to which a server forwards requests."""
     rules = _rules(server)
     return rules.forwards if rules is not None else server.kind
@@ -114,7 +114,7 @@ __all__ = [
     "lessons_of",
     "find_local_servers",
     "model_words",
-    "passed_on_to",
+    "forwarding_host",
     "server_claims",
     "title",
 ]
