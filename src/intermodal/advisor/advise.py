@@ -34,7 +34,7 @@ from intermodal.client.request_builder import check_output, checked_region, with
 from intermodal.concurrency.sync_bridge import SyncBridge
 from intermodal.config.config_file import Config, data_dir, load_config, snapshot_file
 from intermodal.core.content import Kind
-from intermodal.core.hints import hint, setting, spelled
+from intermodal.core.hints import hint, setting, spell
 from intermodal.core.languages import checked_language
 from intermodal.core.request import (
     ASPECTS,
@@ -442,7 +442,7 @@ def advise(
         UsageError: the options are invalid or contradict each other.
         NoRoute: no available model answers such a request; ``reasons`` say why.
     """
-    return spelled(advice_for(takes, makes, config=config, env=env, **options), "python")
+    return spell(advice_for(takes, makes, config=config, env=env, **options), "python")
 
 
 def advice_for(

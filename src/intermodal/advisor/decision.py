@@ -22,7 +22,7 @@ from intermodal.catalog import provenance
 from intermodal.catalog.shipped_rows import describe_data_policy
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.core.content import Kind as Content
-from intermodal.core.hints import action, hint, joined_by
+from intermodal.core.hints import action, hint, join_sentences
 from intermodal.core.quantity import exact, unknown
 from intermodal.core.request import TIERS, Request
 from intermodal.cost_model.rates import LOCAL_ZONES
@@ -543,7 +543,9 @@ def _conditions(question: AdviceQuestion, offers: CandidateCatalog) -> list[str]
     conditions += [f"region {', '.join(question.regions)}"] if question.regions else []
     conditions += [f"retention {question.retention}"] if question.retention != "any" else []
     conditions += [f"trusted hosts {', '.join(question.trusted)}"] if question.trusted else []
-    left = joined_by("; ", (hint("{}: {}", with_noun(count, "endpoint"), reason) for reason, count in offers.refused))
+    left = join_sentences(
+        "; ", (hint("{}: {}", with_noun(count, "endpoint"), reason) for reason, count in offers.refused)
+    )
     return [hint("conditions: {}{}", ", ".join(conditions), hint("; left out: {}", left) if left else "")]
 
 

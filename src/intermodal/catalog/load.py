@@ -298,7 +298,7 @@ def with_pulled_models(
     rows = {row.protocol: row.overlaid(own[row.id]) if row.id in own else row for row in base.hosts}
     endpoints = dict(catalog.by_id)
     for served in pulled:
-        row = rows[_opened_by(served)]
+        row = rows[_runtime_for(served)]
         missing = _missing_of_host(row, installed, {}, allowed=True)
         known = {served.weights: served for served in row.models if served.weights}
         if served.weights in known:
@@ -310,7 +310,7 @@ def with_pulled_models(
     return msgspec.structs.replace(catalog, endpoints=every, families=families_of((*every, *catalog.beyond)))
 
 
-def _opened_by(served: ServedRow) -> Protocol:
+def _runtime_for(served: ServedRow) -> Protocol:
     """Return the runtime that opens pulled weights, based on their tasks."""
     if "zero-shot-image-classification" in served.tasks:
         return "contrastive"
@@ -565,10 +565,10 @@ def _missing_weights(row: HostRow, served: ServedRow, present: frozenset[str]) -
 def find_host(name: str, own_snapshot: Path | None = None) -> HostRow | None:
     """Return a shipped host, or a callable host of the snapshot, that can be granted consent; None if unknown."""
     found = next((row for row in known_hosts() if row.id == name), None)
-    return found or snapshot_host_row(load_snapshot(own_snapshot), name) or _passed_on(name)
+    return found or snapshot_host_row(load_snapshot(own_snapshot), name) or _forwarding_row(name)
 
 
-def _passed_on(name: str) -> HostRow | None:
+def _forwarding_row(name: str) -> HostRow | None:
     """Return the service that a server of this machine forwards models to, if nothing else is published about it."""
     for row in known_hosts():
         if row.discovery is not None and row.discovery.forwards == name:

@@ -192,7 +192,7 @@ def itemize(vector: RateCard | None, usage: Mapping[str, float]) -> ItemizedBill
     lines: list[BillLine] = []
     for name, left in _leaves(usage).items():
         if left:
-            unit = _billed_as(UNIT_BY_COUNT[name], priced)
+            unit = _billing_unit(UNIT_BY_COUNT[name], priced)
             if vector is not None and unit in AUDIO_LENGTH_UNITS:
                 left = max(left, vector.least_seconds)
             usd = None if unit is None else tiered_rate(priced[unit], total) * left / UNITS[unit].per
@@ -220,7 +220,7 @@ def _leaves(usage: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
-def _billed_as(name: str, priced: Mapping[str, Rate]) -> str | None:
+def _billing_unit(name: str, priced: Mapping[str, Rate]) -> str | None:
     """Return the unit a count is billed in: its own, else the narrowest wider unit with a price."""
     if name in priced:
         return name

@@ -46,11 +46,11 @@ def output_plugins() -> Mapping[str, Plugin]:
 
 def output_format(name: str) -> PluginOutput:
     """Return the output of a plugin by its name in ``output_plugins``. Raises NotInstalled if it is not usable."""
-    return _loaded(output_plugins()[name])
+    return _load(output_plugins()[name])
 
 
 @cache
-def _loaded(plugin: Plugin) -> PluginOutput:
+def _load(plugin: Plugin) -> PluginOutput:
     found: Any = load_plugin(plugin, "output", "render")
     if not isinstance(found.output, get_args(Output)):
         raise not_usable(plugin, f"asks for {type(found.output).__name__}, which is no output")

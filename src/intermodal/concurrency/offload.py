@@ -87,7 +87,7 @@ def _free(queue: SimpleQueue[list[Any]]) -> None:
     held: dict[int, tuple[Any, float]] = {}  # by identity: a value may be handed over several times
     while True:
         with suppress(Empty):
-            for each in _scanned(queue.get(timeout=_AGAIN if held else None)):
+            for each in _large_collections(queue.get(timeout=_AGAIN if held else None)):
                 held.setdefault(id(each), (each, time.monotonic() + _LONGEST))
         each = None
         for key in list(held):
@@ -103,7 +103,7 @@ def _free(queue: SimpleQueue[list[Any]]) -> None:
             value = None
 
 
-def _scanned(values: list[Any]) -> list[Any]:
+def _large_collections(values: list[Any]) -> list[Any]:
     """Return the large collections of the values that were queued."""
     if len(values) == 1 and isinstance(values[0], _Unscanned):
         return _large(values[0].value, math.inf) or []

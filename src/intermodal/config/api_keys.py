@@ -27,7 +27,7 @@ def find_key(host: Host, env: Mapping[str, str]) -> str | None:
         key = _from_keyring(host.id)
     if not key:
         return None
-    return _checked(key, where, host.id)
+    return _check_key(key, where, host.id)
 
 
 def store_key(host: str, key: str) -> None:
@@ -37,7 +37,7 @@ def store_key(host: str, key: str) -> None:
         NotInstalled: no keyring is installed, or it is not writable.
         ConfigError: the text cannot be a key.
     """
-    checked = _checked(key.strip(), "the key given", host)
+    checked = _check_key(key.strip(), "the key given", host)
     keyring = _keyring()
     if keyring is None:
         raise NotInstalled(
@@ -52,7 +52,7 @@ def store_key(host: str, key: str) -> None:
         ) from None
 
 
-def _checked(key: str, where: str, host: str) -> str:
+def _check_key(key: str, where: str, host: str) -> str:
     if not (key.isascii() and key.isprintable()) or " " in key or not key:
         raise ConfigError(
             f"the key of {host} has spaces or characters that no key has", where=where, todo="enter it again"

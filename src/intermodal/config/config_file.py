@@ -224,7 +224,7 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
     ``snapshot`` is the path of the user's snapshot. Raises ConfigError, which names the key.
     """
     parted = {name: _tables(table, name, where) for name in ("hosts", "policies")}
-    file = _decoded({key: value for key, value in table.items() if key not in (*parted, *_ALONE)}, ConfigFile, where)
+    file = _decode({key: value for key, value in table.items() if key not in (*parted, *_ALONE)}, ConfigFile, where)
     hosts = tuple(_host(name, row, where, snapshot) for name, row in sorted(parted["hosts"].items()))
     names = {row.id for row in known_hosts()} | {row.id for row in hosts}
     for at, name in enumerate(file.consent):
@@ -256,7 +256,7 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         policies={name: _policy(name, row, bounds, where) for name, row in parted["policies"].items()},
         serve=serve,
         telemetry=_telemetry(_table(table, "telemetry", where), where),
-        store=_decoded(_table(table, "store", where), StoreTable, where, "store"),
+        store=_decode(_table(table, "store", where), StoreTable, where, "store"),
         **usual,
     )
 
@@ -292,7 +292,7 @@ def _tables(table: Mapping[str, Any], name: str, where: str, *above: str) -> dic
     return {each: _table(found, each, where, *above, name) for each in found}
 
 
-def _decoded(table: Mapping[str, Any], cls: type[T], where: str, *key: str) -> T:
+def _decode(table: Mapping[str, Any], cls: type[T], where: str, *key: str) -> T:
     try:
         return decode_row(table, cls, where=where, place=".".join(key))
     except ConfigError as error:
@@ -301,7 +301,7 @@ def _decoded(table: Mapping[str, Any], cls: type[T], where: str, *key: str) -> T
 
 
 def _discovery(table: Mapping[str, Any], where: str) -> DiscoveryTable:
-    found = _decoded(table, DiscoveryTable, where, "discovery")
+    found = _decode(table, DiscoveryTable, where, "discovery")
     for at, address in enumerate(found.addresses):
         key = ("discovery", "addresses", at)
         check_url(address, f"{where} [discovery] addresses", key)
@@ -317,10 +317,10 @@ def _discovery(table: Mapping[str, Any], where: str) -> DiscoveryTable:
 
 def _serve(table: Mapping[str, Any], where: str) -> ServeTable:
     rates = {
-        name: _decoded(row, EndpointRate, where, "serve", "rates", name)
+        name: _decode(row, EndpointRate, where, "serve", "rates", name)
         for name, row in _tables(table, "rates", where, "serve").items()
     }
-    found = _decoded({key: value for key, value in table.items() if key != "rates"}, ServeTable, where, "serve")
+    found = _decode({key: value for key, value in table.items() if key != "rates"}, ServeTable, where, "serve")
     for alias, meant in found.aliases.items():
         wrong = _alias(alias, meant)
         if wrong:
@@ -343,7 +343,7 @@ def _alias(alias: str, meant: str) -> str:
 
 
 def _telemetry(table: Mapping[str, Any], where: str) -> TelemetryTable:
-    found = _decoded(table, TelemetryTable, where, "telemetry")
+    found = _decode(table, TelemetryTable, where, "telemetry")
     if found.endpoint:
         check_url(found.endpoint, f"{where} [telemetry] endpoint", ("telemetry", "endpoint"))
     return found
@@ -361,7 +361,7 @@ def _policy(name: str, table: Mapping[str, Any], usual: Mapping[str, Any], where
             f"unknown key max_cost_stated in [policies.{name}]", where=where, todo="say max_cost",
             key=(*key, "max_cost_stated"),
         )  # fmt: skip
-    _decoded(table, PolicyTable, where, *key)
+    _decode(table, PolicyTable, where, *key)
     stated = {"max_cost_stated": True} if "max_cost" in table else {}
     return msgspec.convert({**usual, **table, **stated}, Policy)
 
@@ -391,7 +391,7 @@ def _of_folders(row: HostRow, where: str, key: tuple[str, ...]) -> HostRow:
 def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None) -> HostRow:
     """Read one ``[hosts.NAME]``."""
     key, place = ("hosts", name), f"hosts.{name}"
-    row = _decoded({**table, "id": name}, HostRow, where, *key)
+    row = _decode({**table, "id": name}, HostRow, where, *key)
     check_name(name, where, key)
     if table.get("id", name) != name:
         what = f"[{place}] has another name inside: {table['id']}"

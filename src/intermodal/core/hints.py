@@ -131,7 +131,7 @@ def hint(template: str, *values: object) -> Hint:
     return Hint(parts)
 
 
-def joined_by(between: str, sentences: Iterable[str]) -> Hint:
+def join_sentences(between: str, sentences: Iterable[str]) -> Hint:
     """Join sentences into one, separated by ``between``."""
     parts: list[Part] = []
     for sentence in sentences:
@@ -160,7 +160,7 @@ def words(text: str, surface: Surface) -> str:
     return text.words(surface) if isinstance(text, Hint) else text
 
 
-def spelled(value: T, surface: Surface) -> T:
+def spell(value: T, surface: Surface) -> T:
     """Return a value with every text in it spelled for a surface: in structs, tuples, lists and mappings."""
     import msgspec
 
@@ -169,14 +169,14 @@ def spelled(value: T, surface: Surface) -> T:
         found = value.words(surface)
     elif isinstance(value, msgspec.Struct):
         fields = {name: getattr(value, name) for name in value.__struct_fields__}
-        changed = {name: new for name, old in fields.items() if (new := spelled(old, surface)) is not old}
+        changed = {name: new for name, old in fields.items() if (new := spell(old, surface)) is not old}
         found = msgspec.structs.replace(value, **changed) if changed else value
     elif isinstance(value, tuple | list):
-        parts = [spelled(each, surface) for each in value]
+        parts = [spell(each, surface) for each in value]
         if any(new is not old for new, old in zip(parts, value, strict=True)):
             found = type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     elif isinstance(value, dict):
-        kept = {name: spelled(each, surface) for name, each in value.items()}
+        kept = {name: spell(each, surface) for name, each in value.items()}
         found = kept if any(kept[name] is not each for name, each in value.items()) else value
     return cast("T", found)
 
@@ -224,7 +224,7 @@ def consent_to(*hosts: str) -> Hint:
     named = hosts[0] if len(hosts) == 1 else "NAME"
     add = f"or intermodal hosts add {named}"
     if len(hosts) > 1:
-        once = joined_by(" or ", (setting("host", host) for host in hosts))
+        once = join_sentences(" or ", (setting("host", host) for host in hosts))
         others = f"{' or '.join(hosts)}, which the owner of the server can do: intermodal hosts add NAME"
     else:
         once, others = setting("host", named), f"{_WHO}{named})"

@@ -68,7 +68,7 @@ class PluginProblem(NamedTuple):
 
 
 _problems: dict[Plugin, PluginProblem] = {}
-_told: set[Plugin] = set()
+_reported: set[Plugin] = set()
 
 
 def report_problem(plugin: Plugin, what: str, todo: str = "") -> None:
@@ -85,8 +85,8 @@ def problem_of(plugin: Plugin) -> PluginProblem | None:
 
 def take_problems() -> tuple[PluginProblem, ...]:
     """Return the problems found since the last call, in order, so that each is reported to the user once."""
-    found = tuple(problem for plugin, problem in _problems.items() if plugin not in _told)
-    _told.update(problem.plugin for problem in found)
+    found = tuple(problem for plugin, problem in _problems.items() if plugin not in _reported)
+    _reported.update(problem.plugin for problem in found)
     return found
 
 
@@ -101,7 +101,7 @@ def installed_plugins(kind: PluginKind, taken: Collection[str] = ()) -> Mapping[
 @lru_cache(maxsize=64)
 def _installed_plugins(kind: PluginKind, taken: frozenset[str], paths: tuple[str, ...]) -> Mapping[str, Plugin]:
     found: dict[str, Plugin] = {}
-    for plugin in _scanned(paths):
+    for plugin in _scan(paths):
         if plugin.kind != kind:
             continue
         if not _NAME.fullmatch(plugin.name):
@@ -117,11 +117,11 @@ def _installed_plugins(kind: PluginKind, taken: frozenset[str], paths: tuple[str
 
 def every_plugin() -> tuple[Plugin, ...]:
     """Return all entry points of all kinds, sorted by package and name. Imports none of them."""
-    return _scanned(tuple(sys.path))
+    return _scan(tuple(sys.path))
 
 
 @lru_cache(maxsize=8)
-def _scanned(paths: tuple[str, ...]) -> tuple[Plugin, ...]:
+def _scan(paths: tuple[str, ...]) -> tuple[Plugin, ...]:
     found: dict[str, tuple[Plugin, ...]] = {}
     for folder in _folders_with_plugins(paths):
         from importlib.metadata import Distribution
@@ -168,7 +168,7 @@ def load_plugin(plugin: Plugin, *needs: str) -> Any:
         NotInstalled: it cannot be imported or lacks a required attribute; the message names the package and what to do.
     """
     try:
-        found = _imported(plugin)
+        found = _import_plugin(plugin)
     except (Exception, SystemExit) as error:
         raise not_usable(plugin, f"cannot be loaded ({describe_failure(error)})") from error
     for name in needs:
@@ -178,7 +178,7 @@ def load_plugin(plugin: Plugin, *needs: str) -> Any:
 
 
 @cache
-def _imported(plugin: Plugin) -> Any:
+def _import_plugin(plugin: Plugin) -> Any:
     from importlib.metadata import EntryPoint
 
     return EntryPoint(plugin.name, plugin.value, GROUPS[plugin.kind]).load()

@@ -86,7 +86,7 @@ def base_kind(kind: AnswerKind) -> AnswerKind:
 
 def learned_length(statistics: Statistics, endpoint: str, kind: AnswerKind) -> Quantity | None:
     """Return the learned length in tokens of an endpoint's answers of this kind or its base kind, or None."""
-    return _learned(statistics, endpoint, kind, LENGTH_FIGURE)
+    return _learned_figure(statistics, endpoint, kind, LENGTH_FIGURE)
 
 
 def expected_length(statistics: Statistics, endpoint: str, kind: AnswerKind) -> AnswerLength | None:
@@ -94,11 +94,11 @@ def expected_length(statistics: Statistics, endpoint: str, kind: AnswerKind) -> 
     found = learned_length(statistics, endpoint, kind)
     if found is None:
         return None
-    mean = _learned(statistics, endpoint, kind, MEAN_FIGURE) or found
+    mean = _learned_figure(statistics, endpoint, kind, MEAN_FIGURE) or found
     return AnswerLength(found.low, found.mid, max(found.mid, mean.mid))
 
 
-def _learned(statistics: Statistics, endpoint: str, kind: AnswerKind, figure: str) -> Quantity | None:
+def _learned_figure(statistics: Statistics, endpoint: str, kind: AnswerKind, figure: str) -> Quantity | None:
     found, base = statistics.get(endpoint, f"{figure}_{kind}"), base_kind(kind)
     if found is not None or base == kind:
         return found

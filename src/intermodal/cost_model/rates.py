@@ -285,10 +285,10 @@ def _speeds(endpoint: Endpoint, statistics: Statistics) -> tuple[Quantity, ...]:
 
 @lru_cache(1_024)
 def _stated_speeds(speed: Speed, zone: Zone) -> tuple[Quantity, ...]:
-    return tuple(_stated(speed, figure, zone) for figure in TIMED_FIGURES)
+    return tuple(_stated_figure(speed, figure, zone) for figure in TIMED_FIGURES)
 
 
-def _stated(speed: Speed, figure: str, zone: Zone) -> Quantity:
+def _stated_figure(speed: Speed, figure: str, zone: Zone) -> Quantity:
     stated: Quantity = getattr(speed, figure)
     if figure == "load" or stated.mid > 0:
         return stated

@@ -65,7 +65,7 @@ def _figures(
             )
             if own or (near and figure in SPEEDS and _is_guessed(endpoint, figure)):
                 seen.setdefault(figure, []).append((quantity, other.id))
-    return {figure: _widened(endpoint, figure, *_middle(values)) for figure, values in sorted(seen.items())}
+    return {figure: _widen(endpoint, figure, *_middle(values)) for figure, values in sorted(seen.items())}
 
 
 def _as_others_here(
@@ -84,7 +84,7 @@ def _as_others_here(
                 and _is_guessed(other, figure) and _is_sibling(other, endpoint)
             ]  # fmt: skip
             if seen:
-                yield endpoint, figure, _widened(endpoint, figure, *_middle(seen))
+                yield endpoint, figure, _widen(endpoint, figure, *_middle(seen))
 
 
 def _is_sibling(one: Endpoint, other: Endpoint) -> bool:
@@ -107,7 +107,7 @@ def _middle(values: list[tuple[Quantity, str]]) -> tuple[Quantity, str]:
     return sorted(values, key=lambda pair: (pair[0].mid, pair[1]))[(len(values) - 1) // 2]
 
 
-def _widened(endpoint: Endpoint, figure: str, measured: Quantity, other: str) -> Quantity:
+def _widen(endpoint: Endpoint, figure: str, measured: Quantity, other: str) -> Quantity:
     basis = f"as {other}, {measured.basis}"
     if figure not in SPEEDS:
         return between(measured.low / _WIDER, measured.mid, measured.high * _WIDER, basis)

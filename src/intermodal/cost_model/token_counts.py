@@ -103,7 +103,7 @@ def count_tokens(
     Raises:
         UsageError: the first rule for a part's kind is dated later.
     """
-    parts = tuple(_counted(piece, rules, takes, model) for piece in pieces)
+    parts = tuple(_count_part(piece, rules, takes, model) for piece in pieces)
     refusals = [part.refused for part in parts if part.refused] + _together(pieces, rules)
     found = total([part.tokens for part in parts])
     if refusals:
@@ -113,7 +113,9 @@ def count_tokens(
     return TokenCount(parts=parts, tokens=found, rejected=refusals[0] if refusals else "")
 
 
-def _counted(piece: CountablePart, rules: ModelTokenRules, takes: tuple[Kind, ...] | None, model: str) -> CountedPart:
+def _count_part(
+    piece: CountablePart, rules: ModelTokenRules, takes: tuple[Kind, ...] | None, model: str
+) -> CountedPart:
     aspect = _ASPECT.get(piece.kind)
     if aspect is not None and aspect in rules.later:
         raise UsageError(
@@ -190,10 +192,10 @@ def _tokens(piece: CountablePart, rule: str, rules: ModelTokenRules) -> Quantity
             **page,
         )
         return document_tokens(rule, leaves, rules.rules.get("image", ""))
-    return _made(piece, rule, rules)
+    return _output_tokens(piece, rule, rules)
 
 
-def _made(piece: CountablePart, rule: str, rules: ModelTokenRules) -> Quantity:
+def _output_tokens(piece: CountablePart, rule: str, rules: ModelTokenRules) -> Quantity:
     """Return the tokens of output, and of the chat template."""
     if piece.kind == "framing":
         if rules.framing is not None:

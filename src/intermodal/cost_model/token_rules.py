@@ -134,8 +134,10 @@ def _gemini_seconds(film: VideoSize, numbers: tuple[float, ...]) -> Quantity:
     rate = film.fps or 1.0
     basis = f"{one:g} tokens a frame at {rate:g} a second"
     if rate == 1.0 and film.detail != "low":
-        return exact(_whole(film.seconds * (one + beside)), f"{one + beside:g} tokens a second at one frame a second")
-    low, mid, high = (_whole(film.seconds * (one * rate + more)) for more in (0.0, beside, sound))
+        return exact(
+            _round_up(film.seconds * (one + beside)), f"{one + beside:g} tokens a second at one frame a second"
+        )
+    low, mid, high = (_round_up(film.seconds * (one * rate + more)) for more in (0.0, beside, sound))
     return between(low, mid, high, basis)
 
 
@@ -147,10 +149,10 @@ def _gemini_frames(film: VideoSize, numbers: tuple[float, ...]) -> Quantity:
     """
     frame, high_frame, less, more = numbers
     one = high_frame if film.detail in ("high", "ultra") else frame
-    frames = _whole(film.seconds * (film.fps or 1.0)) * one
+    frames = _round_up(film.seconds * (film.fps or 1.0)) * one
     quiet = film.sound is False
-    low = 0.0 if film.sound is not True else _whole(film.seconds * less)
-    mid, high = (0.0, 0.0) if quiet else (_whole(film.seconds * less), _whole(film.seconds * more))
+    low = 0.0 if film.sound is not True else _round_up(film.seconds * less)
+    mid, high = (0.0, 0.0) if quiet else (_round_up(film.seconds * less), _round_up(film.seconds * more))
     basis = f"at most {one:g} tokens a frame, {less:g} or {more:g} a second of sound"
     return between(frames * 0.5 + low, frames + mid, frames + high, basis)
 
@@ -174,7 +176,7 @@ def _qwen(film: VideoSize, numbers: tuple[float, ...]) -> Quantity:
     return exact(float(pairs * int(wide // factor) * int(high // factor)), f"{basis} of {wide:g}x{high:g}")
 
 
-def _whole(tokens: float) -> float:
+def _round_up(tokens: float) -> float:
     return float(math.ceil(tokens - 1e-9))
 
 
@@ -360,7 +362,7 @@ def native_token_rules(sheet: ModelTokenRules, takes: Collection[str]) -> TokenR
 
 def native_audio_tokens(rule: str, seconds: Quantity) -> Quantity:
     """Return the tokens of one recording."""
-    return _ranged(seconds, lambda length: audio_tokens(rule, length))
+    return _over_range(seconds, lambda length: audio_tokens(rule, length))
 
 
 def native_video_tokens(rule: str, part: PartFacts) -> Quantity:
@@ -370,7 +372,7 @@ def native_video_tokens(rule: str, part: PartFacts) -> Quantity:
         film = VideoSize(seconds=length, width=part.width, height=part.height, sound=bool(part.channels))
         return video_tokens(rule, film)
 
-    return _ranged(part.seconds, tokens)
+    return _over_range(part.seconds, tokens)
 
 
 def native_document_tokens(token_rules: TokenRules, pages: tuple[PageFacts, ...]) -> Quantity:
@@ -387,7 +389,7 @@ def native_document_tokens(token_rules: TokenRules, pages: tuple[PageFacts, ...]
     return document_tokens(token_rules.document, leaves, token_rules.image)
 
 
-def _ranged(length: Quantity, tokens: Callable[[float], Quantity]) -> Quantity:
+def _over_range(length: Quantity, tokens: Callable[[float], Quantity]) -> Quantity:
     """Return the tokens for a length that may itself be a range."""
     if not length.known or length.high == math.inf:
         return unknown(length.basis or "length not known")

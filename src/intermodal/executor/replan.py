@@ -14,7 +14,7 @@ import msgspec
 
 from intermodal.catalog.types import Catalog
 from intermodal.core.content import Value
-from intermodal.core.hints import hint, joined_by, setting
+from intermodal.core.hints import hint, join_sentences, setting
 from intermodal.core.request import TIERS, ZONES, Aspect, Policy, Request
 from intermodal.errors import CallError, IntermodalError, NoRoute
 from intermodal.events import Event, Note, Replanned
@@ -180,8 +180,8 @@ class Replanner:
                 if self._is_here(route, failed):
                     found.setdefault(route.endpoint, []).append(option)
                     break
-        return joined_by(
-            "; ", (hint("{}, would do it here with {}", joined_by(", or ", by), who) for who, by in found.items())
+        return join_sentences(
+            "; ", (hint("{}, would do it here with {}", join_sentences(", or ", by), who) for who, by in found.items())
         )
 
     def _is_here(self, route: Candidate, failed: frozenset[str]) -> bool:

@@ -23,12 +23,12 @@ from intermodal.core.hints import (
     command,
     consent_to,
     hint,
-    joined_by,
+    join_sentences,
     pack_text,
     release,
     say_which,
     setting,
-    spelled,
+    spell,
     unpack_text,
     words,
 )
@@ -81,7 +81,7 @@ SENTENCES = st.recursive(
     SIMPLE,
     lambda inner: st.one_of(
         st.builds(lambda one, two: hint("{}; {} ({max-cost})", one, two), inner, inner),
-        st.builds(lambda several: joined_by(" or ", several), st.lists(inner, max_size=3)),
+        st.builds(lambda several: join_sentences(" or ", several), st.lists(inner, max_size=3)),
     ),
     max_leaves=6,
 )
@@ -116,11 +116,11 @@ class _Held(msgspec.Struct, frozen=True):
 @pytest.mark.parametrize(("surface", "expected"), [("python", "raise max_cost"), ("command line", "raise --max-cost")])
 def test_every_text_that_a_value_holds_is_spelled_for_a_surface(surface: Surface, expected: str) -> None:
     raised = hint("raise {max-cost}")
-    held = spelled([_Held(raised, ("plain", raised), {"todo": raised})], surface)
+    held = spell([_Held(raised, ("plain", raised), {"todo": raised})], surface)
     assert held == [_Held(expected, ("plain", expected), {"todo": expected})]
     assert type(held[0].said) is type(held[0].more[1]) is str
     plain = _Held("plain")
-    assert spelled(plain, surface) is plain
+    assert spell(plain, surface) is plain
 
 
 # Modules whose texts only the command line shows: the server's owner reads ``serve --check``, charts are its files.

@@ -100,7 +100,7 @@ def build_snapshot(
     rows = _with_versions(_newer(_rows(models, prices, ours, spelt), sources, spelt, made), made)
     ids = _Ids(rows, ours, spelt)
     header = SnapshotHeader(intermodal_snapshot=SNAPSHOT_FORMAT, made=made, size=0, origins=origins)
-    rows = _told_apart([msgspec.structs.replace(row, id=ids.of(row.host, row.name)) for row in rows], ours)
+    rows = _with_distinct_ids([msgspec.structs.replace(row, id=ids.of(row.host, row.name)) for row in rows], ours)
     rows = [
         _priced_now(_with_capabilities(row), header)
         for row in drop_disputed_claims(map(_with_capabilities, rows), spelt.own)
@@ -131,7 +131,7 @@ def build_snapshot(
     return BuiltSnapshot(data=data, rows=len(rows), priced=priced, unknown_units=prices.unknown_units)
 
 
-def _told_apart(rows: list[SnapshotRow], ours: Mapping[tuple[str, str], str]) -> list[SnapshotRow]:
+def _with_distinct_ids(rows: list[SnapshotRow], ours: Mapping[tuple[str, str], str]) -> list[SnapshotRow]:
     """Return rows with distinct endpoint ids.
 
     If a host has several names for one model, the name most like the model's id keeps the id (a name in a shipped row

@@ -15,7 +15,7 @@ import msgspec
 
 from intermodal.config.config_file import cache_dir, state_dir
 from intermodal.core.content import Value
-from intermodal.core.hints import hint, joined_by
+from intermodal.core.hints import hint, join_sentences
 from intermodal.cost_model.memory import fits
 from intermodal.errors import DoesNotFit, IntermodalError, NotInstalled, RuntimeCrashed, StoreError, UsageError
 from intermodal.local.embedded.results import ChatServer
@@ -203,7 +203,7 @@ def check_memory(wanted: ServerSpec, free: int, memory: int, corrections: tuple[
     raise DoesNotFit(
         f"needs {memory_size(mid)} of memory and up to {memory_size(high)} ({size(wanted.disk)} of weights{context}), "
         f"and {memory_size(free)} are free",
-        where=wanted.name, todo=hint("{}, or take a smaller model", joined_by(", ", todo)),
+        where=wanted.name, todo=hint("{}, or take a smaller model", join_sentences(", ", todo)),
     )  # fmt: skip
 
 

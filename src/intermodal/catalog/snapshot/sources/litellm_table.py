@@ -87,8 +87,8 @@ def _model_of_row(name: str, row: dict[str, Any]) -> LitellmModel:
     into, out = _kinds(row)
     return LitellmModel(
         provider=provider, name=name.removeprefix(f"{provider}/"), input=into, output=out,
-        context=_whole(row.get("max_input_tokens")),
-        max_output=None if out == ("embedding",) else _whole(row.get("max_output_tokens")),
+        context=_as_int(row.get("max_input_tokens")),
+        max_output=None if out == ("embedding",) else _as_int(row.get("max_output_tokens")),
         can=tuple(word for key, word in _CAN.items() if row.get(key)), vectors=_vectors(row),
         retired=row.get("deprecation_date") or "",
     )  # fmt: skip
@@ -107,7 +107,7 @@ def _kinds(row: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(sorted(kinds & {"text", *_FLAGS.values()})), makes
 
 
-def _whole(value: Any) -> int | None:
+def _as_int(value: Any) -> int | None:
     return int(value) if value else None
 
 
