@@ -73,9 +73,9 @@ def learn_lengths(answers: Sequence[ObservedAnswer], pause: Pause = no_pause) ->
     longer = _estimates([each for each in logs if not each.cut], kinds)
     for _ in range(_ROUNDS):
         pause()
-        longer = _estimates([_whole(each, longer) for each in logs], kinds)
+        longer = _estimates([_extrapolate_cut(each, longer) for each in logs], kinds)
     pause()
-    logs = [_whole(each, longer) for each in logs]
+    logs = [_extrapolate_cut(each, longer) for each in logs]
     means = [each._replace(tokens=_tokens(each) / typical_length(each.kind).mean - 1.0) for each in logs]
     dearer = _estimates(means, kinds)
     pause()
@@ -91,7 +91,7 @@ def learn_lengths(answers: Sequence[ObservedAnswer], pause: Pause = no_pause) ->
     return found
 
 
-def _whole(answer: ObservedAnswer, longer: Mapping[AnswerKind, float]) -> ObservedAnswer:
+def _extrapolate_cut(answer: ObservedAnswer, longer: Mapping[AnswerKind, float]) -> ObservedAnswer:
     """Raise the logarithm of a cut answer to its expected length."""
     return answer._replace(tokens=max(answer.tokens, longer[answer.kind])) if answer.cut else answer
 
@@ -108,9 +108,9 @@ def _estimates(values: Sequence[ObservedAnswer], kinds: Sequence[AnswerKind]) ->
     leaves = {kind: _leaf([each for each in values if each.kind == kind]) for kind in kinds}
     bases = sorted({base_kind(kind) for kind in kinds})
     by_base = {base: _above([leaves[kind] for kind in kinds if base_kind(kind) == base]) for base in bases}
-    endpoint = _drawn(_above(list(by_base.values())), 0.0)
-    expected = {base: _drawn(by_base[base], endpoint) for base in bases}
-    return {kind: _drawn(leaves[kind], expected[base_kind(kind)]) for kind in kinds}
+    endpoint = _credible_mean(_above(list(by_base.values())), 0.0)
+    expected = {base: _credible_mean(by_base[base], endpoint) for base in bases}
+    return {kind: _credible_mean(leaves[kind], expected[base_kind(kind)]) for kind in kinds}
 
 
 def _leaf(values: Sequence[ObservedAnswer]) -> _Class:
@@ -129,7 +129,7 @@ def _above(classes: Sequence[_Class]) -> _Class:
     return _Class(mean, weight / (weight + 1.0))
 
 
-def _drawn(own: _Class, other: float) -> float:
+def _credible_mean(own: _Class, other: float) -> float:
     return own.credibility * own.mean + (1.0 - own.credibility) * other
 
 

@@ -208,7 +208,7 @@ def recent_of(
     return found[::-1]
 
 
-def failed_of(database: Database, endpoint: str, most: int) -> set[tuple[str, str]]:
+def failed_attempts(database: Database, endpoint: str, most: int) -> set[tuple[str, str]]:
     """Return run and step of the failed attempts among the newest rows of an endpoint."""
     return {(row["run"], row["step"]) for row in _newest(database, "run, step, error", endpoint, most) if row["error"]}
 
@@ -281,7 +281,7 @@ def recent_made(database: Database, most: int) -> tuple[TransformRow, ...]:
         found: list[TransformRow] = []
         for (op,) in connection.execute("SELECT DISTINCT op FROM transforms").fetchall():
             newest_first = "SELECT * FROM transforms WHERE op = ? ORDER BY sequence DESC LIMIT ?"
-            found += map(_made, connection.execute(newest_first, (op, most)))
+            found += map(_transform_row, connection.execute(newest_first, (op, most)))
     return tuple(sorted(found, key=lambda row: row.sequence))
 
 
@@ -293,7 +293,7 @@ def count_made(database: Database) -> int:
         return found
 
 
-def _made(row: sqlite3.Row) -> TransformRow:
+def _transform_row(row: sqlite3.Row) -> TransformRow:
     low, high = row["expected_low"], row["expected_high"]
     return TransformRow(
         op=row["op"], amount=row["amount"], seconds=row["seconds"], run=row["run"], step=row["step"],
@@ -401,7 +401,7 @@ def recover_runs(database: Database) -> int:
             return 0
         rows = connection.execute("SELECT id, process FROM runs WHERE outcome = 'running'").fetchall()
         before = _of_attempts(connection) if any(not row["process"] for row in rows) else {}
-    gone = [row["id"] for row in rows if _gone(row, before)]
+    gone = [row["id"] for row in rows if _has_process_ended(row, before)]
     if not gone:
         return 0
     with database.writing() as connection:
@@ -411,7 +411,7 @@ def recover_runs(database: Database) -> int:
         ).rowcount
 
 
-def _gone(row: sqlite3.Row, before: Mapping[str, Sequence[str]]) -> bool:
+def _has_process_ended(row: sqlite3.Row, before: Mapping[str, Sequence[str]]) -> bool:
     """Return whether the process of a run has certainly ended.
 
     Also True for a run of an older version whose attempts were deleted for their age.
@@ -496,7 +496,7 @@ def recover_journal(database: Database, folder: Path) -> int:
         rows = [
             DirectAttemptRow(each.sort, each.attempt, each.run, each.started, each.started, "estimated", outcome)
             for each in left
-            if not _known(database, each.attempt)
+            if not _has_row(database, each.attempt)
         ]
         if rows:
             add_direct(database, rows, insert=_ONCE)
@@ -505,7 +505,7 @@ def recover_journal(database: Database, folder: Path) -> int:
     return made
 
 
-def _known(database: Database, attempt: str) -> bool:
+def _has_row(database: Database, attempt: str) -> bool:
     """Return whether the row of the attempt exists: its process may have died before it cleared the journal."""
     with database.reading() as connection:
         if connection is None:

@@ -51,7 +51,7 @@ def _own() -> int:
         process = waiting.pop()
         try:
             with open(f"/proc/{process}/stat", "rb") as file:
-                spent += _spent(file.read())
+                spent += _process_jiffies(file.read())
             for thread in os.listdir(f"/proc/{process}/task"):
                 with open(f"/proc/{process}/task/{thread}/children", "rb") as file:
                     waiting += map(int, file.read().split())
@@ -63,7 +63,7 @@ def _own() -> int:
     return spent
 
 
-def _spent(stat: bytes) -> int:
+def _process_jiffies(stat: bytes) -> int:
     return sum(map(int, stat.rpartition(b")")[2].split()[11:15]))
 
 
@@ -79,7 +79,7 @@ def _own_of_all() -> int:
             except OSError:
                 continue  # the process has ended
             parents[int(name)] = int(stat.rpartition(b")")[2].split()[1])
-            jiffies[int(name)] = _spent(stat)
+            jiffies[int(name)] = _process_jiffies(stat)
     me = os.getpid()
     return sum(spent for process, spent in jiffies.items() if _descends(process, me, parents))
 

@@ -218,7 +218,7 @@ class Store:
         rows = attempts.recent(self._database, estimate_accuracy.LOOKED_AT)
         return estimate_accuracy.drifts(rows, self.transforms(estimate_accuracy.LOOKED_AT), newest)
 
-    def prune(self, keep: RetentionPolicy, rest: Callable[[float], None] = pruning.rest) -> PruneResult | None:
+    def prune(self, keep: RetentionPolicy, rest: Callable[[float], None] = pruning.pause) -> PruneResult | None:
         """Roll up ended rows and delete those beyond ``keep``: see ``store/pruning.py``.
 
         Works concurrently with writers, over its own connection; takes seconds if there are many rows. Returns None if

@@ -62,12 +62,12 @@ def learn(database: Database, *, at_once: bool = False, pause: Pause = no_pause)
     """
     ended, made = attempts.count_ended(database), attempts.count_made(database)
     last = newest(database)
-    if ended + made - last.looked < (1 if at_once else due(last.looked)):
+    if ended + made - last.looked < (1 if at_once else rows_until_update(last.looked)):
         return
     endpoints = attempts.endpoints(database)
     failed: set[tuple[str, str]] = set()
     for endpoint in endpoints:
-        failed |= attempts.failed_of(database, endpoint, learned_figures.READ)
+        failed |= attempts.failed_attempts(database, endpoint, learned_figures.READ)
         pause()
     transforms = attempts.recent_made(database, learned_figures.WINDOW)
     pause()
@@ -91,7 +91,7 @@ def learn(database: Database, *, at_once: bool = False, pause: Pause = no_pause)
             connection.execute(begin, (0, 0, 0, looked, msgspec.json.encode(Statistics()), attempts.now()))
 
 
-def due(looked: int) -> int:
+def rows_until_update(looked: int) -> int:
     """Return the number of new rows after which to recompute: at most a window, so that every row is examined."""
     return max(learned_figures.EPOCH_ROWS, min(looked // 8, learned_figures.WINDOW))
 
@@ -100,10 +100,10 @@ def has_changed(before: Statistics, after: Statistics) -> bool:
     """Return whether any value has changed: added, removed, or off by more than the tolerance."""
     if before.rows.keys() != after.rows.keys():
         return True
-    return any(_moved(quantity, after.rows[name]) for name, quantity in before.rows.items())
+    return any(_has_moved(quantity, after.rows[name]) for name, quantity in before.rows.items())
 
 
-def _moved(before: Quantity, after: Quantity) -> bool:
+def _has_moved(before: Quantity, after: Quantity) -> bool:
     return (
         _apart(before.mid, after.mid) > _MID_MOVED
         or _apart(before.low, after.low) > _RANGE_MOVED

@@ -19,7 +19,7 @@ from intermodal.store.learned_figures import (
     TRANSFORMS,
     is_informative,
     observations,
-    passed_over,
+    was_skipped_as_silent,
     without_contention,
 )
 from intermodal.store.pruning import PICO, EndpointTotal, UsageTotals
@@ -124,8 +124,8 @@ def _usage(total: EndpointTotal) -> EndpointUsage:
         endpoint=total.endpoint,
         attempts=total.attempts,
         failed=total.failed,
-        input_tokens=_reported(total.input_tokens, total.input_unreported),
-        output_tokens=_reported(total.output_tokens, total.output_unreported),
+        input_tokens=_reported_count(total.input_tokens, total.input_unreported),
+        output_tokens=_reported_count(total.output_tokens, total.output_unreported),
         cost=total.cost,
         seconds=round(total.micros / 1e6, 3),
         input_unreported=total.input_unreported,
@@ -133,7 +133,7 @@ def _usage(total: EndpointTotal) -> EndpointUsage:
     )
 
 
-def _reported(tokens: int, unreported: int) -> int | None:
+def _reported_count(tokens: int, unreported: int) -> int | None:
     return None if unreported and not tokens else tokens
 
 
@@ -175,7 +175,7 @@ def pairs(rows: Iterable[AttemptRow]) -> Iterator[EstimatePair]:
              _sum_if_all_known(outcome.usage.output_tokens for outcome in outcomes), expected.output_range),
             ("seconds", expected.seconds, sum(outcome.seconds for outcome in outcomes), expected.seconds_range),
         ):  # fmt: skip
-            silent = figure == "seconds" and all(map(passed_over, calls))
+            silent = figure == "seconds" and all(map(was_skipped_as_silent, calls))
             if estimate is not None and actual and not silent:
                 day = last.started[:10]
                 yield EstimatePair(

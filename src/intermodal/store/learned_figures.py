@@ -189,7 +189,7 @@ __all__ = [
     "observations",
     "percentile",
     "without_contention",
-    "spread",
+    "weighted_median",
     "statistics",
 ]
 
@@ -345,19 +345,21 @@ def _figures(
         timed = without_contention(rows)
     found = _speeds(timed, priors(endpoint, rows[-1].reservation.zone, theirs), pause)
     _add_films(found, timed)
-    loads = [(load, _weight(age)) for age, row in _aged(without_contention(rows)) if (load := _load(row)) is not None]
+    loads = [
+        (load, _weight(age)) for age, row in _with_age(without_contention(rows)) if (load := _load(row)) is not None
+    ]
     _add(found, "load", loads)
     for name, figure in _COUNTED.items():
-        values = [(value, _weight(age)) for age, row in _aged(rows) if (value := figure(row)) is not None]
+        values = [(value, _weight(age)) for age, row in _with_age(rows) if (value := figure(row)) is not None]
         _add(found, name, values, _RULES.get(name))
         pause()
     found.update(_counting(rows, theirs, pause))
-    answers = [answer for age, row in _aged(rows) if (answer := _answered(row, _weight(age))) is not None]
+    answers = [answer for age, row in _with_age(rows) if (answer := _answer_length(row, _weight(age))) is not None]
     pause()
     if len(answers) >= ENOUGH:
         found.update(answer_lengths.learn_lengths(answers, pause))
         pause()
-    found.update(_thought(endpoint, rows))
+    found.update(_reasoning_figures(endpoint, rows))
     return found
 
 
@@ -370,7 +372,7 @@ def without_contention(rows: Sequence[AttemptRow]) -> list[AttemptRow]:
     return [row for row in rows if row.outcome and (row.outcome.busy or 0.0) <= most]
 
 
-def _aged(rows: Sequence[AttemptRow]) -> list[tuple[int, AttemptRow]]:
+def _with_age(rows: Sequence[AttemptRow]) -> list[tuple[int, AttemptRow]]:
     """Return each row with the number of rows after it."""
     return [(len(rows) - 1 - index, row) for index, row in enumerate(rows)]
 
@@ -383,9 +385,9 @@ def _weight(age: int) -> float:
 
 
 def _speeds(rows: Sequence[AttemptRow], before: dict[str, CoefficientPrior], pause: Pause) -> dict[str, Quantity]:
-    weighted = [one for age, row in in_slices(_aged(rows), pause) for one in observations(row, _weight(age))]
+    weighted = [one for age, row in in_slices(_with_age(rows), pause) for one in observations(row, _weight(age))]
     found: dict[str, Quantity] = {}
-    for figure, result in _fitted(weighted, before, pause).items():
+    for figure, result in _fit(weighted, before, pause).items():
         found[figure] = _quantity(result, per_second=figure in _PER_SECOND)
     return found
 
@@ -397,7 +399,7 @@ def observations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
         return []
     usage, work = outcome.usage, expected.work
     if expected.op == "transcribe" and work.audio_seconds:
-        if passed_over(row) or (expected.output == FILM_SOUND and not usage.output_tokens):
+        if was_skipped_as_silent(row) or (expected.output == FILM_SOUND and not usage.output_tokens):
             return []
         return [Observation((("overhead", 1.0), ("realtime_factor", work.audio_seconds)), outcome.seconds, weight)]
     if expected.op == "read" and work.megapixels:
@@ -435,7 +437,7 @@ def observations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
     return found
 
 
-def passed_over(row: AttemptRow) -> bool:
+def was_skipped_as_silent(row: AttemptRow) -> bool:
     """Return whether a recording was quickly skipped as silent, which does not show the model's speed.
 
     A model with voice detection skips it; one without may try again and again to transcribe music (5 s of it took 31 s,
@@ -459,10 +461,10 @@ def _media(rows: Sequence[TransformRow], pause: Pause) -> dict[str, Quantity]:
             Observation((("worker", 1.0), (figure, row.amount)), row.seconds, _weight(len(usual) - 1 - index))
             for index, row in enumerate(usual)
         ]
-    return {figure: _quantity(result) for figure, result in _fitted(weighted, media_priors(), pause).items()}
+    return {figure: _quantity(result) for figure, result in _fit(weighted, media_priors(), pause).items()}
 
 
-def _fitted(
+def _fit(
     weighted: Sequence[Observation], before: Mapping[str, CoefficientPrior], pause: Pause
 ) -> dict[str, FittedCoefficient]:
     """Return the values with enough observations; if there are too few, nothing is computed."""
@@ -479,9 +481,9 @@ def _quantity(result: FittedCoefficient, *, per_second: bool = False) -> Quantit
 
 def _counting(rows: Sequence[AttemptRow], theirs: Mapping[str, Quantity], pause: Pause) -> dict[str, Quantity]:
     """Return how the server counts inputs, relative to our rules."""
-    equations = weighted_equations([(row, _weight(age)) for age, row in in_slices(_aged(rows), pause)])
+    equations = weighted_equations([(row, _weight(age)) for age, row in in_slices(_with_age(rows), pause)])
     before = {name: lognormal_prior(theirs[name]) if name in theirs else usual for name, usual in PRIORS.items()}
-    return {figure: _quantity(result) for figure, result in _fitted(equations, before, pause).items()}
+    return {figure: _quantity(result) for figure, result in _fit(equations, before, pause).items()}
 
 
 def _add_films(found: dict[str, Quantity], rows: Sequence[AttemptRow]) -> None:
@@ -491,7 +493,7 @@ def _add_films(found: dict[str, Quantity], rows: Sequence[AttemptRow]) -> None:
     times as long for the others has a heavy tail, although the median film is ordinary. The range is the observed one:
     a normal distribution fitted to two kinds of films would compare limits with times that no film took.
     """
-    films = [(age, row) for age, row in _aged(rows) if row.reservation.output == FILM_SOUND]
+    films = [(age, row) for age, row in _with_age(rows) if row.reservation.output == FILM_SOUND]
     values = [
         (row.outcome.seconds / row.reservation.work.audio_seconds, _weight(age))
         for age, row in films
@@ -508,10 +510,10 @@ def _add_films(found: dict[str, Quantity], rows: Sequence[AttemptRow]) -> None:
 
 def _add(found: dict[str, Quantity], name: str, values: list[tuple[float, float]], rule: float | None = None) -> None:
     if len(values) >= ENOUGH:
-        found[name] = spread(values, f"{len(values)} runs here", rule)
+        found[name] = weighted_median(values, f"{len(values)} runs here", rule)
 
 
-def spread(values: Sequence[tuple[float, float]], basis: str, rule: float | None = None) -> Quantity:
+def weighted_median(values: Sequence[tuple[float, float]], basis: str, rule: float | None = None) -> Quantity:
     """Return the weighted median of positive values and its 80 % range.
 
     With few values, the median is shrunk towards ``rule``.
@@ -549,7 +551,7 @@ def _load(row: AttemptRow) -> float | None:
     return row.outcome.load_seconds if row.outcome and row.outcome.load_seconds > 0 else None
 
 
-def _answered(row: AttemptRow, weight: float) -> answer_lengths.ObservedAnswer | None:
+def _answer_length(row: AttemptRow, weight: float) -> answer_lengths.ObservedAnswer | None:
     """Return the visible tokens of an answer; None if the row says nothing about its length.
 
     Answers of a bench have a prescribed length; in older rows the limit shows which answers were cut.
@@ -564,11 +566,11 @@ def _answered(row: AttemptRow, weight: float) -> answer_lengths.ObservedAnswer |
     return answer_lengths.ObservedAnswer(expected.output.partition("@")[0], float(visible), weight, cut)
 
 
-def _described(row: AttemptRow) -> float | None:
+def _description_tokens(row: AttemptRow) -> float | None:
     return (_output(row) or None) if row.reservation.op == "describe" else None
 
 
-def _thought(endpoint: str, rows: Sequence[AttemptRow]) -> dict[str, Quantity]:
+def _reasoning_figures(endpoint: str, rows: Sequence[AttemptRow]) -> dict[str, Quantity]:
     """Return the reasoning tokens by requested effort, shrunk towards the model's prior if there are few answers.
 
     An answer without reasoning counts as one token, since the logarithm needs a positive number.
@@ -576,7 +578,7 @@ def _thought(endpoint: str, rows: Sequence[AttemptRow]) -> dict[str, Quantity]:
     found: dict[str, Quantity] = {}
     thinking = thinking_of(endpoint.partition(":")[2])
     by_effort: dict[str, list[tuple[float, float]]] = {}
-    for age, row in _aged(rows):
+    for age, row in _with_age(rows):
         outcome = row.outcome
         reasoning = outcome.reasoning_tokens if outcome and not (outcome.bench or outcome.cut) else None
         if reasoning is not None and row.reservation.op == "generate":
@@ -612,7 +614,7 @@ def _against_letters(row: AttemptRow) -> float | None:
 
 
 _COUNTED: dict[str, Figure] = {
-    "describe_tokens": _described,
+    "describe_tokens": _description_tokens,
     "tokens_per_second_of_speech": lambda row: _ratio(_output(row), row.reservation.work.audio_seconds),
     "tokens_per_megapixel": _per_megapixel,
     "reading_factor": _against_letters,

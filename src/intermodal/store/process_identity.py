@@ -21,7 +21,7 @@ def identity(pid: int | None = None) -> str:
     Raises StoreError if the system does not report it.
     """
     try:
-        return _named(pid) if pid is not None and pid != os.getpid() else _own(os.getpid())
+        return _identity_of(pid) if pid is not None and pid != os.getpid() else _own(os.getpid())
     except OSError as error:
         raise StoreError(
             f"its start time cannot be read ({(error.strerror or type(error).__name__).lower()})",
@@ -71,10 +71,10 @@ def _own(pid: int) -> str:
 
     ``pid`` is a parameter because a fork is another process.
     """
-    return _named(pid)
+    return _identity_of(pid)
 
 
-def _named(pid: int) -> str:
+def _identity_of(pid: int) -> str:
     start = _start(pid)
     return f"{host()}/{_boot()}/{pid}/{start}" if start else ""
 

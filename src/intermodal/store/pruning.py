@@ -58,11 +58,11 @@ _COMPARED = (
 )
 
 
-def _whole(value: str, times: str) -> str:
+def _as_integer_sql(value: str, times: str) -> str:
     return f"CAST(ROUND({value} * {times}) AS INTEGER)"
 
 
-def _unreported(direction: str) -> str:
+def _unreported_sql(direction: str) -> str:
     """Return the condition of ``AttemptRow.is_unreported``."""
     taken = f"COALESCE(est_{direction}_tokens, 1) > 0"
     return f"(state IN ('settled', 'estimated') AND {direction}_tokens IS NULL AND {taken})"
@@ -73,19 +73,19 @@ _COLUMNS: dict[str, str] = {
     "failed": "error <> ''",
     "input_tokens": "COALESCE(input_tokens, 0)",
     "output_tokens": "COALESCE(output_tokens, 0)",
-    "input_unreported": _unreported("input"),
-    "output_unreported": _unreported("output"),
-    "pico": f"CASE WHEN {_SPENT} < {_VAST} THEN {_whole(_SPENT, '1e12')} ELSE 0 END",
+    "input_unreported": _unreported_sql("input"),
+    "output_unreported": _unreported_sql("output"),
+    "pico": f"CASE WHEN {_SPENT} < {_VAST} THEN {_as_integer_sql(_SPENT, '1e12')} ELSE 0 END",
     "vast": f"CASE WHEN {_SPENT} < {_VAST} THEN 0.0 ELSE {_SPENT} END",
-    "micros": _whole("COALESCE(seconds, 0)", "1e6"),
+    "micros": _as_integer_sql("COALESCE(seconds, 0)", "1e6"),
     "compared": f"({_COMPARED})",
-    "input_estimated": f"CASE WHEN {_COMPARED} THEN {_whole('est_input_tokens', '1e3')} ELSE 0 END",
+    "input_estimated": f"CASE WHEN {_COMPARED} THEN {_as_integer_sql('est_input_tokens', '1e3')} ELSE 0 END",
     "input_counted": f"CASE WHEN {_COMPARED} THEN input_tokens ELSE 0 END",
     "output_estimated": f"CASE WHEN {_COMPARED} AND output_tokens IS NOT NULL"
-    f" THEN {_whole('COALESCE(est_output_tokens, 0)', '1e3')} ELSE 0 END",
+    f" THEN {_as_integer_sql('COALESCE(est_output_tokens, 0)', '1e3')} ELSE 0 END",
     "output_counted": f"CASE WHEN {_COMPARED} THEN COALESCE(output_tokens, 0) ELSE 0 END",
-    "pico_estimated": f"CASE WHEN {_COMPARED} AND est_cost < {_VAST} THEN {_whole('est_cost', '1e12')} ELSE 0 END",
-    "pico_billed": f"CASE WHEN {_COMPARED} AND cost < {_VAST} THEN {_whole('cost', '1e12')} ELSE 0 END",
+    "pico_estimated": f"CASE WHEN {_COMPARED} AND est_cost < {_VAST} THEN {_as_integer_sql('est_cost', '1e12')} ELSE 0 END",
+    "pico_billed": f"CASE WHEN {_COMPARED} AND cost < {_VAST} THEN {_as_integer_sql('cost', '1e12')} ELSE 0 END",
 }
 _OF_ROWS = ", ".join(f"SUM({expression}) AS {name}" for name, expression in _COLUMNS.items())
 _OF_SUMS = ", ".join(f"SUM({name}) AS {name}" for name in _COLUMNS)
@@ -146,7 +146,7 @@ def totals(database: Database) -> UsageTotals:
     with database.snapshot() as connection:
         if connection is None:
             return UsageTotals()
-        upto = _rolled_up_to(connection)
+        upto = _last_summed_row(connection)
         found: dict[str, EndpointTotal] = {}
         for row in _totals(connection, upto):
             found[row.endpoint] = found[row.endpoint].plus(row) if row.endpoint in found else row
@@ -168,7 +168,7 @@ def _totals(connection: sqlite3.Connection, upto: int) -> Iterator[EndpointTotal
             yield EndpointTotal(*row)
 
 
-def _rolled_up_to(connection: sqlite3.Connection) -> int:
+def _last_summed_row(connection: sqlite3.Connection) -> int:
     """Return the number up to which ended rows are included in the sums."""
     found: int = connection.execute("SELECT sequence FROM summed").fetchone()[0]
     return found
@@ -183,7 +183,7 @@ def _roll_up(database: Database) -> int:
     with database.snapshot() as connection:
         if connection is None:
             return 0
-        since = _rolled_up_to(connection)
+        since = _last_summed_row(connection)
         upto = connection.execute(
             "SELECT MAX(sequence) FROM (SELECT sequence FROM attempts WHERE sequence > ? ORDER BY sequence LIMIT ?)",
             (since, STEP),
@@ -196,7 +196,7 @@ def _roll_up(database: Database) -> int:
             (since, upto),
         ).fetchall()
     with database.writing(later=True) as connection:
-        if _rolled_up_to(connection) == since:
+        if _last_summed_row(connection) == since:
             connection.executemany(_ADD, map(tuple, groups))
             connection.execute("UPDATE summed SET sequence = ?", (upto,))
     return int(upto - since)
@@ -241,13 +241,13 @@ class PruneStopped(Exception):
     """The process is ending; completed batches stay deleted."""
 
 
-def rest(seconds: float) -> None:
+def pause(seconds: float) -> None:
     time.sleep(seconds)
 
 
 def prune(
     database: Database, keep: RetentionPolicy, journal_folder: Path, *, now: Callable[[], float] = time.time,
-    rest: Callable[[float], None] = rest,
+    rest: Callable[[float], None] = pause,
 ) -> PruneResult:  # fmt: skip
     """Roll up all ended rows, and delete those beyond the retention.
 
@@ -312,7 +312,7 @@ def _old(database: Database, select: str, upto: int, old: Callable[[sqlite3.Row]
 def _attempts(batch: _Batch, keep: RetentionPolicy, before: str, noted: frozenset[str]) -> int:
     with batch.database.snapshot() as connection:
         assert connection is not None
-        upto = _rolled_up_to(connection)
+        upto = _last_summed_row(connection)
         first = epochs.oldest(batch.database).ended
         kept_ranges = {name: _kept_ranges(connection, name, first) for name in attempts.endpoints_of(connection)}
         newest = connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM attempts").fetchone()[0]

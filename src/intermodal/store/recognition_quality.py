@@ -51,11 +51,11 @@ def with_recognition_quality(facts: Facts, cache: ConversionCache, readers: str,
 
     For speech, only quality recorded with the stated ``language`` is added.
     """
-    parts = tuple(_recalled(part, cache, readers, language) for part in facts.parts)
+    parts = tuple(_recall_quality(part, cache, readers, language) for part in facts.parts)
     return facts if parts == facts.parts else replace(facts, parts=parts)
 
 
-def _recalled(part: PartFacts, cache: ConversionCache, readers: str, language: str) -> PartFacts:
+def _recall_quality(part: PartFacts, cache: ConversionCache, readers: str, language: str) -> PartFacts:
     if part.kind in ("audio", "video"):
         heard = cache.look(_heard_key(part, language))
         return part if heard is None else replace(part, read_before=heard.sure, read_by=heard.maker)

@@ -21,7 +21,7 @@ from intermodal.events import Usage
 from intermodal.plans.statistics import Statistics
 from intermodal.store import learned_figures
 from intermodal.store.database import Store
-from intermodal.store.epochs import due
+from intermodal.store.epochs import rows_until_update
 from intermodal.store.learned_figures import EPOCH_ROWS, WINDOW
 from intermodal.store.pruning import RetentionPolicy
 from intermodal.store.rows import AttemptOutcome, AttemptRow, Range, Reservation, TransformRow, Work
@@ -393,7 +393,7 @@ def test_counted_letters_are_corrected_and_without_any_tokens_are_learned_by_the
 
 def test_a_range_from_few_runs_is_wider_than_one_from_many() -> None:
     values = [(9.0, 1.0), (10.0, 1.0), (11.0, 1.0)]
-    few, many = learned_figures.spread(values, "few"), learned_figures.spread(values * 100, "many")
+    few, many = learned_figures.weighted_median(values, "few"), learned_figures.weighted_median(values * 100, "many")
     assert few.mid == many.mid == 10
     assert few.low < many.low < 9.6
     assert few.high > many.high > 10.4
@@ -603,4 +603,4 @@ def test_silent_recordings_are_no_evidence_that_a_transcriber_is_off(store: Stor
 def test_a_store_of_few_rows_is_learned_from_every_ten_and_one_of_many_before_any_row_leaves_the_window(
     looked: int, rows: int
 ) -> None:
-    assert due(looked) == rows
+    assert rows_until_update(looked) == rows
