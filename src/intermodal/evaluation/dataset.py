@@ -371,12 +371,12 @@ def _title(example: PromptExample) -> str:
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_named)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_media_title)
     text = " ".join(text.split())
     return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"
 
 
-def _named(value: Any) -> str:
+def _media_title(value: Any) -> str:
     """Return a media object's file name or URL."""
     source = getattr(value, "source", None)
     name = getattr(source, "path", "") or getattr(source, "url", "") or getattr(source, "name", "")

@@ -58,7 +58,7 @@ def _yes_or_no(right: bool, said: str) -> AnswerGrade:
 
 def _exact(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
     mine = normalize(answer.text)
-    return _yes_or_no(any(mine == normalize(str(one)) for one in item.accepted), f"not {_shown(item)}")
+    return _yes_or_no(any(mine == normalize(str(one)) for one in item.accepted), f"not {_accepted_text(item)}")
 
 
 def _contains(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
@@ -67,14 +67,14 @@ def _contains(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
         missing = [str(one) for one, found in zip(item.accepted, there, strict=True) if not found]
         said = "" if not missing else f"lacks {', '.join(missing)}"
         return AnswerGrade(right=not missing, score=sum(there) / len(there), difference=said)
-    return _yes_or_no(any(there), f"does not say {_shown(item)}")
+    return _yes_or_no(any(there), f"does not say {_accepted_text(item)}")
 
 
 def _number(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
     said = numbers(answer.text)
     looked = {"any": said, "first": said[:1], "last": said[-1:]}[item.which]
     right = any(is_close(value, float(one), item.tolerance) for value in looked for one in item.accepted)
-    return _yes_or_no(right, f"no number is {_shown(item)}" if looked else "no number is stated")
+    return _yes_or_no(right, f"no number is {_accepted_text(item)}" if looked else "no number is stated")
 
 
 def _regex(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
@@ -85,7 +85,7 @@ def _regex(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
         said = "" if not missing else f"does not match {', '.join(missing)}"
         return AnswerGrade(right=not missing, score=sum(found) / len(found), difference=said)
     right = any(found)
-    return _yes_or_no(right, f"does not match {_shown(item)}")
+    return _yes_or_no(right, f"does not match {_accepted_text(item)}")
 
 
 def _wer(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
@@ -128,7 +128,7 @@ _GRADERS: dict[Compare, Callable[[EvalItem, RouteAnswer], AnswerGrade]] = {
 }
 
 
-def _shown(item: EvalItem) -> str:
+def _accepted_text(item: EvalItem) -> str:
     return " or ".join(str(one) for one in item.accepted[:3])
 
 

@@ -300,10 +300,10 @@ class Evaluation:
             if step.cached:
                 first = self._fresh.get(step.key)
                 guessed = guessed or first is None
-                first = first or _estimated(step, actual.step, candidate)
+                first = first or _planned_actuals(step, actual.step, candidate)
                 saved_seconds, saved_cost = saved_seconds + first.seconds, saved_cost + (first.cost or 0.0)
         loading = sum(actual.load_seconds for actual in result.actuals)
-        spent = _spent(result, error, candidate)
+        spent = _billed_usd(result, error, candidate)
         answering = {step.id for step in candidate.steps if isinstance(step, Call) and step.op not in _CONVERTS}
         used = [actual.usage for actual in result.actuals if actual.step in answering]
         return msgspec.structs.replace(
@@ -362,7 +362,7 @@ def _conversion_keys(candidate: Candidate, inputs: Inputs) -> dict[str, str]:
     return {step: key[:16] for step, key in found.items()}
 
 
-def _estimated(step: StepActuals, name: str, candidate: Candidate) -> StepActuals:
+def _planned_actuals(step: StepActuals, name: str, candidate: Candidate) -> StepActuals:
     """Return the plan's estimate for a step whose result was cached before the evaluation."""
     planned = next((each for each in candidate.steps if each.id == name), None)
     if planned is None:
@@ -373,7 +373,7 @@ def _estimated(step: StepActuals, name: str, candidate: Candidate) -> StepActual
     )  # fmt: skip
 
 
-def _spent(result: Result, error: IntermodalError | None, candidate: Candidate) -> float:
+def _billed_usd(result: Result, error: IntermodalError | None, candidate: Candidate) -> float:
     """Return the USD billed; the highest estimate if a call failed after it was sent, or if its cost is unknown."""
     known = sum(actual.cost or 0.0 for actual in result.actuals)
     if error is None:

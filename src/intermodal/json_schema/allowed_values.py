@@ -30,7 +30,7 @@ class AllowedValues:
         at = list(self._opened(self._root))
         for step in path:
             at = [schema for each in at for part in _under(each, step) for schema in self._opened(part)]
-        return tuple(each for schema in at for each in _listed(schema))
+        return tuple(each for schema in at for each in _values_of(schema))
 
     def _opened(self, schema: Any) -> Iterator[Mapping[str, Any]]:
         """Yield a schema, the target of its reference, and the schemas it combines, recursively."""
@@ -51,7 +51,7 @@ class AllowedValues:
                     waiting += each[key]
 
 
-def _listed(schema: Mapping[str, Any]) -> Iterator[Any]:
+def _values_of(schema: Mapping[str, Any]) -> Iterator[Any]:
     if "const" in schema:
         yield schema["const"]
     values = schema.get("enum")

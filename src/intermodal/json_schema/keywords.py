@@ -160,7 +160,7 @@ def _const(constant: Any, context: Context) -> Check:
 
 
 # ---- numbers and texts
-def _bound(keyword: str, message: str, wrong: Callable[[Any, Any], bool]) -> Callable[[Any, Context], Check]:
+def _limit_keyword(keyword: str, message: str, wrong: Callable[[Any, Any], bool]) -> Callable[[Any, Context], Check]:
     """Return the compiler of a keyword that compares a number with a limit."""
 
     def compiled(limit: Any, context: Context) -> Check:
@@ -298,7 +298,7 @@ def _property_names(schema: Any, context: Context) -> Check:
     return check
 
 
-def _required(names: Any, context: Context) -> Check:
+def _compile_required(names: Any, context: Context) -> Check:
     def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         if isinstance(value, dict):
             budget.spend(min(len(names), len(value)) // 4)
@@ -583,13 +583,13 @@ CHECKS: dict[str, Callable[[Any, Context], Check | None]] = {
     "type": _type,
     "const": _const,
     "enum": _enum,
-    "required": _required,
-    "minimum": _bound("minimum", "less than the minimum of", lambda value, limit: value < limit),
-    "maximum": _bound("maximum", "greater than the maximum of", lambda value, limit: value > limit),
-    "exclusiveMinimum": _bound(
+    "required": _compile_required,
+    "minimum": _limit_keyword("minimum", "less than the minimum of", lambda value, limit: value < limit),
+    "maximum": _limit_keyword("maximum", "greater than the maximum of", lambda value, limit: value > limit),
+    "exclusiveMinimum": _limit_keyword(
         "exclusiveMinimum", "less than or equal to the minimum of", lambda value, limit: value <= limit
     ),
-    "exclusiveMaximum": _bound(
+    "exclusiveMaximum": _limit_keyword(
         "exclusiveMaximum", "greater than or equal to the maximum of", lambda value, limit: value >= limit
     ),
     "multipleOf": _multiple_of,

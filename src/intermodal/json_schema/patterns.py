@@ -76,10 +76,10 @@ def compile_pattern(pattern: str, budget: StepBudget) -> Pattern:
     budget.spend(20 + len(pattern))
     translation = _Translation(pattern)
     parts = translation.parts()
-    return Pattern([(_compiled(part, pattern, budget), wanted) for part, wanted in parts], translation.length)
+    return Pattern([(_compile(part, pattern, budget), wanted) for part, wanted in parts], translation.length)
 
 
-def _compiled(translated: str, pattern: str, budget: StepBudget) -> Any:
+def _compile(translated: str, pattern: str, budget: StepBudget) -> Any:
     import re2
 
     for memory in (SMALL, LARGE):
@@ -92,17 +92,17 @@ def _compiled(translated: str, pattern: str, budget: StepBudget) -> Any:
             reason = error.args[0] if error.args else b""
             said = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
             if "too large" not in said:
-                raise InvalidSchema(f"the pattern {_cited(pattern)} cannot be read ({said[:100]})") from None
+                raise InvalidSchema(f"the pattern {_quote(pattern)} cannot be read ({said[:100]})") from None
             continue
         finally:
             re2.purge()  # its own table would keep the last 128 patterns and all their states
         budget.spend(2 * compiled.programsize)
         return compiled
-    what = f"the pattern {_cited(pattern)} is too large: its counts, multiplied, or its classes"
+    what = f"the pattern {_quote(pattern)} is too large: its counts, multiplied, or its classes"
     raise InvalidSchema(what, todo="count less in it; maxLength bounds a length")
 
 
-def _cited(pattern: str) -> str:
+def _quote(pattern: str) -> str:
     return repr(pattern if len(pattern) <= 80 else f"{pattern[:77]}...")
 
 
@@ -247,7 +247,7 @@ class _Translation:
             return f"[{self._property(char)}]"
         if char.lower() in _SHORTHAND:
             ranges = _SHORTHAND[char.lower()]
-            return f"[{_ranged(ranges if char.islower() else _rest_of(ranges))}]"
+            return f"[{_range_text(ranges if char.islower() else _rest_of(ranges))}]"
         return _literal(self._code(char))
 
     def _code(self, char: str) -> int:
@@ -300,7 +300,7 @@ class _Translation:
         name = named[2]
         if not named[1] and name in ("Any", "ASCII"):
             ranges: Ranges = [(0, _LAST)] if name == "Any" else [(0, 0x7F)]
-            return _ranged(ranges if kind == "p" else _rest_of(ranges))
+            return _range_text(ranges if kind == "p" else _rest_of(ranges))
         short = name if named[1] else _CATEGORIES.get(name, name)
         if not named[1] and (not short or len(short) > 2 or short == "LC"):
             raise self._wrong(f"\\{kind}{{{name}}} is not a general category that RE2 knows")
@@ -320,16 +320,16 @@ class _Translation:
                 continue
             dash = self._text.startswith("-", self._at) and not self._text.startswith("-]", self._at)
             if not dash:
-                made.append(_ranged([(one, one)]))
+                made.append(_range_text([(one, one)]))
                 continue
             self._at += 1
             other = self._member(self._next("a class that does not end"))
             if isinstance(other, str):
-                made += [_ranged([(one, one), (0x2D, 0x2D)]), other]
+                made += [_range_text([(one, one), (0x2D, 0x2D)]), other]
             elif other < one:
                 raise self._wrong("a range ends before it begins")
             else:
-                made.append(_ranged([(one, other)]))
+                made.append(_range_text([(one, other)]))
         if not made:  # [] matches nothing, and [^] anything
             return "[\\x{0}-\\x{10FFFF}]" if negated else "[^\\x{0}-\\x{10FFFF}]"
         return f"[{'^' if negated else ''}{''.join(made)}]"
@@ -345,7 +345,7 @@ class _Translation:
             return self._property(escaped)
         if escaped.lower() in _SHORTHAND:
             ranges = _SHORTHAND[escaped.lower()]
-            return _ranged(ranges if escaped.islower() else _rest_of(ranges))
+            return _range_text(ranges if escaped.islower() else _rest_of(ranges))
         return self._code(escaped)
 
     def _next(self, otherwise: str) -> str:
@@ -355,7 +355,7 @@ class _Translation:
         return self._text[self._at - 1]
 
     def _wrong(self, what: str, todo: str = "write it otherwise, within what RE2 matches") -> InvalidSchema:
-        return InvalidSchema(f"the pattern {_cited(self._text)} is not taken: {what}", todo=todo)
+        return InvalidSchema(f"the pattern {_quote(self._text)} is not taken: {what}", todo=todo)
 
 
 def _literal(code: int) -> str:
@@ -363,7 +363,7 @@ def _literal(code: int) -> str:
     return char if char.isascii() and char.isalnum() else f"\\x{{{code:x}}}"
 
 
-def _ranged(ranges: Ranges) -> str:
+def _range_text(ranges: Ranges) -> str:
     return "".join(f"\\x{{{low:x}}}-\\x{{{high:x}}}" for low, high in ranges)
 
 

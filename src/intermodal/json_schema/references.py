@@ -49,7 +49,7 @@ class SchemaResources:
         known = self._of.get(id(schema))
         if known is None:
             self._budget.spend(10 + len(name) // 16)
-            known = Resource(_joined(outer.uri, name.removesuffix("#")), schema)
+            known = Resource(_resolve_uri(outer.uri, name.removesuffix("#")), schema)
             self._of[id(schema)] = known
             self._by_uri.setdefault(known.uri, known)
         return known
@@ -68,7 +68,7 @@ class SchemaResources:
         address, fragment = urldefrag(reference)
         found = base
         if address:
-            known = self._by_uri.get(_joined(base.uri, address))
+            known = self._by_uri.get(_resolve_uri(base.uri, address))
             if known is None:
                 what = f"the schema refers to {reference[:120]}, outside of itself, and nothing is fetched"
                 raise InvalidSchema(what, place, todo="put what it refers to under $defs")
@@ -126,7 +126,7 @@ def _subschemas(schema: dict[str, Any]) -> Iterator[Any]:
             yield from value.values()
 
 
-def _joined(base: str, reference: str) -> str:
+def _resolve_uri(base: str, reference: str) -> str:
     try:
         return urljoin(base, reference)
     except ValueError:  # an invalid address in brackets

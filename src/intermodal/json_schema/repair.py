@@ -152,7 +152,7 @@ class _Repair:
             raise self._unclear()
         self._budget.spend(len(found[0]) // 64)
         self._at = found.end()
-        self._made.append('"' + _ESCAPE.sub(_escaped, found[1]) + '"')
+        self._made.append('"' + _ESCAPE.sub(_escape, found[1]) + '"')
 
     def _unclear(self) -> ValueError:
         if self._at >= len(self._text):
@@ -160,7 +160,7 @@ class _Repair:
         return ValueError(f"what stands at character {self._at} can be read in more than one way")
 
 
-def _escaped(found: re.Match[str]) -> str:
+def _escape(found: re.Match[str]) -> str:
     """Return a character or an escape as JSON requires it within a string."""
     after, plain = found.groups()
     if plain is not None:

@@ -67,7 +67,7 @@ class _Fields:
         ``said``: the description next to the reference that led here; ``within``: the references followed so far.
         """
         self._nodes -= 1
-        said = _said(schema) or said
+        said = _description(schema) or said
         if not isinstance(schema, Mapping) or self._nodes < 0 or self._left < 0 or depth > _DEPTH:
             return self._scalar(said, "")
         reference = schema.get("$ref")
@@ -141,7 +141,7 @@ def _kind(schema: Schema) -> str:
     return f"{said}, {schema['format'][:_SAID]}" if isinstance(schema.get("format"), str) else said
 
 
-def _said(schema: Any) -> str:
+def _description(schema: Any) -> str:
     said = schema.get("description") if isinstance(schema, Mapping) else None
     return " ".join(said.split())[:_SAID] if isinstance(said, str) else ""
 

@@ -465,7 +465,7 @@ def find_model(said: str, weights: WeightsStore, env: Mapping[str, str]) -> Size
             raise
         return anyio.run(_remote, source, env)
     except UnknownModel as unknown:
-        stored = _stored(said, env)
+        stored = _find_stored(said, env)
         if stored is None:
             raise UnknownModel(
                 "is neither a file, nor a name of pull --list, nor a model of Ollama, LM Studio or the hub's cache",
@@ -481,7 +481,12 @@ def name_of_tag(said: str, weights: WeightsStore, env: Mapping[str, str]) -> str
     Ollama's own models come first. Raises UnknownModel if the name matches several.
     """
     rows = [row.name for row in weights.rows() if row.runtime == "llama"]
-    if said in rows or said.startswith(REMOTE) or Path(said).expanduser().exists() or _stored(said, env) is not None:
+    if (
+        said in rows
+        or said.startswith(REMOTE)
+        or Path(said).expanduser().exists()
+        or _find_stored(said, env) is not None
+    ):
         return said
     found = models_of_tag(said, rows)
     check_unambiguous(said, found)
@@ -521,6 +526,6 @@ def _of_hub(said: str, weights: WeightsStore) -> str:
     return next((str(origin) for origin in origins if isinstance(origin, HubSource)), "")
 
 
-def _stored(said: str, env: Mapping[str, str]) -> StoredModel | None:
+def _find_stored(said: str, env: Mapping[str, str]) -> StoredModel | None:
     home = Path(env["HOME"]) if env.get("HOME") else None
     return next((model for model in stored_models(env, home) if model.name == said), None)

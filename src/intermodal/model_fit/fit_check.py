@@ -75,12 +75,12 @@ def compare_fit(wish: FitQuery, target: str, weights: WeightsStore, env: Mapping
     target = _address(target)
     place = _listening(target, env) if target.startswith(_WEB) else _place(target, env) if target else None
     if place is None and target.startswith(_WEB):
-        return _server(wish, _asked(target, wish.model, env), weights, env)
+        return _server(wish, _server_at(target, wish.model, env), weights, env)
     if place is not None:
-        return _server(wish, _started(place), weights, env)
+        return _server(wish, _running_server(place), weights, env)
     if target:
         return _log(wish, target, weights, env)
-    return _server(wish, _found(wish.model, weights, env), weights, env)
+    return _server(wish, _find_server(wish.model, weights, env), weights, env)
 
 
 def is_server(target: str, env: Mapping[str, str]) -> bool:
@@ -127,7 +127,7 @@ def _server(wish: FitQuery, found: ServerFootprint, weights: WeightsStore, env: 
     machine = this_machine(env)
     made = compare_memory(sized.shape, found, machine, today(), projector=projector, draft=draft)
     if made.correction is not None:
-        made = _kept(made, sized.where, env)
+        made = _save_comparison(made, sized.where, env)
     speed = None
     if found.settings is not None and (found.written or found.read):
         on = machine if found.settings.gpu_layers else without_cards(machine)
@@ -138,7 +138,7 @@ def _server(wish: FitQuery, found: ServerFootprint, weights: WeightsStore, env: 
     )  # fmt: skip
 
 
-def _kept(made: MemoryComparison, where: str, env: Mapping[str, str]) -> MemoryComparison:
+def _save_comparison(made: MemoryComparison, where: str, env: Mapping[str, str]) -> MemoryComparison:
     if made.correction is not None and save_correction(cache_dir(env), where, made.correction):
         return made
     return replace(made, correction=None, notes=(*made.notes, "the cache folder cannot be written: nothing is kept"))
@@ -153,13 +153,13 @@ def _file(said: str, found: ServerFootprint) -> str:
     return found.model
 
 
-def _found(model: str, weights: WeightsStore, env: Mapping[str, str]) -> ServerFootprint:
+def _find_server(model: str, weights: WeightsStore, env: Mapping[str, str]) -> ServerFootprint:
     """Return the server that serves a model: one of ``intermodal up``, otherwise one on a usual port."""
     where = "" if model.startswith(REMOTE) else find_model(model, weights, env).where
     for place in all_records(env):
         wanted = place.wanted() if where and _ready(place) is not None else None
         if wanted is not None and Path(wanted.model).resolve() == Path(where).resolve():
-            return _started(place)
+            return _running_server(place)
     locked: list[str] = []
     for address in USUAL:
         try:
@@ -178,7 +178,7 @@ def _found(model: str, weights: WeightsStore, env: Mapping[str, str]) -> ServerF
     )  # fmt: skip
 
 
-def _asked(address: str, model: str, env: Mapping[str, str]) -> ServerFootprint:
+def _server_at(address: str, model: str, env: Mapping[str, str]) -> ServerFootprint:
     """Return the server at ``address``, with its key if it wants one; keys of other programs are not sent."""
     try:
         return read_footprint(address, wanted=model)
@@ -216,7 +216,7 @@ def _ready(place: ServerRecords) -> ServerState | None:
     return state if state is not None and state.phase == "ready" and state.lives else None
 
 
-def _started(place: ServerRecords) -> ServerFootprint:
+def _running_server(place: ServerRecords) -> ServerFootprint:
     state = _ready(place)
     if state is None:
         raise Unreachable("does not run now", where=f"up.{place.name}", todo="start it: intermodal up MODEL",

@@ -158,7 +158,7 @@ async def hub_pull(
         raise UsageError(f"{model_name} names no repository of a hub", where="pull", todo="say hf:OWNER/REPO[:QUANT]")
     if before is not None and not update:
         return replace(await _again(before, reference, model_name, machine, env), cards=cards)
-    listed = await _listed(reference, model_name, env)
+    listed = await _list_files(reference, model_name, env)
     if before is not None:
         reference = _same_model(before, reference, listed)
     if has_onnx(listed, reference):
@@ -170,7 +170,7 @@ async def hub_pull(
     variants = _variants(listed, reference)
     projector = _projector(listed)
     vision = await _shape(reference.repo, projector.name, listed.revision, env) if projector is not None else None
-    chosen, found, why = await _chosen(variants, vision, reference, listed.revision, machine, env)
+    chosen, found, why = await _choose_variant(variants, vision, reference, listed.revision, machine, env)
     same = before is not None and before.revision == listed.revision and _COMMIT.fullmatch(listed.revision)
     sums = before.sums() if before is not None and same else {}  # for files without a listed checksum
     like = before or row or _row_of(reference.repo, chosen.quantization, weights)
@@ -199,7 +199,7 @@ async def as_pulled(wish: FitQuery, machine: Machine, env: Mapping[str, str]) ->
     if reference is None or wish.engine == "vllm" or (reference.file and not is_model(reference.file)):
         return wish, ""
     try:
-        listed = await _listed(reference, wish.model, env)
+        listed = await _list_files(reference, wish.model, env)
     except WeightsError:
         return wish, ""
     if not any(is_model(file.name) for file in listed.files):
@@ -208,7 +208,7 @@ async def as_pulled(wish: FitQuery, machine: Machine, env: Mapping[str, str]) ->
     chosen, why = variants[0], ""
     if len(variants) > 1:
         vision = await _shape(reference.repo, projector.name, listed.revision, env) if projector is not None else None
-        chosen, _, why = await _chosen(variants, vision, reference, listed.revision, machine, env)
+        chosen, _, why = await _choose_variant(variants, vision, reference, listed.revision, machine, env)
     at = "" if reference.revision == "main" else f"@{reference.revision}"
     beside = f"hf:{reference.repo}/{projector.name}{at}" if projector is not None else wish.projector
     return replace(wish, model=f"hf:{reference.repo}/{chosen.files[0].name}{at}", projector=beside), why
@@ -237,7 +237,7 @@ async def _again(
             where=name,
             todo=hint("add {update} to take that instead"),
         )
-    there = await _listed(
+    there = await _list_files(
         replace(reference, revision=before.revision), name, env, todo=hint("{update} takes the present files")
     )
     now = {file.name: file.sha256 for file in there.files}
@@ -251,7 +251,7 @@ async def _again(
         raise WeightsError(what, where=before.name, todo=hint("find out why; add {update} to take the present files"))
     moved = ""
     if before.requested != before.revision:
-        moved = (await _listed(replace(reference, revision=before.requested), name, env)).revision
+        moved = (await _list_files(replace(reference, revision=before.requested), name, env)).revision
     moved = moved if moved != before.revision else ""
     if before.runtime != "llama":
         return HubPull(model=before, report=None, moved=moved, room=float(machine.free))
@@ -277,7 +277,7 @@ def _path(model: LockedModel, name: str) -> str:
     return next(file.path for file in model.files if file.name == name)
 
 
-async def _listed(reference: HubReference, name: str, env: Mapping[str, str], todo: str = "") -> HubListing:
+async def _list_files(reference: HubReference, name: str, env: Mapping[str, str], todo: str = "") -> HubListing:
     try:
         return await list_repository(reference, env)
     except SourceFailed as failed:
@@ -356,7 +356,7 @@ def _projector(listed: HubListing) -> HubFile | None:
     return min(found, key=place, default=None)
 
 
-async def _chosen(
+async def _choose_variant(
     variants: Sequence[Variant], vision: ModelShape | None, reference: HubReference, revision: str, machine: Machine,
     env: Mapping[str, str],
 ) -> tuple[Variant, FitReport, str]:  # fmt: skip
@@ -365,7 +365,7 @@ async def _chosen(
     Only headers of candidates are read: quantizations of one model differ by the size of their files, so the demand of
     the others is estimated from the first.
     """
-    ranked = _ranked(variants)
+    ranked = _rank(variants)
     tried: dict[str, FitReport] = {}
 
     async def sized(variant: Variant) -> FitReport:
@@ -397,7 +397,7 @@ async def _chosen(
     return smallest, own, f"the smallest of {len(ranked)}: none certainly fits"
 
 
-def _ranked(variants: Sequence[Variant]) -> list[Variant]:
+def _rank(variants: Sequence[Variant]) -> list[Variant]:
     """Sort variants by loss of quality, then by size. 16-bit variants are left out if there are others."""
     usual = [each for each in variants if each.quantization not in _WHOLE] or list(variants)
     return sorted(usual, key=lambda each: (_loss(each.quantization), each.size))
@@ -550,7 +550,7 @@ async def onnx_pull(
     """
     files = {file.name: file for file in listed.files}
     config = await _config(reference, listed, source, env)
-    selection = _taken(files, config, reference)
+    selection = _select_onnx_files(files, config, reference)
     traits = _onnx_traits(selection, config)
     sums = {file.name: await _sum(file, reference, listed, source, env) for file in selection.files}
     return LockedModel(
@@ -592,7 +592,9 @@ async def _config(reference: HubReference, listed: HubListing, source: str, env:
     return found
 
 
-def _taken(files: Mapping[str, HubFile], config: Mapping[str, Any], reference: HubReference) -> OnnxSelection:
+def _select_onnx_files(
+    files: Mapping[str, HubFile], config: Mapping[str, Any], reference: HubReference
+) -> OnnxSelection:
     """Return the files of the model in the requested variant, or the best one."""
     if _TWO_SIDES.search(str(config.get("model_type", "")).lower()):
         return _two_sides(files, config, reference)

@@ -238,10 +238,10 @@ def fold_text(text: str) -> str:
     >>> fold_text("Résume ça！")
     'resume ca!'
     """
-    return _unmarked(text.lower())
+    return _without_accents(text.lower())
 
 
-def _unmarked(text: str) -> str:
+def _without_accents(text: str) -> str:
     return text if text.isascii() else _MARKS.sub("", unicodedata.normalize("NFKD", text))
 
 
@@ -253,14 +253,14 @@ def _signs(latin: bool) -> tuple[_Cue, ...]:
     for kind, rows in (_LATIN if latin else _OTHERS).items():
         orders = "|".join(order for order, _ in rows if order)
         phrases = "|".join(phrase for _, phrase in rows if phrase)
-        found.append(_Cue(kind, _compiled(f"(?:{orders}){end}") if orders else None, _compiled(phrases)))
+        found.append(_Cue(kind, _compile(f"(?:{orders}){end}") if orders else None, _compile(phrases)))
     return tuple(found)
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compile(pattern: str) -> re.Pattern[str]:
     for word, meant in _WORDS.items():
         pattern = pattern.replace(word, meant)
-    return re.compile(_unmarked(pattern))
+    return re.compile(_without_accents(pattern))
 
 
 def answer_kind(start: str, latin: bool) -> str | None:

@@ -148,7 +148,9 @@ def sentences(question: str) -> tuple[str, ...]:
     whole = " ".join(question.split())
     if len(whole) <= WHOLE:
         return (whole,) if whole else ()
-    found = list(dict.fromkeys(_joined(text[:LONGEST].strip() for text in _END.split(question) if text.strip())))
+    found = list(
+        dict.fromkeys(_join_short_sentences(text[:LONGEST].strip() for text in _END.split(question) if text.strip()))
+    )
     if len(found) > SENTENCES:  # without question marks, prefer sentences at either end
         last = len(found) - 1
         order = sorted(
@@ -190,7 +192,7 @@ def embedded_form(sentence: str) -> str:
     return unicodedata.normalize("NFKC", sentence).lower().strip(_AT_ENDS) or sentence
 
 
-def _joined(parts: Iterable[str]) -> Iterator[str]:
+def _join_short_sentences(parts: Iterable[str]) -> Iterator[str]:
     """Yield sentences, with short ones joined to the previous sentence for context: "He seems upset. Is he?"."""
     before = ""
     for part in parts:
@@ -258,14 +260,14 @@ def _of_medium(medium: Medium, vectors: Reals, cosines: Reals, examples: Example
     if not len(cosines):
         return MediumNeeds(medium=medium)
     by_sentence = scores(medium, vectors, cosines, examples)
-    counts = _counted(by_sentence, joined)
+    counts = _rows_that_count(by_sentence, joined)
     by_sentence, cosines = by_sentence[counts], cosines[counts]
     asks = (by_sentence.max(axis=1) >= NEEDED) | (by_sentence[:, _PROPERTIES] >= PROPERTIES)
     if asks.any():
         by_sentence, cosines = by_sentence[asks], cosines[asks]
     best: dict[str, float] = dict(zip(OUTPUTS, map(float, by_sentence.max(axis=0)), strict=True))
     near = cosines.max(axis=0)
-    needed, unsure = _decided(medium, best)
+    needed, unsure = _decide_aspects(medium, best)
     far = near[_needing(medium, "", examples)].max(initial=-1.0) < NEAR
     if far:
         unsure += needed
@@ -279,7 +281,7 @@ def _of_medium(medium: Medium, vectors: Reals, cosines: Reals, examples: Example
     )
 
 
-def _counted(by_sentence: Reals, joined: int) -> NDArray[np.bool_]:
+def _rows_that_count(by_sentence: Reals, joined: int) -> NDArray[np.bool_]:
     """Return a mask of the rows that count: all except joined questions that are not certain.
 
     If a joined question certainly asks for properties of the file, all joined questions count, because the others ask
@@ -292,7 +294,7 @@ def _counted(by_sentence: Reals, joined: int) -> NDArray[np.bool_]:
     return np.asarray(~alone | sure)
 
 
-def _decided(medium: Medium, best: Mapping[str, float]) -> tuple[list[Aspect], list[Aspect]]:
+def _decide_aspects(medium: Medium, best: Mapping[str, float]) -> tuple[list[Aspect], list[Aspect]]:
     """Return the aspects that are needed, and those that may be.
 
     If words are not enough, at least one aspect beyond words is among the needs; if they are, none is.
@@ -409,7 +411,7 @@ def load_examples(path: Path = VECTORS) -> Examples:
         texts=texts,
         vectors=of_length_one(whole),
         needing=_texts_needing(head.rows, places),
-        weights=spread(weights, np.array([places[text] for text, _ in pairs]), [medium for _, medium in pairs]),
+        weights=spread_weights(weights, np.array([places[text] for text, _ in pairs]), [medium for _, medium in pairs]),
         base=base[0],
         nets=tuple(_net(layers[first : first + 4]) for first in range(0, len(layers), 4)),
     )
@@ -450,7 +452,7 @@ def _texts_needing(rows: tuple[ExampleRow, ...], places: dict[str, int]) -> dict
     }
 
 
-def spread(weights: Reals, places: Places, media: list[str]) -> dict[str, Reals]:
+def spread_weights(weights: Reals, places: Places, media: list[str]) -> dict[str, Reals]:
     """Return the weights of each text for votes on each medium, from the weights of text-medium pairs."""
     count = int(places.max(initial=-1)) + 1
     found: dict[str, Reals] = {}

@@ -385,7 +385,7 @@ def list_images(paths: Iterable[str | Path]) -> dict[str, FileStamp]:
     for given in paths:
         path = Path(given).expanduser()
         if path.is_dir():
-            _walk(path, found)
+            _collect_stamps(path, found)
             continue
         try:
             stat = path.stat()
@@ -412,7 +412,7 @@ def canonical_path(path: Path) -> str:
     return plain if same else os.path.realpath(path)
 
 
-def _walk(folder: Path, found: dict[str, FileStamp]) -> None:
+def _collect_stamps(folder: Path, found: dict[str, FileStamp]) -> None:
     waiting = [canonical_path(folder)]
     while waiting:
         entries = _entries(waiting.pop())

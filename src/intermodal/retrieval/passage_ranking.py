@@ -185,7 +185,7 @@ def ranking_endpoints(
         if not able:
             hosts = ", ".join(policy.hosts)
             raise NoRoute(f"no model that ranks is at {hosts}", todo="leave the host out, or name another")
-    reasons = [(each, _kept_out(catalog, each, policy, work)) for each in able]
+    reasons = [(each, _exclusion_reason(catalog, each, policy, work)) for each in able]
     free = [each for each, why in reasons if why is None]
     if not free:
         what, todo = next(why for _, why in reasons if why is not None)
@@ -198,7 +198,7 @@ def ranking_endpoints(
     return sorted(best, key=order)
 
 
-def _kept_out(
+def _exclusion_reason(
     catalog: Catalog, endpoint: Endpoint, policy: Policy | None, work: RankingWork | None
 ) -> tuple[str, str] | None:
     """Return why an endpoint may not receive passages, and the fix; None if it may."""

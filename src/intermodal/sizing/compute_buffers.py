@@ -37,7 +37,7 @@ def compute_buffer(shape: ModelShape, settings: ServingSettings, *, on_device: b
     """Return the size of the compute buffer on the GPU (``on_device``) or on the host."""
     found = compute_graph(shape, settings, _DEVICE_ALIGN if on_device else _HOST_ALIGN)
     if found is not None:
-        return _laid_out(shape, settings, found.device_size() if on_device else found.size())
+        return _allocated_size(shape, settings, found.device_size() if on_device else found.size())
     middle = _formula(shape, settings)
     return between(middle * _SLACK[0], middle, middle * _SLACK[1], "formula of the compute buffer")
 
@@ -46,12 +46,12 @@ def input_buffer(shape: ModelShape, settings: ServingSettings) -> Quantity:
     """Return the size of the input buffer on the host when the layers run on a GPU."""
     found = compute_graph(shape, settings, _HOST_ALIGN)
     if found is not None:
-        return _laid_out(shape, settings, found.host_size())
+        return _allocated_size(shape, settings, found.host_size())
     middle = _masks(shape, settings) + 2 * _FLOAT * shape.embd * cache_cells(settings).ubatch
     return between(middle * _SLACK[0], middle, middle * _SLACK[1], "formula of the compute buffer")
 
 
-def _laid_out(shape: ModelShape, settings: ServingSettings, size: int) -> Quantity:
+def _allocated_size(shape: ModelShape, settings: ServingSettings, size: int) -> Quantity:
     """Return the allocated size as a range.
 
     Builds before October 2026 have no mixed batch of tokens and embeddings, so they need two vectors per token less.

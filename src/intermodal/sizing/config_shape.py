@@ -39,7 +39,7 @@ def config_shape(
     used = min(said.count("num_experts_per_tok", "num_experts_per_token", "moe_topk"), experts)
     layers, problems = _layers(said, count, whole - embeddings - output, routed)
     if experts and not routed:
-        routed = _routed(said, layers, experts, whole, numbers)
+        routed = _routed_bytes(said, layers, experts, whole, numbers)
         layers, problems = _layers(said, count, whole - embeddings - output, routed)
     kept = sum(layer.weights for layer in layers)
     share = routed / whole if whole else 0.0
@@ -92,7 +92,7 @@ def _sums(
     return table, 0 if tied else table, 0, weights, weights // each
 
 
-def _routed(said: _ConfigCounts, layers: Sequence[Layer], experts: int, whole: int, numbers: int) -> int:
+def _routed_bytes(said: _ConfigCounts, layers: Sequence[Layer], experts: int, whole: int, numbers: int) -> int:
     """Return the bytes of routed experts computed from their widths, if the single tensors are not known."""
     width = said.count("moe_intermediate_size", "expert_ffn_hidden_size") or said.count("intermediate_size")
     mixed = max(0, len(layers) - said.count("first_k_dense_replace"))

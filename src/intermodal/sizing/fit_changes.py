@@ -28,7 +28,7 @@ from intermodal.sizing.placement import (
     place_quantized,
     with_context,
 )
-from intermodal.sizing.quantizations import QUANTIZATIONS, USUAL, Quantization, bits, requantized
+from intermodal.sizing.quantizations import QUANTIZATIONS, USUAL, Quantization, bits, requantize
 from intermodal.sizing.server_command import ModelReference, format_context, server_command
 from intermodal.sizing.shape import ALL, ModelShape, ServingSettings
 from intermodal.sizing.speed import model_speed
@@ -136,7 +136,7 @@ def _attempts(subject: ModelReference, now: PlacedModel, machine: Machine) -> It
     yield from _other_card(subject, now, machine)
 
 
-def _cached(settings: ServingSettings, kind: str) -> ServingSettings:
+def _with_cache_type(settings: ServingSettings, kind: str) -> ServingSettings:
     return replace(settings, type_k=kind, type_v=kind, flash_attention=True)
 
 
@@ -145,7 +145,7 @@ def _caches(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iter
     if now.settings.type_k not in ("f16", "bf16", "f32") or not _divides(now):
         return
     for kind, loss in CACHE_LOSS.items():
-        placed = place_again(now, _cached(now.settings, kind), machine)
+        placed = place_again(now, _with_cache_type(now.settings, kind), machine)
         yield _Attempt(
             what=f"keep keys and values as {kind}", placed=placed, machine=machine,
             quantization=subject.quantization, loss=loss, words=(_cache_words(kind),),
@@ -167,7 +167,7 @@ def _cache_words(kind: str) -> str:
 
 def _shorter(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iterator[_Attempt]:
     for kind in ("", "q8_0") if now.settings.type_k == "f16" and _divides(now) else ("",):
-        settings = _cached(now.settings, kind) if kind else now.settings
+        settings = _with_cache_type(now.settings, kind) if kind else now.settings
         tried = place_again(now, settings, machine)
         most = min(largest_context(tried, machine), _each(now.settings) - 1) // 256 * 256
         if most >= LEAST_CONTEXT:
@@ -189,7 +189,7 @@ def _smaller(subject: ModelReference, now: PlacedModel, machine: Machine) -> Ite
     """
     best = ""
     for kind in ("", "q8_0") if now.settings.type_k == "f16" and _divides(now) else ("",):
-        settings = _cached(now.settings, kind) if kind else now.settings
+        settings = _with_cache_type(now.settings, kind) if kind else now.settings
         for name in USUAL:
             to = QUANTIZATIONS[name]
             if to.bits >= bits(now.shape) * 0.98 or name == best:
@@ -377,7 +377,7 @@ def _in_eight_bits(shape: ModelShape, serving: VllmSettings, judge: Judge) -> It
     """Yield 16-bit weights quantized to fp8 at load, and if that is not enough, with an fp8 cache as well."""
     if bits(shape) < 12:
         return
-    smaller = requantized(shape, FP8)
+    smaller = requantize(shape, FP8)
     yield VllmAttempt(what="make its weights fp8 when it loads", serving=serving, shape=smaller, cost=_FP8_WEIGHTS,
                   fp8=True, gives_up=("about no quality; cards before Ada gain room alone",))  # fmt: skip
     if serving.cache_bytes > 1 and not fits_all_requests(judge(smaller, serving), serving.slots):

@@ -125,8 +125,8 @@ def parse_card_name(words: str) -> CardName:
 def accelerators() -> tuple[Accelerator, ...]:
     """Return all rows; manually stated rows come first and replace others of the same name."""
     stated_rows = tuple(_rows("stated.csv"))
-    stated_names = {_whole(row.name) for row in stated_rows}
-    return (*stated_rows, *(row for row in _rows("accelerators.csv") if _whole(row.name) not in stated_names))
+    stated_names = {_name_key(row.name) for row in stated_rows}
+    return (*stated_rows, *(row for row in _rows("accelerators.csv") if _name_key(row.name) not in stated_names))
 
 
 def find_card(
@@ -140,7 +140,7 @@ def find_card(
     """
     rows = accelerators() if among is None else among
     name = parse_card_name(words)
-    found = _called(name, rows)
+    found = _match_rows(name, rows)
     if not found:
         raise UsageError(f"no graphics card is known as {words!r}", where=where, todo=_nearest(words, rows))
     sizes = sorted({size for row in found for size in row.memory})
@@ -164,13 +164,13 @@ def card_of_driver(name: str, memory: int) -> Accelerator | None:
     """
     near = [
         row
-        for row in _called(parse_card_name(name), accelerators())
+        for row in _match_rows(parse_card_name(name), accelerators())
         if any(0.93 * size <= memory <= 1.01 * size for size in row.memory)
     ]
     return _slowest(near) if near else None
 
 
-def _called(name: CardName, rows: tuple[Accelerator, ...]) -> tuple[Accelerator, ...]:
+def _match_rows(name: CardName, rows: tuple[Accelerator, ...]) -> tuple[Accelerator, ...]:
     """Return the rows that match a parsed name.
 
     Only named variants are required to match. A name without its series ("4090") matches if it fits one series only.
@@ -185,7 +185,7 @@ def _called(name: CardName, rows: tuple[Accelerator, ...]) -> tuple[Accelerator,
         ]
         same = series if len({parse_card_name(row.name).key for row in series}) == 1 else []
     if name.variants:
-        same = [row for row in same if set(name.variants) <= _mounted(row)]
+        same = [row for row in same if set(name.variants) <= _variants_of(row)]
     return tuple(same)
 
 
@@ -195,7 +195,7 @@ def _means(also: str, name: CardName, row: Accelerator) -> bool:
     return fits and (alias.key, alias.variants) == (name.key, name.variants)
 
 
-def _mounted(row: Accelerator) -> set[str]:
+def _variants_of(row: Accelerator) -> set[str]:
     """Return the variants of a row, with "sxm" added for "sxm5" because drivers write either."""
     variants = parse_card_name(row.name).variants
     return {*variants, *(each.rstrip("23456") for each in variants if each.startswith("sxm"))}
@@ -206,7 +206,7 @@ def _slowest(rows: Iterable[Accelerator]) -> Accelerator:
     return min(rows, key=lambda row: (row.bandwidth, row.compute))
 
 
-def _whole(name: str) -> tuple[str, tuple[str, ...], int]:
+def _name_key(name: str) -> tuple[str, tuple[str, ...], int]:
     parsed = parse_card_name(name)
     return parsed.key, parsed.variants, parsed.memory
 
@@ -242,7 +242,7 @@ def _nearest(words: str, rows: tuple[Accelerator, ...]) -> str:
             "16GB DDR5-5600",
         )
     keys = {parse_card_name(row.name).key: row.title for row in rows} | {
-        _whole(a)[0]: row.title for row in rows for a in row.also
+        _name_key(a)[0]: row.title for row in rows for a in row.also
     }
     key = parse_card_name(words).key
     near = get_close_matches(key, keys, _NEAR, 0.6) or _alike(key, words, rows)
@@ -314,7 +314,9 @@ def machine_of_options(gpus: Iterable[str], ram: str = "", *, cores: int = 8) ->
     Raises:
         UsageError: a GPU is unknown or a size is invalid.
     """
-    memory, bandwidth = parse_memory(ram) if ram else (0, between(*_assumed(2), "2 channels of DDR4 or DDR5, assumed"))
+    memory, bandwidth = (
+        parse_memory(ram) if ram else (0, between(*_bandwidth_range(2), "2 channels of DDR4 or DDR5, assumed"))
+    )
     found: list[tuple[Gpu, int]] = []
     for word in (each.strip() for given in gpus for each in given.split(",")):
         if word.lower() in _NO_CARD:
@@ -357,7 +359,7 @@ def with_assumptions(machine: Machine, measured: Quantity | None = None) -> Mach
     unified GPU is at most that of the machine.
     """
     shared = [gpu for gpu in machine.gpus if gpu.unified]
-    assumed = between(*_assumed(2), _ASSUMED_BASIS)
+    assumed = between(*_bandwidth_range(2), _ASSUMED_BASIS)
     bandwidth = measured or (_chip(shared) if shared else assumed)
     gpus = tuple(_with_free(gpu, machine) for gpu in machine.gpus)
     return replace(machine, gpus=gpus, bandwidth=bandwidth)
@@ -387,7 +389,7 @@ def parse_memory(words: str) -> tuple[int, Quantity]:
     if left.strip(" ,") or not 0 < amount <= _MOST_MEMORY or not 1 <= many <= 64:
         raise UsageError(f"{words!r} is no memory", where=setting("ram"), todo='write 64GB, or "64GB DDR5-5600 2ch"')
     if speed is None:
-        return int(amount), between(*_assumed(many), f"{with_noun(many, 'channel')} of DDR4 or DDR5, assumed")
+        return int(amount), between(*_bandwidth_range(many), f"{with_noun(many, 'channel')} of DDR4 or DDR5, assumed")
     peak = many * float(speed[1]) * 1e6 * 8
     return int(amount), exact(peak, f"{with_noun(many, 'channel')} of {speed[0]}, {peak / 1e9:.0f} GB/s")
 
@@ -402,7 +404,7 @@ def card(row: Accelerator, memory: int, free: int | None = None) -> Gpu:
     """Return a GPU with ``memory`` bytes and the facts of its row. ``free``: free bytes, None if unknown."""
     may = usable_memory(memory, row.limit) if row.unified else memory
     return Gpu(
-        name=row.title if _sized(row.title) or row.unified else f"{row.title} {memory / GIB:g} GB",
+        name=row.title if _states_memory(row.title) or row.unified else f"{row.title} {memory / GIB:g} GB",
         memory=may, free=may if free is None and row.unified else free, bandwidth=row.bandwidth, compute=row.compute,
         watts=row.watts, unified=row.unified, source=row.source,
     )  # fmt: skip
@@ -495,12 +497,12 @@ def _chip(cards: list[Gpu]) -> Quantity:
     return between(low, mid, high, f"the {fastest / 1e9:,.0f} GB/s of its chip, which the processor shares")
 
 
-def _assumed(channels: int) -> tuple[float, float, float]:
+def _bandwidth_range(channels: int) -> tuple[float, float, float]:
     low, mid, high = (peak * channels / 2 for peak in _TWO_CHANNELS)
     return low, mid, high
 
 
-def _sized(name: str) -> bool:
+def _states_memory(name: str) -> bool:
     return re.search(r"\d GB\b", name) is not None
 
 

@@ -192,7 +192,7 @@ def model_memory(
         UsageError: llama.cpp rejects these settings: a cache type whose blocks a row does not fill, quantized values
             without flash attention, no slot.
     """
-    _checked(settings)
+    _check_settings(settings)
     terms = [*_model_terms(shape, settings), *_projector_terms(settings), *_draft_terms(settings)]
     if settings.gpu_layers:
         terms.append(
@@ -204,7 +204,7 @@ def model_memory(
             )
         )
     low, mid, high = (beside + each * shape.vocab for beside, each in zip(_PROGRAM, _WORD, strict=True))
-    described = _described(shape, settings)
+    described = _description_bytes(shape, settings)
     own = between(low + described, mid + described, high + described, "measured beside the buffers")
     terms.append(MemoryTerm(name="program", device="host", amount=own, source="benchmarks/results/fit.md"))
     beside = [model.problems for model in (settings.projector, settings.draft) if model is not None]
@@ -218,7 +218,7 @@ def model_memory(
     )
 
 
-def _described(shape: ModelShape, settings: ServingSettings) -> float:
+def _description_bytes(shape: ModelShape, settings: ServingSettings) -> float:
     """Return the bytes of the graph's node descriptions beyond the nodes that ``_PROGRAM`` already includes."""
     layers = (*shape.layers, *shape.extra_layers)
     tensors = sum(len(layer.tensors) for layer in layers) + 3  # the token table, the output and its norm
@@ -226,7 +226,7 @@ def _described(shape: ModelShape, settings: ServingSettings) -> float:
     return float(max(0, nodes - _NODES) * _NODE)
 
 
-def _checked(settings: ServingSettings) -> None:
+def _check_settings(settings: ServingSettings) -> None:
     if settings.context < 1 or settings.slots < 1 or settings.ubatch < 1 or settings.batch < 1:
         raise UsageError("context, slots and batches are at least 1", where="model_memory", todo="say larger numbers")
     if settings.type_v not in ("f32", "f16", "bf16") and not settings.flash_attention:

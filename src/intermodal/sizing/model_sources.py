@@ -400,7 +400,7 @@ def _hub(env: Mapping[str, str], home: Path) -> Iterator[StoredModel]:
         if not folder.name.startswith("models--"):
             continue
         repo = folder.name.removeprefix("models--").replace("--", "/")
-        snapshots = sorted(_folders(folder / "snapshots"), key=_changed)
+        snapshots = sorted(_folders(folder / "snapshots"), key=_change_time)
         for snapshot in snapshots[-1:]:  # the newest revision
             found = list(_ggufs(snapshot, "hub", depth=3, prefix=f"{repo}/"))
             yield from found
@@ -474,7 +474,7 @@ def _size(file: Path) -> int:
         return 0
 
 
-def _changed(folder: Path) -> float:
+def _change_time(folder: Path) -> float:
     try:
         return folder.stat().st_mtime
     except OSError:

@@ -16,7 +16,7 @@ from intermodal.core.quantity import Quantity, between, total
 from intermodal.plans.machine import Machine
 from intermodal.sizing.machines import certain_memory, memory_for_models
 from intermodal.sizing.memory import Correction, MemoryTerm, ModelMemory, model_memory
-from intermodal.sizing.quantizations import OFF, Quantization, requantized
+from intermodal.sizing.quantizations import OFF, Quantization, requantize
 from intermodal.sizing.shape import ALL, ModelShape, ServingSettings
 
 Verdict = Literal["fits", "tight", "no", "unknown"]
@@ -95,7 +95,7 @@ def place_model(
     """Compute the memory that the model needs, and compare it with the machine's free memory."""
     if not machine.gpus and settings.gpu_layers:
         settings = replace(settings, gpu_layers=0)
-    needed = _divided(
+    needed = _add_per_gpu_costs(
         shape, model_memory(shape, settings, corrections), len(machine.gpus) if settings.gpu_layers else 0
     )
     if estimated:
@@ -122,7 +122,7 @@ def place_quantized(
     """Place the model in quantization ``to``, with estimated weights and no corrections; None keeps the file's own."""
     if to is None:
         return place_again(placed, settings, machine)
-    return place_model(requantized(placed.shape, to), settings, machine, estimated=True)
+    return place_model(requantize(placed.shape, to), settings, machine, estimated=True)
 
 
 def largest(most: int, fits: Callable[[int], bool], step: int = 1) -> int:
@@ -185,7 +185,7 @@ def _checks(needed: ModelMemory, settings: ServingSettings, machine: Machine) ->
     return tuple(found)
 
 
-def _divided(shape: ModelShape, needed: ModelMemory, cards: int) -> ModelMemory:
+def _add_per_gpu_costs(shape: ModelShape, needed: ModelMemory, cards: int) -> ModelMemory:
     """Add what every further GPU costs: its own buffers, and the rounding of its share to whole layers."""
     if cards < 2:
         return needed

@@ -110,7 +110,7 @@ def bits(shape: ModelShape) -> float:
     return shape.weights * 8 / shape.parameters if shape.parameters else 0.0
 
 
-def requantized(shape: ModelShape, to: Quantization) -> ModelShape:
+def requantize(shape: ModelShape, to: Quantization) -> ModelShape:
     """Return the shape of the model in another quantization, with estimated weights (range: ``OFF``)."""
     now = bits(shape)
     if not now:

@@ -61,23 +61,23 @@ def _retrying(event: Retrying) -> None:
     LOG.info("step %s is sent again in %.1f s", event.step, event.delay)
 
 
-def _rerouted(event: Rerouted) -> None:
+def _log_rerouted(event: Rerouted) -> None:
     LOG.warning("rerouted to %s", event.endpoint)
 
 
-def _replanned(event: Replanned) -> None:
+def _log_replanned(event: Replanned) -> None:
     LOG.warning("replanned after step %s: %s, plan %s", event.step, event.endpoint, event.plan)
 
 
-def _checked(event: Checked) -> None:
+def _log_checked(event: Checked) -> None:
     LOG.debug("check %s of step %s: %s", event.check, event.step, "problem" if event.problem else "fine")
 
 
-def _committed(event: Committed) -> None:
+def _log_committed(event: Committed) -> None:
     LOG.debug("first words from %s", event.endpoint)
 
 
-def _finished(event: Finished) -> None:
+def _log_finished(event: Finished) -> None:
     LOG.info("finished by %s: %s", event.endpoint, event.finish_reason)
 
 
@@ -87,11 +87,11 @@ _LOGGED: dict[type, Callable[[Any], None]] = {
     StepFinished: _step_finished,
     AttemptFailed: _attempt_failed,
     Retrying: _retrying,
-    Rerouted: _rerouted,
-    Replanned: _replanned,
-    Checked: _checked,
-    Committed: _committed,
-    Finished: _finished,
+    Rerouted: _log_rerouted,
+    Replanned: _log_replanned,
+    Checked: _log_checked,
+    Committed: _log_committed,
+    Finished: _log_finished,
 }
 
 

@@ -231,10 +231,10 @@ def redact(text: str, longest: int = LONGEST) -> str:
     """
     short = text if len(text) <= longest else f"{text[:longest]}…"
     if not short.isprintable():
-        short = "".join(letter if letter.isprintable() else _escaped(letter) for letter in short)
+        short = "".join(letter if letter.isprintable() else _escape(letter) for letter in short)
     return _SECRET.sub(r"\1…", short) if len(short) > 12 else short
 
 
-def _escaped(letter: str) -> str:
+def _escape(letter: str) -> str:
     number = ord(letter)
     return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"

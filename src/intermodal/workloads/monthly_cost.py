@@ -283,7 +283,7 @@ def text(cost: MonthlyCost) -> str:
 
 
 def headline(cost: MonthlyCost) -> str:
-    return f"{cost.name}: {_whole(cost.requests)} requests a month, prices of {cost.day}, USD a month"
+    return f"{cost.name}: {_format_count(cost.requests)} requests a month, prices of {cost.day}, USD a month"
 
 
 def by_modality(cost: MonthlyCost) -> Table:
@@ -303,7 +303,7 @@ def by_step(cost: MonthlyCost) -> Table:
     rows: list[tuple[str, ...]] = []
     for plan in cost.plans:
         name = plan.name
-        for op, what, endpoint, usd, tokens_in, out, hours in _grouped(plan):
+        for op, what, endpoint, usd, tokens_in, out, hours in _group_steps(plan):
             step = f"{op} {what}".strip()
             rows.append((name, step, endpoint or "-", dollars(usd), count(tokens_in), count(out), _time(hours)))
             name = ""
@@ -349,7 +349,7 @@ def sentences(cost: MonthlyCost, *, notes: bool = False) -> Iterator[str]:
 _Grouped = tuple[str, str, str, Quantity, Quantity, Quantity, Quantity]
 
 
-def _grouped(plan: PlanBill) -> Iterator[_Grouped]:
+def _group_steps(plan: PlanBill) -> Iterator[_Grouped]:
     """Yield the steps of a plan; if there are many, steps with the same operation and endpoint are merged."""
     alike: dict[tuple[str, str], list[int]] = {}
     for place, step in enumerate(plan.steps):
@@ -413,7 +413,7 @@ def seconds(quantity: Quantity) -> str:
     return _format_range(quantity, plain_seconds, " s")
 
 
-def _whole(value: float) -> str:
+def _format_count(value: float) -> str:
     return f"{value:,.0f}"
 
 
@@ -588,14 +588,18 @@ async def monthly_cost(workload: Workload, client: InputGatherer) -> MonthlyCost
     base = replace(await _inputs(workload, client), as_of=day)
     bills: list[PlanBill] = []
     for spec in workload.plans:
-        catalog = await _known(spec, client)
+        catalog = await _catalog_for(spec, client)
         bills.append(await offload(True, _bill, workload, spec, replace(base, catalog=catalog), client.env))
     return MonthlyCost(
-        name=workload.name, requests=workload.requests, day=day, assumed=tuple(_assumed(workload)), plans=tuple(bills)
+        name=workload.name,
+        requests=workload.requests,
+        day=day,
+        assumed=tuple(_assumptions(workload)),
+        plans=tuple(bills),
     )
 
 
-async def _known(spec: PlanSpec, client: InputGatherer) -> Catalog:
+async def _catalog_for(spec: PlanSpec, client: InputGatherer) -> Catalog:
     """Return the catalog with the models and hosts that a plan names, without opening any media."""
     words = (Message(role="user", parts=(Text(text=spec.name),)),)
     request = Request(messages=words, policy=Policy(model=spec.policy.model, hosts=spec.policy.hosts))
@@ -613,7 +617,7 @@ async def _inputs(workload: Workload, client: InputGatherer) -> Inputs:
     parts, facts = list(last.parts), list(opened.facts.parts)
     if not text and not files:
         parts, facts = [], facts[: len(facts) - 1]
-    for part, found in _imagined(workload, len(facts)):
+    for part, found in _hypothetical_parts(workload, len(facts)):
         parts.append(part)
         facts.append(found)
     messages = (*before, replace(last, parts=tuple(parts)))
@@ -624,7 +628,7 @@ async def _inputs(workload: Workload, client: InputGatherer) -> Inputs:
     return replace(opened, request=request, facts=Facts(parts=tuple(facts), question=needs), original_messages=())
 
 
-def _imagined(workload: Workload, first: int) -> Iterator[tuple[ContentPart, PartFacts]]:
+def _hypothetical_parts(workload: Workload, first: int) -> Iterator[tuple[ContentPart, PartFacts]]:
     """Yield the hypothetical parts with unique names."""
     times: dict[str, int] = {}
     for part in (part for part in workload.parts if part.piece is not None):
@@ -641,7 +645,7 @@ def _bill(workload: Workload, spec: PlanSpec, base: Inputs, env: Mapping[str, st
     catalog = priced.catalog(plannable(base.catalog, policy.hosts))
     inputs = replace(base, request=replace(base.request, policy=policy), catalog=catalog)
     try:
-        plan = _planned(inputs)
+        plan = _plan_with_price(inputs)
     except NoRoute as error:
         reason = error.worded("command line")  # as in the plans it is shown with
         return PlanBill(name=spec.name, refused=str(reason), reasons=reason.reasons)
@@ -655,7 +659,7 @@ def _bill(workload: Workload, spec: PlanSpec, base: Inputs, env: Mapping[str, st
     return replace(bill, warnings=(*bill.warnings, *priced.said(catalog, plan)))
 
 
-def _planned(inputs: Inputs) -> Plan:
+def _plan_with_price(inputs: Inputs) -> Plan:
     """Return the plan; if none with a known price exists and no limit was stated, one with an unknown price.
 
     Plans with an unknown price are only possible under the default limit.
@@ -673,7 +677,7 @@ def _planned(inputs: Inputs) -> Plan:
         raise
 
 
-def _assumed(workload: Workload) -> Iterator[str]:
+def _assumptions(workload: Workload) -> Iterator[str]:
     """Yield the assumptions made for unstated facts."""
     pieces = [part for part in workload.parts if part.piece is not None]
     if any(part.piece and part.piece.kind == "document" and part.letters == LETTERS_PER_PAGE for part in pieces):

@@ -244,7 +244,7 @@ _OUTPUTS: Mapping[str, Callable[[Mapping[str, Any]], Output]] = {
 
 def read_workload(path: Path, config: Config, env: Mapping[str, str]) -> Workload:
     """Read a workload file. Raises UsageError with file and line for an invalid document."""
-    return _workload(_check_document(_located(path)), path.parent, path.stem, Names(config, env))
+    return _workload(_check_document(_locate(path)), path.parent, path.stem, Names(config, env))
 
 
 def workload_of(
@@ -257,7 +257,7 @@ def workload_of(
     """
     if isinstance(document, str | PathLike):
         path = Path(document)
-        found, folder, name = _located(path), path.parent, path.stem
+        found, folder, name = _locate(path), path.parent, path.stem
     elif document is None or isinstance(document, Mapping):
         found, folder, name = document_of("workload", {"workload": 1, **(document or {})}), Path(), "workload"
     else:
@@ -278,7 +278,7 @@ class Names(NamedTuple):
     env: Mapping[str, str]
 
 
-def _located(path: Path) -> LocatedDocument:
+def _locate(path: Path) -> LocatedDocument:
     name = str(path)
     try:
         with path.open("rb") as file:
@@ -361,7 +361,7 @@ def _part(found: LocatedDocument, place: int, said: Mapping[str, Any], folder: P
             raise UsageError("file: nothing is fetched for a bill", where=where, todo="save it and name the file")
         return WorkloadPart(name=said.get("name", ""), file=str(folder / said["file"]))
     try:
-        piece = _imagined(kind, said[kind])
+        piece = _hypothetical_part(kind, said[kind])
     except IntermodalError as error:
         raise UsageError(f"{kind}: {error.what}", where=found.where((*at, kind)), todo=error.hints.todo) from None
     return WorkloadPart(
@@ -371,7 +371,7 @@ def _part(found: LocatedDocument, place: int, said: Mapping[str, Any], folder: P
     )  # fmt: skip
 
 
-def _imagined(kind: str, said: Any) -> CountablePart:
+def _hypothetical_part(kind: str, said: Any) -> CountablePart:
     if kind == "letters":
         return CountablePart(kind="text", name=f"text of {said:,} letters", chars=said, size=said)
     return _GRAMMAR[kind](said)

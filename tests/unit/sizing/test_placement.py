@@ -22,7 +22,7 @@ from intermodal.sizing.placement import (
     table_contexts,
     with_context,
 )
-from intermodal.sizing.quantizations import QUANTIZATIONS, bits, quantization, quantization_of, requantized
+from intermodal.sizing.quantizations import QUANTIZATIONS, bits, quantization, quantization_of, requantize
 from intermodal.sizing.server_command import ModelReference, server_command
 from intermodal.sizing.shape import ServingSettings
 from intermodal.sizing.speed import model_speed
@@ -231,7 +231,7 @@ def test_another_quantization_is_estimated_near_what_such_a_file_weighs() -> Non
 
 def test_the_files_own_weights_are_exact() -> None:
     assert placed(machine_of_options(["H100"])).memory.of("weights").certainty == "exact"
-    assert requantized(models.qwen3_30b_a3b(), QUANTIZATIONS["Q8_0"]).weights > models.qwen3_30b_a3b().weights
+    assert requantize(models.qwen3_30b_a3b(), QUANTIZATIONS["Q8_0"]).weights > models.qwen3_30b_a3b().weights
 
 
 def test_an_unknown_quantization_is_refused_with_the_nearest() -> None:
