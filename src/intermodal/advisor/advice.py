@@ -393,7 +393,8 @@ def _even(even: BreakEven) -> list[str]:
     if even.capacity.known:
         lines += _labelled_lines(
             "",
-            f"{_with_use(even.here, even.here_as)}: {numbers.count(even.capacity)} requests a month, {even.capacity.basis}",
+            f"{_with_use(even.here, even.here_as)}: {numbers.count(even.capacity)} requests a month, "
+            f"{even.capacity.basis}",
         )
     if even.queue:
         lines += _labelled_lines("", f"at your volume {even.queue}")

@@ -368,7 +368,8 @@ def _show(report: dict[str, Any], named: list[ServedName], found: list[ConfigFin
         meant = f"{each.stands_for}: " if each.stands_for != each.name else ""
         line("answers", f"{each.name} -> {meant}{each.answers or 'no endpoint'}")
     limits = report["limits"]
-    line("limits", f"{memory_size(limits['body_bytes'])} per body, {memory_size(limits['bodies_bytes'])} for all open bodies, "
+    line("limits", f"{memory_size(limits['body_bytes'])} per body, "
+                   f"{memory_size(limits['bodies_bytes'])} for all open bodies, "
                    f"{limits['connections']:,} connections; {limits['drain_seconds']:g} s to stop")  # fmt: skip
     for name, rate in report["rates"].items():
         line("rate", f"{name}: {count(rate.get('rpm'))} requests, {count(rate.get('tpm'))} tokens per minute")

@@ -215,7 +215,8 @@ def _beside(server: ManagedServer) -> str:
     said = [
         f"predicted {row.predicted.mid:,.0f} tokens remembered, {row.real:,.0f} are"
         if row.name == TOKENS
-        else f"predicted {memory_size(row.predicted.low)} to {memory_size(row.predicted.high)}, actual {memory_size(row.real)}"
+        else f"predicted {memory_size(row.predicted.low)} to {memory_size(row.predicted.high)}, "
+        f"actual {memory_size(row.real)}"
         for row in found
         if row.name in (PROCESS, TOKENS)
     ]

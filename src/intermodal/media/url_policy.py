@@ -109,7 +109,8 @@ def parse_url(text: str) -> UrlTarget:
     shown_host = f"[{host}]" if ":" in host else host
     shown_port = "" if port == _PORTS[scheme] else f":{port}"
     return UrlTarget(
-        scheme=scheme, host=host, port=port, path=_percent_encode(path) + question + _percent_encode(query), literal=literal,
+        scheme=scheme, host=host, port=port, literal=literal,
+        path=_percent_encode(path) + question + _percent_encode(query),
         shown=f"{scheme}://{shown_host}{shown_port}{path if path != '/' else ''}",
         name=printable(unquote(path.rpartition("/")[2])) or host,
     )  # fmt: skip

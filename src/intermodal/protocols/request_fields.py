@@ -67,6 +67,7 @@ def _ignored_fields(why: str, *names: str, nothing: tuple[Any, ...] = ()) -> dic
 
 _SAME = ("top_k", "min_p", "typical_p", "presence_penalty", "frequency_penalty", "repeat_penalty")
 _WHO = "no host is sent the user's id"
+_RETENTION = "how long a host keeps a prompt is left to it"
 _PRICE = "plans are priced for the usual service"
 _PROBABLE = "token probabilities are not returned to clients"
 _VENDORS = "a vendor's service of its own, which no plan counts on"
@@ -88,7 +89,7 @@ _CHATS: Mapping[str, Mapping[str, RequestField]] = {
                    nothing=(False, 0)),
         **_ignored_fields(_WHO, "user", "metadata"),
         **_ignored_fields("nothing is kept at a host", "store", nothing=(False,)),
-        **_ignored_fields("how long a host keeps a prompt is left to it", "prompt_cache_options", "prompt_cache_retention"),
+        **_ignored_fields(_RETENTION, "prompt_cache_options", "prompt_cache_retention"),
         **_ignored_fields(_PRICE, "service_tier", nothing=("auto",)),
         **_ignored_fields("predicted output is billed, and no plan counts it", "prediction"),
         **_ignored_fields(_VENDORS, "web_search_options", "moderation", "guardrails", "safe_prompt", "prompt_mode"),
@@ -110,7 +111,7 @@ _CHATS: Mapping[str, Mapping[str, RequestField]] = {
         **_ignored_fields(_PROBABLE, "top_logprobs", nothing=(0,)),
         **_ignored_fields(_WHO, "user"),
         **_ignored_fields(_PRICE, "service_tier", "reasoning.mode", nothing=("auto", "standard")),
-        **_ignored_fields("how long a host keeps a prompt is left to it", "prompt_cache_options", "prompt_cache_retention"),
+        **_ignored_fields(_RETENTION, "prompt_cache_options", "prompt_cache_retention"),
         **_ignored_fields("what does not fit is an error, and never cut", "truncation", nothing=("disabled",)),
         **_ignored_fields(_VENDORS, "access_programs", "context_management", "image", "max_tool_calls", "moderation"),
         **_ignored_fields("nothing is added to a stream", "stream_options"),

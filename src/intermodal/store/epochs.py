@@ -1,9 +1,9 @@
 """Epochs: the statistics that plans use, which change rarely and only for a reason.
 
 After every ``EPOCH_ROWS`` ended rows, the process that wrote the last of them recomputes the statistics; in a large
-store after an eighth of its rows, as one row among hundreds changes little (``due``). Only if a value changed
-materially do they become the next epoch, which is stored; planning reads the newest epoch and never writes. So two
-plans with a run or two between them are identical byte for byte, and an epoch does not depend on the version of the
+store after an eighth of its rows, as one row among hundreds changes little (``rows_until_update``). Only if a value
+changed materially do they become the next epoch, which is stored; planning reads the newest epoch and never writes. So
+two plans with a run or two between them are identical byte for byte, and an epoch does not depend on the version of the
 code that reads it. Before the first epoch, a row numbered 0 records how many rows were examined; otherwise a store in
 which all attempts failed would be read for every plan.
 """

@@ -3,8 +3,8 @@
 A row counts only if it is settled, without an error, not answered from an endpoint's own cache, not the repetition of a
 failed attempt, not one of several that a bench made at the same time, and not run while other programs kept the machine
 busier than usual: a machine that is always busy is planned for as such, but one busy hour does not define a speed. A
-recording that was skipped as silent says nothing about speed (see ``passed_over``). Loading is a separate statistic;
-the work of a cold row counts only if there are too few warm ones (a command line is always cold).
+recording that was skipped as silent says nothing about speed (see ``was_skipped_as_silent``). Loading is a separate
+statistic; the work of a cold row counts only if there are too few warm ones (a command line is always cold).
 
 Endpoints of one model are fitted together: while an endpoint has few rows, its values are shrunk towards those of the
 endpoint with the most rows instead of the prior, and values that differ by no more than chance are considered equal. So

@@ -84,7 +84,8 @@ _COLUMNS: dict[str, str] = {
     "output_estimated": f"CASE WHEN {_COMPARED} AND output_tokens IS NOT NULL"
     f" THEN {_as_integer_sql('COALESCE(est_output_tokens, 0)', '1e3')} ELSE 0 END",
     "output_counted": f"CASE WHEN {_COMPARED} THEN COALESCE(output_tokens, 0) ELSE 0 END",
-    "pico_estimated": f"CASE WHEN {_COMPARED} AND est_cost < {_VAST} THEN {_as_integer_sql('est_cost', '1e12')} ELSE 0 END",
+    "pico_estimated": f"CASE WHEN {_COMPARED} AND est_cost < {_VAST}"
+    f" THEN {_as_integer_sql('est_cost', '1e12')} ELSE 0 END",
     "pico_billed": f"CASE WHEN {_COMPARED} AND cost < {_VAST} THEN {_as_integer_sql('cost', '1e12')} ELSE 0 END",
 }
 _OF_ROWS = ", ".join(f"SUM({expression}) AS {name}" for name, expression in _COLUMNS.items())

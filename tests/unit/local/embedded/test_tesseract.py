@@ -170,7 +170,7 @@ def test_a_program_that_fails_leaves_lines_unread(tmp_path: Path, monkeypatch: p
 def test_without_it_nothing_is_read_and_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv(tesseract.PLACE, raising=False)
-    monkeypatch.setattr(tesseract, "_packaged", lambda: "")
+    monkeypatch.setattr(tesseract, "_packaged_program", lambda: "")
     assert tesseract.program() == ""
     assert tesseract.languages({"rus": "/w/rus"}) == {}
 
