@@ -20,7 +20,7 @@ def count(quantity: Quantity) -> str:
 def with_noun(number: int, thing: str, many: str = "") -> str:
     """Return a number with its noun in the singular or plural.
 
-    >>> counted(1, "image"), counted(1200, "image"), counted(2, "box", "boxes")
+    >>> with_noun(1, "image"), with_noun(1200, "image"), with_noun(2, "box", "boxes")
     ('1 image', '1,200 images', '2 boxes')
     """
     return f"{number:,} {thing if number == 1 else many or thing + 's'}"
@@ -51,7 +51,7 @@ def size(amount: float) -> str:
 def memory_size(amount: float) -> str:
     """Return an amount of bytes in memory in binary units: 98 MiB, 1.6 GiB.
 
-    >>> held(98 << 20), held(1.6 * 2**30)
+    >>> memory_size(98 << 20), memory_size(1.6 * 2**30)
     ('98 MiB', '1.6 GiB')
     """
     return f"{amount / 2**30:.1f} GiB" if amount >= 2**30 else f"{amount / 2**20:.0f} MiB"

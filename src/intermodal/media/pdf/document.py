@@ -502,7 +502,7 @@ def layer_notes(pages: Sequence[PageFacts]) -> tuple[str, ...]:
 def _page_list(numbers: list[int]) -> str:
     """Return pages as text, naming at most five.
 
-    >>> _listed([4]), _listed([1, 2, 3, 4, 5, 6, 7])
+    >>> _page_list([4]), _page_list([1, 2, 3, 4, 5, 6, 7])
     ('page 4', 'pages 1, 2, 3, 4, 5 and 2 more')
     """
     shown = ", ".join(map(str, numbers[:5]))
