@@ -55,8 +55,9 @@ FOREIGN_WORD: Final = re.compile("[\u0370-\u1fff\uac00-\ud7af]{4,}")  # beside L
 # as three letters with up to 0.75.
 _LEAST_LETTERS = 2.4
 # Below this number of different letters, a sample needs this confidence: of 70 signs of two to five letters in seven
-# scripts, three were read in a wrong script, with 0.72, and nearly all others in the right one with 0.77 to 0.97.
-_SEVERAL_LETTERS, _SURE_OF_FEW = 6, 0.77
+# scripts, three were read in a wrong script, with 0.72, and drawn music as seven letters, with 0.68; nearly all others
+# in the right one with 0.77 to 0.97.
+_SEVERAL_LETTERS, _SURE_OF_FEW = 10, 0.77
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")  # Thai, Lao, Burmese, Khmer
 _MARGIN = 12  # pixels of paper around a line
 _SAMPLE = 3  # number of lines used to choose the language

@@ -143,7 +143,8 @@ def test_what_it_only_guesses_is_not_taken(tmp_path: Path, monkeypatch: pytest.M
         ("Дата", 94, "rus+eng"),
         ("вход", 70, ""),
         ("вход", 80, "rus+eng"),
-        ("выход на", 70, "rus+eng"),
+        ("выход на", 70, ""),
+        ("выход на перрон стоп", 70, "rus+eng"),
     ],
 )
 def test_shapes_that_look_like_a_letter_or_two_do_not_tell_a_script(
