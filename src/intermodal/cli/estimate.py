@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.errors import UsageError
+from intermodal.errors import InputMissing, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from intermodal.client.estimates import Estimate
     from intermodal.core.quantity import Quantity
@@ -63,6 +64,7 @@ def estimate(**given: Any) -> None:
         raise UsageError("nothing to count", todo="name a file, or imagine one: --image 1024x1024")
     if [*given["texts"], *given["files"]].count("-") > 1:
         raise UsageError("standard input can be read once", where="-", todo="write - for one text or for one file")
+    _check_files(given["files"])
     subject = find_priced_model(given["name"], load_config(os.environ), os.environ)
     rules = rules_of(subject, shipped_families(), day)
     pieces = (*_real(given, rules.rules.get("text", "")), *imagined)
@@ -73,6 +75,14 @@ def estimate(**given: Any) -> None:
         print_document("estimate", document(made))
     else:
         _echo(made, rules.rules.get("text", ""))
+
+
+def _check_files(files: Iterable[str]) -> None:
+    """Raise InputMissing for a sentence where a file is expected, as ``ask`` takes one."""
+    for file in files:
+        if " " in file.strip() and "://" not in file and not Path(file).exists():
+            todo = "check the path; to count words: echo WORDS | intermodal estimate --text -"
+            raise InputMissing("there is no such file", where=file, todo=todo)
 
 
 def _hypothetical_parts(given: Mapping[str, Any]) -> tuple[CountablePart, ...]:

@@ -69,7 +69,7 @@ def list_hosts(as_json: bool) -> None:
 
 
 @hosts.command(epilog=ADD_EPILOG)
-@click.argument("name")
+@click.argument("name", required=False, default="", metavar="NAME")
 @click.option("--base-url", default="", metavar="URL", help="Address of the server, its version included (…/v1).")
 @click.option(
     "--protocol",
@@ -104,6 +104,9 @@ def add(**given: Any) -> None:
     from intermodal.catalog.load import find_host
     from intermodal.config.config_file import snapshot_file
 
+    if not given["name"]:
+        own = "intermodal hosts add mybox --base-url http://127.0.0.1:8080/v1"
+        raise UsageError("no host is named", todo=f"name one that intermodal hosts lists, or a server of yours: {own}")
     shipped = find_host(given["name"], snapshot_file(os.environ))
     if shipped is not None and not given["base_url"]:
         _allow(shipped, given)

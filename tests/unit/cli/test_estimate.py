@@ -320,3 +320,10 @@ def test_a_model_that_could_be_pulled_is_priced_where_it_is_sold(cli: Cli) -> No
         assert asked(cli, "--model", name, "--image", "1000x1000", "--out-tokens", "10")["usd"]["mid"] != 0.0
     found = asked(cli, "--model", "embedded:google/gemma-3-4b-it", "--image", "1000x1000")
     assert found["usd"]["mid"] == 0.0, "named, it is what it is"
+
+
+def test_a_question_in_place_of_a_file_is_told_how_words_are_counted(cli: Cli) -> None:
+    """``ask`` and ``explain`` take the question first."""
+    done = cli("estimate", "Summarise this", "--model", "gpt-4o")
+    assert done.code == 3 and "Summarise this: there is no such file" in done.err
+    assert "intermodal estimate --text -" in done.err

@@ -192,3 +192,9 @@ def test_listings_of_different_servers_are_understood() -> None:
 def test_a_reply_that_lists_nothing_is_said(body: bytes) -> None:
     with pytest.raises(CallError, match="not with a list"):
         read_listing(200, body)
+
+
+def test_who_names_no_host_is_told_how_to_name_one(cli: Cli) -> None:
+    """Plans and ``doctor`` suggest ``intermodal hosts add`` as it is."""
+    done = cli("hosts", "add")
+    assert done.code == 2 and "intermodal hosts lists" in done.err and "--base-url" in done.err
