@@ -220,7 +220,7 @@ def test_a_letter_that_shapes_resemble_counts_among_others_of_its_script(
 )
 def test_two_figures_that_stand_apart_are_read(text: str, unread: bool) -> None:
     line = ocr._Line(text, 0.97, ((0, 0), (400, 0), (400, 20), (0, 20)), 0.9)
-    assert ocr._said(line) == (" ".join(text.split()), unread)
+    assert ocr._line_text(line) == (" ".join(text.split()), unread)
 
 
 def test_figures_are_the_same_in_every_script() -> None:
