@@ -123,7 +123,8 @@ def no_content_error(run: RouteRun, step: Transform | Call, missing: tuple[Empty
     )
     visual = all(state.opened.facts.parts[each.part].kind in ("image", "document") for each in missing)
     call = run.last_call()
-    return Reroute(error, call, "was given nothing of the files") if visual and call is not None else error
+    why = "found no words in the files" if run.words_alone else "was given nothing of the files"
+    return Reroute(error, call, why) if visual and call is not None else error
 
 
 def _nothing_in(empty: EmptyFile, transcript: Transcript | None) -> str:

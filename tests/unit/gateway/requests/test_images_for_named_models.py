@@ -19,6 +19,7 @@ from tests.unit.gateway.gateway_server import GatewayServer, config
 
 import intermodal
 from intermodal.errors import NoContentFound
+from intermodal.events import Note
 from intermodal.testing import FakeHost
 
 ROWS = """id = "{0}/seeing"; input = ["text", "image"]; context = 32000
@@ -155,6 +156,18 @@ def test_that_nothing_was_found_is_raised_in_python(text_host: FakeHost, tmp_pat
     (tmp_path / "blank.png").write_bytes(picture(size=(240, 240)))
     with intermodal.Client() as client, pytest.raises(NoContentFound, match="No text was found in blank.png"):
         client.ask("What does it say?", tmp_path / "blank.png", model="far/plain")
+
+
+def test_a_reader_that_finds_nothing_is_not_said_to_have_been_given_nothing(
+    text_host: FakeHost, tmp_path: Path
+) -> None:
+    """Where words alone are asked for, the reader's text would be the answer."""
+    (tmp_path / "blank.png").write_bytes(picture(size=(240, 240)))
+    notes: list[str] = []
+    with intermodal.Client() as client, pytest.raises(NoContentFound):
+        for event in client.stream("What does it say?", tmp_path / "blank.png"):
+            notes += [event.text] if isinstance(event, Note) else []
+    assert any("found no words in the files: going on with the fallback" in note for note in notes), notes
 
 
 def test_a_fallback_that_sees_looks_where_a_reader_found_nothing(tmp_path: Path, monkeypatch: Any) -> None:
