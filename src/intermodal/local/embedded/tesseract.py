@@ -222,7 +222,8 @@ def read_in_best_language(
         few = letters < _SEVERAL_LETTERS and sure < _SURE_OF_FEW and not script_known
         if sure > best and sure * letters >= least and not few:
             best, language = sure, each
-    return (read_lines(lines, language, threads), language) if best >= SURE else (nothing, TesseractLanguage(""))
+    enough = SURE if script_known else DOUBTED  # scribbled lines were read as three lines of Thai, with 0.61
+    return (read_lines(lines, language, threads), language) if best >= enough else (nothing, TesseractLanguage(""))
 
 
 def _letters(texts: Iterable[str]) -> int:

@@ -145,6 +145,7 @@ def test_what_it_only_guesses_is_not_taken(tmp_path: Path, monkeypatch: pytest.M
         ("вход", 80, "rus+eng"),
         ("выход на", 70, ""),
         ("выход на перрон стоп", 70, "rus+eng"),
+        ("выход на перрон стоп", 62, ""),
     ],
 )
 def test_shapes_that_look_like_a_letter_or_two_do_not_tell_a_script(
