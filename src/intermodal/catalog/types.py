@@ -618,7 +618,7 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, 
         """The vocabularies used to estimate texts of its models; includes "" for an unknown one."""
         return tuple(sorted({endpoint.model.vocabulary for endpoint in self.endpoints}))
 
-    def corrected(self, shortcomings: tuple[EndpointShortcoming, ...]) -> Catalog:
+    def apply_lessons(self, shortcomings: tuple[EndpointShortcoming, ...]) -> Catalog:
         """Apply shortcomings to the endpoints; returns the same object if nothing changes."""
         found: dict[str, Endpoint] = {}
         for each in shortcomings:

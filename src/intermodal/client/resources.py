@@ -47,7 +47,7 @@ def _replan(inputs: Inputs, upstreams: EndpointHealth, surface: Surface, request
     """Plan the rest of a run from the remaining budget and time, the finished steps, and the refusals of endpoints."""
     from intermodal.planner import plan_from
 
-    facts, catalog = upstreams.with_refusals(facts), upstreams.corrected(inputs.catalog)
+    facts, catalog = upstreams.with_refusals(facts), upstreams.apply_lessons(inputs.catalog)
     return plan_from(replace(inputs, request=request, facts=facts, catalog=catalog), surface)
 
 
@@ -231,9 +231,9 @@ class ClientResources:
 
     def _corrected(self, catalog: Catalog) -> Catalog:
         """Return the catalog with everything that was learned about its endpoints."""
-        found = self.known.corrected(catalog)
+        found = self.known.apply_lessons(catalog)
         if "_upstreams" in self.__dict__:  # a client that called nothing learned nothing
-            found = self._upstreams.corrected(found)
+            found = self._upstreams.apply_lessons(found)
         if found != self._last_catalog:  # an equal catalog is not replaced: the planner caches its index on the object
             self._last_catalog = found
         return self._last_catalog

@@ -461,7 +461,7 @@ class RouteRun:
             found[product.part] = (*found.get(product.part, ()), *product.pieces)
         return found
 
-    def finished(self, step: Transform | Call, **fields: object) -> Finished:
+    def finished_event(self, step: Transform | Call, **fields: object) -> Finished:
         known = Finished(
             endpoint=step.endpoint if isinstance(step, Call) else self._candidate.endpoint,
             cost=self.ledger.charges.cost,

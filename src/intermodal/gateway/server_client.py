@@ -172,6 +172,6 @@ class ServerClient(AsyncClient):
             self._catalogs[hosts, named] = held
         learned = self._upstreams.learned
         if held.learned != learned:
-            corrected = self._upstreams.corrected(held.catalog)
+            corrected = self._upstreams.apply_lessons(held.catalog)
             held = self._catalogs[hosts, named] = held._replace(learned=learned, corrected=corrected)
         return held.corrected

@@ -177,17 +177,17 @@ def test_what_was_learned_corrects_a_catalog_and_nothing_else(host: FakeHost) ->
     seeing, other = host.endpoint("seeing", input=("text", "image")), host.endpoint("other", input=("text", "image"))
     catalog = Catalog(endpoints=(seeing, other))
     upstreams = EndpointHealth()
-    assert upstreams.corrected(catalog) is catalog
+    assert upstreams.apply_lessons(catalog) is catalog
     upstreams.learn(EndpointShortcoming(endpoint="fake:seeing", lacks=("image",), message="no images"), 0.0)
     upstreams.learn(EndpointShortcoming(endpoint="fake:seeing", context=100), 0.0)
     upstreams.learn(EndpointShortcoming(endpoint="fake:seeing", images=2), 0.0)
     upstreams.learn(EndpointShortcoming(endpoint="fake:unknown", context=100), 0.0)
-    found = upstreams.corrected(catalog)
+    found = upstreams.apply_lessons(catalog)
     assert (found.by_id["fake:seeing"].input, found.by_id["fake:seeing"].context) == (("text",), 100)
     assert found.by_id["fake:seeing"].host.max_images == 2
     assert found.by_id["fake:seeing"].evidence.level == "observed"
     assert found.by_id["fake:other"] == other
-    assert upstreams.corrected(found) is found, "nothing new"
+    assert upstreams.apply_lessons(found) is found, "nothing new"
 
 
 @pytest.mark.anyio

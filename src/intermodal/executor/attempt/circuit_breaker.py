@@ -123,9 +123,9 @@ class EndpointHealth:
         refused = tuple(sorted(self._overfull[facts.tools.digest]))
         return replace(facts, tools=replace(facts.tools, refused=refused))
 
-    def corrected(self, catalog: Catalog) -> Catalog:
+    def apply_lessons(self, catalog: Catalog) -> Catalog:
         """Return the catalog with the learned limits applied."""
-        return catalog.corrected(self.learned) if self.learned else catalog
+        return catalog.apply_lessons(self.learned) if self.learned else catalog
 
     # ---- the breaker ---------------------------------------------------------------------------
 
@@ -147,7 +147,7 @@ class EndpointHealth:
         """Return True if the endpoint may be called now, other than as a probe."""
         if not self._breakers and not self._paused:
             return True
-        return not (self.is_open(endpoint) or self.paused_for(endpoint, now))
+        return not (self.is_open(endpoint) or self.pause_left(endpoint, now))
 
     def begin(self, endpoint: str, host: str, now: float, *, again: bool) -> TrackedCall:
         """Begin a call. ``again``: it is a resend that ``acquire`` has paid for, or that its host requested."""
@@ -198,7 +198,7 @@ class EndpointHealth:
         One request in ``EXPLORED_EVERY`` explores, and ``EXPLORED_MOST`` in total. An endpoint that is down is probed
         as the breaker allows. A request for which this returns False counts as one that did not explore.
         """
-        if self.paused_for(endpoint, now):
+        if self.pause_left(endpoint, now):
             return False
         if self.is_open(endpoint):
             return not self.seconds_open(endpoint, now)
@@ -227,7 +227,7 @@ class EndpointHealth:
     def pause(self, endpoint: str, until: float) -> None:
         self._paused[endpoint] = until
 
-    def paused_for(self, endpoint: str, now: float) -> float:
+    def pause_left(self, endpoint: str, now: float) -> float:
         """Return the seconds of the pause that the endpoint requested; 0 if it may be called now."""
         return max(0.0, self._paused.get(endpoint, now) - now)
 

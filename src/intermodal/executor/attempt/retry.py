@@ -246,7 +246,7 @@ async def wait_for_retry_after(caller: RunCaller, job: CallJob) -> None:
     Raises RateLimited if that exceeds the remaining time.
     """
     name, world = job.endpoint.id, caller.world
-    seconds = world.upstreams.paused_for(name, world.clock()) if caller.force else 0.0
+    seconds = world.upstreams.pause_left(name, world.clock()) if caller.force else 0.0
     if not seconds:
         return
     if caller.remaining is not None and seconds >= caller.remaining:

@@ -219,7 +219,7 @@ class StepCaller:
     def _give_up(self, attempt: CallAttempt | PriorAttempt) -> None:
         """Report an abandoned attempt, since it may have been paid for."""
         if isinstance(attempt, CallAttempt) and attempt.sent:
-            self.hint(attempt.given_up(self.at()))
+            self.hint(attempt.abandoned_event(self.at()))
 
     async def _tell(
         self, attempt: CallAttempt | PriorAttempt, error: errors.IntermodalError, decision: RetryDecision
@@ -369,7 +369,7 @@ class CallAttempt:
     def progress(self, fraction: float | None, note: str = "") -> None:
         self._caller.hint(StepProgress(step=self._job.step.id, fraction=fraction, note=note))
 
-    def sketched(self, picture: Drawn, done: int, steps: int) -> None:
+    def report_preview(self, picture: Drawn, done: int, steps: int) -> None:
         self._caller.hint(Sketched(step=self._job.step.id, picture=picture, done=done, steps=steps))
 
     # ---- the attempt --------------------------------------------------------------------------
@@ -430,7 +430,7 @@ class CallAttempt:
         """True if some of the request may have reached the endpoint."""
         return self._entry is not None and self._entry.sent
 
-    def given_up(self, at: float) -> AttemptFailed:
+    def abandoned_event(self, at: float) -> AttemptFailed:
         """Return the event for an attempt that was abandoned at a deadline or because of another failure."""
         cost = self.ending.charge.cost
         charged: Literal["no", "maybe"] = "no" if cost == 0 else "maybe"

@@ -130,7 +130,7 @@ class CompiledPlan:
         self._opening = BodyStart(endpoint, request, step, self.limit, chat.stream)
         self._start = adapter.start(self._opening)
         self._brief = self._brevity(chat, inputs)
-        added = (field for field in adapter.sent_as(endpoint.host) if field[0] not in ignored)
+        added = (field for field in adapter.forwarded_fields(endpoint.host) if field[0] not in ignored)
         self._kept = tuple(
             field for field in added
             if _says(field[0], inputs.request, chat) and not (self.schema is not None and field[0] == "output_config")
@@ -162,7 +162,7 @@ class CompiledPlan:
             return None
         return _Brevity(least, counts, (more - less) / (whole - least))
 
-    def shortened(self, usd: float, tokens: float) -> ShortenedCall | None:
+    def shorten(self, usd: float, tokens: float) -> ShortenedCall | None:
         """Return this call with a limit that fits the key's remaining ``usd`` and ``tokens``; None if it cannot be
         lowered.
 

@@ -123,7 +123,7 @@ class DirectAttempt:
                 self._sink.abandon(failure)
             raise
         except Exception:  # an internal error
-            self._left()
+            self._abandon()
             raise
 
     async def _send_when_connected(self) -> None:
@@ -134,7 +134,7 @@ class DirectAttempt:
             try:
                 connection = await self._new_connection()
             except errors.Unreachable as failure:
-                self._ended(failure)
+                self._on_exchange_end(failure)
                 return
             except asyncio.CancelledError:
                 task = asyncio.current_task()
@@ -171,7 +171,7 @@ class DirectAttempt:
             self._sink.release()
             return False
         self._over = self._sink.done
-        self._sink.admitted()
+        self._sink.confirm_admission()
         self._asks()
         self._listen()
         self._send(connection)  # first of all: everything else happens while the request is on its way
@@ -223,7 +223,7 @@ class DirectAttempt:
             self._sink.fail(problem)
         finally:
             self._let_go()
-            self._done(None)
+            self._call_over(None)
 
     def _end_late(self, error: errors.CallError) -> None:
         self._give_up("late", error.code)
@@ -239,12 +239,12 @@ class DirectAttempt:
             self._writer.when_caught_up(connection.resume)
         self._connection = connection
         self._account.sending(time.monotonic())
-        exchange.then(self._ended)
+        exchange.then(self._on_exchange_end)
         try:
             connection.send(compiled.target, compiled.body(self._chat, self._shortened), exchange, compiled.endpoint.id)
         except Exception as problem:  # an internal error
             connection.abort()
-            self._left()
+            self._abandon()
             self._sink.fail(problem)
             over, self._over = self._over, None  # it is settled: a client that leaves now abandons nothing
             self.forget()
@@ -270,7 +270,7 @@ class DirectAttempt:
         )
         self._sink.wait()
 
-    def _ended(self, error: errors.IntermodalError | None) -> None:
+    def _on_exchange_end(self, error: errors.IntermodalError | None) -> None:
         """End the exchange. Called by the connection, which must not see an internal error."""
         handed = None
         try:
@@ -279,7 +279,7 @@ class DirectAttempt:
         except Exception as problem:
             self._sink.fail(problem)
         finally:
-            self._done(handed)
+            self._call_over(handed)
 
     def cancel(self) -> None:
         """Cancel the attempt: the client left, or the server stops."""
@@ -287,14 +287,14 @@ class DirectAttempt:
             return
         self._exchange.over = True
         try:
-            self._left()  # its usage is reported with the rest
-            self._stopped()
+            self._abandon()  # its usage is reported with the rest
+            self._on_server_stop()
             self._sink.cancelled()
         finally:
             self._let_go()
-            self._done(None)
+            self._call_over(None)
 
-    def _done(self, failure: Unanswered | None) -> None:
+    def _call_over(self, failure: Unanswered | None) -> None:
         over, self._over = self._over, None
         self.forget()
         if over is not None:
@@ -314,7 +314,7 @@ class DirectAttempt:
             if not exchange.finish or (live and exchange.stopped):
                 connection.abort()  # its reply is no longer awaited
 
-    def _stopped(self) -> None:
+    def _on_server_stop(self) -> None:
         """End a stream that the server interrupts with an error event."""
         writer = self._writer
         if writer.status and not writer.ended and not writer.disconnected:
@@ -353,20 +353,20 @@ class DirectAttempt:
         return self._sink.metadata(self._account.counts, seconds, notes, self._usage.unreported)
 
     @property
-    def _reported(self) -> WireUsage:
+    def _reported_usage(self) -> WireUsage:
         usage = self._exchange.usage
         return _NO_USAGE if usage is None or usage.is_empty else usage
 
     @property
     def _usage(self) -> WireUsage:
         """The host's usage; of a stopped answer with the output that was counted here."""
-        usage, ours = self._reported, self._exchange.counted_here
+        usage, ours = self._reported_usage, self._exchange.counted_here
         return usage if ours is None else replace(usage, output_tokens=ours)
 
     def _notes(self, text: str) -> tuple[str, ...]:
         """Return the notes that the executor would have added to the answer."""
         exchange = self._exchange
-        made, thought = self._reported.output_tokens, self._reported.reasoning_tokens
+        made, thought = self._reported_usage.output_tokens, self._reported_usage.reasoning_tokens
         stopped = exchange.stopped and stop_note(
             self._compiled.endpoint.id, self._limit, looped=exchange.looped, overran=exchange.overran
         )
@@ -377,7 +377,7 @@ class DirectAttempt:
 
     def _wrong(self, exchange: UpstreamResponse) -> errors.CallError | None:
         """Return the error if a local server read fewer tokens than it was sent; None if it read all."""
-        given = self._reported.input_tokens
+        given = self._reported_usage.input_tokens
         return detect_truncated_prompt(self._compiled.endpoint, self._work, given, self._chat.words)
 
     def _found_wrong(self, live: StreamedResponse) -> errors.IntermodalError | Verdict | None:
@@ -403,9 +403,9 @@ class DirectAttempt:
         except BudgetExhausted as problem:
             if problem.deep:
                 return self._unchecked_error(problem)
-        return self._loop.create_task(self._judged_apart(text))
+        return self._loop.create_task(self._check_in_thread(text))
 
-    async def _judged_apart(self, text: str) -> errors.IntermodalError | None:
+    async def _check_in_thread(self, text: str) -> errors.IntermodalError | None:
         """Return the error of a long answer, checked in a thread."""
         try:
             return self._fault(await json_answer.run_in_thread(partial(self._compiled.parse, text)))
@@ -449,12 +449,12 @@ class DirectAttempt:
     def _end(self, error: errors.IntermodalError | None) -> Unanswered | None:
         self._first_word()
         if error is None and self._exchange.refused:
-            self._refused()
+            self._raise_refusal()
         if error is None and self._compiled.near and isinstance(self._exchange, BufferedResponse):
             error = self._wrong(self._exchange)
         if error is None:
             if not self._stands():
-                return self._handed_on()
+                return self._hand_over()
             self._record_success()
             return None
         if isinstance(error, errors.CallError):
@@ -464,12 +464,12 @@ class DirectAttempt:
 
     def _bill(self) -> None:
         """Compute the cost of the answer from the host's usage."""
-        self._account.billed = self._compiled.bill(self._reported, self._work, self._engine.caller.moment)
+        self._account.billed = self._compiled.bill(self._reported_usage, self._work, self._engine.caller.moment)
 
-    def _answered(self, code: str = "") -> AttemptEnding:
+    def _end_billed(self, code: str = "") -> AttemptEnding:
         """End an attempt whose answer was billed. ``code``: why it cannot be used."""
         exchange = self._exchange
-        usage, ours = self._reported, exchange.counted_here
+        usage, ours = self._reported_usage, exchange.counted_here
         return self._account.end(
             time.monotonic(), usage, out=usage.output_tokens if ours is None else ours, code=code,
             cut=exchange.finish == "length",
@@ -488,24 +488,24 @@ class DirectAttempt:
                 exchange.raw, chat.model, exchange.counted or compiled.adapter.uncounted, metadata, **more
             )
             self._sink.whole(body, self._account.counts)
-        ending = self._answered()
+        ending = self._end_billed()
         self._write(ending)
         self._report(ending, "answered")
         self._sink.answered(text, calls_of(exchange.calls) if exchange.calls else (), exchange.items)
 
-    def _handed_on(self) -> Unanswered:
+    def _hand_over(self) -> Unanswered:
         """Return an unusable answer that was not shown yet; a run continues from there."""
         self._bill()
-        ending = self._answered()
+        ending = self._end_billed()
         self._write(ending, runs=False)
-        return self._unanswered(None, ending, self._exchange.events())
+        return self._handover_report(None, ending, self._exchange.events())
 
     def _invalid(self, error: errors.IntermodalError) -> None:
         """End a stream whose text violates its schema: the client has read it, so the error can only be reported."""
         self._paid_in_vain(error, ended=error.code)
         self._break_off(error)
 
-    def _unanswered(
+    def _handover_report(
         self, error: errors.CallError | None, ending: AttemptEnding, events: Sequence[WireEvent] = ()
     ) -> Unanswered:
         tried = PriorAttempt(
@@ -514,7 +514,7 @@ class DirectAttempt:
         )  # fmt: skip
         return Unanswered(tried, "its call failed" if error is not None else "its answer has to be repaired")
 
-    def _refused(self) -> NoReturn:
+    def _raise_refusal(self) -> NoReturn:
         """Raise the model's refusal. No other model is tried."""
         error = refusal_error(self._compiled.endpoint, "".join(self._exchange.refusal), self._compiled.step.id)
         self._paid_in_vain(error, code=error.code)
@@ -528,7 +528,7 @@ class DirectAttempt:
         ``code``: the outcome of the attempt; ``ended``: the outcome of the run.
         """
         self._bill()
-        ending = self._answered(code)
+        ending = self._end_billed(code)
         self._write(ending, ended=ended)
         self._report(ending, "unusable", error.code)
 
@@ -544,14 +544,14 @@ class DirectAttempt:
         ending = self._account.fail(error, time.monotonic(), sent=exchange.first_at is not None or error.sent)
         self._write(ending, runs=shown)
         if not shown:
-            return self._unanswered(error, ending)
+            return self._handover_report(error, ending)
         if (lesson := context_lesson(error, compiled.endpoint)) is not None:
             self._engine.health.learn(lesson, time.monotonic())
         self._report(ending, "failed", error.code)
         self._break_off(error)
         return None
 
-    def _left(self) -> None:
+    def _abandon(self) -> None:
         """Abandon the attempt: the client left, or the server stops."""
         self._give_up("left", "cancelled")
 
@@ -563,7 +563,7 @@ class DirectAttempt:
         sent = self._connection is not None
         if self._exchange.judging:  # the answer is complete and must be paid for
             self._bill()
-            ending = self._answered()
+            ending = self._end_billed()
         else:
             ending = self._account.cancel(time.monotonic(), sent=sent)
         self._report(ending, how, "cancelled", sent=sent)
@@ -574,7 +574,7 @@ class DirectAttempt:
         sent: bool = True,
     ) -> None:  # fmt: skip
         """Have the caller charge and record the call."""
-        exchange, account, reported = self._exchange, self._account, self._reported
+        exchange, account, reported = self._exchange, self._account, self._reported_usage
         complete = how in ("answered", "unusable")
         first = account.first_at if self._chat.stream else None
         self._sink.ended(

@@ -124,7 +124,7 @@ class ProtocolAdapter:
         names -= {self.schema} if isinstance(opening.request.output, JsonOutput) else set()
         return join_object({name: raw for name, raw in fields.items() if name not in names})[:-1]
 
-    def sent_as(self, host: Host) -> tuple[tuple[str, bytes], ...]:
+    def forwarded_fields(self, host: Host) -> tuple[tuple[str, bytes], ...]:
         """Return the forwarded fields, each with the bytes that begin it for this host."""
         return tuple((name, b',"%b":' % self.named(name, host).encode()) for name in self.kept)
 

@@ -69,7 +69,7 @@ class DirectSink(Protocol):
         """
         ...
 
-    def admitted(self) -> None:
+    def confirm_admission(self) -> None:
         """Confirm that the reservation of ``admit_now`` is used: the request counts."""
         ...
 

@@ -159,8 +159,8 @@ async def generate_images(job: CallJob, world: Dependencies, line: AttemptContex
     assert call is not None
     assert call.size is not None, "the plan of a model that draws here has a size"
 
-    def sketched(sketch: ImagePreview) -> None:
-        line.sketched(Drawn(data=sketch.png), sketch.step, sketch.steps)
+    def report_preview(sketch: ImagePreview) -> None:
+        line.report_preview(Drawn(data=sketch.png), sketch.step, sketch.steps)
 
     await line.sending()
     settings = {
@@ -170,7 +170,7 @@ async def generate_images(job: CallJob, world: Dependencies, line: AttemptContex
     }  # fmt: skip
     picture = call.images[0].data if call.images else b""
     made = await world.runtimes.draw(
-        job.endpoint, settings, picture, call.mask, progress=line.progress, sketched=sketched
+        job.endpoint, settings, picture, call.mask, progress=line.progress, sketched=report_preview
     )
     line.loaded(made.load_seconds)
     drawn = tuple(Drawn(data=data, media_type=_TYPES[call.format]) for data in made.pictures)

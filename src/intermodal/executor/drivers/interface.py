@@ -148,7 +148,7 @@ class AttemptContext(Protocol):
 
     def progress(self, fraction: float | None, note: str = "") -> None: ...
 
-    def sketched(self, picture: Drawn, done: int, steps: int) -> None:
+    def report_preview(self, picture: Drawn, done: int, steps: int) -> None:
         """Report an intermediate image, after ``done`` of its steps."""
 
 

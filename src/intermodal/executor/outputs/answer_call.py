@@ -180,7 +180,7 @@ async def _generate(run: RouteRun, step: Call) -> Finished:
     await _remark(run, done, step, output_limit(step, request), looped=looped)
     outputs_speech.keep_for_voice(run, step, done.made.text)
     speech = await outputs_speech.native_speech(run, step, done.made)
-    return run.finished(
+    return run.finished_event(
         step, finish_reason=done.made.finish_reason or "stop", data=found.data, evidence=found.evidence,
         looped=looped, speech=speech, parts=done.made.parts, unread=partly_unread_files(stands_for, facts),
     )  # fmt: skip
@@ -306,7 +306,7 @@ async def _transcribe(run: RouteRun, step: Call) -> Finished:
         await run.state.emit(Committed(endpoint=step.endpoint))
         await run.state.emit(TextDelta(text=transcript.text))
     looped = checks.is_looping(transcript) or checks.repeats(transcript.text)
-    return run.finished(step, transcript=transcript, looped=looped)
+    return run.finished_event(step, transcript=transcript, looped=looped)
 
 
 async def _translate(run: RouteRun, step: Call) -> Finished:
@@ -314,7 +314,7 @@ async def _translate(run: RouteRun, step: Call) -> Finished:
     endpoint = run.state.endpoint(step)
     request, stands_for, transcript = await translation.translation_request(run, step)
     if transcript is not None and not transcript.text:
-        return run.finished(step, transcript=transcript)
+        return run.finished_event(step, transcript=transcript)
     facts = run.state.opened.facts.parts
     messages = prompt.chat_messages(request, stands_for, facts, endpoint.model.marks)
     job = await _job(run, step, endpoint, messages, stands_for, enforced=False)
@@ -343,7 +343,7 @@ async def _embed(run: RouteRun, step: Call) -> Finished:
     if done.made.contrastive is not None and done.made.contrastive.cut:
         what = f"the text is longer than {endpoint.id} reads, and was cut"
         await run.state.emit(Note(text=what, step=step.id, warns=True))
-    return run.finished(step, embedding=done.made.vector)
+    return run.finished_event(step, embedding=done.made.vector)
 
 
 async def _speak(run: RouteRun, step: Call) -> Finished:

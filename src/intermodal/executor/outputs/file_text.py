@@ -55,7 +55,7 @@ async def answer(run: RouteRun, step: Transform | Call) -> Finished:
     limit = request.sampling.max_tokens
     whole = text_of_files(stands_for, facts)
     text, reason = await offload(True, limit_text, whole, request.sampling, partial(run.state.world.count, COUNTED_BY))
-    finished = run.finished(step, finish_reason=reason, unread=partly_unread_files(stands_for, facts))
+    finished = run.finished_event(step, finish_reason=reason, unread=partly_unread_files(stands_for, facts))
     for note in answer_notes(reason, text, limit, called=False) if reason == "length" else ():
         await run.state.emit(Note(text=note, step=step.id, warns=True))
     await run.state.emit(Committed(endpoint=finished.endpoint))

@@ -46,7 +46,7 @@ async def draw(run: RouteRun, step: Call) -> Finished:
     if len(images) != output.count:
         what = f"{endpoint.id} made {len(images)} images, and {output.count} were asked for"
         await run.state.emit(Note(text=what, step=step.id))
-    return run.finished(step, images=images)
+    return run.finished_event(step, images=images)
 
 
 def _diffusion_work(run: RouteRun, endpoint: Endpoint) -> dict[str, float]:

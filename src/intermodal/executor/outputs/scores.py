@@ -69,7 +69,7 @@ async def score(run: RouteRun, step: Call) -> Finished:
     await run.state.emit(Note(text=scores_text(endpoint.model, independent=output.independent), step=step.id))
     await run.state.emit(Note(text=calibration_note(endpoint, step.task), step=step.id))
     await run.state.emit(Committed(endpoint=step.endpoint))
-    return run.finished(step, scores=found)
+    return run.finished_event(step, scores=found)
 
 
 async def _scores(run: RouteRun, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:

@@ -152,8 +152,8 @@ async def speak(run: RouteRun, step: Call, answering: Answering) -> Finished:
         await run.state.emit(Note(text=remark, step=step.id, warns=True))
     speech = await encode_speech(done.made, step, output)
     if answered is None:
-        return run.finished(step, speech=speech)
-    return run.finished(step, speech=speech, endpoint=answered.endpoint, finish_reason=answered.finish_reason)
+        return run.finished_event(step, speech=speech)
+    return run.finished_event(step, speech=speech, endpoint=answered.endpoint, finish_reason=answered.finish_reason)
 
 
 async def _answer_text(run: RouteRun, step: Call, answering: Answering) -> Finished | None:

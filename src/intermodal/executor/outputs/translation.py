@@ -118,7 +118,7 @@ async def translation_result(run: RouteRun, step: Call, answer: str, heard: Tran
     )
     await run.state.emit(Committed(endpoint=step.endpoint))
     await run.state.emit(TextDelta(text=transcript.text))
-    return run.finished(step, transcript=transcript)
+    return run.finished_event(step, transcript=transcript)
 
 
 def _length(run: RouteRun) -> float:

@@ -100,12 +100,14 @@ class InputPreparer:
         if facts.kind == "video" and endpoint.host.zone not in NEAR:
             return (
                 VideoInput(
-                    data=await self._whole(index), media_type=facts.media_type, seconds=facts.seconds.mid,
+                    data=await self._file_bytes(index), media_type=facts.media_type, seconds=facts.seconds.mid,
                     width=facts.width, height=facts.height,
                 ),
             )  # fmt: skip
         if facts.kind == "document" and endpoint.host.zone not in NEAR and facts.media_type == PDF:
-            return (DocumentInput(data=await self._whole(index), name=shown_name(facts.name), pages=len(facts.pages)),)
+            return (
+                DocumentInput(data=await self._file_bytes(index), name=shown_name(facts.name), pages=len(facts.pages)),
+            )
         raise errors.UnsupportedModality(
             f"cannot be sent {facts.name} as it is ({facts.kind})", where=endpoint.id, sent=False
         )
@@ -122,7 +124,7 @@ class InputPreparer:
                 found += [piece for piece in products[each.id].pieces if isinstance(piece, ImageInput)]
         return tuple(found)
 
-    async def _whole(self, index: int) -> bytes:
+    async def _file_bytes(self, index: int) -> bytes:
         """Return the unchanged bytes of a file, read when it is about to be sent."""
         data, name = self._opened.data(index), self._facts(index).name
         return data if isinstance(data, bytes) else await offload(True, data.whole, name)
@@ -147,7 +149,10 @@ class InputPreparer:
         facts = self._facts(index)
         if endpoint.host.zone not in NEAR and facts.media_type in endings and facts.size <= MAX_FILE_BYTES:
             return AudioInput(
-                seconds=facts.seconds.mid, data=await self._whole(index), media_type=facts.media_type, name=facts.name
+                seconds=facts.seconds.mid,
+                data=await self._file_bytes(index),
+                media_type=facts.media_type,
+                name=facts.name,
             )
         return as_wav_input(await self._decode_audio(index, progress))
 
@@ -159,7 +164,7 @@ class InputPreparer:
         if not as_it_is:
             small = CONTRASTIVE_SIDE if endpoint.model.matches_images else None
             return msgspec.structs.replace(await self._clean(index, small), detail=detail)
-        data = await self._whole(index)
+        data = await self._file_bytes(index)
         return ImageInput(data=data, media_type=facts.media_type, width=facts.width, height=facts.height, detail=detail)
 
     async def _clean(self, index: int, min_side: int | None = None) -> ImageInput:

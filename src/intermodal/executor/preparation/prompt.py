@@ -197,7 +197,7 @@ def _message_parts(given: Sequence[PromptItem]) -> tuple[WirePart, ...]:
     parts: list[WirePart] = []
     waiting: list[str] = []
 
-    def put(media: ImageInput | AudioInput | VideoInput | DocumentInput) -> None:
+    def add_media(media: ImageInput | AudioInput | VideoInput | DocumentInput) -> None:
         if waiting:
             parts.append(WireText(text="\n\n".join(waiting)))
             waiting.clear()
@@ -208,9 +208,9 @@ def _message_parts(given: Sequence[PromptItem]) -> tuple[WirePart, ...]:
             waiting.append(each)
         elif isinstance(each, DataBlock):
             for piece in _fence(each, word):
-                waiting.append(piece) if isinstance(piece, str) else put(piece)
+                waiting.append(piece) if isinstance(piece, str) else add_media(piece)
         elif not isinstance(each, TextInput):
-            put(each)
+            add_media(each)
     if waiting:
         parts.append(WireText(text="\n\n".join(waiting)))
     return tuple(parts)

@@ -58,7 +58,7 @@ async def count_on_servers(
     servers = _servers(request, catalog)[:MAX_SERVERS] if ask else []
     now = time.monotonic()
 
-    def wanted(endpoint: Endpoint, digest: str) -> bool:
+    def is_needed(endpoint: Endpoint, digest: str) -> bool:
         key = (endpoint.model.tokenizer, digest)
         return (
             endpoint.model.tokenizer not in known.get(digest, {}) and now - vain.get(key, -RETRY_AFTER) >= RETRY_AFTER
@@ -66,14 +66,17 @@ async def count_on_servers(
 
     long = [part for part in opened.facts.parts if part.kind == "text" and part.chars >= MIN_CHARS]
     texts = [
-        (e, part.digest, partial(opened.text, part.index)) for e in servers for part in long if wanted(e, part.digest)
+        (e, part.digest, partial(opened.text, part.index))
+        for e in servers
+        for part in long
+        if is_needed(e, part.digest)
     ]
     schema = opened.facts.schema
     if schema is not None and isinstance(request.output, JsonOutput) and schema.chars >= MIN_CHARS:
         say = partial(describe_schema, request.output.schema)
-        texts += [(e, schema.digest, say) for e in servers if wanted(e, schema.digest)]
+        texts += [(e, schema.digest, say) for e in servers if is_needed(e, schema.digest)]
     made = tool_definitions(request.tools) if request.tools else None
-    tooled = [] if made is None else [e for e in servers if wanted(e, made.facts.digest)]
+    tooled = [] if made is None else [e for e in servers if is_needed(e, made.facts.digest)]
     if texts or tooled:
         await _count(texts, tooled, made, known, env)
         requests = [(e, digest) for e, digest, _ in texts]

@@ -147,7 +147,7 @@ class ClientSink:
             ledger.room,
             lambda key: (0.0, 0.0),
         ):  # other requests may have reserved what was left; the last try takes the least amount
-            short = self._compiled.shortened(*room(self._asked.key))
+            short = self._compiled.shorten(*room(self._asked.key))
             if short is None:
                 break
             claim = replace(self._planned.claim, cost=short.bound.usd, tokens=short.bound.tokens.total)
@@ -157,7 +157,7 @@ class ClientSink:
                 return given
         return refusal
 
-    def admitted(self) -> None:
+    def confirm_admission(self) -> None:
         if self._context.ledger is not None:
             self._rates(self._context.ledger)
         self._asked.sent, self._asked.counted = 1, True

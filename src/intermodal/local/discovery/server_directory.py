@@ -93,7 +93,7 @@ class ServerDirectory:
         """Return every saved lesson about endpoints."""
         return read_lessons(self._folder)
 
-    def corrected(self, catalog: Catalog) -> Catalog:
+    def apply_lessons(self, catalog: Catalog) -> Catalog:
         """Return the catalog with all saved lessons applied."""
         return with_lessons(catalog, self.lessons, today())
 
