@@ -71,7 +71,7 @@ def probe(data: Data, name: str) -> dict[str, Any]:
         probed = _decoder("video.probe").probe(data, media_type, _decoder("image.decoder").text_density)
     else:
         probed = _decoder(_DECODERS[kind]).probe(read_whole(data, name) if kind == "image" else data, media_type)
-    if kind == "document" and any(page.pictured or page.figures for page in probed.pages):
+    if kind == "document" and any(page.is_image or page.figures for page in probed.pages):
         probed = _decoder("pdf.document").with_samples(data, probed, _decoder("image.decoder").text_density)
     if kind == "document":
         probed = msgspec.structs.replace(probed, notes=(*probed.notes, *_of_layers(probed.pages)))

@@ -175,12 +175,12 @@ class CatalogIndex:
             strength = known.tier(task) or known.tier("text-generation")
             level = _EVIDENCE.get(strength.evidence.level, 0.0) if strength is not None else 0.0
             opened = 0.5 if strength is not None and strength.evidence.checked else 0.0
-            sold = self._sold_for.get(known.model.id, 0.0) if task in _WRITES else 0.0
+            sold = self._lowest_price.get(known.model.id, 0.0) if task in _WRITES else 0.0
             found = self._standings[key] = (-level - opened, -sold, -(known.model.parameters or 0.0))
         return found
 
     @cached_property
-    def _sold_for(self) -> dict[str, float]:
+    def _lowest_price(self) -> dict[str, float]:
         """Return USD per million output tokens by model, at the cheapest host with a stated price.
 
         Free tiers are excluded.
@@ -192,7 +192,7 @@ class CatalogIndex:
                 found[endpoint.model.id] = min(price, found.get(endpoint.model.id, price))
         return found
 
-    def informed(self, statistics: Statistics) -> Statistics:
+    def with_sibling_statistics(self, statistics: Statistics) -> Statistics:
         """Return the statistics extended with those of the same model at other endpoints.
 
         Cached for the latest epoch.

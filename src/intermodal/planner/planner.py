@@ -143,7 +143,7 @@ def _check_hosts(case: PlanningCase) -> None:
 
     Not checked when replanning during a run, because other hosts may take over there.
     """
-    if case.resumed:
+    if case.is_replanning:
         return
     for name in case.policy.hosts:
         there = [endpoint for endpoint in case.index.catalog.endpoints if endpoint.host.id == name]
@@ -191,7 +191,7 @@ def _losing_less(case: PlanningCase, left: EligibleEndpoints, settled: FloorSear
     Room is gained by an answer shorter than the stated limit, and by counting images of unknown token count at their
     low estimate.
     """
-    if case.resumed or not any(group.inputs - {"text"} for group in left.by_job[case.job]):
+    if case.is_replanning or not any(group.inputs - {"text"} for group in left.by_job[case.job]):
         return settled
     stated = case.request.sampling.max_tokens is not None
     for hopeful in (False, True):
@@ -316,7 +316,7 @@ def plan_of_decision(decision: PlanDecision) -> Plan:
     fallbacks = tuple(builder.candidate(route) for route in decision.fallbacks)
     notes = [
         *decision.notes,
-        *found.search.kept_out(chosen),
+        *found.search.avoidable_loss_notes(chosen),
         *floor_notes(case, decision.left, decision.settled, chosen),
         *plan_notes(case, chosen, head),
         *([exploration_note(decision.explored.endpoint.id)] if decision.explored is not None else ()),

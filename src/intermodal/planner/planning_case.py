@@ -167,7 +167,7 @@ class PlanningCase(Struct):
         return policy.objective if policy.objective in ("best", "cheapest") and not policy.free_tiers else ""
 
     @property
-    def resumed(self) -> bool:
+    def is_replanning(self) -> bool:
         """Return whether the request is replanned during a run."""
         return any(part.outcomes for part in self.facts.parts)
 
@@ -192,7 +192,7 @@ class PlanningCase(Struct):
             self.rates_cache[endpoint.id] = found
         return found
 
-    def thought(self, endpoint: Endpoint, effort: ThinkingRequest) -> tuple[Quantity, float]:
+    def reasoning_tokens(self, endpoint: Endpoint, effort: ThinkingRequest) -> tuple[Quantity, float]:
         """Return the reasoning tokens of an endpoint, and the room for them in the answer's limit."""
         return reasoning_tokens(endpoint, self.statistics if endpoint.id in self.informed else NO_STATISTICS, effort)
 
@@ -280,7 +280,7 @@ def make_case(
     known = catalog_index(catalog)
     loaded = frozenset(machine.loaded)
     measured = frozenset(key.partition("|")[0] for key in statistics.rows)
-    statistics = known.informed(statistics)
+    statistics = known.with_sibling_statistics(statistics)
     aware = frozenset(key.partition("|")[0] for key in statistics.rows)
     json_schema = request.output.schema if isinstance(request.output, JsonOutput) else None
     schema = len(msgspec.json.encode(json_schema)) if json_schema is not None else 0

@@ -78,7 +78,7 @@ class PageFacts(Value):
         return bool(self.doubt) or (self.chars < SCANNED_BELOW and not self.layer_only)
 
     @property
-    def pictured(self) -> bool:
+    def is_image(self) -> bool:
         """Return whether the page's text is an image, with or without an invisible OCR layer."""
         return self.scanned or self.hidden
 

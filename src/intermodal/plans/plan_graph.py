@@ -228,14 +228,14 @@ class _Maker:
                 key=key, shape="part", kind=kind, title=f"{len(keys):,} more like these", column=column, hint=hint,
                 count=len(keys), lines=(CardLine(text=f"{names[0]} … {names[-1]}"),),
             )  # fmt: skip
-        name, size = self._called(keys[0])
+        name, size = self._name_and_size(keys[0])
         words = (" " if size.startswith("and ") else ", ").join(word for word in (kind, size) if word)
         return GraphNode(
             key=key, shape="part", kind=kind, title=name or "a part", column=column, hint=titles[0],
             count=native.count if native is not None else 1, lines=(CardLine(text=words),) if words else (),
         )  # fmt: skip
 
-    def _called(self, key: str) -> tuple[str, str]:
+    def _name_and_size(self, key: str) -> tuple[str, str]:
         """Return a part's name, and its size if the titles of its steps contain it."""
         name, size = _split_title(self._title(key))
         lengths = [_split_title(title)[1] for title in self._titles(key)]
@@ -277,7 +277,7 @@ class _Maker:
             if not host:
                 lines.append(CardLine(text=f"host {at}"))
         if len(steps) == 1 and first is not self._last:
-            name, size = self._called(str(PartRef(first.part)))
+            name, size = self._name_and_size(str(PartRef(first.part)))
             of = first.title.removeprefix(name).strip()
             note = first.note if isinstance(first, Transform) else ""
             lines += [CardLine(text=word) for word in (of if of != size else "", note) if word]

@@ -136,7 +136,7 @@ class _Layout:
         for host in dict.fromkeys([node.host for node in self._graph.nodes if node.host] + list(self._sent)):
             last = boxes[-1]
             boxes.append(self._host(host, last.top + last.high + 30, right, (lefts, widths), cards))
-        ways = self._ways(cards, lefts, axes, boxes[0].high)
+        ways = self._route_edges(cards, lefts, axes, boxes[0].high)
         return Layout(
             wide=right, high=boxes[-1].top + boxes[-1].high, cards=tuple(cards.values()), ways=ways, boxes=tuple(boxes)
         )
@@ -260,7 +260,7 @@ class _Layout:
 
     # ---- ways -----------------------------------------------------------------------------------
 
-    def _ways(
+    def _route_edges(
         self, cards: dict[str, Card], lefts: list[float], axes: list[float], border: float
     ) -> tuple[Edge, ...]:  # fmt: skip
         found: list[Edge] = []
@@ -347,7 +347,7 @@ def plan_svg(plan: Plan, name: str = "") -> str:
     for box in at.boxes:
         mover.box(box, leaves=bool(plan.chosen.sends))
     for way in at.ways:
-        mover.way(way)
+        mover.draw_edge(way)
     for card in at.cards:
         mover.card(card)
     lists.draw(picture, top + at.high + 16)
@@ -390,7 +390,7 @@ class _Moved:
         for place, line in enumerate(box.notes.lines):
             picture.text(left + _EDGE, top + 44 + place * _ROW, line.text, line.style)
 
-    def way(self, way: Edge) -> None:
+    def draw_edge(self, way: Edge) -> None:
         kind = "away" if way.away else "edge"
         line = "away-line thick" if way.away else "edge"
         self._picture.path(_rounded_path(way.corners, self._left, self._top), f"line {line}")

@@ -359,11 +359,11 @@ class _Sheet:
         sheet = self._timeline
         glyphs = self._glyphs
         planned, took = numbers.plain_seconds(sheet.planned), numbers.plain_seconds(sheet.took)
-        found = self._wrapped(f"timeline: {planned} s planned, {took} s taken", "  ")
+        found = self._wrap(f"timeline: {planned} s planned, {took} s taken", "  ")
         for row in sheet.rows:
             found += self._row(row)
         if sheet.marks:
-            found += self._marked()
+            found += self._mark_line()
         found += self._axis()
         found += [
             line
@@ -372,9 +372,9 @@ class _Sheet:
         ]
         legend = f"{glyphs.planned} planned  {glyphs.planned_load} planned loading  "
         legend += f"{glyphs.took} took  {glyphs.took_load} loading"
-        found += self._wrapped(legend, "")
+        found += self._wrap(legend, "")
         if not sheet.measured:
-            found += self._wrapped("when steps began was not recorded: they are drawn one after another", "")
+            found += self._wrap("when steps began was not recorded: they are drawn one after another", "")
         return [line.rstrip() for line in found]
 
     # ---- rows -----------------------------------------------------------------------------------
@@ -415,7 +415,7 @@ class _Sheet:
         count = len(self._timeline.marks)
         return [_LETTERS[place] if place < len(_LETTERS) else str(place + 1) for place in range(count)]
 
-    def _marked(self) -> list[str]:
+    def _mark_line(self) -> list[str]:
         """Return the line with the letters of the marks, shifted right if their columns collide."""
         cells = [" "] * (self._bar + 1)
         for letter, mark in zip(self._letters(), self._timeline.marks, strict=True):
@@ -444,9 +444,9 @@ class _Sheet:
 
     def _mark(self, letter: str, mark: TimelineMark) -> list[str]:
         when = f" {numbers.plain_seconds(mark.at)} s " if mark.at is not None else ""
-        return self._wrapped(f"{letter} {when} {clean(mark.text)}".replace("   ", "  "), "  ")
+        return self._wrap(f"{letter} {when} {clean(mark.text)}".replace("   ", "  "), "  ")
 
-    def _wrapped(self, words: str, indent: str) -> list[str]:
+    def _wrap(self, words: str, indent: str) -> list[str]:
         """Return lines no wider than the terminal, broken at spaces."""
         found: list[str] = []
         rest = words

@@ -104,7 +104,7 @@ def with_samples(data: Data, probed: MediaProbeResult, density: Callable[[Any], 
         page.number: msgspec.structs.replace(page, figures=once[page.number]) if page.figures else page
         for page in probed.pages
     }
-    some = [page for page in pages.values() if page.pictured][:MAX_PAGES_SAMPLED]
+    some = [page for page in pages.values() if page.is_image][:MAX_PAGES_SAMPLED]
     some += [page for page in pages.values() if page.figures][:MAX_PAGES_SAMPLED]
     looked_at: set[int] = set()
     until = time.monotonic() + _SAMPLE_SECONDS

@@ -392,7 +392,7 @@ class CandidateBuilder:
             output_tokens=quantity(out, "output kind and limit", 0),
             thought_tokens=self._reasoning_tokens(route, out),
             cost=quantity(cost, self._cost_basis(route), 8),
-            seconds=quantity(seconds, self._timed_by(route), 3),
+            seconds=quantity(seconds, self._seconds_basis(route), 3),
             load_seconds=quantity(rates.load, "cold start", 3) if self._is_cold(route) else Quantity(),
             memory=quantity(rates.memory, "resident when loaded", 0) if here else Quantity(),
             text=quantity(_plain_chars(out), "4 characters a token", 0) if case.job == "transcribe" else Quantity(),
@@ -403,12 +403,12 @@ class CandidateBuilder:
         case, endpoint = self.case, route.endpoint
         if case.job != "generate" or not route.rates.thought[HIGH]:
             return Quantity()
-        found, _ = case.thought(endpoint, case.effort)
+        found, _ = case.reasoning_tokens(endpoint, case.effort)
         most = out[HIGH]
         low, mid, high = (float(round(min(value, most))) for value in (found.low, found.mid, found.high))
         return between(low, mid, high, found.basis)
 
-    def _timed_by(self, route: Route) -> str:
+    def _seconds_basis(self, route: Route) -> str:
         """Return the basis of the seconds, which EXPLAIN shows for hosts."""
         if route.endpoint.host.zone in LOCAL_ZONES:
             return SPEED_BASIS
@@ -416,9 +416,9 @@ class CandidateBuilder:
 
     def _tokens_in(self, route: Route) -> Quantity:
         transcribes = self.case.job == "transcribe"
-        return Quantity() if transcribes else quantity(route.demand.total, self._counted_by(route), 0)
+        return Quantity() if transcribes else quantity(route.demand.total, self._token_basis(route), 0)
 
-    def _counted_by(self, route: Route) -> str:
+    def _token_basis(self, route: Route) -> str:
         return token_basis(self.case, route.group, route.rates, route.demand)
 
     def _cost_basis(self, route: Route) -> str:

@@ -157,14 +157,14 @@ def _image_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersBy
     """Return the options that convert an image to text: by OCR, by a description, or by both."""
     readers, describers = conversions.get("read", []), conversions.get("describe", [])
 
-    def way(name: str, reader: Endpoint | None, describer: Endpoint | None) -> ConversionOption:
+    def option(name: str, reader: Endpoint | None, describer: Endpoint | None) -> ConversionOption:
         made = make_option(
             case, bundle, name, TEXT,
             lambda place: _as_text(case, bundle.parts[place], _picture(bundle, place), reader, describer),
         )  # fmt: skip
         return without_words(made, bundle) if reader is not None and loses_words(case, bundle, reader) else made
 
-    found = [way("read", reader, None) for reader in readers]
+    found = [option("read", reader, None) for reader in readers]
     if case.named is not None and any(case.index.group_of[name].cannot_read for name in case.named):
         found += [_read_along(case, bundle, reader) for reader in readers]
     if _may_be_refused(case, bundle):
@@ -172,8 +172,10 @@ def _image_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersBy
     if any(part.frames > 1 for part in bundle.parts) and ("motion" in bundle.needs or "motion" in case.policy.keep):
         found.append(animation_option(case, bundle))
     if needs_vision(case.policy.keep, bundle.needs) or not readers:
-        found += [way("describe", None, describer) for describer in describers]
-        found += [way("both", reader, describer) for describer in describers[:BOTH_OF] for reader in readers[:BOTH_OF]]
+        found += [option("describe", None, describer) for describer in describers]
+        found += [
+            option("both", reader, describer) for describer in describers[:BOTH_OF] for reader in readers[:BOTH_OF]
+        ]
     return found
 
 
@@ -261,7 +263,7 @@ def document_options(
     page_count = sum([len(some) for some in bundle.pages])
     readers = conversions.get("read", [])
 
-    def way(
+    def option(
         name: str, kinds: frozenset[str], *converters: Endpoint | None, aspects: tuple[Aspects, Aspects] | None = None
     ) -> ConversionOption:
         reader, describer = (*converters, None, None)[:2]
@@ -278,20 +280,20 @@ def document_options(
 
     found: list[ConversionOption] = []
     if bundle.whole and not kept_pages:
-        found.append(way("native", frozenset(("document",))))
+        found.append(option("native", frozenset(("document",))))
     if 0 < scanned + figures <= MAX_PAGES_IN_PLAN:
-        found += [way("extract", TEXT, reader) for reader in readers]
+        found += [option("extract", TEXT, reader) for reader in readers]
     if not scanned:
-        found.append(way("extract", TEXT, aspects=_wordless(bundle) if _left_in_figures(pages) else None))
+        found.append(option("extract", TEXT, aspects=_wordless(bundle) if _left_in_figures(pages) else None))
         found[-1].penalty += DETAIL_PENALTY if figures else 0.0
     if every <= MAX_PAGES_IN_PLAN:
-        found.append(way("render", IMAGE))
+        found.append(option("render", IMAGE))
     if 0 < rendered < every and rendered <= MAX_PAGES_IN_PLAN:
-        found.append(way("mixed", BOTH))
+        found.append(option("mixed", BOTH))
     if 0 < rendered <= MAX_PAGES_IN_PLAN and needs_vision(case.policy.keep, bundle.needs):
         describers = conversions.get("describe", [])
         found += [
-            way("figured", TEXT, reader, describer)
+            option("figured", TEXT, reader, describer)
             for describer in describers
             for reader in (readers[:1] if scanned else [None])
         ]

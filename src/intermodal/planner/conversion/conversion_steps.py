@@ -347,7 +347,7 @@ def describe(case: PlanningCase, part: PartFacts, describer: Endpoint, visual: V
     many = visual.count or (each_one, each_one, each_one)
     image = calibrate_count(image, rates.counts.image) if rates.counts is not None else image
     learned = case.statistics.get(describer.id, "describe_tokens")
-    thinks, room = case.thought(describer, NO_THINKING_REQUEST)
+    thinks, room = case.reasoning_tokens(describer, NO_THINKING_REQUEST)
     out = levels(learned) if learned is not None else plus(DESCRIPTION, levels(thinks))
     most = DESCRIPTION_MOST + int(room)
     out = (min(out[0], most), min(out[1], most), float(most))

@@ -156,7 +156,7 @@ def _is_unsampled(part: PartFacts) -> bool:
 
 def pages_with_figures(part: PartFacts) -> tuple[int, ...]:
     """Return the pages with drawings or images beside their text, excluding scans."""
-    return tuple(page.number for page in part.pages if page.figure_share >= FIGURE_PAGE and not page.pictured)
+    return tuple(page.number for page in part.pages if page.figure_share >= FIGURE_PAGE and not page.is_image)
 
 
 def figure_pages(part: PartFacts) -> tuple[int, ...]:
@@ -167,7 +167,7 @@ def figure_pages(part: PartFacts) -> tuple[int, ...]:
     return tuple(
         page.number
         for page in part.pages
-        if page.figure_share >= FIGURE_SHARE and page.chars < FIGURE_CHARS and not page.pictured
+        if page.figure_share >= FIGURE_SHARE and page.chars < FIGURE_CHARS and not page.is_image
     )
 
 

@@ -256,7 +256,7 @@ def prefer_native_for_named(case: PlanningCase, bundle: Bundle, good: list[Conve
 
     Not applied under ``cheapest`` and ``fastest``, nor when replanning during a run.
     """
-    if case.named is None or case.policy.objective in ("cheapest", "fastest") or case.resumed:
+    if case.named is None or case.policy.objective in ("cheapest", "fastest") or case.is_replanning:
         return good
     if not any(option.name in UNCONVERTED_OPTIONS for option in good):
         return good

@@ -437,7 +437,7 @@ class Search:
             endpoint, group, rates, assignment, needs, numbers, tier, own_tier, key_, candidate_score(case, key_)
         )
 
-    def kept_out(self, route: Route) -> list[str]:
+    def avoidable_loss_notes(self, route: Route) -> list[str]:
         """Return notes on avoidable conversions and losses.
 
         They state why a named endpoint gets a converted part that it would accept unconverted, and why an endpoint
@@ -446,7 +446,9 @@ class Search:
         found: list[str] = []
         for place, (bundle, option) in enumerate(zip(self.case.bundles, route.assignment.options, strict=True)):
             takes = (
-                bundle.kind in route.group.inputs and option.name not in UNCONVERTED_OPTIONS and not self.case.resumed
+                bundle.kind in route.group.inputs
+                and option.name not in UNCONVERTED_OPTIONS
+                and not self.case.is_replanning
             )
             if takes and self.case.named is not None:
                 words = self._not_as_it_is(route, place)
