@@ -191,13 +191,15 @@ class _Extraction:
             parts.append(Image(source=source))
         for each in found.attachments:
             try:
-                parts += await self._attached(f"{name}, {each.name}", each, origins, depth)
+                parts += await self._attachment_parts(f"{name}, {each.name}", each, origins, depth)
             except InputError as error:
                 what = "file" if media_type == ZIP else "attachment"
                 notes.append(f"{what} {each.name} left out: it {error.what}")
         return [Text(text=found.text or NO_WORDS, name=name, origins=origins, notes=tuple(notes)), *parts]
 
-    async def _attached(self, name: str, held: EmbeddedFile, origins: tuple[str, ...], depth: int) -> list[Part]:
+    async def _attachment_parts(
+        self, name: str, held: EmbeddedFile, origins: tuple[str, ...], depth: int
+    ) -> list[Part]:
         """Return the parts of an attachment.
 
         It is probed now, so that a bad attachment is left out and the mail kept.

@@ -31,7 +31,7 @@ class PluginConverter:
         if isinstance(made, str):
             made = ConvertedFile(text=made)
         if not isinstance(made, ConvertedFile):
-            raise self._failed(f"returned {type(made).__name__}, neither text nor a ConvertedFile")
+            raise self._converter_error(f"returned {type(made).__name__}, neither text nor a ConvertedFile")
         if len(made.text) > MAX_CHARS:
             raise InputTooLarge(f"holds {len(made.text):,} characters, more than {MAX_CHARS:,}", where=name)
         left = len(made.pictures) - MAX_IMAGES
@@ -52,9 +52,9 @@ class PluginConverter:
             what = _OPENED if opened else f"failed ({type(error).__name__})"
         except Exception as error:
             what = f"failed ({type(error).__name__})"  # the message of the exception may contain content
-        raise self._failed(what)
+        raise self._converter_error(what)
 
-    def _failed(self, what: str) -> InputBroken:
+    def _converter_error(self, what: str) -> InputBroken:
         return InputBroken(f"cannot be converted: {self.plugin.title} {what}", todo=self.plugin.removal)
 
 

@@ -204,11 +204,11 @@ def _converter(media_type: str, name: str) -> Callable[[bytes, str], ConvertedFi
         raise NotInstalled("what converts it is not installed", where=name, todo=f"run: {EXTRA_TODO}")
     converter, image = _decoder(module), _decoder("image.decoder")
 
-    def sized(picture: bytes) -> MediaProbeResult:
+    def probe_size(picture: bytes) -> MediaProbeResult:
         found: MediaProbeResult = image.probe(picture, sniff(picture, "")[1])
         return found
 
-    return lambda data, name: converter.convert(data, name, sized)
+    return lambda data, name: converter.convert(data, name, probe_size)
 
 
 def load_plugin(ending: str) -> bool:

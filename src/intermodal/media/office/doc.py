@@ -228,7 +228,7 @@ class _Writer:
         blocks, items, rows, cells = list[str](), list[ListItem](), list[str](), list[str]()
         paragraphs, at = list[str](), 0  # of the cell that is being read
         for found in re.finditer("[\r\x07]", text):
-            about, said = self._known(place_of(found.start())), self._words(text[at : found.start()])
+            about, said = self._properties_at(place_of(found.start())), self._words(text[at : found.start()])
             at = found.end()
             if not about.in_table and found[0] != "\x07":
                 if rows:
@@ -259,7 +259,7 @@ class _Writer:
             (*blocks, f"<table>{''.join(rows)}</table>" if rows else "", nested_list(items), f"<p>{rest}</p>")
         )
 
-    def _known(self, place: int) -> _About:
+    def _properties_at(self, place: int) -> _About:
         number = bisect_right(self._starts, place) - 1
         return self._runs[number][2] if number >= 0 and place < self._runs[number][1] else _About()
 
@@ -282,12 +282,12 @@ class _Writer:
 def _fields(text: str) -> str:
     """Return the text without field codes; the text of links is marked with their addresses."""
 
-    def shown(found: re.Match[str]) -> str:
+    def render_field(found: re.Match[str]) -> str:
         address, said = address_in(found[1]), found[2] or ""
         return mark_link(address, said) if address and said.strip() else said
 
     for _ in range(20):  # fields in fields, from the inside
-        text, changed = _FIELD.subn(shown, text)
+        text, changed = _FIELD.subn(render_field, text)
         if not changed:
             break
     return text

@@ -54,7 +54,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     kept: list[bytes] = []
 
     @mammoth.images.img_element  # type: ignore[untyped-decorator]
-    def placed(image: Any) -> dict[str, str]:
+    def mark_image(image: Any) -> dict[str, str]:
         try:
             with image.open() as file:
                 kept.append(file.read())
@@ -65,7 +65,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            made = mammoth.convert_to_html(BytesIO(data), convert_image=placed, **_OPTIONS)
+            made = mammoth.convert_to_html(BytesIO(data), convert_image=mark_image, **_OPTIONS)
     except (ExpatError, KeyError, AttributeError, ValueError, TypeError, IndexError, OSError):
         raise InputBroken("cannot be read as a Word document", todo="open it and save it again as DOCX") from None
     text, notes = markdown(made.value, gallery, lambda source: _inside(source, kept))

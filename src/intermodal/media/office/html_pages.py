@@ -350,7 +350,7 @@ class _Measures:
     def has_table(self, element: Any) -> bool:
         return self._ended[id(element)][2] - self._began[id(element)][2] > int(element.name == "table")
 
-    def linked(self, element: Any) -> int:
+    def link_chars(self, element: Any) -> int:
         """Return the number of characters in links and similar elements.
 
         Counted are links, buttons, fields, headings above links, boilerplate by name, and copyright lines.
@@ -366,7 +366,7 @@ class _Measures:
             if by_name or (each.name in _HEADINGS and self.links(element)) or (words < 200 and "©" in each.get_text()):
                 said += words
             else:
-                said += self.linked(each)
+                said += self.link_chars(each)
         self._linked[id(element)] = said
         return said
 
@@ -436,7 +436,7 @@ def _is_beside(element: Any, whole: int, measures: _Measures) -> bool:
 
 def _is_list_of_links(element: Any, measures: _Measures) -> bool:
     size = measures.size(element)
-    return size > 0 and measures.links(element) >= _FEWEST_LINKS and measures.linked(element) >= _LIST_LINKED * size
+    return size > 0 and measures.links(element) >= _FEWEST_LINKS and measures.link_chars(element) >= _LIST_LINKED * size
 
 
 def _is_frame(element: Any, inside: bool, whole: int, measures: _Measures) -> bool:
@@ -453,7 +453,7 @@ def _is_frame(element: Any, inside: bool, whole: int, measures: _Measures) -> bo
         return False
     if inside and element.name != "nav" and not _BESIDE.search(named):
         return False
-    return element.name == "nav" or (not measures.has_table(element) and measures.linked(element) >= _LINKED * size)
+    return element.name == "nav" or (not measures.has_table(element) and measures.link_chars(element) >= _LINKED * size)
 
 
 def _names(element: Any) -> str:

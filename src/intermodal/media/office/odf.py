@@ -83,7 +83,7 @@ class _Writer:
         self.hidden = self.hidden_passages = 0  # numbers of slides and of passages
         self._slides = 0
         self._notes: list[str] = []  # footnotes, in order of appearance
-        self._ordered = dict(self._numbered())
+        self._ordered = dict(self._numbered_styles())
         self._unseen = {
             str(style.get(f"{_STYLE}name"))
             for style in root.iter(f"{_STYLE}style")
@@ -118,7 +118,7 @@ class _Writer:
     def is_unseen(self, element: Any, style: str) -> bool:
         return str(element.get(style)) in self._unseen
 
-    def _numbered(self) -> Iterator[tuple[str, frozenset[int]]]:
+    def _numbered_styles(self) -> Iterator[tuple[str, frozenset[int]]]:
         """Yield the names of list styles with their numbered levels."""
         for tree in (self._styles, self._root):
             for style in tree.iter(f"{_TEXT}list-style") if tree is not None else ():

@@ -69,8 +69,8 @@ class _Deck:
         if document is None:
             raise ValueError("no document")
         lists = {each[1]: each for each in self._records(*document[2:]) if each[0] == _LIST}
-        spoken = {slide: persist for slide, persist, _ in self._listed(lists.get(2))}
-        for _, persist, outline in self._listed(lists.get(0)):
+        spoken = {slide: persist for slide, persist, _ in self._slides_of(lists.get(2))}
+        for _, persist, outline in self._slides_of(lists.get(0)):
             slide = self._part(persist)
             about = next((each for each in self._records(*slide[2:]) if each[0] == _SLIDE_ATOM), None)
             notes = 0 if about is None else struct.unpack_from("<I", self._stream, about[2] + 16)[0]
@@ -107,7 +107,7 @@ class _Deck:
     def _part(self, number: int) -> Record:
         return self._record(self._places[number])
 
-    def _listed(self, record: Record | None) -> Iterator[tuple[int, int, list[str]]]:
+    def _slides_of(self, record: Record | None) -> Iterator[tuple[int, int, list[str]]]:
         """Yield (slide number, part number, texts of the outline) of each slide of a list."""
         current: tuple[int, int, list[str]] | None = None
         for each in self._records(*record[2:]) if record is not None else ():

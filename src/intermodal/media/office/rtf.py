@@ -159,16 +159,16 @@ class _Reader:
         if self._bytes:
             encoding = self._fonts.get(self._group.font, self._code_page)
             words, self._bytes = self._bytes.decode(encoding, "replace"), bytearray()
-            self._put(words)
+            self._append_text(words)
 
     def _plain(self, words: str) -> None:
         if self._left:
             cut = min(self._left, len(words))
             self._left -= cut
             words = words[cut:]
-        self._put(words if words.isascii() else words.encode("latin-1").decode(self._code_page, "replace"))
+        self._append_text(words if words.isascii() else words.encode("latin-1").decode(self._code_page, "replace"))
 
-    def _put(self, words: str) -> None:
+    def _append_text(self, words: str) -> None:
         group = self._group
         if group.into == "-" and self._table == "stylesheet":
             found = _HEADING.match(words)
@@ -205,7 +205,7 @@ class _Reader:
         self._group = self._groups.pop()
         if ended.opened:
             said = "".join(self._words.pop(ended.into, []))
-            self._ended(ended.opened, said)
+            self._end_destination(ended.opened, said)
 
     def _begin(self, destination: str, into: str = "") -> None:
         """Redirect text to ``destination`` until this group ends; "-" discards it."""
@@ -214,22 +214,22 @@ class _Reader:
         if place != "-":
             self._words[place] = []
 
-    def _ended(self, destination: str, said: str) -> None:
+    def _end_destination(self, destination: str, said: str) -> None:
         line = " ".join(said.split())
         if destination == "pict":
             self._picture(said)
         elif destination == "fldinst":
             self._link = address_in(said)
         elif destination == "fldrslt":
-            self._put(mark_link(self._link, said) if self._link and line else said)
+            self._append_text(mark_link(self._link, said) if self._link and line else said)
             self._link = ""
         elif destination in ("listtext", "pntext"):
             self._paragraph.bullet = line
         elif destination == "footnote" and line:
             self._notes.append(line)
-            self._put(f"[{len(self._notes)}]")
+            self._append_text(f"[{len(self._notes)}]")
         elif destination == "annotation" and line:
-            self._put(f" [Comment: {line}] ")
+            self._append_text(f" [Comment: {line}] ")
         elif destination in _AROUND and line:
             self._around[f"Page {_AROUND[destination]}: {line}"] = None
 
@@ -246,7 +246,7 @@ class _Reader:
         elif word in _TAKEN or word in _AROUND:
             self._begin(word)
         elif word in _LETTERS:
-            self._put(_LETTERS[word])
+            self._append_text(_LETTERS[word])
         elif word == "u" and number is not None:
             self._unicode(number)
         elif word == "object":
@@ -258,7 +258,7 @@ class _Reader:
 
     def _unicode(self, number: int) -> None:
         code = number + 65_536 if number < 0 else number
-        self._put(chr(code) if 0 < code < 0x110000 else "")
+        self._append_text(chr(code) if 0 < code < 0x110000 else "")
         self._left = self._group.skip
 
     def _property(self, word: str, number: int | None) -> None:
@@ -312,24 +312,24 @@ class _Reader:
         elif sign in "\r\n":
             self._end_paragraph()
         else:
-            self._put(_SIGNS.get(sign, sign))
+            self._append_text(_SIGNS.get(sign, sign))
 
     # ---- output
 
-    def _taken(self) -> str:
+    def _take_text(self) -> str:
         said = "".join(self._words[""])
         self._words[""] = []
         return _html(said)
 
     def _end_paragraph(self) -> None:
         if self._group.into:
-            self._put("\n")
+            self._append_text("\n")
             return
         about = self._paragraph
         if about.inside_table:
-            self._put("\n")
+            self._append_text("\n")
             return
-        said = self._taken()
+        said = self._take_text()
         if self._rows and said.strip():
             self._end_table()
         if about.bullet is not None and not about.heading and said.strip():
@@ -349,11 +349,11 @@ class _Reader:
 
     def _end_cell(self, outermost: bool) -> None:
         if self._group.into:
-            self._put(" | ")
+            self._append_text(" | ")
         elif outermost:
-            self._cells.append(self._taken())
+            self._cells.append(self._take_text())
         else:
-            self._put(" | ")
+            self._append_text(" | ")
 
     def _end_row(self) -> None:
         if self._cells:
@@ -388,7 +388,7 @@ class _Reader:
 
     def _keep(self, data: bytes) -> None:
         self._pictures.append(data)
-        self._put(f"\x04{len(self._pictures) - 1}\x05")
+        self._append_text(f"\x04{len(self._pictures) - 1}\x05")
 
     def page(self) -> str:
         before = [escape(line) for line in self._around if line.startswith("Page header")]

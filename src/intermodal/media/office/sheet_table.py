@@ -50,12 +50,12 @@ class SheetTable:
     def text(self) -> str:
         """Return a heading, the table, and one line each for hidden rows, hidden columns and merged cells."""
         head = f"## Sheet: {self.name}{' (hidden)' if self.hidden else ''}"
-        return "\n\n".join(block for block in (head, table(self._trimmed()), *self._said()) if block)
+        return "\n\n".join(block for block in (head, table(self._without_blanks()), *self._hidden_notes()) if block)
 
     def notes(self) -> list[str]:
         found = []
         if len(self._rows) > _BIG:
-            wide = max(map(len, self._trimmed()))
+            wide = max(map(len, self._without_blanks()))
             found.append(f"sheet {self.name} has {len(self._rows):,} rows of {wide:,} columns")
         rows, columns = len(self.hidden_rows), len(self._columns_unseen())
         if rows:
@@ -64,18 +64,18 @@ class SheetTable:
             found.append(f"sheet {self.name}: {with_noun(columns, 'hidden column')} included")
         return found
 
-    def _used(self) -> list[int]:
+    def _used_columns(self) -> list[int]:
         return sorted({place for row in self._rows.values() for place, text in enumerate(row) if text})
 
-    def _trimmed(self) -> list[list[str]]:
+    def _without_blanks(self) -> list[list[str]]:
         """Return the rows without blank rows and blank columns."""
-        used = self._used()
+        used = self._used_columns()
         return [[row[at] if at < len(row) else "" for at in used] for row in self._rows.values()]
 
     def _columns_unseen(self) -> list[int]:
-        return [place for place in self._used() if place in self.hidden_columns] if self.hidden_columns else []
+        return [place for place in self._used_columns() if place in self.hidden_columns] if self.hidden_columns else []
 
-    def _said(self) -> list[str]:
+    def _hidden_notes(self) -> list[str]:
         rows = [f"{place + 1} ({first})" for place in sorted(self.hidden_rows)
                 if (first := next((text for text in self._rows[place] if text), ""))]  # fmt: skip
         columns = [f"{column_name(place)} ({self._first(place)})" for place in self._columns_unseen()]

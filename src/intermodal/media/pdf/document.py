@@ -305,10 +305,10 @@ class _PagedDocument:
 
     def __init__(self, data: Data) -> None:
         self._data = data
-        self.document = self._loaded()
+        self.document = self._open_document()
         self.count = len(self.document)
 
-    def _loaded(self) -> pypdfium2.PdfDocument:
+    def _open_document(self) -> pypdfium2.PdfDocument:
         data = self._data
         try:
             return pypdfium2.PdfDocument(data.reader() if isinstance(data, FileBytes) else data)
@@ -328,7 +328,7 @@ class _PagedDocument:
             stretch = pages[start : start + min(most, room)]
             if left < len(stretch):
                 self.document.close()
-                self.document = self._loaded()
+                self.document = self._open_document()
                 left = room
             left -= len(stretch)
             yield stretch
