@@ -318,7 +318,7 @@ def _pulled_endpoints(store: WeightsStore) -> list[Endpoint]:
     from intermodal.catalog.load import load_catalog, with_pulled_models
 
     shipped = load_catalog(installed={}, weights=frozenset())
-    shipped = with_pulled_models(shipped, store.pulled(), weights=frozenset(), installed={})
+    shipped = with_pulled_models(shipped, store.hub_rows(), weights=frozenset(), installed={})
     return [endpoint for endpoint in shipped.endpoints if endpoint.weights]
 
 
@@ -481,7 +481,7 @@ def of_hub(store: WeightsStore, name: str) -> bool:
     """Return whether a name is a repository, a row with a repository, or a model that was pulled from one."""
     if name.startswith("hf:"):
         return True
-    shipped = next((row for row in store.shipped() if row.name == name), None)
+    shipped = next((row for row in store.shipped_rows() if row.name == name), None)
     return bool(shipped.hub) if shipped is not None else any(model.name == name for model in store.lock.models())
 
 

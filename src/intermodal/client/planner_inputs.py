@@ -289,7 +289,7 @@ async def _endpoints(
     """Return the catalog, with context windows of local models fitted to free memory, and a snapshot of the machine."""
     catalog = client.catalog_with(policy.hosts, (policy.model, *also))
     machine = client.machine_now
-    catalog = await client.room.fitted(catalog, machine)
+    catalog = await client.room.fit_contexts(catalog, machine)
     return plannable(catalog, _named_hosts(policy)) if planning else catalog, machine
 
 

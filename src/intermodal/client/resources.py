@@ -223,7 +223,7 @@ class ClientResources:
         Returns the same object until something changes.
         """
         weights = self.weights
-        return self._known_now.catalog(hosts, self.config, self.known.servers, weights.present(), weights.pulled())
+        return self._known_now.catalog(hosts, self.config, self.known.servers, weights.present(), weights.hub_rows())
 
     def _with_named(self, catalog: Catalog, hosts: tuple[str, ...], named: tuple[str, ...]) -> Catalog:
         """Add the models in ``named`` that exist only in the snapshot to the catalog."""

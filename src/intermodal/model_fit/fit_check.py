@@ -157,7 +157,7 @@ def _find_server(model: str, weights: WeightsStore, env: Mapping[str, str]) -> S
     """Return the server that serves a model: one of ``intermodal up``, otherwise one on a usual port."""
     where = "" if model.startswith(REMOTE) else find_model(model, weights, env).where
     for place in all_records(env):
-        wanted = place.wanted() if where and _ready(place) is not None else None
+        wanted = place.read_wanted() if where and _ready(place) is not None else None
         if wanted is not None and Path(wanted.model).resolve() == Path(where).resolve():
             return _running_server(place)
     locked: list[str] = []
@@ -207,7 +207,7 @@ def _serves(found: ServerFootprint, model: str, where: str) -> bool:
 
 def _place(name: str, env: Mapping[str, str]) -> ServerRecords | None:
     plain = name.removeprefix("up.")
-    return next((place for place in all_records(env) if place.name == plain and place.wanted() is not None), None)
+    return next((place for place in all_records(env) if place.name == plain and place.read_wanted() is not None), None)
 
 
 def _ready(place: ServerRecords) -> ServerState | None:

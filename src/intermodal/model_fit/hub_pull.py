@@ -150,7 +150,7 @@ async def hub_pull(
     """
     cards, machine = bool(machine.gpus), without_cards(machine)
     before = find_pinned(model_name, weights)
-    row = next((row for row in weights.shipped() if row.name == model_name and row.hub), None)
+    row = next((row for row in weights.shipped_rows() if row.name == model_name and row.hub), None)
     reference = parse_hub_reference(row.hub if row is not None else model_name)
     if reference is None and before is not None:
         reference = HubReference(repo=before.repo, revision=before.requested)
@@ -265,7 +265,7 @@ async def _again(
 
 def _row_of(repo: str, quantization: str, weights: WeightsStore) -> WeightsRow | None:
     """Return the shipped row of this repository and quantization, which has more facts than a header."""
-    for row in weights.shipped():
+    for row in weights.shipped_rows():
         row_reference = parse_hub_reference(row.hub) if row.hub else None
         same = row_reference is not None and row_reference.repo.lower() == repo.lower()
         if same and row_reference is not None and row_reference.quant.upper() in ("", quantization):
@@ -485,7 +485,7 @@ def _check_names(model: LockedModel, model_name: str) -> None:
 
 def row_of(pull: HubPull, weights: WeightsStore) -> WeightsRow:
     """Return the row for progress reports."""
-    return pull.model.row(next((row for row in weights.shipped() if row.name == pull.model.name), None))
+    return pull.model.row(next((row for row in weights.shipped_rows() if row.name == pull.model.name), None))
 
 
 def check_fits(pull: HubPull) -> None:

@@ -307,9 +307,9 @@ def served_row(name: str) -> ServedRow | None:
 def row_model(name: str, weights: WeightsStore) -> Model | None:
     """Return the model of a row of ``pull --list``, or of a pulled hub model."""
     served = served_row(name)
-    said = next((row.model for row in weights.shipped() if row.name == name), "")
+    said = next((row.model for row in weights.shipped_rows() if row.name == name), "")
     row = shipped_rows().rows.get(served.id if served is not None else said)
     if row is not None:
         return row.model()
-    pulled = next((served for served in weights.pulled() if served.weights == name), None)
+    pulled = next((served for served in weights.hub_rows() if served.weights == name), None)
     return pulled.described(None) if pulled is not None else None

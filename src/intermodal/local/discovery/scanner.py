@@ -83,7 +83,7 @@ class _Visit:
         if not await port_is_open(self._place.base_url):
             return
         self._there = True
-        self._kind = await self._told_apart()
+        self._kind = await self._detect_kind()
         if self._kind:
             await self._read(self._kinds[self._kind])
         self._whole = True
@@ -92,7 +92,7 @@ class _Visit:
         if not self._there or (self._whole and not self._replies):
             return None
         signs = self._kinds.get(self._kind, DiscoveryRules())
-        models = merge_reports(self._heard, signs.forwarded_names)
+        models = merge_reports(self._reports, signs.forwarded_names)
         return DiscoveredServer(
             address=self._place.base_url, kind=self._kind, version=self._version, date=self._date, models=models,
             whole=self._whole, message="" if self._kind else self._strange(),
@@ -111,7 +111,7 @@ class _Visit:
 
     # ---- identification -------------------------------------------------------------------------
 
-    async def _told_apart(self) -> str:
+    async def _detect_kind(self) -> str:
         signs = [(sign, kind) for kind, row in self._kinds.items() for sign in row.signs]
         for sign, kind in sorted(signs, key=lambda pair: pair[0].step):
             if await self._holds(sign.path, sign.key, sign.says) and (
@@ -145,7 +145,7 @@ class _Visit:
     # ---- models ---------------------------------------------------------------------------------
 
     @property
-    def _heard(self) -> list[ModelReport]:
+    def _reports(self) -> list[ModelReport]:
         """Return the reports in the order of the row's reads, whichever arrived first."""
         return [each for number in sorted(self._said) for each in self._said[number]]
 
@@ -162,15 +162,15 @@ class _Visit:
                 self._hear(number, read, "", (await self._get(read.path))[1], row)
         for number, read in enumerate(row.reads):
             if read.each:
-                names = [model for model in merge_reports(self._heard) if not self._known(model, number, read.path)][
-                    :MOST_MODELS
-                ]
+                names = [
+                    model for model in merge_reports(self._reports) if not self._reuse_report(model, number, read.path)
+                ][:MOST_MODELS]
                 limiter = anyio.CapacityLimiter(_AT_ONCE)
                 async with anyio.create_task_group() as group:
                     for model in names:
                         group.start_soon(self._each, number, read, model.name, row, limiter)
 
-    def _known(self, model: DiscoveredModel, number: int, path: str) -> bool:
+    def _reuse_report(self, model: DiscoveredModel, number: int, path: str) -> bool:
         """Reuse the previous report of a model if the digest and the server version are unchanged.
 
         Returns whether it did.

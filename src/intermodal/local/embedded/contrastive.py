@@ -72,9 +72,9 @@ class ContrastiveModel:
                 "has no vision_model.onnx and text_model.onnx, and no model.onnx",
                 where=folder.name, todo="take the ONNX files of a contrastive model's repository",
             )  # fmt: skip
-        self._vision_out = self._chosen(self._vision, _PICTURE, folder)
-        self._text_out = self._chosen(self._said, _TEXT, folder)
-        self.scale, self.bias = self._scaled(config, files.whole, folder)
+        self._vision_out = self._output_name(self._vision, _PICTURE, folder)
+        self._text_out = self._output_name(self._said, _TEXT, folder)
+        self.scale, self.bias = self._scale_and_bias(config, files.whole, folder)
 
     # ---- answers ------------------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ class ContrastiveModel:
         made.enable_padding(pad_id=number, pad_token=made.id_to_token(number) or "", length=length)
         return made
 
-    def _chosen(self, session: Any, names: tuple[str, ...], folder: Path) -> str:
+    def _output_name(self, session: Any, names: tuple[str, ...], folder: Path) -> str:
         there = [output.name for output in session.get_outputs()]
         able = (*names, _POOLED) if self.loss == "sigmoid" else names
         only = there[0] if len(there) == 1 and there[0] not in (_POOLED, _HIDDEN) else ""
@@ -130,7 +130,7 @@ class ContrastiveModel:
             )  # fmt: skip
         return found
 
-    def _scaled(self, config: dict[str, Any], both: Path | None, folder: Path) -> tuple[float, float]:
+    def _scale_and_bias(self, config: dict[str, Any], both: Path | None, folder: Path) -> tuple[float, float]:
         """Return scale and bias for cosines: from the config if stated, else measured with the whole model.
 
         Measuring opens the whole model's file only for this; two texts and one image suffice.
@@ -143,7 +143,7 @@ class ContrastiveModel:
             return _CLIP_SCALE, 0.0
         whole = self._vision if self._vision is self._said else open_session(both) if both is not None else None
         if whole is not None and _LOGITS in [output.name for output in whole.get_outputs()]:
-            return self._measured(whole, folder)
+            return self._measure_scale(whole, folder)
         if self.loss == "softmax":
             begun = config.get("logit_scale_init_value")
             if isinstance(begun, int | float) and abs(begun - _UNTRAINED) > 1e-3:
@@ -154,9 +154,9 @@ class ContrastiveModel:
             todo="put model.onnx beside the others, or both numbers into config.json",
         )  # fmt: skip
 
-    def _measured(self, session: Any, folder: Path) -> tuple[float, float]:
+    def _measure_scale(self, session: Any, folder: Path) -> tuple[float, float]:
         # Output names vary: halves of SigLIP make pooler_output, the whole model image_embeds and text_embeds.
-        vision, text = self._chosen(session, _PICTURE, folder), self._chosen(session, _TEXT, folder)
+        vision, text = self._output_name(session, _PICTURE, folder), self._output_name(session, _TEXT, folder)
         rows = self._texts.encode_batch(["a photo of a cat", "seven red stones in the rain"])
         side = self._prepare.side
         numpy = self._numpy
@@ -235,7 +235,7 @@ class _Preprocessor:
 
     def __call__(self, data: bytes, numpy: Any) -> Any:
         """Return the pixel values as channels x rows x columns."""
-        image = decode_rgb(data, self._resized if self._resizes else None, self._resample)
+        image = decode_rgb(data, self._resized_size if self._resizes else None, self._resample)
         pixels = numpy.frombuffer(image.data, dtype="uint8").reshape(image.height, image.width, 3).astype("float32")
         if self._crop is not None:
             pixels = _crop_centre(pixels, self._crop, numpy, rounds=self._rounds)
@@ -243,7 +243,7 @@ class _Preprocessor:
         pixels = (pixels - numpy.array(self._mean, dtype="float32")) / numpy.array(self._spread, dtype="float32")
         return numpy.ascontiguousarray(pixels.transpose(2, 0, 1), dtype="float32")
 
-    def _resized(self, width: int, height: int) -> tuple[int, int]:
+    def _resized_size(self, width: int, height: int) -> tuple[int, int]:
         if not self._shortest:
             return (self._size[1], self._size[0])
         if width <= height:

@@ -124,20 +124,20 @@ def _follow(engine: Any, asked: DiffusionRequest, sketches: bool) -> None:
     every = max(1, asked.steps // _SKETCHES)
     state = {"picture": 0, "step": 0, "steps": 1}
 
-    def stepped(step: int, steps: int, seconds: float) -> None:
+    def on_step(step: int, steps: int, seconds: float) -> None:
         if step < state["step"]:
             state["picture"] = min(count - 1, state["picture"] + 1)
         state["step"], state["steps"] = step, max(1, steps)
         report_progress((state["picture"] + step / max(1, steps)) / count, f"step {step} of {steps}")
 
-    def looked(step: int, frames: list[Any], noisy: bool) -> None:
+    def on_preview(step: int, frames: list[Any], noisy: bool) -> None:
         if frames and (step % every == 0 or step == asked.steps):  # copied: the next step overwrites it
             png = _file(frames[0].to_numpy().copy(), "png", largest=_SKETCH)
             emit({"step": step, "steps": max(state["steps"], step), "png": png})
 
-    engine.set_progress_callback(stepped)
+    engine.set_progress_callback(on_step)
     if sketches:
-        engine.set_preview_callback(looked, mode=engine.PreviewMode.PROJ, interval=1)
+        engine.set_preview_callback(on_preview, mode=engine.PreviewMode.PROJ, interval=1)
 
 
 def _method(engine: Any, sampler: str) -> Any:

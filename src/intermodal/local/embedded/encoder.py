@@ -73,7 +73,7 @@ class EncoderModel:
             scores = (1 / (1 + numpy.exp(-numpy.clip(logits, -500, 500)))).max(axis=0)
         else:
             scores = self._mean(_softmax(logits, numpy), rows)
-        return self._told(rows, cut, scores=[float(each) for each in scores], labels=list(self.head.labels))
+        return self._reply(rows, cut, scores=[float(each) for each in scores], labels=list(self.head.labels))
 
     def rank(self, query: str, texts: list[str]) -> dict[str, Any]:
         """Return the relevance of each text to the query, 0 to 1."""
@@ -87,7 +87,7 @@ class EncoderModel:
             best = float(logits[at : at + len(each)].max())
             scores.append(1 / (1 + math.exp(-max(-500.0, min(500.0, best)))))
             at += len(each)
-        return {**self._told(rows, cut, scores=scores, labels=[]), "query_cut": shortened}
+        return {**self._reply(rows, cut, scores=scores, labels=[]), "query_cut": shortened}
 
     def entail(self, text: str, sentences: list[str], *, independent: bool = False) -> dict[str, Any]:
         """Return the probability of each sentence, as a softmax over the entailment logits of all sentences.
@@ -108,7 +108,7 @@ class EncoderModel:
             scores = _softmax(found[:, entails], numpy)
         else:
             scores = _softmax(found[:, [contradicts, entails]], numpy)[:, 1]
-        return self._told(rows, min(cut, 1), scores=[float(each) for each in scores], labels=sentences) | {
+        return self._reply(rows, min(cut, 1), scores=[float(each) for each in scores], labels=sentences) | {
             "windows": max(map(len, windows))
         }
 
@@ -132,7 +132,7 @@ class EncoderModel:
         else:
             words = self._likeliest(chances)
             scores, names = list(words.values()), list(words)
-        return self._told([row], len(row.overflowing) > 0, scores=scores, labels=names)
+        return self._reply([row], len(row.overflowing) > 0, scores=scores, labels=names)
 
     def _likeliest(self, chances: Any) -> dict[str, float]:
         """Return the most likely words with their probabilities. Tokens without visible text are skipped."""
@@ -155,7 +155,7 @@ class EncoderModel:
         if self.head.kind != kind:
             raise RuntimeCrashed(f"has {what}", todo="name a model that has")
 
-    def _told(self, rows: list[Any], cut: int, *, scores: list[float], labels: list[str]) -> dict[str, Any]:
+    def _reply(self, rows: list[Any], cut: int, *, scores: list[float], labels: list[str]) -> dict[str, Any]:
         if not all(map(math.isfinite, scores)):
             raise RuntimeCrashed("the model returned a score that is not a number", todo="fetch its weights again")
         return {

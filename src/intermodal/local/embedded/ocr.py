@@ -84,14 +84,14 @@ def _set_session_options(onnxruntime: Any) -> None:
     """
     plain = onnxruntime.SessionOptions
 
-    def made() -> Any:
+    def session_options() -> Any:
         options = plain()
         options.enable_mem_pattern = False
         if not threads_may_spin():
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return options
 
-    onnxruntime.SessionOptions = made
+    onnxruntime.SessionOptions = session_options
 
 
 def _packaged_networks(folder: Path) -> dict[str, str]:
@@ -242,13 +242,13 @@ def _elsewhere(
 def _languages_by_script(pulled: dict[str, str], language: str) -> Callable[[], dict[str, tesseract.TesseractLanguage]]:
     """Return a function that returns Tesseract's languages by script, cached."""
 
-    def asked() -> dict[str, tesseract.TesseractLanguage]:
+    def look_up() -> dict[str, tesseract.TesseractLanguage]:
         key = (language, *sorted(pulled.items()))
         if key not in _scripts:
             _scripts[key] = tesseract.languages(pulled, language)
         return _scripts[key]
 
-    return asked
+    return look_up
 
 
 def _cuts(picture: Any, lines: list[_Line]) -> list[Any]:

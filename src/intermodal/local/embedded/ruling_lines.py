@@ -48,12 +48,12 @@ class Grid:
     def __init__(self, picture: Any, turn: float) -> None:
         self._cos, self._sin = math.cos(turn), math.sin(turn)
         height, width = picture.shape[:2]
-        corners = [self._turned((x, y)) for x in (0, width) for y in (0, height)]
+        corners = [self._rotate((x, y)) for x in (0, width) for y in (0, height)]
         self._left, self._top = min(x for x, _ in corners), min(y for _, y in corners)
         size = (math.ceil(max(x for x, _ in corners) - self._left), math.ceil(max(y for _, y in corners) - self._top))
         self.cells = _number_cells(_enclosed_boxes(self._level(picture, size)))
 
-    def _turned(self, point: Point) -> Point:
+    def _rotate(self, point: Point) -> Point:
         x, y = point
         return x * self._cos + y * self._sin, y * self._cos - x * self._sin
 
@@ -67,7 +67,7 @@ class Grid:
 
     def level(self, corners: Corners) -> tuple[float, float, float]:
         """Return where a box begins and ends on the levelled page, and the vertical position of its middle."""
-        points = [self._turned(point) for point in corners]
+        points = [self._rotate(point) for point in corners]
         begin, end = (points[0][0] + points[3][0]) / 2, (points[1][0] + points[2][0]) / 2
         return begin - self._left, end - self._left, sum(y for _, y in points) / 4 - self._top
 

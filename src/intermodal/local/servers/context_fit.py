@@ -25,12 +25,12 @@ class ContextFitter:
         self._made: tuple[object, Catalog] | None = None  # the input, and the resulting catalog
         self._measured: tuple[object, Catalog] | None = None
 
-    async def fitted(self, catalog: Catalog, machine: Machine) -> Catalog:
+    async def fit_contexts(self, catalog: Catalog, machine: Machine) -> Catalog:
         """Return the catalog with measured memory and, for local models that do not fit, a reduced context.
 
         Models that are loaded with a reduced context keep it.
         """
-        catalog = await self._corrected(catalog)
+        catalog = await self._with_measured_memory(catalog)
         short = endpoints_that_do_not_fit(catalog, machine)
         kept_so = {key: each for key, each in self._shortened.items() if key in machine.loaded}
         if not (short or kept_so):
@@ -49,7 +49,7 @@ class ContextFitter:
             self._made = asked, made
         return self._made[1]
 
-    async def _corrected(self, catalog: Catalog) -> Catalog:
+    async def _with_measured_memory(self, catalog: Catalog) -> Catalog:
         """Return the catalog with measured memory. Reads nothing without measurements, and caches the result."""
         stamp = corrections_changed_at(cache_dir(self._env))
         if not stamp:

@@ -113,7 +113,7 @@ def _need(files: _Files, corrections: tuple[Correction, ...], stamps: tuple[str,
 
 def _files(endpoint: Endpoint, weights: WeightsStore, env: Mapping[str, str]) -> _Files | None:
     if endpoint.host.protocol == "started":
-        wanted = ServerRecords(state_dir(env), server_name(endpoint.host.id)).wanted()
+        wanted = ServerRecords(state_dir(env), server_name(endpoint.host.id)).read_wanted()
         if wanted is None:
             return None
         program = program_version(wanted.program, wanted.path)

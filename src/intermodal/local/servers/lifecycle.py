@@ -76,7 +76,7 @@ def all_servers(env: Mapping[str, str]) -> tuple[ManagedServer, ...]:
     """Return every server with a specification on this machine, sorted by name."""
     found = []
     for place in all_records(env):
-        wanted = place.wanted()
+        wanted = place.read_wanted()
         if wanted is not None:
             found.append(_managed_server(place, wanted, place.state()))
     return tuple(found)
@@ -95,7 +95,7 @@ async def start_server(
     """
     place = ServerRecords(state_dir(env), wanted.name)
     async with _hold_lock(place, tell):
-        before, state = place.wanted(), place.state()
+        before, state = place.read_wanted(), place.state()
         if state is not None and state.lives and before is not None:
             if not before.same(wanted):
                 raise UsageError(
@@ -118,7 +118,7 @@ async def stop_server(name: str, env: Mapping[str, str]) -> bool:
     import anyio
 
     place = ServerRecords(state_dir(env), name)
-    if place.wanted() is None and place.state() is None:
+    if place.read_wanted() is None and place.state() is None:
         return False
     state = place.state()
     if state is not None and state.lives and state.phase != "ready":
@@ -142,7 +142,7 @@ async def ensure_serving(
     place = ServerRecords(state_dir(env), name)
     begun = time.monotonic()
     async with place.held(shared=True):
-        wanted, state = place.wanted(), place.state()
+        wanted, state = place.read_wanted(), place.state()
         if wanted is None:
             raise NotInstalled("is not known any more", where=f"up.{name}", todo="run: intermodal up MODEL")
         if state is not None and state.lives and state.phase == "ready" and not is_dead(state.server):
@@ -324,7 +324,7 @@ async def _clean_up(place: ServerRecords) -> None:
 
 async def _end(place: ServerRecords) -> None:
     """Stop supervisor and server: the supervisor is signalled, and processes that do not react are killed."""
-    wanted = place.wanted()
+    wanted = place.read_wanted()
     if wanted is not None:
         with suppress(StoreError):  # if nothing can be written, the supervisor cannot write its record either
             place.want(wanted)  # rewritten, so that a supervisor without a record sees the change and exits

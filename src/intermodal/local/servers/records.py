@@ -148,7 +148,7 @@ class ServerRecords:
         self.lock_file = own / f".{name}.lock"
         self.log = root / "logs" / f"{name}.log"
 
-    def wanted(self) -> ServerSpec | None:
+    def read_wanted(self) -> ServerSpec | None:
         return _read(self.folder / "wanted.json", ServerSpec)
 
     def state(self) -> ServerState | None:
@@ -204,7 +204,7 @@ class ServerRecords:
         with suppress(OSError):
             (self.folder / "used").touch(mode=0o600)
 
-    def touched(self) -> float:
+    def last_use(self) -> float:
         """Return when a request was last about to be sent, in seconds since 1970; 0 if never."""
         try:
             return (self.folder / "used").stat().st_mtime
@@ -230,17 +230,17 @@ class ServerRecords:
             yield _try_flock(file, shared=False)
 
     def _open_lock(self) -> IO[bytes]:
-        with self._told():
+        with self._store_errors():
             self.lock_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             return os.fdopen(os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600), "wb")
 
     def _write(self, name: str, value: Value) -> None:
         """Write a file atomically, readable only by the user because it contains the key."""
-        with self._told():
+        with self._store_errors():
             write_private_file(self.folder / name, format_json(msgspec.json.encode(value)))
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _store_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

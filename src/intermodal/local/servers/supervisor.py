@@ -62,7 +62,7 @@ class Supervisor:
 
     def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._told)
+            signal.signal(number, self._on_signal)
         self._record("starting")
         if (
             self._place.mark() != self._mark
@@ -126,7 +126,7 @@ class Supervisor:
         end, pause = time.monotonic() + self._program.patience, 0.02
         while not self._stop.is_set():
             if self._child.poll() is not None:
-                return self._ended("before it was ready")
+                return self._exit_reason("before it was ready")
             if is_healthy(port, key):
                 return ""
             if time.monotonic() > end:
@@ -151,7 +151,7 @@ class Supervisor:
         look = min(LOOK, max(0.2, idle / 4)) if idle else LOOK
         while not self._stop.is_set():
             if self._child.poll() is not None:
-                return self._ended("by itself")
+                return self._exit_reason("by itself")
             now = time.monotonic()
             if now - looked >= look:
                 looked = now
@@ -162,7 +162,7 @@ class Supervisor:
                     answered = now
                     if found.at_work or found.counters != seen:
                         used, seen = time.time(), found.counters
-                if idle and time.time() - max(used, self._place.touched()) > idle and self._unload(idle):
+                if idle and time.time() - max(used, self._place.last_use()) > idle and self._unload(idle):
                     return ""
             self._stop.wait(min(0.5, look))
         return ""
@@ -173,13 +173,13 @@ class Supervisor:
         Returns False if a request is about to be sent.
         """
         with self._place.try_lock() as held:
-            if not held or time.time() - self._place.touched() <= idle:
+            if not held or time.time() - self._place.last_use() <= idle:
                 return False
             self._state = msgspec.structs.replace(self._state, server="", port=0, key="")
             self._record("stopped", reason=f"unused for {idle:g} s")
             return True
 
-    def _ended(self, when: str) -> str:
+    def _exit_reason(self, when: str) -> str:
         assert self._child is not None
         status = self._child.returncode
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
@@ -214,7 +214,7 @@ class Supervisor:
     def _note(self, text: str) -> None:
         self._log.write(f"\n[intermodal] {time.strftime('%Y-%m-%dT%H:%M:%S')} {text}\n".encode())
 
-    def _told(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._stop.set()
 
 
@@ -237,7 +237,7 @@ def _die_with_parent() -> None:
 def main() -> None:
     root, name, mark = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     place = ServerRecords(root, name)
-    wanted = place.wanted()
+    wanted = place.read_wanted()
     if wanted is None or place.mark() != mark:
         raise SystemExit(f"nothing is wanted of {name}")
     if os.fork():

@@ -121,7 +121,7 @@ class BytePairEncoding:
         for piece in self._split(text):
             found = known.get(piece)
             if found is None:
-                found = self._merged(piece)
+                found = self._merge(piece)
                 if len(piece) < LONGEST:
                     known[piece] = found
             ids += found
@@ -135,7 +135,7 @@ class BytePairEncoding:
     def _bytes(self) -> dict[int, bytes]:
         return {rank: data for data, rank in self._ranks.items()}
 
-    def _merged(self, piece: str) -> list[int]:
+    def _merge(self, piece: str) -> list[int]:
         data = piece.encode("utf-8", "replace")
         whole = self._ranks.get(data)
         return [whole] if whole is not None else merge_byte_pairs(data, self._ranks)

@@ -79,18 +79,18 @@ class SentencePieceTokenizer:
     def _raw(self, text: str, fresh: bool) -> list[int]:
         written = f"{' ' if self._prefix and fresh else ''}{text}".replace(" ", BLANK)
         if self._words is None:
-            return self._merged(written)
+            return self._merge(written)
         ids: list[int] = []
         for piece in self._words.findall(written):
             found = self._known.get(piece)
             if found is None:
-                found = self._merged(piece)
+                found = self._merge(piece)
                 if len(piece) < LONGEST:
                     self._known[piece] = found
             ids += found
         return ids
 
-    def _merged(self, text: str) -> list[int]:
+    def _merge(self, text: str) -> list[int]:
         size = len(text)
         ends = list(range(1, size + 1))  # end of the symbol that begins here; 0 if it was merged
         before = list(range(-1, size))

