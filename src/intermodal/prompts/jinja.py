@@ -70,7 +70,7 @@ class JinjaTemplate:
                 found.setdefault(each.name, each.lineno)
         return found
 
-    def needed(self) -> set[str]:
+    def always_rendered_names(self) -> set[str]:
         """Return the names that are always rendered, regardless of other values."""
         from jinja2 import nodes
 
@@ -189,7 +189,7 @@ class _Walk:
             self._budget.step(1, 0)
             if kind == "Output":
                 for each in node.nodes:
-                    self._put(each, names)
+                    self._render(each, names)
             elif kind == "If":
                 self.nodes(self._branch(node, names), names)
             elif kind == "For":
@@ -228,7 +228,7 @@ class _Walk:
             if node.test is None or _truth(self.value(node.test, inner)):
                 self.nodes(node.body, inner)
 
-    def _put(self, node: Any, names: dict[str, Any]) -> None:
+    def _render(self, node: Any, names: dict[str, Any]) -> None:
         if type(node).__name__ == "TemplateData":
             self._text(node.data)
             return

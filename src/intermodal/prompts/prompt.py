@@ -217,10 +217,10 @@ class Prompt:
         bound = argument_values.bind_values(self.file, args)
         await argument_values.check_media(self.file, bound)
         request = request_of(self.file, bound, self._options, self._client.config, history=history, tools=tools)
-        await self._checked(request, bound)
+        await self._check_media(request, bound)
         return request
 
-    async def _checked(self, request: Request, bound: Mapping[str, Any]) -> None:
+    async def _check_media(self, request: Request, bound: Mapping[str, Any]) -> None:
         """Compare the media named by the file with their declared modality. Raises PromptError with their line."""
         if sample_arguments.files_of(request.messages, bound):
             await offload(True, sample_arguments.check_files, self.file, request.messages, bound)
@@ -238,16 +238,16 @@ class Prompt:
         bound = argument_values.bind_values(self.file, args, missing=samples.values)
         await argument_values.check_media(self.file, {name: value for name, value in bound.items() if name in args})
         request = request_of(self.file, bound, self._options, self._client.config)
-        await self._checked(request, bound)
+        await self._check_media(request, bound)
         prepared = await self._client.prepare(
             sample_arguments.with_media_markers(request, samples), also=self._names(), planning=True
         )
         inputs = prepared.inputs
         if samples.pieces:
             inputs = sample_arguments.with_sample_media(inputs, request, samples)
-            inputs = await self._told(inputs, {**bound, **samples.words})
+            inputs = await self._with_question_needs(inputs, {**bound, **samples.words})
         check_kinds(self.file, inputs)
-        _, plan, notes = await self._chosen(inputs)
+        _, plan, notes = await self._choose_plan(inputs)
         return PromptPlan(self.file, plan, tuple(samples.assumed), notes)
 
     async def explain(self, **args: Any) -> str:
@@ -301,7 +301,7 @@ class Prompt:
         """Return the opened request, its plan and notes, for a request returned by ``request``."""
         prepared = await self._client.prepare(request, also=self._names(), counting=True)
         check_kinds(self.file, prepared.inputs)
-        inputs, plan, notes = await self._chosen(prepared.inputs)
+        inputs, plan, notes = await self._choose_plan(prepared.inputs)
         return with_fields(prepared, inputs=inputs), plan, notes
 
     # ---- the model of the file, the schema ------------------------------------------------------------
@@ -310,7 +310,7 @@ class Prompt:
         """Return the local names of the requested models; () if the caller chose a model."""
         return () if self._options.get("model") else self.file.model_names
 
-    async def _chosen(self, inputs: Inputs) -> tuple[Inputs, Plan, tuple[str, ...]]:
+    async def _choose_plan(self, inputs: Inputs) -> tuple[Inputs, Plan, tuple[str, ...]]:
         """Return the result of ``choose_plan``, with notes on the schema."""
 
         async def plan(inputs: Inputs) -> Plan:
@@ -333,7 +333,7 @@ class Prompt:
         what = f"{who} can be held to the schema: it is asked for in words, checked, and repaired once"
         return [f"{self.file.where('output')}: {what}"]
 
-    async def _told(self, inputs: Inputs, words: Mapping[str, Any]) -> Inputs:
+    async def _with_question_needs(self, inputs: Inputs, words: Mapping[str, Any]) -> Inputs:
         """Set what the question needs of the sample media, estimated from the file's text alone."""
         kinds: tuple[Kind, ...] = tuple(dict.fromkeys(part.kind for part in inputs.facts.parts))
         messages = self.file.template.messages(words)

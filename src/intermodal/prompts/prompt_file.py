@@ -165,10 +165,10 @@ class PromptFile:
     lines: Mapping[str, int] = field(default_factory=dict)
 
     def argument(self, name: str) -> Argument | None:
-        return self._named.get(name)
+        return self._arguments_by_name.get(name)
 
     @cached_property
-    def _named(self) -> Mapping[str, Argument]:
+    def _arguments_by_name(self) -> Mapping[str, Argument]:
         """The arguments by name, the first of each: a request may contain any number of variables."""
         return {each.name: each for each in reversed(self.arguments)}
 

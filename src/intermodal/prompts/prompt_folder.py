@@ -123,7 +123,7 @@ class PromptFolder:
             )
         raise UnknownModel(f"there is no prompt named {name[:200]}")
 
-    def shown(self, where: str) -> str:
+    def relative_place(self, where: str) -> str:
         """Return a location for an error without the path of the folder, which is private."""
         return where.removeprefix(f"{self.path}{os.sep}")
 
@@ -217,7 +217,7 @@ class PromptFolder:
 
     def _wrong(self, place: str, error: IntermodalError) -> UnreadablePrompt:
         file, line = error_location(error)
-        shown = self.shown(file) or place
+        shown = self.relative_place(file) or place
         where = "" if shown == place else f"{shown}: "
         return UnreadablePrompt(file=place, line=0 if where else line, error=f"{where}{error.what}", todo=error.todo)
 

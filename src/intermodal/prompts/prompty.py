@@ -117,7 +117,7 @@ class _Reader:
         history = {name for name, kind in self._kinds.items() if kind == "thread"}
         template = self._template({name: Slot("history") for name in history})
         used = template.body.names()
-        needed = template.body.needed()
+        needed = template.body.always_rendered_names()
         for name, line in used.items():
             if name not in declared and name not in history:
                 declared[name] = Argument(name=name, kind="json", required=name in needed, line=self._first + line - 1)
@@ -227,10 +227,10 @@ class _Reader:
         sample = self._sample()
         if not sample:
             return ()
-        values = {name: self._given(name, value, declared.get(name)) for name, value in sample.items()}
+        values = {name: self._sample_value(name, value, declared.get(name)) for name, value in sample.items()}
         return (PromptExample(arguments=values, line=self._front.line(("sample",)), checks=_ANSWERED, smoke=True),)
 
-    def _given(self, name: str, value: Any, argument: Argument | None) -> Any:
+    def _sample_value(self, name: str, value: Any, argument: Argument | None) -> Any:
         """Return a value of the sample; a media argument is a file next to the prompt, or a URL."""
         if argument is None or not argument.is_media:
             return value

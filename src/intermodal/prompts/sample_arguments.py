@@ -106,12 +106,12 @@ def _with_media(samples: SampleArguments, argument: Argument) -> tuple[Any, str]
     """Return a value that matches the argument's schema, including its media; lists that contain media get one item."""
     notes: list[str] = []
 
-    def put(kind: ArgumentKind, at: str) -> MediaValue:
+    def create_media(kind: ArgumentKind, at: str) -> MediaValue:
         media, note = _medium(samples, kind, at)
         notes.append(f"{at} {note}")
         return media
 
-    value = _Sample(argument.schema, put).of(argument.schema, argument.name)
+    value = _Sample(argument.schema, create_media).of(argument.schema, argument.name)
     return value, f"a value of its schema, each text a line: {', '.join(notes)}"
 
 
@@ -150,7 +150,7 @@ class _Sample:
         if values := schema.get("enum"):
             return values[0]
         if choices := schema.get("anyOf"):
-            return self.of(self._chosen(choices, depth), at, depth + 1)
+            return self.of(self._choose(choices, depth), at, depth + 1)
         kind = schema.get("type")
         if isinstance(kind, list):
             kind = next((each for each in kind if each != "null"), None)
@@ -164,7 +164,7 @@ class _Sample:
             return {name: self.of(each, f"{at}.{name}", depth + 1) for name, each in fields.items()}
         return {"number": 1.5, "integer": 1, "boolean": True, "null": None}.get(str(kind), _SENTENCE)
 
-    def _chosen(self, choices: Any, depth: int) -> Any:
+    def _choose(self, choices: Any, depth: int) -> Any:
         """Return the first alternative, or null when nested to end recursion; a medium takes precedence."""
         media = [each for each in choices if isinstance(each, Mapping) and media_references.PLACE in each]
         ends = [each for each in choices if isinstance(each, Mapping) and each.get("type") == "null"]

@@ -164,7 +164,7 @@ class _Reader:
             kind = self._next().text
         read = _DECLARATIONS.get(kind)
         if read is None:  # code at the top level, or a construct of a later version
-            self._rest(line)
+            self._skip_line(line)
             return Declaration(kind="code", name=kind, line=line, file=self._file, code=True)
         name = self._next().text
         fields: dict[str, Any] = read(self)
@@ -271,11 +271,11 @@ class _Reader:
 
         Within parentheses, attributes belong to the member, elsewhere to the field.
         """
-        member = self._postfixed(depth)
+        member = self._postfix_type(depth)
         found = self._attributes() if depth else ()
         return replace(member, attributes=(*member.attributes, *found)) if found else member
 
-    def _postfixed(self, depth: int) -> BamlType:
+    def _postfix_type(self, depth: int) -> BamlType:
         base = self._simple(depth)
         while True:
             if self._is("[") and (after := self._peek(1)) is not None and after.text == "]":
@@ -370,9 +370,9 @@ class _Reader:
             return _quoted_text(self._next())
         if token.kind == "jinja":
             return Expression(self._next().text[2:-2].strip())
-        return self._unquoted(closing)
+        return self._unquoted_text(closing)
 
-    def _unquoted(self, closing: str) -> Any:
+    def _unquoted_text(self, closing: str) -> Any:
         """Parse unquoted text up to the end of the line, a comma or the closing token."""
         first = last = self._next()
         while (token := self._peek()) is not None and token.line == first.line:
@@ -428,7 +428,7 @@ class _Reader:
             token = self._next()
             depth += (token.text == opening) - (token.text == closing)
 
-    def _rest(self, line: int) -> None:
+    def _skip_line(self, line: int) -> None:
         while (token := self._peek()) is not None and token.line == line:
             if token.text == "{":
                 self._skip("{", "}")
@@ -524,12 +524,12 @@ class BamlTypes:
 
     def taken(self, type: BamlType) -> BamlArgument:
         """Convert a type to that of an argument."""
-        plain, required = self._without_null(self._resolved(type))
+        plain, required = self._without_null(self._resolve(type))
         media = MEDIA.get(plain.name, "file") if plain.kind == "name" and plain.name in MEDIA else None
         if media is not None:
             return BamlArgument(media, False, required, plain.name, {})
         if plain.kind == "list":
-            each = self._resolved(plain.items[0])
+            each = self._resolve(plain.items[0])
             if each.kind == "name" and each.name in MEDIA:
                 return BamlArgument(MEDIA[each.name], True, required, each.name, {})
         schema = self.schema(plain if required else type, aliases=False)
@@ -571,22 +571,22 @@ class BamlTypes:
         """Convert a path in an answer and the value there to the names shown to the model."""
         lines = []
         for name in path:
-            block = self._blocks.get(self._without_null(self._resolved(type))[0].name)
+            block = self._blocks.get(self._without_null(self._resolve(type))[0].name)
             field = next((each for each in block.fields if each.name == name), None) if block is not None else None
             lines.append(str(field.attribute("alias") or name) if field is not None else name)
             type = field.type if field is not None else BamlType("name", "null")
-        block = self._blocks.get(self._without_null(self._resolved(type))[0].name)
+        block = self._blocks.get(self._without_null(self._resolve(type))[0].name)
         if block is not None and block.kind == "enum":
             value = next((str(each.attribute("alias") or value) for each in block.fields if each.name == value), value)
         return lines, value
 
     def is_object(self, type: BamlType) -> bool:
         """Return whether an answer of the type is an object whose fields are declared in the file."""
-        found = self._resolved(type)
+        found = self._resolve(type)
         block = self._blocks.get(found.name) if found.kind == "name" else None
         return block is not None and block.kind == "class" and not block.has("dynamic") and bool(block.fields)
 
-    def attributed(self, type: BamlType, name: str) -> list[tuple[str, int]]:
+    def with_attributes(self, type: BamlType, name: str) -> list[tuple[str, int]]:
         """Return the classes, fields and enum values of a type that have an attribute, with its line."""
         found: list[tuple[str, int]] = []
         seen = set[str]()
@@ -606,7 +606,7 @@ class BamlTypes:
                 found += [(owner, attribute.line) for attribute in has.attributes if attribute.name == name]
         return sorted(found, key=lambda one: one[1])
 
-    def _resolved(self, type: BamlType) -> BamlType:
+    def _resolve(self, type: BamlType) -> BamlType:
         """Follow type aliases to the type they stand for."""
         for _ in range(20):
             block = self._blocks.get(type.name) if type.kind == "name" else None
@@ -619,11 +619,11 @@ class BamlTypes:
         if type.kind != "union" or _NULL not in type.items:
             return type, True
         rest = tuple(each for each in type.items if each != _NULL)
-        return (self._resolved(rest[0]) if len(rest) == 1 else BamlType("union", items=rest)), False
+        return (self._resolve(rest[0]) if len(rest) == 1 else BamlType("union", items=rest)), False
 
     def is_text(self, type: BamlType) -> bool:
         """Return whether every value is a string: a string, an enum, or a union of string literals."""
-        type = self._resolved(type)
+        type = self._resolve(type)
         if type.kind == "union":
             return all(self.is_text(each) for each in type.items)
         if type.kind == "literal":
@@ -658,7 +658,7 @@ class _Schemas:
             return {"type": "null"} if type.name == "null" else {}
         if type.name not in self.definitions:
             self.definitions[type.name] = {}  # a type may be recursive
-            self.definitions[type.name] = self._defined(block)
+            self.definitions[type.name] = self._define(block)
         return {"$ref": f"#/$defs/{type.name}"}
 
     def _union(self, type: BamlType) -> dict[str, Any]:
@@ -668,7 +668,7 @@ class _Schemas:
             rest.insert(0, {"enum": literals})
         return rest[0] if len(rest) == 1 else {"anyOf": rest}
 
-    def _defined(self, block: Declaration) -> dict[str, Any]:
+    def _define(self, block: Declaration) -> dict[str, Any]:
         if block.kind == "type":
             return self.of(block.type)
         about = str(block.attribute("description") or block.about)

@@ -80,7 +80,7 @@ class BamlRuntime:
         """
         marks: dict[str, MediaPart] = {}
         mender = _MarkEscaper(values)
-        given = {name: self._given(value, marks, mender) for name, value in values.items()}
+        given = {name: self._runtime_value(value, marks, mender) for name, value in values.items()}
         runtime = self._runtime
         try:
             context = runtime.create_context_manager()
@@ -90,7 +90,7 @@ class BamlRuntime:
             raise TemplateError(problems(_runtime_message(error))[0].what, todo="see what the function takes") from None
         return _messages(body, marks, mender)
 
-    def _given(self, value: Any, marks: dict[str, MediaPart], mender: _MarkEscaper) -> Any:
+    def _runtime_value(self, value: Any, marks: dict[str, MediaPart], mender: _MarkEscaper) -> Any:
         if isinstance(value, MediaValue):
             mark = "".join(secrets.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ") for _ in range(32))  # base64, and of no value
             marks[mark] = value.part
@@ -98,9 +98,9 @@ class BamlRuntime:
             made = getattr(self._library, kind.capitalize())
             return made.from_base64(mark) if kind == "pdf" else made.from_base64(_TYPES[kind], mark)
         if isinstance(value, Mapping):
-            return {mender.broken(key): self._given(each, marks, mender) for key, each in value.items()}
+            return {mender.broken(key): self._runtime_value(each, marks, mender) for key, each in value.items()}
         if isinstance(value, list):
-            return [self._given(each, marks, mender) for each in value]
+            return [self._runtime_value(each, marks, mender) for each in value]
         return mender.broken(value)
 
     def parse(self, function: str, text: str, *, partial: bool = False) -> Any:

@@ -252,10 +252,10 @@ class FormatSize:
         for group in _groups(self._leads):
             block = self._blocks[group[0]]
             if len(group) == 1 and group[0] not in self._leads[group[0]]:
-                self._known[group[0]] = self._written(block)
+                self._known[group[0]] = self._size_of_block(block)
                 continue
             self._known.update({name: _Size(len(name), 0) for name in group})
-            self._once.update({name: self._written(self._blocks[name]).letters + len(name) for name in group})
+            self._once.update({name: self._size_of_block(self._blocks[name]).letters + len(name) for name in group})
 
     def letters(self, type: BamlType) -> int:
         """Return the approximate number of characters of the format of a type."""
@@ -268,7 +268,7 @@ class FormatSize:
                 left += self._leads[name]
         return self._of(type).letters + sum(self._once.get(name, 0) for name in seen) + _MORE
 
-    def _written(self, block: Declaration) -> _Size:
+    def _size_of_block(self, block: Declaration) -> _Size:
         if block.kind == "type":
             return self._of(block.type)
         if block.kind == "enum":

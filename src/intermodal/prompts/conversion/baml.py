@@ -116,7 +116,7 @@ def _beside(file: PromptFile, template: BamlTemplate, losses: Losses) -> None:
         what = f"the answer as {kinds.words(returns)}: elsewhere it is its words"
         losses.say(file.lines["output"], what, meaning=True)
     for attribute, what, meaning in _ATTRIBUTES:
-        for owner, line in kinds.attributed(returns, attribute):
+        for owner, line in kinds.with_attributes(returns, attribute):
             losses.say(line, f"@{attribute} of {owner}: {what}", meaning=meaning)
 
 
@@ -153,7 +153,7 @@ class _Walk(Walk):
         self._items = {each.name for each in template.block.fields}  # names of fields
         self._count = NodeBudget()
 
-    def _put(self, node: Any, loops: tuple[str, ...]) -> Iterator[Node]:
+    def _nodes_of(self, node: Any, loops: tuple[str, ...]) -> Iterator[Node]:
         self._count.take()
         called, words = _call(node)
         if called in ("_.role", "_.chat"):
@@ -165,7 +165,7 @@ class _Walk(Walk):
         elif called.startswith(("_.", "ctx.")):
             raise self._refused(node, called)
         else:
-            yield from super()._put(node, loops)
+            yield from super()._nodes_of(node, loops)
 
     def _path(self, node: Any, loops: tuple[str, ...]) -> Path:
         if type(node).__name__ == "Name" and node.name in ("_", "ctx"):
@@ -478,7 +478,7 @@ class _Types:
         ``hint``: suffix of the class name, after the function's name.
         """
         if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
-            return self._referred(root, schema["$ref"], line, deep)
+            return self._referenced_type(root, schema["$ref"], line, deep)
         if not isinstance(schema, Mapping) or deep > _DEEPEST_SCHEMA:
             return self._anything(hint, line)
         for key in schema.keys() - _KEPT:
@@ -496,7 +496,7 @@ class _Types:
             return self._object(root, schema, hint, line, deep)
         return _TYPES.get(str(kind)) or self._anything(hint, line)
 
-    def _referred(self, root: Mapping[str, Any], reference: str, line: int, deep: int) -> str:
+    def _referenced_type(self, root: Mapping[str, Any], reference: str, line: int, deep: int) -> str:
         if reference not in self._named:
             hint = _title(reference.rpartition("/")[2]) or "Answer"
             found = resolve_reference(root, reference)

@@ -110,7 +110,7 @@ class _Walk:
                 made += self._partial(node, scope)
             else:
                 word = getattr(node, "name", "") or "{{"
-                raise self._refused(f"a {kind.lower()} block", word)
+                raise self._not_convertible(f"a {kind.lower()} block", word)
         self._deep -= 1
         return made
 
@@ -120,7 +120,7 @@ class _Walk:
         if name == "role":
             word = words[0] if words else ""
             if word[:1] not in ("'", '"'):
-                raise self._refused("a role that is a value", "role")
+                raise self._not_convertible("a role that is a value", "role")
             return [RoleNode(ROLES[word[1:-1]], self._line(word[1:-1]))]
         if name == "media":
             return self._medium(named, scope)
@@ -131,11 +131,11 @@ class _Walk:
             return []
         if name == "json":
             if named:
-                raise self._refused("indented JSON", "json")
+                raise self._not_convertible("indented JSON", "json")
             path = self._path(words[0] if words else "", scope)
             return [] if isinstance(path, _Constant) else [ValueNode(path, json=True, line=line)]
         if name in (*BLOCKS, *HELPERS) or words:
-            raise self._refused(f"{{{{{name}}}}} with words", name)
+            raise self._not_convertible(f"{{{{{name}}}}} with words", name)
         fact = self._fact(name, scope)
         if fact is not None:
             return [fact_of(fact, line)]
@@ -147,7 +147,7 @@ class _Walk:
     def _medium(self, named: Mapping[str, str], scope: _Scope) -> list[Node]:
         token, told = named.get("url", ""), named.get("contentType", "")
         if told and told[:1] not in ("'", '"'):
-            raise self._refused("a content type that is a value", "media")
+            raise self._not_convertible("a content type that is a value", "media")
         if not token:
             return []
         path = self._path(token, scope)
@@ -161,7 +161,7 @@ class _Walk:
         line = self._line(name)
         if name in ("if", "unless"):
             if node.call["hash"]:
-                raise self._refused("#if with includeZero", name)
+                raise self._not_convertible("#if with includeZero", name)
             then, other = self.nodes(node.body, scope), self.nodes(node.inverse, scope)
             test = self._test(words[0] if words else "", scope)
             return [IfNode(test if name == "if" else NotTest(test), tuple(then), tuple(other), line)]
@@ -170,10 +170,10 @@ class _Walk:
             equal: Test = self._equal(words, scope)
             return [IfNode(equal if name == "ifEquals" else NotTest(equal), tuple(then), tuple(other), line)]
         if name not in ("each", "with") or not words:
-            raise self._refused(f"{{{{#{name}}}}}", name)
+            raise self._not_convertible(f"{{{{#{name}}}}}", name)
         path = self._path(words[0], scope)
         if isinstance(path, _Constant):
-            raise self._refused(f"{{{{#{name}}}}} over what is no argument", name)
+            raise self._not_convertible(f"{{{{#{name}}}}} over what is no argument", name)
         if name == "with":
             inner = scope.within(path, {params[0]: path} if params else None)
             return [
@@ -182,7 +182,7 @@ class _Walk:
                 )
             ]
         if len(params) > 1:
-            raise self._refused("a loop with a name for its index", params[1])
+            raise self._not_convertible("a loop with a name for its index", params[1])
         self._items += 1
         item = params[0] if params else f"item{self._items if self._items > 1 else ''}"
         while item in self._names:
@@ -196,11 +196,11 @@ class _Walk:
         if program is None:
             raise TemplateError(f"there is no partial {node.name!r}", self._template.body.line_of(node.name))
         if getattr(node, "indent", ""):
-            raise self._refused(f"partial {node.name!r}, which is indented", node.name)
+            raise self._not_convertible(f"partial {node.name!r}, which is indented", node.name)
         if node.context_path:
             context = self._path(node.context_path, scope)
             if isinstance(context, _Constant):
-                raise self._refused(f"partial {node.name!r} of what is no argument", node.name)
+                raise self._not_convertible(f"partial {node.name!r} of what is no argument", node.name)
             scope = scope.within(context)
         named = {key: self._path(token, scope) for key, token in node.hash.items()}
         inner = _Scope(scope.around, {**scope.named, **named}, scope.loops)
@@ -218,7 +218,7 @@ class _Walk:
             return fact_test(fact)
         path = self._path(token, scope)
         if isinstance(path, _Constant):
-            raise self._refused(f"a condition of {token}", token)
+            raise self._not_convertible(f"a condition of {token}", token)
         return IsTruthy(path)
 
     def _equal(self, words: Sequence[str], scope: _Scope) -> IsEqual:
@@ -226,7 +226,7 @@ class _Walk:
         if isinstance(one, _Constant):
             one, other = other, one
         if isinstance(one, _Constant) or not isinstance(other, _Constant):
-            raise self._refused("a comparison of two values", words[0])
+            raise self._not_convertible("a comparison of two values", words[0])
         return IsEqual(one, other.value)
 
     def _path(self, token: str, scope: _Scope) -> Path | _Constant:
@@ -240,12 +240,12 @@ class _Walk:
         if token.startswith("@root."):
             return tuple(_parts(token.removeprefix("@root.")))
         if not token or token[0] in "(@":
-            raise self._refused(f"{token or 'an empty tag'}", token)
+            raise self._not_convertible(f"{token or 'an empty tag'}", token)
         parts, around = _parts(token), scope.around
         while parts and parts[0] == "..":
             around, parts = around[:-1], parts[1:]
         if not around or ".." in parts:
-            raise self._refused(f"{token}, which leads out of the arguments", token)
+            raise self._not_convertible(f"{token}, which leads out of the arguments", token)
         climbed = len(around) < len(scope.around)
         if not climbed and parts and parts[0] != "this" and str(parts[0]) in scope.named:
             start = scope.named[str(parts[0])]
@@ -254,7 +254,7 @@ class _Walk:
             return (*start, *parts[1:])
         path = (*around[-1], *(part for part in parts if part != "this"))
         if not path:
-            raise self._refused(f"{token}: all arguments at once", token)
+            raise self._not_convertible(f"{token}: all arguments at once", token)
         return path
 
     # ---- lines ----------------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ class _Walk:
             self._lines[word] = self._template.body.line_of(word) or 1
         return self._template.first + self._lines[word] - 1
 
-    def _refused(self, what: str, word: str) -> TemplateError:
+    def _not_convertible(self, what: str, word: str) -> TemplateError:
         line = self._template.body.line_of(word)
         return TemplateError(f"{what} cannot be converted", line, "write it with #if, #each and names")
 

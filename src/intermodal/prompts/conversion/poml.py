@@ -99,7 +99,7 @@ def read(file: PromptFile, losses: Losses) -> TemplateTree:
     assert isinstance(template, PomlTemplate)
     marker = _Marker(file, template, losses)
     try:
-        root = marker.marked(template.root)
+        root = marker.mark_tree(template.root)
     except TemplateError as error:
         raise locate_error(template.path, error) from None
     nodes: list[Node] = []
@@ -122,7 +122,7 @@ class _Marker:
         self._arguments = {each.name: each for each in file.arguments}
         self._includes = 0
 
-    def marked(self, root: Element) -> Element:
+    def mark_tree(self, root: Element) -> Element:
         (made,) = self._element(root, (), pre=False)
         assert isinstance(made, Element)
         return made
@@ -176,7 +176,7 @@ class _Marker:
         if tag in _KEPT:
             return [element]
         if tag == "include":
-            return self._included(element, loops, pre)
+            return self._include(element, loops, pre)
         if tag in SRC and "src" in attributes and tag != "table":
             medium = self._medium(tag, element, loops)
             if medium is not None:
@@ -199,7 +199,7 @@ class _Marker:
                 made.append(self._text(each, element, loops, pre))
         return made
 
-    def _included(self, element: Element, loops: tuple[str, ...], pre: bool) -> list[Element | str]:
+    def _include(self, element: Element, loops: tuple[str, ...], pre: bool) -> list[Element | str]:
         self._includes += 1
         if self._includes > MOST_INCLUDES:
             raise TemplateError(f"includes more than {MOST_INCLUDES} files", element.line, todo="include fewer")

@@ -102,13 +102,13 @@ class Walk:
             kind = type(node).__name__
             if kind == "Output":
                 for each in node.nodes:
-                    nodes += self._put(each, loops)
+                    nodes += self._nodes_of(each, loops)
             elif kind == "If":
                 nodes.append(self._if(node, loops))
             elif kind == "For":
                 nodes.append(self._loop(node, loops))
             else:
-                raise self._refused(node, "set")  # the only other supported statement
+                raise self._not_convertible(node, "set")  # the only other supported statement
         return nodes
 
     def _if(self, node: Any, loops: tuple[str, ...]) -> IfNode:
@@ -120,7 +120,7 @@ class Walk:
 
     def _loop(self, node: Any, loops: tuple[str, ...]) -> LoopNode:
         if type(node.target).__name__ != "Name" or node.test is not None:
-            raise self._refused(node, "a loop with several names or a condition")
+            raise self._not_convertible(node, "a loop with several names or a condition")
         item, path = self._item(node.target.name), self._path(node.iter, loops)
         if len(path) == 1 and path[0] in self._media:
             self._lists.add(item)
@@ -134,7 +134,7 @@ class Walk:
         """Return the name of a loop's item in the tree."""
         return name
 
-    def _put(self, node: Any, loops: tuple[str, ...]) -> Iterator[Node]:
+    def _nodes_of(self, node: Any, loops: tuple[str, ...]) -> Iterator[Node]:
         kind = type(node).__name__
         line = self._line(node)
         if kind == "TemplateData":
@@ -146,8 +146,8 @@ class Walk:
         elif kind == "Filter" and node.name == "tojson" and not node.args and not node.kwargs:
             yield ValueNode(self._path(node.node, loops), json=True, line=line)
         elif kind == "CondExpr":
-            other = tuple(self._put(node.expr2, loops)) if node.expr2 is not None else ()
-            yield IfNode(self._test(node.test, loops), tuple(self._put(node.expr1, loops)), other, line)
+            other = tuple(self._nodes_of(node.expr2, loops)) if node.expr2 is not None else ()
+            yield IfNode(self._test(node.test, loops), tuple(self._nodes_of(node.expr1, loops)), other, line)
         elif (fact := self._fact(node, loops)) is not None:
             yield fact_of(fact, line, "True")
         else:
@@ -182,7 +182,7 @@ class Walk:
             return (*self._path(node.node, loops), node.attr)
         if kind == "Getitem" and type(node.arg).__name__ == "Const" and isinstance(node.arg.value, str | int):
             return (*self._path(node.node, loops), node.arg.value)
-        raise self._refused(node)
+        raise self._not_convertible(node)
 
     def _test(self, node: Any, loops: tuple[str, ...]) -> Test:
         kind = type(node).__name__
@@ -205,7 +205,7 @@ class Walk:
         line: int = self._template.first + node.lineno - 1
         return line
 
-    def _refused(self, node: Any, what: str = "") -> TemplateError:
+    def _not_convertible(self, node: Any, what: str = "") -> TemplateError:
         more = f" ({node.name})" if type(node).__name__ in ("Filter", "Test") else ""
         return TemplateError(f"{what or node_name(node)}{more} cannot be converted", self._line(node), _TODO)
 

@@ -308,15 +308,15 @@ def with_spelling(read: TemplateTree, spelling: Spelling) -> tuple[Node, ...]:
         return read.nodes
     truths = {each.name for each in read.file.arguments if each.kind == "boolean"}
 
-    def changed(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    def spell_all(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
         return tuple(map(one, nodes))
 
     def one(node: Node) -> Node:
         if isinstance(node, ValueNode) and not node.json and len(node.path) == 1 and node.path[0] in truths:
             return in_words(IsTruthy(node.path), node.line, read.spelling)
-        return _within(node, changed)
+        return _within(node, spell_all)
 
-    return join_texts(changed(read.nodes))
+    return join_texts(spell_all(read.nodes))
 
 
 def paths_of(test: Test) -> Iterator[Path]:

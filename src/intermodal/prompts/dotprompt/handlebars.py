@@ -133,10 +133,10 @@ class HandlebarsTemplate:
         except RecursionError:
             raise TemplateError("is nested too deep", todo="use fewer blocks within blocks") from None
         except ValueError as error:
-            raise self._located(str(error)) from None
+            raise self._error_with_place(str(error)) from None
         return marks.cut(text)
 
-    def _located(self, said: str) -> TemplateError:
+    def _error_with_place(self, said: str) -> TemplateError:
         name = re.search(r'Missing helper: "([^"]*)"|partial (\S+) could not', said)
         if name is None:
             return TemplateError(said[:1].lower() + said[1:])

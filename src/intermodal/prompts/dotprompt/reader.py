@@ -122,7 +122,7 @@ def _arguments(
 ) -> Iterator[Argument]:
     declared = arguments_from_schema(schema, TemplateUses(), default, {}, lines) if schema is not None else ()
     yield from declared
-    names, needed = template.body.names(), template.body.needed()
+    names, needed = template.body.names(), template.body.always_rendered_names()
     for name, line in names.items():
         if name not in {each.name for each in declared}:
             default_value = default.get(name)

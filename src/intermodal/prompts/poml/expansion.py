@@ -234,9 +234,9 @@ class Expansion:
             yield self._medium(tag, element, names)
         elif tag == "document":
             text = self._file(self._text(element.attrs.get("src", ""), names, element), element)
-            yield f'<p whiteSpace="pre">{self._quoted(text)}</p>'
+            yield f'<p whiteSpace="pre">{self._escape(text)}</p>'
         elif tag == "folder":
-            yield f"<list>{''.join(self._listed(self._tree(element, names)))}</list>"
+            yield f"<list>{''.join(self._folder_items(self._tree(element, names)))}</list>"
         elif tag == "p" and any(isinstance(each, Element) and _is_block(each) for each in element.children):
             yield from self._words(element, names)  # pomlight keeps of such a paragraph the words alone
         elif tag not in ASIDE:
@@ -271,7 +271,7 @@ class Expansion:
                     yield self._static(piece, plain)
                     continue
                 text = expressions.words(self._value(piece, names, element))
-                yield text if plain else self._quoted(text)
+                yield text if plain else self._escape(text)
 
     def _static(self, text: str, plain: bool) -> str:
         self._budget.step(0, len(text))
@@ -291,7 +291,7 @@ class Expansion:
             for number, piece in enumerate(split_expressions(word))
         )
 
-    def _quoted(self, text: str) -> str:
+    def _escape(self, text: str) -> str:
         """Escape a value with POML's own entities, so that it contains neither markup nor expressions."""
         self._budget.step(1, len(text))
         return "".join(ENTITIES.get(letter, letter) for letter in text)
@@ -325,12 +325,12 @@ class Expansion:
             attributes.get("src", ""), attributes.get("maxDepth", str(_DEPTH)), attributes.get("filter", "")
         )
 
-    def _listed(self, entry: FolderEntry) -> Iterator[str]:
-        yield f"<item>{self._quoted(entry.name)}"
+    def _folder_items(self, entry: FolderEntry) -> Iterator[str]:
+        yield f"<item>{self._escape(entry.name)}"
         if entry.children:
             yield "<list>"
             for each in entry.children:
-                yield from self._listed(each)
+                yield from self._folder_items(each)
             yield "</list>"
         yield "</item>"
 

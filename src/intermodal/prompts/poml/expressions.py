@@ -336,7 +336,7 @@ class _Pattern:
     compiled: Any
     everywhere: bool
 
-    def replaced(self, text: str, new: str) -> str:
+    def replace_in(self, text: str, new: str) -> str:
         if self.everywhere and (len(text) + 1) * len(new) > 4 * len(text) + (1 << 20):
             raise ValueError
         result: str = self.compiled.sub(lambda found: new, text, 0 if self.everywhere else 1)
@@ -356,7 +356,7 @@ def _pattern(written: str) -> _Pattern:
 
 def _replace(place: str, old: Any, new: Any, count: int = -1) -> str:
     if isinstance(old, _Pattern):
-        return old.replaced(place, words(new))
+        return old.replace_in(place, words(new))
     was, replacement = words(old), words(new)
     if len(place) + (place.count(was) if count < 0 else 1) * len(replacement) > 4 * len(place) + (1 << 20):
         raise ValueError

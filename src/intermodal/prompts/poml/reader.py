@@ -39,15 +39,15 @@ class PomlTemplate:
     root: Element
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
-        expansion, markup = self._expanded(values)
-        return with_history(tuple(self._laid_out(expansion, markup)), history)
+        expansion, markup = self._expand(values)
+        return with_history(tuple(self._messages(expansion, markup)), history)
 
     def output(self, values: Mapping[str, Any]) -> Output:
         """Return the output that the document requests for these values."""
-        expansion, _ = self._expanded(values)
+        expansion, _ = self._expand(values)
         return output_of(self.path, expansion.schema, expansion.schema_line)
 
-    def _expanded(self, values: Mapping[str, Any]) -> tuple[Expansion, str]:
+    def _expand(self, values: Mapping[str, Any]) -> tuple[Expansion, str]:
         expansion = Expansion(self.path.parent)
         try:
             return expansion, expansion.markup(self.root, dict(values))
@@ -56,7 +56,7 @@ class PomlTemplate:
         except RecursionError:
             raise PromptError("is nested too deep", where=str(self.path), todo="use fewer tags within tags") from None
 
-    def _laid_out(self, expansion: Expansion, markup: str) -> Iterator[Message]:
+    def _messages(self, expansion: Expansion, markup: str) -> Iterator[Message]:
         from pomlight import read_full, write
 
         by_speaker: Any = {"speaker": True}
