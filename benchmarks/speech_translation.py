@@ -47,7 +47,7 @@ async def measured(client: AsyncClient, recording: Path, reference: str, model: 
         plan: Plan = await client.plan("", recording, **asked)
         result: Result = (await client.ask("", recording, **asked)).result
     except IntermodalError as error:
-        return [recording.name, how, "–", "–", "–", "–", error.worded("command line").what]
+        return [recording.name, how, "–", "–", "–", "–", error.wording_for("command line").what]
     total, steps = plan.chosen.total, result.actuals
     loading = sum(step.load_seconds for step in steps)
     peak = max((step.peak_memory or 0 for step in steps), default=0)

@@ -69,7 +69,7 @@ class Hints(NamedTuple):
     todo: str = ""
     reasons: tuple[str, ...] = ()
 
-    def worded(self, surface: Surface) -> Hints:
+    def wording_for(self, surface: Surface) -> Hints:
         """Return a copy whose parts are plain text worded for ``surface``."""
         what, where, todo = (words(text, surface) for text in self[:3])
         return Hints(what, where, todo, tuple(words(reason, surface) for reason in self.reasons))
@@ -143,12 +143,12 @@ class IntermodalError(Exception):
     def reasons(self) -> tuple[str, ...]:
         return tuple(words(reason, "python") for reason in self.hints.reasons)
 
-    def worded(self, surface: Surface) -> Hints:
+    def wording_for(self, surface: Surface) -> Hints:
         """Return the message worded for ``surface``; ``str()`` of it is one sentence."""
-        return self.hints.worded(surface)
+        return self.hints.wording_for(surface)
 
     def __str__(self) -> str:
-        return str(self.worded("python"))
+        return str(self.wording_for("python"))
 
 
 class UsageError(IntermodalError):
@@ -317,7 +317,7 @@ class Unreachable(CallError):
     retryable = True
     hung_up = False
 
-    def closed(self, *, kept: bool, seconds: float) -> None:
+    def record_close(self, *, kept: bool, seconds: float) -> None:
         """Record that the connection was closed without a reply ``seconds`` after the request.
 
         ``kept``: the connection was reused from an earlier request.

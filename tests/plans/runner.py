@@ -110,11 +110,11 @@ def run(case: Mapping[str, Any]) -> str:
         made = plan(*arguments)
         text = explain_all(made, frontier(inputs)) if case.get("all") else explain(made)
     except NoRoute as error:
-        said = error.worded("command line")
+        said = error.wording_for("command line")
         reasons = "\n".join(f"- {reason}" for reason in said.reasons)
         text = f"NoRoute: {said}\n{reasons}"
     except IntermodalError as error:
-        text = f"{type(error).__name__}: {error.worded('command line')}"
+        text = f"{type(error).__name__}: {error.wording_for('command line')}"
     asked = [f"why not {name}?\n{_why(inputs, name)}" for name in case.get("why_not", [])]
     return "\n".join([text, *asked])
 

@@ -221,7 +221,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
     def called(self) -> str:
         return self.served_as or self.id
 
-    def described(self, known: Model | None) -> Model:
+    def model_facts(self, known: Model | None) -> Model:
         """Return the model: the catalog's own row, if there is one, overridden by this row."""
         if known is None:
             return self._alone().model()

@@ -367,12 +367,12 @@ def _elsewhere(models: Snapshot, allowed: set[str], own: Mapping[str, HostRow]) 
 
 
 def _endpoint(base: ShippedRows, models: Snapshot, row: HostRow, host: Host, served: ServedRow) -> Endpoint:
-    known = models.named(row.id, served.called) if row.base_url else None
+    known = models.find_by_host(row.id, served.called) if row.base_url else None
     written = base.rows.get(served.id)
     model = base.models.get(served.id)
     if known is not None and written is not None:
         model = interpretation.model_of(known, written, models.header)
-    model = interpretation.with_licence(served.described(model))
+    model = interpretation.with_licence(served.model_facts(model))
     if row.protocol in FOLDER_PROTOCOLS:
         model = _OF_FOLDERS[row.protocol](model, served)
     if model.thinking is None:  # of a row of the user's own

@@ -109,7 +109,7 @@ def _client() -> tuple[AsyncClient, DoctorFinding]:
         client = AsyncClient()
         _ = client.catalog  # this reads the user's host rows
     except ConfigError as error:
-        said = error.worded("command line")
+        said = error.wording_for("command line")
         what = f"{said.where} {said.what}" if said.where else said.what
         todo = said.todo or "correct the file"
         name = os.path.basename(said.where) if said.where.endswith(LOCKFILE) else "intermodal.toml"
@@ -196,7 +196,7 @@ def _about_prompts(config: Config) -> Iterator[DoctorFinding]:
     try:
         folder.look()
     except IntermodalError as error:
-        said = error.worded("command line")
+        said = error.wording_for("command line")
         yield DoctorFinding(area="prompts", name="", state="broken", what=f"{said.where} {said.what}", todo=said.todo)
         return
     served = with_noun(len(folder.prompts), "prompt")
@@ -249,7 +249,7 @@ def _about_sandbox() -> DoctorFinding:
             area="media",
             name="sandbox",
             state="broken",
-            what=str(error.worded("command line")),
+            what=str(error.wording_for("command line")),
             todo="please report it",
         )
     return about_sandbox(found)
@@ -411,11 +411,11 @@ async def _ask(row: HostRow, key: str) -> DoctorFinding:
     try:
         there = {model.id for model in await listed_models(row.host(), key=key)}
     except Unreachable as error:
-        said = error.worded("command line")
+        said = error.wording_for("command line")
         return DoctorFinding(area="host", name=row.id, state="unreachable", what=f"{row.base_url} {said.what}",
                        todo=said.todo or "start the server")  # fmt: skip
     except CallError as error:
-        said = error.worded("command line")
+        said = error.wording_for("command line")
         return DoctorFinding(
             area="host", name=row.id, state="broken", what=f"{row.base_url} {said.what}", todo=said.todo
         )
@@ -518,7 +518,7 @@ def _about_store(client: AsyncClient) -> Iterator[DoctorFinding]:
         client.store.check()
         summary, drifts = client.store.summary(), client.store.drifts()
     except StoreError as error:
-        said = error.worded("command line")
+        said = error.wording_for("command line")
         todo = said.todo or "move that file away"
         yield DoctorFinding(area="store", name="", state="broken", what=f"{said.where} {said.what}", todo=todo)
         return

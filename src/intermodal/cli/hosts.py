@@ -295,10 +295,10 @@ def _models(row: HostRow, named: tuple[str, ...]) -> tuple[ServedRow, ...]:
     except IntermodalError as error:
         if not named:
             raise UsageError(
-                f"{error.worded('command line').what}, so its models are not known", where=row.base_url,
+                f"{error.wording_for('command line').what}, so its models are not known", where=row.base_url,
                 todo="start the server, or name them: --model NAME",
             ) from None  # fmt: skip
-        click.echo(f"note: {error.worded('command line')}; what you named is taken as it is", err=True)
+        click.echo(f"note: {error.wording_for('command line')}; what you named is taken as it is", err=True)
         listed = ()
     known = {model.id: model for model in listed}
     if not named:

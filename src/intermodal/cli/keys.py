@@ -306,7 +306,7 @@ def _remark(key: VirtualKey) -> None:
         for remark in asyncio.run(remarks()):
             click.echo(remark, err=True)
     except IntermodalError as error:  # the key is created in any case
-        click.echo(f"note: whether its names are known cannot be told: {error.worded('command line')}", err=True)
+        click.echo(f"note: whether its names are known cannot be told: {error.wording_for('command line')}", err=True)
 
 
 def _edit(given: dict[str, Any], now: float) -> Callable[[VirtualKey], VirtualKey]:

@@ -280,7 +280,7 @@ def _help_hint(error: click.UsageError) -> str:
 
 def _fail(error: errors.IntermodalError, as_json: bool, hint: str = "") -> NoReturn:
     """Print an error, as a sentence on stderr or as a JSON document on stdout, and exit."""
-    report = error.worded("command line")
+    report = error.wording_for("command line")
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 

@@ -165,7 +165,7 @@ def unless_forced(name: str, *, force: bool, quiet: bool) -> Iterator[None]:
         if not force:
             raise
         if not quiet:
-            click.echo(f"{name}: {error.worded('command line').what}; fetched all the same", err=True)
+            click.echo(f"{name}: {error.wording_for('command line').what}; fetched all the same", err=True)
 
 
 def _check_best(given: dict[str, Any], names: tuple[str, ...]) -> None:
@@ -552,7 +552,7 @@ def _plan(
     except WeightsError as error:
         if not options.quiet:
             click.echo(
-                f"{before.name}: here, as pinned; the hub was asked whether it moved: {error.worded('command line')}",
+                f"{before.name}: here, as pinned; the hub was asked whether it moved: {error.wording_for('command line')}",
                 err=True,
             )
         return None

@@ -108,9 +108,9 @@ class AsyncClient(ClientVerbs, ClientResources):
         A wrong argument raises UsageError at the call, before the first event is read.
         """
         request, plan = self._to_run(prompt, files, plan, schema, options)
-        return self._streamed(request, plan)
+        return self._stream(request, plan)
 
-    async def _streamed(self, request: Request, plan: Plan | None) -> AsyncGenerator[Event]:
+    async def _stream(self, request: Request, plan: Plan | None) -> AsyncGenerator[Event]:
         if plan is None:
             prepared = await self.prepare(request, counting=True)
         else:
@@ -138,7 +138,7 @@ class AsyncClient(ClientVerbs, ClientResources):
     ) -> AsyncGenerator[str]:  # fmt: skip
         """Yield the text of the answer as it arrives: ``stream`` without its other events."""
         request, plan = self._to_run(prompt, files, plan, schema, options)
-        return _answer_text(self._streamed(request, plan))
+        return _answer_text(self._stream(request, plan))
 
     @overload
     async def run(self, prompt: Request, plan: Plan | None = None) -> Result: ...
@@ -171,7 +171,7 @@ class AsyncClient(ClientVerbs, ClientResources):
             OutputInvalid, BudgetExceeded: see ``intermodal.errors``.
         """
         request, plan = self._to_run(prompt, files, plan, schema, options)
-        return fold([event async for event in self._streamed(request, plan)])
+        return fold([event async for event in self._stream(request, plan)])
 
     async def execute(
         self, prepared: PreparedRequest, plan: Plan, *, exact: bool = False, live: bool = True,

@@ -88,7 +88,7 @@ class PricedModel(Value):
         vendors = host == self.id.partition("/")[0]
         return not vendors, rate is None, self.price == FREE, rate or 0.0, self.endpoint
 
-    def priced(self, date: str, *, batch: bool = False) -> tuple[UsagePrice, ...] | str:
+    def prices_on(self, date: str, *, batch: bool = False) -> tuple[UsagePrice, ...] | str:
         """Return the usage prices on an ISO date, one per rate that applies during that day.
 
         Returns the reason as a string if the price is unknown.
@@ -117,11 +117,11 @@ def _by_vectors(vectors: tuple[RateCard, ...], date: str, batch: bool) -> tuple[
 def _embedding_usage(vector: RateCard) -> UsagePrice:
     """Convert a rate card to a usage price."""
 
-    def billed(used: Usage) -> float | str:
+    def bill(used: Usage) -> float | str:
         found = rate_cards.itemize(vector, used)
         return found.usd if found.usd is not None else found.unpriced[0].replace("_", " ")
 
-    return UsagePrice(billed, vector.units, vector.least_seconds)
+    return UsagePrice(bill, vector.units, vector.least_seconds)
 
 
 def find_model(catalog: Catalog, models: Snapshot, families: ModelFamilies, name: str) -> PricedModel:
@@ -194,7 +194,7 @@ def _at_own_server(catalog: Catalog, models: Snapshot, name: str) -> tuple[str, 
 def of_endpoint(endpoint: Endpoint, models: Snapshot) -> PricedModel:
     """Return an endpoint as a priced model, with the snapshot's dated prices if its price comes from the snapshot."""
     vectors = interpretation.rate_cards_of_endpoint(endpoint, models)
-    row = models.named(endpoint.host.id, endpoint.served_as)
+    row = models.find_by_host(endpoint.host.id, endpoint.served_as)
     return PricedModel(
         id=endpoint.model.id, endpoint=endpoint.id, model=endpoint.model, takes=endpoint.model.input,
         price=endpoint.price,
@@ -445,7 +445,7 @@ def estimate(
     if not found.rejected and cached > cacheable_tokens(found.parts):
         what = f"{cached:,} tokens of a cache, and of text and images there are {cacheable_tokens(found.parts):,.0f}"
         raise UsageError(what, where=setting("cached"), todo="give the tokens of this call that are read from a cache")
-    priced = "it would be refused" if found.rejected else subject.priced(date, batch=batch)
+    priced = "it would be refused" if found.rejected else subject.prices_on(date, batch=batch)
     usd = unknown(priced) if isinstance(priced, str) else _bill(found, priced, cached)
     return Estimate(
         model=subject.id, date=date, count=found, usd=usd, rejected=found.rejected, endpoint=subject.endpoint,

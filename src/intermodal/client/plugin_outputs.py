@@ -29,12 +29,12 @@ class PluginOutput:
         except IntermodalError:
             raise
         except Exception as error:
-            raise self._failed(f"failed ({type(error).__name__})") from error
+            raise self._output_error(f"failed ({type(error).__name__})") from error
         if not isinstance(made, str):
-            raise self._failed(f"returned {type(made).__name__}, not text")
+            raise self._output_error(f"returned {type(made).__name__}, not text")
         return made
 
-    def _failed(self, what: str) -> OutputInvalid:
+    def _output_error(self, what: str) -> OutputInvalid:
         said = f"the answer could not be written as {self.name}: the plugin {self._plugin.title} {what}"
         return OutputInvalid(said, todo=self._plugin.removal)
 

@@ -113,7 +113,7 @@ def with_options(options: type[Any]) -> Callable[[F], F]:
     The function itself is unchanged.
     """
 
-    def shown(function: F) -> F:
+    def show_options(function: F) -> F:
         whole = inspect.signature(function)
         plain = [each for each in whole.parameters.values() if each.kind is not each.VAR_KEYWORD]
         named = {each.name for each in plain}
@@ -125,7 +125,7 @@ def with_options(options: type[Any]) -> Callable[[F], F]:
         function.__signature__ = whole.replace(parameters=[*plain, *more])  # type: ignore[attr-defined]
         return function
 
-    return shown
+    return show_options
 
 
 @cache

@@ -215,7 +215,7 @@ class ClientResources:
 
     def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
         """Return the catalog with consent for ``hosts`` as well, and with the models in ``named``."""
-        return self._corrected(self._with_named(self._catalog_of_hosts(hosts), hosts, named))
+        return self._apply_lessons(self._with_named(self._catalog_of_hosts(hosts), hosts, named))
 
     def _catalog_of_hosts(self, hosts: tuple[str, ...]) -> Catalog:
         """Return the catalog with consent for ``hosts`` as well, without named models.
@@ -229,7 +229,7 @@ class ClientResources:
         """Add the models in ``named`` that exist only in the snapshot to the catalog."""
         return with_named_models(catalog, named, hosts=hosts, env=self.env, own_snapshot=snapshot_file(self.env))
 
-    def _corrected(self, catalog: Catalog) -> Catalog:
+    def _apply_lessons(self, catalog: Catalog) -> Catalog:
         """Return the catalog with everything that was learned about its endpoints."""
         found = self.known.apply_lessons(catalog)
         if "_upstreams" in self.__dict__:  # a client that called nothing learned nothing

@@ -260,7 +260,7 @@ def _language_model_alternative(inputs: Inputs) -> Other:
     try:
         made = plan_from(inputs)
     except NoRoute as error:
-        return Other(endpoint="", summary="", kept_out=error.worded("command line").what)
+        return Other(endpoint="", summary="", kept_out=error.wording_for("command line").what)
     chosen = next((each for each in (made.chosen, *made.fallbacks) if not each.words_alone), None)
     if chosen is None:
         return Other(endpoint="", summary="", kept_out="no model that answers is open here")

@@ -262,7 +262,7 @@ class Bench:
                 events.append(event)
         except IntermodalError as error:
             self.spent += plan.chosen.total.cost.for_limit()
-            said = str(error.worded("command line"))
+            said = str(error.wording_for("command line"))
             return BenchSample(seconds=time.perf_counter() - begun, error=error.code, message=said, cost=None)
         seconds = time.perf_counter() - begun
         result = fold(events)

@@ -221,7 +221,7 @@ def _check(item: EvalItem, folder: Path) -> None:
     try:
         item_request(item, folder)
     except IntermodalError as error:
-        raise _InvalidLine(f"cannot be asked: {error.worded('command line').what}") from None
+        raise _InvalidLine(f"cannot be asked: {error.wording_for('command line').what}") from None
 
 
 def _texts(item: EvalItem) -> None:

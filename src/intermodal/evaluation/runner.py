@@ -114,7 +114,7 @@ class Evaluation:
             found = PlannedItem(item=item, digest=request_digest(prepared), inputs=prepared.inputs)
             candidates = alternatives(prepared.inputs, most=_EVERY)
         except NoRoute as error:
-            return PlannedItem(item=item, why=error.worded("command line").what)
+            return PlannedItem(item=item, why=error.wording_for("command line").what)
         except IntermodalError as error:
             place = f"{self.data.name} line {item.line}"
             error.where = hint("{}, {}", place, error.hints.where) if error.where else place
@@ -309,7 +309,7 @@ class Evaluation:
         return msgspec.structs.replace(
             trial,
             error=error.code if error is not None else "",
-            message=str(error.worded("command line")) if error is not None else "",
+            message=str(error.wording_for("command line")) if error is not None else "",
             wall=round(result.seconds, 4),
             load_seconds=round(loading, 4),
             seconds=round(max(0.0, result.seconds - loading) + saved_seconds, 4),

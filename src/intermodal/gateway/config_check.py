@@ -70,12 +70,12 @@ async def check_names(context: GatewayContext) -> tuple[list[ServedName], list[C
                     continue
                 answers = await _answering(client, name)
             except UnknownModel as error:
-                worded = error.worded("command line")
+                worded = error.wording_for("command line")
                 found.append(ConfigFinding(level="wrong", where=where, what=f"{name}: {worded.what}", todo=worded.todo))
             except RequestRefused as error:
                 found.append(ConfigFinding(level="wrong", where=where, what=f"{name}: {error}"))
             except IntermodalError as error:
-                what = f"{name} answers no chat now: {error.worded('http').what}"
+                what = f"{name} answers no chat now: {error.wording_for('http').what}"
                 found.append(ConfigFinding(level="note", where=where, what=what))
         made.append(ServedName(name=name, stands_for=meant, answers=answers))
     return made, found
@@ -98,7 +98,7 @@ async def check_prompt_folder(context: GatewayContext) -> list[ConfigFinding]:
     try:
         await context.prompts.start()
     except IntermodalError as error:
-        worded = error.worded("command line")
+        worded = error.wording_for("command line")
         return [ConfigFinding(level="wrong", where=where, what=f"{worded.where}: {worded.what}", todo=worded.todo)]
     return []
 
@@ -125,7 +125,7 @@ def check_address(config: Config, host: str, port: int) -> Iterator[ConfigFindin
     error = find_bind_error(host, port)
     if error is None:
         return
-    worded = bind_failure(error, host, port).worded("command line")
+    worded = bind_failure(error, host, port).wording_for("command line")
     stated = host == config.serve.host and bool(config.path)
     where = key_location(config.path, ("serve", "host")) if stated else f"--host {host}"
     what = f"{worded.where}: {worded.what}"
@@ -188,7 +188,7 @@ def _unknown(client: ServerClient, name: str) -> str:
     try:
         resolve_name(client.catalog_for(Policy(model=name)), name)
     except UnknownModel as error:
-        return error.worded("command line").what
+        return error.wording_for("command line").what
     return ""
 
 

@@ -163,7 +163,7 @@ class ServerClient(AsyncClient):
             looked_in = self._catalog_of_hosts(hosts)
             is_same = held is not None and held.looked_in is looked_in
             found = held.named if held is not None and is_same else self._with_named(looked_in, hosts, named)
-            made = self._corrected(found)
+            made = self._apply_lessons(found)
             # The planner caches facts about a catalog on the object.
             if held is not None and held.catalog == made:
                 held = held._replace(since=now, looked_in=looked_in, named=found)

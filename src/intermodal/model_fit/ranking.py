@@ -312,4 +312,4 @@ def row_model(name: str, weights: WeightsStore) -> Model | None:
     if row is not None:
         return row.model()
     pulled = next((served for served in weights.hub_rows() if served.weights == name), None)
-    return pulled.described(None) if pulled is not None else None
+    return pulled.model_facts(None) if pulled is not None else None

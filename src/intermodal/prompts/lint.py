@@ -160,5 +160,5 @@ def _error(file: PromptFile, place: str, what: str, todo: str) -> LintFinding:
 
 def _of_error(path: Path, error: IntermodalError) -> LintFinding:
     file, line = error_location(error)
-    said = error.worded("command line")
+    said = error.wording_for("command line")
     return LintFinding(file=file or str(path), line=line, level="error", what=said.what, todo=said.todo)

@@ -346,7 +346,7 @@ async def _load(path: str) -> LoadedFile:
 
 
 def _why(error: errors.IntermodalError) -> str:
-    said = error.worded("command line")
+    said = error.wording_for("command line")
     return f"{said.what} ({said.todo})" if said.todo else said.what
 
 

@@ -60,7 +60,7 @@ def unanswered_error(what: str, where: str, *, sent: bool, kept: bool, seconds: 
     after = " without an answer" if sent and what != UNREADABLE else ""
     found = errors.Unreachable(what + after, where=where, sent=sent)
     if sent and what == FAILURES["ReadError"][1]:
-        found.closed(kept=kept, seconds=seconds)
+        found.record_close(kept=kept, seconds=seconds)
     return found
 
 

@@ -647,7 +647,7 @@ def _bill(workload: Workload, spec: PlanSpec, base: Inputs, env: Mapping[str, st
     try:
         plan = _plan_with_price(inputs)
     except NoRoute as error:
-        reason = error.worded("command line")  # as in the plans it is shown with
+        reason = error.wording_for("command line")  # as in the plans it is shown with
         return PlanBill(name=spec.name, refused=str(reason), reasons=reason.reasons)
     except (UnknownModel, UsageError) as error:
         raise type(error)(f"plan {spec.name!r}: {error.what}", where=error.where, todo=error.hints.todo) from None

@@ -297,7 +297,7 @@ def test_near_numbers_are_said_to_be_too_near() -> None:
 def test_what_makes_no_sense_is_one_clear_sentence(takes: str, options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError) as stopped:
         advice(takes, options.pop("makes", "text"), **options)
-    assert said in str(stopped.value.worded("command line"))
+    assert said in str(stopped.value.wording_for("command line"))
 
 
 def test_hardware_is_read_as_people_write_it() -> None:

@@ -12,7 +12,7 @@ TODAY = "2026-11-25"
 
 
 def cost(host: str, name: str, usage: dict[str, float], day: str = TODAY, **said: str) -> float | None:
-    row = load_snapshot().named(host, name)
+    row = load_snapshot().find_by_host(host, name)
     assert row is not None, f"{host} {name} is not in the snapshot"
     return itemize(effective_rates(row.dated_prices, day, **said), usage).usd
 

@@ -65,7 +65,7 @@ def test_a_model_is_found_by_endpoint_and_at_every_host_by_its_id() -> None:
     shipped = Snapshot()
     assert shipped.by_endpoint["openai:openai/gpt-4o"].context == 128_000
     assert {"openai", "azure"} <= {row.host for row in shipped.by_model["openai/gpt-4o"]}
-    found = shipped.named("mistral", "mistral-small-2603")
+    found = shipped.find_by_host("mistral", "mistral-small-2603")
     assert found is not None
     assert found.id == "mistral/mistral-small-4"
 

@@ -192,7 +192,7 @@ def test_a_bill_nobody_can_know_is_one_where_a_count_has_no_price(compared: list
 
 
 def of(name: str, host: str = "openai") -> tuple[Endpoint, Any]:
-    row = load_snapshot().named(host, name)
+    row = load_snapshot().find_by_host(host, name)
     assert row is not None
     listed = interpretation.prices_of(row, load_snapshot().header)
     assert listed is not None

@@ -388,5 +388,5 @@ async def test_an_error_of_a_decoder_names_its_file_and_keeps_its_settings_for_e
     async with MediaWorker() as worker:
         with pytest.raises(errors.NotInstalled) as failed:
             await worker.picture(drawn("RGB", format="PNG"), name="a.png")
-    assert str(failed.value.worded("command line")) == "a.png: cannot write MP3; ask for --format wav"
+    assert str(failed.value.wording_for("command line")) == "a.png: cannot write MP3; ask for --format wav"
     assert failed.value.todo == 'ask for output="wav"'

@@ -119,7 +119,7 @@ def test_other_objectives_weigh_a_free_tier_like_any_other() -> None:
 def test_where_only_a_free_tier_is_left_the_refusal_says_how_to_let_it_in() -> None:
     with pytest.raises(NoRoute) as refused:
         planned(FREE, policy={"objective": "cheapest", "at_least": "large"})
-    said = refused.value.worded("command line")
+    said = refused.value.wording_for("command line")
     assert "let free tiers in: --free-tiers" in str(said) or any("--free-tiers" in reason for reason in said.reasons)
 
 

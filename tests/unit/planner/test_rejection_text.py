@@ -74,4 +74,4 @@ def test_a_transcriber_of_another_language_is_remedied_by_a_transcriber_of_this_
     catalog = msgspec.structs.replace(inputs.catalog, endpoints=endpoints)
     with pytest.raises(NoRoute) as caught:
         plan(inputs.request, inputs.facts, catalog, inputs.machine, inputs.statistics, inputs.as_of)
-    assert caught.value.worded("command line").todo == todo
+    assert caught.value.wording_for("command line").todo == todo

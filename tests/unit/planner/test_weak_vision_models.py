@@ -69,7 +69,7 @@ def test_where_words_are_stated_to_be_kept_a_weak_vision_model_alone_is_refused(
     picture = {**SCREEN, "density": 0.01}
     with pytest.raises(NoRoute) as refused:
         plan_with(TINY, picture, "What colour is it?", keep=["words", "appearance", "layout"])
-    assert any("words" in reason and "--keep" in reason for reason in refused.value.worded("command line").reasons)
+    assert any("words" in reason and "--keep" in reason for reason in refused.value.wording_for("command line").reasons)
 
 
 def test_a_vision_model_that_is_known_to_read_may_read() -> None:

@@ -102,7 +102,7 @@ def test_an_unknown_card_is_refused_with_the_nearest(words: str, near: str) -> N
 def test_a_part_without_memory_of_its_own_is_asked_for_as_memory_and_not_as_another_card(words: str) -> None:
     with pytest.raises(UsageError) as refused:
         find_card(words)
-    assert "--gpu none --ram" in refused.value.worded("command line").todo and "nearest" not in refused.value.todo
+    assert "--gpu none --ram" in refused.value.wording_for("command line").todo and "nearest" not in refused.value.todo
 
 
 def test_every_name_that_a_shell_is_told_means_one_card_or_asks_for_its_memory_alone() -> None:

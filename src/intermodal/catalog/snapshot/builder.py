@@ -219,17 +219,17 @@ def _rows(
     rows: list[SnapshotRow] = []
     there: set[tuple[str, str]] = set()
 
-    def priced(host: str, name: str) -> GenaiPricesModel | None:
+    def find_price(host: str, name: str) -> GenaiPricesModel | None:
         found = prices.find(provider_of[host], name) if host in provider_of else None
         if found is not None:
             used.add(id(found))
         return found
 
     for served in models.served:
-        rows.append(_row(served, priced(served.place, served.name)))
+        rows.append(_row(served, find_price(served.place, served.name)))
         there.add((served.place, served.name))
     for host, name in sorted(ours):  # newer than the models.dev data, or nothing that models.dev lists
-        if (host, name) not in there and (found := priced(host, name)) is not None:
+        if (host, name) not in there and (found := find_price(host, name)) is not None:
             rows.append(_price_row(host, name, found))
             there.add((host, name))
     for provider, host in spelt.prices.items():

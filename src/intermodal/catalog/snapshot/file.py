@@ -249,7 +249,7 @@ class Snapshot:
         """An index of every model at every host by its names."""
         return NameIndex(self.rows, SnapshotRow.called)
 
-    def named(self, host: str, name: str) -> SnapshotRow | None:
+    def find_by_host(self, host: str, name: str) -> SnapshotRow | None:
         """Return the model that a host calls by this name; None if there is none."""
         for rows in (self.first, None):
             for row in self.of_host(host) if rows is None else rows:

@@ -246,7 +246,7 @@ def rate_cards_of(row: SnapshotRow) -> tuple[RateCard, ...]:
 
 def rate_cards_of_endpoint(endpoint: Endpoint, models: Snapshot) -> tuple[RateCard, ...]:
     """Return the host's dated prices of an endpoint; () if its price comes from its own row instead of the snapshot."""
-    row = models.named(endpoint.host.id, endpoint.served_as) if endpoint.host.zone != "process" else None
+    row = models.find_by_host(endpoint.host.id, endpoint.served_as) if endpoint.host.zone != "process" else None
     listed = prices_of(row, models.header) if row is not None else None
     return rate_cards_of(row) if row is not None and listed is not None and listed.now == endpoint.price else ()
 

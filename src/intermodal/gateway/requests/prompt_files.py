@@ -119,7 +119,7 @@ class PromptFiles:
         except IntermodalError as error:
             if kept.error is not None and isinstance(error, PromptError) and error.what in kept.error.error:
                 raise RequestRefused(str(kept.error), status=503, code="prompt_unreadable") from None
-            error.where = folder.relative_place(error.worded("http").where)
+            error.where = folder.relative_place(error.wording_for("http").where)
             raise
 
     async def find(self, name: str, key: VirtualKey) -> tuple[PromptFolder, LoadedPrompt]:

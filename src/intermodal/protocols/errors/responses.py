@@ -125,7 +125,9 @@ def error_response(error: BaseException) -> ErrorResponse:
     row = _ANSWERS[ValueError] if wrong else next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
     ours = isinstance(error, (errors.IntermodalError, ValueError))
     message = (
-        str(error.worded("http") if isinstance(error, errors.IntermodalError) else error) if ours else "failed inside"
+        str(error.wording_for("http") if isinstance(error, errors.IntermodalError) else error)
+        if ours
+        else "failed inside"
     )
     about = vars(error).get("about", {})
     return ErrorResponse(

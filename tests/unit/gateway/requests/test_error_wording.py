@@ -70,7 +70,7 @@ def test_no_kind_of_error_tells_a_client_of_an_option(kind: type[BaseException])
 
 def test_what_a_host_said_is_left_as_it_was_said() -> None:
     error = errors.CallError('refused it: "tools need --enable-auto-tool-choice"', todo=hint("raise {max-cost}"))
-    assert '"tools need --enable-auto-tool-choice"; raise x-intermodal-max-cost' in str(error.worded("http"))
+    assert '"tools need --enable-auto-tool-choice"; raise x-intermodal-max-cost' in str(error.wording_for("http"))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.__name__ for kind in KINDS])
@@ -81,7 +81,7 @@ def test_every_kind_of_error_names_settings_as_its_reader_sets_them(kind: type[B
     in_python = (str(error), error.what, error.where, error.todo, *error.reasons, *map(str, error.args))
     assert not OPTION.search(" ".join(in_python)), in_python
     assert "raise max_cost" in error.todo and 'hosts=("acme",)' in error.todo and error.where == "release"
-    typed = error.worded("command line")
+    typed = error.wording_for("command line")
     assert str(typed).startswith("--release: the limit is $1 (--max-cost); raise --max-cost, allow more time")
     assert typed.reasons == ("the limit is $1 (--max-cost)",)
 

@@ -100,7 +100,7 @@ def refused(wanted: ServerSpec, free: int) -> str:
     with pytest.raises(DoesNotFit) as failed:
         check_memory(wanted, free=free, memory=24_000_000_000)
     assert "take a smaller model" in failed.value.todo and "--" not in failed.value.todo
-    return failed.value.worded("command line").todo
+    return failed.value.wording_for("command line").todo
 
 
 def test_the_longest_context_that_fits_is_advised_where_a_shorter_one_does(tmp_path: Path) -> None:
