@@ -42,7 +42,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(key=rows)
     def sent(self, key: str) -> None:
-        self._move(key, ("reserved",), "sent", None, lambda: self.store.sent(key))
+        self._move(key, ("reserved",), "sent", None, lambda: self.store.mark_sent(key))
 
     @rule(key=rows, cost=MONEY, provider_id=PROVIDER_IDS)
     def settle(self, key: str, cost: float, provider_id: str) -> None:

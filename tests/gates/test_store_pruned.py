@@ -94,7 +94,7 @@ class History:
         if fate < 0.3:
             self.open.append(key)
             return
-        self.store.sent(key)
+        self.store.mark_sent(key)
         self.store.settle(key, AttemptOutcome(usage=Usage(input_tokens=6, output_tokens=1), cost=self.chance.random()))
         self.store.finish_run(msgspec.structs.replace(run, outcome="finished"))
 
@@ -115,7 +115,7 @@ def test_what_was_used_adds_up_to_the_same_whatever_is_pruned(seed: int, read: i
                 history.own()
             elif what < 0.7 and history.open:
                 key = history.open.pop()
-                history.store.sent(key)
+                history.store.mark_sent(key)
                 history.store.settle(key, AttemptOutcome(cost=chance.random()))
             else:
                 history.store.learn()

@@ -219,7 +219,7 @@ class RouteRun:
             facts = self.state.opened.facts.parts[step.part]
             row = transform_row(step, facts, product, seconds, self.ledger.run)
             if row is not None:
-                await write_in_thread(lambda: self.state.world.store.transformed(row))
+                await write_in_thread(lambda: self.state.world.store.record_transform(row))
             await self._add_product(step, product, Actual(step=step.id, seconds=seconds, began=began))
         elif isinstance(step, Call) and step.op in conversions.CACHED_OPS:
             import anyio

@@ -86,7 +86,7 @@ class Store:
             self._began[key] = cpu_contention.cpu_moment()
         return key
 
-    def sent(self, attempt: str) -> None:
+    def mark_sent(self, attempt: str) -> None:
         """Record that the first byte is about to be sent. Raises WrongState unless the row is reserved."""
         attempts.move(self._database, attempt, "sent")
 
@@ -113,7 +113,7 @@ class Store:
         attempts.move(self._database, attempt, state, outcome)
         self._learn()
 
-    def transformed(self, made: TransformRow) -> None:
+    def record_transform(self, made: TransformRow) -> None:
         """Record a completed transform."""
         attempts.add_made(self._database, made)
         self._learn()

@@ -72,12 +72,12 @@ def learn(database: Database, *, at_once: bool = False, pause: Pause = no_pause)
     transforms = attempts.recent_made(database, learned_figures.WINDOW)
     pause()
 
-    def wanted(row: AttemptRow) -> bool:
+    def is_informative(row: AttemptRow) -> bool:
         return learned_figures.informs(row, failed)
 
     def rows_of(endpoint: str) -> list[AttemptRow]:
         return attempts.recent_of(
-            database, endpoint, learned_figures.READ, upto=ended, pause=pause, wanted=wanted,
+            database, endpoint, learned_figures.READ, upto=ended, pause=pause, wanted=is_informative,
             enough=learned_figures.WINDOW,
         )  # fmt: skip
 

@@ -298,7 +298,7 @@ def test_usage_adds_up_tokens_money_seconds_and_q_error(cli: Cli, own_home: Path
     for run in ("r", "q"):
         attempt = store.reserve(Reservation(run=run, step="s", op="generate", task="text-generation",
                                             endpoint="box:a/b", output_tokens=20, cost_high=0.5))  # fmt: skip
-        store.sent(attempt)
+        store.mark_sent(attempt)
         store.settle(attempt, AttemptOutcome(usage=Usage(input_tokens=100, output_tokens=10), cost=0.25, seconds=1.5))
     store.start_run(RunRow(id="r", plan="p", objective="default"))
     store.close()
@@ -321,7 +321,7 @@ def _attempt(store: Store, usage: Usage, *, ends: str = "settle", input_tokens: 
         output_tokens=20.0, cost_high=0.5,
     )  # fmt: skip
     attempt = store.reserve(row)
-    store.sent(attempt)
+    store.mark_sent(attempt)
     getattr(store, ends)(attempt, AttemptOutcome(usage=usage, cost=0.25, seconds=1.5))
 
 
@@ -363,7 +363,7 @@ def test_doctor_names_an_estimate_that_is_off_with_its_evidence(cli: Cli, own_ho
                           endpoint="box:a/ear", seconds=1.0, seconds_range=Range(low=0.5, high=2.0),
                           work=Work(audio_seconds=10.0))  # fmt: skip
         attempt = store.reserve(row)
-        store.sent(attempt)
+        store.mark_sent(attempt)
         store.settle(attempt, AttemptOutcome(seconds=8.0))
     store.close()
     row_found = findings(cli("doctor", "--json"))["estimate", "box:a/ear"]

@@ -31,7 +31,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
             store.start_run(run)
             row = Reservation(run=run.id, step="s", op="generate", task="t", endpoint="cloud:m", cost_high=0.1)
             key = store.reserve(row)
-            store.sent(key)
+            store.mark_sent(key)
             store.settle(key, AttemptOutcome(cost=0.1))
             store.finish_run(RunRow(id=run.id, plan="p", outcome="finished"))
 

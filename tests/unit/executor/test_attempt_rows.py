@@ -118,11 +118,11 @@ def test_writes_that_go_together_are_all_there_or_none(tmp_path: Path) -> None:
     row = Reservation(run="r", step="s", op="generate", task="t", endpoint="e")
 
     def half() -> None:
-        store.sent(store.reserve(row))
+        store.mark_sent(store.reserve(row))
         raise RuntimeError
 
     def whole() -> None:
-        store.sent(store.reserve(row))
+        store.mark_sent(store.reserve(row))
         store.reserve(row)
 
     with pytest.raises(RuntimeError):

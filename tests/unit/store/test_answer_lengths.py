@@ -47,7 +47,7 @@ def answered(
                 output_range=Range(low=1.0, high=most),
             )
         )  # fmt: skip
-        store.sent(key)
+        store.mark_sent(key)
         usage = Usage(input_tokens=50, output_tokens=tokens)
         outcome = AttemptOutcome(usage=usage, seconds=1.0, cut=cut, reasoning_tokens=thought)
         (store.estimate if looped else store.settle)(key, outcome)

@@ -38,7 +38,7 @@ def store(tmp_path: Path) -> Store:
 
 def test_a_settled_row_holds_estimate_and_actual_side_by_side(store: Store) -> None:
     key = store.reserve(reservation(input_tokens=100.0, seconds=2.0, cost=0.004))
-    store.sent(key)
+    store.mark_sent(key)
     usage = Usage(input_tokens=120, output_tokens=9)
     store.settle(key, AttemptOutcome(usage=usage, cost=0.005, seconds=2.5, load_seconds=1.0, provider_id="p"))
     (row,) = store.attempts()
@@ -51,7 +51,7 @@ def test_a_settled_row_holds_estimate_and_actual_side_by_side(store: Store) -> N
 
 def test_a_row_without_usage_counts_at_its_upper_bound(store: Store) -> None:
     key = store.reserve(reservation())
-    store.sent(key)
+    store.mark_sent(key)
     store.estimate(key, AttemptOutcome(cost=None, error="stream_cut"))
     (row,) = store.attempts()
     assert row.state == "estimated" and row.spent == 0.01
@@ -72,10 +72,10 @@ def test_what_was_not_sent_cannot_be_settled(store: Store, close: str) -> None:
 
 def test_a_closed_row_never_changes(store: Store) -> None:
     key = store.reserve(reservation())
-    store.sent(key)
+    store.mark_sent(key)
     store.settle(key, AttemptOutcome(cost=0.002))
     before = store.attempts()
-    moves: list[Callable[[], None]] = [lambda: store.sent(key), lambda: store.void(key)]
+    moves: list[Callable[[], None]] = [lambda: store.mark_sent(key), lambda: store.void(key)]
     moves.append(lambda: store.settle(key, AttemptOutcome(cost=9.0)))
     for move in moves:
         with pytest.raises(WrongState):
@@ -86,7 +86,7 @@ def test_a_closed_row_never_changes(store: Store) -> None:
 def test_repeated_and_missing_provider_ids_keep_their_rows_apart(store: Store) -> None:
     for provider_id in ("same", "same", "", ""):
         key = store.reserve(reservation())
-        store.sent(key)
+        store.mark_sent(key)
         store.settle(key, AttemptOutcome(provider_id=provider_id))
     assert len({row.id for row in store.attempts()}) == 4
 
@@ -94,7 +94,7 @@ def test_repeated_and_missing_provider_ids_keep_their_rows_apart(store: Store) -
 def test_sql_in_any_field_is_only_text(store: Store) -> None:
     nasty = "x'); DROP TABLE attempts; --"
     key = store.reserve(reservation(run=nasty, step=nasty, endpoint=nasty))
-    store.sent(key)
+    store.mark_sent(key)
     store.settle(key, AttemptOutcome(provider_id=nasty, error=nasty))
     (row,) = store.attempts()
     assert row.reservation.endpoint == nasty and row.outcome is not None and row.outcome.provider_id == nasty
@@ -136,7 +136,7 @@ def test_rows_of_a_killed_process_count_at_their_upper_bound(tmp_path: Path) -> 
 
 
 def test_rows_of_a_living_process_are_left_alone(store: Store) -> None:
-    store.sent(store.reserve(reservation()))
+    store.mark_sent(store.reserve(reservation()))
     assert Store(store.path).recover() == 0
     assert store.attempts()[0].state == "sent"
 

@@ -36,7 +36,7 @@ def end_one(store: Store, number: int, endpoint: str = "e:m", tokens: int = 100)
             work=Work(text_tokens=float(tokens), messages=2),
         )
     )  # fmt: skip
-    store.sent(key)
+    store.mark_sent(key)
     usage = Usage(input_tokens=tokens + 12 + number % 7, output_tokens=20 + number % 30)
     seconds = 0.3 + tokens / 2000 + number % 30 / 50
     store.settle(key, AttemptOutcome(usage=usage, seconds=seconds, first_seconds=0.3 + tokens / 2000))
@@ -193,7 +193,7 @@ def test_rows_that_teach_nothing_are_not_held_and_change_no_figure(
                 end_one(store, number, tokens=50 * (number % 40 + 1))
             else:
                 key = store.reserve(Reservation(run=f"r{number}", step="s", op="generate", task="t", endpoint="e:m"))
-                store.sent(key)
+                store.mark_sent(key)
                 store.void(key, AttemptOutcome(error="call"))
     database = Database(store.path)
     rows = attempts.recent(database, learned_figures.READ)

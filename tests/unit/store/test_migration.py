@@ -69,9 +69,9 @@ def test_an_older_versions_rows_are_learned_from(old: Path) -> None:
 def test_an_older_store_takes_new_rows(old: Path) -> None:
     store = Store(old)
     key = store.reserve(Reservation(run="n", step="s", op="generate", task="t", endpoint="e:m", output="fact"))
-    store.sent(key)
+    store.mark_sent(key)
     store.settle(key, AttemptOutcome(seconds=1.0, reasoning_tokens=5))
-    store.transformed(TransformRow(op="extract", amount=3, seconds=0.1))
+    store.record_transform(TransformRow(op="extract", amount=3, seconds=0.1))
     row = store.attempts(1)[0]
     assert row.reservation.output == "fact" and row.outcome is not None and row.outcome.reasoning_tokens == 5
     assert store.transforms()[0].amount == 3

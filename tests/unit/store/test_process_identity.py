@@ -49,7 +49,7 @@ def looked(store: Store, *more: str) -> dict[str, Any]:
 def store(tmp_path: Path) -> Store:
     """With a call that is being answered, and an attempt journal."""
     made = Store(tmp_path / "store.sqlite3")
-    made.sent(made.reserve(Reservation(run="r", step="s", op="generate", task="t", endpoint="e", cost_high=0.5)))
+    made.mark_sent(made.reserve(Reservation(run="r", step="s", op="generate", task="t", endpoint="e", cost_high=0.5)))
     return made
 
 

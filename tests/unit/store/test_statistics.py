@@ -40,7 +40,7 @@ def add(
             seconds_range=promised,
         )
     )  # fmt: skip
-    store.sent(key)
+    store.mark_sent(key)
     store.settle(key, AttemptOutcome(**outcome))  # type: ignore[arg-type]
 
 
@@ -236,7 +236,7 @@ def test_low_and_high_hold_four_of_five_further_runs(store: Store) -> None:
 
 def test_transforms_teach_the_media_workers_speed(store: Store) -> None:
     for pages in (1, 2, 5, 10, 20, 40, 80, 160, 300, 600):
-        store.transformed(TransformRow(op="extract", amount=pages, seconds=0.003 + 0.002 * pages))
+        store.record_transform(TransformRow(op="extract", amount=pages, seconds=0.003 + 0.002 * pages))
     assert learned(store, "extract_page", "media").mid == pytest.approx(0.002, rel=0.05)
     assert learned(store, "worker", "media").mid == pytest.approx(0.003, rel=0.2)
 
@@ -291,7 +291,7 @@ def test_cached_failed_and_unsettled_rows_teach_nothing(store: Store) -> None:
         chat(store, 100, first=50.0, cached=True)
         chat(store, 100, first=50.0, error="call")
         key = store.reserve(Reservation(run="r", step="s", op="generate", task="t", endpoint="e"))
-        store.sent(key)
+        store.mark_sent(key)
         store.estimate(key, AttemptOutcome(cost=None, seconds=90.0, first_seconds=80.0, usage=Usage(input_tokens=100)))
     expected = learned(store, "overhead").mid + 100 / learned(store, "prompt").mid
     assert expected == pytest.approx(0.5, rel=0.05)
@@ -357,7 +357,7 @@ def test_what_this_process_does_is_not_the_work_of_others(store: Store) -> None:
 
     began = time.monotonic()
     key = store.reserve(Reservation(run="r", step="s", op="generate", task="t", endpoint="e"))
-    store.sent(key)
+    store.mark_sent(key)
     own = time.process_time()
     with ThreadPoolExecutor(processors) as pool:
         list(pool.map(lambda _: work(), range(processors)))
@@ -454,7 +454,7 @@ def test_a_store_in_which_all_failed_is_not_read_through_for_every_plan(
     monkeypatch.setattr(learned_figures, "of_endpoints", counted)
     for _ in range(25):
         key = store.reserve(Reservation(run=f"r{next(_RUNS)}", step="s", op="generate", task="t", endpoint="e"))
-        store.sent(key)
+        store.mark_sent(key)
         store.void(key, AttemptOutcome(error="call"))
         assert store.statistics().epoch == 0
     assert read == [1, 1], "after 10 rows, and after 20"
@@ -501,7 +501,7 @@ def test_an_actual_of_nothing_is_left_out_of_the_grade(store: Store) -> None:
     for run, tokens in enumerate((0, 16, 0)):
         row = Reservation(run=f"n{run}", step="s", op="read", task="t", endpoint="e", output_tokens=8.0)
         key = store.reserve(row)
-        store.sent(key)
+        store.mark_sent(key)
         store.settle(key, AttemptOutcome(usage=Usage(output_tokens=tokens)))
     (grade,) = (grade for grade in store.summary().grades if grade.figure == "output_tokens")
     assert (grade.count, grade.median, grade.p90) == (1, 2.0, 2.0)
@@ -524,7 +524,7 @@ def heard(store: Store, seconds: float, promised: tuple[float, float], endpoint:
             seconds_range=Range(low=promised[0], high=promised[1]), work=Work(audio_seconds=10.0),
         )
     )  # fmt: skip
-    store.sent(key)
+    store.mark_sent(key)
     store.settle(key, AttemptOutcome(seconds=seconds))
 
 
@@ -565,7 +565,7 @@ def test_a_shipped_speed_that_is_wrong_here_is_named_with_its_evidence(store: St
             Reservation(run=f"w{seconds}", step="s", op="transcribe", task="t", endpoint=whisper,
                         work=Work(audio_seconds=float(seconds)))
         )  # fmt: skip
-        store.sent(key)
+        store.mark_sent(key)
         store.settle(key, AttemptOutcome(seconds=0.1 + 0.9 * seconds))
     found = {drift.figure: drift for drift in store.drifts()}
     drift = found["realtime_factor"]

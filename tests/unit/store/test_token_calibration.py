@@ -26,7 +26,7 @@ def call(store: Store, work: Work, told: int, *, endpoint: str = "h:m", op: str 
     key = store.reserve(
         Reservation(run=f"r{next(_RUNS)}", step="s", op=op, task="t", endpoint=endpoint, zone="internet", work=work)
     )
-    store.sent(key)
+    store.mark_sent(key)
     store.settle(key, AttemptOutcome(usage=Usage(input_tokens=told, output_tokens=5), seconds=1.0, **outcome))
 
 
@@ -93,7 +93,7 @@ def test_a_cancelled_call_teaches_nothing_of_counting(store: Store) -> None:
     for _ in range(12):
         key = store.reserve(Reservation(run=f"r{next(_RUNS)}", step="s", op="generate", task="t", endpoint="h:m",
                                         work=Work(text_tokens=100.0, messages=1)))  # fmt: skip
-        store.sent(key)
+        store.mark_sent(key)
         store.estimate(key, AttemptOutcome(usage=Usage(input_tokens=900), error="cancelled"))
     assert calibration_text("h:m", store.statistics()) == ""
 

@@ -299,7 +299,7 @@ class AttemptEntry:
 
             def write() -> str:
                 key = reserve()
-                self._store.sent(key)
+                self._store.mark_sent(key)
                 return key
 
             self._writing = asyncio.wrap_future(self._store.together(write, later=self._free))
