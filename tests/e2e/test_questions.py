@@ -281,7 +281,7 @@ def test_the_script_fits_examples_that_tell_whether_words_suffice_for_themselves
     vectors = script.Vectors()
     rows = script.sources()[1][::12]
     path = tmp_path / "examples.bin"
-    path.write_bytes(script.fit_contexts(rows, vectors, ""))
+    path.write_bytes(script.fitted(rows, vectors, ""))
     examples = load_examples(path)
     asked = [(row, medium) for row in rows for medium in row.media]
     right = 0

@@ -590,7 +590,7 @@ def test_a_fault_is_a_whole_answer_or_an_error(gate: Gate, fault: str, protocol:
     taken = gate.house.taken
     found = gate.asks(protocol, fault, mode)
     if fault == "none" and mode != "buffered":  # what nobody may see before all of it is there
-        assert gate.house.taken - taken == (gate.draw_edge == "direct"), "it went the other way"
+        assert gate.house.taken - taken == (gate.way == "direct"), "it went the other way"
     then = play.then if gate.streams[0] else play.at_once
     if protocol == "openai" and not gate.streams[0] and fault in KEPT:
         then = ("whole",)

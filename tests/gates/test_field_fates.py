@@ -236,8 +236,8 @@ def test_every_field_has_its_fate(hosts: Hosts, client: str, shape: str, host: s
     hosts.by(way)
     usual = SHAPES[client][shape]
     full, told, lost = everything(client, host, usual)
-    before, named, _ = hosts.mark_sent(client, host, usual)
-    after, more, headers = hosts.mark_sent(client, host, full)
+    before, named, _ = hosts.sent(client, host, usual)
+    after, more, headers = hosts.sent(client, host, full)
     assert {path: value for path, value in after.items() if before.get(path, ...) != value} == told
     assert set(before) <= set(after)
     assert more - named == lost and named <= more
@@ -254,7 +254,7 @@ def test_the_direct_path_takes_what_is_set_to_a_host_that_speaks_alike(hosts: Ho
             tree = with_field(tree, name, SAMPLES[client][name])
     hosts.by("direct")
     before = hosts.house.taken
-    hosts.mark_sent(client, client, tree)
+    hosts.sent(client, client, tree)
     assert hosts.house.taken == before + 1
 
 
@@ -265,6 +265,6 @@ def test_null_says_nothing(hosts: Hosts, client: str, way: str) -> None:
     usual = SHAPES[client]["string"]
     nothing = {name: None for name, field in FIELDS[client].items() if field.fate != "planned" and "." not in name}
     host = client.removesuffix("-generate")
-    before, _, _ = hosts.mark_sent(client, host, usual)
-    after, named, _ = hosts.mark_sent(client, host, {**usual, **nothing})
+    before, _, _ = hosts.sent(client, host, usual)
+    after, named, _ = hosts.sent(client, host, {**usual, **nothing})
     assert (after, named) == (before, set())

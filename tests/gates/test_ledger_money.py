@@ -84,7 +84,7 @@ class Process:
         self.child.stdin.write("go\n")
         self.child.stdin.flush()
 
-    def confirm_admission(self) -> int:
+    def admitted(self) -> int:
         word, _, number = self.line().partition(" ")
         assert word in ("held", "done")
         return int(number)
@@ -121,7 +121,7 @@ def test_C1_four_workers_never_set_aside_more_than_the_budget(file: Path, full_g
         workers = [Process(file, 250, 0.01, 0.0, 250, stop=True) for _ in range(4)]
         for worker in workers:
             worker.go()
-        admitted = [worker.confirm_admission() for worker in workers]
+        admitted = [worker.admitted() for worker in workers]
         assert sum(admitted) == 100, f"round {round_}: admitted {admitted} of 100 that fit"
         held = row(file, "k/usd/total")
         assert held.spent + held.held <= NANODOLLARS
@@ -141,7 +141,7 @@ def test_C1_thousands_of_reservations_by_four_workers_add_up_exactly(file: Path,
     workers = [Process(file, calls, high, actual) for _ in range(4)]
     for worker in workers:
         worker.go()
-    counted = [worker.confirm_admission() for worker in workers]
+    counted = [worker.admitted() for worker in workers]
     for worker in workers:
         worker.end()
     spent = row(file, "k/usd/month")
@@ -159,7 +159,7 @@ def test_C2_a_killed_worker_costs_its_upper_bound_and_nothing_is_forgotten(file:
     for _ in range(50 if full_gates else 4):
         worker = Process(file, random_.randint(1, 300), 0.01, 0.003, 20, stop=True)
         worker.go()
-        open_ += worker.confirm_admission()
+        open_ += worker.admitted()
         worker.child.send_signal(signal.SIGKILL)
         worker.child.communicate()
         quota_store = SqliteQuotaStore(file)
@@ -205,7 +205,7 @@ def test_C2_after_a_loss_of_power_the_whole_lease_counts(file: Path) -> None:
     make(file, Budget(unit="usd", limit=NANODOLLARS, period="total"))
     worker = Process(file, 10, 0.01, 0.003, 5, stop=True)
     worker.go()
-    assert worker.confirm_admission() == 10
+    assert worker.admitted() == 10
     worker.child.send_signal(signal.SIGKILL)
     worker.child.communicate()
     for journal in (file.parent / "gateway-journals").iterdir():

@@ -552,7 +552,8 @@ def _plan(
     except WeightsError as error:
         if not options.quiet:
             click.echo(
-                f"{before.name}: here, as pinned; the hub was asked whether it moved: {error.wording_for('command line')}",
+                f"{before.name}: here, as pinned; the hub was asked whether it moved: "
+                f"{error.wording_for('command line')}",
                 err=True,
             )
         return None

@@ -351,7 +351,7 @@ class Ranker:
             seconds_range=Range(low=expected.low, high=expected.high),
         )  # fmt: skip
         row = await anyio.to_thread.run_sync(store.reserve, reservation)
-        await anyio.to_thread.run_sync(store.sent, row)
+        await anyio.to_thread.run_sync(store.mark_sent, row)
         outcome = AttemptOutcome(error="cancelled")
         try:
             yield scored.append

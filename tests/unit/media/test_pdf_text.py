@@ -132,7 +132,7 @@ def test_words_apart_at_the_end_of_a_line_are_joined() -> None:
 
 
 def test_a_link_stands_at_its_words_and_one_without_words_after_the_text() -> None:
-    text = words_of(papers.link_chars())
+    text = words_of(papers.linked())
     assert "Our terms are long." in text
     assert "Read the [terms](https://example.com/terms) before you sign." in text
     assert text.endswith("Links:\n- https://example.com/logo")
@@ -166,7 +166,7 @@ def test_what_lies_over_a_page_is_counted_and_found_before_it_is_extracted() -> 
 
 
 def test_without_the_layout_no_word_link_or_value_is_lost() -> None:
-    for data in (papers.invoice(), papers.form(), papers.link_chars(), papers.columns(2)):
+    for data in (papers.invoice(), papers.form(), papers.linked(), papers.columns(2)):
         assert set(re.findall(r"\w+", words_of(data))) == set(re.findall(r"\w+", words_of(data, plain=True)))
 
 

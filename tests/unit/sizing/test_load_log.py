@@ -27,7 +27,7 @@ MIB = 2**20
 
 def generated(name: str) -> ModelShape:
     """The shape of a generated file, of which the log was written: matrices of Q8_0."""
-    architecture, facts, matrices = fit_models.model_facts(name)
+    architecture, facts, matrices = fit_models.described(name)
     metadata = {"general.architecture": architecture, **{f"{architecture}.{key}": facts[key] for key in facts}}
     tensors = [
         GgufTensor(name=found, dims=dims, type="F32", size=prod(dims) * 4)

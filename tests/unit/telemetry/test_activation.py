@@ -149,7 +149,7 @@ async def test_whoever_answers_without_the_executor_tells_the_same(
     assert answered.about["gen_ai.response.time_to_first_chunk"] == 0.4
     assert answered.seconds == pytest.approx(0.5, abs=0.001)
     assert [name for name, _ in answered.events] == ["intermodal.attempt_failed"]
-    request = collector.find_by_host("POST /v1/chat/completions")
+    request = collector.named("POST /v1/chat/completions")
     assert {failed.parent, answered.parent} == {request.id}
     assert request.about["intermodal.cost"] == 0.002
     assert collector.points["gen_ai.server.time_to_first_token"][0].count == 1

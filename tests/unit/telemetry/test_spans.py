@@ -42,7 +42,7 @@ def test_a_request_is_a_span_with_a_step_below_it(configured: Path, collector: C
     with GatewayServer() as house:
         found = house.chat()
     assert found.status_code == 200
-    request = collector.find_by_host(DOOR)
+    request = collector.named(DOOR)
     assert (request.kind, request.parent, request.failed) == ("server", "", False)
     assert request.about["http.request.method"] == "POST"
     assert request.about["url.path"] == request.about["http.route"] == "/v1/chat/completions"
@@ -72,7 +72,7 @@ def test_a_request_is_a_span_with_a_step_below_it(configured: Path, collector: C
 def test_the_clients_trace_goes_on(configured: Path, collector: Collector) -> None:
     with GatewayServer() as house:
         house.chat(headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
-    request = collector.find_by_host(DOOR)
+    request = collector.named(DOOR)
     assert (request.trace, request.parent) == (TRACE, PARENT)
     assert {span.trace for span in collector.spans} == {TRACE}
 
@@ -88,14 +88,14 @@ def test_a_trace_that_the_client_does_not_sample_is_not_told(configured: Path, c
 def test_a_parent_that_is_none_begins_a_new_trace(configured: Path, collector: Collector, broken: str) -> None:
     with GatewayServer() as house:
         assert house.chat(headers={"traceparent": broken}).status_code == 200
-    assert collector.find_by_host(DOOR).parent == ""
+    assert collector.named(DOOR).parent == ""
 
 
 def test_attempts_that_failed_are_events_of_their_step(configured: Path, collector: Collector, host: FakeHost) -> None:
     with GatewayServer() as house:
         host.fault = Fault("overloaded")
         assert house.chat().status_code == 503
-    request = collector.find_by_host(DOOR)
+    request = collector.named(DOOR)
     assert request.failed and request.about["error.type"] == "overloaded"
     assert request.about["http.response.status_code"] == 503
     (step,) = below(collector, request)
@@ -114,10 +114,10 @@ def test_a_mistake_of_the_client_is_no_error_of_the_server(configured: Path, col
         assert house.raw(b"POST /nowhere HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n").startswith(
             b"HTTP/1.1 404"
         )
-    request = collector.find_by_host(DOOR)
+    request = collector.named(DOOR)
     assert not request.failed and "error.type" not in request.about
     assert request.about["intermodal.error"] == "unknown_model"
-    assert collector.find_by_host("POST").about["http.response.status_code"] == 404  # of no door: its path is no name
+    assert collector.named("POST").about["http.response.status_code"] == 404  # of no door: its path is no name
     assert "gen_ai.server.request.duration" not in collector.points
 
 
@@ -127,7 +127,7 @@ def test_a_stream_that_breaks_is_a_failed_request_with_status_200(
     with GatewayServer() as house:
         host.fault = Fault("cut", 2)
         assert house.chat(stream=True).status_code == 200
-    request = collector.find_by_host(DOOR)
+    request = collector.named(DOOR)
     assert request.failed and request.about["http.response.status_code"] == 200
     assert request.about["error.type"] == "stream_cut"
 
@@ -251,7 +251,7 @@ def test_the_variables_of_opentelemetry_switch_it_on(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
     with GatewayServer() as house:
         house.chat()
-    assert collector.find_by_host(DOOR)
+    assert collector.named(DOOR)
     assert collector.resource["service.name"] == "house-gateway"
     assert {head["x-tenant"] for head in collector.headers} == {"mine"}
     before = len(collector.bodies)
@@ -272,7 +272,7 @@ def test_texts_that_are_embedded_are_steps_of_one_request(
     with GatewayServer() as house:
         found = house.post("/v1/embeddings", {"model": "cloud/vectors", "input": ["one", "two", "three"]})
         assert found.status_code == 200, found.text
-    request = collector.find_by_host("POST /v1/embeddings")
+    request = collector.named("POST /v1/embeddings")
     steps = below(collector, request)
     assert [step.name for step in steps] == ["embeddings cloud/vectors"] * 3
     assert request.about["intermodal.attempts"] == 3
@@ -296,7 +296,7 @@ def test_a_bridge_is_a_step_like_any_other(configured: Path, collector: Collecto
     with GatewayServer() as house:
         found = house.chat(parts)
         assert found.status_code == 200, found.text
-    request = collector.find_by_host(DOOR)
+    request = collector.named(DOOR)
     steps = {step.about["intermodal.step.op"]: step for step in below(collector, request)}
     assert set(steps) == {"extract", "generate"}
     assert (steps["extract"].kind, steps["extract"].name) == ("internal", "extract")
@@ -311,7 +311,7 @@ def test_a_client_that_leaves_is_told_of_too(configured: Path, collector: Collec
         tree = {"model": "cloud/strong", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
         leave(house, tree, host=host)  # once the host was asked
         until(lambda: host.attempts[0].client_left is not None)
-    request = collector.find_by_host(DOOR)
+    request = collector.named(DOOR)
     assert request.failed and request.about["error.type"] == "client_left"
     (step,) = below(collector, request)
     assert step.failed and step.about["error.type"] == "cancelled"

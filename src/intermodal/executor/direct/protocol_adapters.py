@@ -120,13 +120,13 @@ class ProtocolAdapter:
         Raises NotExpressible.
         """
         fields = split_object(b"".join(self.encode(opening.call, opening.endpoint.host).segments))
-        names = {self.find_by_host(name, opening.endpoint.host) for name in self.kept}
+        names = {self.named(name, opening.endpoint.host) for name in self.kept}
         names -= {self.schema} if isinstance(opening.request.output, JsonOutput) else set()
         return join_object({name: raw for name, raw in fields.items() if name not in names})[:-1]
 
     def forwarded_fields(self, host: Host) -> tuple[tuple[str, bytes], ...]:
         """Return the forwarded fields, each with the bytes that begin it for this host."""
-        return tuple((name, b',"%b":' % self.find_by_host(name, host).encode()) for name in self.kept)
+        return tuple((name, b',"%b":' % self.named(name, host).encode()) for name in self.kept)
 
     def decoder(self, endpoint: str, headers: Mapping[str, str]) -> ReplyDecoder:
         return self.decode(endpoint, headers=headers)

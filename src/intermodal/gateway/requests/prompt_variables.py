@@ -61,9 +61,9 @@ class RenderedPrompt(NamedTuple):
             check_kinds(self.kept.file, prepared.inputs, self.urls)
             inputs, made, notes = await choose_plan(self.kept.file, self.models, prepared.inputs, plan)
         except IntermodalError as error:
-            error.where = self.relative_place(error.wording_for("http").where)
+            error.where = self.shown(error.wording_for("http").where)
             raise
-        self.notes.extend(self.relative_place(words(note, "http")) for note in notes)
+        self.notes.extend(self.shown(words(note, "http")) for note in notes)
         return with_fields(prepared, inputs=inputs), made
 
 

@@ -119,13 +119,13 @@ def test_a_remembered_plan_is_the_one_that_planning_afresh_makes(
 def test_what_is_learned_is_planned_with_once(house: GatewayServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Planning is the first to see figures that changed since the last look; then chats of a shape share a plan."""
     learned: list[MatchedChat] = []
-    learn = DirectChats.learned
+    learn = DirectChats.plan_and_cache
 
     async def noted(self: DirectChats, ready: MatchedChat, request: GatewayRequest) -> ChatPlan | None:
         learned.append(ready)
         return await learn(self, ready, request)
 
-    monkeypatch.setattr(DirectChats, "learned", noted)
+    monkeypatch.setattr(DirectChats, "plan_and_cache", noted)
     monkeypatch.setattr("intermodal.gateway.server_client.REFRESH_SECONDS", 1e9)  # no look comes in between
     for _ in range(40):
         assert house.chat("the same").status_code == 200
