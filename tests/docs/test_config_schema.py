@@ -35,7 +35,7 @@ def test_the_published_schema_is_the_one_of_the_types(bless: bool) -> None:
     assert PUBLISHED.read_text() == made, "make bless, if this is what it should say"
 
 
-def test_it_is_a_schema_and_every_key_has_its_words() -> None:
+def test_the_config_schema_is_valid_and_describes_every_key() -> None:
     made = config_json_schema()
     jsonschema.Draft202012Validator.check_schema(made)
     for name, part in (("intermodal.toml", made), *made["$defs"].items()):

@@ -98,7 +98,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_is_one_clear_sentence_and_the_right_exit_code(case: str, tmp_path: Path, media: Path) -> None:
+def test_bad_input_gets_one_sentence_and_its_exit_code(case: str, tmp_path: Path, media: Path) -> None:
     arguments, code, expected = _make(case, tmp_path, media)
     before = sorted(tmp_path.rglob("*"))
     for verb in ("explain", "ask"):

@@ -48,7 +48,7 @@ def reading() -> Iterator[tuple[intermodal.Client, FakeHost]]:
 
 
 @pytest.mark.parametrize("kind", [*WHOLE, *SPOILT])
-def test_what_is_said_to_be_kept_arrives_or_is_said_not_to(
+def test_every_aspect_that_a_plan_claims_to_keep_arrives(
     kind: str, reading: tuple[intermodal.Client, FakeHost]
 ) -> None:
     sample: Sample = FILES[kind]

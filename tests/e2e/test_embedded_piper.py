@@ -91,7 +91,7 @@ async def test_a_cancelled_text_leaves_no_process_and_the_next_one_is_spoken() -
     assert {process.pid for process in psutil.Process().children(recursive=True)} <= others
 
 
-async def test_it_ends_when_its_input_is_closed_as_it_is_when_we_are_killed(voice: EmbeddedRuntimes) -> None:
+async def test_the_child_process_ends_when_its_input_is_closed(voice: EmbeddedRuntimes) -> None:
     await voice.speak(JOE, ("One.",))
     worker = voice._slots[JOE.id].worker
     process = worker._process
@@ -100,7 +100,7 @@ async def test_it_ends_when_its_input_is_closed_as_it_is_when_we_are_killed(voic
         await process.wait()
 
 
-async def test_its_folder_is_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_closing_the_runtime_removes_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     found = runtimes()
     await found.speak(JOE, ("One.",))

@@ -37,7 +37,7 @@ def context(plan: str) -> int:
     return int(found[1].replace(",", "")) if found else WHOLE
 
 
-def test_it_is_offered_and_runs_with_the_context_there_is_memory_for(free: list[int]) -> None:
+def test_a_model_runs_with_a_context_that_fits_the_memory(free: list[int]) -> None:
     with Client() as client:
         assert 512 <= context(client.explain("Say hello.", model=MODEL)) < WHOLE
         answer = client.ask("Say hello.", model=MODEL, max_tokens=4)
@@ -61,7 +61,7 @@ def test_a_text_that_is_too_long_for_what_is_left_is_refused_with_both_reasons(f
     assert re.search(r"with 8,192 it needs [\d.]+ [MG]iB of memory, and [\d.]+ [MG]iB are free", str(refused.value))
 
 
-def test_where_not_even_the_weights_fit_it_is_refused_with_the_two_numbers(free: list[int]) -> None:
+def test_a_model_larger_than_the_memory_is_refused_with_both_numbers(free: list[int]) -> None:
     free[0] = 100
     with Client() as client, pytest.raises(errors.NoRoute) as refused:
         client.explain("Say hello.", model=MODEL)

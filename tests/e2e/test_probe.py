@@ -93,7 +93,7 @@ def test_a_picture_that_is_taken_and_left_out_is_no_vision_model(cli: Cli, text_
     assert (image["holds"], "left it out" in image["said"]) == (False, True)
 
 
-def test_what_it_costs_is_said_and_nothing_is_sent_without_a_yes(cli: Cli) -> None:
+def test_probe_prints_its_cost_and_sends_nothing_without_consent(cli: Cli) -> None:
     with FakeHost(answer="Four.") as host:
         row = ServedRow(id="fake/model", context=8192, tier="tiny", input_mtok=100.0, output_mtok=200.0)
         config_file.add_host(os.environ, HostRow(id="far", base_url=host.base_url, zone="internet", models=(row,)))

@@ -90,7 +90,7 @@ def test_a_screenshot_asked_for_its_words_is_read(both: Both, media: Path, quest
 @pytest.mark.parametrize(
     "drawn", [world.shape("red", "circle"), world.chart("bar"), world.several(3, "green", "square")]
 )
-def test_what_is_seen_depends_on_the_picture(both: Both, tmp_path: Path, drawn: world.Drawn) -> None:
+def test_the_description_depends_on_the_image(both: Both, tmp_path: Path, drawn: world.Drawn) -> None:
     (tmp_path / "picture.png").write_bytes(drawn.png)
     made = document("Describe the picture in one sentence.", tmp_path / "picture.png")
     assert made["plan"]["chosen"]["endpoint"].startswith("eye:")

@@ -69,7 +69,7 @@ async def test_a_prompt_counts_as_the_server_bills_it(served: ChatServer, vocabu
     assert vocabularies.count("smollm2", framed) == usage["prompt_tokens"]
 
 
-def test_what_cannot_be_known_exactly_is_none(vocabularies: TokenCounter, tmp_path: object) -> None:
+def test_a_count_that_cannot_be_exact_is_none(vocabularies: TokenCounter, tmp_path: object) -> None:
     assert vocabularies.count("o200k", "hello") is None
     assert vocabularies.count("smollm2", "") == 0
     assert vocabularies.count("smollm2", "x" * 4_000_001) is None

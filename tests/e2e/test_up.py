@@ -86,7 +86,7 @@ def test_a_started_server_answers_and_is_seen_by_plans_and_the_doctor() -> None:
     assert str(server["port"]) in found["up", NAME]["what"]
 
 
-def test_it_listens_on_this_machine_alone_behind_a_key_that_is_nowhere_to_be_seen() -> None:
+def test_the_server_listens_on_loopback_and_its_key_is_not_exposed() -> None:
     server = up()
     process = psutil.Process(server["pid"])
     doors = [each.laddr for each in process.net_connections("tcp") if each.status == psutil.CONN_LISTEN]

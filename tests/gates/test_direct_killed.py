@@ -89,9 +89,7 @@ def test_runs_that_were_on_their_way_when_it_was_killed_are_told_apart(
         alive.end(signal.SIGKILL)
 
 
-def test_what_was_on_its_way_when_it_was_killed_is_in_the_rows_once(
-    wall: FaultyHost, own_home: Path, tmp_path: Path
-) -> None:
+def test_calls_in_flight_at_a_kill_are_recorded_once(wall: FaultyHost, own_home: Path, tmp_path: Path) -> None:
     served = Served(tmp_path / "first.log")
     assert served.chat("none").status_code == 200
     end = time.monotonic() + 30

@@ -130,7 +130,7 @@ def test_media_are_segments_of_their_own_or_are_refused_by_name(wire: Wire, kind
         (ChatCall(model="m", messages=(), output=EmbeddingOutput()), "output"),
     ],
 )
-def test_what_stands_where_nothing_can_be_said_is_refused(wire: Wire, call: ChatCall, part: str) -> None:
+def test_a_part_in_an_inexpressible_place_is_refused(wire: Wire, call: ChatCall, part: str) -> None:
     with pytest.raises(NotExpressible) as caught:
         wire.module.encode_request(call, Host(id="h"))
     assert part in caught.value.part

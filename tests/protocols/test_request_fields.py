@@ -77,7 +77,7 @@ def test_nouns_of_settings_are_those_of_the_table() -> None:
 
 
 @pytest.mark.parametrize("protocol", HOSTS)
-def test_what_a_host_is_told_stays_as_it_is(protocol: str) -> None:
+def test_supported_settings_are_idempotent(protocol: str) -> None:
     told = supported_settings(
         Settings(protocol="ollama", top_k=4, presence_penalty=0.5, effort="low"), protocol, ("effort",)
     )

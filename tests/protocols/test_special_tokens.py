@@ -32,7 +32,7 @@ def test_the_marks_of_every_family_are_broken_up_once(mark: str) -> None:
         "List<string>", "<user@example.org>", "a || b", "<https://example.org>", "1 < 2 > 0",
     ],
 )  # fmt: skip
-def test_what_is_no_mark_stays_as_it_is(text: str) -> None:
+def test_text_without_special_tokens_is_not_changed(text: str) -> None:
     assert special_tokens().broken(text) is text
 
 

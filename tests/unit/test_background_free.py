@@ -85,7 +85,7 @@ def test_others_have_the_interpreter_between_two_slices(monkeypatch: pytest.Monk
 
 
 @pytest.mark.anyio
-async def test_what_a_thread_made_is_freed_in_one() -> None:
+async def test_objects_made_in_a_thread_are_freed_in_a_thread() -> None:
     where: list[str] = []
     made = await offload(True, lambda: [Told(where) for _ in range(LARGE)])
     assert len(made) == LARGE and not where

@@ -220,7 +220,7 @@ def test_results_of_parallel_tools_go_back_in_one_message_with_what_the_user_add
         ),
     ],
 )
-def test_what_it_has_no_words_for_is_refused(call: ChatCall, part: str) -> None:
+def test_a_call_that_anthropic_cannot_express_is_refused(call: ChatCall, part: str) -> None:
     with pytest.raises(NotExpressible, match=part):
         encode_request(call, HOST)
 

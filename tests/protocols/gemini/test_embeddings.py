@@ -81,7 +81,7 @@ def test_where_vectors_are_of_texts_alone_media_are_refused(wire: ModuleType, me
         wire.encode_request(EmbeddingCall(model="m", texts=("a",), media=(media,)), HOST)
 
 
-def test_what_was_counted_is_told_by_modality() -> None:
+def test_embedding_tokens_are_counted_by_modality() -> None:
     reply = {
         "embedding": {"values": [0.6, 0.8]},
         "usageMetadata": {

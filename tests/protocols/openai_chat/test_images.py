@@ -70,7 +70,7 @@ def test_openai_s_types_know_the_messages_it_sends(media_type: str) -> None:
         {"size": (512, 512)}, {"mask": b"x"}, {"images": (WireImage(data=b"x", media_type="image/bmp"),)},
     ],
 )  # fmt: skip
-def test_what_it_has_no_words_for_is_refused(wish: dict[str, Any]) -> None:
+def test_image_options_that_chat_cannot_express_are_refused(wish: dict[str, Any]) -> None:
     with pytest.raises(NotExpressible):
         encode_request(ImageCall(model="m", prompt="x", **wish), HOST)
 

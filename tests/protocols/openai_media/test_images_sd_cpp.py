@@ -60,6 +60,6 @@ def test_a_picture_goes_in_with_its_mask_and_strength() -> None:
     assert b'{"strength":0.4}</sd_cpp_extra_args>a scarf' in body
 
 
-def test_it_has_no_word_for_a_quality() -> None:
+def test_a_quality_is_refused() -> None:
     with pytest.raises(NotExpressible, match="a quality"):
         encode_request(ImageCall(model="m", prompt="p", quality="high"), SERVER)

@@ -106,7 +106,7 @@ def test_every_wish_is_a_request_of_openai_s_types_and_nothing_is_kept_there(
         {"images": (WireImage(data=b"x", media_type="image/bmp"),)},
     ],
 )  # fmt: skip
-def test_what_it_has_no_words_for_is_refused(wish: dict[str, Any]) -> None:
+def test_image_options_that_responses_cannot_express_are_refused(wish: dict[str, Any]) -> None:
     with pytest.raises(NotExpressible):
         encode_request(ImageCall(model="m", prompt="x", **wish), HOST)
 

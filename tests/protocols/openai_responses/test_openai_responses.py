@@ -174,7 +174,7 @@ def test_what_was_thought_goes_back_without_an_id_that_we_gave_it() -> None:
 
 
 @pytest.mark.parametrize(("sampling", "part"), [(Sampling(stop=("x",)), "stop words"), (Sampling(seed=1), "a seed")])
-def test_what_it_has_no_words_for_is_refused(sampling: Sampling, part: str) -> None:
+def test_a_setting_that_responses_cannot_express_is_refused(sampling: Sampling, part: str) -> None:
     with pytest.raises(NotExpressible, match=part):
         said(ChatCall(model="m", messages=(ASKED,), sampling=sampling))
 

@@ -102,7 +102,7 @@ def test_more_servers_at_the_same_load_wait_less() -> None:
     assert mean_wait(2.0, 2, 0.8) == pytest.approx(2 * 0.64 / 0.36, rel=0.03)
 
 
-def test_what_a_queue_does_at_the_volume_is_said() -> None:
+def test_the_queue_at_the_volume_is_described() -> None:
     idle = even(requests="2000/month")
     assert idle.queue == "one machine is busy less than 1% of the time, hardly any request waits"
     per_month = even().capacity.mid

@@ -76,7 +76,7 @@ def test_where_conditions_leave_no_host_the_answer_says_so_and_how_to_state_it()
     assert all('[hosts.NAME] with regions = ["eu"]' in each.refused[0] for each in hosted)
 
 
-def test_what_is_lost_is_said_to_rank_where_it_does() -> None:
+def test_losses_are_named_as_a_reason_only_where_they_rank() -> None:
     made = advice("image", shows="text", prompt="What is the total?", requests="500/day", among=(*endpoints(), CHEAP))
     assert made.by == "money and what is lost"
     cascade = next(kind for kind in made.kinds if kind.use == "cascade")

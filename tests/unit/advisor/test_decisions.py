@@ -99,7 +99,7 @@ def test_a_private_recording_is_answered_here_and_the_hosts_say_why_not() -> Non
     assert not offer(released, "hearing", "hosted").there, "the recording may not"
 
 
-def test_where_nothing_keeps_what_is_needed_that_is_said() -> None:
+def test_the_reason_states_that_no_route_keeps_everything_needed() -> None:
     made = advice("image", shows="scene", prompt="What colour is the car?", local=True)
     assert made.use == "cascade" and "nothing within these limits keeps everything" in made.reason
     assert "loses appearance" in made.reason and made.offer.misses
@@ -115,7 +115,7 @@ def test_hardware_that_is_too_small_says_what_it_takes() -> None:
     assert "GiB of memory" in str(stopped.value)
 
 
-def test_what_fits_is_found_on_hardware_that_is_stated() -> None:
+def test_models_are_chosen_to_fit_the_stated_hardware() -> None:
     small, large = advice("text", hardware="2GB"), advice("text", hardware="2x24GB")
     assert offer(small, "llm", "here").endpoint != "desk:qwen/qwen3-8b"
     assert offer(large, "llm", "here").endpoint == "desk:qwen/qwen3-8b"

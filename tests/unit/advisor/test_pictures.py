@@ -53,7 +53,7 @@ def test_everything_stays_inside_the_picture() -> None:
 
 
 @pytest.mark.parametrize("makes", ["transcript", "text"])
-def test_where_no_price_is_known_there_is_no_chart(makes: str) -> None:
+def test_no_chart_is_drawn_without_a_known_price(makes: str) -> None:
     unpriced = tuple(msgspec.structs.replace(e, price=Price()) if e.host.id == "acme" else e for e in endpoints())
     said = words(svg(advice("audio", makes, among=unpriced)))
     assert not any("Cost a month" in word for word in said)

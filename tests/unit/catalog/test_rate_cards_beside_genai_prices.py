@@ -104,7 +104,7 @@ def test_every_model_with_dated_prices_is_compared(compared: list[Compared]) -> 
     assert len(models) > 1_500
 
 
-def test_where_both_have_a_price_it_is_the_same(compared: list[Compared]) -> None:
+def test_our_prices_equal_those_of_genai_prices(compared: list[Compared]) -> None:
     different = [
         (each.provider, each.priced.id, each.usage, each.moment, each.context, each.ours, each.theirs)
         for each in compared
@@ -113,7 +113,7 @@ def test_where_both_have_a_price_it_is_the_same(compared: list[Compared]) -> Non
     assert not different, f"{len(different)} differ, the first: {different[:5]}"
 
 
-def test_where_only_they_have_a_price_something_counted_has_none_or_is_sound(compared: list[Compared]) -> None:
+def test_where_only_genai_prices_has_a_price_we_lack_the_price_of_a_unit(compared: list[Compared]) -> None:
     for each in compared:
         if each.ours is not None or each.theirs is None:
             continue
@@ -137,5 +137,5 @@ def _without(name: str, count: float, lost: dict[str, float]) -> float:
     return count - sum(gone for other, gone in lost.items() if about < UNITS[UNIT_BY_COUNT[other]].about)
 
 
-def test_they_never_refuse_what_we_have_a_price_for(compared: list[Compared]) -> None:
+def test_genai_prices_has_a_price_wherever_we_do(compared: list[Compared]) -> None:
     assert not [each for each in compared if each.ours is not None and each.theirs is None]

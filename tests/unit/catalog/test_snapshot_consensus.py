@@ -55,7 +55,7 @@ def test_the_vendor_s_yes_holds_beside_half_of_the_others_and_not_against_most()
     assert "the vendor's own among them" in provenance.describe_dispute(mine.doubts[0])
 
 
-def test_where_as_many_claim_it_as_do_not_it_is_kept_and_said() -> None:
+def test_a_capability_with_equal_votes_is_kept_and_marked_as_disputed() -> None:
     found = drop_disputed_claims(rows(one=SEEING, two=HEARING), OWN)
     assert takes(found)["two"] == HEARING
     assert found[1].doubts[0].held

@@ -173,7 +173,7 @@ def test_a_transcriber_whose_sound_has_no_price_has_none_at_all() -> None:
     assert hours is not None and hours.now.second == 0.0001
 
 
-def test_what_is_only_declared_promises_nothing() -> None:
+def test_a_declared_capability_is_not_relied_on() -> None:
     for endpoint in catalog(consent=("openrouter",)).endpoints:
         if endpoint.host.id == "openrouter":
             assert "no_logprobs" in endpoint.host.quirks

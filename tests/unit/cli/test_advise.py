@@ -14,7 +14,7 @@ from intermodal.errors import UsageError
 pytestmark = pytest.mark.slow
 
 
-def test_it_decides_and_says_where_the_numbers_are_from(cli: Cli) -> None:
+def test_advise_prints_the_decision_and_the_sources_of_its_numbers(cli: Cli) -> None:
     done = cli("advise", "--in", "pdf,image", "--out", "text", "--requests", "10000/day", "--hardware", "24GB")
     assert done.code == 0, done.err
     assert done.out.startswith("decision: ") and "<- decision" in done.out

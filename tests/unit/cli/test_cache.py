@@ -49,7 +49,7 @@ def test_the_text_of_a_value_is_shown_and_looking_is_no_use_of_it(cli: Cli, held
     assert [entry.used for entry in held.entries()] == before
 
 
-def test_one_or_all_are_removed(cli: Cli, held: ConversionCache) -> None:
+def test_cache_rm_removes_single_values_or_all(cli: Cli, held: ConversionCache) -> None:
     assert cli("cache", "rm", "cd34", "cd340").out.startswith("removed 1 value,")
     assert [entry.key for entry in held.entries()] == [HEARD, READ]
     assert cli("cache", "rm", "--all", "--json").document["keys"] == [HEARD, READ]

@@ -10,14 +10,14 @@ import pytest
 from tests.unit.cli.conftest import Cli
 
 
-def test_it_says_where_the_file_is_and_that_none_is_needed(cli: Cli, own_home: Path) -> None:
+def test_config_prints_the_path_of_the_file_and_that_it_is_optional(cli: Cli, own_home: Path) -> None:
     done = cli("config")
     assert (done.code, done.out) == (0, f"{own_home / 'config' / 'intermodal.toml'}\n")
     assert "is optional" in done.err
     assert cli("config", "--json").document["exists"] is False
 
 
-def test_what_is_wrong_is_said_with_its_line(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_config_error_names_file_and_line(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "own.toml"
     path.write_text("# mine\n[serve]\nprt = 1\n")
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))

@@ -88,7 +88,7 @@ def test_the_answer_keeps_stdout_for_itself(cli: Cli, fake: FakeHost) -> None:
     assert done.code == 2 and "standard output is for the answer" in done.err and not fake.attempts
 
 
-def test_one_question_is_not_drawn(cli: Cli, fake: FakeHost, tmp_path: Path) -> None:
+def test_svg_is_refused_together_with_why_not(cli: Cli, fake: FakeHost, tmp_path: Path) -> None:
     done = cli("explain", "How many?", "--why-not", "talker-70b", "--svg", str(tmp_path / "x.svg"))
     assert done.code == 2 and "--svg is about the plan" in done.err
 

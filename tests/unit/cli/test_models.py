@@ -67,7 +67,7 @@ def test_a_long_list_is_cut_and_says_so(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("order", ["price", "context", "strength", "name"])
-def test_what_is_not_known_comes_last(cli: Cli, order: str) -> None:
+def test_unknown_values_sort_last(cli: Cli, order: str) -> None:
     found = rows(cli("models", "--host", "google", "--sort", order, "--json"))
     known = {"price": lambda row: row["price"]["input_mtok"] is not None, "context": lambda row: bool(row["context"])}
     if order in known:

@@ -92,7 +92,7 @@ def test_the_config_sets_defaults_that_options_override() -> None:
         (("q", "--output", "embedding"), EmbeddingOutput()),
     ],
 )
-def test_what_comes_out(words: tuple[str, ...], output: object) -> None:
+def test_output_options_select_the_output(words: tuple[str, ...], output: object) -> None:
     assert request(*words).output == output
 
 

@@ -95,7 +95,7 @@ def test_the_proposal_is_said_with_its_numbers_and_nothing_is_fetched_unasked(
     assert list(own_weights.iterdir()) == []
 
 
-def test_where_nothing_fits_that_is_said(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pull_best_fails_if_no_model_fits_the_memory(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, 0.2)
     done = cli("pull", "--best", "--for", "sight")
     assert done.code == 4

@@ -48,7 +48,7 @@ def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.stderr.close()
 
 
-def test_it_answers_and_ends_on_a_signal(host: FakeHost) -> None:
+def test_serve_answers_and_stops_on_a_signal(host: FakeHost) -> None:
     with serving() as (process, url):
         assert url.startswith("http://127.0.0.1:")
         tree = {"model": "auto", "messages": [{"role": "user", "content": "hello"}]}

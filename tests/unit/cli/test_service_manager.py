@@ -74,7 +74,9 @@ def test_a_loop_that_hangs_gives_none_and_says_where_it_is_when_it_is_ended(
             assert child.stderr is not None and "in hang" in child.stderr.read()
 
 
-def test_who_is_not_asked_sends_nothing(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_is_not_watched_sends_no_heartbeat(
+    own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The variables are another process's: it was started by one that is watched."""
     monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
     place = str(tmp_path / "notify")

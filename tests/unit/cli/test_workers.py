@@ -421,7 +421,7 @@ def test_a_worker_that_cannot_start_is_tried_again_while_others_serve_and_given_
     assert re.search(rf"\d workers in a row died within 10 s of their start, {last}", gateway.said)
 
 
-def test_what_cannot_be_served_is_said_once(configured: Path, flock: Flocks) -> None:
+def test_a_failure_to_listen_is_reported_once(configured: Path, flock: Flocks) -> None:
     port = flock().url.rpartition(":")[2]
     again = flock(2, "--port", port)
     assert again.child.returncode == 2 and again.said.count("address already in use") == 1, again.said

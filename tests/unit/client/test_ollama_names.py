@@ -70,7 +70,7 @@ def test_names_of_weights_are_suggested_where_weights_are_named(cli: Cli, verb: 
 
 
 @pytest.mark.usefixtures("served")
-def test_it_is_read_where_a_model_is_only_asked_about() -> None:
+def test_estimate_reads_the_ollama_name_of_a_model() -> None:
     with intermodal.Client() as client:
         made = client.estimate("Hi", model=TAG)
     assert (made.model, made.reading) == (MODEL, f"{TAG}: read as Ollama's name for {MODEL}")

@@ -80,7 +80,7 @@ def test_a_limit_that_is_no_number_is_refused_where_it_is_given(name: str, value
 
 
 @pytest.mark.parametrize("file", [3, None, object(), ["a.png"]])
-def test_what_is_no_file_is_refused_where_it_is_given(file: Any) -> None:
+def test_an_argument_that_is_not_a_file_is_refused(file: Any) -> None:
     with pytest.raises(UsageError, match=f"{type(file).__name__} is not a file; pass a path"):
         request_builder.make_request("Hi", file)
 

@@ -218,7 +218,7 @@ def test_a_key_that_was_written_into_the_config_is_not_shown(env: Env, text: str
         ("hosts = 3\n", 1),
     ],
 )
-def test_what_is_wrong_is_found_with_its_line(env: Env, text: str, line: int) -> None:
+def test_a_config_error_names_the_line(env: Env, text: str, line: int) -> None:
     path = written(env, text)
     with pytest.raises(ConfigError) as caught:
         load_config(env)

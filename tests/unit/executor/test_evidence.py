@@ -43,7 +43,7 @@ def test_a_value_is_found_as_a_reader_would_find_it(value: Any) -> None:
         "Northbound Rail Freight Ltd",
     ],
 )  # fmt: skip
-def test_what_stands_nowhere_is_not_found(value: Any) -> None:
+def test_a_value_that_no_source_contains_is_unverified(value: Any) -> None:
     assert status(value) == "unverified"
 
 

@@ -101,7 +101,7 @@ async def test_a_recording_is_transcribed_once(bench: Bench, host: FakeHost) -> 
 
 
 @pytest.mark.parametrize("changed", ["whisper", "audio"])
-async def test_what_an_older_converter_made_is_made_again(
+async def test_a_result_of_an_older_converter_is_computed_again(
     bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
     (model,) = using(bench, host)

@@ -135,7 +135,7 @@ async def test_scenes_that_are_left_out_are_counted(
     assert tuple(note for note in result.notes if "scenes" in note) == said
 
 
-async def test_what_was_not_found_in_a_video_is_said(bench: Bench, host: FakeHost) -> None:
+async def test_a_video_without_recognised_text_is_noted(bench: Bench, host: FakeHost) -> None:
     text, _ = eyes(bench, host)
     bench.runtimes.heard = Transcript(seconds=11)
     bench.runtimes.lines = {"frame at 0": "SOLD", "frame at 4": "", "frame at 8": ""}

@@ -104,7 +104,7 @@ def put(node: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 @settings(max_examples=400)
 @given(st.sampled_from(places(SOUND)), ODD)
-def test_what_is_no_schema_is_what_the_metaschema_says(path: tuple[Any, ...], odd: Any) -> None:
+def test_exactly_the_schemas_that_the_metaschema_refuses_are_refused(path: tuple[Any, ...], odd: Any) -> None:
     schema = put(SOUND, path, odd)
     try:
         jsonschema.Draft202012Validator.check_schema(schema)

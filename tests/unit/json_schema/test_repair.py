@@ -26,7 +26,7 @@ def repaired(text: str) -> Any:
 
 @pytest.mark.slow
 @given(CONTAINERS, st.sampled_from([None, 2]))
-def test_what_is_json_stays_what_it_is(value: Any, indent: int | None) -> None:
+def test_valid_json_is_not_changed(value: Any, indent: int | None) -> None:
     assert repaired(json.dumps(value, indent=indent)) == value
     assert repaired(json.dumps(value, indent=indent, ensure_ascii=False)) == value
 
@@ -40,7 +40,7 @@ def test_what_python_writes_is_read(value: Any) -> None:
 
 @pytest.mark.slow
 @given(CONTAINERS, st.data())
-def test_what_was_cut_is_never_made_whole(value: Any, data: Any) -> None:
+def test_truncated_json_is_never_completed(value: Any, data: Any) -> None:
     text = json.dumps(value)
     cut = text[: data.draw(st.integers(1, len(text) - 1))]
     with pytest.raises(ValueError, match=r"middle|more than one way"):

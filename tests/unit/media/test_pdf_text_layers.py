@@ -141,7 +141,7 @@ def test_words_of_any_language_and_code_are_words(language: str) -> None:
     assert document.has_words(LANGUAGES[language])
 
 
-def test_what_is_not_taken_is_said_with_its_reason() -> None:
+def test_pages_whose_text_layer_is_ignored_are_noted_with_the_reason() -> None:
     pages = [PageFacts(number=at, width=9, height=9, chars=99, doubt=document.NO_WORDS) for at in range(1, 8)]
     pages.append(PageFacts(number=8, width=9, height=9, chars=99, hidden=True))
     assert document.layer_notes(pages) == (

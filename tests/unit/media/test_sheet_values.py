@@ -28,5 +28,5 @@ def test_an_amount_has_the_currency_of_its_format_and_all_of_its_digits(form: st
     assert displayed_value(4200.5, form) == shown
 
 
-def test_what_is_no_amount_has_no_currency() -> None:
+def test_only_numbers_get_a_currency() -> None:
     assert [displayed_value(each, "#,##0 €") for each in ("word", None, True)] == ["word", "", "TRUE"]

@@ -114,7 +114,7 @@ def test_pdf_may_have_rubbish_before_its_header(media: Path) -> None:
         (bytes(range(256)) * 4, "no kind"),
     ],
 )  # fmt: skip
-def test_what_is_not_taken_is_named_with_what_to_do(data: bytes, words: str) -> None:
+def test_an_unsupported_file_is_refused_by_name_with_a_fix(data: bytes, words: str) -> None:
     with pytest.raises(InputUnsupported) as caught:
         sniff(data, "thing.bin")
     assert words in caught.value.what

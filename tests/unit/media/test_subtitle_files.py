@@ -113,7 +113,7 @@ async def test_a_file_of_subtitles_is_read_as_a_transcript_with_times(
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
-async def test_its_encoding_is_told(worker: MediaWorker, encoding: str) -> None:
+async def test_the_encoding_of_a_subtitle_file_is_detected(worker: MediaWorker, encoding: str) -> None:
     said = "Größe für Straßenbahnen, Brücken und Züge"
     file = f"1\n00:00:01,000 --> 00:00:02,000\n{said}\n"
     assert (await read(worker, "talk.srt", file.encode(encoding))).text == f"[0:01] {said}"

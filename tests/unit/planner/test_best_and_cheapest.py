@@ -73,7 +73,7 @@ def test_a_host_does_not_come_first_for_being_dear() -> None:
     assert resold.id < own.id and best(own, resold).chosen.endpoint == own.id
 
 
-def test_what_tells_them_apart_is_said() -> None:
+def test_the_difference_to_the_chosen_model_is_stated() -> None:
     models = [model("acme/z", 8.0, level="benchmark"), *(model(f"acme/m{n}", 1.0 + n) for n in range(6))]
     made = best(*models)
     assert made.chosen.endpoint == "acme:acme/z" and made.outranked

@@ -128,7 +128,7 @@ def test_a_part_is_asked_only_for_what_it_can_have() -> None:
     }
 
 
-def test_what_is_told_of_one_medium_says_nothing_of_another() -> None:
+def test_needs_of_one_medium_do_not_apply_to_another() -> None:
     told_of_speech = MediumNeeds(
         medium="audio",
         needed=(Need(aspect="tone", score=0.9, like="Is she angry?"),),

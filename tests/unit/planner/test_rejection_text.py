@@ -44,7 +44,7 @@ def test_a_stated_floor_and_the_default_one_are_not_mixed_up_by_what_is_remember
         assert reasons and all(reason.startswith(words) for reason in reasons), reasons
 
 
-def test_one_number_is_said_of_the_one_it_belongs_to() -> None:
+def test_a_number_in_a_rejection_belongs_to_the_endpoint_it_names() -> None:
     case = {"catalog": "all", "consent": ["acme", "plain"], "ask": "Hello", "policy": {"max_cost": 0}}
     inputs = runner.inputs_of(case)
     made = plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)

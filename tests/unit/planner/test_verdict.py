@@ -187,7 +187,7 @@ def test_the_text_of_a_file_is_enough_otherwise(
     assert made.verdict.value in ("enough", "enough_with_loss", "broader_needed")
 
 
-def test_what_somebody_stated_is_needed_and_known() -> None:
+def test_an_aspect_that_the_policy_keeps_counts_as_needed() -> None:
     made = planned("acme", "Hvad er det her?", CALL, policy={"keep": ["tone"]})
     assert made.verdict.value == "broader_needed" and made.verdict.parts[0].needs == ("tone",)
 
@@ -244,13 +244,13 @@ def test_what_would_keep_it_is_named_with_its_price_and_what_keeps_it_out() -> N
     assert f"acme:acme/vista would keep it (${other.cost.mid:.3g}), but no consent for host acme" in made.headline
 
 
-def test_what_keeps_it_out_is_headed_by_words_of_whoever_asked() -> None:
+def test_the_headline_names_settings_in_the_words_of_the_surface() -> None:
     inputs = runner.inputs_of({"catalog": "acme", "ask": "What colour is the car?", "part": [PHOTO]})
     assert "no consent for host acme: hosts=" in plan_from(inputs, "python").headline
     assert "--host" not in plan_from(inputs, "http").headline
 
 
-def test_it_is_the_cheapest_of_all_that_is_published_and_no_plan_can_have_it() -> None:
+def test_the_verdict_names_the_cheapest_published_model_without_consent() -> None:
     """A catalog lists few models of hosts that nobody consented to; of the others it has the cheapest beside."""
     inputs = runner.inputs_of({"catalog": "acme", "ask": "What colour is the car?", "part": [PHOTO]})
     seer = next(endpoint for endpoint in inputs.catalog.endpoints if endpoint.id == "acme:acme/vista")

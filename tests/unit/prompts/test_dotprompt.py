@@ -121,7 +121,7 @@ def test_wishes_may_be_written_with_dots_as_dotprompt_has_them(tmp_path: Path) -
         ("a\n{{env 'HOME'}}b", 2, "no helper is called 'env'"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, at: int, says: str) -> None:
+def test_an_error_names_the_line_of_the_file(tmp_path: Path, text: str, at: int, says: str) -> None:
     error = refused(tmp_path, text)
     assert says in str(error)
     assert line(error) == at, error.where

@@ -138,7 +138,7 @@ def test_an_evaluator_that_asks_a_model_is_named_and_not_run(tmp_path: Path) -> 
         ("messages:\n  - {role: user, content: x}\nmodelParameters: {temperature: hot}\n", 3, "expected"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, line: int, says: str) -> None:
+def test_an_error_names_the_line_of_the_file(tmp_path: Path, text: str, line: int, says: str) -> None:
     with pytest.raises(PromptError, match=re.escape(says)) as caught:
         read(tmp_path, text)
     assert caught.value.where.endswith(f".yml:{line}")

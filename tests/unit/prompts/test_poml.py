@@ -199,7 +199,7 @@ def test_expressions_are_javascripts(word: str, made: Any) -> None:
         (r"<poml>" "\n" r"<p>{{ '\u{110000}' }}</p></poml>", 2, "there is no letter"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, line: int, says: str) -> None:
+def test_an_error_names_the_line_of_the_file(tmp_path: Path, text: str, line: int, says: str) -> None:
     with pytest.raises(PromptError, match=re.escape(says)) as caught:
         read(tmp_path, text)
     assert caught.value.where.endswith(f".poml:{line}")
@@ -264,7 +264,7 @@ def test_a_folder_that_a_strangers_value_names_is_not_shown(tmp_path: Path) -> N
         messages(file, where="secret")
 
 
-def test_what_is_not_rendered_is_named_with_its_line(tmp_path: Path) -> None:
+def test_unsupported_elements_are_reported_with_their_line(tmp_path: Path) -> None:
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "a.pdf").write_bytes(b"%PDF-")
     read(

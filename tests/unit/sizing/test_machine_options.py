@@ -168,13 +168,13 @@ def test_a_card_may_be_named_by_its_memory_alone_and_has_no_speed_then() -> None
 
 
 @pytest.mark.parametrize("words", ["0xH100", "65xH100", "RTX 4090,", ",", "0GB"])
-def test_what_is_no_card_is_refused(words: str) -> None:
+def test_an_invalid_card_is_refused(words: str) -> None:
     with pytest.raises(UsageError, match="^gpu: "):
         machine_of_options([words])
 
 
 @pytest.mark.parametrize("words", ["64", "a lot", "64GB 3 pounds", "0GB", "64GB DDR5-5600 0ch", "-5GB"])
-def test_what_is_no_memory_is_refused(words: str) -> None:
+def test_an_invalid_amount_of_memory_is_refused(words: str) -> None:
     with pytest.raises(UsageError, match="^ram: "):
         parse_memory(words)
 

@@ -57,7 +57,7 @@ def test_layers_with_a_window_keep_the_window_and_one_step() -> None:
     assert text_bytes(headers.gpt_oss_20b(), serving, 131072) == whole + window
 
 
-def test_what_is_not_known_is_not_counted() -> None:
+def test_an_unknown_architecture_gives_unknown_capacity() -> None:
     found = vllm_capacity(headers.shape("quux", block_count=2), VllmSettings(memory=24 * GIB))
     assert found.fits is None
     assert not found.tokens.known

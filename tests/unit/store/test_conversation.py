@@ -36,7 +36,7 @@ def test_only_the_last_one_is_kept_and_the_one_before_is_wiped(tmp_path: Path) -
     assert found is not None and found.messages == conversation("another")
 
 
-def test_one_too_long_to_keep_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conversation_over_the_size_limit_is_not_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("intermodal.store.database.MAX_CONVERSATION", 100)
     store = Store(tmp_path / "store.sqlite3")
     assert not store.save_conversation(conversation("x" * 200), "e", Policy())

@@ -83,7 +83,9 @@ async def test_variables_alone_make_no_program_tell_anything(
         ({}, {OTHER: "http://collector:4318", "OTEL_SDK_DISABLED": "true"}, False),
     ],
 )
-def test_who_says_so(said: dict[str, object], env: dict[str, str], is_wanted: bool) -> None:
+def test_configuration_and_environment_turn_telemetry_on_and_off(
+    said: dict[str, object], env: dict[str, str], is_wanted: bool
+) -> None:
     assert is_enabled(TelemetryTable(**said), env) is is_wanted  # type: ignore[arg-type]
 
 

@@ -197,7 +197,7 @@ async def test_a_reply_without_a_length_ends_with_its_connection() -> None:
 
 @pytest.mark.parametrize("then", ["close", "abort"])
 @pytest.mark.parametrize("place", ["nothing", "head", "sized", "chunked"])
-async def test_what_breaks_off_is_never_whole(place: str, then: str) -> None:
+async def test_a_reply_that_breaks_off_is_an_error(place: str, then: str) -> None:
     sent = {"nothing": b"", "head": SIZED[:20], "sized": SIZED[:-2], "chunked": CHUNKED[:-14]}[place]
     async with at(Site(sent, 0.01, then=then)) as (pool, target):
         heard = await ask(pool, target)

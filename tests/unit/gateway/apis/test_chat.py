@@ -119,7 +119,7 @@ def test_an_answer_may_be_allowed_to_be_longer_than_a_model_can_write(house: Gat
     assert any("128,000 that were allowed" in note for note in found.json()["usage"]["intermodal"]["notes"])
 
 
-def test_what_is_not_understood_is_named(house: GatewayServer) -> None:
+def test_unknown_fields_are_named_in_a_header(house: GatewayServer) -> None:
     found = house.chat(web_search_options={}, moderation="strict")
     assert found.headers["x-intermodal-ignored"] == "moderation, web_search_options"
     assert "x-intermodal-ignored" not in house.chat().headers
@@ -269,7 +269,7 @@ def test_a_picture_in_lines_of_base64_is_seen(house: GatewayServer, host: FakeHo
 
 
 @pytest.mark.parametrize("url", ["data:image/png;base64,AAA", "data:image/png;base64,AA*A", f"{picture()}===="])
-def test_what_is_no_base64_is_said_to_be_the_media(house: GatewayServer, host: FakeHost, url: str) -> None:
+def test_invalid_base64_is_refused_as_broken_media(house: GatewayServer, host: FakeHost, url: str) -> None:
     found = house.chat([image(url)], model="cloud/seeing")
     assert found.status_code == 400
     assert "media that is not whole, plain base64" in found.json()["error"]["message"]
@@ -450,7 +450,7 @@ def test_everything_listed_as_a_name_is_served(local_model: FakeHost, house: Gat
         "/api/embeddings",
     ],
 )
-def test_what_is_not_served_is_said(house: GatewayServer, path: str) -> None:
+def test_an_endpoint_that_is_not_served_answers_404(house: GatewayServer, path: str) -> None:
     found = house.http.get(path)
     assert found.status_code == 404
     assert "not served" in found.text

@@ -345,7 +345,7 @@ def test_a_name_that_chats_may_ask_for_can_be_looked_at(house: GatewayServer) ->
     assert house.http.get("/v1/models/weak").status_code == 404
 
 
-def test_what_answers_nobody_is_not_said_to(working: openai.OpenAI) -> None:
+def test_models_that_do_not_answer_list_no_capabilities(working: openai.OpenAI) -> None:
     with ollama.Client(host=str(working.base_url).removesuffix("/v1/")) as client:
         able = {name: client.show(f"cloud/{name}").capabilities for name in ("vectors", "voice", "ear", "brush")}
     assert able == {"vectors": ["embedding"], "voice": [], "ear": [], "brush": []}

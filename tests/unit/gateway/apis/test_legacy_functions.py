@@ -109,7 +109,7 @@ def test_functions_reach_a_host_of_another_protocol(before: Before, stream: bool
         ({"functions": {"name": "weather"}}, "functions must be an array"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(
+def test_contradictory_function_fields_are_refused(
     house: GatewayServer, host: FakeHost, fields: dict[str, Any], said: str
 ) -> None:
     found = house.post("/v1/chat/completions", {"model": "cloud/strong", "messages": ASKED, **fields})

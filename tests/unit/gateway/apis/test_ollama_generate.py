@@ -85,7 +85,7 @@ def test_thoughts_stand_beside_the_words(before: Before, stream: bool) -> None:
         ({"model": "no/such"}, "no/such"),
     ],
 )
-def test_what_is_not_done_is_refused_by_name(
+def test_unsupported_fields_are_refused_by_name(
     house: GatewayServer, host: FakeHost, change: dict[str, Any], said: str
 ) -> None:
     found = house.post("/api/generate", {"model": "cloud/strong", "prompt": "hello", **change})
@@ -112,7 +112,7 @@ def test_a_failure_before_the_first_word_has_a_status(house: GatewayServer, host
     assert found.status_code >= 500 and found.json()["error"]
 
 
-def test_its_plan_can_be_asked_for(house: GatewayServer, host: FakeHost) -> None:
+def test_a_generate_request_can_be_explained_without_a_call(house: GatewayServer, host: FakeHost) -> None:
     found = house.post("/v1/explain", {"model": "cloud/strong", "prompt": "hello", "system": "Be short."})
     assert found.status_code == 200 and "cloud:cloud/strong" in found.json()["text"]
     assert host.attempts == []

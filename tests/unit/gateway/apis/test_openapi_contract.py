@@ -62,7 +62,7 @@ CHATS: Mapping[str, dict[str, Any]] = {
 # ---- the document itself -------------------------------------------------------------------------------
 
 
-def test_it_is_an_openapi_document() -> None:
+def test_the_document_is_valid_openapi() -> None:
     OpenAPIV31SpecValidator(json.loads(json.dumps(DOCUMENT))).validate()
 
 
@@ -80,7 +80,7 @@ def test_every_route_is_in_it_and_nothing_else() -> None:
             assert list(operation["requestBody"]["content"]) == [door.body], path
 
 
-def test_it_is_served_as_it_is(house: GatewayServer) -> None:
+def test_the_gateway_serves_the_openapi_document(house: GatewayServer) -> None:
     found = house.http.get("/openapi.json")
     assert found.status_code == 200 and found.json() == json.loads(json.dumps(DOCUMENT))
 

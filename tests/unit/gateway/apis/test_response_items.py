@@ -54,7 +54,7 @@ def test_what_is_not_stored_cannot_be_referred_to(house: GatewayServer, host: Fa
     assert len(host.attempts) == 1
 
 
-def test_one_key_does_not_find_what_was_said_to_another() -> None:
+def test_a_key_cannot_read_items_of_another_key() -> None:
     items = ResponseItems()
     items.keeper("one")({"id": "a", "text": "secret"})
     assert items.finder("one")("a") == {"id": "a", "text": "secret"}

@@ -167,7 +167,9 @@ def test_a_call_goes_back_with_the_signature_it_came_with(
 
 @EACH
 @STREAMS
-def test_where_it_is_lost_its_place_is_taken(before: Before, client: Callable[[], Client], stream: bool) -> None:
+def test_a_lost_signature_is_replaced_by_a_placeholder(
+    before: Before, client: Callable[[], Client], stream: bool
+) -> None:
     """The gateway was started again, or another model made the call."""
     house, vendor = before("gemini")
     turns = begun()
@@ -191,7 +193,7 @@ def test_openai_s_clients_that_keep_what_they_do_not_know_lose_none(before: Befo
 
 
 @pytest.mark.parametrize("said", [None, "x", [], {"google": None}, {"google": {"thought_signature": 7}}, {"other": {}}])
-def test_what_is_no_signature_there_is_none(before: Before, said: Any) -> None:
+def test_an_invalid_signature_is_ignored(before: Before, said: Any) -> None:
     house, vendor = before("gemini")
     turns, client = begun(), Chat(keeps=True)
     round_of(house, vendor, client, turns, stream=False)
@@ -237,7 +239,7 @@ def kept(at: ToolCallSignatures, owner: str) -> dict[str, str]:
     return signatures_by_call(asyncio.run(at.put_back(AGAIN, owner)).messages[-1].parts)
 
 
-def test_one_key_does_not_get_what_was_given_to_another() -> None:
+def test_a_key_cannot_read_signatures_of_another_key() -> None:
     known = ToolCallSignatures()
     keep(known, signature_block("one's"))
     assert kept(known, "one") == {"a": "one's"} and kept(known, "another") == {}

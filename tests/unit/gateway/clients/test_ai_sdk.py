@@ -20,7 +20,7 @@ PROVIDERS = pytest.mark.parametrize("by", ["responses", "chat", "compatible"])
 
 
 @PROVIDERS
-def test_it_generates_text(ai_sdk: Player, url: str, host: FakeHost, by: str) -> None:
+def test_the_client_generates_text(ai_sdk: Player, url: str, host: FakeHost, by: str) -> None:
     made = ai_sdk.play("text", url=url, model=STRONG, by=by)
     assert (made["text"], made["finishReason"], made["route"]) == ("the hosted answer", "stop", "cloud:cloud/strong")
     assert (made["usage"]["inputTokens"], made["usage"]["outputTokens"]) == (host.attempts[0].input_tokens, 3)
@@ -29,14 +29,14 @@ def test_it_generates_text(ai_sdk: Player, url: str, host: FakeHost, by: str) ->
 
 
 @PROVIDERS
-def test_it_streams_text(ai_sdk: Player, url: str, by: str) -> None:
+def test_the_client_streams_text(ai_sdk: Player, url: str, by: str) -> None:
     made = ai_sdk.play("textStream", url=url, model=STRONG, by=by)
     assert "".join(made["pieces"]) == "the hosted answer" and len(made["pieces"]) > 1
     assert (made["finishReason"], made["usage"]["outputTokens"]) == ("stop", 3)
 
 
 @PROVIDERS
-def test_it_is_told_that_a_stream_broke(ai_sdk: Player, url: str, host: FakeHost, by: str) -> None:
+def test_the_client_gets_an_error_for_a_broken_stream(ai_sdk: Player, url: str, host: FakeHost, by: str) -> None:
     host.fault = Fault("cut", 2)
     made = ai_sdk.play("brokenStream", url=url, model=STRONG, by=by)
     assert made["pieces"] and made["errors"]
@@ -44,7 +44,9 @@ def test_it_is_told_that_a_stream_broke(ai_sdk: Player, url: str, host: FakeHost
 
 @PROVIDERS
 @pytest.mark.parametrize("case", ["tools", "toolsStream"])
-def test_its_loop_of_tools_comes_to_an_answer(ai_sdk: Player, url: str, host: FakeHost, by: str, case: str) -> None:
+def test_the_tool_loop_of_the_client_ends_with_an_answer(
+    ai_sdk: Player, url: str, host: FakeHost, by: str, case: str
+) -> None:
     host.calls = until_answered(("weather", {"place": "Bonn"}), ("weather", {"place": "Ulm"}))
     made = ai_sdk.play(case, url=url, model=STRONG, by=by)
     assert made == {"places": ["Bonn", "Ulm"], "text": "the hosted answer", "steps": ["tool-calls", "stop"]}
@@ -53,7 +55,7 @@ def test_its_loop_of_tools_comes_to_an_answer(ai_sdk: Player, url: str, host: Fa
 
 
 @PROVIDERS
-def test_it_makes_objects_by_a_schema(ai_sdk: Player, url: str, host: FakeHost, by: str) -> None:
+def test_the_client_generates_objects_by_a_schema(ai_sdk: Player, url: str, host: FakeHost, by: str) -> None:
     host.answer = '{"city": "Paris", "people": 2}'
     made = ai_sdk.play("object", url=url, model=STRONG, by=by)
     assert made == [{"city": "Paris", "people": 2}] * 3
@@ -61,7 +63,9 @@ def test_it_makes_objects_by_a_schema(ai_sdk: Player, url: str, host: FakeHost, 
 
 
 @PROVIDERS
-def test_its_pictures_and_papers_arrive(ai_sdk: Player, url: str, host: FakeHost, media: Path, by: str) -> None:
+def test_images_and_documents_of_the_client_reach_the_model(
+    ai_sdk: Player, url: str, host: FakeHost, media: Path, by: str
+) -> None:
     assert ai_sdk.play("media", url=url, model=SEEING, by=by, picture=picture()) == "the hosted answer"
     assert len(host.attempts[0].images) == 1
     assert ai_sdk.play("media", url=url, model=STRONG, by=by, pdf=str(media / "report.pdf")) == "the hosted answer"
@@ -69,7 +73,7 @@ def test_its_pictures_and_papers_arrive(ai_sdk: Player, url: str, host: FakeHost
 
 
 @pytest.mark.parametrize("by", ["chat", "compatible"])
-def test_its_recordings_are_heard_for_a_model_that_reads(
+def test_recordings_of_the_client_are_transcribed_for_a_text_model(
     ai_sdk: Player, url: str, host: FakeHost, media: Path, by: str
 ) -> None:
     host.transcript = "the words of the recording"
@@ -77,7 +81,9 @@ def test_its_recordings_are_heard_for_a_model_that_reads(
     assert b"the words of the recording" in host.attempts[-1].body
 
 
-def test_it_embeds_transcribes_speaks_and_draws(ai_sdk: Player, url: str, host: FakeHost, media: Path) -> None:
+def test_the_client_embeds_transcribes_and_generates_speech_and_images(
+    ai_sdk: Player, url: str, host: FakeHost, media: Path
+) -> None:
     made = ai_sdk.play("vectors", url=url, model="cloud/vectors", values=["one", "two"])
     assert made["many"][0] == made["many"][1] and made["many"][0][0] == made["one"] != made["many"][0][1]
     assert made["tokens"] == 1
@@ -89,7 +95,9 @@ def test_it_embeds_transcribes_speaks_and_draws(ai_sdk: Player, url: str, host: 
 
 
 @PROVIDERS
-def test_it_knows_errors_and_whether_to_ask_again(ai_sdk: Player, url: str, host: FakeHost, by: str) -> None:
+def test_the_client_gets_the_error_and_whether_it_is_retryable(
+    ai_sdk: Player, url: str, host: FakeHost, by: str
+) -> None:
     made = ai_sdk.play("error", url=url, model="no/such-model", by=by)
     assert (made["name"], made["statusCode"], made["isRetryable"]) == ("AI_APICallError", 404, False)
     assert "no model named no/such-model" in made["message"]

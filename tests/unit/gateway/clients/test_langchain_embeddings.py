@@ -120,7 +120,9 @@ def test_under_another_name_nobody_knows_what_they_stand_for(
      ([[1.5]], "whole numbers"), ([[]], "whole numbers"), (["a", [1]], "something else"), ([[True]], "whole numbers"),
      (3, "must be a string or an array"), ([], "must be a string or an array")],
 )  # fmt: skip
-def test_what_are_no_tokens_is_said(house: GatewayServer, host: FakeHost, given: Any, said: str) -> None:
+def test_invalid_token_lists_are_refused_with_the_reason(
+    house: GatewayServer, host: FakeHost, given: Any, said: str
+) -> None:
     found = house.post("/v1/embeddings", {"model": "text-embedding-3-small", "input": given})
     assert found.status_code == 400 and said in found.text, found.text
     assert not host.attempts

@@ -32,7 +32,7 @@ def at(house: GatewayServer, by: str, model: str = "cloud/strong") -> dict[str, 
 
 
 @PROTOCOLS
-def test_it_asks_and_streams(litellm: Player, house: GatewayServer, by: str) -> None:
+def test_the_client_completes_and_streams(litellm: Player, house: GatewayServer, by: str) -> None:
     made = litellm.play("text", **at(house, by))
     assert made == {"text": "the hosted answer", "finish": "stop", "tokens": 3}
     made = litellm.play("stream", **at(house, by))
@@ -43,7 +43,7 @@ def test_it_asks_and_streams(litellm: Player, house: GatewayServer, by: str) -> 
 
 @PROTOCOLS
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_it_takes_calls_of_tools_and_answers_them(
+def test_the_client_receives_tool_calls_and_answers_them(
     litellm: Player, house: GatewayServer, host: FakeHost, by: str, stream: bool
 ) -> None:
     host.calls = until_answered(("weather", {"place": "Bonn"}))
@@ -55,13 +55,13 @@ def test_it_takes_calls_of_tools_and_answers_them(
 
 
 @PROTOCOLS
-def test_its_pictures_arrive(litellm: Player, house: GatewayServer, host: FakeHost, by: str) -> None:
+def test_images_of_the_client_reach_the_model(litellm: Player, house: GatewayServer, host: FakeHost, by: str) -> None:
     parts = [{"type": "image_url", "image_url": {"url": picture()}}]
     assert litellm.play("media", **at(house, by, "cloud/seeing"), parts=parts) == "the hosted answer"
     assert len(host.attempts[0].images) == 1
 
 
-def test_its_sound_and_papers_are_turned_into_words(
+def test_audio_and_documents_of_the_client_are_converted_to_text(
     litellm: Player, house: GatewayServer, host: FakeHost, media: Path
 ) -> None:
     def spelled(name: str) -> str:
@@ -78,7 +78,7 @@ def test_its_sound_and_papers_are_turned_into_words(
 
 
 @PROTOCOLS
-def test_it_gets_json_by_a_schema(litellm: Player, house: GatewayServer, host: FakeHost, by: str) -> None:
+def test_the_client_gets_json_by_a_schema(litellm: Player, house: GatewayServer, host: FakeHost, by: str) -> None:
     host.answer = '{"city": "Paris", "people": 2}'
     if by == "anthropic":  # there it asks for a call of a tool whose arguments are the answer
         host.calls = (("json_tool_call", {"city": "Paris", "people": 2}),)
@@ -88,7 +88,9 @@ def test_it_gets_json_by_a_schema(litellm: Player, house: GatewayServer, host: F
     assert set(schema["required"]) == {"city", "people"}
 
 
-def test_it_embeds_transcribes_and_speaks(litellm: Player, house: GatewayServer, host: FakeHost, media: Path) -> None:
+def test_the_client_embeds_transcribes_and_generates_speech(
+    litellm: Player, house: GatewayServer, host: FakeHost, media: Path
+) -> None:
     made = litellm.play("vectors", **at(house, "openai", "cloud/vectors"), texts=["one", "two"])
     assert len(made["vectors"]) == 2 and made["vectors"][0] != made["vectors"][1]
     assert made["tokens"] == 2
@@ -98,13 +100,15 @@ def test_it_embeds_transcribes_and_speaks(litellm: Player, house: GatewayServer,
     assert litellm.play("speech", **at(house, "openai", "cloud/voice")) == "RIFF"
 
 
-def test_it_takes_responses(litellm: Player, house: GatewayServer) -> None:
+def test_the_client_reads_responses(litellm: Player, house: GatewayServer) -> None:
     made = litellm.play("responses", **at(house, "openai"))
     assert made == {"text": "the hosted answer", "last": "response.completed"}
 
 
 @PROTOCOLS
-def test_it_knows_errors_by_their_kind(litellm: Player, house: GatewayServer, host: FakeHost, by: str) -> None:
+def test_the_client_maps_errors_to_its_own_classes(
+    litellm: Player, house: GatewayServer, host: FakeHost, by: str
+) -> None:
     made = litellm.play("error", **at(house, by, "no/such-model"))
     assert (made["kind"], made["status"]) == ("NotFoundError", 404)
     assert "no model named no/such-model" in made["message"]

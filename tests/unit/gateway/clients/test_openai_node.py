@@ -17,14 +17,14 @@ STRONG, SEEING = "cloud/strong", "cloud/seeing"
 CALLED = until_answered(("weather", {"place": "Bonn"}))
 
 
-def test_it_chats(openai_node: Player, url: str) -> None:
+def test_the_client_chats(openai_node: Player, url: str) -> None:
     made = openai_node.play("chat", url=url, model=STRONG)
     assert (made["text"], made["finish"], made["route"]) == ("the hosted answer", "stop", "cloud:cloud/strong")
     assert made["usage"]["completion_tokens"] == 3
     assert made["usage"]["intermodal"]["route"] == "cloud:cloud/strong"
 
 
-def test_it_reads_a_stream(openai_node: Player, url: str) -> None:
+def test_the_client_reads_a_stream(openai_node: Player, url: str) -> None:
     made = openai_node.play("chatStream", url=url, model=STRONG)
     assert "".join(made["pieces"]) == made["text"] == "the hosted answer"
     assert len(made["pieces"]) > 1
@@ -41,7 +41,7 @@ def test_leaving_a_stream_ends_the_call(openai_node: Player, url: str, host: Fak
     assert host.attempts[0].client_left is not None
 
 
-def test_it_is_told_that_a_stream_broke(openai_node: Player, url: str, host: FakeHost) -> None:
+def test_the_client_gets_an_error_for_a_broken_stream(openai_node: Player, url: str, host: FakeHost) -> None:
     host.fault = Fault("cut", 2)
     made = openai_node.play("brokenStreams", url=url, model=STRONG)
     assert made["chat"]["error"] == "APIError" and "closed the connection" in made["chat"]["message"]
@@ -68,7 +68,9 @@ def test_sound_and_a_pdf_reach_a_model_that_reads(openai_node: Player, url: str,
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_its_loop_of_tools_comes_to_an_answer(openai_node: Player, url: str, host: FakeHost, stream: bool) -> None:
+def test_the_tool_loop_of_the_client_ends_with_an_answer(
+    openai_node: Player, url: str, host: FakeHost, stream: bool
+) -> None:
     host.calls = until_answered(("weather", {"place": "Bonn"}), ("weather", {"place": "Ulm"}))
     made = openai_node.play("chatTools", url=url, model=STRONG, stream=stream)
     assert made == {"places": ["Bonn", "Ulm"], "text": "the hosted answer"}
@@ -76,14 +78,14 @@ def test_its_loop_of_tools_comes_to_an_answer(openai_node: Player, url: str, hos
     assert results == [("tool", "rain in Bonn"), ("tool", "rain in Ulm")]
 
 
-def test_it_parses_json_by_a_schema(openai_node: Player, url: str, host: FakeHost) -> None:
+def test_the_client_parses_json_by_a_schema(openai_node: Player, url: str, host: FakeHost) -> None:
     host.answer = '{"city": "Paris", "people": 2}'
     made = [openai_node.play(case, url=url, model=STRONG) for case in ("chatParsed", "responsesParsed")]
     assert made == [{"city": "Paris", "people": 2}] * 2
     assert all((attempt.schema or {})["required"] == ["city", "people"] for attempt in host.attempts)
 
 
-def test_it_takes_responses_whole_and_streamed(openai_node: Player, url: str, host: FakeHost) -> None:
+def test_the_client_reads_responses_whole_and_streamed(openai_node: Player, url: str, host: FakeHost) -> None:
     made = openai_node.play("responses", url=url, model=STRONG)
     assert (made["text"], made["status"], made["usage"]["output_tokens"]) == ("the hosted answer", "completed", 3)
     assert json.loads(host.attempts[0].body)["messages"][0] == {"role": "system", "content": "Be brief."}
@@ -99,7 +101,7 @@ def test_responses_call_a_tool_and_take_its_result(openai_node: Player, url: str
     assert json.loads(host.attempts[1].body)["messages"][-1]["content"] == "rain"
 
 
-def test_it_transcribes_files(openai_node: Player, url: str, host: FakeHost, media: Path) -> None:
+def test_the_client_transcribes_files(openai_node: Player, url: str, host: FakeHost, media: Path) -> None:
     host.transcript = "the words of the host"
     made = openai_node.play("transcripts", url=url, model="cloud/ear", sound=str(media / "jfk.wav"))
     assert made["text"] == "the words of the host"
@@ -108,25 +110,25 @@ def test_it_transcribes_files(openai_node: Player, url: str, host: FakeHost, med
     assert "-->" in made["srt"]
 
 
-def test_it_speaks_and_draws(openai_node: Player, url: str) -> None:
+def test_the_client_generates_speech_and_images(openai_node: Player, url: str) -> None:
     assert openai_node.play("speech", url=url, model="cloud/voice") == "RIFF"
     assert openai_node.play("pictures", url=url, model="cloud/brush") == ["PNG", "PNG"]
 
 
-def test_it_embeds(openai_node: Player, url: str) -> None:
+def test_the_client_embeds(openai_node: Player, url: str) -> None:
     made = openai_node.play("vectors", url=url, model="cloud/vectors", input=["one", "two"])
     assert made["packed"][0] == pytest.approx(made["plain"][0], abs=1e-6)
     assert made["packed"][1] == pytest.approx(made["plain"][1], abs=1e-6)
     assert made["packed"][0] != made["packed"][1]
 
 
-def test_it_lists_models(openai_node: Player, url: str) -> None:
+def test_the_client_lists_models(openai_node: Player, url: str) -> None:
     made = openai_node.play("models", url=url)
     assert {"auto", STRONG, SEEING} <= set(made["names"])
     assert made["one"]["id"] == STRONG
 
 
-def test_it_knows_errors_by_their_kind(openai_node: Player, url: str, host: FakeHost) -> None:
+def test_the_client_maps_errors_to_its_own_classes(openai_node: Player, url: str, host: FakeHost) -> None:
     made = openai_node.play("errors", url=url)
     for asked in ("model", "stream"):
         assert (made[asked]["kind"], made[asked]["status"], made[asked]["code"]) == (

@@ -32,7 +32,7 @@ def said(house: GatewayServer, model: str, turns: list[dict[str, Any]], way: str
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_it_stays_whichever_path_each_turn_takes(house: GatewayServer, host: FakeHost, seed: int) -> None:
+def test_a_conversation_keeps_its_model_on_either_path(house: GatewayServer, host: FakeHost, seed: int) -> None:
     chance = random.Random(seed)
     turns: list[dict[str, Any]] = [{"role": "user", "content": f"the beginning of number {seed}"}]
     model = "cloud/seeing"  # named once; "auto" would go to the cheaper one
@@ -87,7 +87,7 @@ def thinking(protocol: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("second", WAYS)
 @pytest.mark.parametrize("first", WAYS)
 @pytest.mark.parametrize("protocol", ["anthropic", "openai-responses"])
-def test_it_stays_whether_thoughts_are_sent_back_or_not(
+def test_a_conversation_keeps_its_model_with_and_without_reasoning(
     thinking: GatewayServer, protocol: str, first: str, second: str, back: bool
 ) -> None:
     path, asks, says = "/v1/messages", "messages", "content"

@@ -251,7 +251,9 @@ def test_a_length_that_is_said_twice_is_one(way: str, tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_is_no_http_is_said_to_be_that(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reply_that_is_not_http_is_reported_as_such(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody closed anything."""
     good = whole("one two")
     for reply in (

@@ -60,7 +60,7 @@ def client(house: GatewayServer) -> Iterator[anthropic.Anthropic]:
         yield made
 
 
-def test_it_is_passed_on_whole_with_its_marks_for_the_cache(
+def test_a_request_is_forwarded_unchanged_with_its_cache_marks(
     house: GatewayServer, vendor: FakeVendor, client: anthropic.Anthropic
 ) -> None:
     marked: Any = [{"type": "text", "text": "You count.", "cache_control": {"type": "ephemeral"}}]
@@ -154,7 +154,7 @@ def test_a_failure_is_told_in_its_own_words_after_one_attempt(
     assert (row.state, row.spent) == ("void", 0.0)
 
 
-def test_what_it_took_is_a_row_like_any_other(house: GatewayServer, client: anthropic.Anthropic) -> None:
+def test_a_direct_call_is_recorded_as_an_attempt(house: GatewayServer, client: anthropic.Anthropic) -> None:
     made = client.messages.create(model="vendor/opus", max_tokens=50, messages=HELLO)
     until(lambda: house.gateway.client.store.attempts(1))
     [row] = house.gateway.client.store.attempts(10)

@@ -108,7 +108,7 @@ def test_what_the_direct_path_answered_may_be_referred_to(before: Before, stream
     assert [each["content"] for each in vendor.attempts[-1].json["input"]] == ["hello there", SAID, "and now?"]
 
 
-def test_what_is_not_to_be_stored_is_not(before: Before, asks: Asks) -> None:
+def test_a_response_with_store_false_is_not_stored(before: Before, asks: Asks) -> None:
     house, _ = before("openai-responses")
     client = asks(house)
     [item] = client.responses.create(**ASKED, input="hello there", store=False).output

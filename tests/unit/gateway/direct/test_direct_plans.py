@@ -116,7 +116,9 @@ def test_a_remembered_plan_is_the_one_that_planning_afresh_makes(
             assert getattr(own, name).high <= getattr(kept, name).high * (1 + 1e-9), name
 
 
-def test_what_is_learned_is_planned_with_once(house: GatewayServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_statistics_cause_one_new_plan_for_a_shape(
+    house: GatewayServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Planning is the first to see figures that changed since the last look; then chats of a shape share a plan."""
     learned: list[MatchedChat] = []
     learn = DirectChats.plan_and_cache

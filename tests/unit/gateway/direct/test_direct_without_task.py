@@ -106,7 +106,7 @@ def test_what_was_asked_before_goes_without_a_task(wall: FaultyHost, kinds: Kind
 
 
 @pytest.mark.parametrize("headers", [{"idempotency-key": "once"}, {"x-intermodal-objective": "fastest"}])
-def test_what_needs_more_than_to_be_sent_has_one(wall: FaultyHost, kinds: Kinds, headers: dict[str, str]) -> None:
+def test_a_chat_that_needs_preparation_runs_in_a_task(wall: FaultyHost, kinds: Kinds, headers: dict[str, str]) -> None:
     with GatewayServer() as house:
         twice(house)
         assert house.chat(headers=headers).status_code == 200

@@ -46,7 +46,7 @@ def test_text_that_is_none_is_said_to_be_none(
      ([[{"type": "text", "text": " "}]], "[0] says nothing"), ([[]], "[0] says nothing"),
      ([None], "[0] says nothing"), ([], "there are no messages")],
 )  # fmt: skip
-def test_who_says_nothing_pays_nothing(
+def test_a_chat_without_text_is_refused_and_not_billed(
     house: GatewayServer, host: FakeHost, path: str, said: list[object], word: str
 ) -> None:
     name = CHATS[path]

@@ -27,7 +27,7 @@ class Busy:
     active = 1
 
 
-async def test_who_is_alone_does_not_wait() -> None:
+async def test_a_single_connection_is_written_immediately() -> None:
     written: list[tuple[str, bytes]] = []
     box, line = WriteBatcher(Busy()), Line("a", written)
     for number in range(3):

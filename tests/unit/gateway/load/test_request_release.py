@@ -37,7 +37,9 @@ def those(*kinds: type) -> list[object]:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("route", ROUTES)
-def test_what_was_asked_goes_with_its_answer(house: GatewayServer, route: str, stream: bool, uncollected: None) -> None:
+def test_a_request_is_freed_once_it_is_answered(
+    house: GatewayServer, route: str, stream: bool, uncollected: None
+) -> None:
     more = {"stream": stream, "max_tokens": 50, **ROUTES[route]}
     assert house.chat("hello", **more).status_code == 200  # the first of its kind is planned
     assert house.chat(shown(), model="cloud/seeing", **more).status_code == 200
@@ -54,7 +56,9 @@ def test_what_was_asked_goes_with_its_answer(house: GatewayServer, route: str, s
 
 @pytest.mark.parametrize("kind", ["unavailable", "key", "gateway", "no such model"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_failed_goes_too(house: GatewayServer, host: FakeHost, kind: str, stream: bool, uncollected: None) -> None:
+def test_a_failed_request_is_freed(
+    house: GatewayServer, host: FakeHost, kind: str, stream: bool, uncollected: None
+) -> None:
     """An error knows where it was raised, and that is where the request is, which has the error."""
     if kind != "no such model":
         host.fault = Fault(kind)

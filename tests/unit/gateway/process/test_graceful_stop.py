@@ -84,7 +84,7 @@ def test_what_stays_half_here_when_others_take_over_is_told_at_the_end(configure
 
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
-def test_that_it_stops_is_not_kept_as_the_answer_under_an_idempotency_key(
+def test_a_shutdown_error_is_not_stored_under_an_idempotency_key(
     configured: Path, host: FakeHost, streamed: bool
 ) -> None:
     body = {"model": "cloud:cloud/strong", "messages": [{"role": "user", "content": "hello"}], "stream": streamed}

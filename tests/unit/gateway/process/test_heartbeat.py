@@ -117,7 +117,7 @@ def test_a_loop_beats_in_memory_that_both_map_for_as_long_as_it_turns() -> None:
     assert ours.count(1) == 0
 
 
-def test_what_a_process_does_is_told_by_the_system() -> None:
+def test_process_activity_reads_state_and_processor_time() -> None:
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as child:
         try:
             until(

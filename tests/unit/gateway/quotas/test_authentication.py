@@ -94,7 +94,7 @@ def test_keys_end_when_they_said(world: World) -> None:
         ("cookie", "key=im-123"),
     ],
 )
-def test_what_is_no_key_is_refused(world: World, header: tuple[str, str]) -> None:
+def test_an_invalid_authorization_header_gets_401(world: World, header: tuple[str, str]) -> None:
     world.add("app")
     world.access.check_bind("127.0.0.1")
     assert world.status(header) == 401

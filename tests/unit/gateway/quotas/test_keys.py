@@ -106,7 +106,7 @@ def test_no_secret_is_said_again(keyed: GatewayServer) -> None:
     assert not any("im-" in line for line in keyed.log)
 
 
-def test_what_one_key_made_another_does_not_see(keyed: GatewayServer) -> None:
+def test_a_key_cannot_read_plans_of_another_key(keyed: GatewayServer) -> None:
     plan = chat(keyed, "free").headers["x-intermodal-plan"]
     assert keyed.http.get(f"/v1/plans/{plan}", headers=bearer("free")).status_code == 200
     assert keyed.http.get(f"/v1/plans/{plan}", headers=bearer("other")).status_code == 404

@@ -110,13 +110,13 @@ def asked(port: int, secret: str, count: int, pause: float, when: float, revoke:
 
 
 @pytest.mark.parametrize(("count", "pause"), [(3, 0.125), (200, 0.0), (6, 0.049)], ids=["8/s", "many", "20/s"])
-def test_it_is_refused_however_often_somebody_asks(keys: Keys, count: int, pause: float) -> None:
+def test_a_revoked_key_is_refused_at_any_request_rate(keys: Keys, count: int, pause: float) -> None:
     secret = keys.add("mine", limit=10**9)
     with GatewayServer() as house:
         asked(house.gateway.port, secret, count, pause, 0.6, lambda: keys.revoke("mine"))
 
 
-def test_it_is_refused_after_a_silence(keys: Keys) -> None:
+def test_a_revoked_key_is_refused_after_an_idle_period(keys: Keys) -> None:
     with GatewayServer() as house:
         for silence in (0.0, 1.2):
             secret = keys.add(f"key-{silence}", limit=10**9)
@@ -130,7 +130,7 @@ def test_it_is_refused_after_a_silence(keys: Keys) -> None:
                 assert answered(line) == 401
 
 
-def test_it_is_refused_while_nothing_can_be_written(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_revoked_key_is_refused_while_the_disk_is_full(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk, for the gateway: whoever takes the key back finds room."""
     secret = keys.add("mine")
 

@@ -54,7 +54,7 @@ def ignored(found: Any) -> str:
         ("ollama", {"keep_alive": "5m"}, "keep_alive"),
     ],
 )
-def test_what_is_not_understood_in_a_field_is_named(
+def test_ignored_values_within_a_field_are_named(
     before: Before, protocol: str, field: dict[str, Any], named: str, direct: bool
 ) -> None:
     house, _ = before(protocol)
@@ -95,7 +95,7 @@ def test_a_tool_stays_strict_where_its_host_knows_the_word(
 PAPER = {"type": "text", "media_type": "text/plain", "data": "It costs 3 euros."}
 
 
-def test_what_is_told_of_a_document_is_told_before_it(house: GatewayServer, host: FakeHost) -> None:
+def test_title_and_context_of_a_document_precede_it(house: GatewayServer, host: FakeHost) -> None:
     block = {"type": "document", "source": PAPER, "title": "Prices", "context": "As of May.",
              "citations": {"enabled": True}}  # fmt: skip
     content = [block, {"type": "text", "text": "What does it cost?"}]

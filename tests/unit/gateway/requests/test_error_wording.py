@@ -68,7 +68,7 @@ def test_no_kind_of_error_tells_a_client_of_an_option(kind: type[BaseException])
         assert "x-intermodal-max-cost" in whole and not OPTION.search(whole), whole
 
 
-def test_what_a_host_said_is_left_as_it_was_said() -> None:
+def test_the_message_of_a_host_is_quoted_unchanged() -> None:
     error = errors.CallError('refused it: "tools need --enable-auto-tool-choice"', todo=hint("raise {max-cost}"))
     assert '"tools need --enable-auto-tool-choice"; raise x-intermodal-max-cost' in str(error.wording_for("http"))
 

@@ -112,7 +112,7 @@ def blank() -> str:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_that_nothing_was_found_is_an_error_of_chats(text_host: FakeHost, stream: bool) -> None:
+def test_a_chat_about_a_blank_image_is_an_error(text_host: FakeHost, stream: bool) -> None:
     with GatewayServer() as house, openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0) as client:
         parts: Any = [
             {"type": "text", "text": "What does it say?"},
@@ -152,7 +152,7 @@ def test_that_nothing_was_found_is_an_error_of_responses_messages_and_ollama(tex
     assert text_host.attempts == []
 
 
-def test_that_nothing_was_found_is_raised_in_python(text_host: FakeHost, tmp_path: Path) -> None:
+def test_a_blank_image_raises_no_content_found_in_python(text_host: FakeHost, tmp_path: Path) -> None:
     (tmp_path / "blank.png").write_bytes(picture(size=(240, 240)))
     with intermodal.Client() as client, pytest.raises(NoContentFound, match="No text was found in blank.png"):
         client.ask("What does it say?", tmp_path / "blank.png", model="far/plain")

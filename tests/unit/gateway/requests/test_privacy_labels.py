@@ -72,9 +72,7 @@ def test_a_private_question_stays_though_its_picture_goes(house: GatewayServer, 
     assert ASK in host.attempts[-1].text
 
 
-def test_what_was_seen_for_a_question_is_not_taken_for_what_is_seen_without_one(
-    house: GatewayServer, eye: FakeHost
-) -> None:
+def test_a_description_made_for_a_question_is_not_reused_without_it(house: GatewayServer, eye: FakeHost) -> None:
     eye.answer = lambda attempt: f"seen for {attempt.text}"
     for headers in ({"private": "text"}, {}, {"private": "text"}, {}):
         asked(house, **headers)

@@ -89,7 +89,7 @@ def test_what_is_nested_deeper_than_is_taken_is_refused_in_words(
         assert f"more than {MAX_DEPTH} objects and arrays in each other" in found.text
 
 
-def test_what_is_nested_as_deep_as_is_taken_is_taken(house: GatewayServer) -> None:
+def test_a_body_of_the_largest_allowed_depth_is_accepted(house: GatewayServer) -> None:
     nested: Any = 1
     for _ in range(MAX_DEPTH - 1):
         nested = {"a": nested}

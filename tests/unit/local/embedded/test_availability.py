@@ -34,7 +34,7 @@ def test_looking_imports_no_runtime() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
-def test_what_is_known_is_not_looked_for_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_unchanged_folders_are_not_searched_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Folders in which nothing changed are not searched: it would take milliseconds for every request."""
     real, looked = importlib.util.find_spec, list[str]()
 

@@ -112,7 +112,7 @@ def test_any_labels_are_scored_by_it_on_the_command_line_and_the_plan_counts_a_p
     assert tokens[1] == pytest.approx(2 * tokens[0], rel=0.05)
 
 
-def test_it_is_chosen_beside_vectors_and_a_language_model_without_being_named(inference: Path) -> None:
+def test_the_entailment_model_is_chosen_without_being_named(inference: Path) -> None:
     ran = intermodal("explain", "--json", "--labels", "praise,complaint", "The lamp broke.")
     plan = ran.document["plan"]
     assert plan["chosen"]["endpoint"] == "mine:test/nli"
@@ -155,7 +155,7 @@ def test_what_chooses_one_label_among_all_is_not_asked_to_judge_each_by_itself(i
         (("--labels", "praise", "--output", "embedding"), "label"),
     ],
 )  # fmt: skip
-def test_what_it_cannot_score_is_refused_in_one_sentence(
+def test_requests_that_cannot_be_scored_are_refused_in_one_sentence(
     inference: Path, arguments: tuple[str, ...], said: str
 ) -> None:
     ran = intermodal("ask", "--model", "nli", *arguments, "The lamp broke.")

@@ -141,7 +141,7 @@ def test_vectors_are_those_of_the_published_preparation(version: int, tmp_path: 
         assert found == pytest.approx(reference.text(caption), abs=1e-4), caption
 
 
-def test_its_scale_is_said_to_be_an_assumption(tmp_path: Path) -> None:
+def test_the_scale_of_the_model_is_marked_as_assumed(tmp_path: Path) -> None:
     ours = ContrastiveModel(Reference(1).write(tmp_path / "jina"))
     assert (ours.loss, ours.scale, ours.assumed_scale) == ("softmax", 100.0, True)
 

@@ -49,7 +49,7 @@ def installed(
     monkeypatch.setenv(tesseract.PLACE, str(program))
 
 
-def test_it_is_asked_which_scripts_it_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_languages_are_listed_by_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed(tmp_path, monkeypatch)
     assert tesseract.languages() == KNOWN, "names in Latin letters are read along"
 
@@ -88,7 +88,7 @@ def test_the_program_in_a_package_is_found_without_its_script_on_the_path(monkey
     assert tesseract.languages({"ell": "/w/ell"}) == {"Greek": tesseract.TesseractLanguage("ell", "/w/ell")}
 
 
-def test_what_to_do_names_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hint_names_the_missing_program_or_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed(tmp_path, monkeypatch)
     assert tesseract.install_hint().startswith("to read it: intermodal pull tesseract-rus")
     monkeypatch.setattr(tesseract, "program", lambda: "")
@@ -128,7 +128,7 @@ def test_all_lines_are_read_in_one_run_in_their_order(tmp_path: Path, monkeypatc
     ]
 
 
-def test_what_it_only_guesses_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_with_low_confidence_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed(tmp_path, monkeypatch, confidence=40)
     assert tesseract.read_in_best_language(LINES, KNOWN, 1) == NOTHING
 

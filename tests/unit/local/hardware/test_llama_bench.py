@@ -16,7 +16,7 @@ from intermodal.local.hardware.model_measurements import BenchSpeeds
      b'[{"n_gen": 32, "avg_ts": "fast"}, {"n_prompt": 512, "avg_ts": 1}]',
      b'[{"n_gen": 32, "avg_ts": 0}, {"avg_ts": 9}]'],
 )  # fmt: skip
-def test_what_is_no_measurement_is_none(said: bytes) -> None:
+def test_output_without_a_measurement_is_none(said: bytes) -> None:
     assert model_measurements.parse_llama_bench(said, "2026-11-29") is None
 
 

@@ -50,7 +50,7 @@ def test_a_newer_vllm_says_its_tokens_itself() -> None:
     assert found.serving is not None and found.serving.cache_bytes == 1
 
 
-def test_where_nothing_answers_that_is_said() -> None:
+def test_an_address_without_a_server_is_reported_as_unreachable() -> None:
     with pytest.raises(Unreachable, match="no server answers there"):
         read_footprint("http://127.0.0.1:9")
     with serving({"/": "<html>"}) as address, pytest.raises(Unreachable, match=r"not a llama\.cpp, vLLM or Ollama"):

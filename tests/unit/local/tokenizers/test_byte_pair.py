@@ -149,6 +149,6 @@ def test_a_vocabulary_of_another_sum_than_the_one_that_was_compared_counts_nothi
     assert load_encoding.__wrapped__(name) is None
 
 
-def test_what_has_to_be_installed_is_said_by_vocabulary() -> None:
+def test_the_install_hint_depends_on_the_vocabulary() -> None:
     assert {byte_pair.install_hint(name) for name in OPENAI_ENCODINGS} == {"pip install 'intermodal[tokenizers]'"}
     assert byte_pair.install_hint("llama3") == "pip install 'intermodal[vocabularies]'"

@@ -59,14 +59,14 @@ def test_a_piece_of_a_header_is_asked_for_again_too(hub: FakeHub) -> None:
     assert len(hub.requests) == 2
 
 
-def test_it_is_waited_for_as_long_as_the_hub_says(hub: FakeHub) -> None:
+def test_retry_after_of_the_hub_is_respected(hub: FakeHub) -> None:
     hub.tricks, hub.headers = [("status", 429)], {"Retry-After": "1"}
     began = time.monotonic()
     assert listed(hub).revision == COMMIT
     assert time.monotonic() - began >= 1
 
 
-def test_it_ends_where_the_hub_goes_on_refusing(hub: FakeHub) -> None:
+def test_a_hub_that_keeps_refusing_is_an_error_after_four_requests(hub: FakeHub) -> None:
     hub.tricks = [("status", 429)] * 20
     with pytest.raises(SourceFailed, match="answered 429") as stopped:
         listed(hub)
