@@ -13,7 +13,7 @@ from intermodal.core.hints import Surface, command, hint
 from intermodal.core.request import TIERS, Request
 from intermodal.errors import NoRoute, UnknownModel
 from intermodal.planner.candidates.candidate_builder import CandidateBuilder
-from intermodal.planner.conversion.earlier_readings import may_redo
+from intermodal.planner.conversion.conversion_outcomes import may_redo
 from intermodal.planner.conversion.fidelity import MUST_KEEP
 from intermodal.planner.eligibility import rules
 from intermodal.planner.eligibility.eligible_endpoints import (

@@ -39,13 +39,13 @@ from intermodal.planner.conversion.conversion_option import (
     PartConversion,
     native_tokens,
 )
+from intermodal.planner.conversion.conversion_outcomes import transcribed_portion
 from intermodal.planner.conversion.conversion_steps import (
     as_range,
     at_each,
     transcription_parameters,
     transcription_title,
 )
-from intermodal.planner.conversion.earlier_readings import transcribed_portion
 from intermodal.planner.conversion.fidelity import transcribed_channels, transcript_fidelity
 from intermodal.planner.explanation.plan_text import counting_source, route_summary, strength_text, tools_text
 from intermodal.planner.explanation.verdict_builder import verdict_name

@@ -16,7 +16,7 @@ from intermodal.cost_model.levels import HIGH, quantity
 from intermodal.planner.conversion import conversion_steps
 from intermodal.planner.conversion.conversion_option import ConversionOption, ConversionStep, ConvertersByJob
 from intermodal.planner.conversion.conversion_options import allowed_converters
-from intermodal.planner.conversion.earlier_readings import may_redo
+from intermodal.planner.conversion.conversion_outcomes import may_redo
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment

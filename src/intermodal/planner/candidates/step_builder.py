@@ -17,8 +17,8 @@ from intermodal.planner.conversion.conversion_option import (
     ConvertersByJob,
     PartConversion,
 )
+from intermodal.planner.conversion.conversion_outcomes import partial_aspects
 from intermodal.planner.conversion.conversion_steps import pages_title
-from intermodal.planner.conversion.earlier_readings import partial_aspects
 from intermodal.planner.conversion.fidelity import KEPT_BY_STEP, LOST_BY_STEP, in_aspect_order
 from intermodal.planner.explanation.plan_text import route_summary, route_warnings, strength_text
 from intermodal.planner.part_bundles import Bundle

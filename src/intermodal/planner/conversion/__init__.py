@@ -9,5 +9,5 @@ conversion_steps.py    single steps, priced
 converters.py          which transcribers, readers and describers are tried
 fidelity.py            aspects: needed, kept, lost
 page_relevance.py      how relevant a page is to the question; page_selection.py: which are kept if not all fit
-script_support.py, earlier_readings.py  how well a converter reads a part
+script_support.py, conversion_outcomes.py  how well a converter reads a part
 """

@@ -35,7 +35,7 @@ from intermodal.planner.conversion.conversion_option import (
     states_properties,
     without_words,
 )
-from intermodal.planner.conversion.earlier_readings import may_redo
+from intermodal.planner.conversion.conversion_outcomes import may_redo
 from intermodal.planner.conversion.fidelity import (
     ASPECTS_OF_KIND,
     DETAIL_PENALTY,

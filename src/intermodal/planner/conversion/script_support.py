@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from intermodal.catalog.types import Endpoint
-from intermodal.planner.conversion.earlier_readings import confidence_text, earlier_portion, transcribed_portion
+from intermodal.planner.conversion.conversion_outcomes import confidence_text, earlier_portion, transcribed_portion
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import UNKNOWN_SCRIPT, PageFacts, PartFacts

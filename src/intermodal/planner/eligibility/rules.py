@@ -27,7 +27,7 @@ from intermodal.cost_model.memory import fits, reduced_context
 from intermodal.cost_model.request_limits import MediaAmounts, RequestLimits, exceeded_limit
 from intermodal.planner.catalog_index import EndpointGroup, Job, needs_consent, tier_name
 from intermodal.planner.conversion.conversion_option import ConversionOption, native_refusal
-from intermodal.planner.conversion.earlier_readings import may_redo
+from intermodal.planner.conversion.conversion_outcomes import may_redo
 from intermodal.planner.eligibility.usage_terms import terms_rejection as refused_by_wish
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase

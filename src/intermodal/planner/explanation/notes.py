@@ -10,7 +10,7 @@ from intermodal.core.hints import command, hint
 from intermodal.core.request import DEFAULT_MAX_COST, ScoresOutput
 from intermodal.cost_model.levels import HIGH, MID
 from intermodal.cost_model.memory import reduced_context
-from intermodal.planner.conversion.earlier_readings import portion_notes
+from intermodal.planner.conversion.conversion_outcomes import portion_notes
 from intermodal.planner.conversion.script_support import unread_page_notes
 from intermodal.planner.conversion.video_options import scene_notes, subtitle_notes
 from intermodal.planner.planning_case import PlanningCase

@@ -1,4 +1,4 @@
-"""Earlier OCR runs and transcripts: how much of an aspect they leave, and which converters may repeat them."""
+"""Outcomes of earlier conversions: how much of an aspect OCR or a transcript left, and what may repeat them."""
 
 from __future__ import annotations
 
